@@ -1,0 +1,166 @@
+#include "cache/entry.hpp"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+namespace kerncast::cache {
+namespace {
+
+constexpr std::string_view magic = "KERNCAST";
+constexpr std::size_t header_bytes = 8 + 4 + 16 + 8;
+constexpr std::size_t checksum_bytes = 16;
+
+class Writer {
+ public:
+  template <class Integer>
+  void integer(Integer value) {
+    auto bits = static_cast<std::uint64_t>(value);
+    for (std::size_t i = 0; i < sizeof(Integer); ++i) {
+      out_.push_back(static_cast<char>(bits & 0xff));
+      bits >>= 8;
+    }
+  }
+  void raw(std::string_view bytes) { out_.append(bytes); }
+  void text(std::string_view bytes) {
+    integer(static_cast<std::uint64_t>(bytes.size()));
+    raw(bytes);
+  }
+  [[nodiscard]] std::string take() { return std::move(out_); }
+
+ private:
+  std::string out_;
+};
+
+/// Reads within bounds; after a failure everything reads as empty and ok() is false.
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+
+  template <class Integer>
+  Integer integer() {
+    if (bytes_.size() < sizeof(Integer)) {
+      ok_ = false;
+      bytes_ = {};
+      return 0;
+    }
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < sizeof(Integer); ++i) {
+      value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes_[i])) << (8 * i);
+    }
+    bytes_.remove_prefix(sizeof(Integer));
+    return static_cast<Integer>(value);
+  }
+  std::string text() {
+    const auto length = integer<std::uint64_t>();
+    if (length > bytes_.size()) {
+      ok_ = false;
+      bytes_ = {};
+      return {};
+    }
+    std::string out(bytes_.substr(0, static_cast<std::size_t>(length)));
+    bytes_.remove_prefix(static_cast<std::size_t>(length));
+    return out;
+  }
+  [[nodiscard]] bool ok() const { return ok_; }
+  [[nodiscard]] bool done() const { return ok_ && bytes_.empty(); }
+
+ private:
+  std::string_view bytes_;
+  bool ok_ = true;
+};
+
+ParsedEntry defect(std::string text) {
+  return {std::nullopt, std::move(text)};
+}
+
+}  // namespace
+
+std::string serialise(const Key& key, const Entry& entry) {
+  Writer body;
+  for (const std::string* text :
+       {&entry.op, &entry.spec, &entry.arch, &entry.lowered_name, &entry.cubin, &entry.ptx}) {
+    body.text(*text);
+  }
+  body.integer(static_cast<std::uint32_t>(entry.resources.size()));
+  for (const auto& [name, value] : entry.resources) {
+    body.text(name);
+    body.integer(value);
+  }
+  body.integer(static_cast<std::uint32_t>(entry.key_fields.size()));
+  for (const auto& [label, value] : entry.key_fields) {
+    body.text(label);
+    body.text(value);
+  }
+  const std::string body_bytes = body.take();
+  Writer file;
+  file.raw(magic);
+  file.integer(entry_version);
+  file.integer(key.high);
+  file.integer(key.low);
+  file.text(body_bytes);
+  std::string bytes = file.take();
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  Writer checksum;
+  checksum.integer(hash.high64);
+  checksum.integer(hash.low64);
+  return bytes + checksum.take();
+}
+
+ParsedEntry parse(const Key& key, std::string_view bytes) {
+  if (bytes.size() < header_bytes + checksum_bytes || !bytes.starts_with(magic)) {
+    return defect("not an entry");
+  }
+  Reader header(bytes.substr(magic.size()));
+  const auto version = header.integer<std::uint32_t>();
+  if (version != entry_version) {
+    return defect(fmt::format("entry version {}, this build reads {}", version, entry_version));
+  }
+  const std::string_view covered = bytes.substr(0, bytes.size() - checksum_bytes);
+  const XXH128_hash_t hash = XXH3_128bits(covered.data(), covered.size());
+  Reader checksum(bytes.substr(covered.size()));
+  const auto checksum_high = checksum.integer<std::uint64_t>();
+  const auto checksum_low = checksum.integer<std::uint64_t>();
+  if (checksum_high != hash.high64 || checksum_low != hash.low64) {
+    return defect("checksum mismatch");
+  }
+  const auto high = header.integer<std::uint64_t>();
+  const auto low = header.integer<std::uint64_t>();
+  if (Key{high, low} != key) {
+    return defect("holds another key");
+  }
+  if (header.integer<std::uint64_t>() != covered.size() - header_bytes) {
+    return defect("wrong length");
+  }
+  Reader body(covered.substr(header_bytes));
+  Entry entry;
+  for (std::string* text :
+       {&entry.op, &entry.spec, &entry.arch, &entry.lowered_name, &entry.cubin, &entry.ptx}) {
+    *text = body.text();
+  }
+  for (auto left = body.integer<std::uint32_t>(); left > 0 && body.ok(); --left) {
+    std::string name = body.text();
+    const auto value = body.integer<std::int64_t>();
+    entry.resources.emplace_back(std::move(name), value);
+  }
+  for (auto left = body.integer<std::uint32_t>(); left > 0 && body.ok(); --left) {
+    std::string label = body.text();
+    std::string value = body.text();
+    entry.key_fields.emplace_back(std::move(label), std::move(value));
+  }
+  if (!body.done()) {
+    return defect("malformed body");
+  }
+  return {std::move(entry), {}};
+}
+
+std::optional<Key> claimed_key(std::string_view bytes) {
+  if (bytes.size() < header_bytes || !bytes.starts_with(magic)) {
+    return std::nullopt;
+  }
+  Reader header(bytes.substr(magic.size() + 4));
+  const auto high = header.integer<std::uint64_t>();
+  const auto low = header.integer<std::uint64_t>();
+  return Key{high, low};
+}
+
+}  // namespace kerncast::cache

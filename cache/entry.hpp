@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cache/key.hpp"
+
+namespace kerncast::cache {
+
+/// A compiled kernel as one file. Integers are little endian.
+///
+///     file      = magic version key body_size body checksum
+///     magic     = "KERNCAST"                      8 bytes
+///     version   = u32                             entry_version
+///     key       = u64 high, u64 low               the key the file was published under
+///     body_size = u64                             bytes of body
+///     body      = text op, text spec, text arch, text lowered_name, text cubin, text ptx,
+///                 u32 count, { text name, i64 value } resources,
+///                 u32 count, { text label, text value } key fields
+///     text      = u64 length, bytes
+///     checksum  = u64 high, u64 low               XXH3-128 of every byte before it
+struct Entry {
+  std::string op;
+  std::string spec;
+  std::string arch;
+  std::string lowered_name;
+  std::string cubin;
+  std::string ptx;
+  std::vector<std::pair<std::string, std::int64_t>> resources;
+  std::vector<std::pair<std::string, std::string>> key_fields;
+
+  [[nodiscard]] bool operator==(const Entry&) const = default;
+};
+
+constexpr std::uint32_t entry_version = 1;
+
+[[nodiscard]] std::string serialise(const Key& key, const Entry& entry);
+
+/// The entry in `bytes`, or why there is none: every bit and the length are covered by the checksum.
+struct ParsedEntry {
+  std::optional<Entry> entry;
+  std::string defect;
+};
+[[nodiscard]] ParsedEntry parse(const Key& key, std::string_view bytes);
+
+/// The key a file claims; nothing else of it is checked. For tools that are handed a file.
+[[nodiscard]] std::optional<Key> claimed_key(std::string_view bytes);
+
+}  // namespace kerncast::cache

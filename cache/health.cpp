@@ -1,0 +1,90 @@
+#include "cache/health.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "cache/file.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+constexpr std::uint64_t little_space = 64ULL << 20;
+
+bool is_network(const std::string& path) {
+  // Magic numbers of statfs(2): NFS, SMB, CIFS, SMB2, 9P, CephFS, Lustre.
+  constexpr long network[] = {0x6969, 0x517B, 0xFF534D42L, 0xFE534D42L, 0x01021997, 0x00C36400, 0x0BD00BD0};
+  struct statfs info{};
+  if (::statfs(path.c_str(), &info) != 0) {
+    return false;
+  }
+  for (const long magic : network) {
+    if (static_cast<std::uint32_t>(info.f_type) == static_cast<std::uint32_t>(magic)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Health check_health(const Store& store) {
+  Health health;
+  health.directory = store.root();
+  if (store.root().empty()) {
+    health.problems.push_back(
+        {"no cache directory: neither KERNCAST_CACHE_DIR, XDG_CACHE_HOME nor HOME is set",
+         "set KERNCAST_CACHE_DIR to a directory of yours"});
+    return health;
+  }
+  const std::string made = make_folders(store.root());
+  struct stat info{};
+  health.exists = ::stat(store.root().c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  if (!health.exists) {
+    health.problems.push_back({fmt::format("the cache directory cannot be made: {}", made),
+                               "set KERNCAST_CACHE_DIR to a directory you may write to"});
+    return health;
+  }
+  const std::string probe = store.root() + "/.probe";
+  const std::string written = publish_file(probe, "probe");
+  health.writable = written.empty();
+  ::unlink(probe.c_str());
+  if (!health.writable) {
+    health.problems.push_back({fmt::format("the cache directory is not writable: {}", written),
+                               "make it writable, or set KERNCAST_CACHE_DIR"});
+  }
+  if (info.st_uid != ::geteuid()) {
+    health.problems.push_back({fmt::format("the cache directory belongs to user {}", info.st_uid),
+                               "use a directory of your own through KERNCAST_CACHE_DIR"});
+  }
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    health.problems.push_back({"others may write to the cache directory, and so choose the code you run",
+                               fmt::format("chmod go-w {}", store.root())});
+  }
+  if (is_network(store.root())) {
+    health.problems.push_back(
+        {"the cache directory is on a network file system: locks may not work there",
+         "nothing breaks, but kernels may be compiled more than once; prefer a local disk"});
+  }
+  struct statvfs space{};
+  if (::statvfs(store.root().c_str(), &space) == 0) {
+    health.free_bytes = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
+    if (health.free_bytes < little_space) {
+      health.problems.push_back(
+          {fmt::format("only {} MiB are free in the cache directory", health.free_bytes >> 20),
+           "free some space, or move the cache with KERNCAST_CACHE_DIR"});
+    }
+  }
+  health.statistics = store.statistics();
+  if (health.statistics.quarantined > 0) {
+    health.problems.push_back(
+        {fmt::format("{} quarantined files", health.statistics.quarantined),
+         "they were replaced already; `kerncast cache clear` removes them. If they come back, "
+         "check the disk"});
+  }
+  return health;
+}
+
+}  // namespace kerncast::cache

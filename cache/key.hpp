@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kerncast::cache {
+
+/// The 128-bit content hash that names an entry.
+struct Key {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+
+  /// 32 lower-case hex digits.
+  [[nodiscard]] std::string hex() const;
+  /// Only 32 lower-case hex digits are a key; anything else is not.
+  [[nodiscard]] static std::optional<Key> from_hex(std::string_view text);
+  [[nodiscard]] auto operator<=>(const Key&) const noexcept = default;
+};
+
+/// The labelled fields a key is made of, in order. Each label and value is hashed with its length before it,
+/// so no two different lists hash alike by concatenation. Nothing that differs between machines for the same
+/// kernel belongs here.
+class KeyFields {
+ public:
+  /// Changes whenever the meaning of entries does: every older key then misses.
+  static constexpr std::string_view schema = "kerncast-key-1";
+
+  void add(std::string label, std::string value) { fields_.emplace_back(std::move(label), std::move(value)); }
+  [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
+  /// XXH3-128 over the schema and every field.
+  [[nodiscard]] Key key() const;
+
+ private:
+  std::vector<std::pair<std::string, std::string>> fields_;
+};
+
+struct KeyHash {
+  [[nodiscard]] std::size_t operator()(const Key& key) const noexcept {
+    return static_cast<std::size_t>(key.high ^ key.low);
+  }
+};
+
+}  // namespace kerncast::cache

@@ -1,0 +1,187 @@
+#include "runtime/compiler/compiler.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <regex>
+
+#include "kerncast/error.hpp"
+
+namespace kerncast::compiler {
+namespace {
+
+constexpr const char* unit_name = "kernel.cu";
+
+class Program {
+ public:
+  Program(const NvrtcApi& api, const CompileRequest& request) : api_(api) {
+    std::vector<const char*> names;
+    std::vector<const char*> texts;
+    for (const auto& [name, text] : request.headers) {
+      names.push_back(name.c_str());
+      texts.push_back(text.c_str());
+    }
+    const NvrtcResult result =
+        api_.create_program(&program_, request.source.c_str(), unit_name, static_cast<int>(names.size()),
+                            texts.data(), names.data());
+    if (result != nvrtc_success) {
+      throw Error(ErrorCode::compile_failed, fmt::format("NVRTC could not start on {}: {}", request.what,
+                                                         api_.get_error_string(result)));
+    }
+  }
+  ~Program() { api_.destroy_program(&program_); }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  [[nodiscard]] NvrtcProgram get() const { return program_; }
+
+  [[nodiscard]] std::string text(NvrtcResult (*size)(NvrtcProgram, std::size_t*),
+                                 NvrtcResult (*read)(NvrtcProgram, char*)) const {
+    std::size_t bytes = 0;
+    if (size(program_, &bytes) != nvrtc_success || bytes == 0) {
+      return {};
+    }
+    std::string out(bytes, '\0');
+    return read(program_, out.data()) == nvrtc_success ? out : std::string();
+  }
+
+ private:
+  const NvrtcApi& api_;
+  NvrtcProgram program_ = nullptr;
+};
+
+std::string without_terminator(std::string text) {
+  while (!text.empty() && text.back() == '\0') {
+    text.pop_back();
+  }
+  return text;
+}
+
+/// The text and line that the first "file(line): error" of the log points at.
+std::string failing_source(const CompileRequest& request, const std::string& log) {
+  static const std::regex location(R"(([^\s()]+)\((\d+)\): (?:catastrophic )?error)");
+  std::smatch match;
+  if (!std::regex_search(log, match, location)) {
+    return fmt::format("generated source:\n{}", numbered_excerpt(request.source, 1, 20));
+  }
+  const std::string file = match[1];
+  const int line = std::atoi(match[2].str().c_str());
+  for (const auto& [name, text] : request.headers) {
+    if (file.ends_with(name)) {
+      return fmt::format("{}:\n{}", name, numbered_excerpt(text, line));
+    }
+  }
+  return fmt::format("generated source:\n{}", numbered_excerpt(request.source, line));
+}
+
+int number_before(const std::string& line, std::string_view unit) {
+  const std::size_t at = line.find(unit);
+  if (at == std::string::npos) {
+    return 0;
+  }
+  std::size_t end = at;
+  while (end > 0 && line[end - 1] == ' ') {
+    --end;
+  }
+  std::size_t begin = end;
+  while (begin > 0 && line[begin - 1] >= '0' && line[begin - 1] <= '9') {
+    --begin;
+  }
+  return std::atoi(line.substr(begin, end - begin).c_str());
+}
+
+}  // namespace
+
+std::string numbered_excerpt(const std::string& source, int line, int context) {
+  std::string out;
+  int number = 1;
+  std::size_t at = 0;
+  while (at < source.size()) {
+    const std::size_t end = std::min(source.find('\n', at), source.size());
+    if (number >= line - context && number <= line + context) {
+      out += fmt::format("{} {:4} | {}\n", number == line ? '>' : ' ', number, source.substr(at, end - at));
+    }
+    at = end + 1;
+    ++number;
+  }
+  return out;
+}
+
+Resources parse_ptxas_log(const std::string& log, const std::string& lowered_name) {
+  Resources resources;
+  bool ours = false;
+  std::size_t at = 0;
+  while (at < log.size()) {
+    const std::size_t end = std::min(log.find('\n', at), log.size());
+    const std::string line = log.substr(at, end - at);
+    at = end + 1;
+    if (line.find("Compiling entry function") != std::string::npos) {
+      ours = line.find("'" + lowered_name + "'") != std::string::npos;
+    } else if (ours && line.find("bytes stack frame") != std::string::npos) {
+      resources.stack_bytes = number_before(line, "bytes stack frame");
+      resources.spill_store_bytes = number_before(line, "bytes spill stores");
+      resources.spill_load_bytes = number_before(line, "bytes spill loads");
+    } else if (ours && line.find("Used ") != std::string::npos) {
+      resources.registers = number_before(line, "registers");
+      resources.shared_bytes = number_before(line, "bytes smem");
+      resources.constant_bytes = number_before(line, "bytes cmem[0]");
+    }
+  }
+  return resources;
+}
+
+CompileResult compile(const Nvrtc& nvrtc, const CompileRequest& request) {
+  const NvrtcApi& api = nvrtc.api;
+  const auto start = std::chrono::steady_clock::now();
+  Program program(api, request);
+  if (const NvrtcResult result = api.add_name_expression(program.get(), request.kernel.c_str());
+      result != nvrtc_success) {
+    throw Error(ErrorCode::compile_failed,
+                fmt::format("NVRTC refused the name '{}' of {}: {}", request.kernel, request.what,
+                            api.get_error_string(result)));
+  }
+  std::vector<const char*> options;
+  for (const std::string& option : request.options) {
+    options.push_back(option.c_str());
+  }
+  const NvrtcResult result =
+      api.compile_program(program.get(), static_cast<int>(options.size()), options.data());
+  CompileResult out;
+  out.log = without_terminator(program.text(api.get_program_log_size, api.get_program_log));
+  if (result != nvrtc_success) {
+    if (out.log.find("invalid value for --gpu-architecture") != std::string::npos) {
+      throw Error(
+          ErrorCode::unsupported,
+          fmt::format("NVRTC {} ({}) cannot compile {} with [{}]: {}Use a newer NVRTC or another --arch.",
+                      nvrtc.version(), nvrtc.path, request.what, fmt::join(request.options, " "), out.log));
+    }
+    throw Error(ErrorCode::compile_failed,
+                fmt::format("NVRTC {} failed on {}: {}\n{}options: {}\nlog:\n{}", nvrtc.version(),
+                            request.what, api.get_error_string(result), failing_source(request, out.log),
+                            fmt::join(request.options, " "), out.log));
+  }
+  const char* lowered = nullptr;
+  if (api.get_lowered_name(program.get(), request.kernel.c_str(), &lowered) != nvrtc_success ||
+      lowered == nullptr) {
+    throw Error(
+        ErrorCode::compile_failed,
+        fmt::format("NVRTC compiled {} but knows no kernel '{}': the template and its definition disagree",
+                    request.what, request.kernel));
+  }
+  out.lowered_name = lowered;
+  out.ptx = without_terminator(program.text(api.get_ptx_size, api.get_ptx));
+  out.cubin = program.text(api.get_cubin_size, api.get_cubin);
+  if (out.ptx.empty() && out.cubin.empty()) {
+    throw Error(ErrorCode::compile_failed,
+                fmt::format("NVRTC gave neither cubin nor PTX for {}", request.what));
+  }
+  out.resources = parse_ptxas_log(out.log, out.lowered_name);
+  out.milliseconds =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  return out;
+}
+
+}  // namespace kerncast::compiler

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+/// NVRTC as a table of functions loaded at run time. Nothing links libnvrtc; 12.x and 13.x share this
+/// surface.
+namespace kerncast::compiler {
+
+using NvrtcResult = int;
+using NvrtcProgram = struct NvrtcProgramOpaque*;
+
+constexpr NvrtcResult nvrtc_success = 0;
+constexpr NvrtcResult nvrtc_error_invalid_option = 5;
+constexpr NvrtcResult nvrtc_error_compilation = 6;
+
+/// The functions used, under NVRTC's own names without the prefix.
+struct NvrtcApi {
+  NvrtcResult (*version)(int* major, int* minor) = nullptr;
+  const char* (*get_error_string)(NvrtcResult) = nullptr;
+  NvrtcResult (*get_num_supported_archs)(int*) = nullptr;
+  NvrtcResult (*get_supported_archs)(int*) = nullptr;
+  NvrtcResult (*create_program)(NvrtcProgram*, const char* source, const char* name, int headers,
+                                const char* const* header_texts, const char* const* header_names) = nullptr;
+  NvrtcResult (*destroy_program)(NvrtcProgram*) = nullptr;
+  NvrtcResult (*compile_program)(NvrtcProgram, int options, const char* const*) = nullptr;
+  NvrtcResult (*add_name_expression)(NvrtcProgram, const char*) = nullptr;
+  NvrtcResult (*get_lowered_name)(NvrtcProgram, const char* expression, const char** lowered) = nullptr;
+  NvrtcResult (*get_program_log_size)(NvrtcProgram, std::size_t*) = nullptr;
+  NvrtcResult (*get_program_log)(NvrtcProgram, char*) = nullptr;
+  NvrtcResult (*get_ptx_size)(NvrtcProgram, std::size_t*) = nullptr;
+  NvrtcResult (*get_ptx)(NvrtcProgram, char*) = nullptr;
+  NvrtcResult (*get_cubin_size)(NvrtcProgram, std::size_t*) = nullptr;
+  NvrtcResult (*get_cubin)(NvrtcProgram, char*) = nullptr;
+};
+
+/// A library that was tried, and why it was refused (empty where it was taken).
+struct NvrtcCandidate {
+  std::string path;
+  std::string refused;
+};
+
+/// A loaded NVRTC.
+struct Nvrtc {
+  NvrtcApi api;
+  std::string path;  ///< as resolved by the loader
+  int major = 0;
+  int minor = 0;
+  std::vector<int> supported_archs;  ///< as 90; empty where the library cannot tell
+
+  [[nodiscard]] std::string version() const;
+};
+
+/// Outcome of the search: `nvrtc` is null where none was found, and then `remedy` says what to install.
+struct NvrtcSearch {
+  std::shared_ptr<const Nvrtc> nvrtc;
+  std::vector<NvrtcCandidate> candidates;
+  std::string remedy;
+};
+
+/// Finds and loads NVRTC. `choice` (empty: KERNCAST_NVRTC): "none", "toolkit", "wheel", a library or a folder
+/// that holds one; otherwise the system's, then a CUDA toolkit's (CUDA_HOME, CUDA_PATH, /usr/local/cuda),
+/// then a wheel's unpacked in `nvrtc/` beside this library or command. A named choice is never replaced by
+/// another.
+[[nodiscard]] NvrtcSearch load_nvrtc(const std::string& choice = {});
+
+}  // namespace kerncast::compiler

@@ -1,0 +1,87 @@
+#include "runtime/dispatch/device_state.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "runtime/dispatch/kernel_builder.hpp"
+#include "runtime/driver/device.hpp"
+#include "runtime/driver/driver_error.hpp"
+
+namespace kerncast {
+namespace {
+
+using driver::check;
+
+/// Makes a context current for a scope, and puts back what was there: the host's choice is not ours to
+/// change.
+class ContextGuard {
+ public:
+  ContextGuard(const driver::DriverApi& api, driver::CUcontext context) : api_(api) {
+    check(api_, api_.cuCtxPushCurrent(context), "making the primary context current");
+  }
+  ~ContextGuard() {
+    driver::CUcontext ignored = nullptr;
+    api_.cuCtxPopCurrent(&ignored);
+  }
+  ContextGuard(const ContextGuard&) = delete;
+  ContextGuard& operator=(const ContextGuard&) = delete;
+
+ private:
+  const driver::DriverApi& api_;
+};
+
+}  // namespace
+
+DeviceState::DeviceState(std::shared_ptr<const driver::Driver> driver, int ordinal)
+    : driver_(std::move(driver)), ordinal_(ordinal) {
+  const driver::DriverApi& api = driver_->api;
+  const driver::DeviceInfo info = driver::query_device(api, ordinal);
+  traits_.sm = info.sm;
+  traits_.sm_count = info.sm_count;
+  traits_.max_shared_per_block = info.max_shared_per_block_optin;
+  arch_ = info.arch;
+  check(api, api.cuDeviceGet(&device_, ordinal), fmt::format("opening device {}", ordinal));
+  check(api, api.cuDevicePrimaryCtxRetain(&context_, device_),
+        fmt::format("retaining the context of device {}", ordinal));
+}
+
+// The context is not released: a host that owns it too may already have reset the driver when statics are
+// destroyed.
+DeviceState::~DeviceState() = default;
+
+void DeviceState::make_current() const {
+  check(driver_->api, driver_->api.cuCtxSetCurrent(context_),
+        fmt::format("making device {} current", ordinal_));
+}
+
+LoadedKernel DeviceState::load(std::shared_ptr<const KernelBinary> binary, const std::string& what) {
+  const driver::DriverApi& api = driver_->api;
+  const auto start = std::chrono::steady_clock::now();
+  const ContextGuard guard(api, context_);
+  driver::CUlibrary library = nullptr;
+  // The driver has no use for a cubin of another architecture, and a virtual GPU for none at all: PTX serves
+  // both.
+  driver::CUresult result = driver::CUDA_ERROR_NO_BINARY_FOR_GPU;
+  if (!binary->cubin.empty()) {
+    result = api.cuLibraryLoadData(&library, binary->cubin.data(), nullptr, nullptr, 0, nullptr, nullptr, 0);
+  }
+  if (result != driver::CUDA_SUCCESS && !binary->ptx.empty()) {
+    result = api.cuLibraryLoadData(&library, binary->ptx.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0);
+  }
+  check(api, result, fmt::format("loading {}", what));
+  driver::CUkernel kernel = nullptr;
+  check(api, api.cuLibraryGetKernel(&kernel, library, binary->lowered_name.c_str()),
+        fmt::format("finding kernel {} of {}", binary->lowered_name, what));
+  driver::CUfunction function = nullptr;
+  check(api, api.cuKernelGetFunction(&function, kernel),
+        fmt::format("loading {} into device {}", what, ordinal_));
+  LoadedKernel loaded;
+  loaded.function = function;
+  loaded.load_us =
+      std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+  loaded.binary = std::move(binary);
+  return loaded;
+}
+
+}  // namespace kerncast

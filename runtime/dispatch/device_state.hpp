@@ -1,0 +1,49 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "kerncast/op.hpp"
+#include "runtime/driver/driver_api.hpp"
+
+namespace kerncast {
+
+struct KernelBinary;
+
+/// A kernel loaded on one device.
+struct LoadedKernel {
+  void* function = nullptr;
+  double load_us = 0;
+  std::shared_ptr<const KernelBinary> binary;
+};
+
+/// One device as the runtime uses it: its retained primary context and what was loaded there.
+class DeviceState {
+ public:
+  DeviceState(std::shared_ptr<const driver::Driver> driver, int ordinal);
+  ~DeviceState();
+  DeviceState(const DeviceState&) = delete;
+  DeviceState& operator=(const DeviceState&) = delete;
+
+  [[nodiscard]] const DeviceTraits& traits() const { return traits_; }
+  [[nodiscard]] const std::string& arch() const { return arch_; }
+
+  /// Makes the primary context current on this thread.
+  void make_current() const;
+
+  /// Loads `binary` (cubin first, PTX where the driver has no use for it) and returns its function in the
+  /// primary context. `what` names the kernel in errors.
+  LoadedKernel load(std::shared_ptr<const KernelBinary> binary, const std::string& what);
+
+ private:
+  std::shared_ptr<const driver::Driver> driver_;
+  int ordinal_;
+  driver::CUdevice device_ = 0;
+  driver::CUcontext context_ = nullptr;
+  DeviceTraits traits_;
+  std::string arch_;
+};
+
+}  // namespace kerncast

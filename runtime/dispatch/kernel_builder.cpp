@@ -1,0 +1,187 @@
+#include "runtime/dispatch/kernel_builder.hpp"
+
+#include <fmt/format.h>
+
+#include "cache/entry.hpp"
+#include "cache/process_lock.hpp"
+
+namespace kerncast {
+namespace {
+
+// NVRTC releases whose entries a process without a compiler looks for, newest first. A miss costs one failed
+// open each.
+constexpr int newest_major = 14;
+constexpr int oldest_major = 12;
+constexpr int newest_minor = 9;
+
+// Long enough for any compile; a holder that died releases its lock at once.
+constexpr int lock_timeout_ms = 120'000;
+
+constexpr const char* resource_names[] = {"registers",        "stack_bytes",  "spill_store_bytes",
+                                          "spill_load_bytes", "shared_bytes", "constant_bytes"};
+
+cache::KeyFields to_key_fields(const std::vector<std::pair<std::string, std::string>>& fields) {
+  cache::KeyFields out;
+  for (const auto& [label, value] : fields) {
+    out.add(label, value);
+  }
+  return out;
+}
+
+cache::Entry to_entry(const compiler::CompileResult& compiled, const Variant& variant,
+                      const cache::KeyFields& fields) {
+  cache::Entry entry;
+  entry.op = variant.op->name;
+  entry.spec = format_specialisation(*variant.op, variant.spec);
+  entry.arch = variant.arch;
+  entry.cubin = compiled.cubin;
+  entry.ptx = compiled.ptx;
+  entry.lowered_name = compiled.lowered_name;
+  entry.key_fields = fields.fields();
+  const compiler::Resources& r = compiled.resources;
+  const int values[] = {r.registers,        r.stack_bytes,  r.spill_store_bytes,
+                        r.spill_load_bytes, r.shared_bytes, r.constant_bytes};
+  for (std::size_t i = 0; i < std::size(values); ++i) {
+    entry.resources.emplace_back(resource_names[i], values[i]);
+  }
+  return entry;
+}
+
+std::shared_ptr<const KernelBinary> from_entry(cache::Entry entry, const cache::Key& key) {
+  auto binary = std::make_shared<KernelBinary>();
+  binary->cubin = std::move(entry.cubin);
+  binary->ptx = std::move(entry.ptx);
+  binary->lowered_name = std::move(entry.lowered_name);
+  binary->key = key;
+  binary->origin = Origin::disk;
+  compiler::Resources& r = binary->resources;
+  int* const targets[] = {&r.registers,        &r.stack_bytes,  &r.spill_store_bytes,
+                          &r.spill_load_bytes, &r.shared_bytes, &r.constant_bytes};
+  for (std::size_t i = 0; i < std::size(targets); ++i) {
+    for (const auto& [name, value] : entry.resources) {
+      if (name == resource_names[i]) {
+        *targets[i] = static_cast<int>(value);
+      }
+    }
+  }
+  return binary;
+}
+
+}  // namespace
+
+struct KernelBuilder::Prepared {
+  GeneratedSource source;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<std::string> options;
+};
+
+std::string describe(const Variant& variant) {
+  return fmt::format("{} [{}] for {}", variant.op->name, format_specialisation(*variant.op, variant.spec),
+                     variant.arch);
+}
+
+KernelBuilder::KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Store& store)
+    : nvrtc_choice_(std::move(nvrtc_choice)), templates_(std::move(template_directory)), store_(store) {}
+
+const compiler::NvrtcSearch& KernelBuilder::nvrtc() {
+  std::call_once(nvrtc_once_, [this] { nvrtc_ = compiler::load_nvrtc(nvrtc_choice_); });
+  return nvrtc_;
+}
+
+GeneratedSource KernelBuilder::source(const Variant& variant) const {
+  return generate_source(*variant.op, variant.spec, variant.tunables);
+}
+
+KernelBuilder::Prepared KernelBuilder::prepare(const Variant& variant) const {
+  return {source(variant), templates_.closure(variant.op->include), compile_options(variant.arch)};
+}
+
+std::vector<std::pair<std::string, std::string>> KernelBuilder::fields(const Variant& variant) {
+  const Prepared prepared = prepare(variant);
+  const compiler::NvrtcSearch& search = nvrtc();
+  return key_fields(prepared.source, prepared.headers, prepared.options, variant.arch,
+                    search.nvrtc != nullptr ? search.nvrtc->version() : std::string());
+}
+
+std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant, BuildPolicy policy) {
+  const Prepared prepared = prepare(variant);
+  const compiler::NvrtcSearch& search = nvrtc();
+  if (search.nvrtc == nullptr) {
+    std::shared_ptr<const KernelBinary> found =
+        policy == BuildPolicy::compile_aside ? nullptr : load_any_version(variant, prepared);
+    if (found == nullptr && policy != BuildPolicy::cached_only) {
+      throw Error(ErrorCode::not_found,
+                  fmt::format("{} is not in the cache and there is no NVRTC to compile it: {}",
+                              describe(variant), search.remedy));
+    }
+    return found;
+  }
+  const cache::KeyFields fields = to_key_fields(
+      key_fields(prepared.source, prepared.headers, prepared.options, variant.arch, search.nvrtc->version()));
+  if (policy == BuildPolicy::compile_aside) {
+    return compile(variant, prepared, fields, false);
+  }
+  const cache::Key key = fields.key();
+  if (policy == BuildPolicy::cached_only) {
+    return load(key);
+  }
+  return flights_.run(key, [&]() -> std::shared_ptr<const KernelBinary> {
+    if (auto found = load(key)) {
+      return found;
+    }
+    // The lock only saves work: without it, or when it cannot be had in time, two processes compile the same
+    // kernel.
+    const cache::ProcessLock lock(store_.root(), key, lock_timeout_ms);
+    if (lock.waited()) {
+      if (auto found = load(key)) {
+        return found;
+      }
+    }
+    return compile(variant, prepared, fields, true);
+  });
+}
+
+std::shared_ptr<const KernelBinary> KernelBuilder::load(const cache::Key& key) {
+  std::optional<cache::Entry> entry = store_.load(key);
+  return entry ? from_entry(std::move(*entry), key) : nullptr;
+}
+
+std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(const Variant& variant,
+                                                                    const Prepared& prepared) {
+  for (int major = newest_major; major >= oldest_major; --major) {
+    for (int minor = newest_minor; minor >= 0; --minor) {
+      const cache::Key key = to_key_fields(key_fields(prepared.source, prepared.headers, prepared.options,
+                                                      variant.arch, fmt::format("{}.{}", major, minor)))
+                                 .key();
+      if (auto found = load(key)) {
+        return found;
+      }
+    }
+  }
+  return nullptr;
+}
+
+std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& variant, const Prepared& prepared,
+                                                           const cache::KeyFields& fields, bool publish) {
+  compiler::CompileRequest request;
+  request.what = describe(variant);
+  request.source = prepared.source.text;
+  request.kernel = prepared.source.kernel;
+  request.headers = prepared.headers;
+  request.options = prepared.options;
+  const compiler::CompileResult compiled = compiler::compile(*nvrtc_.nvrtc, request);
+  auto binary = std::make_shared<KernelBinary>();
+  binary->cubin = compiled.cubin;
+  binary->ptx = compiled.ptx;
+  binary->lowered_name = compiled.lowered_name;
+  binary->resources = compiled.resources;
+  binary->key = fields.key();
+  binary->origin = Origin::compiled;
+  binary->compile_ms = compiled.milliseconds;
+  if (publish) {
+    store_.publish(binary->key, to_entry(compiled, variant, fields));
+  }
+  return binary;
+}
+
+}  // namespace kerncast

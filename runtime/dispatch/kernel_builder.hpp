@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cache/key.hpp"
+#include "cache/single_flight.hpp"
+#include "cache/store.hpp"
+#include "kerncast/runtime.hpp"
+#include "runtime/compiler/compiler.hpp"
+#include "runtime/compiler/nvrtc_api.hpp"
+#include "runtime/dispatch/source.hpp"
+#include "runtime/dispatch/template_set.hpp"
+
+namespace kerncast {
+
+/// What identifies a binary before anything is generated.
+struct Variant {
+  const OpDefinition* op = nullptr;
+  Specialisation spec;
+  Tunables tunables;
+  std::string arch;
+};
+
+/// A kernel's binaries and how they were had.
+struct KernelBinary {
+  std::string cubin;
+  std::string ptx;
+  std::string lowered_name;
+  compiler::Resources resources;
+  cache::Key key;
+  Origin origin = Origin::compiled;
+  double compile_ms = 0;
+};
+
+/// May the builder compile, and may it use the store?
+enum class BuildPolicy : std::uint8_t {
+  cached_or_compile,
+  cached_only,    ///< null where the store has nothing
+  compile_aside,  ///< compile now and leave the store alone
+};
+
+/// From a variant to its binaries: source, key, store, compiler, with one compile per key however many
+/// threads and processes ask.
+class KernelBuilder {
+ public:
+  KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Store& store);
+
+  /// Throws Error: compile_failed, or not_found where nothing is cached and there is no compiler.
+  [[nodiscard]] std::shared_ptr<const KernelBinary> obtain(const Variant& variant, BuildPolicy policy);
+
+  [[nodiscard]] GeneratedSource source(const Variant& variant) const;
+  /// The key's fields under the compiler found (its version is empty where there is none).
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> fields(const Variant& variant);
+
+  /// Loaded on first use.
+  [[nodiscard]] const compiler::NvrtcSearch& nvrtc();
+  [[nodiscard]] const TemplateSet& templates() const { return templates_; }
+
+ private:
+  struct Prepared;
+  [[nodiscard]] Prepared prepare(const Variant& variant) const;
+  [[nodiscard]] std::shared_ptr<const KernelBinary> load(const cache::Key& key);
+  [[nodiscard]] std::shared_ptr<const KernelBinary> load_any_version(const Variant& variant,
+                                                                     const Prepared& prepared);
+  [[nodiscard]] std::shared_ptr<const KernelBinary> compile(const Variant& variant, const Prepared& prepared,
+                                                            const cache::KeyFields& fields, bool publish);
+
+  std::string nvrtc_choice_;
+  TemplateSet templates_;
+  cache::Store& store_;
+  std::once_flag nvrtc_once_;
+  compiler::NvrtcSearch nvrtc_;
+  cache::SingleFlight<const KernelBinary> flights_;
+};
+
+/// "norm.rms_norm [x_dtype=bf16 hidden=7168] for sm_90a": how messages name a variant.
+[[nodiscard]] std::string describe(const Variant& variant);
+
+}  // namespace kerncast

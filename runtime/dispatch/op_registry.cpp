@@ -1,0 +1,93 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "kerncast/op.hpp"
+#include "runtime/dispatch/nearest_name.hpp"
+
+namespace kerncast {
+
+/// Generated from the list of ops in templates/.
+void register_builtin_ops(OpRegistry& registry);
+
+struct OpRegistry::State {
+  mutable std::mutex mutex;
+  std::map<std::string, std::unique_ptr<OpDefinition>, std::less<>> ops;
+};
+
+// Never destroyed: ops are called from hosts' static destructors too.
+OpRegistry::OpRegistry() : state_(new State) {}
+
+OpRegistry& OpRegistry::instance() {
+  static OpRegistry* registry = [] {
+    auto* made = new OpRegistry;
+    register_builtin_ops(*made);
+    return made;
+  }();
+  return *registry;
+}
+
+const OpDefinition& OpRegistry::add(OpDefinition definition) {
+  const auto refuse = [&](std::string_view why) {
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("cannot register op '{}': {}", definition.name, why));
+  };
+  if (definition.name.find('.') == std::string::npos) {
+    refuse("its name must be family.op");
+  }
+  if (definition.include.empty() || definition.kernel.empty() || definition.arguments_type.empty()) {
+    refuse("include, kernel and arguments_type must be set");
+  }
+  if (definition.default_tunables == nullptr || definition.geometry == nullptr ||
+      definition.bind == nullptr) {
+    refuse("default_tunables, geometry and bind must be set");
+  }
+  if (definition.params.size() > Specialisation::max_params) {
+    refuse(fmt::format("it has more than {} parameters", Specialisation::max_params));
+  }
+  if (definition.tunables.size() > Tunables::max_tunables) {
+    refuse(fmt::format("it has more than {} tunables", Tunables::max_tunables));
+  }
+  const std::lock_guard lock(state_->mutex);
+  if (state_->ops.contains(definition.name)) {
+    refuse("the name is taken");
+  }
+  std::string name = definition.name;
+  auto stored = std::make_unique<OpDefinition>(std::move(definition));
+  return *state_->ops.emplace(std::move(name), std::move(stored)).first->second;
+}
+
+const OpDefinition* OpRegistry::find(std::string_view name) const {
+  const std::lock_guard lock(state_->mutex);
+  const auto found = state_->ops.find(name);
+  return found == state_->ops.end() ? nullptr : found->second.get();
+}
+
+const OpDefinition& OpRegistry::require(std::string_view name) const {
+  if (const OpDefinition* op = find(name)) {
+    return *op;
+  }
+  std::vector<std::string> names;
+  for (const OpDefinition* op : all()) {
+    names.push_back(op->name);
+  }
+  const std::string nearest = nearest_name(name, names);
+  throw Error(ErrorCode::not_found,
+              fmt::format("unknown op '{}'{}; known: {}", name,
+                          nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest),
+                          fmt::join(names, ", ")));
+}
+
+std::vector<const OpDefinition*> OpRegistry::all() const {
+  const std::lock_guard lock(state_->mutex);
+  std::vector<const OpDefinition*> ops;
+  for (const auto& [name, op] : state_->ops) {
+    ops.push_back(op.get());
+  }
+  return ops;
+}
+
+}  // namespace kerncast

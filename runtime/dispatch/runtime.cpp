@@ -1,0 +1,322 @@
+#include "kerncast/runtime.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/driver/driver_error.hpp"
+
+namespace kerncast {
+namespace {
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+cache::WarningSink warning_sink(const RuntimeOptions& options) {
+  if (options.warn) {
+    return options.warn;
+  }
+  return [](std::string_view text) {
+    std::fprintf(stderr, "kerncast: warning: %.*s\n", static_cast<int>(text.size()), text.data());
+  };
+}
+
+/// Hands `call` to the driver: the end of the hot path.
+void enqueue(const driver::DriverApi& api, const HotEntry& entry, const LaunchGeometry& geometry,
+             const Call& call, Stream stream) {
+  driver::CUlaunchConfig config{};
+  config.gridDimX = geometry.grid[0];
+  config.gridDimY = geometry.grid[1];
+  config.gridDimZ = geometry.grid[2];
+  config.blockDimX = geometry.block[0];
+  config.blockDimY = geometry.block[1];
+  config.blockDimZ = geometry.block[2];
+  config.sharedMemBytes = geometry.dynamic_shared;
+  config.hStream = static_cast<driver::CUstream>(stream);
+  // The driver reads the arguments before it returns and never writes them.
+  void* arguments[] = {const_cast<std::byte*>(call.arguments.data())};
+  const driver::CUresult result =
+      api.cuLaunchKernelEx(&config, static_cast<driver::CUfunction>(entry.function), arguments, nullptr);
+  if (result != driver::CUDA_SUCCESS) [[unlikely]] {
+    driver::check(
+        api, result,
+        fmt::format("launching {} [{}], grid {}x{}x{}, block {}", entry.key.op->name,
+                    format_specialisation(*entry.key.op, entry.key.spec), geometry.grid[0], geometry.grid[1],
+                    geometry.grid[2], geometry.block[0] * geometry.block[1] * geometry.block[2]));
+  }
+}
+
+HotKey hot_key(const OpDefinition& op, const Call& call) noexcept {
+  return {&op, call.device, row_bucket(call.rows), call.spec};
+}
+
+KernelReport to_report(const Variant& variant, const KernelBinary& binary, KernelBuilder& builder) {
+  KernelReport report;
+  report.op = variant.op->name;
+  report.spec = format_specialisation(*variant.op, variant.spec);
+  report.tunables = format_tunables(*variant.op, variant.tunables);
+  report.arch = variant.arch;
+  report.key = binary.key.hex();
+  report.origin = binary.origin;
+  report.compile_ms = binary.compile_ms;
+  report.registers = binary.resources.registers;
+  report.spill_store_bytes = binary.resources.spill_store_bytes;
+  report.spill_load_bytes = binary.resources.spill_load_bytes;
+  report.shared_bytes = binary.resources.shared_bytes;
+  report.local_bytes = binary.resources.stack_bytes;
+  report.source = builder.source(variant).text;
+  report.ptx = binary.ptx;
+  report.cubin = binary.cubin;
+  report.lowered_name = binary.lowered_name;
+  report.key_fields = builder.fields(variant);
+  return report;
+}
+
+/// Traits of a typical device of `arch`, for choosing tunables without one.
+DeviceTraits typical_traits(std::string_view arch) {
+  const std::string digits(arch.starts_with("sm_") ? arch.substr(3) : std::string_view());
+  const int sm = std::atoi(digits.c_str());
+  if (sm < 50) {
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("'{}' is not an architecture; write it as sm_90a", arch));
+  }
+  struct Typical {
+    int sm;
+    int count;
+    int shared;
+  };
+  constexpr Typical known[] = {{75, 40, 65536},   {80, 108, 166912},  {86, 84, 101376},  {89, 142, 101376},
+                               {90, 132, 232448}, {100, 148, 232448}, {120, 170, 101376}};
+  Typical best = known[0];
+  for (const Typical& typical : known) {
+    if (typical.sm <= sm) {
+      best = typical;
+    }
+  }
+  return {sm, best.count, best.shared};
+}
+
+/// The kernel a device of `arch` runs for `rows` rows of `spec`.
+Variant typical_variant(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
+                        std::int64_t rows) {
+  check_specialisation(op, spec);
+  return {&op, spec, op.default_tunables(spec, typical_traits(arch), rows), std::string(arch)};
+}
+
+}  // namespace
+
+Runtime::Parts::Parts(RuntimeOptions given)
+    : options(std::move(given)),
+      store(options.cache_directory.empty() ? cache::default_directory() : options.cache_directory,
+            warning_sink(options)),
+      builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), store) {}
+
+const driver::Driver& Runtime::Parts::driver() {
+  const std::lock_guard lock(mutex_);
+  if (driver_ == nullptr) {
+    driver_ = driver::load_driver(options.driver);
+    api.store(&driver_->api, std::memory_order_release);
+  }
+  return *driver_;
+}
+
+DeviceState& Runtime::Parts::device(int ordinal) {
+  driver();
+  const std::lock_guard lock(mutex_);
+  if (ordinal < 0) {
+    throw Error(ErrorCode::invalid_argument, fmt::format("device {} does not exist", ordinal));
+  }
+  const auto index = static_cast<std::size_t>(ordinal);
+  if (index < devices_.size() && devices_[index] != nullptr) {
+    return *devices_[index];
+  }
+  auto state = std::make_unique<DeviceState>(driver_, ordinal);
+  if (index >= devices_.size()) {
+    devices_.resize(index + 1);
+  }
+  devices_[index] = std::move(state);
+  return *devices_[index];
+}
+
+const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& key, std::int64_t rows,
+                                        Stream stream, KernelReport* report) {
+  check_specialisation(op, key.spec);
+  DeviceState& state = device(key.device);
+  const driver::DriverApi& functions = driver().api;
+  const Variant variant{&op, key.spec, op.default_tunables(key.spec, state.traits(), rows), state.arch()};
+
+  driver::CUstreamCaptureStatus capture = driver::CU_STREAM_CAPTURE_STATUS_NONE;
+  functions.cuStreamIsCapturing(static_cast<driver::CUstream>(stream), &capture);
+  const bool capturing = capture != driver::CU_STREAM_CAPTURE_STATUS_NONE;
+  const bool may_compile = !capturing && options.miss_policy == MissPolicy::compile;
+
+  const std::string identity =
+      fmt::format("{}\n{}\n{}\n{}", key.device, op.name, fmt::join(key.spec.values, ","),
+                  format_tunables(op, variant.tunables));
+  LoadedKernel loaded;
+  bool present = false;
+  {
+    const std::lock_guard lock(loaded_mutex_);
+    if (const auto found = loaded_.find(identity); found != loaded_.end()) {
+      loaded = found->second;
+      present = true;
+    }
+  }
+  if (!present) {
+    const std::shared_ptr<const KernelBinary> binary =
+        builder.obtain(variant, may_compile ? BuildPolicy::cached_or_compile : BuildPolicy::cached_only);
+    if (binary == nullptr) {
+      throw Error(
+          capturing ? ErrorCode::capture_miss : ErrorCode::not_found,
+          fmt::format(
+              "{} is not in the cache, and {}. Warm it first: kerncast warm --op {} --set {} --arch {}",
+              describe(variant),
+              capturing ? "nothing may be compiled while a stream is being captured"
+                        : "the miss policy forbids compiling",
+              op.name, format_specialisation(op, key.spec), variant.arch));
+    }
+    // Loading a module is illegal for a capturing thread in the stricter modes; nothing here touches the
+    // capture.
+    driver::CUstreamCaptureMode mode = driver::CU_STREAM_CAPTURE_MODE_RELAXED;
+    if (capturing) {
+      functions.cuThreadExchangeStreamCaptureMode(&mode);
+    }
+    try {
+      loaded = state.load(binary, describe(variant));
+    } catch (...) {
+      if (capturing) {
+        functions.cuThreadExchangeStreamCaptureMode(&mode);
+      }
+      throw;
+    }
+    if (capturing) {
+      functions.cuThreadExchangeStreamCaptureMode(&mode);
+    }
+    const std::lock_guard lock(loaded_mutex_);
+    loaded = loaded_.try_emplace(identity, loaded).first->second;
+  }
+  if (report != nullptr) {
+    *report = to_report(variant, *loaded.binary, builder);
+    report->load_us = present ? 0 : loaded.load_us;
+    if (present) {
+      report->origin = Origin::memory;
+      report->compile_ms = 0;
+    }
+  }
+  HotEntry entry;
+  entry.key = key;
+  entry.function = loaded.function;
+  entry.tunables = variant.tunables;
+  entry.traits = state.traits();
+  return *hot.insert(entry);
+}
+
+Runtime::Runtime(RuntimeOptions options) : parts_(std::make_unique<Parts>(std::move(options))) {}
+
+Runtime::~Runtime() = default;
+
+Runtime& Runtime::instance() {
+  // Never destroyed: hosts launch from static destructors too.
+  static Runtime* runtime = new Runtime;
+  return *runtime;
+}
+
+void Runtime::dispatch(const OpDefinition& op, const Call& call, Stream stream) {
+  if (call.rows == 0) {
+    return;
+  }
+  const HotKey key = hot_key(op, call);
+  const HotEntry* entry = parts_->hot.find(key, HotTable::hash(key));
+  if (entry == nullptr) [[unlikely]] {
+    entry = &parts_->resolve(op, key, call.rows, stream, nullptr);
+  }
+  const LaunchGeometry geometry = op.geometry(call.spec, entry->tunables, entry->traits, call.rows);
+  enqueue(*parts_->api.load(std::memory_order_acquire), *entry, geometry, call, stream);
+}
+
+void Runtime::run(const OpDefinition& op, const Bindings& bindings, Stream stream) {
+  const Call call = op.bind(bindings);
+  const driver::DriverApi& api = parts_->driver().api;
+  parts_->device(call.device);
+  for (const auto& [name, view] : bindings.tensors()) {
+    if (view.data == nullptr || view.numel() == 0) {
+      continue;
+    }
+    unsigned int kind = 0;
+    const driver::CUresult result = api.cuPointerGetAttribute(
+        &kind, driver::CU_POINTER_ATTRIBUTE_MEMORY_TYPE, reinterpret_cast<driver::CUdeviceptr>(view.data));
+    if (result != driver::CUDA_SUCCESS) {
+      throw Error(
+          ErrorCode::invalid_argument,
+          fmt::format("{}: tensor '{}' at {} is host memory, not device memory; copy it to the device first",
+                      op.name, name, fmt::ptr(view.data)));
+    }
+  }
+  dispatch(op, call, stream);
+}
+
+PreparedLaunch Runtime::prepare(const OpDefinition& op, const Call& call) {
+  PreparedLaunch prepared;
+  prepared.call_ = call;
+  if (call.rows == 0) {
+    return prepared;
+  }
+  const HotKey key = hot_key(op, call);
+  const HotEntry* entry = parts_->hot.find(key, HotTable::hash(key));
+  if (entry == nullptr) {
+    entry = &parts_->resolve(op, key, call.rows, nullptr, nullptr);
+  }
+  prepared.entry_ = entry;
+  prepared.api_ = parts_->api.load(std::memory_order_acquire);
+  prepared.geometry_ = op.geometry(call.spec, entry->tunables, entry->traits, call.rows);
+  return prepared;
+}
+
+void PreparedLaunch::launch(Stream stream) const {
+  if (entry_ != nullptr) {
+    enqueue(*static_cast<const driver::DriverApi*>(api_), *static_cast<const HotEntry*>(entry_), geometry_,
+            call_, stream);
+  }
+}
+
+KernelReport Runtime::ensure(const OpDefinition& op, const Call& call) {
+  KernelReport report;
+  parts_->resolve(op, hot_key(op, call), call.rows, nullptr, &report);
+  return report;
+}
+
+KernelReport Runtime::compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
+                              std::int64_t rows) {
+  const Variant variant = typical_variant(op, spec, arch, rows);
+  return to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::cached_or_compile),
+                   parts_->builder);
+}
+
+KernelReport Runtime::inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
+                              std::int64_t rows) {
+  const Variant variant = typical_variant(op, spec, arch, rows);
+  return to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::compile_aside), parts_->builder);
+}
+
+std::string Runtime::arch(int ordinal) {
+  return parts_->device(ordinal).arch();
+}
+
+void Runtime::make_current(int ordinal) {
+  parts_->device(ordinal).make_current();
+}
+
+void* Runtime::driver_symbol(const char* symbol) const {
+  return parts_->driver().symbol(symbol);
+}
+
+DeviceTraits Runtime::traits(int ordinal) {
+  return parts_->device(ordinal).traits();
+}
+
+}  // namespace kerncast

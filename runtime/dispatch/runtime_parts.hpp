@@ -1,0 +1,49 @@
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cache/store.hpp"
+#include "kerncast/runtime.hpp"
+#include "runtime/dispatch/device_state.hpp"
+#include "runtime/dispatch/hot_table.hpp"
+#include "runtime/dispatch/kernel_builder.hpp"
+#include "runtime/driver/driver_api.hpp"
+
+namespace kerncast {
+
+/// What a Runtime is made of. The driver and the compiler load on first use, so that tools which need neither
+/// work where they are missing.
+struct Runtime::Parts {
+  explicit Parts(RuntimeOptions given);
+
+  /// Throws Error(not_found) with the candidates tried where there is no driver.
+  const driver::Driver& driver();
+  DeviceState& device(int ordinal);
+
+  /// The miss path: from a hot key to an entry in the table. Fills `report` unless null.
+  const HotEntry& resolve(const OpDefinition& op, const HotKey& key, std::int64_t rows, Stream stream,
+                          KernelReport* report);
+
+  RuntimeOptions options;
+  cache::Store store;
+  KernelBuilder builder;
+  HotTable hot;
+
+  /// Set once the driver is loaded; what the hot path launches through.
+  std::atomic<const driver::DriverApi*> api{nullptr};
+
+ private:
+  struct LoadedKey;
+  std::mutex mutex_;
+  std::shared_ptr<const driver::Driver> driver_;
+  std::vector<std::unique_ptr<DeviceState>> devices_;
+  std::mutex loaded_mutex_;
+  std::map<std::string, LoadedKernel> loaded_;  ///< by device and key
+};
+
+}  // namespace kerncast

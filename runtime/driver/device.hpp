@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "runtime/driver/driver_api.hpp"
+
+namespace kerncast::driver {
+
+/// A device as reports and tuning see it.
+struct DeviceInfo {
+  int ordinal = 0;
+  std::string name;
+  std::string uuid;  ///< "GPU-" and 32 hexadecimal digits in five groups, as nvidia-smi prints it
+  int sm = 0;        ///< compute capability, as 90
+  std::string
+      arch;  ///< what kernels are compiled for: "sm_90a" where there is an architecture-specific variant
+  int sm_count = 0;
+  int max_threads_per_block = 0;
+  int max_threads_per_sm = 0;
+  int max_shared_per_block_optin = 0;  ///< bytes
+  int max_shared_per_sm = 0;           ///< bytes
+  int registers_per_sm = 0;            ///< 32-bit registers
+  int l2_bytes = 0;
+  int clock_khz = 0;
+  int memory_clock_khz = 0;
+  int memory_bus_bits = 0;
+  std::size_t total_memory = 0;  ///< bytes
+};
+
+/// Throws Error(invalid_argument) for an ordinal the driver does not have, Error(driver_error) where a query
+/// fails.
+[[nodiscard]] DeviceInfo query_device(const DriverApi& api, int ordinal);
+
+/// The architecture kernels are compiled for on compute capability `sm`: "sm_90a" for 90, "sm_89" for 89.
+[[nodiscard]] std::string arch_of(int sm);
+
+}  // namespace kerncast::driver

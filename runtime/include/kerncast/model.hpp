@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "kerncast/dtype.hpp"
+
+namespace kerncast {
+
+/// The sizes of a model that its kernels depend on, as read from a Hugging Face config.json. 0 means the
+/// model has none of it.
+struct ModelConfig {
+  std::string name;
+  std::string architecture;  ///< "DeepseekV3ForCausalLM"
+  DType dtype = DType::bf16;
+  std::int64_t hidden = 0;
+  std::int64_t q_lora_rank = 0;
+  std::int64_t kv_lora_rank = 0;
+  std::int64_t intermediate = 0;
+  std::int64_t moe_intermediate = 0;
+  std::int64_t experts = 0;
+  std::int64_t top_k = 0;
+  std::int64_t groups = 0;
+  std::int64_t topk_group = 0;
+  std::int64_t shared_experts = 0;
+  double routed_scaling_factor = 1.0;
+  bool sigmoid_gate =
+      false;  ///< router scores by sigmoid with a correction bias (DeepSeek-V3, Kimi-K2, GLM-4.5)
+  bool renormalize = true;
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  bool qk_norm = false;  ///< per-head RMSNorm of q and k (Qwen3, GLM-4.5)
+  double norm_eps = 1e-6;
+  double norm_weight_offset = 0.0;  ///< 1 for Gemma
+  bool layer_norm = false;          ///< diffusion transformers: LayerNorm without affine, modulated
+};
+
+}  // namespace kerncast

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kerncast/op.hpp"
+
+/// The dispatcher: op calls in, kernel launches out, with specialisation, compilation and caching between
+/// them.
+namespace kerncast {
+
+/// A CUstream; null is the legacy default stream of the current context.
+using Stream = void*;
+
+/// What a call does when its kernel is not in memory.
+enum class MissPolicy : std::uint8_t {
+  compile,     ///< load from the cache, else compile
+  cache_only,  ///< load from the cache, else fail: strict serving
+};
+
+struct RuntimeOptions {
+  std::string driver;  ///< "cuda", "sim" or a path; empty: KERNCAST_DRIVER, else what the machine has
+  std::string nvrtc;   ///< "none", "toolkit", "wheel" or a path; empty: KERNCAST_NVRTC, else what is found
+  std::string cache_directory;  ///< empty: KERNCAST_CACHE_DIR, else the XDG cache directory
+  MissPolicy miss_policy = MissPolicy::compile;
+  std::function<void(std::string_view)> warn;  ///< receives each warning once; null: warnings go to stderr
+};
+
+/// How a kernel came to be in memory.
+enum class Origin : std::uint8_t { memory, disk, compiled };
+
+/// A kernel as the store keeps it.
+struct KernelReport {
+  std::string op;
+  std::string spec;      ///< format_specialisation
+  std::string tunables;  ///< "threads=256 rows_per_block=1"
+  std::string arch;      ///< "sm_90a"
+  std::string key;       ///< 32 hex digits
+  Origin origin = Origin::memory;
+  double compile_ms = 0;  ///< NVRTC's time, 0 unless compiled
+  double load_us = 0;     ///< from bytes in memory to a launchable function, 0 unless loaded
+  int registers = 0;
+  int spill_store_bytes = 0;
+  int spill_load_bytes = 0;
+  int shared_bytes = 0;
+  int local_bytes = 0;
+  std::string source;  ///< generated translation unit
+  std::string ptx;
+  std::string cubin;         ///< empty where the compiler gave none
+  std::string lowered_name;  ///< entry point in PTX and cubin
+  std::vector<std::pair<std::string, std::string>> key_fields;
+};
+
+/// A launch prepared for repetition: the kernel is resolved and the arguments are bound. Valid while its
+/// Runtime lives.
+class KERNCAST_API PreparedLaunch {
+ public:
+  PreparedLaunch() = default;
+  /// Enqueues on `stream`. Throws Error(driver_error).
+  void launch(Stream stream) const;
+
+ private:
+  friend class Runtime;
+  const void* entry_ = nullptr;
+  const void* api_ = nullptr;
+  LaunchGeometry geometry_;
+  Call call_;
+};
+
+/// One runtime serves all threads and all devices of a process. Every method is thread-safe.
+class KERNCAST_API Runtime {
+ public:
+  explicit Runtime(RuntimeOptions options = {});
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  /// The process-wide runtime with default options, made on first use.
+  static Runtime& instance();
+
+  /// Launches `call` of `op` on `stream`. Hot path: one hash, one probe, one launch; no allocation, no lock.
+  /// Zero rows succeed without a launch. Throws Error.
+  void dispatch(const OpDefinition& op, const Call& call, Stream stream);
+
+  /// Binds named tensors, checks that they are device memory, and dispatches.
+  void run(const OpDefinition& op, const Bindings& bindings, Stream stream);
+
+  /// Resolves the kernel of `call` and binds its arguments for repeated launches.
+  [[nodiscard]] PreparedLaunch prepare(const OpDefinition& op, const Call& call);
+
+  /// Makes the kernel of `call` ready on its device, and says how it came to be.
+  KernelReport ensure(const OpDefinition& op, const Call& call);
+
+  /// Compiles for `arch` ("sm_100a") into the cache without a device; `rows` selects the row bucket.
+  KernelReport compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
+                       std::int64_t rows);
+
+  /// As compile, but leaves the store alone: for inspection.
+  KernelReport inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
+                       std::int64_t rows);
+
+  /// Architecture of device `ordinal`, as "sm_90a".
+  [[nodiscard]] std::string arch(int ordinal);
+  [[nodiscard]] DeviceTraits traits(int ordinal);
+
+  /// Makes the primary context of device `ordinal` current on this thread, as launching needs. Hosts that use
+  /// the CUDA runtime or a framework have done so already.
+  void make_current(int ordinal);
+  /// The Driver API function called `symbol` ("cuMemAlloc_v2") of the driver in use; null where it has none.
+  [[nodiscard]] void* driver_symbol(const char* symbol) const;
+
+  struct Parts;
+  /// The parts behind the runtime, for the tools and tests of this project.
+  [[nodiscard]] Parts& parts() noexcept { return *parts_; }
+
+ private:
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace kerncast

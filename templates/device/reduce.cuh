@@ -1,0 +1,82 @@
+#pragma once
+
+#include "device/pair.cuh"
+
+/// Reductions in a fixed order: the same input gives the same bits on every run, and every lane gets the same bits.
+namespace kerncast {
+
+__device__ __forceinline__ float exchange(float value, int mask) {
+  return __shfl_xor_sync(0xffffffffu, value, mask);
+}
+
+/// A sum of floats.
+struct Sum {
+  float value = 0.0f;
+
+  __device__ __forceinline__ void add_square(float x) { value = fmaf(x, x, value); }
+  __device__ __forceinline__ void merge(const Sum& other) { value += other.value; }
+  __device__ __forceinline__ Sum from_lane(int mask) const { return {exchange(value, mask)}; }
+};
+
+/// A sum carried as a pair of floats: a plain sum of thousands of terms does not reach the last place of f32.
+struct PairSum {
+  Pair pair{0.0f, 0.0f};
+
+  __device__ __forceinline__ void add(float x, float x_rest) {
+    const Pair sum = exact_sum(pair.value, x);
+    pair = {sum.value, pair.rest + (sum.rest + x_rest)};
+  }
+  __device__ __forceinline__ void add_square(float x) {
+    const float square = x * x;
+    add(square, fmaf(x, x, -square));
+  }
+  __device__ __forceinline__ void merge(const PairSum& other) {
+    // The rests meet first: both lanes of an exchange then compute the same sums and get the same bits.
+    const Pair sum = exact_sum(pair.value, other.pair.value);
+    pair = {sum.value, (pair.rest + other.pair.rest) + sum.rest};
+  }
+  __device__ __forceinline__ PairSum from_lane(int mask) const {
+    return {{exchange(pair.value, mask), exchange(pair.rest, mask)}};
+  }
+};
+
+struct Max {
+  float value = 0.0f;
+
+  /// NaN is passed over.
+  __device__ __forceinline__ void add(float x) { value = fmaxf(value, x); }
+  __device__ __forceinline__ void merge(const Max& other) { add(other.value); }
+  __device__ __forceinline__ Max from_lane(int mask) const { return {exchange(value, mask)}; }
+};
+
+/// Reduces over each aligned run of `Lanes` lanes (a power of two up to 32). All lanes of the warp must take part.
+template <int Lanes, class Reduction>
+__device__ __forceinline__ Reduction reduce_lanes(Reduction mine) {
+#pragma unroll
+  for (int mask = Lanes / 2; mask > 0; mask /= 2) {
+    mine.merge(mine.from_lane(mask));
+  }
+  return mine;
+}
+
+/// Reduces over each aligned run of `Lanes` threads (a power of two) of a block of `Threads`. All threads of the block
+/// must take part, once: the scratch memory is not guarded for a second use.
+template <int Lanes, int Threads, class Reduction>
+__device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
+  mine = reduce_lanes<(Lanes < 32 ? Lanes : 32)>(mine);
+  if constexpr (Lanes > 32) {
+    constexpr int warps = Lanes / 32;
+    __shared__ float scratch[Threads / 32 * (sizeof(Reduction) / sizeof(float))];
+    Reduction* partial = reinterpret_cast<Reduction*>(scratch);
+    const int lane = threadIdx.x % 32;
+    if (lane == 0) {
+      partial[threadIdx.x / 32] = mine;
+    }
+    __syncthreads();
+    mine = partial[threadIdx.x / Lanes * warps + lane % warps];
+    mine = reduce_lanes<warps>(mine);
+  }
+  return mine;
+}
+
+}  // namespace kerncast

@@ -1,0 +1,144 @@
+#include "templates/host/checks.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <utility>
+
+namespace kerncast::host {
+
+namespace {
+
+std::string list(const std::array<std::int64_t, TensorView::max_rank>& values, int rank) {
+  const auto end = values.begin() + std::clamp(rank, 0, TensorView::max_rank);
+  return fmt::format("[{}]", fmt::join(values.begin(), end, ", "));
+}
+
+}  // namespace
+
+std::string shape_text(const TensorView& view) {
+  return fmt::format("{} (strides {})", list(view.shape, view.rank), list(view.strides, view.rank));
+}
+
+void refuse(std::string_view op, const std::string& what) {
+  throw Error(ErrorCode::invalid_argument, fmt::format("{}: {}", op, what));
+}
+
+void refuse_dtype(std::string_view op, std::string_view name, DType got, std::string_view wanted) {
+  refuse(op, fmt::format("tensor '{}' is {}, but must be {}; convert it", name, name_of(got), wanted));
+}
+
+void refuse_rank(std::string_view op, std::string_view name, const TensorView& view) {
+  refuse(op, view.absent() ? fmt::format("tensor '{}' is missing; it is required", name)
+                           : fmt::format("tensor '{}' has rank {}, but must have 1 to {} dimensions", name,
+                                         view.rank, TensorView::max_rank));
+}
+
+void refuse_shape(std::string_view op, std::string_view name, const TensorView& view,
+                  std::string_view wanted) {
+  refuse(op, fmt::format("tensor '{}' has shape {}, but must have {}", name, shape_text(view), wanted));
+}
+
+void refuse_null(std::string_view op, std::string_view name) {
+  refuse(op, fmt::format("tensor '{}' has a null pointer; give it device memory", name));
+}
+
+void refuse_last_stride(std::string_view op, std::string_view name, const TensorView& view) {
+  refuse(op, fmt::format(
+                 "tensor '{}' of shape {} is not contiguous in its last dimension; make a contiguous copy",
+                 name, shape_text(view)));
+}
+
+void refuse_leading(std::string_view op, std::string_view name, const TensorView& view) {
+  refuse(op,
+         fmt::format(
+             "the leading dimensions of tensor '{}' of shape {} do not flatten to rows of one stride; make "
+             "a contiguous copy or call once per slice",
+             name, shape_text(view)));
+}
+
+void refuse_overlap(std::string_view op, std::string_view name, const TensorView& view) {
+  refuse(op, fmt::format("the rows of output '{}' of shape {} overlap; give every row memory of its own",
+                         name, shape_text(view)));
+}
+
+void refuse_misaligned(std::string_view op, std::string_view name, const TensorView& view) {
+  refuse(op,
+         fmt::format("the pointer {} of tensor '{}' is not a multiple of its element's {} bytes; align it",
+                     view.data, name, size_of(view.dtype)));
+}
+
+void refuse_device(std::string_view op, std::string_view name, int got, std::string_view other, int wanted) {
+  refuse(op,
+         fmt::format(
+             "tensor '{}' is on device {}, but '{}' is on device {}; all tensors of a call share one device",
+             name, got, other, wanted));
+}
+
+void refuse_range(std::string_view op, std::string_view what, std::int64_t got, std::int64_t lowest,
+                  std::int64_t highest) {
+  refuse(op, fmt::format("{} is {}, but must be from {} to {}; nearest valid: {}", what, got, lowest, highest,
+                         std::clamp(got, lowest, highest)));
+}
+
+ParamSpec dtype_param(std::string name, std::initializer_list<DType> allowed, DType default_value,
+                      std::string doc) {
+  ParamSpec param;
+  param.name = std::move(name);
+  param.kind = ParamKind::dtype;
+  param.doc = std::move(doc);
+  param.default_value = number(default_value);
+  for (const DType type : allowed) {
+    param.allowed.push_back(number(type));
+  }
+  return param;
+}
+
+ParamSpec integer_param(std::string name, std::int32_t minimum, std::int32_t maximum,
+                        std::optional<std::int32_t> default_value, std::string doc) {
+  ParamSpec param;
+  param.name = std::move(name);
+  param.doc = std::move(doc);
+  param.minimum = minimum;
+  param.maximum = maximum;
+  param.default_value = default_value;
+  return param;
+}
+
+ParamSpec listed_param(std::string name, std::initializer_list<std::int32_t> allowed,
+                       std::optional<std::int32_t> default_value, std::string doc) {
+  ParamSpec param = integer_param(std::move(name), 0, 0, default_value, std::move(doc));
+  param.allowed = allowed;
+  param.minimum = *std::min_element(allowed.begin(), allowed.end());
+  param.maximum = *std::max_element(allowed.begin(), allowed.end());
+  return param;
+}
+
+ParamSpec flag_param(std::string name, bool default_value, std::string doc) {
+  ParamSpec param;
+  param.name = std::move(name);
+  param.kind = ParamKind::boolean;
+  param.doc = std::move(doc);
+  param.default_value = default_value ? 1 : 0;
+  return param;
+}
+
+ParamSpec choice_param(std::string name, std::initializer_list<const char*> choices, std::string doc) {
+  ParamSpec param;
+  param.name = std::move(name);
+  param.kind = ParamKind::choice;
+  param.doc = std::move(doc);
+  param.default_value = 0;
+  param.choices.assign(choices.begin(), choices.end());
+  return param;
+}
+
+std::optional<std::int32_t> setting(const OpDefinition& op, const Bindings& bindings, std::string_view name) {
+  const std::string* text = bindings.param(name);
+  if (text == nullptr) {
+    return std::nullopt;
+  }
+  return parse_param(op, op.params.at(static_cast<std::size_t>(find_param(op, name))), *text);
+}
+
+}  // namespace kerncast::host

@@ -1,0 +1,175 @@
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "kerncast/op.hpp"
+#include "kerncast/tensor.hpp"
+
+/// Checks that the ops' bind functions share. What succeeds is inline and allocates nothing; what fails is
+/// out of line and throws Error(invalid_argument) that names the op, the tensor, what was got and what is
+/// wanted.
+namespace kerncast::host {
+
+/// A tensor as rows of its last dimension.
+struct Rows {
+  std::int64_t count = 0;   ///< product of the leading dimensions
+  std::int64_t stride = 0;  ///< elements from one row to the next
+};
+
+[[noreturn]] void refuse(std::string_view op, const std::string& what);
+[[noreturn]] void refuse_dtype(std::string_view op, std::string_view name, DType got,
+                               std::string_view wanted);
+[[noreturn]] void refuse_rank(std::string_view op, std::string_view name, const TensorView& view);
+[[noreturn]] void refuse_shape(std::string_view op, std::string_view name, const TensorView& view,
+                               std::string_view wanted);
+[[noreturn]] void refuse_null(std::string_view op, std::string_view name);
+[[noreturn]] void refuse_last_stride(std::string_view op, std::string_view name, const TensorView& view);
+[[noreturn]] void refuse_leading(std::string_view op, std::string_view name, const TensorView& view);
+[[noreturn]] void refuse_overlap(std::string_view op, std::string_view name, const TensorView& view);
+[[noreturn]] void refuse_misaligned(std::string_view op, std::string_view name, const TensorView& view);
+[[noreturn]] void refuse_device(std::string_view op, std::string_view name, int got, std::string_view other,
+                                int wanted);
+[[noreturn]] void refuse_range(std::string_view op, std::string_view what, std::int64_t got,
+                               std::int64_t lowest, std::int64_t highest);
+
+/// "[4, 7168] (strides [8192, 1])".
+[[nodiscard]] std::string shape_text(const TensorView& view);
+
+[[nodiscard]] constexpr bool is_float(DType type) noexcept {
+  return type == DType::bf16 || type == DType::f16 || type == DType::f32;
+}
+
+inline void require_float(std::string_view op, std::string_view name, const TensorView& view) {
+  if (!is_float(view.dtype)) [[unlikely]] {
+    refuse_dtype(op, name, view.dtype, "bf16, f16 or f32");
+  }
+}
+
+inline void require_device(std::string_view op, std::string_view name, const TensorView& view,
+                           std::string_view other, int device) {
+  if (view.device != device) [[unlikely]] {
+    refuse_device(op, name, view.device, other, device);
+  }
+}
+
+/// Flattens the leading dimensions of `view`, of rank 1 or more. The last dimension's own stride is left
+/// unchecked.
+[[nodiscard]] inline Rows flatten(std::string_view op, std::string_view name, const TensorView& view) {
+  if (view.rank < 1 || view.rank > TensorView::max_rank) [[unlikely]] {
+    refuse_rank(op, name, view);
+  }
+  Rows rows{1, 0};
+  for (int i = view.rank - 2; i >= 0; --i) {
+    const std::int64_t extent = view.dim(i);
+    if (extent != 1) {
+      if (rows.count == 1) {
+        rows.stride = view.stride(i);
+      } else if (view.stride(i) != rows.stride * rows.count && extent != 0 && rows.count != 0) [[unlikely]] {
+        refuse_leading(op, name, view);
+      }
+    }
+    rows.count *= extent;
+  }
+  return rows;
+}
+
+/// Rows of a tensor whose last dimension is contiguous.
+[[nodiscard]] inline Rows contiguous_rows(std::string_view op, std::string_view name,
+                                          const TensorView& view) {
+  const Rows rows = flatten(op, name, view);
+  if (view.stride(-1) != 1 && view.dim(-1) > 1) [[unlikely]] {
+    refuse_last_stride(op, name, view);
+  }
+  return rows;
+}
+
+/// As contiguous_rows for a tensor that is written: its rows must not overlap.
+[[nodiscard]] inline Rows output_rows(std::string_view op, std::string_view name, const TensorView& view) {
+  const Rows rows = contiguous_rows(op, name, view);
+  if (rows.count > 1 && rows.stride < view.dim(-1)) [[unlikely]] {
+    refuse_overlap(op, name, view);
+  }
+  return rows;
+}
+
+/// Null is allowed where there is nothing to read or write.
+inline void require_data(std::string_view op, std::string_view name, const TensorView& view,
+                         std::int64_t rows) {
+  if (view.data == nullptr && rows > 0) [[unlikely]] {
+    refuse_null(op, name);
+  }
+}
+
+/// Sets bits that spoil the alignment of a row: those of the pointer, and of the stride where there is a
+/// second row.
+[[nodiscard]] inline std::uint64_t misalignment(const TensorView& view, const Rows& rows) noexcept {
+  const auto bytes = static_cast<std::uint64_t>(size_of(view.dtype));
+  return reinterpret_cast<std::uintptr_t>(view.data) |
+         (rows.count > 1 ? static_cast<std::uint64_t>(rows.stride) * bytes : 0U);
+}
+
+/// The largest power of two up to 16 that divides every address made of `bits`.
+[[nodiscard]] constexpr std::int32_t alignment_of(std::uint64_t bits) noexcept {
+  return static_cast<std::int32_t>((bits | 16U) & (~(bits | 16U) + 1U));
+}
+
+/// Blocks along x and, past what x holds, along y.
+[[nodiscard]] constexpr LaunchGeometry linear_grid(std::int64_t blocks,
+                                                   std::int64_t widest_x = 0x7fffffff) noexcept {
+  LaunchGeometry geometry;
+  const std::int64_t x = std::clamp<std::int64_t>(blocks, 1, widest_x);
+  geometry.grid[0] = static_cast<std::uint32_t>(x);
+  geometry.grid[1] = static_cast<std::uint32_t>(std::max<std::int64_t>(1, (blocks + x - 1) / x));
+  return geometry;
+}
+
+[[nodiscard]] constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) noexcept {
+  return (a + b - 1) / b;
+}
+
+/// The least power of two that is not below `value`, which is at least 1.
+[[nodiscard]] constexpr std::int32_t power_of_two_above(std::int64_t value) noexcept {
+  return static_cast<std::int32_t>(std::bit_ceil(static_cast<std::uint64_t>(value)));
+}
+
+/// The largest row count of the bucket of `rows`: default tunables depend on nothing finer.
+[[nodiscard]] constexpr std::int64_t bucket_ceiling(std::int64_t rows) noexcept {
+  return std::int64_t{1} << row_bucket(rows);
+}
+
+[[nodiscard]] inline bool same_shape(const TensorView& a, const TensorView& b) noexcept {
+  return a.rank == b.rank && std::equal(a.shape.begin(), a.shape.begin() + a.rank, b.shape.begin());
+}
+
+[[nodiscard]] constexpr std::int32_t number(DType type) noexcept {
+  return static_cast<std::int32_t>(type);
+}
+
+/// The dtype stored in a specialisation.
+[[nodiscard]] constexpr DType dtype(std::int32_t value) noexcept {
+  return static_cast<DType>(value);
+}
+
+/// A dtype parameter restricted to `allowed`.
+[[nodiscard]] ParamSpec dtype_param(std::string name, std::initializer_list<DType> allowed,
+                                    DType default_value, std::string doc);
+[[nodiscard]] ParamSpec integer_param(std::string name, std::int32_t minimum, std::int32_t maximum,
+                                      std::optional<std::int32_t> default_value, std::string doc);
+/// An integer with a closed list of values.
+[[nodiscard]] ParamSpec listed_param(std::string name, std::initializer_list<std::int32_t> allowed,
+                                     std::optional<std::int32_t> default_value, std::string doc);
+[[nodiscard]] ParamSpec flag_param(std::string name, bool default_value, std::string doc);
+[[nodiscard]] ParamSpec choice_param(std::string name, std::initializer_list<const char*> choices,
+                                     std::string doc);
+
+/// The setting called `name` of `bindings`, checked; nothing where it was not set.
+[[nodiscard]] std::optional<std::int32_t> setting(const OpDefinition& op, const Bindings& bindings,
+                                                  std::string_view name);
+
+}  // namespace kerncast::host

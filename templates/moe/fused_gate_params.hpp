@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstddef>
+
+/// Places of the parameters and tunables in Specialisation and Tunables.
+namespace kerncast::moe::fused_gate_params {
+
+enum Param : std::size_t {
+  logits_dtype,
+  bias_dtype,
+  experts,
+  groups,
+  topk_group,
+  top_k,
+  num_fused_shared_experts,
+  renormalize,
+  apply_scale_on_output,
+  alignment,
+};
+enum Tunable : std::size_t { threads };
+
+}  // namespace kerncast::moe::fused_gate_params

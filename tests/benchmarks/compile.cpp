@@ -1,0 +1,81 @@
+// A cold compile of each op at DeepSeek-V3's shapes to an sm_90a cubin, against an empty kernel in the same
+// process.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "kerncast/runtime.hpp"
+#include "runtime/compiler/compiler.hpp"
+#include "runtime/dispatch/source.hpp"
+#include "runtime/dispatch/template_set.hpp"
+
+namespace {
+
+using namespace kerncast;
+
+double median_ms(const compiler::Nvrtc& nvrtc, const compiler::CompileRequest& request) {
+  std::vector<double> times;
+  for (int i = 0; i < 9; ++i) {
+    times.push_back(compiler::compile(nvrtc, request).milliseconds);
+  }
+  std::nth_element(times.begin(), times.begin() + 4, times.end());
+  return times[4];
+}
+
+ModelConfig deepseek_v3() {
+  ModelConfig model;
+  model.name = "deepseek-v3";
+  model.architecture = "DeepseekV3ForCausalLM";
+  model.hidden = 7168;
+  model.q_lora_rank = 1536;
+  model.kv_lora_rank = 512;
+  model.intermediate = 18432;
+  model.moe_intermediate = 2048;
+  model.experts = 256;
+  model.top_k = 8;
+  model.groups = 8;
+  model.topk_group = 4;
+  model.shared_experts = 1;
+  model.routed_scaling_factor = 2.5;
+  model.sigmoid_gate = true;
+  model.heads = 128;
+  model.kv_heads = 128;
+  model.head_dim = 128;
+  return model;
+}
+
+}  // namespace
+
+int main() {
+  const compiler::NvrtcSearch search = compiler::load_nvrtc();
+  if (search.nvrtc == nullptr) {
+    fmt::print(stderr, "{}\n", search.remedy);
+    return 1;
+  }
+  compiler::CompileRequest empty;
+  empty.what = "empty kernel";
+  empty.source =
+      "struct Config {};\ntemplate <class C> __global__ void kernel() {}\n"
+      "template __global__ void kernel<Config>();\n";
+  empty.kernel = "kernel<Config>";
+  empty.options = compile_options("sm_90a");
+  static_cast<void>(median_ms(*search.nvrtc, empty));
+  const double base = median_ms(*search.nvrtc, empty);
+  fmt::print("NVRTC {}, sm_90a, medians of 9: empty kernel {:.1f} ms\n", search.nvrtc->version(), base);
+  const TemplateSet templates("");
+  for (const OpDefinition* op : OpRegistry::instance().all()) {
+    for (const ModelCase& item :
+         op->model_cases != nullptr ? op->model_cases(deepseek_v3()) : std::vector<ModelCase>()) {
+      const Specialisation spec = specialise(*op, item.params);
+      const Tunables tunables = op->default_tunables(spec, DeviceTraits{90, 132, 232448}, 16);
+      const GeneratedSource source = generate_source(*op, spec, tunables);
+      compiler::CompileRequest request{op->name, source.text, source.kernel, templates.closure(op->include),
+                                       compile_options("sm_90a")};
+      const double time = median_ms(*search.nvrtc, request);
+      fmt::print("{:<24} {:<60} {:7.1f} ms  ratio {:.2f}\n", op->name, format_specialisation(*op, spec), time,
+                 time / base);
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,127 @@
+#include "runtime/dispatch/kernel_builder.hpp"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include "tests/cache/sample.hpp"
+#include "tests/dispatch/sample_op.hpp"
+
+using namespace kerncast;
+
+namespace {
+
+constexpr const char* good =
+    "namespace test { struct Arguments { int* out; };\n"
+    "template <class C> __global__ void scale(Arguments a) { a.out[0] = C::hidden; } }\n"
+    "namespace kerncast { struct bf16; struct f16; }\n";
+
+/// A template directory with one template, and a cache beside it.
+struct Fixture {
+  Fixture() : op(sample_op()), store(folder.path() + "/cache", nullptr) {
+    write(good);
+    variant = {&op, specialise(op, {{"x_dtype", "bf16"}, {"hidden", "64"}}), Tunables{{128}}, "sm_90a"};
+  }
+  void write(const std::string& text) const {
+    std::filesystem::create_directories(folder.path() + "/templates/test");
+    std::ofstream(folder.path() + "/templates/test/scale.cuh") << text;
+  }
+  [[nodiscard]] std::string templates() const { return folder.path() + "/templates"; }
+  [[nodiscard]] static bool have_nvrtc() { return compiler::load_nvrtc().nvrtc != nullptr; }
+
+  TemporaryFolder folder;
+  OpDefinition op;
+  cache::Store store;
+  Variant variant;
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "compiled once, then had from disk, also by a process without a compiler") {
+  if (!have_nvrtc()) {
+    WARN("no NVRTC on this machine");
+    return;
+  }
+  KernelBuilder builder("", templates(), store);
+  CHECK(builder.obtain(variant, BuildPolicy::cached_only) == nullptr);
+  const auto compiled = builder.obtain(variant, BuildPolicy::cached_or_compile);
+  CHECK(compiled->origin == Origin::compiled);
+  CHECK(compiled->compile_ms > 0);
+  const auto cached = builder.obtain(variant, BuildPolicy::cached_or_compile);
+  CHECK(cached->origin == Origin::disk);
+  CHECK(cached->ptx == compiled->ptx);
+  CHECK(cached->cubin == compiled->cubin);
+  CHECK(cached->lowered_name == compiled->lowered_name);
+  CHECK(cached->resources.registers == compiled->resources.registers);
+
+  KernelBuilder without("none", templates(), store);
+  const auto found = without.obtain(variant, BuildPolicy::cached_or_compile);
+  REQUIRE(found != nullptr);
+  CHECK(found->key == compiled->key);
+
+  Variant other = variant;
+  other.tunables = Tunables{{256}};
+  CHECK_THROWS_WITH(without.obtain(other, BuildPolicy::cached_or_compile),
+                    Catch::Contains("test.scale") && Catch::Contains("KERNCAST_NVRTC"));
+}
+
+TEST_CASE_METHOD(Fixture, "a changed template is another key") {
+  KernelBuilder before("none", templates(), store);
+  const auto fields = before.fields(variant);
+  write(std::string(good) + "// changed\n");
+  KernelBuilder after("none", templates(), store);
+  CHECK(after.fields(variant) != fields);
+}
+
+TEST_CASE_METHOD(Fixture, "many threads on one cold kernel compile it once") {
+  if (!have_nvrtc()) {
+    WARN("no NVRTC on this machine");
+    return;
+  }
+  KernelBuilder builder("", templates(), store);
+  std::vector<std::thread> threads;
+  std::atomic<int> done{0};
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back(
+        [&] { done += builder.obtain(variant, BuildPolicy::cached_or_compile)->ptx.empty() ? 0 : 1; });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  CHECK(done == 8);
+  CHECK(store.counters().published == 1);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a template that does not compile publishes nothing and is tried again when mended") {
+  if (!have_nvrtc()) {
+    WARN("no NVRTC on this machine");
+    return;
+  }
+  write(
+      "namespace test { struct Arguments {}; template <class C> __global__ void scale(Arguments) { oops; } "
+      "}\n"
+      "namespace kerncast { struct bf16; struct f16; }\n");
+  KernelBuilder builder("", templates(), store);
+  CHECK_THROWS_WITH(builder.obtain(variant, BuildPolicy::cached_or_compile),
+                    Catch::Contains("test.scale [x_dtype=bf16 hidden=64]") && Catch::Contains("oops") &&
+                        Catch::Contains("test/scale.cuh"));
+  CHECK(store.statistics().entries == 0);
+  write(good);
+  CHECK(builder.obtain(variant, BuildPolicy::cached_or_compile)->origin == Origin::compiled);
+}
+
+TEST_CASE_METHOD(Fixture, "a corrupt entry is compiled anew") {
+  if (!have_nvrtc()) {
+    WARN("no NVRTC on this machine");
+    return;
+  }
+  KernelBuilder builder("", templates(), store);
+  const auto compiled = builder.obtain(variant, BuildPolicy::cached_or_compile);
+  std::filesystem::resize_file(store.path_of(compiled->key), 100);
+  CHECK(builder.obtain(variant, BuildPolicy::cached_or_compile)->origin == Origin::compiled);
+  CHECK(store.counters().quarantined == 1);
+  CHECK(builder.obtain(variant, BuildPolicy::cached_or_compile)->origin == Origin::disk);
+}

@@ -1,0 +1,120 @@
+#include <fmt/format.h>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "cache/health.hpp"
+#include "cache/index.hpp"
+#include "cache/store.hpp"
+#include "tools/command.hpp"
+#include "tools/output.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+cache::Store open_store(Session& session) {
+  return {cache::default_directory(), [&session](std::string_view text) { session.console.warning(text); }};
+}
+
+Json to_json(const cache::StoreStatistics& statistics) {
+  return {{"entries", statistics.entries},
+          {"bytes", statistics.bytes},
+          {"quarantined", statistics.quarantined},
+          {"temporaries", statistics.temporaries}};
+}
+
+int show_statistics(Session& session) {
+  const cache::Store store = open_store(session);
+  const cache::Health health = cache::check_health(store);
+  Json json = {{"directory", health.directory}, {"exists", health.exists}, {"writable", health.writable}};
+  json.update(to_json(health.statistics));
+  json["free_bytes"] = health.free_bytes;
+  if (session.json) {
+    print_json(json);
+    return exit_fine;
+  }
+  Table table({{"cache"}, {health.directory.empty() ? "none" : health.directory}});
+  table.add_row({"exists", health.exists ? "yes" : "no"});
+  table.add_row({"writable", health.writable ? "yes" : "no"});
+  table.add_row({"entries", fmt::format("{}", health.statistics.entries)});
+  table.add_row({"size", human_bytes(health.statistics.bytes)});
+  table.add_row({"quarantined", fmt::format("{}", health.statistics.quarantined)});
+  table.add_row({"temporaries", fmt::format("{}", health.statistics.temporaries)});
+  table.add_row({"free on disk", human_bytes(health.free_bytes)});
+  print(table.text());
+  return exit_fine;
+}
+
+int list_store(Session& session) {
+  cache::Store store = open_store(session);
+  Json list = Json::array();
+  Table table({{"op"}, {"specialisation"}, {"arch"}, {"size", Align::right}, {"made (UTC)"}, {"key"}});
+  for (const cache::IndexedEntry& entry : cache::list_entries(store)) {
+    const std::int64_t seconds = entry.modified_ns / 1'000'000'000;
+    list.push_back({{"key", entry.key},
+                    {"op", entry.op},
+                    {"spec", entry.spec},
+                    {"arch", entry.arch},
+                    {"bytes", entry.bytes},
+                    {"modified", seconds}});
+    table.add_row({entry.op, entry.spec, entry.arch, human_bytes(entry.bytes), utc_time(seconds), entry.key});
+  }
+  if (session.json) {
+    print_json(list);
+  } else if (table.empty()) {
+    print(fmt::format("no entries in {}\n", store.root()));
+  } else {
+    print(table.text());
+  }
+  return exit_fine;
+}
+
+int show_path(Session& session) {
+  const std::string directory = cache::default_directory();
+  if (session.json) {
+    print_json({{"directory", directory}});
+  } else if (!directory.empty()) {
+    print(directory + '\n');
+  }
+  if (directory.empty()) {
+    session.console.warning("there is no cache directory; set KERNCAST_CACHE_DIR or HOME");
+  }
+  return exit_fine;
+}
+
+int clear_store(Session& session) {
+  cache::Store store = open_store(session);
+  const cache::StoreStatistics removed = store.clear();
+  const cache::StoreStatistics left = store.statistics();
+  if (session.json) {
+    print_json({{"directory", store.root()}, {"removed", to_json(removed)}, {"left", to_json(left)}});
+  } else {
+    print(fmt::format("removed {} entries ({}), {} quarantined files and {} temporaries from {}\n",
+                      removed.entries, human_bytes(removed.bytes), removed.quarantined, removed.temporaries,
+                      store.root()));
+  }
+  if (left.entries + left.quarantined + left.temporaries > 0) {
+    session.console.error(fmt::format("{} files in {} could not be removed; check who owns them",
+                                      left.entries + left.quarantined + left.temporaries, store.root()));
+    return exit_failed;
+  }
+  return exit_fine;
+}
+
+}  // namespace
+
+void add_cache_command(CLI::App& root, Session& session) {
+  CLI::App* command = root.add_subcommand("cache", "Look at or empty the store of compiled kernels");
+  command->require_subcommand(1);
+  const auto add = [&](const char* name, const char* help, int (*work)(Session&)) {
+    CLI::App* sub = command->add_subcommand(name, help);
+    add_json_flag(*sub, session);
+    sub->callback([&session, work] { session.action = [&session, work] { return work(session); }; });
+  };
+  add("stat", "Directory, number of entries, size and state", show_statistics);
+  add("ls", "Every entry: op, specialisation, architecture, size, key", list_store);
+  add("path", "The directory, alone on a line", show_path);
+  add("clear", "Remove every entry and say what was removed", clear_store);
+}
+
+}  // namespace kerncast::tools

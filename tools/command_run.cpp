@@ -1,0 +1,295 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <set>
+
+#include "tools/command.hpp"
+#include "tools/model_config.hpp"
+#include "tools/op_run.hpp"
+#include "tools/output.hpp"
+#include "tools/safetensors.hpp"
+#include "tools/settings.hpp"
+#include "tools/usage_error.hpp"
+#include "tools/workload.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+struct RunOptions {
+  std::string model;
+  std::vector<std::int64_t> rows{1, 16};
+  std::string op;
+  std::string in;
+  std::string out;
+  std::vector<std::string> settings;
+  bool no_check = false;
+  int device = 0;
+};
+
+/// One line of the table.
+struct RunRow {
+  OpRunResult result;
+  std::string label;
+  std::int64_t rows = 0;
+  std::string error;
+
+  [[nodiscard]] bool ok() const { return error.empty(); }
+};
+
+Json number_or_null(double value) {
+  return std::isfinite(value) ? Json(value) : Json();
+}
+
+Json to_json(const RunRow& row, const std::string& device) {
+  const KernelReport& report = row.result.report;
+  const bool ran = !report.key.empty();
+  Json json = {{"op", report.op},
+               {"spec", report.spec},
+               {"arch", report.arch},
+               {"label", row.label},
+               {"rows", row.rows}};
+  json["cached"] = ran && report.origin != Origin::compiled;
+  json["compile_ms"] = report.compile_ms;
+  json["load_us"] = report.load_us;
+  json["dispatch_ns"] = ran ? number_or_null(row.result.dispatch_ns) : Json();
+  json["max_error"] = row.result.checked ? number_or_null(row.result.verdict.max_error) : Json();
+  json["checked"] = row.result.checked;
+  json["ok"] = row.ok();
+  json["device"] = device;
+  json["tunables"] = report.tunables;
+  json["key"] = report.key;
+  if (!row.ok()) {
+    json["error"] = row.error;
+  }
+  return json;
+}
+
+Table new_table() {
+  return Table({{"op"},
+                {"specialisation"},
+                {"rows", Align::right},
+                {"compile ms", Align::right},
+                {"load µs", Align::right},
+                {"dispatch ns", Align::right},
+                {"max error", Align::right},
+                {"device"}});
+}
+
+void add_row(Table& table, const RunRow& row, const std::string& device) {
+  const KernelReport& report = row.result.report;
+  const bool launched = !report.key.empty();
+  std::string compile = "-";
+  if (launched) {
+    compile = report.origin == Origin::compiled ? fixed(report.compile_ms, 1) : "cached";
+  }
+  std::string error = row.result.checked ? fixed(row.result.verdict.max_error, 3) : "-";
+  if (!row.ok()) {
+    error = "FAILED";
+  }
+  // A kernel that an earlier row loaded is not loaded again.
+  table.add_row({report.op, report.spec, fmt::format("{}", row.rows), compile,
+                 launched && report.load_us > 0 ? fixed(report.load_us, 1) : "-",
+                 launched ? fixed(row.result.dispatch_ns, 0) : "-", error, device});
+}
+
+/// Runs one call and turns whatever goes wrong into the row's error.
+RunRow run_row(Runtime& runtime, RunDevice& device, const Workload& workload, std::int64_t rows) {
+  RunRow row;
+  row.label = workload.label;
+  row.rows = rows;
+  row.result.report.op = workload.op->name;
+  row.result.report.arch = device.arch();
+  try {
+    row.result.report.spec = format_specialisation(*workload.op, specialise(*workload.op, workload.params));
+    OpRunRequest request;
+    request.op = workload.op;
+    request.inputs = synthetic_inputs(*workload.op, workload.params, workload.scalars, rows);
+    request.params = workload.params;
+    request.scalars = workload.scalars;
+    row.result = run_op(runtime, device, request);
+    if (row.result.checked && !row.result.verdict.ok) {
+      row.error = fmt::format("wrong result: {}", row.result.verdict.detail);
+    }
+  } catch (const std::bad_alloc&) {
+    row.error = "out of host memory; use fewer rows";
+  } catch (const std::exception& error) {
+    row.error = error.what();
+  }
+  return row;
+}
+
+int run_model(Session& session, const RunOptions& options) {
+  const ModelConfig model = load_model_config(options.model);
+  const std::vector<std::int64_t> rows = check_rows(options.rows);
+  Runtime runtime(session.runtime_options());
+  RunDevice device(runtime, options.device);
+  const std::vector<Workload> workloads = workloads_of(model);
+  if (workloads.empty()) {
+    session.console.note(fmt::format("no op of this build serves {}", model.name));
+  }
+  Json list = Json::array();
+  Table table = new_table();
+  std::set<std::string> told;
+  bool failed = false;
+  std::size_t done = 0;
+  for (const Workload& workload : workloads) {
+    for (const std::int64_t count : rows) {
+      session.console.progress(done++, workloads.size() * rows.size(), workload.op->name);
+      const RunRow row = run_row(runtime, device, workload, count);
+      list.push_back(to_json(row, device.name()));
+      add_row(table, row, device.name());
+      if (!row.ok()) {
+        failed = true;
+        if (told.insert(row.error).second) {
+          session.console.error(fmt::format("{} [{}] with {} rows: {}", row.result.report.op,
+                                            row.result.report.spec, count, row.error));
+        }
+      }
+    }
+  }
+  session.console.end_progress();
+  session.json ? print_json(list) : print(table.text());
+  return failed ? exit_failed : exit_fine;
+}
+
+/// The op's inputs out of the file's tensors; the rest are named in a note.
+std::vector<HostTensor> pick_inputs(Session& session, const OpDefinition& op,
+                                    std::vector<StoredTensor> stored, const std::string& path) {
+  std::vector<HostTensor> inputs;
+  std::vector<std::string> ignored;
+  for (StoredTensor& tensor : stored) {
+    const bool taken = std::any_of(op.tensors.begin(), op.tensors.end(), [&](const TensorSpec& spec) {
+      return spec.name == tensor.name && spec.direction != Direction::out;
+    });
+    if (!taken) {
+      ignored.push_back(tensor.name);
+      continue;
+    }
+    HostTensor input = host_tensor({tensor.name, tensor.dtype, tensor.shape, {}, {}});
+    input.bytes = std::move(tensor.bytes);
+    inputs.push_back(std::move(input));
+  }
+  std::vector<std::string> names;
+  for (const TensorSpec& spec : op.tensors) {
+    const bool there =
+        std::any_of(inputs.begin(), inputs.end(), [&](const HostTensor& t) { return t.name == spec.name; });
+    if (spec.direction != Direction::out && !spec.optional && !there) {
+      names.push_back(spec.name);
+    }
+  }
+  if (!names.empty()) {
+    throw Error(
+        ErrorCode::invalid_argument,
+        fmt::format("{}: {} has no tensor named {}{}; `kerncast ops {}` describes the tensors", op.name, path,
+                    fmt::join(names, ", "),
+                    ignored.empty() ? std::string() : fmt::format(" (it has {})", fmt::join(ignored, ", ")),
+                    op.name));
+  }
+  if (!ignored.empty()) {
+    session.console.note(
+        fmt::format("{} takes no tensor named {}: ignored", op.name, fmt::join(ignored, ", ")));
+  }
+  return inputs;
+}
+
+int run_file(Session& session, const RunOptions& options) {
+  OpRunRequest request;
+  request.op = &require_op(options.op);
+  const Settings settings = parse_settings(*request.op, options.settings);
+  request.params = settings.params;
+  request.scalars = settings.scalars;
+  request.check = !options.no_check;
+  request.inputs = pick_inputs(session, *request.op, read_safetensors(options.in), options.in);
+  Runtime runtime(session.runtime_options());
+  RunDevice device(runtime, options.device);
+  RunRow row;
+  row.label = options.in;
+  row.result = run_op(runtime, device, request);
+  row.rows = row.result.rows;
+  if (row.result.checked && !row.result.verdict.ok) {
+    throw Error(
+        ErrorCode::internal,
+        fmt::format("{} [{}]: wrong result: {}; {} was not written (--no-check writes it all the same)",
+                    row.result.report.op, row.result.report.spec, row.result.verdict.detail, options.out));
+  }
+  write_safetensors(options.out, row.result.outputs);
+  if (session.json) {
+    Json json = to_json(row, device.name());
+    json["outputs"] = Json::array();
+    for (const StoredTensor& tensor : row.result.outputs) {
+      json["outputs"].push_back(
+          {{"name", tensor.name}, {"dtype", safetensors_name(tensor.dtype)}, {"shape", tensor.shape}});
+    }
+    json["out"] = options.out;
+    print_json(json);
+    return exit_fine;
+  }
+  Table table = new_table();
+  add_row(table, row, device.name());
+  print(table.text());
+  Table outputs({{"output"}, {"dtype"}, {"shape"}});
+  for (const StoredTensor& tensor : row.result.outputs) {
+    outputs.add_row({tensor.name, std::string(safetensors_name(tensor.dtype)),
+                     fmt::format("[{}]", fmt::join(tensor.shape, ", "))});
+  }
+  print("\n" + outputs.text() + "written to " + options.out + "\n");
+  return exit_fine;
+}
+
+/// What CLI11 cannot say: which options belong together.
+void check_options(const RunOptions& options, const CLI::App& command) {
+  const bool by_model = !options.model.empty();
+  if (by_model == !options.op.empty()) {
+    throw UsageError("give either --model NAME or an op with --in and --out; see kerncast run --help");
+  }
+  const auto refuse = [&](const char* option, const char* with) {
+    if (command.count(option) > 0) {
+      throw UsageError(fmt::format("{} goes with {} only", option, with));
+    }
+  };
+  if (by_model) {
+    for (const char* option : {"--in", "--out", "--set", "--no-check"}) {
+      refuse(option, "an op");
+    }
+    return;
+  }
+  refuse("--rows", "--model");
+  if (options.in.empty() || options.out.empty()) {
+    throw UsageError(
+        fmt::format("running {} needs --in FILE.safetensors and --out FILE.safetensors", options.op));
+  }
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& root, Session& session) {
+  CLI::App* command = root.add_subcommand(
+      "run", "Launch and verify: every op of a model at its shapes (--model), or one op on your tensors");
+  const auto options = std::make_shared<RunOptions>();
+  command->add_option("op", options->op, "Op to run on the tensors of --in, as norm.rms_norm");
+  command->add_option("--model", options->model,
+                      "Shipped model, or a Hugging Face config.json or its directory");
+  command->add_option("--rows", options->rows, "Row (token) counts to run a model's ops at")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--in", options->in, "Inputs: a safetensors file with the op's tensors by name");
+  command->add_option("--out", options->out, "Outputs: a safetensors file, written whole or not at all");
+  command->add_option("--set", options->settings, "Parameters and scalars, as eps=1e-6; may be repeated")
+      ->type_name("NAME=VALUE");
+  command->add_flag("--no-check", options->no_check, "Do not compare with the reference");
+  command->add_option("--device", options->device, "Device ordinal")->capture_default_str();
+  add_json_flag(*command, session);
+  command->callback([&session, options, command] {
+    session.action = [&session, options, command] {
+      check_options(*options, *command);
+      return options->model.empty() ? run_file(session, *options) : run_model(session, *options);
+    };
+  });
+}
+
+}  // namespace kerncast::tools

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+namespace kerncast::tools {
+
+/// Standard error as the command uses it: messages, and below them one progress bar. The bar is drawn only on
+/// a terminal, so that logs hold no control characters. Thread-safe.
+class Console {
+ public:
+  Console();
+  ~Console();
+  Console(const Console&) = delete;
+  Console& operator=(const Console&) = delete;
+
+  /// "kerncast: warning: ..." and the like, on a line of its own; the bar is kept below it.
+  void warning(std::string_view message);
+  void note(std::string_view message);
+  void error(std::string_view message);
+
+  /// Shows the bar at `done` of `total`, with `text` behind it.
+  void progress(std::size_t done, std::size_t total, std::string_view text);
+  /// Removes the bar. Call before writing results to standard output.
+  void end_progress();
+
+ private:
+  void message(std::string_view kind, std::string_view text);
+  void draw() const;
+  void erase() const;
+
+  std::mutex mutex_;
+  bool terminal_;
+  std::size_t columns_ = 80;
+  bool shown_ = false;
+  std::string bar_;
+};
+
+/// One line of a progress display of at most `columns` characters: "[#####     ]  5/10  text".
+[[nodiscard]] std::string progress_line(std::size_t done, std::size_t total, std::string_view text,
+                                        std::size_t columns);
+
+}  // namespace kerncast::tools

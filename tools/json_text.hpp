@@ -1,0 +1,13 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace kerncast::tools {
+
+/// Parses `text` as JSON. Throws Error(io_error) with `origin`, line and column for malformed text, and the
+/// name for a member that occurs twice in one object.
+[[nodiscard]] nlohmann::json parse_json(std::string_view text, const std::string& origin);
+
+}  // namespace kerncast::tools

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what a build needs on Debian 12, and NVRTC from its wheel where no CUDA toolkit has it.
+#   tools/setup.sh BUILD_DIR [clang]
+set -euo pipefail
+build_dir=$1
+with_clang=${2:-}
+
+packages=(g++ cmake ninja-build pkg-config libfmt-dev libxxhash-dev libsqlite3-dev catch2 libcli11-dev
+  nlohmann-json3-dev python3 python3-pip)
+if [ "$with_clang" = clang ]; then
+  packages+=(clang-19 libc++-19-dev libc++abi-19-dev)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "Installing: ${missing[*]}"
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+have_toolkit() {
+  local folder
+  for folder in "${CUDA_HOME:-}" "${CUDA_PATH:-}" /usr/local/cuda; do
+    [ -n "$folder" ] && compgen -G "$folder/lib64/libnvrtc.so.1[2-9]" >/dev/null && return 0
+  done
+  ldconfig -p | grep -qE 'libnvrtc\.so\.1[2-9]'
+}
+
+case "${KERNCAST_NVRTC:-}" in
+  "") have_toolkit && wheel=no || wheel=yes ;;
+  wheel) wheel=yes ;;
+  *) wheel=no ;;
+esac
+if [ "$wheel" = yes ] && ! compgen -G "$build_dir/nvrtc/nvidia/*/lib/libnvrtc.so.1*" >/dev/null; then
+  echo "Fetching the NVRTC wheel into $build_dir/nvrtc"
+  mkdir -p "$build_dir"
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
+    --target "$build_dir/nvrtc" "nvidia-cuda-nvrtc>=13,<14"
+fi

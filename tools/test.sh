@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Builds with one preset (default gcc) and passes all tests.
+#   tools/test.sh [gcc|clang-libcxx|asan|tsan]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=${1:-gcc}
+build_dir=build
+[ "$preset" = gcc ] || build_dir=build-$preset
+bash tools/setup.sh "$build_dir" "$([ "$preset" = clang-libcxx ] && echo clang)"
+cmake --preset "$preset" -DKERNCAST_BUILD_TESTS=ON
+cmake --build "$build_dir" --parallel "$(nproc)"
+ctest --test-dir "$build_dir" --output-on-failure --parallel "$(nproc)"
