@@ -8,6 +8,13 @@ struct Pair {
   float rest;
 };
 
+/// 1 / x within a unit in the last place.
+__device__ __forceinline__ float fast_reciprocal(float x) {
+  float reciprocal;
+  asm("rcp.approx.f32 %0, %1;" : "=f"(reciprocal) : "f"(x));
+  return reciprocal;
+}
+
 /// a + b without loss.
 __device__ __forceinline__ Pair exact_sum(float a, float b) {
   const float sum = a + b;
@@ -22,11 +29,12 @@ __device__ __forceinline__ float multiply_add_exact(float a, float b, float rest
   return fabsf(product) < __uint_as_float(0x7f800000u) ? corrected : product;
 }
 
-/// a / b; b.value is neither 0 nor infinite.
+/// a / b; b.value and its reciprocal are normal numbers.
 __device__ __forceinline__ Pair divide(const Pair& a, const Pair& b) {
-  const float quotient = a.value / b.value;
+  const float reciprocal = fast_reciprocal(b.value);
+  const float quotient = a.value * reciprocal;
   const float remainder = fmaf(-quotient, b.value, a.value) + (a.rest - quotient * b.rest);
-  return {quotient, remainder / b.value};
+  return {quotient, remainder * reciprocal};
 }
 
 }  // namespace kerncast

@@ -9,6 +9,11 @@ __device__ __forceinline__ float exchange(float value, int mask) {
   return __shfl_xor_sync(0xffffffffu, value, mask);
 }
 
+__device__ __forceinline__ double exchange(double value, int mask) {
+  return __hiloint2double(__shfl_xor_sync(0xffffffffu, __double2hiint(value), mask),
+                          __shfl_xor_sync(0xffffffffu, __double2loint(value), mask));
+}
+
 /// A sum of floats.
 struct Sum {
   float value = 0.0f;

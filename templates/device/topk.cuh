@@ -1,62 +1,57 @@
 #pragma once
 
-/// Selection by largest key across a warp.
+/// Selection by largest value across a warp.
 namespace kerncast {
 
-/// Keys order as the floats do; NaN comes below all of them. Key 0 is left for what may not be chosen.
-__device__ __forceinline__ unsigned ordered_key(float value) {
-  const unsigned bits = __float_as_uint(value);
-  const unsigned key = bits ^ (static_cast<unsigned>(static_cast<int>(bits) >> 31) | 0x80000000u);
-  return value == value ? key : 1u;
+/// Marks what may not be chosen.
+__device__ __forceinline__ float no_candidate() { return __uint_as_float(0xff800000u); }
+
+/// `value` as a candidate: NaN and -infinity count as the least float, which may still be chosen.
+__device__ __forceinline__ float candidate(float value) { return fmaxf(value, -3.40282347e38f); }
+
+/// An integer that orders as the float does; no NaN.
+__device__ __forceinline__ int ordered(float value) {
+  const int bits = __float_as_int(value);
+  return bits ^ (bits >> 31 & 0x7fffffff);
 }
 
-__device__ __forceinline__ unsigned warp_max(unsigned value) {
+/// The lowest lane that holds the warp's largest `key`.
+__device__ __forceinline__ int lane_of_largest(int key) {
 #if __CUDA_ARCH__ >= 800
-  return __reduce_max_sync(0xffffffffu, value);
+  const int largest = __reduce_max_sync(0xffffffffu, key);
 #else
+  int largest = key;
 #pragma unroll
   for (int mask = 16; mask > 0; mask /= 2) {
-    const unsigned other = __shfl_xor_sync(0xffffffffu, value, mask);
-    value = other > value ? other : value;
+    const int other = __shfl_xor_sync(0xffffffffu, largest, mask);
+    largest = other > largest ? other : largest;
   }
-  return value;
 #endif
+  return __ffs(__ballot_sync(0xffffffffu, key == largest)) - 1;
 }
 
-/// Keys of a warp's candidates, lane l holding `Count` of consecutive indices from l * Count.
+/// Chooses from candidates in shared memory, of which lane l answers for `Count` (up to 32) from l * Count on.
 template <int Count>
-struct Candidates {
-  unsigned keys[Count];
-  unsigned best = 0;
-  int place = 0;
+struct Chooser {
+  float* values;
+  float best;  ///< the lane's largest candidate
+  int place;   ///< where it is, the lowest of equals
 
-  /// Finds the lane's largest key, the first of equals.
-  __device__ __forceinline__ void refresh() {
-    best = keys[0];
-    place = 0;
-#pragma unroll
-    for (int i = 1; i < Count; ++i) {
-      if (keys[i] > best) {
-        best = keys[i];
-        place = i;
-      }
+  /// Index of the warp's largest candidate, the lowest of equals, which is then struck out. All lanes get it.
+  __device__ __forceinline__ int take(int lane) {
+    const int winner = lane_of_largest(ordered(best));
+    const int taken = __shfl_sync(0xffffffffu, place, winner);
+    // The warp finds the winner's next best together. A value is always read and struck out by the same lane.
+    const int index = winner * Count + lane;
+    if (index == taken) {
+      values[index] = no_candidate();
     }
-  }
-
-  /// Index of the warp's largest key, the lowest of equals, which is then removed. All lanes get it.
-  __device__ __forceinline__ int take() {
-    const unsigned largest = warp_max(best);
-    const int winner = __ffs(__ballot_sync(0xffffffffu, best == largest)) - 1;
-    const int lane = threadIdx.x % 32;
-    const int index = __shfl_sync(0xffffffffu, lane * Count + place, winner);
-    if (lane == winner) {
-#pragma unroll
-      for (int i = 0; i < Count; ++i) {
-        keys[i] = i == place ? 0u : keys[i];
-      }
-      refresh();
-    }
-    return index;
+    const float value = lane < Count ? values[index] : no_candidate();
+    const int next = lane_of_largest(ordered(value));
+    const float next_best = __shfl_sync(0xffffffffu, value, next);
+    place = lane == winner ? winner * Count + next : place;
+    best = lane == winner ? next_best : best;
+    return taken;
   }
 };
 

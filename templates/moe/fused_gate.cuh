@@ -1,7 +1,6 @@
 #pragma once
 
 #include "device/index.cuh"
-#include "device/pair.cuh"
 #include "device/reduce.cuh"
 #include "device/sigmoid.cuh"
 #include "device/topk.cuh"
@@ -10,7 +9,7 @@
 
 namespace kerncast::moe {
 
-/// The two largest values of a group. NaN counts as the least.
+/// The two largest of a group's candidates.
 struct TopTwo {
   float first;
   float second;
@@ -26,93 +25,80 @@ struct TopTwo {
   __device__ __forceinline__ TopTwo from_lane(int mask) const { return {exchange(first, mask), exchange(second, mask)}; }
 };
 
-__device__ __forceinline__ float least_float() { return __uint_as_float(0xff800000u); }
-
-template <int Size>
-__device__ __forceinline__ unsigned group_key(const TopTwo& top) {
-  return ordered_key(Size > 1 ? top.first + top.second : top.first);
-}
-
-/// Strikes out the candidates of all but the best groups, where every group is a whole number of lanes.
+/// Whether the group of this lane is kept, where every group is a whole number of lanes. Each of a group's lanes compares
+/// it with a part of the others.
 template <class Config, int Count>
-__device__ __forceinline__ void keep_groups_by_lanes(Candidates<Count>& candidates, const float (&choice)[Count]) {
+__device__ __forceinline__ bool group_is_kept(const float (&values)[Count], int lane) {
   constexpr int lanes = 32 / Config::groups;
-  TopTwo top{least_float(), least_float()};
+  TopTwo top{values[0], no_candidate()};
 #pragma unroll
-  for (int i = 0; i < Count; ++i) {
-    top.add(choice[i]);
+  for (int i = 1; i < Count; ++i) {
+    top.add(values[i]);
   }
   top = reduce_lanes<lanes>(top);
-  const unsigned mine = group_key<Config::experts / Config::groups>(top);
-  const int group = threadIdx.x % 32 / lanes;
+  const int key = ordered(candidate(Config::experts > Config::groups ? top.first + top.second : top.first));
   int better = 0;
-#pragma unroll 4
-  for (int other = 0; other < Config::groups; ++other) {
-    const unsigned key = __shfl_sync(0xffffffffu, mine, other * lanes);
-    better += key > mine || (key == mine && other < group) ? 1 : 0;
-  }
-  if (better >= Config::topk_group) {
 #pragma unroll
-    for (int i = 0; i < Count; ++i) {
-      candidates.keys[i] = 0;
-    }
+  for (int first = 0; first < Config::groups; first += lanes) {
+    const int other = first + lane % lanes;
+    const int other_key = __shfl_sync(0xffffffffu, key, other * lanes);
+    // A lower group wins a tie.
+    const bool beaten = other_key + (other < lane / lanes ? 1 : 0) > key;
+    better += beaten && (lanes <= Config::groups || other < Config::groups) ? 1 : 0;
   }
+#pragma unroll
+  for (int mask = lanes / 2; mask > 0; mask /= 2) {
+    better += __shfl_xor_sync(0xffffffffu, better, mask);
+  }
+  return better < Config::topk_group;
 }
 
-/// As above for groups of any size, through shared memory.
+/// Strikes out the candidates of all but the best groups, whatever their size.
 template <class Config, int Count>
-__device__ __forceinline__ void keep_groups_by_memory(Candidates<Count>& candidates, const float (&choice)[Count]) {
+__device__ __forceinline__ void keep_groups(float (&candidates)[Count], float* values, int lane) {
   constexpr int size = Config::experts / Config::groups;
-  constexpr int rounds = (Config::groups + 31) / 32;
-  __shared__ float shared_choices[Config::threads / 32][Config::experts];
-  __shared__ unsigned shared_keys[Config::threads / 32][Config::groups];
-  float* choices = shared_choices[threadIdx.x / 32];
-  unsigned* keys = shared_keys[threadIdx.x / 32];
-  const int lane = threadIdx.x % 32;
+  __shared__ float shared_scores[Config::threads / 32][Config::groups];
+  float* scores = shared_scores[threadIdx.x / 32];
 #pragma unroll
   for (int i = 0; i < Count; ++i) {
     if (lane * Count + i < Config::experts) {
-      choices[lane * Count + i] = choice[i];
+      values[lane * Count + i] = candidates[i];
     }
   }
   __syncwarp();
+#pragma unroll 1
   for (int group = lane; group < Config::groups; group += 32) {
-    TopTwo top{least_float(), least_float()};
-    for (int i = 0; i < size; ++i) {
-      top.add(choices[group * size + i]);
+    TopTwo top{values[group * size], no_candidate()};
+#pragma unroll 1
+    for (int i = 1; i < size; ++i) {
+      top.add(values[group * size + i]);
     }
-    keys[group] = group_key<size>(top);
+    scores[group] = candidate(size > 1 ? top.first + top.second : top.first);
   }
   __syncwarp();
-  unsigned kept = 0;
-  for (int round = 0; round < rounds; ++round) {
-    const int group = round * 32 + lane;
-    if (group < Config::groups) {
-      const unsigned mine = keys[group];
-      int better = 0;
-      for (int other = 0; other < Config::groups; ++other) {
-        better += keys[other] > mine || (keys[other] == mine && other < group) ? 1 : 0;
-      }
-      kept |= better < Config::topk_group ? 1u << round : 0u;
+#pragma unroll 1
+  for (int group = lane; group < Config::groups; group += 32) {
+    const float mine = scores[group];
+    int better = 0;
+#pragma unroll 1
+    for (int other = 0; other < Config::groups; ++other) {
+      better += scores[other] > mine || (scores[other] == mine && other < group) ? 1 : 0;
     }
-  }
-  __syncwarp();
-  for (int round = 0; round < rounds; ++round) {
-    if (round * 32 + lane < Config::groups) {
-      keys[round * 32 + lane] = kept >> round & 1u;
+#pragma unroll 1
+    for (int i = 0; i < size && better >= Config::topk_group; ++i) {
+      values[group * size + i] = no_candidate();
     }
   }
   __syncwarp();
 #pragma unroll
   for (int i = 0; i < Count; ++i) {
-    const int expert = lane * Count + i;
-    if (expert < Config::experts && keys[expert / size] == 0) {
-      candidates.keys[i] = 0;
+    if (lane * Count + i < Config::experts) {
+      candidates[i] = values[lane * Count + i];
     }
   }
 }
 
-/// One token by one warp; lane l scores ceil(experts / 32) consecutive experts, and slot k is lane k's.
+/// One token by one warp. Lane l scores ceil(experts / 32) consecutive experts; slot k is lane k's.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) fused_gate_kernel(const FusedGateKernelArgs args) {
   using L = typename Config::logits_dtype;
@@ -121,6 +107,10 @@ __global__ void __launch_bounds__(Config::threads) fused_gate_kernel(const Fused
   constexpr int width = greatest_common_divisor(
       greatest_common_divisor(Config::alignment / static_cast<int>(sizeof(L)), count), Config::experts);
   constexpr int routed = Config::top_k - Config::num_fused_shared_experts;
+  constexpr bool groups_are_lanes =
+      count * 32 == Config::experts && Config::groups <= 32 && 32 % Config::groups == 0;
+
+  __shared__ __align__(16) float shared_values[Config::threads / 32][count * 32];
 
   const int lane = threadIdx.x % 32;
   const long long token = linear_block() * (Config::threads / 32) + threadIdx.x / 32;
@@ -129,63 +119,70 @@ __global__ void __launch_bounds__(Config::threads) fused_gate_kernel(const Fused
   }
   const L* logits = static_cast<const L*>(args.logits) + token * args.logits_stride;
   const B* bias = static_cast<const B*>(args.bias);
+  float* values = shared_values[threadIdx.x / 32];
 
-  Candidates<count> candidates;
-  float choice[count];
+  float candidates[count];
 #pragma unroll
   for (int i = 0; i < count; i += width) {
     const int expert = lane * count + i;
+    float scores[width];
+    float biases[width];
     const bool present = count * 32 == Config::experts || expert < Config::experts;
-    float scores[width] = {};
-    float biases[width] = {};
     if (present) {
       load_values<L, width>(logits + expert, scores);
       load_values<B, width>(bias + expert, biases);
     }
 #pragma unroll
     for (int j = 0; j < width; ++j) {
-      choice[i + j] = fast_sigmoid(scores[j]) + biases[j];
-      candidates.keys[i + j] = present ? ordered_key(choice[i + j]) : 0u;
+      candidates[i + j] = present ? candidate(fast_sigmoid(scores[j]) + biases[j]) : no_candidate();
     }
   }
+  bool excluded = false;
   if constexpr (Config::topk_group < Config::groups) {
-    if constexpr (count * 32 == Config::experts && Config::groups <= 32 && 32 % Config::groups == 0) {
-      keep_groups_by_lanes<Config>(candidates, choice);
+    if constexpr (groups_are_lanes) {
+      excluded = !group_is_kept<Config>(candidates, lane);
     } else {
-      keep_groups_by_memory<Config>(candidates, choice);
+      keep_groups<Config>(candidates, values, lane);
     }
   }
 
+  Chooser<count> chooser{values, candidates[0], lane * count};
+#pragma unroll
+  for (int i = 1; i < count; ++i) {
+    chooser.place = candidates[i] > chooser.best ? lane * count + i : chooser.place;
+    chooser.best = fmaxf(chooser.best, candidates[i]);
+  }
+  chooser.best = excluded ? no_candidate() : chooser.best;
+  constexpr int stored = greatest_common_divisor(count, 4);
+#pragma unroll
+  for (int i = 0; i < count; i += stored) {
+    store_values<float, stored>(values + lane * count + i, candidates + i);
+  }
+  __syncwarp();
   int id = Config::experts + lane - routed;
-  candidates.refresh();
 #pragma unroll 1
   for (int k = 0; k < routed; ++k) {
-    const int taken = candidates.take();
+    const int taken = chooser.take(lane);
     id = lane == k ? taken : id;
   }
 
-  PairSum sum;
-  Pair weight{0.0f, 0.0f};
+  double weight = 0.0;
   if (lane < routed) {
-    float logit[1];
-    load_values<L, 1>(logits + id, logit);
-    weight = exact_sigmoid(logit[0]);
-    sum.pair = weight;
+    weight = close_sigmoid(load_value(logits + id));
   }
-  sum = reduce_lanes<32>(sum);
-  const float factor = args.routed_scaling_factor;
-  Pair divisor{1.0f, 0.0f};
-  if (lane >= routed) {
-    weight = Config::renormalize ? Pair{1.0f, 0.0f} : sum.pair;
-    divisor.value = Config::apply_scale_on_output ? 1.0f : factor;
-  } else if (Config::renormalize) {
+  double sum = weight;
+#pragma unroll
+  for (int mask = 1; mask < Config::top_k; mask *= 2) {
+    sum += exchange(sum, mask);
+  }
+  // A shared expert's slot weighs as much as all routed ones, but for its factor.
+  weight = lane < routed ? weight * args.routed_factor : sum * args.shared_factor;
+  if constexpr (Config::renormalize) {
     // All scores 0 (logits of -infinity): weights of 0, not NaN.
-    divisor = sum.pair.value == 0.0f ? divisor : sum.pair;
+    weight = sum == 0.0 ? 0.0 : weight * close_reciprocal(sum);
   }
-  weight = divide(weight, divisor);
-  const float scale = Config::apply_scale_on_output && lane < routed ? factor : 1.0f;
   if (lane < Config::top_k) {
-    args.weights[token * args.weights_stride + lane] = multiply_add_exact(weight.value, scale, weight.rest * scale);
+    args.weights[token * args.weights_stride + lane] = static_cast<float>(weight);
     args.ids[token * args.ids_stride + lane] = id;
   }
 }

@@ -12,7 +12,8 @@ struct FusedGateKernelArgs {
   long long logits_stride;
   long long weights_stride;
   long long ids_stride;
-  float routed_scaling_factor;
+  double routed_factor;  ///< of every routed weight: routed_scaling_factor where it is applied, else 1
+  double shared_factor;  ///< of the routed weights' sum, in the slots of shared experts
 };
 
 }  // namespace kerncast::moe

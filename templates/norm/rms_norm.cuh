@@ -65,6 +65,34 @@ __device__ __forceinline__ float normalise(float x, const Pair& scale, float wei
   }
 }
 
+template <class X, int Width, class Squares, class Vector>
+__device__ __forceinline__ void add_squares(Squares& squares, const Vector& vector) {
+  float values[Width];
+  unpack<X>(vector, values);
+#pragma unroll
+  for (int j = 0; j < Width; ++j) {
+    squares.add_square(values[j]);
+  }
+}
+
+/// Normalises and stores one vector of a row.
+template <class Config, int Width, class Vector>
+__device__ __forceinline__ void finish(const Vector& vector, const typename Config::weight_dtype* weight,
+                                       typename Config::y_dtype* y, const Pair& scale, float offset) {
+  constexpr bool precise = sizeof(*y) == 4;
+  float values[Width];
+  float gains[Width];
+  unpack<typename Config::x_dtype>(vector, values);
+  if constexpr (Config::has_weight) {
+    load_values<typename Config::weight_dtype, Width>(weight, gains);
+  }
+#pragma unroll
+  for (int j = 0; j < Width; ++j) {
+    values[j] = normalise<Config, precise>(values[j], scale, Config::has_weight ? gains[j] : 1.0f, offset);
+  }
+  store_values<typename Config::y_dtype, Width>(y, values);
+}
+
 /// One row by threads / rows_per_block threads. The row stays in registers between its two uses where it fits;
 /// else it is read again, by the thread that then writes it, so that y may be x.
 template <class Config>
@@ -73,14 +101,13 @@ __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNorm
   using W = typename Config::weight_dtype;
   using Y = typename Config::y_dtype;
   constexpr bool precise = sizeof(Y) == 4;
+  using Vector = typename Packed<Config::alignment>::type;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   constexpr int vectors = Config::hidden / width;
   constexpr int lanes = Config::threads / Config::rows_per_block;
   constexpr int per_lane = (vectors + lanes - 1) / lanes;
-  constexpr int held_words = per_lane * Raw<Config::alignment>::count;
+  constexpr int held_words = per_lane * (Config::alignment < 4 ? 1 : Config::alignment / 4);
   constexpr bool held = held_words <= (Config::threads > 512 ? 32 : 64);
-  // Two elements at a time where all are 16 bits wide: half the code to compile.
-  constexpr bool by_words = sizeof(X) == 2 && sizeof(W) == 2 && sizeof(Y) == 2 && width > 1;
   static_assert(width >= 1 && Config::hidden % width == 0, "a row is a whole number of vectors");
 
   const int lane = threadIdx.x % lanes;
@@ -92,67 +119,19 @@ __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNorm
 
   using Squares = typename Choose<precise, PairSum, Sum>::type;
   Squares squares;
-  const auto add = [&](const Raw<Config::alignment>& raw) {
-    if constexpr (sizeof(X) == 2 && width > 1) {
-#pragma unroll
-      for (int j = 0; j < Raw<Config::alignment>::count; ++j) {
-        float first, second;
-        unpack2<X>(raw.words[j], first, second);
-        squares.add_square(first);
-        squares.add_square(second);
-      }
-    } else {
-      float values[width];
-      unpack<X, width>(raw, values);
-#pragma unroll
-      for (int j = 0; j < width; ++j) {
-        squares.add_square(values[j]);
-      }
-    }
-  };
-  const auto finish = [&](const Raw<Config::alignment>& raw, int vector, const Pair& scale) {
-    const float offset = args.weight_offset;
-    if constexpr (by_words) {
-      Raw<Config::alignment> gains = zero_raw<Config::alignment>();
-      if constexpr (Config::has_weight) {
-        gains = load_raw<Config::alignment>(weight + vector * width);
-      }
-      Raw<Config::alignment> out;
-#pragma unroll
-      for (int j = 0; j < Raw<Config::alignment>::count; ++j) {
-        float first, second, first_gain, second_gain;
-        unpack2<X>(raw.words[j], first, second);
-        unpack2<W>(gains.words[j], first_gain, second_gain);
-        out.words[j] = pack2<Y>(normalise<Config, precise>(first, scale, first_gain, offset),
-                                normalise<Config, precise>(second, scale, second_gain, offset));
-      }
-      store_raw(y + vector * width, out);
-    } else {
-      float values[width];
-      unpack<X, width>(raw, values);
-      float gains[width] = {};
-      if constexpr (Config::has_weight) {
-        load_values<W, width>(weight + vector * width, gains);
-      }
-#pragma unroll
-      for (int j = 0; j < width; ++j) {
-        values[j] = normalise<Config, precise>(values[j], scale, gains[j], offset);
-      }
-      store_values<Y, width>(y + vector * width, values);
-    }
-  };
-
   if constexpr (held) {
-    Raw<Config::alignment> row_part[per_lane];
+    Vector row_part[per_lane];
 #pragma unroll
     for (int i = 0; i < per_lane; ++i) {
       const int vector = lane + i * lanes;
-      row_part[i] = active && vector < vectors ? load_raw<Config::alignment>(x + vector * width)
-                                               : zero_raw<Config::alignment>();
+      row_part[i] = Vector{};
+      if (active && vector < vectors) {
+        row_part[i] = *reinterpret_cast<const Vector*>(x + vector * width);
+      }
     }
 #pragma unroll
     for (int i = 0; i < per_lane; ++i) {
-      add(row_part[i]);
+      add_squares<X, width>(squares, row_part[i]);
     }
     squares = reduce_threads<lanes, Config::threads>(squares);
     const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
@@ -160,20 +139,21 @@ __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNorm
     for (int i = 0; i < per_lane; ++i) {
       const int vector = lane + i * lanes;
       if (active && vector < vectors) {
-        finish(row_part[i], vector, scale);
+        finish<Config, width>(row_part[i], weight + vector * width, y + vector * width, scale, args.weight_offset);
       }
     }
   } else {
     const int last = active ? vectors : 0;
 #pragma unroll 4
     for (int vector = lane; vector < last; vector += lanes) {
-      add(load_raw<Config::alignment>(x + vector * width));
+      add_squares<X, width>(squares, *reinterpret_cast<const Vector*>(x + vector * width));
     }
     squares = reduce_threads<lanes, Config::threads>(squares);
     const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
 #pragma unroll 2
     for (int vector = lane; vector < last; vector += lanes) {
-      finish(load_raw<Config::alignment>(x + vector * width), vector, scale);
+      finish<Config, width>(*reinterpret_cast<const Vector*>(x + vector * width), weight + vector * width,
+                            y + vector * width, scale, args.weight_offset);
     }
   }
 }

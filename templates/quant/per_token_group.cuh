@@ -36,22 +36,17 @@ __global__ void __launch_bounds__(Config::threads) per_token_group_kernel(const 
   const int column = group * Config::group + lane * share;
 
   const X* x = static_cast<const X*>(args.x) + row * args.x_stride + column;
-  Raw<Config::alignment> raw[share / width];
+  float values[share] = {};
+  if (active) {
 #pragma unroll
-  for (int i = 0; i < share / width; ++i) {
-    raw[i] = active ? load_raw<Config::alignment>(x + i * width) : zero_raw<Config::alignment>();
+    for (int i = 0; i < share; i += width) {
+      load_values<X, width>(x + i, values + i);
+    }
   }
-  float values[share];
   Max amax;
 #pragma unroll
-  for (int i = 0; i < share / width; ++i) {
-    float part[width];
-    unpack<X, width>(raw[i], part);
-#pragma unroll
-    for (int j = 0; j < width; ++j) {
-      values[i * width + j] = part[j];
-      amax.add(fabsf(part[j]));
-    }
+  for (int i = 0; i < share; ++i) {
+    amax.add(fabsf(values[i]));
   }
   amax = reduce_lanes<lanes>(amax);
   const GroupScale scale = group_scale<Config::scale_format>(amax.value, max_of<Q>);
@@ -59,13 +54,12 @@ __global__ void __launch_bounds__(Config::threads) per_token_group_kernel(const 
   if (active) {
     Q* q = static_cast<Q*>(args.q) + row * args.q_stride + column;
 #pragma unroll
-    for (int i = 0; i < share; i += stored) {
-      float part[stored];
+    for (int i = 0; i < share; ++i) {
+      values[i] *= scale.factor;
+    }
 #pragma unroll
-      for (int j = 0; j < stored; ++j) {
-        part[j] = values[i + j] * scale.factor;
-      }
-      store_values<Q, stored>(q + i, part);
+    for (int i = 0; i < share; i += stored) {
+      store_values<Q, stored>(q + i, values + i);
     }
   }
   if (lane == 0 && row < args.padded_rows) {

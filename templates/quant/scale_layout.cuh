@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/convert.cuh"
+#include "device/pair.cuh"
 
 /// Where and how the scales of row-wise groups are kept. The numbers are those of the host's choices.
 namespace kerncast::quant {
@@ -14,13 +15,21 @@ struct GroupScale {
   float factor;
 };
 
-/// The scale of a group whose largest magnitude is `amax`, for a type that holds `Largest`.
+/// a / b, right to the last place but for rare halfway cases, where a or b is infinite the exact quotient. Both are
+/// positive and the quotient is a normal number.
+__device__ __forceinline__ float quotient(float a, float b, float reciprocal_of_b) {
+  const float guess = a * reciprocal_of_b;
+  const float refined = fmaf(fmaf(-guess, b, a), reciprocal_of_b, guess);
+  return refined == refined ? refined : guess;
+}
+
+/// The scale of a group whose largest magnitude is `amax`, for a type that holds `largest`, a constant.
 template <int Format>
 __device__ __forceinline__ GroupScale group_scale(float amax, float largest) {
   const float clamped = fmaxf(amax, 1e-10f);
-  const float scale = clamped / largest;
+  const float scale = quotient(clamped, largest, 1.0f / largest);
   if constexpr (Format == scale_f32) {
-    return {__float_as_uint(scale), largest / clamped};
+    return {__float_as_uint(scale), quotient(largest, clamped, fast_reciprocal(clamped))};
   } else {
     const unsigned exponent = ue8m0_ceil(scale);
     return {Format == scale_ue8m0 ? exponent << 23 : exponent, ue8m0_inverse(exponent)};

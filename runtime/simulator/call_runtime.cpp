@@ -1,0 +1,260 @@
+#include <fmt/format.h>
+
+#include <array>
+#include <bit>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+
+#include "runtime/simulator/scheduler.hpp"
+
+namespace kerncast::simulator {
+
+namespace {
+
+std::uint32_t& header(Warp& warp, std::uint32_t frame, std::uint32_t field, std::uint32_t lane) {
+  return reinterpret_cast<std::uint32_t*>(warp.stack + frame + field)[lane];
+}
+
+std::byte* lane_memory(Warp& warp, std::uint32_t lane) {
+  return warp.local + lane * warp.local_bytes;
+}
+
+/// Host bytes behind a generic address of a kernel, or null; `room` gets how many follow.
+const std::byte* reach(const Warp& warp, std::uint32_t lane, std::uint64_t address, std::size_t& room) {
+  const std::uint64_t window = address & kWindowMask;
+  const std::uint64_t offset = address & ~kWindowMask;
+  const auto within = [&](const std::byte* base, std::uint64_t size) -> const std::byte* {
+    room = offset < size ? size - offset : 0;
+    return room == 0 ? nullptr : base + offset;
+  };
+  if (window == kSharedWindow) {
+    return within(warp.shared, warp.shared_bytes);
+  }
+  if (window == kLocalWindow) {
+    return within(warp.local + lane * warp.local_bytes, warp.local_bytes);
+  }
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
+  const auto* at = reinterpret_cast<const std::byte*>(address);
+  const auto found = warp.block->launch->memory->find(at);
+  if (!found) {
+    return nullptr;
+  }
+  room = static_cast<std::size_t>(found->base + found->size - at);
+  return at;
+}
+
+std::optional<std::string> read_text(const Warp& warp, std::uint32_t lane, std::uint64_t address) {
+  std::size_t room = 0;
+  const std::byte* at = reach(warp, lane, address, room);
+  const void* end = at == nullptr ? nullptr : std::memchr(at, 0, room);
+  if (end == nullptr) {
+    return std::nullopt;
+  }
+  return std::string(reinterpret_cast<const char*>(at), static_cast<const char*>(end));
+}
+
+template <class T>
+T argument(Warp& warp, std::uint32_t lane, const CallSite& site, std::size_t index) {
+  T value{};
+  if (index < site.arguments.size() && site.arguments[index].size >= sizeof(T)) {
+    std::memcpy(&value,
+                lane_memory(warp, lane) + header(warp, warp.frame, frame_header::kLocalBase, lane) +
+                    site.arguments[index].caller_offset,
+                sizeof(T));
+  }
+  return value;
+}
+
+/// One conversion of printf with its value; widths and precisions are passed on to the host's.
+void append_conversion(std::string& out, const std::string& spec, std::uint64_t bits,
+                       const std::string& text) {
+  std::array<char, 512> buffer{};
+  const char kind = spec.back();
+  std::string plain;
+  for (const char c : spec.substr(0, spec.size() - 1)) {
+    if (c != 'l' && c != 'h' && c != 'z' && c != 'j' && c != 't') {
+      plain += c;
+    }
+  }
+  int written = 0;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+  switch (kind) {
+    case 'd':
+    case 'i':
+      written =
+          std::snprintf(buffer.data(), buffer.size(), (plain + "lld").c_str(), static_cast<long long>(bits));
+      break;
+    case 'u':
+    case 'o':
+    case 'x':
+    case 'X':
+      written = std::snprintf(buffer.data(), buffer.size(), (plain + "ll" + kind).c_str(),
+                              static_cast<unsigned long long>(bits));
+      break;
+    case 'c':
+      written = std::snprintf(buffer.data(), buffer.size(), (plain + "c").c_str(), static_cast<int>(bits));
+      break;
+    case 'p':
+      out += fmt::format("{:#x}", bits);
+      return;
+    case 's':
+      written = std::snprintf(buffer.data(), buffer.size(), (plain + "s").c_str(), text.c_str());
+      break;
+    default:
+      written =
+          std::snprintf(buffer.data(), buffer.size(), (plain + kind).c_str(), std::bit_cast<double>(bits));
+      break;
+  }
+#pragma GCC diagnostic pop
+  if (written > 0) {
+    out.append(buffer.data(), std::min(static_cast<std::size_t>(written), buffer.size() - 1));
+  }
+}
+
+std::string format_print(const Warp& warp, std::uint32_t lane, const std::string& format,
+                         std::uint64_t values) {
+  std::string out;
+  std::size_t used = 0;
+  const auto next = [&](std::size_t bytes) {
+    used = (used + bytes - 1) / bytes * bytes;
+    std::size_t room = 0;
+    std::uint64_t bits = 0;
+    const std::byte* at = reach(warp, lane, values + used, room);
+    if (at != nullptr && room >= bytes) {
+      std::memcpy(&bits, at, bytes);
+    }
+    used += bytes;
+    return bits;
+  };
+  for (std::size_t i = 0; i < format.size(); ++i) {
+    if (format[i] != '%') {
+      out += format[i];
+      continue;
+    }
+    std::size_t end = format.find_first_not_of("0123456789.-+ #lhzjt", i + 1);
+    if (end == std::string::npos ||
+        std::string_view("diuoxXcpsfFeEgGaA%").find(format[end]) == std::string_view::npos) {
+      out += format[i];
+      continue;
+    }
+    const char kind = format[end];
+    const std::string spec = format.substr(i, end - i + 1);
+    i = end;
+    if (kind == '%') {
+      out += '%';
+      continue;
+    }
+    const bool wide = spec.find('l') != std::string::npos || spec.find('z') != std::string::npos;
+    const bool integer = std::string_view("diuoxXc").find(kind) != std::string_view::npos;
+    std::uint64_t bits = next(integer && !wide ? 4 : 8);
+    if (integer && !wide && (kind == 'd' || kind == 'i')) {
+      bits = static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<std::int32_t>(bits)));
+    }
+    append_conversion(out, spec, bits,
+                      kind == 's' ? read_text(warp, lane, bits).value_or("(unreadable)") : std::string());
+  }
+  return out;
+}
+
+}  // namespace
+
+const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask) {
+  const ModuleImpl& module = *warp.block->launch->module;
+  const CallSite& site = module.calls[static_cast<std::size_t>(op->imm)];
+  const Function& callee = module.functions[site.callee];
+  const std::uint32_t frame = warp.frame + site.frame_bytes;
+  count_through(warp, op);
+  const auto first = static_cast<std::uint32_t>(std::countr_zero(mask));
+  if (std::uint64_t{frame} + callee.frame_bytes > warp.stack_bytes) {
+    return raise_illegal(warp, op, first, "calls deeper than the machine's stack allows");
+  }
+  std::memcpy(warp.stack + frame + frame_header::kTrue, &kAllLanes, sizeof(kAllLanes));
+  std::memset(warp.stack + frame + frame_header::kFalse, 0, sizeof(std::uint32_t));
+  for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1) {
+    const auto lane = static_cast<std::uint32_t>(std::countr_zero(rest));
+    const std::uint32_t caller_local = header(warp, warp.frame, frame_header::kLocalBase, lane);
+    const std::uint32_t local = caller_local + site.local_bytes;
+    if (std::uint64_t{local} + callee.local_bytes > warp.local_bytes) {
+      return raise_illegal(warp, op, lane, "calls deeper than its local memory allows");
+    }
+    header(warp, frame, frame_header::kReturnOp, lane) =
+        static_cast<std::uint32_t>(op - module.ops.data()) + 1;
+    header(warp, frame, frame_header::kCallerFrame, lane) = warp.frame;
+    header(warp, frame, frame_header::kLocalBase, lane) = local;
+    for (std::size_t i = 0; i < site.arguments.size(); ++i) {
+      std::memcpy(lane_memory(warp, lane) + local + callee.arguments[i].offset,
+                  lane_memory(warp, lane) + caller_local + site.arguments[i].caller_offset,
+                  site.arguments[i].size);
+    }
+  }
+  add_fragment(warp, module.ops.data() + callee.first_op, mask, frame, Fragment::State::ready);
+  warp.active &= ~mask;
+  warp.resume = op + 1;
+  warp.event = Event::reschedule;
+  return nullptr;
+}
+
+const Op* return_function(Warp& warp, const Op* op, std::uint32_t mask) {
+  const ModuleImpl& module = *warp.block->launch->module;
+  count_through(warp, op);
+  for (std::uint32_t rest = mask; rest != 0;) {
+    const auto leader = static_cast<std::uint32_t>(std::countr_zero(rest));
+    const std::uint32_t back = header(warp, warp.frame, frame_header::kReturnOp, leader);
+    const std::uint32_t caller = header(warp, warp.frame, frame_header::kCallerFrame, leader);
+    const CallSite& site = module.calls[static_cast<std::size_t>(module.ops[back - 1].imm)];
+    const Function& callee = module.functions[site.callee];
+    std::uint32_t same = 0;
+    for (std::uint32_t left = rest; left != 0; left &= left - 1) {
+      const auto lane = static_cast<std::uint32_t>(std::countr_zero(left));
+      if (header(warp, warp.frame, frame_header::kReturnOp, lane) != back ||
+          header(warp, warp.frame, frame_header::kCallerFrame, lane) != caller) {
+        continue;
+      }
+      same |= 1U << lane;
+      const std::uint32_t from = header(warp, warp.frame, frame_header::kLocalBase, lane);
+      const std::uint32_t to = header(warp, caller, frame_header::kLocalBase, lane);
+      for (std::size_t i = 0; i < site.results.size(); ++i) {
+        std::memcpy(lane_memory(warp, lane) + to + site.results[i].caller_offset,
+                    lane_memory(warp, lane) + from + callee.results[i].offset, site.results[i].size);
+      }
+    }
+    rest &= ~same;
+    add_fragment(warp, module.ops.data() + back, same, caller, Fragment::State::ready);
+  }
+  warp.active &= ~mask;
+  warp.resume = op + 1;
+  warp.event = Event::reschedule;
+  return nullptr;
+}
+
+const Op* call_host(Warp& warp, const Op* op, std::uint32_t mask) {
+  const CallSite& site = warp.block->launch->module->calls[static_cast<std::size_t>(op->imm)];
+  for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1) {
+    const auto lane = static_cast<std::uint32_t>(std::countr_zero(rest));
+    if (site.host == HostFunction::assertfail) {
+      const auto text = [&](std::size_t index) {
+        return read_text(warp, lane, argument<std::uint64_t>(warp, lane, site, index)).value_or("?");
+      };
+      return raise(warp, FaultKind::assertion,
+                   fmt::format("{}: {}:{}: {}: assertion `{}` failed", describe_thread(warp, op, lane),
+                               text(1), argument<std::uint32_t>(warp, lane, site, 2), text(3), text(0)));
+    }
+    const auto format = read_text(warp, lane, argument<std::uint64_t>(warp, lane, site, 0));
+    if (!format) {
+      return raise_illegal(warp, op, lane, "prints with a format string outside any allocation");
+    }
+    const std::string text = format_print(warp, lane, *format, argument<std::uint64_t>(warp, lane, site, 1));
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    if (!site.results.empty() && site.results[0].size == 4) {
+      const auto written = static_cast<std::uint32_t>(text.size());
+      std::memcpy(lane_memory(warp, lane) + header(warp, warp.frame, frame_header::kLocalBase, lane) +
+                      site.results[0].caller_offset,
+                  &written, sizeof(written));
+    }
+  }
+  return op + 1;
+}
+
+}  // namespace kerncast::simulator

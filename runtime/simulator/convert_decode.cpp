@@ -1,0 +1,296 @@
+#include <fmt/format.h>
+
+#include "runtime/simulator/decoder.hpp"
+
+namespace kerncast::simulator {
+
+namespace {
+
+bool is_scalar_float(Type type) {
+  return type == Type::f16 || type == Type::bf16 || type == Type::f32 || type == Type::f64;
+}
+
+bool is_packed_small(Type type) {
+  return type == Type::e4m3x2 || type == Type::e5m2x2 || type == Type::e2m1x2 || type == Type::ue8m0x2;
+}
+
+bool is_packed_half(Type type) {
+  return type == Type::f16x2 || type == Type::bf16x2;
+}
+
+}  // namespace
+
+void Decoder::decode_mov() {
+  expect_operands(2);
+  Modifiers& mods = instruction_.mods;
+  const Type type = mods.need_type();
+  const Operand& to = operand(0);
+  const Operand& from = operand(1);
+  if (type == Type::pred) {
+    emit(Code::mov_pred, type);
+    write_predicate(Field::d, to.one());
+    read_predicate(Field::a, from.one(), kNegA);
+    return;
+  }
+  const unsigned bytes = bytes_of(type);
+  if (bytes < 2) {
+    fail("operand type not allowed");
+  }
+  if (to.kind == Operand::Kind::vector || from.kind == Operand::Kind::vector) {
+    decode_pack(to, from, type);
+    return;
+  }
+  const Scalar& source = from.one();
+  if (source.kind == Scalar::Kind::special) {
+    if (bytes < 4) {
+      fail("special registers have 32 or 64 bits");
+    }
+    Op& op = emit(Code::mov_special, bytes == 8 ? Type::u64 : Type::u32);
+    op.sub = static_cast<std::uint8_t>(source.special);
+    write(Field::d, to.one(), bytes);
+    return;
+  }
+  if (source.kind == Scalar::Kind::variable &&
+      (source.variable->external_shared || source.variable->frame_relative)) {
+    if (bytes < 4) {
+      fail("addresses have 32 or 64 bits");
+    }
+    Op& op = emit(Code::mov_special, bytes == 8 ? Type::u64 : Type::u32);
+    op.sub = static_cast<std::uint8_t>(source.variable->external_shared ? Special::dynamic_shared_base
+                                                                        : Special::local_base);
+    std::uint64_t base = source.variable->address + source.bits;
+    if (source.variable->space == Space::param) {
+      base |= kLocalWindow;
+    }
+    op.imm = static_cast<std::int64_t>(base);
+    write(Field::d, to.one(), bytes);
+    return;
+  }
+  if (source.kind == Scalar::Kind::name) {
+    unsupported(fmt::format("the address of '{}'", source.text));
+  }
+  if (type == Type::b128) {
+    Scalar low = to.one();
+    Scalar source_low = source;
+    if (low.kind != Scalar::Kind::reg || low.bytes != 16 || source_low.kind != Scalar::Kind::reg ||
+        source_low.bytes != 16) {
+      fail("needs 128-bit registers");
+    }
+    for (unsigned half = 0; half < 2; ++half) {
+      emit(Code::mov, Type::u64);
+      reference(Field::d, low.reg + half, true);
+      reference(Field::a, source_low.reg + half, false);
+    }
+    return;
+  }
+  // Kernel parameters have addresses of their own window, so that generic loads can reach them.
+  Scalar value = source;
+  Variable parameter;
+  if (value.kind == Scalar::Kind::variable && value.variable->space == Space::param) {
+    parameter = *value.variable;
+    parameter.address |= kParamWindow;
+    value.variable = &parameter;
+  }
+  emit(Code::mov, bytes == 2 ? Type::u16 : bytes == 4 ? Type::u32 : Type::u64);
+  write(Field::d, to.one(), bytes);
+  if (value.kind == Scalar::Kind::number) {
+    read(Field::a, value, type);
+  } else {
+    read_bytes(Field::a, value, bytes);
+  }
+}
+
+void Decoder::decode_pack(const Operand& to, const Operand& from, Type type) {
+  const bool packs = from.kind == Operand::Kind::vector;
+  const Operand& parts = packs ? from : to;
+  const Operand& whole = packs ? to : from;
+  if (whole.kind != Operand::Kind::scalar) {
+    fail("one side must be a single register");
+  }
+  const unsigned bytes = bytes_of(type);
+  const unsigned element = parts.count == 0 ? 0 : bytes / parts.count;
+  if (element == 0 || element * parts.count != bytes || element > 8) {
+    fail(fmt::format("{} elements do not fill {} bits", parts.count, bytes * 8));
+  }
+  const auto emit_one = [&](const Scalar& scalar, std::uint32_t reg_offset, std::size_t first,
+                            std::size_t count, unsigned total) {
+    Op& op = emit(packs ? Code::widen_parts : Code::narrow_parts, total == 8 ? Type::u64 : Type::u32);
+    op.count = static_cast<std::uint8_t>(count);
+    op.width = static_cast<std::uint8_t>(element);
+    op.d2 = static_cast<std::uint32_t>(module_.lists.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      list_entry(parts.parts[first + i], element, !packs, false);
+    }
+    if (scalar.bytes == 16) {
+      reference(packs ? Field::d : Field::a, scalar.reg + reg_offset, packs);
+    } else if (packs) {
+      write(Field::d, scalar, total);
+    } else {
+      read_bytes(Field::a, scalar, total);
+    }
+  };
+  if (bytes < 4) {
+    unsupported("vectors of 8-bit elements in 16 bits");
+  }
+  if (bytes <= 8) {
+    emit_one(whole.one(), 0, 0, parts.count, bytes);
+    return;
+  }
+  if (whole.one().kind != Scalar::Kind::reg || whole.one().bytes != 16) {
+    fail("needs a 128-bit register");
+  }
+  const std::size_t half = parts.count / 2U;
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    emit_one(whole.one(), i, i * half, half, 8);
+  }
+}
+
+void Decoder::decode_cvt() {
+  Modifiers& mods = instruction_.mods;
+  if (mods.take("pack")) {
+    decode_cvt_pack_integer();
+    return;
+  }
+  const Type to = mods.need_type();
+  const Type from = mods.need_type();
+  if (is_packed_small(to) || is_packed_half(to) || is_packed_small(from) || is_packed_half(from)) {
+    decode_cvt_packed(to, from);
+    return;
+  }
+  expect_operands(2);
+  if (!(is_integer(to) || is_scalar_float(to)) || !(is_integer(from) || is_scalar_float(from))) {
+    fail("types not allowed");
+  }
+  static constexpr std::array<std::string_view, 4> kIntegral{"rni", "rzi", "rmi", "rpi"};
+  const int integral = mods.take_any(kIntegral);
+  Op& op = emit(Code::cvt, to);
+  op.source = from;
+  op.rounding = integral >= 0 ? static_cast<Rounding>(integral + 1) : mods.take_rounding();
+  op.flags = (integral >= 0 ? kToInteger : 0U) | (mods.take("ftz") ? kFtz : 0U) |
+             (mods.take("sat") ? kSat : 0U) | (mods.take("relu") ? kRelu : 0U) |
+             (mods.take("satfinite") ? kSatFinite : 0U);
+  const bool to_float = is_scalar_float(to);
+  const bool from_float = is_scalar_float(from);
+  if (from_float && !to_float && integral < 0) {
+    fail("needs .rni, .rzi, .rmi or .rpi");
+  }
+  if ((op.flags & kSatFinite) != 0) {
+    unsupported(".satfinite here");
+  }
+  const Scalar& source = operand(1).one();
+  const Scalar& target = operand(0).one();
+  // Sources and destinations may sit in wider registers.
+  unsigned source_bytes = bytes_of(from) < 2 ? 2 : bytes_of(from);
+  if (source.kind == Scalar::Kind::reg && source.bytes > source_bytes && !from_float) {
+    source_bytes = source.bytes;
+  }
+  unsigned target_bytes = bytes_of(to) < 2 ? 2 : bytes_of(to);
+  if (target.kind == Scalar::Kind::reg && target.bytes > target_bytes && !to_float) {
+    target_bytes = target.bytes;
+  }
+  if (source_bytes > 8 || target_bytes > 8) {
+    fail("128-bit registers cannot be converted");
+  }
+  op.width = static_cast<std::uint8_t>(source_bytes);
+  op.count = static_cast<std::uint8_t>(target_bytes);
+  write(Field::d, target, target_bytes);
+  if (source.kind == Scalar::Kind::number) {
+    read(Field::a, source, from);
+  } else {
+    read_bytes(Field::a, source, source_bytes);
+  }
+}
+
+void Decoder::decode_cvt_packed(Type to, Type from) {
+  Modifiers& mods = instruction_.mods;
+  const bool unpacks = is_packed_small(from);
+  Op& op = emit(unpacks ? Code::cvt_unpack : Code::cvt_pack, to);
+  op.source = from;
+  op.rounding = mods.take_rounding();
+  op.flags = (mods.take("relu") ? kRelu : 0U) | (mods.take("satfinite") ? kSatFinite : 0U) |
+             (mods.take("ftz") ? kFtz : 0U);
+  write(Field::d, operand(0).one(), bytes_of(to));
+  if (unpacks) {
+    expect_operands(2);
+    if (!is_packed_half(to)) {
+      fail("types not allowed");
+    }
+    read_bytes(Field::a, operand(1).one(), bytes_of(from));
+    return;
+  }
+  if (op.rounding == Rounding::none) {
+    fail("needs a rounding");
+  }
+  if (is_packed_half(from)) {
+    expect_operands(2);
+    if (!is_packed_small(to)) {
+      fail("types not allowed");
+    }
+    read(Field::a, operand(1).one(), from);
+    return;
+  }
+  expect_operands(3);
+  if (from != Type::f32) {
+    fail("types not allowed");
+  }
+  read_all(Type::f32, 1, 2);
+}
+
+void Decoder::decode_cvt_pack_integer() {
+  Modifiers& mods = instruction_.mods;
+  if (!mods.take("sat")) {
+    fail("needs .sat");
+  }
+  const Type to = mods.need_type();
+  const Type from = mods.need_type();
+  const Type third = mods.take_type();
+  expect_operands(third == Type::none ? 3 : 4);
+  if (from != Type::s32 || (to != Type::u16 && to != Type::s16 && to != Type::u8 && to != Type::s8) ||
+      (bytes_of(to) == 1) != (third == Type::b32)) {
+    unsupported("these types");
+  }
+  Op& op = emit(Code::cvt_pack_int, to);
+  op.source = from;
+  write(Field::d, operand(0).one(), 4);
+  read_all(Type::s32, 1, third == Type::none ? 2 : 3);
+}
+
+void Decoder::decode_cvta() {
+  Modifiers& mods = instruction_.mods;
+  expect_operands(2);
+  const bool to = mods.take("to");
+  const Space space = take_space();
+  const Type type = mods.need_type();
+  if (type != Type::u64 && type != Type::u32) {
+    fail("needs .u64 or .u32");
+  }
+  if (type == Type::u32) {
+    unsupported("32-bit generic addresses");
+  }
+  const Scalar& source = operand(1).one();
+  Scalar value = source;
+  Variable parameter;
+  if (value.kind == Scalar::Kind::variable && value.variable->space == Space::param) {
+    parameter = *value.variable;
+    parameter.address |= kParamWindow;
+    value.variable = &parameter;
+  }
+  // Global and parameter addresses are generic as they are.
+  const bool moves = space != Space::shared && space != Space::local;
+  Op& op = emit(moves ? Code::mov : Code::cvta, Type::u64);
+  op.sub = static_cast<std::uint8_t>(space);
+  op.flags = to ? kAddressToSpace : 0U;
+  write(Field::d, operand(0).one(), 8);
+  read_bytes(Field::a, value, 8);
+}
+
+void Decoder::decode_isspacep() {
+  expect_operands(2);
+  const Space space = take_space();
+  Op& op = emit(Code::isspacep, Type::u64);
+  op.sub = static_cast<std::uint8_t>(space);
+  write_predicate(Field::d, operand(0).one());
+  read_bytes(Field::a, operand(1).one(), 8);
+}
+
+}  // namespace kerncast::simulator

@@ -1,0 +1,155 @@
+#include "runtime/simulator/decoder.hpp"
+
+#include <fmt/format.h>
+
+namespace kerncast::simulator {
+
+Decoder::Decoder(ModuleImpl& module, int sm, Memory& memory, int device)
+    : module_(module), lex_(module.text), sm_(sm), memory_(memory), device_(device) {}
+
+const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instructions() {
+  static const std::unordered_map<std::string_view, void (Decoder::*)()> table{
+      {"add", &Decoder::decode_add_sub},
+      {"sub", &Decoder::decode_add_sub},
+      {"mul", &Decoder::decode_mul},
+      {"mad", &Decoder::decode_mad},
+      {"mul24", &Decoder::decode_mul24},
+      {"mad24", &Decoder::decode_mad24},
+      {"addc", &Decoder::decode_carry},
+      {"subc", &Decoder::decode_carry},
+      {"madc", &Decoder::decode_carry},
+      {"div", &Decoder::decode_div},
+      {"rem", &Decoder::decode_binary_integer},
+      {"sad", &Decoder::decode_sad},
+      {"min", &Decoder::decode_min_max},
+      {"max", &Decoder::decode_min_max},
+      {"abs", &Decoder::decode_abs_neg},
+      {"neg", &Decoder::decode_abs_neg},
+      {"and", &Decoder::decode_logic},
+      {"or", &Decoder::decode_logic},
+      {"xor", &Decoder::decode_logic},
+      {"not", &Decoder::decode_logic},
+      {"cnot", &Decoder::decode_logic},
+      {"shl", &Decoder::decode_shift},
+      {"shr", &Decoder::decode_shift},
+      {"shf", &Decoder::decode_funnel_shift},
+      {"bfe", &Decoder::decode_bit_field},
+      {"bfi", &Decoder::decode_bit_field},
+      {"bmsk", &Decoder::decode_bit_field},
+      {"szext", &Decoder::decode_bit_field},
+      {"lop3", &Decoder::decode_lop3},
+      {"prmt", &Decoder::decode_prmt},
+      {"popc", &Decoder::decode_count_bits},
+      {"clz", &Decoder::decode_count_bits},
+      {"brev", &Decoder::decode_count_bits},
+      {"bfind", &Decoder::decode_count_bits},
+      {"fns", &Decoder::decode_count_bits},
+      {"dp4a", &Decoder::decode_dot_product},
+      {"dp2a", &Decoder::decode_dot_product},
+      {"setp", &Decoder::decode_set},
+      {"set", &Decoder::decode_set},
+      {"selp", &Decoder::decode_selp},
+      {"slct", &Decoder::decode_slct},
+      {"mov", &Decoder::decode_mov},
+      {"fma", &Decoder::decode_fma},
+      {"rcp", &Decoder::decode_reciprocal},
+      {"sqrt", &Decoder::decode_reciprocal},
+      {"rsqrt", &Decoder::decode_reciprocal},
+      {"ex2", &Decoder::decode_approximate},
+      {"lg2", &Decoder::decode_approximate},
+      {"sin", &Decoder::decode_approximate},
+      {"cos", &Decoder::decode_approximate},
+      {"tanh", &Decoder::decode_approximate},
+      {"testp", &Decoder::decode_testp},
+      {"copysign", &Decoder::decode_copysign},
+      {"cvt", &Decoder::decode_cvt},
+      {"cvta", &Decoder::decode_cvta},
+      {"isspacep", &Decoder::decode_isspacep},
+      {"ld", &Decoder::decode_load},
+      {"ldu", &Decoder::decode_load},
+      {"st", &Decoder::decode_store},
+      {"atom", &Decoder::decode_atomic},
+      {"red", &Decoder::decode_atomic},
+      {"cp", &Decoder::decode_cp_async},
+      {"membar", &Decoder::decode_fence},
+      {"fence", &Decoder::decode_fence},
+      {"createpolicy", &Decoder::decode_create_policy},
+      {"prefetch", &Decoder::decode_ignored},
+      {"prefetchu", &Decoder::decode_ignored},
+      {"applypriority", &Decoder::decode_ignored},
+      {"discard", &Decoder::decode_ignored},
+      {"nanosleep", &Decoder::decode_ignored},
+      {"griddepcontrol", &Decoder::decode_ignored},
+      {"pmevent", &Decoder::decode_ignored},
+      {"setmaxnreg", &Decoder::decode_ignored},
+      {"bra", &Decoder::decode_branch},
+      {"brx", &Decoder::decode_branch_table},
+      {"ret", &Decoder::decode_exit},
+      {"exit", &Decoder::decode_exit},
+      {"trap", &Decoder::decode_trap},
+      {"brkpt", &Decoder::decode_trap},
+      {"bar", &Decoder::decode_barrier},
+      {"barrier", &Decoder::decode_barrier},
+      {"shfl", &Decoder::decode_shuffle},
+      {"vote", &Decoder::decode_vote},
+      {"match", &Decoder::decode_match},
+      {"redux", &Decoder::decode_redux},
+      {"activemask", &Decoder::decode_activemask},
+      {"elect", &Decoder::decode_elect},
+      // Warp matrices, their loads and asynchronous barriers have one decoder, which refuses them by name.
+      {"mma", &Decoder::decode_matrix},
+      {"ldmatrix", &Decoder::decode_matrix},
+      {"stmatrix", &Decoder::decode_matrix},
+      {"movmatrix", &Decoder::decode_matrix},
+      {"wmma", &Decoder::decode_matrix},
+      {"wgmma", &Decoder::decode_matrix},
+      {"tcgen05", &Decoder::decode_matrix},
+      {"mbarrier", &Decoder::decode_matrix},
+  };
+  return table;
+}
+
+void Decoder::decode_instruction() {
+  const auto found = instructions().find(instruction_.mods.base());
+  if (found == instructions().end()) {
+    unsupported(fmt::format("the instruction '{}'", instruction_.mods.base()));
+  }
+  if (instruction_.mods.base() != "mov") {
+    for (std::size_t i = 0; i < instruction_.count; ++i) {
+      materialise(instruction_.operands[i]);
+    }
+  }
+  (this->*found->second)();
+  instruction_.mods.finish();
+}
+
+void Decoder::decode_matrix() {
+  unsupported(fmt::format("'{}'", instruction_.mods.base()));
+}
+
+void Decoder::float_flags(Op& op) {
+  Modifiers& mods = instruction_.mods;
+  op.rounding = mods.take_rounding();
+  op.flags |=
+      (mods.take("ftz") ? kFtz : 0U) | (mods.take("sat") ? kSat : 0U) | (mods.take("relu") ? kRelu : 0U);
+  if ((op.flags & kSat) != 0 && op.type == Type::f64) {
+    fail(".sat is not for f64");
+  }
+}
+
+void Decoder::read_all(Type type, std::size_t first, std::size_t count) {
+  static constexpr std::array<Field, 3> kFields{Field::a, Field::b, Field::c};
+  for (std::size_t i = 0; i < count; ++i) {
+    read(kFields[i], operand(first + i).one(), type);
+  }
+}
+
+std::uint32_t Decoder::add_list(const Operand& source, unsigned bytes, bool defines) {
+  const auto first = static_cast<std::uint32_t>(module_.lists.size());
+  for (std::size_t i = 0; i < source.count; ++i) {
+    list_entry(source.parts[i], bytes, defines, false);
+  }
+  return first;
+}
+
+}  // namespace kerncast::simulator

@@ -1,0 +1,320 @@
+#include "runtime/simulator/driver_capture.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "runtime/simulator/driver_context.hpp"
+#include "runtime/simulator/driver_failure.hpp"
+#include "runtime/simulator/driver_state.hpp"
+
+namespace kerncast::simulator::api {
+namespace {
+
+thread_local CUstreamCaptureMode thread_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
+
+/// Captures in progress, in all contexts. Guarded by the scheduler's mutex.
+std::vector<std::shared_ptr<Capture>>& captures() {
+  static auto* all = new std::vector<std::shared_ptr<Capture>>;
+  return *all;
+}
+
+/// Lets go of the streams of a capture, which is over.
+void finish(const std::shared_ptr<Capture>& capture) {
+  capture->over = true;
+  capture->graph->capturing = false;
+  for (const std::shared_ptr<Stream>& stream : capture->streams) {
+    stream->capture = nullptr;
+    stream->tail.clear();
+  }
+  capture->streams.clear();
+  capture->origin = nullptr;
+  std::erase(captures(), capture);
+}
+
+/// Whether every node recorded in the capture's other streams comes before the end of its origin.
+bool is_joined(const Capture& capture) {
+  std::set<std::size_t> before;
+  std::vector<std::size_t> open = capture.origin->tail;
+  while (!open.empty()) {
+    const std::size_t node = open.back();
+    open.pop_back();
+    if (before.insert(node).second) {
+      const std::vector<std::size_t>& after = capture.graph->nodes[node].after;
+      open.insert(open.end(), after.begin(), after.end());
+    }
+  }
+  return std::all_of(capture.streams.begin(), capture.streams.end(),
+                     [&](const std::shared_ptr<Stream>& stream) {
+                       return std::all_of(stream->tail.begin(), stream->tail.end(),
+                                          [&](std::size_t node) { return before.count(node) != 0; });
+                     });
+}
+
+void require_valid_mode(CUstreamCaptureMode mode) {
+  if (mode < CU_STREAM_CAPTURE_MODE_GLOBAL || mode > CU_STREAM_CAPTURE_MODE_RELAXED) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE,
+                  fmt::format("there is no capture mode {}", static_cast<int>(mode)));
+  }
+}
+
+/// Asking whether the legacy stream captures is refused while it would have to depend on a capture.
+void refuse_legacy_query(const Stream& stream, const Context& context) {
+  if (stream.legacy &&
+      std::any_of(context.streams.begin(), context.streams.end(), [](const std::shared_ptr<Stream>& other) {
+        return other->blocking && other->capture != nullptr;
+      })) {
+    throw Failure(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, "a blocking stream of the context is being captured");
+  }
+}
+
+CUstreamCaptureStatus status_of(const Stream& stream) {
+  if (stream.capture == nullptr) {
+    return CU_STREAM_CAPTURE_STATUS_NONE;
+  }
+  return stream.capture->invalidated ? CU_STREAM_CAPTURE_STATUS_INVALIDATED : CU_STREAM_CAPTURE_STATUS_ACTIVE;
+}
+
+}  // namespace
+
+std::optional<Point> submit(const StreamRef& target, CUgraphNodeType type, Work work, Point* chain) {
+  Scheduler::Lock lock = Scheduler::instance().lock();
+  Stream& stream = *target.stream;
+  if (stream.capture != nullptr) {
+    if (stream.capture->invalidated) {
+      throw Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
+                    "the stream's capture is invalid; end it and begin anew");
+    }
+    std::vector<GraphNode>& nodes = stream.capture->graph->nodes;
+    nodes.push_back({reinterpret_cast<CUgraphNode>(next_handle()), type, stream.tail, std::move(work)});
+    stream.tail.assign(1, nodes.size() - 1);
+    return std::nullopt;
+  }
+  if (target.context->destroyed) {
+    throw Failure(CUDA_ERROR_CONTEXT_IS_DESTROYED, "the stream's context is destroyed");
+  }
+  if (stream.legacy) {
+    refuse_legacy_while_captured(lock, *target.context);
+  }
+  Task task{target.context, {}, std::move(work)};
+  if (chain != nullptr && chain->stream != nullptr && !Scheduler::passed(*chain)) {
+    task.after.push_back(*chain);
+  }
+  const Point end = Scheduler::instance().enqueue(lock, target.stream, std::move(task));
+  if (chain != nullptr) {
+    *chain = end;
+  }
+  return end;
+}
+
+void wait_for(const StreamRef& target, const Point& point) {
+  {
+    Scheduler::Lock lock = Scheduler::instance().lock();
+    Scheduler::wait(lock, point);
+  }
+  target.context->require_no_fault();
+}
+
+void join_capture(Scheduler::Lock&, const std::shared_ptr<Stream>& stream,
+                  const std::shared_ptr<Capture>& capture, const std::vector<std::size_t>& nodes) {
+  if (stream->capture == nullptr) {
+    stream->capture = capture;
+    capture->streams.push_back(stream);
+  }
+  for (const std::size_t node : nodes) {
+    if (std::find(stream->tail.begin(), stream->tail.end(), node) == stream->tail.end()) {
+      stream->tail.push_back(node);
+    }
+  }
+}
+
+void invalidate(Capture& capture, CUresult code, const char* why) {
+  capture.invalidated = true;
+  throw Failure(code, why);
+}
+
+void abandon_capture(Scheduler::Lock&, Stream& stream) {
+  if (const std::shared_ptr<Capture> capture = stream.capture; capture != nullptr) {
+    capture->invalidated = true;
+    state().graphs.take(capture->graph->handle);
+    finish(capture);
+  }
+}
+
+void refuse_capturing(Scheduler::Lock&, const Stream& stream) {
+  if (stream.capture != nullptr) {
+    invalidate(*stream.capture, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+               "a stream cannot be waited for or queried while it is being captured");
+  }
+}
+
+void refuse_while_captured(Scheduler::Lock&, const Context& context) {
+  bool found = false;
+  for (const std::shared_ptr<Stream>& stream : context.streams) {
+    if (stream->capture != nullptr) {
+      stream->capture->invalidated = true;
+      found = true;
+    }
+  }
+  if (found) {
+    throw Failure(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+                  "the context cannot be waited for while one of its streams is being captured");
+  }
+}
+
+void refuse_legacy_while_captured(Scheduler::Lock&, const Context& context) {
+  bool found = false;
+  for (const std::shared_ptr<Stream>& stream : context.streams) {
+    if (stream->blocking && stream->capture != nullptr) {
+      stream->capture->invalidated = true;
+      found = true;
+    }
+  }
+  if (found) {
+    throw Failure(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT,
+                  "the legacy default stream waits for all blocking streams, and one is being captured");
+  }
+}
+
+void refuse_unsafe_call(const char* call) {
+  if (thread_mode == CU_STREAM_CAPTURE_MODE_RELAXED) {
+    return;
+  }
+  const Scheduler::Lock lock = Scheduler::instance().lock();
+  bool found = false;
+  for (const std::shared_ptr<Capture>& capture : captures()) {
+    const bool own = capture->thread == std::this_thread::get_id();
+    const bool prohibited =
+        own ? capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED
+            : thread_mode == CU_STREAM_CAPTURE_MODE_GLOBAL && capture->mode == CU_STREAM_CAPTURE_MODE_GLOBAL;
+    if (prohibited) {
+      capture->invalidated = true;
+      found = true;
+    }
+  }
+  if (found) {
+    throw Failure(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+                  fmt::format("{} is not permitted while a stream is being captured in this mode", call));
+  }
+}
+
+extern "C" {
+
+CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode) {
+  return driver_call([&] {
+    require(mode, "mode");
+    require_valid_mode(*mode);
+    std::swap(*mode, thread_mode);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode) {
+  return driver_call([&] {
+    require_valid_mode(mode);
+    const StreamRef target = find_stream(stream);
+    const Scheduler::Lock lock = Scheduler::instance().lock();
+    if (target.stream->legacy) {
+      throw Failure(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "the legacy default stream cannot be captured");
+    }
+    if (target.stream->capture != nullptr) {
+      throw Failure(CUDA_ERROR_ILLEGAL_STATE, "the stream is being captured already");
+    }
+    static std::uint64_t captures_begun = 0;
+    auto capture = std::make_shared<Capture>();
+    capture->id = ++captures_begun;
+    capture->mode = mode;
+    capture->thread = std::this_thread::get_id();
+    capture->graph = std::make_shared<Graph>();
+    capture->graph->capturing = true;
+    state().graphs.insert(capture->graph);
+    capture->origin = target.stream;
+    capture->streams.push_back(target.stream);
+    target.stream->capture = capture;
+    captures().push_back(std::move(capture));
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuStreamEndCapture(CUstream stream, CUgraph* graph) {
+  return driver_call([&] {
+    require(graph, "graph");
+    *graph = nullptr;
+    const StreamRef target = find_stream(stream);
+    const Scheduler::Lock lock = Scheduler::instance().lock();
+    const std::shared_ptr<Capture> capture = target.stream->capture;
+    if (capture == nullptr) {
+      throw Failure(CUDA_ERROR_ILLEGAL_STATE, "the stream is not being captured");
+    }
+    if (capture->origin != target.stream) {
+      invalidate(*capture, CUDA_ERROR_STREAM_CAPTURE_UNMATCHED, "the capture was begun in another stream");
+    }
+    if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED && capture->thread != std::this_thread::get_id()) {
+      throw Failure(CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD, "the capture was begun by another thread");
+    }
+    const bool joined = capture->invalidated || is_joined(*capture);
+    finish(capture);
+    if (capture->invalidated || !joined) {
+      capture->invalidated = true;
+      state().graphs.take(capture->graph->handle);
+      throw joined
+          ? Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "an earlier call made the capture invalid")
+          : Failure(CUDA_ERROR_STREAM_CAPTURE_UNJOINED,
+                    "a stream forked from the captured one was not joined to it");
+    }
+    *graph = capture->graph->handle;
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) {
+  return driver_call([&] {
+    require(status, "status");
+    const StreamRef target = find_stream(stream);
+    const Scheduler::Lock lock = Scheduler::instance().lock();
+    refuse_legacy_query(*target.stream, *target.context);
+    *status = status_of(*target.stream);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, std::uint64_t* id,
+                                   CUgraph* graph, const CUgraphNode** dependencies, std::size_t* count) {
+  return driver_call([&] {
+    require(status, "status");
+    const StreamRef target = find_stream(stream);
+    const Scheduler::Lock lock = Scheduler::instance().lock();
+    refuse_legacy_query(*target.stream, *target.context);
+    Stream& found = *target.stream;
+    *status = status_of(found);
+    if (*status != CU_STREAM_CAPTURE_STATUS_ACTIVE) {
+      return CUDA_SUCCESS;
+    }
+    if (id != nullptr) {
+      *id = found.capture->id;
+    }
+    if (graph != nullptr) {
+      *graph = found.capture->graph->handle;
+    }
+    found.tail_handles.clear();
+    for (const std::size_t node : found.tail) {
+      found.tail_handles.push_back(found.capture->graph->nodes[node].handle);
+    }
+    if (dependencies != nullptr) {
+      *dependencies = found.tail_handles.data();
+    }
+    if (count != nullptr) {
+      *count = found.tail_handles.size();
+    }
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus* status, std::uint64_t* id) {
+  return cuStreamGetCaptureInfo_v2(stream, status, id, nullptr, nullptr, nullptr);
+}
+
+}  // extern "C"
+
+}  // namespace kerncast::simulator::api

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+namespace kerncast::simulator::api {
+
+/// What the virtual GPU reports of itself: the figures of a usual board of the architecture.
+struct ArchTraits {
+  int sm;  ///< compute capability, as 90
+  int sm_count;
+  int shared_optin_kib;  ///< per block
+  int shared_per_sm_kib;
+  int threads_per_sm;
+  int blocks_per_sm;
+  int l2_mib;
+  int clock_mhz;
+  int memory_clock_mhz;
+  int memory_bus_bits;
+  int memory_gib;
+
+  /// Shared memory the system takes of each block, in bytes.
+  [[nodiscard]] int reserved_shared_bytes() const { return sm >= 80 ? 1024 : 0; }
+  [[nodiscard]] int shared_optin_bytes() const { return shared_optin_kib * 1024; }
+};
+
+inline constexpr int max_threads_per_block = 1024;
+inline constexpr int warp_size = 32;
+/// What a launch may use of shared memory without asking, in bytes.
+inline constexpr int default_shared_bytes = 48 * 1024;
+
+/// The traits of "sm_90", "sm_90a" or "90".
+[[nodiscard]] std::optional<ArchTraits> find_arch(std::string_view name);
+
+/// Bytes of device memory: the board's, or the host's where it has less, since that is what it lives in.
+[[nodiscard]] std::size_t total_memory(const ArchTraits& arch);
+
+/// Throws Failure(CUDA_ERROR_INVALID_DEVICE) for a device that does not exist.
+void require_device(int device);
+
+}  // namespace kerncast::simulator::api

@@ -1,0 +1,214 @@
+#include "runtime/simulator/driver_event.hpp"
+
+#include <fmt/format.h>
+
+#include "runtime/simulator/driver_context.hpp"
+#include "runtime/simulator/driver_failure.hpp"
+#include "runtime/simulator/driver_state.hpp"
+
+namespace kerncast::simulator::api {
+namespace {
+
+struct EventRef {
+  std::shared_ptr<Context> context;
+  std::shared_ptr<Event> event;
+};
+
+EventRef find_event(CUevent handle) {
+  std::shared_ptr<Event> event = state().events.find(handle);
+  std::shared_ptr<Context> context = event != nullptr ? event->context.lock() : nullptr;
+  if (context == nullptr) {
+    throw Failure(CUDA_ERROR_INVALID_HANDLE, "there is no such event, or it is destroyed");
+  }
+  context->require_no_fault();
+  return {std::move(context), std::move(event)};
+}
+
+/// Host calls on an event last recorded in a capture are errors, which also spoil a capture in progress.
+void refuse_captured(const Event& event) {
+  if (event.capture != nullptr) {
+    event.capture->invalidated = event.capture->invalidated || !event.capture->over;
+    throw Failure(CUDA_ERROR_CAPTURED_EVENT, "the event was last recorded in a stream being captured");
+  }
+}
+
+void record(const EventRef& target, const StreamRef& on) {
+  Scheduler::Lock lock = Scheduler::instance().lock();
+  Event& event = *target.event;
+  if (on.stream->capture != nullptr) {
+    if (on.stream->capture->invalidated) {
+      throw Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
+                    "the stream's capture is invalid; end it and begin anew");
+    }
+    event.record = nullptr;
+    event.capture = on.stream->capture;
+    event.captured_nodes = on.stream->tail;
+    return;
+  }
+  if (on.stream->legacy) {
+    refuse_legacy_while_captured(lock, *on.context);
+  }
+  auto made = std::make_shared<EventRecord>();
+  Task task;
+  task.context = on.context;
+  task.after_fault = true;
+  // The record must not own its own task's stream before the task is out of the queue, so it is passed by
+  // weak pointer.
+  task.work = [weak = std::weak_ptr(made)](Context&) {
+    if (const std::shared_ptr<EventRecord> live = weak.lock(); live != nullptr) {
+      live->time = std::chrono::steady_clock::now();
+    }
+  };
+  made->point = Scheduler::instance().enqueue(lock, on.stream, std::move(task));
+  event.record = std::move(made);
+  event.capture = nullptr;
+  event.captured_nodes.clear();
+}
+
+void wait_in_stream(const StreamRef& waiting, const Event& event) {
+  Scheduler::Lock lock = Scheduler::instance().lock();
+  Stream& stream = *waiting.stream;
+  if (stream.capture != nullptr && stream.capture->invalidated) {
+    throw Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
+                  "the stream's capture is invalid; end it and begin anew");
+  }
+  if (event.capture != nullptr) {
+    if (event.capture->over) {
+      throw Failure(CUDA_ERROR_CAPTURED_EVENT, "the event was last recorded in a capture that is over");
+    }
+    if (stream.legacy) {
+      invalidate(*event.capture, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT,
+                 "the legacy default stream cannot take part in a capture");
+    }
+    if (event.capture->invalidated) {
+      throw Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "the event's capture is invalid");
+    }
+    if (stream.capture != nullptr && stream.capture != event.capture) {
+      stream.capture->invalidated = true;
+      invalidate(*event.capture, CUDA_ERROR_STREAM_CAPTURE_MERGE, "the event belongs to another capture");
+    }
+    join_capture(lock, waiting.stream, event.capture, event.captured_nodes);
+    return;
+  }
+  if (event.record == nullptr) {
+    return;
+  }
+  if (stream.capture != nullptr) {
+    invalidate(*stream.capture, CUDA_ERROR_STREAM_CAPTURE_ISOLATION,
+               "the event was recorded outside of the stream's capture");
+  }
+  if (stream.legacy) {
+    refuse_legacy_while_captured(lock, *waiting.context);
+  }
+  Scheduler::instance().enqueue(lock, waiting.stream, {waiting.context, {event.record->point}, {}});
+}
+
+}  // namespace
+
+extern "C" {
+
+CUresult cuEventCreate(CUevent* event, unsigned int flags) {
+  return driver_call([&] {
+    require(event, "event");
+    const std::shared_ptr<Context> context = current_context();
+    constexpr unsigned int known = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING;
+    if ((flags & ~known) != 0) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("event flags {:#x} are not offered", flags));
+    }
+    auto made = std::make_shared<Event>();
+    made->context = context;
+    made->flags = flags;
+    *event = state().events.insert(made);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuEventDestroy_v2(CUevent event) {
+  return driver_call([&] {
+    find_event(event);
+    state().events.take(event);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuEventDestroy(CUevent event) {
+  return cuEventDestroy_v2(event);
+}
+
+CUresult cuEventRecord(CUevent event, CUstream stream) {
+  return driver_call([&] {
+    const EventRef target = find_event(event);
+    const StreamRef on = find_stream(stream);
+    if (target.context != on.context) {
+      throw Failure(CUDA_ERROR_INVALID_HANDLE, "event and stream belong to different contexts");
+    }
+    record(target, on);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuEventQuery(CUevent event) {
+  return driver_call([&] {
+    const EventRef target = find_event(event);
+    const Scheduler::Lock lock = Scheduler::instance().lock();
+    refuse_captured(*target.event);
+    const bool done = target.event->record == nullptr || Scheduler::passed(target.event->record->point);
+    return done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+  });
+}
+
+CUresult cuEventSynchronize(CUevent event) {
+  return driver_call([&] {
+    const EventRef target = find_event(event);
+    {
+      Scheduler::Lock lock = Scheduler::instance().lock();
+      refuse_captured(*target.event);
+      if (const std::shared_ptr<EventRecord> awaited = target.event->record; awaited != nullptr) {
+        Scheduler::wait(lock, awaited->point);
+      }
+    }
+    target.context->require_no_fault();
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) {
+  return driver_call([&] {
+    require(milliseconds, "milliseconds");
+    const EventRef first = find_event(start);
+    const EventRef last = find_event(end);
+    const Scheduler::Lock lock = Scheduler::instance().lock();
+    for (const Event* event : {first.event.get(), last.event.get()}) {
+      refuse_captured(*event);
+      if ((event->flags & CU_EVENT_DISABLE_TIMING) != 0) {
+        throw Failure(CUDA_ERROR_INVALID_HANDLE, "the event was created without timing");
+      }
+      if (event->record == nullptr) {
+        throw Failure(CUDA_ERROR_INVALID_HANDLE, "the event was never recorded");
+      }
+    }
+    if (!Scheduler::passed(first.event->record->point) || !Scheduler::passed(last.event->record->point)) {
+      return CUDA_ERROR_NOT_READY;
+    }
+    *milliseconds =
+        std::chrono::duration<float, std::milli>(last.event->record->time - first.event->record->time)
+            .count();
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags) {
+  return driver_call([&] {
+    const StreamRef waiting = find_stream(stream);
+    const EventRef target = find_event(event);
+    if (flags != 0) {
+      throw Failure(CUDA_ERROR_NOT_SUPPORTED, "external event nodes are not offered");
+    }
+    wait_in_stream(waiting, *target.event);
+    return CUDA_SUCCESS;
+  });
+}
+
+}  // extern "C"
+
+}  // namespace kerncast::simulator::api

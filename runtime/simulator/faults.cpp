@@ -1,0 +1,154 @@
+#include <fmt/format.h>
+
+#include <bit>
+#include <utility>
+
+#include "runtime/simulator/scheduler.hpp"
+
+namespace kerncast::simulator {
+
+void LaunchState::report(std::uint64_t block, Fault found) {
+  const std::lock_guard lock(mutex);
+  if (fault.kind == FaultKind::none || block < fault_block) {
+    fault = std::move(found);
+    fault_block = block;
+  }
+  stop.store(true, std::memory_order_relaxed);
+}
+
+std::array<std::uint32_t, 3> thread_position(const Warp& warp, std::uint32_t lane) {
+  const std::array<std::uint32_t, 3>& size = warp.block->launch->launch->block;
+  const std::uint32_t thread = warp.index * kLanes + lane;
+  return {thread % size[0], thread / size[0] % size[1], thread / size[0] / size[1]};
+}
+
+std::string describe_thread(const Warp& warp, const Op* op, std::uint32_t lane) {
+  const Block& block = *warp.block;
+  const auto thread = thread_position(warp, lane);
+  std::string text =
+      fmt::format("kernel '{}', block ({},{},{}), thread ({},{},{})", block.launch->function->name,
+                  block.position[0], block.position[1], block.position[2], thread[0], thread[1], thread[2]);
+  const std::string_view inside = block.launch->module->function_of(op);
+  if (inside != block.launch->function->name) {
+    text += fmt::format(", in function '{}'", inside);
+  }
+  return text;
+}
+
+std::string describe_op(const Warp& warp, const Op* op) {
+  const ModuleImpl& module = *warp.block->launch->module;
+  const int line = module.line_of(op);
+  return fmt::format(" (PTX line {}: {})", line, module.line_text(line));
+}
+
+const Op* raise(Warp& warp, FaultKind kind, std::string message) {
+  warp.block->launch->report(warp.block->linear, {kind, std::move(message)});
+  warp.event = Event::fault;
+  return nullptr;
+}
+
+const Op* raise_illegal(Warp& warp, const Op* op, std::uint32_t lane, const char* why) {
+  return raise(warp, FaultKind::illegal_instruction,
+               fmt::format("{} {}{}", describe_thread(warp, op, lane), why, describe_op(warp, op)));
+}
+
+const Op* raise_trap(Warp& warp, const Op* op, std::uint32_t mask) {
+  const auto lane = static_cast<std::uint32_t>(std::countr_zero(mask));
+  return raise(warp, FaultKind::trap,
+               fmt::format("{} executed a trap{}", describe_thread(warp, op, lane), describe_op(warp, op)));
+}
+
+namespace {
+
+std::string_view name_of_space(Space space) {
+  switch (space) {
+    case Space::global:
+      return "global";
+    case Space::shared:
+      return "shared";
+    case Space::local:
+      return "local";
+    case Space::param:
+      return "parameter";
+    case Space::constant:
+      return "constant";
+    default:
+      return "generic";
+  }
+}
+
+/// Where the address lies relative to what the thread may touch.
+std::string describe_place(const Warp& warp, std::uint64_t address, Space space, std::uint32_t bytes) {
+  const auto bounded = [&](std::string_view what, std::uint64_t offset, std::uint64_t size) {
+    return fmt::format("offset {} of the {} bytes of {} memory", offset, size, what);
+  };
+  if (space == Space::generic) {
+    const std::uint64_t window = address & kWindowMask;
+    space = window == kSharedWindow  ? Space::shared
+            : window == kLocalWindow ? Space::local
+            : window == kParamWindow ? Space::param
+                                     : Space::global;
+    if (space != Space::global) {
+      address &= ~kWindowMask;
+    }
+  }
+  switch (space) {
+    case Space::shared:
+      return bounded("shared", address, warp.shared_bytes);
+    case Space::local:
+      return bounded("local", address, warp.local_bytes);
+    case Space::param:
+      return bounded("parameter", address, warp.parameter_bytes);
+    default:
+      break;
+  }
+  if (address < 4096) {
+    return "a null pointer";
+  }
+  const Memory& memory = *warp.block->launch->memory;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
+  const auto below = memory.nearest_below(reinterpret_cast<const void*>(address));
+  if (!below) {
+    return "below every allocation";
+  }
+  const auto base = reinterpret_cast<std::uint64_t>(below->base);
+  const std::uint64_t offset = address - base;
+  if (offset < below->size) {
+    return fmt::format("offset {} of the {}-byte allocation at {:#x}, of which {} bytes remain", offset,
+                       below->size, base,
+                       below->size - offset < bytes ? below->size - offset : below->size - offset);
+  }
+  return fmt::format("{} bytes past the end of the {}-byte allocation at {:#x}", offset - below->size,
+                     below->size, base);
+}
+
+}  // namespace
+
+const Op* raise_access(Warp& warp, const Op* op, const AccessFault& fault) {
+  const std::string place = describe_place(warp, fault.address, fault.space, fault.bytes);
+  const std::string head =
+      fmt::format("{}: {} of {} bytes at {} address {:#x}", describe_thread(warp, op, fault.lane), fault.what,
+                  fault.bytes, name_of_space(fault.space), fault.address);
+  if (fault.misaligned) {
+    return raise(warp, FaultKind::misaligned_address,
+                 fmt::format("{} is misaligned: it must be a multiple of {}{}", head, fault.bytes,
+                             describe_op(warp, op)));
+  }
+  return raise(warp, FaultKind::illegal_address, fmt::format("{}, {}{}", head, place, describe_op(warp, op)));
+}
+
+bool find_range(Warp& warp, std::uint64_t address) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
+  const auto found = warp.block->launch->memory->find(reinterpret_cast<const void*>(address));
+  if (!found) {
+    return false;
+  }
+  for (std::uint32_t i = kRanges - 1; i > 0; --i) {
+    warp.ranges[i] = warp.ranges[i - 1];
+  }
+  const auto base = reinterpret_cast<std::uint64_t>(found->base);
+  warp.ranges[0] = {base, base + found->size};
+  return true;
+}
+
+}  // namespace kerncast::simulator

@@ -1,0 +1,271 @@
+#pragma once
+
+#include <cstdint>
+
+/// The compact form a PTX instruction is decoded to, shared by decoder, executors and scheduler. Plain data
+/// only: this header is compiled into the executors of every x86-64 level.
+namespace kerncast::simulator {
+
+/// PTX operand types, as written in the instruction.
+enum class Type : std::uint8_t {
+  none,
+  b8,
+  b16,
+  b32,
+  b64,
+  b128,
+  u8,
+  u16,
+  u32,
+  u64,
+  s8,
+  s16,
+  s32,
+  s64,
+  f16,
+  f16x2,
+  bf16,
+  bf16x2,
+  f32,
+  f64,
+  e4m3x2,
+  e5m2x2,
+  e2m1x2,
+  ue8m0x2,
+  pred,
+};
+
+/// What an instruction does. One code covers all types; `Op::type` and the flags tell the variants apart.
+enum class Code : std::uint16_t {
+  nop,
+  mov,
+  mov_pred,
+  mov_special,
+  widen_parts,   ///< pack: list -> d
+  narrow_parts,  ///< unpack: a -> list
+  add,
+  sub,
+  mul,
+  mul_hi,
+  mul_wide,
+  mad,
+  mad_hi,
+  mad_wide,
+  mul24,
+  mul24_hi,
+  mad24,
+  mad24_hi,
+  sad,
+  div,
+  rem,
+  abs,
+  neg,
+  min,
+  max,
+  bit_and,
+  bit_or,
+  bit_xor,
+  bit_not,
+  cnot,
+  shl,
+  shr,
+  shf_l,
+  shf_r,
+  bfe,
+  bfi,
+  bmsk,
+  szext,
+  lop3,
+  prmt,
+  popc,
+  clz,
+  brev,
+  bfind,
+  fns,
+  dp4a,
+  dp2a,
+  add_carry,  ///< add/sub/mad with carry in and/or out
+  sub_carry,
+  mad_carry,
+  mad_hi_carry,
+  pred_and,
+  pred_or,
+  pred_xor,
+  pred_not,
+  pred_lop3,
+  setp,
+  set,
+  selp,
+  slct,
+  testp,
+  copysign,
+  fma,
+  rcp,
+  sqrt,
+  rsqrt,
+  ex2,
+  lg2,
+  sin,
+  cos,
+  tanh,
+  cvt,
+  cvt_pack,  ///< two floats to one packed register
+  cvt_unpack,
+  cvt_pack_int,
+  ld,
+  ld_param,
+  st,
+  atom,
+  red,
+  cp_async,
+  fence,
+  cvta,
+  isspacep,
+  mapa,
+  bra,
+  brx,
+  call,
+  ret,
+  exit,
+  barrier_sync,
+  barrier_arrive,
+  barrier_red,
+  warp_sync,
+  shfl,
+  vote,
+  match,
+  redux,
+  activemask,
+  elect,
+  trap,
+  host_call,  ///< vprintf, __assertfail
+};
+
+enum class Space : std::uint8_t { generic, global, shared, local, param, constant };
+
+enum class Rounding : std::uint8_t { none, rn, rz, rm, rp, rna, approx, full };
+
+/// Comparison bases of setp; the others are made of these by swapping operands or inverting the result.
+enum class Compare : std::uint8_t { eq, lt, le, ltgt, num };
+
+enum class Special : std::uint8_t {
+  tid_x,
+  tid_y,
+  tid_z,
+  ntid_x,
+  ntid_y,
+  ntid_z,
+  ctaid_x,
+  ctaid_y,
+  ctaid_z,
+  nctaid_x,
+  nctaid_y,
+  nctaid_z,
+  laneid,
+  warpid,
+  nwarpid,
+  smid,
+  nsmid,
+  gridid,
+  clock,
+  clock_hi,
+  globaltimer,
+  globaltimer_lo,
+  globaltimer_hi,
+  lanemask_eq,
+  lanemask_le,
+  lanemask_lt,
+  lanemask_ge,
+  lanemask_gt,
+  dynamic_smem_size,
+  total_smem_size,
+  dynamic_shared_base,
+  local_base,
+  zero,
+  one,
+};
+
+enum class AtomicOp : std::uint8_t { add, min, max, bit_and, bit_or, bit_xor, exch, cas, inc, dec };
+
+/// Modifier bits of `Op::flags`.
+enum Flag : std::uint32_t {
+  kFtz = 1U << 0,
+  kSat = 1U << 1,
+  kRelu = 1U << 2,
+  kNan = 1U << 3,      ///< min/max return NaN when an input is NaN
+  kXorSign = 1U << 4,  ///< .xorsign.abs
+  kSatFinite = 1U << 5,
+  kToInteger = 1U << 6,  ///< cvt float to float rounding to an integral value
+  kInvert = 1U << 7,     ///< setp: invert the comparison
+  kNegC = 1U << 8,       ///< predicate operand c is negated
+  kWrap = 1U << 9,       ///< shf.wrap; otherwise clamp
+  kCarryIn = 1U << 10,
+  kCarryOut = 1U << 11,
+  kBoolAnd = 1U << 12,
+  kBoolOr = 1U << 13,
+  kBoolXor = 1U << 14,
+  kSignedA = 1U << 15,  ///< dp4a, dp2a
+  kSignedB = 1U << 16,
+  kHigh = 1U << 17,           ///< dp2a.hi
+  kNarrowAddress = 1U << 18,  ///< the address register has 32 bits
+  kShiftAmount = 1U << 19,    ///< bfind.shiftamt
+  kNegA = 1U << 20,
+  kAddressToSpace = 1U << 21,  ///< cvta.to
+  kCopySized = 1U << 22,       ///< cp.async with a source size operand
+  kNoTrueGuard = 1U << 23,
+};
+
+struct Op;
+struct Warp;
+/// Executes `op` for the lanes of `mask` (never empty). Returns the next op, or null after setting the warp's
+/// event.
+using Handler = const Op* (*)(Warp& warp, const Op* op, std::uint32_t mask);
+
+/// One decoded instruction: a cache line. Register operands are byte offsets into the warp's frame, constants
+/// are offsets into the module's constant area with bit 0 set; both hold 32 lanes, so fetching either is the
+/// same. Predicates are 32-bit lane masks in the frame.
+struct alignas(64) Op {
+  Handler handler = nullptr;
+  std::uint32_t d = 0;
+  std::uint32_t a = 0;
+  std::uint32_t b = 0;
+  std::uint32_t c = 0;
+  std::uint32_t d2 = 0;     ///< second destination, or the first entry of an operand list
+  std::uint32_t guard = 0;  ///< predicate that must hold
+  std::uint32_t guard_xor = 0;
+  std::uint32_t prefix =
+      0;                 ///< PTX instructions before this one in the module: differences give exact counts
+  std::int64_t imm = 0;  ///< address offset, branch distance in ops, look-up table, ...
+  Code code = Code::nop;
+  Type type = Type::none;
+  Type source = Type::none;
+  Rounding rounding = Rounding::none;
+  std::uint8_t sub = 0;     ///< Compare, Special, AtomicOp, Space or mode of the code
+  std::uint8_t count = 0;   ///< vector elements
+  std::uint8_t width = 0;   ///< register bytes per lane where they differ from the type's
+  std::uint32_t flags = 0;  ///< Flag bits
+};
+static_assert(sizeof(Op) == 64);
+
+/// Layout of the start of every register frame. The per-lane call state lets fragments of a warp that were
+/// called from different places run a function together.
+namespace frame_header {
+inline constexpr std::uint32_t kTrue = 0;       ///< a predicate that always holds
+inline constexpr std::uint32_t kFalse = 4;      ///< and one that never does
+inline constexpr std::uint32_t kReturnOp = 64;  ///< u32 x 32: module op index to return to
+inline constexpr std::uint32_t kCallerFrame =
+    192;  ///< u32 x 32: the caller's frame, bytes from the stack's start
+inline constexpr std::uint32_t kLocalBase = 320;  ///< u32 x 32: where this call's local memory starts
+inline constexpr std::uint32_t kSize = 448;
+}  // namespace frame_header
+
+inline constexpr std::uint32_t kLanes = 32;
+inline constexpr std::uint32_t kAllLanes = 0xffffffffU;
+
+/// Generic addresses of what is not global memory: far above any host pointer.
+inline constexpr std::uint64_t kSharedWindow = 0xf000'0000'0000'0000ULL;
+inline constexpr std::uint64_t kLocalWindow = 0xf100'0000'0000'0000ULL;
+inline constexpr std::uint64_t kParamWindow = 0xf200'0000'0000'0000ULL;
+inline constexpr std::uint64_t kWindowMask = 0xff00'0000'0000'0000ULL;
+
+}  // namespace kerncast::simulator

@@ -1,0 +1,146 @@
+#include "runtime/simulator/memory.hpp"
+
+#include <sys/mman.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <new>
+
+namespace kerncast::simulator {
+
+namespace {
+
+constexpr std::size_t kAlignment = 512;
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+/// From this size on an allocation gets pages of its own with an inaccessible page on either side.
+constexpr std::size_t kMappedFrom = std::size_t{1} << 20;
+/// What fresh small allocations hold: NaN as any float, -1 as any integer, so that a read of memory nobody
+/// wrote shows up. Large ones hold the zeros of fresh pages, since touching them all would be slow.
+constexpr int kPoison = 0xff;
+
+std::size_t round_up(std::size_t size, std::size_t to) {
+  return (size + to - 1) / to * to;
+}
+
+}  // namespace
+
+struct Memory::State {
+  struct Block {
+    Allocation allocation;
+    std::byte* raw = nullptr;
+    std::size_t raw_size = 0;
+    bool mapped = false;
+  };
+  mutable std::shared_mutex mutex;
+  std::map<std::uintptr_t, Block> blocks;
+  std::map<int, std::size_t> bytes;
+  std::atomic<std::uint64_t> generation{1};
+  std::uint64_t next_id = 1;
+
+  static void give_back(const Block& block) {
+    if (block.mapped) {
+      munmap(block.raw, block.raw_size);
+    } else {
+      std::free(block.raw);
+    }
+  }
+};
+
+Memory::Memory() : state_(std::make_unique<State>()) {}
+
+Memory::~Memory() {
+  for (const auto& [address, block] : state_->blocks) {
+    State::give_back(block);
+  }
+}
+
+std::byte* Memory::allocate(std::size_t size, MemoryKind kind, int device) {
+  if (size == 0 || size > (std::size_t{1} << 46)) {
+    return nullptr;
+  }
+  State::Block block;
+  std::byte* base = nullptr;
+  if (size >= kMappedFrom) {
+    // Huge pages spare the executor's scattered reads most of their TLB misses.
+    const std::size_t body = round_up(size, kPage);
+    block.raw_size = body + kHugePage + 2 * kPage;
+    void* raw = mmap(nullptr, block.raw_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (raw == MAP_FAILED) {
+      return nullptr;
+    }
+    block.raw = static_cast<std::byte*>(raw);
+    block.mapped = true;
+    const auto start = reinterpret_cast<std::uintptr_t>(block.raw) + kPage;
+    base = block.raw + (round_up(start, kHugePage) - reinterpret_cast<std::uintptr_t>(block.raw));
+    if (mprotect(base, body, PROT_READ | PROT_WRITE) != 0) {
+      munmap(raw, block.raw_size);
+      return nullptr;
+    }
+    (void)madvise(base, body, MADV_HUGEPAGE);
+  } else {
+    const std::size_t body = round_up(size, kAlignment);
+    block.raw_size = body + 2 * kAlignment;
+    block.raw = static_cast<std::byte*>(std::aligned_alloc(kAlignment, block.raw_size));
+    if (block.raw == nullptr) {
+      return nullptr;
+    }
+    base = block.raw + kAlignment;
+    std::memset(block.raw, kPoison, block.raw_size);
+  }
+  const std::unique_lock lock(state_->mutex);
+  block.allocation = {base, size, kind, device, state_->next_id++};
+  state_->blocks.emplace(reinterpret_cast<std::uintptr_t>(base), block);
+  state_->bytes[device] += size;
+  state_->generation.fetch_add(1, std::memory_order_release);
+  return base;
+}
+
+bool Memory::release(const std::byte* base) {
+  State::Block block;
+  {
+    const std::unique_lock lock(state_->mutex);
+    const auto found = state_->blocks.find(reinterpret_cast<std::uintptr_t>(base));
+    if (found == state_->blocks.end()) {
+      return false;
+    }
+    block = found->second;
+    state_->blocks.erase(found);
+    state_->bytes[block.allocation.device] -= block.allocation.size;
+    state_->generation.fetch_add(1, std::memory_order_release);
+  }
+  State::give_back(block);
+  return true;
+}
+
+std::optional<Allocation> Memory::nearest_below(const void* address) const {
+  const std::shared_lock lock(state_->mutex);
+  auto above = state_->blocks.upper_bound(reinterpret_cast<std::uintptr_t>(address));
+  if (above == state_->blocks.begin()) {
+    return std::nullopt;
+  }
+  return std::prev(above)->second.allocation;
+}
+
+std::optional<Allocation> Memory::find(const void* address) const {
+  std::optional<Allocation> below = nearest_below(address);
+  if (below && reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(below->base) >=
+                   below->size) {
+    below.reset();
+  }
+  return below;
+}
+
+std::size_t Memory::bytes_in_use(int device) const {
+  const std::shared_lock lock(state_->mutex);
+  const auto found = state_->bytes.find(device);
+  return found == state_->bytes.end() ? 0 : found->second;
+}
+
+std::uint64_t Memory::generation() const {
+  return state_->generation.load(std::memory_order_acquire);
+}
+
+}  // namespace kerncast::simulator

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+
+namespace kerncast::simulator {
+
+/// What an address range of the virtual GPU is.
+enum class MemoryKind : std::uint8_t { device, pinned_host };
+
+/// One live allocation. `base` is a host address too: the machine executes on host memory.
+struct Allocation {
+  std::byte* base = nullptr;
+  std::size_t size = 0;
+  MemoryKind kind = MemoryKind::device;
+  int device = 0;
+  std::uint64_t id = 0;  ///< unique for the life of the process: cuPointerGetAttribute's BUFFER_ID
+};
+
+/// The device-visible memory of all virtual devices. Every address a kernel touches must lie in one of its
+/// allocations; host memory that was not allocated here is not reachable from a kernel. Thread-safe.
+class Memory {
+ public:
+  Memory();
+  ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  /// `size` > 0 bytes, 512-byte aligned, followed and preceded by unmapped pages or unallocated gap so that
+  /// no two allocations touch. Null when the host has no memory left.
+  std::byte* allocate(std::size_t size, MemoryKind kind, int device);
+  /// False when `base` is not the start of a live allocation.
+  bool release(const std::byte* base);
+  /// The live allocation that holds `address`.
+  [[nodiscard]] std::optional<Allocation> find(const void* address) const;
+  /// The nearest live allocation below `address`, for messages ("16 bytes past the end of a 4096-byte
+  /// allocation").
+  [[nodiscard]] std::optional<Allocation> nearest_below(const void* address) const;
+  [[nodiscard]] std::size_t bytes_in_use(int device) const;
+  /// Changes whenever an allocation appears or goes, so that executors may cache look-ups.
+  [[nodiscard]] std::uint64_t generation() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace kerncast::simulator

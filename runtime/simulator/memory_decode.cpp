@@ -1,0 +1,342 @@
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "runtime/simulator/decoder.hpp"
+
+namespace kerncast::simulator {
+
+Space Decoder::take_space() {
+  struct Name {
+    std::string_view name;
+    Space space;
+  };
+  static constexpr std::array<Name, 11> kNames{{
+      {"global", Space::global},
+      {"shared", Space::shared},
+      {"local", Space::local},
+      {"param", Space::param},
+      {"const", Space::constant},
+      {"shared::cta", Space::shared},
+      // A block is its own cluster here.
+      {"shared::cluster", Space::shared},
+      {"param::entry", Space::param},
+      {"param::func", Space::param},
+      {"const[0]", Space::constant},
+      {"generic", Space::generic},
+  }};
+  for (const Name& entry : kNames) {
+    if (instruction_.mods.take(entry.name)) {
+      return entry.space;
+    }
+  }
+  return Space::generic;
+}
+
+void Decoder::take_memory_modifiers() {
+  // Host memory is coherent and at least as strongly ordered as any of these asks; caches are not modelled
+  // here.
+  static constexpr std::array<std::string_view, 20> kOrders{
+      "weak", "volatile", "relaxed", "acquire", "release", "acq_rel", "mmio", "cta", "cluster", "gpu",
+      "sys",  "ca",       "cg",      "cs",      "lu",      "cv",      "wb",   "wt",  "nc",      "unified"};
+  Modifiers& mods = instruction_.mods;
+  for (const std::string_view name : kOrders) {
+    mods.take(name);
+  }
+  while (mods.take_prefix("L1::") || mods.take_prefix("L2::") || mods.take_prefix("level::")) {
+  }
+}
+
+unsigned Decoder::take_vector() {
+  Modifiers& mods = instruction_.mods;
+  return mods.take("v2") ? 2 : mods.take("v4") ? 4 : mods.take("v8") ? 8 : 1;
+}
+
+namespace {
+
+/// Vector elements of an access: 128-bit registers count as two of 64 bits.
+struct Elements {
+  std::array<Scalar, 8> parts;
+  unsigned count = 0;
+};
+
+bool split(const Operand& operand, unsigned vector, Type type, Elements& out) {
+  const bool wide = type == Type::b128;
+  if (operand.kind == Operand::Kind::address || operand.count != vector ||
+      (operand.kind == Operand::Kind::vector) != (vector > 1)) {
+    return false;
+  }
+  for (unsigned i = 0; i < vector; ++i) {
+    Scalar part = operand.parts[i];
+    if (!wide) {
+      out.parts[out.count++] = part;
+      continue;
+    }
+    if (part.kind != Scalar::Kind::reg || part.bytes != 16 || vector > 4) {
+      return false;
+    }
+    part.bytes = 8;
+    out.parts[out.count++] = part;
+    ++part.reg;
+    out.parts[out.count++] = part;
+  }
+  return true;
+}
+
+unsigned widest(const Elements& elements, unsigned bytes) {
+  unsigned width = bytes < 2 ? 2 : bytes;
+  for (unsigned i = 0; i < elements.count; ++i) {
+    if (elements.parts[i].kind == Scalar::Kind::reg && elements.parts[i].bytes > width) {
+      width = elements.parts[i].bytes;
+    }
+  }
+  return width;
+}
+
+}  // namespace
+
+void Decoder::decode_load() {
+  Modifiers& mods = instruction_.mods;
+  const Space space = take_space();
+  take_memory_modifiers();
+  const unsigned vector = take_vector();
+  const Type type = mods.need_type();
+  expect_operands(2, 3);
+  Elements elements;
+  if (type == Type::pred || !split(operand(0), vector, type, elements)) {
+    fail("destination does not fit the type");
+  }
+  const Type element = type == Type::b128 ? Type::b64 : type;
+  const unsigned bytes = bytes_of(element);
+  if (bytes * elements.count > 32) {
+    fail("accesses more than 32 bytes");
+  }
+  const Operand& from = operand(1);
+  const bool kernel_parameter = space == Space::param && from.one().kind == Scalar::Kind::variable &&
+                                from.one().variable->space == Space::param &&
+                                !from.one().variable->frame_relative;
+  Op& op = emit(kernel_parameter ? Code::ld_param : Code::ld, element);
+  op.count = static_cast<std::uint8_t>(elements.count);
+  if (kernel_parameter) {
+    const Variable& variable = *from.one().variable;
+    if (from.offset < 0 || static_cast<std::uint64_t>(from.offset) + bytes * elements.count > variable.size) {
+      fail(fmt::format("reads {} bytes at offset {} of '{}', which has {}", bytes * elements.count,
+                       from.offset, from.one().text, variable.size));
+    }
+    op.imm = static_cast<std::int64_t>(variable.address) + from.offset;
+    if (static_cast<std::uint64_t>(op.imm) % (bytes * elements.count) != 0) {
+      fail("parameter offset is misaligned");
+    }
+  } else {
+    address(from,
+            space == Space::constant                                             ? Space::global
+            : space == Space::param && from.one().kind != Scalar::Kind::variable ? Space::generic
+                                                                                 : space,
+            bytes * elements.count);
+  }
+  const unsigned width = widest(elements, bytes);
+  op.width = static_cast<std::uint8_t>(width);
+  if (elements.count == 1) {
+    write(Field::d, elements.parts[0], width);
+    return;
+  }
+  op.d2 = static_cast<std::uint32_t>(module_.lists.size());
+  for (unsigned i = 0; i < elements.count; ++i) {
+    list_entry(elements.parts[i], width, true, false);
+  }
+}
+
+void Decoder::decode_store() {
+  Modifiers& mods = instruction_.mods;
+  if (mods.take("async") || mods.take("bulk")) {
+    unsupported("asynchronous stores");
+  }
+  const Space space = take_space();
+  take_memory_modifiers();
+  const unsigned vector = take_vector();
+  const Type type = mods.need_type();
+  expect_operands(2, 3);
+  Elements elements;
+  if (type == Type::pred || !split(operand(1), vector, type, elements)) {
+    fail("source does not fit the type");
+  }
+  const Type element = type == Type::b128 ? Type::b64 : type;
+  const unsigned bytes = bytes_of(element);
+  if (bytes * elements.count > 32) {
+    fail("accesses more than 32 bytes");
+  }
+  if (space == Space::constant) {
+    fail("constant memory cannot be written");
+  }
+  const Operand& to = operand(0);
+  Op& op = emit(Code::st, element);
+  op.count = static_cast<std::uint8_t>(elements.count);
+  if (space == Space::param && to.one().kind == Scalar::Kind::variable &&
+      !to.one().variable->frame_relative) {
+    fail("kernel parameters cannot be written");
+  }
+  address(to, space == Space::param && to.one().kind != Scalar::Kind::variable ? Space::generic : space,
+          bytes * elements.count);
+  const unsigned width = widest(elements, bytes);
+  op.width = static_cast<std::uint8_t>(width);
+  if (elements.count == 1) {
+    const Scalar& value = elements.parts[0];
+    if (value.kind == Scalar::Kind::number && (element == Type::f32 || element == Type::f64)) {
+      read(Field::b, value, element);
+    } else {
+      read_bytes(Field::b, value, width);
+    }
+    return;
+  }
+  op.d2 = static_cast<std::uint32_t>(module_.lists.size());
+  for (unsigned i = 0; i < elements.count; ++i) {
+    list_entry(elements.parts[i], width, false, false);
+  }
+}
+
+void Decoder::decode_atomic() {
+  Modifiers& mods = instruction_.mods;
+  const bool returns = mods.base() == "atom";
+  if (mods.take("async")) {
+    unsupported("asynchronous reductions");
+  }
+  const Space space = take_space();
+  take_memory_modifiers();
+  struct Name {
+    std::string_view name;
+    AtomicOp op;
+  };
+  static constexpr std::array<Name, 10> kNames{{{"add", AtomicOp::add},
+                                                {"min", AtomicOp::min},
+                                                {"max", AtomicOp::max},
+                                                {"and", AtomicOp::bit_and},
+                                                {"or", AtomicOp::bit_or},
+                                                {"xor", AtomicOp::bit_xor},
+                                                {"exch", AtomicOp::exch},
+                                                {"cas", AtomicOp::cas},
+                                                {"inc", AtomicOp::inc},
+                                                {"dec", AtomicOp::dec}}};
+  const Name* found = nullptr;
+  for (const Name& entry : kNames) {
+    if (found == nullptr && mods.take(entry.name)) {
+      found = &entry;
+    }
+  }
+  if (found == nullptr) {
+    fail("names no operation this machine knows");
+  }
+  const bool no_ftz = mods.take("noftz");
+  (void)no_ftz;
+  if (take_vector() != 1) {
+    unsupported("vector atomics");
+  }
+  const Type type = mods.need_type();
+  const unsigned bytes = bytes_of(type);
+  if (bytes < 2 || bytes > 8) {
+    unsupported(fmt::format("atomics on .{}", name_of(type)));
+  }
+  if (space != Space::generic && space != Space::global && space != Space::shared) {
+    fail("atomics need global, shared or generic memory");
+  }
+  const bool cas = found->op == AtomicOp::cas;
+  const std::size_t first = returns ? 1 : 0;
+  expect_operands(first + (cas ? 3 : 2), first + (cas ? 4 : 3));
+  Op& op = emit(returns ? Code::atom : Code::red, type);
+  address(operand(first), space, bytes);
+  op.source = static_cast<Type>(0);
+  op.count = static_cast<std::uint8_t>(found->op);
+  op.width = static_cast<std::uint8_t>(bytes);
+  if (returns) {
+    write(Field::d, operand(0).one(), bytes);
+  }
+  read(Field::b, operand(first + 1).one(), type);
+  if (cas) {
+    read(Field::c, operand(first + 2).one(), type);
+  }
+}
+
+void Decoder::decode_cp_async() {
+  Modifiers& mods = instruction_.mods;
+  if (!mods.take("async") || mods.take("bulk") || mods.take("mbarrier") || mods.take("reduce")) {
+    unsupported("this copy");
+  }
+  // Copies are done at once, so there is never a group to wait for.
+  if (mods.take("commit_group") || mods.take("wait_all")) {
+    expect_operands(0);
+    return;
+  }
+  if (mods.take("wait_group")) {
+    expect_operands(1);
+    return;
+  }
+  const bool all = mods.take("ca");
+  if ((!all && !mods.take("cg")) || (!mods.take("shared") && !mods.take("shared::cta")) ||
+      !mods.take("global")) {
+    fail("needs .ca or .cg and .shared.global");
+  }
+  take_memory_modifiers();
+  expect_operands(3, 5);
+  const Scalar& size = operand(2).one();
+  if (size.kind != Scalar::Kind::number ||
+      (size.bits != 16 && (!all || (size.bits != 4 && size.bits != 8)))) {
+    fail("copies 4, 8 or 16 bytes with .ca and 16 bytes with .cg");
+  }
+  const std::int64_t offset = operand(1).offset;
+  if (offset > std::numeric_limits<std::int32_t>::max() ||
+      offset < std::numeric_limits<std::int32_t>::min()) {
+    fail("source offset over 31 bits");
+  }
+  Op& op = emit(Code::cp_async, Type::b8);
+  op.count = static_cast<std::uint8_t>(size.bits);
+  address(operand(0), Space::shared, size.bits);
+  op.d2 = static_cast<std::uint32_t>(static_cast<std::int32_t>(offset));
+  const Operand& source = operand(1);
+  if (source.kind != Operand::Kind::address ||
+      (source.one().kind == Scalar::Kind::variable && source.one().variable->space != Space::global &&
+       source.one().variable->space != Space::constant)) {
+    fail("the source must be a global address");
+  }
+  read_bytes(Field::b, source.one(), 8);
+  if (instruction_.count > 3) {
+    const Scalar& real = operand(3).one();
+    if (real.kind == Scalar::Kind::reg && (real.bytes == 0 || real.bytes == 8)) {
+      unsupported("ignore-src and cache policies in cp.async");
+    }
+    op.flags |= kCopySized;
+    read(Field::c, real, Type::u32);
+  }
+}
+
+void Decoder::decode_fence() {
+  Modifiers& mods = instruction_.mods;
+  for (const std::string_view name :
+       {"sc", "acq_rel", "cta", "gl", "sys", "gpu", "cluster", "proxy", "alias", "async", "mbarrier_init",
+        "release", "acquire", "global", "shared::cta", "shared::cluster", "async::generic"}) {
+    mods.take(name);
+  }
+  if (mods.take_prefix("sync_restrict")) {
+  }
+  expect_operands(0);
+  emit(Code::fence, Type::none);
+}
+
+void Decoder::decode_create_policy() {
+  Modifiers& mods = instruction_.mods;
+  while (mods.take("fractional") || mods.take("range") || mods.take("cvt") || mods.take("global") ||
+         mods.take_prefix("L2")) {
+  }
+  if (mods.need_type() != Type::b64) {
+    fail("needs .b64");
+  }
+  Op& op = emit(Code::mov, Type::u64);
+  op.a = constant(0, 8);
+  write(Field::d, operand(0).one(), 8);
+}
+
+void Decoder::decode_ignored() {
+  // Hints without an effect on results: whatever modifiers they carry, there is nothing to get wrong.
+  while (instruction_.mods.take_prefix("")) {
+  }
+}
+
+}  // namespace kerncast::simulator

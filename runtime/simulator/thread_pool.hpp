@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+namespace kerncast::simulator {
+
+/// Host threads of the machine, counting the caller: KERNCAST_SIM_THREADS, else the machine's.
+unsigned host_threads();
+
+/// Runs `job` on the caller and up to `helpers` pool threads at once, and returns when all have returned.
+/// Several callers share the pool; a helper that is busy elsewhere joins late or not at all, so `job` must
+/// finish the work however few run it. `job` must not throw.
+void run_together(unsigned helpers, const std::function<void()>& job);
+
+}  // namespace kerncast::simulator

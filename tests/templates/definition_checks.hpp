@@ -1,0 +1,88 @@
+#pragma once
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <set>
+#include <string>
+
+#include "kerncast/op.hpp"
+
+/// Checks that the tests of all definitions share.
+namespace kerncast::test {
+
+/// The message of the Error(invalid_argument) that `call` throws; fails the test when it throws none.
+template <class Call>
+std::string message_of(const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::invalid_argument);
+    return error.what();
+  }
+  FAIL_CHECK("nothing was thrown");
+  return {};
+}
+
+/// Every tunable's value is one of its choices.
+inline void check_choices(const OpDefinition& op, const Tunables& tunables) {
+  for (std::size_t i = 0; i < op.tunables.size(); ++i) {
+    const auto& choices = op.tunables[i].choices;
+    INFO(op.tunables[i].name << " = " << tunables[i]);
+    CHECK(std::find(choices.begin(), choices.end(), tunables[i]) != choices.end());
+  }
+}
+
+/// Every case of `model` specialises, and plans inputs from its settings.
+inline void check_cases(const OpDefinition& op, const ModelConfig& model) {
+  std::set<std::string> labels;
+  for (const ModelCase& item : op.model_cases(model)) {
+    CHECK_FALSE(item.label.empty());
+    CHECK_NOTHROW(specialise(op, item.params));
+    Bindings bindings;
+    for (const auto& [name, value] : item.params) {
+      bindings.set_param(name, value);
+    }
+    CHECK_FALSE(op.plan_inputs(bindings, 3).empty());
+    for (const auto& [name, value] : item.scalars) {
+      CHECK(std::any_of(op.scalars.begin(), op.scalars.end(),
+                        [&, &wanted = name](const ScalarSpec& scalar) { return scalar.name == wanted; }));
+    }
+  }
+}
+
+/// The values that the cases of `model` give a setting.
+inline std::set<std::string> widths_of(const OpDefinition& op, const ModelConfig& model,
+                                       const std::string& name) {
+  std::set<std::string> values;
+  for (const ModelCase& item : op.model_cases(model)) {
+    for (const auto& [param, value] : item.params) {
+      if (param == name) {
+        values.insert(value);
+      }
+    }
+  }
+  return values;
+}
+
+inline ModelConfig deepseek_v3() {
+  ModelConfig model;
+  model.name = "deepseek-v3";
+  model.hidden = 7168;
+  model.q_lora_rank = 1536;
+  model.kv_lora_rank = 512;
+  model.intermediate = 18432;
+  model.moe_intermediate = 2048;
+  model.experts = 256;
+  model.top_k = 8;
+  model.groups = 8;
+  model.topk_group = 4;
+  model.shared_experts = 1;
+  model.routed_scaling_factor = 2.5;
+  model.sigmoid_gate = true;
+  model.heads = 128;
+  model.kv_heads = 128;
+  model.head_dim = 128;
+  return model;
+}
+
+}  // namespace kerncast::test

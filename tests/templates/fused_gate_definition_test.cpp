@@ -1,0 +1,115 @@
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "templates/moe/fused_gate.hpp"
+#include "tests/templates/definition_checks.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+using Catch::Contains;
+
+namespace {
+
+/// Memory that nothing touches.
+alignas(256) std::byte memory[64];
+
+moe::FusedGate good() {
+  return {.logits = TensorView::contiguous(memory, DType::f32, {5, 256}),
+          .bias = TensorView::contiguous(memory, DType::f32, {256}),
+          .weights = TensorView::contiguous(memory, DType::f32, {5, 9}),
+          .ids = TensorView::contiguous(memory, DType::i32, {5, 9}),
+          .groups = 8,
+          .topk_group = 4,
+          .num_fused_shared_experts = 1,
+          .routed_scaling_factor = 2.5F};
+}
+
+std::string error_of(const moe::FusedGate& arguments) {
+  return message_of([&] { static_cast<void>(moe::fused_gate_call(arguments)); });
+}
+
+}  // namespace
+
+TEST_CASE("fused_gate derives its specialisation from the tensors") {
+  CHECK(format_specialisation(moe::fused_gate_op(), moe::fused_gate_call(good()).spec) ==
+        "experts=256 groups=8 topk_group=4 top_k=9 num_fused_shared_experts=1");
+  moe::FusedGate odd = good();
+  odd.bias.data = memory + 4;
+  CHECK(moe::fused_gate_call(odd).spec[9] == 4);
+  odd.logits = TensorView::contiguous(memory, DType::bf16, {5, 256});
+  CHECK(moe::fused_gate_call(odd).spec[9] == 2);
+}
+
+TEST_CASE("fused_gate names what is wrong with a call") {
+  moe::FusedGate test = good();
+  test.groups = 7;
+  CHECK_THAT(error_of(test),
+             Contains("moe.fused_gate") && Contains("groups is 7") && Contains("nearest valid: 8"));
+  test = good();
+  test.groups = 0;
+  CHECK_THAT(error_of(test), Contains("groups is 0") && Contains("nearest valid: 1"));
+  test = good();
+  test.topk_group = 9;
+  CHECK_THAT(error_of(test), Contains("topk_group is 9") && Contains("nearest valid: 8"));
+  test = good();
+  test.num_fused_shared_experts = 9;
+  CHECK_THAT(error_of(test), Contains("num_fused_shared_experts") && Contains("nearest valid: 8"));
+  test = good();
+  test.groups = 128;
+  test.topk_group = 2;
+  CHECK_THAT(error_of(test), Contains("8 routed experts") && Contains("only 4"));
+  test = good();
+  test.weights.shape[1] = test.ids.shape[1] = 40;
+  CHECK_THAT(error_of(test), Contains("top_k") && Contains("nearest valid: 32"));
+  test = good();
+  test.ids.shape[1] = 8;
+  CHECK_THAT(error_of(test), Contains("'ids'"));
+  test = good();
+  test.ids.dtype = DType::i64;
+  CHECK_THAT(error_of(test), Contains("'ids'") && Contains("i64") && Contains("i32"));
+  test = good();
+  test.weights.dtype = DType::bf16;
+  CHECK_THAT(error_of(test), Contains("'weights'") && Contains("f32"));
+  test = good();
+  test.bias.shape[0] = 255;
+  CHECK_THAT(error_of(test), Contains("'bias'") && Contains("[256]"));
+  test = good();
+  test.logits = TensorView::contiguous(memory, DType::f32, {5, 2000});
+  CHECK_THAT(error_of(test), Contains("2000") && Contains("nearest valid: 1024"));
+  test = good();
+  test.routed_scaling_factor = 0.0F;
+  CHECK_THAT(error_of(test), Contains("routed_scaling_factor is 0"));
+  test = good();
+  test.logits.data = nullptr;
+  CHECK_THAT(error_of(test), Contains("'logits'") && Contains("null"));
+  test = good();
+  test.ids.device = 3;
+  CHECK_THAT(error_of(test), Contains("device 3"));
+  test = good();
+  test.weights.shape[0] = 4;
+  CHECK_THAT(error_of(test), Contains("'weights'") && Contains("5 rows"));
+}
+
+TEST_CASE("fused_gate gives every token a warp") {
+  const std::int64_t rows = GENERATE(1, 2, 132, 133, 100001);
+  const OpDefinition& op = moe::fused_gate_op();
+  const Specialisation spec = specialise(op, {{"experts", "256"}, {"top_k", "8"}});
+  const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
+  check_choices(op, tunables);
+  const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * (geometry.block[0] / 32) >= rows);
+}
+
+TEST_CASE("fused_gate knows the models with a sigmoid router") {
+  const OpDefinition& op = moe::fused_gate_op();
+  check_cases(op, deepseek_v3());
+  CHECK(widths_of(op, deepseek_v3(), "top_k") == std::set<std::string>{"8", "9"});
+  ModelConfig softmax = deepseek_v3();
+  softmax.sigmoid_gate = false;
+  CHECK(op.model_cases(softmax).empty());
+  ModelConfig odd = deepseek_v3();
+  odd.experts = 60;
+  odd.groups = 0;
+  odd.topk_group = 0;
+  check_cases(op, odd);
+}

@@ -1,0 +1,244 @@
+#include "tests/templates/op_harness.hpp"
+
+#include <fmt/format.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/driver/context.hpp"
+
+namespace kerncast::test {
+namespace {
+
+constexpr std::size_t guard_bytes = 512;
+constexpr std::byte poison{0xcd};
+
+/// Kernels are compiled into a directory that goes with the process.
+struct Device {
+  Device() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "kerncast-op-tests-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) {
+      throw Error(ErrorCode::io_error, "cannot make a temporary directory for the kernel cache");
+    }
+    directory = pattern;
+    RuntimeOptions options;
+    options.cache_directory = directory.string();
+    made = std::make_unique<Runtime>(options);
+    context = std::make_unique<driver::PrimaryContext>(
+        std::shared_ptr<const driver::Driver>(std::shared_ptr<void>(), &made->parts().driver()), 0);
+  }
+  ~Device() {
+    context.reset();
+    made.reset();
+    std::error_code ignored;
+    std::filesystem::remove_all(directory, ignored);
+  }
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  std::filesystem::path directory;
+  std::unique_ptr<Runtime> made;
+  std::unique_ptr<driver::PrimaryContext> context;
+};
+
+Device& device() {
+  static Device instance;
+  return instance;
+}
+
+std::vector<std::int64_t> strides_of(const TensorCase& test) {
+  if (!test.strides.empty()) {
+    return test.strides;
+  }
+  std::vector<std::int64_t> strides(test.shape.size());
+  std::int64_t stride = 1;
+  for (std::size_t i = test.shape.size(); i-- > 0;) {
+    strides[i] = stride;
+    stride *= test.shape[i];
+  }
+  return strides;
+}
+
+/// Offsets of all elements, in logical order.
+std::vector<std::int64_t> offsets_of(const TensorCase& test) {
+  std::vector<std::int64_t> offsets{0};
+  const std::vector<std::int64_t> strides = strides_of(test);
+  for (std::size_t i = 0; i < test.shape.size(); ++i) {
+    std::vector<std::int64_t> next;
+    next.reserve(offsets.size() * static_cast<std::size_t>(test.shape[i]));
+    for (const std::int64_t offset : offsets) {
+      for (std::int64_t k = 0; k < test.shape[i]; ++k) {
+        next.push_back(offset + k * strides[i]);
+      }
+    }
+    offsets = std::move(next);
+  }
+  return offsets;
+}
+
+/// A tensor's memory: guard, offset, storage, guard.
+struct Placed {
+  const TensorCase* test;
+  std::size_t element;
+  std::vector<std::int64_t> offsets;
+  std::size_t start;
+  std::size_t storage;
+  std::vector<std::byte> before;
+  std::unique_ptr<driver::DeviceBuffer> buffer;
+
+  explicit Placed(const TensorCase& of)
+      : test(&of),
+        element(static_cast<std::size_t>(size_of(of.dtype))),
+        offsets(offsets_of(of)),
+        start(guard_bytes + static_cast<std::size_t>(of.offset) * element) {
+    std::int64_t reach = of.storage;
+    for (const std::int64_t offset : offsets) {
+      reach = std::max(reach, offset + 1);
+    }
+    storage = static_cast<std::size_t>(reach) * element;
+    before.assign(start + storage + guard_bytes, poison);
+    if (!of.bytes.empty()) {
+      REQUIRE(of.bytes.size() == offsets.size() * element);
+      for (std::size_t i = 0; i < offsets.size(); ++i) {
+        std::memcpy(before.data() + start + static_cast<std::size_t>(offsets[i]) * element,
+                    of.bytes.data() + i * element, element);
+      }
+    }
+    buffer = std::make_unique<driver::DeviceBuffer>(device().context->api(), before.size());
+    buffer->upload(before.data(), before.size());
+  }
+
+  [[nodiscard]] void* data() const { return static_cast<std::byte*>(buffer->data()) + start; }
+
+  [[nodiscard]] HostTensor host(const std::vector<std::byte>& image, const TensorCase& as) const {
+    HostTensor made;
+    made.name = as.name;
+    made.dtype = as.dtype;
+    made.shape = as.shape;
+    made.strides = strides_of(as);
+    const auto first = image.begin() + static_cast<std::ptrdiff_t>(start);
+    made.bytes.assign(first, first + static_cast<std::ptrdiff_t>(storage));
+    return made;
+  }
+
+  /// The first byte outside of what may be written that changed.
+  [[nodiscard]] std::string stray(const std::vector<std::byte>& after, bool written) const {
+    std::vector<bool> owned(before.size(), false);
+    if (written) {
+      if (test->owns_padding) {
+        std::fill_n(owned.begin() + static_cast<std::ptrdiff_t>(start), storage, true);
+      }
+      for (const std::int64_t offset : offsets) {
+        std::fill_n(owned.begin() + static_cast<std::ptrdiff_t>(start) +
+                        offset * static_cast<std::ptrdiff_t>(element),
+                    element, true);
+      }
+    }
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      if (!owned[i] && before[i] != after[i]) {
+        return fmt::format("byte {} of '{}' (storage of {} bytes) was written",
+                           static_cast<std::int64_t>(i) - static_cast<std::int64_t>(start), test->name,
+                           storage);
+      }
+    }
+    return {};
+  }
+};
+
+}  // namespace
+
+Runtime& runtime() {
+  return *device().made;
+}
+
+TensorView view_of(const TensorCase& test, void* data) {
+  TensorView view;
+  view.data = data;
+  view.dtype = test.dtype;
+  view.rank = static_cast<int>(test.shape.size());
+  const std::vector<std::int64_t> strides = strides_of(test);
+  std::copy(test.shape.begin(), test.shape.end(), view.shape.begin());
+  std::copy(strides.begin(), strides.end(), view.strides.begin());
+  return view;
+}
+
+Outcome run_case(const OpCase& test) {
+  Runtime& on = runtime();
+  std::map<std::string, Placed> placed;
+  std::map<std::string, bool> written;
+  Views views;
+  for (const TensorCase& tensor : test.tensors) {
+    if (tensor.alias.empty()) {
+      placed.emplace(tensor.name, Placed(tensor));
+      views[tensor.name] = view_of(tensor, placed.at(tensor.name).data());
+    } else {
+      views[tensor.name] = view_of(tensor, placed.at(tensor.alias).data());
+    }
+    written[tensor.alias.empty() ? tensor.name : tensor.alias] = tensor.bytes.empty();
+  }
+
+  const OpDefinition& op = OpRegistry::instance().require(test.op);
+  Bindings bindings;
+  for (const auto& [name, view] : views) {
+    bindings.set_tensor(name, view);
+  }
+  for (const auto& [name, value] : test.scalars) {
+    bindings.set_scalar(name, value);
+  }
+  for (const auto& [name, value] : test.params) {
+    bindings.set_param(name, value);
+  }
+  Outcome outcome;
+  outcome.input.spec = op.bind(bindings).spec;
+  outcome.input.scalars = test.scalars;
+  if (test.launch) {
+    test.launch(on, views);
+  } else {
+    on.run(op, bindings, nullptr);
+  }
+  device().context->synchronize();
+
+  std::map<std::string, std::vector<std::byte>> after;
+  for (const auto& [name, memory] : placed) {
+    std::vector<std::byte> image(memory.before.size());
+    memory.buffer->download(image.data(), image.size());
+    if (outcome.stray.empty()) {
+      outcome.stray = memory.stray(image, written.at(name));
+    }
+    after.emplace(name, std::move(image));
+  }
+  for (const TensorCase& tensor : test.tensors) {
+    const std::string& owner = tensor.alias.empty() ? tensor.name : tensor.alias;
+    const Placed& memory = placed.at(owner);
+    outcome.input.tensors.push_back(
+        memory.host(tensor.bytes.empty() ? after.at(owner) : memory.before, tensor));
+  }
+  outcome.verdict = find_reference(test.op)(outcome.input);
+  return outcome;
+}
+
+Outcome require_good(const OpCase& test) {
+  Outcome outcome = run_case(test);
+  INFO(format_specialisation(OpRegistry::instance().require(test.op), outcome.input.spec));
+  INFO(outcome.verdict.detail);
+  REQUIRE(outcome.verdict.ok);
+  REQUIRE(outcome.stray.empty());
+  return outcome;
+}
+
+ReferenceResult verdict_after_flip(const std::string& op, const Outcome& outcome, const std::string& tensor,
+                                   std::size_t byte, unsigned bit) {
+  ReferenceInput changed = outcome.input;
+  for (HostTensor& item : changed.tensors) {
+    if (item.name == tensor) {
+      item.bytes.at(byte) ^= static_cast<std::byte>(1U << bit);
+    }
+  }
+  return find_reference(op)(changed);
+}
+
+}  // namespace kerncast::test

@@ -1,0 +1,172 @@
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "templates/norm/rms_norm.hpp"
+#include "tests/templates/definition_checks.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+using Catch::Contains;
+
+namespace {
+
+/// Memory that nothing touches.
+alignas(256) std::byte memory[64];
+
+norm::RmsNorm good() {
+  return {.x = TensorView::contiguous(memory, DType::bf16, {4, 7168}),
+          .weight = TensorView::contiguous(memory, DType::bf16, {7168}),
+          .y = TensorView::contiguous(memory, DType::bf16, {4, 7168})};
+}
+
+std::string error_of(const norm::RmsNorm& arguments) {
+  return message_of([&] { static_cast<void>(norm::rms_norm_call(arguments)); });
+}
+
+}  // namespace
+
+TEST_CASE("rms_norm derives its specialisation from the tensors") {
+  const Call call = norm::rms_norm_call(good());
+  CHECK(format_specialisation(norm::rms_norm_op(), call.spec) == "hidden=7168");
+  CHECK(call.rows == 4);
+
+  norm::RmsNorm odd = good();
+  odd.x.data = memory + 2;
+  odd.hf_rounding = true;
+  odd.weight = {};
+  CHECK(format_specialisation(norm::rms_norm_op(), norm::rms_norm_call(odd).spec) ==
+        "hidden=7168 alignment=2 has_weight=false hf_rounding=true");
+}
+
+TEST_CASE("rms_norm takes the widest access that all tensors allow") {
+  const auto alignment = [](const norm::RmsNorm& arguments) {
+    return norm::rms_norm_call(arguments).spec[4];
+  };
+  norm::RmsNorm test = good();
+  test.x.strides[0] = 7172;
+  CHECK(alignment(test) == 8);
+  test = good();
+  test.weight.data = memory + 4;
+  CHECK(alignment(test) == 4);
+  test = good();
+  test.y = TensorView::contiguous(memory + 8, DType::f32, {4, 7168});
+  CHECK(alignment(test) == 4);
+  test.y.data = memory + 16;
+  CHECK(alignment(test) == 16);
+  test = good();
+  test.x = TensorView::contiguous(memory, DType::f32, {4, 7168});
+  test.y.data = memory + 8;
+  CHECK(alignment(test) == 16);
+  test.y.data = memory + 4;
+  CHECK(alignment(test) == 8);
+}
+
+TEST_CASE("rms_norm names what is wrong with a call") {
+  norm::RmsNorm test = good();
+  test.x.dtype = DType::i8;
+  CHECK_THAT(error_of(test),
+             Contains("norm.rms_norm") && Contains("'x'") && Contains("i8") && Contains("bf16"));
+  test = good();
+  test.x.data = nullptr;
+  CHECK_THAT(error_of(test), Contains("'x'") && Contains("null"));
+  test = good();
+  test.y.shape[1] = 7000;
+  CHECK_THAT(error_of(test), Contains("'y'") && Contains("7000") && Contains("7168"));
+  test = good();
+  test.weight.shape[0] = 7000;
+  CHECK_THAT(error_of(test), Contains("'weight'") && Contains("[7168]"));
+  test = good();
+  test.x.strides[1] = 2;
+  CHECK_THAT(error_of(test), Contains("'x'") && Contains("not contiguous"));
+  test = good();
+  test.y.strides[0] = 100;
+  CHECK_THAT(error_of(test), Contains("'y'") && Contains("overlap"));
+  test = good();
+  test.y.device = 1;
+  CHECK_THAT(error_of(test), Contains("device 1") && Contains("device 0"));
+  test = good();
+  test.eps = -1.0F;
+  CHECK_THAT(error_of(test), Contains("eps is -1"));
+  test = good();
+  test.weight = {};
+  test.weight_offset = 1.0F;
+  CHECK_THAT(error_of(test), Contains("weight_offset"));
+  test = good();
+  test.x.data = memory + 1;
+  CHECK_THAT(error_of(test), Contains("'x'") && Contains("multiple of its element's 2 bytes"));
+  test = good();
+  test.x = test.y = TensorView::contiguous(memory, DType::bf16, {4, 70000});
+  CHECK_THAT(error_of(test), Contains("70000") && Contains("nearest valid: 65536"));
+  test = good();
+  test.x = {};
+  CHECK_THAT(error_of(test), Contains("'x'"));
+  test = good();
+  test.x = TensorView::contiguous(memory, DType::bf16, {2, 2, 7168});
+  test.x.strides[0] = 5 * 7168;
+  test.y = TensorView::contiguous(memory, DType::bf16, {2, 2, 7168});
+  CHECK_THAT(error_of(test), Contains("do not flatten"));
+}
+
+TEST_CASE("rms_norm of no rows needs no memory") {
+  norm::RmsNorm test = good();
+  test.x = TensorView::contiguous(nullptr, DType::bf16, {0, 7168});
+  test.y = test.x;
+  test.weight.data = nullptr;
+  test.weight.rank = 1;
+  CHECK(norm::rms_norm_call(test).rows == 0);
+}
+
+TEST_CASE("rms_norm checks settings against the tensors") {
+  const OpDefinition& op = norm::rms_norm_op();
+  const norm::RmsNorm given = good();
+  Bindings bindings;
+  bindings.set_tensor("x", given.x);
+  bindings.set_tensor("weight", given.weight);
+  bindings.set_tensor("y", given.y);
+  CHECK(op.bind(bindings).spec == norm::rms_norm_call(given).spec);
+  bindings.set_param("alignment", "4");
+  CHECK(op.bind(bindings).spec[4] == 4);
+  bindings.set_param("hidden", "1024");
+  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }),
+             Contains("hidden") && Contains("7168"));
+  CHECK_THAT(message_of([&] { static_cast<void>(specialise(op, {{"hidden", "2881"}})); }),
+             Contains("alignment = 16") && Contains("widest valid: 2"));
+  CHECK_THAT(message_of([&] { static_cast<void>(specialise(op, {})); }), Contains("hidden is required"));
+}
+
+TEST_CASE("rms_norm launches enough threads for every row") {
+  const std::int64_t rows = GENERATE(1, 2, 132, 133, 1000, 100000);
+  const std::string hidden = GENERATE("1", "16", "128", "512", "1536", "7168", "65536");
+  const std::string alignment = hidden == "1" ? "2" : "16";
+  const OpDefinition& op = norm::rms_norm_op();
+  const Specialisation spec = specialise(op, {{"hidden", hidden}, {"alignment", alignment}});
+  const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
+  check_choices(op, tunables);
+  CHECK(op.default_tunables(spec, DeviceTraits{}, std::int64_t{1} << row_bucket(rows)) == tunables);
+  const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[1] >= rows);
+  CHECK(geometry.block[0] == static_cast<std::uint32_t>(tunables[0]));
+}
+
+TEST_CASE("rms_norm spills a grid past 2^31 blocks into y") {
+  const OpDefinition& op = norm::rms_norm_op();
+  const Specialisation spec = specialise(op, {{"hidden", "8"}});
+  const std::int64_t rows = (std::int64_t{1} << 36) + 1;
+  const LaunchGeometry geometry = op.geometry(spec, Tunables{{32, 1}}, DeviceTraits{}, rows);
+  CHECK(geometry.grid[0] == 0x7fffffffU);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] >= rows);
+  CHECK(geometry.grid[1] <= 65535);
+}
+
+TEST_CASE("rms_norm knows the models") {
+  const OpDefinition& op = norm::rms_norm_op();
+  CHECK(widths_of(op, deepseek_v3(), "hidden") == std::set<std::string>{"7168", "1536", "512"});
+  ModelConfig flux;
+  flux.hidden = 3072;
+  flux.layer_norm = true;
+  CHECK(op.model_cases(flux).empty());
+  ModelConfig odd;
+  odd.hidden = 2882;
+  CHECK_NOTHROW(check_cases(op, odd));
+  check_cases(op, deepseek_v3());
+}

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kerncast/dtype.hpp"
+
+namespace kerncast::test {
+
+/// Numbers that look drawn from a normal distribution, the same on every machine.
+class Samples {
+ public:
+  explicit Samples(std::uint64_t seed) : state_(seed) {}
+  /// Mean 0, deviation 1.
+  double next();
+  std::uint64_t bits();
+
+ private:
+  std::uint64_t state_;
+};
+
+/// `count` values of deviation `scale` around `centre`.
+[[nodiscard]] std::vector<double> samples(std::size_t count, std::uint64_t seed, double scale = 1.0,
+                                          double centre = 0.0);
+
+/// `values` rounded to `type`, as memory holds them.
+[[nodiscard]] std::vector<std::byte> to_bytes(DType type, const std::vector<double>& values);
+
+}  // namespace kerncast::test
