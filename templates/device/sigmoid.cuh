@@ -20,21 +20,20 @@ __device__ __forceinline__ double close_reciprocal(double x) {
 
 /// sigmoid(x) to 26 bits, so that what follows from it can be right to the last place of a float.
 __device__ __forceinline__ double close_sigmoid(float x) {
-  // exp(-|x|) = 2^n * (1 + r + r^2 * series), r = -|x| - n ln 2 in two parts, the first exact.
-  const float magnitude = fminf(fabsf(x), 500.0f);
-  const float n = rintf(magnitude * -1.44269504f);
-  const float r = n * -0.693145752f - magnitude;
-  float series = 2.48015873e-5f;
-  series = series * r + 1.98412698e-4f;
-  series = series * r + 1.38888889e-3f;
-  series = series * r + 8.33333333e-3f;
-  series = series * r + 4.16666667e-2f;
-  series = series * r + 0.166666667f;
-  series = series * r + 0.5f;
-  const float rest = n * -1.42860677e-6f;
-  const double power = (1.0 + r + (series * r * r + (rest * r + rest))) *
-                       __hiloint2double((1023 + static_cast<int>(n)) << 20, 0);
-  const double sigmoid = (x < 0.0f ? power : 1.0) * close_reciprocal(1.0 + power);
+  // exp(-x) = 2^n * exp(r), |r| <= ln(2) / 2; adding 1.5 * 2^23 rounds to an integer in the low bits.
+  const float bounded = fminf(fmaxf(x, -700.0f), 700.0f);
+  const float shifted = fmaf(bounded, -1.44269504f, 12582912.0f);
+  const double r = fma(static_cast<double>(shifted - 12582912.0f), -0.693147180559945309, -static_cast<double>(bounded));
+  const float rounded = static_cast<float>(r);
+  // (exp(r) - 1 - r) / r^2, fitted for the least error of exp(r): 5e-9.
+  float series = 1.38145336e-3f;
+  series = fmaf(series, rounded, 8.36874731e-3f);
+  series = fmaf(series, rounded, 4.16683927e-2f);
+  series = fmaf(series, rounded, 0.166665196f);
+  series = fmaf(series, rounded, 0.49999994f);
+  const double power = 1.0 + r + static_cast<double>(series * rounded * rounded);
+  const double scaled = __hiloint2double(__double2hiint(power) + (__float_as_int(shifted) << 20), __double2loint(power));
+  const double sigmoid = close_reciprocal(1.0 + scaled);
   return x == x ? sigmoid : x;
 }
 

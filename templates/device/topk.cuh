@@ -15,44 +15,45 @@ __device__ __forceinline__ int ordered(float value) {
   return bits ^ (bits >> 31 & 0x7fffffff);
 }
 
-/// The lowest lane that holds the warp's largest `key`.
-__device__ __forceinline__ int lane_of_largest(int key) {
+/// Largest over the warp.
+__device__ __forceinline__ int warp_max(int value) {
 #if __CUDA_ARCH__ >= 800
-  const int largest = __reduce_max_sync(0xffffffffu, key);
+  return __reduce_max_sync(0xffffffffu, value);
 #else
-  int largest = key;
 #pragma unroll
   for (int mask = 16; mask > 0; mask /= 2) {
-    const int other = __shfl_xor_sync(0xffffffffu, largest, mask);
-    largest = other > largest ? other : largest;
+    const int other = __shfl_xor_sync(0xffffffffu, value, mask);
+    value = other > value ? other : value;
   }
+  return value;
 #endif
-  return __ffs(__ballot_sync(0xffffffffu, key == largest)) - 1;
 }
 
-/// Chooses from candidates in shared memory, of which lane l answers for `Count` (up to 32) from l * Count on.
-template <int Count>
-struct Chooser {
-  float* values;
-  float best;  ///< the lane's largest candidate
-  int place;   ///< where it is, the lowest of equals
+/// The lowest lane where `condition` holds; it holds in one.
+__device__ __forceinline__ int first_lane(bool condition) {
+  return __ffs(__ballot_sync(0xffffffffu, condition)) - 1;
+}
 
-  /// Index of the warp's largest candidate, the lowest of equals, which is then struck out. All lanes get it.
-  __device__ __forceinline__ int take(int lane) {
-    const int winner = lane_of_largest(ordered(best));
-    const int taken = __shfl_sync(0xffffffffu, place, winner);
-    // The warp finds the winner's next best together. A value is always read and struck out by the same lane.
-    const int index = winner * Count + lane;
-    if (index == taken) {
-      values[index] = no_candidate();
-    }
-    const float value = lane < Count ? values[index] : no_candidate();
-    const int next = lane_of_largest(ordered(value));
-    const float next_best = __shfl_sync(0xffffffffu, value, next);
-    place = lane == winner ? winner * Count + next : place;
-    best = lane == winner ? next_best : best;
-    return taken;
+/// Index of the warp's largest candidate, the lowest of equals, which is then struck out. All lanes get it. Lane l
+/// answers for `Count` (up to 32) candidates in shared memory from l * Count on; `best` is ordered() of their largest.
+template <int Count>
+__device__ __forceinline__ int take_largest(float* values, int& best, int lane) {
+  const int largest = warp_max(best);
+  const int winner = first_lane(best == largest);
+  // The warp looks through the winner's candidates together. One is always read and struck out by the same lane.
+  float* own = values + winner * Count + lane;
+  int key = ordered(no_candidate());
+  if (lane < Count) {
+    key = ordered(*own);
   }
-};
+  const int offset = first_lane(key == largest);
+  if (lane == offset) {
+    *own = no_candidate();
+    key = ordered(no_candidate());
+  }
+  const int next = warp_max(key);
+  best = lane == winner ? next : best;
+  return winner * Count + offset;
+}
 
 }  // namespace kerncast

@@ -311,11 +311,10 @@ Call fused_gate_call(const FusedGate& arguments) {
   call.rows = rows.count;
   call.device = logits.device;
   const double factor = arguments.routed_scaling_factor;
-  const bool scaled = arguments.apply_scale_on_output;
   call.set_arguments(FusedGateKernelArgs{logits.data, bias.data, static_cast<float*>(arguments.weights.data),
                                          static_cast<int*>(arguments.ids.data), rows.count, rows.stride,
-                                         weights_rows.stride, ids_rows.stride, scaled ? factor : 1.0,
-                                         scaled ? 1.0 : 1.0 / factor});
+                                         weights_rows.stride, ids_rows.stride,
+                                         arguments.apply_scale_on_output ? factor : 1.0 / factor});
   return call;
 }
 

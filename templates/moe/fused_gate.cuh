@@ -146,13 +146,12 @@ __global__ void __launch_bounds__(Config::threads) fused_gate_kernel(const Fused
     }
   }
 
-  Chooser<count> chooser{values, candidates[0], lane * count};
+  float largest = candidates[0];
 #pragma unroll
   for (int i = 1; i < count; ++i) {
-    chooser.place = candidates[i] > chooser.best ? lane * count + i : chooser.place;
-    chooser.best = fmaxf(chooser.best, candidates[i]);
+    largest = fmaxf(largest, candidates[i]);
   }
-  chooser.best = excluded ? no_candidate() : chooser.best;
+  int best = ordered(excluded ? no_candidate() : largest);
   constexpr int stored = greatest_common_divisor(count, 4);
 #pragma unroll
   for (int i = 0; i < count; i += stored) {
@@ -162,24 +161,28 @@ __global__ void __launch_bounds__(Config::threads) fused_gate_kernel(const Fused
   int id = Config::experts + lane - routed;
 #pragma unroll 1
   for (int k = 0; k < routed; ++k) {
-    const int taken = chooser.take(lane);
+    const int taken = take_largest<count>(values, best, lane);
     id = lane == k ? taken : id;
   }
 
-  double weight = 0.0;
-  if (lane < routed) {
-    weight = close_sigmoid(load_value(logits + id));
-  }
+  const double score = close_sigmoid(load_value(logits + (lane < routed ? id : 0)));
+  double weight = lane < routed ? score : 0.0;
   double sum = weight;
 #pragma unroll
   for (int mask = 1; mask < Config::top_k; mask *= 2) {
     sum += exchange(sum, mask);
   }
-  // A shared expert's slot weighs as much as all routed ones, but for its factor.
-  weight = lane < routed ? weight * args.routed_factor : sum * args.shared_factor;
+  if constexpr (Config::num_fused_shared_experts > 0) {
+    // Their slots weigh as much as all routed ones, but for the factor.
+    const double shared = Config::apply_scale_on_output ? sum : sum * args.factor;
+    weight = lane < routed ? weight : shared;
+  }
+  if constexpr (Config::apply_scale_on_output) {
+    weight = lane < routed ? weight * args.factor : weight;
+  }
   if constexpr (Config::renormalize) {
-    // All scores 0 (logits of -infinity): weights of 0, not NaN.
-    weight = sum == 0.0 ? 0.0 : weight * close_reciprocal(sum);
+    // The tiny term matters where all scores are 0 (logits of -infinity): weights of 0, not NaN.
+    weight *= close_reciprocal(sum + 1e-290);
   }
   if (lane < Config::top_k) {
     args.weights[token * args.weights_stride + lane] = static_cast<float>(weight);

@@ -12,8 +12,7 @@ struct FusedGateKernelArgs {
   long long logits_stride;
   long long weights_stride;
   long long ids_stride;
-  double routed_factor;  ///< of every routed weight: routed_scaling_factor where it is applied, else 1
-  double shared_factor;  ///< of the routed weights' sum, in the slots of shared experts
+  double factor;  ///< routed_scaling_factor where it is applied to the output, else its inverse, for shared experts
 };
 
 }  // namespace kerncast::moe

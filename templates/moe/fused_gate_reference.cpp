@@ -185,7 +185,7 @@ void check_weights(reference::Verdict& verdict, const reference::HostRows& weigh
     if (k < settings.routed) {
       want = settings.renormalize ? (sum == 0 ? 0.0 : token[ids[k]].score / sum) : token[ids[k]].score;
     } else {
-      want = (settings.renormalize ? 1.0 : sum) / settings.factor;
+      want = (settings.renormalize && sum != 0 ? 1.0 : sum) / settings.factor;
     }
     want *= settings.scaled ? settings.factor : 1.0;
     // Scores below 2^-126 are whole steps of 2^-149 in f32.
