@@ -4,6 +4,7 @@
 #include <functional>
 #include <utility>
 
+#include "runtime/simulator/profile.hpp"
 #include "runtime/simulator/scheduler.hpp"
 
 namespace kerncast::simulator {
@@ -28,6 +29,9 @@ void count_until(Warp& warp, std::uint32_t prefix) {
   warp.warp_instructions += instructions;
   warp.thread_instructions +=
       static_cast<std::uint64_t>(instructions) * static_cast<unsigned>(std::popcount(warp.active));
+  if (warp.tally != nullptr) {
+    warp.tally->run(warp.run_prefix, prefix, static_cast<std::uint32_t>(std::popcount(warp.active)));
+  }
   warp.run_prefix = prefix;
 }
 
@@ -256,7 +260,7 @@ Block::Block(LaunchState& state)
       shared(state.shared_bytes),
       local(std::size_t{state.warps} * kLanes * state.function->stack_local_bytes) {}
 
-void Block::start(std::uint64_t index, Range* ranges) {
+void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
   const LaunchState& state = *launch;
   const Launch& request = *state.launch;
   linear = index;
@@ -289,6 +293,8 @@ void Block::start(std::uint64_t index, Range* ranges) {
     warp.lists = state.module->lists.data();
     warp.index = i;
     warp.block = this;
+    warp.tally = tally;
+    warp.watched = tally != nullptr;
     warp.fragment_count = 1;
     warp.fragments[0] = {entry, warp.live, 0, Fragment::State::ready, 0, 0};
     warp.slices_apart = 0;

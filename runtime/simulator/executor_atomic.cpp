@@ -123,6 +123,9 @@ const Op* atomic(Warp& w, const Op* op, u32 mask) {
     access.fault.what = "atomic access";
     return raise_access(w, op, access.fault);
   }
+  if (!watched(w, op, access, Touch::Kind::atomic, mask, sizeof(T))) {
+    return nullptr;
+  }
   const T* b = src<T>(w, op->b);
   const T* c = static_cast<AtomicOp>(op->count) == AtomicOp::cas ? src<T>(w, op->c) : b;
   alignas(64) T results[kLanes];

@@ -27,6 +27,9 @@ const Op* load(Warp& w, const Op* op, u32 mask) {
   if (!resolve(w, op, mask, sizeof(T) * N, access)) {
     return raise_access(w, op, access.fault);
   }
+  if (!watched(w, op, access, Touch::Kind::read, mask, sizeof(T) * N)) {
+    return nullptr;
+  }
   const u32 single[1] = {op->d};
   const u32* list = N == 1 ? single : w.lists + op->d2;
   if (access.kind == Access::Kind::contiguous) {
@@ -66,6 +69,9 @@ const Op* store(Warp& w, const Op* op, u32 mask) {
   Access access;
   if (!resolve(w, op, mask, sizeof(T) * N, access)) {
     return raise_access(w, op, access.fault);
+  }
+  if (!watched(w, op, access, Touch::Kind::write, mask, sizeof(T) * N)) {
+    return nullptr;
   }
   const u32 single[1] = {op->b};
   const u32* list = N == 1 ? single : w.lists + op->d2;
@@ -114,6 +120,10 @@ const Op* copy_async(Warp& w, const Op* op, u32 mask) {
   if (!resolve_global(w, src<u64>(w, op->b), static_cast<s32>(op->d2), mask, op->count, from)) {
     from.fault.what = "cp.async read";
     return raise_access(w, op, from.fault);
+  }
+  if (!watched(w, op, from, Touch::Kind::read, mask, op->count) ||
+      !watched(w, op, to, Touch::Kind::write, mask, op->count)) {
+    return nullptr;
   }
   const u32* size = (op->flags & kCopySized) != 0 ? src<u32>(w, op->c) : nullptr;
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {

@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "runtime/simulator/profile.hpp"
 #include "runtime/simulator/scheduler.hpp"
 #include "runtime/simulator/thread_pool.hpp"
 
@@ -30,7 +31,11 @@ double time_limit() {
 /// One host thread's share of a launch: takes blocks until none is left.
 class Worker {
  public:
-  explicit Worker(LaunchState& state) : state_(state) {}
+  explicit Worker(LaunchState& state)
+      : state_(state),
+        tally_(state.launch->profile != nullptr
+                   ? std::make_unique<Tally>(state.module->ops.back().prefix)
+                   : nullptr) {}
 
   void run() {
     std::deque<std::unique_ptr<Block>> unfinished;
@@ -42,7 +47,7 @@ class Worker {
                                      : state_.blocks;
       if (next < state_.blocks) {
         block = spare ? std::move(spare) : std::make_unique<Block>(state_);
-        block->start(next, ranges_.data());
+        block->start(next, ranges_.data(), tally_.get());
       } else if (!unfinished.empty()) {
         block = std::move(unfinished.front());
         unfinished.pop_front();
@@ -70,6 +75,9 @@ class Worker {
     const std::lock_guard lock(state_.mutex);
     state_.counts.warp_instructions += counts_.warp_instructions;
     state_.counts.thread_instructions += counts_.thread_instructions;
+    if (tally_ != nullptr) {
+      tally_->add_to(*state_.launch->profile);
+    }
   }
 
  private:
@@ -84,6 +92,7 @@ class Worker {
   std::array<Range, kRanges> ranges_{};
   std::uint64_t generation_ = 0;
   LaunchCounts counts_;
+  std::unique_ptr<Tally> tally_;
 };
 
 Fault refuse(FaultKind kind, std::string why) {

@@ -90,6 +90,8 @@ class Module {
   std::unique_ptr<ModuleImpl> impl_;
 };
 
+struct LaunchProfile;
+
 /// One launch. `parameters` is the packed parameter buffer, laid out as KernelInfo::parameters says.
 struct Launch {
   const Module* module = nullptr;
@@ -100,6 +102,8 @@ struct Launch {
   std::span<const std::byte> parameters;
   int device = 0;
   std::uint32_t sm_count = 132;
+  bool checks = false;               ///< more than bounds and alignment: see strict.hpp
+  LaunchProfile* profile = nullptr;  ///< where counts by instruction are added; null: not counted
 };
 
 /// Exact counts of one launch, the same on every run and machine.

@@ -56,8 +56,8 @@ struct Block {
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
-  /// Puts every thread of block `index` at the kernel's start.
-  void start(std::uint64_t index, Range* ranges);
+  /// Puts every thread of block `index` at the kernel's start. `tally` may be null.
+  void start(std::uint64_t index, Range* ranges, Tally* tally);
 
   LaunchState* launch;
   std::uint64_t linear = 0;

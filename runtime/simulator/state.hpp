@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "runtime/simulator/instruction.hpp"
+#include "runtime/simulator/watch.hpp"
 
 /// What runs: warps, their fragments and their block. Plain data, shared by the scheduler and the executors
 /// of every x86-64 level; the functions at the end are the scheduler's services to instruction handlers.
@@ -68,6 +69,9 @@ struct Warp {
   std::uint32_t slices_apart = 0;  ///< turns that ended while the warp was split
   bool rotate = false;             ///< let another fragment than the lowest run next
   Block* block = nullptr;
+  bool watched = false;  ///< memory handlers call watch_access
+  StrictBlock* strict = nullptr;  ///< null: no checks beyond bounds and alignment
+  Tally* tally = nullptr;         ///< null: no profile
   Fragment fragments[kLanes];
 };
 
