@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "runtime/simulator/scheduler.hpp"
+#include "runtime/simulator/strict.hpp"
 
 namespace kerncast::simulator {
 
@@ -45,6 +46,7 @@ void write_reduction(Warp& warp, const Fragment& fragment, const Barrier& barrie
 
 void release(Block& block, std::uint32_t id) {
   Barrier& barrier = block.barriers[id];
+  std::uint32_t waiting = 0;
   for (Warp& warp : block.warps) {
     for (std::uint32_t i = 0; i < warp.fragment_count;) {
       Fragment& fragment = warp.fragments[i];
@@ -55,6 +57,7 @@ void release(Block& block, std::uint32_t id) {
       if (fragment.at->code == Code::barrier_red) {
         write_reduction(warp, fragment, barrier);
       }
+      waiting |= 1U << warp.index;
       const Fragment gone = fragment;
       warp.fragments[i] = warp.fragments[--warp.fragment_count];
       add_fragment(warp, gone.at + 1, gone.mask, gone.frame, Fragment::State::ready);
@@ -63,6 +66,9 @@ void release(Block& block, std::uint32_t id) {
     }
   }
   barrier = Barrier{};
+  if (block.strict != nullptr) {
+    block.strict->leave(waiting, id);
+  }
 }
 
 void settle(Block& block, std::uint32_t id) {
@@ -103,6 +109,15 @@ const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask) {
   if (target.arrived != 0 && target.expected != expected) {
     return raise_illegal(warp, op, lane,
                          "passes another thread count to the barrier than those already waiting at it");
+  }
+  if (block.strict != nullptr) {
+    if ((op->flags & kAligned) != 0 && mask != warp.live) {
+      return raise(warp, FaultKind::violation,
+                   fmt::format("{} reaches a barrier that all threads of its warp must reach together, but lanes {:#010x} "
+                               "of warp {} are not with it: the barrier is divergent{}",
+                               describe_thread(warp, op, lane), warp.live & ~mask, warp.index, describe_op(warp, op)));
+    }
+    block.strict->arrive(warp.index, id);
   }
   target.expected = expected;
   target.arrived += arrival(warp, id, mask, expected != 0);

@@ -6,6 +6,7 @@
 
 #include "runtime/simulator/profile.hpp"
 #include "runtime/simulator/scheduler.hpp"
+#include "runtime/simulator/strict.hpp"
 
 namespace kerncast::simulator {
 
@@ -140,6 +141,12 @@ void count_through(Warp& warp, const Op* op) {
   count_until(warp, op[1].prefix);
 }
 
+void note_warp_sync(Warp& warp) {
+  if (warp.strict != nullptr) {
+    warp.strict->lanes_met(warp.index);
+  }
+}
+
 void add_fragment(Warp& warp, const Op* at, std::uint32_t mask, std::uint32_t frame, Fragment::State state) {
   const std::uint64_t now = warp.block->clock;
   for (std::uint32_t i = 0; i < warp.fragment_count; ++i) {
@@ -258,7 +265,13 @@ Block::Block(LaunchState& state)
       warps(state.warps),
       registers(std::size_t{state.warps} * ((state.function->stack_bytes + 63) / 64 * 64)),
       shared(state.shared_bytes),
-      local(std::size_t{state.warps} * kLanes * state.function->stack_local_bytes) {}
+      local(std::size_t{state.warps} * kLanes * state.function->stack_local_bytes) {
+  if (state.launch->checks) {
+    strict = std::make_unique<StrictBlock>(state.warps, state.shared_bytes);
+  }
+}
+
+Block::~Block() = default;
 
 void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
   const LaunchState& state = *launch;
@@ -268,6 +281,9 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
               static_cast<std::uint32_t>(index / request.grid[0] % request.grid[1]),
               static_cast<std::uint32_t>(index / request.grid[0] / request.grid[1])};
   barriers.fill(Barrier{});
+  if (strict != nullptr) {
+    strict->start();
+  }
   live_threads = state.threads;
   clock = 0;
   const std::uint32_t stack = (state.function->stack_bytes + 63) / 64 * 64;
@@ -294,7 +310,8 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
     warp.index = i;
     warp.block = this;
     warp.tally = tally;
-    warp.watched = tally != nullptr;
+    warp.strict = strict.get();
+    warp.watched = tally != nullptr || strict != nullptr;
     warp.fragment_count = 1;
     warp.fragments[0] = {entry, warp.live, 0, Fragment::State::ready, 0, 0};
     warp.slices_apart = 0;

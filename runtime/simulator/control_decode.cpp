@@ -57,12 +57,14 @@ void Decoder::decode_barrier() {
     unsupported("cluster barriers");
   }
   mods.take("cta");
-  mods.take("aligned");
+  // bar is barrier.aligned.
+  const std::uint32_t aligned = mods.take("aligned") || mods.base() == "bar" ? kAligned : 0U;
   if (mods.take("sync") || mods.take("arrive")) {
     const bool arrive = instruction_.mods.opcode().find(".arrive") != std::string_view::npos;
     expect_operands(arrive ? 2 : 1, 2);
     Op& op = emit(arrive ? Code::barrier_arrive : Code::barrier_sync, Type::u32);
     op.count = instruction_.count == 2 ? 1 : 0;
+    op.flags |= aligned;
     read(Field::a, operand(0).one(), Type::u32);
     if (op.count != 0) {
       read(Field::b, operand(1).one(), Type::u32);
@@ -82,6 +84,7 @@ void Decoder::decode_barrier() {
   Op& op = emit(Code::barrier_red, type);
   op.sub = static_cast<std::uint8_t>(kind);
   op.count = instruction_.count == 4 ? 1 : 0;
+  op.flags |= aligned;
   if (kind == 0) {
     write(Field::d, operand(0).one(), 4);
   } else {

@@ -260,7 +260,8 @@ class Decoder {
   void decode_trap();
   void decode_matrix();
   Space take_space();
-  void take_memory_modifiers();
+  /// Takes what asks for an order or a cache; whether it makes the access a strong one.
+  bool take_memory_modifiers();
   unsigned take_vector();
   void comparison(Op& op, Type type);
   void select_handlers();

@@ -76,6 +76,7 @@ void copy(const Side& to, const Side& from, std::size_t bytes, CUstream stream, 
                if ((to_pageable || still_there(context, to.address, bytes, call)) &&
                    (from_pageable || still_there(context, from.address, bytes, call))) {
                  std::memmove(to.address, staged != nullptr ? staged->data() : from.address, bytes);
+                 state().memory.mark_written(to.address, bytes);
                }
              });
   if (end && (wait || to_pageable)) {
@@ -102,6 +103,7 @@ void fill(CUdeviceptr to, Value value, std::size_t count, CUstream stream, std::
   submit(target, CU_GRAPH_NODE_TYPE_MEMSET, [first, value, count, bytes, call](Context& context) {
     if (still_there(context, first, bytes, call)) {
       std::fill_n(first, count, value);
+      state().memory.mark_written(first, bytes);
     }
   });
 }

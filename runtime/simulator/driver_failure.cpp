@@ -119,6 +119,8 @@ CUresult code_of(FaultKind kind) {
     case FaultKind::assertion:
       return CUDA_ERROR_ASSERT;
     case FaultKind::deadlock:
+    case FaultKind::violation:
+      return CUDA_ERROR_LAUNCH_FAILED;
     case FaultKind::launch_timeout:
       return CUDA_ERROR_LAUNCH_TIMEOUT;
   }

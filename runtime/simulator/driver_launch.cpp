@@ -164,6 +164,7 @@ void launch(const CUlaunchConfig& config, CUfunction handle, void** parameters, 
         work.parameters = packed;
         work.device = function->device;
         work.sm_count = static_cast<std::uint32_t>(state().arch.sm_count);
+        work.checks = state().checks;
         if (const Fault fault = execute(work, state().memory, nullptr); fault.kind != FaultKind::none) {
           context.set_fault(code_of(fault.kind), fault.message);
         }

@@ -41,6 +41,7 @@ void initialise(State& state) {
   if (count == 0) {
     throw Failure(CUDA_ERROR_NO_DEVICE, "KERNCAST_SIM_DEVICES is 0");
   }
+  state.checks = environment("KERNCAST_SIM_CHECKS", "on") != "off";
   state.arch = *traits;
   state.device_count = count;
   state.total_memory = total_memory(*traits);

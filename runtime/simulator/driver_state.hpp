@@ -59,6 +59,7 @@ struct State {
   int device_count = 0;
   ArchTraits arch{};
   std::size_t total_memory = 0;
+  bool checks = true;  ///< strict checks of every launch; KERNCAST_SIM_CHECKS=off leaves them out
 
   Memory memory;
   std::mutex owned_mutex;

@@ -13,7 +13,7 @@ KC_INLINE const Op* with_members(Warp& w, const Op* op, u32 mask, u32 members_at
   const u32* members = src<u32>(w, members_at);
   if (mask == w.live && is_constant(members_at) && (members[0] & w.live) == w.live) {
     f(mask);
-    return op + 1;
+    return w.event == Event::fault ? nullptr : op + 1;
   }
   const u32 ready = gather_members(w, op, mask, members);
   if (ready == 0) {
@@ -30,6 +30,9 @@ KC_INLINE const Op* with_members(Warp& w, const Op* op, u32 mask, u32 members_at
     f(group);
     rest &= ~group;
   }
+  if (w.event == Event::fault) {
+    return nullptr;
+  }
   return after_members(w, op, ready);
 }
 
@@ -40,7 +43,8 @@ const Op* shuffle(Warp& w, const Op* op, u32 mask) {
     const u32* c = src<u32>(w, op->c);
     alignas(64) u32 fresh[kLanes];
     u32 in_range = 0;
-    if (op->sub == 2 && is_constant(op->b) && is_constant(op->c) && c[0] == 31) {
+    if (op->sub == 2 && is_constant(op->b) && is_constant(op->c) && c[0] == 31 &&
+        (group == kAllLanes || w.strict == nullptr)) {
       const u32 by = b[0] & 31U;
       for (unsigned i = 0; i < kLanes; ++i) {
         fresh[i] = a[i ^ by];
@@ -75,6 +79,10 @@ const Op* shuffle(Warp& w, const Op* op, u32 mask) {
             break;
         }
         from = valid ? from : lane;
+        if (w.strict != nullptr && (group >> i & 1U) != 0 && (group >> (from & 31) & 1U) == 0) {
+          raise_shuffle(w, op, i, static_cast<u32>(from & 31));
+          return;
+        }
         fresh[i] = a[from & 31];
         in_range |= valid ? 1U << i : 0U;
       }
@@ -192,7 +200,7 @@ const Op* elect(Warp& w, const Op* op, u32 mask) {
 }
 
 const Op* warp_sync(Warp& w, const Op* op, u32 mask) {
-  return with_members(w, op, mask, op->a, [](u32) {});
+  return with_members(w, op, mask, op->a, [&](u32) { note_warp_sync(w); });
 }
 
 const Op* active_mask(Warp& w, const Op* op, u32 mask) {

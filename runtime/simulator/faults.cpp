@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <bit>
 #include <utility>
@@ -52,6 +53,13 @@ const Op* raise_illegal(Warp& warp, const Op* op, std::uint32_t lane, const char
                fmt::format("{} {}{}", describe_thread(warp, op, lane), why, describe_op(warp, op)));
 }
 
+const Op* raise_shuffle(Warp& warp, const Op* op, std::uint32_t lane, std::uint32_t from) {
+  const char* why = (warp.live >> from & 1U) == 0 ? "has exited" : "does not take part";
+  return raise(warp, FaultKind::violation,
+               fmt::format("{} shuffles from lane {}, which {}: the value is undefined{}",
+                           describe_thread(warp, op, lane), from, why, describe_op(warp, op)));
+}
+
 const Op* raise_trap(Warp& warp, const Op* op, std::uint32_t mask) {
   const auto lane = static_cast<std::uint32_t>(std::countr_zero(mask));
   return raise(warp, FaultKind::trap,
@@ -75,6 +83,13 @@ std::string_view name_of_space(Space space) {
     default:
       return "generic";
   }
+}
+
+/// Whether the process has memory at `address`.
+bool is_host_memory(std::uint64_t address) {
+  unsigned char resident = 0;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
+  return mincore(reinterpret_cast<void*>(address & ~std::uint64_t{4095}), 1, &resident) == 0;
 }
 
 /// Where the address lies relative to what the thread may touch.
@@ -108,6 +123,18 @@ std::string describe_place(const Warp& warp, std::uint64_t address, Space space,
   const Memory& memory = *warp.block->launch->memory;
   // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
   const auto below = memory.nearest_below(reinterpret_cast<const void*>(address));
+  const bool inside = below && address - reinterpret_cast<std::uint64_t>(below->base) < below->size;
+  if (const auto freed = memory.find_freed(reinterpret_cast<const void*>(address)); freed && !inside) {
+    return fmt::format("offset {} of a {}-byte allocation at {:#x} that was freed before",
+                       address - reinterpret_cast<std::uint64_t>(freed->base), freed->size,
+                       reinterpret_cast<std::uint64_t>(freed->base));
+  }
+  // Far from every allocation it is more likely another pointer than one gone astray.
+  constexpr std::uint64_t astray = std::uint64_t{1} << 20;
+  if (!inside && (!below || address - reinterpret_cast<std::uint64_t>(below->base) - below->size > astray) &&
+      is_host_memory(address)) {
+    return "a host pointer: memory of the process that no driver call allocated";
+  }
   if (!below) {
     return "below every allocation";
   }
@@ -147,7 +174,7 @@ bool find_range(Warp& warp, std::uint64_t address) {
     warp.ranges[i] = warp.ranges[i - 1];
   }
   const auto base = reinterpret_cast<std::uint64_t>(found->base);
-  warp.ranges[0] = {base, base + found->size};
+  warp.ranges[0] = {base, base + found->size, found->written};
   return true;
 }
 

@@ -33,6 +33,7 @@ enum class FaultKind : std::uint8_t {
   assertion,
   deadlock,
   launch_timeout,
+  violation,  ///< what hardware would let pass: a race, a read of memory nobody wrote, a divergent barrier
 };
 
 /// The first fault of a launch; `message` names kernel, block, thread, address and PTX line.

@@ -2,11 +2,15 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <new>
+
+#include "runtime/simulator/written_map.hpp"
 
 namespace kerncast::simulator {
 
@@ -20,6 +24,8 @@ constexpr std::size_t kMappedFrom = std::size_t{1} << 20;
 /// What fresh small allocations hold: NaN as any float, -1 as any integer, so that a read of memory nobody
 /// wrote shows up. Large ones hold the zeros of fresh pages, since touching them all would be slow.
 constexpr int kPoison = 0xff;
+/// Freed allocations that messages can still name.
+constexpr std::size_t kFreedKept = 1024;
 
 std::size_t round_up(std::size_t size, std::size_t to) {
   return (size + to - 1) / to * to;
@@ -33,11 +39,13 @@ struct Memory::State {
     std::byte* raw = nullptr;
     std::size_t raw_size = 0;
     bool mapped = false;
+    std::unique_ptr<WrittenMap> written;
   };
   mutable std::shared_mutex mutex;
   std::map<std::uintptr_t, Block> blocks;
   std::map<int, std::size_t> bytes;
   std::atomic<std::uint64_t> generation{1};
+  std::deque<Allocation> freed;
   std::uint64_t next_id = 1;
 
   static void give_back(const Block& block) {
@@ -90,9 +98,17 @@ std::byte* Memory::allocate(std::size_t size, MemoryKind kind, int device) {
     base = block.raw + kAlignment;
     std::memset(block.raw, kPoison, block.raw_size);
   }
+  if (kind == MemoryKind::device) {
+    try {
+      block.written = std::make_unique<WrittenMap>(size);
+    } catch (const std::bad_alloc&) {
+      State::give_back(block);
+      return nullptr;
+    }
+  }
   const std::unique_lock lock(state_->mutex);
-  block.allocation = {base, size, kind, device, state_->next_id++};
-  state_->blocks.emplace(reinterpret_cast<std::uintptr_t>(base), block);
+  block.allocation = {base, size, kind, device, state_->next_id++, block.written.get()};
+  state_->blocks.emplace(reinterpret_cast<std::uintptr_t>(base), std::move(block));
   state_->bytes[device] += size;
   state_->generation.fetch_add(1, std::memory_order_release);
   return base;
@@ -106,8 +122,13 @@ bool Memory::release(const std::byte* base) {
     if (found == state_->blocks.end()) {
       return false;
     }
-    block = found->second;
+    block = std::move(found->second);
     state_->blocks.erase(found);
+    state_->freed.push_front(block.allocation);
+    state_->freed.front().written = nullptr;
+    if (state_->freed.size() > kFreedKept) {
+      state_->freed.pop_back();
+    }
     state_->bytes[block.allocation.device] -= block.allocation.size;
     state_->generation.fetch_add(1, std::memory_order_release);
   }
@@ -131,6 +152,25 @@ std::optional<Allocation> Memory::find(const void* address) const {
     below.reset();
   }
   return below;
+}
+
+std::optional<Allocation> Memory::find_freed(const void* address) const {
+  const std::shared_lock lock(state_->mutex);
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  for (const Allocation& gone : state_->freed) {
+    if (at - reinterpret_cast<std::uintptr_t>(gone.base) < gone.size) {
+      return gone;
+    }
+  }
+  return std::nullopt;
+}
+
+void Memory::mark_written(const void* address, std::size_t bytes) {
+  // The map lives as long as the allocation, which the caller keeps from being freed.
+  if (const std::optional<Allocation> found = find(address); found && found->written != nullptr) {
+    const auto offset = static_cast<std::size_t>(static_cast<const std::byte*>(address) - found->base);
+    found->written->mark(offset, std::min(bytes, found->size - offset));
+  }
 }
 
 std::size_t Memory::bytes_in_use(int device) const {

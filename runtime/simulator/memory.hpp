@@ -9,6 +9,8 @@
 
 namespace kerncast::simulator {
 
+class WrittenMap;
+
 /// What an address range of the virtual GPU is.
 enum class MemoryKind : std::uint8_t { device, pinned_host };
 
@@ -19,6 +21,7 @@ struct Allocation {
   MemoryKind kind = MemoryKind::device;
   int device = 0;
   std::uint64_t id = 0;  ///< unique for the life of the process: cuPointerGetAttribute's BUFFER_ID
+  WrittenMap* written = nullptr;  ///< null: not tracked, all of it counts as written
 };
 
 /// The device-visible memory of all virtual devices. Every address a kernel touches must lie in one of its
@@ -40,6 +43,10 @@ class Memory {
   /// The nearest live allocation below `address`, for messages ("16 bytes past the end of a 4096-byte
   /// allocation").
   [[nodiscard]] std::optional<Allocation> nearest_below(const void* address) const;
+  /// The allocation freed last that held `address`, for messages; its memory may be in use again.
+  [[nodiscard]] std::optional<Allocation> find_freed(const void* address) const;
+  /// [address, address + bytes), inside one live allocation, was written by other means than a kernel.
+  void mark_written(const void* address, std::size_t bytes);
   [[nodiscard]] std::size_t bytes_in_use(int device) const;
   /// Changes whenever an allocation appears or goes, so that executors may cache look-ups.
   [[nodiscard]] std::uint64_t generation() const;

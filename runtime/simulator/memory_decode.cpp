@@ -33,18 +33,24 @@ Space Decoder::take_space() {
   return Space::generic;
 }
 
-void Decoder::take_memory_modifiers() {
+bool Decoder::take_memory_modifiers() {
   // Host memory is coherent and at least as strongly ordered as any of these asks; caches are not modelled
   // here.
-  static constexpr std::array<std::string_view, 20> kOrders{
-      "weak", "volatile", "relaxed", "acquire", "release", "acq_rel", "mmio", "cta", "cluster", "gpu",
-      "sys",  "ca",       "cg",      "cs",      "lu",      "cv",      "wb",   "wt",  "nc",      "unified"};
+  static constexpr std::array<std::string_view, 6> kOrders{"volatile", "relaxed", "acquire",
+                                                           "release",  "acq_rel", "mmio"};
+  static constexpr std::array<std::string_view, 14> kHints{"weak", "cta", "cluster", "gpu", "sys", "ca", "cg",
+                                                           "cs",   "lu",  "cv",      "wb",  "wt",  "nc", "unified"};
   Modifiers& mods = instruction_.mods;
+  bool strong = false;
   for (const std::string_view name : kOrders) {
+    strong = mods.take(name) || strong;
+  }
+  for (const std::string_view name : kHints) {
     mods.take(name);
   }
   while (mods.take_prefix("L1::") || mods.take_prefix("L2::") || mods.take_prefix("level::")) {
   }
+  return strong;
 }
 
 unsigned Decoder::take_vector() {
@@ -98,7 +104,7 @@ unsigned widest(const Elements& elements, unsigned bytes) {
 void Decoder::decode_load() {
   Modifiers& mods = instruction_.mods;
   const Space space = take_space();
-  take_memory_modifiers();
+  const bool strong = take_memory_modifiers();
   const unsigned vector = take_vector();
   const Type type = mods.need_type();
   expect_operands(2, 3);
@@ -117,6 +123,7 @@ void Decoder::decode_load() {
                                 !from.one().variable->frame_relative;
   Op& op = emit(kernel_parameter ? Code::ld_param : Code::ld, element);
   op.count = static_cast<std::uint8_t>(elements.count);
+  op.flags |= strong ? kStrong : 0U;
   if (kernel_parameter) {
     const Variable& variable = *from.one().variable;
     if (from.offset < 0 || static_cast<std::uint64_t>(from.offset) + bytes * elements.count > variable.size) {
@@ -152,7 +159,7 @@ void Decoder::decode_store() {
     unsupported("asynchronous stores");
   }
   const Space space = take_space();
-  take_memory_modifiers();
+  const bool strong = take_memory_modifiers();
   const unsigned vector = take_vector();
   const Type type = mods.need_type();
   expect_operands(2, 3);
@@ -171,6 +178,7 @@ void Decoder::decode_store() {
   const Operand& to = operand(0);
   Op& op = emit(Code::st, element);
   op.count = static_cast<std::uint8_t>(elements.count);
+  op.flags |= strong ? kStrong : 0U;
   if (space == Space::param && to.one().kind == Scalar::Kind::variable &&
       !to.one().variable->frame_relative) {
     fail("kernel parameters cannot be written");

@@ -15,7 +15,8 @@ struct InstructionCounts {
   std::uint64_t bytes = 0;     ///< asked for by the lanes together
 };
 
-/// Counts of a launch by PTX instruction of its module, in the order of the text; empty until the launch has run.
+/// Counts of a launch by PTX instruction of its module, in the order of the text; empty until the launch has
+/// run.
 struct LaunchProfile {
   std::vector<InstructionCounts> instructions;
 };

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -53,6 +54,7 @@ struct LaunchState {
 /// A block and all memory its threads own. Reused for one block after another of a launch.
 struct Block {
   explicit Block(LaunchState& state);
+  ~Block();
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
@@ -69,6 +71,7 @@ struct Block {
   AlignedBytes registers;
   AlignedBytes shared;
   AlignedBytes local;
+  std::unique_ptr<StrictBlock> strict;  ///< null: no checks
 };
 
 enum class BlockStatus : std::uint8_t { done, unfinished, failed };

@@ -12,6 +12,7 @@ namespace kerncast::simulator {
 
 struct Block;
 struct LaunchState;
+class WrittenMap;
 
 /// Lanes of a warp that are at the same instruction of the same call.
 struct Fragment {
@@ -36,6 +37,7 @@ enum class Event : std::uint8_t {
 struct Range {
   std::uint64_t base = 0;
   std::uint64_t end = 0;
+  WrittenMap* written = nullptr;  ///< null: taken as written
 };
 
 inline constexpr std::uint32_t kRanges = 8;
@@ -92,12 +94,16 @@ struct AccessFault {
 const Op* raise_access(Warp& warp, const Op* op, const AccessFault& fault);
 /// Records an illegal instruction of `lane`: `why` is a phrase such as "names lanes outside its mask".
 const Op* raise_illegal(Warp& warp, const Op* op, std::uint32_t lane, const char* why);
+/// Records that `lane` takes part in a shuffle that reads lane `from`, which does not.
+const Op* raise_shuffle(Warp& warp, const Op* op, std::uint32_t lane, std::uint32_t from);
 const Op* raise_trap(Warp& warp, const Op* op, std::uint32_t mask);
 /// Finds the allocation that holds `address`, puts it first in the warp's ranges and returns true; false if
 /// none.
 bool find_range(Warp& warp, std::uint64_t address);
 /// Counts the run up to and including `op`.
 void count_through(Warp& warp, const Op* op);
+/// Tells the checks that lanes of the warp met in a bar.warp.sync.
+void note_warp_sync(Warp& warp);
 /// Adds lanes at `at` to the warp's fragments, joining them to a ready fragment there.
 void add_fragment(Warp& warp, const Op* at, std::uint32_t mask, std::uint32_t frame, Fragment::State state);
 /// Ends `mask`'s threads.

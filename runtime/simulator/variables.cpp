@@ -240,6 +240,7 @@ void Decoder::parse_variable(Space space, bool is_external, bool in_function) {
         module_.variable_index.insert_or_assign(std::string(name), module_.variables.size());
         module_.variables.push_back({std::string(name), at, size});
         std::memset(at, 0, size);
+        memory_.mark_written(at, size);
         variable.address = reinterpret_cast<std::uintptr_t>(at);
         if (lex_.accept('=')) {
           parse_initialiser(type, at, size);

@@ -2,6 +2,7 @@
 
 #include "runtime/simulator/profile.hpp"
 #include "runtime/simulator/state.hpp"
+#include "runtime/simulator/strict.hpp"
 
 namespace kerncast::simulator {
 
@@ -9,7 +10,8 @@ bool watch_access(Warp& warp, const Op* op, const Touch& touch) {
   if (warp.tally != nullptr) {
     warp.tally->access(op->prefix, touch);
   }
-  return true;
+  return warp.strict == nullptr ||
+         (warp.strict->access(warp, op, touch) && strict_global_access(warp, op, touch));
 }
 
 }  // namespace kerncast::simulator

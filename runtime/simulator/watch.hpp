@@ -3,8 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 
-/// What looks on while a launch runs: the strict checks and the profile. Memory handlers of every x86-64 level tell it
-/// of each warp-wide access that has passed the bounds and alignment checks. Plain data only, as in state.hpp.
+/// What looks on while a launch runs: the strict checks and the profile. Memory handlers of every x86-64
+/// level tell it of each warp-wide access that has passed the bounds and alignment checks. Plain data only,
+/// as in state.hpp.
 namespace kerncast::simulator {
 
 struct Op;
@@ -12,8 +13,8 @@ struct Warp;
 class StrictBlock;
 class Tally;
 
-/// One warp-wide access: which lanes, how many bytes each, and where in host memory. Whether a lane touches global,
-/// shared or local memory shows in its host address.
+/// One warp-wide access: which lanes, how many bytes each, and where in host memory. Whether a lane touches
+/// global, shared or local memory shows in its host address.
 struct Touch {
   enum class Kind : std::uint8_t { read, write, atomic };
   Kind kind = Kind::read;
@@ -28,8 +29,8 @@ struct Touch {
   }
 };
 
-/// Tells every watcher of `warp`'s launch. False after a check has raised a fault: the handler returns null and must
-/// not touch memory.
+/// Tells every watcher of `warp`'s launch. False after a check has raised a fault: the handler returns null
+/// and must not touch memory.
 bool watch_access(Warp& warp, const Op* op, const Touch& touch);
 
 }  // namespace kerncast::simulator

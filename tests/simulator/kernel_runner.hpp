@@ -41,6 +41,7 @@ class Runner {
   T* upload(const std::vector<T>& values) {
     std::byte* at = memory_.allocate(values.size() * sizeof(T), MemoryKind::device, 0);
     std::memcpy(at, values.data(), values.size() * sizeof(T));
+    memory_.mark_written(at, values.size() * sizeof(T));
     return reinterpret_cast<T*>(at);
   }
 
@@ -81,6 +82,8 @@ class Runner {
     launch.block = block;
     launch.dynamic_shared_bytes = shared;
     launch.parameters = packed;
+    launch.checks = checks;
+    launch.profile = profile;
     counts = {};
     return execute(launch, memory_, &counts);
   }
@@ -88,7 +91,12 @@ class Runner {
   Memory& memory() { return memory_; }
   [[nodiscard]] const Module& module() const { return *module_; }
 
+  /// Memory that nobody has written yet.
+  std::byte* unwritten(std::size_t bytes) { return memory_.allocate(bytes, MemoryKind::device, 0); }
+
   LaunchCounts counts;
+  bool checks = false;
+  LaunchProfile* profile = nullptr;
 
  private:
   Memory memory_;
