@@ -9,6 +9,7 @@
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 Handler select_integer(const Op& op);
+Handler select_bits(const Op& op);
 Handler select_float(const Op& op);
 Handler select_half(const Op& op);
 Handler select_convert(const Op& op);
