@@ -141,6 +141,12 @@ void count_through(Warp& warp, const Op* op) {
   count_until(warp, op[1].prefix);
 }
 
+void note_divergence(Warp& warp, const Op* op) {
+  if (warp.tally != nullptr) {
+    warp.tally->divergent(op->prefix);
+  }
+}
+
 void note_warp_sync(Warp& warp) {
   if (warp.strict != nullptr) {
     warp.strict->lanes_met(warp.index);

@@ -5,6 +5,7 @@
 
 #include "runtime/simulator/driver_context.hpp"
 #include "runtime/simulator/driver_failure.hpp"
+#include "runtime/simulator/driver_profile.hpp"
 #include "runtime/simulator/driver_state.hpp"
 
 namespace kerncast::simulator::api {
@@ -165,7 +166,14 @@ void launch(const CUlaunchConfig& config, CUfunction handle, void** parameters, 
         work.device = function->device;
         work.sm_count = static_cast<std::uint32_t>(state().arch.sm_count);
         work.checks = state().checks;
-        if (const Fault fault = execute(work, state().memory, nullptr); fault.kind != FaultKind::none) {
+        LaunchProfile counts;
+        const bool counted = profiling();
+        work.profile = counted ? &counts : nullptr;
+        const Fault fault = execute(work, state().memory, nullptr);
+        if (counted) {
+          record_launch(work, counts);
+        }
+        if (fault.kind != FaultKind::none) {
           context.set_fault(code_of(fault.kind), fault.message);
         }
       });

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "runtime/simulator/driver_failure.hpp"
+#include "runtime/simulator/profile_abi.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -19,6 +20,11 @@ const Symbol* find_symbol(std::string_view wanted) {
   static const std::array symbols = {
 #include "runtime/driver/driver_functions.inc"
 #include "runtime/simulator/driver_extra_functions.inc"
+      Symbol{"kerncastSimProfile", "kerncastSimProfile", reinterpret_cast<void*>(&kerncastSimProfile)},
+      Symbol{"kerncastSimProfileCount", "kerncastSimProfileCount",
+             reinterpret_cast<void*>(&kerncastSimProfileCount)},
+      Symbol{"kerncastSimProfileLaunch", "kerncastSimProfileLaunch",
+             reinterpret_cast<void*>(&kerncastSimProfileLaunch)},
       Symbol{"kerncastSimLastFault", "kerncastSimLastFault", reinterpret_cast<void*>(&kerncastSimLastFault)},
   };
 #undef KERNCAST_DRIVER_FUNCTION

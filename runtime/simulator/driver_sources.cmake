@@ -14,6 +14,7 @@ set(KERNCAST_SIM_DRIVER_SOURCES
   driver_module.cpp
   driver_pointer.cpp
   driver_proc_address.cpp
+  driver_profile.cpp
   driver_scheduler.cpp
   driver_state.cpp
   driver_stream.cpp)

@@ -14,6 +14,9 @@ const Op* branch(Warp& w, const Op* op, u32 mask) {
   const Op* target = op + op->imm;
   count_through(w, op);
   if (mask != w.active) {
+    if (w.tally != nullptr) {
+      note_divergence(w, op);
+    }
     // The part that is lower in the code runs first; the other waits where it is.
     const u32 stay = w.active & ~mask;
     const Op* next = op + 1;

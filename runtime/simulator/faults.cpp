@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "runtime/simulator/scheduler.hpp"
+#include "runtime/simulator/source_map.hpp"
 
 namespace kerncast::simulator {
 
@@ -39,7 +40,10 @@ std::string describe_thread(const Warp& warp, const Op* op, std::uint32_t lane) 
 std::string describe_op(const Warp& warp, const Op* op) {
   const ModuleImpl& module = *warp.block->launch->module;
   const int line = module.line_of(op);
-  return fmt::format(" (PTX line {}: {})", line, module.line_text(line));
+  const SourceMap sources(module.text);
+  const SourcePlace place = sources.at(line);
+  const std::string source = place.line != 0 ? fmt::format("; {} line {}", place.file, place.line) : std::string();
+  return fmt::format(" (PTX line {}: {}{})", line, module.line_text(line), source);
 }
 
 const Op* raise(Warp& warp, FaultKind kind, std::string message) {

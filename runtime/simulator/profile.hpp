@@ -3,22 +3,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "runtime/simulator/instruction.hpp"
+#include "runtime/simulator/profile_abi.hpp"
 #include "runtime/simulator/watch.hpp"
 
 namespace kerncast::simulator {
 
-/// What one PTX instruction of a module did during a launch. Exact, the same on every run and machine.
-struct InstructionCounts {
-  std::uint64_t warp_instructions = 0;
-  std::uint64_t thread_instructions = 0;
-  std::uint64_t requests = 0;  ///< warp-wide memory accesses
-  std::uint64_t bytes = 0;     ///< asked for by the lanes together
-};
-
 /// Counts of a launch by PTX instruction of its module, in the order of the text; empty until the launch has
 /// run.
 struct LaunchProfile {
-  std::vector<InstructionCounts> instructions;
+  std::vector<KerncastSimCounts> instructions;
 };
 
 /// One host thread's share of a LaunchProfile.
@@ -33,14 +27,18 @@ class Tally {
     thread_steps_[from] += lanes;
     thread_steps_[to] -= lanes;
   }
-  void access(std::uint32_t instruction, const Touch& touch);
+  void access(const Warp& warp, std::uint32_t instruction, const Touch& touch);
+  void divergent(std::uint32_t instruction) { counts_[instruction].divergent += 1; }
   void add_to(LaunchProfile& profile) const;
 
  private:
   // Differences between neighbours: a run of instructions costs two additions, whatever its length.
   std::vector<std::int64_t> warp_steps_;
   std::vector<std::int64_t> thread_steps_;
-  std::vector<InstructionCounts> accesses_;
+  std::vector<KerncastSimCounts> counts_;  ///< all but the steps
 };
+
+/// Class of an instruction, as KerncastSimInstruction::unit names it.
+const char* unit_of(const Op& op);
 
 }  // namespace kerncast::simulator

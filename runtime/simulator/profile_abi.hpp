@@ -3,13 +3,15 @@
 #include <cstddef>
 #include <cstdint>
 
-/// What the virtual GPU tells a tool about the launches it ran: plain structures behind C symbols of the shared library,
-/// found by name as the Driver API's are. All counts are exact, the same on every run and machine.
+/// What the virtual GPU tells a tool about the launches it ran: plain structures behind C symbols of the
+/// shared library, found by name as the Driver API's are. All counts are exact, the same on every run and
+/// machine.
 extern "C" {
 
-/// What one PTX instruction did during a launch. A sector is 32 aligned bytes of global or local memory; a wavefront is
-/// one pass over the 32 banks of shared memory, four bytes wide each. The least_ counts are the fewest that hold the bytes
-/// touched by each request: what perfect coalescing and conflict-free banks would take.
+/// What one PTX instruction did during a launch. A sector is 32 aligned bytes of global or local memory; a
+/// wavefront is one pass over the 32 banks of shared memory, four bytes wide each. The least_ counts are the
+/// fewest that hold the bytes touched by each request: what perfect coalescing and conflict-free banks would
+/// take.
 struct KerncastSimCounts {
   std::uint64_t warp_instructions;
   std::uint64_t thread_instructions;
@@ -31,8 +33,8 @@ struct KerncastSimInstruction {
   std::uint32_t source_line;  ///< 0 where the PTX has no line info
   const char* source_file;    ///< as the PTX names it; "" where it has no line info
   const char* text;           ///< the PTX line, without surrounding blanks
-  /// "float", "double", "half", "tensor", "integer", "special", "convert", "move", "control", "load", "store", "atomic",
-  /// "barrier", "warp" (shuffles, votes) or "other".
+  /// "float", "double", "half", "tensor", "integer", "special", "convert", "move", "control", "load",
+  /// "store", "atomic", "barrier", "warp" (shuffles, votes) or "other".
   const char* unit;
   KerncastSimCounts counts;
 };
@@ -44,13 +46,14 @@ struct KerncastSimLaunch {
   std::uint32_t static_shared;   ///< bytes
   std::uint32_t dynamic_shared;  ///< bytes
   std::size_t instruction_count;
-  const KerncastSimInstruction* instructions;  ///< of the kernel and the functions it calls, in the order of the PTX
+  const KerncastSimInstruction*
+      instructions;  ///< of the kernel and the functions it calls, in the order of the PTX
 };
 
 /// Starts (1) or stops (0) recording launches of the whole process. Starting forgets what was recorded.
-void kerncastSimProfile(int on);
+__attribute__((visibility("default"))) void kerncastSimProfile(int on);
 /// Launches recorded, in the order they ended. Synchronise first.
-std::size_t kerncastSimProfileCount();
+__attribute__((visibility("default"))) std::size_t kerncastSimProfileCount();
 /// Recorded launch `index`, or null. Valid until recording starts anew.
-const KerncastSimLaunch* kerncastSimProfileLaunch(std::size_t index);
+__attribute__((visibility("default"))) const KerncastSimLaunch* kerncastSimProfileLaunch(std::size_t index);
 }

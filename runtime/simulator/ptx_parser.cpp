@@ -28,6 +28,10 @@ void Decoder::run() {
   }
   module_.constants = AlignedBytes(constant_bytes_.size());
   std::copy(constant_bytes_.begin(), constant_bytes_.end(), module_.constants.data());
+  // Counting looks one op ahead, so something must follow the last function's end. It is never executed.
+  Op& guard = module_.ops.emplace_back();
+  guard.prefix = instruction_count_;
+  module_.lines.push_back(0);
   select_handlers();
 }
 

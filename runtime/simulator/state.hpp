@@ -102,6 +102,8 @@ const Op* raise_trap(Warp& warp, const Op* op, std::uint32_t mask);
 bool find_range(Warp& warp, std::uint64_t address);
 /// Counts the run up to and including `op`.
 void count_through(Warp& warp, const Op* op);
+/// Tells the profile that the branch `op` splits the warp.
+void note_divergence(Warp& warp, const Op* op);
 /// Tells the checks that lanes of the warp met in a bar.warp.sync.
 void note_warp_sync(Warp& warp);
 /// Adds lanes at `at` to the warp's fragments, joining them to a ready fragment there.

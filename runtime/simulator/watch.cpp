@@ -8,7 +8,7 @@ namespace kerncast::simulator {
 
 bool watch_access(Warp& warp, const Op* op, const Touch& touch) {
   if (warp.tally != nullptr) {
-    warp.tally->access(op->prefix, touch);
+    warp.tally->access(warp, op->prefix, touch);
   }
   return warp.strict == nullptr ||
          (warp.strict->access(warp, op, touch) && strict_global_access(warp, op, touch));
