@@ -1,15 +1,28 @@
-// Thread-instructions per second and core of the virtual GPU on rms_norm, bf16, hidden 7168.
+// Thread-instructions per second and core of the virtual GPU on rms_norm, bf16, hidden 7168. Fails below the
+// bound.
 #include <fmt/format.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
-#include <thread>
+#include <ctime>
 
 #include "cache/store.hpp"
 #include "runtime/dispatch/kernel_builder.hpp"
 #include "runtime/simulator/machine.hpp"
 #include "templates/norm/rms_norm_args.h"
+
+namespace {
+
+constexpr double kLeastPerCore = 1e9;
+
+/// Seconds of all cores together that this process has used: other processes on the machine do not count.
+double core_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+}  // namespace
 
 int main() {
   using namespace kerncast;
@@ -53,21 +66,27 @@ int main() {
   launch.dynamic_shared_bytes = geometry.dynamic_shared;
   launch.parameters = std::as_bytes(std::span(&arguments, 1));
   double best = 0;
+  double best_per_core = 0;
   for (int i = 0; i < 5; ++i) {
     simulator::LaunchCounts counts;
     const auto start = std::chrono::steady_clock::now();
+    const double start_cores = core_seconds();
     const simulator::Fault fault = simulator::execute(launch, memory, &counts);
+    const double cores = core_seconds() - start_cores;
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
     if (fault.kind != simulator::FaultKind::none) {
       fmt::print(stderr, "{}\n", fault.message);
       return 1;
     }
     best = std::max(best, static_cast<double>(counts.thread_instructions) / time.count());
+    best_per_core = std::max(best_per_core, static_cast<double>(counts.thread_instructions) / cores);
   }
-  const char* threads = std::getenv("KERNCAST_SIM_THREADS");
-  const double cores = threads != nullptr ? std::atof(threads) : std::thread::hardware_concurrency();
+  const bool enough = best_per_core >= kLeastPerCore;
   fmt::print(
-      "{}: decode {:.2f} ms; {:.2f} billion thread-instructions per second on {} threads, {:.2f} per core\n",
-      simulator::executor_name(), decode.count(), best / 1e9, cores, best / 1e9 / cores);
-  return 0;
+      "{}: decode {:.2f} ms; {:.2f} billion thread-instructions per second, {:.2f} per second and core (at "
+      "least {:.0f}: "
+      "{})\n",
+      simulator::executor_name(), decode.count(), best / 1e9, best_per_core / 1e9, kLeastPerCore / 1e9,
+      enough ? "ok" : "FAILED");
+  return enough ? 0 : 1;
 }
