@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <unordered_set>
+
 namespace kerncast::simulator {
 
 Decoder::Decoder(ModuleImpl& module, int sm, Memory& memory, int device)
@@ -109,11 +111,33 @@ const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instru
   return table;
 }
 
+void Decoder::check_shapes() const {
+  static const std::unordered_set<std::string_view> takes_any{
+      "mov",      "ld",        "ldu",           "st",      "atom",         "red",      "cp",
+      "prefetch", "prefetchu", "applypriority", "discard", "createpolicy", "ldmatrix", "stmatrix",
+      "mma",      "wmma",      "wgmma",         "tcgen05", "mbarrier"};
+  static const std::unordered_set<std::string_view> takes_pair{"setp", "shfl", "match", "elect"};
+  const std::string_view base = instruction_.mods.base();
+  for (std::size_t i = 0; i < instruction_.count; ++i) {
+    const Operand& given = instruction_.operands[i];
+    const bool fits = given.kind == Operand::Kind::scalar ||
+                      (takes_any.contains(base) && (base != "mov" || given.kind == Operand::Kind::vector));
+    if (!fits) {
+      fail(fmt::format("operand {} cannot be {}", i + 1,
+                       given.kind == Operand::Kind::vector ? "a vector" : "an address in brackets"));
+    }
+    if (given.pair.kind != Scalar::Kind::none && (i != 0 || !takes_pair.contains(base))) {
+      fail(fmt::format("operand {} cannot be a pair", i + 1));
+    }
+  }
+}
+
 void Decoder::decode_instruction() {
   const auto found = instructions().find(instruction_.mods.base());
   if (found == instructions().end()) {
     unsupported(fmt::format("the instruction '{}'", instruction_.mods.base()));
   }
+  check_shapes();
   if (instruction_.mods.base() != "mov") {
     for (std::size_t i = 0; i < instruction_.count; ++i) {
       materialise(instruction_.operands[i]);

@@ -198,6 +198,7 @@ class Decoder {
 
   // decoder.cpp: the table of instructions; the *_decode.cpp files: their decoders.
   void decode_instruction();
+  void check_shapes() const;
   static const std::unordered_map<std::string_view, void (Decoder::*)()>& instructions();
   void float_flags(Op& op);
   void read_all(Type type, std::size_t first, std::size_t count);

@@ -36,8 +36,7 @@ const Isa& pick() {
 }  // namespace
 
 const Isa& isa() {
-  static const Isa& picked = pick();
-  return picked;
+  return pick();
 }
 
 std::string_view executor_name() {

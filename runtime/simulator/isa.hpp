@@ -21,7 +21,7 @@ namespace isa_v4 {
 extern const Isa kIsa;
 }
 
-/// The build picked for this machine, or by KERNCAST_SIM_ISA.
+/// The build picked for this machine, or by KERNCAST_SIM_ISA, which is read anew for every module.
 const Isa& isa();
 
 }  // namespace kerncast::simulator

@@ -19,8 +19,6 @@ namespace {
 constexpr std::size_t kAlignment = 512;
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
-/// From this size on an allocation gets pages of its own with an inaccessible page on either side.
-constexpr std::size_t kMappedFrom = std::size_t{1} << 20;
 /// What fresh small allocations hold: NaN as any float, -1 as any integer, so that a read of memory nobody
 /// wrote shows up. Large ones hold the zeros of fresh pages, since touching them all would be slow.
 constexpr int kPoison = 0xff;
@@ -71,7 +69,8 @@ std::byte* Memory::allocate(std::size_t size, MemoryKind kind, int device) {
   }
   State::Block block;
   std::byte* base = nullptr;
-  if (size >= kMappedFrom) {
+  // From this size on an allocation gets pages of its own with an inaccessible page on either side.
+  if (size >= kZeroedFrom) {
     // Huge pages spare the executor's scattered reads most of their TLB misses.
     const std::size_t body = round_up(size, kPage);
     block.raw_size = body + kHugePage + 2 * kPage;

@@ -33,6 +33,9 @@ class Memory {
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
+  /// Allocations of at least this many bytes hold zeros at first, smaller ones a pattern.
+  static constexpr std::size_t kZeroedFrom = std::size_t{1} << 20;
+
   /// `size` > 0 bytes, 512-byte aligned, followed and preceded by unmapped pages or unallocated gap so that
   /// no two allocations touch. Null when the host has no memory left.
   std::byte* allocate(std::size_t size, MemoryKind kind, int device);

@@ -14,7 +14,14 @@ namespace {
 
 constexpr std::size_t kVectorAlignment = 64;
 /// Deepest recursion a kernel may reach, in calls.
-constexpr std::uint32_t kRecursion = 256;
+constexpr std::uint64_t kRecursion = 256;
+/// Longest chain of calls between different functions.
+constexpr std::uint32_t kCallChain = 1024;
+/// Register frames of a warp's deepest call chain: what 32 threads could spill to 512 KiB of local memory
+/// each.
+constexpr std::uint64_t kStackLimit = std::uint64_t{1} << 24;
+/// Local memory of one thread.
+constexpr std::uint64_t kLocalLimit = std::uint64_t{1} << 20;
 
 }  // namespace
 
@@ -116,35 +123,52 @@ class CallDepth {
 
   void run() {
     for (std::uint32_t i = 0; i < module_.functions.size(); ++i) {
-      visit(i);
+      visit(i, 0);
     }
     if (recursive_) {
       for (Function& function : module_.functions) {
-        function.stack_bytes *= kRecursion;
+        function.stack_bytes =
+            static_cast<std::uint32_t>(std::min(function.stack_bytes * kRecursion, kStackLimit));
         function.stack_local_bytes =
-            std::min<std::uint32_t>(function.stack_local_bytes * kRecursion, 1U << 20);
+            static_cast<std::uint32_t>(std::min(function.stack_local_bytes * kRecursion, kLocalLimit));
       }
     }
   }
 
  private:
-  void visit(std::uint32_t index) {
+  void visit(std::uint32_t index, std::uint32_t depth) {
     if (state_[index] != 0) {
       recursive_ = recursive_ || state_[index] == 1;
       return;
     }
-    state_[index] = 1;
-    std::uint32_t deepest = 0;
-    std::uint32_t deepest_local = 0;
-    for (const std::uint32_t callee : module_.functions[index].callees) {
-      visit(callee);
-      deepest = std::max(deepest, module_.functions[callee].stack_bytes);
-      deepest_local = std::max(deepest_local, module_.functions[callee].stack_local_bytes);
-    }
     Function& function = module_.functions[index];
-    function.stack_bytes = function.frame_bytes + deepest;
-    function.stack_local_bytes = function.local_bytes + deepest_local;
+    if (depth == kCallChain) {
+      refuse(function, fmt::format("is called through a chain of more than {} functions", kCallChain));
+    }
+    state_[index] = 1;
+    std::uint64_t deepest = 0;
+    std::uint64_t deepest_local = 0;
+    for (const std::uint32_t callee : function.callees) {
+      visit(callee, depth + 1);
+      deepest = std::max<std::uint64_t>(deepest, module_.functions[callee].stack_bytes);
+      deepest_local = std::max<std::uint64_t>(deepest_local, module_.functions[callee].stack_local_bytes);
+    }
+    deepest += function.frame_bytes;
+    deepest_local += function.local_bytes;
+    if (deepest > kStackLimit || deepest_local > kLocalLimit) {
+      refuse(function,
+             fmt::format("needs {} bytes of registers per warp and {} of local memory per thread with all "
+                         "it calls; the most are {} and {}",
+                         deepest, deepest_local, kStackLimit, kLocalLimit));
+    }
+    function.stack_bytes = static_cast<std::uint32_t>(deepest);
+    function.stack_local_bytes = static_cast<std::uint32_t>(deepest_local);
     state_[index] = 2;
+  }
+
+  [[noreturn]] void refuse(const Function& function, const std::string& why) const {
+    const int line = function.defined ? static_cast<int>(module_.lines[function.first_op]) : 1;
+    throw DecodeError(fmt::format("PTX line {}: function '{}' {}", line, function.name, why), line);
   }
 
   ModuleImpl& module_;

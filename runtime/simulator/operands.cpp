@@ -428,12 +428,12 @@ void Decoder::address(const Operand& operand, Space space, std::uint64_t bytes) 
         op.sub = static_cast<std::uint8_t>(Space::local);
         op.a = frame_header::kLocalBase;
         op.flags |= kNarrowAddress;
-        op.imm += static_cast<std::int64_t>(variable.address + base.bits);
         const auto first = static_cast<std::uint64_t>(operand.offset) + base.bits;
         if (operand.offset < 0 || first + bytes > variable.size) {
           fail(fmt::format("access of {} bytes at offset {} of '{}', which has {}", bytes, operand.offset,
                            base.text, variable.size));
         }
+        op.imm = static_cast<std::int64_t>(variable.address + first);
         return;
       }
       std::uint64_t target = variable.address + base.bits;

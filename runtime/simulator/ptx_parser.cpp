@@ -9,6 +9,13 @@ namespace kerncast::simulator {
 namespace {
 
 constexpr std::uint64_t kRegisterLimit = 1U << 20;
+/// Blocks within blocks: compilers nest a handful.
+constexpr std::size_t kNestingLimit = 256;
+
+bool same_formals(const std::vector<FormalParameter>& a, const std::vector<FormalParameter>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const FormalParameter& x, const FormalParameter& y) { return x.size == y.size; });
+}
 
 }  // namespace
 
@@ -239,11 +246,18 @@ void Decoder::parse_function(bool entry, bool is_external) {
   if (lex_.peek().is('(')) {
     scratch.arguments = parse_formals(scratch, entry, entry ? &kernel : nullptr);
   }
+  const bool known = function_names_.contains(name);
   const std::uint32_t index = function_index(name);
   parse_kernel_directives(kernel);
   Function& function = module_.functions[index];
   if (function.defined && (entry || !lex_.peek().is(';'))) {
     throw DecodeError(fmt::format("PTX line {}: '{}' is defined twice", line, name), line);
+  }
+  // Calls copy parameters as the declaration they saw says, so no later one may differ.
+  if (known && (function.entry != entry || !same_formals(function.results, scratch.results) ||
+                !same_formals(function.arguments, scratch.arguments))) {
+    throw DecodeError(fmt::format("PTX line {}: '{}' differs from its earlier declaration", line, name),
+                      line);
   }
   function.entry = entry;
   function.results = std::move(scratch.results);
@@ -273,6 +287,9 @@ void Decoder::parse_body(Function& function) {
   std::vector<Mark> marks;
   for (;;) {
     if (lex_.accept('{')) {
+      if (marks.size() == kNestingLimit) {
+        lex_.fail(fmt::format("no more than {} blocks inside each other", kNestingLimit));
+      }
       marks.push_back({declared_.size(), locals_.size(), next_scope_});
       scopes_.push_back(next_scope_++);
     } else if (lex_.accept('}')) {
@@ -347,6 +364,10 @@ void Decoder::close_scope(std::size_t scope) {
     }
   }
   fixups_.resize(out);
+  // Inner scopes have closed before, so this one's labels come last; nothing can name them any more.
+  while (!labels_.empty() && labels_.back().scope == scope) {
+    labels_.pop_back();
+  }
 }
 
 void Decoder::parse_registers() {

@@ -19,8 +19,9 @@ namespace {
 
 constexpr std::uint8_t kGuardField = 5;
 constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
-/// Above this many words of live sets every register gets a place of its own instead.
-constexpr std::size_t kSetLimit = std::size_t{1} << 24;
+/// Above this many words of live sets, or of work on them, every register gets a place of its own instead.
+constexpr std::size_t kSetLimit = std::size_t{1} << 22;
+constexpr std::size_t kSetWork = std::size_t{1} << 28;
 
 struct Block {
   std::uint32_t first = 0;
@@ -61,7 +62,7 @@ class Allocator {
     tracked_ = blocks_.size() * words_ <= kSetLimit;
     if (tracked_) {
       find_liveness();
-      if (drop_moves()) {
+      if (tracked_ && drop_moves()) {
         find_liveness();
       }
     }
@@ -158,11 +159,17 @@ class Allocator {
         });
       }
     }
+    std::size_t work = 0;
     for (bool changed = true; changed;) {
       changed = false;
+      if (work > kSetWork) {
+        tracked_ = false;
+        return;
+      }
       for (std::size_t b = blocks; b-- > 0;) {
         std::uint64_t* const out = &out_[b * words_];
         std::uint64_t* const in = &in_[b * words_];
+        work += (blocks_[b].next.size() + 1) * words_;
         for (const std::uint32_t next : blocks_[b].next) {
           for (std::size_t w = 0; w < words_; ++w) {
             out[w] |= in_[next * words_ + w];
@@ -187,6 +194,16 @@ class Allocator {
       writes[use.reg] += use.defines ? 1 : 0;
     }
     std::vector<std::uint32_t> same_as(body_.register_bytes.size(), kNone);
+    const auto original = [&](std::uint32_t reg) {
+      while (same_as[reg] != kNone) {
+        const std::uint32_t next = same_as[reg];
+        if (same_as[next] != kNone) {
+          same_as[reg] = same_as[next];
+        }
+        reg = next;
+      }
+      return reg;
+    };
     std::vector<std::uint32_t> constant(body_.register_bytes.size(), 0);
     bool any = false;
     for (std::uint32_t i = 0; i < body_.ops.size(); ++i) {
@@ -204,6 +221,10 @@ class Allocator {
         constant[to] = op.a;
       } else {
         if (writes[from] != 1 || live_at_entry(from)) {
+          continue;
+        }
+        // Moves in code that nothing reaches may go round in circles.
+        if (original(from) == to) {
           continue;
         }
         same_as[to] = from;
@@ -224,10 +245,7 @@ class Allocator {
         if (use.defines) {
           continue;
         }
-        // Chains end: every step goes to a register that is written before.
-        for (std::size_t step = 0; step < same_as.size() && same_as[use.reg] != kNone; ++step) {
-          use.reg = same_as[use.reg];
-        }
+        use.reg = original(use.reg);
         if (constant[use.reg] != 0) {
           (use.in_list ? lists_[use.list] : *field_of(body_.ops[i], use.field)) = constant[use.reg];
           use.reg = kNone;

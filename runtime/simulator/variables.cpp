@@ -156,6 +156,9 @@ void Decoder::parse_initial_value(const VariableType& type, std::byte* at) {
 void Decoder::parse_initialiser(const VariableType& type, std::byte* at, std::uint64_t size) {
   std::uint64_t used = 0;
   if (!lex_.peek().is('{')) {
+    if (type.element > size) {
+      lex_.fail("no initial value for a variable without elements");
+    }
     parse_initial_value(type, at);
     return;
   }
@@ -239,7 +242,9 @@ void Decoder::parse_variable(Space space, bool is_external, bool in_function) {
         }
         module_.variable_index.insert_or_assign(std::string(name), module_.variables.size());
         module_.variables.push_back({std::string(name), at, size});
-        std::memset(at, 0, size);
+        if (size < Memory::kZeroedFrom) {
+          std::memset(at, 0, size);
+        }
         memory_.mark_written(at, size);
         variable.address = reinterpret_cast<std::uintptr_t>(at);
         if (lex_.accept('=')) {

@@ -1,0 +1,310 @@
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/simulator/kernel_runner.hpp"
+
+using namespace kerncast::simulator;           // NOLINT(google-build-using-namespace)
+using namespace kerncast::simulator::testing;  // NOLINT(google-build-using-namespace)
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// The decoder's message for `body` in a kernel with parameter px, or "" when it decodes.
+std::string refusal(const std::string& body, const std::string& before = "",
+                    const std::string& target = "sm_90") {
+  Memory memory;
+  try {
+    Module::decode(
+        kernel_text(
+            {"px"},
+            ".reg .b16 h<4>; .reg .b32 r<10>; .reg .b64 l<4>; .reg .f32 f<4>; .reg .pred p<4>;\n" + body,
+            before, target),
+        90, memory, 0);
+  } catch (const DecodeError& error) {
+    CHECK(error.line > 0);
+    return error.what();
+  }
+  return "";
+}
+
+/// Decoding must end in a module or a DecodeError.
+bool decodes(const std::string& text) {
+  Memory memory;
+  try {
+    Module::decode(text, 90, memory, 0);
+    return true;
+  } catch (const DecodeError&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("kernel information") {
+  Memory memory;
+  const auto module = Module::decode(
+      ".version 8.0\n.target sm_80\n.address_size 64\n"
+      ".visible .entry first(.param .u64 .ptr .global .align 16 a, .param .b8 b, .param .align 16 .b8 c[20], "
+      ".param .f32 d)\n"
+      ".maxntid 128, 2, 1\n.minnctapersm 2\n{ .reg .b32 %r<5>; .local .align 8 .b8 l[24]; .shared .align 16 "
+      ".b8 s[100]; ret; }\n"
+      ".entry second() { ret; }",
+      90, memory, 0);
+  REQUIRE(module->kernels().size() == 2);
+  const KernelInfo& first = module->kernels()[0];
+  CHECK(first.name == "first");
+  REQUIRE(first.parameters.size() == 4);
+  CHECK(first.parameters[1].offset == 8);
+  CHECK(first.parameters[2].offset == 16);
+  CHECK(first.parameters[2].size == 20);
+  CHECK(first.parameters[3].offset == 36);
+  CHECK(first.parameter_bytes == 40);
+  CHECK(first.max_threads_per_block == 256);
+  CHECK(first.static_shared_bytes == 100);
+  CHECK(first.local_bytes >= 24);
+  CHECK(first.virtual_registers >= 5);
+  CHECK(module->find_kernel("second") == 1);
+  CHECK(module->find_kernel("third") == -1);
+}
+
+TEST_CASE("module variables are placed and initialised, and go with the module") {
+  Memory memory;
+  {
+    const auto module = Module::decode(
+        ".version 8.0\n.target sm_80\n.address_size 64\n.visible .const .align 4 .f32 c[3] = {0f3F800000, "
+        "2.5, -1.0};\n"
+        ".visible .global .align 8 .u64 g[3] = {5, c, generic(c)+4};\n.global .align 1 .b8 bytes[8] = {1, 2, "
+        "0xff};\n.global .s32 minus = -3;",
+        90, memory, 0);
+    const GlobalVariable* c = module->find_variable("c");
+    REQUIRE(c != nullptr);
+    CHECK(c->size == 12);
+    CHECK(Runner::download(reinterpret_cast<const float*>(c->address), 3) ==
+          std::vector<float>{1.0F, 2.5F, -1.0F});
+    const auto g =
+        Runner::download(reinterpret_cast<const std::uint64_t*>(module->find_variable("g")->address), 3);
+    CHECK(g[0] == 5);
+    CHECK(g[2] == reinterpret_cast<std::uint64_t>(c->address) + 4);
+    CHECK(*reinterpret_cast<const std::int32_t*>(module->find_variable("minus")->address) == -3);
+    CHECK(module->find_variable("absent") == nullptr);
+    CHECK(memory.bytes_in_use(0) > 0);
+  }
+  CHECK(memory.bytes_in_use(0) == 0);
+}
+
+TEST_CASE("the unsupported and the malformed are refused by name and line") {
+  CHECK(refusal("add.u32 r0, r1, r2;") == "");
+  CHECK_THAT(refusal("frobnicate.u32 r0, r1;"), Contains("frobnicate") && Contains("PTX line 8"));
+  CHECK_THAT(refusal("add.quickly.u32 r0, r1, r2;"), Contains(".quickly"));
+  CHECK_THAT(refusal("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {f0,f1,f2,f3}, {r0,r1,r2,r3}, "
+                     "{r4,r5}, {f0,f1,f2,f3};"),
+             Contains("'mma'"));
+  CHECK_THAT(refusal("add.u32 r0, r1;"), Contains("2 operands, needs 3"));
+  CHECK_THAT(refusal("add.u32 r0, r1, l0;"), Contains("'l0' has 64 bits"));
+  CHECK_THAT(refusal("add.u32 r0, r1, nowhere;"), Contains("'nowhere'"));
+  CHECK_THAT(refusal("add.u32 r10, r1, r2;"), Contains("'r10'"));
+  CHECK_THAT(refusal("add.f32 f0, f1, 3;"), Contains("float"));
+  CHECK_THAT(refusal("bra NOWHERE;"), Contains("'NOWHERE'"));
+  CHECK_THAT(refusal("@r1 bra L; L: ret;"), Contains("not a predicate"));
+  CHECK_THAT(refusal("ld.param.u64 l0, [px+4];"), Contains("offset 4"));
+  CHECK_THAT(refusal("ld.param.u64 l0, [px+8];"), Contains("has 8"));
+  CHECK_THAT(refusal("mov.u32 r0, %pm0;"), Contains("%pm0"));
+  CHECK_THAT(refusal("call.uni absent;"), Contains("'absent' is not declared"));
+  CHECK_THAT(refusal("call.uni body;", ".func body();"), Contains("no body"));
+  CHECK_THAT(refusal("ret;", "", "sm_100"), Contains("sm_100"));
+  CHECK_THAT(refusal("ret;", "", "sm_80a"), Contains("sm_80a"));
+  CHECK_THAT(refusal("ret;", ".extern .global .u32 elsewhere;"), Contains("elsewhere"));
+  CHECK_THAT(refusal("add.u32 r0, r1, 0xffffffffffffffffff;"), Contains("64 bits"));
+  CHECK_THAT(refusal("vabsdiff.u32.u32.u32 r0, r1, r2, r3;"), Contains("vabsdiff"));
+  CHECK_THAT(refusal("atom.global.add.v2.f32 {f0, f1}, [l0], {f2, f3};"), Contains("vector atomics"));
+  CHECK_FALSE(decodes(""));
+  CHECK_FALSE(decodes("nonsense"));
+  CHECK_FALSE(decodes(".version 8.0\n.target sm_80\n.address_size 32\n"));
+}
+
+TEST_CASE("scopes redeclare registers and labels") {
+  Runner runner(kernel_text({"py"},
+                            ".reg .u64 y; .reg .b32 r, t; mov.u32 t, 1; mov.u32 r, 5;\n"
+                            "{ .reg .b32 t; mov.u32 t, 7; bra L; add.u32 r, r, 100; L: add.u32 r, r, t; }\n"
+                            "{ .reg .b32 t; mov.u32 t, 20; bra L; add.u32 r, r, 100; L: add.u32 r, r, t; }\n"
+                            "add.u32 r, r, t; ld.param.u64 y, [py]; st.global.u32 [y], r;"));
+  std::uint32_t* out = runner.zeros<std::uint32_t>(1);
+  REQUIRE(runner.run("k", {1, 1, 1}, {1, 1, 1}, 0, out).message.empty());
+  CHECK(*out == 33);
+}
+
+TEST_CASE("register values survive renamed moves and loops") {
+  // y takes x's old value on every turn, so the move between them must not be dropped.
+  Runner runner(
+      kernel_text({"py"},
+                  ".reg .u64 a; .reg .b32 x, y, i; .reg .pred p; mov.u32 x, 1; mov.u32 y, 0; mov.u32 i, 0;\n"
+                  "L: mov.b32 y, x; add.u32 x, x, y; add.u32 i, i, 1; setp.lt.u32 p, i, 5; @p bra L;\n"
+                  "ld.param.u64 a, [py]; st.global.u32 [a], x; st.global.u32 [a+4], y;"));
+  std::uint32_t* out = runner.zeros<std::uint32_t>(2);
+  REQUIRE(runner.run("k", {1, 1, 1}, {1, 1, 1}, 0, out).message.empty());
+  CHECK(out[0] == 32);
+  CHECK(out[1] == 16);
+}
+
+TEST_CASE("operands of the wrong shape are refused") {
+  CHECK_THAT(refusal("add.u32 {r0, r1}, r1, r2;"), Contains("operand 1 cannot be a vector"));
+  CHECK_THAT(refusal("add.u32 r0, [l0], r2;"), Contains("operand 2 cannot be an address"));
+  CHECK_THAT(refusal("mov.u32 r0, [l0];"), Contains("operand 2 cannot be an address"));
+  CHECK_THAT(refusal("add.u32 r0|p0, r1, r2;"), Contains("operand 1 cannot be a pair"));
+  CHECK_THAT(refusal("setp.eq.u32 p0, r1|p1, r2;"), Contains("operand 2 cannot be a pair"));
+  CHECK_THAT(refusal("ld.global.u32 r0, r1;"), Contains("address operand in brackets"));
+  CHECK_THAT(refusal("mov.b64 l0, {r0, r1, r2, r3, r4, r5, r6, r7, r8};"), Contains("at most 8 elements"));
+}
+
+TEST_CASE("absurd sizes are refused, not allocated") {
+  CHECK_THAT(refusal(".reg .b32 many<4294967295>;"), Contains("register count of at most"));
+  CHECK_THAT(refusal(".reg .b64 many<1048576>;"), Contains("more than 1048576 registers"));
+  CHECK_THAT(refusal(".local .b8 big[1000000000];"), Contains("512 KiB of local memory"));
+  CHECK_THAT(refusal(".shared .b8 big[1000000000];"), Contains("1 MiB of static shared memory"));
+  CHECK_THAT(refusal(".shared .b64 big[4294967296][4294967296];"), Contains("at most 4 GiB"));
+  CHECK_THAT(refusal("ret;", ".global .b8 big[99999999999];"), Contains("array extent of at most"));
+  CHECK_THAT(refusal("ret;", ".global .align 3 .b8 odd[8];"), Contains("alignment 3"));
+  CHECK_THAT(refusal("ret;", ".global .u32 none[0] = 7;"), Contains("without elements"));
+  CHECK_THAT(refusal("ret;", ".global .u32 two[2] = {1, 2, 3};"), Contains("no more initial values"));
+  CHECK_THAT(refusal("ret;", ".func f(.param .b8 a[2000000]) { ret; }"), Contains("at most 1 MiB"));
+  CHECK_THAT(refusal("ld.param.u64 l0, [px+9223372036854775807];"), Contains("has 8"));
+  CHECK_THAT(refusal("{ .param .b64 q; st.param.b64 [q+9223372036854775800], l0; }"), Contains("has 8"));
+  CHECK_THAT(refusal(std::string("add") + std::string(5000, '.') + "u32 r0, r1, r2;"),
+             Contains("more parts than any known instruction"));
+
+  // 100000 64-bit registers that are all live at once: 25 MB for every warp.
+  std::string body = ".reg .b64 w<100000>;\nld.param.u64 l0, [px];\n";
+  for (int i = 0; i < 100000; ++i) {
+    body += "ld.volatile.u64 w" + std::to_string(i) + ", [l0];\n";
+  }
+  for (int i = 0; i < 100000; ++i) {
+    body += "st.volatile.u64 [l0], w" + std::to_string(i) + ";\n";
+  }
+  CHECK_THAT(refusal(body), Contains("bytes of registers per warp"));
+}
+
+TEST_CASE("deep nesting is refused or decoded, without exhausting the stack") {
+  CHECK_THAT(refusal(std::string(100000, '{') + std::string(100000, '}')),
+             Contains("blocks inside each other"));
+  CHECK(refusal(std::string(200, '{') + std::string(200, '}')).empty());
+  CHECK_THAT(refusal("ret;", ".global .u32 x[4] = " + std::string(100000, '{')), Contains("16 levels"));
+  CHECK_FALSE(
+      decodes(".version 8.0\n.target sm_80\n.address_size 64\n.section .debug {" + std::string(100000, '{')));
+
+  // A chain of functions, each calling the one before it, or the one after it.
+  const auto chain = [](int length, bool forward) {
+    std::string declared;
+    std::string defined;
+    for (int i = 0; i < length; ++i) {
+      const std::string name = ".func g" + std::to_string(i) + "()";
+      declared += name + ";\n";
+      const int next = forward ? i + 1 : i - 1;
+      const bool last = next < 0 || next == length;
+      defined += name + " { " + (last ? "" : "call.uni g" + std::to_string(next) + "; ") + "ret; }\n";
+    }
+    return declared + defined;
+  };
+  CHECK(refusal("call.uni g99;", chain(100, false)).empty());
+  CHECK(refusal("call.uni g0;", chain(100, true)).empty());
+  CHECK_THAT(refusal("call.uni g99999;", chain(100000, false)), Contains("bytes of registers per warp"));
+  CHECK_THAT(refusal("call.uni g0;", chain(100000, true)), Contains("chain of more than"));
+}
+
+TEST_CASE("many labels, branches and moves decode in proportion to their number") {
+  // Each of these took quadratic time in some decoder; the suite's time limit is the bound.
+  std::string scopes;
+  std::string moves = ".reg .b32 m<60001>;\nmov.u32 m0, %tid.x;\n";
+  std::string circle = ".reg .b32 z<60001>;\nret;\n";
+  for (int i = 0; i < 60000; ++i) {
+    scopes += "{ L: setp.eq.u32 p0, r0, r1; @p0 bra L; @p1 bra END; }\n";
+    const std::string from = std::to_string(i);
+    const std::string to = std::to_string(i + 1);
+    moves += "mov.b32 m" + to + ", m" + from + ";\n";
+    circle += "mov.b32 z" + to + ", z" + from + ";\n";
+  }
+  CHECK(refusal(scopes + "END: ret;").empty());
+  CHECK(refusal(moves + "add.u32 r0, m60000, m30000;").empty());
+  CHECK(refusal(circle + "mov.b32 z0, z60000; add.u32 r0, z1, z30000;").empty());
+  // Liveness of registers set before a ladder of backward jumps travels one rung per pass.
+  std::string ladder = ".reg .b32 q<2000>;\n";
+  for (int i = 0; i < 2000; ++i) {
+    ladder += "R" + std::to_string(i) + ": add.u32 q" + std::to_string(i) + ", q" + std::to_string(1999 - i) +
+              ", 1; @p0 bra R" + std::to_string(i / 2) + ";\n";
+  }
+  CHECK(refusal(ladder).empty());
+}
+
+TEST_CASE("a function keeps the signature it was first declared with") {
+  const std::string call = "{ .param .b32 a; st.param.b32 [a], r0; call.uni f, (a); }";
+  CHECK(refusal(call, ".func f(.param .b32 x);\n.func f(.param .b32 x) { ret; }").empty());
+  CHECK_THAT(refusal(call, ".func f(.param .b32 x);\n.func f() { ret; }"), Contains("'f' differs"));
+  CHECK_THAT(refusal(call, ".func f(.param .b32 x);\n.func f(.param .b64 x) { ret; }"),
+             Contains("'f' differs"));
+  CHECK_THAT(refusal(call, ".func f(.param .b32 x) { ret; }\n.func f(.param .b32 x, .param .b32 y);"),
+             Contains("'f' differs"));
+  CHECK_THAT(refusal("ret;", ".entry f() { ret; }\n.func f();"), Contains("'f' differs"));
+  CHECK_THAT(refusal("ret;", ".func f() { ret; }\n.func f() { ret; }"), Contains("defined twice"));
+}
+
+TEST_CASE("every truncation of compiled PTX ends in a module or an error") {
+  for (const char* file : {"kernels.ptx", "rms_norm.ptx"}) {
+    const std::string text = read_ptx(file).substr(0, 9000);
+    std::size_t good = 0;
+    for (std::size_t length = 0; length < text.size(); ++length) {
+      good += decodes(text.substr(0, length)) ? 1U : 0U;
+    }
+    INFO(file);
+    // Whole functions are valid modules, most other prefixes are not.
+    CHECK(good > 0);
+    CHECK(good < text.size() / 4);
+  }
+}
+
+TEST_CASE("random damage ends in a module or an error") {
+  for (const char* file : {"kernels.ptx", "rms_norm.ptx"}) {
+    const std::string text = read_ptx(file);
+    std::uint32_t state = 1;
+    const auto next = [&](std::size_t limit) {
+      state = state * 1664525U + 1013904223U;
+      return static_cast<std::size_t>(state >> 8) % limit;
+    };
+    std::size_t bad = 0;
+    for (int round = 0; round < 1000; ++round) {
+      std::string damaged = text;
+      const std::size_t edits = 1 + next(6);
+      for (std::size_t e = 0; e < edits; ++e) {
+        const std::size_t at = next(damaged.size());
+        switch (next(5)) {
+          case 0:
+            damaged[at] = static_cast<char>(next(256));
+            break;
+          case 1:
+            damaged.erase(at, next(40));
+            break;
+          case 2:
+            damaged.insert(at, text, next(text.size() - 60), next(60));
+            break;
+          case 3: {
+            // A word in the place of another of the same kind gets further than noise does.
+            const std::size_t dot = damaged.find('.', at);
+            const std::size_t other = text.find('.', next(text.size()));
+            if (dot != std::string::npos && other != std::string::npos) {
+              const std::size_t end = damaged.find_first_of(" \t.;,\n", dot + 1);
+              const std::size_t other_end = text.find_first_of(" \t.;,\n", other + 1);
+              damaged.replace(dot, end - dot, text, other, other_end - other);
+            }
+            break;
+          }
+          default:
+            damaged[at] = "0123456789{}()[];,.%@!<>|-+"[next(27)];
+            break;
+        }
+      }
+      bad += decodes(damaged) ? 0U : 1U;
+    }
+    INFO(file);
+    CHECK(bad > 400);
+  }
+}
