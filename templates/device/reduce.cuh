@@ -10,8 +10,13 @@ __device__ __forceinline__ float exchange(float value, int mask) {
 }
 
 __device__ __forceinline__ double exchange(double value, int mask) {
-  return __hiloint2double(__shfl_xor_sync(0xffffffffu, __double2hiint(value), mask),
-                          __shfl_xor_sync(0xffffffffu, __double2loint(value), mask));
+  double other;
+  asm volatile(
+      "{ .reg .b32 low, high;\n  mov.b64 {low, high}, %1;\n  shfl.sync.bfly.b32 low, low, %2, 31, -1;\n"
+      "  shfl.sync.bfly.b32 high, high, %2, 31, -1;\n  mov.b64 %0, {low, high}; }"
+      : "=d"(other)
+      : "d"(value), "r"(mask));
+  return other;
 }
 
 /// A sum of floats.

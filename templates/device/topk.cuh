@@ -35,23 +35,21 @@ __device__ __forceinline__ int first_lane(bool condition) {
 }
 
 /// Index of the warp's largest candidate, the lowest of equals, which is then struck out. All lanes get it. Lane l
-/// answers for `Count` (up to 32) candidates in shared memory from l * Count on; `best` is ordered() of their largest.
+/// answers for `Count` (up to 32) candidates in shared memory from l * Count on, which no_candidate() follows; `best` is
+/// ordered() of their largest.
 template <int Count>
 __device__ __forceinline__ int take_largest(float* values, int& best, int lane) {
   const int largest = warp_max(best);
   const int winner = first_lane(best == largest);
   // The warp looks through the winner's candidates together. One is always read and struck out by the same lane.
-  float* own = values + winner * Count + lane;
-  int key = ordered(no_candidate());
-  if (lane < Count) {
-    key = ordered(*own);
-  }
+  float* own = values + (lane < Count ? winner * Count + lane : 32 * Count);
+  const int key = ordered(*own);
   const int offset = first_lane(key == largest);
-  if (lane == offset) {
+  const bool taken = lane == offset;
+  if (taken) {
     *own = no_candidate();
-    key = ordered(no_candidate());
   }
-  const int next = warp_max(key);
+  const int next = warp_max(taken ? ordered(no_candidate()) : key);
   best = lane == winner ? next : best;
   return winner * Count + offset;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "templates/host/checks.hpp"
@@ -47,23 +48,26 @@ void validate(const Specialisation& spec) {
                     spec[top_k], spec[top_k] - spec[num_fused_shared_experts], spec[topk_group], group_count,
                     candidates));
   }
-  if (spec[alignment] < size_of(host::dtype(spec[logits_dtype]))) [[unlikely]] {
-    host::refuse(op_name, fmt::format("alignment = {} must be at least an element of logits ({} bytes)",
-                                      spec[alignment], size_of(host::dtype(spec[logits_dtype]))));
-  }
 }
 
-Tunables default_tunables(const Specialisation&, const DeviceTraits& device, std::int64_t rows) {
+Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
   Tunables tunables;
-  // Few tokens spread over the multiprocessors, a warp to each.
-  tunables.values[threads] = host::bucket_ceiling(rows) <= device.sm_count ? 32 : 128;
+  if (host::bucket_ceiling(rows) <= device.sm_count) {
+    // Latency counts: up to a thread per expert, and tokens spread over the multiprocessors.
+    tunables.values[threads_per_row] = std::clamp(host::power_of_two_above(spec[experts]), 32, 256);
+    tunables.values[rows_per_block] = 1;
+  } else {
+    // Throughput counts: of a token's warps only the first chooses, which takes longest.
+    tunables.values[threads_per_row] = 64;
+    tunables.values[rows_per_block] = 4;
+  }
   return tunables;
 }
 
 LaunchGeometry geometry(const Specialisation&, const Tunables& tunables, const DeviceTraits&,
                         std::int64_t rows) noexcept {
-  LaunchGeometry made = host::linear_grid(host::divide_up(rows, tunables[threads] / 32));
-  made.block[0] = static_cast<std::uint32_t>(tunables[threads]);
+  LaunchGeometry made = host::linear_grid(host::divide_up(rows, tunables[rows_per_block]));
+  made.block[0] = static_cast<std::uint32_t>(tunables[threads_per_row] * tunables[rows_per_block]);
   return made;
 }
 
@@ -82,12 +86,6 @@ Call bind(const Bindings& bindings) {
   arguments.routed_scaling_factor =
       static_cast<float>(bindings.scalar("routed_scaling_factor").value_or(1.0));
   Call call = moe::fused_gate_call(arguments);
-  // A kernel for narrower access serves better aligned tensors too.
-  if (const auto wanted = host::setting(op, bindings, "alignment");
-      wanted && *wanted < call.spec[alignment]) {
-    call.spec.values[alignment] = *wanted;
-    validate(call.spec);
-  }
   check_settings_agree(op, call.spec, bindings);
   return call;
 }
@@ -150,11 +148,6 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
                    {"num_fused_shared_experts", std::to_string(shared)},
                    {"renormalize", model.renormalize ? "true" : "false"},
                    {"apply_scale_on_output", scaled ? "true" : "false"}};
-    if (const std::int32_t aligned =
-            host::alignment_of(static_cast<std::uint64_t>(model.experts * size_of(type)));
-        aligned < 16) {
-      made.params.emplace_back("alignment", std::to_string(aligned));
-    }
     made.scalars = {{"routed_scaling_factor", model.routed_scaling_factor}};
     cases.push_back(std::move(made));
   };
@@ -174,7 +167,7 @@ OpDefinition make_definition() {
       "s = sigmoid(logits), c = s + bias; group score = sum of the group's two largest c (of one: itself); "
       "keep "
       "topk_group groups; of their experts take the top_k - S largest c, ties to the lower group and index, "
-      "NaN last; "
+      "NaN as -infinity; "
       "w = s, renormalize: w /= sum(w); the last S slots: ids E, E + 1, ..., weight sum(w) / "
       "routed_scaling_factor; "
       "apply_scale_on_output: w *= routed_scaling_factor (DeepSeek-V3 technical report, noaux_tc)";
@@ -193,10 +186,11 @@ OpDefinition make_definition() {
                           "slots S given to shared experts; less than top_k"),
       host::flag_param("renormalize", true, "divide the routed weights by their sum"),
       host::flag_param("apply_scale_on_output", false, "multiply all weights by routed_scaling_factor"),
-      host::listed_param("alignment", {2, 4, 8, 16}, 16,
-                         "bytes of logits per access; derived from the tensors' pointers and strides"),
   };
-  op.tunables = {{"threads", "threads of a block, a warp per token", {32, 64, 128}}};
+  op.tunables = {
+      {"threads_per_row", "threads that share a token", {32, 64, 128, 256}},
+      {"rows_per_block", "tokens that share a block", {1, 2, 4}},
+  };
   op.tensors = {
       {"logits", Direction::in, false, "[..., experts], logits_dtype; rows may be strided"},
       {"bias", Direction::in, false, "[experts], bias_dtype"},
@@ -284,14 +278,10 @@ Call fused_gate_call(const FusedGate& arguments) {
                              arguments.routed_scaling_factor));
   }
 
-  const auto bytes = static_cast<std::int32_t>(size_of(logits.dtype));
-  const auto bias_bytes = static_cast<std::int32_t>(size_of(bias.dtype));
-  const std::int32_t logits_aligned = host::alignment_of(host::misalignment(logits, rows));
-  const std::int32_t bias_aligned = host::alignment_of(host::misalignment(bias, bias_rows));
-  if (logits_aligned < bytes) [[unlikely]] {
+  if (host::alignment_of(host::misalignment(logits, rows)) < size_of(logits.dtype)) [[unlikely]] {
     host::refuse_misaligned(op_name, "logits", logits);
   }
-  if (bias_aligned < bias_bytes) [[unlikely]] {
+  if (host::alignment_of(host::misalignment(bias, bias_rows)) < size_of(bias.dtype)) [[unlikely]] {
     host::refuse_misaligned(op_name, "bias", bias);
   }
 
@@ -305,8 +295,6 @@ Call fused_gate_call(const FusedGate& arguments) {
   call.spec.values[num_fused_shared_experts] = arguments.num_fused_shared_experts;
   call.spec.values[renormalize] = arguments.renormalize ? 1 : 0;
   call.spec.values[apply_scale_on_output] = arguments.apply_scale_on_output ? 1 : 0;
-  call.spec.values[alignment] =
-      bias_aligned == 16 ? logits_aligned : std::min(logits_aligned, bias_aligned * bytes / bias_bytes);
   validate(call.spec);
   call.rows = rows.count;
   call.device = logits.device;

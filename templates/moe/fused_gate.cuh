@@ -2,9 +2,9 @@
 
 #include "device/index.cuh"
 #include "device/reduce.cuh"
+#include "device/vec.cuh"
 #include "device/sigmoid.cuh"
 #include "device/topk.cuh"
-#include "device/vec.cuh"
 #include "moe/fused_gate_args.h"
 
 namespace kerncast::moe {
@@ -25,53 +25,34 @@ struct TopTwo {
   __device__ __forceinline__ TopTwo from_lane(int mask) const { return {exchange(first, mask), exchange(second, mask)}; }
 };
 
-/// Whether the group of this lane is kept, where every group is a whole number of lanes. Each of a group's lanes compares
-/// it with a part of the others.
-template <class Config, int Count>
-__device__ __forceinline__ bool group_is_kept(const float (&values)[Count], int lane) {
+/// Whether the group of this lane is kept, where every group is a whole number of lanes; `top` is of the lane's own
+/// candidates.
+template <class Config>
+__device__ __forceinline__ bool group_is_kept(TopTwo top, int lane) {
   constexpr int lanes = 32 / Config::groups;
-  TopTwo top{values[0], no_candidate()};
-#pragma unroll
-  for (int i = 1; i < Count; ++i) {
-    top.add(values[i]);
-  }
   top = reduce_lanes<lanes>(top);
   const int key = ordered(candidate(Config::experts > Config::groups ? top.first + top.second : top.first));
   int better = 0;
-#pragma unroll
-  for (int first = 0; first < Config::groups; first += lanes) {
-    const int other = first + lane % lanes;
-    const int other_key = __shfl_sync(0xffffffffu, key, other * lanes);
+#pragma unroll 1
+  for (int other = 0; other < 32; other += lanes) {
     // A lower group wins a tie.
-    const bool beaten = other_key + (other < lane / lanes ? 1 : 0) > key;
-    better += beaten && (lanes <= Config::groups || other < Config::groups) ? 1 : 0;
-  }
-#pragma unroll
-  for (int mask = lanes / 2; mask > 0; mask /= 2) {
-    better += __shfl_xor_sync(0xffffffffu, better, mask);
+    better += __shfl_sync(0xffffffffu, key, other) + (other + lanes <= lane ? 1 : 0) > key ? 1 : 0;
   }
   return better < Config::topk_group;
 }
 
-/// Strikes out the candidates of all but the best groups, whatever their size.
-template <class Config, int Count>
-__device__ __forceinline__ void keep_groups(float (&candidates)[Count], float* values, int lane) {
+/// Strikes out the candidates of all but the best groups, whatever their size, by one warp.
+template <class Config>
+__device__ __forceinline__ void keep_groups(float* candidates, int lane) {
   constexpr int size = Config::experts / Config::groups;
-  __shared__ float shared_scores[Config::threads / 32][Config::groups];
-  float* scores = shared_scores[threadIdx.x / 32];
-#pragma unroll
-  for (int i = 0; i < Count; ++i) {
-    if (lane * Count + i < Config::experts) {
-      values[lane * Count + i] = candidates[i];
-    }
-  }
-  __syncwarp();
+  __shared__ float shared_scores[Config::rows_per_block][Config::groups];
+  float* scores = shared_scores[threadIdx.x / Config::threads_per_row];
 #pragma unroll 1
   for (int group = lane; group < Config::groups; group += 32) {
-    TopTwo top{values[group * size], no_candidate()};
+    TopTwo top{no_candidate(), no_candidate()};
 #pragma unroll 1
-    for (int i = 1; i < size; ++i) {
-      top.add(values[group * size + i]);
+    for (int i = 0; i < size; ++i) {
+      top.add(candidates[group * size + i]);
     }
     scores[group] = candidate(size > 1 ? top.first + top.second : top.first);
   }
@@ -86,78 +67,76 @@ __device__ __forceinline__ void keep_groups(float (&candidates)[Count], float* v
     }
 #pragma unroll 1
     for (int i = 0; i < size && better >= Config::topk_group; ++i) {
-      values[group * size + i] = no_candidate();
+      candidates[group * size + i] = no_candidate();
     }
   }
   __syncwarp();
-#pragma unroll
-  for (int i = 0; i < Count; ++i) {
-    if (lane * Count + i < Config::experts) {
-      candidates[i] = values[lane * Count + i];
-    }
-  }
 }
 
-/// One token by one warp. Lane l scores ceil(experts / 32) consecutive experts; slot k is lane k's.
+/// One token by threads_per_row threads, a whole number of warps. All of them score, then the first warp chooses: there
+/// lane l answers for ceil(experts / 32) consecutive experts, and slot k is lane k's.
 template <class Config>
-__global__ void __launch_bounds__(Config::threads) fused_gate_kernel(const FusedGateKernelArgs args) {
+__global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_block)
+    fused_gate_kernel(const FusedGateKernelArgs args) {
   using L = typename Config::logits_dtype;
   using B = typename Config::bias_dtype;
   constexpr int count = (Config::experts + 31) / 32;
-  constexpr int width = greatest_common_divisor(
-      greatest_common_divisor(Config::alignment / static_cast<int>(sizeof(L)), count), Config::experts);
   constexpr int routed = Config::top_k - Config::num_fused_shared_experts;
+  constexpr int per_row = Config::threads_per_row;
   constexpr bool groups_are_lanes =
       count * 32 == Config::experts && Config::groups <= 32 && 32 % Config::groups == 0;
 
-  __shared__ __align__(16) float shared_values[Config::threads / 32][count * 32];
+  __shared__ __align__(16) float shared_values[Config::rows_per_block][count * 32 + 4];
 
-  const int lane = threadIdx.x % 32;
-  const long long token = linear_block() * (Config::threads / 32) + threadIdx.x / 32;
-  if (token >= args.rows) {
+  const int thread = threadIdx.x % per_row;
+  const long long token = linear_block() * Config::rows_per_block + threadIdx.x / per_row;
+  const L* logits = static_cast<const L*>(args.logits) + token * args.logits_stride;
+  float* values = shared_values[threadIdx.x / per_row];
+
+  if (token < args.rows) {
+    constexpr int turns = (count * 32 + per_row - 1) / per_row;
+#pragma unroll 1
+    for (int turn = 0; turn < turns; ++turn) {
+      const int expert = thread + turn * per_row;
+      float value = no_candidate();
+      if (count * 32 == Config::experts || expert < Config::experts) {
+        value = biased_sigmoid(load_value(logits + expert), load_value(static_cast<const B*>(args.bias) + expert));
+      }
+      if (turns * per_row == count * 32 || expert < count * 32) {
+        values[expert] = value;
+      }
+    }
+    if (thread == 0) {
+      values[count * 32] = no_candidate();
+    }
+  }
+  __syncthreads();
+  if (token >= args.rows || thread >= 32) {
     return;
   }
-  const L* logits = static_cast<const L*>(args.logits) + token * args.logits_stride;
-  const B* bias = static_cast<const B*>(args.bias);
-  float* values = shared_values[threadIdx.x / 32];
 
-  float candidates[count];
-#pragma unroll
-  for (int i = 0; i < count; i += width) {
-    const int expert = lane * count + i;
-    float scores[width];
-    float biases[width];
-    const bool present = count * 32 == Config::experts || expert < Config::experts;
-    if (present) {
-      load_values<L, width>(logits + expert, scores);
-      load_values<B, width>(bias + expert, biases);
-    }
-#pragma unroll
-    for (int j = 0; j < width; ++j) {
-      candidates[i + j] = present ? candidate(fast_sigmoid(scores[j]) + biases[j]) : no_candidate();
-    }
+  const int lane = thread;
+  TopTwo top{no_candidate(), no_candidate()};
+#pragma unroll (count <= 12 ? count : 1)
+  for (int i = 0; i < count; ++i) {
+    top.add(values[lane * count + i]);
   }
-  bool excluded = false;
+  float largest = top.first;
   if constexpr (Config::topk_group < Config::groups) {
     if constexpr (groups_are_lanes) {
-      excluded = !group_is_kept<Config>(candidates, lane);
+      largest = group_is_kept<Config>(top, lane) ? largest : no_candidate();
     } else {
-      keep_groups<Config>(candidates, values, lane);
+      keep_groups<Config>(values, lane);
+      largest = no_candidate();
+#pragma unroll 1
+      for (int i = 0; i < count; ++i) {
+        largest = fmaxf(largest, values[lane * count + i]);
+      }
     }
   }
-
-  float largest = candidates[0];
-#pragma unroll
-  for (int i = 1; i < count; ++i) {
-    largest = fmaxf(largest, candidates[i]);
-  }
-  int best = ordered(excluded ? no_candidate() : largest);
-  constexpr int stored = greatest_common_divisor(count, 4);
-#pragma unroll
-  for (int i = 0; i < count; i += stored) {
-    store_values<float, stored>(values + lane * count + i, candidates + i);
-  }
+  // What a lane has read, another may strike out.
   __syncwarp();
+  int best = ordered(largest);
   int id = Config::experts + lane - routed;
 #pragma unroll 1
   for (int k = 0; k < routed; ++k) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kerncast/export.hpp"
 #include "kerncast/op.hpp"
 #include "kerncast/runtime.hpp"
 #include "kerncast/tensor.hpp"
@@ -25,15 +26,15 @@ struct FusedGate {
 };
 
 /// The op's definition in the registry.
-[[nodiscard]] const OpDefinition& fused_gate_op();
+[[nodiscard]] KERNCAST_API const OpDefinition& fused_gate_op();
 
 /// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] Call fused_gate_call(const FusedGate& arguments);
+[[nodiscard]] KERNCAST_API Call fused_gate_call(const FusedGate& arguments);
 
 /// Launches on `stream`. No rows: success without a launch. Throws Error.
-void fused_gate(Runtime& runtime, const FusedGate& arguments, Stream stream);
+KERNCAST_API void fused_gate(Runtime& runtime, const FusedGate& arguments, Stream stream);
 
 /// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] PreparedLaunch prepare_fused_gate(Runtime& runtime, const FusedGate& arguments);
+[[nodiscard]] KERNCAST_API PreparedLaunch prepare_fused_gate(Runtime& runtime, const FusedGate& arguments);
 
 }  // namespace kerncast::moe

@@ -15,8 +15,7 @@ enum Param : std::size_t {
   num_fused_shared_experts,
   renormalize,
   apply_scale_on_output,
-  alignment,
 };
-enum Tunable : std::size_t { threads };
+enum Tunable : std::size_t { threads_per_row, rows_per_block };
 
 }  // namespace kerncast::moe::fused_gate_params

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <vector>
 
 #include "templates/moe/fused_gate_params.hpp"
@@ -19,10 +19,15 @@ namespace params = moe::fused_gate_params;
 /// Values that decide a choice may be mistaken for each other within this part of the larger.
 constexpr double near_part = 1e-6;
 
+/// What is chosen by, of an expert or a group.
+struct Rank {
+  double value = 0;
+  double scale = 0;  ///< magnitude whose rounding error the value inherits
+};
+
 struct Expert {
-  double score = 0;   ///< sigmoid
-  double choice = 0;  ///< score + bias
-  double scale = 0;   ///< magnitude whose rounding error the choice inherits
+  double score = 0;  ///< sigmoid
+  Rank choice;       ///< score + bias, NaN as -infinity
 };
 
 struct Settings {
@@ -35,28 +40,15 @@ struct Settings {
   double factor;
 };
 
-/// NaN is below everything.
-bool above(double a, double b) {
-  return std::isnan(b) ? !std::isnan(a) : a > b;
+/// Whether f32 may order them either way: different, but by less than near_part, or by no more than two of
+/// f32's least steps, 2^-149.
+bool confusable(const Rank& a, const Rank& b) {
+  const double scale = std::max({std::fabs(a.value), std::fabs(b.value), a.scale, b.scale});
+  return std::isfinite(scale) && a.value != b.value &&
+         std::fabs(a.value - b.value) <= std::max(near_part * scale, 0x1p-148);
 }
 
-bool same(double a, double b) {
-  return a == b || (std::isnan(a) && std::isnan(b));
-}
-
-/// Different, but by so little that f32 may order them the other way.
-bool confusable(double a, double b, double scale) {
-  return !same(a, b) && std::fabs(a - b) < near_part * std::max({std::fabs(a), std::fabs(b), scale});
-}
-
-std::vector<std::size_t> by_value(const std::vector<double>& values) {
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return above(values[a], values[b]); });
-  return order;
-}
-
+/// One token's experts and groups, and what of a choice among them is beyond doubt.
 class Token {
  public:
   Token(std::vector<Expert> experts, const Settings& settings)
@@ -64,77 +56,95 @@ class Token {
     const std::size_t size = experts_.size() / settings_.groups;
     for (std::size_t group = 0; group < settings_.groups; ++group) {
       std::vector<double> choices;
+      double scale = 0;
       for (std::size_t i = group * size; i < (group + 1) * size; ++i) {
-        choices.push_back(std::isnan(experts_[i].choice) ? -std::numeric_limits<double>::infinity()
-                                                         : experts_[i].choice);
-        group_scale_.resize(group + 1);
-        group_scale_[group] = std::max(group_scale_[group], experts_[i].scale);
+        choices.push_back(experts_[i].choice.value);
+        scale = std::max(scale, experts_[i].choice.scale);
       }
       std::sort(choices.rbegin(), choices.rend());
-      group_scores_.push_back(size > 1 ? choices[0] + choices[1] : choices[0]);
+      groups_.push_back({size > 1 ? choices[0] + choices[1] : choices[0], scale});
     }
-    const std::vector<std::size_t> order = by_value(group_scores_);
-    kept_.assign(settings_.groups, false);
-    for (std::size_t i = 0; i < settings_.kept; ++i) {
-      kept_[order[i]] = true;
-    }
-    last_kept_ = order[settings_.kept - 1];
   }
 
-  /// Accepts a group that f32 may have kept in the place of the last kept one.
-  bool adopt(std::size_t expert) {
-    const std::size_t group = expert / (experts_.size() / settings_.groups);
-    if (kept_[group]) {
-      return true;
-    }
-    if (!confusable(group_scores_[group], group_scores_[last_kept_],
-                    std::max(group_scale_[group], group_scale_[last_kept_]))) {
-      return false;
-    }
-    kept_[group] = true;
-    kept_[last_kept_] = false;
-    return true;
+  [[nodiscard]] std::size_t group_of(std::size_t expert) const {
+    return expert / (experts_.size() / settings_.groups);
   }
 
-  [[nodiscard]] std::vector<std::size_t> wanted() const {
-    std::vector<double> choices;
-    std::vector<std::size_t> ids;
-    const std::size_t size = experts_.size() / settings_.groups;
-    for (std::size_t i = 0; i < experts_.size(); ++i) {
-      if (kept_[i / size]) {
-        choices.push_back(experts_[i].choice);
-        ids.push_back(i);
+  /// Whether expert `a` comes before `b` whatever the rounding: it is larger by enough, or equal and lower.
+  [[nodiscard]] bool expert_beats(std::size_t a, std::size_t b) const {
+    return beats(experts_[a].choice, a, experts_[b].choice, b);
+  }
+
+  /// Groups that can have been kept when the experts of `got` were chosen; empty when there is no such set.
+  [[nodiscard]] std::vector<bool> kept_for(const std::vector<std::size_t>& got) const {
+    std::vector<bool> kept(settings_.groups, false);
+    for (const std::size_t expert : got) {
+      kept[group_of(expert)] = true;
+    }
+    std::vector<std::size_t> doubtful;
+    for (std::size_t group = 0; group < settings_.groups; ++group) {
+      std::size_t above = 0;
+      std::size_t perhaps_above = 0;
+      for (std::size_t other = 0; other < settings_.groups; ++other) {
+        const bool certain = other != group && group_beats(other, group);
+        above += certain ? 1 : 0;
+        perhaps_above += certain || (other != group && confusable(groups_[other], groups_[group])) ? 1 : 0;
+      }
+      if (above >= settings_.kept && kept[group]) {
+        return {};
+      }
+      if (perhaps_above < settings_.kept) {
+        kept[group] = true;
+      } else if (above < settings_.kept && !kept[group]) {
+        doubtful.push_back(group);
       }
     }
-    std::vector<std::size_t> chosen;
-    for (const std::size_t place : by_value(choices)) {
-      if (chosen.size() == settings_.routed) {
-        break;
+    // The places left go to groups that would not have changed the choice, the best first.
+    std::stable_sort(doubtful.begin(), doubtful.end(),
+                     [&](std::size_t a, std::size_t b) { return groups_[a].value > groups_[b].value; });
+    auto count = static_cast<std::size_t>(std::count(kept.begin(), kept.end(), true));
+    for (const std::size_t group : doubtful) {
+      if (count < settings_.kept && harmless(group, got)) {
+        kept[group] = true;
+        ++count;
       }
-      chosen.push_back(ids[place]);
     }
-    return chosen;
-  }
-
-  [[nodiscard]] bool interchangeable(std::size_t a, std::size_t b) const {
-    return confusable(experts_[a].choice, experts_[b].choice, std::max(experts_[a].scale, experts_[b].scale));
+    if (count != settings_.kept) {
+      return {};
+    }
+    return kept;
   }
 
   [[nodiscard]] const Expert& operator[](std::size_t i) const { return experts_[i]; }
   [[nodiscard]] std::size_t size() const { return experts_.size(); }
 
  private:
+  static bool beats(const Rank& a, std::size_t a_index, const Rank& b, std::size_t b_index) {
+    return a.value == b.value ? a_index < b_index : a.value > b.value && !confusable(a, b);
+  }
+  [[nodiscard]] bool group_beats(std::size_t a, std::size_t b) const {
+    return beats(groups_[a], a, groups_[b], b);
+  }
+
+  /// Whether none of the group's experts had to be chosen before one of `got`.
+  [[nodiscard]] bool harmless(std::size_t group, const std::vector<std::size_t>& got) const {
+    for (std::size_t i = 0; i < experts_.size(); ++i) {
+      if (group_of(i) == group &&
+          std::any_of(got.begin(), got.end(), [&](std::size_t expert) { return expert_beats(i, expert); })) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   std::vector<Expert> experts_;
   const Settings& settings_;
-  std::vector<double> group_scores_;
-  std::vector<double> group_scale_;
-  std::vector<bool> kept_;
-  std::size_t last_kept_ = 0;
+  std::vector<Rank> groups_;
 };
 
 /// The routed ids of one token; empty when they break a rule, which is then recorded.
 std::vector<std::size_t> check_ids(reference::Verdict& verdict, const reference::HostRows& ids,
-                                   std::int64_t row, Token& token, const Settings& settings) {
+                                   std::int64_t row, const Token& token, const Settings& settings) {
   std::vector<std::size_t> got;
   for (std::size_t k = 0; k < settings.slots; ++k) {
     const auto column = static_cast<std::int64_t>(k);
@@ -156,19 +166,24 @@ std::vector<std::size_t> check_ids(reference::Verdict& verdict, const reference:
       verdict.fail("ids", row, column, fmt::format("is {} a second time", expert));
       return {};
     }
-    if (!token.adopt(expert)) {
-      verdict.fail("ids", row, column, fmt::format("is {}, of a group that is not kept", expert));
-      return {};
-    }
     got.push_back(expert);
   }
-  const std::vector<std::size_t> want = token.wanted();
+  const std::vector<bool> kept = token.kept_for(got);
+  if (kept.empty()) {
+    verdict.fail("ids", row, 0,
+                 fmt::format("and on are {}: of other groups than those kept", fmt::join(got, ", ")));
+    return {};
+  }
   for (std::size_t k = 0; k < settings.routed; ++k) {
-    if (got[k] != want[k] && !token.interchangeable(got[k], want[k])) {
-      verdict.fail("ids", row, static_cast<std::int64_t>(k),
-                   fmt::format("is {} (score + bias {:.9g}), expected {} ({:.9g})", got[k],
-                               token[got[k]].choice, want[k], token[want[k]].choice));
-      return {};
+    const auto chosen = got.begin() + static_cast<std::ptrdiff_t>(k);
+    for (std::size_t i = 0; i < token.size(); ++i) {
+      if (kept[token.group_of(i)] && token.expert_beats(i, *chosen) &&
+          std::find(got.begin(), chosen, i) == chosen) {
+        verdict.fail("ids", row, static_cast<std::int64_t>(k),
+                     fmt::format("is {} (score + bias {:.9g}), expected {} ({:.9g}) before it", *chosen,
+                                 token[*chosen].choice.value, i, token[i].choice.value));
+        return {};
+      }
     }
   }
   return got;
@@ -188,14 +203,8 @@ void check_weights(reference::Verdict& verdict, const reference::HostRows& weigh
       want = (settings.renormalize && sum != 0 ? 1.0 : sum) / settings.factor;
     }
     want *= settings.scaled ? settings.factor : 1.0;
-    // Scores below 2^-126 are whole steps of 2^-149 in f32.
-    const double slack = 0x1p-148 * static_cast<double>(settings.routed) * std::max(1.0, settings.factor) *
-                         (settings.renormalize && sum > 0 ? 1.0 / sum : 1.0);
-    const double got = weights(row, static_cast<std::int64_t>(k));
-    const bool subnormal = std::isfinite(want) && std::fabs(got - want) <= slack;
-    if (!subnormal) {
-      verdict.compare("weights", row, static_cast<std::int64_t>(k), DType::f32, got, want, 1);
-    }
+    verdict.compare("weights", row, static_cast<std::int64_t>(k), DType::f32,
+                    weights(row, static_cast<std::int64_t>(k)), want, 1);
   }
 }
 
@@ -228,9 +237,12 @@ ReferenceResult moe_fused_gate_reference(const ReferenceInput& input) {
     std::vector<Expert> experts;
     for (std::int64_t i = 0; i < logits.width(); ++i) {
       const double score = 1.0 / (1.0 + std::exp(-logits(row, i)));
-      experts.push_back({score, score + bias(0, i), std::max(score, std::fabs(bias(0, i)))});
+      const double choice = score + bias(0, i);
+      const double scale = std::max(score, std::fabs(bias(0, i)));
+      experts.push_back({score, std::isnan(choice) ? Rank{-std::numeric_limits<double>::infinity(), 0.0}
+                                                   : Rank{choice, scale}});
     }
-    Token token(std::move(experts), settings);
+    const Token token(std::move(experts), settings);
     const std::vector<std::size_t> got = check_ids(verdict, ids, row, token, settings);
     if (!got.empty()) {
       check_weights(verdict, weights, row, token, got, settings);

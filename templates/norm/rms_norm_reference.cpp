@@ -45,9 +45,10 @@ ReferenceResult norm_rms_norm_reference(const ReferenceInput& input) {
       const double gain = weight ? (*weight)(0, i) + offset : 1.0;
       const double normal = x(row, i) * scale;
       if (hf_rounding) {
-        // In f32 the value before its first rounding may fall on the other side of a tie.
-        const double low = reference::rounded(x.dtype(), normal * (1.0 - 0x1p-21)) * gain;
-        const double high = reference::rounded(x.dtype(), normal * (1.0 + 0x1p-21)) * gain;
+        // In f32 the value before its first rounding may fall on the other side of a tie of a narrower type.
+        const double slack = x.dtype() == DType::f32 ? 0.0 : 0x1p-21;
+        const double low = reference::rounded(x.dtype(), normal * (1.0 - slack)) * gain;
+        const double high = reference::rounded(x.dtype(), normal * (1.0 + slack)) * gain;
         verdict.compare_either("y", row, i, y.dtype(), y(row, i), low, high, 1);
       } else {
         verdict.compare("y", row, i, y.dtype(), y(row, i), normal * gain, 1);

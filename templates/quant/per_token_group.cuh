@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/convert.cuh"
+#include "device/convert_bytes.cuh"
 #include "device/index.cuh"
 #include "device/reduce.cuh"
 #include "device/vec.cuh"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/convert.cuh"
+#include "device/convert_bytes.cuh"
 #include "device/pair.cuh"
 
 /// Where and how the scales of row-wise groups are kept. The numbers are those of the host's choices.

@@ -33,11 +33,12 @@ std::string error_of(const moe::FusedGate& arguments) {
 TEST_CASE("fused_gate derives its specialisation from the tensors") {
   CHECK(format_specialisation(moe::fused_gate_op(), moe::fused_gate_call(good()).spec) ==
         "experts=256 groups=8 topk_group=4 top_k=9 num_fused_shared_experts=1");
+  // Where the tensors lie is no part of it.
   moe::FusedGate odd = good();
   odd.bias.data = memory + 4;
-  CHECK(moe::fused_gate_call(odd).spec[9] == 4);
-  odd.logits = TensorView::contiguous(memory, DType::bf16, {5, 256});
-  CHECK(moe::fused_gate_call(odd).spec[9] == 2);
+  odd.logits.data = memory + 12;
+  odd.logits.strides[0] = 259;
+  CHECK(moe::fused_gate_call(odd).spec == moe::fused_gate_call(good()).spec);
 }
 
 TEST_CASE("fused_gate names what is wrong with a call") {
@@ -83,6 +84,12 @@ TEST_CASE("fused_gate names what is wrong with a call") {
   test.logits.data = nullptr;
   CHECK_THAT(error_of(test), Contains("'logits'") && Contains("null"));
   test = good();
+  test.logits.data = memory + 2;
+  CHECK_THAT(error_of(test), Contains("'logits'") && Contains("align"));
+  test = good();
+  test.bias.data = memory + 1;
+  CHECK_THAT(error_of(test), Contains("'bias'") && Contains("align"));
+  test = good();
   test.ids.device = 3;
   CHECK_THAT(error_of(test), Contains("device 3"));
   test = good();
@@ -90,14 +97,18 @@ TEST_CASE("fused_gate names what is wrong with a call") {
   CHECK_THAT(error_of(test), Contains("'weights'") && Contains("5 rows"));
 }
 
-TEST_CASE("fused_gate gives every token a warp") {
-  const std::int64_t rows = GENERATE(1, 2, 132, 133, 100001);
+TEST_CASE("fused_gate gives every token a warp or more") {
+  const std::int64_t rows = GENERATE(1, 2, 132, 133, 100001, (std::int64_t{1} << 34) + 3);
+  const std::string experts = GENERATE("8", "60", "256", "384", "1024");
   const OpDefinition& op = moe::fused_gate_op();
-  const Specialisation spec = specialise(op, {{"experts", "256"}, {"top_k", "8"}});
+  const Specialisation spec = specialise(op, {{"experts", experts}, {"top_k", "8"}});
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
   const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * (geometry.block[0] / 32) >= rows);
+  CHECK(geometry.block[0] == static_cast<std::uint32_t>(tunables[0] * tunables[1]));
+  CHECK(geometry.block[0] <= 1024);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[1] >= rows);
+  CHECK(geometry.grid[1] <= 65535);
 }
 
 TEST_CASE("fused_gate knows the models with a sigmoid router") {

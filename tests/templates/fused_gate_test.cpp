@@ -200,9 +200,144 @@ TEST_CASE("fused_gate over strided rows, unaligned views and leading dimensions"
   require_good(folded);
 }
 
+TEST_CASE("fused_gate chooses right among scores far from zero") {
+  // sigmoid(x) is exp(x) here and falls to subnormals of f32 at -87 and to nothing at -104.
+  const double level = GENERATE(-20.0, -60.0, -86.0, -95.0, -100.0);
+  std::vector<double> values = samples(4 * 256, 53, 1.2, level);
+  // In the last row neighbours among the floats, whose sigmoids differ by little more than the tolerance.
+  for (std::size_t i = 0; i < 256; ++i) {
+    values[3 * 256 + i] = level - static_cast<double>(i * 37 % 256) * std::exp2(std::ilogb(level) - 23);
+  }
+  const std::vector<double> biases(256, 0.0);
+  require_good(make_case({.rows = 4, .values = values, .biases = biases}));
+  require_good(make_case({.rows = 4, .groups = 1, .topk_group = 1, .values = values, .biases = biases}));
+}
+
+TEST_CASE("fused_gate with a bias that decides everything") {
+  const DType type = GENERATE(DType::f32, DType::bf16);
+  std::vector<double> biases = samples(256, 59, 40.0);
+  require_good(make_case({.bias = type, .biases = biases}));
+  // An expert masked by its bias is taken last.
+  biases.assign(256, 0.0);
+  std::fill_n(biases.begin() + 32, 128, -std::numeric_limits<double>::infinity());
+  const Outcome outcome = require_good(make_case({.bias = type, .biases = biases}));
+  for (const double id : values_of(outcome, "ids")) {
+    CHECK((id < 32 || id >= 160));
+  }
+}
+
+TEST_CASE("fused_gate survives infinity and NaN side by side in one row") {
+  const bool renormalize = GENERATE(true, false);
+  const double infinity = std::numeric_limits<double>::infinity();
+  std::vector<double> values = samples(3 * 256, 61);
+  for (std::size_t i = 0; i < 256; i += 3) {
+    values[256 + i] = std::nan("");
+    values[256 + i + 1 - (i == 255 ? 1 : 0)] = i % 2 == 0 ? infinity : -infinity;
+  }
+  // Two sound experts for eight slots.
+  std::fill_n(values.begin() + 512, 256, std::nan(""));
+  values[512 + 70] = 0.5;
+  values[512 + 200] = -0.5;
+  const Outcome outcome = require_good(make_case({.rows = 3, .renormalize = renormalize, .values = values}));
+  const std::vector<double> ids = values_of(outcome, "ids");
+  for (std::size_t row = 0; row < 3; ++row) {
+    const auto first = ids.begin() + static_cast<std::ptrdiff_t>(row * 8);
+    CHECK(std::set<double>(first, first + 8).size() == 8);
+  }
+}
+
 TEST_CASE("fused_gate of none to many rows") {
   const std::int64_t rows = GENERATE(0, 1, 3, 4, 129, 515);
   require_good(make_case({.rows = rows}));
+}
+
+TEST_CASE("fused_gate with up to 32 slots") {
+  const int shared = GENERATE(0, 1, 8, 31);
+  const bool scaled = GENERATE(true, false);
+  require_good(make_case({.top_k = 32, .shared = shared, .scaled = scaled}));
+  require_good(make_case(
+      {.experts = 60, .groups = 1, .topk_group = 1, .top_k = 32, .shared = shared, .scaled = scaled}));
+}
+
+TEST_CASE("fused_gate gives the same bits on every run") {
+  const std::int64_t rows = GENERATE(5, 700);
+  const OpCase test = make_case({.rows = rows, .top_k = 9, .shared = 1});
+  const Outcome first = require_good(test);
+  const Outcome second = require_good(test);
+  CHECK(first.input.tensor("weights")->bytes == second.input.tensor("weights")->bytes);
+  CHECK(first.input.tensor("ids")->bytes == second.input.tensor("ids")->bytes);
+}
+
+TEST_CASE("fused_gate with every choice of its tunables") {
+  const OpDefinition& op = moe::fused_gate_op();
+  for (const std::int32_t threads : op.tunables[0].choices) {
+    for (const std::int32_t rows : op.tunables[1].choices) {
+      static std::int32_t threads_per_row;
+      static std::int32_t rows_per_block;
+      threads_per_row = threads;
+      rows_per_block = rows;
+      OpDefinition tuned = op;
+      tuned.name = "test.fused_gate_" + std::to_string(threads) + "_" + std::to_string(rows);
+      tuned.default_tunables = [](const Specialisation&, const DeviceTraits&, std::int64_t) {
+        Tunables made;
+        made.values = {threads_per_row, rows_per_block};
+        return made;
+      };
+      const OpDefinition& as = OpRegistry::instance().add(tuned);
+      for (const std::int64_t experts : {60, 256, 384}) {
+        OpCase test = make_case({.rows = 11, .experts = experts, .groups = 2, .topk_group = 1});
+        test.launch = [&](Runtime& on, const Views& views) {
+          on.dispatch(as,
+                      moe::fused_gate_call({.logits = views.at("logits"),
+                                            .bias = views.at("bias"),
+                                            .weights = views.at("weights"),
+                                            .ids = views.at("ids"),
+                                            .groups = 2,
+                                            .topk_group = 1,
+                                            .routed_scaling_factor = 2.5F}),
+                      nullptr);
+        };
+        require_good(test);
+      }
+    }
+  }
+}
+
+TEST_CASE("fused_gate in more than 65,535 blocks") {
+  // 4 tokens to a block.
+  const OpCase test =
+      make_case({.rows = 65600 * 4 + 3, .experts = 6, .groups = 1, .topk_group = 1, .top_k = 2});
+  const Outcome outcome = require_good(test);
+  const OpDefinition& op = moe::fused_gate_op();
+  const std::int64_t rows = test.tensors[0].shape[0];
+  CHECK(op.geometry(outcome.input.spec, op.default_tunables(outcome.input.spec, {}, rows), {}, rows).grid[0] >
+        65535);
+}
+
+TEST_CASE("fused_gate where rows lie more than 2^31 elements apart") {
+  const int far = GENERATE(0, 1, 2);
+  const auto stride = [&](int which, std::int64_t width) { return far == which ? huge_stride : width; };
+  const SparseRows logits(DType::bf16, 3, 256, stride(0, 256), to_bytes(DType::bf16, samples(3 * 256, 67)));
+  const SparseRows bias(DType::f32, 1, 256, 256, to_bytes(DType::f32, samples(256, 71, 0.1)));
+  const SparseRows weights(DType::f32, 3, 8, stride(1, 8));
+  const SparseRows ids(DType::i32, 3, 8, stride(2, 8));
+  TensorView bias_view = bias.view();
+  bias_view = TensorView::contiguous(bias_view.data, DType::f32, {256});
+  const moe::FusedGate call{.logits = logits.view(),
+                            .bias = bias_view,
+                            .weights = weights.view(),
+                            .ids = ids.view(),
+                            .groups = 8,
+                            .topk_group = 4};
+  moe::fused_gate(runtime(), call, nullptr);
+  synchronize();
+  ReferenceInput input;
+  input.spec = moe::fused_gate_call(call).spec;
+  input.tensors = {logits.download("logits"), bias.download("bias"), weights.download("weights"),
+                   ids.download("ids")};
+  const ReferenceResult verdict = find_reference("moe.fused_gate")(input);
+  INFO(verdict.detail);
+  CHECK(verdict.ok);
 }
 
 TEST_CASE("fused_gate through the typed API and a prepared launch") {

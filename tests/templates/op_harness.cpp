@@ -166,6 +166,50 @@ TensorView view_of(const TensorCase& test, void* data) {
   return view;
 }
 
+struct SparseRows::Memory {
+  explicit Memory(std::size_t bytes) : buffer(device().context->api(), bytes) {}
+  driver::DeviceBuffer buffer;
+};
+
+SparseRows::SparseRows(DType type, std::int64_t rows, std::int64_t width, std::int64_t stride,
+                       const std::vector<std::byte>& values)
+    : type_(type), rows_(rows), width_(width), stride_(stride) {
+  const auto element = static_cast<std::size_t>(size_of(type));
+  const std::size_t row_bytes = static_cast<std::size_t>(width) * element;
+  memory_ = std::make_unique<Memory>(static_cast<std::size_t>((rows - 1) * stride + width) * element);
+  const std::vector<std::byte> poisoned(row_bytes, poison);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const auto at = static_cast<std::size_t>(row);
+    memory_->buffer.upload(values.empty() ? poisoned.data() : values.data() + at * row_bytes, row_bytes,
+                           at * static_cast<std::size_t>(stride) * element);
+  }
+}
+
+SparseRows::~SparseRows() = default;
+
+TensorView SparseRows::view() const {
+  TensorView view = TensorView::contiguous(memory_->buffer.data(), type_, {rows_, width_});
+  view.strides[0] = stride_;
+  return view;
+}
+
+HostTensor SparseRows::download(std::string name) const {
+  const auto element = static_cast<std::size_t>(size_of(type_));
+  const std::size_t row_bytes = static_cast<std::size_t>(width_) * element;
+  HostTensor made{std::move(name), type_, {rows_, width_}, {width_, 1}, {}};
+  made.bytes.resize(static_cast<std::size_t>(rows_) * row_bytes);
+  for (std::int64_t row = 0; row < rows_; ++row) {
+    const auto at = static_cast<std::size_t>(row);
+    memory_->buffer.download(made.bytes.data() + at * row_bytes, row_bytes,
+                             at * static_cast<std::size_t>(stride_) * element);
+  }
+  return made;
+}
+
+void synchronize() {
+  device().context->synchronize();
+}
+
 Outcome run_case(const OpCase& test) {
   Runtime& on = runtime();
   std::map<std::string, Placed> placed;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +44,36 @@ struct Outcome {
   ReferenceResult verdict;  ///< of the op's reference
   std::string stray;        ///< what changed that the op must leave alone; empty: nothing
 };
+
+/// Rows so far apart on the device that their offsets pass 2^31 elements; nothing between them is touched.
+class SparseRows {
+ public:
+  /// `values` are the rows' elements; empty: an output, poisoned.
+  SparseRows(DType type, std::int64_t rows, std::int64_t width, std::int64_t stride,
+             const std::vector<std::byte>& values = {});
+  ~SparseRows();
+  SparseRows(const SparseRows&) = delete;
+  SparseRows& operator=(const SparseRows&) = delete;
+
+  /// [rows, width], strides [stride, 1].
+  [[nodiscard]] TensorView view() const;
+  /// The rows as they are now, without the gaps.
+  [[nodiscard]] HostTensor download(std::string name) const;
+
+ private:
+  struct Memory;
+  std::unique_ptr<Memory> memory_;
+  DType type_;
+  std::int64_t rows_;
+  std::int64_t width_;
+  std::int64_t stride_;
+};
+
+/// Offsets of rows 1 and 2 that no signed and no unsigned 32-bit integer holds.
+constexpr std::int64_t huge_stride = (std::int64_t{1} << 31) + 64;
+
+/// Waits for all work of the device.
+void synchronize();
 
 /// The device that the tests run on, with a kernel cache of its own: the machine's, else the virtual one.
 Runtime& runtime();

@@ -1,5 +1,6 @@
 #include "templates/quant/per_token_group.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -223,6 +224,106 @@ TEST_CASE("per_token_group rounds int8 to nearest even") {
   for (std::size_t i = 1; i < 128; ++i) {
     CHECK(value_at(outcome, "q", i) == std::nearbyint(values[i]));
   }
+}
+
+TEST_CASE("per_token_group gives the same bits on every run") {
+  const OpCase test = make_case({.rows = 37, .layout = "column_major_tma_aligned", .format = "packed_ue8m0"});
+  const Outcome first = require_good(test);
+  const Outcome second = require_good(test);
+  CHECK(first.input.tensor("q")->bytes == second.input.tensor("q")->bytes);
+  CHECK(first.input.tensor("s")->bytes == second.input.tensor("s")->bytes);
+}
+
+TEST_CASE("per_token_group where NaN, infinity and zeros keep to their rows") {
+  const auto [layout, format] = GENERATE(table<std::string, std::string>(
+      {{"row_major", "f32"}, {"column_major", "ue8m0"}, {"column_major_tma_aligned", "packed_ue8m0"}}));
+  const DType q = GENERATE(DType::fp8_e4m3, DType::i8);
+  std::vector<double> values = samples(5 * 640, 73);
+  const OpCase sound =
+      make_case({.rows = 5, .width = 640, .q = q, .layout = layout, .format = format, .values = values});
+  std::fill_n(values.begin() + 640, 640, std::nan(""));
+  std::fill_n(values.begin() + 2 * 640, 640, 0.0);
+  values[3 * 640 + 100] = std::numeric_limits<double>::infinity();
+  const Outcome spoiled = require_good(
+      make_case({.rows = 5, .width = 640, .q = q, .layout = layout, .format = format, .values = values}));
+  const Outcome whole = require_good(sound);
+  const std::vector<std::byte>& after = spoiled.input.tensor("q")->bytes;
+  const std::vector<std::byte>& before = whole.input.tensor("q")->bytes;
+  CHECK(std::equal(after.begin(), after.begin() + 640, before.begin()));
+  CHECK(std::equal(after.begin() + 4 * 640, after.end(), before.begin() + 4 * 640));
+  CHECK(std::all_of(after.begin() + 2 * 640, after.begin() + 3 * 640,
+                    [](std::byte b) { return b == std::byte{0}; }));
+}
+
+TEST_CASE("per_token_group in more than 65,535 blocks") {
+  OpDefinition small = quant::per_token_group_op();
+  small.name = "test.per_token_group_in_small_blocks";
+  small.default_tunables = [](const Specialisation&, const DeviceTraits&, std::int64_t) {
+    Tunables made;
+    made.values = {32, 1};
+    return made;
+  };
+  static const OpDefinition& op = OpRegistry::instance().add(small);
+  // Unaligned, a thread takes one element and a block of 32 threads the two groups of a row.
+  OpCase test = make_case({.rows = 65600, .width = 32, .group = 16});
+  test.tensors[0].offset = 1;
+  test.launch = [](Runtime& on, const Views& views) {
+    const Call call = quant::per_token_group_call(
+        {.x = views.at("x"), .q = views.at("q"), .s = views.at("s"), .group = 16});
+    REQUIRE(op.geometry(call.spec, op.default_tunables(call.spec, {}, call.rows), {}, call.rows).grid[0] >
+            65535);
+    on.dispatch(op, call, nullptr);
+  };
+  require_good(test);
+}
+
+TEST_CASE("per_token_group where the grid spills into y") {
+  OpDefinition narrow = quant::per_token_group_op();
+  narrow.name = "test.per_token_group_on_a_narrow_grid";
+  narrow.geometry = [](const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
+                       std::int64_t rows) noexcept {
+    LaunchGeometry geometry = quant::per_token_group_op().geometry(spec, tunables, device, rows);
+    // 15 groups to a row: blocks and rows realign every 15 blocks.
+    geometry.grid[1] = geometry.grid[0] / 15 + 1;
+    geometry.grid[0] = 15;
+    return geometry;
+  };
+  const OpDefinition& op = OpRegistry::instance().add(narrow);
+  OpCase test = make_case({.rows = 300, .width = 15 * 128});
+  test.launch = [&](Runtime& on, const Views& views) {
+    const Call call =
+        quant::per_token_group_call({.x = views.at("x"), .q = views.at("q"), .s = views.at("s")});
+    REQUIRE(op.geometry(call.spec, op.default_tunables(call.spec, {}, call.rows), {}, call.rows).grid[1] > 1);
+    on.dispatch(op, call, nullptr);
+  };
+  require_good(test);
+}
+
+TEST_CASE("per_token_group where rows lie more than 2^31 elements apart") {
+  const int far = GENERATE(0, 1, 2, 3);
+  constexpr std::int64_t width = 384;
+  const auto stride = [&](int which, std::int64_t near) { return far == which ? huge_stride : near; };
+  const SparseRows x(DType::bf16, 3, width, stride(0, width), to_bytes(DType::bf16, samples(3 * width, 83)));
+  const SparseRows q(DType::fp8_e4m3, 3, width, stride(1, width));
+  const SparseRows s(DType::f32, 3, 3, stride(2, stride(3, 3)));
+  quant::PerTokenGroup call{.x = x.view(), .q = q.view(), .s = s.view()};
+  if (far == 3) {
+    // Groups lie apart, tokens side by side.
+    call.layout = quant::ScaleLayout::column_major;
+    std::swap(call.s.strides[0], call.s.strides[1]);
+  }
+  quant::per_token_group(runtime(), call, nullptr);
+  synchronize();
+  HostTensor scales = s.download("s");
+  if (far == 3) {
+    std::swap(scales.strides[0], scales.strides[1]);
+  }
+  ReferenceInput input;
+  input.spec = quant::per_token_group_call(call).spec;
+  input.tensors = {x.download("x"), q.download("q"), scales};
+  const ReferenceResult verdict = find_reference("quant.per_token_group")(input);
+  INFO(verdict.detail);
+  CHECK(verdict.ok);
 }
 
 TEST_CASE("per_token_group through the typed API and a prepared launch") {
