@@ -11,9 +11,9 @@ Decoder::Decoder(ModuleImpl& module, int sm, Memory& memory, int device)
 
 const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instructions() {
   static const std::unordered_map<std::string_view, void (Decoder::*)()> table{
-      {"add", &Decoder::decode_add_sub},
-      {"sub", &Decoder::decode_add_sub},
-      {"mul", &Decoder::decode_mul},
+      {"add", &Decoder::decode_arithmetic},
+      {"sub", &Decoder::decode_arithmetic},
+      {"mul", &Decoder::decode_arithmetic},
       {"mad", &Decoder::decode_mad},
       {"mul24", &Decoder::decode_mul24},
       {"mad24", &Decoder::decode_mad24},
@@ -23,8 +23,8 @@ const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instru
       {"div", &Decoder::decode_div},
       {"rem", &Decoder::decode_binary_integer},
       {"sad", &Decoder::decode_sad},
-      {"min", &Decoder::decode_min_max},
-      {"max", &Decoder::decode_min_max},
+      {"min", &Decoder::decode_arithmetic},
+      {"max", &Decoder::decode_arithmetic},
       {"abs", &Decoder::decode_abs_neg},
       {"neg", &Decoder::decode_abs_neg},
       {"and", &Decoder::decode_logic},
@@ -53,7 +53,7 @@ const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instru
       {"selp", &Decoder::decode_selp},
       {"slct", &Decoder::decode_slct},
       {"mov", &Decoder::decode_mov},
-      {"fma", &Decoder::decode_fma},
+      {"fma", &Decoder::decode_arithmetic},
       {"rcp", &Decoder::decode_reciprocal},
       {"sqrt", &Decoder::decode_reciprocal},
       {"rsqrt", &Decoder::decode_reciprocal},
@@ -72,7 +72,7 @@ const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instru
       {"st", &Decoder::decode_store},
       {"atom", &Decoder::decode_atomic},
       {"red", &Decoder::decode_atomic},
-      {"cp", &Decoder::decode_cp_async},
+      {"cp", &Decoder::decode_copy},
       {"membar", &Decoder::decode_fence},
       {"fence", &Decoder::decode_fence},
       {"createpolicy", &Decoder::decode_create_policy},
@@ -98,15 +98,20 @@ const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instru
       {"redux", &Decoder::decode_redux},
       {"activemask", &Decoder::decode_activemask},
       {"elect", &Decoder::decode_elect},
-      // Warp matrices, their loads and asynchronous barriers have one decoder, which refuses them by name.
-      {"mma", &Decoder::decode_matrix},
-      {"ldmatrix", &Decoder::decode_matrix},
-      {"stmatrix", &Decoder::decode_matrix},
-      {"movmatrix", &Decoder::decode_matrix},
-      {"wmma", &Decoder::decode_matrix},
-      {"wgmma", &Decoder::decode_matrix},
-      {"tcgen05", &Decoder::decode_matrix},
-      {"mbarrier", &Decoder::decode_matrix},
+      {"vabsdiff4", &Decoder::decode_vabsdiff4},
+      {"alloca", &Decoder::decode_alloca},
+      {"stacksave", &Decoder::decode_stack_pointer},
+      {"stackrestore", &Decoder::decode_stack_pointer},
+      {"mma", &Decoder::decode_mma},
+      {"ldmatrix", &Decoder::decode_matrix_move},
+      {"stmatrix", &Decoder::decode_matrix_move},
+      {"movmatrix", &Decoder::decode_matrix_move},
+      {"wmma", &Decoder::decode_refused},
+      {"wgmma", &Decoder::decode_refused},
+      {"tcgen05", &Decoder::decode_refused},
+      {"multimem", &Decoder::decode_refused},
+      {"mapa", &Decoder::decode_refused},
+      {"mbarrier", &Decoder::decode_mbarrier},
   };
   return table;
 }
@@ -147,7 +152,7 @@ void Decoder::decode_instruction() {
   instruction_.mods.finish();
 }
 
-void Decoder::decode_matrix() {
+void Decoder::decode_refused() {
   unsupported(fmt::format("'{}'", instruction_.mods.base()));
 }
 

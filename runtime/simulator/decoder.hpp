@@ -77,6 +77,8 @@ class Modifiers {
   Rounding take_rounding();
   /// Whether some part not yet taken starts with `prefix`; takes it.
   bool take_prefix(std::string_view prefix);
+  /// Takes the first part not yet taken; empty when there is none.
+  std::string_view take_next();
   /// Throws DecodeError when a part was not taken.
   void finish() const;
   [[nodiscard]] int line() const { return line_; }
@@ -149,6 +151,10 @@ class Decoder {
   void parse_registers();
   void parse_instruction();
   void parse_call();
+  void parse_indirect_call(const Scalar& callee, CallSite site);
+  std::uint64_t function_pointer(std::string_view name);
+  void link_indirect_calls();
+  void begin_alloca();
   void parse_branch_targets(std::string_view label);
   Operand parse_operand();
   Scalar parse_scalar();
@@ -190,6 +196,7 @@ class Decoder {
   std::uint64_t number_bits_of(const Scalar& scalar, unsigned bytes) const;
   void address(const Operand& operand, Space space, std::uint64_t bytes);
   void materialise(Operand& operand);
+  Scalar address_value(const Operand& operand, Space space);
   const Operand& operand(std::size_t index);
   void expect_operands(std::size_t count) const;
   void expect_operands(std::size_t least, std::size_t most) const;
@@ -244,7 +251,11 @@ class Decoder {
   void decode_load();
   void decode_store();
   void decode_atomic();
+  void decode_copy();
   void decode_cp_async();
+  void decode_cp_async_arrive();
+  void decode_bulk_copy();
+  void decode_mbarrier();
   void decode_fence();
   void decode_ignored();
   void decode_create_policy();
@@ -259,7 +270,20 @@ class Decoder {
   void decode_activemask();
   void decode_elect();
   void decode_trap();
-  void decode_matrix();
+  void decode_arithmetic();
+  void decode_float_pair();
+  void decode_integer_pair();
+  void decode_mixed_precision();
+  void decode_three_way();
+  void decode_relu_integer();
+  void decode_vabsdiff4();
+  void decode_cvt_tf32();
+  void decode_vector_atomic(AtomicOp operation, Space space, unsigned vector, Type type);
+  void decode_alloca();
+  void decode_stack_pointer();
+  void decode_mma();
+  void decode_matrix_move();
+  void decode_refused();
   Space take_space();
   /// Takes what asks for an order or a cache; whether it makes the access a strong one.
   bool take_memory_modifiers();
@@ -297,6 +321,10 @@ class Decoder {
   std::uint32_t instruction_count_ = 0;
   std::uint32_t carry_ = 0;  ///< virtual register of the carry flag
   bool has_carry_ = false;
+  std::vector<std::uint32_t> address_taken_;     ///< functions that may be called through a pointer
+  std::vector<std::uint32_t> indirect_callers_;  ///< functions that call through a pointer
+  std::uint32_t stack_top_ = 0;  ///< virtual register of what alloca has given out of this call's area
+  std::uint64_t stack_area_ = 0;
   bool emitted_ = false;  ///< whether the current instruction has an op yet
 };
 

@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "runtime/simulator/decoder.hpp"
 
 namespace kerncast::simulator {
@@ -199,119 +197,6 @@ void Decoder::decode_store() {
   op.d2 = static_cast<std::uint32_t>(module_.lists.size());
   for (unsigned i = 0; i < elements.count; ++i) {
     list_entry(elements.parts[i], width, false, false);
-  }
-}
-
-void Decoder::decode_atomic() {
-  Modifiers& mods = instruction_.mods;
-  const bool returns = mods.base() == "atom";
-  if (mods.take("async")) {
-    unsupported("asynchronous reductions");
-  }
-  const Space space = take_space();
-  take_memory_modifiers();
-  struct Name {
-    std::string_view name;
-    AtomicOp op;
-  };
-  static constexpr std::array<Name, 10> kNames{{{"add", AtomicOp::add},
-                                                {"min", AtomicOp::min},
-                                                {"max", AtomicOp::max},
-                                                {"and", AtomicOp::bit_and},
-                                                {"or", AtomicOp::bit_or},
-                                                {"xor", AtomicOp::bit_xor},
-                                                {"exch", AtomicOp::exch},
-                                                {"cas", AtomicOp::cas},
-                                                {"inc", AtomicOp::inc},
-                                                {"dec", AtomicOp::dec}}};
-  const Name* found = nullptr;
-  for (const Name& entry : kNames) {
-    if (found == nullptr && mods.take(entry.name)) {
-      found = &entry;
-    }
-  }
-  if (found == nullptr) {
-    fail("names no operation this machine knows");
-  }
-  const bool no_ftz = mods.take("noftz");
-  (void)no_ftz;
-  if (take_vector() != 1) {
-    unsupported("vector atomics");
-  }
-  const Type type = mods.need_type();
-  const unsigned bytes = bytes_of(type);
-  if (bytes < 2 || bytes > 8) {
-    unsupported(fmt::format("atomics on .{}", name_of(type)));
-  }
-  if (space != Space::generic && space != Space::global && space != Space::shared) {
-    fail("atomics need global, shared or generic memory");
-  }
-  const bool cas = found->op == AtomicOp::cas;
-  const std::size_t first = returns ? 1 : 0;
-  expect_operands(first + (cas ? 3 : 2), first + (cas ? 4 : 3));
-  Op& op = emit(returns ? Code::atom : Code::red, type);
-  address(operand(first), space, bytes);
-  op.source = static_cast<Type>(0);
-  op.count = static_cast<std::uint8_t>(found->op);
-  op.width = static_cast<std::uint8_t>(bytes);
-  if (returns) {
-    write(Field::d, operand(0).one(), bytes);
-  }
-  read(Field::b, operand(first + 1).one(), type);
-  if (cas) {
-    read(Field::c, operand(first + 2).one(), type);
-  }
-}
-
-void Decoder::decode_cp_async() {
-  Modifiers& mods = instruction_.mods;
-  if (!mods.take("async") || mods.take("bulk") || mods.take("mbarrier") || mods.take("reduce")) {
-    unsupported("this copy");
-  }
-  // Copies are done at once, so there is never a group to wait for.
-  if (mods.take("commit_group") || mods.take("wait_all")) {
-    expect_operands(0);
-    return;
-  }
-  if (mods.take("wait_group")) {
-    expect_operands(1);
-    return;
-  }
-  const bool all = mods.take("ca");
-  if ((!all && !mods.take("cg")) || (!mods.take("shared") && !mods.take("shared::cta")) ||
-      !mods.take("global")) {
-    fail("needs .ca or .cg and .shared.global");
-  }
-  take_memory_modifiers();
-  expect_operands(3, 5);
-  const Scalar& size = operand(2).one();
-  if (size.kind != Scalar::Kind::number ||
-      (size.bits != 16 && (!all || (size.bits != 4 && size.bits != 8)))) {
-    fail("copies 4, 8 or 16 bytes with .ca and 16 bytes with .cg");
-  }
-  const std::int64_t offset = operand(1).offset;
-  if (offset > std::numeric_limits<std::int32_t>::max() ||
-      offset < std::numeric_limits<std::int32_t>::min()) {
-    fail("source offset over 31 bits");
-  }
-  Op& op = emit(Code::cp_async, Type::b8);
-  op.count = static_cast<std::uint8_t>(size.bits);
-  address(operand(0), Space::shared, size.bits);
-  op.d2 = static_cast<std::uint32_t>(static_cast<std::int32_t>(offset));
-  const Operand& source = operand(1);
-  if (source.kind != Operand::Kind::address ||
-      (source.one().kind == Scalar::Kind::variable && source.one().variable->space != Space::global &&
-       source.one().variable->space != Space::constant)) {
-    fail("the source must be a global address");
-  }
-  read_bytes(Field::b, source.one(), 8);
-  if (instruction_.count > 3) {
-    const Scalar& real = operand(3).one();
-    if (real.kind == Scalar::Kind::reg && (real.bytes == 0 || real.bytes == 8)) {
-      unsupported("ignore-src and cache policies in cp.async");
-    }
-    op.flags |= kCopySized;
-    read(Field::c, real, Type::u32);
   }
 }
 

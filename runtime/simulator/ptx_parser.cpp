@@ -21,6 +21,7 @@ bool same_formals(const std::vector<FormalParameter>& a, const std::vector<Forma
 
 void Decoder::run() {
   parse_module();
+  link_indirect_calls();
   for (const Function& function : module_.functions) {
     for (const std::uint32_t callee : function.callees) {
       if (!module_.functions[callee].defined) {
@@ -279,6 +280,7 @@ void Decoder::parse_function(bool entry, bool is_external) {
 
 void Decoder::parse_body(Function& function) {
   lex_.expect('{');
+  begin_alloca();
   struct Mark {
     std::size_t declared;
     std::size_t locals;
