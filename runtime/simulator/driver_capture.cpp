@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <unordered_set>
 
 #include "runtime/simulator/driver_context.hpp"
 #include "runtime/simulator/driver_failure.hpp"
@@ -33,22 +33,54 @@ void finish(const std::shared_ptr<Capture>& capture) {
   std::erase(captures(), capture);
 }
 
+/// Forgets the graph of a capture that failed, unless the caller made it.
+void drop_graph(const Capture& capture) {
+  if (!capture.into_given_graph) {
+    state().graphs.take(capture.graph->handle);
+  }
+}
+
+void require_capturable(const Stream& stream) {
+  if (stream.legacy) {
+    throw Failure(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "the legacy default stream cannot be captured");
+  }
+  if (stream.capture != nullptr) {
+    throw Failure(CUDA_ERROR_ILLEGAL_STATE, "the stream is being captured already");
+  }
+}
+
+std::shared_ptr<Capture> begin(const StreamRef& target, CUstreamCaptureMode mode,
+                               std::shared_ptr<Graph> graph, std::vector<GraphNode*> after) {
+  static std::uint64_t captures_begun = 0;
+  auto capture = std::make_shared<Capture>();
+  capture->id = ++captures_begun;
+  capture->mode = mode;
+  capture->thread = std::this_thread::get_id();
+  capture->graph = std::move(graph);
+  capture->graph->capturing = true;
+  capture->origin = target.stream;
+  capture->streams.push_back(target.stream);
+  target.stream->capture = capture;
+  target.stream->tail = std::move(after);
+  captures().push_back(capture);
+  return capture;
+}
+
 /// Whether every node recorded in the capture's other streams comes before the end of its origin.
 bool is_joined(const Capture& capture) {
-  std::set<std::size_t> before;
-  std::vector<std::size_t> open = capture.origin->tail;
+  std::unordered_set<const GraphNode*> before;
+  std::vector<GraphNode*> open = capture.origin->tail;
   while (!open.empty()) {
-    const std::size_t node = open.back();
+    const GraphNode* node = open.back();
     open.pop_back();
     if (before.insert(node).second) {
-      const std::vector<std::size_t>& after = capture.graph->nodes[node].after;
-      open.insert(open.end(), after.begin(), after.end());
+      open.insert(open.end(), node->after.begin(), node->after.end());
     }
   }
   return std::all_of(capture.streams.begin(), capture.streams.end(),
                      [&](const std::shared_ptr<Stream>& stream) {
                        return std::all_of(stream->tail.begin(), stream->tail.end(),
-                                          [&](std::size_t node) { return before.count(node) != 0; });
+                                          [&](const GraphNode* node) { return before.count(node) != 0; });
                      });
 }
 
@@ -78,34 +110,42 @@ CUstreamCaptureStatus status_of(const Stream& stream) {
 
 }  // namespace
 
-std::optional<Point> submit(const StreamRef& target, CUgraphNodeType type, Work work, Point* chain) {
-  Scheduler::Lock lock = Scheduler::instance().lock();
-  Stream& stream = *target.stream;
-  if (stream.capture != nullptr) {
-    if (stream.capture->invalidated) {
+void require_open(Scheduler::Lock& lock, const StreamRef& target) {
+  if (const std::shared_ptr<Capture>& capture = target.stream->capture; capture != nullptr) {
+    if (capture->invalidated) {
       throw Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
                     "the stream's capture is invalid; end it and begin anew");
     }
-    std::vector<GraphNode>& nodes = stream.capture->graph->nodes;
-    nodes.push_back({reinterpret_cast<CUgraphNode>(next_handle()), type, stream.tail, std::move(work)});
-    stream.tail.assign(1, nodes.size() - 1);
-    return std::nullopt;
+    return;
   }
   if (target.context->destroyed) {
     throw Failure(CUDA_ERROR_CONTEXT_IS_DESTROYED, "the stream's context is destroyed");
   }
-  if (stream.legacy) {
+  if (target.stream->legacy) {
     refuse_legacy_while_captured(lock, *target.context);
   }
-  Task task{target.context, {}, std::move(work)};
-  if (chain != nullptr && chain->stream != nullptr && !Scheduler::passed(*chain)) {
-    task.after.push_back(*chain);
+}
+
+std::optional<Point> submit(const StreamRef& target, CUgraphNodeType type, const Payload& payload) {
+  Scheduler::Lock lock = Scheduler::instance().lock();
+  Stream& stream = *target.stream;
+  require_open(lock, target);
+  if (stream.capture != nullptr) {
+    GraphNode& node = add_node(*stream.capture->graph, type, payload, stream.tail);
+    stream.tail.assign(1, &node);
+    return std::nullopt;
   }
-  const Point end = Scheduler::instance().enqueue(lock, target.stream, std::move(task));
-  if (chain != nullptr) {
-    *chain = end;
+  return Scheduler::instance().enqueue(lock, target.stream, {target.context, {}, work_of(payload)});
+}
+
+std::optional<Point> submit_uncaptured(const StreamRef& target, Work work) {
+  Scheduler::Lock lock = Scheduler::instance().lock();
+  require_open(lock, target);
+  if (target.stream->capture != nullptr) {
+    invalidate(*target.stream->capture, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+               "this call cannot be recorded in a graph");
   }
-  return end;
+  return Scheduler::instance().enqueue(lock, target.stream, {target.context, {}, std::move(work)});
 }
 
 void wait_for(const StreamRef& target, const Point& point) {
@@ -117,12 +157,12 @@ void wait_for(const StreamRef& target, const Point& point) {
 }
 
 void join_capture(Scheduler::Lock&, const std::shared_ptr<Stream>& stream,
-                  const std::shared_ptr<Capture>& capture, const std::vector<std::size_t>& nodes) {
+                  const std::shared_ptr<Capture>& capture, const std::vector<GraphNode*>& nodes) {
   if (stream->capture == nullptr) {
     stream->capture = capture;
     capture->streams.push_back(stream);
   }
-  for (const std::size_t node : nodes) {
+  for (GraphNode* node : nodes) {
     if (std::find(stream->tail.begin(), stream->tail.end(), node) == stream->tail.end()) {
       stream->tail.push_back(node);
     }
@@ -137,8 +177,8 @@ void invalidate(Capture& capture, CUresult code, const char* why) {
 void abandon_capture(Scheduler::Lock&, Stream& stream) {
   if (const std::shared_ptr<Capture> capture = stream.capture; capture != nullptr) {
     capture->invalidated = true;
-    state().graphs.take(capture->graph->handle);
     finish(capture);
+    drop_graph(*capture);
   }
 }
 
@@ -215,24 +255,23 @@ CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode) {
     require_valid_mode(mode);
     const StreamRef target = find_stream(stream);
     const Scheduler::Lock lock = Scheduler::instance().lock();
-    if (target.stream->legacy) {
-      throw Failure(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "the legacy default stream cannot be captured");
-    }
-    if (target.stream->capture != nullptr) {
-      throw Failure(CUDA_ERROR_ILLEGAL_STATE, "the stream is being captured already");
-    }
-    static std::uint64_t captures_begun = 0;
-    auto capture = std::make_shared<Capture>();
-    capture->id = ++captures_begun;
-    capture->mode = mode;
-    capture->thread = std::this_thread::get_id();
-    capture->graph = std::make_shared<Graph>();
-    capture->graph->capturing = true;
-    state().graphs.insert(capture->graph);
-    capture->origin = target.stream;
-    capture->streams.push_back(target.stream);
-    target.stream->capture = capture;
-    captures().push_back(std::move(capture));
+    require_capturable(*target.stream);
+    begin(target, mode, make_graph(), {});
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph, const CUgraphNode* dependencies,
+                                     const CUgraphEdgeData* edges, std::size_t count,
+                                     CUstreamCaptureMode mode) {
+  return driver_call([&] {
+    require_valid_mode(mode);
+    const StreamRef target = find_stream(stream);
+    const Scheduler::Lock lock = Scheduler::instance().lock();
+    require_capturable(*target.stream);
+    const std::shared_ptr<Graph> found = find_graph(graph);
+    require_plain_edges(edges, count);
+    begin(target, mode, found, find_nodes(*found, dependencies, count))->into_given_graph = true;
     return CUDA_SUCCESS;
   });
 }
@@ -257,7 +296,7 @@ CUresult cuStreamEndCapture(CUstream stream, CUgraph* graph) {
     finish(capture);
     if (capture->invalidated || !joined) {
       capture->invalidated = true;
-      state().graphs.take(capture->graph->handle);
+      drop_graph(*capture);
       throw joined
           ? Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "an earlier call made the capture invalid")
           : Failure(CUDA_ERROR_STREAM_CAPTURE_UNJOINED,
@@ -279,8 +318,9 @@ CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) {
   });
 }
 
-CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, std::uint64_t* id,
-                                   CUgraph* graph, const CUgraphNode** dependencies, std::size_t* count) {
+CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus* status, std::uint64_t* id,
+                                   CUgraph* graph, const CUgraphNode** dependencies,
+                                   const CUgraphEdgeData** edges, std::size_t* count) {
   return driver_call([&] {
     require(status, "status");
     const StreamRef target = find_stream(stream);
@@ -298,11 +338,14 @@ CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* statu
       *graph = found.capture->graph->handle;
     }
     found.tail_handles.clear();
-    for (const std::size_t node : found.tail) {
-      found.tail_handles.push_back(found.capture->graph->nodes[node].handle);
+    for (const GraphNode* node : found.tail) {
+      found.tail_handles.push_back(node->handle);
     }
     if (dependencies != nullptr) {
       *dependencies = found.tail_handles.data();
+    }
+    if (edges != nullptr) {
+      *edges = nullptr;  // all edges are plain ones
     }
     if (count != nullptr) {
       *count = found.tail_handles.size();
@@ -311,8 +354,49 @@ CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* statu
   });
 }
 
+CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, std::uint64_t* id,
+                                   CUgraph* graph, const CUgraphNode** dependencies, std::size_t* count) {
+  return cuStreamGetCaptureInfo_v3(stream, status, id, graph, dependencies, nullptr, count);
+}
+
 CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus* status, std::uint64_t* id) {
-  return cuStreamGetCaptureInfo_v2(stream, status, id, nullptr, nullptr, nullptr);
+  return cuStreamGetCaptureInfo_v3(stream, status, id, nullptr, nullptr, nullptr, nullptr);
+}
+
+CUresult cuStreamUpdateCaptureDependencies_v2(CUstream stream, CUgraphNode* dependencies,
+                                              const CUgraphEdgeData* edges, std::size_t count,
+                                              unsigned int flags) {
+  return driver_call([&] {
+    if (flags > 1) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("there are no flags {:#x}", flags));
+    }
+    const StreamRef target = find_stream(stream);
+    const Scheduler::Lock lock = Scheduler::instance().lock();
+    Stream& found = *target.stream;
+    if (found.capture == nullptr) {
+      throw Failure(CUDA_ERROR_ILLEGAL_STATE, "the stream is not being captured");
+    }
+    if (found.capture->invalidated) {
+      throw Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "the stream's capture is invalid");
+    }
+    require_plain_edges(edges, count);
+    const std::vector<GraphNode*> given = find_nodes(*found.capture->graph, dependencies, count);
+    constexpr unsigned int set_dependencies = 1;
+    if (flags == set_dependencies) {
+      found.tail.clear();
+    }
+    for (GraphNode* node : given) {
+      if (std::find(found.tail.begin(), found.tail.end(), node) == found.tail.end()) {
+        found.tail.push_back(node);
+      }
+    }
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuStreamUpdateCaptureDependencies(CUstream stream, CUgraphNode* dependencies, std::size_t count,
+                                           unsigned int flags) {
+  return cuStreamUpdateCaptureDependencies_v2(stream, dependencies, nullptr, count, flags);
 }
 
 }  // extern "C"

@@ -1,5 +1,7 @@
 #include "runtime/simulator/driver_context.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
 
 #include "runtime/simulator/driver_failure.hpp"
@@ -25,20 +27,19 @@ void push(CUcontext context) {
   stack.contexts[stack.depth++] = context;
 }
 
-std::shared_ptr<Context> find_context(CUcontext handle) {
-  std::shared_ptr<Context> context = state().contexts.find(handle);
-  if (context == nullptr) {
-    throw Failure(CUDA_ERROR_INVALID_CONTEXT, "there is no such context, or it is destroyed");
-  }
-  return context;
-}
-
 std::shared_ptr<Context> make_context(CUcontext handle, int device, unsigned int flags, bool primary) {
   auto context = std::make_shared<Context>();
   context->handle = handle;
   context->device = device;
+  context->id = static_cast<std::uint64_t>(next_handle());
+  context->api_version = 3020;
   context->flags = flags;
   context->primary = primary;
+  // What drivers set at first.
+  context->limits[CU_LIMIT_STACK_SIZE] = 1024;
+  context->limits[CU_LIMIT_PRINTF_FIFO_SIZE] = std::size_t{1} << 20;
+  context->limits[CU_LIMIT_MALLOC_HEAP_SIZE] = std::size_t{8} << 20;
+  context->limits[CU_LIMIT_MAX_L2_FETCH_GRANULARITY] = 64;
   context->legacy = std::make_shared<Stream>();
   context->legacy->context = context;
   context->legacy->legacy = true;
@@ -82,6 +83,15 @@ void destroy(const std::shared_ptr<Context>& context) {
   }
 }
 
+void require_flags(unsigned int flags) {
+  const unsigned int wait = flags & CU_CTX_SCHED_MASK;
+  if ((flags & ~static_cast<unsigned int>(CU_CTX_FLAGS_MASK)) != 0 ||
+      (wait != CU_CTX_SCHED_AUTO && wait != CU_CTX_SCHED_SPIN && wait != CU_CTX_SCHED_YIELD &&
+       wait != CU_CTX_SCHED_BLOCKING_SYNC)) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("there are no context flags {:#x}", flags));
+  }
+}
+
 void release_primary(int device, bool all_of_them) {
   State& all = state();
   std::shared_ptr<Context> context;
@@ -99,9 +109,18 @@ void release_primary(int device, bool all_of_them) {
       destroy(context);
     }
     if (all_of_them && primary.retained > 0) {
-      make_context(primary.handle, device, 0, true);
+      make_context(primary.handle, device, primary.flags, true);
     }
   }
+}
+
+void synchronize(const Context& context) {
+  {
+    Scheduler::Lock lock = Scheduler::instance().lock();
+    refuse_while_captured(lock, context);
+    Scheduler::wait(lock, ends_of_streams(context, false));
+  }
+  context.require_no_fault();
 }
 
 /// The per-thread default streams of this thread, made on first use. Their handles outlive no thread.
@@ -110,6 +129,8 @@ struct ThreadStreams {
   ~ThreadStreams();
 };
 thread_local bool thread_streams_gone = false;
+/// While a function of the per-thread family runs.
+thread_local bool null_is_per_thread = false;
 thread_local ThreadStreams thread_streams;
 
 ThreadStreams::~ThreadStreams() {
@@ -123,6 +144,14 @@ ThreadStreams::~ThreadStreams() {
 }
 
 }  // namespace
+
+std::shared_ptr<Context> find_context(CUcontext handle) {
+  std::shared_ptr<Context> context = state().contexts.find(handle);
+  if (context == nullptr) {
+    throw Failure(CUDA_ERROR_INVALID_CONTEXT, "there is no such context, or it is destroyed");
+  }
+  return context;
+}
 
 std::shared_ptr<Context> current_context_if_any() {
   return state().contexts.find(top());
@@ -141,6 +170,12 @@ std::shared_ptr<Context> current_context() {
   return context;
 }
 
+PerThreadDefault::PerThreadDefault() : before_(std::exchange(null_is_per_thread, true)) {}
+
+PerThreadDefault::~PerThreadDefault() {
+  null_is_per_thread = before_;
+}
+
 std::shared_ptr<Stream> make_stream(const std::shared_ptr<Context>& context, bool blocking) {
   auto stream = std::make_shared<Stream>();
   stream->context = context;
@@ -156,6 +191,9 @@ std::shared_ptr<Stream> make_stream(const std::shared_ptr<Context>& context, boo
 }
 
 StreamRef find_stream(CUstream handle) {
+  if (handle == nullptr && null_is_per_thread) {
+    handle = stream_per_thread;
+  }
   if (handle == nullptr || handle == stream_legacy || (handle == stream_per_thread && thread_streams_gone)) {
     std::shared_ptr<Context> context = current_context();
     std::shared_ptr<Stream> legacy = context->legacy;
@@ -190,7 +228,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {
     const std::lock_guard lock(all.primary_mutex);
     State::Primary& primary = all.primaries[static_cast<std::size_t>(device)];
     if (primary.retained == 0) {
-      make_context(primary.handle, device, 0, true);
+      make_context(primary.handle, device, primary.flags, true);
     }
     ++primary.retained;
     *context = primary.handle;
@@ -228,22 +266,60 @@ CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned int* flags, int* a
     require(active, "active");
     require_device(device);
     const std::lock_guard lock(state().primary_mutex);
-    *flags = 0;
-    *active = state().primaries[static_cast<std::size_t>(device)].retained > 0 ? 1 : 0;
+    const State::Primary& primary = state().primaries[static_cast<std::size_t>(device)];
+    *flags = primary.flags;
+    *active = primary.retained > 0 ? 1 : 0;
     return CUDA_SUCCESS;
   });
+}
+
+CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice device, unsigned int flags) {
+  return driver_call([&] {
+    require_device(device);
+    require_flags(flags);
+    const std::lock_guard lock(state().primary_mutex);
+    State::Primary& primary = state().primaries[static_cast<std::size_t>(device)];
+    primary.flags = flags;
+    if (const std::shared_ptr<Context> context = state().contexts.find(primary.handle); context != nullptr) {
+      context->flags = flags;
+    }
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuDevicePrimaryCtxSetFlags(CUdevice device, unsigned int flags) {
+  return cuDevicePrimaryCtxSetFlags_v2(device, flags);
 }
 
 CUresult cuCtxCreate_v2(CUcontext* context, unsigned int flags, CUdevice device) {
   return driver_call([&] {
     require(context, "context");
     require_device(device);
+    require_flags(flags);
     const auto handle = reinterpret_cast<CUcontext>(next_handle());
     push(handle);
     make_context(handle, device, flags, false);
     *context = handle;
     return CUDA_SUCCESS;
   });
+}
+
+CUresult cuCtxCreate_v3(CUcontext* context, CUexecAffinityParam*, int affinities, unsigned int flags,
+                        CUdevice device) {
+  if (affinities != 0) {
+    return driver_call([]() -> CUresult {
+      throw Failure(CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY, "the virtual GPU has no execution affinities");
+    });
+  }
+  return cuCtxCreate_v2(context, flags, device);
+}
+
+CUresult cuCtxCreate_v4(CUcontext* context, CUctxCreateParams* given, unsigned int flags, CUdevice device) {
+  if (given != nullptr && given->cigParams != nullptr) {
+    return driver_call(
+        []() -> CUresult { throw Failure(CUDA_ERROR_NOT_SUPPORTED, "there is no graphics to share with"); });
+  }
+  return cuCtxCreate_v3(context, nullptr, given != nullptr ? given->numExecAffinityParams : 0, flags, device);
 }
 
 CUresult cuCtxDestroy_v2(CUcontext context) {
@@ -330,35 +406,16 @@ CUresult cuCtxGetDevice(CUdevice* device) {
 
 CUresult cuCtxSynchronize() {
   return driver_call([&] {
-    const std::shared_ptr<Context> context = current_context();
-    {
-      Scheduler::Lock lock = Scheduler::instance().lock();
-      refuse_while_captured(lock, *context);
-      Scheduler::wait(lock, ends_of_streams(*context, false));
-    }
-    context->require_no_fault();
+    synchronize(*current_context());
     return CUDA_SUCCESS;
   });
 }
 
-CUresult cuCtxEnablePeerAccess(CUcontext peer, unsigned int flags) {
+CUresult cuCtxSynchronize_v2(CUcontext context) {
   return driver_call([&] {
-    const std::shared_ptr<Context> context = current_context();
-    if (flags != 0) {
-      throw Failure(CUDA_ERROR_INVALID_VALUE, "cuCtxEnablePeerAccess takes no flags");
-    }
-    if (find_context(peer)->device == context->device) {
-      throw Failure(CUDA_ERROR_INVALID_DEVICE, "a device is no peer of its own");
-    }
-    // All devices live in one memory, so there is nothing to switch on.
-    return CUDA_SUCCESS;
-  });
-}
-
-CUresult cuCtxDisablePeerAccess(CUcontext peer) {
-  return driver_call([&] {
-    current_context();
-    find_context(peer);
+    const std::shared_ptr<Context> found = context != nullptr ? find_context(context) : current_context();
+    found->require_no_fault();
+    synchronize(*found);
     return CUDA_SUCCESS;
   });
 }

@@ -9,6 +9,14 @@
 namespace kerncast::simulator::api {
 namespace {
 
+/// CU_EVENT_RECORD_EXTERNAL and CU_EVENT_WAIT_EXTERNAL.
+constexpr unsigned int external_node = 1;
+
+std::vector<std::shared_ptr<Stream>> streams_of(const Context& context) {
+  const Scheduler::Lock lock = Scheduler::instance().lock();
+  return context.streams;
+}
+
 struct EventRef {
   std::shared_ptr<Context> context;
   std::shared_ptr<Event> event;
@@ -32,9 +40,24 @@ void refuse_captured(const Event& event) {
   }
 }
 
-void record(const EventRef& target, const StreamRef& on) {
+/// A node for an event that belongs to no capture: recorded, or waited for, whenever the graph runs.
+void add_event_node(const StreamRef& on, CUgraphNodeType type, const std::shared_ptr<Event>& event) {
+  if (on.stream->capture->invalidated) {
+    throw Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
+                  "the stream's capture is invalid; end it and begin anew");
+  }
+  GraphNode& node = add_node(*on.stream->capture->graph, type,
+                             std::make_shared<const EventNode>(EventNode{event}), on.stream->tail);
+  on.stream->tail.assign(1, &node);
+}
+
+void record(const EventRef& target, const StreamRef& on, bool external) {
   Scheduler::Lock lock = Scheduler::instance().lock();
   Event& event = *target.event;
+  if (on.stream->capture != nullptr && external) {
+    add_event_node(on, CU_GRAPH_NODE_TYPE_EVENT_RECORD, target.event);
+    return;
+  }
   if (on.stream->capture != nullptr) {
     if (on.stream->capture->invalidated) {
       throw Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
@@ -65,9 +88,14 @@ void record(const EventRef& target, const StreamRef& on) {
   event.captured_nodes.clear();
 }
 
-void wait_in_stream(const StreamRef& waiting, const Event& event) {
+void wait_in_stream(const StreamRef& waiting, const std::shared_ptr<Event>& target, bool external) {
   Scheduler::Lock lock = Scheduler::instance().lock();
   Stream& stream = *waiting.stream;
+  const Event& event = *target;
+  if (stream.capture != nullptr && external) {
+    add_event_node(waiting, CU_GRAPH_NODE_TYPE_WAIT_EVENT, target);
+    return;
+  }
   if (stream.capture != nullptr && stream.capture->invalidated) {
     throw Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
                   "the stream's capture is invalid; end it and begin anew");
@@ -111,9 +139,13 @@ CUresult cuEventCreate(CUevent* event, unsigned int flags) {
   return driver_call([&] {
     require(event, "event");
     const std::shared_ptr<Context> context = current_context();
-    constexpr unsigned int known = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING;
-    if ((flags & ~known) != 0) {
-      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("event flags {:#x} are not offered", flags));
+    constexpr unsigned int known = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS;
+    const bool shared = (flags & CU_EVENT_INTERPROCESS) != 0;
+    if ((flags & ~known) != 0 || (shared && (flags & CU_EVENT_DISABLE_TIMING) == 0)) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("there are no event flags {:#x}", flags));
+    }
+    if (shared) {
+      throw Failure(CUDA_ERROR_NOT_SUPPORTED, "events cannot be shared with other processes");
     }
     auto made = std::make_shared<Event>();
     made->context = context;
@@ -135,16 +167,23 @@ CUresult cuEventDestroy(CUevent event) {
   return cuEventDestroy_v2(event);
 }
 
-CUresult cuEventRecord(CUevent event, CUstream stream) {
+CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags) {
   return driver_call([&] {
     const EventRef target = find_event(event);
     const StreamRef on = find_stream(stream);
+    if (flags > 1) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("there are no flags {:#x}", flags));
+    }
     if (target.context != on.context) {
       throw Failure(CUDA_ERROR_INVALID_HANDLE, "event and stream belong to different contexts");
     }
-    record(target, on);
+    record(target, on, flags == external_node);
     return CUDA_SUCCESS;
   });
+}
+
+CUresult cuEventRecord(CUevent event, CUstream stream) {
+  return cuEventRecordWithFlags(event, stream, 0);
 }
 
 CUresult cuEventQuery(CUevent event) {
@@ -197,14 +236,50 @@ CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) {
   });
 }
 
+CUresult cuEventElapsedTime_v2(float* milliseconds, CUevent start, CUevent end) {
+  return cuEventElapsedTime(milliseconds, start, end);
+}
+
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags) {
   return driver_call([&] {
     const StreamRef waiting = find_stream(stream);
     const EventRef target = find_event(event);
-    if (flags != 0) {
-      throw Failure(CUDA_ERROR_NOT_SUPPORTED, "external event nodes are not offered");
+    if (flags > 1) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("there are no flags {:#x}", flags));
     }
-    wait_in_stream(waiting, *target.event);
+    wait_in_stream(waiting, target.event, flags == external_node);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuCtxRecordEvent(CUcontext context, CUevent event) {
+  return driver_call([&] {
+    const std::shared_ptr<Context> found = context != nullptr ? find_context(context) : current_context();
+    const EventRef target = find_event(event);
+    if (target.context != found) {
+      throw Failure(CUDA_ERROR_INVALID_HANDLE, "event and context do not belong together");
+    }
+    // The context's end is that of the legacy stream once it has waited for all others.
+    Scheduler::Lock lock = Scheduler::instance().lock();
+    refuse_while_captured(lock, *found);
+    Scheduler::instance().enqueue(lock, found->legacy, {found, ends_of_streams(*found, false), {}});
+    lock.unlock();
+    record(target, {found, found->legacy}, false);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuCtxWaitEvent(CUcontext context, CUevent event) {
+  return driver_call([&] {
+    const std::shared_ptr<Context> found = context != nullptr ? find_context(context) : current_context();
+    const EventRef target = find_event(event);
+    {
+      Scheduler::Lock lock = Scheduler::instance().lock();
+      refuse_while_captured(lock, *found);
+    }
+    for (const std::shared_ptr<Stream>& stream : streams_of(*found)) {
+      wait_in_stream({found, stream}, target.event, false);
+    }
     return CUDA_SUCCESS;
   });
 }

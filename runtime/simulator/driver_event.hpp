@@ -20,9 +20,9 @@ struct Event {
   std::weak_ptr<Context> context;
   unsigned int flags = 0;
 
-  std::shared_ptr<EventRecord> record;      ///< null where it was never recorded, or last in a capture
-  std::shared_ptr<Capture> capture;         ///< where it was last recorded, if that was a capture
-  std::vector<std::size_t> captured_nodes;  ///< what a wait for it comes after
+  std::shared_ptr<EventRecord> record;     ///< null where it was never recorded, or last in a capture
+  std::shared_ptr<Capture> capture;        ///< where it was last recorded, if that was a capture
+  std::vector<GraphNode*> captured_nodes;  ///< what a wait for it comes after
 };
 
 }  // namespace kerncast::simulator::api

@@ -95,8 +95,9 @@ std::shared_ptr<Function> kernel_on(CUkernel handle, CUdevice device) {
   throw Failure(CUDA_ERROR_INVALID_CONTEXT, fmt::format("device {} has no context", device));
 }
 
-/// Blocks of a size that fit on one multiprocessor at once. Registers do not count, as they are not
-/// allocated.
+}  // namespace
+
+// Registers do not count, as they are not allocated.
 int resident_blocks(const Function& function, int block_size, std::size_t dynamic_shared) {
   const ArchTraits& arch = state().arch;
   const int threads = (block_size + warp_size - 1) / warp_size * warp_size;
@@ -112,8 +113,6 @@ int resident_blocks(const Function& function, int block_size, std::size_t dynami
   }
   return blocks;
 }
-
-}  // namespace
 
 extern "C" {
 
@@ -151,17 +150,26 @@ CUresult cuKernelSetAttribute(CUfunction_attribute attribute, int value, CUkerne
   });
 }
 
-CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction function, int block_size,
-                                                     std::size_t dynamic_shared_bytes) {
+CUresult cuFuncSetCacheConfig(CUfunction function, CUfunc_cache) {
   return driver_call([&] {
-    require(blocks, "blocks");
     current_context();
-    const std::shared_ptr<Function> found = find_function(function);
-    if (block_size <= 0) {
-      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("a block of {} threads", block_size));
-    }
-    *blocks = resident_blocks(*found, block_size, dynamic_shared_bytes);
-    return CUDA_SUCCESS;
+    find_function(function);
+    return CUDA_SUCCESS;  // a preference
+  });
+}
+
+CUresult cuFuncSetSharedMemConfig(CUfunction function, CUsharedconfig) {
+  return driver_call([&] {
+    current_context();
+    find_function(function);
+    return CUDA_SUCCESS;  // banks have one width
+  });
+}
+
+CUresult cuKernelSetCacheConfig(CUkernel kernel, CUfunc_cache, CUdevice device) {
+  return driver_call([&] {
+    kernel_on(kernel, device);
+    return CUDA_SUCCESS;  // a preference
   });
 }
 

@@ -11,8 +11,6 @@
 namespace kerncast::simulator::api {
 namespace {
 
-using Dimensions = std::array<std::uint32_t, 3>;
-
 constexpr Dimensions most_blocks = {0x7fffffff, 65535, 65535};
 constexpr Dimensions most_threads = {1024, 1024, 64};
 
@@ -107,6 +105,7 @@ void require_supported(const CUlaunchAttribute& attribute) {
   switch (attribute.id) {
     case CU_LAUNCH_ATTRIBUTE_IGNORE:
     case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
+    case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
     case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
     case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
@@ -115,11 +114,6 @@ void require_supported(const CUlaunchAttribute& attribute) {
     case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
     case CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
       return;
-    case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
-      if (attribute.value.cooperative == 0) {
-        return;
-      }
-      throw Failure(CUDA_ERROR_NOT_SUPPORTED, "the virtual GPU has no cooperative launches");
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
     case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION: {
       const auto& cluster = attribute.value.clusterDim;
@@ -136,50 +130,91 @@ void require_supported(const CUlaunchAttribute& attribute) {
 
 void launch(const CUlaunchConfig& config, CUfunction handle, void** parameters, void** extra) {
   current_context();
-  const std::shared_ptr<Function> function = find_function(handle);
+  const std::shared_ptr<const KernelNode> node = make_kernel(config, handle, parameters, extra);
   const StreamRef target = find_stream(config.hStream);
-  if (function->context != target.context->handle) {
+  if (node->function->context != target.context->handle) {
     throw Failure(CUDA_ERROR_INVALID_HANDLE, "function and stream belong to different contexts");
   }
-  if (config.numAttrs > 0) {
-    require(config.attrs, "attrs");
-    std::for_each(config.attrs, config.attrs + config.numAttrs, require_supported);
-  }
-  const Dimensions grid = {config.gridDimX, config.gridDimY, config.gridDimZ};
-  const Dimensions block = {config.blockDimX, config.blockDimY, config.blockDimZ};
-  require_fitting(*function, grid, block, config.sharedMemBytes);
-  if (parameters != nullptr && extra != nullptr) {
-    throw Failure(CUDA_ERROR_INVALID_VALUE, "parameters are given twice, by pointers and as a buffer");
-  }
-  std::vector<std::byte> packed =
-      extra != nullptr ? unpack_extra(function->info(), extra) : pack(function->info(), parameters);
-  submit(
-      target, CU_GRAPH_NODE_TYPE_KERNEL,
-      [function, grid, block, shared = config.sharedMemBytes, packed = std::move(packed)](Context& context) {
-        Launch work;
-        work.module = function->module.get();
-        work.kernel = function->index;
-        work.grid = grid;
-        work.block = block;
-        work.dynamic_shared_bytes = shared;
-        work.parameters = packed;
-        work.device = function->device;
-        work.sm_count = static_cast<std::uint32_t>(state().arch.sm_count);
-        work.checks = state().checks;
-        LaunchProfile counts;
-        const bool counted = profiling();
-        work.profile = counted ? &counts : nullptr;
-        const Fault fault = execute(work, state().memory, nullptr);
-        if (counted) {
-          record_launch(work, counts);
-        }
-        if (fault.kind != FaultKind::none) {
-          context.set_fault(code_of(fault.kind), fault.message);
-        }
-      });
+  submit(target, CU_GRAPH_NODE_TYPE_KERNEL, node);
 }
 
 }  // namespace
+
+void require_cooperative(const KernelNode& node) {
+  const auto blocks = static_cast<std::uint64_t>(node.grid[0]) * node.grid[1] * node.grid[2];
+  const auto threads = static_cast<int>(node.block[0] * node.block[1] * node.block[2]);
+  const auto most = static_cast<std::uint64_t>(resident_blocks(*node.function, threads, node.shared_bytes)) *
+                    static_cast<std::uint64_t>(state().arch.sm_count);
+  if (blocks > most) {
+    throw Failure(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE,
+                  fmt::format("{}: {} blocks of a cooperative grid; the device holds {} at once",
+                              node.function->info().name, blocks, most));
+  }
+}
+
+void place_parameters(KernelNode& node) {
+  node.parameter_places.clear();
+  for (const KernelParameter& parameter : node.function->info().parameters) {
+    node.parameter_places.push_back(node.parameters.data() + parameter.offset);
+  }
+}
+
+std::shared_ptr<KernelNode> make_kernel(const CUlaunchConfig& config, CUfunction handle, void** parameters,
+                                        void** extra) {
+  auto node = std::make_shared<KernelNode>();
+  node->function = find_function(handle);
+  node->named = handle;
+  node->grid = {config.gridDimX, config.gridDimY, config.gridDimZ};
+  node->block = {config.blockDimX, config.blockDimY, config.blockDimZ};
+  node->shared_bytes = config.sharedMemBytes;
+  require_fitting(*node->function, node->grid, node->block, config.sharedMemBytes);
+  if (config.numAttrs > 0) {
+    require(config.attrs, "attrs");
+    for (unsigned int i = 0; i < config.numAttrs; ++i) {
+      const CUlaunchAttribute& attribute = config.attrs[i];
+      require_supported(attribute);
+      if (attribute.id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE) {
+        node->cooperative = attribute.value.cooperative != 0;
+      } else if (attribute.id == CU_LAUNCH_ATTRIBUTE_PRIORITY) {
+        node->priority = attribute.value.priority;
+      }
+    }
+  }
+  if (node->cooperative) {
+    require_cooperative(*node);
+  }
+  if (parameters != nullptr && extra != nullptr) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE, "parameters are given twice, by pointers and as a buffer");
+  }
+  const KernelInfo& info = node->function->info();
+  node->parameters = extra != nullptr ? unpack_extra(info, extra) : pack(info, parameters);
+  place_parameters(*node);
+  return node;
+}
+
+void run_kernel(const KernelNode& node, Context& context) {
+  Launch work;
+  work.module = node.function->module.get();
+  work.kernel = node.function->index;
+  work.grid = node.grid;
+  work.block = node.block;
+  work.dynamic_shared_bytes = node.shared_bytes;
+  work.parameters = node.parameters;
+  work.device = node.function->device;
+  work.reachable = context.reachable;
+  work.sm_count = static_cast<std::uint32_t>(state().arch.sm_count);
+  work.checks = state().checks;
+  LaunchProfile counts;
+  const bool counted = profiling();
+  work.profile = counted ? &counts : nullptr;
+  const Fault fault = execute(work, state().memory, nullptr);
+  if (counted) {
+    record_launch(work, counts);
+  }
+  if (fault.kind != FaultKind::none) {
+    context.set_fault(code_of(fault.kind), fault.message);
+  }
+}
 
 extern "C" {
 
@@ -189,6 +224,20 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
   return driver_call([&] {
     launch({grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, nullptr, 0}, function,
            parameters, extra);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuLaunchCooperativeKernel(CUfunction function, unsigned int grid_x, unsigned int grid_y,
+                                   unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+                                   unsigned int block_z, unsigned int shared_bytes, CUstream stream,
+                                   void** parameters) {
+  return driver_call([&] {
+    CUlaunchAttribute cooperative{};
+    cooperative.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
+    cooperative.value.cooperative = 1;
+    launch({grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, &cooperative, 1},
+           function, parameters, nullptr);
     return CUDA_SUCCESS;
   });
 }

@@ -13,24 +13,74 @@ std::uintptr_t number(const void* address) {
   return reinterpret_cast<std::uintptr_t>(address);
 }
 
-std::byte* allocate(const Context& context, std::size_t bytes, MemoryKind kind) {
+std::byte* allocate(const Context& context, std::size_t bytes, Owned::Kind kind, unsigned int flags = 0) {
   State& all = state();
   if (bytes == 0) {
     throw Failure(CUDA_ERROR_INVALID_VALUE, "an allocation of 0 bytes");
   }
   const std::size_t used = all.memory.bytes_in_use(context.device);
-  if (kind == MemoryKind::device && (used > all.total_memory || bytes > all.total_memory - used)) {
+  const bool pinned = kind == Owned::Kind::pinned;
+  if (!pinned && (used > all.total_memory || bytes > all.total_memory - used)) {
     throw Failure(CUDA_ERROR_OUT_OF_MEMORY,
                   fmt::format("{} bytes are asked for; {} of device {}'s {} are in use", bytes, used,
                               context.device, all.total_memory));
   }
-  std::byte* base = all.memory.allocate(bytes, kind, context.device);
+  std::byte* base =
+      all.memory.allocate(bytes, pinned ? MemoryKind::pinned_host : MemoryKind::device, context.device);
   if (base == nullptr) {
     throw Failure(CUDA_ERROR_OUT_OF_MEMORY, fmt::format("the host has no {} bytes left", bytes));
   }
   const std::lock_guard lock(all.owned_mutex);
-  all.owned[base] = {context.handle, kind == MemoryKind::pinned_host, false};
+  all.owned[base] = {context.handle, kind, false, flags, nullptr};
   return base;
+}
+
+bool is_captured(const StreamRef& target) {
+  const Scheduler::Lock lock = Scheduler::instance().lock();
+  return target.stream->capture != nullptr;
+}
+
+/// The address is valid for the stream's later work at least; having the memory at once gives that too.
+CUdeviceptr allocate_in_stream(const StreamRef& target, std::size_t bytes,
+                               const std::shared_ptr<Pool>& pool) {
+  if (is_captured(target)) {
+    CUDA_MEM_ALLOC_NODE_PARAMS given{};
+    given.poolProps = pool->properties;
+    given.bytesize = bytes;
+    submit(target, CU_GRAPH_NODE_TYPE_MEM_ALLOC, alloc_payload(given));
+    return given.dptr;
+  }
+  std::uint64_t peers = 0;
+  {
+    const std::lock_guard lock(pool->mutex);
+    peers = pool->peers;
+    if (pool->properties.maxSize != 0 && bytes > pool->properties.maxSize - pool->used) {
+      throw Failure(CUDA_ERROR_OUT_OF_MEMORY,
+                    fmt::format("{} bytes are asked for; {} of the pool's {} are used", bytes, pool->used,
+                                pool->properties.maxSize));
+    }
+  }
+  std::byte* base = allocate(*target.context, bytes, pool->host ? Owned::Kind::pinned : Owned::Kind::device);
+  state().memory.set_peers(base, peers, !pool->host);
+  pool->add(bytes);
+  const std::lock_guard lock(state().owned_mutex);
+  state().owned[base].pool = pool;
+  return reinterpret_cast<CUdeviceptr>(base);
+}
+
+bool is_host(Owned::Kind kind) {
+  return kind == Owned::Kind::pinned;
+}
+
+bool is_freeable(const Owned& owned, bool pinned) {
+  if (owned.freeing) {
+    return false;
+  }
+  if (pinned) {
+    return is_host(owned.kind) && owned.pool == nullptr;
+  }
+  return owned.kind == Owned::Kind::device || owned.kind == Owned::Kind::managed ||
+         (is_host(owned.kind) && owned.pool != nullptr);
 }
 
 /// Marks an allocation as going, so that it is freed once. Throws Failure(CUDA_ERROR_INVALID_VALUE).
@@ -38,23 +88,73 @@ void claim(const std::byte* base, bool pinned) {
   State& all = state();
   const std::lock_guard lock(all.owned_mutex);
   const auto found = all.owned.find(base);
-  if (found == all.owned.end() || found->second.pinned != pinned || found->second.freeing) {
+  if (found == all.owned.end() || !is_freeable(found->second, pinned)) {
     throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("{:#x} is not the start of a live {} allocation",
                                                         number(base), pinned ? "host" : "device"));
   }
   found->second.freeing = true;
 }
 
-void release(const std::byte* base) {
+/// Frees memory that a graph allocated, if it is that. Throws Failure(CUDA_ERROR_INVALID_VALUE).
+bool free_graph_memory(void* pointer) {
+  const std::shared_ptr<GraphMemory> memory = find_graph_memory(reinterpret_cast<CUdeviceptr>(pointer));
+  if (memory == nullptr) {
+    return false;
+  }
+  if (!memory->live) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE,
+                  fmt::format("{:#x} is memory of a graph that no launch has allocated", number(pointer)));
+  }
+  set_graph_memory_live(memory, false);
+  return true;
+}
+
+void free_now(void* pointer, bool pinned, const char* call) {
+  const std::shared_ptr<Context> context = current_context();
+  refuse_unsafe_call(call);
+  if (pointer == nullptr) {
+    return;
+  }
+  auto* base = static_cast<std::byte*>(pointer);
+  const std::optional<Allocation> allocation = state().memory.find(base);
+  const int device = allocation ? allocation->device : context->device;
+  if (!pinned && find_graph_memory(reinterpret_cast<CUdeviceptr>(pointer)) != nullptr) {
+    wait_for_device(device);
+    free_graph_memory(pointer);
+    return;
+  }
+  claim(base, pinned);
+  wait_for_device(device);
+  release_allocation(base);
+}
+
+}  // namespace
+
+bool is_device_allocation(const std::byte* base) {
   State& all = state();
+  const std::lock_guard lock(all.owned_mutex);
+  const auto found = all.owned.find(base);
+  return found != all.owned.end() && is_freeable(found->second, false);
+}
+
+void release_allocation(const std::byte* base) {
+  State& all = state();
+  std::shared_ptr<Pool> pool;
   {
     const std::lock_guard lock(all.owned_mutex);
-    all.owned.erase(base);
+    if (const auto found = all.owned.find(base); found != all.owned.end()) {
+      pool = std::move(found->second.pool);
+      all.owned.erase(found);
+    }
+  }
+  if (pool != nullptr) {
+    if (const std::optional<Allocation> allocation = all.memory.find(base)) {
+      pool->remove(allocation->size);
+    }
   }
   all.memory.release(base);
 }
 
-/// Freeing waits for everything on the device, since any of it may use the memory.
 void wait_for_device(int device) {
   std::vector<Point> ends;
   Scheduler::Lock lock = Scheduler::instance().lock();
@@ -66,28 +166,6 @@ void wait_for_device(int device) {
   }
   Scheduler::wait(lock, ends);
 }
-
-void free_now(void* pointer, bool pinned, const char* call) {
-  const std::shared_ptr<Context> context = current_context();
-  refuse_unsafe_call(call);
-  if (pointer == nullptr) {
-    return;
-  }
-  auto* base = static_cast<std::byte*>(pointer);
-  const std::optional<Allocation> allocation = state().memory.find(base);
-  claim(base, pinned);
-  wait_for_device(allocation ? allocation->device : context->device);
-  release(base);
-}
-
-void refuse_memory_nodes(const StreamRef& target) {
-  const Scheduler::Lock lock = Scheduler::instance().lock();
-  if (const std::shared_ptr<Capture> capture = target.stream->capture; capture != nullptr) {
-    invalidate(*capture, CUDA_ERROR_NOT_SUPPORTED, "the virtual GPU's graphs have no memory nodes");
-  }
-}
-
-}  // namespace
 
 std::optional<Allocation> find_range(const void* address, std::size_t bytes, std::string_view call) {
   const std::optional<Allocation> found = state().memory.find(address);
@@ -123,7 +201,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr* pointer, std::size_t bytes) {
     require(pointer, "pointer");
     const std::shared_ptr<Context> context = current_context();
     refuse_unsafe_call("cuMemAlloc");
-    *pointer = reinterpret_cast<CUdeviceptr>(allocate(*context, bytes, MemoryKind::device));
+    *pointer = reinterpret_cast<CUdeviceptr>(allocate(*context, bytes, Owned::Kind::device));
     return CUDA_SUCCESS;
   });
 }
@@ -139,12 +217,12 @@ CUresult cuMemHostAlloc(void** pointer, std::size_t bytes, unsigned int flags) {
   return driver_call([&] {
     require(static_cast<const void*>(pointer), "pointer");
     const std::shared_ptr<Context> context = current_context();
-    constexpr unsigned int known = 0x7;  // portable, device-mapped, write-combined: all memory here is
+    constexpr unsigned int known = 0x7;  // portable, device-mapped, write-combined
     if ((flags & ~known) != 0) {
       throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("there are no host allocation flags {:#x}", flags));
     }
     refuse_unsafe_call("cuMemHostAlloc");
-    *pointer = allocate(*context, bytes, MemoryKind::pinned_host);
+    *pointer = allocate(*context, bytes, Owned::Kind::pinned, flags);
     return CUDA_SUCCESS;
   });
 }
@@ -156,6 +234,44 @@ CUresult cuMemAllocHost_v2(void** pointer, std::size_t bytes) {
 CUresult cuMemFreeHost(void* pointer) {
   return driver_call([&] {
     free_now(pointer, true, "cuMemFreeHost");
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuMemAllocPitch_v2(CUdeviceptr* pointer, std::size_t* pitch, std::size_t width, std::size_t height,
+                            unsigned int element) {
+  return driver_call([&] {
+    require(pointer, "pointer");
+    require(pitch, "pitch");
+    if ((element != 4 && element != 8 && element != 16) || width == 0 || height == 0) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE,
+                    fmt::format("{} rows of {} bytes in elements of {}", height, width, element));
+    }
+    constexpr std::size_t alignment = 512;
+    const std::size_t row = (width + alignment - 1) / alignment * alignment;
+    if (row < width || height > SIZE_MAX / row) {
+      throw Failure(CUDA_ERROR_OUT_OF_MEMORY, fmt::format("{} rows of {} bytes", height, width));
+    }
+    const std::shared_ptr<Context> context = current_context();
+    refuse_unsafe_call("cuMemAllocPitch");
+    *pointer = reinterpret_cast<CUdeviceptr>(allocate(*context, row * height, Owned::Kind::device));
+    *pitch = row;
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuMemAllocManaged(CUdeviceptr* pointer, std::size_t bytes, unsigned int flags) {
+  return driver_call([&] {
+    require(pointer, "pointer");
+    if (flags != 1 && flags != 2) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("there are no attach flags {:#x}", flags));
+    }
+    const std::shared_ptr<Context> context = current_context();
+    refuse_unsafe_call("cuMemAllocManaged");
+    std::byte* base = allocate(*context, bytes, Owned::Kind::managed);
+    state().memory.set_peers(base, ~std::uint64_t{0}, false);
+    state().memory.mark_written(base, bytes);  // the host writes to it unseen
+    *pointer = reinterpret_cast<CUdeviceptr>(base);
     return CUDA_SUCCESS;
   });
 }
@@ -173,13 +289,81 @@ CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* device_pointer, void* pointer
   });
 }
 
+CUresult cuMemHostGetFlags(unsigned int* flags, void* pointer) {
+  return driver_call([&] {
+    require(flags, "flags");
+    current_context();
+    const std::lock_guard lock(state().owned_mutex);
+    const auto found = state().owned.find(static_cast<const std::byte*>(pointer));
+    if (found == state().owned.end() || !is_host(found->second.kind)) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("{:#x} is no pinned host memory", number(pointer)));
+    }
+    *flags = found->second.host_flags;
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuMemHostRegister_v2(void* pointer, std::size_t bytes, unsigned int flags) {
+  return driver_call([&] {
+    require(pointer, "pointer");
+    const std::shared_ptr<Context> context = current_context();
+    constexpr unsigned int known = 0xf;  // portable, device-mapped, of a device's, read-only
+    if (bytes == 0 || (flags & ~known) != 0) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE,
+                    fmt::format("{} bytes of host memory with flags {:#x}", bytes, flags));
+    }
+    refuse_unsafe_call("cuMemHostRegister");
+    auto* base = static_cast<std::byte*>(pointer);
+    if (!state().memory.adopt(base, bytes, MemoryKind::pinned_host, context->device)) {
+      throw Failure(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED,
+                    fmt::format("{} bytes at {:#x} overlap pinned memory", bytes, number(pointer)));
+    }
+    const std::lock_guard lock(state().owned_mutex);
+    state().owned[base] = {context->handle, Owned::Kind::registered, false, flags, nullptr};
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuMemHostUnregister(void* pointer) {
+  return driver_call([&] {
+    require(pointer, "pointer");
+    const std::shared_ptr<Context> context = current_context();
+    refuse_unsafe_call("cuMemHostUnregister");
+    const auto* base = static_cast<const std::byte*>(pointer);
+    {
+      const std::lock_guard lock(state().owned_mutex);
+      const auto found = state().owned.find(base);
+      if (found == state().owned.end() || found->second.kind != Owned::Kind::registered ||
+          found->second.freeing) {
+        throw Failure(CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED,
+                      fmt::format("{:#x} is not the start of registered memory", number(pointer)));
+      }
+      found->second.freeing = true;
+    }
+    wait_for_device(context->device);
+    release_allocation(base);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuMemAllocFromPoolAsync(CUdeviceptr* pointer, std::size_t bytes, CUmemoryPool pool,
+                                 CUstream stream) {
+  return driver_call([&] {
+    require(pointer, "pointer");
+    const std::shared_ptr<Pool> found = state().pools.find(pool);
+    if (found == nullptr) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, "there is no such memory pool, or it is destroyed");
+    }
+    *pointer = allocate_in_stream(find_stream(stream), bytes, found);
+    return CUDA_SUCCESS;
+  });
+}
+
 CUresult cuMemAllocAsync(CUdeviceptr* pointer, std::size_t bytes, CUstream stream) {
   return driver_call([&] {
     require(pointer, "pointer");
     const StreamRef target = find_stream(stream);
-    refuse_memory_nodes(target);
-    // The address is valid for the stream's later work at least; having the memory at once gives that too.
-    *pointer = reinterpret_cast<CUdeviceptr>(allocate(*target.context, bytes, MemoryKind::device));
+    *pointer = allocate_in_stream(target, bytes, current_pool(target.context->device));
     return CUDA_SUCCESS;
   });
 }
@@ -187,13 +371,19 @@ CUresult cuMemAllocAsync(CUdeviceptr* pointer, std::size_t bytes, CUstream strea
 CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream stream) {
   return driver_call([&] {
     const StreamRef target = find_stream(stream);
-    refuse_memory_nodes(target);
     if (pointer == 0) {
+      return CUDA_SUCCESS;
+    }
+    if (is_captured(target)) {
+      submit(target, CU_GRAPH_NODE_TYPE_MEM_FREE, free_payload(pointer));
+      return CUDA_SUCCESS;
+    }
+    if (free_graph_memory(reinterpret_cast<void*>(pointer))) {
       return CUDA_SUCCESS;
     }
     const auto* base = reinterpret_cast<const std::byte*>(pointer);
     claim(base, false);
-    submit(target, CU_GRAPH_NODE_TYPE_EMPTY, [base](Context&) { release(base); });
+    submit_uncaptured(target, [base](Context&) { release_allocation(base); });
     return CUDA_SUCCESS;
   });
 }

@@ -22,22 +22,6 @@ void with_log(JitLog& log, Load&& load) {
   }
 }
 
-std::shared_ptr<LoadedModule> find_module(CUmodule handle) {
-  std::shared_ptr<LoadedModule> found = state().modules.find(handle);
-  if (found == nullptr) {
-    throw Failure(CUDA_ERROR_INVALID_HANDLE, "there is no such module, or it is unloaded");
-  }
-  return found;
-}
-
-std::shared_ptr<Library> find_library(CUlibrary handle) {
-  std::shared_ptr<Library> found = state().libraries.find(handle);
-  if (found == nullptr) {
-    throw Failure(CUDA_ERROR_INVALID_HANDLE, "there is no such library, or it is unloaded");
-  }
-  return found;
-}
-
 /// A kernel that exists, or Failure(CUDA_ERROR_NOT_FOUND) with those that do.
 int require_kernel(const Module& module, const char* name) {
   const int index = module.find_kernel(name);
@@ -64,7 +48,47 @@ void get_global(const Module& module, const char* name, CUdeviceptr* pointer, st
   }
 }
 
-/// The library's module in `context`, decoded on first use.
+void load_module(CUmodule* handle, const void* image, JitLog& log) {
+  require(handle, "module");
+  const std::shared_ptr<Context> context = current_context();
+  refuse_unsafe_call("cuModuleLoadData");
+  with_log(log, [&] {
+    const Image examined = examine_image(image);
+    auto made = std::make_shared<LoadedModule>();
+    made->context = context->handle;
+    made->device = context->device;
+    made->ptx_version = examined.version;
+    made->module = decode_image(examined.text, context->device);
+    *handle = state().modules.insert(made);
+  });
+}
+
+}  // namespace
+
+std::shared_ptr<LoadedModule> find_module(CUmodule handle) {
+  std::shared_ptr<LoadedModule> found = state().modules.find(handle);
+  if (found == nullptr) {
+    throw Failure(CUDA_ERROR_INVALID_HANDLE, "there is no such module, or it is unloaded");
+  }
+  return found;
+}
+
+std::shared_ptr<Library> find_library(CUlibrary handle) {
+  std::shared_ptr<Library> found = state().libraries.find(handle);
+  if (found == nullptr) {
+    throw Failure(CUDA_ERROR_INVALID_HANDLE, "there is no such library, or it is unloaded");
+  }
+  return found;
+}
+
+std::shared_ptr<Kernel> find_kernel(CUkernel handle) {
+  std::shared_ptr<Kernel> found = state().kernels.find(handle);
+  if (found == nullptr) {
+    throw Failure(CUDA_ERROR_INVALID_HANDLE, "there is no such kernel, or its library is unloaded");
+  }
+  return found;
+}
+
 std::shared_ptr<Module> module_in(Library& library, const Context& context) {
   const std::lock_guard lock(library.mutex);
   if (const auto known = library.modules.find(context.handle); known != library.modules.end()) {
@@ -82,22 +106,17 @@ std::shared_ptr<Module> module_in(Library& library, const Context& context) {
   return made;
 }
 
-void load_module(CUmodule* handle, const void* image, JitLog& log) {
-  require(handle, "module");
-  const std::shared_ptr<Context> context = current_context();
-  refuse_unsafe_call("cuModuleLoadData");
-  with_log(log, [&] {
-    const Image examined = examine_image(image);
-    auto made = std::make_shared<LoadedModule>();
-    made->context = context->handle;
-    made->device = context->device;
-    made->ptx_version = examined.version;
-    made->module = decode_image(examined.text, context->device);
-    *handle = state().modules.insert(made);
-  });
+std::shared_ptr<Module> any_module(Library& library) {
+  if (library.spare != nullptr) {
+    return library.spare;
+  }
+  if (!library.modules.empty()) {
+    return library.modules.begin()->second;
+  }
+  library.spare = decode_image(library.text, 0);
+  library.spare_device = 0;
+  return library.spare;
 }
-
-}  // namespace
 
 std::shared_ptr<FunctionSettings> default_settings(const KernelInfo& info) {
   auto settings = std::make_shared<FunctionSettings>();
@@ -151,6 +170,7 @@ void forget_context(CUcontext context) {
   for (const std::shared_ptr<Library>& library : all.libraries.all()) {
     std::shared_ptr<Module> dropped;
     const std::lock_guard lock(library->mutex);
+    library->handles.erase(context);
     if (const auto found = library->modules.find(context); found != library->modules.end()) {
       dropped = std::move(found->second);
       library->modules.erase(found);
@@ -251,6 +271,9 @@ CUresult cuLibraryUnload(CUlibrary library) {
     const std::shared_ptr<Library> gone = state().libraries.take(library);
     state().kernels.take_if([&](const Kernel& kernel) { return kernel.library.lock() == gone; });
     const std::lock_guard lock(gone->mutex);
+    for (const auto& [context, handle] : gone->handles) {
+      state().modules.take(handle);
+    }
     state().functions.take_if([&](const Function& function) {
       const auto found = gone->modules.find(function.context);
       return found != gone->modules.end() && found->second == function.module;
@@ -265,13 +288,7 @@ CUresult cuLibraryGetKernel(CUkernel* kernel, CUlibrary library, const char* nam
     require(name, "name");
     const std::shared_ptr<Library> found = find_library(library);
     const std::lock_guard lock(found->mutex);
-    const std::shared_ptr<Module> any = found->spare != nullptr  ? found->spare
-                                        : found->modules.empty() ? decode_image(found->text, 0)
-                                                                 : found->modules.begin()->second;
-    if (found->modules.empty()) {
-      found->spare = any;
-    }
-    require_kernel(*any, name);
+    require_kernel(*any_module(*found), name);
     CUkernel& slot = found->kernels[name];
     if (slot == nullptr) {
       auto made = std::make_shared<Kernel>();
@@ -297,11 +314,7 @@ CUresult cuKernelGetFunction(CUfunction* function, CUkernel kernel) {
   return driver_call([&] {
     require(function, "function");
     const std::shared_ptr<Context> context = current_context();
-    const std::shared_ptr<Kernel> found = state().kernels.find(kernel);
-    if (found == nullptr) {
-      throw Failure(CUDA_ERROR_INVALID_HANDLE, "there is no such kernel, or its library is unloaded");
-    }
-    *function = function_of(found, context)->handle;
+    *function = function_of(find_kernel(kernel), context)->handle;
     return CUDA_SUCCESS;
   });
 }

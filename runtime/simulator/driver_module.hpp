@@ -54,6 +54,7 @@ struct Library {
   std::shared_ptr<Module> spare;  ///< decoded when the library was loaded with no context current
   int spare_device = 0;
   std::unordered_map<std::string, CUkernel> kernels;
+  std::unordered_map<CUcontext, CUmodule> handles;  ///< of `modules`, for those that were asked for
 };
 
 /// A kernel of a library, in no context yet.
@@ -65,6 +66,15 @@ struct Kernel {
   std::unordered_map<int, std::shared_ptr<FunctionSettings>> settings;  ///< by device
   std::unordered_map<CUcontext, CUfunction> functions;
 };
+
+/// Live objects by their handles. They throw Failure(CUDA_ERROR_INVALID_HANDLE).
+std::shared_ptr<LoadedModule> find_module(CUmodule handle);
+std::shared_ptr<Library> find_library(CUlibrary handle);
+std::shared_ptr<Kernel> find_kernel(CUkernel handle);
+/// The library's module in `context`, decoded on first use.
+std::shared_ptr<Module> module_in(Library& library, const Context& context);
+/// Any module of the library, for what is the same in all contexts. The library's mutex is held.
+std::shared_ptr<Module> any_module(Library& library);
 
 /// A PTX text that the device can run.
 struct Image {
@@ -101,6 +111,9 @@ std::shared_ptr<FunctionSettings> default_settings(const KernelInfo& info);
 /// The function of `kernel` in `context`, made on first use.
 std::shared_ptr<Function> function_of(const std::shared_ptr<Kernel>& kernel,
                                       const std::shared_ptr<Context>& context);
+/// Blocks of a size, with so many bytes of dynamic shared memory each, that fit on one multiprocessor at
+/// once.
+int resident_blocks(const Function& function, int block_size, std::size_t dynamic_shared);
 /// Drops modules and functions of a context that is gone.
 void forget_context(CUcontext context);
 

@@ -14,19 +14,21 @@ void store(void* to, const Value& value) {
   std::memcpy(to, &value, sizeof value);
 }
 
-CUcontext owner_of(const Allocation& allocation) {
+Owned owner_of(const Allocation& allocation) {
   const std::lock_guard lock(state().owned_mutex);
   const auto found = state().owned.find(allocation.base);
-  return found == state().owned.end() ? nullptr : found->second.context;
+  return found == state().owned.end() ? Owned{} : found->second;
 }
 
 /// Writes an attribute in the type the driver gives it. False where the attribute is not offered.
 bool store_attribute(void* value, CUpointer_attribute attribute, CUdeviceptr pointer,
                      const Allocation& allocation) {
   const bool pinned = allocation.kind == MemoryKind::pinned_host;
+  const Owned owned = owner_of(allocation);
+  const bool managed = owned.kind == Owned::Kind::managed;
   switch (attribute) {
     case CU_POINTER_ATTRIBUTE_CONTEXT:
-      store(value, owner_of(allocation));
+      store(value, owned.context);
       return true;
     case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
       store(value, pinned ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE);
@@ -35,15 +37,31 @@ bool store_attribute(void* value, CUpointer_attribute attribute, CUdeviceptr poi
       store(value, pointer);
       return true;
     case CU_POINTER_ATTRIBUTE_HOST_POINTER:
-      if (!pinned) {
+      if (!pinned && !managed) {
         return false;
       }
       store(value, pointer);
       return true;
-    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
     case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+      store(value, managed);
+      return true;
+    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+    case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+    case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
       store(value, false);
+      return true;
+    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
+      store(value, std::uint64_t{0});
+      return true;
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+      store(value, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+      return true;
+    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+      store(value, owned.pool != nullptr ? owned.pool->handle : nullptr);
+      return true;
+    case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
+      store(value, allocation.id);
       return true;
     case CU_POINTER_ATTRIBUTE_BUFFER_ID:
       store(value, allocation.id);
@@ -60,6 +78,12 @@ bool store_attribute(void* value, CUpointer_attribute attribute, CUdeviceptr poi
     case CU_POINTER_ATTRIBUTE_MAPPED:
       store(value, true);
       return true;
+    case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
+      store(value, allocation.size);
+      return true;
+    case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:
+      store(value, allocation.base);
+      return true;
     case CU_POINTER_ATTRIBUTE_P2P_TOKENS:
       break;
   }
@@ -71,11 +95,14 @@ std::size_t size_of(CUpointer_attribute attribute) {
   switch (attribute) {
     case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
       return 4;
     case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
     case CU_POINTER_ATTRIBUTE_IS_MANAGED:
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
     case CU_POINTER_ATTRIBUTE_MAPPED:
+    case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+    case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
       return 1;
     case CU_POINTER_ATTRIBUTE_CONTEXT:
     case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
@@ -83,6 +110,11 @@ std::size_t size_of(CUpointer_attribute attribute) {
     case CU_POINTER_ATTRIBUTE_BUFFER_ID:
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
     case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
+    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+    case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
+    case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:
+    case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
       return 8;
     case CU_POINTER_ATTRIBUTE_P2P_TOKENS:
       break;
@@ -107,6 +139,18 @@ CUresult cuPointerGetAttribute(void* value, CUpointer_attribute attribute, CUdev
                     fmt::format("{:#x} {}", pointer, found ? "is no host memory" : "lies in no allocation"));
     }
     return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuPointerSetAttribute(const void* value, CUpointer_attribute attribute, CUdeviceptr pointer) {
+  return driver_call([&] {
+    require(value, "value");
+    if (attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS ||
+        !state().memory.find(reinterpret_cast<const void*>(pointer))) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("pointer attribute {} of {:#x} cannot be set",
+                                                          static_cast<int>(attribute), pointer));
+    }
+    return CUDA_SUCCESS;  // copies and fills are never ahead of the call that starts them
   });
 }
 

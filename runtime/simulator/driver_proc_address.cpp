@@ -1,7 +1,11 @@
+#include <fmt/format.h>
+
 #include <array>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
+#include "runtime/simulator/driver_context.hpp"
 #include "runtime/simulator/driver_failure.hpp"
 #include "runtime/simulator/profile_abi.hpp"
 
@@ -9,53 +13,135 @@ namespace kerncast::simulator::api {
 namespace {
 
 struct Symbol {
-  std::string_view name;    ///< without a version: the newest stands first
+  std::string_view name;    ///< as callers ask for it, without a version
   std::string_view symbol;  ///< as exported
   void* address;
+  int version;  ///< of the interface that brought it, as 12020
 };
 
-const Symbol* find_symbol(std::string_view wanted) {
-#define KERNCAST_DRIVER_FUNCTION(name, symbol, parameters) \
-  Symbol{#name, #symbol, reinterpret_cast<void*>(&symbol)},
-  static const std::array symbols = {
-#include "runtime/driver/driver_functions.inc"
-#include "runtime/simulator/driver_extra_functions.inc"
-      Symbol{"kerncastSimProfile", "kerncastSimProfile", reinterpret_cast<void*>(&kerncastSimProfile)},
-      Symbol{"kerncastSimProfileCount", "kerncastSimProfileCount",
-             reinterpret_cast<void*>(&kerncastSimProfileCount)},
-      Symbol{"kerncastSimProfileLaunch", "kerncastSimProfileLaunch",
-             reinterpret_cast<void*>(&kerncastSimProfileLaunch)},
-      Symbol{"kerncastSimLastFault", "kerncastSimLastFault", reinterpret_cast<void*>(&kerncastSimLastFault)},
+constexpr std::array plain_symbols = [] {
+#define KERNCAST_DRIVER_VERSION(name, symbol, version) Symbol{#name, #symbol, nullptr, version},
+  return std::array{
+#include "runtime/simulator/driver_versions.inc"
   };
-#undef KERNCAST_DRIVER_FUNCTION
+#undef KERNCAST_DRIVER_VERSION
+}();
+
+void* address_of(std::size_t index) {
+#define KERNCAST_DRIVER_VERSION(name, symbol, version) reinterpret_cast<void*>(&symbol),
+  static const std::array addresses = {
+#include "runtime/simulator/driver_versions.inc"
+  };
+#undef KERNCAST_DRIVER_VERSION
+  return addresses[index];
+}
+
+const Symbol* find_per_thread(std::string_view wanted, int version) {
+#define KERNCAST_PER_THREAD_FUNCTION(name, symbol, plain, version, parameters, arguments) \
+  Symbol{#name, #symbol, reinterpret_cast<void*>(&symbol), version},
+  static const std::array symbols = {
+#include "runtime/simulator/driver_per_thread_functions.inc"
+  };
+#undef KERNCAST_PER_THREAD_FUNCTION
+  const Symbol* best = nullptr;
   for (const Symbol& candidate : symbols) {
-    if (candidate.name == wanted) {
-      return &candidate;
+    if (candidate.name == wanted && candidate.version <= version &&
+        (best == nullptr || candidate.version > best->version)) {
+      best = &candidate;
     }
   }
-  for (const Symbol& candidate : symbols) {
-    if (candidate.symbol == wanted) {
-      return &candidate;
+  return best;
+}
+
+/// A function by its exported symbol: for callers that know it, and for those that no version is known of.
+void* find_exported(std::string_view wanted) {
+#define KERNCAST_DRIVER_FUNCTION(name, symbol, parameters) \
+  if (wanted == #symbol) {                                 \
+    return reinterpret_cast<void*>(&symbol);               \
+  }
+#include "runtime/driver/driver_functions.inc"
+#include "runtime/simulator/driver_extra_functions.inc"
+#undef KERNCAST_DRIVER_FUNCTION
+#define KERNCAST_REFUSED_FUNCTION(name, symbol) \
+  if (wanted == #name || wanted == #symbol) {   \
+    return reinterpret_cast<void*>(&symbol);    \
+  }
+#include "runtime/simulator/driver_refused_functions.inc"
+#undef KERNCAST_REFUSED_FUNCTION
+  const std::array own = {
+      std::pair<std::string_view, void*>{"kerncastSimLastFault",
+                                         reinterpret_cast<void*>(&kerncastSimLastFault)},
+      std::pair<std::string_view, void*>{"kerncastSimProfile", reinterpret_cast<void*>(&kerncastSimProfile)},
+      std::pair<std::string_view, void*>{"kerncastSimProfileCount",
+                                         reinterpret_cast<void*>(&kerncastSimProfileCount)},
+      std::pair<std::string_view, void*>{"kerncastSimProfileLaunch",
+                                         reinterpret_cast<void*>(&kerncastSimProfileLaunch)},
+  };
+  for (const auto& [name, address] : own) {
+    if (name == wanted) {
+      return address;
     }
   }
   return nullptr;
+}
+
+struct Found {
+  void* address = nullptr;
+  CUdriverProcAddressQueryResult status = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+};
+
+/// The newest form of a function that `version` of the interface has.
+Found find(std::string_view wanted, int version, bool per_thread) {
+  if (per_thread) {
+    if (const Symbol* found = find_per_thread(wanted, version); found != nullptr) {
+      return {found->address, CU_GET_PROC_ADDRESS_SUCCESS};
+    }
+  }
+  Found found;
+  int best = -1;
+  for (std::size_t i = 0; i < plain_symbols.size(); ++i) {
+    const Symbol& candidate = plain_symbols[i];
+    if (candidate.name != wanted) {
+      continue;
+    }
+    if (candidate.version <= version && candidate.version > best) {
+      best = candidate.version;
+      found = {address_of(i), CU_GET_PROC_ADDRESS_SUCCESS};
+    } else if (best < 0) {
+      found.status = CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT;
+    }
+  }
+  if (found.status == CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND) {
+    if (void* address = find_exported(wanted); address != nullptr) {
+      return {address, CU_GET_PROC_ADDRESS_SUCCESS};
+    }
+  }
+  return found;
 }
 
 }  // namespace
 
 extern "C" {
 
-CUresult cuGetProcAddress_v2(const char* symbol, void** function, int, std::uint64_t,
+CUresult cuGetProcAddress_v2(const char* symbol, void** function, int version, std::uint64_t flags,
                              CUdriverProcAddressQueryResult* status) {
   return bare_call([&] {
     require(symbol, "symbol");
     require(static_cast<const void*>(function), "function");
-    const Symbol* found = find_symbol(symbol);
-    *function = found != nullptr ? found->address : nullptr;
-    if (status != nullptr) {
-      *status = found != nullptr ? CU_GET_PROC_ADDRESS_SUCCESS : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+    *function = nullptr;
+    int driver = 0;
+    cuDriverGetVersion(&driver);
+    if (version > driver || flags > 2) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE,
+                    fmt::format("{} of version {} with flags {:#x}; the driver's version is {}", symbol,
+                                version, flags, driver));
     }
-    if (found == nullptr) {
+    constexpr std::uint64_t per_thread_default_stream = 2;
+    const Found found = find(symbol, version, flags == per_thread_default_stream);
+    *function = found.address;
+    if (status != nullptr) {
+      *status = found.status;
+    } else if (found.address == nullptr) {
       throw Failure(CUDA_ERROR_NOT_FOUND, std::string("the virtual GPU has no function ") + symbol);
     }
     return CUDA_SUCCESS;
@@ -74,6 +160,23 @@ CUresult cuGetExportTable(const void** table, const CUuuid*) {
     return CUDA_ERROR_NOT_FOUND;
   });
 }
+
+#define KERNCAST_PER_THREAD_FUNCTION(name, symbol, plain, version, parameters, arguments) \
+  CUresult symbol parameters {                                                            \
+    const PerThreadDefault scope;                                                         \
+    return plain arguments;                                                               \
+  }
+#include "runtime/simulator/driver_per_thread_functions.inc"
+#undef KERNCAST_PER_THREAD_FUNCTION
+
+#define KERNCAST_REFUSED_FUNCTION(name, symbol)                                         \
+  CUresult symbol() {                                                                   \
+    return bare_call([]() -> CUresult {                                                 \
+      throw Failure(CUDA_ERROR_NOT_SUPPORTED, "the virtual GPU does not offer " #name); \
+    });                                                                                 \
+  }
+#include "runtime/simulator/driver_refused_functions.inc"
+#undef KERNCAST_REFUSED_FUNCTION
 
 }  // extern "C"
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -14,6 +15,7 @@ namespace kerncast::simulator::api {
 
 struct Capture;
 struct Context;
+struct GraphNode;
 struct Stream;
 
 /// What a stream executes: a launch, a copy, a fill. Reports its faults to the context.
@@ -38,6 +40,8 @@ struct Stream {
   std::weak_ptr<Context> context;
   bool legacy = false;    ///< the default stream, which orders itself with all blocking ones
   bool blocking = false;  ///< created without CU_STREAM_NON_BLOCKING
+  std::atomic<int> priority{0};
+  std::uint64_t id = 0;
 
   std::uint64_t enqueued = 0;
   std::uint64_t completed = 0;
@@ -47,7 +51,7 @@ struct Stream {
   std::condition_variable done;
 
   std::shared_ptr<Capture> capture;
-  std::vector<std::size_t> tail;          ///< nodes that the next captured one comes after
+  std::vector<GraphNode*> tail;           ///< nodes that the next captured one comes after
   std::vector<CUgraphNode> tail_handles;  ///< what cuStreamGetCaptureInfo hands out
 
   [[nodiscard]] bool drained() const { return completed == enqueued; }

@@ -12,8 +12,10 @@
 #include "runtime/simulator/driver_capture.hpp"
 #include "runtime/simulator/driver_device.hpp"
 #include "runtime/simulator/driver_event.hpp"
+#include "runtime/simulator/driver_graph.hpp"
 #include "runtime/simulator/driver_handles.hpp"
 #include "runtime/simulator/driver_module.hpp"
+#include "runtime/simulator/driver_pool.hpp"
 #include "runtime/simulator/driver_scheduler.hpp"
 #include "runtime/simulator/memory.hpp"
 
@@ -23,8 +25,14 @@ namespace kerncast::simulator::api {
 struct Context {
   CUcontext handle = nullptr;
   int device = 0;
-  unsigned int flags = 0;
+  std::uint64_t id = 0;
+  unsigned int api_version = 0;  ///< of the call that made it
+  std::atomic<unsigned int> flags{0};
   bool primary = false;
+  std::array<std::atomic<std::size_t>, CU_LIMIT_MAX> limits{};
+  std::atomic<int> cache_config{0};
+  std::atomic<int> shared_config{0};
+  std::atomic<std::uint64_t> reachable{0};  ///< other devices whose memory its kernels may reach, a bit each
 
   // Guarded by the scheduler's mutex.
   bool destroyed = false;
@@ -46,9 +54,12 @@ struct Context {
 
 /// An allocation that a driver call made, by its base address.
 struct Owned {
+  enum class Kind : std::uint8_t { device, pinned, registered, managed, imported };
   CUcontext context = nullptr;
-  bool pinned = false;
-  bool freeing = false;  ///< cuMemFreeAsync was called
+  Kind kind = Kind::device;
+  bool freeing = false;         ///< cuMemFreeAsync was called
+  unsigned int host_flags = 0;  ///< as given to cuMemHostAlloc or cuMemHostRegister
+  std::shared_ptr<Pool> pool;   ///< where a pool gave it
 };
 
 /// Everything behind the exported functions. Never destroyed, since threads may be at work when the process
@@ -68,6 +79,7 @@ struct State {
   struct Primary {
     CUcontext handle = nullptr;  ///< stays the same when the context is made anew
     unsigned int retained = 0;
+    unsigned int flags = 0;
   };
   std::mutex primary_mutex;
   std::vector<Primary> primaries;  ///< by device
@@ -80,7 +92,17 @@ struct State {
   Handles<CUkernel, Kernel> kernels;
   Handles<CUfunction, Function> functions;
   Handles<CUgraph, Graph> graphs;
+  Handles<CUgraphNode, GraphNode> graph_nodes;
   Handles<CUgraphExec, GraphExec> executables;
+  Handles<CUuserObject, UserObject> user_objects;
+
+  struct DevicePools {
+    std::shared_ptr<Pool> initial;
+    std::shared_ptr<Pool> current;
+  };
+  std::mutex pools_mutex;
+  std::vector<DevicePools> device_pools;  ///< by device
+  Handles<CUmemoryPool, Pool> pools;
 };
 
 State& state();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "runtime/driver/cuda_types.hpp"
+#include "runtime/simulator/driver_types.hpp"
 
 /// Declares every C symbol the virtual GPU exports, so that each definition is checked against the table that
 /// loads it.
@@ -14,6 +15,14 @@ extern "C" {
 #include "runtime/driver/driver_functions.inc"
 #include "runtime/simulator/driver_extra_functions.inc"
 #undef KERNCAST_DRIVER_FUNCTION
+#define KERNCAST_PER_THREAD_FUNCTION(name, symbol, plain, version, parameters, arguments) \
+  CUresult symbol parameters;
+#include "runtime/simulator/driver_per_thread_functions.inc"
+#undef KERNCAST_PER_THREAD_FUNCTION
+// They are called with arguments, which the caller takes away again.
+#define KERNCAST_REFUSED_FUNCTION(name, symbol) CUresult symbol();
+#include "runtime/simulator/driver_refused_functions.inc"
+#undef KERNCAST_REFUSED_FUNCTION
 
 /// What went wrong in this thread's last failed call, or the fault of its current context; null where there
 /// is nothing to say. Valid until the thread's next call.

@@ -96,6 +96,17 @@ bool is_host_memory(std::uint64_t address) {
   return mincore(reinterpret_cast<void*>(address & ~std::uint64_t{4095}), 1, &resident) == 0;
 }
 
+/// Whether kernels of the launch's device may touch an allocation: their own, the host's, and peers' where
+/// access was enabled.
+bool is_reachable(const Warp& warp, const Allocation& allocation) {
+  const Launch& launch = *warp.block->launch->launch;
+  if (allocation.device == launch.device || allocation.kind == MemoryKind::pinned_host) {
+    return true;
+  }
+  const bool by_context = !allocation.pooled && (launch.reachable >> allocation.device & 1) != 0;
+  return by_context || (allocation.peers >> launch.device & 1) != 0;
+}
+
 /// Where the address lies relative to what the thread may touch.
 std::string describe_place(const Warp& warp, std::uint64_t address, Space space, std::uint32_t bytes) {
   const auto bounded = [&](std::string_view what, std::uint64_t offset, std::uint64_t size) {
@@ -144,6 +155,10 @@ std::string describe_place(const Warp& warp, std::uint64_t address, Space space,
   }
   const auto base = reinterpret_cast<std::uint64_t>(below->base);
   const std::uint64_t offset = address - base;
+  if (offset < below->size && !is_reachable(warp, *below)) {
+    return fmt::format("in an allocation of device {}, which device {} has no access to", below->device,
+                       warp.block->launch->launch->device);
+  }
   if (offset < below->size) {
     return fmt::format("offset {} of the {}-byte allocation at {:#x}, of which {} bytes remain", offset,
                        below->size, base,
@@ -171,7 +186,7 @@ const Op* raise_access(Warp& warp, const Op* op, const AccessFault& fault) {
 bool find_range(Warp& warp, std::uint64_t address) {
   // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
   const auto found = warp.block->launch->memory->find(reinterpret_cast<const void*>(address));
-  if (!found) {
+  if (!found || !is_reachable(warp, *found)) {
     return false;
   }
   for (std::uint32_t i = kRanges - 1; i > 0; --i) {

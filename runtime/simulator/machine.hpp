@@ -102,6 +102,7 @@ struct Launch {
   std::uint32_t dynamic_shared_bytes = 0;
   std::span<const std::byte> parameters;
   int device = 0;
+  std::uint64_t reachable = 0;  ///< other devices whose memory may be accessed, a bit each
   std::uint32_t sm_count = 132;
   bool checks = false;               ///< more than bounds and alignment: see strict.hpp
   LaunchProfile* profile = nullptr;  ///< where counts by instruction are added; null: not counted

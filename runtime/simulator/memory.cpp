@@ -29,11 +29,6 @@ std::size_t round_up(std::size_t size, std::size_t to) {
   return (size + to - 1) / to * to;
 }
 
-/// What `allocation` takes of its device's memory.
-std::size_t device_bytes(const Allocation& allocation) {
-  return allocation.kind == MemoryKind::device ? allocation.size : 0;
-}
-
 }  // namespace
 
 struct Memory::State {
@@ -43,6 +38,12 @@ struct Memory::State {
     std::size_t raw_size = 0;
     bool mapped = false;
     std::unique_ptr<WrittenMap> written;
+    bool foreign = false;
+
+    /// What it takes of its device's memory.
+    [[nodiscard]] std::size_t device_bytes() const {
+      return foreign || allocation.kind != MemoryKind::device ? 0 : allocation.size;
+    }
   };
   mutable std::shared_mutex mutex;
   std::map<std::uintptr_t, Block> blocks;
@@ -51,7 +52,18 @@ struct Memory::State {
   std::deque<Allocation> freed;
   std::uint64_t next_id = 1;
 
+  void add(Block block) {
+    const std::unique_lock lock(mutex);
+    block.allocation.id = next_id++;
+    bytes[block.allocation.device] += block.device_bytes();
+    blocks.emplace(reinterpret_cast<std::uintptr_t>(block.allocation.base), std::move(block));
+    generation.fetch_add(1, std::memory_order_release);
+  }
+
   static void give_back(const Block& block) {
+    if (block.foreign) {
+      return;
+    }
     if (block.mapped) {
       munmap(block.raw, block.raw_size);
     } else {
@@ -110,12 +122,38 @@ std::byte* Memory::allocate(std::size_t size, MemoryKind kind, int device) {
       return nullptr;
     }
   }
-  const std::unique_lock lock(state_->mutex);
-  block.allocation = {base, size, kind, device, state_->next_id++, block.written.get()};
-  state_->bytes[device] += device_bytes(block.allocation);
-  state_->blocks.emplace(reinterpret_cast<std::uintptr_t>(base), std::move(block));
-  state_->generation.fetch_add(1, std::memory_order_release);
+  block.allocation.base = base;
+  block.allocation.size = size;
+  block.allocation.kind = kind;
+  block.allocation.device = device;
+  block.allocation.written = block.written.get();
+  state_->add(std::move(block));
   return base;
+}
+
+bool Memory::adopt(std::byte* base, std::size_t size, MemoryKind kind, int device) {
+  const std::optional<Allocation> below = nearest_below(base + size - 1);
+  if (below && below->base + below->size > base) {
+    return false;
+  }
+  State::Block block;
+  block.foreign = true;
+  block.allocation.base = base;
+  block.allocation.size = size;
+  block.allocation.kind = kind;
+  block.allocation.device = device;
+  state_->add(std::move(block));
+  return true;
+}
+
+void Memory::set_peers(const std::byte* base, std::uint64_t peers, bool pooled) {
+  const std::unique_lock lock(state_->mutex);
+  const auto found = state_->blocks.find(reinterpret_cast<std::uintptr_t>(base));
+  if (found != state_->blocks.end()) {
+    found->second.allocation.peers = peers;
+    found->second.allocation.pooled = pooled;
+    state_->generation.fetch_add(1, std::memory_order_release);
+  }
 }
 
 bool Memory::release(const std::byte* base) {
@@ -133,7 +171,7 @@ bool Memory::release(const std::byte* base) {
     if (state_->freed.size() > kFreedKept) {
       state_->freed.pop_back();
     }
-    state_->bytes[block.allocation.device] -= device_bytes(block.allocation);
+    state_->bytes[block.allocation.device] -= block.device_bytes();
     state_->generation.fetch_add(1, std::memory_order_release);
   }
   State::give_back(block);

@@ -22,6 +22,9 @@ struct Allocation {
   int device = 0;
   std::uint64_t id = 0;  ///< unique for the life of the process: cuPointerGetAttribute's BUFFER_ID
   WrittenMap* written = nullptr;  ///< null: not tracked, all of it counts as written
+  /// Other devices whose kernels may reach it whatever their context allows, a bit each.
+  std::uint64_t peers = 0;
+  bool pooled = false;  ///< `peers` alone decides
 };
 
 /// The device-visible memory of all virtual devices. Every address a kernel touches must lie in one of its
@@ -39,6 +42,11 @@ class Memory {
   /// `size` > 0 bytes, 512-byte aligned, followed and preceded by unmapped pages or unallocated gap so that
   /// no two allocations touch. Null when the host has no memory left.
   std::byte* allocate(std::size_t size, MemoryKind kind, int device);
+  /// Makes host memory that was not allocated here, and stays its owner's, an allocation. False where it
+  /// overlaps one.
+  bool adopt(std::byte* base, std::size_t size, MemoryKind kind, int device);
+  /// Sets what Allocation says of other devices.
+  void set_peers(const std::byte* base, std::uint64_t peers, bool pooled);
   /// False when `base` is not the start of a live allocation.
   bool release(const std::byte* base);
   /// The live allocation that holds `address`.
