@@ -28,6 +28,7 @@ constexpr int exit_usage = 2;
 void add_run_command(CLI::App& root, Session& session);
 void add_ops_command(CLI::App& root, Session& session);
 void add_inspect_command(CLI::App& root, Session& session);
+void add_profile_command(CLI::App& root, Session& session);
 void add_cache_command(CLI::App& root, Session& session);
 void add_warm_command(CLI::App& root, Session& session);
 void add_doctor_command(CLI::App& root, Session& session);

@@ -102,6 +102,7 @@ int parse_and_act(int argc, const char* const* argv) {
   add_run_command(root, session);
   add_ops_command(root, session);
   add_inspect_command(root, session);
+  add_profile_command(root, session);
   add_cache_command(root, session);
   add_warm_command(root, session);
   add_doctor_command(root, session);

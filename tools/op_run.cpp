@@ -205,13 +205,15 @@ OpRunResult run_op(Runtime& runtime, RunDevice& device, const OpRunRequest& requ
   result.rows = call.rows;
   const bool launches = call.rows > 0;
   if (launches) {
-    result.report = runtime.ensure(op, call);
+    result.report = request.launch ? request.launch(call) : runtime.ensure(op, call);
   } else {
     result.report.op = op.name;
     result.report.spec = format_specialisation(op, call.spec);
     result.report.arch = device.arch();
   }
-  runtime.run(op, bound.bindings, nullptr);
+  if (!request.launch) {
+    runtime.run(op, bound.bindings, nullptr);
+  }
   device.synchronize();
 
   std::vector<HostTensor> written = std::move(bound.outputs);

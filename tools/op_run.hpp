@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +41,9 @@ struct OpRunRequest {
   std::vector<std::pair<std::string, double>> scalars;
   bool check = true;          ///< compare with the reference
   int timed_dispatches = 11;  ///< their median is reported
+  /// Launches the call and reports its kernel, in place of the runtime's own dispatch; not called for zero
+  /// rows.
+  std::function<KernelReport(const Call&)> launch;
 };
 
 struct OpRunResult {

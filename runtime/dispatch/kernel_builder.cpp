@@ -20,6 +20,10 @@ constexpr int lock_timeout_ms = 120'000;
 constexpr const char* resource_names[] = {"registers",        "stack_bytes",  "spill_store_bytes",
                                           "spill_load_bytes", "shared_bytes", "constant_bytes"};
 
+bool is_aside(BuildPolicy policy) {
+  return policy == BuildPolicy::compile_aside || policy == BuildPolicy::compile_aside_with_lines;
+}
+
 cache::KeyFields to_key_fields(const std::vector<std::pair<std::string, std::string>>& fields) {
   cache::KeyFields out;
   for (const auto& [label, value] : fields) {
@@ -75,6 +79,28 @@ struct KernelBuilder::Prepared {
   std::vector<std::string> options;
 };
 
+KernelReport to_report(const Variant& variant, const KernelBinary& binary, KernelBuilder& builder) {
+  KernelReport report;
+  report.op = variant.op->name;
+  report.spec = format_specialisation(*variant.op, variant.spec);
+  report.tunables = format_tunables(*variant.op, variant.tunables);
+  report.arch = variant.arch;
+  report.key = binary.key.hex();
+  report.origin = binary.origin;
+  report.compile_ms = binary.compile_ms;
+  report.registers = binary.resources.registers;
+  report.spill_store_bytes = binary.resources.spill_store_bytes;
+  report.spill_load_bytes = binary.resources.spill_load_bytes;
+  report.shared_bytes = binary.resources.shared_bytes;
+  report.local_bytes = binary.resources.stack_bytes;
+  report.source = builder.source(variant).text;
+  report.ptx = binary.ptx;
+  report.cubin = binary.cubin;
+  report.lowered_name = binary.lowered_name;
+  report.key_fields = builder.fields(variant);
+  return report;
+}
+
 std::string describe(const Variant& variant) {
   return fmt::format("{} [{}] for {}", variant.op->name, format_specialisation(*variant.op, variant.spec),
                      variant.arch);
@@ -108,7 +134,7 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
   const compiler::NvrtcSearch& search = nvrtc();
   if (search.nvrtc == nullptr) {
     std::shared_ptr<const KernelBinary> found =
-        policy == BuildPolicy::compile_aside ? nullptr : load_any_version(variant, prepared);
+        is_aside(policy) ? nullptr : load_any_version(variant, prepared);
     if (found == nullptr && policy != BuildPolicy::cached_only) {
       throw Error(ErrorCode::not_found,
                   fmt::format("{} is not in the cache and there is no NVRTC to compile it: {}",
@@ -118,8 +144,8 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
   }
   const cache::KeyFields fields = to_key_fields(
       key_fields(prepared.source, prepared.headers, prepared.options, variant.arch, search.nvrtc->version()));
-  if (policy == BuildPolicy::compile_aside) {
-    return compile(variant, prepared, fields, false);
+  if (is_aside(policy)) {
+    return compile(variant, prepared, fields, policy);
   }
   const cache::Key key = fields.key();
   if (policy == BuildPolicy::cached_only) {
@@ -136,7 +162,7 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
     if (auto found = load(key)) {
       return found;
     }
-    return compile(variant, prepared, fields, true);
+    return compile(variant, prepared, fields, policy);
   });
 }
 
@@ -161,13 +187,17 @@ std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(const Varian
 }
 
 std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& variant, const Prepared& prepared,
-                                                           const cache::KeyFields& fields, bool publish) {
+                                                           const cache::KeyFields& fields,
+                                                           BuildPolicy policy) {
   compiler::CompileRequest request;
   request.what = describe(variant);
   request.source = prepared.source.text;
   request.kernel = prepared.source.kernel;
   request.headers = prepared.headers;
   request.options = prepared.options;
+  if (policy == BuildPolicy::compile_aside_with_lines) {
+    request.options.emplace_back("--generate-line-info");
+  }
   const compiler::CompileResult compiled = compiler::compile(*nvrtc_.nvrtc, request);
   auto binary = std::make_shared<KernelBinary>();
   binary->cubin = compiled.cubin;
@@ -177,7 +207,7 @@ std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& varian
   binary->key = fields.key();
   binary->origin = Origin::compiled;
   binary->compile_ms = compiled.milliseconds;
-  if (publish) {
+  if (!is_aside(policy)) {
     store_.publish(binary->key, to_entry(compiled, variant, fields));
   }
   return binary;

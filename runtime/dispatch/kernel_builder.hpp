@@ -42,8 +42,9 @@ struct KernelBinary {
 /// May the builder compile, and may it use the store?
 enum class BuildPolicy : std::uint8_t {
   cached_or_compile,
-  cached_only,    ///< null where the store has nothing
-  compile_aside,  ///< compile now and leave the store alone
+  cached_only,               ///< null where the store has nothing
+  compile_aside,             ///< compile now and leave the store alone
+  compile_aside_with_lines,  ///< the same with line info; the key is that of the kernel without
 };
 
 /// From a variant to its binaries: source, key, store, compiler, with one compile per key however many
@@ -70,7 +71,8 @@ class KernelBuilder {
   [[nodiscard]] std::shared_ptr<const KernelBinary> load_any_version(const Variant& variant,
                                                                      const Prepared& prepared);
   [[nodiscard]] std::shared_ptr<const KernelBinary> compile(const Variant& variant, const Prepared& prepared,
-                                                            const cache::KeyFields& fields, bool publish);
+                                                            const cache::KeyFields& fields,
+                                                            BuildPolicy policy);
 
   std::string nvrtc_choice_;
   TemplateSet templates_;
@@ -79,6 +81,10 @@ class KernelBuilder {
   compiler::NvrtcSearch nvrtc_;
   cache::SingleFlight<const KernelBinary> flights_;
 };
+
+/// What a user is told of `binary`.
+[[nodiscard]] KernelReport to_report(const Variant& variant, const KernelBinary& binary,
+                                     KernelBuilder& builder);
 
 /// "norm.rms_norm [x_dtype=bf16 hidden=7168] for sm_90a": how messages name a variant.
 [[nodiscard]] std::string describe(const Variant& variant);

@@ -56,28 +56,6 @@ HotKey hot_key(const OpDefinition& op, const Call& call) noexcept {
   return {&op, call.device, row_bucket(call.rows), call.spec};
 }
 
-KernelReport to_report(const Variant& variant, const KernelBinary& binary, KernelBuilder& builder) {
-  KernelReport report;
-  report.op = variant.op->name;
-  report.spec = format_specialisation(*variant.op, variant.spec);
-  report.tunables = format_tunables(*variant.op, variant.tunables);
-  report.arch = variant.arch;
-  report.key = binary.key.hex();
-  report.origin = binary.origin;
-  report.compile_ms = binary.compile_ms;
-  report.registers = binary.resources.registers;
-  report.spill_store_bytes = binary.resources.spill_store_bytes;
-  report.spill_load_bytes = binary.resources.spill_load_bytes;
-  report.shared_bytes = binary.resources.shared_bytes;
-  report.local_bytes = binary.resources.stack_bytes;
-  report.source = builder.source(variant).text;
-  report.ptx = binary.ptx;
-  report.cubin = binary.cubin;
-  report.lowered_name = binary.lowered_name;
-  report.key_fields = builder.fields(variant);
-  return report;
-}
-
 /// The command that puts the kernel into the cache ahead of time.
 std::string warm_command(const Variant& variant) {
   const std::string settings = format_specialisation(*variant.op, variant.spec);

@@ -1,0 +1,129 @@
+#include "tools/op_profile.hpp"
+
+#include <fmt/format.h>
+
+#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/driver/driver_error.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+template <class Function>
+Function* find_symbol(const Runtime& runtime, const char* name) {
+  return reinterpret_cast<Function*>(runtime.driver_symbol(name));
+}
+
+/// The virtual GPU's recording functions.
+struct Recorder {
+  explicit Recorder(const Runtime& runtime)
+      : set_recording(find_symbol<decltype(kerncastSimProfile)>(runtime, "kerncastSimProfile")),
+        count(find_symbol<decltype(kerncastSimProfileCount)>(runtime, "kerncastSimProfileCount")),
+        launch(find_symbol<decltype(kerncastSimProfileLaunch)>(runtime, "kerncastSimProfileLaunch")) {
+    if (set_recording == nullptr || count == nullptr || launch == nullptr) {
+      throw Error(
+          ErrorCode::unsupported,
+          "the driver in use counts no launches; profiles need the virtual GPU: set KERNCAST_DRIVER=sim");
+    }
+  }
+
+  decltype(kerncastSimProfile)* set_recording;
+  decltype(kerncastSimProfileCount)* count;
+  decltype(kerncastSimProfileLaunch)* launch;
+};
+
+/// Records for a scope.
+class Recording {
+ public:
+  explicit Recording(const Recorder& recorder) : recorder_(recorder) { recorder_.set_recording(1); }
+  ~Recording() { recorder_.set_recording(0); }
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+ private:
+  const Recorder& recorder_;
+};
+
+std::shared_ptr<const KernelBinary> obtain_with_lines(KernelBuilder& builder, const Variant& variant) {
+  if (builder.nvrtc().nvrtc != nullptr) {
+    return builder.obtain(variant, BuildPolicy::compile_aside_with_lines);
+  }
+  return builder.obtain(variant, BuildPolicy::cached_or_compile);
+}
+
+void launch_once(const RunDevice& device, const LoadedKernel& kernel, const LaunchGeometry& geometry,
+                 const Call& call, const std::string& what) {
+  driver::CUlaunchConfig config{};
+  config.gridDimX = geometry.grid[0];
+  config.gridDimY = geometry.grid[1];
+  config.gridDimZ = geometry.grid[2];
+  config.blockDimX = geometry.block[0];
+  config.blockDimY = geometry.block[1];
+  config.blockDimZ = geometry.block[2];
+  config.sharedMemBytes = geometry.dynamic_shared;
+  void* arguments[] = {const_cast<std::byte*>(call.arguments.data())};
+  driver::check(device.api(),
+                device.api().cuLaunchKernelEx(&config, static_cast<driver::CUfunction>(kernel.function),
+                                              arguments, nullptr),
+                fmt::format("launching {}", what));
+  device.synchronize();
+}
+
+template <class Tensors>
+std::uint64_t bytes_of(const Tensors& tensors) {
+  std::uint64_t bytes = 0;
+  for (const auto& tensor : tensors) {
+    bytes += static_cast<std::uint64_t>(element_count(tensor.shape) * size_of(tensor.dtype));
+  }
+  return bytes;
+}
+
+}  // namespace
+
+void require_profiling(const Runtime& runtime) {
+  static_cast<void>(Recorder(runtime));
+}
+
+OpProfile profile_op(Runtime& runtime, RunDevice& device, const OpProfileRequest& request) {
+  const OpDefinition& op = *request.op;
+  const Recorder recorder(runtime);
+  KernelBuilder& builder = runtime.parts().builder;
+  OpProfile profile;
+
+  OpRunRequest run;
+  run.op = request.op;
+  run.params = request.params;
+  run.scalars = request.scalars;
+  run.inputs = synthetic_inputs(op, request.params, request.scalars, request.rows);
+  run.timed_dispatches = 0;
+  run.launch = [&](const Call& call) {
+    const Variant variant{&op, call.spec, op.default_tunables(call.spec, request.traits, call.rows),
+                          request.arch};
+    const std::shared_ptr<const KernelBinary> binary = obtain_with_lines(builder, variant);
+    const LoadedKernel kernel = runtime.parts().device(device.ordinal()).load(binary, describe(variant));
+    const LaunchGeometry geometry = op.geometry(call.spec, variant.tunables, request.traits, call.rows);
+    {
+      const Recording recording(recorder);
+      launch_once(device, kernel, geometry, call, describe(variant));
+    }
+    const KerncastSimLaunch* launch = recorder.count() == 1 ? recorder.launch(0) : nullptr;
+    if (launch == nullptr) {
+      throw Error(ErrorCode::internal,
+                  fmt::format("the virtual GPU recorded {} launches of {} in place of one", recorder.count(),
+                              describe(variant)));
+    }
+    profile.launch = copy_launch(*launch);
+    profile.sources = builder.templates().closure(op.include);
+    profile.sources.emplace_back("kernel.cu", builder.source(variant).text);
+    return to_report(variant, *binary, builder);
+  };
+  OpRunResult result = run_op(runtime, device, run);
+  profile.report = std::move(result.report);
+  profile.rows = result.rows;
+  profile.checked = result.checked;
+  profile.verdict = std::move(result.verdict);
+  profile.read_bytes = bytes_of(run.inputs);
+  profile.written_bytes = bytes_of(result.outputs);
+  return profile;
+}
+
+}  // namespace kerncast::tools
