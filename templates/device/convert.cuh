@@ -26,6 +26,21 @@ __device__ __forceinline__ void unpack2<f16>(unsigned word, float& first, float&
 template <class T>
 __device__ __forceinline__ unsigned pack2(float first, float second);
 
+#if __CUDA_ARCH__ >= 800
+template <>
+__device__ __forceinline__ unsigned pack2<f16>(float first, float second) {
+  unsigned word;
+  asm("cvt.rn.f16x2.f32 %0, %2, %1;" : "=r"(word) : "f"(first), "f"(second));
+  return word;
+}
+
+template <>
+__device__ __forceinline__ unsigned pack2<bf16>(float first, float second) {
+  unsigned word;
+  asm("cvt.rn.bf16x2.f32 %0, %2, %1;" : "=r"(word) : "f"(first), "f"(second));
+  return word;
+}
+#else
 template <>
 __device__ __forceinline__ unsigned pack2<f16>(float first, float second) {
   unsigned word;
@@ -35,14 +50,6 @@ __device__ __forceinline__ unsigned pack2<f16>(float first, float second) {
   return word;
 }
 
-#if __CUDA_ARCH__ >= 800
-template <>
-__device__ __forceinline__ unsigned pack2<bf16>(float first, float second) {
-  unsigned word;
-  asm("cvt.rn.bf16x2.f32 %0, %2, %1;" : "=r"(word) : "f"(first), "f"(second));
-  return word;
-}
-#else
 __device__ __forceinline__ unsigned bf16_bits(float value) {
   const unsigned bits = __float_as_uint(value);
   return (bits & 0x7fffffffu) > 0x7f800000u ? 0x7fffu : (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
@@ -60,10 +67,18 @@ __device__ __forceinline__ unsigned pack2_bytes(float first, float second);
 
 /// `value` rounded to T and back.
 template <class T>
-__device__ __forceinline__ float rounded_to(float value) {
-  float first, second;
-  unpack2<T>(pack2<T>(value, 0.0f), first, second);
-  return first;
+__device__ __forceinline__ float rounded_to(float value);
+
+template <>
+__device__ __forceinline__ float rounded_to<bf16>(float value) {
+  return __uint_as_float(pack2<bf16>(0.0f, value));
+}
+
+template <>
+__device__ __forceinline__ float rounded_to<f16>(float value) {
+  float rounded;
+  asm("{ .reg .b16 half;\n  cvt.rn.f16.f32 half, %1;\n  cvt.f32.f16 %0, half; }" : "=f"(rounded) : "f"(value));
+  return rounded;
 }
 
 template <>

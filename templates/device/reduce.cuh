@@ -28,26 +28,13 @@ struct Sum {
   __device__ __forceinline__ Sum from_lane(int mask) const { return {exchange(value, mask)}; }
 };
 
-/// A sum carried as a pair of floats: a plain sum of thousands of terms does not reach the last place of f32.
-struct PairSum {
-  Pair pair{0.0f, 0.0f};
+/// A sum in double: one of thousands of floats does not reach the last place of f32.
+struct DoubleSum {
+  double value = 0.0;
 
-  __device__ __forceinline__ void add(float x, float x_rest) {
-    const Pair sum = exact_sum(pair.value, x);
-    pair = {sum.value, pair.rest + (sum.rest + x_rest)};
-  }
-  __device__ __forceinline__ void add_square(float x) {
-    const float square = x * x;
-    add(square, fmaf(x, x, -square));
-  }
-  __device__ __forceinline__ void merge(const PairSum& other) {
-    // The rests meet first: both lanes of an exchange then compute the same sums and get the same bits.
-    const Pair sum = exact_sum(pair.value, other.pair.value);
-    pair = {sum.value, (pair.rest + other.pair.rest) + sum.rest};
-  }
-  __device__ __forceinline__ PairSum from_lane(int mask) const {
-    return {{exchange(pair.value, mask), exchange(pair.rest, mask)}};
-  }
+  __device__ __forceinline__ void add_square(float x) { value = fma(static_cast<double>(x), static_cast<double>(x), value); }
+  __device__ __forceinline__ void merge(const DoubleSum& other) { value += other.value; }
+  __device__ __forceinline__ DoubleSum from_lane(int mask) const { return {exchange(value, mask)}; }
 };
 
 struct Max {
@@ -76,7 +63,7 @@ __device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
   mine = reduce_lanes<(Lanes < 32 ? Lanes : 32)>(mine);
   if constexpr (Lanes > 32) {
     constexpr int warps = Lanes / 32;
-    __shared__ float scratch[Threads / 32 * (sizeof(Reduction) / sizeof(float))];
+    __shared__ double scratch[(Threads / 32 * sizeof(Reduction) + 7) / 8];
     Reduction* partial = reinterpret_cast<Reduction*>(scratch);
     const int lane = threadIdx.x % 32;
     if (lane == 0) {

@@ -43,8 +43,11 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
     lanes = std::clamp(host::power_of_two_above(vectors), 32, 1024);
     block = lanes;
   } else {
-    // Throughput counts: two vectors in flight per thread, and enough rows in a block to fill warps.
-    lanes = std::clamp(host::power_of_two_above(host::divide_up(vectors, 2)), 1, 1024);
+    // Throughput counts: two vectors in flight per thread, one where the exact arithmetic of f32 output makes
+    // much of each element, and enough rows in a block to fill warps.
+    const std::int64_t width = spec[hidden] / vectors;
+    const std::int64_t taken = host::dtype(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2;
+    lanes = std::clamp(host::power_of_two_above(host::divide_up(vectors, taken)), 1, 1024);
     block = std::min(std::max(lanes, 256), lanes * 32);
   }
   Tunables tunables;

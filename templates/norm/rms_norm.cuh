@@ -9,59 +9,44 @@
 
 namespace kerncast::norm {
 
-/// The least normal float stands in for a smaller mean, so that zeros stay zeros under eps = 0. NaN passes.
-__device__ __forceinline__ float at_least_normal(float mean) { return mean < 1.17549435e-38f ? 1.17549435e-38f : mean; }
-
-/// rsqrt(mean + eps); the rest is 0 where single precision is enough.
+/// rsqrt(mean + eps); the rest is 0 where single precision is enough. The least normal float stands in for a smaller
+/// total, so that zeros stay zeros under eps = 0. NaN passes.
 template <int Count>
 __device__ __forceinline__ Pair inverse_rms(const Sum& squares, float eps) {
-  return {rsqrtf(at_least_normal(fmaf(squares.value, 1.0f / Count, eps))), 0.0f};
+  const float total = fmaf(squares.value, 1.0f / Count, eps);
+  return {rsqrtf(total < 1.17549435e-38f ? 1.17549435e-38f : total), 0.0f};
 }
 
 template <int Count>
-__device__ __forceinline__ Pair inverse_rms(const PairSum& squares, float eps) {
-  const Pair sum_of_squares = squares.pair;
-  const float mean = sum_of_squares.value / Count;
-  const float mean_rest = (fmaf(-mean, static_cast<float>(Count), sum_of_squares.value) + sum_of_squares.rest) / Count;
-  const Pair total = exact_sum(mean, eps);
-  const float value = at_least_normal(total.value);
-  const float guess = rsqrtf(value);
-  if (!(value < __uint_as_float(0x7f800000u)) || value != total.value) {
-    return {guess, 0.0f};
-  }
-  // One Newton step for the rest: guess * (1 - total * guess^2) / 2.
-  const float product = value * guess;
-  float error = fmaf(-product, guess, 1.0f);
-  error = fmaf(-fmaf(value, guess, -product), guess, error);
-  error = fmaf(-(total.rest + mean_rest) * guess, guess, error);
-  const float rest = 0.5f * guess * error;
-  const float sum = guess + rest;
-  return {sum, rest - (sum - guess)};
+__device__ __forceinline__ Pair inverse_rms(const DoubleSum& squares, float eps) {
+  const double exact = fma(squares.value, 1.0 / Count, static_cast<double>(eps));
+  const double total = exact < 0x1p-126 ? 0x1p-126 : exact;
+  const float guess = rsqrtf(static_cast<float>(total));
+  // One Newton step, but not from the 0 that a total past the floats gives.
+  const double error = 0.5 - 0.5 * total * guess * guess;
+  return {guess, fabs(error) < 1e-5 ? guess * static_cast<float>(error) : 0.0f};
 }
 
+/// x * scale * (weight + offset). What a product loses goes into the next: the last fmaf() alone rounds.
 template <class Config, bool Precise>
 __device__ __forceinline__ float normalise(float x, const Pair& scale, float weight, float offset) {
-  if constexpr (!Precise) {
-    float y = x * scale.value;
+  if constexpr (Config::hf_rounding || !Config::has_weight) {
+    float y = Precise ? fmaf(x, scale.value, x * scale.rest) : x * scale.value;
     if constexpr (Config::hf_rounding) {
       y = rounded_to<typename Config::x_dtype>(y);
+    }
+    if constexpr (Config::has_weight && Precise) {
+      const Pair gain = exact_sum(weight, offset);
+      return fmaf(y, gain.value, y * gain.rest);
     }
     return Config::has_weight ? y * (weight + offset) : y;
+  } else if constexpr (!Precise) {
+    return x * scale.value * (weight + offset);
   } else {
-    float y = x * scale.value;
-    float y_rest = fmaf(x, scale.value, -y) + x * scale.rest;
-    if constexpr (Config::hf_rounding || !Config::has_weight) {
-      y = multiply_add_exact(x, scale.value, x * scale.rest);
-      y_rest = 0.0f;
-    }
-    if constexpr (Config::hf_rounding) {
-      y = rounded_to<typename Config::x_dtype>(y);
-    }
-    if constexpr (Config::has_weight) {
-      const Pair gain = exact_sum(weight, offset);
-      y = multiply_add_exact(y, gain.value, fmaf(y_rest, gain.value, y * gain.rest));
-    }
-    return y;
+    const float y = x * scale.value;
+    const float y_rest = fmaf(x, scale.rest, fmaf(x, scale.value, -y));
+    const Pair gain = exact_sum(weight, offset);
+    return fmaf(y, gain.value, fmaf(y_rest, gain.value, y * gain.rest));
   }
 }
 
@@ -107,7 +92,7 @@ __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNorm
   constexpr int lanes = Config::threads / Config::rows_per_block;
   constexpr int per_lane = (vectors + lanes - 1) / lanes;
   constexpr int held_words = per_lane * (Config::alignment < 4 ? 1 : Config::alignment / 4);
-  constexpr bool held = held_words <= (Config::threads > 512 ? 32 : 64);
+  constexpr bool held = held_words <= 16;
   static_assert(width >= 1 && Config::hidden % width == 0, "a row is a whole number of vectors");
 
   const int lane = threadIdx.x % lanes;
@@ -117,7 +102,7 @@ __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNorm
   Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
   const W* weight = static_cast<const W*>(args.weight);
 
-  using Squares = typename Choose<precise, PairSum, Sum>::type;
+  using Squares = typename Choose<precise, DoubleSum, Sum>::type;
   Squares squares;
   if constexpr (held) {
     Vector row_part[per_lane];
@@ -144,13 +129,13 @@ __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNorm
     }
   } else {
     const int last = active ? vectors : 0;
-#pragma unroll 4
+#pragma unroll (width < 8 ? 2 : 1)
     for (int vector = lane; vector < last; vector += lanes) {
       add_squares<X, width>(squares, *reinterpret_cast<const Vector*>(x + vector * width));
     }
     squares = reduce_threads<lanes, Config::threads>(squares);
     const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
-#pragma unroll 2
+#pragma unroll 1
     for (int vector = lane; vector < last; vector += lanes) {
       finish<Config, width>(*reinterpret_cast<const Vector*>(x + vector * width), weight + vector * width,
                             y + vector * width, scale, args.weight_offset);

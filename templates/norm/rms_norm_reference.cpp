@@ -34,16 +34,20 @@ ReferenceResult norm_rms_norm_reference(const ReferenceInput& input) {
     for (std::int64_t i = 0; i < x.width(); ++i) {
       squares += x(row, i) * x(row, i);
     }
-    // Past the range of f32 the mean is infinite and finite elements become 0.
-    const double mean = squares > std::numeric_limits<float>::max()
-                            ? std::numeric_limits<double>::infinity()
-                            : squares / static_cast<double>(x.width());
-    const double total = mean + eps;
+    // Past the range of f32 the mean is infinite and finite elements become 0. Where only the sum is past it,
+    // they may.
+    const double mean = squares / static_cast<double>(x.width());
+    constexpr double largest = std::numeric_limits<float>::max();
+    const bool may_vanish = squares > largest && std::isfinite(squares);
+    const double total = mean > largest ? std::numeric_limits<double>::infinity() : mean + eps;
     constexpr double least = std::numeric_limits<float>::min();
     const double scale = 1.0 / std::sqrt(total < least ? least : total);
     for (std::int64_t i = 0; i < x.width(); ++i) {
       const double gain = weight ? (*weight)(0, i) + offset : 1.0;
       const double normal = x(row, i) * scale;
+      if (may_vanish && y(row, i) == 0) {
+        continue;
+      }
       if (hf_rounding) {
         // In f32 the value before its first rounding may fall on the other side of a tie of a narrower type.
         const double slack = x.dtype() == DType::f32 ? 0.0 : 0x1p-21;

@@ -172,7 +172,7 @@ TEST_CASE("rms_norm of zeros, infinity and NaN, each in a row of its own") {
 }
 
 TEST_CASE("rms_norm of large and of tiny values") {
-  const double scale = GENERATE(1e-30, 1e-6, 1e15, 1e25);
+  const double scale = GENERATE(1e-30, 1e-19, 1e-6, 1e15, 1e18, 1e25);
   OpCase test = make_case({2, 512}, DType::f32, DType::f32, DType::f32);
   test.tensors[0].bytes = to_bytes(DType::f32, samples(1024, 3, scale));
   require_good(test);
