@@ -31,6 +31,11 @@ std::size_t round_up(std::size_t size, std::size_t to) {
   return (size + to - 1) / to * to;
 }
 
+/// What `allocation` takes of its device's memory.
+std::size_t device_bytes(const Allocation& allocation) {
+  return allocation.kind == MemoryKind::device ? allocation.size : 0;
+}
+
 }  // namespace
 
 struct Memory::State {
@@ -108,8 +113,8 @@ std::byte* Memory::allocate(std::size_t size, MemoryKind kind, int device) {
   }
   const std::unique_lock lock(state_->mutex);
   block.allocation = {base, size, kind, device, state_->next_id++, block.written.get()};
+  state_->bytes[device] += device_bytes(block.allocation);
   state_->blocks.emplace(reinterpret_cast<std::uintptr_t>(base), std::move(block));
-  state_->bytes[device] += size;
   state_->generation.fetch_add(1, std::memory_order_release);
   return base;
 }
@@ -129,7 +134,7 @@ bool Memory::release(const std::byte* base) {
     if (state_->freed.size() > kFreedKept) {
       state_->freed.pop_back();
     }
-    state_->bytes[block.allocation.device] -= block.allocation.size;
+    state_->bytes[block.allocation.device] -= device_bytes(block.allocation);
     state_->generation.fetch_add(1, std::memory_order_release);
   }
   State::give_back(block);
