@@ -13,12 +13,15 @@
 #include "tools/model_config.hpp"
 #include "tools/output.hpp"
 #include "tools/settings.hpp"
+#include "tools/usage_error.hpp"
 #include "tools/workload.hpp"
 
 namespace kerncast::tools {
 namespace {
 
 struct WarmOptions {
+  std::string op;
+  std::vector<std::string> settings;
   std::vector<std::string> models;
   std::vector<std::string> archs;
   std::vector<std::int64_t> rows;
@@ -48,20 +51,32 @@ std::vector<std::int64_t> all_row_buckets() {
   return rows;
 }
 
+/// The op named, at its settings; else every op of the models at their shapes.
+std::vector<std::pair<const OpDefinition*, Specialisation>> wanted(const WarmOptions& options) {
+  std::vector<std::pair<const OpDefinition*, Specialisation>> all;
+  if (!options.op.empty()) {
+    const OpDefinition& op = require_op(options.op);
+    all.emplace_back(&op, specialise_settings(op, parse_settings(op, options.settings)));
+  }
+  for (const std::string& name : options.models) {
+    for (const Workload& workload : workloads_of(load_model_config(name))) {
+      all.emplace_back(workload.op, specialise(*workload.op, workload.params));
+    }
+  }
+  return all;
+}
+
 std::vector<WarmJob> plan(const WarmOptions& options) {
   const std::vector<std::int64_t> rows = options.rows.empty() ? all_row_buckets() : check_rows(options.rows);
   std::vector<WarmJob> jobs;
   std::set<std::tuple<std::string, std::string, std::string, int>> seen;
-  for (const std::string& name : options.models) {
-    for (const Workload& workload : workloads_of(load_model_config(name))) {
-      const Specialisation spec = specialise(*workload.op, workload.params);
-      for (const std::string& arch : options.archs) {
-        for (const std::int64_t count : rows) {
-          const auto identity = std::tuple(workload.op->name, fmt::format("{}", fmt::join(spec.values, ",")),
-                                           arch, row_bucket(count));
-          if (seen.insert(identity).second) {
-            jobs.push_back({workload.op, spec, arch, count});
-          }
+  for (const auto& [op, spec] : wanted(options)) {
+    for (const std::string& arch : options.archs) {
+      for (const std::int64_t count : rows) {
+        const auto identity =
+            std::tuple(op->name, fmt::format("{}", fmt::join(spec.values, ",")), arch, row_bucket(count));
+        if (seen.insert(identity).second) {
+          jobs.push_back({op, spec, arch, count});
         }
       }
     }
@@ -123,6 +138,12 @@ Json to_json(const WarmResult& result) {
 }
 
 int warm(Session& session, const WarmOptions& options) {
+  if (options.op.empty() == options.models.empty()) {
+    throw UsageError("give either --model NAME or an op with --set; see kerncast warm --help");
+  }
+  if (options.op.empty() && !options.settings.empty()) {
+    throw UsageError("--set goes with an op only");
+  }
   for (const std::string& arch : options.archs) {
     check_arch(arch);
   }
@@ -172,13 +193,18 @@ int warm(Session& session, const WarmOptions& options) {
 void add_warm_command(CLI::App& root, Session& session) {
   CLI::App* command = root.add_subcommand(
       "warm",
-      "Compile a model's kernels into the cache without launching, for any architecture; needs no device");
+      "Compile a model's kernels, or one op's, into the cache without launching, for any architecture; needs "
+      "no device");
   const auto options = std::make_shared<WarmOptions>();
+  command->add_option("op", options->op, "Op to compile at the parameters of --set, as norm.rms_norm");
   command
       ->add_option("--model", options->models,
                    "Shipped models or paths of config.json files, separated by commas")
-      ->required()
       ->delimiter(',');
+  command
+      ->add_option("--set", options->settings,
+                   "The op's parameters, as hidden=7168; several, or may be repeated")
+      ->type_name("NAME=VALUE");
   command->add_option("--arch", options->archs, "Architectures, as sm_90a,sm_100a")
       ->required()
       ->delimiter(',');

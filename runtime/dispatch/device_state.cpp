@@ -13,24 +13,6 @@ namespace {
 
 using driver::check;
 
-/// Makes a context current for a scope, and puts back what was there: the host's choice is not ours to
-/// change.
-class ContextGuard {
- public:
-  ContextGuard(const driver::DriverApi& api, driver::CUcontext context) : api_(api) {
-    check(api_, api_.cuCtxPushCurrent(context), "making the primary context current");
-  }
-  ~ContextGuard() {
-    driver::CUcontext ignored = nullptr;
-    api_.cuCtxPopCurrent(&ignored);
-  }
-  ContextGuard(const ContextGuard&) = delete;
-  ContextGuard& operator=(const ContextGuard&) = delete;
-
- private:
-  const driver::DriverApi& api_;
-};
-
 }  // namespace
 
 DeviceState::DeviceState(std::shared_ptr<const driver::Driver> driver, int ordinal)
@@ -58,7 +40,6 @@ void DeviceState::make_current() const {
 LoadedKernel DeviceState::load(std::shared_ptr<const KernelBinary> binary, const std::string& what) {
   const driver::DriverApi& api = driver_->api;
   const auto start = std::chrono::steady_clock::now();
-  const ContextGuard guard(api, context_);
   driver::CUlibrary library = nullptr;
   // The driver has no use for a cubin of another architecture, and a virtual GPU for none at all: PTX serves
   // both.

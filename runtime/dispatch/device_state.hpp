@@ -29,12 +29,14 @@ class DeviceState {
 
   [[nodiscard]] const DeviceTraits& traits() const { return traits_; }
   [[nodiscard]] const std::string& arch() const { return arch_; }
+  [[nodiscard]] int ordinal() const { return ordinal_; }
+  [[nodiscard]] driver::CUcontext context() const { return context_; }
 
   /// Makes the primary context current on this thread.
   void make_current() const;
 
   /// Loads `binary` (cubin first, PTX where the driver has no use for it) and returns its function in the
-  /// primary context. `what` names the kernel in errors.
+  /// primary context, which must be current. `what` names the kernel in errors.
   LoadedKernel load(std::shared_ptr<const KernelBinary> binary, const std::string& what);
 
  private:

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/driver/context.hpp"
 #include "runtime/driver/driver_error.hpp"
 
 namespace kerncast {
@@ -77,6 +78,13 @@ KernelReport to_report(const Variant& variant, const KernelBinary& binary, Kerne
   return report;
 }
 
+/// The command that puts the kernel into the cache ahead of time.
+std::string warm_command(const Variant& variant) {
+  const std::string settings = format_specialisation(*variant.op, variant.spec);
+  return fmt::format("kerncast warm {}{}{} --arch {}", variant.op->name, settings.empty() ? "" : " --set ",
+                     settings, variant.arch);
+}
+
 /// Traits of a typical device of `arch`, for choosing tunables without one.
 DeviceTraits typical_traits(std::string_view arch) {
   const std::string digits(arch.starts_with("sm_") ? arch.substr(3) : std::string_view());
@@ -143,63 +151,53 @@ DeviceState& Runtime::Parts::device(int ordinal) {
   return *devices_[index];
 }
 
-const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& key, std::int64_t rows,
-                                        Stream stream, KernelReport* report) {
-  check_specialisation(op, key.spec);
-  DeviceState& state = device(key.device);
-  const driver::DriverApi& functions = driver().api;
-  const Variant variant{&op, key.spec, op.default_tunables(key.spec, state.traits(), rows), state.arch()};
-
-  driver::CUstreamCaptureStatus capture = driver::CU_STREAM_CAPTURE_STATUS_NONE;
-  functions.cuStreamIsCapturing(static_cast<driver::CUstream>(stream), &capture);
-  const bool capturing = capture != driver::CU_STREAM_CAPTURE_STATUS_NONE;
-  const bool may_compile = !capturing && options.miss_policy == MissPolicy::compile;
-
+std::pair<LoadedKernel, bool> Runtime::Parts::obtain(DeviceState& state, const Variant& variant,
+                                                     bool capturing) {
   const std::string identity =
-      fmt::format("{}\n{}\n{}\n{}", key.device, op.name, fmt::join(key.spec.values, ","),
-                  format_tunables(op, variant.tunables));
-  LoadedKernel loaded;
-  bool present = false;
+      fmt::format("{}\n{}\n{}\n{}", state.ordinal(), variant.op->name, fmt::join(variant.spec.values, ","),
+                  format_tunables(*variant.op, variant.tunables));
   {
     const std::lock_guard lock(loaded_mutex_);
     if (const auto found = loaded_.find(identity); found != loaded_.end()) {
-      loaded = found->second;
-      present = true;
+      return {found->second, true};
     }
   }
-  if (!present) {
-    const std::shared_ptr<const KernelBinary> binary =
-        builder.obtain(variant, may_compile ? BuildPolicy::cached_or_compile : BuildPolicy::cached_only);
-    if (binary == nullptr) {
-      throw Error(
-          capturing ? ErrorCode::capture_miss : ErrorCode::not_found,
-          fmt::format(
-              "{} is not in the cache, and {}. Warm it first: kerncast warm --op {} --set {} --arch {}",
-              describe(variant),
-              capturing ? "nothing may be compiled while a stream is being captured"
-                        : "the miss policy forbids compiling",
-              op.name, format_specialisation(op, key.spec), variant.arch));
-    }
-    // Loading a module is illegal for a capturing thread in the stricter modes; nothing here touches the
-    // capture.
-    driver::CUstreamCaptureMode mode = driver::CU_STREAM_CAPTURE_MODE_RELAXED;
-    if (capturing) {
-      functions.cuThreadExchangeStreamCaptureMode(&mode);
-    }
-    try {
-      loaded = state.load(binary, describe(variant));
-    } catch (...) {
-      if (capturing) {
-        functions.cuThreadExchangeStreamCaptureMode(&mode);
-      }
-      throw;
-    }
-    if (capturing) {
-      functions.cuThreadExchangeStreamCaptureMode(&mode);
-    }
-    const std::lock_guard lock(loaded_mutex_);
-    loaded = loaded_.try_emplace(identity, loaded).first->second;
+  const bool may_compile = !capturing && options.miss_policy == MissPolicy::compile;
+  const std::shared_ptr<const KernelBinary> binary =
+      builder.obtain(variant, may_compile ? BuildPolicy::cached_or_compile : BuildPolicy::cached_only);
+  if (binary == nullptr) {
+    throw Error(capturing ? ErrorCode::capture_miss : ErrorCode::not_found,
+                fmt::format("{} is not in the cache, and {}. Warm it first: {}", describe(variant),
+                            capturing ? "nothing may be compiled while a stream is being captured"
+                                      : "the miss policy forbids compiling",
+                            warm_command(variant)));
   }
+  const std::lock_guard lock(loaded_mutex_);
+  if (const auto found = loaded_.find(identity); found != loaded_.end()) {
+    return {found->second, true};
+  }
+  LoadedKernel loaded = state.load(binary, describe(variant));
+  loaded_.emplace(identity, loaded);
+  return {std::move(loaded), false};
+}
+
+const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& key, std::int64_t rows,
+                                        Stream stream, KernelReport* report) {
+  check_specialisation(op, key.spec);
+  const driver::DriverApi& functions = driver().api;
+  const driver::RelaxedCapture relaxed(functions);
+  DeviceState& state = device(key.device);
+  const driver::CurrentContext current(functions, state.context());
+  const Variant variant{&op, key.spec, op.default_tunables(key.spec, state.traits(), rows), state.arch()};
+
+  driver::CUstreamCaptureStatus capture = driver::CU_STREAM_CAPTURE_STATUS_NONE;
+  const driver::CUresult asked =
+      functions.cuStreamIsCapturing(static_cast<driver::CUstream>(stream), &capture);
+  // The legacy stream itself cannot capture; this code says that another stream of the context does.
+  if (asked != driver::CUDA_ERROR_STREAM_CAPTURE_IMPLICIT) {
+    driver::check(functions, asked, fmt::format("asking whether the stream of {} is captured", op.name));
+  }
+  const auto [loaded, present] = obtain(state, variant, capture != driver::CU_STREAM_CAPTURE_STATUS_NONE);
   if (report != nullptr) {
     *report = to_report(variant, *loaded.binary, builder);
     report->load_us = present ? 0 : loaded.load_us;

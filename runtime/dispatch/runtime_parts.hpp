@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cache/store.hpp"
@@ -38,12 +39,14 @@ struct Runtime::Parts {
   std::atomic<const driver::DriverApi*> api{nullptr};
 
  private:
-  struct LoadedKey;
+  /// The kernel of `variant` in memory, and whether it was there before. Never compiles while `capturing`.
+  std::pair<LoadedKernel, bool> obtain(DeviceState& state, const Variant& variant, bool capturing);
+
   std::mutex mutex_;
   std::shared_ptr<const driver::Driver> driver_;
   std::vector<std::unique_ptr<DeviceState>> devices_;
-  std::mutex loaded_mutex_;
-  std::map<std::string, LoadedKernel> loaded_;  ///< by device and key
+  std::mutex loaded_mutex_;  ///< held while a module loads, so that no kernel is loaded twice
+  std::map<std::string, LoadedKernel> loaded_;  ///< by device, op, specialisation and tunables
 };
 
 }  // namespace kerncast

@@ -38,6 +38,14 @@ CurrentContext::~CurrentContext() {
   api_->cuCtxPopCurrent(&ignored);
 }
 
+RelaxedCapture::RelaxedCapture(const DriverApi& api) : api_(&api) {
+  check(api, api.cuThreadExchangeStreamCaptureMode(&mode_), "relaxing the capture mode of this thread");
+}
+
+RelaxedCapture::~RelaxedCapture() {
+  api_->cuThreadExchangeStreamCaptureMode(&mode_);
+}
+
 DeviceBuffer::DeviceBuffer(const DriverApi& api, std::size_t bytes) : api_(&api), bytes_(bytes) {
   if (bytes > 0) {
     check(api, api.cuMemAlloc(&address_, bytes), fmt::format("allocating {} bytes of device memory", bytes));

@@ -42,6 +42,20 @@ class CurrentContext {
   const DriverApi* api_;
 };
 
+/// Lets this thread make calls for a scope that a stream capture, its own or another thread's, forbids in the
+/// stricter modes, such as loading a module. Nothing such a call does becomes part of the capture.
+class RelaxedCapture {
+ public:
+  explicit RelaxedCapture(const DriverApi& api);
+  ~RelaxedCapture();
+  RelaxedCapture(const RelaxedCapture&) = delete;
+  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
+
+ private:
+  const DriverApi* api_;
+  CUstreamCaptureMode mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;  ///< then the thread's own, to be put back
+};
+
 /// Device memory of the current context, freed with the object. Zero bytes allocate nothing.
 class DeviceBuffer {
  public:

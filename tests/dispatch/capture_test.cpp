@@ -1,0 +1,103 @@
+#include <catch2/catch.hpp>
+#include <thread>
+#include <vector>
+
+#include "runtime/driver/driver_error.hpp"
+#include "tests/dispatch/rows_of_ones.hpp"
+
+using namespace kerncast;
+
+namespace {
+
+/// A stream that captures, and what a capture gives.
+class Capture {
+ public:
+  Capture(const driver::DriverApi& api, driver::CUstreamCaptureMode mode,
+          unsigned int flags = driver::CU_STREAM_NON_BLOCKING)
+      : api_(api), stream_(api, flags) {
+    driver::check(api_, api_.cuStreamBeginCapture(stream_.get(), mode), "beginning a capture");
+  }
+
+  [[nodiscard]] Stream stream() const { return stream_.get(); }
+
+  /// Ends the capture, which must still be sound, and runs what it recorded once.
+  void replay() {
+    driver::CUgraph graph = nullptr;
+    driver::CUgraphExec executable = nullptr;
+    driver::check(api_, api_.cuStreamEndCapture(stream_.get(), &graph), "ending the capture");
+    driver::check(api_, api_.cuGraphInstantiateWithFlags(&executable, graph, 0), "instantiating");
+    driver::check(api_, api_.cuGraphLaunch(executable, stream_.get()), "replaying");
+    stream_.synchronize();
+    CHECK(api_.cuGraphExecDestroy(executable) == driver::CUDA_SUCCESS);
+    CHECK(api_.cuGraphDestroy(graph) == driver::CUDA_SUCCESS);
+  }
+
+ private:
+  const driver::DriverApi& api_;
+  driver::StreamHandle stream_;
+};
+
+const std::vector<float> ones(RowsOfOnes::rows* RowsOfOnes::hidden, 1.0F);
+
+driver::CUstreamCaptureMode any_mode() {
+  return GENERATE(driver::CU_STREAM_CAPTURE_MODE_GLOBAL, driver::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL,
+                  driver::CU_STREAM_CAPTURE_MODE_RELAXED);
+}
+
+}  // namespace
+
+TEST_CASE("a miss that is not in the cache is an error that says what to warm, and spoils no capture") {
+  RowsOfOnes f;
+  Capture capture(f.context.api(), any_mode());
+  f.arguments.eps = 0;
+  try {
+    norm::rms_norm(f.runtime, f.arguments, capture.stream());
+    FAIL("compiled during capture");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::capture_miss);
+    const std::string arch = f.runtime.arch(0);
+    CHECK_THAT(error.what(), Catch::Contains("norm.rms_norm [") && Catch::Contains("hidden=256") &&
+                                 Catch::Contains("kerncast warm norm.rms_norm --set ") &&
+                                 Catch::EndsWith(" --arch " + arch));
+  }
+  CHECK(f.runtime.parts().hot.size() == 0);
+  CHECK(f.runtime.parts().store.statistics().entries == 0);
+  capture.replay();
+}
+
+TEST_CASE("a first call during capture loads from the cache in every mode") {
+  RowsOfOnes f;
+  norm::rms_norm(f.runtime, f.arguments, nullptr);
+  f.context.synchronize();
+  f.y.fill(0xCD);
+  const auto mode = any_mode();
+  // Nothing of this runtime has touched the device before.
+  Runtime fresh(f.options(MissPolicy::compile));
+  Capture capture(f.context.api(), mode);
+  norm::rms_norm(fresh, f.arguments, capture.stream());
+  CHECK(fresh.parts().store.counters().hits == 1);
+  norm::rms_norm(fresh, f.arguments, capture.stream());
+  capture.replay();
+  CHECK(f.result() == ones);
+}
+
+TEST_CASE("making a kernel ready beside a capture spoils neither") {
+  RowsOfOnes f;
+  // With a blocking stream capturing, even asking about the legacy stream is an error of its own.
+  const unsigned int flags = GENERATE(driver::CU_STREAM_DEFAULT, driver::CU_STREAM_NON_BLOCKING);
+  Capture capture(f.context.api(), any_mode(), flags);
+  SECTION("on the capturing thread") {
+    const PreparedLaunch prepared = norm::prepare_rms_norm(f.runtime, f.arguments);
+    prepared.launch(capture.stream());
+  }
+  SECTION("on another thread") {
+    std::thread([&] {
+      const KernelReport report = f.runtime.ensure(norm::rms_norm_op(), norm::rms_norm_call(f.arguments));
+      CHECK(report.origin == Origin::compiled);
+    }).join();
+    norm::rms_norm(f.runtime, f.arguments, capture.stream());
+  }
+  f.runtime.make_current(0);
+  capture.replay();
+  CHECK(f.result() == ones);
+}
