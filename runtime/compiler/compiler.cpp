@@ -77,6 +77,17 @@ std::string failing_source(const CompileRequest& request, const std::string& log
   return fmt::format("generated source:\n{}", numbered_excerpt(request.source, line));
 }
 
+/// "It knows sm_75, ..., sm_121, and those from sm_90 on with the suffix a. "
+std::string known_archs(const Nvrtc& nvrtc) {
+  constexpr int first_with_variant = 90;
+  std::string text;
+  for (const int arch : nvrtc.supported_archs) {
+    text += fmt::format("{}sm_{}", text.empty() ? "It knows " : ", ", arch);
+  }
+  const bool variants = !nvrtc.supported_archs.empty() && nvrtc.supported_archs.back() >= first_with_variant;
+  return text.empty() ? text : text + (variants ? ", and those from sm_90 on with the suffix a. " : ". ");
+}
+
 int number_before(const std::string& line, std::string_view unit) {
   const std::size_t at = line.find(unit);
   if (at == std::string::npos) {
@@ -155,8 +166,10 @@ CompileResult compile(const Nvrtc& nvrtc, const CompileRequest& request) {
     if (out.log.find("invalid value for --gpu-architecture") != std::string::npos) {
       throw Error(
           ErrorCode::unsupported,
-          fmt::format("NVRTC {} ({}) cannot compile {} with [{}]: {}Use a newer NVRTC or another --arch.",
-                      nvrtc.version(), nvrtc.path, request.what, fmt::join(request.options, " "), out.log));
+          fmt::format("NVRTC {} ({}) cannot compile {} with [{}]: it does not know the architecture. {}"
+                      "Choose another, or install a newer NVRTC",
+                      nvrtc.version(), nvrtc.path, request.what, fmt::join(request.options, " "),
+                      known_archs(nvrtc)));
     }
     throw Error(ErrorCode::compile_failed,
                 fmt::format("NVRTC {} failed on {}: {}\n{}options: {}\nlog:\n{}", nvrtc.version(),
