@@ -1,5 +1,4 @@
-// A host that owns its memory and stream and asks Kerncast for one RMSNorm.
-
+// A host that owns its memory and asks Kerncast for one RMSNorm.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -12,8 +11,8 @@ namespace {
 // An inference engine links libcuda itself; this one takes what Kerncast loaded, so that it runs on any
 // machine.
 template <class Function>
-Function driver_function(const kerncast::Runtime& runtime, const char* name) {
-  return reinterpret_cast<Function>(runtime.driver_symbol(name));
+Function* driver_function(const kerncast::Runtime& runtime, const char* name) {
+  return reinterpret_cast<Function*>(runtime.driver_symbol(name));
 }
 
 }  // namespace
@@ -23,9 +22,9 @@ int main() try {
   const std::string arch = runtime.arch(0);  // loads the driver and retains device 0
   runtime.make_current(0);
   using Address = std::uint64_t;
-  const auto allocate = driver_function<int (*)(Address*, std::size_t)>(runtime, "cuMemAlloc_v2");
-  const auto upload = driver_function<int (*)(Address, const void*, std::size_t)>(runtime, "cuMemcpyHtoD_v2");
-  const auto download = driver_function<int (*)(void*, Address, std::size_t)>(runtime, "cuMemcpyDtoH_v2");
+  auto* allocate = driver_function<int(Address*, std::size_t)>(runtime, "cuMemAlloc_v2");
+  auto* upload = driver_function<int(Address, const void*, std::size_t)>(runtime, "cuMemcpyHtoD_v2");
+  auto* download = driver_function<int(void*, Address, std::size_t)>(runtime, "cuMemcpyDtoH_v2");
 
   constexpr std::int64_t rows = 4;
   constexpr std::int64_t hidden = 4096;
@@ -40,25 +39,21 @@ int main() try {
     std::fprintf(stderr, "no device memory\n");
     return 1;
   }
-  kerncast::norm::RmsNorm arguments;
-  arguments.x =
-      kerncast::TensorView::contiguous(reinterpret_cast<void*>(in), kerncast::DType::f32, {rows, hidden});
-  arguments.y =
-      kerncast::TensorView::contiguous(reinterpret_cast<void*>(out), kerncast::DType::f32, {rows, hidden});
-  kerncast::norm::rms_norm(runtime, arguments, nullptr);
+  using kerncast::TensorView;
+  kerncast::norm::RmsNorm call;
+  call.x = TensorView::contiguous(reinterpret_cast<void*>(in), kerncast::DType::f32, {rows, hidden});
+  call.y = TensorView::contiguous(reinterpret_cast<void*>(out), kerncast::DType::f32, {rows, hidden});
+  kerncast::norm::rms_norm(runtime, call, nullptr);
 
   std::vector<float> y(x.size());
-  if (download(y.data(), out, y.size() * 4) != 0) {
-    std::fprintf(stderr, "the launch failed\n");
-    return 1;
-  }
+  const bool launched = download(y.data(), out, y.size() * 4) == 0;
   double squares = 0;
-  for (std::int64_t i = 0; i < hidden; ++i) {
-    squares += static_cast<double>(x[static_cast<std::size_t>(i)]) * x[static_cast<std::size_t>(i)];
+  for (std::size_t i = 0; i < hidden; ++i) {
+    squares += static_cast<double>(x[i]) * x[i];
   }
   const double expected = x[0] / std::sqrt(squares / hidden + 1e-6);
   std::printf("%s: y[0] = %.6f, expected %.6f\n", arch.c_str(), static_cast<double>(y[0]), expected);
-  return std::abs(static_cast<double>(y[0]) - expected) < 1e-5 ? 0 : 1;
+  return launched && std::abs(static_cast<double>(y[0]) - expected) < 1e-5 ? 0 : 1;
 } catch (const kerncast::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;
