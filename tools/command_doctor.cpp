@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <sqlite3.h>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -48,6 +49,17 @@ std::string version_text(int version) {
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
 }
 
+std::string driver_remedy(const std::string& choice) {
+  if (choice == "cuda") {
+    return "install the NVIDIA driver, or unset KERNCAST_DRIVER (cuda) to use the virtual GPU";
+  }
+  if (!choice.empty() && choice != "sim") {
+    return fmt::format("correct or unset KERNCAST_DRIVER ({})", choice);
+  }
+  return fmt::format("{}build the virtual GPU (libkerncast-sim.so) and keep it beside the command",
+                     choice.empty() ? "install the NVIDIA driver, or " : "");
+}
+
 void examine_driver(Findings& findings) {
   const driver::DriverSearch search = driver::search_driver();
   Json& json = findings.json["driver"];
@@ -63,12 +75,8 @@ void examine_driver(Findings& findings) {
     findings.line("driver", "none");
     findings.launchable = false;
     const char* choice = std::getenv("KERNCAST_DRIVER");
-    findings.problem(
-        "error", "no usable driver: nothing can be launched",
-        choice != nullptr && *choice != '\0'
-            ? fmt::format("correct or unset KERNCAST_DRIVER ({})", choice)
-            : std::string("install the NVIDIA driver, or build the virtual GPU (libkerncast-sim.so) and "
-                          "keep it beside the command"));
+    findings.problem("error", "no usable driver: nothing can be launched",
+                     driver_remedy(choice != nullptr ? choice : ""));
   }
   json["candidates"] = describe_candidates(findings, search.candidates);
   Json& devices = findings.json["devices"];
@@ -111,6 +119,30 @@ void examine_nvrtc(Findings& findings) {
   json["candidates"] = describe_candidates(findings, search.candidates);
 }
 
+/// What SQLite finds wrong with the index at `path`; empty where it is sound or not there.
+std::string index_defect(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    return {};
+  }
+  std::string defect = "quick_check gave no answer";
+  const auto first_answer = [](void* to, int count, char** texts, char**) {
+    *static_cast<std::string*>(to) = count > 0 && texts[0] != nullptr ? texts[0] : "";
+    return 1;  // stop here
+  };
+  sqlite3* database = nullptr;
+  if (sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READONLY, nullptr) == SQLITE_OK) {
+    const int code = sqlite3_exec(database, "PRAGMA quick_check(1)", first_answer, &defect, nullptr);
+    if (code != SQLITE_ABORT) {
+      defect = sqlite3_errmsg(database);
+    }
+  } else {
+    defect = sqlite3_errmsg(database);
+  }
+  sqlite3_close(database);
+  return defect == "ok" ? std::string() : defect;
+}
+
 void examine_cache(Findings& findings) {
   const cache::Store store(cache::default_directory(), [](std::string_view) {});
   const cache::Health health = cache::check_health(store);
@@ -125,6 +157,11 @@ void examine_cache(Findings& findings) {
                                        human_bytes(health.statistics.bytes), human_bytes(health.free_bytes)));
   for (const cache::HealthProblem& problem : health.problems) {
     findings.problem("warning", problem.problem, problem.remedy);
+  }
+  const std::string index = health.directory + "/index.sqlite";
+  if (const std::string defect = index_defect(index); !defect.empty()) {
+    findings.problem("warning", fmt::format("the index {} is damaged: {}", index, defect),
+                     "no kernel is lost: `kerncast cache ls` makes it anew from the entries");
   }
 }
 

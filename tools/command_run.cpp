@@ -9,6 +9,7 @@
 #include <set>
 
 #include "tools/command.hpp"
+#include "tools/file.hpp"
 #include "tools/model_config.hpp"
 #include "tools/op_run.hpp"
 #include "tools/output.hpp"
@@ -204,6 +205,12 @@ int run_file(Session& session, const RunOptions& options) {
   request.params = settings.params;
   request.scalars = settings.scalars;
   request.check = !options.no_check;
+  if (same_file(options.in, options.out)) {
+    throw UsageError(
+        fmt::format("{}: --out {} is the file of --in and would replace the inputs; name another",
+                    request.op->name, options.out));
+  }
+  check_output(options.out);
   request.inputs = pick_inputs(session, *request.op, read_safetensors(options.in), options.in);
   Runtime runtime(session.runtime_options());
   RunDevice device(runtime, options.device);

@@ -12,6 +12,9 @@
 namespace kerncast::tools {
 namespace {
 
+// Far beyond any config; printing a value recurses once per level.
+constexpr int max_depth = 64;
+
 /// "line 3, column 7" of the byte at `offset`.
 std::string position(std::string_view text, std::size_t offset) {
   const std::string_view before = text.substr(0, std::min(offset, text.size()));
@@ -36,7 +39,11 @@ std::string reason(const std::string& what) {
 nlohmann::json parse_json(std::string_view text, const std::string& origin) {
   std::vector<std::set<std::string>> open;
   std::string twice;
-  const auto watch = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+  const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+    if (depth > max_depth) {
+      throw Error(ErrorCode::io_error,
+                  fmt::format("{}: its JSON is nested more than {} levels deep", origin, max_depth));
+    }
     if (event == nlohmann::json::parse_event_t::object_start) {
       open.emplace_back();
     } else if (event == nlohmann::json::parse_event_t::object_end) {

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <set>
+#include <thread>
 
 #include "tests/tools/command_process.hpp"
 #include "tools/safetensors.hpp"
@@ -301,13 +302,122 @@ TEST_CASE("a template that does not compile fails its rows and says where") {
   std::ofstream(place.directory.file("templates/norm/rms_norm.cuh"), std::ios::app) << "\nthis is no C++;\n";
   const Outcome outcome = place.run(run_tiny, {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}});
   CHECK(outcome.code == 1);
-  CHECK_THAT(outcome.err, Catch::Contains("this is no C++") && Catch::Contains("norm/rms_norm.cuh"));
+  CHECK_THAT(outcome.err, Catch::Contains("| this is no C++;") && Catch::Contains("norm/rms_norm.cuh:") &&
+                              Catch::Contains("--gpu-architecture=sm_") && Catch::Contains("log:") &&
+                              Catch::Contains("norm.rms_norm [hidden=256]"));
   std::size_t good = 0;
   for (const json& row : outcome.json()) {
     CHECK(row.at("ok") == (row.at("op") != "norm.rms_norm"));
     good += row.at("ok") == true ? 1 : 0;
   }
   CHECK(good > 0);
+}
+
+TEST_CASE("an output that would be lost, or would replace the inputs, is refused before anything runs") {
+  const CommandPlace place;
+  const std::string in = place.directory.file("x.safetensors");
+  write_safetensors(in, {filled("x", DType::f32, {4, 64}, 1.0F), filled("weight", DType::f32, {64}, 1.0F)});
+  const std::string inputs = place.directory.read("x.safetensors");
+  std::filesystem::create_symlink("x.safetensors", place.directory.file("link"));
+  struct Case {
+    const char* out;
+    int code;
+    const char* message;
+  };
+  const Case cases[] = {{"x.safetensors", 2, "would replace the inputs"},
+                        {"./link", 2, "would replace the inputs"},
+                        {"no/such/y", 1, "cannot write no/such/y"},
+                        {".", 1, "a directory"},
+                        {"/dev/null", 1, "not a regular file"}};
+  for (const Case& bad : cases) {
+    const Outcome outcome = place.run({"run", "norm.rms_norm", "--in", in, "--out", bad.out});
+    INFO(bad.out << ": " << outcome.err);
+    CHECK(outcome.code == bad.code);
+    CHECK(outcome.out.empty());
+    CHECK_THAT(outcome.err, Catch::Contains(bad.message));
+    CHECK(place.directory.read("x.safetensors") == inputs);
+    CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
+  }
+}
+
+TEST_CASE("a miss without a compiler names what to install") {
+  const CommandPlace place;
+  const std::vector<std::string> warm = {"warm",   "norm.rms_norm", "--set",  "hidden=64",
+                                         "--arch", "sm_90a",        "--rows", "1"};
+  for (const char* choice : {"/no/such/libnvrtc.so.13", "/proc"}) {
+    const Outcome outcome = place.run(warm, {{"KERNCAST_NVRTC", choice}});
+    INFO(outcome.err);
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, Catch::Contains("norm.rms_norm [hidden=64] for sm_90a is not in the cache") &&
+                                Catch::Contains(choice) && Catch::Contains("install NVRTC"));
+  }
+}
+
+TEST_CASE("an architecture beyond the compiler is answered with those it knows") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const json known = place.run({"doctor", "--json"}).json().at("nvrtc").at("archs");
+  REQUIRE_FALSE(known.empty());
+  const Outcome outcome =
+      place.run({"warm", "norm.rms_norm", "--set", "hidden=64", "--arch", "sm_999", "--rows", "1"});
+  CHECK(outcome.code == 1);
+  CHECK_THAT(outcome.err, Catch::Contains("norm.rms_norm [hidden=64] for sm_999"));
+  for (const json& arch : known) {
+    CHECK_THAT(outcome.err, Catch::Contains("sm_" + std::to_string(arch.get<int>())));
+  }
+}
+
+TEST_CASE("every architecture that the compiler knows is compiled for") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  std::string archs;
+  std::size_t count = 0;
+  const json known = place.run({"doctor", "--json"}).json().at("nvrtc").at("archs");
+  for (const json& arch : known) {
+    const int sm = arch.get<int>();
+    if (sm >= 75) {
+      archs += (count++ == 0 ? "sm_" : ",sm_") + std::to_string(sm) + (sm >= 90 ? "a" : "");
+    }
+  }
+  const Outcome outcome = place.run({"warm", "quant.per_token_group", "--set", "hidden=128",
+                                     "scale_format=ue8m0", "--arch", archs, "--rows", "1", "--json"});
+  INFO(archs << ": " << outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(count > 0);
+  CHECK(outcome.json().size() == count);
+}
+
+TEST_CASE("processes that ask for one kernel at once compile it once") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace shared;
+  std::vector<Outcome> outcomes(4);
+  std::vector<std::thread> threads;
+  for (Outcome& outcome : outcomes) {
+    threads.emplace_back([&] {
+      const CommandPlace place;
+      outcome = place.run(
+          {"warm", "norm.rms_norm", "--set", "hidden=1024", "--arch", "sm_90a", "--rows", "1", "--json"},
+          {{"KERNCAST_CACHE_DIR", shared.directory.file("cache")}});
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  int compiled = 0;
+  for (const Outcome& outcome : outcomes) {
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    REQUIRE(outcome.json().size() == 1);
+    compiled += outcome.json().at(0).at("cached") == false ? 1 : 0;
+  }
+  CHECK(compiled == 1);
+  CHECK(shared.run({"cache", "stat", "--json"}).json().at("entries") == 1);
 }
 
 }  // namespace

@@ -61,6 +61,12 @@ TEST_CASE("bad usage is exit code 2 with a message that helps") {
       {{"inspect", "norm.rms_norm", "--set", "hidden=64", "--arch", "h100"}, "not an architecture"},
       {{"inspect", "norm.rms_norm", "--set", "hidden=64", "--rows", "0"}, "--rows"},
       {{"warm", "--model", "llama-3-8b"}, "--arch is required"},
+      {{"warm", "--arch", "sm_90a"}, "give either --model NAME or an op"},
+      {{"warm", "norm.rms_norm", "--model", "llama-3-8b", "--arch", "sm_90a"}, "give either"},
+      {{"warm", "--model", "llama-3-8b", "--set", "hidden=64", "--arch", "sm_90a"}, "--set goes with an op"},
+      {{"warm", "norm.rms_nrm", "--arch", "sm_90a"}, "did you mean norm.rms_norm?"},
+      {{"warm", "norm.rms_norm", "--arch", "sm_90a"}, "hidden is required"},
+      {{"warm", "norm.rms_norm", "--set", "hidden=70000", "--arch", "sm_90a"}, "nearest valid: 65536"},
       {{"warm", "--model", "llama-3-8b", "--arch", "90"}, "not an architecture"},
       {{"warm", "--model", "nonsense-9000", "--arch", "sm_90a"}, "unknown model 'nonsense-9000'"},
       {{"cache"}, "subcommand is required"},
@@ -166,10 +172,32 @@ TEST_CASE("doctor says what was found, and fails where nothing could launch") {
   CHECK(unwritable.at("cache").at("writable") == false);
   CHECK(unwritable.at("problems").size() >= 1);
 
+  const Outcome no_nvidia = place.run({"doctor"}, {{"KERNCAST_DRIVER", "/no/such/libcuda.so"}});
+  CHECK_THAT(no_nvidia.out,
+             Catch::Contains("remedy: correct or unset KERNCAST_DRIVER") && Catch::Contains("not able to"));
+  const Outcome no_nvrtc = place.run({"doctor"}, {{"KERNCAST_NVRTC", place.directory.path()}});
+  CHECK_THAT(no_nvrtc.out, Catch::Contains("holds no libnvrtc") && Catch::Contains("pip install"));
+
   const Outcome no_templates =
       place.run({"doctor", "--json"}, {{"KERNCAST_TEMPLATE_DIR", "/no/such/templates"}});
   CHECK(no_templates.code == 1);
   CHECK_THAT(no_templates.out, Catch::Contains("KERNCAST_TEMPLATE_DIR"));
+}
+
+TEST_CASE("a damaged index is reported, and made anew by the listing that the remedy names") {
+  const CommandPlace place;
+  std::filesystem::create_directories(place.directory.file("cache"));
+  REQUIRE(place.run({"cache", "ls"}).code == 0);
+  CHECK(place.run({"doctor", "--json"}).json().at("problems").empty());
+  place.directory.write("cache/index.sqlite", std::string(5000, 'x'));
+  const Outcome damaged = place.run({"doctor", "--json"});
+  CHECK(damaged.code == 0);
+  REQUIRE(damaged.json().at("problems").size() == 1);
+  const json problem = damaged.json().at("problems").at(0);
+  CHECK_THAT(problem.at("problem").get<std::string>(), Catch::Contains("index.sqlite is damaged"));
+  CHECK_THAT(problem.at("remedy").get<std::string>(), Catch::Contains("kerncast cache ls"));
+  REQUIRE(place.run({"cache", "ls"}).code == 0);
+  CHECK(place.run({"doctor", "--json"}).json().at("problems").empty());
 }
 
 TEST_CASE("an empty cache is no problem") {

@@ -169,6 +169,7 @@ TEST_CASE("a bad config is refused with its reason") {
       {R"({"hidden_size": "7168"})", "field hidden_size must be an integer, not string \"7168\""},
       {R"({"hidden_size": [7168]})", "field hidden_size must be an integer"},
       {R"({"hidden_size": 1.5})", "field hidden_size must be an integer"},
+      {R"({"hidden_size": NaN})", "malformed JSON at line 1, column 17"},
       {R"({"hidden_size": true})", "field hidden_size must be an integer, not boolean true"},
       {R"({"hidden_size": -7168})", "field hidden_size = -7168 must be from 0 to 2147483647"},
       {R"({"hidden_size": 1e300})", "must be from 0"},
@@ -194,10 +195,13 @@ TEST_CASE("a bad config is refused with its reason") {
   }
 }
 
-TEST_CASE("deep nesting does not overflow the stack") {
-  const std::string deep = std::string(200000, '[') + std::string(200000, ']');
-  CHECK(refusal(deep) != "accepted");
-  CHECK(parse(R"({"hidden_size": 8, "x": )" + deep + "}").hidden == 8);
+TEST_CASE("nesting deeper than any config's is refused, however deep") {
+  const auto nested = [](std::size_t depth) {
+    return R"({"hidden_size": 8, "x": )" + std::string(depth, '[') + std::string(depth, ']') + "}";
+  };
+  CHECK(parse(nested(60)).hidden == 8);
+  CHECK_THAT(refusal(nested(200'000)), Catch::Contains("nested more than 64 levels deep"));
+  CHECK_THAT(refusal(std::string(200'000, '[')), Catch::Contains("nested more than"));
 }
 
 }  // namespace

@@ -108,6 +108,12 @@ TEST_CASE("every kind of malformed file is refused with its reason") {
       {file_of("", 0), "malformed JSON"},
       {file_of("{\"x\":\n {]", 0), "line 2, column 3"},
       {file_of("[]", 0), "not a JSON object"},
+      {file_of(one(R"({"dtype":"U8","shape":[NaN],"data_offsets":[0,1]})"), 1), "malformed JSON"},
+      {file_of(one(std::string(100'000, '[') + std::string(100'000, ']')), 0), "nested more than"},
+      {file_of(one(R"({"dtype":"U8","data_offsets":[0,1],"shape":[)" + std::string(100'000, '[') +
+                   std::string(100'000, ']') + "]}"),
+               1),
+       "nested more than"},
       {file_of(std::string("\xff\xfe{}", 4), 0), "malformed JSON"},
       {file_of(one("7"), 0), "is not an object"},
       {file_of(one(R"({"shape":[1],"data_offsets":[0,1]})"), 1), "tensor x has no dtype"},

@@ -1,0 +1,102 @@
+#include "tools/file.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "kerncast/error.hpp"
+#include "tests/tools/temporary_directory.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+constexpr std::uint64_t limit = 100;
+
+std::vector<std::string> names_in(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void write_whole(const std::string& path, const std::string& text) {
+  AtomicOutput output(path);
+  output.write(text.data(), text.size());
+  output.commit();
+}
+
+TEST_CASE("only regular files are read, and nothing waits for a pipe's writer") {
+  const TemporaryDirectory directory;
+  const std::string pipe = directory.file("pipe");
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK_THROWS_WITH(read_file(pipe, limit), Catch::Contains(pipe) && Catch::Contains("a pipe"));
+  CHECK_THROWS_WITH(read_file(directory.path(), limit), Catch::Contains("a directory"));
+  CHECK_THROWS_WITH(read_file("/dev/null", limit), Catch::Contains("not a regular file"));
+  CHECK_THROWS_WITH(read_file(directory.file("absent"), limit), Catch::Contains("absent"));
+  CHECK(read_file(directory.write("full", std::string(limit, 'x')), limit) == std::string(limit, 'x'));
+  CHECK_THROWS_WITH(read_file(directory.write("more", std::string(limit + 1, 'x')), limit),
+                    Catch::Contains("larger than the 100 bytes"));
+}
+
+TEST_CASE("one file is recognised under all its names") {
+  const TemporaryDirectory directory;
+  const std::string file = directory.write("a", "");
+  std::filesystem::create_symlink("a", directory.file("soft"));
+  std::filesystem::create_hard_link(file, directory.file("hard"));
+  CHECK(same_file(file, directory.path() + "/./a"));
+  CHECK(same_file(file, directory.file("soft")));
+  CHECK(same_file(file, directory.file("hard")));
+  CHECK_FALSE(same_file(file, directory.write("b", "")));
+  CHECK_FALSE(same_file(directory.file("absent"), directory.file("absent")));
+}
+
+TEST_CASE("a file comes into being whole or not at all") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.write("y", "old");
+  {
+    AtomicOutput abandoned(path);
+    abandoned.write("half", 4);
+  }
+  CHECK(directory.read("y") == "old");
+  CHECK(names_in(directory.path()) == std::vector<std::string>{"y"});
+  write_whole(path, "new");
+  CHECK(directory.read("y") == "new");
+  CHECK(names_in(directory.path()) == std::vector<std::string>{"y"});
+}
+
+TEST_CASE("a symbolic link stays, and what it names is written") {
+  const TemporaryDirectory directory;
+  std::filesystem::create_directory(directory.file("below"));
+  std::filesystem::create_symlink("below/target", directory.file("link"));
+  std::filesystem::create_symlink("link", directory.file("again"));
+  write_whole(directory.file("again"), "first");  // the target is not there yet
+  CHECK(directory.read("below/target") == "first");
+  write_whole(directory.file("again"), "second");
+  CHECK(directory.read("below/target") == "second");
+  CHECK(std::filesystem::is_symlink(directory.file("link")));
+  CHECK(std::filesystem::is_symlink(directory.file("again")));
+  std::filesystem::create_symlink("circle", directory.file("circle"));
+  CHECK_THROWS_AS(write_whole(directory.file("circle"), ""), Error);
+}
+
+TEST_CASE("what is no regular file is never replaced") {
+  const TemporaryDirectory directory;
+  const std::string pipe = directory.file("pipe");
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  for (const std::string& path : {pipe, directory.path(), std::string("/dev/null")}) {
+    CHECK_THROWS_WITH(check_output(path), Catch::Contains("cannot write " + path));
+    CHECK_THROWS_AS(AtomicOutput(path), Error);
+  }
+  CHECK_THROWS_WITH(check_output(directory.file("no/such/y")), Catch::Contains("no/such/y"));
+  CHECK_NOTHROW(check_output(directory.file("y")));
+  CHECK(names_in(directory.path()) == std::vector<std::string>{"pipe"});
+}
+
+}  // namespace
+}  // namespace kerncast::tools
