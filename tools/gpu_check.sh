@@ -1,37 +1,79 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA driver, without network: builds everything, passes the tests on the real device, runs the
-# models, and prints one summary.
+# models and the benchmarks, and prints one summary. KERNCAST_DRIVER=sim rehearses it on the virtual GPU.
+#   tools/gpu_check.sh [BUILD_DIR]
 set -uo pipefail
-cd "$(dirname "$0")/.."
-log=build-gpu/gpu_check.log
-mkdir -p build-gpu
+cd "$(dirname "$0")/.." || exit 1
+build=$(realpath -m "${1:-build-gpu}")
+mkdir -p "$build"
+log=$build/gpu_check.log
+: >"$log"
+export KERNCAST_DRIVER=${KERNCAST_DRIVER:-cuda}
+export KERNCAST_CACHE_DIR=$build/kernels
+rm -rf "$KERNCAST_CACHE_DIR"
+# The whole check ends within this many seconds, whatever hangs.
+budget=${GPU_CHECK_SECONDS:-480}
 failed=0
 summary=()
 
+# step NAME COMMAND...: runs it in what is left of the budget; its output goes to the log and to $output.
 step() {
-  local name=$1 start=$SECONDS
+  local name=$1 start=$SECONDS left=$((budget - SECONDS)) code
   shift
-  if "$@" >>"$log" 2>&1; then
+  output=$build/step.txt
+  printf '\n== %s: %s\n' "$name" "$*" >>"$log"
+  if [ "$left" -le 0 ]; then
+    summary+=("SKIPPED $name: no time left")
+    failed=1
+    return 1
+  fi
+  timeout --kill-after=5 "$left" "$@" >"$output" 2>&1
+  code=$?
+  cat "$output" >>"$log"
+  if [ $code -eq 0 ]; then
     summary+=("ok      $name ($((SECONDS - start)) s)")
   else
-    summary+=("FAILED  $name ($((SECONDS - start)) s): see $log")
+    summary+=("FAILED  $name (exit code $code, $((SECONDS - start)) s)")
     failed=1
   fi
+  return $code
 }
 
-: >"$log"
-export KERNCAST_DRIVER=cuda
-export KERNCAST_CACHE_DIR=$PWD/build-gpu/kernels
-step "configure" cmake -S . -B build-gpu -DCMAKE_BUILD_TYPE=RelWithDebInfo
-step "build" cmake --build build-gpu --parallel "$(nproc)"
-step "doctor" build-gpu/kerncast doctor
-step "tests on the device" ctest --test-dir build-gpu --output-on-failure --parallel 4
-for model in deepseek-v3 kimi-k2 gpt-oss-120b qwen3-235b-a22b; do
-  step "run $model" build-gpu/kerncast run --model "$model"
-done
-step "run deepseek-v3 again, cached" build-gpu/kerncast run --model deepseek-v3
-step "dispatch benchmark" build-gpu/bin/bench_dispatch
+# The last step's output, or its lines that match a pattern, below its line of the summary.
+show() {
+  while IFS= read -r line; do
+    summary+=("          $line")
+  done < <(grep -E "${1:-.}" "$output")
+}
 
-build-gpu/kerncast run --model deepseek-v3 2>/dev/null || true
-printf '%s\n' "${summary[@]}"
-exit $failed
+finish() {
+  printf '%s\n' "${summary[@]}"
+  printf 'log: %s\n' "$log"
+  [ $failed -eq 0 ] && echo "gpu_check: all fine" || echo "gpu_check: FAILED"
+  exit $failed
+}
+
+step "configure" cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DKERNCAST_BUILD_TESTS=ON || finish
+step "build" cmake --build "$build" --parallel "$(nproc)" || finish
+step "doctor" "$build/kerncast" doctor
+show '^(driver|device|NVRTC)'
+step "run deepseek-v3" "$build/kerncast" run --model deepseek-v3
+show
+for model in kimi-k2 glm-4.5 gpt-oss-120b qwen3-235b-a22b llama-3-8b wan2.2-a14b; do
+  step "run $model" "$build/kerncast" run --model "$model"
+  show 'FAILED|error'
+done
+step "run deepseek-v3 again, every row cached" bash -o pipefail -c '"$0" run --model deepseek-v3 --json | python3 -c "
+import json, sys
+rows = json.load(sys.stdin)
+missed = [row for row in rows if not row[\"cached\"]]
+print(len(rows), \"rows,\", len(missed), \"not cached\")
+sys.exit(not rows or bool(missed))"' "$build/kerncast"
+show
+for benchmark in dispatch cache_hit compile; do
+  step "benchmark $benchmark" "$build/bin/bench_$benchmark"
+  show
+done
+step "tests" ctest --test-dir "$build" --output-on-failure --parallel "$(nproc)"
+show '(tests passed|tests failed|\(Failed\)|\(Timeout\))'
+finish
