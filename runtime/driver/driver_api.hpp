@@ -12,7 +12,8 @@ namespace kerncast::driver {
 
 /// The Driver API as a table of functions loaded at run time, under NVIDIA's names. Nothing links libcuda.
 struct DriverApi {
-#define KERNCAST_DRIVER_FUNCTION(name, symbol, parameters) CUresult(*name) parameters = nullptr;
+#define KERNCAST_DRIVER_FUNCTION(name, symbol, parameters) \
+  CUresult(*name) parameters = nullptr;  // NOLINT(bugprone-macro-parentheses)
 #include "runtime/driver/driver_functions.inc"
 #undef KERNCAST_DRIVER_FUNCTION
 

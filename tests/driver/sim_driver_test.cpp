@@ -177,6 +177,7 @@ TEST_CASE_METHOD(Fixture, "bad handles, sizes and addresses are errors, not cras
 TEST_CASE_METHOD(Fixture, "an access outside an allocation is named and sticks") {
   const CUfunction kernel = function(increment, "increment");
   const DeviceBuffer buffer(api, 400);
+  buffer.fill(0);
   REQUIRE(launch(kernel, address(buffer), 101) == CUDA_SUCCESS);
   CHECK(api.cuCtxSynchronize() == CUDA_ERROR_ILLEGAL_ADDRESS);
   CHECK(launch(kernel, address(buffer), 1) == CUDA_ERROR_ILLEGAL_ADDRESS);
