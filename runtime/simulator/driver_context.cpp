@@ -5,6 +5,7 @@
 #include <array>
 
 #include "runtime/simulator/driver_failure.hpp"
+#include "runtime/simulator/driver_memory.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -69,17 +70,14 @@ void destroy(const std::shared_ptr<Context>& context) {
   std::vector<const std::byte*> bases;
   {
     const std::lock_guard lock(all.owned_mutex);
-    for (auto it = all.owned.begin(); it != all.owned.end();) {
+    for (auto it = all.owned.begin(); it != all.owned.end(); ++it) {
       if (it->second.context == handle) {
         bases.push_back(it->first);
-        it = all.owned.erase(it);
-      } else {
-        ++it;
       }
     }
   }
   for (const std::byte* base : bases) {
-    all.memory.release(base);
+    release_allocation(base);
   }
 }
 

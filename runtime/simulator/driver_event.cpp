@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <thread>
+
 #include "runtime/simulator/driver_context.hpp"
 #include "runtime/simulator/driver_failure.hpp"
 #include "runtime/simulator/driver_state.hpp"
@@ -51,6 +53,13 @@ void add_event_node(const StreamRef& on, CUgraphNodeType type, const std::shared
   on.stream->tail.assign(1, &node);
 }
 
+/// Another process tells nobody that a recording is passed, so it is looked at again and again.
+void await_shared(const SharedEvent& event, std::uint64_t recording, const Context& context) {
+  while (context.fault() == CUDA_SUCCESS && !event.passed(recording)) {
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+}
+
 void record(const EventRef& target, const StreamRef& on, bool external) {
   Scheduler::Lock lock = Scheduler::instance().lock();
   Event& event = *target.event;
@@ -70,6 +79,14 @@ void record(const EventRef& target, const StreamRef& on, bool external) {
   }
   if (on.stream->legacy) {
     refuse_legacy_while_captured(lock, *on.context);
+  }
+  if (event.shared != nullptr) {
+    const std::uint64_t recording = event.shared->begin();
+    Task task{
+        on.context, {}, [shared = event.shared, recording](Context&) { shared->pass(recording); }, true};
+    Scheduler::instance().enqueue(lock, on.stream, std::move(task));
+    event.capture = nullptr;
+    return;
   }
   auto made = std::make_shared<EventRecord>();
   Task task;
@@ -118,7 +135,8 @@ void wait_in_stream(const StreamRef& waiting, const std::shared_ptr<Event>& targ
     join_capture(lock, waiting.stream, event.capture, event.captured_nodes);
     return;
   }
-  if (event.record == nullptr) {
+  const std::uint64_t recording = event.shared != nullptr ? event.shared->latest() : 0;
+  if (event.record == nullptr && recording == 0) {
     return;
   }
   if (stream.capture != nullptr) {
@@ -127,6 +145,13 @@ void wait_in_stream(const StreamRef& waiting, const std::shared_ptr<Event>& targ
   }
   if (stream.legacy) {
     refuse_legacy_while_captured(lock, *waiting.context);
+  }
+  if (recording != 0) {
+    Scheduler::instance().enqueue(lock, waiting.stream,
+                                  {waiting.context, {}, [shared = event.shared, recording](Context& context) {
+                                     await_shared(*shared, recording, context);
+                                   }});
+    return;
   }
   Scheduler::instance().enqueue(lock, waiting.stream, {waiting.context, {event.record->point}, {}});
 }
@@ -144,12 +169,10 @@ CUresult cuEventCreate(CUevent* event, unsigned int flags) {
     if ((flags & ~known) != 0 || (shared && (flags & CU_EVENT_DISABLE_TIMING) == 0)) {
       throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("there are no event flags {:#x}", flags));
     }
-    if (shared) {
-      throw Failure(CUDA_ERROR_NOT_SUPPORTED, "events cannot be shared with other processes");
-    }
     auto made = std::make_shared<Event>();
     made->context = context;
     made->flags = flags;
+    made->shared = shared ? std::make_shared<SharedEvent>() : nullptr;
     *event = state().events.insert(made);
     return CUDA_SUCCESS;
   });
@@ -191,6 +214,9 @@ CUresult cuEventQuery(CUevent event) {
     const EventRef target = find_event(event);
     const Scheduler::Lock lock = Scheduler::instance().lock();
     refuse_captured(*target.event);
+    if (const std::shared_ptr<SharedEvent>& shared = target.event->shared; shared != nullptr) {
+      return shared->passed(shared->latest()) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+    }
     const bool done = target.event->record == nullptr || Scheduler::passed(target.event->record->point);
     return done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
   });
@@ -205,6 +231,9 @@ CUresult cuEventSynchronize(CUevent event) {
       if (const std::shared_ptr<EventRecord> awaited = target.event->record; awaited != nullptr) {
         Scheduler::wait(lock, awaited->point);
       }
+    }
+    if (const std::shared_ptr<SharedEvent>& shared = target.event->shared; shared != nullptr) {
+      await_shared(*shared, shared->latest(), *target.context);
     }
     target.context->require_no_fault();
     return CUDA_SUCCESS;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/simulator/driver_ipc.hpp"
 #include "runtime/simulator/driver_scheduler.hpp"
 
 namespace kerncast::simulator::api {
@@ -14,11 +15,12 @@ struct EventRecord {
   std::chrono::steady_clock::time_point time;  ///< set once the point is passed
 };
 
-/// An event. All fields but the first three are guarded by the scheduler's mutex.
+/// An event. All fields but the first four are guarded by the scheduler's mutex.
 struct Event {
   CUevent handle = nullptr;
   std::weak_ptr<Context> context;
   unsigned int flags = 0;
+  std::shared_ptr<SharedEvent> shared;  ///< of an event that processes share; set once, and used alone then
 
   std::shared_ptr<EventRecord> record;     ///< null where it was never recorded, or last in a capture
   std::shared_ptr<Capture> capture;        ///< where it was last recorded, if that was a capture

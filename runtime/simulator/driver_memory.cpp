@@ -1,6 +1,7 @@
 #include "runtime/simulator/driver_memory.hpp"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include "runtime/simulator/driver_context.hpp"
 #include "runtime/simulator/driver_failure.hpp"
@@ -31,7 +32,10 @@ std::byte* allocate(const Context& context, std::size_t bytes, Owned::Kind kind,
     throw Failure(CUDA_ERROR_OUT_OF_MEMORY, fmt::format("the host has no {} bytes left", bytes));
   }
   const std::lock_guard lock(all.owned_mutex);
-  all.owned[base] = {context.handle, kind, false, flags, nullptr};
+  Owned& owned = all.owned[base];
+  owned.context = context.handle;
+  owned.kind = kind;
+  owned.host_flags = flags;
   return base;
 }
 
@@ -140,10 +144,14 @@ bool is_device_allocation(const std::byte* base) {
 void release_allocation(const std::byte* base) {
   State& all = state();
   std::shared_ptr<Pool> pool;
+  std::shared_ptr<SharedPages> shared;
+  bool imported = false;
   {
     const std::lock_guard lock(all.owned_mutex);
     if (const auto found = all.owned.find(base); found != all.owned.end()) {
       pool = std::move(found->second.pool);
+      shared = std::move(found->second.shared);
+      imported = found->second.kind == Owned::Kind::imported;
       all.owned.erase(found);
     }
   }
@@ -152,7 +160,13 @@ void release_allocation(const std::byte* base) {
       pool->remove(allocation->size);
     }
   }
+  if (shared != nullptr && !imported) {
+    take_back_pages(const_cast<std::byte*>(base), *shared);
+  }
   all.memory.release(base);
+  if (imported) {
+    munmap(const_cast<std::byte*>(base), shared->bytes());
+  }
 }
 
 void wait_for_device(int device) {
@@ -319,7 +333,10 @@ CUresult cuMemHostRegister_v2(void* pointer, std::size_t bytes, unsigned int fla
                     fmt::format("{} bytes at {:#x} overlap pinned memory", bytes, number(pointer)));
     }
     const std::lock_guard lock(state().owned_mutex);
-    state().owned[base] = {context->handle, Owned::Kind::registered, false, flags, nullptr};
+    Owned& owned = state().owned[base];
+    owned.context = context->handle;
+    owned.kind = Owned::Kind::registered;
+    owned.host_flags = flags;
     return CUDA_SUCCESS;
   });
 }

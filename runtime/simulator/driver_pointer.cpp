@@ -45,8 +45,10 @@ bool store_attribute(void* value, CUpointer_attribute attribute, CUdeviceptr poi
     case CU_POINTER_ATTRIBUTE_IS_MANAGED:
       store(value, managed);
       return true;
-    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+      store(value, owned.context != nullptr && owned.kind == Owned::Kind::device && owned.pool == nullptr);
+      return true;
+    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
     case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
     case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
       store(value, false);

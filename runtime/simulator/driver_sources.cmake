@@ -15,6 +15,7 @@ set(KERNCAST_SIM_DRIVER_SOURCES
   driver_graph_memory.cpp
   driver_graph_node.cpp
   driver_image.cpp
+  driver_ipc.cpp
   driver_launch.cpp
   driver_library.cpp
   driver_memory.cpp

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "runtime/simulator/driver_capture.hpp"
@@ -14,6 +15,7 @@
 #include "runtime/simulator/driver_event.hpp"
 #include "runtime/simulator/driver_graph.hpp"
 #include "runtime/simulator/driver_handles.hpp"
+#include "runtime/simulator/driver_ipc.hpp"
 #include "runtime/simulator/driver_module.hpp"
 #include "runtime/simulator/driver_pool.hpp"
 #include "runtime/simulator/driver_scheduler.hpp"
@@ -57,9 +59,12 @@ struct Owned {
   enum class Kind : std::uint8_t { device, pinned, registered, managed, imported };
   CUcontext context = nullptr;
   Kind kind = Kind::device;
-  bool freeing = false;         ///< cuMemFreeAsync was called
-  unsigned int host_flags = 0;  ///< as given to cuMemHostAlloc or cuMemHostRegister
-  std::shared_ptr<Pool> pool;   ///< where a pool gave it
+  bool freeing = false;                       ///< cuMemFreeAsync was called
+  unsigned int host_flags = 0;                ///< as given to cuMemHostAlloc or cuMemHostRegister
+  std::shared_ptr<Pool> pool;                 ///< where a pool gave it
+  std::shared_ptr<SharedPages> shared;        ///< once other processes may open it, or opened from one
+  std::pair<int, int> imported_from{-1, -1};  ///< process and descriptor
+  unsigned int opened = 0;                    ///< times it was opened
 };
 
 /// Everything behind the exported functions. Never destroyed, since threads may be at work when the process

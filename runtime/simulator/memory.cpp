@@ -105,13 +105,16 @@ std::byte* Memory::allocate(std::size_t size, MemoryKind kind, int device) {
     }
     (void)madvise(base, body, MADV_HUGEPAGE);
   } else {
-    const std::size_t body = round_up(size, kAlignment);
-    block.raw_size = body + 2 * kAlignment;
-    block.raw = static_cast<std::byte*>(std::aligned_alloc(kAlignment, block.raw_size));
+    // Device memory has pages of its own, so that they can be shared with another process.
+    const bool device_memory = kind == MemoryKind::device;
+    const std::size_t alignment = device_memory ? kPage : kAlignment;
+    const std::size_t before = device_memory ? 0 : kAlignment;
+    block.raw_size = before + round_up(size, alignment) + kAlignment;
+    block.raw = static_cast<std::byte*>(std::aligned_alloc(alignment, block.raw_size));
     if (block.raw == nullptr) {
       return nullptr;
     }
-    base = block.raw + kAlignment;
+    base = block.raw + before;
     std::memset(block.raw, kPoison, block.raw_size);
   }
   if (kind == MemoryKind::device) {

@@ -1,27 +1,27 @@
 # Runs PROGRAM with cuda-core on the virtual GPU of the folder LIBCUDA. The packages are kept in FOLDER, so
-# that they are fetched once; without them and without a way to get them the test says so, and is skipped.
+# that they are fetched once; where the package index is out of reach the test says so, and is skipped.
 set(python ${FOLDER}/venv/bin/python)
 
 execute_process(COMMAND ${python} -c "import cuda.core, cuda.bindings.driver, numpy"
   RESULT_VARIABLE absent OUTPUT_QUIET ERROR_QUIET)
 if(absent)
   file(MAKE_DIRECTORY ${FOLDER})
-  execute_process(COMMAND ${PYTHON} -m venv ${FOLDER}/venv RESULT_VARIABLE failed OUTPUT_VARIABLE said
-    ERROR_VARIABLE said)
+  execute_process(COMMAND ${PYTHON} -m venv ${FOLDER}/venv RESULT_VARIABLE failed)
   if(failed)
-    message("${said}")
-    message("cuda-core cannot be had: no virtual environment of Python")
-    return()
+    message(FATAL_ERROR "no virtual environment of Python in ${FOLDER}")
   endif()
-  # cuda.core finds NVRTC as every program does, so of its compiler packages none is needed.
+  # cuda.core finds NVRTC as every program does, so none of its compiler packages is needed.
   execute_process(
-    COMMAND ${python} -m pip install --quiet --disable-pip-version-check --no-input "cuda-core>=1,<2"
-      "cuda-bindings>=13,<14" "numpy>=1.26"
+    COMMAND ${python} -m pip install --quiet --disable-pip-version-check --no-input --retries 1
+      "cuda-core>=1,<2" "cuda-bindings>=13,<14" "numpy>=1.26"
     RESULT_VARIABLE failed OUTPUT_VARIABLE said ERROR_VARIABLE said)
   if(failed)
     message("${said}")
-    message("cuda-core cannot be had: pip cannot fetch it")
-    return()
+    if(said MATCHES "connection broken|Connection|Could not fetch URL|name resolution|unreachable|timed out")
+      message("cuda-core cannot be had: the package index is out of reach")
+      return()
+    endif()
+    message(FATAL_ERROR "pip failed, and not for want of a connection")
   endif()
 endif()
 
