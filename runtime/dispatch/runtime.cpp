@@ -63,13 +63,6 @@ std::string warm_command(const Variant& variant) {
                      settings, variant.arch);
 }
 
-/// The command that puts the kernel into the cache ahead of time.
-std::string warm_command(const Variant& variant) {
-  const std::string settings = format_specialisation(*variant.op, variant.spec);
-  return fmt::format("kerncast warm {}{}{} --arch {}", variant.op->name, settings.empty() ? "" : " --set ",
-                     settings, variant.arch);
-}
-
 /// Traits of a typical device of `arch`, for choosing tunables without one.
 DeviceTraits typical_traits(std::string_view arch) {
   const std::string digits(arch.starts_with("sm_") ? arch.substr(3) : std::string_view());
