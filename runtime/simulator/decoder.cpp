@@ -70,7 +70,7 @@ const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instru
       {"st", &Decoder::decode_store},
       {"atom", &Decoder::decode_atomic},
       {"red", &Decoder::decode_atomic},
-      {"cp", &Decoder::decode_cp_async},
+      {"cp", &Decoder::decode_copy},
       {"membar", &Decoder::decode_fence},
       {"fence", &Decoder::decode_fence},
       {"createpolicy", &Decoder::decode_create_policy},
@@ -96,15 +96,16 @@ const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instru
       {"redux", &Decoder::decode_redux},
       {"activemask", &Decoder::decode_activemask},
       {"elect", &Decoder::decode_elect},
-      // Warp matrices, their loads and asynchronous barriers have one decoder, which refuses them by name.
-      {"mma", &Decoder::decode_matrix},
-      {"ldmatrix", &Decoder::decode_matrix},
-      {"stmatrix", &Decoder::decode_matrix},
-      {"movmatrix", &Decoder::decode_matrix},
-      {"wmma", &Decoder::decode_matrix},
-      {"wgmma", &Decoder::decode_matrix},
-      {"tcgen05", &Decoder::decode_matrix},
-      {"mbarrier", &Decoder::decode_matrix},
+      {"mma", &Decoder::decode_mma},
+      {"ldmatrix", &Decoder::decode_matrix_move},
+      {"stmatrix", &Decoder::decode_matrix_move},
+      {"movmatrix", &Decoder::decode_matrix_move},
+      {"wmma", &Decoder::decode_refused},
+      {"wgmma", &Decoder::decode_refused},
+      {"tcgen05", &Decoder::decode_refused},
+      {"multimem", &Decoder::decode_refused},
+      {"mapa", &Decoder::decode_refused},
+      {"mbarrier", &Decoder::decode_mbarrier},
   };
   return table;
 }
@@ -123,7 +124,7 @@ void Decoder::decode_instruction() {
   instruction_.mods.finish();
 }
 
-void Decoder::decode_matrix() {
+void Decoder::decode_refused() {
   unsupported(fmt::format("'{}'", instruction_.mods.base()));
 }
 

@@ -77,6 +77,8 @@ class Modifiers {
   Rounding take_rounding();
   /// Whether some part not yet taken starts with `prefix`; takes it.
   bool take_prefix(std::string_view prefix);
+  /// Takes the first part not yet taken; empty when there is none.
+  std::string_view take_next();
   /// Throws DecodeError when a part was not taken.
   void finish() const;
   [[nodiscard]] int line() const { return line_; }
@@ -190,6 +192,7 @@ class Decoder {
   std::uint64_t number_bits_of(const Scalar& scalar, unsigned bytes) const;
   void address(const Operand& operand, Space space, std::uint64_t bytes);
   void materialise(Operand& operand);
+  Scalar address_value(const Operand& operand, Space space);
   const Operand& operand(std::size_t index);
   void expect_operands(std::size_t count) const;
   void expect_operands(std::size_t least, std::size_t most) const;
@@ -243,7 +246,11 @@ class Decoder {
   void decode_load();
   void decode_store();
   void decode_atomic();
+  void decode_copy();
   void decode_cp_async();
+  void decode_cp_async_arrive();
+  void decode_bulk_copy();
+  void decode_mbarrier();
   void decode_fence();
   void decode_ignored();
   void decode_create_policy();
@@ -258,7 +265,9 @@ class Decoder {
   void decode_activemask();
   void decode_elect();
   void decode_trap();
-  void decode_matrix();
+  void decode_mma();
+  void decode_matrix_move();
+  void decode_refused();
   Space take_space();
   /// Takes what asks for an order or a cache; whether it makes the access a strong one.
   bool take_memory_modifiers();

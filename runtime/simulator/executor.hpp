@@ -17,5 +17,8 @@ Handler select_memory(const Op& op);
 Handler select_atomic(const Op& op);
 Handler select_warp(const Op& op);
 Handler select_control(const Op& op);
+Handler select_matrix(const Op& op);
+Handler select_mma(const Op& op);
+Handler select_mbarrier(const Op& op);
 
 }  // namespace kerncast::simulator::KERNCAST_SIM_LEVEL

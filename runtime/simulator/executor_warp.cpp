@@ -6,35 +6,7 @@ namespace {
 
 #include "runtime/simulator/executor_lanes.inc"
 
-/// Runs `f` for the lanes whose named members are all here; the others wait. The usual case, a whole warp at
-/// the instruction, is decided without looking at other fragments.
-template <class F>
-KC_INLINE const Op* with_members(Warp& w, const Op* op, u32 mask, u32 members_at, F f) {
-  const u32* members = src<u32>(w, members_at);
-  if (mask == w.live && is_constant(members_at) && (members[0] & w.live) == w.live) {
-    f(mask);
-    return w.event == Event::fault ? nullptr : op + 1;
-  }
-  const u32 ready = gather_members(w, op, mask, members);
-  if (ready == 0) {
-    return nullptr;
-  }
-  // Groups with different masks are served one by one.
-  for (u32 rest = ready; rest != 0;) {
-    const u32 wanted = members[__builtin_ctz(rest)];
-    u32 group = 0;
-    for (u32 left = rest; left != 0; left &= left - 1) {
-      const auto i = static_cast<unsigned>(__builtin_ctz(left));
-      group |= members[i] == wanted ? 1U << i : 0U;
-    }
-    f(group);
-    rest &= ~group;
-  }
-  if (w.event == Event::fault) {
-    return nullptr;
-  }
-  return after_members(w, op, ready);
-}
+#include "runtime/simulator/executor_members.inc"
 
 const Op* shuffle(Warp& w, const Op* op, u32 mask) {
   return with_members(w, op, mask, w.lists[op->imm], [&](u32 group) {

@@ -33,6 +33,9 @@ enum class Type : std::uint8_t {
   e2m1x2,
   ue8m0x2,
   pred,
+  e4m3,  ///< this and what follows: element types of matrices and conversions, not of registers
+  e5m2,
+  tf32,
 };
 
 /// What an instruction does. One code covers all types; `Op::type` and the flags tell the variants apart.
@@ -139,6 +142,12 @@ enum class Code : std::uint16_t {
   elect,
   trap,
   host_call,  ///< vprintf, __assertfail
+  mma,
+  ldmatrix,
+  stmatrix,
+  movmatrix,
+  mbarrier,
+  cp_bulk,
 };
 
 enum class Space : std::uint8_t { generic, global, shared, local, param, constant };
@@ -185,6 +194,27 @@ enum class Special : std::uint8_t {
   one,
 };
 
+/// What an mbarrier instruction does.
+enum class MbarrierOp : std::uint8_t {
+  init,
+  inval,
+  expect_tx,
+  complete_tx,
+  arrive,
+  arrive_expect_tx,
+  arrive_no_complete,
+  arrive_drop,
+  arrive_drop_expect_tx,
+  arrive_drop_no_complete,
+  copies_arrive,         ///< cp.async.mbarrier.arrive: its net effect is none
+  copies_arrive_no_inc,  ///< and with .noinc that of an arrival
+  test_wait,
+  test_wait_parity,
+  try_wait,
+  try_wait_parity,
+  pending_count,
+};
+
 enum class AtomicOp : std::uint8_t { add, min, max, bit_and, bit_or, bit_xor, exch, cas, inc, dec };
 
 /// Modifier bits of `Op::flags`.
@@ -215,6 +245,7 @@ enum Flag : std::uint32_t {
   kNoTrueGuard = 1U << 23,
   kStrong = 1U << 24,   ///< a memory access that is volatile or has a memory order
   kAligned = 1U << 25,  ///< a barrier that all threads of a warp must reach together
+  kTranspose = 1U << 26,  ///< ldmatrix, stmatrix
 };
 
 struct Op;

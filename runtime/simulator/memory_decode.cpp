@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "runtime/simulator/decoder.hpp"
 
 namespace kerncast::simulator {
@@ -260,58 +258,6 @@ void Decoder::decode_atomic() {
   read(Field::b, operand(first + 1).one(), type);
   if (cas) {
     read(Field::c, operand(first + 2).one(), type);
-  }
-}
-
-void Decoder::decode_cp_async() {
-  Modifiers& mods = instruction_.mods;
-  if (!mods.take("async") || mods.take("bulk") || mods.take("mbarrier") || mods.take("reduce")) {
-    unsupported("this copy");
-  }
-  // Copies are done at once, so there is never a group to wait for.
-  if (mods.take("commit_group") || mods.take("wait_all")) {
-    expect_operands(0);
-    return;
-  }
-  if (mods.take("wait_group")) {
-    expect_operands(1);
-    return;
-  }
-  const bool all = mods.take("ca");
-  if ((!all && !mods.take("cg")) || (!mods.take("shared") && !mods.take("shared::cta")) ||
-      !mods.take("global")) {
-    fail("needs .ca or .cg and .shared.global");
-  }
-  take_memory_modifiers();
-  expect_operands(3, 5);
-  const Scalar& size = operand(2).one();
-  if (size.kind != Scalar::Kind::number ||
-      (size.bits != 16 && (!all || (size.bits != 4 && size.bits != 8)))) {
-    fail("copies 4, 8 or 16 bytes with .ca and 16 bytes with .cg");
-  }
-  const std::int64_t offset = operand(1).offset;
-  if (offset > std::numeric_limits<std::int32_t>::max() ||
-      offset < std::numeric_limits<std::int32_t>::min()) {
-    fail("source offset over 31 bits");
-  }
-  Op& op = emit(Code::cp_async, Type::b8);
-  op.count = static_cast<std::uint8_t>(size.bits);
-  address(operand(0), Space::shared, size.bits);
-  op.d2 = static_cast<std::uint32_t>(static_cast<std::int32_t>(offset));
-  const Operand& source = operand(1);
-  if (source.kind != Operand::Kind::address ||
-      (source.one().kind == Scalar::Kind::variable && source.one().variable->space != Space::global &&
-       source.one().variable->space != Space::constant)) {
-    fail("the source must be a global address");
-  }
-  read_bytes(Field::b, source.one(), 8);
-  if (instruction_.count > 3) {
-    const Scalar& real = operand(3).one();
-    if (real.kind == Scalar::Kind::reg && (real.bytes == 0 || real.bytes == 8)) {
-      unsupported("ignore-src and cache policies in cp.async");
-    }
-    op.flags |= kCopySized;
-    read(Field::c, real, Type::u32);
   }
 }
 

@@ -92,6 +92,16 @@ bool Modifiers::take_prefix(std::string_view prefix) {
   return false;
 }
 
+std::string_view Modifiers::take_next() {
+  for (std::size_t i = 0; i < count_; ++i) {
+    if ((taken_ >> i & 1U) == 0) {
+      taken_ |= 1U << i;
+      return parts_[i];
+    }
+  }
+  return {};
+}
+
 Type Modifiers::take_type() {
   for (std::size_t i = 0; i < count_; ++i) {
     if ((taken_ >> i & 1U) != 0) {

@@ -70,7 +70,7 @@ class Runner {
     const KernelInfo& info = module_->kernels()[static_cast<std::size_t>(launch.kernel)];
     std::vector<std::byte> packed(info.parameter_bytes);
     std::size_t index = 0;
-    const auto put = [&](const auto& value) {
+    [[maybe_unused]] const auto put = [&](const auto& value) {
       const KernelParameter& parameter = info.parameters.at(index++);
       if (parameter.size != sizeof(value)) {
         throw std::runtime_error("argument size differs from the parameter's");

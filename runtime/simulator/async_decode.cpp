@@ -1,0 +1,301 @@
+#include <fmt/format.h>
+
+#include <limits>
+#include <utility>
+
+#include "runtime/simulator/decoder.hpp"
+
+// Asynchronous copies and the barriers they report to. The virtual GPU does a copy at once, which is one of
+// the times the ISA allows, so there is never a group to wait for.
+namespace kerncast::simulator {
+
+Scalar Decoder::address_value(const Operand& operand, Space space) {
+  if (operand.kind != Operand::Kind::address) {
+    fail("needs an address operand in brackets");
+  }
+  Scalar value = operand.one();
+  const auto offset = static_cast<std::uint64_t>(operand.offset);
+  if (value.kind == Scalar::Kind::variable) {
+    const Variable& variable = *value.variable;
+    if (variable.frame_relative || (space != Space::generic && variable.space != space &&
+                                    !(space == Space::global && variable.space == Space::constant))) {
+      fail(fmt::format("'{}' is not a variable of the instruction's state space", value.text));
+    }
+    value.bits += variable.address + offset;
+    if (space == Space::generic && variable.space == Space::shared) {
+      value.bits |= kSharedWindow;
+    }
+    value.kind = Scalar::Kind::number;
+    return value;
+  }
+  if (value.kind == Scalar::Kind::number) {
+    value.bits += offset;
+    return value;
+  }
+  if (value.kind != Scalar::Kind::reg || (value.bytes != 4 && value.bytes != 8)) {
+    fail(fmt::format("'{}' is not an address", value.text));
+  }
+  const bool guarded = std::exchange(instruction_.guarded, false);
+  if (value.bytes == 4) {
+    const std::uint32_t wide = new_register(8);
+    Op& op = emit(Code::cvt, Type::u64);
+    op.source = Type::u32;
+    op.width = 4;
+    op.count = 8;
+    reference(Field::d, wide, true);
+    reference(Field::a, value.reg, false);
+    value.reg = wide;
+    value.bytes = 8;
+  }
+  if (offset != 0) {
+    const std::uint32_t sum = new_register(8);
+    Op& op = emit(Code::add, Type::u64);
+    op.b = constant(offset, 8);
+    reference(Field::d, sum, true);
+    reference(Field::a, value.reg, false);
+    value.reg = sum;
+  }
+  instruction_.guarded = guarded;
+  return value;
+}
+
+void Decoder::decode_copy() {
+  Modifiers& mods = instruction_.mods;
+  if (mods.take("reduce") || !mods.take("async")) {
+    unsupported("this copy");
+  }
+  if (mods.take("bulk")) {
+    decode_bulk_copy();
+  } else if (mods.take("mbarrier")) {
+    decode_cp_async_arrive();
+  } else {
+    decode_cp_async();
+  }
+}
+
+void Decoder::decode_cp_async() {
+  Modifiers& mods = instruction_.mods;
+  if (mods.take("commit_group") || mods.take("wait_all")) {
+    expect_operands(0);
+    return;
+  }
+  if (mods.take("wait_group")) {
+    expect_operands(1);
+    return;
+  }
+  const bool all = mods.take("ca");
+  if ((!all && !mods.take("cg")) || (!mods.take("shared") && !mods.take("shared::cta")) ||
+      !mods.take("global")) {
+    fail("needs .ca or .cg and .shared.global");
+  }
+  const bool has_policy = mods.take("L2::cache_hint");
+  take_memory_modifiers();
+  expect_operands(has_policy ? 4 : 3, has_policy ? 5 : 4);
+  const Scalar& size = operand(2).one();
+  if (size.kind != Scalar::Kind::number ||
+      (size.bits != 16 && (!all || (size.bits != 4 && size.bits != 8)))) {
+    fail("copies 4, 8 or 16 bytes with .ca and 16 bytes with .cg");
+  }
+  const std::int64_t offset = operand(1).offset;
+  if (offset > std::numeric_limits<std::int32_t>::max() ||
+      offset < std::numeric_limits<std::int32_t>::min()) {
+    fail("source offset over 31 bits");
+  }
+  // The fourth operand is the number of bytes to read, or a predicate that says to read none; the rest is
+  // zeros.
+  Scalar real;
+  if (instruction_.count > (has_policy ? 4U : 3U)) {
+    real = operand(3).one();
+    if (real.kind == Scalar::Kind::reg && real.bytes == 0) {
+      const std::uint32_t bytes = new_register(4);
+      const bool guarded = std::exchange(instruction_.guarded, false);
+      Op& op = emit(Code::selp, Type::b32);
+      instruction_.guarded = guarded;
+      op.a = constant(0, 4);
+      op.b = constant(size.bits, 4);
+      reference(Field::d, bytes, true);
+      read_predicate(Field::c, real, kNegC);
+      real.reg = bytes;
+      real.bytes = 4;
+      real.negated = false;
+    }
+  }
+  Op& op = emit(Code::cp_async, Type::b8);
+  op.count = static_cast<std::uint8_t>(size.bits);
+  address(operand(0), Space::shared, size.bits);
+  op.d2 = static_cast<std::uint32_t>(static_cast<std::int32_t>(offset));
+  const Operand& source = operand(1);
+  if (source.kind != Operand::Kind::address ||
+      (source.one().kind == Scalar::Kind::variable && source.one().variable->space != Space::global &&
+       source.one().variable->space != Space::constant)) {
+    fail("the source must be a global address");
+  }
+  read_bytes(Field::b, source.one(), 8);
+  if (real.kind != Scalar::Kind::none) {
+    op.flags |= kCopySized;
+    read(Field::c, real, Type::u32);
+  }
+}
+
+void Decoder::decode_cp_async_arrive() {
+  Modifiers& mods = instruction_.mods;
+  if (!mods.take("arrive")) {
+    fail("needs .arrive");
+  }
+  const bool no_inc = mods.take("noinc");
+  const Space space = take_space();
+  if (mods.need_type() != Type::b64 || (space != Space::shared && space != Space::generic)) {
+    fail("needs .b64 and shared memory");
+  }
+  expect_operands(1);
+  Op& op = emit(Code::mbarrier, Type::b64);
+  op.count = static_cast<std::uint8_t>(no_inc ? MbarrierOp::copies_arrive_no_inc : MbarrierOp::copies_arrive);
+  address(operand(0), space, 8);
+}
+
+void Decoder::decode_bulk_copy() {
+  Modifiers& mods = instruction_.mods;
+  if (mods.take("commit_group")) {
+    expect_operands(0);
+    return;
+  }
+  if (mods.take("wait_group")) {
+    mods.take("read");
+    expect_operands(1);
+    return;
+  }
+  if (mods.take("prefetch")) {
+    if (mods.take("tensor") || !mods.take("L2") || !mods.take("global")) {
+      unsupported("this prefetch");
+    }
+    mods.take("L2::cache_hint");
+    expect_operands(2, 3);
+    return;
+  }
+  if (mods.take("tensor")) {
+    unsupported("tensor maps");
+  }
+  if (mods.take_prefix("multicast")) {
+    unsupported("clusters");
+  }
+  const bool to_shared = mods.opcode().find(".shared") < mods.opcode().find(".global");
+  const bool from_global = mods.take("global") && to_shared;
+  const bool shared = mods.take("shared::cta") || mods.take("shared::cluster");
+  mods.take("shared::cta");
+  const bool reports = mods.take("mbarrier::complete_tx::bytes");
+  const bool has_policy = mods.take("L2::cache_hint");
+  if (!shared || reports != to_shared || (!reports && !mods.take("bulk_group"))) {
+    fail("needs .mbarrier::complete_tx::bytes to shared memory and .bulk_group from it");
+  }
+  expect_operands((reports ? 4 : 3) + (has_policy ? 1 : 0));
+  const Space target = to_shared ? Space::shared : Space::global;
+  const Space source = from_global ? Space::global : Space::shared;
+  const Scalar to = address_value(operand(0), target);
+  const Scalar from = address_value(operand(1), source);
+  const Scalar barrier = reports ? address_value(operand(3), Space::shared) : Scalar{};
+  Op& op = emit(Code::cp_bulk, Type::b8);
+  op.sub = static_cast<std::uint8_t>(target);
+  op.width = static_cast<std::uint8_t>(source);
+  op.count = reports ? 1 : 0;
+  read_bytes(Field::a, to, 8);
+  read_bytes(Field::b, from, 8);
+  read(Field::c, operand(2).one(), Type::u32);
+  if (reports) {
+    op.d2 = list_entry(barrier, 8, false, false);
+  }
+}
+
+namespace {
+
+struct MbarrierName {
+  std::string_view name;
+  MbarrierOp plain;
+  MbarrierOp expect_tx;
+  MbarrierOp no_complete;
+};
+
+constexpr std::array<MbarrierName, 2> kArrivals{{
+    {"arrive", MbarrierOp::arrive, MbarrierOp::arrive_expect_tx, MbarrierOp::arrive_no_complete},
+    {"arrive_drop", MbarrierOp::arrive_drop, MbarrierOp::arrive_drop_expect_tx,
+     MbarrierOp::arrive_drop_no_complete},
+}};
+
+}  // namespace
+
+void Decoder::decode_mbarrier() {
+  Modifiers& mods = instruction_.mods;
+  const auto finish_modifiers = [&] {
+    // One host thread runs a whole block, so every order and scope holds by itself.
+    for (const std::string_view name : {"relaxed", "acquire", "release", "cta", "cluster"}) {
+      mods.take(name);
+    }
+    const Space space = take_space();
+    if (mods.need_type() != Type::b64 || (space != Space::shared && space != Space::generic)) {
+      fail("needs .b64 and shared memory");
+    }
+    return space;
+  };
+  const auto begin = [&](MbarrierOp what, Space space, std::size_t at) -> Op& {
+    Op& op = emit(Code::mbarrier, Type::b64);
+    op.count = static_cast<std::uint8_t>(what);
+    address(operand(at), space, 8);
+    return op;
+  };
+  for (const MbarrierName& arrival : kArrivals) {
+    if (!mods.take(arrival.name)) {
+      continue;
+    }
+    const MbarrierOp what = mods.take("expect_tx")    ? arrival.expect_tx
+                            : mods.take("noComplete") ? arrival.no_complete
+                                                      : arrival.plain;
+    const Space space = finish_modifiers();
+    expect_operands(what == arrival.plain ? 2 : 3, 3);
+    Op& op = begin(what, space, 1);
+    write(Field::d, operand(0).one(), 8);
+    if (instruction_.count == 3) {
+      read(Field::b, operand(2).one(), Type::u32);
+    } else {
+      op.b = constant(1, 4);
+    }
+    return;
+  }
+  if (mods.take("pending_count")) {
+    if (mods.need_type() != Type::b64) {
+      fail("needs .b64");
+    }
+    expect_operands(2);
+    Op& op = emit(Code::mbarrier, Type::b64);
+    op.count = static_cast<std::uint8_t>(MbarrierOp::pending_count);
+    write(Field::d, operand(0).one(), 4);
+    read(Field::a, operand(1).one(), Type::b64);
+    return;
+  }
+  const bool tries = mods.take("try_wait");
+  if (tries || mods.take("test_wait")) {
+    const bool parity = mods.take("parity");
+    const Space space = finish_modifiers();
+    expect_operands(3, tries ? 4 : 3);
+    begin(tries ? (parity ? MbarrierOp::try_wait_parity : MbarrierOp::try_wait)
+                : (parity ? MbarrierOp::test_wait_parity : MbarrierOp::test_wait),
+          space, 1);
+    write_predicate(Field::d, operand(0).one());
+    read(Field::b, operand(2).one(), parity ? Type::u32 : Type::b64);
+    return;
+  }
+  static constexpr std::array<std::string_view, 4> kPlain{"init", "inval", "expect_tx", "complete_tx"};
+  const int index = mods.take_any(kPlain);
+  if (index < 0) {
+    unsupported("this mbarrier operation");
+  }
+  const auto what = static_cast<MbarrierOp>(index);
+  const Space space = finish_modifiers();
+  expect_operands(what == MbarrierOp::inval ? 1 : 2);
+  Op& op = begin(what, space, 0);
+  if (what == MbarrierOp::inval) {
+    op.b = constant(0, 4);
+  } else {
+    read(Field::b, operand(1).one(), Type::u32);
+  }
+}
+
+}  // namespace kerncast::simulator
