@@ -35,8 +35,22 @@ void Decoder::parse_call() {
     }
   }
   lex_.expect(';');
-  if (resolve_word(callee).kind == Scalar::Kind::reg) {
-    unsupported("calls through a function pointer");
+  if (const Scalar pointer = resolve_word(callee); pointer.kind == Scalar::Kind::reg) {
+    CallSite site;
+    const auto place = [&](const std::vector<std::string_view>& names, std::vector<CallSite::Copy>& copies) {
+      for (const std::string_view name : names) {
+        const Variable* variable = find_variable(name);
+        if (variable == nullptr || variable->space != Space::param || !variable->frame_relative) {
+          fail(fmt::format("'{}' is not a .param variable", name));
+        }
+        copies.push_back(
+            {static_cast<std::uint32_t>(variable->address), static_cast<std::uint32_t>(variable->size)});
+      }
+    };
+    place(arguments, site.arguments);
+    place(results, site.results);
+    parse_indirect_call(pointer, std::move(site));
+    return;
   }
   const auto found = function_names_.find(callee);
   if (found == function_names_.end()) {
@@ -73,6 +87,34 @@ void Decoder::parse_call() {
   Op& op = emit(site.host == HostFunction::none ? Code::call : Code::host_call, Type::none);
   op.imm = static_cast<std::int64_t>(module_.calls.size());
   module_.calls.push_back(std::move(site));
+}
+
+/// Whether the function fits the prototype is checked when it is called.
+void Decoder::parse_indirect_call(const Scalar& callee, CallSite site) {
+  indirect_callers_.push_back(static_cast<std::uint32_t>(function_ - module_.functions.data()));
+  Op& op = emit(Code::call_indirect, Type::u64);
+  op.imm = static_cast<std::int64_t>(module_.calls.size());
+  read(Field::a, callee, Type::u64);
+  module_.calls.push_back(std::move(site));
+}
+
+std::uint64_t Decoder::function_pointer(std::string_view name) {
+  const auto found = function_names_.find(name);
+  if (found == function_names_.end() || module_.functions[found->second].entry) {
+    fail(fmt::format("'{}' is not a variable or device function declared here", name));
+  }
+  address_taken_.push_back(found->second);
+  return kFunctionWindow | found->second;
+}
+
+void Decoder::link_indirect_calls() {
+  for (const std::uint32_t caller : indirect_callers_) {
+    for (const std::uint32_t callee : address_taken_) {
+      if (module_.functions[callee].defined) {
+        module_.functions[caller].callees.push_back(callee);
+      }
+    }
+  }
 }
 
 }  // namespace kerncast::simulator

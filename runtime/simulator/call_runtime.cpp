@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdio>
@@ -160,15 +161,16 @@ std::string format_print(const Warp& warp, std::uint32_t lane, const std::string
 
 }  // namespace
 
-const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask) {
+namespace {
+
+/// Puts `mask` at the start of `callee`; false after a fault.
+bool enter(Warp& warp, const Op* op, const CallSite& site, const Function& callee, std::uint32_t mask) {
   const ModuleImpl& module = *warp.block->launch->module;
-  const CallSite& site = module.calls[static_cast<std::size_t>(op->imm)];
-  const Function& callee = module.functions[site.callee];
   const std::uint32_t frame = warp.frame + site.frame_bytes;
-  count_through(warp, op);
   const auto first = static_cast<std::uint32_t>(std::countr_zero(mask));
   if (std::uint64_t{frame} + callee.frame_bytes > warp.stack_bytes) {
-    return raise_illegal(warp, op, first, "calls deeper than the machine's stack allows");
+    raise_illegal(warp, op, first, "calls deeper than the machine's stack allows");
+    return false;
   }
   std::memcpy(warp.stack + frame + frame_header::kTrue, &kAllLanes, sizeof(kAllLanes));
   std::memset(warp.stack + frame + frame_header::kFalse, 0, sizeof(std::uint32_t));
@@ -177,7 +179,8 @@ const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask) {
     const std::uint32_t caller_local = header(warp, warp.frame, frame_header::kLocalBase, lane);
     const std::uint32_t local = caller_local + site.local_bytes;
     if (std::uint64_t{local} + callee.local_bytes > warp.local_bytes) {
-      return raise_illegal(warp, op, lane, "calls deeper than its local memory allows");
+      raise_illegal(warp, op, lane, "calls deeper than its local memory allows");
+      return false;
     }
     header(warp, frame, frame_header::kReturnOp, lane) =
         static_cast<std::uint32_t>(op - module.ops.data()) + 1;
@@ -186,10 +189,62 @@ const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask) {
     for (std::size_t i = 0; i < site.arguments.size(); ++i) {
       std::memcpy(lane_memory(warp, lane) + local + callee.arguments[i].offset,
                   lane_memory(warp, lane) + caller_local + site.arguments[i].caller_offset,
-                  site.arguments[i].size);
+                  callee.arguments[i].size);
     }
   }
   add_fragment(warp, module.ops.data() + callee.first_op, mask, frame, Fragment::State::ready);
+  return true;
+}
+
+bool fits(const std::vector<CallSite::Copy>& passed, const std::vector<FormalParameter>& formals) {
+  return passed.size() == formals.size() &&
+         std::equal(passed.begin(), passed.end(), formals.begin(),
+                    [](const CallSite::Copy& copy, const FormalParameter& formal) {
+                      return copy.size == formal.size;
+                    });
+}
+
+/// Enters the functions that the lanes' pointers name, one after the other.
+bool enter_pointed(Warp& warp, const Op* op, const CallSite& site, std::uint32_t mask) {
+  const ModuleImpl& module = *warp.block->launch->module;
+  const auto* pointers =
+      reinterpret_cast<const std::uint64_t*>(warp.base[op->a & 1U] + (op->a & ~std::uint32_t{63}));
+  for (std::uint32_t rest = mask; rest != 0;) {
+    const auto leader = static_cast<std::uint32_t>(std::countr_zero(rest));
+    const std::uint64_t index = pointers[leader] & ~kWindowMask;
+    if ((pointers[leader] & kWindowMask) != kFunctionWindow || index >= module.functions.size()) {
+      raise_illegal(warp, op, leader, "calls through a pointer that names no function");
+      return false;
+    }
+    const Function& callee = module.functions[index];
+    if (callee.entry || !callee.defined || !fits(site.arguments, callee.arguments) ||
+        !fits(site.results, callee.results)) {
+      raise_illegal(warp, op, leader, "calls a function that does not fit the call's prototype");
+      return false;
+    }
+    std::uint32_t same = 0;
+    for (std::uint32_t left = rest; left != 0; left &= left - 1) {
+      const auto lane = static_cast<std::uint32_t>(std::countr_zero(left));
+      same |= pointers[lane] == pointers[leader] ? 1U << lane : 0U;
+    }
+    rest &= ~same;
+    if (!enter(warp, op, site, callee, same)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask) {
+  const ModuleImpl& module = *warp.block->launch->module;
+  const CallSite& site = module.calls[static_cast<std::size_t>(op->imm)];
+  count_through(warp, op);
+  if (op->code == Code::call ? !enter(warp, op, site, module.functions[site.callee], mask)
+                             : !enter_pointed(warp, op, site, mask)) {
+    return nullptr;
+  }
   warp.active &= ~mask;
   warp.resume = op + 1;
   warp.event = Event::reschedule;
@@ -198,13 +253,13 @@ const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask) {
 
 const Op* return_function(Warp& warp, const Op* op, std::uint32_t mask) {
   const ModuleImpl& module = *warp.block->launch->module;
+  const Function& callee = module.functions[static_cast<std::size_t>(op->imm)];
   count_through(warp, op);
   for (std::uint32_t rest = mask; rest != 0;) {
     const auto leader = static_cast<std::uint32_t>(std::countr_zero(rest));
     const std::uint32_t back = header(warp, warp.frame, frame_header::kReturnOp, leader);
     const std::uint32_t caller = header(warp, warp.frame, frame_header::kCallerFrame, leader);
     const CallSite& site = module.calls[static_cast<std::size_t>(module.ops[back - 1].imm)];
-    const Function& callee = module.functions[site.callee];
     std::uint32_t same = 0;
     for (std::uint32_t left = rest; left != 0; left &= left - 1) {
       const auto lane = static_cast<std::uint32_t>(std::countr_zero(left));

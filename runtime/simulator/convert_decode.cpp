@@ -11,7 +11,8 @@ bool is_scalar_float(Type type) {
 }
 
 bool is_packed_small(Type type) {
-  return type == Type::e4m3x2 || type == Type::e5m2x2 || type == Type::e2m1x2 || type == Type::ue8m0x2;
+  return type == Type::e4m3x2 || type == Type::e5m2x2 || type == Type::e2m1x2 || type == Type::ue8m0x2 ||
+         type == Type::e2m3x2 || type == Type::e3m2x2;
 }
 
 bool is_packed_half(Type type) {
@@ -67,7 +68,12 @@ void Decoder::decode_mov() {
     return;
   }
   if (source.kind == Scalar::Kind::name) {
-    unsupported(fmt::format("the address of '{}'", source.text));
+    if (bytes != 8) {
+      fail("function pointers have 64 bits");
+    }
+    emit(Code::mov, Type::u64).a = constant(function_pointer(source.text), 8);
+    write(Field::d, to.one(), bytes);
+    return;
   }
   if (type == Type::b128) {
     Scalar low = to.one();
@@ -114,7 +120,9 @@ void Decoder::decode_pack(const Operand& to, const Operand& from, Type type) {
   }
   const auto emit_one = [&](const Scalar& scalar, std::uint32_t reg_offset, std::size_t first,
                             std::size_t count, unsigned total) {
-    Op& op = emit(packs ? Code::widen_parts : Code::narrow_parts, total == 8 ? Type::u64 : Type::u32);
+    Op& op = emit(packs ? Code::widen_parts : Code::narrow_parts, total == 8   ? Type::u64
+                                                                  : total == 4 ? Type::u32
+                                                                               : Type::u16);
     op.count = static_cast<std::uint8_t>(count);
     op.width = static_cast<std::uint8_t>(element);
     op.d2 = static_cast<std::uint32_t>(module_.lists.size());
@@ -129,9 +137,6 @@ void Decoder::decode_pack(const Operand& to, const Operand& from, Type type) {
       read_bytes(Field::a, scalar, total);
     }
   };
-  if (bytes < 4) {
-    unsupported("vectors of 8-bit elements in 16 bits");
-  }
   if (bytes <= 8) {
     emit_one(whole.one(), 0, 0, parts.count, bytes);
     return;
@@ -149,6 +154,10 @@ void Decoder::decode_cvt() {
   Modifiers& mods = instruction_.mods;
   if (mods.take("pack")) {
     decode_cvt_pack_integer();
+    return;
+  }
+  if (mods.take("tf32")) {
+    decode_cvt_tf32();
     return;
   }
   const Type to = mods.need_type();
@@ -174,7 +183,7 @@ void Decoder::decode_cvt() {
   if (from_float && !to_float && integral < 0) {
     fail("needs .rni, .rzi, .rmi or .rpi");
   }
-  if ((op.flags & kSatFinite) != 0) {
+  if ((op.flags & kSatFinite) != 0 && ((to != Type::f16 && to != Type::bf16) || from != Type::f32)) {
     unsupported(".satfinite here");
   }
   const Scalar& source = operand(1).one();
@@ -234,6 +243,23 @@ void Decoder::decode_cvt_packed(Type to, Type from) {
     fail("types not allowed");
   }
   read_all(Type::f32, 1, 2);
+}
+
+void Decoder::decode_cvt_tf32() {
+  Modifiers& mods = instruction_.mods;
+  expect_operands(2);
+  if (mods.need_type() != Type::f32) {
+    fail("needs .f32");
+  }
+  Op& op = emit(Code::cvt, Type::tf32);
+  op.source = Type::f32;
+  op.rounding = mods.take_rounding();
+  op.flags = (mods.take("relu") ? kRelu : 0U) | (mods.take("satfinite") ? kSatFinite : 0U);
+  if (op.rounding != Rounding::rn && op.rounding != Rounding::rz && op.rounding != Rounding::rna) {
+    fail("needs .rn, .rz or .rna");
+  }
+  write(Field::d, operand(0).one(), 4);
+  read(Field::a, operand(1).one(), Type::f32);
 }
 
 void Decoder::decode_cvt_pack_integer() {

@@ -5,13 +5,18 @@
 namespace kerncast::simulator {
 
 Decoder::Decoder(ModuleImpl& module, int sm, Memory& memory, int device)
-    : module_(module), lex_(module.text), sm_(sm), memory_(memory), device_(device) {}
+    : module_(module),
+      lex_(module.text),
+      sm_(sm),
+      memory_(memory),
+      device_(device),
+      uses_alloca_(module.text.find("alloca.") != std::string::npos) {}
 
 const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instructions() {
   static const std::unordered_map<std::string_view, void (Decoder::*)()> table{
-      {"add", &Decoder::decode_add_sub},
-      {"sub", &Decoder::decode_add_sub},
-      {"mul", &Decoder::decode_mul},
+      {"add", &Decoder::decode_arithmetic},
+      {"sub", &Decoder::decode_arithmetic},
+      {"mul", &Decoder::decode_arithmetic},
       {"mad", &Decoder::decode_mad},
       {"mul24", &Decoder::decode_mul24},
       {"mad24", &Decoder::decode_mad24},
@@ -21,8 +26,8 @@ const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instru
       {"div", &Decoder::decode_div},
       {"rem", &Decoder::decode_binary_integer},
       {"sad", &Decoder::decode_sad},
-      {"min", &Decoder::decode_min_max},
-      {"max", &Decoder::decode_min_max},
+      {"min", &Decoder::decode_arithmetic},
+      {"max", &Decoder::decode_arithmetic},
       {"abs", &Decoder::decode_abs_neg},
       {"neg", &Decoder::decode_abs_neg},
       {"and", &Decoder::decode_logic},
@@ -51,7 +56,7 @@ const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instru
       {"selp", &Decoder::decode_selp},
       {"slct", &Decoder::decode_slct},
       {"mov", &Decoder::decode_mov},
-      {"fma", &Decoder::decode_fma},
+      {"fma", &Decoder::decode_arithmetic},
       {"rcp", &Decoder::decode_reciprocal},
       {"sqrt", &Decoder::decode_reciprocal},
       {"rsqrt", &Decoder::decode_reciprocal},
@@ -96,6 +101,10 @@ const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instru
       {"redux", &Decoder::decode_redux},
       {"activemask", &Decoder::decode_activemask},
       {"elect", &Decoder::decode_elect},
+      {"vabsdiff4", &Decoder::decode_vabsdiff4},
+      {"alloca", &Decoder::decode_alloca},
+      {"stacksave", &Decoder::decode_stack_pointer},
+      {"stackrestore", &Decoder::decode_stack_pointer},
       {"mma", &Decoder::decode_mma},
       {"ldmatrix", &Decoder::decode_matrix_move},
       {"stmatrix", &Decoder::decode_matrix_move},

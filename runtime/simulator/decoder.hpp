@@ -151,6 +151,10 @@ class Decoder {
   void parse_registers();
   void parse_instruction();
   void parse_call();
+  void parse_indirect_call(const Scalar& callee, CallSite site);
+  std::uint64_t function_pointer(std::string_view name);
+  void link_indirect_calls();
+  void begin_alloca();
   void parse_branch_targets(std::string_view label);
   Operand parse_operand();
   Scalar parse_scalar();
@@ -265,6 +269,17 @@ class Decoder {
   void decode_activemask();
   void decode_elect();
   void decode_trap();
+  void decode_arithmetic();
+  void decode_float_pair();
+  void decode_integer_pair();
+  void decode_mixed_precision();
+  void decode_three_way();
+  void decode_relu_integer();
+  void decode_vabsdiff4();
+  void decode_cvt_tf32();
+  void decode_vector_atomic(AtomicOp operation, Space space, unsigned vector, Type type);
+  void decode_alloca();
+  void decode_stack_pointer();
   void decode_mma();
   void decode_matrix_move();
   void decode_refused();
@@ -305,6 +320,11 @@ class Decoder {
   std::uint32_t instruction_count_ = 0;
   std::uint32_t carry_ = 0;  ///< virtual register of the carry flag
   bool has_carry_ = false;
+  std::vector<std::uint32_t> address_taken_;     ///< functions that may be called through a pointer
+  std::vector<std::uint32_t> indirect_callers_;  ///< functions that call through a pointer
+  bool uses_alloca_ = false;
+  std::uint32_t stack_top_ = 0;  ///< virtual register of what alloca has given out of this call's area
+  std::uint64_t stack_area_ = 0;
   bool emitted_ = false;  ///< whether the current instruction has an op yet
 };
 

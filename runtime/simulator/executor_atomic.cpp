@@ -1,3 +1,5 @@
+#include <type_traits>
+
 #include "runtime/simulator/executor.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
@@ -11,6 +13,8 @@ namespace {
 #include "runtime/simulator/executor_float_lanes.inc"
 
 #include "runtime/simulator/executor_formats.inc"
+
+#include "runtime/simulator/executor_atomic_floats.inc"
 
 template <class T, class S>
 KC_INLINE T integer_result(const Op* op, T old, T b, T c) {
@@ -70,46 +74,10 @@ struct Bits16 {
   }
 };
 
-/// atom.add.f32 flushes subnormals, in registers and in memory alike.
-struct Float32 {
-  using type = u32;
-  static KC_INLINE u32 f(const Op*, u32 old, u32 b, u32) {
-    return bits_as<u32>(canonical(flush(flush(bits_as<float>(old)) + flush(bits_as<float>(b)))));
-  }
-};
 struct Float64 {
   using type = u64;
   static KC_INLINE u64 f(const Op*, u64 old, u64 b, u64) {
     return bits_as<u64>(bits_as<double>(old) + bits_as<double>(b));
-  }
-};
-
-template <bool Brain>
-KC_INLINE u16 half_result(const Op* op, u16 old, u16 b) {
-  const float x = Brain ? bf16_to_f32(old) : f16_to_f32(old);
-  const float y = Brain ? bf16_to_f32(b) : f16_to_f32(b);
-  switch (static_cast<AtomicOp>(op->count)) {
-    case AtomicOp::min:
-      return y != y || x < y ? old : b;
-    case AtomicOp::max:
-      return y != y || x > y ? old : b;
-    default:
-      return Brain ? f32_to_bf16(x + y) : f32_to_f16(x + y);
-  }
-}
-
-template <bool Brain>
-struct Half {
-  using type = u16;
-  static KC_INLINE u16 f(const Op* op, u16 old, u16 b, u16) { return half_result<Brain>(op, old, b); }
-};
-template <bool Brain>
-struct HalfPair {
-  using type = u32;
-  static KC_INLINE u32 f(const Op* op, u32 old, u32 b, u32) {
-    const u16 low = half_result<Brain>(op, static_cast<u16>(old), static_cast<u16>(b));
-    const u16 high = half_result<Brain>(op, static_cast<u16>(old >> 16), static_cast<u16>(b >> 16));
-    return static_cast<u32>(high) << 16 | low;
   }
 };
 
@@ -133,8 +101,16 @@ const Op* atomic(Warp& w, const Op* op, u32 mask) {
     const auto i = static_cast<unsigned>(__builtin_ctz(rest));
     T* p = reinterpret_cast<T*>(access.at(i));
     T old = __atomic_load_n(p, __ATOMIC_RELAXED);
-    while (!__atomic_compare_exchange_n(p, &old, F::f(op, old, b[i], c[i]), false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED)) {
+    const bool exact = std::is_same_v<F, Float32> && reinterpret_cast<std::byte*>(p) >= w.shared &&
+                       reinterpret_cast<std::byte*>(p) < w.shared + w.shared_bytes;
+    for (;;) {
+      T fresh = F::f(op, old, b[i], c[i]);
+      if constexpr (std::is_same_v<F, Float32>) {
+        fresh = exact ? bits_as<u32>(canonical(bits_as<float>(old) + bits_as<float>(b[i]))) : fresh;
+      }
+      if (__atomic_compare_exchange_n(p, &old, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        break;
+      }
     }
     results[i] = old;
   }

@@ -84,7 +84,7 @@ const Op* pack(Warp& w, const Op* op, u32 mask) {
   for (unsigned k = 0; k < op->count; ++k) {
     const Part* part = src<Part>(w, w.lists[op->d2 + k]);
     const unsigned up = k * Bits;
-    constexpr Whole kKeep = Bits == 64 ? ~Whole{0} : static_cast<Whole>((u64{1} << (Bits & 63U)) - 1);
+    constexpr Whole kKeep = static_cast<Whole>(Bits == 64 ? ~u64{0} : (u64{1} << (Bits & 63U)) - 1);
     KC_LANES {
       fresh[i] |= static_cast<Whole>((static_cast<Whole>(part[i]) & kKeep) << up);
     }
@@ -96,7 +96,7 @@ const Op* pack(Warp& w, const Op* op, u32 mask) {
 template <class Whole, class Part, unsigned Bits>
 const Op* unpack(Warp& w, const Op* op, u32 mask) {
   const Whole* a = src<Whole>(w, op->a);
-  constexpr Whole kKeep = Bits == 64 ? ~Whole{0} : static_cast<Whole>((u64{1} << (Bits & 63U)) - 1);
+  constexpr Whole kKeep = static_cast<Whole>(Bits == 64 ? ~u64{0} : (u64{1} << (Bits & 63U)) - 1);
   for (unsigned k = 0; k < op->count; ++k) {
     const unsigned down = k * Bits;
     lanes(dst<Part>(w, w.lists[op->d2 + k]), mask,
@@ -114,7 +114,10 @@ Handler select_parts(const Op& op) {
     case 2:
       return packs ? pack<Whole, u16, 16> : unpack<Whole, u16, 16>;
     case 4:
-      return packs ? pack<Whole, u32, 32> : unpack<Whole, u32, 32>;
+      if constexpr (sizeof(Whole) >= 4) {
+        return packs ? pack<Whole, u32, 32> : unpack<Whole, u32, 32>;
+      }
+      return nullptr;
     case 8:
       if constexpr (sizeof(Whole) == 8) {
         return packs ? pack<Whole, u64, 64> : unpack<Whole, u64, 64>;
@@ -123,6 +126,25 @@ Handler select_parts(const Op& op) {
     default:
       return nullptr;
   }
+}
+
+/// alloca: d = the next `a` bytes of this call's area, of which d2 tells how many are given out.
+const Op* reserve(Warp& w, const Op* op, u32 mask) {
+  const u64* size = src<u64>(w, op->a);
+  const u32* base = src<u32>(w, frame_header::kLocalBase);
+  u32* top = dst<u32>(w, op->d2);
+  u64* d = dst<u64>(w, op->d);
+  const u32 alignment = u32{1} << op->count;
+  for (u32 rest = mask; rest != 0; rest &= rest - 1) {
+    const auto i = static_cast<unsigned>(__builtin_ctz(rest));
+    const u32 start = (top[i] + alignment - 1) & ~(alignment - 1);
+    if (start > kStackArea || size[i] > kStackArea - start) {
+      return raise_illegal(w, op, i, "takes more than 4096 bytes by alloca in one call");
+    }
+    top[i] = start + static_cast<u32>(size[i]);
+    d[i] = u64{base[i]} + static_cast<u64>(op->imm) + start;
+  }
+  return op + 1;
 }
 
 }  // namespace
@@ -145,13 +167,18 @@ Handler select_control(const Op& op) {
       return logic_predicate<Code::pred_xor>;
     case Code::widen_parts:
     case Code::narrow_parts:
-      return op.type == Type::u64 ? select_parts<u64>(op) : select_parts<u32>(op);
+      return op.type == Type::u64   ? select_parts<u64>(op)
+             : op.type == Type::u32 ? select_parts<u32>(op)
+                                    : select_parts<u16>(op);
     case Code::bra:
       return branch;
     case Code::brx:
       return indexed_branch;
     case Code::call:
+    case Code::call_indirect:
       return call_function;
+    case Code::reserve:
+      return reserve;
     case Code::ret:
       return return_function;
     case Code::exit:

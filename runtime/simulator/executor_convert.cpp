@@ -249,12 +249,13 @@ KC_INLINE void store_float(Warp& w, const Op* op, unsigned i, double x) {
     x = saturate(x);
   }
   const Rounding rounding = op->rounding == Rounding::none ? Rounding::rn : op->rounding;
+  const bool finite = (flags & kSatFinite) != 0;
   switch (op->type) {
     case Type::f16:
-      dst<u16>(w, op->d)[i] = static_cast<u16>(encode(x, kF16, rounding, false));
+      dst<u16>(w, op->d)[i] = static_cast<u16>(encode(x, kF16, rounding, finite));
       break;
     case Type::bf16:
-      dst<u16>(w, op->d)[i] = static_cast<u16>(encode(x, kBf16, rounding, false));
+      dst<u16>(w, op->d)[i] = static_cast<u16>(encode(x, kBf16, rounding, finite));
       break;
     case Type::f32: {
       const float y = bits_as<float>(encode(x, kF32, rounding, false));
@@ -349,6 +350,25 @@ const Op* double_to_float(Warp& w, const Op* op, u32 mask) {
   return op + 1;
 }
 
+/// Floats with 10 bits of mantissa in 32-bit registers: the other 13 become zeros.
+const Op* float_to_tf32(Warp& w, const Op* op, u32 mask) {
+  const u32* a = src<u32>(w, op->a);
+  const u32 flags = op->flags;
+  const bool nearest = op->rounding == Rounding::rn;
+  const bool away = op->rounding == Rounding::rna;
+  lanes(dst<u32>(w, op->d), mask, [&](unsigned i) {
+    const u32 bits = a[i];
+    const u32 magnitude = bits & 0x7fffffffU;
+    const u32 up = away ? 0x1000U : nearest ? 0xfffU + (bits >> 13 & 1U) : 0U;
+    u32 result = (magnitude < 0x7f800000U ? magnitude + up : magnitude) & ~0x1fffU;
+    result = (flags & kSatFinite) != 0 && result >= 0x7f800000U ? 0x7f7fe000U : result;
+    result |= bits & 0x80000000U;
+    result = (flags & kRelu) != 0 && (bits & 0x80000000U) != 0 ? 0U : result;
+    return magnitude > 0x7f800000U ? 0x7fffffffU : result;
+  });
+  return op + 1;
+}
+
 template <Rounding R>
 const Op* float_to_integral(Warp& w, const Op* op, u32 mask) {
   const float* a = src<float>(w, op->a);
@@ -377,6 +397,9 @@ Handler select_conversion(const Op& op) {
   const bool to_integer = integer_type(op.type).bits != 0;
   const u32 special = op.flags & ~kFtz;
   const bool nearest = op.rounding == Rounding::rn || op.rounding == Rounding::none;
+  if (op.type == Type::tf32) {
+    return float_to_tf32;
+  }
   if (from_integer && to_integer) {
     return select_integers(op);
   }

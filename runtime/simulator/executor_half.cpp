@@ -168,15 +168,16 @@ const Op* approximate(Warp& w, const Op* op, u32 mask) {
 
 #include "runtime/simulator/executor_compare.inc"
 
-template <class H>
-u32 compare(Warp& w, const Op* op) {
+/// Element `e` of every lane's PerLane.
+template <class H, unsigned PerLane>
+u32 compare(Warp& w, const Op* op, unsigned e) {
   const u16* a = src<u16>(w, op->a);
   const u16* b = src<u16>(w, op->b);
   const bool ftz = (op->flags & kFtz) != 0;
   u32 result = 0;
   for (unsigned i = 0; i < kLanes; ++i) {
-    const float x = H::up(half_flush<H>(a[i], ftz));
-    const float y = H::up(half_flush<H>(b[i], ftz));
+    const float x = H::up(half_flush<H>(a[i * PerLane + e], ftz));
+    const float y = H::up(half_flush<H>(b[i * PerLane + e], ftz));
     bool holds = false;
     switch (static_cast<Compare>(op->sub)) {
       case Compare::eq:
@@ -202,12 +203,35 @@ u32 compare(Warp& w, const Op* op) {
 
 template <class H>
 const Op* set_predicate(Warp& w, const Op* op, u32 mask) {
-  return finish_setp(w, op, mask, compare<H>(w, op));
+  return finish_setp(w, op, mask, compare<H, 1>(w, op, 0));
 }
 
 template <class H>
 const Op* set_value(Warp& w, const Op* op, u32 mask) {
-  return finish_set(w, op, mask, compare<H>(w, op));
+  return finish_set(w, op, mask, compare<H, 1>(w, op, 0));
+}
+
+/// Of pairs p gets the lower and q the upper comparison.
+template <class H>
+const Op* set_predicates(Warp& w, const Op* op, u32 mask) {
+  const u32 invert = (op->flags & kInvert) != 0 ? ~0U : 0U;
+  const u32 low = with_predicate(w, op, compare<H, 2>(w, op, 0) ^ invert);
+  const u32 high = with_predicate(w, op, compare<H, 2>(w, op, 1) ^ invert);
+  set_pred(w, op->d2, mask, high);
+  set_pred(w, op->d, mask, low);
+  return op + 1;
+}
+
+/// 1.0 or 0.0 per element for float results, otherwise ones or zeros.
+template <class H>
+const Op* set_values(Warp& w, const Op* op, u32 mask) {
+  const u32 invert = (op->flags & kInvert) != 0 ? ~0U : 0U;
+  const u32 low = with_predicate(w, op, compare<H, 2>(w, op, 0) ^ invert);
+  const u32 high = with_predicate(w, op, compare<H, 2>(w, op, 1) ^ invert);
+  const u32 yes = op->source == Type::f16x2 ? 0x3c00U : op->source == Type::bf16x2 ? 0x3f80U : 0xffffU;
+  lanes(dst<u32>(w, op->d), mask,
+        [&](unsigned i) { return (low >> i & 1U) * yes | ((high >> i & 1U) * yes) << 16; });
+  return op + 1;
 }
 
 template <class H, unsigned N>
@@ -238,9 +262,9 @@ Handler pick(const Op& op) {
     case Code::tanh:
       return approximate<H, N, true>;
     case Code::setp:
-      return N == 1 ? set_predicate<H> : nullptr;
+      return N == 1 ? set_predicate<H> : set_predicates<H>;
     case Code::set:
-      return N == 1 ? set_value<H> : nullptr;
+      return N == 1 ? set_value<H> : set_values<H>;
     default:
       return nullptr;
   }

@@ -25,12 +25,16 @@ KC_INLINE void transpose(const u16* from, u16* to) {
   }
 }
 
+/// Lanes whose addresses are used.
+KC_INLINE u32 givers(const Op* op) {
+  return op->count == 4 ? kAllLanes : (1U << (kSide * op->count)) - 1;
+}
+
 /// Lanes 8j to 8j+7 give the row addresses of matrix j; the others give none. Generic addresses must be
 /// shared ones.
 KC_INLINE bool resolve_rows(Warp& w, const Op* op, Access& access, const char* what) {
   const unsigned rows = kSide * op->count;
-  const u32 givers = rows == kLanes ? kAllLanes : (1U << rows) - 1;
-  const bool found = resolve(w, op, givers, kRowBytes, access);
+  const bool found = resolve(w, op, givers(op), kRowBytes, access);
   access.fault.what = what;
   if (!found || static_cast<Space>(op->sub) == Space::shared) {
     return found;
@@ -49,9 +53,14 @@ KC_INLINE bool resolve_rows(Warp& w, const Op* op, Access& access, const char* w
 const Op* load_matrix(Warp& w, const Op* op, u32 mask) {
   Access access;
   bool failed = false;
+  bool stopped = false;
   const Op* next = with_warp(w, op, mask, op->c, [&](u32) {
     if (!resolve_rows(w, op, access, "ldmatrix read")) {
       failed = true;
+      return;
+    }
+    if (!watched(w, op, access, Touch::Kind::read, givers(op), kRowBytes)) {
+      stopped = true;
       return;
     }
     for (unsigned j = 0; j < op->count; ++j) {
@@ -67,15 +76,20 @@ const Op* load_matrix(Warp& w, const Op* op, u32 mask) {
       }
     }
   });
-  return failed ? raise_access(w, op, access.fault) : next;
+  return failed ? raise_access(w, op, access.fault) : stopped ? nullptr : next;
 }
 
 const Op* store_matrix(Warp& w, const Op* op, u32 mask) {
   Access access;
   bool failed = false;
+  bool stopped = false;
   const Op* next = with_warp(w, op, mask, op->c, [&](u32) {
     if (!resolve_rows(w, op, access, "stmatrix write")) {
       failed = true;
+      return;
+    }
+    if (!watched(w, op, access, Touch::Kind::write, givers(op), kRowBytes)) {
+      stopped = true;
       return;
     }
     for (unsigned j = 0; j < op->count; ++j) {
@@ -91,7 +105,7 @@ const Op* store_matrix(Warp& w, const Op* op, u32 mask) {
       }
     }
   });
-  return failed ? raise_access(w, op, access.fault) : next;
+  return failed ? raise_access(w, op, access.fault) : stopped ? nullptr : next;
 }
 
 const Op* move_matrix(Warp& w, const Op* op, u32 mask) {

@@ -107,6 +107,9 @@ const Op* update(Warp& w, const Op* op, u32 mask) {
     access.fault.what = "mbarrier access";
     return raise_access(w, op, access.fault);
   }
+  if (!watched(w, op, access, Touch::Kind::atomic, mask, 8)) {
+    return nullptr;
+  }
   const auto what = static_cast<MbarrierOp>(op->count);
   const bool returns = what >= MbarrierOp::arrive && what <= MbarrierOp::arrive_drop_no_complete;
   const bool has_argument = what < MbarrierOp::copies_arrive;
@@ -133,6 +136,9 @@ const Op* wait(Warp& w, const Op* op, u32 mask) {
   if (!resolve(w, op, mask, 8, access)) {
     access.fault.what = "mbarrier access";
     return raise_access(w, op, access.fault);
+  }
+  if (!watched(w, op, access, Touch::Kind::atomic, mask, 8)) {
+    return nullptr;
   }
   u32 done = 0;
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
@@ -199,6 +205,16 @@ const Op* copy_bulk(Warp& w, const Op* op, u32 mask) {
         find(w, static_cast<Space>(op->width), src<u64>(w, op->b)[i], i, bytes, kUnit, fault);
     if (from == nullptr) {
       return raise_access(w, op, fault);
+    }
+    Access touched;
+    touched.kind = Access::Kind::uniform;
+    touched.first = const_cast<std::byte*>(from);
+    if (!watched(w, op, touched, Touch::Kind::read, 1U << i, bytes)) {
+      return nullptr;
+    }
+    touched.first = to;
+    if (!watched(w, op, touched, Touch::Kind::write, 1U << i, bytes)) {
+      return nullptr;
     }
     __builtin_memmove(to, from, bytes);
     if (op->count == 0) {

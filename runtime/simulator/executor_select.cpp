@@ -18,7 +18,9 @@ Handler select(const Op& op) {
       select_control,
       select_matrix,
       select_mma,
-      select_mbarrier};
+      select_mbarrier,
+      select_pairs,
+      select_atomic_vector};
   for (const Select group : kGroups) {
     if (const Handler handler = group(op); handler != nullptr) {
       return handler;

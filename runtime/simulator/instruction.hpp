@@ -36,6 +36,11 @@ enum class Type : std::uint8_t {
   e4m3,  ///< this and what follows: element types of matrices and conversions, not of registers
   e5m2,
   tf32,
+  f32x2,
+  u16x2,
+  s16x2,
+  e2m3x2,
+  e3m2x2,
 };
 
 /// What an instruction does. One code covers all types; `Op::type` and the flags tell the variants apart.
@@ -148,6 +153,11 @@ enum class Code : std::uint16_t {
   movmatrix,
   mbarrier,
   cp_bulk,
+  vabsdiff4,
+  atom_vector,
+  red_vector,
+  call_indirect,
+  reserve,  ///< alloca
 };
 
 enum class Space : std::uint8_t { generic, global, shared, local, param, constant };
@@ -295,10 +305,15 @@ inline constexpr std::uint32_t kSize = 448;
 inline constexpr std::uint32_t kLanes = 32;
 inline constexpr std::uint32_t kAllLanes = 0xffffffffU;
 
+/// Bytes each call can give out by alloca.
+inline constexpr std::uint32_t kStackArea = 4096;
+
 /// Generic addresses of what is not global memory: far above any host pointer.
 inline constexpr std::uint64_t kSharedWindow = 0xf000'0000'0000'0000ULL;
 inline constexpr std::uint64_t kLocalWindow = 0xf100'0000'0000'0000ULL;
 inline constexpr std::uint64_t kParamWindow = 0xf200'0000'0000'0000ULL;
+/// Function pointers: the function's index in its module.
+inline constexpr std::uint64_t kFunctionWindow = 0xf300'0000'0000'0000ULL;
 inline constexpr std::uint64_t kWindowMask = 0xff00'0000'0000'0000ULL;
 
 }  // namespace kerncast::simulator

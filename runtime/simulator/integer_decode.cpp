@@ -56,7 +56,6 @@ void Decoder::decode_add_sub() {
   }
   expect_operands(3);
   Op& op = emit(mods.base() == "add" ? Code::add : Code::sub, Type::none);
-  // Mixed precision: add.f32.f16 widens its first operand.
   op.type = mods.need_type();
   float_flags(op);
   if (is_integer(op.type) && (bytes_of(op.type) < 2 || (op.flags & ~kSat) != 0 ||
@@ -235,6 +234,9 @@ void Decoder::decode_min_max() {
     }
     op.flags |= kXorSign;
   }
+  if (is_integer(op.type) && op.flags != 0) {
+    fail(fmt::format("modifier not allowed for .{}", name_of(op.type)));
+  }
   write(Field::d, operand(0).one(), bytes_of(op.type));
   read_all(op.type, 1, 2);
 }
@@ -363,22 +365,39 @@ void Decoder::decode_bit_field() {
 
 void Decoder::decode_lop3() {
   Modifiers& mods = instruction_.mods;
-  const bool predicate = mods.take("or") || mods.take("and");
-  if (predicate) {
-    unsupported("lop3 with a predicate result");
-  }
+  const std::uint32_t combines = mods.take("or") ? kBoolOr : mods.take("and") ? kBoolAnd : 0U;
   if (mods.need_type() != Type::b32) {
     fail("needs .b32");
   }
-  expect_operands(5);
+  expect_operands(combines != 0 ? 6 : 5);
   const Scalar& table = operand(4).one();
   if (table.kind != Scalar::Kind::number || table.bits > 255) {
     fail("the look-up table must be a constant from 0 to 255");
   }
   Op& op = emit(Code::lop3, Type::u32);
   op.imm = static_cast<std::int64_t>(table.bits);
-  write(Field::d, operand(0).one(), 4);
+  if (combines == 0) {
+    write(Field::d, operand(0).one(), 4);
+    read_all(Type::u32, 1, 3);
+    return;
+  }
+  // p = (d != 0) op q, for which d needs a register of its own where the instruction names none.
+  const Scalar& target = operand(0).one();
+  if (target.kind == Scalar::Kind::reg && target.bytes != 4) {
+    fail("needs a 32-bit destination");
+  }
+  const std::uint32_t result = target.kind == Scalar::Kind::reg ? target.reg : new_register(4);
+  reference(Field::d, result, true);
   read_all(Type::u32, 1, 3);
+  Op& test = emit(Code::setp, Type::u32);
+  test.source = Type::pred;
+  test.sub = static_cast<std::uint8_t>(Compare::eq);
+  test.flags = kInvert | combines;
+  test.b = constant(0, 4);
+  write_predicate(Field::d, operand(0).pair);
+  write_predicate(Field::d2, Scalar{});
+  reference(Field::a, result, false);
+  read_predicate(Field::c, operand(5).one(), kNegC);
 }
 
 void Decoder::decode_prmt() {

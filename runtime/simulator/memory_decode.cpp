@@ -200,67 +200,6 @@ void Decoder::decode_store() {
   }
 }
 
-void Decoder::decode_atomic() {
-  Modifiers& mods = instruction_.mods;
-  const bool returns = mods.base() == "atom";
-  if (mods.take("async")) {
-    unsupported("asynchronous reductions");
-  }
-  const Space space = take_space();
-  take_memory_modifiers();
-  struct Name {
-    std::string_view name;
-    AtomicOp op;
-  };
-  static constexpr std::array<Name, 10> kNames{{{"add", AtomicOp::add},
-                                                {"min", AtomicOp::min},
-                                                {"max", AtomicOp::max},
-                                                {"and", AtomicOp::bit_and},
-                                                {"or", AtomicOp::bit_or},
-                                                {"xor", AtomicOp::bit_xor},
-                                                {"exch", AtomicOp::exch},
-                                                {"cas", AtomicOp::cas},
-                                                {"inc", AtomicOp::inc},
-                                                {"dec", AtomicOp::dec}}};
-  const Name* found = nullptr;
-  for (const Name& entry : kNames) {
-    if (found == nullptr && mods.take(entry.name)) {
-      found = &entry;
-    }
-  }
-  if (found == nullptr) {
-    fail("names no operation this machine knows");
-  }
-  const bool no_ftz = mods.take("noftz");
-  (void)no_ftz;
-  if (take_vector() != 1) {
-    unsupported("vector atomics");
-  }
-  const Type type = mods.need_type();
-  const unsigned bytes = bytes_of(type);
-  if (bytes < 2 || bytes > 8) {
-    unsupported(fmt::format("atomics on .{}", name_of(type)));
-  }
-  if (space != Space::generic && space != Space::global && space != Space::shared) {
-    fail("atomics need global, shared or generic memory");
-  }
-  const bool cas = found->op == AtomicOp::cas;
-  const std::size_t first = returns ? 1 : 0;
-  expect_operands(first + (cas ? 3 : 2), first + (cas ? 4 : 3));
-  Op& op = emit(returns ? Code::atom : Code::red, type);
-  address(operand(first), space, bytes);
-  op.source = static_cast<Type>(0);
-  op.count = static_cast<std::uint8_t>(found->op);
-  op.width = static_cast<std::uint8_t>(bytes);
-  if (returns) {
-    write(Field::d, operand(0).one(), bytes);
-  }
-  read(Field::b, operand(first + 1).one(), type);
-  if (cas) {
-    read(Field::c, operand(first + 2).one(), type);
-  }
-}
-
 void Decoder::decode_fence() {
   Modifiers& mods = instruction_.mods;
   for (const std::string_view name :

@@ -67,7 +67,6 @@ std::string_view ModuleImpl::function_of(const Op* op) const {
 }
 
 void Decoder::finish_function(Function& function, std::uint32_t index) {
-  (void)index;
   function.local_bytes = static_cast<std::uint32_t>((local_top_ + 15) / 16 * 16);
   function.shared_bytes = static_cast<std::uint32_t>(function_shared_top_);
   function.frame_bytes = assign_registers(body_, module_.lists);
@@ -80,7 +79,9 @@ void Decoder::finish_function(Function& function, std::uint32_t index) {
       op.imm -= static_cast<std::int64_t>(i);
     } else if (op.code == Code::brx) {
       op.imm += tables;
-    } else if (op.code == Code::call || op.code == Code::host_call) {
+    } else if (op.code == Code::ret) {
+      op.imm = index;
+    } else if (op.code == Code::call || op.code == Code::call_indirect || op.code == Code::host_call) {
       CallSite& site = module_.calls[static_cast<std::size_t>(op.imm)];
       site.frame_bytes = function.frame_bytes;
       site.local_bytes = function.local_bytes;

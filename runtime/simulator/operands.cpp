@@ -16,7 +16,7 @@ struct TypeName {
   std::uint8_t bytes;
 };
 
-constexpr std::array<TypeName, 24> kTypes{{
+constexpr std::array<TypeName, 29> kTypes{{
     {"b8", Type::b8, 1},         {"b16", Type::b16, 2},         {"b32", Type::b32, 4},
     {"b64", Type::b64, 8},       {"b128", Type::b128, 16},      {"u8", Type::u8, 1},
     {"u16", Type::u16, 2},       {"u32", Type::u32, 4},         {"u64", Type::u64, 8},
@@ -25,6 +25,8 @@ constexpr std::array<TypeName, 24> kTypes{{
     {"bf16", Type::bf16, 2},     {"bf16x2", Type::bf16x2, 4},   {"f32", Type::f32, 4},
     {"f64", Type::f64, 8},       {"e4m3x2", Type::e4m3x2, 2},   {"e5m2x2", Type::e5m2x2, 2},
     {"e2m1x2", Type::e2m1x2, 1}, {"ue8m0x2", Type::ue8m0x2, 2}, {"pred", Type::pred, 0},
+    {"f32x2", Type::f32x2, 8},   {"u16x2", Type::u16x2, 4},     {"s16x2", Type::s16x2, 4},
+    {"e2m3x2", Type::e2m3x2, 2}, {"e3m2x2", Type::e3m2x2, 2},
 }};
 
 std::uint32_t width_class(unsigned bytes) {

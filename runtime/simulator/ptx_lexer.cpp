@@ -79,8 +79,13 @@ void Lexer::skip_blanks() {
 }
 
 void Lexer::lex_word() {
+  // Directives need no blank between them: .reg.b32 is two.
+  const bool directive = text_[at_] == '.';
   std::size_t end = at_ + 1;
   while (end < text_.size()) {
+    if (directive && text_[end] == '.') {
+      break;
+    }
     if (is_word_part(text_[end])) {
       ++end;
     } else if (text_[end] == ':' && end + 2 < text_.size() && text_[end + 1] == ':' &&

@@ -14,6 +14,7 @@ constexpr std::uint64_t kRegisterLimit = 1U << 20;
 
 void Decoder::run() {
   parse_module();
+  link_indirect_calls();
   for (const Function& function : module_.functions) {
     for (const std::uint32_t callee : function.callees) {
       if (!module_.functions[callee].defined) {
@@ -265,6 +266,7 @@ void Decoder::parse_function(bool entry, bool is_external) {
 
 void Decoder::parse_body(Function& function) {
   lex_.expect('{');
+  begin_alloca();
   struct Mark {
     std::size_t declared;
     std::size_t locals;

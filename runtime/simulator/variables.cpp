@@ -137,6 +137,12 @@ void Decoder::parse_initial_value(const VariableType& type, std::byte* at) {
       lex_.expect(')');
     }
     const Variable* variable = find_variable(name);
+    if (variable == nullptr && function_names_.contains(name) && type.element == 8 && !minus) {
+      instruction_.line = line;
+      bits = function_pointer(name);
+      std::memcpy(at, &bits, 8);
+      return;
+    }
     if (variable == nullptr || variable->space == Space::param || variable->space == Space::local ||
         variable->external_shared || type.element != 8 || minus) {
       throw DecodeError(
