@@ -150,6 +150,7 @@ void Decoder::decode_cp_async_arrive() {
   expect_operands(1);
   Op& op = emit(Code::mbarrier, Type::b64);
   op.count = static_cast<std::uint8_t>(no_inc ? MbarrierOp::copies_arrive_no_inc : MbarrierOp::copies_arrive);
+  op.flags = kStrong;
   address(operand(0), space, 8);
 }
 
@@ -238,6 +239,7 @@ void Decoder::decode_mbarrier() {
   const auto begin = [&](MbarrierOp what, Space space, std::size_t at) -> Op& {
     Op& op = emit(Code::mbarrier, Type::b64);
     op.count = static_cast<std::uint8_t>(what);
+    op.flags = kStrong;
     address(operand(at), space, 8);
     return op;
   };

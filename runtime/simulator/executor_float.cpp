@@ -64,6 +64,18 @@ struct Rsqrt {
   }
   static KC_INLINE double f(double a) { return 1.0 / __builtin_sqrt(a); }
 };
+/// The .ftz approximations of f64 take and give the upper 32 bits.
+KC_INLINE double upper_half(double a) {
+  const u64 bits = bits_as<u64>(a);
+  const bool subnormal = (bits & 0x7ff0000000000000ULL) == 0;
+  return bits_as<double>(bits & (subnormal ? 0x8000000000000000ULL : 0xffffffff00000000ULL));
+}
+struct RcpGross {
+  static KC_INLINE double f(double a) { return upper_half(1.0 / upper_half(a)); }
+};
+struct RsqrtGross {
+  static KC_INLINE double f(double a) { return upper_half(1.0 / __builtin_sqrt(upper_half(a))); }
+};
 struct Ex2 {
   static KC_INLINE float f(float a) { return exp2_approx(a); }
 };
@@ -344,11 +356,11 @@ Handler select_float(const Op& op) {
     case Code::fma:
       return pick_any<Fma, 3>(op);
     case Code::rcp:
-      return pick_any<Rcp, 1>(op);
+      return !f32 && ftz ? pick<double, RcpGross, 1>(op) : pick_any<Rcp, 1>(op);
     case Code::sqrt:
       return pick_any<Sqrt, 1>(op);
     case Code::rsqrt:
-      return pick_any<Rsqrt, 1>(op);
+      return !f32 && ftz ? pick<double, RsqrtGross, 1>(op) : pick_any<Rsqrt, 1>(op);
     case Code::ex2:
       return pick<float, Ex2, 1>(op);
     case Code::lg2:

@@ -51,16 +51,13 @@ KC_INLINE bool resolve_rows(Warp& w, const Op* op, Access& access, const char* w
 }
 
 const Op* load_matrix(Warp& w, const Op* op, u32 mask) {
-  Access access;
-  bool failed = false;
-  bool stopped = false;
-  const Op* next = with_warp(w, op, mask, op->c, [&](u32) {
+  return with_warp(w, op, mask, op->c, [&](u32) {
+    Access access;
     if (!resolve_rows(w, op, access, "ldmatrix read")) {
-      failed = true;
+      raise_access(w, op, access.fault);
       return;
     }
     if (!watched(w, op, access, Touch::Kind::read, givers(op), kRowBytes)) {
-      stopped = true;
       return;
     }
     for (unsigned j = 0; j < op->count; ++j) {
@@ -76,20 +73,16 @@ const Op* load_matrix(Warp& w, const Op* op, u32 mask) {
       }
     }
   });
-  return failed ? raise_access(w, op, access.fault) : stopped ? nullptr : next;
 }
 
 const Op* store_matrix(Warp& w, const Op* op, u32 mask) {
-  Access access;
-  bool failed = false;
-  bool stopped = false;
-  const Op* next = with_warp(w, op, mask, op->c, [&](u32) {
+  return with_warp(w, op, mask, op->c, [&](u32) {
+    Access access;
     if (!resolve_rows(w, op, access, "stmatrix write")) {
-      failed = true;
+      raise_access(w, op, access.fault);
       return;
     }
     if (!watched(w, op, access, Touch::Kind::write, givers(op), kRowBytes)) {
-      stopped = true;
       return;
     }
     for (unsigned j = 0; j < op->count; ++j) {
@@ -105,7 +98,6 @@ const Op* store_matrix(Warp& w, const Op* op, u32 mask) {
       }
     }
   });
-  return failed ? raise_access(w, op, access.fault) : stopped ? nullptr : next;
 }
 
 const Op* move_matrix(Warp& w, const Op* op, u32 mask) {

@@ -107,10 +107,11 @@ const Op* update(Warp& w, const Op* op, u32 mask) {
     access.fault.what = "mbarrier access";
     return raise_access(w, op, access.fault);
   }
-  if (!watched(w, op, access, Touch::Kind::atomic, mask, 8)) {
+  const auto what = static_cast<MbarrierOp>(op->count);
+  const Touch::Kind kind = what == MbarrierOp::init ? Touch::Kind::write : Touch::Kind::atomic;
+  if (!watched(w, op, access, kind, mask, 8)) {
     return nullptr;
   }
-  const auto what = static_cast<MbarrierOp>(op->count);
   const bool returns = what >= MbarrierOp::arrive && what <= MbarrierOp::arrive_drop_no_complete;
   const bool has_argument = what < MbarrierOp::copies_arrive;
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
@@ -154,6 +155,10 @@ const Op* wait(Warp& w, const Op* op, u32 mask) {
     done |= asked != state.parity ? 1U << i : 0U;
   }
   set_pred(w, op->d, mask, done);
+  if (done != 0) {
+    // What arrived before the phase completed is seen by every lane that waited.
+    note_warp_sync(w);
+  }
   if (Suspends && done != mask) {
     // Nothing can change before other warps have run.
     count_through(w, op);
@@ -224,6 +229,10 @@ const Op* copy_bulk(Warp& w, const Op* op, u32 mask) {
     std::byte* at = find(w, Space::shared, src<u64>(w, w.lists[op->d2])[i], i, 8, 8, fault);
     if (at == nullptr) {
       return raise_access(w, op, fault);
+    }
+    touched.first = at;
+    if (!watched(w, op, touched, Touch::Kind::atomic, 1U << i, 8)) {
+      return nullptr;
     }
     u64 word = 0;
     __builtin_memcpy(&word, at, sizeof(word));
