@@ -7,7 +7,12 @@
 namespace kerncast::simulator {
 
 Decoder::Decoder(ModuleImpl& module, int sm, Memory& memory, int device)
-    : module_(module), lex_(module.text), sm_(sm), memory_(memory), device_(device) {}
+    : module_(module),
+      lex_(module.text),
+      sm_(sm),
+      memory_(memory),
+      device_(device),
+      uses_alloca_(module.text.find("alloca.") != std::string::npos) {}
 
 const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instructions() {
   static const std::unordered_map<std::string_view, void (Decoder::*)()> table{

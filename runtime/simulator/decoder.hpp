@@ -323,6 +323,7 @@ class Decoder {
   bool has_carry_ = false;
   std::vector<std::uint32_t> address_taken_;     ///< functions that may be called through a pointer
   std::vector<std::uint32_t> indirect_callers_;  ///< functions that call through a pointer
+  bool uses_alloca_ = false;
   std::uint32_t stack_top_ = 0;  ///< virtual register of what alloca has given out of this call's area
   std::uint64_t stack_area_ = 0;
   bool emitted_ = false;  ///< whether the current instruction has an op yet

@@ -84,7 +84,7 @@ const Op* pack(Warp& w, const Op* op, u32 mask) {
   for (unsigned k = 0; k < op->count; ++k) {
     const Part* part = src<Part>(w, w.lists[op->d2 + k]);
     const unsigned up = k * Bits;
-    constexpr Whole kKeep = Bits == 64 ? ~Whole{0} : static_cast<Whole>((u64{1} << (Bits & 63U)) - 1);
+    constexpr Whole kKeep = static_cast<Whole>(Bits == 64 ? ~u64{0} : (u64{1} << (Bits & 63U)) - 1);
     KC_LANES {
       fresh[i] |= static_cast<Whole>((static_cast<Whole>(part[i]) & kKeep) << up);
     }
@@ -96,7 +96,7 @@ const Op* pack(Warp& w, const Op* op, u32 mask) {
 template <class Whole, class Part, unsigned Bits>
 const Op* unpack(Warp& w, const Op* op, u32 mask) {
   const Whole* a = src<Whole>(w, op->a);
-  constexpr Whole kKeep = Bits == 64 ? ~Whole{0} : static_cast<Whole>((u64{1} << (Bits & 63U)) - 1);
+  constexpr Whole kKeep = static_cast<Whole>(Bits == 64 ? ~u64{0} : (u64{1} << (Bits & 63U)) - 1);
   for (unsigned k = 0; k < op->count; ++k) {
     const unsigned down = k * Bits;
     lanes(dst<Part>(w, w.lists[op->d2 + k]), mask,

@@ -230,6 +230,10 @@ const Op* copy_bulk(Warp& w, const Op* op, u32 mask) {
     if (at == nullptr) {
       return raise_access(w, op, fault);
     }
+    touched.first = at;
+    if (!watched(w, op, touched, Touch::Kind::atomic, 1U << i, 8)) {
+      return nullptr;
+    }
     u64 word = 0;
     __builtin_memcpy(&word, at, sizeof(word));
     if (const char* why = apply(MbarrierOp::complete_tx, bytes, word); why != nullptr) {

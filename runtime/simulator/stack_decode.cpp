@@ -6,7 +6,7 @@
 namespace kerncast::simulator {
 
 void Decoder::begin_alloca() {
-  if (module_.text.find("alloca.") == std::string::npos) {
+  if (!uses_alloca_) {
     return;
   }
   stack_area_ = (local_top_ + 15) / 16 * 16;
@@ -45,7 +45,7 @@ void Decoder::decode_stack_pointer() {
   if (instruction_.mods.need_type() != Type::u64) {
     fail("needs .u64");
   }
-  if (module_.text.find("alloca.") == std::string::npos) {
+  if (!uses_alloca_) {
     unsupported("saving the stack pointer without alloca");
   }
   expect_operands(1);

@@ -212,6 +212,33 @@ TEST_CASE("Bulk copies check size, alignment and bounds") {
   CHECK(fault("[buf], [in+128], 128, [bar];").kind == FaultKind::none);
 }
 
+TEST_CASE("Under strict checks an mbarrier orders a bulk copy before reads, and nothing else does") {
+  const auto fault = [](const std::string& wait, unsigned threads) {
+    const std::string text =
+        ".shared .align 16 .b8 buf[256];\n.shared .align 8 .b64 bar;\n"
+        ".reg .u64 out, in; .reg .u32 t, a, v; .reg .pred p, q;\n"
+        "ld.param.u64 out, [pd]; ld.param.u64 in, [pa]; mov.u32 t, %tid.x; setp.eq.u32 q, t, 0;\n"
+        "@q mbarrier.init.shared::cta.b64 [bar], 1; bar.sync 0;\n"
+        "@q mbarrier.arrive.expect_tx.shared::cta.b64 _, [bar], 256;\n"
+        "@q cp.async.bulk.shared::cta.global.mbarrier::complete_tx::bytes [buf], [in], 256, [bar];\n" +
+        wait +
+        "mov.u32 a, buf; mad.lo.u32 a, t, 4, a; ld.shared.u32 v, [a]; mad.wide.u32 out, t, 4, out;\n"
+        "st.global.u32 [out], v; ret;";
+    Runner runner(kernel_text({"pd", "pa"}, text));
+    runner.checks = true;
+    const std::vector<std::uint32_t> input(64, 3);
+    return runner.run("k", {1, 1, 1}, {threads, 1, 1}, 0, runner.zeros<std::uint32_t>(64),
+                      runner.upload(input));
+  };
+  const std::string wait = "wait: mbarrier.try_wait.parity.shared::cta.b64 p, [bar], 0; @!p bra wait;\n";
+  CHECK(fault(wait, 32).message == "");
+  CHECK(fault(wait, 64).message == "");
+  CHECK(fault("bar.sync 0;\n", 64).message == "");
+  CHECK_THAT(fault("", 32).message, Contains("race"));
+  // The other warp reads before the copy is there at all.
+  CHECK_THAT(fault("", 64).message, Contains("never written"));
+}
+
 TEST_CASE("Copies through tensor maps and to clusters are refused by name") {
   const auto decode = [](const std::string& instruction) {
     Runner runner(kernel_text({}, ".reg .u64 a, b; .reg .u32 n; .reg .u16 m;\n" + instruction + "\nret;"));
