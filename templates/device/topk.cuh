@@ -29,9 +29,15 @@ __device__ __forceinline__ int warp_max(int value) {
 #endif
 }
 
-/// The lowest lane where `condition` holds; it holds in one.
-__device__ __forceinline__ int first_lane(bool condition) {
-  return __ffs(__ballot_sync(0xffffffffu, condition)) - 1;
+/// The lowest lane whose value is `wanted`; one has it. One block of PTX, which spares the compiler's passes.
+__device__ __forceinline__ int first_lane_with(int value, int wanted) {
+  int lane;
+  asm volatile(
+      "{ .reg .pred equal;\n  .reg .b32 lanes;\n  setp.eq.s32 equal, %1, %2;\n"
+      "  vote.sync.ballot.b32 lanes, equal, -1;\n  brev.b32 lanes, lanes;\n  bfind.shiftamt.u32 %0, lanes; }"
+      : "=r"(lane)
+      : "r"(value), "r"(wanted));
+  return lane;
 }
 
 /// Index of the warp's largest candidate, the lowest of equals, which is then struck out. All lanes get it. Lane l
@@ -40,11 +46,11 @@ __device__ __forceinline__ int first_lane(bool condition) {
 template <int Count>
 __device__ __forceinline__ int take_largest(float* values, int& best, int lane) {
   const int largest = warp_max(best);
-  const int winner = first_lane(best == largest);
+  const int winner = first_lane_with(best, largest);
   // The warp looks through the winner's candidates together. One is always read and struck out by the same lane.
   float* own = values + (lane < Count ? winner * Count + lane : 32 * Count);
   const int key = ordered(*own);
-  const int offset = first_lane(key == largest);
+  const int offset = first_lane_with(key, largest);
   const bool taken = lane == offset;
   if (taken) {
     *own = no_candidate();

@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   constexpr bool groups_are_lanes =
       count * 32 == Config::experts && Config::groups <= 32 && 32 % Config::groups == 0;
 
-  __shared__ __align__(16) float shared_values[Config::rows_per_block][count * 32 + 4];
+  __shared__ float shared_values[Config::rows_per_block][count * 32 + 1];
 
   const int thread = threadIdx.x % per_row;
   const long long token = linear_block() * Config::rows_per_block + threadIdx.x / per_row;
@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
 
   const int lane = thread;
   TopTwo top{no_candidate(), no_candidate()};
-#pragma unroll (count <= 12 ? count : 1)
+#pragma unroll 1
   for (int i = 0; i < count; ++i) {
     top.add(values[lane * count + i]);
   }
