@@ -39,7 +39,7 @@ IntegerType integer_type(Type type) {
 }
 
 KC_INLINE s64 least(IntegerType type) {
-  return type.is_signed ? -(s64{1} << (type.bits - 1)) : s64{0};
+  return type.is_signed ? s64{-1} << (type.bits - 1) : s64{0};
 }
 KC_INLINE u64 most(IntegerType type) {
   return type.is_signed    ? (u64{1} << (type.bits - 1)) - 1

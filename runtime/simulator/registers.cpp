@@ -58,7 +58,7 @@ class Allocator {
   std::uint32_t run() {
     find_guards();
     find_blocks();
-    words_ = (body_.register_bytes.size() + 63) / 64;
+    words_ = std::max<std::size_t>((body_.register_bytes.size() + 63) / 64, 1);
     tracked_ = blocks_.size() * words_ <= kSetLimit;
     if (tracked_) {
       find_liveness();
