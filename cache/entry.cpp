@@ -70,7 +70,7 @@ class Reader {
 };
 
 ParsedEntry defect(std::string text) {
-  return {std::nullopt, std::move(text)};
+  return {std::nullopt, std::move(text), false};
 }
 
 }  // namespace
@@ -110,11 +110,6 @@ ParsedEntry parse(const Key& key, std::string_view bytes) {
   if (bytes.size() < header_bytes + checksum_bytes || !bytes.starts_with(magic)) {
     return defect("not an entry");
   }
-  Reader header(bytes.substr(magic.size()));
-  const auto version = header.integer<std::uint32_t>();
-  if (version != entry_version) {
-    return defect(fmt::format("entry version {}, this build reads {}", version, entry_version));
-  }
   const std::string_view covered = bytes.substr(0, bytes.size() - checksum_bytes);
   const XXH128_hash_t hash = XXH3_128bits(covered.data(), covered.size());
   Reader checksum(bytes.substr(covered.size()));
@@ -122,6 +117,13 @@ ParsedEntry parse(const Key& key, std::string_view bytes) {
   const auto checksum_low = checksum.integer<std::uint64_t>();
   if (checksum_high != hash.high64 || checksum_low != hash.low64) {
     return defect("checksum mismatch");
+  }
+  Reader header(bytes.substr(magic.size()));
+  const auto version = header.integer<std::uint32_t>();
+  if (version != entry_version) {
+    ParsedEntry other = defect(fmt::format("entry version {}, this build reads {}", version, entry_version));
+    other.other_version = true;
+    return other;
   }
   const auto high = header.integer<std::uint64_t>();
   const auto low = header.integer<std::uint64_t>();
@@ -150,7 +152,7 @@ ParsedEntry parse(const Key& key, std::string_view bytes) {
   if (!body.done()) {
     return defect("malformed body");
   }
-  return {std::move(entry), {}};
+  return {std::move(entry), {}, false};
 }
 
 std::optional<Key> claimed_key(std::string_view bytes) {

@@ -23,6 +23,8 @@ namespace kerncast::cache {
 ///                 u32 count, { text label, text value } key fields
 ///     text      = u64 length, bytes
 ///     checksum  = u64 high, u64 low               XXH3-128 of every byte before it
+///
+/// Magic, version and checksum have these places and this meaning in every version.
 struct Entry {
   std::string op;
   std::string spec;
@@ -44,6 +46,8 @@ constexpr std::uint32_t entry_version = 1;
 struct ParsedEntry {
   std::optional<Entry> entry;
   std::string defect;
+  /// An undamaged file of a version that this build does not read.
+  bool other_version = false;
 };
 [[nodiscard]] ParsedEntry parse(const Key& key, std::string_view bytes);
 

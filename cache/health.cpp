@@ -6,7 +6,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "cache/file.hpp"
+#include "cache/folder.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -39,20 +39,19 @@ Health check_health(const Store& store) {
          "set KERNCAST_CACHE_DIR to a directory of yours"});
     return health;
   }
-  const std::string made = make_folders(store.root());
+  const Folder folder = Folder::make(store.root());
   struct stat info{};
-  health.exists = ::stat(store.root().c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  health.exists = folder.valid() && ::fstat(folder.fd(), &info) == 0;
   if (!health.exists) {
-    health.problems.push_back({fmt::format("the cache directory cannot be made: {}", made),
+    health.problems.push_back({fmt::format("the cache directory cannot be made: {}", folder.failure().text),
                                "set KERNCAST_CACHE_DIR to a directory you may write to"});
     return health;
   }
-  const std::string probe = store.root() + "/.probe";
-  const std::string written = publish_file(probe, "probe");
-  health.writable = written.empty();
-  ::unlink(probe.c_str());
+  const IoFailure written = folder.publish(".probe", "probe");
+  health.writable = !written;
+  folder.remove(".probe");
   if (!health.writable) {
-    health.problems.push_back({fmt::format("the cache directory is not writable: {}", written),
+    health.problems.push_back({fmt::format("the cache directory is not writable: {}", written.text),
                                "make it writable, or set KERNCAST_CACHE_DIR"});
   }
   if (info.st_uid != ::geteuid()) {

@@ -9,6 +9,9 @@
 #include <tuple>
 
 #include "cache/file.hpp"
+#include "cache/file_size_signal.hpp"
+#include "cache/folder.hpp"
+#include "cache/layout.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -24,44 +27,37 @@ struct FinishStatement {
 using Database = std::unique_ptr<sqlite3, CloseDatabase>;
 using Statement = std::unique_ptr<sqlite3_stmt, FinishStatement>;
 
-bool execute(const Database& database, const char* sql) {
-  return sqlite3_exec(database.get(), sql, nullptr, nullptr, nullptr) == SQLITE_OK;
-}
+// Another lister holds the lock for milliseconds; a listing waits no longer than a person would notice.
+constexpr int busy_timeout_ms = 200;
 
-Statement prepare(const Database& database, const char* sql) {
-  sqlite3_stmt* statement = nullptr;
-  sqlite3_prepare_v2(database.get(), sql, -1, &statement, nullptr);
-  return Statement(statement);
-}
+constexpr const char* select_entries = "SELECT key, op, spec, arch, bytes, modified_ns FROM entry";
 
-/// Null where the index cannot be used at all.
-Database open_index(const std::string& path) {
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    sqlite3* raw = nullptr;
-    const int opened =
-        sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
-    Database database(raw);
-    if (opened == SQLITE_OK) {
-      sqlite3_busy_timeout(database.get(), 200);
-      int version = -1;
-      const Statement query = prepare(database, "PRAGMA user_version");
-      if (query != nullptr && sqlite3_step(query.get()) == SQLITE_ROW) {
-        version = sqlite3_column_int(query.get(), 0);
-      }
-      const bool fresh =
-          version == 0 &&
-          execute(database,
-                  "CREATE TABLE IF NOT EXISTS entry(key TEXT PRIMARY KEY, op TEXT, spec TEXT, arch "
-                  "TEXT, bytes INTEGER, modified_ns INTEGER); PRAGMA user_version = 1");
-      if (fresh || version == schema_version) {
-        return database;
-      }
-    }
-    database.reset();
-    std::error_code error;
-    std::filesystem::remove(path, error);
+/// What SQLite says of the database, as far as it decides what to do with it.
+enum class IndexState : std::uint8_t { usable, unavailable, broken };
+
+IndexState state_of(int result) {
+  switch (result & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+      return IndexState::usable;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return IndexState::broken;
+    default:
+      return IndexState::unavailable;
   }
-  return nullptr;
+}
+
+int execute(const Database& database, const char* sql) {
+  return sqlite3_exec(database.get(), sql, nullptr, nullptr, nullptr);
+}
+
+int prepare(const Database& database, const char* sql, Statement& statement) {
+  sqlite3_stmt* raw = nullptr;
+  const int result = sqlite3_prepare_v2(database.get(), sql, -1, &raw, nullptr);
+  statement.reset(raw);
+  return result;
 }
 
 std::string column(const Statement& statement, int index) {
@@ -69,29 +65,117 @@ std::string column(const Statement& statement, int index) {
   return text != nullptr ? reinterpret_cast<const char*>(text) : "";
 }
 
-std::map<std::string, IndexedEntry> read_index(const Database& database) {
+struct Index {
+  Folder root;
+  /// The file that the database is, so that no other is removed in its stead.
+  Descriptor file;
+  Database database;
   std::map<std::string, IndexedEntry> known;
-  const Statement query = prepare(database, "SELECT key, op, spec, arch, bytes, modified_ns FROM entry");
-  while (query != nullptr && sqlite3_step(query.get()) == SQLITE_ROW) {
-    IndexedEntry entry{column(query, 0),
-                       column(query, 1),
-                       column(query, 2),
-                       column(query, 3),
-                       static_cast<std::uint64_t>(sqlite3_column_int64(query.get(), 4)),
-                       sqlite3_column_int64(query.get(), 5)};
-    std::string key = entry.key;
-    known.insert_or_assign(std::move(key), std::move(entry));
+};
+
+IndexState read_version(const Database& database, int& version) {
+  Statement query;
+  int result = prepare(database, "PRAGMA user_version", query);
+  if (result == SQLITE_OK) {
+    result = sqlite3_step(query.get());
   }
-  return known;
+  if (result == SQLITE_ROW) {
+    version = sqlite3_column_int(query.get(), 0);
+  }
+  return state_of(result);
 }
 
-void write_index(const Database& database, const std::vector<IndexedEntry>& entries) {
-  if (!execute(database, "BEGIN IMMEDIATE; DELETE FROM entry")) {
+IndexState read_rows(const Database& database, std::map<std::string, IndexedEntry>& known) {
+  Statement query;
+  int result = prepare(database, select_entries, query);
+  if (result == SQLITE_ERROR) {
+    return IndexState::broken;  // no such table or column
+  }
+  while (result == SQLITE_OK || result == SQLITE_ROW) {
+    result = sqlite3_step(query.get());
+    if (result == SQLITE_ROW) {
+      IndexedEntry entry{column(query, 0),
+                         column(query, 1),
+                         column(query, 2),
+                         column(query, 3),
+                         static_cast<std::uint64_t>(sqlite3_column_int64(query.get(), 4)),
+                         sqlite3_column_int64(query.get(), 5)};
+      std::string key = entry.key;
+      known.insert_or_assign(std::move(key), std::move(entry));
+    }
+  }
+  return state_of(result);
+}
+
+IndexState open_index(const std::string& path, Index& index) {
+  sqlite3* raw = nullptr;
+  const int opened = sqlite3_open_v2(
+      path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, nullptr);
+  index.database.reset(raw);
+  if (opened != SQLITE_OK) {
+    return state_of(opened);
+  }
+  sqlite3_busy_timeout(index.database.get(), busy_timeout_ms);
+  int version = 0;
+  IndexState state = read_version(index.database, version);
+  if (state != IndexState::usable || version > schema_version) {
+    return state == IndexState::usable ? IndexState::unavailable : state;
+  }
+  if (version == 0) {
+    state =
+        state_of(execute(index.database,
+                         "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS entry(key TEXT PRIMARY KEY, op TEXT, "
+                         "spec TEXT, arch TEXT, bytes INTEGER, modified_ns INTEGER); "
+                         "PRAGMA user_version = 1; COMMIT"));
+    if (state != IndexState::usable) {
+      return state;
+    }
+  }
+  return read_rows(index.database, index.known);
+}
+
+/// Removes a broken index, unless another process has made it anew.
+void discard(Index& index) {
+  const std::string name(layout::index);
+  if (!index.file.valid() || !index.root.names(name, index.file.get())) {
     return;
   }
-  const Statement insert = prepare(database, "INSERT INTO entry VALUES(?, ?, ?, ?, ?, ?)");
+  index.database.reset();
+  for (const char* ending : {"", "-journal", "-wal", "-shm"}) {
+    index.root.remove(name + ending);
+  }
+}
+
+/// The index below `directory`, or one without a database.
+Index usable_index(const std::string& directory) {
+  const std::string name(layout::index);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    Index index;
+    index.root = Folder::open(directory);
+    std::error_code error;
+    // SQLite is told to follow no link, and the way to the cache directory may lead through some.
+    const std::string path = std::filesystem::canonical(directory, error).string() + '/' + name;
+    const std::optional<FileKind> kind = index.root.kind(name);
+    if (!index.root.valid() || error || (kind && *kind != FileKind::regular)) {
+      break;
+    }
+    index.file = index.root.pin(name);
+    const IndexState state = open_index(path, index);
+    if (state == IndexState::usable) {
+      return index;
+    }
+    if (state == IndexState::broken) {
+      discard(index);
+    }
+  }
+  return {};
+}
+
+int insert_all(const Database& database, const std::vector<IndexedEntry>& entries) {
+  Statement insert;
+  int result = prepare(database, "INSERT INTO entry VALUES(?, ?, ?, ?, ?, ?)", insert);
   for (const IndexedEntry& entry : entries) {
-    if (insert == nullptr) {
+    if (result != SQLITE_OK) {
       break;
     }
     int at = 1;
@@ -101,28 +185,37 @@ void write_index(const Database& database, const std::vector<IndexedEntry>& entr
     sqlite3_bind_int64(insert.get(), at++, static_cast<sqlite3_int64>(entry.bytes));
     sqlite3_bind_int64(insert.get(), at, entry.modified_ns);
     sqlite3_step(insert.get());
-    sqlite3_reset(insert.get());
+    result = sqlite3_reset(insert.get());
   }
-  if (!execute(database, "COMMIT")) {
-    execute(database, "ROLLBACK");
+  return result;
+}
+
+/// All or nothing: closing rolls back what was not committed.
+void write_index(Index& index, const std::vector<IndexedEntry>& entries) {
+  int result = execute(index.database, "BEGIN IMMEDIATE; DELETE FROM entry");
+  if (result == SQLITE_OK) {
+    result = insert_all(index.database, entries);
+  }
+  if (result == SQLITE_OK) {
+    result = execute(index.database, "COMMIT");
+  }
+  if (state_of(result) == IndexState::broken) {
+    discard(index);
   }
 }
 
 }  // namespace
 
 std::vector<IndexedEntry> list_entries(Store& store) {
-  std::error_code error;
-  const Database database = std::filesystem::is_directory(store.root(), error)
-                                ? open_index(store.root() + "/index.sqlite")
-                                : nullptr;
-  const std::map<std::string, IndexedEntry> known =
-      database != nullptr ? read_index(database) : std::map<std::string, IndexedEntry>();
+  // SQLite writes too.
+  const FileSizeSignalGuard guard;
+  Index index = store.root().empty() ? Index() : usable_index(store.root());
   std::vector<IndexedEntry> entries;
   std::size_t reused = 0;
   for (const StoredFile& file : store.list()) {
     const std::string hex = file.key.hex();
-    const auto found = known.find(hex);
-    if (found != known.end() && found->second.bytes == file.bytes &&
+    const auto found = index.known.find(hex);
+    if (found != index.known.end() && found->second.bytes == file.bytes &&
         found->second.modified_ns == file.modified_ns) {
       entries.push_back(found->second);
       ++reused;
@@ -135,8 +228,8 @@ std::vector<IndexedEntry> list_entries(Store& store) {
           {hex, parsed.entry->op, parsed.entry->spec, parsed.entry->arch, file.bytes, file.modified_ns});
     }
   }
-  if (database != nullptr && (reused != entries.size() || reused != known.size())) {
-    write_index(database, entries);
+  if (index.database != nullptr && (reused != entries.size() || reused != index.known.size())) {
+    write_index(index, entries);
   }
   std::sort(entries.begin(), entries.end(), [](const IndexedEntry& a, const IndexedEntry& b) {
     return std::tie(a.op, a.spec, a.arch, a.key) < std::tie(b.op, b.spec, b.arch, b.key);

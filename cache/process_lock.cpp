@@ -10,58 +10,68 @@
 #include <chrono>
 #include <thread>
 
-#include "cache/file.hpp"
+#include "cache/layout.hpp"
 
 namespace kerncast::cache {
 namespace {
 
-/// True while `path` still names the file behind `fd`: the last holder removes it, and a lock on a removed
-/// file excludes nobody.
-bool still_named(int fd, const std::string& path) {
-  struct stat held{};
-  struct stat named{};
-  return ::fstat(fd, &held) == 0 && ::stat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino &&
-         held.st_dev == named.st_dev;
+bool is_regular(int fd) {
+  struct stat info{};
+  return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+Folder locks_folder(const std::string& root) {
+  if (root.empty()) {
+    return {};
+  }
+  const Folder folder = Folder::make(root);
+  return folder.valid() ? folder.make_child(layout::locks) : Folder();
 }
 
 }  // namespace
 
-ProcessLock::ProcessLock(const std::string& root, const Key& key, int timeout_ms) {
-  if (root.empty() || !make_folders(root + "/locks").empty()) {
+ProcessLock::ProcessLock(const std::string& root, const Key& key, int timeout_ms)
+    : folder_(locks_folder(root)), name_(key.hex()), holder_(::getpid()) {
+  if (!folder_.valid()) {
     return;
   }
-  path_ = root + "/locks/" + key.hex();
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   auto pause = std::chrono::milliseconds(1);
   while (true) {
-    const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    Descriptor file(::openat(folder_.fd(), name_.c_str(),
+                             O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600));
+    const bool interrupted = !file.valid() && errno == EINTR;
+    if (!interrupted && (!file.valid() || !is_regular(file.get()))) {
       return;
     }
-    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) {
-      if (still_named(fd, path_)) {
-        fd_ = fd;
+    if (!interrupted && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) {
+      // The last holder removes the file, and a lock on a removed file excludes nobody.
+      if (folder_.names(name_, file.get())) {
+        file_ = std::move(file);
         return;
       }
-      ::close(fd);
       waited_ = true;
-      continue;
+    } else if (!interrupted) {
+      if (errno != EWOULDBLOCK && errno != EINTR) {
+        return;
+      }
+      waited_ = true;
+      std::this_thread::sleep_for(pause);
+      pause = std::min(pause * 2, std::chrono::milliseconds(20));
     }
-    const bool busy = errno == EWOULDBLOCK || errno == EINTR;
-    ::close(fd);
-    if (!busy || std::chrono::steady_clock::now() >= deadline) {
+    if (std::chrono::steady_clock::now() >= deadline) {
       return;
     }
-    waited_ = true;
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, std::chrono::milliseconds(20));
   }
 }
 
 ProcessLock::~ProcessLock() {
-  if (fd_ >= 0) {
-    ::unlink(path_.c_str());
-    ::close(fd_);
+  if (held() && holder_ == ::getpid()) {
+    if (folder_.names(name_, file_.get())) {
+      folder_.remove(name_);
+    }
+    // A child forked meanwhile shares the lock and may outlive this.
+    ::flock(file_.get(), LOCK_UN);
   }
 }
 

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <unistd.h>
+
+#include <exception>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -11,7 +14,8 @@
 namespace kerncast::cache {
 
 /// One run per key at a time within the process: the first caller works, the others wait for its result. A
-/// failure reaches every waiter and is not kept, so the next call tries again.
+/// failure reaches everyone who waited for it and is not kept: whoever comes later tries again. `work` must
+/// not run the same key on the same object.
 template <class T>
 class SingleFlight {
  public:
@@ -20,33 +24,42 @@ class SingleFlight {
     std::promise<std::shared_ptr<T>> promise;
     {
       std::unique_lock lock(mutex_);
-      if (const auto found = flights_.find(key); found != flights_.end()) {
-        const std::shared_future<std::shared_ptr<T>> other = found->second;
+      // A flight begun before a fork has no thread to land it in the child.
+      const auto found = flights_.find(key);
+      if (found != flights_.end() && found->second.process == ::getpid()) {
+        const std::shared_future<std::shared_ptr<T>> other = found->second.result;
         lock.unlock();
         return other.get();
       }
-      flights_.emplace(key, promise.get_future().share());
+      flights_.insert_or_assign(key, Flight{promise.get_future().share(), ::getpid()});
     }
+    std::shared_ptr<T> result;
     try {
-      std::shared_ptr<T> result = std::forward<Work>(work)();
-      promise.set_value(result);
-      land(key);
-      return result;
+      result = std::forward<Work>(work)();
     } catch (...) {
-      promise.set_exception(std::current_exception());
+      // Forgotten first: a caller that comes between the two must not be handed a failure that is over.
       land(key);
+      promise.set_exception(std::current_exception());
       throw;
     }
+    promise.set_value(result);
+    land(key);
+    return result;
   }
 
  private:
+  struct Flight {
+    std::shared_future<std::shared_ptr<T>> result;
+    pid_t process = 0;
+  };
+
   void land(const Key& key) {
     const std::lock_guard lock(mutex_);
     flights_.erase(key);
   }
 
   std::mutex mutex_;
-  std::unordered_map<Key, std::shared_future<std::shared_ptr<T>>, KeyHash> flights_;
+  std::unordered_map<Key, Flight, KeyHash> flights_;
 };
 
 }  // namespace kerncast::cache

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cache/entry.hpp"
+#include "cache/folder.hpp"
 #include "cache/key.hpp"
 
 namespace kerncast::cache {
@@ -45,22 +46,27 @@ struct StoreStatistics {
 /// Entries as files below one directory:
 ///
 ///     ROOT/v1/ab/cdef...(30 digits).kce   entries, by key
-///     ROOT/quarantine/HEX.kce             files that failed their check
+///     ROOT/v1/ab/.tmp-...                 entries being written
+///     ROOT/quarantine/HEX.kce             what failed its check
 ///     ROOT/locks/HEX                      locks while somebody compiles
 ///     ROOT/index.sqlite                   what `kerncast cache ls` shows; rebuildable
 ///
+/// ROOT may be a symbolic link or lie behind one; below it none is followed, in reading, writing or clearing.
 /// Loading opens one file and verifies it; nothing else is consulted. No operation throws on the state of the
-/// disk: a directory that cannot be used costs one warning and the store then misses. Thread-safe, and safe
+/// disk: a directory that cannot be used costs one warning and the store then misses. What killed processes
+/// leave (temporaries, locks) is cleared up by later publishes, a little at a time. Thread-safe, and safe
 /// among processes.
 class Store {
  public:
-  /// `root` empty: no directory, every load misses. `warn` receives each distinct warning once.
+  /// `root` empty: no directory, every load misses. A relative one is resolved now. `warn` receives each
+  /// distinct warning once.
   Store(std::string root, WarningSink warn);
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  /// The verified entry. A file that is corrupt, truncated, of another version or of another key is moved to
-  /// quarantine, counted and warned of once, and is a miss.
+  /// The verified entry. Whatever else has its name (a file that is corrupt, truncated, too large or of
+  /// another key, a folder, a pipe, a symbolic link) is moved to quarantine, counted and warned of once, and
+  /// is a miss. An undamaged file of another version is a miss and left alone; so is one that cannot be read.
   [[nodiscard]] std::optional<Entry> load(const Key& key);
 
   /// False when the directory cannot be written: warned of once.
@@ -70,8 +76,8 @@ class Store {
   [[nodiscard]] std::vector<StoredFile> list() const;
   [[nodiscard]] StoreStatistics statistics() const;
 
-  /// Removes entries, quarantined files, temporaries and the index: only what the store made, never through a
-  /// symbolic link. Returns what was removed.
+  /// Removes entries, quarantined files, unused locks, the temporaries of dead writers and the index: only
+  /// what the store made, never through a symbolic link. Returns what was removed.
   StoreStatistics clear();
 
   [[nodiscard]] const std::string& root() const { return root_; }
@@ -80,16 +86,21 @@ class Store {
 
  private:
   void warn_once(const std::string& kind, const std::string& message);
-  void quarantine(const Key& key, const std::string& path, const std::string& defect);
+  void quarantine(const Key& key, const Folder& shard, const FileContent& content, const std::string& defect);
+  [[nodiscard]] IoFailure write(const Key& key, const std::string& bytes);
+  void reap(const Folder& root, const Folder& shard);
 
   std::string root_;
   WarningSink warn_;
   StoreCounters counters_;
+  std::atomic<bool> reaped_{false};
   std::mutex warned_mutex_;
   std::set<std::string> warned_;
 };
 
-/// KERNCAST_CACHE_DIR, else $XDG_CACHE_HOME/kerncast, else $HOME/.cache/kerncast, else empty.
+/// KERNCAST_CACHE_DIR, else $XDG_CACHE_HOME/kerncast, else $HOME/.cache/kerncast, else empty. A relative
+/// KERNCAST_CACHE_DIR is taken from where the store is opened; of the other two a relative one is passed
+/// over.
 [[nodiscard]] std::string default_directory();
 
 }  // namespace kerncast::cache

@@ -132,10 +132,9 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
     // The lock only saves work: without it, or when it cannot be had in time, two processes compile the same
     // kernel.
     const cache::ProcessLock lock(store_.root(), key, lock_timeout_ms);
-    if (lock.waited()) {
-      if (auto found = load(key)) {
-        return found;
-      }
+    // Another process may have published between the load above and the lock, without making this one wait.
+    if (auto found = load(key)) {
+      return found;
     }
     return compile(variant, prepared, fields, true);
   });

@@ -1,5 +1,7 @@
 #include "cache/entry.hpp"
 
+#include <xxhash.h>
+
 #include <catch2/catch.hpp>
 
 #include "tests/cache/sample.hpp"
@@ -7,8 +9,21 @@
 using namespace kerncast::cache;
 
 namespace {
+
 const Key key{0x0123456789abcdef, 0xfedcba9876543210};
+
+std::string checksum(const std::string& covered) {
+  const XXH128_hash_t hash = XXH3_128bits(covered.data(), covered.size());
+  std::string bytes;
+  for (const std::uint64_t half : {hash.high64, hash.low64}) {
+    for (unsigned i = 0; i < 8; ++i) {
+      bytes += static_cast<char>(half >> (8 * i));
+    }
+  }
+  return bytes;
 }
+
+}  // namespace
 
 TEST_CASE("an entry survives the round trip") {
   const Entry entry = sample_entry();
@@ -45,11 +60,45 @@ TEST_CASE("every truncation and every appended byte is noticed") {
   CHECK(!parse(key, bytes + '\0').entry);
 }
 
-TEST_CASE("an entry of another key or version is refused by name") {
+TEST_CASE("an entry of another key is refused by name") {
   const std::string bytes = serialise(key, sample_entry());
   CHECK(parse(Key{1, 2}, bytes).defect == "holds another key");
-  std::string future = bytes;
-  future[8] = 9;
-  CHECK(parse(key, future).defect.find("version 9") != std::string::npos);
   CHECK(parse(key, "garbage").defect == "not an entry");
+}
+
+TEST_CASE("another version is told from damage by its checksum") {
+  std::string bytes = serialise(key, sample_entry());
+  bytes[8] = 9;
+  const ParsedEntry damaged = parse(key, bytes);
+  CHECK(!damaged.other_version);
+  CHECK(damaged.defect == "checksum mismatch");
+  bytes.resize(bytes.size() - 16);
+  const ParsedEntry future = parse(key, bytes + checksum(bytes));
+  CHECK(!future.entry);
+  CHECK(future.other_version);
+  CHECK(future.defect.find("version 9") != std::string::npos);
+}
+
+TEST_CASE("the bytes of an entry never change") {
+  Entry entry;
+  entry.op = "a.b";
+  entry.spec = "x=1";
+  entry.arch = "sm_90a";
+  entry.lowered_name = "_Z1kv";
+  entry.cubin = "CUBIN";
+  entry.ptx = "PTX";
+  entry.resources = {{"registers", 40}, {"n", -2}};
+  entry.key_fields = {{"source", "text"}};
+  const auto text = [](const std::string& value) {
+    return std::string(1, static_cast<char>(value.size())) + std::string(7, '\0') + value;
+  };
+  const std::string body = text("a.b") + text("x=1") + text("sm_90a") + text("_Z1kv") + text("CUBIN") +
+                           text("PTX") + std::string("\2\0\0\0", 4) + text("registers") +
+                           std::string("\x28\0\0\0\0\0\0\0", 8) + text("n") +
+                           std::string("\xfe\xff\xff\xff\xff\xff\xff\xff", 8) + std::string("\1\0\0\0", 4) +
+                           text("source") + text("text");
+  const std::string covered =
+      "KERNCAST" + std::string("\1\0\0\0", 4) +
+      std::string("\xef\xcd\xab\x89\x67\x45\x23\x01\x10\x32\x54\x76\x98\xba\xdc\xfe", 16) + text(body);
+  CHECK(serialise(key, entry) == covered + checksum(covered));
 }

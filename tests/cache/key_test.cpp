@@ -1,5 +1,7 @@
 #include "cache/key.hpp"
 
+#include <xxhash.h>
+
 #include <catch2/catch.hpp>
 
 using kerncast::cache::Key;
@@ -20,6 +22,15 @@ Key key_of(std::initializer_list<std::pair<std::string, std::string>> fields) {
 TEST_CASE("keys of fixed fields never change") {
   CHECK(key_of({}).hex() == "5920c1616dab48f212aaa68bc3363ccb");
   CHECK(key_of({{"source", "int x;"}, {"arch", "sm_90a"}}).hex() == "a2afb1ea52484a8fabb181b93311cb28");
+}
+
+TEST_CASE("a key is the hash of the schema and the fields, each with its length before it") {
+  std::string bytes;
+  for (const std::string text : {"kerncast-key-1", "source", "int x;", "arch", "sm_90a"}) {
+    bytes += std::string(1, static_cast<char>(text.size())) + std::string(7, '\0') + text;
+  }
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  CHECK(key_of({{"source", "int x;"}, {"arch", "sm_90a"}}) == Key{hash.high64, hash.low64});
 }
 
 TEST_CASE("fields cannot be confused by concatenation, order or label") {

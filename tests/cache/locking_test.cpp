@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 
 #include "cache/process_lock.hpp"
 #include "cache/single_flight.hpp"
+#include "tests/cache/child_process.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;
@@ -45,6 +47,136 @@ TEST_CASE("a failure is not kept") {
   CHECK_THROWS_AS(flight.run(key, []() -> std::shared_ptr<int> { throw std::runtime_error("no"); }),
                   std::runtime_error);
   CHECK(*flight.run(key, [] { return std::make_shared<int>(1); }) == 1);
+}
+
+TEST_CASE("whoever waits for a failure gets it, whoever comes after it tries again") {
+  for (int round = 0; round < 200; ++round) {
+    SingleFlight<int> flight;
+    std::atomic<int> waiting{0};
+    std::atomic<bool> working{false};
+    std::atomic<int> stale{0};
+    const auto fail = [&]() -> std::shared_ptr<int> {
+      working = true;
+      while (waiting < 3) {
+        std::this_thread::yield();
+      }
+      throw std::runtime_error("first");
+    };
+    std::vector<std::thread> joiners;
+    std::thread first([&] { CHECK_THROWS_WITH(flight.run(key, fail), "first"); });
+    while (!working) {
+      std::this_thread::yield();
+    }
+    for (int i = 0; i < 3; ++i) {
+      joiners.emplace_back([&] {
+        ++waiting;
+        const auto succeed = [] { return std::make_shared<int>(1); };
+        try {
+          flight.run(key, succeed);
+        } catch (const std::runtime_error&) {
+          try {
+            flight.run(key, succeed);
+          } catch (const std::runtime_error&) {
+            ++stale;
+          }
+        }
+      });
+    }
+    first.join();
+    for (std::thread& thread : joiners) {
+      thread.join();
+    }
+    REQUIRE(stale == 0);
+  }
+}
+
+TEST_CASE("all who wait for one failure get the same error") {
+  SingleFlight<int> flight;
+  std::atomic<int> runs{0};
+  std::atomic<int> failures{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      try {
+        flight.run(key, [&]() -> std::shared_ptr<int> {
+          const int run = ++runs;
+          std::this_thread::sleep_for(std::chrono::milliseconds(300));
+          throw std::runtime_error("run " + std::to_string(run));
+        });
+      } catch (const std::runtime_error& error) {
+        failures += error.what() == std::string("run 1") ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  CHECK(runs == 1);
+  CHECK(failures == 8);
+}
+
+TEST_CASE("a child forked during a flight does not wait for it") {
+  SingleFlight<int> flight;
+  std::atomic<bool> working{false};
+  std::atomic<bool> done{false};
+  std::thread first([&] {
+    flight.run(key, [&] {
+      working = true;
+      while (!done) {
+        std::this_thread::yield();
+      }
+      return std::make_shared<int>(1);
+    });
+  });
+  while (!working) {
+    std::this_thread::yield();
+  }
+  CHECK(run_child([&] { return *flight.run(key, [] { return std::make_shared<int>(2); }) == 2 ? 0 : 1; },
+                  20) == 0);
+  done = true;
+  first.join();
+}
+
+TEST_CASE("a child's copy of a held lock releases nothing") {
+  const TemporaryFolder folder;
+  auto lock = std::make_unique<ProcessLock>(folder.path(), key, 1000);
+  REQUIRE(lock->held());
+  CHECK(run_child([&] {
+          lock.reset();
+          return 0;
+        }) == 0);
+  CHECK(!ProcessLock(folder.path(), key, 50).held());
+  lock.reset();
+  CHECK(ProcessLock(folder.path(), key, 50).held());
+}
+
+TEST_CASE("a child that outlives the holder does not keep the lock") {
+  const TemporaryFolder folder;
+  auto lock = std::make_unique<ProcessLock>(folder.path(), key, 1000);
+  REQUIRE(lock->held());
+  const pid_t child = start_child([] { return pause(); });
+  lock.reset();
+  const ProcessLock again(folder.path(), key, 50);
+  CHECK(again.held());
+  CHECK(!again.waited());
+  kill(child, SIGKILL);
+  exit_code(child);
+}
+
+TEST_CASE("descriptors of a held lock close on exec") {
+  const TemporaryFolder folder;
+  const ProcessLock lock(folder.path(), key, 1000);
+  REQUIRE(lock.held());
+  int found = 0;
+  for (int fd = 0; fd < 256; ++fd) {
+    std::error_code error;
+    const auto target = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error);
+    if (!error && target.string().starts_with(folder.path())) {
+      ++found;
+      CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    }
+  }
+  CHECK(found > 0);
 }
 
 TEST_CASE("a process lock excludes, and a crashed holder frees it at once") {

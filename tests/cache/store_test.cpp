@@ -1,7 +1,6 @@
 #include "cache/store.hpp"
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,21 +70,6 @@ TEST_CASE("a bad file is a miss, quarantined, counted and warned of once") {
   CHECK(store.statistics().quarantined == 1);
 }
 
-TEST_CASE("a directory that cannot be made costs one warning and never a failure") {
-  const TemporaryFolder folder;
-  overwrite(folder.path() + "/file", "not a folder");
-  Warnings warnings;
-  Store store(folder.path() + "/file/cache", warnings.sink());
-  for (int i = 0; i < 3; ++i) {
-    CHECK(!store.load(key));
-    CHECK(!store.publish(key, sample_entry()));
-  }
-  CHECK(warnings.texts.size() == 1);
-  CHECK(warnings.texts[0].find("KERNCAST_CACHE_DIR") != std::string::npos);
-  CHECK(store.counters().failed_publishes == 3);
-  CHECK(store.list().empty());
-}
-
 TEST_CASE("no directory at all is a store that misses") {
   Warnings warnings;
   Store store("", warnings.sink());
@@ -93,25 +77,6 @@ TEST_CASE("no directory at all is a store that misses") {
   CHECK(!store.publish(key, sample_entry()));
   CHECK(store.clear().entries == 0);
   CHECK(warnings.texts.size() == 1);
-}
-
-TEST_CASE("a full disk leaves neither an entry nor a temporary") {
-  const TemporaryFolder folder;
-  const pid_t child = fork();
-  if (child == 0) {
-    signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{64, 64};
-    setrlimit(RLIMIT_FSIZE, &limit);
-    Store store(folder.path(), nullptr);
-    _exit(store.publish(key, sample_entry()) ? 1 : 0);
-  }
-  int status = -1;
-  waitpid(child, &status, 0);
-  CHECK(status == 0);
-  Store store(folder.path(), nullptr);
-  CHECK(store.statistics().entries == 0);
-  CHECK(store.statistics().temporaries == 0);
-  CHECK(!store.load(key));
 }
 
 TEST_CASE("a killed writer leaves no entry or a whole one") {
@@ -178,6 +143,53 @@ TEST_CASE("clear removes what the store made and nothing else") {
   CHECK(store.list().empty());
 }
 
+TEST_CASE("clear does not leave the directory through a link in it") {
+  for (const char* name : {"v1", "v1/01", "quarantine", "locks"}) {
+    INFO(name);
+    const TemporaryFolder folder;
+    const TemporaryFolder elsewhere;
+    Store store(folder.path(), nullptr);
+    Store other(elsewhere.path(), nullptr);
+    REQUIRE(other.publish(key, sample_entry()));
+    fs::create_directory(elsewhere.path() + "/quarantine");
+    fs::create_directory(elsewhere.path() + "/locks");
+    overwrite(elsewhere.path() + "/quarantine/" + key.hex() + ".kce", "mine");
+    overwrite(elsewhere.path() + "/locks/" + key.hex(), "mine");
+    fs::create_directories(fs::path(folder.path() + "/" + name).parent_path());
+    fs::create_directory_symlink(elsewhere.path() + "/" + name, folder.path() + "/" + name);
+    overwrite(elsewhere.path() + "/database", "mine");
+    fs::create_symlink(elsewhere.path() + "/database", folder.path() + "/index.sqlite");
+    const StoreStatistics removed = store.clear();
+    CHECK(removed.entries + removed.quarantined + removed.temporaries == 0);
+    CHECK(other.load(key) == sample_entry());
+    CHECK(fs::exists(elsewhere.path() + "/quarantine/" + key.hex() + ".kce"));
+    CHECK(fs::exists(elsewhere.path() + "/locks/" + key.hex()));
+    CHECK(fs::exists(elsewhere.path() + "/database"));
+  }
+}
+
+TEST_CASE("nothing the store opens stays open") {
+  const TemporaryFolder folder;
+  const auto open_descriptors = [] {
+    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
+  };
+  const auto before = open_descriptors();
+  {
+    Store store(folder.path(), nullptr);
+    for (int round = 0; round < 3; ++round) {
+      store.publish(key, sample_entry());
+      CHECK(store.load(key));
+      overwrite(store.path_of(key), "garbage");
+      CHECK(!store.load(key));
+      fs::create_directory(store.path_of(key));
+      CHECK(!store.load(key));
+      CHECK(!store.load({9, 9}));
+      store.clear();
+      CHECK(open_descriptors() == before);
+    }
+  }
+}
+
 TEST_CASE("the directory comes from the environment in order") {
   const char* saved_home = getenv("HOME");
   const std::string home = saved_home != nullptr ? saved_home : "";
@@ -189,7 +201,16 @@ TEST_CASE("the directory comes from the environment in order") {
   CHECK(default_directory() == "/b/kerncast");
   unsetenv("XDG_CACHE_HOME");
   CHECK(default_directory() == "/c/.cache/kerncast");
+  setenv("XDG_CACHE_HOME", "relative", 1);
+  CHECK(default_directory() == "/c/.cache/kerncast");
+  setenv("HOME", "relative", 1);
+  CHECK(default_directory().empty());
+  setenv("HOME", "", 1);
+  CHECK(default_directory().empty());
   unsetenv("HOME");
   CHECK(default_directory().empty());
+  setenv("KERNCAST_CACHE_DIR", "here", 1);
+  CHECK(default_directory() == "here");
+  unsetenv("KERNCAST_CACHE_DIR");
   setenv("HOME", home.c_str(), 1);
 }

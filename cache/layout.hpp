@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+/// The names below a cache directory; store.hpp shows them as a tree.
+namespace kerncast::cache::layout {
+
+/// Named after entry_version, so that builds that read different versions do not meet in one file.
+constexpr std::string_view entries = "v1";
+constexpr std::string_view quarantine = "quarantine";
+constexpr std::string_view locks = "locks";
+constexpr std::string_view index = "index.sqlite";
+constexpr std::string_view entry_suffix = ".kce";
+/// Files on their way to another name.
+constexpr std::string_view temporary_prefix = ".tmp-";
+
+/// Far above any kernel's binaries; what is larger in an entry's place is no entry, and is not read.
+constexpr std::uint64_t max_entry_bytes = 256ULL << 20;
+
+}  // namespace kerncast::cache::layout
