@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Clearing a cache removes folders, and a publish then makes its own anew.
+// Somebody may remove the whole directory at any moment; a publish then makes its folders anew.
 constexpr int write_attempts = 4;
 
 std::string shard_name(const Key& key) {
@@ -44,7 +44,7 @@ void for_each_shard(const Folder& root, Visit&& visit) {
   entries.for_each(no_limit, [&](const std::string& name) {
     const bool is_shard = name.size() == 2 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
     if (const Folder shard = is_shard ? entries.child(name) : Folder(); shard.valid()) {
-      visit(entries, shard, name);
+      visit(shard, name);
     }
   });
 }
@@ -231,7 +231,7 @@ std::vector<StoredFile> Store::list() const {
   if (root_.empty()) {
     return files;
   }
-  for_each_shard(Folder::open(root_), [&](const Folder&, const Folder& shard, const std::string& shard_name) {
+  for_each_shard(Folder::open(root_), [&](const Folder& shard, const std::string& shard_name) {
     for_each_entry(shard, shard_name,
                    [&](const std::string&, StoredFile file) { files.push_back(std::move(file)); });
   });
@@ -246,7 +246,7 @@ StoreStatistics Store::statistics() const {
     return out;
   }
   const Folder root = Folder::open(root_);
-  for_each_shard(root, [&](const Folder&, const Folder& shard, const std::string& shard_name) {
+  for_each_shard(root, [&](const Folder& shard, const std::string& shard_name) {
     for_each_entry(shard, shard_name, [&](const std::string&, const StoredFile& file) {
       ++out.entries;
       out.bytes += file.bytes;
@@ -268,7 +268,7 @@ StoreStatistics Store::clear() {
   const auto clear_temporaries = [&](const Folder& folder) {
     removed.temporaries += reap_temporaries(folder, std::chrono::seconds(0), no_limit);
   };
-  for_each_shard(root, [&](const Folder& entries, const Folder& shard, const std::string& shard_name) {
+  for_each_shard(root, [&](const Folder& shard, const std::string& shard_name) {
     for_each_entry(shard, shard_name, [&](const std::string& name, const StoredFile& file) {
       if (shard.remove(name)) {
         ++removed.entries;
@@ -276,8 +276,6 @@ StoreStatistics Store::clear() {
       }
     });
     clear_temporaries(shard);
-    // Fails while a foreign file is left, as it should.
-    entries.remove(shard_name);
   });
   const Folder quarantine = root.child(layout::quarantine);
   quarantine.for_each(no_limit, [&](const std::string& name) {

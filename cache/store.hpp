@@ -77,7 +77,8 @@ class Store {
   [[nodiscard]] StoreStatistics statistics() const;
 
   /// Removes entries, quarantined files, unused locks, the temporaries of dead writers and the index: only
-  /// what the store made, never through a symbolic link. Returns what was removed.
+  /// what the store made, never through a symbolic link. Folders stay, so that no publish elsewhere finds its
+  /// own gone. Returns what was removed.
   StoreStatistics clear();
 
   [[nodiscard]] const std::string& root() const { return root_; }

@@ -273,7 +273,7 @@ TEST_CASE("a directory that is a symbolic link is the user's choice") {
 }
 
 TEST_CASE("folders and files are the user's alone under any umask") {
-  for (const mode_t mask : {0000, 0022, 0077}) {
+  for (const mode_t mask : {0000U, 0022U, 0077U}) {
     const TemporaryFolder folder;
     CHECK(run_child([&] {
             umask(mask);
