@@ -49,10 +49,15 @@ struct Memory::State {
   std::deque<Allocation> freed;
   std::uint64_t next_id = 1;
 
+  /// What a block takes of its device's memory.
+  static std::size_t device_bytes(const Block& block) {
+    return !block.foreign && block.allocation.kind == MemoryKind::device ? block.allocation.size : 0;
+  }
+
   void add(Block block) {
     const std::unique_lock lock(mutex);
     block.allocation.id = next_id++;
-    bytes[block.allocation.device] += block.foreign ? 0 : block.allocation.size;
+    bytes[block.allocation.device] += device_bytes(block);
     blocks.emplace(reinterpret_cast<std::uintptr_t>(block.allocation.base), std::move(block));
     generation.fetch_add(1, std::memory_order_release);
   }
@@ -170,7 +175,7 @@ bool Memory::release(const std::byte* base) {
     if (state_->freed.size() > kFreedKept) {
       state_->freed.pop_back();
     }
-    state_->bytes[block.allocation.device] -= block.foreign ? 0 : block.allocation.size;
+    state_->bytes[block.allocation.device] -= State::device_bytes(block);
     state_->generation.fetch_add(1, std::memory_order_release);
   }
   State::give_back(block);

@@ -55,6 +55,7 @@ class Memory {
   [[nodiscard]] std::optional<Allocation> find_freed(const void* address) const;
   /// [address, address + bytes), inside one live allocation, was written by other means than a kernel.
   void mark_written(const void* address, std::size_t bytes);
+  /// Of device memory: pinned host memory takes none of it.
   [[nodiscard]] std::size_t bytes_in_use(int device) const;
   /// Changes whenever an allocation appears or goes, so that executors may cache look-ups.
   [[nodiscard]] std::uint64_t generation() const;
