@@ -147,7 +147,7 @@ std::vector<const GraphNode*> ordered(const Graph& graph) {
 std::shared_ptr<Graph> find_graph(CUgraph handle) {
   std::shared_ptr<Graph> graph = state().graphs.find(handle);
   if (graph == nullptr) {
-    throw Failure(CUDA_ERROR_INVALID_VALUE, "there is no such graph, or it is destroyed");
+    throw Failure(CUDA_ERROR_INVALID_HANDLE, "there is no such graph, or it is destroyed");
   }
   if (graph->capturing) {
     throw Failure(CUDA_ERROR_ILLEGAL_STATE, "the graph is still being captured");

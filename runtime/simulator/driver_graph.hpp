@@ -166,7 +166,7 @@ std::shared_ptr<Graph> clone(const Graph& graph);
 /// The nodes in an order that satisfies the dependencies. Throws Failure(CUDA_ERROR_INVALID_VALUE) for a
 /// cycle.
 std::vector<const GraphNode*> ordered(const Graph& graph);
-/// Throws Failure: CUDA_ERROR_INVALID_VALUE where there is no such graph, or CUDA_ERROR_ILLEGAL_STATE while
+/// Throws Failure: CUDA_ERROR_INVALID_HANDLE where there is no such graph, or CUDA_ERROR_ILLEGAL_STATE while
 /// it is captured.
 std::shared_ptr<Graph> find_graph(CUgraph handle);
 std::shared_ptr<GraphNode> find_node(CUgraphNode handle);

@@ -77,7 +77,7 @@ CUresult cuGraphRetainUserObject(CUgraph graph, CUuserObject object, unsigned in
     // A graph may be given objects while it is being captured.
     const std::shared_ptr<Graph> target = state().graphs.find(graph);
     if (target == nullptr) {
-      throw Failure(CUDA_ERROR_INVALID_VALUE, "there is no such graph, or it is destroyed");
+      throw Failure(CUDA_ERROR_INVALID_HANDLE, "there is no such graph, or it is destroyed");
     }
     if (flags != move) {
       found->references.fetch_add(count, std::memory_order_relaxed);

@@ -19,6 +19,8 @@ namespace {
 constexpr std::size_t kAlignment = 512;
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+/// From this size on an allocation gets pages of its own with an inaccessible page on either side.
+constexpr std::size_t kMappedFrom = std::size_t{1} << 20;
 /// What fresh small allocations hold: NaN as any float, -1 as any integer, so that a read of memory nobody
 /// wrote shows up. Large ones hold the zeros of fresh pages, since touching them all would be slow.
 constexpr int kPoison = 0xff;
@@ -39,11 +41,6 @@ struct Memory::State {
     bool mapped = false;
     std::unique_ptr<WrittenMap> written;
     bool foreign = false;
-
-    /// What it takes of its device's memory.
-    [[nodiscard]] std::size_t device_bytes() const {
-      return foreign || allocation.kind != MemoryKind::device ? 0 : allocation.size;
-    }
   };
   mutable std::shared_mutex mutex;
   std::map<std::uintptr_t, Block> blocks;
@@ -52,10 +49,15 @@ struct Memory::State {
   std::deque<Allocation> freed;
   std::uint64_t next_id = 1;
 
+  /// What a block takes of its device's memory.
+  static std::size_t device_bytes(const Block& block) {
+    return !block.foreign && block.allocation.kind == MemoryKind::device ? block.allocation.size : 0;
+  }
+
   void add(Block block) {
     const std::unique_lock lock(mutex);
     block.allocation.id = next_id++;
-    bytes[block.allocation.device] += block.device_bytes();
+    bytes[block.allocation.device] += device_bytes(block);
     blocks.emplace(reinterpret_cast<std::uintptr_t>(block.allocation.base), std::move(block));
     generation.fetch_add(1, std::memory_order_release);
   }
@@ -86,8 +88,7 @@ std::byte* Memory::allocate(std::size_t size, MemoryKind kind, int device) {
   }
   State::Block block;
   std::byte* base = nullptr;
-  // From this size on an allocation gets pages of its own with an inaccessible page on either side.
-  if (size >= kZeroedFrom) {
+  if (size >= kMappedFrom) {
     // Huge pages spare the executor's scattered reads most of their TLB misses.
     const std::size_t body = round_up(size, kPage);
     block.raw_size = body + kHugePage + 2 * kPage;
@@ -174,7 +175,7 @@ bool Memory::release(const std::byte* base) {
     if (state_->freed.size() > kFreedKept) {
       state_->freed.pop_back();
     }
-    state_->bytes[block.allocation.device] -= block.device_bytes();
+    state_->bytes[block.allocation.device] -= State::device_bytes(block);
     state_->generation.fetch_add(1, std::memory_order_release);
   }
   State::give_back(block);

@@ -190,7 +190,7 @@ TEST_CASE_METHOD(Builder, "destroyed handles are refused") {
   CUgraphNode refused = nullptr;
   CHECK(CU(cuGraphAddEmptyNode)(&refused, graph, &foreign, 1) == CUDA_ERROR_INVALID_VALUE);
   REQUIRE_CU(CU(cuGraphDestroy)(other));
-  CHECK(CU(cuGraphDestroy)(other) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(CU(cuGraphDestroy)(other) == CUDA_ERROR_INVALID_HANDLE);
   CHECK(CU(cuGraphNodeGetType)(foreign, &type) == CUDA_ERROR_INVALID_VALUE);
 }
 
