@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <functional>
+#include <vector>
 
 namespace {
 
@@ -181,7 +182,7 @@ TEST_CASE("bank conflicts never make a kernel faster, and enough of them limit i
   CostInput input = copy_kernel();
   input.shared_waits = 1953125;
   double before = 0;
-  for (const std::uint64_t conflicts : {1, 2, 4, 8, 16, 32}) {
+  for (const std::uint64_t conflicts : std::vector<std::uint64_t>{1, 2, 4, 8, 16, 32}) {
     input.shared_wavefronts = 1953125 * conflicts;
     const Estimate estimate = estimate_cost(input, round_device());
     CHECK(estimate.total_us >= before);
@@ -215,7 +216,7 @@ TEST_CASE("more work is never estimated faster, nor a better device slower") {
       {"SMs", [](DeviceDescription& device) { device.sm_count *= 2; }},
       {"latency", [](DeviceDescription& device) { device.global_latency /= 2; }},
   };
-  for (const std::uint64_t blocks : {1, 9, 11, 80, 81, 1000}) {
+  for (const std::uint64_t blocks : std::vector<std::uint64_t>{1, 9, 11, 80, 81, 1000}) {
     CostInput input = launch_of(blocks, 8);
     input.warp_instructions = {{"float", 5000 * blocks}, {"load", 3000 * blocks}, {"special", 900 * blocks}};
     input.global_sectors = 40000 * blocks;
