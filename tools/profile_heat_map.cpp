@@ -102,6 +102,7 @@ std::string heat_map(const OpProfile& profile) {
     }
   }
   std::vector<std::string> order;
+  order.reserve(files.size());
   for (const auto& [file, unused] : files) {
     order.push_back(file);
   }
