@@ -57,7 +57,7 @@ TEST_CASE("a page that cannot be written is an error, before any work") {
   CHECK_THAT(outcome.err, Catch::Contains("cannot create no/such/folder/page.html"));
 }
 
-TEST_CASE("a driver that counts nothing is refused with what to do") {
+TEST_CASE("a driver chosen by name is not replaced by the virtual GPU") {
   const CommandPlace place;
   const Outcome outcome = place.run(profile_norm, {{"KERNCAST_DRIVER", "/no/such/libcuda.so"}});
   CHECK(outcome.code == 1);
