@@ -74,13 +74,13 @@ Target choose_target(const ProfileOptions& options) {
 template <class Value>
 std::vector<std::pair<std::string, Value>> merged(std::vector<std::pair<std::string, Value>> base,
                                                   const std::vector<std::pair<std::string, Value>>& given) {
-  for (const auto& [name, value] : given) {
-    const auto known =
-        std::find_if(base.begin(), base.end(), [&](const auto& entry) { return entry.first == name; });
+  for (const auto& setting : given) {
+    const auto known = std::find_if(base.begin(), base.end(),
+                                    [&](const auto& entry) { return entry.first == setting.first; });
     if (known == base.end()) {
-      base.emplace_back(name, value);
+      base.push_back(setting);
     } else {
-      known->second = value;
+      known->second = setting.second;
     }
   }
   return base;

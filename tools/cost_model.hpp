@@ -71,7 +71,7 @@ struct CostFactor {
   std::string
       name;       ///< "memory bandwidth", "L2 bandwidth", "issue", "float unit", "shared memory", "latency"
   double us = 0;  ///< with the blocks spread evenly over the SMs
-  double busiest_us;  ///< of the SM with the most blocks
+  double busiest_us = 0;  ///< of the SM with the most blocks
 };
 
 struct Estimate {

@@ -176,6 +176,7 @@ std::vector<LineCounts> counts_by_line(const LaunchProfile& profile) {
                instruction.counts);
   }
   std::vector<LineCounts> list;
+  list.reserve(lines.size());
   for (const auto& [place, counts] : lines) {
     list.push_back({place.first, place.second, counts});
   }

@@ -68,6 +68,17 @@ void launch_once(const RunDevice& device, const LoadedKernel& kernel, const Laun
   device.synchronize();
 }
 
+/// Line info names the files by where the compiler ran; they are what they are called in `sources`.
+void name_files(LaunchProfile& launch, const std::vector<std::pair<std::string, std::string>>& sources) {
+  for (ProfiledInstruction& instruction : launch.instructions) {
+    for (const auto& [name, text] : sources) {
+      if (instruction.source_file.ends_with("/" + name)) {
+        instruction.source_file = name;
+      }
+    }
+  }
+}
+
 template <class Tensors>
 std::uint64_t bytes_of(const Tensors& tensors) {
   std::uint64_t bytes = 0;
@@ -114,6 +125,7 @@ OpProfile profile_op(Runtime& runtime, RunDevice& device, const OpProfileRequest
     profile.launch = copy_launch(*launch);
     profile.sources = builder.templates().closure(op.include);
     profile.sources.emplace_back("kernel.cu", builder.source(variant).text);
+    name_files(profile.launch, profile.sources);
     return to_report(variant, *binary, builder);
   };
   OpRunResult result = run_op(runtime, device, run);

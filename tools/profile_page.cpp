@@ -26,7 +26,7 @@ p { margin: 0.3rem 0; }
 article + article { margin-top: 3rem; border-top: 2px solid var(--rule); padding-top: 2rem; }
 .muted { color: var(--muted); font-weight: normal; }
 .limit { color: var(--limit); }
-dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: 0.5rem 1rem;
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 0.5rem 1rem;
   background: var(--panel); border: 1px solid var(--rule); border-radius: 6px; padding: 0.75rem; margin: 0.8rem 0; }
 dt { color: var(--muted); font-size: 0.8rem; }
 dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
@@ -44,7 +44,7 @@ dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 .key.limit { background: var(--limit); }
 .scroll { overflow-x: auto; border: 1px solid var(--rule); border-radius: 6px; }
 details { margin: 0.6rem 0; }
-summary { cursor: pointer; padding: 0.3rem 0; overflow-wrap: anywhere; font-family: ui-monospace, monospace; }
+summary { cursor: pointer; padding: 0.3rem 0; overflow-wrap: anywhere; }
 table.heat { border-collapse: collapse; width: 100%; font: 12.5px/1.4 ui-monospace, monospace;
   font-variant-numeric: tabular-nums; }
 .heat th { text-align: right; font-weight: 600; color: var(--muted); background: var(--panel); padding: 0.3rem 0.5rem; }
@@ -55,9 +55,8 @@ table.heat { border-collapse: collapse; width: 100%; font: 12.5px/1.4 ui-monospa
 .heat .gap td { text-align: left; }
 .legend { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; font-size: 0.85rem; }
 @media (max-width: 40rem) {
-  .row { grid-template-columns: 1fr auto; }
+  .row { grid-template-columns: 1fr auto; padding: 0.25rem 0; }
   .row .track { grid-column: 1 / -1; grid-row: 2; }
-  .heat .code { min-width: 16rem; }
 }
 )";
 
@@ -164,43 +163,55 @@ std::string memory_section(const LaunchProfile& launch) {
   return out + "</section>\n";
 }
 
+/// Every factor of one estimate, on a scale where `most` microseconds fill the track.
+std::string factor_rows(const Estimate& estimate, double most) {
+  std::vector<CostFactor> factors = estimate.factors;
+  factors.push_back({std::string(tail_name), estimate.tail_us, estimate.tail_us});
+  factors.push_back(
+      {std::string(launch_overhead_name), estimate.launch_overhead_us, estimate.launch_overhead_us});
+  std::string out;
+  for (const CostFactor& factor : factors) {
+    if (factor.us > 0) {
+      out += row(factor.name, bar(factor.us, most, factor.name == estimate.limiting_factor ? "limit" : ""),
+                 microseconds(factor.us) + " µs");
+    }
+  }
+  return out;
+}
+
 std::string estimates_section(const ProfileReport& report) {
-  double most = 0;
+  double most_total = 0;
+  double most_factor = 0;
   for (const Estimate& estimate : report.estimates) {
-    most = std::max({most, estimate.tail_us, estimate.launch_overhead_us});
+    most_total = std::max(most_total, estimate.total_us);
+    most_factor = std::max({most_factor, estimate.tail_us, estimate.launch_overhead_us});
     for (const CostFactor& factor : estimate.factors) {
-      most = std::max(most, factor.us);
+      most_factor = std::max(most_factor, factor.us);
     }
   }
   std::string out = fmt::format(
-      "<section><h2>Estimated time by factor</h2>\n<p class=\"muted\">An estimate from the counts of the {} "
-      "kernel, "
-      "not a measurement: launch overhead, the largest of the other factors, and the tail, together. Bars of "
-      "all "
-      "devices have one scale.</p>\n<p class=\"legend muted\"><span><span class=\"key limit\"></span> "
-      "limiting "
-      "factor</span></p>\n",
+      "<section><h2>Estimated time by device</h2>\n<p class=\"muted\">An estimate from the counts of the {} "
+      "kernel, not a measurement: launch overhead, the largest of the other factors, and the tail, "
+      "together.</p>\n",
       escape_html(report.profile.report.arch));
+  std::string breakdown;
   for (const Estimate& estimate : report.estimates) {
+    const std::string& name = estimate.device->name;
     if (!estimate.fits) {
-      out += fmt::format("<h3>{} <span class=\"muted\">a block does not fit</span></h3>\n",
-                         escape_html(estimate.device->title));
+      out += row(name, "", "a block does not fit");
       continue;
     }
-    out += fmt::format("<h3>{} <span class=\"muted\">estimate</span> {} µs</h3>\n",
-                       escape_html(estimate.device->title), microseconds(estimate.total_us));
-    std::vector<CostFactor> factors = estimate.factors;
-    factors.push_back({std::string(tail_name), estimate.tail_us, estimate.tail_us});
-    factors.push_back(
-        {std::string(launch_overhead_name), estimate.launch_overhead_us, estimate.launch_overhead_us});
-    for (const CostFactor& factor : factors) {
-      const bool limits = factor.name == estimate.limiting_factor;
-      if (factor.us > 0) {
-        out += row(factor.name, bar(factor.us, most, limits ? "limit" : ""), microseconds(factor.us) + " µs");
-      }
-    }
+    out += row(name, bar(estimate.total_us, most_total),
+               fmt::format("{} µs, {}", microseconds(estimate.total_us), estimate.limiting_factor));
+    breakdown += fmt::format(
+        "<details{}><summary>{} <span class=\"muted\">estimate {} µs</span></summary>\n{}</details>\n",
+        estimate.device == report.device ? " open" : "", escape_html(estimate.device->title),
+        microseconds(estimate.total_us), factor_rows(estimate, most_factor));
   }
-  return out + "</section>\n";
+  out +=
+      "<h3>By factor</h3>\n<p class=\"legend muted\"><span><span class=\"key limit\"></span> limiting "
+      "factor</span><span>one scale for all devices</span></p>\n";
+  return out + breakdown + "</section>\n";
 }
 
 std::string article(const ProfileReport& report) {

@@ -95,6 +95,12 @@ void record_launch(const Launch& launch, const LaunchProfile& counts) {
   recorder().records.push_back(std::move(record));
 }
 
+}  // namespace kerncast::simulator::api
+
+// Outside the namespace, or they would not be the functions that the header makes visible.
+using kerncast::simulator::api::recorder;
+using kerncast::simulator::api::Recorder;
+
 extern "C" {
 
 void kerncastSimProfile(int on) {
@@ -117,5 +123,3 @@ const KerncastSimLaunch* kerncastSimProfileLaunch(std::size_t index) {
 }
 
 }  // extern "C"
-
-}  // namespace kerncast::simulator::api

@@ -14,16 +14,17 @@ TEST_CASE("help and version are asked for and given") {
   const CommandPlace place;
   const Outcome help = place.run({"--help"});
   CHECK(help.code == 0);
-  for (const char* command : {"run", "ops", "inspect", "cache", "warm", "doctor", "KERNCAST_CACHE_DIR"}) {
+  for (const char* command :
+       {"run", "ops", "inspect", "profile", "cache", "warm", "doctor", "KERNCAST_CACHE_DIR"}) {
     CHECK_THAT(help.out, Catch::Contains(command));
   }
   CHECK(help.err.empty());
   const Outcome version = place.run({"--version"});
   CHECK(version.code == 0);
   CHECK_THAT(version.out, Catch::StartsWith("kerncast "));
-  const Arguments commands[] = {{"run"},         {"ops"},           {"inspect"},        {"cache", "stat"},
-                                {"cache", "ls"}, {"cache", "path"}, {"cache", "clear"}, {"warm"},
-                                {"doctor"}};
+  const Arguments commands[] = {{"run"},           {"ops"},         {"inspect"},       {"profile"},
+                                {"cache", "stat"}, {"cache", "ls"}, {"cache", "path"}, {"cache", "clear"},
+                                {"warm"},          {"doctor"}};
   for (Arguments command : commands) {
     command.emplace_back("--help");
     const Outcome sub = place.run(command);
