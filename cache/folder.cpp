@@ -18,7 +18,7 @@
 namespace kerncast::cache {
 namespace {
 
-constexpr int temporary_attempts = 16;
+constexpr int temporary_attempts = 4;
 
 template <class Call>
 int retry(Call&& call) {

@@ -9,6 +9,8 @@ namespace kerncast::cache {
 
 /// No publish takes this long, even where locks cannot tell a writer that lives.
 constexpr std::chrono::seconds abandoned_after = std::chrono::minutes(10);
+/// Its maker locks a file within microseconds, but until then it looks like a dead one's.
+constexpr std::chrono::seconds unlocked_at_first = std::chrono::seconds(2);
 /// Names looked at in one folder, so that a publish does a bounded amount of work for others.
 constexpr std::size_t reaped_names = 1024;
 

@@ -266,7 +266,7 @@ StoreStatistics Store::clear() {
   }
   const Folder root = Folder::open(root_);
   const auto clear_temporaries = [&](const Folder& folder) {
-    removed.temporaries += reap_temporaries(folder, std::chrono::seconds(0), no_limit);
+    removed.temporaries += reap_temporaries(folder, unlocked_at_first, no_limit);
   };
   for_each_shard(root, [&](const Folder& shard, const std::string& shard_name) {
     for_each_entry(shard, shard_name, [&](const std::string& name, const StoredFile& file) {
@@ -283,7 +283,7 @@ StoreStatistics Store::clear() {
   });
   clear_temporaries(quarantine);
   clear_temporaries(root);
-  reap_locks(root.child(layout::locks), std::chrono::seconds(0), no_limit);
+  reap_locks(root.child(layout::locks), unlocked_at_first, no_limit);
   for (const char* ending : {"", "-journal", "-wal", "-shm"}) {
     root.remove(std::string(layout::index) + ending);
   }

@@ -83,21 +83,25 @@ TEST_CASE_METHOD(Fixture, "the first publish removes locks that nobody holds") {
   CHECK(!ProcessLock(folder.path(), held_key, 20).held());
 }
 
-TEST_CASE_METHOD(Fixture, "clear removes temporaries of any age, but no living writer's") {
-  const std::string young = leave(folder.path() + "/v1/01/.tmp-1-1", std::chrono::minutes(0));
-  const std::string living = leave(folder.path() + "/v1/01/.tmp-1-2", std::chrono::minutes(0));
-  const std::string probe = leave(folder.path() + "/.tmp-1-3", std::chrono::minutes(0));
-  const std::string lock = leave(folder.path() + "/locks/" + Key{1, 1}.hex(), std::chrono::minutes(0));
+TEST_CASE_METHOD(Fixture, "clear removes what dead processes left, and nothing of a living one's") {
+  const std::string dead = leave(folder.path() + "/v1/01/.tmp-1-1", std::chrono::minutes(1));
+  const std::string living = leave(folder.path() + "/v1/01/.tmp-1-2", std::chrono::minutes(1));
+  const std::string probe = leave(folder.path() + "/.tmp-1-3", std::chrono::minutes(1));
+  const std::string lock = leave(folder.path() + "/locks/" + Key{1, 1}.hex(), std::chrono::minutes(1));
+  // Its writer may be about to lock it.
+  const std::string newborn = leave(folder.path() + "/v1/01/.tmp-1-4", -std::chrono::minutes(1));
   {
     const Descriptor writer = locked(living);
-    CHECK(store.statistics().temporaries == 3);
+    CHECK(store.statistics().temporaries == 4);
     CHECK(store.clear().temporaries == 2);
-    CHECK(!fs::exists(young));
+    CHECK(!fs::exists(dead));
     CHECK(!fs::exists(probe));
     CHECK(!fs::exists(lock));
     CHECK(fs::exists(living));
+    CHECK(fs::exists(newborn));
   }
-  CHECK(store.clear().temporaries == 1);
+  make_old(newborn, std::chrono::minutes(1));
+  CHECK(store.clear().temporaries == 2);
 }
 
 TEST_CASE_METHOD(Fixture, "a lock that was removed is not mistaken for the one made anew") {
