@@ -68,6 +68,9 @@ void Decoder::decode_mov() {
     return;
   }
   if (source.kind == Scalar::Kind::name) {
+    if (source.text.starts_with('%')) {
+      fail(fmt::format("there is no register '{}'", source.text));
+    }
     if (bytes != 8) {
       fail("function pointers have 64 bits");
     }

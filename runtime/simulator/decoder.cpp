@@ -126,7 +126,7 @@ void Decoder::check_shapes() const {
       "mov",      "ld",        "ldu",           "st",      "atom",         "red",      "cp",
       "prefetch", "prefetchu", "applypriority", "discard", "createpolicy", "ldmatrix", "stmatrix",
       "mma",      "wmma",      "wgmma",         "tcgen05", "mbarrier"};
-  static const std::unordered_set<std::string_view> takes_pair{"setp", "shfl", "match", "elect"};
+  static const std::unordered_set<std::string_view> takes_pair{"setp", "shfl", "match", "elect", "lop3"};
   const std::string_view base = instruction_.mods.base();
   for (std::size_t i = 0; i < instruction_.count; ++i) {
     const Operand& given = instruction_.operands[i];

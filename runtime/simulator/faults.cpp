@@ -108,7 +108,7 @@ bool is_reachable(const Warp& warp, const Allocation& allocation) {
 }
 
 /// Where the address lies relative to what the thread may touch.
-std::string describe_place(const Warp& warp, std::uint64_t address, Space space, std::uint32_t bytes) {
+std::string describe_place(const Warp& warp, std::uint64_t address, Space space) {
   const auto bounded = [&](std::string_view what, std::uint64_t offset, std::uint64_t size) {
     return fmt::format("offset {} of the {} bytes of {} memory", offset, size, what);
   };
@@ -140,9 +140,15 @@ std::string describe_place(const Warp& warp, std::uint64_t address, Space space,
   const auto below = memory.nearest_below(reinterpret_cast<const void*>(address));
   const bool inside = below && address - reinterpret_cast<std::uint64_t>(below->base) < below->size;
   if (const auto freed = memory.find_freed(reinterpret_cast<const void*>(address)); freed && !inside) {
-    return fmt::format("offset {} of a {}-byte allocation at {:#x} that was freed before",
-                       address - reinterpret_cast<std::uint64_t>(freed->base), freed->size,
-                       reinterpret_cast<std::uint64_t>(freed->base));
+    std::string text = fmt::format("offset {} of a {}-byte allocation at {:#x} that was freed before",
+                                   address - reinterpret_cast<std::uint64_t>(freed->base), freed->size,
+                                   reinterpret_cast<std::uint64_t>(freed->base));
+    if (below) {
+      text += fmt::format("; {} bytes past the end of the {}-byte allocation at {:#x}",
+                          address - reinterpret_cast<std::uint64_t>(below->base) - below->size, below->size,
+                          reinterpret_cast<std::uint64_t>(below->base));
+    }
+    return text;
   }
   // Far from every allocation it is more likely another pointer than one gone astray.
   constexpr std::uint64_t astray = std::uint64_t{1} << 20;
@@ -162,7 +168,7 @@ std::string describe_place(const Warp& warp, std::uint64_t address, Space space,
   if (offset < below->size) {
     return fmt::format("offset {} of the {}-byte allocation at {:#x}, of which {} bytes remain", offset,
                        below->size, base,
-                       below->size - offset < bytes ? below->size - offset : below->size - offset);
+                       below->size - offset);
   }
   return fmt::format("{} bytes past the end of the {}-byte allocation at {:#x}", offset - below->size,
                      below->size, base);
@@ -171,7 +177,7 @@ std::string describe_place(const Warp& warp, std::uint64_t address, Space space,
 }  // namespace
 
 const Op* raise_access(Warp& warp, const Op* op, const AccessFault& fault) {
-  const std::string place = describe_place(warp, fault.address, fault.space, fault.bytes);
+  const std::string place = describe_place(warp, fault.address, fault.space);
   const std::string head =
       fmt::format("{}: {} of {} bytes at {} address {:#x}", describe_thread(warp, op, fault.lane), fault.what,
                   fault.bytes, name_of_space(fault.space), fault.address);

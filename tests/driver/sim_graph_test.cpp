@@ -135,7 +135,8 @@ TEST_CASE_METHOD(GraphFixture, "events fork a capture into other streams and joi
     REQUIRE(api.cuStreamCreate(&third, CU_STREAM_NON_BLOCKING) == CUDA_SUCCESS);
     REQUIRE(api.cuStreamWaitEvent(third, forked.get(), 0) == CUDA_SUCCESS);
     REQUIRE(api.cuStreamDestroy(third) == CUDA_SUCCESS);
-    CHECK(status(origin) == CU_STREAM_CAPTURE_STATUS_NONE);
+    // A forked stream may go: what it recorded stays in the capture.
+    CHECK(status(origin) == CU_STREAM_CAPTURE_STATUS_ACTIVE);
   }
 }
 

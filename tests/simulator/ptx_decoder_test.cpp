@@ -98,9 +98,9 @@ TEST_CASE("the unsupported and the malformed are refused by name and line") {
   CHECK(refusal("add.u32 r0, r1, r2;") == "");
   CHECK_THAT(refusal("frobnicate.u32 r0, r1;"), Contains("frobnicate") && Contains("PTX line 8"));
   CHECK_THAT(refusal("add.quickly.u32 r0, r1, r2;"), Contains(".quickly"));
-  CHECK_THAT(refusal("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {f0,f1,f2,f3}, {r0,r1,r2,r3}, "
-                     "{r4,r5}, {f0,f1,f2,f3};"),
-             Contains("'mma'"));
+  CHECK_THAT(refusal("wgmma.fence.sync.aligned;"), Contains("wgmma") && Contains("PTX line 8"));
+  CHECK_THAT(refusal("tcgen05.wait::ld.sync.aligned;"), Contains("tcgen05"));
+  CHECK_THAT(refusal("barrier.cluster.arrive;"), Contains("cluster"));
   CHECK_THAT(refusal("add.u32 r0, r1;"), Contains("2 operands, needs 3"));
   CHECK_THAT(refusal("add.u32 r0, r1, l0;"), Contains("'l0' has 64 bits"));
   CHECK_THAT(refusal("add.u32 r0, r1, nowhere;"), Contains("'nowhere'"));
@@ -118,7 +118,7 @@ TEST_CASE("the unsupported and the malformed are refused by name and line") {
   CHECK_THAT(refusal("ret;", ".extern .global .u32 elsewhere;"), Contains("elsewhere"));
   CHECK_THAT(refusal("add.u32 r0, r1, 0xffffffffffffffffff;"), Contains("64 bits"));
   CHECK_THAT(refusal("vabsdiff.u32.u32.u32 r0, r1, r2, r3;"), Contains("vabsdiff"));
-  CHECK_THAT(refusal("atom.global.add.v2.f32 {f0, f1}, [l0], {f2, f3};"), Contains("vector atomics"));
+  CHECK_THAT(refusal("multimem.red.relaxed.gpu.global.add.f32 [l0], f0;"), Contains("multimem"));
   CHECK_FALSE(decodes(""));
   CHECK_FALSE(decodes("nonsense"));
   CHECK_FALSE(decodes(".version 8.0\n.target sm_80\n.address_size 32\n"));

@@ -54,7 +54,7 @@ TEST_CASE("a page that cannot be written is an error, before any work") {
   const Outcome outcome = place.run(with(profile_norm, {"--html", "no/such/folder/page.html"}));
   CHECK(outcome.code == 1);
   CHECK(outcome.out.empty());
-  CHECK_THAT(outcome.err, Catch::Contains("cannot create no/such/folder/page.html"));
+  CHECK_THAT(outcome.err, Catch::Contains("cannot write no/such/folder/page.html"));
 }
 
 TEST_CASE("a driver chosen by name is not replaced by the virtual GPU") {
