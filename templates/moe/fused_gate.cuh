@@ -116,23 +116,18 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   }
 
   const int lane = thread;
+  constexpr bool some_groups = Config::topk_group < Config::groups;
+  if constexpr (some_groups && !groups_are_lanes) {
+    keep_groups<Config>(values, lane);
+  }
   TopTwo top{no_candidate(), no_candidate()};
 #pragma unroll 1
   for (int i = 0; i < count; ++i) {
     top.add(values[lane * count + i]);
   }
   float largest = top.first;
-  if constexpr (Config::topk_group < Config::groups) {
-    if constexpr (groups_are_lanes) {
-      largest = group_is_kept<Config>(top, lane) ? largest : no_candidate();
-    } else {
-      keep_groups<Config>(values, lane);
-      largest = no_candidate();
-#pragma unroll 1
-      for (int i = 0; i < count; ++i) {
-        largest = fmaxf(largest, values[lane * count + i]);
-      }
-    }
+  if constexpr (some_groups && groups_are_lanes) {
+    largest = group_is_kept<Config>(top, lane) ? largest : no_candidate();
   }
   // What a lane has read, another may strike out.
   __syncwarp();
