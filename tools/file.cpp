@@ -63,7 +63,7 @@ struct Descriptor {
 std::string read_file(const std::string& path, std::uint64_t limit) {
   // Without O_NONBLOCK a FIFO that nobody writes to would hang the command.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat status {};
+  struct stat status{};
   if (file.value < 0 || ::fstat(file.value, &status) != 0) {
     fail("open", path);
   }
@@ -93,14 +93,14 @@ std::string read_file(const std::string& path, std::uint64_t limit) {
 }
 
 bool same_file(const std::string& a, const std::string& b) {
-  struct stat first {};
-  struct stat second {};
+  struct stat first{};
+  struct stat second{};
   return ::stat(a.c_str(), &first) == 0 && ::stat(b.c_str(), &second) == 0 && first.st_dev == second.st_dev &&
          first.st_ino == second.st_ino;
 }
 
 void check_output(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   const std::string target = target_of(path);
   const bool there = ::stat(target.c_str(), &status) == 0;
   if (!there && errno != ENOENT) {

@@ -112,10 +112,12 @@ const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask) {
   }
   if (block.strict != nullptr) {
     if ((op->flags & kAligned) != 0 && mask != warp.live) {
-      return raise(warp, FaultKind::violation,
-                   fmt::format("{} reaches a barrier that all threads of its warp must reach together, but lanes {:#010x} "
-                               "of warp {} are not with it: the barrier is divergent{}",
-                               describe_thread(warp, op, lane), warp.live & ~mask, warp.index, describe_op(warp, op)));
+      return raise(
+          warp, FaultKind::violation,
+          fmt::format(
+              "{} reaches a barrier that all threads of its warp must reach together, but lanes {:#010x} "
+              "of warp {} are not with it: the barrier is divergent{}",
+              describe_thread(warp, op, lane), warp.live & ~mask, warp.index, describe_op(warp, op)));
     }
     block.strict->arrive(warp.index, id);
   }

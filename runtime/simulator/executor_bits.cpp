@@ -224,7 +224,7 @@ const Op* find_nth(Warp& w, const Op* op, u32 mask) {
       return (a[i] >> base & 1U) != 0 ? base : ~0U;
     }
     s64 left = wanted > 0 ? wanted : -static_cast<s64>(wanted);
-    for (s32 at = static_cast<s32>(base); at >= 0 && at<32; at += wanted> 0 ? 1 : -1) {
+    for (s32 at = static_cast<s32>(base); at >= 0 && at < 32; at += wanted > 0 ? 1 : -1) {
       if ((a[i] >> at & 1U) != 0 && --left == 0) {
         return static_cast<u32>(at);
       }

@@ -95,8 +95,8 @@ const Op* with_carry(Warp& w, const Op* op, u32 mask) {
     bool carries = false;
     V result = 0;
     if (op->code == Code::sub_carry) {
-      // A subtraction's carry is set where it does not borrow, as NVRTC's own 128-bit division relies on: it reads
-      // the flag of a subtraction by addc.
+      // A subtraction's carry is set where it does not borrow, as NVRTC's own 128-bit division relies on: it
+      // reads the flag of a subtraction by addc.
       const V borrow = (op->flags & kCarryIn) != 0 ? static_cast<V>(1 - carry) : V{0};
       V difference = 0;
       const bool first = __builtin_sub_overflow(x, y, &difference);

@@ -25,7 +25,8 @@ constexpr unsigned kLanesPerRow = 4;
 
 // Sources and results never overlap, which the compiler cannot see.
 #if defined(__clang__)
-#define KC_ELEMENTS(count) _Pragma("clang loop vectorize(assume_safety)") for (unsigned i = 0; i < (count); ++i)
+#define KC_ELEMENTS(count) \
+  _Pragma("clang loop vectorize(assume_safety)") for (unsigned i = 0; i < (count); ++i)
 #else
 #define KC_ELEMENTS(count) _Pragma("GCC ivdep") for (unsigned i = 0; i < (count); ++i)
 #endif

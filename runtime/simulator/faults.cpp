@@ -42,7 +42,8 @@ std::string describe_op(const Warp& warp, const Op* op) {
   const int line = module.line_of(op);
   const SourceMap sources(module.text);
   const SourcePlace place = sources.at(line);
-  const std::string source = place.line != 0 ? fmt::format("; {} line {}", place.file, place.line) : std::string();
+  const std::string source =
+      place.line != 0 ? fmt::format("; {} line {}", place.file, place.line) : std::string();
   return fmt::format(" (PTX line {}: {}{})", line, module.line_text(line), source);
 }
 
@@ -167,8 +168,7 @@ std::string describe_place(const Warp& warp, std::uint64_t address, Space space)
   }
   if (offset < below->size) {
     return fmt::format("offset {} of the {}-byte allocation at {:#x}, of which {} bytes remain", offset,
-                       below->size, base,
-                       below->size - offset);
+                       below->size, base, below->size - offset);
   }
   return fmt::format("{} bytes past the end of the {}-byte allocation at {:#x}", offset - below->size,
                      below->size, base);

@@ -253,8 +253,8 @@ enum Flag : std::uint32_t {
   kAddressToSpace = 1U << 21,  ///< cvta.to
   kCopySized = 1U << 22,       ///< cp.async with a source size operand
   kNoTrueGuard = 1U << 23,
-  kStrong = 1U << 24,   ///< a memory access that is volatile or has a memory order
-  kAligned = 1U << 25,  ///< a barrier that all threads of a warp must reach together
+  kStrong = 1U << 24,     ///< a memory access that is volatile or has a memory order
+  kAligned = 1U << 25,    ///< a barrier that all threads of a warp must reach together
   kTranspose = 1U << 26,  ///< ldmatrix, stmatrix
 };
 

@@ -33,9 +33,8 @@ class Worker {
  public:
   explicit Worker(LaunchState& state)
       : state_(state),
-        tally_(state.launch->profile != nullptr
-                   ? std::make_unique<Tally>(state.module->ops.back().prefix)
-                   : nullptr) {}
+        tally_(state.launch->profile != nullptr ? std::make_unique<Tally>(state.module->ops.back().prefix)
+                                                : nullptr) {}
 
   void run() {
     std::deque<std::unique_ptr<Block>> unfinished;

@@ -20,7 +20,7 @@ struct Allocation {
   std::size_t size = 0;
   MemoryKind kind = MemoryKind::device;
   int device = 0;
-  std::uint64_t id = 0;  ///< unique for the life of the process: cuPointerGetAttribute's BUFFER_ID
+  std::uint64_t id = 0;           ///< unique for the life of the process: cuPointerGetAttribute's BUFFER_ID
   WrittenMap* written = nullptr;  ///< null: not tracked, all of it counts as written
   /// Other devices whose kernels may reach it whatever their context allows, a bit each.
   std::uint64_t peers = 0;

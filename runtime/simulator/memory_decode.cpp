@@ -36,8 +36,8 @@ bool Decoder::take_memory_modifiers() {
   // here.
   static constexpr std::array<std::string_view, 6> kOrders{"volatile", "relaxed", "acquire",
                                                            "release",  "acq_rel", "mmio"};
-  static constexpr std::array<std::string_view, 14> kHints{"weak", "cta", "cluster", "gpu", "sys", "ca", "cg",
-                                                           "cs",   "lu",  "cv",      "wb",  "wt",  "nc", "unified"};
+  static constexpr std::array<std::string_view, 14> kHints{
+      "weak", "cta", "cluster", "gpu", "sys", "ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "unified"};
   Modifiers& mods = instruction_.mods;
   bool strong = false;
   for (const std::string_view name : kOrders) {

@@ -71,7 +71,7 @@ struct Warp {
   std::uint32_t slices_apart = 0;  ///< turns that ended while the warp was split
   bool rotate = false;             ///< let another fragment than the lowest run next
   Block* block = nullptr;
-  bool watched = false;  ///< memory handlers call watch_access
+  bool watched = false;           ///< memory handlers call watch_access
   StrictBlock* strict = nullptr;  ///< null: no checks beyond bounds and alignment
   Tally* tally = nullptr;         ///< null: no profile
   Fragment fragments[kLanes];

@@ -2,8 +2,9 @@
 
 #include "device/types.cuh"
 
-/// Conversions between float and the storage types: round to nearest even, overflow to infinity. NaN becomes 0x7fff (bf16,
-/// f16) whatever its sign and payload. The types of a byte are in device/convert_bytes.cuh, which costs time to compile.
+/// Conversions between float and the storage types: round to nearest even, overflow to infinity. NaN becomes
+/// 0x7fff (bf16, f16) whatever its sign and payload. The types of a byte are in device/convert_bytes.cuh,
+/// which costs time to compile.
 namespace kerncast {
 
 /// Two 16-bit elements of one word, the first in the low half.
@@ -77,7 +78,9 @@ __device__ __forceinline__ float rounded_to<bf16>(float value) {
 template <>
 __device__ __forceinline__ float rounded_to<f16>(float value) {
   float rounded;
-  asm("{ .reg .b16 half;\n  cvt.rn.f16.f32 half, %1;\n  cvt.f32.f16 %0, half; }" : "=f"(rounded) : "f"(value));
+  asm("{ .reg .b16 half;\n  cvt.rn.f16.f32 half, %1;\n  cvt.f32.f16 %0, half; }"
+      : "=f"(rounded)
+      : "f"(value));
   return rounded;
 }
 

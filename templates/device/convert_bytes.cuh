@@ -2,7 +2,8 @@
 
 #include "device/convert.cuh"
 
-/// Conversions from float to fp8, int8 and ue8m0: round to nearest even, saturating. NaN becomes 0x7f (fp8) and 0 (int8).
+/// Conversions from float to fp8, int8 and ue8m0: round to nearest even, saturating. NaN becomes 0x7f (fp8)
+/// and 0 (int8).
 namespace kerncast {
 
 #if __CUDA_ARCH__ >= 890
@@ -25,7 +26,8 @@ template <int Mantissa, int Bias, unsigned Max>
 __device__ __forceinline__ unsigned fp8_bits(float value) {
   constexpr int dropped = 23 - Mantissa;
   constexpr unsigned smallest_normal = (128u - Bias) << 23;
-  // Adding 2^(23 - Mantissa + 1 - Bias) leaves a sum whose last place is the subnormals' step: the adder rounds.
+  // Adding 2^(23 - Mantissa + 1 - Bias) leaves a sum whose last place is the subnormals' step: the adder
+  // rounds.
   constexpr unsigned magic = (127u + dropped + 1 - Bias) << 23;
   const unsigned bits = __float_as_uint(value);
   const unsigned magnitude = bits & 0x7fffffffu;
@@ -62,14 +64,16 @@ __device__ __forceinline__ unsigned pack2_bytes<i8>(float first, float second) {
   return int8_bits(first) | int8_bits(second) << 8;
 }
 
-/// Exponent byte of the least power of two that is not below `value`, a positive normal number or infinity; saturates
-/// at 2^127.
+/// Exponent byte of the least power of two that is not below `value`, a positive normal number or infinity;
+/// saturates at 2^127.
 __device__ __forceinline__ unsigned ue8m0_ceil(float value) {
   const unsigned exponent = (__float_as_uint(value) + 0x7fffffu) >> 23;
   return exponent < 254u ? exponent : 254u;
 }
 
-__device__ __forceinline__ float ue8m0_value(unsigned exponent) { return __uint_as_float(exponent << 23); }
+__device__ __forceinline__ float ue8m0_value(unsigned exponent) {
+  return __uint_as_float(exponent << 23);
+}
 
 /// 2^-(exponent - 127): exact, subnormal for the largest exponent.
 __device__ __forceinline__ float ue8m0_inverse(unsigned exponent) {

@@ -2,7 +2,8 @@
 
 #include "device/pair.cuh"
 
-/// Reductions in a fixed order: the same input gives the same bits on every run, and every lane gets the same bits.
+/// Reductions in a fixed order: the same input gives the same bits on every run, and every lane gets the same
+/// bits.
 namespace kerncast {
 
 __device__ __forceinline__ float exchange(float value, int mask) {
@@ -32,7 +33,9 @@ struct Sum {
 struct DoubleSum {
   double value = 0.0;
 
-  __device__ __forceinline__ void add_square(float x) { value = fma(static_cast<double>(x), static_cast<double>(x), value); }
+  __device__ __forceinline__ void add_square(float x) {
+    value = fma(static_cast<double>(x), static_cast<double>(x), value);
+  }
   __device__ __forceinline__ void merge(const DoubleSum& other) { value += other.value; }
   __device__ __forceinline__ DoubleSum from_lane(int mask) const { return {exchange(value, mask)}; }
 };
@@ -46,7 +49,8 @@ struct Max {
   __device__ __forceinline__ Max from_lane(int mask) const { return {exchange(value, mask)}; }
 };
 
-/// Reduces over each aligned run of `Lanes` lanes (a power of two up to 32). All lanes of the warp must take part.
+/// Reduces over each aligned run of `Lanes` lanes (a power of two up to 32). All lanes of the warp must take
+/// part.
 template <int Lanes, class Reduction>
 __device__ __forceinline__ Reduction reduce_lanes(Reduction mine) {
 #pragma unroll
@@ -56,8 +60,8 @@ __device__ __forceinline__ Reduction reduce_lanes(Reduction mine) {
   return mine;
 }
 
-/// Reduces over each aligned run of `Lanes` threads (a power of two) of a block of `Threads`. All threads of the block
-/// must take part, once: the scratch memory is not guarded for a second use.
+/// Reduces over each aligned run of `Lanes` threads (a power of two) of a block of `Threads`. All threads of
+/// the block must take part, once: the scratch memory is not guarded for a second use.
 template <int Lanes, int Threads, class Reduction>
 __device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
   mine = reduce_lanes<(Lanes < 32 ? Lanes : 32)>(mine);

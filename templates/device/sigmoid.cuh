@@ -4,11 +4,12 @@
 
 namespace kerncast {
 
-/// What experts are chosen by: sigmoid(x) + bias, with a relative error of the sigmoid below 4e-7 down to the least
-/// subnormal. NaN and -infinity count as the least float. One block of PTX: the compiler's own passes take most of the
-/// time of a compile, and this is inlined once per expert.
+/// What experts are chosen by: sigmoid(x) + bias, with a relative error of the sigmoid below 4e-7 down to the
+/// least subnormal. NaN and -infinity count as the least float. One block of PTX: the compiler's own passes
+/// take most of the time of a compile, and this is inlined once per expert.
 __device__ __forceinline__ float biased_sigmoid(float x, float bias) {
-  // exp(-|x|) = 2^p * (1 + r * ln(2)), p = -|x| * log2(e) rounded and r what that lost. |x| stops at 120, NaN stays.
+  // exp(-|x|) = 2^p * (1 + r * ln(2)), p = -|x| * log2(e) rounded and r what that lost. |x| stops at 120, NaN
+  // stays.
   float biased;
   asm("{ .reg .f32 m, p, r, e;\n  .reg .pred over, negative;\n"
       "  abs.f32 m, %1;\n  setp.gt.f32 over, m, 0f42F00000;\n  selp.f32 m, 0f42F00000, m, over;\n"
@@ -30,12 +31,15 @@ __device__ __forceinline__ double close_reciprocal(double x) {
   return guess + guess * (1.0 - x * guess);
 }
 
-/// sigmoid(x) to 26 bits, so that what follows from it can be right to the last place of a float; 0 below -600.
+/// sigmoid(x) to 26 bits, so that what follows from it can be right to the last place of a float; 0 below
+/// -600.
 __device__ __forceinline__ double close_sigmoid(float x) {
-  // exp(-x) = 2^n * exp(r), |r| <= ln(2) / 2; adding 1.5 * 2^23 rounds to n in the low bits. The polynomial is
-  // (exp(r) - 1 - r) / r^2, fitted for the least error of exp(r): 5e-9. A reciprocal of 20 bits takes one Newton step.
+  // exp(-x) = 2^n * exp(r), |r| <= ln(2) / 2; adding 1.5 * 2^23 rounds to n in the low bits. The polynomial
+  // is (exp(r) - 1 - r) / r^2, fitted for the least error of exp(r): 5e-9. A reciprocal of 20 bits takes one
+  // Newton step.
   double sigmoid;
-  asm("{ .reg .f32 x, t, r, p;\n  .reg .f64 n, R, e, s;\n  .reg .b32 low, high, shift;\n  .reg .pred nan, under;\n"
+  asm("{ .reg .f32 x, t, r, p;\n  .reg .f64 n, R, e, s;\n  .reg .b32 low, high, shift;\n  .reg .pred nan, "
+      "under;\n"
       "  max.f32 x, %1, 0fC4160000;\n  min.f32 x, x, 0f44160000;\n"
       "  fma.rn.f32 t, x, 0fBFB8AA3B, 0f4B400000;\n  add.f32 r, t, 0fCB400000;\n"
       "  cvt.f64.f32 n, r;\n  cvt.f64.f32 R, x;\n  neg.f64 R, R;\n  fma.rn.f64 R, n, 0dBFE62E42FEFA39EF, R;\n"
@@ -44,7 +48,8 @@ __device__ __forceinline__ double close_sigmoid(float x) {
       "  fma.rn.f32 p, p, r, 0f3E2AAA48;\n  fma.rn.f32 p, p, r, 0f3EFFFFFE;\n"
       "  mul.f32 p, p, r;\n  mul.f32 p, p, r;\n"
       "  cvt.f64.f32 e, p;\n  add.f64 R, R, 0d3FF0000000000000;\n  add.f64 e, e, R;\n"
-      "  mov.b64 {low, high}, e;\n  mov.b32 shift, t;\n  shl.b32 shift, shift, 20;\n  add.s32 high, high, shift;\n"
+      "  mov.b64 {low, high}, e;\n  mov.b32 shift, t;\n  shl.b32 shift, shift, 20;\n  add.s32 high, high, "
+      "shift;\n"
       "  mov.b64 e, {low, high};\n  add.f64 e, e, 0d3FF0000000000000;\n"
       "  rcp.approx.ftz.f64 s, e;\n  neg.f64 e, e;\n  fma.rn.f64 e, s, e, 0d3FF0000000000000;\n"
       "  fma.rn.f64 s, s, e, s;\n"

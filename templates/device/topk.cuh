@@ -4,10 +4,14 @@
 namespace kerncast {
 
 /// Marks what may not be chosen.
-__device__ __forceinline__ float no_candidate() { return __uint_as_float(0xff800000u); }
+__device__ __forceinline__ float no_candidate() {
+  return __uint_as_float(0xff800000u);
+}
 
 /// `value` as a candidate: NaN and -infinity count as the least float, which may still be chosen.
-__device__ __forceinline__ float candidate(float value) { return fmaxf(value, -3.40282347e38f); }
+__device__ __forceinline__ float candidate(float value) {
+  return fmaxf(value, -3.40282347e38f);
+}
 
 /// An integer that orders as the float does; no NaN.
 __device__ __forceinline__ int ordered(float value) {
@@ -40,14 +44,15 @@ __device__ __forceinline__ int first_lane_with(int value, int wanted) {
   return lane;
 }
 
-/// Index of the warp's largest candidate, the lowest of equals, which is then struck out. All lanes get it. Lane l
-/// answers for `Count` (up to 32) candidates in shared memory from l * Count on, which no_candidate() follows; `best` is
-/// ordered() of their largest.
+/// Index of the warp's largest candidate, the lowest of equals, which is then struck out. All lanes get it.
+/// Lane l answers for `Count` (up to 32) candidates in shared memory from l * Count on, which no_candidate()
+/// follows; `best` is ordered() of their largest.
 template <int Count>
 __device__ __forceinline__ int take_largest(float* values, int& best, int lane) {
   const int largest = warp_max(best);
   const int winner = first_lane_with(best, largest);
-  // The warp looks through the winner's candidates together. One is always read and struck out by the same lane.
+  // The warp looks through the winner's candidates together. One is always read and struck out by the same
+  // lane.
   float* own = values + (lane < Count ? winner * Count + lane : 32 * Count);
   const int key = ordered(*own);
   const int offset = first_lane_with(key, largest);

@@ -3,8 +3,9 @@
 #include "device/convert.cuh"
 #include "device/types.cuh"
 
-/// Vector access: N consecutive elements at an address aligned to min(16, N * sizeof(T)) bytes. The functions are spelled
-/// out rather than looped, and arrays are avoided where a vector type does: both halve the time to compile.
+/// Vector access: N consecutive elements at an address aligned to min(16, N * sizeof(T)) bytes. The functions
+/// are spelled out rather than looped, and arrays are avoided where a vector type does: both halve the time
+/// to compile.
 namespace kerncast {
 
 /// The type that moves `Bytes` bytes at once.
@@ -108,7 +109,8 @@ __device__ __forceinline__ void store_values(T* address, const float* in) {
     *reinterpret_cast<unsigned short*>(address) = static_cast<unsigned short>(pack2<T>(in[0], 0.0f));
   } else {
     const unsigned pair = pack2_bytes<T>(in[0], bytes == 2 ? in[bytes - 1] : 0.0f);
-    *reinterpret_cast<typename Packed<bytes>::type*>(address) = static_cast<typename Packed<bytes>::type>(pair);
+    *reinterpret_cast<typename Packed<bytes>::type*>(address) =
+        static_cast<typename Packed<bytes>::type>(pair);
   }
 }
 

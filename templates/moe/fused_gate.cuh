@@ -2,9 +2,9 @@
 
 #include "device/index.cuh"
 #include "device/reduce.cuh"
-#include "device/vec.cuh"
 #include "device/sigmoid.cuh"
 #include "device/topk.cuh"
+#include "device/vec.cuh"
 #include "moe/fused_gate_args.h"
 
 namespace kerncast::moe {
@@ -22,11 +22,13 @@ struct TopTwo {
     second = fmaxf(fminf(first, other.first), fmaxf(second, other.second));
     first = fmaxf(first, other.first);
   }
-  __device__ __forceinline__ TopTwo from_lane(int mask) const { return {exchange(first, mask), exchange(second, mask)}; }
+  __device__ __forceinline__ TopTwo from_lane(int mask) const {
+    return {exchange(first, mask), exchange(second, mask)};
+  }
 };
 
-/// Whether the group of this lane is kept, where every group is a whole number of lanes; `top` is of the lane's own
-/// candidates.
+/// Whether the group of this lane is kept, where every group is a whole number of lanes; `top` is of the
+/// lane's own candidates.
 template <class Config>
 __device__ __forceinline__ bool group_is_kept(TopTwo top, int lane) {
   constexpr int lanes = 32 / Config::groups;
@@ -73,8 +75,8 @@ __device__ __forceinline__ void keep_groups(float* candidates, int lane) {
   __syncwarp();
 }
 
-/// One token by threads_per_row threads, a whole number of warps. All of them score, then the first warp chooses: there
-/// lane l answers for ceil(experts / 32) consecutive experts, and slot k is lane k's.
+/// One token by threads_per_row threads, a whole number of warps. All of them score, then the first warp
+/// chooses: there lane l answers for ceil(experts / 32) consecutive experts, and slot k is lane k's.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_block)
     fused_gate_kernel(const FusedGateKernelArgs args) {
@@ -100,7 +102,8 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
       const int expert = thread + turn * per_row;
       float value = no_candidate();
       if (count * 32 == Config::experts || expert < Config::experts) {
-        value = biased_sigmoid(load_value(logits + expert), load_value(static_cast<const B*>(args.bias) + expert));
+        value = biased_sigmoid(load_value(logits + expert),
+                               load_value(static_cast<const B*>(args.bias) + expert));
       }
       if (turns * per_row == count * 32 || expert < count * 32) {
         values[expert] = value;

@@ -12,7 +12,8 @@ struct FusedGateKernelArgs {
   long long logits_stride;
   long long weights_stride;
   long long ids_stride;
-  double factor;  ///< routed_scaling_factor where it is applied to the output, else its inverse, for shared experts
+  double factor;  ///< routed_scaling_factor where it is applied to the output, else its inverse, for shared
+                  ///< experts
 };
 
 }  // namespace kerncast::moe

@@ -9,8 +9,8 @@
 
 namespace kerncast::norm {
 
-/// rsqrt(mean + eps); the rest is 0 where single precision is enough. The least normal float stands in for a smaller
-/// total, so that zeros stay zeros under eps = 0. NaN passes.
+/// rsqrt(mean + eps); the rest is 0 where single precision is enough. The least normal float stands in for a
+/// smaller total, so that zeros stay zeros under eps = 0. NaN passes.
 template <int Count>
 __device__ __forceinline__ Pair inverse_rms(const Sum& squares, float eps) {
   const float total = fmaf(squares.value, 1.0f / Count, eps);
@@ -78,8 +78,8 @@ __device__ __forceinline__ void finish(const Vector& vector, const typename Conf
   store_values<typename Config::y_dtype, Width>(y, values);
 }
 
-/// One row by threads / rows_per_block threads. The row stays in registers between its two uses where it fits;
-/// else it is read again, by the thread that then writes it, so that y may be x.
+/// One row by threads / rows_per_block threads. The row stays in registers between its two uses where it
+/// fits; else it is read again, by the thread that then writes it, so that y may be x.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNormKernelArgs args) {
   using X = typename Config::x_dtype;
@@ -124,12 +124,13 @@ __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNorm
     for (int i = 0; i < per_lane; ++i) {
       const int vector = lane + i * lanes;
       if (active && vector < vectors) {
-        finish<Config, width>(row_part[i], weight + vector * width, y + vector * width, scale, args.weight_offset);
+        finish<Config, width>(row_part[i], weight + vector * width, y + vector * width, scale,
+                              args.weight_offset);
       }
     }
   } else {
     const int last = active ? vectors : 0;
-#pragma unroll (width < 8 ? 2 : 1)
+#pragma unroll(width < 8 ? 2 : 1)
     for (int vector = lane; vector < last; vector += lanes) {
       add_squares<X, width>(squares, *reinterpret_cast<const Vector*>(x + vector * width));
     }

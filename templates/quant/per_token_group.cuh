@@ -11,13 +11,15 @@ namespace kerncast::quant {
 
 /// A group by 1 to 32 lanes of a warp; a block takes consecutive groups, across the ends of rows.
 template <class Config>
-__global__ void __launch_bounds__(Config::threads) per_token_group_kernel(const PerTokenGroupKernelArgs args) {
+__global__ void __launch_bounds__(Config::threads)
+    per_token_group_kernel(const PerTokenGroupKernelArgs args) {
   using X = typename Config::x_dtype;
   using Q = typename Config::q_dtype;
   constexpr int groups = Config::hidden / Config::group;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   // A thread's share is contiguous: some vectors, at least a warp's part of a group and at most a group.
-  constexpr int wanted = width * Config::vectors > Config::group / 32 ? width * Config::vectors : Config::group / 32;
+  constexpr int wanted =
+      width * Config::vectors > Config::group / 32 ? width * Config::vectors : Config::group / 32;
   constexpr int share = wanted < Config::group ? wanted : Config::group;
   constexpr int lanes = Config::group / share;
   constexpr int per_block = Config::threads / lanes;

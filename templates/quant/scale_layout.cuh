@@ -15,8 +15,8 @@ struct GroupScale {
   float factor;
 };
 
-/// a / b, right to the last place but for rare halfway cases, where a or b is infinite the exact quotient. Both are
-/// positive and the quotient is a normal number.
+/// a / b, right to the last place but for rare halfway cases, where a or b is infinite the exact quotient.
+/// Both are positive and the quotient is a normal number.
 __device__ __forceinline__ float quotient(float a, float b, float reciprocal_of_b) {
   const float guess = a * reciprocal_of_b;
   const float refined = fmaf(fmaf(-guess, b, a), reciprocal_of_b, guess);
@@ -36,10 +36,11 @@ __device__ __forceinline__ GroupScale group_scale(float amax, float largest) {
   }
 }
 
-/// Stores the scale of group `group` of `Groups` of row `row`. The last group of a row clears the bytes that fill up its
-/// word.
+/// Stores the scale of group `group` of `Groups` of row `row`. The last group of a row clears the bytes that
+/// fill up its word.
 template <int Layout, int Format, int Groups>
-__device__ __forceinline__ void store_scale(void* scales, long long stride, long long row, int group, unsigned bits) {
+__device__ __forceinline__ void store_scale(void* scales, long long stride, long long row, int group,
+                                            unsigned bits) {
   if constexpr (Format == scale_packed_ue8m0) {
     unsigned char* byte = static_cast<unsigned char*>(scales) + (group / 4 * stride + row) * 4 + group % 4;
     *byte = static_cast<unsigned char>(bits);

@@ -94,8 +94,7 @@ class Gate {
   ~Gate() { open(); }
 
   CUresult close(const DriverApi& api, CUstream stream) {
-    return api.cuLaunchHostFunc(
-        stream, [](void* data) { static_cast<Shared*>(data)->wait(); }, shared_);
+    return api.cuLaunchHostFunc(stream, [](void* data) { static_cast<Shared*>(data)->wait(); }, shared_);
   }
   void open() { shared_->open(); }
 

@@ -474,14 +474,10 @@ TEST_CASE("Pairs of half and bfloat16 compute each element") {
                 (both != 0 ? (low && high ? 1U : 0U) : (low ? 0xffffU : 0U) | (high ? 0xffff0000U : 0U)));
         }
       };
-      check_masks(
-          "le_mask", [](double x, double y) { return x <= y; }, 0);
-      check_masks(
-          "neu_mask", [](double x, double y) { return !(x == y); }, 0);
-      check_masks(
-          "all_lt", [](double x, double y) { return x < y; }, 1);
-      check_masks(
-          "all_eq", [](double x, double y) { return x == y; }, 1);
+      check_masks("le_mask", [](double x, double y) { return x <= y; }, 0);
+      check_masks("neu_mask", [](double x, double y) { return !(x == y); }, 0);
+      check_masks("all_lt", [](double x, double y) { return x < y; }, 1);
+      check_masks("all_eq", [](double x, double y) { return x == y; }, 1);
     }
   });
 }

@@ -104,34 +104,21 @@ template <class T>
 void check_arithmetic(const std::vector<T>& values, const std::string& type) {
   for (const Mode& mode : kModes) {
     const std::string tail = std::string(".") + mode.name + type + " d, a, b;";
-    check_pairs(values, "add" + tail, [&](T x, T y) {
-      return rounded<T>(
-          mode.host, [](T p, T q) { return p + q; }, x, y);
-    });
-    check_pairs(values, "sub" + tail, [&](T x, T y) {
-      return rounded<T>(
-          mode.host, [](T p, T q) { return p - q; }, x, y);
-    });
-    check_pairs(values, "mul" + tail, [&](T x, T y) {
-      return rounded<T>(
-          mode.host, [](T p, T q) { return p * q; }, x, y);
-    });
-    check_pairs(values, "div" + tail, [&](T x, T y) {
-      return rounded<T>(
-          mode.host, [](T p, T q) { return p / q; }, x, y);
-    });
+    check_pairs(values, "add" + tail,
+                [&](T x, T y) { return rounded<T>(mode.host, [](T p, T q) { return p + q; }, x, y); });
+    check_pairs(values, "sub" + tail,
+                [&](T x, T y) { return rounded<T>(mode.host, [](T p, T q) { return p - q; }, x, y); });
+    check_pairs(values, "mul" + tail,
+                [&](T x, T y) { return rounded<T>(mode.host, [](T p, T q) { return p * q; }, x, y); });
+    check_pairs(values, "div" + tail,
+                [&](T x, T y) { return rounded<T>(mode.host, [](T p, T q) { return p / q; }, x, y); });
     check_pairs(values, "fma." + std::string(mode.name) + type + " d, a, b, a;", [&](T x, T y) {
-      return rounded<T>(
-          mode.host, [](T p, T q) { return std::fma(p, q, p); }, x, y);
+      return rounded<T>(mode.host, [](T p, T q) { return std::fma(p, q, p); }, x, y);
     });
-    check_pairs(values, "sqrt." + std::string(mode.name) + type + " d, a;", [&](T x, T y) {
-      return rounded<T>(
-          mode.host, [](T p, T) { return std::sqrt(p); }, x, y);
-    });
-    check_pairs(values, "rcp." + std::string(mode.name) + type + " d, a;", [&](T x, T y) {
-      return rounded<T>(
-          mode.host, [](T p, T) { return T(1) / p; }, x, y);
-    });
+    check_pairs(values, "sqrt." + std::string(mode.name) + type + " d, a;",
+                [&](T x, T y) { return rounded<T>(mode.host, [](T p, T) { return std::sqrt(p); }, x, y); });
+    check_pairs(values, "rcp." + std::string(mode.name) + type + " d, a;",
+                [&](T x, T y) { return rounded<T>(mode.host, [](T p, T) { return T(1) / p; }, x, y); });
   }
   const auto least = [](T x, T y) {
     return std::isnan(x) ? y : std::isnan(y) ? x : x == y ? (std::signbit(x) ? x : y) : x < y ? x : y;
@@ -301,26 +288,16 @@ TEST_CASE("approximate functions stay within the PTX ISA's errors") {
     CHECK(worst <= 1.0);
   };
   const double ulp = 0x1p-23;
-  check(
-      "ex2.approx.f32 d, a;", [](double x) { return std::exp2(x); }, 2 * ulp, 1e-44, -130, 127);
-  check(
-      "ex2.approx.ftz.f32 d, a;", [](double x) { return std::exp2(x); }, 2 * ulp, 1e-44, -125, 127);
-  check(
-      "lg2.approx.f32 d, a;", [](double x) { return std::log2(x); }, 2 * ulp, 0x1p-22, 1e-3, 1e9);
-  check(
-      "sin.approx.f32 d, a;", [](double x) { return std::sin(x); }, 0, 0x1p-20, -3.2, 3.2);
-  check(
-      "cos.approx.f32 d, a;", [](double x) { return std::cos(x); }, 0, 0x1p-20, -3.2, 3.2);
-  check(
-      "tanh.approx.f32 d, a;", [](double x) { return std::tanh(x); }, 0x1p-11, 1e-30, -100, 100);
-  check(
-      "rcp.approx.f32 d, a;", [](double x) { return 1 / x; }, ulp, 1e-44, 0.01, 1e9);
-  check(
-      "rsqrt.approx.f32 d, a;", [](double x) { return 1 / std::sqrt(x); }, 0x1p-22, 1e-44, 0.01, 1e9);
-  check(
-      "sqrt.approx.f32 d, a;", [](double x) { return std::sqrt(x); }, 0x1p-22, 1e-44, 0.01, 1e9);
-  check(
-      "div.full.f32 d, a, 0f40400000;", [](double x) { return x / 3; }, 2 * ulp, 1e-44, -1e9, 1e9);
+  check("ex2.approx.f32 d, a;", [](double x) { return std::exp2(x); }, 2 * ulp, 1e-44, -130, 127);
+  check("ex2.approx.ftz.f32 d, a;", [](double x) { return std::exp2(x); }, 2 * ulp, 1e-44, -125, 127);
+  check("lg2.approx.f32 d, a;", [](double x) { return std::log2(x); }, 2 * ulp, 0x1p-22, 1e-3, 1e9);
+  check("sin.approx.f32 d, a;", [](double x) { return std::sin(x); }, 0, 0x1p-20, -3.2, 3.2);
+  check("cos.approx.f32 d, a;", [](double x) { return std::cos(x); }, 0, 0x1p-20, -3.2, 3.2);
+  check("tanh.approx.f32 d, a;", [](double x) { return std::tanh(x); }, 0x1p-11, 1e-30, -100, 100);
+  check("rcp.approx.f32 d, a;", [](double x) { return 1 / x; }, ulp, 1e-44, 0.01, 1e9);
+  check("rsqrt.approx.f32 d, a;", [](double x) { return 1 / std::sqrt(x); }, 0x1p-22, 1e-44, 0.01, 1e9);
+  check("sqrt.approx.f32 d, a;", [](double x) { return std::sqrt(x); }, 0x1p-22, 1e-44, 0.01, 1e9);
+  check("div.full.f32 d, a, 0f40400000;", [](double x) { return x / 3; }, 2 * ulp, 1e-44, -1e9, 1e9);
   const float inf = std::numeric_limits<float>::infinity();
   const std::vector<float> special{inf, -inf, 0.0F, -0.0F, -1.0F, std::nanf("")};
   const auto ex2 = run_op<float>("ex2.approx.f32 d, a;", special);

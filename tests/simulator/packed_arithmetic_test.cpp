@@ -223,13 +223,11 @@ TEST_CASE("Mixed precision widens its 16-bit operands exactly") {
       for (std::size_t i = 0; i < a.size(); ++i) {
         const U32 x = std::bit_cast<U32>(value_of(a[i], brain));
         CAPTURE(type, name, a[i], c[i]);
-        CHECK(added[i] == rounded(
-                              mode, false, [](float p, float q, float) { return p + q; }, x, c[i], 0));
-        CHECK(subtracted[i] == rounded(
-                                   mode, false, [](float p, float q, float) { return p - q; }, x, c[i], 0));
+        CHECK(added[i] == rounded(mode, false, [](float p, float q, float) { return p + q; }, x, c[i], 0));
+        CHECK(subtracted[i] ==
+              rounded(mode, false, [](float p, float q, float) { return p - q; }, x, c[i], 0));
         CHECK(fused[i] ==
-              rounded(
-                  mode, false, [](float p, float, float r) { return std::fma(p, p, r); }, x, 0, c[i]));
+              rounded(mode, false, [](float p, float, float r) { return std::fma(p, p, r); }, x, 0, c[i]));
       }
     }
   }

@@ -1,4 +1,5 @@
-// Control flow and memory that ordinary kernels use: switches, recursion, indirect calls, local arrays, tables.
+// Control flow and memory that ordinary kernels use: switches, recursion, indirect calls, local arrays,
+// tables.
 #include <cooperative_groups.h>
 
 namespace cg = cooperative_groups;
@@ -14,21 +15,43 @@ extern "C" __global__ void switches(int* d, const int* a, int n) {
   }
   int r = a[i];
   switch (r) {
-    case 0: r = d[i] * 3 + 1; break;
-    case 1: r = d[i] ^ 55; break;
-    case 2: r = d[i] - 9; break;
-    case 3: r = d[i] / 3; break;
-    case 4: r = d[i] % 7; break;
-    case 5: r = d[i] << 2; break;
-    case 6: r = ~d[i]; break;
-    case 7: r = d[i] >> 1; break;
-    case 8: r = d[i] * d[i]; break;
-    default: r = -1; break;
+    case 0:
+      r = d[i] * 3 + 1;
+      break;
+    case 1:
+      r = d[i] ^ 55;
+      break;
+    case 2:
+      r = d[i] - 9;
+      break;
+    case 3:
+      r = d[i] / 3;
+      break;
+    case 4:
+      r = d[i] % 7;
+      break;
+    case 5:
+      r = d[i] << 2;
+      break;
+    case 6:
+      r = ~d[i];
+      break;
+    case 7:
+      r = d[i] >> 1;
+      break;
+    case 8:
+      r = d[i] * d[i];
+      break;
+    default:
+      r = -1;
+      break;
   }
   d[i] = r;
 }
 
-__device__ __noinline__ int fibonacci(int n) { return n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2); }
+__device__ __noinline__ int fibonacci(int n) {
+  return n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2);
+}
 
 extern "C" __global__ void recursion(int* d, const int* a, int n) {
   const int i = static_cast<int>(threadIdx.x);
@@ -37,9 +60,15 @@ extern "C" __global__ void recursion(int* d, const int* a, int n) {
   }
 }
 
-__device__ __noinline__ int twice(int x) { return 2 * x; }
-__device__ __noinline__ int square(int x) { return x * x; }
-__device__ __noinline__ int negate(int x) { return -x; }
+__device__ __noinline__ int twice(int x) {
+  return 2 * x;
+}
+__device__ __noinline__ int square(int x) {
+  return x * x;
+}
+__device__ __noinline__ int negate(int x) {
+  return -x;
+}
 typedef int (*Function)(int);
 __device__ Function functions[3] = {twice, square, negate};
 
@@ -146,7 +175,8 @@ extern "C" __global__ void wide(unsigned long long* d, const unsigned long long*
     const unsigned __int128 product = static_cast<unsigned __int128>(a[i]) * a[(i + 1) % n] + a[i];
     const unsigned __int128 quotient = product / (a[i] % 1000 + 1);
     d[3 * i] = static_cast<unsigned long long>(product >> 64) ^ __umul64hi(a[i], a[i]);
-    d[3 * i + 1] = static_cast<unsigned long long>(quotient) + __brevll(a[i]) + __popcll(a[i]) + __clzll(a[i]) + __ffsll(a[i]);
+    d[3 * i + 1] = static_cast<unsigned long long>(quotient) + __brevll(a[i]) + __popcll(a[i]) +
+                   __clzll(a[i]) + __ffsll(a[i]);
     d[3 * i + 2] = static_cast<unsigned long long>(quotient >> 64) + a[i] / 7 + a[i] % 1000003;
   }
 }
@@ -168,9 +198,12 @@ extern "C" __global__ void simd(unsigned* d, const unsigned* a, int n) {
     r = r * 31 + __vsetgeu4(x, y);
     r = r * 31 + __byte_perm(x, y, 0x2615);
     r = r * 31 + __funnelshift_l(x, y, 7) + __funnelshift_rc(x, y, 40);
-    r = r * 31 + static_cast<unsigned>(__dp4a(static_cast<int>(x), static_cast<int>(y), 5)) + __sad(static_cast<int>(x), static_cast<int>(y), 3u);
-    r = r * 31 + __usad(x, y, 9) + __umulhi(x, y) + static_cast<unsigned>(__mulhi(static_cast<int>(x), static_cast<int>(y)));
-    r = r * 31 + __mul24(static_cast<int>(x), static_cast<int>(y)) + __umul24(x, y) + __rhadd(static_cast<int>(x), static_cast<int>(y)) + __uhadd(x, y);
+    r = r * 31 + static_cast<unsigned>(__dp4a(static_cast<int>(x), static_cast<int>(y), 5)) +
+        __sad(static_cast<int>(x), static_cast<int>(y), 3u);
+    r = r * 31 + __usad(x, y, 9) + __umulhi(x, y) +
+        static_cast<unsigned>(__mulhi(static_cast<int>(x), static_cast<int>(y)));
+    r = r * 31 + __mul24(static_cast<int>(x), static_cast<int>(y)) + __umul24(x, y) +
+        __rhadd(static_cast<int>(x), static_cast<int>(y)) + __uhadd(x, y);
     d[i] = r;
   }
 }

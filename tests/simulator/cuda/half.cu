@@ -1,24 +1,25 @@
-// Intrinsics of cuda_fp16.h and cuda_bf16.h, one kernel each, over 16-bit encodings: d[i] = f(a[i], b[i], c[i]).
+// Intrinsics of cuda_fp16.h and cuda_bf16.h, one kernel each, over 16-bit encodings: d[i] = f(a[i], b[i],
+// c[i]).
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#define UNPACK(type)                                                             \
-  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);         \
-  if (i >= n) {                                                                  \
-    return;                                                                      \
-  }                                                                              \
-  const type x = a[i];                                                           \
-  const type y = b[i];                                                           \
-  const type z = c[i];                                                           \
-  (void)y;                                                                       \
+#define UNPACK(type)                                                     \
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x); \
+  if (i >= n) {                                                          \
+    return;                                                              \
+  }                                                                      \
+  const type x = a[i];                                                   \
+  const type y = b[i];                                                   \
+  const type z = c[i];                                                   \
+  (void)y;                                                               \
   (void)z
 
-#define KERNEL(name, type, result, expression)                                                              \
-  extern "C" __global__ void name(result* d, const type* a, const type* b, const type* c, int n) {          \
-    UNPACK(type);                                                                                           \
-    d[i] = expression;                                                                                      \
+#define KERNEL(name, type, result, expression)                                                     \
+  extern "C" __global__ void name(result* d, const type* a, const type* b, const type* c, int n) { \
+    UNPACK(type);                                                                                  \
+    d[i] = expression;                                                                             \
   }
-#define SCALARS(name, expression)            \
+#define SCALARS(name, expression)                \
   KERNEL(f16_##name, __half, __half, expression) \
   KERNEL(bf16_##name, __nv_bfloat16, __nv_bfloat16, expression)
 // bf16 arithmetic beyond the basic starts at sm_80.
@@ -29,13 +30,13 @@
 #define SCALARS_80(name, expression) KERNEL(f16_##name, __half, __half, expression)
 #define PAIRS_80(name, expression) KERNEL(f16x2_##name, __half2, __half2, expression)
 #endif
-#define PAIRS(name, expression)                \
+#define PAIRS(name, expression)                      \
   KERNEL(f16x2_##name, __half2, __half2, expression) \
   KERNEL(bf16x2_##name, __nv_bfloat162, __nv_bfloat162, expression)
-#define TESTS(name, expression)             \
+#define TESTS(name, expression)               \
   KERNEL(f16_##name, __half, int, expression) \
   KERNEL(bf16_##name, __nv_bfloat16, int, expression)
-#define MASKS(name, expression)                  \
+#define MASKS(name, expression)                       \
   KERNEL(f16x2_##name, __half2, unsigned, expression) \
   KERNEL(bf16x2_##name, __nv_bfloat162, unsigned, expression)
 

@@ -1,15 +1,15 @@
 // Every function of math.h and its fast forms, one kernel each: d[i] = f(a[i], b[i]).
-#define KERNEL(type, name, expression)                                                             \
-  extern "C" __global__ void name(type* d, const type* a, const type* b, int n) {                  \
-    const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);                         \
-    if (i < n) {                                                                                   \
-      const type x = a[i];                                                                         \
-      const type y = b[i];                                                                         \
-      (void)y;                                                                                     \
-      d[i] = expression;                                                                           \
-    }                                                                                              \
+#define KERNEL(type, name, expression)                                            \
+  extern "C" __global__ void name(type* d, const type* a, const type* b, int n) { \
+    const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);        \
+    if (i < n) {                                                                  \
+      const type x = a[i];                                                        \
+      const type y = b[i];                                                        \
+      (void)y;                                                                    \
+      d[i] = expression;                                                          \
+    }                                                                             \
   }
-#define BOTH(name, x_form) \
+#define BOTH(name, x_form)          \
   KERNEL(float, f32_##name, x_form) \
   KERNEL(double, f64_##name, x_form)
 
