@@ -34,6 +34,7 @@ TEST_CASE("sixteen threads on one key run the work once") {
   std::atomic<int> runs{0};
   std::atomic<int> sum{0};
   std::vector<std::thread> threads;
+  threads.reserve(16);
   for (int i = 0; i < 16; ++i) {
     threads.emplace_back([&] {
       sum += *flight.run(key, [&] {
@@ -72,6 +73,7 @@ TEST_CASE("whoever waits for a failure gets it, whoever comes after it tries aga
       std::rethrow_exception(error);
     };
     std::vector<std::thread> joiners;
+    joiners.reserve(3);
     std::thread first([&] { CHECK_THROWS_WITH(flight.run(key, fail), "first"); });
     while (!working) {
       std::this_thread::yield();
@@ -105,6 +107,7 @@ TEST_CASE("all who wait for one failure get the same error") {
   std::atomic<int> runs{0};
   std::atomic<int> failures{0};
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       try {

@@ -68,6 +68,7 @@ TEST_CASE("eight processes on the same keys compile each once") {
   const Gate gate;
   constexpr std::uint64_t keys = 5;
   std::vector<pid_t> children;
+  children.reserve(process_count);
   for (int i = 0; i < process_count; ++i) {
     children.push_back(start_child([&] {
       gate.wait();
@@ -97,6 +98,7 @@ TEST_CASE("eight processes on different keys do not wait for each other") {
   const TemporaryFolder folder;
   const Gate gate;
   std::vector<pid_t> children;
+  children.reserve(process_count);
   for (std::uint64_t i = 0; i < process_count; ++i) {
     children.push_back(start_child([&, i] {
       gate.wait();
@@ -126,6 +128,7 @@ TEST_CASE("processes without locks publish one key and read whole entries") {
   const TemporaryFolder folder;
   const Key key{7, 7};
   std::vector<pid_t> children;
+  children.reserve(process_count);
   for (int i = 0; i < process_count; ++i) {
     children.push_back(start_child([&] {
       Store store(folder.path(), nullptr);
@@ -159,7 +162,8 @@ TEST_CASE("a publish fails for no clearing that goes on beside it") {
   }
   kill(clearer, SIGKILL);
   exit_code(clearer);
-  CHECK(warning == "");
+  INFO(warning);
+  CHECK(warning.empty());
 }
 
 TEST_CASE("a good entry published meanwhile is not taken for the bad one") {

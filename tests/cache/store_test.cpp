@@ -107,6 +107,7 @@ TEST_CASE("threads that publish and load one key see whole entries") {
   const TemporaryFolder folder;
   Store store(folder.path(), nullptr);
   std::vector<std::thread> threads;
+  threads.reserve(8);
   std::atomic<int> wrong{0};
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&] {
