@@ -273,7 +273,7 @@ Block::Block(LaunchState& state)
       shared(state.shared_bytes),
       local(std::size_t{state.warps} * kLanes * state.function->stack_local_bytes) {
   if (state.launch->checks) {
-    strict = std::make_unique<StrictBlock>(state.warps, state.shared_bytes);
+    strict = std::make_unique<StrictBlock>(state.shared_bytes);
   }
 }
 

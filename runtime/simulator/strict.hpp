@@ -23,7 +23,7 @@ class StrictBlock {
   /// Stamps by warp.
   using Clock = std::array<std::uint32_t, kLanes>;
 
-  StrictBlock(std::uint32_t warps, std::uint64_t shared_bytes);
+  explicit StrictBlock(std::uint64_t shared_bytes);
 
   /// Forgets the block before.
   void start();
@@ -66,7 +66,6 @@ class StrictBlock {
   std::array<std::uint16_t, kLanes> lane_sync_{};
   std::array<Clock, 16> barriers_{};
   std::unordered_map<std::uint64_t, Clock> meetings_;  ///< of atomics and flags, by shared offset
-  std::uint32_t warps_;
   std::uint32_t now_ = 1;
   std::uint32_t started_ = 1;  ///< stamps below belong to earlier blocks
   std::uint32_t serial_ = 0;

@@ -31,8 +31,7 @@ const std::byte* stored_byte(const Warp& warp, const Op* op, const Touch& touch,
 
 }  // namespace
 
-StrictBlock::StrictBlock(std::uint32_t warps, std::uint64_t shared_bytes)
-    : cells_(shared_bytes), warps_(warps) {}
+StrictBlock::StrictBlock(std::uint64_t shared_bytes) : cells_(shared_bytes) {}
 
 void StrictBlock::start() {
   // Stamps go on, so that cells of the block before need no clearing.
