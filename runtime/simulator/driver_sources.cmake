@@ -17,6 +17,7 @@ set(KERNCAST_SIM_DRIVER_SOURCES
   driver_image.cpp
   driver_ipc.cpp
   driver_launch.cpp
+  driver_leaks.cpp
   driver_library.cpp
   driver_memory.cpp
   driver_memory_hint.cpp

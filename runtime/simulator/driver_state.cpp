@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "runtime/simulator/driver_failure.hpp"
+#include "runtime/simulator/driver_leaks.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -42,6 +43,9 @@ void initialise(State& state) {
     throw Failure(CUDA_ERROR_NO_DEVICE, "KERNCAST_SIM_DEVICES is 0");
   }
   state.checks = environment("KERNCAST_SIM_CHECKS", "on") != "off";
+  if (environment("KERNCAST_SIM_LEAKS", "0") == "1") {
+    report_leaks_at_exit();
+  }
   state.arch = *traits;
   state.device_count = count;
   state.total_memory = total_memory(*traits);
