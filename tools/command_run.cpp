@@ -266,6 +266,7 @@ void check_options(const RunOptions& options, const CLI::App& command) {
     return;
   }
   refuse("--rows", "--model");
+  static_cast<void>(require_op(options.op));  // a misspelt op before missing files
   if (options.in.empty() || options.out.empty()) {
     throw UsageError(
         fmt::format("running {} needs --in FILE.safetensors and --out FILE.safetensors", options.op));

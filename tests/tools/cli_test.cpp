@@ -52,6 +52,7 @@ TEST_CASE("bad usage is exit code 2 with a message that helps") {
       {{"run", "norm.rms_norm"}, "needs --in"},
       {{"run", "norm.rms_norm", "--in", "a", "--out", "b", "--rows", "1"}, "--rows goes with --model only"},
       {{"run", "norm.rms_nrm", "--in", "a", "--out", "b"}, "did you mean norm.rms_norm?"},
+      {{"run", "norm.rms_nrm"}, "did you mean norm.rms_norm?"},
       {{"run", "norm.rms_norm", "--in", "a", "--out", "b", "--set", "esp=1"}, "did you mean eps?"},
       {{"run", "norm.rms_norm", "--in", "a", "--out", "b", "--set", "eps=x"}, "not a finite number"},
       {{"run", "--frobnicate"}, "--frobnicate"},
