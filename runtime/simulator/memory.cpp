@@ -111,10 +111,12 @@ std::byte* Memory::allocate(std::size_t size, MemoryKind kind, int device) {
     const std::size_t alignment = device_memory ? kPage : kAlignment;
     const std::size_t before = device_memory ? 0 : kAlignment;
     block.raw_size = before + round_up(size, alignment) + kAlignment;
-    block.raw = static_cast<std::byte*>(std::aligned_alloc(alignment, block.raw_size));
-    if (block.raw == nullptr) {
+    // aligned_alloc would want a size that is a multiple of the alignment.
+    void* raw = nullptr;
+    if (posix_memalign(&raw, alignment, block.raw_size) != 0) {
       return nullptr;
     }
+    block.raw = static_cast<std::byte*>(raw);
     base = block.raw + before;
     std::memset(block.raw, kPoison, block.raw_size);
   }

@@ -132,12 +132,12 @@ TEST_CASE("instructions by place, and branches that split a warp") {
   const Profiled run = profile(body, 40, 3);
   const std::vector<KerncastSimCounts>& counts = run.by_instruction;
   REQUIRE(counts.size() == 7);
-  for (const std::size_t all : {0, 1, 2, 3, 6}) {
+  for (const std::size_t all : {0U, 1U, 2U, 3U, 6U}) {
     CAPTURE(all);
     CHECK(counts[all].warp_instructions == 6);
     CHECK(counts[all].thread_instructions == 120);
   }
-  for (const std::size_t odd : {4, 5}) {
+  for (const std::size_t odd : {4U, 5U}) {
     CHECK(counts[odd].warp_instructions == 6);
     CHECK(counts[odd].thread_instructions == 60);
   }
