@@ -38,10 +38,10 @@ HotPathCounters HotPathCounters::now() noexcept {
   return {counted_allocations.load(), counted_locks.load()};
 }
 
-#define KERNCAST_COUNTED_LOCK(name, type)             \
-  extern "C" int name(type* lock) noexcept {          \
-    static std::atomic<int (*)(type*)> real{nullptr}; \
-    return take(real, #name, lock);                   \
+#define KERNCAST_COUNTED_LOCK(name, type)                                           \
+  extern "C" __attribute__((visibility("default"))) int name(type* lock) noexcept { \
+    static std::atomic<int (*)(type*)> real{nullptr};                               \
+    return take(real, #name, lock);                                                 \
   }
 KERNCAST_COUNTED_LOCK(pthread_mutex_lock, pthread_mutex_t)
 KERNCAST_COUNTED_LOCK(pthread_mutex_trylock, pthread_mutex_t)

@@ -16,7 +16,7 @@ TEST_CASE("nothing of a fresh map is written") {
 }
 
 TEST_CASE("a map knows each byte") {
-  const std::size_t size = GENERATE(1, 63, 64, 65, 4095, 4096, 4097, 20'000);
+  const std::size_t size = GENERATE(1U, 63U, 64U, 65U, 4095U, 4096U, 4097U, 20'000U);
   WrittenMap map(size);
   std::vector<bool> expected(size);
   std::mt19937 random(7);
