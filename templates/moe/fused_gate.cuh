@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
     for (int turn = 0; turn < turns; ++turn) {
       const int expert = thread + turn * per_row;
       float value = no_candidate();
-      if (count * 32 == Config::experts || expert < Config::experts) {
+      if (turns * per_row == Config::experts || expert < Config::experts) {
         value = biased_sigmoid(load_value(logits + expert),
                                load_value(static_cast<const B*>(args.bias) + expert));
       }

@@ -55,8 +55,9 @@ template <class Config> __global__ void spoil(Arguments a) { a.y[0] = 0.0f; }
                                {threads, 1, 1},
                                shared_floats * sizeof(float)};
        }},
-      {"own::spoil", [](const Specialisation&, const Tunables&, const DeviceTraits&,
-                                 std::int64_t) noexcept { return LaunchGeometry{{0, 1, 1}, {1, 1, 1}, 0}; }}};
+      {"own::spoil", [](const Specialisation&, const Tunables&, const DeviceTraits&, std::int64_t) noexcept {
+         return LaunchGeometry{{0, 1, 1}, {1, 1, 1}, 0};
+       }}};
   op.bind = [](const Bindings& bindings) {
     const TensorView& y = bindings.require_tensor("own.three", "y");
     Call call;

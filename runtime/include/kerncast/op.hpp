@@ -150,7 +150,8 @@ struct TensorPlan {
   std::vector<std::int64_t> shape;    ///< logical shape, as the op takes it
   std::vector<std::int64_t> strides;  ///< in elements; empty: contiguous
   std::vector<std::int64_t>
-      storage_shape;  ///< contiguous storage that backs it, as a file holds it; empty: shape
+      storage_shape;                ///< contiguous storage that backs it, as a file holds it; empty: shape
+  std::int64_t integers_below = 8;  ///< synthetic i32 and i64 inputs are drawn from 0 up to this, exclusive
 };
 
 /// A further kernel of an op's call, launched on the same stream with the same arguments after those before
