@@ -197,6 +197,14 @@ std::map<std::string, Domain> all_domains() {
     all["s" + bits] = with_constants(integers(bytes), true);
   }
   all["amount"] = amounts();
+  for (const unsigned most : {4U, 8U, 16U}) {
+    Domain& sizes = all["size" + std::to_string(most)];
+    sizes = exhaustive(4, 4);
+    sizes.edges.push_back(16);
+    sizes.edges.resize(most + 1);
+    sizes.main_edges = sizes.edges.size();
+    sizes.random = [most](u64 r) { return r % (most + 1); };
+  }
   Domain& positions = all["position"];
   positions = integers(4);
   positions.edges = {0, 1, 15, 16, 30, 31, 7};
@@ -214,6 +222,8 @@ std::map<std::string, Domain> all_domains() {
   all["f16x2"] = pairs(all["f16"]);
   all["bf16x2"] = pairs(all["bf16"]);
   all["f32x2"] = pairs(all["f32"]);
+  all["f16x4"] = pairs(all["f16x2"]);
+  all["bf16x4"] = pairs(all["bf16x2"]);
   all["u16x2"] = all["s16x2"] = pairs(integers(2));
   // Every value of the 16-bit floats, for instructions of one operand.
   all["every16"] = exhaustive(16, 2);

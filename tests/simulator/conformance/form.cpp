@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <numeric>
 #include <random>
 #include <stdexcept>
 
@@ -15,6 +16,14 @@ namespace {
 using simulator::Fault;
 using simulator::FaultKind;
 using simulator::testing::Runner;
+
+/// Threads of a block, and the bytes of memory each has to itself in every space.
+constexpr std::uint32_t kBlock = 256;
+constexpr std::uint32_t kCell = 32;
+
+/// What constant memory and the last kernel parameter hold: 0x81, 0x82, ...
+constexpr const char* kTable =
+    ".const .align 8 .b8 table[16] = {129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 139, 140, 141, 142, 143, 144};";
 
 constexpr u64 kSentinel = 0xa5c3'5a3c'96e1'691eULL;
 
@@ -118,9 +127,11 @@ std::string store_text(const Form& form, std::size_t slot, const char* count) {
 
 std::string module_text(const std::vector<Form>& forms, const std::vector<Variant>& variants, int sm) {
   std::string text = fmt::format(
-      ".version 8.8\n.target sm_{}\n.address_size 64\n.visible .entry k(.param .u64 pin, .param .u64 pout, "
-      ".param .u64 pn)\n{{\n.reg .pred guard, outside, taken; .reg .u32 i, t, flag; .reg .u64 in, out, n, stride;\n",
-      sm >= 100 ? fmt::format("{}a", sm) : fmt::format("{}", sm));
+      ".version 8.8\n.target sm_{}\n.address_size 64\n{}\n.visible .entry k(.param .u64 pin, .param .u64 pout, "
+      ".param .u64 pn, .param .u64 pcells, .param .align 8 .b8 ptable[16])\n{{\n"
+      ".reg .pred guard, outside, taken; .reg .u32 i, t, flag; .reg .u64 in, out, n, stride, at, gcell, scell, lcell;\n"
+      ".shared .align 32 .b8 pool[{}]; .local .align 32 .b8 own[32];\n",
+      sm >= 100 ? fmt::format("{}a", sm) : fmt::format("{}", sm), kTable, kBlock * kCell);
   for (const char* letter : {"a", "b", "c", "e", "g", "d", "f"}) {
     text += fmt::format(".reg .b16 {0}2; .reg .b32 {0}4; .reg .b64 {0}8; .reg .pred p{0};\n", letter);
   }
@@ -128,6 +139,8 @@ std::string module_text(const std::vector<Form>& forms, const std::vector<Varian
       "mov.u32 i, %tid.x; mov.u32 t, %ctaid.x; mad.lo.u32 i, t, 256, i;\n"
       "ld.param.u64 in, [pin]; ld.param.u64 out, [pout]; ld.param.u64 n, [pn];\n"
       "cvt.u32.u64 t, n; setp.ge.u32 outside, i, t; @outside exit;\n"
+      "ld.param.u64 gcell, [pcells]; mad.wide.u32 gcell, i, 32, gcell; mov.u64 lcell, own;\n"
+      "mov.u32 t, %tid.x; mov.u64 scell, pool; mad.wide.u32 scell, t, 32, scell;\n"
       "mad.wide.u32 in, i, 8, in; mad.wide.u32 out, i, 8, out; shl.b64 stride, n, 3;\n"
       // Lanes are chosen without a pattern: both masks are partial in every warp.
       "mul.lo.u32 t, i, 0x9e3779b1; shr.u32 t, t, 29; setp.lt.u32 guard, t, 4;\n";
@@ -311,8 +324,11 @@ void run_variants(const std::vector<Form>& forms, const std::vector<Variant>& va
       in.insert(in.end(), values.begin(), values.end());
     }
     u64* out = runner.zeros<u64>(results * vectors.count);
-    const Fault fault = runner.run("k", {static_cast<std::uint32_t>((vectors.count + 255) / 256), 1, 1}, {256, 1, 1},
-                                   0, runner.upload(in), out, static_cast<u64>(vectors.count));
+    std::array<u8, 16> parameter{};
+    std::iota(parameter.begin(), parameter.end(), u8{0x81});
+    const auto blocks = static_cast<std::uint32_t>((vectors.count + kBlock - 1) / kBlock);
+    const Fault fault = runner.run("k", {blocks, 1, 1}, {kBlock, 1, 1}, 0, runner.upload(in), out,
+                                   static_cast<u64>(vectors.count), runner.zeros<std::byte>(vectors.count * kCell), parameter);
     if (fault.kind != FaultKind::none) {
       throw std::runtime_error(fault.message);
     }

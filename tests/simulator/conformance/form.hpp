@@ -32,7 +32,8 @@ enum class Nan : u8 { exact, any_f64, any_f32, any_f16, any_bf16 };
 struct Form {
   std::string opcode;
   /// Operands after the opcode, $d and $f results, $a $b $c $e $g inputs; empty for results then inputs in
-  /// order.
+  /// order. The 64-bit registers gcell, scell and lcell hold the addresses of 32 bytes of global, shared and
+  /// local memory that are the thread's own; t and at are free.
   std::string operands;
   std::vector<std::string> inputs;   ///< domains
   std::vector<unsigned> outputs;     ///< register bytes, 0 for a predicate
@@ -69,5 +70,10 @@ std::vector<Form> mixed_forms();
 std::vector<Form> convert_forms();
 std::vector<Form> narrow_convert_forms();
 std::vector<Form> approximate_forms();
+std::vector<Form> atomic_forms();
+std::vector<Form> atomic_vector_forms();
+std::vector<Form> load_forms();
+std::vector<Form> store_forms();
+std::vector<Form> async_forms();
 
 }  // namespace kerncast::conformance
