@@ -5,10 +5,9 @@
 /// How groups of rows fall to the threads of a grid; templates/host/group_grid.hpp sizes it.
 namespace kerncast {
 
-/// Consecutive values of a group that a thread takes: some vectors, at least a warp's part of the group and
-/// at most the group.
-constexpr int group_share(int vector_values, int group) {
-  const int wanted = vector_values > group / 32 ? vector_values : group / 32;
+/// Consecutive values of a group that a thread takes: a vector, and at least a warp's part of the group.
+constexpr int group_share(int width, int group) {
+  const int wanted = width > group / 32 ? width : group / 32;
   return wanted < group ? wanted : group;
 }
 
@@ -17,17 +16,21 @@ struct GroupPlace {
   int group;
 };
 
-/// Group number `slot` of a block that takes `PerBlock` consecutive groups, across the ends of rows of
-/// `Groups`. Blocks and rows realign every `period` blocks, which keeps the index arithmetic within 32 bits.
-template <int Groups, int PerBlock>
-__device__ __forceinline__ GroupPlace group_place(unsigned slot) {
-  constexpr int common = greatest_common_divisor(Groups, PerBlock);
-  constexpr unsigned period = Groups / common;
-  constexpr unsigned period_rows = PerBlock / common;
-  const unsigned local = blockIdx.x % period * PerBlock + slot;
-  return {static_cast<long long>(blockIdx.y) * (gridDim.x / period * period_rows) +
-              (blockIdx.x / period * period_rows + local / Groups),
-          static_cast<int>(local % Groups)};
-}
+/// Blocks that take `Slots` consecutive groups `Turns` times, across the ends of rows of `Groups`. Blocks and
+/// rows realign every `period` blocks, which keeps the index arithmetic within 32 bits.
+template <int Groups, int Slots, int Turns>
+struct GroupGrid {
+  static constexpr int per_block = Slots * Turns;
+  static constexpr int common = greatest_common_divisor(Groups, per_block);
+  static constexpr unsigned period = Groups / common;
+  static constexpr unsigned period_rows = per_block / common;
+
+  __device__ __forceinline__ static GroupPlace place(unsigned slot, unsigned turn) {
+    const unsigned local = blockIdx.x % period * per_block + turn * Slots + slot;
+    return {static_cast<long long>(blockIdx.y) * (gridDim.x / period * period_rows) +
+                (blockIdx.x / period * period_rows + local / Groups),
+            static_cast<int>(local % Groups)};
+  }
+};
 
 }  // namespace kerncast

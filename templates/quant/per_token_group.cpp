@@ -49,7 +49,7 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
                         std::int64_t rows) noexcept {
   const auto width = static_cast<std::int32_t>(spec[alignment] / size_of(host::dtype(spec[x_dtype])));
   return host::group_grid(host::scale_rows(quant_of(spec).format, rows), spec[hidden] / spec[group],
-                          tunables[threads], host::group_lanes(width * tunables[vectors], spec[group]));
+                          tunables[threads], host::group_lanes(width, spec[group]), tunables[vectors]);
 }
 
 Call bind(const Bindings& bindings) {
@@ -168,7 +168,7 @@ OpDefinition make_definition() {
   op.params[hidden].multiple_of = 16;
   op.tunables = {
       {"threads", "threads of a block", {128, 256, 512}},
-      {"vectors", "vectors of x per thread", {1, 2, 4}},
+      {"vectors", "groups whose vectors a thread has in flight", {1, 2, 4}},
   };
   op.tensors = {
       {"x", Direction::in, false, "[..., hidden], x_dtype; rows may be strided"},
@@ -227,9 +227,7 @@ Call per_token_group_call(const PerTokenGroup& arguments) {
   if (aligned < x_bytes) [[unlikely]] {
     host::refuse_misaligned(op_name, "x", x);
   }
-  // The widest class stores q by 16 bytes; the others store as many elements of q as they load of x.
-  const std::int32_t q_aligned = host::alignment_of(host::misalignment(q, q_rows));
-  aligned = q_aligned == 16 ? aligned : std::min({aligned, q_aligned * x_bytes, 8});
+  aligned = std::min(aligned, host::alignment_of(host::misalignment(q, q_rows)) * x_bytes);
 
   Call call;
   call.spec.values[x_dtype] = host::number(x.dtype);
