@@ -39,6 +39,14 @@ void refuse_shape(std::string_view op, std::string_view name, const TensorView& 
   refuse(op, fmt::format("tensor '{}' has shape {}, but must have {}", name, shape_text(view), wanted));
 }
 
+void refuse_rows_like(std::string_view op, std::string_view name, const TensorView& view,
+                      std::string_view like_name, const TensorView& like, std::int64_t width) {
+  refuse_shape(op, name, view,
+               width == like.dim(-1) ? fmt::format("the shape of {}, {}", like_name, shape_text(like))
+                                     : fmt::format("the leading dimensions of {}, {}, and {} columns",
+                                                   like_name, shape_text(like), width));
+}
+
 void refuse_null(std::string_view op, std::string_view name) {
   refuse(op, fmt::format("tensor '{}' has a null pointer; give it device memory", name));
 }

@@ -28,6 +28,8 @@ struct Rows {
 [[noreturn]] void refuse_rank(std::string_view op, std::string_view name, const TensorView& view);
 [[noreturn]] void refuse_shape(std::string_view op, std::string_view name, const TensorView& view,
                                std::string_view wanted);
+[[noreturn]] void refuse_rows_like(std::string_view op, std::string_view name, const TensorView& view,
+                                   std::string_view like_name, const TensorView& like, std::int64_t width);
 [[noreturn]] void refuse_null(std::string_view op, std::string_view name);
 [[noreturn]] void refuse_last_stride(std::string_view op, std::string_view name, const TensorView& view);
 [[noreturn]] void refuse_leading(std::string_view op, std::string_view name, const TensorView& view);
@@ -96,6 +98,15 @@ inline void require_device(std::string_view op, std::string_view name, const Ten
     refuse_overlap(op, name, view);
   }
   return rows;
+}
+
+/// `view` must have the leading dimensions of `like`, and `width` columns.
+inline void require_rows_like(std::string_view op, std::string_view name, const TensorView& view,
+                              std::string_view like_name, const TensorView& like, std::int64_t width) {
+  if (view.rank != like.rank || view.dim(-1) != width ||
+      !std::equal(view.shape.begin(), view.shape.begin() + view.rank - 1, like.shape.begin())) [[unlikely]] {
+    refuse_rows_like(op, name, view, like_name, like, width);
+  }
 }
 
 /// Null is allowed where there is nothing to read or write.

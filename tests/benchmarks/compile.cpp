@@ -129,11 +129,11 @@ void add_rows(std::vector<Row>& rows, const TemplateSet& templates, const OpDefi
       continue;
     }
     last = source.text;
-    rows.push_back(
-        {&op,
-         spec,
-         {op.name, source.text, source.kernel, templates.closure(op.include), compile_options("sm_90a")},
-         {}});
+    rows.push_back({&op,
+                    spec,
+                    {op.name, source.text, source.kernels, templates.closure(op.include, op.sources),
+                     compile_options("sm_90a")},
+                    {}});
   }
 }
 
@@ -156,7 +156,7 @@ int main() {
   empty.source =
       "struct Config {};\ntemplate <class C> __global__ void kernel() {}\n"
       "template __global__ void kernel<Config>();\n";
-  empty.kernel = "kernel<Config>";
+  empty.kernels = {"kernel<Config>"};
   empty.options = compile_options("sm_90a");
   const TemplateSet templates("");
   std::vector<Row> rows;

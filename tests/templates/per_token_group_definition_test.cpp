@@ -49,7 +49,7 @@ TEST_CASE("per_token_group derives its specialisation from the tensors") {
   odd.q.data = memory + 2;
   CHECK(quant::per_token_group_call(odd).spec[6] == 4);
   odd.q.data = memory + 8;
-  CHECK(quant::per_token_group_call(odd).spec[6] == 8);
+  CHECK(quant::per_token_group_call(odd).spec[6] == 16);
 }
 
 TEST_CASE("per_token_group names what is wrong with a call") {
@@ -117,7 +117,7 @@ TEST_CASE("per_token_group covers every group with its grid") {
   CHECK(op.default_tunables(spec, DeviceTraits{},
                             std::min<std::int64_t>(std::int64_t{1} << row_bucket(rows), 16384)) == tunables);
   const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  const std::int64_t elements_per_thread = std::min<std::int64_t>(8 * tunables[1], spec[3]);
+  const std::int64_t elements_per_thread = 8 * tunables[1];
   const std::int64_t covered = std::int64_t{geometry.grid[0]} * geometry.grid[1] * geometry.block[0];
   const std::int64_t padded = format == "f32" ? rows : (rows + 3) / 4 * 4;
   CHECK(covered * elements_per_thread >= padded * spec[2]);

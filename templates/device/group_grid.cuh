@@ -1,0 +1,36 @@
+#pragma once
+
+#include "device/index.cuh"
+
+/// How groups of rows fall to the threads of a grid; templates/host/group_grid.hpp sizes it.
+namespace kerncast {
+
+/// Consecutive values of a group that a thread takes: a vector, and at least a warp's part of the group.
+constexpr int group_share(int width, int group) {
+  const int wanted = width > group / 32 ? width : group / 32;
+  return wanted < group ? wanted : group;
+}
+
+struct GroupPlace {
+  long long row;
+  int group;
+};
+
+/// Blocks that take `Slots` consecutive groups `Turns` times, across the ends of rows of `Groups`. Blocks and
+/// rows realign every `period` blocks, which keeps the index arithmetic within 32 bits.
+template <int Groups, int Slots, int Turns>
+struct GroupGrid {
+  static constexpr int per_block = Slots * Turns;
+  static constexpr int common = greatest_common_divisor(Groups, per_block);
+  static constexpr unsigned period = Groups / common;
+  static constexpr unsigned period_rows = per_block / common;
+
+  __device__ __forceinline__ static GroupPlace place(unsigned slot, unsigned turn) {
+    const unsigned local = blockIdx.x % period * per_block + turn * Slots + slot;
+    return {static_cast<long long>(blockIdx.y) * (gridDim.x / period * period_rows) +
+                (blockIdx.x / period * period_rows + local / Groups),
+            static_cast<int>(local % Groups)};
+  }
+};
+
+}  // namespace kerncast

@@ -1,0 +1,92 @@
+#pragma once
+
+#include "device/convert_bytes.cuh"
+#include "device/pair.cuh"
+#include "device/reduce.cuh"
+#include "device/scale_layout.cuh"
+#include "device/vec.cuh"
+
+/// Quantisation of rows whole or by groups: the scale from the largest magnitude, the values, both stored.
+namespace kerncast {
+
+/// A scale as it is stored, and the factor that quantises with it.
+struct Scale {
+  unsigned bits;  ///< of a float, or an exponent byte
+  float factor;
+};
+
+/// a / b, right to the last place but for rare halfway cases, where a or b is infinite the exact quotient.
+/// Both are positive and the quotient is a normal number.
+__device__ __forceinline__ float quotient(float a, float b, float reciprocal_of_b) {
+  const float guess = a * reciprocal_of_b;
+  const float refined = fmaf(fmaf(-guess, b, a), reciprocal_of_b, guess);
+  return refined == refined ? refined : guess;
+}
+
+/// The scale of values whose largest magnitude is `amax`, for a type that holds `largest`, a constant.
+template <int Format>
+__device__ __forceinline__ Scale scale_of(float amax, float largest) {
+  const float clamped = fmaxf(amax, 1e-10f);
+  const float scale = quotient(clamped, largest, 1.0f / largest);
+  if constexpr (Format == scale_f32) {
+    return {__float_as_uint(scale), quotient(largest, clamped, fast_reciprocal(clamped))};
+  } else {
+    const unsigned exponent = ue8m0_ceil(scale);
+    return {Format == scale_ue8m0 ? exponent << 23 : exponent, ue8m0_inverse(exponent)};
+  }
+}
+
+/// The largest magnitude of `Count` values; NaN is passed over.
+template <int Count>
+__device__ __forceinline__ Max largest_magnitude(const float* values) {
+  Max amax;
+#pragma unroll
+  for (int i = 0; i < Count; ++i) {
+    amax.add(fabsf(values[i]));
+  }
+  return amax;
+}
+
+/// Stores `Count` values times `factor` as Q, saturating, `Stored` at a time.
+template <class Q, int Count, int Stored>
+__device__ __forceinline__ void store_quantised(Q* q, float* values, float factor) {
+#pragma unroll
+  for (int i = 0; i < Count; ++i) {
+    values[i] *= factor;
+  }
+#pragma unroll
+  for (int i = 0; i < Count; i += Stored) {
+    store_values<Q, Stored>(q + i, values + i);
+  }
+}
+
+/// Rows quantised by groups. Strides are in elements; rows from `rows` to `padded_rows` get scales of 0.
+struct GroupQuantisedRows {
+  void* q;
+  void* s;
+  long long q_stride;
+  long long s_stride;  ///< along the dimension of s that is not contiguous
+  long long rows;
+  long long padded_rows;
+};
+
+/// Quantises and stores the `Count` values from `column` on of row `row`: Config::group / Count neighbouring
+/// lanes hold a group of Config::hidden / Config::group. All lanes of a warp must take part, with any row.
+template <class Config, int Count, int Stored>
+__device__ __forceinline__ void quantise_group(const GroupQuantisedRows& out, float* values, long long row,
+                                               int column) {
+  using Q = typename Config::q_dtype;
+  const Max amax = reduce_lanes<Config::group / Count>(largest_magnitude<Count>(values));
+  const Scale scale = scale_of<Config::scale_format>(amax.value, max_of<Q>);
+  const bool active = row < out.rows;
+  if (active) {
+    store_quantised<Q, Count, Stored>(static_cast<Q*>(out.q) + row * out.q_stride + column, values,
+                                      scale.factor);
+  }
+  if (column % Config::group == 0 && row < out.padded_rows) {
+    store_scale<Config::scale_layout, Config::scale_format, Config::hidden / Config::group>(
+        out.s, out.s_stride, row, column / Config::group, active ? scale.bits : 0u);
+  }
+}
+
+}  // namespace kerncast
