@@ -197,6 +197,11 @@ std::map<std::string, Domain> all_domains() {
     all["s" + bits] = with_constants(integers(bytes), true);
   }
   all["amount"] = amounts();
+  Domain& segments = all["segment"];
+  segments = integers(4);
+  segments.edges = {0x1f, 0, 0x1f00, 0x181f, 0x101f, 0x1c1f, 0x1e1f, 0x1c00, 0x0f07, 0x1f1f};
+  segments.main_edges = segments.edges.size();
+  segments.random = [](u64 r) { return r & 0x1f1fU; };
   for (const unsigned most : {4U, 8U, 16U}) {
     Domain& sizes = all["size" + std::to_string(most)];
     sizes = exhaustive(4, 4);
