@@ -77,8 +77,8 @@ void add_bulk_copies(std::vector<Form>& forms) {
     forms.push_back(form);
     if (form.opcode.find("::cta") == std::string::npos) {
       form.opcode = "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes";
-      form.text = barrier + "st.shared.b64 [scell], $a; st.shared.b64 [scell+8], $b; " + form.opcode +
-                  " [scell], [scell], 16, [scell+16]; " + wait +
+      form.text = barrier + "st.shared.b64 [scell+32], $a; st.shared.b64 [scell+40], $b; " + form.opcode +
+                  " [scell], [scell+32], 16, [scell+16]; " + wait +
                   "ld.shared.b64 $d, [scell]; ld.shared.b64 $f, [scell+8]; or.b64 $d, $d, state; }";
       forms.push_back(form);
     }

@@ -275,11 +275,15 @@ inline Number sum(const Number& a, const Number& b, Mode mode) {
         (drop == 128 ? x.high : (x.high << (128 - drop)) | (x.low >> drop)) | (sticky ? 1U : 0U);
     result.exponent += drop;
   }
-  // Leaves room for what shifts later.
-  if (const int excess = bit_length(result.magnitude) - 120; excess > 0) {
+  // Leaves room for what shifts later, and for the next sum.
+  if (const int excess = bit_length(result.magnitude) - 108; excess > 0) {
     const bool sticky = (result.magnitude & ((u128{1} << excess) - 1)) != 0;
     result.magnitude = (result.magnitude >> excess) | (sticky ? 1U : 0U);
     result.exponent += excess;
+  }
+  while ((result.magnitude & 1U) == 0) {
+    result.magnitude >>= 1U;
+    ++result.exponent;
   }
   return result;
 }

@@ -19,7 +19,7 @@ using simulator::testing::Runner;
 
 /// Threads of a block, and the bytes of memory each has to itself in every space.
 constexpr std::uint32_t kBlock = 256;
-constexpr std::uint32_t kCell = 32;
+constexpr std::uint32_t kCell = 64;
 
 /// What constant memory and the last kernel parameter hold: 0x81, 0x82, ...
 constexpr const char* kTable =
@@ -130,7 +130,7 @@ std::string module_text(const std::vector<Form>& forms, const std::vector<Varian
       ".version 8.8\n.target sm_{}\n.address_size 64\n{}\n.visible .entry k(.param .u64 pin, .param .u64 pout, "
       ".param .u64 pn, .param .u64 pcells, .param .align 8 .b8 ptable[16])\n{{\n"
       ".reg .pred guard, outside, taken; .reg .u32 i, t, flag; .reg .u64 in, out, n, stride, at, gcell, scell, lcell;\n"
-      ".shared .align 32 .b8 pool[{}]; .local .align 32 .b8 own[32];\n",
+      ".shared .align 32 .b8 pool[{}]; .local .align 32 .b8 own[64];\n",
       sm >= 100 ? fmt::format("{}a", sm) : fmt::format("{}", sm), kTable, kBlock * kCell);
   for (const char* letter : {"a", "b", "c", "e", "g", "d", "f"}) {
     text += fmt::format(".reg .b16 {0}2; .reg .b32 {0}4; .reg .b64 {0}8; .reg .pred p{0};\n", letter);
@@ -139,8 +139,8 @@ std::string module_text(const std::vector<Form>& forms, const std::vector<Varian
       "mov.u32 i, %tid.x; mov.u32 t, %ctaid.x; mad.lo.u32 i, t, 256, i;\n"
       "ld.param.u64 in, [pin]; ld.param.u64 out, [pout]; ld.param.u64 n, [pn];\n"
       "cvt.u32.u64 t, n; setp.ge.u32 outside, i, t; @outside exit;\n"
-      "ld.param.u64 gcell, [pcells]; mad.wide.u32 gcell, i, 32, gcell; mov.u64 lcell, own;\n"
-      "mov.u32 t, %tid.x; mov.u64 scell, pool; mad.wide.u32 scell, t, 32, scell;\n"
+      "ld.param.u64 gcell, [pcells]; mad.wide.u32 gcell, i, 64, gcell; mov.u64 lcell, own;\n"
+      "mov.u32 t, %tid.x; mov.u64 scell, pool; mad.wide.u32 scell, t, 64, scell;\n"
       "mad.wide.u32 in, i, 8, in; mad.wide.u32 out, i, 8, out; shl.b64 stride, n, 3;\n"
       // Lanes are chosen without a pattern: both masks are partial in every warp.
       "mul.lo.u32 t, i, 0x9e3779b1; shr.u32 t, t, 29; setp.lt.u32 guard, t, 4;\n";

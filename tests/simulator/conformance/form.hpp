@@ -32,7 +32,7 @@ enum class Nan : u8 { exact, any_f64, any_f32, any_f16, any_bf16 };
 struct Form {
   std::string opcode;
   /// Operands after the opcode, $d and $f results, $a $b $c $e $g inputs; empty for results then inputs in
-  /// order. The 64-bit registers gcell, scell and lcell hold the addresses of 32 bytes of global, shared and
+  /// order. The 64-bit registers gcell, scell and lcell hold the addresses of 64 bytes of global, shared and
   /// local memory that are the thread's own; t and at are free.
   std::string operands;
   std::vector<std::string> inputs;   ///< domains
