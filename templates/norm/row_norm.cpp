@@ -229,6 +229,11 @@ TensorPlan plan_y(const OpDefinition& op, const Bindings& bindings) {
   return y;
 }
 
+bool is_wan(const ModelConfig& model) {
+  return model.layer_norm &&
+         (model.name.find("Wan") != std::string::npos || model.architecture.find("Wan") != std::string::npos);
+}
+
 void add_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::string label,
                   std::int64_t width) {
   if (width < 1 || width > max_hidden || !host::is_float(model.dtype)) {

@@ -121,6 +121,8 @@ class RowPlans {
 /// The plan of y: x's shape in y_dtype, or x's type.
 [[nodiscard]] TensorPlan plan_y(const OpDefinition& op, const Bindings& bindings);
 
+[[nodiscard]] bool is_wan(const ModelConfig& model);
+
 /// One case of `model` at rows of `width` in the model's type; nothing where no op takes that width.
 void add_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::string label,
                   std::int64_t width);
