@@ -19,6 +19,9 @@ __device__ __forceinline__ void quantise_rows(const GroupRowsKernelArgs& args, L
 
   const X* x = static_cast<const X*>(args.x) + expert_offset<Masked>(args.x_expert_stride);
   const long long rows = counted_rows<Masked>(args.masked_m, args.rows);
+  if (Masked && Grid::place(0, 0).row >= rows) {
+    return;
+  }
   float values[Config::vectors][share] = {};
 #pragma unroll
   for (int i = 0; i < Config::vectors; ++i) {
