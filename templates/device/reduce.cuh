@@ -20,6 +20,17 @@ __device__ __forceinline__ double exchange(double value, int mask) {
   return other;
 }
 
+/// The value of lane `lane`.
+__device__ __forceinline__ double broadcast(double value, int lane) {
+  double other;
+  asm volatile(
+      "{ .reg .b32 low, high;\n  mov.b64 {low, high}, %1;\n  shfl.sync.idx.b32 low, low, %2, 31, -1;\n"
+      "  shfl.sync.idx.b32 high, high, %2, 31, -1;\n  mov.b64 %0, {low, high}; }"
+      : "=d"(other)
+      : "d"(value), "r"(lane));
+  return other;
+}
+
 /// A sum of floats.
 struct Sum {
   float value = 0.0f;
@@ -61,8 +72,8 @@ __device__ __forceinline__ Reduction reduce_lanes(Reduction mine) {
 }
 
 /// Reduces over each aligned run of `Lanes` threads (a power of two) of a block of `Threads`. All threads of
-/// the block must take part, once: the scratch memory is not guarded for a second use.
-template <int Lanes, int Threads, class Reduction>
+/// the block must take part, once per `Number`: scratch memory is not guarded for a second use.
+template <int Lanes, int Threads, int Number = 0, class Reduction>
 __device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
   mine = reduce_lanes<(Lanes < 32 ? Lanes : 32)>(mine);
   if constexpr (Lanes > 32) {

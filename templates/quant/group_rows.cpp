@@ -33,7 +33,7 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   // A few thousand elements per multiprocessor leave it idle unless every thread takes as little as it can.
   const bool few = host::bucket_ceiling(rows) * spec[hidden] <= std::int64_t{device.sm_count} * 16384;
   tunables.values[threads] = few ? 128 : 256;
-  tunables.values[vectors] = few ? 1 : std::clamp(16 / vector_width(spec), 1, 4);
+  tunables.values[vectors] = few ? 1 : std::clamp(16 / vector_width(spec), 1, 2);
   return tunables;
 }
 
