@@ -29,7 +29,7 @@ struct Entry {
   std::string op;
   std::string spec;
   std::string arch;
-  std::string lowered_name;
+  std::string lowered_name;  ///< entry points in PTX and cubin, one per line, in order of launch
   std::string cubin;
   std::string ptx;
   std::vector<std::pair<std::string, std::int64_t>> resources;

@@ -24,9 +24,13 @@ int take(std::atomic<int (*)(Lock*)>& real, const char* name, Lock* lock) {
   return function(lock);
 }
 
-void* allocate(std::size_t size) {
+void* count_and_get(std::size_t size) noexcept {
   counted_allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) {
+  return std::malloc(size == 0 ? 1 : size);
+}
+
+void* allocate(std::size_t size) {
+  if (void* memory = count_and_get(size)) {
     return memory;
   }
   throw std::bad_alloc();
@@ -50,13 +54,34 @@ KERNCAST_COUNTED_LOCK(pthread_rwlock_wrlock, pthread_rwlock_t)
 KERNCAST_COUNTED_LOCK(pthread_spin_lock, pthread_spinlock_t)
 #undef KERNCAST_COUNTED_LOCK
 
-// The array and nothrow forms of the standard library call these.
+// All forms: a sanitizer has its own of those left out, and finds them paired with the others.
 void* operator new(std::size_t size) {
   return allocate(size);
+}
+void* operator new[](std::size_t size) {
+  return allocate(size);
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return count_and_get(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return count_and_get(size);
 }
 void operator delete(void* memory) noexcept {
   std::free(memory);
 }
+void operator delete[](void* memory) noexcept {
+  std::free(memory);
+}
 void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, const std::nothrow_t&) noexcept {
   std::free(memory);
 }

@@ -177,7 +177,7 @@ void examine_templates(Findings& findings) {
   const TemplateSet templates(directory);
   for (const OpDefinition* op : OpRegistry::instance().all()) {
     try {
-      static_cast<void>(templates.closure(op->include));
+      static_cast<void>(templates.closure(op->include, op->sources));
     } catch (const Error& error) {
       findings.launchable = false;
       findings.problem("error", fmt::format("{}: {}", op->name, error.what()),

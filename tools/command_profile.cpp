@@ -22,7 +22,8 @@ namespace {
 
 constexpr const char* json_help =
     "Times are estimates of an analytic model (tools/cost_model.hpp), never measurements; counts are exact.\n"
-    "--json prints {\"profiles\": [...]}, each with:\n"
+    "--json prints {\"profiles\": [...]}, one per launch (an op of several stages launches several), each "
+    "with:\n"
     "  op spec label rows arch device tunables key checked ok max_error\n"
     "  kernel grid block registers spill_store_bytes spill_load_bytes static_shared_bytes\n"
     "  dynamic_shared_bytes occupancy{blocks_per_sm warps_per_sm fraction limit} read_bytes written_bytes\n"
@@ -147,8 +148,9 @@ int profile(Session& session, const ProfileOptions& options) {
   require_profiling(runtime);
   RunDevice device(runtime, 0);
   std::vector<ProfileReport> reports;
+  std::size_t done = 0;
   for (const Workload& workload : workloads) {
-    session.console.progress(reports.size(), workloads.size(), op.name);
+    session.console.progress(done++, workloads.size(), op.name);
     OpProfileRequest request;
     request.op = &op;
     request.params = workload.params;
@@ -156,7 +158,9 @@ int profile(Session& session, const ProfileOptions& options) {
     request.rows = options.rows;
     request.arch = target.arch;
     request.traits = {target.device->sm, target.device->sm_count, target.device->shared_bytes_per_block};
-    reports.push_back(make_report(profile_op(runtime, device, request), workload.label, *target.device));
+    for (OpProfile& stage : profile_op(runtime, device, request)) {
+      reports.push_back(make_report(std::move(stage), workload.label, *target.device));
+    }
   }
   session.console.end_progress();
 

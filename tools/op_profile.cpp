@@ -50,8 +50,8 @@ std::shared_ptr<const KernelBinary> obtain_with_lines(KernelBuilder& builder, co
   return builder.obtain(variant, BuildPolicy::cached_or_compile);
 }
 
-void launch_once(const RunDevice& device, const LoadedKernel& kernel, const LaunchGeometry& geometry,
-                 const Call& call, const std::string& what) {
+void launch_once(const RunDevice& device, void* function, const LaunchGeometry& geometry, const Call& call,
+                 const std::string& what) {
   driver::CUlaunchConfig config{};
   config.gridDimX = geometry.grid[0];
   config.gridDimY = geometry.grid[1];
@@ -61,10 +61,10 @@ void launch_once(const RunDevice& device, const LoadedKernel& kernel, const Laun
   config.blockDimZ = geometry.block[2];
   config.sharedMemBytes = geometry.dynamic_shared;
   void* arguments[] = {const_cast<std::byte*>(call.arguments.data())};
-  driver::check(device.api(),
-                device.api().cuLaunchKernelEx(&config, static_cast<driver::CUfunction>(kernel.function),
-                                              arguments, nullptr),
-                fmt::format("launching {}", what));
+  driver::check(
+      device.api(),
+      device.api().cuLaunchKernelEx(&config, static_cast<driver::CUfunction>(function), arguments, nullptr),
+      fmt::format("launching {}", what));
   device.synchronize();
 }
 
@@ -94,11 +94,11 @@ void require_profiling(const Runtime& runtime) {
   static_cast<void>(Recorder(runtime));
 }
 
-OpProfile profile_op(Runtime& runtime, RunDevice& device, const OpProfileRequest& request) {
+std::vector<OpProfile> profile_op(Runtime& runtime, RunDevice& device, const OpProfileRequest& request) {
   const OpDefinition& op = *request.op;
   const Recorder recorder(runtime);
   KernelBuilder& builder = runtime.parts().builder;
-  OpProfile profile;
+  std::vector<OpProfile> profiles;
 
   OpRunRequest run;
   run.op = request.op;
@@ -111,31 +111,44 @@ OpProfile profile_op(Runtime& runtime, RunDevice& device, const OpProfileRequest
                           request.arch};
     const std::shared_ptr<const KernelBinary> binary = obtain_with_lines(builder, variant);
     const LoadedKernel kernel = runtime.parts().device(device.ordinal()).load(binary, describe(variant));
-    const LaunchGeometry geometry = op.geometry(call.spec, variant.tunables, request.traits, call.rows);
-    {
-      const Recording recording(recorder);
-      launch_once(device, kernel, geometry, call, describe(variant));
+    const auto sources = [&] {
+      auto files = builder.templates().closure(op.include, op.sources);
+      files.emplace_back("kernel.cu", builder.source(variant).text);
+      return files;
+    }();
+    for (std::size_t stage = 0; stage <= op.later_stages.size(); ++stage) {
+      const auto geometry_of = stage == 0 ? op.geometry : op.later_stages[stage - 1].geometry;
+      const LaunchGeometry geometry = geometry_of(call.spec, variant.tunables, request.traits, call.rows);
+      if (geometry.grid[0] == 0) {
+        continue;
+      }
+      {
+        const Recording recording(recorder);
+        launch_once(device, kernel.functions[stage], geometry, call, describe(variant));
+      }
+      const KerncastSimLaunch* launch = recorder.count() == 1 ? recorder.launch(0) : nullptr;
+      if (launch == nullptr) {
+        throw Error(ErrorCode::internal,
+                    fmt::format("the virtual GPU recorded {} launches of {} in place of one",
+                                recorder.count(), describe(variant)));
+      }
+      OpProfile& profile = profiles.emplace_back();
+      profile.launch = copy_launch(*launch);
+      profile.sources = sources;
+      name_files(profile.launch, profile.sources);
     }
-    const KerncastSimLaunch* launch = recorder.count() == 1 ? recorder.launch(0) : nullptr;
-    if (launch == nullptr) {
-      throw Error(ErrorCode::internal,
-                  fmt::format("the virtual GPU recorded {} launches of {} in place of one", recorder.count(),
-                              describe(variant)));
-    }
-    profile.launch = copy_launch(*launch);
-    profile.sources = builder.templates().closure(op.include);
-    profile.sources.emplace_back("kernel.cu", builder.source(variant).text);
-    name_files(profile.launch, profile.sources);
     return to_report(variant, *binary, builder);
   };
-  OpRunResult result = run_op(runtime, device, run);
-  profile.report = std::move(result.report);
-  profile.rows = result.rows;
-  profile.checked = result.checked;
-  profile.verdict = std::move(result.verdict);
-  profile.read_bytes = bytes_of(run.inputs);
-  profile.written_bytes = bytes_of(result.outputs);
-  return profile;
+  const OpRunResult result = run_op(runtime, device, run);
+  for (OpProfile& profile : profiles) {
+    profile.report = result.report;
+    profile.rows = result.rows;
+    profile.checked = result.checked;
+    profile.verdict = result.verdict;
+    profile.read_bytes = bytes_of(run.inputs);
+    profile.written_bytes = bytes_of(result.outputs);
+  }
+  return profiles;
 }
 
 }  // namespace kerncast::tools

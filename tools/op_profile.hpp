@@ -21,7 +21,7 @@ struct OpProfileRequest {
   DeviceTraits traits;  ///< of the device whose tunables and launch geometry are used
 };
 
-/// One launch of an op, counted by the virtual GPU.
+/// One launch of an op, counted by the virtual GPU. The tensors' bytes and the verdict are of the whole call.
 struct OpProfile {
   KernelReport report;
   std::int64_t rows = 0;
@@ -37,8 +37,10 @@ struct OpProfile {
 /// Throws Error(unsupported) where the driver in use is not the virtual GPU.
 void require_profiling(const Runtime& runtime);
 
-/// Runs the op once on synthetic tensors with recording on. The kernel is compiled beside the cache, with
-/// line info; where there is no compiler, the cached kernel serves, without. Throws Error.
-[[nodiscard]] OpProfile profile_op(Runtime& runtime, RunDevice& device, const OpProfileRequest& request);
+/// Runs the op once on synthetic tensors with recording on; one profile for each launch of its stages, in
+/// order. The kernels are compiled beside the cache, with line info; where there is no compiler, the cached
+/// ones serve, without. Throws Error.
+[[nodiscard]] std::vector<OpProfile> profile_op(Runtime& runtime, RunDevice& device,
+                                                const OpProfileRequest& request);
 
 }  // namespace kerncast::tools

@@ -191,7 +191,8 @@ std::vector<HostTensor> synthetic_inputs(const OpDefinition& op,
   std::vector<HostTensor> tensors;
   for (const TensorPlan& plan : op.plan_inputs(settings, rows)) {
     HostTensor tensor = host_tensor(plan);
-    tensor.bytes = synthetic_data(plan.name, plan.dtype, storage_elements(plan), seed_of(run, plan.name));
+    tensor.bytes = synthetic_data(plan.name, plan.dtype, storage_elements(plan), seed_of(run, plan.name),
+                                  plan.integers_below);
     tensors.push_back(std::move(tensor));
   }
   return tensors;

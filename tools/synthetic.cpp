@@ -132,10 +132,11 @@ std::uint64_t seed_of(std::string_view run, std::string_view tensor) {
 }
 
 std::vector<std::byte> synthetic_data(std::string_view tensor, DType type, std::int64_t elements,
-                                      std::uint64_t seed) {
+                                      std::uint64_t seed, std::int64_t integers_below) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(elements * size_of(type)));
   Random random(seed);
   const Kind kind = kind_of(tensor);
+  const auto below = static_cast<std::uint64_t>(std::max<std::int64_t>(integers_below, 1));
   for (std::int64_t i = 0; i < elements; ++i) {
     switch (type) {
       case DType::f32:
@@ -162,10 +163,10 @@ std::vector<std::byte> synthetic_data(std::string_view tensor, DType type, std::
         store(bytes, i, static_cast<std::uint8_t>(random.bits()));
         break;
       case DType::i32:
-        store(bytes, i, static_cast<std::int32_t>(random.bits() % 8));
+        store(bytes, i, static_cast<std::int32_t>(random.bits() % below));
         break;
       case DType::i64:
-        store(bytes, i, static_cast<std::int64_t>(random.bits() % 8));
+        store(bytes, i, static_cast<std::int64_t>(random.bits() % below));
         break;
     }
   }

@@ -19,9 +19,10 @@ namespace kerncast::tools {
 [[nodiscard]] std::uint64_t seed_of(std::string_view run, std::string_view tensor);
 
 /// `elements` values of `type`: weights near 1, biases near 0, router logits around 0 with deviation 2,
-/// positive scales, small non-negative integers, and for everything else activations: normal with rare large
-/// outliers.
+/// positive scales, i32 and i64 from 0 up to `integers_below`, exclusive (at least 1), and for everything
+/// else activations: normal with rare large outliers.
 [[nodiscard]] std::vector<std::byte> synthetic_data(std::string_view tensor, DType type,
-                                                    std::int64_t elements, std::uint64_t seed);
+                                                    std::int64_t elements, std::uint64_t seed,
+                                                    std::int64_t integers_below = 8);
 
 }  // namespace kerncast::tools

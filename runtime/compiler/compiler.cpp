@@ -104,6 +104,14 @@ int number_before(const std::string& line, std::string_view unit) {
   return std::atoi(line.substr(begin, end - begin).c_str());
 }
 
+void raise(Resources& most, const Resources& other) {
+  for (int Resources::* const member :
+       {&Resources::registers, &Resources::stack_bytes, &Resources::spill_store_bytes,
+        &Resources::spill_load_bytes, &Resources::shared_bytes, &Resources::constant_bytes}) {
+    most.*member = std::max(most.*member, other.*member);
+  }
+}
+
 }  // namespace
 
 std::string numbered_excerpt(const std::string& source, int line, int context) {
@@ -148,11 +156,12 @@ CompileResult compile(const Nvrtc& nvrtc, const CompileRequest& request) {
   const NvrtcApi& api = nvrtc.api;
   const auto start = std::chrono::steady_clock::now();
   Program program(api, request);
-  if (const NvrtcResult result = api.add_name_expression(program.get(), request.kernel.c_str());
-      result != nvrtc_success) {
-    throw Error(ErrorCode::compile_failed,
-                fmt::format("NVRTC refused the name '{}' of {}: {}", request.kernel, request.what,
-                            api.get_error_string(result)));
+  for (const std::string& kernel : request.kernels) {
+    if (const NvrtcResult result = api.add_name_expression(program.get(), kernel.c_str());
+        result != nvrtc_success) {
+      throw Error(ErrorCode::compile_failed, fmt::format("NVRTC refused the name '{}' of {}: {}", kernel,
+                                                         request.what, api.get_error_string(result)));
+    }
   }
   std::vector<const char*> options;
   for (const std::string& option : request.options) {
@@ -176,22 +185,26 @@ CompileResult compile(const Nvrtc& nvrtc, const CompileRequest& request) {
                             request.what, api.get_error_string(result), failing_source(request, out.log),
                             fmt::join(request.options, " "), out.log));
   }
-  const char* lowered = nullptr;
-  if (api.get_lowered_name(program.get(), request.kernel.c_str(), &lowered) != nvrtc_success ||
-      lowered == nullptr) {
-    throw Error(
-        ErrorCode::compile_failed,
-        fmt::format("NVRTC compiled {} but knows no kernel '{}': the template and its definition disagree",
-                    request.what, request.kernel));
+  for (const std::string& kernel : request.kernels) {
+    const char* lowered = nullptr;
+    if (api.get_lowered_name(program.get(), kernel.c_str(), &lowered) != nvrtc_success ||
+        lowered == nullptr) {
+      throw Error(
+          ErrorCode::compile_failed,
+          fmt::format("NVRTC compiled {} but knows no kernel '{}': the template and its definition disagree",
+                      request.what, kernel));
+    }
+    out.lowered_names.emplace_back(lowered);
   }
-  out.lowered_name = lowered;
   out.ptx = without_terminator(program.text(api.get_ptx_size, api.get_ptx));
   out.cubin = program.text(api.get_cubin_size, api.get_cubin);
   if (out.ptx.empty() && out.cubin.empty()) {
     throw Error(ErrorCode::compile_failed,
                 fmt::format("NVRTC gave neither cubin nor PTX for {}", request.what));
   }
-  out.resources = parse_ptxas_log(out.log, out.lowered_name);
+  for (const std::string& name : out.lowered_names) {
+    raise(out.resources, parse_ptxas_log(out.log, name));
+  }
   out.milliseconds =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return out;

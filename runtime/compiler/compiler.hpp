@@ -12,12 +12,12 @@ namespace kerncast::compiler {
 struct CompileRequest {
   std::string what;                                          ///< op and specialisation, for messages
   std::string source;                                        ///< text of the translation unit
-  std::string kernel;                                        ///< name expression of the one kernel wanted
+  std::vector<std::string> kernels;                          ///< name expressions of the kernels wanted
   std::vector<std::pair<std::string, std::string>> headers;  ///< name as included, text
   std::vector<std::string> options;                          ///< complete, architecture included
 };
 
-/// What ptxas says of the one kernel.
+/// What ptxas says of one kernel, or the most that it says of several.
 struct Resources {
   int registers = 0;
   int stack_bytes = 0;
@@ -30,7 +30,7 @@ struct Resources {
 struct CompileResult {
   std::string cubin;
   std::string ptx;
-  std::string lowered_name;
+  std::vector<std::string> lowered_names;  ///< in the order of CompileRequest::kernels
   std::string log;
   Resources resources;
   double milliseconds = 0;  ///< create to binaries read

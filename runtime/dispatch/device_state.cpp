@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "runtime/dispatch/kernel_builder.hpp"
@@ -12,6 +13,18 @@ namespace kerncast {
 namespace {
 
 using driver::check;
+
+/// What a kernel may ask for at launch is 48 KiB until it is raised.
+void allow_all_shared_memory(const driver::DriverApi& api, driver::CUfunction function, int most,
+                             const std::string& what) {
+  int fixed = 0;
+  check(api, api.cuFuncGetAttribute(&fixed, driver::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function),
+        fmt::format("asking for the shared memory of {}", what));
+  check(api,
+        api.cuFuncSetAttribute(function, driver::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                               std::max(most - fixed, 0)),
+        fmt::format("raising the shared memory limit of {}", what));
+}
 
 }  // namespace
 
@@ -51,14 +64,17 @@ LoadedKernel DeviceState::load(std::shared_ptr<const KernelBinary> binary, const
     result = api.cuLibraryLoadData(&library, binary->ptx.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0);
   }
   check(api, result, fmt::format("loading {}", what));
-  driver::CUkernel kernel = nullptr;
-  check(api, api.cuLibraryGetKernel(&kernel, library, binary->lowered_name.c_str()),
-        fmt::format("finding kernel {} of {}", binary->lowered_name, what));
-  driver::CUfunction function = nullptr;
-  check(api, api.cuKernelGetFunction(&function, kernel),
-        fmt::format("loading {} into device {}", what, ordinal_));
   LoadedKernel loaded;
-  loaded.function = function;
+  for (std::size_t i = 0; i < std::min(binary->lowered_names.size(), loaded.functions.size()); ++i) {
+    driver::CUkernel kernel = nullptr;
+    check(api, api.cuLibraryGetKernel(&kernel, library, binary->lowered_names[i].c_str()),
+          fmt::format("finding kernel {} of {}", binary->lowered_names[i], what));
+    driver::CUfunction function = nullptr;
+    check(api, api.cuKernelGetFunction(&function, kernel),
+          fmt::format("loading {} into device {}", what, ordinal_));
+    allow_all_shared_memory(api, function, traits_.max_shared_per_block, what);
+    loaded.functions[i] = function;
+  }
   loaded.load_us =
       std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
   loaded.binary = std::move(binary);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,7 +15,7 @@ struct KernelBinary;
 
 /// A kernel loaded on one device.
 struct LoadedKernel {
-  void* function = nullptr;
+  std::array<void*, OpDefinition::max_stages> functions{};  ///< null past the op's last stage
   double load_us = 0;
   std::shared_ptr<const KernelBinary> binary;
 };

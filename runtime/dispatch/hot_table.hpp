@@ -25,7 +25,8 @@ struct HotKey {
 struct HotEntry {
   HotKey key;
   std::uint64_t hash = 0;
-  void* function = nullptr;  ///< CUfunction in the device's primary context
+  /// CUfunctions of the op's stages in the device's primary context; null past the last.
+  std::array<void*, OpDefinition::max_stages> functions{};
   Tunables tunables;
   DeviceTraits traits;
 };

@@ -1,6 +1,9 @@
 #include "runtime/dispatch/kernel_builder.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "cache/entry.hpp"
 #include "cache/process_lock.hpp"
@@ -40,7 +43,7 @@ cache::Entry to_entry(const compiler::CompileResult& compiled, const Variant& va
   entry.arch = variant.arch;
   entry.cubin = compiled.cubin;
   entry.ptx = compiled.ptx;
-  entry.lowered_name = compiled.lowered_name;
+  entry.lowered_name = fmt::format("{}", fmt::join(compiled.lowered_names, "\n"));
   entry.key_fields = fields.fields();
   const compiler::Resources& r = compiled.resources;
   const int values[] = {r.registers,        r.stack_bytes,  r.spill_store_bytes,
@@ -51,11 +54,21 @@ cache::Entry to_entry(const compiler::CompileResult& compiled, const Variant& va
   return entry;
 }
 
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
 std::shared_ptr<const KernelBinary> from_entry(cache::Entry entry, const cache::Key& key) {
   auto binary = std::make_shared<KernelBinary>();
   binary->cubin = std::move(entry.cubin);
   binary->ptx = std::move(entry.ptx);
-  binary->lowered_name = std::move(entry.lowered_name);
+  binary->lowered_names = lines_of(entry.lowered_name);
   binary->key = key;
   binary->origin = Origin::disk;
   compiler::Resources& r = binary->resources;
@@ -96,7 +109,7 @@ KernelReport to_report(const Variant& variant, const KernelBinary& binary, Kerne
   report.source = builder.source(variant).text;
   report.ptx = binary.ptx;
   report.cubin = binary.cubin;
-  report.lowered_name = binary.lowered_name;
+  report.lowered_name = fmt::format("{}", fmt::join(binary.lowered_names, "\n"));
   report.key_fields = builder.fields(variant);
   return report;
 }
@@ -119,7 +132,8 @@ GeneratedSource KernelBuilder::source(const Variant& variant) const {
 }
 
 KernelBuilder::Prepared KernelBuilder::prepare(const Variant& variant) const {
-  return {source(variant), templates_.closure(variant.op->include), compile_options(variant.arch)};
+  return {source(variant), templates_.closure(variant.op->include, variant.op->sources),
+          compile_options(variant.arch)};
 }
 
 std::vector<std::pair<std::string, std::string>> KernelBuilder::fields(const Variant& variant) {
@@ -192,7 +206,7 @@ std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& varian
   compiler::CompileRequest request;
   request.what = describe(variant);
   request.source = prepared.source.text;
-  request.kernel = prepared.source.kernel;
+  request.kernels = prepared.source.kernels;
   request.headers = prepared.headers;
   request.options = prepared.options;
   if (policy == BuildPolicy::compile_aside_with_lines) {
@@ -202,7 +216,7 @@ std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& varian
   auto binary = std::make_shared<KernelBinary>();
   binary->cubin = compiled.cubin;
   binary->ptx = compiled.ptx;
-  binary->lowered_name = compiled.lowered_name;
+  binary->lowered_names = compiled.lowered_names;
   binary->resources = compiled.resources;
   binary->key = fields.key();
   binary->origin = Origin::compiled;

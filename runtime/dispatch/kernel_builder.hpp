@@ -32,7 +32,7 @@ struct Variant {
 struct KernelBinary {
   std::string cubin;
   std::string ptx;
-  std::string lowered_name;
+  std::vector<std::string> lowered_names;  ///< of the op's stages, in order
   compiler::Resources resources;
   cache::Key key;
   Origin origin = Origin::compiled;

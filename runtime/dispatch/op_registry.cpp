@@ -45,6 +45,14 @@ const OpDefinition& OpRegistry::add(OpDefinition definition) {
       definition.bind == nullptr) {
     refuse("default_tunables, geometry and bind must be set");
   }
+  if (definition.later_stages.size() >= OpDefinition::max_stages) {
+    refuse(fmt::format("it has more than {} stages", OpDefinition::max_stages));
+  }
+  for (const LaterStage& stage : definition.later_stages) {
+    if (stage.kernel.empty() || stage.geometry == nullptr) {
+      refuse("kernel and geometry of every later stage must be set");
+    }
+  }
   if (definition.params.size() > Specialisation::max_params) {
     refuse(fmt::format("it has more than {} parameters", Specialisation::max_params));
   }

@@ -27,9 +27,12 @@ cache::WarningSink warning_sink(const RuntimeOptions& options) {
   };
 }
 
-/// Hands `call` to the driver: the end of the hot path.
-void enqueue(const driver::DriverApi& api, const HotEntry& entry, const LaunchGeometry& geometry,
-             const Call& call, Stream stream) {
+/// Hands one stage of `call` to the driver: the end of the hot path.
+void enqueue(const driver::DriverApi& api, const HotEntry& entry, std::size_t stage,
+             const LaunchGeometry& geometry, const Call& call, Stream stream) {
+  if (geometry.grid[0] == 0) {
+    return;
+  }
   driver::CUlaunchConfig config{};
   config.gridDimX = geometry.grid[0];
   config.gridDimY = geometry.grid[1];
@@ -41,8 +44,8 @@ void enqueue(const driver::DriverApi& api, const HotEntry& entry, const LaunchGe
   config.hStream = static_cast<driver::CUstream>(stream);
   // The driver reads the arguments before it returns and never writes them.
   void* arguments[] = {const_cast<std::byte*>(call.arguments.data())};
-  const driver::CUresult result =
-      api.cuLaunchKernelEx(&config, static_cast<driver::CUfunction>(entry.function), arguments, nullptr);
+  const driver::CUresult result = api.cuLaunchKernelEx(
+      &config, static_cast<driver::CUfunction>(entry.functions[stage]), arguments, nullptr);
   if (result != driver::CUDA_SUCCESS) [[unlikely]] {
     driver::check(
         api, result,
@@ -186,7 +189,7 @@ const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& ke
   }
   HotEntry entry;
   entry.key = key;
-  entry.function = loaded.function;
+  entry.functions = loaded.functions;
   entry.tunables = variant.tunables;
   entry.traits = state.traits();
   return *hot.insert(entry);
@@ -211,8 +214,12 @@ void Runtime::dispatch(const OpDefinition& op, const Call& call, Stream stream) 
   if (entry == nullptr) [[unlikely]] {
     entry = &parts_->resolve(op, key, call.rows, stream, nullptr);
   }
-  const LaunchGeometry geometry = op.geometry(call.spec, entry->tunables, entry->traits, call.rows);
-  enqueue(*parts_->api.load(std::memory_order_acquire), *entry, geometry, call, stream);
+  const driver::DriverApi& api = *parts_->api.load(std::memory_order_acquire);
+  enqueue(api, *entry, 0, op.geometry(call.spec, entry->tunables, entry->traits, call.rows), call, stream);
+  for (std::size_t i = 0; i < op.later_stages.size(); ++i) {
+    enqueue(api, *entry, i + 1,
+            op.later_stages[i].geometry(call.spec, entry->tunables, entry->traits, call.rows), call, stream);
+  }
 }
 
 void Runtime::run(const OpDefinition& op, const Bindings& bindings, Stream stream) {
@@ -249,14 +256,21 @@ PreparedLaunch Runtime::prepare(const OpDefinition& op, const Call& call) {
   }
   prepared.entry_ = entry;
   prepared.api_ = parts_->api.load(std::memory_order_acquire);
-  prepared.geometry_ = op.geometry(call.spec, entry->tunables, entry->traits, call.rows);
+  prepared.geometries_[0] = op.geometry(call.spec, entry->tunables, entry->traits, call.rows);
+  for (std::size_t i = 0; i < op.later_stages.size(); ++i) {
+    prepared.geometries_[i + 1] =
+        op.later_stages[i].geometry(call.spec, entry->tunables, entry->traits, call.rows);
+  }
   return prepared;
 }
 
 void PreparedLaunch::launch(Stream stream) const {
-  if (entry_ != nullptr) {
-    enqueue(*static_cast<const driver::DriverApi*>(api_), *static_cast<const HotEntry*>(entry_), geometry_,
-            call_, stream);
+  if (entry_ == nullptr) {
+    return;
+  }
+  const auto& entry = *static_cast<const HotEntry*>(entry_);
+  for (std::size_t i = 0; i < geometries_.size() && entry.functions[i] != nullptr; ++i) {
+    enqueue(*static_cast<const driver::DriverApi*>(api_), entry, i, geometries_[i], call_, stream);
   }
 }
 

@@ -31,8 +31,15 @@ GeneratedSource generate_source(const OpDefinition& op, const Specialisation& sp
   for (std::size_t i = 0; i < op.tunables.size(); ++i) {
     out.text += fmt::format("  static constexpr int {} = {};\n", op.tunables[i].name, tunables[i]);
   }
-  out.kernel = fmt::format("{}<Config>", op.kernel);
-  out.text += fmt::format("}};\n\ntemplate __global__ void {}({});\n", out.kernel, op.arguments_type);
+  out.text += "};\n\n";
+  const auto instantiate = [&](const std::string& kernel) {
+    out.kernels.push_back(fmt::format("{}<Config>", kernel));
+    out.text += fmt::format("template __global__ void {}({});\n", out.kernels.back(), op.arguments_type);
+  };
+  instantiate(op.kernel);
+  for (const LaterStage& stage : op.later_stages) {
+    instantiate(stage.kernel);
+  }
   return out;
 }
 
@@ -53,7 +60,9 @@ std::vector<std::pair<std::string, std::string>> key_fields(
     const std::vector<std::string>& options, std::string_view arch, std::string_view nvrtc_version) {
   std::vector<std::pair<std::string, std::string>> fields;
   fields.emplace_back("source", source.text);
-  fields.emplace_back("kernel", source.kernel);
+  for (const std::string& kernel : source.kernels) {
+    fields.emplace_back("kernel", kernel);
+  }
   for (const auto& [name, text] : headers) {
     fields.emplace_back("header:" + name, text);
   }

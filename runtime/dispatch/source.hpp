@@ -10,10 +10,10 @@
 
 namespace kerncast {
 
-/// The translation unit of one kernel: one include, one configuration, one explicit instantiation.
+/// The translation unit of one kernel: one include, one configuration, one explicit instantiation per stage.
 struct GeneratedSource {
   std::string text;
-  std::string kernel;  ///< name expression of the instantiation
+  std::vector<std::string> kernels;  ///< name expressions of the instantiations, in order of launch
 };
 
 [[nodiscard]] GeneratedSource generate_source(const OpDefinition& op, const Specialisation& spec,

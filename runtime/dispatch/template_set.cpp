@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "kerncast/error.hpp"
@@ -13,14 +14,7 @@ namespace kerncast {
 
 TemplateSet::TemplateSet(std::string directory) : directory_(std::move(directory)) {}
 
-void TemplateSet::add(std::string name, std::string text) {
-  added_.insert_or_assign(std::move(name), std::move(text));
-}
-
 std::string TemplateSet::read(const std::string& name, const std::string& included_by) const {
-  if (const auto found = added_.find(name); found != added_.end()) {
-    return found->second;
-  }
   if (!directory_.empty()) {
     std::ifstream file(directory_ + "/" + name, std::ios::binary);
     if (file) {
@@ -44,7 +38,7 @@ std::string TemplateSet::read(const std::string& name, const std::string& includ
   return std::string(found->text);
 }
 
-std::vector<std::pair<std::string, std::string>> TemplateSet::closure(const std::string& include) const {
+TemplateSet::Files TemplateSet::closure(const std::string& include, const Files& own) const {
   std::map<std::string, std::string> reached;
   std::vector<std::pair<std::string, std::string>> pending{{include, {}}};
   while (!pending.empty()) {
@@ -53,7 +47,9 @@ std::vector<std::pair<std::string, std::string>> TemplateSet::closure(const std:
     if (reached.contains(name)) {
       continue;
     }
-    std::string text = read(name, included_by);
+    const auto found =
+        std::find_if(own.begin(), own.end(), [&](const auto& file) { return file.first == name; });
+    std::string text = found != own.end() ? found->second : read(name, included_by);
     for (std::string& next : quoted_includes(text)) {
       pending.emplace_back(std::move(next), fmt::format(", included by {},", name));
     }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +11,9 @@ namespace kerncast {
 /// them.
 class TemplateSet {
  public:
+  /// Name and text.
+  using Files = std::vector<std::pair<std::string, std::string>>;
+
   /// The embedded files; with `directory` not empty, that directory's instead (KERNCAST_TEMPLATE_DIR), read
   /// as files are asked for.
   explicit TemplateSet(std::string directory);
@@ -19,10 +21,8 @@ class TemplateSet {
   /// Every file that `include` can reach by #include "...", itself included, in order of name: the exact set
   /// handed to the compiler and hashed into the key. Throws Error(not_found) naming the file and who includes
   /// it.
-  [[nodiscard]] std::vector<std::pair<std::string, std::string>> closure(const std::string& include) const;
-
-  /// Adds or replaces a file in memory: templates of ops that a host registers.
-  void add(std::string name, std::string text);
+  /// `own` files hide those of the set.
+  [[nodiscard]] Files closure(const std::string& include, const Files& own = {}) const;
 
   [[nodiscard]] const std::string& directory() const { return directory_; }
 
@@ -30,7 +30,6 @@ class TemplateSet {
   [[nodiscard]] std::string read(const std::string& name, const std::string& included_by) const;
 
   std::string directory_;
-  std::map<std::string, std::string, std::less<>> added_;
 };
 
 /// Names in `text` after #include "...", in order.

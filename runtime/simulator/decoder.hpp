@@ -175,7 +175,8 @@ class Decoder {
   VariableType parse_variable_type();
   std::uint64_t parse_extents(const VariableType& type, bool* open);
   void parse_variable(Space space, bool is_external, bool in_function);
-  void parse_initialiser(const VariableType& type, std::byte* at, std::uint64_t size);
+  /// The initial values' bytes, no more than `most`.
+  std::vector<std::byte> parse_initialiser(const VariableType& type, std::uint64_t most);
   void parse_initial_value(const VariableType& type, std::byte* at);
   const Variable* find_variable(std::string_view name) const;
   const Variable& declare(std::string_view name, const Variable& variable, bool in_function);

@@ -242,7 +242,8 @@ __attribute__((noinline)) void convert_exactly(Rounding rounding, F f) {
 
 KC_INLINE void store_float(Warp& w, const Op* op, unsigned i, double x) {
   const u32 flags = op->flags;
-  if ((flags & kRelu) != 0 && x < 0) {
+  // Clamps -0 as well.
+  if ((flags & kRelu) != 0 && x <= 0) {
     x = 0;
   }
   if ((flags & kSat) != 0) {
@@ -310,7 +311,12 @@ const Op* any_to_float(Warp& w, const Op* op, u32 mask) {
 
 const Op* bf16_to_float(Warp& w, const Op* op, u32 mask) {
   const u16* a = src<u16>(w, op->a);
-  lanes(dst<u32>(w, op->d), mask, [&](unsigned i) { return static_cast<u32>(a[i]) << 16; });
+  // What .ftz flushes: the subnormals of both formats are the same numbers.
+  const u32 least = (op->flags & kFtz) != 0 ? 0x00800000U : 0U;
+  lanes(dst<u32>(w, op->d), mask, [&](unsigned i) {
+    const u32 bits = static_cast<u32>(a[i]) << 16;
+    return (bits & 0x7fffffffU) < least ? bits & 0x80000000U : bits;
+  });
   return op + 1;
 }
 

@@ -197,6 +197,9 @@ std::uint32_t Decoder::new_register(unsigned bytes) {
 }
 
 std::uint32_t Decoder::constant(std::uint64_t bits, unsigned bytes) {
+  if (bytes > sizeof(bits)) {
+    fail("takes a 128-bit operand from registers only");
+  }
   if (bytes < 8) {
     bits &= (std::uint64_t{1} << (8 * bytes)) - 1;
   }

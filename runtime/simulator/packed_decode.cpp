@@ -124,6 +124,19 @@ void Decoder::decode_three_way() {
   instruction_.guarded = guarded;
   reference(Field::d, first, true);
   read_all(Type::f32, 1, 2);
+  if ((flags & kXorSign) != 0) {
+    // A first result that is NaN has lost the signs which a third number takes on.
+    const std::uint32_t signs = new_register(4);
+    instruction_.guarded = false;
+    emit(Code::bit_xor, Type::u32);
+    reference(Field::d, signs, true);
+    read_all(Type::f32, 1, 2);
+    emit(Code::copysign, Type::f32);
+    instruction_.guarded = guarded;
+    reference(Field::d, first, true);
+    reference(Field::a, signs, false);
+    reference(Field::b, first, false);
+  }
   emit(code, Type::f32).flags = flags;
   write(Field::d, operand(0).one(), 4);
   reference(Field::a, first, false);

@@ -88,6 +88,9 @@ std::string describe_thread(const Warp& warp, const Op* op, std::uint32_t lane);
 std::string describe_op(const Warp& warp, const Op* op);
 /// Records `fault` for the block of `warp` and ends its run.
 const Op* raise(Warp& warp, FaultKind kind, std::string message);
+/// Ends the run of a warp whose fragments changed, and its turn once that has had its share of branches and
+/// calls.
+void end_run(Warp& warp);
 /// Lets waiting fragments of complete barriers go on; called whenever a thread arrives or exits.
 void settle_barriers(Block& block);
 /// The message of a block in which nothing can go on.

@@ -20,6 +20,17 @@ __device__ __forceinline__ double exchange(double value, int mask) {
   return other;
 }
 
+/// The value of lane `lane`.
+__device__ __forceinline__ double broadcast(double value, int lane) {
+  double other;
+  asm volatile(
+      "{ .reg .b32 low, high;\n  mov.b64 {low, high}, %1;\n  shfl.sync.idx.b32 low, low, %2, 31, -1;\n"
+      "  shfl.sync.idx.b32 high, high, %2, 31, -1;\n  mov.b64 %0, {low, high}; }"
+      : "=d"(other)
+      : "d"(value), "r"(lane));
+  return other;
+}
+
 /// A sum of floats.
 struct Sum {
   float value = 0.0f;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/pair.cuh"
+#include "device/exponential.cuh"
 
 namespace kerncast {
 
@@ -22,13 +22,6 @@ __device__ __forceinline__ float biased_sigmoid(float x, float bias) {
       : "=f"(biased)
       : "f"(x), "f"(bias));
   return biased;
-}
-
-/// 1 / x to 40 bits; x is neither 0 nor infinite.
-__device__ __forceinline__ double close_reciprocal(double x) {
-  double guess;
-  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(guess) : "d"(x));
-  return guess + guess * (1.0 - x * guess);
 }
 
 /// sigmoid(x) to 26 bits, so that what follows from it can be right to the last place of a float; 0 below

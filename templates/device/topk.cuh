@@ -1,22 +1,27 @@
 #pragma once
 
-/// Selection by largest value across a warp.
+/// Selection by largest key across a warp. A key is an integer that orders as its float does.
 namespace kerncast {
 
 /// Marks what may not be chosen.
-__device__ __forceinline__ float no_candidate() {
-  return __uint_as_float(0xff800000u);
-}
+inline constexpr int no_candidate = -0x7fffffff - 1;
+/// Of NaN: chosen after everything else.
+inline constexpr int nan_key = no_candidate + 1;
 
-/// `value` as a candidate: NaN and -infinity count as the least float, which may still be chosen.
-__device__ __forceinline__ float candidate(float value) {
-  return fmaxf(value, -3.40282347e38f);
-}
-
-/// An integer that orders as the float does; no NaN.
+/// The key of a float; no NaN. -0 comes before +0.
 __device__ __forceinline__ int ordered(float value) {
   const int bits = __float_as_int(value);
   return bits ^ (bits >> 31 & 0x7fffffff);
+}
+
+/// The float of a key; NaN of nan_key.
+__device__ __forceinline__ float unordered(int key) {
+  return __int_as_float(key ^ (key >> 31 & 0x7fffffff));
+}
+
+/// The key of any float; zeros are equal.
+__device__ __forceinline__ int key_of(float value) {
+  return value == value ? ordered(value + 0.0f) : nan_key;
 }
 
 /// Largest over the warp.
@@ -44,25 +49,61 @@ __device__ __forceinline__ int first_lane_with(int value, int wanted) {
   return lane;
 }
 
-/// Index of the warp's largest candidate, the lowest of equals, which is then struck out. All lanes get it.
-/// Lane l answers for `Count` (up to 32) candidates in shared memory from l * Count on, which no_candidate()
-/// follows; `best` is ordered() of their largest.
+/// Where candidate `index` of 32 * `Count` lies in shared memory: neighbours in different banks, and so are
+/// those `Count` apart.
 template <int Count>
-__device__ __forceinline__ int take_largest(float* values, int& best, int lane) {
+__device__ __forceinline__ int key_place(int index) {
+  return index ^ (index / 32 & ((Count & -Count) - 1));
+}
+
+/// A candidate's index and key.
+struct Candidate {
+  int index;
+  int key;
+};
+
+/// The warp's largest candidate, the lowest of equals, which is then struck out. All lanes get it. Lane l
+/// answers for the `Count` (up to 32) candidates from l * Count on, whose keys lie at key_place() in shared
+/// memory, which no_candidate follows; `best` is their largest.
+template <int Count>
+__device__ __forceinline__ Candidate take_largest(int* keys, int& best, int lane) {
   const int largest = warp_max(best);
   const int winner = first_lane_with(best, largest);
   // The warp looks through the winner's candidates together. One is always read and struck out by the same
   // lane.
-  float* own = values + (lane < Count ? winner * Count + lane : 32 * Count);
-  const int key = ordered(*own);
+  int* own = keys + (lane < Count ? key_place<Count>(winner * Count + lane) : 32 * Count);
+  const int key = *own;
   const int offset = first_lane_with(key, largest);
   const bool taken = lane == offset;
   if (taken) {
-    *own = no_candidate();
+    *own = no_candidate;
   }
-  const int next = warp_max(taken ? ordered(no_candidate()) : key);
+  const int next = warp_max(taken ? no_candidate : key);
   best = lane == winner ? next : best;
-  return winner * Count + offset;
+  return {winner * Count + offset, largest};
+}
+
+/// The largest key of this lane's candidates.
+template <int Count>
+__device__ __forceinline__ int largest_key(const int* keys, int lane) {
+  int best = no_candidate;
+#pragma unroll 1
+  for (int i = 0; i < Count; ++i) {
+    best = max(best, keys[key_place<Count>(lane * Count + i)]);
+  }
+  return best;
+}
+
+/// The `slots` largest candidates in order; lane k gets the k-th, lanes past them get `rest`. As
+/// take_largest.
+template <int Count>
+__device__ __forceinline__ Candidate choose(int* keys, int best, int slots, Candidate rest, int lane) {
+#pragma unroll 1
+  for (int k = 0; k < slots; ++k) {
+    const Candidate taken = take_largest<Count>(keys, best, lane);
+    rest = lane == k ? taken : rest;
+  }
+  return rest;
 }
 
 }  // namespace kerncast

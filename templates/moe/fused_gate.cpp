@@ -5,18 +5,18 @@
 #include <algorithm>
 #include <limits>
 
-#include "templates/host/checks.hpp"
 #include "templates/moe/fused_gate_args.h"
 #include "templates/moe/fused_gate_params.hpp"
+#include "templates/moe/router.hpp"
 
 namespace kerncast {
 namespace {
 
 using namespace moe::fused_gate_params;
+using moe::router::max_experts;
+using moe::router::max_top_k;
 
 constexpr std::string_view op_name = "moe.fused_gate";
-constexpr std::int64_t max_experts = 1024;
-constexpr std::int64_t max_top_k = 32;
 
 /// Constraints across parameters; the hot path runs it too.
 void validate(const Specialisation& spec) {
@@ -51,24 +51,7 @@ void validate(const Specialisation& spec) {
 }
 
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  Tunables tunables;
-  if (host::bucket_ceiling(rows) <= device.sm_count) {
-    // Latency counts: up to a thread per expert, and tokens spread over the multiprocessors.
-    tunables.values[threads_per_row] = std::clamp(host::power_of_two_above(spec[experts]), 32, 256);
-    tunables.values[rows_per_block] = 1;
-  } else {
-    // Throughput counts: of a token's warps only the first chooses, which takes longest.
-    tunables.values[threads_per_row] = 64;
-    tunables.values[rows_per_block] = 4;
-  }
-  return tunables;
-}
-
-LaunchGeometry geometry(const Specialisation&, const Tunables& tunables, const DeviceTraits&,
-                        std::int64_t rows) noexcept {
-  LaunchGeometry made = host::linear_grid(host::divide_up(rows, tunables[rows_per_block]));
-  made.block[0] = static_cast<std::uint32_t>(tunables[threads_per_row] * tunables[rows_per_block]);
-  return made;
+  return moe::router::default_tunables(spec[experts], device, rows);
 }
 
 Call bind(const Bindings& bindings) {
@@ -90,42 +73,12 @@ Call bind(const Bindings& bindings) {
   return call;
 }
 
-std::int32_t required(const Bindings& bindings, std::string_view name) {
-  const std::optional<std::int32_t> value = host::setting(moe::fused_gate_op(), bindings, name);
-  if (!value) {
-    host::refuse(op_name, fmt::format("parameter {} is required; give it as {}=VALUE", name, name));
-  }
-  return *value;
-}
-
 std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows) {
-  const OpDefinition& op = moe::fused_gate_op();
-  const std::int32_t count = required(bindings, "experts");
-  std::vector<TensorPlan> plans(2);
-  plans[0].name = "logits";
-  plans[0].dtype =
-      host::dtype(host::setting(op, bindings, "logits_dtype").value_or(host::number(DType::f32)));
-  plans[0].shape = {rows, count};
-  plans[1].name = "bias";
-  plans[1].dtype = host::dtype(host::setting(op, bindings, "bias_dtype").value_or(host::number(DType::f32)));
-  plans[1].shape = {count};
-  return plans;
+  return moe::router::plan_inputs(moe::fused_gate_op(), bindings, rows, true);
 }
 
 std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
-  const TensorView& logits = bindings.require_tensor(op_name, "logits");
-  if (logits.rank < 1) {
-    host::refuse_rank(op_name, "logits", logits);
-  }
-  std::vector<TensorPlan> plans(2);
-  plans[0].name = "weights";
-  plans[0].dtype = DType::f32;
-  plans[0].shape.assign(logits.shape.begin(), logits.shape.begin() + logits.rank);
-  plans[0].shape.back() = required(bindings, "top_k");
-  plans[1].name = "ids";
-  plans[1].dtype = DType::i32;
-  plans[1].shape = plans[0].shape;
-  return plans;
+  return moe::router::plan_outputs(moe::fused_gate_op(), bindings);
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
@@ -187,10 +140,7 @@ OpDefinition make_definition() {
       host::flag_param("renormalize", true, "divide the routed weights by their sum"),
       host::flag_param("apply_scale_on_output", false, "multiply all weights by routed_scaling_factor"),
   };
-  op.tunables = {
-      {"threads_per_row", "threads that share a token", {32, 64, 128, 256}},
-      {"rows_per_block", "tokens that share a block", {1, 2, 4}},
-  };
+  op.tunables = moe::router::tunables();
   op.tensors = {
       {"logits", Direction::in, false, "[..., experts], logits_dtype; rows may be strided"},
       {"bias", Direction::in, false, "[experts], bias_dtype"},
@@ -200,31 +150,12 @@ OpDefinition make_definition() {
   op.scalars = {{"routed_scaling_factor", 1.0, "finite and positive"}};
   op.validate = validate;
   op.default_tunables = default_tunables;
-  op.geometry = geometry;
+  op.geometry = moe::router::geometry;
   op.bind = bind;
   op.plan_outputs = plan_outputs;
   op.plan_inputs = plan_inputs;
   op.model_cases = model_cases;
   return op;
-}
-
-/// Checks an output of a row per token and K slots.
-host::Rows slot_rows(std::string_view name, const TensorView& view, DType type, std::int64_t rows,
-                     std::int64_t slots, int device) {
-  if (view.dtype != type) [[unlikely]] {
-    host::refuse_dtype(op_name, name, view.dtype, name_of(type));
-  }
-  const host::Rows made = host::output_rows(op_name, name, view);
-  if (made.count != rows || view.dim(-1) != slots) [[unlikely]] {
-    host::refuse_shape(op_name, name, view,
-                       fmt::format("{} rows (those of logits) of {} slots (top_k, as weights)", rows, slots));
-  }
-  host::require_data(op_name, name, view, rows);
-  host::require_device(op_name, name, view, "logits", device);
-  if (host::alignment_of(host::misalignment(view, made)) < 4) [[unlikely]] {
-    host::refuse_misaligned(op_name, name, view);
-  }
-  return made;
 }
 
 }  // namespace
@@ -244,32 +175,8 @@ const OpDefinition& fused_gate_op() {
 }
 
 Call fused_gate_call(const FusedGate& arguments) {
-  const TensorView& logits = arguments.logits;
-  const TensorView& bias = arguments.bias;
-  host::require_float(op_name, "logits", logits);
-  host::require_float(op_name, "bias", bias);
-  const host::Rows rows = host::contiguous_rows(op_name, "logits", logits);
-  const host::Rows bias_rows = host::contiguous_rows(op_name, "bias", bias);
-  const std::int64_t count = logits.dim(-1);
-  if (count < 1 || count > max_experts) [[unlikely]] {
-    host::refuse_range(op_name, "the last dimension of logits (experts)", count, 1, max_experts);
-  }
-  if (bias.rank != 1 || bias.dim(0) != count) [[unlikely]] {
-    host::refuse_shape(op_name, "bias", bias, fmt::format("shape [{}], the last dimension of logits", count));
-  }
-  host::require_data(op_name, "logits", logits, rows.count);
-  host::require_data(op_name, "bias", bias, rows.count);
-  host::require_device(op_name, "bias", bias, "logits", logits.device);
-  if (arguments.weights.rank < 1) [[unlikely]] {
-    host::refuse_rank(op_name, "weights", arguments.weights);
-  }
-  const std::int64_t slots = arguments.weights.dim(-1);
-  if (slots < 1 || slots > max_top_k) [[unlikely]] {
-    host::refuse_range(op_name, "the last dimension of weights (top_k)", slots, 1, max_top_k);
-  }
-  const host::Rows weights_rows =
-      slot_rows("weights", arguments.weights, DType::f32, rows.count, slots, logits.device);
-  const host::Rows ids_rows = slot_rows("ids", arguments.ids, DType::i32, rows.count, slots, logits.device);
+  const router::Extents extents =
+      router::check(op_name, {arguments.logits, arguments.bias, arguments.weights, arguments.ids}, false);
   if (!(arguments.routed_scaling_factor > 0.0F) ||
       arguments.routed_scaling_factor > std::numeric_limits<float>::max()) [[unlikely]] {
     host::refuse(op_name,
@@ -278,31 +185,24 @@ Call fused_gate_call(const FusedGate& arguments) {
                              arguments.routed_scaling_factor));
   }
 
-  if (host::alignment_of(host::misalignment(logits, rows)) < size_of(logits.dtype)) [[unlikely]] {
-    host::refuse_misaligned(op_name, "logits", logits);
-  }
-  if (host::alignment_of(host::misalignment(bias, bias_rows)) < size_of(bias.dtype)) [[unlikely]] {
-    host::refuse_misaligned(op_name, "bias", bias);
-  }
-
   Call call;
-  call.spec.values[logits_dtype] = host::number(logits.dtype);
-  call.spec.values[bias_dtype] = host::number(bias.dtype);
-  call.spec.values[experts] = static_cast<std::int32_t>(count);
+  call.spec.values[logits_dtype] = host::number(arguments.logits.dtype);
+  call.spec.values[bias_dtype] = host::number(arguments.bias.dtype);
+  call.spec.values[experts] = static_cast<std::int32_t>(extents.experts);
   call.spec.values[groups] = arguments.groups;
   call.spec.values[topk_group] = arguments.topk_group;
-  call.spec.values[top_k] = static_cast<std::int32_t>(slots);
+  call.spec.values[top_k] = static_cast<std::int32_t>(extents.slots);
   call.spec.values[num_fused_shared_experts] = arguments.num_fused_shared_experts;
   call.spec.values[renormalize] = arguments.renormalize ? 1 : 0;
   call.spec.values[apply_scale_on_output] = arguments.apply_scale_on_output ? 1 : 0;
   validate(call.spec);
-  call.rows = rows.count;
-  call.device = logits.device;
+  call.rows = extents.logits.count;
+  call.device = arguments.logits.device;
   const double factor = arguments.routed_scaling_factor;
-  call.set_arguments(FusedGateKernelArgs{logits.data, bias.data, static_cast<float*>(arguments.weights.data),
-                                         static_cast<int*>(arguments.ids.data), rows.count, rows.stride,
-                                         weights_rows.stride, ids_rows.stride,
-                                         arguments.apply_scale_on_output ? factor : 1.0 / factor});
+  call.set_arguments(FusedGateKernelArgs{
+      arguments.logits.data, arguments.bias.data, static_cast<float*>(arguments.weights.data),
+      static_cast<int*>(arguments.ids.data), extents.logits.count, extents.logits.stride,
+      extents.weights.stride, extents.ids.stride, arguments.apply_scale_on_output ? factor : 1.0 / factor});
   return call;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "templates/moe/fused_gate_params.hpp"
+#include "templates/reference/choice.hpp"
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_float.hpp"
 #include "templates/reference/host_rows.hpp"
@@ -16,14 +17,7 @@ namespace {
 
 namespace params = moe::fused_gate_params;
 
-/// Values that decide a choice may be mistaken for each other within this part of the larger.
-constexpr double near_part = 1e-6;
-
-/// What is chosen by, of an expert or a group.
-struct Rank {
-  double value = 0;
-  double scale = 0;  ///< magnitude whose rounding error the value inherits
-};
+using reference::Rank;
 
 struct Expert {
   double score = 0;  ///< sigmoid
@@ -39,14 +33,6 @@ struct Settings {
   bool scaled;
   double factor;
 };
-
-/// Whether f32 may order them either way: different, but by less than near_part, or by no more than two of
-/// f32's least steps, 2^-149.
-bool confusable(const Rank& a, const Rank& b) {
-  const double scale = std::max({std::fabs(a.value), std::fabs(b.value), a.scale, b.scale});
-  return std::isfinite(scale) && a.value != b.value &&
-         std::fabs(a.value - b.value) <= std::max(near_part * scale, 0x1p-148);
-}
 
 /// One token's experts and groups, and what of a choice among them is beyond doubt.
 class Token {
@@ -72,7 +58,7 @@ class Token {
 
   /// Whether expert `a` comes before `b` whatever the rounding: it is larger by enough, or equal and lower.
   [[nodiscard]] bool expert_beats(std::size_t a, std::size_t b) const {
-    return beats(experts_[a].choice, a, experts_[b].choice, b);
+    return reference::beats(experts_[a].choice, a, experts_[b].choice, b);
   }
 
   /// Groups that can have been kept when the experts of `got` were chosen; empty when there is no such set.
@@ -88,7 +74,8 @@ class Token {
       for (std::size_t other = 0; other < settings_.groups; ++other) {
         const bool certain = other != group && group_beats(other, group);
         above += certain ? 1 : 0;
-        perhaps_above += certain || (other != group && confusable(groups_[other], groups_[group])) ? 1 : 0;
+        perhaps_above +=
+            certain || (other != group && reference::confusable(groups_[other], groups_[group])) ? 1 : 0;
       }
       if (above >= settings_.kept && kept[group]) {
         return {};
@@ -119,11 +106,8 @@ class Token {
   [[nodiscard]] std::size_t size() const { return experts_.size(); }
 
  private:
-  static bool beats(const Rank& a, std::size_t a_index, const Rank& b, std::size_t b_index) {
-    return a.value == b.value ? a_index < b_index : a.value > b.value && !confusable(a, b);
-  }
   [[nodiscard]] bool group_beats(std::size_t a, std::size_t b) const {
-    return beats(groups_[a], a, groups_[b], b);
+    return reference::beats(groups_[a], a, groups_[b], b);
   }
 
   /// Whether none of the group's experts had to be chosen before one of `got`.
@@ -145,28 +129,19 @@ class Token {
 /// The routed ids of one token; empty when they break a rule, which is then recorded.
 std::vector<std::size_t> check_ids(reference::Verdict& verdict, const reference::HostRows& ids,
                                    std::int64_t row, const Token& token, const Settings& settings) {
-  std::vector<std::size_t> got;
-  for (std::size_t k = 0; k < settings.slots; ++k) {
+  for (std::size_t k = settings.routed; k < settings.slots; ++k) {
     const auto column = static_cast<std::int64_t>(k);
-    const double id = ids(row, column);
-    if (k >= settings.routed) {
-      const auto shared = static_cast<double>(token.size() + k - settings.routed);
-      if (id != shared) {
-        verdict.fail("ids", row, column, fmt::format("is {}, expected the shared expert {}", id, shared));
-        return {};
-      }
-      continue;
-    }
-    if (id < 0 || id >= static_cast<double>(token.size())) {
-      verdict.fail("ids", row, column, fmt::format("is {}, out of range for {} experts", id, token.size()));
+    const auto shared = static_cast<double>(token.size() + k - settings.routed);
+    if (ids(row, column) != shared) {
+      verdict.fail("ids", row, column,
+                   fmt::format("is {}, expected the shared expert {}", ids(row, column), shared));
       return {};
     }
-    const auto expert = static_cast<std::size_t>(id);
-    if (std::find(got.begin(), got.end(), expert) != got.end()) {
-      verdict.fail("ids", row, column, fmt::format("is {} a second time", expert));
-      return {};
-    }
-    got.push_back(expert);
+  }
+  const std::vector<std::size_t> got =
+      reference::distinct_ids(verdict, ids, row, settings.routed, token.size());
+  if (got.empty()) {
+    return {};
   }
   const std::vector<bool> kept = token.kept_for(got);
   if (kept.empty()) {

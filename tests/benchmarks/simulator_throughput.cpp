@@ -147,7 +147,7 @@ int main(int argc, char** argv) {
                                                             DeviceTraits{90, 132, 232448}, kRows);
   simulator::Launch launch;
   launch.module = module.get();
-  launch.kernel = module->find_kernel(norm.binary->lowered_name);
+  launch.kernel = module->find_kernel(norm.binary->lowered_names.at(0));
   launch.grid = geometry.grid;
   launch.block = geometry.block;
   launch.dynamic_shared_bytes = geometry.dynamic_shared;

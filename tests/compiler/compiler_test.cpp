@@ -13,7 +13,7 @@ CompileRequest request(std::string source) {
   CompileRequest out;
   out.what = "test.kernel [n=1] for sm_90a";
   out.source = std::move(source);
-  out.kernel = "kernel<Config>";
+  out.kernels = {"kernel<Config>"};
   out.options = {"--gpu-architecture=sm_90a", "--std=c++17", "-default-device", "--ptxas-options=-v"};
   return out;
 }
@@ -63,7 +63,7 @@ TEST_CASE("a unit with an include compiles to cubin and PTX") {
   CompileRequest unit = request(good);
   unit.headers = {{"a.cuh", "template <class C> __global__ void kernel(int* out) { *out = C::n; }\n"}};
   const CompileResult result = compile(*search.nvrtc, unit);
-  CHECK(result.ptx.find(".entry " + result.lowered_name) != std::string::npos);
+  CHECK(result.ptx.find(".entry " + result.lowered_names.at(0)) != std::string::npos);
   CHECK(result.ptx.find(".target sm_90a") != std::string::npos);
   CHECK(result.cubin.substr(1, 3) == "ELF");
   CHECK(result.resources.registers > 0);

@@ -53,7 +53,7 @@ TEST_CASE_METHOD(Fixture, "compiled once, then had from disk, also by a process 
   CHECK(cached->origin == Origin::disk);
   CHECK(cached->ptx == compiled->ptx);
   CHECK(cached->cubin == compiled->cubin);
-  CHECK(cached->lowered_name == compiled->lowered_name);
+  CHECK(cached->lowered_names == compiled->lowered_names);
   CHECK(cached->resources.registers == compiled->resources.registers);
 
   KernelBuilder without("none", templates(), store);

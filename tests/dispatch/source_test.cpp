@@ -10,7 +10,7 @@ TEST_CASE("the generated unit is one include, one configuration, one instantiati
   const OpDefinition op = sample_op();
   const Specialisation spec = specialise(op, {{"x_dtype", "bf16"}, {"hidden", "64"}, {"flag", "true"}});
   const GeneratedSource source = generate_source(op, spec, Tunables{{256}});
-  CHECK(source.kernel == "test::scale<Config>");
+  CHECK(source.kernels == std::vector<std::string>{"test::scale<Config>"});
   CHECK(source.text ==
         "#include \"test/scale.cuh\"\n\nstruct Config {\n  using x_dtype = ::kerncast::bf16;\n"
         "  static constexpr int hidden = 64;\n  static constexpr int group = 128;\n"
@@ -20,24 +20,24 @@ TEST_CASE("the generated unit is one include, one configuration, one instantiati
 }
 
 TEST_CASE("the closure holds exactly what a template can include, and names what is missing") {
-  TemplateSet templates("");
-  templates.add("a.cuh",
-                "#pragma once\n#include \"b.cuh\"\n  #  include \"c/d.cuh\"\n// #include \"not/this.cuh\"\n");
-  templates.add("b.cuh", "#include \"c/d.cuh\"\n#include <ignored>\n");
-  templates.add("c/d.cuh", "#include \"a.cuh\"\n");
-  templates.add("e.cuh", "#include \"absent.cuh\"\n");
-  const auto closure = templates.closure("a.cuh");
+  const TemplateSet templates("");
+  const TemplateSet::Files own{
+      {"a.cuh", "#pragma once\n#include \"b.cuh\"\n  #  include \"c/d.cuh\"\n// #include \"not/this.cuh\"\n"},
+      {"b.cuh", "#include \"c/d.cuh\"\n#include <ignored>\n"},
+      {"c/d.cuh", "#include \"a.cuh\"\n"},
+      {"e.cuh", "#include \"absent.cuh\"\n"}};
+  const auto closure = templates.closure("a.cuh", own);
   REQUIRE(closure.size() == 3);
   CHECK(closure[0].first == "a.cuh");
   CHECK(closure[1].first == "b.cuh");
   CHECK(closure[2].first == "c/d.cuh");
-  CHECK_THROWS_WITH(templates.closure("e.cuh"),
+  CHECK_THROWS_WITH(templates.closure("e.cuh", own),
                     Catch::Contains("absent.cuh") && Catch::Contains("included by e.cuh"));
   CHECK_THROWS_WITH(TemplateSet("/nonexistent").closure("a.cuh"), Catch::Contains("KERNCAST_TEMPLATE_DIR"));
 }
 
 TEST_CASE("each field of the key is labelled and every input is among them") {
-  const GeneratedSource source{"text", "k<Config>"};
+  const GeneratedSource source{"text", {"k<Config>"}};
   const auto fields = key_fields(source, {{"a.cuh", "A"}}, compile_options("sm_90a"), "sm_90a", "13.0");
   std::vector<std::string> labels;
   for (const auto& [label, value] : fields) {

@@ -84,6 +84,7 @@ class Runner {
     launch.parameters = packed;
     launch.checks = checks;
     launch.profile = profile;
+    launch.most_warp_instructions = most_warp_instructions;
     counts = {};
     return execute(launch, memory_, &counts);
   }
@@ -97,6 +98,7 @@ class Runner {
   LaunchCounts counts;
   bool checks = false;
   LaunchProfile* profile = nullptr;
+  std::uint64_t most_warp_instructions = 0;
 
  private:
   Memory memory_;

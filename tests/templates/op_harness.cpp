@@ -100,7 +100,8 @@ struct Placed {
       reach = std::max(reach, offset + 1);
     }
     storage = static_cast<std::size_t>(reach) * element;
-    before.assign(start + storage + guard_bytes, poison);
+    // Past an input there is nothing, so that the virtual GPU faults whoever reads beyond it.
+    before.assign(start + storage + (of.bytes.empty() ? guard_bytes : 0), poison);
     if (!of.bytes.empty()) {
       REQUIRE(of.bytes.size() == offsets.size() * element);
       for (std::size_t i = 0; i < offsets.size(); ++i) {

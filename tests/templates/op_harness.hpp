@@ -14,8 +14,8 @@
 
 namespace kerncast::test {
 
-/// A tensor of a case. Its memory lies between guard bytes; outputs, gaps between rows and guards are
-/// poisoned.
+/// A tensor of a case. Outputs, gaps between rows and the guard bytes around an output and before an input
+/// are poisoned; an input ends with its allocation.
 struct TensorCase {
   std::string name;
   DType dtype = DType::f32;

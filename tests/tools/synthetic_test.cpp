@@ -96,5 +96,18 @@ TEST_CASE("data is finite, fills its bytes and depends on the seed alone") {
   CHECK(std::memcmp(drawn.data(), golden, sizeof golden) == 0);
 }
 
+TEST_CASE("integers stay below their limit and reach all below it") {
+  const auto data = synthetic_data("ids", DType::i32, 4000, 7, 5);
+  std::vector<int> count(5);
+  for (std::size_t i = 0; i < 4000; ++i) {
+    std::int32_t value = 0;
+    std::memcpy(&value, data.data() + 4 * i, 4);
+    REQUIRE(value >= 0);
+    REQUIRE(value < 5);
+    ++count[static_cast<std::size_t>(value)];
+  }
+  CHECK(*std::min_element(count.begin(), count.end()) > 600);
+}
+
 }  // namespace
 }  // namespace kerncast::tools

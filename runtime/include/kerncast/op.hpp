@@ -150,7 +150,17 @@ struct TensorPlan {
   std::vector<std::int64_t> shape;    ///< logical shape, as the op takes it
   std::vector<std::int64_t> strides;  ///< in elements; empty: contiguous
   std::vector<std::int64_t>
-      storage_shape;  ///< contiguous storage that backs it, as a file holds it; empty: shape
+      storage_shape;                ///< contiguous storage that backs it, as a file holds it; empty: shape
+  std::int64_t integers_below = 8;  ///< synthetic i32 and i64 inputs are drawn from 0 up to this, exclusive
+};
+
+/// A further kernel of an op's call, launched on the same stream with the same arguments after those before
+/// it.
+struct LaterStage {
+  std::string kernel;  ///< as OpDefinition::kernel, of the same template file
+  /// As OpDefinition::geometry. A grid of 0 blocks: this call does without the stage.
+  LaunchGeometry (*geometry)(const Specialisation&, const Tunables&, const DeviceTraits&,
+                             std::int64_t rows) noexcept = nullptr;
 };
 
 /// One synthetic workload: an op at the shapes of a model.
@@ -163,12 +173,20 @@ struct ModelCase {
 /// Everything the runtime and the tools know of one op. Adding an op is writing one of these beside its
 /// template.
 struct OpDefinition {
+  static constexpr std::size_t max_stages = 3;
+
   std::string name;            ///< "family.op"
   std::string summary;         ///< one line
   std::string formula;         ///< exact, with its source
   std::string include;         ///< template to include, as "norm/rms_norm.cuh"
   std::string kernel;          ///< qualified name of the `template <class Config> __global__` function
   std::string arguments_type;  ///< qualified name of the kernel's by-value argument struct
+  /// Kernels launched after `kernel`, at most max_stages - 1: what one launch cannot do without a grid-wide
+  /// wait.
+  std::vector<LaterStage> later_stages;
+  /// Template files of a host's own, name and text, which may include those of the library; they hide those
+  /// of the same name.
+  std::vector<std::pair<std::string, std::string>> sources;
   std::vector<ParamSpec> params;
   std::vector<TunableSpec> tunables;
   std::vector<TensorSpec> tensors;
@@ -178,7 +196,7 @@ struct OpDefinition {
   void (*validate)(const Specialisation&) = nullptr;
   /// The op's own choice where nothing was tuned. Deterministic. `rows` is any row count of the bucket.
   Tunables (*default_tunables)(const Specialisation&, const DeviceTraits&, std::int64_t rows) = nullptr;
-  /// Hot path: no allocation, no exception.
+  /// Hot path: no allocation, no exception. A grid of 0 blocks launches nothing.
   LaunchGeometry (*geometry)(const Specialisation&, const Tunables&, const DeviceTraits&,
                              std::int64_t rows) noexcept = nullptr;
   /// Checks tensors and scalars, derives the specialisation (settings given in `Bindings::params` must agree)

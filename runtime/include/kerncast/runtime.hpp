@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -51,7 +52,7 @@ struct KernelReport {
   std::string source;  ///< generated translation unit
   std::string ptx;
   std::string cubin;         ///< empty where the compiler gave none
-  std::string lowered_name;  ///< entry point in PTX and cubin
+  std::string lowered_name;  ///< entry point in PTX and cubin; one per line where the op has later stages
   std::vector<std::pair<std::string, std::string>> key_fields;
 };
 
@@ -67,7 +68,7 @@ class KERNCAST_API PreparedLaunch {
   friend class Runtime;
   const void* entry_ = nullptr;
   const void* api_ = nullptr;
-  LaunchGeometry geometry_;
+  std::array<LaunchGeometry, OpDefinition::max_stages> geometries_;
   Call call_;
 };
 

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "device/index.cuh"
+#include "device/reduce.cuh"
+#include "device/topk.cuh"
+#include "device/vec.cuh"
+
+/// What the routers share: a token by threads_per_row threads, a whole number of warps. All of them score,
+/// then the first warp chooses: there lane l answers for ceil(experts / 32) consecutive experts, and slot k
+/// is lane k's.
+namespace kerncast::moe {
+
+/// Experts that a lane answers for.
+template <class Config>
+inline constexpr int experts_per_lane = (Config::experts + 31) / 32;
+
+/// This thread's part in its token.
+template <class Config>
+struct RouterThread {
+  int thread = threadIdx.x % Config::threads_per_row;
+  int place = threadIdx.x / Config::threads_per_row;  ///< of the token in the block
+  long long token = linear_block() * Config::rows_per_block + place;
+};
+
+/// Keys of a token's experts, as `key` gives them, into shared memory; no_candidate fills up and follows.
+template <class Config, class Key>
+__device__ __forceinline__ void score_experts(int* keys, int thread, const Key& key) {
+  constexpr int places = experts_per_lane<Config> * 32;
+  constexpr int turns = (places + Config::threads_per_row - 1) / Config::threads_per_row;
+#pragma unroll 1
+  for (int turn = 0; turn < turns; ++turn) {
+    const int expert = thread + turn * Config::threads_per_row;
+    int value = no_candidate;
+    if (turns * Config::threads_per_row == Config::experts || expert < Config::experts) {
+      value = key(expert);
+    }
+    if (turns * Config::threads_per_row == places || expert < places) {
+      keys[key_place<experts_per_lane<Config>>(expert)] = value;
+    }
+  }
+  if (thread == 0) {
+    keys[places] = no_candidate;
+  }
+}
+
+/// Sum over the slots, of which `mine` is the lane's; lanes past them give 0.
+template <class Config>
+__device__ __forceinline__ double sum_of_slots(double mine) {
+#pragma unroll
+  for (int mask = 1; mask < Config::top_k; mask *= 2) {
+    mine += exchange(mine, mask);
+  }
+  return mine;
+}
+
+template <class Config, class Args>
+__device__ __forceinline__ void store_slot(const Args& args, long long token, int lane, double weight,
+                                           int id) {
+  if (lane < Config::top_k) {
+    args.weights[token * args.weights_stride + lane] = static_cast<float>(weight);
+    args.ids[token * args.ids_stride + lane] = id;
+  }
+}
+
+}  // namespace kerncast::moe

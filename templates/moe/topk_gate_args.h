@@ -1,0 +1,19 @@
+#pragma once
+
+namespace kerncast::moe {
+
+/// The argument of the kernels topk_softmax and topk_sigmoid. Strides are in elements.
+struct TopkGateKernelArgs {
+  const void* logits;
+  const void* bias;
+  float* weights;
+  int* ids;
+  long long rows;
+  long long logits_stride;
+  long long weights_stride;
+  long long ids_stride;
+  double softcap;
+  double inverse_softcap;
+};
+
+}  // namespace kerncast::moe

@@ -1,0 +1,7 @@
+#include "tests/simulator/conformance/run_conformance.hpp"
+
+using namespace kerncast::conformance;
+
+TEST_CASE("Approximate functions keep the errors the ISA states") {
+  conforms(approximate_forms());
+}

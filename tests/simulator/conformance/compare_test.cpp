@@ -1,0 +1,7 @@
+#include "tests/simulator/conformance/run_conformance.hpp"
+
+using namespace kerncast::conformance;
+
+TEST_CASE("Comparisons and selections conform") {
+  conforms(compare_forms());
+}

@@ -1,0 +1,7 @@
+#include "tests/simulator/conformance/run_conformance.hpp"
+
+using namespace kerncast::conformance;
+
+TEST_CASE("Floats of 32 and 64 bits conform") {
+  conforms(float_forms());
+}

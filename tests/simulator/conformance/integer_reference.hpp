@@ -1,0 +1,38 @@
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "tests/simulator/conformance/exact_float.hpp"
+
+namespace kerncast::conformance {
+
+/// An integer type of PTX, and its values as 128-bit ones so that nothing overflows on the way.
+struct Integer {
+  const char* name;
+  unsigned bits;
+  bool is_signed;
+
+  [[nodiscard]] s128 value(u64 raw) const {
+    const unsigned unused = 64 - bits;
+    return is_signed ? s128{static_cast<s64>(raw << unused) >> unused} : static_cast<s128>(raw << unused >> unused);
+  }
+  [[nodiscard]] s128 least() const { return is_signed ? -(s128{1} << (bits - 1)) : s128{0}; }
+  [[nodiscard]] s128 most() const { return (s128{1} << (is_signed ? bits - 1 : bits)) - 1; }
+  [[nodiscard]] u64 clamped(s128 x) const {
+    return static_cast<u64>(x < least() ? least() : x > most() ? most() : x);
+  }
+};
+
+inline constexpr Integer kU8{"u8", 8, false};
+inline constexpr Integer kS8{"s8", 8, true};
+inline constexpr Integer kU16{"u16", 16, false};
+inline constexpr Integer kS16{"s16", 16, true};
+inline constexpr Integer kU32{"u32", 32, false};
+inline constexpr Integer kS32{"s32", 32, true};
+inline constexpr Integer kU64{"u64", 64, false};
+inline constexpr Integer kS64{"s64", 64, true};
+inline constexpr std::array<Integer, 6> kIntegers{kU16, kS16, kU32, kS32, kU64, kS64};
+inline constexpr std::array<Integer, 8> kAllIntegers{kU8, kS8, kU16, kS16, kU32, kS32, kU64, kS64};
+
+}  // namespace kerncast::conformance

@@ -1,0 +1,49 @@
+#include "tests/templates/catalogue.hpp"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "tools/model_config.hpp"
+#include "tools/shipped_models.hpp"
+
+namespace kerncast::test {
+
+std::vector<tools::Workload> catalogue_workloads() {
+  std::vector<tools::Workload> all;
+  for (const tools::ShippedModel& model : tools::shipped_models()) {
+    for (tools::Workload& workload : tools::workloads_of(tools::load_model_config(std::string(model.name)))) {
+      const bool known = std::any_of(all.begin(), all.end(), [&](const tools::Workload& other) {
+        return other.op == workload.op && other.params == workload.params;
+      });
+      if (!known) {
+        workload.label = std::string(model.name) + ": " + workload.label;
+        all.push_back(std::move(workload));
+      }
+    }
+  }
+  std::stable_sort(all.begin(), all.end(), [](const tools::Workload& a, const tools::Workload& b) {
+    return a.op->name < b.op->name;
+  });
+  return all;
+}
+
+std::vector<tools::Workload> catalogue_variants() {
+  std::vector<tools::Workload> variants;
+  std::set<std::string> seen;
+  for (tools::Workload& workload : catalogue_workloads()) {
+    const Specialisation spec = specialise(*workload.op, workload.params);
+    std::string kind = workload.op->name;
+    for (std::size_t i = 0; i < workload.op->params.size(); ++i) {
+      if (workload.op->params[i].kind != ParamKind::integer) {
+        kind += ' ' + format_param(workload.op->params[i], spec[i]);
+      }
+    }
+    if (seen.insert(std::move(kind)).second) {
+      variants.push_back(std::move(workload));
+    }
+  }
+  return variants;
+}
+
+}  // namespace kerncast::test

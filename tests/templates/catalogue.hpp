@@ -1,0 +1,16 @@
+#pragma once
+
+#include <vector>
+
+#include "tools/workload.hpp"
+
+namespace kerncast::test {
+
+/// What the shipped models ask of all ops, each distinct workload once, in order of op name.
+[[nodiscard]] std::vector<tools::Workload> catalogue_workloads();
+
+/// Of those, one for each op and each combination of its settings other than integers: the kernels that
+/// differ in more than a size.
+[[nodiscard]] std::vector<tools::Workload> catalogue_variants();
+
+}  // namespace kerncast::test
