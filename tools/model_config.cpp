@@ -275,6 +275,18 @@ void read_norms(ModelConfig& model, const Fields& fields, const std::string& typ
   model.qk_norm = fields.boolean({"use_qk_norm"}).value_or(always || per_head);
 }
 
+/// The activation as the ops call it.
+std::string read_activation(const Fields& fields, const std::string& type) {
+  const std::string name = fields.text({"hidden_act", "hidden_activation", "activation_function"});
+  if (type == "gpt_oss") {
+    return "swiglu_oai";  // whose config says silu
+  }
+  if (is_one_of(name, {"gelu_pytorch_tanh", "gelu_new", "gelu_fast"})) {
+    return "gelu_tanh";
+  }
+  return name == "swish" ? "silu" : name;
+}
+
 bool is_file(const std::string& path) {
   struct stat status{};
   return ::stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
@@ -320,6 +332,7 @@ ModelConfig parse_model_config(std::string_view text, const std::string& origin,
   const std::string dtype = fields.text({"torch_dtype", "dtype"});
   model.dtype = parse_torch_dtype(dtype.empty() ? top.text({"torch_dtype", "dtype"}) : dtype, origin);
   const std::string type = fields.text({"model_type"});
+  model.hidden_act = read_activation(fields, type);
   read_hidden(model, fields, origin);
   read_attention(model, fields);
   read_rope(model, fields, type);

@@ -13,6 +13,8 @@ struct ModelConfig {
   std::string name;
   std::string architecture;  ///< "DeepseekV3ForCausalLM"
   DType dtype = DType::bf16;
+  std::string hidden_act;  ///< of the MLPs: "silu", "gelu", "gelu_tanh", "swiglu_oai" (GPT-OSS) or as the
+                           ///< config has it
   std::int64_t hidden = 0;
   std::int64_t q_lora_rank = 0;
   std::int64_t kv_lora_rank = 0;
