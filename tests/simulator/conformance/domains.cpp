@@ -20,10 +20,34 @@ Domain integers(unsigned bytes) {
   const u64 top = u64{1} << (bits - 1);
   Domain d;
   d.bytes = bytes;
-  d.edges = {0,          1,          mask,           top,          top - 1,       2,        mask - 1,
-             top + 1,    7,          bits - 1,       bits,         bits + 1,      3,        mask - 2,
-             0x55555555, 0xaaaaaaaa, top >> 1U,      (top >> 1U) - 1, top | top >> 1U, 0x80,     0x7f,
-             0xff,       0x100,      mask >> (bits / 2), (mask >> (bits / 2)) + 1, mask - 0x7f, 100, mask - 99};
+  d.edges = {0,
+             1,
+             mask,
+             top,
+             top - 1,
+             2,
+             mask - 1,
+             top + 1,
+             7,
+             bits - 1,
+             bits,
+             bits + 1,
+             3,
+             mask - 2,
+             0x55555555,
+             0xaaaaaaaa,
+             top >> 1U,
+             (top >> 1U) - 1,
+             top | top >> 1U,
+             0x80,
+             0x7f,
+             0xff,
+             0x100,
+             mask >> (bits / 2),
+             (mask >> (bits / 2)) + 1,
+             mask - 0x7f,
+             100,
+             mask - 99};
   for (u64& edge : d.edges) {
     edge &= mask;
   }
@@ -51,7 +75,8 @@ Domain with_constants(Domain d, bool is_signed) {
 /// Amounts of shifts, positions and lengths of bit fields.
 Domain amounts() {
   Domain d = integers(4);
-  d.edges = {0, 1, 31, 32, 33, 63, 64, 255, 16, 8, 15, 17, 65, 254, 256, 257, 0x80000000, 0xffffffff, 7, 30, 48, 128};
+  d.edges = {0,  1,  31,  32,  33,  63,         64,         255, 16, 8,  15,
+             17, 65, 254, 256, 257, 0x80000000, 0xffffffff, 7,   30, 48, 128};
   d.main_edges = 10;
   d.random = [](u64 r) { return r % 80; };
   return d;
@@ -143,8 +168,8 @@ Domain exhaustive(unsigned bits, unsigned bytes) {
   return d;
 }
 
-/// Floats at and beside the places where narrower formats cut: every exponent, and each tail just at, under and
-/// over half of what f16, bf16, tf32, fp8, fp6 and fp4 keep.
+/// Floats at and beside the places where narrower formats cut: every exponent, and each tail just at, under
+/// and over half of what f16, bf16, tf32, fp8, fp6 and fp4 keep.
 Domain cut_floats() {
   Domain d = floats(kF32, 4);
   static constexpr std::array<u64, 12> kTails{0,       1,       0x80000, 0x7ffff, 0x80001, 0xfffff,
@@ -234,7 +259,8 @@ Domain middle_floats(const Format& f, unsigned bits, unsigned shift) {
   std::vector<u64> values{0, f.sign(), f.infinity(), f.nan()};
   for (u64 i = 0; i < 64; ++i) {
     const u64 exponent = static_cast<u64>(f.bias()) - 40 + i * 5 % 80;
-    values.push_back((i % 2 != 0 ? f.sign() : 0) | exponent << f.mantissa | (i * 0x9e3779b1U & (f.least_normal() - 1)));
+    values.push_back((i % 2 != 0 ? f.sign() : 0) | exponent << f.mantissa |
+                     (i * 0x9e3779b1U & (f.least_normal() - 1)));
   }
   for (u64& value : values) {
     value = value << shift | (shift != 0 ? value * 0x1235 & 0x1fffU : 0);

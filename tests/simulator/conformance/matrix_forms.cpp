@@ -15,8 +15,8 @@ struct Element {
   Format format;
   bool is_integer = false;
   bool is_signed = false;
-  const char* small;    ///< a domain whose sums of products are exact in every order
-  const char* full;     ///< one whose single products are exact
+  const char* small;  ///< a domain whose sums of products are exact in every order
+  const char* full;   ///< one whose single products are exact
 };
 
 const Element kElementF16{"f16", 2, kF16, false, false, "small_f16", "f16x2"};
@@ -35,7 +35,8 @@ struct Place {
   std::size_t k;
 };
 
-Place place_of(std::size_t lane, std::size_t reg, std::size_t element, std::size_t per_register, std::size_t blocks) {
+Place place_of(std::size_t lane, std::size_t reg, std::size_t element, std::size_t per_register,
+               std::size_t blocks) {
   return {lane / 4 + reg % blocks * 8, reg / blocks * 4 * per_register + lane % 4 * per_register + element};
 }
 
@@ -67,7 +68,8 @@ Matrix gathered(const std::vector<Lanes>& in, std::size_t first, std::size_t reg
     for (std::size_t lane = 0; lane < kWarp; ++lane) {
       for (std::size_t e = 0; e < per_register; ++e) {
         const Place place = place_of(lane, r, e, per_register, lines / 8);
-        matrix[place.line][place.k] = single && place.k != 0 ? 0 : element_bits(in[first + r][lane], e, bytes);
+        matrix[place.line][place.k] =
+            single && place.k != 0 ? 0 : element_bits(in[first + r][lane], e, bytes);
       }
     }
   }
@@ -130,8 +132,8 @@ std::string registers(const std::string& prefix, std::size_t first, std::size_t 
 
 void add_product(std::vector<WarpForm>& forms, const Product& p, const std::string& kind = "") {
   WarpForm form;
-  form.opcode = fmt::format("mma.sync.aligned.m{}n8k{}.row.col{}{}.{}.{}.{}.{}", p.m, p.k, p.clamps ? ".satfinite" : "", kind,
-                            p.result, p.a.name, p.b.name, p.result);
+  form.opcode = fmt::format("mma.sync.aligned.m{}n8k{}.row.col{}{}.{}.{}.{}.{}", p.m, p.k,
+                            p.clamps ? ".satfinite" : "", kind, p.result, p.a.name, p.b.name, p.result);
   form.whole = true;
   for (std::size_t i = 0; i < p.a_registers(); ++i) {
     form.inputs.emplace_back(p.single ? p.a.full : p.a.small);
@@ -144,8 +146,9 @@ void add_product(std::vector<WarpForm>& forms, const Product& p, const std::stri
   std::string added;
   if (p.single) {
     // Only k = 0 is kept of B: the lowest element of every fourth lane's first register.
-    form.text = fmt::format("and.b32 t, lane, 3; setp.eq.u32 guard, t, 0; and.b32 t, $%b, {:#x}; selp.b32 $%b, t, 0, guard; ",
-                            (u64{1} << (8 * p.b.bytes)) - 1);
+    form.text = fmt::format(
+        "and.b32 t, lane, 3; setp.eq.u32 guard, t, 0; and.b32 t, $%b, {:#x}; selp.b32 $%b, t, 0, guard; ",
+        (u64{1} << (8 * p.b.bytes)) - 1);
     for (std::size_t at = form.text.find("%b"); at != std::string::npos; at = form.text.find("%b")) {
       form.text.replace(at, 2, std::to_string(b));
     }
@@ -165,8 +168,9 @@ void add_product(std::vector<WarpForm>& forms, const Product& p, const std::stri
     added = registers("$", c, p.accumulators());
   }
   form.outputs.assign(p.accumulators(), 4);
-  form.text += form.opcode + " " + registers("%", 0, p.accumulators()) + ", " + registers("$", 0, p.a_registers()) + ", " +
-               registers("$", b, p.b_registers()) + ", " + added + ";";
+  form.text += form.opcode + " " + registers("%", 0, p.accumulators()) + ", " +
+               registers("$", 0, p.a_registers()) + ", " + registers("$", b, p.b_registers()) + ", " + added +
+               ";";
   form.reference = [p](const std::vector<Lanes>& in, u32) { return multiply(p, in); };
   forms.push_back(form);
 }
@@ -196,11 +200,13 @@ void add_loads(std::vector<WarpForm>& forms) {
     for (const bool transposes : {false, true}) {
       for (const std::string space : {".shared", ".shared::cta", ""}) {
         WarpForm form;
-        form.opcode = fmt::format("ldmatrix.sync.aligned.m8n8.x{}{}{}.b16", count, transposes ? ".trans" : "", space);
+        form.opcode =
+            fmt::format("ldmatrix.sync.aligned.m8n8.x{}{}{}.b16", count, transposes ? ".trans" : "", space);
         form.whole = true;
         form.inputs.assign(4, "b32");
         form.outputs.assign(count, 4);
-        form.text = "mad.lo.u32 t, lane, 16, base; st.shared.v4.b32 [t], {$0, $1, $2, $3}; bar.warp.sync -1; ";
+        form.text =
+            "mad.lo.u32 t, lane, 16, base; st.shared.v4.b32 [t], {$0, $1, $2, $3}; bar.warp.sync -1; ";
         form.text += kRowAddress;
         form.text += space.empty() ? "cvt.u64.u32 at, u; cvta.shared.u64 at, at; " : "";
         form.text += form.opcode + " " + registers("%", 0, count) + (space.empty() ? ", [at];" : ", [u];");
@@ -212,7 +218,9 @@ void add_loads(std::vector<WarpForm>& forms) {
               for (std::size_t e = 0; e < 2; ++e) {
                 const std::size_t major = lane / 4;
                 const std::size_t minor = lane % 4 * 2 + e;
-                packed |= half_of(in, slot_of(8 * j + (transposes ? minor : major)), transposes ? major : minor) << (16 * e);
+                packed |=
+                    half_of(in, slot_of(8 * j + (transposes ? minor : major)), transposes ? major : minor)
+                    << (16 * e);
               }
               out[j][lane] = packed;
             }
@@ -230,11 +238,14 @@ void add_stores(std::vector<WarpForm>& forms) {
     for (const bool transposes : {false, true}) {
       for (const std::string space : {".shared", ".shared::cta", ""}) {
         WarpForm form;
-        form.opcode = fmt::format("stmatrix.sync.aligned.m8n8.x{}{}{}.b16", count, transposes ? ".trans" : "", space);
+        form.opcode =
+            fmt::format("stmatrix.sync.aligned.m8n8.x{}{}{}.b16", count, transposes ? ".trans" : "", space);
         form.whole = true;
         form.inputs.assign(count, "b32");
         form.outputs.assign(4, 4);
-        form.text = "mad.lo.u32 t, lane, 16, base; st.shared.v4.b32 [t], {lane, lane, lane, lane}; bar.warp.sync -1; ";
+        form.text =
+            "mad.lo.u32 t, lane, 16, base; st.shared.v4.b32 [t], {lane, lane, lane, lane}; bar.warp.sync "
+            "-1; ";
         form.text += kRowAddress;
         form.text += space.empty() ? "cvt.u64.u32 at, u; cvta.shared.u64 at, at; " : "";
         form.text += form.opcode + (space.empty() ? " [at], " : " [u], ") + registers("$", 0, count) +

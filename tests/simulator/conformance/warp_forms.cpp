@@ -47,7 +47,8 @@ void add_shuffles(std::vector<WarpForm>& forms) {
       return [=](const std::vector<Lanes>& in, u32) {
         std::vector<Lanes> out(2);
         for (std::size_t lane = 0; lane < kWarp; ++lane) {
-          const Source from = source_of(mode, static_cast<int>(lane), constant ? b : in[1][lane], constant ? c : in[2][lane]);
+          const Source from =
+              source_of(mode, static_cast<int>(lane), constant ? b : in[1][lane], constant ? c : in[2][lane]);
           out[0][lane] = in[0][static_cast<std::size_t>(from.lane)];
           out[1][lane] = u64{from.valid};
         }
@@ -63,7 +64,8 @@ void add_shuffles(std::vector<WarpForm>& forms) {
     form.reference = reference(false, 0, 0);
     forms.push_back(form);
     for (const u64 b : {u64{0}, u64{1}, u64{7}, u64{16}, u64{31}}) {
-      for (const u64 c : {u64{0}, u64{31}, u64{0x1f00}, u64{0x181f}, u64{0x101f}, u64{0x1c1f}, u64{0x1c00}, u64{0x0f07}}) {
+      for (const u64 c :
+           {u64{0}, u64{31}, u64{0x1f00}, u64{0x181f}, u64{0x101f}, u64{0x1c1f}, u64{0x1c00}, u64{0x0f07}}) {
         form.inputs = {"b32"};
         form.text = opcode + " %0|%1, $0, " + std::to_string(b) + ", " + std::to_string(c) + ", -1;";
         form.reference = reference(true, b, c);
@@ -74,17 +76,22 @@ void add_shuffles(std::vector<WarpForm>& forms) {
     if (mode >= 2) {
       form.whole = false;
       form.inputs = {"b32"};
-      form.text = mode == 2 ? "$G" + opcode + " %0|%1, $0, 0, 31, $m;" : "$G" + opcode + " %0|%1, $0, lane, 31, $m;";
-      form.reference = [](const std::vector<Lanes>& in, u32) { return std::vector<Lanes>{in[0], everywhere(1)}; };
+      form.text =
+          mode == 2 ? "$G" + opcode + " %0|%1, $0, 0, 31, $m;" : "$G" + opcode + " %0|%1, $0, lane, 31, $m;";
+      form.reference = [](const std::vector<Lanes>& in, u32) {
+        return std::vector<Lanes>{in[0], everywhere(1)};
+      };
       forms.push_back(form);
       form.outputs = {4};
-      form.text = mode == 2 ? "$G" + opcode + " %0, $0, 0, 31, $m;" : "$G" + opcode + " %0, $0, lane, 31, $m;";
+      form.text =
+          mode == 2 ? "$G" + opcode + " %0, $0, 0, 31, $m;" : "$G" + opcode + " %0, $0, lane, 31, $m;";
       form.reference = [](const std::vector<Lanes>& in, u32) { return std::vector<Lanes>{in[0]}; };
       forms.push_back(form);
     }
     if (mode == 3) {
       // Everybody reads the first member.
-      form.text = "brev.b32 t, $m; clz.b32 t, t; brev.b32 u, $m; bfind.shiftamt.u32 t, u; $G" + opcode + " %0, $0, t, 31, $m;";
+      form.text = "brev.b32 t, $m; clz.b32 t, t; brev.b32 u, $m; bfind.shiftamt.u32 t, u; $G" + opcode +
+                  " %0, $0, t, 31, $m;";
       form.reference = [](const std::vector<Lanes>& in, u32 members) {
         return std::vector<Lanes>{everywhere(in[0][static_cast<std::size_t>(std::countr_zero(members))])};
       };
@@ -144,8 +151,8 @@ void add_matches(std::vector<WarpForm>& forms) {
 
 using Fold = std::function<u64(u64, u64)>;
 
-void add_reduction(std::vector<WarpForm>& forms, const std::string& opcode, const std::string& type, const Fold& fold,
-                   u64 mask = 0xffffffffU) {
+void add_reduction(std::vector<WarpForm>& forms, const std::string& opcode, const std::string& type,
+                   const Fold& fold, u64 mask = 0xffffffffU) {
   WarpForm form;
   form.opcode = opcode + "." + type;
   form.inputs = {type};
@@ -180,8 +187,10 @@ u64 float_choice(u64 a, u64 b, bool greatest, bool nan_wins) {
 void add_reductions(std::vector<WarpForm>& forms) {
   for (const Integer& type : {kU32, kS32}) {
     add_reduction(forms, "redux.sync.add", type.name, [](u64 a, u64 b) { return a + b; });
-    add_reduction(forms, "redux.sync.min", type.name, [type](u64 a, u64 b) { return type.value(a) < type.value(b) ? a : b; });
-    add_reduction(forms, "redux.sync.max", type.name, [type](u64 a, u64 b) { return type.value(a) > type.value(b) ? a : b; });
+    add_reduction(forms, "redux.sync.min", type.name,
+                  [type](u64 a, u64 b) { return type.value(a) < type.value(b) ? a : b; });
+    add_reduction(forms, "redux.sync.max", type.name,
+                  [type](u64 a, u64 b) { return type.value(a) > type.value(b) ? a : b; });
   }
   add_reduction(forms, "redux.sync.and", "b32", [](u64 a, u64 b) { return a & b; });
   add_reduction(forms, "redux.sync.or", "b32", [](u64 a, u64 b) { return a | b; });
@@ -189,9 +198,12 @@ void add_reductions(std::vector<WarpForm>& forms) {
   for (const bool greatest : {false, true}) {
     for (const bool absolute : {false, true}) {
       for (const bool nan : {false, true}) {
-        add_reduction(forms, std::string("redux.sync.") + (greatest ? "max" : "min") + (absolute ? ".abs" : "") + (nan ? ".NaN" : ""),
-                      "f32", [=](u64 a, u64 b) { return float_choice(a, b, greatest, nan); },
-                      absolute ? 0x7fffffffU : 0xffffffffU);
+        add_reduction(
+            forms,
+            std::string("redux.sync.") + (greatest ? "max" : "min") + (absolute ? ".abs" : "") +
+                (nan ? ".NaN" : ""),
+            "f32", [=](u64 a, u64 b) { return float_choice(a, b, greatest, nan); },
+            absolute ? 0x7fffffffU : 0xffffffffU);
       }
     }
   }
@@ -202,7 +214,9 @@ void add_masks(std::vector<WarpForm>& forms) {
   active.opcode = "activemask.b32";
   active.outputs = {4};
   active.text = "$Gactivemask.b32 %0;";
-  active.reference = [](const std::vector<Lanes>&, u32 members) { return std::vector<Lanes>{everywhere(members)}; };
+  active.reference = [](const std::vector<Lanes>&, u32 members) {
+    return std::vector<Lanes>{everywhere(members)};
+  };
   forms.push_back(active);
   WarpForm elect;
   elect.opcode = "elect.sync";
@@ -220,8 +234,9 @@ void add_masks(std::vector<WarpForm>& forms) {
   sync.opcode = "bar.warp.sync";
   sync.inputs = {"b32"};
   sync.outputs = {4};
-  sync.text = "mad.lo.u32 t, lane, 4, base; $Gst.shared.b32 [t], $0; $Gbar.warp.sync $m; brev.b32 u, $m; "
-              "bfind.shiftamt.u32 u, u; mad.lo.u32 u, u, 4, base; $Gld.shared.b32 %0, [u];";
+  sync.text =
+      "mad.lo.u32 t, lane, 4, base; $Gst.shared.b32 [t], $0; $Gbar.warp.sync $m; brev.b32 u, $m; "
+      "bfind.shiftamt.u32 u, u; mad.lo.u32 u, u, 4, base; $Gld.shared.b32 %0, [u];";
   sync.reference = [](const std::vector<Lanes>& in, u32 members) {
     return std::vector<Lanes>{everywhere(in[0][static_cast<std::size_t>(std::countr_zero(members))])};
   };
@@ -259,7 +274,8 @@ std::vector<WarpForm> barrier_forms() {
           form.whole = true;
           form.inputs = {"b32"};
           form.outputs = {4};
-          form.text = set + "mad.lo.u32 at_word, lane, 4, base; st.shared.b32 [at_word], $0; " + form.opcode + " " + operands +
+          form.text = set + "mad.lo.u32 at_word, lane, 4, base; st.shared.b32 [at_word], $0; " + form.opcode +
+                      " " + operands +
                       "; xor.b32 u, lane, 31; mad.lo.u32 u, u, 4, base; ld.shared.b32 %0, [u];";
           form.text = ".reg .u32 at_word; " + form.text;
           form.reference = [](const std::vector<Lanes>& in, u32) {
@@ -285,7 +301,9 @@ std::vector<WarpForm> barrier_forms() {
               for (const u64 value : in[0]) {
                 count += u64{(value != 0) != inverted};
               }
-              return std::vector<Lanes>{everywhere(counts ? count : what == ".and" ? u64{count == kWarp} : u64{count != 0})};
+              return std::vector<Lanes>{everywhere(counts           ? count
+                                                   : what == ".and" ? u64{count == kWarp}
+                                                                    : u64{count != 0})};
             };
             forms.push_back(form);
           }
