@@ -39,6 +39,18 @@ std::map<std::string, double> input_bytes(const Workload& workload, std::int64_t
   return bytes;
 }
 
+/// Rows that are normalised or quantised by themselves: the heads of a token where the op works on heads.
+double rows_of_work(const Workload& workload, std::int64_t rows) {
+  const Specialisation spec = specialise(*workload.op, workload.params);
+  double heads = 0;
+  for (const char* name : {"q_heads", "kv_heads"}) {
+    if (const int index = find_param(*workload.op, name); index >= 0) {
+      heads += spec[static_cast<std::size_t>(index)];
+    }
+  }
+  return static_cast<double>(rows) * std::max(heads, 1.0);
+}
+
 /// Bytes a launch has to read: inputs that grow with the rows once, those shared by all rows (weights) once
 /// per row at most.
 double bytes_to_read(const Workload& workload, std::int64_t rows) {
@@ -46,7 +58,7 @@ double bytes_to_read(const Workload& workload, std::int64_t rows) {
   const auto twice = input_bytes(workload, 2 * rows);
   double bytes = 0;
   for (const auto& [name, size] : once) {
-    bytes += twice.at(name) > size ? size : size * static_cast<double>(rows);
+    bytes += twice.at(name) > size ? size : size * rows_of_work(workload, rows);
   }
   return bytes;
 }
