@@ -3,6 +3,7 @@
 #include "device/convert.cuh"
 #include "device/pair.cuh"
 #include "device/reduce.cuh"
+#include "device/vec.cuh"
 
 /// Root-mean-square normalisation: the factor of a row, and an element under it.
 namespace kerncast::norm {
@@ -37,27 +38,55 @@ __device__ __forceinline__ Pair inverse_rms(const DoubleSum& squares, float eps)
   return {guess, fabs(error) < 1e-5 ? guess * static_cast<float>(error) : 0.0f};
 }
 
-/// x * scale * (weight + offset). What a product loses goes into the next: the last fmaf() alone rounds.
-template <class Config, bool Precise>
-__device__ __forceinline__ float normalise(float x, const Pair& scale, float weight, float offset) {
-  if constexpr (Config::hf_rounding || !Config::has_weight) {
-    float y = Precise ? fmaf(x, scale.value, x * scale.rest) : x * scale.value;
+/// x * scale * (weight + offset), where `rest` is what rounding took from x. What a product loses goes into
+/// the next: the last fmaf() alone rounds.
+template <class Config, bool Precise, bool HasRest = false>
+__device__ __forceinline__ float normalise(float x, const Pair& scale, float weight, float offset,
+                                           float rest = 0.0f) {
+  if constexpr (!Precise) {
+    float y = x * scale.value;
     if constexpr (Config::hf_rounding) {
       y = rounded_to<typename Config::x_dtype>(y);
     }
-    if constexpr (Config::has_weight && Precise) {
-      const Pair gain = exact_sum(weight, offset);
-      return fmaf(y, gain.value, y * gain.rest);
-    }
     return Config::has_weight ? y * (weight + offset) : y;
-  } else if constexpr (!Precise) {
-    return x * scale.value * (weight + offset);
   } else {
-    const float y = x * scale.value;
-    const float y_rest = fmaf(x, scale.rest, fmaf(x, scale.value, -y));
-    const Pair gain = exact_sum(weight, offset);
-    return fmaf(y, gain.value, fmaf(y_rest, gain.value, y * gain.rest));
+    const float lost = HasRest ? fmaf(rest, scale.value, x * scale.rest) : x * scale.rest;
+    if constexpr (Config::hf_rounding || !Config::has_weight) {
+      float y = fmaf(x, scale.value, lost);
+      if constexpr (Config::hf_rounding) {
+        y = rounded_to<typename Config::x_dtype>(y);
+      }
+      if constexpr (Config::has_weight) {
+        const Pair gain = exact_sum(weight, offset);
+        return fmaf(y, gain.value, y * gain.rest);
+      }
+      return y;
+    } else {
+      const float y = x * scale.value;
+      const float y_rest = fmaf(x, scale.value, -y) + lost;
+      const Pair gain = exact_sum(weight, offset);
+      return fmaf(y, gain.value, fmaf(y_rest, gain.value, y * gain.rest));
+    }
   }
+}
+
+/// Normalises `Width` elements of a row, of which `rests` is what rounding took from them, and stores them.
+template <class Config, int Width, bool HasRests = false>
+__device__ __forceinline__ void store_normalised(float* values, const float* rests,
+                                                 const typename Config::weight_dtype* weight,
+                                                 typename Config::y_dtype* y, const Pair& scale,
+                                                 float offset) {
+  constexpr bool precise = sizeof(*y) == 4;
+  float gains[Width];
+  if constexpr (Config::has_weight) {
+    load_values<typename Config::weight_dtype, Width>(weight, gains);
+  }
+#pragma unroll
+  for (int j = 0; j < Width; ++j) {
+    values[j] = normalise<Config, precise, HasRests>(values[j], scale, Config::has_weight ? gains[j] : 1.0f,
+                                                     offset, HasRests ? rests[j] : 0.0f);
+  }
+  store_values<typename Config::y_dtype, Width>(y, values);
 }
 
 }  // namespace kerncast::norm

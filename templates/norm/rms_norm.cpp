@@ -34,12 +34,10 @@ std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows)
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  if (model.layer_norm) {
-    // Wan normalises q and k over all heads at once; the other diffusion transformers per head, another op.
-    if (model.name.find("Wan") != std::string::npos || model.architecture.find("Wan") != std::string::npos) {
-      norm::add_row_case(cases, model, "attention norm_q, norm_k", model.hidden);
-    }
-  } else {
+  // Wan normalises q and k over all heads at once; the other diffusion transformers per head, another op.
+  if (norm::is_wan(model)) {
+    norm::add_row_case(cases, model, "attention norm_q, norm_k", model.hidden);
+  } else if (!model.layer_norm) {
     norm::add_row_case(cases, model, "input_layernorm, post_attention_layernorm", model.hidden);
     norm::add_row_case(cases, model, "q_a_layernorm", model.q_lora_rank);
     norm::add_row_case(cases, model, "kv_a_layernorm", model.kv_lora_rank);

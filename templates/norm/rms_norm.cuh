@@ -6,23 +6,6 @@
 
 namespace kerncast::norm {
 
-/// Normalises and stores `Width` elements of a row.
-template <class Config, int Width>
-__device__ __forceinline__ void store_normalised(float* values, const typename Config::weight_dtype* weight,
-                                                 typename Config::y_dtype* y, const Pair& scale,
-                                                 float offset) {
-  constexpr bool precise = sizeof(*y) == 4;
-  float gains[Width];
-  if constexpr (Config::has_weight) {
-    load_values<typename Config::weight_dtype, Width>(weight, gains);
-  }
-#pragma unroll
-  for (int j = 0; j < Width; ++j) {
-    values[j] = normalise<Config, precise>(values[j], scale, Config::has_weight ? gains[j] : 1.0f, offset);
-  }
-  store_values<typename Config::y_dtype, Width>(y, values);
-}
-
 /// One row by threads / rows_per_block threads. y may be x.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNormKernelArgs args) {
@@ -46,7 +29,8 @@ __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNorm
     if (present) {
       float values[Row::width];
       unpack<X>(part, values);
-      store_normalised<Config, Row::width>(values, weight + column, y + column, scale, args.weight_offset);
+      store_normalised<Config, Row::width>(values, nullptr, weight + column, y + column, scale,
+                                           args.weight_offset);
     }
   });
 }

@@ -22,7 +22,7 @@ template <class X, int Bytes>
 struct RowVectors {
   using Part = typename Packed<Bytes>::type;
   static constexpr int width = Bytes / static_cast<int>(sizeof(X));
-  static constexpr int registers = Bytes < 4 ? 1 : Bytes / 4;
+  static constexpr int registers = width;
 
   const X* x;
 
@@ -31,9 +31,9 @@ struct RowVectors {
   }
 };
 
-/// Walks over a row. `Source` loads it in parts of `width` elements that fill `registers`; where the row fits
-/// it stays in registers between the walks, else it is loaded again, by the thread that has it in every walk:
-/// the last walk may write over it.
+/// Walks over a row. `Source` loads it in parts of `width` elements that take `registers` once unpacked;
+/// where the row fits it stays in registers between the walks, else it is loaded again, by the thread that
+/// has it in every walk: the last walk may write over it.
 template <class Config, class Source>
 class RowWalk {
  public:
@@ -41,7 +41,7 @@ class RowWalk {
   static constexpr int lanes = row_lanes<Config>;
   static constexpr int parts = Config::hidden / Source::width;
   static constexpr int per_lane = (parts + lanes - 1) / lanes;
-  static constexpr bool held = per_lane * Source::registers <= 16;
+  static constexpr bool held = per_lane * Source::registers <= 32;
   static_assert(Source::width >= 1 && Config::hidden % Source::width == 0,
                 "a row is a whole number of parts");
 

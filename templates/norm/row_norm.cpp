@@ -76,6 +76,14 @@ void require_offset(std::string_view op, const TensorView& weight, float offset)
   }
 }
 
+void require_apart(std::string_view op, std::string_view name, const TensorView& view, std::string_view other,
+                   const TensorView& than) {
+  if (view.data != nullptr && view.data == than.data) [[unlikely]] {
+    host::refuse(op, fmt::format("tensors '{}' and '{}' share memory, but '{}' is written; give it its own",
+                                 name, other, name));
+  }
+}
+
 void validate_rows(std::string_view op, const Specialisation& spec) {
   const DType type = host::dtype(spec[x_dtype]);
   const std::int64_t bytes = spec[hidden] * size_of(type);
@@ -141,6 +149,11 @@ OpDefinition row_norm_definition(std::string_view name) {
   return op;
 }
 
+TensorSpec residual_spec() {
+  return {"residual", Direction::inout, false,
+          "shape of x, residual_dtype; x + residual on return; rows may be strided"};
+}
+
 TensorSpec weight_spec() {
   return {"weight", Direction::in, true, "[hidden], weight_dtype"};
 }
@@ -159,6 +172,11 @@ ParamSpec has_weight_param() {
 
 ParamSpec hf_rounding_param() {
   return host::flag_param("hf_rounding", false, "round the normalised row to x's dtype before the weight");
+}
+
+ParamSpec residual_dtype_param() {
+  return host::dtype_param("residual_dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16,
+                           "element type of residual");
 }
 
 void apply_settings(const OpDefinition& op, Call& call, const Bindings& bindings) {
@@ -209,6 +227,11 @@ TensorPlan plan_y(const OpDefinition& op, const Bindings& bindings) {
   y.dtype = type ? host::dtype(*type) : x.dtype;
   y.shape.assign(x.shape.begin(), x.shape.begin() + x.rank);
   return y;
+}
+
+bool is_wan(const ModelConfig& model) {
+  return model.layer_norm &&
+         (model.name.find("Wan") != std::string::npos || model.architecture.find("Wan") != std::string::npos);
 }
 
 void add_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::string label,

@@ -68,6 +68,10 @@ void require_eps(std::string_view op, float eps);
 /// An offset needs a weight to be added to.
 void require_offset(std::string_view op, const TensorView& weight, float offset);
 
+/// Refuses two tensors that start at the same address.
+void require_apart(std::string_view op, std::string_view name, const TensorView& view, std::string_view other,
+                   const TensorView& than);
+
 /// The alignment must be an element of x at least and divide a row.
 void validate_rows(std::string_view op, const Specialisation& spec);
 
@@ -78,12 +82,14 @@ LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables
 /// A definition with the parameters of row_params, x, eps, tunables and geometry.
 [[nodiscard]] OpDefinition row_norm_definition(std::string_view name);
 
-/// weight and weight_offset of a root-mean-square norm, for OpDefinition::tensors and ::scalars.
+/// Descriptions that several norms give to OpDefinition.
+[[nodiscard]] TensorSpec residual_spec();
 [[nodiscard]] TensorSpec weight_spec();
 [[nodiscard]] TensorSpec y_spec();
 [[nodiscard]] ScalarSpec weight_offset_spec();
 [[nodiscard]] ParamSpec has_weight_param();
 [[nodiscard]] ParamSpec hf_rounding_param();
+[[nodiscard]] ParamSpec residual_dtype_param();
 
 /// Ends a bind: takes the narrower access that a caller names, and checks the other settings.
 void apply_settings(const OpDefinition& op, Call& call, const Bindings& bindings);
@@ -114,6 +120,8 @@ class RowPlans {
 
 /// The plan of y: x's shape in y_dtype, or x's type.
 [[nodiscard]] TensorPlan plan_y(const OpDefinition& op, const Bindings& bindings);
+
+[[nodiscard]] bool is_wan(const ModelConfig& model);
 
 /// One case of `model` at rows of `width` in the model's type; nothing where no op takes that width.
 void add_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::string label,
