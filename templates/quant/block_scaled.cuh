@@ -35,8 +35,8 @@ struct Block {
 
 /// Finds the block at `place`. Swizzled, a place counts rows m, m + 32, m + 64, m + 96 of 4 blocks each in
 /// turn, whose scales lie side by side.
-template <class Config, int Experts, int Blocks>
-__device__ __forceinline__ Block locate(const BlockScaledKernelArgs& args, const GroupPlace& place) {
+template <class Config, int Experts, int Blocks, class Args>
+__device__ __forceinline__ Block locate(const Args& args, const GroupPlace& place) {
   constexpr int padded = (Blocks + 3) / 4 * 4;
   Block found{};
   if constexpr (Config::sf_layout == sf_swizzled) {
