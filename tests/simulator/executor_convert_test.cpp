@@ -121,9 +121,9 @@ TEST_CASE("floats round to the narrow formats") {
         [](float x, float y) { return code(kF16, x) << 16 | code(kF16, y); });
   check("cvt.rn.bf16x2.f32 d, a, b;", a, b,
         [](float x, float y) { return code(kBf16, x) << 16 | code(kBf16, y); });
+  // relu is the greater of the value and +0, and -0 is the lesser of the zeros.
   check("cvt.rn.relu.bf16x2.f32 d, a, b;", a, b, [](float x, float y) {
-    return code(kBf16, std::signbit(x) && x != 0 ? 0.0F : x) << 16 |
-           code(kBf16, std::signbit(y) && y != 0 ? 0.0F : y);
+    return code(kBf16, x <= 0 ? 0.0F : x) << 16 | code(kBf16, y <= 0 ? 0.0F : y);
   });
   check("cvt.rn.satfinite.e4m3x2.f32 d, a, b;", a, b, [](float x, float y) {
     return static_cast<std::uint16_t>(code(kE4m3, x, true) << 8 | code(kE4m3, y, true));
