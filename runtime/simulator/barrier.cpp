@@ -90,6 +90,26 @@ void settle_barriers(Block& block) {
   }
 }
 
+namespace {
+
+/// Whether other lanes of the warp are still on their way to `op`: before it in the code or in a function
+/// that it waits for, and not at a barrier themselves.
+bool others_may_come(const Warp& warp, const Op* op) {
+  for (std::uint32_t i = 0; i < warp.fragment_count; ++i) {
+    const Fragment& other = warp.fragments[i];
+    const bool at_barrier = (other.at->code == Code::barrier_sync || other.at->code == Code::barrier_red ||
+                             other.at->code == Code::barrier_arrive) &&
+                            (other.at->flags & kAligned) != 0;
+    const bool before = other.frame > warp.frame || (other.frame == warp.frame && other.at < op);
+    if (other.state == Fragment::State::ready && before && !at_barrier) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask) {
   Block& block = *warp.block;
   const auto value = [&](std::uint32_t offset, std::uint32_t lane) {
@@ -112,6 +132,16 @@ const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask) {
   }
   if (block.strict != nullptr) {
     if ((op->flags & kAligned) != 0 && mask != warp.live) {
+      if (mask == warp.active && others_may_come(warp, op)) {
+        // They meet here, as they would on a device: the rest may be in a loop that waits for another block.
+        add_fragment(warp, op, mask, warp.frame, Fragment::State::ready);
+        count_before(warp, op);
+        warp.active = 0;
+        warp.resume = op;
+        warp.rotate = true;
+        warp.event = Event::reschedule;
+        return nullptr;
+      }
       return raise(
           warp, FaultKind::violation,
           fmt::format(

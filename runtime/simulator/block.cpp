@@ -148,6 +148,10 @@ bool has_ready(const Warp& warp) {
 
 }  // namespace
 
+void count_before(Warp& warp, const Op* op) {
+  count_until(warp, op->prefix);
+}
+
 void count_through(Warp& warp, const Op* op) {
   count_until(warp, op[1].prefix);
 }

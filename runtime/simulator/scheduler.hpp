@@ -89,6 +89,8 @@ std::string describe_thread(const Warp& warp, const Op* op, std::uint32_t lane);
 std::string describe_op(const Warp& warp, const Op* op);
 /// Records `fault` for the block of `warp` and ends its run.
 const Op* raise(Warp& warp, FaultKind kind, std::string message);
+/// Counts the run up to `op`, which is not done yet.
+void count_before(Warp& warp, const Op* op);
 /// Ends the run of a warp whose fragments changed, and its turn once that has had its share of branches and
 /// calls.
 void end_run(Warp& warp);

@@ -189,6 +189,22 @@ TEST_CASE("a flag passed on with release and acquire orders what came before it"
   CHECK_THAT(run_shared(pass("st.shared.u32", "ld.volatile.shared.u32"), 64).message, Contains("in a race"));
 }
 
+TEST_CASE("lanes wait at a barrier for those of their warp that spin before it") {
+  // Thread 0 of each block waits for the other block; its warp goes on to the barrier.
+  Runner runner(kernel_text(
+      {"po"},
+      ".reg .u64 out; .reg .u32 t, n; .reg .pred p, q; ld.param.u64 out, [po]; mov.u32 t, %tid.x;\n"
+      "setp.ne.u32 p, t, 0; @p bra meet; atom.global.add.u32 n, [out], 1;\n"
+      "spin: ld.volatile.global.u32 n, [out]; setp.lt.u32 q, n, 2; @q bra spin;\n"
+      "meet: bar.sync 0; bar.red.popc.u32 n, 0, p; mad.wide.u32 out, t, 4, out; st.global.u32 [out+4], n; "
+      "ret;"));
+  runner.checks = true;
+  auto* out = runner.zeros<std::uint32_t>(65);
+  const Fault fault = runner.run("k", {2, 1, 1}, {64, 1, 1}, 0, out);
+  CHECK(fault.message == "");
+  CHECK(Runner::download(out, 65)[64] == 63);
+}
+
 TEST_CASE("a barrier that part of a warp does not reach is divergent") {
   check_violation(
       run_shared("setp.lt.u32 p, tid, 16; @p bra HALF; bar.sync 0; bra DONE;\nHALF: bar.sync 0;\nDONE:\n",
