@@ -27,14 +27,14 @@ __global__ void __launch_bounds__(Config::threads)
 
   const RowWalk<Config, Row> walk(sums, row < args.rows);
   const Total squares = walk.template reduce<Total>(
-      [](Total& total, const auto& part, bool) { add_squares<width>(total, part.sums); });
+      [](Total& total, const auto& part, bool) { add_squares<width>(total, part.values); });
   const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
   walk.template each<1>([&](auto part, int column, bool present) {
     if (present) {
       sums.store(column, part);
-      normalise_values<Config, width, precise, precise>(part.sums, part.rests, weight + column, scale,
+      normalise_values<Config, width, precise, precise>(part.values, part.rests, weight + column, scale,
                                                         args.weight_offset);
-      store_values<Y, width>(y + column, part.sums);
+      store_values<Y, width>(y + column, part.values);
     }
   });
 }
