@@ -199,6 +199,19 @@ void read_attention(ModelConfig& model, const Fields& fields) {
   }
 }
 
+void read_rope(ModelConfig& model, const Fields& fields, const std::string& type) {
+  // Rotary embedding of another kind is left out: of DeepSeek's it turns a separate part of a head, and
+  // models without rope_theta have learned positions, or none.
+  const bool diffusion = is_one_of(
+      model.architecture, {"FluxTransformer2DModel", "QwenImageTransformer2DModel", "WanTransformer3DModel"});
+  if (model.kv_lora_rank > 0 || !(diffusion || fields.number({"rope_theta"}))) {
+    return;
+  }
+  const double factor = fields.number({"partial_rotary_factor"}).value_or(1.0);
+  model.rotary_dim = static_cast<std::int64_t>(static_cast<double>(model.head_dim) * factor) / 2 * 2;
+  model.rope_interleaved = diffusion || is_one_of(type, {"glm", "glm4", "cohere", "gptj"});
+}
+
 void read_experts(ModelConfig& model, const Fields& fields, const std::string& type,
                   const std::string& origin) {
   const std::int64_t dense = fields.integer({"intermediate_size", "ffn_dim", "n_inner"}).value_or(0);
@@ -323,6 +336,7 @@ ModelConfig parse_model_config(std::string_view text, const std::string& origin,
   model.hidden_act = read_activation(fields, type);
   read_hidden(model, fields, origin);
   read_attention(model, fields);
+  read_rope(model, fields, type);
   read_experts(model, fields, type, origin);
   read_norms(model, fields, type);
   return model;

@@ -66,7 +66,25 @@ std::vector<Extra> extras() {
                   {"scale_layout", std::move(layout)},
                   {"scale_format", std::move(format)}}};
   };
+  const auto heads = [](std::string type, std::string q_heads, std::string rotary, std::string style) {
+    Extra made{"norm.qk_norm",
+               {{"qkv_dtype", type},
+                {"weight_dtype", std::move(type)},
+                {"q_heads", std::move(q_heads)},
+                {"kv_heads", "8"},
+                {"head_dim", "128"}}};
+    if (!rotary.empty()) {
+      made.op = "norm.qk_norm_rope";
+      made.settings.emplace_back("rotary_dim", std::move(rotary));
+      made.settings.emplace_back("rope_style", std::move(style));
+    }
+    return made;
+  };
   return {
+      heads("bf16", "96", "", ""),
+      heads("bf16", "96", "64", "neox"),
+      heads("bf16", "24", "128", "interleaved"),
+      heads("f32", "32", "128", "neox"),
       gate("f32", "384", "1", "1"),
       gate("f16", "160", "1", "1"),
       gate("bf16", "256", "8", "4"),
