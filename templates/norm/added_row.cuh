@@ -5,11 +5,12 @@
 
 namespace kerncast::norm {
 
-/// A row of x + residual, as RowWalk takes it: the sums and, where `HasRests`, what rounding took from them.
-template <class X, class Residual, int Width, bool HasRests>
+/// A row of x + residual, as RowWalk takes it in vectors: the sums and, where `HasRests`, what rounding took
+/// from them.
+template <class X, class Residual, int Width, bool HasRests, int Vector = Width>
 struct AddedRow {
   struct Part {
-    float sums[Width];
+    float values[Width];
     float rests[HasRests ? Width : 1];
   };
   static constexpr int width = Width;
@@ -21,23 +22,29 @@ struct AddedRow {
   __device__ __forceinline__ Part load(int column) const {
     Part part;
     float others[Width];
-    load_values<X, Width>(x + column, part.sums);
-    load_values<Residual, Width>(residual + column, others);
+#pragma unroll
+    for (int i = 0; i < Width; i += Vector) {
+      load_values<X, Vector>(x + column + i, part.values + i);
+      load_values<Residual, Vector>(residual + column + i, others + i);
+    }
 #pragma unroll
     for (int j = 0; j < Width; ++j) {
       if constexpr (HasRests) {
-        const Pair sum = exact_sum(part.sums[j], others[j]);
-        part.sums[j] = sum.value;
+        const Pair sum = exact_sum(part.values[j], others[j]);
+        part.values[j] = sum.value;
         part.rests[j] = sum.rest;
       } else {
-        part.sums[j] += others[j];
+        part.values[j] += others[j];
       }
     }
     return part;
   }
 
   __device__ __forceinline__ void store(int column, const Part& part) const {
-    store_values<Residual, Width>(residual + column, part.sums);
+#pragma unroll
+    for (int i = 0; i < Width; i += Vector) {
+      store_values<Residual, Vector>(residual + column + i, part.values + i);
+    }
   }
 };
 

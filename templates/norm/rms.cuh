@@ -70,23 +70,20 @@ __device__ __forceinline__ float normalise(float x, const Pair& scale, float wei
   }
 }
 
-/// Normalises `Width` elements of a row, of which `rests` is what rounding took from them, and stores them.
-template <class Config, int Width, bool HasRests = false>
-__device__ __forceinline__ void store_normalised(float* values, const float* rests,
+/// Normalises `Width` elements of a row, of which `rests` is what rounding took from them.
+template <class Config, int Width, bool Precise, bool HasRests = false>
+__device__ __forceinline__ void normalise_values(float* values, const float* rests,
                                                  const typename Config::weight_dtype* weight,
-                                                 typename Config::y_dtype* y, const Pair& scale,
-                                                 float offset) {
-  constexpr bool precise = sizeof(*y) == 4;
+                                                 const Pair& scale, float offset) {
   float gains[Width];
   if constexpr (Config::has_weight) {
     load_values<typename Config::weight_dtype, Width>(weight, gains);
   }
 #pragma unroll
   for (int j = 0; j < Width; ++j) {
-    values[j] = normalise<Config, precise, HasRests>(values[j], scale, Config::has_weight ? gains[j] : 1.0f,
+    values[j] = normalise<Config, Precise, HasRests>(values[j], scale, Config::has_weight ? gains[j] : 1.0f,
                                                      offset, HasRests ? rests[j] : 0.0f);
   }
-  store_values<typename Config::y_dtype, Width>(y, values);
 }
 
 }  // namespace kerncast::norm

@@ -11,11 +11,13 @@ template <class Config>
 __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNormKernelArgs args) {
   using X = typename Config::x_dtype;
   using Row = RowVectors<X, Config::alignment>;
-  using Total = Squares<sizeof(typename Config::y_dtype) == 4>;
+  using Y = typename Config::y_dtype;
+  constexpr bool precise = sizeof(Y) == 4;
+  using Total = Squares<precise>;
 
   const long long row = row_of_thread<Config>();
   const X* x = static_cast<const X*>(args.x) + row * args.x_stride;
-  auto* y = static_cast<typename Config::y_dtype*>(args.y) + row * args.y_stride;
+  Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
   const auto* weight = static_cast<const typename Config::weight_dtype*>(args.weight);
 
   const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
@@ -29,8 +31,9 @@ __global__ void __launch_bounds__(Config::threads) rms_norm_kernel(const RmsNorm
     if (present) {
       float values[Row::width];
       unpack<X>(part, values);
-      store_normalised<Config, Row::width>(values, nullptr, weight + column, y + column, scale,
-                                           args.weight_offset);
+      normalise_values<Config, Row::width, precise>(values, nullptr, weight + column, scale,
+                                                    args.weight_offset);
+      store_values<Y, Row::width>(y + column, values);
     }
   });
 }

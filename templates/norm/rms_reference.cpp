@@ -56,21 +56,23 @@ RowScale RmsNormReference::scale(const std::vector<double>& values) const {
 }
 
 void RmsNormReference::check(Verdict& verdict, std::int64_t row, const std::vector<double>& values,
-                             const HostRows& y, std::optional<DType> rounded_to) const {
+                             const HostRows& y, std::optional<DType> rounded_to,
+                             const std::function<double(std::int64_t)>& gate) const {
   const auto [factor, may_vanish] = scale(values);
   for (std::int64_t i = 0; i < y.width(); ++i) {
     if (may_vanish && y(row, i) == 0) {
       continue;
     }
     const double normal = values[static_cast<std::size_t>(i)] * factor;
+    const double factors = gain(i) * (gate ? gate(i) : 1.0);
     if (rounded_to) {
       // In f32 the value before its first rounding may fall on the other side of a tie of a narrower type.
       const double slack = *rounded_to == DType::f32 ? 0.0 : 0x1p-21;
-      const double low = rounded(*rounded_to, normal * (1.0 - slack)) * gain(i);
-      const double high = rounded(*rounded_to, normal * (1.0 + slack)) * gain(i);
+      const double low = rounded(*rounded_to, normal * (1.0 - slack)) * factors;
+      const double high = rounded(*rounded_to, normal * (1.0 + slack)) * factors;
       verdict.compare_either("y", row, i, y.dtype(), y(row, i), low, high, 1);
     } else {
-      verdict.compare("y", row, i, y.dtype(), y(row, i), normal * gain(i), 1);
+      verdict.compare("y", row, i, y.dtype(), y(row, i), normal * factors, 1);
     }
   }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -41,9 +42,11 @@ class RmsNormReference {
   [[nodiscard]] double gain(std::int64_t column) const {
     return weight_ ? (*weight_)(0, column) + offset_ : 1.0;
   }
-  /// Checks a row of y; `rounded_to` is the type that the normalised row is rounded to before the weight.
+  /// Checks a row of y; `rounded_to` is the type that the normalised row is rounded to before the weight,
+  /// gate(column) what every element is multiplied by at the end.
   void check(Verdict& verdict, std::int64_t row, const std::vector<double>& values, const HostRows& y,
-             std::optional<DType> rounded_to) const;
+             std::optional<DType> rounded_to,
+             const std::function<double(std::int64_t)>& gate = nullptr) const;
 
  private:
   std::optional<HostRows> weight_;

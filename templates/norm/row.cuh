@@ -63,14 +63,33 @@ class RowWalk {
     }
   }
 
-  /// The total over the row of what add(total, part, whether the row has it) adds. Each of several reductions
-  /// has its number.
+  /// The total over the row of what add(total, part, column of its first element, whether the row has it)
+  /// adds. Each of several reductions has its number.
   template <class Total, int Number = 0, class Add>
-  __device__ __forceinline__ Total reduce(const Add& add) const {
+  __device__ __forceinline__ Total reduce_at(const Add& add) const {
     Total total;
     each<(Source::width < 8 ? 2 : 1)>(
-        [&](const Part& part, int, bool present) { add(total, part, present); });
+        [&](const Part& part, int column, bool present) { add(total, part, column, present); });
     return reduce_threads<lanes, Config::threads, Number>(total);
+  }
+
+  /// The same for add(total, part, whether the row has it).
+  template <class Total, int Number = 0, class Add>
+  __device__ __forceinline__ Total reduce(const Add& add) const {
+    return reduce_at<Total, Number>(
+        [&](Total& total, const Part& part, int, bool present) { add(total, part, present); });
+  }
+
+  /// Calls change(part, column of its first element) of what the row has, for later walks to see.
+  template <class Change>
+  __device__ __forceinline__ void change(const Change& change) {
+    static_assert(held, "a row that is loaded again cannot be changed");
+#pragma unroll
+    for (int i = 0; i < per_lane; ++i) {
+      if (has(i)) {
+        change(held_[i], column(i));
+      }
+    }
   }
 
  private:

@@ -10,7 +10,6 @@ namespace kerncast::norm {
 using namespace row_params;
 
 void RowTensors::add(std::string_view name, const TensorView& view, const host::Rows& rows, Beside beside) {
-  host::require_float(op_, name, view);
   if (!host::same_shape(*x_, view)) [[unlikely]] {
     host::refuse_shape(op_, name, view, fmt::format("the shape of x, {}", host::shape_text(*x_)));
   }
@@ -25,13 +24,21 @@ void RowTensors::add(std::string_view name, const TensorView& view, const host::
 
 std::int64_t RowTensors::input(std::string_view name, const TensorView& view, Beside beside) {
   const host::Rows rows = host::contiguous_rows(op_, name, view);
+  host::require_float(op_, name, view);
   add(name, view, rows, beside);
   return rows.stride;
 }
 
 std::int64_t RowTensors::output(std::string_view name, const TensorView& view, Beside beside) {
   const host::Rows rows = host::output_rows(op_, name, view);
+  host::require_float(op_, name, view);
   add(name, view, rows, beside);
+  return rows.stride;
+}
+
+std::int64_t RowTensors::output_of_any_type(std::string_view name, const TensorView& view) {
+  const host::Rows rows = host::output_rows(op_, name, view);
+  add(name, view, rows, Beside::wide);
   return rows.stride;
 }
 
@@ -96,22 +103,24 @@ void validate_rows(std::string_view op, const Specialisation& spec) {
   }
 }
 
-Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+std::int32_t default_row_lanes(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
   const std::int64_t vectors = spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
-  std::int32_t lanes = 0;
-  std::int32_t block = 0;
   if (host::bucket_ceiling(rows) <= device.sm_count) {
     // Latency counts: a row takes as many threads as it has vectors.
-    lanes = std::clamp(host::power_of_two_above(vectors), 32, 1024);
-    block = lanes;
-  } else {
-    // Throughput counts: two vectors in flight per thread, one where the exact arithmetic of f32 output makes
-    // much of each element, and enough rows in a block to fill warps.
-    const std::int64_t width = spec[hidden] / vectors;
-    const std::int64_t taken = host::dtype(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2;
-    lanes = std::clamp(host::power_of_two_above(host::divide_up(vectors, taken)), 1, 1024);
-    block = std::min(std::max(lanes, 256), lanes * 32);
+    return std::clamp(host::power_of_two_above(vectors), 32, 1024);
   }
+  // Throughput counts: two vectors in flight per thread, one where the exact arithmetic of f32 output makes
+  // much of each element.
+  const std::int64_t width = spec[hidden] / vectors;
+  const std::int64_t taken = host::dtype(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2;
+  return std::clamp(host::power_of_two_above(host::divide_up(vectors, taken)), 1, 1024);
+}
+
+Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  const std::int32_t lanes = default_row_lanes(spec, device, rows);
+  // Where throughput counts, enough rows in a block to fill warps.
+  const bool few = host::bucket_ceiling(rows) <= device.sm_count;
+  const std::int32_t block = few ? lanes : std::min(std::max(lanes, 256), lanes * 32);
   Tunables tunables;
   tunables.values[threads] = std::max(block, 32);
   tunables.values[rows_per_block] = tunables.values[threads] / lanes;

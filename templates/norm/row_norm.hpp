@@ -42,9 +42,12 @@ class RowTensors {
   std::int64_t input(std::string_view name, const TensorView& view, Beside beside = Beside::narrow);
   /// The same for one that is written.
   std::int64_t output(std::string_view name, const TensorView& view, Beside beside = Beside::narrow);
+  /// The same for one of any type.
+  std::int64_t output_of_any_type(std::string_view name, const TensorView& view);
   /// A vector of x's width; nothing where it is absent.
   void vector(std::string_view name, const TensorView& view);
 
+  [[nodiscard]] const TensorView& x() const { return *x_; }
   [[nodiscard]] std::int64_t count() const { return rows_.count; }
   [[nodiscard]] std::int64_t stride() const { return rows_.stride; }
   [[nodiscard]] std::int64_t width() const { return x_->dim(-1); }
@@ -75,6 +78,9 @@ void require_apart(std::string_view op, std::string_view name, const TensorView&
 /// The alignment must be an element of x at least and divide a row.
 void validate_rows(std::string_view op, const Specialisation& spec);
 
+/// Threads that share a row.
+[[nodiscard]] std::int32_t default_row_lanes(const Specialisation& spec, const DeviceTraits& device,
+                                             std::int64_t rows);
 Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows);
 LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                             std::int64_t rows) noexcept;

@@ -32,6 +32,8 @@ struct ModelConfig {
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
+  /// Of linear attention, whose heads end in a gated norm (Qwen3-Next).
+  std::int64_t linear_value_head_dim = 0;
   bool qk_norm = false;           ///< per-head RMSNorm of q and k (Qwen3, GLM-4.5)
   std::int64_t rotary_dim = 0;    ///< elements of a head that rotary embedding turns
   bool rope_interleaved = false;  ///< it turns neighbours (FLUX.1, Qwen-Image, Wan), not halves

@@ -1,0 +1,85 @@
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "templates/norm/gated_rms_norm.hpp"
+#include "tests/templates/definition_checks.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+using Catch::Contains;
+
+namespace {
+
+/// Memory that nothing touches.
+alignas(256) std::byte memory[64];
+
+norm::GatedRmsNorm good() {
+  return {.x = TensorView::contiguous(memory, DType::bf16, {4, 128}),
+          .z = TensorView::contiguous(memory, DType::bf16, {4, 128}),
+          .weight = TensorView::contiguous(memory, DType::bf16, {128}),
+          .y = TensorView::contiguous(memory, DType::bf16, {4, 128})};
+}
+
+std::string error_of(const norm::GatedRmsNorm& arguments) {
+  return message_of([&] { static_cast<void>(norm::gated_rms_norm_call(arguments)); });
+}
+
+std::string spec_of(const norm::GatedRmsNorm& arguments) {
+  return format_specialisation(norm::gated_rms_norm_op(), norm::gated_rms_norm_call(arguments).spec);
+}
+
+}  // namespace
+
+TEST_CASE("gated_rms_norm derives its specialisation from the tensors") {
+  CHECK(spec_of(good()) == "hidden=128");
+  norm::GatedRmsNorm test = good();
+  test.z.data = memory + 2;
+  test.hf_rounding = true;
+  CHECK(spec_of(test) == "hidden=128 alignment=2 hf_rounding=true");
+  test = good();
+  test.z.dtype = DType::f32;
+  CHECK(spec_of(test) == "hidden=128 alignment=8 z_dtype=f32");
+}
+
+TEST_CASE("gated_rms_norm names what is wrong with a call") {
+  norm::GatedRmsNorm test = good();
+  test.z.dtype = DType::i8;
+  CHECK_THAT(error_of(test), Contains("norm.gated_rms_norm") && Contains("'z'") && Contains("i8"));
+  test = good();
+  test.z = {};
+  CHECK_THAT(error_of(test), Contains("'z' is missing"));
+  test = good();
+  test.z.shape[0] = 3;
+  CHECK_THAT(error_of(test), Contains("'z'") && Contains("[4, 128]"));
+  test = good();
+  test.y.strides[0] = 64;
+  CHECK_THAT(error_of(test), Contains("'y'") && Contains("overlap"));
+  test = good();
+  test.weight = {};
+  test.weight_offset = 1.0F;
+  CHECK_THAT(error_of(test), Contains("weight_offset"));
+}
+
+TEST_CASE("gated_rms_norm checks settings against the tensors") {
+  const OpDefinition& op = norm::gated_rms_norm_op();
+  const norm::GatedRmsNorm given = good();
+  Bindings bindings;
+  bindings.set_tensor("x", given.x);
+  bindings.set_tensor("z", given.z);
+  bindings.set_tensor("weight", given.weight);
+  bindings.set_tensor("y", given.y);
+  CHECK(op.bind(bindings).spec == norm::gated_rms_norm_call(given).spec);
+  bindings.set_param("z_dtype", "f32");
+  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("z_dtype"));
+}
+
+TEST_CASE("gated_rms_norm knows the models with linear attention") {
+  const OpDefinition& op = norm::gated_rms_norm_op();
+  CHECK(op.model_cases(deepseek_v3()).empty());
+  ModelConfig next;
+  next.hidden = 2048;
+  next.norm_weight_offset = 1.0;
+  next.linear_value_head_dim = 128;
+  check_cases(op, next);
+  CHECK(widths_of(op, next, "hidden") == std::set<std::string>{"128"});
+}

@@ -1,0 +1,193 @@
+#include "templates/norm/gated_rms_norm.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "tests/templates/norm_cases.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+
+namespace {
+
+OpCase make_case(Shape shape, DType x = DType::bf16, DType z = DType::bf16, DType y = DType::bf16,
+                 DType weight = DType::bf16) {
+  OpCase made;
+  made.op = "norm.gated_rms_norm";
+  made.tensors = {input_rows("x", x, shape, 41), input_rows("z", z, shape, 42, 3.0),
+                  input_vector("weight", weight, shape.width, 43), output_rows("y", y, shape)};
+  made.scalars = {{"eps", 1e-6}};
+  return made;
+}
+
+norm::GatedRmsNorm arguments(const Views& views) {
+  return {.x = views.at("x"), .z = views.at("z"), .weight = views.at("weight"), .y = views.at("y")};
+}
+
+}  // namespace
+
+TEST_CASE("gated_rms_norm at widths of heads and of models") {
+  const std::int64_t width = GENERATE(128, 256, 1536, 2880, 4096, 5120, 7168, 8192);
+  const std::int64_t rows = GENERATE(1, 17, 140);
+  require_good(make_case({rows == 140 && width > 4096 ? 17 : rows, width}));
+}
+
+TEST_CASE("gated_rms_norm in every combination of types") {
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType z = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
+  require_good(make_case({3, 320}, x, z, y, GENERATE(DType::bf16, DType::f32)));
+}
+
+TEST_CASE("gated_rms_norm with Hugging Face's rounding, without a weight, and with an offset to it") {
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  OpCase test = make_case({4, 320}, DType::bf16, DType::bf16, y);
+  SECTION("rounding") {
+    test.params = {{"hf_rounding", "true"}};
+  }
+  SECTION("no weight") {
+    drop_tensor(test, "weight");
+  }
+  SECTION("offset") {
+    test.scalars.emplace_back("weight_offset", 1.0);
+  }
+  require_good(test);
+}
+
+TEST_CASE("gated_rms_norm under gates that open and close wholly") {
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  OpCase test = make_case({2, 512}, type, type, type, type);
+  tensor_of(test, "z").bytes = to_bytes(type, samples(1024, 44, GENERATE(1e-6, 30.0, 90.0, 2e4)));
+  require_good(test);
+}
+
+TEST_CASE("gated_rms_norm is rms_norm times the gate where the gate is open") {
+  // silu(128) is 128, a power of two.
+  OpCase gated = make_case({3, 2048});
+  tensor_of(gated, "z").bytes = to_bytes(DType::bf16, std::vector<double>(3 * 2048, 128.0));
+  OpCase plain = gated;
+  plain.op = "norm.rms_norm";
+  drop_tensor(plain, "z");
+  const Outcome with = require_good(gated);
+  const Outcome without = require_good(plain);
+  for (std::size_t i = 0; i < std::size_t{3} * 2048; ++i) {
+    REQUIRE(value_at(with, "y", i) == 128.0 * value_at(without, "y", i));
+  }
+}
+
+TEST_CASE("gated_rms_norm at odd widths and none to few rows") {
+  const std::int64_t width = GENERATE(1, 3, 31, 33, 1001, 2881);
+  const std::int64_t rows = GENERATE(0, 1, 5);
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  require_good(make_case({rows, width}, type, type, type, type));
+}
+
+TEST_CASE("gated_rms_norm beyond what registers hold") {
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  OpCase test = make_case({1, 65536}, type, type, type, type);
+  require_good(test);
+  tensor_of(test, "y").alias = "x";
+  require_good(test);
+}
+
+TEST_CASE("gated_rms_norm over strided rows and unaligned views") {
+  OpCase test = make_case({3, 1536});
+  const std::string which = GENERATE("x", "z", "y");
+  SECTION("strides") {
+    stride_rows(test, which, GENERATE(1544, 1540, 1537));
+  }
+  SECTION("offsets") {
+    tensor_of(test, which).offset = GENERATE(1, 2, 4);
+  }
+  require_good(test);
+}
+
+TEST_CASE("gated_rms_norm in place, over leading dimensions") {
+  OpCase test = make_case({6, 128});
+  tensor_of(test, "y").alias = GENERATE("x", "z");
+  for (const char* name : {"x", "y", "z"}) {
+    tensor_of(test, name).shape = {2, 3, 128};
+  }
+  require_good(test);
+}
+
+TEST_CASE("gated_rms_norm of zeros, infinity and NaN, each in a row of its own") {
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  constexpr std::int64_t width = 640;
+  std::vector<double> x = samples(5 * width, 9);
+  std::vector<double> z = samples(5 * width, 10);
+  std::fill_n(x.begin(), width, 0.0);
+  x[width + 17] = std::nan("");
+  x[2 * width + 5] = std::numeric_limits<double>::infinity();
+  z[3 * width + 6] = std::nan("");
+  z[3 * width + 7] = std::numeric_limits<double>::infinity();
+  OpCase test = make_case({5, width}, type, type, type);
+  tensor_of(test, "x").bytes = to_bytes(type, x);
+  tensor_of(test, "z").bytes = to_bytes(type, z);
+  test.scalars = {{"eps", GENERATE(0.0, 1e-6)}};
+  const Outcome outcome = require_good(test);
+  CHECK(value_at(outcome, "y", 3) == 0.0);
+  CHECK(std::isnan(value_at(outcome, "y", width)));
+  CHECK(std::isnan(value_at(outcome, "y", 2 * width + 5)));
+  CHECK(value_at(outcome, "y", 2 * width + 6) == 0.0);
+  CHECK(std::isnan(value_at(outcome, "y", 3 * width + 6)));
+  CHECK(std::isinf(value_at(outcome, "y", 3 * width + 7)));
+  CHECK(std::isfinite(value_at(outcome, "y", 3 * width + 8)));
+  CHECK(std::isfinite(value_at(outcome, "y", 4 * width)));
+}
+
+TEST_CASE("gated_rms_norm gives the same bits on every run") {
+  const OpCase test = make_case({150, 1536});
+  CHECK(bytes_of(require_good(test), "y") == bytes_of(require_good(test), "y"));
+}
+
+TEST_CASE("gated_rms_norm through the typed API and a prepared launch") {
+  OpCase test = make_case({7, 2048});
+  SECTION("call") {
+    test.launch = [](Runtime& on, const Views& views) {
+      norm::gated_rms_norm(on, arguments(views), nullptr);
+    };
+  }
+  SECTION("prepared") {
+    test.launch = [](Runtime& on, const Views& views) {
+      norm::prepare_gated_rms_norm(on, arguments(views)).launch(nullptr);
+    };
+  }
+  require_good(test);
+}
+
+TEST_CASE("gated_rms_norm where rows lie more than 2^31 elements apart") {
+  const int far = GENERATE(0, 1, 2);
+  constexpr std::int64_t width = 256;
+  const auto stride = [&](int which) { return far == which ? huge_stride : width; };
+  const SparseRows x(DType::bf16, 3, width, stride(0), to_bytes(DType::bf16, samples(3 * width, 5)));
+  const SparseRows z(DType::bf16, 3, width, stride(1), to_bytes(DType::bf16, samples(3 * width, 6)));
+  const SparseRows y(DType::bf16, 3, width, stride(2));
+  const norm::GatedRmsNorm call{.x = x.view(), .z = z.view(), .weight = {}, .y = y.view()};
+  norm::gated_rms_norm(runtime(), call, nullptr);
+  synchronize();
+  ReferenceInput input;
+  input.spec = norm::gated_rms_norm_call(call).spec;
+  input.tensors = {x.download("x"), z.download("z"), y.download("y")};
+  const ReferenceResult verdict = find_reference("norm.gated_rms_norm")(input);
+  INFO(verdict.detail);
+  CHECK(verdict.ok);
+}
+
+TEST_CASE("gated_rms_norm in more than 65,535 blocks") {
+  // 32 rows to a block.
+  require_good(make_case({65600 * 32 + 5, 1}));
+}
+
+TEST_CASE("the reference of gated_rms_norm rejects a wrong element") {
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const OpCase test = make_case({3, 96}, type, type, type);
+  const Outcome outcome = require_good(test);
+  const auto size = static_cast<std::size_t>(size_of(type));
+  for (const std::size_t element : {std::size_t{0}, std::size_t{150}, std::size_t{287}}) {
+    CHECK_FALSE(verdict_after_flip(test.op, outcome, "y", element * size, 2).ok);
+    CHECK_FALSE(verdict_after_flip(test.op, outcome, "y", element * size + size - 1, 7).ok);
+  }
+}

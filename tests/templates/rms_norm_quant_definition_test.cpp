@@ -1,0 +1,198 @@
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "templates/norm/fused_add_rms_norm_quant.hpp"
+#include "templates/norm/rms_norm_quant.hpp"
+#include "tests/templates/definition_checks.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+using Catch::Contains;
+using norm::Scaling;
+using quant::ScaleFormat;
+using quant::ScaleLayout;
+
+namespace {
+
+/// Memory that nothing touches.
+alignas(256) std::byte memory[256];
+
+norm::RmsNormQuant good() {
+  return {.x = TensorView::contiguous(memory, DType::bf16, {6, 7168}),
+          .weight = TensorView::contiguous(memory, DType::bf16, {7168}),
+          .out = {.q = TensorView::contiguous(memory, DType::fp8_e4m3, {6, 7168}),
+                  .s = TensorView::contiguous(memory, DType::f32, {6, 1})}};
+}
+
+norm::RmsNormQuant grouped() {
+  norm::RmsNormQuant made = good();
+  made.out.scaling = Scaling::per_group;
+  made.out.s = TensorView::contiguous(memory, DType::f32, {6, 56});
+  return made;
+}
+
+norm::RmsNormQuant fixed() {
+  norm::RmsNormQuant made = good();
+  made.out.scaling = Scaling::per_tensor;
+  made.out.s = {};
+  made.out.scale = TensorView::contiguous(memory, DType::f32, {1});
+  return made;
+}
+
+std::string error_of(const norm::RmsNormQuant& arguments) {
+  return message_of([&] { static_cast<void>(norm::rms_norm_quant_call(arguments)); });
+}
+
+std::string spec_of(const norm::RmsNormQuant& arguments) {
+  return format_specialisation(norm::rms_norm_quant_op(), norm::rms_norm_quant_call(arguments).spec);
+}
+
+}  // namespace
+
+TEST_CASE("rms_norm_quant derives its specialisation from the tensors") {
+  CHECK(spec_of(good()) == "hidden=7168");
+  CHECK(spec_of(fixed()) == "hidden=7168 scaling=per_tensor");
+  CHECK(spec_of(grouped()) == "hidden=7168 scaling=per_group");
+  norm::RmsNormQuant packed = grouped();
+  packed.out.layout = ScaleLayout::column_major_tma_aligned;
+  packed.out.format = ScaleFormat::packed_ue8m0;
+  packed.out.s = TensorView::contiguous(memory, DType::i32, {6, 14});
+  packed.out.s.strides = {1, 8};
+  CHECK(spec_of(packed) ==
+        "hidden=7168 scaling=per_group scale_layout=column_major_tma_aligned scale_format=packed_ue8m0");
+  norm::RmsNormQuant test = good();
+  test.y = TensorView::contiguous(memory, DType::f32, {6, 7168});
+  CHECK(spec_of(test) == "y_dtype=f32 hidden=7168 alignment=8 has_y=true");
+  test = good();
+  test.out.q.data = memory + 2;
+  CHECK(spec_of(test) == "hidden=7168 alignment=4");
+  // What goes with groups alone makes no other kernel of another scaling.
+  test = good();
+  test.out.group = 64;
+  CHECK(spec_of(test) == "hidden=7168");
+}
+
+TEST_CASE("rms_norm_quant names what is wrong with a call") {
+  norm::RmsNormQuant test = good();
+  test.out.q.dtype = DType::bf16;
+  CHECK_THAT(error_of(test), Contains("norm.rms_norm_quant") && Contains("'q'") && Contains("fp8_e4m3"));
+  test = good();
+  test.out.q.shape[1] = 7000;
+  CHECK_THAT(error_of(test), Contains("'q'") && Contains("7168"));
+  test = good();
+  test.out.s.dtype = DType::i32;
+  CHECK_THAT(error_of(test), Contains("'s'") && Contains("f32"));
+  test = good();
+  test.out.s.shape[0] = 5;
+  CHECK_THAT(error_of(test), Contains("'s'"));
+  test = good();
+  test.out.s = {};
+  CHECK_THAT(error_of(test), Contains("'s' is missing"));
+  test = good();
+  test.out.scale = fixed().out.scale;
+  CHECK_THAT(error_of(test), Contains("'scale' is for another scaling") && Contains("per_token"));
+  test = fixed();
+  test.out.s = good().out.s;
+  CHECK_THAT(error_of(test), Contains("'s' is for another scaling") && Contains("per_tensor"));
+  test = fixed();
+  test.out.scale.shape[0] = 6;
+  CHECK_THAT(error_of(test), Contains("'scale'") && Contains("shape [1]"));
+  test = fixed();
+  test.out.scale.data = nullptr;
+  CHECK_THAT(error_of(test), Contains("'scale'"));
+  test = fixed();
+  test.out.scale.device = 2;
+  CHECK_THAT(error_of(test), Contains("device 2"));
+  test = grouped();
+  test.out.group = 100;
+  CHECK_THAT(error_of(test), Contains("group is 100") && Contains("nearest valid: 128"));
+  test = grouped();
+  test.out.format = ScaleFormat::packed_ue8m0;
+  CHECK_THAT(error_of(test), Contains("column_major_tma_aligned"));
+  test = grouped();
+  test.out.s.shape[1] = 57;
+  CHECK_THAT(error_of(test), Contains("'s'") && Contains("56"));
+  test = good();
+  test.eps = -1.0F;
+  CHECK_THAT(error_of(test), Contains("eps is -1"));
+}
+
+TEST_CASE("fused_add_rms_norm_quant names what is wrong with its residual") {
+  const norm::RmsNormQuant base = good();
+  norm::FusedAddRmsNormQuant test{.x = base.x,
+                                  .residual = TensorView::contiguous(memory + 64, DType::bf16, {6, 7168}),
+                                  .weight = base.weight,
+                                  .out = base.out};
+  const auto error = [&] {
+    return message_of([&] { static_cast<void>(norm::fused_add_rms_norm_quant_call(test)); });
+  };
+  const OpDefinition& op = norm::fused_add_rms_norm_quant_op();
+  CHECK(format_specialisation(op, norm::fused_add_rms_norm_quant_call(test).spec) == "hidden=7168");
+  test.y = test.residual;
+  CHECK_THAT(error(), Contains("norm.fused_add_rms_norm_quant") && Contains("share memory"));
+  test.y = {};
+  test.residual = {};
+  CHECK_THAT(error(), Contains("'residual' is missing"));
+}
+
+TEST_CASE("rms_norm_quant checks settings against the tensors") {
+  const OpDefinition& op = norm::rms_norm_quant_op();
+  const norm::RmsNormQuant given = grouped();
+  Bindings bindings;
+  bindings.set_tensor("x", given.x);
+  bindings.set_tensor("weight", given.weight);
+  bindings.set_tensor("q", given.out.q);
+  bindings.set_tensor("s", given.out.s);
+  bindings.set_param("scaling", "per_group");
+  CHECK(op.bind(bindings).spec == norm::rms_norm_quant_call(given).spec);
+  bindings.set_param("q_dtype", "i8");
+  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("q_dtype"));
+  CHECK_THAT(
+      message_of([&] { static_cast<void>(specialise(op, {{"hidden", "2880"}, {"scaling", "per_group"}})); }),
+      Contains("largest group that divides it is 64"));
+}
+
+TEST_CASE("rms_norm_quant launches enough threads for every row and its padding") {
+  const std::int64_t rows = GENERATE(1, 2, 133, 1001, 100001);
+  const std::string hidden = GENERATE("128", "1536", "7168", "65536");
+  const OpDefinition& op = norm::rms_norm_quant_op();
+  const Specialisation spec = specialise(op, {{"hidden", hidden},
+                                              {"scaling", "per_group"},
+                                              {"scale_layout", "column_major_tma_aligned"},
+                                              {"scale_format", "packed_ue8m0"}});
+  const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
+  check_choices(op, tunables);
+  CHECK(tunables[0] / tunables[1] >= 32);
+  const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[1] >= (rows + 3) / 4 * 4);
+}
+
+TEST_CASE("rms_norm_quant plans the outputs asked for") {
+  const OpDefinition& op = norm::rms_norm_quant_op();
+  Bindings bindings;
+  bindings.set_tensor("x", TensorView::contiguous(memory, DType::bf16, {2, 3, 1152}));
+  CHECK(op.plan_outputs(bindings)[1].shape == std::vector<std::int64_t>{2, 3, 1});
+  bindings.set_param("has_y", "true");
+  CHECK(op.plan_outputs(bindings).size() == 3);
+  bindings.set_param("scaling", "per_tensor");
+  CHECK(op.plan_outputs(bindings).size() == 2);
+  Bindings packed;
+  packed.set_tensor("x", TensorView::contiguous(memory, DType::bf16, {2, 3, 1152}));
+  packed.set_param("scaling", "per_group");
+  packed.set_param("scale_layout", "column_major_tma_aligned");
+  packed.set_param("scale_format", "packed_ue8m0");
+  CHECK(op.plan_outputs(packed)[1].strides == std::vector<std::int64_t>{1, 8});
+}
+
+TEST_CASE("the norms that quantise know the models") {
+  for (const OpDefinition* op : {&norm::rms_norm_quant_op(), &norm::fused_add_rms_norm_quant_op()}) {
+    check_cases(*op, deepseek_v3());
+    CHECK(widths_of(*op, deepseek_v3(), "scale_format") == std::set<std::string>{"f32", "packed_ue8m0"});
+    ModelConfig oss;
+    oss.hidden = 2880;
+    check_cases(*op, oss);
+    CHECK(widths_of(*op, oss, "scaling") == std::set<std::string>{"per_token", "per_tensor", "per_group"});
+    oss.layer_norm = true;
+    CHECK(op->model_cases(oss).empty());
+  }
+}

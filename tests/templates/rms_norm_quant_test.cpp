@@ -1,0 +1,310 @@
+#include "templates/norm/rms_norm_quant.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "templates/norm/fused_add_rms_norm_quant.hpp"
+#include "tests/templates/norm_quant_cases.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+
+namespace {
+
+norm::RmsNormQuant arguments(const Views& views) {
+  return {.x = views.at("x"), .weight = views.at("weight"), .out = {.q = views.at("q"), .s = views.at("s")}};
+}
+
+}  // namespace
+
+TEST_CASE("the norms that quantise by groups in every layout and format") {
+  const auto [layout, format] =
+      GENERATE(table<std::string, std::string>({{"row_major", "f32"},
+                                                {"row_major", "ue8m0"},
+                                                {"column_major", "f32"},
+                                                {"column_major", "ue8m0"},
+                                                {"column_major_tma_aligned", "f32"},
+                                                {"column_major_tma_aligned", "ue8m0"},
+                                                {"column_major_tma_aligned", "packed_ue8m0"}}));
+  const std::int64_t rows = GENERATE(1, 4, 7);
+  QuantNorm test{.shape = {rows, 1024}, .scaling = "per_group", .layout = layout, .format = format};
+  test.adds = GENERATE(false, true);
+  test.q = GENERATE(DType::fp8_e4m3, DType::i8);
+  require_good(make_case(test));
+}
+
+TEST_CASE("the norms that quantise in every group size and type") {
+  QuantNorm test{.shape = {3, 640}, .scaling = "per_group", .has_y = true};
+  test.adds = GENERATE(false, true);
+  test.group = GENERATE(16, 32, 64, 128);
+  test.x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  test.y = test.x;
+  test.residual = test.x;
+  test.q = GENERATE(DType::fp8_e4m3, DType::fp8_e5m2, DType::i8);
+  require_good(make_case(test));
+}
+
+TEST_CASE("the norms that quantise by tokens and by a static scale in every type") {
+  QuantNorm test{.shape = {3, 320}};
+  test.adds = GENERATE(false, true);
+  test.scaling = GENERATE("per_token", "per_tensor");
+  test.x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  test.residual = GENERATE(DType::bf16, DType::f32);
+  test.q = GENERATE(DType::fp8_e4m3, DType::fp8_e5m2, DType::i8);
+  test.has_y = GENERATE(false, true);
+  test.y = DType::f32;
+  test.weight = DType::f32;
+  require_good(make_case(test));
+}
+
+TEST_CASE("the norms that quantise at the widths of the models") {
+  QuantNorm test;
+  test.adds = GENERATE(false, true);
+  test.scaling = GENERATE("per_token", "per_tensor", "per_group");
+  const std::int64_t width = GENERATE(512, 1536, 2048, 2880, 4096, 5120, 7168, 8192);
+  const std::int64_t rows = GENERATE(1, 17);
+  test.shape = {rows, width};
+  test.group = width % 128 == 0 ? 128 : 64;
+  require_good(make_case(test));
+}
+
+TEST_CASE("the norms that quantise many rows") {
+  QuantNorm test{.shape = {301, 1536}};
+  test.adds = GENERATE(false, true);
+  test.scaling = GENERATE("per_token", "per_group");
+  test.layout = "column_major_tma_aligned";
+  test.format = "packed_ue8m0";
+  require_good(make_case(test));
+}
+
+TEST_CASE("packed words of a norm are filled up with zeros") {
+  const std::int64_t groups = GENERATE(1, 2, 3, 5, 6, 7);
+  const std::int64_t rows = GENERATE(1, 2, 3, 5);
+  require_good(make_case(QuantNorm{.shape = {rows, groups * 128},
+                                   .scaling = "per_group",
+                                   .layout = "column_major_tma_aligned",
+                                   .format = "packed_ue8m0"}));
+}
+
+TEST_CASE("the norms that quantise no rows and odd widths") {
+  QuantNorm test;
+  test.adds = GENERATE(false, true);
+  test.scaling = GENERATE("per_token", "per_tensor");
+  const std::int64_t rows = GENERATE(0, 1, 5);
+  const std::int64_t width = GENERATE(1, 3, 31, 33, 1001);
+  test.shape = {rows, width};
+  require_good(make_case(test));
+  require_good(make_case(QuantNorm{.shape = {0, 256}, .scaling = "per_group"}));
+}
+
+TEST_CASE("the norms that quantise rows beyond what registers hold") {
+  QuantNorm test{.shape = {1, 65536}, .has_y = true};
+  test.adds = GENERATE(false, true);
+  test.scaling = GENERATE("per_token", "per_tensor", "per_group");
+  test.x = test.residual = test.y = GENERATE(DType::bf16, DType::f32);
+  OpCase made = make_case(test);
+  require_good(made);
+  tensor_of(made, "y").alias = "x";
+  require_good(made);
+}
+
+TEST_CASE("the norms that quantise strided rows and unaligned views") {
+  QuantNorm of{.shape = {3, 1536}, .has_y = true};
+  of.adds = GENERATE(false, true);
+  of.scaling = GENERATE("per_token", "per_group");
+  OpCase test = make_case(of);
+  const std::string which = GENERATE("x", "q", "y", "residual");
+  if (which == "residual" && !of.adds) {
+    return;
+  }
+  SECTION("strides") {
+    stride_rows(test, which, GENERATE(1552, 1544, 1540, 1537));
+  }
+  SECTION("offsets") {
+    const std::int64_t offset = GENERATE(1, 2, 4);
+    for (TensorCase& tensor : test.tensors) {
+      if (tensor.name == which || tensor.alias == which) {
+        tensor.offset = offset;
+      }
+    }
+  }
+  require_good(test);
+}
+
+TEST_CASE("the norms that quantise over leading dimensions, with scales in wider rows") {
+  OpCase test = make_case(QuantNorm{.shape = {6, 256}});
+  tensor_of(test, "x").shape = tensor_of(test, "q").shape = {2, 3, 256};
+  tensor_of(test, "s").shape = {2, 3, 1};
+  require_good(test);
+  tensor_of(test, "s").strides = {15, 5, 1};
+  require_good(test);
+}
+
+TEST_CASE("a norm that quantises is the norm, then quantisation") {
+  // In f32 the norm on its own rounds nothing away that the quantiser would have seen.
+  QuantNorm of{.shape = {5, 2048}, .x = DType::f32, .has_y = true, .y = DType::f32, .weight = DType::f32};
+  of.scaling = GENERATE("per_token", "per_group");
+  const Outcome outcome = require_good(make_case(of));
+  const std::size_t parts = of.scaling == "per_token" ? 5 : 5 * 16;
+  const std::size_t size = std::size_t{5} * 2048 / parts;
+  for (std::size_t part = 0; part < parts; ++part) {
+    double amax = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      amax = std::fmax(amax, std::fabs(value_at(outcome, "y", part * size + i)));
+    }
+    const double scale = value_at(outcome, "s", part);
+    CHECK(scale == Approx(amax / 448.0).epsilon(1e-6));
+    for (std::size_t i = 0; i < size; ++i) {
+      // Half a step of e4m3: 2^-4 of the value, or of the least normal number.
+      const double y = value_at(outcome, "y", part * size + i);
+      const double back = value_at(outcome, "q", part * size + i) * scale;
+      REQUIRE(std::fabs(back - y) <= std::fmax(std::fabs(y), scale * 0x1p-6) * (0x1p-4 + 1e-6));
+    }
+  }
+}
+
+TEST_CASE("y of a norm that quantises is rms_norm's") {
+  QuantNorm of{.shape = {4, 1536}, .has_y = true};
+  of.scaling = GENERATE("per_token", "per_tensor", "per_group");
+  OpCase quantised = make_case(of);
+  OpCase plain = quantised;
+  plain.op = "norm.rms_norm";
+  plain.params.clear();
+  for (const char* name : {"q", "s", "scale"}) {
+    drop_tensor(plain, name);
+  }
+  const Outcome with = require_good(quantised);
+  const Outcome without = require_good(plain);
+  int equal = 0;
+  for (std::size_t i = 0; i < std::size_t{4} * 1536; ++i) {
+    equal += value_at(with, "y", i) == value_at(without, "y", i) ? 1 : 0;
+  }
+  CHECK(equal > 4 * 1536 * 99 / 100);
+}
+
+TEST_CASE("the norms that quantise zeros, infinity and NaN keep to their rows") {
+  QuantNorm of{.shape = {5, 640}};
+  of.scaling = GENERATE("per_token", "per_tensor", "per_group");
+  of.q = GENERATE(DType::fp8_e4m3, DType::i8);
+  OpCase test = make_case(of);
+  std::vector<double> values = samples(of.shape.count(), 9);
+  tensor_of(test, "x").bytes = to_bytes(DType::bf16, values);
+  const Outcome whole = require_good(test);
+  std::fill_n(values.begin(), 640, 0.0);
+  values[640 + 17] = std::nan("");
+  values[2 * 640 + 5] = std::numeric_limits<double>::infinity();
+  tensor_of(test, "x").bytes = to_bytes(DType::bf16, values);
+  test.scalars = {{"eps", GENERATE(0.0, 1e-6)}};
+  const Outcome outcome = require_good(test);
+  CHECK(value_at(outcome, "q", 3) == 0.0);
+  if (of.scaling != "per_tensor") {
+    CHECK(value_at(outcome, "s", 0) > 0.0);
+    CHECK(std::isfinite(value_at(outcome, "s", 1)));
+  }
+  const auto& q = bytes_of(outcome, "q");
+  const std::byte nan = of.q == DType::i8 ? std::byte{0} : std::byte{0x7f};
+  CHECK(std::all_of(q.begin() + 640, q.begin() + 1280, [&](std::byte b) { return b == nan; }));
+  CHECK(q[2 * 640 + 5] == nan);
+  if (test.scalars[0].second > 0) {
+    CHECK(std::equal(q.begin() + 3 * 640, q.end(), bytes_of(whole, "q").begin() + 3 * 640));
+  }
+}
+
+TEST_CASE("the norms that quantise without a weight, and with an offset to it") {
+  QuantNorm of{.has_y = true};
+  of.scaling = GENERATE("per_token", "per_group");
+  OpCase test = make_case(of);
+  SECTION("no weight") {
+    drop_tensor(test, "weight");
+  }
+  SECTION("offset") {
+    test.scalars.emplace_back("weight_offset", 1.0);
+  }
+  require_good(test);
+}
+
+TEST_CASE("the norms that quantise large and tiny values") {
+  QuantNorm of{.shape = {2, 512}, .x = DType::f32};
+  of.scaling = GENERATE("per_token", "per_group");
+  OpCase test = make_case(of);
+  tensor_of(test, "x").bytes =
+      to_bytes(DType::f32, samples(1024, 3, GENERATE(1e-30, 1e-19, 1e-12, 1e15, 1e17)));
+  require_good(test);
+}
+
+TEST_CASE("the norms that quantise give the same bits on every run") {
+  QuantNorm of{.shape = {150, 1536}};
+  of.adds = GENERATE(false, true);
+  of.scaling = GENERATE("per_token", "per_group");
+  const OpCase test = make_case(of);
+  const Outcome first = require_good(test);
+  const Outcome second = require_good(test);
+  CHECK(bytes_of(first, "q") == bytes_of(second, "q"));
+  CHECK(bytes_of(first, "s") == bytes_of(second, "s"));
+}
+
+TEST_CASE("the norms that quantise through the typed API and a prepared launch") {
+  OpCase test = make_case(QuantNorm{});
+  SECTION("call") {
+    test.launch = [](Runtime& on, const Views& views) {
+      norm::rms_norm_quant(on, arguments(views), nullptr);
+    };
+  }
+  SECTION("prepared") {
+    test.launch = [](Runtime& on, const Views& views) {
+      norm::prepare_rms_norm_quant(on, arguments(views)).launch(nullptr);
+    };
+  }
+  require_good(test);
+  OpCase adds = make_case(QuantNorm{.adds = true});
+  adds.launch = [](Runtime& on, const Views& views) {
+    norm::fused_add_rms_norm_quant(on,
+                                   {.x = views.at("x"),
+                                    .residual = views.at("residual"),
+                                    .weight = views.at("weight"),
+                                    .out = {.q = views.at("q"), .s = views.at("s")}},
+                                   nullptr);
+  };
+  require_good(adds);
+}
+
+TEST_CASE("the norms that quantise where rows lie more than 2^31 elements apart") {
+  const int far = GENERATE(0, 1, 2);
+  constexpr std::int64_t width = 256;
+  const auto stride = [&](int which, std::int64_t near) { return far == which ? huge_stride : near; };
+  const SparseRows x(DType::bf16, 3, width, stride(0, width), to_bytes(DType::bf16, samples(3 * width, 5)));
+  const SparseRows q(DType::fp8_e4m3, 3, width, stride(1, width));
+  const SparseRows s(DType::f32, 3, 1, stride(2, 1));
+  const norm::RmsNormQuant call{.x = x.view(), .out = {.q = q.view(), .s = s.view()}};
+  norm::rms_norm_quant(runtime(), call, nullptr);
+  synchronize();
+  ReferenceInput input;
+  input.spec = norm::rms_norm_quant_call(call).spec;
+  input.tensors = {x.download("x"), q.download("q"), s.download("s")};
+  const ReferenceResult verdict = find_reference("norm.rms_norm_quant")(input);
+  INFO(verdict.detail);
+  CHECK(verdict.ok);
+}
+
+TEST_CASE("the norms that quantise in more than 65,535 blocks") {
+  // 4 rows to a block.
+  require_good(make_case(QuantNorm{.shape = {65600 * 4 + 5, 16}, .scaling = "per_group", .group = 16}));
+}
+
+TEST_CASE("the reference of the norms that quantise rejects a wrong element") {
+  QuantNorm of{.shape = {3, 128}, .has_y = true};
+  of.adds = GENERATE(false, true);
+  of.scaling = GENERATE("per_token", "per_group");
+  const OpCase test = make_case(of);
+  const Outcome outcome = require_good(test);
+  for (const std::size_t element : {std::size_t{0}, std::size_t{150}, std::size_t{383}}) {
+    CHECK_FALSE(verdict_after_flip(test.op, outcome, "q", element, 2).ok);
+    CHECK_FALSE(verdict_after_flip(test.op, outcome, "y", element * 2, 2).ok);
+    if (of.adds) {
+      CHECK_FALSE(verdict_after_flip(test.op, outcome, "residual_out", element * 2, 2).ok);
+    }
+  }
+  CHECK_FALSE(verdict_after_flip(test.op, outcome, "s", 4, 3).ok);
+}
