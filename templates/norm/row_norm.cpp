@@ -49,6 +49,25 @@ void RowTensors::vector(std::string_view name, const TensorView& view) {
   alignment_ = std::min(alignment_, host::access_limit(op_, name, view, rows, x_bytes_));
 }
 
+DType RowTensors::affine(const TensorView& weight, const TensorView& bias) {
+  vector("weight", weight);
+  vector("bias", bias);
+  if (!weight.absent() && !bias.absent() && weight.dtype != bias.dtype) [[unlikely]] {
+    host::refuse_dtype(op_, "bias", bias.dtype, fmt::format("weight's {}", name_of(weight.dtype)));
+  }
+  return !weight.absent() ? weight.dtype : !bias.absent() ? bias.dtype : x_->dtype;
+}
+
+host::BroadcastOperand RowTensors::broadcast(std::string_view name, const TensorView& view, DType type) {
+  const host::BroadcastOperand made =
+      host::broadcast(op_, name, view, rows_.count, width(), x_bytes_, x_->device);
+  if (!view.absent() && view.dtype != type) [[unlikely]] {
+    host::refuse_dtype(op_, name, view.dtype, fmt::format("{}, as what else modulates x", name_of(type)));
+  }
+  alignment_ = std::min(alignment_, made.access);
+  return made;
+}
+
 Call RowTensors::call(DType weight_type, DType y_type) const {
   Call call;
   call.spec.values[x_dtype] = host::number(x_->dtype);
@@ -217,6 +236,11 @@ void RowPlans::vector(std::string name, std::string_view wanted) {
   if (host::setting(op_, bindings_, wanted).value_or(otherwise) != 0) {
     plans_.push_back({std::move(name), type_of("weight_dtype"), {width_}, {}, {}});
   }
+}
+
+void RowPlans::broadcast(std::string name, std::string_view form) {
+  host::plan_broadcast(plans_, op_, bindings_, std::move(name), form, type_of("modulation_dtype"), rows_,
+                       width_);
 }
 
 TensorPlan plan_y(const OpDefinition& op, const Bindings& bindings) {

@@ -8,6 +8,7 @@
 
 #include "kerncast/op.hpp"
 #include "templates/host/access.hpp"
+#include "templates/host/broadcast.hpp"
 #include "templates/host/checks.hpp"
 #include "templates/norm/row_params.hpp"
 
@@ -44,6 +45,10 @@ class RowTensors {
   std::int64_t output(std::string_view name, const TensorView& view, Beside beside = Beside::narrow);
   /// A vector of x's width; nothing where it is absent.
   void vector(std::string_view name, const TensorView& view);
+  /// weight and bias, each of which may be absent; returns their type, or x's.
+  DType affine(const TensorView& weight, const TensorView& bias);
+  /// An operand of type `type` that is spread over the rows.
+  host::BroadcastOperand broadcast(std::string_view name, const TensorView& view, DType type);
 
   [[nodiscard]] std::int64_t count() const { return rows_.count; }
   [[nodiscard]] std::int64_t stride() const { return rows_.stride; }
@@ -105,6 +110,8 @@ class RowPlans {
   void rows(std::string name, std::string_view type = "x_dtype");
   /// A vector of x's width where flag `wanted` is set, in weight_dtype.
   void vector(std::string name, std::string_view wanted);
+  /// An operand in modulation_dtype that is spread over the rows in the form of parameter `form`.
+  void broadcast(std::string name, std::string_view form);
 
   [[nodiscard]] std::vector<TensorPlan> take() { return std::move(plans_); }
 
