@@ -42,9 +42,7 @@ template <class T, int N>
 __device__ __forceinline__ void store_span(T* address, const float* in) {
   constexpr int step = 4 / static_cast<int>(sizeof(T));
   if constexpr (N * sizeof(T) >= 16) {
-    __stwb(reinterpret_cast<uint4*>(address),
-           make_uint4(pack_word<T>(in), pack_word<T>(in + step), pack_word<T>(in + 2 * step),
-                      pack_word<T>(in + 3 * step)));
+    __stwb(reinterpret_cast<uint4*>(address), pack_vector<T>(in));
     if constexpr (N * sizeof(T) > 16) {
       store_span<T, N - 4 * step>(address + 4 * step, in + 4 * step);
     }

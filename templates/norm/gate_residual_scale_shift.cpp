@@ -88,6 +88,10 @@ OpDefinition norm_gate_residual_scale_shift_definition() {
   op.params.push_back(host::broadcast_param("gate_form", "gate"));
   op.params.push_back(norm::residual_dtype_param());
   op.params.back().doc = "element type of residual and r";
+  // With the residual and the gate beside x, one vector of each in flight keeps memory busy.
+  op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+    return norm::row_tunables(spec, device, rows, 1);
+  };
   for (TensorSpec& tensor : op.tensors) {
     tensor.optional = tensor.optional || tensor.name == "scale" || tensor.name == "shift";
   }

@@ -116,6 +116,14 @@ void validate_rows(std::string_view op, const Specialisation& spec) {
 }
 
 Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  // Two vectors in flight per thread, one where the exact arithmetic of f32 output makes much of each
+  // element.
+  const std::int64_t width = spec[alignment] / size_of(host::dtype(spec[x_dtype]));
+  return row_tunables(spec, device, rows, host::dtype(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2);
+}
+
+Tunables row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows,
+                      std::int64_t taken) {
   const std::int64_t vectors = spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
   std::int32_t lanes = 0;
   std::int32_t block = 0;
@@ -124,10 +132,7 @@ Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& de
     lanes = std::clamp(host::power_of_two_above(vectors), 32, 1024);
     block = lanes;
   } else {
-    // Throughput counts: two vectors in flight per thread, one where the exact arithmetic of f32 output makes
-    // much of each element, and enough rows in a block to fill warps.
-    const std::int64_t width = spec[hidden] / vectors;
-    const std::int64_t taken = host::dtype(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2;
+    // Throughput counts: enough rows in a block to fill warps.
     lanes = std::clamp(host::power_of_two_above(host::divide_up(vectors, taken)), 1, 1024);
     block = std::min(std::max(lanes, 256), lanes * 32);
   }

@@ -80,6 +80,9 @@ void require_apart(std::string_view op, std::string_view name, const TensorView&
 /// The alignment must be an element of x at least and divide a row.
 void validate_rows(std::string_view op, const Specialisation& spec);
 
+/// Tunables under which a thread has `taken` vectors of a row where there are many rows.
+Tunables row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows,
+                      std::int64_t taken);
 Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows);
 LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                             std::int64_t rows) noexcept;

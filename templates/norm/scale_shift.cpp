@@ -1,6 +1,7 @@
 #include "templates/norm/scale_shift.hpp"
 
 #include "templates/norm/modulation.hpp"
+#include "templates/norm/scale_shift_params.hpp"
 
 namespace kerncast {
 namespace {
@@ -48,6 +49,13 @@ OpDefinition norm_scale_shift_definition() {
   op.include = "norm/scale_shift.cuh";
   op.kernel = "kerncast::norm::scale_shift_kernel";
   op.arguments_type = "kerncast::norm::ScaleShiftKernelArgs";
+  // Two vectors under wider operands would take longer to compile than a kernel may.
+  op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+    namespace params = norm::scale_shift_params;
+    const bool wider = size_of(host::dtype(spec[params::modulation_dtype])) >
+                       size_of(host::dtype(spec[norm::row_params::x_dtype]));
+    return wider ? norm::row_tunables(spec, device, rows, 1) : norm::default_row_tunables(spec, device, rows);
+  };
   op.validate = [](const Specialisation& spec) { norm::validate_rows(op_name, spec); };
   op.bind = bind;
   op.plan_outputs = [](const Bindings& bindings) {
