@@ -37,6 +37,7 @@ struct LaunchState {
   std::uint64_t blocks = 0;
   std::uint64_t shared_bytes = 0;
   std::uint64_t dynamic_shared_base = 0;
+  std::uint64_t grid_workspace = 0;  ///< address of a cooperative launch's; else 0
   bool has_deadline = false;
   std::chrono::steady_clock::time_point deadline;
 

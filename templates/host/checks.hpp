@@ -137,6 +137,19 @@ inline void require_data(std::string_view op, std::string_view name, const Tenso
   return static_cast<std::int32_t>((bits | 16U) & (~(bits | 16U) + 1U));
 }
 
+/// Most bytes of an element type of `x_bytes` per access under which equally many elements of `view` are
+/// accessed aligned; an element wider than x's needs no more than 16 bytes.
+[[nodiscard]] inline std::int32_t vector_limit(std::string_view op, std::string_view name,
+                                               const TensorView& view, const Rows& rows,
+                                               std::int64_t x_bytes) {
+  const std::int32_t aligned = alignment_of(misalignment(view, rows));
+  const std::int64_t bytes = size_of(view.dtype);
+  if (aligned < bytes) [[unlikely]] {
+    refuse_misaligned(op, name, view);
+  }
+  return aligned == 16 ? 16 : static_cast<std::int32_t>(aligned * x_bytes / bytes);
+}
+
 /// Blocks along x and, past what x holds, along y.
 [[nodiscard]] constexpr LaunchGeometry linear_grid(std::int64_t blocks,
                                                    std::int64_t widest_x = 0x7fffffff) noexcept {

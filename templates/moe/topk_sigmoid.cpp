@@ -27,10 +27,9 @@ std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
-  // Groups, shared experts and factors are fused_gate's.
-  const bool plain = model.groups <= 1 && model.shared_experts == 0 && model.routed_scaling_factor == 1.0;
-  return model.sigmoid_gate && plain ? moe::topk_gate::model_case(model, DType::f32, true)
-                                     : std::vector<ModelCase>();
+  // Groups and shared experts are fused_gate's; the factor may be sum_reduce's.
+  return model.sigmoid_gate && model.groups <= 1 ? moe::topk_gate::model_case(model, DType::f32, true)
+                                                 : std::vector<ModelCase>();
 }
 
 }  // namespace

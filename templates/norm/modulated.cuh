@@ -93,7 +93,7 @@ __device__ __forceinline__ void modulate_row(const Walk& walk, const Modulation&
           values[j] = modulated<Config>(deviation * centre.scale.value, modulators, j);
         }
       }
-      store_span<Y, Width>(y + column, values);
+      store_values<Y, Width>(y + column, values);
     }
   });
 }

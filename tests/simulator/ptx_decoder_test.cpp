@@ -132,7 +132,7 @@ TEST_CASE("the unsupported and the malformed are refused by name and line") {
   CHECK_THAT(refusal("ld.param.u64 l0, [px+8];"), Contains("has 8"));
   CHECK_THAT(refusal("mov.u32 r0, %pm0;"), Contains("%pm0"));
   CHECK_THAT(refusal("call.uni absent;"), Contains("'absent' is not declared"));
-  CHECK_THAT(refusal("call.uni body;", ".func body();"), Contains("no body"));
+  CHECK_THAT(refusal("call.uni body;", ".func body();"), Contains("no body") && Contains("PTX line 8"));
   CHECK_THAT(refusal("ret;", "", "sm_100"), Contains("sm_100"));
   CHECK_THAT(refusal("ret;", "", "sm_80a"), Contains("sm_80a"));
   CHECK_THAT(refusal("ret;", ".extern .global .u32 elsewhere;"), Contains("elsewhere"));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runtime/simulator/machine.hpp"
+#include "runtime/simulator/profile.hpp"
 
 namespace kerncast::simulator::testing {
 
@@ -75,7 +76,8 @@ std::shared_ptr<Module> decode(std::string_view ptx, Memory& memory) {
   return nullptr;
 }
 
-void run(const Module& module, int kernel, std::array<std::uint32_t, 3> block, Memory& memory) {
+/// With all checks and counts, or as plain as a launch can be.
+void run(const Module& module, int kernel, bool watched, Memory& memory) {
   const KernelInfo& info = module.kernels()[static_cast<std::size_t>(kernel)];
   const std::byte* buffer = make_buffer(memory);
   const std::vector<std::byte> parameters = make_parameters(info, buffer);
@@ -83,10 +85,12 @@ void run(const Module& module, int kernel, std::array<std::uint32_t, 3> block, M
   launch.module = &module;
   launch.kernel = kernel;
   launch.grid = {2, 1, 1};
-  launch.block = block;
+  launch.block = {40, 1, 1};
   launch.dynamic_shared_bytes = 1024;
   launch.parameters = parameters;
-  launch.checks = true;
+  launch.checks = watched;
+  LaunchProfile profile;
+  launch.profile = watched ? &profile : nullptr;
   launch.most_warp_instructions = kMostWarpInstructions;
   LaunchCounts counts;
   const Fault fault = execute(launch, memory, &counts);
@@ -106,7 +110,8 @@ Outcome decode_and_run(std::string_view ptx) {
   }
   const std::size_t kernels = std::min(module->kernels().size(), kMostKernels);
   for (std::size_t i = 0; i < kernels; ++i) {
-    run(*module, static_cast<int>(i), {40, 1, 1}, memory);
+    run(*module, static_cast<int>(i), true, memory);
+    run(*module, static_cast<int>(i), false, memory);
   }
   return kernels == 0 ? Outcome::decoded : Outcome::ran;
 }

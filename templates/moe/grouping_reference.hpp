@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kerncast/reference.hpp"
+
+/// What the references of the ops that group slots by expert share.
+namespace kerncast::moe {
+
+/// The slots of each expert, increasing; ids that name none are left out.
+[[nodiscard]] std::vector<std::vector<std::int64_t>> slots_by_expert(const ReferenceInput& input,
+                                                                     std::int64_t experts,
+                                                                     bool has_expert_map);
+
+}  // namespace kerncast::moe

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "moe/unpermute_args.h"
+#include "moe/weighted_sum.cuh"
+
+namespace kerncast::moe {
+
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) unpermute_kernel(const UnpermuteKernelArgs args) {
+  weighted_sum<Config, true>(args);
+}
+
+}  // namespace kerncast::moe

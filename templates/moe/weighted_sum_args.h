@@ -1,0 +1,23 @@
+#pragma once
+
+namespace kerncast::moe {
+
+/// The argument of the kernels sum_reduce and unpermute. Strides are in elements.
+struct WeightedSumKernelArgs {
+  const void* x;
+  const float* weights;
+  const void* addend;
+  const int* map;
+  void* y;
+  long long rows;
+  long long x_rows;  ///< rows that the map may name
+  long long x_stride;
+  long long x_slot_stride;  ///< from one slot of a token to the next
+  long long weights_stride;
+  long long addend_stride;
+  long long map_stride;
+  long long y_stride;
+  float factor;
+};
+
+}  // namespace kerncast::moe

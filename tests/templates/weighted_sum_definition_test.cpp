@@ -1,0 +1,149 @@
+#include <catch2/catch.hpp>
+
+#include "templates/moe/sum_reduce.hpp"
+#include "templates/moe/unpermute.hpp"
+#include "tests/templates/definition_checks.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+using Catch::Contains;
+
+namespace {
+
+/// Memory that nothing touches.
+alignas(256) std::byte memory[64];
+
+moe::SumReduce reduce() {
+  return {.x = TensorView::contiguous(memory, DType::bf16, {5, 8, 64}),
+          .weights = TensorView::contiguous(memory, DType::f32, {5, 8}),
+          .addend = {},
+          .y = TensorView::contiguous(memory, DType::bf16, {5, 64})};
+}
+
+moe::Unpermute unpermute() {
+  return {.x = TensorView::contiguous(memory, DType::bf16, {40, 64}),
+          .map = TensorView::contiguous(memory, DType::i32, {5, 8}),
+          .weights = TensorView::contiguous(memory, DType::f32, {5, 8}),
+          .addend = {},
+          .y = TensorView::contiguous(memory, DType::bf16, {5, 64})};
+}
+
+std::string error_of(const moe::SumReduce& arguments) {
+  return message_of([&] { static_cast<void>(moe::sum_reduce_call(arguments)); });
+}
+
+std::string error_of(const moe::Unpermute& arguments) {
+  return message_of([&] { static_cast<void>(moe::unpermute_call(arguments)); });
+}
+
+}  // namespace
+
+TEST_CASE("sums over slots derive their specialisation from the tensors") {
+  CHECK(format_specialisation(moe::sum_reduce_op(), moe::sum_reduce_call(reduce()).spec) ==
+        "hidden=64 top_k=8");
+  moe::SumReduce odd = reduce();
+  odd.addend = TensorView::contiguous(memory + 4, DType::bf16, {5, 64});
+  odd.weights = {};
+  CHECK(format_specialisation(moe::sum_reduce_op(), moe::sum_reduce_call(odd).spec) ==
+        "hidden=64 top_k=8 has_weights=false has_addend=true alignment=4");
+  moe::Unpermute wide = unpermute();
+  wide.y.dtype = DType::f32;
+  CHECK(format_specialisation(moe::unpermute_op(), moe::unpermute_call(wide).spec) ==
+        "y_dtype=f32 hidden=64 top_k=8");
+}
+
+TEST_CASE("sum_reduce names what is wrong with a call") {
+  moe::SumReduce test = reduce();
+  test.x.rank = 1;
+  CHECK_THAT(error_of(test), Contains("moe.sum_reduce") && Contains("'x'") && Contains("top_k, hidden"));
+  test = reduce();
+  test.x.shape[0] = 4;
+  CHECK_THAT(error_of(test), Contains("'x'") && Contains("5 tokens"));
+  test = reduce();
+  test.x.shape[1] = 65;
+  CHECK_THAT(error_of(test), Contains("top_k is 65") && Contains("nearest valid: 64"));
+  test = reduce();
+  test.x.dtype = DType::i8;
+  CHECK_THAT(error_of(test), Contains("'x'") && Contains("i8"));
+  test = reduce();
+  test.x.strides[2] = 2;
+  CHECK_THAT(error_of(test), Contains("'x'") && Contains("contiguous"));
+  test = reduce();
+  test.weights.shape[1] = 7;
+  CHECK_THAT(error_of(test), Contains("'weights'") && Contains("8 slots"));
+  test = reduce();
+  test.weights.dtype = DType::bf16;
+  CHECK_THAT(error_of(test), Contains("'weights'") && Contains("f32"));
+  test = reduce();
+  test.addend = TensorView::contiguous(memory, DType::f32, {5, 64});
+  CHECK_THAT(error_of(test), Contains("'addend'") && Contains("bf16, as y"));
+  test = reduce();
+  test.addend = TensorView::contiguous(memory, DType::bf16, {64});
+  CHECK_THAT(error_of(test), Contains("'addend'") && Contains("shape of y"));
+  test = reduce();
+  test.y.data = nullptr;
+  CHECK_THAT(error_of(test), Contains("'y'") && Contains("null"));
+  test = reduce();
+  test.y.data = memory + 1;
+  CHECK_THAT(error_of(test), Contains("'y'") && Contains("align"));
+  test = reduce();
+  test.weights.device = 2;
+  CHECK_THAT(error_of(test), Contains("device 2"));
+  test = reduce();
+  test.routed_scaling_factor = std::numeric_limits<float>::infinity();
+  CHECK_THAT(error_of(test), Contains("routed_scaling_factor is inf"));
+}
+
+TEST_CASE("unpermute names what is wrong with a call") {
+  moe::Unpermute test = unpermute();
+  test.map.dtype = DType::i64;
+  CHECK_THAT(error_of(test), Contains("moe.unpermute") && Contains("'map'") && Contains("i32"));
+  test = unpermute();
+  test.map.shape[0] = 4;
+  CHECK_THAT(error_of(test), Contains("'map'") && Contains("5 rows"));
+  test = unpermute();
+  test.map = {};
+  CHECK_THAT(error_of(test), Contains("'map'") && Contains("missing"));
+  test = unpermute();
+  test.x.shape[1] = 32;
+  CHECK_THAT(error_of(test), Contains("'x'") && Contains("rows of 64"));
+}
+
+TEST_CASE("sums over slots refuse an alignment that does not divide a row") {
+  CHECK_THAT(message_of([&] {
+               check_specialisation(moe::sum_reduce_op(),
+                                    specialise(moe::sum_reduce_op(), {{"hidden", "36"}, {"top_k", "2"}}));
+             }),
+             Contains("alignment = 16") && Contains("widest valid: 8"));
+}
+
+TEST_CASE("sums over slots cover every token, with several blocks to one where tokens are few") {
+  const std::int64_t rows = GENERATE(1, 16, 132, 300, 8192, (std::int64_t{1} << 34) + 3);
+  const std::string hidden = GENERATE("8", "64", "2048", "2880", "7168", "65536");
+  const OpDefinition& op = moe::sum_reduce_op();
+  const Specialisation spec = specialise(op, {{"hidden", hidden}, {"top_k", "8"}});
+  const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
+  check_choices(op, tunables);
+  const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
+  CHECK(geometry.block[0] >= 32);
+  CHECK(geometry.block[0] % static_cast<std::uint32_t>(tunables[1]) == 0);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[1] >= rows * tunables[2]);
+  CHECK(geometry.grid[1] <= 65535);
+  if (rows == 1 && hidden == "7168") {
+    CHECK(geometry.grid[0] * geometry.block[0] >= 896);
+  }
+  if (rows == 8192 && hidden == "64") {
+    CHECK(geometry.grid[0] <= 1024);
+  }
+}
+
+TEST_CASE("sums over slots know the models with experts") {
+  check_cases(moe::sum_reduce_op(), deepseek_v3());
+  check_cases(moe::unpermute_op(), deepseek_v3());
+  CHECK(moe::sum_reduce_op().model_cases(deepseek_v3()).size() == 2);
+  CHECK(moe::unpermute_op().model_cases(deepseek_v3()).size() == 1);
+  ModelConfig dense = deepseek_v3();
+  dense.experts = 0;
+  CHECK(moe::sum_reduce_op().model_cases(dense).empty());
+  CHECK(moe::unpermute_op().model_cases(dense).empty());
+}

@@ -1,0 +1,326 @@
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "templates/moe/sum_reduce.hpp"
+#include "templates/moe/unpermute.hpp"
+#include "templates/reference/host_float.hpp"
+#include "tests/templates/op_harness.hpp"
+#include "tests/templates/samples.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+struct Setting {
+  bool mapped = false;
+  std::int64_t rows = 3;
+  std::int64_t slots = 8;
+  std::int64_t hidden = 256;
+  bool weighted = true;
+  bool added = false;
+  DType x = DType::bf16;
+  DType y = DType::bf16;
+  double factor = 1.0;
+  std::vector<double> values = {};
+  std::vector<double> map = {};
+};
+
+/// Every row of x once, in no order; the first and some other slots are skipped.
+std::vector<double> shuffled(std::size_t slots) {
+  std::vector<double> map(slots);
+  for (std::size_t i = 0; i < slots; ++i) {
+    map[i] = static_cast<double>((i * 7919 + 5) % slots);
+  }
+  for (std::size_t i = 0; i < slots; i += 11) {
+    map[i] = i % 2 == 0 ? -1.0 : static_cast<double>(slots);
+  }
+  return map;
+}
+
+OpCase make_case(const Setting& setting) {
+  const auto slots = static_cast<std::size_t>(setting.rows * setting.slots);
+  const auto hidden = static_cast<std::size_t>(setting.hidden);
+  OpCase made;
+  made.op = setting.mapped ? "moe.unpermute" : "moe.sum_reduce";
+  made.scalars = {{"routed_scaling_factor", setting.factor}};
+  std::vector<std::int64_t> shape = {setting.rows, setting.slots, setting.hidden};
+  if (setting.mapped) {
+    shape = {setting.rows * setting.slots, setting.hidden};
+  }
+  made.tensors = {
+      {.name = "x",
+       .dtype = setting.x,
+       .shape = shape,
+       .bytes = to_bytes(setting.x, setting.values.empty() ? samples(slots * hidden, 3) : setting.values)},
+      {.name = "y", .dtype = setting.y, .shape = {setting.rows, setting.hidden}}};
+  if (setting.mapped) {
+    made.tensors.push_back(
+        {.name = "map",
+         .dtype = DType::i32,
+         .shape = {setting.rows, setting.slots},
+         .bytes = to_bytes(DType::i32, setting.map.empty() ? shuffled(slots) : setting.map)});
+  }
+  if (setting.weighted) {
+    made.tensors.push_back({.name = "weights",
+                            .dtype = DType::f32,
+                            .shape = {setting.rows, setting.slots},
+                            .bytes = to_bytes(DType::f32, samples(slots, 5, 0.3))});
+  }
+  if (setting.added) {
+    made.tensors.push_back(
+        {.name = "addend",
+         .dtype = setting.y,
+         .shape = {setting.rows, setting.hidden},
+         .bytes = to_bytes(setting.y, samples(static_cast<std::size_t>(setting.rows) * hidden, 7))});
+  }
+  return made;
+}
+
+std::size_t index_of(const OpCase& test, const std::string& name) {
+  for (std::size_t i = 0; i < test.tensors.size(); ++i) {
+    if (test.tensors[i].name == name) {
+      return i;
+    }
+  }
+  FAIL("no tensor " << name);
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("sums over slots at the models' shapes") {
+  const bool mapped = GENERATE(false, true);
+  const std::int64_t rows = GENERATE(1, 17);
+  struct Model {
+    std::int64_t hidden;
+    std::int64_t slots;
+  };
+  for (const Model model : {Model{7168, 8}, Model{2048, 8}, Model{4096, 2}, Model{2880, 4}, Model{5120, 8}}) {
+    require_good(make_case({.mapped = mapped,
+                            .rows = rows,
+                            .slots = model.slots,
+                            .hidden = model.hidden,
+                            .added = model.hidden == 7168,
+                            .factor = 2.5}));
+  }
+}
+
+TEST_CASE("sums over slots of every type and under every flag") {
+  const bool mapped = GENERATE(false, true);
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const bool weighted = GENERATE(true, false);
+  const bool added = GENERATE(true, false);
+  require_good(
+      make_case({.mapped = mapped, .weighted = weighted, .added = added, .x = x, .y = y, .factor = -1.7}));
+}
+
+TEST_CASE("sums over any number of slots and of odd widths") {
+  const bool mapped = GENERATE(false, true);
+  const std::int64_t slots = GENERATE(1, 3, 10, 64);
+  const std::int64_t hidden = GENERATE(1, 7, 36, 2881);
+  const std::int64_t rows = GENERATE(5, 600);
+  if (hidden * slots * rows < 200000) {
+    require_good(
+        make_case({.mapped = mapped, .rows = rows, .slots = slots, .hidden = hidden, .added = true}));
+  }
+}
+
+TEST_CASE("sums over slots of many rows") {
+  const bool mapped = GENERATE(false, true);
+  const std::int64_t rows = GENERATE(0, 265, 1001);
+  require_good(make_case({.mapped = mapped, .rows = rows, .slots = 2, .hidden = 64}));
+}
+
+TEST_CASE("sums over slots keep the last place of f32 where terms cancel") {
+  const bool mapped = GENERATE(false, true);
+  std::vector<double> values = samples(6 * 16 * 64, 11, 100.0);
+  for (std::size_t i = 0; i < values.size(); i += 2 * 64) {
+    for (std::size_t j = 0; j < 64; ++j) {
+      values[i + 64 + j] = -values[i + j] * (1.0 + 1e-6 * static_cast<double>(j));
+    }
+  }
+  require_good(make_case({.mapped = mapped,
+                          .rows = 6,
+                          .slots = 16,
+                          .hidden = 64,
+                          .weighted = GENERATE(true, false),
+                          .x = DType::f32,
+                          .y = DType::f32,
+                          .factor = 2.827,
+                          .values = values}));
+}
+
+TEST_CASE("sums over slots pass infinity and NaN on, to their own elements alone") {
+  const bool mapped = GENERATE(false, true);
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  std::vector<double> values = samples(4 * 2 * 32, 13);
+  values[3] = infinity;
+  values[70] = std::nan("");
+  values[101] = infinity;
+  values[133] = -infinity;
+  require_good(make_case({.mapped = mapped,
+                          .rows = 4,
+                          .slots = 2,
+                          .hidden = 32,
+                          .weighted = false,
+                          .x = type,
+                          .y = type,
+                          .values = values,
+                          .map = {0, 1, 2, 3, 4, 5, 6, 7}}));
+}
+
+TEST_CASE("unpermute reads nothing of skipped slots") {
+  std::vector<double> values(8 * 64, std::nan(""));
+  std::fill_n(values.begin() + 64, 64, 1.5);
+  const Outcome outcome =
+      require_good(make_case({.mapped = true,
+                              .rows = 2,
+                              .slots = 4,
+                              .hidden = 64,
+                              .weighted = false,
+                              .values = values,
+                              .map = {-1, 1, -2147483648.0, 8, -1, -7, 100000, 2147483647.0}}));
+  const HostTensor& y = *outcome.input.tensor("y");
+  CHECK(reference::decode(y.dtype, y.bytes.data()) == 1.5);
+  CHECK(reference::decode(y.dtype, y.bytes.data() + 128) == 0.0);
+}
+
+TEST_CASE("sums over slots of strided and unaligned views") {
+  const bool mapped = GENERATE(false, true);
+  const std::int64_t gap = GENERATE(1, 2, 4, 8);
+  OpCase test = make_case({.mapped = mapped, .hidden = 64, .added = true});
+  const auto at = [&](const char* name) -> TensorCase& { return test.tensors[index_of(test, name)]; };
+  at("x").strides = mapped ? std::vector<std::int64_t>{64 + gap, 1}
+                           : std::vector<std::int64_t>{8 * (64 + gap) + gap, 64 + gap, 1};
+  at("x").offset = gap;
+  at("y").strides = {64 + 2 * gap, 1};
+  at("weights").strides = {9, 1};
+  at("weights").offset = 1;
+  at("addend").strides = {64 + gap, 1};
+  if (mapped) {
+    at("map").strides = {11, 1};
+  }
+  require_good(test);
+}
+
+TEST_CASE("sums over slots with leading dimensions and into their addend") {
+  const bool mapped = GENERATE(false, true);
+  OpCase test = make_case({.mapped = mapped, .rows = 6, .hidden = 64, .added = true});
+  for (TensorCase& tensor : test.tensors) {
+    if (tensor.name != "x" || !mapped) {
+      tensor.shape.erase(tensor.shape.begin());
+      tensor.shape.insert(tensor.shape.begin(), {2, 3});
+    }
+  }
+  require_good(test);
+  test.tensors[index_of(test, "addend")].alias.clear();
+  std::swap(test.tensors[index_of(test, "addend")], test.tensors[1]);
+  test.tensors[index_of(test, "y")].alias = "addend";
+  const Outcome outcome = run_case(test);
+  INFO(outcome.verdict.detail);
+  CHECK(outcome.verdict.ok);
+}
+
+TEST_CASE("sums over slots where rows lie more than 2^31 elements apart") {
+  const int far = GENERATE(0, 1);
+  const auto stride = [&](int which) { return far == which ? huge_stride : 64; };
+  const SparseRows x(DType::bf16, 3, 64, stride(0), to_bytes(DType::bf16, samples(3 * 64, 17)));
+  const SparseRows y(DType::bf16, 3, 64, stride(1));
+  const SparseRows map(DType::i32, 3, 1, 1, to_bytes(DType::i32, {2, 0, 1}));
+  const moe::Unpermute mapped{.x = x.view(), .map = map.view(), .weights = {}, .addend = {}, .y = y.view()};
+  moe::unpermute(runtime(), mapped, nullptr);
+  synchronize();
+  ReferenceInput input;
+  input.spec = moe::unpermute_call(mapped).spec;
+  input.tensors = {x.download("x"), map.download("map"), y.download("y")};
+  ReferenceResult verdict = find_reference("moe.unpermute")(input);
+  INFO(verdict.detail);
+  CHECK(verdict.ok);
+
+  TensorView slotted = x.view();
+  slotted.rank = 3;
+  slotted.shape = {3, 1, 64};
+  slotted.strides = {stride(0), 64, 1};
+  const moe::SumReduce plain{.x = slotted, .weights = {}, .addend = {}, .y = y.view()};
+  moe::sum_reduce(runtime(), plain, nullptr);
+  synchronize();
+  input.spec = moe::sum_reduce_call(plain).spec;
+  input.tensors = {x.download("x"), y.download("y")};
+  input.tensors[0].shape = {3, 1, 64};
+  input.tensors[0].strides = {64, 64, 1};
+  verdict = find_reference("moe.sum_reduce")(input);
+  INFO(verdict.detail);
+  CHECK(verdict.ok);
+}
+
+TEST_CASE("sums over slots with every choice of their tunables") {
+  const OpDefinition& op = moe::sum_reduce_op();
+  static Tunables forced;
+  int number = 0;
+  for (const std::int32_t threads : op.tunables[0].choices) {
+    for (const std::int32_t rows : {1, 4, 16}) {
+      for (const std::int32_t blocks : {1, 8}) {
+        OpDefinition tuned = op;
+        tuned.name += "_" + std::to_string(number++);
+        tuned.default_tunables = [](const Specialisation&, const DeviceTraits&, std::int64_t) {
+          return forced;
+        };
+        const OpDefinition& as = OpRegistry::instance().add(tuned);
+        forced.values = {threads, rows, blocks};
+        OpCase test = make_case({.rows = 19, .slots = 3, .hidden = 520});
+        test.launch = [&](Runtime& on, const Views& views) {
+          on.dispatch(
+              as,
+              moe::sum_reduce_call(
+                  {.x = views.at("x"), .weights = views.at("weights"), .addend = {}, .y = views.at("y")}),
+              nullptr);
+        };
+        require_good(test);
+      }
+    }
+  }
+}
+
+TEST_CASE("sums over slots through the typed API and a prepared launch") {
+  OpCase test = make_case({.factor = 2.5});
+  const auto arguments = [](const Views& views) {
+    return moe::SumReduce{.x = views.at("x"),
+                          .weights = views.at("weights"),
+                          .addend = {},
+                          .y = views.at("y"),
+                          .routed_scaling_factor = 2.5F};
+  };
+  test.launch = [&](Runtime& on, const Views& views) { moe::sum_reduce(on, arguments(views), nullptr); };
+  require_good(test);
+  test.launch = [&](Runtime& on, const Views& views) {
+    moe::prepare_sum_reduce(on, arguments(views)).launch(nullptr);
+  };
+  require_good(test);
+  OpCase mapped = make_case({.mapped = true});
+  mapped.launch = [&](Runtime& on, const Views& views) {
+    moe::prepare_unpermute(on, {.x = views.at("x"),
+                                .map = views.at("map"),
+                                .weights = views.at("weights"),
+                                .addend = {},
+                                .y = views.at("y")})
+        .launch(nullptr);
+  };
+  require_good(mapped);
+}
+
+TEST_CASE("the references of sums over slots reject wrong elements") {
+  const bool mapped = GENERATE(false, true);
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  const OpCase test = make_case({.mapped = mapped, .x = type, .y = type});
+  const Outcome outcome = require_good(test);
+  const auto element = static_cast<std::size_t>(size_of(type));
+  for (const std::size_t at : {std::size_t{0}, std::size_t{255}, std::size_t{700}}) {
+    CHECK_FALSE(verdict_after_flip(test.op, outcome, "y", at * element, 4).ok);
+    CHECK_FALSE(verdict_after_flip(test.op, outcome, "y", at * element + element - 1, 7).ok);
+  }
+}
