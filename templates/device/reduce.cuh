@@ -7,7 +7,9 @@
 namespace kerncast {
 
 __device__ __forceinline__ float exchange(float value, int mask) {
-  return __shfl_xor_sync(0xffffffffu, value, mask);
+  float other;
+  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, -1;" : "=f"(other) : "f"(value), "r"(mask));
+  return other;
 }
 
 __device__ __forceinline__ double exchange(double value, int mask) {

@@ -36,21 +36,4 @@ __device__ __forceinline__ void load_span(const T* address, float* out) {
   }
 }
 
-/// store_values() to global memory. The compiler splits some of several 16-byte stores whose values are ready
-/// at once; not those it is given as one instruction.
-template <class T, int N>
-__device__ __forceinline__ void store_span(T* address, const float* in) {
-  constexpr int step = 4 / static_cast<int>(sizeof(T));
-  if constexpr (N * sizeof(T) >= 16) {
-    __stwb(reinterpret_cast<uint4*>(address),
-           make_uint4(pack_word<T>(in), pack_word<T>(in + step), pack_word<T>(in + 2 * step),
-                      pack_word<T>(in + 3 * step)));
-    if constexpr (N * sizeof(T) > 16) {
-      store_span<T, N - 4 * step>(address + 4 * step, in + 4 * step);
-    }
-  } else {
-    store_values<T, N>(address, in);
-  }
-}
-
 }  // namespace kerncast

@@ -4,9 +4,10 @@
 #include "device/types.cuh"
 
 /// Vector access to global memory: N consecutive elements at an address aligned to min(16, N * sizeof(T))
-/// bytes. The functions are spelled out rather than looped, and arrays are avoided where a vector type does:
-/// both halve the time to compile. Wide accesses are given as one instruction each, since the compiler splits
-/// some of those it is given as assignments.
+/// bytes. The functions are spelled out rather than looped, arrays are avoided where a vector type does, and
+/// what is inlined most is one block of PTX: all shorten compiles, whose time the compiler's own passes take.
+/// Wide accesses are given as one instruction each, since the compiler splits some of those it is given as
+/// assignments.
 namespace kerncast {
 
 /// The type that moves `Bytes` bytes at once.
@@ -64,6 +65,17 @@ __device__ __forceinline__ void unpack(const uint4& vector, float* out) {
   unpack_word<T>(vector.w, out + 3 * step);
 }
 
+template <>
+__device__ __forceinline__ void unpack<bf16>(const uint4& vector, float* out) {
+  asm("shl.b32 %0, %8, 16;\n  and.b32 %1, %8, 0xffff0000;\n  shl.b32 %2, %9, 16;\n  and.b32 %3, %9, "
+      "0xffff0000;\n  shl.b32 %4, %10, 16;\n  and.b32 %5, %10, 0xffff0000;\n  shl.b32 %6, %11, 16;\n  "
+      "and.b32 "
+      "%7, %11, 0xffff0000;"
+      : "=&f"(out[0]), "=&f"(out[1]), "=&f"(out[2]), "=&f"(out[3]), "=&f"(out[4]), "=&f"(out[5]),
+        "=&f"(out[6]), "=f"(out[7])
+      : "r"(vector.x), "r"(vector.y), "r"(vector.z), "r"(vector.w));
+}
+
 template <class T>
 __device__ __forceinline__ void unpack(const uint2& vector, float* out) {
   unpack_word<T>(vector.x, out);
@@ -96,14 +108,32 @@ __device__ __forceinline__ void load_values(const T* address, float* out) {
   }
 }
 
+/// The elements of 16 bytes.
+template <class T>
+__device__ __forceinline__ uint4 pack_vector(const float* in) {
+  constexpr int step = 4 / static_cast<int>(sizeof(T));
+  return make_uint4(pack_word<T>(in), pack_word<T>(in + step), pack_word<T>(in + 2 * step),
+                    pack_word<T>(in + 3 * step));
+}
+
+#if __CUDA_ARCH__ >= 800
+template <>
+__device__ __forceinline__ uint4 pack_vector<bf16>(const float* in) {
+  uint4 vector;
+  asm("cvt.rn.bf16x2.f32 %0, %5, %4;\n  cvt.rn.bf16x2.f32 %1, %7, %6;\n  cvt.rn.bf16x2.f32 %2, %9, %8;\n"
+      "  cvt.rn.bf16x2.f32 %3, %11, %10;"
+      : "=&r"(vector.x), "=&r"(vector.y), "=&r"(vector.z), "=r"(vector.w)
+      : "f"(in[0]), "f"(in[1]), "f"(in[2]), "f"(in[3]), "f"(in[4]), "f"(in[5]), "f"(in[6]), "f"(in[7]));
+  return vector;
+}
+#endif
+
 template <class T, int N>
 __device__ __forceinline__ void store_values(T* address, const float* in) {
   constexpr int bytes = N * static_cast<int>(sizeof(T));
   constexpr int step = 4 / static_cast<int>(sizeof(T));
   if constexpr (bytes >= 16) {
-    __stwb(reinterpret_cast<uint4*>(address),
-           make_uint4(pack_word<T>(in), pack_word<T>(in + step), pack_word<T>(in + 2 * step),
-                      pack_word<T>(in + 3 * step)));
+    __stwb(reinterpret_cast<uint4*>(address), pack_vector<T>(in));
     if constexpr (bytes > 16) {
       store_values<T, N - 4 * step>(address + 4 * step, in + 4 * step);
     }

@@ -47,6 +47,13 @@ struct Rows {
   return type == DType::bf16 || type == DType::f16 || type == DType::f32;
 }
 
+/// An argument left out is an empty view.
+inline void require_present(std::string_view op, std::string_view name, const TensorView& view) {
+  if (view.absent()) [[unlikely]] {
+    refuse_rank(op, name, view);
+  }
+}
+
 inline void require_float(std::string_view op, std::string_view name, const TensorView& view) {
   if (!is_float(view.dtype)) [[unlikely]] {
     refuse_dtype(op, name, view.dtype, "bf16, f16 or f32");

@@ -1,13 +1,27 @@
 #pragma once
 
 #include "device/pair.cuh"
-#include "device/vec.cuh"
+#include "device/span.cuh"
 
 namespace kerncast::norm {
 
-/// A row of x + residual, as RowWalk takes it in vectors: the sums and, where `HasRests`, what rounding took
-/// from them.
-template <class X, class Residual, int Width, bool HasRests, int Vector = Width>
+/// Leaves x as it is.
+struct NoGate {
+  static constexpr bool present = false;
+  static constexpr bool paired = false;
+};
+
+/// Multiplies x by a BroadcastRow; `Paired` as of load_span.
+template <class Row, bool Paired>
+struct RowGate {
+  static constexpr bool present = Row::present;
+  static constexpr bool paired = Paired;
+  Row row;
+};
+
+/// A row of x + residual, or gate * x + residual, as RowWalk takes it in vectors: the sums and, where
+/// `HasRests`, what rounding took from them.
+template <class X, class Residual, int Width, bool HasRests, int Vector = Width, class Gate = NoGate>
 struct AddedRow {
   struct Part {
     float values[Width];
@@ -15,21 +29,30 @@ struct AddedRow {
   };
   static constexpr int width = Width;
   static constexpr int registers = HasRests ? 2 * Width : Width;
+  static_assert(!Gate::present || (!HasRests && Vector == Width), "a gated sum is rounded once, to f32");
 
   const X* x;
-  Residual* residual;
+  const Residual* residual;
+  Residual* stored;  ///< may be residual
+  Gate gate = {};
 
   __device__ __forceinline__ Part load(int column) const {
     Part part;
     float others[Width];
 #pragma unroll
     for (int i = 0; i < Width; i += Vector) {
-      load_values<X, Vector>(x + column + i, part.values + i);
-      load_values<Residual, Vector>(residual + column + i, others + i);
+      load_span<X, Vector, Gate::paired>(x + column + i, part.values + i);
+      load_span<Residual, Vector, Gate::paired>(residual + column + i, others + i);
+    }
+    float gates[Width];
+    if constexpr (Gate::present) {
+      gate.row.template load<Width, Gate::paired>(column, gates);
     }
 #pragma unroll
     for (int j = 0; j < Width; ++j) {
-      if constexpr (HasRests) {
+      if constexpr (Gate::present) {
+        part.values[j] = fmaf(gates[j], part.values[j], others[j]);
+      } else if constexpr (HasRests) {
         const Pair sum = exact_sum(part.values[j], others[j]);
         part.values[j] = sum.value;
         part.rests[j] = sum.rest;
@@ -43,7 +66,7 @@ struct AddedRow {
   __device__ __forceinline__ void store(int column, const Part& part) const {
 #pragma unroll
     for (int i = 0; i < Width; i += Vector) {
-      store_values<Residual, Vector>(residual + column + i, part.values + i);
+      store_values<Residual, Vector>(stored + column + i, part.values + i);
     }
   }
 };

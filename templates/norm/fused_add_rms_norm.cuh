@@ -20,8 +20,8 @@ __global__ void __launch_bounds__(Config::threads)
   using Total = Squares<precise>;
 
   const long long row = row_of_thread<Config>();
-  const Row sums{static_cast<const X*>(args.x) + row * args.x_stride,
-                 static_cast<R*>(args.residual) + row * args.residual_stride};
+  R* residual = static_cast<R*>(args.residual) + row * args.residual_stride;
+  const Row sums{static_cast<const X*>(args.x) + row * args.x_stride, residual, residual};
   Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
   const auto* weight = static_cast<const typename Config::weight_dtype*>(args.weight);
 

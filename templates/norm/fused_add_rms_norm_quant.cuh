@@ -13,8 +13,8 @@ __global__ void __launch_bounds__(Config::threads)
   using R = typename Config::residual_dtype;
   using Row = AddedRow<X, R, quantised_part<Config>, false, quantised_vector<Config>>;
   const long long row = row_of_thread<Config>();
-  const Row sums{static_cast<const X*>(args.x) + row * args.x_stride,
-                 static_cast<R*>(args.residual) + row * args.residual_stride};
+  R* residual = static_cast<R*>(args.residual) + row * args.residual_stride;
+  const Row sums{static_cast<const X*>(args.x) + row * args.x_stride, residual, residual};
   quantise_row<Config>(args, sums, [&](const auto& part, int column) { sums.store(column, part); });
 }
 

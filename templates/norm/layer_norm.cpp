@@ -92,12 +92,7 @@ Call layer_norm_call(const LayerNorm& arguments) {
   RowTensors rows(op_name, arguments.x);
   const std::int64_t y_stride = rows.output("y", arguments.y);
   require_eps(op_name, arguments.eps);
-  rows.vector("weight", weight);
-  rows.vector("bias", bias);
-  if (!weight.absent() && !bias.absent() && weight.dtype != bias.dtype) [[unlikely]] {
-    host::refuse_dtype(op_name, "bias", bias.dtype, fmt::format("weight's {}", name_of(weight.dtype)));
-  }
-  const DType type = !weight.absent() ? weight.dtype : !bias.absent() ? bias.dtype : arguments.x.dtype;
+  const DType type = rows.affine(weight, bias);
 
   Call call = rows.call(type, arguments.y.dtype);
   call.spec.values[has_weight] = weight.absent() ? 0 : 1;

@@ -160,9 +160,9 @@ __device__ __forceinline__ void norm_heads(const QkNormKernelArgs& args, const R
         } else {
           finish_pair<Config, Rope>(values, weights, rotations[i], scale.value);
         }
-        store_span<X, width>(x + first, values);
+        store_values<X, width>(x + first, values);
         if (both) {
-          store_span<X, width>(x + second, values + width);
+          store_values<X, width>(x + second, values + width);
         }
       }
     }

@@ -56,6 +56,25 @@ void RowTensors::vector(std::string_view name, const TensorView& view) {
   alignment_ = std::min(alignment_, host::access_limit(op_, name, view, rows, x_bytes_));
 }
 
+DType RowTensors::affine(const TensorView& weight, const TensorView& bias) {
+  vector("weight", weight);
+  vector("bias", bias);
+  if (!weight.absent() && !bias.absent() && weight.dtype != bias.dtype) [[unlikely]] {
+    host::refuse_dtype(op_, "bias", bias.dtype, fmt::format("weight's {}", name_of(weight.dtype)));
+  }
+  return !weight.absent() ? weight.dtype : !bias.absent() ? bias.dtype : x_->dtype;
+}
+
+host::BroadcastOperand RowTensors::broadcast(std::string_view name, const TensorView& view, DType type) {
+  const host::BroadcastOperand made =
+      host::broadcast(op_, name, view, rows_.count, width(), x_bytes_, x_->device);
+  if (!view.absent() && view.dtype != type) [[unlikely]] {
+    host::refuse_dtype(op_, name, view.dtype, fmt::format("{}, as what else modulates x", name_of(type)));
+  }
+  alignment_ = std::min(alignment_, made.access);
+  return made;
+}
+
 Call RowTensors::call(DType weight_type, DType y_type) const {
   Call call;
   call.spec.values[x_dtype] = host::number(x_->dtype);
@@ -104,20 +123,22 @@ void validate_rows(std::string_view op, const Specialisation& spec) {
 }
 
 std::int32_t default_row_lanes(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  const std::int64_t vectors = spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
-  if (host::bucket_ceiling(rows) <= device.sm_count) {
-    // Latency counts: a row takes as many threads as it has vectors.
-    return std::clamp(host::power_of_two_above(vectors), 32, 1024);
-  }
-  // Throughput counts: two vectors in flight per thread, one where the exact arithmetic of f32 output makes
-  // much of each element.
-  const std::int64_t width = spec[hidden] / vectors;
-  const std::int64_t taken = host::dtype(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2;
-  return std::clamp(host::power_of_two_above(host::divide_up(vectors, taken)), 1, 1024);
+  // Two vectors in flight per thread, one where the exact arithmetic of f32 output makes much of each
+  // element.
+  const std::int64_t width = spec[alignment] / size_of(host::dtype(spec[x_dtype]));
+  return row_lanes(spec, device, rows, host::dtype(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2);
 }
 
-Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  const std::int32_t lanes = default_row_lanes(spec, device, rows);
+std::int32_t row_lanes(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows,
+                       std::int64_t taken) {
+  const std::int64_t vectors = spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
+  // Where latency counts, a row takes as many threads as it has vectors.
+  return host::bucket_ceiling(rows) <= device.sm_count
+             ? std::clamp(host::power_of_two_above(vectors), 32, 1024)
+             : std::clamp(host::power_of_two_above(host::divide_up(vectors, taken)), 1, 1024);
+}
+
+Tunables row_tunables(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes) {
   // Where throughput counts, enough rows in a block to fill warps.
   const bool few = host::bucket_ceiling(rows) <= device.sm_count;
   const std::int32_t block = few ? lanes : std::min(std::max(lanes, 256), lanes * 32);
@@ -125,6 +146,10 @@ Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& de
   tunables.values[threads] = std::max(block, 32);
   tunables.values[rows_per_block] = tunables.values[threads] / lanes;
   return tunables;
+}
+
+Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  return row_tunables(device, rows, default_row_lanes(spec, device, rows));
 }
 
 LaunchGeometry row_geometry(const Specialisation&, const Tunables& tunables, const DeviceTraits&,
@@ -226,6 +251,11 @@ void RowPlans::vector(std::string name, std::string_view wanted) {
   if (host::setting(op_, bindings_, wanted).value_or(otherwise) != 0) {
     plans_.push_back({std::move(name), type_of("weight_dtype"), {width_}, {}, {}});
   }
+}
+
+void RowPlans::broadcast(std::string name, std::string_view form) {
+  host::plan_broadcast(plans_, op_, bindings_, std::move(name), form, type_of("modulation_dtype"), rows_,
+                       width_);
 }
 
 TensorPlan plan_y(const OpDefinition& op, const Bindings& bindings) {

@@ -8,6 +8,7 @@
 
 #include "kerncast/op.hpp"
 #include "templates/host/access.hpp"
+#include "templates/host/broadcast.hpp"
 #include "templates/host/checks.hpp"
 #include "templates/norm/row_params.hpp"
 
@@ -46,6 +47,10 @@ class RowTensors {
   std::int64_t output_of_any_type(std::string_view name, const TensorView& view);
   /// A vector of x's width; nothing where it is absent.
   void vector(std::string_view name, const TensorView& view);
+  /// weight and bias, each of which may be absent; returns their type, or x's.
+  DType affine(const TensorView& weight, const TensorView& bias);
+  /// An operand of type `type` that is spread over the rows.
+  host::BroadcastOperand broadcast(std::string_view name, const TensorView& view, DType type);
 
   [[nodiscard]] const TensorView& x() const { return *x_; }
   [[nodiscard]] std::int64_t count() const { return rows_.count; }
@@ -81,6 +86,11 @@ void validate_rows(std::string_view op, const Specialisation& spec);
 /// Threads that share a row.
 [[nodiscard]] std::int32_t default_row_lanes(const Specialisation& spec, const DeviceTraits& device,
                                              std::int64_t rows);
+/// Of those, as many that a thread has `taken` vectors of a row where there are many rows.
+[[nodiscard]] std::int32_t row_lanes(const Specialisation& spec, const DeviceTraits& device,
+                                     std::int64_t rows, std::int64_t taken);
+/// Tunables under which `lanes` threads share a row.
+[[nodiscard]] Tunables row_tunables(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes);
 Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows);
 LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                             std::int64_t rows) noexcept;
@@ -111,6 +121,8 @@ class RowPlans {
   void rows(std::string name, std::string_view type = "x_dtype");
   /// A vector of x's width where flag `wanted` is set, in weight_dtype.
   void vector(std::string name, std::string_view wanted);
+  /// An operand in modulation_dtype that is spread over the rows in the form of parameter `form`.
+  void broadcast(std::string name, std::string_view form);
 
   [[nodiscard]] std::vector<TensorPlan> take() { return std::move(plans_); }
 

@@ -1,0 +1,32 @@
+#include <cmath>
+
+#include "templates/reference/compare.hpp"
+#include "templates/reference/host_rows.hpp"
+
+namespace kerncast::ops {
+
+ReferenceResult norm_relative_l1_reference(const ReferenceInput& input);
+
+ReferenceResult norm_relative_l1_reference(const ReferenceInput& input) {
+  const reference::HostRows a(reference::require(input, "a"));
+  const reference::HostRows b(reference::require(input, "b"));
+  const reference::HostRows d(reference::require(input, "d"));
+  reference::Verdict verdict;
+  if (a.rows() == 0) {
+    return verdict.result();
+  }
+  double distance = 0;
+  double magnitude = 0;
+  for (std::int64_t row = 0; row < a.rows(); ++row) {
+    for (std::int64_t i = 0; i < a.width(); ++i) {
+      distance += std::fabs(a(row, i) - b(row, i));
+      magnitude += std::fabs(a(row, i));
+    }
+  }
+  // A quotient of sums, like those of a matrix product.
+  const double want = distance == 0 && magnitude == 0 ? 0.0 : distance / magnitude;
+  verdict.compare("d", 0, 0, DType::f32, d(0, 0), want, 2);
+  return verdict.result();
+}
+
+}  // namespace kerncast::ops

@@ -1,0 +1,120 @@
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "templates/norm/relative_l1.hpp"
+#include "tests/templates/definition_checks.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+using Catch::Contains;
+
+namespace {
+
+/// Memory that nothing touches.
+alignas(256) std::byte memory[64];
+
+norm::RelativeL1 good() {
+  return {.a = TensorView::contiguous(memory, DType::bf16, {4, 3072}),
+          .b = TensorView::contiguous(memory, DType::bf16, {4, 3072}),
+          .d = TensorView::contiguous(memory, DType::f32, {1}),
+          .workspace = TensorView::contiguous(memory, DType::f64, {norm::relative_l1_workspace})};
+}
+
+std::string error_of(const norm::RelativeL1& arguments) {
+  return message_of([&] { static_cast<void>(norm::relative_l1_call(arguments)); });
+}
+
+}  // namespace
+
+TEST_CASE("relative_l1 derives its specialisation from the tensors") {
+  norm::RelativeL1 test = good();
+  const OpDefinition& op = norm::relative_l1_op();
+  CHECK(format_specialisation(op, norm::relative_l1_call(test).spec) == "hidden=3072");
+  CHECK(norm::relative_l1_call(test).rows == 4);
+  test.b.strides[0] = 3076;
+  CHECK(format_specialisation(op, norm::relative_l1_call(test).spec) ==
+        "hidden=3072 alignment=8 contiguous=false");
+}
+
+TEST_CASE("relative_l1 names what is wrong with a call") {
+  norm::RelativeL1 test = good();
+  test.a.dtype = DType::i8;
+  CHECK_THAT(error_of(test), Contains("norm.relative_l1") && Contains("'a'") && Contains("i8"));
+  test = good();
+  test.b.dtype = DType::f16;
+  CHECK_THAT(error_of(test), Contains("'b'") && Contains("bf16, as a is"));
+  test = good();
+  test.b.shape[0] = 5;
+  CHECK_THAT(error_of(test), Contains("'b'") && Contains("shape of a"));
+  test = good();
+  test.a.data = nullptr;
+  CHECK_THAT(error_of(test), Contains("'a'") && Contains("null"));
+  test = good();
+  test.a.strides[1] = 2;
+  CHECK_THAT(error_of(test), Contains("'a'") && Contains("not contiguous"));
+  test = good();
+  test.a.data = memory + 1;
+  CHECK_THAT(error_of(test), Contains("'a'") && Contains("multiple of its element's 2 bytes"));
+  test = good();
+  test.d.dtype = DType::bf16;
+  CHECK_THAT(error_of(test), Contains("'d'") && Contains("f32"));
+  test = good();
+  test.d.shape[0] = 2;
+  CHECK_THAT(error_of(test), Contains("'d'") && Contains("[1]"));
+  test = good();
+  test.d.device = 1;
+  CHECK_THAT(error_of(test), Contains("device 1") && Contains("device 0"));
+  test = good();
+  test.workspace = {};
+  CHECK_THAT(error_of(test), Contains("'workspace'"));
+  test = good();
+  test.workspace.shape[0] = 1024;
+  CHECK_THAT(error_of(test), Contains("'workspace'") && Contains("[2048]"));
+  test = good();
+  test.workspace.data = memory + 8;
+  CHECK_THAT(error_of(test), Contains("'workspace'") && Contains("multiple of 16"));
+}
+
+TEST_CASE("relative_l1 checks settings against the tensors") {
+  const OpDefinition& op = norm::relative_l1_op();
+  const norm::RelativeL1 given = good();
+  Bindings bindings;
+  bindings.set_tensor("a", given.a);
+  bindings.set_tensor("b", given.b);
+  bindings.set_tensor("d", given.d);
+  bindings.set_tensor("workspace", given.workspace);
+  CHECK(op.bind(bindings).spec == norm::relative_l1_call(given).spec);
+  bindings.set_param("alignment", "4");
+  bindings.set_param("contiguous", "false");
+  CHECK(format_specialisation(op, op.bind(bindings).spec) == "hidden=3072 alignment=4 contiguous=false");
+  bindings.set_param("hidden", "1024");
+  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }),
+             Contains("hidden") && Contains("3072"));
+  CHECK_THAT(message_of([&] { static_cast<void>(specialise(op, {{"hidden", "2881"}})); }),
+             Contains("alignment = 16") && Contains("widest valid: 2"));
+}
+
+TEST_CASE("relative_l1 launches as many blocks as have partial sums, at most as many as there are places") {
+  const OpDefinition& op = norm::relative_l1_op();
+  const Specialisation spec = specialise(op, {{"hidden", "3072"}});
+  const std::int64_t rows = GENERATE(1, 2, 17, 1000, 100000);
+  const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
+  check_choices(op, tunables);
+  const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
+  const std::int64_t vectors = rows * 3072 / 8;
+  const std::int64_t taken = std::int64_t{tunables[0]} * tunables[1];
+  CHECK(geometry.grid[0] == std::min<std::int64_t>(1024, (vectors + taken - 1) / taken));
+  CHECK(geometry.grid[1] == 1);
+  CHECK(op.later_stages.size() == 1);
+  CHECK(op.later_stages[0].geometry(spec, tunables, DeviceTraits{}, rows).grid[0] == 1);
+}
+
+TEST_CASE("relative_l1 knows the models") {
+  const OpDefinition& op = norm::relative_l1_op();
+  ModelConfig flux;
+  flux.hidden = 3072;
+  flux.layer_norm = true;
+  CHECK(widths_of(op, flux, "hidden") == std::set<std::string>{"3072"});
+  check_cases(op, flux);
+  CHECK(op.model_cases(deepseek_v3()).empty());
+}

@@ -1,0 +1,352 @@
+#include "templates/norm/scale_shift.hpp"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "templates/norm/gate_residual_scale_shift.hpp"
+#include "templates/reference/host_float.hpp"
+#include "tests/templates/op_harness.hpp"
+#include "tests/templates/samples.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+
+namespace {
+
+struct Shape {
+  std::int64_t rows;
+  std::int64_t width;
+};
+
+struct Types {
+  DType x = DType::bf16;
+  DType modulation = DType::bf16;
+  DType y = DType::bf16;
+  DType residual = DType::bf16;
+};
+
+/// Rows of an operand; 0: one element; -1: absent.
+struct Spread {
+  std::int64_t scale = 1;
+  std::int64_t shift = 1;
+  std::int64_t gate = 1;
+};
+
+TensorCase input(const char* name, DType type, std::vector<std::int64_t> shape, std::uint64_t seed,
+                 double scale = 1.0, double centre = 0.0) {
+  std::size_t count = 1;
+  for (const std::int64_t extent : shape) {
+    count *= static_cast<std::size_t>(extent);
+  }
+  return {.name = name,
+          .dtype = type,
+          .shape = std::move(shape),
+          .bytes = to_bytes(type, samples(count, seed, scale, centre))};
+}
+
+void add_operand(OpCase& test, const char* name, DType type, std::int64_t rows, std::int64_t width,
+                 std::uint64_t seed) {
+  if (rows >= 0) {
+    test.tensors.push_back(
+        input(name, type, rows == 0 ? std::vector<std::int64_t>{1} : std::vector{rows, width}, seed, 0.4));
+  }
+}
+
+/// scale_shift, or gate_residual_scale_shift where `gated`.
+OpCase make_case(bool gated, Shape shape, Spread spread = {}, Types types = {}, bool rms = false) {
+  OpCase made;
+  made.op = gated ? "norm.gate_residual_scale_shift" : "norm.scale_shift";
+  made.tensors = {input("x", types.x, {shape.rows, shape.width}, 1, 1.7, 0.3)};
+  add_operand(made, "scale", types.modulation, spread.scale, shape.width, 2);
+  add_operand(made, "shift", types.modulation, spread.shift, shape.width, 3);
+  made.tensors.push_back({.name = "y", .dtype = types.y, .shape = {shape.rows, shape.width}});
+  if (gated) {
+    add_operand(made, "gate", types.modulation, spread.gate, shape.width, 4);
+    made.tensors.push_back(input("residual", types.residual, {shape.rows, shape.width}, 5, 2.0, -0.2));
+    made.tensors.push_back({.name = "r", .dtype = types.residual, .shape = {shape.rows, shape.width}});
+  }
+  made.params = {{"norm", rms ? "rms" : "layer"}};
+  made.scalars = {{"eps", 1e-6}};
+  return made;
+}
+
+void add_affine(OpCase& test, DType type, bool weight, bool bias) {
+  const std::int64_t width = test.tensors[0].shape.back();
+  if (weight) {
+    test.tensors.push_back(input("weight", type, {width}, 7, 0.3, 1.0));
+  }
+  if (bias) {
+    test.tensors.push_back(input("bias", type, {width}, 8, 0.5));
+  }
+}
+
+TensorCase& tensor(OpCase& test, std::string_view name) {
+  for (TensorCase& item : test.tensors) {
+    if (item.name == name) {
+      return item;
+    }
+  }
+  throw std::out_of_range(std::string(name));
+}
+
+double value_at(const Outcome& outcome, const char* name, std::size_t element) {
+  const HostTensor& from = *outcome.input.tensor(name);
+  return reference::decode(from.dtype,
+                           from.bytes.data() + element * static_cast<std::size_t>(size_of(from.dtype)));
+}
+
+}  // namespace
+
+TEST_CASE("scale_shift at the widths of the models") {
+  const bool gated = GENERATE(false, true);
+  const std::int64_t width = GENERATE(3072, 5120);
+  const DType modulation = GENERATE(DType::bf16, DType::f32);
+  const Types types{.modulation = modulation};
+  require_good(make_case(gated, {1, width}, {}, types));
+  require_good(make_case(gated, {34, width}, {2, 2, 2}, types));
+  require_good(make_case(gated, {150, width}, {}, types));
+}
+
+TEST_CASE("scale_shift spreads every form over the rows") {
+  const bool gated = GENERATE(false, true);
+  const bool rms = GENERATE(false, true);
+  // 12 rows: one value, one row, 3 batches, 2 batches of 3 frames, every row.
+  const std::int64_t scale = GENERATE(0, 1, 3, 6, 12);
+  const std::int64_t shift = GENERATE(0, 1, 3, 6, 12);
+  require_good(make_case(gated, {12, 320}, {scale, shift, shift}, {}, rms));
+}
+
+TEST_CASE("scale_shift takes batches and frames as dimensions of their own") {
+  const bool gated = GENERATE(false, true);
+  OpCase test = make_case(gated, {24, 96}, {6, 2, 2});
+  for (TensorCase& item : test.tensors) {
+    if (item.shape == std::vector<std::int64_t>{24, 96}) {
+      item.shape = {2, 12, 96};
+    }
+  }
+  // [B, F, H], and [B, 1, H] of a chunk of six.
+  tensor(test, "scale").shape = {2, 3, 96};
+  tensor(test, "shift").shape = {2, 1, 96};
+  tensor(test, "shift").strides = {6 * 96, 96, 1};
+  require_good(test);
+  tensor(test, "shift") = input("shift", DType::bf16, {96}, 9);
+  require_good(test);
+}
+
+TEST_CASE("gate_residual_scale_shift leaves out what is absent") {
+  const std::int64_t gate = GENERATE(-1, 0, 1, 5);
+  const std::int64_t scale = GENERATE(-1, 1);
+  const std::int64_t shift = GENERATE(-1, 5);
+  const bool rms = GENERATE(false, true);
+  OpCase test = make_case(true, {5, 256}, {scale, shift, gate}, {}, rms);
+  add_affine(test, DType::bf16, scale < 0, shift < 0);
+  require_good(test);
+}
+
+TEST_CASE("scale_shift in every combination of types") {
+  const bool gated = GENERATE(false, true);
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType modulation = GENERATE(DType::bf16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const bool rms = GENERATE(false, true);
+  const Types types{.x = x, .modulation = modulation, .y = y, .residual = x};
+  require_good(make_case(gated, {3, 576}, {1, 3, 1}, types, rms));
+}
+
+TEST_CASE("gate_residual_scale_shift keeps the residual in a type of its own") {
+  const DType x = GENERATE(DType::bf16, DType::f32);
+  const DType residual = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType modulation = GENERATE(DType::bf16, DType::f16, DType::f32);
+  require_good(
+      make_case(true, {6, 640}, {2, 2, 2}, {.x = x, .modulation = modulation, .residual = residual}));
+}
+
+TEST_CASE("scale_shift with a weight and a bias") {
+  const bool gated = GENERATE(false, true);
+  const DType affine = GENERATE(DType::bf16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  const bool weight = GENERATE(false, true);
+  const bool bias = GENERATE(false, true);
+  OpCase test = make_case(gated, {4, 512}, {}, {.y = y});
+  add_affine(test, affine, weight, bias);
+  require_good(test);
+}
+
+TEST_CASE("scale_shift at odd widths and none to few rows") {
+  const bool gated = GENERATE(false, true);
+  const std::int64_t width = GENERATE(1, 2, 3, 7, 33, 255, 1001, 2888);
+  const std::int64_t rows = GENERATE(0, 1, 2, 5);
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  require_good(make_case(gated, {rows, width}, {1, rows == 0 ? 1 : rows, 1},
+                         {.x = type, .modulation = type, .y = type, .residual = type}));
+}
+
+TEST_CASE("scale_shift beyond what registers hold") {
+  const bool gated = GENERATE(false, true);
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  const Types types{.x = type, .modulation = DType::f32, .y = type, .residual = type};
+  require_good(make_case(gated, {2, 65536}, {2, 1, 2}, types));
+  require_good(make_case(gated, {1, 40000}, {0, 1, 0}, types, true));
+  require_good(make_case(gated, {1, 65535}, {}, types));
+}
+
+TEST_CASE("scale_shift over strided rows and unaligned views") {
+  const bool gated = GENERATE(false, true);
+  const char* which = GENERATE("x", "y", "scale", "shift", "gate", "residual", "r");
+  const std::int64_t extra = GENERATE(8, 4, 1);
+  OpCase test = make_case(gated, {4, 512}, {2, 4, 2});
+  add_affine(test, DType::f32, true, true);
+  if (!gated && (which == std::string_view("gate") || which == std::string_view("residual") ||
+                 which == std::string_view("r"))) {
+    return;
+  }
+  tensor(test, which).strides = {512 + extra, 1};
+  require_good(test);
+  tensor(test, which).offset = extra;
+  require_good(test);
+  tensor(test, "bias").offset = extra;
+  require_good(test);
+}
+
+TEST_CASE("scale_shift in place") {
+  const std::int64_t width = GENERATE(3072, 65536, 77);
+  OpCase plain = make_case(false, {2, width}, {2, 1, 1});
+  tensor(plain, "y").alias = "x";
+  require_good(plain);
+  OpCase gated = make_case(true, {2, width}, {2, 1, 2});
+  tensor(gated, "y").alias = "x";
+  tensor(gated, "r").alias = "residual";
+  require_good(gated);
+}
+
+TEST_CASE("scale_shift of zeros, infinity and NaN, each in a row of its own") {
+  const bool gated = GENERATE(false, true);
+  const bool rms = GENERATE(false, true);
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  constexpr std::int64_t width = 640;
+  std::vector<double> values = samples(5 * width, 9);
+  std::fill_n(values.begin(), width, 0.0);
+  values[width + 17] = std::nan("");
+  values[2 * width + 5] = std::numeric_limits<double>::infinity();
+  values[3 * width + 6] = -std::numeric_limits<double>::infinity();
+  OpCase test =
+      make_case(gated, {5, width}, {}, {.x = type, .modulation = type, .y = type, .residual = type}, rms);
+  tensor(test, "x").bytes = to_bytes(type, values);
+  if (gated) {
+    tensor(test, "residual").bytes = to_bytes(type, std::vector<double>(5 * width, 0.0));
+  }
+  test.scalars = {{"eps", GENERATE(0.0, 1e-6)}};
+  const Outcome outcome = require_good(test);
+  CHECK(value_at(outcome, "y", 3) == value_at(outcome, "shift", 3));
+  CHECK(std::isnan(value_at(outcome, "y", width)));
+  CHECK(std::isnan(value_at(outcome, "y", 2 * width + 5)));
+  CHECK(std::isfinite(value_at(outcome, "y", 4 * width)));
+}
+
+TEST_CASE("scale_shift of rows far from zero, of one value, and of large and tiny ones") {
+  const bool rms = GENERATE(false, true);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  const double scale = GENERATE(0.0, 1e-30, 1e-6, 1.0, 1e15, 1e25, 1e37);
+  OpCase test = make_case(false, {2, 512}, {}, {.x = DType::f32, .modulation = DType::f32, .y = y}, rms);
+  tensor(test, "x").bytes = to_bytes(DType::f32, samples(1024, 3, scale));
+  require_good(test);
+  tensor(test, "x").bytes = to_bytes(DType::f32, samples(1024, 3, scale, 1000.0 * scale + 100.0));
+  require_good(test);
+}
+
+TEST_CASE("scale_shift gives the same bits on every run") {
+  const bool gated = GENERATE(false, true);
+  const OpCase test = make_case(gated, {150, 3072}, {2, 1, 3}, {.y = DType::f32});
+  CHECK(require_good(test).input.tensor("y")->bytes == require_good(test).input.tensor("y")->bytes);
+}
+
+TEST_CASE("a row that is modulated by nothing is normalised to mean 0 and deviation 1") {
+  OpCase test = make_case(false, {6, 3072}, {0, 0}, {.y = DType::f32});
+  tensor(test, "scale").bytes = tensor(test, "shift").bytes = to_bytes(DType::bf16, {0.0});
+  const Outcome outcome = require_good(test);
+  for (std::size_t row = 0; row < 6; ++row) {
+    double sum = 0;
+    double squares = 0;
+    for (std::size_t i = 0; i < 3072; ++i) {
+      const double value = value_at(outcome, "y", row * 3072 + i);
+      sum += value;
+      squares += value * value;
+    }
+    CHECK(std::fabs(sum / 3072) < 1e-6);
+    CHECK(squares / 3072 == Approx(1.0).epsilon(1e-5));
+  }
+}
+
+TEST_CASE("scale_shift through the typed API and a prepared launch") {
+  const auto arguments = [](const Views& views) {
+    return norm::ScaleShift{.x = views.at("x"),
+                            .scale = views.at("scale"),
+                            .shift = views.at("shift"),
+                            .y = views.at("y"),
+                            .weight = {},
+                            .bias = {}};
+  };
+  OpCase plain = make_case(false, {7, 512});
+  plain.launch = [&](Runtime& on, const Views& views) { norm::scale_shift(on, arguments(views), nullptr); };
+  require_good(plain);
+  plain.launch = [&](Runtime& on, const Views& views) {
+    norm::prepare_scale_shift(on, arguments(views)).launch(nullptr);
+  };
+  require_good(plain);
+  const auto gated_arguments = [&](const Views& views) {
+    return norm::GateResidualScaleShift{.norm = arguments(views),
+                                        .residual = views.at("residual"),
+                                        .gate = views.at("gate"),
+                                        .r = views.at("r")};
+  };
+  OpCase gated = make_case(true, {7, 512});
+  gated.launch = [&](Runtime& on, const Views& views) {
+    norm::gate_residual_scale_shift(on, gated_arguments(views), nullptr);
+  };
+  require_good(gated);
+  gated.launch = [&](Runtime& on, const Views& views) {
+    norm::prepare_gate_residual_scale_shift(on, gated_arguments(views)).launch(nullptr);
+  };
+  require_good(gated);
+}
+
+TEST_CASE("scale_shift where rows lie more than 2^31 elements apart") {
+  const bool far_operand = GENERATE(true, false);
+  constexpr std::int64_t width = 256;
+  const auto rows = [&](std::uint64_t seed, bool far) {
+    return SparseRows(DType::bf16, 3, width, far ? huge_stride : width,
+                      to_bytes(DType::bf16, samples(3 * width, seed)));
+  };
+  const SparseRows x = rows(5, !far_operand);
+  const SparseRows scale = rows(6, far_operand);
+  const SparseRows shift = rows(7, false);
+  const SparseRows y(DType::bf16, 3, width, far_operand ? width : huge_stride);
+  const norm::ScaleShift call{
+      .x = x.view(), .scale = scale.view(), .shift = shift.view(), .y = y.view(), .weight = {}, .bias = {}};
+  norm::scale_shift(runtime(), call, nullptr);
+  synchronize();
+  ReferenceInput given;
+  given.spec = norm::scale_shift_call(call).spec;
+  given.tensors = {x.download("x"), scale.download("scale"), shift.download("shift"), y.download("y")};
+  const ReferenceResult verdict = find_reference("norm.scale_shift")(given);
+  INFO(verdict.detail);
+  CHECK(verdict.ok);
+}
+
+TEST_CASE("the references of modulated norms reject a wrong element") {
+  const bool gated = GENERATE(false, true);
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  OpCase test = make_case(gated, {3, 96}, {}, {.x = type, .modulation = type, .y = type, .residual = type});
+  const Outcome outcome = require_good(test);
+  const auto size = static_cast<std::size_t>(size_of(type));
+  for (const char* name : {"y", "r"}) {
+    if (!gated && name == std::string_view("r")) {
+      continue;
+    }
+    for (const std::size_t element : {std::size_t{0}, std::size_t{150}, std::size_t{287}}) {
+      CHECK_FALSE(verdict_after_flip(test.op, outcome, name, element * size, 3).ok);
+      CHECK_FALSE(verdict_after_flip(test.op, outcome, name, element * size + size - 1, 7).ok);
+    }
+  }
+}
