@@ -1,36 +1,13 @@
 #pragma once
 
 #include "device/convert.cuh"
+#include "device/packed.cuh"
 #include "device/types.cuh"
 
 /// Vector access: N consecutive elements at an address aligned to min(16, N * sizeof(T)) bytes. The functions
 /// are spelled out rather than looped, and arrays are avoided where a vector type does: both halve the time
 /// to compile.
 namespace kerncast {
-
-/// The type that moves `Bytes` bytes at once.
-template <int Bytes>
-struct Packed;
-template <>
-struct Packed<16> {
-  using type = uint4;
-};
-template <>
-struct Packed<8> {
-  using type = uint2;
-};
-template <>
-struct Packed<4> {
-  using type = unsigned;
-};
-template <>
-struct Packed<2> {
-  using type = unsigned short;
-};
-template <>
-struct Packed<1> {
-  using type = unsigned char;
-};
 
 /// The elements of one word: one float, two of 16 bits.
 template <class T>
