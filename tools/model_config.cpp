@@ -198,6 +198,19 @@ void read_attention(ModelConfig& model, const Fields& fields) {
   }
 }
 
+void read_rope(ModelConfig& model, const Fields& fields, const std::string& type) {
+  // Rotary embedding of another kind is left out: of DeepSeek's it turns a separate part of a head, and
+  // models without rope_theta have learned positions, or none.
+  const bool diffusion = is_one_of(
+      model.architecture, {"FluxTransformer2DModel", "QwenImageTransformer2DModel", "WanTransformer3DModel"});
+  if (model.kv_lora_rank > 0 || !(diffusion || fields.number({"rope_theta"}))) {
+    return;
+  }
+  const double factor = fields.number({"partial_rotary_factor"}).value_or(1.0);
+  model.rotary_dim = static_cast<std::int64_t>(static_cast<double>(model.head_dim) * factor) / 2 * 2;
+  model.rope_interleaved = diffusion || is_one_of(type, {"glm", "glm4", "cohere", "gptj"});
+}
+
 void read_experts(ModelConfig& model, const Fields& fields, const std::string& type,
                   const std::string& origin) {
   const std::int64_t dense = fields.integer({"intermediate_size", "ffn_dim", "n_inner"}).value_or(0);
@@ -262,6 +275,18 @@ void read_norms(ModelConfig& model, const Fields& fields, const std::string& typ
   model.qk_norm = fields.boolean({"use_qk_norm"}).value_or(always || per_head);
 }
 
+/// The activation as the ops call it.
+std::string read_activation(const Fields& fields, const std::string& type) {
+  const std::string name = fields.text({"hidden_act", "hidden_activation", "activation_function"});
+  if (type == "gpt_oss") {
+    return "swiglu_oai";  // whose config says silu
+  }
+  if (is_one_of(name, {"gelu_pytorch_tanh", "gelu_new", "gelu_fast"})) {
+    return "gelu_tanh";
+  }
+  return name == "swish" ? "silu" : name;
+}
+
 bool is_file(const std::string& path) {
   struct stat status{};
   return ::stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
@@ -307,8 +332,10 @@ ModelConfig parse_model_config(std::string_view text, const std::string& origin,
   const std::string dtype = fields.text({"torch_dtype", "dtype"});
   model.dtype = parse_torch_dtype(dtype.empty() ? top.text({"torch_dtype", "dtype"}) : dtype, origin);
   const std::string type = fields.text({"model_type"});
+  model.hidden_act = read_activation(fields, type);
   read_hidden(model, fields, origin);
   read_attention(model, fields);
+  read_rope(model, fields, type);
   read_experts(model, fields, type, origin);
   read_norms(model, fields, type);
   return model;

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Installs what a build needs on Debian 12, and NVRTC from its wheel where no CUDA toolkit has it.
-#   tools/setup.sh BUILD_DIR [clang]
+#   tools/setup.sh BUILD_DIR [clang|fuzz]
 set -euo pipefail
 build_dir=$1
-with_clang=${2:-}
+with=${2:-}
 
 packages=(g++ cmake ninja-build pkg-config libfmt-dev libxxhash-dev libsqlite3-dev catch2 libcli11-dev
   nlohmann-json3-dev python3 python3-pip)
-if [ "$with_clang" = clang ]; then
-  packages+=(clang-19 libc++-19-dev libc++abi-19-dev)
-fi
+case "$with" in
+  clang) packages+=(clang-19 libc++-19-dev libc++abi-19-dev) ;;
+  fuzz) packages+=(clang-19 libclang-rt-19-dev) ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do

@@ -181,8 +181,9 @@ void Decoder::decode_bulk_copy() {
   }
   const bool to_shared = mods.opcode().find(".shared") < mods.opcode().find(".global");
   const bool from_global = mods.take("global") && to_shared;
-  const bool shared = mods.take("shared::cta") || mods.take("shared::cluster");
-  mods.take("shared::cta");
+  // Both occur in a copy from shared memory to that of the cluster.
+  const bool cluster = mods.take("shared::cluster");
+  const bool shared = mods.take("shared::cta") || cluster;
   const bool reports = mods.take("mbarrier::complete_tx::bytes");
   const bool has_policy = mods.take("L2::cache_hint");
   if (!shared || reports != to_shared || (!reports && !mods.take("bulk_group"))) {

@@ -35,6 +35,9 @@ void Decoder::decode_atomic() {
   if (found == nullptr) {
     fail("names no operation this machine knows");
   }
+  if (!returns && (found->op == AtomicOp::exch || found->op == AtomicOp::cas)) {
+    fail("an exchange needs a destination");
+  }
   const bool no_ftz = mods.take("noftz");
   (void)no_ftz;
   const unsigned vector = take_vector();

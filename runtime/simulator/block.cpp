@@ -1,7 +1,10 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <functional>
+#include <string_view>
 #include <utility>
 
 #include "runtime/simulator/profile.hpp"
@@ -12,7 +15,7 @@ namespace kerncast::simulator {
 
 namespace {
 
-/// Backward branches a warp may take in one turn.
+/// Backward branches and calls a warp may make in one turn.
 constexpr std::uint32_t kTurn = 1024;
 /// Turns a split warp may end before a fragment other than the lowest gets one, so that lanes waiting for
 /// each other in a loop go on.
@@ -124,6 +127,14 @@ bool run_warp(Block& block, Warp& warp) {
     }
   }
   return true;
+}
+
+/// Ends the launch of a warp that has live lanes; `when` is a phrase such as "after 5 instructions".
+void raise_running(Warp& warp, std::string_view when) {
+  const auto lane = static_cast<std::uint32_t>(std::countr_zero(warp.live));
+  raise(warp, FaultKind::launch_timeout,
+        fmt::format("{}: still running {}{}", describe_thread(warp, warp.resume, lane), when,
+                    describe_op(warp, warp.resume)));
 }
 
 bool has_ready(const Warp& warp) {
@@ -238,6 +249,15 @@ const Op* after_members(Warp& warp, const Op* op, std::uint32_t went) {
   return nullptr;
 }
 
+void end_run(Warp& warp) {
+  if (warp.slice > 1) {
+    --warp.slice;
+    warp.event = Event::reschedule;
+  } else {
+    warp.event = Event::slice;
+  }
+}
+
 const Op* branch_table(Warp& warp, const Op* op, std::uint32_t mask, const std::uint32_t* index) {
   const ModuleImpl& module = *warp.block->launch->module;
   count_through(warp, op);
@@ -257,12 +277,7 @@ const Op* branch_table(Warp& warp, const Op* op, std::uint32_t mask, const std::
     const std::uint32_t target = module.targets[static_cast<std::size_t>(op->imm) + index[lane]];
     add_fragment(warp, module.ops.data() + target, same, warp.frame, Fragment::State::ready);
   }
-  if (warp.slice > 1) {
-    --warp.slice;
-    warp.event = Event::reschedule;
-  } else {
-    warp.event = Event::slice;
-  }
+  end_run(warp);
   return nullptr;
 }
 
@@ -330,6 +345,7 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
 
 BlockStatus run_block(Block& block, std::uint32_t turns) {
   LaunchState& state = *block.launch;
+  const std::uint64_t most = state.launch->most_warp_instructions;
   std::uint32_t until_check = kTurnsBetweenChecks;
   for (std::uint32_t turn = 0; turn < turns; ++turn) {
     bool progress = false;
@@ -339,6 +355,10 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
       }
       progress = true;
       if (!run_warp(block, warp)) {
+        return BlockStatus::failed;
+      }
+      if (most != 0 && warp.warp_instructions > most && warp.live != 0) {
+        raise_running(warp, fmt::format("after {} instructions of its warp", most));
         return BlockStatus::failed;
       }
     }
@@ -355,11 +375,9 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
         return BlockStatus::failed;
       }
       if (state.has_deadline && std::chrono::steady_clock::now() > state.deadline) {
-        const Warp& warp =
+        Warp& warp =
             *std::find_if(block.warps.begin(), block.warps.end(), [](const Warp& w) { return w.live != 0; });
-        const auto lane = static_cast<std::uint32_t>(std::countr_zero(warp.live));
-        raise(block.warps.front(), FaultKind::launch_timeout,
-              describe_thread(warp, warp.resume, lane) + ": still running when KERNCAST_SIM_TIMEOUT ran out");
+        raise_running(warp, "when KERNCAST_SIM_TIMEOUT ran out");
         return BlockStatus::failed;
       }
     }

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstdio>
 #include <cstring>
@@ -67,50 +66,51 @@ T argument(Warp& warp, std::uint32_t lane, const CallSite& site, std::size_t ind
   return value;
 }
 
-/// One conversion of printf with its value; widths and precisions are passed on to the host's.
-void append_conversion(std::string& out, const std::string& spec, std::uint64_t bits,
-                       const std::string& text) {
-  std::array<char, 512> buffer{};
-  const char kind = spec.back();
-  std::string plain;
-  for (const char c : spec.substr(0, spec.size() - 1)) {
-    if (c != 'l' && c != 'h' && c != 'z' && c != 'j' && c != 't') {
-      plain += c;
-    }
-  }
-  int written = 0;
+/// Widths and precisions beyond this are cut to it: the host would spend its memory on blanks.
+constexpr int kWidest = 4096;
+
+/// `value` as the host's printf formats it.
+template <class T>
+void append_formatted(std::string& out, const std::string& spec, T value) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
+  const int length = std::snprintf(nullptr, 0, spec.c_str(), value);
+  if (length <= 0) {
+    return;
+  }
+  const std::size_t start = out.size();
+  out.resize(start + static_cast<std::size_t>(length) + 1);
+  std::snprintf(out.data() + start, static_cast<std::size_t>(length) + 1, spec.c_str(), value);
+#pragma GCC diagnostic pop
+  out.pop_back();
+}
+
+/// One conversion of printf with its value; `plain` is its percent sign, flags, width and precision.
+void append_conversion(std::string& out, const std::string& plain, char kind, std::uint64_t bits,
+                       const std::string& text) {
   switch (kind) {
     case 'd':
     case 'i':
-      written =
-          std::snprintf(buffer.data(), buffer.size(), (plain + "lld").c_str(), static_cast<long long>(bits));
+      append_formatted(out, plain + "lld", static_cast<long long>(bits));
       break;
     case 'u':
     case 'o':
     case 'x':
     case 'X':
-      written = std::snprintf(buffer.data(), buffer.size(), (plain + "ll" + kind).c_str(),
-                              static_cast<unsigned long long>(bits));
+      append_formatted(out, plain + "ll" + kind, static_cast<unsigned long long>(bits));
       break;
     case 'c':
-      written = std::snprintf(buffer.data(), buffer.size(), (plain + "c").c_str(), static_cast<int>(bits));
+      append_formatted(out, plain + "c", static_cast<int>(bits));
       break;
     case 'p':
       out += fmt::format("{:#x}", bits);
-      return;
+      break;
     case 's':
-      written = std::snprintf(buffer.data(), buffer.size(), (plain + "s").c_str(), text.c_str());
+      append_formatted(out, plain + "s", text.c_str());
       break;
     default:
-      written =
-          std::snprintf(buffer.data(), buffer.size(), (plain + kind).c_str(), std::bit_cast<double>(bits));
+      append_formatted(out, plain + kind, std::bit_cast<double>(bits));
       break;
-  }
-#pragma GCC diagnostic pop
-  if (written > 0) {
-    out.append(buffer.data(), std::min(static_cast<std::size_t>(written), buffer.size() - 1));
   }
 }
 
@@ -134,26 +134,51 @@ std::string format_print(const Warp& warp, std::uint32_t lane, const std::string
       out += format[i];
       continue;
     }
-    std::size_t end = format.find_first_not_of("0123456789.-+ #lhzjt", i + 1);
+    const std::size_t end = format.find_first_not_of("0123456789.-+ #*lhzjt", i + 1);
     if (end == std::string::npos ||
         std::string_view("diuoxXcpsfFeEgGaA%").find(format[end]) == std::string_view::npos) {
       out += format[i];
       continue;
     }
     const char kind = format[end];
-    const std::string spec = format.substr(i, end - i + 1);
+    std::string plain = "%";
+    bool wide = false;
+    unsigned halves = 0;
+    for (std::size_t at = i + 1; at < end;) {
+      const char c = format[at];
+      if (c == '*') {
+        plain += std::to_string(std::clamp(static_cast<int>(next(4)), -kWidest, kWidest));
+        ++at;
+      } else if (c >= '1' && c <= '9') {
+        int number = 0;
+        for (; at < end && format[at] >= '0' && format[at] <= '9'; ++at) {
+          number = std::min(number * 10 + (format[at] - '0'), kWidest);
+        }
+        plain += std::to_string(number);
+      } else {
+        halves += c == 'h' ? 1 : 0;
+        wide = wide || c == 'l' || c == 'z' || c == 'j' || c == 't';
+        if (std::string_view("lhzjt").find(c) == std::string_view::npos) {
+          plain += c;
+        }
+        ++at;
+      }
+    }
     i = end;
     if (kind == '%') {
       out += '%';
       continue;
     }
-    const bool wide = spec.find('l') != std::string::npos || spec.find('z') != std::string::npos;
     const bool integer = std::string_view("diuoxXc").find(kind) != std::string_view::npos;
     std::uint64_t bits = next(integer && !wide ? 4 : 8);
-    if (integer && !wide && (kind == 'd' || kind == 'i')) {
-      bits = static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<std::int32_t>(bits)));
+    if (integer && !wide && kind != 'c') {
+      const unsigned unused = halves == 0 ? 32 : halves == 1 ? 48 : 56;
+      const bool with_sign = kind == 'd' || kind == 'i';
+      bits <<= unused;
+      bits =
+          with_sign ? static_cast<std::uint64_t>(static_cast<std::int64_t>(bits) >> unused) : bits >> unused;
     }
-    append_conversion(out, spec, bits,
+    append_conversion(out, plain, kind, bits,
                       kind == 's' ? read_text(warp, lane, bits).value_or("(unreadable)") : std::string());
   }
   return out;
@@ -247,7 +272,7 @@ const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask) {
   }
   warp.active &= ~mask;
   warp.resume = op + 1;
-  warp.event = Event::reschedule;
+  end_run(warp);
   return nullptr;
 }
 

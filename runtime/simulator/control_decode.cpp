@@ -44,7 +44,8 @@ void Decoder::decode_trap() {
 
 void Decoder::decode_barrier() {
   Modifiers& mods = instruction_.mods;
-  if (mods.take("warp")) {
+  const bool short_name = mods.base() == "bar";
+  if (short_name && mods.take("warp")) {
     if (!mods.take("sync")) {
       fail("needs .sync");
     }
@@ -58,7 +59,7 @@ void Decoder::decode_barrier() {
   }
   mods.take("cta");
   // bar is barrier.aligned.
-  const std::uint32_t aligned = mods.take("aligned") || mods.base() == "bar" ? kAligned : 0U;
+  const std::uint32_t aligned = short_name || mods.take("aligned") ? kAligned : 0U;
   if (mods.take("sync") || mods.take("arrive")) {
     const bool arrive = instruction_.mods.opcode().find(".arrive") != std::string_view::npos;
     expect_operands(arrive ? 2 : 1, 2);

@@ -34,7 +34,7 @@ void Decoder::decode_mov() {
     return;
   }
   const unsigned bytes = bytes_of(type);
-  if (bytes < 2) {
+  if (!is_plain(type)) {
     fail("operand type not allowed");
   }
   if (to.kind == Operand::Kind::vector || from.kind == Operand::Kind::vector) {
@@ -186,6 +186,9 @@ void Decoder::decode_cvt() {
   if (from_float && !to_float && integral < 0) {
     fail("needs .rni, .rzi, .rmi or .rpi");
   }
+  if (op.rounding > Rounding::rp) {
+    fail("rounding not allowed");
+  }
   if ((op.flags & kSatFinite) != 0 && ((to != Type::f16 && to != Type::bf16) || from != Type::f32)) {
     unsupported(".satfinite here");
   }
@@ -221,6 +224,9 @@ void Decoder::decode_cvt_packed(Type to, Type from) {
   op.rounding = mods.take_rounding();
   op.flags = (mods.take("relu") ? kRelu : 0U) | (mods.take("satfinite") ? kSatFinite : 0U) |
              (mods.take("ftz") ? kFtz : 0U);
+  if (op.rounding > Rounding::rp) {
+    fail("rounding not allowed");
+  }
   write(Field::d, operand(0).one(), bytes_of(to));
   if (unpacks) {
     expect_operands(2);

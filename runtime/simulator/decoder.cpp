@@ -171,6 +171,21 @@ void Decoder::float_flags(Op& op) {
   }
 }
 
+void Decoder::check_arithmetic(const Op& op) const {
+  const bool half = op.type == Type::f16 || op.type == Type::f16x2;
+  const bool brain = op.type == Type::bf16 || op.type == Type::bf16x2;
+  const bool integer = is_integer(op.type);
+  if (!integer && !half && !brain && op.type != Type::f32 && op.type != Type::f64) {
+    fail(fmt::format("is not for .{}", name_of(op.type)));
+  }
+  std::uint32_t allowed = op.type == Type::f32 || half ? kFtz | kSat : integer ? kSat : 0U;
+  allowed |= op.code == Code::fma && (half || brain) ? kRelu : 0U;
+  const Rounding most = integer ? Rounding::none : half || brain ? Rounding::rn : Rounding::rp;
+  if ((op.flags & ~allowed) != 0 || op.rounding > most || (op.flags & (kSat | kRelu)) == (kSat | kRelu)) {
+    fail(fmt::format("modifier not allowed for .{}", name_of(op.type)));
+  }
+}
+
 void Decoder::read_all(Type type, std::size_t first, std::size_t count) {
   static constexpr std::array<Field, 3> kFields{Field::a, Field::b, Field::c};
   for (std::size_t i = 0; i < count; ++i) {

@@ -97,6 +97,9 @@ class Modifiers {
 unsigned bytes_of(Type type);
 bool is_signed(Type type);
 bool is_integer(Type type);
+/// Bits, integers of 16 bits or more, f32 and f64: what moves and selections take.
+bool is_plain(Type type);
+bool is_bits(Type type);
 std::string_view name_of(Type type);
 
 /// Decodes one module. Used once, by Module::decode.
@@ -175,7 +178,8 @@ class Decoder {
   VariableType parse_variable_type();
   std::uint64_t parse_extents(const VariableType& type, bool* open);
   void parse_variable(Space space, bool is_external, bool in_function);
-  void parse_initialiser(const VariableType& type, std::byte* at, std::uint64_t size);
+  /// The initial values' bytes, no more than `most`.
+  std::vector<std::byte> parse_initialiser(const VariableType& type, std::uint64_t most);
   void parse_initial_value(const VariableType& type, std::byte* at);
   const Variable* find_variable(std::string_view name) const;
   const Variable& declare(std::string_view name, const Variable& variable, bool in_function);
@@ -208,6 +212,8 @@ class Decoder {
   void check_shapes() const;
   static const std::unordered_map<std::string_view, void (Decoder::*)()>& instructions();
   void float_flags(Op& op);
+  /// Fails for roundings and modifiers that sums, products and fused ones of op's type do not have.
+  void check_arithmetic(const Op& op) const;
   void read_all(Type type, std::size_t first, std::size_t count);
   void decode_predicate_logic(std::string_view base);
   void decode_pack(const Operand& to, const Operand& from, Type type);

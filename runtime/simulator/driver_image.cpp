@@ -111,7 +111,7 @@ std::shared_ptr<Module> decode_image(std::string_view text, int device) {
   try {
     return Module::decode(text, state().arch.sm, state().memory, device);
   } catch (const DecodeError& error) {
-    throw Failure(CUDA_ERROR_INVALID_PTX, fmt::format("PTX line {}: {}", error.line, error.what()));
+    throw Failure(CUDA_ERROR_INVALID_PTX, error.what());
   }
 }
 

@@ -203,6 +203,7 @@ void run_kernel(const KernelNode& node, Context& context) {
   work.device = node.function->device;
   work.reachable = context.reachable;
   work.sm_count = static_cast<std::uint32_t>(state().arch.sm_count);
+  work.cooperative = node.cooperative;
   work.checks = state().checks;
   LaunchProfile counts;
   const bool counted = profiling();

@@ -214,11 +214,11 @@ const Op* copy_bulk(Warp& w, const Op* op, u32 mask) {
     Access touched;
     touched.kind = Access::Kind::uniform;
     touched.first = const_cast<std::byte*>(from);
-    if (!watched(w, op, touched, Touch::Kind::read, 1U << i, bytes)) {
+    if (bytes != 0 && !watched(w, op, touched, Touch::Kind::read, 1U << i, bytes)) {
       return nullptr;
     }
     touched.first = to;
-    if (!watched(w, op, touched, Touch::Kind::write, 1U << i, bytes)) {
+    if (bytes != 0 && !watched(w, op, touched, Touch::Kind::write, 1U << i, bytes)) {
       return nullptr;
     }
     __builtin_memmove(to, from, bytes);

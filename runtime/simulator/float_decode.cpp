@@ -17,7 +17,9 @@ void Decoder::decode_fma() {
   Modifiers& mods = instruction_.mods;
   Op& op = emit(Code::fma, mods.need_type());
   float_flags(op);
-  if (is_integer(op.type) || op.rounding == Rounding::none) {
+  check_arithmetic(op);
+  const bool wide = op.type == Type::f32 || op.type == Type::f64;
+  if (is_integer(op.type) || op.rounding == Rounding::none || (mods.base() == "mad" && !wide)) {
     fail("needs a rounding and a float type");
   }
   write(Field::d, operand(0).one(), bytes_of(op.type));
@@ -32,7 +34,10 @@ void Decoder::decode_reciprocal() {
   float_flags(op);
   const bool known =
       op.rounding >= Rounding::rn && op.rounding != Rounding::rna && op.rounding != Rounding::full;
-  if ((op.type != Type::f32 && op.type != Type::f64) || !known ||
+  const bool gross = op.type == Type::f64 && op.rounding == Rounding::approx;
+  const std::uint32_t allowed = op.type == Type::f32 || (gross && base != "sqrt") ? kFtz : 0U;
+  if ((op.type != Type::f32 && op.type != Type::f64) || !known || (op.flags & ~allowed) != 0 ||
+      (gross && (base == "sqrt" || (base == "rcp" && op.flags == 0))) ||
       (base == "rsqrt" && op.rounding != Rounding::approx)) {
     fail("needs .f32 or .f64 and a rounding it knows");
   }
@@ -52,7 +57,10 @@ void Decoder::decode_approximate() {
                 mods.need_type());
   float_flags(op);
   const bool half_allowed = op.code == Code::ex2 || op.code == Code::tanh;
-  if (op.rounding != Rounding::approx || !(op.type == Type::f32 || (half_allowed && is_half(op.type)))) {
+  const bool brain = op.type == Type::bf16 || op.type == Type::bf16x2;
+  const bool flushes = op.code != Code::tanh && (op.type == Type::f32 || brain);
+  if (op.rounding != Rounding::approx || !(op.type == Type::f32 || (half_allowed && is_half(op.type))) ||
+      (op.flags & ~(flushes ? kFtz : 0U)) != 0 || (op.code == Code::ex2 && brain && op.flags == 0)) {
     fail("needs .approx and a type it knows");
   }
   write(Field::d, operand(0).one(), bytes_of(op.type));

@@ -200,6 +200,8 @@ enum class Special : std::uint8_t {
   total_smem_size,
   dynamic_shared_base,
   local_base,
+  grid_workspace_hi,
+  grid_workspace_lo,
   zero,
   one,
 };

@@ -58,6 +58,7 @@ void Decoder::decode_add_sub() {
   Op& op = emit(mods.base() == "add" ? Code::add : Code::sub, Type::none);
   op.type = mods.need_type();
   float_flags(op);
+  check_arithmetic(op);
   if (is_integer(op.type) && (bytes_of(op.type) < 2 || (op.flags & ~kSat) != 0 ||
                               ((op.flags & kSat) != 0 && op.type != Type::s32))) {
     fail(fmt::format("modifier not allowed for .{}", name_of(op.type)));
@@ -75,6 +76,7 @@ void Decoder::decode_mul() {
   Op& op = emit(wide ? Code::mul_wide : hi ? Code::mul_hi : Code::mul, Type::none);
   op.type = mods.need_type();
   float_flags(op);
+  check_arithmetic(op);
   if (is_integer(op.type) ? (!(wide || hi || lo) || op.flags != 0 || bytes_of(op.type) < 2)
                           : (wide || hi || lo)) {
     fail(fmt::format("needs exactly one of .lo, .hi and .wide for integers, not for .{}", name_of(op.type)));
@@ -214,7 +216,10 @@ void Decoder::decode_div() {
   Op& op = emit(Code::div, mods.need_type());
   float_flags(op);
   const bool is_float = op.type == Type::f32 || op.type == Type::f64;
-  if (is_float ? (op.rounding == Rounding::none || (op.flags & ~kFtz) != 0) : !is_wide_integer(op.type)) {
+  const bool divides = op.rounding != Rounding::none && op.rounding != Rounding::rna &&
+                       (op.type == Type::f32 || (op.rounding <= Rounding::rp && op.flags == 0));
+  if (is_float ? (!divides || (op.flags & ~kFtz) != 0)
+               : (!is_wide_integer(op.type) || op.rounding != Rounding::none || op.flags != 0)) {
     fail("needs integers, or .f32 or .f64 with a rounding");
   }
   write(Field::d, operand(0).one(), bytes_of(op.type));
@@ -234,7 +239,11 @@ void Decoder::decode_min_max() {
     }
     op.flags |= kXorSign;
   }
-  if (is_integer(op.type) && op.flags != 0) {
+  const bool brain = op.type == Type::bf16 || op.type == Type::bf16x2;
+  const std::uint32_t refused = is_integer(op.type) || op.type == Type::f64 ? ~0U
+                                : brain                                     ? kRelu | kFtz
+                                                                            : kRelu;
+  if ((op.flags & refused) != 0) {
     fail(fmt::format("modifier not allowed for .{}", name_of(op.type)));
   }
   write(Field::d, operand(0).one(), bytes_of(op.type));
@@ -247,6 +256,10 @@ void Decoder::decode_abs_neg() {
   Op& op = emit(mods.base() == "abs" ? Code::abs : Code::neg, Type::none);
   op.type = mods.need_type();
   op.flags = mods.take("ftz") ? kFtz : 0U;
+  const bool flushes = op.type == Type::f32 || op.type == Type::f16 || op.type == Type::f16x2;
+  if ((is_integer(op.type) && !is_signed(op.type)) || (op.flags != 0 && !flushes)) {
+    fail(fmt::format("modifier or type .{} not allowed", name_of(op.type)));
+  }
   write(Field::d, operand(0).one(), bytes_of(op.type));
   read(Field::a, operand(1).one(), op.type);
 }
@@ -292,9 +305,10 @@ void Decoder::decode_logic() {
 void Decoder::decode_shift() {
   Modifiers& mods = instruction_.mods;
   expect_operands(3);
-  const Type type = as_unsigned(mods.need_type());
-  if (!is_wide_integer(type)) {
-    fail("needs 16-, 32- or 64-bit operands");
+  const Type given = mods.need_type();
+  const Type type = as_unsigned(given);
+  if (!is_wide_integer(type) || (mods.base() == "shl" && !is_bits(given))) {
+    fail("needs 16-, 32- or 64-bit operands, and .shl those of .b");
   }
   emit(mods.base() == "shl" ? Code::shl : Code::shr, type);
   write(Field::d, operand(0).one(), bytes_of(type));
@@ -331,9 +345,10 @@ void Decoder::decode_bit_field() {
     if (!wrap && !mods.take("clamp")) {
       fail("needs .wrap or .clamp");
     }
-    const Type type = as_unsigned(mods.need_type());
-    if (bytes_of(type) != 4) {
-      fail("needs 32-bit operands");
+    const Type given = mods.need_type();
+    const Type type = as_unsigned(given);
+    if (base == "bmsk" ? given != Type::b32 : given != Type::u32 && given != Type::s32) {
+      fail("needs .b32, or as szext .u32 or .s32");
     }
     Op& op = emit(base == "bmsk" ? Code::bmsk : Code::szext, type);
     op.flags = wrap ? kWrap : 0U;
@@ -341,9 +356,10 @@ void Decoder::decode_bit_field() {
     read_all(type, 1, 2);
     return;
   }
-  const Type type = as_unsigned(mods.need_type());
-  if (!is_integer(type) || bytes_of(type) < 4) {
-    fail("needs 32- or 64-bit operands");
+  const Type given = mods.need_type();
+  const Type type = as_unsigned(given);
+  if (!is_integer(type) || bytes_of(type) < 4 || is_bits(given) != (base == "bfi")) {
+    fail("needs 32- or 64-bit operands: integers, or as bfi bits");
   }
   if (base == "bfe") {
     expect_operands(4);
@@ -427,10 +443,12 @@ void Decoder::decode_count_bits() {
     return;
   }
   expect_operands(2);
-  const bool amount = mods.take("shiftamt");
-  const Type type = as_unsigned(mods.need_type());
-  if (!is_integer(type) || bytes_of(type) < 4) {
-    fail("needs 32- or 64-bit operands");
+  const bool finds = base == "bfind";
+  const bool amount = finds && mods.take("shiftamt");
+  const Type given = mods.need_type();
+  const Type type = as_unsigned(given);
+  if (!is_integer(type) || bytes_of(type) < 4 || is_bits(given) == finds) {
+    fail("needs 32- or 64-bit operands: bits, or as bfind integers");
   }
   const Code code = base == "popc"   ? Code::popc
                     : base == "clz"  ? Code::clz
@@ -517,7 +535,10 @@ void Decoder::decode_set() {
   const bool setp = mods.base() == "setp";
   const Type result = setp ? Type::pred : mods.need_type();
   const Type type = as_unsigned(mods.need_type());
-  if (type == Type::pred || bytes_of(type) < 2) {
+  const bool gives = setp || (is_integer(result) && bytes_of(result) >= 2 && bytes_of(result) <= 4) ||
+                     result == Type::f32 || result == Type::f16 || result == Type::bf16 ||
+                     result == Type::f16x2 || result == Type::bf16x2;
+  if (type == Type::pred || bytes_of(type) < 2 || !gives) {
     fail("operand type not allowed");
   }
   Op& op = emit(setp ? Code::setp : Code::set, type);
@@ -543,7 +564,7 @@ void Decoder::decode_set() {
 void Decoder::decode_selp() {
   expect_operands(4);
   const Type type = instruction_.mods.need_type();
-  if (bytes_of(type) < 2 || bytes_of(type) > 8) {
+  if (!is_plain(type) || bytes_of(type) > 8) {
     fail("operand type not allowed");
   }
   emit(Code::selp, type);
@@ -558,7 +579,8 @@ void Decoder::decode_slct() {
   const bool ftz = mods.take("ftz");
   const Type type = mods.need_type();
   const Type selector = mods.need_type();
-  if (bytes_of(type) < 2 || bytes_of(type) > 8 || (selector != Type::s32 && selector != Type::f32)) {
+  if (!is_plain(type) || bytes_of(type) > 8 || (ftz && selector != Type::f32) ||
+      (selector != Type::s32 && selector != Type::f32)) {
     fail("operand type not allowed");
   }
   Op& op = emit(Code::slct, type);

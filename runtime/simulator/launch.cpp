@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <new>
@@ -94,6 +95,39 @@ class Worker {
   std::unique_ptr<Tally> tally_;
 };
 
+/// Where the blocks of a cooperative launch meet. %envreg1 and %envreg2 hold its address, and
+/// cooperative_groups/details/driver_abi.h says what it is.
+class GridWorkspace {
+ public:
+  GridWorkspace(const Launch& launch, Memory& memory) : memory_(memory) {
+    if (launch.cooperative) {
+      constexpr Layout kFresh{sizeof(Layout), 0};
+      address_ = memory.allocate(sizeof(Layout), MemoryKind::device, launch.device);
+      if (address_ != nullptr) {
+        std::memcpy(address_, &kFresh, sizeof(kFresh));
+        memory.mark_written(address_, sizeof(kFresh));
+      }
+    }
+  }
+  ~GridWorkspace() {
+    if (address_ != nullptr) {
+      memory_.release(address_);
+    }
+  }
+  GridWorkspace(const GridWorkspace&) = delete;
+  GridWorkspace& operator=(const GridWorkspace&) = delete;
+
+  [[nodiscard]] const std::byte* address() const { return address_; }
+
+ private:
+  struct Layout {
+    std::uint32_t size;
+    std::uint32_t barrier;
+  };
+  Memory& memory_;
+  std::byte* address_ = nullptr;
+};
+
 Fault refuse(FaultKind kind, std::string why) {
   return {kind, std::move(why)};
 }
@@ -132,6 +166,12 @@ Fault execute(const Launch& launch, Memory& memory, LaunchCounts* counts) {
   state.shared_bytes = launch.dynamic_shared_bytes == 0
                            ? info.static_shared_bytes
                            : state.dynamic_shared_base + launch.dynamic_shared_bytes;
+  const GridWorkspace workspace(launch, memory);
+  if (launch.cooperative && workspace.address() == nullptr) {
+    return refuse(FaultKind::illegal_instruction,
+                  fmt::format("kernel '{}': no memory for its grid's barrier", info.name));
+  }
+  state.grid_workspace = reinterpret_cast<std::uintptr_t>(workspace.address());
   if (const double limit = time_limit(); limit > 0) {
     state.has_deadline = true;
     state.deadline =

@@ -104,7 +104,10 @@ struct Launch {
   int device = 0;
   std::uint64_t reachable = 0;  ///< other devices whose memory may be accessed, a bit each
   std::uint32_t sm_count = 132;
-  bool checks = false;               ///< more than bounds and alignment: see strict.hpp
+  bool cooperative = false;  ///< its blocks may wait for each other by cooperative groups' grid barrier
+  bool checks = false;       ///< more than bounds and alignment: see strict.hpp
+  /// A warp that has executed more by the end of a turn ends the launch with launch_timeout; 0: no bound.
+  std::uint64_t most_warp_instructions = 0;
   LaunchProfile* profile = nullptr;  ///< where counts by instruction are added; null: not counted
 };
 

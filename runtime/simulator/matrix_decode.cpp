@@ -138,6 +138,9 @@ void Decoder::decode_matrix_move() {
     return;
   }
   const unsigned count = mods.take("x1") ? 1 : mods.take("x2") ? 2 : mods.take("x4") ? 4 : 0;
+  if (mods.take("shared::cluster")) {
+    fail("needs the block's own shared memory");
+  }
   const Space space = take_space();
   if (count == 0 || mods.need_type() != Type::b16) {
     fail("needs .x1, .x2 or .x4, and .b16");

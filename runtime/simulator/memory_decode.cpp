@@ -107,7 +107,10 @@ void Decoder::decode_load() {
   const Type type = mods.need_type();
   expect_operands(2, 3);
   Elements elements;
-  if (type == Type::pred || !split(operand(0), vector, type, elements)) {
+  if (mods.base() == "ldu" && space != Space::global && space != Space::generic) {
+    fail("needs global memory");
+  }
+  if ((!is_plain(type) && bytes_of(type) != 1) || !split(operand(0), vector, type, elements)) {
     fail("destination does not fit the type");
   }
   const Type element = type == Type::b128 ? Type::b64 : type;
@@ -162,7 +165,7 @@ void Decoder::decode_store() {
   const Type type = mods.need_type();
   expect_operands(2, 3);
   Elements elements;
-  if (type == Type::pred || !split(operand(1), vector, type, elements)) {
+  if ((!is_plain(type) && bytes_of(type) != 1) || !split(operand(1), vector, type, elements)) {
     fail("source does not fit the type");
   }
   const Type element = type == Type::b128 ? Type::b64 : type;

@@ -26,13 +26,14 @@ constexpr std::uint64_t kLocalLimit = std::uint64_t{1} << 20;
 }  // namespace
 
 AlignedBytes::AlignedBytes(std::size_t size) : size_(size) {
-  const std::size_t rounded =
-      (std::max<std::size_t>(size, 1) + kVectorAlignment - 1) / kVectorAlignment * kVectorAlignment;
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(kVectorAlignment, rounded)));
-  if (data_ == nullptr) {
+  // calloc leaves large blocks to the kernel's zero pages; its alignment is too small.
+  std::size_t room = std::max<std::size_t>(size, 1) + 2 * kVectorAlignment;
+  raw_.reset(static_cast<std::byte*>(std::calloc(room, 1)));
+  if (raw_ == nullptr) {
     throw std::bad_alloc();
   }
-  std::memset(data_.get(), 0, rounded);
+  void* start = raw_.get();
+  data_ = static_cast<std::byte*>(std::align(kVectorAlignment, room - kVectorAlignment, start, room));
 }
 
 ModuleImpl::~ModuleImpl() {
@@ -116,18 +117,20 @@ void Decoder::select_handlers() {
 
 namespace {
 
-/// Sums frames and local memory along the deepest call chain from each function. Recursion gets a fixed
-/// depth.
+/// Sums frames and local memory along the deepest call chain from each function. Functions that recur, and
+/// their callers, get a fixed depth.
 class CallDepth {
  public:
-  explicit CallDepth(ModuleImpl& module) : module_(module), state_(module.functions.size(), 0) {}
+  explicit CallDepth(ModuleImpl& module)
+      : module_(module), state_(module.functions.size(), 0), recursive_(module.functions.size(), false) {}
 
   void run() {
     for (std::uint32_t i = 0; i < module_.functions.size(); ++i) {
       visit(i, 0);
     }
-    if (recursive_) {
-      for (Function& function : module_.functions) {
+    for (std::size_t i = 0; i < module_.functions.size(); ++i) {
+      if (recursive_[i]) {
+        Function& function = module_.functions[i];
         function.stack_bytes =
             static_cast<std::uint32_t>(std::min(function.stack_bytes * kRecursion, kStackLimit));
         function.stack_local_bytes =
@@ -139,7 +142,7 @@ class CallDepth {
  private:
   void visit(std::uint32_t index, std::uint32_t depth) {
     if (state_[index] != 0) {
-      recursive_ = recursive_ || state_[index] == 1;
+      recursive_[index] = recursive_[index] || state_[index] == 1;
       return;
     }
     Function& function = module_.functions[index];
@@ -151,6 +154,7 @@ class CallDepth {
     std::uint64_t deepest_local = 0;
     for (const std::uint32_t callee : function.callees) {
       visit(callee, depth + 1);
+      recursive_[index] = recursive_[index] || recursive_[callee];
       deepest = std::max<std::uint64_t>(deepest, module_.functions[callee].stack_bytes);
       deepest_local = std::max<std::uint64_t>(deepest_local, module_.functions[callee].stack_local_bytes);
     }
@@ -174,7 +178,7 @@ class CallDepth {
 
   ModuleImpl& module_;
   std::vector<std::uint8_t> state_;
-  bool recursive_ = false;
+  std::vector<bool> recursive_;  ///< reaches itself, or calls what does
 };
 
 }  // namespace

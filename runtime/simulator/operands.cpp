@@ -60,6 +60,13 @@ bool is_integer(Type type) {
   return type >= Type::u8 && type <= Type::s64;
 }
 
+bool is_bits(Type type) {
+  return type >= Type::b8 && type <= Type::b128;
+}
+bool is_plain(Type type) {
+  return (is_bits(type) || is_integer(type) || type == Type::f32 || type == Type::f64) && bytes_of(type) >= 2;
+}
+
 Modifiers::Modifiers(std::string_view opcode, int line) : opcode_(opcode), line_(line) {
   std::size_t dot = opcode.find('.');
   base_ = opcode.substr(0, dot);
@@ -129,13 +136,8 @@ Type Modifiers::need_type() {
 }
 
 Rounding Modifiers::take_rounding() {
-  static constexpr std::array<std::string_view, 11> kNames{"rn",   "rz",  "rm",  "rp",  "rna", "approx",
-                                                           "full", "rni", "rzi", "rmi", "rpi"};
-  const int index = take_any(kNames);
-  if (index < 0) {
-    return Rounding::none;
-  }
-  return static_cast<Rounding>(index >= 7 ? index - 6 : index + 1);
+  static constexpr std::array<std::string_view, 7> kNames{"rn", "rz", "rm", "rp", "rna", "approx", "full"};
+  return static_cast<Rounding>(take_any(kNames) + 1);
 }
 
 void Modifiers::finish() const {
@@ -197,6 +199,9 @@ std::uint32_t Decoder::new_register(unsigned bytes) {
 }
 
 std::uint32_t Decoder::constant(std::uint64_t bits, unsigned bytes) {
+  if (bytes > sizeof(bits)) {
+    fail("takes a 128-bit operand from registers only");
+  }
   if (bytes < 8) {
     bits &= (std::uint64_t{1} << (8 * bytes)) - 1;
   }

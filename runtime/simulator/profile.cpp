@@ -50,6 +50,13 @@ void count_shared(const Addresses& lanes, std::uint64_t bytes, KerncastSimCounts
   counts.shared_requests += 1;
   counts.shared_bytes += bytes * lanes.count;
   const std::uint64_t words_each = (bytes + kBankBytes - 1) / kBankBytes;
+  if (words_each > kBanks) {
+    // Only bulk copies are that wide: each goes through all banks in order.
+    const std::uint64_t wavefronts = lanes.count * ((words_each + kBanks - 1) / kBanks);
+    counts.shared_wavefronts += wavefronts;
+    counts.shared_least_wavefronts += wavefronts;
+    return;
+  }
   const std::uint64_t group = kBanks / words_each;
   std::array<std::uint64_t, kLanes * 8> seen;
   std::size_t known = 0;

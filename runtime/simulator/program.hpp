@@ -54,19 +54,20 @@ struct CallSite {
   std::vector<Copy> results;
 };
 
-/// Bytes aligned for the widest vector registers.
+/// Zeroed bytes aligned for the widest vector registers. Large ones take memory only where they are touched.
 class AlignedBytes {
  public:
   AlignedBytes() = default;
   explicit AlignedBytes(std::size_t size);
-  [[nodiscard]] std::byte* data() const { return data_.get(); }
+  [[nodiscard]] std::byte* data() const { return data_; }
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
   struct Free {
     void operator()(std::byte* p) const { std::free(p); }
   };
-  std::unique_ptr<std::byte[], Free> data_;
+  std::unique_ptr<std::byte[], Free> raw_;
+  std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
 

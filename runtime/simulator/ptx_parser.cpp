@@ -17,6 +17,17 @@ bool same_formals(const std::vector<FormalParameter>& a, const std::vector<Forma
                     [](const FormalParameter& x, const FormalParameter& y) { return x.size == y.size; });
 }
 
+/// The PTX line where `caller` first calls `callee` by name.
+int line_of_call(const ModuleImpl& module, const Function& caller, std::uint32_t callee) {
+  for (std::uint32_t i = caller.first_op; i < caller.end_op; ++i) {
+    const Op& op = module.ops[i];
+    if (op.code == Code::call && module.calls[static_cast<std::size_t>(op.imm)].callee == callee) {
+      return static_cast<int>(module.lines[i]);
+    }
+  }
+  return 1;
+}
+
 }  // namespace
 
 void Decoder::run() {
@@ -25,9 +36,10 @@ void Decoder::run() {
   for (const Function& function : module_.functions) {
     for (const std::uint32_t callee : function.callees) {
       if (!module_.functions[callee].defined) {
-        throw DecodeError(fmt::format("'{}' calls '{}', which has no body here", function.name,
-                                      module_.functions[callee].name),
-                          1);
+        const int line = line_of_call(module_, function, callee);
+        throw DecodeError(fmt::format("PTX line {}: '{}' calls '{}', which has no body here", line,
+                                      function.name, module_.functions[callee].name),
+                          line);
       }
     }
   }

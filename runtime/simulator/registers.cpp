@@ -304,8 +304,9 @@ class Allocator {
         order.push_back(r);
       }
     }
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::uint32_t x, std::uint32_t y) { return start_[x] < start_[y]; });
+    std::sort(order.begin(), order.end(), [&](std::uint32_t x, std::uint32_t y) {
+      return std::pair(start_[x], x) < std::pair(start_[y], y);
+    });
     using Ending = std::pair<std::uint32_t, std::uint32_t>;
     std::priority_queue<Ending, std::vector<Ending>, std::greater<>> active;
     std::vector<std::uint32_t> free[4];

@@ -37,6 +37,7 @@ struct LaunchState {
   std::uint64_t blocks = 0;
   std::uint64_t shared_bytes = 0;
   std::uint64_t dynamic_shared_base = 0;
+  std::uint64_t grid_workspace = 0;  ///< address of a cooperative launch's; else 0
   bool has_deadline = false;
   std::chrono::steady_clock::time_point deadline;
 
@@ -88,6 +89,9 @@ std::string describe_thread(const Warp& warp, const Op* op, std::uint32_t lane);
 std::string describe_op(const Warp& warp, const Op* op);
 /// Records `fault` for the block of `warp` and ends its run.
 const Op* raise(Warp& warp, FaultKind kind, std::string message);
+/// Ends the run of a warp whose fragments changed, and its turn once that has had its share of branches and
+/// calls.
+void end_run(Warp& warp);
 /// Lets waiting fragments of complete barriers go on; called whenever a thread arrives or exits.
 void settle_barriers(Block& block);
 /// The message of a block in which nothing can go on.

@@ -123,6 +123,12 @@ void read_special(Warp& warp, const Op* op, std::uint64_t* values) {
     case Special::dynamic_shared_base:
       fill(state.dynamic_shared_base + static_cast<std::uint64_t>(op->imm));
       break;
+    case Special::grid_workspace_hi:
+      fill(state.grid_workspace >> 32);
+      break;
+    case Special::grid_workspace_lo:
+      fill(state.grid_workspace & 0xffffffff);
+      break;
     case Special::local_base: {
       const auto* base = reinterpret_cast<const std::uint32_t*>(warp.base[0] + frame_header::kLocalBase);
       per_lane([&](std::uint32_t lane) { return base[lane] + static_cast<std::uint64_t>(op->imm); });

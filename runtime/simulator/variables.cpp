@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "runtime/simulator/decoder.hpp"
 
@@ -94,8 +96,8 @@ Decoder::VariableType Decoder::parse_variable_type() {
 std::uint64_t Decoder::parse_extents(const VariableType& type, bool* open) {
   std::uint64_t count = 1;
   *open = false;
-  while (lex_.accept('[')) {
-    if (lex_.accept(']')) {
+  for (bool first = true; lex_.accept('['); first = false) {
+    if (first && lex_.accept(']')) {
       *open = true;
       continue;
     }
@@ -159,14 +161,21 @@ void Decoder::parse_initial_value(const VariableType& type, std::byte* at) {
   std::memcpy(at, &bits, type.element < 8 ? type.element : 8);
 }
 
-void Decoder::parse_initialiser(const VariableType& type, std::byte* at, std::uint64_t size) {
-  std::uint64_t used = 0;
+std::vector<std::byte> Decoder::parse_initialiser(const VariableType& type, std::uint64_t most) {
+  std::vector<std::byte> values;
+  const auto add_value = [&] {
+    if (values.size() + type.element > most) {
+      lex_.fail("no more initial values than elements");
+    }
+    values.resize(values.size() + type.element);
+    parse_initial_value(type, values.data() + values.size() - type.element);
+  };
   if (!lex_.peek().is('{')) {
-    if (type.element > size) {
+    if (type.element > most) {
       lex_.fail("no initial value for a variable without elements");
     }
-    parse_initial_value(type, at);
-    return;
+    add_value();
+    return values;
   }
   int depth = 0;
   do {
@@ -176,11 +185,7 @@ void Decoder::parse_initialiser(const VariableType& type, std::byte* at, std::ui
       }
     }
     if (!lex_.peek().is('}')) {
-      if (used + type.element > size) {
-        lex_.fail("no more initial values than elements");
-      }
-      parse_initial_value(type, at + used);
-      used += type.element;
+      add_value();
     }
     while (depth > 0 && lex_.accept('}')) {
       --depth;
@@ -189,6 +194,7 @@ void Decoder::parse_initialiser(const VariableType& type, std::byte* at, std::ui
   if (depth != 0) {
     lex_.fail("'}'");
   }
+  return values;
 }
 
 void Decoder::parse_variable(Space space, bool is_external, bool in_function) {
@@ -238,8 +244,16 @@ void Decoder::parse_variable(Space space, bool is_external, bool in_function) {
                           line, name),
               line);
         }
-        if (open && size == 0) {
-          lex_.fail("a variable of known size");
+        std::vector<std::byte> values;
+        if (lex_.accept('=')) {
+          values = parse_initialiser(type, open ? kVariableLimit : size);
+        }
+        if (open) {
+          // The initial values tell how many rows there are.
+          if (values.empty() || size == 0) {
+            lex_.fail("a variable of known size");
+          }
+          size = align_up(values.size(), size);
         }
         std::byte* at = memory_.allocate(size == 0 ? 1 : size, MemoryKind::device, device_);
         if (at == nullptr) {
@@ -251,11 +265,9 @@ void Decoder::parse_variable(Space space, bool is_external, bool in_function) {
         if (size < Memory::kZeroedFrom) {
           std::memset(at, 0, size);
         }
+        std::copy(values.begin(), values.end(), at);
         memory_.mark_written(at, size);
         variable.address = reinterpret_cast<std::uintptr_t>(at);
-        if (lex_.accept('=')) {
-          parse_initialiser(type, at, size);
-        }
         break;
       }
     }

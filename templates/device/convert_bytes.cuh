@@ -6,22 +6,8 @@
 /// and 0 (int8).
 namespace kerncast {
 
-#if __CUDA_ARCH__ >= 890
-template <>
-__device__ __forceinline__ unsigned pack2_bytes<fp8_e4m3>(float first, float second) {
-  unsigned short pair;
-  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %2, %1;" : "=h"(pair) : "f"(first), "f"(second));
-  return pair;
-}
-
-template <>
-__device__ __forceinline__ unsigned pack2_bytes<fp8_e5m2>(float first, float second) {
-  unsigned short pair;
-  asm("cvt.rn.satfinite.e5m2x2.f32 %0, %2, %1;" : "=h"(pair) : "f"(first), "f"(second));
-  return pair;
-}
-#else
-/// An fp8 of `Mantissa` bits and exponent bias `Bias`, saturating at the float whose bits are `Max`.
+/// A type of a byte or less of `Mantissa` bits and exponent bias `Bias`, saturating at the float whose bits
+/// are `Max`.
 template <int Mantissa, int Bias, unsigned Max>
 __device__ __forceinline__ unsigned fp8_bits(float value) {
   constexpr int dropped = 23 - Mantissa;
@@ -43,6 +29,21 @@ __device__ __forceinline__ unsigned fp8_bits(float value) {
   return sign | ((rounded >> dropped) - ((127u - Bias) << Mantissa));
 }
 
+#if __CUDA_ARCH__ >= 890
+template <>
+__device__ __forceinline__ unsigned pack2_bytes<fp8_e4m3>(float first, float second) {
+  unsigned short pair;
+  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %2, %1;" : "=h"(pair) : "f"(first), "f"(second));
+  return pair;
+}
+
+template <>
+__device__ __forceinline__ unsigned pack2_bytes<fp8_e5m2>(float first, float second) {
+  unsigned short pair;
+  asm("cvt.rn.satfinite.e5m2x2.f32 %0, %2, %1;" : "=h"(pair) : "f"(first), "f"(second));
+  return pair;
+}
+#else
 template <>
 __device__ __forceinline__ unsigned pack2_bytes<fp8_e4m3>(float first, float second) {
   return fp8_bits<3, 7, 0x43e00000u>(first) | fp8_bits<3, 7, 0x43e00000u>(second) << 8;

@@ -26,10 +26,23 @@ struct GroupGrid {
   static constexpr unsigned period_rows = per_block / common;
 
   __device__ __forceinline__ static GroupPlace place(unsigned slot, unsigned turn) {
-    const unsigned local = blockIdx.x % period * per_block + turn * Slots + slot;
-    return {static_cast<long long>(blockIdx.y) * (gridDim.x / period * period_rows) +
-                (blockIdx.x / period * period_rows + local / Groups),
-            static_cast<int>(local % Groups)};
+    return within(blockIdx.x % period,
+                  static_cast<long long>(blockIdx.y) * (gridDim.x / period * period_rows) +
+                      blockIdx.x / period * period_rows,
+                  slot, turn);
+  }
+
+  /// As place() of block number `tile`, for kernels whose blocks take several in turn.
+  __device__ __forceinline__ static GroupPlace place_of(long long tile, unsigned slot, unsigned turn) {
+    const long long periods = tile / static_cast<long long>(period);
+    return within(static_cast<unsigned>(tile - periods * period), periods * period_rows, slot, turn);
+  }
+
+ private:
+  __device__ __forceinline__ static GroupPlace within(unsigned block, long long first_row, unsigned slot,
+                                                      unsigned turn) {
+    const unsigned local = block * per_block + turn * Slots + slot;
+    return {first_row + local / Groups, static_cast<int>(local % Groups)};
   }
 };
 

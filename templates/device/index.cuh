@@ -8,6 +8,15 @@ __device__ __forceinline__ long long linear_block() {
   return blockIdx.x + static_cast<long long>(blockIdx.y) * gridDim.x;
 }
 
+/// The least power of two that is not below `value`, at most `limit`.
+constexpr int power_of_two_above(int value, int limit) {
+  int power = 1;
+  while (power < value && power < limit) {
+    power *= 2;
+  }
+  return power;
+}
+
 constexpr int greatest_common_divisor(int a, int b) {
   while (b != 0) {
     const int rest = a % b;

@@ -72,8 +72,8 @@ __device__ __forceinline__ Reduction reduce_lanes(Reduction mine) {
 }
 
 /// Reduces over each aligned run of `Lanes` threads (a power of two) of a block of `Threads`. All threads of
-/// the block must take part, once: the scratch memory is not guarded for a second use.
-template <int Lanes, int Threads, class Reduction>
+/// the block must take part, once per `Number`: scratch memory is not guarded for a second use.
+template <int Lanes, int Threads, int Number = 0, class Reduction>
 __device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
   mine = reduce_lanes<(Lanes < 32 ? Lanes : 32)>(mine);
   if constexpr (Lanes > 32) {

@@ -4,9 +4,10 @@
 #include "device/packed.cuh"
 #include "device/types.cuh"
 
-/// Vector access: N consecutive elements at an address aligned to min(16, N * sizeof(T)) bytes. The functions
-/// are spelled out rather than looped, and arrays are avoided where a vector type does: both halve the time
-/// to compile.
+/// Vector access to global memory: N consecutive elements at an address aligned to min(16, N * sizeof(T))
+/// bytes. The functions are spelled out rather than looped, and arrays are avoided where a vector type does:
+/// both halve the time to compile. Wide accesses are given as one instruction each, since the compiler splits
+/// some of those it is given as assignments.
 namespace kerncast {
 
 /// The elements of one word: one float, two of 16 bits.
@@ -61,7 +62,11 @@ template <class T, int N>
 __device__ __forceinline__ void load_values(const T* address, float* out) {
   constexpr int bytes = N * static_cast<int>(sizeof(T));
   using Part = typename Packed<(bytes < 16 ? bytes : 16)>::type;
-  unpack<T>(*reinterpret_cast<const Part*>(address), out);
+  if constexpr (bytes >= 8) {
+    unpack<T>(__ldca(reinterpret_cast<const Part*>(address)), out);
+  } else {
+    unpack<T>(*reinterpret_cast<const Part*>(address), out);
+  }
   if constexpr (bytes > 16) {
     constexpr int half = 16 / static_cast<int>(sizeof(T));
     load_values<T, N - half>(address + half, out + half);
@@ -73,13 +78,14 @@ __device__ __forceinline__ void store_values(T* address, const float* in) {
   constexpr int bytes = N * static_cast<int>(sizeof(T));
   constexpr int step = 4 / static_cast<int>(sizeof(T));
   if constexpr (bytes >= 16) {
-    *reinterpret_cast<uint4*>(address) = make_uint4(pack_word<T>(in), pack_word<T>(in + step),
-                                                    pack_word<T>(in + 2 * step), pack_word<T>(in + 3 * step));
+    __stwb(reinterpret_cast<uint4*>(address),
+           make_uint4(pack_word<T>(in), pack_word<T>(in + step), pack_word<T>(in + 2 * step),
+                      pack_word<T>(in + 3 * step)));
     if constexpr (bytes > 16) {
       store_values<T, N - 4 * step>(address + 4 * step, in + 4 * step);
     }
   } else if constexpr (bytes == 8) {
-    *reinterpret_cast<uint2*>(address) = make_uint2(pack_word<T>(in), pack_word<T>(in + step));
+    __stwb(reinterpret_cast<uint2*>(address), make_uint2(pack_word<T>(in), pack_word<T>(in + step)));
   } else if constexpr (bytes == 4) {
     *reinterpret_cast<unsigned*>(address) = pack_word<T>(in);
   } else if constexpr (sizeof(T) == 2) {

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <cstddef>
+#include "templates/norm/row_params.hpp"
 
-/// Places of the parameters and tunables in Specialisation and Tunables.
+/// Places of the parameters in Specialisation past those of row_params.
 namespace kerncast::norm::rms_norm_params {
 
-enum Param : std::size_t { x_dtype, weight_dtype, y_dtype, hidden, alignment, has_weight, hf_rounding };
-enum Tunable : std::size_t { threads, rows_per_block };
+enum Param : std::size_t { has_weight = row_params::count, hf_rounding };
 
 }  // namespace kerncast::norm::rms_norm_params

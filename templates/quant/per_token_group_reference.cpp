@@ -1,4 +1,4 @@
-#include "templates/quant/per_token_group_params.hpp"
+#include "templates/quant/group_rows_params.hpp"
 #include "templates/reference/group_quant.hpp"
 
 namespace kerncast::ops {
@@ -6,7 +6,7 @@ namespace kerncast::ops {
 ReferenceResult quant_per_token_group_reference(const ReferenceInput& input);
 
 ReferenceResult quant_per_token_group_reference(const ReferenceInput& input) {
-  namespace params = quant::per_token_group_params;
+  namespace params = quant::group_rows_params;
   const reference::HostRows x(reference::require(input, "x"));
   const reference::HostRows q(reference::require(input, "q"));
   reference::Verdict verdict;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -45,6 +46,12 @@ void Verdict::compare(std::string_view tensor, std::int64_t row, std::int64_t co
 void Verdict::compare_either(std::string_view tensor, std::int64_t row, std::int64_t column, DType type,
                              double got, double want, double other, int steps) {
   compare(tensor, row, column, type, got, near(type, got, other, steps) ? other : want, steps);
+}
+
+void Verdict::compare_within(std::string_view tensor, std::int64_t row, std::int64_t column, DType type,
+                             double got, double want, double reach, int steps) {
+  const bool finite = std::isfinite(got) && std::isfinite(want + reach);
+  compare(tensor, row, column, type, got, finite ? std::clamp(got, want - reach, want + reach) : want, steps);
 }
 
 void Verdict::fail(std::string_view tensor, std::int64_t row, std::int64_t column, const std::string& what) {

@@ -21,6 +21,11 @@ class Verdict {
   void compare_either(std::string_view tensor, std::int64_t row, std::int64_t column, DType type, double got,
                       double want, double other, int steps);
 
+  /// As above where any value at most `reach` from `want` is acceptable: sums, of which rounding leaves as
+  /// much as their terms allow.
+  void compare_within(std::string_view tensor, std::int64_t row, std::int64_t column, DType type, double got,
+                      double want, double reach, int steps);
+
   /// Records an element that breaks a rule of its own.
   void fail(std::string_view tensor, std::int64_t row, std::int64_t column, const std::string& what);
 

@@ -26,9 +26,8 @@ double stored_scale(const HostTensor& tensor, const HostRows& scales, ScaleForma
 
 /// Packed words hold nothing past the last group and the last token.
 void check_padding(Verdict& verdict, const HostTensor& tensor, const HostRows& scales, std::int64_t rows,
-                   std::int64_t groups) {
-  const std::int64_t padded = (rows + 3) / 4 * 4;
-  const std::int64_t stride = scales.width() > 1 ? scales.column_stride() : padded;
+                   std::int64_t padded, std::int64_t groups) {
+  const std::int64_t stride = scales.width() > 1 ? scales.column_stride() : 0;
   for (std::int64_t word = 0; word < scales.width(); ++word) {
     for (std::int64_t token = 0; token < padded; ++token) {
       for (std::int64_t byte = 0; byte < 4; ++byte) {
@@ -89,7 +88,7 @@ void check_scale(Verdict& verdict, ScaleFormat format, std::int64_t row, std::in
 
 void check_groups(Verdict& verdict, const std::function<double(std::int64_t, std::int64_t)>& x,
                   std::int64_t rows, const HostRows& q, const HostTensor& s_tensor, std::int64_t size,
-                  ScaleFormat format, const QuantTolerance& tolerance) {
+                  ScaleFormat format, const QuantTolerance& tolerance, bool padded) {
   const HostRows s(s_tensor);
   const std::int64_t groups = q.width() / size;
   const std::int64_t columns = format == ScaleFormat::packed_ue8m0 ? (groups + 3) / 4 : groups;
@@ -116,7 +115,7 @@ void check_groups(Verdict& verdict, const std::function<double(std::int64_t, std
     }
   }
   if (format == ScaleFormat::packed_ue8m0) {
-    check_padding(verdict, s_tensor, s, rows, groups);
+    check_padding(verdict, s_tensor, s, rows, padded ? (rows + 3) / 4 * 4 : rows, groups);
   }
 }
 

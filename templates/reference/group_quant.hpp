@@ -29,9 +29,9 @@ void check_scale(Verdict& verdict, quant::ScaleFormat format, std::int64_t row, 
                  double got, double amax, double largest, const QuantTolerance& tolerance = {});
 
 /// Rows quantised in groups of `size`, against the exact values `x(row, column)`. `rows` counts the rows that
-/// were to be written.
+/// were to be written; `padded`: packed scales have a zero padding of rows, too, up to a multiple of 4.
 void check_groups(Verdict& verdict, const std::function<double(std::int64_t, std::int64_t)>& x,
                   std::int64_t rows, const HostRows& q, const HostTensor& s, std::int64_t size,
-                  quant::ScaleFormat format, const QuantTolerance& tolerance = {});
+                  quant::ScaleFormat format, const QuantTolerance& tolerance = {}, bool padded = true);
 
 }  // namespace kerncast::reference

@@ -388,3 +388,25 @@ TEST_CASE("a failed assertion names its text, file and line") {
   CHECK(fault.kind == FaultKind::assertion);
   CHECK_THAT(fault.message, Contains("thread (9,0,0)") && Contains("file.cu:77") && Contains("x is small"));
 }
+
+TEST_CASE("a bounded launch ends, whatever keeps it running") {
+  const std::string twice =
+      ".func f(.param .b32 n) { .reg .b32 x, m; .reg .pred p; ld.param.b32 x, [n]; setp.eq.u32 p, x, 0; @p "
+      "ret;\n"
+      "sub.u32 m, x, 1; { .param .b32 a; st.param.b32 [a], m; call.uni f, (a); }\n"
+      "{ .param .b32 a; st.param.b32 [a], m; call.uni f, (a); } ret; }";
+  const std::string once = "{ .param .b32 a; st.param.b32 [a], 5; call.uni f, (a); }";
+  const std::string deep = "{ .param .b32 a; st.param.b32 [a], 100; call.uni f, (a); }";
+  const auto run = [&](const std::string& body, std::uint64_t most) {
+    Runner runner(kernel_text({}, body, twice));
+    runner.most_warp_instructions = most;
+    return runner.run("k", {3, 1, 1}, {64, 1, 1}, 0);
+  };
+  for (const std::string& endless : {std::string("L: bra L;"), deep}) {
+    const Fault fault = run(endless, 100000);
+    CHECK(fault.kind == FaultKind::launch_timeout);
+    CHECK_THAT(fault.message, Contains("after 100000 instructions of its warp") && Contains("PTX line"));
+  }
+  CHECK(run(once, 100000).message.empty());
+  CHECK(run("ret;", 1).message.empty());
+}

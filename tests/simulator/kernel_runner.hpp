@@ -82,8 +82,10 @@ class Runner {
     launch.block = block;
     launch.dynamic_shared_bytes = shared;
     launch.parameters = packed;
+    launch.cooperative = cooperative;
     launch.checks = checks;
     launch.profile = profile;
+    launch.most_warp_instructions = most_warp_instructions;
     counts = {};
     return execute(launch, memory_, &counts);
   }
@@ -95,8 +97,10 @@ class Runner {
   std::byte* unwritten(std::size_t bytes) { return memory_.allocate(bytes, MemoryKind::device, 0); }
 
   LaunchCounts counts;
+  bool cooperative = false;
   bool checks = false;
   LaunchProfile* profile = nullptr;
+  std::uint64_t most_warp_instructions = 0;
 
  private:
   Memory memory_;

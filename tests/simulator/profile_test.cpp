@@ -123,6 +123,32 @@ TEST_CASE("wavefronts of shared memory") {
   }
 }
 
+TEST_CASE("bulk copies go through all banks in order, whatever their size") {
+  // 16, 144 and 4096 bytes: 1, 2 and 32 wavefronts of 128 bytes; a copy of nothing makes no request.
+  const auto copy = [](unsigned bytes) {
+    return profile(
+               ".reg .u64 out; .shared .align 16 .b8 buf[4096]; .shared .align 8 .b64 bar; ld.param.u64 out, "
+               "[po];\n"
+               "mbarrier.init.shared::cta.b64 [bar], 1;\n"
+               "cp.async.bulk.shared::cta.global.mbarrier::complete_tx::bytes [buf], [out], " +
+                   std::to_string(bytes) + ", [bar]; ret;",
+               1)
+        .by_instruction.at(2);
+  };
+  const std::uint64_t expected[][3] = {{0, 0, 0}, {16, 1, 1}, {144, 2, 5}, {4096, 32, 128}};
+  for (const auto& [bytes, wavefronts, sectors] : expected) {
+    CAPTURE(bytes);
+    const KerncastSimCounts counts = copy(static_cast<unsigned>(bytes));
+    // The mbarrier's 8 bytes are a request of their own.
+    CHECK(counts.shared_requests == (bytes == 0 ? 1 : 2));
+    CHECK(counts.shared_wavefronts == wavefronts + 1);
+    CHECK(counts.shared_least_wavefronts == wavefronts + 1);
+    CHECK(counts.shared_bytes == bytes + 8);
+    CHECK(counts.global_sectors == sectors);
+    CHECK(counts.global_bytes == bytes);
+  }
+}
+
 TEST_CASE("instructions by place, and branches that split a warp") {
   // 0 mov, 1 setp, 2 bra, 3 add, 4 add (odd lanes only), 5 ret; three blocks of 40 threads: two warps each.
   const std::string body =

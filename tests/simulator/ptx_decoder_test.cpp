@@ -94,6 +94,26 @@ TEST_CASE("module variables are placed and initialised, and go with the module")
   CHECK(memory.bytes_in_use(0) == 0);
 }
 
+TEST_CASE("arrays of open extent are as long as their initial values") {
+  Memory memory;
+  const auto module = Module::decode(
+      ".version 8.0\n.target sm_80\n.address_size 64\n.visible .global .b16 flat[] = {1, 2, 3};\n"
+      ".visible .const .b32 rows[][2] = {{1, 2}, {3}};",
+      90, memory, 0);
+  const GlobalVariable* flat = module->find_variable("flat");
+  REQUIRE(flat != nullptr);
+  REQUIRE(flat->size == 6);
+  CHECK(Runner::download(reinterpret_cast<const std::uint16_t*>(flat->address), 3) ==
+        std::vector<std::uint16_t>{1, 2, 3});
+  const GlobalVariable* rows = module->find_variable("rows");
+  REQUIRE(rows != nullptr);
+  REQUIRE(rows->size == 16);
+  CHECK(Runner::download(reinterpret_cast<const std::uint32_t*>(rows->address), 4) ==
+        std::vector<std::uint32_t>{1, 2, 3, 0});
+  CHECK_THAT(refusal("ret;", ".global .b32 x[];"), Contains("known size"));
+  CHECK_THAT(refusal("ret;", ".global .b32 x[2][] = {1};"), Contains("an array extent"));
+}
+
 TEST_CASE("the unsupported and the malformed are refused by name and line") {
   CHECK(refusal("add.u32 r0, r1, r2;") == "");
   CHECK_THAT(refusal("frobnicate.u32 r0, r1;"), Contains("frobnicate") && Contains("PTX line 8"));
@@ -112,7 +132,7 @@ TEST_CASE("the unsupported and the malformed are refused by name and line") {
   CHECK_THAT(refusal("ld.param.u64 l0, [px+8];"), Contains("has 8"));
   CHECK_THAT(refusal("mov.u32 r0, %pm0;"), Contains("%pm0"));
   CHECK_THAT(refusal("call.uni absent;"), Contains("'absent' is not declared"));
-  CHECK_THAT(refusal("call.uni body;", ".func body();"), Contains("no body"));
+  CHECK_THAT(refusal("call.uni body;", ".func body();"), Contains("no body") && Contains("PTX line 8"));
   CHECK_THAT(refusal("ret;", "", "sm_100"), Contains("sm_100"));
   CHECK_THAT(refusal("ret;", "", "sm_80a"), Contains("sm_80a"));
   CHECK_THAT(refusal("ret;", ".extern .global .u32 elsewhere;"), Contains("elsewhere"));

@@ -195,6 +195,14 @@ TEST_CASE("a bad config is refused with its reason") {
   }
 }
 
+TEST_CASE("the activation is read under the ops' names") {
+  CHECK(parse(R"({"hidden_size": 64, "hidden_act": "silu"})").hidden_act == "silu");
+  CHECK(parse(R"({"hidden_size": 64, "hidden_activation": "gelu_pytorch_tanh"})").hidden_act == "gelu_tanh");
+  CHECK(parse(R"({"hidden_size": 64, "hidden_act": "silu", "model_type": "gpt_oss"})").hidden_act ==
+        "swiglu_oai");
+  CHECK(parse(R"({"hidden_size": 64})").hidden_act.empty());
+}
+
 TEST_CASE("nesting deeper than any config's is refused, however deep") {
   const auto nested = [](std::size_t depth) {
     return R"({"hidden_size": 8, "x": )" + std::string(depth, '[') + std::string(depth, ']') + "}";

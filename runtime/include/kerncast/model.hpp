@@ -13,6 +13,8 @@ struct ModelConfig {
   std::string name;
   std::string architecture;  ///< "DeepseekV3ForCausalLM"
   DType dtype = DType::bf16;
+  std::string hidden_act;  ///< of the MLPs: "silu", "gelu", "gelu_tanh", "swiglu_oai" (GPT-OSS) or as the
+                           ///< config has it
   std::int64_t hidden = 0;
   std::int64_t q_lora_rank = 0;
   std::int64_t kv_lora_rank = 0;
@@ -30,7 +32,9 @@ struct ModelConfig {
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
-  bool qk_norm = false;  ///< per-head RMSNorm of q and k (Qwen3, GLM-4.5)
+  bool qk_norm = false;           ///< per-head RMSNorm of q and k (Qwen3, GLM-4.5)
+  std::int64_t rotary_dim = 0;    ///< elements of a head that rotary embedding turns
+  bool rope_interleaved = false;  ///< it turns neighbours (FLUX.1, Qwen-Image, Wan), not halves
   double norm_eps = 1e-6;
   double norm_weight_offset = 0.0;  ///< 1 for Gemma
   bool layer_norm = false;          ///< diffusion transformers: LayerNorm without affine, modulated

@@ -68,8 +68,8 @@ struct Approximation {
   std::function<Bound(Real)> bound;  ///< by the first operand
 };
 
-Form make_form(const std::string& opcode, const Format& format, std::vector<std::string> inputs, unsigned bytes,
-               bool pair, bool ftz, const Approximation& what) {
+Form make_form(const std::string& opcode, const Format& format, std::vector<std::string> inputs,
+               unsigned bytes, bool pair, bool ftz, const Approximation& what) {
   Form form;
   form.opcode = opcode;
   form.inputs = std::move(inputs);
@@ -105,7 +105,9 @@ void add_singles(std::vector<Form>& forms) {
   const auto wave = [](Real x) {
     // Beyond 100 pi the ISA states no bound.
     const Real magnitude = std::fabs(x) / std::numbers::pi_v<Real>;
-    return Bound{0, magnitude <= 2 ? std::exp2(Real{-20.5L}) : magnitude <= 100 ? std::exp2(Real{-14.7L}) : Real{2}};
+    return Bound{0, magnitude <= 2     ? std::exp2(Real{-20.5L})
+                    : magnitude <= 100 ? std::exp2(Real{-14.7L})
+                                       : Real{2}};
   };
   const std::vector<Approximation> all{
       {"rcp.approx", [](const std::array<Real, 2>& x) { return 1 / x[0]; }, relative(power(-23))},
@@ -132,9 +134,11 @@ void add_singles(std::vector<Form>& forms) {
 }
 
 void add_quotients(std::vector<Form>& forms) {
-  const Approximation divide{"div", [](const std::array<Real, 2>& x) { return x[0] / x[1]; }, relative(power(-22))};
+  const Approximation divide{"div", [](const std::array<Real, 2>& x) { return x[0] / x[1]; },
+                             relative(power(-22))};
   for (const bool ftz : {false, true}) {
-    forms.push_back(make_form(ftz ? "div.full.ftz.f32" : "div.full.f32", kF32, {"f32", "f32"}, 4, false, ftz, divide));
+    forms.push_back(
+        make_form(ftz ? "div.full.ftz.f32" : "div.full.f32", kF32, {"f32", "f32"}, 4, false, ftz, divide));
     Form form =
         make_form(ftz ? "div.approx.ftz.f32" : "div.approx.f32", kF32, {"f32", "f32"}, 4, false, ftz, divide);
     form.accepts = [near = form.accepts](const Inputs& in, const Outputs& got) {
@@ -166,8 +170,9 @@ void add_halves(std::vector<Form>& forms) {
       const std::string type = std::string(half.name) + (pair ? "x2" : "");
       const std::vector<std::string> inputs{pair ? type : "every16"};
       const bool ftz = *half.flush != 0;
-      forms.push_back(make_form(std::string("ex2.approx") + half.flush + "." + type, half.format, inputs, pair ? 4 : 2,
-                                pair, ftz, {"", exponential, [half](Real) { return half.exponential; }}));
+      forms.push_back(make_form(std::string("ex2.approx") + half.flush + "." + type, half.format, inputs,
+                                pair ? 4 : 2, pair, ftz,
+                                {"", exponential, [half](Real) { return half.exponential; }}));
       forms.push_back(make_form("tanh.approx." + type, half.format, inputs, pair ? 4 : 2, pair, false,
                                 {"", hyperbolic, [half](Real) { return half.hyperbolic; }}));
     }

@@ -42,8 +42,9 @@ bool red_allows(const std::string& order) {
 }
 
 /// The atomic whose operand of `bytes` is at $a in memory; `shared_step` where shared memory differs.
-void add_atomic(std::vector<Form>& forms, const std::string& name, const std::string& type, const std::string& values,
-                bool has_c, Nan nan, const Step& step, const Step& shared_step, bool reduces = true) {
+void add_atomic(std::vector<Form>& forms, const std::string& name, const std::string& type,
+                const std::string& values, bool has_c, Nan nan, const Step& step, const Step& shared_step,
+                bool reduces = true) {
   const unsigned bytes = domain(values).bytes;
   std::size_t turn = forms.size();
   for (const Place& place : kPlaces) {
@@ -61,11 +62,12 @@ void add_atomic(std::vector<Form>& forms, const std::string& name, const std::st
       form.outputs = returns ? std::vector<unsigned>{bytes, bytes} : std::vector<unsigned>{bytes};
       // Shared addresses are generic ones with the window added.
       const bool generic_shared = *place.modifier == 0 && place.address[0] == 's';
-      form.before = fmt::format("st.{}.b{} [{}], $a; {} ", place.store, 8 * bytes, place.address,
-                                generic_shared ? "cvta.shared.u64 at, scell;"
-                                               : fmt::format("mov.u64 at, {};", place.address));
+      form.before = fmt::format(
+          "st.{}.b{} [{}], $a; {} ", place.store, 8 * bytes, place.address,
+          generic_shared ? "cvta.shared.u64 at, scell;" : fmt::format("mov.u64 at, {};", place.address));
       form.operands = fmt::format("{}[at], $b{}", returns ? "$d, " : "", has_c ? ", $c" : "");
-      form.after = fmt::format(" $Gld.{}.b{} {}, [{}];", place.store, 8 * bytes, returns ? "$f" : "$d", place.address);
+      form.after =
+          fmt::format(" $Gld.{}.b{} {}, [{}];", place.store, 8 * bytes, returns ? "$f" : "$d", place.address);
       form.nan = nan;
       form.constants = domain(values).constant != nullptr;
       const Step& chosen = place.address[0] == 's' ? shared_step : step;
@@ -87,8 +89,10 @@ void add_integers(std::vector<Form>& forms) {
     plain(".add", type.name, false, [](u64 old, u64 b, u64) { return old + b; });
   }
   for (const Integer& type : {kU32, kS32, kU64, kS64}) {
-    plain(".min", type.name, false, [type](u64 old, u64 b, u64) { return type.value(old) < type.value(b) ? old : b; });
-    plain(".max", type.name, false, [type](u64 old, u64 b, u64) { return type.value(old) > type.value(b) ? old : b; });
+    plain(".min", type.name, false,
+          [type](u64 old, u64 b, u64) { return type.value(old) < type.value(b) ? old : b; });
+    plain(".max", type.name, false,
+          [type](u64 old, u64 b, u64) { return type.value(old) > type.value(b) ? old : b; });
   }
   plain(".inc", "u32", false, [](u64 old, u64 b, u64) { return old >= b ? 0 : old + 1; });
   plain(".dec", "u32", false, [](u64 old, u64 b, u64) { return old == 0 || old > b ? b : old - 1; });
@@ -148,8 +152,8 @@ std::string listed(const std::string& letter, unsigned count) {
 }
 
 /// The registers of `total` bytes spread over elements of `bytes`, eight bytes to a move.
-std::string moves(const std::string& letter, unsigned bytes, unsigned total, const std::array<const char*, 2>& wholes,
-                  bool splits) {
+std::string moves(const std::string& letter, unsigned bytes, unsigned total,
+                  const std::array<const char*, 2>& wholes, bool splits) {
   std::string text;
   for (unsigned at = 0; at < total; at += 8) {
     const unsigned whole = std::min(8U, total - at);
@@ -168,8 +172,9 @@ std::string moves(const std::string& letter, unsigned bytes, unsigned total, con
   return text;
 }
 
-void add_vector(std::vector<Form>& forms, const std::string& name, const std::string& type, const std::string& packed,
-                const Format& format, unsigned count, unsigned element, unsigned bytes, int what) {
+void add_vector(std::vector<Form>& forms, const std::string& name, const std::string& type,
+                const std::string& packed, const Format& format, unsigned count, unsigned element,
+                unsigned bytes, int what) {
   // what: 0 add, 1 min, 2 max; f32 flushes, and 16-bit types do not.
   const unsigned total = count * bytes;
   const auto step = [=](u64 old, u64 b) {
@@ -178,7 +183,8 @@ void add_vector(std::vector<Form>& forms, const std::string& name, const std::st
       const u64 mask = (u64{1} << (8 * element)) - 1;
       const u64 x = old >> shift & mask;
       const u64 y = b >> shift & mask;
-      result |= (what == 0 ? float_sum(format, x, y, element == 4) : half_choice(format, x, y, what == 2)) << shift;
+      result |= (what == 0 ? float_sum(format, x, y, element == 4) : half_choice(format, x, y, what == 2))
+                << shift;
     }
     return result;
   };
@@ -186,20 +192,25 @@ void add_vector(std::vector<Form>& forms, const std::string& name, const std::st
   for (const bool returns : {true, false}) {
     for (const char* space : {".global", ""}) {
       Form form;
-      form.opcode = std::string(returns ? "atom" : "red") + space + name + ".v" + std::to_string(count) + "." + type;
-      form.inputs = wide ? std::vector<std::string>{packed, packed, packed, packed} : std::vector<std::string>{packed, packed};
+      form.opcode =
+          std::string(returns ? "atom" : "red") + space + name + ".v" + std::to_string(count) + "." + type;
+      form.inputs = wide ? std::vector<std::string>{packed, packed, packed, packed}
+                         : std::vector<std::string>{packed, packed};
       const unsigned out = total < 8 ? total : 8;
       form.outputs = wide ? std::vector<unsigned>{8, 8} : std::vector<unsigned>{out};
       form.constants = false;
       form.guards = false;
-      std::string text = fmt::format("{{ .reg .b{} x<8>, y<8>; st.global.b{} [gcell], $a; ", 8 * bytes, 8 * out);
+      std::string text =
+          fmt::format("{{ .reg .b{} x<8>, y<8>; st.global.b{} [gcell], $a; ", 8 * bytes, 8 * out);
       if (wide) {
         text += "st.global.b64 [gcell+8], $b; ";
       }
       text += moves("x", bytes, total, {wide ? "$c" : "$b", "$e"}, true);
-      text += form.opcode + (returns ? " " + listed("y", count) + "," : "") + " [gcell], " + listed("x", count) + "; ";
+      text += form.opcode + (returns ? " " + listed("y", count) + "," : "") + " [gcell], " +
+              listed("x", count) + "; ";
       text += returns ? moves("y", bytes, total, {"$d", "$f"}, false)
-                      : fmt::format("ld.global.b{} $d, [gcell]; {}", 8 * out, wide ? "ld.global.b64 $f, [gcell+8];" : "");
+                      : fmt::format("ld.global.b{} $d, [gcell]; {}", 8 * out,
+                                    wide ? "ld.global.b64 $f, [gcell+8];" : "");
       form.text = text + "}";
       form.reference = [=](const Inputs& in) {
         if (returns) {
@@ -224,19 +235,24 @@ void add_wide_exchanges(std::vector<Form>& forms) {
     form.outputs = {8, 8};
     form.constants = false;
     form.guards = false;
-    const std::string begin = fmt::format("{{ .reg .b128 x, y, z; .reg .b64 u, v; st.{0}.b64 [{1}], $a; st.{0}.b64 [{1}+8], $b; ",
-                                          place.store, cell);
-    const std::string end = fmt::format("ld.{0}.b64 $d, [{1}]; ld.{0}.b64 $f, [{1}+8]; }}", place.store, cell);
+    const std::string begin =
+        fmt::format("{{ .reg .b128 x, y, z; .reg .b64 u, v; st.{0}.b64 [{1}], $a; st.{0}.b64 [{1}+8], $b; ",
+                    place.store, cell);
+    const std::string end =
+        fmt::format("ld.{0}.b64 $d, [{1}]; ld.{0}.b64 $f, [{1}+8]; }}", place.store, cell);
     // What was there, swapped by a second exchange, is what must be there at the end.
-    form.text = begin + "mov.b128 x, {$b, $a}; " + form.opcode + " y, [" + cell + "], x; mov.b128 {u, v}, y; " +
-                "mov.b128 z, {v, u}; " + form.opcode + " y, [" + cell + "], z; mov.b128 {u, v}, y; xor.b64 u, u, $b; " + end;
+    form.text = begin + "mov.b128 x, {$b, $a}; " + form.opcode + " y, [" + cell +
+                "], x; mov.b128 {u, v}, y; " + "mov.b128 z, {v, u}; " + form.opcode + " y, [" + cell +
+                "], z; mov.b128 {u, v}, y; xor.b64 u, u, $b; " + end;
     form.reference = [](const Inputs& in) { return Outputs{in[1], in[0]}; };
     forms.push_back(form);
     form.opcode = std::string("atom") + place.modifier + ".cas.b128";
     form.inputs = {"b64", "b64", "b64", "pred"};
     form.text = begin + "selp.b64 u, 0, 1, $e; shl.b64 u, u, 63; xor.b64 u, u, $b; mov.b128 x, {$a, u}; " +
                 "not.b64 v, $c; mov.b128 z, {$c, v}; " + form.opcode + " y, [" + cell + "], x, z; " + end;
-    form.reference = [](const Inputs& in) { return in[3] != 0 ? Outputs{in[2], ~in[2]} : Outputs{in[0], in[1]}; };
+    form.reference = [](const Inputs& in) {
+      return in[3] != 0 ? Outputs{in[2], ~in[2]} : Outputs{in[0], in[1]};
+    };
     forms.push_back(form);
   }
 }

@@ -256,7 +256,8 @@ void add_permutes(std::vector<Form>& forms) {
 }
 
 void add_moves(std::vector<Form>& forms) {
-  for (const std::string type : {"b16", "u16", "s16", "b32", "u32", "s32", "b64", "u64", "s64", "f32", "f64"}) {
+  for (const std::string type :
+       {"b16", "u16", "s16", "b32", "u32", "s32", "b64", "u64", "s64", "f32", "f64"}) {
     add(forms, "mov." + type, {type}, domain(type).bytes, [](const Inputs& in) { return in[0]; });
   }
   add(forms, "mov.pred", {"pred"}, 0, [](const Inputs& in) { return in[0]; });

@@ -105,8 +105,7 @@ void add_setp(std::vector<Form>& forms, const Comparable& type, const Comparison
               bool ftz) {
   const bool inverted = how != 0 && (how + static_cast<std::size_t>(*comparison.name)) % 2 == 0;
   Form form;
-  form.opcode =
-      std::string("setp.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." + type.name;
+  form.opcode = std::string("setp.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." + type.name;
   form.inputs = {type.name, type.name};
   form.operands = "$d|$f, $a, $b";
   form.outputs = {0, 0};
@@ -130,8 +129,8 @@ u64 true_value(const std::string& type) {
 void add_set(std::vector<Form>& forms, const std::string& result, const Comparable& type,
              const Comparison& comparison, std::size_t how, bool ftz) {
   Form form;
-  form.opcode =
-      std::string("set.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." + result + "." + type.name;
+  form.opcode = std::string("set.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." + result +
+                "." + type.name;
   form.inputs = {type.name, type.name};
   form.operands = "$d, $a, $b";
   form.outputs = {domain(result).bytes};
@@ -184,7 +183,8 @@ void add_pair_comparisons(std::vector<Form>& forms) {
         };
         for (std::size_t how = 0; how < kCombinations.size(); ++how) {
           Form form;
-          form.opcode = std::string("setp.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." + type;
+          form.opcode =
+              std::string("setp.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." + type;
           form.inputs = {type, type};
           form.operands = "$d|$f, $a, $b";
           form.outputs = {0, 0};
@@ -193,12 +193,13 @@ void add_pair_comparisons(std::vector<Form>& forms) {
             form.operands += ", $c";
           }
           form.reference = [=](const Inputs& in) {
-            return Outputs{u64{combined(how, holds(in, 0), in[2] != 0)}, u64{combined(how, holds(in, 16), in[2] != 0)}};
+            return Outputs{u64{combined(how, holds(in, 0), in[2] != 0)},
+                           u64{combined(how, holds(in, 16), in[2] != 0)}};
           };
           forms.push_back(form);
           for (const std::string result : {type.c_str(), "u32", "s32"}) {
-            form.opcode = std::string("set.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." + result +
-                          "." + type;
+            form.opcode = std::string("set.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." +
+                          result + "." + type;
             form.operands = how == 0 ? "$d, $a, $b" : "$d, $a, $b, $c";
             form.outputs = {4};
             const u64 yes = result == type ? true_value(brain ? "bf16" : "f16") : 0xffff;
@@ -215,14 +216,17 @@ void add_pair_comparisons(std::vector<Form>& forms) {
 }
 
 void add_selections(std::vector<Form>& forms) {
-  for (const std::string type : {"b16", "b32", "b64", "u16", "u32", "u64", "s16", "s32", "s64", "f32", "f64"}) {
+  for (const std::string type :
+       {"b16", "b32", "b64", "u16", "u32", "u64", "s16", "s32", "s64", "f32", "f64"}) {
     for (const bool inverted : {false, true}) {
       Form form;
       form.opcode = "selp." + type;
       form.inputs = {type, type, "pred"};
       form.operands = inverted ? "$d, $a, $b, !$c" : "$d, $a, $b, $c";
       form.outputs = {domain(type).bytes};
-      form.reference = [inverted](const Inputs& in) { return Outputs{(in[2] != 0) != inverted ? in[0] : in[1]}; };
+      form.reference = [inverted](const Inputs& in) {
+        return Outputs{(in[2] != 0) != inverted ? in[0] : in[1]};
+      };
       forms.push_back(form);
     }
     for (const bool ftz : {false, true}) {

@@ -79,13 +79,15 @@ void add_from_integers(std::vector<Form>& forms) {
               continue;
             }
             Form form;
-            form.opcode = std::string("cvt") + rounding.name + (sat ? ".sat." : ".") + to.name + "." + from.name;
+            form.opcode =
+                std::string("cvt") + rounding.name + (sat ? ".sat." : ".") + to.name + "." + from.name;
             form.inputs = {"cut_" + register_domain(source)};
             form.outputs = {to.bytes};
             form.reference = [=, mode = rounding.mode](const Inputs& in) {
               const s128 value = from.value(in[0]);
               const bool negative = value < 0;
-              const u64 bits = encode(to.format, integer_number(static_cast<u64>(negative ? -value : value), negative), mode);
+              const u64 bits = encode(
+                  to.format, integer_number(static_cast<u64>(negative ? -value : value), negative), mode);
               return Outputs{sat ? saturated(to.format, bits) : bits};
             };
             forms.push_back(form);
@@ -122,8 +124,8 @@ void add_to_integers(std::vector<Form>& forms) {
                 continue;
               }
               Form form;
-              form.opcode = std::string("cvt") + rounding.name + (ftz ? ".ftz" : "") + (sat ? ".sat." : ".") + to.name +
-                            "." + from.name;
+              form.opcode = std::string("cvt") + rounding.name + (ftz ? ".ftz" : "") + (sat ? ".sat." : ".") +
+                            to.name + "." + from.name;
               form.inputs = {source_domain(from)};
               form.outputs = {target};
               form.reference = [=, mode = rounding.mode](const Inputs& in) {
@@ -140,8 +142,9 @@ void add_to_integers(std::vector<Form>& forms) {
   }
 }
 
-void add_float_form(std::vector<Form>& forms, const Float& from, const Float& to, const std::string& modifiers,
-                    Mode mode, bool integral, bool ftz, bool sat, bool relu, bool finite) {
+void add_float_form(std::vector<Form>& forms, const Float& from, const Float& to,
+                    const std::string& modifiers, Mode mode, bool integral, bool ftz, bool sat, bool relu,
+                    bool finite) {
   Form form;
   form.opcode = "cvt" + modifiers + (ftz ? ".ftz" : "") + (sat ? ".sat" : "") + (relu ? ".relu" : "") +
                 (finite ? ".satfinite" : "") + "." + to.name + "." + from.name;
@@ -206,8 +209,8 @@ void add_tf32(std::vector<Form>& forms) {
           continue;
         }
         Form form;
-        form.opcode = std::string("cvt") + rounding.name + (relu ? ".relu" : "") + (finite ? ".satfinite" : "") +
-                      ".tf32.f32";
+        form.opcode = std::string("cvt") + rounding.name + (relu ? ".relu" : "") +
+                      (finite ? ".satfinite" : "") + ".tf32.f32";
         form.inputs = {"cut_f32"};
         form.outputs = {4};
         form.reference = [=, mode = rounding.mode](const Inputs& in) {

@@ -20,10 +20,34 @@ Domain integers(unsigned bytes) {
   const u64 top = u64{1} << (bits - 1);
   Domain d;
   d.bytes = bytes;
-  d.edges = {0,          1,          mask,           top,          top - 1,       2,        mask - 1,
-             top + 1,    7,          bits - 1,       bits,         bits + 1,      3,        mask - 2,
-             0x55555555, 0xaaaaaaaa, top >> 1U,      (top >> 1U) - 1, top | top >> 1U, 0x80,     0x7f,
-             0xff,       0x100,      mask >> (bits / 2), (mask >> (bits / 2)) + 1, mask - 0x7f, 100, mask - 99};
+  d.edges = {0,
+             1,
+             mask,
+             top,
+             top - 1,
+             2,
+             mask - 1,
+             top + 1,
+             7,
+             bits - 1,
+             bits,
+             bits + 1,
+             3,
+             mask - 2,
+             0x55555555,
+             0xaaaaaaaa,
+             top >> 1U,
+             (top >> 1U) - 1,
+             top | top >> 1U,
+             0x80,
+             0x7f,
+             0xff,
+             0x100,
+             mask >> (bits / 2),
+             (mask >> (bits / 2)) + 1,
+             mask - 0x7f,
+             100,
+             mask - 99};
   for (u64& edge : d.edges) {
     edge &= mask;
   }
@@ -51,7 +75,8 @@ Domain with_constants(Domain d, bool is_signed) {
 /// Amounts of shifts, positions and lengths of bit fields.
 Domain amounts() {
   Domain d = integers(4);
-  d.edges = {0, 1, 31, 32, 33, 63, 64, 255, 16, 8, 15, 17, 65, 254, 256, 257, 0x80000000, 0xffffffff, 7, 30, 48, 128};
+  d.edges = {0,  1,  31,  32,  33,  63,         64,         255, 16, 8,  15,
+             17, 65, 254, 256, 257, 0x80000000, 0xffffffff, 7,   30, 48, 128};
   d.main_edges = 10;
   d.random = [](u64 r) { return r % 80; };
   return d;
@@ -143,8 +168,8 @@ Domain exhaustive(unsigned bits, unsigned bytes) {
   return d;
 }
 
-/// Floats at and beside the places where narrower formats cut: every exponent, and each tail just at, under and
-/// over half of what f16, bf16, tf32, fp8, fp6 and fp4 keep.
+/// Floats at and beside the places where narrower formats cut: every exponent, and each tail just at, under
+/// and over half of what f16, bf16, tf32, fp8, fp6 and fp4 keep.
 Domain cut_floats() {
   Domain d = floats(kF32, 4);
   static constexpr std::array<u64, 12> kTails{0,       1,       0x80000, 0x7ffff, 0x80001, 0xfffff,
@@ -189,6 +214,60 @@ Domain cut_integers(unsigned bytes) {
   return d;
 }
 
+/// Registers full of elements out of `values`; one in sixteen registers holds one of `special` too.
+Domain filled(unsigned element_bits, std::vector<u64> values, std::vector<u64> special) {
+  Domain d = integers(4);
+  const auto fill = [=](u64 r) {
+    u64 result = 0;
+    const bool odd = !special.empty() && r >> 60 == 3;
+    for (unsigned at = 0; at < 32; at += element_bits) {
+      r = r * 6364136223846793005ULL + 1442695040888963407ULL;
+      const u64 pick = r >> 33;
+      result |= (odd && at == 0 ? special[pick % special.size()] : values[pick % values.size()]) << at;
+    }
+    return result;
+  };
+  d.edges.clear();
+  for (u64 i = 1; i <= 40; ++i) {
+    d.edges.push_back(fill(i * 0x9e3779b97f4a7c15ULL));
+  }
+  d.random = fill;
+  return d;
+}
+
+/// Values whose sums of up to 33 products are exact in f16 in any order, and what is not finite.
+Domain small_floats(const Format& f, unsigned bits) {
+  const unsigned shift = f.exponent == 8 && f.mantissa == 10 ? 13 : 0;
+  std::vector<u64> values;
+  for (const u64 twice : {0U, 1U, 2U, 3U, 4U, 6U}) {
+    for (const bool negative : {false, true}) {
+      Number x = integer_number(twice, negative);
+      x.negative = negative;
+      x.exponent -= 1;
+      values.push_back(encode(f, x, Mode::rn) << shift);
+    }
+  }
+  std::vector<u64> special{(f.nan()) << shift};
+  if (f.specials == Specials::ieee) {
+    special.insert(special.end(), {f.infinity() << shift, (f.infinity() | f.sign()) << shift});
+  }
+  return filled(bits, values, special);
+}
+
+/// Floats of eight bits of exponent whose products stay normal.
+Domain middle_floats(const Format& f, unsigned bits, unsigned shift) {
+  std::vector<u64> values{0, f.sign(), f.infinity(), f.nan()};
+  for (u64 i = 0; i < 64; ++i) {
+    const u64 exponent = static_cast<u64>(f.bias()) - 40 + i * 5 % 80;
+    values.push_back((i % 2 != 0 ? f.sign() : 0) | exponent << f.mantissa |
+                     (i * 0x9e3779b1U & (f.least_normal() - 1)));
+  }
+  for (u64& value : values) {
+    value = value << shift | (shift != 0 ? value * 0x1235 & 0x1fffU : 0);
+  }
+  return filled(bits, values, {});
+}
+
 std::map<std::string, Domain> all_domains() {
   std::map<std::string, Domain> all;
   for (const unsigned bytes : {2U, 4U, 8U}) {
@@ -197,6 +276,19 @@ std::map<std::string, Domain> all_domains() {
     all["s" + bits] = with_constants(integers(bytes), true);
   }
   all["amount"] = amounts();
+  all["small_f16"] = small_floats(kF16, 16);
+  all["small_bf16"] = small_floats(kBf16, 16);
+  all["small_tf32"] = small_floats(kTf32, 32);
+  all["small_f32"] = small_floats(kF32, 32);
+  all["small_e4m3"] = small_floats(kE4m3, 8);
+  all["small_e5m2"] = small_floats(kE5m2, 8);
+  all["middle_bf16"] = middle_floats(kBf16, 16, 0);
+  all["middle_tf32"] = middle_floats(kTf32, 32, 13);
+  Domain& segments = all["segment"];
+  segments = integers(4);
+  segments.edges = {0x1f, 0, 0x1f00, 0x181f, 0x101f, 0x1c1f, 0x1e1f, 0x1c00, 0x0f07, 0x1f1f};
+  segments.main_edges = segments.edges.size();
+  segments.random = [](u64 r) { return r & 0x1f1fU; };
   for (const unsigned most : {4U, 8U, 16U}) {
     Domain& sizes = all["size" + std::to_string(most)];
     sizes = exhaustive(4, 4);

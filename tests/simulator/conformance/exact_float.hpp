@@ -22,9 +22,9 @@ enum class Mode : u8 { rn, rz, rm, rp, rna };
 
 /// What the encodings with the largest exponent mean.
 enum class Specials : u8 {
-  ieee,      ///< infinity, and NaNs
-  one_nan,   ///< numbers, but for all ones
-  numbers,   ///< numbers
+  ieee,     ///< infinity, and NaNs
+  one_nan,  ///< numbers, but for all ones
+  numbers,  ///< numbers
 };
 
 struct Format {
@@ -177,13 +177,15 @@ inline u64 encode(const Format& format, const Number& x, Mode mode, bool finite 
   const int quantum = (top > least ? top : least) - format.mantissa;
   const auto kept = static_cast<u64>(shift_rounded(x.magnitude, quantum - x.exponent, mode, x.negative));
   if (top > 2 * format.bias() + 2) {
-    return overflow(mode == Mode::rz || (mode == Mode::rm && !x.negative) || (mode == Mode::rp && x.negative));
+    return overflow(mode == Mode::rz || (mode == Mode::rm && !x.negative) ||
+                    (mode == Mode::rp && x.negative));
   }
   // A carry out of the mantissa moves on to the next exponent by itself.
   const u64 field = top < least ? 0 : static_cast<u64>(top + format.bias() - 1) << format.mantissa;
   const u64 bits = field + kept;
   if (bits > format.largest()) {
-    return overflow(mode == Mode::rz || (mode == Mode::rm && !x.negative) || (mode == Mode::rp && x.negative));
+    return overflow(mode == Mode::rz || (mode == Mode::rm && !x.negative) ||
+                    (mode == Mode::rp && x.negative));
   }
   return sign | bits;
 }
@@ -275,11 +277,15 @@ inline Number sum(const Number& a, const Number& b, Mode mode) {
         (drop == 128 ? x.high : (x.high << (128 - drop)) | (x.low >> drop)) | (sticky ? 1U : 0U);
     result.exponent += drop;
   }
-  // Leaves room for what shifts later.
-  if (const int excess = bit_length(result.magnitude) - 120; excess > 0) {
+  // Leaves room for what shifts later, and for the next sum.
+  if (const int excess = bit_length(result.magnitude) - 108; excess > 0) {
     const bool sticky = (result.magnitude & ((u128{1} << excess) - 1)) != 0;
     result.magnitude = (result.magnitude >> excess) | (sticky ? 1U : 0U);
     result.exponent += excess;
+  }
+  while ((result.magnitude & 1U) == 0) {
+    result.magnitude >>= 1U;
+    ++result.exponent;
   }
   return result;
 }
@@ -299,7 +305,8 @@ inline Number quotient(const Number& a, const Number& b) {
   const u128 dividend = a.magnitude << up;
   const u128 whole = dividend / b.magnitude;
   const bool sticky = whole * b.magnitude != dividend;
-  return {Number::Kind::finite, negative, (whole << 1U) | (sticky ? 1U : 0U), a.exponent - up - b.exponent - 1};
+  return {Number::Kind::finite, negative, (whole << 1U) | (sticky ? 1U : 0U),
+          a.exponent - up - b.exponent - 1};
 }
 
 inline Number square_root(const Number& a) {
@@ -345,9 +352,7 @@ inline int compare(const Number& a, const Number& b) {
   if (a.is_zero() || (a.is_infinite() && b.is_infinite())) {
     return 0;
   }
-  const Number difference = a.is_infinite()   ? a
-                            : b.is_infinite() ? negated(b)
-                                              : sum(a, negated(b), Mode::rn);
+  const Number difference = a.is_infinite() ? a : b.is_infinite() ? negated(b) : sum(a, negated(b), Mode::rn);
   return direction(difference);
 }
 

@@ -67,8 +67,8 @@ u64 computed(const Format& format, const Inputs& in, std::size_t count, const Ex
   return sat ? saturated(format, bits) : bits;
 }
 
-void add_rounded(std::vector<Form>& forms, const Scalar& type, const std::string& base, std::size_t count, Exact f,
-                 bool needs_mode, bool may_saturate) {
+void add_rounded(std::vector<Form>& forms, const Scalar& type, const std::string& base, std::size_t count,
+                 Exact f, bool needs_mode, bool may_saturate) {
   for (std::size_t m = 0; m <= kModes.size(); ++m) {
     // Without a rounding the result goes to the nearest.
     const bool unnamed = m == kModes.size();
@@ -133,7 +133,8 @@ void add_min_max(std::vector<Form>& forms) {
         const bool nan = (bits & 2U) != 0;
         const bool xorsign = (bits & 4U) != 0;
         Form form;
-        form.opcode = base + (ftz ? ".ftz" : "") + (nan ? ".NaN" : "") + (xorsign ? ".xorsign.abs" : "") + ".f32";
+        form.opcode =
+            base + (ftz ? ".ftz" : "") + (nan ? ".NaN" : "") + (xorsign ? ".xorsign.abs" : "") + ".f32";
         form.inputs.assign(count, "f32");
         form.outputs = {4};
         form.reference = [=](const Inputs& in) {
@@ -221,7 +222,8 @@ void add_pairs(std::vector<Form>& forms) {
       for (const bool ftz : {false, true}) {
         const Mode mode = unnamed ? Mode::rn : kModes[m].mode;
         Form form;
-        form.opcode = std::string(operation.base) + (unnamed ? "" : kModes[m].name) + (ftz ? ".ftz" : "") + ".f32x2";
+        form.opcode =
+            std::string(operation.base) + (unnamed ? "" : kModes[m].name) + (ftz ? ".ftz" : "") + ".f32x2";
         form.inputs.assign(operation.count, "f32x2");
         form.outputs = {8};
         form.reference = [=](const Inputs& in) {

@@ -19,11 +19,12 @@ using simulator::testing::Runner;
 
 /// Threads of a block, and the bytes of memory each has to itself in every space.
 constexpr std::uint32_t kBlock = 256;
-constexpr std::uint32_t kCell = 32;
+constexpr std::uint32_t kCell = 64;
 
 /// What constant memory and the last kernel parameter hold: 0x81, 0x82, ...
 constexpr const char* kTable =
-    ".const .align 8 .b8 table[16] = {129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 139, 140, 141, 142, 143, 144};";
+    ".const .align 8 .b8 table[16] = {129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 139, 140, 141, 142, "
+    "143, 144};";
 
 constexpr u64 kSentinel = 0xa5c3'5a3c'96e1'691eULL;
 
@@ -36,8 +37,8 @@ struct Variant {
   enum class Guard : u8 { none, positive, negative };
   std::size_t form = 0;
   Guard guard = Guard::none;
-  bool aliased = false;      ///< the destination is the first source
-  bool constant = false;     ///< the last operand is a constant
+  bool aliased = false;   ///< the destination is the first source
+  bool constant = false;  ///< the last operand is a constant
   u64 value = 0;
 };
 
@@ -118,32 +119,39 @@ std::string store_text(const Form& form, std::size_t slot, const char* count) {
     if (bytes == 0) {
       text += fmt::format("selp.u32 flag, 1, 0, p{};\n", kResults[i]);
     }
-    text += fmt::format("st.global.b{} [out], {};\nmad.lo.u64 out, {}, 8, out;\n", bytes == 0 ? 32 : 8 * bytes,
-                        bytes == 0 ? "flag" : register_of(kResults[i], bytes), count);
+    text +=
+        fmt::format("st.global.b{} [out], {};\nmad.lo.u64 out, {}, 8, out;\n", bytes == 0 ? 32 : 8 * bytes,
+                    bytes == 0 ? "flag" : register_of(kResults[i], bytes), count);
     (void)slot;
   }
   return text;
 }
 
-std::string module_text(const std::vector<Form>& forms, const std::vector<Variant>& variants, int sm) {
+std::string declarations(int sm) {
   std::string text = fmt::format(
-      ".version 8.8\n.target sm_{}\n.address_size 64\n{}\n.visible .entry k(.param .u64 pin, .param .u64 pout, "
+      ".version 8.8\n.target sm_{}\n.address_size 64\n{}\n.visible .entry k(.param .u64 pin, .param .u64 "
+      "pout, "
       ".param .u64 pn, .param .u64 pcells, .param .align 8 .b8 ptable[16])\n{{\n"
-      ".reg .pred guard, outside, taken; .reg .u32 i, t, flag; .reg .u64 in, out, n, stride, at, gcell, scell, lcell;\n"
-      ".shared .align 32 .b8 pool[{}]; .local .align 32 .b8 own[32];\n",
+      ".reg .pred guard, outside, taken; .reg .u32 i, t, flag; .reg .u64 in, out, n, stride, at, gcell, "
+      "scell, lcell;\n"
+      ".shared .align 32 .b8 pool[{}]; .local .align 32 .b8 own[64];\n",
       sm >= 100 ? fmt::format("{}a", sm) : fmt::format("{}", sm), kTable, kBlock * kCell);
   for (const char* letter : {"a", "b", "c", "e", "g", "d", "f"}) {
     text += fmt::format(".reg .b16 {0}2; .reg .b32 {0}4; .reg .b64 {0}8; .reg .pred p{0};\n", letter);
   }
-  text +=
-      "mov.u32 i, %tid.x; mov.u32 t, %ctaid.x; mad.lo.u32 i, t, 256, i;\n"
-      "ld.param.u64 in, [pin]; ld.param.u64 out, [pout]; ld.param.u64 n, [pn];\n"
-      "cvt.u32.u64 t, n; setp.ge.u32 outside, i, t; @outside exit;\n"
-      "ld.param.u64 gcell, [pcells]; mad.wide.u32 gcell, i, 32, gcell; mov.u64 lcell, own;\n"
-      "mov.u32 t, %tid.x; mov.u64 scell, pool; mad.wide.u32 scell, t, 32, scell;\n"
-      "mad.wide.u32 in, i, 8, in; mad.wide.u32 out, i, 8, out; shl.b64 stride, n, 3;\n"
-      // Lanes are chosen without a pattern: both masks are partial in every warp.
-      "mul.lo.u32 t, i, 0x9e3779b1; shr.u32 t, t, 29; setp.lt.u32 guard, t, 4;\n";
+  return text;
+}
+
+std::string module_text(const std::vector<Form>& forms, const std::vector<Variant>& variants, int sm) {
+  std::string text = declarations(sm) +
+                     "mov.u32 i, %tid.x; mov.u32 t, %ctaid.x; mad.lo.u32 i, t, 256, i;\n"
+                     "ld.param.u64 in, [pin]; ld.param.u64 out, [pout]; ld.param.u64 n, [pn];\n"
+                     "cvt.u32.u64 t, n; setp.ge.u32 outside, i, t; @outside exit;\n"
+                     "ld.param.u64 gcell, [pcells]; mad.wide.u32 gcell, i, 64, gcell; mov.u64 lcell, own;\n"
+                     "mov.u32 t, %tid.x; mov.u64 scell, pool; mad.wide.u32 scell, t, 64, scell;\n"
+                     "mad.wide.u32 in, i, 8, in; mad.wide.u32 out, i, 8, out; shl.b64 stride, n, 3;\n"
+                     // Lanes are chosen without a pattern: both masks are partial in every warp.
+                     "mul.lo.u32 t, i, 0x9e3779b1; shr.u32 t, t, 29; setp.lt.u32 guard, t, 4;\n";
   const Form& first = forms[variants[0].form];
   for (std::size_t i = 0; i < first.inputs.size(); ++i) {
     const unsigned bytes = domain(first.inputs[i]).bytes;
@@ -309,8 +317,8 @@ std::vector<Variant> variants_of(const Form& form, std::size_t index, std::size_
   return variants;
 }
 
-void run_variants(const std::vector<Form>& forms, const std::vector<Variant>& variants, const Vectors& vectors,
-                  int sm, Tally& tally) {
+void run_variants(const std::vector<Form>& forms, const std::vector<Variant>& variants,
+                  const Vectors& vectors, int sm, Tally& tally) {
   std::size_t results = 0;
   for (const Variant& variant : variants) {
     results += forms[variant.form].outputs.size();
@@ -328,7 +336,8 @@ void run_variants(const std::vector<Form>& forms, const std::vector<Variant>& va
     std::iota(parameter.begin(), parameter.end(), u8{0x81});
     const auto blocks = static_cast<std::uint32_t>((vectors.count + kBlock - 1) / kBlock);
     const Fault fault = runner.run("k", {blocks, 1, 1}, {kBlock, 1, 1}, 0, runner.upload(in), out,
-                                   static_cast<u64>(vectors.count), runner.zeros<std::byte>(vectors.count * kCell), parameter);
+                                   static_cast<u64>(vectors.count),
+                                   runner.zeros<std::byte>(vectors.count * kCell), parameter);
     if (fault.kind != FaultKind::none) {
       throw std::runtime_error(fault.message);
     }
@@ -345,6 +354,10 @@ void run_variants(const std::vector<Form>& forms, const std::vector<Variant>& va
 }
 
 }  // namespace
+
+std::string bare_text(const Form& form, int sm) {
+  return declarations(sm) + instruction_text(form, Variant{}) + "}\n";
+}
 
 Tally run_forms(const std::vector<Form>& forms, int sm) {
   Tally tally;

@@ -13,7 +13,7 @@ namespace kerncast::conformance {
 struct Domain {
   unsigned bytes = 4;  ///< of the register; 0 for a predicate
   std::vector<u64> edges;
-  std::size_t main_edges = 0;  ///< how many of the edges join a product of three or more operands
+  std::size_t main_edges = 0;      ///< how many of the edges join a product of three or more operands
   std::function<u64(u64)> random;  ///< from 64 random bits
   /// How a value is written as a constant; empty where PTX allows none.
   std::function<std::string(u64)> constant;
@@ -32,11 +32,11 @@ enum class Nan : u8 { exact, any_f64, any_f32, any_f16, any_bf16 };
 struct Form {
   std::string opcode;
   /// Operands after the opcode, $d and $f results, $a $b $c $e $g inputs; empty for results then inputs in
-  /// order. The 64-bit registers gcell, scell and lcell hold the addresses of 32 bytes of global, shared and
+  /// order. The 64-bit registers gcell, scell and lcell hold the addresses of 64 bytes of global, shared and
   /// local memory that are the thread's own; t and at are free.
   std::string operands;
-  std::vector<std::string> inputs;   ///< domains
-  std::vector<unsigned> outputs;     ///< register bytes, 0 for a predicate
+  std::vector<std::string> inputs;  ///< domains
+  std::vector<unsigned> outputs;    ///< register bytes, 0 for a predicate
   std::function<Outputs(const Inputs&)> reference;
   Nan nan = Nan::exact;
   /// Instead of the reference where results are not determined: whether `got` is right.
@@ -44,9 +44,9 @@ struct Form {
   /// Instructions in front of and behind it, such as those that set and read the carry; $G is the guard.
   std::string before;
   std::string after;
-  bool constants = true;    ///< whether the last input may also be a constant
-  bool guards = true;       ///< whether one guard fits it
-  std::string text;         ///< the whole instruction, instead of opcode and operands
+  bool constants = true;  ///< whether the last input may also be a constant
+  bool guards = true;     ///< whether one guard fits it
+  std::string text;       ///< the whole instruction, instead of opcode and operands
 };
 
 /// What a run of forms looked at.
@@ -59,6 +59,9 @@ struct Tally {
 /// Runs every form on all combinations of its operands' edge values and on random ones: with registers, with
 /// a constant as its last operand, and under a guard and its negation with the destination equal to a source.
 Tally run_forms(const std::vector<Form>& forms, int sm);
+
+/// A kernel that holds the form once and nothing else: to be decoded, not run.
+std::string bare_text(const Form& form, int sm);
 
 std::vector<Form> integer_forms();
 std::vector<Form> multiply_forms();
@@ -75,5 +78,6 @@ std::vector<Form> atomic_vector_forms();
 std::vector<Form> load_forms();
 std::vector<Form> store_forms();
 std::vector<Form> async_forms();
+std::vector<Form> control_forms();
 
 }  // namespace kerncast::conformance

@@ -64,18 +64,20 @@ void add_arithmetic(std::vector<Form>& forms, const Half& type) {
           if ((brain && (ftz || sat)) || (fused && !named) || (relu && !fused)) {
             continue;
           }
-          const std::string opcode = base + (named ? ".rn" : "") + (ftz ? ".ftz" : "") + (sat ? ".sat" : "") + (relu ? ".relu" : "");
-          forms.push_back(element_form(type, opcode, fused ? 3 : 2, [=, format = type.format](const std::array<u64, 3>& in) {
-            std::array<Number, 3> x;
-            for (std::size_t i = 0; i < 3; ++i) {
-              x[i] = decode(format, ftz ? format.flush(in[i]) : in[i]);
-            }
-            const Number exact = base == "add"   ? sum(x[0], x[1], Mode::rn)
-                                 : base == "sub" ? sum(x[0], negated(x[1]), Mode::rn)
-                                 : base == "mul" ? product(x[0], x[1])
-                                                 : sum(product(x[0], x[1]), x[2], Mode::rn);
-            return finished(format, encode(format, exact, Mode::rn), ftz, sat, relu);
-          }));
+          const std::string opcode =
+              base + (named ? ".rn" : "") + (ftz ? ".ftz" : "") + (sat ? ".sat" : "") + (relu ? ".relu" : "");
+          forms.push_back(element_form(
+              type, opcode, fused ? 3 : 2, [=, format = type.format](const std::array<u64, 3>& in) {
+                std::array<Number, 3> x;
+                for (std::size_t i = 0; i < 3; ++i) {
+                  x[i] = decode(format, ftz ? format.flush(in[i]) : in[i]);
+                }
+                const Number exact = base == "add"   ? sum(x[0], x[1], Mode::rn)
+                                     : base == "sub" ? sum(x[0], negated(x[1]), Mode::rn)
+                                     : base == "mul" ? product(x[0], x[1])
+                                                     : sum(product(x[0], x[1]), x[2], Mode::rn);
+                return finished(format, encode(format, exact, Mode::rn), ftz, sat, relu);
+              }));
         }
       }
     }
@@ -92,8 +94,8 @@ void add_min_max(std::vector<Form>& forms, const Half& type) {
       if (brain && ftz) {
         continue;
       }
-      const std::string opcode = std::string(greatest ? "max" : "min") + (ftz ? ".ftz" : "") + (nan ? ".NaN" : "") +
-                                 (xorsign ? ".xorsign.abs" : "");
+      const std::string opcode = std::string(greatest ? "max" : "min") + (ftz ? ".ftz" : "") +
+                                 (nan ? ".NaN" : "") + (xorsign ? ".xorsign.abs" : "");
       forms.push_back(element_form(type, opcode, 2, [=, f = type.format](const std::array<u64, 3>& in) {
         u64 a = ftz ? f.flush(in[0]) : in[0];
         u64 b = ftz ? f.flush(in[1]) : in[1];
@@ -170,7 +172,8 @@ std::vector<Form> mixed_forms() {
           }
           Form form;
           form.opcode = base + rounding.name + (sat ? ".sat" : "") + ".f32." + type;
-          form.inputs = fused ? std::vector<std::string>{type, type, "f32"} : std::vector<std::string>{type, "f32"};
+          form.inputs =
+              fused ? std::vector<std::string>{type, type, "f32"} : std::vector<std::string>{type, "f32"};
           form.outputs = {4};
           form.reference = [=, mode = rounding.mode](const Inputs& in) {
             const Number a = decode(narrow, in[0]);

@@ -23,7 +23,7 @@ void add_binary(std::vector<Form>& forms, const std::string& base, const Integer
 /// The ISA leaves division by zero open.
 Form without_zero_divisor(Form form) {
   form.accepts = [reference = form.reference, bytes = form.outputs[0], divisor = kU64](const Inputs& in,
-                                                                                      const Outputs& got) {
+                                                                                       const Outputs& got) {
     const u64 mask = bytes == 8 ? ~u64{0} : (u64{1} << (8 * bytes)) - 1;
     return divisor.value(in[1]) == 0 || (reference(in)[0] & mask) == got[0];
   };
@@ -105,15 +105,15 @@ void add_carries(std::vector<Form>& forms, const Integer& type) {
     form.inputs = multiplies ? std::vector<std::string>{type.name, type.name, type.name, "pred"}
                              : std::vector<std::string>{type.name, type.name, "pred"};
     form.operands = multiplies ? "$d, $a, $b, $c" : "$d, $a, $b";
-    form.before = std::string("selp.u32 t, 1, 0, ") + (multiplies ? "$e" : "$c") +
-                  "; add.cc.u32 t, t, 0xffffffff; ";
+    form.before =
+        std::string("selp.u32 t, 1, 0, ") + (multiplies ? "$e" : "$c") + "; add.cc.u32 t, t, 0xffffffff; ";
     form.after = " $Gaddc.u32 $f, 0, 0;";
     form.outputs = {type.bits / 8, 4};
     form.reference = [type, kind, multiplies](const Inputs& in) {
       const u128 mask = (u128{1} << type.bits) - 1;
       const u64 in_flag = in[multiplies ? 3 : 2];
-      // The flag of a subtraction is set where it does not borrow: the ISA says no more than that it holds the
-      // borrow, and the compiler's 128-bit division mixes it with additions that way.
+      // The flag of a subtraction is set where it does not borrow: the ISA says no more than that it holds
+      // the borrow, and the compiler's 128-bit division mixes it with additions that way.
       const u64 carry = !kind.takes ? 0 : kind.what == 1 ? 1 - in_flag : in_flag;
       const auto raw = [&](std::size_t i) { return u128{in[i]} & mask; };
       u128 x = raw(0);
@@ -182,30 +182,36 @@ std::vector<Form> integer_forms() {
     };
     forms.push_back(sad);
   }
-  const Binary clamped_sum = [](const Integer& t, s128 a, s128 b) { return s128{static_cast<s64>(t.clamped(a + b))}; };
+  const Binary clamped_sum = [](const Integer& t, s128 a, s128 b) {
+    return s128{static_cast<s64>(t.clamped(a + b))};
+  };
   const Binary clamped_difference = [](const Integer& t, s128 a, s128 b) {
     return s128{static_cast<s64>(t.clamped(a - b))};
   };
   add_binary(forms, "add.sat", kS32, clamped_sum);
   add_binary(forms, "sub.sat", kS32, clamped_difference);
-  add_binary(forms, "min.relu", kS32, [](const Integer& t, s128 a, s128 b) { return relu(least_of(t, a, b)); });
-  add_binary(forms, "max.relu", kS32, [](const Integer& t, s128 a, s128 b) { return relu(most_of(t, a, b)); });
+  add_binary(forms, "min.relu", kS32,
+             [](const Integer& t, s128 a, s128 b) { return relu(least_of(t, a, b)); });
+  add_binary(forms, "max.relu", kS32,
+             [](const Integer& t, s128 a, s128 b) { return relu(most_of(t, a, b)); });
   for (const Integer& half : {kU16, kS16}) {
     const std::string name = std::string(half.name) + "x2";
     add_halves(forms, "add." + name, half, add);
     add_halves(forms, "min." + name, half, least_of);
     add_halves(forms, "max." + name, half, most_of);
   }
-  add_halves(forms, "min.relu.s16x2", kS16, [](const Integer& t, s128 a, s128 b) { return relu(least_of(t, a, b)); });
-  add_halves(forms, "max.relu.s16x2", kS16, [](const Integer& t, s128 a, s128 b) { return relu(most_of(t, a, b)); });
+  add_halves(forms, "min.relu.s16x2", kS16,
+             [](const Integer& t, s128 a, s128 b) { return relu(least_of(t, a, b)); });
+  add_halves(forms, "max.relu.s16x2", kS16,
+             [](const Integer& t, s128 a, s128 b) { return relu(most_of(t, a, b)); });
   add_byte_differences(forms);
   return forms;
 }
 
 std::vector<Form> multiply_forms() {
   std::vector<Form> forms;
-  const auto add = [&](const std::string& opcode, const Integer& type, std::vector<std::string> inputs, unsigned bytes,
-                       std::function<s128(s128, s128, u64)> f) {
+  const auto add = [&](const std::string& opcode, const Integer& type, std::vector<std::string> inputs,
+                       unsigned bytes, std::function<s128(s128, s128, u64)> f) {
     Form form;
     form.opcode = opcode + "." + type.name;
     form.inputs = std::move(inputs);
@@ -223,14 +229,14 @@ std::vector<Form> multiply_forms() {
     const auto high = [type](s128 a, s128 b) {
       return static_cast<s128>(static_cast<u128>(a) * static_cast<u128>(b) >> type.bits);
     };
-    add("mul.lo", type, two, bytes, [](s128 a, s128 b, u64) { return static_cast<s128>(static_cast<u128>(a) * static_cast<u128>(b)); });
+    add("mul.lo", type, two, bytes,
+        [](s128 a, s128 b, u64) { return static_cast<s128>(static_cast<u128>(a) * static_cast<u128>(b)); });
     add("mul.hi", type, two, bytes, [high](s128 a, s128 b, u64) { return high(a, b); });
     add("mad.lo", type, three, bytes, [](s128 a, s128 b, u64 c) {
       return static_cast<s128>(static_cast<u128>(a) * static_cast<u128>(b) + c);
     });
-    add("mad.hi", type, three, bytes, [high](s128 a, s128 b, u64 c) {
-      return static_cast<s128>(static_cast<u128>(high(a, b)) + c);
-    });
+    add("mad.hi", type, three, bytes,
+        [high](s128 a, s128 b, u64 c) { return static_cast<s128>(static_cast<u128>(high(a, b)) + c); });
     if (type.bits < 64) {
       const std::string doubled = (type.is_signed ? "s" : "u") + std::to_string(2 * type.bits);
       add("mul.wide", type, two, 2 * bytes, [](s128 a, s128 b, u64) { return a * b; });

@@ -15,7 +15,8 @@ struct Integer {
 
   [[nodiscard]] s128 value(u64 raw) const {
     const unsigned unused = 64 - bits;
-    return is_signed ? s128{static_cast<s64>(raw << unused) >> unused} : static_cast<s128>(raw << unused >> unused);
+    return is_signed ? s128{static_cast<s64>(raw << unused) >> unused}
+                     : static_cast<s128>(raw << unused >> unused);
   }
   [[nodiscard]] s128 least() const { return is_signed ? -(s128{1} << (bits - 1)) : s128{0}; }
   [[nodiscard]] s128 most() const { return (s128{1} << (is_signed ? bits - 1 : bits)) - 1; }

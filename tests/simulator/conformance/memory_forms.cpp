@@ -9,8 +9,8 @@ namespace kerncast::conformance {
 namespace {
 
 struct Place {
-  const char* space;    ///< in the opcode
-  const char* plain;    ///< space of the accesses that set up and read back
+  const char* space;  ///< in the opcode
+  const char* plain;  ///< space of the accesses that set up and read back
   const char* address;
   const char* prepare;  ///< makes the generic address
 };
@@ -64,7 +64,8 @@ u64 extended(const ElementType& type, u64 raw) {
 
 /// Loads of one value into a register of its size or a wider one, at an offset that it allows.
 void add_scalar_load(std::vector<Form>& forms, const std::string& base, const std::string& modifiers,
-                     const Place& place, const ElementType& type, unsigned target, const std::string& hint = "") {
+                     const Place& place, const ElementType& type, unsigned target,
+                     const std::string& hint = "") {
   const unsigned offset = type.bytes == 8 ? 8 : 8 + type.bytes;
   Form form;
   form.opcode = base + modifiers + "." + type.name;
@@ -97,22 +98,45 @@ void add_modified_loads(std::vector<Form>& forms) {
   const Place& generic = kPlaces[5];
   for (const ElementType& type : kTypes) {
     const unsigned target = type.bytes < 2 ? 4 : type.bytes;
-    for (const char* modifiers :
-         {".ca.global", ".cg.global", ".cs.global", ".lu.global", ".cv.global", ".global.nc", ".global.ca.nc",
-          ".global.cg.nc", ".global.cs.nc", ".volatile.global", ".relaxed.gpu.global", ".relaxed.sys.global",
-          ".acquire.gpu.global", ".acquire.cta.global", ".acquire.sys.global", ".relaxed.cluster.global",
-          ".weak.global", ".global.L1::no_allocate", ".global.L1::evict_last", ".global.L1::evict_first",
-          ".global.L1::evict_normal", ".global.L1::evict_unchanged", ".global.L2::64B", ".global.L2::128B",
-          ".global.L2::256B", ".global.nc.L1::no_allocate.L2::256B", ".mmio.relaxed.sys.global",
-          ".weak.global.ca", ".global.L1::no_allocate.L2::128B"}) {
+    for (const char* modifiers : {".ca.global",
+                                  ".cg.global",
+                                  ".cs.global",
+                                  ".lu.global",
+                                  ".cv.global",
+                                  ".global.nc",
+                                  ".global.ca.nc",
+                                  ".global.cg.nc",
+                                  ".global.cs.nc",
+                                  ".volatile.global",
+                                  ".relaxed.gpu.global",
+                                  ".relaxed.sys.global",
+                                  ".acquire.gpu.global",
+                                  ".acquire.cta.global",
+                                  ".acquire.sys.global",
+                                  ".relaxed.cluster.global",
+                                  ".weak.global",
+                                  ".global.L1::no_allocate",
+                                  ".global.L1::evict_last",
+                                  ".global.L1::evict_first",
+                                  ".global.L1::evict_normal",
+                                  ".global.L1::evict_unchanged",
+                                  ".global.L2::64B",
+                                  ".global.L2::128B",
+                                  ".global.L2::256B",
+                                  ".global.nc.L1::no_allocate.L2::256B",
+                                  ".mmio.relaxed.sys.global",
+                                  ".weak.global.ca",
+                                  ".global.L1::no_allocate.L2::128B"}) {
       add_scalar_load(forms, "ld", modifiers, global, type, target);
     }
     add_scalar_load(forms, "ldu", ".global", global, type, target);
     add_scalar_load(forms, "ldu", "", generic, type, target);
-    for (const char* modifiers : {".volatile.shared", ".relaxed.cta.shared", ".acquire.cta.shared", ".weak.shared"}) {
+    for (const char* modifiers :
+         {".volatile.shared", ".relaxed.cta.shared", ".acquire.cta.shared", ".weak.shared"}) {
       add_scalar_load(forms, "ld", modifiers, shared, type, target);
     }
-    for (const char* modifiers : {".volatile", ".relaxed.gpu", ".acquire.gpu", ".weak", ".ca", ".cg", ".cv"}) {
+    for (const char* modifiers :
+         {".volatile", ".relaxed.gpu", ".acquire.gpu", ".weak", ".ca", ".cg", ".cv"}) {
       add_scalar_load(forms, "ld", modifiers, generic, type, target);
     }
     Place hinted = global;
@@ -152,8 +176,8 @@ void add_vector_access(std::vector<Form>& forms, const std::string& modifiers, c
   const auto sum_of_cells = [&] {
     std::string sums = "mov.b64 $d, 0; ";
     for (unsigned i = 0; i < words; ++i) {
-      sums += fmt::format("ld.{}.b64 y, [{}+{}]; mad.lo.u64 $d, y, {}, $d; ", place.plain, place.address, 8 * i,
-                          kWeights[i]);
+      sums += fmt::format("ld.{}.b64 y, [{}+{}]; mad.lo.u64 $d, y, {}, $d; ", place.plain, place.address,
+                          8 * i, kWeights[i]);
     }
     return sums;
   };
@@ -161,8 +185,9 @@ void add_vector_access(std::vector<Form>& forms, const std::string& modifiers, c
     text += form.opcode + " " + vector + ", [at]; mov.b64 $d, 0; ";
     for (unsigned i = 0; i < count; ++i) {
       // Widened without a sign, so that what the load left in the upper part of its register counts too.
-      text += target == 8 ? fmt::format("mad.lo.u64 $d, x{}, {}, $d; ", i, kWeights[i])
-                          : fmt::format("cvt.u64.u{} y, x{}; mad.lo.u64 $d, y, {}, $d; ", 8 * target, i, kWeights[i]);
+      text += target == 8
+                  ? fmt::format("mad.lo.u64 $d, x{}, {}, $d; ", i, kWeights[i])
+                  : fmt::format("cvt.u64.u{} y, x{}; mad.lo.u64 $d, y, {}, $d; ", 8 * target, i, kWeights[i]);
     }
     form.reference = [=](const Inputs& in) {
       u64 sum = 0;
@@ -175,7 +200,9 @@ void add_vector_access(std::vector<Form>& forms, const std::string& modifiers, c
     };
   } else {
     for (unsigned i = 0; i < count; ++i) {
-      text += fmt::format("mov.b{} x{}, {:#x}; ", 8 * target, i, 0x8182838485868788ULL * kWeights[i] & (target == 8 ? ~u64{0} : (u64{1} << (8 * target)) - 1));
+      text += fmt::format(
+          "mov.b{} x{}, {:#x}; ", 8 * target, i,
+          0x8182838485868788ULL * kWeights[i] & (target == 8 ? ~u64{0} : (u64{1} << (8 * target)) - 1));
     }
     text += form.opcode + " [at], " + vector + "; " + sum_of_cells();
     form.reference = [=](const Inputs& in) {
@@ -216,11 +243,11 @@ void add_vector_accesses(std::vector<Form>& forms, bool loads) {
     }
   }
   const Place& global = kPlaces[0];
-  for (const char* modifiers : loads ? std::vector<const char*>{".global.nc", ".volatile.global", ".relaxed.gpu.global",
-                                                                ".global.nc.L1::no_allocate", ".ca.global", ".cs.global"}
-                                     : std::vector<const char*>{".volatile.global", ".relaxed.gpu.global",
-                                                                ".release.gpu.global", ".wt.global", ".cs.global",
-                                                                ".global.L1::no_allocate"}) {
+  for (const char* modifiers :
+       loads ? std::vector<const char*>{".global.nc", ".volatile.global", ".relaxed.gpu.global",
+                                        ".global.nc.L1::no_allocate", ".ca.global", ".cs.global"}
+             : std::vector<const char*>{".volatile.global", ".relaxed.gpu.global", ".release.gpu.global",
+                                        ".wt.global", ".cs.global", ".global.L1::no_allocate"}) {
     for (const ElementType& type : kTypes) {
       for (const unsigned count : {2U, 4U}) {
         if (count * type.bytes <= 16) {
@@ -262,7 +289,8 @@ void add_other_loads(std::vector<Form>& forms) {
     form.reference = [](const Inputs& in) { return Outputs{in[0], in[1]}; };
     forms.push_back(form);
     form.opcode = std::string("st") + place.space + ".b128";
-    form.text = "{ .reg .b128 x; " + set_up(place, 2) + "mov.b128 x, {$b, $a}; " + form.opcode + " [at], x; " +
+    form.text = "{ .reg .b128 x; " + set_up(place, 2) + "mov.b128 x, {$b, $a}; " + form.opcode +
+                " [at], x; " +
                 fmt::format("ld.{0}.b64 $d, [{1}]; ld.{0}.b64 $f, [{1}+8]; }}", place.plain, place.address);
     form.reference = [](const Inputs& in) { return Outputs{in[1], in[0]}; };
     forms.push_back(form);
@@ -280,7 +308,11 @@ void add_other_loads(std::vector<Form>& forms) {
         form.inputs = {"b16"};
         form.outputs = {target};
         form.before = *space == 0 ? "mov.u64 at, table; cvta.const.u64 at, at; " : "";
-        form.operands = fmt::format("$d, [{}+{}]", parameter ? "ptable" : *space == 0 ? "at" : "table", type.bytes);
+        form.operands = fmt::format("$d, [{}+{}]",
+                                    parameter     ? "ptable"
+                                    : *space == 0 ? "at"
+                                                  : "table",
+                                    type.bytes);
         form.reference = [type](const Inputs&) {
           u64 raw = 0;
           for (unsigned i = 0; i < type.bytes; ++i) {
@@ -318,10 +350,10 @@ std::vector<Form> store_forms() {
   }
   for (const ElementType& type : kTypes) {
     const unsigned source = type.bytes < 2 ? 4 : type.bytes;
-    for (const char* modifiers : {".wb.global", ".cg.global", ".cs.global", ".wt.global", ".volatile.global",
-                                  ".relaxed.gpu.global", ".relaxed.sys.global", ".release.gpu.global",
-                                  ".release.cta.global", ".release.sys.global", ".weak.global",
-                                  ".global.L1::no_allocate", ".global.L1::evict_last", ".mmio.relaxed.sys.global"}) {
+    for (const char* modifiers :
+         {".wb.global", ".cg.global", ".cs.global", ".wt.global", ".volatile.global", ".relaxed.gpu.global",
+          ".relaxed.sys.global", ".release.gpu.global", ".release.cta.global", ".release.sys.global",
+          ".weak.global", ".global.L1::no_allocate", ".global.L1::evict_last", ".mmio.relaxed.sys.global"}) {
       add_scalar_store(forms, modifiers, kPlaces[0], type, source);
     }
     for (const char* modifiers : {".volatile.shared", ".relaxed.cta.shared", ".release.cta.shared"}) {

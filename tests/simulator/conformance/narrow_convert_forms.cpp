@@ -40,7 +40,8 @@ u64 packed_element(const Format& to, const Number& x, Mode mode, bool relu, bool
 using Element = std::function<u64(u64)>;
 
 /// A packing form of element function `f`: from two floats or from a pair of halves.
-void add_packing(std::vector<Form>& forms, const std::string& opcode, unsigned bits, bool from_pair, const Element& f) {
+void add_packing(std::vector<Form>& forms, const std::string& opcode, unsigned bits, bool from_pair,
+                 const Element& f) {
   for (const bool swapped : {false, true}) {
     if (swapped && from_pair) {
       continue;
@@ -100,8 +101,8 @@ void add_float_packing(std::vector<Form>& forms) {
   }
 }
 
-/// The exponent of the power of two at or under `x`, or with `up` at or over it, biased by 127. Signs are left
-/// out: what a negative number becomes is not specified.
+/// The exponent of the power of two at or under `x`, or with `up` at or over it, biased by 127. Signs are
+/// left out: what a negative number becomes is not specified.
 u64 power_of_two(const Number& x, bool up, bool finite) {
   if (x.is_nan()) {
     return 0xff;
@@ -123,13 +124,14 @@ void add_powers(std::vector<Form>& forms) {
     for (const bool finite : {false, true}) {
       for (const bool from_pair : {false, true}) {
         Form form;
-        form.opcode = std::string("cvt.") + (up ? "rp" : "rz") + (finite ? ".satfinite" : "") +
-                      ".ue8m0x2." + (from_pair ? "bf16x2" : "f32");
+        form.opcode = std::string("cvt.") + (up ? "rp" : "rz") + (finite ? ".satfinite" : "") + ".ue8m0x2." +
+                      (from_pair ? "bf16x2" : "f32");
         form.inputs = {from_pair ? "every16" : "cut_f32"};
         form.outputs = {2};
-        form.before = from_pair
-                          ? std::string(kBothHalves) + "and.b32 t, t, 0x7fff7fff; "
-                          : "and.b32 t, $a, 0x7fffffff; mul.lo.u32 g4, $a, 0x9e3779b1; and.b32 g4, g4, 0x7fffffff; ";
+        form.before =
+            from_pair
+                ? std::string(kBothHalves) + "and.b32 t, t, 0x7fff7fff; "
+                : "and.b32 t, $a, 0x7fffffff; mul.lo.u32 g4, $a, 0x9e3779b1; and.b32 g4, g4, 0x7fffffff; ";
         form.operands = from_pair ? "$d, t" : "$d, t, g4";
         form.reference = [=](const Inputs& in) {
           const Format& format = from_pair ? kBf16 : kF32;
@@ -137,7 +139,8 @@ void add_powers(std::vector<Form>& forms) {
           const auto element = [&](u64 bits) {
             return power_of_two(decode(format, bits & format.magnitude_mask()), up, finite);
           };
-          return Outputs{from_pair ? element(second) << 8 | element(in[0]) : element(in[0]) << 8 | element(second)};
+          return Outputs{from_pair ? element(second) << 8 | element(in[0])
+                                   : element(in[0]) << 8 | element(second)};
         };
         forms.push_back(form);
       }
@@ -149,8 +152,10 @@ void add_powers(std::vector<Form>& forms) {
   form.outputs = {4};
   form.reference = [](const Inputs& in) {
     const auto element = [](u64 code) {
-      return code == 0xff ? kBf16.nan()
-                          : encode(kBf16, Number{Number::Kind::finite, false, 1, static_cast<int>(code) - 127}, Mode::rn);
+      return code == 0xff
+                 ? kBf16.nan()
+                 : encode(kBf16, Number{Number::Kind::finite, false, 1, static_cast<int>(code) - 127},
+                          Mode::rn);
     };
     return Outputs{element(in[0] >> 8) << 16 | element(in[0] & 0xffU)};
   };
@@ -190,7 +195,8 @@ void add_integer_packing(std::vector<Form>& forms) {
     form.outputs = {4};
     form.reference = [=](const Inputs& in) {
       const u64 mask = (u64{1} << to.bits) - 1;
-      const u64 pair = (to.clamped(kS32.value(in[0])) & mask) << to.bits | (to.clamped(kS32.value(in[1])) & mask);
+      const u64 pair =
+          (to.clamped(kS32.value(in[0])) & mask) << to.bits | (to.clamped(kS32.value(in[1])) & mask);
       return Outputs{bytes ? in[2] << 16 | pair : pair};
     };
     forms.push_back(form);

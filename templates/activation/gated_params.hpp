@@ -1,0 +1,12 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// Places of the parameters and tunables in Specialisation and Tunables.
+namespace kerncast::activation::gated_params {
+
+enum Param : std::size_t { x_dtype, y_dtype, hidden, alignment, experts };
+enum Tunable : std::size_t { threads, vectors };
+
+}  // namespace kerncast::activation::gated_params

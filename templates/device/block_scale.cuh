@@ -1,0 +1,45 @@
+#pragma once
+
+#include "device/convert_bytes.cuh"
+#include "device/pair.cuh"
+#include "device/quantise.cuh"
+
+/// Scales of blocks of 16 or 32 values that tensor cores apply, a byte each, and where they lie. The numbers
+/// are those of the host's choices.
+namespace kerncast {
+
+enum SfLayout { sf_linear = 0, sf_swizzled = 1 };
+
+/// Byte of the scale of block `k` of row `m` in tiles of 128 rows and 4 blocks; a row has `Blocks`, a
+/// multiple of 4 with padding.
+template <int Blocks>
+__device__ __forceinline__ long long swizzled_offset(long long m, int k) {
+  const auto within = static_cast<int>(m % 128);
+  return (m / 128 * (Blocks / 4) + k / 4) * 512 + within % 32 * 16 + within / 32 * 4 + k % 4;
+}
+
+/// A finite, positive e4m3 as a float.
+__device__ __forceinline__ float e4m3_value(unsigned bits) {
+  return __uint_as_float(bits << 20) * __uint_as_float(247u << 23);
+}
+
+/// e4m3 scale under a global scale g: e4m3(g * amax / 6); values are multiplied with g / scale, or with 0.
+__device__ __forceinline__ Scale nvfp4_scale(float amax, float global_scale) {
+  const unsigned bits = pack2_bytes<fp8_e4m3>(global_scale * amax * (1.0f / 6.0f), 0.0f) & 0xffu;
+  const float value = e4m3_value(bits);
+  return {bits, bits == 0u ? 0.0f : quotient(global_scale, value, fast_reciprocal(value))};
+}
+
+/// ue8m0 scale: 2^ceil(log2(amax / largest)), or by OCP MX 2^(floor(log2(amax)) - Emax).
+template <bool OcpFloor, int Emax>
+__device__ __forceinline__ Scale mx_scale(float amax, float largest) {
+  if constexpr (OcpFloor) {
+    const unsigned exponent = __float_as_uint(fmaxf(amax, 1e-10f)) >> 23;
+    const unsigned bits = exponent == 255u ? 254u : exponent - Emax;
+    return {bits, ue8m0_inverse(bits)};
+  } else {
+    return scale_of<scale_packed_ue8m0>(amax, largest);
+  }
+}
+
+}  // namespace kerncast

@@ -1,0 +1,78 @@
+#pragma once
+
+#include "device/vec.cuh"
+
+/// Conversions from the types of a byte and less to float, exact.
+namespace kerncast {
+
+/// fp4 e2m1, two to a byte.
+struct e2m1x2 {
+  unsigned char bits;
+};
+
+template <class T>
+inline constexpr int bits_of = 8;
+template <>
+inline constexpr int bits_of<e2m1x2> = 4;
+
+/// The value in the low bits of `word`, which may hold more above.
+template <class T>
+__device__ __forceinline__ float decode(unsigned word);
+
+template <>
+__device__ __forceinline__ float decode<fp8_e4m3>(unsigned word) {
+  const float magnitude = __uint_as_float((word & 0x7fu) << 20) * __uint_as_float(247u << 23);
+  const unsigned bits = (word & 0x7fu) == 0x7fu ? 0x7fffffffu : __float_as_uint(magnitude);
+  return __uint_as_float(bits | (word & 0x80u) << 24);
+}
+
+template <>
+__device__ __forceinline__ float decode<fp8_e5m2>(unsigned word) {
+  float value;
+  float unused;
+  unpack2<f16>((word & 0xffu) << 8, value, unused);
+  return value;
+}
+
+template <>
+__device__ __forceinline__ float decode<i8>(unsigned word) {
+  return static_cast<float>(static_cast<signed char>(word));
+}
+
+template <>
+__device__ __forceinline__ float decode<e2m1x2>(unsigned word) {
+  const float magnitude = __uint_as_float((word & 7u) << 22) * __uint_as_float(253u << 23);
+  return __uint_as_float(__float_as_uint(magnitude) | (word & 8u) << 28);
+}
+
+/// 2^(exponent - 127) of a ue8m0 byte; 255 is NaN.
+__device__ __forceinline__ float decode_ue8m0(unsigned exponent) {
+  const unsigned bits = exponent == 0u ? 0x400000u : exponent == 255u ? 0x7fffffffu : exponent << 23;
+  return __uint_as_float(bits);
+}
+
+/// `Count` values of T packed in words.
+template <class T, int Count>
+__device__ __forceinline__ void decode_words(const unsigned* words, float* out) {
+  constexpr int per_word = 32 / bits_of<T>;
+#pragma unroll
+  for (int i = 0; i < Count; ++i) {
+    out[i] = decode<T>(words[i / per_word] >> (i % per_word * bits_of<T>));
+  }
+}
+
+/// `Count` values of T from an address aligned to their bytes, of which there are 1, 2, 4 or 8.
+template <class T, int Count>
+__device__ __forceinline__ void load_decoded(const void* address, float* out) {
+  constexpr int bytes = Count * bits_of<T> / 8;
+  if constexpr (bytes == 8) {
+    const uint2 loaded = *static_cast<const uint2*>(address);
+    const unsigned words[2] = {loaded.x, loaded.y};
+    decode_words<T, Count>(words, out);
+  } else {
+    const unsigned word = *static_cast<const typename Packed<bytes>::type*>(address);
+    decode_words<T, Count>(&word, out);
+  }
+}
+
+}  // namespace kerncast

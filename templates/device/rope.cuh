@@ -1,0 +1,103 @@
+#pragma once
+
+#include "device/pair.cuh"
+#include "device/span.cuh"
+
+/// Rotary position embedding of heads that lie in registers. Elements (i, i + Rotary / 2) of a head turn
+/// together in the neox style, (2i, 2i + 1) in the interleaved one.
+namespace kerncast {
+
+/// How lanes take the `Vectors` vectors of a head two at a time, so that the elements that turn together
+/// share a lane and neighbouring lanes take neighbouring vectors.
+template <int Vectors, int Width, int Rotary, bool Interleaved>
+struct HeadPairs {
+  static constexpr int width = Width;
+  static constexpr int rotary = Rotary;
+  static constexpr bool interleaved = Interleaved && Rotary > 0;
+  static constexpr bool single_elements = interleaved && Width == 1;
+  /// Vectors of each of the two halves that turn; the rest of a head is halved too.
+  static constexpr int turning = interleaved ? 0 : Rotary / 2 / Width;
+  static constexpr int rest = (Vectors - 2 * turning + 1) / 2;
+  static constexpr int count = turning + rest;
+  /// Lanes 2i and 2i + 1 always take neighbouring vectors.
+  static constexpr bool in_step = turning % 2 == 0 && (Vectors - 2 * turning) % 4 == 0 && !single_elements;
+
+  __device__ __forceinline__ static int first(int pair) {
+    return single_elements ? 2 * pair : pair + (pair < turning ? 0 : turning);
+  }
+  /// Past the head's last vector for the last pair of an odd number of vectors.
+  __device__ __forceinline__ static int second(int pair) {
+    return single_elements ? 2 * pair + 1 : pair + turning + (pair < turning ? 0 : rest);
+  }
+  /// Place among the pair's 2 * Width elements of the i-th element that turns, and of its partner.
+  __device__ __forceinline__ static constexpr int element(int i) { return interleaved ? 2 * i : i; }
+  __device__ __forceinline__ static constexpr int partner(int i) {
+    return interleaved ? 2 * i + 1 : i + Width;
+  }
+};
+
+/// The cosines and sines by which one pair of vectors turns.
+template <class Pairs>
+struct Rotation {
+  float cosines[Pairs::width];
+  float sines[Pairs::width];
+  /// Whether the first and the second half of them turn anything. Elements that do not turn must not meet, as
+  /// NaN and infinity survive a factor of 0.
+  bool halves[2];
+
+  /// `row` holds Rotary / 2 cosines, then as many sines; null turns nothing.
+  __device__ __forceinline__ void load(const float* row, int pair) {
+    constexpr int width = Pairs::width;
+    if constexpr (Pairs::interleaved && !Pairs::single_elements) {
+      halves[0] = load_part<width / 2>(row, Pairs::first(pair) * (width / 2), 0);
+      halves[1] = load_part<width / 2>(row, Pairs::second(pair) * (width / 2), width / 2);
+    } else {
+      halves[0] = halves[1] = load_part<width>(row, pair * width, 0);
+    }
+  }
+
+  __device__ __forceinline__ bool turns(int i) const { return halves[2 * i >= Pairs::width ? 1 : 0]; }
+
+ private:
+  template <int Count>
+  __device__ __forceinline__ bool load_part(const float* row, int begin, int at) {
+    if (row == nullptr || begin >= Pairs::rotary / 2) {
+      return false;
+    }
+    load_span<float, Count, Pairs::in_step>(row + begin, cosines + at);
+    load_span<float, Count, Pairs::in_step>(row + Pairs::rotary / 2 + begin, sines + at);
+    return true;
+  }
+};
+
+/// Multiplies (a, b) by `power` and their weights, turns them if they turn, multiplies by `mantissa`: right
+/// to the last place but one also where terms cancel, if elements and weights multiply without loss. One
+/// block of PTX, because this is inlined for every pair and the compiler's own passes take most of a
+/// compile's time.
+__device__ __forceinline__ void turn_pair(float& a, float& b, float a_weight, float b_weight, float cosine,
+                                          float sine, bool turns, float power, float mantissa) {
+  asm("{ .reg .f32 a, b, x, y, p, l, m, c, s;\n  .reg .pred t;\n"
+      "  setp.ne.s32 t, %6, 0;\n  selp.f32 c, %4, 0f3F800000, t;\n  selp.f32 s, %5, 0f00000000, t;\n"
+      "  mul.f32 a, %0, %7;\n  mul.f32 b, %1, %7;\n  mul.f32 a, a, %2;\n  mul.f32 b, b, %3;\n"
+      "  selp.f32 x, a, 0f00000000, t;\n  selp.f32 y, b, 0f00000000, t;\n"
+      "  mul.f32 p, y, s;\n  neg.f32 m, p;\n  fma.rn.f32 l, y, s, m;\n  fma.rn.f32 a, a, c, m;\n"
+      "  sub.f32 a, a, l;\n  mul.f32 %0, a, %8;\n"
+      "  mul.f32 p, x, s;\n  neg.f32 m, p;\n  fma.rn.f32 l, x, s, m;\n  fma.rn.f32 b, b, c, p;\n"
+      "  add.f32 b, b, l;\n  mul.f32 %1, b, %8; }"
+      : "+f"(a), "+f"(b)
+      : "f"(a_weight), "f"(b_weight), "f"(cosine), "f"(sine), "r"(static_cast<int>(turns)), "f"(power),
+        "f"(mantissa));
+}
+
+/// a * cosine + b * sine, right to the last place but one also where the terms cancel.
+__device__ __forceinline__ float turned(const Pair& a, float cosine, const Pair& b, float sine) {
+  float sum;
+  asm("{ .reg .f32 p, l;\n  mul.f32 p, %3, %5;\n  neg.f32 l, p;\n  fma.rn.f32 l, %3, %5, l;\n"
+      "  fma.rn.f32 l, %4, %5, l;\n  fma.rn.f32 l, %2, %6, l;\n  fma.rn.f32 p, %1, %6, p;\n"
+      "  add.f32 %0, p, l; }"
+      : "=f"(sum)
+      : "f"(a.value), "f"(a.rest), "f"(b.value), "f"(b.rest), "f"(sine), "f"(cosine));
+  return sum;
+}
+
+}  // namespace kerncast

@@ -1,0 +1,56 @@
+#pragma once
+
+#include "device/vec.cuh"
+
+namespace kerncast {
+
+/// load_values() of one of the neighbouring spans that neighbouring lanes load. Where a span takes two
+/// accesses and lane ^ 1 loads the span beside it (`Paired`), the two load whole sectors and exchange halves.
+template <class T, int N, bool Paired>
+__device__ __forceinline__ void load_span(const T* address, float* out) {
+  if constexpr (Paired && N * sizeof(T) == 32) {
+    static_assert(sizeof(T) == 4, "elements of 16 bits come 16 bytes at a time");
+    const int odd = threadIdx.x & 1u;
+    const float4* half = reinterpret_cast<const float4*>(address - 4 * odd);
+    const float4 near = half[0];
+    const float4 far = half[2];
+    // One block of PTX: the compiler's own passes take most of a compile's time.
+    asm volatile(
+        "{ .reg .pred odd;\n  .reg .f32 g0, g1, g2, g3, k0, k1, k2, k3;\n  setp.ne.s32 odd, %16, 0;\n"
+        "  selp.f32 g0, %8, %12, odd;\n  selp.f32 g1, %9, %13, odd;\n"
+        "  selp.f32 g2, %10, %14, odd;\n  selp.f32 g3, %11, %15, odd;\n"
+        "  selp.f32 k0, %12, %8, odd;\n  selp.f32 k1, %13, %9, odd;\n"
+        "  selp.f32 k2, %14, %10, odd;\n  selp.f32 k3, %15, %11, odd;\n"
+        "  shfl.sync.bfly.b32 g0, g0, 1, 31, %17;\n  shfl.sync.bfly.b32 g1, g1, 1, 31, %17;\n"
+        "  shfl.sync.bfly.b32 g2, g2, 1, 31, %17;\n  shfl.sync.bfly.b32 g3, g3, 1, 31, %17;\n"
+        "  selp.f32 %0, g0, k0, odd;\n  selp.f32 %1, g1, k1, odd;\n"
+        "  selp.f32 %2, g2, k2, odd;\n  selp.f32 %3, g3, k3, odd;\n"
+        "  selp.f32 %4, k0, g0, odd;\n  selp.f32 %5, k1, g1, odd;\n"
+        "  selp.f32 %6, k2, g2, odd;\n  selp.f32 %7, k3, g3, odd; }"
+        : "=&f"(out[0]), "=&f"(out[1]), "=&f"(out[2]), "=&f"(out[3]), "=&f"(out[4]), "=&f"(out[5]),
+          "=&f"(out[6]), "=&f"(out[7])
+        : "f"(near.x), "f"(near.y), "f"(near.z), "f"(near.w), "f"(far.x), "f"(far.y), "f"(far.z), "f"(far.w),
+          "r"(odd), "r"(3u << (threadIdx.x & 30u)));
+  } else {
+    load_values<T, N>(address, out);
+  }
+}
+
+/// store_values() to global memory. The compiler splits some of several 16-byte stores whose values are ready
+/// at once; not those it is given as one instruction.
+template <class T, int N>
+__device__ __forceinline__ void store_span(T* address, const float* in) {
+  constexpr int step = 4 / static_cast<int>(sizeof(T));
+  if constexpr (N * sizeof(T) >= 16) {
+    __stwb(reinterpret_cast<uint4*>(address),
+           make_uint4(pack_word<T>(in), pack_word<T>(in + step), pack_word<T>(in + 2 * step),
+                      pack_word<T>(in + 3 * step)));
+    if constexpr (N * sizeof(T) > 16) {
+      store_span<T, N - 4 * step>(address + 4 * step, in + 4 * step);
+    }
+  } else {
+    store_values<T, N>(address, in);
+  }
+}
+
+}  // namespace kerncast

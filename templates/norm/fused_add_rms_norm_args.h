@@ -1,0 +1,19 @@
+#pragma once
+
+namespace kerncast::norm {
+
+/// The kernel's argument. Strides are in elements.
+struct FusedAddRmsNormKernelArgs {
+  const void* x;
+  void* residual;
+  const void* weight;  ///< null without one
+  void* y;
+  long long rows;
+  long long x_stride;
+  long long residual_stride;
+  long long y_stride;
+  float eps;
+  float weight_offset;
+};
+
+}  // namespace kerncast::norm

@@ -1,0 +1,17 @@
+#pragma once
+
+namespace kerncast::norm {
+
+/// The kernel's argument. Strides are in elements.
+struct LayerNormKernelArgs {
+  const void* x;
+  const void* weight;  ///< null without one
+  const void* bias;    ///< null without one
+  void* y;
+  long long rows;
+  long long x_stride;
+  long long y_stride;
+  float eps;
+};
+
+}  // namespace kerncast::norm

@@ -1,0 +1,92 @@
+#pragma once
+
+#include "device/convert.cuh"
+#include "device/pair.cuh"
+#include "device/reduce.cuh"
+#include "device/vec.cuh"
+
+/// Root-mean-square normalisation: the factor of a row, and an element under it.
+namespace kerncast::norm {
+
+/// The sum of squares: in double where results in f32 must be right to the last place.
+template <bool Precise>
+using Squares = typename Choose<Precise, DoubleSum, Sum>::type;
+
+template <int Width, class Total>
+__device__ __forceinline__ void add_squares(Total& total, const float* values) {
+#pragma unroll
+  for (int j = 0; j < Width; ++j) {
+    total.add_square(values[j]);
+  }
+}
+
+/// rsqrt(mean + eps); the rest is 0 where single precision is enough. The least normal float stands in for a
+/// smaller total, so that zeros stay zeros under eps = 0. NaN passes.
+template <int Count>
+__device__ __forceinline__ Pair inverse_rms(const Sum& squares, float eps) {
+  const float total = fmaf(squares.value, 1.0f / Count, eps);
+  return {rsqrtf(total < 1.17549435e-38f ? 1.17549435e-38f : total), 0.0f};
+}
+
+template <int Count>
+__device__ __forceinline__ Pair inverse_rms(const DoubleSum& squares, float eps) {
+  const double exact = fma(squares.value, 1.0 / Count, static_cast<double>(eps));
+  const double total = exact < 0x1p-126 ? 0x1p-126 : exact;
+  const float guess = rsqrtf(static_cast<float>(total));
+  // One Newton step, but not from the 0 that a total past the floats gives.
+  const double error = 0.5 - 0.5 * total * guess * guess;
+  return {guess, fabs(error) < 1e-5 ? guess * static_cast<float>(error) : 0.0f};
+}
+
+/// x * scale * (weight + offset), where `rest` is what rounding took from x. What a product loses goes into
+/// the next: the last fmaf() alone rounds.
+template <class Config, bool Precise, bool HasRest = false>
+__device__ __forceinline__ float normalise(float x, const Pair& scale, float weight, float offset,
+                                           float rest = 0.0f) {
+  if constexpr (!Precise) {
+    float y = x * scale.value;
+    if constexpr (Config::hf_rounding) {
+      y = rounded_to<typename Config::x_dtype>(y);
+    }
+    return Config::has_weight ? y * (weight + offset) : y;
+  } else {
+    const float lost = HasRest ? fmaf(rest, scale.value, x * scale.rest) : x * scale.rest;
+    if constexpr (Config::hf_rounding || !Config::has_weight) {
+      float y = fmaf(x, scale.value, lost);
+      if constexpr (Config::hf_rounding) {
+        y = rounded_to<typename Config::x_dtype>(y);
+      }
+      if constexpr (Config::has_weight) {
+        const Pair gain = exact_sum(weight, offset);
+        return fmaf(y, gain.value, y * gain.rest);
+      }
+      return y;
+    } else {
+      const float y = x * scale.value;
+      const float y_rest = fmaf(x, scale.value, -y) + lost;
+      const Pair gain = exact_sum(weight, offset);
+      return fmaf(y, gain.value, fmaf(y_rest, gain.value, y * gain.rest));
+    }
+  }
+}
+
+/// Normalises `Width` elements of a row, of which `rests` is what rounding took from them, and stores them.
+template <class Config, int Width, bool HasRests = false>
+__device__ __forceinline__ void store_normalised(float* values, const float* rests,
+                                                 const typename Config::weight_dtype* weight,
+                                                 typename Config::y_dtype* y, const Pair& scale,
+                                                 float offset) {
+  constexpr bool precise = sizeof(*y) == 4;
+  float gains[Width];
+  if constexpr (Config::has_weight) {
+    load_values<typename Config::weight_dtype, Width>(weight, gains);
+  }
+#pragma unroll
+  for (int j = 0; j < Width; ++j) {
+    values[j] = normalise<Config, precise, HasRests>(values[j], scale, Config::has_weight ? gains[j] : 1.0f,
+                                                     offset, HasRests ? rests[j] : 0.0f);
+  }
+  store_values<typename Config::y_dtype, Width>(y, values);
+}
+
+}  // namespace kerncast::norm

@@ -1,0 +1,88 @@
+#pragma once
+
+#include "device/index.cuh"
+#include "device/reduce.cuh"
+#include "device/vec.cuh"
+
+/// Rows of Config::hidden elements, each walked several times by Config::threads / Config::rows_per_block
+/// threads.
+namespace kerncast::norm {
+
+template <class Config>
+inline constexpr int row_lanes = Config::threads / Config::rows_per_block;
+
+/// The row that this thread takes part in; past the last one in the last block.
+template <class Config>
+__device__ __forceinline__ long long row_of_thread() {
+  return linear_block() * Config::rows_per_block + threadIdx.x / row_lanes<Config>;
+}
+
+/// A row of one tensor in vectors of `Bytes`: the simplest source of a walk.
+template <class X, int Bytes>
+struct RowVectors {
+  using Part = typename Packed<Bytes>::type;
+  static constexpr int width = Bytes / static_cast<int>(sizeof(X));
+  static constexpr int registers = width;
+
+  const X* x;
+
+  __device__ __forceinline__ Part load(int column) const {
+    return *reinterpret_cast<const Part*>(x + column);
+  }
+};
+
+/// Walks over a row. `Source` loads it in parts of `width` elements that take `registers` once unpacked;
+/// where the row fits it stays in registers between the walks, else it is loaded again, by the thread that
+/// has it in every walk: the last walk may write over it.
+template <class Config, class Source>
+class RowWalk {
+ public:
+  using Part = typename Source::Part;
+  static constexpr int lanes = row_lanes<Config>;
+  static constexpr int parts = Config::hidden / Source::width;
+  static constexpr int per_lane = (parts + lanes - 1) / lanes;
+  static constexpr bool held = per_lane * Source::registers <= 32;
+  static_assert(Source::width >= 1 && Config::hidden % Source::width == 0,
+                "a row is a whole number of parts");
+
+  __device__ __forceinline__ RowWalk(const Source& source, bool active) : source_(source), active_(active) {
+    if constexpr (held) {
+#pragma unroll
+      for (int i = 0; i < per_lane; ++i) {
+        held_[i] = fetch(i);
+      }
+    }
+  }
+
+  /// Calls visit(part, column of its first element, whether the row has it); all threads call equally often.
+  template <int Unrolled, class Visit>
+  __device__ __forceinline__ void each(const Visit& visit) const {
+#pragma unroll(held ? per_lane : Unrolled)
+    for (int i = 0; i < per_lane; ++i) {
+      visit(held ? held_[held ? i : 0] : fetch(i), column(i), has(i));
+    }
+  }
+
+  /// The total over the row of what add(total, part, whether the row has it) adds. Each of several reductions
+  /// has its number.
+  template <class Total, int Number = 0, class Add>
+  __device__ __forceinline__ Total reduce(const Add& add) const {
+    Total total;
+    each<(Source::width < 8 ? 2 : 1)>(
+        [&](const Part& part, int, bool present) { add(total, part, present); });
+    return reduce_threads<lanes, Config::threads, Number>(total);
+  }
+
+ private:
+  __device__ __forceinline__ static int column(int i) {
+    return (static_cast<int>(threadIdx.x) % lanes + i * lanes) * Source::width;
+  }
+  __device__ __forceinline__ bool has(int i) const { return active_ && column(i) < Config::hidden; }
+  __device__ __forceinline__ Part fetch(int i) const { return has(i) ? source_.load(column(i)) : Part{}; }
+
+  Source source_;
+  bool active_;
+  Part held_[held ? per_lane : 1];
+};
+
+}  // namespace kerncast::norm

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "quant/block_scaled.cuh"
+
+namespace kerncast::quant {
+
+struct Nvfp4 {
+  static constexpr int block = 16;
+  static constexpr bool fp4 = true;
+  __device__ __forceinline__ static Scale scale(float amax, const float* global_scale, int expert) {
+    return nvfp4_scale(amax, global_scale[expert]);
+  }
+};
+
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) nvfp4_kernel(const BlockScaledKernelArgs args) {
+  quantise_blocks<Config, Nvfp4, Config::experts>(args);
+}
+
+}  // namespace kerncast::quant

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "device/activation.cuh"
+#include "quant/group_rows.cuh"
+
+namespace kerncast::quant {
+
+template <class Config>
+__global__ void __launch_bounds__(Config::threads)
+    silu_and_mul_per_token_group_kernel(const GroupRowsKernelArgs args) {
+  using X = typename Config::x_dtype;
+  constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
+  quantise_rows<Config, (Config::experts > 0)>(args, [](const X* row, int column, auto& values) {
+    load_gated<SiluAndMul, X, typename Config::q_dtype, Config::hidden,
+               static_cast<int>(sizeof(values) / sizeof(float)), width>(row, column, values);
+  });
+}
+
+}  // namespace kerncast::quant

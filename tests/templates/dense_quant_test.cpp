@@ -1,0 +1,279 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "templates/quant/per_tensor_fp8.hpp"
+#include "templates/quant/per_token_fp8.hpp"
+#include "templates/quant/per_token_int8.hpp"
+#include "templates/reference/host_float.hpp"
+#include "tests/templates/op_harness.hpp"
+#include "tests/templates/samples.hpp"
+
+/// The ops with one scale for a row or for the tensor.
+using namespace kerncast;
+using namespace kerncast::test;
+
+namespace {
+
+const std::vector<std::string> kinds = {"per_token_fp8", "per_token_int8", "per_tensor_fp8", "static"};
+
+struct Setting {
+  std::int64_t rows = 3;
+  std::int64_t width = 1024;
+  DType x = DType::bf16;
+  std::vector<double> values = {};
+  double scale = 0.03;  ///< of the static kind
+};
+
+OpCase make_case(const std::string& kind, const Setting& setting) {
+  const auto count = static_cast<std::size_t>(setting.rows * setting.width);
+  std::vector<double> values = setting.values;
+  if (values.empty()) {
+    values = samples(count, 11);
+    for (std::size_t i = 0; i < count; ++i) {
+      // Rows of very different size, so that another's scale is seen.
+      values[i] *= std::exp2(static_cast<double>(i / static_cast<std::size_t>(setting.width) * 7 % 5) - 2.0);
+    }
+  }
+  OpCase made;
+  made.op = "quant." + (kind == "static" ? "per_tensor_fp8" : kind);
+  made.tensors = {
+      {.name = "x",
+       .dtype = setting.x,
+       .shape = {setting.rows, setting.width},
+       .bytes = to_bytes(setting.x, values)},
+      {.name = "q",
+       .dtype = kind == "per_token_int8" ? DType::i8 : DType::fp8_e4m3,
+       .shape = {setting.rows, setting.width}},
+  };
+  if (kind == "static") {
+    made.tensors.push_back(
+        {.name = "scale", .dtype = DType::f32, .shape = {1}, .bytes = to_bytes(DType::f32, {setting.scale})});
+  } else if (kind == "per_tensor_fp8") {
+    made.tensors.push_back({.name = "s", .dtype = DType::f32, .shape = {1}});
+    made.tensors.push_back(
+        {.name = "workspace", .dtype = DType::f32, .shape = {quant::per_tensor_fp8_workspace_elements}});
+  } else {
+    made.tensors.push_back({.name = "s", .dtype = DType::f32, .shape = {setting.rows, 1}});
+  }
+  return made;
+}
+
+double value_at(const Outcome& outcome, const char* name, std::size_t element) {
+  const HostTensor& tensor = *outcome.input.tensor(name);
+  return reference::decode(tensor.dtype,
+                           tensor.bytes.data() + element * static_cast<std::size_t>(size_of(tensor.dtype)));
+}
+
+}  // namespace
+
+TEST_CASE("whole rows and tensors are quantised at the widths of the models") {
+  const std::string kind = GENERATE(from_range(kinds));
+  const std::int64_t width = GENERATE(512, 768, 1536, 2048, 2880, 4096, 5120, 7168, 14336, 18432, 28672);
+  require_good(make_case(kind, {.rows = 1, .width = width}));
+  require_good(make_case(kind, {.rows = 5, .width = width}));
+}
+
+TEST_CASE("whole rows and tensors of every type of x") {
+  const std::string kind = GENERATE(from_range(kinds));
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  require_good(make_case(kind, {.x = x}));
+}
+
+TEST_CASE("whole rows and tensors at odd widths and none to few rows") {
+  const std::string kind = GENERATE(from_range(kinds));
+  const std::int64_t width = GENERATE(1, 2, 3, 7, 31, 33, 255, 1001, 2881);
+  const std::int64_t rows = GENERATE(0, 1, 5);
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  require_good(make_case(kind, {.rows = rows, .width = width, .x = type}));
+}
+
+TEST_CASE("whole rows and tensors with many rows, and the widest") {
+  const std::string kind = GENERATE(from_range(kinds));
+  require_good(make_case(kind, {.rows = 300, .width = 1536}));
+  require_good(make_case(kind, {.rows = 70000, .width = 8}));
+  require_good(make_case(kind, {.rows = 1, .width = 65536, .x = DType::f32}));
+}
+
+TEST_CASE("whole rows and tensors over strided rows and unaligned views") {
+  const std::string kind = GENERATE(from_range(kinds));
+  const std::int64_t pad = GENERATE(0, 8, 4, 1);
+  const std::int64_t q_pad = GENERATE(0, 16, 2);
+  OpCase test = make_case(kind, {});
+  test.tensors[0].strides = {1024 + pad, 1};
+  test.tensors[1].strides = {1024 + q_pad, 1};
+  require_good(test);
+  test.tensors[0].offset = 1;
+  require_good(test);
+  test.tensors[0].offset = 0;
+  test.tensors[1].offset = 3;
+  require_good(test);
+}
+
+TEST_CASE("row scales may be strided, and rows lie in leading dimensions") {
+  OpCase test = make_case("per_token_fp8", {.rows = 6});
+  test.tensors[0].shape = {2, 3, 1024};
+  test.tensors[1].shape = {2, 3, 1024};
+  test.tensors[2].shape = {2, 3, 1};
+  test.tensors[2].strides = {15, 5, 1};
+  require_good(test);
+}
+
+TEST_CASE("whole rows and tensors of zeros, infinity and NaN") {
+  const std::string kind = GENERATE(from_range(kinds));
+  const bool integer = kind == "per_token_int8";
+  std::vector<double> values(640, 0.0);
+  const Outcome zeros = require_good(make_case(kind, {.rows = 1, .width = 640, .values = values}));
+  CHECK(value_at(zeros, "q", 17) == 0.0);
+  values = samples(640, 3);
+  values[7] = std::nan("");
+  const Outcome nan = require_good(make_case(kind, {.rows = 1, .width = 640, .values = values}));
+  CHECK(nan.input.tensor("q")->bytes[7] == (integer ? std::byte{0} : std::byte{0x7f}));
+  CHECK(std::isfinite(value_at(nan, "q", 8)));
+  std::fill(values.begin(), values.end(), std::nan(""));
+  require_good(make_case(kind, {.rows = 1, .width = 640, .values = values}));
+  values = samples(640, 4);
+  values[9] = -std::numeric_limits<double>::infinity();
+  require_good(make_case(kind, {.rows = 1, .width = 640, .values = values}));
+}
+
+TEST_CASE("row scales keep to their rows") {
+  const std::string kind = GENERATE("per_token_fp8", "per_token_int8");
+  std::vector<double> values = samples(5 * 640, 73);
+  const Outcome whole = require_good(make_case(kind, {.rows = 5, .width = 640, .values = values}));
+  std::fill_n(values.begin() + 640, 640, std::nan(""));
+  std::fill_n(values.begin() + 2 * 640, 640, 0.0);
+  values[3 * 640 + 100] = std::numeric_limits<double>::infinity();
+  const Outcome spoiled = require_good(make_case(kind, {.rows = 5, .width = 640, .values = values}));
+  const std::vector<std::byte>& after = spoiled.input.tensor("q")->bytes;
+  const std::vector<std::byte>& before = whole.input.tensor("q")->bytes;
+  CHECK(std::equal(after.begin(), after.begin() + 640, before.begin()));
+  CHECK(std::equal(after.begin() + 4 * 640, after.end(), before.begin() + 4 * 640));
+}
+
+TEST_CASE("whole rows and tensors of large and of tiny values") {
+  const std::string kind = GENERATE("per_token_fp8", "per_token_int8", "per_tensor_fp8");
+  const double scale = GENERATE(1e-38, 1e-12, 1e-8, 1e30, 1e37);
+  require_good(
+      make_case(kind, {.rows = 2, .width = 256, .x = DType::f32, .values = samples(512, 29, scale)}));
+}
+
+TEST_CASE("a static scale saturates what it does not reach") {
+  const Outcome outcome = require_good(
+      make_case("static", {.rows = 1, .width = 4, .values = {1.0, -1.0, 500.0, -500.0}, .scale = 1.0}));
+  CHECK(value_at(outcome, "q", 0) == 1.0);
+  CHECK(value_at(outcome, "q", 2) == 448.0);
+  CHECK(value_at(outcome, "q", 3) == -448.0);
+}
+
+TEST_CASE("the largest value of a tensor is found wherever it lies") {
+  const std::size_t where = GENERATE(0U, 1U, 4097U, 99999U, 149999U);
+  std::vector<double> values = samples(150 * 1000, 5);
+  values[where] = -100.0;
+  const Outcome outcome =
+      require_good(make_case("per_tensor_fp8", {.rows = 150, .width = 1000, .values = values}));
+  CHECK(value_at(outcome, "s", 0) == Approx(100.0 / 448.0));
+}
+
+TEST_CASE("whole rows and tensors give the same bits on every run") {
+  const std::string kind = GENERATE(from_range(kinds));
+  const OpCase test = make_case(kind, {.rows = 37});
+  CHECK(require_good(test).input.tensor("q")->bytes == require_good(test).input.tensor("q")->bytes);
+}
+
+TEST_CASE("int8 rows round to nearest even") {
+  std::vector<double> values(128, 0.0);
+  values[0] = 127.0;  // a scale of 1
+  for (std::size_t i = 1; i < 128; ++i) {
+    values[i] = static_cast<double>(i) - 63.5;
+  }
+  const Outcome outcome =
+      require_good(make_case("per_token_int8", {.rows = 1, .width = 128, .values = values}));
+  for (std::size_t i = 1; i < 128; ++i) {
+    CHECK(value_at(outcome, "q", i) == std::nearbyint(values[i]));
+  }
+}
+
+TEST_CASE("whole rows where they lie more than 2^31 elements apart") {
+  const bool far_in = GENERATE(true, false);
+  constexpr std::int64_t width = 256;
+  const SparseRows x(DType::bf16, 3, width, far_in ? huge_stride : width,
+                     to_bytes(DType::bf16, samples(3 * width, 5)));
+  const SparseRows q(DType::fp8_e4m3, 3, width, far_in ? width : huge_stride);
+  const SparseRows s(DType::f32, 3, 1, 1);
+  const SparseRows one(DType::f32, 1, 1, 1);
+  const SparseRows workspace(DType::f32, 1, quant::per_tensor_fp8_workspace_elements, 1024);
+  const auto flat = [](TensorView view) {
+    view.shape[0] = view.shape[1];
+    view.strides[0] = 1;
+    view.rank = 1;
+    return view;
+  };
+  quant::per_token_fp8(runtime(), {.x = x.view(), .q = q.view(), .s = s.view()}, nullptr);
+  synchronize();
+  ReferenceInput input;
+  input.tensors = {x.download("x"), q.download("q"), s.download("s")};
+  CHECK(find_reference("quant.per_token_fp8")(input).ok);
+  quant::per_tensor_fp8(
+      runtime(), {.x = x.view(), .q = q.view(), .s = flat(one.view()), .workspace = flat(workspace.view())},
+      nullptr);
+  synchronize();
+  input.tensors = {x.download("x"), q.download("q"), one.download("s")};
+  CHECK(find_reference("quant.per_tensor_fp8")(input).ok);
+}
+
+TEST_CASE("a tensor's grid spills into y") {
+  OpDefinition narrow = quant::per_tensor_fp8_op();
+  narrow.name = "test.per_tensor_fp8_on_a_narrow_grid";
+  narrow.later_stages[0].geometry = [](const Specialisation& spec, const Tunables& tunables,
+                                       const DeviceTraits& device, std::int64_t rows) noexcept {
+    LaunchGeometry made = quant::per_tensor_fp8_op().later_stages[0].geometry(spec, tunables, device, rows);
+    // 15 vectors to a row: blocks and rows realign every 15 blocks.
+    made.grid[1] = made.grid[0] / 15 + 1;
+    made.grid[0] = 15;
+    return made;
+  };
+  const OpDefinition& op = OpRegistry::instance().add(narrow);
+  OpCase test = make_case("per_tensor_fp8", {.rows = 1000, .width = 120});
+  test.launch = [&](Runtime& on, const Views& views) {
+    on.dispatch(
+        op,
+        quant::per_tensor_fp8_call(
+            {.x = views.at("x"), .q = views.at("q"), .s = views.at("s"), .workspace = views.at("workspace")}),
+        nullptr);
+  };
+  require_good(test);
+}
+
+TEST_CASE("whole rows and tensors through the typed API and prepared launches") {
+  OpCase test = make_case("per_token_int8", {});
+  test.launch = [](Runtime& on, const Views& views) {
+    quant::per_token_int8(on, {.x = views.at("x"), .q = views.at("q"), .s = views.at("s")}, nullptr);
+  };
+  require_good(test);
+  test = make_case("per_token_fp8", {});
+  test.launch = [](Runtime& on, const Views& views) {
+    quant::prepare_per_token_fp8(on, {.x = views.at("x"), .q = views.at("q"), .s = views.at("s")})
+        .launch(nullptr);
+  };
+  require_good(test);
+  test = make_case("static", {});
+  test.launch = [](Runtime& on, const Views& views) {
+    quant::prepare_per_tensor_fp8(on, {.x = views.at("x"), .q = views.at("q"), .scale = views.at("scale")})
+        .launch(nullptr);
+  };
+  require_good(test);
+}
+
+TEST_CASE("the references of whole rows and tensors reject wrong elements") {
+  const std::string kind = GENERATE(from_range(kinds));
+  const OpCase test = make_case(kind, {});
+  const Outcome outcome = require_good(test);
+  for (const std::size_t element : {std::size_t{0}, std::size_t{1500}, std::size_t{3071}}) {
+    CHECK_FALSE(verdict_after_flip(test.op, outcome, "q", element, 1).ok);
+  }
+  if (kind != "static") {
+    CHECK_FALSE(verdict_after_flip(test.op, outcome, "s", 0, 2).ok);
+  }
+}

@@ -1,0 +1,132 @@
+#include <catch2/catch.hpp>
+
+#include "templates/activation/gelu_and_mul.hpp"
+#include "templates/activation/silu_and_mul.hpp"
+#include "templates/activation/swiglu_oai.hpp"
+#include "tests/templates/definition_checks.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+using Catch::Contains;
+
+namespace {
+
+/// Memory that nothing touches.
+alignas(256) std::byte memory[64];
+
+activation::Gated good() {
+  return {.x = TensorView::contiguous(memory, DType::bf16, {6, 4096}),
+          .y = TensorView::contiguous(memory, DType::bf16, {6, 2048}),
+          .masked_m = {}};
+}
+
+activation::Gated masked() {
+  return {.x = TensorView::contiguous(memory, DType::bf16, {4, 6, 4096}),
+          .y = TensorView::contiguous(memory, DType::bf16, {4, 6, 2048}),
+          .masked_m = TensorView::contiguous(memory, DType::i32, {4})};
+}
+
+std::string error_of(const activation::Gated& arguments) {
+  return message_of([&] { static_cast<void>(activation::silu_and_mul_call(arguments)); });
+}
+
+}  // namespace
+
+TEST_CASE("gated activations derive their specialisation from the tensors") {
+  const OpDefinition& op = activation::silu_and_mul_op();
+  CHECK(format_specialisation(op, activation::silu_and_mul_call(good()).spec) == "hidden=2048");
+  CHECK(format_specialisation(op, activation::silu_and_mul_call(masked()).spec) == "hidden=2048 experts=4");
+  activation::Gated odd = good();
+  odd.y.data = memory + 4;
+  CHECK(activation::silu_and_mul_call(odd).spec[3] == 4);
+  CHECK(activation::swiglu_oai_call(odd).spec[3] == 8);
+  odd = good();
+  odd.x.shape[1] = 6;
+  odd.x.strides[0] = 8;
+  odd.y.shape[1] = 3;
+  odd.y.strides[0] = 8;
+  // The ups start six bytes into the row; interleaved, rows are what counts.
+  CHECK(activation::silu_and_mul_call(odd).spec[3] == 2);
+  CHECK(activation::swiglu_oai_call(odd).spec[3] == 4);
+}
+
+TEST_CASE("gated activations name what is wrong with a call") {
+  activation::Gated test = good();
+  test.x.shape[1] = 4097;
+  CHECK_THAT(error_of(test),
+             Contains("activation.silu_and_mul") && Contains("4097") && Contains("nearest valid: 4096"));
+  test = good();
+  test.y.shape[1] = 2047;
+  CHECK_THAT(error_of(test), Contains("'y'") && Contains("2048 columns"));
+  test = good();
+  test.y.shape[0] = 5;
+  CHECK_THAT(error_of(test), Contains("'y'"));
+  test = good();
+  test.x.dtype = DType::i8;
+  CHECK_THAT(error_of(test), Contains("'x'") && Contains("i8"));
+  test = good();
+  test.y.data = nullptr;
+  CHECK_THAT(error_of(test), Contains("'y'") && Contains("null"));
+  test = good();
+  test.y.device = 1;
+  CHECK_THAT(error_of(test), Contains("device 1"));
+  test = good();
+  test.x.strides[1] = 2;
+  CHECK_THAT(error_of(test), Contains("not contiguous"));
+  test = good();
+  test.y.strides[0] = 2047;
+  CHECK_THAT(error_of(test), Contains("overlap"));
+  test = masked();
+  test.masked_m.dtype = DType::i64;
+  CHECK_THAT(error_of(test), Contains("'masked_m'") && Contains("i32"));
+  test = masked();
+  test.masked_m.shape[0] = 5;
+  CHECK_THAT(error_of(test), Contains("'masked_m'") && Contains("one contiguous element per expert"));
+  test = masked();
+  test.x.rank = test.y.rank = 2;
+  CHECK_THAT(error_of(test), Contains("[experts, rows, width]"));
+  test = masked();
+  test.y.strides[0] = 100;
+  CHECK_THAT(error_of(test), Contains("overlap"));
+  const OpDefinition& op = activation::silu_and_mul_op();
+  CHECK_THAT(message_of([&] { static_cast<void>(specialise(op, {{"hidden", "12"}})); }),
+             Contains("alignment = 16") && Contains("widest valid: 8"));
+}
+
+TEST_CASE("gated activations cover every element with their grid") {
+  const std::int64_t rows = GENERATE(1, 3, 500, 40000);
+  const std::string hidden = GENERATE("768", "2880", "14336");
+  const std::string experts = GENERATE("0", "4");
+  const OpDefinition& op = activation::silu_and_mul_op();
+  const Specialisation spec = specialise(op, {{"hidden", hidden}, {"experts", experts}});
+  const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows * 4);
+  check_choices(op, tunables);
+  const LaunchGeometry geometry =
+      op.geometry(spec, tunables, DeviceTraits{}, experts == "4" ? rows * 4 : rows);
+  CHECK(geometry.grid[2] == (experts == "4" ? 4U : 1U));
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * geometry.block[0] * tunables[1] * 8 >=
+        rows * spec[2]);
+}
+
+TEST_CASE("gated activations plan their tensors") {
+  const OpDefinition& op = activation::gelu_and_mul_op();
+  Bindings bindings;
+  bindings.set_param("hidden", "64");
+  bindings.set_param("experts", "3");
+  const std::vector<TensorPlan> inputs = op.plan_inputs(bindings, 5);
+  REQUIRE(inputs.size() == 2);
+  CHECK(inputs[0].shape == std::vector<std::int64_t>{3, 5, 128});
+  CHECK(inputs[1].dtype == DType::i32);
+  bindings.set_tensor("x", TensorView::contiguous(memory, DType::bf16, {3, 5, 128}));
+  CHECK(op.plan_outputs(bindings).at(0).shape == std::vector<std::int64_t>{3, 5, 64});
+}
+
+TEST_CASE("gated activations know the models") {
+  ModelConfig model = deepseek_v3();
+  CHECK(activation::silu_and_mul_op().model_cases(model).empty());
+  model.hidden_act = "silu";
+  check_cases(activation::silu_and_mul_op(), model);
+  CHECK(widths_of(activation::silu_and_mul_op(), model, "hidden") == std::set<std::string>{"2048", "18432"});
+  CHECK(widths_of(activation::silu_and_mul_op(), model, "experts") == std::set<std::string>{"32"});
+  CHECK(activation::swiglu_oai_op().model_cases(model).empty());
+}

@@ -1,0 +1,270 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "templates/activation/gelu_and_mul.hpp"
+#include "templates/activation/gelu_tanh_and_mul.hpp"
+#include "templates/activation/silu_and_mul.hpp"
+#include "templates/activation/swiglu_oai.hpp"
+#include "templates/reference/host_float.hpp"
+#include "tests/templates/op_harness.hpp"
+#include "tests/templates/samples.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+
+namespace {
+
+constexpr const char* kinds[] = {"silu_and_mul", "gelu_and_mul", "gelu_tanh_and_mul", "swiglu_oai"};
+
+struct Setting {
+  std::int64_t rows = 3;
+  std::int64_t width = 512;  ///< of y
+  DType x = DType::bf16;
+  DType y = DType::bf16;
+  std::vector<double> values = {};
+};
+
+OpCase make_case(const std::string& kind, const Setting& setting) {
+  const auto count = static_cast<std::size_t>(setting.rows * setting.width * 2);
+  OpCase made;
+  made.op = "activation." + kind;
+  made.tensors = {
+      {.name = "x",
+       .dtype = setting.x,
+       .shape = {setting.rows, 2 * setting.width},
+       .bytes = to_bytes(setting.x, setting.values.empty() ? samples(count, 3, 3.0) : setting.values)},
+      {.name = "y", .dtype = setting.y, .shape = {setting.rows, setting.width}},
+  };
+  return made;
+}
+
+/// `experts` experts of `rows` rows of which `counted` count.
+OpCase make_masked(const std::string& kind, std::int64_t rows, std::int64_t width,
+                   const std::vector<double>& counted) {
+  const auto experts = static_cast<std::int64_t>(counted.size());
+  OpCase made = make_case(kind, {.rows = experts * rows, .width = width});
+  made.tensors[0].shape = {experts, rows, 2 * width};
+  made.tensors[1].shape = {experts, rows, width};
+  made.tensors.push_back(
+      {.name = "masked_m", .dtype = DType::i32, .shape = {experts}, .bytes = to_bytes(DType::i32, counted)});
+  return made;
+}
+
+double value_at(const Outcome& outcome, std::size_t element) {
+  const HostTensor& y = *outcome.input.tensor("y");
+  return reference::decode(y.dtype, y.bytes.data() + element * static_cast<std::size_t>(size_of(y.dtype)));
+}
+
+}  // namespace
+
+TEST_CASE("gated activations at the widths of the models") {
+  const std::string kind = GENERATE(from_range(std::begin(kinds), std::end(kinds)));
+  const std::int64_t width = GENERATE(768, 1536, 2048, 2880, 14336);
+  const std::int64_t rows = GENERATE(1, 17);
+  require_good(make_case(kind, {.rows = rows, .width = width}));
+}
+
+TEST_CASE("gated activations in every combination of types") {
+  const std::string kind = GENERATE(from_range(std::begin(kinds), std::end(kinds)));
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
+  require_good(make_case(kind, {.x = x, .y = y}));
+}
+
+TEST_CASE("gated activations at odd widths and none to few rows") {
+  const std::string kind = GENERATE(from_range(std::begin(kinds), std::end(kinds)));
+  const std::int64_t width = GENERATE(1, 2, 3, 6, 31, 33, 129, 1001);
+  const std::int64_t rows = GENERATE(0, 1, 5);
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  require_good(make_case(kind, {.rows = rows, .width = width, .x = type, .y = type}));
+}
+
+TEST_CASE("gated activations over strided rows and unaligned views") {
+  const std::string kind = GENERATE(from_range(std::begin(kinds), std::end(kinds)));
+  const std::int64_t pad = GENERATE(0, 8, 4, 2, 1);
+  const std::int64_t offset = GENERATE(0, 1, 2);
+  const std::size_t which = GENERATE(0U, 1U);
+  OpCase test = make_case(kind, {});
+  test.tensors[which].strides = {test.tensors[which].shape[1] + pad, 1};
+  test.tensors[which].offset = offset;
+  require_good(test);
+}
+
+TEST_CASE("gated activations over leading dimensions") {
+  OpCase test = make_case("silu_and_mul", {.rows = 6});
+  test.tensors[0].shape = {2, 3, 1024};
+  test.tensors[1].shape = {2, 3, 512};
+  require_good(test);
+}
+
+TEST_CASE("gated activations of gates from far below zero to far above") {
+  const std::string kind = GENERATE(from_range(std::begin(kinds), std::end(kinds)));
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const double largest = type == DType::f16 ? 65504.0 : 1e30;
+  const double up = std::min(largest, GENERATE(1.0, -3.0, 1e4, 1e30));
+  constexpr std::int64_t width = 1024;
+  std::vector<double> values(2 * width);
+  for (std::size_t i = 0; i < width; ++i) {
+    const double gate = (static_cast<double>(i) - 512.0) / 4.0;  // -128 to 128
+    const bool interleaved = kind == "swiglu_oai";
+    values[interleaved ? 2 * i : i] = gate;
+    values[interleaved ? 2 * i + 1 : width + i] = up;
+  }
+  require_good(make_case(kind, {.rows = 1, .width = width, .x = type, .y = type, .values = values}));
+}
+
+TEST_CASE("gated activations of zeros, infinity and NaN keep to their elements") {
+  const std::string kind = GENERATE(from_range(std::begin(kinds), std::end(kinds)));
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  constexpr std::int64_t width = 64;
+  const double infinity = std::numeric_limits<double>::infinity();
+  std::vector<double> values = samples(4 * 2 * width, 5);
+  std::fill_n(values.begin(), 2 * width, 0.0);
+  values[2 * width + 4] = std::nan("");
+  values[2 * width + 9] = std::nan("");
+  values[2 * width + width + 8] = infinity;
+  values[4 * width + 2] = infinity;
+  values[4 * width + 6] = -infinity;
+  values[4 * width + 10] = infinity;
+  values[4 * width + width + 10] = -infinity;
+  const Outcome outcome =
+      require_good(make_case(kind, {.rows = 4, .width = width, .x = type, .y = type, .values = values}));
+  CHECK(value_at(outcome, 3) == 0.0);
+  CHECK(std::isnan(value_at(outcome, kind == "swiglu_oai" ? width + 2 : width + 4)));
+  CHECK(std::isfinite(value_at(outcome, 3 * width)));
+}
+
+TEST_CASE("swiglu_oai clamps gates from above and ups on both sides") {
+  const std::vector<double> values = {9, 20, 9, -20, 7, 7, -20, 0};
+  const Outcome outcome = require_good(
+      make_case("swiglu_oai", {.rows = 1, .width = 4, .x = DType::f32, .y = DType::f32, .values = values}));
+  const double seven = 7.0 / (1.0 + std::exp(-1.702 * 7.0));
+  CHECK(value_at(outcome, 0) == Approx(8.0 * seven));
+  CHECK(value_at(outcome, 1) == Approx(-6.0 * seven));
+  CHECK(value_at(outcome, 2) == Approx(8.0 * seven));
+  CHECK(value_at(outcome, 3) == Approx(-20.0 / (1.0 + std::exp(1.702 * 20.0))));
+}
+
+TEST_CASE("gated activations under a mask touch only the rows that count") {
+  const std::string kind = GENERATE(from_range(std::begin(kinds), std::end(kinds)));
+  const std::vector<double> counted = {0, 5, 16, 1, 9};
+  OpCase test = make_masked(kind, 16, 128, counted);
+  const bool strided = GENERATE(false, true);
+  if (strided) {
+    test.tensors[0].strides = {17 * 264, 264, 1};
+    test.tensors[1].strides = {20 * 136, 136, 1};
+  }
+  const Outcome outcome = require_good(test);
+  const HostTensor& y = *outcome.input.tensor("y");
+  for (std::size_t expert = 0; expert < counted.size(); ++expert) {
+    for (auto row = static_cast<std::size_t>(counted[expert]); row < 16; ++row) {
+      const std::size_t at =
+          expert * static_cast<std::size_t>(y.strides[0]) + row * static_cast<std::size_t>(y.strides[1]);
+      CHECK(std::all_of(y.bytes.begin() + static_cast<std::ptrdiff_t>(2 * at),
+                        y.bytes.begin() + static_cast<std::ptrdiff_t>(2 * (at + 128)),
+                        [](std::byte b) { return b == std::byte{0xcd}; }));
+    }
+  }
+}
+
+TEST_CASE("gated activations under a mask past the rows there are, and of none") {
+  require_good(make_masked("silu_and_mul", 4, 64, {-3, 400, 4}));
+  require_good(make_masked("silu_and_mul", 0, 64, {0, 0}));
+}
+
+TEST_CASE("gated activations give the same bits on every run") {
+  const OpCase test = make_case("gelu_and_mul", {.rows = 40, .width = 1536});
+  CHECK(require_good(test).input.tensor("y")->bytes == require_good(test).input.tensor("y")->bytes);
+}
+
+TEST_CASE("gated activations in more than 65,535 blocks, and where the grid spills into y") {
+  OpDefinition narrow = activation::silu_and_mul_op();
+  narrow.name = "test.silu_and_mul_in_small_blocks";
+  narrow.default_tunables = [](const Specialisation&, const DeviceTraits&, std::int64_t) {
+    Tunables made;
+    made.values = {64, 1};
+    return made;
+  };
+  const bool spill = GENERATE(false, true);
+  if (spill) {
+    narrow.name = "test.silu_and_mul_on_a_narrow_grid";
+    narrow.geometry = [](const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
+                         std::int64_t rows) noexcept {
+      LaunchGeometry made = activation::silu_and_mul_op().geometry(spec, tunables, device, rows);
+      // 5 vectors to a row: blocks and rows realign every 5 blocks.
+      made.grid[1] = made.grid[0] / 15 + 1;
+      made.grid[0] = 15;
+      return made;
+    };
+  }
+  const OpDefinition& op = OpRegistry::instance().add(narrow);
+  OpCase test = spill ? make_case("silu_and_mul", {.rows = 4000, .width = 40})
+                      : make_case("silu_and_mul", {.rows = 65600 * 8, .width = 8});
+  if (!spill) {
+    test.tensors[0].offset = 1;
+  }
+  test.launch = [&](Runtime& on, const Views& views) {
+    const Call call = activation::silu_and_mul_call({.x = views.at("x"), .y = views.at("y")});
+    const LaunchGeometry made =
+        op.geometry(call.spec, op.default_tunables(call.spec, {}, call.rows), {}, call.rows);
+    REQUIRE((spill ? made.grid[1] > 1 : made.grid[0] > 65535));
+    on.dispatch(op, call, nullptr);
+  };
+  require_good(test);
+}
+
+TEST_CASE("gated activations where rows lie more than 2^31 elements apart") {
+  const bool far_in = GENERATE(true, false);
+  constexpr std::int64_t width = 128;
+  const SparseRows x(DType::bf16, 3, 2 * width, far_in ? huge_stride : 2 * width,
+                     to_bytes(DType::bf16, samples(6 * width, 5)));
+  const SparseRows y(DType::bf16, 3, width, far_in ? width : huge_stride);
+  const activation::Gated call{.x = x.view(), .y = y.view()};
+  activation::silu_and_mul(runtime(), call, nullptr);
+  synchronize();
+  ReferenceInput input;
+  input.spec = activation::silu_and_mul_call(call).spec;
+  input.tensors = {x.download("x"), y.download("y")};
+  const ReferenceResult verdict = find_reference("activation.silu_and_mul")(input);
+  INFO(verdict.detail);
+  CHECK(verdict.ok);
+}
+
+TEST_CASE("gated activations through the typed API and a prepared launch") {
+  const auto arguments = [](const Views& views) {
+    return activation::Gated{.x = views.at("x"), .y = views.at("y")};
+  };
+  OpCase test = make_case("swiglu_oai", {.rows = 7});
+  test.launch = [&](Runtime& on, const Views& views) {
+    activation::swiglu_oai(on, arguments(views), nullptr);
+  };
+  require_good(test);
+  test.launch = [&](Runtime& on, const Views& views) {
+    activation::prepare_swiglu_oai(on, arguments(views)).launch(nullptr);
+  };
+  require_good(test);
+  test = make_case("gelu_and_mul", {.rows = 7});
+  test.launch = [&](Runtime& on, const Views& views) {
+    activation::gelu_and_mul(on, arguments(views), nullptr);
+  };
+  require_good(test);
+  test = make_case("gelu_tanh_and_mul", {.rows = 7});
+  test.launch = [&](Runtime& on, const Views& views) {
+    activation::prepare_gelu_tanh_and_mul(on, arguments(views)).launch(nullptr);
+  };
+  require_good(test);
+}
+
+TEST_CASE("the references of gated activations reject a wrong element") {
+  const std::string kind = GENERATE(from_range(std::begin(kinds), std::end(kinds)));
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  const OpCase test = make_case(kind, {.rows = 3, .width = 96, .x = type, .y = type});
+  const Outcome outcome = require_good(test);
+  const auto size = static_cast<std::size_t>(size_of(type));
+  for (const std::size_t element : {std::size_t{0}, std::size_t{150}, std::size_t{287}}) {
+    CHECK_FALSE(verdict_after_flip(test.op, outcome, "y", element * size, 2).ok);
+    CHECK_FALSE(verdict_after_flip(test.op, outcome, "y", element * size + size - 1, 7).ok);
+  }
+}

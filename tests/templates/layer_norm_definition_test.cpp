@@ -1,0 +1,98 @@
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "templates/norm/layer_norm.hpp"
+#include "tests/templates/definition_checks.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+using Catch::Contains;
+
+namespace {
+
+/// Memory that nothing touches.
+alignas(256) std::byte memory[64];
+
+norm::LayerNorm good() {
+  return {.x = TensorView::contiguous(memory, DType::bf16, {4, 5120}),
+          .weight = TensorView::contiguous(memory, DType::bf16, {5120}),
+          .bias = TensorView::contiguous(memory, DType::bf16, {5120}),
+          .y = TensorView::contiguous(memory, DType::bf16, {4, 5120})};
+}
+
+std::string error_of(const norm::LayerNorm& arguments) {
+  return message_of([&] { static_cast<void>(norm::layer_norm_call(arguments)); });
+}
+
+std::string spec_of(const norm::LayerNorm& arguments) {
+  return format_specialisation(norm::layer_norm_op(), norm::layer_norm_call(arguments).spec);
+}
+
+}  // namespace
+
+TEST_CASE("layer_norm derives its specialisation from the tensors") {
+  CHECK(spec_of(good()) == "hidden=5120");
+  norm::LayerNorm test = good();
+  test.weight = {};
+  test.bias.dtype = DType::f32;
+  CHECK(spec_of(test) == "weight_dtype=f32 hidden=5120 has_weight=false");
+  test.bias = {};
+  CHECK(spec_of(test) == "hidden=5120 has_weight=false has_bias=false");
+  test = good();
+  test.bias.data = memory + 4;
+  CHECK(spec_of(test) == "hidden=5120 alignment=4");
+  test = good();
+  test.y.dtype = DType::f32;
+  CHECK(spec_of(test) == "y_dtype=f32 hidden=5120 alignment=8");
+}
+
+TEST_CASE("layer_norm names what is wrong with a call") {
+  norm::LayerNorm test = good();
+  test.x.dtype = DType::fp8_e4m3;
+  CHECK_THAT(error_of(test), Contains("norm.layer_norm") && Contains("'x'") && Contains("fp8_e4m3"));
+  test = good();
+  test.bias.dtype = DType::f32;
+  CHECK_THAT(error_of(test), Contains("'bias'") && Contains("weight's bf16"));
+  test = good();
+  test.bias.shape[0] = 5;
+  CHECK_THAT(error_of(test), Contains("'bias'") && Contains("[5120]"));
+  test = good();
+  test.bias.device = 1;
+  CHECK_THAT(error_of(test), Contains("'bias'") && Contains("device 1"));
+  test = good();
+  test.y.shape[0] = 3;
+  CHECK_THAT(error_of(test), Contains("'y'") && Contains("[4, 5120]"));
+  test = good();
+  test.y.data = nullptr;
+  CHECK_THAT(error_of(test), Contains("'y'") && Contains("null"));
+  test = good();
+  test.eps = -1.0F;
+  CHECK_THAT(error_of(test), Contains("eps is -1"));
+}
+
+TEST_CASE("layer_norm checks settings against the tensors") {
+  const OpDefinition& op = norm::layer_norm_op();
+  const norm::LayerNorm given = good();
+  Bindings bindings;
+  bindings.set_tensor("x", given.x);
+  bindings.set_tensor("weight", given.weight);
+  bindings.set_tensor("bias", given.bias);
+  bindings.set_tensor("y", given.y);
+  CHECK(op.bind(bindings).spec == norm::layer_norm_call(given).spec);
+  bindings.set_param("has_bias", "false");
+  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("has_bias"));
+}
+
+TEST_CASE("layer_norm knows the models") {
+  const OpDefinition& op = norm::layer_norm_op();
+  CHECK(op.model_cases(deepseek_v3()).empty());
+  ModelConfig wan;
+  wan.name = "wan2.2-a14b";
+  wan.architecture = "WanTransformer3DModel";
+  wan.hidden = 5120;
+  wan.layer_norm = true;
+  check_cases(op, wan);
+  CHECK(widths_of(op, wan, "hidden") == std::set<std::string>{"5120"});
+  wan.architecture = "FluxTransformer2DModel";
+  CHECK(op.model_cases(wan).empty());
+}

@@ -1,0 +1,231 @@
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "templates/norm/qk_norm_rope.hpp"
+#include "tests/templates/definition_checks.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+using Catch::Contains;
+
+namespace {
+
+/// Memory that nothing touches.
+alignas(256) std::byte memory[64];
+
+norm::QkNormRope good() {
+  norm::QkNormRope made;
+  made.norm = {.qkv = TensorView::contiguous(memory, DType::bf16, {5, 112, 128}),
+               .q_weight = TensorView::contiguous(memory, DType::bf16, {128}),
+               .k_weight = TensorView::contiguous(memory, DType::bf16, {128}),
+               .q_heads = 96,
+               .kv_heads = 8};
+  made.cos_sin = TensorView::contiguous(memory, DType::f32, {1000, 64});
+  made.positions = TensorView::contiguous(memory, DType::i64, {5});
+  return made;
+}
+
+std::string error_of(const norm::QkNormRope& arguments) {
+  return message_of([&] { static_cast<void>(norm::qk_norm_rope_call(arguments)); });
+}
+
+std::int32_t alignment(const norm::QkNormRope& arguments) {
+  return norm::qk_norm_rope_call(arguments).spec[5];
+}
+
+}  // namespace
+
+TEST_CASE("qk_norm and qk_norm_rope derive their specialisations from the tensors") {
+  norm::QkNormRope test = good();
+  CHECK(format_specialisation(norm::qk_norm_op(), norm::qk_norm_call(test.norm).spec) ==
+        "q_heads=96 kv_heads=8 head_dim=128");
+  const Call call = norm::qk_norm_rope_call(test);
+  CHECK(format_specialisation(norm::qk_norm_rope_op(), call.spec) ==
+        "q_heads=96 kv_heads=8 head_dim=128 rotary_dim=64");
+  CHECK(call.rows == 5);
+  test.norm.unit_offset = true;
+  test.style = norm::RopeStyle::interleaved;
+  test.positions.dtype = DType::i32;
+  CHECK(format_specialisation(norm::qk_norm_rope_op(), norm::qk_norm_rope_call(test).spec) ==
+        "q_heads=96 kv_heads=8 head_dim=128 unit_offset=true rotary_dim=64 rope_style=interleaved "
+        "position_dtype=i32");
+}
+
+TEST_CASE("qk_norm_rope takes the widest access that keeps what turns together in a thread") {
+  norm::QkNormRope test = good();
+  CHECK(alignment(test) == 16);
+  test.norm.qkv.strides[0] += 4;
+  CHECK(alignment(test) == 8);
+  test = good();
+  test.cos_sin = TensorView::contiguous(memory, DType::f32, {1000, 8});
+  CHECK(alignment(test) == 8);
+  test.style = norm::RopeStyle::interleaved;
+  CHECK(alignment(test) == 16);
+  test = good();
+  test.cos_sin.data = memory + 8;
+  CHECK(alignment(test) == 4);
+  test = good();
+  test.norm.k_weight.data = memory + 4;
+  CHECK(alignment(test) == 4);
+}
+
+TEST_CASE("qk_norm_rope names what is wrong with a call") {
+  norm::QkNormRope test = good();
+  test.norm.qkv.dtype = DType::i8;
+  CHECK_THAT(error_of(test), Contains("norm.qk_norm_rope") && Contains("'qkv'") && Contains("i8"));
+  test = good();
+  test.norm.q_heads = 95;
+  CHECK_THAT(error_of(test), Contains("111 heads") && Contains("q_heads = 95"));
+  test = good();
+  test.norm.q_heads = 0;
+  CHECK_THAT(error_of(test), Contains("q_heads is 0") && Contains("from 1 to 1024"));
+  test = good();
+  test.norm.kv_heads = 2000;
+  CHECK_THAT(error_of(test), Contains("kv_heads is 2000"));
+  test = good();
+  test.norm.qkv.data = nullptr;
+  CHECK_THAT(error_of(test), Contains("'qkv'") && Contains("null"));
+  test = good();
+  test.norm.qkv.strides[2] = 2;
+  CHECK_THAT(error_of(test), Contains("'qkv'") && Contains("not contiguous"));
+  test = good();
+  test.norm.qkv.strides[1] = 64;
+  CHECK_THAT(error_of(test), Contains("'qkv'") && Contains("overlap"));
+  test = good();
+  test.norm.qkv.strides[0] = 128;
+  CHECK_THAT(error_of(test), Contains("'qkv'") && Contains("overlap"));
+  test = good();
+  test.norm.qkv.rank = 1;
+  CHECK_THAT(error_of(test), Contains("'qkv'") && Contains("q_heads + 2 * kv_heads"));
+  test = good();
+  test.norm.qkv.data = memory + 1;
+  CHECK_THAT(error_of(test), Contains("'qkv'") && Contains("multiple of its element's 2 bytes"));
+  test = good();
+  test.norm.k_weight.dtype = DType::f32;
+  CHECK_THAT(error_of(test), Contains("'k_weight'") && Contains("bf16, as q_weight is"));
+  test = good();
+  test.norm.q_weight.shape[0] = 64;
+  CHECK_THAT(error_of(test), Contains("'q_weight'") && Contains("[128]"));
+  test = good();
+  test.norm.q_weight = {};
+  CHECK_THAT(error_of(test), Contains("'q_weight'"));
+  test = good();
+  test.norm.eps = -1.0F;
+  CHECK_THAT(error_of(test), Contains("eps is -1"));
+  test = good();
+  test.cos_sin.dtype = DType::bf16;
+  CHECK_THAT(error_of(test), Contains("'cos_sin'") && Contains("f32"));
+  test = good();
+  test.cos_sin.shape[1] = 130;
+  CHECK_THAT(error_of(test), Contains("'cos_sin'") && Contains("from 2 to 128"));
+  test = good();
+  test.cos_sin.shape[1] = 63;
+  CHECK_THAT(error_of(test), Contains("'cos_sin'") && Contains("even"));
+  test = good();
+  test.positions.shape[0] = 4;
+  CHECK_THAT(error_of(test), Contains("'positions'") && Contains("5 contiguous"));
+  test = good();
+  test.positions.strides[0] = 2;
+  CHECK_THAT(error_of(test), Contains("'positions'") && Contains("not contiguous"));
+  test = good();
+  test.positions.dtype = DType::f32;
+  CHECK_THAT(error_of(test), Contains("'positions'") && Contains("i32 or i64"));
+  test = good();
+  test.positions.device = 1;
+  CHECK_THAT(error_of(test), Contains("device 1") && Contains("device 0"));
+  test = good();
+  test.norm.qkv = TensorView::contiguous(memory, DType::bf16, {5, 112, 2000});
+  CHECK_THAT(error_of(test), Contains("2000") && Contains("nearest valid: 1024"));
+}
+
+TEST_CASE("qk_norm of no tokens needs no memory") {
+  norm::QkNormRope test = good();
+  test.norm.qkv = TensorView::contiguous(nullptr, DType::bf16, {0, 112, 128});
+  test.norm.q_weight.data = nullptr;
+  test.norm.k_weight.data = nullptr;
+  test.cos_sin.data = nullptr;
+  test.positions = TensorView::contiguous(nullptr, DType::i64, {0});
+  CHECK(norm::qk_norm_call(test.norm).rows == 0);
+  CHECK(norm::qk_norm_rope_call(test).rows == 0);
+}
+
+TEST_CASE("qk_norm_rope checks settings against the tensors and one another") {
+  const OpDefinition& op = norm::qk_norm_rope_op();
+  const norm::QkNormRope given = good();
+  Bindings bindings;
+  bindings.set_tensor("qkv", given.norm.qkv);
+  bindings.set_tensor("q_weight", given.norm.q_weight);
+  bindings.set_tensor("k_weight", given.norm.k_weight);
+  bindings.set_tensor("cos_sin", given.cos_sin);
+  bindings.set_tensor("positions", given.positions);
+  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("q_heads is required"));
+  bindings.set_param("q_heads", "96");
+  bindings.set_param("kv_heads", "8");
+  CHECK(op.bind(bindings).spec == norm::qk_norm_rope_call(given).spec);
+  bindings.set_param("alignment", "4");
+  CHECK(op.bind(bindings).spec[5] == 4);
+  bindings.set_param("rotary_dim", "128");
+  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }),
+             Contains("rotary_dim") && Contains("64"));
+  const auto refusal = [&](std::string dim, std::string rotary) {
+    return message_of([&] {
+      static_cast<void>(specialise(op, {{"q_heads", "4"},
+                                        {"kv_heads", "1"},
+                                        {"head_dim", std::move(dim)},
+                                        {"rotary_dim", std::move(rotary)}}));
+    });
+  };
+  CHECK_THAT(refusal("64", "128"), Contains("rotary_dim is 128") && Contains("nearest valid: 64"));
+  CHECK_THAT(refusal("64", "8"), Contains("alignment = 16") && Contains("widest valid: 8"));
+  CHECK_THAT(refusal("100", "64"), Contains("alignment = 16") && Contains("widest valid: 8"));
+}
+
+TEST_CASE("qk_norm launches enough lanes for every head") {
+  const std::int64_t rows = GENERATE(1, 2, 132, 133, 1000, 100000);
+  const std::string heads = GENERATE("1", "5", "32", "96", "1000");
+  const std::string dim = GENERATE("16", "64", "128", "1024");
+  const OpDefinition& op = norm::qk_norm_op();
+  const Specialisation spec = specialise(op, {{"q_heads", heads}, {"kv_heads", "4"}, {"head_dim", dim}});
+  const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
+  check_choices(op, tunables);
+  CHECK(op.default_tunables(spec, DeviceTraits{}, std::int64_t{1} << row_bucket(rows)) == tunables);
+  const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
+  // Two vectors of 8 elements to a lane.
+  const std::int64_t lanes = std::min<std::int64_t>(32, std::stoi(dim) / 16);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * geometry.block[0] >= rows * tunables[1] * lanes);
+  CHECK(geometry.block[0] == static_cast<std::uint32_t>(tunables[0]));
+  if (rows == 1) {
+    CHECK(std::int64_t{geometry.grid[0]} * geometry.block[0] >= std::min(128, std::stoi(heads)) * lanes);
+  }
+  if (rows == 100000 && std::stoi(heads) >= 8) {
+    CHECK(tunables[1] < std::stoi(heads));
+  }
+}
+
+TEST_CASE("qk_norm spills a grid past 2^31 blocks into y") {
+  const OpDefinition& op = norm::qk_norm_op();
+  const Specialisation spec = specialise(op, {{"q_heads", "64"}, {"kv_heads", "8"}, {"head_dim", "128"}});
+  const std::int64_t rows = (std::int64_t{1} << 33) + 1;
+  const LaunchGeometry geometry = op.geometry(spec, Tunables{{64, 64}}, DeviceTraits{}, rows);
+  CHECK(geometry.grid[0] == 0x7fffffffU);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * 8 >= rows * 64);
+  CHECK(geometry.grid[1] <= 65535);
+}
+
+TEST_CASE("qk_norm and qk_norm_rope know the models") {
+  ModelConfig glm;
+  glm.hidden = 5120;
+  glm.heads = 96;
+  glm.kv_heads = 8;
+  glm.head_dim = 128;
+  glm.qk_norm = true;
+  glm.rotary_dim = 64;
+  for (const OpDefinition* op : {&norm::qk_norm_op(), &norm::qk_norm_rope_op()}) {
+    CHECK(widths_of(*op, glm, "q_heads") == std::set<std::string>{"96"});
+    check_cases(*op, glm);
+    CHECK(op->model_cases(deepseek_v3()).empty());
+  }
+  CHECK(widths_of(norm::qk_norm_rope_op(), glm, "rotary_dim") == std::set<std::string>{"64"});
+  glm.rotary_dim = 0;
+  CHECK(norm::qk_norm_rope_op().model_cases(glm).empty());
+}

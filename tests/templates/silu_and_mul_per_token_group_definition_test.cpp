@@ -1,0 +1,103 @@
+#include "templates/quant/silu_and_mul_per_token_group.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "tests/templates/definition_checks.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+using Catch::Contains;
+using quant::ScaleFormat;
+using quant::ScaleLayout;
+
+namespace {
+
+/// Memory that nothing touches.
+alignas(256) std::byte memory[64];
+
+quant::SiluAndMulPerTokenGroup good() {
+  return {.x = TensorView::contiguous(memory, DType::bf16, {6, 4096}),
+          .q = TensorView::contiguous(memory, DType::fp8_e4m3, {6, 2048}),
+          .s = TensorView::contiguous(memory, DType::f32, {6, 16})};
+}
+
+quant::SiluAndMulPerTokenGroup masked() {
+  quant::SiluAndMulPerTokenGroup made{.x = TensorView::contiguous(memory, DType::bf16, {4, 6, 4096}),
+                                      .q = TensorView::contiguous(memory, DType::fp8_e4m3, {4, 6, 2048}),
+                                      .s = TensorView::contiguous(memory, DType::i32, {4, 6, 4}),
+                                      .masked_m = TensorView::contiguous(memory, DType::i32, {4}),
+                                      .layout = ScaleLayout::column_major_tma_aligned,
+                                      .format = ScaleFormat::packed_ue8m0};
+  made.s.strides = {32, 1, 8};
+  return made;
+}
+
+std::string error_of(const quant::SiluAndMulPerTokenGroup& arguments) {
+  return message_of([&] { static_cast<void>(quant::silu_and_mul_per_token_group_call(arguments)); });
+}
+
+}  // namespace
+
+TEST_CASE("silu_and_mul_per_token_group derives its specialisation from the tensors") {
+  const OpDefinition& op = quant::silu_and_mul_per_token_group_op();
+  CHECK(format_specialisation(op, quant::silu_and_mul_per_token_group_call(good()).spec) == "hidden=2048");
+  CHECK(format_specialisation(op, quant::silu_and_mul_per_token_group_call(masked()).spec) ==
+        "hidden=2048 scale_layout=column_major_tma_aligned scale_format=packed_ue8m0 experts=4");
+}
+
+TEST_CASE("silu_and_mul_per_token_group names what is wrong with a call") {
+  quant::SiluAndMulPerTokenGroup test = good();
+  test.x.shape[1] = 4095;
+  CHECK_THAT(error_of(test), Contains("silu_and_mul_per_token_group") && Contains("must be even"));
+  test = good();
+  test.group = 48;
+  CHECK_THAT(error_of(test), Contains("nearest valid: 32"));
+  test = good();
+  test.q.shape[1] = 4096;
+  test.q.strides[0] = 4096;
+  CHECK_THAT(error_of(test), Contains("'q'") && Contains("2048 columns"));
+  test = good();
+  test.s.shape[1] = 32;
+  CHECK_THAT(error_of(test), Contains("'s'") && Contains("16"));
+  test = good();
+  test.q.dtype = DType::u8;
+  CHECK_THAT(error_of(test), Contains("'q'") && Contains("fp8_e4m3"));
+  test = masked();
+  test.s.strides[0] = 20;
+  CHECK_THAT(error_of(test), Contains("'s'") && Contains("from expert to expert"));
+  test = masked();
+  test.s.strides[0] = 33;
+  CHECK_THAT(error_of(test), Contains("a multiple of 4"));
+  test = masked();
+  test.s.shape[0] = 3;
+  CHECK_THAT(error_of(test), Contains("'s'") && Contains("[4, rows, scales]"));
+  test = masked();
+  test.masked_m.shape[0] = 3;
+  CHECK_THAT(error_of(test), Contains("'masked_m'"));
+}
+
+TEST_CASE("silu_and_mul_per_token_group plans outputs in the layout asked for") {
+  const OpDefinition& op = quant::silu_and_mul_per_token_group_op();
+  Bindings bindings;
+  bindings.set_tensor("x", TensorView::contiguous(memory, DType::bf16, {2, 3, 2304}));
+  bindings.set_tensor("masked_m", TensorView::contiguous(memory, DType::i32, {2}));
+  bindings.set_param("scale_layout", "column_major_tma_aligned");
+  bindings.set_param("scale_format", "packed_ue8m0");
+  const std::vector<TensorPlan> plans = op.plan_outputs(bindings);
+  REQUIRE(plans.size() == 2);
+  CHECK(plans[0].shape == std::vector<std::int64_t>{2, 3, 1152});
+  CHECK(plans[1].shape == std::vector<std::int64_t>{2, 3, 3});
+  CHECK(plans[1].strides == std::vector<std::int64_t>{12, 1, 4});
+  CHECK(plans[1].storage_shape == std::vector<std::int64_t>{2, 3, 4});
+}
+
+TEST_CASE("silu_and_mul_per_token_group knows the models") {
+  const OpDefinition& op = quant::silu_and_mul_per_token_group_op();
+  ModelConfig model = deepseek_v3();
+  model.hidden_act = "silu";
+  check_cases(op, model);
+  CHECK(widths_of(op, model, "hidden") == std::set<std::string>{"2048", "18432"});
+  CHECK(widths_of(op, model, "experts") == std::set<std::string>{"32"});
+  model.hidden_act = "gelu";
+  CHECK(op.model_cases(model).empty());
+}

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Builds the PTX decoder's fuzzer and runs it on its corpus; an input that breaks something is left in build-fuzz/found.
+#   tools/fuzz.sh [SECONDS]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-60}
+inputs=tests/simulator/fuzz
+bash tools/setup.sh build-fuzz fuzz
+cmake --preset fuzz -DKERNCAST_BUILD_TESTS=ON
+cmake --build --preset fuzz --parallel "$(nproc)"
+mkdir -p build-fuzz/found build-fuzz/corpus
+# What kernels print is closed away; new inputs go to the first folder, the others are read.
+build-fuzz/bin/ptx_decoder_fuzz -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
+  -close_fd_mask=1 -print_final_stats=1 -verbosity=0 -artifact_prefix=build-fuzz/found/ \
+  build-fuzz/corpus "$inputs/corpus" "$inputs/regressions" tests/simulator/ptx
