@@ -8,8 +8,13 @@
 /// a warp those of a part of it.
 namespace kerncast {
 
-/// Slots whose experts a block remembers between its two passes.
+/// Most slots of a block, which remembers their experts between its two passes.
 inline constexpr int held_slots = 4096;
+
+/// Whether there is a thread for each expert: to leave a loop after its only turn spares the compiler its
+/// rest.
+template <class Config>
+inline constexpr bool one_turn = Config::experts <= Config::threads;
 
 /// The expert of a slot, -1 if it has none.
 template <class Config>
@@ -21,11 +26,10 @@ __device__ __forceinline__ int expert_of(const GroupingArgs& of, int slot) {
   return id >= 0 && id < Config::experts ? id : -1;
 }
 
-/// Slots of a block, a multiple of its threads.
+/// Slots of a block, a multiple of its threads: all there are, or as many as it can remember.
 template <class Config>
 __device__ __forceinline__ int chunk_of(const GroupingArgs& of) {
-  const unsigned threads = gridDim.x * Config::threads;
-  return static_cast<int>((static_cast<unsigned>(of.slots) + threads - 1) / threads * Config::threads);
+  return Config::split ? held_slots : (of.slots + Config::threads - 1) / Config::threads * Config::threads;
 }
 
 /// Counts a chunk's slots into the workspace.
@@ -35,6 +39,9 @@ __device__ __forceinline__ void count_slots(const GroupingArgs& of) {
 #pragma unroll 1
   for (int e = threadIdx.x; e < Config::experts; e += Config::threads) {
     counts[e] = 0;
+    if constexpr (one_turn<Config>) {
+      break;
+    }
   }
   __syncthreads();
   const int chunk = chunk_of<Config>(of);
@@ -51,6 +58,9 @@ __device__ __forceinline__ void count_slots(const GroupingArgs& of) {
 #pragma unroll 1
   for (int e = threadIdx.x; e < Config::experts; e += Config::threads) {
     of.workspace[blockIdx.x * Config::experts + e] = counts[e];
+    if constexpr (one_turn<Config>) {
+      break;
+    }
   }
 }
 
@@ -68,74 +78,84 @@ __device__ __forceinline__ void place_slots(const GroupingArgs& of, Places<Confi
                                             const Store& store) {
   constexpr int experts = Config::experts;
   constexpr int warps = Config::threads / 32;
-  __shared__ int shared_counts[warps * experts];
+  // First what other blocks have before this one's slots, then what each warp has.
+  __shared__ int counts[(warps + 1) * experts];
   __shared__ short held[held_slots];
   const int lane = threadIdx.x % 32;
-  int* counts = shared_counts + threadIdx.x / 32 * experts;
+  const int warp = threadIdx.x / 32;
 #pragma unroll 1
-  for (int i = threadIdx.x; i < warps * experts; i += Config::threads) {
-    shared_counts[i] = 0;
+  for (int i = threadIdx.x; i < (warps + 1) * experts; i += Config::threads) {
+    counts[i] = 0;
+    if (i < experts) {
+      places.counts[i] = 0;
+    }
   }
   __syncthreads();
 
   const int chunk = chunk_of<Config>(of);
   const int chunk_first = blockIdx.x * chunk;
-  const int first = chunk_first + static_cast<int>(threadIdx.x / 32) * (chunk / warps);
+  const int first = chunk_first + warp * (chunk / warps);
   const int last = min(first + chunk / warps, of.slots);
-  const bool holds = chunk <= held_slots;
 #pragma unroll 1
   for (int slot = first + lane; slot < last; slot += 32) {
     const int expert = expert_of<Config>(of, slot);
-    if (holds) {
-      held[slot - chunk_first] = static_cast<short>(expert);
-    }
+    held[slot - chunk_first] = static_cast<short>(expert);
     if (expert >= 0) {
-      atomicAdd(counts + expert, 1);
+      atomicAdd(counts + (warp + 1) * experts + expert, 1);
+    }
+  }
+  if constexpr (Config::split) {
+#pragma unroll 1
+    for (int i = threadIdx.x; i < gridDim.x * experts; i += Config::threads) {
+      const int count = of.workspace[i];
+      atomicAdd(places.counts + i % experts, count);
+      if (i < blockIdx.x * experts) {
+        atomicAdd(counts + i % experts, count);
+      }
     }
   }
   __syncthreads();
 
-  // A warp's counts become the number of slots before its own.
+  // Each row becomes the number of slots before those of a warp.
 #pragma unroll 1
   for (int e = threadIdx.x; e < experts; e += Config::threads) {
     int before = 0;
-    int total = 0;
-    if constexpr (Config::split) {
-      for (int block = 0; block < gridDim.x; ++block) {
-        const int count = of.workspace[block * experts + e];
-        before += block < blockIdx.x ? count : 0;
-        total += count;
-      }
+#pragma unroll 1
+    for (int i = e; i < (warps + 1) * experts; i += experts) {
+      before += counts[i];
+      counts[i] = before;
     }
-#pragma unroll 4
-    for (int warp = 0; warp < warps; ++warp) {
-      const int count = shared_counts[warp * experts + e];
-      shared_counts[warp * experts + e] = before;
-      before += count;
-    }
-    total = Config::split ? total : before;
+    const int total = Config::split ? places.counts[e] : before;
     places.counts[e] = total;
     places.offsets[e] = (total + Multiple - 1) / Multiple * Multiple;
+    if constexpr (one_turn<Config>) {
+      break;
+    }
   }
-  prefix_sums<experts, Config::threads>(places.offsets);
+  __syncthreads();
+  if (warp == 0) {
+    prefix_sums<experts>(places.offsets, lane);
+  }
+  __syncthreads();
 
+  int* own = counts + warp * experts;
 #pragma unroll 1
   for (int base = first; base < last; base += 32) {
     const int slot = base + lane;
-    int expert = -1;
-    if (slot < last) {
-      expert = holds ? held[slot - chunk_first] : expert_of<Config>(of, slot);
-    }
+    const int expert = slot < last ? held[slot - chunk_first] : -1;
     const unsigned equal = __match_any_sync(0xffffffffu, expert);
     const int rank = __popc(equal & ((1u << lane) - 1));
-    const int before = expert >= 0 ? counts[expert] : 0;
+    int place = -1;
+    if (expert >= 0) {
+      place = own[expert] + rank;
+    }
     __syncwarp();
     if (expert >= 0 && rank == 0) {
-      counts[expert] = before + __popc(equal);
+      own[expert] = place + __popc(equal);
     }
     __syncwarp();
     if (slot < last) {
-      store(slot, expert >= 0 ? places.offsets[expert] + before + rank : -1);
+      store(slot, expert >= 0 ? places.offsets[expert] + place : -1);
     }
   }
 }

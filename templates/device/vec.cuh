@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/convert.cuh"
+#include "device/packed.cuh"
 #include "device/types.cuh"
 
 /// Vector access to global memory: N consecutive elements at an address aligned to min(16, N * sizeof(T))
@@ -9,30 +10,6 @@
 /// Wide accesses are given as one instruction each, since the compiler splits some of those it is given as
 /// assignments.
 namespace kerncast {
-
-/// The type that moves `Bytes` bytes at once.
-template <int Bytes>
-struct Packed;
-template <>
-struct Packed<16> {
-  using type = uint4;
-};
-template <>
-struct Packed<8> {
-  using type = uint2;
-};
-template <>
-struct Packed<4> {
-  using type = unsigned;
-};
-template <>
-struct Packed<2> {
-  using type = unsigned short;
-};
-template <>
-struct Packed<1> {
-  using type = unsigned char;
-};
 
 /// The elements of one word: one float, two of 16 bits.
 template <class T>

@@ -178,7 +178,7 @@ OpDefinition make_definition() {
        "block)"},
       {"expert", Direction::out, false, "[P / block], i32"},
       {"total", Direction::out, false, "[1], i32"},
-      {"workspace", Direction::out, true, "where split: [min(ceil(slots / 4096), 128) * experts], i32"},
+      {"workspace", Direction::out, true, "where split: [ceil(slots / 4096) * experts], i32"},
   };
   op.default_tunables = default_tunables;
   op.geometry = count_geometry;

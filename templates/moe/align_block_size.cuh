@@ -25,32 +25,29 @@ __global__ void __launch_bounds__(Config::threads)
     }
   });
 
-  const int thread = blockIdx.x * Config::threads + threadIdx.x;
-  const int threads = gridDim.x * Config::threads;
+  // What is past the total is as of one more expert, of which all warps take their share.
+  const int warp = (blockIdx.x * Config::threads + threadIdx.x) / 32;
+  const int warps = gridDim.x * Config::threads / 32;
   const int lane = threadIdx.x % 32;
+  const int total = places.offsets[Config::experts];
 #pragma unroll 1
-  for (int e = thread / 32; e < Config::experts; e += threads / 32) {
-    const int first = places.offsets[e];
-    const int last = places.offsets[e + 1];
+  for (int e = warp; e < Config::experts + warps; e += warps) {
+    const bool past = e >= Config::experts;
+    const int first = past ? total : places.offsets[e];
+    const int filled = past ? total : first + places.counts[e];
+    const int last = past ? args.places : places.offsets[e + 1];
+    const int at = past ? warp * 32 + lane : lane;
+    const int step = past ? warps * 32 : 32;
 #pragma unroll 1
-    for (int place = first + places.counts[e] + lane; place < last; place += 32) {
+    for (int place = filled + at; place < last; place += step) {
       args.sorted[place] = filler;
     }
 #pragma unroll 1
-    for (int i = first / block + lane; i < last / block; i += 32) {
-      args.expert[i] = e;
+    for (int i = first / block + at; i < last / block; i += step) {
+      args.expert[i] = past ? -1 : e;
     }
   }
-  const int total = places.offsets[Config::experts];
-#pragma unroll 1
-  for (int place = total + thread; place < args.places; place += threads) {
-    args.sorted[place] = filler;
-  }
-#pragma unroll 1
-  for (int i = total / block + thread; i < args.places / block; i += threads) {
-    args.expert[i] = -1;
-  }
-  if (thread == 0) {
+  if (warp == 0 && lane == 0) {
     *args.total = total;
   }
 }

@@ -45,13 +45,16 @@ __device__ __forceinline__ bool group_is_kept(TopTwo top, int lane) {
   return better < Config::topk_group;
 }
 
-/// Strikes out the candidates of all but the best groups, whatever their size, by one warp.
+/// The largest of this lane's candidates once those of all but the best groups, whatever their size, are
+/// struck out. By one warp.
 template <class Config>
-__device__ __forceinline__ void keep_groups(int* keys, int place, int lane) {
+__device__ __forceinline__ int keep_groups(int* keys, int place, int lane) {
   constexpr int size = Config::experts / Config::groups;
   constexpr int count = experts_per_lane<Config>;
   __shared__ int shared_scores[Config::rows_per_block][Config::groups];
+  __shared__ bool shared_kept[Config::rows_per_block][Config::groups];
   int* scores = shared_scores[place];
+  bool* kept = shared_kept[place];
 #pragma unroll 1
   for (int group = lane; group < Config::groups; group += 32) {
     TopTwo top;
@@ -64,18 +67,25 @@ __device__ __forceinline__ void keep_groups(int* keys, int place, int lane) {
   __syncwarp();
 #pragma unroll 1
   for (int group = lane; group < Config::groups; group += 32) {
-    const int mine = scores[group];
     int better = 0;
 #pragma unroll 1
     for (int other = 0; other < Config::groups; ++other) {
-      better += scores[other] + (other < group ? 1 : 0) > mine ? 1 : 0;
+      better += scores[other] + (other < group ? 1 : 0) > scores[group] ? 1 : 0;
     }
-#pragma unroll 1
-    for (int i = 0; i < size && better >= Config::topk_group; ++i) {
-      keys[key_place<count>(group * size + i)] = no_candidate;
-    }
+    kept[group] = better < Config::topk_group;
   }
   __syncwarp();
+  int best = no_candidate;
+#pragma unroll 1
+  for (int i = lane * count; i < min(lane * count + count, Config::experts); ++i) {
+    int* key = keys + key_place<count>(i);
+    if (kept[i / size]) {
+      best = max(best, *key);
+    } else {
+      *key = no_candidate;
+    }
+  }
+  return best;
 }
 
 template <class Config>
@@ -109,18 +119,18 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
     return;
   }
 
-  constexpr bool some_groups = Config::topk_group < Config::groups;
-  if constexpr (some_groups && !groups_are_lanes) {
-    keep_groups<Config>(keys, at.place, lane);
-  }
-  TopTwo top;
+  int best = no_candidate;
+  if constexpr (Config::topk_group == Config::groups) {
+    best = largest_key<count>(keys, lane);
+  } else if constexpr (groups_are_lanes) {
+    TopTwo top;
 #pragma unroll 1
-  for (int i = 0; i < count; ++i) {
-    top.add(keys[key_place<count>(lane * count + i)]);
-  }
-  int best = top.first;
-  if constexpr (some_groups && groups_are_lanes) {
-    best = group_is_kept<Config>(top, lane) ? best : no_candidate;
+    for (int i = 0; i < count; ++i) {
+      top.add(keys[key_place<count>(lane * count + i)]);
+    }
+    best = group_is_kept<Config>(top, lane) ? top.first : no_candidate;
+  } else {
+    best = keep_groups<Config>(keys, at.place, lane);
   }
   // What a lane has read, another may strike out.
   __syncwarp();

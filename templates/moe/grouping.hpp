@@ -12,14 +12,12 @@ namespace kerncast::moe::grouping {
 
 constexpr std::int64_t max_experts = 1024;
 constexpr std::int64_t max_top_k = 64;
-/// Slots that one block takes at once, and from which on several blocks share the work.
+/// Most slots of a block; where there are more, several blocks share them.
 constexpr std::int64_t block_slots = 4096;
-constexpr std::int64_t max_blocks = 128;
 
 /// Blocks that group `slots` slots where they are split.
 [[nodiscard]] constexpr std::int64_t blocks_of(std::int64_t slots) noexcept {
-  const std::int64_t wanted = host::divide_up(slots, block_slots);
-  return wanted < 1 ? 1 : wanted < max_blocks ? wanted : max_blocks;
+  return slots <= block_slots ? 1 : host::divide_up(slots, block_slots);
 }
 
 /// Elements of the workspace that splitting needs.

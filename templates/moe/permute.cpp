@@ -37,9 +37,10 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   const std::int64_t vectors = spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
   const std::int64_t most = host::bucket_ceiling(rows);
   Tunables made = moe::row_tiles::default_tunables(vectors, device, rows);
-  // Where every block reads all ids, few blocks keep that far below what the rows take.
+  // Where every block reads all ids, few and large blocks keep that far below what the rows take.
   while (spec[placing] == direct && made[blocks_per_row] > 1 && made[blocks_per_row] * most * 12 > vectors) {
     made.values[blocks_per_row] /= 2;
+    made.values[moe::row_tiles::threads] = std::min(made[moe::row_tiles::threads] * 2, 256);
   }
   made.values[grouping_threads] = moe::grouping::threads_for(spec[experts], most * spec[top_k]);
   return made;
@@ -346,7 +347,7 @@ OpDefinition make_definition() {
       {"offsets", Direction::out, false, "[experts + 1], i32"},
       {"map", Direction::out, false, "shape of ids, i32; rows may be strided"},
       {"y_scales", Direction::out, true, "[P, G], scale_dtype, any strides"},
-      {"workspace", Direction::out, true, "where split: [min(ceil(slots / 4096), 128) * experts], i32"},
+      {"workspace", Direction::out, true, "where split: [ceil(slots / 4096) * experts], i32"},
   };
   op.validate = validate;
   op.default_tunables = default_tunables;

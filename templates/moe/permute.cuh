@@ -2,7 +2,8 @@
 
 #include "device/grouping.cuh"
 #include "device/index.cuh"
-#include "device/vec.cuh"
+#include "device/packed.cuh"
+#include "device/types.cuh"
 #include "moe/permute_args.h"
 
 namespace kerncast::moe {
@@ -112,30 +113,26 @@ __global__ void __launch_bounds__(Config::threads) permute_kernel(const PermuteK
   const int at = threadIdx.x / lanes;
   const long long token = first + at;
 
-  __shared__ int places[Config::rows_per_block * slots];
-  if constexpr (Config::placing == placing_direct) {
+  constexpr bool direct = Config::placing == placing_direct;
+  __shared__ int places[direct ? Config::rows_per_block * slots : 1];
+  if constexpr (direct) {
     place_directly<Config>(args, block, static_cast<int>(first), places);
-  } else {
-#pragma unroll 1
-    for (int i = threadIdx.x; i < Config::rows_per_block * slots; i += Config::threads) {
-      if (first + i / slots < args.rows) {
-        places[i] = args.map[(first + i / slots) * args.map_stride + i % slots];
-      }
-    }
+    __syncthreads();
   }
-  __syncthreads();
   if (token >= args.rows) {
     return;
   }
 
+  // All lanes of a token read the same.
+  const int* rows = direct ? places + at * slots : args.map + token * args.map_stride;
   const int begin = threadIdx.x % lanes + static_cast<int>(block % Config::blocks_per_row) * lanes;
   const X* x = static_cast<const X*>(args.x) + token * args.x_stride;
 #pragma unroll 1
   for (int vector = begin; vector < vectors; vector += lanes * Config::blocks_per_row) {
     const Vector part = *reinterpret_cast<const Vector*>(x + vector * width);
-#pragma unroll 4
+#pragma unroll 1
     for (int k = 0; k < slots; ++k) {
-      const long long row = places[at * slots + k];
+      const long long row = rows[k];
       if (row >= 0) {
         *reinterpret_cast<Vector*>(static_cast<X*>(args.y) + row * args.y_stride + vector * width) = part;
       }
@@ -149,7 +146,7 @@ __global__ void __launch_bounds__(Config::threads) permute_kernel(const PermuteK
       S* to = static_cast<S*>(args.y_scales) + column * args.y_scales_column_stride;
 #pragma unroll 1
       for (int k = 0; k < slots; ++k) {
-        const long long row = places[at * slots + k];
+        const long long row = rows[k];
         if (row >= 0) {
           to[row * args.y_scales_stride] = scale;
         }

@@ -17,7 +17,7 @@ std::vector<TunableSpec> tunables() {
 Tunables default_tunables(std::int64_t vectors, const DeviceTraits& device, std::int64_t rows) {
   const std::int64_t most = host::bucket_ceiling(rows);
   Tunables made;
-  if (most <= 2 * device.sm_count) {
+  if (most <= std::int64_t{2} * device.sm_count) {
     // Latency counts: a token's vectors spread over small blocks, one to a thread.
     const std::int32_t block = most * vectors <= 64 * std::int64_t{device.sm_count} ? 32 : 128;
     made.values[threads] = block;

@@ -53,7 +53,7 @@ TEST_CASE("align_block_size says how much its outputs need") {
   CHECK(moe::align_block_size_places(10, 4, 1) == 10);
   CHECK(moe::align_block_size_workspace(4096, 256) == 0);
   CHECK(moe::align_block_size_workspace(65536, 256) == 16 * 256);
-  CHECK(moe::align_block_size_workspace(std::int64_t{1} << 30, 256) == 128 * 256);
+  CHECK(moe::align_block_size_workspace(std::int64_t{1} << 30, 256) == 262144 * 256);
 }
 
 TEST_CASE("align_block_size names what is wrong with a call") {
@@ -124,7 +124,7 @@ TEST_CASE("align_block_size launches one block for few tokens and several for ma
         const LaunchGeometry count = op.geometry(spec, tunables, DeviceTraits{}, rows);
         const LaunchGeometry place = op.later_stages.at(0).geometry(spec, tunables, DeviceTraits{}, rows);
         CHECK(count.grid[0] == (split ? place.grid[0] : 0));
-        CHECK(place.grid[0] == (split ? std::clamp<std::int64_t>(rows / 512, 1, 128) : 1));
+        CHECK(place.grid[0] == (split ? std::max<std::int64_t>(rows / 512, 1) : 1));
       }
     }
   }

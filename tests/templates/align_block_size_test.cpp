@@ -76,8 +76,7 @@ TEST_CASE("align_block_size of many tokens") {
   require_good(make_case({.rows = rows, .experts = experts, .ids = ids_with_strays(rows * 8, experts, 29)}));
 }
 
-TEST_CASE("align_block_size past what its blocks remember of their slots") {
-  // 128 blocks of more than 4096 slots each.
+TEST_CASE("align_block_size in more blocks than a device has multiprocessors") {
   require_good(make_case({.rows = 70000, .experts = 60, .block = 16}));
 }
 
