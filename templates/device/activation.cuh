@@ -139,34 +139,47 @@ __device__ __forceinline__ float gated(float gate, float up) {
   }
 }
 
-/// `Count` activated values of a row of x from `column` on, loaded in vectors of `Width`; a row has `Hidden`
-/// gates and as many ups.
-template <class Activation, class X, class Y, int Hidden, int Count, int Width>
-__device__ __forceinline__ void load_gated(const X* row, int column, float* out) {
-  float gates[Count];
-  float ups[Count];
-  if constexpr (Activation::interleaved) {
+/// The gates and ups of `Count` values of a row of x, in vectors of `Width`; a row has `Hidden` gates and as
+/// many ups.
+template <class Activation, class X, int Hidden, int Count, int Width>
+struct GatedParts {
+  using Part = typename Packed<Width* static_cast<int>(sizeof(X))>::type;
+  static constexpr int parts = 2 * Count / Width;
+
+  Part held[parts];
+
+  __device__ __forceinline__ void clear() {
+#pragma unroll
+    for (int i = 0; i < parts; ++i) {
+      held[i] = Part{};
+    }
+  }
+
+  /// Those of the values from `column` on.
+  __device__ __forceinline__ void load(const X* row, int column) {
+#pragma unroll
+    for (int i = 0; i < parts; ++i) {
+      const int at = Activation::interleaved ? 2 * column + i * Width
+                     : i < parts / 2         ? column + i * Width
+                                             : Hidden + column + (i - parts / 2) * Width;
+      held[i] = *reinterpret_cast<const Part*>(row + at);
+    }
+  }
+
+  /// The values, as Y needs them.
+  template <class Y>
+  __device__ __forceinline__ void activate(float* out) const {
     float both[2 * Count];
 #pragma unroll
-    for (int i = 0; i < 2 * Count; i += Width) {
-      load_values<X, Width>(row + 2 * column + i, both + i);
+    for (int i = 0; i < parts; ++i) {
+      unpack<X>(held[i], both + i * Width);
     }
 #pragma unroll
     for (int i = 0; i < Count; ++i) {
-      gates[i] = both[2 * i];
-      ups[i] = both[2 * i + 1];
-    }
-  } else {
-#pragma unroll
-    for (int i = 0; i < Count; i += Width) {
-      load_values<X, Width>(row + column + i, gates + i);
-      load_values<X, Width>(row + Hidden + column + i, ups + i);
+      out[i] = Activation::interleaved ? gated<Activation, Y>(both[2 * i], both[2 * i + 1])
+                                       : gated<Activation, Y>(both[i], both[Count + i]);
     }
   }
-#pragma unroll
-  for (int i = 0; i < Count; ++i) {
-    out[i] = gated<Activation, Y>(gates[i], ups[i]);
-  }
-}
+};
 
 }  // namespace kerncast

@@ -93,4 +93,14 @@ __device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
   return mine;
 }
 
+/// `*address`, asked for once by a block. All its threads must take part, once.
+__device__ __forceinline__ float broadcast(const float* address) {
+  __shared__ float value;
+  if (threadIdx.x == 0) {
+    value = *address;
+  }
+  __syncthreads();
+  return value;
+}
+
 }  // namespace kerncast

@@ -121,7 +121,7 @@ LaunchGeometry block_scaled_geometry(const BlockScaledKind& kind, const Speciali
                                      const Tunables& tunables, std::int64_t rows) noexcept {
   const std::int64_t blocks = spec[hidden] / kind.block();
   const std::int32_t lanes = kind.block() / share_of(kind, spec);
-  return swizzles(spec) ? host::group_grid(host::divide_up(rows, 128) * 32, rounded_up(blocks, 4) * 4,
+  return swizzles(spec) ? host::group_grid(host::divide_up(rows, 128) * 16, rounded_up(blocks, 4) * 8,
                                            tunables[threads], lanes, tunables[vectors])
                         : host::group_grid(rows, blocks, tunables[threads], lanes, tunables[vectors]);
 }
@@ -215,7 +215,10 @@ std::vector<ModelCase> block_scaled_cases(const BlockScaledKind& kind, const Mod
   add("o_proj input", model.heads * model.head_dim, "swizzled");
   add("experts' down_proj input", model.moe_intermediate, "swizzled");
   add("dense down_proj input", model.intermediate, "swizzled");
-  add("attention and MLP input, for kernels that read scales by rows", model.hidden, "linear");
+  // Kernels that read scales by rows want whole sectors of them.
+  if (model.hidden / kind.block() % 32 == 0) {
+    add("attention and MLP input, scales by rows", model.hidden, "linear");
+  }
   return cases;
 }
 

@@ -33,15 +33,16 @@ struct Block {
   bool active;  ///< false: padding, whose scale is 0
 };
 
-/// Finds the block at `place`. Swizzled, a place counts rows m, m + 32, m + 64, m + 96 of 4 blocks each in
-/// turn, whose scales lie side by side.
+/// Finds the block at `place`. Swizzled, 32 places are rows m and m + 1 of four 32 apart, 4 blocks of each:
+/// their scales fill a sector.
 template <class Config, int Experts, int Blocks, class Args>
 __device__ __forceinline__ Block locate(const Args& args, const GroupPlace& place) {
   constexpr int padded = (Blocks + 3) / 4 * 4;
   Block found{};
   if constexpr (Config::sf_layout == sf_swizzled) {
-    const long long m = place.row / 32 * 128 + place.group % 16 / 4 * 32 + place.row % 32;
-    found.block = place.group / 16 * 4 + place.group % 4;
+    const long long m =
+        place.row / 16 * 128 + place.row % 16 * 2 + place.group % 32 / 16 + place.group % 16 / 4 * 32;
+    found.block = place.group / 32 * 4 + place.group % 4;
     found.row = m;
     found.sf = m < args.sf_rows ? swizzled_offset<padded>(m, found.block) : -1;
     found.active = found.block < Blocks && m < args.sf_rows;
@@ -68,7 +69,14 @@ __device__ __forceinline__ Block locate(const Args& args, const GroupPlace& plac
   return found;
 }
 
+/// Places of a row of `Blocks` blocks, as locate() counts them.
+template <int SfLayout>
+constexpr int places_of(int blocks) {
+  return SfLayout == sf_swizzled ? (blocks + 3) / 4 * 32 : blocks;
+}
+
 /// Quantises blocks of Format::block values by up to 32 lanes each; a thread has `vectors` blocks in flight.
+/// Scales are gathered first, so that whole sectors are written.
 template <class Config, class Format, int Experts = 0>
 __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& args) {
   using X = typename Config::x_dtype;
@@ -76,45 +84,72 @@ __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& arg
   constexpr int share = Format::fp4 && width < 2 ? 2 : width;
   constexpr int lanes = Format::block / share;
   constexpr int blocks = Config::hidden / Format::block;
-  constexpr int places = Config::sf_layout == sf_swizzled ? (blocks + 3) / 4 * 16 : blocks;
-  using Grid = GroupGrid<places, Config::threads / lanes, Config::vectors>;
+  constexpr int slots = Config::threads / lanes;
+  using Grid = GroupGrid<places_of<Config::sf_layout>(blocks), slots, Config::vectors>;
+  __shared__ unsigned char scales[slots * Config::vectors];
 
   Block found[Config::vectors];
-  float values[Config::vectors][share] = {};
+  using Part = typename Packed<Config::alignment>::type;
+  Part loaded[Config::vectors][share / width];
+  const int slot = threadIdx.x / lanes;
   const int first = threadIdx.x % lanes * share;
 #pragma unroll
   for (int i = 0; i < Config::vectors; ++i) {
-    found[i] = locate<Config, Experts, blocks>(args, Grid::place(threadIdx.x / lanes, i));
+    found[i] = locate<Config, Experts, blocks>(args, Grid::place(slot, i));
+#pragma unroll
+    for (int j = 0; j < share / width; ++j) {
+      loaded[i][j] = Part{};
+    }
     if (found[i].active) {
       const X* x = static_cast<const X*>(args.x) + found[i].row * args.x_stride +
                    found[i].block * Format::block + first;
 #pragma unroll
-      for (int j = 0; j < share; j += width) {
-        load_values<X, width>(x + j, values[i] + j);
+      for (int j = 0; j < share / width; ++j) {
+        loaded[i][j] = reinterpret_cast<const Part*>(x)[j];
       }
     }
   }
+  float global_scale = 1.0f;
+  if constexpr (Format::global && Experts == 0) {
+    global_scale = broadcast(args.global_scale);
+  }
 #pragma unroll
   for (int i = 0; i < Config::vectors; ++i) {
-    const Max amax = reduce_lanes<lanes>(largest_magnitude<share>(values[i]));
-    const Scale scale = Format::scale(amax.value, args.global_scale, found[i].active ? found[i].expert : 0);
+    float values[share];
+#pragma unroll
+    for (int j = 0; j < share / width; ++j) {
+      unpack<X>(loaded[i][j], values + j * width);
+    }
+    const Max amax = reduce_lanes<lanes>(largest_magnitude<share>(values));
+    if constexpr (Experts > 0) {
+      global_scale = args.global_scale[found[i].active ? found[i].expert : 0];
+    }
+    const Scale scale = Format::scale(amax.value, global_scale);
     if (found[i].active) {
       const long long element = found[i].block * Format::block + first;
       if constexpr (Format::fp4) {
 #pragma unroll
         for (int j = 0; j < share; ++j) {
-          values[i][j] *= scale.factor;
+          values[j] *= scale.factor;
         }
         store_e2m1<share>(static_cast<unsigned char*>(args.q) + found[i].row * args.q_stride + element / 2,
-                          values[i]);
+                          values);
       } else {
         using Q = typename Format::Q;
         store_quantised<Q, share, width>(static_cast<Q*>(args.q) + found[i].row * args.q_stride + element,
-                                         values[i], scale.factor);
+                                         values, scale.factor);
       }
     }
-    if (first == 0 && found[i].sf >= 0) {
-      args.sf[found[i].sf] = static_cast<unsigned char>(found[i].active ? scale.bits : 0u);
+    if (first == 0) {
+      scales[i * slots + slot] = static_cast<unsigned char>(found[i].active ? scale.bits : 0u);
+    }
+  }
+  __syncthreads();
+#pragma unroll
+  for (int i = threadIdx.x; i < slots * Config::vectors; i += Config::threads) {
+    const Block own = locate<Config, Experts, blocks>(args, Grid::place(i, 0));
+    if (own.sf >= 0) {
+      args.sf[own.sf] = scales[i];
     }
   }
 }

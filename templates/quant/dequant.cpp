@@ -92,8 +92,8 @@ std::int32_t share_of(const Specialisation& spec) {
 
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
   Tunables tunables;
-  // A few thousand elements per multiprocessor leave it idle unless every thread takes as little as it can.
-  const bool few = host::bucket_ceiling(rows) * spec[hidden] <= std::int64_t{device.sm_count} * 16384;
+  // A thousand elements per multiprocessor leave it idle unless every thread takes as little as it can.
+  const bool few = host::bucket_ceiling(rows) * spec[hidden] <= std::int64_t{device.sm_count} * 1024;
   tunables.values[threads] = few ? 128 : 256;
   tunables.values[vectors] = few ? 1 : 2;
   return tunables;
@@ -104,10 +104,12 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
   const std::int32_t share = share_of(spec);
   const std::int32_t block = block_of(scheme_of(spec));
   if (block > 0 && static_cast<SfLayout>(spec[sf_layout]) == SfLayout::swizzled) {
-    return host::group_grid(host::divide_up(rows, 128) * 32, rounded_up(spec[hidden] / block, 4) * 4,
+    return host::group_grid(host::divide_up(rows, 128) * 16, rounded_up(spec[hidden] / block, 4) * 8,
                             tunables[threads], block / share, tunables[vectors]);
   }
-  const std::int32_t unit = block > 0 ? block : share;
+  const std::int32_t unit = block > 0                                           ? block
+                            : scheme_of(spec) == DequantScheme::per_token_group ? spec[group]
+                                                                                : share;
   return host::group_grid(rows, spec[hidden] / unit, tunables[threads], unit / share, tunables[vectors]);
 }
 

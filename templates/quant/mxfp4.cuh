@@ -7,8 +7,9 @@ namespace kerncast::quant {
 template <class Config>
 struct Mxfp4 {
   static constexpr int block = 32;
+  static constexpr bool global = false;
   static constexpr bool fp4 = true;
-  __device__ __forceinline__ static Scale scale(float amax, const float*, int) {
+  __device__ __forceinline__ static Scale scale(float amax, float) {
     return mx_scale<Config::ocp_floor, 2>(amax, 6.0f);
   }
 };

@@ -7,8 +7,9 @@ namespace kerncast::quant {
 struct Nvfp4 {
   static constexpr int block = 16;
   static constexpr bool fp4 = true;
-  __device__ __forceinline__ static Scale scale(float amax, const float* global_scale, int expert) {
-    return nvfp4_scale(amax, global_scale[expert]);
+  static constexpr bool global = true;
+  __device__ __forceinline__ static Scale scale(float amax, float global_scale) {
+    return nvfp4_scale(amax, global_scale);
   }
 };
 

@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "templates/host/group_grid.hpp"
+#include <bit>
+
 #include "templates/quant/dense_rows.hpp"
 #include "templates/quant/per_tensor_fp8_args.h"
 #include "templates/quant/per_tensor_fp8_params.hpp"
@@ -23,16 +24,26 @@ std::int64_t vectors_of_row(const Specialisation& spec) {
   return spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
 }
 
+/// Blocks of the second stage: as many as there are tiles, and no more than keep the device busy.
+std::int64_t blocks_of(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
+                       std::int64_t rows) noexcept {
+  const std::int64_t tiles =
+      host::divide_up(rows * vectors_of_row(spec), tunables[threads] * tunables[vectors]);
+  return std::clamp<std::int64_t>(tiles, 1, std::int64_t{device.sm_count} * 8);
+}
+
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
   const std::int64_t items = host::bucket_ceiling(rows) * vectors_of_row(spec);
+  // All multiprocessors first, then more in flight in each.
+  const std::int64_t each = host::divide_up(items, device.sm_count);
   Tunables tunables;
-  // A thousand vectors leave a multiprocessor idle unless every thread takes one.
-  const bool few = items <= std::int64_t{device.sm_count} * 2048;
-  tunables.values[threads] = few ? 128 : 256;
-  tunables.values[vectors] = few ? 1 : 4;
-  const std::int64_t tiles = host::divide_up(items, tunables[threads] * tunables[vectors]);
-  tunables.values[partials] = std::clamp(
-      host::power_of_two_above(std::min<std::int64_t>(tiles, std::int64_t{device.sm_count} * 4)), 32, 1024);
+  tunables.values[threads] = each <= 128 ? 128 : 256;
+  tunables.values[vectors] = each <= 256 ? 1 : each <= 512 ? 2 : 4;
+  // Every block reads all partial results: no more of them than make a 64th of what it reads of x.
+  const std::int64_t blocks = blocks_of(spec, tunables, device, host::bucket_ceiling(rows));
+  const auto most = static_cast<std::uint64_t>(items * spec[alignment] / (256 * blocks));
+  tunables.values[partials] = static_cast<std::int32_t>(
+      std::clamp<std::uint64_t>(std::bit_floor(std::max<std::uint64_t>(most, 1)), 8, 1024));
   return tunables;
 }
 
@@ -44,9 +55,12 @@ LaunchGeometry amax_geometry(const Specialisation& spec, const Tunables& tunable
   return made;
 }
 
-LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
+LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                         std::int64_t rows) noexcept {
-  return host::group_grid(rows, vectors_of_row(spec), tunables[threads], 1, tunables[vectors]);
+  LaunchGeometry made;
+  made.grid[0] = static_cast<std::uint32_t>(blocks_of(spec, tunables, device, rows));
+  made.block[0] = static_cast<std::uint32_t>(tunables[threads]);
+  return made;
 }
 
 Call bind(const Bindings& bindings) {
@@ -107,7 +121,7 @@ OpDefinition make_definition() {
   op.tunables = {
       {"threads", "threads of a block", {128, 256, 512}},
       {"vectors", "vectors of x that a thread has in flight", {1, 2, 4}},
-      {"partials", "blocks of the first stage", {32, 64, 128, 256, 512, 1024}},
+      {"partials", "blocks of the first stage", {8, 16, 32, 64, 128, 256, 512, 1024}},
   };
   op.tensors = {
       {"x", Direction::in, false, "[..., hidden], x_dtype; rows may be strided"},

@@ -61,37 +61,43 @@ __device__ __forceinline__ Max largest_partial(const float* partial) {
   return reduce_threads<Config::threads, Config::threads>(amax);
 }
 
-/// Quantises with the scale given, or with that of the first stage.
+/// Quantises with the scale given, or with that of the first stage. Blocks take tiles in turn.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const PerTensorFp8KernelArgs args) {
   using X = typename Config::x_dtype;
   using Q = typename Config::q_dtype;
   using Grid = typename PerTensorShape<Config>::Grid;
   constexpr int width = PerTensorShape<Config>::width;
-  float values[Config::vectors][width];
+  float factor = 0.0f;
+#pragma unroll 1
+  for (long long tile = blockIdx.x; Grid::place_of(tile, 0, 0).row < args.rows; tile += gridDim.x) {
+    float values[Config::vectors][width];
 #pragma unroll
-  for (int i = 0; i < Config::vectors; ++i) {
-    const GroupPlace place = Grid::place(threadIdx.x, i);
-    if (place.row < args.rows) {
-      load_values<X, width>(x_at<Config>(args, place), values[i]);
+    for (int i = 0; i < Config::vectors; ++i) {
+      const GroupPlace place = Grid::place_of(tile, threadIdx.x, i);
+      if (place.row < args.rows) {
+        load_values<X, width>(x_at<Config>(args, place), values[i]);
+      }
     }
-  }
-  float factor;
-  if constexpr (Config::dynamic) {
-    const Scale scale = scale_of<scale_f32>(largest_partial<Config>(args.partial).value, max_of<Q>);
-    factor = scale.factor;
-    if (blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) {
-      *args.s = __uint_as_float(scale.bits);
+    // The first tile's values are under way meanwhile.
+    if (tile == blockIdx.x) {
+      if constexpr (Config::dynamic) {
+        const Scale scale = scale_of<scale_f32>(largest_partial<Config>(args.partial).value, max_of<Q>);
+        factor = scale.factor;
+        if (tile == 0 && threadIdx.x == 0) {
+          *args.s = __uint_as_float(scale.bits);
+        }
+      } else {
+        factor = 1.0f / broadcast(args.scale);
+      }
     }
-  } else {
-    factor = 1.0f / *args.scale;
-  }
 #pragma unroll
-  for (int i = 0; i < Config::vectors; ++i) {
-    const GroupPlace place = Grid::place(threadIdx.x, i);
-    if (place.row < args.rows) {
-      store_quantised<Q, width, width>(
-          static_cast<Q*>(args.q) + place.row * args.q_stride + place.group * width, values[i], factor);
+    for (int i = 0; i < Config::vectors; ++i) {
+      const GroupPlace place = Grid::place_of(tile, threadIdx.x, i);
+      if (place.row < args.rows) {
+        store_quantised<Q, width, width>(
+            static_cast<Q*>(args.q) + place.row * args.q_stride + place.group * width, values[i], factor);
+      }
     }
   }
 }

@@ -11,8 +11,9 @@ __global__ void __launch_bounds__(Config::threads)
   using X = typename Config::x_dtype;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   quantise_rows<Config, (Config::experts > 0)>(args, [](const X* row, int column, auto& values) {
-    load_gated<SiluAndMul, X, typename Config::q_dtype, Config::hidden,
-               static_cast<int>(sizeof(values) / sizeof(float)), width>(row, column, values);
+    GatedParts<SiluAndMul, X, Config::hidden, static_cast<int>(sizeof(values) / sizeof(float)), width> loaded;
+    loaded.load(row, column);
+    loaded.template activate<typename Config::q_dtype>(values);
   });
 }
 

@@ -9,6 +9,18 @@
 
 namespace kerncast::test {
 
+namespace {
+
+/// Models with what no shipped one has: gelu by tanh (Gemma 2 9B) and by erf (ModernBERT large), gated.
+constexpr const char* unshipped[] = {
+    R"({"architectures": ["Gemma2ForCausalLM"], "model_type": "gemma2", "hidden_size": 3584,
+        "intermediate_size": 14336, "hidden_activation": "gelu_pytorch_tanh", "num_attention_heads": 16,
+        "num_key_value_heads": 8, "head_dim": 256})",
+    R"({"architectures": ["ModernBertForMaskedLM"], "model_type": "modernbert", "hidden_size": 1024,
+        "intermediate_size": 2624, "hidden_activation": "gelu", "num_attention_heads": 16})"};
+
+}  // namespace
+
 std::vector<tools::Workload> catalogue_workloads() {
   std::vector<tools::Workload> all;
   for (const tools::ShippedModel& model : tools::shipped_models()) {
@@ -18,6 +30,19 @@ std::vector<tools::Workload> catalogue_workloads() {
       });
       if (!known) {
         workload.label = std::string(model.name) + ": " + workload.label;
+        all.push_back(std::move(workload));
+      }
+    }
+  }
+  for (const char* text : unshipped) {
+    std::set<const OpDefinition*> used;
+    for (const tools::Workload& workload : all) {
+      used.insert(workload.op);
+    }
+    const ModelConfig model = tools::parse_model_config(text, "catalogue", "unshipped");
+    for (tools::Workload& workload : tools::workloads_of(model)) {
+      if (!used.contains(workload.op)) {
+        workload.label = model.architecture + ": " + workload.label;
         all.push_back(std::move(workload));
       }
     }

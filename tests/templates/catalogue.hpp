@@ -6,7 +6,8 @@
 
 namespace kerncast::test {
 
-/// What the shipped models ask of all ops, each distinct workload once, in order of op name.
+/// What the shipped models ask of all ops, and others of the ops that none of these uses: each distinct
+/// workload once, in order of op name.
 [[nodiscard]] std::vector<tools::Workload> catalogue_workloads();
 
 /// Of those, one for each op and each combination of its settings other than integers: the kernels that

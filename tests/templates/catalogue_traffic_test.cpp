@@ -74,6 +74,9 @@ bool is_bandwidth_bound(const OpDefinition& op) {
 /// A scale lies alone in a sector of its own as far as the warp that writes it knows.
 double scattered_scale_bytes(const Workload& workload, std::int64_t rows) {
   const Specialisation spec = specialise(*workload.op, workload.params);
+  if (workload.op->name == "quant.per_token_fp8" || workload.op->name == "quant.per_token_int8") {
+    return sector_bytes * static_cast<double>(rows);
+  }
   const int hidden = find_param(*workload.op, "hidden");
   const int group = find_param(*workload.op, "group");
   if (hidden < 0 || group < 0) {
