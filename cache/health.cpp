@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
-#include <unistd.h>
 
 #include "cache/folder.hpp"
+#include "cache/trust.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -54,13 +54,14 @@ Health check_health(const Store& store) {
     health.problems.push_back({fmt::format("the cache directory is not writable: {}", written.text),
                                "make it writable, or set KERNCAST_CACHE_DIR"});
   }
-  if (info.st_uid != ::geteuid()) {
-    health.problems.push_back({fmt::format("the cache directory belongs to user {}", info.st_uid),
-                               "use a directory of your own through KERNCAST_CACHE_DIR"});
-  }
-  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    health.problems.push_back({"others may write to the cache directory, and so choose the code you run",
-                               fmt::format("chmod go-w {}", store.root())});
+  if (const std::string reason = distrust(info, Trust::mine); !reason.empty()) {
+    health.problems.push_back(
+        {fmt::format(
+             "the cache directory is not used unless KERNCAST_CACHE_TRUST=1: {}, and whoever writes there "
+             "chooses the code that runs here",
+             reason),
+         fmt::format("make it yours alone (chmod go-w {}), or set KERNCAST_CACHE_DIR to a directory of yours",
+                     store.root())});
   }
   if (is_network(store.root())) {
     health.problems.push_back(

@@ -9,9 +9,9 @@
 #include <tuple>
 
 #include "cache/file.hpp"
-#include "cache/file_size_signal.hpp"
 #include "cache/folder.hpp"
 #include "cache/layout.hpp"
+#include "cache/signal_guard.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -208,7 +208,7 @@ void write_index(Index& index, const std::vector<IndexedEntry>& entries) {
 
 std::vector<IndexedEntry> list_entries(Store& store) {
   // SQLite writes too.
-  const FileSizeSignalGuard guard;
+  const SignalGuard guard(SIGXFSZ);
   Index index = store.root().empty() ? Index() : usable_index(store.root());
   std::vector<IndexedEntry> entries;
   std::size_t reused = 0;
