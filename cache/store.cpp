@@ -89,8 +89,7 @@ std::optional<Entry> Store::load(const Key& key) {
     ++counters_.misses;
     return std::nullopt;
   }
-  const Folder shard =
-      trusted(trusted(trusted(Folder::open(root_)).child(layout::entries)).child(shard_name(key)));
+  const Folder shard = shard_of(key);
   const FileContent content = shard.read(file_name(key), layout::max_entry_bytes);
   ParsedEntry parsed;
   if (content.state == FileContent::State::read) {
@@ -125,6 +124,19 @@ Folder Store::trusted(Folder folder) {
                   "KERNCAST_CACHE_TRUST=1",
                   folder.path(), reason));
   return Folder::failed({not_trusted, reason});
+}
+
+Folder Store::shard_of(const Key& key) {
+  std::atomic<bool>& known = trusted_shards_[static_cast<std::size_t>(key.high >> 56)];
+  const Folder root = trusted(Folder::open(root_));
+  if (known.load(std::memory_order_relaxed)) {
+    return root.child(layout::entries).child(shard_name(key));
+  }
+  Folder shard = trusted(trusted(root.child(layout::entries)).child(shard_name(key)));
+  if (shard.valid()) {
+    known.store(true, std::memory_order_relaxed);
+  }
+  return shard;
 }
 
 bool Store::usable() {

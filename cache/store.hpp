@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -85,6 +86,8 @@ class Store {
   [[nodiscard]] const StoreCounters& counters() const { return counters_; }
 
  private:
+  /// The folder of `key`'s entry; invalid where it is not there or not trusted.
+  [[nodiscard]] Folder shard_of(const Key& key);
   /// Invalid where it is not there or not trusted.
   [[nodiscard]] Folder trusted(Folder folder);
   void quarantine(const Key& key, const Folder& shard, const FileContent& content, const std::string& defect);
@@ -96,6 +99,8 @@ class Store {
   Trust trust_;
   WarnOnce warnings_;
   StoreCounters counters_;
+  /// Folders of entries that were looked at once; the root is looked at each time.
+  std::array<std::atomic<bool>, 256> trusted_shards_{};
   std::atomic<bool> reaped_{false};
 };
 

@@ -10,7 +10,7 @@ namespace {
 OpDefinition sample() {
   OpDefinition op;
   op.name = "test.scale";
-  op.tunables = {{.name = "threads"}};
+  op.tunables.emplace_back().name = "threads";
   return op;
 }
 
