@@ -3,71 +3,14 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include "cache/byte_order.hpp"
+
 namespace kerncast::cache {
 namespace {
 
 constexpr std::string_view magic = "KERNCAST";
 constexpr std::size_t header_bytes = 8 + 4 + 16 + 8;
 constexpr std::size_t checksum_bytes = 16;
-
-class Writer {
- public:
-  template <class Integer>
-  void integer(Integer value) {
-    auto bits = static_cast<std::uint64_t>(value);
-    for (std::size_t i = 0; i < sizeof(Integer); ++i) {
-      out_.push_back(static_cast<char>(bits & 0xff));
-      bits >>= 8;
-    }
-  }
-  void raw(std::string_view bytes) { out_.append(bytes); }
-  void text(std::string_view bytes) {
-    integer(static_cast<std::uint64_t>(bytes.size()));
-    raw(bytes);
-  }
-  [[nodiscard]] std::string take() { return std::move(out_); }
-
- private:
-  std::string out_;
-};
-
-/// Reads within bounds; after a failure everything reads as empty and ok() is false.
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
-
-  template <class Integer>
-  Integer integer() {
-    if (bytes_.size() < sizeof(Integer)) {
-      ok_ = false;
-      bytes_ = {};
-      return 0;
-    }
-    std::uint64_t value = 0;
-    for (std::size_t i = 0; i < sizeof(Integer); ++i) {
-      value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes_[i])) << (8 * i);
-    }
-    bytes_.remove_prefix(sizeof(Integer));
-    return static_cast<Integer>(value);
-  }
-  std::string text() {
-    const auto length = integer<std::uint64_t>();
-    if (length > bytes_.size()) {
-      ok_ = false;
-      bytes_ = {};
-      return {};
-    }
-    std::string out(bytes_.substr(0, static_cast<std::size_t>(length)));
-    bytes_.remove_prefix(static_cast<std::size_t>(length));
-    return out;
-  }
-  [[nodiscard]] bool ok() const { return ok_; }
-  [[nodiscard]] bool done() const { return ok_ && bytes_.empty(); }
-
- private:
-  std::string_view bytes_;
-  bool ok_ = true;
-};
 
 ParsedEntry defect(std::string text) {
   return {std::nullopt, std::move(text), false};

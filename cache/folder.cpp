@@ -12,8 +12,8 @@
 #include <memory>
 #include <system_error>
 
-#include "cache/file_size_signal.hpp"
 #include "cache/layout.hpp"
+#include "cache/signal_guard.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -39,7 +39,7 @@ std::string message(std::string_view call, std::string_view folder, std::string_
 }
 
 bool write_all(int fd, std::string_view bytes) {
-  const FileSizeSignalGuard guard;
+  const SignalGuard guard(SIGXFSZ);
   while (!bytes.empty()) {
     const ssize_t written = ::write(fd, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) {
@@ -122,6 +122,12 @@ Folder Folder::make(const std::string& path) {
   return open(path);
 }
 
+Folder Folder::failed(IoFailure failure) {
+  Folder folder;
+  folder.failure_ = std::move(failure);
+  return folder;
+}
+
 Folder Folder::child(std::string_view name) const {
   std::string path = path_ + '/';
   path += name;
@@ -159,7 +165,7 @@ FileContent Folder::read(std::string_view name, std::uint64_t limit) const {
     }
     return content;
   }
-  struct stat info{};
+  struct stat& info = content.info;
   if (::fstat(content.held.get(), &info) != 0) {
     content.state = FileContent::State::unreadable;
     content.defect = message("stat", path_, name, errno);
@@ -181,7 +187,7 @@ FileContent Folder::read(std::string_view name, std::uint64_t limit) const {
 Descriptor Folder::create_temporary(std::string& name) const {
   for (int attempt = 0; attempt < temporary_attempts; ++attempt) {
     name = temporary_name();
-    Descriptor file = open_at(fd(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    Descriptor file = open_at(fd(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     if (!file.valid()) {
       if (errno == EEXIST) {
         continue;
@@ -227,6 +233,17 @@ IoFailure Folder::publish(std::string_view name, std::string_view bytes) const {
   static_cast<void>(file.close());
   static_cast<void>(::fsync(fd()));
   return {};
+}
+
+Descriptor Folder::create_locked(std::string_view name, std::string_view bytes) const {
+  std::string temporary;
+  Descriptor file = create_temporary(temporary);
+  if (file.valid() && (!write_all(file.get(), bytes) ||
+                       ::renameat(fd(), temporary.c_str(), fd(), std::string(name).c_str()) != 0)) {
+    remove(temporary);
+    return {};
+  }
+  return file;
 }
 
 Descriptor Folder::pin(std::string_view name) const {

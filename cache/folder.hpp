@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -25,6 +27,8 @@ struct FileContent {
   std::string defect;
   /// Holds what was found open, so that its identity cannot pass to another file meanwhile.
   Descriptor held;
+  /// Of what was read.
+  struct stat info{};
 };
 
 /// A system call that failed; errno 0 is success.
@@ -45,6 +49,8 @@ class Folder {
   [[nodiscard]] static Folder open(const std::string& path);
   /// The same, after making `path` and its parents for this user alone.
   [[nodiscard]] static Folder make(const std::string& path);
+  /// One that is not valid.
+  [[nodiscard]] static Folder failed(IoFailure failure);
   [[nodiscard]] Folder child(std::string_view name) const;
   [[nodiscard]] Folder make_child(std::string_view name) const;
 
@@ -61,6 +67,9 @@ class Folder {
   /// sees the old file or the whole new one. The temporary is removed on failure, and locked while it is
   /// written.
   [[nodiscard]] IoFailure publish(std::string_view name, std::string_view bytes) const;
+  /// A new file `name` that holds `bytes`, open for reading and writing and locked before it has its name;
+  /// invalid on failure.
+  [[nodiscard]] Descriptor create_locked(std::string_view name, std::string_view bytes) const;
 
   /// Holds whatever has `name` without opening it for use: closing this gives up no lock of the process on
   /// the file, as closing any other descriptor would those of SQLite.

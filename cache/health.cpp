@@ -3,30 +3,15 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
+#include "cache/file_system.hpp"
 #include "cache/folder.hpp"
+#include "cache/trust.hpp"
 
 namespace kerncast::cache {
 namespace {
 
 constexpr std::uint64_t little_space = 64ULL << 20;
-
-bool is_network(const std::string& path) {
-  // Magic numbers of statfs(2): NFS, SMB, CIFS, SMB2, 9P, CephFS, Lustre.
-  constexpr long network[] = {0x6969, 0x517B, 0xFF534D42L, 0xFE534D42L, 0x01021997, 0x00C36400, 0x0BD00BD0};
-  struct statfs info{};
-  if (::statfs(path.c_str(), &info) != 0) {
-    return false;
-  }
-  for (const long magic : network) {
-    if (static_cast<std::uint32_t>(info.f_type) == static_cast<std::uint32_t>(magic)) {
-      return true;
-    }
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -54,15 +39,16 @@ Health check_health(const Store& store) {
     health.problems.push_back({fmt::format("the cache directory is not writable: {}", written.text),
                                "make it writable, or set KERNCAST_CACHE_DIR"});
   }
-  if (info.st_uid != ::geteuid()) {
-    health.problems.push_back({fmt::format("the cache directory belongs to user {}", info.st_uid),
-                               "use a directory of your own through KERNCAST_CACHE_DIR"});
+  if (const std::string reason = distrust(info, Trust::mine); !reason.empty()) {
+    health.problems.push_back(
+        {fmt::format(
+             "the cache directory is not used unless KERNCAST_CACHE_TRUST=1: {}, and whoever writes there "
+             "chooses the code that runs here",
+             reason),
+         fmt::format("make it yours alone (chmod go-w {}), or set KERNCAST_CACHE_DIR to a directory of yours",
+                     store.root())});
   }
-  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    health.problems.push_back({"others may write to the cache directory, and so choose the code you run",
-                               fmt::format("chmod go-w {}", store.root())});
-  }
-  if (is_network(store.root())) {
+  if (is_on_network(store.root())) {
     health.problems.push_back(
         {"the cache directory is on a network file system: locks may not work there",
          "nothing breaks, but kernels may be compiled more than once; prefer a local disk"});

@@ -9,9 +9,10 @@
 #include <tuple>
 
 #include "cache/file.hpp"
-#include "cache/file_size_signal.hpp"
+#include "cache/file_system.hpp"
 #include "cache/folder.hpp"
 #include "cache/layout.hpp"
+#include "cache/signal_guard.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -156,7 +157,9 @@ Index usable_index(const std::string& directory) {
     // SQLite is told to follow no link, and the way to the cache directory may lead through some.
     const std::string path = std::filesystem::canonical(directory, error).string() + '/' + name;
     const std::optional<FileKind> kind = index.root.kind(name);
-    if (!index.root.valid() || error || (kind && *kind != FileKind::regular)) {
+    // SQLite's own locks are at home on a local disk only.
+    if (!index.root.valid() || error || is_on_network(path) || is_on_network(directory) ||
+        (kind && *kind != FileKind::regular)) {
       break;
     }
     index.file = index.root.pin(name);
@@ -208,7 +211,7 @@ void write_index(Index& index, const std::vector<IndexedEntry>& entries) {
 
 std::vector<IndexedEntry> list_entries(Store& store) {
   // SQLite writes too.
-  const FileSizeSignalGuard guard;
+  const SignalGuard guard(SIGXFSZ);
   Index index = store.root().empty() ? Index() : usable_index(store.root());
   std::vector<IndexedEntry> entries;
   std::size_t reused = 0;

@@ -21,7 +21,7 @@ struct IndexedEntry {
 /// The entries of `store` in order of op, spec and arch, from its SQLite index brought up to date: only files
 /// that are new or changed are opened. The index holds nothing that the files do not. One that SQLite finds
 /// damaged, or whose tables are not these, is made anew; one that is locked, unreadable, read-only, of a
-/// newer build or no regular file is left alone, and the files are read instead.
+/// newer build, on a network file system or no regular file is left alone, and the files are read instead.
 ///
 ///     PRAGMA user_version = 1
 ///     entry(key TEXT PRIMARY KEY, op TEXT, spec TEXT, arch TEXT, bytes INTEGER, modified_ns INTEGER)

@@ -10,10 +10,20 @@ namespace kerncast::cache::layout {
 constexpr std::string_view entries = "v1";
 constexpr std::string_view quarantine = "quarantine";
 constexpr std::string_view locks = "locks";
+constexpr std::string_view sessions = "sessions";
+constexpr std::string_view counters = "counters";
 constexpr std::string_view index = "index.sqlite";
 constexpr std::string_view entry_suffix = ".kce";
+constexpr std::string_view session_suffix = ".kcs";
 /// Files on their way to another name.
 constexpr std::string_view temporary_prefix = ".tmp-";
+
+/// In locks: held by the process that evicts, and by the one that adds up counters.
+constexpr std::string_view trim_lock = "trim";
+constexpr std::string_view counters_lock = "counters";
+
+/// A use is written down as the file's time of change at most this often.
+constexpr std::int64_t use_stamp_seconds = 3600;
 
 /// Far above any kernel's binaries; what is larger in an entry's place is no entry, and is not read.
 constexpr std::uint64_t max_entry_bytes = 256ULL << 20;

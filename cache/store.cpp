@@ -21,48 +21,8 @@ namespace fs = std::filesystem;
 
 // Somebody may remove the whole directory at any moment; a publish then makes its folders anew.
 constexpr int write_attempts = 4;
-
-std::string shard_name(const Key& key) {
-  return key.hex().substr(0, 2);
-}
-
-std::string file_name(const Key& key) {
-  return key.hex().substr(2).append(layout::entry_suffix);
-}
-
-std::optional<Key> key_of(const std::string& shard, std::string_view name) {
-  if (!name.ends_with(layout::entry_suffix)) {
-    return std::nullopt;
-  }
-  name.remove_suffix(layout::entry_suffix.size());
-  return Key::from_hex(shard + std::string(name));
-}
-
-template <class Visit>
-void for_each_shard(const Folder& root, Visit&& visit) {
-  const Folder entries = root.child(layout::entries);
-  entries.for_each(no_limit, [&](const std::string& name) {
-    const bool is_shard = name.size() == 2 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
-    if (const Folder shard = is_shard ? entries.child(name) : Folder(); shard.valid()) {
-      visit(shard, name);
-    }
-  });
-}
-
-/// Calls `visit(name, stored)` for each entry of a shard.
-template <class Visit>
-void for_each_entry(const Folder& shard, const std::string& shard_name, Visit&& visit) {
-  shard.for_each(no_limit, [&](const std::string& name) {
-    const std::optional<Key> key = key_of(shard_name, name);
-    struct stat info{};
-    if (key && ::fstatat(shard.fd(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISREG(info.st_mode)) {
-      visit(name, StoredFile{
-                      *key, shard.path() + '/' + name, static_cast<std::uint64_t>(info.st_size),
-                      static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec});
-    }
-  });
-}
+// No system call that the store makes fails so.
+constexpr int not_trusted = ECANCELED;
 
 std::uint64_t count_names(const Folder& folder, bool (*matches)(const std::string&)) {
   std::uint64_t count = 0;
@@ -76,6 +36,16 @@ bool is_temporary(const std::string& name) {
 
 bool is_quarantined(const std::string& name) {
   return name.ends_with(layout::entry_suffix) && !is_temporary(name);
+}
+
+/// Where the file may not be stamped, its entry is only evicted sooner.
+void stamp(const FileContent& content) {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  if (std::abs(now.tv_sec - content.info.st_mtim.tv_sec) >= layout::use_stamp_seconds) {
+    const timespec times[] = {{0, UTIME_OMIT}, now};
+    ::futimens(content.held.get(), times);
+  }
 }
 
 std::string environment(const char* name) {
@@ -96,7 +66,8 @@ std::string default_directory() {
   return home.starts_with('/') ? home + "/.cache/kerncast" : std::string();
 }
 
-Store::Store(std::string root, WarningSink warn) : root_(std::move(root)), warn_(std::move(warn)) {
+Store::Store(std::string root, WarningSink warn, Trust trust)
+    : root_(std::move(root)), trust_(trust), warnings_(std::move(warn)) {
   if (!root_.empty()) {
     std::error_code error;
     const fs::path absolute = fs::absolute(root_, error);
@@ -118,14 +89,18 @@ std::optional<Entry> Store::load(const Key& key) {
     ++counters_.misses;
     return std::nullopt;
   }
-  const Folder shard = Folder::open(root_).child(layout::entries).child(shard_name(key));
+  const Folder shard = shard_of(key);
   const FileContent content = shard.read(file_name(key), layout::max_entry_bytes);
   ParsedEntry parsed;
   if (content.state == FileContent::State::read) {
-    parsed = parse(key, content.bytes);
+    parsed.defect = distrust(content.info, trust_);
+    if (parsed.defect.empty()) {
+      parsed = parse(key, content.bytes);
+    }
   }
   if (parsed.entry) {
     ++counters_.hits;
+    stamp(content);
     return std::move(parsed.entry);
   }
   ++counters_.misses;
@@ -137,48 +112,95 @@ std::optional<Entry> Store::load(const Key& key) {
   return std::nullopt;
 }
 
+Folder Store::trusted(Folder folder) {
+  const std::string reason = folder.valid() ? distrust(folder.fd(), trust_) : std::string();
+  if (reason.empty()) {
+    return folder;
+  }
+  warnings_.once(
+      "untrusted",
+      fmt::format("the cache directory {} is not used: {}, and whoever writes there chooses the code "
+                  "that runs here; make it yours alone (chmod go-w), set KERNCAST_CACHE_DIR, or set "
+                  "KERNCAST_CACHE_TRUST=1",
+                  folder.path(), reason));
+  return Folder::failed({not_trusted, reason});
+}
+
+Folder Store::shard_of(const Key& key) {
+  std::atomic<bool>& known = trusted_shards_[static_cast<std::size_t>(key.high >> 56)];
+  const Folder root = trusted(Folder::open(root_));
+  if (known.load(std::memory_order_relaxed)) {
+    return root.child(layout::entries).child(shard_name(key));
+  }
+  Folder shard = trusted(trusted(root.child(layout::entries)).child(shard_name(key)));
+  if (shard.valid()) {
+    known.store(true, std::memory_order_relaxed);
+  }
+  return shard;
+}
+
+bool Store::usable() {
+  return !root_.empty() && trusted(Folder::make(root_)).valid();
+}
+
 bool Store::publish(const Key& key, const Entry& entry) {
   if (root_.empty()) {
-    warn_once("no directory",
-              "no cache directory: kernels are compiled anew by every process; set KERNCAST_CACHE_DIR");
+    warnings_.once("no directory",
+                   "no cache directory: kernels are compiled anew by every process; set KERNCAST_CACHE_DIR");
     ++counters_.failed_publishes;
     return false;
   }
   const std::string bytes = serialise(key, entry);
   if (bytes.size() > layout::max_entry_bytes) {
-    warn_once("too large " + key.hex(),
-              fmt::format("{} [{}] is not cached: its entry of {} bytes is larger than {}", entry.op,
-                          entry.spec, bytes.size(), layout::max_entry_bytes));
+    warnings_.once("too large " + key.hex(),
+                   fmt::format("{} [{}] is not cached: its entry of {} bytes is larger than {}", entry.op,
+                               entry.spec, bytes.size(), layout::max_entry_bytes));
     ++counters_.failed_publishes;
     return false;
   }
-  IoFailure failure = write(key, bytes);
-  for (int attempt = 1; attempt < write_attempts && failure.error == ENOENT; ++attempt) {
-    failure = write(key, bytes);
-  }
-  if (failure) {
+  if (const IoFailure failure = write(key, bytes)) {
     ++counters_.failed_publishes;
-    warn_once("unwritable",
-              fmt::format(
-                  "cannot write to the cache directory {} ({}); kernels are compiled anew by every process. "
-                  "Make it writable, free space, or set KERNCAST_CACHE_DIR",
-                  root_, failure.text));
+    if (failure.error == not_trusted) {
+      return false;
+    }
+    warnings_.once(
+        "unwritable",
+        fmt::format(
+            "cannot write to the cache directory {} ({}); kernels are compiled anew by every process. "
+            "Make it writable, free space, or set KERNCAST_CACHE_DIR",
+            root_, failure.text));
     return false;
   }
   ++counters_.published;
   return true;
 }
 
+bool Store::promote(const Key& key, const Entry& entry) {
+  if (root_.empty()) {
+    return false;
+  }
+  const std::string bytes = serialise(key, entry);
+  return bytes.size() <= layout::max_entry_bytes && !write(key, bytes);
+}
+
 IoFailure Store::write(const Key& key, const std::string& bytes) {
-  const Folder root = Folder::make(root_);
+  IoFailure failure = try_write(key, bytes);
+  for (int attempt = 1; attempt < write_attempts && failure.error == ENOENT; ++attempt) {
+    failure = try_write(key, bytes);
+  }
+  return failure;
+}
+
+IoFailure Store::try_write(const Key& key, const std::string& bytes) {
+  const Folder root = trusted(Folder::make(root_));
   if (!root.valid()) {
     return root.failure();
   }
-  const Folder entries = root.make_child(layout::entries);
+  const Folder entries = trusted(root.make_child(layout::entries));
   if (!entries.valid()) {
     return entries.failure();
   }
-  const Folder shard = entries.make_child(shard_name(key));
+  const Folder shard = trusted(entries.make_child(shard_name(key)));
   if (!shard.valid()) {
     return shard.failure();
   }
@@ -207,23 +229,11 @@ void Store::quarantine(const Key& key, const Folder& shard, const FileContent& c
     return;
   }
   ++counters_.quarantined;
-  warn_once(
+  warnings_.once(
       "quarantine " + key.hex(),
       fmt::format(
           "cache entry {} is unusable ({}); {} and the kernel is built again", path_of(key), defect,
           outcome == SetAside::moved ? "it was moved to " + folder.path() : "it could not be moved away"));
-}
-
-void Store::warn_once(const std::string& kind, const std::string& message) {
-  {
-    const std::lock_guard lock(warned_mutex_);
-    if (!warned_.insert(kind).second) {
-      return;
-    }
-  }
-  if (warn_) {
-    warn_(message);
-  }
 }
 
 std::vector<StoredFile> Store::list() const {
@@ -231,10 +241,11 @@ std::vector<StoredFile> Store::list() const {
   if (root_.empty()) {
     return files;
   }
-  for_each_shard(Folder::open(root_), [&](const Folder& shard, const std::string& shard_name) {
-    for_each_entry(shard, shard_name,
-                   [&](const std::string&, StoredFile file) { files.push_back(std::move(file)); });
-  });
+  for_each_shard(Folder::open(root_).child(layout::entries),
+                 [&](const Folder& shard, const std::string& shard_name) {
+                   for_each_entry(shard, shard_name,
+                                  [&](const std::string&, const StoredFile& file) { files.push_back(file); });
+                 });
   std::sort(files.begin(), files.end(),
             [](const StoredFile& a, const StoredFile& b) { return a.key < b.key; });
   return files;
@@ -246,7 +257,7 @@ StoreStatistics Store::statistics() const {
     return out;
   }
   const Folder root = Folder::open(root_);
-  for_each_shard(root, [&](const Folder& shard, const std::string& shard_name) {
+  for_each_shard(root.child(layout::entries), [&](const Folder& shard, const std::string& shard_name) {
     for_each_entry(shard, shard_name, [&](const std::string&, const StoredFile& file) {
       ++out.entries;
       out.bytes += file.bytes;
@@ -268,7 +279,7 @@ StoreStatistics Store::clear() {
   const auto clear_temporaries = [&](const Folder& folder) {
     removed.temporaries += reap_temporaries(folder, unlocked_at_first, no_limit);
   };
-  for_each_shard(root, [&](const Folder& shard, const std::string& shard_name) {
+  for_each_shard(root.child(layout::entries), [&](const Folder& shard, const std::string& shard_name) {
     for_each_entry(shard, shard_name, [&](const std::string& name, const StoredFile& file) {
       if (shard.remove(name)) {
         ++removed.entries;

@@ -1,23 +1,22 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cache/entry.hpp"
+#include "cache/entry_tree.hpp"
 #include "cache/folder.hpp"
 #include "cache/key.hpp"
+#include "cache/trust.hpp"
+#include "cache/warn_once.hpp"
 
 namespace kerncast::cache {
-
-using WarningSink = std::function<void(std::string_view)>;
 
 /// Counts since the store was opened.
 struct StoreCounters {
@@ -26,14 +25,6 @@ struct StoreCounters {
   std::atomic<std::uint64_t> published{0};
   std::atomic<std::uint64_t> failed_publishes{0};
   std::atomic<std::uint64_t> quarantined{0};
-};
-
-/// One file of the store.
-struct StoredFile {
-  Key key;
-  std::string path;
-  std::uint64_t bytes = 0;
-  std::int64_t modified_ns = 0;
 };
 
 struct StoreStatistics {
@@ -49,6 +40,8 @@ struct StoreStatistics {
 ///     ROOT/v1/ab/.tmp-...                 entries being written
 ///     ROOT/quarantine/HEX.kce             what failed its check
 ///     ROOT/locks/HEX                      locks while somebody compiles
+///     ROOT/sessions/NAME.kcs              what living processes use and have counted; see session.hpp
+///     ROOT/counters                       what all others have counted
 ///     ROOT/index.sqlite                   what `kerncast cache ls` shows; rebuildable
 ///
 /// ROOT may be a symbolic link or lie behind one; below it none is followed, in reading, writing or clearing.
@@ -59,18 +52,25 @@ struct StoreStatistics {
 class Store {
  public:
   /// `root` empty: no directory, every load misses. A relative one is resolved now. `warn` receives each
-  /// distinct warning once.
-  Store(std::string root, WarningSink warn);
+  /// distinct warning once. A directory that `trust` refuses is neither read nor written.
+  Store(std::string root, WarningSink warn, Trust trust = Trust::mine);
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
   /// The verified entry. Whatever else has its name (a file that is corrupt, truncated, too large or of
-  /// another key, a folder, a pipe, a symbolic link) is moved to quarantine, counted and warned of once, and
-  /// is a miss. An undamaged file of another version is a miss and left alone; so is one that cannot be read.
+  /// another key, writable by others, a folder, a pipe, a symbolic link) is moved to quarantine, counted and
+  /// warned of once, and is a miss. An undamaged file of another version is a miss and left alone; so is one
+  /// that cannot be read. A hit stamps the file as used, unless it was within use_stamp_seconds.
   [[nodiscard]] std::optional<Entry> load(const Key& key);
+
+  /// True where the directory is there or can be made, and is trusted.
+  [[nodiscard]] bool usable();
 
   /// False when the directory cannot be written: warned of once.
   bool publish(const Key& key, const Entry& entry);
+
+  /// As publish, for an entry that another layer keeps: failing costs nothing and is not told of.
+  bool promote(const Key& key, const Entry& entry);
 
   /// Every entry file, in order of key. Foreign files are passed over.
   [[nodiscard]] std::vector<StoredFile> list() const;
@@ -86,17 +86,22 @@ class Store {
   [[nodiscard]] const StoreCounters& counters() const { return counters_; }
 
  private:
-  void warn_once(const std::string& kind, const std::string& message);
+  /// The folder of `key`'s entry; invalid where it is not there or not trusted.
+  [[nodiscard]] Folder shard_of(const Key& key);
+  /// Invalid where it is not there or not trusted.
+  [[nodiscard]] Folder trusted(Folder folder);
   void quarantine(const Key& key, const Folder& shard, const FileContent& content, const std::string& defect);
   [[nodiscard]] IoFailure write(const Key& key, const std::string& bytes);
+  [[nodiscard]] IoFailure try_write(const Key& key, const std::string& bytes);
   void reap(const Folder& root, const Folder& shard);
 
   std::string root_;
-  WarningSink warn_;
+  Trust trust_;
+  WarnOnce warnings_;
   StoreCounters counters_;
+  /// Folders of entries that were looked at once; the root is looked at each time.
+  std::array<std::atomic<bool>, 256> trusted_shards_{};
   std::atomic<bool> reaped_{false};
-  std::mutex warned_mutex_;
-  std::set<std::string> warned_;
 };
 
 /// KERNCAST_CACHE_DIR, else $XDG_CACHE_HOME/kerncast, else $HOME/.cache/kerncast, else empty. A relative

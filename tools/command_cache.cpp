@@ -2,11 +2,15 @@
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 
+#include "cache/cache.hpp"
+#include "cache/counters.hpp"
 #include "cache/health.hpp"
 #include "cache/index.hpp"
+#include "cache/session.hpp"
 #include "cache/store.hpp"
-#include "tools/command.hpp"
+#include "tools/command_cache.hpp"
 #include "tools/output.hpp"
 
 namespace kerncast::tools {
@@ -14,6 +18,15 @@ namespace {
 
 cache::Store open_store(Session& session) {
   return {cache::default_directory(), [&session](std::string_view text) { session.console.warning(text); }};
+}
+
+/// What a number of the counters is, from the end of its name.
+std::string counter_text(std::string_view name, std::uint64_t value) {
+  if (name.ends_with("_us")) {
+    return fixed(static_cast<double>(value) / 1000, 1) + " ms";
+  }
+  return name.starts_with("bytes_") || name.ends_with("_bytes") ? human_bytes(value)
+                                                                : fmt::format("{}", value);
 }
 
 Json to_json(const cache::StoreStatistics& statistics) {
@@ -29,6 +42,17 @@ int show_statistics(Session& session) {
   Json json = {{"directory", health.directory}, {"exists", health.exists}, {"writable", health.writable}};
   json.update(to_json(health.statistics));
   json["free_bytes"] = health.free_bytes;
+  const CacheCounters counters = cache::counters_of(cache::Folder::open(health.directory));
+  json["counters"] = Json::object();
+  for (const cache::CounterField& field : cache::counter_fields) {
+    json["counters"][std::string(field.name)] = counters.*field.value;
+  }
+  const cache::CacheOptions options =
+      cache::options_from_environment([&session](std::string_view text) { session.console.warning(text); });
+  const std::vector<std::string>& read_only = options.read_only;
+  json["budget"] = {{"bytes", options.budget.bytes}, {"entries", options.budget.entries}};
+  json["remote"] = cache::without_credentials(options.remote.url);
+  json["read_only"] = read_only;
   if (session.json) {
     print_json(json);
     return exit_fine;
@@ -41,14 +65,34 @@ int show_statistics(Session& session) {
   table.add_row({"quarantined", fmt::format("{}", health.statistics.quarantined)});
   table.add_row({"temporaries", fmt::format("{}", health.statistics.temporaries)});
   table.add_row({"free on disk", human_bytes(health.free_bytes)});
+  table.add_row(
+      {"budget",
+       fmt::format(
+           "{}, {} entries", options.budget.bytes == 0 ? "any size" : human_bytes(options.budget.bytes),
+           options.budget.entries == 0 ? "any number of" : fmt::format("{}", options.budget.entries))});
+  if (!options.remote.url.empty()) {
+    table.add_row({"remote", cache::without_credentials(options.remote.url)});
+  }
+  for (const std::string& layer : read_only) {
+    table.add_row({"read-only layer", layer});
+  }
   print(table.text());
+  Table counted({{"counted by all processes"}, {"", Align::right}});
+  for (const cache::CounterField& field : cache::counter_fields) {
+    std::string name(
+        field.name.substr(0, field.name.ends_with("_us") ? field.name.size() - 3 : std::string::npos));
+    std::replace(name.begin(), name.end(), '_', ' ');
+    counted.add_row({name + (field.name.ends_with("_us") ? " time" : ""),
+                     counter_text(field.name, counters.*field.value)});
+  }
+  print("\n" + counted.text());
   return exit_fine;
 }
 
 int list_store(Session& session) {
   cache::Store store = open_store(session);
   Json list = Json::array();
-  Table table({{"op"}, {"specialisation"}, {"arch"}, {"size", Align::right}, {"made (UTC)"}, {"key"}});
+  Table table({{"op"}, {"specialisation"}, {"arch"}, {"size", Align::right}, {"used (UTC)"}, {"key"}});
   for (const cache::IndexedEntry& entry : cache::list_entries(store)) {
     const std::int64_t seconds = entry.modified_ns / 1'000'000'000;
     list.push_back({{"key", entry.key},
@@ -111,10 +155,13 @@ void add_cache_command(CLI::App& root, Session& session) {
     add_json_flag(*sub, session);
     sub->callback([&session, work] { session.action = [&session, work] { return work(session); }; });
   };
-  add("stat", "Directory, number of entries, size and state", show_statistics);
+  add("stat", "Directory, number of entries, size, state, and what was counted: hits by layer, misses, times",
+      show_statistics);
   add("ls", "Every entry: op, specialisation, architecture, size, key", list_store);
   add("path", "The directory, alone on a line", show_path);
   add("clear", "Remove every entry and say what was removed", clear_store);
+  add_cache_explain_command(*command, session);
+  add_cache_pack_commands(*command, session);
 }
 
 }  // namespace kerncast::tools

@@ -23,6 +23,7 @@ struct InspectOptions {
   std::int64_t rows = 1;
   bool source = false;
   bool ptx = false;
+  std::string extract;
 };
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
@@ -82,6 +83,17 @@ bool print_texts(const InspectOptions& options, const std::string& source, const
   return options.source || options.ptx;
 }
 
+/// Writes the cubin to the file that --extract names.
+void extract(const InspectOptions& options, const std::string& cubin) {
+  if (cubin.empty()) {
+    throw Error(ErrorCode::not_found,
+                fmt::format("{} has no cubin to extract; it has PTX alone", options.what));
+  }
+  AtomicOutput output(options.extract);
+  output.write(cubin.data(), cubin.size());
+  output.commit();
+}
+
 int inspect_op(Session& session, const InspectOptions& options) {
   const OpDefinition& op = require_op(options.what);
   const Settings settings = parse_settings(op, options.settings);
@@ -92,6 +104,10 @@ int inspect_op(Session& session, const InspectOptions& options) {
   Runtime runtime(session.runtime_options());
   const std::string arch = options.arch.empty() ? default_arch(runtime, session) : options.arch;
   const KernelReport report = runtime.inspect(op, spec, arch, options.rows);
+  if (!options.extract.empty()) {
+    extract(options, report.cubin);
+    return exit_fine;
+  }
   if (session.json) {
     print_json({{"op", report.op},
                 {"spec", report.spec},
@@ -146,6 +162,10 @@ int inspect_file(Session& session, const InspectOptions& options) {
                             parsed.defect.empty() ? std::string("it has no key") : parsed.defect));
   }
   const cache::Entry& entry = *parsed.entry;
+  if (!options.extract.empty()) {
+    extract(options, entry.cubin);
+    return exit_fine;
+  }
   // The generated source is one of the fields that the key is made of.
   const auto source = std::find_if(entry.key_fields.begin(), entry.key_fields.end(),
                                    [](const auto& field) { return field.first == "source"; });
@@ -202,6 +222,8 @@ void add_inspect_command(CLI::App& root, Session& session) {
       ->check(CLI::PositiveNumber);
   command->add_flag("--source", options->source, "Print the generated source alone");
   command->add_flag("--ptx", options->ptx, "Print the PTX alone");
+  command->add_option("--extract", options->extract, "Write the cubin to a file, as cuobjdump reads it")
+      ->type_name("FILE");
   add_json_flag(*command, session);
   command->callback([&session, options] {
     session.action = [&session, options] {

@@ -28,6 +28,8 @@ constexpr const char* environment_help =
     "  KERNCAST_DRIVER        cuda, sim (the virtual GPU) or the path of a driver library\n"
     "  KERNCAST_NVRTC         toolkit, wheel, none or the path of an NVRTC library\n"
     "  KERNCAST_CACHE_DIR     where compiled kernels are kept\n"
+    "  KERNCAST_CACHE_READONLY  cache directories and packs that are only read, separated by colons\n"
+    "  KERNCAST_CACHE_REMOTE  URL of a server to share compiled kernels through\n"
     "  KERNCAST_TEMPLATE_DIR  kernel templates to use instead of the built-in ones\n"
     "Exit codes: 0 fine, 1 the work failed, 2 bad usage.";
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the PTX decoder's fuzzer and runs it on its corpus; an input that breaks something is left in build-fuzz/found.
-#   tools/fuzz.sh [SECONDS]
+# Builds the fuzzers and runs each: of the PTX decoder, on its corpus, and of the cache's entries and packs. An input that
+# breaks something is left in build-fuzz/found.
+#   tools/fuzz.sh [SECONDS for each]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
@@ -13,3 +14,8 @@ mkdir -p build-fuzz/found build-fuzz/corpus
 build-fuzz/bin/ptx_decoder_fuzz -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
   -close_fd_mask=1 -print_final_stats=1 -verbosity=0 -artifact_prefix=build-fuzz/found/ \
   build-fuzz/corpus "$inputs/corpus" "$inputs/regressions" tests/simulator/ptx
+for fuzzer in cache_entry_fuzz cache_pack_fuzz; do
+  mkdir -p "build-fuzz/corpus-$fuzzer"
+  "build-fuzz/bin/$fuzzer" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+    -print_final_stats=1 -verbosity=0 -artifact_prefix=build-fuzz/found/ "build-fuzz/corpus-$fuzzer"
+done

@@ -5,8 +5,9 @@ set -euo pipefail
 build_dir=$1
 with=${2:-}
 
-packages=(g++ cmake ninja-build pkg-config libfmt-dev libxxhash-dev libsqlite3-dev catch2 libcli11-dev
-  nlohmann-json3-dev python3 python3-pip)
+# redis-server and nginx-light are for the tests of the cache's remote tier, which are left out without them.
+packages=(g++ cmake ninja-build pkg-config libfmt-dev libxxhash-dev libzstd-dev libsqlite3-dev libhiredis-dev
+  libcurl4-openssl-dev redis-server nginx-light catch2 libcli11-dev nlohmann-json3-dev python3 python3-pip)
 case "$with" in
   clang) packages+=(clang-19 libc++-19-dev libc++abi-19-dev) ;;
   fuzz) packages+=(clang-19 libclang-rt-19-dev) ;;

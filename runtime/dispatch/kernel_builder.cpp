@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 
+#include "cache/cache.hpp"
 #include "cache/entry.hpp"
 #include "cache/process_lock.hpp"
 
@@ -25,6 +27,12 @@ constexpr const char* resource_names[] = {"registers",        "stack_bytes",  "s
 
 bool is_aside(BuildPolicy policy) {
   return policy == BuildPolicy::compile_aside || policy == BuildPolicy::compile_aside_with_lines;
+}
+
+std::uint64_t microseconds_since(std::chrono::steady_clock::time_point start) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start)
+          .count());
 }
 
 cache::KeyFields to_key_fields(const std::vector<std::pair<std::string, std::string>>& fields) {
@@ -64,13 +72,18 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-std::shared_ptr<const KernelBinary> from_entry(cache::Entry entry, const cache::Key& key) {
+/// Null where there is no hit.
+std::shared_ptr<const KernelBinary> from_hit(const cache::Hit& hit, const cache::Key& key) {
+  if (!hit) {
+    return nullptr;
+  }
+  const cache::Entry& entry = *hit.entry;
   auto binary = std::make_shared<KernelBinary>();
-  binary->cubin = std::move(entry.cubin);
-  binary->ptx = std::move(entry.ptx);
+  binary->cubin = entry.cubin;
+  binary->ptx = entry.ptx;
   binary->lowered_names = lines_of(entry.lowered_name);
   binary->key = key;
-  binary->origin = Origin::disk;
+  binary->origin = hit.tier == cache::Tier::memory ? Origin::memory : Origin::disk;
   compiler::Resources& r = binary->resources;
   int* const targets[] = {&r.registers,        &r.stack_bytes,  &r.spill_store_bytes,
                           &r.spill_load_bytes, &r.shared_bytes, &r.constant_bytes};
@@ -119,8 +132,8 @@ std::string describe(const Variant& variant) {
                      variant.arch);
 }
 
-KernelBuilder::KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Store& store)
-    : nvrtc_choice_(std::move(nvrtc_choice)), templates_(std::move(template_directory)), store_(store) {}
+KernelBuilder::KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Cache& cache)
+    : nvrtc_choice_(std::move(nvrtc_choice)), templates_(std::move(template_directory)), cache_(cache) {}
 
 const compiler::NvrtcSearch& KernelBuilder::nvrtc() {
   std::call_once(nvrtc_once_, [this] { nvrtc_ = compiler::load_nvrtc(nvrtc_choice_); });
@@ -163,26 +176,25 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
   }
   const cache::Key key = fields.key();
   if (policy == BuildPolicy::cached_only) {
-    return load(key);
+    return from_hit(cache_.load(key), key);
   }
   return flights_.run(key, [&]() -> std::shared_ptr<const KernelBinary> {
-    if (auto found = load(key)) {
+    if (auto found = from_hit(cache_.load(key), key)) {
       return found;
     }
     // The lock only saves work: without it, or when it cannot be had in time, two processes compile the same
     // kernel.
-    const cache::ProcessLock lock(store_.root(), key, lock_timeout_ms);
+    const auto asked = std::chrono::steady_clock::now();
+    const cache::ProcessLock lock(cache_.lock_root(), key, lock_timeout_ms);
+    if (lock.waited()) {
+      cache_.count_wait(microseconds_since(asked));
+    }
     // Another process may have published between the load above and the lock, without making this one wait.
-    if (auto found = load(key)) {
+    if (auto found = from_hit(cache_.load_published(key), key)) {
       return found;
     }
     return compile(variant, prepared, fields, policy);
   });
-}
-
-std::shared_ptr<const KernelBinary> KernelBuilder::load(const cache::Key& key) {
-  std::optional<cache::Entry> entry = store_.load(key);
-  return entry ? from_entry(std::move(*entry), key) : nullptr;
 }
 
 std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(const Variant& variant,
@@ -192,7 +204,9 @@ std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(const Varian
       const cache::Key key = to_key_fields(key_fields(prepared.source, prepared.headers, prepared.options,
                                                       variant.arch, fmt::format("{}.{}", major, minor)))
                                  .key();
-      if (auto found = load(key)) {
+      const bool last = major == oldest_major && minor == 0;
+      const cache::OnMiss on_miss = last ? cache::OnMiss::count : cache::OnMiss::ignore;
+      if (auto found = from_hit(cache_.load(key, on_miss), key)) {
         return found;
       }
     }
@@ -212,6 +226,7 @@ std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& varian
   if (policy == BuildPolicy::compile_aside_with_lines) {
     request.options.emplace_back("--generate-line-info");
   }
+  const auto started = std::chrono::steady_clock::now();
   const compiler::CompileResult compiled = compiler::compile(*nvrtc_.nvrtc, request);
   auto binary = std::make_shared<KernelBinary>();
   binary->cubin = compiled.cubin;
@@ -222,7 +237,8 @@ std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& varian
   binary->origin = Origin::compiled;
   binary->compile_ms = compiled.milliseconds;
   if (!is_aside(policy)) {
-    store_.publish(binary->key, to_entry(compiled, variant, fields));
+    cache_.count_compile(microseconds_since(started));
+    cache_.publish(binary->key, to_entry(compiled, variant, fields));
   }
   return binary;
 }

@@ -11,12 +11,15 @@
 
 #include "cache/key.hpp"
 #include "cache/single_flight.hpp"
-#include "cache/store.hpp"
 #include "kerncast/runtime.hpp"
 #include "runtime/compiler/compiler.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/dispatch/source.hpp"
 #include "runtime/dispatch/template_set.hpp"
+
+namespace kerncast::cache {
+class Cache;
+}
 
 namespace kerncast {
 
@@ -39,19 +42,19 @@ struct KernelBinary {
   double compile_ms = 0;
 };
 
-/// May the builder compile, and may it use the store?
+/// May the builder compile, and may it use the cache?
 enum class BuildPolicy : std::uint8_t {
   cached_or_compile,
-  cached_only,               ///< null where the store has nothing
-  compile_aside,             ///< compile now and leave the store alone
+  cached_only,               ///< null where the cache has nothing
+  compile_aside,             ///< compile now and leave the cache alone
   compile_aside_with_lines,  ///< the same with line info; the key is that of the kernel without
 };
 
-/// From a variant to its binaries: source, key, store, compiler, with one compile per key however many
+/// From a variant to its binaries: source, key, cache, compiler, with one compile per key however many
 /// threads and processes ask.
 class KernelBuilder {
  public:
-  KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Store& store);
+  KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Cache& cache);
 
   /// Throws Error: compile_failed, or not_found where nothing is cached and there is no compiler.
   [[nodiscard]] std::shared_ptr<const KernelBinary> obtain(const Variant& variant, BuildPolicy policy);
@@ -67,7 +70,6 @@ class KernelBuilder {
  private:
   struct Prepared;
   [[nodiscard]] Prepared prepare(const Variant& variant) const;
-  [[nodiscard]] std::shared_ptr<const KernelBinary> load(const cache::Key& key);
   [[nodiscard]] std::shared_ptr<const KernelBinary> load_any_version(const Variant& variant,
                                                                      const Prepared& prepared);
   [[nodiscard]] std::shared_ptr<const KernelBinary> compile(const Variant& variant, const Prepared& prepared,
@@ -76,7 +78,7 @@ class KernelBuilder {
 
   std::string nvrtc_choice_;
   TemplateSet templates_;
-  cache::Store& store_;
+  cache::Cache& cache_;
   std::once_flag nvrtc_once_;
   compiler::NvrtcSearch nvrtc_;
   cache::SingleFlight<const KernelBinary> flights_;

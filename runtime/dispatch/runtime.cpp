@@ -27,6 +27,25 @@ cache::WarningSink warning_sink(const RuntimeOptions& options) {
   };
 }
 
+/// The environment's, where the host has said nothing.
+cache::CacheOptions cache_options(const RuntimeOptions& options) {
+  cache::CacheOptions out = cache::options_from_environment(warning_sink(options));
+  if (!options.cache_directory.empty()) {
+    out.directory = options.cache_directory;
+  }
+  if (!options.cache_read_only.empty()) {
+    out.read_only = options.cache_read_only;
+  }
+  if (!options.cache_remote.empty()) {
+    out.remote.url = options.cache_remote;
+  }
+  out.remote.read_only = options.cache_remote_read_only.value_or(out.remote.read_only);
+  out.budget.bytes = options.cache_max_bytes.value_or(out.budget.bytes);
+  out.budget.entries = options.cache_max_entries.value_or(out.budget.entries);
+  out.trust_everyone = options.cache_trust.value_or(out.trust_everyone);
+  return out;
+}
+
 /// Hands one stage of `call` to the driver: the end of the hot path.
 void enqueue(const driver::DriverApi& api, const HotEntry& entry, std::size_t stage,
              const LaunchGeometry& geometry, const Call& call, Stream stream) {
@@ -101,9 +120,8 @@ Variant typical_variant(const OpDefinition& op, const Specialisation& spec, std:
 
 Runtime::Parts::Parts(RuntimeOptions given)
     : options(std::move(given)),
-      store(options.cache_directory.empty() ? cache::default_directory() : options.cache_directory,
-            warning_sink(options)),
-      builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), store) {}
+      cache(cache_options(options), warning_sink(options)),
+      builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), cache) {}
 
 const driver::Driver& Runtime::Parts::driver() {
   const std::lock_guard lock(mutex_);
@@ -287,6 +305,21 @@ KernelReport Runtime::compile(const OpDefinition& op, const Specialisation& spec
                    parts_->builder);
 }
 
+KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
+                            std::int64_t rows) {
+  const Variant variant = typical_variant(op, spec, arch, rows);
+  KeyReport report;
+  report.spec = format_specialisation(op, spec);
+  report.tunables = format_tunables(op, variant.tunables);
+  report.key_fields = parts_->builder.fields(variant);
+  cache::KeyFields fields;
+  for (const auto& [label, value] : report.key_fields) {
+    fields.add(label, value);
+  }
+  report.key = fields.key().hex();
+  return report;
+}
+
 KernelReport Runtime::inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                               std::int64_t rows) {
   const Variant variant = typical_variant(op, spec, arch, rows);
@@ -295,6 +328,10 @@ KernelReport Runtime::inspect(const OpDefinition& op, const Specialisation& spec
 
 std::string Runtime::arch(int ordinal) {
   return parts_->device(ordinal).arch();
+}
+
+CacheCounters Runtime::cache_counters() const {
+  return parts_->cache.counters();
 }
 
 void Runtime::make_current(int ordinal) {

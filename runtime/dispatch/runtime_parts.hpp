@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "cache/store.hpp"
+#include "cache/cache.hpp"
 #include "kerncast/runtime.hpp"
 #include "runtime/dispatch/device_state.hpp"
 #include "runtime/dispatch/hot_table.hpp"
@@ -31,7 +31,7 @@ struct Runtime::Parts {
                           KernelReport* report);
 
   RuntimeOptions options;
-  cache::Store store;
+  cache::Cache cache;
   KernelBuilder builder;
   HotTable hot;
 

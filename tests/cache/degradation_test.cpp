@@ -10,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "cache/cache.hpp"
 #include "cache/health.hpp"
 #include "cache/index.hpp"
 #include "cache/store.hpp"
@@ -62,7 +63,7 @@ void limit_file_size(rlim_t bytes) {
 bool mount_small(const std::string& path) {
   return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
          mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-         mount("none", path.c_str(), "tmpfs", 0, "size=64k") == 0;
+         mount("none", path.c_str(), "tmpfs", 0, "size=64k,mode=700") == 0;
 }
 
 volatile sig_atomic_t handled = 0;
@@ -176,6 +177,48 @@ TEST_CASE("a read-only file system serves hits and costs one warning") {
     }
     // A bad entry that cannot be moved away is a miss each time.
     return !store.load(bad) && !store.load(bad) && warnings == 2 ? 0 : 3;
+  });
+  if (code == not_permitted) {
+    WARN("not permitted to mount a file system here: the case was not tried");
+  } else {
+    CHECK(code == 0);
+  }
+}
+
+TEST_CASE("a file system that becomes read-only and writable again mid-run costs one warning") {
+  const TemporaryFolder folder;
+  const int code = run_child([&] {
+    if (!mount_small(folder.path())) {
+      return not_permitted;
+    }
+    int warnings = 0;
+    CacheOptions options;
+    options.directory = folder.path();
+    options.memory_bytes = 0;
+    Cache cache(options, [&](std::string_view) { ++warnings; });
+    if (!cache.publish({1, 1}, sample_entry())) {
+      return 1;
+    }
+    // The cache keeps its session's file open for writing, so the file system itself cannot become read-only.
+    if (mount(folder.path().c_str(), folder.path().c_str(), nullptr, MS_BIND, nullptr) != 0 ||
+        mount(nullptr, folder.path().c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0) {
+      return not_permitted;
+    }
+    for (std::uint64_t i = 2; i < 5; ++i) {
+      if (cache.load({i, i}) || cache.publish({i, i}, sample_entry()) || !cache.load({1, 1})) {
+        return 2;
+      }
+    }
+    if (warnings != 1) {
+      return 3;
+    }
+    if (umount2(folder.path().c_str(), MNT_DETACH) != 0) {
+      return not_permitted;
+    }
+    return cache.publish({5, 5}, sample_entry()) && *cache.load({5, 5}).entry == sample_entry() &&
+                   cache.load({1, 1}) && warnings == 1
+               ? 0
+               : 4;
   });
   if (code == not_permitted) {
     WARN("not permitted to mount a file system here: the case was not tried");

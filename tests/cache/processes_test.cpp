@@ -66,7 +66,7 @@ std::uintmax_t size_of(const std::string& path) {
 TEST_CASE("eight processes on the same keys compile each once") {
   const TemporaryFolder folder;
   const Gate gate;
-  constexpr std::uint64_t keys = 5;
+  constexpr std::uint64_t keys = 40;
   std::vector<pid_t> children;
   children.reserve(process_count);
   for (int i = 0; i < process_count; ++i) {

@@ -61,7 +61,7 @@ TEST_CASE("a miss that is not in the cache is an error that says what to warm, a
                                  Catch::EndsWith(" --arch " + arch));
   }
   CHECK(f.runtime.parts().hot.size() == 0);
-  CHECK(f.runtime.parts().store.statistics().entries == 0);
+  CHECK(f.runtime.parts().cache.store().statistics().entries == 0);
   capture.replay();
 }
 
@@ -75,7 +75,7 @@ TEST_CASE("a first call during capture loads from the cache in every mode") {
   Runtime fresh(f.options(MissPolicy::compile));
   Capture capture(f.context.api(), mode);
   norm::rms_norm(fresh, f.arguments, capture.stream());
-  CHECK(fresh.parts().store.counters().hits == 1);
+  CHECK(fresh.parts().cache.store().counters().hits == 1);
   norm::rms_norm(fresh, f.arguments, capture.stream());
   capture.replay();
   CHECK(f.result() == ones);

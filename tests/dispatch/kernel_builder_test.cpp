@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include "cache/cache.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/dispatch/sample_op.hpp"
 
@@ -20,7 +21,7 @@ constexpr const char* good =
 
 /// A template directory with one template, and a cache beside it.
 struct Fixture {
-  Fixture() : op(sample_op()), store(folder.path() + "/cache", nullptr) {
+  Fixture() : op(sample_op()), cache(options(), nullptr), store(cache.store()) {
     write(good);
     variant = {&op, specialise(op, {{"x_dtype", "bf16"}, {"hidden", "64"}}), Tunables{{128}}, "sm_90a"};
   }
@@ -29,11 +30,19 @@ struct Fixture {
     std::ofstream(folder.path() + "/templates/test/scale.cuh") << text;
   }
   [[nodiscard]] std::string templates() const { return folder.path() + "/templates"; }
+  /// Without memory, so that every hit is one of the disk.
+  [[nodiscard]] cache::CacheOptions options() const {
+    cache::CacheOptions out;
+    out.directory = folder.path() + "/cache";
+    out.memory_bytes = 0;
+    return out;
+  }
   [[nodiscard]] static bool have_nvrtc() { return compiler::load_nvrtc().nvrtc != nullptr; }
 
   TemporaryFolder folder;
   OpDefinition op;
-  cache::Store store;
+  cache::Cache cache;
+  cache::Store& store;
   Variant variant;
 };
 
@@ -44,7 +53,7 @@ TEST_CASE_METHOD(Fixture, "compiled once, then had from disk, also by a process 
     WARN("no NVRTC on this machine");
     return;
   }
-  KernelBuilder builder("", templates(), store);
+  KernelBuilder builder("", templates(), cache);
   CHECK(builder.obtain(variant, BuildPolicy::cached_only) == nullptr);
   const auto compiled = builder.obtain(variant, BuildPolicy::cached_or_compile);
   CHECK(compiled->origin == Origin::compiled);
@@ -56,7 +65,7 @@ TEST_CASE_METHOD(Fixture, "compiled once, then had from disk, also by a process 
   CHECK(cached->lowered_names == compiled->lowered_names);
   CHECK(cached->resources.registers == compiled->resources.registers);
 
-  KernelBuilder without("none", templates(), store);
+  KernelBuilder without("none", templates(), cache);
   const auto found = without.obtain(variant, BuildPolicy::cached_or_compile);
   REQUIRE(found != nullptr);
   CHECK(found->key == compiled->key);
@@ -68,10 +77,10 @@ TEST_CASE_METHOD(Fixture, "compiled once, then had from disk, also by a process 
 }
 
 TEST_CASE_METHOD(Fixture, "a changed template is another key") {
-  KernelBuilder before("none", templates(), store);
+  KernelBuilder before("none", templates(), cache);
   const auto fields = before.fields(variant);
   write(std::string(good) + "// changed\n");
-  KernelBuilder after("none", templates(), store);
+  KernelBuilder after("none", templates(), cache);
   CHECK(after.fields(variant) != fields);
 }
 
@@ -80,7 +89,7 @@ TEST_CASE_METHOD(Fixture, "many threads on one cold kernel compile it once") {
     WARN("no NVRTC on this machine");
     return;
   }
-  KernelBuilder builder("", templates(), store);
+  KernelBuilder builder("", templates(), cache);
   std::vector<std::thread> threads;
   std::atomic<int> done{0};
   for (int i = 0; i < 8; ++i) {
@@ -104,7 +113,7 @@ TEST_CASE_METHOD(Fixture,
       "namespace test { struct Arguments {}; template <class C> __global__ void scale(Arguments) { oops; } "
       "}\n"
       "namespace kerncast { struct bf16; struct f16; }\n");
-  KernelBuilder builder("", templates(), store);
+  KernelBuilder builder("", templates(), cache);
   CHECK_THROWS_WITH(builder.obtain(variant, BuildPolicy::cached_or_compile),
                     Catch::Contains("test.scale [x_dtype=bf16 hidden=64]") && Catch::Contains("oops") &&
                         Catch::Contains("test/scale.cuh"));
@@ -118,7 +127,7 @@ TEST_CASE_METHOD(Fixture, "a corrupt entry is compiled anew") {
     WARN("no NVRTC on this machine");
     return;
   }
-  KernelBuilder builder("", templates(), store);
+  KernelBuilder builder("", templates(), cache);
   const auto compiled = builder.obtain(variant, BuildPolicy::cached_or_compile);
   std::filesystem::resize_file(store.path_of(compiled->key), 100);
   CHECK(builder.obtain(variant, BuildPolicy::cached_or_compile)->origin == Origin::compiled);

@@ -22,17 +22,17 @@ TEST_CASE("a call compiles once, is cached, and launches") {
   norm::rms_norm(f.runtime, f.arguments, nullptr);
   CHECK(f.result() == ones);
   CHECK(f.runtime.parts().hot.size() == 1);
-  CHECK(f.runtime.parts().store.counters().published == 1);
+  CHECK(f.runtime.parts().cache.store().counters().published == 1);
   f.y.fill(0xCD);
   norm::rms_norm(f.runtime, f.arguments, nullptr);
   CHECK(f.result() == ones);
-  CHECK(f.runtime.parts().store.counters().published == 1);
+  CHECK(f.runtime.parts().cache.store().counters().published == 1);
 
   Runtime second(f.options(MissPolicy::cache_only));
   f.y.fill(0xCD);
   norm::rms_norm(second, f.arguments, nullptr);
   CHECK(f.result() == ones);
-  CHECK(second.parts().store.counters().hits == 1);
+  CHECK(second.parts().cache.store().counters().hits == 1);
 }
 
 TEST_CASE("a prepared launch repeats the call") {
@@ -74,7 +74,7 @@ TEST_CASE("many threads on one cold call compile once and all launch") {
   }
   CHECK(launched == 8);
   CHECK(f.result() == ones);
-  CHECK(f.runtime.parts().store.counters().published == 1);
+  CHECK(f.runtime.parts().cache.store().counters().published == 1);
   CHECK(f.runtime.parts().hot.size() == 1);
 }
 

@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "kerncast/cache_counters.hpp"
 #include "kerncast/op.hpp"
 
 /// The dispatcher: op calls in, kernel launches out, with specialisation, compilation and caching between
@@ -27,6 +30,17 @@ struct RuntimeOptions {
   std::string driver;  ///< "cuda", "sim" or a path; empty: KERNCAST_DRIVER, else what the machine has
   std::string nvrtc;   ///< "none", "toolkit", "wheel" or a path; empty: KERNCAST_NVRTC, else what is found
   std::string cache_directory;  ///< empty: KERNCAST_CACHE_DIR, else the XDG cache directory
+  /// Cache directories and packs to read only, in order of search; empty: KERNCAST_CACHE_READONLY.
+  std::vector<std::string> cache_read_only;
+  /// URL of a server that machines share entries through (http, https, redis); empty: KERNCAST_CACHE_REMOTE.
+  std::string cache_remote;
+  std::optional<bool> cache_remote_read_only;  ///< unset: KERNCAST_CACHE_REMOTE_READONLY
+  /// What the cache directory may grow to, 0 for no limit; unset: KERNCAST_CACHE_MAX_BYTES, else 2 GiB, and
+  /// KERNCAST_CACHE_MAX_ENTRIES, else 100000.
+  std::optional<std::uint64_t> cache_max_bytes;
+  std::optional<std::uint64_t> cache_max_entries;
+  /// Read caches that others could have written to; unset: KERNCAST_CACHE_TRUST.
+  std::optional<bool> cache_trust;
   MissPolicy miss_policy = MissPolicy::compile;
   std::function<void(std::string_view)> warn;  ///< receives each warning once; null: warnings go to stderr
 };
@@ -53,6 +67,14 @@ struct KernelReport {
   std::string ptx;
   std::string cubin;         ///< empty where the compiler gave none
   std::string lowered_name;  ///< entry point in PTX and cubin; one per line where the op has later stages
+  std::vector<std::pair<std::string, std::string>> key_fields;
+};
+
+/// What a kernel is kept under in the cache.
+struct KeyReport {
+  std::string spec;      ///< format_specialisation
+  std::string tunables;  ///< "threads=256 rows_per_block=1"
+  std::string key;       ///< 32 hex digits
   std::vector<std::pair<std::string, std::string>> key_fields;
 };
 
@@ -100,6 +122,11 @@ class KERNCAST_API Runtime {
   KernelReport compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                        std::int64_t rows);
 
+  /// The key of what compile() would look for, without looking. Where no NVRTC is found the key is that of no
+  /// compiler.
+  [[nodiscard]] KeyReport identify(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
+                                   std::int64_t rows);
+
   /// As compile, but leaves the store alone: for inspection.
   KernelReport inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                        std::int64_t rows);
@@ -107,6 +134,9 @@ class KERNCAST_API Runtime {
   /// Architecture of device `ordinal`, as "sm_90a".
   [[nodiscard]] std::string arch(int ordinal);
   [[nodiscard]] DeviceTraits traits(int ordinal);
+
+  /// What this runtime's cache has done so far.
+  [[nodiscard]] CacheCounters cache_counters() const;
 
   /// Makes the primary context of device `ordinal` current on this thread, as launching needs. Hosts that use
   /// the CUDA runtime or a framework have done so already.

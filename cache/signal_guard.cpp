@@ -1,4 +1,4 @@
-#include "cache/file_size_signal.hpp"
+#include "cache/signal_guard.hpp"
 
 #include <cerrno>
 #include <ctime>
@@ -6,30 +6,30 @@
 namespace kerncast::cache {
 namespace {
 
-sigset_t file_size_signal() {
+sigset_t set_of(int signal) {
   sigset_t set{};
   sigemptyset(&set);
-  sigaddset(&set, SIGXFSZ);
+  sigaddset(&set, signal);
   return set;
 }
 
 }  // namespace
 
-FileSizeSignalGuard::FileSizeSignalGuard() {
+SignalGuard::SignalGuard(int signal) : signal_(signal) {
   sigset_t pending{};
-  was_pending_ = ::sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ) == 1;
-  const sigset_t set = file_size_signal();
+  was_pending_ = ::sigpending(&pending) == 0 && sigismember(&pending, signal) == 1;
+  const sigset_t set = set_of(signal);
   active_ = ::pthread_sigmask(SIG_BLOCK, &set, &before_) == 0;
 }
 
-FileSizeSignalGuard::~FileSizeSignalGuard() {
+SignalGuard::~SignalGuard() {
   if (!active_) {
     return;
   }
   const int saved = errno;
   // One that waited before this guard is the host's.
   if (!was_pending_) {
-    const sigset_t set = file_size_signal();
+    const sigset_t set = set_of(signal_);
     const timespec at_once{};
     while (::sigtimedwait(&set, nullptr, &at_once) == -1 && errno == EINTR) {
     }

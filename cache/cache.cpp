@@ -1,0 +1,214 @@
+#include "cache/cache.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <utility>
+
+#include "cache/process_lock.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+std::int64_t now_ns() {
+  return std::chrono::steady_clock::now().time_since_epoch().count();
+}
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+/// The parts of `text` between colons that are not empty.
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(':', at), text.size());
+    if (end > at) {
+      parts.push_back(text.substr(at, end - at));
+    }
+    at = end + 1;
+  }
+  return parts;
+}
+
+void read_amount(const char* name, std::uint64_t& amount, const WarningSink& warn) {
+  const std::string text = environment(name);
+  if (!text.empty() && !parse_amount(text, amount) && warn) {
+    warn(fmt::format("{}={} is no amount; write it as 2G, 512M or a number", name, text));
+  }
+}
+
+Trust trust_of(const CacheOptions& options, Trust usual) {
+  return options.trust_everyone ? Trust::everyone : usual;
+}
+
+}  // namespace
+
+CacheOptions options_from_environment(const WarningSink& warn) {
+  CacheOptions options;
+  options.directory = default_directory();
+  options.read_only = split(environment("KERNCAST_CACHE_READONLY"));
+  options.remote.url = environment("KERNCAST_CACHE_REMOTE");
+  options.remote.read_only = environment("KERNCAST_CACHE_REMOTE_READONLY") == "1";
+  auto timeout = static_cast<std::uint64_t>(options.remote.timeout.count());
+  read_amount("KERNCAST_CACHE_REMOTE_TIMEOUT_MS", timeout, warn);
+  options.remote.timeout = std::chrono::milliseconds(std::clamp<std::uint64_t>(timeout, 1, 600'000));
+  read_amount("KERNCAST_CACHE_MAX_BYTES", options.budget.bytes, warn);
+  read_amount("KERNCAST_CACHE_MAX_ENTRIES", options.budget.entries, warn);
+  options.trust_everyone = environment("KERNCAST_CACHE_TRUST") == "1";
+  return options;
+}
+
+Cache::Cache(CacheOptions options, WarningSink warn)
+    : warnings_(warn),
+      store_(options.directory, std::move(warn), trust_of(options, Trust::mine)),
+      memory_(options.memory_bytes),
+      remote_(std::move(options.remote), warnings_, counters_),
+      session_(store_.root()),
+      budget_(options.budget),
+      schedule_(options.budget) {
+  for (std::string& path : options.read_only) {
+    read_only_.push_back(open_read_only_layer(std::move(path), trust_of(options, Trust::named)));
+  }
+}
+
+Cache::~Cache() {
+  session_.count(counters());
+}
+
+Hit Cache::load(const Key& key, OnMiss on_miss) {
+  if (const Entry* entry = memory_.find(key); entry != nullptr) {
+    counters_.add(&CacheCounters::memory_hits);
+    // Shares no ownership: memory keeps it.
+    return {std::shared_ptr<const Entry>(std::shared_ptr<void>(), entry), Tier::memory};
+  }
+  const std::int64_t started = now_ns();
+  if (std::optional<Entry> entry = store_.load(key)) {
+    return found(key, std::move(*entry), Tier::directory, &CacheCounters::directory_hits, started);
+  }
+  for (const std::unique_ptr<Layer>& layer : read_only_) {
+    LayerAnswer answer = layer->load(key);
+    if (answer.entry) {
+      return promoted(key, std::move(*answer.entry), Tier::read_only, &CacheCounters::read_only_hits,
+                      started);
+    }
+    refused(layer->name(), answer.defect);
+  }
+  LayerAnswer answer = remote_.load(key);
+  if (answer.entry) {
+    return promoted(key, std::move(*answer.entry), Tier::remote, &CacheCounters::remote_hits, started);
+  }
+  refused(remote_.name(), answer.defect);
+  if (on_miss == OnMiss::count) {
+    counters_.add(&CacheCounters::misses);
+  }
+  return {};
+}
+
+Hit Cache::load_published(const Key& key) {
+  const std::int64_t started = now_ns();
+  std::optional<Entry> entry = store_.load(key);
+  return entry ? found(key, std::move(*entry), Tier::directory, &CacheCounters::directory_hits, started)
+               : Hit{};
+}
+
+Hit Cache::found(const Key& key, Entry entry, Tier tier, std::uint64_t CacheCounters::* counter,
+                 std::int64_t started_ns) {
+  auto shared = std::make_shared<const Entry>(std::move(entry));
+  memory_.insert(key, shared);
+  counters_.add(counter);
+  counters_.add(&CacheCounters::bytes_read, shared->cubin.size() + shared->ptx.size());
+  counters_.add(&CacheCounters::load_us, static_cast<std::uint64_t>(now_ns() - started_ns) / 1000);
+  if (tier == Tier::directory) {
+    note_use(key);
+  }
+  return {std::move(shared), tier};
+}
+
+Hit Cache::promoted(const Key& key, Entry entry, Tier tier, std::uint64_t CacheCounters::* counter,
+                    std::int64_t started_ns) {
+  bool in_directory = false;
+  if (const std::string root = lock_root(); !root.empty()) {
+    // Several processes that start together find the same entries; one of them is enough.
+    const ProcessLock lock(root, key, 0);
+    if (!lock.waited() && store_.promote(key, entry)) {
+      counters_.add(&CacheCounters::promoted);
+      counters_.add(&CacheCounters::bytes_written, entry.cubin.size() + entry.ptx.size());
+      keep_budget(entry);
+      in_directory = true;
+    }
+    in_directory = in_directory || lock.waited();
+  }
+  Hit hit = found(key, std::move(entry), tier, counter, started_ns);
+  if (in_directory) {
+    note_use(key);
+  }
+  return hit;
+}
+
+void Cache::refused(const std::string& layer, const std::string& defect) {
+  if (defect.empty()) {
+    return;
+  }
+  counters_.add(&CacheCounters::refused);
+  warnings_.once("layer " + layer, fmt::format("an entry of {} is not used ({}); the kernel is looked for "
+                                               "elsewhere or compiled",
+                                               layer, defect));
+}
+
+bool Cache::publish(const Key& key, Entry entry) {
+  const bool written = store_.publish(key, entry);
+  const auto shared = std::make_shared<const Entry>(std::move(entry));
+  memory_.insert(key, shared);
+  if (written) {
+    counters_.add(&CacheCounters::bytes_written, shared->cubin.size() + shared->ptx.size());
+    note_use(key);
+    keep_budget(*shared);
+  }
+  remote_.put(key, *shared);
+  return written;
+}
+
+void Cache::keep_budget(const Entry& entry) {
+  std::uint64_t bytes = entry.cubin.size() + entry.ptx.size();
+  for (const auto& [label, value] : entry.key_fields) {
+    bytes += label.size() + value.size();
+  }
+  if (schedule_.published(bytes)) {
+    const TrimResult result = trim(Folder::open(store_.root()), budget_, session_.name());
+    schedule_.trimmed(result);
+    counters_.add(&CacheCounters::evicted, result.evicted);
+    counters_.add(&CacheCounters::evicted_bytes, result.evicted_bytes);
+  }
+}
+
+void Cache::note_use(const Key& key) {
+  session_.used(key, [this] { return counters(); });
+}
+
+void Cache::count_compile(std::uint64_t microseconds) {
+  counters_.add(&CacheCounters::compiles);
+  counters_.add(&CacheCounters::compile_us, microseconds);
+}
+
+void Cache::count_wait(std::uint64_t microseconds) {
+  counters_.add(&CacheCounters::waits);
+  counters_.add(&CacheCounters::wait_us, microseconds);
+}
+
+CacheCounters Cache::counters() const {
+  CacheCounters out = counters_.sum();
+  out.published = store_.counters().published;
+  out.failed_publishes = store_.counters().failed_publishes;
+  out.quarantined = store_.counters().quarantined;
+  return out;
+}
+
+std::string Cache::lock_root() {
+  return store_.usable() ? store_.root() : std::string();
+}
+
+}  // namespace kerncast::cache

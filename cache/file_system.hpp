@@ -1,0 +1,10 @@
+#pragma once
+
+#include <string>
+
+namespace kerncast::cache {
+
+/// True where `path` is on NFS, SMB, 9P, Ceph or Lustre, on which locks may not work.
+[[nodiscard]] bool is_on_network(const std::string& path);
+
+}  // namespace kerncast::cache

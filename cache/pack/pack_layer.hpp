@@ -1,0 +1,32 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "cache/layer.hpp"
+#include "cache/pack/pack.hpp"
+
+namespace kerncast::cache {
+
+/// A pack read in place. It is opened by the first load and stays open; one found unsound is not tried again.
+class PackLayer : public Layer {
+ public:
+  PackLayer(std::string path, Trust trust) : path_(std::move(path)), trust_(trust) {}
+  [[nodiscard]] const std::string& name() const override { return path_; }
+  [[nodiscard]] LayerAnswer load(const Key& key) override;
+  void for_each(const std::function<void(const Key&, const Entry&)>& visit) override;
+
+ private:
+  const Pack* mounted();
+
+  std::string path_;
+  Trust trust_;
+  std::once_flag once_;
+  std::unique_ptr<Pack> pack_;
+  std::string defect_;
+};
+
+}  // namespace kerncast::cache

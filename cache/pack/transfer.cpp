@@ -1,0 +1,75 @@
+#include "cache/pack/transfer.hpp"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "cache/file.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+PackCheck check(const Pack& pack) {
+  PackCheck out;
+  for (std::size_t i = 0; i < pack.size(); ++i) {
+    const LayerAnswer answer = pack.read(i);
+    if (!answer.entry) {
+      out.defect = fmt::format("entry {}: {}", pack.key(i).hex(), answer.defect);
+      return out;
+    }
+    ++out.entries;
+    out.bytes += answer.entry->cubin.size() + answer.entry->ptx.size();
+  }
+  return out;
+}
+
+}  // namespace
+
+ExportResult export_pack(const Store& store, const std::function<bool(const Entry&)>& wanted,
+                         const PackWriter::Sink& sink) {
+  ExportResult result;
+  PackWriter writer(sink);
+  for (const StoredFile& file : store.list()) {
+    const std::optional<std::string> bytes = read_file(file.path);
+    if (!bytes) {
+      continue;  // removed meanwhile
+    }
+    const ParsedEntry parsed = parse(file.key, *bytes);
+    if (!parsed.entry) {
+      result.damaged += parsed.other_version ? 0 : 1;
+    } else if (wanted(*parsed.entry)) {
+      writer.add(file.key, *parsed.entry);
+      ++result.entries;
+    }
+  }
+  writer.finish();
+  return result;
+}
+
+PackCheck verify_pack(const std::string& path) {
+  PackCheck out;
+  const std::unique_ptr<Pack> pack = Pack::open(path, Trust::everyone, out.defect);
+  return pack != nullptr ? check(*pack) : out;
+}
+
+ImportResult import_pack(const std::string& path, Store& store) {
+  ImportResult result;
+  const std::unique_ptr<Pack> pack = Pack::open(path, Trust::everyone, result.defect);
+  if (pack == nullptr) {
+    return result;
+  }
+  result.defect = check(*pack).defect;
+  for (std::size_t i = 0; result.defect.empty() && i < pack->size(); ++i) {
+    if (store.load(pack->key(i))) {
+      ++result.already;
+      continue;
+    }
+    // Verified again: the file may have been written to since.
+    const LayerAnswer answer = pack->read(i);
+    const bool written = answer.entry && store.publish(pack->key(i), *answer.entry);
+    ++(written ? result.published : result.failed);
+  }
+  return result;
+}
+
+}  // namespace kerncast::cache

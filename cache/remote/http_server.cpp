@@ -1,0 +1,144 @@
+#include "cache/remote/http_server.hpp"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "cache/layout.hpp"
+#include "cache/signal_guard.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+struct Cleanup {
+  void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+};
+using Handle = std::unique_ptr<CURL, Cleanup>;
+
+std::size_t receive(const char* data, std::size_t size, std::size_t count, void* to) {
+  auto& bytes = *static_cast<std::string*>(to);
+  if (bytes.size() + size * count > layout::max_entry_bytes) {
+    return 0;
+  }
+  bytes.append(data, size * count);
+  return size * count;
+}
+
+std::size_t send(char* to, std::size_t size, std::size_t count, void* from) {
+  auto& left = *static_cast<std::string_view*>(from);
+  const std::size_t taken = std::min(left.size(), size * count);
+  std::memcpy(to, left.data(), taken);
+  left.remove_prefix(taken);
+  return taken;
+}
+
+class HttpServer : public RemoteServer {
+ public:
+  explicit HttpServer(const RemoteOptions& options) : url_(options.url), timeout_(options.timeout) {
+    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+    ready_ = ready == CURLE_OK;
+    while (url_.ends_with('/')) {
+      url_.pop_back();
+    }
+  }
+
+  RemoteAnswer get(const std::string& name) override {
+    RemoteAnswer answer;
+    request(name, answer, [&](CURL* handle) { curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L); });
+    return answer;
+  }
+
+  RemoteAnswer put(const std::string& name, std::string_view bytes) override {
+    RemoteAnswer answer;
+    std::string_view left = bytes;
+    request(name, answer, [&](CURL* handle) {
+      curl_easy_setopt(handle, CURLOPT_UPLOAD, 1L);
+      curl_easy_setopt(handle, CURLOPT_READFUNCTION, send);
+      curl_easy_setopt(handle, CURLOPT_READDATA, &left);
+      curl_easy_setopt(handle, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(bytes.size()));
+    });
+    if (answer.state == RemoteState::absent) {
+      answer.state = RemoteState::failed;
+      answer.failure = "HTTP 404";
+    }
+    return answer;
+  }
+
+ private:
+  template <class SetUp>
+  void request(const std::string& name, RemoteAnswer& answer, SetUp&& set_up) {
+    // Connections to a server that closes them are written to with the signal that ends a process.
+    const SignalGuard guard(SIGPIPE);
+    Handle handle = take();
+    if (handle == nullptr) {
+      answer.failure = "libcurl cannot be set up";
+      return;
+    }
+    CURL* const curl = handle.get();
+    curl_easy_reset(curl);
+    const std::string url = url_ + '/' + name;
+    curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(timeout_.count()));
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_.count() * 10));
+    curl_easy_setopt(curl, CURLOPT_SERVER_RESPONSE_TIMEOUT,
+                     std::max(1L, static_cast<long>(timeout_.count() / 1000)));
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1000L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, std::max(1L, static_cast<long>(timeout_.count() / 1000)));
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer.bytes);
+    set_up(curl);
+    const CURLcode code = curl_easy_perform(curl);
+    long status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    if (code != CURLE_OK) {
+      answer.failure = curl_easy_strerror(code);
+      return;
+    }
+    give_back(std::move(handle));
+    if (status >= 200 && status < 300) {
+      answer.state = RemoteState::done;
+    } else if (status == 404 || status == 410) {
+      answer.state = RemoteState::absent;
+    } else {
+      answer.failure = fmt::format("HTTP {}", status);
+    }
+  }
+
+  /// One with a living connection where there is any.
+  Handle take() {
+    const std::lock_guard lock(mutex_);
+    if (!ready_ || idle_.empty()) {
+      return Handle(ready_ ? curl_easy_init() : nullptr);
+    }
+    Handle handle = std::move(idle_.back());
+    idle_.pop_back();
+    return handle;
+  }
+
+  void give_back(Handle handle) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(handle));
+  }
+
+  std::string url_;
+  std::chrono::milliseconds timeout_;
+  bool ready_ = false;
+  std::mutex mutex_;
+  std::vector<Handle> idle_;
+};
+
+}  // namespace
+
+std::unique_ptr<RemoteServer> http_server(const RemoteOptions& options) {
+  return std::make_unique<HttpServer>(options);
+}
+
+}  // namespace kerncast::cache

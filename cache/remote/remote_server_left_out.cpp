@@ -1,0 +1,10 @@
+#include "cache/remote/remote_server.hpp"
+
+namespace kerncast::cache {
+
+std::unique_ptr<RemoteServer> remote_server(const RemoteOptions&, std::string& defect) {
+  defect = "this build of Kerncast has no remote tier (KERNCAST_BUILD_REMOTE)";
+  return nullptr;
+}
+
+}  // namespace kerncast::cache

@@ -1,0 +1,121 @@
+// Packs whose checksums are set right, so that what they protect is reached: the table, and the compressed
+// entries. See tools/fuzz.sh.
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "cache/byte_order.hpp"
+#include "cache/pack/pack.hpp"
+#include "cache/pack/pack_format.hpp"
+#include "tests/cache/sample.hpp"
+
+namespace cache = kerncast::cache;
+
+namespace {
+
+constexpr std::size_t offsets_bytes = 16;  // of the footer, before its checksum
+
+std::string with_checksum(const std::string& covered) {
+  const XXH128_hash_t hash = XXH3_128bits(covered.data(), covered.size());
+  cache::Writer out;
+  out.integer(hash.high64);
+  out.integer(hash.low64);
+  return out.take();
+}
+
+std::uint64_t number(const std::string& bytes, std::size_t at) {
+  return cache::Reader(std::string_view(bytes).substr(at)).integer<std::uint64_t>();
+}
+
+void set_number(std::string& bytes, std::size_t at, std::uint64_t value) {
+  cache::Writer out;
+  out.integer(value);
+  bytes.replace(at, 8, out.bytes());
+}
+
+/// `middle` is blobs, table, table offset and count.
+std::string pack_of(const std::string& middle) {
+  cache::Writer head;
+  head.raw(cache::pack_format::magic);
+  head.integer(cache::pack_version);
+  std::string file = head.bytes() + middle;
+  if (middle.size() < offsets_bytes) {
+    return file;
+  }
+  const std::size_t footer = file.size() - offsets_bytes;
+  const std::uint64_t table = number(file, footer);
+  for (std::uint64_t at = table; at <= footer && footer - at >= cache::pack_format::item_bytes;
+       at += cache::pack_format::item_bytes) {
+    const auto item = static_cast<std::size_t>(at);
+    const std::uint64_t offset = number(file, item + 16);
+    const std::uint64_t bytes = number(file, item + 24);
+    if (offset <= footer && bytes <= footer - offset) {
+      set_number(
+          file, item + 40,
+          XXH3_64bits(file.data() + static_cast<std::size_t>(offset), static_cast<std::size_t>(bytes)));
+    }
+  }
+  const std::string covered =
+      head.bytes() + file.substr(static_cast<std::size_t>(std::min<std::uint64_t>(table, file.size())));
+  return file + with_checksum(covered);
+}
+
+std::string sample_middle() {
+  std::string file;
+  cache::PackWriter writer([&](std::string_view bytes) { file += bytes; });
+  writer.add({1, 1}, sample_entry("a"));
+  writer.add({2, 1}, sample_entry("b"));
+  writer.finish();
+  return file.substr(cache::pack_format::head_bytes, file.size() - cache::pack_format::head_bytes -
+                                                         cache::pack_format::footer_bytes + offsets_bytes);
+}
+
+}  // namespace
+
+extern "C" {
+
+std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t most);
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string file = pack_of(std::string(reinterpret_cast<const char*>(data), size));
+  const int descriptor = memfd_create("pack", MFD_CLOEXEC);
+  if (descriptor < 0 || write(descriptor, file.data(), file.size()) != static_cast<ssize_t>(file.size())) {
+    std::abort();
+  }
+  std::string defect;
+  const auto pack =
+      cache::Pack::open("/proc/self/fd/" + std::to_string(descriptor), cache::Trust::everyone, defect);
+  close(descriptor);
+  if ((pack != nullptr) != defect.empty()) {
+    std::abort();
+  }
+  for (std::size_t i = 0; pack != nullptr && i < pack->size(); ++i) {
+    const cache::LayerAnswer answer = pack->read(i);
+    if (answer.entry.has_value() == !answer.defect.empty()) {
+      std::abort();
+    }
+    if (answer.entry && !pack->find(pack->key(i)).entry) {
+      std::abort();
+    }
+  }
+  return 0;
+}
+
+std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most,
+                                    unsigned /*seed*/) {
+  if (size < 2) {
+    const std::string good = sample_middle();
+    const std::size_t bytes = std::min(most, good.size());
+    std::memcpy(data, good.data(), bytes);
+    return bytes;
+  }
+  return LLVMFuzzerMutate(data, size, most);
+}
+
+}  // extern "C"

@@ -1,0 +1,217 @@
+// Which layer serves a key, and what a hit leaves in the layers above.
+#include <sys/stat.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <thread>
+
+#include "cache/cache.hpp"
+#include "cache/file.hpp"
+#include "tests/cache/sample.hpp"
+
+using namespace kerncast::cache;
+using kerncast::CacheCounters;
+namespace fs = std::filesystem;
+
+namespace {
+
+const Key key{0x0123456789abcdef, 42};
+
+struct Fixture {
+  [[nodiscard]] CacheOptions options() const {
+    CacheOptions out;
+    out.directory = folder.path() + "/mine";
+    out.read_only = {folder.path() + "/first", folder.path() + "/second"};
+    return out;
+  }
+  [[nodiscard]] WarningSink sink() {
+    return [this](std::string_view text) { warnings.emplace_back(text); };
+  }
+  void fill(const std::string& name, const Entry& entry) const {
+    Store store(folder.path() + "/" + name, nullptr);
+    REQUIRE(store.publish(key, entry));
+  }
+
+  TemporaryFolder folder;
+  std::vector<std::string> warnings;
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture,
+                 "what is published is served from memory, and from the directory once that is gone") {
+  Cache cache(options(), sink());
+  CHECK(!cache.load(key));
+  REQUIRE(cache.publish(key, sample_entry()));
+  const Hit hit = cache.load(key);
+  CHECK(hit.tier == Tier::memory);
+  CHECK(*hit.entry == sample_entry());
+
+  Cache other(options(), sink());
+  CHECK(other.load(key).tier == Tier::directory);
+  CHECK(other.load(key).tier == Tier::memory);
+  fs::remove_all(folder.path() + "/mine");
+  CHECK(*other.load(key).entry == sample_entry());
+  CHECK(warnings.empty());
+  const CacheCounters counted = other.counters();
+  CHECK(counted.directory_hits == 1);
+  CHECK(counted.memory_hits == 2);
+  CHECK(counted.misses == 0);
+  CHECK(cache.counters().misses == 1);
+  CHECK(cache.counters().published == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "without memory every hit is the directory's") {
+  CacheOptions without = options();
+  without.memory_bytes = 0;
+  Cache cache(without, sink());
+  REQUIRE(cache.publish(key, sample_entry()));
+  CHECK(cache.load(key).tier == Tier::directory);
+  CHECK(cache.load(key).tier == Tier::directory);
+}
+
+TEST_CASE_METHOD(Fixture, "memory that is full takes no more") {
+  CacheOptions small = options();
+  Entry entry = sample_entry();
+  entry.cubin.assign(1000, 'c');
+  small.memory_bytes = 2500;
+  Cache cache(small, sink());
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    REQUIRE(cache.publish({i, i}, entry));
+  }
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    const Hit hit = cache.load({i, i});
+    CHECK(hit.tier == (i < 2 ? Tier::memory : Tier::directory));
+    CHECK(*hit.entry == entry);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "read-only layers are searched in order, and a hit is promoted") {
+  fill("second", sample_entry("second"));
+  {
+    Cache cache(options(), sink());
+    CHECK(cache.load(key).tier == Tier::read_only);
+    CHECK(cache.load(key).tier == Tier::memory);
+    CHECK(cache.counters().promoted == 1);
+    CHECK(cache.counters().published == 0);
+  }
+  fill("first", sample_entry("first"));
+  {
+    Cache cache(options(), sink());
+    const Hit hit = cache.load(key);
+    CHECK(hit.tier == Tier::directory);
+    CHECK(*hit.entry == sample_entry("second"));
+  }
+  fs::remove_all(folder.path() + "/mine");
+  Cache cache(options(), sink());
+  CHECK(*cache.load(key).entry == sample_entry("first"));
+  CHECK(warnings.empty());
+}
+
+TEST_CASE_METHOD(Fixture, "a read-only layer is left as it was, whatever it holds") {
+  fill("first", sample_entry());
+  const std::string path = Store(folder.path() + "/first", nullptr).path_of(key);
+  const std::string good = *read_file(path);
+  for (const std::string& bytes : {good.substr(0, good.size() - 1), good + "x", std::string("garbage")}) {
+    std::ofstream(path, std::ios::trunc) << bytes;
+    const auto before = fs::last_write_time(path);
+    warnings.clear();
+    Cache cache(options(), sink());
+    CHECK(!cache.load(key));
+    CHECK(!cache.load(key));
+    CHECK(warnings.size() == 1);
+    CHECK(cache.counters().refused == 2);
+    CHECK(cache.counters().quarantined == 0);
+    CHECK(read_file(path) == bytes);
+    CHECK(fs::last_write_time(path) == before);
+    CHECK(!fs::exists(folder.path() + "/first/quarantine"));
+  }
+  CHECK(!fs::exists(folder.path() + "/mine/v1"));
+}
+
+TEST_CASE_METHOD(Fixture, "a bad entry of one layer is served by the next") {
+  fill("first", sample_entry());
+  fill("second", sample_entry("second"));
+  const std::string path = Store(folder.path() + "/first", nullptr).path_of(key);
+  std::ofstream(path, std::ios::trunc) << "garbage";
+  Cache cache(options(), sink());
+  CHECK(*cache.load(key).entry == sample_entry("second"));
+}
+
+TEST_CASE_METHOD(Fixture, "read-only layers serve where there is no directory of one's own, without a word") {
+  fill("first", sample_entry());
+  for (const std::string& directory : {std::string(), std::string("/proc/kerncast")}) {
+    CacheOptions without = options();
+    without.directory = directory;
+    Cache cache(without, sink());
+    CHECK(cache.load(key).tier == Tier::read_only);
+    CHECK(cache.load(key).tier == Tier::memory);
+    CHECK(cache.counters().promoted == 0);
+  }
+  CHECK(warnings.empty());
+}
+
+TEST_CASE_METHOD(Fixture, "a read-only layer that comes later is found then") {
+  Cache cache(options(), sink());
+  CHECK(!cache.load(key));
+  fill("second", sample_entry());
+  CHECK(cache.load(key).tier == Tier::read_only);
+}
+
+TEST_CASE_METHOD(Fixture, "what another process published is found without counting a miss") {
+  Cache cache(options(), sink());
+  CHECK(!cache.load_published(key));
+  fill("mine", sample_entry());
+  CHECK(cache.load_published(key).tier == Tier::directory);
+  CHECK(cache.counters().misses == 0);
+  CHECK(!cache.load({9, 9}, OnMiss::ignore));
+  CHECK(cache.counters().misses == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "threads find what others insert, whole") {
+  Cache cache(options(), sink());
+  constexpr std::uint64_t keys = 200;
+  std::atomic<int> wrong{0};
+  std::atomic<bool> done{false};
+  std::vector<std::thread> readers;
+  readers.reserve(4);
+  for (int t = 0; t < 4; ++t) {
+    readers.emplace_back([&] {
+      while (!done) {
+        for (std::uint64_t i = 0; i < keys; ++i) {
+          const Hit hit = cache.load({i, 1}, OnMiss::ignore);
+          wrong += hit && *hit.entry != sample_entry(std::to_string(i)) ? 1 : 0;
+        }
+      }
+    });
+  }
+  for (std::uint64_t i = 0; i < keys; ++i) {
+    cache.publish({i, 1}, sample_entry(std::to_string(i)));
+  }
+  done = true;
+  for (std::thread& reader : readers) {
+    reader.join();
+  }
+  CHECK(wrong == 0);
+  for (std::uint64_t i = 0; i < keys; ++i) {
+    CHECK(cache.load({i, 1}).tier == Tier::memory);
+  }
+}
+
+TEST_CASE("layers come from the environment, in order") {
+  setenv("KERNCAST_CACHE_DIR", "/a", 1);
+  setenv("KERNCAST_CACHE_READONLY", ":/b::/c d:", 1);
+  setenv("KERNCAST_CACHE_TRUST", "1", 1);
+  CacheOptions options = options_from_environment();
+  CHECK(options.directory == "/a");
+  CHECK(options.read_only == std::vector<std::string>{"/b", "/c d"});
+  CHECK(options.trust_everyone);
+  unsetenv("KERNCAST_CACHE_READONLY");
+  setenv("KERNCAST_CACHE_TRUST", "0", 1);
+  options = options_from_environment();
+  CHECK(options.read_only.empty());
+  CHECK(!options.trust_everyone);
+  unsetenv("KERNCAST_CACHE_DIR");
+  unsetenv("KERNCAST_CACHE_TRUST");
+}

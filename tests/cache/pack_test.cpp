@@ -1,0 +1,235 @@
+// Packs: written, read in place, imported, and damaged in every way.
+#include "cache/pack/pack.hpp"
+
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <random>
+
+#include "cache/cache.hpp"
+#include "cache/file.hpp"
+#include "cache/pack/transfer.hpp"
+#include "tests/cache/sample.hpp"
+
+using namespace kerncast::cache;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint64_t entries = 5;
+
+Key key(std::uint64_t i) {
+  // In no order of i, and over several folders.
+  return {(i * 0x9e3779b97f4a7c15ULL), i};
+}
+
+Entry entry(std::uint64_t i) {
+  Entry out = sample_entry("op." + std::to_string(i));
+  out.cubin.assign(200 + 50 * i, static_cast<char>('a' + i));
+  return out;
+}
+
+bool all(const Entry&) {
+  return true;
+}
+
+struct Fixture {
+  Fixture() : store(folder.path() + "/store", nullptr) {
+    for (std::uint64_t i = 0; i < entries; ++i) {
+      REQUIRE(store.publish(key(i), entry(i)));
+    }
+    good = packed(store);
+    write(good);
+  }
+  [[nodiscard]] static std::string packed(const Store& from) {
+    std::string out;
+    static_cast<void>(export_pack(from, all, [&](std::string_view bytes) { out += bytes; }));
+    return out;
+  }
+  void write(const std::string& bytes) const {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  }
+  /// Entries that are served from `bytes`; fails where one is not what was packed.
+  [[nodiscard]] std::uint64_t served(const std::string& bytes) const {
+    write(bytes);
+    const auto layer = open_read_only_layer(path, Trust::mine);
+    std::uint64_t count = 0;
+    for (std::uint64_t i = 0; i < entries; ++i) {
+      const LayerAnswer answer = layer->load(key(i));
+      if (answer.entry) {
+        REQUIRE(*answer.entry == entry(i));
+        ++count;
+      }
+    }
+    return count;
+  }
+
+  TemporaryFolder folder;
+  std::string path = folder.path() + "/kernels.pack";
+  Store store;
+  std::string good;
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a pack serves what was packed, in place") {
+  CHECK(served(good) == entries);
+  const auto layer = open_read_only_layer(path, Trust::mine);
+  const LayerAnswer other = layer->load({1, 1});
+  CHECK(!other.entry);
+  CHECK(other.defect.empty());
+  std::vector<Key> seen;
+  layer->for_each([&](const Key& one, const Entry&) { seen.push_back(one); });
+  CHECK(seen.size() == entries);
+  CHECK(std::is_sorted(seen.begin(), seen.end()));
+}
+
+TEST_CASE_METHOD(Fixture, "the same contents are the same bytes, whenever and wherever they were published") {
+  Store other(folder.path() + "/other", nullptr);
+  for (std::uint64_t i = entries; i-- > 0;) {
+    REQUIRE(other.publish(key(i), entry(i)));
+  }
+  CHECK(packed(other) == good);
+  REQUIRE(other.publish({1, 1}, sample_entry()));
+  CHECK(packed(other) != good);
+}
+
+TEST_CASE_METHOD(Fixture, "what is exported is chosen, and damaged files are left out") {
+  std::ofstream(store.path_of(key(2)), std::ios::trunc) << "garbage";
+  std::string bytes;
+  const ExportResult result = export_pack(
+      store, [](const Entry& one) { return one.op != "op.3"; },
+      [&](std::string_view more) { bytes += more; });
+  CHECK(result.entries == entries - 2);
+  CHECK(result.damaged == 1);
+  CHECK(served(bytes) == entries - 2);
+}
+
+TEST_CASE_METHOD(Fixture, "an empty pack is a pack") {
+  const Store empty(folder.path() + "/empty", nullptr);
+  const std::string bytes = packed(empty);
+  CHECK(served(bytes) == 0);
+  const PackCheck check = verify_pack(path);
+  CHECK(check.defect.empty());
+  CHECK(check.entries == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "an import publishes what is lacking") {
+  Store target(folder.path() + "/target", nullptr);
+  REQUIRE(target.publish(key(0), entry(0)));
+  ImportResult result = import_pack(path, target);
+  CHECK(result.defect.empty());
+  CHECK(result.published == entries - 1);
+  CHECK(result.already == 1);
+  for (std::uint64_t i = 0; i < entries; ++i) {
+    CHECK(target.load(key(i)) == entry(i));
+  }
+  result = import_pack(path, target);
+  CHECK(result.published == 0);
+  CHECK(result.already == entries);
+  CHECK(packed(target) == good);
+}
+
+TEST_CASE_METHOD(Fixture, "of a pack with one damaged entry nothing is imported") {
+  std::string bytes = good;
+  bytes[40] = static_cast<char>(bytes[40] ^ 1);
+  write(bytes);
+  CHECK(!verify_pack(path).defect.empty());
+  Store target(folder.path() + "/target", nullptr);
+  const ImportResult result = import_pack(path, target);
+  CHECK(!result.defect.empty());
+  CHECK(result.published == 0);
+  CHECK(target.statistics().entries == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "every changed byte is found, and no wrong entry is served") {
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    INFO("byte " << i);
+    std::string bytes = good;
+    bytes[i] = static_cast<char>(bytes[i] ^ (1 << (i % 8)));
+    CHECK(served(bytes) < entries);
+    CHECK(!verify_pack(path).defect.empty());
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "every truncation and extension is found") {
+  for (std::size_t length = 0; length < good.size(); ++length) {
+    INFO("length " << length);
+    CHECK(served(good.substr(0, length)) == 0);
+    CHECK(!verify_pack(path).defect.empty());
+  }
+  CHECK(served(good + '\0') == 0);
+  CHECK(served(good + good) == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "what is no pack is one warning and a miss") {
+  CacheOptions options;
+  options.directory = folder.path() + "/mine";
+  options.read_only = {path};
+  std::vector<std::string> warnings;
+  write("garbage");
+  Cache cache(options, [&](std::string_view text) { warnings.emplace_back(text); });
+  CHECK(!cache.load(key(1)));
+  CHECK(!cache.load(key(2)));
+  CHECK(warnings.size() == 1);
+  CHECK_THAT(warnings.at(0), Catch::Contains("not a pack"));
+}
+
+TEST_CASE_METHOD(Fixture, "a hit in a pack is promoted; a pack that everybody can write to is not read") {
+  CacheOptions options;
+  options.directory = folder.path() + "/mine";
+  options.read_only = {path};
+  {
+    Cache cache(options, nullptr);
+    CHECK(cache.load(key(1)).tier == Tier::read_only);
+    CHECK(cache.load(key(1)).tier == Tier::memory);
+  }
+  CHECK(Cache(options, nullptr).load(key(1)).tier == Tier::directory);
+  REQUIRE(chmod(path.c_str(), 0666) == 0);
+  CHECK(!Cache(options, nullptr).load(key(2)));
+}
+
+TEST_CASE_METHOD(Fixture, "a pack that shrinks or is overwritten while it is read serves nothing wrong") {
+  const auto layer = open_read_only_layer(path, Trust::mine);
+  REQUIRE(layer->load(key(0)).entry);
+  fs::resize_file(path, 20);
+  for (std::uint64_t i = 0; i < entries; ++i) {
+    CHECK(!layer->load(key(i)).entry);
+  }
+  write(std::string(good.size(), 'x'));
+  for (std::uint64_t i = 0; i < entries; ++i) {
+    CHECK(!layer->load(key(i)).entry);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "random damage never serves a wrong entry") {
+  std::mt19937_64 random(20240611);
+  const char* asked = std::getenv("KERNCAST_FUZZ_ROUNDS");
+  const int rounds = asked != nullptr ? std::atoi(asked) : 3000;
+  for (int round = 0; round < rounds; ++round) {
+    std::string bytes = good;
+    for (std::uint64_t edits = 1 + random() % 8; edits > 0; --edits) {
+      const std::size_t at = random() % bytes.size();
+      switch (random() % 4) {
+        case 0:
+          bytes[at] = static_cast<char>(random());
+          break;
+        case 1:
+          bytes.insert(at, random() % 64, static_cast<char>(random()));
+          break;
+        case 2:
+          bytes.erase(at, random() % 64);
+          break;
+        default:
+          bytes.replace(at, std::min<std::size_t>(8, bytes.size() - at), 8, '\xff');
+          break;
+      }
+      if (bytes.empty()) {
+        bytes = "x";
+      }
+    }
+    INFO("round " << round);
+    CHECK((bytes == good || served(bytes) < entries));
+  }
+}

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "tools/command.hpp"
+
+namespace kerncast::tools {
+
+/// Subcommands of `kerncast cache` that have files of their own.
+void add_cache_explain_command(CLI::App& cache, Session& session);
+void add_cache_pack_commands(CLI::App& cache, Session& session);
+
+}  // namespace kerncast::tools
