@@ -185,7 +185,8 @@ bool Store::promote(const Key& key, const Entry& entry) {
 
 IoFailure Store::write(const Key& key, const std::string& bytes) {
   IoFailure failure = try_write(key, bytes);
-  for (int attempt = 1; attempt < write_attempts && failure.error == ENOENT; ++attempt) {
+  for (int attempt = 1; attempt < write_attempts && (failure.error == ENOENT || failure.error == EISDIR);
+       ++attempt) {
     failure = try_write(key, bytes);
   }
   return failure;
@@ -205,6 +206,13 @@ IoFailure Store::try_write(const Key& key, const std::string& bytes) {
     return shard.failure();
   }
   IoFailure failure = shard.publish(file_name(key), bytes);
+  if (failure.error == EISDIR) {
+    // A folder cannot be replaced like anything else that stands in an entry's place.
+    if (const FileContent content = shard.read(file_name(key), layout::max_entry_bytes);
+        content.state == FileContent::State::foreign) {
+      quarantine(key, shard, content, content.defect);
+    }
+  }
   if (!failure) {
     reap(root, shard);
   }

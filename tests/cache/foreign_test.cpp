@@ -92,6 +92,23 @@ TEST_CASE("what is no file in an entry's place is a miss and moved aside") {
   }
 }
 
+TEST_CASE("a publish takes the place of whatever stands there") {
+  for (const Foreign& foreign : kinds) {
+    const TemporaryFolder folder;
+    INFO(foreign.name);
+    CHECK(run_child(
+              [&] {
+                Store store(folder.path(), nullptr);
+                fs::create_directories(fs::path(store.path_of(key)).parent_path());
+                return foreign.make(store.path_of(key)) && store.publish(key, sample_entry()) &&
+                               store.load(key) == sample_entry()
+                           ? 0
+                           : 1;
+              },
+              20) == 0);
+  }
+}
+
 TEST_CASE("a device in an entry's place is a miss and moved aside") {
   const TemporaryFolder folder;
   const Foreign device{"device", [](const std::string& path) {
