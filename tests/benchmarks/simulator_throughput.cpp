@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "cache/store.hpp"
+#include "cache/cache.hpp"
 #include "runtime/dispatch/kernel_builder.hpp"
 #include "runtime/simulator/machine.hpp"
 #include "templates/norm/rms_norm_args.h"
@@ -119,8 +119,9 @@ double rate_on_one_thread(const char* program) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  cache::Store store("", [](std::string_view) {});
-  KernelBuilder builder("", "", store);
+  cache::CacheOptions nowhere;
+  cache::Cache cache(nowhere, [](std::string_view) {});
+  KernelBuilder builder("", "", cache);
   const Built norm = build(builder, "norm.rms_norm", {{"hidden", "7168"}});
 
   simulator::Memory memory;

@@ -55,7 +55,11 @@ TEST_CASE("a model runs, is verified, and is cached the second time") {
       CHECK(row.at("load_us").get<double>() > 0);
     }
   }
-  CHECK(ops == std::set<std::string>{"moe.fused_gate", "norm.rms_norm", "quant.per_token_group"});
+  for (const char* op : {"moe.align_block_size", "moe.fused_gate", "moe.permute", "norm.fused_add_rms_norm",
+                         "norm.rms_norm", "quant.per_token_group"}) {
+    INFO(op);
+    CHECK(ops.contains(op));
+  }
   CHECK(compiled > 0);
 
   const Outcome second = place.run(run_tiny);
