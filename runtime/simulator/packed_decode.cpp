@@ -13,13 +13,13 @@ void Decoder::decode_arithmetic() {
   const bool chooses = base == "min" || base == "max";
   if (opcode.ends_with(".f32x2")) {
     decode_float_pair();
-  } else if (opcode.ends_with(".u16x2") || opcode.ends_with(".s16x2")) {
+  } else if (opcode.ends_with(".u16x2") || opcode.ends_with(".s16x2") || opcode.ends_with(".s16x2.relu")) {
     decode_integer_pair();
   } else if (opcode.ends_with(".f32.f16") || opcode.ends_with(".f32.bf16")) {
     decode_mixed_precision();
   } else if (chooses && instruction_.count == 4) {
     decode_three_way();
-  } else if (chooses && opcode.ends_with(".relu.s32")) {
+  } else if (chooses && (opcode.ends_with(".relu.s32") || opcode.ends_with(".s32.relu"))) {
     decode_relu_integer();
   } else if (chooses) {
     decode_min_max();

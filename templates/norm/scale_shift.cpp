@@ -54,7 +54,8 @@ OpDefinition norm_scale_shift_definition() {
     namespace params = norm::scale_shift_params;
     const bool wider = size_of(host::dtype(spec[params::modulation_dtype])) >
                        size_of(host::dtype(spec[norm::row_params::x_dtype]));
-    return wider ? norm::row_tunables(device, rows, norm::row_lanes(spec, device, rows, 1)) : norm::default_row_tunables(spec, device, rows);
+    return wider ? norm::row_tunables(device, rows, norm::row_lanes(spec, device, rows, 1))
+                 : norm::default_row_tunables(spec, device, rows);
   };
   op.validate = [](const Specialisation& spec) { norm::validate_rows(op_name, spec); };
   op.bind = bind;
