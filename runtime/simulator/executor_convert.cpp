@@ -297,7 +297,10 @@ const Op* any_to_float(Warp& w, const Op* op, u32 mask) {
       convert_exactly(op->rounding, [&] {
         u64 volatile hidden = x;
         const u64 value = hidden;
-        *d = negative ? static_cast<double>(static_cast<s64>(value)) : static_cast<double>(value);
+        // Clang converts by a difference of doubles, which is -0 for 0 when rounding down.
+        *d = value == 0 ? 0.0
+             : negative ? static_cast<double>(static_cast<s64>(value))
+                        : static_cast<double>(value);
       });
       if ((op->flags & kSat) != 0) {
         *d = saturate(*d);
