@@ -3,5 +3,5 @@
 using namespace kerncast::conformance;
 
 TEST_CASE("Approximate functions keep the errors the ISA states") {
-  conforms(approximate_forms());
+  CHECK(failures_of(approximate_forms()) == none);
 }

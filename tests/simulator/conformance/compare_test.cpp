@@ -3,5 +3,5 @@
 using namespace kerncast::conformance;
 
 TEST_CASE("Comparisons and selections conform") {
-  conforms(compare_forms());
+  CHECK(failures_of(compare_forms()) == none);
 }
