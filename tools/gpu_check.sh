@@ -53,7 +53,10 @@ finish() {
   exit $failed
 }
 
-step "configure" cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DKERNCAST_BUILD_TESTS=ON || finish
+# The remote tier of the cache is of no matter here; without its libraries it is left out.
+options=(-DCMAKE_BUILD_TYPE=Release -DKERNCAST_BUILD_TESTS=ON)
+pkg-config --exists libcurl hiredis || options+=(-DKERNCAST_BUILD_REMOTE=OFF)
+step "configure" cmake -S . -B "$build" "${options[@]}" || finish
 step "build" cmake --build "$build" --parallel "$(nproc)" || finish
 step "doctor" "$build/kerncast" doctor
 show '^(driver|device|NVRTC)'

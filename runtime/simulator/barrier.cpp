@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <vector>
 
 #include "runtime/simulator/scheduler.hpp"
 #include "runtime/simulator/strict.hpp"
@@ -92,16 +93,61 @@ void settle_barriers(Block& block) {
 
 namespace {
 
-/// Whether other lanes of the warp are still on their way to `op`: before it in the code or in a function
-/// that it waits for, and not at a barrier themselves.
+/// Whether control can flow from `from` to `to` within their function. Compilers place loops before and after
+/// the code they lead to, so the order of instructions does not tell.
+bool can_reach(const ModuleImpl& module, const Op* from, const Op* to) {
+  const Op* const first = module.ops.data();
+  std::vector<bool> seen(module.ops.size());
+  std::vector<std::size_t> open{static_cast<std::size_t>(from - first)};
+  while (!open.empty()) {
+    const std::size_t at = open.back();
+    open.pop_back();
+    if (at >= seen.size() || seen[at]) {
+      continue;
+    }
+    seen[at] = true;
+    const Op& op = module.ops[at];
+    if (&op == to) {
+      return true;
+    }
+    const bool conditional = op.guard != frame_header::kTrue || op.guard_xor != 0;
+    switch (op.code) {
+      case Code::bra:
+        open.push_back(static_cast<std::size_t>(static_cast<std::int64_t>(at) + op.imm));
+        break;
+      case Code::brx:
+        for (std::size_t i = 0; i < op.d2; ++i) {
+          open.push_back(module.targets[static_cast<std::size_t>(op.imm) + i]);
+        }
+        break;
+      case Code::ret:
+      case Code::exit:
+      case Code::trap:
+        break;
+      default:
+        open.push_back(at + 1);
+        continue;
+    }
+    if (conditional) {
+      open.push_back(at + 1);
+    }
+  }
+  return false;
+}
+
+/// Whether other lanes of the warp are still on their way to `op`: in the code that leads to it or in a
+/// function that it waits for, and not at a barrier themselves.
 bool others_may_come(const Warp& warp, const Op* op) {
   for (std::uint32_t i = 0; i < warp.fragment_count; ++i) {
     const Fragment& other = warp.fragments[i];
     const bool at_barrier = (other.at->code == Code::barrier_sync || other.at->code == Code::barrier_red ||
                              other.at->code == Code::barrier_arrive) &&
                             (other.at->flags & kAligned) != 0;
-    const bool before = other.frame > warp.frame || (other.frame == warp.frame && other.at < op);
-    if (other.state == Fragment::State::ready && before && !at_barrier) {
+    if (other.state != Fragment::State::ready || at_barrier) {
+      continue;
+    }
+    if (other.frame > warp.frame ||
+        (other.frame == warp.frame && can_reach(*warp.block->launch->module, other.at, op))) {
       return true;
     }
   }

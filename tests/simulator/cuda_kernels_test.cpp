@@ -20,7 +20,7 @@ const std::vector<std::string> kArchs{"75", "80", "86", "89", "90a", "100a", "10
 
 /// Calls f(runner, arch) with tests/simulator/cuda/`file` loaded for each architecture.
 template <class F>
-void for_archs(const std::string& file, F f) {
+void for_archs(const std::string& file, F f, bool debug = false) {
   std::string why;
   const auto compiler = CudaCompiler::find(why);
   if (compiler == nullptr) {
@@ -29,7 +29,7 @@ void for_archs(const std::string& file, F f) {
   }
   for (const Arch& arch : compiler->known(kArchs)) {
     CAPTURE(arch.name);
-    Runner runner(compiler->ptx(file, arch), arch.sm);
+    Runner runner(compiler->ptx(file, arch, debug), arch.sm);
     f(runner, arch);
   }
 }
@@ -119,6 +119,30 @@ TEST_CASE("Kernels with switches, recursion, indirect calls and local arrays") {
     }
     CHECK(run(runner, "constants", std::vector<int>(32), depth, 32, 32) == looked_up);
   });
+}
+
+TEST_CASE("Kernels compiled for a debugger pass the strict checks") {
+  const auto check = [](Runner& runner, const Arch&) {
+    runner.checks = true;
+    const int n = 96;
+    const std::vector<int> a = small_numbers(n, 11);
+    std::vector<int> sums;
+    for (const int steps : a) {
+      sums.push_back(steps * (steps - 1) / 2);
+    }
+    std::vector<int> totals;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      int total = 0;
+      for (std::size_t at = i; at < a.size(); at += a[at] % 3 == 0 ? 2 : 1) {
+        total += a[at] % 3 == 0 ? 0 : sums[at];
+      }
+      totals.push_back(total);
+    }
+    std::rotate(totals.begin(), totals.begin() + 1, totals.end());
+    CHECK(run(runner, "meet_after_loops", std::vector<int>(n), a, n, n) == totals);
+  };
+  for_archs("debug.cu", check, true);
+  for_archs("debug.cu", check);
 }
 
 TEST_CASE("Kernels with cooperative groups") {

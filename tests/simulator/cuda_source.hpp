@@ -65,10 +65,11 @@ class CudaCompiler {
     return archs;
   }
 
-  /// PTX of tests/simulator/cuda/`file` for `arch`; throws with NVRTC's log.
-  [[nodiscard]] std::string ptx(const std::string& file, const Arch& arch) const {
+  /// PTX of tests/simulator/cuda/`file` for `arch`, unoptimised for a debugger if asked; throws with NVRTC's
+  /// log.
+  [[nodiscard]] std::string ptx(const std::string& file, const Arch& arch, bool debug = false) const {
     static std::map<std::string, std::string> compiled_before;
-    std::string& text = compiled_before[file + arch.name];
+    std::string& text = compiled_before[file + arch.name + (debug ? " -G" : "")];
     if (!text.empty()) {
       return text;
     }
@@ -84,9 +85,9 @@ class CudaCompiler {
     const std::string architecture = "--gpu-architecture=compute_" + arch.name;
     const std::string include = "--include-path=" + include_;
     const std::string standard = "--include-path=" + include_ + "/cccl";
-    const char* const options[] = {architecture.c_str(), include.c_str(), standard.c_str(), "--std=c++17",
-                                   "--device-int128"};
-    const bool compiled = api.compile_program(program, 5, options) == compiler::nvrtc_success;
+    const char* const options[] = {architecture.c_str(), include.c_str(),   standard.c_str(),
+                                   "--std=c++17",        "--device-int128", "--device-debug"};
+    const bool compiled = api.compile_program(program, debug ? 6 : 5, options) == compiler::nvrtc_success;
     std::size_t size = 0;
     if (compiled) {
       api.get_ptx_size(program, &size);

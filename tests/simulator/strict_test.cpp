@@ -223,6 +223,17 @@ TEST_CASE("a barrier that part of a warp does not reach is divergent") {
           .kind == FaultKind::none);
 }
 
+TEST_CASE("lanes still in a loop that lies behind the barrier in the code are waited for") {
+  const auto meet = [](const std::string& leave) {
+    return "mov.u32 v, tid; bra TEST;\nMEET: bar.sync 0; bra DONE;\nBODY: sub.u32 v, v, 1;\n"
+           "TEST: setp.ne.u32 q, v, 0; @q bra BODY; " +
+           leave + " bra MEET;\nDONE:\n";
+  };
+  CHECK(run_shared(meet(""), 64).message.empty());
+  // Those whose loop ends past the barrier never come.
+  check_violation(run_shared(meet("setp.lt.u32 p, tid, 16; @p bra DONE;"), 32), "the barrier is divergent");
+}
+
 TEST_CASE("a shuffle from a lane that does not take part") {
   const auto shuffle = [](const std::string& from, const std::string& mask) {
     return "setp.ge.u32 p, tid, 16; @p exit; shfl.sync.idx.b32 v, tid, " + from + ", 31, " + mask + ";";

@@ -54,6 +54,7 @@ struct Tally {
   std::size_t forms = 0;
   std::size_t vectors = 0;
   std::vector<std::string> failures;
+  std::vector<std::string> refused;  ///< forms a driver's device does not have
 };
 
 /// Runs every form on all combinations of its operands' edge values and on random ones: with registers, with

@@ -143,7 +143,6 @@ void add_product(std::vector<WarpForm>& forms, const Product& p, const std::stri
   }
   const std::size_t b = p.a_registers();
   const std::size_t c = b + p.b_registers();
-  std::string added;
   if (p.single) {
     // Only k = 0 is kept of B: the lowest element of every fourth lane's first register.
     form.text = fmt::format(
@@ -155,22 +154,25 @@ void add_product(std::vector<WarpForm>& forms, const Product& p, const std::stri
     for (std::size_t i = b + 1; i < c; ++i) {
       form.text += fmt::format("mov.b32 ${}, 0; ", i);
     }
-    form.text += "mov.u32 t, 0; setp.eq.u32 guard, t, 0; ";
-    added = "{";
-    for (std::size_t i = 0; i < p.accumulators(); ++i) {
-      added += i == 0 ? "t" : ", t";
-    }
-    added += "}";
+    form.text += "setp.eq.u32 guard, lane, lane; ";
   } else {
     for (std::size_t i = 0; i < p.accumulators(); ++i) {
       form.inputs.emplace_back(p.a.is_integer ? "s32" : p.result == "f16" ? "small_f16" : "small_f32");
     }
-    added = registers("$", c, p.accumulators());
   }
   form.outputs.assign(p.accumulators(), 4);
-  form.text += form.opcode + " " + registers("%", 0, p.accumulators()) + ", " +
-               registers("$", 0, p.a_registers()) + ", " + registers("$", b, p.b_registers()) + ", " + added +
-               ";";
+  // Accumulators of f32 are registers of that type and no other.
+  form.text += fmt::format("{{ .reg .{} x<4>, y<4>; ", p.result == "f32" ? "f32" : "b32");
+  for (std::size_t i = 0; i < p.accumulators(); ++i) {
+    form.text += p.single ? fmt::format("mov.b32 x{}, 0; ", i) : fmt::format("mov.b32 x{}, ${}; ", i, c + i);
+  }
+  form.text += form.opcode + " " + registers("y", 0, p.accumulators()) + ", " +
+               registers("$", 0, p.a_registers()) + ", " + registers("$", b, p.b_registers()) + ", " +
+               registers("x", 0, p.accumulators()) + "; ";
+  for (std::size_t i = 0; i < p.accumulators(); ++i) {
+    form.text += fmt::format("mov.b32 %{0}, y{0}; ", i);
+  }
+  form.text += "}";
   form.reference = [p](const std::vector<Lanes>& in, u32) { return multiply(p, in); };
   forms.push_back(form);
 }

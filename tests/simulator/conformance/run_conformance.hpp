@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <string>
 #include <utility>
@@ -12,6 +14,11 @@ namespace kerncast::conformance {
 
 /// What came out wrong; that nothing ran at all is wrong too.
 inline std::vector<std::string> failures_of(Tally tally) {
+  if (!tally.refused.empty()) {
+    WARN(
+        tally.forms << " forms, " << tally.vectors << " vectors; the device does not have "
+                    << fmt::format("{} variants:\n{}", tally.refused.size(), fmt::join(tally.refused, "\n")));
+  }
   if (tally.vectors == 0) {
     tally.failures.emplace_back("no vector ran");
   }

@@ -5,15 +5,11 @@
 #include <random>
 #include <stdexcept>
 
-#include "tests/simulator/kernel_runner.hpp"
+#include "tests/simulator/conformance/form_target.hpp"
 
 namespace kerncast::conformance {
 
 namespace {
-
-using simulator::Fault;
-using simulator::FaultKind;
-using simulator::testing::Runner;
 
 constexpr std::size_t kWarps = 96;
 constexpr std::uint64_t kUntouched = 0x5a5a5a5a5a5a5a5aULL;
@@ -145,14 +141,13 @@ void run_form(const WarpForm& form, int sm, Tally& tally) {
   const std::vector<u32> members = members_of(form, random);
   std::vector<u64> got;
   try {
-    Runner runner(module_text(form, sm), sm);
-    u64* out = runner.upload(std::vector<u64>(kWarps * kWarp * outputs, kUntouched));
-    const Fault fault =
-        runner.run("k", {kWarps, 1, 1}, {kWarp, 1, 1}, 0, runner.upload(in), out, runner.upload(members));
-    if (fault.kind != FaultKind::none) {
-      throw std::runtime_error(fault.message);
-    }
-    got = Runner::download(out, kWarps * kWarp * outputs);
+    const std::vector<u64> out(kWarps * kWarp * outputs, kUntouched);
+    got = words<u64>(run_kernel(module_text(form, sm), sm, kWarps, kWarp,
+                                {buffer_argument(in), buffer_argument(out), buffer_argument(members)}, 1));
+  } catch (const Refused& error) {
+    (runs_on_driver() ? tally.refused : tally.failures)
+        .push_back(fmt::format("{}: {}", form.opcode, error.what()));
+    return;
   } catch (const std::exception& error) {
     tally.failures.push_back(fmt::format("{}: {}", form.opcode, error.what()));
     return;
@@ -194,7 +189,8 @@ std::string bare_text(const WarpForm& form, int sm) {
   return declarations(form, sm) + body_text(form) + "\n}\n";
 }
 
-Tally run_warp_forms(const std::vector<WarpForm>& forms, int sm) {
+Tally run_warp_forms(const std::vector<WarpForm>& forms, int meant_for) {
+  const int sm = target_sm(meant_for);
   Tally tally;
   tally.forms = forms.size();
   for (const WarpForm& form : forms) {

@@ -1,0 +1,118 @@
+// Times of every op's kernels on a real device, as a graph of back-to-back launches: for each variant the
+// shipped models ask for, microseconds per call and the bandwidth that stands for, counting every tensor byte
+// once.
+//   bench_kernel_times [ROWS...]      (default 1 64 4096)
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kerncast/runtime.hpp"
+#include "runtime/driver/driver_error.hpp"
+#include "tests/templates/catalogue.hpp"
+#include "tools/op_run.hpp"
+
+namespace {
+
+using namespace kerncast;
+
+constexpr int launches = 20;
+constexpr int replays = 5;
+
+/// Microseconds of one call on the device.
+double call_time(Runtime& runtime, const tools::RunDevice& device, const OpDefinition& op, const Call& call) {
+  const driver::DriverApi& api = device.api();
+  const driver::StreamHandle stream(api);
+  driver::check(api, api.cuStreamBeginCapture(stream.get(), driver::CU_STREAM_CAPTURE_MODE_RELAXED),
+                "capturing");
+  for (int i = 0; i < launches; ++i) {
+    runtime.dispatch(op, call, stream.get());
+  }
+  driver::CUgraph graph = nullptr;
+  driver::check(api, api.cuStreamEndCapture(stream.get(), &graph), "capturing");
+  driver::CUgraphExec executable = nullptr;
+  driver::check(api, api.cuGraphInstantiateWithFlags(&executable, graph, 0), "instantiating the graph");
+  const driver::Event start(api);
+  const driver::Event end(api);
+  driver::check(api, api.cuGraphLaunch(executable, stream.get()), "launching the graph");
+  start.record(stream.get());
+  for (int i = 0; i < replays; ++i) {
+    driver::check(api, api.cuGraphLaunch(executable, stream.get()), "launching the graph");
+  }
+  end.record(stream.get());
+  end.synchronize();
+  const double time = end.milliseconds_since(start) * 1e3 / (launches * replays);
+  api.cuGraphExecDestroy(executable);
+  api.cuGraphDestroy(graph);
+  return time;
+}
+
+double bytes_of(const std::vector<HostTensor>& tensors) {
+  double bytes = 0;
+  for (const HostTensor& tensor : tensors) {
+    double size = static_cast<double>(size_of(tensor.dtype));
+    for (const std::int64_t extent : tensor.shape) {
+      size *= static_cast<double>(extent);
+    }
+    bytes += size;
+  }
+  return bytes;
+}
+
+void measure(Runtime& runtime, tools::RunDevice& device, const tools::Workload& workload, std::int64_t rows) {
+  tools::OpRunRequest request;
+  request.op = workload.op;
+  request.params = workload.params;
+  request.scalars = workload.scalars;
+  request.inputs = tools::synthetic_inputs(*workload.op, workload.params, workload.scalars, rows);
+  request.check = false;
+  request.timed_dispatches = 0;
+  double time = 0;
+  request.launch = [&](const Call& call) {
+    KernelReport report = runtime.ensure(*workload.op, call);
+    time = call_time(runtime, device, *workload.op, call);
+    return report;
+  };
+  const tools::OpRunResult result = tools::run_op(runtime, device, request);
+  double bytes = bytes_of(request.inputs);
+  for (const auto& output : result.outputs) {
+    bytes += static_cast<double>(output.bytes.size());
+  }
+  fmt::print("{:<36} {:>6} {:>10.2f} us {:>8.0f} GB/s  {}\n", workload.op->name, rows, time,
+             bytes / time * 1e-3, result.report.spec);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) try {
+  std::vector<std::int64_t> sizes;
+  for (int i = 1; i < count; ++i) {
+    sizes.push_back(std::strtoll(arguments[i], nullptr, 10));
+  }
+  if (sizes.empty()) {
+    sizes = {1, 64, 4096};
+  }
+  Runtime runtime;
+  tools::RunDevice device(runtime, 0);
+  fmt::print("{}, {} launches in a graph, {} replays\n", device.name(), launches, replays);
+  int failed = 0;
+  for (const tools::Workload& workload : test::catalogue_variants()) {
+    for (const std::int64_t rows : sizes) {
+      try {
+        measure(runtime, device, workload, rows);
+      } catch (const std::exception& error) {
+        fmt::print("{:<36} {:>6} failed: {}\n", workload.op->name, rows, error.what());
+        ++failed;
+      }
+    }
+  }
+  return failed == 0 ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
