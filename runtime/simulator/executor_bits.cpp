@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "runtime/simulator/executor.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
@@ -217,13 +219,17 @@ const Op* find_nth(Warp& w, const Op* op, u32 mask) {
   each(dst<u32>(w, op->d), mask, [&](unsigned i) {
     const u32 base = b[i];
     const s32 wanted = c[i];
+    // The least integer has no magnitude of its own; a device then answers 0.
+    if (wanted == std::numeric_limits<s32>::min()) {
+      return 0U;
+    }
     if (base > 31U) {
       return ~0U;
     }
     if (wanted == 0) {
       return (a[i] >> base & 1U) != 0 ? base : ~0U;
     }
-    s64 left = wanted > 0 ? wanted : -static_cast<s64>(wanted);
+    s32 left = wanted > 0 ? wanted : -wanted;
     for (s32 at = static_cast<s32>(base); at >= 0 && at < 32; at += wanted > 0 ? 1 : -1) {
       if ((a[i] >> at & 1U) != 0 && --left == 0) {
         return static_cast<u32>(at);

@@ -175,8 +175,9 @@ KC_INLINE double load_float(const Warp& w, const Op* op, unsigned i) {
     case Type::bf16:
       return static_cast<double>(bf16_to_f32(src<u16>(w, op->a)[i]));
     case Type::f32: {
+      // Hopper keeps subnormals where it rounds to f16, .ftz or not.
       const float x = src<float>(w, op->a)[i];
-      return static_cast<double>(ftz ? flush(x) : x);
+      return static_cast<double>(ftz && op->type != Type::f16 ? flush(x) : x);
     }
     default:
       return src<double>(w, op->a)[i];
@@ -260,13 +261,23 @@ KC_INLINE void store_float(Warp& w, const Op* op, unsigned i, double x) {
       break;
     case Type::f32: {
       const float y = bits_as<float>(encode(x, kF32, rounding, false));
-      dst<float>(w, op->d)[i] = (flags & kFtz) != 0 ? flush(y) : y;
+      const bool ftz = (flags & kFtz) != 0;
+      dst<float>(w, op->d)[i] =
+          ftz ? flush_result(y, bits_as<float>(encode(x * 0x1p32, kF32, rounding, false))) : y;
       break;
     }
     default:
       dst<double>(w, op->d)[i] = x;
       break;
   }
+}
+
+/// A NaN of f64 in a narrower format: sign and upper payload stay, and it becomes quiet.
+KC_INLINE u32 narrow_nan(u64 bits, const FloatFormat& format) {
+  const auto sign = static_cast<u32>(bits >> 63) << (format.exponent_bits + format.mantissa_bits);
+  const u32 exponent = ((1U << format.exponent_bits) - 1) << format.mantissa_bits;
+  const auto payload = static_cast<u32>((bits & 0xfffffffffffffULL) >> (52 - format.mantissa_bits));
+  return sign | exponent | payload | 1U << (format.mantissa_bits - 1);
 }
 
 /// Every conversion to a float that has no fast form.
@@ -278,6 +289,15 @@ const Op* any_to_float(Warp& w, const Op* op, u32 mask) {
       double x = load_float(w, op, i);
       if ((op->flags & kToInteger) != 0) {
         x = round_integral(x, op->rounding);
+      }
+      if (x != x && op->source == Type::f64 && op->type != Type::f64 && (op->flags & kSat) == 0) {
+        const u64 bits = bits_as<u64>(x);
+        if (op->type == Type::f32) {
+          dst<u32>(w, op->d)[i] = narrow_nan(bits, kF32);
+        } else {
+          dst<u16>(w, op->d)[i] = static_cast<u16>(narrow_nan(bits, op->type == Type::f16 ? kF16 : kBf16));
+        }
+        continue;
       }
       store_float(w, op, i, x);
     }
@@ -353,8 +373,9 @@ const Op* double_to_float(Warp& w, const Op* op, u32 mask) {
   const double* a = src<double>(w, op->a);
   const bool ftz = (op->flags & kFtz) != 0;
   lanes(dst<float>(w, op->d), mask, [&](unsigned i) {
-    const float x = canonical(static_cast<float>(a[i]));
-    return ftz ? flush(x) : x;
+    // The host narrows NaNs as the device does: see narrow_nan.
+    const auto x = static_cast<float>(a[i]);
+    return ftz ? flush_result(x, static_cast<float>(a[i] * 0x1p32)) : x;
   });
   return op + 1;
 }
@@ -370,10 +391,12 @@ const Op* float_to_tf32(Warp& w, const Op* op, u32 mask) {
     const u32 magnitude = bits & 0x7fffffffU;
     const u32 up = away ? 0x1000U : nearest ? 0xfffU + (bits >> 13 & 1U) : 0U;
     u32 result = (magnitude < 0x7f800000U ? magnitude + up : magnitude) & ~0x1fffU;
-    result = (flags & kSatFinite) != 0 && result >= 0x7f800000U ? 0x7f7fe000U : result;
+    // Ties away take a NaN for a number beyond infinity, as Hopper does.
+    const u32 most = away ? result - 0x2000U : 0x7f7fe000U;
+    result = (flags & kSatFinite) != 0 && result >= 0x7f800000U ? most : result;
     result |= bits & 0x80000000U;
     result = (flags & kRelu) != 0 && (bits & 0x80000000U) != 0 ? 0U : result;
-    return magnitude > 0x7f800000U ? 0x7fffffffU : result;
+    return magnitude > 0x7f800000U && !away ? 0x7fffe000U : result;
   });
   return op + 1;
 }

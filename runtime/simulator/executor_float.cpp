@@ -1,3 +1,5 @@
+#include <type_traits>
+
 #include "runtime/simulator/executor.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
@@ -27,12 +29,14 @@ struct Mul {
   static KC_INLINE T f(T a, T b) {
     return a * b;
   }
+  static KC_INLINE float scaled(float a, float b) { return (a * 0x1p32F) * b; }
 };
 struct Div {
   template <class T>
   static KC_INLINE T f(T a, T b) {
     return a / b;
   }
+  static KC_INLINE float scaled(float a, float b) { return (a * 0x1p32F) / b; }
 };
 /// div.approx: divisors above 2^126 give 0, as its multiplication by the flushed reciprocal does.
 struct DivApprox {
@@ -47,12 +51,14 @@ struct Fma {
   static KC_INLINE T f(T a, T b, T c) {
     return fused(a, b, c);
   }
+  static KC_INLINE float scaled(float a, float b, float c) { return fused(a * 0x1p32F, b, c * 0x1p32F); }
 };
 struct Rcp {
   template <class T>
   static KC_INLINE T f(T a) {
     return T{1} / a;
   }
+  static KC_INLINE float scaled(float a) { return 0x1p32F / a; }
 };
 struct Sqrt {
   static KC_INLINE float f(float a) { return __builtin_sqrtf(a); }
@@ -92,11 +98,20 @@ struct Tanh {
   static KC_INLINE float f(float a) { return tanh_approx(a); }
 };
 
+template <class F, bool Ftz, class... T>
+KC_INLINE auto result_of(T... x) {
+  const auto y = F::f(x...);
+  if constexpr (Ftz && (std::is_same_v<T, float> && ...) && requires { F::scaled(x...); }) {
+    return flush_result(y, F::scaled(x...));
+  } else {
+    return flushed<Ftz>(y);
+  }
+}
+
 template <class T, class F, bool Ftz>
 KC_INLINE void run_unary(Warp& w, const Op* op, u32 mask) {
   const T* a = src<T>(w, op->a);
-  lanes(dst<T>(w, op->d), mask,
-        [&](unsigned i) { return canonical(flushed<Ftz>(F::f(flushed<Ftz>(a[i])))); });
+  lanes(dst<T>(w, op->d), mask, [&](unsigned i) { return canonical(result_of<F, Ftz>(flushed<Ftz>(a[i]))); });
 }
 
 template <class T, class F, bool Ftz>
@@ -104,7 +119,7 @@ KC_INLINE void run_binary(Warp& w, const Op* op, u32 mask) {
   const T* a = src<T>(w, op->a);
   const T* b = src<T>(w, op->b);
   lanes(dst<T>(w, op->d), mask,
-        [&](unsigned i) { return canonical(flushed<Ftz>(F::f(flushed<Ftz>(a[i]), flushed<Ftz>(b[i])))); });
+        [&](unsigned i) { return canonical(result_of<F, Ftz>(flushed<Ftz>(a[i]), flushed<Ftz>(b[i]))); });
 }
 
 template <class T, class F, bool Ftz>
@@ -113,7 +128,7 @@ KC_INLINE void run_ternary(Warp& w, const Op* op, u32 mask) {
   const T* b = src<T>(w, op->b);
   const T* c = src<T>(w, op->c);
   lanes(dst<T>(w, op->d), mask, [&](unsigned i) {
-    return canonical(flushed<Ftz>(F::f(flushed<Ftz>(a[i]), flushed<Ftz>(b[i]), flushed<Ftz>(c[i]))));
+    return canonical(result_of<F, Ftz>(flushed<Ftz>(a[i]), flushed<Ftz>(b[i]), flushed<Ftz>(c[i])));
   });
 }
 
@@ -161,7 +176,8 @@ __attribute__((noinline)) const Op* careful(Warp& w, const Op* op, u32 mask) {
         const T y = flushed<Ftz>(b[i]);
         const T z = flushed<Ftz>(c[i]);
         if constexpr (sizeof(T) == 4) {
-          return canonical(flushed<Ftz>(__builtin_fmaf(x, y, z)));
+          const float sum = __builtin_fmaf(x, y, z);
+          return canonical(Ftz ? flush_result(sum, __builtin_fmaf(x * 0x1p32F, y, z * 0x1p32F)) : sum);
         } else {
           return __builtin_fma(x, y, z);
         }
@@ -291,9 +307,9 @@ const Op* test_property(Warp& w, const Op* op, u32 mask) {
         holds = magnitude > Format<T>::kInfinity;
         break;
       case 4:
-        holds = magnitude < Format<T>::kInfinity && magnitude >= Format<T>::kLeastNormal;
+        // Zero counts as normal.
+        holds = magnitude < Format<T>::kInfinity && (magnitude >= Format<T>::kLeastNormal || magnitude == 0);
         break;
-      // Zero counts as subnormal for neither.
       default:
         holds = magnitude < Format<T>::kLeastNormal && magnitude != 0;
         break;

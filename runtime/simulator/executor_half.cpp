@@ -56,9 +56,15 @@ KC_INLINE u16 half_flush(u16 a, bool ftz) {
   return ftz && (a & 0x7fffU) < H::kLeastNormal ? static_cast<u16>(a & 0x8000U) : a;
 }
 
+/// As flush_result of executor_float_lanes.inc: `scaled` is the result from operands 2^8 times as large.
+template <class H>
+KC_INLINE u16 half_flush_result(u16 a, u16 scaled, bool ftz) {
+  constexpr u16 kLeastScaled = H::kLeastNormal + (8U << H::kFormat.mantissa_bits);
+  return ftz && (scaled & 0x7fffU) < kLeastScaled ? static_cast<u16>(a & 0x8000U) : a;
+}
+
 template <class H>
 KC_INLINE u16 finish(u16 a, u32 flags) {
-  a = half_flush<H>(a, (flags & kFtz) != 0);
   if ((flags & kSat) != 0) {
     const float x = H::up(a);
     a = H::down(saturate(x));
@@ -82,8 +88,8 @@ const Op* binary(Warp& w, const Op* op, u32 mask) {
   } else {
     elements<N>(w, op, mask, [&](unsigned i) {
       const bool ftz = (flags & kFtz) != 0;
-      return finish<H>(H::down(F::f(H::up(half_flush<H>(a[i], ftz)), H::up(half_flush<H>(b[i], ftz)))),
-                       flags);
+      const float exact = F::f(H::up(half_flush<H>(a[i], ftz)), H::up(half_flush<H>(b[i], ftz)));
+      return finish<H>(half_flush_result<H>(H::down(exact), H::down(exact * 0x1p8F), ftz), flags);
     });
   }
   return op + 1;
@@ -110,7 +116,10 @@ const Op* fma_half(Warp& w, const Op* op, u32 mask) {
     const double product = static_cast<double>(H::up(half_flush<H>(a[i], ftz))) *
                            static_cast<double>(H::up(half_flush<H>(b[i], ftz)));
     const double sum = add_to_odd(product, static_cast<double>(H::up(half_flush<H>(c[i], ftz))));
-    return finish<H>(static_cast<u16>(encode(sum, H::kFormat, Rounding::rn, false)), op->flags);
+    const auto rounded = [](double x) {
+      return static_cast<u16>(encode(x, H::kFormat, Rounding::rn, false));
+    };
+    return finish<H>(half_flush_result<H>(rounded(sum), ftz ? rounded(sum * 0x1p8) : u16{0}, ftz), op->flags);
   });
   return op + 1;
 }
@@ -161,7 +170,8 @@ const Op* approximate(Warp& w, const Op* op, u32 mask) {
   const u32 flags = op->flags;
   elements<N>(w, op, mask, [&](unsigned i) {
     const float x = H::up(half_flush<H>(a[i], (flags & kFtz) != 0));
-    return finish<H>(H::down(Tanh ? tanh_approx(x) : exp2_approx(x)), flags);
+    const u16 result = H::down(Tanh ? tanh_approx(x) : exp2_approx(x));
+    return finish<H>(half_flush<H>(result, (flags & kFtz) != 0), flags);
   });
   return op + 1;
 }

@@ -32,6 +32,17 @@ KC_INLINE float combine(float x, float y, float z) {
   }
 }
 
+/// The result as .ftz gives it, of flushed operands.
+template <Code C>
+KC_INLINE float combine_flushed(float x, float y, float z) {
+  const float result = combine<C>(x, y, z);
+  if constexpr (C == Code::mul || C == Code::fma) {
+    return flush_result(result, combine<C>(x * 0x1p32F, y, z * 0x1p32F));
+  } else {
+    return flush(result);
+  }
+}
+
 template <Code C>
 KC_INLINE void run_floats(Warp& w, const Op* op, u32 mask) {
   const float* a = src<float>(w, op->a);
@@ -40,11 +51,8 @@ KC_INLINE void run_floats(Warp& w, const Op* op, u32 mask) {
   const bool ftz = (op->flags & kFtz) != 0;
   alignas(64) float fresh[kPairs];
   for (unsigned i = 0; i < kPairs; ++i) {
-    const float x = ftz ? flush(a[i]) : a[i];
-    const float y = ftz ? flush(b[i]) : b[i];
-    const float z = ftz ? flush(c[i]) : c[i];
-    const float result = combine<C>(x, y, z);
-    fresh[i] = canonical(ftz ? flush(result) : result);
+    fresh[i] = canonical(ftz ? combine_flushed<C>(flush(a[i]), flush(b[i]), flush(c[i]))
+                             : combine<C>(a[i], b[i], c[i]));
   }
   finish<u64>(w, op, mask, fresh);
 }
@@ -68,9 +76,11 @@ __attribute__((noinline)) const Op* directed(Warp& w, const Op* op, u32 mask) {
     const bool ftz = (op->flags & kFtz) != 0;
     alignas(64) float fresh[kPairs];
     for (unsigned i = 0; i < kPairs; ++i) {
-      const float result =
-          ftz ? __builtin_fmaf(flush(a[i]), flush(b[i]), flush(c[i])) : __builtin_fmaf(a[i], b[i], c[i]);
-      fresh[i] = canonical(ftz ? flush(result) : result);
+      const float x = ftz ? flush(a[i]) : a[i];
+      const float y = ftz ? flush(b[i]) : b[i];
+      const float z = ftz ? flush(c[i]) : c[i];
+      const float sum = __builtin_fmaf(x, y, z);
+      fresh[i] = canonical(ftz ? flush_result(sum, __builtin_fmaf(x * 0x1p32F, y, z * 0x1p32F)) : sum);
     }
     finish<u64>(w, op, mask, fresh);
     return op + 1;

@@ -313,7 +313,12 @@ void Decoder::decode_shift() {
   emit(mods.base() == "shl" ? Code::shl : Code::shr, type);
   write(Field::d, operand(0).one(), bytes_of(type));
   read(Field::a, operand(1).one(), type);
-  read(Field::b, operand(2).one(), Type::u32);
+  Scalar distance = operand(2).one();
+  // NVIDIA's assembler keeps 16 bits of a constant where the operands have 16.
+  if (distance.kind == Scalar::Kind::number && bytes_of(type) == 2) {
+    distance.bits &= 0xffffU;
+  }
+  read(Field::b, distance, Type::u32);
 }
 
 void Decoder::decode_funnel_shift() {

@@ -1,9 +1,10 @@
 // Times of every op's kernels on a real device, as a graph of back-to-back launches: for each variant the
 // shipped models ask for, microseconds per call and the bandwidth that stands for, counting every tensor byte
 // once.
-//   bench_kernel_times [ROWS...]      (default 1 64 4096)
+//   bench_kernel_times [OP... | ROWS...]      (default all ops, 1 64 4096; an op by the start of its name)
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -91,8 +92,15 @@ void measure(Runtime& runtime, tools::RunDevice& device, const tools::Workload& 
 
 int main(int count, char** arguments) try {
   std::vector<std::int64_t> sizes;
+  std::vector<std::string> names;
   for (int i = 1; i < count; ++i) {
-    sizes.push_back(std::strtoll(arguments[i], nullptr, 10));
+    char* end = nullptr;
+    const std::int64_t rows = std::strtoll(arguments[i], &end, 10);
+    if (*end == '\0') {
+      sizes.push_back(rows);
+    } else {
+      names.emplace_back(arguments[i]);
+    }
   }
   if (sizes.empty()) {
     sizes = {1, 64, 4096};
@@ -102,7 +110,11 @@ int main(int count, char** arguments) try {
   fmt::print("{}, {} launches in a graph, {} replays\n", device.name(), launches, replays);
   int failed = 0;
   for (const tools::Workload& workload : test::catalogue_variants()) {
-    for (const std::int64_t rows : sizes) {
+    const bool wanted =
+        names.empty() || std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+          return workload.op->name.starts_with(name);
+        });
+    for (const std::int64_t rows : wanted ? sizes : std::vector<std::int64_t>()) {
       try {
         measure(runtime, device, workload, rows);
       } catch (const std::exception& error) {

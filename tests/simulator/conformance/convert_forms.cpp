@@ -153,9 +153,18 @@ void add_float_form(std::vector<Form>& forms, const Float& from, const Float& to
   // The payload of a NaN that is only widened is left open for bf16, whose widening is a move.
   form.nan = to.bytes == 8 || from.name == "bf16" || from.name == to.name ? to.any_nan : Nan::exact;
   form.reference = [=](const Inputs& in) {
-    const Number x = decode(from.format, ftz && from.bytes == 4 ? from.format.flush(in[0]) : in[0]);
-    u64 bits = encode(to.format, integral ? to_integral(x, mode) : x, mode, finite);
-    bits = ftz && to.bytes == 4 ? to.format.flush(bits) : bits;
+    // Devices take subnormals as they are where they round to f16.
+    const bool flushes = ftz && from.bytes == 4 && to.name != "f16";
+    const Number x = decode(from.format, flushes ? from.format.flush(in[0]) : in[0]);
+    if (x.is_nan() && from.bytes == 8 && to.bytes < 8 && !sat) {
+      // The sign and what fits of the payload stay.
+      const u64 payload = (in[0] & ((u64{1} << 52) - 1)) >> (52 - to.format.mantissa);
+      return Outputs{(in[0] >> 63 != 0 ? to.format.sign() : 0) | to.format.infinity() | payload |
+                     u64{1} << (to.format.mantissa - 1)};
+    }
+    const Number rounded = integral ? to_integral(x, mode) : x;
+    u64 bits = ftz && to.bytes == 4 ? encode_flushed(to.format, rounded, mode)
+                                    : encode(to.format, rounded, mode, finite);
     bits = sat ? saturated(to.format, bits) : bits;
     return Outputs{relu && (bits & to.format.sign()) != 0 && !to.format.is_nan(bits) ? 0 : bits};
   };
@@ -215,8 +224,10 @@ void add_tf32(std::vector<Form>& forms) {
         form.outputs = {4};
         form.reference = [=, mode = rounding.mode](const Inputs& in) {
           const Number x = decode(kF32, in[0]);
+          const u64 cut = in[0] & ~u64{0x1fff};
           if (x.is_nan()) {
-            return Outputs{0x7fffffff};
+            // As devices do: ties away takes a NaN for a number beyond infinity.
+            return Outputs{mode != Mode::rna ? 0x7fffe000 : finite ? cut - 0x2000 : cut};
           }
           const u64 bits = encode(kTf32, x, mode, finite) << 13;
           return Outputs{relu && (bits >> 31) != 0 ? 0 : bits};

@@ -190,6 +190,15 @@ inline u64 encode(const Format& format, const Number& x, Mode mode, bool finite 
   return sign | bits;
 }
 
+/// As encode, with .ftz: what is below the least normal number once rounded to the format's mantissa, with an
+/// exponent of any size, becomes zero.
+inline u64 encode_flushed(const Format& format, const Number& x, Mode mode) {
+  const Format unbounded{15, format.mantissa};
+  const u64 least = encode(unbounded, decode(format, format.least_normal()), Mode::rn);
+  const bool small = (encode(unbounded, x, mode) & unbounded.magnitude_mask()) < least;
+  return small ? (x.negative ? format.sign() : 0) : encode(format, x, mode);
+}
+
 inline Number negated(Number x) {
   x.negative = !x.negative;
   return x;

@@ -1,4 +1,5 @@
 #include "tests/simulator/conformance/form.hpp"
+#include "tests/simulator/conformance/form_target.hpp"
 
 // f32, f64 and f32x2: everything the ISA determines to the bit.
 namespace kerncast::conformance {
@@ -62,8 +63,7 @@ u64 computed(const Format& format, const Inputs& in, std::size_t count, const Ex
   for (std::size_t i = 0; i < count; ++i) {
     x[i] = decode(format, ftz ? format.flush(in[i]) : in[i]);
   }
-  u64 bits = encode(format, f(x, mode), mode);
-  bits = ftz ? format.flush(bits) : bits;
+  const u64 bits = ftz ? encode_flushed(format, f(x, mode), mode) : encode(format, f(x, mode), mode);
   return sat ? saturated(format, bits) : bits;
 }
 
@@ -188,6 +188,8 @@ void add_sign_forms(std::vector<Form>& forms) {
       Form form;
       form.opcode = "testp." + test + "." + type.name;
       form.inputs = {type.name};
+      // NVIDIA's assembler 13.0 makes instructions of it that heed no guard.
+      form.guards = !runs_on_driver();
       form.outputs = {0};
       form.reference = [test, format = type.format](const Inputs& in) {
         const Number x = decode(format, in[0]);
@@ -197,7 +199,7 @@ void add_sign_forms(std::vector<Form>& forms) {
                            : test == "infinite"   ? x.is_infinite()
                            : test == "number"     ? !x.is_nan()
                            : test == "notanumber" ? x.is_nan()
-                           : test == "normal"     ? finite && !x.is_zero() && !small
+                           : test == "normal"     ? finite && !small
                                                   : small;
         return Outputs{u64{holds}};
       };

@@ -336,21 +336,18 @@ void run_variants(const std::vector<Form>& forms, std::span<const Variant> varia
                     value_argument(u64{vectors.count}),
                     buffer_argument(std::vector<u8>(vectors.count * kCell)), value_argument(parameter)},
                    1));
-  } catch (const Refused& error) {
-    if (!runs_on_driver()) {
-      tally.failures.push_back(fmt::format("{}: {}", forms[variants[0].form].opcode, error.what()));
-    } else if (variants.size() > 1) {
-      // One form that the device lacks must not hide those beside it.
+  } catch (const std::exception& error) {
+    // One form that the device lacks or fails on must not hide those beside it.
+    if (runs_on_driver() && variants.size() > 1) {
       const std::size_t half = variants.size() / 2;
       run_variants(forms, variants.first(half), vectors, sm, tally);
       run_variants(forms, variants.subspan(half), vectors, sm, tally);
-    } else {
-      tally.refused.push_back(
-          fmt::format("{}: {}", instruction_text(forms[variants[0].form], variants[0]), error.what()));
+      return;
     }
-    return;
-  } catch (const std::exception& error) {
-    tally.failures.push_back(fmt::format("{}: {}", forms[variants[0].form].opcode, error.what()));
+    const bool refused = runs_on_driver() && dynamic_cast<const Refused*>(&error) != nullptr;
+    (refused ? tally.refused : tally.failures)
+        .push_back(
+            fmt::format("{}: {}", instruction_text(forms[variants[0].form], variants[0]), error.what()));
     return;
   }
   std::size_t at = 0;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 
 #include "runtime/driver/context.hpp"
 #include "runtime/driver/device.hpp"
@@ -66,8 +67,19 @@ const char* chosen_driver() {
 
 struct Device {
   std::shared_ptr<const driver::Driver> driver = driver::load_driver(chosen_driver());
-  driver::PrimaryContext context{driver, 0};
   int sm = driver::query_device(driver->api, 0).sm;
+  std::optional<driver::PrimaryContext> context{std::in_place, driver, 0};
+
+  /// After a fault every call fails until the context is gone.
+  void renew() {
+    context.reset();
+    using Reset = driver::CUresult(driver::CUdevice);
+    if (auto* reset = reinterpret_cast<Reset*>(driver->symbol("cuDevicePrimaryCtxReset_v2"));
+        reset != nullptr) {
+      reset(0);
+    }
+    context.emplace(driver, 0);
+  }
 };
 
 Device& device() {
@@ -102,7 +114,7 @@ class LoadedModule {
 
 std::vector<std::byte> run_on_device(const std::string& text, unsigned blocks, unsigned threads,
                                      const std::vector<Argument>& arguments, std::size_t result) {
-  const driver::DriverApi& api = device().context.api();
+  const driver::DriverApi& api = device().driver->api;
   const LoadedModule module(api, text);
   driver::CUfunction function = nullptr;
   driver::check(api, api.cuModuleGetFunction(&function, module.get(), "k"), "finding kernel k");
@@ -127,7 +139,7 @@ std::vector<std::byte> run_on_device(const std::string& text, unsigned blocks, u
   driver::check(
       api, api.cuLaunchKernel(function, blocks, 1, 1, threads, 1, 1, 0, nullptr, parameters.data(), nullptr),
       "launching k");
-  device().context.synchronize();
+  device().context->synchronize();
   std::vector<std::byte> left(arguments[result].bytes.size());
   buffers[kept].download(left.data(), left.size());
   return left;
@@ -145,8 +157,17 @@ int target_sm(int sm) {
 
 std::vector<std::byte> run_kernel(const std::string& text, int sm, unsigned blocks, unsigned threads,
                                   const std::vector<Argument>& arguments, std::size_t result) {
-  return runs_on_driver() ? run_on_device(text, blocks, threads, arguments, result)
-                          : run_in_executor(text, sm, blocks, threads, arguments, result);
+  if (!runs_on_driver()) {
+    return run_in_executor(text, sm, blocks, threads, arguments, result);
+  }
+  try {
+    return run_on_device(text, blocks, threads, arguments, result);
+  } catch (const Refused&) {
+    throw;
+  } catch (const std::exception&) {
+    device().renew();
+    throw;
+  }
 }
 
 }  // namespace kerncast::conformance

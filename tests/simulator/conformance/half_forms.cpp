@@ -44,8 +44,7 @@ u64 one(const Format& format) {
   return static_cast<u64>(format.bias()) << format.mantissa;
 }
 
-u64 finished(const Format& format, u64 bits, bool ftz, bool sat, bool relu) {
-  bits = ftz ? format.flush(bits) : bits;
+u64 finished(const Format& format, u64 bits, bool sat, bool relu) {
   if (sat) {
     return format.is_nan(bits) || (bits & format.sign()) != 0 ? 0 : bits > one(format) ? one(format) : bits;
   }
@@ -76,7 +75,9 @@ void add_arithmetic(std::vector<Form>& forms, const Half& type) {
                                      : base == "sub" ? sum(x[0], negated(x[1]), Mode::rn)
                                      : base == "mul" ? product(x[0], x[1])
                                                      : sum(product(x[0], x[1]), x[2], Mode::rn);
-                return finished(format, encode(format, exact, Mode::rn), ftz, sat, relu);
+                const u64 bits =
+                    ftz ? encode_flushed(format, exact, Mode::rn) : encode(format, exact, Mode::rn);
+                return finished(format, bits, sat, relu);
               }));
         }
       }
@@ -180,7 +181,7 @@ std::vector<Form> mixed_forms() {
             const Number exact = fused ? sum(product(a, decode(narrow, in[1])), decode(kF32, in[2]), mode)
                                  : base == "add" ? sum(a, decode(kF32, in[1]), mode)
                                                  : sum(a, negated(decode(kF32, in[1])), mode);
-            return Outputs{finished(kF32, encode(kF32, exact, mode), false, sat, false)};
+            return Outputs{finished(kF32, encode(kF32, exact, mode), sat, false)};
           };
           forms.push_back(form);
         }
