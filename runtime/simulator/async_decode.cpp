@@ -17,19 +17,15 @@ Scalar Decoder::address_value(const Operand& operand, Space space) {
   const auto offset = static_cast<std::uint64_t>(operand.offset);
   if (value.kind == Scalar::Kind::variable) {
     const Variable& variable = *value.variable;
-    if (variable.frame_relative || (space != Space::generic && variable.space != space &&
-                                    !(space == Space::global && variable.space == Space::constant))) {
-      fail(fmt::format("'{}' is not a variable of the instruction's state space", value.text));
+    check_space(value, space);
+    if (variable.frame_relative) {
+      fail(fmt::format("'{}' is not in memory that can be copied", value.text));
     }
     value.bits += variable.address + offset;
     if (space == Space::generic && variable.space == Space::shared) {
       value.bits |= kSharedWindow;
     }
     value.kind = Scalar::Kind::number;
-    return value;
-  }
-  if (value.kind == Scalar::Kind::number) {
-    value.bits += offset;
     return value;
   }
   if (value.kind != Scalar::Kind::reg || (value.bytes != 4 && value.bytes != 8)) {
@@ -73,6 +69,14 @@ void Decoder::decode_copy() {
   }
 }
 
+void Decoder::expect_group() {
+  expect_operands(1);
+  if (operand(0).kind != Operand::Kind::scalar || operand(0).one().kind != Scalar::Kind::number) {
+    fail("needs a constant number of groups");
+  }
+  check_constant(0, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
+}
+
 void Decoder::decode_cp_async() {
   Modifiers& mods = instruction_.mods;
   if (mods.take("commit_group") || mods.take("wait_all")) {
@@ -80,7 +84,7 @@ void Decoder::decode_cp_async() {
     return;
   }
   if (mods.take("wait_group")) {
-    expect_operands(1);
+    expect_group();
     return;
   }
   const bool all = mods.take("ca");
@@ -88,9 +92,13 @@ void Decoder::decode_cp_async() {
       !mods.take("global")) {
     fail("needs .ca or .cg and .shared.global");
   }
+  static constexpr std::array<std::string_view, 3> kPrefetchSizes{"L2::64B", "L2::128B", "L2::256B"};
   const bool has_policy = mods.take("L2::cache_hint");
-  take_memory_modifiers();
+  mods.take_any(kPrefetchSizes);
   expect_operands(has_policy ? 4 : 3, has_policy ? 5 : 4);
+  if (has_policy) {
+    check_policy(instruction_.count - 1);
+  }
   const Scalar& size = operand(2).one();
   if (size.kind != Scalar::Kind::number ||
       (size.bits != 16 && (!all || (size.bits != 4 && size.bits != 8)))) {
@@ -106,6 +114,7 @@ void Decoder::decode_cp_async() {
   Scalar real;
   if (instruction_.count > (has_policy ? 4U : 3U)) {
     real = operand(3).one();
+    check_constant(3, 0, 16);
     if (real.kind == Scalar::Kind::reg && real.bytes == 0) {
       const std::uint32_t bytes = new_register(4);
       const bool guarded = std::exchange(instruction_.guarded, false);
@@ -125,12 +134,15 @@ void Decoder::decode_cp_async() {
   address(operand(0), Space::shared, size.bits);
   op.d2 = static_cast<std::uint32_t>(static_cast<std::int32_t>(offset));
   const Operand& source = operand(1);
-  if (source.kind != Operand::Kind::address ||
-      (source.one().kind == Scalar::Kind::variable && source.one().variable->space != Space::global &&
-       source.one().variable->space != Space::constant)) {
+  if (source.kind != Operand::Kind::address || source.one().kind == Scalar::Kind::number) {
     fail("the source must be a global address");
   }
-  read_bytes(Field::b, source.one(), 8);
+  if (source.one().kind == Scalar::Kind::variable) {
+    check_space(source.one(), Space::global);
+    op.b = constant(source.one().variable->address + source.one().bits, 8);
+  } else {
+    read_bytes(Field::b, source.one(), 8);
+  }
   if (real.kind != Scalar::Kind::none) {
     op.flags |= kCopySized;
     read(Field::c, real, Type::u32);
@@ -143,6 +155,9 @@ void Decoder::decode_cp_async_arrive() {
     fail("needs .arrive");
   }
   const bool no_inc = mods.take("noinc");
+  if (mods.take("shared::cluster")) {
+    fail("needs the block's own shared memory");
+  }
   const Space space = take_space();
   if (mods.need_type() != Type::b64 || (space != Space::shared && space != Space::generic)) {
     fail("needs .b64 and shared memory");
@@ -162,15 +177,20 @@ void Decoder::decode_bulk_copy() {
   }
   if (mods.take("wait_group")) {
     mods.take("read");
-    expect_operands(1);
+    expect_group();
     return;
   }
   if (mods.take("prefetch")) {
     if (mods.take("tensor") || !mods.take("L2") || !mods.take("global")) {
       unsupported("this prefetch");
     }
-    mods.take("L2::cache_hint");
-    expect_operands(2, 3);
+    const bool hinted = mods.take("L2::cache_hint");
+    expect_operands(hinted ? 3 : 2);
+    expect_address(0);
+    if (hinted) {
+      check_policy(2);
+    }
+    check_constant(1, 0, std::numeric_limits<std::int32_t>::max(), 16);
     return;
   }
   if (mods.take("tensor")) {
@@ -179,17 +199,24 @@ void Decoder::decode_bulk_copy() {
   if (mods.take_prefix("multicast")) {
     unsupported("clusters");
   }
-  const bool to_shared = mods.opcode().find(".shared") < mods.opcode().find(".global");
-  const bool from_global = mods.take("global") && to_shared;
-  // Both occur in a copy from shared memory to that of the cluster.
-  const bool cluster = mods.take("shared::cluster");
-  const bool shared = mods.take("shared::cta") || cluster;
+  const std::string_view target_name = mods.take_next();
+  const std::string_view source_name = mods.take_next();
+  const bool from_global = source_name == "global";
+  const bool to_shared = target_name == "shared::cluster" || (target_name == "shared::cta" && from_global);
+  const bool between = target_name == "shared::cluster" && source_name == "shared::cta";
+  if (to_shared ? !from_global && !between : target_name != "global" || source_name != "shared::cta") {
+    fail("copies from global to shared memory, or from .shared::cta to .global or .shared::cluster");
+  }
   const bool reports = mods.take("mbarrier::complete_tx::bytes");
-  const bool has_policy = mods.take("L2::cache_hint");
-  if (!shared || reports != to_shared || (!reports && !mods.take("bulk_group"))) {
+  const bool has_policy = !between && mods.take("L2::cache_hint");
+  if (reports != to_shared || (!reports && !mods.take("bulk_group"))) {
     fail("needs .mbarrier::complete_tx::bytes to shared memory and .bulk_group from it");
   }
   expect_operands((reports ? 4 : 3) + (has_policy ? 1 : 0));
+  if (has_policy) {
+    check_policy(instruction_.count - 1);
+  }
+  check_constant(2, 0, std::numeric_limits<std::int32_t>::max(), 16);
   const Space target = to_shared ? Space::shared : Space::global;
   const Space source = from_global ? Space::global : Space::shared;
   const Scalar to = address_value(operand(0), target);
@@ -226,10 +253,16 @@ constexpr std::array<MbarrierName, 2> kArrivals{{
 
 void Decoder::decode_mbarrier() {
   Modifiers& mods = instruction_.mods;
-  const auto finish_modifiers = [&] {
-    // One host thread runs a whole block, so every order and scope holds by itself.
-    for (const std::string_view name : {"relaxed", "acquire", "release", "cta", "cluster"}) {
-      mods.take(name);
+  // One host thread runs a whole block, so every order and scope holds by itself. `order` is the one beside
+  // .relaxed; none of both is taken where it is empty.
+  const auto finish_modifiers = [&](std::string_view order, bool others) {
+    const bool ordered = !order.empty() && (mods.take("relaxed") || mods.take(order));
+    const bool scoped = ordered && (mods.take("cta") || mods.take("cluster"));
+    if (ordered != scoped) {
+      fail("an order needs .cta or .cluster");
+    }
+    if (!others && mods.take("shared::cluster")) {
+      fail("needs the block's own shared memory");
     }
     const Space space = take_space();
     if (mods.need_type() != Type::b64 || (space != Space::shared && space != Space::generic)) {
@@ -251,8 +284,19 @@ void Decoder::decode_mbarrier() {
     const MbarrierOp what = mods.take("expect_tx")    ? arrival.expect_tx
                             : mods.take("noComplete") ? arrival.no_complete
                                                       : arrival.plain;
-    const Space space = finish_modifiers();
+    const bool completes = what != arrival.no_complete;
+    const bool elsewhere = mods.opcode().find(".shared::cluster") != std::string_view::npos;
+    if (!completes && (mods.take("relaxed") || mods.take("cluster"))) {
+      fail("takes no order but .release.cta");
+    }
+    const Space space = finish_modifiers("release", completes);
     expect_operands(what == arrival.plain ? 2 : 3, 3);
+    if (elsewhere && operand(0).one().kind != Scalar::Kind::sink) {
+      fail("gives no state of a barrier elsewhere in the cluster");
+    }
+    if (instruction_.count == 3 && what != arrival.expect_tx) {
+      check_constant(2, 1, std::numeric_limits<std::uint32_t>::max());
+    }
     Op& op = begin(what, space, 1);
     write(Field::d, operand(0).one(), 8);
     if (instruction_.count == 3) {
@@ -267,6 +311,9 @@ void Decoder::decode_mbarrier() {
       fail("needs .b64");
     }
     expect_operands(2);
+    if (operand(0).one().kind != Scalar::Kind::reg || operand(1).kind != Operand::Kind::scalar) {
+      fail("needs a register and a state");
+    }
     Op& op = emit(Code::mbarrier, Type::b64);
     op.count = static_cast<std::uint8_t>(MbarrierOp::pending_count);
     write(Field::d, operand(0).one(), 4);
@@ -276,8 +323,14 @@ void Decoder::decode_mbarrier() {
   const bool tries = mods.take("try_wait");
   if (tries || mods.take("test_wait")) {
     const bool parity = mods.take("parity");
-    const Space space = finish_modifiers();
+    const Space space = finish_modifiers("acquire", false);
     expect_operands(3, tries ? 4 : 3);
+    if (parity) {
+      check_constant(2, 0, 1);
+    }
+    if (operand(0).one().kind != Scalar::Kind::reg) {
+      fail("needs a predicate");
+    }
     begin(tries ? (parity ? MbarrierOp::try_wait_parity : MbarrierOp::try_wait)
                 : (parity ? MbarrierOp::test_wait_parity : MbarrierOp::test_wait),
           space, 1);
@@ -291,7 +344,8 @@ void Decoder::decode_mbarrier() {
     unsupported("this mbarrier operation");
   }
   const auto what = static_cast<MbarrierOp>(index);
-  const Space space = finish_modifiers();
+  const bool counts = what == MbarrierOp::expect_tx || what == MbarrierOp::complete_tx;
+  const Space space = finish_modifiers(counts ? "relaxed" : "", counts);
   expect_operands(what == MbarrierOp::inval ? 1 : 2);
   Op& op = begin(what, space, 0);
   if (what == MbarrierOp::inval) {

@@ -4,6 +4,29 @@
 
 namespace kerncast::simulator {
 
+namespace {
+
+bool has_atomic(AtomicOp operation, Type type) {
+  const bool half = type == Type::f16 || type == Type::bf16 || type == Type::f16x2 || type == Type::bf16x2;
+  switch (operation) {
+    case AtomicOp::add:
+      return half || type == Type::u32 || type == Type::s32 || type == Type::u64 || type == Type::f32 ||
+             type == Type::f64;
+    case AtomicOp::min:
+    case AtomicOp::max:
+      return type == Type::u32 || type == Type::s32 || type == Type::u64 || type == Type::s64;
+    case AtomicOp::inc:
+    case AtomicOp::dec:
+      return type == Type::u32;
+    case AtomicOp::cas:
+      return type == Type::b16 || type == Type::b32 || type == Type::b64;
+    default:
+      return type == Type::b32 || type == Type::b64;
+  }
+}
+
+}  // namespace
+
 void Decoder::decode_atomic() {
   Modifiers& mods = instruction_.mods;
   const bool returns = mods.base() == "atom";
@@ -11,7 +34,6 @@ void Decoder::decode_atomic() {
     unsupported("asynchronous reductions");
   }
   const Space space = take_space();
-  take_memory_modifiers();
   struct Name {
     std::string_view name;
     AtomicOp op;
@@ -38,24 +60,34 @@ void Decoder::decode_atomic() {
   if (!returns && (found->op == AtomicOp::exch || found->op == AtomicOp::cas)) {
     fail("an exchange needs a destination");
   }
-  const bool no_ftz = mods.take("noftz");
-  (void)no_ftz;
+  const bool keeps_denormals = mods.take("noftz");
   const unsigned vector = take_vector();
   const Type type = mods.need_type();
+  const bool half = type == Type::f16 || type == Type::bf16 || type == Type::f16x2 || type == Type::bf16x2;
+  if (half != keeps_denormals) {
+    fail(half ? "needs .noftz" : ".noftz is for halves");
+  }
+  const bool cas = found->op == AtomicOp::cas;
+  const std::size_t first = returns ? 1 : 0;
+  const bool policy = take_atomic_order(space, returns);
+  if (policy && cas) {
+    fail("takes no cache hint");
+  }
+  expect_operands(first + (cas ? 3 : 2) + (policy ? 1 : 0));
+  if (policy) {
+    check_policy(first + 2);
+  }
   if (vector != 1 || type == Type::b128) {
     decode_vector_atomic(found->op, space, vector, type);
     return;
   }
   const unsigned bytes = bytes_of(type);
-  if (bytes < 2 || bytes > 8) {
-    unsupported(fmt::format("atomics on .{}", name_of(type)));
+  if (!has_atomic(found->op, type)) {
+    fail(fmt::format("has no operation .{} on .{}", found->name, name_of(type)));
   }
   if (space != Space::generic && space != Space::global && space != Space::shared) {
     fail("atomics need global, shared or generic memory");
   }
-  const bool cas = found->op == AtomicOp::cas;
-  const std::size_t first = returns ? 1 : 0;
-  expect_operands(first + (cas ? 3 : 2), first + (cas ? 4 : 3));
   Op& op = emit(returns ? Code::atom : Code::red, type);
   address(operand(first), space, bytes);
   op.source = static_cast<Type>(0);
@@ -89,7 +121,6 @@ void Decoder::decode_vector_atomic(AtomicOp operation, Space space, unsigned vec
   }
   const bool cas = operation == AtomicOp::cas;
   const std::size_t first = returns ? 1 : 0;
-  expect_operands(first + (cas ? 3 : 2), first + (cas ? 4 : 3));
   Op& op = emit(returns ? Code::atom_vector : Code::red_vector, type);
   address(operand(first), space, bytes * vector);
   op.count = static_cast<std::uint8_t>(operation);

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "runtime/simulator/decoder.hpp"
 
 namespace kerncast::simulator {
@@ -32,7 +34,9 @@ void Decoder::decode_branch_table() {
 
 void Decoder::decode_exit() {
   Modifiers& mods = instruction_.mods;
-  mods.take("uni");
+  if (mods.base() == "ret") {
+    mods.take("uni");
+  }
   expect_operands(0);
   emit(mods.base() == "exit" || function_->entry ? Code::exit : Code::ret, Type::none);
 }
@@ -40,6 +44,13 @@ void Decoder::decode_exit() {
 void Decoder::decode_trap() {
   expect_operands(0);
   emit(Code::trap, Type::none);
+}
+
+void Decoder::check_barrier(std::size_t first, bool counted, bool arrives) {
+  check_constant(first, 0, 15);
+  if (counted) {
+    check_constant(first + 1, arrives ? kLanes : 0, std::numeric_limits<std::uint32_t>::max(), kLanes);
+  }
 }
 
 void Decoder::decode_barrier() {
@@ -63,6 +74,7 @@ void Decoder::decode_barrier() {
   if (mods.take("sync") || mods.take("arrive")) {
     const bool arrive = instruction_.mods.opcode().find(".arrive") != std::string_view::npos;
     expect_operands(arrive ? 2 : 1, 2);
+    check_barrier(0, instruction_.count == 2, arrive);
     Op& op = emit(arrive ? Code::barrier_arrive : Code::barrier_sync, Type::u32);
     op.count = instruction_.count == 2 ? 1 : 0;
     op.flags |= aligned;
@@ -82,6 +94,7 @@ void Decoder::decode_barrier() {
     fail("needs .popc.u32, .and.pred or .or.pred");
   }
   expect_operands(3, 4);
+  check_barrier(1, instruction_.count == 4, false);
   Op& op = emit(Code::barrier_red, type);
   op.sub = static_cast<std::uint8_t>(kind);
   op.count = instruction_.count == 4 ? 1 : 0;
@@ -114,7 +127,7 @@ void Decoder::decode_shuffle() {
   write(Field::d, operand(0).one(), 4);
   write_predicate(Field::d2, operand(0).pair);
   read_all(Type::b32, 1, 3);
-  op.imm = list_entry(operand(4).one(), 4, false, false);
+  op.imm = word_entry(4);
 }
 
 void Decoder::decode_vote() {
@@ -137,7 +150,7 @@ void Decoder::decode_vote() {
     write_predicate(Field::d, operand(0).one());
   }
   read_predicate(Field::a, operand(1).one(), kNegA);
-  op.imm = list_entry(operand(2).one(), 4, false, false);
+  op.imm = word_entry(2);
 }
 
 void Decoder::decode_match() {
@@ -153,12 +166,15 @@ void Decoder::decode_match() {
   expect_operands(3);
   Op& op = emit(Code::match, type);
   op.sub = all ? 1 : 0;
+  if (!all && operand(0).pair.kind != Scalar::Kind::none) {
+    fail("gives a predicate with .all only");
+  }
   write(Field::d, operand(0).one(), 4);
   if (all) {
     write_predicate(Field::d2, operand(0).pair);
   }
   read(Field::a, operand(1).one(), type);
-  op.imm = list_entry(operand(2).one(), 4, false, false);
+  op.imm = word_entry(2);
 }
 
 void Decoder::decode_redux() {
@@ -184,7 +200,7 @@ void Decoder::decode_redux() {
   op.flags = (absolute ? kXorSign : 0U) | (nan ? kNan : 0U);
   write(Field::d, operand(0).one(), 4);
   read(Field::a, operand(1).one(), type);
-  op.imm = list_entry(operand(2).one(), 4, false, false);
+  op.imm = word_entry(2);
 }
 
 void Decoder::decode_activemask() {
@@ -201,10 +217,13 @@ void Decoder::decode_elect() {
     fail("needs .sync");
   }
   expect_operands(2);
+  if (operand(0).pair.kind != Scalar::Kind::reg) {
+    fail("needs a predicate as in d|p");
+  }
   Op& op = emit(Code::elect, Type::u32);
   write(Field::d, operand(0).one(), 4);
   write_predicate(Field::d2, operand(0).pair);
-  op.imm = list_entry(operand(1).one(), 4, false, false);
+  op.imm = word_entry(1);
 }
 
 }  // namespace kerncast::simulator

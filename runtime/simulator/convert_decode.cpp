@@ -42,9 +42,13 @@ void Decoder::decode_mov() {
     return;
   }
   const Scalar& source = from.one();
+  if ((source.kind == Scalar::Kind::special || source.kind == Scalar::Kind::variable) &&
+      (type == Type::f32 || type == Type::f64)) {
+    fail("needs integers or bits for what is not a number");
+  }
   if (source.kind == Scalar::Kind::special) {
-    if (bytes < 4) {
-      fail("special registers have 32 or 64 bits");
+    if (bytes != source.bytes && source.special != Special::gridid) {
+      fail(fmt::format("special register '{}' has {} bits", source.text, source.bytes * 8));
     }
     Op& op = emit(Code::mov_special, bytes == 8 ? Type::u64 : Type::u32);
     op.sub = static_cast<std::uint8_t>(source.special);
@@ -118,7 +122,10 @@ void Decoder::decode_pack(const Operand& to, const Operand& from, Type type) {
   }
   const unsigned bytes = bytes_of(type);
   const unsigned element = parts.count == 0 ? 0 : bytes / parts.count;
-  if (element == 0 || element * parts.count != bytes || element > 8) {
+  if (!is_bits(type)) {
+    fail("packs and unpacks bits, such as .b32");
+  }
+  if (element == 0 || element * parts.count != bytes || element > 8 || parts.count > 4) {
     fail(fmt::format("{} elements do not fill {} bits", parts.count, bytes * 8));
   }
   const auto emit_one = [&](const Scalar& scalar, std::uint32_t reg_offset, std::size_t first,
@@ -181,26 +188,19 @@ void Decoder::decode_cvt() {
   op.flags = (integral >= 0 ? kToInteger : 0U) | (mods.take("ftz") ? kFtz : 0U) |
              (mods.take("sat") ? kSat : 0U) | (mods.take("relu") ? kRelu : 0U) |
              (mods.take("satfinite") ? kSatFinite : 0U);
+  check_conversion(op);
   const bool to_float = is_scalar_float(to);
   const bool from_float = is_scalar_float(from);
-  if (from_float && !to_float && integral < 0) {
-    fail("needs .rni, .rzi, .rmi or .rpi");
-  }
-  if (op.rounding > Rounding::rp) {
-    fail("rounding not allowed");
-  }
-  if ((op.flags & kSatFinite) != 0 && ((to != Type::f16 && to != Type::bf16) || from != Type::f32)) {
-    unsupported(".satfinite here");
-  }
   const Scalar& source = operand(1).one();
   const Scalar& target = operand(0).one();
-  // Sources and destinations may sit in wider registers.
+  // Integers may sit in wider registers, unless the other side is bf16.
+  const bool brain = to == Type::bf16 || from == Type::bf16;
   unsigned source_bytes = bytes_of(from) < 2 ? 2 : bytes_of(from);
-  if (source.kind == Scalar::Kind::reg && source.bytes > source_bytes && !from_float) {
+  if (source.kind == Scalar::Kind::reg && source.bytes > source_bytes && !from_float && !brain) {
     source_bytes = source.bytes;
   }
   unsigned target_bytes = bytes_of(to) < 2 ? 2 : bytes_of(to);
-  if (target.kind == Scalar::Kind::reg && target.bytes > target_bytes && !to_float) {
+  if (target.kind == Scalar::Kind::reg && target.bytes > target_bytes && !to_float && !brain) {
     target_bytes = target.bytes;
   }
   if (source_bytes > 8 || target_bytes > 8) {
@@ -216,32 +216,79 @@ void Decoder::decode_cvt() {
   }
 }
 
+void Decoder::check_conversion(const Op& op) const {
+  const Type to = op.type;
+  const Type from = op.source;
+  const bool to_float = is_scalar_float(to);
+  const bool from_float = is_scalar_float(from);
+  const bool brain = to == Type::bf16 || from == Type::bf16;
+  if (brain && (bytes_of(to) == 1 || bytes_of(from) == 1)) {
+    fail(".bf16 is not converted from and to 8 bits");
+  }
+  if ((op.flags & kToInteger) != 0 ? !from_float || (to_float && to != from)
+                                   : op.rounding == Rounding::none && from_float && !to_float) {
+    fail(to_float || !from_float ? "rounds to integers only within one float type"
+                                 : "needs .rni, .rzi, .rmi or .rpi");
+  }
+  if ((op.flags & kToInteger) == 0) {
+    // Halves may name a rounding, or not, whenever one of the two types is bf16.
+    const bool widens = to_float && from_float && bytes_of(to) > bytes_of(from);
+    const bool rounds = to_float && to != from && (!widens || brain);
+    const bool must_round = rounds && !(from_float && bytes_of(from) == 2);
+    if (op.rounding > Rounding::rp || (op.rounding == Rounding::none ? must_round : !rounds)) {
+      fail(must_round ? "needs .rn, .rz, .rm or .rp" : "rounding not allowed");
+    }
+  }
+  const bool fits = !to_float && !from_float &&
+                    (is_signed(from) == is_signed(to) ? bytes_of(to) >= bytes_of(from)
+                                                      : is_signed(to) && bytes_of(to) > bytes_of(from));
+  std::uint32_t allowed = (to == Type::f32 || from == Type::f32 ? kFtz : 0U) | (brain || fits ? 0U : kSat);
+  if (from == Type::f32 && to_float && bytes_of(to) == 2 && op.rounding <= Rounding::rz &&
+      (op.flags & (kFtz | kSat)) == 0) {
+    allowed = kRelu | kSatFinite;
+  }
+  if ((op.flags & ~(allowed | kToInteger)) != 0) {
+    fail(fmt::format("modifier not allowed from .{} to .{}", name_of(from), name_of(to)));
+  }
+}
+
 void Decoder::decode_cvt_packed(Type to, Type from) {
   Modifiers& mods = instruction_.mods;
   const bool unpacks = is_packed_small(from);
   Op& op = emit(unpacks ? Code::cvt_unpack : Code::cvt_pack, to);
   op.source = from;
   op.rounding = mods.take_rounding();
-  op.flags = (mods.take("relu") ? kRelu : 0U) | (mods.take("satfinite") ? kSatFinite : 0U) |
-             (mods.take("ftz") ? kFtz : 0U);
-  if (op.rounding > Rounding::rp) {
-    fail("rounding not allowed");
-  }
+  op.flags = (mods.take("relu") ? kRelu : 0U) | (mods.take("satfinite") ? kSatFinite : 0U);
+  const bool powers = to == Type::ue8m0x2 || from == Type::ue8m0x2;
   write(Field::d, operand(0).one(), bytes_of(to));
   if (unpacks) {
     expect_operands(2);
-    if (!is_packed_half(to)) {
+    if (to != (powers ? Type::bf16x2 : Type::f16x2)) {
       fail("types not allowed");
+    }
+    if (op.rounding != Rounding::rn || (op.flags & ~(powers ? 0U : kRelu)) != 0) {
+      fail(powers ? "needs .rn alone" : "needs .rn and at most .relu");
     }
     read_bytes(Field::a, operand(1).one(), bytes_of(from));
     return;
   }
-  if (op.rounding == Rounding::none) {
-    fail("needs a rounding");
+  if (powers) {
+    if ((op.rounding != Rounding::rz && op.rounding != Rounding::rp) || (op.flags & kRelu) != 0) {
+      fail("needs .rz or .rp, and takes no .relu");
+    }
+  } else if (is_packed_small(to)) {
+    if (op.rounding != Rounding::rn || (op.flags & kSatFinite) == 0) {
+      fail("needs .rn and .satfinite");
+    }
+  } else if (op.rounding != Rounding::rn && op.rounding != Rounding::rz) {
+    fail("needs .rn or .rz");
   }
   if (is_packed_half(from)) {
     expect_operands(2);
-    if (!is_packed_small(to)) {
+    const bool taken = powers                ? from == Type::bf16x2
+                       : is_packed_small(to) ? from == Type::f16x2 && to != Type::e2m3x2 && to != Type::e3m2x2
+                                             : false;
+    if (!taken) {
       fail("types not allowed");
     }
     read(Field::a, operand(1).one(), from);
@@ -266,6 +313,9 @@ void Decoder::decode_cvt_tf32() {
   op.flags = (mods.take("relu") ? kRelu : 0U) | (mods.take("satfinite") ? kSatFinite : 0U);
   if (op.rounding != Rounding::rn && op.rounding != Rounding::rz && op.rounding != Rounding::rna) {
     fail("needs .rn, .rz or .rna");
+  }
+  if (op.rounding == Rounding::rna && (op.flags & kRelu) != 0) {
+    fail(".relu needs .rn or .rz");
   }
   write(Field::d, operand(0).one(), 4);
   read(Field::a, operand(1).one(), Type::f32);
@@ -294,7 +344,13 @@ void Decoder::decode_cvta() {
   Modifiers& mods = instruction_.mods;
   expect_operands(2);
   const bool to = mods.take("to");
+  if (mods.take("param::func")) {
+    fail("parameters of device functions have no generic address");
+  }
   const Space space = take_space();
+  if (space == Space::generic || (to && operand(1).one().kind != Scalar::Kind::reg)) {
+    fail("needs a state space, and with .to a register");
+  }
   const Type type = mods.need_type();
   if (type != Type::u64 && type != Type::u32) {
     fail("needs .u64 or .u32");
@@ -303,6 +359,9 @@ void Decoder::decode_cvta() {
     unsupported("32-bit generic addresses");
   }
   const Scalar& source = operand(1).one();
+  if (source.kind == Scalar::Kind::variable) {
+    check_space(source, space);
+  }
   Scalar value = source;
   Variable parameter;
   if (value.kind == Scalar::Kind::variable && value.variable->space == Space::param) {
@@ -321,7 +380,13 @@ void Decoder::decode_cvta() {
 
 void Decoder::decode_isspacep() {
   expect_operands(2);
+  if (instruction_.mods.take("param::func")) {
+    fail("parameters of device functions have no generic address");
+  }
   const Space space = take_space();
+  if (space == Space::generic) {
+    fail("needs a state space");
+  }
   Op& op = emit(Code::isspacep, Type::u64);
   op.sub = static_cast<std::uint8_t>(space);
   write_predicate(Field::d, operand(0).one());

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 namespace kerncast::simulator {
@@ -81,14 +82,14 @@ const std::unordered_map<std::string_view, void (Decoder::*)()>& Decoder::instru
       {"membar", &Decoder::decode_fence},
       {"fence", &Decoder::decode_fence},
       {"createpolicy", &Decoder::decode_create_policy},
-      {"prefetch", &Decoder::decode_ignored},
-      {"prefetchu", &Decoder::decode_ignored},
-      {"applypriority", &Decoder::decode_ignored},
-      {"discard", &Decoder::decode_ignored},
-      {"nanosleep", &Decoder::decode_ignored},
-      {"griddepcontrol", &Decoder::decode_ignored},
-      {"pmevent", &Decoder::decode_ignored},
-      {"setmaxnreg", &Decoder::decode_ignored},
+      {"prefetch", &Decoder::decode_prefetch},
+      {"prefetchu", &Decoder::decode_prefetch},
+      {"applypriority", &Decoder::decode_lines},
+      {"discard", &Decoder::decode_lines},
+      {"nanosleep", &Decoder::decode_nanosleep},
+      {"griddepcontrol", &Decoder::decode_grid_control},
+      {"pmevent", &Decoder::decode_event},
+      {"setmaxnreg", &Decoder::decode_register_count},
       {"bra", &Decoder::decode_branch},
       {"brx", &Decoder::decode_branch_table},
       {"ret", &Decoder::decode_exit},
@@ -127,6 +128,8 @@ void Decoder::check_shapes() const {
       "prefetch", "prefetchu", "applypriority", "discard", "createpolicy", "ldmatrix", "stmatrix",
       "mma",      "wmma",      "wgmma",         "tcgen05", "mbarrier"};
   static const std::unordered_set<std::string_view> takes_pair{"setp", "shfl", "match", "elect", "lop3"};
+  static const std::unordered_set<std::string_view> takes_sink{"atom",  "elect",    "lop3",
+                                                               "match", "mbarrier", "setp"};
   const std::string_view base = instruction_.mods.base();
   for (std::size_t i = 0; i < instruction_.count; ++i) {
     const Operand& given = instruction_.operands[i];
@@ -138,6 +141,13 @@ void Decoder::check_shapes() const {
     }
     if (given.pair.kind != Scalar::Kind::none && (i != 0 || !takes_pair.contains(base))) {
       fail(fmt::format("operand {} cannot be a pair", i + 1));
+    }
+    const auto dropped = [](const Scalar& scalar) { return scalar.kind == Scalar::Kind::sink; };
+    const bool all_dropped = std::all_of(given.parts.begin(), given.parts.begin() + given.count, dropped);
+    const bool allowed =
+        given.kind != Operand::Kind::vector && i == 0 && takes_sink.contains(base) && !dropped(given.pair);
+    if (given.count != 0 && all_dropped && !allowed) {
+      fail(fmt::format("operand {} cannot be '_'", i + 1));
     }
   }
 }

@@ -198,10 +198,14 @@ class Decoder {
   std::uint32_t list_entry(const Scalar& scalar, unsigned bytes, bool defines, bool may_be_wider);
   std::uint64_t number_bits(const Scalar& scalar, Type type) const;
   std::uint64_t number_bits_of(const Scalar& scalar, unsigned bytes) const;
+  /// Fails where accesses to `space` cannot name the variable.
+  void check_space(const Scalar& named, Space space) const;
   void address(const Operand& operand, Space space, std::uint64_t bytes);
   void materialise(Operand& operand);
   Scalar address_value(const Operand& operand, Space space);
   const Operand& operand(std::size_t index);
+  /// Fails where the operand is a constant that is not a multiple of `step` from `least` to `most`.
+  void check_constant(std::size_t index, std::int64_t least, std::int64_t most, std::int64_t step = 1);
   void expect_operands(std::size_t count) const;
   void expect_operands(std::size_t least, std::size_t most) const;
   [[noreturn]] void fail(const std::string& what) const;
@@ -250,6 +254,8 @@ class Decoder {
   void decode_testp();
   void decode_copysign();
   void decode_cvt();
+  /// Fails for roundings and modifiers that conversions between op's types do not have.
+  void check_conversion(const Op& op) const;
   void decode_cvt_packed(Type to, Type from);
   void decode_cvt_pack_integer();
   void decode_cvta();
@@ -259,16 +265,25 @@ class Decoder {
   void decode_atomic();
   void decode_copy();
   void decode_cp_async();
+  void expect_group();
   void decode_cp_async_arrive();
   void decode_bulk_copy();
   void decode_mbarrier();
   void decode_fence();
-  void decode_ignored();
+  void decode_prefetch();
+  void decode_lines();
   void decode_create_policy();
+  void check_fraction(const Operand& given) const;
+  void decode_nanosleep();
+  void decode_grid_control();
+  void decode_event();
+  void decode_register_count();
   void decode_branch();
   void decode_branch_table();
   void decode_exit();
   void decode_barrier();
+  /// Fails for a number of a barrier, operand `first`, or of threads, behind it, that no barrier has.
+  void check_barrier(std::size_t first, bool counted, bool arrives);
   void decode_shuffle();
   void decode_vote();
   void decode_match();
@@ -291,10 +306,17 @@ class Decoder {
   void decode_matrix_move();
   void decode_refused();
   Space take_space();
-  /// Takes what asks for an order or a cache; whether it makes the access a strong one.
-  bool take_memory_modifiers();
+  /// Takes what a load or store of `bytes` says of order, scope and caches; whether it is a strong access.
+  bool take_access(Space space, bool loads, std::uint64_t bytes);
+  /// Takes what an atomic says of order, scope and caches; whether it has an operand for a cache policy.
+  bool take_atomic_order(Space space, bool returns);
+  void expect_address(std::size_t index);
+  void check_policy(std::size_t index);
+  /// Fails where the operand is not an integer of 32 bits.
+  void check_word(std::size_t index);
+  std::uint32_t word_entry(std::size_t index);
   unsigned take_vector();
-  void comparison(Op& op, Type type);
+  void comparison(Op& op, Type given);
   void select_handlers();
 
   ModuleImpl& module_;

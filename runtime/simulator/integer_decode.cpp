@@ -183,7 +183,7 @@ void Decoder::decode_mad24() {
     fail("needs 32-bit integers");
   }
   Op& op = emit(hi ? Code::mad24_hi : Code::mad24, type);
-  op.flags = mods.take("sat") ? kSat : 0U;
+  op.flags = hi && type == Type::s32 && mods.take("sat") ? kSat : 0U;
   write(Field::d, operand(0).one(), 4);
   read_all(type, 1, 3);
 }
@@ -312,7 +312,7 @@ void Decoder::decode_shift() {
   }
   emit(mods.base() == "shl" ? Code::shl : Code::shr, type);
   write(Field::d, operand(0).one(), bytes_of(type));
-  read(Field::a, operand(1).one(), type);
+  read(Field::a, operand(1).one(), given);
   Scalar distance = operand(2).one();
   // NVIDIA's assembler keeps 16 bits of a constant where the operands have 16.
   if (distance.kind == Scalar::Kind::number && bytes_of(type) == 2) {
@@ -338,7 +338,8 @@ void Decoder::decode_funnel_shift() {
   Op& op = emit(left ? Code::shf_l : Code::shf_r, Type::u32);
   op.flags = wrap ? kWrap : 0U;
   write(Field::d, operand(0).one(), 4);
-  read_all(Type::u32, 1, 3);
+  read_all(Type::b32, 1, 2);
+  read(Field::c, operand(3).one(), Type::u32);
 }
 
 void Decoder::decode_bit_field() {
@@ -373,15 +374,19 @@ void Decoder::decode_bit_field() {
     read(Field::a, operand(1).one(), type);
     read(Field::b, operand(2).one(), Type::u32);
     read(Field::c, operand(3).one(), Type::u32);
+    check_constant(2, 0, 255);
+    check_constant(3, 0, 255);
     return;
   }
   expect_operands(5);
+  check_constant(3, 0, 255);
+  check_constant(4, 0, 255);
   Op& op = emit(Code::bfi, type);
   write(Field::d, operand(0).one(), bytes_of(type));
-  read(Field::a, operand(1).one(), type);
-  read(Field::b, operand(2).one(), type);
+  read(Field::a, operand(1).one(), given);
+  read(Field::b, operand(2).one(), given);
   read(Field::c, operand(3).one(), Type::u32);
-  op.imm = list_entry(operand(4).one(), 4, false, false);
+  op.imm = word_entry(4);
 }
 
 void Decoder::decode_lop3() {
@@ -391,6 +396,9 @@ void Decoder::decode_lop3() {
     fail("needs .b32");
   }
   expect_operands(combines != 0 ? 6 : 5);
+  if ((operand(0).pair.kind == Scalar::Kind::reg) != (combines != 0)) {
+    fail("gives a predicate, as in d|p, with .and or .or only, and always then");
+  }
   const Scalar& table = operand(4).one();
   if (table.kind != Scalar::Kind::number || table.bits > 255) {
     fail("the look-up table must be a constant from 0 to 255");
@@ -399,7 +407,7 @@ void Decoder::decode_lop3() {
   op.imm = static_cast<std::int64_t>(table.bits);
   if (combines == 0) {
     write(Field::d, operand(0).one(), 4);
-    read_all(Type::u32, 1, 3);
+    read_all(Type::b32, 1, 3);
     return;
   }
   // p = (d != 0) op q, for which d needs a register of its own where the instruction names none.
@@ -409,7 +417,7 @@ void Decoder::decode_lop3() {
   }
   const std::uint32_t result = target.kind == Scalar::Kind::reg ? target.reg : new_register(4);
   reference(Field::d, result, true);
-  read_all(Type::u32, 1, 3);
+  read_all(Type::b32, 1, 3);
   Op& test = emit(Code::setp, Type::u32);
   test.source = Type::pred;
   test.sub = static_cast<std::uint8_t>(Compare::eq);
@@ -431,7 +439,7 @@ void Decoder::decode_prmt() {
   Op& op = emit(Code::prmt, Type::u32);
   op.sub = static_cast<std::uint8_t>(mods.take_any(kModes) + 1);
   write(Field::d, operand(0).one(), 4);
-  read_all(Type::u32, 1, 3);
+  read_all(Type::b32, 1, 3);
 }
 
 void Decoder::decode_count_bits() {
@@ -444,7 +452,7 @@ void Decoder::decode_count_bits() {
     }
     emit(Code::fns, Type::u32);
     write(Field::d, operand(0).one(), 4);
-    read_all(Type::u32, 1, 3);
+    read_all(Type::b32, 1, 3);
     return;
   }
   expect_operands(2);
@@ -462,7 +470,7 @@ void Decoder::decode_count_bits() {
   Op& op = emit(code, type);
   op.flags = amount ? kShiftAmount : 0U;
   write(Field::d, operand(0).one(), code == Code::brev ? bytes_of(type) : 4);
-  read(Field::a, operand(1).one(), type);
+  read(Field::a, operand(1).one(), given);
 }
 
 void Decoder::decode_dot_product() {
@@ -484,7 +492,7 @@ void Decoder::decode_dot_product() {
   read_all(Type::u32, 1, 3);
 }
 
-void Decoder::comparison(Op& op, Type type) {
+void Decoder::comparison(Op& op, Type given) {
   Modifiers& mods = instruction_.mods;
   struct Name {
     std::string_view name;
@@ -513,10 +521,11 @@ void Decoder::comparison(Op& op, Type type) {
       {"num", Compare::num, false, false, 2},
       {"nan", Compare::num, false, true, 2},
   }};
+  const Type type = as_unsigned(given);
   const bool is_float = !is_integer(type);
   for (const Name& entry : kNames) {
     if ((entry.kind == 2 && !is_float) || (entry.kind == 1 && (is_float || is_signed(type))) ||
-        !mods.take(entry.name)) {
+        (is_bits(given) && entry.base != Compare::eq) || !mods.take(entry.name)) {
       continue;
     }
     Compare base = entry.base;
@@ -528,28 +537,67 @@ void Decoder::comparison(Op& op, Type type) {
     }
     op.sub = static_cast<std::uint8_t>(base);
     op.flags |= invert ? kInvert : 0U;
-    read(entry.swap ? Field::b : Field::a, operand(1).one(), type);
-    read(entry.swap ? Field::a : Field::b, operand(2).one(), type);
+    read(entry.swap ? Field::b : Field::a, operand(1).one(), given);
+    read(entry.swap ? Field::a : Field::b, operand(2).one(), given);
     return;
   }
-  fail("needs a comparison such as .lt");
+  fail(is_bits(given) ? "bits are compared by .eq and .ne" : "needs a comparison such as .lt");
 }
+
+namespace {
+
+bool is_pair(Type type) {
+  return type == Type::f16x2 || type == Type::bf16x2;
+}
+
+bool is_comparable(Type type) {
+  return (is_plain(type) && type != Type::b128) || type == Type::f16 || type == Type::bf16 || is_pair(type);
+}
+
+/// Whether set has results of `result` for operands of `type`.
+bool sets(Type result, Type type) {
+  const bool half = type == Type::f16 || type == Type::bf16;
+  switch (result) {
+    case Type::u32:
+    case Type::s32:
+      return true;
+    case Type::u16:
+    case Type::s16:
+      return half;
+    case Type::f32:
+      return !half && !is_pair(type);
+    case Type::f16:
+      return type != Type::bf16 && !is_pair(type);
+    case Type::bf16:
+      return !is_pair(type);
+    default:
+      return is_pair(type) && result == type;
+  }
+}
+
+}  // namespace
 
 void Decoder::decode_set() {
   Modifiers& mods = instruction_.mods;
   const bool setp = mods.base() == "setp";
   const Type result = setp ? Type::pred : mods.need_type();
-  const Type type = as_unsigned(mods.need_type());
-  const bool gives = setp || (is_integer(result) && bytes_of(result) >= 2 && bytes_of(result) <= 4) ||
-                     result == Type::f32 || result == Type::f16 || result == Type::bf16 ||
-                     result == Type::f16x2 || result == Type::bf16x2;
-  if (type == Type::pred || bytes_of(type) < 2 || !gives) {
-    fail("operand type not allowed");
+  const Type given = mods.need_type();
+  const Type type = as_unsigned(given);
+  if (!is_comparable(given)) {
+    fail(fmt::format("is not for .{}", name_of(given)));
+  }
+  if (!setp && !sets(result, given)) {
+    fail(fmt::format("gives no .{} for .{}", name_of(result), name_of(given)));
   }
   Op& op = emit(setp ? Code::setp : Code::set, type);
   op.source = result;
-  op.flags |= mods.take("ftz") ? kFtz : 0U;
+  const bool flushes =
+      (type == Type::f32 || type == Type::f16 || type == Type::f16x2) && result != Type::bf16;
+  op.flags |= flushes && mods.take("ftz") ? kFtz : 0U;
   if (setp) {
+    if ((type == Type::f16 || type == Type::bf16) && operand(0).pair.kind != Scalar::Kind::none) {
+      fail(fmt::format("gives one predicate for .{}", name_of(type)));
+    }
     write_predicate(Field::d, operand(0).one());
     write_predicate(Field::d2, operand(0).pair);
   } else {
@@ -557,7 +605,7 @@ void Decoder::decode_set() {
   }
   // The comparison comes first in the opcode, so it must be taken before a boolean operator of the same
   // spelling.
-  comparison(op, type);
+  comparison(op, given);
   op.flags |= mods.take("and") ? kBoolAnd : mods.take("or") ? kBoolOr : mods.take("xor") ? kBoolXor : 0U;
   const bool combines = (op.flags & (kBoolAnd | kBoolOr | kBoolXor)) != 0;
   expect_operands(combines ? 4 : 3);

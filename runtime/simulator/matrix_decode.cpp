@@ -73,8 +73,12 @@ void Decoder::decode_mma() {
       shape = &entry;
     }
   }
-  if (shape == nullptr || !mods.take("row") || !mods.take("col")) {
+  if (shape == nullptr) {
     unsupported("this shape of mma");
+  }
+  // In this order: both names stand in either.
+  if (mods.opcode().find(".row.col.") == std::string_view::npos || !mods.take("row") || !mods.take("col")) {
+    fail("needs .row.col");
   }
   const bool satfinite = mods.take("satfinite");
   const bool narrow_kind = mods.take("kind::f8f6f4");
@@ -115,6 +119,12 @@ void Decoder::decode_mma() {
     if (operand(i).kind == Operand::Kind::address || operand(i).count != registers[i]) {
       fail(fmt::format("operand {} must have {} registers", i + 1, registers[i]));
     }
+    for (std::size_t part = 0; part < operand(i).count; ++part) {
+      const Scalar& scalar = operand(i).parts[part];
+      if (scalar.kind == Scalar::Kind::number && (i != 3 || d != Type::f32 || scalar.float_bytes != 4)) {
+        fail("takes registers, and in place of .f32 accumulators constants such as 0f3F800000");
+      }
+    }
     add_list(operand(i), 4, i == 0);
   }
 }
@@ -131,6 +141,9 @@ void Decoder::decode_matrix_move() {
       fail("needs .trans and .b16");
     }
     expect_operands(2);
+    if (operand(1).one().kind == Scalar::Kind::number) {
+      fail("takes registers only");
+    }
     Op& op = emit(Code::movmatrix, Type::b16);
     op.imm = constant(kAllLanes, 4);
     write(Field::d, operand(0).one(), 4);
@@ -151,8 +164,8 @@ void Decoder::decode_matrix_move() {
   const bool loads = base == "ldmatrix";
   expect_operands(2);
   const Operand& registers = operand(loads ? 0 : 1);
-  if (registers.kind == Operand::Kind::address || registers.count != count) {
-    fail(fmt::format("needs {} registers", count));
+  if (registers.kind != Operand::Kind::vector || registers.count != count) {
+    fail(fmt::format("needs {} registers in braces", count));
   }
   Op& op = emit(loads ? Code::ldmatrix : Code::stmatrix, Type::b16);
   op.count = static_cast<std::uint8_t>(count);

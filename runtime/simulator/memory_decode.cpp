@@ -9,7 +9,7 @@ Space Decoder::take_space() {
     std::string_view name;
     Space space;
   };
-  static constexpr std::array<Name, 11> kNames{{
+  static constexpr std::array<Name, 9> kNames{{
       {"global", Space::global},
       {"shared", Space::shared},
       {"local", Space::local},
@@ -20,8 +20,6 @@ Space Decoder::take_space() {
       {"shared::cluster", Space::shared},
       {"param::entry", Space::param},
       {"param::func", Space::param},
-      {"const[0]", Space::constant},
-      {"generic", Space::generic},
   }};
   for (const Name& entry : kNames) {
     if (instruction_.mods.take(entry.name)) {
@@ -31,24 +29,89 @@ Space Decoder::take_space() {
   return Space::generic;
 }
 
-bool Decoder::take_memory_modifiers() {
-  // Host memory is coherent and at least as strongly ordered as any of these asks; caches are not modelled
-  // here.
-  static constexpr std::array<std::string_view, 6> kOrders{"volatile", "relaxed", "acquire",
-                                                           "release",  "acq_rel", "mmio"};
-  static constexpr std::array<std::string_view, 14> kHints{
-      "weak", "cta", "cluster", "gpu", "sys", "ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "unified"};
+namespace {
+
+constexpr std::array<std::string_view, 4> kScopes{"cta", "cluster", "gpu", "sys"};
+constexpr std::array<std::string_view, 5> kLoadCaches{"ca", "cg", "cs", "lu", "cv"};
+constexpr std::array<std::string_view, 4> kStoreCaches{"cg", "cs", "wb", "wt"};
+constexpr std::array<std::string_view, 5> kNearPriorities{
+    "L1::evict_normal", "L1::evict_last", "L1::evict_first", "L1::no_allocate", "L1::evict_unchanged"};
+constexpr std::array<std::string_view, 3> kFarPriorities{"L2::evict_last", "L2::evict_first",
+                                                         "L2::evict_normal"};
+constexpr std::array<std::string_view, 3> kPrefetchSizes{"L2::64B", "L2::128B", "L2::256B"};
+
+bool is_global(Space space) {
+  return space == Space::global || space == Space::generic;
+}
+
+}  // namespace
+
+// Host memory is coherent and at least as strongly ordered as any order asks, and caches are not modelled, so
+// these modifiers are checked and then forgotten.
+bool Decoder::take_access(Space space, bool loads, std::uint64_t bytes) {
   Modifiers& mods = instruction_.mods;
-  bool strong = false;
-  for (const std::string_view name : kOrders) {
-    strong = mods.take(name) || strong;
+  const bool weak = mods.take("weak");
+  const bool is_volatile = mods.take("volatile");
+  const bool mapped = mods.take("mmio");
+  const bool relaxed = mods.take("relaxed");
+  const bool scoped = mods.take(loads ? "acquire" : "release") || relaxed;
+  const int scope = mods.take_any(kScopes);
+  if (int{weak} + int{is_volatile} + int{scoped} > 1) {
+    fail("asks for more than one memory order");
   }
-  for (const std::string_view name : kHints) {
-    mods.take(name);
+  if (scoped != (scope >= 0)) {
+    fail(scoped ? "needs a scope such as .gpu" : "a scope needs .relaxed, or .acquire or .release");
   }
-  while (mods.take_prefix("L1::") || mods.take_prefix("L2::") || mods.take_prefix("level::")) {
+  if (mapped && (!relaxed || scope != 3 || !is_global(space))) {
+    fail(".mmio needs .relaxed, .sys and global memory");
+  }
+  const bool strong = is_volatile || scoped;
+  if (strong && (space == Space::local || space == Space::constant || space == Space::param)) {
+    fail("a memory order is for global and shared memory");
+  }
+  const bool read_only = loads && mods.take("nc");
+  const int cache = loads ? mods.take_any(kLoadCaches) : mods.take_any(kStoreCaches);
+  if (cache >= 0 && strong) {
+    fail("a cache operator is for accesses without a memory order");
+  }
+  if (read_only && (space != Space::global || weak || strong || cache > 2)) {
+    fail(".nc needs global memory, and no order but a cache operator of .ca, .cg or .cs");
+  }
+  const bool near = mods.take_any(kNearPriorities) >= 0;
+  const bool far = mods.take_any(kFarPriorities) >= 0;
+  const bool policy = mods.take("L2::cache_hint");
+  const bool sized = loads && mods.take_any(kPrefetchSizes) >= 0;
+  if ((near || far || policy || sized) &&
+      (!is_global(space) || mapped || (is_volatile && (near || far || policy)) ||
+       (cache >= 0 && (near || far)))) {
+    fail("cache hints are for global memory, and priorities for accesses without a cache operator");
+  }
+  if (far && bytes != 32) {
+    fail("a priority in L2 is for accesses of 32 bytes");
+  }
+  if (bytes > 16 && !is_global(space)) {
+    fail("accesses more than 16 bytes outside global memory");
+  }
+  expect_operands(policy ? 3 : 2);
+  if (policy) {
+    check_policy(2);
   }
   return strong;
+}
+
+bool Decoder::take_atomic_order(Space space, bool returns) {
+  static constexpr std::array<std::string_view, 4> kOrders{"relaxed", "release", "acquire", "acq_rel"};
+  Modifiers& mods = instruction_.mods;
+  const int order = mods.take_any(kOrders);
+  mods.take_any(kScopes);
+  if (order > 1 && !returns) {
+    fail("takes no order but .relaxed or .release");
+  }
+  const bool policy = mods.take("L2::cache_hint");
+  if (policy && !is_global(space)) {
+    fail("a cache hint is for global memory");
+  }
+  return policy;
 }
 
 unsigned Decoder::take_vector() {
@@ -102,21 +165,25 @@ unsigned widest(const Elements& elements, unsigned bytes) {
 void Decoder::decode_load() {
   Modifiers& mods = instruction_.mods;
   const Space space = take_space();
-  const bool strong = take_memory_modifiers();
   const unsigned vector = take_vector();
   const Type type = mods.need_type();
-  expect_operands(2, 3);
-  Elements elements;
-  if (mods.base() == "ldu" && space != Space::global && space != Space::generic) {
-    fail("needs global memory");
+  const std::uint64_t total = std::uint64_t{bytes_of(type)} * vector;
+  const bool uniform = mods.base() == "ldu";
+  if (uniform && (!is_global(space) || vector == 8 || total > 16)) {
+    fail("needs global memory and at most 4 elements of 16 bytes");
   }
+  if (uniform) {
+    expect_operands(2);
+  }
+  const bool strong = !uniform && take_access(space, true, total);
+  Elements elements;
   if ((!is_plain(type) && bytes_of(type) != 1) || !split(operand(0), vector, type, elements)) {
     fail("destination does not fit the type");
   }
   const Type element = type == Type::b128 ? Type::b64 : type;
   const unsigned bytes = bytes_of(element);
-  if (bytes * elements.count > 32) {
-    fail("accesses more than 32 bytes");
+  if (bytes * elements.count > (type == Type::b128 ? 16U : 32U)) {
+    fail("accesses more than 32 bytes, or a vector of .b128");
   }
   const Operand& from = operand(1);
   const bool kernel_parameter = space == Space::param && from.one().kind == Scalar::Kind::variable &&
@@ -136,11 +203,7 @@ void Decoder::decode_load() {
       fail("parameter offset is misaligned");
     }
   } else {
-    address(from,
-            space == Space::constant                                             ? Space::global
-            : space == Space::param && from.one().kind != Scalar::Kind::variable ? Space::generic
-                                                                                 : space,
-            bytes * elements.count);
+    address(from, space, bytes * elements.count);
   }
   const unsigned width = widest(elements, bytes);
   op.width = static_cast<std::uint8_t>(width);
@@ -160,18 +223,17 @@ void Decoder::decode_store() {
     unsupported("asynchronous stores");
   }
   const Space space = take_space();
-  const bool strong = take_memory_modifiers();
   const unsigned vector = take_vector();
   const Type type = mods.need_type();
-  expect_operands(2, 3);
+  const bool strong = take_access(space, false, std::uint64_t{bytes_of(type)} * vector);
   Elements elements;
   if ((!is_plain(type) && bytes_of(type) != 1) || !split(operand(1), vector, type, elements)) {
     fail("source does not fit the type");
   }
   const Type element = type == Type::b128 ? Type::b64 : type;
   const unsigned bytes = bytes_of(element);
-  if (bytes * elements.count > 32) {
-    fail("accesses more than 32 bytes");
+  if (bytes * elements.count > (type == Type::b128 ? 16U : 32U)) {
+    fail("accesses more than 32 bytes, or a vector of .b128");
   }
   if (space == Space::constant) {
     fail("constant memory cannot be written");
@@ -184,13 +246,12 @@ void Decoder::decode_store() {
       !to.one().variable->frame_relative) {
     fail("kernel parameters cannot be written");
   }
-  address(to, space == Space::param && to.one().kind != Scalar::Kind::variable ? Space::generic : space,
-          bytes * elements.count);
+  address(to, space, bytes * elements.count);
   const unsigned width = widest(elements, bytes);
   op.width = static_cast<std::uint8_t>(width);
   if (elements.count == 1) {
     const Scalar& value = elements.parts[0];
-    if (value.kind == Scalar::Kind::number && (element == Type::f32 || element == Type::f64)) {
+    if (value.kind == Scalar::Kind::number) {
       read(Field::b, value, element);
     } else {
       read_bytes(Field::b, value, width);
@@ -200,38 +261,6 @@ void Decoder::decode_store() {
   op.d2 = static_cast<std::uint32_t>(module_.lists.size());
   for (unsigned i = 0; i < elements.count; ++i) {
     list_entry(elements.parts[i], width, false, false);
-  }
-}
-
-void Decoder::decode_fence() {
-  Modifiers& mods = instruction_.mods;
-  for (const std::string_view name :
-       {"sc", "acq_rel", "cta", "gl", "sys", "gpu", "cluster", "proxy", "alias", "async", "mbarrier_init",
-        "release", "acquire", "global", "shared::cta", "shared::cluster", "async::generic"}) {
-    mods.take(name);
-  }
-  if (mods.take_prefix("sync_restrict")) {
-  }
-  expect_operands(0);
-  emit(Code::fence, Type::none);
-}
-
-void Decoder::decode_create_policy() {
-  Modifiers& mods = instruction_.mods;
-  while (mods.take("fractional") || mods.take("range") || mods.take("cvt") || mods.take("global") ||
-         mods.take_prefix("L2")) {
-  }
-  if (mods.need_type() != Type::b64) {
-    fail("needs .b64");
-  }
-  Op& op = emit(Code::mov, Type::u64);
-  op.a = constant(0, 8);
-  write(Field::d, operand(0).one(), 8);
-}
-
-void Decoder::decode_ignored() {
-  // Hints without an effect on results: whatever modifiers they carry, there is nothing to get wrong.
-  while (instruction_.mods.take_prefix("")) {
   }
 }
 

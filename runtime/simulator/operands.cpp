@@ -166,6 +166,49 @@ const Operand& Decoder::operand(std::size_t index) {
   return instruction_.operands[index];
 }
 
+void Decoder::expect_address(std::size_t index) {
+  if (operand(index).kind != Operand::Kind::address) {
+    fail("needs an address operand in brackets");
+  }
+  if (operand(index).one().kind == Scalar::Kind::number) {
+    fail("a constant address is for local memory");
+  }
+}
+
+void Decoder::check_word(std::size_t index) {
+  const Scalar& scalar = operand(index).one();
+  const bool number = scalar.kind == Scalar::Kind::number && scalar.float_bytes == 0;
+  if (!number && (scalar.kind != Scalar::Kind::reg || scalar.bytes != 4)) {
+    fail(fmt::format("operand {} must have 32 bits", index + 1));
+  }
+}
+
+std::uint32_t Decoder::word_entry(std::size_t index) {
+  check_word(index);
+  return list_entry(operand(index).one(), 4, false, false);
+}
+
+void Decoder::check_policy(std::size_t index) {
+  const Scalar& scalar = operand(index).one();
+  if (operand(index).kind != Operand::Kind::scalar ||
+      !(scalar.kind == Scalar::Kind::number || (scalar.kind == Scalar::Kind::reg && scalar.bytes == 8))) {
+    fail(fmt::format("operand {} must be a cache policy, of 64 bits", index + 1));
+  }
+}
+
+void Decoder::check_constant(std::size_t index, std::int64_t least, std::int64_t most, std::int64_t step) {
+  const Scalar& scalar = operand(index).one();
+  if (scalar.kind != Scalar::Kind::number) {
+    return;
+  }
+  const auto value = static_cast<std::int64_t>(scalar.bits);
+  if (scalar.float_bytes != 0 || value < least || value > most || value % step != 0) {
+    fail(fmt::format("operand {} must be {} from {} to {}", index + 1,
+                     step == 1 ? std::string("a number") : fmt::format("a multiple of {}", step), least,
+                     most));
+  }
+}
+
 void Decoder::expect_operands(std::size_t least, std::size_t most) const {
   if (instruction_.count < least || instruction_.count > most) {
     fail(fmt::format("has {} operands, needs {}", instruction_.count,
@@ -259,7 +302,13 @@ std::uint64_t Decoder::number_bits(const Scalar& scalar, Type type) const {
     }
     return scalar.bits;
   }
-  return number_bits_of(scalar, bytes_of(type));
+  if (!is_bits(type) && !is_integer(type)) {
+    fail(fmt::format("takes .{} operands from registers only", name_of(type)));
+  }
+  if (scalar.float_bytes != 0 && (!is_bits(type) || scalar.float_bytes != bytes_of(type))) {
+    fail(fmt::format("a float constant where the operand is .{}", name_of(type)));
+  }
+  return scalar.bits;
 }
 
 std::uint64_t Decoder::number_bits_of(const Scalar& scalar, unsigned bytes) const {
@@ -296,6 +345,9 @@ void Decoder::read_bytes(Field field, const Scalar& scalar, unsigned bytes, bool
           constant(number_bits_of(scalar, bytes), bytes);
       break;
     case Scalar::Kind::variable:
+      if (instruction_.mods.base() != "mov" && instruction_.mods.base() != "cvta") {
+        fail(fmt::format("the address of '{}' can only be read by mov and cvta", scalar.text));
+      }
       if (bytes < 4) {
         fail(fmt::format("the address of '{}' needs a 32- or 64-bit operand", scalar.text));
       }
@@ -303,7 +355,7 @@ void Decoder::read_bytes(Field field, const Scalar& scalar, unsigned bytes, bool
           constant(scalar.variable->address + scalar.bits, bytes);
       break;
     case Scalar::Kind::special:
-      fail(fmt::format("special register '{}' can only be read by mov", scalar.text));
+      fail(fmt::format("special register '{}' can only be read by mov and cvt", scalar.text));
     default:
       fail(fmt::format("'{}' is not a register, constant or variable declared here", scalar.text));
   }
@@ -330,7 +382,7 @@ void Decoder::read_predicate(Field field, const Scalar& scalar, std::uint32_t ne
   if (scalar.negated) {
     op.flags |= negate_flag;
   }
-  if (scalar.kind == Scalar::Kind::number) {
+  if (scalar.kind == Scalar::Kind::number && scalar.float_bytes == 0) {
     slot_of(op, static_cast<unsigned>(field)) = scalar.bits != 0 ? frame_header::kTrue : frame_header::kFalse;
     return;
   }
@@ -383,11 +435,22 @@ std::uint32_t Decoder::list_entry(const Scalar& scalar, unsigned bytes, bool def
 }
 
 void Decoder::materialise(Operand& operand) {
-  // Addresses that depend on the call or the kernel are computed by an op of their own before the
-  // instruction.
+  // Special registers, and addresses that depend on the call or the kernel, are read by an op of their own
+  // before the instruction.
   const bool in_address = operand.kind == Operand::Kind::address;
   for (std::size_t i = 0; i < operand.count; ++i) {
     Scalar& scalar = operand.parts[i];
+    if (scalar.kind == Scalar::Kind::special && instruction_.mods.base() == "cvt") {
+      const std::uint32_t reg = new_register(scalar.bytes);
+      const bool guarded = std::exchange(instruction_.guarded, false);
+      Op& op = emit(Code::mov_special, scalar.bytes == 8 ? Type::u64 : Type::u32);
+      instruction_.guarded = guarded;
+      op.sub = static_cast<std::uint8_t>(scalar.special);
+      reference(Field::d, reg, true);
+      scalar.kind = Scalar::Kind::reg;
+      scalar.reg = reg;
+      continue;
+    }
     if (scalar.kind != Scalar::Kind::variable) {
       continue;
     }
@@ -413,13 +476,24 @@ void Decoder::materialise(Operand& operand) {
   }
 }
 
+void Decoder::check_space(const Scalar& named, Space space) const {
+  const Space own = named.variable->space;
+  if (space == Space::generic ? own == Space::constant || own == Space::param : own != space) {
+    fail(fmt::format("'{}' is not a variable of the instruction's state space", named.text));
+  }
+}
+
 void Decoder::address(const Operand& operand, Space space, std::uint64_t bytes) {
   Op& op = body_.ops.back();
   if (operand.kind != Operand::Kind::address) {
     fail("needs an address operand in brackets");
   }
   const Scalar& base = operand.one();
-  op.sub = static_cast<std::uint8_t>(space);
+  // Constants lie in global memory here, and an address of a parameter that is held by a register is generic.
+  const bool names = base.kind == Scalar::Kind::variable;
+  op.sub = static_cast<std::uint8_t>(space == Space::constant          ? Space::global
+                                     : space == Space::param && !names ? Space::generic
+                                                                       : space);
   op.imm = operand.offset;
   switch (base.kind) {
     case Scalar::Kind::reg:
@@ -432,15 +506,14 @@ void Decoder::address(const Operand& operand, Space space, std::uint64_t bytes) 
       reference(Field::a, base.reg, false);
       return;
     case Scalar::Kind::number:
+      if (space != Space::local) {
+        fail("a constant address is for local memory");
+      }
       op.a = constant(base.bits, 8);
       return;
     case Scalar::Kind::variable: {
       const Variable& variable = *base.variable;
-      if (variable.space != space && space != Space::generic &&
-          !(space == Space::param && variable.frame_relative) &&
-          !(space == Space::global && variable.space == Space::constant)) {
-        fail(fmt::format("'{}' is not a variable of the instruction's state space", base.text));
-      }
+      check_space(base, space);
       if (variable.frame_relative) {
         op.sub = static_cast<std::uint8_t>(Space::local);
         op.a = frame_header::kLocalBase;

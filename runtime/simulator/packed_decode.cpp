@@ -51,7 +51,7 @@ void Decoder::decode_float_pair() {
     fail("needs .rn, .rz, .rm or .rp");
   }
   write(Field::d, operand(0).one(), 8);
-  read_all(Type::b64, 1, fused ? 3 : 2);
+  read_all(Type::f32x2, 1, fused ? 3 : 2);
 }
 
 void Decoder::decode_integer_pair() {
@@ -65,8 +65,9 @@ void Decoder::decode_integer_pair() {
   if (base != "add" && op.type == Type::s16x2 && mods.take("relu")) {
     op.flags = kRelu;
   }
+  const Type type = op.type;
   write(Field::d, operand(0).one(), 4);
-  read_all(Type::b32, 1, 2);
+  read_all(type, 1, 2);
 }
 
 void Decoder::decode_mixed_precision() {
@@ -108,35 +109,28 @@ void Decoder::decode_mixed_precision() {
 void Decoder::decode_three_way() {
   Modifiers& mods = instruction_.mods;
   const Code code = mods.base() == "min" ? Code::min : Code::max;
-  std::uint32_t flags = (mods.take("ftz") ? kFtz : 0U) | (mods.take("NaN") ? kNan : 0U);
-  if (mods.take("xorsign")) {
-    if (!mods.take("abs")) {
-      fail(".xorsign needs .abs");
-    }
-    flags |= kXorSign;
-  }
+  const std::uint32_t flags = (mods.take("ftz") ? kFtz : 0U) | (mods.take("NaN") ? kNan : 0U);
+  const bool absolute = mods.take("abs");
   if (mods.need_type() != Type::f32) {
     fail("three inputs need .f32");
   }
-  const std::uint32_t first = new_register(4);
   const bool guarded = std::exchange(instruction_.guarded, false);
+  for (std::size_t i = 1; absolute && i <= 3; ++i) {
+    const std::uint32_t magnitude = new_register(4);
+    emit(Code::abs, Type::f32);
+    reference(Field::d, magnitude, true);
+    read(Field::a, operand(i).one(), Type::f32);
+    Scalar& scalar = instruction_.operands[i].parts[0];
+    scalar = Scalar{};
+    scalar.kind = Scalar::Kind::reg;
+    scalar.bytes = 4;
+    scalar.reg = magnitude;
+  }
+  const std::uint32_t first = new_register(4);
   emit(code, Type::f32).flags = flags;
   instruction_.guarded = guarded;
   reference(Field::d, first, true);
   read_all(Type::f32, 1, 2);
-  if ((flags & kXorSign) != 0) {
-    // A first result that is NaN has lost the signs which a third number takes on.
-    const std::uint32_t signs = new_register(4);
-    instruction_.guarded = false;
-    emit(Code::bit_xor, Type::u32);
-    reference(Field::d, signs, true);
-    read_all(Type::f32, 1, 2);
-    emit(Code::copysign, Type::f32);
-    instruction_.guarded = guarded;
-    reference(Field::d, first, true);
-    reference(Field::a, signs, false);
-    reference(Field::b, first, false);
-  }
   emit(code, Type::f32).flags = flags;
   write(Field::d, operand(0).one(), 4);
   reference(Field::a, first, false);

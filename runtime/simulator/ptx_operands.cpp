@@ -161,9 +161,6 @@ Operand Decoder::parse_operand() {
       const bool down = lex_.accept('-');
       const std::uint64_t offset = lex_.expect_integer(std::numeric_limits<std::int64_t>::max(), "an offset");
       operand.offset = down ? -static_cast<std::int64_t>(offset) : static_cast<std::int64_t>(offset);
-    } else if (lex_.accept('-')) {
-      operand.offset = -static_cast<std::int64_t>(
-          lex_.expect_integer(std::numeric_limits<std::int64_t>::max(), "an offset"));
     }
     lex_.expect(']');
     return operand;

@@ -204,7 +204,9 @@ TEST_CASE("Bulk copies check size, alignment and bounds") {
   const std::string copy = "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes ";
   const std::vector<std::uint32_t> input(64);
   const auto fault = [&](const std::string& operands) { return run(init + copy + operands, 1, input).fault; };
-  CHECK(fault("[buf], [in], 24, [bar];").kind == FaultKind::illegal_instruction);
+  CHECK_THROWS_WITH(fault("[buf], [in], 24, [bar];"), Contains("a multiple of 16"));
+  const Result odd = run(init + "mov.u32 n, 24;\n" + copy + "[buf], [in], n, [bar];", 1, input);
+  CHECK(odd.fault.kind == FaultKind::illegal_instruction);
   CHECK(fault("[buf+8], [in], 32, [bar];").kind == FaultKind::misaligned_address);
   CHECK(fault("[buf], [in+4], 32, [bar];").kind == FaultKind::misaligned_address);
   CHECK(fault("[buf], [in], 1048576, [bar];").kind == FaultKind::illegal_address);

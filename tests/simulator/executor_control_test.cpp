@@ -212,8 +212,8 @@ TEST_CASE("illegal instructions and traps name the thread") {
   CHECK(fault_of("setp.lt.u32 p, t, 16; @p shfl.sync.idx.b32 v, t, 0, 31, 0xff;", 32, message) ==
         FaultKind::illegal_instruction);
   CHECK_THAT(message, Contains("thread (8,0,0)") && Contains("member mask"));
-  CHECK(fault_of("bar.sync 0, 33;", 64, message) == FaultKind::illegal_instruction);
-  CHECK(fault_of("bar.sync 16;", 64, message) == FaultKind::illegal_instruction);
+  CHECK(fault_of("mov.u32 v, 33; bar.sync 0, v;", 64, message) == FaultKind::illegal_instruction);
+  CHECK(fault_of("mov.u32 v, 16; bar.sync v;", 64, message) == FaultKind::illegal_instruction);
 }
 
 TEST_CASE("a kernel that never ends is stopped after the time limit") {

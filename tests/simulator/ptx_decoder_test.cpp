@@ -178,6 +178,130 @@ TEST_CASE("operands of the wrong shape are refused") {
   CHECK_THAT(refusal("mov.b64 l0, {r0, r1, r2, r3, r4, r5, r6, r7, r8};"), Contains("at most 8 elements"));
 }
 
+TEST_CASE("forms that no architecture has are refused by name and line, and their neighbours taken") {
+  struct Form {
+    const char* wrong;
+    const char* why;
+    const char* right;
+  };
+  const std::vector<Form> forms{
+      // Comparisons.
+      {"setp.eq.bf16 p0|p1, h0, h1;", "one predicate for .bf16", "setp.eq.bf16 p0, h0, h1;"},
+      {"setp.lt.and.ftz.f16 p0|p1, h0, h1, p2;", "one predicate for .f16",
+       "setp.lt.ftz.f16x2 p0|p1, r0, r1;"},
+      {"setp.lt.b32 p0, r0, r1;", "bits are compared by .eq and .ne", "setp.ne.b32 p0, r0, r1;"},
+      {"setp.eq.ftz.u32 p0, r0, r1;", "'.ftz'", "setp.eq.ftz.f32 p0, f0, f1;"},
+      {"setp.eq.f32x2 p0, l0, l1;", "not for .f32x2", "setp.eq.f16x2 p0|p1, r0, r1;"},
+      {"set.eq.f32.bf16 r0, h0, h1;", "no .f32 for .bf16", "set.eq.f32.f32 r0, f0, f1;"},
+      {"set.eq.f32.f16 r0, h0, h1;", "no .f32 for .f16", "set.eq.f16.f32 h0, f0, f1;"},
+      {"set.eq.f16.bf16 h0, h1, h2;", "no .f16 for .bf16", "set.eq.bf16.f16 h0, h1, h2;"},
+      {"set.eq.u16.u32 h0, r0, r1;", "no .u16 for .u32", "set.eq.u16.bf16 h0, h1, h2;"},
+      {"set.eq.ftz.bf16.f16 h0, h1, h2;", "'.ftz'", "set.eq.ftz.f16.f16 h0, h1, h2;"},
+      {"set.eq.f16x2.f16 r0, h0, h1;", "no .f16x2 for .f16", "set.eq.u32.f16x2 r0, r1, r2;"},
+      // Conversions.
+      {"cvt.rn.bf16.u8 h0, h1;", "8 bits", "cvt.rn.bf16.u16 h0, h1;"},
+      {"cvt.rni.s8.bf16 h0, h1;", "8 bits", "cvt.rni.s8.f16 h0, h1;"},
+      {"cvt.rni.sat.u16.bf16 h0, h1;", "from .bf16 to .u16", "cvt.rni.sat.u16.f16 h0, h1;"},
+      {"cvt.rni.u16.bf16 r0, h1;", "writes 16", "cvt.rni.u16.f16 r0, h1;"},
+      {"cvt.sat.u16.u8 h0, h1;", "from .u8 to .u16", "cvt.sat.u8.u16 h0, h1;"},
+      {"cvt.sat.s32.u16 r0, h1;", "from .u16 to .s32", "cvt.sat.u16.s32 h1, r0;"},
+      {"cvt.f32.s32 f0, r0;", "needs .rn, .rz, .rm or .rp", "cvt.rn.f32.s32 f0, r0;"},
+      {"cvt.rn.f64.f32 l0, f0;", "rounding not allowed", "cvt.f64.f32 l0, f0;"},
+      {"cvt.rni.f32.s32 f0, r0;", "rounds to integers", "cvt.rni.f32.f32 f0, f1;"},
+      {"cvt.s32.f32 r0, f0;", ".rni, .rzi", "cvt.rzi.s32.f32 r0, f0;"},
+      {"cvt.rzi.ftz.s32.f16 r0, h0;", "from .f16 to .s32", "cvt.rzi.ftz.s32.f32 r0, f0;"},
+      {"cvt.rm.relu.bf16.f32 h0, f0;", "from .f32 to .bf16", "cvt.rz.relu.bf16.f32 h0, f0;"},
+      {"cvt.rn.relu.f16.f64 h0, l0;", "from .f64 to .f16", "cvt.rn.sat.f16.f64 h0, l0;"},
+      {"cvt.rn.e4m3x2.f32 h0, f0, f1;", "needs .rn and .satfinite",
+       "cvt.rn.satfinite.e4m3x2.f32 h0, f0, f1;"},
+      {"cvt.rn.bf16x2.e4m3x2 r0, h0;", "types not allowed", "cvt.rn.f16x2.e4m3x2 r0, h0;"},
+      {"cvt.rm.f16x2.f32 r0, f0, f1;", "needs .rn or .rz", "cvt.rz.f16x2.f32 r0, f0, f1;"},
+      {"cvt.rna.relu.tf32.f32 r0, f0;", ".relu needs", "cvt.rna.satfinite.tf32.f32 r0, f0;"},
+      // Arithmetic.
+      {"min.xorsign.abs.f32 f0, f1, f2, f3;", "'.xorsign'", "min.abs.f32 f0, f1, f2, f3;"},
+      {"max.abs.f32 f0, f1, f2;", "'.abs'", "max.xorsign.abs.f32 f0, f1, f2;"},
+      {"mad24.lo.sat.s32 r0, r1, r2, r3;", "'.sat'", "mad24.hi.sat.s32 r0, r1, r2, r3;"},
+      {"bfe.u32 r0, r1, 256, 1;", "operand 3 must be a number from 0 to 255", "bfe.u32 r0, r1, 255, 1;"},
+      {"bfe.s64 l0, l1, r1, -1;", "operand 4 must be", "bfe.s64 l0, l1, r1, 0;"},
+      {"bfi.b32 r0, r1, r2, 3, 0x100;", "operand 5 must be", "bfi.b32 r0, r1, r2, 3, 0xff;"},
+      {"bfi.b32 r0, r1, r2, -1, 3;", "operand 4 must be", "bfi.b32 r0, r1, r2, 0, 3;"},
+      {"add.f16 h0, h1, 3;", "registers only", "add.u16 h0, h1, 3;"},
+      {"and.b32 r0, r1, 1.5;", "a float constant", "and.b32 r0, r1, 0f3FC00000;"},
+      {"add.u32 r0, r1, 0f3FC00000;", "a float constant", "add.f32 f0, f1, 0f3FC00000;"},
+      {"add.u32 _, r1, r2;", "cannot be '_'", "setp.eq.u32 _|p0, r1, r2;"},
+      {"add.u32 r0, r1, %tid.x;", "only be read by mov", "cvt.u64.u32 l0, %tid.x;"},
+      {"mov.u64 l0, %tid.x;", "has 32 bits", "mov.u64 l0, %clock64;"},
+      {"mov.s32 r0, {h0, h1};", "packs", "mov.b32 r0, {h0, h1};"},
+      // Fences and hints.
+      {"membar.proxy.async;", ".proxy.alias", "fence.proxy.async;"},
+      {"membar.gpu;", ".gl", "membar.gl;"},
+      {"fence.acq_rel;", "needs a scope", "fence.acq_rel.gpu;"},
+      {"fence.mbarrier_init.acquire.cluster;", ".release", "fence.mbarrier_init.release.cluster;"},
+      {"fence.acquire.sync_restrict::shared::cluster.gpu;", ".cluster",
+       "fence.acquire.sync_restrict::shared::cluster.cluster;"},
+      {"prefetch.shared.L1 [r0];", "global", "prefetch.global.L1 [l0];"},
+      {"discard.global.L2 [l0], 64;", "must be", "discard.global.L2 [l0], 128;"},
+      {"nanosleep.u64 l0;", ".u32", "nanosleep.u32 r0;"},
+      {"setmaxnreg.inc.sync.aligned.u32 20;", "a multiple of 8 from 24 to 256",
+       "setmaxnreg.inc.sync.aligned.u32 24;"},
+      {"createpolicy.fractional.L2::evict_last.b64 l0, 1.5;", "fraction",
+       "createpolicy.fractional.L2::evict_last.b64 l0, 0.5;"},
+      {"griddepcontrol.launch;", ".wait or", "griddepcontrol.launch_dependents;"},
+      // Memory.
+      {"ld.relaxed.global.u32 r0, [l0];", "needs a scope", "ld.relaxed.gpu.global.u32 r0, [l0];"},
+      {"ld.release.gpu.global.u32 r0, [l0];", "scope", "st.release.gpu.global.u32 [l0], r0;"},
+      {"ld.weak.volatile.global.u32 r0, [l0];", "more than one", "ld.volatile.global.u32 r0, [l0];"},
+      {"ld.volatile.local.u32 r0, [r1];", "global and shared", "ld.volatile.shared.u32 r0, [r1];"},
+      {"ld.shared.nc.u32 r0, [r1];", ".nc needs", "ld.global.nc.u32 r0, [l0];"},
+      {"ld.volatile.global.ca.u32 r0, [l0];", "cache operator", "ld.global.ca.u32 r0, [l0];"},
+      {"ld.shared.L1::no_allocate.u32 r0, [r1];", "cache hints", "ld.global.L1::no_allocate.u32 r0, [l0];"},
+      {"ld.global.L1::forget.u32 r0, [l0];", "L1::forget", "ld.global.L1::evict_first.u32 r0, [l0];"},
+      {"ld.global.L2::evict_last.u32 r0, [l0];", "32 bytes",
+       "ld.global.L2::evict_last.v4.b64 {l0, l1, l2, l3}, [l0];"},
+      {"ld.shared.v4.b64 {l0, l1, l2, l3}, [r0];", "outside global", "ld.shared.v2.b64 {l0, l1}, [r0];"},
+      {"ld.global.L2::cache_hint.u32 r0, [l0], r1;", "cache policy",
+       "ld.global.L2::cache_hint.u32 r0, [l0], l1;"},
+      {"ld.global.u32 r0, [16];", "constant address", "ld.local.u32 r0, [16];"},
+      {"ld.global.u32 r0, [px];", "state space", "ld.param.u32 r0, [px];"},
+      {"atom.global.add.b32 r0, [l0], r1;", "no operation .add on .b32", "atom.global.add.u32 r0, [l0], r1;"},
+      {"atom.global.exch.u32 r0, [l0], r1;", "no operation .exch", "atom.global.exch.b32 r0, [l0], r1;"},
+      {"red.global.and.u32 [l0], r1;", "no operation .and", "red.global.and.b32 [l0], r1;"},
+      {"atom.global.inc.u64 l1, [l0], l2;", "no operation .inc", "atom.global.inc.u32 r0, [l0], r1;"},
+      {"atom.global.add.f16x2 r0, [l0], r1;", "needs .noftz", "atom.global.add.noftz.f16x2 r0, [l0], r1;"},
+      {"red.acquire.gpu.global.add.u32 [l0], r1;", ".release",
+       "atom.acquire.gpu.global.add.u32 r0, [l0], r1;"},
+      {"cp.async.bulk.shared::cta.shared::cta.mbarrier::complete_tx::bytes [r0], [r1], 16, [r2];",
+       "copies from",
+       "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [r0], [r1], 16, [r2];"},
+      {"cp.async.wait_group r0;", "constant", "cp.async.wait_group 3;"},
+      {"mbarrier.arrive.release.shared.b64 l0, [r0];", ".cta or .cluster",
+       "mbarrier.arrive.release.cta.shared.b64 l0, [r0];"},
+      {"mbarrier.arrive.shared::cluster.b64 l0, [r0];", "elsewhere",
+       "mbarrier.arrive.shared::cluster.b64 _, [r0];"},
+      {"mbarrier.test_wait.parity.shared.b64 p0, [r0], 2;", "from 0 to 1",
+       "mbarrier.test_wait.parity.shared.b64 p0, [r0], 1;"},
+      // Warps, barriers and matrices.
+      {"match.any.sync.b32 r0|p0, r1, r2;", ".all only", "match.all.sync.b32 r0|p0, r1, r2;"},
+      {"elect.sync r0, r1;", "needs a predicate", "elect.sync _|p0, r1;"},
+      {"bar.sync 16;", "from 0 to 15", "bar.sync 15;"},
+      {"bar.sync 1, 48;", "a multiple of 32", "bar.sync 1, 64;"},
+      {"mma.sync.aligned.m16n8k8.col.row.f32.bf16.bf16.f32 {f0, f1, f2, f3}, {r0, r1}, {r2}, {f0, f1, f2, "
+       "f3};",
+       "needs .row.col",
+       "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {f0, f1, f2, f3}, {r0, r1}, {r2}, {f0, f1, f2, "
+       "f3};"},
+      {"ldmatrix.sync.aligned.m8n8.x1.shared.b16 r0, [r1];", "in braces",
+       "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {r0}, [r1];"}};
+  for (const Form& form : forms) {
+    INFO(form.wrong);
+    const std::string wrong = form.wrong;
+    CHECK_THAT(refusal(wrong), Contains(form.why) && Contains("PTX line 8") &&
+                                   Contains(wrong.substr(0, wrong.find_first_of(" ;"))));
+    INFO(form.right);
+    CHECK(refusal(form.right) == "");
+  }
+}
+
 TEST_CASE("absurd sizes are refused, not allocated") {
   CHECK_THAT(refusal(".reg .b32 many<4294967295>;"), Contains("register count of at most"));
   CHECK_THAT(refusal(".reg .b64 many<1048576>;"), Contains("more than 1048576 registers"));

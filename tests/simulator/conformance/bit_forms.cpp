@@ -82,7 +82,7 @@ void add_shifts(std::vector<Form>& forms) {
 void add_fields(std::vector<Form>& forms) {
   for (const Integer& type : {kU32, kS32, kU64, kS64}) {
     const unsigned top = type.bits - 1;
-    add(forms, std::string("bfe.") + type.name, {type.name, "amount", "amount"}, type.bits / 8,
+    add(forms, std::string("bfe.") + type.name, {type.name, "field", "field"}, type.bits / 8,
         [type, top](const Inputs& in) {
           const auto at = static_cast<unsigned>(in[1] & 0xffU);
           const auto length = static_cast<unsigned>(in[2] & 0xffU);
@@ -97,7 +97,7 @@ void add_fields(std::vector<Form>& forms) {
   }
   for (const unsigned bits : {32U, 64U}) {
     const std::string type = "b" + std::to_string(bits);
-    add(forms, "bfi." + type, {type, type, "amount", "amount"}, bits / 8, [bits](const Inputs& in) {
+    add(forms, "bfi." + type, {type, type, "field", "field"}, bits / 8, [bits](const Inputs& in) {
       const auto at = static_cast<unsigned>(in[2] & 0xffU);
       const auto length = static_cast<unsigned>(in[3] & 0xffU);
       u64 result = in[1];

@@ -101,15 +101,16 @@ std::string ftz_text(bool ftz) {
   return ftz ? ".ftz" : "";
 }
 
-/// setp with one and with two results, the second of the negated comparison.
+/// setp with two results, the second of the negated comparison, or for halves with one.
 void add_setp(std::vector<Form>& forms, const Comparable& type, const Comparison& comparison, std::size_t how,
               bool ftz) {
   const bool inverted = how != 0 && (how + static_cast<std::size_t>(*comparison.name)) % 2 == 0;
   Form form;
   form.opcode = std::string("setp.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." + type.name;
   form.inputs = {type.name, type.name};
-  form.operands = "$d|$f, $a, $b";
-  form.outputs = {0, 0};
+  const bool half = type.name == "f16" || type.name == "bf16";
+  form.operands = half ? "$d, $a, $b" : "$d|$f, $a, $b";
+  form.outputs.assign(half ? 1 : 2, 0);
   form.constants = how == 0;
   if (how != 0) {
     form.inputs.emplace_back("pred");
@@ -150,10 +151,10 @@ void add_set(std::vector<Form>& forms, const std::string& result, const Comparab
 
 void add_comparisons(std::vector<Form>& forms) {
   for (const Comparable& type : comparables()) {
-    const bool half = type.name == "f16" || type.name == "bf16";
     const std::vector<std::string> results =
-        half ? std::vector<std::string>{"u32", "s32", "f32", "u16", "s16", "f16", "bf16"}
-             : std::vector<std::string>{"u32", "s32", "f32", "f16", "bf16"};
+        type.name == "f16"    ? std::vector<std::string>{"u32", "s32", "u16", "s16", "f16", "bf16"}
+        : type.name == "bf16" ? std::vector<std::string>{"u32", "s32", "u16", "s16", "bf16"}
+                              : std::vector<std::string>{"u32", "s32", "f32", "f16", "bf16"};
     for (const bool ftz : {false, true}) {
       if (ftz && !type.has_ftz) {
         continue;
@@ -162,6 +163,9 @@ void add_comparisons(std::vector<Form>& forms) {
         for (std::size_t how = 0; how < kCombinations.size(); ++how) {
           add_setp(forms, type, comparison, how, ftz);
           for (const std::string& result : results) {
+            if (ftz && result == "bf16") {
+              continue;
+            }
             add_set(forms, result, type, comparison, how, ftz);
           }
         }

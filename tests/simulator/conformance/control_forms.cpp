@@ -144,8 +144,8 @@ void add_silent(std::vector<Form>& forms) {
   for (const char* proxy :
        {".alias", ".async", ".async.global", ".async.shared::cta", ".async.shared::cluster"}) {
     silent(std::string("fence.proxy") + proxy, "");
-    silent(std::string("membar.proxy") + proxy, "");
   }
+  silent("membar.proxy.alias", "");
   for (const char* order : {".acquire", ".release"}) {
     const bool acquires = order[1] == 'a';
     silent(std::string("fence") + order +

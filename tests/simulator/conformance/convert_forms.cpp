@@ -46,7 +46,11 @@ std::string source_domain(const Float& from) {
 void add_integers(std::vector<Form>& forms) {
   for (const Integer& from : kAllIntegers) {
     for (const Integer& to : kAllIntegers) {
+      const bool fits = from.least() >= to.least() && from.most() <= to.most();
       for (const bool sat : {false, true}) {
+        if (sat && fits) {
+          continue;
+        }
         for (const unsigned source : {2U, 4U, 8U}) {
           for (const unsigned target : {2U, 4U, 8U}) {
             if (source * 8 < from.bits || target * 8 < to.bits) {
@@ -75,7 +79,8 @@ void add_from_integers(std::vector<Form>& forms) {
       for (const RoundingName& rounding : kModes) {
         for (const bool sat : {false, true}) {
           for (const unsigned source : {2U, 4U, 8U}) {
-            if (source * 8 < from.bits || (sat && to.name == "bf16")) {
+            if (source * 8 < from.bits ||
+                (to.name == "bf16" && (sat || from.bits == 8 || source * 8 != from.bits))) {
               continue;
             }
             Form form;
@@ -120,7 +125,8 @@ void add_to_integers(std::vector<Form>& forms) {
         for (const bool ftz : {false, true}) {
           for (const bool sat : {false, true}) {
             for (const unsigned target : {2U, 4U, 8U}) {
-              if ((ftz && from.name != "f32") || target * 8 < to.bits) {
+              if ((ftz && from.name != "f32") || target * 8 < to.bits ||
+                  (from.name == "bf16" && (sat || to.bits == 8 || target * 8 != to.bits))) {
                 continue;
               }
               Form form;
@@ -181,7 +187,7 @@ void add_floats(std::vector<Form>& forms) {
       const bool single = from.name == "f32" || to.name == "f32";
       for (const bool ftz : {false, true}) {
         for (const bool sat : {false, true}) {
-          if ((ftz && !single) || (sat && to.name == "bf16")) {
+          if ((ftz && !single) || (sat && (from.name == "bf16" || to.name == "bf16"))) {
             continue;
           }
           if (widens(from, to)) {

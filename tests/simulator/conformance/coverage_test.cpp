@@ -168,11 +168,11 @@ const Registry& registry() {
 /// Orders, scopes, cache operators and hints: the decoder takes them with every access, and none changes what
 /// one thread reads or writes.
 const std::set<std::string> kWithoutEffect{
-    "weak",    "cta",  "cluster", "gpu",   "sys",     "ca",       "cg",      "cs",      "lu",
-    "cv",      "wb",   "wt",      "nc",    "unified", "volatile", "relaxed", "acquire", "release",
-    "acq_rel", "mmio", "uni",     "noftz", "generic", "L1::",     "L2::",    "level::", "L2::cache_hint"};
+    "weak",    "cta",  "cluster", "gpu",   "sys",           "ca",       "cg",      "cs",      "lu",
+    "cv",      "wb",   "wt",      "nc",    "unified",       "volatile", "relaxed", "acquire", "release",
+    "acq_rel", "mmio", "uni",     "noftz", "L2::cache_hint"};
 
-/// Instructions whose every form only hints or orders; the decoder takes them whatever they carry.
+/// Instructions whose every form only hints or orders.
 const std::set<std::string> kHints{"prefetch",  "prefetchu",      "applypriority", "discard",
                                    "nanosleep", "griddepcontrol", "pmevent",       "setmaxnreg",
                                    "fence",     "membar",         "createpolicy"};
@@ -182,8 +182,6 @@ const std::set<std::string> kHints{"prefetch",  "prefetchu",      "applypriority
 const std::map<std::string, std::set<std::string>> kElsewhere{
     {"ld", {"param::func"}},
     {"st", {"param", "param::entry", "param::func"}},
-    {"cvta", {"param::func"}},
-    {"isspacep", {"param::func"}},
     {"mbarrier", {"shared::cluster"}}};
 
 /// Whether the decoder takes the form with another opcode, and which executor functions it then picks.

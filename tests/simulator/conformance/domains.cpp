@@ -276,6 +276,9 @@ std::map<std::string, Domain> all_domains() {
     all["s" + bits] = with_constants(integers(bytes), true);
   }
   all["amount"] = amounts();
+  // Fields look at the lowest byte of a register and take no constant that has more.
+  all["field"] = amounts();
+  all["field"].constant = [](u64 value) { return std::to_string(value & 0xffU); };
   all["small_f16"] = small_floats(kF16, 16);
   all["small_bf16"] = small_floats(kBf16, 16);
   all["small_tf32"] = small_floats(kTf32, 32);

@@ -111,17 +111,18 @@ u64 chosen(const Format& format, u64 a, u64 b, bool greatest, bool nan_wins) {
   return (order > 0) == greatest ? a : b;
 }
 
-u64 chosen_with_sign(const Format& format, std::vector<u64> x, bool greatest, bool nan_wins, bool xorsign) {
+/// Of magnitudes where `absolute`, which two operands have with the signs' exclusive or and three without.
+u64 chosen_of(const Format& format, std::vector<u64> x, bool greatest, bool nan_wins, bool absolute) {
   u64 signs = 0;
   for (u64& value : x) {
-    signs ^= value & format.sign();
-    value = xorsign ? value & format.magnitude_mask() : value;
+    signs ^= x.size() == 2 ? value & format.sign() : 0;
+    value = absolute ? value & format.magnitude_mask() : value;
   }
   u64 result = x[0];
   for (std::size_t i = 1; i < x.size(); ++i) {
     result = chosen(format, result, x[i], greatest, nan_wins);
   }
-  return xorsign && !format.is_nan(result) ? result | signs : result;
+  return absolute && !format.is_nan(result) ? result | signs : result;
 }
 
 void add_min_max(std::vector<Form>& forms) {
@@ -131,10 +132,13 @@ void add_min_max(std::vector<Form>& forms) {
       for (unsigned bits = 0; bits < 8; ++bits) {
         const bool ftz = (bits & 1U) != 0;
         const bool nan = (bits & 2U) != 0;
-        const bool xorsign = (bits & 4U) != 0;
+        const bool absolute = (bits & 4U) != 0;
         Form form;
-        form.opcode =
-            base + (ftz ? ".ftz" : "") + (nan ? ".NaN" : "") + (xorsign ? ".xorsign.abs" : "") + ".f32";
+        form.opcode = base + (ftz ? ".ftz" : "") + (nan ? ".NaN" : "") +
+                      (!absolute    ? ""
+                       : count == 2 ? ".xorsign.abs"
+                                    : ".abs") +
+                      ".f32";
         form.inputs.assign(count, "f32");
         form.outputs = {4};
         form.reference = [=](const Inputs& in) {
@@ -142,7 +146,7 @@ void add_min_max(std::vector<Form>& forms) {
           for (std::size_t i = 0; i < count; ++i) {
             x.push_back(ftz ? kF32.flush(in[i]) : in[i]);
           }
-          return Outputs{chosen_with_sign(kF32, x, greatest, nan, xorsign)};
+          return Outputs{chosen_of(kF32, x, greatest, nan, absolute)};
         };
         forms.push_back(form);
       }

@@ -250,6 +250,14 @@ void add_vector_accesses(std::vector<Form>& forms, bool loads) {
     }
   }
   const Place& global = kPlaces[0];
+  for (const char* modifiers : {".global.L2::evict_last", ".global.L2::evict_first",
+                                ".global.L2::evict_normal", ".global.L1::evict_last.L2::evict_last"}) {
+    for (const ElementType& type : kTypes) {
+      if (type.bytes >= 4) {
+        add_vector_access(forms, modifiers, global, type, 32 / type.bytes, type.bytes, loads);
+      }
+    }
+  }
   for (const char* modifiers :
        loads ? std::vector<const char*>{".global.nc", ".volatile.global", ".relaxed.gpu.global",
                                         ".global.nc.L1::no_allocate", ".ca.global", ".cs.global"}
@@ -360,7 +368,8 @@ std::vector<Form> store_forms() {
     for (const char* modifiers :
          {".wb.global", ".cg.global", ".cs.global", ".wt.global", ".volatile.global", ".relaxed.gpu.global",
           ".relaxed.sys.global", ".release.gpu.global", ".release.cta.global", ".release.sys.global",
-          ".weak.global", ".global.L1::no_allocate", ".global.L1::evict_last", ".mmio.relaxed.sys.global"}) {
+          ".weak.global", ".global.L1::no_allocate", ".global.L1::evict_last", ".global.L1::evict_first",
+          ".global.L1::evict_normal", ".global.L1::evict_unchanged", ".mmio.relaxed.sys.global"}) {
       add_scalar_store(forms, modifiers, kPlaces[0], type, source);
     }
     for (const char* modifiers : {".volatile.shared", ".relaxed.cta.shared", ".release.cta.shared"}) {
