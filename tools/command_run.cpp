@@ -5,7 +5,10 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <future>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "tools/command.hpp"
@@ -98,30 +101,60 @@ void add_row(Table& table, const RunRow& row, const std::string& device) {
                  launched ? fixed(row.result.dispatch_ns, 0) : "-", error, device});
 }
 
-/// Runs one call and turns whatever goes wrong into the row's error.
-RunRow run_row(Runtime& runtime, RunDevice& device, const Workload& workload, std::int64_t rows) {
-  RunRow row;
-  row.label = workload.label;
-  row.rows = rows;
-  row.result.report.op = workload.op->name;
-  row.result.report.arch = device.arch();
+/// Does `work` and turns whatever goes wrong into the row's error.
+template <class Work>
+void guarded(RunRow& row, Work work) {
   try {
-    row.result.report.spec = format_specialisation(*workload.op, specialise(*workload.op, workload.params));
-    OpRunRequest request;
-    request.op = workload.op;
-    request.inputs = synthetic_inputs(*workload.op, workload.params, workload.scalars, rows);
-    request.params = workload.params;
-    request.scalars = workload.scalars;
-    row.result = run_op(runtime, device, request);
-    if (row.result.checked && !row.result.verdict.ok) {
-      row.error = fmt::format("wrong result: {}", row.result.verdict.detail);
-    }
+    work();
   } catch (const std::bad_alloc&) {
     row.error = "out of host memory; use fewer rows";
   } catch (const std::exception& error) {
     row.error = error.what();
   }
+}
+
+/// One call of a model and what the host prepares for it.
+struct PlannedRow {
+  const Workload* workload = nullptr;
+  std::int64_t rows = 0;
+  std::future<std::vector<HostTensor>> inputs;
+
+  void prepare() {
+    inputs = std::async(std::launch::async, synthetic_inputs, std::cref(*workload->op),
+                        std::cref(workload->params), std::cref(workload->scalars), rows);
+  }
+};
+
+/// Runs one call; its verdict may still be pending.
+RunRow run_row(Runtime& runtime, RunDevice& device, PlannedRow& plan) {
+  const Workload& workload = *plan.workload;
+  RunRow row;
+  row.label = workload.label;
+  row.rows = plan.rows;
+  row.result.report.op = workload.op->name;
+  row.result.report.arch = device.arch();
+  guarded(row, [&] {
+    row.result.report.spec = format_specialisation(*workload.op, specialise(*workload.op, workload.params));
+    OpRunRequest request;
+    request.op = workload.op;
+    request.inputs = plan.inputs.get();
+    request.params = workload.params;
+    request.scalars = workload.scalars;
+    request.check_aside = true;
+    row.result = run_op(runtime, device, request);
+  });
   return row;
+}
+
+void await_verdict(RunRow& row) {
+  guarded(row, [&] {
+    if (row.result.pending.valid()) {
+      row.result.verdict = row.result.pending.get();
+    }
+    if (row.ok() && row.result.checked && !row.result.verdict.ok) {
+      row.error = fmt::format("wrong result: {}", row.result.verdict.detail);
+    }
+  });
 }
 
 int run_model(Session& session, const RunOptions& options) {
@@ -137,21 +170,43 @@ int run_model(Session& session, const RunOptions& options) {
   Table table = new_table();
   std::set<std::string> told;
   bool failed = false;
-  std::size_t done = 0;
+  std::vector<PlannedRow> plans;
   for (const Workload& workload : workloads) {
     for (const std::int64_t count : rows) {
-      session.console.progress(done++, workloads.size() * rows.size(), workload.op->name);
-      const RunRow row = run_row(runtime, device, workload, count);
-      list.push_back(to_json(row, device.name()));
-      add_row(table, row, device.name());
-      if (!row.ok()) {
-        failed = true;
-        if (told.insert(row.error).second) {
-          session.console.error(fmt::format("{} [{}] with {} rows: {}", row.result.report.op,
-                                            row.result.report.spec, count, row.error));
-        }
+      plans.push_back({&workload, count, {}});
+    }
+  }
+  const auto finish = [&](RunRow& row) {
+    await_verdict(row);
+    list.push_back(to_json(row, device.name()));
+    add_row(table, row, device.name());
+    if (!row.ok()) {
+      failed = true;
+      if (told.insert(row.error).second) {
+        session.console.error(fmt::format("{} [{}] with {} rows: {}", row.result.report.op,
+                                          row.result.report.spec, row.rows, row.error));
       }
     }
+  };
+  // While a call runs, the next one's inputs are drawn and the last one's results are checked.
+  std::optional<RunRow> last;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    session.console.progress(i, plans.size(), plans[i].workload->op->name);
+    if (i == 0) {
+      plans[0].prepare();
+    }
+    plans[i].inputs.wait();
+    if (i + 1 < plans.size()) {
+      plans[i + 1].prepare();
+    }
+    RunRow row = run_row(runtime, device, plans[i]);
+    if (last) {
+      finish(*last);
+    }
+    last = std::move(row);
+  }
+  if (last) {
+    finish(*last);
   }
   session.console.end_progress();
   session.json ? print_json(list) : print(table.text());

@@ -62,10 +62,10 @@ step "doctor" "$build/kerncast" doctor
 show '^(driver|device|NVRTC)'
 step "run deepseek-v3" "$build/kerncast" run --model deepseek-v3
 show
-for model in kimi-k2 glm-4.5 gpt-oss-120b qwen3-235b-a22b llama-3-8b wan2.2-a14b; do
-  step "run $model" "$build/kerncast" run --model "$model"
-  show 'FAILED|error'
-done
+models=(kimi-k2 glm-4.5 gpt-oss-120b qwen3-235b-a22b llama-3-8b wan2.2-a14b)
+step "run ${models[*]}" bash -c 'printf "%s\n" "${@:1}" | xargs -P 6 -I{} bash -c "$0 run --model {} >/dev/null || { echo FAILED {}; exit 1; }"' \
+  "$build/kerncast" "${models[@]}"
+show 'FAILED|error'
 step "run deepseek-v3 again, every row cached" bash -o pipefail -c '"$0" run --model deepseek-v3 --json | python3 -c "
 import json, sys
 rows = json.load(sys.stdin)
@@ -73,10 +73,17 @@ missed = [row for row in rows if not row[\"cached\"]]
 print(len(rows), \"rows,\", len(missed), \"not cached\")
 sys.exit(not rows or bool(missed))"' "$build/kerncast"
 show
-for benchmark in dispatch cache_hit compile; do
+for benchmark in dispatch cache_hit; do
   step "benchmark $benchmark" "$build/bin/bench_$benchmark"
   show
 done
+step "kernel times" "$build/bin/bench_kernel_times" norm.fused_add_rms quant.per_t 1 64 4096
+show
+step "every form of every instruction on the device" env KERNCAST_CONFORMANCE_DRIVER="$KERNCAST_DRIVER" \
+  ctest --test-dir "$build" -R 'simulator_conformance_[a-z]*_test$' --output-on-failure --parallel "$(nproc)"
+show '(tests passed|tests failed|\(Failed\)|\(Timeout\))'
 step "tests" ctest --test-dir "$build" --output-on-failure --parallel "$(nproc)"
 show '(tests passed|tests failed|\(Failed\)|\(Timeout\))'
+step "benchmark compile" "$build/bin/bench_compile" 3
+show '(NVRTC|OVER|median of|over the bound)'
 finish

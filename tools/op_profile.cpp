@@ -106,6 +106,7 @@ std::vector<OpProfile> profile_op(Runtime& runtime, RunDevice& device, const OpP
   run.scalars = request.scalars;
   run.inputs = synthetic_inputs(op, request.params, request.scalars, request.rows);
   run.timed_dispatches = 0;
+  run.check = request.check;
   run.launch = [&](const Call& call) {
     const Variant variant{&op, call.spec, op.default_tunables(call.spec, request.traits, call.rows),
                           request.arch};

@@ -19,6 +19,7 @@ struct OpProfileRequest {
   std::int64_t rows = 0;
   std::string arch;     ///< what to compile for
   DeviceTraits traits;  ///< of the device whose tunables and launch geometry are used
+  bool check = true;    ///< compare with the reference
 };
 
 /// One launch of an op, counted by the virtual GPU. The tensors' bytes and the verdict are of the whole call.

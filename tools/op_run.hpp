@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +41,7 @@ struct OpRunRequest {
   std::vector<std::pair<std::string, std::string>> params;
   std::vector<std::pair<std::string, double>> scalars;
   bool check = true;          ///< compare with the reference
+  bool check_aside = false;   ///< on a thread of its own: see OpRunResult::pending
   int timed_dispatches = 11;  ///< their median is reported
   /// Launches the call and reports its kernel, in place of the runtime's own dispatch; not called for zero
   /// rows.
@@ -52,7 +54,8 @@ struct OpRunResult {
   double dispatch_ns = 0;  ///< host time of one hot dispatch; NaN where nothing is launched
   bool checked = false;
   ReferenceResult verdict;
-  std::vector<StoredTensor> outputs;  ///< written tensors as their contiguous storage
+  std::future<ReferenceResult> pending;  ///< the verdict to be, where it is reckoned aside
+  std::vector<StoredTensor> outputs;     ///< written tensors as their contiguous storage
 };
 
 /// Uploads the inputs, allocates the outputs and fills them with 0xCD, makes the kernel ready, launches it

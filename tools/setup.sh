@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a build needs on Debian 12, and NVRTC from its wheel where no CUDA toolkit has it.
-#   tools/setup.sh BUILD_DIR [clang|fuzz]
+#   tools/setup.sh BUILD_DIR [clang|sanitizers]
 set -euo pipefail
 build_dir=$1
 with=${2:-}
@@ -10,7 +10,7 @@ packages=(g++ cmake ninja-build pkg-config libfmt-dev libxxhash-dev libzstd-dev 
   libcurl4-openssl-dev redis-server nginx-light catch2 libcli11-dev nlohmann-json3-dev python3 python3-pip)
 case "$with" in
   clang) packages+=(clang-19 libc++-19-dev libc++abi-19-dev) ;;
-  fuzz) packages+=(clang-19 libclang-rt-19-dev) ;;
+  sanitizers) packages+=(clang-19 libclang-rt-19-dev) ;;
 esac
 
 missing=()

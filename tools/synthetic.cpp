@@ -1,6 +1,7 @@
 #include "tools/synthetic.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -105,15 +106,18 @@ std::uint16_t encode_float(double value, DType type) {
   if (std::isnan(value)) {
     return static_cast<std::uint16_t>(size_of(type) == 2 ? 0x7fffU : 0x7fU);
   }
-  int exponent = 0;
-  std::frexp(magnitude, &exponent);
+  // Of a double's own exponent; what lies below the format's is clamped. The library's frexp and ldexp cost
+  // more than all the rest.
+  const int exponent = static_cast<int>(std::bit_cast<std::uint64_t>(magnitude) >> 52U) - 1022;
   // Steps of the format at this magnitude; below the smallest normal they no longer shrink.
   const int lowest = 1 - format.bias;
   const int scale = std::max(exponent - 1, lowest) - format.mantissa_bits;
-  const double steps = std::nearbyint(std::ldexp(std::min(magnitude, 1e300), -scale));
+  const double one_step = std::bit_cast<double>(static_cast<std::uint64_t>(1023 - scale) << 52U);
+  const double steps = std::nearbyint(std::min(magnitude, 1e300) * one_step);
   const int biased = std::max(exponent - 1, lowest) + format.bias;
   // Adding the steps to the exponent field lets a carry out of the mantissa land where it belongs.
-  const double bits = std::ldexp(static_cast<double>(biased - 1), format.mantissa_bits) + steps;
+  const double bits =
+      static_cast<double>(biased - 1) * static_cast<double>(1 << format.mantissa_bits) + steps;
   const double kept = magnitude == 0 ? 0 : std::min(bits, static_cast<double>(format.largest));
   return static_cast<std::uint16_t>(sign | static_cast<std::uint32_t>(kept));
 }

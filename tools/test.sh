@@ -6,7 +6,12 @@ cd "$(dirname "$0")/.."
 preset=${1:-gcc}
 build_dir=build
 [ "$preset" = gcc ] || build_dir=build-$preset
-bash tools/setup.sh "$build_dir" "$([ "$preset" = clang-libcxx ] && echo clang)"
+case "$preset" in
+  clang-libcxx) with=clang ;;
+  asan) with=sanitizers ;;
+  *) with= ;;
+esac
+bash tools/setup.sh "$build_dir" "$with"
 cmake --preset "$preset" -DKERNCAST_BUILD_TESTS=ON
 cmake --build "$build_dir" --parallel "$(nproc)"
 ctest --test-dir "$build_dir" --output-on-failure --parallel "$(nproc)"

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -19,17 +20,15 @@ struct Symbol {
   int version;  ///< of the interface that brought it, as 12020
 };
 
-constexpr std::array plain_symbols = [] {
-#define KERNCAST_DRIVER_VERSION(name, symbol, version) Symbol{#name, #symbol, nullptr, version},
-  return std::array{
+constexpr Symbol plain_symbols[] = {
+#define KERNCAST_DRIVER_VERSION(name, symbol, version) {#name, #symbol, nullptr, version},
 #include "runtime/simulator/driver_versions.inc"
-  };
 #undef KERNCAST_DRIVER_VERSION
-}();
+};
 
 void* address_of(std::size_t index) {
 #define KERNCAST_DRIVER_VERSION(name, symbol, version) reinterpret_cast<void*>(&symbol),
-  static const std::array addresses = {
+  static void* const addresses[] = {
 #include "runtime/simulator/driver_versions.inc"
   };
 #undef KERNCAST_DRIVER_VERSION
@@ -39,7 +38,7 @@ void* address_of(std::size_t index) {
 const Symbol* find_per_thread(std::string_view wanted, int version) {
 #define KERNCAST_PER_THREAD_FUNCTION(name, symbol, plain, version, parameters, arguments) \
   Symbol{#name, #symbol, reinterpret_cast<void*>(&symbol), version},
-  static const std::array symbols = {
+  static const Symbol symbols[] = {
 #include "runtime/simulator/driver_per_thread_functions.inc"
   };
 #undef KERNCAST_PER_THREAD_FUNCTION
@@ -99,7 +98,7 @@ Found find(std::string_view wanted, int version, bool per_thread) {
   }
   Found found;
   int best = -1;
-  for (std::size_t i = 0; i < plain_symbols.size(); ++i) {
+  for (std::size_t i = 0; i < std::size(plain_symbols); ++i) {
     const Symbol& candidate = plain_symbols[i];
     if (candidate.name != wanted) {
       continue;

@@ -87,8 +87,9 @@ class Token {
       }
     }
     // The places left go to groups that would not have changed the choice, the best first.
-    std::stable_sort(doubtful.begin(), doubtful.end(),
-                     [&](std::size_t a, std::size_t b) { return groups_[a].value > groups_[b].value; });
+    std::sort(doubtful.begin(), doubtful.end(), [&](std::size_t a, std::size_t b) {
+      return groups_[a].value != groups_[b].value ? groups_[a].value > groups_[b].value : a < b;
+    });
     auto count = static_cast<std::size_t>(std::count(kept.begin(), kept.end(), true));
     for (const std::size_t group : doubtful) {
       if (count < settings_.kept && harmless(group, got)) {

@@ -24,12 +24,14 @@ std::int64_t vectors_of_row(const Specialisation& spec) {
   return spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
 }
 
-/// Blocks of the second stage: as many as there are tiles, and no more than keep the device busy.
+/// Blocks of the stage that quantises: as many as there are tiles, but where each reads all partial results no more
+/// than fill the device.
 std::int64_t blocks_of(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                        std::int64_t rows) noexcept {
   const std::int64_t tiles =
       host::divide_up(rows * vectors_of_row(spec), tunables[threads] * tunables[vectors]);
-  return std::clamp<std::int64_t>(tiles, 1, std::int64_t{device.sm_count} * 8);
+  const std::int64_t filled = std::int64_t{device.sm_count} * 2048 / tunables[threads];
+  return std::clamp<std::int64_t>(tiles, 1, spec[dynamic] != 0 ? filled : std::int64_t{0x7fffffff});
 }
 
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
@@ -37,7 +39,7 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   // All multiprocessors first, then more in flight in each.
   const std::int64_t each = host::divide_up(items, device.sm_count);
   Tunables tunables;
-  tunables.values[threads] = each <= 128 ? 128 : 256;
+  tunables.values[threads] = each <= 128 ? 128 : each <= 4096 ? 256 : 512;
   tunables.values[vectors] = each <= 256 ? 1 : each <= 512 ? 2 : 4;
   // Every block reads all partial results: no more of them than make a 64th of what it reads of x.
   const std::int64_t blocks = blocks_of(spec, tunables, device, host::bucket_ceiling(rows));

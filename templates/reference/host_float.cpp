@@ -19,11 +19,11 @@ struct Format {
 };
 
 const Format& format_of(DType type) {
-  static const Format f32{23, 127, 0x1.fffffep127, 0x80000000U, 0x7fffffffU, false};
-  static const Format f16{10, 15, 65504.0, 0x8000U, 0x7fffU, false};
-  static const Format bf16{7, 127, 0x1.fep127, 0x8000U, 0x7fffU, false};
-  static const Format e4m3{3, 7, 448.0, 0x80U, 0x7fU, true};
-  static const Format e5m2{2, 15, 57344.0, 0x80U, 0x7fU, true};
+  static constexpr Format f32{23, 127, 0x1.fffffep127, 0x80000000U, 0x7fffffffU, false};
+  static constexpr Format f16{10, 15, 65504.0, 0x8000U, 0x7fffU, false};
+  static constexpr Format bf16{7, 127, 0x1.fep127, 0x8000U, 0x7fffU, false};
+  static constexpr Format e4m3{3, 7, 448.0, 0x80U, 0x7fU, true};
+  static constexpr Format e5m2{2, 15, 57344.0, 0x80U, 0x7fU, true};
   switch (type) {
     case DType::f16:
       return f16;
@@ -45,8 +45,19 @@ bool is_float_format(DType type) {
 
 /// Exponent of the last place of a magnitude.
 int last_place(const Format& format, double magnitude) {
-  const int exponent = magnitude > 0 ? std::ilogb(magnitude) : -10000;
+  const int exponent = static_cast<int>(std::bit_cast<std::uint64_t>(magnitude) >> 52U) - 1023;
   return std::max(exponent, 1 - format.bias) - format.mantissa;
+}
+
+/// x * 2^exponent. Every exponent that formats of 32 bits or fewer ask for is one of a normal double; the
+/// library's ldexp costs more than all the rest.
+double scaled(double x, int exponent) {
+  return x * std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52U);
+}
+
+/// The nearest integer of 0 <= x < 2^51, ties to even.
+double nearest(double x) {
+  return x + 0x1p52 - 0x1p52;
 }
 
 double decode_bits(DType type, std::uint32_t bits) {
@@ -65,10 +76,10 @@ double decode_bits(DType type, std::uint32_t bits) {
   const auto exponent = static_cast<int>(magnitude >> format.mantissa);
   const std::uint32_t fraction = magnitude & ((1U << format.mantissa) - 1);
   if (exponent == 0) {
-    return sign * std::ldexp(static_cast<double>(fraction), 1 - format.bias - format.mantissa);
+    return sign * scaled(static_cast<double>(fraction), 1 - format.bias - format.mantissa);
   }
-  return sign * std::ldexp(static_cast<double>(fraction + (1U << format.mantissa)),
-                           exponent - format.bias - format.mantissa);
+  return sign * scaled(static_cast<double>(fraction + (1U << format.mantissa)),
+                       exponent - format.bias - format.mantissa);
 }
 
 template <class T>
@@ -92,7 +103,7 @@ double decode(DType type, const std::byte* bytes) {
       return decode_bits(type, read<std::uint8_t>(bytes));
     case DType::ue8m0: {
       const auto exponent = read<std::uint8_t>(bytes);
-      return exponent == 255 ? std::numeric_limits<double>::quiet_NaN() : std::ldexp(1.0, exponent - 127);
+      return exponent == 255 ? std::numeric_limits<double>::quiet_NaN() : scaled(1.0, exponent - 127);
     }
     case DType::i8:
       return read<std::int8_t>(bytes);
@@ -128,8 +139,8 @@ std::uint32_t encode(DType type, double value) {
     return sign | infinity;
   }
   const int place = last_place(format, magnitude);
-  const double steps = std::nearbyint(std::ldexp(magnitude, -place));
-  if (std::ldexp(steps, place) > format.largest) {
+  const double steps = nearest(scaled(magnitude, -place));
+  if (scaled(steps, place) > format.largest) {
     return sign | (format.saturates ? largest_bits : infinity);
   }
   const auto binade = static_cast<std::uint32_t>(place - (1 - format.bias - format.mantissa));
@@ -152,7 +163,7 @@ std::int64_t ordinal(DType type, double value) {
 }
 
 double unit(DType type, double value) {
-  return is_float_format(type) ? std::ldexp(1.0, last_place(format_of(type), std::fabs(value))) : 1.0;
+  return is_float_format(type) ? scaled(1.0, last_place(format_of(type), std::fabs(value))) : 1.0;
 }
 
 }  // namespace kerncast::reference

@@ -1,10 +1,12 @@
 // Cold compiles of each op to an sm_90a cubin, in every variant that a shipped model asks for and in others
 // that vary the template, against an empty kernel in the same process. Fails where one takes more than four
 // times as long, three for the first three ops, or where the catalogue's median is above three.
+//   bench_compile [RUNS]      (default 9)
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <exception>
 #include <string>
@@ -22,7 +24,6 @@ namespace {
 using namespace kerncast;
 
 constexpr double median_bound = 3.0;
-constexpr int runs = 9;
 
 double bound_of(const OpDefinition& op) {
   const bool first =
@@ -151,7 +152,8 @@ double median(std::vector<double>& times) {
 
 }  // namespace
 
-int main() try {
+int main(int count, char** arguments) try {
+  const int runs = count > 1 ? std::max(1, std::atoi(arguments[1])) : 9;
   const compiler::NvrtcSearch search = compiler::load_nvrtc();
   if (search.nvrtc == nullptr) {
     fmt::print(stderr, "{}\n", search.remedy);

@@ -112,7 +112,7 @@ TEST_CASE("a corrupt entry is compiled anew") {
     return;
   }
   const CommandPlace place;
-  place.directory.write("tiny.json", tiny_model());
+  place.directory.write("tiny.json", tiny_dense_model());
   REQUIRE(place.run(run_tiny).code == 0);
   for (const auto& item : std::filesystem::recursive_directory_iterator(place.directory.file("cache/v1"))) {
     if (item.path().extension() == ".kce") {
@@ -146,7 +146,7 @@ TEST_CASE("an unwritable cache directory costs one warning") {
     return;
   }
   const CommandPlace place;
-  place.directory.write("tiny.json", tiny_model());
+  place.directory.write("tiny.json", tiny_dense_model());
   place.directory.write("file", "");
   const Outcome outcome = place.run(run_tiny, {{"KERNCAST_CACHE_DIR", place.directory.file("file/cache")}});
   INFO(outcome.err);
@@ -160,7 +160,7 @@ TEST_CASE("warming needs no device, and what it compiled is found by a run") {
     return;
   }
   const CommandPlace place;
-  place.directory.write("tiny.json", tiny_model());
+  place.directory.write("tiny.json", tiny_dense_model());
   const std::string arch = place.run({"doctor", "--json"}).json().at("devices").at(0).at("arch");
   const Outcome warm = place.run({"warm", "--model", "tiny.json", "--arch", arch + ",sm_80", "--json"},
                                  {{"KERNCAST_DRIVER", "/no/such/libcuda.so"}});
@@ -300,7 +300,7 @@ TEST_CASE("a template that does not compile fails its rows and says where") {
     return;
   }
   const CommandPlace place;
-  place.directory.write("tiny.json", tiny_model());
+  place.directory.write("tiny.json", tiny_dense_model());
   std::filesystem::copy(KERNCAST_TEMPLATES, place.directory.file("templates"),
                         std::filesystem::copy_options::recursive);
   std::ofstream(place.directory.file("templates/norm/rms_norm.cuh"), std::ios::app) << "\nthis is no C++;\n";

@@ -84,6 +84,11 @@ bool has_nvrtc() {
   return found;
 }
 
+std::string tiny_dense_model() {
+  return R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 256,
+    "intermediate_size": 512, "num_attention_heads": 4, "rms_norm_eps": 1e-6, "torch_dtype": "bfloat16"})";
+}
+
 std::string tiny_model() {
   return R"({"architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", "hidden_size": 256,
     "intermediate_size": 512, "moe_intermediate_size": 128, "n_routed_experts": 16, "num_experts_per_tok": 4,

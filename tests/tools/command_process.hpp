@@ -33,3 +33,5 @@ class CommandPlace {
 
 /// A config.json of a model so small that it runs in no time, with every kind of op.
 [[nodiscard]] std::string tiny_model();
+/// As tiny_model, with the few ops of a model without experts.
+[[nodiscard]] std::string tiny_dense_model();
