@@ -24,8 +24,8 @@ std::int64_t vectors_of_row(const Specialisation& spec) {
   return spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
 }
 
-/// Blocks of the stage that quantises: as many as there are tiles, but where each reads all partial results no more
-/// than fill the device.
+/// Blocks of the stage that quantises: as many as there are tiles, but where each reads all partial results
+/// no more than fill the device.
 std::int64_t blocks_of(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                        std::int64_t rows) noexcept {
   const std::int64_t tiles =
