@@ -12,18 +12,6 @@ void validate(const Specialisation& spec) {
   moe::weighted_sum::validate(op_name, spec);
 }
 
-Call bind(const Bindings& bindings) {
-  return moe::weighted_sum::bind(moe::sum_reduce_op(), bindings, mapped);
-}
-
-std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows) {
-  return moe::weighted_sum::plan_inputs(moe::sum_reduce_op(), bindings, rows, mapped);
-}
-
-std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
-  return moe::weighted_sum::plan_outputs(moe::sum_reduce_op(), bindings, mapped);
-}
-
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases =
       moe::weighted_sum::model_cases(model, "experts' outputs, already weighted", false, false);
@@ -47,9 +35,7 @@ OpDefinition moe_sum_reduce_definition() {
       "y = routed_scaling_factor * sum over k of weights[k] * x[k] (+ addend), k ascending, in f32, rounded "
       "once; without weights each is 1";
   op.validate = validate;
-  op.bind = bind;
-  op.plan_outputs = plan_outputs;
-  op.plan_inputs = plan_inputs;
+  moe::weighted_sum::set_functions<moe::sum_reduce_op, mapped>(op);
   op.model_cases = model_cases;
   return op;
 }

@@ -12,18 +12,6 @@ void validate(const Specialisation& spec) {
   moe::weighted_sum::validate(op_name, spec);
 }
 
-Call bind(const Bindings& bindings) {
-  return moe::weighted_sum::bind(moe::unpermute_op(), bindings, mapped);
-}
-
-std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows) {
-  return moe::weighted_sum::plan_inputs(moe::unpermute_op(), bindings, rows, mapped);
-}
-
-std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
-  return moe::weighted_sum::plan_outputs(moe::unpermute_op(), bindings, mapped);
-}
-
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   return moe::weighted_sum::model_cases(model, "experts' outputs, grouped by expert", true, false);
 }
@@ -39,9 +27,7 @@ OpDefinition moe_unpermute_definition() {
       "y[t] = routed_scaling_factor * sum over k of weights[t, k] * x[map[t, k]] (+ addend[t]), k ascending, "
       "in f32, rounded once; slots whose map names no row of x give 0; without weights each is 1";
   op.validate = validate;
-  op.bind = bind;
-  op.plan_outputs = plan_outputs;
-  op.plan_inputs = plan_inputs;
+  moe::weighted_sum::set_functions<moe::unpermute_op, mapped>(op);
   op.model_cases = model_cases;
   return op;
 }

@@ -39,6 +39,16 @@ void validate(std::string_view op, const Specialisation& spec);
 [[nodiscard]] std::vector<TensorPlan> plan_outputs(const OpDefinition& op, const Bindings& bindings,
                                                    bool mapped);
 
+/// Gives `op` the functions above; `registered` is the op once it is registered.
+template <const OpDefinition& (*registered)(), bool mapped>
+void set_functions(OpDefinition& op) {
+  op.bind = [](const Bindings& bindings) { return bind(registered(), bindings, mapped); };
+  op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
+    return plan_inputs(registered(), bindings, rows, mapped);
+  };
+  op.plan_outputs = [](const Bindings& bindings) { return plan_outputs(registered(), bindings, mapped); };
+}
+
 /// The sum over the experts' outputs of `model`; none where it has no experts.
 [[nodiscard]] std::vector<ModelCase> model_cases(const ModelConfig& model, std::string label, bool weights,
                                                  bool addend);

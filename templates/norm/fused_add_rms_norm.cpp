@@ -47,7 +47,8 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
 }
 
 OpDefinition make_definition() {
-  OpDefinition op = norm::row_norm_definition(op_name);
+  OpDefinition op =
+      norm::rms_definition(op_name, norm::SecondTensor{norm::residual_spec(), norm::residual_dtype_param()});
   op.summary = "Addition to the residual stream and root-mean-square normalisation of the sum";
   op.formula =
       "r = x + residual, stored over residual in its type; y = r * rsqrt(mean(r^2) + eps) * (weight + "
@@ -56,13 +57,6 @@ OpDefinition make_definition() {
   op.include = "norm/fused_add_rms_norm.cuh";
   op.kernel = "kerncast::norm::fused_add_rms_norm_kernel";
   op.arguments_type = "kerncast::norm::FusedAddRmsNormKernelArgs";
-  op.params.push_back(norm::has_weight_param());
-  op.params.push_back(norm::hf_rounding_param());
-  op.params.push_back(norm::residual_dtype_param());
-  op.tensors.push_back(norm::residual_spec());
-  op.tensors.push_back(norm::weight_spec());
-  op.tensors.push_back(norm::y_spec());
-  op.scalars.push_back(norm::weight_offset_spec());
   op.validate = [](const Specialisation& spec) { norm::validate_rows(op_name, spec); };
   op.bind = bind;
   op.plan_outputs = [](const Bindings& bindings) {

@@ -1,9 +1,9 @@
 #pragma once
 
+#include "device/row.cuh"
 #include "norm/added_row.cuh"
 #include "norm/fused_add_rms_norm_args.h"
 #include "norm/rms.cuh"
-#include "norm/row.cuh"
 
 namespace kerncast::norm {
 

@@ -46,7 +46,10 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
 }
 
 OpDefinition make_definition() {
-  OpDefinition op = norm::row_norm_definition(op_name);
+  OpDefinition op = norm::rms_definition(
+      op_name, norm::SecondTensor{{"z", Direction::in, false, "shape of x, z_dtype; rows may be strided"},
+                                  host::dtype_param("z_dtype", {DType::bf16, DType::f16, DType::f32},
+                                                    DType::bf16, "element type of z")});
   op.summary = "Root-mean-square normalisation of rows, gated by silu(z)";
   op.formula =
       "y = x * rsqrt(mean(x^2) + eps) * (weight + weight_offset) * silu(z), silu(z) = z / (1 + exp(-z)), in "
@@ -55,14 +58,6 @@ OpDefinition make_definition() {
   op.include = "norm/gated_rms_norm.cuh";
   op.kernel = "kerncast::norm::gated_rms_norm_kernel";
   op.arguments_type = "kerncast::norm::GatedRmsNormKernelArgs";
-  op.params.push_back(norm::has_weight_param());
-  op.params.push_back(norm::hf_rounding_param());
-  op.params.push_back(
-      host::dtype_param("z_dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of z"));
-  op.tensors.push_back({"z", Direction::in, false, "shape of x, z_dtype; rows may be strided"});
-  op.tensors.push_back(norm::weight_spec());
-  op.tensors.push_back(norm::y_spec());
-  op.scalars.push_back(norm::weight_offset_spec());
   op.validate = [](const Specialisation& spec) { norm::validate_rows(op_name, spec); };
   op.bind = bind;
   op.plan_outputs = [](const Bindings& bindings) {

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "device/activation.cuh"
+#include "device/row.cuh"
 #include "norm/gated_rms_norm_args.h"
 #include "norm/rms.cuh"
-#include "norm/row.cuh"
 
 namespace kerncast::norm {
 

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "device/row.cuh"
 #include "norm/centred.cuh"
 #include "norm/layer_norm_args.h"
-#include "norm/row.cuh"
 
 namespace kerncast::norm {
 

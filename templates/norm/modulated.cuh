@@ -1,8 +1,8 @@
 #pragma once
 
 #include "device/broadcast.cuh"
+#include "device/row.cuh"
 #include "norm/centred.cuh"
-#include "norm/row.cuh"
 #include "norm/scale_shift_args.h"
 
 /// Rows that are normalised, then scaled and shifted.

@@ -2,9 +2,9 @@
 
 #include "device/group_grid.cuh"
 #include "device/quantise.cuh"
+#include "device/row.cuh"
 #include "norm/rms.cuh"
 #include "norm/rms_norm_quant_args.h"
-#include "norm/row.cuh"
 
 namespace kerncast::norm {
 

@@ -49,7 +49,7 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
 }
 
 OpDefinition make_definition() {
-  OpDefinition op = norm::row_norm_definition(op_name);
+  OpDefinition op = norm::rms_definition(op_name);
   op.summary = "Root-mean-square normalisation of rows";
   op.formula =
       "y = x * rsqrt(mean(x^2) + eps) * (weight + weight_offset), in f32, rounded once; hf_rounding also "
@@ -58,11 +58,6 @@ OpDefinition make_definition() {
   op.include = "norm/rms_norm.cuh";
   op.kernel = "kerncast::norm::rms_norm_kernel";
   op.arguments_type = "kerncast::norm::RmsNormKernelArgs";
-  op.params.push_back(norm::has_weight_param());
-  op.params.push_back(norm::hf_rounding_param());
-  op.tensors.push_back(norm::weight_spec());
-  op.tensors.push_back(norm::y_spec());
-  op.scalars.push_back(norm::weight_offset_spec());
   op.validate = [](const Specialisation& spec) { norm::validate_rows(op_name, spec); };
   op.bind = bind;
   op.plan_outputs = [](const Bindings& bindings) {

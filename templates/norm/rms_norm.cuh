@@ -1,8 +1,8 @@
 #pragma once
 
+#include "device/row.cuh"
 #include "norm/rms.cuh"
 #include "norm/rms_norm_args.h"
-#include "norm/row.cuh"
 
 namespace kerncast::norm {
 

@@ -183,6 +183,20 @@ OpDefinition row_norm_definition(std::string_view name) {
   return op;
 }
 
+OpDefinition rms_definition(std::string_view name, const std::optional<SecondTensor>& second) {
+  OpDefinition op = row_norm_definition(name);
+  op.params.push_back(has_weight_param());
+  op.params.push_back(hf_rounding_param());
+  if (second) {
+    op.params.push_back(second->dtype);
+    op.tensors.push_back(second->tensor);
+  }
+  op.tensors.push_back(weight_spec());
+  op.tensors.push_back(y_spec());
+  op.scalars.push_back(weight_offset_spec());
+  return op;
+}
+
 TensorSpec residual_spec() {
   return {"residual", Direction::inout, false,
           "shape of x, residual_dtype; x + residual on return; rows may be strided"};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -97,6 +98,17 @@ LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables
 
 /// A definition with the parameters of row_params, x, eps, tunables and geometry.
 [[nodiscard]] OpDefinition row_norm_definition(std::string_view name);
+
+/// A tensor that a norm takes beside x, and the parameter that is its element type.
+struct SecondTensor {
+  TensorSpec tensor;
+  ParamSpec dtype;
+};
+
+/// What the root-mean-square norms that give y share beyond row_norm_definition: weight, hf_rounding, y and
+/// their checks. `name` must outlive the definition.
+[[nodiscard]] OpDefinition rms_definition(std::string_view name,
+                                          const std::optional<SecondTensor>& second = {});
 
 /// Descriptions that several norms give to OpDefinition.
 [[nodiscard]] TensorSpec residual_spec();

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "device/quantise.cuh"
-#include "norm/row.cuh"
+#include "device/row.cuh"
 #include "quant/per_token_args.h"
 
 namespace kerncast::quant {
@@ -11,11 +11,11 @@ template <class Config>
 __device__ __forceinline__ void quantise_tokens(const PerTokenKernelArgs& args) {
   using X = typename Config::x_dtype;
   using Q = typename Config::q_dtype;
-  using Row = norm::RowVectors<X, Config::alignment>;
+  using Row = RowVectors<X, Config::alignment>;
 
-  const long long row = norm::row_of_thread<Config>();
+  const long long row = row_of_thread<Config>();
   const bool active = row < args.rows;
-  const norm::RowWalk<Config, Row> walk(Row{static_cast<const X*>(args.x) + row * args.x_stride}, active);
+  const RowWalk<Config, Row> walk(Row{static_cast<const X*>(args.x) + row * args.x_stride}, active);
   const Max amax = walk.template reduce<Max>([](Max& total, const auto& part, bool) {
     float values[Row::width];
     unpack<X>(part, values);
@@ -30,7 +30,7 @@ __device__ __forceinline__ void quantise_tokens(const PerTokenKernelArgs& args) 
       store_quantised<Q, Row::width, Row::width>(q + column, values, scale.factor);
     }
   });
-  if (active && threadIdx.x % norm::row_lanes<Config> == 0) {
+  if (active && threadIdx.x % row_lanes<Config> == 0) {
     args.s[row * args.s_stride] = __uint_as_float(scale.bits);
   }
 }

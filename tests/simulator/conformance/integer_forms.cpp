@@ -119,7 +119,7 @@ void add_carries(std::vector<Form>& forms, const Integer& type) {
       u128 x = raw(0);
       u128 y = raw(1);
       if (multiplies) {
-        const auto whole = static_cast<u128>(type.value(in[0]) * type.value(in[1]));
+        const u128 whole = static_cast<u128>(type.value(in[0])) * static_cast<u128>(type.value(in[1]));
         x = (kind.what == 2 ? whole : whole >> type.bits) & mask;
         y = raw(2);
       }

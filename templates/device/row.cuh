@@ -6,7 +6,7 @@
 
 /// Rows of Config::hidden elements, each walked several times by Config::threads / Config::rows_per_block
 /// threads.
-namespace kerncast::norm {
+namespace kerncast {
 
 template <class Config>
 inline constexpr int row_lanes = Config::threads / Config::rows_per_block;
@@ -104,4 +104,4 @@ class RowWalk {
   Part held_[held ? per_lane : 1];
 };
 
-}  // namespace kerncast::norm
+}  // namespace kerncast
