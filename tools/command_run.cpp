@@ -190,11 +190,11 @@ int run_model(Session& session, const RunOptions& options) {
   };
   // While a call runs, the next one's inputs are drawn and the last one's results are checked.
   std::optional<RunRow> last;
+  if (!plans.empty()) {
+    plans[0].prepare();
+  }
   for (std::size_t i = 0; i < plans.size(); ++i) {
     session.console.progress(i, plans.size(), plans[i].workload->op->name);
-    if (i == 0) {
-      plans[0].prepare();
-    }
     plans[i].inputs.wait();
     if (i + 1 < plans.size()) {
       plans[i + 1].prepare();

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Builds with one preset (default gcc) and passes all tests, or those that ctest's options choose.
-#   tools/test.sh [gcc|clang-libcxx|asan|tsan [CTEST OPTION...]]
+# Builds with one preset (default gcc) and passes all tests.
+#   tools/test.sh [gcc|clang-libcxx|asan|tsan]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-gcc}
-shift || true
 build_dir=build
 [ "$preset" = gcc ] || build_dir=build-$preset
 case "$preset" in
@@ -15,4 +14,4 @@ esac
 bash tools/setup.sh "$build_dir" "$with"
 cmake --preset "$preset" -DKERNCAST_BUILD_TESTS=ON
 cmake --build "$build_dir" --parallel "$(nproc)"
-ctest --test-dir "$build_dir" --output-on-failure --parallel "$(nproc)" "$@"
+ctest --test-dir "$build_dir" --output-on-failure --parallel "$(nproc)"

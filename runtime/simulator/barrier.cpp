@@ -110,7 +110,7 @@ bool can_reach(const ModuleImpl& module, const Op* from, const Op* to) {
     if (&op == to) {
       return true;
     }
-    const bool conditional = op.guard != frame_header::kTrue || op.guard_xor != 0;
+    bool goes_on = op.guard != frame_header::kTrue || op.guard_xor != 0;
     switch (op.code) {
       case Code::bra:
         open.push_back(static_cast<std::size_t>(static_cast<std::int64_t>(at) + op.imm));
@@ -125,10 +125,10 @@ bool can_reach(const ModuleImpl& module, const Op* from, const Op* to) {
       case Code::trap:
         break;
       default:
-        open.push_back(at + 1);
-        continue;
+        goes_on = true;
+        break;
     }
-    if (conditional) {
+    if (goes_on) {
       open.push_back(at + 1);
     }
   }

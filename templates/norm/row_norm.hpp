@@ -105,8 +105,7 @@ struct SecondTensor {
   ParamSpec dtype;
 };
 
-/// What the root-mean-square norms that give y share beyond row_norm_definition: weight, hf_rounding, y and
-/// their checks. `name` must outlive the definition.
+/// What the root-mean-square norms that give y share beyond row_norm_definition: weight, hf_rounding and y.
 [[nodiscard]] OpDefinition rms_definition(std::string_view name,
                                           const std::optional<SecondTensor>& second = {});
 

@@ -8,11 +8,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "kerncast/runtime.hpp"
+#include "runtime/driver/context.hpp"
 #include "runtime/driver/driver_error.hpp"
 #include "tests/templates/catalogue.hpp"
 #include "tools/op_run.hpp"
@@ -55,11 +55,7 @@ double call_time(Runtime& runtime, const tools::RunDevice& device, const OpDefin
 double bytes_of(const std::vector<HostTensor>& tensors) {
   double bytes = 0;
   for (const HostTensor& tensor : tensors) {
-    double size = static_cast<double>(size_of(tensor.dtype));
-    for (const std::int64_t extent : tensor.shape) {
-      size *= static_cast<double>(extent);
-    }
-    bytes += size;
+    bytes += static_cast<double>(tools::element_count(tensor.shape) * size_of(tensor.dtype));
   }
   return bytes;
 }
