@@ -13,6 +13,8 @@ constexpr std::string_view locks = "locks";
 constexpr std::string_view sessions = "sessions";
 constexpr std::string_view counters = "counters";
 constexpr std::string_view index = "index.sqlite";
+/// Sources that a compile worker failed at.
+constexpr std::string_view failed = "failed";
 constexpr std::string_view entry_suffix = ".kce";
 constexpr std::string_view session_suffix = ".kcs";
 /// Files on their way to another name.

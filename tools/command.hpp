@@ -31,6 +31,8 @@ void add_inspect_command(CLI::App& root, Session& session);
 void add_profile_command(CLI::App& root, Session& session);
 void add_cache_command(CLI::App& root, Session& session);
 void add_warm_command(CLI::App& root, Session& session);
+void add_worker_command(CLI::App& root, Session& session);
+void add_record_command(CLI::App& root, Session& session);
 void add_doctor_command(CLI::App& root, Session& session);
 
 /// The --json flag, which every command that prints data has.

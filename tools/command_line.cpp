@@ -30,6 +30,8 @@ constexpr const char* environment_help =
     "  KERNCAST_CACHE_DIR     where compiled kernels are kept\n"
     "  KERNCAST_CACHE_READONLY  cache directories and packs that are only read, separated by colons\n"
     "  KERNCAST_CACHE_REMOTE  URL of a server to share compiled kernels through\n"
+    "  KERNCAST_STRICT        1: compile nothing, fail where the cache has not what is asked for\n"
+    "  KERNCAST_RECORD        file to note every kernel asked for in, for kerncast warm --from-record\n"
     "  KERNCAST_TEMPLATE_DIR  kernel templates to use instead of the built-in ones\n"
     "Exit codes: 0 fine, 1 the work failed, 2 bad usage.";
 
@@ -107,6 +109,8 @@ int parse_and_act(int argc, const char* const* argv) {
   add_profile_command(root, session);
   add_cache_command(root, session);
   add_warm_command(root, session);
+  add_record_command(root, session);
+  add_worker_command(root, session);
   add_doctor_command(root, session);
   try {
     root.parse(argc, argv);

@@ -1,214 +1,478 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <CLI/Validators.hpp>
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
 #include <memory>
 #include <set>
-#include <tuple>
+#include <thread>
 
+#include "cache/folder.hpp"
+#include "cache/pack/transfer.hpp"
+#include "cache/session.hpp"
 #include "kerncast/runtime.hpp"
+#include "runtime/dispatch/runtime_parts.hpp"
 #include "tools/command.hpp"
-#include "tools/model_config.hpp"
+#include "tools/file.hpp"
 #include "tools/output.hpp"
 #include "tools/settings.hpp"
 #include "tools/usage_error.hpp"
-#include "tools/workload.hpp"
+#include "tools/warm_plan.hpp"
+#include "tools/warm_run.hpp"
 
 namespace kerncast::tools {
 namespace {
 
 struct WarmOptions {
-  std::string op;
-  std::vector<std::string> settings;
-  std::vector<std::string> models;
-  std::vector<std::string> archs;
-  std::vector<std::int64_t> rows;
+  WarmRequest request;
+  std::string shard;
+  std::string from_pack;
+  std::string out;
+  int jobs = 0;
+  std::uint64_t memory = 0;
+  int timeout_s = 300;
+  bool plan = false;
+  bool check = false;
 };
 
-/// One call of Runtime::compile.
-struct WarmJob {
-  const OpDefinition* op = nullptr;
-  Specialisation spec;
-  std::string arch;
-  std::int64_t rows = 0;
+/// Set by Ctrl-C; a second one ends the process as usual.
+std::atomic<bool> interrupted{false};
+
+class StopOnInterrupt {
+ public:
+  StopOnInterrupt() {
+    struct sigaction action{};
+    action.sa_handler = [](int) { interrupted.store(true); };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    for (std::size_t i = 0; i < std::size(signals); ++i) {
+      sigaction(signals[i], &action, &before_[i]);
+    }
+  }
+  ~StopOnInterrupt() {
+    for (std::size_t i = 0; i < std::size(signals); ++i) {
+      sigaction(signals[i], &before_[i], nullptr);
+    }
+  }
+  StopOnInterrupt(const StopOnInterrupt&) = delete;
+  StopOnInterrupt& operator=(const StopOnInterrupt&) = delete;
+
+ private:
+  static constexpr int signals[] = {SIGINT, SIGTERM};
+  struct sigaction before_[2]{};
 };
 
-/// One kernel, or one job that gave none.
-struct WarmResult {
-  KernelReport report;
-  std::vector<std::int64_t> rows;
-  std::string error;
-};
-
-/// A row count of every bucket that launches are tuned under.
-std::vector<std::int64_t> all_row_buckets() {
-  std::vector<std::int64_t> rows;
-  for (std::int64_t count = 1; rows.empty() || row_bucket(count) != row_bucket(rows.back()); count *= 2) {
-    rows.push_back(count);
-  }
-  return rows;
+std::string this_command() {
+  std::string path(4096, '\0');
+  const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
+  path.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
+  return path;
 }
 
-/// The op named, at its settings; else every op of the models at their shapes.
-std::vector<std::pair<const OpDefinition*, Specialisation>> wanted(const WarmOptions& options) {
-  std::vector<std::pair<const OpDefinition*, Specialisation>> all;
-  if (!options.op.empty()) {
-    const OpDefinition& op = require_op(options.op);
-    all.emplace_back(&op, specialise_settings(op, parse_settings(op, options.settings)));
-  }
-  for (const std::string& name : options.models) {
-    for (const Workload& workload : workloads_of(load_model_config(name))) {
-      all.emplace_back(workload.op, specialise(*workload.op, workload.params));
+std::size_t bytes_of(const KernelReport& report) {
+  return report.cubin.size() + report.ptx.size();
+}
+
+std::size_t missing_of(const std::vector<PlannedKernel>& kernels) {
+  return static_cast<std::size_t>(std::count_if(kernels.begin(), kernels.end(),
+                                                [](const PlannedKernel& kernel) { return !kernel.cached; }));
+}
+
+/// One line of JSON on standard output.
+void print_event(Json event) {
+  print(event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+Json describe(const PlannedKernel& kernel) {
+  return {{"op", kernel.op->name},       {"spec", kernel.spec_text},           {"arch", kernel.arch},
+          {"tunables", kernel.tunables}, {"rows", rows_text(kernel.buckets)},  {"why", kernel.why},
+          {"key", kernel.key},           {"cached", kernel.cached.has_value()}};
+}
+
+/// What a compile took here before, in milliseconds; elsewhere where nothing was compiled here yet.
+double expected_compile_ms(Runtime& runtime, bool& measured) {
+  constexpr double typical = 150;
+  const CacheCounters before = cache::counters_of(cache::Folder::open(runtime.parts().cache.store().root()));
+  measured = before.compiles > 0;
+  return measured ? static_cast<double>(before.compile_us) / 1000 / static_cast<double>(before.compiles)
+                  : typical;
+}
+
+int show_plan(Session& session, Runtime& runtime, const std::vector<PlannedKernel>& kernels, int jobs) {
+  bool measured = false;
+  const double each_ms = expected_compile_ms(runtime, measured);
+  const std::size_t missing = missing_of(kernels);
+  const double seconds = each_ms * static_cast<double>(missing) / 1000 / jobs;
+  if (session.json) {
+    Json list = Json::array();
+    for (const PlannedKernel& kernel : kernels) {
+      Json item = describe(kernel);
+      item["estimated_ms"] = kernel.cached ? 0 : each_ms;
+      list.push_back(std::move(item));
     }
+    print_json({{"kernels", std::move(list)},
+                {"missing", missing},
+                {"jobs", jobs},
+                {"estimated_seconds", seconds},
+                {"estimate", measured ? "mean of this cache's compiles" : "typical"}});
+    return exit_fine;
   }
-  return all;
-}
-
-std::vector<WarmJob> plan(const WarmOptions& options) {
-  const std::vector<std::int64_t> rows = options.rows.empty() ? all_row_buckets() : check_rows(options.rows);
-  std::vector<WarmJob> jobs;
-  std::set<std::tuple<std::string, std::string, std::string, int>> seen;
-  for (const auto& [op, spec] : wanted(options)) {
-    for (const std::string& arch : options.archs) {
-      for (const std::int64_t count : rows) {
-        const auto identity =
-            std::tuple(op->name, fmt::format("{}", fmt::join(spec.values, ",")), arch, row_bucket(count));
-        if (seen.insert(identity).second) {
-          jobs.push_back({op, spec, arch, count});
-        }
-      }
-    }
-  }
-  return jobs;
-}
-
-std::vector<WarmResult> compile_all(Session& session, const std::vector<WarmJob>& jobs) {
-  Runtime runtime(session.runtime_options());
-  std::vector<WarmResult> results;
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    const WarmJob& job = jobs[i];
-    const std::string spec = format_specialisation(*job.op, job.spec);
-    session.console.progress(i, jobs.size(), fmt::format("{} {} {}", job.arch, job.op->name, spec));
-    WarmResult result;
-    result.rows = {job.rows};
-    try {
-      result.report = runtime.compile(*job.op, job.spec, job.arch, job.rows);
-    } catch (const Error& error) {
-      result.report.op = job.op->name;
-      result.report.spec = spec;
-      result.report.arch = job.arch;
-      result.error = error.what();
-    }
-    // Buckets that share their tunables share the kernel; so do failures with one cause.
-    const auto same = std::find_if(results.begin(), results.end(), [&](const WarmResult& other) {
-      return other.report.key == result.report.key && other.error == result.error &&
-             std::tie(other.report.op, other.report.spec, other.report.arch) ==
-                 std::tie(result.report.op, result.report.spec, result.report.arch);
-    });
-    if (same != results.end()) {
-      same->rows.push_back(job.rows);
-    } else {
-      results.push_back(std::move(result));
-    }
-  }
-  session.console.end_progress();
-  return results;
-}
-
-Json to_json(const WarmResult& result) {
-  const KernelReport& report = result.report;
-  Json json = {{"op", report.op}, {"spec", report.spec}, {"arch", report.arch}, {"rows", result.rows}};
-  const bool ok = result.error.empty();
-  json["ok"] = ok;
-  if (!ok) {
-    json["error"] = result.error;
-    return json;
-  }
-  json["cached"] = report.origin != Origin::compiled;
-  json["compile_ms"] = report.compile_ms;
-  json["tunables"] = report.tunables;
-  json["registers"] = report.registers;
-  json["spill_store_bytes"] = report.spill_store_bytes;
-  json["spill_load_bytes"] = report.spill_load_bytes;
-  json["shared_bytes"] = report.shared_bytes;
-  json["key"] = report.key;
-  return json;
-}
-
-int warm(Session& session, const WarmOptions& options) {
-  if (options.op.empty() == options.models.empty()) {
-    throw UsageError("give either --model NAME or an op with --set; see kerncast warm --help");
-  }
-  if (options.op.empty() && !options.settings.empty()) {
-    throw UsageError("--set goes with an op only");
-  }
-  for (const std::string& arch : options.archs) {
-    check_arch(arch);
-  }
-  const std::vector<WarmResult> results = compile_all(session, plan(options));
-  Json list = Json::array();
   Table table({{"op"},
                {"specialisation"},
                {"arch"},
                {"rows"},
                {"tunables"},
-               {"compile ms", Align::right},
-               {"registers", Align::right}});
-  std::size_t failed = 0;
-  std::size_t compiled = 0;
-  std::set<std::string> told;
-  for (const WarmResult& result : results) {
-    list.push_back(to_json(result));
-    const KernelReport& report = result.report;
-    const std::string rows = result.rows.size() == 1
-                                 ? fmt::format("{}", result.rows.front())
-                                 : fmt::format("{}..{}", result.rows.front(), result.rows.back());
-    if (!result.error.empty()) {
-      ++failed;
-      table.add_row({report.op, report.spec, report.arch, rows, "", "FAILED", ""});
-      if (told.insert(result.error).second) {
-        session.console.error(result.error);
+               {"estimated ms", Align::right},
+               {"why"}});
+  for (const PlannedKernel& kernel : kernels) {
+    table.add_row({kernel.op->name, kernel.spec_text, kernel.arch, rows_text(kernel.buckets), kernel.tunables,
+                   kernel.cached ? "cached" : fixed(each_ms, 0),
+                   fmt::format("{}", fmt::join(kernel.why, "; "))});
+  }
+  print(table.text());
+  print(fmt::format(
+      "{} kernels: {} cached, {} to compile; about {} s with {} jobs ({})\n", kernels.size(),
+      kernels.size() - missing, missing, fixed(seconds, 0), jobs,
+      measured ? "by the mean of this cache's compiles" : "nothing compiled in this cache yet to go by"));
+  return exit_fine;
+}
+
+int check(Session& session, const std::vector<PlannedKernel>& kernels) {
+  const std::size_t missing = missing_of(kernels);
+  if (session.json) {
+    Json list = Json::array();
+    for (const PlannedKernel& kernel : kernels) {
+      if (!kernel.cached) {
+        list.push_back(describe(kernel));
       }
-      continue;
     }
-    const bool cached = report.origin != Origin::compiled;
-    compiled += cached ? 0 : 1;
-    table.add_row({report.op, report.spec, report.arch, rows, report.tunables,
-                   cached ? "cached" : fixed(report.compile_ms, 1), fmt::format("{}", report.registers)});
+    print_json({{"kernels", kernels.size()}, {"missing", std::move(list)}});
+  } else {
+    Table table({{"missing op"}, {"specialisation"}, {"arch"}, {"rows"}, {"tunables"}});
+    for (const PlannedKernel& kernel : kernels) {
+      if (!kernel.cached) {
+        table.add_row(
+            {kernel.op->name, kernel.spec_text, kernel.arch, rows_text(kernel.buckets), kernel.tunables});
+      }
+    }
+    if (!table.empty()) {
+      print(table.text());
+    }
+    print(fmt::format("{} kernels: {} cached, {} missing\n", kernels.size(), kernels.size() - missing,
+                      missing));
+  }
+  return missing == 0 ? exit_fine : exit_failed;
+}
+
+/// Speaks while kernels compile: a bar on a terminal, else a line every ten seconds.
+class Reporter {
+ public:
+  explicit Reporter(Session& session) : session_(session) {}
+
+  void tick(const WarmProgress& progress) {
+    const std::string rate = progress.rate() > 0 ? fmt::format("{}/s, {} s left", fixed(progress.rate(), 1),
+                                                               fixed(progress.seconds_left(), 0))
+                                                 : std::string("starting");
+    session_.console.progress(progress.done(), progress.total,
+                              fmt::format("{} cached, {} failed, {}  {}", progress.cached, progress.failed,
+                                          rate, fmt::join(progress.in_flight, " | ")));
+    constexpr double interval = 10;
+    if (progress.seconds < told_ + interval) {
+      return;
+    }
+    told_ = progress.seconds;
+    if (session_.json) {
+      print_event({{"event", "progress"},
+                   {"done", progress.done()},
+                   {"total", progress.total},
+                   {"cached", progress.cached},
+                   {"failed", progress.failed},
+                   {"rate", progress.rate()},
+                   {"seconds_left", progress.seconds_left()},
+                   {"in_flight", progress.in_flight}});
+      static_cast<void>(flush_output());
+    } else if (!session_.console.is_terminal()) {
+      session_.console.note(fmt::format("{}/{} kernels: {} cached, {} failed, {}", progress.done(),
+                                        progress.total, progress.cached, progress.failed, rate));
+    }
+  }
+
+  void finished(const WarmResult& result) {
+    if (!result.error.empty() && told_errors_.insert(result.error).second) {
+      session_.console.error(result.error);
+    }
+    if (!session_.json) {
+      return;
+    }
+    Json event = {{"event", "kernel"}};
+    event.update(describe(*result.planned));
+    event["ok"] = result.error.empty();
+    if (!result.error.empty()) {
+      event["error"] = result.error;
+    } else {
+      const KernelReport& report = result.report;
+      event["cached"] = report.origin != Origin::compiled;
+      event["compile_ms"] = report.compile_ms;
+      event["registers"] = report.registers;
+      event["spill_store_bytes"] = report.spill_store_bytes;
+      event["spill_load_bytes"] = report.spill_load_bytes;
+      event["shared_bytes"] = report.shared_bytes;
+      event["bytes"] = bytes_of(report);
+    }
+    print_event(std::move(event));
+  }
+
+ private:
+  Session& session_;
+  double told_ = 0;
+  std::set<std::string> told_errors_;
+};
+
+/// What came of it all, and the exit code.
+int summarise(Session& session, const std::vector<WarmResult>& results, double seconds) {
+  std::size_t cached = 0;
+  std::size_t compiled = 0;
+  std::size_t failed = 0;
+  std::size_t left = 0;
+  std::uint64_t bytes = 0;
+  double compile_ms = 0;
+  std::vector<const WarmResult*> slowest;
+  for (const WarmResult& result : results) {
+    if (!result.reached) {
+      ++left;
+    } else if (!result.error.empty()) {
+      ++failed;
+    } else {
+      // Another process may have compiled it meanwhile.
+      const bool ours = result.report.origin == Origin::compiled;
+      ours ? ++compiled : ++cached;
+      bytes += bytes_of(result.report);
+      if (ours) {
+        compile_ms += result.report.compile_ms;
+        slowest.push_back(&result);
+      }
+    }
+  }
+  std::sort(slowest.begin(), slowest.end(), [](const WarmResult* a, const WarmResult* b) {
+    return a->report.compile_ms > b->report.compile_ms;
+  });
+  slowest.resize(std::min<std::size_t>(slowest.size(), 5));
+  if (session.json) {
+    Json slow = Json::array();
+    for (const WarmResult* result : slowest) {
+      slow.push_back({{"op", result->planned->op->name},
+                      {"spec", result->planned->spec_text},
+                      {"arch", result->planned->arch},
+                      {"compile_ms", result->report.compile_ms}});
+    }
+    print_event({{"event", "end"},
+                 {"kernels", results.size()},
+                 {"cached", cached},
+                 {"compiled", compiled},
+                 {"failed", failed},
+                 {"left", left},
+                 {"seconds", seconds},
+                 {"compile_ms", compile_ms},
+                 {"bytes", bytes},
+                 {"slowest", std::move(slow)}});
+  } else {
+    Table table({{"kernels", Align::right},
+                 {"cached", Align::right},
+                 {"compiled", Align::right},
+                 {"failed", Align::right},
+                 {"seconds", Align::right},
+                 {"cubin and PTX", Align::right}});
+    table.add_row({fmt::format("{}", results.size()), fmt::format("{}", cached), fmt::format("{}", compiled),
+                   fmt::format("{}", failed), fixed(seconds, 1), human_bytes(bytes)});
+    print(table.text());
+    if (!slowest.empty()) {
+      Table slow({{"slowest to compile"}, {"specialisation"}, {"arch"}, {"tunables"}, {"ms", Align::right}});
+      for (const WarmResult* result : slowest) {
+        slow.add_row({result->planned->op->name, result->planned->spec_text, result->planned->arch,
+                      result->planned->tunables, fixed(result->report.compile_ms, 0)});
+      }
+      print(slow.text());
+    }
+  }
+  if (left > 0) {
+    session.console.note(fmt::format(
+        "stopped with {} kernels left; what was compiled is kept, and the same command goes on", left));
+  }
+  return failed == 0 && left == 0 ? exit_fine : exit_failed;
+}
+
+void write_pack(Session& session, Runtime& runtime, const std::string& path,
+                const std::vector<WarmResult>& results) {
+  std::set<std::string> keys;
+  for (const WarmResult& result : results) {
+    keys.insert(result.report.key);
+  }
+  AtomicOutput output(path);
+  std::uint64_t bytes = 0;
+  const cache::ExportResult written = cache::export_pack(
+      runtime.parts().cache.store(),
+      [&](const cache::Entry& entry) {
+        cache::KeyFields fields;
+        for (const auto& [label, value] : entry.key_fields) {
+          fields.add(label, value);
+        }
+        return keys.contains(fields.key().hex());
+      },
+      [&](std::string_view more) {
+        output.write(more.data(), more.size());
+        bytes += more.size();
+      });
+  if (written.entries != keys.size()) {
+    throw Error(ErrorCode::io_error,
+                fmt::format("{} of {} kernels could not be read back for {}; nothing was written there",
+                            keys.size() - written.entries, keys.size(), path));
+  }
+  output.commit();
+  session.console.note(fmt::format("{} kernels, {} in {}", written.entries, human_bytes(bytes), path));
+}
+
+void check_request(const WarmOptions& options) {
+  const WarmRequest& request = options.request;
+  const int ways =
+      (request.op.empty() ? 0 : 1) + (request.models.empty() ? 0 : 1) + (request.records.empty() ? 0 : 1);
+  if (ways == 0 || (!request.op.empty() && ways > 1)) {
+    throw UsageError(
+        "give either --model NAME, --from-record FILE or an op with --set; see kerncast warm --help");
+  }
+  if (request.op.empty() && !request.settings.empty()) {
+    throw UsageError("--set goes with an op only");
+  }
+  if (request.archs.empty() && (!request.op.empty() || !request.models.empty())) {
+    throw UsageError("--arch is required with a model or an op, as --arch sm_90a,sm_100a");
+  }
+  if (options.plan && options.check) {
+    throw UsageError("give --plan or --check, not both");
+  }
+  for (const std::string& arch : request.archs) {
+    check_arch(arch);
+  }
+  if (!options.out.empty()) {
+    check_output(options.out);
+  }
+}
+
+int warm(Session& session, WarmOptions options) {
+  check_request(options);
+  if (!options.shard.empty()) {
+    options.request.shard = parse_shard(options.shard);
+  }
+  const int jobs =
+      options.jobs > 0 ? options.jobs : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  RuntimeOptions runtime_options = session.runtime_options();
+  runtime_options.miss_policy = MissPolicy::compile;
+  runtime_options.compile_workers = {this_command(), jobs, options.memory, options.timeout_s};
+  if (!options.from_pack.empty()) {
+    runtime_options.cache_read_only = cache::options_from_environment().read_only;
+    runtime_options.cache_read_only.push_back(options.from_pack);
+  }
+  Runtime runtime(std::move(runtime_options));
+  const std::vector<PlannedKernel> kernels = plan_warm(runtime, options.request, session.console);
+  if (options.plan) {
+    return show_plan(session, runtime, kernels, jobs);
+  }
+  if (options.check) {
+    return check(session, kernels);
   }
   if (session.json) {
-    print_json(list);
-  } else {
-    print(table.text());
-    print(fmt::format("{} kernels: {} compiled, {} cached, {} failed\n", results.size(), compiled,
-                      results.size() - compiled - failed, failed));
+    print_event(
+        {{"event", "plan"}, {"kernels", kernels.size()}, {"missing", missing_of(kernels)}, {"jobs", jobs}});
   }
-  return failed == 0 ? exit_fine : exit_failed;
+  const auto started = std::chrono::steady_clock::now();
+  Reporter reporter(session);
+  interrupted.store(false);
+  std::vector<WarmResult> results;
+  {
+    const StopOnInterrupt guard;
+    results = run_warm(
+        runtime, kernels, jobs, interrupted, [&](const WarmProgress& progress) { reporter.tick(progress); },
+        [&](const WarmResult& result) { reporter.finished(result); });
+  }
+  session.console.end_progress();
+  const int code = summarise(
+      session, results, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+  if (!options.out.empty()) {
+    if (code != exit_fine) {
+      session.console.error(fmt::format("{} is not written, as it would not hold everything", options.out));
+    } else {
+      write_pack(session, runtime, options.out, results);
+    }
+  }
+  return code;
 }
 
 }  // namespace
 
 void add_warm_command(CLI::App& root, Session& session) {
-  CLI::App* command = root.add_subcommand(
-      "warm",
-      "Compile a model's kernels, or one op's, into the cache without launching, for any architecture; needs "
-      "no device");
+  CLI::App* command = root.add_subcommand("warm",
+                                          "Compile what serving a model will launch into the cache, in "
+                                          "worker processes, for any architecture; needs no "
+                                          "device");
   const auto options = std::make_shared<WarmOptions>();
-  command->add_option("op", options->op, "Op to compile at the parameters of --set, as norm.rms_norm");
+  WarmRequest& request = options->request;
+  command->add_option("op", request.op, "Op to compile at the parameters of --set, as norm.rms_norm");
   command
-      ->add_option("--model", options->models,
+      ->add_option("--model", request.models,
                    "Shipped models or paths of config.json files, separated by commas")
       ->delimiter(',');
+  command->add_option("--from-record", request.records, "Files of KERNCAST_RECORD: warm what hosts asked for")
+      ->delimiter(',');
   command
-      ->add_option("--set", options->settings,
+      ->add_option("--set", request.settings,
                    "The op's parameters, as hidden=7168; several, or may be repeated")
       ->type_name("NAME=VALUE");
-  command->add_option("--arch", options->archs, "Architectures, as sm_90a,sm_100a")
-      ->required()
+  command
+      ->add_option("--arch", request.archs,
+                   "Architectures, as sm_90a,sm_100a; of a record only these, else those it has")
       ->delimiter(',');
-  command->add_option("--rows", options->rows, "Row counts to be ready for; default: all")->delimiter(',');
+  command
+      ->add_option(
+          "--sms", request.sm_counts,
+          "Multiprocessors of the devices, as kerncast doctor shows them; default: of every device known of "
+          "an architecture")
+      ->check(CLI::Range(1, 4096))
+      ->delimiter(',');
+  command->add_option("--tp", request.tensor_ranks, "Ranks of tensor parallelism; default 1")
+      ->check(CLI::Range(1, 1024))
+      ->delimiter(',');
+  command->add_option("--ep", request.expert_ranks, "Ranks that experts are spread over; default 1")
+      ->check(CLI::Range(1, 4096));
+  command->add_option(
+      "--quant", request.quant,
+      "How activations are quantised: fp8-block, fp8, int8, nvfp4, mxfp8, mxfp4, none; default: in "
+      "every way");
+  command
+      ->add_option("--tokens", request.tokens,
+                   "Tokens of a batch to be ready for, as 1:8192 or 1,64; default: any number")
+      ->delimiter(',');
+  command->add_option("--rows", request.rows, "Rows of the ops themselves, instead of --tokens")
+      ->delimiter(',');
+  command->add_option("--ops", request.op_globs, "Only these ops, as 'norm.*'")->delimiter(',');
+  command->add_option("--shard", options->shard,
+                      "Part I of N of the plan, as 1/4: the same parts on every machine");
+  command->add_option("--from-pack", options->from_pack, "Take from this pack what it has");
+  command->add_option("--out", options->out, "Write all of the plan's kernels to this pack");
+  command->add_option("--jobs", options->jobs, "Worker processes at most; default: one for each core")
+      ->check(CLI::Range(1, 1024));
+  command
+      ->add_option("--memory", options->memory,
+                   "Memory of all workers, as 4GiB; one that grows past its share is replaced")
+      ->transform(CLI::AsSizeValue(false));
+  command->add_option("--timeout", options->timeout_s, "Seconds that one compile may take; default 300")
+      ->check(CLI::Range(1, 86400));
+  command->add_flag("--plan", options->plan,
+                    "Compile nothing; show what would be, why, and how long it may take");
+  command->add_flag("--check", options->check,
+                    "Compile nothing; show what is missing, and exit 1 if anything is");
   add_json_flag(*command, session);
   command->callback(
       [&session, options] { session.action = [&session, options] { return warm(session, *options); }; });

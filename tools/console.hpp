@@ -23,6 +23,7 @@ class Console {
 
   /// Shows the bar at `done` of `total`, with `text` behind it.
   void progress(std::size_t done, std::size_t total, std::string_view text);
+  [[nodiscard]] bool is_terminal() const { return terminal_; }
   /// Removes the bar. Call before writing results to standard output.
   void end_progress();
 

@@ -10,6 +10,7 @@
 #include <initializer_list>
 #include <limits>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,17 @@ using Names = std::initializer_list<const char*>;
 class Fields {
  public:
   Fields(const nlohmann::json& object, const std::string& origin) : object_(object), origin_(origin) {}
+
+  /// Numbers, flags and words of the object that nobody asked for, but for those that no kernel depends on.
+  [[nodiscard]] std::vector<std::string> unasked() const {
+    std::vector<std::string> out;
+    for (const auto& [name, value] : object_.items()) {
+      if (value.is_primitive() && !value.is_null() && !asked_.contains(name) && !is_irrelevant(name)) {
+        out.push_back(name);
+      }
+    }
+    return out;
+  }
 
   /// Value of the first of `names` that is there.
   [[nodiscard]] std::optional<std::int64_t> integer(Names names) const {
@@ -92,6 +104,7 @@ class Fields {
  private:
   [[nodiscard]] std::pair<const char*, const nlohmann::json*> find(Names names) const {
     for (const char* name : names) {
+      asked_.insert(name);
       const auto found = object_.find(name);
       if (found != object_.end() && !found->is_null()) {
         return {name, &*found};
@@ -105,9 +118,63 @@ class Fields {
                                                  value.type_name(), value.dump().substr(0, 60)));
   }
 
+  /// Of vocabulary, training, files and text generation.
+  static bool is_irrelevant(const std::string& name) {
+    constexpr const char* exact[] = {"vocab_size",
+                                     "initializer_range",
+                                     "transformers_version",
+                                     "model_type",
+                                     "num_hidden_layers",
+                                     "tie_word_embeddings",
+                                     "pretraining_tp",
+                                     "use_cache",
+                                     "max_position_embeddings",
+                                     "_name_or_path",
+                                     "_diffusers_version",
+                                     "_class_name",
+                                     "_commit_hash",
+                                     "attn_implementation",
+                                     "gradient_checkpointing",
+                                     "router_aux_loss_coef",
+                                     "output_router_logits",
+                                     "aux_loss_alpha",
+                                     "seq_aux"};
+    return name.ends_with("_token_id") || name.find("dropout") != std::string::npos ||
+           std::find(std::begin(exact), std::end(exact), name) != std::end(exact);
+  }
+
   const nlohmann::json& object_;
   const std::string& origin_;
+  mutable std::set<std::string> asked_;
 };
+
+/// Model types and classes whose fields are all understood here.
+bool is_known(const std::string& type, const std::string& class_name) {
+  constexpr const char* known[] = {"deepseek_v2",
+                                   "deepseek_v3",
+                                   "kimi_k2",
+                                   "kimi_k25",
+                                   "qwen2",
+                                   "qwen2_moe",
+                                   "qwen3",
+                                   "qwen3_moe",
+                                   "qwen3_next",
+                                   "gpt_oss",
+                                   "glm4",
+                                   "glm4_moe",
+                                   "mixtral",
+                                   "mistral",
+                                   "llama",
+                                   "gemma",
+                                   "gemma2",
+                                   "gemma3",
+                                   "gemma3_text",
+                                   "FluxTransformer2DModel",
+                                   "QwenImageTransformer2DModel",
+                                   "WanTransformer3DModel"};
+  return std::any_of(std::begin(known), std::end(known),
+                     [&](const char* name) { return type == name || class_name == name; });
+}
 
 constexpr Names hidden_names = {"hidden_size", "d_model", "n_embd", "dim"};
 constexpr Names top_k_names = {
@@ -317,7 +384,8 @@ std::string model_name(const std::string& path) {
 
 }  // namespace
 
-ModelConfig parse_model_config(std::string_view text, const std::string& origin, std::string name) {
+ModelConfig parse_model_config(std::string_view text, const std::string& origin, std::string name,
+                               std::vector<std::string>* unmapped) {
   const nlohmann::json root = parse_json(text, origin);
   if (!root.is_object()) {
     throw Error(ErrorCode::io_error,
@@ -339,26 +407,31 @@ ModelConfig parse_model_config(std::string_view text, const std::string& origin,
   read_rope(model, fields, type);
   read_experts(model, fields, type, origin);
   read_norms(model, fields, type);
+  if (unmapped != nullptr && !is_known(type, model.architecture)) {
+    *unmapped = fields.unasked();
+  }
   return model;
 }
 
-ModelConfig load_model_config(const std::string& name_or_path) {
+ModelConfig load_model_config(const std::string& name_or_path, std::vector<std::string>* unmapped) {
   const std::string name = lower(name_or_path);
   std::vector<std::string> known;
   for (const ShippedModel& model : shipped_models()) {
     known.emplace_back(model.name);
     if (model.name == name) {
-      return parse_model_config(model.text, fmt::format("model {}", model.name), std::string(model.name));
+      return parse_model_config(model.text, fmt::format("model {}", model.name), std::string(model.name),
+                                unmapped);
     }
   }
   constexpr std::uint64_t limit = 16U << 20U;
   if (is_directory(name_or_path)) {
     const std::string path = name_or_path + (name_or_path.ends_with('/') ? "config.json" : "/config.json");
-    return parse_model_config(read_file(path, limit), path, model_name(path));
+    return parse_model_config(read_file(path, limit), path, model_name(path), unmapped);
   }
   if (is_file(name_or_path) || name_or_path.ends_with(".json") || name_or_path.starts_with('/') ||
       name_or_path.starts_with('.')) {
-    return parse_model_config(read_file(name_or_path, limit), name_or_path, model_name(name_or_path));
+    return parse_model_config(read_file(name_or_path, limit), name_or_path, model_name(name_or_path),
+                              unmapped);
   }
   const std::string nearest = nearest_name(name.substr(name.find_last_of('/') + 1), known);
   throw UsageError(

@@ -29,6 +29,14 @@ bool is_aside(BuildPolicy policy) {
   return policy == BuildPolicy::compile_aside || policy == BuildPolicy::compile_aside_with_lines;
 }
 
+bool is_cached_only(BuildPolicy policy) {
+  return policy == BuildPolicy::cached_only || policy == BuildPolicy::look;
+}
+
+cache::OnMiss on_miss(BuildPolicy policy) {
+  return policy == BuildPolicy::look ? cache::OnMiss::ignore : cache::OnMiss::count;
+}
+
 std::uint64_t microseconds_since(std::chrono::steady_clock::time_point start) {
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start)
@@ -132,8 +140,12 @@ std::string describe(const Variant& variant) {
                      variant.arch);
 }
 
-KernelBuilder::KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Cache& cache)
-    : nvrtc_choice_(std::move(nvrtc_choice)), templates_(std::move(template_directory)), cache_(cache) {}
+KernelBuilder::KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Cache& cache,
+                             std::unique_ptr<compiler::worker::Pool> workers)
+    : nvrtc_choice_(std::move(nvrtc_choice)),
+      templates_(std::move(template_directory)),
+      cache_(cache),
+      workers_(std::move(workers)) {}
 
 const compiler::NvrtcSearch& KernelBuilder::nvrtc() {
   std::call_once(nvrtc_once_, [this] { nvrtc_ = compiler::load_nvrtc(nvrtc_choice_); });
@@ -161,8 +173,8 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
   const compiler::NvrtcSearch& search = nvrtc();
   if (search.nvrtc == nullptr) {
     std::shared_ptr<const KernelBinary> found =
-        is_aside(policy) ? nullptr : load_any_version(variant, prepared);
-    if (found == nullptr && policy != BuildPolicy::cached_only) {
+        is_aside(policy) ? nullptr : load_any_version(variant, prepared, on_miss(policy));
+    if (found == nullptr && !is_cached_only(policy)) {
       throw Error(ErrorCode::not_found,
                   fmt::format("{} is not in the cache and there is no NVRTC to compile it: {}",
                               describe(variant), search.remedy));
@@ -175,8 +187,8 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
     return compile(variant, prepared, fields, policy);
   }
   const cache::Key key = fields.key();
-  if (policy == BuildPolicy::cached_only) {
-    return from_hit(cache_.load(key), key);
+  if (is_cached_only(policy)) {
+    return from_hit(cache_.load(key, on_miss(policy)), key);
   }
   return flights_.run(key, [&]() -> std::shared_ptr<const KernelBinary> {
     if (auto found = from_hit(cache_.load(key), key)) {
@@ -198,15 +210,15 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
 }
 
 std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(const Variant& variant,
-                                                                    const Prepared& prepared) {
+                                                                    const Prepared& prepared,
+                                                                    cache::OnMiss counted) {
   for (int major = newest_major; major >= oldest_major; --major) {
     for (int minor = newest_minor; minor >= 0; --minor) {
       const cache::Key key = to_key_fields(key_fields(prepared.source, prepared.headers, prepared.options,
                                                       variant.arch, fmt::format("{}.{}", major, minor)))
                                  .key();
       const bool last = major == oldest_major && minor == 0;
-      const cache::OnMiss on_miss = last ? cache::OnMiss::count : cache::OnMiss::ignore;
-      if (auto found = from_hit(cache_.load(key, on_miss), key)) {
+      if (auto found = from_hit(cache_.load(key, last ? counted : cache::OnMiss::ignore), key)) {
         return found;
       }
     }
@@ -227,7 +239,9 @@ std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& varian
     request.options.emplace_back("--generate-line-info");
   }
   const auto started = std::chrono::steady_clock::now();
-  const compiler::CompileResult compiled = compiler::compile(*nvrtc_.nvrtc, request);
+  const compiler::CompileResult compiled = workers_ != nullptr
+                                               ? workers_->compile(request, nvrtc_.nvrtc->version())
+                                               : compiler::compile(*nvrtc_.nvrtc, request);
   auto binary = std::make_shared<KernelBinary>();
   binary->cubin = compiled.cubin;
   binary->ptx = compiled.ptx;

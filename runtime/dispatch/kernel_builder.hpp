@@ -9,17 +9,16 @@
 #include <utility>
 #include <vector>
 
+#include "cache/cache.hpp"
 #include "cache/key.hpp"
 #include "cache/single_flight.hpp"
 #include "kerncast/runtime.hpp"
 #include "runtime/compiler/compiler.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
+#include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/source.hpp"
 #include "runtime/dispatch/template_set.hpp"
 
-namespace kerncast::cache {
-class Cache;
-}
 
 namespace kerncast {
 
@@ -46,6 +45,7 @@ struct KernelBinary {
 enum class BuildPolicy : std::uint8_t {
   cached_or_compile,
   cached_only,               ///< null where the cache has nothing
+  look,                      ///< the same, and not counted as a miss: no launch waits for it
   compile_aside,             ///< compile now and leave the cache alone
   compile_aside_with_lines,  ///< the same with line info; the key is that of the kernel without
 };
@@ -54,7 +54,9 @@ enum class BuildPolicy : std::uint8_t {
 /// threads and processes ask.
 class KernelBuilder {
  public:
-  KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Cache& cache);
+  /// `workers` compile where given, else this process does.
+  KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Cache& cache,
+                std::unique_ptr<compiler::worker::Pool> workers = nullptr);
 
   /// Throws Error: compile_failed, or not_found where nothing is cached and there is no compiler.
   [[nodiscard]] std::shared_ptr<const KernelBinary> obtain(const Variant& variant, BuildPolicy policy);
@@ -66,12 +68,15 @@ class KernelBuilder {
   /// Loaded on first use.
   [[nodiscard]] const compiler::NvrtcSearch& nvrtc();
   [[nodiscard]] const TemplateSet& templates() const { return templates_; }
+  /// Null where this process compiles.
+  [[nodiscard]] compiler::worker::Pool* workers() const { return workers_.get(); }
 
  private:
   struct Prepared;
   [[nodiscard]] Prepared prepare(const Variant& variant) const;
   [[nodiscard]] std::shared_ptr<const KernelBinary> load_any_version(const Variant& variant,
-                                                                     const Prepared& prepared);
+                                                                     const Prepared& prepared,
+                                                                     cache::OnMiss counted);
   [[nodiscard]] std::shared_ptr<const KernelBinary> compile(const Variant& variant, const Prepared& prepared,
                                                             const cache::KeyFields& fields,
                                                             BuildPolicy policy);
@@ -81,6 +86,7 @@ class KernelBuilder {
   cache::Cache& cache_;
   std::once_flag nvrtc_once_;
   compiler::NvrtcSearch nvrtc_;
+  std::unique_ptr<compiler::worker::Pool> workers_;
   cache::SingleFlight<const KernelBinary> flights_;
 };
 

@@ -5,7 +5,11 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
+#include "cache/layout.hpp"
+#include "runtime/compiler/worker/pool.hpp"
+#include "runtime/dispatch/known_devices.hpp"
 #include "runtime/dispatch/runtime_parts.hpp"
 #include "runtime/driver/context.hpp"
 #include "runtime/driver/driver_error.hpp"
@@ -79,41 +83,43 @@ HotKey hot_key(const OpDefinition& op, const Call& call) noexcept {
 }
 
 /// The command that puts the kernel into the cache ahead of time.
-std::string warm_command(const Variant& variant) {
+std::string warm_command(const Variant& variant, int sm_count, std::int64_t rows) {
   const std::string settings = format_specialisation(*variant.op, variant.spec);
-  return fmt::format("kerncast warm {}{}{} --arch {}", variant.op->name, settings.empty() ? "" : " --set ",
-                     settings, variant.arch);
+  return fmt::format("kerncast warm {}{}{} --arch {} --sms {} --rows {}", variant.op->name,
+                     settings.empty() ? "" : " --set ", settings, variant.arch, sm_count, rows);
 }
 
-/// Traits of a typical device of `arch`, for choosing tunables without one.
-DeviceTraits typical_traits(std::string_view arch) {
-  const std::string digits(arch.starts_with("sm_") ? arch.substr(3) : std::string_view());
-  const int sm = std::atoi(digits.c_str());
-  if (sm < 50) {
-    throw Error(ErrorCode::invalid_argument,
-                fmt::format("'{}' is not an architecture; write it as sm_90a", arch));
+MissPolicy miss_policy(const RuntimeOptions& options) {
+  const std::string strict = environment("KERNCAST_STRICT");
+  return options.miss_policy.value_or(strict.empty() || strict == "0" ? MissPolicy::compile
+                                                                      : MissPolicy::cache_only);
+}
+
+/// Null where compiles are this process's own.
+std::unique_ptr<compiler::worker::Pool> worker_pool(const CompileWorkers& workers, const std::string& nvrtc,
+                                                    const std::string& cache_directory) {
+  if (workers.command.empty()) {
+    return nullptr;
   }
-  struct Typical {
-    int sm;
-    int count;
-    int shared;
-  };
-  constexpr Typical known[] = {{75, 40, 65536},   {80, 108, 166912},  {86, 84, 101376},  {89, 142, 101376},
-                               {90, 132, 232448}, {100, 148, 232448}, {120, 170, 101376}};
-  Typical best = known[0];
-  for (const Typical& typical : known) {
-    if (typical.sm <= sm) {
-      best = typical;
-    }
+  compiler::worker::PoolOptions options;
+  options.command = {workers.command, "worker"};
+  if (!nvrtc.empty()) {
+    options.command.insert(options.command.end(), {"--nvrtc", nvrtc});
   }
-  return {sm, best.count, best.shared};
+  options.jobs = workers.jobs > 0 ? workers.jobs : static_cast<int>(std::thread::hardware_concurrency());
+  options.memory_bytes = workers.memory_bytes;
+  options.timeout_ms = std::int64_t{1000} * workers.timeout_s;
+  if (!cache_directory.empty()) {
+    options.failed_directory = fmt::format("{}/{}", cache_directory, cache::layout::failed);
+  }
+  return std::make_unique<compiler::worker::Pool>(std::move(options));
 }
 
 /// The kernel a device of `arch` runs for `rows` rows of `spec`.
 Variant typical_variant(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                        std::int64_t rows) {
+                        std::int64_t rows, int sm_count) {
   check_specialisation(op, spec);
-  return {&op, spec, op.default_tunables(spec, typical_traits(arch), rows), std::string(arch)};
+  return {&op, spec, op.default_tunables(spec, typical_traits(arch, sm_count), rows), std::string(arch)};
 }
 
 }  // namespace
@@ -121,7 +127,11 @@ Variant typical_variant(const OpDefinition& op, const Specialisation& spec, std:
 Runtime::Parts::Parts(RuntimeOptions given)
     : options(std::move(given)),
       cache(cache_options(options), warning_sink(options)),
-      builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), cache) {}
+      builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), cache,
+              worker_pool(options.compile_workers, options.nvrtc, cache.store().root())),
+      requests(options.record.empty() ? environment("KERNCAST_RECORD") : options.record,
+               warning_sink(options)),
+      policy(miss_policy(options)) {}
 
 const driver::Driver& Runtime::Parts::driver() {
   const std::lock_guard lock(mutex_);
@@ -151,7 +161,7 @@ DeviceState& Runtime::Parts::device(int ordinal) {
 }
 
 std::pair<LoadedKernel, bool> Runtime::Parts::obtain(DeviceState& state, const Variant& variant,
-                                                     bool capturing) {
+                                                     std::int64_t rows, bool capturing) {
   const std::string identity =
       fmt::format("{}\n{}\n{}\n{}", state.ordinal(), variant.op->name, fmt::join(variant.spec.values, ","),
                   format_tunables(*variant.op, variant.tunables));
@@ -161,15 +171,16 @@ std::pair<LoadedKernel, bool> Runtime::Parts::obtain(DeviceState& state, const V
       return {found->second, true};
     }
   }
-  const bool may_compile = !capturing && options.miss_policy == MissPolicy::compile;
+  const bool may_compile = !capturing && policy == MissPolicy::compile;
   const std::shared_ptr<const KernelBinary> binary =
       builder.obtain(variant, may_compile ? BuildPolicy::cached_or_compile : BuildPolicy::cached_only);
   if (binary == nullptr) {
-    throw Error(capturing ? ErrorCode::capture_miss : ErrorCode::not_found,
-                fmt::format("{} is not in the cache, and {}. Warm it first: {}", describe(variant),
-                            capturing ? "nothing may be compiled while a stream is being captured"
-                                      : "the miss policy forbids compiling",
-                            warm_command(variant)));
+    throw Error(
+        capturing ? ErrorCode::capture_miss : ErrorCode::not_found,
+        fmt::format("{} is not in the cache, and {}. Warm it first: {}", describe(variant),
+                    capturing ? "nothing may be compiled while a stream is being captured"
+                              : "strict mode (KERNCAST_STRICT, MissPolicy::cache_only) compiles nothing",
+                    warm_command(variant, state.traits().sm_count, rows)));
   }
   const std::lock_guard lock(loaded_mutex_);
   if (const auto found = loaded_.find(identity); found != loaded_.end()) {
@@ -196,7 +207,9 @@ const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& ke
   if (asked != driver::CUDA_ERROR_STREAM_CAPTURE_IMPLICIT) {
     driver::check(functions, asked, fmt::format("asking whether the stream of {} is captured", op.name));
   }
-  const auto [loaded, present] = obtain(state, variant, capture != driver::CU_STREAM_CAPTURE_STATUS_NONE);
+  requests.note(op, key.spec, variant.arch, state.traits().sm_count, rows);
+  const auto [loaded, present] =
+      obtain(state, variant, rows, capture != driver::CU_STREAM_CAPTURE_STATUS_NONE);
   if (report != nullptr) {
     *report = to_report(variant, *loaded.binary, builder);
     report->load_us = present ? 0 : loaded.load_us;
@@ -299,15 +312,15 @@ KernelReport Runtime::ensure(const OpDefinition& op, const Call& call) {
 }
 
 KernelReport Runtime::compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                              std::int64_t rows) {
-  const Variant variant = typical_variant(op, spec, arch, rows);
+                              std::int64_t rows, int sm_count) {
+  const Variant variant = typical_variant(op, spec, arch, rows, sm_count);
   return to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::cached_or_compile),
                    parts_->builder);
 }
 
 KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                            std::int64_t rows) {
-  const Variant variant = typical_variant(op, spec, arch, rows);
+                            std::int64_t rows, int sm_count) {
+  const Variant variant = typical_variant(op, spec, arch, rows, sm_count);
   KeyReport report;
   report.spec = format_specialisation(op, spec);
   report.tunables = format_tunables(op, variant.tunables);
@@ -321,9 +334,29 @@ KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, 
 }
 
 KernelReport Runtime::inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                              std::int64_t rows) {
-  const Variant variant = typical_variant(op, spec, arch, rows);
+                              std::int64_t rows, int sm_count) {
+  const Variant variant = typical_variant(op, spec, arch, rows, sm_count);
   return to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::compile_aside), parts_->builder);
+}
+
+std::string Runtime::tunables(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
+                              std::int64_t rows, int sm_count) {
+  return format_tunables(op, typical_variant(op, spec, arch, rows, sm_count).tunables);
+}
+
+std::optional<KernelReport> Runtime::find(const OpDefinition& op, const Specialisation& spec,
+                                          std::string_view arch, std::int64_t rows, int sm_count) {
+  const Variant variant = typical_variant(op, spec, arch, rows, sm_count);
+  const std::shared_ptr<const KernelBinary> found = parts_->builder.obtain(variant, BuildPolicy::look);
+  return found == nullptr ? std::nullopt : std::optional(to_report(variant, *found, parts_->builder));
+}
+
+std::vector<int> Runtime::sm_counts(std::string_view arch) {
+  std::vector<int> counts;
+  for (const DeviceTraits& device : known_devices(arch)) {
+    counts.push_back(device.sm_count);
+  }
+  return counts;
 }
 
 std::string Runtime::arch(int ordinal) {

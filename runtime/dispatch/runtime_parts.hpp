@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include "runtime/dispatch/device_state.hpp"
 #include "runtime/dispatch/hot_table.hpp"
 #include "runtime/dispatch/kernel_builder.hpp"
+#include "runtime/dispatch/request_log.hpp"
 #include "runtime/driver/driver_api.hpp"
 
 namespace kerncast {
@@ -34,13 +36,16 @@ struct Runtime::Parts {
   cache::Cache cache;
   KernelBuilder builder;
   HotTable hot;
+  RequestLog requests;
+  MissPolicy policy;
 
   /// Set once the driver is loaded; what the hot path launches through.
   std::atomic<const driver::DriverApi*> api{nullptr};
 
  private:
   /// The kernel of `variant` in memory, and whether it was there before. Never compiles while `capturing`.
-  std::pair<LoadedKernel, bool> obtain(DeviceState& state, const Variant& variant, bool capturing);
+  std::pair<LoadedKernel, bool> obtain(DeviceState& state, const Variant& variant, std::int64_t rows,
+                                       bool capturing);
 
   std::mutex mutex_;
   std::shared_ptr<const driver::Driver> driver_;

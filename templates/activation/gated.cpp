@@ -128,13 +128,13 @@ std::vector<ModelCase> gated_cases(const GatedKind& kind, const ModelConfig& mod
   if (model.hidden_act != kind.model_act || model.layer_norm || !host::is_float(model.dtype)) {
     return cases;
   }
-  const auto add = [&](const char* label, std::int64_t width, std::int64_t masked) {
+  const auto add = [&](std::string label, std::int64_t width, std::int64_t masked) {
     if (width < 1 || width > max_hidden || masked > host::max_masked_experts) {
       return;
     }
     const std::string type(name_of(model.dtype));
     ModelCase made;
-    made.label = label;
+    made.label = std::move(label);
     made.params = {{"x_dtype", type}, {"y_dtype", type}, {"hidden", std::to_string(width)}};
     if (const std::int32_t aligned =
             host::alignment_of(static_cast<std::uint64_t>(width * size_of(model.dtype)));
@@ -148,8 +148,10 @@ std::vector<ModelCase> gated_cases(const GatedKind& kind, const ModelConfig& mod
   };
   add("dense MLP", model.intermediate, 0);
   add("experts", model.moe_intermediate, 0);
-  if (model.moe_intermediate > 0 && model.experts >= 8) {
-    add("experts of one of 8 ranks, masked", model.moe_intermediate, model.experts / 8);
+  if (const std::int64_t ranks = host::masked_ranks(model);
+      model.moe_intermediate > 0 && model.experts >= ranks) {
+    add(fmt::format("experts of one of {} ranks, masked", ranks), model.moe_intermediate,
+        model.experts / ranks);
   }
   return cases;
 }

@@ -79,6 +79,12 @@ inline void require_mask(std::string_view op, const TensorView& masked_m, const 
   }
 }
 
+/// Ranks that the experts of `model` are spread over where their rows come masked.
+[[nodiscard]] inline std::int64_t masked_ranks(const ModelConfig& model) {
+  constexpr std::int64_t usual = 8;
+  return model.expert_ranks > 0 ? model.expert_ranks : usual;
+}
+
 /// The parameter that says how many experts share a mask.
 [[nodiscard]] inline ParamSpec masked_experts_param() {
   return integer_param("experts", 0, max_masked_experts, 0,

@@ -138,11 +138,16 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
   for (const bool many : {false, true}) {
     ModelCase made;
     made.label = many ? "experts' blocks, many tokens" : "experts' blocks";
-    made.params = {{"experts", std::to_string(model.experts)},
+    made.params = {{"experts", std::to_string(model.local_experts())},
                    {"top_k", std::to_string(model.top_k)},
                    {"block", "64"},
                    {"split", many ? "true" : "false"}};
-    cases.push_back(std::move(made));
+    cases.push_back(made);
+    if (model.expert_ranks > 1) {
+      made.label += " of one rank";
+      made.params.emplace_back("has_expert_map", "true");
+      cases.push_back(std::move(made));
+    }
   }
   return cases;
 }

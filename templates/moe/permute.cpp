@@ -290,7 +290,7 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
     made.params = {{"x_dtype", std::string(name_of(type))},
                    {"hidden", std::to_string(model.hidden)},
                    {"top_k", std::to_string(model.top_k)},
-                   {"experts", std::to_string(model.experts)},
+                   {"experts", std::to_string(model.local_experts())},
                    {"has_scales", type == DType::fp8_e4m3 ? "true" : "false"},
                    {"placing", how}};
     if (const std::int32_t aligned =

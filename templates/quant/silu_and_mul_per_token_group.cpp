@@ -1,6 +1,9 @@
 #include "templates/quant/silu_and_mul_per_token_group.hpp"
 
+#include <fmt/format.h>
+
 #include "templates/host/checks.hpp"
+#include "templates/host/masked_rows.hpp"
 #include "templates/quant/group_rows.hpp"
 
 namespace kerncast {
@@ -15,9 +18,9 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
   const auto add_all = [&](const char* layout, const char* format) {
     add_group_case(cases, model, "experts", model.moe_intermediate, layout, format);
     add_group_case(cases, model, "dense MLP", model.intermediate, layout, format);
-    if (model.experts >= 8) {
-      add_group_case(cases, model, "experts of one of 8 ranks, masked", model.moe_intermediate, layout,
-                     format, model.experts / 8);
+    if (const std::int64_t ranks = host::masked_ranks(model); model.experts >= ranks) {
+      add_group_case(cases, model, fmt::format("experts of one of {} ranks, masked", ranks).c_str(),
+                     model.moe_intermediate, layout, format, model.experts / ranks);
     }
   };
   add_all("row_major", "f32");

@@ -58,7 +58,8 @@ TEST_CASE("a miss that is not in the cache is an error that says what to warm, a
     const std::string arch = f.runtime.arch(0);
     CHECK_THAT(error.what(), Catch::Contains("norm.rms_norm [") && Catch::Contains("hidden=256") &&
                                  Catch::Contains("kerncast warm norm.rms_norm --set ") &&
-                                 Catch::EndsWith(" --arch " + arch));
+                                 Catch::Contains(" --arch " + arch + " --sms ") &&
+                                 Catch::EndsWith(" --rows 3"));
   }
   CHECK(f.runtime.parts().hot.size() == 0);
   CHECK(f.runtime.parts().cache.store().statistics().entries == 0);

@@ -9,6 +9,18 @@
 #include <sstream>
 #include <stdexcept>
 
+nlohmann::json Outcome::events(const std::string& name) const {
+  nlohmann::json found = nlohmann::json::array();
+  std::istringstream lines(out);
+  for (std::string line; std::getline(lines, line);) {
+    nlohmann::json event = nlohmann::json::parse(line);
+    if (event.at("event") == name) {
+      found.push_back(std::move(event));
+    }
+  }
+  return found;
+}
+
 int Outcome::count_in_err(const std::string& text) const {
   int count = 0;
   std::istringstream lines(err);
@@ -19,6 +31,11 @@ int Outcome::count_in_err(const std::string& text) const {
 }
 
 Outcome CommandPlace::run(const std::vector<std::string>& arguments,
+                          const std::vector<std::pair<std::string, std::string>>& environment) const {
+  return wait(start(arguments, environment));
+}
+
+pid_t CommandPlace::start(const std::vector<std::string>& arguments,
                           const std::vector<std::pair<std::string, std::string>>& environment) const {
   std::vector<std::pair<std::string, std::string>> settings = {
       {"KERNCAST_DRIVER", "sim"}, {"KERNCAST_CACHE_DIR", directory.file("cache")}};
@@ -65,9 +82,16 @@ Outcome CommandPlace::run(const std::vector<std::string>& arguments,
   const int failed = posix_spawn(&child, KERNCAST_COMMAND, &actions, nullptr, pointers(words).data(),
                                  pointers(variables).data());
   posix_spawn_file_actions_destroy(&actions);
-  int status = 0;
-  if (failed != 0 || waitpid(child, &status, 0) != child) {
+  if (failed != 0) {
     throw std::runtime_error("cannot run " KERNCAST_COMMAND);
+  }
+  return child;
+}
+
+Outcome CommandPlace::wait(pid_t child) const {
+  int status = 0;
+  if (waitpid(child, &status, 0) != child) {
+    throw std::runtime_error("cannot wait for " KERNCAST_COMMAND);
   }
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), directory.read(".stdout"),
           directory.read(".stderr")};

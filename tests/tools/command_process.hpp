@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -14,6 +16,8 @@ struct Outcome {
   std::string err;
 
   [[nodiscard]] nlohmann::json json() const { return nlohmann::json::parse(out); }
+  /// The lines of standard output, each a JSON object, that are events called `name`.
+  [[nodiscard]] nlohmann::json events(const std::string& name) const;
   /// Lines of standard error that contain `text`.
   [[nodiscard]] int count_in_err(const std::string& text) const;
 };
@@ -24,6 +28,11 @@ class CommandPlace {
  public:
   [[nodiscard]] Outcome run(const std::vector<std::string>& arguments,
                             const std::vector<std::pair<std::string, std::string>>& environment = {}) const;
+
+  /// The same in two steps, for one that something is done to while it runs.
+  [[nodiscard]] pid_t start(const std::vector<std::string>& arguments,
+                            const std::vector<std::pair<std::string, std::string>>& environment = {}) const;
+  [[nodiscard]] Outcome wait(pid_t child) const;
 
   TemporaryDirectory directory;
 };

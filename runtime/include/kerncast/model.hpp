@@ -25,6 +25,7 @@ struct ModelConfig {
   std::int64_t groups = 0;
   std::int64_t topk_group = 0;
   std::int64_t shared_experts = 0;
+  std::int64_t expert_ranks = 0;  ///< ranks that the experts are spread over; 0: not said
   double routed_scaling_factor = 1.0;
   bool sigmoid_gate =
       false;  ///< router scores by sigmoid with a correction bias (DeepSeek-V3, Kimi-K2, GLM-4.5)
@@ -40,6 +41,11 @@ struct ModelConfig {
   double norm_eps = 1e-6;
   double norm_weight_offset = 0.0;  ///< 1 for Gemma
   bool layer_norm = false;          ///< diffusion transformers: LayerNorm without affine, modulated
+
+  /// Experts of one rank, all of them where they are not spread.
+  [[nodiscard]] std::int64_t local_experts() const {
+    return expert_ranks > 1 ? experts / expert_ranks : experts;
+  }
 };
 
 }  // namespace kerncast

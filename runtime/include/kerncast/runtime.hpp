@@ -26,6 +26,14 @@ enum class MissPolicy : std::uint8_t {
   cache_only,  ///< load from the cache, else fail: strict serving
 };
 
+/// Worker processes that compile for this one. NVRTC serialises within a process, and a crash of it ends one.
+struct CompileWorkers {
+  std::string command;             ///< path of the kerncast command; empty: compile in this process
+  int jobs = 0;                    ///< processes at most; 0: one for each core
+  std::uint64_t memory_bytes = 0;  ///< of all of them; one that grows past its share is replaced. 0: no limit
+  int timeout_s = 300;             ///< of one compile
+};
+
 struct RuntimeOptions {
   std::string driver;  ///< "cuda", "sim" or a path; empty: KERNCAST_DRIVER, else what the machine has
   std::string nvrtc;   ///< "none", "toolkit", "wheel" or a path; empty: KERNCAST_NVRTC, else what is found
@@ -41,7 +49,10 @@ struct RuntimeOptions {
   std::optional<std::uint64_t> cache_max_entries;
   /// Read caches that others could have written to; unset: KERNCAST_CACHE_TRUST.
   std::optional<bool> cache_trust;
-  MissPolicy miss_policy = MissPolicy::compile;
+  std::optional<MissPolicy> miss_policy;  ///< unset: cache_only with KERNCAST_STRICT=1, else compile
+  CompileWorkers compile_workers;
+  /// File that every kernel asked for is noted in, for kerncast warm --from-record; empty: KERNCAST_RECORD.
+  std::string record;
   std::function<void(std::string_view)> warn;  ///< receives each warning once; null: warnings go to stderr
 };
 
@@ -118,18 +129,31 @@ class KERNCAST_API Runtime {
   /// Makes the kernel of `call` ready on its device, and says how it came to be.
   KernelReport ensure(const OpDefinition& op, const Call& call);
 
-  /// Compiles for `arch` ("sm_100a") into the cache without a device; `rows` selects the row bucket.
+  /// Compiles for `arch` ("sm_100a") into the cache without a device; `rows` selects the row bucket, and
+  /// `sm_count` says of which device of `arch` (0: the most common). So do those below.
   KernelReport compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                       std::int64_t rows);
+                       std::int64_t rows, int sm_count = 0);
 
   /// The key of what compile() would look for, without looking. Where no NVRTC is found the key is that of no
   /// compiler.
   [[nodiscard]] KeyReport identify(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                                   std::int64_t rows);
+                                   std::int64_t rows, int sm_count = 0);
+
+  /// The tunables of that kernel, as KeyReport has them: kernels that agree in all of op, specialisation,
+  /// architecture and tunables are one.
+  [[nodiscard]] std::string tunables(const OpDefinition& op, const Specialisation& spec,
+                                     std::string_view arch, std::int64_t rows, int sm_count = 0);
+
+  /// As compile, but nothing where the cache has none; where there is no NVRTC, that of any version.
+  [[nodiscard]] std::optional<KernelReport> find(const OpDefinition& op, const Specialisation& spec,
+                                                 std::string_view arch, std::int64_t rows, int sm_count = 0);
+
+  /// Multiprocessor counts of the devices of `arch` that this library knows of, the most common first.
+  [[nodiscard]] static std::vector<int> sm_counts(std::string_view arch);
 
   /// As compile, but leaves the store alone: for inspection.
   KernelReport inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                       std::int64_t rows);
+                       std::int64_t rows, int sm_count = 0);
 
   /// Architecture of device `ordinal`, as "sm_90a".
   [[nodiscard]] std::string arch(int ordinal);

@@ -1,0 +1,155 @@
+#include "runtime/compiler/worker/process.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+extern char** environ;
+
+namespace kerncast::compiler::worker {
+namespace {
+
+/// A process with `input` as its standard input, in a group of its own so that Ctrl-C reaches the parent
+/// alone.
+pid_t start(const std::vector<std::string>& command, int input) {
+  std::vector<char*> arguments;
+  for (const std::string& argument : command) {
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  }
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  pid_t pid = -1;
+  const int error = posix_spawn(&pid, arguments.front(), &files, &attributes, arguments.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&files);
+  if (error != 0) {
+    throw WorkerFailed(
+        fmt::format("the compile worker {} cannot be run: {}", command.front(), std::strerror(error)));
+  }
+  return pid;
+}
+
+/// A connected pair: `ours` is set, the other end is returned.
+cache::Descriptor connect_pair(cache::Descriptor& ours, std::int64_t timeout_ms) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    throw WorkerFailed(fmt::format("no socket for a compile worker: {}", std::strerror(errno)));
+  }
+  ours = cache::Descriptor(ends[0]);
+  const timeval longest{timeout_ms / 1000, timeout_ms % 1000 * 1000};
+  static_cast<void>(setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof(longest)));
+  return cache::Descriptor(ends[1]);
+}
+
+}  // namespace
+
+std::string Child::end() {
+  if (!ended_.empty()) {
+    return ended_;
+  }
+  // One that closed its socket is about to exit, and its own end says more than ours.
+  constexpr int patience_ms = 200;
+  int status = 0;
+  pid_t got = 0;
+  for (int waited = 0; (got = waitpid(pid_, &status, WNOHANG)) == 0 && waited < patience_ms; ++waited) {
+    usleep(1000);
+  }
+  const bool ours = got == 0;
+  if (ours) {
+    kill(pid_, SIGKILL);
+    while ((got = waitpid(pid_, &status, 0)) < 0 && errno == EINTR) {
+    }
+  }
+  if (ours || got < 0) {
+    ended_ = "was ended";
+  } else if (WIFSIGNALED(status)) {
+    ended_ = fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status)));
+  } else {
+    ended_ = fmt::format("exited with code {}", WEXITSTATUS(status));
+  }
+  return ended_;
+}
+
+Process::Process(const std::vector<std::string>& command, std::int64_t timeout_ms)
+    : child_(start(command, connect_pair(socket_, timeout_ms).get())) {
+  const Message message = receive(timeout_ms);
+  const auto greeting = decode_greeting(message.payload);
+  if (message.kind != Kind::greeting || !greeting || greeting->protocol != protocol_version) {
+    throw WorkerFailed(
+        fmt::format("{} is not a compile worker of this version of kerncast", command.front()));
+  }
+  greeting_ = *greeting;
+}
+
+CompileResult Process::compile(const CompileRequest& request, std::int64_t timeout_ms) {
+  if (const Exchange sent = write_message(socket_.get(), Kind::compile, encode(request));
+      sent != Exchange::done) {
+    failed(sent, timeout_ms);
+  }
+  const Message message = receive(timeout_ms);
+  if (message.kind == Kind::result) {
+    if (auto result = decode_result(message.payload)) {
+      return std::move(*result);
+    }
+  } else if (message.kind == Kind::failure) {
+    if (const auto failure = decode_failure(message.payload)) {
+      throw Error(failure->code, failure->message);
+    }
+  }
+  failed(Exchange::malformed, timeout_ms);
+}
+
+Message Process::receive(std::int64_t timeout_ms) {
+  Message message;
+  if (const Exchange got = read_message(socket_.get(), message, timeout_ms); got != Exchange::done) {
+    failed(got, timeout_ms);
+  }
+  return message;
+}
+
+void Process::failed(Exchange how, std::int64_t timeout_ms) {
+  if (how == Exchange::closed) {
+    throw WorkerFailed(fmt::format("its compile worker {}", child_.end()));
+  }
+  throw WorkerFailed(
+      how == Exchange::timed_out
+          ? fmt::format("its compile worker gave no answer in {} s", static_cast<double>(timeout_ms) / 1000)
+          : std::string("its compile worker gave an answer that makes no sense"));
+}
+
+bool Process::waits_for_work() const {
+  pollfd silent{socket_.get(), POLLIN, 0};
+  return poll(&silent, 1, 0) == 0;
+}
+
+void Process::hang_up() const {
+  static_cast<void>(shutdown(socket_.get(), SHUT_RDWR));
+}
+
+std::uint64_t Process::resident_bytes() const {
+  // Pages: all of its memory, then what is resident.
+  std::ifstream in(fmt::format("/proc/{}/statm", child_.pid()));
+  std::uint64_t whole = 0;
+  std::uint64_t resident = 0;
+  in >> whole >> resident;
+  return in ? resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
+
+}  // namespace kerncast::compiler::worker

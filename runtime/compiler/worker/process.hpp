@@ -1,0 +1,70 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cache/descriptor.hpp"
+#include "runtime/compiler/compiler.hpp"
+#include "runtime/compiler/worker/message.hpp"
+
+namespace kerncast::compiler::worker {
+
+/// The worker itself failed, whatever it was compiling: it died, hung or spoke another protocol.
+class WorkerFailed : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A child process, ended at the latest with this.
+class Child {
+ public:
+  explicit Child(pid_t pid) : pid_(pid) {}
+  ~Child() { static_cast<void>(end()); }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  /// Ends it if it has not ended of itself, and says how it ended: "exited with code 1", "died of SIGSEGV".
+  std::string end();
+
+ private:
+  pid_t pid_;
+  std::string ended_;
+};
+
+/// One worker process and the socket to it. Not thread-safe.
+class Process {
+ public:
+  /// Runs `command`, a program and its arguments, with the socket as its standard input, and waits for its
+  /// greeting. Throws WorkerFailed where it cannot be run, does not greet within `timeout_ms`, or is of
+  /// another protocol.
+  Process(const std::vector<std::string>& command, std::int64_t timeout_ms);
+
+  [[nodiscard]] const Greeting& greeting() const { return greeting_; }
+  [[nodiscard]] pid_t pid() const { return child_.pid(); }
+
+  /// One compile. Throws what the worker's own threw, or WorkerFailed; after that only destruction is left.
+  [[nodiscard]] CompileResult compile(const CompileRequest& request, std::int64_t timeout_ms);
+
+  /// False where it ended while it had nothing to do.
+  [[nodiscard]] bool waits_for_work() const;
+  /// Cuts the connection: a compile under way in another thread fails at once.
+  void hang_up() const;
+
+  /// Bytes of memory it holds now; 0 where the system does not tell.
+  [[nodiscard]] std::uint64_t resident_bytes() const;
+
+ private:
+  [[nodiscard]] Message receive(std::int64_t timeout_ms);
+  [[noreturn]] void failed(Exchange how, std::int64_t timeout_ms);
+
+  cache::Descriptor socket_;
+  Child child_;
+  Greeting greeting_;
+};
+
+}  // namespace kerncast::compiler::worker

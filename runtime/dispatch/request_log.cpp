@@ -1,0 +1,64 @@
+#include "runtime/dispatch/request_log.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "cache/descriptor.hpp"
+
+namespace kerncast {
+namespace {
+
+/// As a JSON string. Ops of a host's own may be called anything.
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += fmt::format("\\{}", c);
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04x}", c);
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+}  // namespace
+
+RequestLog::RequestLog(std::string path, cache::WarningSink warn)
+    : path_(std::move(path)), warn_(std::move(warn)) {}
+
+void RequestLog::note(const OpDefinition& op, const Specialisation& spec, std::string_view arch, int sm_count,
+                      std::int64_t rows) {
+  if (path_.empty()) {
+    return;
+  }
+  const std::string line =
+      fmt::format("{{\"op\": {}, \"set\": {}, \"arch\": {}, \"sms\": {}, ", quoted(op.name),
+                  quoted(format_specialisation(op, spec)), quoted(arch), sm_count);
+  const std::lock_guard lock(mutex_);
+  if (!failed_ && noted_.insert(fmt::format("{}{}", line, row_bucket(rows))).second) {
+    append(fmt::format("{}\"rows\": {}}}\n", line, rows));
+  }
+}
+
+void RequestLog::append(const std::string& line) {
+  const cache::Descriptor file(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
+  if (file.valid()) {
+    // Where locks do not work, one write at the end of a file is still whole on local file systems.
+    static_cast<void>(flock(file.get(), LOCK_EX));
+    if (::write(file.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size())) {
+      return;
+    }
+  }
+  failed_ = true;
+  warn_(fmt::format("the kernels asked for cannot be recorded in {}: {}", path_, std::strerror(errno)));
+}
+
+}  // namespace kerncast

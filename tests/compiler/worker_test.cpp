@@ -1,0 +1,256 @@
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <mutex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "kerncast/error.hpp"
+#include "runtime/compiler/nvrtc_api.hpp"
+#include "runtime/compiler/worker/message.hpp"
+#include "runtime/compiler/worker/pool.hpp"
+#include "tests/tools/temporary_directory.hpp"
+
+namespace {
+
+using namespace kerncast::compiler;
+using namespace kerncast::compiler::worker;
+using kerncast::Error;
+using kerncast::ErrorCode;
+
+PoolOptions sources(int jobs = 1) {
+  PoolOptions options;
+  options.command = {KERNCAST_FAULTY_WORKER, "sources"};
+  options.jobs = jobs;
+  options.timeout_ms = 20'000;
+  return options;
+}
+
+CompileRequest request(const std::string& source) {
+  CompileRequest made;
+  made.what = "op [" + source + "]";
+  made.source = source;
+  made.options = {"--gpu-architecture=sm_90a"};
+  return made;
+}
+
+/// What compiling `source` throws.
+std::pair<ErrorCode, std::string> failure(Pool& pool, const std::string& source,
+                                          const char* version = "13.0") {
+  try {
+    static_cast<void>(pool.compile(request(source), version));
+  } catch (const Error& error) {
+    return {error.code(), error.what()};
+  }
+  FAIL("compiling " << source << " did not fail");
+  return {};
+}
+
+TEST_CASE("messages read as they were written") {
+  CompileRequest asked = request("line\nwith \0 in it");
+  asked.kernels = {"a<Config>", ""};
+  asked.headers = {{"a.cuh", std::string(100'000, 'h')}, {"b.cuh", ""}};
+  const auto got = decode_request(encode(asked));
+  REQUIRE(got);
+  CHECK(got->what == asked.what);
+  CHECK(got->source == asked.source);
+  CHECK(got->kernels == asked.kernels);
+  CHECK(got->headers == asked.headers);
+  CHECK(got->options == asked.options);
+
+  CompileResult result;
+  result.cubin = std::string(
+      "\x7f"
+      "ELF\0\xff",
+      6);
+  result.ptx = ".version 9.0";
+  result.lowered_names = {"_Z1a", "_Z1b"};
+  result.log = "ptxas info";
+  result.resources = {32, 8, 4, 12, 1024, 400};
+  result.milliseconds = 123.456;
+  const auto read = decode_result(encode(result));
+  REQUIRE(read);
+  CHECK(read->cubin == result.cubin);
+  CHECK(read->ptx == result.ptx);
+  CHECK(read->lowered_names == result.lowered_names);
+  CHECK(read->log == result.log);
+  CHECK(read->resources.registers == 32);
+  CHECK(read->resources.stack_bytes == 8);
+  CHECK(read->resources.spill_store_bytes == 4);
+  CHECK(read->resources.spill_load_bytes == 12);
+  CHECK(read->resources.shared_bytes == 1024);
+  CHECK(read->resources.constant_bytes == 400);
+  CHECK(read->milliseconds == 123.456);
+
+  const auto refused = decode_failure(encode(Failure{ErrorCode::unsupported, "no"}));
+  REQUIRE(refused);
+  CHECK(refused->code == ErrorCode::unsupported);
+  CHECK(refused->message == "no");
+}
+
+TEST_CASE("a payload cut short or too long is none") {
+  const std::string whole = encode(request("source"));
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    CHECK_FALSE(decode_request(std::string_view(whole).substr(0, length)));
+  }
+  CHECK(decode_request(whole));
+  CHECK_FALSE(decode_request(whole + "x"));
+  const std::string greeting = encode(Greeting{});
+  CHECK_FALSE(decode_greeting(std::string_view(greeting).substr(1)));
+}
+
+TEST_CASE("a worker serves one compile after another") {
+  Pool pool(sources());
+  const std::string first = pool.compile(request("a"), "13.0").cubin;
+  CHECK(pool.compile(request("b"), "13.0").cubin == first);
+  CHECK(pool.compile(request("c"), "13.0").ptx == "c");
+  CHECK(pool.started() == 1);
+  CHECK(failure(pool, "refuse") == std::pair(ErrorCode::unsupported, std::string("not this one")));
+  CHECK(pool.compile(request("d"), "13.0").cubin == first);
+}
+
+TEST_CASE("a worker that dies fails its kernel alone, and the source is kept") {
+  const TemporaryDirectory directory;
+  PoolOptions options = sources();
+  options.failed_directory = directory.file("cache/failed");
+  Pool pool(options);
+  const std::string before = pool.compile(request("a"), "13.0").cubin;
+  const auto [code, message] = failure(pool, "crash");
+  CHECK(code == ErrorCode::compile_failed);
+  CHECK_THAT(message, Catch::Contains("op [crash]") && Catch::Contains("died of SIGSEGV") &&
+                          Catch::Contains(options.failed_directory));
+  const std::string path = message.substr(message.rfind(' ') + 1);
+  std::stringstream kept;
+  kept << std::ifstream(path).rdbuf();
+  CHECK_THAT(kept.str(), Catch::Contains("--gpu-architecture=sm_90a") && Catch::EndsWith("\ncrash"));
+  CHECK_THAT(failure(pool, "leave").second, Catch::Contains("exited with code 7"));
+  CHECK_THAT(failure(pool, "babble").second, Catch::Contains("makes no sense"));
+  const std::string after = pool.compile(request("a"), "13.0").cubin;
+  CHECK(after != before);
+  CHECK(pool.started() == 4);
+}
+
+TEST_CASE("a worker that hangs is given up after its time") {
+  PoolOptions options = sources();
+  options.timeout_ms = 300;
+  Pool pool(options);
+  CHECK_THAT(failure(pool, "hang").second, Catch::Contains("no answer in 0.3 s"));
+  CHECK(pool.compile(request("a"), "13.0").ptx == "a");
+  options.command.back() = "mute";
+  Pool silent(options);
+  const auto [code, message] = failure(silent, "a");
+  CHECK(code == ErrorCode::unsupported);
+  CHECK_THAT(message, Catch::Contains("no answer"));
+}
+
+TEST_CASE("a worker past its share of the memory is replaced") {
+  PoolOptions options = sources();
+  options.memory_bytes = std::uint64_t{40} << 20;
+  Pool pool(options);
+  const std::string first = pool.compile(request("a"), "13.0").cubin;
+  CHECK(pool.compile(request("grow"), "13.0").cubin == first);
+  CHECK(pool.compile(request("a"), "13.0").cubin != first);
+  CHECK(pool.started() == 2);
+}
+
+TEST_CASE("a worker killed while it had nothing to do costs no kernel") {
+  Pool pool(sources());
+  const std::string first = pool.compile(request("a"), "13.0").cubin;
+  REQUIRE(kill(std::stoi(first), SIGKILL) == 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  CHECK(pool.compile(request("a"), "13.0").cubin != first);
+}
+
+TEST_CASE("as many compile at once as there are jobs") {
+  Pool pool(sources(2));
+  std::set<std::string> workers;
+  std::mutex mutex;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&, i] {
+      const std::string worker = pool.compile(request(std::to_string(i)), "13.0").cubin;
+      const std::lock_guard lock(mutex);
+      workers.insert(worker);
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  CHECK(pool.started() <= 2);
+  CHECK(workers.size() == static_cast<std::size_t>(pool.started()));
+  CHECK(pool.in_flight().empty());
+}
+
+TEST_CASE("stopping ends what is under way and refuses what comes later") {
+  Pool pool(sources());
+  std::pair<ErrorCode, std::string> under_way;
+  std::pair<ErrorCode, std::string> waiting;
+  std::thread first([&] { under_way = failure(pool, "hang"); });
+  while (pool.in_flight() != std::vector<std::string>{"op [hang]"}) {
+    std::this_thread::yield();
+  }
+  std::thread second([&] { waiting = failure(pool, "a"); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  pool.stop();
+  first.join();
+  second.join();
+  CHECK(under_way.first == ErrorCode::compile_failed);
+  CHECK_THAT(waiting.second, Catch::Contains("stopped"));
+  CHECK_THAT(failure(pool, "a").second, Catch::Contains("stopped"));
+}
+
+TEST_CASE("a worker that cannot be run, or is another's, says so") {
+  PoolOptions options = sources();
+  options.command = {"/no/such/kerncast", "worker"};
+  Pool missing(options);
+  CHECK_THAT(failure(missing, "a").second,
+             Catch::Contains("/no/such/kerncast") && Catch::Contains("No such file"));
+  options.command = {KERNCAST_FAULTY_WORKER, "old"};
+  Pool old(options);
+  CHECK_THAT(failure(old, "a").second, Catch::Contains("not a compile worker of this version"));
+  Pool other(sources());
+  const auto [code, message] = failure(other, "a", "12.9");
+  CHECK(code == ErrorCode::unsupported);
+  CHECK_THAT(message, Catch::Contains("has NVRTC 13.0, but 12.9 is wanted"));
+}
+
+TEST_CASE("a worker compiles as this process does") {
+  const NvrtcSearch search = load_nvrtc();
+  if (search.nvrtc == nullptr) {
+    WARN("no NVRTC here: " << search.remedy);
+    return;
+  }
+  CompileRequest asked;
+  asked.what = "twice";
+  asked.source =
+      "#include \"f.cuh\"\ntemplate <class T> __global__ void twice(T* x) { *x = f(*x); }\n"
+      "template __global__ void twice<int>(int*);\n";
+  asked.kernels = {"twice<int>"};
+  asked.headers = {{"f.cuh", "template <class T> __device__ T f(T x) { return x * 2; }\n"}};
+  asked.options = {"--gpu-architecture=sm_90a", "--ptxas-options=-v"};
+  const CompileResult here = kerncast::compiler::compile(*search.nvrtc, asked);
+  PoolOptions options = sources();
+  options.command.back() = "real";
+  Pool pool(options);
+  const CompileResult there = pool.compile(asked, search.nvrtc->version());
+  CHECK(there.cubin == here.cubin);
+  CHECK(there.ptx == here.ptx);
+  CHECK(there.lowered_names == here.lowered_names);
+  CHECK(there.resources.registers == here.resources.registers);
+  asked.source = "nonsense";
+  try {
+    static_cast<void>(pool.compile(asked, search.nvrtc->version()));
+    FAIL("nonsense compiled");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::compile_failed);
+    CHECK_THAT(error.what(), Catch::Contains("nonsense"));
+  }
+  CHECK(pool.started() == 1);
+}
+
+}  // namespace

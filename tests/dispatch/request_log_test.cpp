@@ -1,0 +1,101 @@
+#include "runtime/dispatch/request_log.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "templates/norm/rms_norm.hpp"
+#include "tests/cache/child_process.hpp"
+#include "tests/cache/sample.hpp"
+
+using namespace kerncast;
+
+namespace {
+
+std::vector<std::string> lines_of(const std::string& path) {
+  std::ifstream in(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) {
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+Specialisation rms_norm_of(const std::string& hidden) {
+  return specialise(norm::rms_norm_op(), {{"hidden", hidden}});
+}
+
+}  // namespace
+
+TEST_CASE("each kernel asked for is one line, whatever its rows in a bucket") {
+  const TemporaryFolder folder;
+  const std::string path = folder.path() + "/record";
+  std::vector<std::string> warnings;
+  RequestLog log(path, [&](std::string_view text) { warnings.emplace_back(text); });
+  const OpDefinition& op = norm::rms_norm_op();
+  log.note(op, rms_norm_of("64"), "sm_90a", 132, 17);
+  log.note(op, rms_norm_of("64"), "sm_90a", 132, 32);
+  log.note(op, rms_norm_of("64"), "sm_90a", 132, 33);
+  log.note(op, rms_norm_of("64"), "sm_90a", 114, 17);
+  log.note(op, rms_norm_of("128"), "sm_80", 108, 1);
+  CHECK(lines_of(path) ==
+        std::vector<std::string>{
+            R"({"op": "norm.rms_norm", "set": "hidden=64", "arch": "sm_90a", "sms": 132, "rows": 17})",
+            R"({"op": "norm.rms_norm", "set": "hidden=64", "arch": "sm_90a", "sms": 132, "rows": 33})",
+            R"({"op": "norm.rms_norm", "set": "hidden=64", "arch": "sm_90a", "sms": 114, "rows": 17})",
+            R"({"op": "norm.rms_norm", "set": "hidden=128", "arch": "sm_80", "sms": 108, "rows": 1})"});
+  CHECK(warnings.empty());
+}
+
+TEST_CASE("many processes append to one file, and every line is whole") {
+  const TemporaryFolder folder;
+  const std::string path = folder.path() + "/record";
+  constexpr int processes = 8;
+  constexpr int kernels = 50;
+  std::vector<pid_t> children;
+  for (int process = 0; process < processes; ++process) {
+    children.push_back(start_child([&] {
+      RequestLog log(path, [](std::string_view) {});
+      for (int i = 1; i <= kernels; ++i) {
+        log.note(norm::rms_norm_op(), rms_norm_of(std::to_string(8 * i)), "sm_90a", 132, process + 1);
+      }
+      return 0;
+    }));
+  }
+  for (const pid_t child : children) {
+    CHECK(exit_code(child) == 0);
+  }
+  const std::vector<std::string> lines = lines_of(path);
+  CHECK(lines.size() == std::size_t{processes} * kernels);
+  CHECK(std::all_of(lines.begin(), lines.end(), [](const std::string& line) {
+    return line.starts_with("{\"op\": \"norm.rms_norm\", ") && line.ends_with("}") &&
+           std::count(line.begin(), line.end(), '{') == 1;
+  }));
+}
+
+TEST_CASE("a file that cannot be written is one warning, and no path is no record") {
+  std::vector<std::string> warnings;
+  const auto warn = [&](std::string_view text) { warnings.emplace_back(text); };
+  RequestLog nowhere("", warn);
+  nowhere.note(norm::rms_norm_op(), rms_norm_of("64"), "sm_90a", 132, 1);
+  CHECK(warnings.empty());
+  RequestLog log("/proc/no/such/place", warn);
+  log.note(norm::rms_norm_op(), rms_norm_of("64"), "sm_90a", 132, 1);
+  log.note(norm::rms_norm_op(), rms_norm_of("128"), "sm_90a", 132, 1);
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains("/proc/no/such/place") && Catch::Contains("No such file"));
+}
+
+TEST_CASE("a host's op of any name is recorded as JSON") {
+  const TemporaryFolder folder;
+  const std::string path = folder.path() + "/record";
+  OpDefinition op;
+  op.name = "my \"own\"\\\n";
+  RequestLog log(path, [](std::string_view) {});
+  log.note(op, {}, "sm_90a", 132, 1);
+  CHECK(lines_of(path) ==
+        std::vector<std::string>{
+            R"({"op": "my \"own\"\\\u000a", "set": "", "arch": "sm_90a", "sms": 132, "rows": 1})"});
+}

@@ -1,0 +1,41 @@
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <csignal>
+#include <memory>
+
+#include "runtime/compiler/worker/serve.hpp"
+#include "tools/command.hpp"
+#include "tools/usage_error.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+int work(const std::string& nvrtc) {
+  int type = 0;
+  socklen_t size = sizeof(type);
+  if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &size) != 0) {
+    throw UsageError(
+        "a worker is started by kerncast warm, or by a host that names this command in "
+        "RuntimeOptions::compile_workers; it does nothing by itself");
+  }
+  // No compile outlives whoever asked for it.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return compiler::worker::serve(STDIN_FILENO, nvrtc);
+}
+
+}  // namespace
+
+void add_worker_command(CLI::App& root, Session& session) {
+  CLI::App* command = root.add_subcommand(
+      "worker", "Compile for another process, which starts this one and speaks to its standard input");
+  const auto nvrtc = std::make_shared<std::string>();
+  command->add_option("--nvrtc", *nvrtc, "As KERNCAST_NVRTC");
+  command->callback([&session, nvrtc] { session.action = [nvrtc] { return work(*nvrtc); }; });
+}
+
+}  // namespace kerncast::tools
