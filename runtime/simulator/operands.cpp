@@ -438,32 +438,28 @@ void Decoder::check_elements(const Operand& vector, Type type, bool may_be_wider
     check_type(vector.one(), type, may_be_wider);
     return;
   }
-  const Scalar* first = nullptr;
-  Type common = Type::none;
+  const Scalar* last = nullptr;
   bool mixed = false;
   for (std::size_t i = 0; i < vector.count; ++i) {
     const Scalar& part = vector.parts[i];
     if (part.kind != Scalar::Kind::reg) {
       continue;
     }
-    if (first == nullptr) {
-      first = &part;
-      common = part.type;
-    } else if (part.type != common) {
-      if (bytes_of(part.type) != bytes_of(common) ||
-          !(is_bits(part.type) || is_bits(common) || (is_integer(part.type) && is_integer(common)))) {
-        fail(fmt::format("register '{}' is declared .{}, which does not go with .{} in one vector", part.text,
-                         name_of(part.type), name_of(common)));
-      }
+    if (last != nullptr && part.type != last->type) {
       mixed = true;
-      common = is_integer(common) && is_integer(part.type) ? common : bits_of(common);
+      if (bytes_of(part.type) != bytes_of(last->type) ||
+          !(is_bits(part.type) || is_bits(last->type) || (is_integer(part.type) && is_integer(last->type)))) {
+        fail(fmt::format("register '{}' is declared .{}, which does not go beside .{} in a vector", part.text,
+                         name_of(part.type), name_of(last->type)));
+      }
     }
+    last = &part;
   }
   // The assembler takes a vector of two types as bits, and one of integers for floats of their size.
   const bool floats = type == Type::f16 || type == Type::f32 || type == Type::f64;
-  if (first != nullptr && !(floats && is_integer(common) && bytes_of(common) == bytes_of(type))) {
-    Scalar whole = *first;
-    whole.type = mixed ? bits_of(common) : common;
+  if (last != nullptr && !(floats && is_integer(last->type) && bytes_of(last->type) == bytes_of(type))) {
+    Scalar whole = *last;
+    whole.type = mixed ? bits_of(whole.type) : whole.type;
     check_type(whole, type, may_be_wider);
   }
 }
