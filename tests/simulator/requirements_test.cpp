@@ -290,6 +290,7 @@ TEST_CASE("neighbours of a form that needs a newer target are taken by older one
       {"cp.async.ca.shared::cta.global [l0], [l1], 4;", 80, 70},
       {"cp.async.ca.shared.global [l0], [l1], 4, r0;", 80, 70},
       {"mbarrier.arrive.noComplete.shared.b64 l1, [l0], 2;", 80, 70},
+      {"mbarrier.arrive_drop.shared.b64 _, [l0];", 80, 70},
       {"mbarrier.test_wait.shared.b64 p0, [l0], l1;", 80, 70},
       {"cvt.rn.satfinite.e4m3x2.f32 h0, f0, f1;", 90, 78},
       {"bar.sync 0;", 30, 30},
