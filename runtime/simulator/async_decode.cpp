@@ -301,7 +301,7 @@ void Decoder::decode_mbarrier() {
     if (instruction_.count == 3 && what != arrival.expect_tx) {
       check_constant(2, 1, std::numeric_limits<std::uint32_t>::max());
     }
-    if (what == MbarrierOp::arrive && operand(0).one().kind == Scalar::Kind::sink) {
+    if (arrival.name == "arrive" && operand(0).one().kind == Scalar::Kind::sink) {
       need({80, 71}, "without a destination");
     }
     if (instruction_.count == 3 && completes) {

@@ -206,11 +206,6 @@ class Decoder {
   /// The operand is of `type`, in a register of `bytes` where that is more.
   void read_register(Field field, const Scalar& scalar, Type type, unsigned bytes = 0);
   void write(Field field, const Scalar& scalar, Type type, unsigned bytes = 0);
-  /// Fails where a register is declared with a type that does not go with the instruction's.
-  void check_type(const Scalar& scalar, Type type, bool may_be_wider = false) const;
-  /// The same for the elements of a vector, which must go with each other too.
-  void check_elements(const Operand& vector, Type type, bool may_be_wider = false) const;
-  void check_address_type(const Scalar& base) const;
   void read_predicate(Field field, const Scalar& scalar, std::uint32_t negate_flag);
   void write_predicate(Field field, const Scalar& scalar);
   std::uint32_t list_entry(const Scalar& scalar, unsigned bytes, bool defines);
@@ -233,6 +228,13 @@ class Decoder {
   /// Fails where the module declares a target or version that does not have the instruction.
   void check_requirements();
   [[noreturn]] void unsupported(std::string_view what) const;
+
+  // register_types.cpp: declared types against the instruction's.
+  /// Fails where a register is declared with a type that does not go with the instruction's.
+  void check_type(const Scalar& scalar, Type type, bool may_be_wider = false) const;
+  /// The same for the elements of a vector, which must go with each other too.
+  void check_elements(const Operand& vector, Type type, bool may_be_wider = false) const;
+  void check_address_type(const Scalar& base) const;
 
   // decoder.cpp: the table of instructions; the *_decode.cpp files: their decoders.
   void decode_instruction();

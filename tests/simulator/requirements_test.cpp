@@ -191,6 +191,7 @@ const std::vector<Form> kForms{
     {"mbarrier.try_wait.shared.b64 p0, [l0], l1;", 90, 78},
     {"mbarrier.arrive.shared.b64 l1, [l0], 2;", 90, 78},
     {"mbarrier.arrive.shared.b64 _, [l0];", 80, 71},
+    {"mbarrier.arrive.noComplete.shared.b64 _, [l0], 2;", 80, 71},
     {"mbarrier.arrive.shared::cluster.b64 _, [l0];", 90, 80},
     {"mbarrier.arrive.expect_tx.shared.b64 l1, [l0], 16;", 90, 80},
     {"mbarrier.arrive.release.cta.shared.b64 l1, [l0];", 80, 80},
