@@ -31,6 +31,7 @@ Scalar Decoder::address_value(const Operand& operand, Space space) {
   if (value.kind != Scalar::Kind::reg || (value.bytes != 4 && value.bytes != 8)) {
     fail(fmt::format("'{}' is not an address", value.text));
   }
+  check_address_type(value);
   const bool guarded = std::exchange(instruction_.guarded, false);
   if (value.bytes == 4) {
     const std::uint32_t wide = new_register(8);
@@ -42,6 +43,7 @@ Scalar Decoder::address_value(const Operand& operand, Space space) {
     reference(Field::a, value.reg, false);
     value.reg = wide;
     value.bytes = 8;
+    value.type = Type::none;
   }
   if (offset != 0) {
     const std::uint32_t sum = new_register(8);
@@ -116,6 +118,7 @@ void Decoder::decode_cp_async() {
     real = operand(3).one();
     check_constant(3, 0, 16);
     if (real.kind == Scalar::Kind::reg && real.bytes == 0) {
+      need({80, 75}, "with a predicate");
       const std::uint32_t bytes = new_register(4);
       const bool guarded = std::exchange(instruction_.guarded, false);
       Op& op = emit(Code::selp, Type::b32);
@@ -126,6 +129,7 @@ void Decoder::decode_cp_async() {
       read_predicate(Field::c, real, kNegC);
       real.reg = bytes;
       real.bytes = 4;
+      real.type = Type::none;
       real.negated = false;
     }
   }
@@ -141,7 +145,7 @@ void Decoder::decode_cp_async() {
     check_space(source.one(), Space::global);
     op.b = constant(source.one().variable->address + source.one().bits, 8);
   } else {
-    read_bytes(Field::b, source.one(), 8);
+    read_register(Field::b, source.one(), Type::u64);
   }
   if (real.kind != Scalar::Kind::none) {
     op.flags |= kCopySized;
@@ -226,11 +230,11 @@ void Decoder::decode_bulk_copy() {
   op.sub = static_cast<std::uint8_t>(target);
   op.width = static_cast<std::uint8_t>(source);
   op.count = reports ? 1 : 0;
-  read_bytes(Field::a, to, 8);
-  read_bytes(Field::b, from, 8);
+  read_register(Field::a, to, Type::u64);
+  read_register(Field::b, from, Type::u64);
   read(Field::c, operand(2).one(), Type::u32);
   if (reports) {
-    op.d2 = list_entry(barrier, 8, false, false);
+    op.d2 = list_entry(barrier, 8, false);
   }
 }
 
@@ -297,8 +301,14 @@ void Decoder::decode_mbarrier() {
     if (instruction_.count == 3 && what != arrival.expect_tx) {
       check_constant(2, 1, std::numeric_limits<std::uint32_t>::max());
     }
+    if (arrival.name == "arrive" && operand(0).one().kind == Scalar::Kind::sink) {
+      need({80, 71}, "without a destination");
+    }
+    if (instruction_.count == 3 && completes) {
+      need({90, 78}, "with a count");
+    }
     Op& op = begin(what, space, 1);
-    write(Field::d, operand(0).one(), 8);
+    write(Field::d, operand(0).one(), Type::u64);
     if (instruction_.count == 3) {
       read(Field::b, operand(2).one(), Type::u32);
     } else {
@@ -316,8 +326,8 @@ void Decoder::decode_mbarrier() {
     }
     Op& op = emit(Code::mbarrier, Type::b64);
     op.count = static_cast<std::uint8_t>(MbarrierOp::pending_count);
-    write(Field::d, operand(0).one(), 4);
-    read(Field::a, operand(1).one(), Type::b64);
+    write(Field::d, operand(0).one(), Type::u32);
+    read(Field::a, operand(1).one(), Type::u64);
     return;
   }
   const bool tries = mods.take("try_wait");
@@ -335,7 +345,7 @@ void Decoder::decode_mbarrier() {
                 : (parity ? MbarrierOp::test_wait_parity : MbarrierOp::test_wait),
           space, 1);
     write_predicate(Field::d, operand(0).one());
-    read(Field::b, operand(2).one(), parity ? Type::u32 : Type::b64);
+    read(Field::b, operand(2).one(), parity ? Type::u32 : Type::u64);
     return;
   }
   static constexpr std::array<std::string_view, 4> kPlain{"init", "inval", "expect_tx", "complete_tx"};

@@ -94,7 +94,7 @@ void Decoder::decode_atomic() {
   op.count = static_cast<std::uint8_t>(found->op);
   op.width = static_cast<std::uint8_t>(bytes);
   if (returns) {
-    write(Field::d, operand(0).one(), bytes);
+    write(Field::d, operand(0).one(), type);
   }
   read(Field::b, operand(first + 1).one(), type);
   if (cas) {
@@ -134,15 +134,16 @@ void Decoder::decode_vector_atomic(AtomicOp operation, Space space, unsigned vec
         fail("needs 128-bit registers");
       }
       half_register.bytes = 8;
-      list_entry(half_register, 8, defines, false);
+      half_register.type = Type::none;
+      list_entry(half_register, 8, defines);
       ++half_register.reg;
-      list_entry(half_register, 8, defines, false);
+      list_entry(half_register, 8, defines);
       return;
     }
     if (registers.kind != Operand::Kind::vector || registers.count != vector) {
       fail(fmt::format("needs vectors of {} registers", vector));
     }
-    add_list(registers, bytes, defines);
+    add_list(registers, type, defines);
   };
   if (returns) {
     add(operand(0), true);

@@ -100,7 +100,7 @@ void Decoder::decode_barrier() {
   op.count = instruction_.count == 4 ? 1 : 0;
   op.flags |= aligned;
   if (kind == 0) {
-    write(Field::d, operand(0).one(), 4);
+    write(Field::d, operand(0).one(), Type::u32);
   } else {
     write_predicate(Field::d, operand(0).one());
   }
@@ -124,7 +124,7 @@ void Decoder::decode_shuffle() {
   expect_operands(5);
   Op& op = emit(Code::shfl, Type::u32);
   op.sub = static_cast<std::uint8_t>(mode);
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), Type::b32);
   write_predicate(Field::d2, operand(0).pair);
   read_all(Type::b32, 1, 3);
   op.imm = word_entry(4);
@@ -145,7 +145,7 @@ void Decoder::decode_vote() {
   Op& op = emit(Code::vote, type);
   op.sub = static_cast<std::uint8_t>(mode);
   if (mode == 3) {
-    write(Field::d, operand(0).one(), 4);
+    write(Field::d, operand(0).one(), Type::b32);
   } else {
     write_predicate(Field::d, operand(0).one());
   }
@@ -169,7 +169,7 @@ void Decoder::decode_match() {
   if (!all && operand(0).pair.kind != Scalar::Kind::none) {
     fail("gives a predicate with .all only");
   }
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), Type::u32);
   if (all) {
     write_predicate(Field::d2, operand(0).pair);
   }
@@ -198,8 +198,9 @@ void Decoder::decode_redux() {
   Op& op = emit(Code::redux, type);
   op.sub = static_cast<std::uint8_t>(kind);
   op.flags = (absolute ? kXorSign : 0U) | (nan ? kNan : 0U);
-  write(Field::d, operand(0).one(), 4);
-  read(Field::a, operand(1).one(), type);
+  const Type held = logic ? Type::u32 : type;
+  write(Field::d, operand(0).one(), held);
+  read(Field::a, operand(1).one(), held);
   op.imm = word_entry(2);
 }
 
@@ -209,7 +210,7 @@ void Decoder::decode_activemask() {
   }
   expect_operands(1);
   emit(Code::activemask, Type::u32);
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), Type::b32);
 }
 
 void Decoder::decode_elect() {
@@ -221,7 +222,7 @@ void Decoder::decode_elect() {
     fail("needs a predicate as in d|p");
   }
   Op& op = emit(Code::elect, Type::u32);
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), Type::u32);
   write_predicate(Field::d2, operand(0).pair);
   op.imm = word_entry(1);
 }

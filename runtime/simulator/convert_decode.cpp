@@ -52,7 +52,7 @@ void Decoder::decode_mov() {
     }
     Op& op = emit(Code::mov_special, bytes == 8 ? Type::u64 : Type::u32);
     op.sub = static_cast<std::uint8_t>(source.special);
-    write(Field::d, to.one(), bytes);
+    write(Field::d, to.one(), type);
     return;
   }
   if (source.kind == Scalar::Kind::variable &&
@@ -68,7 +68,7 @@ void Decoder::decode_mov() {
       base |= kLocalWindow;
     }
     op.imm = static_cast<std::int64_t>(base);
-    write(Field::d, to.one(), bytes);
+    write(Field::d, to.one(), type);
     return;
   }
   if (source.kind == Scalar::Kind::name) {
@@ -79,7 +79,7 @@ void Decoder::decode_mov() {
       fail("function pointers have 64 bits");
     }
     emit(Code::mov, Type::u64).a = constant(function_pointer(source.text), 8);
-    write(Field::d, to.one(), bytes);
+    write(Field::d, to.one(), type);
     return;
   }
   if (type == Type::b128) {
@@ -105,11 +105,11 @@ void Decoder::decode_mov() {
     value.variable = &parameter;
   }
   emit(Code::mov, bytes == 2 ? Type::u16 : bytes == 4 ? Type::u32 : Type::u64);
-  write(Field::d, to.one(), bytes);
+  write(Field::d, to.one(), type);
   if (value.kind == Scalar::Kind::number) {
     read(Field::a, value, type);
   } else {
-    read_bytes(Field::a, value, bytes);
+    read_register(Field::a, value, type);
   }
 }
 
@@ -120,6 +120,7 @@ void Decoder::decode_pack(const Operand& to, const Operand& from, Type type) {
   if (whole.kind != Operand::Kind::scalar) {
     fail("one side must be a single register");
   }
+  check_type(whole.one(), type);
   const unsigned bytes = bytes_of(type);
   const unsigned element = parts.count == 0 ? 0 : bytes / parts.count;
   if (!is_bits(type)) {
@@ -128,6 +129,10 @@ void Decoder::decode_pack(const Operand& to, const Operand& from, Type type) {
   if (element == 0 || element * parts.count != bytes || element > 8 || parts.count > 4) {
     fail(fmt::format("{} elements do not fill {} bits", parts.count, bytes * 8));
   }
+  check_elements(parts, element == 1   ? Type::b8
+                        : element == 2 ? Type::b16
+                        : element == 4 ? Type::b32
+                                       : Type::b64);
   const auto emit_one = [&](const Scalar& scalar, std::uint32_t reg_offset, std::size_t first,
                             std::size_t count, unsigned total) {
     Op& op = emit(packs ? Code::widen_parts : Code::narrow_parts, total == 8   ? Type::u64
@@ -137,14 +142,14 @@ void Decoder::decode_pack(const Operand& to, const Operand& from, Type type) {
     op.width = static_cast<std::uint8_t>(element);
     op.d2 = static_cast<std::uint32_t>(module_.lists.size());
     for (std::size_t i = 0; i < count; ++i) {
-      list_entry(parts.parts[first + i], element, !packs, false);
+      list_entry(parts.parts[first + i], element, !packs);
     }
     if (scalar.bytes == 16) {
       reference(packs ? Field::d : Field::a, scalar.reg + reg_offset, packs);
     } else if (packs) {
-      write(Field::d, scalar, total);
+      write(Field::d, scalar, type);
     } else {
-      read_bytes(Field::a, scalar, total);
+      read_register(Field::a, scalar, type);
     }
   };
   if (bytes <= 8) {
@@ -208,11 +213,11 @@ void Decoder::decode_cvt() {
   }
   op.width = static_cast<std::uint8_t>(source_bytes);
   op.count = static_cast<std::uint8_t>(target_bytes);
-  write(Field::d, target, target_bytes);
+  write(Field::d, target, to, target_bytes);
   if (source.kind == Scalar::Kind::number) {
     read(Field::a, source, from);
   } else {
-    read_bytes(Field::a, source, source_bytes);
+    read_register(Field::a, source, from, source_bytes);
   }
 }
 
@@ -260,7 +265,14 @@ void Decoder::decode_cvt_packed(Type to, Type from) {
   op.rounding = mods.take_rounding();
   op.flags = (mods.take("relu") ? kRelu : 0U) | (mods.take("satfinite") ? kSatFinite : 0U);
   const bool powers = to == Type::ue8m0x2 || from == Type::ue8m0x2;
-  write(Field::d, operand(0).one(), bytes_of(to));
+  const bool eighths =
+      to == Type::e4m3x2 || to == Type::e5m2x2 || from == Type::e4m3x2 || from == Type::e5m2x2;
+  // sm_90 had these before sm_89.
+  if (eighths && target_.sm < 90) {
+    need({89, 81});
+  }
+  // The assembler holds bf16x2 beside ue8m0x2 to its size alone.
+  write(Field::d, operand(0).one(), powers && to == Type::bf16x2 ? Type::b32 : to);
   if (unpacks) {
     expect_operands(2);
     if (to != (powers ? Type::bf16x2 : Type::f16x2)) {
@@ -269,7 +281,7 @@ void Decoder::decode_cvt_packed(Type to, Type from) {
     if (op.rounding != Rounding::rn || (op.flags & ~(powers ? 0U : kRelu)) != 0) {
       fail(powers ? "needs .rn alone" : "needs .rn and at most .relu");
     }
-    read_bytes(Field::a, operand(1).one(), bytes_of(from));
+    read_register(Field::a, operand(1).one(), from);
     return;
   }
   if (powers) {
@@ -291,7 +303,10 @@ void Decoder::decode_cvt_packed(Type to, Type from) {
     if (!taken) {
       fail("types not allowed");
     }
-    read(Field::a, operand(1).one(), from);
+    if (operand(1).one().kind == Scalar::Kind::number) {
+      fail(fmt::format("takes .{} operands from registers only", name_of(from)));
+    }
+    read(Field::a, operand(1).one(), powers ? Type::b32 : from);
     return;
   }
   expect_operands(3);
@@ -317,7 +332,7 @@ void Decoder::decode_cvt_tf32() {
   if (op.rounding == Rounding::rna && (op.flags & kRelu) != 0) {
     fail(".relu needs .rn or .rz");
   }
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), Type::tf32);
   read(Field::a, operand(1).one(), Type::f32);
 }
 
@@ -336,8 +351,11 @@ void Decoder::decode_cvt_pack_integer() {
   }
   Op& op = emit(Code::cvt_pack_int, to);
   op.source = from;
-  write(Field::d, operand(0).one(), 4);
-  read_all(Type::s32, 1, third == Type::none ? 2 : 3);
+  write(Field::d, operand(0).one(), Type::u32);
+  read_all(Type::s32, 1, 2);
+  if (third != Type::none) {
+    read(Field::c, operand(3).one(), third);
+  }
 }
 
 void Decoder::decode_cvta() {
@@ -374,8 +392,8 @@ void Decoder::decode_cvta() {
   Op& op = emit(moves ? Code::mov : Code::cvta, Type::u64);
   op.sub = static_cast<std::uint8_t>(space);
   op.flags = to ? kAddressToSpace : 0U;
-  write(Field::d, operand(0).one(), 8);
-  read_bytes(Field::a, value, 8);
+  write(Field::d, operand(0).one(), Type::u64);
+  read_register(Field::a, value, Type::u64);
 }
 
 void Decoder::decode_isspacep() {
@@ -390,7 +408,7 @@ void Decoder::decode_isspacep() {
   Op& op = emit(Code::isspacep, Type::u64);
   op.sub = static_cast<std::uint8_t>(space);
   write_predicate(Field::d, operand(0).one());
-  read_bytes(Field::a, operand(1).one(), 8);
+  read_register(Field::a, operand(1).one(), Type::u64);
 }
 
 }  // namespace kerncast::simulator

@@ -165,6 +165,16 @@ void Decoder::decode_instruction() {
   }
   (this->*found->second)();
   instruction_.mods.finish();
+  check_requirements();
+}
+
+void Decoder::check_requirements() {
+  if (!checked_opcodes_.insert(instruction_.mods.opcode()).second) {
+    return;
+  }
+  if (const std::string missing = lacking(instruction_.mods, target_); !missing.empty()) {
+    fail(missing);
+  }
 }
 
 void Decoder::decode_refused() {
@@ -203,10 +213,11 @@ void Decoder::read_all(Type type, std::size_t first, std::size_t count) {
   }
 }
 
-std::uint32_t Decoder::add_list(const Operand& source, unsigned bytes, bool defines) {
+std::uint32_t Decoder::add_list(const Operand& source, Type type, bool defines) {
+  check_elements(source, type);
   const auto first = static_cast<std::uint32_t>(module_.lists.size());
   for (std::size_t i = 0; i < source.count; ++i) {
-    list_entry(source.parts[i], bytes, defines, false);
+    list_entry(source.parts[i], bytes_of(type), defines);
   }
   return first;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "runtime/simulator/program.hpp"
 #include "runtime/simulator/ptx_lexer.hpp"
 #include "runtime/simulator/registers.hpp"
+#include "runtime/simulator/requirements.hpp"
 
 namespace kerncast::simulator {
 
@@ -32,6 +34,7 @@ struct Scalar {
   bool negated = false;  ///< !%p
   std::uint8_t float_bytes = 0;
   std::uint8_t bytes = 0;  ///< of a register: 0 for a predicate
+  Type type = Type::none;  ///< of a register, as declared; none for one of the decoder's own
   Special special = Special::zero;
   std::uint32_t reg = 0;   ///< virtual register
   std::uint64_t bits = 0;  ///< number, or what is added to the variable's address
@@ -58,6 +61,12 @@ class Modifiers {
   Modifiers(std::string_view opcode, int line);
 
   [[nodiscard]] std::string_view base() const { return base_; }
+  /// Whether `name` is a part, taken or not.
+  [[nodiscard]] bool has(std::string_view name) const;
+  /// The last part; empty when there is none.
+  [[nodiscard]] std::string_view last() const {
+    return count_ == 0 ? std::string_view{} : parts_[count_ - 1];
+  }
   /// Takes `name` wherever it stands.
   bool take(std::string_view name);
   /// Takes the first of `names` that is present and returns its index, or -1.
@@ -115,6 +124,7 @@ class Decoder {
     std::uint32_t first = 0;
     std::uint32_t count = 0;  ///< 0: a single register called `name`
     std::uint8_t bytes = 0;
+    Type type = Type::none;
   };
   struct Label {
     std::string_view name;
@@ -145,6 +155,7 @@ class Decoder {
 
   // ptx_parser.cpp: directives and statements.
   void parse_module();
+  void parse_version();
   void parse_target();
   void parse_function(bool entry, bool is_external);
   std::vector<FormalParameter> parse_formals(Function& function, bool entry, KernelInfo* kernel);
@@ -162,6 +173,7 @@ class Decoder {
   Operand parse_operand();
   Scalar parse_scalar();
   Scalar resolve_word(std::string_view word);
+  void need_special(std::string_view name) const;
   void skip_braces();
   void close_scope(std::size_t scope);
   void finish_function(Function& function, std::uint32_t index);
@@ -191,11 +203,12 @@ class Decoder {
   std::uint32_t constant(std::uint64_t bits, unsigned bytes);
   void reference(Field field, std::uint32_t reg, bool defines);
   void read(Field field, const Scalar& scalar, Type type);
-  void read_bytes(Field field, const Scalar& scalar, unsigned bytes, bool may_be_wider = false);
-  void write(Field field, const Scalar& scalar, unsigned bytes);
+  /// The operand is of `type`, in a register of `bytes` where that is more.
+  void read_register(Field field, const Scalar& scalar, Type type, unsigned bytes = 0);
+  void write(Field field, const Scalar& scalar, Type type, unsigned bytes = 0);
   void read_predicate(Field field, const Scalar& scalar, std::uint32_t negate_flag);
   void write_predicate(Field field, const Scalar& scalar);
-  std::uint32_t list_entry(const Scalar& scalar, unsigned bytes, bool defines, bool may_be_wider);
+  std::uint32_t list_entry(const Scalar& scalar, unsigned bytes, bool defines);
   std::uint64_t number_bits(const Scalar& scalar, Type type) const;
   std::uint64_t number_bits_of(const Scalar& scalar, unsigned bytes) const;
   /// Fails where accesses to `space` cannot name the variable.
@@ -209,7 +222,19 @@ class Decoder {
   void expect_operands(std::size_t count) const;
   void expect_operands(std::size_t least, std::size_t most) const;
   [[noreturn]] void fail(const std::string& what) const;
+  /// Fails where the module's target or version lacks what the instruction needs, because of `detail` if
+  /// given.
+  void need(const Requirement& needed, std::string_view detail = {}) const;
+  /// Fails where the module declares a target or version that does not have the instruction.
+  void check_requirements();
   [[noreturn]] void unsupported(std::string_view what) const;
+
+  // register_types.cpp: declared types against the instruction's.
+  /// Fails where a register is declared with a type that does not go with the instruction's.
+  void check_type(const Scalar& scalar, Type type, bool may_be_wider = false) const;
+  /// The same for the elements of a vector, which must go with each other too.
+  void check_elements(const Operand& vector, Type type, bool may_be_wider = false) const;
+  void check_address_type(const Scalar& base) const;
 
   // decoder.cpp: the table of instructions; the *_decode.cpp files: their decoders.
   void decode_instruction();
@@ -222,7 +247,8 @@ class Decoder {
   void decode_predicate_logic(std::string_view base);
   void decode_pack(const Operand& to, const Operand& from, Type type);
   std::uint32_t carry_register();
-  std::uint32_t add_list(const Operand& operand, unsigned bytes, bool defines);
+  /// Entries for the registers of a vector of `type`; the first one's index.
+  std::uint32_t add_list(const Operand& operand, Type type, bool defines);
   void decode_add_sub();
   void decode_mul();
   void decode_mad();
@@ -322,6 +348,8 @@ class Decoder {
   ModuleImpl& module_;
   Lexer lex_;
   int sm_;
+  ModuleTarget target_;
+  std::unordered_set<std::string_view> checked_opcodes_;  ///< those that the target and version have
   Memory& memory_;
   int device_;
 

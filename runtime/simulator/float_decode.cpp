@@ -22,7 +22,7 @@ void Decoder::decode_fma() {
   if (is_integer(op.type) || op.rounding == Rounding::none || (mods.base() == "mad" && !wide)) {
     fail("needs a rounding and a float type");
   }
-  write(Field::d, operand(0).one(), bytes_of(op.type));
+  write(Field::d, operand(0).one(), op.type);
   read_all(op.type, 1, 3);
 }
 
@@ -41,7 +41,7 @@ void Decoder::decode_reciprocal() {
       (base == "rsqrt" && op.rounding != Rounding::approx)) {
     fail("needs .f32 or .f64 and a rounding it knows");
   }
-  write(Field::d, operand(0).one(), bytes_of(op.type));
+  write(Field::d, operand(0).one(), op.type);
   read(Field::a, operand(1).one(), op.type);
 }
 
@@ -63,7 +63,7 @@ void Decoder::decode_approximate() {
       (op.flags & ~(flushes ? kFtz : 0U)) != 0 || (op.code == Code::ex2 && brain && op.flags == 0)) {
     fail("needs .approx and a type it knows");
   }
-  write(Field::d, operand(0).one(), bytes_of(op.type));
+  write(Field::d, operand(0).one(), op.type);
   read(Field::a, operand(1).one(), op.type);
 }
 
@@ -90,7 +90,7 @@ void Decoder::decode_copysign() {
     fail("needs .f32 or .f64");
   }
   emit(Code::copysign, type);
-  write(Field::d, operand(0).one(), bytes_of(type));
+  write(Field::d, operand(0).one(), type);
   read_all(type, 1, 2);
 }
 

@@ -92,6 +92,7 @@ void Decoder::decode_lines() {
 void Decoder::check_fraction(const Operand& given) const {
   const Scalar& scalar = given.one();
   if (scalar.kind == Scalar::Kind::reg && scalar.bytes == 4) {
+    check_type(scalar, Type::f32);
     return;
   }
   const double value =
@@ -143,7 +144,7 @@ void Decoder::decode_create_policy() {
   }
   Op& op = emit(Code::mov, Type::u64);
   op.a = constant(0, 8);
-  write(Field::d, operand(0).one(), 8);
+  write(Field::d, operand(0).one(), Type::u64);
 }
 
 void Decoder::decode_nanosleep() {

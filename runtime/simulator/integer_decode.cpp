@@ -63,7 +63,7 @@ void Decoder::decode_add_sub() {
                               ((op.flags & kSat) != 0 && op.type != Type::s32))) {
     fail(fmt::format("modifier not allowed for .{}", name_of(op.type)));
   }
-  write(Field::d, operand(0).one(), bytes_of(op.type));
+  write(Field::d, operand(0).one(), op.type);
   read_all(op.type, 1, 2);
 }
 
@@ -84,7 +84,7 @@ void Decoder::decode_mul() {
   if (wide && bytes_of(op.type) == 8) {
     fail(".wide needs 16- or 32-bit operands");
   }
-  write(Field::d, operand(0).one(), bytes_of(wide ? doubled(op.type) : op.type));
+  write(Field::d, operand(0).one(), wide ? doubled(op.type) : op.type);
   read_all(op.type, 1, 2);
 }
 
@@ -114,7 +114,7 @@ void Decoder::decode_mad() {
                 type);
   op.flags = (carry ? kCarryOut : 0U) | (saturate ? kSat : 0U);
   const Type result = wide ? doubled(type) : type;
-  write(Field::d, operand(0).one(), bytes_of(result));
+  write(Field::d, operand(0).one(), result);
   read_all(type, 1, 2);
   read(Field::c, operand(3).one(), result);
   if (carry) {
@@ -145,7 +145,7 @@ void Decoder::decode_carry() {
                                               : Code::sub_carry;
   Op& op = emit(code, type);
   op.flags = (takes ? kCarryIn : 0U) | (gives ? kCarryOut : 0U);
-  write(Field::d, operand(0).one(), bytes_of(type));
+  write(Field::d, operand(0).one(), type);
   read_all(type, 1, multiply ? 3 : 2);
   if (takes) {
     reference(Field::d2, carry_register(), false);
@@ -167,7 +167,7 @@ void Decoder::decode_mul24() {
     fail("needs 32-bit integers");
   }
   emit(hi ? Code::mul24_hi : Code::mul24, type);
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), type);
   read_all(type, 1, 2);
 }
 
@@ -184,7 +184,7 @@ void Decoder::decode_mad24() {
   }
   Op& op = emit(hi ? Code::mad24_hi : Code::mad24, type);
   op.flags = hi && type == Type::s32 && mods.take("sat") ? kSat : 0U;
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), type);
   read_all(type, 1, 3);
 }
 
@@ -195,7 +195,7 @@ void Decoder::decode_sad() {
     fail("needs 16-, 32- or 64-bit integers");
   }
   emit(Code::sad, type);
-  write(Field::d, operand(0).one(), bytes_of(type));
+  write(Field::d, operand(0).one(), type);
   read_all(type, 1, 3);
 }
 
@@ -206,7 +206,7 @@ void Decoder::decode_binary_integer() {
     fail("needs 16-, 32- or 64-bit integers");
   }
   emit(Code::rem, type);
-  write(Field::d, operand(0).one(), bytes_of(type));
+  write(Field::d, operand(0).one(), type);
   read_all(type, 1, 2);
 }
 
@@ -222,7 +222,7 @@ void Decoder::decode_div() {
                : (!is_wide_integer(op.type) || op.rounding != Rounding::none || op.flags != 0)) {
     fail("needs integers, or .f32 or .f64 with a rounding");
   }
-  write(Field::d, operand(0).one(), bytes_of(op.type));
+  write(Field::d, operand(0).one(), op.type);
   read_all(op.type, 1, 2);
 }
 
@@ -246,7 +246,7 @@ void Decoder::decode_min_max() {
   if ((op.flags & refused) != 0) {
     fail(fmt::format("modifier not allowed for .{}", name_of(op.type)));
   }
-  write(Field::d, operand(0).one(), bytes_of(op.type));
+  write(Field::d, operand(0).one(), op.type);
   read_all(op.type, 1, 2);
 }
 
@@ -260,7 +260,7 @@ void Decoder::decode_abs_neg() {
   if ((is_integer(op.type) && !is_signed(op.type)) || (op.flags != 0 && !flushes)) {
     fail(fmt::format("modifier or type .{} not allowed", name_of(op.type)));
   }
-  write(Field::d, operand(0).one(), bytes_of(op.type));
+  write(Field::d, operand(0).one(), op.type);
   read(Field::a, operand(1).one(), op.type);
 }
 
@@ -298,7 +298,7 @@ void Decoder::decode_logic() {
        : base == "not" ? Code::bit_not
                        : Code::cnot,
        as_unsigned(type));
-  write(Field::d, operand(0).one(), bytes_of(type));
+  write(Field::d, operand(0).one(), type);
   read_all(type, 1, unary ? 1 : 2);
 }
 
@@ -311,7 +311,7 @@ void Decoder::decode_shift() {
     fail("needs 16-, 32- or 64-bit operands, and .shl those of .b");
   }
   emit(mods.base() == "shl" ? Code::shl : Code::shr, type);
-  write(Field::d, operand(0).one(), bytes_of(type));
+  write(Field::d, operand(0).one(), given);
   read(Field::a, operand(1).one(), given);
   Scalar distance = operand(2).one();
   // NVIDIA's assembler keeps 16 bits of a constant where the operands have 16.
@@ -337,7 +337,7 @@ void Decoder::decode_funnel_shift() {
   }
   Op& op = emit(left ? Code::shf_l : Code::shf_r, Type::u32);
   op.flags = wrap ? kWrap : 0U;
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), Type::b32);
   read_all(Type::b32, 1, 2);
   read(Field::c, operand(3).one(), Type::u32);
 }
@@ -358,7 +358,7 @@ void Decoder::decode_bit_field() {
     }
     Op& op = emit(base == "bmsk" ? Code::bmsk : Code::szext, type);
     op.flags = wrap ? kWrap : 0U;
-    write(Field::d, operand(0).one(), 4);
+    write(Field::d, operand(0).one(), type);
     read_all(type, 1, 2);
     return;
   }
@@ -370,7 +370,7 @@ void Decoder::decode_bit_field() {
   if (base == "bfe") {
     expect_operands(4);
     emit(Code::bfe, type);
-    write(Field::d, operand(0).one(), bytes_of(type));
+    write(Field::d, operand(0).one(), given);
     read(Field::a, operand(1).one(), type);
     read(Field::b, operand(2).one(), Type::u32);
     read(Field::c, operand(3).one(), Type::u32);
@@ -382,7 +382,7 @@ void Decoder::decode_bit_field() {
   check_constant(3, 0, 255);
   check_constant(4, 0, 255);
   Op& op = emit(Code::bfi, type);
-  write(Field::d, operand(0).one(), bytes_of(type));
+  write(Field::d, operand(0).one(), given);
   read(Field::a, operand(1).one(), given);
   read(Field::b, operand(2).one(), given);
   read(Field::c, operand(3).one(), Type::u32);
@@ -406,7 +406,7 @@ void Decoder::decode_lop3() {
   Op& op = emit(Code::lop3, Type::u32);
   op.imm = static_cast<std::int64_t>(table.bits);
   if (combines == 0) {
-    write(Field::d, operand(0).one(), 4);
+    write(Field::d, operand(0).one(), Type::b32);
     read_all(Type::b32, 1, 3);
     return;
   }
@@ -415,6 +415,7 @@ void Decoder::decode_lop3() {
   if (target.kind == Scalar::Kind::reg && target.bytes != 4) {
     fail("needs a 32-bit destination");
   }
+  check_type(target, Type::b32);
   const std::uint32_t result = target.kind == Scalar::Kind::reg ? target.reg : new_register(4);
   reference(Field::d, result, true);
   read_all(Type::b32, 1, 3);
@@ -438,7 +439,7 @@ void Decoder::decode_prmt() {
   static constexpr std::array<std::string_view, 6> kModes{"f4e", "b4e", "rc8", "ecl", "ecr", "rc16"};
   Op& op = emit(Code::prmt, Type::u32);
   op.sub = static_cast<std::uint8_t>(mods.take_any(kModes) + 1);
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), Type::b32);
   read_all(Type::b32, 1, 3);
 }
 
@@ -451,7 +452,7 @@ void Decoder::decode_count_bits() {
       fail("needs .b32");
     }
     emit(Code::fns, Type::u32);
-    write(Field::d, operand(0).one(), 4);
+    write(Field::d, operand(0).one(), Type::b32);
     read_all(Type::b32, 1, 3);
     return;
   }
@@ -469,7 +470,7 @@ void Decoder::decode_count_bits() {
                                      : Code::bfind;
   Op& op = emit(code, type);
   op.flags = amount ? kShiftAmount : 0U;
-  write(Field::d, operand(0).one(), code == Code::brev ? bytes_of(type) : 4);
+  write(Field::d, operand(0).one(), code == Code::brev ? given : Type::u32);
   read(Field::a, operand(1).one(), given);
 }
 
@@ -488,7 +489,7 @@ void Decoder::decode_dot_product() {
   }
   Op& op = emit(two ? Code::dp2a : Code::dp4a, Type::u32);
   op.flags = (a == Type::s32 ? kSignedA : 0U) | (b == Type::s32 ? kSignedB : 0U) | (hi ? kHigh : 0U);
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), Type::u32);
   read_all(Type::u32, 1, 3);
 }
 
@@ -601,7 +602,11 @@ void Decoder::decode_set() {
     write_predicate(Field::d, operand(0).one());
     write_predicate(Field::d2, operand(0).pair);
   } else {
-    write(Field::d, operand(0).one(), bytes_of(result));
+    // The assembler takes integers for bf16 here, and for bf16x2 everything of its size.
+    write(Field::d, operand(0).one(),
+          result == Type::bf16     ? Type::u16
+          : result == Type::bf16x2 ? Type::b32
+                                   : result);
   }
   // The comparison comes first in the opcode, so it must be taken before a boolean operator of the same
   // spelling.
@@ -621,7 +626,7 @@ void Decoder::decode_selp() {
     fail("operand type not allowed");
   }
   emit(Code::selp, type);
-  write(Field::d, operand(0).one(), bytes_of(type));
+  write(Field::d, operand(0).one(), type);
   read_all(type, 1, 2);
   read_predicate(Field::c, operand(3).one(), kNegC);
 }
@@ -639,7 +644,7 @@ void Decoder::decode_slct() {
   Op& op = emit(Code::slct, type);
   op.source = selector;
   op.flags = ftz ? kFtz : 0U;
-  write(Field::d, operand(0).one(), bytes_of(type));
+  write(Field::d, operand(0).one(), type);
   read_all(type, 1, 2);
   read(Field::c, operand(3).one(), selector);
 }

@@ -112,6 +112,11 @@ void Decoder::decode_mma() {
   op.flags = satfinite ? kSatFinite : 0U;
   op.imm = constant(kAllLanes, 4);
   op.d2 = static_cast<std::uint32_t>(module_.lists.size());
+  const Type accumulator = d == Type::f16 ? Type::f16x2 : d;
+  const Type input = a->type == Type::f16    ? Type::f16x2
+                     : a->type == Type::bf16 ? Type::bf16x2
+                     : a->type == Type::tf32 ? Type::tf32
+                                             : Type::b32;
   const unsigned accumulators = shape->m * 8 * (d == Type::f16 ? 2U : 4U) / 128;
   const std::array<unsigned, 4> registers{accumulators, shape->m * shape->k * a->bytes / 128,
                                           8 * shape->k * a->bytes / 128, accumulators};
@@ -125,7 +130,7 @@ void Decoder::decode_mma() {
         fail("takes registers, and in place of .f32 accumulators constants such as 0f3F800000");
       }
     }
-    add_list(operand(i), 4, i == 0);
+    add_list(operand(i), i == 0 || i == 3 ? accumulator : input, i == 0);
   }
 }
 
@@ -146,7 +151,7 @@ void Decoder::decode_matrix_move() {
     }
     Op& op = emit(Code::movmatrix, Type::b16);
     op.imm = constant(kAllLanes, 4);
-    write(Field::d, operand(0).one(), 4);
+    write(Field::d, operand(0).one(), Type::b32);
     read(Field::a, operand(1).one(), Type::b32);
     return;
   }
@@ -172,7 +177,7 @@ void Decoder::decode_matrix_move() {
   op.flags = transposes ? kTranspose : 0U;
   op.c = constant(kAllLanes, 4);
   address(operand(loads ? 1 : 0), space, 16);
-  op.d2 = add_list(registers, 4, loads);
+  op.d2 = add_list(registers, Type::b32, loads);
 }
 
 }  // namespace kerncast::simulator

@@ -65,6 +65,9 @@ bool Decoder::take_access(Space space, bool loads, std::uint64_t bytes) {
   if (mapped && (!relaxed || scope != 3 || !is_global(space))) {
     fail(".mmio needs .relaxed, .sys and global memory");
   }
+  if (mapped && (mods.has("v2") || mods.has("v4") || mods.has("v8"))) {
+    fail(".mmio is not for vectors");
+  }
   const bool strong = is_volatile || scoped;
   if (strong && (space == Space::local || space == Space::constant || space == Space::param)) {
     fail("a memory order is for global and shared memory");
@@ -143,6 +146,7 @@ bool split(const Operand& operand, unsigned vector, Type type, Elements& out) {
       return false;
     }
     part.bytes = 8;
+    part.type = Type::none;
     out.parts[out.count++] = part;
     ++part.reg;
     out.parts[out.count++] = part;
@@ -207,13 +211,14 @@ void Decoder::decode_load() {
   }
   const unsigned width = widest(elements, bytes);
   op.width = static_cast<std::uint8_t>(width);
+  check_elements(operand(0), type, true);
   if (elements.count == 1) {
-    write(Field::d, elements.parts[0], width);
+    write(Field::d, elements.parts[0], element, width);
     return;
   }
   op.d2 = static_cast<std::uint32_t>(module_.lists.size());
   for (unsigned i = 0; i < elements.count; ++i) {
-    list_entry(elements.parts[i], width, true, false);
+    list_entry(elements.parts[i], width, true);
   }
 }
 
@@ -249,18 +254,19 @@ void Decoder::decode_store() {
   address(to, space, bytes * elements.count);
   const unsigned width = widest(elements, bytes);
   op.width = static_cast<std::uint8_t>(width);
+  check_elements(operand(1), type, true);
   if (elements.count == 1) {
     const Scalar& value = elements.parts[0];
     if (value.kind == Scalar::Kind::number) {
       read(Field::b, value, element);
     } else {
-      read_bytes(Field::b, value, width);
+      read_register(Field::b, value, element, width);
     }
     return;
   }
   op.d2 = static_cast<std::uint32_t>(module_.lists.size());
   for (unsigned i = 0; i < elements.count; ++i) {
-    list_entry(elements.parts[i], width, false, false);
+    list_entry(elements.parts[i], width, false);
   }
 }
 

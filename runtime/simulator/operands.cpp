@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -16,7 +17,7 @@ struct TypeName {
   std::uint8_t bytes;
 };
 
-constexpr std::array<TypeName, 29> kTypes{{
+constexpr std::array<TypeName, 30> kTypes{{
     {"b8", Type::b8, 1},         {"b16", Type::b16, 2},         {"b32", Type::b32, 4},
     {"b64", Type::b64, 8},       {"b128", Type::b128, 16},      {"u8", Type::u8, 1},
     {"u16", Type::u16, 2},       {"u32", Type::u32, 4},         {"u64", Type::u64, 8},
@@ -26,7 +27,7 @@ constexpr std::array<TypeName, 29> kTypes{{
     {"f64", Type::f64, 8},       {"e4m3x2", Type::e4m3x2, 2},   {"e5m2x2", Type::e5m2x2, 2},
     {"e2m1x2", Type::e2m1x2, 1}, {"ue8m0x2", Type::ue8m0x2, 2}, {"pred", Type::pred, 0},
     {"f32x2", Type::f32x2, 8},   {"u16x2", Type::u16x2, 4},     {"s16x2", Type::s16x2, 4},
-    {"e2m3x2", Type::e2m3x2, 2}, {"e3m2x2", Type::e3m2x2, 2},
+    {"e2m3x2", Type::e2m3x2, 2}, {"e3m2x2", Type::e3m2x2, 2},   {"tf32", Type::tf32, 4},
 }};
 
 std::uint32_t width_class(unsigned bytes) {
@@ -79,6 +80,15 @@ Modifiers::Modifiers(std::string_view opcode, int line) : opcode_(opcode), line_
     }
     parts_[count_++] = opcode.substr(start, dot == std::string_view::npos ? dot : dot - start);
   }
+}
+
+bool Modifiers::has(std::string_view name) const {
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (parts_[i] == name) {
+      return true;
+    }
+  }
+  return false;
 }
 
 bool Modifiers::take(std::string_view name) {
@@ -155,6 +165,12 @@ void Decoder::fail(const std::string& what) const {
   throw DecodeError(fmt::format("PTX line {}: {}: {}", line, instruction_.mods.opcode(), what), line);
 }
 
+void Decoder::need(const Requirement& needed, std::string_view detail) const {
+  if (const std::string missing = lacking(needed, target_); !missing.empty()) {
+    fail(detail.empty() ? missing : fmt::format("{} {}", detail, missing));
+  }
+}
+
 void Decoder::unsupported(std::string_view what) const {
   fail(fmt::format("the virtual GPU does not support {}", what));
 }
@@ -173,6 +189,7 @@ void Decoder::expect_address(std::size_t index) {
   if (operand(index).one().kind == Scalar::Kind::number) {
     fail("a constant address is for local memory");
   }
+  check_address_type(operand(index).one());
 }
 
 void Decoder::check_word(std::size_t index) {
@@ -181,11 +198,12 @@ void Decoder::check_word(std::size_t index) {
   if (!number && (scalar.kind != Scalar::Kind::reg || scalar.bytes != 4)) {
     fail(fmt::format("operand {} must have 32 bits", index + 1));
   }
+  check_type(scalar, Type::u32);
 }
 
 std::uint32_t Decoder::word_entry(std::size_t index) {
   check_word(index);
-  return list_entry(operand(index).one(), 4, false, false);
+  return list_entry(operand(index).one(), 4, false);
 }
 
 void Decoder::check_policy(std::size_t index) {
@@ -194,6 +212,7 @@ void Decoder::check_policy(std::size_t index) {
       !(scalar.kind == Scalar::Kind::number || (scalar.kind == Scalar::Kind::reg && scalar.bytes == 8))) {
     fail(fmt::format("operand {} must be a cache policy, of 64 bits", index + 1));
   }
+  check_type(scalar, Type::u64);
 }
 
 void Decoder::check_constant(std::size_t index, std::int64_t least, std::int64_t most, std::int64_t step) {
@@ -327,17 +346,19 @@ void Decoder::read(Field field, const Scalar& scalar, Type type) {
     slot_of(body_.ops.back(), static_cast<unsigned>(field)) = constant(number_bits(scalar, type), bytes);
     return;
   }
-  read_bytes(field, scalar, bytes_of(type));
+  read_register(field, scalar, type);
 }
 
-void Decoder::read_bytes(Field field, const Scalar& scalar, unsigned bytes, bool may_be_wider) {
-  bytes = bytes < 2 ? 2 : bytes;
+void Decoder::read_register(Field field, const Scalar& scalar, Type type, unsigned bytes) {
+  const bool may_be_wider = bytes > bytes_of(type);
+  bytes = std::max({bytes, bytes_of(type), 2U});
   switch (scalar.kind) {
     case Scalar::Kind::reg:
-      if (scalar.bytes != bytes && !(may_be_wider && scalar.bytes > bytes && scalar.bytes <= 8)) {
+      if (scalar.bytes != bytes) {
         fail(fmt::format("operand '{}' has {} bits, the instruction needs {}", scalar.text, scalar.bytes * 8,
                          bytes * 8));
       }
+      check_type(scalar, type, may_be_wider);
       reference(field, scalar.reg, false);
       break;
     case Scalar::Kind::number:
@@ -361,8 +382,9 @@ void Decoder::read_bytes(Field field, const Scalar& scalar, unsigned bytes, bool
   }
 }
 
-void Decoder::write(Field field, const Scalar& scalar, unsigned bytes) {
-  bytes = bytes < 2 ? 2 : bytes;
+void Decoder::write(Field field, const Scalar& scalar, Type type, unsigned bytes) {
+  const bool may_be_wider = bytes > bytes_of(type);
+  bytes = std::max({bytes, bytes_of(type), 2U});
   if (scalar.kind == Scalar::Kind::sink) {
     reference(field, new_register(bytes), true);
     return;
@@ -374,6 +396,7 @@ void Decoder::write(Field field, const Scalar& scalar, unsigned bytes) {
     fail(fmt::format("destination '{}' has {} bits, the instruction writes {}", scalar.text, scalar.bytes * 8,
                      bytes * 8));
   }
+  check_type(scalar, type, may_be_wider);
   reference(field, scalar.reg, true);
 }
 
@@ -403,7 +426,7 @@ void Decoder::write_predicate(Field field, const Scalar& scalar) {
   reference(field, scalar.reg, true);
 }
 
-std::uint32_t Decoder::list_entry(const Scalar& scalar, unsigned bytes, bool defines, bool may_be_wider) {
+std::uint32_t Decoder::list_entry(const Scalar& scalar, unsigned bytes, bool defines) {
   const auto entry = static_cast<std::uint32_t>(module_.lists.size());
   module_.lists.push_back(0);
   bytes = bytes < 2 ? 2 : bytes;
@@ -420,7 +443,7 @@ std::uint32_t Decoder::list_entry(const Scalar& scalar, unsigned bytes, bool def
     reg = new_register(bytes);
   } else if (scalar.kind != Scalar::Kind::reg) {
     fail(fmt::format("vector element '{}' is not a register declared here", scalar.text));
-  } else if (scalar.bytes != bytes && !(may_be_wider && scalar.bytes > bytes && scalar.bytes <= 8)) {
+  } else if (scalar.bytes != bytes) {
     fail(fmt::format("vector element '{}' has {} bits, the instruction needs {}", scalar.text,
                      scalar.bytes * 8, bytes * 8));
   }
@@ -500,6 +523,7 @@ void Decoder::address(const Operand& operand, Space space, std::uint64_t bytes) 
       if (base.bytes != 8 && base.bytes != 4) {
         fail(fmt::format("address '{}' has {} bits, needs 32 or 64", base.text, base.bytes * 8));
       }
+      check_address_type(base);
       if (base.bytes == 4) {
         op.flags |= kNarrowAddress;
       }

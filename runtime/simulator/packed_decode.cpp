@@ -50,7 +50,7 @@ void Decoder::decode_float_pair() {
   if (op.rounding > Rounding::rp || (fused && op.rounding == Rounding::none)) {
     fail("needs .rn, .rz, .rm or .rp");
   }
-  write(Field::d, operand(0).one(), 8);
+  write(Field::d, operand(0).one(), Type::f32x2);
   read_all(Type::f32x2, 1, fused ? 3 : 2);
 }
 
@@ -66,7 +66,7 @@ void Decoder::decode_integer_pair() {
     op.flags = kRelu;
   }
   const Type type = op.type;
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), type);
   read_all(type, 1, 2);
 }
 
@@ -90,7 +90,8 @@ void Decoder::decode_mixed_precision() {
     op.width = 2;
     op.count = 4;
     reference(Field::d, wide, true);
-    read(Field::a, operand(i).one(), narrow);
+    // The assembler takes integers for bf16 here.
+    read(Field::a, operand(i).one(), narrow == Type::bf16 ? Type::u16 : narrow);
     Scalar& scalar = instruction_.operands[i].parts[0];
     scalar = Scalar{};
     scalar.kind = Scalar::Kind::reg;
@@ -102,7 +103,7 @@ void Decoder::decode_mixed_precision() {
   if ((op.flags & ~kSat) != 0 || op.rounding > Rounding::rp || (fused && op.rounding == Rounding::none)) {
     fail("modifier not allowed in mixed precision");
   }
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), Type::f32);
   read_all(Type::f32, 1, fused ? 3 : 2);
 }
 
@@ -114,6 +115,7 @@ void Decoder::decode_three_way() {
   if (mods.need_type() != Type::f32) {
     fail("three inputs need .f32");
   }
+  need({100, 88}, "with three inputs");
   const bool guarded = std::exchange(instruction_.guarded, false);
   for (std::size_t i = 1; absolute && i <= 3; ++i) {
     const std::uint32_t magnitude = new_register(4);
@@ -132,7 +134,7 @@ void Decoder::decode_three_way() {
   reference(Field::d, first, true);
   read_all(Type::f32, 1, 2);
   emit(code, Type::f32).flags = flags;
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), Type::f32);
   reference(Field::a, first, false);
   read(Field::b, operand(3).one(), Type::f32);
 }
@@ -149,7 +151,7 @@ void Decoder::decode_relu_integer() {
   reference(Field::d, first, true);
   read_all(type, 1, 2);
   emit(Code::max, type).b = constant(0, 4);
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), type);
   reference(Field::a, first, false);
 }
 
@@ -163,7 +165,7 @@ void Decoder::decode_vabsdiff4() {
   }
   Op& op = emit(Code::vabsdiff4, Type::u32);
   op.sub = mods.take("add") ? 1 : 0;
-  write(Field::d, operand(0).one(), 4);
+  write(Field::d, operand(0).one(), Type::u32);
   read_all(Type::u32, 1, 3);
 }
 

@@ -67,6 +67,20 @@ const std::unordered_map<std::string_view, Special>& specials() {
 
 }  // namespace
 
+void Decoder::need_special(std::string_view name) const {
+  if (name.starts_with("%cluster") || name.starts_with("%ncluster")) {
+    need({90, 78}, name);
+  } else if (name == "%aggr_smem_size") {
+    need({90, 81}, name);
+  } else if (name == "%dynamic_smem_size" || name == "%total_smem_size") {
+    need({0, 41}, name);
+  } else if (name == "%clock_hi") {
+    need({0, 50}, name);
+  } else if (name.starts_with("%globaltimer")) {
+    need({0, 31}, name);
+  }
+}
+
 Scalar Decoder::resolve_word(std::string_view word) {
   Scalar scalar;
   scalar.text = word;
@@ -95,6 +109,7 @@ Scalar Decoder::resolve_word(std::string_view word) {
     }
     scalar.kind = Scalar::Kind::reg;
     scalar.bytes = declared.bytes;
+    scalar.type = declared.type;
     scalar.reg = declared.first + (declared.bytes == 16 ? 2 * number : number);
     return scalar;
   }
@@ -104,6 +119,7 @@ Scalar Decoder::resolve_word(std::string_view word) {
     scalar.kind = Scalar::Kind::number;
     scalar.bits = kLanes;
   } else if (const auto special = specials().find(word); word.front() == '%' && special != specials().end()) {
+    need_special(word);
     scalar.kind = Scalar::Kind::special;
     scalar.special = special->second;
     scalar.bytes = word == "%clock64" || word == "%globaltimer" || word == "%gridid" ? 8 : 4;

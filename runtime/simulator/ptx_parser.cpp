@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
 #include "runtime/simulator/decoder.hpp"
 
@@ -66,6 +68,24 @@ void Decoder::skip_braces() {
   }
 }
 
+void Decoder::parse_version() {
+  const std::string_view text = lex_.peek().text;
+  const std::size_t dot = text.find('.');
+  int major = 0;
+  int minor = 0;
+  const auto parse = [&text](std::size_t first, std::size_t last, int& number) {
+    const auto [end, error] = std::from_chars(text.data() + first, text.data() + last, number);
+    return error == std::errc{} && end == text.data() + last && number >= 0 && number < 1000;
+  };
+  if (lex_.peek().kind != Token::Kind::number || dot == std::string_view::npos || !parse(0, dot, major) ||
+      !parse(dot + 1, text.size(), minor)) {
+    lex_.fail("the PTX version, such as 8.6");
+  }
+  lex_.take();
+  target_.version = major * 10 + std::min(minor, 9);
+  target_.version_text = text;
+}
+
 void Decoder::parse_target() {
   const int line = lex_.line();
   const std::string_view target = lex_.expect_word();
@@ -78,6 +98,13 @@ void Decoder::parse_target() {
   if (!target.starts_with("sm_") || number == 0 || (!suffix.empty() && suffix != "a" && suffix != "f")) {
     throw DecodeError(fmt::format("PTX line {}: unknown .target '{}'", line, target), line);
   }
+  target_.sm = number;
+  target_.suffix = suffix.empty() ? '\0' : suffix.front();
+  target_.name = target;
+  const std::optional<int> version = version_of_target(number, target_.suffix);
+  if (!version) {
+    throw DecodeError(fmt::format("PTX line {}: unknown .target '{}'", line, target), line);
+  }
   const bool fits = suffix == "a"   ? number == sm_
                     : suffix == "f" ? number <= sm_ && number / 10 == sm_ / 10
                                     : number <= sm_;
@@ -85,6 +112,9 @@ void Decoder::parse_target() {
     throw DecodeError(
         fmt::format("PTX line {}: made for {}, which a device of sm_{} does not run", line, target, sm_),
         line);
+  }
+  if (const std::string missing = lacking(Requirement{0, *version}, target_); !missing.empty()) {
+    throw DecodeError(fmt::format("PTX line {}: .target {} {}", line, target, missing), line);
   }
   while (lex_.accept(',')) {
     const std::string_view option = lex_.expect_word();
@@ -98,10 +128,7 @@ void Decoder::parse_module() {
   if (!lex_.accept(std::string_view(".version"))) {
     lex_.fail("'.version' at the start of the PTX");
   }
-  if (lex_.peek().kind != Token::Kind::number) {
-    lex_.fail("the PTX version");
-  }
-  lex_.take();
+  parse_version();
   if (!lex_.accept(std::string_view(".target"))) {
     lex_.fail("'.target'");
   }
@@ -217,6 +244,13 @@ std::uint32_t Decoder::parse_dimensions() {
 
 void Decoder::parse_kernel_directives(KernelInfo& kernel) {
   for (;;) {
+    const Token token = lex_.peek();
+    if (token.is(".maxclusterrank") || token.is(".blocksareclusters")) {
+      const Requirement needed{90, token.is(".blocksareclusters") ? 90 : 78};
+      if (const std::string missing = lacking(needed, target_); !missing.empty()) {
+        throw DecodeError(fmt::format("PTX line {}: {} {}", token.line, token.text, missing), token.line);
+      }
+    }
     if (lex_.accept(std::string_view(".maxntid")) || lex_.accept(std::string_view(".reqntid"))) {
       kernel.max_threads_per_block = parse_dimensions();
     } else if (lex_.accept(std::string_view(".minnctapersm")) || lex_.accept(std::string_view(".maxnreg")) ||
@@ -390,17 +424,25 @@ void Decoder::parse_registers() {
     const std::string_view word = lex_.expect_word();
     Modifiers parts(word, line);
     const Type found = word.starts_with('.') ? parts.take_type() : Type::none;
-    if (found == Type::none) {
+    if (!is_bits(found) && !is_integer(found) && found != Type::pred && found != Type::f16 &&
+        found != Type::f16x2 && found != Type::f32 && found != Type::f64) {
       throw DecodeError(fmt::format("PTX line {}: unknown register type '{}'", line, word), line);
     }
     return found;
   }();
+  if (type == Type::f16x2 || type == Type::b128) {
+    const Requirement needed = type == Type::b128 ? Requirement{70, 83} : Requirement{53, 42};
+    if (const std::string missing = lacking(needed, target_); !missing.empty()) {
+      throw DecodeError(fmt::format("PTX line {}: a register of .{} {}", line, name_of(type), missing), line);
+    }
+  }
   const unsigned raw = bytes_of(type);
   const unsigned bytes = type == Type::pred ? 0 : raw == 1 ? 2 : raw;
   do {
     Declared declared;
     declared.name = lex_.expect_word();
     declared.bytes = static_cast<std::uint8_t>(bytes);
+    declared.type = type;
     declared.first = static_cast<std::uint32_t>(body_.register_bytes.size());
     std::uint64_t count = 1;
     if (lex_.accept('<')) {

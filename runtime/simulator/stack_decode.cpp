@@ -35,7 +35,7 @@ void Decoder::decode_alloca() {
   Op& op = emit(Code::reserve, Type::u64);
   op.imm = static_cast<std::int64_t>(stack_area_);
   op.count = static_cast<std::uint8_t>(std::countr_zero(alignment));
-  write(Field::d, operand(0).one(), 8);
+  write(Field::d, operand(0).one(), Type::u64);
   read(Field::a, operand(1).one(), Type::u64);
   reference(Field::d2, stack_top_, false);
   reference(Field::d2, stack_top_, true);
@@ -55,7 +55,7 @@ void Decoder::decode_stack_pointer() {
   op.width = saves ? 4 : 8;
   op.count = saves ? 8 : 4;
   if (saves) {
-    write(Field::d, operand(0).one(), 8);
+    write(Field::d, operand(0).one(), Type::u64);
     reference(Field::a, stack_top_, false);
   } else {
     reference(Field::d, stack_top_, true);

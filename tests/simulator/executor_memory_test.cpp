@@ -33,8 +33,11 @@ TEST_CASE("vector loads and stores of every width, whole and partial warps") {
                         : "{ .reg .b32 r<8>; ld.global.v8.b32 {r0, r1, r2, r3, r4, r5, r6, r7}, [ax]; "
                           "st.global.v8.b32 [ay], {r0, r1, r2, r3, r4, r5, r6, r7}; }";
       const std::string size = std::to_string(bytes);
-      Runner runner(kernel_text({"px", "py"}, kIndex + "mad.wide.u32 ax, t, " + size +
-                                                  ", x; mad.wide.u32 ay, t, " + size + ", y;\n" + access));
+      Runner runner(kernel_text({"px", "py"},
+                                kIndex + "mad.wide.u32 ax, t, " + size + ", x; mad.wide.u32 ay, t, " + size +
+                                    ", y;\n" + access,
+                                "", "sm_100"),
+                    100);
       std::vector<std::uint8_t> in(std::size_t{threads} * bytes);
       std::iota(in.begin(), in.end(), std::uint8_t{3});
       std::uint8_t* out = runner.zeros<std::uint8_t>(in.size());

@@ -111,7 +111,7 @@ class Runner {
 inline std::string kernel_text(std::initializer_list<const char*> parameters, const std::string& body,
                                const std::string& before = "", const std::string& target = "sm_90") {
   std::string text =
-      ".version 8.6\n.target " + target + "\n.address_size 64\n" + before + "\n.visible .entry k(";
+      ".version 8.8\n.target " + target + "\n.address_size 64\n" + before + "\n.visible .entry k(";
   const char* comma = "";
   for (const char* parameter : parameters) {
     text += std::string(comma) + ".param .u64 " + parameter;

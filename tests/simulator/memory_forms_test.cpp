@@ -19,12 +19,12 @@ using U64 = std::uint64_t;
 std::vector<U32> run(const std::string& body) {
   const std::string text =
       ".shared .align 32 .b8 buf[256];\n"
-      ".reg .u64 out, in, policy, x<4>; .reg .b128 q<4>; .reg .u32 w<8>; .reg .f32 f<8>; .reg .b16 h<8>; "
+      ".reg .u64 out, in, policy, x<4>; .reg .b128 q<4>; .reg .b32 w<8>; .reg .f32 f<8>; .reg .b16 h<8>; "
       ".reg .pred p;\n"
       "ld.param.u64 out, [pd]; ld.param.u64 in, [pa];\ncreatepolicy.fractional.L2::evict_last.b64 policy, "
       "1.0;\n" +
       body + "\nret;";
-  Runner runner(kernel_text({"pd", "pa"}, text, "", "sm_100"), 100);
+  Runner runner(kernel_text({"pd", "pa"}, text, "", "sm_100a"), 100);
   std::vector<U32> input(32);
   std::iota(input.begin(), input.end(), 1U);
   auto* d = runner.zeros<U32>(32);

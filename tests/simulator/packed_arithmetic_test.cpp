@@ -326,7 +326,7 @@ TEST_CASE("cvt to tf32 rounds to 10 bits of mantissa") {
                                     : how == 'n' ? "n"
                                                  : "z") +
                                    (finite ? ".satfinite" : "") + (relu ? ".relu" : "") + ".tf32.f32 d, a;";
-        const auto d = run_op<U32, U32>(opcode, a);
+        const auto d = run_op<U32, U32>(opcode, a, {}, {}, "sm_100");
         for (std::size_t i = 0; i < a.size(); ++i) {
           CAPTURE(opcode, a[i]);
           CHECK(d[i] == reference(a[i], how, finite, relu));

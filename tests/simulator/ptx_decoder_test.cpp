@@ -13,7 +13,7 @@ namespace {
 
 /// The decoder's message for `body` in a kernel with parameter px, or "" when it decodes.
 std::string refusal(const std::string& body, const std::string& before = "",
-                    const std::string& target = "sm_90") {
+                    const std::string& target = "sm_90", int sm = 90) {
   Memory memory;
   try {
     Module::decode(
@@ -21,7 +21,7 @@ std::string refusal(const std::string& body, const std::string& before = "",
             {"px"},
             ".reg .b16 h<4>; .reg .b32 r<10>; .reg .b64 l<4>; .reg .f32 f<4>; .reg .pred p<4>;\n" + body,
             before, target),
-        90, memory, 0);
+        sm, memory, 0);
   } catch (const DecodeError& error) {
     CHECK(error.line > 0);
     return error.what();
@@ -253,6 +253,8 @@ TEST_CASE("forms that no architecture has are refused by name and line, and thei
       {"ld.weak.volatile.global.u32 r0, [l0];", "more than one", "ld.volatile.global.u32 r0, [l0];"},
       {"ld.volatile.local.u32 r0, [r1];", "global and shared", "ld.volatile.shared.u32 r0, [r1];"},
       {"ld.shared.nc.u32 r0, [r1];", ".nc needs", "ld.global.nc.u32 r0, [l0];"},
+      {"ld.mmio.relaxed.sys.global.v2.u32 {r0, r1}, [l0];", ".mmio is not for vectors",
+       "ld.mmio.relaxed.sys.global.u32 r0, [l0];"},
       {"ld.volatile.global.ca.u32 r0, [l0];", "cache operator", "ld.global.ca.u32 r0, [l0];"},
       {"ld.shared.L1::no_allocate.u32 r0, [r1];", "cache hints", "ld.global.L1::no_allocate.u32 r0, [l0];"},
       {"ld.global.L1::forget.u32 r0, [l0];", "L1::forget", "ld.global.L1::evict_first.u32 r0, [l0];"},
@@ -295,10 +297,10 @@ TEST_CASE("forms that no architecture has are refused by name and line, and thei
   for (const Form& form : forms) {
     INFO(form.wrong);
     const std::string wrong = form.wrong;
-    CHECK_THAT(refusal(wrong), Contains(form.why) && Contains("PTX line 8") &&
-                                   Contains(wrong.substr(0, wrong.find_first_of(" ;"))));
+    CHECK_THAT(refusal(wrong, "", "sm_100a", 100), Contains(form.why) && Contains("PTX line 8") &&
+                                                       Contains(wrong.substr(0, wrong.find_first_of(" ;"))));
     INFO(form.right);
-    CHECK(refusal(form.right) == "");
+    CHECK(refusal(form.right, "", "sm_100a", 100) == "");
   }
 }
 

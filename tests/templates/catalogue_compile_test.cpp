@@ -1,9 +1,13 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <string>
 
 #include "kerncast/runtime.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/templates/catalogue.hpp"
+#ifdef KERNCAST_CATALOGUE_DECODES
+#include "runtime/simulator/machine.hpp"
+#endif
 
 using namespace kerncast;
 
@@ -15,6 +19,9 @@ void compile_catalogue(const char* arch) {
   RuntimeOptions options;
   options.cache_directory = folder.path();
   Runtime runtime(options);
+#ifdef KERNCAST_CATALOGUE_DECODES
+  simulator::Memory memory;
+#endif
   for (const tools::Workload& workload : test::catalogue_variants()) {
     const Specialisation spec = specialise(*workload.op, workload.params);
     for (const std::int64_t rows : {std::int64_t{1}, std::int64_t{8192}}) {
@@ -25,6 +32,9 @@ void compile_catalogue(const char* arch) {
       CHECK(report.spill_store_bytes == 0);
       CHECK(report.spill_load_bytes == 0);
       CHECK(report.local_bytes == 0);
+#ifdef KERNCAST_CATALOGUE_DECODES
+      CHECK_NOTHROW(simulator::Module::decode(report.ptx, std::stoi(std::string(arch).substr(3)), memory, 0));
+#endif
     }
   }
 }
@@ -42,9 +52,9 @@ TEST_CASE("every op is among the variants") {
   CHECK(missing == std::vector<std::string>{});
 }
 
-#define KERNCAST_COMPILE_FOR(arch)                                             \
-  TEST_CASE("the catalogue compiles without spills for " arch, "[" arch "]") { \
-    compile_catalogue(arch);                                                   \
+#define KERNCAST_COMPILE_FOR(arch)                                                         \
+  TEST_CASE("the catalogue compiles without spills and decodes for " arch, "[" arch "]") { \
+    compile_catalogue(arch);                                                               \
   }
 KERNCAST_COMPILE_FOR("sm_75")
 KERNCAST_COMPILE_FOR("sm_80")

@@ -154,11 +154,11 @@ const Registry& registry() {
          {integer_forms(), multiply_forms(), bit_forms(), compare_forms(), float_forms(), half_forms(),
           mixed_forms(), convert_forms(), narrow_convert_forms(), approximate_forms(), atomic_forms(),
           atomic_vector_forms(), load_forms(), store_forms(), async_forms(), control_forms()}) {
-      collect(r.forms, r.keys, forms, 120);
+      collect(r.forms, r.keys, forms, 100);
     }
     for (const auto& forms :
          {warp_forms(), barrier_forms(), mma_forms(), matrix_move_forms(), special_forms()}) {
-      collect(r.forms, r.keys, forms, 120);
+      collect(r.forms, r.keys, forms, 100);
     }
     return r;
   }();
@@ -188,7 +188,7 @@ const std::map<std::string, std::set<std::string>> kElsewhere{
 bool decodes(const Covered& form, const std::vector<std::string>& parts, simulator::Memory& memory,
              std::set<simulator::Handler>& picked) {
   try {
-    const auto module = simulator::Module::decode(form.before + joined(parts) + form.after, 120, memory, 0);
+    const auto module = simulator::Module::decode(form.before + joined(parts) + form.after, 100, memory, 0);
     for (const simulator::Op& op : module->impl().ops) {
       picked.insert(op.handler);
     }

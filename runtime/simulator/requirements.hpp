@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace kerncast::simulator {
+
+class Modifiers;
+
+/// The .target and .version that a module declares.
+struct ModuleTarget {
+  int sm = 0;                     ///< 90 of sm_90a
+  char suffix = 0;                ///< 'a' of sm_90a, 'f' of sm_100f, or 0
+  int version = 0;                ///< 86 of .version 8.6
+  std::string_view name;          ///< sm_90a
+  std::string_view version_text;  ///< 8.6
+};
+
+/// What a form of instruction or a directive needs of its module.
+struct Requirement {
+  /// Targets that have it, of those from `sm` on.
+  enum class Targets : std::uint8_t {
+    all,
+    specific,  ///< those with a suffix, as sm_90a and sm_100f
+    family     ///< those with a suffix in the family of `sm`, as sm_103a for 100
+  };
+  int sm = 0;       ///< 0: any
+  int version = 0;  ///< 0: any
+  Targets targets = Targets::all;
+};
+
+/// What `target` lacks of `needed`, as "needs ..."; empty when nothing.
+std::string lacking(const Requirement& needed, const ModuleTarget& target);
+
+/// What `target` lacks for the instruction as its opcode says it; empty when nothing.
+std::string lacking(const Modifiers& mods, const ModuleTarget& target);
+
+/// The .version that .target `sm` with `suffix` needs: 0 for one this machine does not know, none where that
+/// architecture has no such suffix.
+std::optional<int> version_of_target(int sm, char suffix);
+
+}  // namespace kerncast::simulator
