@@ -1,11 +1,9 @@
 #include <fmt/format.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <csignal>
 #include <memory>
 
 #include "runtime/compiler/worker/serve.hpp"
@@ -23,8 +21,6 @@ int work(const std::string& nvrtc) {
         "a worker is started by kerncast warm, or by a host that names this command in "
         "RuntimeOptions::compile_workers; it does nothing by itself");
   }
-  // No compile outlives whoever asked for it.
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
   return compiler::worker::serve(STDIN_FILENO, nvrtc);
 }
 

@@ -1,3 +1,7 @@
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <csignal>
@@ -217,6 +221,57 @@ TEST_CASE("a worker that cannot be run, or is another's, says so") {
   const auto [code, message] = failure(other, "a", "12.9");
   CHECK(code == ErrorCode::unsupported);
   CHECK_THAT(message, Catch::Contains("has NVRTC 13.0, but 12.9 is wanted"));
+}
+
+TEST_CASE("a worker outlives the thread that started it") {
+  Pool pool(sources());
+  std::string first;
+  std::thread([&] { first = pool.compile(request("a"), "13.0").cubin; }).join();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  CHECK(pool.compile(request("b"), "13.0").cubin == first);
+}
+
+/// Whether the process runs; one that only nobody has waited for does not.
+bool runs(pid_t pid) {
+  std::ifstream in(fmt::format("/proc/{}/stat", pid));
+  std::string stat;
+  return std::getline(in, stat) && stat.compare(stat.rfind(')') + 2, 1, "Z") != 0;
+}
+
+TEST_CASE("a worker leaves with the process that started it, whatever it compiles") {
+  const NvrtcSearch search = load_nvrtc();
+  if (search.nvrtc == nullptr) {
+    WARN("no NVRTC here: " << search.remedy);
+    return;
+  }
+  CompileRequest endless = request(
+      "template <int Depth, long Which> struct Tree { static constexpr long value = "
+      "Tree<Depth - 1, 2 * Which>::value + Tree<Depth - 1, 2 * Which + 1>::value; };\n"
+      "template <long Which> struct Tree<0, Which> { static constexpr long value = 1; };\n"
+      "static_assert(Tree<40, 1>::value != 0, \"\");\n");
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t parent = fork();
+  if (parent == 0) {
+    Process worker({KERNCAST_FAULTY_WORKER, "real"}, 20'000);
+    const pid_t pid = worker.pid();
+    if (write(ends[1], &pid, sizeof(pid)) == sizeof(pid)) {
+      static_cast<void>(worker.compile(endless, 60'000));
+    }
+    _exit(1);
+  }
+  pid_t worker = 0;
+  REQUIRE(read(ends[0], &worker, sizeof(worker)) == sizeof(worker));
+  close(ends[0]);
+  close(ends[1]);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  CHECK(runs(worker));
+  REQUIRE(kill(parent, SIGKILL) == 0);
+  REQUIRE(waitpid(parent, nullptr, 0) == parent);
+  for (int i = 0; i < 500 && runs(worker); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  CHECK_FALSE(runs(worker));
 }
 
 TEST_CASE("a worker compiles as this process does") {

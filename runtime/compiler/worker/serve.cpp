@@ -1,6 +1,11 @@
 #include "runtime/compiler/worker/serve.hpp"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <exception>
+#include <optional>
+#include <thread>
 
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/compiler/worker/message.hpp"
@@ -20,6 +25,17 @@ Exchange answer(int fd, const Nvrtc& nvrtc, const CompileRequest& request) {
   return write_message(fd, Kind::failure, encode(failure));
 }
 
+/// No compile, and no hang of one, outlives whoever asked for it. (A signal at the parent's death would come
+/// at the death of the thread that started this process.)
+void leave_with_parent(int fd) {
+  std::thread([fd] {
+    pollfd parent{fd, POLLRDHUP, 0};
+    while (poll(&parent, 1, -1) <= 0) {
+    }
+    _exit(0);
+  }).detach();
+}
+
 }  // namespace
 
 int serve(int fd, const std::string& choice) {
@@ -33,6 +49,7 @@ int serve(int fd, const std::string& choice) {
   if (write_message(fd, Kind::greeting, encode(greeting)) != Exchange::done || search.nvrtc == nullptr) {
     return 1;
   }
+  leave_with_parent(fd);
   Message message;
   while (true) {
     const Exchange got = read_message(fd, message, -1);
