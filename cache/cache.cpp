@@ -64,12 +64,13 @@ CacheOptions options_from_environment(const WarningSink& warn) {
 
 Cache::Cache(CacheOptions options, WarningSink warn)
     : warnings_(warn),
-      store_(options.directory, std::move(warn), trust_of(options, Trust::mine)),
+      store_(options.directory, warn, trust_of(options, Trust::mine)),
       memory_(options.memory_bytes),
       remote_(std::move(options.remote), warnings_, counters_),
       session_(store_.root()),
       budget_(options.budget),
-      schedule_(options.budget) {
+      schedule_(options.budget),
+      tuning_(store_.root(), std::move(warn), trust_of(options, Trust::mine)) {
   for (std::string& path : options.read_only) {
     read_only_.push_back(open_read_only_layer(std::move(path), trust_of(options, Trust::named)));
   }
@@ -187,6 +188,21 @@ void Cache::keep_budget(const Entry& entry) {
 
 void Cache::note_use(const Key& key) {
   session_.used(key, [this] { return counters(); });
+}
+
+const TunedTable& Cache::tuned() {
+  std::call_once(tuned_once_, [this] {
+    tuned_.add(store_.root(), tuning_.list());
+    for (const std::unique_ptr<Layer>& layer : read_only_) {
+      std::string defect;
+      tuned_.add(layer->name(), layer->tuned(defect));
+      if (!defect.empty()) {
+        warnings_.once("tuned " + layer->name(),
+                       fmt::format("the tuned records of {} are not used: {}", layer->name(), defect));
+      }
+    }
+  });
+  return tuned_;
 }
 
 void Cache::count_compile(std::uint64_t microseconds) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@
 #include "cache/remote/remote_tier.hpp"
 #include "cache/session.hpp"
 #include "cache/store.hpp"
+#include "cache/tuned_table.hpp"
+#include "cache/tuning_store.hpp"
 #include "cache/warn_once.hpp"
 
 namespace kerncast::cache {
@@ -66,6 +69,9 @@ class Cache {
   /// directory: warned of once.
   bool publish(const Key& key, Entry entry);
 
+  /// The tuned records of the directory and the read-only layers as they were when this was first asked.
+  [[nodiscard]] const TunedTable& tuned();
+
   /// Counts a compile, and a wait for another process's.
   void count_compile(std::uint64_t microseconds);
   void count_wait(std::uint64_t microseconds);
@@ -75,6 +81,8 @@ class Cache {
   /// Below which a process lock may be taken; empty where there is no directory to trust.
   [[nodiscard]] std::string lock_root();
   [[nodiscard]] Store& store() { return store_; }
+  /// Of the directory.
+  [[nodiscard]] TuningStore& tuning() { return tuning_; }
   [[nodiscard]] const std::vector<std::unique_ptr<Layer>>& read_only() const { return read_only_; }
 
  private:
@@ -95,6 +103,9 @@ class Cache {
   Session session_;
   Budget budget_;
   TrimSchedule schedule_;
+  TuningStore tuning_;
+  std::once_flag tuned_once_;
+  TunedTable tuned_;
 };
 
 }  // namespace kerncast::cache

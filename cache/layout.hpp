@@ -13,6 +13,8 @@ constexpr std::string_view locks = "locks";
 constexpr std::string_view sessions = "sessions";
 constexpr std::string_view counters = "counters";
 constexpr std::string_view index = "index.sqlite";
+constexpr std::string_view tuning = "tuning.sqlite";
+constexpr std::string_view tuning_copy = "tuning.good.sqlite";
 constexpr std::string_view entry_suffix = ".kce";
 constexpr std::string_view session_suffix = ".kcs";
 /// Files on their way to another name.

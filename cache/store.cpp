@@ -35,7 +35,7 @@ bool is_temporary(const std::string& name) {
 }
 
 bool is_quarantined(const std::string& name) {
-  return name.ends_with(layout::entry_suffix) && !is_temporary(name);
+  return (name.ends_with(layout::entry_suffix) || name.starts_with(layout::tuning)) && !is_temporary(name);
 }
 
 /// Where the file may not be stamped, its entry is only evicted sooner.

@@ -43,6 +43,8 @@ struct StoreStatistics {
 ///     ROOT/sessions/NAME.kcs              what living processes use and have counted; see session.hpp
 ///     ROOT/counters                       what all others have counted
 ///     ROOT/index.sqlite                   what `kerncast cache ls` shows; rebuildable
+///     ROOT/tuning.sqlite                  tuned records, and their last good copy; see tuning_store.hpp
+///     ROOT/tuning.good.sqlite
 ///
 /// ROOT may be a symbolic link or lie behind one; below it none is followed, in reading, writing or clearing.
 /// Loading opens one file and verifies it; nothing else is consulted. No operation throws on the state of the
@@ -77,8 +79,8 @@ class Store {
   [[nodiscard]] StoreStatistics statistics() const;
 
   /// Removes entries, quarantined files, unused locks, the temporaries of dead writers and the index: only
-  /// what the store made, never through a symbolic link. Folders stay, so that no publish elsewhere finds its
-  /// own gone. Returns what was removed.
+  /// what the store made and can be made again, never through a symbolic link. Folders stay, so that no
+  /// publish elsewhere finds its own gone. Returns what was removed.
   StoreStatistics clear();
 
   [[nodiscard]] const std::string& root() const { return root_; }

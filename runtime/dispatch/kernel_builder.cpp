@@ -156,6 +156,10 @@ std::vector<std::pair<std::string, std::string>> KernelBuilder::fields(const Var
                     search.nvrtc != nullptr ? search.nvrtc->version() : std::string());
 }
 
+std::string KernelBuilder::templates_digest(const OpDefinition& op) const {
+  return to_key_fields(templates_.closure(op.include, op.sources)).key().hex();
+}
+
 std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant, BuildPolicy policy) {
   const Prepared prepared = prepare(variant);
   const compiler::NvrtcSearch& search = nvrtc();

@@ -63,6 +63,9 @@ class KernelBuilder {
   /// The key's fields under the compiler found (its version is empty where there is none).
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> fields(const Variant& variant);
 
+  /// Of the template text that `op` is made of, in 32 hex digits: what tuned records are kept with.
+  [[nodiscard]] std::string templates_digest(const OpDefinition& op) const;
+
   /// Loaded on first use.
   [[nodiscard]] const compiler::NvrtcSearch& nvrtc();
   [[nodiscard]] const TemplateSet& templates() const { return templates_; }

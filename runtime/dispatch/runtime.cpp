@@ -109,11 +109,43 @@ DeviceTraits typical_traits(std::string_view arch) {
   return {sm, best.count, best.shared};
 }
 
-/// The kernel a device of `arch` runs for `rows` rows of `spec`.
-Variant typical_variant(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                        std::int64_t rows) {
+/// What a device of `arch` is asked to run for `rows` rows of `spec`.
+TunablesRequest typical_request(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
+                                std::int64_t rows) {
   check_specialisation(op, spec);
-  return {&op, spec, op.default_tunables(spec, typical_traits(arch), rows), std::string(arch)};
+  return {&op, spec, std::string(arch), typical_traits(arch), {}, rows};
+}
+
+Variant variant_of(const TunablesRequest& request, const TunablesChoice& choice) {
+  return {request.op, request.spec, choice.tunables, request.arch};
+}
+
+/// What `work` makes of the variant of `choice`. Tuned tunables never fail a launch that the op's own would
+/// serve: where their kernel cannot be had, `choice` becomes the defaults.
+template <class Work>
+auto with_choice(TunablesChooser& chooser, const TunablesRequest& request, TunablesChoice& choice,
+                 Work&& work) {
+  if (choice.origin == TunablesOrigin::tuned) {
+    try {
+      return work(variant_of(request, choice));
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::compile_failed && error.code() != ErrorCode::not_found &&
+          error.code() != ErrorCode::capture_miss) {
+        throw;
+      }
+      // The rest is the compiler's log.
+      const std::string_view why(error.what());
+      chooser.passed_over(request, choice, why.substr(0, why.find('\n')));
+      choice = chooser.defaults(request);
+    }
+  }
+  return work(variant_of(request, choice));
+}
+
+template <class Report>
+void tell_origin(const TunablesChoice& choice, Report& report) {
+  report.tunables_origin = choice.origin;
+  report.tuned_record = choice.record;
 }
 
 }  // namespace
@@ -121,7 +153,8 @@ Variant typical_variant(const OpDefinition& op, const Specialisation& spec, std:
 Runtime::Parts::Parts(RuntimeOptions given)
     : options(std::move(given)),
       cache(cache_options(options), warning_sink(options)),
-      builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), cache) {}
+      builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), cache),
+      chooser(cache, builder, warning_sink(options)) {}
 
 const driver::Driver& Runtime::Parts::driver() {
   const std::lock_guard lock(mutex_);
@@ -180,14 +213,16 @@ std::pair<LoadedKernel, bool> Runtime::Parts::obtain(DeviceState& state, const V
   return {std::move(loaded), false};
 }
 
-const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& key, std::int64_t rows,
-                                        Stream stream, KernelReport* report) {
+HotEntry Runtime::Parts::make_entry(const OpDefinition& op, const HotKey& key, std::int64_t rows,
+                                    Stream stream, const std::optional<Tunables>& given,
+                                    KernelReport* report) {
   check_specialisation(op, key.spec);
   const driver::DriverApi& functions = driver().api;
   const driver::RelaxedCapture relaxed(functions);
   DeviceState& state = device(key.device);
   const driver::CurrentContext current(functions, state.context());
-  const Variant variant{&op, key.spec, op.default_tunables(key.spec, state.traits(), rows), state.arch()};
+  const TunablesRequest request{&op, key.spec, state.arch(), state.traits(), state.name(), rows};
+  TunablesChoice choice = chooser.choose(request, given);
 
   driver::CUstreamCaptureStatus capture = driver::CU_STREAM_CAPTURE_STATUS_NONE;
   const driver::CUresult asked =
@@ -196,9 +231,12 @@ const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& ke
   if (asked != driver::CUDA_ERROR_STREAM_CAPTURE_IMPLICIT) {
     driver::check(functions, asked, fmt::format("asking whether the stream of {} is captured", op.name));
   }
-  const auto [loaded, present] = obtain(state, variant, capture != driver::CU_STREAM_CAPTURE_STATUS_NONE);
+  const auto [loaded, present] = with_choice(chooser, request, choice, [&](const Variant& variant) {
+    return obtain(state, variant, capture != driver::CU_STREAM_CAPTURE_STATUS_NONE);
+  });
   if (report != nullptr) {
-    *report = to_report(variant, *loaded.binary, builder);
+    *report = to_report(variant_of(request, choice), *loaded.binary, builder);
+    tell_origin(choice, *report);
     report->load_us = present ? 0 : loaded.load_us;
     if (present) {
       report->origin = Origin::memory;
@@ -208,9 +246,27 @@ const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& ke
   HotEntry entry;
   entry.key = key;
   entry.functions = loaded.functions;
-  entry.tunables = variant.tunables;
+  entry.tunables = choice.tunables;
   entry.traits = state.traits();
-  return *hot.insert(entry);
+  return entry;
+}
+
+const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& key, std::int64_t rows,
+                                        Stream stream, KernelReport* report) {
+  return *hot.insert(make_entry(op, key, rows, stream, std::nullopt, report));
+}
+
+const HotEntry& Runtime::Parts::resolve_given(const OpDefinition& op, const HotKey& key, std::int64_t rows,
+                                              Stream stream, const Tunables& given, KernelReport* report) {
+  HotEntry entry = make_entry(op, key, rows, stream, given, report);
+  const std::string identity = fmt::format("{}\n{}\n{}\n{}\n{}", key.device, key.bucket, op.name,
+                                           fmt::join(key.spec.values, ","), format_tunables(op, given));
+  const std::lock_guard lock(given_mutex_);
+  std::unique_ptr<HotEntry>& kept = given_[identity];
+  if (kept == nullptr) {
+    kept = std::make_unique<HotEntry>(std::move(entry));
+  }
+  return *kept;
 }
 
 Runtime::Runtime(RuntimeOptions options) : parts_(std::make_unique<Parts>(std::move(options))) {}
@@ -261,14 +317,16 @@ void Runtime::run(const OpDefinition& op, const Bindings& bindings, Stream strea
   dispatch(op, call, stream);
 }
 
-PreparedLaunch Runtime::prepare(const OpDefinition& op, const Call& call) {
+PreparedLaunch Runtime::prepare(const OpDefinition& op, const Call& call,
+                                const std::optional<Tunables>& tunables) {
   PreparedLaunch prepared;
   prepared.call_ = call;
   if (call.rows == 0) {
     return prepared;
   }
   const HotKey key = hot_key(op, call);
-  const HotEntry* entry = parts_->hot.find(key, HotTable::hash(key));
+  const HotEntry* entry = tunables ? &parts_->resolve_given(op, key, call.rows, nullptr, *tunables, nullptr)
+                                   : parts_->hot.find(key, HotTable::hash(key));
   if (entry == nullptr) {
     entry = &parts_->resolve(op, key, call.rows, nullptr, nullptr);
   }
@@ -292,26 +350,39 @@ void PreparedLaunch::launch(Stream stream) const {
   }
 }
 
-KernelReport Runtime::ensure(const OpDefinition& op, const Call& call) {
+KernelReport Runtime::ensure(const OpDefinition& op, const Call& call,
+                             const std::optional<Tunables>& tunables) {
   KernelReport report;
-  parts_->resolve(op, hot_key(op, call), call.rows, nullptr, &report);
+  const HotKey key = hot_key(op, call);
+  if (tunables) {
+    parts_->resolve_given(op, key, call.rows, nullptr, *tunables, &report);
+  } else {
+    parts_->resolve(op, key, call.rows, nullptr, &report);
+  }
   return report;
 }
 
 KernelReport Runtime::compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                              std::int64_t rows) {
-  const Variant variant = typical_variant(op, spec, arch, rows);
-  return to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::cached_or_compile),
-                   parts_->builder);
+                              std::int64_t rows, const std::optional<Tunables>& tunables) {
+  const TunablesRequest request = typical_request(op, spec, arch, rows);
+  TunablesChoice choice = parts_->chooser.choose(request, tunables);
+  KernelReport report = with_choice(parts_->chooser, request, choice, [&](const Variant& variant) {
+    return to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::cached_or_compile),
+                     parts_->builder);
+  });
+  tell_origin(choice, report);
+  return report;
 }
 
 KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                            std::int64_t rows) {
-  const Variant variant = typical_variant(op, spec, arch, rows);
+                            std::int64_t rows, const std::optional<Tunables>& tunables) {
+  const TunablesRequest request = typical_request(op, spec, arch, rows);
+  const TunablesChoice choice = parts_->chooser.choose(request, tunables);
   KeyReport report;
   report.spec = format_specialisation(op, spec);
-  report.tunables = format_tunables(op, variant.tunables);
-  report.key_fields = parts_->builder.fields(variant);
+  report.tunables = format_tunables(op, choice.tunables);
+  tell_origin(choice, report);
+  report.key_fields = parts_->builder.fields(variant_of(request, choice));
   cache::KeyFields fields;
   for (const auto& [label, value] : report.key_fields) {
     fields.add(label, value);
@@ -321,9 +392,14 @@ KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, 
 }
 
 KernelReport Runtime::inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                              std::int64_t rows) {
-  const Variant variant = typical_variant(op, spec, arch, rows);
-  return to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::compile_aside), parts_->builder);
+                              std::int64_t rows, const std::optional<Tunables>& tunables) {
+  const TunablesRequest request = typical_request(op, spec, arch, rows);
+  const TunablesChoice choice = parts_->chooser.choose(request, tunables);
+  const Variant variant = variant_of(request, choice);
+  KernelReport report =
+      to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::compile_aside), parts_->builder);
+  tell_origin(choice, report);
+  return report;
 }
 
 std::string Runtime::arch(int ordinal) {

@@ -8,6 +8,7 @@
 #include "cache/pack/transfer.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/cache/traced_process.hpp"
+#include "tests/cache/tuned_sample.hpp"
 
 using namespace kerncast::cache;
 namespace fs = std::filesystem;
@@ -218,7 +219,8 @@ TEST_CASE("a process killed while it imports a pack leaves whole entries") {
     const TracedOutcome out = run_traced(
         [&] {
           Store store(folder.path(), nullptr);
-          return import_pack(pack, store).published == 2 ? 0 : 1;
+          TuningStore tuning(folder.path(), nullptr);
+          return import_pack(pack, store, tuning).published == 2 ? 0 : 1;
         },
         harm);
     Store store(folder.path(), nullptr);
@@ -226,9 +228,64 @@ TEST_CASE("a process killed while it imports a pack leaves whole entries") {
       const auto loaded = store.load(other_key(i));
       CHECK((!loaded || *loaded == sample_entry(std::to_string(i))));
     }
-    const ImportResult again = import_pack(pack, store);
+    TuningStore tuning(folder.path(), nullptr);
+    const ImportResult again = import_pack(pack, store, tuning);
     CHECK(again.published + again.already == 2);
     CHECK(store.counters().quarantined == 0);
+    return out;
+  });
+}
+
+namespace {
+
+/// Records in a child that is harmed: what was there is there, and so is what the child was told is kept.
+TracedOutcome record_harmed(const Harm& harm, bool damaged) {
+  const TemporaryFolder folder;
+  const std::vector<TunedRecord> old{sample_record(1), sample_record(2)};
+  REQUIRE(TuningStore(folder.path(), nullptr).record(old).written == 2);
+  if (damaged) {
+    std::ofstream(folder.path() + "/tuning.sqlite", std::ios::trunc) << "garbage";
+  }
+  const TracedOutcome out = run_traced(
+      [&] { return TuningStore(folder.path(), nullptr).record({sample_record(3)}).written == 1 ? 0 : 1; },
+      harm);
+  TuningStore store(folder.path(), nullptr);
+  std::vector<TunedRecord> seen = store.list();
+  CHECK(seen.size() >= (out.code == 0 ? 3U : 2U));
+  REQUIRE(seen.size() >= 2);
+  CHECK(std::vector<TunedRecord>(seen.begin(), seen.begin() + 2) == old);
+  CHECK(store.record({sample_record(3), sample_record(4)}).failed == 0);
+  CHECK(store.list() == std::vector<TunedRecord>{old[0], old[1], sample_record(3), sample_record(4)});
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("who records and is killed at any system call loses no record") {
+  for (const bool damaged : {false, true}) {
+    at_every_stop(0, [&](const Harm& harm) { return record_harmed(harm, damaged); });
+  }
+}
+
+TEST_CASE("who records while system calls fail, each in turn, says so or has recorded") {
+  for (const int error : {EIO, ENOSPC, EACCES}) {
+    for (const bool damaged : {false, true}) {
+      if (!at_every_stop(error, [&](const Harm& harm) { return record_harmed(harm, damaged); })) {
+        return;
+      }
+    }
+  }
+}
+
+TEST_CASE("who reads a damaged tuning store and is killed at any system call loses no record") {
+  const std::vector<TunedRecord> records{sample_record(1), sample_record(2)};
+  at_every_stop(0, [&](const Harm& harm) {
+    const TemporaryFolder folder;
+    REQUIRE(TuningStore(folder.path(), nullptr).record(records).written == 2);
+    std::ofstream(folder.path() + "/tuning.sqlite", std::ios::trunc) << "garbage";
+    const TracedOutcome out =
+        run_traced([&] { return TuningStore(folder.path(), nullptr).list() == records ? 0 : 1; }, harm);
+    CHECK(TuningStore(folder.path(), nullptr).list() == records);
     return out;
   });
 }
