@@ -256,7 +256,7 @@ Content read(std::string_view bytes) {
                                          SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY);
   Content out = result == SQLITE_OK ? read(database) : failed(database, result);
   // Nothing else uses these bytes, so whatever is wrong is wrong with them.
-  if (out.condition == Condition::unavailable) {
+  if (out.condition == Condition::unavailable && sqlite3_errcode(database.get()) != SQLITE_NOMEM) {
     out.condition = Condition::broken;
   }
   return out;

@@ -160,14 +160,16 @@ std::vector<TunedRecord> TuningStore::read_copy(const Opened& opened) {
 std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
   const Content copy = read_copy_in(opened.root, trust_);
   const bool missing = opened.content.condition == Condition::empty;
-  if (copy.condition == Condition::newer || (missing && copy.condition != Condition::usable)) {
+  // A copy that cannot be read now may be sound: nothing is put in its place.
+  if (copy.condition == Condition::newer || copy.condition == Condition::unavailable ||
+      (missing && copy.condition != Condition::usable)) {
     return {};
   }
   std::vector<TunedRecord> records =
       merged(copy.condition == Condition::usable ? copy.records : std::vector<TunedRecord>(),
              opened.content.records);
-  const std::string bytes = tuning_database::database_of(records);
-  if (bytes.empty() || opened.root.publish(layout::tuning_copy, bytes)) {
+  const std::string bytes = records.empty() ? std::string() : tuning_database::database_of(records);
+  if (!records.empty() && (bytes.empty() || opened.root.publish(layout::tuning_copy, bytes))) {
     return records;  // A full disk, say: what there is stays as it is.
   }
   opened.database.reset();
@@ -184,7 +186,9 @@ std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
       }
     }
     // Should this fail, readers have the copy and the next writer tries again.
-    static_cast<void>(opened.root.publish(layout::tuning, bytes));
+    if (!bytes.empty()) {
+      static_cast<void>(opened.root.publish(layout::tuning, bytes));
+    }
   }
   if (!missing) {
     warnings_.once("quarantine",
@@ -237,6 +241,13 @@ bool TuningStore::change(Work&& work) {
   };
   if (opened.content.condition != Condition::usable && opened.content.condition != Condition::empty) {
     return refuse(opened.content.defect);
+  }
+  if (opened.content.condition == Condition::empty) {
+    // What a new database held alone would soon be all that its copy holds.
+    const Content copy = read_copy_in(opened.root, trust_);
+    if (copy.condition != Condition::empty && copy.condition != Condition::broken) {
+      return refuse("it could not be restored from its last good copy");
+    }
   }
   // Logs and their shared memory need locks and a coherent cache, which network file systems may not have.
   static_cast<void>(sqlite::execute(opened.database, is_on_network(opened.path) || is_on_network(root_)
