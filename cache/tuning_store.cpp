@@ -28,6 +28,8 @@ using tuning_database::Content;
 constexpr int read_timeout_ms = 100;
 constexpr int recover_timeout_ms = 500;
 constexpr int write_timeout_ms = 30'000;
+// For who holds the process lock only readers are in the way, and they are quick.
+constexpr int alone_timeout_ms = 1000;
 
 // Far above any number of records.
 constexpr std::uint64_t most_copy_bytes = 256ULL << 20;
@@ -125,7 +127,7 @@ TuningStore::Opened TuningStore::open(Use use) {
   }
   const bool writes = use == Use::write;
   const int opened = sqlite::open(out.path, SQLITE_OPEN_READWRITE | (writes ? SQLITE_OPEN_CREATE : 0),
-                                  writes ? write_timeout_ms : read_timeout_ms, out.database);
+                                  writes ? alone_timeout_ms : read_timeout_ms, out.database);
   if (opened != SQLITE_OK) {
     out.content.condition =
         sqlite::state_of(opened) == sqlite::State::broken ? Condition::broken : Condition::unavailable;
@@ -248,6 +250,9 @@ bool TuningStore::change(Work&& work) {
     if (copy.condition != Condition::empty && copy.condition != Condition::broken) {
       return refuse("it could not be restored from its last good copy");
     }
+  }
+  if (!lock.held()) {
+    sqlite3_busy_timeout(opened.database.get(), write_timeout_ms);
   }
   // Logs and their shared memory need locks and a coherent cache, which network file systems may not have.
   static_cast<void>(sqlite::execute(opened.database, is_on_network(opened.path) || is_on_network(root_)
