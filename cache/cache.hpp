@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cache/budget.hpp"
@@ -46,6 +47,15 @@ struct Hit {
   [[nodiscard]] explicit operator bool() const { return entry != nullptr; }
 };
 
+/// Whose entries the layers may hold.
+struct LayerCompilers {
+  Compilers directory;
+  std::vector<Compilers> read_only;
+  bool remote = false;  ///< there is a server, which may hold anybody's
+
+  [[nodiscard]] bool may_hold(std::string_view version) const;
+};
+
 enum class OnMiss : std::uint8_t { count, ignore };
 
 /// The layers in order: this process's memory, the user's directory, read-only directories and packs, a
@@ -62,6 +72,11 @@ class Cache {
   /// The verified entry of `key`. What memory holds is found without a lock. Entries are valid as long as
   /// this cache.
   [[nodiscard]] Hit load(const Key& key, OnMiss on_miss = OnMiss::count);
+  /// The same of an entry that the compiler of `version` made, passing over layers that hold none of it.
+  [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, const LayerCompilers& layers,
+                         std::string_view version);
+  /// As the layers are marked now.
+  [[nodiscard]] LayerCompilers compilers() const;
   /// Looks in the directory alone, for what another process may have published since a miss.
   [[nodiscard]] Hit load_published(const Key& key);
 
@@ -72,6 +87,8 @@ class Cache {
   /// The tuned records of the directory and the read-only layers as they were when this was first asked.
   [[nodiscard]] const TunedTable& tuned();
 
+  /// Counts a miss that loads were told to ignore.
+  void count_miss();
   /// Counts a compile, and a wait for another process's.
   void count_compile(std::uint64_t microseconds);
   void count_wait(std::uint64_t microseconds);
@@ -86,6 +103,8 @@ class Cache {
   [[nodiscard]] const std::vector<std::unique_ptr<Layer>>& read_only() const { return read_only_; }
 
  private:
+  [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, const LayerCompilers* layers,
+                         std::string_view version);
   Hit found(const Key& key, Entry entry, Tier tier, std::uint64_t CacheCounters::* counter,
             std::int64_t started_ns);
   Hit promoted(const Key& key, Entry entry, Tier tier, std::uint64_t CacheCounters::* counter,

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cache/compiler_marks.hpp"
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
 #include "cache/trust.hpp"
@@ -31,6 +32,8 @@ class Layer {
   [[nodiscard]] virtual LayerAnswer load(const Key& key) = 0;
   /// Every sound entry, in order of key.
   virtual void for_each(const std::function<void(const Key&, const Entry&)>& visit) = 0;
+  /// Whose entries the layer may hold; nothing where that is not known, or where looking costs little.
+  [[nodiscard]] virtual Compilers compilers() { return std::nullopt; }
   /// The layer's tuned records, in order. `defect` receives what is wrong with them; empty where nothing is.
   [[nodiscard]] virtual std::vector<TunedRecord> tuned(std::string& defect) = 0;
 };

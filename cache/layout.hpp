@@ -11,6 +11,7 @@ constexpr std::string_view entries = "v1";
 constexpr std::string_view quarantine = "quarantine";
 constexpr std::string_view locks = "locks";
 constexpr std::string_view sessions = "sessions";
+constexpr std::string_view compilers = "compilers";
 constexpr std::string_view counters = "counters";
 constexpr std::string_view index = "index.sqlite";
 constexpr std::string_view tuning = "tuning.sqlite";

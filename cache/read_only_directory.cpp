@@ -52,6 +52,10 @@ void ReadOnlyDirectory::for_each(const std::function<void(const Key&, const Entr
   }
 }
 
+Compilers ReadOnlyDirectory::compilers() {
+  return marked_compilers(Folder::open(path_));
+}
+
 std::vector<TunedRecord> ReadOnlyDirectory::tuned(std::string& defect) {
   return read_tuned(Folder::open(path_), trust_, defect);
 }

@@ -17,6 +17,7 @@ class ReadOnlyDirectory : public Layer {
   [[nodiscard]] const std::string& name() const override { return path_; }
   [[nodiscard]] LayerAnswer load(const Key& key) override;
   void for_each(const std::function<void(const Key&, const Entry&)>& visit) override;
+  [[nodiscard]] Compilers compilers() override;
   [[nodiscard]] std::vector<TunedRecord> tuned(std::string& defect) override;
 
  private:

@@ -85,6 +85,8 @@ class KernelBuilder {
   std::once_flag nvrtc_once_;
   compiler::NvrtcSearch nvrtc_;
   cache::SingleFlight<const KernelBinary> flights_;
+  std::mutex found_mutex_;
+  std::string found_version_;  ///< of the entry that a builder without a compiler found last
 };
 
 /// What a user is told of `binary`.

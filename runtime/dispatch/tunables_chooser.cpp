@@ -14,7 +14,7 @@ namespace {
 
 std::string rows_text(const cache::TunedRecord& record) {
   if (record.rows_low == record.rows_high) {
-    return fmt::format("{} rows", record.rows_low);
+    return record.rows_low == 1 ? "1 row" : fmt::format("{} rows", record.rows_low);
   }
   return record.rows_high == std::numeric_limits<std::int64_t>::max()
              ? fmt::format("{} rows and more", record.rows_low)
