@@ -39,6 +39,7 @@ std::vector<TunedMatch> TunedTable::find(const TunedQuery& query) const {
   std::stable_sort(items.begin(), items.end(),
                    [&](const Item* a, const Item* b) { return rank(a) < rank(b); });
   std::vector<TunedMatch> matches;
+  matches.reserve(items.size());
   for (const Item* item : items) {
     matches.push_back({&item->record, layers_[item->layer]});
   }

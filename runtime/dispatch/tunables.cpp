@@ -38,9 +38,11 @@ Tunables parse_tunables(const OpDefinition& op,
                         const std::vector<std::pair<std::string, std::string>>& settings) {
   Tunables tunables;
   std::vector<bool> given(op.tunables.size(), false);
-  for (const auto& [name, text] : settings) {
-    const auto found = std::find_if(op.tunables.begin(), op.tunables.end(),
-                                    [&name = name](const TunableSpec& spec) { return spec.name == name; });
+  for (const auto& setting : settings) {
+    const auto& [name, text] = setting;
+    const auto found =
+        std::find_if(op.tunables.begin(), op.tunables.end(),
+                     [&setting](const TunableSpec& spec) { return spec.name == setting.first; });
     if (found == op.tunables.end()) {
       const std::vector<std::string> names = tunable_names(op);
       const std::string nearest = nearest_name(name, names);

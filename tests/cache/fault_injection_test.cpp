@@ -6,9 +6,8 @@
 #include "cache/cache.hpp"
 #include "cache/file.hpp"
 #include "cache/pack/transfer.hpp"
+#include "tests/cache/every_stop.hpp"
 #include "tests/cache/sample.hpp"
-#include "tests/cache/traced_process.hpp"
-#include "tests/cache/tuned_sample.hpp"
 
 using namespace kerncast::cache;
 namespace fs = std::filesystem;
@@ -48,29 +47,6 @@ void check_sound(const std::string& root, const Entry& entry, bool must_be_there
   CHECK(store.load(key) == entry);
   CHECK(store.statistics().temporaries == 0);
   CHECK(warnings == 0);
-}
-
-/// Calls `round` with each harm until the child outruns it. False where tracing is not permitted.
-template <class Round>
-bool at_every_stop(int error, Round&& round) {
-  for (int at = 0;; at += error == 0 ? 1 : 2) {
-    INFO("stop " << at << " error " << error);
-    const TracedOutcome outcome = round(Harm{at, error});
-    if (!outcome.traced) {
-      WARN("not permitted to trace processes here: the case was not tried");
-      return false;
-    }
-    if (!outcome.reached) {
-      REQUIRE(at > 10);
-      REQUIRE(outcome.code == 0);
-      return true;
-    }
-    if (error == 0) {
-      REQUIRE(outcome.code == 128 + SIGKILL);
-    } else {
-      REQUIRE(outcome.code < 2);
-    }
-  }
 }
 
 int publish(const std::string& root, const Entry& entry) {
@@ -232,66 +208,6 @@ TEST_CASE("a process killed while it imports a pack leaves whole entries") {
     const ImportResult again = import_pack(pack, store, tuning);
     CHECK(again.published + again.already == 2);
     CHECK(store.counters().quarantined == 0);
-    return out;
-  });
-}
-
-namespace {
-
-/// Where syncing costs nothing: these cases sync some thousand times.
-fs::path memory_folder() {
-  return fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path();
-}
-
-/// Records in a child that is harmed: what was there is there, and so is what the child was told is kept.
-TracedOutcome record_harmed(const Harm& harm, bool damaged) {
-  const TemporaryFolder folder(memory_folder());
-  const std::vector<TunedRecord> old{sample_record(1), sample_record(2)};
-  REQUIRE(TuningStore(folder.path(), nullptr).record(old).written == 2);
-  if (damaged) {
-    std::ofstream(folder.path() + "/tuning.sqlite", std::ios::trunc) << "garbage";
-  }
-  INFO("damaged " << damaged);
-  const TracedOutcome out = run_traced(
-      [&] { return TuningStore(folder.path(), nullptr).record({sample_record(3)}).written == 1 ? 0 : 1; },
-      harm);
-  TuningStore store(folder.path(), nullptr);
-  std::vector<TunedRecord> seen = store.list();
-  CHECK(seen.size() >= (out.code == 0 ? 3U : 2U));
-  REQUIRE(seen.size() >= 2);
-  CHECK(std::vector<TunedRecord>(seen.begin(), seen.begin() + 2) == old);
-  CHECK(store.record({sample_record(3), sample_record(4)}).failed == 0);
-  CHECK(store.list() == std::vector<TunedRecord>{old[0], old[1], sample_record(3), sample_record(4)});
-  return out;
-}
-
-}  // namespace
-
-TEST_CASE("who records and is killed at any system call loses no record") {
-  for (const bool damaged : {false, true}) {
-    at_every_stop(0, [&](const Harm& harm) { return record_harmed(harm, damaged); });
-  }
-}
-
-TEST_CASE("who records while system calls fail, each in turn, says so or has recorded") {
-  for (const int error : {EIO, ENOSPC, EACCES}) {
-    for (const bool damaged : {false, true}) {
-      if (!at_every_stop(error, [&](const Harm& harm) { return record_harmed(harm, damaged); })) {
-        return;
-      }
-    }
-  }
-}
-
-TEST_CASE("who reads a damaged tuning store and is killed at any system call loses no record") {
-  const std::vector<TunedRecord> records{sample_record(1), sample_record(2)};
-  at_every_stop(0, [&](const Harm& harm) {
-    const TemporaryFolder folder(memory_folder());
-    REQUIRE(TuningStore(folder.path(), nullptr).record(records).written == 2);
-    std::ofstream(folder.path() + "/tuning.sqlite", std::ios::trunc) << "garbage";
-    const TracedOutcome out =
-        run_traced([&] { return TuningStore(folder.path(), nullptr).list() == records ? 0 : 1; }, harm);
-    CHECK(TuningStore(folder.path(), nullptr).list() == records);
     return out;
   });
 }
