@@ -113,11 +113,11 @@ class Cache {
   void note_use(const Key& key);
   void keep_budget(const Entry& entry);
 
+  Counters counters_;
   WarnOnce warnings_;
   Store store_;
   MemoryLayer memory_;
   std::vector<std::unique_ptr<Layer>> read_only_;
-  Counters counters_;
   RemoteTier remote_;
   Session session_;
   Budget budget_;
