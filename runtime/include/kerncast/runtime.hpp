@@ -32,7 +32,8 @@ struct RuntimeOptions {
   std::string cache_directory;  ///< empty: KERNCAST_CACHE_DIR, else the XDG cache directory
   /// Cache directories and packs to read only, in order of search; empty: KERNCAST_CACHE_READONLY.
   std::vector<std::string> cache_read_only;
-  /// URL of a server that machines share entries through (http, https, s3, redis); empty: KERNCAST_CACHE_REMOTE.
+  /// URL of a server that machines share entries through (http, https, s3, redis); empty:
+  /// KERNCAST_CACHE_REMOTE.
   std::string cache_remote;
   std::optional<bool> cache_remote_read_only;  ///< unset: KERNCAST_CACHE_REMOTE_READONLY
   /// What the cache directory may grow to, 0 for no limit; unset: KERNCAST_CACHE_MAX_BYTES, else 2 GiB, and
