@@ -41,6 +41,10 @@ void read_amount(const char* name, std::uint64_t& amount, const WarningSink& war
   }
 }
 
+bool holds(const Compilers& compilers, std::string_view version) {
+  return !compilers || std::find(compilers->begin(), compilers->end(), version) != compilers->end();
+}
+
 Trust trust_of(const CacheOptions& options, Trust usual) {
   return options.trust_everyone ? Trust::everyone : usual;
 }
@@ -64,12 +68,13 @@ CacheOptions options_from_environment(const WarningSink& warn) {
 
 Cache::Cache(CacheOptions options, WarningSink warn)
     : warnings_(warn),
-      store_(options.directory, std::move(warn), trust_of(options, Trust::mine)),
+      store_(options.directory, warn, trust_of(options, Trust::mine)),
       memory_(options.memory_bytes),
       remote_(std::move(options.remote), warnings_, counters_),
       session_(store_.root()),
       budget_(options.budget),
-      schedule_(options.budget) {
+      schedule_(options.budget),
+      tuning_(store_.root(), std::move(warn), trust_of(options, Trust::mine)) {
   for (std::string& path : options.read_only) {
     read_only_.push_back(open_read_only_layer(std::move(path), trust_of(options, Trust::named)));
   }
@@ -79,17 +84,48 @@ Cache::~Cache() {
   session_.count(counters());
 }
 
+bool LayerCompilers::may_hold(std::string_view version) const {
+  return remote || holds(directory, version) ||
+         std::any_of(read_only.begin(), read_only.end(),
+                     [&](const Compilers& layer) { return holds(layer, version); });
+}
+
+LayerCompilers Cache::compilers() const {
+  LayerCompilers out;
+  out.directory =
+      store_.root().empty() ? Compilers(std::in_place) : marked_compilers(Folder::open(store_.root()));
+  for (const std::unique_ptr<Layer>& layer : read_only_) {
+    out.read_only.push_back(layer->compilers());
+  }
+  out.remote = remote_.usable();
+  return out;
+}
+
 Hit Cache::load(const Key& key, OnMiss on_miss) {
+  return load(key, on_miss, nullptr, {});
+}
+
+Hit Cache::load(const Key& key, OnMiss on_miss, const LayerCompilers& layers, std::string_view version) {
+  return load(key, on_miss, &layers, version);
+}
+
+Hit Cache::load(const Key& key, OnMiss on_miss, const LayerCompilers* layers, std::string_view version) {
   if (const Entry* entry = memory_.find(key); entry != nullptr) {
     counters_.add(&CacheCounters::memory_hits);
     // Shares no ownership: memory keeps it.
     return {std::shared_ptr<const Entry>(std::shared_ptr<void>(), entry), Tier::memory};
   }
   const std::int64_t started = now_ns();
-  if (std::optional<Entry> entry = store_.load(key)) {
-    return found(key, std::move(*entry), Tier::directory, &CacheCounters::directory_hits, started);
+  if (layers == nullptr || holds(layers->directory, version)) {
+    if (std::optional<Entry> entry = store_.load(key)) {
+      return found(key, std::move(*entry), Tier::directory, &CacheCounters::directory_hits, started);
+    }
   }
-  for (const std::unique_ptr<Layer>& layer : read_only_) {
+  for (std::size_t i = 0; i < read_only_.size(); ++i) {
+    const std::unique_ptr<Layer>& layer = read_only_[i];
+    if (layers != nullptr && !holds(layers->read_only[i], version)) {
+      continue;
+    }
     LayerAnswer answer = layer->load(key);
     if (answer.entry) {
       return promoted(key, std::move(*answer.entry), Tier::read_only, &CacheCounters::read_only_hits,
@@ -187,6 +223,25 @@ void Cache::keep_budget(const Entry& entry) {
 
 void Cache::note_use(const Key& key) {
   session_.used(key, [this] { return counters(); });
+}
+
+const TunedTable& Cache::tuned() {
+  std::call_once(tuned_once_, [this] {
+    tuned_.add(store_.root(), tuning_.list());
+    for (const std::unique_ptr<Layer>& layer : read_only_) {
+      std::string defect;
+      tuned_.add(layer->name(), layer->tuned(defect));
+      if (!defect.empty()) {
+        warnings_.once("tuned " + layer->name(),
+                       fmt::format("the tuned records of {} are not used: {}", layer->name(), defect));
+      }
+    }
+  });
+  return tuned_;
+}
+
+void Cache::count_miss() {
+  counters_.add(&CacheCounters::misses);
 }
 
 void Cache::count_compile(std::uint64_t microseconds) {

@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cache/budget.hpp"
@@ -15,6 +17,8 @@
 #include "cache/remote/remote_tier.hpp"
 #include "cache/session.hpp"
 #include "cache/store.hpp"
+#include "cache/tuned_table.hpp"
+#include "cache/tuning_store.hpp"
 #include "cache/warn_once.hpp"
 
 namespace kerncast::cache {
@@ -43,6 +47,15 @@ struct Hit {
   [[nodiscard]] explicit operator bool() const { return entry != nullptr; }
 };
 
+/// Whose entries the layers may hold.
+struct LayerCompilers {
+  Compilers directory;
+  std::vector<Compilers> read_only;
+  bool remote = false;  ///< there is a server, which may hold anybody's
+
+  [[nodiscard]] bool may_hold(std::string_view version) const;
+};
+
 enum class OnMiss : std::uint8_t { count, ignore };
 
 /// The layers in order: this process's memory, the user's directory, read-only directories and packs, a
@@ -59,6 +72,11 @@ class Cache {
   /// The verified entry of `key`. What memory holds is found without a lock. Entries are valid as long as
   /// this cache.
   [[nodiscard]] Hit load(const Key& key, OnMiss on_miss = OnMiss::count);
+  /// The same of an entry that the compiler of `version` made, passing over layers that hold none of it.
+  [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, const LayerCompilers& layers,
+                         std::string_view version);
+  /// As the layers are marked now.
+  [[nodiscard]] LayerCompilers compilers() const;
   /// Looks in the directory alone, for what another process may have published since a miss.
   [[nodiscard]] Hit load_published(const Key& key);
 
@@ -66,6 +84,11 @@ class Cache {
   /// directory: warned of once.
   bool publish(const Key& key, Entry entry);
 
+  /// The tuned records of the directory and the read-only layers as they were when this was first asked.
+  [[nodiscard]] const TunedTable& tuned();
+
+  /// Counts a miss that loads were told to ignore.
+  void count_miss();
   /// Counts a compile, and a wait for another process's.
   void count_compile(std::uint64_t microseconds);
   void count_wait(std::uint64_t microseconds);
@@ -75,9 +98,13 @@ class Cache {
   /// Below which a process lock may be taken; empty where there is no directory to trust.
   [[nodiscard]] std::string lock_root();
   [[nodiscard]] Store& store() { return store_; }
+  /// Of the directory.
+  [[nodiscard]] TuningStore& tuning() { return tuning_; }
   [[nodiscard]] const std::vector<std::unique_ptr<Layer>>& read_only() const { return read_only_; }
 
  private:
+  [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, const LayerCompilers* layers,
+                         std::string_view version);
   Hit found(const Key& key, Entry entry, Tier tier, std::uint64_t CacheCounters::* counter,
             std::int64_t started_ns);
   Hit promoted(const Key& key, Entry entry, Tier tier, std::uint64_t CacheCounters::* counter,
@@ -86,15 +113,18 @@ class Cache {
   void note_use(const Key& key);
   void keep_budget(const Entry& entry);
 
+  Counters counters_;
   WarnOnce warnings_;
   Store store_;
   MemoryLayer memory_;
   std::vector<std::unique_ptr<Layer>> read_only_;
-  Counters counters_;
   RemoteTier remote_;
   Session session_;
   Budget budget_;
   TrimSchedule schedule_;
+  TuningStore tuning_;
+  std::once_flag tuned_once_;
+  TunedTable tuned_;
 };
 
 }  // namespace kerncast::cache

@@ -1,11 +1,8 @@
 #include "cache/index.hpp"
 
-#include <sqlite3.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <tuple>
 
 #include "cache/file.hpp"
@@ -13,58 +10,25 @@
 #include "cache/folder.hpp"
 #include "cache/layout.hpp"
 #include "cache/signal_guard.hpp"
+#include "cache/sqlite.hpp"
 
 namespace kerncast::cache {
 namespace {
 
-constexpr int schema_version = 1;
+using sqlite::column;
+using sqlite::Database;
+using sqlite::execute;
+using sqlite::prepare;
+using sqlite::State;
+using sqlite::state_of;
+using sqlite::Statement;
 
-struct CloseDatabase {
-  void operator()(sqlite3* database) const { sqlite3_close(database); }
-};
-struct FinishStatement {
-  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-};
-using Database = std::unique_ptr<sqlite3, CloseDatabase>;
-using Statement = std::unique_ptr<sqlite3_stmt, FinishStatement>;
+constexpr int schema_version = 1;
 
 // Another lister holds the lock for milliseconds; a listing waits no longer than a person would notice.
 constexpr int busy_timeout_ms = 200;
 
 constexpr const char* select_entries = "SELECT key, op, spec, arch, bytes, modified_ns FROM entry";
-
-/// What SQLite says of the database, as far as it decides what to do with it.
-enum class IndexState : std::uint8_t { usable, unavailable, broken };
-
-IndexState state_of(int result) {
-  switch (result & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_ROW:
-    case SQLITE_DONE:
-      return IndexState::usable;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return IndexState::broken;
-    default:
-      return IndexState::unavailable;
-  }
-}
-
-int execute(const Database& database, const char* sql) {
-  return sqlite3_exec(database.get(), sql, nullptr, nullptr, nullptr);
-}
-
-int prepare(const Database& database, const char* sql, Statement& statement) {
-  sqlite3_stmt* raw = nullptr;
-  const int result = sqlite3_prepare_v2(database.get(), sql, -1, &raw, nullptr);
-  statement.reset(raw);
-  return result;
-}
-
-std::string column(const Statement& statement, int index) {
-  const unsigned char* text = sqlite3_column_text(statement.get(), index);
-  return text != nullptr ? reinterpret_cast<const char*>(text) : "";
-}
 
 struct Index {
   Folder root;
@@ -74,23 +38,11 @@ struct Index {
   std::map<std::string, IndexedEntry> known;
 };
 
-IndexState read_version(const Database& database, int& version) {
-  Statement query;
-  int result = prepare(database, "PRAGMA user_version", query);
-  if (result == SQLITE_OK) {
-    result = sqlite3_step(query.get());
-  }
-  if (result == SQLITE_ROW) {
-    version = sqlite3_column_int(query.get(), 0);
-  }
-  return state_of(result);
-}
-
-IndexState read_rows(const Database& database, std::map<std::string, IndexedEntry>& known) {
+State read_rows(const Database& database, std::map<std::string, IndexedEntry>& known) {
   Statement query;
   int result = prepare(database, select_entries, query);
   if (result == SQLITE_ERROR) {
-    return IndexState::broken;  // no such table or column
+    return State::broken;  // no such table or column
   }
   while (result == SQLITE_OK || result == SQLITE_ROW) {
     result = sqlite3_step(query.get());
@@ -108,19 +60,16 @@ IndexState read_rows(const Database& database, std::map<std::string, IndexedEntr
   return state_of(result);
 }
 
-IndexState open_index(const std::string& path, Index& index) {
-  sqlite3* raw = nullptr;
-  const int opened = sqlite3_open_v2(
-      path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, nullptr);
-  index.database.reset(raw);
+State open_index(const std::string& path, Index& index) {
+  const int opened =
+      sqlite::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, busy_timeout_ms, index.database);
   if (opened != SQLITE_OK) {
     return state_of(opened);
   }
-  sqlite3_busy_timeout(index.database.get(), busy_timeout_ms);
   int version = 0;
-  IndexState state = read_version(index.database, version);
-  if (state != IndexState::usable || version > schema_version) {
-    return state == IndexState::usable ? IndexState::unavailable : state;
+  State state = sqlite::read_version(index.database, version);
+  if (state != State::usable || version > schema_version) {
+    return state == State::usable ? State::unavailable : state;
   }
   if (version == 0) {
     state =
@@ -128,7 +77,7 @@ IndexState open_index(const std::string& path, Index& index) {
                          "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS entry(key TEXT PRIMARY KEY, op TEXT, "
                          "spec TEXT, arch TEXT, bytes INTEGER, modified_ns INTEGER); "
                          "PRAGMA user_version = 1; COMMIT"));
-    if (state != IndexState::usable) {
+    if (state != State::usable) {
       return state;
     }
   }
@@ -142,7 +91,8 @@ void discard(Index& index) {
     return;
   }
   index.database.reset();
-  for (const char* ending : {"", "-journal", "-wal", "-shm"}) {
+  index.root.remove(name);
+  for (const char* ending : sqlite::companions) {
     index.root.remove(name + ending);
   }
 }
@@ -163,11 +113,11 @@ Index usable_index(const std::string& directory) {
       break;
     }
     index.file = index.root.pin(name);
-    const IndexState state = open_index(path, index);
-    if (state == IndexState::usable) {
+    const State state = open_index(path, index);
+    if (state == State::usable) {
       return index;
     }
-    if (state == IndexState::broken) {
+    if (state == State::broken) {
       discard(index);
     }
   }
@@ -183,7 +133,7 @@ int insert_all(const Database& database, const std::vector<IndexedEntry>& entrie
     }
     int at = 1;
     for (const std::string* text : {&entry.key, &entry.op, &entry.spec, &entry.arch}) {
-      sqlite3_bind_text(insert.get(), at++, text->c_str(), static_cast<int>(text->size()), SQLITE_STATIC);
+      sqlite::bind(insert, at++, *text);
     }
     sqlite3_bind_int64(insert.get(), at++, static_cast<sqlite3_int64>(entry.bytes));
     sqlite3_bind_int64(insert.get(), at, entry.modified_ns);
@@ -202,7 +152,7 @@ void write_index(Index& index, const std::vector<IndexedEntry>& entries) {
   if (result == SQLITE_OK) {
     result = execute(index.database, "COMMIT");
   }
-  if (state_of(result) == IndexState::broken) {
+  if (state_of(result) == State::broken) {
     discard(index);
   }
 }

@@ -25,6 +25,14 @@ class PathLayer : public Layer {
       layer->for_each(visit);
     }
   }
+  Compilers compilers() override {
+    Layer* layer = found();
+    return layer != nullptr ? layer->compilers() : Compilers(std::in_place);
+  }
+  std::vector<TunedRecord> tuned(std::string& defect) override {
+    Layer* layer = found();
+    return layer != nullptr ? layer->tuned(defect) : std::vector<TunedRecord>();
+  }
 
  private:
   Layer* found() {

@@ -4,10 +4,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "cache/compiler_marks.hpp"
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
 #include "cache/trust.hpp"
+#include "cache/tuned_record.hpp"
 
 namespace kerncast::cache {
 
@@ -29,6 +32,10 @@ class Layer {
   [[nodiscard]] virtual LayerAnswer load(const Key& key) = 0;
   /// Every sound entry, in order of key.
   virtual void for_each(const std::function<void(const Key&, const Entry&)>& visit) = 0;
+  /// Whose entries the layer may hold; nothing where that is not known, or where looking costs little.
+  [[nodiscard]] virtual Compilers compilers() { return std::nullopt; }
+  /// The layer's tuned records, in order. `defect` receives what is wrong with them; empty where nothing is.
+  [[nodiscard]] virtual std::vector<TunedRecord> tuned(std::string& defect) = 0;
 };
 
 /// The layer at `path`: a cache directory, or a pack where it is a file. What is not there yet is looked for

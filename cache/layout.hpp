@@ -11,10 +11,13 @@ constexpr std::string_view entries = "v1";
 constexpr std::string_view quarantine = "quarantine";
 constexpr std::string_view locks = "locks";
 constexpr std::string_view sessions = "sessions";
+constexpr std::string_view compilers = "compilers";
 constexpr std::string_view counters = "counters";
 constexpr std::string_view index = "index.sqlite";
 /// Sources that a compile worker failed at.
 constexpr std::string_view failed = "failed";
+constexpr std::string_view tuning = "tuning.sqlite";
+constexpr std::string_view tuning_copy = "tuning.good.sqlite";
 constexpr std::string_view entry_suffix = ".kce";
 constexpr std::string_view session_suffix = ".kcs";
 /// Files on their way to another name.

@@ -7,6 +7,7 @@
 #include "cache/entry_tree.hpp"
 #include "cache/folder.hpp"
 #include "cache/layout.hpp"
+#include "cache/tuning_store.hpp"
 
 namespace kerncast::cache {
 
@@ -49,6 +50,14 @@ void ReadOnlyDirectory::for_each(const std::function<void(const Key&, const Entr
       visit(key, *answer.entry);
     }
   }
+}
+
+Compilers ReadOnlyDirectory::compilers() {
+  return marked_compilers(Folder::open(path_));
+}
+
+std::vector<TunedRecord> ReadOnlyDirectory::tuned(std::string& defect) {
+  return read_tuned(Folder::open(path_), trust_, defect);
 }
 
 }  // namespace kerncast::cache

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "cache/compiler_marks.hpp"
 #include "cache/layout.hpp"
 #include "cache/quarantine.hpp"
 #include "cache/reaper.hpp"
@@ -35,7 +36,7 @@ bool is_temporary(const std::string& name) {
 }
 
 bool is_quarantined(const std::string& name) {
-  return name.ends_with(layout::entry_suffix) && !is_temporary(name);
+  return (name.ends_with(layout::entry_suffix) || name.starts_with(layout::tuning)) && !is_temporary(name);
 }
 
 /// Where the file may not be stamped, its entry is only evicted sooner.
@@ -158,6 +159,7 @@ bool Store::publish(const Key& key, const Entry& entry) {
     ++counters_.failed_publishes;
     return false;
   }
+  mark(entry);
   if (const IoFailure failure = write(key, bytes)) {
     ++counters_.failed_publishes;
     if (failure.error == not_trusted) {
@@ -175,10 +177,20 @@ bool Store::publish(const Key& key, const Entry& entry) {
   return true;
 }
 
+void Store::mark(const Entry& entry) {
+  const std::lock_guard lock(marked_mutex_);
+  if (std::string version = compiler_of(entry); !marked_.contains(version)) {
+    if (mark_compiler(trusted(Folder::make(root_)), version)) {
+      marked_.insert(std::move(version));
+    }
+  }
+}
+
 bool Store::promote(const Key& key, const Entry& entry) {
   if (root_.empty()) {
     return false;
   }
+  mark(entry);
   const std::string bytes = serialise(key, entry);
   return bytes.size() <= layout::max_entry_bytes && !write(key, bytes);
 }

@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,7 +44,10 @@ struct StoreStatistics {
 ///     ROOT/locks/HEX                      locks while somebody compiles
 ///     ROOT/sessions/NAME.kcs              what living processes use and have counted; see session.hpp
 ///     ROOT/counters                       what all others have counted
+///     ROOT/compilers/VERSION              whose entries there may be; see compiler_marks.hpp
 ///     ROOT/index.sqlite                   what `kerncast cache ls` shows; rebuildable
+///     ROOT/tuning.sqlite                  tuned records, and their last good copy; see tuning_store.hpp
+///     ROOT/tuning.good.sqlite
 ///
 /// ROOT may be a symbolic link or lie behind one; below it none is followed, in reading, writing or clearing.
 /// Loading opens one file and verifies it; nothing else is consulted. No operation throws on the state of the
@@ -77,8 +82,8 @@ class Store {
   [[nodiscard]] StoreStatistics statistics() const;
 
   /// Removes entries, quarantined files, unused locks, the temporaries of dead writers and the index: only
-  /// what the store made, never through a symbolic link. Folders stay, so that no publish elsewhere finds its
-  /// own gone. Returns what was removed.
+  /// what the store made and can be made again, never through a symbolic link. Folders stay, so that no
+  /// publish elsewhere finds its own gone. Returns what was removed.
   StoreStatistics clear();
 
   [[nodiscard]] const std::string& root() const { return root_; }
@@ -94,6 +99,8 @@ class Store {
   [[nodiscard]] IoFailure write(const Key& key, const std::string& bytes);
   [[nodiscard]] IoFailure try_write(const Key& key, const std::string& bytes);
   void reap(const Folder& root, const Folder& shard);
+  /// Marks the compiler of `entry`, once.
+  void mark(const Entry& entry);
 
   std::string root_;
   Trust trust_;
@@ -102,6 +109,8 @@ class Store {
   /// Folders of entries that were looked at once; the root is looked at each time.
   std::array<std::atomic<bool>, 256> trusted_shards_{};
   std::atomic<bool> reaped_{false};
+  std::mutex marked_mutex_;
+  std::set<std::string> marked_;
 };
 
 /// KERNCAST_CACHE_DIR, else $XDG_CACHE_HOME/kerncast, else $HOME/.cache/kerncast, else empty. A relative

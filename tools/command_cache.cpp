@@ -3,6 +3,8 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <memory>
+#include <optional>
 
 #include "cache/cache.hpp"
 #include "cache/counters.hpp"
@@ -10,6 +12,7 @@
 #include "cache/index.hpp"
 #include "cache/session.hpp"
 #include "cache/store.hpp"
+#include "cache/tuning_store.hpp"
 #include "tools/command_cache.hpp"
 #include "tools/output.hpp"
 
@@ -18,6 +21,10 @@ namespace {
 
 cache::Store open_store(Session& session) {
   return {cache::default_directory(), [&session](std::string_view text) { session.console.warning(text); }};
+}
+
+cache::TuningStore open_tuning(Session& session, const cache::Store& store) {
+  return {store.root(), [&session](std::string_view text) { session.console.warning(text); }};
 }
 
 /// What a number of the counters is, from the end of its name.
@@ -41,6 +48,8 @@ int show_statistics(Session& session) {
   const cache::Health health = cache::check_health(store);
   Json json = {{"directory", health.directory}, {"exists", health.exists}, {"writable", health.writable}};
   json.update(to_json(health.statistics));
+  const std::size_t tuned = open_tuning(session, store).list().size();
+  json["tuned"] = tuned;
   json["free_bytes"] = health.free_bytes;
   const CacheCounters counters = cache::counters_of(cache::Folder::open(health.directory));
   json["counters"] = Json::object();
@@ -62,6 +71,7 @@ int show_statistics(Session& session) {
   table.add_row({"writable", health.writable ? "yes" : "no"});
   table.add_row({"entries", fmt::format("{}", health.statistics.entries)});
   table.add_row({"size", human_bytes(health.statistics.bytes)});
+  table.add_row({"tuned records", fmt::format("{}", tuned)});
   table.add_row({"quarantined", fmt::format("{}", health.statistics.quarantined)});
   table.add_row({"temporaries", fmt::format("{}", health.statistics.temporaries)});
   table.add_row({"free on disk", human_bytes(health.free_bytes)});
@@ -126,16 +136,35 @@ int show_path(Session& session) {
   return exit_fine;
 }
 
-int clear_store(Session& session) {
+int clear_store(Session& session, bool with_tuned) {
   cache::Store store = open_store(session);
   const cache::StoreStatistics removed = store.clear();
   const cache::StoreStatistics left = store.statistics();
+  cache::TuningStore tuning = open_tuning(session, store);
+  // Tuning takes hours and compiling seconds: only who asks for it loses the records.
+  std::optional<std::uint64_t> tuned = 0;
+  if (with_tuned) {
+    tuned = tuning.remove([](const cache::TunedRecord&) { return true; });
+  }
+  const std::size_t kept = tuning.list().size();
   if (session.json) {
-    print_json({{"directory", store.root()}, {"removed", to_json(removed)}, {"left", to_json(left)}});
+    Json json = {{"directory", store.root()}, {"removed", to_json(removed)}, {"left", to_json(left)}};
+    json["removed"]["tuned"] = tuned.value_or(0);
+    json["left"]["tuned"] = kept;
+    print_json(json);
   } else {
     print(fmt::format("removed {} entries ({}), {} quarantined files and {} temporaries from {}\n",
                       removed.entries, human_bytes(removed.bytes), removed.quarantined, removed.temporaries,
                       store.root()));
+    if (with_tuned && tuned) {
+      print(fmt::format("removed {} tuned records\n", *tuned));
+    } else if (kept > 0 && !with_tuned) {
+      print(fmt::format("{} tuned records are kept; --tuned removes them too\n", kept));
+    }
+  }
+  if (!tuned) {
+    session.console.error(fmt::format("the tuned records in {} could not be removed", store.root()));
+    return exit_failed;
   }
   if (left.entries + left.quarantined + left.temporaries > 0) {
     session.console.error(fmt::format("{} files in {} could not be removed; check who owns them",
@@ -159,9 +188,16 @@ void add_cache_command(CLI::App& root, Session& session) {
       show_statistics);
   add("ls", "Every entry: op, specialisation, architecture, size, key", list_store);
   add("path", "The directory, alone on a line", show_path);
-  add("clear", "Remove every entry and say what was removed", clear_store);
+  CLI::App* clear = command->add_subcommand("clear", "Remove every entry and say what was removed");
+  const auto with_tuned = std::make_shared<bool>(false);
+  clear->add_flag("--tuned", *with_tuned, "Remove the tuned records too");
+  add_json_flag(*clear, session);
+  clear->callback([&session, with_tuned] {
+    session.action = [&session, with_tuned] { return clear_store(session, *with_tuned); };
+  });
   add_cache_explain_command(*command, session);
   add_cache_pack_commands(*command, session);
+  add_cache_tuned_command(*command, session);
 }
 
 }  // namespace kerncast::tools

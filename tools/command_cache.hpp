@@ -7,5 +7,6 @@ namespace kerncast::tools {
 /// Subcommands of `kerncast cache` that have files of their own.
 void add_cache_explain_command(CLI::App& cache, Session& session);
 void add_cache_pack_commands(CLI::App& cache, Session& session);
+void add_cache_tuned_command(CLI::App& cache, Session& session);
 
 }  // namespace kerncast::tools

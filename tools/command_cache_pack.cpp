@@ -29,11 +29,22 @@ cache::Store open_store(Session& session) {
   return {cache::default_directory(), [&session](std::string_view text) { session.console.warning(text); }};
 }
 
+cache::TuningStore open_tuning(Session& session, const cache::Store& store) {
+  return {store.root(), [&session](std::string_view text) { session.console.warning(text); }};
+}
+
 int export_entries(Session& session, const PackOptions& options) {
   for (const std::string& arch : options.archs) {
     check_arch(arch);
   }
   const cache::Store store = open_store(session);
+  std::vector<cache::TunedRecord> tuned = open_tuning(session, store).list();
+  tuned.erase(std::remove_if(tuned.begin(), tuned.end(),
+                             [&](const cache::TunedRecord& record) {
+                               return !is_among(options.ops, record.op) ||
+                                      !is_among(options.archs, record.arch);
+                             }),
+              tuned.end());
   AtomicOutput output(options.file);
   std::uint64_t bytes = 0;
   const cache::ExportResult result = cache::export_pack(
@@ -44,17 +55,22 @@ int export_entries(Session& session, const PackOptions& options) {
       [&](std::string_view more) {
         output.write(more.data(), more.size());
         bytes += more.size();
-      });
+      },
+      tuned);
   output.commit();
   if (result.damaged > 0) {
     session.console.warning(
         fmt::format("{} files in {} are no sound entries and were left out", result.damaged, store.root()));
   }
   if (session.json) {
-    print_json(
-        {{"file", options.file}, {"entries", result.entries}, {"damaged", result.damaged}, {"bytes", bytes}});
+    print_json({{"file", options.file},
+                {"entries", result.entries},
+                {"tuned", tuned.size()},
+                {"damaged", result.damaged},
+                {"bytes", bytes}});
   } else {
-    print(fmt::format("{} entries, {} in {}\n", result.entries, human_bytes(bytes), options.file));
+    print(fmt::format("{} entries and {} tuned records, {} in {}\n", result.entries, tuned.size(),
+                      human_bytes(bytes), options.file));
   }
   return exit_fine;
 }
@@ -65,7 +81,8 @@ int export_entries(Session& session, const PackOptions& options) {
 
 int import_entries(Session& session, const PackOptions& options) {
   cache::Store store = open_store(session);
-  const cache::ImportResult result = cache::import_pack(options.file, store);
+  cache::TuningStore tuning = open_tuning(session, store);
+  const cache::ImportResult result = cache::import_pack(options.file, store, tuning);
   if (!result.defect.empty()) {
     refuse(options.file, result.defect + "; nothing was imported");
   }
@@ -74,13 +91,21 @@ int import_entries(Session& session, const PackOptions& options) {
                 {"directory", store.root()},
                 {"imported", result.published},
                 {"already", result.already},
-                {"failed", result.failed}});
+                {"failed", result.failed},
+                {"tuned_imported", result.tuned.written},
+                {"tuned_already", result.tuned.kept},
+                {"tuned_failed", result.tuned.failed}});
   } else {
     print(fmt::format("{} entries imported into {}, {} were there already\n", result.published, store.root(),
                       result.already));
+    if (result.tuned.written + result.tuned.kept > 0) {
+      print(fmt::format("{} tuned records imported, {} were there already or newer\n", result.tuned.written,
+                        result.tuned.kept));
+    }
   }
-  if (result.failed > 0) {
-    session.console.error(fmt::format("{} entries could not be written", result.failed));
+  if (result.failed + result.tuned.failed > 0) {
+    session.console.error(fmt::format("{} entries and {} tuned records could not be written", result.failed,
+                                      result.tuned.failed));
     return exit_failed;
   }
   return exit_fine;
@@ -92,10 +117,11 @@ int verify_entries(Session& session, const PackOptions& options) {
     refuse(options.file, check.defect);
   }
   if (session.json) {
-    print_json({{"file", options.file}, {"entries", check.entries}, {"bytes", check.bytes}});
+    print_json(
+        {{"file", options.file}, {"entries", check.entries}, {"tuned", check.tuned}, {"bytes", check.bytes}});
   } else {
-    print(fmt::format("{} is sound: {} entries, {} of cubin and PTX\n", options.file, check.entries,
-                      human_bytes(check.bytes)));
+    print(fmt::format("{} is sound: {} entries, {} of cubin and PTX, {} tuned records\n", options.file,
+                      check.entries, human_bytes(check.bytes), check.tuned));
   }
   return exit_fine;
 }
@@ -113,13 +139,14 @@ void add_cache_pack_commands(CLI::App& cache, Session& session) {
     });
     return std::pair(command, options);
   };
-  const auto [command, options] =
-      add("export", "Write entries to one file that can be carried anywhere; same entries, same bytes",
-          export_entries);
+  const auto [command, options] = add(
+      "export",
+      "Write entries and tuned records to one file that can be carried anywhere; same contents, same bytes",
+      export_entries);
   command->add_option("--op", options->ops, "Only these ops")->delimiter(',');
   command->add_option("--arch", options->archs, "Only these architectures")->delimiter(',');
-  add("import", "Verify a pack and publish what the cache lacks", import_entries);
-  add("verify", "Check every entry of a pack", verify_entries);
+  add("import", "Verify a pack and publish what the cache lacks or has older", import_entries);
+  add("verify", "Check every entry and tuned record of a pack", verify_entries);
 }
 
 }  // namespace kerncast::tools

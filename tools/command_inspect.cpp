@@ -4,6 +4,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
@@ -19,6 +20,7 @@ namespace {
 struct InspectOptions {
   std::string what;
   std::vector<std::string> settings;
+  std::vector<std::string> tunables;
   std::string arch;
   std::int64_t rows = 1;
   bool source = false;
@@ -94,16 +96,29 @@ void extract(const InspectOptions& options, const std::string& cubin) {
   output.commit();
 }
 
+std::string_view name_of(TunablesOrigin origin) {
+  switch (origin) {
+    case TunablesOrigin::tuned:
+      return "tuned";
+    case TunablesOrigin::given:
+      return "given";
+    case TunablesOrigin::defaults:
+      break;
+  }
+  return "defaults";
+}
+
 int inspect_op(Session& session, const InspectOptions& options) {
   const OpDefinition& op = require_op(options.what);
   const Settings settings = parse_settings(op, options.settings);
   const Specialisation spec = specialise_settings(op, settings);
+  const std::optional<Tunables> tunables = parse_tunable_settings(op, options.tunables);
   if (!options.arch.empty()) {
     check_arch(options.arch);
   }
   Runtime runtime(session.runtime_options());
   const std::string arch = options.arch.empty() ? default_arch(runtime, session) : options.arch;
-  const KernelReport report = runtime.inspect(op, spec, arch, options.rows);
+  const KernelReport report = runtime.inspect(op, spec, arch, options.rows, tunables);
   if (!options.extract.empty()) {
     extract(options, report.cubin);
     return exit_fine;
@@ -114,6 +129,8 @@ int inspect_op(Session& session, const InspectOptions& options) {
                 {"arch", report.arch},
                 {"rows", options.rows},
                 {"tunables", report.tunables},
+                {"tunables_origin", name_of(report.tunables_origin)},
+                {"tuned_record", report.tuned_record.empty() ? Json() : Json(report.tuned_record)},
                 {"registers", report.registers},
                 {"spill_store_bytes", report.spill_store_bytes},
                 {"spill_load_bytes", report.spill_load_bytes},
@@ -135,6 +152,11 @@ int inspect_op(Session& session, const InspectOptions& options) {
   table.add_row({"specialisation", report.spec});
   table.add_row({"architecture", report.arch});
   table.add_row({"tunables", report.tunables});
+  table.add_row({"", report.tunables_origin == TunablesOrigin::tuned
+                         ? "tuned: " + report.tuned_record
+                         : std::string(report.tunables_origin == TunablesOrigin::given
+                                           ? "given with --tunables"
+                                           : "the op's defaults; nothing was tuned")});
   table.add_row({"registers", fmt::format("{} per thread", report.registers)});
   table.add_row({"spills", fmt::format("{} bytes stored, {} loaded", report.spill_store_bytes,
                                        report.spill_load_bytes)});
@@ -220,6 +242,11 @@ void add_inspect_command(CLI::App& root, Session& session) {
   command->add_option("--rows", options->rows, "Row count to choose tunables for")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--tunables", options->tunables,
+                   "Tunables to use in place of those tuned or the op's defaults, as threads=256; all of "
+                   "the op's")
+      ->type_name("NAME=VALUE");
   command->add_flag("--source", options->source, "Print the generated source alone");
   command->add_flag("--ptx", options->ptx, "Print the PTX alone");
   command->add_option("--extract", options->extract, "Write the cubin to a file, as cuobjdump reads it")

@@ -89,9 +89,14 @@ void print_event(Json event) {
 }
 
 Json describe(const PlannedKernel& kernel) {
-  return {{"op", kernel.op->name},       {"spec", kernel.spec_text},           {"arch", kernel.arch},
-          {"tunables", kernel.tunables}, {"rows", rows_text(kernel.buckets)},  {"why", kernel.why},
-          {"key", kernel.key},           {"cached", kernel.cached.has_value()}};
+  return {{"op", kernel.op->name},
+          {"spec", kernel.spec_text},
+          {"arch", kernel.arch},
+          {"tunables", kernel.tunables_text},
+          {"rows", rows_text(kernel.buckets)},
+          {"why", kernel.why},
+          {"key", kernel.key},
+          {"cached", kernel.cached.has_value()}};
 }
 
 /// What a compile took here before, in milliseconds; elsewhere where nothing was compiled here yet.
@@ -130,8 +135,8 @@ int show_plan(Session& session, Runtime& runtime, const std::vector<PlannedKerne
                {"estimated ms", Align::right},
                {"why"}});
   for (const PlannedKernel& kernel : kernels) {
-    table.add_row({kernel.op->name, kernel.spec_text, kernel.arch, rows_text(kernel.buckets), kernel.tunables,
-                   kernel.cached ? "cached" : fixed(each_ms, 0),
+    table.add_row({kernel.op->name, kernel.spec_text, kernel.arch, rows_text(kernel.buckets),
+                   kernel.tunables_text, kernel.cached ? "cached" : fixed(each_ms, 0),
                    fmt::format("{}", fmt::join(kernel.why, "; "))});
   }
   print(table.text());
@@ -156,8 +161,8 @@ int check(Session& session, const std::vector<PlannedKernel>& kernels) {
     Table table({{"missing op"}, {"specialisation"}, {"arch"}, {"rows"}, {"tunables"}});
     for (const PlannedKernel& kernel : kernels) {
       if (!kernel.cached) {
-        table.add_row(
-            {kernel.op->name, kernel.spec_text, kernel.arch, rows_text(kernel.buckets), kernel.tunables});
+        table.add_row({kernel.op->name, kernel.spec_text, kernel.arch, rows_text(kernel.buckets),
+                       kernel.tunables_text});
       }
     }
     if (!table.empty()) {
@@ -294,7 +299,7 @@ int summarise(Session& session, const std::vector<WarmResult>& results, double s
       Table slow({{"slowest to compile"}, {"specialisation"}, {"arch"}, {"tunables"}, {"ms", Align::right}});
       for (const WarmResult* result : slowest) {
         slow.add_row({result->planned->op->name, result->planned->spec_text, result->planned->arch,
-                      result->planned->tunables, fixed(result->report.compile_ms, 0)});
+                      result->planned->tunables_text, fixed(result->report.compile_ms, 0)});
       }
       print(slow.text());
     }

@@ -92,6 +92,26 @@ Specialisation specialise_settings(const OpDefinition& op, const Settings& setti
   }
 }
 
+std::optional<Tunables> parse_tunable_settings(const OpDefinition& op,
+                                               const std::vector<std::string>& texts) {
+  if (texts.empty()) {
+    return std::nullopt;
+  }
+  std::vector<std::pair<std::string, std::string>> settings;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw UsageError(fmt::format("'{}' is not a tunable; write it as name=value", text));
+    }
+    settings.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  try {
+    return parse_tunables(op, settings);
+  } catch (const Error& error) {
+    throw UsageError(error.what(), error.code());
+  }
+}
+
 std::string constraint_text(const ParamSpec& param) {
   const auto name_value = [&](std::int32_t value) {
     return param.kind == ParamKind::dtype ? std::string(name_of(static_cast<DType>(value)))

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,11 @@ struct Settings {
 
 /// specialise() with its complaints as UsageError.
 [[nodiscard]] Specialisation specialise_settings(const OpDefinition& op, const Settings& settings);
+
+/// parse_tunables() of texts as "threads=256", with its complaints as UsageError; nothing where there are
+/// none.
+[[nodiscard]] std::optional<Tunables> parse_tunable_settings(const OpDefinition& op,
+                                                             const std::vector<std::string>& texts);
 
 /// "integer from 1 to 65536, a multiple of 8", "one of bf16, f16, f32": the constraint on one parameter.
 [[nodiscard]] std::string constraint_text(const ParamSpec& param);

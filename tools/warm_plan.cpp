@@ -10,6 +10,7 @@
 #include <set>
 #include <tuple>
 
+#include "runtime/dispatch/source.hpp"
 #include "tools/kernel_record.hpp"
 #include "tools/model_config.hpp"
 #include "tools/model_shard.hpp"
@@ -220,31 +221,33 @@ class Planner {
            const std::set<int>& row_buckets, const std::string& why) {
     const std::string text = format_specialisation(op, spec);
     for (const int bucket : row_buckets) {
-      const std::string tunables = runtime_.tunables(op, spec, arch, rows_of(bucket), sm_count);
-      PlannedKernel& kernel = kernels_[std::tuple(op.name, text, arch, tunables)];
-      if (kernel.op == nullptr) {
-        kernel.op = &op;
-        kernel.spec = spec;
-        kernel.arch = arch;
-        kernel.sm_count = sm_count;
-        kernel.rows = rows_of(bucket);
-        kernel.spec_text = text;
-        kernel.tunables = tunables;
-      }
-      const auto note = [](auto& list, const auto& item) {
-        if (std::find(list.begin(), list.end(), item) == list.end()) {
-          list.push_back(item);
+      for (const Tunables& tunables : runtime_.tunables(op, spec, arch, rows_of(bucket), sm_count)) {
+        const std::string tunables_text = format_tunables(op, tunables);
+        PlannedKernel& kernel = kernels_[std::tuple(op.name, text, arch, tunables_text)];
+        if (kernel.op == nullptr) {
+          kernel.op = &op;
+          kernel.spec = spec;
+          kernel.arch = arch;
+          kernel.rows = rows_of(bucket);
+          kernel.tunables = tunables;
+          kernel.spec_text = text;
+          kernel.tunables_text = tunables_text;
         }
-      };
-      note(kernel.buckets, bucket);
-      note(kernel.why, why);
+        const auto note = [](auto& list, const auto& item) {
+          if (std::find(list.begin(), list.end(), item) == list.end()) {
+            list.push_back(item);
+          }
+        };
+        note(kernel.buckets, bucket);
+        note(kernel.why, why);
+      }
     }
   }
 
   /// From 1; the same on every machine.
   [[nodiscard]] std::size_t shard_of(const PlannedKernel& kernel) const {
     const KeyReport report =
-        runtime_.identify(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.sm_count);
+        runtime_.identify(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables);
     return std::stoull(report.key.substr(0, 15), nullptr, 16) % request_.shard.count + 1;
   }
 
@@ -273,11 +276,11 @@ std::vector<PlannedKernel> plan_warm(Runtime& runtime, const WarmRequest& reques
   }
   std::vector<PlannedKernel> kernels = planner.finish();
   for (PlannedKernel& kernel : kernels) {
-    kernel.cached = runtime.find(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.sm_count);
+    kernel.cached = runtime.find(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables);
     kernel.key =
         kernel.cached
             ? kernel.cached->key
-            : runtime.identify(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.sm_count).key;
+            : runtime.identify(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables).key;
   }
   return kernels;
 }

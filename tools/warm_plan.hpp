@@ -40,10 +40,10 @@ struct PlannedKernel {
   const OpDefinition* op = nullptr;
   Specialisation spec;
   std::string arch;
-  int sm_count = 0;
   std::int64_t rows = 1;  ///< any that this kernel serves
+  Tunables tunables;
   std::string spec_text;
-  std::string tunables;
+  std::string tunables_text;
   std::string key;
   std::vector<int> buckets;      ///< row buckets it serves, ascending
   std::vector<std::string> why;  ///< where it is asked for, each once

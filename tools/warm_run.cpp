@@ -25,7 +25,7 @@ WarmResult compile_one(Runtime& runtime, const PlannedKernel& kernel) {
   result.reached = true;
   const auto started = Clock::now();
   try {
-    result.report = runtime.compile(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.sm_count);
+    result.report = runtime.compile(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables);
   } catch (const std::exception& error) {
     result.error = error.what();
   }

@@ -37,10 +37,6 @@ bool read_at(int fd, std::uint64_t offset, std::string& bytes) {
   return true;
 }
 
-LayerAnswer bad(std::string text) {
-  return {std::nullopt, std::move(text)};
-}
-
 }  // namespace
 
 std::unique_ptr<Pack> Pack::open(const std::string& path, Trust trust, std::string& defect) {
@@ -65,14 +61,25 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
     return "not a pack";
   }
   const auto version = Reader(std::string_view(head).substr(magic.size())).integer<std::uint32_t>();
-  if (version != pack_version) {
-    return fmt::format("pack version {}, this build reads {}", version, pack_version);
+  if (version != pack_version && version != pack_version_without_tuned) {
+    return fmt::format("pack version {}, this build reads {} to {}", version, pack_version_without_tuned,
+                       pack_version);
   }
-  const std::uint64_t footer_at = file_bytes - footer_bytes;
+  const bool has_tuned = version != pack_version_without_tuned;
+  footer.resize(footer_bytes + (has_tuned ? tuned_place_bytes : 0));
+  if (file_bytes < head_bytes + footer.size()) {
+    return "truncated";
+  }
+  const std::uint64_t footer_at = file_bytes - footer.size();
   if (!read_at(file_.get(), footer_at, footer)) {
     return "truncated";
   }
   Reader end(footer);
+  if (has_tuned) {
+    tuned_.packed_bytes = end.integer<std::uint64_t>();
+    tuned_.bytes = end.integer<std::uint64_t>();
+    tuned_.hash = end.integer<std::uint64_t>();
+  }
   const auto table_at = end.integer<std::uint64_t>();
   const auto count = end.integer<std::uint64_t>();
   const auto high = end.integer<std::uint64_t>();
@@ -85,11 +92,15 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
   if (!read_at(file_.get(), table_at, table)) {
     return "truncated";
   }
-  const std::string covered = head + table + footer.substr(0, 16);
+  const std::string covered = head + table + footer.substr(0, footer.size() - 16);
   const XXH128_hash_t hash = XXH3_128bits(covered.data(), covered.size());
   if (hash.high64 != high || hash.low64 != low) {
     return "checksum mismatch of its table";
   }
+  if (tuned_.packed_bytes > table_at - head_bytes || tuned_.bytes > layout::max_entry_bytes) {
+    return "malformed table";
+  }
+  tuned_.offset = table_at - tuned_.packed_bytes;
   Reader in(table);
   std::uint64_t expected = head_bytes;
   items_.reserve(static_cast<std::size_t>(count));
@@ -97,39 +108,67 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
     Item item;
     item.key.high = in.integer<std::uint64_t>();
     item.key.low = in.integer<std::uint64_t>();
-    item.offset = in.integer<std::uint64_t>();
-    item.packed_bytes = in.integer<std::uint64_t>();
-    item.bytes = in.integer<std::uint64_t>();
-    item.hash = in.integer<std::uint64_t>();
+    item.blob.offset = in.integer<std::uint64_t>();
+    item.blob.packed_bytes = in.integer<std::uint64_t>();
+    item.blob.bytes = in.integer<std::uint64_t>();
+    item.blob.hash = in.integer<std::uint64_t>();
     const bool ascends = items_.empty() || items_.back().key < item.key;
-    if (!ascends || item.offset != expected || item.packed_bytes > table_at - expected ||
-        item.bytes > layout::max_entry_bytes) {
+    if (!ascends || item.blob.offset != expected || item.blob.packed_bytes > tuned_.offset - expected ||
+        item.blob.bytes > layout::max_entry_bytes) {
       return "malformed table";
     }
-    expected += item.packed_bytes;
+    expected += item.blob.packed_bytes;
     items_.push_back(item);
   }
-  return expected == table_at ? std::string() : "malformed table";
+  return expected == tuned_.offset ? std::string() : "malformed table";
+}
+
+std::string Pack::unpack(const Blob& place, std::string& defect) const {
+  std::string blob(static_cast<std::size_t>(place.packed_bytes), '\0');
+  if (!read_at(file_.get(), place.offset, blob)) {
+    defect = "truncated";
+    return {};
+  }
+  if (XXH3_64bits(blob.data(), blob.size()) != place.hash) {
+    defect = "checksum mismatch";
+    return {};
+  }
+  if (ZSTD_getFrameContentSize(blob.data(), blob.size()) != place.bytes) {
+    defect = "not compressed data of its size";
+    return {};
+  }
+  std::string bytes(static_cast<std::size_t>(place.bytes), '\0');
+  if (ZSTD_decompress(bytes.data(), bytes.size(), blob.data(), blob.size()) != bytes.size()) {
+    defect = "not compressed data";
+    return {};
+  }
+  return bytes;
 }
 
 LayerAnswer Pack::read(std::size_t index) const {
-  const Item& item = items_[index];
-  std::string blob(static_cast<std::size_t>(item.packed_bytes), '\0');
-  if (!read_at(file_.get(), item.offset, blob)) {
-    return bad("truncated");
+  LayerAnswer answer;
+  const std::string bytes = unpack(items_[index].blob, answer.defect);
+  if (answer.defect.empty()) {
+    ParsedEntry parsed = parse(items_[index].key, bytes);
+    answer = {std::move(parsed.entry), std::move(parsed.defect)};
   }
-  if (XXH3_64bits(blob.data(), blob.size()) != item.hash) {
-    return bad("checksum mismatch");
+  return answer;
+}
+
+std::vector<TunedRecord> Pack::tuned(std::string& defect) const {
+  if (tuned_.packed_bytes == 0) {
+    return {};
   }
-  if (ZSTD_getFrameContentSize(blob.data(), blob.size()) != item.bytes) {
-    return bad("not a compressed entry of its size");
+  const std::string bytes = unpack(tuned_, defect);
+  if (!defect.empty()) {
+    return {};
   }
-  std::string bytes(static_cast<std::size_t>(item.bytes), '\0');
-  if (ZSTD_decompress(bytes.data(), bytes.size(), blob.data(), blob.size()) != bytes.size()) {
-    return bad("not a compressed entry");
+  std::optional<std::vector<TunedRecord>> records = parse_records(bytes);
+  if (!records) {
+    defect = "malformed tuned records";
+    return {};
   }
-  ParsedEntry parsed = parse(item.key, bytes);
-  return {std::move(parsed.entry), std::move(parsed.defect)};
+  return std::move(*records);
 }
 
 LayerAnswer Pack::find(const Key& key) const {

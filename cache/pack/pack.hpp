@@ -12,32 +12,40 @@
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
 #include "cache/layer.hpp"
+#include "cache/tuned_record.hpp"
 
 namespace kerncast::cache {
 
-/// Many entries in one file that can be carried anywhere and read in place. Integers are little endian.
+/// Many entries and tuned records in one file that can be carried anywhere and read in place. Integers are
+/// little endian.
 ///
-///     pack   = magic version { blob } table footer
+///     pack   = magic version { blob } tuned table footer
 ///     magic  = "KERNPACK"                        8 bytes
-///     version = u32                              pack_version
+///     version = u32                              2; 1 where there are no tuned records
 ///     blob   = one entry file (see entry.hpp) as one zstd frame
+///     tuned  = tuned records (see tuned_record.hpp) as one zstd frame; absent in version 1
 ///     table  = { u64 high, u64 low               the key; in ascending order, none twice
 ///                u64 offset, u64 packed_bytes    the blob; each begins where the one before ends
 ///                u64 bytes                       of the entry file
 ///                u64 hash }                      XXH3-64 of the blob
-///     footer = u64 table_offset, u64 count,
-///              u64 high, u64 low                 XXH3-128 of magic, version, table, table_offset and count
+///     footer = tuned_place                       absent in version 1
+///              u64 table_offset, u64 count,
+///              u64 high, u64 low                 XXH3-128 of magic, version, table and the footer before
+///              this
+///     tuned_place = u64 packed_bytes, u64 bytes, u64 hash    as in the table; tuned ends where table begins
 ///
-/// Nothing else is in the file, so every byte is covered, and the same entries packed by the same zstd are
+/// Nothing else is in the file, so every byte is covered, and the same contents packed by the same zstd are
 /// the same bytes.
-constexpr std::uint32_t pack_version = 1;
+constexpr std::uint32_t pack_version = 2;
+constexpr std::uint32_t pack_version_without_tuned = 1;
 
 /// Writes a pack piece by piece.
 class PackWriter {
  public:
   using Sink = std::function<void(std::string_view)>;
-  /// `sink` receives the bytes of the file in order; what it throws passes through.
-  explicit PackWriter(Sink sink);
+  /// `sink` receives the bytes of the file in order; what it throws passes through. `tuned` records are in
+  /// order.
+  explicit PackWriter(Sink sink, const std::vector<TunedRecord>& tuned = {});
   ~PackWriter();
   PackWriter(const PackWriter&) = delete;
   PackWriter& operator=(const PackWriter&) = delete;
@@ -50,10 +58,13 @@ class PackWriter {
  private:
   struct Compressor;
   void write(std::string_view bytes);
+  /// Sizes and hash of `blob`, which holds `bytes` bytes, as the table has them.
+  [[nodiscard]] static std::string place_of(const std::string& blob, std::size_t bytes);
 
   Sink sink_;
   std::unique_ptr<Compressor> compressor_;
   std::string head_;
+  std::string tuned_;
   std::string table_;
   std::uint64_t offset_ = 0;
   std::uint64_t count_ = 0;
@@ -70,21 +81,30 @@ class Pack {
   /// The entry at `index`, verified.
   [[nodiscard]] LayerAnswer read(std::size_t index) const;
   [[nodiscard]] LayerAnswer find(const Key& key) const;
+  /// The tuned records, verified; `defect` receives why there are none where they are unsound.
+  [[nodiscard]] std::vector<TunedRecord> tuned(std::string& defect) const;
 
  private:
-  struct Item {
-    Key key;
+  /// One zstd frame.
+  struct Blob {
     std::uint64_t offset = 0;
     std::uint64_t packed_bytes = 0;
     std::uint64_t bytes = 0;
     std::uint64_t hash = 0;
   };
+  struct Item {
+    Key key;
+    Blob blob;
+  };
   Pack() = default;
+  /// What the frame holds; empty with `defect` where it is unsound.
+  [[nodiscard]] std::string unpack(const Blob& blob, std::string& defect) const;
   /// Reads the table; the reason where it is unsound.
   [[nodiscard]] std::string read_table(std::uint64_t file_bytes);
 
   Descriptor file_;
   std::vector<Item> items_;
+  Blob tuned_;  ///< of no bytes where there are none
 };
 
 }  // namespace kerncast::cache

@@ -21,4 +21,13 @@ void PackLayer::for_each(const std::function<void(const Key&, const Entry&)>& vi
   }
 }
 
+std::vector<TunedRecord> PackLayer::tuned(std::string& defect) {
+  const Pack* pack = mounted();
+  if (pack == nullptr) {
+    defect = defect_;
+    return {};
+  }
+  return pack->tuned(defect);
+}
+
 }  // namespace kerncast::cache

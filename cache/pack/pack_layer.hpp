@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cache/layer.hpp"
 #include "cache/pack/pack.hpp"
@@ -18,6 +19,7 @@ class PackLayer : public Layer {
   [[nodiscard]] const std::string& name() const override { return path_; }
   [[nodiscard]] LayerAnswer load(const Key& key) override;
   void for_each(const std::function<void(const Key&, const Entry&)>& visit) override;
+  [[nodiscard]] std::vector<TunedRecord> tuned(std::string& defect) override;
 
  private:
   const Pack* mounted();

@@ -29,7 +29,7 @@ struct PackWriter::Compressor {
     std::string out(ZSTD_compressBound(bytes.size()), '\0');
     const std::size_t size = ZSTD_compress2(context, out.data(), out.size(), bytes.data(), bytes.size());
     if (ZSTD_isError(size) != 0) {
-      throw Error(ErrorCode::internal, fmt::format("compressing a cache entry: {}", ZSTD_getErrorName(size)));
+      throw Error(ErrorCode::internal, fmt::format("compressing a pack: {}", ZSTD_getErrorName(size)));
     }
     out.resize(size);
     return out;
@@ -38,10 +38,13 @@ struct PackWriter::Compressor {
   ZSTD_CCtx* context;
 };
 
-PackWriter::PackWriter(Sink sink) : sink_(std::move(sink)), compressor_(std::make_unique<Compressor>()) {
+PackWriter::PackWriter(Sink sink, const std::vector<TunedRecord>& tuned)
+    : sink_(std::move(sink)),
+      compressor_(std::make_unique<Compressor>()),
+      tuned_(tuned.empty() ? std::string() : serialise_records(tuned)) {
   Writer head;
   head.raw(pack_format::magic);
-  head.integer(pack_version);
+  head.integer(tuned_.empty() ? pack_version_without_tuned : pack_version);
   head_ = head.take();
   write(head_);
 }
@@ -53,21 +56,34 @@ void PackWriter::write(std::string_view bytes) {
   offset_ += bytes.size();
 }
 
+std::string PackWriter::place_of(const std::string& blob, std::size_t bytes) {
+  Writer place;
+  for (const std::uint64_t value :
+       {std::uint64_t{blob.size()}, std::uint64_t{bytes}, XXH3_64bits(blob.data(), blob.size())}) {
+    place.integer(value);
+  }
+  return place.take();
+}
+
 void PackWriter::add(const Key& key, const Entry& entry) {
   const std::string bytes = serialise(key, entry);
   const std::string blob = compressor_->compress(bytes);
   Writer item;
-  for (const std::uint64_t value : {key.high, key.low, offset_, std::uint64_t{blob.size()},
-                                    std::uint64_t{bytes.size()}, XXH3_64bits(blob.data(), blob.size())}) {
+  for (const std::uint64_t value : {key.high, key.low, offset_}) {
     item.integer(value);
   }
   write(blob);
-  table_ += item.bytes();
+  table_ += item.bytes() + place_of(blob, bytes.size());
   ++count_;
 }
 
 void PackWriter::finish() {
   Writer footer;
+  if (!tuned_.empty()) {
+    const std::string blob = compressor_->compress(tuned_);
+    write(blob);
+    footer.raw(place_of(blob, tuned_.size()));
+  }
   footer.integer(offset_);
   footer.integer(count_);
   const std::string covered = head_ + table_ + footer.bytes();

@@ -20,15 +20,20 @@ PackCheck check(const Pack& pack) {
     ++out.entries;
     out.bytes += answer.entry->cubin.size() + answer.entry->ptx.size();
   }
+  std::string defect;
+  out.tuned = pack.tuned(defect).size();
+  if (!defect.empty()) {
+    out.defect = "tuned records: " + defect;
+  }
   return out;
 }
 
 }  // namespace
 
 ExportResult export_pack(const Store& store, const std::function<bool(const Entry&)>& wanted,
-                         const PackWriter::Sink& sink) {
+                         const PackWriter::Sink& sink, const std::vector<TunedRecord>& tuned) {
   ExportResult result;
-  PackWriter writer(sink);
+  PackWriter writer(sink, tuned);
   for (const StoredFile& file : store.list()) {
     const std::optional<std::string> bytes = read_file(file.path);
     if (!bytes) {
@@ -52,7 +57,7 @@ PackCheck verify_pack(const std::string& path) {
   return pack != nullptr ? check(*pack) : out;
 }
 
-ImportResult import_pack(const std::string& path, Store& store) {
+ImportResult import_pack(const std::string& path, Store& store, TuningStore& tuning) {
   ImportResult result;
   const std::unique_ptr<Pack> pack = Pack::open(path, Trust::everyone, result.defect);
   if (pack == nullptr) {
@@ -68,6 +73,12 @@ ImportResult import_pack(const std::string& path, Store& store) {
     const LayerAnswer answer = pack->read(i);
     const bool written = answer.entry && store.publish(pack->key(i), *answer.entry);
     ++(written ? result.published : result.failed);
+  }
+  if (result.defect.empty()) {
+    std::string defect;
+    if (const std::vector<TunedRecord> records = pack->tuned(defect); !records.empty()) {
+      result.tuned = tuning.record(records);
+    }
   }
   return result;
 }

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -38,9 +39,23 @@ std::size_t send(char* to, std::size_t size, std::size_t count, void* from) {
   return taken;
 }
 
+struct FreeHeaders {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using Headers = std::unique_ptr<curl_slist, FreeHeaders>;
+
+void add(Headers& headers, const std::string& line) {
+  if (curl_slist* longer = curl_slist_append(headers.get(), line.c_str()); longer != nullptr) {
+    static_cast<void>(headers.release());
+    headers.reset(longer);
+  }
+}
+
 class HttpServer : public RemoteServer {
  public:
-  explicit HttpServer(const RemoteOptions& options) : url_(options.url), timeout_(options.timeout) {
+  /// Requests are signed where `signer` says with what; its URL is that of the options else.
+  HttpServer(const RemoteOptions& options, std::optional<S3Address> signer)
+      : url_(signer ? signer->url : options.url), timeout_(options.timeout), signer_(std::move(signer)) {
     static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
     ready_ = ready == CURLE_OK;
     while (url_.ends_with('/')) {
@@ -94,6 +109,10 @@ class HttpServer : public RemoteServer {
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, std::max(1L, static_cast<long>(timeout_.count() / 1000)));
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer.bytes);
+    Headers headers;
+    if (signer_) {
+      sign(curl, headers);
+    }
     set_up(curl);
     const CURLcode code = curl_easy_perform(curl);
     long status = 0;
@@ -110,6 +129,18 @@ class HttpServer : public RemoteServer {
     } else {
       answer.failure = fmt::format("HTTP {}", status);
     }
+  }
+
+  void sign(CURL* curl, Headers& headers) const {
+    curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, signer_->signing.c_str());
+    curl_easy_setopt(curl, CURLOPT_USERNAME, signer_->access_key.c_str());
+    curl_easy_setopt(curl, CURLOPT_PASSWORD, signer_->secret_key.c_str());
+    if (!signer_->session_token.empty()) {
+      add(headers, "x-amz-security-token: " + signer_->session_token);
+    }
+    // Entries have checksums of their own, which readers verify.
+    add(headers, "x-amz-content-sha256: UNSIGNED-PAYLOAD");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
   }
 
   /// One with a living connection where there is any.
@@ -130,6 +161,7 @@ class HttpServer : public RemoteServer {
 
   std::string url_;
   std::chrono::milliseconds timeout_;
+  std::optional<S3Address> signer_;
   bool ready_ = false;
   std::mutex mutex_;
   std::vector<Handle> idle_;
@@ -138,7 +170,11 @@ class HttpServer : public RemoteServer {
 }  // namespace
 
 std::unique_ptr<RemoteServer> http_server(const RemoteOptions& options) {
-  return std::make_unique<HttpServer>(options);
+  return std::make_unique<HttpServer>(options, std::nullopt);
+}
+
+std::unique_ptr<RemoteServer> s3_server(const RemoteOptions& options, S3Address address) {
+  return std::make_unique<HttpServer>(options, std::move(address));
 }
 
 }  // namespace kerncast::cache

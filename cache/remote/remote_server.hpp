@@ -9,7 +9,7 @@
 namespace kerncast::cache {
 
 struct RemoteOptions {
-  std::string url;  ///< "http://...", "https://..." or "redis://..."; empty: none
+  std::string url;  ///< "http://...", "https://...", "s3://..." or "redis://..."; empty: none
   bool read_only = false;
   /// For a connection and for each answer; a transfer as a whole may take ten times as long.
   std::chrono::milliseconds timeout{1000};

@@ -26,6 +26,7 @@ class RemoteTier {
   /// Neither entry nor defect where the server has none or is not asked.
   [[nodiscard]] LayerAnswer load(const Key& key);
   void put(const Key& key, const Entry& entry);
+  [[nodiscard]] bool usable() const { return server_ != nullptr; }
   [[nodiscard]] const std::string& name() const { return name_; }
 
  private:

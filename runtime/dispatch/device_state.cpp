@@ -36,6 +36,7 @@ DeviceState::DeviceState(std::shared_ptr<const driver::Driver> driver, int ordin
   traits_.sm_count = info.sm_count;
   traits_.max_shared_per_block = info.max_shared_per_block_optin;
   arch_ = info.arch;
+  name_ = info.name;
   check(api, api.cuDeviceGet(&device_, ordinal), fmt::format("opening device {}", ordinal));
   check(api, api.cuDevicePrimaryCtxRetain(&context_, device_),
         fmt::format("retaining the context of device {}", ordinal));

@@ -30,6 +30,7 @@ class DeviceState {
 
   [[nodiscard]] const DeviceTraits& traits() const { return traits_; }
   [[nodiscard]] const std::string& arch() const { return arch_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] int ordinal() const { return ordinal_; }
   [[nodiscard]] driver::CUcontext context() const { return context_; }
 
@@ -47,6 +48,7 @@ class DeviceState {
   driver::CUcontext context_ = nullptr;
   DeviceTraits traits_;
   std::string arch_;
+  std::string name_;
 };
 
 }  // namespace kerncast

@@ -13,8 +13,8 @@
 namespace kerncast {
 namespace {
 
-// NVRTC releases whose entries a process without a compiler looks for, newest first. A miss costs one failed
-// open each.
+// NVRTC releases whose entries a process without a compiler looks for, newest first, in the layers that may
+// hold any.
 constexpr int newest_major = 14;
 constexpr int oldest_major = 12;
 constexpr int newest_minor = 9;
@@ -168,6 +168,10 @@ std::vector<std::pair<std::string, std::string>> KernelBuilder::fields(const Var
                     search.nvrtc != nullptr ? search.nvrtc->version() : std::string());
 }
 
+std::string KernelBuilder::templates_digest(const OpDefinition& op) const {
+  return to_key_fields(templates_.closure(op.include, op.sources)).key().hex();
+}
+
 std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant, BuildPolicy policy) {
   const Prepared prepared = prepare(variant);
   const compiler::NvrtcSearch& search = nvrtc();
@@ -212,16 +216,37 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
 std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(const Variant& variant,
                                                                     const Prepared& prepared,
                                                                     cache::OnMiss counted) {
+  const cache::LayerCompilers layers = cache_.compilers();
+  std::vector<std::string> versions;
   for (int major = newest_major; major >= oldest_major; --major) {
     for (int minor = newest_minor; minor >= 0; --minor) {
-      const cache::Key key = to_key_fields(key_fields(prepared.source, prepared.headers, prepared.options,
-                                                      variant.arch, fmt::format("{}.{}", major, minor)))
-                                 .key();
-      const bool last = major == oldest_major && minor == 0;
-      if (auto found = from_hit(cache_.load(key, last ? counted : cache::OnMiss::ignore), key)) {
-        return found;
+      if (std::string version = fmt::format("{}.{}", major, minor); layers.may_hold(version)) {
+        versions.push_back(std::move(version));
       }
     }
+  }
+  {
+    // One compiler made most of what a cache holds.
+    const std::lock_guard lock(found_mutex_);
+    if (const auto last = std::find(versions.begin(), versions.end(), found_version_);
+        last != versions.end()) {
+      std::rotate(versions.begin(), last, last + 1);
+    }
+  }
+  // The version is the last field.
+  cache::KeyFields fields =
+      to_key_fields(key_fields(prepared.source, prepared.headers, prepared.options, variant.arch, {}));
+  for (const std::string& version : versions) {
+    fields.change_last(version);
+    const cache::Key key = fields.key();
+    if (auto found = from_hit(cache_.load(key, cache::OnMiss::ignore, layers, version), key)) {
+      const std::lock_guard lock(found_mutex_);
+      found_version_ = version;
+      return found;
+    }
+  }
+  if (counted == cache::OnMiss::count) {
+    cache_.count_miss();
   }
   return nullptr;
 }

@@ -19,7 +19,6 @@
 #include "runtime/dispatch/source.hpp"
 #include "runtime/dispatch/template_set.hpp"
 
-
 namespace kerncast {
 
 /// What identifies a binary before anything is generated.
@@ -65,6 +64,9 @@ class KernelBuilder {
   /// The key's fields under the compiler found (its version is empty where there is none).
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> fields(const Variant& variant);
 
+  /// Of the template text that `op` is made of, in 32 hex digits: what tuned records are kept with.
+  [[nodiscard]] std::string templates_digest(const OpDefinition& op) const;
+
   /// Loaded on first use.
   [[nodiscard]] const compiler::NvrtcSearch& nvrtc();
   [[nodiscard]] const TemplateSet& templates() const { return templates_; }
@@ -88,6 +90,8 @@ class KernelBuilder {
   compiler::NvrtcSearch nvrtc_;
   std::unique_ptr<compiler::worker::Pool> workers_;
   cache::SingleFlight<const KernelBinary> flights_;
+  std::mutex found_mutex_;
+  std::string found_version_;  ///< of the entry that a builder without a compiler found last
 };
 
 /// What a user is told of `binary`.

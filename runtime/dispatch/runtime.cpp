@@ -115,11 +115,43 @@ std::unique_ptr<compiler::worker::Pool> worker_pool(const CompileWorkers& worker
   return std::make_unique<compiler::worker::Pool>(std::move(options));
 }
 
-/// The kernel a device of `arch` runs for `rows` rows of `spec`.
-Variant typical_variant(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                        std::int64_t rows, int sm_count) {
+/// What a device of `arch` is asked to run for `rows` rows of `spec`.
+TunablesRequest typical_request(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
+                                std::int64_t rows, int sm_count = 0) {
   check_specialisation(op, spec);
-  return {&op, spec, op.default_tunables(spec, typical_traits(arch, sm_count), rows), std::string(arch)};
+  return {&op, spec, std::string(arch), typical_traits(arch, sm_count), {}, rows};
+}
+
+Variant variant_of(const TunablesRequest& request, const TunablesChoice& choice) {
+  return {request.op, request.spec, choice.tunables, request.arch};
+}
+
+/// What `work` makes of the variant of `choice`. Tuned tunables never fail a launch that the op's own would
+/// serve: where their kernel cannot be had, `choice` becomes the defaults.
+template <class Work>
+auto with_choice(TunablesChooser& chooser, const TunablesRequest& request, TunablesChoice& choice,
+                 Work&& work) {
+  if (choice.origin == TunablesOrigin::tuned) {
+    try {
+      return work(variant_of(request, choice));
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::compile_failed && error.code() != ErrorCode::not_found &&
+          error.code() != ErrorCode::capture_miss) {
+        throw;
+      }
+      // The rest is the compiler's log.
+      const std::string_view why(error.what());
+      chooser.passed_over(request, choice, why.substr(0, why.find('\n')));
+      choice = chooser.defaults(request);
+    }
+  }
+  return work(variant_of(request, choice));
+}
+
+template <class Report>
+void tell_origin(const TunablesChoice& choice, Report& report) {
+  report.tunables_origin = choice.origin;
+  report.tuned_record = choice.record;
 }
 
 }  // namespace
@@ -129,6 +161,7 @@ Runtime::Parts::Parts(RuntimeOptions given)
       cache(cache_options(options), warning_sink(options)),
       builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), cache,
               worker_pool(options.compile_workers, options.nvrtc, cache.store().root())),
+      chooser(cache, builder, warning_sink(options)),
       requests(options.record.empty() ? environment("KERNCAST_RECORD") : options.record,
                warning_sink(options)),
       policy(miss_policy(options)) {}
@@ -191,14 +224,16 @@ std::pair<LoadedKernel, bool> Runtime::Parts::obtain(DeviceState& state, const V
   return {std::move(loaded), false};
 }
 
-const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& key, std::int64_t rows,
-                                        Stream stream, KernelReport* report) {
+HotEntry Runtime::Parts::make_entry(const OpDefinition& op, const HotKey& key, std::int64_t rows,
+                                    Stream stream, const std::optional<Tunables>& given,
+                                    KernelReport* report) {
   check_specialisation(op, key.spec);
   const driver::DriverApi& functions = driver().api;
   const driver::RelaxedCapture relaxed(functions);
   DeviceState& state = device(key.device);
   const driver::CurrentContext current(functions, state.context());
-  const Variant variant{&op, key.spec, op.default_tunables(key.spec, state.traits(), rows), state.arch()};
+  const TunablesRequest request{&op, key.spec, state.arch(), state.traits(), state.name(), rows};
+  TunablesChoice choice = chooser.choose(request, given);
 
   driver::CUstreamCaptureStatus capture = driver::CU_STREAM_CAPTURE_STATUS_NONE;
   const driver::CUresult asked =
@@ -207,11 +242,13 @@ const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& ke
   if (asked != driver::CUDA_ERROR_STREAM_CAPTURE_IMPLICIT) {
     driver::check(functions, asked, fmt::format("asking whether the stream of {} is captured", op.name));
   }
-  requests.note(op, key.spec, variant.arch, state.traits().sm_count, rows);
-  const auto [loaded, present] =
-      obtain(state, variant, rows, capture != driver::CU_STREAM_CAPTURE_STATUS_NONE);
+  requests.note(op, key.spec, request.arch, state.traits().sm_count, rows);
+  const auto [loaded, present] = with_choice(chooser, request, choice, [&](const Variant& variant) {
+    return obtain(state, variant, rows, capture != driver::CU_STREAM_CAPTURE_STATUS_NONE);
+  });
   if (report != nullptr) {
-    *report = to_report(variant, *loaded.binary, builder);
+    *report = to_report(variant_of(request, choice), *loaded.binary, builder);
+    tell_origin(choice, *report);
     report->load_us = present ? 0 : loaded.load_us;
     if (present) {
       report->origin = Origin::memory;
@@ -221,9 +258,27 @@ const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& ke
   HotEntry entry;
   entry.key = key;
   entry.functions = loaded.functions;
-  entry.tunables = variant.tunables;
+  entry.tunables = choice.tunables;
   entry.traits = state.traits();
-  return *hot.insert(entry);
+  return entry;
+}
+
+const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& key, std::int64_t rows,
+                                        Stream stream, KernelReport* report) {
+  return *hot.insert(make_entry(op, key, rows, stream, std::nullopt, report));
+}
+
+const HotEntry& Runtime::Parts::resolve_given(const OpDefinition& op, const HotKey& key, std::int64_t rows,
+                                              Stream stream, const Tunables& given, KernelReport* report) {
+  HotEntry entry = make_entry(op, key, rows, stream, given, report);
+  const std::string identity = fmt::format("{}\n{}\n{}\n{}\n{}", key.device, key.bucket, op.name,
+                                           fmt::join(key.spec.values, ","), format_tunables(op, given));
+  const std::lock_guard lock(given_mutex_);
+  std::unique_ptr<HotEntry>& kept = given_[identity];
+  if (kept == nullptr) {
+    kept = std::make_unique<HotEntry>(std::move(entry));
+  }
+  return *kept;
 }
 
 Runtime::Runtime(RuntimeOptions options) : parts_(std::make_unique<Parts>(std::move(options))) {}
@@ -274,14 +329,16 @@ void Runtime::run(const OpDefinition& op, const Bindings& bindings, Stream strea
   dispatch(op, call, stream);
 }
 
-PreparedLaunch Runtime::prepare(const OpDefinition& op, const Call& call) {
+PreparedLaunch Runtime::prepare(const OpDefinition& op, const Call& call,
+                                const std::optional<Tunables>& tunables) {
   PreparedLaunch prepared;
   prepared.call_ = call;
   if (call.rows == 0) {
     return prepared;
   }
   const HotKey key = hot_key(op, call);
-  const HotEntry* entry = parts_->hot.find(key, HotTable::hash(key));
+  const HotEntry* entry = tunables ? &parts_->resolve_given(op, key, call.rows, nullptr, *tunables, nullptr)
+                                   : parts_->hot.find(key, HotTable::hash(key));
   if (entry == nullptr) {
     entry = &parts_->resolve(op, key, call.rows, nullptr, nullptr);
   }
@@ -305,26 +362,39 @@ void PreparedLaunch::launch(Stream stream) const {
   }
 }
 
-KernelReport Runtime::ensure(const OpDefinition& op, const Call& call) {
+KernelReport Runtime::ensure(const OpDefinition& op, const Call& call,
+                             const std::optional<Tunables>& tunables) {
   KernelReport report;
-  parts_->resolve(op, hot_key(op, call), call.rows, nullptr, &report);
+  const HotKey key = hot_key(op, call);
+  if (tunables) {
+    parts_->resolve_given(op, key, call.rows, nullptr, *tunables, &report);
+  } else {
+    parts_->resolve(op, key, call.rows, nullptr, &report);
+  }
   return report;
 }
 
 KernelReport Runtime::compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                              std::int64_t rows, int sm_count) {
-  const Variant variant = typical_variant(op, spec, arch, rows, sm_count);
-  return to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::cached_or_compile),
-                   parts_->builder);
+                              std::int64_t rows, const std::optional<Tunables>& tunables) {
+  const TunablesRequest request = typical_request(op, spec, arch, rows);
+  TunablesChoice choice = parts_->chooser.choose(request, tunables);
+  KernelReport report = with_choice(parts_->chooser, request, choice, [&](const Variant& variant) {
+    return to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::cached_or_compile),
+                     parts_->builder);
+  });
+  tell_origin(choice, report);
+  return report;
 }
 
 KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                            std::int64_t rows, int sm_count) {
-  const Variant variant = typical_variant(op, spec, arch, rows, sm_count);
+                            std::int64_t rows, const std::optional<Tunables>& tunables) {
+  const TunablesRequest request = typical_request(op, spec, arch, rows);
+  const TunablesChoice choice = parts_->chooser.choose(request, tunables);
   KeyReport report;
   report.spec = format_specialisation(op, spec);
-  report.tunables = format_tunables(op, variant.tunables);
-  report.key_fields = parts_->builder.fields(variant);
+  report.tunables = format_tunables(op, choice.tunables);
+  tell_origin(choice, report);
+  report.key_fields = parts_->builder.fields(variant_of(request, choice));
   cache::KeyFields fields;
   for (const auto& [label, value] : report.key_fields) {
     fields.add(label, value);
@@ -334,21 +404,40 @@ KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, 
 }
 
 KernelReport Runtime::inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                              std::int64_t rows, int sm_count) {
-  const Variant variant = typical_variant(op, spec, arch, rows, sm_count);
-  return to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::compile_aside), parts_->builder);
+                              std::int64_t rows, const std::optional<Tunables>& tunables) {
+  const TunablesRequest request = typical_request(op, spec, arch, rows);
+  const TunablesChoice choice = parts_->chooser.choose(request, tunables);
+  const Variant variant = variant_of(request, choice);
+  KernelReport report =
+      to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::compile_aside), parts_->builder);
+  tell_origin(choice, report);
+  return report;
 }
 
-std::string Runtime::tunables(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                              std::int64_t rows, int sm_count) {
-  return format_tunables(op, typical_variant(op, spec, arch, rows, sm_count).tunables);
+std::vector<Tunables> Runtime::tunables(const OpDefinition& op, const Specialisation& spec,
+                                        std::string_view arch, std::int64_t rows, int sm_count) {
+  const TunablesRequest request = typical_request(op, spec, arch, rows, sm_count);
+  const TunablesChoice choice = parts_->chooser.choose(request, std::nullopt);
+  std::vector<Tunables> all = {choice.tunables};
+  if (choice.origin == TunablesOrigin::tuned) {
+    all.push_back(parts_->chooser.defaults(request).tunables);
+  }
+  return all;
 }
 
 std::optional<KernelReport> Runtime::find(const OpDefinition& op, const Specialisation& spec,
-                                          std::string_view arch, std::int64_t rows, int sm_count) {
-  const Variant variant = typical_variant(op, spec, arch, rows, sm_count);
+                                          std::string_view arch, std::int64_t rows,
+                                          const std::optional<Tunables>& tunables) {
+  const TunablesRequest request = typical_request(op, spec, arch, rows);
+  const TunablesChoice choice = parts_->chooser.choose(request, tunables);
+  const Variant variant = variant_of(request, choice);
   const std::shared_ptr<const KernelBinary> found = parts_->builder.obtain(variant, BuildPolicy::look);
-  return found == nullptr ? std::nullopt : std::optional(to_report(variant, *found, parts_->builder));
+  if (found == nullptr) {
+    return std::nullopt;
+  }
+  KernelReport report = to_report(variant, *found, parts_->builder);
+  tell_origin(choice, report);
+  return report;
 }
 
 std::vector<int> Runtime::sm_counts(std::string_view arch) {

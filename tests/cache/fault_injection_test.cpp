@@ -6,8 +6,8 @@
 #include "cache/cache.hpp"
 #include "cache/file.hpp"
 #include "cache/pack/transfer.hpp"
+#include "tests/cache/every_stop.hpp"
 #include "tests/cache/sample.hpp"
-#include "tests/cache/traced_process.hpp"
 
 using namespace kerncast::cache;
 namespace fs = std::filesystem;
@@ -47,29 +47,6 @@ void check_sound(const std::string& root, const Entry& entry, bool must_be_there
   CHECK(store.load(key) == entry);
   CHECK(store.statistics().temporaries == 0);
   CHECK(warnings == 0);
-}
-
-/// Calls `round` with each harm until the child outruns it. False where tracing is not permitted.
-template <class Round>
-bool at_every_stop(int error, Round&& round) {
-  for (int at = 0;; at += error == 0 ? 1 : 2) {
-    INFO("stop " << at << " error " << error);
-    const TracedOutcome outcome = round(Harm{at, error});
-    if (!outcome.traced) {
-      WARN("not permitted to trace processes here: the case was not tried");
-      return false;
-    }
-    if (!outcome.reached) {
-      REQUIRE(at > 10);
-      REQUIRE(outcome.code == 0);
-      return true;
-    }
-    if (error == 0) {
-      REQUIRE(outcome.code == 128 + SIGKILL);
-    } else {
-      REQUIRE(outcome.code < 2);
-    }
-  }
 }
 
 int publish(const std::string& root, const Entry& entry) {
@@ -218,7 +195,8 @@ TEST_CASE("a process killed while it imports a pack leaves whole entries") {
     const TracedOutcome out = run_traced(
         [&] {
           Store store(folder.path(), nullptr);
-          return import_pack(pack, store).published == 2 ? 0 : 1;
+          TuningStore tuning(folder.path(), nullptr);
+          return import_pack(pack, store, tuning).published == 2 ? 0 : 1;
         },
         harm);
     Store store(folder.path(), nullptr);
@@ -226,7 +204,8 @@ TEST_CASE("a process killed while it imports a pack leaves whole entries") {
       const auto loaded = store.load(other_key(i));
       CHECK((!loaded || *loaded == sample_entry(std::to_string(i))));
     }
-    const ImportResult again = import_pack(pack, store);
+    TuningStore tuning(folder.path(), nullptr);
+    const ImportResult again = import_pack(pack, store, tuning);
     CHECK(again.published + again.already == 2);
     CHECK(store.counters().quarantined == 0);
     return out;

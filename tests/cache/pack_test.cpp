@@ -11,6 +11,7 @@
 #include "cache/file.hpp"
 #include "cache/pack/transfer.hpp"
 #include "tests/cache/sample.hpp"
+#include "tests/cache/tuned_sample.hpp"
 
 using namespace kerncast::cache;
 namespace fs = std::filesystem;
@@ -68,6 +69,7 @@ struct Fixture {
   TemporaryFolder folder;
   std::string path = folder.path() + "/kernels.pack";
   Store store;
+  TuningStore tuning{folder.path() + "/store", nullptr};
   std::string good;
 };
 
@@ -118,14 +120,14 @@ TEST_CASE_METHOD(Fixture, "an empty pack is a pack") {
 TEST_CASE_METHOD(Fixture, "an import publishes what is lacking") {
   Store target(folder.path() + "/target", nullptr);
   REQUIRE(target.publish(key(0), entry(0)));
-  ImportResult result = import_pack(path, target);
+  ImportResult result = import_pack(path, target, tuning);
   CHECK(result.defect.empty());
   CHECK(result.published == entries - 1);
   CHECK(result.already == 1);
   for (std::uint64_t i = 0; i < entries; ++i) {
     CHECK(target.load(key(i)) == entry(i));
   }
-  result = import_pack(path, target);
+  result = import_pack(path, target, tuning);
   CHECK(result.published == 0);
   CHECK(result.already == entries);
   CHECK(packed(target) == good);
@@ -137,7 +139,7 @@ TEST_CASE_METHOD(Fixture, "of a pack with one damaged entry nothing is imported"
   write(bytes);
   CHECK(!verify_pack(path).defect.empty());
   Store target(folder.path() + "/target", nullptr);
-  const ImportResult result = import_pack(path, target);
+  const ImportResult result = import_pack(path, target, tuning);
   CHECK(!result.defect.empty());
   CHECK(result.published == 0);
   CHECK(target.statistics().entries == 0);
@@ -201,6 +203,90 @@ TEST_CASE_METHOD(Fixture, "a pack that shrinks or is overwritten while it is rea
   for (std::uint64_t i = 0; i < entries; ++i) {
     CHECK(!layer->load(key(i)).entry);
   }
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a pack carries tuned records, and without any has the bytes that older builds read") {
+  const std::vector<TunedRecord> records{sample_record(1), sample_record(2)};
+  const auto packed_with = [&](const Store& from, const std::vector<TunedRecord>& tuned) {
+    std::string out;
+    static_cast<void>(export_pack(from, all, [&](std::string_view bytes) { out += bytes; }, tuned));
+    return out;
+  };
+  CHECK(good.substr(8, 4) == std::string("\1\0\0\0", 4));
+  const std::string with = packed_with(store, records);
+  CHECK(with == packed_with(store, records));
+  CHECK(with.substr(8, 4) == std::string("\2\0\0\0", 4));
+  REQUIRE(served(with) == entries);
+  const PackCheck check = verify_pack(path);
+  CHECK(check.defect.empty());
+  CHECK(check.entries == entries);
+  CHECK(check.tuned == 2);
+  std::string defect;
+  CHECK(open_read_only_layer(path, Trust::mine)->tuned(defect) == records);
+  CHECK(defect.empty());
+
+  // What is served changes with no byte, and every byte is checked.
+  for (std::size_t i = 0; i < with.size(); ++i) {
+    INFO("byte " << i);
+    std::string bytes = with;
+    bytes[i] = static_cast<char>(bytes[i] ^ (1 << (i % 8)));
+    write(bytes);
+    CHECK(!verify_pack(path).defect.empty());
+    defect.clear();
+    const std::vector<TunedRecord> read = open_read_only_layer(path, Trust::mine)->tuned(defect);
+    CHECK((read == records || (read.empty() && !defect.empty())));
+  }
+  for (std::size_t length = 0; length < with.size(); ++length) {
+    write(with.substr(0, length));
+    CHECK(!verify_pack(path).defect.empty());
+  }
+  // Records alone are a pack too.
+  const Store empty(folder.path() + "/empty", nullptr);
+  write(packed_with(empty, records));
+  CHECK(verify_pack(path).tuned == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "an import merges tuned records: measured beside estimates, the newer of two") {
+  TunedRecord measured = sample_record(1);
+  TunedRecord estimate = measured;
+  estimate.source = TunedSource::estimate;
+  estimate.device = "H100";
+  estimate.time_us = 0.001;
+  estimate.recorded_us += 1000;
+  TunedRecord old = sample_record(2);
+  TunedRecord newer = old;
+  newer.recorded_us += 5;
+  newer.time_us = 99;
+  TunedRecord newest = sample_record(3);
+  newest.recorded_us += 7;
+  std::string bytes;
+  static_cast<void>(export_pack(store, all, [&](std::string_view more) { bytes += more; },
+                                {estimate, newer, sample_record(3)}));
+  write(bytes);
+  REQUIRE(tuning.record({measured, old, newest}).written == 3);
+  Store target(folder.path() + "/target", nullptr);
+  ImportResult result = import_pack(path, target, tuning);
+  CHECK(result.published == entries);
+  CHECK(result.tuned.written == 2);
+  CHECK(result.tuned.kept == 1);
+  CHECK(tuning.list() == std::vector<TunedRecord>{measured, estimate, newer, newest});
+  TunedTable table;
+  table.add("mine", tuning.list());
+  CHECK(table.find({measured.op, measured.spec, measured.arch, 1, 1, ""}).front().record->time_us ==
+        measured.time_us);
+  result = import_pack(path, target, tuning);
+  CHECK(result.tuned.written == 0);
+  CHECK(result.tuned.kept == 3);
+
+  // Nothing of a pack whose records are damaged.
+  bytes[bytes.size() - 150] = static_cast<char>(bytes[bytes.size() - 150] ^ 1);
+  write(bytes);
+  TuningStore other(folder.path() + "/other", nullptr);
+  Store other_target(folder.path() + "/other", nullptr);
+  CHECK(!import_pack(path, other_target, other).defect.empty());
+  CHECK(other.list().empty());
+  CHECK(other_target.statistics().entries == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "random damage never serves a wrong entry") {

@@ -76,6 +76,64 @@ TEST_CASE_METHOD(Fixture, "compiled once, then had from disk, also by a process 
                     Catch::Contains("test.scale") && Catch::Contains("KERNCAST_NVRTC"));
 }
 
+TEST_CASE_METHOD(Fixture, "without a compiler only keys of compilers that the layers hold are tried") {
+  // An entry as NVRTC 12.4 would have left it.
+  KernelBuilder builder("none", templates(), cache);
+  const auto key_of = [&](const Variant& of, const std::string& version) {
+    cache::KeyFields fields;
+    for (auto [label, value] : builder.fields(of)) {
+      fields.add(label, label == "nvrtc" ? version : value);
+    }
+    return fields;
+  };
+  const auto publish = [&](const Variant& of, const std::string& version) {
+    cache::Entry entry = sample_entry("test.scale");
+    entry.key_fields = key_of(of, version).fields();
+    REQUIRE(store.publish(key_of(of, version).key(), entry));
+  };
+  CHECK(builder.obtain(variant, BuildPolicy::cached_only) == nullptr);
+  CHECK(store.counters().misses == 0);
+  publish(variant, "12.4");
+  REQUIRE(builder.obtain(variant, BuildPolicy::cached_only) != nullptr);
+  CHECK(store.counters().misses == 0);
+  CHECK(cache.counters().misses == 1);
+
+  // Of two, the one that was found last first.
+  Variant other = variant;
+  other.tunables = Tunables{{256}};
+  publish(other, "13.0");
+  REQUIRE(builder.obtain(other, BuildPolicy::cached_only) != nullptr);
+  CHECK(store.counters().misses == 1);
+  REQUIRE(builder.obtain(other, BuildPolicy::cached_only) != nullptr);
+  CHECK(store.counters().misses == 1);
+  Variant absent = variant;
+  absent.arch = "sm_80";
+  CHECK(builder.obtain(absent, BuildPolicy::cached_only) == nullptr);
+  CHECK(store.counters().misses == 3);
+
+  // A directory that was filled before there were marks may hold anybody's.
+  std::filesystem::remove_all(folder.path() + "/cache/compilers");
+  REQUIRE(builder.obtain(variant, BuildPolicy::cached_only) != nullptr);
+  cache::Cache fresh(options(), nullptr);
+  KernelBuilder unknowing("none", templates(), fresh);
+  CHECK(unknowing.obtain(absent, BuildPolicy::cached_only) == nullptr);
+  CHECK(fresh.store().counters().misses == 30);
+  cache::Entry newer = sample_entry();
+  newer.key_fields = {{"nvrtc", "13.1"}};
+  REQUIRE(fresh.publish({7, 7}, newer));
+  REQUIRE(unknowing.obtain(variant, BuildPolicy::cached_only) != nullptr);
+
+  // The same of a read-only layer.
+  cache::CacheOptions below = options();
+  below.read_only = {below.directory};
+  below.directory = folder.path() + "/above";
+  cache::Cache layered(below, nullptr);
+  KernelBuilder through("none", templates(), layered);
+  REQUIRE(through.obtain(variant, BuildPolicy::cached_only) != nullptr);
+  CHECK(layered.counters().read_only_hits == 1);
+  CHECK(layered.store().counters().misses == 0);
+}
+
 TEST_CASE_METHOD(Fixture, "a changed template is another key") {
   KernelBuilder before("none", templates(), cache);
   const auto fields = before.fields(variant);

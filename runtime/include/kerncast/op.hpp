@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -251,6 +252,25 @@ KERNCAST_API void check_settings_agree(const OpDefinition& op, const Specialisat
   }
   return bucket;
 }
+
+/// Row counts of one bucket, both inclusive.
+struct RowRange {
+  std::int64_t lowest = 1;
+  std::int64_t highest = 1;
+};
+[[nodiscard]] constexpr RowRange row_range(int bucket) noexcept {
+  const std::int64_t highest = std::int64_t{1} << bucket;
+  return {bucket == 0 ? 1 : highest / 2 + 1,
+          bucket < 14 ? highest : std::numeric_limits<std::int64_t>::max()};
+}
+
+/// Throws Error(invalid_argument) that states the choices where a value is not among those of its tunable.
+KERNCAST_API void check_tunables(const OpDefinition& op, const Tunables& tunables);
+
+/// The tunables given by name, as "threads" and "256"; each of the op's must be there. Throws
+/// Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Tunables
+parse_tunables(const OpDefinition& op, const std::vector<std::pair<std::string, std::string>>& settings);
 
 /// The ops known by name. Registration is not a hot path and locks.
 class KERNCAST_API OpRegistry {

@@ -40,7 +40,8 @@ struct RuntimeOptions {
   std::string cache_directory;  ///< empty: KERNCAST_CACHE_DIR, else the XDG cache directory
   /// Cache directories and packs to read only, in order of search; empty: KERNCAST_CACHE_READONLY.
   std::vector<std::string> cache_read_only;
-  /// URL of a server that machines share entries through (http, https, redis); empty: KERNCAST_CACHE_REMOTE.
+  /// URL of a server that machines share entries through (http, https, s3, redis); empty:
+  /// KERNCAST_CACHE_REMOTE.
   std::string cache_remote;
   std::optional<bool> cache_remote_read_only;  ///< unset: KERNCAST_CACHE_REMOTE_READONLY
   /// What the cache directory may grow to, 0 for no limit; unset: KERNCAST_CACHE_MAX_BYTES, else 2 GiB, and
@@ -59,13 +60,22 @@ struct RuntimeOptions {
 /// How a kernel came to be in memory.
 enum class Origin : std::uint8_t { memory, disk, compiled };
 
+/// Where a kernel's tunables come from.
+enum class TunablesOrigin : std::uint8_t {
+  defaults,  ///< the op's own choice
+  tuned,     ///< a record of a tuning store
+  given,     ///< the caller
+};
+
 /// A kernel as the store keeps it.
 struct KernelReport {
   std::string op;
   std::string spec;      ///< format_specialisation
   std::string tunables;  ///< "threads=256 rows_per_block=1"
-  std::string arch;      ///< "sm_90a"
-  std::string key;       ///< 32 hex digits
+  TunablesOrigin tunables_origin = TunablesOrigin::defaults;
+  std::string tuned_record;  ///< the record in words, with its time and layer; empty unless tuned
+  std::string arch;          ///< "sm_90a"
+  std::string key;           ///< 32 hex digits
   Origin origin = Origin::memory;
   double compile_ms = 0;  ///< NVRTC's time, 0 unless compiled
   double load_us = 0;     ///< from bytes in memory to a launchable function, 0 unless loaded
@@ -85,7 +95,9 @@ struct KernelReport {
 struct KeyReport {
   std::string spec;      ///< format_specialisation
   std::string tunables;  ///< "threads=256 rows_per_block=1"
-  std::string key;       ///< 32 hex digits
+  TunablesOrigin tunables_origin = TunablesOrigin::defaults;
+  std::string tuned_record;  ///< as in KernelReport
+  std::string key;           ///< 32 hex digits
   std::vector<std::pair<std::string, std::string>> key_fields;
 };
 
@@ -123,37 +135,42 @@ class KERNCAST_API Runtime {
   /// Binds named tensors, checks that they are device memory, and dispatches.
   void run(const OpDefinition& op, const Bindings& bindings, Stream stream);
 
-  /// Resolves the kernel of `call` and binds its arguments for repeated launches.
-  [[nodiscard]] PreparedLaunch prepare(const OpDefinition& op, const Call& call);
+  /// Resolves the kernel of `call` and binds its arguments for repeated launches. Here and below, `tunables`
+  /// that are given win over those tuned and the op's own; they throw Error(invalid_argument) where they are
+  /// not among the op's choices.
+  [[nodiscard]] PreparedLaunch prepare(const OpDefinition& op, const Call& call,
+                                       const std::optional<Tunables>& tunables = std::nullopt);
 
   /// Makes the kernel of `call` ready on its device, and says how it came to be.
-  KernelReport ensure(const OpDefinition& op, const Call& call);
+  KernelReport ensure(const OpDefinition& op, const Call& call,
+                      const std::optional<Tunables>& tunables = std::nullopt);
 
-  /// Compiles for `arch` ("sm_100a") into the cache without a device; `rows` selects the row bucket, and
-  /// `sm_count` says of which device of `arch` (0: the most common). So do those below.
+  /// Compiles for `arch` ("sm_100a") into the cache without a device; `rows` selects the row bucket.
   KernelReport compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                       std::int64_t rows, int sm_count = 0);
+                       std::int64_t rows, const std::optional<Tunables>& tunables = std::nullopt);
 
   /// The key of what compile() would look for, without looking. Where no NVRTC is found the key is that of no
   /// compiler.
   [[nodiscard]] KeyReport identify(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                                   std::int64_t rows, int sm_count = 0);
-
-  /// The tunables of that kernel, as KeyReport has them: kernels that agree in all of op, specialisation,
-  /// architecture and tunables are one.
-  [[nodiscard]] std::string tunables(const OpDefinition& op, const Specialisation& spec,
-                                     std::string_view arch, std::int64_t rows, int sm_count = 0);
+                                   std::int64_t rows, const std::optional<Tunables>& tunables = std::nullopt);
 
   /// As compile, but nothing where the cache has none; where there is no NVRTC, that of any version.
   [[nodiscard]] std::optional<KernelReport> find(const OpDefinition& op, const Specialisation& spec,
-                                                 std::string_view arch, std::int64_t rows, int sm_count = 0);
+                                                 std::string_view arch, std::int64_t rows,
+                                                 const std::optional<Tunables>& tunables = std::nullopt);
+
+  /// What launches of `rows` rows are built with on a device of `arch` with `sm_count` multiprocessors (0:
+  /// the most common): the tuned tunables where there are any, then the op's own, which serve where those
+  /// cannot.
+  [[nodiscard]] std::vector<Tunables> tunables(const OpDefinition& op, const Specialisation& spec,
+                                               std::string_view arch, std::int64_t rows, int sm_count = 0);
 
   /// Multiprocessor counts of the devices of `arch` that this library knows of, the most common first.
   [[nodiscard]] static std::vector<int> sm_counts(std::string_view arch);
 
   /// As compile, but leaves the store alone: for inspection.
   KernelReport inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                       std::int64_t rows, int sm_count = 0);
+                       std::int64_t rows, const std::optional<Tunables>& tunables = std::nullopt);
 
   /// Architecture of device `ordinal`, as "sm_90a".
   [[nodiscard]] std::string arch(int ordinal);

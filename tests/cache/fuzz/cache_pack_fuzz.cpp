@@ -1,5 +1,5 @@
 // Packs whose checksums are set right, so that what they protect is reached: the table, and the compressed
-// entries. See tools/fuzz.sh.
+// entries and tuned records. The first byte of an input says whether it has any. See tools/fuzz.sh.
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -14,6 +14,7 @@
 #include "cache/pack/pack.hpp"
 #include "cache/pack/pack_format.hpp"
 #include "tests/cache/sample.hpp"
+#include "tests/cache/tuned_sample.hpp"
 
 namespace cache = kerncast::cache;
 
@@ -39,13 +40,14 @@ void set_number(std::string& bytes, std::size_t at, std::uint64_t value) {
   bytes.replace(at, 8, out.bytes());
 }
 
-/// `middle` is blobs, table, table offset and count.
-std::string pack_of(const std::string& middle) {
+/// `middle` is blobs, table, place of the tuned records where there are any, table offset and count.
+std::string pack_of(const std::string& middle, bool has_tuned) {
   cache::Writer head;
   head.raw(cache::pack_format::magic);
-  head.integer(cache::pack_version);
+  head.integer(has_tuned ? cache::pack_version : cache::pack_version_without_tuned);
   std::string file = head.bytes() + middle;
-  if (middle.size() < offsets_bytes) {
+  const std::size_t place_bytes = has_tuned ? cache::pack_format::tuned_place_bytes : 0;
+  if (middle.size() < offsets_bytes + place_bytes) {
     return file;
   }
   const std::size_t footer = file.size() - offsets_bytes;
@@ -61,18 +63,25 @@ std::string pack_of(const std::string& middle) {
           XXH3_64bits(file.data() + static_cast<std::size_t>(offset), static_cast<std::size_t>(bytes)));
     }
   }
+  if (const std::size_t place = footer - place_bytes;
+      has_tuned && number(file, place) <= table && table <= file.size()) {
+    const auto bytes = static_cast<std::size_t>(number(file, place));
+    set_number(file, place + 16, XXH3_64bits(file.data() + static_cast<std::size_t>(table) - bytes, bytes));
+  }
   const std::string covered =
       head.bytes() + file.substr(static_cast<std::size_t>(std::min<std::uint64_t>(table, file.size())));
   return file + with_checksum(covered);
 }
 
-std::string sample_middle() {
+std::string sample_input() {
   std::string file;
-  cache::PackWriter writer([&](std::string_view bytes) { file += bytes; });
+  cache::PackWriter writer([&](std::string_view bytes) { file += bytes; },
+                           {sample_record(1), sample_record(2)});
   writer.add({1, 1}, sample_entry("a"));
   writer.add({2, 1}, sample_entry("b"));
   writer.finish();
-  return file.substr(cache::pack_format::head_bytes, file.size() - cache::pack_format::head_bytes -
+  return '\1' +
+         file.substr(cache::pack_format::head_bytes, file.size() - cache::pack_format::head_bytes -
                                                          cache::pack_format::footer_bytes + offsets_bytes);
 }
 
@@ -83,7 +92,9 @@ extern "C" {
 std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t most);
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string file = pack_of(std::string(reinterpret_cast<const char*>(data), size));
+  const std::string input(reinterpret_cast<const char*>(data), size);
+  const std::string file =
+      pack_of(input.substr(input.empty() ? 0 : 1), !input.empty() && (input[0] & 1) != 0);
   const int descriptor = memfd_create("pack", MFD_CLOEXEC);
   if (descriptor < 0 || write(descriptor, file.data(), file.size()) != static_cast<ssize_t>(file.size())) {
     std::abort();
@@ -104,13 +115,19 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
       std::abort();
     }
   }
+  if (pack != nullptr) {
+    std::string unsound;
+    if (const auto records = pack->tuned(unsound); !records.empty() && !unsound.empty()) {
+      std::abort();
+    }
+  }
   return 0;
 }
 
 std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most,
                                     unsigned /*seed*/) {
   if (size < 2) {
-    const std::string good = sample_middle();
+    const std::string good = sample_input();
     const std::size_t bytes = std::min(most, good.size());
     std::memcpy(data, good.data(), bytes);
     return bytes;

@@ -1,0 +1,75 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "kerncast/op.hpp"
+#include "runtime/dispatch/nearest_name.hpp"
+
+namespace kerncast {
+namespace {
+
+[[noreturn]] void refuse(const OpDefinition& op, const TunableSpec& tunable, std::string_view got) {
+  throw Error(ErrorCode::invalid_argument, fmt::format("{}: tunable {} = {} must be one of {}", op.name,
+                                                       tunable.name, got, fmt::join(tunable.choices, ", ")));
+}
+
+std::vector<std::string> tunable_names(const OpDefinition& op) {
+  std::vector<std::string> names;
+  for (const TunableSpec& tunable : op.tunables) {
+    names.push_back(tunable.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+void check_tunables(const OpDefinition& op, const Tunables& tunables) {
+  for (std::size_t i = 0; i < op.tunables.size(); ++i) {
+    const std::vector<std::int32_t>& choices = op.tunables[i].choices;
+    if (std::find(choices.begin(), choices.end(), tunables[i]) == choices.end()) {
+      refuse(op, op.tunables[i], fmt::format("{}", tunables[i]));
+    }
+  }
+}
+
+Tunables parse_tunables(const OpDefinition& op,
+                        const std::vector<std::pair<std::string, std::string>>& settings) {
+  Tunables tunables;
+  std::vector<bool> given(op.tunables.size(), false);
+  for (const auto& setting : settings) {
+    const auto& [name, text] = setting;
+    const auto found =
+        std::find_if(op.tunables.begin(), op.tunables.end(),
+                     [&setting](const TunableSpec& spec) { return spec.name == setting.first; });
+    if (found == op.tunables.end()) {
+      const std::vector<std::string> names = tunable_names(op);
+      const std::string nearest = nearest_name(name, names);
+      throw Error(ErrorCode::invalid_argument,
+                  fmt::format("{}: no tunable '{}'{}; it has {}", op.name, name,
+                              nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest),
+                              fmt::join(names, ", ")));
+    }
+    const auto index = static_cast<std::size_t>(found - op.tunables.begin());
+    if (given[index]) {
+      throw Error(ErrorCode::invalid_argument, fmt::format("{}: tunable {} is given twice", op.name, name));
+    }
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, tunables.values[index]);
+    if (error != std::errc() || stop != end) {
+      refuse(op, *found, fmt::format("'{}'", text));
+    }
+    given[index] = true;
+  }
+  if (const auto missing = std::find(given.begin(), given.end(), false); missing != given.end()) {
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("{}: tunable {} is not given; all of {} must be", op.name,
+                            op.tunables[static_cast<std::size_t>(missing - given.begin())].name,
+                            fmt::join(tunable_names(op), ", ")));
+  }
+  check_tunables(op, tunables);
+  return tunables;
+}
+
+}  // namespace kerncast

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "cache/tuned_record.hpp"
+
+/// A sound record; `rows` is both ends of its range.
+inline kerncast::cache::TunedRecord sample_record(std::int64_t rows = 1,
+                                                  const std::string& op = "norm.rms_norm") {
+  kerncast::cache::TunedRecord record;
+  record.op = op;
+  record.spec = "x_dtype=bf16 hidden=7168";
+  record.arch = "sm_90a";
+  record.rows_low = rows;
+  record.rows_high = rows;
+  record.source = kerncast::cache::TunedSource::measured;
+  record.device = "NVIDIA H100 80GB HBM3";
+  record.tunables = {{"threads", 256}, {"rows_per_block", 2}};
+  record.time_us = 3.25;
+  record.templates = "0123456789abcdef0123456789abcdef";
+  record.recorded_us = 1'700'000'000'000'000 + rows;
+  return record;
+}
