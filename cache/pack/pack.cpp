@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 #include <system_error>
 #include <utility>
 
@@ -39,6 +40,37 @@ bool read_at(int fd, std::uint64_t offset, std::string& bytes) {
 
 }  // namespace
 
+/// Made when first asked for, as most processes that mount a pack never read from it.
+class Pack::Dictionary {
+ public:
+  ~Dictionary() { ZSTD_freeDDict(made_); }
+  Dictionary() = default;
+  Dictionary(const Dictionary&) = delete;
+  Dictionary& operator=(const Dictionary&) = delete;
+
+  /// Null with `defect` where the pack's shared part is unsound.
+  [[nodiscard]] const ZSTD_DDict* get(const Pack& pack, std::string& defect) {
+    std::call_once(once_, [&] {
+      const std::string bytes = pack.unpack(pack.shared_, nullptr, defect_);
+      made_ = defect_.empty() ? ZSTD_createDDict(bytes.data(), bytes.size()) : nullptr;
+      if (made_ == nullptr) {
+        defect_ = fmt::format("what its entries share: {}", defect_.empty() ? "no dictionary" : defect_);
+      }
+    });
+    defect = defect_;
+    return made_;
+  }
+
+ private:
+  std::once_flag once_;
+  ZSTD_DDict* made_ = nullptr;
+  std::string defect_;
+};
+
+Pack::Pack() : dictionary_(std::make_unique<Dictionary>()) {}
+
+Pack::~Pack() = default;
+
 std::unique_ptr<Pack> Pack::open(const std::string& path, Trust trust, std::string& defect) {
   std::unique_ptr<Pack> pack(new Pack);
   pack->file_ = Descriptor(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
@@ -61,12 +93,12 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
     return "not a pack";
   }
   const auto version = Reader(std::string_view(head).substr(magic.size())).integer<std::uint32_t>();
-  if (version != pack_version && version != pack_version_without_tuned) {
-    return fmt::format("pack version {}, this build reads {} to {}", version, pack_version_without_tuned,
+  if (version < first_pack_version || version > pack_version) {
+    return fmt::format("pack version {}, this build reads {} to {}", version, first_pack_version,
                        pack_version);
   }
-  const bool has_tuned = version != pack_version_without_tuned;
-  footer.resize(footer_bytes + (has_tuned ? tuned_place_bytes : 0));
+  const bool has_places = version != first_pack_version;
+  footer.resize(footer_bytes + (has_places ? 2 * place_bytes : 0));
   if (file_bytes < head_bytes + footer.size()) {
     return "truncated";
   }
@@ -75,10 +107,14 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
     return "truncated";
   }
   Reader end(footer);
-  if (has_tuned) {
-    tuned_.packed_bytes = end.integer<std::uint64_t>();
-    tuned_.bytes = end.integer<std::uint64_t>();
-    tuned_.hash = end.integer<std::uint64_t>();
+  const auto read_place = [](Reader& in, Blob& blob) {
+    blob.packed_bytes = in.integer<std::uint64_t>();
+    blob.bytes = in.integer<std::uint64_t>();
+    blob.hash = in.integer<std::uint64_t>();
+  };
+  if (has_places) {
+    read_place(end, shared_);
+    read_place(end, tuned_);
   }
   const auto table_at = end.integer<std::uint64_t>();
   const auto count = end.integer<std::uint64_t>();
@@ -97,21 +133,22 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
   if (hash.high64 != high || hash.low64 != low) {
     return "checksum mismatch of its table";
   }
-  if (tuned_.packed_bytes > table_at - head_bytes || tuned_.bytes > layout::max_entry_bytes) {
+  const std::uint64_t frames_bytes = table_at - head_bytes;
+  if (shared_.packed_bytes > frames_bytes || tuned_.packed_bytes > frames_bytes - shared_.packed_bytes ||
+      shared_.bytes > max_shared_bytes || tuned_.bytes > layout::max_entry_bytes) {
     return "malformed table";
   }
+  shared_.offset = head_bytes;
   tuned_.offset = table_at - tuned_.packed_bytes;
   Reader in(table);
-  std::uint64_t expected = head_bytes;
+  std::uint64_t expected = head_bytes + shared_.packed_bytes;
   items_.reserve(static_cast<std::size_t>(count));
   for (std::uint64_t i = 0; i < count; ++i) {
     Item item;
     item.key.high = in.integer<std::uint64_t>();
     item.key.low = in.integer<std::uint64_t>();
     item.blob.offset = in.integer<std::uint64_t>();
-    item.blob.packed_bytes = in.integer<std::uint64_t>();
-    item.blob.bytes = in.integer<std::uint64_t>();
-    item.blob.hash = in.integer<std::uint64_t>();
+    read_place(in, item.blob);
     const bool ascends = items_.empty() || items_.back().key < item.key;
     if (!ascends || item.blob.offset != expected || item.blob.packed_bytes > tuned_.offset - expected ||
         item.blob.bytes > layout::max_entry_bytes) {
@@ -124,6 +161,10 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
 }
 
 std::string Pack::unpack(const Blob& place, std::string& defect) const {
+  return unpack(place, shared_.packed_bytes > 0 ? dictionary_.get() : nullptr, defect);
+}
+
+std::string Pack::unpack(const Blob& place, Dictionary* dictionary, std::string& defect) const {
   std::string blob(static_cast<std::size_t>(place.packed_bytes), '\0');
   if (!read_at(file_.get(), place.offset, blob)) {
     defect = "truncated";
@@ -138,7 +179,13 @@ std::string Pack::unpack(const Blob& place, std::string& defect) const {
     return {};
   }
   std::string bytes(static_cast<std::size_t>(place.bytes), '\0');
-  if (ZSTD_decompress(bytes.data(), bytes.size(), blob.data(), blob.size()) != bytes.size()) {
+  const ZSTD_DDict* shared = dictionary != nullptr ? dictionary->get(*this, defect) : nullptr;
+  if (!defect.empty()) {
+    return {};
+  }
+  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(), ZSTD_freeDCtx);
+  if (ZSTD_decompress_usingDDict(context.get(), bytes.data(), bytes.size(), blob.data(), blob.size(),
+                                 shared) != bytes.size()) {
     defect = "not compressed data";
     return {};
   }

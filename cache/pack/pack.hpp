@@ -19,33 +19,32 @@ namespace kerncast::cache {
 /// Many entries and tuned records in one file that can be carried anywhere and read in place. Integers are
 /// little endian.
 ///
-///     pack   = magic version { blob } tuned table footer
+///     pack   = magic version shared { blob } tuned table footer
 ///     magic  = "KERNPACK"                        8 bytes
-///     version = u32                              2; 1 where there are no tuned records
-///     blob   = one entry file (see entry.hpp) as one zstd frame
-///     tuned  = tuned records (see tuned_record.hpp) as one zstd frame; absent in version 1
-///     table  = { u64 high, u64 low               the key; in ascending order, none twice
-///                u64 offset, u64 packed_bytes    the blob; each begins where the one before ends
-///                u64 bytes                       of the entry file
-///                u64 hash }                      XXH3-64 of the blob
-///     footer = tuned_place                       absent in version 1
-///              u64 table_offset, u64 count,
+///     version = u32                              pack_version
+///     shared = what many entries hold, as their source texts, as one zstd frame; the dictionary of all
+///     others blob   = one entry file (see entry.hpp) as one zstd frame tuned  = tuned records (see
+///     tuned_record.hpp) as one zstd frame table  = { u64 high, u64 low               the key; in ascending
+///     order, none twice
+///                u64 offset, place }             the blob; each begins where the one before ends
+///     footer = place of shared, place of tuned, u64 table_offset, u64 count,
 ///              u64 high, u64 low                 XXH3-128 of magic, version, table and the footer before
 ///              this
-///     tuned_place = u64 packed_bytes, u64 bytes, u64 hash    as in the table; tuned ends where table begins
+///     place  = u64 packed_bytes, u64 bytes       of the frame and of what it holds; no bytes, no frame
+///              u64 hash                          XXH3-64 of the frame
 ///
-/// Nothing else is in the file, so every byte is covered, and the same contents packed by the same zstd are
-/// the same bytes.
+/// Version 1 has neither shared nor tuned, nor their places. Nothing else is in the file, so every byte is
+/// covered, and the same contents packed by the same zstd are the same bytes.
 constexpr std::uint32_t pack_version = 2;
-constexpr std::uint32_t pack_version_without_tuned = 1;
+constexpr std::uint32_t first_pack_version = 1;
 
 /// Writes a pack piece by piece.
 class PackWriter {
  public:
   using Sink = std::function<void(std::string_view)>;
-  /// `sink` receives the bytes of the file in order; what it throws passes through. `tuned` records are in
-  /// order.
-  explicit PackWriter(Sink sink, const std::vector<TunedRecord>& tuned = {});
+  /// `sink` receives the bytes of the file in order; what it throws passes through. `shared` is anything that
+  /// entries have in common; `tuned` records are in order.
+  explicit PackWriter(Sink sink, const std::string& shared = {}, const std::vector<TunedRecord>& tuned = {});
   ~PackWriter();
   PackWriter(const PackWriter&) = delete;
   PackWriter& operator=(const PackWriter&) = delete;
@@ -58,12 +57,13 @@ class PackWriter {
  private:
   struct Compressor;
   void write(std::string_view bytes);
-  /// Sizes and hash of `blob`, which holds `bytes` bytes, as the table has them.
-  [[nodiscard]] static std::string place_of(const std::string& blob, std::size_t bytes);
+  /// Writes `bytes` as a frame, and returns its place.
+  [[nodiscard]] std::string write_frame(const std::string& bytes);
 
   Sink sink_;
   std::unique_ptr<Compressor> compressor_;
   std::string head_;
+  std::string shared_place_;
   std::string tuned_;
   std::string table_;
   std::uint64_t offset_ = 0;
@@ -75,6 +75,9 @@ class Pack {
  public:
   /// Null with `defect` where `path` is no sound pack. `trust` is asked about the file.
   [[nodiscard]] static std::unique_ptr<Pack> open(const std::string& path, Trust trust, std::string& defect);
+  ~Pack();
+  Pack(const Pack&) = delete;
+  Pack& operator=(const Pack&) = delete;
 
   [[nodiscard]] std::size_t size() const { return items_.size(); }
   [[nodiscard]] const Key& key(std::size_t index) const { return items_[index].key; }
@@ -96,15 +99,19 @@ class Pack {
     Key key;
     Blob blob;
   };
-  Pack() = default;
+  class Dictionary;
+  Pack();
   /// What the frame holds; empty with `defect` where it is unsound.
   [[nodiscard]] std::string unpack(const Blob& blob, std::string& defect) const;
+  [[nodiscard]] std::string unpack(const Blob& blob, Dictionary* dictionary, std::string& defect) const;
   /// Reads the table; the reason where it is unsound.
   [[nodiscard]] std::string read_table(std::uint64_t file_bytes);
 
   Descriptor file_;
   std::vector<Item> items_;
-  Blob tuned_;  ///< of no bytes where there are none
+  Blob shared_;
+  Blob tuned_;
+  std::unique_ptr<Dictionary> dictionary_;  ///< of shared_, read when first needed
 };
 
 }  // namespace kerncast::cache

@@ -12,14 +12,20 @@
 namespace kerncast::cache {
 namespace {
 
-// Higher levels take many times as long for a few per cent.
-constexpr int compression_level = 9;
+// Packs are written once and carried to many.
+constexpr int compression_level = 12;
+
+void check(std::size_t result) {
+  if (ZSTD_isError(result) != 0) {
+    throw Error(ErrorCode::internal, fmt::format("compressing a pack: {}", ZSTD_getErrorName(result)));
+  }
+}
 
 }  // namespace
 
 struct PackWriter::Compressor {
   Compressor() : context(ZSTD_createCCtx()) {
-    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, compression_level);
+    check(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, compression_level));
   }
   ~Compressor() { ZSTD_freeCCtx(context); }
   Compressor(const Compressor&) = delete;
@@ -28,25 +34,30 @@ struct PackWriter::Compressor {
   [[nodiscard]] std::string compress(const std::string& bytes) const {
     std::string out(ZSTD_compressBound(bytes.size()), '\0');
     const std::size_t size = ZSTD_compress2(context, out.data(), out.size(), bytes.data(), bytes.size());
-    if (ZSTD_isError(size) != 0) {
-      throw Error(ErrorCode::internal, fmt::format("compressing a pack: {}", ZSTD_getErrorName(size)));
-    }
+    check(size);
     out.resize(size);
     return out;
+  }
+
+  /// Of every later frame.
+  void use_dictionary(const std::string& bytes) const {
+    check(ZSTD_CCtx_loadDictionary(context, bytes.data(), bytes.size()));
   }
 
   ZSTD_CCtx* context;
 };
 
-PackWriter::PackWriter(Sink sink, const std::vector<TunedRecord>& tuned)
+PackWriter::PackWriter(Sink sink, const std::string& shared, const std::vector<TunedRecord>& tuned)
     : sink_(std::move(sink)),
       compressor_(std::make_unique<Compressor>()),
       tuned_(tuned.empty() ? std::string() : serialise_records(tuned)) {
   Writer head;
   head.raw(pack_format::magic);
-  head.integer(tuned_.empty() ? pack_version_without_tuned : pack_version);
+  head.integer(pack_version);
   head_ = head.take();
   write(head_);
+  shared_place_ = write_frame(shared);
+  compressor_->use_dictionary(shared);
 }
 
 PackWriter::~PackWriter() = default;
@@ -56,34 +67,30 @@ void PackWriter::write(std::string_view bytes) {
   offset_ += bytes.size();
 }
 
-std::string PackWriter::place_of(const std::string& blob, std::size_t bytes) {
+std::string PackWriter::write_frame(const std::string& bytes) {
+  const std::string frame = bytes.empty() ? std::string() : compressor_->compress(bytes);
+  write(frame);
   Writer place;
   for (const std::uint64_t value :
-       {std::uint64_t{blob.size()}, std::uint64_t{bytes}, XXH3_64bits(blob.data(), blob.size())}) {
+       {std::uint64_t{frame.size()}, std::uint64_t{bytes.size()}, XXH3_64bits(frame.data(), frame.size())}) {
     place.integer(value);
   }
   return place.take();
 }
 
 void PackWriter::add(const Key& key, const Entry& entry) {
-  const std::string bytes = serialise(key, entry);
-  const std::string blob = compressor_->compress(bytes);
   Writer item;
   for (const std::uint64_t value : {key.high, key.low, offset_}) {
     item.integer(value);
   }
-  write(blob);
-  table_ += item.bytes() + place_of(blob, bytes.size());
+  table_ += item.bytes() + write_frame(serialise(key, entry));
   ++count_;
 }
 
 void PackWriter::finish() {
   Writer footer;
-  if (!tuned_.empty()) {
-    const std::string blob = compressor_->compress(tuned_);
-    write(blob);
-    footer.raw(place_of(blob, tuned_.size()));
-  }
+  footer.raw(shared_place_);
+  footer.raw(write_frame(tuned_));
   footer.integer(offset_);
   footer.integer(count_);
   const std::string covered = head_ + table_ + footer.bytes();

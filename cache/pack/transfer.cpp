@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <set>
+#include <string>
 
 #include "cache/file.hpp"
+#include "cache/pack/pack_format.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -30,23 +33,52 @@ PackCheck check(const Pack& pack) {
 
 }  // namespace
 
+namespace {
+
+/// What the entries of a pack have in common: one of each op holds the sources and much of the code of its
+/// like.
+class Shared {
+ public:
+  void note(const Key& key, const Entry& entry) {
+    if (ops_.insert(entry.op).second) {
+      std::string bytes = serialise(key, entry);
+      if (text_.size() + bytes.size() <= pack_format::max_shared_bytes) {
+        text_ += bytes;
+      }
+    }
+  }
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ private:
+  std::set<std::string> ops_;
+  std::string text_;
+};
+
+}  // namespace
+
 ExportResult export_pack(const Store& store, const std::function<bool(const Entry&)>& wanted,
                          const PackWriter::Sink& sink, const std::vector<TunedRecord>& tuned) {
   ExportResult result;
-  PackWriter writer(sink, tuned);
-  for (const StoredFile& file : store.list()) {
-    const std::optional<std::string> bytes = read_file(file.path);
-    if (!bytes) {
-      continue;  // removed meanwhile
+  const auto each_wanted = [&](const auto& take) {
+    result = {};
+    for (const StoredFile& file : store.list()) {
+      const std::optional<std::string> bytes = read_file(file.path);
+      if (!bytes) {
+        continue;  // removed meanwhile
+      }
+      const ParsedEntry parsed = parse(file.key, *bytes);
+      if (!parsed.entry) {
+        result.damaged += parsed.other_version ? 0 : 1;
+      } else if (wanted(*parsed.entry)) {
+        take(file.key, *parsed.entry);
+        ++result.entries;
+      }
     }
-    const ParsedEntry parsed = parse(file.key, *bytes);
-    if (!parsed.entry) {
-      result.damaged += parsed.other_version ? 0 : 1;
-    } else if (wanted(*parsed.entry)) {
-      writer.add(file.key, *parsed.entry);
-      ++result.entries;
-    }
-  }
+  };
+  Shared shared;
+  each_wanted([&](const Key& key, const Entry& entry) { shared.note(key, entry); });
+  PackWriter writer(sink, shared.text(), tuned);
+  each_wanted([&](const Key& key, const Entry& entry) { writer.add(key, entry); });
   writer.finish();
   return result;
 }

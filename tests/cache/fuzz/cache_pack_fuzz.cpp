@@ -40,14 +40,14 @@ void set_number(std::string& bytes, std::size_t at, std::uint64_t value) {
   bytes.replace(at, 8, out.bytes());
 }
 
-/// `middle` is blobs, table, place of the tuned records where there are any, table offset and count.
-std::string pack_of(const std::string& middle, bool has_tuned) {
+/// `middle` is frames, table, places of shared and tuned where there are any, table offset and count.
+std::string pack_of(const std::string& middle, bool has_places) {
   cache::Writer head;
   head.raw(cache::pack_format::magic);
-  head.integer(has_tuned ? cache::pack_version : cache::pack_version_without_tuned);
+  head.integer(has_places ? cache::pack_version : cache::first_pack_version);
   std::string file = head.bytes() + middle;
-  const std::size_t place_bytes = has_tuned ? cache::pack_format::tuned_place_bytes : 0;
-  if (middle.size() < offsets_bytes + place_bytes) {
+  const std::size_t place_bytes = cache::pack_format::place_bytes;
+  if (middle.size() < offsets_bytes + (has_places ? 2 * place_bytes : 0)) {
     return file;
   }
   const std::size_t footer = file.size() - offsets_bytes;
@@ -63,10 +63,17 @@ std::string pack_of(const std::string& middle, bool has_tuned) {
           XXH3_64bits(file.data() + static_cast<std::size_t>(offset), static_cast<std::size_t>(bytes)));
     }
   }
-  if (const std::size_t place = footer - place_bytes;
-      has_tuned && number(file, place) <= table && table <= file.size()) {
-    const auto bytes = static_cast<std::size_t>(number(file, place));
-    set_number(file, place + 16, XXH3_64bits(file.data() + static_cast<std::size_t>(table) - bytes, bytes));
+  if (has_places && table <= file.size()) {
+    const std::size_t shared = footer - 2 * place_bytes;
+    const std::size_t tuned = footer - place_bytes;
+    const auto end = static_cast<std::size_t>(table);
+    if (const auto bytes = static_cast<std::size_t>(number(file, shared));
+        end >= cache::pack_format::head_bytes && bytes <= end - cache::pack_format::head_bytes) {
+      set_number(file, shared + 16, XXH3_64bits(file.data() + cache::pack_format::head_bytes, bytes));
+    }
+    if (const auto bytes = static_cast<std::size_t>(number(file, tuned)); bytes <= end) {
+      set_number(file, tuned + 16, XXH3_64bits(file.data() + end - bytes, bytes));
+    }
   }
   const std::string covered =
       head.bytes() + file.substr(static_cast<std::size_t>(std::min<std::uint64_t>(table, file.size())));
@@ -75,7 +82,7 @@ std::string pack_of(const std::string& middle, bool has_tuned) {
 
 std::string sample_input() {
   std::string file;
-  cache::PackWriter writer([&](std::string_view bytes) { file += bytes; },
+  cache::PackWriter writer([&](std::string_view bytes) { file += bytes; }, "what both have in common",
                            {sample_record(1), sample_record(2)});
   writer.add({1, 1}, sample_entry("a"));
   writer.add({2, 1}, sample_entry("b"));
