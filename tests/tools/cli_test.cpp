@@ -15,16 +15,16 @@ TEST_CASE("help and version are asked for and given") {
   const Outcome help = place.run({"--help"});
   CHECK(help.code == 0);
   for (const char* command :
-       {"run", "ops", "inspect", "profile", "cache", "warm", "doctor", "KERNCAST_CACHE_DIR"}) {
+       {"run", "ops", "inspect", "profile", "cache", "warm", "record", "doctor", "KERNCAST_CACHE_DIR"}) {
     CHECK_THAT(help.out, Catch::Contains(command));
   }
   CHECK(help.err.empty());
   const Outcome version = place.run({"--version"});
   CHECK(version.code == 0);
   CHECK_THAT(version.out, Catch::StartsWith("kerncast "));
-  const Arguments commands[] = {{"run"},           {"ops"},         {"inspect"},       {"profile"},
-                                {"cache", "stat"}, {"cache", "ls"}, {"cache", "path"}, {"cache", "clear"},
-                                {"warm"},          {"doctor"}};
+  const Arguments commands[] = {{"run"},           {"ops"},         {"inspect"},        {"profile"},
+                                {"cache", "stat"}, {"cache", "ls"}, {"cache", "path"},  {"cache", "clear"},
+                                {"warm"},          {"doctor"},      {"record", "merge"}};
   for (Arguments command : commands) {
     command.emplace_back("--help");
     const Outcome sub = place.run(command);
@@ -63,7 +63,17 @@ TEST_CASE("bad usage is exit code 2 with a message that helps") {
       {{"inspect", "norm.rms_norm", "--set", "hidden=64", "--arch", "h100"}, "not an architecture"},
       {{"inspect", "norm.rms_norm", "--set", "hidden=64", "--rows", "0"}, "--rows"},
       {{"warm", "--model", "llama-3-8b"}, "--arch is required"},
-      {{"warm", "--arch", "sm_90a"}, "give either --model NAME or an op"},
+      {{"warm", "--arch", "sm_90a"}, "give either --model NAME, --from-record FILE or an op"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--shard", "5/4"}, "--shard 5/4 is not I/N"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--quant", "fp8block"},
+       "did you mean fp8-block?"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--tokens", "0:8"}, "--tokens 0:8"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--tp", "3"}, "--tp 3 does not divide the 32"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--plan", "--check"}, "--plan or --check"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--jobs", "0"}, "--jobs"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--memory", "much"}, "--memory"},
+      {{"record"}, "subcommand is required"},
+      {{"record", "merge", "out"}, "files"},
       {{"warm", "norm.rms_norm", "--model", "llama-3-8b", "--arch", "sm_90a"}, "give either"},
       {{"warm", "--model", "llama-3-8b", "--set", "hidden=64", "--arch", "sm_90a"}, "--set goes with an op"},
       {{"warm", "norm.rms_nrm", "--arch", "sm_90a"}, "did you mean norm.rms_norm?"},
