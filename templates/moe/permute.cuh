@@ -113,28 +113,37 @@ __global__ void __launch_bounds__(Config::threads) permute_kernel(const PermuteK
   const int at = threadIdx.x / lanes;
   const long long token = first + at;
 
-  constexpr bool direct = Config::placing == placing_direct;
-  __shared__ int places[direct ? Config::rows_per_block * slots : 1];
-  if constexpr (direct) {
+  // The threads of a token read its places again for every vector, but only once from the map.
+  __shared__ int places[Config::rows_per_block * slots];
+  if constexpr (Config::placing == placing_direct) {
     place_directly<Config>(args, block, static_cast<int>(first), places);
-    __syncthreads();
+  } else {
+#pragma unroll 1
+    for (int i = threadIdx.x; i < Config::rows_per_block * slots; i += Config::threads) {
+      const int slot = static_cast<int>(first) * slots + i;
+      if (slot < args.grouping.slots) {
+        places[i] = *map_of<Config>(args, slot);
+      }
+    }
   }
+  __syncthreads();
   if (token >= args.rows) {
     return;
   }
 
-  // All lanes of a token read the same.
-  const int* rows = direct ? places + at * slots : args.map + token * args.map_stride;
+  const int* rows = places + at * slots;
   const int begin = threadIdx.x % lanes + static_cast<int>(block % Config::blocks_per_row) * lanes;
   const X* x = static_cast<const X*>(args.x) + token * args.x_stride;
 #pragma unroll 1
   for (int vector = begin; vector < vectors; vector += lanes * Config::blocks_per_row) {
-    const Vector part = *reinterpret_cast<const Vector*>(x + vector * width);
+    // As assignments the compiler would repeat the load for every place, or split the stores.
+    const Vector part = __ldca(reinterpret_cast<const Vector*>(x + vector * width));
 #pragma unroll 1
     for (int k = 0; k < slots; ++k) {
       const long long row = rows[k];
       if (row >= 0) {
-        *reinterpret_cast<Vector*>(static_cast<X*>(args.y) + row * args.y_stride + vector * width) = part;
+        __stwb(reinterpret_cast<Vector*>(static_cast<X*>(args.y) + row * args.y_stride + vector * width),
+               part);
       }
     }
   }
