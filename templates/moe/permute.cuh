@@ -23,7 +23,7 @@ struct GroupingOf : Config {
 };
 
 template <class Config>
-__device__ __forceinline__ int* map_of(const PermuteKernelArgs& args, int slot) {
+__device__ __forceinline__ int* map_of(const PermuteKernelArgs& args, unsigned slot) {
   return args.map + slot / Config::top_k * args.map_stride + slot % Config::top_k;
 }
 
@@ -119,10 +119,10 @@ __global__ void __launch_bounds__(Config::threads) permute_kernel(const PermuteK
     place_directly<Config>(args, block, static_cast<int>(first), places);
   } else {
 #pragma unroll 1
-    for (int i = threadIdx.x; i < Config::rows_per_block * slots; i += Config::threads) {
-      const int slot = static_cast<int>(first) * slots + i;
-      if (slot < args.grouping.slots) {
-        places[i] = *map_of<Config>(args, slot);
+    for (int k = threadIdx.x % lanes; k < slots && token < args.rows; k += lanes) {
+      places[at * slots + k] = args.map[token * args.map_stride + k];
+      if constexpr (slots <= lanes) {
+        break;
       }
     }
   }
@@ -134,30 +134,32 @@ __global__ void __launch_bounds__(Config::threads) permute_kernel(const PermuteK
   const int* rows = places + at * slots;
   const int begin = threadIdx.x % lanes + static_cast<int>(block % Config::blocks_per_row) * lanes;
   const X* x = static_cast<const X*>(args.x) + token * args.x_stride;
+  const S* scales = static_cast<const S*>(args.scales) + token * args.scales_stride;
+  const int columns = Config::has_scales ? args.scale_columns : 0;
+  // Vectors and scales go together, by one loop over the places.
 #pragma unroll 1
-  for (int vector = begin; vector < vectors; vector += lanes * Config::blocks_per_row) {
+  for (int i = begin; i < max(vectors, columns); i += lanes * Config::blocks_per_row) {
+    const bool has_vector = !Config::has_scales || i < vectors;
+    const bool has_scale = i < columns;
     // As assignments the compiler would repeat the load for every place, or split the stores.
-    const Vector part = __ldca(reinterpret_cast<const Vector*>(x + vector * width));
+    Vector part;
+    if (has_vector) {
+      part = __ldca(reinterpret_cast<const Vector*>(x + i * width));
+    }
+    S scale;
+    if (has_scale) {
+      scale = scales[i * args.scales_column_stride];
+    }
 #pragma unroll 1
     for (int k = 0; k < slots; ++k) {
       const long long row = rows[k];
       if (row >= 0) {
-        __stwb(reinterpret_cast<Vector*>(static_cast<X*>(args.y) + row * args.y_stride + vector * width),
-               part);
-      }
-    }
-  }
-  if constexpr (Config::has_scales) {
-    const S* scales = static_cast<const S*>(args.scales) + token * args.scales_stride;
-#pragma unroll 1
-    for (int column = begin; column < args.scale_columns; column += lanes * Config::blocks_per_row) {
-      const S scale = scales[column * args.scales_column_stride];
-      S* to = static_cast<S*>(args.y_scales) + column * args.y_scales_column_stride;
-#pragma unroll 1
-      for (int k = 0; k < slots; ++k) {
-        const long long row = rows[k];
-        if (row >= 0) {
-          to[row * args.y_scales_stride] = scale;
+        if (has_vector) {
+          __stwb(reinterpret_cast<Vector*>(static_cast<X*>(args.y) + row * args.y_stride + i * width), part);
+        }
+        if (has_scale) {
+          static_cast<S*>(args.y_scales)[row * args.y_scales_stride + i * args.y_scales_column_stride] =
+              scale;
         }
       }
     }

@@ -72,11 +72,12 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
     shared_scale = *args.scale;
   }
   // Squares of a part are few enough for f32; many parts take double.
-  const DoubleSum squares = walk.template reduce<DoubleSum>([](DoubleSum& total, const Part& part, bool) {
-    Sum sum;
-    add_squares<count>(sum, part.values);
-    total.value += sum.value;
-  });
+  const DoubleSum squares =
+      walk.template reduce<DoubleSum>([](DoubleSum& total, const Part& part, int, bool) {
+        Sum sum;
+        add_squares<count>(sum, part.values);
+        total.value += sum.value;
+      });
   const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
   const auto normalise_part = [&](Part& part, int column) {
 #pragma unroll
@@ -94,12 +95,18 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
 
   float factor = 0.0f;
   if constexpr (Config::scaling == scaling_per_token) {
-    const Max amax = walk.template reduce_at<Max, 1>([&](Max& total, Part part, int column, bool present) {
-      if (!Walk::held && present) {
-        normalise_part(part, column);
-      }
-      total.merge(largest_magnitude<count>(part.values));
-    });
+    const Max amax =
+        walk.template reduce<Max, 1>([&](Max& total, const Part& part, int column, bool present) {
+          if constexpr (Walk::held) {
+            total.merge(largest_magnitude<count>(part.values));
+          } else {
+            Part own = part;
+            if (present) {
+              normalise_part(own, column);
+            }
+            total.merge(largest_magnitude<count>(own.values));
+          }
+        });
     const Scale token = scale_of<scale_f32>(amax.value, max_of<Q>);
     factor = token.factor;
     if (threadIdx.x % row_lanes<Config> == 0 && row < args.rows) {
