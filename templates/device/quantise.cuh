@@ -53,7 +53,7 @@ __device__ __forceinline__ Max largest_magnitude(const float* values) {
           "  abs.f32 a, %3;\n  max.f32 %0, %0, a;\n  abs.f32 b, %4;\n  max.f32 %0, %0, b;\n"
           "  abs.f32 a, %5;\n  max.f32 %0, %0, a;\n  abs.f32 b, %6;\n  max.f32 %0, %0, b;\n"
           "  abs.f32 a, %7;\n  max.f32 %0, %0, a;\n  abs.f32 b, %8;\n  max.f32 %0, %0, b; }"
-          : "+f"(amax.value)
+          : "+&f"(amax.value)
           : "f"(values[i]), "f"(values[i + 1]), "f"(values[i + 2]), "f"(values[i + 3]), "f"(values[i + 4]),
             "f"(values[i + 5]), "f"(values[i + 6]), "f"(values[i + 7]));
     }
