@@ -36,11 +36,11 @@ struct DeviceDescription {
   double issue_per_clock = 0;          ///< warp instructions per SM
   UnitRates rates;
 
-  double global_latency = 0;     ///< clocks from a load that misses every cache to its use
-  double shared_latency = 0;     ///< clocks
-  double barrier_latency = 0;    ///< clocks of a barrier that nobody is late for
-  double dependent_latency = 0;  ///< clocks from an arithmetic instruction to one that needs its result
-  double launch_overhead_us = 0;
+  double global_latency = 0;      ///< clocks from a load that misses every cache to its use
+  double shared_latency = 0;      ///< clocks
+  double barrier_latency = 0;     ///< clocks of a barrier that nobody is late for
+  double dependent_latency = 0;   ///< clocks from an arithmetic instruction to one that needs its result
+  double launch_overhead_us = 0;  ///< of a kernel among others launched back to back, as in a graph
 
   int max_warps_per_sm = 0;
   int max_blocks_per_sm = 0;

@@ -89,6 +89,7 @@ void Tally::access(const Warp& warp, std::uint32_t instruction, const Touch& tou
   KerncastSimCounts& counts = counts_[instruction];
   const auto shared = reinterpret_cast<std::uint64_t>(warp.shared);
   const auto local = reinterpret_cast<std::uint64_t>(warp.local);
+  const auto parameters = reinterpret_cast<std::uint64_t>(warp.parameters);
   Addresses in_global;
   Addresses in_shared;
   std::uint64_t in_local = 0;
@@ -98,7 +99,8 @@ void Tally::access(const Warp& warp, std::uint32_t instruction, const Touch& tou
       in_shared.add(address - shared);
     } else if (address - local < warp.local_bytes * kLanes) {
       ++in_local;
-    } else {
+    } else if (address - parameters >= warp.parameter_bytes) {
+      // Kernel parameters, which are loaded by address where a kernel has many, come from the constant bank.
       in_global.add(address);
     }
   }

@@ -66,6 +66,12 @@ __device__ __forceinline__ unsigned pack2<bf16>(float first, float second) {
 template <class T>
 __device__ __forceinline__ unsigned pack2_bytes(float first, float second);
 
+/// Four 8-bit elements of one word.
+template <class T>
+__device__ __forceinline__ unsigned pack4_bytes(const float* in) {
+  return pack2_bytes<T>(in[0], in[1]) | pack2_bytes<T>(in[2], in[3]) << 16;
+}
+
 /// `value` rounded to T and back.
 template <class T>
 __device__ __forceinline__ float rounded_to(float value);

@@ -38,10 +38,30 @@ __device__ __forceinline__ unsigned pack2_bytes<fp8_e4m3>(float first, float sec
 }
 
 template <>
+__device__ __forceinline__ unsigned pack4_bytes<fp8_e4m3>(const float* in) {
+  unsigned word;
+  asm("{ .reg .b16 low, high;\n  cvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\n"
+      "  cvt.rn.satfinite.e4m3x2.f32 high, %4, %3;\n  mov.b32 %0, {low, high}; }"
+      : "=r"(word)
+      : "f"(in[0]), "f"(in[1]), "f"(in[2]), "f"(in[3]));
+  return word;
+}
+
+template <>
 __device__ __forceinline__ unsigned pack2_bytes<fp8_e5m2>(float first, float second) {
   unsigned short pair;
   asm("cvt.rn.satfinite.e5m2x2.f32 %0, %2, %1;" : "=h"(pair) : "f"(first), "f"(second));
   return pair;
+}
+
+template <>
+__device__ __forceinline__ unsigned pack4_bytes<fp8_e5m2>(const float* in) {
+  unsigned word;
+  asm("{ .reg .b16 low, high;\n  cvt.rn.satfinite.e5m2x2.f32 low, %2, %1;\n"
+      "  cvt.rn.satfinite.e5m2x2.f32 high, %4, %3;\n  mov.b32 %0, {low, high}; }"
+      : "=r"(word)
+      : "f"(in[0]), "f"(in[1]), "f"(in[2]), "f"(in[3]));
+  return word;
 }
 #else
 template <>

@@ -41,8 +41,13 @@ __device__ __forceinline__ float decode<i8>(unsigned word) {
 
 template <>
 __device__ __forceinline__ float decode<e2m1x2>(unsigned word) {
-  const float magnitude = __uint_as_float((word & 7u) << 22) * __uint_as_float(253u << 23);
-  return __uint_as_float(__float_as_uint(magnitude) | (word & 8u) << 28);
+  // The bits as those of a subnormal float, and the sign, times 2^126.
+  float value;
+  asm("{ .reg .b32 m, s;\n  shl.b32 m, %1, 22;\n  and.b32 m, m, 0x01c00000;\n  shl.b32 s, %1, 28;\n"
+      "  lop3.b32 m, s, 0x80000000, m, 0xea;\n  mov.b32 %0, m;\n  mul.f32 %0, %0, 0f7E800000; }"
+      : "=f"(value)
+      : "r"(word));
+  return value;
 }
 
 /// 2^(exponent - 127) of a ue8m0 byte; 255 is NaN.

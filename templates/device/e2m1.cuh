@@ -19,14 +19,27 @@ __device__ __forceinline__ unsigned pack2_e2m1(float first, float second) {
   return pair;
 }
 #else
-__device__ __forceinline__ unsigned e2m1_bits(float value) {
-  const unsigned bits = fp8_bits<1, 1, 0x40c00000u>(value);
-  return (bits & 7u) | (bits >> 4 & 8u);
-}
-
-/// A byte of two values rounded to nearest even, saturating at 6; NaN becomes 6.
+/// A byte of two values rounded to nearest even, saturating at 6; NaN becomes 6. Magnitudes of exponent e, at
+/// least 0, are multiples of 2^(e - 1): adding 2^(e + 22) lets the adder round and leaves their number n in
+/// the low bits. The code is n + 2e: what e + 127 and 2^(e + 22) add to the bits comes off at the end, of
+/// both values at once. One block of PTX, since the compiler's own passes take most of a compile's time.
 __device__ __forceinline__ unsigned pack2_e2m1(float first, float second) {
-  return e2m1_bits(first) | e2m1_bits(second) << 4;
+  unsigned pair;
+  asm("{ .reg .f32 v, w, m, p;\n  .reg .b32 e, t, c, d;\n"
+      "  min.f32 v, %1, 0f40C00000;\n  abs.f32 m, v;\n  min.f32 m, m, 0f40C00000;\n"
+      "  mov.b32 e, m;\n  and.b32 e, e, 0x7f800000;\n  max.u32 e, e, 0x3f800000;\n"
+      "  add.u32 t, e, 0x0b000000;\n  mov.b32 p, t;\n  add.f32 m, m, p;\n  mov.b32 c, m;\n"
+      "  shr.u32 e, e, 23;\n  mad.lo.s32 c, e, -8388606, c;\n"
+      "  min.f32 w, %2, 0f40C00000;\n  abs.f32 m, w;\n  min.f32 m, m, 0f40C00000;\n"
+      "  mov.b32 e, m;\n  and.b32 e, e, 0x7f800000;\n  max.u32 e, e, 0x3f800000;\n"
+      "  add.u32 t, e, 0x0b000000;\n  mov.b32 p, t;\n  add.f32 m, m, p;\n  mov.b32 d, m;\n"
+      "  shr.u32 e, e, 23;\n  mad.lo.s32 d, e, -8388606, d;\n"
+      "  mad.lo.u32 c, d, 16, c;\n  add.u32 c, c, 0x44ffef22;\n"
+      "  mov.b32 t, v;\n  shr.u32 t, t, 28;\n  lop3.b32 c, t, 8, c, 0xea;\n"
+      "  mov.b32 t, w;\n  shr.u32 t, t, 24;\n  lop3.b32 %0, t, 128, c, 0xea; }"
+      : "=r"(pair)
+      : "f"(first), "f"(second));
+  return pair;
 }
 #endif
 

@@ -33,9 +33,8 @@ struct GroupGrid {
   }
 
   /// As place() of block number `tile`, for kernels whose blocks take several in turn.
-  __device__ __forceinline__ static GroupPlace place_of(long long tile, unsigned slot, unsigned turn) {
-    const long long periods = tile / static_cast<long long>(period);
-    return within(static_cast<unsigned>(tile - periods * period), periods * period_rows, slot, turn);
+  __device__ __forceinline__ static GroupPlace place_of(unsigned tile, unsigned slot, unsigned turn) {
+    return within(tile % period, static_cast<long long>(tile / period) * period_rows, slot, turn);
   }
 
  private:

@@ -19,7 +19,9 @@ inline constexpr bool one_turn = Config::experts <= Config::threads;
 /// The expert of a slot, -1 if it has none.
 template <class Config>
 __device__ __forceinline__ int expert_of(const GroupingArgs& of, int slot) {
-  int id = of.ids[slot / Config::top_k * of.ids_stride + slot % Config::top_k];
+  // Unsigned divisions by constants are shorter.
+  const auto at = static_cast<unsigned>(slot);
+  int id = of.ids[at / Config::top_k * of.ids_stride + at % Config::top_k];
   if constexpr (Config::has_expert_map) {
     id = id >= 0 && id < of.map_size ? of.expert_map[id] : -1;
   }
@@ -106,7 +108,7 @@ __device__ __forceinline__ void place_slots(const GroupingArgs& of, Places<Confi
   }
   if constexpr (Config::split) {
 #pragma unroll 1
-    for (int i = threadIdx.x; i < gridDim.x * experts; i += Config::threads) {
+    for (unsigned i = threadIdx.x; i < gridDim.x * experts; i += Config::threads) {
       const int count = of.workspace[i];
       atomicAdd(places.counts + i % experts, count);
       if (i < blockIdx.x * experts) {
@@ -145,17 +147,15 @@ __device__ __forceinline__ void place_slots(const GroupingArgs& of, Places<Confi
     const int expert = slot < last ? held[slot - chunk_first] : -1;
     const unsigned equal = __match_any_sync(0xffffffffu, expert);
     const int rank = __popc(equal & ((1u << lane) - 1));
-    int place = -1;
-    if (expert >= 0) {
-      place = own[expert] + rank;
-    }
+    const int row = max(expert, 0);
+    const int place = own[row] + rank;
     __syncwarp();
     if (expert >= 0 && rank == 0) {
-      own[expert] = place + __popc(equal);
+      own[row] = place + __popc(equal);
     }
     __syncwarp();
     if (slot < last) {
-      store(slot, expert >= 0 ? places.offsets[expert] + place : -1);
+      store(slot, expert >= 0 ? places.offsets[row] + place : -1);
     }
   }
 }

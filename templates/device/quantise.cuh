@@ -18,9 +18,13 @@ struct Scale {
 /// a / b, right to the last place but for rare halfway cases, where a or b is infinite the exact quotient.
 /// Both are positive and the quotient is a normal number.
 __device__ __forceinline__ float quotient(float a, float b, float reciprocal_of_b) {
-  const float guess = a * reciprocal_of_b;
-  const float refined = fmaf(fmaf(-guess, b, a), reciprocal_of_b, guess);
-  return refined == refined ? refined : guess;
+  float ratio;
+  asm("{ .reg .f32 g, n;\n  .reg .pred infinite;\n  mul.f32 g, %1, %3;\n  neg.f32 n, g;\n"
+      "  fma.rn.f32 n, n, %2, %1;\n  fma.rn.f32 n, n, %3, g;\n  setp.nan.f32 infinite, n, n;\n"
+      "  selp.f32 %0, g, n, infinite; }"
+      : "=f"(ratio)
+      : "f"(a), "f"(b), "f"(reciprocal_of_b));
+  return ratio;
 }
 
 /// The scale of values whose largest magnitude is `amax`, for a type that holds `largest`, a constant.
@@ -40,9 +44,24 @@ __device__ __forceinline__ Scale scale_of(float amax, float largest) {
 template <int Count>
 __device__ __forceinline__ Max largest_magnitude(const float* values) {
   Max amax;
+  if constexpr (Count % 8 == 0) {
+    // A block of PTX for eight: the compiler's own passes take most of a compile's time.
 #pragma unroll
-  for (int i = 0; i < Count; ++i) {
-    amax.add(fabsf(values[i]));
+    for (int i = 0; i < Count; i += 8) {
+      asm("{ .reg .f32 a, b;\n  abs.f32 a, %1;\n  max.f32 %0, %0, a;\n  abs.f32 b, %2;\n  max.f32 %0, %0, "
+          "b;\n"
+          "  abs.f32 a, %3;\n  max.f32 %0, %0, a;\n  abs.f32 b, %4;\n  max.f32 %0, %0, b;\n"
+          "  abs.f32 a, %5;\n  max.f32 %0, %0, a;\n  abs.f32 b, %6;\n  max.f32 %0, %0, b;\n"
+          "  abs.f32 a, %7;\n  max.f32 %0, %0, a;\n  abs.f32 b, %8;\n  max.f32 %0, %0, b; }"
+          : "+&f"(amax.value)
+          : "f"(values[i]), "f"(values[i + 1]), "f"(values[i + 2]), "f"(values[i + 3]), "f"(values[i + 4]),
+            "f"(values[i + 5]), "f"(values[i + 6]), "f"(values[i + 7]));
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < Count; ++i) {
+      amax.add(fabsf(values[i]));
+    }
   }
   return amax;
 }

@@ -66,18 +66,13 @@ class RowWalk {
   /// The total over the row of what add(total, part, column of its first element, whether the row has it)
   /// adds. Each of several reductions has its number.
   template <class Total, int Number = 0, class Add>
-  __device__ __forceinline__ Total reduce_at(const Add& add) const {
-    Total total;
-    each<(Source::width < 8 ? 2 : 1)>(
-        [&](const Part& part, int column, bool present) { add(total, part, column, present); });
-    return reduce_threads<lanes, Config::threads, Number>(total);
-  }
-
-  /// The same for add(total, part, whether the row has it).
-  template <class Total, int Number = 0, class Add>
   __device__ __forceinline__ Total reduce(const Add& add) const {
-    return reduce_at<Total, Number>(
-        [&](Total& total, const Part& part, int, bool present) { add(total, part, present); });
+    Total total;
+#pragma unroll(held ? per_lane : Source::width < 8 ? 2 : 1)
+    for (int i = 0; i < per_lane; ++i) {
+      add(total, held ? held_[held ? i : 0] : fetch(i), column(i), has(i));
+    }
+    return reduce_threads<lanes, Config::threads, Number>(total);
   }
 
   /// Calls change(part, column of its first element) of what the row has, for later walks to see.

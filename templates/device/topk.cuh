@@ -52,8 +52,8 @@ __device__ __forceinline__ int first_lane_with(int value, int wanted) {
 /// Where candidate `index` of 32 * `Count` lies in shared memory: neighbours in different banks, and so are
 /// those `Count` apart.
 template <int Count>
-__device__ __forceinline__ int key_place(int index) {
-  return index ^ (index / 32 & ((Count & -Count) - 1));
+__device__ __forceinline__ int key_place(unsigned index) {
+  return static_cast<int>(index ^ (index / 32 & ((Count & -Count) - 1)));
 }
 
 /// A candidate's index and key.

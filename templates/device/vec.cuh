@@ -29,7 +29,7 @@ __device__ __forceinline__ unsigned pack_word(const float* in) {
   } else if constexpr (sizeof(T) == 2) {
     return pack2<T>(in[0], in[1]);
   } else {
-    return pack2_bytes<T>(in[0], in[1]) | pack2_bytes<T>(in[2], in[3]) << 16;
+    return pack4_bytes<T>(in);
   }
 }
 

@@ -45,47 +45,39 @@ __device__ __forceinline__ bool group_is_kept(TopTwo top, int lane) {
   return better < Config::topk_group;
 }
 
-/// The largest of this lane's candidates once those of all but the best groups, whatever their size, are
-/// struck out. By one warp.
+/// Strikes out the candidates of all but the best groups, whatever their size. By one warp.
 template <class Config>
-__device__ __forceinline__ int keep_groups(int* keys, int place, int lane) {
-  constexpr int size = Config::experts / Config::groups;
+__device__ __forceinline__ void keep_groups(int* keys, int place, unsigned lane) {
+  constexpr unsigned size = Config::experts / Config::groups;
   constexpr int count = experts_per_lane<Config>;
   __shared__ int shared_scores[Config::rows_per_block][Config::groups];
-  __shared__ bool shared_kept[Config::rows_per_block][Config::groups];
   int* scores = shared_scores[place];
-  bool* kept = shared_kept[place];
 #pragma unroll 1
-  for (int group = lane; group < Config::groups; group += 32) {
+  for (unsigned group = lane; group < Config::groups; group += 32) {
     TopTwo top;
 #pragma unroll 1
-    for (int i = 0; i < size; ++i) {
-      top.add(keys[key_place<count>(group * size + i)]);
+    for (unsigned i = group * size; i < group * size + size; ++i) {
+      top.add(keys[key_place<count>(i)]);
     }
     scores[group] = top.score(size);
   }
   __syncwarp();
 #pragma unroll 1
-  for (int group = lane; group < Config::groups; group += 32) {
+  for (unsigned group = lane; group < Config::groups; group += 32) {
+    const int score = scores[group];
     int better = 0;
 #pragma unroll 1
-    for (int other = 0; other < Config::groups; ++other) {
-      better += scores[other] + (other < group ? 1 : 0) > scores[group] ? 1 : 0;
+    for (unsigned other = 0; other < Config::groups; ++other) {
+      better += scores[other] + (other < group ? 1 : 0) > score ? 1 : 0;
     }
-    kept[group] = better < Config::topk_group;
+    // None of a kept group's turns of the loop are taken.
+    const unsigned end = better < Config::topk_group ? 0 : group * size + size;
+#pragma unroll 1
+    for (unsigned i = group * size; i < end; ++i) {
+      keys[key_place<count>(i)] = no_candidate;
+    }
   }
   __syncwarp();
-  int best = no_candidate;
-#pragma unroll 1
-  for (int i = lane * count; i < min(lane * count + count, Config::experts); ++i) {
-    int* key = keys + key_place<count>(i);
-    if (kept[i / size]) {
-      best = max(best, *key);
-    } else {
-      *key = no_candidate;
-    }
-  }
-  return best;
 }
 
 template <class Config>
@@ -130,7 +122,8 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
     }
     best = group_is_kept<Config>(top, lane) ? top.first : no_candidate;
   } else {
-    best = keep_groups<Config>(keys, at.place, lane);
+    keep_groups<Config>(keys, at.place, lane);
+    best = largest_key<count>(keys, lane);
   }
   // What a lane has read, another may strike out.
   __syncwarp();

@@ -42,6 +42,14 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
     made.values[blocks_per_row] /= 2;
     made.values[moe::row_tiles::threads] = std::min(made[moe::row_tiles::threads] * 2, 256);
   }
+  // Every block reads its tokens' places, whole sectors of them: they are to stay far below the row.
+  const std::int64_t row_bytes = spec[hidden] * size_of(host::dtype(spec[x_dtype]));
+  const std::int64_t place_bytes = host::divide_up(std::int64_t{4} * spec[top_k], 32) * 32;
+  if (spec[placing] != direct && made[blocks_per_row] > 1 && made[moe::row_tiles::threads] == 128 &&
+      made[blocks_per_row] * place_bytes * 64 > row_bytes) {
+    made.values[blocks_per_row] /= 2;
+    made.values[moe::row_tiles::threads] = 256;
+  }
   made.values[grouping_threads] = moe::grouping::threads_for(spec[experts], most * spec[top_k]);
   return made;
 }

@@ -23,7 +23,7 @@ struct GroupingOf : Config {
 };
 
 template <class Config>
-__device__ __forceinline__ int* map_of(const PermuteKernelArgs& args, int slot) {
+__device__ __forceinline__ int* map_of(const PermuteKernelArgs& args, unsigned slot) {
   return args.map + slot / Config::top_k * args.map_stride + slot % Config::top_k;
 }
 
@@ -113,42 +113,53 @@ __global__ void __launch_bounds__(Config::threads) permute_kernel(const PermuteK
   const int at = threadIdx.x / lanes;
   const long long token = first + at;
 
-  constexpr bool direct = Config::placing == placing_direct;
-  __shared__ int places[direct ? Config::rows_per_block * slots : 1];
-  if constexpr (direct) {
+  // The threads of a token read its places again for every vector, but only once from the map.
+  __shared__ int places[Config::rows_per_block * slots];
+  if constexpr (Config::placing == placing_direct) {
     place_directly<Config>(args, block, static_cast<int>(first), places);
-    __syncthreads();
+  } else {
+#pragma unroll 1
+    for (int k = threadIdx.x % lanes; k < slots && token < args.rows; k += lanes) {
+      places[at * slots + k] = args.map[token * args.map_stride + k];
+      if constexpr (slots <= lanes) {
+        break;
+      }
+    }
   }
+  __syncthreads();
   if (token >= args.rows) {
     return;
   }
 
-  // All lanes of a token read the same.
-  const int* rows = direct ? places + at * slots : args.map + token * args.map_stride;
+  const int* rows = places + at * slots;
   const int begin = threadIdx.x % lanes + static_cast<int>(block % Config::blocks_per_row) * lanes;
   const X* x = static_cast<const X*>(args.x) + token * args.x_stride;
+  const S* scales = static_cast<const S*>(args.scales) + token * args.scales_stride;
+  const int columns = Config::has_scales ? args.scale_columns : 0;
+  // Vectors and scales go together, by one loop over the places.
 #pragma unroll 1
-  for (int vector = begin; vector < vectors; vector += lanes * Config::blocks_per_row) {
-    const Vector part = *reinterpret_cast<const Vector*>(x + vector * width);
+  for (int i = begin; i < max(vectors, columns); i += lanes * Config::blocks_per_row) {
+    const bool has_vector = !Config::has_scales || i < vectors;
+    const bool has_scale = i < columns;
+    // As assignments the compiler would repeat the load for every place, or split the stores.
+    Vector part;
+    if (has_vector) {
+      part = __ldca(reinterpret_cast<const Vector*>(x + i * width));
+    }
+    S scale;
+    if (has_scale) {
+      scale = scales[i * args.scales_column_stride];
+    }
 #pragma unroll 1
     for (int k = 0; k < slots; ++k) {
       const long long row = rows[k];
       if (row >= 0) {
-        *reinterpret_cast<Vector*>(static_cast<X*>(args.y) + row * args.y_stride + vector * width) = part;
-      }
-    }
-  }
-  if constexpr (Config::has_scales) {
-    const S* scales = static_cast<const S*>(args.scales) + token * args.scales_stride;
-#pragma unroll 1
-    for (int column = begin; column < args.scale_columns; column += lanes * Config::blocks_per_row) {
-      const S scale = scales[column * args.scales_column_stride];
-      S* to = static_cast<S*>(args.y_scales) + column * args.y_scales_column_stride;
-#pragma unroll 1
-      for (int k = 0; k < slots; ++k) {
-        const long long row = rows[k];
-        if (row >= 0) {
-          to[row * args.y_scales_stride] = scale;
+        if (has_vector) {
+          __stwb(reinterpret_cast<Vector*>(static_cast<X*>(args.y) + row * args.y_stride + i * width), part);
+        }
+        if (has_scale) {
+          static_cast<S*>(args.y_scales)[row * args.y_scales_stride + i * args.y_scales_column_stride] =
+              scale;
         }
       }
     }

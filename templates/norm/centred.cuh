@@ -55,7 +55,7 @@ template <class Config, bool Precise, int Width, class Walk, class Values>
 __device__ __forceinline__ Centre centre_of(const Walk& walk, const Values& values_of, float eps) {
   constexpr int count = Config::hidden;
   if constexpr (Precise) {
-    const DoubleSum sum = walk.template reduce<DoubleSum>([&](DoubleSum& total, const auto& part, bool) {
+    const DoubleSum sum = walk.template reduce<DoubleSum>([&](DoubleSum& total, const auto& part, int, bool) {
       float values[Width];
       values_of(part, values);
 #pragma unroll
@@ -65,7 +65,7 @@ __device__ __forceinline__ Centre centre_of(const Walk& walk, const Values& valu
     });
     const double mean = divided<count>(sum.value);
     const DoubleSum squares =
-        walk.template reduce<DoubleSum, 1>([&](DoubleSum& total, const auto& part, bool present) {
+        walk.template reduce<DoubleSum, 1>([&](DoubleSum& total, const auto& part, int, bool present) {
           float values[Width];
           values_of(part, values);
 #pragma unroll
@@ -78,7 +78,7 @@ __device__ __forceinline__ Centre centre_of(const Walk& walk, const Values& valu
     return {{rounded, static_cast<float>(mean - rounded)}, inverse_rms<count>(squares, eps)};
   } else {
     using Mean = RoughMean<count>;
-    const float sum = walk.template reduce<Mean>([&](Mean& total, const auto& part, bool) {
+    const float sum = walk.template reduce<Mean>([&](Mean& total, const auto& part, int, bool) {
                             float values[Width];
                             values_of(part, values);
 #pragma unroll
@@ -90,7 +90,7 @@ __device__ __forceinline__ Centre centre_of(const Walk& walk, const Values& valu
     // On the grid of x, whose deviations from it are then exact.
     const float rough = rounded_to<typename Config::x_dtype>(sum);
     const Deviations deviations =
-        walk.template reduce<Deviations, 1>([&](Deviations& total, const auto& part, bool present) {
+        walk.template reduce<Deviations, 1>([&](Deviations& total, const auto& part, int, bool present) {
           float values[Width];
           values_of(part, values);
 #pragma unroll

@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(Config::threads)
 
   const RowWalk<Config, Row> walk(sums, row < args.rows);
   const Total squares = walk.template reduce<Total>(
-      [](Total& total, const auto& part, bool) { add_squares<width>(total, part.values); });
+      [](Total& total, const auto& part, int, bool) { add_squares<width>(total, part.values); });
   const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
   walk.template each<1>([&](auto part, int column, bool present) {
     if (present) {

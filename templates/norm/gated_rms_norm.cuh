@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(Config::threads) gated_rms_norm_kernel(const G
   const auto* weight = static_cast<const typename Config::weight_dtype*>(args.weight);
 
   const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
-  const Total squares = walk.template reduce<Total>([](Total& total, const auto& part, bool) {
+  const Total squares = walk.template reduce<Total>([](Total& total, const auto& part, int, bool) {
     float values[Row::width];
     unpack<X>(part, values);
     add_squares<Row::width>(total, values);

@@ -56,7 +56,7 @@ __device__ __forceinline__ void modulate_row(const Walk& walk, const Modulation&
     centre = centre_of<Config, precise, Width>(walk, values_of, with.eps);
   } else {
     using Total = Squares<precise>;
-    const Total squares = walk.template reduce<Total>([&](Total& total, const auto& part, bool) {
+    const Total squares = walk.template reduce<Total>([&](Total& total, const auto& part, int, bool) {
       float values[Width];
       values_of(part, values);
       add_squares<Width>(total, values);

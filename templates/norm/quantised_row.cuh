@@ -22,10 +22,13 @@ __device__ __forceinline__ void normalise_closely(float* values, const typename 
 #pragma unroll
   for (int j = 0; j < Width; ++j) {
     if constexpr (Config::has_weight) {
-      const float gain = gains[j] + offset;
-      const float y = values[j] * scale.value;
-      const float rest = fmaf(values[j], scale.rest, fmaf(values[j], scale.value, -y));
-      values[j] = fmaf(y, gain, rest * gain);
+      // As one block of PTX, which spares the compiler's passes: y = x * scale and what that loses, then both
+      // times the gain.
+      asm("{ .reg .f32 g, y, r;\n  add.f32 g, %1, %4;\n  mul.f32 y, %0, %2;\n  neg.f32 r, y;\n"
+          "  fma.rn.f32 r, %0, %2, r;\n  fma.rn.f32 r, %0, %3, r;\n  mul.f32 r, r, g;\n"
+          "  fma.rn.f32 %0, y, g, r; }"
+          : "+f"(values[j])
+          : "f"(gains[j]), "f"(scale.value), "f"(scale.rest), "f"(offset));
     } else {
       values[j] = fmaf(values[j], scale.value, values[j] * scale.rest);
     }
@@ -62,12 +65,19 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   Q* q = static_cast<Q*>(args.q) + row * args.q_stride;
 
   Walk walk(source, row < args.rows);
+  // Asked for once by a block, behind the barrier of the reduction, or by each warp where there is none.
+  constexpr bool shares_scale = Config::scaling == scaling_per_tensor && row_lanes<Config> > 32;
+  __shared__ float shared_scale;
+  if (shares_scale && threadIdx.x == 0) {
+    shared_scale = *args.scale;
+  }
   // Squares of a part are few enough for f32; many parts take double.
-  const DoubleSum squares = walk.template reduce<DoubleSum>([](DoubleSum& total, const Part& part, bool) {
-    Sum sum;
-    add_squares<count>(sum, part.values);
-    total.value += sum.value;
-  });
+  const DoubleSum squares =
+      walk.template reduce<DoubleSum>([](DoubleSum& total, const Part& part, int, bool) {
+        Sum sum;
+        add_squares<count>(sum, part.values);
+        total.value += sum.value;
+      });
   const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
   const auto normalise_part = [&](Part& part, int column) {
 #pragma unroll
@@ -85,19 +95,25 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
 
   float factor = 0.0f;
   if constexpr (Config::scaling == scaling_per_token) {
-    const Max amax = walk.template reduce_at<Max, 1>([&](Max& total, Part part, int column, bool present) {
-      if (!Walk::held && present) {
-        normalise_part(part, column);
-      }
-      total.merge(largest_magnitude<count>(part.values));
-    });
+    const Max amax =
+        walk.template reduce<Max, 1>([&](Max& total, const Part& part, int column, bool present) {
+          if constexpr (Walk::held) {
+            total.merge(largest_magnitude<count>(part.values));
+          } else {
+            Part own = part;
+            if (present) {
+              normalise_part(own, column);
+            }
+            total.merge(largest_magnitude<count>(own.values));
+          }
+        });
     const Scale token = scale_of<scale_f32>(amax.value, max_of<Q>);
     factor = token.factor;
     if (threadIdx.x % row_lanes<Config> == 0 && row < args.rows) {
       static_cast<unsigned*>(args.s)[row * args.s_stride] = token.bits;
     }
   } else if constexpr (Config::scaling == scaling_per_tensor) {
-    factor = fast_reciprocal(*args.scale);
+    factor = fast_reciprocal(shares_scale ? shared_scale : *args.scale);
   }
   walk.template each<1>([&](Part part, int column, bool present) {
     if (!Walk::held && present) {

@@ -27,12 +27,21 @@ std::int64_t written_rows(Scaling how, quant::ScaleFormat format, std::int64_t r
 }
 
 /// A group lies within a warp, so a row has at least that.
-Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  const std::int32_t lanes = std::max(default_row_lanes(spec, device, rows), 32);
+Tunables tunables_for(std::int32_t row_threads) {
+  const std::int32_t lanes = std::max(row_threads, 32);
   Tunables tunables;
   tunables.values[row_params::threads] = std::max(lanes, 128);
   tunables.values[row_params::rows_per_block] = tunables.values[row_params::threads] / lanes;
   return tunables;
+}
+
+Tunables tunables_alone(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  return tunables_for(default_row_lanes(spec, device, rows));
+}
+
+/// With the residual beside x, one vector of each in flight keeps memory busy.
+Tunables tunables_with_residual(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  return tunables_for(row_lanes(spec, device, rows, 1));
 }
 
 LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
@@ -287,7 +296,7 @@ OpDefinition quantised_definition(std::string_view name, bool adds) {
   op.tensors.push_back(y_spec());
   op.tensors.back().optional = true;
   op.scalars.push_back(weight_offset_spec());
-  op.default_tunables = default_tunables;
+  op.default_tunables = adds ? tunables_with_residual : tunables_alone;
   op.geometry = geometry;
   return op;
 }

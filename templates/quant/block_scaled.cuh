@@ -87,6 +87,7 @@ __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& arg
   constexpr int slots = Config::threads / lanes;
   using Grid = GroupGrid<places_of<Config::sf_layout>(blocks), slots, Config::vectors>;
   __shared__ unsigned char scales[slots * Config::vectors];
+  __shared__ long long offsets[slots * Config::vectors];
 
   Block found[Config::vectors];
   using Part = typename Packed<Config::alignment>::type;
@@ -142,14 +143,14 @@ __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& arg
     }
     if (first == 0) {
       scales[i * slots + slot] = static_cast<unsigned char>(found[i].active ? scale.bits : 0u);
+      offsets[i * slots + slot] = found[i].sf;
     }
   }
   __syncthreads();
 #pragma unroll
   for (int i = threadIdx.x; i < slots * Config::vectors; i += Config::threads) {
-    const Block own = locate<Config, Experts, blocks>(args, Grid::place(i, 0));
-    if (own.sf >= 0) {
-      args.sf[own.sf] = scales[i];
+    if (offsets[i] >= 0) {
+      args.sf[offsets[i]] = scales[i];
     }
   }
 }

@@ -19,32 +19,50 @@ __device__ __forceinline__ const typename Config::x_dtype* x_at(const PerTensorF
          place.group * PerTensorShape<Config>::width;
 }
 
+/// What a thread has of a tile: as loaded, since that is fewer values than elements to keep under way.
+template <class Config>
+struct Tile {
+  using X = typename Config::x_dtype;
+  using Vector = typename Packed<Config::alignment>::type;
+
+  GroupPlace places[Config::vectors];
+  Vector loaded[Config::vectors];
+
+  /// Zeros past the last row.
+  __device__ __forceinline__ Tile(const PerTensorFp8KernelArgs& args, unsigned tile) {
+#pragma unroll
+    for (int i = 0; i < Config::vectors; ++i) {
+      places[i] = PerTensorShape<Config>::Grid::place_of(tile, threadIdx.x, i);
+      loaded[i] = Vector{};
+      if (places[i].row < args.rows) {
+        loaded[i] = *reinterpret_cast<const Vector*>(x_at<Config>(args, places[i]));
+      }
+    }
+  }
+};
+
 /// The first stage of dynamic quantisation: `partials` blocks take tiles in turn and leave the largest
 /// magnitude each has seen.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) per_tensor_amax_kernel(const PerTensorFp8KernelArgs args) {
-  using X = typename Config::x_dtype;
-  using Grid = typename PerTensorShape<Config>::Grid;
-  constexpr int width = PerTensorShape<Config>::width;
-  Max amax;
+  if constexpr (Config::dynamic) {
+    using Grid = typename PerTensorShape<Config>::Grid;
+    constexpr int width = PerTensorShape<Config>::width;
+    Max amax;
 #pragma unroll 1
-  for (long long tile = blockIdx.x; Grid::place_of(tile, 0, 0).row < args.rows; tile += Config::partials) {
-    float values[Config::vectors][width] = {};
+    for (unsigned tile = blockIdx.x; Grid::place_of(tile, 0, 0).row < args.rows; tile += Config::partials) {
+      const Tile<Config> own(args, tile);
 #pragma unroll
-    for (int i = 0; i < Config::vectors; ++i) {
-      const GroupPlace place = Grid::place_of(tile, threadIdx.x, i);
-      if (place.row < args.rows) {
-        load_values<X, width>(x_at<Config>(args, place), values[i]);
+      for (int i = 0; i < Config::vectors; ++i) {
+        float values[width];
+        unpack<typename Config::x_dtype>(own.loaded[i], values);
+        amax.merge(largest_magnitude<width>(values));
       }
     }
-#pragma unroll
-    for (int i = 0; i < Config::vectors; ++i) {
-      amax.merge(largest_magnitude<width>(values[i]));
+    amax = reduce_threads<Config::threads, Config::threads>(amax);
+    if (threadIdx.x == 0) {
+      args.partial[blockIdx.x] = amax.value;
     }
-  }
-  amax = reduce_threads<Config::threads, Config::threads>(amax);
-  if (threadIdx.x == 0) {
-    args.partial[blockIdx.x] = amax.value;
   }
 }
 
@@ -64,21 +82,13 @@ __device__ __forceinline__ Max largest_partial(const float* partial) {
 /// Quantises with the scale given, or with that of the first stage. Blocks take tiles in turn.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const PerTensorFp8KernelArgs args) {
-  using X = typename Config::x_dtype;
   using Q = typename Config::q_dtype;
   using Grid = typename PerTensorShape<Config>::Grid;
   constexpr int width = PerTensorShape<Config>::width;
   float factor = 0.0f;
 #pragma unroll 1
-  for (long long tile = blockIdx.x; Grid::place_of(tile, 0, 0).row < args.rows; tile += gridDim.x) {
-    float values[Config::vectors][width];
-#pragma unroll
-    for (int i = 0; i < Config::vectors; ++i) {
-      const GroupPlace place = Grid::place_of(tile, threadIdx.x, i);
-      if (place.row < args.rows) {
-        load_values<X, width>(x_at<Config>(args, place), values[i]);
-      }
-    }
+  for (unsigned tile = blockIdx.x; Grid::place_of(tile, 0, 0).row < args.rows; tile += gridDim.x) {
+    const Tile<Config> own(args, tile);
     // The first tile's values are under way meanwhile.
     if (tile == blockIdx.x) {
       if constexpr (Config::dynamic) {
@@ -93,10 +103,12 @@ __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const P
     }
 #pragma unroll
     for (int i = 0; i < Config::vectors; ++i) {
-      const GroupPlace place = Grid::place_of(tile, threadIdx.x, i);
+      const GroupPlace place = own.places[i];
       if (place.row < args.rows) {
+        float values[width];
+        unpack<typename Config::x_dtype>(own.loaded[i], values);
         store_quantised<Q, width, width>(
-            static_cast<Q*>(args.q) + place.row * args.q_stride + place.group * width, values[i], factor);
+            static_cast<Q*>(args.q) + place.row * args.q_stride + place.group * width, values, factor);
       }
     }
   }

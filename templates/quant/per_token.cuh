@@ -16,7 +16,7 @@ __device__ __forceinline__ void quantise_tokens(const PerTokenKernelArgs& args) 
   const long long row = row_of_thread<Config>();
   const bool active = row < args.rows;
   const RowWalk<Config, Row> walk(Row{static_cast<const X*>(args.x) + row * args.x_stride}, active);
-  const Max amax = walk.template reduce<Max>([](Max& total, const auto& part, bool) {
+  const Max amax = walk.template reduce<Max>([](Max& total, const auto& part, int, bool) {
     float values[Row::width];
     unpack<X>(part, values);
     total.merge(largest_magnitude<Row::width>(values));

@@ -49,6 +49,21 @@ KerncastSimCounts global(const std::string& instruction, unsigned stride, std::u
 
 }  // namespace
 
+TEST_CASE("a kernel's parameters are no global memory, however they are loaded") {
+  const char* loads[] = {
+      "ld.param.u64 a, [po]; ret;",
+      "mov.b64 at, po; ld.param.u64 a, [at]; ret;",
+      "mov.b64 at, po; cvta.param.u64 at, at; ld.u64 a, [at]; ret;",
+  };
+  for (const char* load : loads) {
+    const Profiled counts = profile(std::string(".reg .u64 a, at; ") + load, 32);
+    for (const KerncastSimCounts& instruction : counts.by_instruction) {
+      CHECK(instruction.global_requests == 0);
+      CHECK(instruction.global_sectors == 0);
+    }
+  }
+}
+
 TEST_CASE("sectors of global stores") {
   struct Case {
     const char* instruction;
