@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -72,8 +73,8 @@ bool read_marks(const Database& database, Content& out) {
     out.condition = Condition::empty;
     return false;
   }
-  const int number = std::atoi(version.c_str());
-  if (number < 1 || std::atoi(mark.c_str()) != application_mark + number) {
+  const std::int64_t number = std::atoll(version.c_str());
+  if (number < 1 || std::atoll(mark.c_str()) != application_mark + number) {
     out.condition = Condition::broken;
     out.defect = fmt::format("its version {} and mark {} do not belong together", version, mark);
     return false;

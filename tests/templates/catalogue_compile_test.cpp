@@ -3,8 +3,8 @@
 #include <string>
 
 #include "kerncast/runtime.hpp"
-#include "tests/cache/sample.hpp"
 #include "tests/templates/catalogue.hpp"
+#include "tests/templates/kernel_cache.hpp"
 #ifdef KERNCAST_CATALOGUE_DECODES
 #include "runtime/simulator/machine.hpp"
 #endif
@@ -15,9 +15,9 @@ namespace {
 
 /// Few and many tokens: what default tunables tell apart.
 void compile_catalogue(const char* arch) {
-  const TemporaryFolder folder;
+  const test::KernelCache cache;
   RuntimeOptions options;
-  options.cache_directory = folder.path();
+  options.cache_directory = cache.path();
   Runtime runtime(options);
 #ifdef KERNCAST_CATALOGUE_DECODES
   simulator::Memory memory;
@@ -27,7 +27,7 @@ void compile_catalogue(const char* arch) {
     for (const std::int64_t rows : {std::int64_t{1}, std::int64_t{8192}}) {
       INFO(workload.op->name << " [" << format_specialisation(*workload.op, spec) << "], " << rows
                              << " rows");
-      const KernelReport report = runtime.inspect(*workload.op, spec, arch, rows);
+      const KernelReport report = runtime.compile(*workload.op, spec, arch, rows);
       CHECK_FALSE(report.cubin.empty());
       CHECK(report.spill_store_bytes == 0);
       CHECK(report.spill_load_bytes == 0);

@@ -7,8 +7,8 @@
 #include <set>
 #include <string>
 
-#include "tests/cache/sample.hpp"
 #include "tests/templates/catalogue.hpp"
+#include "tests/templates/kernel_cache.hpp"
 #include "tools/device_description.hpp"
 #include "tools/op_profile.hpp"
 
@@ -163,9 +163,9 @@ double bytes_to_write(const Workload& workload, std::int64_t rows, double writte
 /// Every op of `room` at every model shape.
 void check_traffic(const std::string& room) {
   constexpr std::int64_t rows = 128;
-  const TemporaryFolder folder;
+  const test::KernelCache cache;
   RuntimeOptions options;
-  options.cache_directory = folder.path();
+  options.cache_directory = cache.path();
   options.driver = "sim";
   Runtime runtime(options);
   RunDevice device(runtime, 0);

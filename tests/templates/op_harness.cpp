@@ -5,11 +5,11 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 
 #include "runtime/dispatch/runtime_parts.hpp"
 #include "runtime/driver/context.hpp"
+#include "tests/templates/kernel_cache.hpp"
 
 namespace kerncast::test {
 namespace {
@@ -17,16 +17,10 @@ namespace {
 constexpr std::size_t guard_bytes = 512;
 constexpr std::byte poison{0xcd};
 
-/// Kernels are compiled into a directory that goes with the process.
 struct Device {
   Device() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "kerncast-op-tests-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) {
-      throw Error(ErrorCode::io_error, "cannot make a temporary directory for the kernel cache");
-    }
-    directory = pattern;
     RuntimeOptions options;
-    options.cache_directory = directory.string();
+    options.cache_directory = cache.path();
     made = std::make_unique<Runtime>(options);
     context = std::make_unique<driver::PrimaryContext>(
         std::shared_ptr<const driver::Driver>(std::shared_ptr<void>(), &made->parts().driver()), 0);
@@ -34,13 +28,11 @@ struct Device {
   ~Device() {
     context.reset();
     made.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(directory, ignored);
   }
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  std::filesystem::path directory;
+  KernelCache cache;
   std::unique_ptr<Runtime> made;
   std::unique_ptr<driver::PrimaryContext> context;
 };
