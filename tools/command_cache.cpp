@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -176,28 +174,26 @@ int clear_store(Session& session, bool with_tuned) {
 
 }  // namespace
 
-void add_cache_command(CLI::App& root, Session& session) {
-  CLI::App* command = root.add_subcommand("cache", "Look at or empty the store of compiled kernels");
-  command->require_subcommand(1);
+void add_cache_command(const Command& root, Session& session) {
+  const Command command = root.add("cache", "Look at or empty the store of compiled kernels");
+  command.require_one();
   const auto add = [&](const char* name, const char* help, int (*work)(Session&)) {
-    CLI::App* sub = command->add_subcommand(name, help);
-    add_json_flag(*sub, session);
-    sub->callback([&session, work] { session.action = [&session, work] { return work(session); }; });
+    const Command sub = command.add(name, help);
+    sub.json_flag();
+    sub.action([&session, work] { return work(session); });
   };
   add("stat", "Directory, number of entries, size, state, and what was counted: hits by layer, misses, times",
       show_statistics);
   add("ls", "Every entry: op, specialisation, architecture, size, key", list_store);
   add("path", "The directory, alone on a line", show_path);
-  CLI::App* clear = command->add_subcommand("clear", "Remove every entry and say what was removed");
+  const Command clear = command.add("clear", "Remove every entry and say what was removed");
   const auto with_tuned = std::make_shared<bool>(false);
-  clear->add_flag("--tuned", *with_tuned, "Remove the tuned records too");
-  add_json_flag(*clear, session);
-  clear->callback([&session, with_tuned] {
-    session.action = [&session, with_tuned] { return clear_store(session, *with_tuned); };
-  });
-  add_cache_explain_command(*command, session);
-  add_cache_pack_commands(*command, session);
-  add_cache_tuned_command(*command, session);
+  clear.flag("--tuned", *with_tuned, "Remove the tuned records too");
+  clear.json_flag();
+  clear.action([&session, with_tuned] { return clear_store(session, *with_tuned); });
+  add_cache_explain_command(command, session);
+  add_cache_pack_commands(command, session);
+  add_cache_tuned_command(command, session);
 }
 
 }  // namespace kerncast::tools

@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <memory>
 #include <optional>
 
@@ -128,20 +126,17 @@ int explain(Session& session, const ExplainOptions& options) {
 
 }  // namespace
 
-void add_cache_explain_command(CLI::App& cache, Session& session) {
-  CLI::App* command = cache.add_subcommand(
+void add_cache_explain_command(const Command& cache, Session& session) {
+  const Command command = cache.add(
       "explain", "Say whether a kernel is cached, else which cached one is nearest and what differs");
   const auto options = std::make_shared<ExplainOptions>();
-  command->add_option("op", options->op, "Op, as norm.rms_norm")->required();
-  command->add_option("--set", options->settings, "Compile-time parameters, as name=value; may be repeated")
-      ->type_name("NAME=VALUE");
-  command->add_option("--arch", options->arch, "Architecture, as sm_90a")->required();
-  command->add_option("--rows", options->rows, "Row count to choose tunables for")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  add_json_flag(*command, session);
-  command->callback(
-      [&session, options] { session.action = [&session, options] { return explain(session, *options); }; });
+  command.option("op", options->op, "Op, as norm.rms_norm").required();
+  command.option("--set", options->settings, "Compile-time parameters, as name=value; may be repeated")
+      .value_name("NAME=VALUE");
+  command.option("--arch", options->arch, "Architecture, as sm_90a").required();
+  command.option("--rows", options->rows, "Row count to choose tunables for").shows_default().positive();
+  command.json_flag();
+  command.action([&session, options] { return explain(session, *options); });
 }
 
 }  // namespace kerncast::tools

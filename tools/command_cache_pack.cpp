@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -128,23 +126,21 @@ int verify_entries(Session& session, const PackOptions& options) {
 
 }  // namespace
 
-void add_cache_pack_commands(CLI::App& cache, Session& session) {
+void add_cache_pack_commands(const Command& cache, Session& session) {
   const auto add = [&](const char* name, const char* help, int (*work)(Session&, const PackOptions&)) {
-    CLI::App* command = cache.add_subcommand(name, help);
+    const Command command = cache.add(name, help);
     const auto options = std::make_shared<PackOptions>();
-    command->add_option("file", options->file, "The pack")->required();
-    add_json_flag(*command, session);
-    command->callback([&session, options, work] {
-      session.action = [&session, options, work] { return work(session, *options); };
-    });
+    command.option("file", options->file, "The pack").required();
+    command.json_flag();
+    command.action([&session, options, work] { return work(session, *options); });
     return std::pair(command, options);
   };
   const auto [command, options] = add(
       "export",
       "Write entries and tuned records to one file that can be carried anywhere; same contents, same bytes",
       export_entries);
-  command->add_option("--op", options->ops, "Only these ops")->delimiter(',');
-  command->add_option("--arch", options->archs, "Only these architectures")->delimiter(',');
+  command.option("--op", options->ops, "Only these ops").separated();
+  command.option("--arch", options->archs, "Only these architectures").separated();
   add("import", "Verify a pack and publish what the cache lacks or has older", import_entries);
   add("verify", "Check every entry and tuned record of a pack", verify_entries);
 }

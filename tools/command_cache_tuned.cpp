@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <limits>
 
 #include "cache/cache.hpp"
@@ -109,11 +107,11 @@ int list_tuned(Session& session) {
 
 }  // namespace
 
-void add_cache_tuned_command(CLI::App& cache, Session& session) {
-  CLI::App* command = cache.add_subcommand(
+void add_cache_tuned_command(const Command& cache, Session& session) {
+  const Command command = cache.add(
       "tuned", "Every tuned record of the cache and its read-only layers, and whether it still holds");
-  add_json_flag(*command, session);
-  command->callback([&session] { session.action = [&session] { return list_tuned(session); }; });
+  command.json_flag();
+  command.action([&session] { return list_tuned(session); });
 }
 
 }  // namespace kerncast::tools

@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <cstdlib>
 #include <filesystem>
 
@@ -213,11 +211,11 @@ int examine(Session& session) {
 
 }  // namespace
 
-void add_doctor_command(CLI::App& root, Session& session) {
-  CLI::App* command = root.add_subcommand(
+void add_doctor_command(const Command& root, Session& session) {
+  const Command command = root.add(
       "doctor", "Say what was found where (driver, devices, NVRTC, cache) and what to do about the rest");
-  add_json_flag(*command, session);
-  command->callback([&session] { session.action = [&session] { return examine(session); }; });
+  command.json_flag();
+  command.action([&session] { return examine(session); });
 }
 
 }  // namespace kerncast::tools

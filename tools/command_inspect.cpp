@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -229,34 +227,28 @@ int inspect_file(Session& session, const InspectOptions& options) {
 
 }  // namespace
 
-void add_inspect_command(CLI::App& root, Session& session) {
-  CLI::App* command = root.add_subcommand(
+void add_inspect_command(const Command& root, Session& session) {
+  const Command command = root.add(
       "inspect", "Show what an op's specialisation compiles to: source, PTX, registers, spills, memory, key");
   const auto options = std::make_shared<InspectOptions>();
-  command->add_option("what", options->what, "Op, as norm.rms_norm, or the path of a cache entry (.kce)")
-      ->required();
-  command->add_option("--set", options->settings, "Compile-time parameters, as name=value; may be repeated")
-      ->type_name("NAME=VALUE");
-  command->add_option("--arch", options->arch,
-                      "Architecture; default: that of the first device, else sm_90a");
-  command->add_option("--rows", options->rows, "Row count to choose tunables for")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  command.option("what", options->what, "Op, as norm.rms_norm, or the path of a cache entry (.kce)")
+      .required();
+  command.option("--set", options->settings, "Compile-time parameters, as name=value; may be repeated")
+      .value_name("NAME=VALUE");
+  command.option("--arch", options->arch, "Architecture; default: that of the first device, else sm_90a");
+  command.option("--rows", options->rows, "Row count to choose tunables for").shows_default().positive();
   command
-      ->add_option("--tunables", options->tunables,
-                   "Tunables to use in place of those tuned or the op's defaults, as threads=256; all of "
-                   "the op's")
-      ->type_name("NAME=VALUE");
-  command->add_flag("--source", options->source, "Print the generated source alone");
-  command->add_flag("--ptx", options->ptx, "Print the PTX alone");
-  command->add_option("--extract", options->extract, "Write the cubin to a file, as cuobjdump reads it")
-      ->type_name("FILE");
-  add_json_flag(*command, session);
-  command->callback([&session, options] {
-    session.action = [&session, options] {
-      return options->what.ends_with(".kce") ? inspect_file(session, *options)
-                                             : inspect_op(session, *options);
-    };
+      .option("--tunables", options->tunables,
+              "Tunables to use in place of those tuned or the op's defaults, as threads=256; all of "
+              "the op's")
+      .value_name("NAME=VALUE");
+  command.flag("--source", options->source, "Print the generated source alone");
+  command.flag("--ptx", options->ptx, "Print the PTX alone");
+  command.option("--extract", options->extract, "Write the cubin to a file, as cuobjdump reads it")
+      .value_name("FILE");
+  command.json_flag();
+  command.action([&session, options] {
+    return options->what.ends_with(".kce") ? inspect_file(session, *options) : inspect_op(session, *options);
   });
 }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
@@ -103,15 +104,12 @@ int parse_and_act(int argc, const char* const* argv) {
   root.set_version_flag("--version", "kerncast " KERNCAST_VERSION, "Print the version and exit");
   root.require_subcommand(1);
   root.fallthrough(false);
-  add_run_command(root, session);
-  add_ops_command(root, session);
-  add_inspect_command(root, session);
-  add_profile_command(root, session);
-  add_cache_command(root, session);
-  add_warm_command(root, session);
-  add_record_command(root, session);
-  add_worker_command(root, session);
-  add_doctor_command(root, session);
+  const Command command(root, session);
+  for (const auto add :
+       {add_run_command, add_ops_command, add_inspect_command, add_profile_command, add_cache_command,
+        add_warm_command, add_record_command, add_worker_command, add_doctor_command}) {
+    add(command, session);
+  }
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -138,10 +136,6 @@ RuntimeOptions Session::runtime_options() {
   RuntimeOptions options;
   options.warn = [this](std::string_view text) { console.warning(text); };
   return options;
-}
-
-void add_json_flag(CLI::App& command, Session& session) {
-  command.add_flag("--json", session.json, "Print JSON instead of a table");
 }
 
 int run_command_line(int argc, const char* const* argv) noexcept {

@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <memory>
 
 #include "kerncast/op.hpp"
@@ -125,21 +123,19 @@ int list_ops(Session& session) {
 
 }  // namespace
 
-void add_ops_command(CLI::App& root, Session& session) {
-  CLI::App* command =
-      root.add_subcommand("ops", "List the ops, or describe one: formula, tensors, parameters, tunables");
+void add_ops_command(const Command& root, Session& session) {
+  const Command command =
+      root.add("ops", "List the ops, or describe one: formula, tensors, parameters, tunables");
   const auto name = std::make_shared<std::string>();
-  command->add_option("op", *name, "Op to describe, as norm.rms_norm");
-  add_json_flag(*command, session);
-  command->callback([&session, name] {
-    session.action = [&session, name] {
-      if (name->empty()) {
-        return list_ops(session);
-      }
-      const OpDefinition& op = require_op(*name);
-      session.json ? print_json(to_json(op)) : print_detail(op);
-      return exit_fine;
-    };
+  command.option("op", *name, "Op to describe, as norm.rms_norm");
+  command.json_flag();
+  command.action([&session, name] {
+    if (name->empty()) {
+      return list_ops(session);
+    }
+    const OpDefinition& op = require_op(*name);
+    session.json ? print_json(to_json(op)) : print_detail(op);
+    return exit_fine;
   });
 }
 

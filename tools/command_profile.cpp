@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -190,29 +188,26 @@ int profile(Session& session, const ProfileOptions& options) {
 
 }  // namespace
 
-void add_profile_command(CLI::App& root, Session& session) {
-  CLI::App* command = root.add_subcommand(
-      "profile",
-      "Count what one launch of an op does, on the virtual GPU, and estimate its time on real ones");
+void add_profile_command(const Command& root, Session& session) {
+  const Command command =
+      root.add("profile",
+               "Count what one launch of an op does, on the virtual GPU, and estimate its time on real ones");
   const auto options = std::make_shared<ProfileOptions>();
-  command->add_option("op", options->op, "Op, as norm.rms_norm")->required();
-  command->add_option("--rows", options->rows, "Row (token) count")->capture_default_str();
-  command->add_option("--set", options->settings, "Parameters and scalars, as hidden=7168; may be repeated")
-      ->type_name("NAME=VALUE");
-  command->add_option("--model", options->model,
-                      "Profile the op at each shape of this model; --set then overrides");
-  command->add_option("--arch", options->arch, "Architecture to compile for; default: that of the device");
-  command->add_option(
-      "--device", options->device,
-      "Device whose launch geometry and occupancy are taken: a100, rtx4090, h100, h200 or b200; "
-      "default: h100, or the first of --arch. Times are estimated for all");
-  command
-      ->add_option("--html", options->html, "Write one self-contained page with bars and a heat map by line")
-      ->type_name("FILE");
-  add_json_flag(*command, session);
-  command->footer(json_help);
-  command->callback(
-      [&session, options] { session.action = [&session, options] { return profile(session, *options); }; });
+  command.option("op", options->op, "Op, as norm.rms_norm").required();
+  command.option("--rows", options->rows, "Row (token) count").shows_default();
+  command.option("--set", options->settings, "Parameters and scalars, as hidden=7168; may be repeated")
+      .value_name("NAME=VALUE");
+  command.option("--model", options->model,
+                 "Profile the op at each shape of this model; --set then overrides");
+  command.option("--arch", options->arch, "Architecture to compile for; default: that of the device");
+  command.option("--device", options->device,
+                 "Device whose launch geometry and occupancy are taken: a100, rtx4090, h100, h200 or b200; "
+                 "default: h100, or the first of --arch. Times are estimated for all");
+  command.option("--html", options->html, "Write one self-contained page with bars and a heat map by line")
+      .value_name("FILE");
+  command.json_flag();
+  command.footer(json_help);
+  command.action([&session, options] { return profile(session, *options); });
 }
 
 }  // namespace kerncast::tools

@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -36,17 +34,16 @@ int merge(Session& session, const MergeOptions& options) {
 
 }  // namespace
 
-void add_record_command(CLI::App& root, Session& session) {
-  CLI::App* command = root.add_subcommand(
-      "record", "Files that KERNCAST_RECORD=FILE makes a host write: the kernels it asked for");
-  command->require_subcommand(1);
-  CLI::App* merging = command->add_subcommand("merge", "Make one file of several, each kernel once");
+void add_record_command(const Command& root, Session& session) {
+  const Command command =
+      root.add("record", "Files that KERNCAST_RECORD=FILE makes a host write: the kernels it asked for");
+  command.require_one();
+  const Command merging = command.add("merge", "Make one file of several, each kernel once");
   const auto options = std::make_shared<MergeOptions>();
-  merging->add_option("out", options->out, "File to write; may be one of those read")->required();
-  merging->add_option("files", options->files, "Files to read")->required();
-  add_json_flag(*merging, session);
-  merging->callback(
-      [&session, options] { session.action = [&session, options] { return merge(session, *options); }; });
+  merging.option("out", options->out, "File to write; may be one of those read").required();
+  merging.option("files", options->files, "Files to read").required();
+  merging.json_flag();
+  merging.action([&session, options] { return merge(session, *options); });
 }
 
 }  // namespace kerncast::tools

@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -304,13 +302,13 @@ int run_file(Session& session, const RunOptions& options) {
 }
 
 /// What CLI11 cannot say: which options belong together.
-void check_options(const RunOptions& options, const CLI::App& command) {
+void check_options(const RunOptions& options, const Command& command) {
   const bool by_model = !options.model.empty();
   if (by_model == !options.op.empty()) {
     throw UsageError("give either --model NAME or an op with --in and --out; see kerncast run --help");
   }
   const auto refuse = [&](const char* option, const char* with) {
-    if (command.count(option) > 0) {
+    if (command.given(option)) {
       throw UsageError(fmt::format("{} goes with {} only", option, with));
     }
   };
@@ -330,28 +328,25 @@ void check_options(const RunOptions& options, const CLI::App& command) {
 
 }  // namespace
 
-void add_run_command(CLI::App& root, Session& session) {
-  CLI::App* command = root.add_subcommand(
+void add_run_command(const Command& root, Session& session) {
+  const Command command = root.add(
       "run", "Launch and verify: every op of a model at its shapes (--model), or one op on your tensors");
   const auto options = std::make_shared<RunOptions>();
-  command->add_option("op", options->op, "Op to run on the tensors of --in, as norm.rms_norm");
-  command->add_option("--model", options->model,
-                      "Shipped model, or a Hugging Face config.json or its directory");
-  command->add_option("--rows", options->rows, "Row (token) counts to run a model's ops at")
-      ->delimiter(',')
-      ->capture_default_str();
-  command->add_option("--in", options->in, "Inputs: a safetensors file with the op's tensors by name");
-  command->add_option("--out", options->out, "Outputs: a safetensors file, written whole or not at all");
-  command->add_option("--set", options->settings, "Parameters and scalars, as eps=1e-6; may be repeated")
-      ->type_name("NAME=VALUE");
-  command->add_flag("--no-check", options->no_check, "Do not compare with the reference");
-  command->add_option("--device", options->device, "Device ordinal")->capture_default_str();
-  add_json_flag(*command, session);
-  command->callback([&session, options, command] {
-    session.action = [&session, options, command] {
-      check_options(*options, *command);
-      return options->model.empty() ? run_file(session, *options) : run_model(session, *options);
-    };
+  command.option("op", options->op, "Op to run on the tensors of --in, as norm.rms_norm");
+  command.option("--model", options->model, "Shipped model, or a Hugging Face config.json or its directory");
+  command.option("--rows", options->rows, "Row (token) counts to run a model's ops at")
+      .separated()
+      .shows_default();
+  command.option("--in", options->in, "Inputs: a safetensors file with the op's tensors by name");
+  command.option("--out", options->out, "Outputs: a safetensors file, written whole or not at all");
+  command.option("--set", options->settings, "Parameters and scalars, as eps=1e-6; may be repeated")
+      .value_name("NAME=VALUE");
+  command.flag("--no-check", options->no_check, "Do not compare with the reference");
+  command.option("--device", options->device, "Device ordinal").shows_default();
+  command.json_flag();
+  command.action([&session, options, command] {
+    check_options(*options, command);
+    return options->model.empty() ? run_file(session, *options) : run_model(session, *options);
   });
 }
 

@@ -2,9 +2,6 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
-#include <CLI/Validators.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -417,70 +414,65 @@ int warm(Session& session, WarmOptions options) {
 
 }  // namespace
 
-void add_warm_command(CLI::App& root, Session& session) {
-  CLI::App* command = root.add_subcommand("warm",
-                                          "Compile what serving a model will launch into the cache, in "
-                                          "worker processes, for any architecture; needs no "
-                                          "device");
+void add_warm_command(const Command& root, Session& session) {
+  const Command command = root.add("warm",
+                                   "Compile what serving a model will launch into the cache, in "
+                                   "worker processes, for any architecture; needs no "
+                                   "device");
   const auto options = std::make_shared<WarmOptions>();
   WarmRequest& request = options->request;
-  command->add_option("op", request.op, "Op to compile at the parameters of --set, as norm.rms_norm");
+  command.option("op", request.op, "Op to compile at the parameters of --set, as norm.rms_norm");
   command
-      ->add_option("--model", request.models,
-                   "Shipped models or paths of config.json files, separated by commas")
-      ->delimiter(',');
-  command->add_option("--from-record", request.records, "Files of KERNCAST_RECORD: warm what hosts asked for")
-      ->delimiter(',');
+      .option("--model", request.models, "Shipped models or paths of config.json files, separated by commas")
+      .separated();
+  command.option("--from-record", request.records, "Files of KERNCAST_RECORD: warm what hosts asked for")
+      .separated();
   command
-      ->add_option("--set", request.settings,
-                   "The op's parameters, as hidden=7168; several, or may be repeated")
-      ->type_name("NAME=VALUE");
+      .option("--set", request.settings, "The op's parameters, as hidden=7168; several, or may be repeated")
+      .value_name("NAME=VALUE");
   command
-      ->add_option("--arch", request.archs,
-                   "Architectures, as sm_90a,sm_100a; of a record only these, else those it has")
-      ->delimiter(',');
+      .option("--arch", request.archs,
+              "Architectures, as sm_90a,sm_100a; of a record only these, else those it has")
+      .separated();
   command
-      ->add_option(
+      .option(
           "--sms", request.sm_counts,
           "Multiprocessors of the devices, as kerncast doctor shows them; default: of every device known of "
           "an architecture")
-      ->check(CLI::Range(1, 4096))
-      ->delimiter(',');
-  command->add_option("--tp", request.tensor_ranks, "Ranks of tensor parallelism; default 1")
-      ->check(CLI::Range(1, 1024))
-      ->delimiter(',');
-  command->add_option("--ep", request.expert_ranks, "Ranks that experts are spread over; default 1")
-      ->check(CLI::Range(1, 4096));
-  command->add_option(
+      .between(1, 4096)
+      .separated();
+  command.option("--tp", request.tensor_ranks, "Ranks of tensor parallelism; default 1")
+      .between(1, 1024)
+      .separated();
+  command.option("--ep", request.expert_ranks, "Ranks that experts are spread over; default 1")
+      .between(1, 4096);
+  command.option(
       "--quant", request.quant,
       "How activations are quantised: fp8-block, fp8, int8, nvfp4, mxfp8, mxfp4, none; default: in "
       "every way");
   command
-      ->add_option("--tokens", request.tokens,
-                   "Tokens of a batch to be ready for, as 1:8192 or 1,64; default: any number")
-      ->delimiter(',');
-  command->add_option("--rows", request.rows, "Rows of the ops themselves, instead of --tokens")
-      ->delimiter(',');
-  command->add_option("--ops", request.op_globs, "Only these ops, as 'norm.*'")->delimiter(',');
-  command->add_option("--shard", options->shard,
-                      "Part I of N of the plan, as 1/4: the same parts on every machine");
-  command->add_option("--from-pack", options->from_pack, "Take from this pack what it has");
-  command->add_option("--out", options->out, "Write all of the plan's kernels to this pack");
-  command->add_option("--jobs", options->jobs, "Worker processes at most; default: one for each core")
-      ->check(CLI::Range(1, 1024));
+      .option("--tokens", request.tokens,
+              "Tokens of a batch to be ready for, as 1:8192 or 1,64; default: any number")
+      .separated();
+  command.option("--rows", request.rows, "Rows of the ops themselves, instead of --tokens").separated();
+  command.option("--ops", request.op_globs, "Only these ops, as 'norm.*'").separated();
+  command.option("--shard", options->shard,
+                 "Part I of N of the plan, as 1/4: the same parts on every machine");
+  command.option("--from-pack", options->from_pack, "Take from this pack what it has");
+  command.option("--out", options->out, "Write all of the plan's kernels to this pack");
+  command.option("--jobs", options->jobs, "Worker processes at most; default: one for each core")
+      .between(1, 1024);
   command
-      ->add_option("--memory", options->memory,
-                   "Memory of all workers, as 4GiB; one that grows past its share is replaced")
-      ->transform(CLI::AsSizeValue(false));
-  command->add_option("--timeout", options->timeout_s, "Seconds that one compile may take; default 300")
-      ->check(CLI::Range(1, 86400));
-  command->add_flag("--plan", options->plan,
-                    "Compile nothing; show what would be, why, and how long it may take");
-  command->add_flag("--check", options->check,
-                    "Compile nothing; show what is missing, and exit 1 if anything is");
-  add_json_flag(*command, session);
-  command->callback(
-      [&session, options] { session.action = [&session, options] { return warm(session, *options); }; });
+      .option(
+          "--memory", options->memory,
+          "Memory of all workers, as 4GiB: fewer run where it is short, and one past its share is replaced")
+      .bytes();
+  command.option("--timeout", options->timeout_s, "Seconds that one compile may take; default 300")
+      .between(1, 86400);
+  command.flag("--plan", options->plan, "Compile nothing; show what would be, why, and how long it may take");
+  command.flag("--check", options->check, "Compile nothing; show what is missing, and exit 1 if anything is");
+  command.json_flag();
+  command.action([&session, options] { return warm(session, *options); });
 }
 
 }  // namespace kerncast::tools

@@ -2,8 +2,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <memory>
 
 #include "runtime/compiler/worker/serve.hpp"
@@ -26,12 +24,12 @@ int work(const std::string& nvrtc) {
 
 }  // namespace
 
-void add_worker_command(CLI::App& root, Session& session) {
-  CLI::App* command = root.add_subcommand(
+void add_worker_command(const Command& root, Session& /*session*/) {
+  const Command command = root.add(
       "worker", "Compile for another process, which starts this one and speaks to its standard input");
   const auto nvrtc = std::make_shared<std::string>();
-  command->add_option("--nvrtc", *nvrtc, "As KERNCAST_NVRTC");
-  command->callback([&session, nvrtc] { session.action = [nvrtc] { return work(*nvrtc); }; });
+  command.option("--nvrtc", *nvrtc, "As KERNCAST_NVRTC");
+  command.action([nvrtc] { return work(*nvrtc); });
 }
 
 }  // namespace kerncast::tools

@@ -80,6 +80,10 @@ std::int64_t rows_per_token(const ModelConfig& model, const Workload& workload) 
   return std::max<std::int64_t>(model.top_k, 1);
 }
 
+std::string key_of(Runtime& runtime, const PlannedKernel& kernel) {
+  return runtime.identify(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables).key;
+}
+
 /// Collects kernels, each once.
 class Planner {
  public:
@@ -157,8 +161,11 @@ class Planner {
     std::vector<PlannedKernel> kernels;
     for (auto& [identity, kernel] : kernels_) {
       std::sort(kernel.buckets.begin(), kernel.buckets.end());
-      if (request_.shard.count > 1 && shard_of(kernel) != request_.shard.index) {
-        continue;
+      if (request_.shard.count > 1) {
+        kernel.key = key_of(runtime_, kernel);
+        if (shard_of(kernel.key) != request_.shard.index) {
+          continue;
+        }
       }
       kernels.push_back(std::move(kernel));
     }
@@ -245,10 +252,8 @@ class Planner {
   }
 
   /// From 1; the same on every machine.
-  [[nodiscard]] std::size_t shard_of(const PlannedKernel& kernel) const {
-    const KeyReport report =
-        runtime_.identify(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables);
-    return std::stoull(report.key.substr(0, 15), nullptr, 16) % request_.shard.count + 1;
+  [[nodiscard]] std::size_t shard_of(const std::string& key) const {
+    return std::stoull(key.substr(0, 15), nullptr, 16) % request_.shard.count + 1;
   }
 
   Runtime& runtime_;
@@ -277,10 +282,9 @@ std::vector<PlannedKernel> plan_warm(Runtime& runtime, const WarmRequest& reques
   std::vector<PlannedKernel> kernels = planner.finish();
   for (PlannedKernel& kernel : kernels) {
     kernel.cached = runtime.find(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables);
-    kernel.key =
-        kernel.cached
-            ? kernel.cached->key
-            : runtime.identify(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables).key;
+    if (kernel.key.empty()) {
+      kernel.key = kernel.cached ? kernel.cached->key : key_of(runtime, kernel);
+    }
   }
   return kernels;
 }

@@ -1,8 +1,10 @@
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "runtime/compiler/worker/message.hpp"
 #include "runtime/compiler/worker/serve.hpp"
@@ -40,7 +42,10 @@ int serve_sources() {
                                       encode(Failure{kerncast::ErrorCode::unsupported, "not this one"})));
       continue;
     } else if (source == "grow") {
-      hoard.assign(std::size_t{64} << 20, 'x');
+      hoard.resize(hoard.size() + (std::size_t{64} << 20), 'x');
+    } else if (source.starts_with("swell ")) {
+      const std::string held(std::stoul(std::string(source.substr(6))) << 20, 'x');
+      std::this_thread::sleep_for(std::chrono::milliseconds(500));
     }
     kerncast::compiler::CompileResult result;
     result.cubin = std::to_string(getpid());

@@ -2,6 +2,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <csignal>
@@ -154,11 +156,50 @@ TEST_CASE("a worker that hangs is given up after its time") {
 
 TEST_CASE("a worker past its share of the memory is replaced") {
   PoolOptions options = sources();
-  options.memory_bytes = std::uint64_t{40} << 20;
+  options.memory_bytes = std::uint64_t{128} << 20;
   Pool pool(options);
   const std::string first = pool.compile(request("a"), "13.0").cubin;
   CHECK(pool.compile(request("grow"), "13.0").cubin == first);
+  CHECK(pool.compile(request("grow"), "13.0").ptx == "grow");
   CHECK(pool.compile(request("a"), "13.0").cubin != first);
+  CHECK(pool.started() == 2);
+}
+
+TEST_CASE("a compile that passes its worker's share fails, after a second try where others came before it") {
+  PoolOptions options = sources();
+  options.memory_bytes = std::uint64_t{128} << 20;
+  Pool pool(options);
+  CHECK_THAT(failure(pool, "swell 200").second,
+             Catch::Contains("compiling op [swell 200]") && Catch::Contains("its share is 128 MiB"));
+  CHECK(pool.started() == 1);
+  const std::string second = pool.compile(request("grow"), "13.0").cubin;
+  const CompileResult alone = pool.compile(request("swell 80"), "13.0");
+  CHECK(alone.ptx == "swell 80");
+  CHECK(alone.cubin != second);
+  CHECK(pool.started() == 3);
+  CHECK_THAT(failure(pool, "swell 200").second, Catch::Contains("share"));
+  CHECK(pool.started() == 4);
+}
+
+TEST_CASE("memory for fewer workers than jobs means fewer workers") {
+  PoolOptions options = sources(4);
+  options.memory_bytes = std::uint64_t{300} << 20;
+  Pool pool(options);
+  std::atomic<int> done{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back(
+        [&] { done += pool.compile(request("swell 60"), "13.0").ptx == "swell 60" ? 1 : 0; });
+  }
+  std::size_t most = 0;
+  while (done < 6) {
+    most = std::max(most, pool.in_flight().size());
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  CHECK(most == 2);
   CHECK(pool.started() == 2);
 }
 
@@ -256,7 +297,7 @@ TEST_CASE("a worker leaves with the process that started it, whatever it compile
     Process worker({KERNCAST_FAULTY_WORKER, "real"}, 20'000);
     const pid_t pid = worker.pid();
     if (write(ends[1], &pid, sizeof(pid)) == sizeof(pid)) {
-      static_cast<void>(worker.compile(endless, 60'000));
+      static_cast<void>(worker.compile(endless, {60'000, 0}));
     }
     _exit(1);
   }

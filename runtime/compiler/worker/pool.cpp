@@ -44,7 +44,13 @@ class Pool::Turn {
 
 Pool::Pool(PoolOptions options) : options_(std::move(options)) {
   options_.jobs = std::max(options_.jobs, 1);
-  share_bytes_ = options_.memory_bytes / static_cast<std::uint64_t>(options_.jobs);
+  if (options_.memory_bytes > 0) {
+    // NVRTC alone holds 90 MiB.
+    constexpr std::uint64_t least_share = std::uint64_t{128} << 20;
+    const std::uint64_t fitting = std::max<std::uint64_t>(options_.memory_bytes / least_share, 1);
+    options_.jobs = static_cast<int>(std::min(static_cast<std::uint64_t>(options_.jobs), fitting));
+    share_bytes_ = options_.memory_bytes / static_cast<std::uint64_t>(options_.jobs);
+  }
 }
 
 Pool::~Pool() = default;
@@ -53,7 +59,7 @@ CompileResult Pool::compile(const CompileRequest& request, const std::string& nv
   const Turn turn(*this, request.what);
   std::unique_ptr<Process> worker = take_worker(nvrtc_version);
   try {
-    CompileResult result = compile_in(worker, request);
+    CompileResult result = compile_within_share(worker, request, nvrtc_version);
     give_back(std::move(worker));
     return result;
   } catch (const Error&) {
@@ -65,6 +71,20 @@ CompileResult Pool::compile(const CompileRequest& request, const std::string& nv
                 fmt::format("compiling {}: {}{}", request.what, failed.what(),
                             kept.empty() ? std::string() : fmt::format("; its source is kept in {}", kept)));
   }
+}
+
+CompileResult Pool::compile_within_share(std::unique_ptr<Process>& worker, const CompileRequest& request,
+                                         const std::string& nvrtc_version) {
+  if (!worker->is_fresh()) {
+    try {
+      return compile_in(worker, request);
+    } catch (const WorkerOutgrew&) {
+      // What earlier compiles left behind may be at fault.
+      worker.reset();
+      worker = start_worker(nvrtc_version);
+    }
+  }
+  return compile_in(worker, request);
 }
 
 CompileResult Pool::compile_in(std::unique_ptr<Process>& worker, const CompileRequest& request) {
@@ -83,7 +103,7 @@ CompileResult Pool::compile_in(std::unique_ptr<Process>& worker, const CompileRe
       pool.busy_.erase(std::find(pool.busy_.begin(), pool.busy_.end(), worker));
     }
   } const done{*this, worker.get()};
-  return worker->compile(request, options_.timeout_ms);
+  return worker->compile(request, {options_.timeout_ms, share_bytes_});
 }
 
 std::unique_ptr<Process> Pool::take_worker(const std::string& nvrtc_version) {
@@ -101,6 +121,10 @@ std::unique_ptr<Process> Pool::take_worker(const std::string& nvrtc_version) {
       return worker;
     }
   }
+  return start_worker(nvrtc_version);
+}
+
+std::unique_ptr<Process> Pool::start_worker(const std::string& nvrtc_version) {
   try {
     auto worker = std::make_unique<Process>(options_.command, options_.timeout_ms);
     ++started_;
@@ -119,7 +143,7 @@ std::unique_ptr<Process> Pool::take_worker(const std::string& nvrtc_version) {
 }
 
 void Pool::give_back(std::unique_ptr<Process> worker) {
-  if (share_bytes_ > 0 && worker->resident_bytes() > share_bytes_) {
+  if (worker == nullptr || (share_bytes_ > 0 && worker->resident_bytes() > share_bytes_)) {
     return;
   }
   const std::lock_guard lock(mutex_);

@@ -17,7 +17,7 @@ namespace kerncast::compiler::worker {
 struct PoolOptions {
   std::vector<std::string> command;   ///< a worker and its arguments, as "kerncast worker"
   int jobs = 1;                       ///< processes at most
-  std::uint64_t memory_bytes = 0;     ///< of all of them; one past its share is replaced. 0: no limit
+  std::uint64_t memory_bytes = 0;     ///< of all of them. 0: no limit
   std::int64_t timeout_ms = 300'000;  ///< of one compile, and of a worker's start
   std::string
       failed_directory;  ///< where the source of a compile that a worker failed at is kept; empty: nowhere
@@ -26,6 +26,11 @@ struct PoolOptions {
 /// Compiles in worker processes, which NVRTC needs to use more than one core: within a process it serialises.
 /// Workers start when there is work for them and serve one compile after another. Thread-safe; as many
 /// compiles run at once as there are jobs, and further callers wait.
+///
+/// Where memory is bounded, each worker has an equal share, of 128 MiB at least: there are fewer of them
+/// where it does not suffice for all jobs. One that is past its share after a compile is replaced; one that
+/// passes it during a compile is ended, and the kernel has a second try in a worker of its own, unless it was
+/// the first.
 class Pool {
  public:
   explicit Pool(PoolOptions options);
@@ -49,7 +54,11 @@ class Pool {
  private:
   class Turn;
   [[nodiscard]] CompileResult compile_in(std::unique_ptr<Process>& worker, const CompileRequest& request);
+  [[nodiscard]] CompileResult compile_within_share(std::unique_ptr<Process>& worker,
+                                                   const CompileRequest& request,
+                                                   const std::string& nvrtc_version);
   [[nodiscard]] std::unique_ptr<Process> take_worker(const std::string& nvrtc_version);
+  [[nodiscard]] std::unique_ptr<Process> start_worker(const std::string& nvrtc_version);
   void give_back(std::unique_ptr<Process> worker);
   [[nodiscard]] std::string keep_source(const CompileRequest& request) const;
 

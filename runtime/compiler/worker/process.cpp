@@ -98,11 +98,14 @@ Process::Process(const std::vector<std::string>& command, std::int64_t timeout_m
   greeting_ = *greeting;
 }
 
-CompileResult Process::compile(const CompileRequest& request, std::int64_t timeout_ms) {
+CompileResult Process::compile(const CompileRequest& request, const CompileLimits& limits) {
+  const std::int64_t timeout_ms = limits.timeout_ms;
+  fresh_ = false;
   if (const Exchange sent = write_message(socket_.get(), Kind::compile, encode(request));
       sent != Exchange::done) {
     failed(sent, timeout_ms);
   }
+  watch_memory(limits);
   const Message message = receive(timeout_ms);
   if (message.kind == Kind::result) {
     if (auto result = decode_result(message.payload)) {
@@ -114,6 +117,23 @@ CompileResult Process::compile(const CompileRequest& request, std::int64_t timeo
     }
   }
   failed(Exchange::malformed, timeout_ms);
+}
+
+/// Returns when an answer begins to arrive, or when it is late.
+void Process::watch_memory(const CompileLimits& limits) const {
+  constexpr int interval_ms = 20;
+  pollfd answer{socket_.get(), POLLIN, 0};
+  for (std::int64_t waited = 0; limits.memory_bytes > 0 && waited < limits.timeout_ms;
+       waited += interval_ms) {
+    if (poll(&answer, 1, interval_ms) > 0) {
+      return;
+    }
+    if (const std::uint64_t held = resident_bytes(); held > limits.memory_bytes) {
+      throw WorkerOutgrew(fmt::format(
+          "its compile worker held {} MiB of memory, and its share is {} MiB; give more, or fewer jobs",
+          held >> 20, limits.memory_bytes >> 20));
+    }
+  }
 }
 
 Message Process::receive(std::int64_t timeout_ms) {

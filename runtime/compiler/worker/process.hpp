@@ -19,6 +19,18 @@ class WorkerFailed : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// It was ended since it held more memory than it may.
+class WorkerOutgrew : public WorkerFailed {
+ public:
+  using WorkerFailed::WorkerFailed;
+};
+
+/// What one compile may take.
+struct CompileLimits {
+  std::int64_t timeout_ms = 300'000;
+  std::uint64_t memory_bytes = 0;  ///< of the whole worker; 0: no limit
+};
+
 /// A child process, ended at the latest with this.
 class Child {
  public:
@@ -48,7 +60,10 @@ class Process {
   [[nodiscard]] pid_t pid() const { return child_.pid(); }
 
   /// One compile. Throws what the worker's own threw, or WorkerFailed; after that only destruction is left.
-  [[nodiscard]] CompileResult compile(const CompileRequest& request, std::int64_t timeout_ms);
+  [[nodiscard]] CompileResult compile(const CompileRequest& request, const CompileLimits& limits);
+
+  /// True before its first compile.
+  [[nodiscard]] bool is_fresh() const { return fresh_; }
 
   /// False where it ended while it had nothing to do.
   [[nodiscard]] bool waits_for_work() const;
@@ -59,12 +74,14 @@ class Process {
   [[nodiscard]] std::uint64_t resident_bytes() const;
 
  private:
+  void watch_memory(const CompileLimits& limits) const;
   [[nodiscard]] Message receive(std::int64_t timeout_ms);
   [[noreturn]] void failed(Exchange how, std::int64_t timeout_ms);
 
   cache::Descriptor socket_;
   Child child_;
   Greeting greeting_;
+  bool fresh_ = true;
 };
 
 }  // namespace kerncast::compiler::worker

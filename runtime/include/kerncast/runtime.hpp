@@ -28,10 +28,12 @@ enum class MissPolicy : std::uint8_t {
 
 /// Worker processes that compile for this one. NVRTC serialises within a process, and a crash of it ends one.
 struct CompileWorkers {
-  std::string command;             ///< path of the kerncast command; empty: compile in this process
-  int jobs = 0;                    ///< processes at most; 0: one for each core
-  std::uint64_t memory_bytes = 0;  ///< of all of them; one that grows past its share is replaced. 0: no limit
-  int timeout_s = 300;             ///< of one compile
+  std::string command;  ///< path of the kerncast command; empty: compile in this process
+  int jobs = 0;         ///< processes at most; 0: one for each core
+  /// Of all of them, shared equally, 128 MiB to each at least: fewer run where it does not suffice for all.
+  /// One that passes its share is replaced, and a compile that does so alone fails. 0: no limit.
+  std::uint64_t memory_bytes = 0;
+  int timeout_s = 300;  ///< of one compile
 };
 
 struct RuntimeOptions {
