@@ -74,9 +74,9 @@ std::vector<WarmResult> run_warm(Runtime& runtime, const std::vector<PlannedKern
     changed.notify_one();
   };
 
-  // One more than there are compilers: while one publishes what it got, the next already compiles.
+  // Two for each compiler: while one publishes what it got, the other's kernel already compiles.
   std::vector<std::thread> threads;
-  running = std::min(missing.size(), static_cast<std::size_t>(jobs) + 1);
+  running = std::min(missing.size(), static_cast<std::size_t>(jobs) * 2);
   threads.reserve(running);
   for (std::size_t i = running; i > 0; --i) {
     threads.emplace_back(work);
