@@ -17,16 +17,6 @@ constexpr std::pair<const char*, QuantScheme> schemes[] = {
     {"mxfp4", QuantScheme::mxfp4},
 };
 
-/// The parameter called `name` as the workload has it; empty where it is left to its default.
-std::string_view param(const Workload& workload, std::string_view name) {
-  for (const auto& [key, value] : workload.params) {
-    if (key == name) {
-      return value;
-    }
-  }
-  return {};
-}
-
 /// By granularity and element: what quant ops, dequant and the norms call them.
 QuantScheme by_granularity(std::string_view granularity, std::string_view element) {
   if (element == "i8") {
@@ -64,11 +54,11 @@ QuantScheme parse_quant_scheme(const std::string& name) {
 QuantScheme scheme_of(const Workload& workload) {
   const std::string_view op = workload.op->name;
   if (op == "quant.dequant") {
-    const std::string_view scheme = param(workload, "scheme");
+    const std::string_view scheme = param_of(workload, "scheme");
     const QuantScheme block = by_name(scheme);
     return block != QuantScheme::none
                ? block
-               : by_granularity(scheme.empty() ? "per_token_group" : scheme, param(workload, "q_dtype"));
+               : by_granularity(scheme.empty() ? "per_token_group" : scheme, param_of(workload, "q_dtype"));
   }
   if (op.starts_with("quant.")) {
     const QuantScheme block = by_name(op.substr(op.find('.') + 1));
@@ -76,13 +66,13 @@ QuantScheme scheme_of(const Workload& workload) {
       return block;
     }
     const bool grouped = op.find("per_token_group") != std::string_view::npos;
-    const bool int8 = op == "quant.per_token_int8" || param(workload, "q_dtype") == "i8";
+    const bool int8 = op == "quant.per_token_int8" || param_of(workload, "q_dtype") == "i8";
     return by_granularity(grouped ? "per_group" : "per_token", int8 ? "i8" : "fp8_e4m3");
   }
   if (op.ends_with("_quant")) {
-    return by_granularity(param(workload, "scaling"), param(workload, "q_dtype"));
+    return by_granularity(param_of(workload, "scaling"), param_of(workload, "q_dtype"));
   }
-  if (op == "moe.permute" && param(workload, "x_dtype") == "fp8_e4m3") {
+  if (op == "moe.permute" && param_of(workload, "x_dtype") == "fp8_e4m3") {
     return QuantScheme::fp8_block;
   }
   return QuantScheme::none;

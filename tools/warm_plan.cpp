@@ -56,24 +56,15 @@ TokenRange parse_tokens(const std::string& text) {
   return range;
 }
 
-std::string param(const Workload& workload, std::string_view name) {
-  for (const auto& [key, value] : workload.params) {
-    if (key == name) {
-      return value;
-    }
-  }
-  return {};
-}
-
 /// How many rows of the op a token of `model` can make: a row for each of its experts or heads.
 std::int64_t rows_per_token(const ModelConfig& model, const Workload& workload) {
   const std::string& op = workload.op->name;
-  if (!op.starts_with("moe.") && !param(workload, "experts").empty()) {
+  if (!op.starts_with("moe.") && !param_of(workload, "experts").empty()) {
     return std::max<std::int64_t>(model.local_experts(), 1);
   }
-  const bool of_heads = op.starts_with("norm.qk_norm") || op == "quant.fp8_pack" ||
-                        op == "quant.fp8_unpack" ||
-                        (model.head_dim > 0 && param(workload, "hidden") == std::to_string(model.head_dim));
+  const bool of_heads =
+      op.starts_with("norm.qk_norm") || op == "quant.fp8_pack" || op == "quant.fp8_unpack" ||
+      (model.head_dim > 0 && param_of(workload, "hidden") == std::to_string(model.head_dim));
   if (of_heads) {
     return std::max<std::int64_t>(model.heads + 2 * model.kv_heads, 1);
   }

@@ -23,13 +23,11 @@ WarmResult compile_one(Runtime& runtime, const PlannedKernel& kernel) {
   WarmResult result;
   result.planned = &kernel;
   result.reached = true;
-  const auto started = Clock::now();
   try {
     result.report = runtime.compile(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables);
   } catch (const std::exception& error) {
     result.error = error.what();
   }
-  result.seconds = seconds_since(started);
   return result;
 }
 
@@ -92,7 +90,7 @@ std::vector<WarmResult> run_warm(Runtime& runtime, const std::vector<PlannedKern
       done.pop();
       lock.unlock();
       if (stop.load() && !result.error.empty()) {
-        result = WarmResult{&kernels[index], {}, {}, false, 0};
+        result = WarmResult{&kernels[index], {}, {}, false};
       } else {
         result.error.empty() ? ++progress.compiled : ++progress.failed;
         finished(result);

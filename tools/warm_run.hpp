@@ -18,7 +18,6 @@ struct WarmResult {
   KernelReport report;  ///< empty where it failed or was not reached
   std::string error;    ///< why it failed
   bool reached = false;
-  double seconds = 0;  ///< of waiting for it, the compiler's queue left out
 };
 
 /// How far a run is.

@@ -8,6 +8,15 @@
 
 namespace kerncast::tools {
 
+std::string_view param_of(const Workload& workload, std::string_view name) {
+  for (const auto& [key, value] : workload.params) {
+    if (key == name) {
+      return value;
+    }
+  }
+  return {};
+}
+
 std::vector<Workload> workloads_of(const ModelConfig& model) {
   std::vector<Workload> all;
   for (const OpDefinition* op : OpRegistry::instance().all()) {

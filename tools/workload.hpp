@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct Workload {
   std::vector<std::pair<std::string, std::string>> params;
   std::vector<std::pair<std::string, double>> scalars;
 };
+
+/// The parameter called `name` as the workload has it; empty where it is left to its default.
+[[nodiscard]] std::string_view param_of(const Workload& workload, std::string_view name);
 
 /// What `model` needs of every registered op, in order of op name, each distinct workload once.
 [[nodiscard]] std::vector<Workload> workloads_of(const ModelConfig& model);

@@ -45,7 +45,7 @@ struct Fixture {
     return out;
   }
 
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
   Store store;
 };
 
@@ -209,7 +209,7 @@ TEST_CASE_METHOD(Fixture, "dead temporaries and what other versions left are col
 }
 
 TEST_CASE_METHOD(Fixture, "an eviction leaves the directory through no link") {
-  const TemporaryFolder elsewhere;
+  const TemporaryDirectory elsewhere;
   Store other(elsewhere.path(), nullptr);
   REQUIRE(other.publish(key(1), sample_entry()));
   fs::last_write_time(other.path_of(key(1)), fs::file_time_type::clock::now() - std::chrono::hours(1000));

@@ -47,7 +47,7 @@ struct Damaged {
     REQUIRE(!fs::exists(path));
   }
 
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
   Store store;
   std::string path;
   std::string good;
@@ -131,7 +131,7 @@ TEST_CASE("a wrong body under a right checksum is an entry that writes the same 
 }
 
 TEST_CASE("a renamed entry of another key is a miss") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Store store(folder.path(), nullptr);
   const Key other{key.high, key.low + 1};
   REQUIRE(store.publish(other, sample_entry("other")));
@@ -142,7 +142,7 @@ TEST_CASE("a renamed entry of another key is a miss") {
 
 TEST_CASE("an undamaged entry of another version is a miss and left alone") {
   for (const char version : {'\0', '\2'}) {
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     int warnings = 0;
     Store store(folder.path(), [&](std::string_view) { ++warnings; });
     REQUIRE(store.publish(key, sample_entry()));

@@ -71,7 +71,7 @@ volatile sig_atomic_t handled = 0;
 }  // namespace
 
 TEST_CASE("a file size limit costs one warning, not the process") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   CHECK(run_child([&] {
           limit_file_size(64);
           return degrades(folder.path());
@@ -91,7 +91,7 @@ TEST_CASE("a file size limit costs one warning, not the process") {
 }
 
 TEST_CASE("a file size limit leaves the host's signals as they are") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   CHECK(run_child([&] {
           signal(SIGXFSZ, [](int) { handled = 1; });
           limit_file_size(64);
@@ -120,7 +120,7 @@ TEST_CASE("a file size limit leaves the host's signals as they are") {
 }
 
 TEST_CASE("a listing under a file size limit comes from the files") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   REQUIRE(Store(folder.path(), nullptr).publish(key, sample_entry()));
   CHECK(run_child([&] {
           limit_file_size(0);
@@ -130,7 +130,7 @@ TEST_CASE("a listing under a file size limit comes from the files") {
 }
 
 TEST_CASE("a full file system costs one warning and leaves nothing behind") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const int code = run_child([&] {
     if (!mount_small(folder.path())) {
       return not_permitted;
@@ -149,7 +149,7 @@ TEST_CASE("a full file system costs one warning and leaves nothing behind") {
 }
 
 TEST_CASE("a read-only file system serves hits and costs one warning") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const int code = run_child([&] {
     if (!mount_small(folder.path())) {
       return not_permitted;
@@ -186,7 +186,7 @@ TEST_CASE("a read-only file system serves hits and costs one warning") {
 }
 
 TEST_CASE("a file system that becomes read-only and writable again mid-run costs one warning") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const int code = run_child([&] {
     if (!mount_small(folder.path())) {
       return not_permitted;
@@ -228,7 +228,7 @@ TEST_CASE("a file system that becomes read-only and writable again mid-run costs
 }
 
 TEST_CASE("paths that cannot be a cache directory cost one warning") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string file = folder.path() + "/file";
   std::ofstream(file) << "no folder";
   fs::create_symlink("loop", folder.path() + "/loop");
@@ -262,8 +262,8 @@ TEST_CASE("what stands where the store has its folders costs one warning") {
   for (const char* name : {"v1", "v1/01"}) {
     for (const char* kind : {"file", "fifo", "link"}) {
       INFO(name << " is a " << kind);
-      const TemporaryFolder folder;
-      const TemporaryFolder elsewhere;
+      const TemporaryDirectory folder;
+      const TemporaryDirectory elsewhere;
       const std::string path = folder.path() + "/" + name;
       fs::create_directories(fs::path(path).parent_path());
       if (kind == std::string("file")) {
@@ -280,7 +280,7 @@ TEST_CASE("what stands where the store has its folders costs one warning") {
 }
 
 TEST_CASE("a relative directory is where the store was opened") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   CHECK(run_child([&] {
           if (chdir(folder.path().c_str()) != 0) {
             return 1;
@@ -295,7 +295,7 @@ TEST_CASE("a relative directory is where the store was opened") {
 }
 
 TEST_CASE("two dots after a symbolic link mean what the system says they mean") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   fs::create_directories(folder.path() + "/real/inner");
   fs::create_directory_symlink(folder.path() + "/real/inner", folder.path() + "/link");
   Store store(folder.path() + "/link/../cache", nullptr);
@@ -304,7 +304,7 @@ TEST_CASE("two dots after a symbolic link mean what the system says they mean") 
 }
 
 TEST_CASE("a directory that is a symbolic link is the user's choice") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   fs::create_directory(folder.path() + "/real");
   fs::create_directory_symlink("real", folder.path() + "/link");
   Store store(folder.path() + "/link", nullptr);
@@ -317,7 +317,7 @@ TEST_CASE("a directory that is a symbolic link is the user's choice") {
 
 TEST_CASE("folders and files are the user's alone under any umask") {
   for (const mode_t mask : {0000U, 0022U, 0077U}) {
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     CHECK(run_child([&] {
             umask(mask);
             Store store(folder.path() + "/new", nullptr);

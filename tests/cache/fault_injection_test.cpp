@@ -58,7 +58,7 @@ int publish(const std::string& root, const Entry& entry) {
 
 TEST_CASE("a writer killed at any system call leaves no entry or a whole one") {
   at_every_stop(0, [](const Harm& harm) {
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     const TracedOutcome out =
         run_traced([&] { return publish(folder.path() + "/new", sample_entry()); }, harm);
     fs::create_directories(folder.path() + "/new");
@@ -70,7 +70,7 @@ TEST_CASE("a writer killed at any system call leaves no entry or a whole one") {
 TEST_CASE("a writer killed while it replaces an entry leaves the old one or the new one") {
   const Entry old = sample_entry("old");
   at_every_stop(0, [&](const Harm& harm) {
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     REQUIRE(Store(folder.path(), nullptr).publish(key, old));
     const TracedOutcome out = run_traced([&] { return publish(folder.path(), sample_entry()); }, harm);
     check_sound(folder.path(), sample_entry(), true, &old);
@@ -82,7 +82,7 @@ TEST_CASE("a writer whose system calls fail, each in turn, says so or has publis
   const Entry old = sample_entry("old");
   for (const int error : errors) {
     const bool tried = at_every_stop(error, [&](const Harm& harm) {
-      const TemporaryFolder folder;
+      const TemporaryDirectory folder;
       REQUIRE(Store(folder.path(), nullptr).publish(key, old));
       const TracedOutcome out = run_traced([&] { return publish(folder.path(), sample_entry()); }, harm);
       if (out.code == 0) {
@@ -99,7 +99,7 @@ TEST_CASE("a writer whose system calls fail, each in turn, says so or has publis
 
 TEST_CASE("a reader whose system calls fail, each in turn, misses or serves the entry") {
   for (const int error : errors) {
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     REQUIRE(Store(folder.path(), nullptr).publish(key, sample_entry()));
     const bool tried = at_every_stop(error, [&](const Harm& harm) {
       const TracedOutcome out = run_traced(
@@ -122,7 +122,7 @@ TEST_CASE("a reader whose system calls fail, each in turn, misses or serves the 
 
 TEST_CASE("a process killed while it sets a bad entry aside leaves it to the next") {
   at_every_stop(0, [](const Harm& harm) {
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     {
       Store store(folder.path(), nullptr);
       REQUIRE(store.publish(key, sample_entry()));
@@ -144,7 +144,7 @@ TEST_CASE("a process killed while it sets a bad entry aside leaves it to the nex
 
 TEST_CASE("a process killed while it publishes, counts and evicts leaves whole entries") {
   at_every_stop(0, [](const Harm& harm) {
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     CacheOptions options;
     options.directory = folder.path();
     options.budget = {0, 4};
@@ -179,7 +179,7 @@ TEST_CASE("a process killed while it publishes, counts and evicts leaves whole e
 }
 
 TEST_CASE("a process killed while it imports a pack leaves whole entries") {
-  const TemporaryFolder source;
+  const TemporaryDirectory source;
   Store from(source.path() + "/store", nullptr);
   for (std::uint64_t i = 0; i < 2; ++i) {
     REQUIRE(from.publish(other_key(i), sample_entry(std::to_string(i))));
@@ -191,7 +191,7 @@ TEST_CASE("a process killed while it imports a pack leaves whole entries") {
         export_pack(from, [](const Entry&) { return true; }, [&](std::string_view bytes) { file << bytes; }));
   }
   at_every_stop(0, [&](const Harm& harm) {
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     const TracedOutcome out = run_traced(
         [&] {
           Store store(folder.path(), nullptr);

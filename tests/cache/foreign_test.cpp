@@ -86,7 +86,7 @@ int is_set_aside(const std::string& root, const Foreign& foreign) {
 
 TEST_CASE("what is no file in an entry's place is a miss and moved aside") {
   for (const Foreign& foreign : kinds) {
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     INFO(foreign.name);
     CHECK(run_child([&] { return is_set_aside(folder.path(), foreign); }, 20) == 0);
   }
@@ -94,7 +94,7 @@ TEST_CASE("what is no file in an entry's place is a miss and moved aside") {
 
 TEST_CASE("a publish takes the place of whatever stands there") {
   for (const Foreign& foreign : kinds) {
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     INFO(foreign.name);
     CHECK(run_child(
               [&] {
@@ -110,7 +110,7 @@ TEST_CASE("a publish takes the place of whatever stands there") {
 }
 
 TEST_CASE("a device in an entry's place is a miss and moved aside") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const Foreign device{"device", [](const std::string& path) {
                          return mknod(path.c_str(), S_IFCHR | 0600, makedev(1, 5)) == 0;
                        }};
@@ -122,8 +122,8 @@ TEST_CASE("a device in an entry's place is a miss and moved aside") {
 }
 
 TEST_CASE("a symbolic link in an entry's place is moved, its target is not") {
-  const TemporaryFolder folder;
-  const TemporaryFolder elsewhere;
+  const TemporaryDirectory folder;
+  const TemporaryDirectory elsewhere;
   Store store(folder.path(), nullptr);
   Store other(elsewhere.path(), nullptr);
   REQUIRE(store.publish(key, sample_entry()));
@@ -139,8 +139,8 @@ TEST_CASE("a symbolic link in an entry's place is moved, its target is not") {
 }
 
 TEST_CASE("an entry reached through a linked folder is neither served nor moved") {
-  const TemporaryFolder folder;
-  const TemporaryFolder elsewhere;
+  const TemporaryDirectory folder;
+  const TemporaryDirectory elsewhere;
   Store other(elsewhere.path(), nullptr);
   REQUIRE(other.publish(key, sample_entry()));
   std::ofstream(other.path_of(key), std::ios::trunc) << "garbage";
@@ -153,8 +153,8 @@ TEST_CASE("an entry reached through a linked folder is neither served nor moved"
 
 TEST_CASE("a quarantine that cannot be used leaves a miss") {
   for (const bool link : {false, true}) {
-    const TemporaryFolder folder;
-    const TemporaryFolder elsewhere;
+    const TemporaryDirectory folder;
+    const TemporaryDirectory elsewhere;
     Store store(folder.path(), nullptr);
     REQUIRE(store.publish(key, sample_entry()));
     std::ofstream(store.path_of(key), std::ios::trunc) << "garbage";
@@ -176,7 +176,7 @@ TEST_CASE("what stands in a lock's place means no lock, at once") {
     if (foreign.name == std::string("huge sparse file")) {
       continue;
     }
-    const TemporaryFolder folder;
+    const TemporaryDirectory folder;
     INFO(foreign.name);
     fs::create_directory(folder.path() + "/locks");
     CHECK(run_child(

@@ -1,7 +1,6 @@
 #include "cache/index.hpp"
 
 #include <fmt/format.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
@@ -10,6 +9,7 @@
 #include "cache/file.hpp"
 #include "cache/health.hpp"
 #include "tests/cache/child_process.hpp"
+#include "tests/cache/database_connection.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;
@@ -29,36 +29,10 @@ ino_t inode(const std::string& path) {
   return stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
 }
 
-/// Another user of the database.
-class Connection {
- public:
-  explicit Connection(const std::string& path) {
-    REQUIRE(sqlite3_open(path.c_str(), &database_) == SQLITE_OK);
-  }
-  ~Connection() { sqlite3_close(database_); }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-  void run(const char* sql) const {
-    REQUIRE(sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
-  }
-  [[nodiscard]] std::string text(const char* sql) const {
-    std::string out;
-    const auto keep = [](void* to, int, char** values, char**) {
-      *static_cast<std::string*>(to) = values[0];
-      return 0;
-    };
-    REQUIRE(sqlite3_exec(database_, sql, keep, &out, nullptr) == SQLITE_OK);
-    return out;
-  }
-
- private:
-  sqlite3* database_ = nullptr;
-};
-
 }  // namespace
 
 TEST_CASE("the listing follows the files, whatever becomes of the index") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Store store(folder.path(), nullptr);
   CHECK(ops(store).empty());
   REQUIRE(store.publish({1, 1}, sample_entry("b.op")));
@@ -85,14 +59,14 @@ TEST_CASE("the listing follows the files, whatever becomes of the index") {
 }
 
 TEST_CASE("a locked index is passed over, not removed") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Store store(folder.path(), nullptr);
   REQUIRE(store.publish({1, 1}, sample_entry("a.op")));
   REQUIRE(ops(store).size() == 1);
   const std::string path = folder.path() + "/index.sqlite";
   const ino_t before = inode(path);
   {
-    const Connection other(path);
+    const DatabaseConnection other(path);
     other.run("BEGIN EXCLUSIVE; UPDATE entry SET op = 'kept'");
     REQUIRE(store.publish({1, 2}, sample_entry("b.op")));
     CHECK(ops(store) == std::vector<std::string>{"a.op", "b.op"});
@@ -104,29 +78,29 @@ TEST_CASE("a locked index is passed over, not removed") {
 }
 
 TEST_CASE("an index of a newer build is left alone") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Store store(folder.path(), nullptr);
   REQUIRE(store.publish({1, 1}, sample_entry("a.op")));
   const std::string path = folder.path() + "/index.sqlite";
-  Connection(path).run(
+  DatabaseConnection(path).run(
       "CREATE TABLE later(x TEXT); INSERT INTO later VALUES('kept'); PRAGMA user_version = 7");
   CHECK(ops(store) == std::vector<std::string>{"a.op"});
-  CHECK(Connection(path).text("SELECT x FROM later") == "kept");
+  CHECK(DatabaseConnection(path).text("SELECT x FROM later") == "kept");
 }
 
 TEST_CASE("an index with other columns is made anew") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Store store(folder.path(), nullptr);
   REQUIRE(store.publish({1, 1}, sample_entry("a.op")));
   const std::string path = folder.path() + "/index.sqlite";
-  Connection(path).run("CREATE TABLE entry(other TEXT); PRAGMA user_version = 1");
+  DatabaseConnection(path).run("CREATE TABLE entry(other TEXT); PRAGMA user_version = 1");
   CHECK(ops(store) == std::vector<std::string>{"a.op"});
   CHECK(ops(store) == std::vector<std::string>{"a.op"});
-  CHECK(Connection(path).text("SELECT op FROM entry") == "a.op");
+  CHECK(DatabaseConnection(path).text("SELECT op FROM entry") == "a.op");
 }
 
 TEST_CASE("a damaged index is made anew, wherever the damage is") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Store store(folder.path(), nullptr);
   std::vector<std::string> expected;
   for (std::uint64_t i = 0; i < 100; ++i) {
@@ -150,7 +124,7 @@ TEST_CASE("a damaged index is made anew, wherever the damage is") {
     REQUIRE(store.publish({0, 0}, first));
     CHECK(ops(store) == expected);
     CHECK(ops(store) == expected);
-    CHECK(Connection(path).text("PRAGMA integrity_check") == "ok");
+    CHECK(DatabaseConnection(path).text("PRAGMA integrity_check") == "ok");
   }
   for (const std::size_t length : {std::size_t{1}, std::size_t{50}, std::size_t{1024}, good.size() / 2}) {
     INFO("length " << length);
@@ -160,8 +134,8 @@ TEST_CASE("a damaged index is made anew, wherever the damage is") {
 }
 
 TEST_CASE("what is no file in the index's place is left alone") {
-  const TemporaryFolder folder;
-  const TemporaryFolder elsewhere;
+  const TemporaryDirectory folder;
+  const TemporaryDirectory elsewhere;
   Store store(folder.path(), nullptr);
   REQUIRE(store.publish({1, 1}, sample_entry("a.op")));
   const std::string path = folder.path() + "/index.sqlite";
@@ -178,7 +152,7 @@ TEST_CASE("what is no file in the index's place is left alone") {
 }
 
 TEST_CASE("processes that list and publish at once see every entry") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   std::vector<pid_t> children;
   for (std::uint64_t i = 0; i < 4; ++i) {
     children.push_back(start_child([&, i] {
@@ -200,7 +174,7 @@ TEST_CASE("processes that list and publish at once see every entry") {
 }
 
 TEST_CASE("health names each problem with a remedy") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const Store good(folder.path(), nullptr);
   const Health healthy = check_health(good);
   CHECK(healthy.exists);

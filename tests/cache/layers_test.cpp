@@ -33,7 +33,7 @@ struct Fixture {
     REQUIRE(store.publish(key, entry));
   }
 
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
   std::vector<std::string> warnings;
 };
 

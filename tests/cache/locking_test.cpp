@@ -151,7 +151,7 @@ TEST_CASE("a child forked during a flight does not wait for it") {
 }
 
 TEST_CASE("a child's copy of a held lock releases nothing") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   auto lock = std::make_unique<ProcessLock>(folder.path(), key, 1000);
   REQUIRE(lock->held());
   CHECK(run_child([&] {
@@ -164,7 +164,7 @@ TEST_CASE("a child's copy of a held lock releases nothing") {
 }
 
 TEST_CASE("a child that outlives the holder does not keep the lock") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   auto lock = std::make_unique<ProcessLock>(folder.path(), key, 1000);
   REQUIRE(lock->held());
   const pid_t child = start_child([] { return pause(); });
@@ -177,7 +177,7 @@ TEST_CASE("a child that outlives the holder does not keep the lock") {
 }
 
 TEST_CASE("descriptors of a held lock close on exec") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const ProcessLock lock(folder.path(), key, 1000);
   REQUIRE(lock.held());
   int found = 0;
@@ -193,7 +193,7 @@ TEST_CASE("descriptors of a held lock close on exec") {
 }
 
 TEST_CASE("a process lock excludes, and a crashed holder frees it at once") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   int ready[2];
   REQUIRE(pipe(ready) == 0);
   const pid_t child = fork();

@@ -108,7 +108,7 @@ struct Fixture {
     return count;
   }
 
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
   std::string path = folder.path() + "/kernels.pack";
   Store store;
   TuningStore tuning{folder.path() + "/store", nullptr};

@@ -64,7 +64,7 @@ std::uintmax_t size_of(const std::string& path) {
 }  // namespace
 
 TEST_CASE("eight processes on the same keys compile each once") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const Gate gate;
   constexpr std::uint64_t keys = 40;
   std::vector<pid_t> children;
@@ -95,7 +95,7 @@ TEST_CASE("eight processes on the same keys compile each once") {
 }
 
 TEST_CASE("eight processes on different keys do not wait for each other") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const Gate gate;
   std::vector<pid_t> children;
   children.reserve(process_count);
@@ -125,7 +125,7 @@ TEST_CASE("eight processes on different keys do not wait for each other") {
 }
 
 TEST_CASE("processes without locks publish one key and read whole entries") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const Key key{7, 7};
   std::vector<pid_t> children;
   children.reserve(process_count);
@@ -146,7 +146,7 @@ TEST_CASE("processes without locks publish one key and read whole entries") {
 }
 
 TEST_CASE("a publish fails for no clearing that goes on beside it") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const pid_t clearer = start_child([&] {
     Store store(folder.path(), nullptr);
     while (true) {
@@ -167,7 +167,7 @@ TEST_CASE("a publish fails for no clearing that goes on beside it") {
 }
 
 TEST_CASE("a good entry published meanwhile is not taken for the bad one") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Store store(folder.path(), nullptr);
   const Key key{1, 2};
   REQUIRE(store.publish(key, sample_entry()));

@@ -22,7 +22,7 @@ struct Fixture {
     return read_file(folder.path() + "/" + name);
   }
 
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
   Folder entries;
   Folder aside;
 };

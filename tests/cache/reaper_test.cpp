@@ -40,8 +40,8 @@ struct Fixture {
     fs::create_directories(folder.path() + "/quarantine");
     fs::create_directories(folder.path() + "/locks");
   }
-  TemporaryFolder folder;
-  TemporaryFolder elsewhere;
+  TemporaryDirectory folder;
+  TemporaryDirectory elsewhere;
   Store store;
 };
 

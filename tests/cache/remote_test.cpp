@@ -28,7 +28,7 @@ struct Machine {
     out.remote = {url, read_only, std::chrono::milliseconds(timeout_ms)};
     return out;
   }
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
   std::vector<std::string> warnings;
   Cache cache;
 };
@@ -139,7 +139,7 @@ class Nginx {
   [[nodiscard]] bool started() const { return process_->started(); }
 
  private:
-  TemporaryFolder folder_;
+  TemporaryDirectory folder_;
   int port_;
   std::optional<ServerProcess> process_;
 };
@@ -179,7 +179,7 @@ class Redis {
     }
     return out;
   }
-  TemporaryFolder folder_;
+  TemporaryDirectory folder_;
   int port_;
   ServerProcess process_;
 };

@@ -112,8 +112,8 @@ TEST_CASE("a cache shares its entries through S3") {
   const S3 s3;
   REQUIRE(s3.started());
   set_environment(with({s3.endpoint(), {"AWS_DEFAULT_REGION", "eu-north-1"}}));
-  const TemporaryFolder writer;
-  const TemporaryFolder reader;
+  const TemporaryDirectory writer;
+  const TemporaryDirectory reader;
   CacheOptions options;
   options.remote = options_of("s3://kernels/v");
   std::vector<std::string> warnings;

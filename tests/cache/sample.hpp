@@ -1,11 +1,11 @@
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include "cache/entry.hpp"
+#include "tests/temporary_directory.hpp"
 
-/// An entry with every field set, and a folder that is removed with the object.
+/// An entry with every field set.
 inline kerncast::cache::Entry sample_entry(const std::string& op = "norm.rms_norm") {
   kerncast::cache::Entry entry;
   entry.op = op;
@@ -21,21 +21,3 @@ inline kerncast::cache::Entry sample_entry(const std::string& op = "norm.rms_nor
   entry.key_fields = {{"source", "text"}, {"arch", "sm_90a"}};
   return entry;
 }
-
-class TemporaryFolder {
- public:
-  explicit TemporaryFolder(const std::filesystem::path& base = std::filesystem::temp_directory_path()) {
-    std::string name = (base / "kerncast-test-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};

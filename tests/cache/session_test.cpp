@@ -31,7 +31,7 @@ struct Fixture {
     out.directory = folder.path();
     return out;
   }
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
 };
 
 CacheCounters hits(std::uint64_t count) {

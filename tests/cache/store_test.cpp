@@ -32,7 +32,7 @@ void overwrite(const std::string& path, const std::string& bytes) {
 }  // namespace
 
 TEST_CASE("what is published is loaded, by this store and by another") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Warnings warnings;
   Store store(folder.path() + "/deep/er", warnings.sink());
   CHECK(!store.load(key));
@@ -48,7 +48,7 @@ TEST_CASE("what is published is loaded, by this store and by another") {
 }
 
 TEST_CASE("a bad file is a miss, quarantined, counted and warned of once") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Warnings warnings;
   Store store(folder.path(), warnings.sink());
   REQUIRE(store.publish(key, sample_entry()));
@@ -80,7 +80,7 @@ TEST_CASE("no directory at all is a store that misses") {
 }
 
 TEST_CASE("a killed writer leaves no entry or a whole one") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Entry large = sample_entry();
   large.cubin.assign(1 << 20, 'c');
   for (int round = 0; round < 20; ++round) {
@@ -104,7 +104,7 @@ TEST_CASE("a killed writer leaves no entry or a whole one") {
 }
 
 TEST_CASE("threads that publish and load one key see whole entries") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   Store store(folder.path(), nullptr);
   std::vector<std::thread> threads;
   threads.reserve(8);
@@ -127,8 +127,8 @@ TEST_CASE("threads that publish and load one key see whole entries") {
 }
 
 TEST_CASE("clear removes what the store made and nothing else") {
-  const TemporaryFolder folder;
-  const TemporaryFolder elsewhere;
+  const TemporaryDirectory folder;
+  const TemporaryDirectory elsewhere;
   Store store(folder.path(), nullptr);
   REQUIRE(store.publish(key, sample_entry()));
   const fs::path shard = fs::path(store.path_of(key)).parent_path();
@@ -147,8 +147,8 @@ TEST_CASE("clear removes what the store made and nothing else") {
 TEST_CASE("clear does not leave the directory through a link in it") {
   for (const char* name : {"v1", "v1/01", "quarantine", "locks"}) {
     INFO(name);
-    const TemporaryFolder folder;
-    const TemporaryFolder elsewhere;
+    const TemporaryDirectory folder;
+    const TemporaryDirectory elsewhere;
     Store store(folder.path(), nullptr);
     Store other(elsewhere.path(), nullptr);
     REQUIRE(other.publish(key, sample_entry()));
@@ -170,7 +170,7 @@ TEST_CASE("clear does not leave the directory through a link in it") {
 }
 
 TEST_CASE("nothing the store opens stays open") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const auto open_descriptors = [] {
     return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
   };

@@ -119,7 +119,7 @@ int corrupt_all(const std::string& root, Clock::time_point end, unsigned seed) {
 }  // namespace
 
 TEST_CASE("sixteen readers, writers, evictors and corrupters serve nothing wrong and lose nothing for good") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string root = folder.path() + "/cache";
   const char* asked = std::getenv("KERNCAST_STRESS_SECONDS");
   const int seconds = asked != nullptr ? std::max(1, std::atoi(asked)) : 2;

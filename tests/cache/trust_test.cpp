@@ -47,7 +47,7 @@ struct Fixture {
     return first;
   }
 
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
   std::string directory = folder.path() + "/cache";
   std::string entry;
   std::vector<std::string> warnings;

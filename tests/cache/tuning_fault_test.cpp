@@ -20,7 +20,7 @@ fs::path memory_folder() {
 
 /// Records in a child that is harmed: what was there is there, and so is what the child was told is kept.
 TracedOutcome record_harmed(const Harm& harm, bool damaged) {
-  const TemporaryFolder folder(memory_folder());
+  const TemporaryDirectory folder(memory_folder());
   const std::vector<TunedRecord> old{sample_record(1), sample_record(2)};
   REQUIRE(TuningStore(folder.path(), nullptr).record(old).written == 2);
   if (damaged) {
@@ -61,7 +61,7 @@ TEST_CASE("who records while system calls fail, each in turn, says so or has rec
 TEST_CASE("who reads a damaged tuning store and is killed at any system call loses no record") {
   const std::vector<TunedRecord> records{sample_record(1), sample_record(2)};
   at_every_stop(0, [&](const Harm& harm) {
-    const TemporaryFolder folder(memory_folder());
+    const TemporaryDirectory folder(memory_folder());
     REQUIRE(TuningStore(folder.path(), nullptr).record(records).written == 2);
     std::ofstream(folder.path() + "/tuning.sqlite", std::ios::trunc) << "garbage";
     const TracedOutcome out =

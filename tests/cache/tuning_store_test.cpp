@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "cache/cache.hpp"
 #include "cache/file.hpp"
 #include "tests/cache/child_process.hpp"
+#include "tests/cache/database_connection.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/cache/tuned_sample.hpp"
 
@@ -22,33 +22,6 @@ using namespace kerncast::cache;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// Another user of the database.
-class Connection {
- public:
-  explicit Connection(const std::string& path) {
-    REQUIRE(sqlite3_open(path.c_str(), &database_) == SQLITE_OK);
-  }
-  ~Connection() { sqlite3_close(database_); }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-  void run(const std::string& sql) const {
-    INFO(sqlite3_errmsg(database_));
-    REQUIRE(sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
-  }
-  [[nodiscard]] std::string text(const char* sql) const {
-    std::string out;
-    const auto keep = [](void* to, int, char** values, char**) {
-      *static_cast<std::string*>(to) = values[0];
-      return 0;
-    };
-    REQUIRE(sqlite3_exec(database_, sql, keep, &out, nullptr) == SQLITE_OK);
-    return out;
-  }
-
- private:
-  sqlite3* database_ = nullptr;
-};
 
 struct Fixture {
   [[nodiscard]] TuningStore store(Trust trust = Trust::mine) {
@@ -66,7 +39,7 @@ struct Fixture {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
   }
 
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
   std::string root = folder.path();
   std::string path = root + "/tuning.sqlite";
   std::string copy = root + "/tuning.good.sqlite";
@@ -81,7 +54,7 @@ TEST_CASE_METHOD(Fixture, "records are kept, listed, replaced by newer ones and 
   CHECK(!fs::exists(path));
   fill();
   CHECK(store().list() == records);
-  CHECK(Connection(path).text("PRAGMA journal_mode") == "wal");
+  CHECK(DatabaseConnection(path).text("PRAGMA journal_mode") == "wal");
   CHECK((fs::status(path).permissions() & fs::perms::others_all) == fs::perms::none);
 
   TunedRecord newer = records[2];
@@ -171,7 +144,7 @@ TEST_CASE_METHOD(Fixture, "truncation to any length, and garbage, lose nothing")
     CHECK(store().list() == records);
     CHECK(store().record({sample_record(1)}).failed == 0);
     CHECK(store().list() == records);
-    CHECK(Connection(path).text("PRAGMA integrity_check") == "ok");
+    CHECK(DatabaseConnection(path).text("PRAGMA integrity_check") == "ok");
   }
 }
 
@@ -194,7 +167,8 @@ TEST_CASE_METHOD(Fixture, "a damaged database is quarantined with one warning an
 
 TEST_CASE_METHOD(Fixture, "without a sound copy, what is sound of the database itself is kept") {
   fill();
-  Connection(path).run("UPDATE tuned SET tunables = 'threads=512 rows_per_block=2' WHERE rows_low = 4");
+  DatabaseConnection(path).run(
+      "UPDATE tuned SET tunables = 'threads=512 rows_per_block=2' WHERE rows_low = 4");
   write(copy, "garbage");
   records.erase(records.begin() + 3);
   CHECK(store().list() == records);
@@ -214,7 +188,7 @@ TEST_CASE_METHOD(Fixture, "a damaged copy is replaced by the next change, a miss
   CHECK(store().record({sample_record(7)}).written == 1);
   records.push_back(sample_record(7));
   CHECK(store().list() == records);
-  CHECK(Connection(path).text("SELECT count(*) FROM tuned") == "7");
+  CHECK(DatabaseConnection(path).text("SELECT count(*) FROM tuned") == "7");
   CHECK(!fs::exists(root + "/quarantine/tuning.sqlite"));
   CHECK(warnings.empty());
 }
@@ -222,7 +196,7 @@ TEST_CASE_METHOD(Fixture, "a damaged copy is replaced by the next change, a miss
 TEST_CASE_METHOD(Fixture, "a locked database blocks no reader, which has the copy") {
   fill();
   {
-    const Connection other(path);
+    const DatabaseConnection other(path);
     other.run("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; DELETE FROM tuned WHERE rows_low = 1");
     const auto started = std::chrono::steady_clock::now();
     TuningStore one = store();
@@ -269,7 +243,7 @@ TEST_CASE_METHOD(Fixture, "a read-only directory is read and not written") {
 
 TEST_CASE_METHOD(Fixture, "a database of a newer build is left alone") {
   fill();
-  Connection(path).run(
+  DatabaseConnection(path).run(
       "CREATE TABLE later(x TEXT); INSERT INTO later VALUES('kept'); "
       "PRAGMA user_version = 2; PRAGMA application_id = 0x4B430002");
   fs::remove(copy);
@@ -279,13 +253,13 @@ TEST_CASE_METHOD(Fixture, "a database of a newer build is left alone") {
   CHECK(store().record({sample_record(9)}).failed == 1);
   CHECK_THAT(warnings.back(), Catch::Contains("cannot be changed"));
   CHECK(!store().remove([](const TunedRecord&) { return true; }).value_or(1));
-  CHECK(Connection(path).text("SELECT x FROM later") == "kept");
-  CHECK(Connection(path).text("SELECT count(*) FROM tuned") == "5");
+  CHECK(DatabaseConnection(path).text("SELECT x FROM later") == "kept");
+  CHECK(DatabaseConnection(path).text("SELECT count(*) FROM tuned") == "5");
   CHECK(!fs::exists(root + "/quarantine/tuning.sqlite"));
 }
 
 TEST_CASE_METHOD(Fixture, "what is no file, or somebody else's, is left alone") {
-  const TemporaryFolder elsewhere;
+  const TemporaryDirectory elsewhere;
   const std::string target = elsewhere.path() + "/precious";
   write(target, "nobody's to replace");
   fs::create_symlink(target, path);

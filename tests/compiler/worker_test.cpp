@@ -20,7 +20,7 @@
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/compiler/worker/message.hpp"
 #include "runtime/compiler/worker/pool.hpp"
-#include "tests/tools/temporary_directory.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace {
 

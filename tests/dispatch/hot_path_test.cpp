@@ -43,7 +43,7 @@ TEST_CASE("the counters see an allocation and a lock") {
 }
 
 TEST_CASE("a hot call neither allocates nor locks, whichever way it is made") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   RuntimeOptions options;
   options.cache_directory = folder.path();
   Runtime runtime(options);

@@ -39,7 +39,7 @@ struct Fixture {
   }
   [[nodiscard]] static bool have_nvrtc() { return compiler::load_nvrtc().nvrtc != nullptr; }
 
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
   OpDefinition op;
   cache::Cache cache;
   cache::Store& store;

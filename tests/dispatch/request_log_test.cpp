@@ -30,7 +30,7 @@ Specialisation rms_norm_of(const std::string& hidden) {
 }  // namespace
 
 TEST_CASE("each kernel asked for is one line, whatever its rows in a bucket") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string path = folder.path() + "/record";
   std::vector<std::string> warnings;
   RequestLog log(path, [&](std::string_view text) { warnings.emplace_back(text); });
@@ -50,7 +50,7 @@ TEST_CASE("each kernel asked for is one line, whatever its rows in a bucket") {
 }
 
 TEST_CASE("many processes append to one file, and every line is whole") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string path = folder.path() + "/record";
   constexpr int processes = 8;
   constexpr int kernels = 50;
@@ -89,7 +89,7 @@ TEST_CASE("a file that cannot be written is one warning, and no path is no recor
 }
 
 TEST_CASE("a host's op of any name is recorded as JSON") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string path = folder.path() + "/record";
   OpDefinition op;
   op.name = "my \"own\"\\\n";

@@ -37,7 +37,7 @@ struct RowsOfOnes {
   static constexpr std::int64_t rows = 3;
   static constexpr std::int64_t hidden = 256;
   static constexpr std::size_t bytes = rows * hidden * 4;
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
   kerncast::Runtime runtime;
   kerncast::driver::PrimaryContext context;
   kerncast::driver::DeviceBuffer x;

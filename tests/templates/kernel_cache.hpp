@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdlib>
-#include <filesystem>
-#include <stdexcept>
+#include <optional>
 #include <string>
-#include <system_error>
+
+#include "tests/temporary_directory.hpp"
 
 namespace kerncast::test {
 
@@ -17,26 +17,14 @@ class KernelCache {
       path_ = shared;
       return;
     }
-    path_ = (std::filesystem::temp_directory_path() / "kerncast-op-tests-XXXXXX").string();
-    if (::mkdtemp(path_.data()) == nullptr) {
-      throw std::runtime_error("cannot make a temporary directory for the kernel cache");
-    }
-    own_ = true;
+    path_ = own_.emplace().path();
   }
-  ~KernelCache() {
-    std::error_code ignored;
-    if (own_) {
-      std::filesystem::remove_all(path_, ignored);
-    }
-  }
-  KernelCache(const KernelCache&) = delete;
-  KernelCache& operator=(const KernelCache&) = delete;
 
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
+  std::optional<TemporaryDirectory> own_;
   std::string path_;
-  bool own_ = false;
 };
 
 }  // namespace kerncast::test

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/tools/temporary_directory.hpp"
+#include "tests/temporary_directory.hpp"
 
 /// What one run of the command left behind.
 struct Outcome {

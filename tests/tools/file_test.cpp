@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kerncast/error.hpp"
-#include "tests/tools/temporary_directory.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace kerncast::tools {
 namespace {

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "kerncast/error.hpp"
-#include "tests/tools/temporary_directory.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace kerncast::tools {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "kerncast/error.hpp"
-#include "tests/tools/temporary_directory.hpp"
+#include "tests/temporary_directory.hpp"
 #include "tools/shipped_models.hpp"
 #include "tools/usage_error.hpp"
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "kerncast/error.hpp"
-#include "tests/tools/temporary_directory.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace kerncast::tools {
 namespace {

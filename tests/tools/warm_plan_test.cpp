@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "tests/tools/temporary_directory.hpp"
+#include "tests/temporary_directory.hpp"
 #include "tools/usage_error.hpp"
 
 namespace kerncast::tools {

@@ -6,11 +6,13 @@
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 /// A directory of its own for one test, removed with everything in it.
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() : path_((std::filesystem::temp_directory_path() / "kerncast-tools-XXXXXX").string()) {
+  explicit TemporaryDirectory(const std::filesystem::path& base = std::filesystem::temp_directory_path())
+      : path_((base / "kerncast-test-XXXXXX").string()) {
     if (::mkdtemp(path_.data()) == nullptr) {
       throw std::runtime_error("cannot make a temporary directory");
     }
