@@ -11,8 +11,10 @@
 
 #include "cache/cache.hpp"
 #include "kerncast/runtime.hpp"
+#include "runtime/compiler/worker/pool.hpp"
 #include "tools/command.hpp"
 #include "tools/file.hpp"
+#include "tools/output.hpp"
 #include "tools/settings.hpp"
 #include "tools/usage_error.hpp"
 #include "tools/warm_pack.hpp"
@@ -85,6 +87,11 @@ void check_request(const WarmOptions& options) {
   if (options.plan && options.check) {
     throw UsageError("give --plan or --check, not both");
   }
+  if (options.memory > 0 && options.memory < compiler::worker::least_worker_bytes) {
+    throw UsageError(fmt::format("--memory: {} is too little for one worker, which needs {}",
+                                 human_bytes(options.memory),
+                                 human_bytes(compiler::worker::least_worker_bytes)));
+  }
   for (const std::string& arch : request.archs) {
     check_arch(arch);
   }
@@ -98,8 +105,9 @@ int warm(Session& session, WarmOptions options) {
   if (!options.shard.empty()) {
     options.request.shard = parse_shard(options.shard);
   }
-  const int jobs =
-      options.jobs > 0 ? options.jobs : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int jobs = compiler::worker::jobs_within(
+      options.jobs > 0 ? options.jobs : std::max(1, static_cast<int>(std::thread::hardware_concurrency())),
+      options.memory);
   RuntimeOptions runtime_options = session.runtime_options();
   runtime_options.miss_policy = MissPolicy::compile;
   runtime_options.compile_workers = {this_command(), jobs, options.memory, options.timeout_s};

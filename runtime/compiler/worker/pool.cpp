@@ -42,15 +42,14 @@ class Pool::Turn {
   const std::string& what_;
 };
 
+int jobs_within(int jobs, std::uint64_t memory_bytes) {
+  const std::uint64_t fitting = std::max<std::uint64_t>(memory_bytes / least_worker_bytes, 1);
+  return memory_bytes == 0 ? jobs : static_cast<int>(std::min(static_cast<std::uint64_t>(jobs), fitting));
+}
+
 Pool::Pool(PoolOptions options) : options_(std::move(options)) {
-  options_.jobs = std::max(options_.jobs, 1);
-  if (options_.memory_bytes > 0) {
-    // NVRTC alone holds 90 MiB.
-    constexpr std::uint64_t least_share = std::uint64_t{128} << 20;
-    const std::uint64_t fitting = std::max<std::uint64_t>(options_.memory_bytes / least_share, 1);
-    options_.jobs = static_cast<int>(std::min(static_cast<std::uint64_t>(options_.jobs), fitting));
-    share_bytes_ = options_.memory_bytes / static_cast<std::uint64_t>(options_.jobs);
-  }
+  options_.jobs = jobs_within(std::max(options_.jobs, 1), options_.memory_bytes);
+  share_bytes_ = options_.memory_bytes / static_cast<std::uint64_t>(options_.jobs);
 }
 
 Pool::~Pool() = default;

@@ -14,6 +14,12 @@
 
 namespace kerncast::compiler::worker {
 
+/// The least share of memory that lets a worker compile: NVRTC alone holds 90 MiB.
+constexpr std::uint64_t least_worker_bytes = std::uint64_t{128} << 20;
+
+/// How many of `jobs` workers `memory_bytes` suffices for, one at least; all where it is 0.
+[[nodiscard]] int jobs_within(int jobs, std::uint64_t memory_bytes);
+
 struct PoolOptions {
   std::vector<std::string> command;   ///< a worker and its arguments, as "kerncast worker"
   int jobs = 1;                       ///< processes at most
@@ -27,10 +33,10 @@ struct PoolOptions {
 /// Workers start when there is work for them and serve one compile after another. Thread-safe; as many
 /// compiles run at once as there are jobs, and further callers wait.
 ///
-/// Where memory is bounded, each worker has an equal share, of 128 MiB at least: there are fewer of them
-/// where it does not suffice for all jobs. One that is past its share after a compile is replaced; one that
-/// passes it during a compile is ended, and the kernel has a second try in a worker of its own, unless it was
-/// the first.
+/// Where memory is bounded, each worker has an equal share, of least_worker_bytes or more: there are fewer of
+/// them where it does not suffice for all jobs. One that is past its share after a compile is replaced; one
+/// that passes it during a compile is ended, and the kernel has a second try in a worker of its own, unless
+/// it was the first.
 class Pool {
  public:
   explicit Pool(PoolOptions options);
