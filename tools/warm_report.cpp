@@ -25,7 +25,7 @@ std::size_t missing_of(const std::vector<PlannedKernel>& kernels) {
 }
 
 /// One line of JSON on standard output.
-void print_event(Json event) {
+void print_event(const Json& event) {
   print(event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
@@ -174,7 +174,7 @@ void WarmReporter::finished(const WarmResult& result) {
     event["shared_bytes"] = report.shared_bytes;
     event["bytes"] = bytes_of(report);
   }
-  print_event(std::move(event));
+  print_event(event);
 }
 
 int summarise(Session& session, const std::vector<WarmResult>& results, double seconds) {

@@ -13,8 +13,6 @@
 #include <cstring>
 #include <fstream>
 
-extern char** environ;
-
 namespace kerncast::compiler::worker {
 namespace {
 
@@ -22,6 +20,7 @@ namespace {
 /// alone.
 pid_t start(const std::vector<std::string>& command, int input) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& argument : command) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
   }
@@ -60,10 +59,7 @@ cache::Descriptor connect_pair(cache::Descriptor& ours, std::int64_t timeout_ms)
 
 }  // namespace
 
-std::string Child::end() {
-  if (!ended_.empty()) {
-    return ended_;
-  }
+int Child::wait() noexcept {
   // One that closed its socket is about to exit, and its own end says more than ours.
   constexpr int patience_ms = 200;
   int status = 0;
@@ -77,14 +73,19 @@ std::string Child::end() {
     while ((got = waitpid(pid_, &status, 0)) < 0 && errno == EINTR) {
     }
   }
-  if (ours || got < 0) {
-    ended_ = "was ended";
-  } else if (WIFSIGNALED(status)) {
-    ended_ = fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status)));
-  } else {
-    ended_ = fmt::format("exited with code {}", WEXITSTATUS(status));
+  pid_ = -1;
+  return ours || got < 0 ? -1 : status;
+}
+
+std::string Child::end() {
+  if (pid_ >= 0) {
+    status_ = wait();
   }
-  return ended_;
+  if (status_ < 0) {
+    return "was ended";
+  }
+  return WIFSIGNALED(status_) ? fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status_)))
+                              : fmt::format("exited with code {}", WEXITSTATUS(status_));
 }
 
 Process::Process(const std::vector<std::string>& command, std::int64_t timeout_ms)

@@ -35,17 +35,25 @@ struct CompileLimits {
 class Child {
  public:
   explicit Child(pid_t pid) : pid_(pid) {}
-  ~Child() { static_cast<void>(end()); }
+  ~Child() {
+    if (pid_ >= 0) {
+      static_cast<void>(wait());
+    }
+  }
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
+  /// -1 once it was ended.
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// Ends it if it has not ended of itself, and says how it ended: "exited with code 1", "died of SIGSEGV".
-  std::string end();
+  [[nodiscard]] std::string end();
 
  private:
+  /// Its status; -1 where it had to be ended.
+  int wait() noexcept;
+
   pid_t pid_;
-  std::string ended_;
+  int status_ = -1;
 };
 
 /// One worker process and the socket to it. Not thread-safe.
