@@ -71,8 +71,8 @@ __device__ __forceinline__ bool group_is_kept(TopTwo top, int lane) {
   return better < Config::topk_group;
 }
 
-/// Strikes out the candidates of all but the best groups, whatever their size, and returns the lane's largest.
-/// By one warp.
+/// Strikes out the candidates of all but the best groups, whatever their size, and returns the lane's
+/// largest. By one warp.
 template <class Config>
 __device__ __forceinline__ int keep_groups(FusedGateToken<Config>& token, unsigned lane) {
   constexpr unsigned size = Config::experts / Config::groups;
