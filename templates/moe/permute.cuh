@@ -46,6 +46,9 @@ __global__ void __launch_bounds__(Config::grouping_threads)
 #pragma unroll 1
       for (int e = threadIdx.x; e <= Config::experts; e += Config::grouping_threads) {
         args.offsets[e] = places.offsets[e];
+        if constexpr (Config::experts < Config::grouping_threads) {
+          break;
+        }
       }
     }
   }
