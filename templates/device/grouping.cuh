@@ -78,11 +78,11 @@ struct Places {
   int offsets[Config::experts + 1];  ///< where each begins, and where the last ends
 };
 
-/// Calls store(slot, place) for every slot of the chunk, -1 being the place of those without an expert. Each
-/// expert's places are rounded up to a multiple of `Multiple`.
-template <class Config, int Multiple, class Store>
+/// Calls store(slot, place) for every slot of the chunk, -1 being the place of those without an expert, and
+/// ended(expert, place) for where each expert's places end, rounded up to a multiple of `Multiple`.
+template <class Config, int Multiple, class Store, class Ended>
 __device__ __forceinline__ void place_slots(const GroupingArgs& of, Places<Config>& places,
-                                            const Store& store) {
+                                            const Store& store, const Ended& ended) {
   constexpr int experts = Config::experts;
   constexpr int warps = Config::threads / 32;
   __shared__ short held[held_slots];
@@ -140,7 +140,7 @@ __device__ __forceinline__ void place_slots(const GroupingArgs& of, Places<Confi
     }
     // Each run of experts moves those after it.
     const int all = __shfl_sync(0xffffffffu, sum, 31);
-    if (experts > 32 && lane > base / 32) {
+    if (lane > base / 32) {
       atomicAdd(places.runs + lane, all);
     }
     if constexpr (one_turn<Config>) {
@@ -151,16 +151,16 @@ __device__ __forceinline__ void place_slots(const GroupingArgs& of, Places<Confi
     places.offsets[0] = 0;
   }
   __syncthreads();
-  if constexpr (experts > 32) {
 #pragma unroll 1
-    for (int e = threadIdx.x; e < experts; e += Config::threads) {
-      places.offsets[e + 1] += places.runs[e / 32];
-      if constexpr (one_turn<Config>) {
-        break;
-      }
+  for (int e = threadIdx.x; e < experts; e += Config::threads) {
+    const int end = places.offsets[e + 1] + places.runs[e / 32];
+    places.offsets[e + 1] = end;
+    ended(e, end);
+    if constexpr (one_turn<Config>) {
+      break;
     }
-    __syncthreads();
   }
+  __syncthreads();
 
 #pragma unroll 1
   for (int base = first; base < last; base += 32) {
