@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/broadcast_args.h"
+#include "device/scalar.cuh"
 #include "device/span.cuh"
 
 namespace kerncast {

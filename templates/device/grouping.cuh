@@ -69,93 +69,113 @@ __device__ __forceinline__ void count_slots(const GroupingArgs& of) {
 /// What placing leaves in shared memory.
 template <class Config>
 struct Places {
-  int counts[Config::experts];       ///< slots of each expert
+  /// Rows of counts: of all blocks, of those before this one where there are several, of each warp.
+  static constexpr int first_warp = Config::split ? 2 : 1;
+  static constexpr int size = (first_warp + Config::threads / 32) * Config::experts;
+
+  int counts[size];                  ///< the first row is the slots of each expert
+  int runs[32];                      ///< where each run of 32 experts begins
   int offsets[Config::experts + 1];  ///< where each begins, and where the last ends
 };
 
-/// Calls store(slot, place) for every slot of the chunk, -1 being the place of those without an expert. Each
-/// expert's places are rounded up to a multiple of `Multiple`.
-template <class Config, int Multiple, class Store>
+/// Calls store(slot, place) for every slot of the chunk, -1 being the place of those without an expert, and
+/// ended(expert, place) for where each expert's places end, rounded up to a multiple of `Multiple`.
+template <class Config, int Multiple, class Store, class Ended>
 __device__ __forceinline__ void place_slots(const GroupingArgs& of, Places<Config>& places,
-                                            const Store& store) {
+                                            const Store& store, const Ended& ended) {
   constexpr int experts = Config::experts;
   constexpr int warps = Config::threads / 32;
-  // First what other blocks have before this one's slots, then what each warp has.
-  __shared__ int counts[(warps + 1) * experts];
   __shared__ short held[held_slots];
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
 #pragma unroll 1
-  for (int i = threadIdx.x; i < (warps + 1) * experts; i += Config::threads) {
-    counts[i] = 0;
-    if (i < experts) {
-      places.counts[i] = 0;
-    }
+  for (int i = threadIdx.x; i < Places<Config>::size + 32; i += Config::threads) {
+    places.counts[i] = 0;
   }
   __syncthreads();
 
   const int chunk = chunk_of<Config>(of);
   const int chunk_first = blockIdx.x * chunk;
-  const int first = chunk_first + warp * (chunk / warps);
-  const int last = min(first + chunk / warps, of.slots);
+  const int first = warp * (chunk / warps);
+  const int last = min(first + chunk / warps, of.slots - chunk_first);
+  int* own = places.counts + (Places<Config>::first_warp + warp) * experts;
 #pragma unroll 1
-  for (int slot = first + lane; slot < last; slot += 32) {
-    const int expert = expert_of<Config>(of, slot);
-    held[slot - chunk_first] = static_cast<short>(expert);
+  for (int at = first + lane; at < last; at += 32) {
+    const int expert = expert_of<Config>(of, chunk_first + at);
+    held[at] = static_cast<short>(expert);
     if (expert >= 0) {
-      atomicAdd(counts + (warp + 1) * experts + expert, 1);
+      atomicAdd(own + expert, 1);
     }
   }
   if constexpr (Config::split) {
 #pragma unroll 1
     for (unsigned i = threadIdx.x; i < gridDim.x * experts; i += Config::threads) {
-      const int count = of.workspace[i];
-      atomicAdd(places.counts + i % experts, count);
-      if (i < blockIdx.x * experts) {
-        atomicAdd(counts + i % experts, count);
-      }
+      // For now the first row is of this block and those after it.
+      atomicAdd(places.counts + (i < blockIdx.x * experts ? experts : 0) + i % experts, of.workspace[i]);
     }
   }
   __syncthreads();
 
-  // Each row becomes the number of slots before those of a warp.
+  // Each warp's row becomes the number of slots before its own.
+#pragma unroll 1
+  for (int base = warp * 32; base < experts; base += Config::threads) {
+    const int e = base + lane;
+    const bool has = experts % 32 == 0 || e < experts;
+    int total = 0;
+    if (has) {
+      int before = Config::split ? places.counts[experts + e] : 0;
+      total = Config::split ? places.counts[e] + before : 0;
+#pragma unroll 1
+      for (int i = e + Places<Config>::first_warp * experts; i < Places<Config>::size; i += experts) {
+        const int count = places.counts[i];
+        places.counts[i] = before;
+        before += count;
+      }
+      total = Config::split ? total : before;
+      places.counts[e] = total;
+    }
+    const int sum = warp_prefix_sum((total + Multiple - 1) / Multiple * Multiple);
+    if (has) {
+      places.offsets[e + 1] = sum;
+    }
+    // Each run of experts moves those after it.
+    const int all = __shfl_sync(0xffffffffu, sum, 31);
+    if (lane > base / 32) {
+      atomicAdd(places.runs + lane, all);
+    }
+    if constexpr (one_turn<Config>) {
+      break;
+    }
+  }
+  if (threadIdx.x == 0) {
+    places.offsets[0] = 0;
+  }
+  __syncthreads();
 #pragma unroll 1
   for (int e = threadIdx.x; e < experts; e += Config::threads) {
-    int before = 0;
-#pragma unroll 1
-    for (int i = e; i < (warps + 1) * experts; i += experts) {
-      before += counts[i];
-      counts[i] = before;
-    }
-    const int total = Config::split ? places.counts[e] : before;
-    places.counts[e] = total;
-    places.offsets[e] = (total + Multiple - 1) / Multiple * Multiple;
+    const int end = places.offsets[e + 1] + places.runs[e / 32];
+    places.offsets[e + 1] = end;
+    ended(e, end);
     if constexpr (one_turn<Config>) {
       break;
     }
   }
   __syncthreads();
-  if (warp == 0) {
-    prefix_sums<experts>(places.offsets, lane);
-  }
-  __syncthreads();
 
-  int* own = counts + warp * experts;
 #pragma unroll 1
   for (int base = first; base < last; base += 32) {
-    const int slot = base + lane;
-    const int expert = slot < last ? held[slot - chunk_first] : -1;
-    const unsigned equal = __match_any_sync(0xffffffffu, expert);
-    const int rank = __popc(equal & ((1u << lane) - 1));
+    const int at = base + lane;
+    const int expert = at < last ? held[at] : -1;
+    const Equals equal = equals_in_warp(expert);
     const int row = max(expert, 0);
-    const int place = own[row] + rank;
+    const int place = own[row] + equal.before;
     __syncwarp();
-    if (expert >= 0 && rank == 0) {
-      own[row] = place + __popc(equal);
+    if (expert >= 0 && equal.before == 0) {
+      own[row] = place + equal.all;
     }
     __syncwarp();
-    if (slot < last) {
-      store(slot, expert >= 0 ? places.offsets[row] + place : -1);
+    if (at < last) {
+      store(chunk_first + at, expert >= 0 ? places.offsets[row] + place : -1);
     }
   }
 }

@@ -1,48 +1,36 @@
 #pragma once
 
-/// Prefix sums.
+/// Prefix sums over a warp.
 namespace kerncast {
 
-/// Sum over the lanes up to this one.
-__device__ __forceinline__ int warp_prefix_sum(int value, int lane) {
-#pragma unroll 1
-  for (int distance = 1; distance < 32; distance *= 2) {
-    const int other = __shfl_up_sync(0xffffffffu, value, distance);
-    value += lane >= distance ? other : 0;
-  }
+/// Sum over the lanes up to this one. One block of PTX, which spares the compiler's passes.
+__device__ __forceinline__ int warp_prefix_sum(int value) {
+  asm volatile(
+      "{ .reg .b32 other;\n  .reg .pred has;\n"
+      "  shfl.sync.up.b32 other|has, %0, 1, 0, -1;\n  @has add.s32 %0, %0, other;\n"
+      "  shfl.sync.up.b32 other|has, %0, 2, 0, -1;\n  @has add.s32 %0, %0, other;\n"
+      "  shfl.sync.up.b32 other|has, %0, 4, 0, -1;\n  @has add.s32 %0, %0, other;\n"
+      "  shfl.sync.up.b32 other|has, %0, 8, 0, -1;\n  @has add.s32 %0, %0, other;\n"
+      "  shfl.sync.up.b32 other|has, %0, 16, 0, -1;\n  @has add.s32 %0, %0, other; }"
+      : "+r"(value));
   return value;
 }
 
-/// Replaces `Count` (up to 1024) values in shared memory by the sums of those before them, by one warp;
-/// values[Count] becomes the sum of all.
-template <int Count>
-__device__ __forceinline__ void prefix_sums(int* values, int lane) {
-  if constexpr (Count == 1) {
-    // All lanes may read ahead what one of them overwrites.
-    const int all = values[0];
-    __syncwarp();
-    if (lane == 0) {
-      values[0] = 0;
-      values[1] = all;
-    }
-    return;
-  }
-  constexpr int each = (Count + 31) / 32;
-  int sum = 0;
-#pragma unroll 1
-  for (int i = lane * each; i < min(lane * each + each, Count); ++i) {
-    sum += values[i];
-  }
-  int before = warp_prefix_sum(sum, lane) - sum;
-#pragma unroll 1
-  for (int i = lane * each; i < min(lane * each + each, Count); ++i) {
-    const int value = values[i];
-    values[i] = before;
-    before += value;
-  }
-  if (lane == 31) {
-    values[Count] = before;
-  }
+/// The lanes of a warp whose values are equal.
+struct Equals {
+  int before;  ///< those before this lane
+  int all;
+};
+
+/// One block of PTX, which spares the compiler's passes.
+__device__ __forceinline__ Equals equals_in_warp(int value) {
+  Equals found;
+  asm volatile(
+      "{ .reg .b32 lanes, lower;\n  match.any.sync.b32 lanes, %2, -1;\n  mov.u32 lower, %%lanemask_lt;\n"
+      "  and.b32 lower, lower, lanes;\n  popc.b32 %0, lower;\n  popc.b32 %1, lanes; }"
+      : "=&r"(found.before), "=r"(found.all)
+      : "r"(value));
+  return found;
 }
 
 }  // namespace kerncast

@@ -4,24 +4,25 @@
 
 namespace kerncast {
 
-/// What experts are chosen by: sigmoid(x) + bias, with a relative error of the sigmoid below 4e-7 down to the
-/// least subnormal. NaN and -infinity count as the least float. One block of PTX: the compiler's own passes
-/// take most of the time of a compile, and this is inlined once per expert.
-__device__ __forceinline__ float biased_sigmoid(float x, float bias) {
+/// The key (device/topk.cuh) of what experts are chosen by: sigmoid(x) + bias, with a relative error of the
+/// sigmoid below 4e-7 down to the least subnormal. NaN and -infinity count as the least float. One block of
+/// PTX: the compiler's own passes take most of the time of a compile.
+__device__ __forceinline__ int biased_sigmoid_key(float x, float bias) {
   // exp(-|x|) = 2^p * (1 + r * ln(2)), p = -|x| * log2(e) rounded and r what that lost. |x| stops at 120, NaN
   // stays.
-  float biased;
-  asm("{ .reg .f32 m, p, r, e;\n  .reg .pred over, negative;\n"
+  int key;
+  asm("{ .reg .f32 m, p, r, e;\n  .reg .b32 s;\n  .reg .pred over, negative;\n"
       "  abs.f32 m, %1;\n  setp.gt.f32 over, m, 0f42F00000;\n  selp.f32 m, 0f42F00000, m, over;\n"
       "  mul.f32 p, m, 0fBFB8AA3B;\n  neg.f32 r, p;\n  fma.rn.f32 r, m, 0fBFB8AA3B, r;\n"
       "  fma.rn.f32 r, m, 0fB2A57060, r;\n  mul.f32 r, r, 0f3F317218;\n"
       "  ex2.approx.f32 e, p;\n  fma.rn.f32 e, e, r, e;\n"
       "  add.f32 r, e, 0f3F800000;\n  rcp.approx.ftz.f32 r, r;\n"
       "  setp.lt.f32 negative, %1, 0f00000000;\n  selp.f32 e, e, 0f3F800000, negative;\n"
-      "  mul.f32 e, e, r;\n  add.f32 e, e, %2;\n  max.f32 %0, e, 0fFF7FFFFF; }"
-      : "=f"(biased)
+      "  mul.f32 e, e, r;\n  add.f32 e, e, %2;\n  max.f32 e, e, 0fFF7FFFFF;\n"
+      "  mov.b32 %0, e;\n  shr.s32 s, %0, 31;\n  and.b32 s, s, 0x7fffffff;\n  xor.b32 %0, %0, s; }"
+      : "=r"(key)
       : "f"(x), "f"(bias));
-  return biased;
+  return key;
 }
 
 /// sigmoid(x) to 26 bits, so that what follows from it can be right to the last place of a float; 0 below

@@ -71,7 +71,7 @@ __device__ __forceinline__ Candidate take_largest(int* keys, int& best, int lane
   const int winner = first_lane_with(best, largest);
   // The warp looks through the winner's candidates together. One is always read and struck out by the same
   // lane.
-  int* own = keys + (lane < Count ? key_place<Count>(winner * Count + lane) : 32 * Count);
+  int* own = keys + (Count == 32 || lane < Count ? key_place<Count>(winner * Count + lane) : 32 * Count);
   const int key = *own;
   const int offset = first_lane_with(key, largest);
   const bool taken = lane == offset;
@@ -94,16 +94,16 @@ __device__ __forceinline__ int largest_key(const int* keys, int lane) {
   return best;
 }
 
-/// The `slots` largest candidates in order; lane k gets the k-th, lanes past them get `rest`. As
-/// take_largest.
-template <int Count>
-__device__ __forceinline__ Candidate choose(int* keys, int best, int slots, Candidate rest, int lane) {
+/// The `slots` largest candidates in order, as take_largest; lane k calls keep(candidate) for the k-th.
+template <int Count, class Keep>
+__device__ __forceinline__ void choose(int* keys, int best, int slots, int lane, const Keep& keep) {
 #pragma unroll 1
   for (int k = 0; k < slots; ++k) {
     const Candidate taken = take_largest<Count>(keys, best, lane);
-    rest = lane == k ? taken : rest;
+    if (lane == k) {
+      keep(taken);
+    }
   }
-  return rest;
 }
 
 }  // namespace kerncast

@@ -127,11 +127,4 @@ __device__ __forceinline__ void store_values(T* address, const float* in) {
   }
 }
 
-template <class T>
-__device__ __forceinline__ float load_value(const T* address) {
-  float value;
-  load_values<T, 1>(address, &value);
-  return value;
-}
-
 }  // namespace kerncast

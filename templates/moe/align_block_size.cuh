@@ -19,11 +19,14 @@ __global__ void __launch_bounds__(Config::threads)
   constexpr int block = Config::block;
   const int filler = args.grouping.slots;
   __shared__ Places<Config> places;
-  place_slots<Config, block>(args.grouping, places, [&](int slot, int place) {
-    if (place >= 0) {
-      args.sorted[place] = slot;
-    }
-  });
+  place_slots<Config, block>(
+      args.grouping, places,
+      [&](int slot, int place) {
+        if (place >= 0) {
+          args.sorted[place] = slot;
+        }
+      },
+      [](int, int) {});
 
   // What is past the total is as of one more expert, of which all warps take their share.
   const int warp = (blockIdx.x * Config::threads + threadIdx.x) / 32;

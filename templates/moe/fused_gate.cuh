@@ -6,6 +6,22 @@
 
 namespace kerncast::moe {
 
+/// Whether every group is a whole number of lanes.
+template <class Config>
+inline constexpr bool groups_are_lanes =
+    Config::experts % 32 == 0 && Config::groups <= 32 && 32 % Config::groups == 0;
+
+/// What a token's threads share.
+template <class Config>
+struct FusedGateToken {
+  static constexpr int scored_groups = groups_are_lanes<Config> ? 1 : Config::groups;
+
+  int keys[experts_per_lane<Config> * 32 + 1];
+  float logits[Config::experts];
+  int scores[scored_groups];
+  int limits[scored_groups];  ///< of the keys in a group
+};
+
 /// The two largest of a group's keys.
 struct TopTwo {
   int first = no_candidate;
@@ -23,14 +39,24 @@ struct TopTwo {
     return {__shfl_xor_sync(0xffffffffu, first, mask), __shfl_xor_sync(0xffffffffu, second, mask)};
   }
 
-  /// Of a group of `size` experts.
+  /// Of a group of `size` experts: the key of the sum, no NaN. One block of PTX, which spares the compiler's
+  /// passes.
   __device__ __forceinline__ int score(int size) const {
-    return size > 1 ? ordered(fmaxf(unordered(first) + unordered(second), -3.40282347e38f)) : first;
+    if (size == 1) {
+      return first;
+    }
+    int sum;
+    asm("{ .reg .b32 a, b;\n  .reg .f32 f, g;\n  shr.s32 a, %1, 31;\n  shr.s32 b, %2, 31;\n"
+        "  and.b32 a, a, 0x7fffffff;\n  and.b32 b, b, 0x7fffffff;\n  xor.b32 a, a, %1;\n  xor.b32 b, b, %2;\n"
+        "  mov.b32 f, a;\n  mov.b32 g, b;\n  add.f32 f, f, g;\n  max.f32 f, f, 0fFF7FFFFF;\n  mov.b32 a, f;\n"
+        "  shr.s32 b, a, 31;\n  and.b32 b, b, 0x7fffffff;\n  xor.b32 %0, a, b; }"
+        : "=r"(sum)
+        : "r"(first), "r"(second));
+    return sum;
   }
 };
 
-/// Whether the group of this lane is kept, where every group is a whole number of lanes; `top` is of the
-/// lane's own candidates.
+/// Whether the group of this lane is kept, where groups are lanes; `top` is of the lane's own candidates.
 template <class Config>
 __device__ __forceinline__ bool group_is_kept(TopTwo top, int lane) {
   constexpr int lanes = 32 / Config::groups;
@@ -45,39 +71,42 @@ __device__ __forceinline__ bool group_is_kept(TopTwo top, int lane) {
   return better < Config::topk_group;
 }
 
-/// Strikes out the candidates of all but the best groups, whatever their size. By one warp.
+/// Strikes out the candidates of all but the best groups, whatever their size, and returns the lane's
+/// largest. By one warp.
 template <class Config>
-__device__ __forceinline__ void keep_groups(int* keys, int place, unsigned lane) {
+__device__ __forceinline__ int keep_groups(FusedGateToken<Config>& token, unsigned lane) {
   constexpr unsigned size = Config::experts / Config::groups;
-  constexpr int count = experts_per_lane<Config>;
-  __shared__ int shared_scores[Config::rows_per_block][Config::groups];
-  int* scores = shared_scores[place];
+  constexpr unsigned count = experts_per_lane<Config>;
 #pragma unroll 1
   for (unsigned group = lane; group < Config::groups; group += 32) {
     TopTwo top;
 #pragma unroll 1
-    for (unsigned i = group * size; i < group * size + size; ++i) {
-      top.add(keys[key_place<count>(i)]);
+    for (unsigned i = 0; i < size; ++i) {
+      top.add(token.keys[key_place<count>(group * size + i)]);
     }
-    scores[group] = top.score(size);
+    token.scores[group] = top.score(size);
   }
   __syncwarp();
 #pragma unroll 1
   for (unsigned group = lane; group < Config::groups; group += 32) {
-    const int score = scores[group];
+    const int score = token.scores[group];
     int better = 0;
 #pragma unroll 1
     for (unsigned other = 0; other < Config::groups; ++other) {
-      better += scores[other] + (other < group ? 1 : 0) > score ? 1 : 0;
+      better += token.scores[other] + (other < group ? 1 : 0) > score ? 1 : 0;
     }
-    // None of a kept group's turns of the loop are taken.
-    const unsigned end = better < Config::topk_group ? 0 : group * size + size;
-#pragma unroll 1
-    for (unsigned i = group * size; i < end; ++i) {
-      keys[key_place<count>(i)] = no_candidate;
-    }
+    token.limits[group] = better < Config::topk_group ? 0x7fffffff : no_candidate;
   }
   __syncwarp();
+  int best = no_candidate;
+#pragma unroll 1
+  for (unsigned i = 0; i < count; ++i) {
+    const unsigned expert = lane * count + i;
+    int* key = token.keys + key_place<count>(expert);
+    *key = min(*key, token.limits[min(expert / size, Config::groups - 1u)]);
+    best = max(best, *key);
+  }
+  return best;
 }
 
 template <class Config>
@@ -87,23 +116,19 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   using B = typename Config::bias_dtype;
   constexpr int count = experts_per_lane<Config>;
   constexpr int routed = Config::top_k - Config::num_fused_shared_experts;
-  constexpr bool groups_are_lanes =
-      count * 32 == Config::experts && Config::groups <= 32 && 32 % Config::groups == 0;
-
-  __shared__ int shared_keys[Config::rows_per_block][count * 32 + 1];
-  __shared__ float shared_logits[Config::rows_per_block][Config::experts];
+  __shared__ FusedGateToken<Config> tokens[Config::rows_per_block];
 
   const RouterThread<Config> at;
   const int lane = at.thread;
   const L* logits = static_cast<const L*>(args.logits) + at.token * args.logits_stride;
-  int* keys = shared_keys[at.place];
-  float* kept = shared_logits[at.place];
+  FusedGateToken<Config>& token = tokens[at.place];
+  int* keys = token.keys;
 
   if (at.token < args.rows) {
     score_experts<Config>(keys, at.thread, [&](int expert) {
       const float x = load_value(logits + expert);
-      kept[expert] = x;
-      return ordered(biased_sigmoid(x, load_value(static_cast<const B*>(args.bias) + expert)));
+      token.logits[expert] = x;
+      return biased_sigmoid_key(x, load_value(static_cast<const B*>(args.bias) + expert));
     });
   }
   __syncthreads();
@@ -114,7 +139,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   int best = no_candidate;
   if constexpr (Config::topk_group == Config::groups) {
     best = largest_key<count>(keys, lane);
-  } else if constexpr (groups_are_lanes) {
+  } else if constexpr (groups_are_lanes<Config>) {
     TopTwo top;
 #pragma unroll 1
     for (int i = 0; i < count; ++i) {
@@ -122,14 +147,14 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
     }
     best = group_is_kept<Config>(top, lane) ? top.first : no_candidate;
   } else {
-    keep_groups<Config>(keys, at.place, lane);
-    best = largest_key<count>(keys, lane);
+    best = keep_groups<Config>(token, lane);
   }
   // What a lane has read, another may strike out.
   __syncwarp();
-  const int id = choose<count>(keys, best, routed, {Config::experts + lane - routed, 0}, lane).index;
+  int id = Config::experts + lane - routed;
+  choose<count>(keys, best, routed, lane, [&id](const Candidate& taken) { id = taken.index; });
 
-  const double score = close_sigmoid(kept[lane < routed ? id : 0]);
+  const double score = close_sigmoid(token.logits[lane < routed ? id : 0]);
   double weight = lane < routed ? score : 0.0;
   const double sum = sum_of_slots<Config>(weight);
   if constexpr (Config::num_fused_shared_experts > 0) {

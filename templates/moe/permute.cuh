@@ -40,14 +40,16 @@ __global__ void __launch_bounds__(Config::grouping_threads)
     permute_place_kernel(const PermuteKernelArgs args) {
   if constexpr (Config::placing != placing_direct) {
     __shared__ Places<GroupingOf<Config>> places;
-    place_slots<GroupingOf<Config>, 1>(args.grouping, places,
-                                       [&](int slot, int place) { *map_of<Config>(args, slot) = place; });
-    if (blockIdx.x == 0) {
-#pragma unroll 1
-      for (int e = threadIdx.x; e <= Config::experts; e += Config::grouping_threads) {
-        args.offsets[e] = places.offsets[e];
-      }
-    }
+    place_slots<GroupingOf<Config>, 1>(
+        args.grouping, places, [&](int slot, int place) { *map_of<Config>(args, slot) = place; },
+        [&](int e, int end) {
+          if (blockIdx.x == 0) {
+            args.offsets[e + 1] = end;
+            if (e == 0) {
+              args.offsets[0] = 0;
+            }
+          }
+        });
   }
 }
 

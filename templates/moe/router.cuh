@@ -2,8 +2,8 @@
 
 #include "device/index.cuh"
 #include "device/reduce.cuh"
+#include "device/scalar.cuh"
 #include "device/topk.cuh"
-#include "device/vec.cuh"
 
 /// What the routers share: a token by threads_per_row threads, a whole number of warps. All of them score,
 /// then the first warp chooses: there lane l answers for ceil(experts / 32) consecutive experts, and slot k
@@ -17,8 +17,9 @@ inline constexpr int experts_per_lane = (Config::experts + 31) / 32;
 /// This thread's part in its token.
 template <class Config>
 struct RouterThread {
-  int thread = threadIdx.x % Config::threads_per_row;
-  int place = threadIdx.x / Config::threads_per_row;  ///< of the token in the block
+  static constexpr bool alone = Config::rows_per_block == 1;
+  int thread = alone ? threadIdx.x : threadIdx.x % Config::threads_per_row;
+  unsigned place = alone ? 0 : threadIdx.x / Config::threads_per_row;  ///< of the token in the block
   long long token = linear_block() * Config::rows_per_block + place;
 };
 
@@ -38,7 +39,7 @@ __device__ __forceinline__ void score_experts(int* keys, int thread, const Key& 
       keys[key_place<experts_per_lane<Config>>(expert)] = value;
     }
   }
-  if (thread == 0) {
+  if (experts_per_lane<Config> < 32 && thread == 0) {
     keys[places] = no_candidate;
   }
 }

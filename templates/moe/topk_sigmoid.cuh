@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
     score_experts<Config>(keys, at.thread, [&](int expert) {
       const float x = load_value(logits + expert);
       kept[expert] = x;
-      return ordered(biased_sigmoid(x, Config::has_bias ? load_value(bias + expert) : 0.0f));
+      return biased_sigmoid_key(x, Config::has_bias ? load_value(bias + expert) : 0.0f);
     });
   }
   __syncthreads();
@@ -38,7 +38,8 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   const int best = largest_key<count>(keys, lane);
   // What a lane has read, another may strike out.
   __syncwarp();
-  const int id = choose<count>(keys, best, Config::top_k, {0, 0}, lane).index;
+  int id = 0;
+  choose<count>(keys, best, Config::top_k, lane, [&id](const Candidate& taken) { id = taken.index; });
   double weight = lane < Config::top_k ? close_sigmoid(kept[id]) : 0.0;
   if constexpr (Config::renormalize) {
     // The tiny term matters where all scores are 0 (logits of -infinity): weights of 0, not NaN.

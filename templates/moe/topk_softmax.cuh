@@ -94,7 +94,8 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   nan = __any_sync(0xffffffffu, nan);
   // What a lane has read, another may strike out.
   __syncwarp();
-  const Candidate chosen = choose<count>(keys, best, Config::top_k, {0, no_candidate}, lane);
+  Candidate chosen = {0, no_candidate};
+  choose<count>(keys, best, Config::top_k, lane, [&chosen](const Candidate& taken) { chosen = taken; });
   double value = unordered(chosen.key);
   if constexpr (!exact) {
     value += rests[chosen.index];
