@@ -91,12 +91,22 @@ class Reckoning {
   double even_waves_ = 0;
 };
 
+/// What one warp runs of `instructions`, all that are no moves.
+double instructions_of_warp(const CostInput& input, double warps, double instructions) {
+  double all = 0;
+  for (const auto& [unit, count] : input.warp_instructions) {
+    all += static_cast<double>(count);
+  }
+  const double longest = all > 0 ? static_cast<double>(input.longest_warp) * instructions / all : 0;
+  return std::max(instructions / warps, longest);
+}
+
 double warp_clocks(const CostInput& input, const DeviceDescription& device, double instructions) {
   const double warps = static_cast<double>(input.blocks) * input.warps_per_block;
   const auto waits = [warps](std::uint64_t count) {
     return count == 0 ? 0 : std::max(1.0, static_cast<double>(count) / warps / loads_under_way);
   };
-  return instructions / warps * device.dependent_latency / independent_instructions +
+  return instructions_of_warp(input, warps, instructions) * device.dependent_latency / independent_instructions +
          waits(input.global_waits) * device.global_latency +
          waits(input.shared_waits) * device.shared_latency +
          static_cast<double>(input.barriers) / warps * device.barrier_latency;
@@ -114,6 +124,7 @@ CostInput cost_input(const LaunchProfile& profile, int registers, std::uint64_t 
   for (const UnitCounts& unit : counts_by_unit(profile)) {
     input.warp_instructions.emplace_back(unit.unit, unit.counts.warp_instructions);
   }
+  input.longest_warp = profile.longest_warp;
   input.tensor_fma = total_tensor_fma(profile);
   const KerncastSimCounts total = total_counts(profile);
   const GlobalTraffic traffic = global_traffic(profile);

@@ -35,10 +35,11 @@
 ///     instructions * dependent latency / 2 + loads * global latency / 4
 ///       + shared loads * shared latency / 4 + barriers * barrier latency
 ///
-/// where a kernel that loads at all waits for at least one load.
+/// where a kernel that loads at all waits for at least one load. Its instructions are those of the longest
+/// warp, which is the one that chooses where others only read, or one of a row where others have none.
 ///
 /// Assumptions. PTX instructions stand for machine instructions, one for one, but moves cost nothing, as they
-/// disappear when registers are assigned. All warps do the same work. Two instructions of a warp are
+/// disappear when registers are assigned. All warps wait for equally many loads and barriers. Two instructions of a warp are
 /// independent of each other, four of its loads are under way together. Nothing is in a cache before the
 /// launch; what is read again is found in L2, so memory moves every tensor byte once, or the sectors asked
 /// for where those are fewer; L1 holds nothing. Memory, L2 and units reach their full rate at the boost
@@ -52,6 +53,8 @@ struct CostInput {
   BlockResources resources;
   /// Warp instructions by class, by the names of KerncastSimInstruction::unit.
   std::vector<std::pair<std::string, std::uint64_t>> warp_instructions;
+  /// Of the warp that ran most, moves included; 0: all run the same.
+  std::uint64_t longest_warp = 0;
   double tensor_fma = 0;             ///< of 16-bit operands
   std::uint64_t global_sectors = 0;  ///< loads, stores and atomics
   std::uint64_t memory_bytes = 0;    ///< that must come from or go to memory

@@ -118,6 +118,7 @@ void Tally::access(const Warp& warp, std::uint32_t instruction, const Touch& tou
 
 void Tally::add_to(LaunchProfile& profile) const {
   profile.instructions.resize(counts_.size());
+  profile.longest_warp = std::max(profile.longest_warp, longest_warp_);
   std::int64_t warps = 0;
   std::int64_t threads = 0;
   for (std::size_t i = 0; i < counts_.size(); ++i) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -13,6 +14,7 @@ namespace kerncast::simulator {
 /// run.
 struct LaunchProfile {
   std::vector<KerncastSimCounts> instructions;
+  std::uint64_t longest_warp = 0;  ///< instructions of the warp that ran most of them
 };
 
 /// One host thread's share of a LaunchProfile.
@@ -29,6 +31,8 @@ class Tally {
   }
   void access(const Warp& warp, std::uint32_t instruction, const Touch& touch);
   void divergent(std::uint32_t instruction) { counts_[instruction].divergent += 1; }
+  /// A warp ended after `instructions`.
+  void end_of_warp(std::uint64_t instructions) { longest_warp_ = std::max(longest_warp_, instructions); }
   void add_to(LaunchProfile& profile) const;
 
  private:
@@ -36,6 +40,7 @@ class Tally {
   std::vector<std::int64_t> warp_steps_;
   std::vector<std::int64_t> thread_steps_;
   std::vector<KerncastSimCounts> counts_;  ///< all but the steps
+  std::uint64_t longest_warp_ = 0;
 };
 
 /// Class of an instruction, as KerncastSimInstruction::unit names it.

@@ -45,6 +45,7 @@ struct KerncastSimLaunch {
   std::uint32_t block[3];
   std::uint32_t static_shared;   ///< bytes
   std::uint32_t dynamic_shared;  ///< bytes
+  std::uint64_t longest_warp;    ///< instructions of the warp that ran most of them
   std::size_t instruction_count;
   const KerncastSimInstruction*
       instructions;  ///< of the kernel and the functions it calls, in the order of the PTX

@@ -2,10 +2,11 @@
 // exact counts of the virtual GPU: at every shape of the catalogue, for few rows and many, on each device.
 // Prints the default's estimate, the best's, and their ratio (regret), with launch overhead and without it.
 // The output is the same on every machine.
-//   bench_defaults [--device NAME]... [--rows ROWS]... [--variants] [--over RATIO] [OP...]
-// An op goes by the start of its name. --variants: only shapes that differ in more than sizes. --over: only
-// lines of a regret above RATIO; the summary is of all. Kernels are kept in KERNCAST_TEST_CACHE where that
-// is set.
+//   bench_defaults [--device NAME]... [--rows ROWS]... [--variants] [--list]
+//                  [--over RATIO] [OP...]
+// An op goes by the start of its name. --variants: only shapes that differ in more than sizes. --list:
+// every combination's estimates too. --over: only lines of a regret above RATIO; the summary is of all.
+// Kernels are kept in KERNCAST_TEST_CACHE where that is set.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@ struct Options {
   std::vector<std::string> ops;
   double over = 0;
   bool variants = false;
+  bool list = false;
 };
 
 /// One line: what the default and the best come to.
@@ -63,6 +65,8 @@ Options parse(int count, char** arguments) {
       options.rows.push_back(std::atoll(value().c_str()));
     } else if (argument == "--over") {
       options.over = std::atof(value().c_str());
+    } else if (argument == "--list") {
+      options.list = true;
     } else if (argument == "--variants") {
       options.variants = true;
     } else {
@@ -123,7 +127,7 @@ void take_faster(const std::vector<test::Counted>& counted, const tools::DeviceD
 }
 
 void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
-           const tools::Workload& workload, std::int64_t rows, std::FILE* lines) {
+           const tools::Workload& workload, std::int64_t rows, bool list, std::FILE* lines) {
   const OpDefinition& op = *workload.op;
   const Call call = test::call_of(workload, rows);
   const Tunables defaults = op.default_tunables(call.spec, test::traits_of(device), call.rows);
@@ -134,6 +138,11 @@ void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
     throw std::runtime_error(op.name + ": the default is not among the choices");
   }
   const test::CallTime time = test::estimate_call(*own, device);
+  for (const test::Counted& made : list ? first : std::vector<test::Counted>()) {
+    const test::CallTime one = test::estimate_call(made, device);
+    fmt::print(lines, "    {:<64} {:8.2f} us {:8.2f} us without launch overhead\n",
+               format_tunables(op, made.tunables), one.total_us, one.device_us);
+  }
   Tunables best = defaults;
   test::CallTime best_time = time;
   double least_device = time.device_us;
@@ -166,7 +175,7 @@ void judge_device(const Options& options, const tools::DeviceDescription& device
                           return workload.op->name.starts_with(name);
                         });
     for (const std::int64_t rows : wanted ? options.rows : std::vector<std::int64_t>()) {
-      judge(sweep, device, workload, rows, lines);
+      judge(sweep, device, workload, rows, options.list, lines);
     }
   }
   std::fflush(lines);
@@ -197,6 +206,10 @@ void report(std::FILE* lines, double over, std::vector<Verdict>& verdicts) {
   while (::getline(&text, &room, lines) > 0) {
     const std::string line(text);
     const std::size_t first = line.find('\t');
+    if (first == std::string::npos) {
+      fmt::print("{}", line);
+      continue;
+    }
     const std::size_t second = line.find('\t', first + 1);
     const std::size_t third = line.find('\t', second + 1);
     Verdict& verdict = verdicts.emplace_back();
