@@ -54,8 +54,9 @@ OpDefinition norm_scale_shift_definition() {
     namespace params = norm::scale_shift_params;
     const bool wider = size_of(host::dtype(spec[params::modulation_dtype])) >
                        size_of(host::dtype(spec[norm::row_params::x_dtype]));
-    return wider ? norm::row_tunables(device, rows, norm::row_lanes(spec, device, rows, 1))
-                 : norm::default_row_tunables(spec, device, rows);
+    const std::int64_t taken = wider ? 1 : norm::default_row_vectors(spec);
+    const norm::RowCost cost{.once = 150, .each = wider ? 145 : 112, .reductions = 2};
+    return norm::row_tunables(device, rows, norm::row_lanes(spec, device, rows, taken, cost));
   };
   op.validate = [](const Specialisation& spec) { norm::validate_rows(op_name, spec); };
   op.bind = bind;

@@ -5,7 +5,7 @@
 //   bench_defaults [--device NAME]... [--rows ROWS]... [--variants] [--list]
 //                  [--over RATIO] [OP...]
 // An op goes by the start of its name. --variants: only shapes that differ in more than sizes. --list:
-// every combination's estimates too. --over: only lines of a regret above RATIO; the summary is of all.
+// every combination's estimates too, with the instructions of its longest warp. --over: only lines of a regret above RATIO; the summary is of all.
 // Kernels are kept in KERNCAST_TEST_CACHE where that is set.
 #include <fmt/format.h>
 #include <sys/wait.h>
@@ -140,8 +140,13 @@ void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
   const test::CallTime time = test::estimate_call(*own, device);
   for (const test::Counted& made : list ? first : std::vector<test::Counted>()) {
     const test::CallTime one = test::estimate_call(made, device);
-    fmt::print(lines, "    {:<64} {:8.2f} us {:8.2f} us without launch overhead\n",
-               format_tunables(op, made.tunables), one.total_us, one.device_us);
+    fmt::print(lines, "    {:<64} {:8.2f} us {:8.2f} us without launch overhead", format_tunables(op, made.tunables),
+               one.total_us, one.device_us);
+    for (const tools::CostInput& stage : made.stages) {
+      fmt::print(lines, "  {} blocks of {} warps, {} registers, longest warp {}", stage.blocks,
+                 stage.warps_per_block, stage.resources.registers, stage.longest_warp);
+    }
+    fmt::print(lines, "\n");
   }
   Tunables best = defaults;
   test::CallTime best_time = time;
