@@ -91,22 +91,22 @@ class Reckoning {
   double even_waves_ = 0;
 };
 
-/// What one warp runs of `instructions`, all that are no moves.
-double instructions_of_warp(const CostInput& input, double warps, double instructions) {
+/// How many times the work of a warp on average the longest warp has.
+double longest_share(const CostInput& input, double warps) {
   double all = 0;
   for (const auto& [unit, count] : input.warp_instructions) {
     all += static_cast<double>(count);
   }
-  const double longest = all > 0 ? static_cast<double>(input.longest_warp) * instructions / all : 0;
-  return std::max(instructions / warps, longest);
+  return all > 0 ? std::max(1.0, static_cast<double>(input.longest_warp) * warps / all) : 1.0;
 }
 
 double warp_clocks(const CostInput& input, const DeviceDescription& device, double instructions) {
   const double warps = static_cast<double>(input.blocks) * input.warps_per_block;
-  const auto waits = [warps](std::uint64_t count) {
-    return count == 0 ? 0 : std::max(1.0, static_cast<double>(count) / warps / loads_under_way);
+  const double longest = longest_share(input, warps) / warps;
+  const auto waits = [longest](std::uint64_t count) {
+    return count == 0 ? 0 : std::max(1.0, static_cast<double>(count) * longest / loads_under_way);
   };
-  return instructions_of_warp(input, warps, instructions) * device.dependent_latency / independent_instructions +
+  return instructions * longest * device.dependent_latency / independent_instructions +
          waits(input.global_waits) * device.global_latency +
          waits(input.shared_waits) * device.shared_latency +
          static_cast<double>(input.barriers) / warps * device.barrier_latency;

@@ -35,11 +35,12 @@
 ///     instructions * dependent latency / 2 + loads * global latency / 4
 ///       + shared loads * shared latency / 4 + barriers * barrier latency
 ///
-/// where a kernel that loads at all waits for at least one load. Its instructions are those of the longest
-/// warp, which is the one that chooses where others only read, or one of a row where others have none.
+/// where a kernel that loads at all waits for at least one load. It is the longest warp, one that chooses
+/// where others only read or that has a row where others have none; its loads are as many times an average
+/// warp's as its instructions are.
 ///
 /// Assumptions. PTX instructions stand for machine instructions, one for one, but moves cost nothing, as they
-/// disappear when registers are assigned. All warps wait for equally many loads and barriers. Two instructions of a warp are
+/// disappear when registers are assigned. All warps wait for equally many barriers. Two instructions of a warp are
 /// independent of each other, four of its loads are under way together. Nothing is in a cache before the
 /// launch; what is read again is found in L2, so memory moves every tensor byte once, or the sectors asked
 /// for where those are fewer; L1 holds nothing. Memory, L2 and units reach their full rate at the boost

@@ -45,6 +45,10 @@ std::int64_t registers_of(std::int64_t turns) {
 
 }  // namespace
 
+std::int32_t warps_held(const DeviceTraits& device) {
+  return architecture_of(device.sm).warps;
+}
+
 double launch_clocks(const LaunchGeometry& geometry, std::int64_t turns, const LaunchWork& work,
                      const DeviceTraits& device) {
   const Architecture& arch = architecture_of(device.sm);

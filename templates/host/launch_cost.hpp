@@ -24,6 +24,9 @@ struct LaunchWork {
 [[nodiscard]] double launch_clocks(const LaunchGeometry& geometry, std::int64_t turns, const LaunchWork& work,
                                    const DeviceTraits& device);
 
+/// Warps that a multiprocessor holds at most.
+[[nodiscard]] std::int32_t warps_held(const DeviceTraits& device);
+
 /// The first of `choices` unless the best of the others takes less than `worth` of its time: what was
 /// measured good stays, and every further choice is one more kernel to compile.
 template <class Choice, class Clocks>
@@ -39,6 +42,17 @@ template <class Choice, class Clocks>
     }
   }
   return best;
+}
+
+/// Of two ways for threads to take consecutive vectors, tunables (threads, vectors): the first unless the
+/// other is quicker. `geometry` is the op's at the largest row count of the bucket.
+template <class Geometry>
+[[nodiscard]] Tunables quicker_tiles(const Tunables& first, const Tunables& other, const Geometry& geometry,
+                                     const LaunchWork& work, const DeviceTraits& device) {
+  const Tunables choices[] = {first, other};
+  return quickest<Tunables>(choices, [&](const Tunables& tunables) {
+    return launch_clocks(geometry(tunables), tunables[1], work, device);
+  });
 }
 
 }  // namespace kerncast::host

@@ -31,6 +31,9 @@ std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowW
       few ? std::clamp(power_of_two_above(work.vectors), 32, 1024)
           : std::clamp(power_of_two_above(divide_up(work.vectors, taken)), 1, 1024);
   std::vector<std::int32_t> choices{wanted};
+  if (wanted < std::min<std::int64_t>(work.vectors, 1024)) {
+    choices.push_back(wanted * 2);
+  }
   for (std::int32_t lanes = wanted / 2; lanes >= std::max(wanted / 4, 32); lanes /= 2) {
     if (divide_up(work.vectors, lanes) * work.vector_elements <= held_elements) {
       choices.push_back(lanes);

@@ -30,7 +30,7 @@ struct RowWork {
 [[nodiscard]] RowBlock row_block(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes);
 
 /// Threads that share a row: as many as it has vectors where latency counts, else so many that each takes
-/// `taken`; half or a quarter of them where a thread's vectors stay in registers and that is quicker.
+/// `taken`; twice as many, or half or a quarter where a thread's vectors stay in registers, if that is quicker.
 [[nodiscard]] std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowWork& work,
                                      std::int64_t taken);
 

@@ -85,8 +85,11 @@ Options parse(int count, char** arguments) {
 }
 
 /// What is tried first, and the other choices of what is tried under the best of it.
-std::vector<Tunables> first_tries(const OpDefinition& op, const Tunables& defaults) {
-  std::vector<Tunables> tries = test::all_tunables(op);
+std::vector<Tunables> first_tries(const OpDefinition& op, std::int64_t rows, const Tunables& defaults) {
+  std::vector<Tunables> tries = test::all_tunables(op, rows);
+  if (std::find(tries.begin(), tries.end(), defaults) == tries.end()) {
+    tries.push_back(defaults);
+  }
   if (op.name == separate_op) {
     std::erase_if(tries, [&](const Tunables& made) {
       for (std::size_t i = 0; i < op.tunables.size(); ++i) {
@@ -129,9 +132,15 @@ void take_faster(const std::vector<test::Counted>& counted, const tools::DeviceD
 void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
            const tools::Workload& workload, std::int64_t rows, bool list, std::FILE* lines) {
   const OpDefinition& op = *workload.op;
-  const Call call = test::call_of(workload, rows);
+  Call call;
+  try {
+    call = test::call_of(workload, rows);
+  } catch (const Error&) {
+    // So many rows take another specialisation, which is a workload of its own.
+    return;
+  }
   const Tunables defaults = op.default_tunables(call.spec, test::traits_of(device), call.rows);
-  const std::vector<test::Counted> first = sweep.count(workload, rows, first_tries(op, defaults));
+  const std::vector<test::Counted> first = sweep.count(workload, rows, first_tries(op, call.rows, defaults));
   const auto own = std::find_if(first.begin(), first.end(),
                                 [&](const test::Counted& made) { return made.tunables == defaults; });
   if (own == first.end()) {

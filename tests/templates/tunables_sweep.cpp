@@ -142,12 +142,15 @@ DeviceTraits traits_of(const tools::DeviceDescription& device) {
   return {device.sm, device.sm_count, device.shared_bytes_per_block};
 }
 
-std::vector<Tunables> all_tunables(const OpDefinition& op) {
+std::vector<Tunables> all_tunables(const OpDefinition& op, std::int64_t rows) {
   std::vector<Tunables> all(1);
   for (std::size_t i = 0; i < op.tunables.size(); ++i) {
     std::vector<Tunables> longer;
     for (const Tunables& made : all) {
       for (const std::int32_t choice : op.tunables[i].choices) {
+        if (op.tunables[i].name == "rows_per_block" && choice > rows) {
+          continue;
+        }
         longer.push_back(made);
         longer.back().values[i] = choice;
       }

@@ -34,8 +34,9 @@ struct CallTime {
 
 [[nodiscard]] DeviceTraits traits_of(const tools::DeviceDescription& device);
 
-/// Every combination of the op's tunables, in the order of their choices.
-[[nodiscard]] std::vector<Tunables> all_tunables(const OpDefinition& op);
+/// Every combination of the op's tunables, in the order of their choices, but for blocks of more rows than
+/// the `rows` there are: warps without a row pull down the averages that the model goes by.
+[[nodiscard]] std::vector<Tunables> all_tunables(const OpDefinition& op, std::int64_t rows);
 
 /// The call that `rows` rows of `workload` make; its tensors are not there.
 [[nodiscard]] Call call_of(const tools::Workload& workload, std::int64_t rows);
