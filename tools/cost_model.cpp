@@ -91,24 +91,26 @@ class Reckoning {
   double even_waves_ = 0;
 };
 
-/// How many times the work of a warp on average the longest warp has.
-double longest_share(const CostInput& input, double warps) {
-  double all = 0;
-  for (const auto& [unit, count] : input.warp_instructions) {
-    all += static_cast<double>(count);
-  }
-  return all > 0 ? std::max(1.0, static_cast<double>(input.longest_warp) * warps / all) : 1.0;
+/// How many times what a warp on average has the longest warp has, of `all` that the `warps` have.
+double longest_share(std::uint64_t longest, double all, double warps) {
+  return all > 0 ? std::max(1.0, static_cast<double>(longest) * warps / all) : 1.0;
 }
 
 double warp_clocks(const CostInput& input, const DeviceDescription& device, double instructions) {
   const double warps = static_cast<double>(input.blocks) * input.warps_per_block;
-  const double longest = longest_share(input, warps) / warps;
-  const auto waits = [longest](std::uint64_t count) {
-    return count == 0 ? 0 : std::max(1.0, static_cast<double>(count) * longest / loads_under_way);
+  double all = 0;
+  for (const auto& [unit, count] : input.warp_instructions) {
+    all += static_cast<double>(count);
+  }
+  const double longest = longest_share(input.longest_warp, all, warps) / warps;
+  const double asking =
+      longest_share(input.longest_warp_requests, static_cast<double>(input.global_requests), warps) / warps;
+  const auto waits = [](std::uint64_t count, double share) {
+    return count == 0 ? 0 : std::max(1.0, static_cast<double>(count) * share / loads_under_way);
   };
   return instructions * longest * device.dependent_latency / independent_instructions +
-         waits(input.global_waits) * device.global_latency +
-         waits(input.shared_waits) * device.shared_latency +
+         waits(input.global_waits, asking) * device.global_latency +
+         waits(input.shared_waits, 1 / warps) * device.shared_latency +
          static_cast<double>(input.barriers) / warps * device.barrier_latency;
 }
 
@@ -125,10 +127,12 @@ CostInput cost_input(const LaunchProfile& profile, int registers, std::uint64_t 
     input.warp_instructions.emplace_back(unit.unit, unit.counts.warp_instructions);
   }
   input.longest_warp = profile.longest_warp;
+  input.longest_warp_requests = profile.longest_warp_requests;
   input.tensor_fma = total_tensor_fma(profile);
   const KerncastSimCounts total = total_counts(profile);
   const GlobalTraffic traffic = global_traffic(profile);
   input.global_sectors = total.global_sectors;
+  input.global_requests = total.global_requests;
   const std::uint64_t loaded = 32 * (traffic.loads.global_sectors + traffic.atomics.global_sectors);
   const std::uint64_t stored = 32 * (traffic.stores.global_sectors + traffic.atomics.global_sectors);
   input.memory_bytes = std::min(loaded, read_bytes) + std::min(stored, written_bytes);

@@ -37,7 +37,7 @@
 ///
 /// where a kernel that loads at all waits for at least one load. It is the longest warp, one that chooses
 /// where others only read or that has a row where others have none; its loads are as many times an average
-/// warp's as its instructions are.
+/// warp's as its requests are.
 ///
 /// Assumptions. PTX instructions stand for machine instructions, one for one, but moves cost nothing, as they
 /// disappear when registers are assigned. All warps wait for equally many barriers. Two instructions of a warp are
@@ -56,6 +56,8 @@ struct CostInput {
   std::vector<std::pair<std::string, std::uint64_t>> warp_instructions;
   /// Of the warp that ran most, moves included; 0: all run the same.
   std::uint64_t longest_warp = 0;
+  std::uint64_t longest_warp_requests = 0;  ///< its global loads, stores and atomics
+  std::uint64_t global_requests = 0;        ///< of all warps
   double tensor_fma = 0;             ///< of 16-bit operands
   std::uint64_t global_sectors = 0;  ///< loads, stores and atomics
   std::uint64_t memory_bytes = 0;    ///< that must come from or go to memory

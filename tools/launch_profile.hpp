@@ -28,6 +28,7 @@ struct LaunchProfile {
   std::uint32_t static_shared = 0;   ///< bytes
   std::uint32_t dynamic_shared = 0;  ///< bytes
   std::uint64_t longest_warp = 0;    ///< instructions of the warp that ran most of them
+  std::uint64_t longest_warp_requests = 0;  ///< its global requests
   std::vector<ProfiledInstruction> instructions;
 
   [[nodiscard]] std::uint64_t blocks() const;

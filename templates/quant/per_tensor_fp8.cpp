@@ -56,29 +56,32 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
 }
 
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  constexpr std::int32_t fewest_partials = 8;
   const std::int64_t most = host::bucket_ceiling(rows);
   const std::int64_t items = most * vectors_of_row(spec);
   // All multiprocessors first, then more in flight in each.
   const std::int64_t each = host::divide_up(items, device.sm_count);
-  const Tunables choices[] = {
-      {{each <= 128 ? 128 : each <= 4096 ? 256 : 512, each <= 256 ? 1 : each <= 512 ? 2 : 4}},
-      {{128, 1}},
-      {{256, 2}}};
-  // Before sm_89 fp8 is converted by a dozen instructions.
-  const host::LaunchWork work{.vectors = items,
-                              .bytes = items * (spec[alignment] + width_of(spec)),
-                              .once = 60,
-                              .each = (device.sm < 89 ? 22 : 8) * width_of(spec)};
-  Tunables tunables = host::quickest<Tunables>(choices, [&](const Tunables& choice) {
-    return host::launch_clocks(geometry(spec, choice, device, most), choice[vectors], work, device);
-  });
-  // Every block reads all partial results: no more of them than make a 64th of what it reads of x, unless
-  // that leaves most multiprocessors idle before.
+  Tunables tunables{{each <= 128 ? 128 : each <= 4096 ? 256 : 512, each <= 256 ? 1 : each <= 512 ? 2 : 4,
+                     fewest_partials}};
+  if (spec[dynamic] == 0) {
+    const Tunables choices[] = {
+        tunables, {{128, 1, fewest_partials}}, {{256, 1, fewest_partials}}, {{256, 2, fewest_partials}}};
+    // Before sm_89 fp8 is converted by a dozen instructions.
+    const host::LaunchWork work{.vectors = items,
+                                .bytes = items * (spec[alignment] + width_of(spec)),
+                                .once = 60,
+                                .each = (device.sm < 89 ? 22 : 8) * width_of(spec)};
+    return host::quickest<Tunables>(choices, [&](const Tunables& choice) {
+      return host::launch_clocks(geometry(spec, choice, device, most), choice[vectors], work, device);
+    });
+  }
+  // Every block reads all partial results: no more of them than make a 64th of what both stages read of x, but
+  // as many as a few rows have blocks.
   const std::int64_t blocks = blocks_of(spec, tunables, device, most);
-  const std::int64_t fair = items * spec[alignment] / (256 * blocks);
-  const std::int64_t spread = std::min<std::int64_t>(items / tunables[threads], 64);
-  tunables.values[partials] = static_cast<std::int32_t>(
-      std::clamp<std::uint64_t>(std::bit_floor(static_cast<std::uint64_t>(std::max({fair, spread, std::int64_t{1}}))), 8, 1024));
+  const std::int64_t fair = items * spec[alignment] / (128 * blocks);
+  const std::int64_t spread = most <= 64 && items / tunables[threads] >= 64 ? 64 : fewest_partials;
+  const auto made = static_cast<std::uint64_t>(std::max<std::int64_t>({fair, spread, fewest_partials}));
+  tunables.values[partials] = static_cast<std::int32_t>(std::min<std::uint64_t>(std::bit_floor(made), 1024));
   return tunables;
 }
 

@@ -64,6 +64,7 @@ tools::CostInput along(const tools::CostInput& a, const tools::CostInput& b, dou
   made.tensor_fma = a.tensor_fma + times * (b.tensor_fma - a.tensor_fma);
   made.global_sectors = along(a.global_sectors, b.global_sectors, times);
   made.memory_bytes = along(a.memory_bytes, b.memory_bytes, times);
+  made.global_requests = along(a.global_requests, b.global_requests, times);
   made.global_waits = along(a.global_waits, b.global_waits, times);
   made.shared_wavefronts = along(a.shared_wavefronts, b.shared_wavefronts, times);
   made.shared_waits = along(a.shared_waits, b.shared_waits, times);
