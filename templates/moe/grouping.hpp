@@ -25,10 +25,11 @@ constexpr std::int64_t block_slots = 4096;
   return blocks_of(slots) * experts;
 }
 
-/// Threads of a grouping block: a warp's counts take 4 bytes per expert of shared memory.
+/// Threads of a grouping block: a warp's counts take 4 bytes per expert of shared memory. Where experts are
+/// many, clearing and adding up their counts takes most, of which more warps than 16 make more.
 [[nodiscard]] constexpr std::int32_t threads_for(std::int64_t experts, std::int64_t slots) noexcept {
   const std::int32_t most = experts <= 256 ? 1024 : experts <= 512 ? 512 : experts <= 896 ? 256 : 128;
-  const std::int32_t wanted = slots <= 128 ? 128 : slots <= 1024 ? 512 : 1024;
+  const std::int32_t wanted = experts > 64 ? 512 : slots <= 128 ? 128 : slots <= 1024 ? 512 : 1024;
   return wanted < most ? wanted : most;
 }
 
