@@ -71,8 +71,7 @@ std::vector<OpProfile> profile_op(Runtime& runtime, RunDevice& device, const OpP
         continue;
       }
       OpProfile& profile = profiles.emplace_back();
-      profile.launch =
-          recorder.record(device, kernel.functions[stage], geometry, call, describe(variant));
+      profile.launch = recorder.record(device, kernel.functions[stage], geometry, call, describe(variant));
       profile.sources = sources;
       name_files(profile.launch, profile.sources);
     }

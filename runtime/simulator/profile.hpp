@@ -13,7 +13,7 @@ namespace kerncast::simulator {
 /// run.
 struct LaunchProfile {
   std::vector<KerncastSimCounts> instructions;
-  std::uint64_t longest_warp = 0;  ///< instructions of the warp that ran most of them
+  std::uint64_t longest_warp = 0;           ///< instructions of the warp that ran most of them
   std::uint64_t longest_warp_requests = 0;  ///< its global requests
 };
 

@@ -20,8 +20,8 @@ struct Architecture {
 // As tools/device_description.cpp has them, where it has; the others by their data sheets, their latency
 // assumed.
 constexpr Architecture architectures[] = {
-    {75, 32, 16, 5, 430, 1900},    {80, 64, 32, 13.4, 466, 1700}, {86, 48, 16, 6.7, 480, 2000},
-    {87, 48, 16, 9.8, 480, 1600},  {89, 48, 24, 3.1, 542, 3000},  {90, 64, 32, 12.8, 479, 2400},
+    {75, 32, 16, 5, 430, 1900},     {80, 64, 32, 13.4, 466, 1700}, {86, 48, 16, 6.7, 480, 2000},
+    {87, 48, 16, 9.8, 480, 1600},   {89, 48, 24, 3.1, 542, 3000},  {90, 64, 32, 12.8, 479, 2400},
     {100, 64, 32, 27.5, 600, 2400}, {110, 48, 24, 8.7, 600, 1900}, {120, 48, 24, 4.4, 600, 2900},
 };
 
@@ -64,7 +64,7 @@ double launch_clocks(const LaunchGeometry& geometry, std::int64_t turns, const L
       static_cast<double>(blocks * warps) * work.once + static_cast<double>(work.vectors) / 32 * work.each;
   const double issue =
       instructions * static_cast<double>(busiest) / static_cast<double>(blocks) / issue_per_clock;
-  const double loads = std::max(1.0, static_cast<double>(turns) / loads_under_way);
+  const double loads = std::max(1.0, static_cast<double>(turns * work.loads) / loads_under_way);
   const double warp = static_cast<double>(work.once + turns * work.each) * clocks_between +
                       loads * arch.latency + work.barriers * barrier_latency;
   const double latency = warp * static_cast<double>(divide_up(busiest, held));

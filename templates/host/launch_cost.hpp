@@ -16,6 +16,7 @@ struct LaunchWork {
   std::int64_t bytes = 0;    ///< to and from memory
   std::int32_t once = 0;     ///< instructions of a warp beside those of its vectors
   std::int32_t each = 0;     ///< instructions of a warp for a vector of each lane
+  std::int32_t loads = 1;    ///< for a vector of each lane
   std::int32_t barriers = 0;
 };
 

@@ -27,9 +27,8 @@ RowBlock row_block(const DeviceTraits& device, std::int64_t rows, std::int32_t l
 std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowWork& work,
                        std::int64_t taken) {
   const bool few = few_rows(device, rows);
-  const std::int32_t wanted =
-      few ? std::clamp(power_of_two_above(work.vectors), 32, 1024)
-          : std::clamp(power_of_two_above(divide_up(work.vectors, taken)), 1, 1024);
+  const std::int32_t wanted = few ? std::clamp(power_of_two_above(work.vectors), 32, 1024)
+                                  : std::clamp(power_of_two_above(divide_up(work.vectors, taken)), 1, 1024);
   std::vector<std::int32_t> choices{wanted};
   if (wanted < std::min<std::int64_t>(work.vectors, 1024)) {
     choices.push_back(wanted * 2);
@@ -49,6 +48,7 @@ std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowW
     launch.bytes = launch.vectors * work.vector_bytes * work.tensors;
     launch.once = work.once;
     launch.each = work.each * work.vector_elements / 8;
+    launch.loads = work.loads;
     launch.barriers = lanes > 32 ? 2 * work.reductions : 0;
     return launch_clocks(geometry, divide_up(work.vectors, lanes), launch, device);
   });

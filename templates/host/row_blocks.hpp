@@ -22,6 +22,7 @@ struct RowWork {
   /// a row takes, without the moves that its PTX shows.
   std::int32_t once = 0;
   std::int32_t each = 0;
+  std::int32_t loads = 1;       ///< for a vector
   std::int32_t reductions = 1;  ///< over the row
 };
 
@@ -30,7 +31,8 @@ struct RowWork {
 [[nodiscard]] RowBlock row_block(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes);
 
 /// Threads that share a row: as many as it has vectors where latency counts, else so many that each takes
-/// `taken`; twice as many, or half or a quarter where a thread's vectors stay in registers, if that is quicker.
+/// `taken`; twice as many, or half or a quarter where a thread's vectors stay in registers, if that is
+/// quicker.
 [[nodiscard]] std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowWork& work,
                                      std::int64_t taken);
 

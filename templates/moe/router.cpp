@@ -93,7 +93,7 @@ Tunables default_tunables(std::int64_t experts, const DeviceTraits& device, std:
     // Latency counts while the device holds all warps at once: up to a thread per expert, and tokens spread
     // over the multiprocessors.
     made.values = {spread, 1};
-  } else if (experts <= 64 || (experts <= 192 && most * 3 > held)) {
+  } else if (experts <= 64 || most * (experts <= 192 ? 3 : 2) > held) {
     made.values = {32, 4};
   } else {
     // Throughput counts: of a token's warps only the first chooses, which takes longest.

@@ -141,6 +141,7 @@ std::int32_t row_lanes(const Specialisation& spec, const DeviceTraits& device, s
   work.tensors = cost.tensors;
   work.once = cost.once;
   work.each = cost.each;
+  work.loads = cost.loads;
   work.reductions = cost.reductions;
   return host::row_lanes(device, rows, work, taken);
 }

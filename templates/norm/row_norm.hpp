@@ -88,6 +88,7 @@ void validate_rows(std::string_view op, const Specialisation& spec);
 struct RowCost {
   std::int32_t once = 70;
   std::int32_t each = 66;
+  std::int32_t loads = 1;
   std::int32_t tensors = 2;
   std::int32_t reductions = 1;
 };
@@ -99,8 +100,8 @@ struct RowCost {
                                      std::int64_t rows, std::int64_t taken, const RowCost& cost);
 /// Tunables under which `lanes` threads share a row.
 [[nodiscard]] Tunables row_tunables(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes);
-[[nodiscard]] Tunables row_tunables(const Specialisation& spec, const DeviceTraits& device,
-                                    std::int64_t rows, const RowCost& cost);
+[[nodiscard]] Tunables row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows,
+                                    const RowCost& cost);
 LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                             std::int64_t rows) noexcept;
 

@@ -61,7 +61,12 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   const std::int64_t items = most * vectors_of_row(spec);
   // All multiprocessors first, then more in flight in each.
   const std::int64_t each = host::divide_up(items, device.sm_count);
-  Tunables tunables{{each <= 128 ? 128 : each <= 4096 ? 256 : 512, each <= 256 ? 1 : each <= 512 ? 2 : 4,
+  Tunables tunables{{each <= 128    ? 128
+                     : each <= 4096 ? 256
+                                    : 512,
+                     each <= 256   ? 1
+                     : each <= 512 ? 2
+                                   : 4,
                      fewest_partials}};
   if (spec[dynamic] == 0) {
     const Tunables choices[] = {
@@ -75,8 +80,8 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
       return host::launch_clocks(geometry(spec, choice, device, most), choice[vectors], work, device);
     });
   }
-  // Every block reads all partial results: no more of them than make a 64th of what both stages read of x, but
-  // as many as a few rows have blocks.
+  // Every block reads all partial results: no more of them than make a 64th of what both stages read of x,
+  // but as many as a few rows have blocks.
   const std::int64_t blocks = blocks_of(spec, tunables, device, most);
   const std::int64_t fair = items * spec[alignment] / (128 * blocks);
   const std::int64_t spread = most <= 64 && items / tunables[threads] >= 64 ? 64 : fewest_partials;

@@ -23,8 +23,7 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   // Before sm_89 fp8 is converted by a dozen instructions.
   work.each = host::dtype(spec[q_dtype]) == DType::i8 ? 75 : device.sm < 89 ? 185 : 55;
   // Two vectors in flight per thread.
-  const host::RowBlock block =
-      host::row_block(device, rows, host::row_lanes(device, rows, work, 2));
+  const host::RowBlock block = host::row_block(device, rows, host::row_lanes(device, rows, work, 2));
   Tunables tunables;
   tunables.values[threads] = block.threads;
   tunables.values[rows_per_block] = block.rows;

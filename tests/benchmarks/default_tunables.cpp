@@ -5,8 +5,8 @@
 //   bench_defaults [--device NAME]... [--rows ROWS]... [--variants] [--list]
 //                  [--over RATIO] [OP...]
 // An op goes by the start of its name. --variants: only shapes that differ in more than sizes. --list:
-// every combination's estimates too, with the instructions of its longest warp. --over: only lines of a regret above RATIO; the summary is of all.
-// Kernels are kept in KERNCAST_TEST_CACHE where that is set.
+// every combination's estimates too, with the instructions of its longest warp. --over: only lines of a
+// regret above RATIO; the summary is of all. Kernels are kept in KERNCAST_TEST_CACHE where that is set.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -149,8 +149,8 @@ void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
   const test::CallTime time = test::estimate_call(*own, device);
   for (const test::Counted& made : list ? first : std::vector<test::Counted>()) {
     const test::CallTime one = test::estimate_call(made, device);
-    fmt::print(lines, "    {:<64} {:8.2f} us {:8.2f} us without launch overhead", format_tunables(op, made.tunables),
-               one.total_us, one.device_us);
+    fmt::print(lines, "    {:<64} {:8.2f} us {:8.2f} us without launch overhead",
+               format_tunables(op, made.tunables), one.total_us, one.device_us);
     for (const tools::CostInput& stage : made.stages) {
       fmt::print(lines, "  {} blocks of {} warps, {} registers, longest warp {}", stage.blocks,
                  stage.warps_per_block, stage.resources.registers, stage.longest_warp);
@@ -162,7 +162,8 @@ void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
   double least_device = time.device_us;
   take_faster(first, device, best, best_time, least_device);
   take_faster(sweep.count(workload, rows, second_tries(op, best)), device, best, best_time, least_device);
-  fmt::print(lines, "{}\t{:.4f}\t{:.4f}\t{:<36} {:<8} {:>5} rows  {:<64} {:8.2f} us  best {:<64} {:8.2f} us  {}\n",
+  fmt::print(lines,
+             "{}\t{:.4f}\t{:.4f}\t{:<36} {:<8} {:>5} rows  {:<64} {:8.2f} us  best {:<64} {:8.2f} us  {}\n",
              op.name, time.total_us / best_time.total_us, time.device_us / least_device, op.name, device.name,
              rows, format_tunables(op, defaults), time.total_us, format_tunables(op, best),
              best_time.total_us, format_specialisation(op, call.spec));

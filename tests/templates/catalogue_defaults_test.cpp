@@ -18,8 +18,8 @@ namespace {
 
 constexpr double most_regret = 1.15;
 
-/// One op, or two, for each rule that defaults follow, of those that have few combinations: bench_defaults has
-/// all ops at all shapes.
+/// One op, or two, for each rule that defaults follow, of those that have few combinations: bench_defaults
+/// has all ops at all shapes.
 const std::set<std::string> judged = {
     "activation.silu_and_mul", "moe.align_block_size", "moe.fused_gate",
     "moe.topk_softmax",        "norm.relative_l1",     "norm.fused_add_rms_norm_quant",
@@ -93,8 +93,7 @@ std::vector<std::pair<std::uint64_t, std::uint64_t>> launches_of(const Workload&
 
 bool has_long_rows(const Workload& workload) {
   const int hidden = find_param(*workload.op, "hidden");
-  return hidden >= 0 &&
-         specialise(*workload.op, workload.params)[static_cast<std::size_t>(hidden)] >= 4096;
+  return hidden >= 0 && specialise(*workload.op, workload.params)[static_cast<std::size_t>(hidden)] >= 4096;
 }
 
 /// Some workloads are of so few rows only, or so many.

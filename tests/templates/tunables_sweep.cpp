@@ -35,7 +35,8 @@ std::vector<std::uint64_t> blocks_of(const OpDefinition& op, const Call& call, c
   return blocks;
 }
 
-bool launches(const OpDefinition& op, const Call& call, const Tunables& tunables, const DeviceTraits& traits) {
+bool launches(const OpDefinition& op, const Call& call, const Tunables& tunables,
+              const DeviceTraits& traits) {
   for (std::size_t stage = 0; stage <= op.later_stages.size(); ++stage) {
     const LaunchGeometry made = geometry_of(op, stage)(call.spec, tunables, traits, call.rows);
     const std::uint32_t threads = made.block[0] * made.block[1] * made.block[2];
