@@ -35,9 +35,10 @@
 ///     instructions * dependent latency / 2 + loads * global latency / 4
 ///       + shared loads * shared latency / 4 + barriers * barrier latency
 ///
-/// where a kernel that loads at all waits for at least one load. It is the longest warp, one that chooses
-/// where others only read or that has a row where others have none; its loads are as many times an average
-/// warp's as its requests are.
+/// where a kernel that loads at all waits for at least one load. The first go takes as long as the longest
+/// warp, one that chooses where others only read or that has a row where others have none, and whose loads
+/// are as many times an average warp's as its requests are; every further go takes as long as an average
+/// warp.
 ///
 /// Assumptions. PTX instructions stand for machine instructions, one for one, but moves cost nothing, as they
 /// disappear when registers are assigned. All warps wait for equally many barriers. Two instructions of a
