@@ -61,7 +61,10 @@ Tunables gated_tunables(const GatedKind& kind, const Specialisation& spec, const
                         std::int64_t rows) {
   const std::int64_t most = host::bucket_ceiling(rows);
   constexpr Tunables least{{128, 1}};
-  constexpr Tunables more{{256, 2}};
+  // Where a mask leaves most rows out, warps that end at once are what takes time: half as many do, and a
+  // quarter where the rows are past counting.
+  const Tunables masked{{128, kind.interleaved || most > 8192 ? 4 : 2}};
+  const Tunables more = spec[experts] > 0 ? masked : Tunables{{256, 2}};
   const host::LaunchWork work{.vectors = most * spec[hidden] / count_of(kind, spec),
                               .bytes = most * spec[hidden] * 3 * x_bytes(spec),
                               .once = 25,
