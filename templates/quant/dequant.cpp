@@ -110,6 +110,10 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   const std::int64_t elements = most * spec[hidden];
   constexpr Tunables least{{128, 1}};
   constexpr Tunables more{{256, 2}};
+  // Of many, warps that take little read the tensor's own scale too often.
+  if (elements > std::int64_t{device.sm_count} * 1536) {
+    return more;
+  }
   // A thousand elements per multiprocessor leave it idle unless every thread takes as little as it can.
   const bool few = elements <= std::int64_t{device.sm_count} * 1024;
   const host::LaunchWork work{.vectors = elements / share_of(spec),
