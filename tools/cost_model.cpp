@@ -61,9 +61,10 @@ class Reckoning {
     add(name, clocks * even_share_ * us_per_clock_, clocks * busiest_share_ * us_per_clock_);
   }
 
-  /// `clocks` is what one warp takes from start to end.
-  void add_latency(double clocks) {
-    add("latency", clocks * even_waves_ * us_per_clock_, clocks * waves_ * us_per_clock_);
+  /// What the longest warp takes from start to end, and a warp on average.
+  void add_latency(double longest, double average) {
+    add("latency", (longest + average * (even_waves_ - 1)) * us_per_clock_,
+        (longest + average * (waves_ - 1)) * us_per_clock_);
   }
 
   void add_l2(double bytes, const DeviceDescription& device) {
@@ -91,15 +92,36 @@ class Reckoning {
   double even_waves_ = 0;
 };
 
-double warp_clocks(const CostInput& input, const DeviceDescription& device, double instructions) {
+/// How many times what a warp on average has the longest warp has, of `all` that the `warps` have.
+double longest_share(std::uint64_t longest, double all, double warps) {
+  return all > 0 ? std::max(1.0, static_cast<double>(longest) * warps / all) : 1.0;
+}
+
+/// Clocks of a warp that has these shares of all instructions and of all loads.
+double warp_clocks(const CostInput& input, const DeviceDescription& device, double instructions,
+                   double instruction_share, double load_share) {
   const double warps = static_cast<double>(input.blocks) * input.warps_per_block;
-  const auto waits = [warps](std::uint64_t count) {
-    return count == 0 ? 0 : std::max(1.0, static_cast<double>(count) / warps / loads_under_way);
+  const auto waits = [](std::uint64_t count, double share) {
+    return count == 0 ? 0 : std::max(1.0, static_cast<double>(count) * share / loads_under_way);
   };
-  return instructions / warps * device.dependent_latency / independent_instructions +
-         waits(input.global_waits) * device.global_latency +
-         waits(input.shared_waits) * device.shared_latency +
+  return instructions * instruction_share * device.dependent_latency / independent_instructions +
+         waits(input.global_waits, load_share) * device.global_latency +
+         waits(input.shared_waits, 1 / warps) * device.shared_latency +
          static_cast<double>(input.barriers) / warps * device.barrier_latency;
+}
+
+void add_latency(Reckoning& reckoning, const CostInput& input, const DeviceDescription& device,
+                 double instructions) {
+  const double warps = static_cast<double>(input.blocks) * input.warps_per_block;
+  double all = 0;
+  for (const auto& [unit, count] : input.warp_instructions) {
+    all += static_cast<double>(count);
+  }
+  const double longest = longest_share(input.longest_warp, all, warps) / warps;
+  const double asking =
+      longest_share(input.longest_warp_requests, static_cast<double>(input.global_requests), warps) / warps;
+  reckoning.add_latency(warp_clocks(input, device, instructions, longest, asking),
+                        warp_clocks(input, device, instructions, 1 / warps, 1 / warps));
 }
 
 }  // namespace
@@ -114,10 +136,13 @@ CostInput cost_input(const LaunchProfile& profile, int registers, std::uint64_t 
   for (const UnitCounts& unit : counts_by_unit(profile)) {
     input.warp_instructions.emplace_back(unit.unit, unit.counts.warp_instructions);
   }
+  input.longest_warp = profile.longest_warp;
+  input.longest_warp_requests = profile.longest_warp_requests;
   input.tensor_fma = total_tensor_fma(profile);
   const KerncastSimCounts total = total_counts(profile);
   const GlobalTraffic traffic = global_traffic(profile);
   input.global_sectors = total.global_sectors;
+  input.global_requests = total.global_requests;
   const std::uint64_t loaded = 32 * (traffic.loads.global_sectors + traffic.atomics.global_sectors);
   const std::uint64_t stored = 32 * (traffic.stores.global_sectors + traffic.atomics.global_sectors);
   input.memory_bytes = std::min(loaded, read_bytes) + std::min(stored, written_bytes);
@@ -169,7 +194,7 @@ Estimate estimate_cost(const CostInput& input, const DeviceDescription& device) 
   reckoning.add_sm_work("tensor unit", input.tensor_fma / device.rates.tensor_fma);
   reckoning.add_sm_work("shared memory",
                         static_cast<double>(input.shared_wavefronts) / device.shared_wavefronts_clock);
-  reckoning.add_latency(warp_clocks(input, device, instructions));
+  add_latency(reckoning, input, device, instructions);
 
   estimate.waves = reckoning.waves();
   estimate.factors = std::move(reckoning.factors);

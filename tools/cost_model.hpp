@@ -35,13 +35,16 @@
 ///     instructions * dependent latency / 2 + loads * global latency / 4
 ///       + shared loads * shared latency / 4 + barriers * barrier latency
 ///
-/// where a kernel that loads at all waits for at least one load.
+/// where a kernel that loads at all waits for at least one load. The first go takes as long as the longest
+/// warp, one that chooses where others only read or that has a row where others have none, and whose loads
+/// are as many times an average warp's as its requests are; every further go takes as long as an average
+/// warp.
 ///
 /// Assumptions. PTX instructions stand for machine instructions, one for one, but moves cost nothing, as they
-/// disappear when registers are assigned. All warps do the same work. Two instructions of a warp are
-/// independent of each other, four of its loads are under way together. Nothing is in a cache before the
-/// launch; what is read again is found in L2, so memory moves every tensor byte once, or the sectors asked
-/// for where those are fewer; L1 holds nothing. Memory, L2 and units reach their full rate at the boost
+/// disappear when registers are assigned. All warps wait for equally many barriers. Two instructions of a
+/// warp are independent of each other, four of its loads are under way together. Nothing is in a cache before
+/// the launch; what is read again is found in L2, so memory moves every tensor byte once, or the sectors
+/// asked for where those are fewer; L1 holds nothing. Memory, L2 and units reach their full rate at the boost
 /// clock, and overlap perfectly.
 namespace kerncast::tools {
 
@@ -52,10 +55,14 @@ struct CostInput {
   BlockResources resources;
   /// Warp instructions by class, by the names of KerncastSimInstruction::unit.
   std::vector<std::pair<std::string, std::uint64_t>> warp_instructions;
-  double tensor_fma = 0;             ///< of 16-bit operands
-  std::uint64_t global_sectors = 0;  ///< loads, stores and atomics
-  std::uint64_t memory_bytes = 0;    ///< that must come from or go to memory
-  std::uint64_t global_waits = 0;    ///< requests whose result a warp waits for: loads and atomics
+  /// Of the warp that ran most, moves included; 0: all run the same.
+  std::uint64_t longest_warp = 0;
+  std::uint64_t longest_warp_requests = 0;  ///< its global loads, stores and atomics
+  std::uint64_t global_requests = 0;        ///< of all warps
+  double tensor_fma = 0;                    ///< of 16-bit operands
+  std::uint64_t global_sectors = 0;         ///< loads, stores and atomics
+  std::uint64_t memory_bytes = 0;           ///< that must come from or go to memory
+  std::uint64_t global_waits = 0;           ///< requests whose result a warp waits for: loads and atomics
   std::uint64_t shared_wavefronts = 0;
   std::uint64_t shared_waits = 0;  ///< shared loads and atomics
   std::uint64_t barriers = 0;      ///< warp instructions

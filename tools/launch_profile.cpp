@@ -74,6 +74,8 @@ LaunchProfile copy_launch(const KerncastSimLaunch& launch) {
   std::copy(std::begin(launch.block), std::end(launch.block), profile.block.begin());
   profile.static_shared = launch.static_shared;
   profile.dynamic_shared = launch.dynamic_shared;
+  profile.longest_warp = launch.longest_warp;
+  profile.longest_warp_requests = launch.longest_warp_requests;
   for (std::size_t i = 0; i < launch.instruction_count; ++i) {
     const KerncastSimInstruction& from = launch.instructions[i];
     profile.instructions.push_back({from.ptx_line, from.source_line, text_or_empty(from.source_file),

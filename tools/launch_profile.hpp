@@ -25,8 +25,10 @@ struct LaunchProfile {
   std::string kernel;
   std::array<std::uint32_t, 3> grid{1, 1, 1};
   std::array<std::uint32_t, 3> block{1, 1, 1};
-  std::uint32_t static_shared = 0;   ///< bytes
-  std::uint32_t dynamic_shared = 0;  ///< bytes
+  std::uint32_t static_shared = 0;          ///< bytes
+  std::uint32_t dynamic_shared = 0;         ///< bytes
+  std::uint64_t longest_warp = 0;           ///< instructions of the warp that ran most of them
+  std::uint64_t longest_warp_requests = 0;  ///< its global requests
   std::vector<ProfiledInstruction> instructions;
 
   [[nodiscard]] std::uint64_t blocks() const;

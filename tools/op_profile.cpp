@@ -3,69 +3,16 @@
 #include <fmt/format.h>
 
 #include "runtime/dispatch/runtime_parts.hpp"
-#include "runtime/driver/driver_error.hpp"
+#include "tools/launch_recorder.hpp"
 
 namespace kerncast::tools {
 namespace {
-
-template <class Function>
-Function* find_symbol(const Runtime& runtime, const char* name) {
-  return reinterpret_cast<Function*>(runtime.driver_symbol(name));
-}
-
-/// The virtual GPU's recording functions.
-struct Recorder {
-  explicit Recorder(const Runtime& runtime)
-      : set_recording(find_symbol<decltype(kerncastSimProfile)>(runtime, "kerncastSimProfile")),
-        count(find_symbol<decltype(kerncastSimProfileCount)>(runtime, "kerncastSimProfileCount")),
-        launch(find_symbol<decltype(kerncastSimProfileLaunch)>(runtime, "kerncastSimProfileLaunch")) {
-    if (set_recording == nullptr || count == nullptr || launch == nullptr) {
-      throw Error(
-          ErrorCode::unsupported,
-          "the driver in use counts no launches; profiles need the virtual GPU: set KERNCAST_DRIVER=sim");
-    }
-  }
-
-  decltype(kerncastSimProfile)* set_recording;
-  decltype(kerncastSimProfileCount)* count;
-  decltype(kerncastSimProfileLaunch)* launch;
-};
-
-/// Records for a scope.
-class Recording {
- public:
-  explicit Recording(const Recorder& recorder) : recorder_(recorder) { recorder_.set_recording(1); }
-  ~Recording() { recorder_.set_recording(0); }
-  Recording(const Recording&) = delete;
-  Recording& operator=(const Recording&) = delete;
-
- private:
-  const Recorder& recorder_;
-};
 
 std::shared_ptr<const KernelBinary> obtain_with_lines(KernelBuilder& builder, const Variant& variant) {
   if (builder.nvrtc().nvrtc != nullptr) {
     return builder.obtain(variant, BuildPolicy::compile_aside_with_lines);
   }
   return builder.obtain(variant, BuildPolicy::cached_or_compile);
-}
-
-void launch_once(const RunDevice& device, void* function, const LaunchGeometry& geometry, const Call& call,
-                 const std::string& what) {
-  driver::CUlaunchConfig config{};
-  config.gridDimX = geometry.grid[0];
-  config.gridDimY = geometry.grid[1];
-  config.gridDimZ = geometry.grid[2];
-  config.blockDimX = geometry.block[0];
-  config.blockDimY = geometry.block[1];
-  config.blockDimZ = geometry.block[2];
-  config.sharedMemBytes = geometry.dynamic_shared;
-  void* arguments[] = {const_cast<std::byte*>(call.arguments.data())};
-  driver::check(
-      device.api(),
-      device.api().cuLaunchKernelEx(&config, static_cast<driver::CUfunction>(function), arguments, nullptr),
-      fmt::format("launching {}", what));
-  device.synchronize();
 }
 
 /// Line info names the files by where the compiler ran; they are what they are called in `sources`.
@@ -91,12 +38,12 @@ std::uint64_t bytes_of(const Tensors& tensors) {
 }  // namespace
 
 void require_profiling(const Runtime& runtime) {
-  static_cast<void>(Recorder(runtime));
+  static_cast<void>(LaunchRecorder(runtime));
 }
 
 std::vector<OpProfile> profile_op(Runtime& runtime, RunDevice& device, const OpProfileRequest& request) {
   const OpDefinition& op = *request.op;
-  const Recorder recorder(runtime);
+  const LaunchRecorder recorder(runtime);
   KernelBuilder& builder = runtime.parts().builder;
   std::vector<OpProfile> profiles;
 
@@ -123,18 +70,8 @@ std::vector<OpProfile> profile_op(Runtime& runtime, RunDevice& device, const OpP
       if (geometry.grid[0] == 0) {
         continue;
       }
-      {
-        const Recording recording(recorder);
-        launch_once(device, kernel.functions[stage], geometry, call, describe(variant));
-      }
-      const KerncastSimLaunch* launch = recorder.count() == 1 ? recorder.launch(0) : nullptr;
-      if (launch == nullptr) {
-        throw Error(ErrorCode::internal,
-                    fmt::format("the virtual GPU recorded {} launches of {} in place of one",
-                                recorder.count(), describe(variant)));
-      }
       OpProfile& profile = profiles.emplace_back();
-      profile.launch = copy_launch(*launch);
+      profile.launch = recorder.record(device, kernel.functions[stage], geometry, call, describe(variant));
       profile.sources = sources;
       name_files(profile.launch, profile.sources);
     }

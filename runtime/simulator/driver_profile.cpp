@@ -89,6 +89,8 @@ void record_launch(const Launch& launch, const LaunchProfile& counts) {
   }
   record->launch.static_shared = static_cast<std::uint32_t>(module.kernels[kernel].static_shared_bytes);
   record->launch.dynamic_shared = launch.dynamic_shared_bytes;
+  record->launch.longest_warp = counts.longest_warp;
+  record->launch.longest_warp_requests = counts.longest_warp_requests;
   record->launch.instruction_count = record->instructions.size();
   record->launch.instructions = record->instructions.data();
   const std::lock_guard lock(recorder().mutex);

@@ -83,6 +83,10 @@ class Worker {
  private:
   void count(Block& block) {
     for (Warp& warp : block.warps) {
+      if (tally_ != nullptr) {
+        tally_->end_of_warp(warp);
+        warp.global_requests = 0;
+      }
       counts_.warp_instructions += std::exchange(warp.warp_instructions, 0);
       counts_.thread_instructions += std::exchange(warp.thread_instructions, 0);
     }

@@ -4,6 +4,8 @@
 #include <array>
 #include <bit>
 #include <cstddef>
+#include <tuple>
+#include <utility>
 
 #include "runtime/simulator/state.hpp"
 
@@ -85,7 +87,7 @@ Tally::Tally(std::uint32_t instructions)
       thread_steps_(std::size_t{instructions} + 1),
       counts_(instructions) {}
 
-void Tally::access(const Warp& warp, std::uint32_t instruction, const Touch& touch) {
+void Tally::access(Warp& warp, std::uint32_t instruction, const Touch& touch) {
   KerncastSimCounts& counts = counts_[instruction];
   const auto shared = reinterpret_cast<std::uint64_t>(warp.shared);
   const auto local = reinterpret_cast<std::uint64_t>(warp.local);
@@ -105,6 +107,7 @@ void Tally::access(const Warp& warp, std::uint32_t instruction, const Touch& tou
     }
   }
   if (in_global.count != 0) {
+    warp.global_requests += 1;
     count_global(in_global, touch.bytes, counts);
   }
   if (in_shared.count != 0) {
@@ -116,8 +119,20 @@ void Tally::access(const Warp& warp, std::uint32_t instruction, const Touch& tou
   }
 }
 
+void Tally::end_of_warp(const Warp& warp) {
+  // Of warps that run equally long the one that asks most, so that the order in which they end is no matter.
+  if (std::pair(warp.warp_instructions, warp.global_requests) >
+      std::pair(longest_warp_, longest_warp_requests_)) {
+    longest_warp_ = warp.warp_instructions;
+    longest_warp_requests_ = warp.global_requests;
+  }
+}
+
 void Tally::add_to(LaunchProfile& profile) const {
   profile.instructions.resize(counts_.size());
+  std::tie(profile.longest_warp, profile.longest_warp_requests) =
+      std::max(std::pair(profile.longest_warp, profile.longest_warp_requests),
+               std::pair(longest_warp_, longest_warp_requests_));
   std::int64_t warps = 0;
   std::int64_t threads = 0;
   for (std::size_t i = 0; i < counts_.size(); ++i) {

@@ -13,6 +13,8 @@ namespace kerncast::simulator {
 /// run.
 struct LaunchProfile {
   std::vector<KerncastSimCounts> instructions;
+  std::uint64_t longest_warp = 0;           ///< instructions of the warp that ran most of them
+  std::uint64_t longest_warp_requests = 0;  ///< its global requests
 };
 
 /// One host thread's share of a LaunchProfile.
@@ -27,8 +29,10 @@ class Tally {
     thread_steps_[from] += lanes;
     thread_steps_[to] -= lanes;
   }
-  void access(const Warp& warp, std::uint32_t instruction, const Touch& touch);
+  void access(Warp& warp, std::uint32_t instruction, const Touch& touch);
   void divergent(std::uint32_t instruction) { counts_[instruction].divergent += 1; }
+  /// All threads of `warp` are done.
+  void end_of_warp(const Warp& warp);
   void add_to(LaunchProfile& profile) const;
 
  private:
@@ -36,6 +40,8 @@ class Tally {
   std::vector<std::int64_t> warp_steps_;
   std::vector<std::int64_t> thread_steps_;
   std::vector<KerncastSimCounts> counts_;  ///< all but the steps
+  std::uint64_t longest_warp_ = 0;
+  std::uint64_t longest_warp_requests_ = 0;
 };
 
 /// Class of an instruction, as KerncastSimInstruction::unit names it.

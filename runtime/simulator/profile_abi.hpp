@@ -43,8 +43,10 @@ struct KerncastSimLaunch {
   const char* kernel;
   std::uint32_t grid[3];
   std::uint32_t block[3];
-  std::uint32_t static_shared;   ///< bytes
-  std::uint32_t dynamic_shared;  ///< bytes
+  std::uint32_t static_shared;          ///< bytes
+  std::uint32_t dynamic_shared;         ///< bytes
+  std::uint64_t longest_warp;           ///< instructions of the warp that ran most of them
+  std::uint64_t longest_warp_requests;  ///< global requests of that warp
   std::size_t instruction_count;
   const KerncastSimInstruction*
       instructions;  ///< of the kernel and the functions it calls, in the order of the PTX

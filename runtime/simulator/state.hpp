@@ -54,6 +54,7 @@ struct Warp {
   std::uint32_t frame = 0;
   std::uint64_t warp_instructions = 0;
   std::uint64_t thread_instructions = 0;
+  std::uint64_t global_requests = 0;  ///< counted under a tally only
 
   Range* ranges = nullptr;  ///< kRanges entries, of this host thread
   std::byte* shared = nullptr;

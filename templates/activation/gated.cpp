@@ -8,6 +8,7 @@
 #include "templates/activation/gated_args.h"
 #include "templates/activation/gated_params.hpp"
 #include "templates/host/group_grid.hpp"
+#include "templates/host/launch_cost.hpp"
 #include "templates/host/masked_rows.hpp"
 
 namespace kerncast::activation {
@@ -58,13 +59,21 @@ void gated_validate(const GatedKind& kind, const Specialisation& spec) {
 
 Tunables gated_tunables(const GatedKind& kind, const Specialisation& spec, const DeviceTraits& device,
                         std::int64_t rows) {
-  const std::int64_t items = host::bucket_ceiling(rows) * spec[hidden] / count_of(kind, spec);
-  Tunables tunables;
+  const std::int64_t most = host::bucket_ceiling(rows);
+  constexpr Tunables least{{128, 1}};
+  // Where a mask leaves most rows out, warps that end at once are what takes time: half as many do, and a
+  // quarter where the rows are past counting.
+  const Tunables masked{{128, kind.interleaved || most > 8192 ? 4 : 2}};
+  const Tunables more = spec[experts] > 0 ? masked : Tunables{{256, 2}};
+  const host::LaunchWork work{.vectors = most * spec[hidden] / count_of(kind, spec),
+                              .bytes = most * spec[hidden] * 3 * x_bytes(spec),
+                              .once = 25,
+                              .each = 15 * count_of(kind, spec)};
   // A thousand vectors leave a multiprocessor idle unless every thread takes one.
-  const bool few = items <= std::int64_t{device.sm_count} * 2048;
-  tunables.values[threads] = few ? 128 : 256;
-  tunables.values[vectors] = few ? 1 : 2;
-  return tunables;
+  const bool few = work.vectors <= std::int64_t{device.sm_count} * 2048;
+  return host::quicker_tiles(
+      few ? least : more, few ? more : least,
+      [&](const Tunables& tunables) { return gated_geometry(kind, spec, tunables, most); }, work, device);
 }
 
 LaunchGeometry gated_geometry(const GatedKind& kind, const Specialisation& spec, const Tunables& tunables,

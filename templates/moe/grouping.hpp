@@ -26,9 +26,9 @@ constexpr std::int64_t block_slots = 4096;
 }
 
 /// Threads of a grouping block: one per expert or more, but a warp's counts take 4 bytes per expert of shared
-/// memory.
+/// memory, and where experts are many, more than 16 warps have more counts to clear and add up than slots.
 [[nodiscard]] constexpr std::int32_t threads_for(std::int64_t experts, std::int64_t slots) noexcept {
-  const std::int32_t most = experts <= 256 ? 1024 : experts <= 512 ? 512 : experts <= 896 ? 256 : 128;
+  const std::int32_t most = experts <= 64 ? 1024 : experts <= 512 ? 512 : experts <= 896 ? 256 : 128;
   const std::int32_t least = experts <= 128 ? 128 : experts <= 256 ? 256 : 512;
   const std::int32_t wanted = slots <= 128 ? least : slots <= 1024 ? 512 : 1024;
   return wanted < most ? wanted : most;

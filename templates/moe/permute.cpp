@@ -37,8 +37,10 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   const std::int64_t vectors = spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
   const std::int64_t most = host::bucket_ceiling(rows);
   Tunables made = moe::row_tiles::default_tunables(vectors, device, rows);
-  // Where every block reads all ids, few and large blocks keep that far below what the rows take.
-  while (spec[placing] == direct && made[blocks_per_row] > 1 && made[blocks_per_row] * most * 12 > vectors) {
+  // Where every block reads all ids, few and large blocks keep that far below what the rows take, and many
+  // warps find the places sooner.
+  while (spec[placing] == direct && made[blocks_per_row] > 1 &&
+         (made[moe::row_tiles::threads] < 256 || made[blocks_per_row] * most * 12 > vectors)) {
     made.values[blocks_per_row] /= 2;
     made.values[moe::row_tiles::threads] = std::min(made[moe::row_tiles::threads] * 2, 256);
   }

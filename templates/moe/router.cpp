@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "templates/host/launch_cost.hpp"
+
 namespace kerncast::moe::router {
 namespace {
 
@@ -83,11 +85,15 @@ std::vector<TunableSpec> tunables() {
 }
 
 Tunables default_tunables(std::int64_t experts, const DeviceTraits& device, std::int64_t rows) {
+  const std::int64_t most = host::bucket_ceiling(rows);
+  const std::int32_t spread = std::clamp(host::power_of_two_above(experts), 32, 256);
+  const std::int64_t held = std::int64_t{device.sm_count} * host::warps_held(device);
   Tunables made;
-  if (host::bucket_ceiling(rows) <= device.sm_count) {
-    // Latency counts: up to a thread per expert, and tokens spread over the multiprocessors.
-    made.values = {std::clamp(host::power_of_two_above(experts), 32, 256), 1};
-  } else if (experts <= 64) {
+  if (most <= device.sm_count || (spread > 64 && most * (spread / 32) * 3 <= held * 2)) {
+    // Latency counts while the device holds all warps at once: up to a thread per expert, and tokens spread
+    // over the multiprocessors.
+    made.values = {spread, 1};
+  } else if (experts <= 64 || most * (experts <= 192 ? 3 : 2) > held) {
     made.values = {32, 4};
   } else {
     // Throughput counts: of a token's warps only the first chooses, which takes longest.

@@ -55,6 +55,9 @@ OpDefinition make_definition() {
       "weight_offset) with r before that rounding, in f32, rounded once; hf_rounding also rounds r * "
       "rsqrt(...) to x's dtype. mean + eps is at least 2^-126 (Zhang and Sennrich 2019, arXiv:1910.07467)";
   op.include = "norm/fused_add_rms_norm.cuh";
+  op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+    return norm::row_tunables(spec, device, rows, {.once = 70, .each = 92, .tensors = 4});
+  };
   op.kernel = "kerncast::norm::fused_add_rms_norm_kernel";
   op.arguments_type = "kerncast::norm::FusedAddRmsNormKernelArgs";
   op.validate = [](const Specialisation& spec) { norm::validate_rows(op_name, spec); };

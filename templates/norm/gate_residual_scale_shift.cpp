@@ -90,7 +90,10 @@ OpDefinition norm_gate_residual_scale_shift_definition() {
   op.params.back().doc = "element type of residual and r";
   // With the residual and the gate beside x, one vector of each in flight keeps memory busy.
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-    return norm::row_tunables(device, rows, norm::row_lanes(spec, device, rows, 1));
+    return norm::row_tunables(
+        device, rows,
+        norm::row_lanes(spec, device, rows, 1,
+                        {.once = 140, .each = 155, .loads = 6, .tensors = 4, .reductions = 2}));
   };
   for (TensorSpec& tensor : op.tensors) {
     tensor.optional = tensor.optional || tensor.name == "scale" || tensor.name == "shift";

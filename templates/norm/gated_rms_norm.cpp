@@ -56,6 +56,9 @@ OpDefinition make_definition() {
       "f32, rounded once; hf_rounding also rounds x * rsqrt(...) to x's dtype. mean + eps is at least 2^-126 "
       "(Gated DeltaNet, Yang, Kautz and Hatamizadeh 2024, arXiv:2412.06464)";
   op.include = "norm/gated_rms_norm.cuh";
+  op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+    return norm::row_tunables(spec, device, rows, {.once = 70, .each = 140, .tensors = 3});
+  };
   op.kernel = "kerncast::norm::gated_rms_norm_kernel";
   op.arguments_type = "kerncast::norm::GatedRmsNormKernelArgs";
   op.validate = [](const Specialisation& spec) { norm::validate_rows(op_name, spec); };

@@ -50,6 +50,9 @@ OpDefinition make_definition() {
       "y = (x - m) * rsqrt(v + eps) * weight + bias, m = mean(x), v = mean((x - m)^2) in a second pass; in "
       "f32, rounded once. v + eps is at least 2^-126 (Ba, Kiros and Hinton 2016, arXiv:1607.06450)";
   op.include = "norm/layer_norm.cuh";
+  op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+    return norm::row_tunables(spec, device, rows, {.once = 145, .each = 112, .reductions = 2});
+  };
   op.kernel = "kerncast::norm::layer_norm_kernel";
   op.arguments_type = "kerncast::norm::LayerNormKernelArgs";
   op.params[norm::row_params::weight_dtype].doc =

@@ -35,13 +35,18 @@ Tunables tunables_for(std::int32_t row_threads) {
   return tunables;
 }
 
+/// Before sm_89 fp8 is converted by a dozen instructions. `more`: for 8 elements of what is added to x.
+RowCost cost_of(const DeviceTraits& device, std::int32_t more) {
+  return {.once = 150, .each = (device.sm < 89 ? 260 : 140) + more};
+}
+
 Tunables tunables_alone(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  return tunables_for(default_row_lanes(spec, device, rows));
+  return tunables_for(row_lanes(spec, device, rows, default_row_vectors(spec), cost_of(device, 0)));
 }
 
 /// With the residual beside x, one vector of each in flight keeps memory busy.
 Tunables tunables_with_residual(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  return tunables_for(row_lanes(spec, device, rows, 1));
+  return tunables_for(row_lanes(spec, device, rows, 1, cost_of(device, 24)));
 }
 
 LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,

@@ -5,6 +5,8 @@
 #include <limits>
 #include <utility>
 
+#include "templates/host/row_blocks.hpp"
+
 namespace kerncast::norm {
 
 using namespace row_params;
@@ -122,34 +124,39 @@ void validate_rows(std::string_view op, const Specialisation& spec) {
   }
 }
 
-std::int32_t default_row_lanes(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+std::int64_t default_row_vectors(const Specialisation& spec) {
   // Two vectors in flight per thread, one where the exact arithmetic of f32 output makes much of each
   // element.
   const std::int64_t width = spec[alignment] / size_of(host::dtype(spec[x_dtype]));
-  return row_lanes(spec, device, rows, host::dtype(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2);
+  return host::dtype(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2;
 }
 
 std::int32_t row_lanes(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows,
-                       std::int64_t taken) {
-  const std::int64_t vectors = spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
-  // Where latency counts, a row takes as many threads as it has vectors.
-  return host::bucket_ceiling(rows) <= device.sm_count
-             ? std::clamp(host::power_of_two_above(vectors), 32, 1024)
-             : std::clamp(host::power_of_two_above(host::divide_up(vectors, taken)), 1, 1024);
+                       std::int64_t taken, const RowCost& cost) {
+  const std::int64_t bytes = size_of(host::dtype(spec[x_dtype]));
+  host::RowWork work;
+  work.vectors = spec[hidden] * bytes / spec[alignment];
+  work.vector_elements = static_cast<std::int32_t>(spec[alignment] / bytes);
+  work.vector_bytes = spec[alignment];
+  work.tensors = cost.tensors;
+  work.once = cost.once;
+  work.each = cost.each;
+  work.loads = cost.loads;
+  work.reductions = cost.reductions;
+  return host::row_lanes(device, rows, work, taken);
 }
 
 Tunables row_tunables(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes) {
-  // Where throughput counts, enough rows in a block to fill warps.
-  const bool few = host::bucket_ceiling(rows) <= device.sm_count;
-  const std::int32_t block = few ? lanes : std::min(std::max(lanes, 256), lanes * 32);
+  const host::RowBlock block = host::row_block(device, rows, lanes);
   Tunables tunables;
-  tunables.values[threads] = std::max(block, 32);
-  tunables.values[rows_per_block] = tunables.values[threads] / lanes;
+  tunables.values[threads] = block.threads;
+  tunables.values[rows_per_block] = block.rows;
   return tunables;
 }
 
-Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  return row_tunables(device, rows, default_row_lanes(spec, device, rows));
+Tunables row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows,
+                      const RowCost& cost) {
+  return row_tunables(device, rows, row_lanes(spec, device, rows, default_row_vectors(spec), cost));
 }
 
 LaunchGeometry row_geometry(const Specialisation&, const Tunables& tunables, const DeviceTraits&,
@@ -178,7 +185,9 @@ OpDefinition row_norm_definition(std::string_view name) {
   };
   op.tensors = {{"x", Direction::in, false, "[..., hidden], x_dtype; rows may be strided"}};
   op.scalars = {{"eps", 1e-6, "added to the mean square; not negative"}};
-  op.default_tunables = default_row_tunables;
+  op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+    return row_tunables(spec, device, rows, {});
+  };
   op.geometry = row_geometry;
   return op;
 }

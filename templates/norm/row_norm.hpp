@@ -84,15 +84,24 @@ void require_apart(std::string_view op, std::string_view name, const TensorView&
 /// The alignment must be an element of x at least and divide a row.
 void validate_rows(std::string_view op, const Specialisation& spec);
 
-/// Threads that share a row.
-[[nodiscard]] std::int32_t default_row_lanes(const Specialisation& spec, const DeviceTraits& device,
-                                             std::int64_t rows);
-/// Of those, as many that a thread has `taken` vectors of a row where there are many rows.
+/// What a norm does with a row, in instructions of a warp: see host::RowWork.
+struct RowCost {
+  std::int32_t once = 70;
+  std::int32_t each = 66;
+  std::int32_t loads = 1;
+  std::int32_t tensors = 2;
+  std::int32_t reductions = 1;
+};
+
+/// Vectors of a row that a thread takes where there are many rows.
+[[nodiscard]] std::int64_t default_row_vectors(const Specialisation& spec);
+/// Threads that share a row, of which each takes `taken` vectors where there are many rows.
 [[nodiscard]] std::int32_t row_lanes(const Specialisation& spec, const DeviceTraits& device,
-                                     std::int64_t rows, std::int64_t taken);
+                                     std::int64_t rows, std::int64_t taken, const RowCost& cost);
 /// Tunables under which `lanes` threads share a row.
 [[nodiscard]] Tunables row_tunables(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes);
-Tunables default_row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows);
+[[nodiscard]] Tunables row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows,
+                                    const RowCost& cost);
 LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                             std::int64_t rows) noexcept;
 

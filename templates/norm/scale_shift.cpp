@@ -49,13 +49,17 @@ OpDefinition norm_scale_shift_definition() {
   op.include = "norm/scale_shift.cuh";
   op.kernel = "kerncast::norm::scale_shift_kernel";
   op.arguments_type = "kerncast::norm::ScaleShiftKernelArgs";
-  // Two vectors under wider operands would take longer to compile than a kernel may.
+  // Not by the cost model: more vectors to a thread, of operands as wide as here, take longer to compile than
+  // a kernel may.
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
     namespace params = norm::scale_shift_params;
-    const bool wider = size_of(host::dtype(spec[params::modulation_dtype])) >
-                       size_of(host::dtype(spec[norm::row_params::x_dtype]));
-    return wider ? norm::row_tunables(device, rows, norm::row_lanes(spec, device, rows, 1))
-                 : norm::default_row_tunables(spec, device, rows);
+    const std::int64_t bytes = size_of(host::dtype(spec[norm::row_params::x_dtype]));
+    const bool wider = size_of(host::dtype(spec[params::modulation_dtype])) > bytes;
+    const bool few = host::bucket_ceiling(rows) <= device.sm_count;
+    const std::int64_t taken = wider || few ? 1 : norm::default_row_vectors(spec);
+    const std::int64_t vectors = spec[norm::row_params::hidden] * bytes / spec[norm::row_params::alignment];
+    const std::int32_t lanes = host::power_of_two_above(host::divide_up(vectors, taken));
+    return norm::row_tunables(device, rows, std::clamp(lanes, few ? 32 : 1, 1024));
   };
   op.validate = [](const Specialisation& spec) { norm::validate_rows(op_name, spec); };
   op.bind = bind;

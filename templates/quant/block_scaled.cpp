@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "templates/host/group_grid.hpp"
+#include "templates/host/launch_cost.hpp"
 #include "templates/quant/block_scaled_args.h"
 #include "templates/quant/block_scaled_params.hpp"
 
@@ -107,14 +108,22 @@ void block_scaled_validate(const BlockScaledKind& kind, const Specialisation& sp
   }
 }
 
-Tunables block_scaled_tunables(const BlockScaledKind&, const Specialisation& spec, const DeviceTraits& device,
-                               std::int64_t rows) {
-  Tunables tunables;
+Tunables block_scaled_tunables(const BlockScaledKind& kind, const Specialisation& spec,
+                               const DeviceTraits& device, std::int64_t rows) {
+  const std::int64_t most = host::bucket_ceiling(rows);
+  const std::int64_t elements = most * spec[hidden];
+  constexpr Tunables least{{128, 1}};
+  constexpr Tunables more{{256, 2}};
   // A few thousand elements per multiprocessor leave it idle unless every thread takes as little as it can.
-  const bool few = host::bucket_ceiling(rows) * spec[hidden] <= std::int64_t{device.sm_count} * 16384;
-  tunables.values[threads] = few ? 128 : 256;
-  tunables.values[vectors] = few ? 1 : 2;
-  return tunables;
+  const bool few = elements <= std::int64_t{device.sm_count} * 16384;
+  const host::LaunchWork work{.vectors = elements / share_of(kind, spec),
+                              .bytes = elements * (1 + size_of(host::dtype(spec[x_dtype]))),
+                              .once = 70,
+                              .each = 25 * share_of(kind, spec)};
+  return host::quicker_tiles(
+      few ? least : more, few ? more : least,
+      [&](const Tunables& tunables) { return block_scaled_geometry(kind, spec, tunables, most); }, work,
+      device);
 }
 
 LaunchGeometry block_scaled_geometry(const BlockScaledKind& kind, const Specialisation& spec,

@@ -7,6 +7,7 @@
 
 #include "templates/host/group_grid.hpp"
 #include "templates/host/group_quant.hpp"
+#include "templates/host/launch_cost.hpp"
 #include "templates/quant/dequant_args.h"
 #include "templates/quant/dequant_params.hpp"
 
@@ -90,15 +91,6 @@ std::int32_t share_of(const Specialisation& spec) {
   return is_fp4(scheme_of(spec)) ? std::max(width, 2) : width;
 }
 
-Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  Tunables tunables;
-  // A thousand elements per multiprocessor leave it idle unless every thread takes as little as it can.
-  const bool few = host::bucket_ceiling(rows) * spec[hidden] <= std::int64_t{device.sm_count} * 1024;
-  tunables.values[threads] = few ? 128 : 256;
-  tunables.values[vectors] = few ? 1 : 2;
-  return tunables;
-}
-
 LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
                         std::int64_t rows) noexcept {
   const std::int32_t share = share_of(spec);
@@ -111,6 +103,26 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
                             : scheme_of(spec) == DequantScheme::per_token_group ? spec[group]
                                                                                 : share;
   return host::group_grid(rows, spec[hidden] / unit, tunables[threads], unit / share, tunables[vectors]);
+}
+
+Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  const std::int64_t most = host::bucket_ceiling(rows);
+  const std::int64_t elements = most * spec[hidden];
+  constexpr Tunables least{{128, 1}};
+  constexpr Tunables more{{256, 2}};
+  // Of many, warps that take little read the tensor's own scale too often.
+  if (elements > std::int64_t{device.sm_count} * 1536) {
+    return more;
+  }
+  // A thousand elements per multiprocessor leave it idle unless every thread takes as little as it can.
+  const bool few = elements <= std::int64_t{device.sm_count} * 1024;
+  const host::LaunchWork work{.vectors = elements / share_of(spec),
+                              .bytes = elements * (1 + size_of(host::dtype(spec[y_dtype]))),
+                              .once = 65,
+                              .each = 15 * share_of(spec)};
+  return host::quicker_tiles(
+      few ? least : more, few ? more : least,
+      [&](const Tunables& tunables) { return geometry(spec, tunables, device, most); }, work, device);
 }
 
 /// The arguments' settings.

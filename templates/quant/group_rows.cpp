@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "templates/host/group_grid.hpp"
+#include "templates/host/launch_cost.hpp"
 #include "templates/host/masked_rows.hpp"
 #include "templates/quant/group_rows_args.h"
 #include "templates/quant/group_rows_params.hpp"
@@ -28,15 +29,6 @@ std::int32_t vector_width(const Specialisation& spec) {
   return static_cast<std::int32_t>(spec[alignment] / size_of(host::dtype(spec[x_dtype])));
 }
 
-Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  Tunables tunables;
-  // A few thousand elements per multiprocessor leave it idle unless every thread takes as little as it can.
-  const bool few = host::bucket_ceiling(rows) * spec[hidden] <= std::int64_t{device.sm_count} * 16384;
-  tunables.values[threads] = few ? 128 : 256;
-  tunables.values[vectors] = few ? 1 : std::clamp(16 / vector_width(spec), 1, 2);
-  return tunables;
-}
-
 LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
                         std::int64_t rows) noexcept {
   const std::int64_t each = spec[experts] > 0
@@ -46,6 +38,24 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
       host::group_grid(each, spec[hidden] / spec[group], tunables[threads],
                        host::group_lanes(vector_width(spec), spec[group]), tunables[vectors]),
       spec[experts]);
+}
+
+Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  const std::int64_t most = host::bucket_ceiling(rows);
+  const std::int64_t elements = most * spec[hidden];
+  constexpr Tunables least{{128, 1}};
+  const Tunables more{{256, std::clamp(16 / vector_width(spec), 1, 2)}};
+  // A few thousand elements per multiprocessor leave it idle unless every thread takes as little as it can.
+  const bool few = elements <= std::int64_t{device.sm_count} * 16384;
+  // Before sm_89 fp8 is converted by a dozen instructions.
+  const std::int32_t each = host::dtype(spec[q_dtype]) != DType::i8 && device.sm < 89 ? 240 : 115;
+  const host::LaunchWork work{.vectors = elements / vector_width(spec),
+                              .bytes = elements * (1 + size_of(host::dtype(spec[x_dtype]))),
+                              .once = 20,
+                              .each = each * vector_width(spec) / 8};
+  return host::quicker_tiles(
+      few ? least : more, few ? more : least,
+      [&](const Tunables& tunables) { return geometry(spec, tunables, device, most); }, work, device);
 }
 
 /// Width of q where x has rows of `x_width`.

@@ -4,6 +4,7 @@
 
 #include <bit>
 
+#include "templates/host/launch_cost.hpp"
 #include "templates/quant/dense_rows.hpp"
 #include "templates/quant/per_tensor_fp8_args.h"
 #include "templates/quant/per_tensor_fp8_params.hpp"
@@ -24,6 +25,10 @@ std::int64_t vectors_of_row(const Specialisation& spec) {
   return spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
 }
 
+std::int32_t width_of(const Specialisation& spec) {
+  return static_cast<std::int32_t>(spec[alignment] / size_of(host::dtype(spec[x_dtype])));
+}
+
 /// Blocks of the stage that quantises: as many as there are tiles, but where each reads all partial results
 /// no more than fill the device.
 std::int64_t blocks_of(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
@@ -32,21 +37,6 @@ std::int64_t blocks_of(const Specialisation& spec, const Tunables& tunables, con
       host::divide_up(rows * vectors_of_row(spec), tunables[threads] * tunables[vectors]);
   const std::int64_t filled = std::int64_t{device.sm_count} * 2048 / tunables[threads];
   return std::clamp<std::int64_t>(tiles, 1, spec[dynamic] != 0 ? filled : std::int64_t{0x7fffffff});
-}
-
-Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  const std::int64_t items = host::bucket_ceiling(rows) * vectors_of_row(spec);
-  // All multiprocessors first, then more in flight in each.
-  const std::int64_t each = host::divide_up(items, device.sm_count);
-  Tunables tunables;
-  tunables.values[threads] = each <= 128 ? 128 : each <= 4096 ? 256 : 512;
-  tunables.values[vectors] = each <= 256 ? 1 : each <= 512 ? 2 : 4;
-  // Every block reads all partial results: no more of them than make a 64th of what it reads of x.
-  const std::int64_t blocks = blocks_of(spec, tunables, device, host::bucket_ceiling(rows));
-  const auto most = static_cast<std::uint64_t>(items * spec[alignment] / (256 * blocks));
-  tunables.values[partials] = static_cast<std::int32_t>(
-      std::clamp<std::uint64_t>(std::bit_floor(std::max<std::uint64_t>(most, 1)), 8, 1024));
-  return tunables;
 }
 
 LaunchGeometry amax_geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
@@ -63,6 +53,41 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
   made.grid[0] = static_cast<std::uint32_t>(blocks_of(spec, tunables, device, rows));
   made.block[0] = static_cast<std::uint32_t>(tunables[threads]);
   return made;
+}
+
+Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  constexpr std::int32_t fewest_partials = 8;
+  const std::int64_t most = host::bucket_ceiling(rows);
+  const std::int64_t items = most * vectors_of_row(spec);
+  // All multiprocessors first, then more in flight in each.
+  const std::int64_t each = host::divide_up(items, device.sm_count);
+  Tunables tunables{{each <= 128    ? 128
+                     : each <= 4096 ? 256
+                                    : 512,
+                     each <= 256   ? 1
+                     : each <= 512 ? 2
+                                   : 4,
+                     fewest_partials}};
+  if (spec[dynamic] == 0) {
+    const Tunables choices[] = {
+        tunables, {{128, 1, fewest_partials}}, {{256, 1, fewest_partials}}, {{256, 2, fewest_partials}}};
+    // Before sm_89 fp8 is converted by a dozen instructions.
+    const host::LaunchWork work{.vectors = items,
+                                .bytes = items * (spec[alignment] + width_of(spec)),
+                                .once = 60,
+                                .each = (device.sm < 89 ? 22 : 8) * width_of(spec)};
+    return host::quickest<Tunables>(choices, [&](const Tunables& choice) {
+      return host::launch_clocks(geometry(spec, choice, device, most), choice[vectors], work, device);
+    });
+  }
+  // Every block reads all partial results: no more of them than make a 64th of what both stages read of x,
+  // but as many as a few rows have blocks.
+  const std::int64_t blocks = blocks_of(spec, tunables, device, most);
+  const std::int64_t fair = items * spec[alignment] / (128 * blocks);
+  const std::int64_t spread = most <= 64 && items / tunables[threads] >= 64 ? 64 : fewest_partials;
+  const auto made = static_cast<std::uint64_t>(std::max<std::int64_t>({fair, spread, fewest_partials}));
+  tunables.values[partials] = static_cast<std::int32_t>(std::min<std::uint64_t>(std::bit_floor(made), 1024));
+  return tunables;
 }
 
 Call bind(const Bindings& bindings) {

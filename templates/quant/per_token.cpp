@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "templates/host/row_blocks.hpp"
 #include "templates/quant/dense_rows.hpp"
 #include "templates/quant/per_token_args.h"
 #include "templates/quant/per_token_params.hpp"
@@ -13,15 +14,19 @@ using namespace per_token_params;
 namespace {
 
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  const std::int64_t vectors = spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
-  // Where latency counts a row takes as many threads as it has vectors; else two vectors in flight per
-  // thread, and enough rows in a block to fill warps.
-  const bool few = host::bucket_ceiling(rows) <= device.sm_count;
-  const std::int32_t lanes = few ? std::clamp(host::power_of_two_above(vectors), 32, 1024)
-                                 : std::clamp(host::power_of_two_above(host::divide_up(vectors, 2)), 1, 1024);
+  const std::int64_t bytes = size_of(host::dtype(spec[x_dtype]));
+  host::RowWork work;
+  work.vectors = spec[hidden] * bytes / spec[alignment];
+  work.vector_elements = static_cast<std::int32_t>(spec[alignment] / bytes);
+  work.vector_bytes = spec[alignment];
+  work.once = 95;
+  // Before sm_89 fp8 is converted by a dozen instructions.
+  work.each = host::dtype(spec[q_dtype]) == DType::i8 ? 75 : device.sm < 89 ? 185 : 55;
+  // Two vectors in flight per thread.
+  const host::RowBlock block = host::row_block(device, rows, host::row_lanes(device, rows, work, 2));
   Tunables tunables;
-  tunables.values[threads] = few ? lanes : std::max(std::min(std::max(lanes, 256), lanes * 32), 32);
-  tunables.values[rows_per_block] = tunables.values[threads] / lanes;
+  tunables.values[threads] = block.threads;
+  tunables.values[rows_per_block] = block.rows;
   return tunables;
 }
 

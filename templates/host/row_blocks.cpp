@@ -1,0 +1,57 @@
+#include "templates/host/row_blocks.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "templates/host/checks.hpp"
+#include "templates/host/launch_cost.hpp"
+
+namespace kerncast::host {
+namespace {
+
+/// As templates/device/row.cuh has it.
+constexpr std::int64_t held_elements = 32;
+
+bool few_rows(const DeviceTraits& device, std::int64_t rows) {
+  return bucket_ceiling(rows) <= device.sm_count;
+}
+
+}  // namespace
+
+RowBlock row_block(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes) {
+  const std::int32_t block = few_rows(device, rows) ? lanes : std::min(std::max(lanes, 256), lanes * 32);
+  const std::int32_t threads = std::max(block, 32);
+  return {threads, threads / lanes};
+}
+
+std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowWork& work,
+                       std::int64_t taken) {
+  const bool few = few_rows(device, rows);
+  const std::int32_t wanted = few ? std::clamp(power_of_two_above(work.vectors), 32, 1024)
+                                  : std::clamp(power_of_two_above(divide_up(work.vectors, taken)), 1, 1024);
+  std::vector<std::int32_t> choices{wanted};
+  if (wanted < std::min<std::int64_t>(work.vectors, 1024)) {
+    choices.push_back(wanted * 2);
+  }
+  for (std::int32_t lanes = wanted / 2; lanes >= std::max(wanted / 4, 32); lanes /= 2) {
+    if (divide_up(work.vectors, lanes) * work.vector_elements <= held_elements) {
+      choices.push_back(lanes);
+    }
+  }
+  const std::int64_t most = bucket_ceiling(rows);
+  return quickest<std::int32_t>(choices, [&](std::int32_t lanes) {
+    const RowBlock block = row_block(device, rows, lanes);
+    LaunchGeometry geometry = linear_grid(divide_up(most, block.rows));
+    geometry.block[0] = static_cast<std::uint32_t>(block.threads);
+    LaunchWork launch;
+    launch.vectors = most * work.vectors;
+    launch.bytes = launch.vectors * work.vector_bytes * work.tensors;
+    launch.once = work.once;
+    launch.each = work.each * work.vector_elements / 8;
+    launch.loads = work.loads;
+    launch.barriers = lanes > 32 ? 2 * work.reductions : 0;
+    return launch_clocks(geometry, divide_up(work.vectors, lanes), launch, device);
+  });
+}
+
+}  // namespace kerncast::host

@@ -1,0 +1,306 @@
+// The tunables each op chooses by itself against every combination of their choices, by the cost model, from
+// exact counts of the virtual GPU: at every shape of the catalogue, for few rows and many, on each device.
+// Prints the default's estimate, the best's, and their ratio (regret), with launch overhead and without it.
+// The output is the same on every machine.
+//   bench_defaults [--device NAME]... [--rows ROWS]... [--variants] [--list]
+//                  [--over RATIO] [OP...]
+// An op goes by the start of its name. --variants: only shapes that differ in more than sizes. --list:
+// every combination's estimates too, with the instructions of its longest warp. --over: only lines of a
+// regret above RATIO; the summary is of all. Kernels are kept in KERNCAST_TEST_CACHE where that is set.
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "runtime/dispatch/source.hpp"
+#include "tests/templates/catalogue.hpp"
+#include "tests/templates/kernel_cache.hpp"
+#include "tests/templates/tunables_sweep.hpp"
+
+namespace {
+
+using namespace kerncast;
+
+struct Options {
+  std::vector<const tools::DeviceDescription*> devices;
+  std::vector<std::int64_t> rows;
+  std::vector<std::string> ops;
+  double over = 0;
+  bool variants = false;
+  bool list = false;
+};
+
+/// One line: what the default and the best come to.
+struct Verdict {
+  std::string op;
+  double regret = 0;
+  double device_regret = 0;
+};
+
+/// Tunables that no launch but the grouping ones depends on are tried under the best of the others.
+constexpr const char* separate_op = "moe.permute";
+constexpr const char* separate_tunable = "grouping_threads";
+
+Options parse(int count, char** arguments) {
+  Options options;
+  for (int i = 1; i < count; ++i) {
+    const std::string argument = arguments[i];
+    const auto value = [&] {
+      if (++i == count) {
+        throw std::runtime_error(argument + " needs a value");
+      }
+      return std::string(arguments[i]);
+    };
+    if (argument == "--device") {
+      options.devices.push_back(&tools::require_device_description(value()));
+    } else if (argument == "--rows") {
+      options.rows.push_back(std::atoll(value().c_str()));
+    } else if (argument == "--over") {
+      options.over = std::atof(value().c_str());
+    } else if (argument == "--list") {
+      options.list = true;
+    } else if (argument == "--variants") {
+      options.variants = true;
+    } else {
+      options.ops.push_back(argument);
+    }
+  }
+  if (options.devices.empty()) {
+    for (const char* name : {"a100", "rtx4090", "h100", "b200"}) {
+      options.devices.push_back(&tools::require_device_description(name));
+    }
+  }
+  if (options.rows.empty()) {
+    options.rows = {1, 16, 256, 4096};
+  }
+  return options;
+}
+
+/// What is tried first, and the other choices of what is tried under the best of it.
+std::vector<Tunables> first_tries(const OpDefinition& op, std::int64_t rows, const Tunables& defaults) {
+  std::vector<Tunables> tries = test::all_tunables(op, rows);
+  if (std::find(tries.begin(), tries.end(), defaults) == tries.end()) {
+    tries.push_back(defaults);
+  }
+  if (op.name == separate_op) {
+    std::erase_if(tries, [&](const Tunables& made) {
+      for (std::size_t i = 0; i < op.tunables.size(); ++i) {
+        if (op.tunables[i].name == separate_tunable && made[i] != defaults[i]) {
+          return true;
+        }
+      }
+      return false;
+    });
+  }
+  return tries;
+}
+
+std::vector<Tunables> second_tries(const OpDefinition& op, const Tunables& best) {
+  std::vector<Tunables> tries;
+  for (std::size_t i = 0; i < op.tunables.size() && op.name == separate_op; ++i) {
+    for (const std::int32_t choice : op.tunables[i].choices) {
+      if (op.tunables[i].name == separate_tunable && choice != best[i]) {
+        tries.push_back(best);
+        tries.back().values[i] = choice;
+      }
+    }
+  }
+  return tries;
+}
+
+/// Takes what is faster by more than rounding.
+void take_faster(const std::vector<test::Counted>& counted, const tools::DeviceDescription& device,
+                 Tunables& best, test::CallTime& best_time, double& least_device) {
+  for (const test::Counted& made : counted) {
+    const test::CallTime time = test::estimate_call(made, device);
+    least_device = std::min(least_device, time.device_us);
+    if (time.total_us < best_time.total_us * (1 - 1e-9)) {
+      best = made.tunables;
+      best_time = time;
+    }
+  }
+}
+
+void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
+           const tools::Workload& workload, std::int64_t rows, bool list, std::FILE* lines) {
+  const OpDefinition& op = *workload.op;
+  Call call;
+  try {
+    call = test::call_of(workload, rows);
+  } catch (const Error&) {
+    // So many rows take another specialisation, which is a workload of its own.
+    return;
+  }
+  const Tunables defaults = op.default_tunables(call.spec, test::traits_of(device), call.rows);
+  const std::vector<test::Counted> first = sweep.count(workload, rows, first_tries(op, call.rows, defaults));
+  const auto own = std::find_if(first.begin(), first.end(),
+                                [&](const test::Counted& made) { return made.tunables == defaults; });
+  if (own == first.end()) {
+    throw std::runtime_error(op.name + ": the default is not among the choices");
+  }
+  const test::CallTime time = test::estimate_call(*own, device);
+  for (const test::Counted& made : list ? first : std::vector<test::Counted>()) {
+    const test::CallTime one = test::estimate_call(made, device);
+    fmt::print(lines, "    {:<64} {:8.2f} us {:8.2f} us without launch overhead",
+               format_tunables(op, made.tunables), one.total_us, one.device_us);
+    for (const tools::CostInput& stage : made.stages) {
+      fmt::print(lines, "  {} blocks of {} warps, {} registers, longest warp {}", stage.blocks,
+                 stage.warps_per_block, stage.resources.registers, stage.longest_warp);
+    }
+    fmt::print(lines, "\n");
+  }
+  Tunables best = defaults;
+  test::CallTime best_time = time;
+  double least_device = time.device_us;
+  take_faster(first, device, best, best_time, least_device);
+  take_faster(sweep.count(workload, rows, second_tries(op, best)), device, best, best_time, least_device);
+  fmt::print(lines,
+             "{}\t{:.4f}\t{:.4f}\t{:<36} {:<8} {:>5} rows  {:<64} {:8.2f} us  best {:<64} {:8.2f} us  {}\n",
+             op.name, time.total_us / best_time.total_us, time.device_us / least_device, op.name, device.name,
+             rows, format_tunables(op, defaults), time.total_us, format_tunables(op, best),
+             best_time.total_us, format_specialisation(op, call.spec));
+}
+
+/// All lines of one device, in a process of its own: the virtual GPU has one architecture in each.
+void judge_device(const Options& options, const tools::DeviceDescription& device, std::FILE* lines) {
+  const std::string plain = device.arch.substr(0, device.arch.find_last_of("0123456789") + 1);
+  ::setenv("KERNCAST_SIM_ARCH", plain.c_str(), 1);
+  ::setenv("KERNCAST_SIM_CHECKS", "off", 1);
+  const test::KernelCache cache;
+  RuntimeOptions runtime_options;
+  runtime_options.cache_directory = cache.path();
+  runtime_options.cache_max_bytes = 0;
+  runtime_options.cache_max_entries = 0;
+  runtime_options.driver = "sim";
+  Runtime runtime(runtime_options);
+  tools::RunDevice run_device(runtime, 0);
+  test::TunablesSweep sweep(runtime, run_device, device.arch, test::traits_of(device));
+  for (const tools::Workload& workload :
+       options.variants ? test::catalogue_variants() : test::catalogue_workloads()) {
+    const bool wanted = options.ops.empty() ||
+                        std::any_of(options.ops.begin(), options.ops.end(), [&](const std::string& name) {
+                          return workload.op->name.starts_with(name);
+                        });
+    for (const std::int64_t rows : wanted ? options.rows : std::vector<std::int64_t>()) {
+      judge(sweep, device, workload, rows, options.list, lines);
+    }
+  }
+  std::fflush(lines);
+}
+
+pid_t start(const Options& options, const tools::DeviceDescription& device, std::FILE* lines) {
+  const pid_t child = ::fork();
+  if (child < 0) {
+    throw std::runtime_error("cannot fork");
+  }
+  if (child > 0) {
+    return child;
+  }
+  try {
+    judge_device(options, device, lines);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}: {}\n", device.name, error.what());
+    ::_exit(1);
+  }
+  ::_exit(0);
+}
+
+/// Prints the lines of one device above `over` and keeps all verdicts.
+void report(std::FILE* lines, double over, std::vector<Verdict>& verdicts) {
+  std::rewind(lines);
+  char* text = nullptr;
+  std::size_t room = 0;
+  while (::getline(&text, &room, lines) > 0) {
+    const std::string line(text);
+    const std::size_t first = line.find('\t');
+    if (first == std::string::npos) {
+      fmt::print("{}", line);
+      continue;
+    }
+    const std::size_t second = line.find('\t', first + 1);
+    const std::size_t third = line.find('\t', second + 1);
+    Verdict& verdict = verdicts.emplace_back();
+    verdict.op = line.substr(0, first);
+    verdict.regret = std::atof(line.substr(first + 1, second - first - 1).c_str());
+    verdict.device_regret = std::atof(line.substr(second + 1, third - second - 1).c_str());
+    if (verdict.regret > over) {
+      fmt::print("{:5.2f} {:5.2f}  {}", verdict.regret, verdict.device_regret, line.substr(third + 1));
+    }
+  }
+  std::free(text);
+}
+
+void summarise(const std::vector<Verdict>& verdicts) {
+  struct Sum {
+    double worst = 0;
+    double logs = 0;
+    double worst_device = 0;
+    double device_logs = 0;
+    int count = 0;
+    int over = 0;
+  };
+  std::map<std::string, Sum> sums;
+  for (const Verdict& verdict : verdicts) {
+    for (const std::string& name : {verdict.op, std::string("~ all ops")}) {
+      Sum& sum = sums[name];
+      sum.worst = std::max(sum.worst, verdict.regret);
+      sum.logs += std::log(verdict.regret);
+      sum.worst_device = std::max(sum.worst_device, verdict.device_regret);
+      sum.device_logs += std::log(verdict.device_regret);
+      sum.over += verdict.regret > 1.10 ? 1 : 0;
+      ++sum.count;
+    }
+  }
+  fmt::print("\n{:<36} {:>6} {:>6} {:>6} {:>6}   without launch overhead\n", "regret", "cases", ">1.10",
+             "worst", "mean");
+  for (const auto& [name, sum] : sums) {
+    fmt::print("{:<36} {:>6} {:>6} {:>6.2f} {:>6.3f} {:>10.2f} {:>6.3f}\n", name, sum.count, sum.over,
+               sum.worst, std::exp(sum.logs / sum.count), sum.worst_device,
+               std::exp(sum.device_logs / sum.count));
+  }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) try {
+  const Options options = parse(count, arguments);
+  constexpr std::size_t at_once = 2;
+  std::vector<std::FILE*> lines;
+  std::vector<pid_t> running;
+  int failed = 0;
+  const auto wait_for = [&](pid_t child) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    failed += status == 0 ? 0 : 1;
+  };
+  for (const tools::DeviceDescription* device : options.devices) {
+    if (running.size() >= at_once) {
+      wait_for(running[running.size() - at_once]);
+    }
+    lines.push_back(std::tmpfile());
+    if (lines.back() == nullptr) {
+      throw std::runtime_error("cannot make a temporary file");
+    }
+    running.push_back(start(options, *device, lines.back()));
+  }
+  for (std::size_t i = running.size() - std::min(running.size(), at_once); i < running.size(); ++i) {
+    wait_for(running[i]);
+  }
+  std::vector<Verdict> verdicts;
+  for (std::FILE* file : lines) {
+    report(file, options.over, verdicts);
+  }
+  summarise(verdicts);
+  return failed == 0 ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
