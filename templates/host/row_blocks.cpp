@@ -9,9 +9,6 @@
 namespace kerncast::host {
 namespace {
 
-/// As templates/device/row.cuh has it.
-constexpr std::int64_t held_elements = 32;
-
 bool few_rows(const DeviceTraits& device, std::int64_t rows) {
   return bucket_ceiling(rows) <= device.sm_count;
 }
@@ -34,7 +31,7 @@ std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowW
     choices.push_back(wanted * 2);
   }
   for (std::int32_t lanes = wanted / 2; lanes >= std::max(wanted / 4, 32); lanes /= 2) {
-    if (divide_up(work.vectors, lanes) * work.vector_elements <= held_elements) {
+    if (divide_up(work.vectors, lanes) * work.vector_elements <= work.held_elements) {
       choices.push_back(lanes);
     }
   }

@@ -22,8 +22,9 @@ struct RowWork {
   /// a row takes, without the moves that its PTX shows.
   std::int32_t once = 0;
   std::int32_t each = 0;
-  std::int32_t loads = 1;       ///< for a vector
-  std::int32_t reductions = 1;  ///< over the row
+  std::int32_t loads = 1;           ///< for a vector
+  std::int32_t reductions = 1;      ///< over the row
+  std::int32_t held_elements = 32;  ///< of a row in a thread at most, as templates/device/row.cuh holds them
 };
 
 /// A block of rows that `lanes` threads share: one row where latency counts, enough to fill warps where

@@ -44,9 +44,12 @@ Tunables tunables_alone(const Specialisation& spec, const DeviceTraits& device, 
   return tunables_for(row_lanes(spec, device, rows, default_row_vectors(spec), cost_of(device, 0)));
 }
 
-/// With the residual beside x, one vector of each in flight keeps memory busy.
+/// With the residual beside x, one vector of each in flight keeps memory busy; more in a thread take longer
+/// to compile than a first request should wait.
 Tunables tunables_with_residual(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  return tunables_for(row_lanes(spec, device, rows, 1, cost_of(device, 24)));
+  RowCost cost = cost_of(device, 24);
+  cost.held_elements = 8;
+  return tunables_for(row_lanes(spec, device, rows, 1, cost));
 }
 
 LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,

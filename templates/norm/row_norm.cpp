@@ -143,6 +143,7 @@ std::int32_t row_lanes(const Specialisation& spec, const DeviceTraits& device, s
   work.each = cost.each;
   work.loads = cost.loads;
   work.reductions = cost.reductions;
+  work.held_elements = cost.held_elements;
   return host::row_lanes(device, rows, work, taken);
 }
 

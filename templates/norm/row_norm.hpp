@@ -91,6 +91,7 @@ struct RowCost {
   std::int32_t loads = 1;
   std::int32_t tensors = 2;
   std::int32_t reductions = 1;
+  std::int32_t held_elements = 32;
 };
 
 /// Vectors of a row that a thread takes where there are many rows.
