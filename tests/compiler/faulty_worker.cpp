@@ -42,7 +42,7 @@ int serve_sources() {
                                       encode(Failure{kerncast::ErrorCode::unsupported, "not this one"})));
       continue;
     } else if (source == "grow") {
-      hoard.resize(hoard.size() + (std::size_t{64} << 20), 'x');
+      hoard.resize(hoard.size() + (std::size_t{256} << 20), 'x');
     } else if (source.starts_with("swell ")) {
       const std::string held(std::stoul(std::string(source.substr(6))) << 20, 'x');
       std::this_thread::sleep_for(std::chrono::milliseconds(500));

@@ -156,7 +156,7 @@ TEST_CASE("a worker that hangs is given up after its time") {
 
 TEST_CASE("a worker past its share of the memory is replaced") {
   PoolOptions options = sources();
-  options.memory_bytes = std::uint64_t{128} << 20;
+  options.memory_bytes = std::uint64_t{512} << 20;
   Pool pool(options);
   const std::string first = pool.compile(request("a"), "13.0").cubin;
   CHECK(pool.compile(request("grow"), "13.0").cubin == first);
@@ -167,17 +167,17 @@ TEST_CASE("a worker past its share of the memory is replaced") {
 
 TEST_CASE("a compile that passes its worker's share fails, after a second try where others came before it") {
   PoolOptions options = sources();
-  options.memory_bytes = std::uint64_t{128} << 20;
+  options.memory_bytes = std::uint64_t{512} << 20;
   Pool pool(options);
-  CHECK_THAT(failure(pool, "swell 200").second,
-             Catch::Contains("compiling op [swell 200]") && Catch::Contains("its share is 128 MiB"));
+  CHECK_THAT(failure(pool, "swell 800").second,
+             Catch::Contains("compiling op [swell 800]") && Catch::Contains("its share is 512 MiB"));
   CHECK(pool.started() == 1);
   const std::string second = pool.compile(request("grow"), "13.0").cubin;
-  const CompileResult alone = pool.compile(request("swell 80"), "13.0");
-  CHECK(alone.ptx == "swell 80");
+  const CompileResult alone = pool.compile(request("swell 320"), "13.0");
+  CHECK(alone.ptx == "swell 320");
   CHECK(alone.cubin != second);
   CHECK(pool.started() == 3);
-  CHECK_THAT(failure(pool, "swell 200").second, Catch::Contains("share"));
+  CHECK_THAT(failure(pool, "swell 800").second, Catch::Contains("share"));
   CHECK(pool.started() == 4);
 }
 
@@ -189,7 +189,7 @@ TEST_CASE("memory for fewer workers than jobs means fewer workers") {
   std::vector<std::thread> threads;
   for (int i = 0; i < 6; ++i) {
     threads.emplace_back(
-        [&] { done += pool.compile(request("swell 60"), "13.0").ptx == "swell 60" ? 1 : 0; });
+        [&] { done += pool.compile(request("swell 10"), "13.0").ptx == "swell 10" ? 1 : 0; });
   }
   std::size_t most = 0;
   while (done < 6) {
