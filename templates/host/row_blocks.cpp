@@ -31,7 +31,7 @@ std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowW
     choices.push_back(wanted * 2);
   }
   for (std::int32_t lanes = wanted / 2; lanes >= std::max(wanted / 4, 32); lanes /= 2) {
-    if (divide_up(work.vectors, lanes) * work.vector_elements <= work.held_elements) {
+    if (divide_up(work.vectors, lanes) * work.vector_elements <= work.cost.held_elements) {
       choices.push_back(lanes);
     }
   }
@@ -42,11 +42,11 @@ std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowW
     geometry.block[0] = static_cast<std::uint32_t>(block.threads);
     LaunchWork launch;
     launch.vectors = most * work.vectors;
-    launch.bytes = launch.vectors * work.vector_bytes * work.tensors;
-    launch.once = work.once;
-    launch.each = work.each * work.vector_elements / 8;
-    launch.loads = work.loads;
-    launch.barriers = lanes > 32 ? 2 * work.reductions : 0;
+    launch.bytes = launch.vectors * work.vector_bytes * work.cost.tensors;
+    launch.once = work.cost.once;
+    launch.each = work.cost.each * work.vector_elements / 8;
+    launch.loads = work.cost.loads;
+    launch.barriers = lanes > 32 ? 2 * work.cost.reductions : 0;
     return launch_clocks(geometry, divide_up(work.vectors, lanes), launch, device);
   });
 }

@@ -5,8 +5,6 @@
 #include <limits>
 #include <utility>
 
-#include "templates/host/row_blocks.hpp"
-
 namespace kerncast::norm {
 
 using namespace row_params;
@@ -138,12 +136,7 @@ std::int32_t row_lanes(const Specialisation& spec, const DeviceTraits& device, s
   work.vectors = spec[hidden] * bytes / spec[alignment];
   work.vector_elements = static_cast<std::int32_t>(spec[alignment] / bytes);
   work.vector_bytes = spec[alignment];
-  work.tensors = cost.tensors;
-  work.once = cost.once;
-  work.each = cost.each;
-  work.loads = cost.loads;
-  work.reductions = cost.reductions;
-  work.held_elements = cost.held_elements;
+  work.cost = cost;
   return host::row_lanes(device, rows, work, taken);
 }
 

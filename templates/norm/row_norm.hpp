@@ -11,6 +11,7 @@
 #include "templates/host/access.hpp"
 #include "templates/host/broadcast.hpp"
 #include "templates/host/checks.hpp"
+#include "templates/host/row_blocks.hpp"
 #include "templates/norm/row_params.hpp"
 
 /// What the norms of whole rows share on the host: parameters, checks, geometry, plans, the models' widths.
@@ -84,15 +85,7 @@ void require_apart(std::string_view op, std::string_view name, const TensorView&
 /// The alignment must be an element of x at least and divide a row.
 void validate_rows(std::string_view op, const Specialisation& spec);
 
-/// What a norm does with a row, in instructions of a warp: see host::RowWork.
-struct RowCost {
-  std::int32_t once = 70;
-  std::int32_t each = 66;
-  std::int32_t loads = 1;
-  std::int32_t tensors = 2;
-  std::int32_t reductions = 1;
-  std::int32_t held_elements = 32;
-};
+using host::RowCost;
 
 /// Vectors of a row that a thread takes where there are many rows.
 [[nodiscard]] std::int64_t default_row_vectors(const Specialisation& spec);

@@ -19,9 +19,9 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   work.vectors = spec[hidden] * bytes / spec[alignment];
   work.vector_elements = static_cast<std::int32_t>(spec[alignment] / bytes);
   work.vector_bytes = spec[alignment];
-  work.once = 95;
+  work.cost.once = 95;
   // Before sm_89 fp8 is converted by a dozen instructions.
-  work.each = host::dtype(spec[q_dtype]) == DType::i8 ? 75 : device.sm < 89 ? 185 : 55;
+  work.cost.each = host::dtype(spec[q_dtype]) == DType::i8 ? 75 : device.sm < 89 ? 185 : 55;
   // Two vectors in flight per thread.
   const host::RowBlock block = host::row_block(device, rows, host::row_lanes(device, rows, work, 2));
   Tunables tunables;
