@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/simulator/profile_abi.hpp"
+#include "runtime/simulator/watch/profile_abi.hpp"
 
 /// A launch as the virtual GPU counted it, and its counts seen by class, by memory and by line.
 namespace kerncast::tools {

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "kerncast/runtime.hpp"
-#include "runtime/simulator/profile_abi.hpp"
+#include "runtime/simulator/watch/profile_abi.hpp"
 #include "tools/launch_profile.hpp"
 #include "tools/op_run.hpp"
 

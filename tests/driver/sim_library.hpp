@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/simulator/driver_symbols.hpp"
+#include "runtime/simulator/driver/abi/symbols.hpp"
 
 /// The virtual GPU as a program finds it that knows no more than the library's name. The symbols' types alone
 /// come from the sources.

@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "runtime/simulator/machine.hpp"
+#include "runtime/simulator/machine/machine.hpp"
 
 /// Loads PTX into a machine of its own and runs kernels on host vectors.
 namespace kerncast::simulator::testing {

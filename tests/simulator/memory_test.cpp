@@ -1,4 +1,4 @@
-#include "runtime/simulator/memory.hpp"
+#include "runtime/simulator/machine/memory.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -1,5 +1,5 @@
 // Counters against counts derived by hand.
-#include "runtime/simulator/profile.hpp"
+#include "runtime/simulator/watch/profile.hpp"
 
 #include <catch2/catch.hpp>
 #include <string>

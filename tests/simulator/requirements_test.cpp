@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/simulator/requirements.hpp"
+#include "runtime/simulator/ptx/requirements.hpp"
 #include "tests/simulator/kernel_runner.hpp"
 
 // What each form needs of its module's .target and .version, as ptxas of CUDA 13.0 has it.

@@ -1,4 +1,4 @@
-#include "runtime/simulator/source_map.hpp"
+#include "runtime/simulator/machine/source_map.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "runtime/simulator/written_map.hpp"
+#include "runtime/simulator/machine/written_map.hpp"
 
 #include <catch2/catch.hpp>
 #include <random>

@@ -6,7 +6,7 @@
 #include "tests/templates/catalogue.hpp"
 #include "tests/templates/kernel_cache.hpp"
 #ifdef KERNCAST_CATALOGUE_DECODES
-#include "runtime/simulator/machine.hpp"
+#include "runtime/simulator/machine/machine.hpp"
 #endif
 
 using namespace kerncast;

@@ -6,8 +6,8 @@
 #include <set>
 #include <sstream>
 
-#include "runtime/simulator/machine.hpp"
-#include "runtime/simulator/program.hpp"
+#include "runtime/simulator/machine/machine.hpp"
+#include "runtime/simulator/machine/program.hpp"
 #include "tests/simulator/conformance/run_conformance.hpp"
 
 // That nothing the decoder takes goes without a case. The decoder's vocabulary is read from its sources: the

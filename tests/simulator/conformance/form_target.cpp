@@ -9,7 +9,7 @@
 #include "runtime/driver/context.hpp"
 #include "runtime/driver/device.hpp"
 #include "runtime/driver/driver_error.hpp"
-#include "runtime/simulator/machine.hpp"
+#include "runtime/simulator/machine/machine.hpp"
 
 namespace kerncast::conformance {
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/simulator/machine.hpp"
-#include "runtime/simulator/profile.hpp"
+#include "runtime/simulator/machine/machine.hpp"
+#include "runtime/simulator/watch/profile.hpp"
 
 namespace kerncast::simulator::testing {
 

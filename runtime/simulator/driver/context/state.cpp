@@ -1,0 +1,126 @@
+#include "runtime/simulator/driver/context/state.hpp"
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+
+#include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/memory/leaks.hpp"
+
+namespace kerncast::simulator::api {
+namespace {
+
+constexpr int driver_version = 13000;
+constexpr int max_devices = 64;
+
+std::string_view environment(const char* name, std::string_view otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? std::string_view(value) : otherwise;
+}
+
+void initialise(State& state) {
+  const std::string_view arch = environment("KERNCAST_SIM_ARCH", "sm_90");
+  const std::optional<ArchTraits> traits = find_arch(arch);
+  if (!traits) {
+    throw Failure(
+        CUDA_ERROR_INVALID_VALUE,
+        fmt::format("KERNCAST_SIM_ARCH is {}; the virtual GPU knows sm_75, 80, 86, 87, 88, 89, 90, 100, "
+                    "103, 110, 120 and 121",
+                    arch));
+  }
+  const std::string_view devices = environment("KERNCAST_SIM_DEVICES", "1");
+  int count = 0;
+  const auto [end, error] = std::from_chars(devices.data(), devices.data() + devices.size(), count);
+  if (error != std::errc{} || end != devices.data() + devices.size() || count < 0 || count > max_devices) {
+    throw Failure(
+        CUDA_ERROR_INVALID_VALUE,
+        fmt::format("KERNCAST_SIM_DEVICES is {}; give a number from 0 to {}", devices, max_devices));
+  }
+  if (count == 0) {
+    throw Failure(CUDA_ERROR_NO_DEVICE, "KERNCAST_SIM_DEVICES is 0");
+  }
+  state.checks = environment("KERNCAST_SIM_CHECKS", "on") != "off";
+  if (environment("KERNCAST_SIM_LEAKS", "0") == "1") {
+    report_leaks_at_exit();
+  }
+  state.arch = *traits;
+  state.device_count = count;
+  state.total_memory = total_memory(*traits);
+  state.primaries.resize(static_cast<std::size_t>(count));
+  for (State::Primary& primary : state.primaries) {
+    primary.handle = reinterpret_cast<CUcontext>(next_handle());
+  }
+  // The threads that run streams do not survive into a child, and half-held locks do.
+  pthread_atfork(nullptr, nullptr, [] { api::state().initialised.store(false, std::memory_order_release); });
+  state.initialised.store(true, std::memory_order_release);
+}
+
+}  // namespace
+
+State& state() {
+  static auto* state = new State;
+  return *state;
+}
+
+void Context::set_fault(CUresult code, const std::string& message) {
+  const std::lock_guard lock(fault_mutex_);
+  if (fault_.load(std::memory_order_relaxed) == CUDA_SUCCESS) {
+    fault_message_ = message;
+    fault_.store(code, std::memory_order_release);
+  }
+}
+
+std::string Context::fault_message() const {
+  const std::lock_guard lock(fault_mutex_);
+  return fault_message_;
+}
+
+void Context::require_no_fault() const {
+  if (const CUresult code = fault(); code != CUDA_SUCCESS) {
+    throw Failure(code, fault_message());
+  }
+}
+
+std::vector<Point> ends_of_streams(const Context& context, bool blocking_only) {
+  std::vector<Point> ends;
+  for (const std::shared_ptr<Stream>& stream : context.streams) {
+    if (!stream->drained() && (!blocking_only || stream->legacy || stream->blocking)) {
+      ends.push_back({stream, stream->enqueued});
+    }
+  }
+  return ends;
+}
+
+extern "C" {
+
+CUresult cuInit(unsigned int flags) {
+  return bare_call([&] {
+    if (flags != 0) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, "cuInit takes no flags");
+    }
+    State& all = state();
+    const std::lock_guard lock(all.init_mutex);
+    if (!all.initialised.load(std::memory_order_acquire)) {
+      if (all.device_count != 0) {
+        throw Failure(CUDA_ERROR_NOT_INITIALIZED, "a forked child cannot use the driver of its parent");
+      }
+      initialise(all);
+    }
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuDriverGetVersion(int* version) {
+  return bare_call([&] {
+    require(version, "version");
+    *version = driver_version;
+    return CUDA_SUCCESS;
+  });
+}
+
+}  // extern "C"
+
+}  // namespace kerncast::simulator::api

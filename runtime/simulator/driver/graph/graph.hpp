@@ -1,0 +1,197 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "runtime/simulator/driver/memory/copy.hpp"
+#include "runtime/simulator/driver/module/module.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
+
+namespace kerncast::simulator::api {
+
+struct Event;
+struct Graph;
+struct StreamRef;
+
+using Dimensions = std::array<std::uint32_t, 3>;
+
+/// A launch whose arguments have been checked.
+struct KernelNode {
+  std::shared_ptr<Function> function;
+  CUfunction named = nullptr;  ///< as the caller gave it: a function, or a kernel cast to one
+  Dimensions grid{};
+  Dimensions block{};
+  unsigned int shared_bytes = 0;
+  std::vector<std::byte> parameters;    ///< packed
+  std::vector<void*> parameter_places;  ///< of each parameter in `parameters`
+  bool cooperative = false;
+  int priority = 0;
+};
+
+struct HostNode {
+  CUDA_HOST_NODE_PARAMS call{};
+};
+
+/// The event of a node that records it or waits for it.
+struct EventNode {
+  std::shared_ptr<Event> event;
+};
+
+struct ChildNode {
+  std::shared_ptr<Graph> graph;
+};
+
+/// Memory that a graph allocates: its address is fixed when the node is made, and the bytes behind it stay as
+/// long as a graph or executable graph with the node lives.
+struct GraphMemory {
+  std::byte* base = nullptr;
+  std::size_t bytes = 0;
+  int device = 0;
+  std::atomic<bool> live{false};  ///< allocated by a launch and not freed since
+  GraphMemory() = default;
+  ~GraphMemory();
+  GraphMemory(const GraphMemory&) = delete;
+  GraphMemory& operator=(const GraphMemory&) = delete;
+};
+
+struct AllocNode {
+  std::shared_ptr<GraphMemory> memory;
+  CUmemPoolProps properties{};
+};
+
+struct FreeNode {
+  CUdeviceptr pointer = 0;
+  std::shared_ptr<GraphMemory> memory;  ///< null where the memory came from outside of graphs
+};
+
+struct MemoryOpNode {
+  std::vector<CUstreamBatchMemOpParams> operations;
+};
+
+/// What a node does. Immutable, and shared by a graph, its clones and its executables.
+template <class Node>
+using Shared = std::shared_ptr<const Node>;
+using Payload = std::variant<std::monostate, Shared<KernelNode>, Shared<CopyNode>, Shared<FillNode>,
+                             Shared<HostNode>, Shared<EventNode>, Shared<ChildNode>, Shared<AllocNode>,
+                             Shared<FreeNode>, Shared<MemoryOpNode>>;
+
+/// Checks a launch: that it fits on the device, its attributes and its parameters. Throws Failure.
+std::shared_ptr<KernelNode> make_kernel(const CUlaunchConfig& config, CUfunction handle, void** parameters,
+                                        void** extra);
+/// Throws Failure(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE) where the grid is not on the device all at once.
+void require_cooperative(const KernelNode& node);
+/// Sets `parameter_places`.
+void place_parameters(KernelNode& node);
+void run_kernel(const KernelNode& node, Context& context);
+
+/// How a payload runs; empty where it does nothing of its own on the stream.
+[[nodiscard]] Work work_of(const Payload& payload);
+
+/// A node. Its dependencies belong to the same graph, which owns them.
+struct GraphNode {
+  CUgraphNode handle = nullptr;
+  CUgraphNodeType type = CU_GRAPH_NODE_TYPE_EMPTY;
+  Payload payload;
+  std::vector<GraphNode*> after;
+  Graph* graph = nullptr;
+  CUgraphNode cloned_from = nullptr;
+};
+
+/// Something of a host's that a graph keeps alive.
+struct UserObject {
+  CUuserObject handle = nullptr;
+  void* data = nullptr;
+  CUhostFn destroy = nullptr;
+  std::atomic<unsigned int> references{0};
+  /// Gives up references; the last one calls `destroy`.
+  void release(unsigned int count);
+};
+
+/// References a graph or executable graph holds, given up when it goes.
+struct UserReferences {
+  std::vector<std::pair<std::shared_ptr<UserObject>, unsigned int>> held;
+  UserReferences() = default;
+  UserReferences(const UserReferences& other);
+  UserReferences& operator=(const UserReferences&) = delete;
+  ~UserReferences();
+};
+
+/// A graph. Guarded by the scheduler's mutex.
+struct Graph {
+  CUgraph handle = nullptr;
+  std::vector<std::shared_ptr<GraphNode>> nodes;  ///< in the order they were made
+  bool capturing = false;
+  bool is_child = false;  ///< belongs to a child node, and goes with it
+  CUgraph cloned_from = nullptr;
+  UserReferences user_objects;
+  ~Graph();
+};
+
+/// A node of an executable graph.
+struct ExecNode {
+  CUgraphNode source = nullptr;
+  CUgraphNodeType type = CU_GRAPH_NODE_TYPE_EMPTY;
+  Payload payload;
+  Work work;
+  bool enabled = true;
+  std::vector<CUgraphNode> after;  ///< sources of what comes before
+  std::vector<ExecNode> child;     ///< of a child graph
+};
+
+struct GraphExec {
+  CUgraphExec handle = nullptr;
+  std::uint64_t flags = 0;
+  /// In an order that satisfies the dependencies; guarded by the scheduler's mutex, and never changed while a
+  /// launch holds it too.
+  std::shared_ptr<std::vector<ExecNode>> nodes;
+  Point last;  ///< its latest launch, as launches of one graph do not overlap; guarded as `nodes` is
+  std::shared_ptr<UserReferences> user_objects;
+};
+
+/// The functions below take no lock; the scheduler's mutex is held by the caller.
+
+/// A graph with a handle.
+std::shared_ptr<Graph> make_graph();
+/// Adds a node with a handle that comes after `after`.
+GraphNode& add_node(Graph& graph, CUgraphNodeType type, Payload payload, std::vector<GraphNode*> after);
+/// A copy of `graph` with its own nodes and handles.
+std::shared_ptr<Graph> clone(const Graph& graph);
+/// The nodes in an order that satisfies the dependencies. Throws Failure(CUDA_ERROR_INVALID_VALUE) for a
+/// cycle.
+std::vector<const GraphNode*> ordered(const Graph& graph);
+/// Throws Failure: CUDA_ERROR_INVALID_HANDLE where there is no such graph, or CUDA_ERROR_ILLEGAL_STATE while
+/// it is captured.
+std::shared_ptr<Graph> find_graph(CUgraph handle);
+std::shared_ptr<GraphNode> find_node(CUgraphNode handle);
+/// As find_node, for nodes of one type only. Throws Failure(CUDA_ERROR_INVALID_VALUE).
+std::shared_ptr<GraphNode> find_node(CUgraphNode handle, CUgraphNodeType type);
+
+/// Nodes of `graph` by their handles. Throws Failure(CUDA_ERROR_INVALID_VALUE).
+std::vector<GraphNode*> find_nodes(const Graph& graph, const CUgraphNode* handles, std::size_t count);
+/// Throws Failure(CUDA_ERROR_NOT_SUPPORTED) for edges that let a node start before another has ended.
+void require_plain_edges(const CUgraphEdgeData* edges, std::size_t count);
+
+/// From the structures of the interface to payloads, checked. They throw Failure, and take the lock
+/// themselves where they need it.
+Payload kernel_payload(const CUDA_KERNEL_NODE_PARAMS& given);
+Payload copy_payload(const CUDA_MEMCPY3D& given);
+Payload fill_payload(const CUDA_MEMSET_NODE_PARAMS& given);
+Payload host_payload(const CUDA_HOST_NODE_PARAMS& given);
+Payload event_payload(CUevent event);
+Payload child_payload(CUgraph graph);
+Payload memory_op_payload(const CUDA_BATCH_MEM_OP_NODE_PARAMS& given);
+Payload alloc_payload(CUDA_MEM_ALLOC_NODE_PARAMS& given);
+Payload free_payload(CUdeviceptr pointer);
+/// Any of them, by its type.
+Payload payload_of(CUgraphNodeParams& given);
+/// What the caller gave for the node's kernel. Pointers into it live as long as the node has this payload.
+CUDA_KERNEL_NODE_PARAMS parameters_of(const KernelNode& node);
+
+}  // namespace kerncast::simulator::api

@@ -1,0 +1,157 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cstring>
+
+#include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/module/module.hpp"
+#include "runtime/simulator/driver/context/state.hpp"
+
+namespace kerncast::simulator::api {
+namespace {
+
+/// The operand of the first `directive` outside of comments, up to a comma, blank or line end; empty where
+/// there is none.
+std::string_view operand_of(std::string_view text, std::string_view directive) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    if (text.substr(at).starts_with("//")) {
+      at = std::min(text.find('\n', at), text.size());
+    } else if (text.substr(at).starts_with("/*")) {
+      const std::size_t end = text.find("*/", at + 2);
+      at = end == std::string_view::npos ? text.size() : end + 2;
+    } else if (text.substr(at).starts_with(directive)) {
+      const std::size_t first = text.find_first_not_of(" \t", at + directive.size());
+      if (first == std::string_view::npos) {
+        return {};
+      }
+      return text.substr(first, text.find_first_of(", \t\r\n/", first) - first);
+    } else if (text[at] == '{') {
+      return {};  // both directives stand before any code
+    } else {
+      ++at;
+    }
+  }
+  return {};
+}
+
+/// Whether a device of compute capability `sm` runs code for `target`: what is plain runs on later ones too,
+/// what is architecture-specific ('a') only on that one, what is family-specific ('f') on later ones of the
+/// same major number.
+bool runs_on(std::string_view target, int sm) {
+  if (!target.starts_with("sm_")) {
+    return true;  // the decoder has the words for what is no target
+  }
+  target.remove_prefix(3);
+  int wanted = 0;
+  const auto [end, error] = std::from_chars(target.data(), target.data() + target.size(), wanted);
+  if (error != std::errc{}) {
+    return true;
+  }
+  const std::string_view suffix = target.substr(static_cast<std::size_t>(end - target.data()));
+  if (suffix == "a") {
+    return sm == wanted;
+  }
+  if (suffix == "f") {
+    return sm >= wanted && sm / 10 == wanted / 10;
+  }
+  return sm >= wanted;
+}
+
+int parse_version(std::string_view text) {
+  int major = 0;
+  int minor = 0;
+  const char* end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, major);
+  if (first.ec != std::errc{} || first.ptr == end || *first.ptr != '.') {
+    return 0;
+  }
+  std::from_chars(first.ptr + 1, end, minor);
+  return major * 10 + minor;
+}
+
+}  // namespace
+
+Image examine_image(const void* code) {
+  require(code, "code");
+  constexpr std::array<unsigned char, 4> elf = {0x7f, 'E', 'L', 'F'};
+  constexpr std::array<unsigned char, 4> fat_binary = {0x50, 0xed, 0x55, 0xba};
+  constexpr std::array<unsigned char, 4> fat_binary_wrapper = {0xb1, 0x43, 0x62, 0x46};
+  // The bytes are compared one by one, as a short text may end before the fourth.
+  const auto starts_with = [code](const std::array<unsigned char, 4>& magic) {
+    return std::equal(magic.begin(), magic.end(), static_cast<const unsigned char*>(code));
+  };
+  if (starts_with(elf) || starts_with(fat_binary) || starts_with(fat_binary_wrapper)) {
+    throw Failure(CUDA_ERROR_NO_BINARY_FOR_GPU,
+                  "the virtual GPU executes PTX; it has no use for device binaries");
+  }
+  const auto first = *static_cast<const unsigned char*>(code);
+  if (first == 0 || (std::isprint(first) == 0 && std::isspace(first) == 0)) {
+    throw Failure(CUDA_ERROR_INVALID_IMAGE, "the code is neither PTX text nor a device binary");
+  }
+  Image image;
+  image.text = static_cast<const char*>(code);
+  const std::string_view version = operand_of(image.text, ".version");
+  if (version.empty()) {
+    throw Failure(CUDA_ERROR_INVALID_IMAGE, "the code is no PTX: it has no .version directive");
+  }
+  image.version = parse_version(version);
+  const std::string_view target = operand_of(image.text, ".target");
+  if (!runs_on(target, state().arch.sm)) {
+    throw Failure(CUDA_ERROR_NO_BINARY_FOR_GPU,
+                  fmt::format("the PTX is for {}; the device is sm_{}", target, state().arch.sm));
+  }
+  return image;
+}
+
+std::shared_ptr<Module> decode_image(std::string_view text, int device) {
+  try {
+    return Module::decode(text, state().arch.sm, state().memory, device);
+  } catch (const DecodeError& error) {
+    throw Failure(CUDA_ERROR_INVALID_PTX, error.what());
+  }
+}
+
+JitLog::JitLog(unsigned int count, const CUjit_option* options, void** values) {
+  if (count == 0) {
+    return;
+  }
+  require(options, "options");
+  require(static_cast<const void*>(values), "values");
+  for (unsigned int i = 0; i < count; ++i) {
+    switch (options[i]) {
+      case CU_JIT_ERROR_LOG_BUFFER:
+        error_ = static_cast<char*>(values[i]);
+        break;
+      case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
+        error_size_ = reinterpret_cast<std::uintptr_t>(values[i]);
+        error_written_ = &values[i];
+        break;
+      case CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES:
+        info_written_ = &values[i];
+        break;
+      default:
+        break;  // the others tune a compiler that is not there
+    }
+  }
+}
+
+void JitLog::write(std::string_view text) {
+  std::size_t written = 0;
+  if (error_ != nullptr && error_size_ > 0) {
+    written = std::min(text.size(), error_size_ - 1);
+    std::memcpy(error_, text.data(), written);
+    error_[written] = '\0';
+  }
+  if (error_written_ != nullptr) {
+    *error_written_ = reinterpret_cast<void*>(written);
+  }
+  if (info_written_ != nullptr) {
+    *info_written_ = nullptr;
+  }
+}
+
+}  // namespace kerncast::simulator::api

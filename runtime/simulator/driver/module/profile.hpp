@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+
+#include "runtime/simulator/machine/machine.hpp"
+#include "runtime/simulator/watch/profile.hpp"
+
+namespace kerncast::simulator::api {
+
+/// Whether launches are to be counted and recorded.
+bool profiling();
+/// Keeps what `launch` did, for kerncastSimProfileLaunch.
+void record_launch(const Launch& launch, const LaunchProfile& counts);
+
+}  // namespace kerncast::simulator::api

@@ -1,0 +1,50 @@
+#include "runtime/simulator/exec/isa.hpp"
+
+#include <cstdlib>
+#include <string_view>
+
+#include "runtime/simulator/machine/machine.hpp"
+
+namespace kerncast::simulator {
+
+namespace {
+
+[[maybe_unused]] bool runs_v3() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+         __builtin_cpu_supports("bmi2");
+}
+
+[[maybe_unused]] bool runs_v4() {
+  return runs_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+}
+
+const Isa& pick() {
+  const char* wish = std::getenv("KERNCAST_SIM_ISA");
+  [[maybe_unused]] const std::string_view wanted = wish == nullptr ? "" : wish;
+  // A wish for more than the machine has would end in SIGILL, so it gets the best the machine has.
+#ifdef KERNCAST_SIM_HAS_v4
+  if (runs_v4() && wanted != "v2" && wanted != "v3") {
+    return isa_v4::kIsa;
+  }
+#endif
+#ifdef KERNCAST_SIM_HAS_v3
+  if (runs_v3() && wanted != "v2") {
+    return isa_v3::kIsa;
+  }
+#endif
+  return isa_v2::kIsa;
+}
+
+}  // namespace
+
+const Isa& isa() {
+  return pick();
+}
+
+std::string_view executor_name() {
+  return isa().name;
+}
+
+}  // namespace kerncast::simulator

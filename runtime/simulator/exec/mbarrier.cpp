@@ -1,0 +1,272 @@
+#include "runtime/simulator/exec/executor.hpp"
+
+// Barriers in shared memory, and the bulk copies that report to them. The 64 bits of an mbarrier are opaque
+// to kernels; here they are, from bit 0: arrivals pending in this phase (20 bits), arrivals expected in the
+// next (20), bytes outstanding (21, signed), the phase's parity, and a bit that init sets.
+namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
+
+namespace {
+
+#include "runtime/simulator/exec/lanes.inc"
+
+#include "runtime/simulator/exec/address.inc"
+
+constexpr unsigned kCountBits = 20;
+constexpr u64 kMostCount = (u64{1} << kCountBits) - 1;
+constexpr s64 kMostBytes = (s64{1} << kCountBits) - 1;
+constexpr unsigned kBytesAt = 2 * kCountBits;
+constexpr unsigned kParityAt = 61;
+constexpr u64 kValid = u64{1} << 62;
+
+struct State {
+  u64 pending = 0;
+  u64 expected = 0;
+  s64 bytes = 0;
+  u64 parity = 0;
+  bool valid = false;
+};
+
+State unpack(u64 word) {
+  State state;
+  state.pending = word & kMostCount;
+  state.expected = word >> kCountBits & kMostCount;
+  state.bytes = static_cast<s64>(word << (64 - kParityAt)) >> (64 - kParityAt + kBytesAt);
+  state.parity = word >> kParityAt & 1U;
+  state.valid = (word & kValid) != 0;
+  return state;
+}
+
+u64 pack(const State& state) {
+  const u64 bytes = static_cast<u64>(state.bytes) & ((u64{1} << (kParityAt - kBytesAt)) - 1);
+  return state.pending | state.expected << kCountBits | bytes << kBytesAt | state.parity << kParityAt |
+         kValid;
+}
+
+void complete_if_done(State& state) {
+  if (state.pending == 0 && state.bytes == 0) {
+    state.pending = state.expected;
+    state.parity ^= 1U;
+  }
+}
+
+/// Applies one thread's operation to `word`. Returns why that is illegal, or null.
+const char* apply(MbarrierOp what, u32 argument, u64& word) {
+  if (what == MbarrierOp::init) {
+    if (argument == 0 || argument > kMostCount) {
+      return "initialises an mbarrier with a count outside 1 to 1048575";
+    }
+    State fresh;
+    fresh.pending = argument;
+    fresh.expected = argument;
+    word = pack(fresh);
+    return nullptr;
+  }
+  if (what == MbarrierOp::inval) {
+    word = 0;
+    return nullptr;
+  }
+  State state = unpack(word);
+  if (!state.valid) {
+    return "uses an mbarrier that is not initialised";
+  }
+  const bool drops = what == MbarrierOp::arrive_drop || what == MbarrierOp::arrive_drop_expect_tx ||
+                     what == MbarrierOp::arrive_drop_no_complete;
+  const bool expects = what == MbarrierOp::expect_tx || what == MbarrierOp::arrive_expect_tx ||
+                       what == MbarrierOp::arrive_drop_expect_tx;
+  if (expects) {
+    state.bytes += argument;
+  } else if (what == MbarrierOp::complete_tx) {
+    state.bytes -= argument;
+  }
+  if (state.bytes > kMostBytes || state.bytes < -kMostBytes) {
+    return "takes an mbarrier's byte count outside its range";
+  }
+  if (what == MbarrierOp::complete_tx) {
+    complete_if_done(state);
+  } else if (what != MbarrierOp::expect_tx && what != MbarrierOp::copies_arrive) {
+    const u64 count = expects || what == MbarrierOp::copies_arrive_no_inc ? 1 : argument;
+    if (count == 0 || count > state.pending || (drops && count > state.expected)) {
+      return "arrives at an mbarrier more often than its phase expects";
+    }
+    state.pending -= count;
+    state.expected -= drops ? count : 0;
+    const bool may_complete =
+        what != MbarrierOp::arrive_no_complete && what != MbarrierOp::arrive_drop_no_complete;
+    if (!may_complete && state.pending == 0 && state.bytes == 0) {
+      return "completes a phase of an mbarrier by an arrival with .noComplete";
+    }
+    complete_if_done(state);
+  }
+  word = pack(state);
+  return nullptr;
+}
+
+const Op* update(Warp& w, const Op* op, u32 mask) {
+  Access access;
+  if (!resolve(w, op, mask, 8, access)) {
+    access.fault.what = "mbarrier access";
+    return raise_access(w, op, access.fault);
+  }
+  const auto what = static_cast<MbarrierOp>(op->count);
+  const Touch::Kind kind = what == MbarrierOp::init ? Touch::Kind::write : Touch::Kind::atomic;
+  if (!watched(w, op, access, kind, mask, 8)) {
+    return nullptr;
+  }
+  const bool returns = what >= MbarrierOp::arrive && what <= MbarrierOp::arrive_drop_no_complete;
+  const bool has_argument = what < MbarrierOp::copies_arrive;
+  for (u32 rest = mask; rest != 0; rest &= rest - 1) {
+    const auto i = static_cast<unsigned>(__builtin_ctz(rest));
+    u64 word = 0;
+    __builtin_memcpy(&word, access.at(i), sizeof(word));
+    const u64 before = word;
+    const u32 argument = has_argument ? src<u32>(w, op->b)[i] : 1;
+    if (const char* why = apply(what, argument, word); why != nullptr) {
+      return raise_illegal(w, op, i, why);
+    }
+    __builtin_memcpy(access.at(i), &word, sizeof(word));
+    if (returns) {
+      dst<u64>(w, op->d)[i] = before;
+    }
+  }
+  return op + 1;
+}
+
+template <bool Parity, bool Suspends>
+const Op* wait(Warp& w, const Op* op, u32 mask) {
+  Access access;
+  if (!resolve(w, op, mask, 8, access)) {
+    access.fault.what = "mbarrier access";
+    return raise_access(w, op, access.fault);
+  }
+  if (!watched(w, op, access, Touch::Kind::atomic, mask, 8)) {
+    return nullptr;
+  }
+  u32 done = 0;
+  for (u32 rest = mask; rest != 0; rest &= rest - 1) {
+    const auto i = static_cast<unsigned>(__builtin_ctz(rest));
+    u64 word = 0;
+    __builtin_memcpy(&word, access.at(i), sizeof(word));
+    const State state = unpack(word);
+    if (!state.valid) {
+      return raise_illegal(w, op, i, "waits for an mbarrier that is not initialised");
+    }
+    // The phase asked for is the current one, which is not complete, or the one before it, which is.
+    const u64 asked = Parity ? src<u32>(w, op->b)[i] & 1U : unpack(src<u64>(w, op->b)[i]).parity;
+    done |= asked != state.parity ? 1U << i : 0U;
+  }
+  set_pred(w, op->d, mask, done);
+  if (done != 0) {
+    // What arrived before the phase completed is seen by every lane that waited.
+    note_warp_sync(w);
+  }
+  if (Suspends && done != mask) {
+    // Nothing can change before other warps have run.
+    count_through(w, op);
+    w.resume = op + 1;
+    w.event = Event::slice;
+    return nullptr;
+  }
+  return op + 1;
+}
+
+const Op* pending_count(Warp& w, const Op* op, u32 mask) {
+  const u64* a = src<u64>(w, op->a);
+  lanes(dst<u32>(w, op->d), mask, [&](unsigned i) { return static_cast<u32>(a[i] & kMostCount); });
+  return op + 1;
+}
+
+/// Host address of `bytes` bytes at `address`, or null with the fault described.
+std::byte* find(Warp& w, Space space, u64 address, u32 lane, u32 bytes, u32 alignment, AccessFault& fault) {
+  fault.address = address;
+  fault.lane = lane;
+  fault.bytes = bytes;
+  fault.space = space;
+  fault.misaligned = address % alignment != 0;
+  if (fault.misaligned) {
+    return nullptr;
+  }
+  if (space == Space::shared) {
+    return address <= w.shared_bytes && bytes <= w.shared_bytes - address ? w.shared + address : nullptr;
+  }
+  return known(w, address, bytes) ? reinterpret_cast<std::byte*>(address) : nullptr;
+}
+
+const Op* copy_bulk(Warp& w, const Op* op, u32 mask) {
+  constexpr u32 kUnit = 16;
+  AccessFault fault;
+  for (u32 rest = mask; rest != 0; rest &= rest - 1) {
+    const auto i = static_cast<unsigned>(__builtin_ctz(rest));
+    const u32 bytes = src<u32>(w, op->c)[i];
+    if (bytes % kUnit != 0) {
+      return raise_illegal(w, op, i, "copies a number of bytes that is not a multiple of 16");
+    }
+    fault.what = "cp.async.bulk write";
+    std::byte* to = find(w, static_cast<Space>(op->sub), src<u64>(w, op->a)[i], i, bytes, kUnit, fault);
+    if (to == nullptr) {
+      return raise_access(w, op, fault);
+    }
+    fault.what = "cp.async.bulk read";
+    const std::byte* from =
+        find(w, static_cast<Space>(op->width), src<u64>(w, op->b)[i], i, bytes, kUnit, fault);
+    if (from == nullptr) {
+      return raise_access(w, op, fault);
+    }
+    Access touched;
+    touched.kind = Access::Kind::uniform;
+    touched.first = const_cast<std::byte*>(from);
+    if (bytes != 0 && !watched(w, op, touched, Touch::Kind::read, 1U << i, bytes)) {
+      return nullptr;
+    }
+    touched.first = to;
+    if (bytes != 0 && !watched(w, op, touched, Touch::Kind::write, 1U << i, bytes)) {
+      return nullptr;
+    }
+    __builtin_memmove(to, from, bytes);
+    if (op->count == 0) {
+      continue;
+    }
+    fault.what = "mbarrier access";
+    std::byte* at = find(w, Space::shared, src<u64>(w, w.lists[op->d2])[i], i, 8, 8, fault);
+    if (at == nullptr) {
+      return raise_access(w, op, fault);
+    }
+    touched.first = at;
+    if (!watched(w, op, touched, Touch::Kind::atomic, 1U << i, 8)) {
+      return nullptr;
+    }
+    u64 word = 0;
+    __builtin_memcpy(&word, at, sizeof(word));
+    if (const char* why = apply(MbarrierOp::complete_tx, bytes, word); why != nullptr) {
+      return raise_illegal(w, op, i, why);
+    }
+    __builtin_memcpy(at, &word, sizeof(word));
+  }
+  return op + 1;
+}
+
+}  // namespace
+
+Handler select_mbarrier(const Op& op) {
+  if (op.code == Code::cp_bulk) {
+    return copy_bulk;
+  }
+  if (op.code != Code::mbarrier) {
+    return nullptr;
+  }
+  switch (static_cast<MbarrierOp>(op.count)) {
+    case MbarrierOp::test_wait:
+      return wait<false, false>;
+    case MbarrierOp::test_wait_parity:
+      return wait<true, false>;
+    case MbarrierOp::try_wait:
+      return wait<false, true>;
+    case MbarrierOp::try_wait_parity:
+      return wait<true, true>;
+    case MbarrierOp::pending_count:
+      return pending_count;
+    default:
+      return update;
+  }
+}
+
+}  // namespace kerncast::simulator::KERNCAST_SIM_LEVEL

@@ -1,0 +1,253 @@
+#include <fmt/format.h>
+
+#include <bit>
+#include <vector>
+
+#include "runtime/simulator/machine/scheduler.hpp"
+#include "runtime/simulator/watch/strict.hpp"
+
+namespace kerncast::simulator {
+
+namespace {
+
+/// What one arrival of `mask` adds: warps count as whole once all their live lanes wait, since thread counts
+/// of barriers are given in whole warps.
+std::uint32_t arrival(const Warp& warp, std::uint32_t id, std::uint32_t mask, bool counted) {
+  auto added = static_cast<std::uint32_t>(std::popcount(mask));
+  if (!counted) {
+    return added;
+  }
+  std::uint32_t waiting = mask;
+  for (std::uint32_t i = 0; i < warp.fragment_count; ++i) {
+    const Fragment& fragment = warp.fragments[i];
+    if (fragment.state == Fragment::State::barrier && fragment.barrier == id) {
+      waiting |= fragment.mask;
+    }
+  }
+  if (waiting == warp.live) {
+    added += kLanes - static_cast<std::uint32_t>(std::popcount(warp.live));
+  }
+  return added;
+}
+
+void write_reduction(Warp& warp, const Fragment& fragment, const Barrier& barrier) {
+  const Op* op = fragment.at;
+  std::byte* frame = warp.stack + fragment.frame;
+  if (op->sub == 0) {
+    auto* target = reinterpret_cast<std::uint32_t*>(frame + op->d);
+    for (std::uint32_t rest = fragment.mask; rest != 0; rest &= rest - 1) {
+      target[std::countr_zero(rest)] = barrier.votes;
+    }
+    return;
+  }
+  const bool holds = op->sub == 1 ? barrier.votes == barrier.voters : barrier.votes != 0;
+  auto* target = reinterpret_cast<std::uint32_t*>(frame + op->d);
+  *target = (*target & ~fragment.mask) | (holds ? fragment.mask : 0U);
+}
+
+void release(Block& block, std::uint32_t id) {
+  Barrier& barrier = block.barriers[id];
+  std::uint32_t waiting = 0;
+  for (Warp& warp : block.warps) {
+    for (std::uint32_t i = 0; i < warp.fragment_count;) {
+      Fragment& fragment = warp.fragments[i];
+      if (fragment.state != Fragment::State::barrier || fragment.barrier != id) {
+        ++i;
+        continue;
+      }
+      if (fragment.at->code == Code::barrier_red) {
+        write_reduction(warp, fragment, barrier);
+      }
+      waiting |= 1U << warp.index;
+      const Fragment gone = fragment;
+      warp.fragments[i] = warp.fragments[--warp.fragment_count];
+      add_fragment(warp, gone.at + 1, gone.mask, gone.frame, Fragment::State::ready);
+      // The new fragment may have taken the freed place, so look at it again; it is ready and will be passed
+      // over.
+    }
+  }
+  barrier = Barrier{};
+  if (block.strict != nullptr) {
+    block.strict->leave(waiting, id);
+  }
+}
+
+void settle(Block& block, std::uint32_t id) {
+  const Barrier& barrier = block.barriers[id];
+  const bool complete = barrier.expected != 0 ? barrier.arrived >= barrier.expected
+                                              : barrier.waiting && barrier.arrived >= block.live_threads;
+  if (complete) {
+    release(block, id);
+  }
+}
+
+}  // namespace
+
+void settle_barriers(Block& block) {
+  for (std::uint32_t id = 0; id < kBarriers; ++id) {
+    if (block.barriers[id].waiting) {
+      settle(block, id);
+    }
+  }
+}
+
+namespace {
+
+/// Whether control can flow from `from` to `to` within their function. Compilers place loops before and after
+/// the code they lead to, so the order of instructions does not tell.
+bool can_reach(const ModuleImpl& module, const Op* from, const Op* to) {
+  const Op* const first = module.ops.data();
+  std::vector<bool> seen(module.ops.size());
+  std::vector<std::size_t> open{static_cast<std::size_t>(from - first)};
+  while (!open.empty()) {
+    const std::size_t at = open.back();
+    open.pop_back();
+    if (at >= seen.size() || seen[at]) {
+      continue;
+    }
+    seen[at] = true;
+    const Op& op = module.ops[at];
+    if (&op == to) {
+      return true;
+    }
+    bool goes_on = op.guard != frame_header::kTrue || op.guard_xor != 0;
+    switch (op.code) {
+      case Code::bra:
+        open.push_back(static_cast<std::size_t>(static_cast<std::int64_t>(at) + op.imm));
+        break;
+      case Code::brx:
+        for (std::size_t i = 0; i < op.d2; ++i) {
+          open.push_back(module.targets[static_cast<std::size_t>(op.imm) + i]);
+        }
+        break;
+      case Code::ret:
+      case Code::exit:
+      case Code::trap:
+        break;
+      default:
+        goes_on = true;
+        break;
+    }
+    if (goes_on) {
+      open.push_back(at + 1);
+    }
+  }
+  return false;
+}
+
+/// Whether other lanes of the warp are still on their way to `op`: in the code that leads to it or in a
+/// function that it waits for, and not at a barrier themselves.
+bool others_may_come(const Warp& warp, const Op* op) {
+  for (std::uint32_t i = 0; i < warp.fragment_count; ++i) {
+    const Fragment& other = warp.fragments[i];
+    const bool at_barrier = (other.at->code == Code::barrier_sync || other.at->code == Code::barrier_red ||
+                             other.at->code == Code::barrier_arrive) &&
+                            (other.at->flags & kAligned) != 0;
+    if (other.state != Fragment::State::ready || at_barrier) {
+      continue;
+    }
+    if (other.frame > warp.frame ||
+        (other.frame == warp.frame && can_reach(*warp.block->launch->module, other.at, op))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask) {
+  Block& block = *warp.block;
+  const auto value = [&](std::uint32_t offset, std::uint32_t lane) {
+    return reinterpret_cast<const std::uint32_t*>(warp.base[offset & 1U] + (offset & ~63U))[lane];
+  };
+  const auto lane = static_cast<std::uint32_t>(std::countr_zero(mask));
+  const std::uint32_t id = value(op->a, lane);
+  const std::uint32_t expected = op->count != 0 ? value(op->b, lane) : 0;
+  if (id >= kBarriers) {
+    return raise_illegal(warp, op, lane, "names a barrier above 15");
+  }
+  if (op->count != 0 && (expected == 0 || expected % kLanes != 0)) {
+    return raise_illegal(warp, op, lane,
+                         "passes a barrier thread count that is not a positive multiple of 32");
+  }
+  Barrier& target = block.barriers[id];
+  if (target.arrived != 0 && target.expected != expected) {
+    return raise_illegal(warp, op, lane,
+                         "passes another thread count to the barrier than those already waiting at it");
+  }
+  if (block.strict != nullptr) {
+    if ((op->flags & kAligned) != 0 && mask != warp.live) {
+      if (mask == warp.active && others_may_come(warp, op)) {
+        // They meet here, as they would on a device: the rest may be in a loop that waits for another block.
+        add_fragment(warp, op, mask, warp.frame, Fragment::State::ready);
+        count_before(warp, op);
+        warp.active = 0;
+        warp.resume = op;
+        warp.rotate = true;
+        warp.event = Event::reschedule;
+        return nullptr;
+      }
+      return raise(
+          warp, FaultKind::violation,
+          fmt::format(
+              "{} reaches a barrier that all threads of its warp must reach together, but lanes {:#010x} "
+              "of warp {} are not with it: the barrier is divergent{}",
+              describe_thread(warp, op, lane), warp.live & ~mask, warp.index, describe_op(warp, op)));
+    }
+    block.strict->arrive(warp.index, id);
+  }
+  target.expected = expected;
+  target.arrived += arrival(warp, id, mask, expected != 0);
+  if (op->code == Code::barrier_red) {
+    const std::uint32_t predicate = *reinterpret_cast<const std::uint32_t*>(warp.base[0] + op->c) ^
+                                    ((op->flags & kNegC) != 0 ? kAllLanes : 0U);
+    target.votes += static_cast<std::uint32_t>(std::popcount(predicate & mask));
+    target.voters += static_cast<std::uint32_t>(std::popcount(mask));
+  }
+  if (op->code == Code::barrier_arrive) {
+    settle(block, id);
+    return op + 1;
+  }
+  count_through(warp, op);
+  target.waiting = true;
+  Fragment& waits = warp.fragments[warp.fragment_count++];
+  waits = {op, mask, warp.frame, Fragment::State::barrier, static_cast<std::uint8_t>(id), block.clock};
+  warp.active &= ~mask;
+  warp.resume = op + 1;
+  warp.event = Event::reschedule;
+  settle(block, id);
+  return nullptr;
+}
+
+std::string describe_deadlock(const Block& block) {
+  std::string text = fmt::format("block ({},{},{}) of kernel '{}' cannot go on:", block.position[0],
+                                 block.position[1], block.position[2], block.launch->function->name);
+  std::uint32_t listed = 0;
+  for (const Warp& warp : block.warps) {
+    for (std::uint32_t i = 0; i < warp.fragment_count; ++i) {
+      const Fragment& fragment = warp.fragments[i];
+      if (++listed > 8) {
+        continue;
+      }
+      const int line = block.launch->module->line_of(fragment.at);
+      const std::string where = fmt::format("PTX line {}: {}", line, block.launch->module->line_text(line));
+      if (fragment.state == Fragment::State::barrier) {
+        const Barrier& barrier = block.barriers[fragment.barrier];
+        text += fmt::format(" warp {} lanes {:#010x} wait at barrier {} ({} of {} threads arrived; {});",
+                            warp.index, fragment.mask, fragment.barrier, barrier.arrived,
+                            barrier.expected != 0 ? barrier.expected : block.live_threads, where);
+      } else {
+        text += fmt::format(" warp {} lanes {:#010x} wait for other lanes of their warp ({});", warp.index,
+                            fragment.mask, where);
+      }
+    }
+  }
+  if (listed > 8) {
+    text += fmt::format(" and {} more;", listed - 8);
+  }
+  text.back() = '.';
+  return text;
+}
+
+}  // namespace kerncast::simulator

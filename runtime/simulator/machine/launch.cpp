@@ -1,0 +1,201 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "runtime/simulator/watch/profile.hpp"
+#include "runtime/simulator/machine/scheduler.hpp"
+#include "runtime/simulator/machine/thread_pool.hpp"
+
+namespace kerncast::simulator {
+
+namespace {
+
+/// Rounds of turns a block may take before another block gets the host thread, so that blocks which wait for
+/// each other all go on.
+constexpr std::uint32_t kRounds = 256;
+/// Blocks one host thread keeps unfinished at most; the rest of the grid starts as these end.
+constexpr std::size_t kMostUnfinished = 1024;
+
+/// Seconds from KERNCAST_SIM_TIMEOUT, 0 when unset.
+double time_limit() {
+  const char* wish = std::getenv("KERNCAST_SIM_TIMEOUT");
+  return wish == nullptr ? 0.0 : std::max(0.0, std::strtod(wish, nullptr));
+}
+
+/// One host thread's share of a launch: takes blocks until none is left.
+class Worker {
+ public:
+  explicit Worker(LaunchState& state)
+      : state_(state),
+        tally_(state.launch->profile != nullptr ? std::make_unique<Tally>(state.module->ops.back().prefix)
+                                                : nullptr) {}
+
+  void run() {
+    std::deque<std::unique_ptr<Block>> unfinished;
+    std::unique_ptr<Block> spare;
+    while (!state_.stop.load(std::memory_order_relaxed)) {
+      std::unique_ptr<Block> block;
+      const std::uint64_t next = unfinished.size() < kMostUnfinished
+                                     ? state_.next_block.fetch_add(1, std::memory_order_relaxed)
+                                     : state_.blocks;
+      if (next < state_.blocks) {
+        block = spare ? std::move(spare) : std::make_unique<Block>(state_);
+        block->start(next, ranges_.data(), tally_.get());
+      } else if (!unfinished.empty()) {
+        block = std::move(unfinished.front());
+        unfinished.pop_front();
+      } else {
+        break;
+      }
+      // Allocations that came or went since may have invalidated what this thread knows.
+      if (const std::uint64_t now = state_.memory->generation(); now != generation_) {
+        generation_ = now;
+        ranges_.fill(Range{});
+      }
+      switch (run_block(*block, kRounds)) {
+        case BlockStatus::done:
+          count(*block);
+          spare = std::move(block);
+          break;
+        case BlockStatus::unfinished:
+          unfinished.push_back(std::move(block));
+          break;
+        case BlockStatus::failed:
+          count(*block);
+          break;
+      }
+    }
+    const std::lock_guard lock(state_.mutex);
+    state_.counts.warp_instructions += counts_.warp_instructions;
+    state_.counts.thread_instructions += counts_.thread_instructions;
+    if (tally_ != nullptr) {
+      tally_->add_to(*state_.launch->profile);
+    }
+  }
+
+ private:
+  void count(Block& block) {
+    for (Warp& warp : block.warps) {
+      if (tally_ != nullptr) {
+        tally_->end_of_warp(warp);
+        warp.global_requests = 0;
+      }
+      counts_.warp_instructions += std::exchange(warp.warp_instructions, 0);
+      counts_.thread_instructions += std::exchange(warp.thread_instructions, 0);
+    }
+  }
+
+  LaunchState& state_;
+  std::array<Range, kRanges> ranges_{};
+  std::uint64_t generation_ = 0;
+  LaunchCounts counts_;
+  std::unique_ptr<Tally> tally_;
+};
+
+/// Where the blocks of a cooperative launch meet. %envreg1 and %envreg2 hold its address, and
+/// cooperative_groups/details/driver_abi.h says what it is.
+class GridWorkspace {
+ public:
+  GridWorkspace(const Launch& launch, Memory& memory) : memory_(memory) {
+    if (launch.cooperative) {
+      constexpr Layout kFresh{sizeof(Layout), 0};
+      address_ = memory.allocate(sizeof(Layout), MemoryKind::device, launch.device);
+      if (address_ != nullptr) {
+        std::memcpy(address_, &kFresh, sizeof(kFresh));
+        memory.mark_written(address_, sizeof(kFresh));
+      }
+    }
+  }
+  ~GridWorkspace() {
+    if (address_ != nullptr) {
+      memory_.release(address_);
+    }
+  }
+  GridWorkspace(const GridWorkspace&) = delete;
+  GridWorkspace& operator=(const GridWorkspace&) = delete;
+
+  [[nodiscard]] const std::byte* address() const { return address_; }
+
+ private:
+  struct Layout {
+    std::uint32_t size;
+    std::uint32_t barrier;
+  };
+  Memory& memory_;
+  std::byte* address_ = nullptr;
+};
+
+Fault refuse(FaultKind kind, std::string why) {
+  return {kind, std::move(why)};
+}
+
+}  // namespace
+
+Fault execute(const Launch& launch, Memory& memory, LaunchCounts* counts) {
+  const ModuleImpl& module = launch.module->impl();
+  if (launch.kernel < 0 || static_cast<std::size_t>(launch.kernel) >= module.kernels.size()) {
+    return refuse(FaultKind::illegal_instruction, fmt::format("the module has no kernel {}", launch.kernel));
+  }
+  const KernelInfo& info = module.kernels[static_cast<std::size_t>(launch.kernel)];
+  LaunchState state;
+  state.launch = &launch;
+  state.module = &module;
+  state.function = &module.functions[module.kernel_functions[static_cast<std::size_t>(launch.kernel)]];
+  state.memory = &memory;
+  const std::uint64_t threads = std::uint64_t{launch.block[0]} * launch.block[1] * launch.block[2];
+  state.blocks = std::uint64_t{launch.grid[0]} * launch.grid[1] * launch.grid[2];
+  if (threads == 0 || threads > 1024 || launch.block[0] > 1024 || launch.block[1] > 1024 ||
+      state.blocks == 0) {
+    return refuse(FaultKind::illegal_instruction,
+                  fmt::format("kernel '{}': a grid of {}x{}x{} blocks of {}x{}x{} threads cannot run",
+                              info.name, launch.grid[0], launch.grid[1], launch.grid[2], launch.block[0],
+                              launch.block[1], launch.block[2]));
+  }
+  if (launch.parameters.size() < info.parameter_bytes) {
+    return refuse(FaultKind::illegal_instruction,
+                  fmt::format("kernel '{}' takes {} bytes of parameters, got {}", info.name,
+                              info.parameter_bytes, launch.parameters.size()));
+  }
+  state.threads = static_cast<std::uint32_t>(threads);
+  state.warps = (state.threads + kLanes - 1) / kLanes;
+  const std::uint64_t alignment = module.dynamic_shared_alignment;
+  state.dynamic_shared_base = (info.static_shared_bytes + alignment - 1) / alignment * alignment;
+  state.shared_bytes = launch.dynamic_shared_bytes == 0
+                           ? info.static_shared_bytes
+                           : state.dynamic_shared_base + launch.dynamic_shared_bytes;
+  const GridWorkspace workspace(launch, memory);
+  if (launch.cooperative && workspace.address() == nullptr) {
+    return refuse(FaultKind::illegal_instruction,
+                  fmt::format("kernel '{}': no memory for its grid's barrier", info.name));
+  }
+  state.grid_workspace = reinterpret_cast<std::uintptr_t>(workspace.address());
+  if (const double limit = time_limit(); limit > 0) {
+    state.has_deadline = true;
+    state.deadline =
+        std::chrono::steady_clock::now() +
+        std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(limit));
+  }
+  const auto helpers = static_cast<unsigned>(std::min<std::uint64_t>(state.blocks - 1, host_threads() - 1));
+  run_together(helpers, [&state, &info] {
+    try {
+      Worker(state).run();
+    } catch (const std::bad_alloc&) {
+      state.report(0, {FaultKind::illegal_instruction,
+                       fmt::format("kernel '{}': no host memory for its blocks' registers and shared memory",
+                                   info.name)});
+    }
+  });
+  if (counts != nullptr) {
+    *counts = state.counts;
+  }
+  return state.fault;
+}
+
+}  // namespace kerncast::simulator

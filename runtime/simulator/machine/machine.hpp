@@ -1,0 +1,128 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/simulator/machine/memory.hpp"
+
+/// What the virtual GPU's driver front end sees of the machine behind it: modules decoded from PTX, and
+/// launches executed to their end. The front end knows streams, contexts and handles; the machine knows none.
+namespace kerncast::simulator {
+
+/// PTX the decoder refuses: names the construct and its 1-based PTX line.
+class DecodeError : public std::runtime_error {
+ public:
+  DecodeError(std::string what, int ptx_line) : std::runtime_error(std::move(what)), line(ptx_line) {}
+  int line;
+};
+
+/// Why a launch stopped. Kinds map one to one to the driver's error codes in the front end.
+enum class FaultKind : std::uint8_t {
+  none,
+  illegal_address,
+  misaligned_address,
+  illegal_instruction,
+  trap,
+  assertion,
+  deadlock,
+  launch_timeout,
+  violation,  ///< what hardware would let pass: a race, a read of memory nobody wrote, a divergent barrier
+};
+
+/// The first fault of a launch; `message` names kernel, block, thread, address and PTX line.
+struct Fault {
+  FaultKind kind = FaultKind::none;
+  std::string message;
+};
+
+/// One kernel parameter: its place in the packed parameter buffer, in bytes.
+struct KernelParameter {
+  std::size_t offset;
+  std::size_t size;
+};
+
+/// What the decoder knows of a kernel's needs, for function attributes and launch checks.
+struct KernelInfo {
+  std::string name;
+  std::vector<KernelParameter> parameters;
+  std::size_t parameter_bytes = 0;
+  std::size_t static_shared_bytes = 0;
+  std::size_t local_bytes = 0;
+  std::uint32_t virtual_registers = 0;
+  std::uint32_t max_threads_per_block = 0;  ///< .maxntid product; 0 where the PTX sets none
+};
+
+/// A module-scope variable of the PTX (.global or .const), placed in device memory when the module loads.
+struct GlobalVariable {
+  std::string name;
+  std::byte* address;
+  std::size_t size;
+};
+
+class ModuleImpl;
+
+/// A PTX module, decoded once and immutable but for the contents of its variables. Thread-safe to launch
+/// from.
+class Module {
+ public:
+  /// Decodes `ptx` (text, without terminating null) and places its variables in `memory` on `device`.
+  /// Throws DecodeError for anything malformed or unsupported. `sm` is the device's compute capability,
+  /// as 90.
+  static std::shared_ptr<Module> decode(std::string_view ptx, int sm, Memory& memory, int device);
+  ~Module();
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  /// Index of the kernel called `name`, or -1.
+  [[nodiscard]] int find_kernel(std::string_view name) const;
+  [[nodiscard]] std::span<const KernelInfo> kernels() const;
+  [[nodiscard]] const GlobalVariable* find_variable(std::string_view name) const;
+  [[nodiscard]] const ModuleImpl& impl() const { return *impl_; }
+
+ private:
+  explicit Module(std::unique_ptr<ModuleImpl> impl);
+  std::unique_ptr<ModuleImpl> impl_;
+};
+
+struct LaunchProfile;
+
+/// One launch. `parameters` is the packed parameter buffer, laid out as KernelInfo::parameters says.
+struct Launch {
+  const Module* module = nullptr;
+  int kernel = -1;
+  std::array<std::uint32_t, 3> grid{1, 1, 1};
+  std::array<std::uint32_t, 3> block{1, 1, 1};
+  std::uint32_t dynamic_shared_bytes = 0;
+  std::span<const std::byte> parameters;
+  int device = 0;
+  std::uint64_t reachable = 0;  ///< other devices whose memory may be accessed, a bit each
+  std::uint32_t sm_count = 132;
+  bool cooperative = false;  ///< its blocks may wait for each other by cooperative groups' grid barrier
+  bool checks = false;       ///< more than bounds and alignment: see strict.hpp
+  /// A warp that has executed more by the end of a turn ends the launch with launch_timeout; 0: no bound.
+  std::uint64_t most_warp_instructions = 0;
+  LaunchProfile* profile = nullptr;  ///< where counts by instruction are added; null: not counted
+};
+
+/// Exact counts of one launch, the same on every run and machine.
+struct LaunchCounts {
+  std::uint64_t warp_instructions = 0;
+  std::uint64_t thread_instructions = 0;
+};
+
+/// Executes `launch` to its end on the machine's host threads and returns its first fault, if any.
+/// Safe to call from several threads at once. `counts` may be null.
+Fault execute(const Launch& launch, Memory& memory, LaunchCounts* counts);
+
+/// Name of the executor build in use: "x86-64-v2", "x86-64-v3" or "x86-64-v4" (KERNCAST_SIM_ISA=v2|v3|v4
+/// overrides).
+std::string_view executor_name();
+
+}  // namespace kerncast::simulator

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "runtime/simulator/machine/machine.hpp"
+#include "runtime/simulator/machine/program.hpp"
+#include "runtime/simulator/machine/state.hpp"
+
+/// What runs a launch: its shared state, blocks and their warps.
+namespace kerncast::simulator {
+
+inline constexpr std::uint32_t kBarriers = 16;
+
+struct Barrier {
+  std::uint32_t arrived = 0;   ///< threads waiting or counted by bar.arrive
+  std::uint32_t expected = 0;  ///< 0: all threads of the block that have not exited
+  bool waiting = false;        ///< some fragment waits
+  std::uint32_t votes = 0;     ///< bar.red: threads whose predicate holds
+  std::uint32_t voters = 0;
+};
+
+/// One launch, shared by the host threads that run its blocks.
+struct LaunchState {
+  const Launch* launch = nullptr;
+  const ModuleImpl* module = nullptr;
+  const Function* function = nullptr;
+  Memory* memory = nullptr;
+  std::uint32_t threads = 0;  ///< per block
+  std::uint32_t warps = 0;
+  std::uint64_t blocks = 0;
+  std::uint64_t shared_bytes = 0;
+  std::uint64_t dynamic_shared_base = 0;
+  std::uint64_t grid_workspace = 0;  ///< address of a cooperative launch's; else 0
+  bool has_deadline = false;
+  std::chrono::steady_clock::time_point deadline;
+
+  std::atomic<std::uint64_t> next_block{0};
+  std::atomic<bool> stop{false};
+  std::mutex mutex;
+  Fault fault;                    ///< guarded by mutex
+  std::uint64_t fault_block = 0;  ///< guarded by mutex
+  LaunchCounts counts;            ///< guarded by mutex
+
+  /// Keeps the fault of the lowest block and tells everyone to stop.
+  void report(std::uint64_t block, Fault fault);
+};
+
+/// A block and all memory its threads own. Reused for one block after another of a launch.
+struct Block {
+  explicit Block(LaunchState& state);
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  /// Puts every thread of block `index` at the kernel's start. `tally` may be null.
+  void start(std::uint64_t index, Range* ranges, Tally* tally);
+
+  LaunchState* launch;
+  std::uint64_t linear = 0;
+  std::array<std::uint32_t, 3> position{};
+  std::vector<Warp> warps;
+  std::array<Barrier, kBarriers> barriers{};
+  std::uint32_t live_threads = 0;
+  std::uint64_t clock = 0;
+  AlignedBytes registers;
+  AlignedBytes shared;
+  AlignedBytes local;
+  std::unique_ptr<StrictBlock> strict;  ///< null: no checks
+};
+
+enum class BlockStatus : std::uint8_t { done, unfinished, failed };
+
+/// Runs all warps of `block` in turns until the block ends, fails, or has used up `turns` turns without
+/// ending.
+BlockStatus run_block(Block& block, std::uint32_t turns);
+
+/// Coordinates of thread `lane` of `warp` in its block.
+std::array<std::uint32_t, 3> thread_position(const Warp& warp, std::uint32_t lane);
+/// "kernel 'k', block (0,0,0), thread (1,0,0)".
+std::string describe_thread(const Warp& warp, const Op* op, std::uint32_t lane);
+/// ", at PTX line 12: ld.global.u32 ...".
+std::string describe_op(const Warp& warp, const Op* op);
+/// Records `fault` for the block of `warp` and ends its run.
+const Op* raise(Warp& warp, FaultKind kind, std::string message);
+/// Counts the run up to `op`, which is not done yet.
+void count_before(Warp& warp, const Op* op);
+/// Ends the run of a warp whose fragments changed, and its turn once that has had its share of branches and
+/// calls.
+void end_run(Warp& warp);
+/// Lets waiting fragments of complete barriers go on; called whenever a thread arrives or exits.
+void settle_barriers(Block& block);
+/// The message of a block in which nothing can go on.
+std::string describe_deadlock(const Block& block);
+
+}  // namespace kerncast::simulator

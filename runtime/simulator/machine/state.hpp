@@ -1,0 +1,127 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/simulator/machine/instruction.hpp"
+#include "runtime/simulator/machine/watch.hpp"
+
+/// What runs: warps, their fragments and their block. Plain data, shared by the scheduler and the executors
+/// of every x86-64 level; the functions at the end are the scheduler's services to instruction handlers.
+namespace kerncast::simulator {
+
+struct Block;
+struct LaunchState;
+class WrittenMap;
+
+/// Lanes of a warp that are at the same instruction of the same call.
+struct Fragment {
+  enum class State : std::uint8_t { ready, parked, barrier };
+  const Op* at = nullptr;
+  std::uint32_t mask = 0;
+  std::uint32_t frame = 0;
+  State state = State::ready;
+  std::uint8_t barrier = 0;
+  std::uint64_t stamp = 0;  ///< when it last ran, for fair turns
+};
+
+/// Why a handler ended a warp's run.
+enum class Event : std::uint8_t {
+  none,
+  reschedule,  ///< the fragment list changed; the current fragment is `resume` with `active`, maybe empty
+  slice,       ///< the turn is over; continue at `resume`
+  fault,
+};
+
+/// Part of an allocation a launch has touched: looked up once, then checked by comparison.
+struct Range {
+  std::uint64_t base = 0;
+  std::uint64_t end = 0;
+  WrittenMap* written = nullptr;  ///< null: taken as written
+};
+
+inline constexpr std::uint32_t kRanges = 8;
+
+struct Warp {
+  std::byte* base[2] = {nullptr, nullptr};  ///< register frame of the running fragment, constants
+  std::uint32_t active = 0;                 ///< lanes of the running fragment
+  std::uint32_t live = 0;                   ///< lanes that have not exited
+  const Op* limit = nullptr;                ///< the running fragment stops here to meet another one
+  const Op* resume = nullptr;
+  Event event = Event::none;
+  std::uint32_t run_prefix = 0;  ///< Op::prefix where the uncounted run started
+  std::uint32_t slice = 0;       ///< backward branches left in this turn
+  std::uint32_t frame = 0;
+  std::uint64_t warp_instructions = 0;
+  std::uint64_t thread_instructions = 0;
+  std::uint64_t global_requests = 0;  ///< counted under a tally only
+
+  Range* ranges = nullptr;  ///< kRanges entries, of this host thread
+  std::byte* shared = nullptr;
+  std::uint64_t shared_bytes = 0;
+  std::byte* local = nullptr;     ///< this warp's local memory, one lane after the other
+  std::uint64_t local_bytes = 0;  ///< per lane
+  const std::byte* parameters = nullptr;
+  std::uint64_t parameter_bytes = 0;
+  const std::uint32_t* lists = nullptr;
+
+  std::byte* stack = nullptr;
+  std::uint32_t stack_bytes = 0;
+  std::uint32_t index = 0;  ///< in its block
+  std::uint32_t fragment_count = 0;
+  std::uint32_t slices_apart = 0;  ///< turns that ended while the warp was split
+  bool rotate = false;             ///< let another fragment than the lowest run next
+  Block* block = nullptr;
+  bool watched = false;           ///< memory handlers call watch_access
+  StrictBlock* strict = nullptr;  ///< null: no checks beyond bounds and alignment
+  Tally* tally = nullptr;         ///< null: no profile
+  Fragment fragments[kLanes];
+};
+
+/// A memory access outside what the kernel may touch, as reported by a handler.
+struct AccessFault {
+  std::uint64_t address = 0;  ///< as the kernel computed it, in `space`
+  std::uint32_t lane = 0;
+  std::uint32_t bytes = 0;
+  Space space = Space::generic;
+  bool misaligned = false;
+  const char* what = "access";
+};
+
+// Services of the scheduler (block.cpp, faults.cpp). Those that return const Op* return what the handler
+// returns.
+
+/// Records a memory fault; the launch stops.
+const Op* raise_access(Warp& warp, const Op* op, const AccessFault& fault);
+/// Records an illegal instruction of `lane`: `why` is a phrase such as "names lanes outside its mask".
+const Op* raise_illegal(Warp& warp, const Op* op, std::uint32_t lane, const char* why);
+/// Records that `lane` takes part in a shuffle that reads lane `from`, which does not.
+const Op* raise_shuffle(Warp& warp, const Op* op, std::uint32_t lane, std::uint32_t from);
+const Op* raise_trap(Warp& warp, const Op* op, std::uint32_t mask);
+/// Finds the allocation that holds `address`, puts it first in the warp's ranges and returns true; false if
+/// none.
+bool find_range(Warp& warp, std::uint64_t address);
+/// Counts the run up to and including `op`.
+void count_through(Warp& warp, const Op* op);
+/// Tells the profile that the branch `op` splits the warp.
+void note_divergence(Warp& warp, const Op* op);
+/// Tells the checks that lanes of the warp met in a bar.warp.sync.
+void note_warp_sync(Warp& warp);
+/// Adds lanes at `at` to the warp's fragments, joining them to a ready fragment there.
+void add_fragment(Warp& warp, const Op* at, std::uint32_t mask, std::uint32_t frame, Fragment::State state);
+/// Ends `mask`'s threads.
+const Op* exit_lanes(Warp& warp, const Op* op, std::uint32_t mask);
+/// Member-mask instructions that not all named lanes have reached: parks the lanes, or returns those that can
+/// go. `members` holds each lane's mask. When the result is 0 the handler returns null.
+std::uint32_t gather_members(Warp& warp, const Op* op, std::uint32_t mask, const std::uint32_t* members);
+/// After gather_members let lanes go on beyond `op`: what the handler returns.
+const Op* after_members(Warp& warp, const Op* op, std::uint32_t went);
+const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask);
+const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask);
+const Op* return_function(Warp& warp, const Op* op, std::uint32_t mask);
+const Op* call_host(Warp& warp, const Op* op, std::uint32_t mask);
+const Op* branch_table(Warp& warp, const Op* op, std::uint32_t mask, const std::uint32_t* index);
+/// Value of a special register for all lanes; 64-bit values, of which narrower reads take the low part.
+void read_special(Warp& warp, const Op* op, std::uint64_t* values);
+
+}  // namespace kerncast::simulator

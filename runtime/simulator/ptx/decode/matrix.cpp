@@ -1,0 +1,183 @@
+#include <fmt/format.h>
+
+#include "runtime/simulator/ptx/decoder.hpp"
+
+namespace kerncast::simulator {
+
+namespace {
+
+struct ElementName {
+  std::string_view name;
+  Type type;
+  unsigned bytes;
+};
+
+constexpr std::array<ElementName, 7> kElements{{
+    {"f16", Type::f16, 2},
+    {"bf16", Type::bf16, 2},
+    {"tf32", Type::tf32, 4},
+    {"s8", Type::s8, 1},
+    {"u8", Type::u8, 1},
+    {"e4m3", Type::e4m3, 1},
+    {"e5m2", Type::e5m2, 1},
+}};
+
+const ElementName* element_called(std::string_view name) {
+  for (const ElementName& entry : kElements) {
+    if (entry.name == name) {
+      return &entry;
+    }
+  }
+  return nullptr;
+}
+
+struct Shape {
+  std::string_view name;
+  unsigned m;
+  unsigned k;
+};
+
+constexpr std::array<Shape, 5> kShapes{{
+    {"m16n8k4", 16, 4},
+    {"m16n8k8", 16, 8},
+    {"m16n8k16", 16, 16},
+    {"m16n8k32", 16, 32},
+    {"m8n8k16", 8, 16},
+}};
+
+bool fits(const Shape& shape, Type a) {
+  switch (a) {
+    case Type::f16:
+    case Type::bf16:
+      return shape.m == 16 && (shape.k == 8 || shape.k == 16);
+    case Type::tf32:
+      return shape.m == 16 && (shape.k == 4 || shape.k == 8);
+    case Type::s8:
+    case Type::u8:
+      return shape.k >= 16;
+    default:
+      return shape.m == 16 && shape.k >= 16;
+  }
+}
+
+}  // namespace
+
+void Decoder::decode_mma() {
+  Modifiers& mods = instruction_.mods;
+  if (!mods.take("sync") || !mods.take("aligned")) {
+    unsupported("this form of mma");
+  }
+  const Shape* shape = nullptr;
+  for (const Shape& entry : kShapes) {
+    if (shape == nullptr && mods.take(entry.name)) {
+      shape = &entry;
+    }
+  }
+  if (shape == nullptr) {
+    unsupported("this shape of mma");
+  }
+  // In this order: both names stand in either.
+  if (mods.opcode().find(".row.col.") == std::string_view::npos || !mods.take("row") || !mods.take("col")) {
+    fail("needs .row.col");
+  }
+  const bool satfinite = mods.take("satfinite");
+  const bool narrow_kind = mods.take("kind::f8f6f4");
+  const std::string_view d_name = mods.take_next();
+  const ElementName* a = element_called(mods.take_next());
+  const ElementName* b = element_called(mods.take_next());
+  const std::string_view c_name = mods.take_next();
+  if (a == nullptr || b == nullptr || d_name != c_name) {
+    unsupported("these types of mma");
+  }
+  const bool integers = a->type == Type::s8 || a->type == Type::u8;
+  const bool eighths = a->type == Type::e4m3 || a->type == Type::e5m2;
+  const bool b_fits = integers  ? b->type == Type::s8 || b->type == Type::u8
+                      : eighths ? b->type == Type::e4m3 || b->type == Type::e5m2
+                                : b->type == a->type;
+  const Type d = d_name == "f32"   ? Type::f32
+                 : d_name == "f16" ? Type::f16
+                 : d_name == "s32" ? Type::s32
+                                   : Type::none;
+  const bool d_fits =
+      integers ? d == Type::s32 : d == Type::f32 || (d == Type::f16 && (a->type == Type::f16 || eighths));
+  if (!b_fits || !d_fits || !fits(*shape, a->type) || (satfinite && !integers) || (narrow_kind && !eighths)) {
+    unsupported("these types and this shape of mma");
+  }
+  expect_operands(4);
+  Op& op = emit(Code::mma, a->type);
+  op.source = b->type;
+  op.sub = static_cast<std::uint8_t>(d);
+  op.count = static_cast<std::uint8_t>(shape->k);
+  op.width = static_cast<std::uint8_t>(shape->m);
+  op.flags = satfinite ? kSatFinite : 0U;
+  op.imm = constant(kAllLanes, 4);
+  op.d2 = static_cast<std::uint32_t>(module_.lists.size());
+  const Type accumulator = d == Type::f16 ? Type::f16x2 : d;
+  const Type input = a->type == Type::f16    ? Type::f16x2
+                     : a->type == Type::bf16 ? Type::bf16x2
+                     : a->type == Type::tf32 ? Type::tf32
+                                             : Type::b32;
+  const unsigned accumulators = shape->m * 8 * (d == Type::f16 ? 2U : 4U) / 128;
+  const std::array<unsigned, 4> registers{accumulators, shape->m * shape->k * a->bytes / 128,
+                                          8 * shape->k * a->bytes / 128, accumulators};
+  for (std::size_t i = 0; i < registers.size(); ++i) {
+    if (operand(i).kind == Operand::Kind::address || operand(i).count != registers[i]) {
+      fail(fmt::format("operand {} must have {} registers", i + 1, registers[i]));
+    }
+    for (std::size_t part = 0; part < operand(i).count; ++part) {
+      const Scalar& scalar = operand(i).parts[part];
+      if (scalar.kind == Scalar::Kind::number && (i != 3 || d != Type::f32 || scalar.float_bytes != 4)) {
+        fail("takes registers, and in place of .f32 accumulators constants such as 0f3F800000");
+      }
+    }
+    add_list(operand(i), i == 0 || i == 3 ? accumulator : input, i == 0);
+  }
+}
+
+void Decoder::decode_matrix_move() {
+  Modifiers& mods = instruction_.mods;
+  const std::string_view base = mods.base();
+  if (!mods.take("sync") || !mods.take("aligned") || !mods.take("m8n8")) {
+    unsupported("this shape of matrix");
+  }
+  const bool transposes = mods.take("trans");
+  if (base == "movmatrix") {
+    if (!transposes || mods.need_type() != Type::b16) {
+      fail("needs .trans and .b16");
+    }
+    expect_operands(2);
+    if (operand(1).one().kind == Scalar::Kind::number) {
+      fail("takes registers only");
+    }
+    Op& op = emit(Code::movmatrix, Type::b16);
+    op.imm = constant(kAllLanes, 4);
+    write(Field::d, operand(0).one(), Type::b32);
+    read(Field::a, operand(1).one(), Type::b32);
+    return;
+  }
+  const unsigned count = mods.take("x1") ? 1 : mods.take("x2") ? 2 : mods.take("x4") ? 4 : 0;
+  if (mods.take("shared::cluster")) {
+    fail("needs the block's own shared memory");
+  }
+  const Space space = take_space();
+  if (count == 0 || mods.need_type() != Type::b16) {
+    fail("needs .x1, .x2 or .x4, and .b16");
+  }
+  if (space != Space::shared && space != Space::generic) {
+    fail("needs shared memory");
+  }
+  const bool loads = base == "ldmatrix";
+  expect_operands(2);
+  const Operand& registers = operand(loads ? 0 : 1);
+  if (registers.kind != Operand::Kind::vector || registers.count != count) {
+    fail(fmt::format("needs {} registers in braces", count));
+  }
+  Op& op = emit(loads ? Code::ldmatrix : Code::stmatrix, Type::b16);
+  op.count = static_cast<std::uint8_t>(count);
+  op.flags = transposes ? kTranspose : 0U;
+  op.c = constant(kAllLanes, 4);
+  address(operand(loads ? 1 : 0), space, 16);
+  op.d2 = add_list(registers, Type::b32, loads);
+}
+
+}  // namespace kerncast::simulator

@@ -1,0 +1,404 @@
+#include "runtime/simulator/ptx/registers.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <queue>
+
+namespace kerncast::simulator {
+
+void FunctionBody::clear() {
+  ops.clear();
+  lines.clear();
+  uses.clear();
+  register_bytes.clear();
+  table_targets.clear();
+}
+
+namespace {
+
+constexpr std::uint8_t kGuardField = 5;
+constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
+/// Above this many words of live sets, or of work on them, every register gets a place of its own instead.
+constexpr std::size_t kSetLimit = std::size_t{1} << 22;
+constexpr std::size_t kSetWork = std::size_t{1} << 28;
+
+struct Block {
+  std::uint32_t first = 0;
+  std::uint32_t end = 0;
+  std::vector<std::uint32_t> next;
+};
+
+std::uint32_t* field_of(Op& op, std::uint8_t field) {
+  switch (field) {
+    case 0:
+      return &op.d;
+    case 1:
+      return &op.a;
+    case 2:
+      return &op.b;
+    case 3:
+      return &op.c;
+    case 4:
+      return &op.d2;
+    default:
+      return &op.guard;
+  }
+}
+
+bool ends_block(Code code) {
+  return code == Code::bra || code == Code::brx || code == Code::ret || code == Code::exit ||
+         code == Code::trap;
+}
+
+class Allocator {
+ public:
+  Allocator(FunctionBody& body, std::vector<std::uint32_t>& lists) : body_(body), lists_(lists) {}
+
+  std::uint32_t run() {
+    find_guards();
+    find_blocks();
+    words_ = std::max<std::size_t>((body_.register_bytes.size() + 63) / 64, 1);
+    tracked_ = blocks_.size() * words_ <= kSetLimit;
+    if (tracked_) {
+      find_liveness();
+      if (tracked_ && drop_moves()) {
+        find_liveness();
+      }
+    }
+    find_intervals();
+    const std::uint32_t frame = place();
+    patch();
+    compact();
+    return frame;
+  }
+
+ private:
+  void find_guards() {
+    guarded_.assign(body_.ops.size(), false);
+    first_use_.assign(body_.ops.size() + 1, 0);
+    for (const RegisterUse& use : body_.uses) {
+      guarded_[use.op] = guarded_[use.op] || use.field == kGuardField;
+      ++first_use_[use.op + 1];
+    }
+    for (std::size_t i = 1; i < first_use_.size(); ++i) {
+      first_use_[i] += first_use_[i - 1];
+    }
+  }
+
+  void find_blocks() {
+    const std::size_t count = body_.ops.size();
+    leader_.assign(count + 1, false);
+    leader_[0] = true;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (body_.ops[i].code == Code::bra) {
+        leader_[static_cast<std::size_t>(body_.ops[i].imm)] = true;
+      }
+      if (ends_block(body_.ops[i].code)) {
+        leader_[i + 1] = true;
+      }
+    }
+    for (const std::uint32_t target : body_.table_targets) {
+      leader_[target] = true;
+    }
+    block_of_.assign(count + 1, 0);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (leader_[i]) {
+        if (!blocks_.empty()) {
+          blocks_.back().end = i;
+        }
+        blocks_.push_back({i, static_cast<std::uint32_t>(count), {}});
+      }
+      block_of_[i] = static_cast<std::uint32_t>(blocks_.size() - 1);
+    }
+    for (std::uint32_t b = 0; b < blocks_.size(); ++b) {
+      Block& block = blocks_[b];
+      const std::uint32_t last = block.end - 1;
+      const Op& op = body_.ops[last];
+      if (op.code == Code::bra) {
+        block.next.push_back(block_of_[static_cast<std::size_t>(op.imm)]);
+      } else if (op.code == Code::brx) {
+        for (std::uint32_t t = 0; t < op.d2; ++t) {
+          block.next.push_back(block_of_[body_.table_targets[static_cast<std::size_t>(op.imm) + t]]);
+        }
+      }
+      if ((!ends_block(op.code) || guarded_[last]) && b + 1 < blocks_.size()) {
+        block.next.push_back(b + 1);
+      }
+    }
+  }
+
+  template <class F>
+  void for_uses(std::uint32_t op, F&& f) {
+    for (std::uint32_t i = first_use_[op]; i < first_use_[op + 1]; ++i) {
+      f(body_.uses[i]);
+    }
+  }
+
+  void find_liveness() {
+    const std::size_t blocks = blocks_.size();
+    std::vector<std::uint64_t> gen(blocks * words_);
+    std::vector<std::uint64_t> kill(blocks * words_);
+    in_.assign(blocks * words_, 0);
+    out_.assign(blocks * words_, 0);
+    for (std::size_t b = 0; b < blocks; ++b) {
+      std::uint64_t* const uses = &gen[b * words_];
+      std::uint64_t* const defs = &kill[b * words_];
+      for (std::uint32_t i = blocks_[b].first; i < blocks_[b].end; ++i) {
+        // A guarded write keeps the old value where the guard does not hold, so it reads it too.
+        for_uses(i, [&](const RegisterUse& use) {
+          if (use.reg != kNone && (!use.defines || guarded_[i]) &&
+              (defs[use.reg / 64] >> (use.reg % 64) & 1) == 0) {
+            uses[use.reg / 64] |= std::uint64_t{1} << (use.reg % 64);
+          }
+        });
+        for_uses(i, [&](const RegisterUse& use) {
+          if (use.reg != kNone && use.defines) {
+            defs[use.reg / 64] |= std::uint64_t{1} << (use.reg % 64);
+          }
+        });
+      }
+    }
+    std::size_t work = 0;
+    for (bool changed = true; changed;) {
+      changed = false;
+      if (work > kSetWork) {
+        tracked_ = false;
+        return;
+      }
+      for (std::size_t b = blocks; b-- > 0;) {
+        std::uint64_t* const out = &out_[b * words_];
+        std::uint64_t* const in = &in_[b * words_];
+        work += (blocks_[b].next.size() + 1) * words_;
+        for (const std::uint32_t next : blocks_[b].next) {
+          for (std::size_t w = 0; w < words_; ++w) {
+            out[w] |= in_[next * words_ + w];
+          }
+        }
+        for (std::size_t w = 0; w < words_; ++w) {
+          const std::uint64_t fresh = gen[b * words_ + w] | (out[w] & ~kill[b * words_ + w]);
+          changed = changed || fresh != in[w];
+          in[w] = fresh;
+        }
+      }
+    }
+  }
+
+  [[nodiscard]] bool live_at_entry(std::uint32_t reg) const { return (in_[reg / 64] >> (reg % 64) & 1) != 0; }
+
+  /// Where both registers of a move are written once, before any use, the copy is just another name.
+  bool drop_moves() {
+    dropped_.assign(body_.ops.size(), false);
+    std::vector<std::uint32_t> writes(body_.register_bytes.size(), 0);
+    for (const RegisterUse& use : body_.uses) {
+      writes[use.reg] += use.defines ? 1 : 0;
+    }
+    std::vector<std::uint32_t> same_as(body_.register_bytes.size(), kNone);
+    const auto original = [&](std::uint32_t reg) {
+      while (same_as[reg] != kNone) {
+        const std::uint32_t next = same_as[reg];
+        if (same_as[next] != kNone) {
+          same_as[reg] = same_as[next];
+        }
+        reg = next;
+      }
+      return reg;
+    };
+    std::vector<std::uint32_t> constant(body_.register_bytes.size(), 0);
+    bool any = false;
+    for (std::uint32_t i = 0; i < body_.ops.size(); ++i) {
+      const Op& op = body_.ops[i];
+      if (op.code != Code::mov || guarded_[i]) {
+        continue;
+      }
+      std::uint32_t to = kNone;
+      std::uint32_t from = kNone;
+      for_uses(i, [&](const RegisterUse& use) { (use.defines ? to : from) = use.reg; });
+      if (writes[to] != 1 || live_at_entry(to)) {
+        continue;
+      }
+      if (from == kNone) {
+        constant[to] = op.a;
+      } else {
+        if (writes[from] != 1 || live_at_entry(from)) {
+          continue;
+        }
+        // Moves in code that nothing reaches may go round in circles.
+        if (original(from) == to) {
+          continue;
+        }
+        same_as[to] = from;
+      }
+      dropped_[i] = true;
+      any = true;
+    }
+    if (!any) {
+      return false;
+    }
+    for (std::uint32_t i = 0; i < body_.ops.size(); ++i) {
+      for (std::uint32_t u = first_use_[i]; u < first_use_[i + 1]; ++u) {
+        RegisterUse& use = body_.uses[u];
+        if (dropped_[i]) {
+          use.reg = kNone;
+          continue;
+        }
+        if (use.defines) {
+          continue;
+        }
+        use.reg = original(use.reg);
+        if (constant[use.reg] != 0) {
+          (use.in_list ? lists_[use.list] : *field_of(body_.ops[i], use.field)) = constant[use.reg];
+          use.reg = kNone;
+        }
+      }
+      if (dropped_[i]) {
+        body_.ops[i].code = Code::nop;
+        // A jump to the move must still count it.
+        dropped_[i] = !leader_[i];
+      }
+    }
+    return true;
+  }
+
+  void find_intervals() {
+    const std::size_t count = body_.register_bytes.size();
+    start_.assign(count, kNone);
+    stop_.assign(count, 0);
+    const auto extend = [&](std::uint32_t reg, std::uint32_t at) {
+      start_[reg] = std::min(start_[reg], at);
+      stop_[reg] = std::max(stop_[reg], at);
+    };
+    for (const RegisterUse& use : body_.uses) {
+      if (use.reg != kNone) {
+        extend(use.reg, use.op);
+      }
+    }
+    if (!tracked_) {
+      for (std::size_t r = 0; r < count; ++r) {
+        stop_[r] = static_cast<std::uint32_t>(body_.ops.size());
+      }
+      return;
+    }
+    for (std::size_t b = 0; b < blocks_.size(); ++b) {
+      for (std::size_t w = 0; w < words_; ++w) {
+        for (std::uint64_t bits = in_[b * words_ + w]; bits != 0; bits &= bits - 1) {
+          extend(static_cast<std::uint32_t>(w * 64 + static_cast<unsigned>(std::countr_zero(bits))),
+                 blocks_[b].first);
+        }
+        for (std::uint64_t bits = out_[b * words_ + w]; bits != 0; bits &= bits - 1) {
+          extend(static_cast<std::uint32_t>(w * 64 + static_cast<unsigned>(std::countr_zero(bits))),
+                 blocks_[b].end);
+        }
+      }
+    }
+  }
+
+  static unsigned class_of(std::uint8_t bytes) {
+    return bytes == 0 ? 0 : bytes == 2 ? 1 : bytes == 4 ? 2 : 3;
+  }
+
+  std::uint32_t place() {
+    std::vector<std::uint32_t> order;
+    for (std::uint32_t r = 0; r < start_.size(); ++r) {
+      if (start_[r] != kNone) {
+        order.push_back(r);
+      }
+    }
+    std::sort(order.begin(), order.end(), [&](std::uint32_t x, std::uint32_t y) {
+      return std::pair(start_[x], x) < std::pair(start_[y], y);
+    });
+    using Ending = std::pair<std::uint32_t, std::uint32_t>;
+    std::priority_queue<Ending, std::vector<Ending>, std::greater<>> active;
+    std::vector<std::uint32_t> free[4];
+    std::uint32_t used[4] = {0, 0, 0, 0};
+    place_.assign(start_.size(), 0);
+    for (const std::uint32_t reg : order) {
+      // A place is free again only after the last reader, since some ops write before they have read all
+      // lanes.
+      while (!active.empty() && active.top().first < start_[reg]) {
+        const std::uint32_t gone = active.top().second;
+        free[class_of(body_.register_bytes[gone])].push_back(place_[gone]);
+        active.pop();
+      }
+      const unsigned kind = class_of(body_.register_bytes[reg]);
+      if (free[kind].empty()) {
+        place_[reg] = used[kind]++;
+      } else {
+        place_[reg] = free[kind].back();
+        free[kind].pop_back();
+      }
+      active.emplace(stop_[reg], reg);
+    }
+    std::uint32_t top = frame_header::kSize;
+    static constexpr std::uint32_t kBytes[4] = {4, 64, 128, 256};
+    std::uint32_t base[4];
+    for (unsigned kind = 4; kind-- > 0;) {
+      base[kind] = top;
+      top += used[kind] * kBytes[kind];
+    }
+    for (const std::uint32_t reg : order) {
+      const unsigned kind = class_of(body_.register_bytes[reg]);
+      place_[reg] = base[kind] + place_[reg] * kBytes[kind];
+    }
+    return (top + 63) / 64 * 64;
+  }
+
+  void patch() {
+    for (const RegisterUse& use : body_.uses) {
+      if (use.reg != kNone) {
+        (use.in_list ? lists_[use.list] : *field_of(body_.ops[use.op], use.field)) = place_[use.reg];
+      }
+    }
+  }
+
+  void compact() {
+    if (dropped_.empty()) {
+      return;
+    }
+    std::vector<std::uint32_t> moved(body_.ops.size() + 1);
+    std::uint32_t out = 0;
+    for (std::size_t i = 0; i < body_.ops.size(); ++i) {
+      moved[i] = out;
+      if (!dropped_[i]) {
+        body_.ops[out] = body_.ops[i];
+        body_.lines[out] = body_.lines[i];
+        ++out;
+      }
+    }
+    moved[body_.ops.size()] = out;
+    body_.ops.resize(out);
+    body_.lines.resize(out);
+    for (Op& op : body_.ops) {
+      if (op.code == Code::bra) {
+        op.imm = moved[static_cast<std::size_t>(op.imm)];
+      }
+    }
+    for (std::uint32_t& target : body_.table_targets) {
+      target = moved[target];
+    }
+  }
+
+  FunctionBody& body_;
+  std::vector<std::uint32_t>& lists_;
+  std::vector<bool> guarded_;
+  std::vector<bool> leader_;
+  std::vector<bool> dropped_;
+  std::vector<std::uint32_t> first_use_;
+  std::vector<std::uint32_t> block_of_;
+  std::vector<Block> blocks_;
+  std::size_t words_ = 0;
+  bool tracked_ = true;
+  std::vector<std::uint64_t> in_;
+  std::vector<std::uint64_t> out_;
+  std::vector<std::uint32_t> start_;
+  std::vector<std::uint32_t> stop_;
+  std::vector<std::uint32_t> place_;
+};
+
+}  // namespace
+
+std::uint32_t assign_registers(FunctionBody& body, std::vector<std::uint32_t>& lists) {
+  return Allocator(body, lists).run();
+}
+
+}  // namespace kerncast::simulator

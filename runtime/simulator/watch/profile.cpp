@@ -1,0 +1,159 @@
+#include "runtime/simulator/watch/profile.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <tuple>
+#include <utility>
+
+#include "runtime/simulator/machine/state.hpp"
+
+namespace kerncast::simulator {
+
+namespace {
+
+constexpr std::uint64_t kSector = 32;
+constexpr std::uint64_t kBanks = 32;
+constexpr std::uint64_t kBankBytes = 4;
+
+/// Addresses of some lanes of one request, in lane order.
+struct Addresses {
+  std::array<std::uint64_t, kLanes> at;
+  std::uint32_t count = 0;
+
+  void add(std::uint64_t address) { at[count++] = address; }
+};
+
+void count_global(Addresses& lanes, std::uint64_t bytes, KerncastSimCounts& counts) {
+  counts.global_requests += 1;
+  counts.global_bytes += bytes * lanes.count;
+  // Accesses are aligned to their size and no larger than a sector, so distinct addresses are disjoint bytes.
+  const auto end = lanes.at.begin() + lanes.count;
+  std::sort(lanes.at.begin(), end);
+  const auto distinct = static_cast<std::uint64_t>(std::unique(lanes.at.begin(), end) - lanes.at.begin());
+  std::uint64_t sectors = 0;
+  std::uint64_t next = 0;
+  for (std::uint64_t i = 0; i < distinct; ++i) {
+    const std::uint64_t first = std::max(next, lanes.at[i] / kSector);
+    const std::uint64_t last = (lanes.at[i] + bytes - 1) / kSector;
+    if (last >= first) {
+      sectors += last - first + 1;
+      next = last + 1;
+    }
+  }
+  counts.global_sectors += sectors;
+  counts.global_least_sectors += (distinct * bytes + kSector - 1) / kSector;
+}
+
+/// Lanes are served in groups of 128 bytes: all at once up to 4 bytes each, 16 at 8 bytes, 8 at 16. A word
+/// that an earlier group fetched is not fetched again.
+void count_shared(const Addresses& lanes, std::uint64_t bytes, KerncastSimCounts& counts) {
+  counts.shared_requests += 1;
+  counts.shared_bytes += bytes * lanes.count;
+  const std::uint64_t words_each = (bytes + kBankBytes - 1) / kBankBytes;
+  if (words_each > kBanks) {
+    // Only bulk copies are that wide: each goes through all banks in order.
+    const std::uint64_t wavefronts = lanes.count * ((words_each + kBanks - 1) / kBanks);
+    counts.shared_wavefronts += wavefronts;
+    counts.shared_least_wavefronts += wavefronts;
+    return;
+  }
+  const std::uint64_t group = kBanks / words_each;
+  std::array<std::uint64_t, kLanes * 8> seen;
+  std::size_t known = 0;
+  for (std::uint64_t first = 0; first < lanes.count; first += group) {
+    std::array<std::uint64_t, kBanks> load{};
+    const std::uint64_t last = std::min<std::uint64_t>(lanes.count, first + group);
+    for (std::uint64_t i = first; i < last; ++i) {
+      for (std::uint64_t k = 0; k < words_each; ++k) {
+        const std::uint64_t word = lanes.at[i] / kBankBytes + k;
+        const auto end = seen.begin() + static_cast<std::ptrdiff_t>(known);
+        if (std::find(seen.begin(), end, word) == end) {
+          seen[known++] = word;
+          ++load[word % kBanks];
+        }
+      }
+    }
+    counts.shared_wavefronts += *std::max_element(load.begin(), load.end());
+  }
+  counts.shared_least_wavefronts += (known + kBanks - 1) / kBanks;
+}
+
+}  // namespace
+
+Tally::Tally(std::uint32_t instructions)
+    : warp_steps_(std::size_t{instructions} + 1),
+      thread_steps_(std::size_t{instructions} + 1),
+      counts_(instructions) {}
+
+void Tally::access(Warp& warp, std::uint32_t instruction, const Touch& touch) {
+  KerncastSimCounts& counts = counts_[instruction];
+  const auto shared = reinterpret_cast<std::uint64_t>(warp.shared);
+  const auto local = reinterpret_cast<std::uint64_t>(warp.local);
+  const auto parameters = reinterpret_cast<std::uint64_t>(warp.parameters);
+  Addresses in_global;
+  Addresses in_shared;
+  std::uint64_t in_local = 0;
+  for (std::uint32_t rest = touch.mask; rest != 0; rest &= rest - 1) {
+    const std::uint64_t address = touch.at(static_cast<std::uint32_t>(std::countr_zero(rest)));
+    if (address - shared < warp.shared_bytes) {
+      in_shared.add(address - shared);
+    } else if (address - local < warp.local_bytes * kLanes) {
+      ++in_local;
+    } else if (address - parameters >= warp.parameter_bytes) {
+      // Kernel parameters, which are loaded by address where a kernel has many, come from the constant bank.
+      in_global.add(address);
+    }
+  }
+  if (in_global.count != 0) {
+    warp.global_requests += 1;
+    count_global(in_global, touch.bytes, counts);
+  }
+  if (in_shared.count != 0) {
+    count_shared(in_shared, touch.bytes, counts);
+  }
+  if (in_local != 0) {
+    counts.local_requests += 1;
+    counts.local_bytes += in_local * touch.bytes;
+  }
+}
+
+void Tally::end_of_warp(const Warp& warp) {
+  // Of warps that run equally long the one that asks most, so that the order in which they end is no matter.
+  if (std::pair(warp.warp_instructions, warp.global_requests) >
+      std::pair(longest_warp_, longest_warp_requests_)) {
+    longest_warp_ = warp.warp_instructions;
+    longest_warp_requests_ = warp.global_requests;
+  }
+}
+
+void Tally::add_to(LaunchProfile& profile) const {
+  profile.instructions.resize(counts_.size());
+  std::tie(profile.longest_warp, profile.longest_warp_requests) =
+      std::max(std::pair(profile.longest_warp, profile.longest_warp_requests),
+               std::pair(longest_warp_, longest_warp_requests_));
+  std::int64_t warps = 0;
+  std::int64_t threads = 0;
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    warps += warp_steps_[i];
+    threads += thread_steps_[i];
+    const KerncastSimCounts& own = counts_[i];
+    KerncastSimCounts& sum = profile.instructions[i];
+    sum.warp_instructions += static_cast<std::uint64_t>(warps);
+    sum.thread_instructions += static_cast<std::uint64_t>(threads);
+    sum.divergent += own.divergent;
+    sum.global_requests += own.global_requests;
+    sum.global_bytes += own.global_bytes;
+    sum.global_sectors += own.global_sectors;
+    sum.global_least_sectors += own.global_least_sectors;
+    sum.local_requests += own.local_requests;
+    sum.local_bytes += own.local_bytes;
+    sum.shared_requests += own.shared_requests;
+    sum.shared_bytes += own.shared_bytes;
+    sum.shared_wavefronts += own.shared_wavefronts;
+    sum.shared_least_wavefronts += own.shared_least_wavefronts;
+  }
+}
+
+}  // namespace kerncast::simulator
