@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "cache/process_lock.hpp"
+#include "cache/directory/process_lock.hpp"
 
 namespace kerncast::cache {
 namespace {

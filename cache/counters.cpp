@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "cache/byte_order.hpp"
+#include "cache/posix/byte_order.hpp"
 
 namespace kerncast::cache {
 namespace {

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
-#include "cache/byte_order.hpp"
+#include "cache/posix/byte_order.hpp"
 
 namespace kerncast::cache {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "cache/pack/pack_layer.hpp"
-#include "cache/read_only_directory.hpp"
+#include "cache/directory/read_only_directory.hpp"
 
 namespace kerncast::cache {
 namespace {

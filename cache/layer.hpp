@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "cache/compiler_marks.hpp"
+#include "cache/directory/compiler_marks.hpp"
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
-#include "cache/trust.hpp"
-#include "cache/tuned_record.hpp"
+#include "cache/posix/trust.hpp"
+#include "cache/tuning/tuned_record.hpp"
 
 namespace kerncast::cache {
 

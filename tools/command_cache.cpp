@@ -6,11 +6,11 @@
 
 #include "cache/cache.hpp"
 #include "cache/counters.hpp"
-#include "cache/health.hpp"
-#include "cache/index.hpp"
-#include "cache/session.hpp"
-#include "cache/store.hpp"
-#include "cache/tuning_store.hpp"
+#include "cache/directory/health.hpp"
+#include "cache/directory/index.hpp"
+#include "cache/directory/session.hpp"
+#include "cache/directory/store.hpp"
+#include "cache/tuning/tuning_store.hpp"
 #include "tools/command_cache.hpp"
 #include "tools/output.hpp"
 

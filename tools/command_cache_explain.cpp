@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "cache/cache.hpp"
-#include "cache/file.hpp"
+#include "cache/posix/file.hpp"
 #include "kerncast/runtime.hpp"
 #include "tools/command_cache.hpp"
 #include "tools/key_difference.hpp"

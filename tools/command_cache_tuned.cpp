@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "cache/cache.hpp"
-#include "cache/tuning_store.hpp"
+#include "cache/tuning/tuning_store.hpp"
 #include "kerncast/op.hpp"
 #include "runtime/dispatch/runtime_parts.hpp"
 #include "tools/command_cache.hpp"

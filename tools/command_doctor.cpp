@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "cache/health.hpp"
-#include "cache/store.hpp"
+#include "cache/directory/health.hpp"
+#include "cache/directory/store.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/dispatch/template_set.hpp"
 #include "runtime/driver/device.hpp"

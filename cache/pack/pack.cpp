@@ -13,8 +13,8 @@
 #include <system_error>
 #include <utility>
 
-#include "cache/byte_order.hpp"
-#include "cache/layout.hpp"
+#include "cache/posix/byte_order.hpp"
+#include "cache/posix/layout.hpp"
 #include "cache/pack/pack_format.hpp"
 
 namespace kerncast::cache {

@@ -8,11 +8,11 @@
 #include <string_view>
 #include <vector>
 
-#include "cache/descriptor.hpp"
+#include "cache/posix/descriptor.hpp"
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
 #include "cache/layer.hpp"
-#include "cache/tuned_record.hpp"
+#include "cache/tuning/tuned_record.hpp"
 
 namespace kerncast::cache {
 

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "cache/byte_order.hpp"
+#include "cache/posix/byte_order.hpp"
 #include "cache/pack/pack.hpp"
 #include "cache/pack/pack_format.hpp"
 #include "kerncast/error.hpp"

@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "cache/file.hpp"
+#include "cache/posix/file.hpp"
 #include "cache/pack/pack_format.hpp"
 
 namespace kerncast::cache {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "cache/pack/pack.hpp"
-#include "cache/store.hpp"
-#include "cache/tuning_store.hpp"
+#include "cache/directory/store.hpp"
+#include "cache/tuning/tuning_store.hpp"
 
 namespace kerncast::cache {
 

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "cache/layout.hpp"
-#include "cache/signal_guard.hpp"
+#include "cache/posix/layout.hpp"
+#include "cache/posix/signal_guard.hpp"
 
 namespace kerncast::cache {
 namespace {

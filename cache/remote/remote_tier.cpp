@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "cache/layout.hpp"
+#include "cache/posix/layout.hpp"
 
 namespace kerncast::cache {
 namespace {

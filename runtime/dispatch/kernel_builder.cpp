@@ -8,7 +8,7 @@
 
 #include "cache/cache.hpp"
 #include "cache/entry.hpp"
-#include "cache/process_lock.hpp"
+#include "cache/directory/process_lock.hpp"
 
 namespace kerncast {
 namespace {

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-#include "cache/descriptor.hpp"
+#include "cache/posix/descriptor.hpp"
 
 namespace kerncast {
 namespace {

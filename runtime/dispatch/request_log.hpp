@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "cache/warn_once.hpp"
+#include "cache/posix/warn_once.hpp"
 #include "kerncast/op.hpp"
 
 namespace kerncast {

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "cache/layout.hpp"
+#include "cache/posix/layout.hpp"
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/known_devices.hpp"
 #include "runtime/dispatch/runtime_parts.hpp"

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "cache/cache.hpp"
-#include "cache/warn_once.hpp"
+#include "cache/posix/warn_once.hpp"
 #include "kerncast/runtime.hpp"
 #include "runtime/dispatch/kernel_builder.hpp"
 

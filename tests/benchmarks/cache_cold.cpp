@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cache/session.hpp"
+#include "cache/directory/session.hpp"
 #include "kerncast/runtime.hpp"
 
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cache/cache.hpp"
-#include "cache/file.hpp"
+#include "cache/posix/file.hpp"
 
 namespace {
 

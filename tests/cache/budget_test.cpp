@@ -1,5 +1,5 @@
 // What goes when a directory outgrows its budget, and what never does.
-#include "cache/budget.hpp"
+#include "cache/directory/budget.hpp"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -11,9 +11,9 @@
 #include <fstream>
 
 #include "cache/cache.hpp"
-#include "cache/health.hpp"
-#include "cache/index.hpp"
-#include "cache/store.hpp"
+#include "cache/directory/health.hpp"
+#include "cache/directory/index.hpp"
+#include "cache/directory/store.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/sample.hpp"
 

@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "cache/cache.hpp"
-#include "cache/file.hpp"
+#include "cache/posix/file.hpp"
 #include "cache/pack/transfer.hpp"
 #include "tests/cache/every_stop.hpp"
 #include "tests/cache/sample.hpp"

@@ -9,8 +9,8 @@
 #include <fstream>
 #include <functional>
 
-#include "cache/process_lock.hpp"
-#include "cache/store.hpp"
+#include "cache/directory/process_lock.hpp"
+#include "cache/directory/store.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/sample.hpp"
 

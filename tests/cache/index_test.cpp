@@ -1,4 +1,4 @@
-#include "cache/index.hpp"
+#include "cache/directory/index.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -6,8 +6,8 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
-#include "cache/file.hpp"
-#include "cache/health.hpp"
+#include "cache/posix/file.hpp"
+#include "cache/directory/health.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/database_connection.hpp"
 #include "tests/cache/sample.hpp"

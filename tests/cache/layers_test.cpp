@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "cache/cache.hpp"
-#include "cache/file.hpp"
+#include "cache/posix/file.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;

@@ -10,9 +10,9 @@
 #include <fstream>
 #include <random>
 
-#include "cache/byte_order.hpp"
+#include "cache/posix/byte_order.hpp"
 #include "cache/cache.hpp"
-#include "cache/file.hpp"
+#include "cache/posix/file.hpp"
 #include "cache/pack/pack_format.hpp"
 #include "cache/pack/transfer.hpp"
 #include "tests/cache/sample.hpp"

@@ -1,9 +1,9 @@
-#include "cache/quarantine.hpp"
+#include "cache/directory/quarantine.hpp"
 
 #include <catch2/catch.hpp>
 #include <fstream>
 
-#include "cache/file.hpp"
+#include "cache/posix/file.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;

@@ -1,5 +1,5 @@
 // What processes write down of themselves, and what becomes of it when they end.
-#include "cache/session.hpp"
+#include "cache/directory/session.hpp"
 
 #include <signal.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "cache/store.hpp"
+#include "cache/directory/store.hpp"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -8,7 +8,7 @@
 #include <fstream>
 #include <thread>
 
-#include "cache/file.hpp"
+#include "cache/posix/file.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;

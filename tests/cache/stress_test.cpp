@@ -9,7 +9,7 @@
 #include <fstream>
 #include <random>
 
-#include "cache/budget.hpp"
+#include "cache/directory/budget.hpp"
 #include "cache/cache.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/sample.hpp"

@@ -1,5 +1,5 @@
 // Whose files are read: whoever can write an entry chooses code that runs.
-#include "cache/trust.hpp"
+#include "cache/posix/trust.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,9 +1,9 @@
-#include "cache/tuned_record.hpp"
+#include "cache/tuning/tuned_record.hpp"
 
 #include <catch2/catch.hpp>
 #include <limits>
 
-#include "cache/tuned_table.hpp"
+#include "cache/tuning/tuned_table.hpp"
 #include "tests/cache/tuned_sample.hpp"
 
 using namespace kerncast::cache;

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "cache/tuned_record.hpp"
+#include "cache/tuning/tuned_record.hpp"
 
 /// A sound record; `rows` is both ends of its range.
 inline kerncast::cache::TunedRecord sample_record(std::int64_t rows = 1,

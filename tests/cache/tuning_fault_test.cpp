@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "cache/tuning_store.hpp"
+#include "cache/tuning/tuning_store.hpp"
 #include "tests/cache/every_stop.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/cache/tuned_sample.hpp"

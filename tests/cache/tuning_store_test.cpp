@@ -1,5 +1,5 @@
 // The tuned records of a directory: kept, read, recovered from every kind of damage, and shared by processes.
-#include "cache/tuning_store.hpp"
+#include "cache/tuning/tuning_store.hpp"
 
 #include <fmt/format.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "cache/cache.hpp"
-#include "cache/file.hpp"
+#include "cache/posix/file.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/database_connection.hpp"
 #include "tests/cache/sample.hpp"

@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
-#include "cache/tuning_store.hpp"
+#include "cache/tuning/tuning_store.hpp"
 #include "tests/dispatch/rows_of_ones.hpp"
 #include "tests/dispatch/sample_op.hpp"
 

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
-#include "cache/tuning_store.hpp"
+#include "cache/tuning/tuning_store.hpp"
 #include "runtime/dispatch/runtime_parts.hpp"
 #include "tests/tools/command_process.hpp"
 

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <chrono>
 
-#include "cache/byte_order.hpp"
+#include "cache/posix/byte_order.hpp"
 
 namespace kerncast::compiler::worker {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cache/descriptor.hpp"
+#include "cache/posix/descriptor.hpp"
 #include "runtime/compiler/compiler.hpp"
 #include "runtime/compiler/worker/message.hpp"
 

@@ -56,7 +56,7 @@ KC_INLINE u16 half_flush(u16 a, bool ftz) {
   return ftz && (a & 0x7fffU) < H::kLeastNormal ? static_cast<u16>(a & 0x8000U) : a;
 }
 
-/// As flush_result of executor_float_lanes.inc: `scaled` is the result from operands 2^8 times as large.
+/// As flush_result of float_lanes.inc: `scaled` is the result from operands 2^8 times as large.
 template <class H>
 KC_INLINE u16 half_flush_result(u16 a, u16 scaled, bool ftz) {
   constexpr u16 kLeastScaled = H::kLeastNormal + (8U << H::kFormat.mantissa_bits);

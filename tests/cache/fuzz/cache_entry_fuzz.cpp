@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string>
 
-#include "cache/byte_order.hpp"
+#include "cache/posix/byte_order.hpp"
 #include "cache/entry.hpp"
 #include "tests/cache/sample.hpp"
 

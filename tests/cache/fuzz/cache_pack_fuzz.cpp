@@ -10,7 +10,7 @@
 #include <cstring>
 #include <string>
 
-#include "cache/byte_order.hpp"
+#include "cache/posix/byte_order.hpp"
 #include "cache/pack/pack.hpp"
 #include "cache/pack/pack_format.hpp"
 #include "tests/cache/sample.hpp"

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cache/entry.hpp"
+#include "cache/posix/folder.hpp"
+
+namespace kerncast::cache {
+
+/// The versions of the compilers whose entries a place may hold; nothing where that is not known.
+using Compilers = std::optional<std::vector<std::string>>;
+
+/// The version of the compiler that made `entry`; empty where its key fields do not tell.
+[[nodiscard]] std::string compiler_of(const Entry& entry);
+
+/// Notes below the cache directory `root` that it may hold entries of `version`:
+///
+///     ROOT/compilers/13.0       an empty file
+///     ROOT/compilers/unmarked   entries were there before the first mark
+///
+/// so that who has no compiler need not look for the entries of every one there ever was. It comes before the
+/// first such entry. False where it cannot be written.
+bool mark_compiler(const Folder& root, std::string_view version);
+
+/// What the marks below `root` say.
+[[nodiscard]] Compilers marked_compilers(const Folder& root);
+
+}  // namespace kerncast::cache

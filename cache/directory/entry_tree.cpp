@@ -1,0 +1,53 @@
+#include "cache/directory/entry_tree.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "cache/posix/layout.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+std::optional<Key> key_of(const std::string& shard, std::string_view name) {
+  if (!name.ends_with(layout::entry_suffix)) {
+    return std::nullopt;
+  }
+  name.remove_suffix(layout::entry_suffix.size());
+  return Key::from_hex(shard + std::string(name));
+}
+
+}  // namespace
+
+std::string shard_name(const Key& key) {
+  return key.hex().substr(0, 2);
+}
+
+std::string file_name(const Key& key) {
+  return key.hex().substr(2).append(layout::entry_suffix);
+}
+
+void for_each_shard(const Folder& entries,
+                    const std::function<void(const Folder&, const std::string&)>& visit) {
+  entries.for_each(no_limit, [&](const std::string& name) {
+    const bool is_shard = name.size() == 2 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (const Folder shard = is_shard ? entries.child(name) : Folder(); shard.valid()) {
+      visit(shard, name);
+    }
+  });
+}
+
+void for_each_entry(const Folder& shard, const std::string& shard_name,
+                    const std::function<void(const std::string&, const StoredFile&)>& visit) {
+  shard.for_each(no_limit, [&](const std::string& name) {
+    const std::optional<Key> key = key_of(shard_name, name);
+    struct stat info{};
+    if (key && ::fstatat(shard.fd(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISREG(info.st_mode)) {
+      visit(name, StoredFile{
+                      *key, shard.path() + '/' + name, static_cast<std::uint64_t>(info.st_size),
+                      static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec});
+    }
+  });
+}
+
+}  // namespace kerncast::cache

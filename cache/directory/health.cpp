@@ -1,0 +1,75 @@
+#include "cache/directory/health.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "cache/posix/file_system.hpp"
+#include "cache/posix/folder.hpp"
+#include "cache/posix/trust.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+constexpr std::uint64_t little_space = 64ULL << 20;
+
+}  // namespace
+
+Health check_health(const Store& store) {
+  Health health;
+  health.directory = store.root();
+  if (store.root().empty()) {
+    health.problems.push_back(
+        {"no cache directory: neither KERNCAST_CACHE_DIR, XDG_CACHE_HOME nor HOME is set",
+         "set KERNCAST_CACHE_DIR to a directory of yours"});
+    return health;
+  }
+  const Folder folder = Folder::make(store.root());
+  struct stat info{};
+  health.exists = folder.valid() && ::fstat(folder.fd(), &info) == 0;
+  if (!health.exists) {
+    health.problems.push_back({fmt::format("the cache directory cannot be made: {}", folder.failure().text),
+                               "set KERNCAST_CACHE_DIR to a directory you may write to"});
+    return health;
+  }
+  const IoFailure written = folder.publish(".probe", "probe");
+  health.writable = !written;
+  folder.remove(".probe");
+  if (!health.writable) {
+    health.problems.push_back({fmt::format("the cache directory is not writable: {}", written.text),
+                               "make it writable, or set KERNCAST_CACHE_DIR"});
+  }
+  if (const std::string reason = distrust(info, Trust::mine); !reason.empty()) {
+    health.problems.push_back(
+        {fmt::format(
+             "the cache directory is not used unless KERNCAST_CACHE_TRUST=1: {}, and whoever writes there "
+             "chooses the code that runs here",
+             reason),
+         fmt::format("make it yours alone (chmod go-w {}), or set KERNCAST_CACHE_DIR to a directory of yours",
+                     store.root())});
+  }
+  if (is_on_network(store.root())) {
+    health.problems.push_back(
+        {"the cache directory is on a network file system: locks may not work there",
+         "nothing breaks, but kernels may be compiled more than once; prefer a local disk"});
+  }
+  struct statvfs space{};
+  if (::statvfs(store.root().c_str(), &space) == 0) {
+    health.free_bytes = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
+    if (health.free_bytes < little_space) {
+      health.problems.push_back(
+          {fmt::format("only {} MiB are free in the cache directory", health.free_bytes >> 20),
+           "free some space, or move the cache with KERNCAST_CACHE_DIR"});
+    }
+  }
+  health.statistics = store.statistics();
+  if (health.statistics.quarantined > 0) {
+    health.problems.push_back(
+        {fmt::format("{} quarantined files", health.statistics.quarantined),
+         "they were replaced already; `kerncast cache clear` removes them. If they come back, "
+         "check the disk"});
+  }
+  return health;
+}
+
+}  // namespace kerncast::cache

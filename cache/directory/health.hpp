@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cache/directory/store.hpp"
+
+namespace kerncast::cache {
+
+/// One thing wrong with the cache directory, and one line of remedy.
+struct HealthProblem {
+  std::string problem;
+  std::string remedy;
+};
+
+struct Health {
+  std::string directory;
+  bool exists = false;
+  bool writable = false;
+  std::uint64_t free_bytes = 0;
+  StoreStatistics statistics;
+  std::vector<HealthProblem> problems;
+};
+
+/// Looks at the store's directory; writes one probe file and removes it.
+[[nodiscard]] Health check_health(const Store& store);
+
+}  // namespace kerncast::cache

@@ -1,0 +1,193 @@
+#include "cache/directory/index.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <tuple>
+
+#include "cache/posix/file.hpp"
+#include "cache/posix/file_system.hpp"
+#include "cache/posix/folder.hpp"
+#include "cache/posix/layout.hpp"
+#include "cache/posix/signal_guard.hpp"
+#include "cache/posix/sqlite.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+using sqlite::column;
+using sqlite::Database;
+using sqlite::execute;
+using sqlite::prepare;
+using sqlite::State;
+using sqlite::state_of;
+using sqlite::Statement;
+
+constexpr int schema_version = 1;
+
+// Another lister holds the lock for milliseconds; a listing waits no longer than a person would notice.
+constexpr int busy_timeout_ms = 200;
+
+constexpr const char* select_entries = "SELECT key, op, spec, arch, bytes, modified_ns FROM entry";
+
+struct Index {
+  Folder root;
+  /// The file that the database is, so that no other is removed in its stead.
+  Descriptor file;
+  Database database;
+  std::map<std::string, IndexedEntry> known;
+};
+
+State read_rows(const Database& database, std::map<std::string, IndexedEntry>& known) {
+  Statement query;
+  int result = prepare(database, select_entries, query);
+  if (result == SQLITE_ERROR) {
+    return State::broken;  // no such table or column
+  }
+  while (result == SQLITE_OK || result == SQLITE_ROW) {
+    result = sqlite3_step(query.get());
+    if (result == SQLITE_ROW) {
+      IndexedEntry entry{column(query, 0),
+                         column(query, 1),
+                         column(query, 2),
+                         column(query, 3),
+                         static_cast<std::uint64_t>(sqlite3_column_int64(query.get(), 4)),
+                         sqlite3_column_int64(query.get(), 5)};
+      std::string key = entry.key;
+      known.insert_or_assign(std::move(key), std::move(entry));
+    }
+  }
+  return state_of(result);
+}
+
+State open_index(const std::string& path, Index& index) {
+  const int opened =
+      sqlite::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, busy_timeout_ms, index.database);
+  if (opened != SQLITE_OK) {
+    return state_of(opened);
+  }
+  int version = 0;
+  State state = sqlite::read_version(index.database, version);
+  if (state != State::usable || version > schema_version) {
+    return state == State::usable ? State::unavailable : state;
+  }
+  if (version == 0) {
+    state =
+        state_of(execute(index.database,
+                         "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS entry(key TEXT PRIMARY KEY, op TEXT, "
+                         "spec TEXT, arch TEXT, bytes INTEGER, modified_ns INTEGER); "
+                         "PRAGMA user_version = 1; COMMIT"));
+    if (state != State::usable) {
+      return state;
+    }
+  }
+  return read_rows(index.database, index.known);
+}
+
+/// Removes a broken index, unless another process has made it anew.
+void discard(Index& index) {
+  const std::string name(layout::index);
+  if (!index.file.valid() || !index.root.names(name, index.file.get())) {
+    return;
+  }
+  index.database.reset();
+  index.root.remove(name);
+  for (const char* ending : sqlite::companions) {
+    index.root.remove(name + ending);
+  }
+}
+
+/// The index below `directory`, or one without a database.
+Index usable_index(const std::string& directory) {
+  const std::string name(layout::index);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    Index index;
+    index.root = Folder::open(directory);
+    std::error_code error;
+    // SQLite is told to follow no link, and the way to the cache directory may lead through some.
+    const std::string path = std::filesystem::canonical(directory, error).string() + '/' + name;
+    const std::optional<FileKind> kind = index.root.kind(name);
+    // SQLite's own locks are at home on a local disk only.
+    if (!index.root.valid() || error || is_on_network(path) || is_on_network(directory) ||
+        (kind && *kind != FileKind::regular)) {
+      break;
+    }
+    index.file = index.root.pin(name);
+    const State state = open_index(path, index);
+    if (state == State::usable) {
+      return index;
+    }
+    if (state == State::broken) {
+      discard(index);
+    }
+  }
+  return {};
+}
+
+int insert_all(const Database& database, const std::vector<IndexedEntry>& entries) {
+  Statement insert;
+  int result = prepare(database, "INSERT INTO entry VALUES(?, ?, ?, ?, ?, ?)", insert);
+  for (const IndexedEntry& entry : entries) {
+    if (result != SQLITE_OK) {
+      break;
+    }
+    int at = 1;
+    for (const std::string* text : {&entry.key, &entry.op, &entry.spec, &entry.arch}) {
+      sqlite::bind(insert, at++, *text);
+    }
+    sqlite3_bind_int64(insert.get(), at++, static_cast<sqlite3_int64>(entry.bytes));
+    sqlite3_bind_int64(insert.get(), at, entry.modified_ns);
+    sqlite3_step(insert.get());
+    result = sqlite3_reset(insert.get());
+  }
+  return result;
+}
+
+/// All or nothing: closing rolls back what was not committed.
+void write_index(Index& index, const std::vector<IndexedEntry>& entries) {
+  int result = execute(index.database, "BEGIN IMMEDIATE; DELETE FROM entry");
+  if (result == SQLITE_OK) {
+    result = insert_all(index.database, entries);
+  }
+  if (result == SQLITE_OK) {
+    result = execute(index.database, "COMMIT");
+  }
+  if (state_of(result) == State::broken) {
+    discard(index);
+  }
+}
+
+}  // namespace
+
+std::vector<IndexedEntry> list_entries(Store& store) {
+  // SQLite writes too.
+  const SignalGuard guard(SIGXFSZ);
+  Index index = store.root().empty() ? Index() : usable_index(store.root());
+  std::vector<IndexedEntry> entries;
+  std::size_t reused = 0;
+  for (const StoredFile& file : store.list()) {
+    const std::string hex = file.key.hex();
+    const auto found = index.known.find(hex);
+    if (found != index.known.end() && found->second.bytes == file.bytes &&
+        found->second.modified_ns == file.modified_ns) {
+      entries.push_back(found->second);
+      ++reused;
+      continue;
+    }
+    const std::optional<std::string> bytes = read_file(file.path);
+    const ParsedEntry parsed = bytes ? parse(file.key, *bytes) : ParsedEntry{};
+    if (parsed.entry) {
+      entries.push_back(
+          {hex, parsed.entry->op, parsed.entry->spec, parsed.entry->arch, file.bytes, file.modified_ns});
+    }
+  }
+  if (index.database != nullptr && (reused != entries.size() || reused != index.known.size())) {
+    write_index(index, entries);
+  }
+  std::sort(entries.begin(), entries.end(), [](const IndexedEntry& a, const IndexedEntry& b) {
+    return std::tie(a.op, a.spec, a.arch, a.key) < std::tie(b.op, b.spec, b.arch, b.key);
+  });
+  return entries;
+}
+
+}  // namespace kerncast::cache

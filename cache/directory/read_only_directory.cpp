@@ -1,0 +1,63 @@
+#include "cache/directory/read_only_directory.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "cache/directory/entry_tree.hpp"
+#include "cache/posix/folder.hpp"
+#include "cache/posix/layout.hpp"
+#include "cache/tuning/tuning_store.hpp"
+
+namespace kerncast::cache {
+
+LayerAnswer ReadOnlyDirectory::load(const Key& key) {
+  const Folder root = Folder::open(path_);
+  const Folder entries = root.child(layout::entries);
+  const Folder shard = entries.child(shard_name(key));
+  if (!shard.valid()) {
+    return {};
+  }
+  const FileContent content = shard.read(file_name(key), layout::max_entry_bytes);
+  if (content.state == FileContent::State::absent) {
+    return {};
+  }
+  if (content.state != FileContent::State::read) {
+    return {std::nullopt, content.defect};
+  }
+  for (const int fd : {root.fd(), entries.fd(), shard.fd(), content.held.get()}) {
+    if (std::string reason = distrust(fd, trust_); !reason.empty()) {
+      return {std::nullopt, "not trusted: " + reason};
+    }
+  }
+  ParsedEntry parsed = parse(key, content.bytes);
+  if (parsed.other_version) {
+    return {};
+  }
+  return {std::move(parsed.entry), std::move(parsed.defect)};
+}
+
+void ReadOnlyDirectory::for_each(const std::function<void(const Key&, const Entry&)>& visit) {
+  std::vector<Key> keys;
+  for_each_shard(
+      Folder::open(path_).child(layout::entries), [&](const Folder& shard, const std::string& name) {
+        for_each_entry(shard, name,
+                       [&](const std::string&, const StoredFile& file) { keys.push_back(file.key); });
+      });
+  std::sort(keys.begin(), keys.end());
+  for (const Key& key : keys) {
+    if (const LayerAnswer answer = load(key); answer.entry) {
+      visit(key, *answer.entry);
+    }
+  }
+}
+
+Compilers ReadOnlyDirectory::compilers() {
+  return marked_compilers(Folder::open(path_));
+}
+
+std::vector<TunedRecord> ReadOnlyDirectory::tuned(std::string& defect) {
+  return read_tuned(Folder::open(path_), trust_, defect);
+}
+
+}  // namespace kerncast::cache

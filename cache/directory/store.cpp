@@ -1,0 +1,324 @@
+#include "cache/directory/store.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+#include "cache/directory/compiler_marks.hpp"
+#include "cache/posix/layout.hpp"
+#include "cache/directory/quarantine.hpp"
+#include "cache/directory/reaper.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Somebody may remove the whole directory at any moment; a publish then makes its folders anew.
+constexpr int write_attempts = 4;
+// No system call that the store makes fails so.
+constexpr int not_trusted = ECANCELED;
+
+std::uint64_t count_names(const Folder& folder, bool (*matches)(const std::string&)) {
+  std::uint64_t count = 0;
+  folder.for_each(no_limit, [&](const std::string& name) { count += matches(name) ? 1 : 0; });
+  return count;
+}
+
+bool is_temporary(const std::string& name) {
+  return name.starts_with(layout::temporary_prefix);
+}
+
+bool is_quarantined(const std::string& name) {
+  return (name.ends_with(layout::entry_suffix) || name.starts_with(layout::tuning)) && !is_temporary(name);
+}
+
+/// Where the file may not be stamped, its entry is only evicted sooner.
+void stamp(const FileContent& content) {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  if (std::abs(now.tv_sec - content.info.st_mtim.tv_sec) >= layout::use_stamp_seconds) {
+    const timespec times[] = {{0, UTIME_OMIT}, now};
+    ::futimens(content.held.get(), times);
+  }
+}
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+}  // namespace
+
+std::string default_directory() {
+  if (std::string directory = environment("KERNCAST_CACHE_DIR"); !directory.empty()) {
+    return directory;
+  }
+  if (const std::string xdg = environment("XDG_CACHE_HOME"); xdg.starts_with('/')) {
+    return xdg + "/kerncast";
+  }
+  const std::string home = environment("HOME");
+  return home.starts_with('/') ? home + "/.cache/kerncast" : std::string();
+}
+
+Store::Store(std::string root, WarningSink warn, Trust trust)
+    : root_(std::move(root)), trust_(trust), warnings_(std::move(warn)) {
+  if (!root_.empty()) {
+    std::error_code error;
+    const fs::path absolute = fs::absolute(root_, error);
+    // `..` after a symbolic link is not what the text says, so such a path is left as it is.
+    const bool climbs = std::find(absolute.begin(), absolute.end(), "..") != absolute.end();
+    root_ = error ? root_ : (climbs ? absolute : absolute.lexically_normal()).string();
+    while (root_.size() > 1 && root_.ends_with('/')) {
+      root_.pop_back();
+    }
+  }
+}
+
+std::string Store::path_of(const Key& key) const {
+  return fmt::format("{}/{}/{}/{}", root_, layout::entries, shard_name(key), file_name(key));
+}
+
+std::optional<Entry> Store::load(const Key& key) {
+  if (root_.empty()) {
+    ++counters_.misses;
+    return std::nullopt;
+  }
+  const Folder shard = shard_of(key);
+  const FileContent content = shard.read(file_name(key), layout::max_entry_bytes);
+  ParsedEntry parsed;
+  if (content.state == FileContent::State::read) {
+    parsed.defect = distrust(content.info, trust_);
+    if (parsed.defect.empty()) {
+      parsed = parse(key, content.bytes);
+    }
+  }
+  if (parsed.entry) {
+    ++counters_.hits;
+    stamp(content);
+    return std::move(parsed.entry);
+  }
+  ++counters_.misses;
+  if (content.state == FileContent::State::foreign) {
+    quarantine(key, shard, content, content.defect);
+  } else if (content.state == FileContent::State::read && !parsed.other_version) {
+    quarantine(key, shard, content, parsed.defect);
+  }
+  return std::nullopt;
+}
+
+Folder Store::trusted(Folder folder) {
+  const std::string reason = folder.valid() ? distrust(folder.fd(), trust_) : std::string();
+  if (reason.empty()) {
+    return folder;
+  }
+  warnings_.once(
+      "untrusted",
+      fmt::format("the cache directory {} is not used: {}, and whoever writes there chooses the code "
+                  "that runs here; make it yours alone (chmod go-w), set KERNCAST_CACHE_DIR, or set "
+                  "KERNCAST_CACHE_TRUST=1",
+                  folder.path(), reason));
+  return Folder::failed({not_trusted, reason});
+}
+
+Folder Store::shard_of(const Key& key) {
+  std::atomic<bool>& known = trusted_shards_[static_cast<std::size_t>(key.high >> 56)];
+  const Folder root = trusted(Folder::open(root_));
+  if (known.load(std::memory_order_relaxed)) {
+    return root.child(layout::entries).child(shard_name(key));
+  }
+  Folder shard = trusted(trusted(root.child(layout::entries)).child(shard_name(key)));
+  if (shard.valid()) {
+    known.store(true, std::memory_order_relaxed);
+  }
+  return shard;
+}
+
+bool Store::usable() {
+  return !root_.empty() && trusted(Folder::make(root_)).valid();
+}
+
+bool Store::publish(const Key& key, const Entry& entry) {
+  if (root_.empty()) {
+    warnings_.once("no directory",
+                   "no cache directory: kernels are compiled anew by every process; set KERNCAST_CACHE_DIR");
+    ++counters_.failed_publishes;
+    return false;
+  }
+  const std::string bytes = serialise(key, entry);
+  if (bytes.size() > layout::max_entry_bytes) {
+    warnings_.once("too large " + key.hex(),
+                   fmt::format("{} [{}] is not cached: its entry of {} bytes is larger than {}", entry.op,
+                               entry.spec, bytes.size(), layout::max_entry_bytes));
+    ++counters_.failed_publishes;
+    return false;
+  }
+  mark(entry);
+  if (const IoFailure failure = write(key, bytes)) {
+    ++counters_.failed_publishes;
+    if (failure.error == not_trusted) {
+      return false;
+    }
+    warnings_.once(
+        "unwritable",
+        fmt::format(
+            "cannot write to the cache directory {} ({}); kernels are compiled anew by every process. "
+            "Make it writable, free space, or set KERNCAST_CACHE_DIR",
+            root_, failure.text));
+    return false;
+  }
+  ++counters_.published;
+  return true;
+}
+
+void Store::mark(const Entry& entry) {
+  const std::lock_guard lock(marked_mutex_);
+  if (std::string version = compiler_of(entry); !marked_.contains(version)) {
+    if (mark_compiler(trusted(Folder::make(root_)), version)) {
+      marked_.insert(std::move(version));
+    }
+  }
+}
+
+bool Store::promote(const Key& key, const Entry& entry) {
+  if (root_.empty()) {
+    return false;
+  }
+  mark(entry);
+  const std::string bytes = serialise(key, entry);
+  return bytes.size() <= layout::max_entry_bytes && !write(key, bytes);
+}
+
+IoFailure Store::write(const Key& key, const std::string& bytes) {
+  IoFailure failure = try_write(key, bytes);
+  for (int attempt = 1; attempt < write_attempts && (failure.error == ENOENT || failure.error == EISDIR);
+       ++attempt) {
+    failure = try_write(key, bytes);
+  }
+  return failure;
+}
+
+IoFailure Store::try_write(const Key& key, const std::string& bytes) {
+  const Folder root = trusted(Folder::make(root_));
+  if (!root.valid()) {
+    return root.failure();
+  }
+  const Folder entries = trusted(root.make_child(layout::entries));
+  if (!entries.valid()) {
+    return entries.failure();
+  }
+  const Folder shard = trusted(entries.make_child(shard_name(key)));
+  if (!shard.valid()) {
+    return shard.failure();
+  }
+  IoFailure failure = shard.publish(file_name(key), bytes);
+  if (failure.error == EISDIR) {
+    // A folder cannot be replaced like anything else that stands in an entry's place.
+    if (const FileContent content = shard.read(file_name(key), layout::max_entry_bytes);
+        content.state == FileContent::State::foreign) {
+      quarantine(key, shard, content, content.defect);
+    }
+  }
+  if (!failure) {
+    reap(root, shard);
+  }
+  return failure;
+}
+
+void Store::reap(const Folder& root, const Folder& shard) {
+  // A writer killed in this shard wanted a key of this shard, which is published here again sooner or later.
+  reap_temporaries(shard, abandoned_after, reaped_names);
+  if (!reaped_.exchange(true)) {
+    reap_temporaries(root.child(layout::quarantine), abandoned_after, reaped_names);
+    reap_locks(root.child(layout::locks), abandoned_after, reaped_names);
+  }
+}
+
+void Store::quarantine(const Key& key, const Folder& shard, const FileContent& content,
+                       const std::string& defect) {
+  const Folder folder = Folder::open(root_).make_child(layout::quarantine);
+  const SetAside outcome =
+      set_aside(shard, file_name(key), content.held, folder, key.hex().append(layout::entry_suffix));
+  if (outcome == SetAside::replaced) {
+    return;
+  }
+  ++counters_.quarantined;
+  warnings_.once(
+      "quarantine " + key.hex(),
+      fmt::format(
+          "cache entry {} is unusable ({}); {} and the kernel is built again", path_of(key), defect,
+          outcome == SetAside::moved ? "it was moved to " + folder.path() : "it could not be moved away"));
+}
+
+std::vector<StoredFile> Store::list() const {
+  std::vector<StoredFile> files;
+  if (root_.empty()) {
+    return files;
+  }
+  for_each_shard(Folder::open(root_).child(layout::entries),
+                 [&](const Folder& shard, const std::string& shard_name) {
+                   for_each_entry(shard, shard_name,
+                                  [&](const std::string&, const StoredFile& file) { files.push_back(file); });
+                 });
+  std::sort(files.begin(), files.end(),
+            [](const StoredFile& a, const StoredFile& b) { return a.key < b.key; });
+  return files;
+}
+
+StoreStatistics Store::statistics() const {
+  StoreStatistics out;
+  if (root_.empty()) {
+    return out;
+  }
+  const Folder root = Folder::open(root_);
+  for_each_shard(root.child(layout::entries), [&](const Folder& shard, const std::string& shard_name) {
+    for_each_entry(shard, shard_name, [&](const std::string&, const StoredFile& file) {
+      ++out.entries;
+      out.bytes += file.bytes;
+    });
+    out.temporaries += count_names(shard, is_temporary);
+  });
+  const Folder quarantine = root.child(layout::quarantine);
+  out.quarantined = count_names(quarantine, is_quarantined);
+  out.temporaries += count_names(quarantine, is_temporary) + count_names(root, is_temporary);
+  return out;
+}
+
+StoreStatistics Store::clear() {
+  StoreStatistics removed;
+  if (root_.empty()) {
+    return removed;
+  }
+  const Folder root = Folder::open(root_);
+  const auto clear_temporaries = [&](const Folder& folder) {
+    removed.temporaries += reap_temporaries(folder, unlocked_at_first, no_limit);
+  };
+  for_each_shard(root.child(layout::entries), [&](const Folder& shard, const std::string& shard_name) {
+    for_each_entry(shard, shard_name, [&](const std::string& name, const StoredFile& file) {
+      if (shard.remove(name)) {
+        ++removed.entries;
+        removed.bytes += file.bytes;
+      }
+    });
+    clear_temporaries(shard);
+  });
+  const Folder quarantine = root.child(layout::quarantine);
+  quarantine.for_each(no_limit, [&](const std::string& name) {
+    removed.quarantined += is_quarantined(name) && quarantine.remove(name) ? 1 : 0;
+  });
+  clear_temporaries(quarantine);
+  clear_temporaries(root);
+  reap_locks(root.child(layout::locks), unlocked_at_first, no_limit);
+  for (const char* ending : {"", "-journal", "-wal", "-shm"}) {
+    root.remove(std::string(layout::index) + ending);
+  }
+  return removed;
+}
+
+}  // namespace kerncast::cache

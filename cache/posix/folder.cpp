@@ -1,0 +1,305 @@
+#include "cache/posix/folder.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+
+#include "cache/posix/layout.hpp"
+#include "cache/posix/signal_guard.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+constexpr int temporary_attempts = 4;
+
+template <class Call>
+int retry(Call&& call) {
+  int result = -1;
+  do {
+    result = call();
+  } while (result == -1 && errno == EINTR);
+  return result;
+}
+
+Descriptor open_at(int folder, const std::string& name, int flags, mode_t mode = 0) {
+  return Descriptor(retry([&] { return ::openat(folder, name.c_str(), flags | O_CLOEXEC, mode); }));
+}
+
+std::string message(std::string_view call, std::string_view folder, std::string_view name, int error) {
+  return fmt::format("{} {}{}{}: {}", call, folder, name.empty() ? "" : "/", name,
+                     std::generic_category().message(error));
+}
+
+bool write_all(int fd, std::string_view bytes) {
+  const SignalGuard guard(SIGXFSZ);
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) {
+      continue;
+    }
+    if (written <= 0) {
+      errno = written == 0 ? EIO : errno;
+      return false;
+    }
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+/// Reads to the end or to `size` bytes; false on an error.
+bool read_all(int fd, std::size_t size, std::string& bytes) {
+  bytes.resize(size);
+  std::size_t at = 0;
+  while (at < size) {
+    const ssize_t got = ::read(fd, bytes.data() + at, size - at);
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got <= 0) {
+      bytes.clear();
+      return got == 0;
+    }
+    at += static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+/// mkdir of every part of `path`; 0 or errno, and the part that failed.
+std::pair<int, std::string> make_folders(const std::string& path) {
+  std::filesystem::path partial;
+  for (const auto& part : std::filesystem::path(path)) {
+    partial /= part;
+    if (::mkdir(partial.c_str(), 0700) == 0 || errno == EEXIST) {
+      continue;
+    }
+    // A read-only or forbidden parent answers so for folders that are there.
+    const int error = errno;
+    struct stat info{};
+    if (::stat(partial.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+      return {error, partial.string()};
+    }
+  }
+  return {0, {}};
+}
+
+}  // namespace
+
+std::string temporary_name() {
+  static std::atomic<unsigned> serial{0};
+  // Containers that share a directory have equal process ids; the clock tells them apart.
+  const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+  return fmt::format("{}{}-{}-{:x}", layout::temporary_prefix, ::getpid(), serial++, now);
+}
+
+Folder::Folder(Descriptor descriptor, std::string path, std::string_view call)
+    : descriptor_(std::move(descriptor)), path_(std::move(path)) {
+  if (!descriptor_.valid()) {
+    failure_ = {errno, message(call, path_, {}, errno)};
+  }
+}
+
+Folder Folder::open(const std::string& path) {
+  return {open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY), path, "open"};
+}
+
+Folder Folder::make(const std::string& path) {
+  Folder folder = open(path);
+  if (folder.valid()) {
+    return folder;
+  }
+  if (const auto [error, part] = make_folders(path); error != 0) {
+    folder.failure_ = {error, message("mkdir", part, {}, error)};
+    return folder;
+  }
+  return open(path);
+}
+
+Folder Folder::failed(IoFailure failure) {
+  Folder folder;
+  folder.failure_ = std::move(failure);
+  return folder;
+}
+
+Folder Folder::child(std::string_view name) const {
+  std::string path = path_ + '/';
+  path += name;
+  return {open_at(fd(), std::string(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW), std::move(path), "open"};
+}
+
+Folder Folder::make_child(std::string_view name) const {
+  if (::mkdirat(fd(), std::string(name).c_str(), 0700) != 0 && errno != EEXIST) {
+    const int error = errno;
+    Folder there = child(name);
+    if (!there.valid()) {
+      there.failure_ = {error, message("mkdir", path_, name, error)};
+    }
+    return there;
+  }
+  return child(name);
+}
+
+FileContent Folder::read(std::string_view name, std::uint64_t limit) const {
+  const std::string text(name);
+  FileContent content;
+  content.held = open_at(fd(), text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  if (!content.held.valid()) {
+    const int error = errno;
+    if (error == ENOENT || error == ENOTDIR || error == EBADF) {
+      return content;
+    }
+    content.defect = message("open", path_, name, error);
+    content.state = FileContent::State::unreadable;
+    const std::optional<FileKind> found = kind(name);
+    if (found && *found != FileKind::regular) {
+      content.state = FileContent::State::foreign;
+      content.defect = "not a regular file";
+      content.held = pin(name);
+    }
+    return content;
+  }
+  struct stat& info = content.info;
+  if (::fstat(content.held.get(), &info) != 0) {
+    content.state = FileContent::State::unreadable;
+    content.defect = message("stat", path_, name, errno);
+  } else if (!S_ISREG(info.st_mode)) {
+    content.state = FileContent::State::foreign;
+    content.defect = "not a regular file";
+  } else if (static_cast<std::uint64_t>(info.st_size) > limit) {
+    content.state = FileContent::State::foreign;
+    content.defect = fmt::format("{} bytes, more than {}", info.st_size, limit);
+  } else if (!read_all(content.held.get(), static_cast<std::size_t>(info.st_size), content.bytes)) {
+    content.state = FileContent::State::unreadable;
+    content.defect = message("read", path_, name, errno);
+  } else {
+    content.state = FileContent::State::read;
+  }
+  return content;
+}
+
+Descriptor Folder::create_temporary(std::string& name) const {
+  for (int attempt = 0; attempt < temporary_attempts; ++attempt) {
+    name = temporary_name();
+    Descriptor file = open_at(fd(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (!file.valid()) {
+      if (errno == EEXIST) {
+        continue;
+      }
+      return file;
+    }
+    // The lock tells whoever clears up that the writer lives; where there are no locks only its age does.
+    // Until it is had the file may be taken for a dead writer's.
+    const bool taken = ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!taken && names(name, file.get())) {
+      return file;
+    }
+    remove(name);
+  }
+  errno = ENOENT;
+  return {};
+}
+
+IoFailure Folder::publish(std::string_view name, std::string_view bytes) const {
+  std::string temporary;
+  Descriptor file = create_temporary(temporary);
+  if (!file.valid()) {
+    return {errno, message("create", path_, temporary, errno)};
+  }
+  IoFailure failure;
+  const auto failed = [&](std::string_view call) {
+    const int error = errno;
+    failure = {error, message(call, path_, temporary, error)};
+  };
+  if (!write_all(file.get(), bytes)) {
+    failed("write");
+  } else if (retry([&] { return ::fsync(file.get()); }) != 0) {
+    failed("fsync");
+  } else if (::renameat(fd(), temporary.c_str(), fd(), std::string(name).c_str()) != 0) {
+    failed("rename");
+  }
+  if (failure) {
+    remove(temporary);
+    return failure;
+  }
+  // A close cannot report what fsync did not. The entry is whole whether or not its name survives a power
+  // cut, so a failed fsync of the folder loses nothing.
+  static_cast<void>(file.close());
+  static_cast<void>(::fsync(fd()));
+  return {};
+}
+
+Descriptor Folder::create_locked(std::string_view name, std::string_view bytes) const {
+  std::string temporary;
+  Descriptor file = create_temporary(temporary);
+  if (file.valid() && (!write_all(file.get(), bytes) ||
+                       ::renameat(fd(), temporary.c_str(), fd(), std::string(name).c_str()) != 0)) {
+    remove(temporary);
+    return {};
+  }
+  return file;
+}
+
+Descriptor Folder::pin(std::string_view name) const {
+  return open_at(fd(), std::string(name), O_PATH | O_NOFOLLOW);
+}
+
+bool Folder::names(std::string_view name, int fd) const {
+  struct stat held{};
+  struct stat named{};
+  return ::fstat(fd, &held) == 0 &&
+         ::fstatat(this->fd(), std::string(name).c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}
+
+std::optional<FileKind> Folder::kind(std::string_view name) const {
+  struct stat info{};
+  if (::fstatat(fd(), std::string(name).c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    return std::nullopt;
+  }
+  if (S_ISREG(info.st_mode)) {
+    return FileKind::regular;
+  }
+  return S_ISDIR(info.st_mode) ? FileKind::folder : FileKind::other;
+}
+
+bool Folder::remove(std::string_view name) const {
+  const std::string text(name);
+  return ::unlinkat(fd(), text.c_str(), 0) == 0 ||
+         ((errno == EISDIR || errno == EPERM) && ::unlinkat(fd(), text.c_str(), AT_REMOVEDIR) == 0);
+}
+
+void Folder::for_each(std::size_t limit, const std::function<void(const std::string&)>& visit) const {
+  if (!valid()) {
+    return;
+  }
+  // fdopendir takes the descriptor over, and a duplicate would share its position.
+  const int fd = retry([&] { return ::openat(this->fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  if (fd < 0) {
+    return;
+  }
+  struct Close {
+    void operator()(DIR* directory) const { ::closedir(directory); }
+  };
+  const std::unique_ptr<DIR, Close> directory(::fdopendir(fd));
+  if (directory == nullptr) {
+    ::close(fd);
+    return;
+  }
+  // A stream of its own per call: readdir needs no lock.
+  while (const dirent* item = limit > 0 ? ::readdir(directory.get()) : nullptr) {
+    const std::string name = item->d_name;
+    if (name != "." && name != "..") {
+      --limit;
+      visit(name);
+    }
+  }
+}
+
+}  // namespace kerncast::cache

@@ -1,0 +1,63 @@
+#include "cache/posix/sqlite.hpp"
+
+namespace kerncast::cache::sqlite {
+
+State state_of(int result) {
+  switch (result & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+      return State::usable;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return State::broken;
+    default:
+      return State::unavailable;
+  }
+}
+
+int open(const std::string& path, int flags, int busy_timeout_ms, Database& database) {
+  sqlite3* raw = nullptr;
+  const int result = sqlite3_open_v2(path.c_str(), &raw, flags | SQLITE_OPEN_NOFOLLOW, nullptr);
+  database.reset(raw);
+  if (result == SQLITE_OK) {
+    sqlite3_busy_timeout(raw, busy_timeout_ms);
+  }
+  return result;
+}
+
+int execute(const Database& database, const char* sql) {
+  return sqlite3_exec(database.get(), sql, nullptr, nullptr, nullptr);
+}
+
+int prepare(const Database& database, const char* sql, Statement& statement) {
+  sqlite3_stmt* raw = nullptr;
+  const int result = sqlite3_prepare_v2(database.get(), sql, -1, &raw, nullptr);
+  statement.reset(raw);
+  return result;
+}
+
+std::string column(const Statement& statement, int index) {
+  const unsigned char* text = sqlite3_column_text(statement.get(), index);
+  const int size = sqlite3_column_bytes(statement.get(), index);
+  return text != nullptr ? std::string(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size))
+                         : std::string();
+}
+
+void bind(const Statement& statement, int index, std::string_view text) {
+  sqlite3_bind_text(statement.get(), index, text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
+}
+
+State read_version(const Database& database, int& version) {
+  Statement query;
+  int result = prepare(database, "PRAGMA user_version", query);
+  if (result == SQLITE_OK) {
+    result = sqlite3_step(query.get());
+  }
+  if (result == SQLITE_ROW) {
+    version = sqlite3_column_int(query.get(), 0);
+  }
+  return state_of(result);
+}
+
+}  // namespace kerncast::cache::sqlite

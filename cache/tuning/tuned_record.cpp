@@ -1,0 +1,159 @@
+#include "cache/tuning/tuned_record.hpp"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <tuple>
+
+#include "cache/posix/byte_order.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+constexpr std::size_t most_text = 65536;
+
+/// What identifies the place of a record, in the order of lists.
+auto place_of(const TunedRecord& record) {
+  return std::tuple(std::string_view(record.op), std::string_view(record.spec), std::string_view(record.arch),
+                    record.rows_low, record.rows_high, record.source == TunedSource::measured ? 0 : 1,
+                    std::string_view(record.device));
+}
+
+void write(Writer& out, const TunedRecord& record) {
+  out.text(record.op);
+  out.text(record.spec);
+  out.text(record.arch);
+  out.integer(record.rows_low);
+  out.integer(record.rows_high);
+  out.text(name_of(record.source));
+  out.text(record.device);
+  out.text(format_tunables(record));
+  out.integer(std::bit_cast<std::uint64_t>(record.time_us));
+  out.text(record.templates);
+  out.integer(record.recorded_us);
+}
+
+/// False where what is read is no record.
+bool read(Reader& in, TunedRecord& record) {
+  record.op = in.text();
+  record.spec = in.text();
+  record.arch = in.text();
+  record.rows_low = in.integer<std::int64_t>();
+  record.rows_high = in.integer<std::int64_t>();
+  const std::string source = in.text();
+  record.source = source == name_of(TunedSource::measured) ? TunedSource::measured : TunedSource::estimate;
+  record.device = in.text();
+  auto tunables = parse_tunables(in.text());
+  record.time_us = std::bit_cast<double>(in.integer<std::uint64_t>());
+  record.templates = in.text();
+  record.recorded_us = in.integer<std::int64_t>();
+  if (!in.ok() || !tunables || source != name_of(record.source)) {
+    return false;
+  }
+  record.tunables = std::move(*tunables);
+  return defect_of(record).empty();
+}
+
+}  // namespace
+
+std::string_view name_of(TunedSource source) {
+  return source == TunedSource::measured ? "measured" : "estimate";
+}
+
+std::string defect_of(const TunedRecord& record) {
+  const std::array<std::pair<const char*, const std::string*>, 5> texts{{{"op", &record.op},
+                                                                         {"specialisation", &record.spec},
+                                                                         {"architecture", &record.arch},
+                                                                         {"device", &record.device},
+                                                                         {"templates", &record.templates}}};
+  for (const auto& [name, text] : texts) {
+    if (text->size() > most_text || text->find('\0') != std::string::npos) {
+      return fmt::format("its {} is longer than {} bytes or holds a zero byte", name, most_text);
+    }
+    if (text->empty() && text != &record.spec) {
+      return fmt::format("it has no {}", name);
+    }
+  }
+  if (record.rows_low < 1 || record.rows_high < record.rows_low) {
+    return fmt::format("its rows {} to {} are no range", record.rows_low, record.rows_high);
+  }
+  if (!std::isfinite(record.time_us) || record.time_us < 0) {
+    return fmt::format("its time {} is none", record.time_us);
+  }
+  const auto tunables = parse_tunables(format_tunables(record));
+  return tunables != record.tunables ? "a tunable's name is empty or holds a blank or '='" : std::string();
+}
+
+std::string format_tunables(const TunedRecord& record) {
+  std::string text;
+  for (const auto& [name, value] : record.tunables) {
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value);
+  }
+  return text;
+}
+
+std::optional<std::vector<std::pair<std::string, std::int32_t>>> parse_tunables(std::string_view text) {
+  std::vector<std::pair<std::string, std::int32_t>> tunables;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(' '), text.size());
+    const std::string_view word = text.substr(0, end);
+    const std::size_t equals = word.find('=');
+    if (equals == std::string_view::npos || equals == 0 || end + 1 == text.size()) {
+      return std::nullopt;
+    }
+    std::int32_t value = 0;
+    const char* const stop = word.data() + word.size();
+    const auto [parsed, error] = std::from_chars(word.data() + equals + 1, stop, value);
+    if (error != std::errc() || parsed != stop) {
+      return std::nullopt;
+    }
+    tunables.emplace_back(word.substr(0, equals), value);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return tunables;
+}
+
+bool same_place(const TunedRecord& a, const TunedRecord& b) {
+  return place_of(a) == place_of(b);
+}
+
+bool in_order(const TunedRecord& a, const TunedRecord& b) {
+  return place_of(a) < place_of(b);
+}
+
+std::uint64_t checksum_of(const TunedRecord& record) {
+  Writer out;
+  write(out, record);
+  return XXH3_64bits(out.bytes().data(), out.bytes().size());
+}
+
+std::string serialise_records(const std::vector<TunedRecord>& records) {
+  Writer out;
+  out.integer(static_cast<std::uint32_t>(records.size()));
+  for (const TunedRecord& record : records) {
+    write(out, record);
+  }
+  return out.take();
+}
+
+std::optional<std::vector<TunedRecord>> parse_records(std::string_view bytes) {
+  Reader in(bytes);
+  const auto count = in.integer<std::uint32_t>();
+  std::vector<TunedRecord> records;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    TunedRecord record;
+    if (!read(in, record) || (!records.empty() && !in_order(records.back(), record))) {
+      return std::nullopt;
+    }
+    records.push_back(std::move(record));
+  }
+  return in.done() ? std::optional(std::move(records)) : std::nullopt;
+}
+
+}  // namespace kerncast::cache

@@ -1,0 +1,313 @@
+#include "cache/tuning/tuning_database.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace kerncast::cache::tuning_database {
+namespace {
+
+using sqlite::Database;
+using sqlite::execute;
+using sqlite::prepare;
+using sqlite::State;
+using sqlite::state_of;
+using sqlite::Statement;
+
+// "KC" above the version: a damaged version does not pass for a newer build's.
+constexpr int application_mark = 0x4B430000;
+
+constexpr const char* select_records =
+    "SELECT op, spec, arch, rows_low, rows_high, source, device, tunables, time_us, templates, recorded_us, "
+    "checksum FROM tuned";
+
+constexpr const char* upsert_record =
+    "INSERT INTO tuned VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "tunables = excluded.tunables, time_us = excluded.time_us, templates = excluded.templates, "
+    "recorded_us = excluded.recorded_us, checksum = excluded.checksum "
+    "WHERE excluded.recorded_us >= recorded_us AND excluded.checksum <> checksum";
+
+constexpr const char* delete_record =
+    "DELETE FROM tuned WHERE op = ? AND spec = ? AND arch = ? AND rows_low = ? AND rows_high = ? AND "
+    "source = ? AND device = ?";
+
+Content failed(const Database& database, int result) {
+  Content out;
+  out.condition = state_of(result) == State::broken ? Condition::broken : Condition::unavailable;
+  out.defect = database == nullptr ? sqlite3_errstr(result) : sqlite3_errmsg(database.get());
+  return out;
+}
+
+/// The first value that `sql` gives, as text.
+int ask(const Database& database, const char* sql, std::string& answer) {
+  Statement query;
+  int result = prepare(database, sql, query);
+  if (result == SQLITE_OK) {
+    result = sqlite3_step(query.get());
+  }
+  if (result == SQLITE_ROW) {
+    answer = sqlite::column(query, 0);
+  }
+  return result;
+}
+
+/// Fills `out.condition` from the marks in the header; false unless there may be records.
+bool read_marks(const Database& database, Content& out) {
+  std::string version;
+  std::string mark;
+  std::string tables;
+  for (const auto& [sql, answer] :
+       {std::pair("PRAGMA user_version", &version), std::pair("PRAGMA application_id", &mark),
+        std::pair("SELECT count(*) FROM sqlite_schema", &tables)}) {
+    if (const int result = ask(database, sql, *answer); result != SQLITE_ROW) {
+      out = failed(database, result);
+      return false;
+    }
+  }
+  if (version == "0" && mark == "0" && tables == "0") {
+    out.condition = Condition::empty;
+    return false;
+  }
+  const std::int64_t number = std::atoll(version.c_str());
+  if (number < 1 || std::atoll(mark.c_str()) != application_mark + number) {
+    out.condition = Condition::broken;
+    out.defect = fmt::format("its version {} and mark {} do not belong together", version, mark);
+    return false;
+  }
+  if (number > schema_version) {
+    out.condition = Condition::newer;
+    out.defect = fmt::format("it has schema version {}, this build knows {}", number, schema_version);
+    return false;
+  }
+  return true;
+}
+
+/// False where the row is not what this store wrote.
+bool read_row(const Statement& query, TunedRecord& record) {
+  record.op = sqlite::column(query, 0);
+  record.spec = sqlite::column(query, 1);
+  record.arch = sqlite::column(query, 2);
+  record.rows_low = sqlite3_column_int64(query.get(), 3);
+  record.rows_high = sqlite3_column_int64(query.get(), 4);
+  record.source = sqlite::column(query, 5) == name_of(TunedSource::measured) ? TunedSource::measured
+                                                                             : TunedSource::estimate;
+  record.device = sqlite::column(query, 6);
+  auto tunables = parse_tunables(sqlite::column(query, 7));
+  record.time_us = sqlite3_column_double(query.get(), 8);
+  record.templates = sqlite::column(query, 9);
+  record.recorded_us = sqlite3_column_int64(query.get(), 10);
+  if (!tunables) {
+    return false;
+  }
+  record.tunables = std::move(*tunables);
+  return defect_of(record).empty() &&
+         static_cast<std::uint64_t>(sqlite3_column_int64(query.get(), 11)) == checksum_of(record);
+}
+
+int read_rows(const Database& database, Content& out, std::uint64_t& unsound) {
+  Statement query;
+  int result = prepare(database, select_records, query);
+  while (result == SQLITE_OK || result == SQLITE_ROW) {
+    result = sqlite3_step(query.get());
+    if (TunedRecord record; result == SQLITE_ROW) {
+      if (read_row(query, record)) {
+        out.records.push_back(std::move(record));
+      } else {
+        ++unsound;
+      }
+    }
+  }
+  std::sort(out.records.begin(), out.records.end(), in_order);
+  return result;
+}
+
+/// Binds what identifies the place of `record`, and returns the next index.
+int bind_place(const Statement& statement, const TunedRecord& record) {
+  int at = 1;
+  for (const std::string* text : {&record.op, &record.spec, &record.arch}) {
+    sqlite::bind(statement, at++, *text);
+  }
+  sqlite3_bind_int64(statement.get(), at++, record.rows_low);
+  sqlite3_bind_int64(statement.get(), at++, record.rows_high);
+  sqlite::bind(statement, at++, name_of(record.source));
+  sqlite::bind(statement, at++, record.device);
+  return at;
+}
+
+/// Runs `sql` for each record in one transaction; `bind_rest` binds what follows the place.
+template <class BindRest>
+Change change(const Database& database, const char* sql, const std::vector<TunedRecord>& records,
+              BindRest&& bind_rest) {
+  Change out;
+  Statement statement;
+  out.result = execute(database, "BEGIN IMMEDIATE");
+  if (out.result == SQLITE_OK) {
+    out.result = prepare(database, sql, statement);
+  }
+  for (const TunedRecord& record : records) {
+    if (out.result != SQLITE_OK) {
+      break;
+    }
+    const std::string tunables = format_tunables(record);
+    bind_rest(statement, bind_place(statement, record), record, tunables);
+    sqlite3_step(statement.get());
+    out.rows += static_cast<std::uint64_t>(sqlite3_changes(database.get()));
+    out.result = sqlite3_reset(statement.get());
+  }
+  statement.reset();
+  if (out.result == SQLITE_OK) {
+    out.result = execute(database, "COMMIT");
+  }
+  if (out.result != SQLITE_OK) {
+    out.rows = 0;
+    if (sqlite3_get_autocommit(database.get()) == 0) {
+      static_cast<void>(execute(database, "ROLLBACK"));
+    }
+  }
+  return out;
+}
+
+Database in_memory() {
+  Database database;
+  return sqlite::open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, 0, database) == SQLITE_OK
+             ? std::move(database)
+             : nullptr;
+}
+
+/// A file on its own has no log beside it: its read and write versions become those of a rollback journal.
+template <class Byte>
+void without_log(Byte* bytes, std::size_t size) {
+  for (const std::size_t at : {18U, 19U}) {
+    if (at < size && bytes[at] == 2) {
+      bytes[at] = 1;
+    }
+  }
+}
+
+std::string bytes_of(const Database& database) {
+  struct Free {
+    void operator()(unsigned char* bytes) const { sqlite3_free(bytes); }
+  };
+  sqlite3_int64 size = 0;
+  const std::unique_ptr<unsigned char, Free> bytes(sqlite3_serialize(database.get(), "main", &size, 0));
+  if (bytes == nullptr) {
+    return {};
+  }
+  std::string out(reinterpret_cast<const char*>(bytes.get()), static_cast<std::size_t>(size));
+  without_log(out.data(), out.size());
+  return out;
+}
+
+}  // namespace
+
+Content read(const Database& database) {
+  Content out;
+  if (!read_marks(database, out)) {
+    return out;
+  }
+  std::string integrity;
+  if (const int result = ask(database, "PRAGMA integrity_check(1)", integrity); result != SQLITE_ROW) {
+    out = failed(database, result);
+    integrity.clear();
+  }
+  std::uint64_t unsound = 0;
+  const int result = read_rows(database, out, unsound);
+  if (!out.defect.empty()) {
+    return out;
+  }
+  if (result == SQLITE_ERROR) {
+    out.condition = Condition::broken;
+    out.defect = sqlite3_errmsg(database.get());  // no such table or column
+  } else if (result != SQLITE_DONE) {
+    std::vector<TunedRecord> records = std::move(out.records);
+    out = failed(database, result);
+    out.records = std::move(records);
+  } else if (integrity != "ok") {
+    out.condition = Condition::broken;
+    out.defect = integrity;
+  } else if (unsound > 0) {
+    out.condition = Condition::broken;
+    out.defect =
+        fmt::format("checksum mismatch of {} of its {} records", unsound, out.records.size() + unsound);
+  } else {
+    out.condition = Condition::usable;
+  }
+  return out;
+}
+
+Content read(std::string_view bytes) {
+  const Database database = in_memory();
+  if (database == nullptr) {
+    return failed(database, SQLITE_NOMEM);
+  }
+  auto* copy = static_cast<unsigned char*>(sqlite3_malloc64(bytes.size() + 1));
+  if (copy == nullptr) {
+    return failed(database, SQLITE_NOMEM);
+  }
+  std::memcpy(copy, bytes.data(), bytes.size());
+  without_log(copy, bytes.size());
+  const auto size = static_cast<sqlite3_int64>(bytes.size());
+  // SQLite frees the copy, also where this fails.
+  const int result = sqlite3_deserialize(database.get(), "main", copy, size, size,
+                                         SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY);
+  Content out = result == SQLITE_OK ? read(database) : failed(database, result);
+  // Nothing else uses these bytes, so whatever is wrong is wrong with them.
+  if (out.condition == Condition::unavailable && sqlite3_errcode(database.get()) != SQLITE_NOMEM) {
+    out.condition = Condition::broken;
+  }
+  return out;
+}
+
+int create(const Database& database) {
+  const std::string sql = fmt::format(
+      "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS tuned(op TEXT NOT NULL, spec TEXT NOT NULL, arch TEXT NOT "
+      "NULL, rows_low INTEGER NOT NULL, rows_high INTEGER NOT NULL, source TEXT NOT NULL, device TEXT NOT "
+      "NULL, tunables TEXT NOT NULL, time_us REAL NOT NULL, templates TEXT NOT NULL, recorded_us INTEGER NOT "
+      "NULL, checksum INTEGER NOT NULL, PRIMARY KEY(op, spec, arch, rows_low, rows_high, source, device)); "
+      "PRAGMA user_version = {}; PRAGMA application_id = {}; COMMIT",
+      schema_version, application_mark + schema_version);
+  return execute(database, sql.c_str());
+}
+
+Change insert(const Database& database, const std::vector<TunedRecord>& records) {
+  return change(
+      database, upsert_record, records,
+      [](const Statement& statement, int at, const TunedRecord& record, const std::string& tunables) {
+        sqlite::bind(statement, at++, tunables);
+        sqlite3_bind_double(statement.get(), at++, record.time_us);
+        sqlite::bind(statement, at++, record.templates);
+        sqlite3_bind_int64(statement.get(), at++, record.recorded_us);
+        sqlite3_bind_int64(statement.get(), at, static_cast<sqlite3_int64>(checksum_of(record)));
+      });
+}
+
+Change remove(const Database& database, const std::vector<TunedRecord>& records) {
+  return change(database, delete_record, records,
+                [](const Statement&, int, const TunedRecord&, const std::string&) {});
+}
+
+std::string copy_of(const Database& database) {
+  const Database copy = in_memory();
+  sqlite3_backup* backup =
+      copy == nullptr ? nullptr : sqlite3_backup_init(copy.get(), "main", database.get(), "main");
+  if (backup == nullptr) {
+    return {};
+  }
+  const int stepped = sqlite3_backup_step(backup, -1);
+  return sqlite3_backup_finish(backup) == SQLITE_OK && stepped == SQLITE_DONE ? bytes_of(copy)
+                                                                              : std::string();
+}
+
+std::string database_of(const std::vector<TunedRecord>& records) {
+  const Database database = in_memory();
+  return database != nullptr && create(database) == SQLITE_OK && insert(database, records).result == SQLITE_OK
+             ? bytes_of(database)
+             : std::string();
+}
+
+}  // namespace kerncast::cache::tuning_database

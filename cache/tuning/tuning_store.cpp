@@ -1,0 +1,349 @@
+#include "cache/tuning/tuning_store.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "cache/posix/file_system.hpp"
+#include "cache/key.hpp"
+#include "cache/posix/layout.hpp"
+#include "cache/directory/process_lock.hpp"
+#include "cache/directory/quarantine.hpp"
+#include "cache/posix/signal_guard.hpp"
+#include "cache/tuning/tuning_database.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+using tuning_database::Condition;
+using tuning_database::Content;
+
+// A launch waits for its first kernel's compile anyway; a tool that records can wait for other tools.
+constexpr int read_timeout_ms = 100;
+constexpr int recover_timeout_ms = 500;
+constexpr int write_timeout_ms = 30'000;
+// For who holds the process lock only readers are in the way, and they are quick.
+constexpr int alone_timeout_ms = 1000;
+
+// Far above any number of records.
+constexpr std::uint64_t most_copy_bytes = 256ULL << 20;
+
+/// Held by the process that writes.
+Key lock_key() {
+  KeyFields fields;
+  fields.add("lock", std::string(layout::tuning));
+  return fields.key();
+}
+
+/// Each record of either, the newer where both have one in the same place.
+std::vector<TunedRecord> merged(std::vector<TunedRecord> a, const std::vector<TunedRecord>& b) {
+  for (const TunedRecord& record : b) {
+    const auto found = std::lower_bound(a.begin(), a.end(), record, in_order);
+    if (found == a.end() || !same_place(*found, record)) {
+      a.insert(found, record);
+    } else if (record.recorded_us > found->recorded_us) {
+      *found = record;
+    }
+  }
+  return a;
+}
+
+Content read_copy_in(const Folder& root, Trust trust) {
+  const FileContent content = root.read(layout::tuning_copy, most_copy_bytes);
+  Content out;
+  switch (content.state) {
+    case FileContent::State::absent:
+      out.condition = Condition::empty;
+      return out;
+    case FileContent::State::unreadable:
+    case FileContent::State::foreign:
+      out.defect = content.defect;
+      return out;
+    case FileContent::State::read:
+      break;
+  }
+  out.defect = distrust(content.info, trust);
+  return out.defect.empty() ? tuning_database::read(content.bytes) : out;
+}
+
+}  // namespace
+
+struct TuningStore::Opened {
+  Folder root;
+  std::string path;
+  /// The file that the database is, so that no other is moved in its stead.
+  Descriptor file;
+  sqlite::Database database;
+  Content content;
+};
+
+TuningStore::TuningStore(std::string root, WarningSink warn, Trust trust)
+    : root_(std::move(root)), trust_(trust), warnings_(std::move(warn)) {}
+
+TuningStore::Opened TuningStore::open(Use use) {
+  Opened out;
+  if (root_.empty()) {
+    out.content.defect = "there is no cache directory";
+    return out;
+  }
+  out.root = use == Use::write ? Folder::make(root_) : Folder::open(root_);
+  if (!out.root.valid()) {
+    out.content.condition = use == Use::read ? Condition::empty : Condition::unavailable;
+    out.content.defect = out.root.failure().text;
+    return out;
+  }
+  out.content.defect = distrust(out.root.fd(), trust_);
+  if (!out.content.defect.empty()) {
+    out.root = Folder();
+    return out;
+  }
+  const std::optional<FileKind> kind = out.root.kind(layout::tuning);
+  if (!kind && use == Use::read) {
+    out.content.condition = Condition::empty;
+    return out;
+  }
+  // SQLite is told to follow no link, and the way to the cache directory may lead through some.
+  std::error_code error;
+  out.path = std::filesystem::canonical(root_, error).string() + '/' + std::string(layout::tuning);
+  if (error || (kind && *kind != FileKind::regular)) {
+    out.content.defect = error ? error.message() : "it is no regular file";
+    return out;
+  }
+  if (!kind) {
+    // For this user alone, whatever SQLite would make of the umask.
+    static_cast<void>(Descriptor(::openat(out.root.fd(), std::string(layout::tuning).c_str(),
+                                          O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)));
+  }
+  out.file = out.root.pin(layout::tuning);
+  out.content.defect = out.file.valid() ? distrust(out.file.get(), trust_) : std::string();
+  if (!out.content.defect.empty()) {
+    return out;
+  }
+  const bool writes = use == Use::write;
+  const int opened = sqlite::open(out.path, SQLITE_OPEN_READWRITE | (writes ? SQLITE_OPEN_CREATE : 0),
+                                  writes ? alone_timeout_ms : read_timeout_ms, out.database);
+  if (opened != SQLITE_OK) {
+    out.content.condition =
+        sqlite::state_of(opened) == sqlite::State::broken ? Condition::broken : Condition::unavailable;
+    out.content.defect = sqlite3_errstr(opened);
+    return out;
+  }
+  if (!writes) {
+    // A reader that closes last would remove the log by its name, which may have passed to another database.
+    sqlite3_db_config(out.database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  }
+  out.content = tuning_database::read(out.database);
+  if (writes && out.content.condition == Condition::usable &&
+      sqlite3_db_readonly(out.database.get(), "main") == 1 && ::access(out.path.c_str(), W_OK) == 0) {
+    out.content.condition = Condition::broken;
+    out.content.defect = "its header forbids writing";
+  }
+  return out;
+}
+
+std::vector<TunedRecord> TuningStore::read_copy(const Opened& opened) {
+  Content copy = opened.root.valid() ? read_copy_in(opened.root, trust_) : Content();
+  const bool used = copy.condition == Condition::usable;
+  if (opened.content.condition != Condition::empty) {
+    warnings_.once("unread",
+                   fmt::format("the tuning database {} cannot be used ({}); {}",
+                               opened.path.empty() ? root_ : opened.path, opened.content.defect,
+                               used ? "its last good copy is" : "kernels use their ops' default tunables"));
+  }
+  return used ? std::move(copy.records) : std::vector<TunedRecord>();
+}
+
+std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
+  const Content copy = read_copy_in(opened.root, trust_);
+  const bool missing = opened.content.condition == Condition::empty;
+  // A copy that cannot be read now may be sound: nothing is put in its place.
+  if (copy.condition == Condition::newer || copy.condition == Condition::unavailable ||
+      (missing && copy.condition != Condition::usable)) {
+    return {};
+  }
+  std::vector<TunedRecord> records =
+      merged(copy.condition == Condition::usable ? copy.records : std::vector<TunedRecord>(),
+             opened.content.records);
+  const std::string bytes = records.empty() ? std::string() : tuning_database::database_of(records);
+  if (!records.empty() && (bytes.empty() || opened.root.publish(layout::tuning_copy, bytes))) {
+    return records;  // A full disk, say: what there is stays as it is.
+  }
+  opened.database.reset();
+  const Folder quarantine = opened.root.make_child(layout::quarantine);
+  const SetAside outcome =
+      missing ? SetAside::moved
+              : set_aside(opened.root, layout::tuning, opened.file, quarantine, std::string(layout::tuning));
+  if (outcome == SetAside::moved) {
+    // Left behind they would be taken for those of the database that comes.
+    for (const char* ending : sqlite::companions) {
+      const std::string name = std::string(layout::tuning) + ending;
+      if (::renameat(opened.root.fd(), name.c_str(), quarantine.fd(), name.c_str()) != 0) {
+        opened.root.remove(name);
+      }
+    }
+    // Should this fail, readers have the copy and the next writer tries again.
+    if (!bytes.empty()) {
+      static_cast<void>(opened.root.publish(layout::tuning, bytes));
+    }
+  }
+  if (!missing) {
+    warnings_.once("quarantine",
+                   fmt::format("the tuning database {} was unusable ({}); {}, and {} records were recovered "
+                               "from its last good copy and from itself",
+                               opened.path, opened.content.defect,
+                               outcome == SetAside::failed ? "it could not be moved away"
+                                                           : "it was moved to " + quarantine.path(),
+                               records.size()));
+  }
+  return records;
+}
+
+std::vector<TunedRecord> TuningStore::list() {
+  const SignalGuard guard(SIGXFSZ);
+  Opened opened = open(Use::read);
+  if (opened.content.condition == Condition::usable) {
+    return std::move(opened.content.records);
+  }
+  if (opened.content.condition != Condition::broken) {
+    return read_copy(opened);
+  }
+  const ProcessLock lock(root_, lock_key(), recover_timeout_ms);
+  if (!lock.held()) {
+    return read_copy(opened);
+  }
+  // Another process may have recovered it meanwhile.
+  opened = open(Use::read);
+  if (opened.content.condition == Condition::broken) {
+    return recover(opened);
+  }
+  return opened.content.condition == Condition::usable ? std::move(opened.content.records)
+                                                       : read_copy(opened);
+}
+
+template <class Work>
+bool TuningStore::change(Work&& work) {
+  const SignalGuard guard(SIGXFSZ);
+  const ProcessLock lock(root_, lock_key(), write_timeout_ms);
+  Opened opened = open(Use::write);
+  if (lock.held() &&
+      (opened.content.condition == Condition::broken || opened.content.condition == Condition::empty)) {
+    static_cast<void>(recover(opened));
+    opened = open(Use::write);
+  }
+  const auto refuse = [&](const std::string& why) {
+    warnings_.once("unwritten", fmt::format("the tuning database {} cannot be changed ({}); nothing was kept",
+                                            opened.path.empty() ? root_ : opened.path, why));
+    return false;
+  };
+  if (opened.content.condition != Condition::usable && opened.content.condition != Condition::empty) {
+    return refuse(opened.content.defect);
+  }
+  if (opened.content.condition == Condition::empty) {
+    // What a new database held alone would soon be all that its copy holds.
+    const Content copy = read_copy_in(opened.root, trust_);
+    if (copy.condition != Condition::empty && copy.condition != Condition::broken) {
+      return refuse("it could not be restored from its last good copy");
+    }
+  }
+  if (!lock.held()) {
+    sqlite3_busy_timeout(opened.database.get(), write_timeout_ms);
+  }
+  // Logs and their shared memory need locks and a coherent cache, which network file systems may not have.
+  static_cast<void>(sqlite::execute(opened.database, is_on_network(opened.path) || is_on_network(root_)
+                                                         ? "PRAGMA journal_mode = DELETE"
+                                                         : "PRAGMA journal_mode = WAL"));
+  int result =
+      opened.content.condition == Condition::empty ? tuning_database::create(opened.database) : SQLITE_OK;
+  if (result == SQLITE_OK) {
+    result = work(opened.database, opened.content.records);
+  }
+  if (result != SQLITE_OK) {
+    return refuse(sqlite3_errmsg(opened.database.get()));
+  }
+  // All in one file again, so that damage to the log loses nothing.
+  static_cast<void>(sqlite::execute(opened.database, "PRAGMA wal_checkpoint(TRUNCATE)"));
+  const std::string copy = tuning_database::copy_of(opened.database);
+  const IoFailure failure =
+      copy.empty() ? IoFailure{ENOMEM, "copying it failed"} : opened.root.publish(layout::tuning_copy, copy);
+  if (failure) {
+    warnings_.once("copy", fmt::format("the last good copy of the tuning database {} cannot be written ({})",
+                                       opened.path, failure.text));
+  }
+  return true;
+}
+
+RecordResult TuningStore::record(const std::vector<TunedRecord>& records) {
+  RecordResult result;
+  std::vector<TunedRecord> sound;
+  for (const TunedRecord& record : records) {
+    if (const std::string defect = defect_of(record); !defect.empty()) {
+      warnings_.once("record " + defect, fmt::format("a tuned record of {} [{}] for {} is not kept: {}",
+                                                     record.op, record.spec, record.arch, defect));
+      ++result.failed;
+    } else {
+      sound.push_back(record);
+    }
+  }
+  if (sound.empty()) {
+    return result;
+  }
+  const bool done = change([&](const sqlite::Database& database, const std::vector<TunedRecord>&) {
+    const tuning_database::Change made = tuning_database::insert(database, sound);
+    result.written = made.rows;
+    return made.result;
+  });
+  if (done) {
+    result.kept = sound.size() - result.written;
+  } else {
+    result.written = 0;
+    result.failed += sound.size();
+  }
+  return result;
+}
+
+std::optional<std::uint64_t> TuningStore::remove(const std::function<bool(const TunedRecord&)>& unwanted) {
+  std::uint64_t removed = 0;
+  const std::vector<TunedRecord> all = list();
+  if (std::none_of(all.begin(), all.end(), unwanted)) {
+    return 0;
+  }
+  const bool done = change([&](const sqlite::Database& database, const std::vector<TunedRecord>& records) {
+    std::vector<TunedRecord> chosen;
+    std::copy_if(records.begin(), records.end(), std::back_inserter(chosen), unwanted);
+    const tuning_database::Change made = tuning_database::remove(database, chosen);
+    removed = made.rows;
+    return made.result;
+  });
+  return done ? std::optional(removed) : std::nullopt;
+}
+
+std::vector<TunedRecord> read_tuned(const Folder& root, Trust trust, std::string& defect) {
+  if (!root.valid()) {
+    return {};
+  }
+  if (const std::string reason = distrust(root.fd(), trust); !reason.empty()) {
+    // Most directories have no records, and their entries are told of by themselves.
+    defect = root.kind(layout::tuning_copy) || root.kind(layout::tuning) ? "not trusted: " + reason : "";
+    return {};
+  }
+  Content content = read_copy_in(root, trust);
+  if (content.condition == Condition::empty) {
+    const FileContent file = root.read(layout::tuning, most_copy_bytes);
+    if (file.state == FileContent::State::read && distrust(file.info, trust).empty()) {
+      content = tuning_database::read(file.bytes);
+    }
+  }
+  if (content.condition == Condition::usable) {
+    return std::move(content.records);
+  }
+  defect = content.defect;
+  return {};
+}
+
+}  // namespace kerncast::cache
