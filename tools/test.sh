@@ -11,7 +11,7 @@ case "$preset" in
   asan) with=sanitizers ;;
   *) with= ;;
 esac
-bash tools/setup.sh "$build_dir" "$with"
+bash tools/dev/setup.sh "$build_dir" "$with"
 cmake --preset "$preset" -DKERNCAST_BUILD_TESTS=ON
 cmake --build "$build_dir" --parallel "$(nproc)"
 ctest --test-dir "$build_dir" --output-on-failure --parallel "$(nproc)"

@@ -17,7 +17,7 @@ struct Architecture {
   double launch_clocks;  ///< 1.2 us at its clock
 };
 
-// As tools/device_description.cpp has them, where it has; the others by their data sheets, their latency
+// As tools/profile/device_description.cpp has them, where it has; the others by their data sheets, their latency
 // assumed.
 constexpr Architecture architectures[] = {
     {75, 32, 16, 5, 430, 1900},     {80, 64, 32, 13.4, 466, 1700}, {86, 48, 16, 6.7, 480, 2000},

@@ -5,7 +5,7 @@
 
 #include "kerncast/op.hpp"
 
-/// What the ops choose their own tunables by: the cost model of tools/cost_model.hpp in the few terms that
+/// What the ops choose their own tunables by: the cost model of tools/profile/cost_model.hpp in the few terms that
 /// tell one division of a launch into blocks and threads from another.
 namespace kerncast::host {
 

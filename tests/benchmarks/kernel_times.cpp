@@ -15,7 +15,7 @@
 #include "runtime/driver/context.hpp"
 #include "runtime/driver/driver_error.hpp"
 #include "tests/templates/catalogue.hpp"
-#include "tools/op_run.hpp"
+#include "tools/run/op_run.hpp"
 
 namespace {
 

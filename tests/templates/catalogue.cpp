@@ -4,8 +4,8 @@
 #include <set>
 #include <string>
 
-#include "tools/model_config.hpp"
-#include "tools/shipped_models.hpp"
+#include "tools/model/model_config.hpp"
+#include "tools/model/shipped_models.hpp"
 
 namespace kerncast::test {
 

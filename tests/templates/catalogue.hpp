@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "tools/workload.hpp"
+#include "tools/model/workload.hpp"
 
 namespace kerncast::test {
 

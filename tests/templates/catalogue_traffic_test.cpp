@@ -13,9 +13,9 @@
 #include "templates/moe/align_block_size.hpp"
 #include "tests/templates/catalogue.hpp"
 #include "tests/templates/kernel_cache.hpp"
-#include "tools/device_description.hpp"
-#include "tools/op_profile.hpp"
-#include "tools/op_run.hpp"
+#include "tools/profile/device_description.hpp"
+#include "tools/profile/op_profile.hpp"
+#include "tools/run/op_run.hpp"
 
 using namespace kerncast;
 using namespace kerncast::tools;

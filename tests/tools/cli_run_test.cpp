@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "tests/tools/command_process.hpp"
-#include "tools/safetensors.hpp"
+#include "tools/io/safetensors.hpp"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "tests/tools/command_process.hpp"
-#include "tools/shipped_models.hpp"
+#include "tools/model/shipped_models.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "tools/cost_model.hpp"
+#include "tools/profile/cost_model.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -1,10 +1,10 @@
-#include "tools/device_description.hpp"
+#include "tools/profile/device_description.hpp"
 
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "tools/occupancy.hpp"
-#include "tools/usage_error.hpp"
+#include "tools/profile/occupancy.hpp"
+#include "tools/io/usage_error.hpp"
 
 namespace {
 

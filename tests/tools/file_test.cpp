@@ -1,4 +1,4 @@
-#include "tools/file.hpp"
+#include "tools/io/file.hpp"
 
 #include <sys/stat.h>
 

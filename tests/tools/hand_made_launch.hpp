@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "tools/profile_report.hpp"
+#include "tools/profile/profile_report.hpp"
 
 /// A launch as the virtual GPU would hand it over, made by hand: 20 blocks of 64 threads, so 40 warps.
 struct HandMadeLaunch {

@@ -1,4 +1,4 @@
-#include "tools/kernel_record.hpp"
+#include "tools/warm/kernel_record.hpp"
 
 #include <catch2/catch.hpp>
 

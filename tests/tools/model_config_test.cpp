@@ -1,4 +1,4 @@
-#include "tools/model_config.hpp"
+#include "tools/model/model_config.hpp"
 
 #include <catch2/catch.hpp>
 #include <map>
@@ -6,8 +6,8 @@
 
 #include "kerncast/error.hpp"
 #include "tests/temporary_directory.hpp"
-#include "tools/shipped_models.hpp"
-#include "tools/usage_error.hpp"
+#include "tools/model/shipped_models.hpp"
+#include "tools/io/usage_error.hpp"
 
 namespace kerncast::tools {
 namespace {

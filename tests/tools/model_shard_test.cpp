@@ -1,9 +1,9 @@
-#include "tools/model_shard.hpp"
+#include "tools/model/model_shard.hpp"
 
 #include <catch2/catch.hpp>
 
-#include "tools/model_config.hpp"
-#include "tools/usage_error.hpp"
+#include "tools/model/model_config.hpp"
+#include "tools/io/usage_error.hpp"
 
 namespace kerncast::tools {
 namespace {

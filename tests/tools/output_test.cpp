@@ -1,12 +1,12 @@
-#include "tools/output.hpp"
+#include "tools/io/output.hpp"
 
 #include <catch2/catch.hpp>
 #include <limits>
 #include <stdexcept>
 
 #include "kerncast/error.hpp"
-#include "tools/console.hpp"
-#include "tools/json_text.hpp"
+#include "tools/io/console.hpp"
+#include "tools/io/json_text.hpp"
 
 namespace kerncast::tools {
 namespace {

@@ -1,4 +1,4 @@
-#include "tools/profile_page.hpp"
+#include "tools/profile/profile_page.hpp"
 
 #include <catch2/catch.hpp>
 #include <regex>

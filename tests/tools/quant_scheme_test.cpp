@@ -1,4 +1,4 @@
-#include "tools/quant_scheme.hpp"
+#include "tools/model/quant_scheme.hpp"
 
 #include <catch2/catch.hpp>
 #include <map>
@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "tools/model_config.hpp"
-#include "tools/settings.hpp"
-#include "tools/usage_error.hpp"
+#include "tools/model/model_config.hpp"
+#include "tools/model/settings.hpp"
+#include "tools/io/usage_error.hpp"
 
 namespace kerncast::tools {
 namespace {

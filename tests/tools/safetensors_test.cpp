@@ -1,4 +1,4 @@
-#include "tools/safetensors.hpp"
+#include "tools/io/safetensors.hpp"
 
 #include <catch2/catch.hpp>
 #include <cstring>

@@ -1,9 +1,9 @@
-#include "tools/settings.hpp"
+#include "tools/model/settings.hpp"
 
 #include <catch2/catch.hpp>
 
-#include "tools/usage_error.hpp"
-#include "tools/workload.hpp"
+#include "tools/io/usage_error.hpp"
+#include "tools/model/workload.hpp"
 
 namespace kerncast::tools {
 namespace {

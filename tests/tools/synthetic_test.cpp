@@ -1,4 +1,4 @@
-#include "tools/synthetic.hpp"
+#include "tools/run/synthetic.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -1,4 +1,4 @@
-#include "tools/warm_plan.hpp"
+#include "tools/warm/warm_plan.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -7,7 +7,7 @@
 #include <string>
 
 #include "tests/temporary_directory.hpp"
-#include "tools/usage_error.hpp"
+#include "tools/io/usage_error.hpp"
 
 namespace kerncast::tools {
 namespace {

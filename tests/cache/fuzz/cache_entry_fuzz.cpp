@@ -1,5 +1,5 @@
 // Bodies of entry files under a right header and checksum, so that what lies behind them is reached. See
-// tools/fuzz.sh.
+// tools/dev/fuzz.sh.
 #include <xxhash.h>
 
 #include <algorithm>

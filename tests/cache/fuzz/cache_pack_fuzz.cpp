@@ -1,5 +1,5 @@
 // Packs whose checksums are set right, so that what they protect is reached: the table, and the compressed
-// entries and tuned records. The first byte of an input says whether it has any. See tools/fuzz.sh.
+// entries and tuned records. The first byte of an input says whether it has any. See tools/dev/fuzz.sh.
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>

@@ -9,7 +9,7 @@
 #include "tests/simulator/fuzz/decode_and_run.hpp"
 #include "tests/simulator/fuzz/ptx_mutator.hpp"
 
-// libFuzzer's entry points. See tools/fuzz.sh.
+// libFuzzer's entry points. See tools/dev/fuzz.sh.
 
 using namespace kerncast::simulator::testing;  // NOLINT(google-build-using-namespace)
 

@@ -1,0 +1,199 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "cache/cache.hpp"
+#include "cache/counters.hpp"
+#include "cache/directory/health.hpp"
+#include "cache/directory/index.hpp"
+#include "cache/directory/session.hpp"
+#include "cache/directory/store.hpp"
+#include "cache/tuning/tuning_store.hpp"
+#include "tools/commands/cache.hpp"
+#include "tools/io/output.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+cache::Store open_store(Session& session) {
+  return {cache::default_directory(), [&session](std::string_view text) { session.console.warning(text); }};
+}
+
+cache::TuningStore open_tuning(Session& session, const cache::Store& store) {
+  return {store.root(), [&session](std::string_view text) { session.console.warning(text); }};
+}
+
+/// What a number of the counters is, from the end of its name.
+std::string counter_text(std::string_view name, std::uint64_t value) {
+  if (name.ends_with("_us")) {
+    return fixed(static_cast<double>(value) / 1000, 1) + " ms";
+  }
+  return name.starts_with("bytes_") || name.ends_with("_bytes") ? human_bytes(value)
+                                                                : fmt::format("{}", value);
+}
+
+Json to_json(const cache::StoreStatistics& statistics) {
+  return {{"entries", statistics.entries},
+          {"bytes", statistics.bytes},
+          {"quarantined", statistics.quarantined},
+          {"temporaries", statistics.temporaries}};
+}
+
+int show_statistics(Session& session) {
+  const cache::Store store = open_store(session);
+  const cache::Health health = cache::check_health(store);
+  Json json = {{"directory", health.directory}, {"exists", health.exists}, {"writable", health.writable}};
+  json.update(to_json(health.statistics));
+  const std::size_t tuned = open_tuning(session, store).list().size();
+  json["tuned"] = tuned;
+  json["free_bytes"] = health.free_bytes;
+  const CacheCounters counters = cache::counters_of(cache::Folder::open(health.directory));
+  json["counters"] = Json::object();
+  for (const cache::CounterField& field : cache::counter_fields) {
+    json["counters"][std::string(field.name)] = counters.*field.value;
+  }
+  const cache::CacheOptions options =
+      cache::options_from_environment([&session](std::string_view text) { session.console.warning(text); });
+  const std::vector<std::string>& read_only = options.read_only;
+  json["budget"] = {{"bytes", options.budget.bytes}, {"entries", options.budget.entries}};
+  json["remote"] = cache::without_credentials(options.remote.url);
+  json["read_only"] = read_only;
+  if (session.json) {
+    print_json(json);
+    return exit_fine;
+  }
+  Table table({{"cache"}, {health.directory.empty() ? "none" : health.directory}});
+  table.add_row({"exists", health.exists ? "yes" : "no"});
+  table.add_row({"writable", health.writable ? "yes" : "no"});
+  table.add_row({"entries", fmt::format("{}", health.statistics.entries)});
+  table.add_row({"size", human_bytes(health.statistics.bytes)});
+  table.add_row({"tuned records", fmt::format("{}", tuned)});
+  table.add_row({"quarantined", fmt::format("{}", health.statistics.quarantined)});
+  table.add_row({"temporaries", fmt::format("{}", health.statistics.temporaries)});
+  table.add_row({"free on disk", human_bytes(health.free_bytes)});
+  table.add_row(
+      {"budget",
+       fmt::format(
+           "{}, {} entries", options.budget.bytes == 0 ? "any size" : human_bytes(options.budget.bytes),
+           options.budget.entries == 0 ? "any number of" : fmt::format("{}", options.budget.entries))});
+  if (!options.remote.url.empty()) {
+    table.add_row({"remote", cache::without_credentials(options.remote.url)});
+  }
+  for (const std::string& layer : read_only) {
+    table.add_row({"read-only layer", layer});
+  }
+  print(table.text());
+  Table counted({{"counted by all processes"}, {"", Align::right}});
+  for (const cache::CounterField& field : cache::counter_fields) {
+    std::string name(
+        field.name.substr(0, field.name.ends_with("_us") ? field.name.size() - 3 : std::string::npos));
+    std::replace(name.begin(), name.end(), '_', ' ');
+    counted.add_row({name + (field.name.ends_with("_us") ? " time" : ""),
+                     counter_text(field.name, counters.*field.value)});
+  }
+  print("\n" + counted.text());
+  return exit_fine;
+}
+
+int list_store(Session& session) {
+  cache::Store store = open_store(session);
+  Json list = Json::array();
+  Table table({{"op"}, {"specialisation"}, {"arch"}, {"size", Align::right}, {"used (UTC)"}, {"key"}});
+  for (const cache::IndexedEntry& entry : cache::list_entries(store)) {
+    const std::int64_t seconds = entry.modified_ns / 1'000'000'000;
+    list.push_back({{"key", entry.key},
+                    {"op", entry.op},
+                    {"spec", entry.spec},
+                    {"arch", entry.arch},
+                    {"bytes", entry.bytes},
+                    {"modified", seconds}});
+    table.add_row({entry.op, entry.spec, entry.arch, human_bytes(entry.bytes), utc_time(seconds), entry.key});
+  }
+  if (session.json) {
+    print_json(list);
+  } else if (table.empty()) {
+    print(fmt::format("no entries in {}\n", store.root()));
+  } else {
+    print(table.text());
+  }
+  return exit_fine;
+}
+
+int show_path(Session& session) {
+  const std::string directory = cache::default_directory();
+  if (session.json) {
+    print_json({{"directory", directory}});
+  } else if (!directory.empty()) {
+    print(directory + '\n');
+  }
+  if (directory.empty()) {
+    session.console.warning("there is no cache directory; set KERNCAST_CACHE_DIR or HOME");
+  }
+  return exit_fine;
+}
+
+int clear_store(Session& session, bool with_tuned) {
+  cache::Store store = open_store(session);
+  const cache::StoreStatistics removed = store.clear();
+  const cache::StoreStatistics left = store.statistics();
+  cache::TuningStore tuning = open_tuning(session, store);
+  // Tuning takes hours and compiling seconds: only who asks for it loses the records.
+  std::optional<std::uint64_t> tuned = 0;
+  if (with_tuned) {
+    tuned = tuning.remove([](const cache::TunedRecord&) { return true; });
+  }
+  const std::size_t kept = tuning.list().size();
+  if (session.json) {
+    Json json = {{"directory", store.root()}, {"removed", to_json(removed)}, {"left", to_json(left)}};
+    json["removed"]["tuned"] = tuned.value_or(0);
+    json["left"]["tuned"] = kept;
+    print_json(json);
+  } else {
+    print(fmt::format("removed {} entries ({}), {} quarantined files and {} temporaries from {}\n",
+                      removed.entries, human_bytes(removed.bytes), removed.quarantined, removed.temporaries,
+                      store.root()));
+    if (with_tuned && tuned) {
+      print(fmt::format("removed {} tuned records\n", *tuned));
+    } else if (kept > 0 && !with_tuned) {
+      print(fmt::format("{} tuned records are kept; --tuned removes them too\n", kept));
+    }
+  }
+  if (!tuned) {
+    session.console.error(fmt::format("the tuned records in {} could not be removed", store.root()));
+    return exit_failed;
+  }
+  if (left.entries + left.quarantined + left.temporaries > 0) {
+    session.console.error(fmt::format("{} files in {} could not be removed; check who owns them",
+                                      left.entries + left.quarantined + left.temporaries, store.root()));
+    return exit_failed;
+  }
+  return exit_fine;
+}
+
+}  // namespace
+
+void add_cache_command(const Command& root, Session& session) {
+  const Command command = root.add("cache", "Look at or empty the store of compiled kernels");
+  command.require_one();
+  const auto add = [&](const char* name, const char* help, int (*work)(Session&)) {
+    const Command sub = command.add(name, help);
+    sub.json_flag();
+    sub.action([&session, work] { return work(session); });
+  };
+  add("stat", "Directory, number of entries, size, state, and what was counted: hits by layer, misses, times",
+      show_statistics);
+  add("ls", "Every entry: op, specialisation, architecture, size, key", list_store);
+  add("path", "The directory, alone on a line", show_path);
+  const Command clear = command.add("clear", "Remove every entry and say what was removed");
+  const auto with_tuned = std::make_shared<bool>(false);
+  clear.flag("--tuned", *with_tuned, "Remove the tuned records too");
+  clear.json_flag();
+  clear.action([&session, with_tuned] { return clear_store(session, *with_tuned); });
+  add_cache_explain_command(command, session);
+  add_cache_pack_commands(command, session);
+  add_cache_tuned_command(command, session);
+}
+
+}  // namespace kerncast::tools

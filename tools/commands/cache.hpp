@@ -1,0 +1,12 @@
+#pragma once
+
+#include "tools/commands/command.hpp"
+
+namespace kerncast::tools {
+
+/// Subcommands of `kerncast cache` that have files of their own.
+void add_cache_explain_command(const Command& cache, Session& session);
+void add_cache_pack_commands(const Command& cache, Session& session);
+void add_cache_tuned_command(const Command& cache, Session& session);
+
+}  // namespace kerncast::tools

@@ -1,0 +1,142 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "cache/cache.hpp"
+#include "cache/posix/file.hpp"
+#include "kerncast/runtime.hpp"
+#include "tools/commands/cache.hpp"
+#include "tools/commands/key_difference.hpp"
+#include "tools/io/output.hpp"
+#include "tools/model/settings.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+struct ExplainOptions {
+  std::string op;
+  std::vector<std::string> settings;
+  std::string arch;
+  std::int64_t rows = 1;
+};
+
+/// A cached kernel of the op, and what tells it from the one wanted.
+struct Candidate {
+  cache::Key key;
+  std::string layer;
+  std::string spec;
+  std::string arch;
+  std::vector<KeyDifference> differences;
+};
+
+class Search {
+ public:
+  Search(const OpDefinition& op, const KeyReport& wanted) : op_(op), wanted_(wanted) {}
+
+  void visit(const std::string& layer, const cache::Key& key, const cache::Entry& entry) {
+    if (entry.op != op_.name) {
+      return;
+    }
+    ++seen_;
+    Candidate candidate{key, layer, entry.spec, entry.arch,
+                        key_differences(op_, entry.key_fields, wanted_.key_fields)};
+    if (!nearest_ || distance(candidate.differences) < distance(nearest_->differences)) {
+      nearest_ = std::move(candidate);
+    }
+  }
+  [[nodiscard]] const std::optional<Candidate>& nearest() const { return nearest_; }
+  [[nodiscard]] std::size_t seen() const { return seen_; }
+
+ private:
+  const OpDefinition& op_;
+  const KeyReport& wanted_;
+  std::optional<Candidate> nearest_;
+  std::size_t seen_ = 0;
+};
+
+/// Looks at the files themselves, so that looking counts as no use and no miss.
+Search search(Session& session, const OpDefinition& op, const KeyReport& wanted) {
+  cache::Cache cache(cache::options_from_environment(),
+                     [&session](std::string_view text) { session.console.warning(text); });
+  Search out(op, wanted);
+  for (const cache::StoredFile& file : cache.store().list()) {
+    const std::optional<std::string> bytes = cache::read_file(file.path);
+    if (const cache::ParsedEntry parsed = bytes ? cache::parse(file.key, *bytes) : cache::ParsedEntry{};
+        parsed.entry) {
+      out.visit(cache.store().root(), file.key, *parsed.entry);
+    }
+  }
+  for (const auto& layer : cache.read_only()) {
+    layer->for_each(
+        [&](const cache::Key& key, const cache::Entry& entry) { out.visit(layer->name(), key, entry); });
+  }
+  return out;
+}
+
+Json to_json(const Candidate& candidate) {
+  Json json = {{"key", candidate.key.hex()},
+               {"layer", candidate.layer},
+               {"spec", candidate.spec},
+               {"arch", candidate.arch}};
+  json["differences"] = Json::array();
+  for (const KeyDifference& difference : candidate.differences) {
+    json["differences"].push_back({{"field", difference.field},
+                                   {"name", difference.name},
+                                   {"cached", difference.cached},
+                                   {"wanted", difference.wanted},
+                                   {"text", difference.text}});
+  }
+  return json;
+}
+
+int explain(Session& session, const ExplainOptions& options) {
+  const OpDefinition& op = require_op(options.op);
+  const Specialisation spec = specialise_settings(op, parse_settings(op, options.settings));
+  check_arch(options.arch);
+  Runtime runtime(session.runtime_options());
+  const KeyReport wanted = runtime.identify(op, spec, options.arch, options.rows);
+  const Search result = search(session, op, wanted);
+  const bool hit = result.nearest() && result.nearest()->key.hex() == wanted.key;
+  if (session.json) {
+    Json json = {{"op", op.name},        {"spec", wanted.spec},         {"arch", options.arch},
+                 {"rows", options.rows}, {"tunables", wanted.tunables}, {"key", wanted.key},
+                 {"hit", hit},           {"candidates", result.seen()}};
+    json["nearest"] = result.nearest() ? to_json(*result.nearest()) : Json();
+    print_json(json);
+    return exit_fine;
+  }
+  print(fmt::format("{} [{}] for {}, tunables {}\nkey {}\n", op.name, wanted.spec, options.arch,
+                    wanted.tunables, wanted.key));
+  if (hit) {
+    print(fmt::format("hit: it is in {}\n", result.nearest()->layer));
+  } else if (!result.nearest()) {
+    print(fmt::format("miss: no layer has any kernel of {}\n", op.name));
+  } else {
+    const Candidate& nearest = *result.nearest();
+    print(fmt::format(
+        "miss: the nearest of {} cached kernels is {} [{}] for {} in {}; from it to the one wanted:\n",
+        result.seen(), nearest.key.hex(), nearest.spec, nearest.arch, nearest.layer));
+    for (const KeyDifference& difference : nearest.differences) {
+      print(fmt::format("  {}\n", difference.text));
+    }
+  }
+  return exit_fine;
+}
+
+}  // namespace
+
+void add_cache_explain_command(const Command& cache, Session& session) {
+  const Command command = cache.add(
+      "explain", "Say whether a kernel is cached, else which cached one is nearest and what differs");
+  const auto options = std::make_shared<ExplainOptions>();
+  command.option("op", options->op, "Op, as norm.rms_norm").required();
+  command.option("--set", options->settings, "Compile-time parameters, as name=value; may be repeated")
+      .value_name("NAME=VALUE");
+  command.option("--arch", options->arch, "Architecture, as sm_90a").required();
+  command.option("--rows", options->rows, "Row count to choose tunables for").shows_default().positive();
+  command.json_flag();
+  command.action([&session, options] { return explain(session, *options); });
+}
+
+}  // namespace kerncast::tools

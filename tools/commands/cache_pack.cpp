@@ -1,0 +1,148 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "cache/pack/transfer.hpp"
+#include "tools/commands/cache.hpp"
+#include "tools/io/file.hpp"
+#include "tools/io/output.hpp"
+#include "tools/model/settings.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+struct PackOptions {
+  std::string file;
+  std::vector<std::string> ops;
+  std::vector<std::string> archs;
+};
+
+bool is_among(const std::vector<std::string>& list, const std::string& text) {
+  return list.empty() || std::find(list.begin(), list.end(), text) != list.end();
+}
+
+cache::Store open_store(Session& session) {
+  return {cache::default_directory(), [&session](std::string_view text) { session.console.warning(text); }};
+}
+
+cache::TuningStore open_tuning(Session& session, const cache::Store& store) {
+  return {store.root(), [&session](std::string_view text) { session.console.warning(text); }};
+}
+
+int export_entries(Session& session, const PackOptions& options) {
+  for (const std::string& arch : options.archs) {
+    check_arch(arch);
+  }
+  const cache::Store store = open_store(session);
+  std::vector<cache::TunedRecord> tuned = open_tuning(session, store).list();
+  tuned.erase(std::remove_if(tuned.begin(), tuned.end(),
+                             [&](const cache::TunedRecord& record) {
+                               return !is_among(options.ops, record.op) ||
+                                      !is_among(options.archs, record.arch);
+                             }),
+              tuned.end());
+  AtomicOutput output(options.file);
+  std::uint64_t bytes = 0;
+  const cache::ExportResult result = cache::export_pack(
+      store,
+      [&](const cache::Entry& entry) {
+        return is_among(options.ops, entry.op) && is_among(options.archs, entry.arch);
+      },
+      [&](std::string_view more) {
+        output.write(more.data(), more.size());
+        bytes += more.size();
+      },
+      tuned);
+  output.commit();
+  if (result.damaged > 0) {
+    session.console.warning(
+        fmt::format("{} files in {} are no sound entries and were left out", result.damaged, store.root()));
+  }
+  if (session.json) {
+    print_json({{"file", options.file},
+                {"entries", result.entries},
+                {"tuned", tuned.size()},
+                {"damaged", result.damaged},
+                {"bytes", bytes}});
+  } else {
+    print(fmt::format("{} entries and {} tuned records, {} in {}\n", result.entries, tuned.size(),
+                      human_bytes(bytes), options.file));
+  }
+  return exit_fine;
+}
+
+[[noreturn]] void refuse(const std::string& file, const std::string& defect) {
+  throw Error(ErrorCode::io_error, fmt::format("{} is not a sound pack: {}", file, defect));
+}
+
+int import_entries(Session& session, const PackOptions& options) {
+  cache::Store store = open_store(session);
+  cache::TuningStore tuning = open_tuning(session, store);
+  const cache::ImportResult result = cache::import_pack(options.file, store, tuning);
+  if (!result.defect.empty()) {
+    refuse(options.file, result.defect + "; nothing was imported");
+  }
+  if (session.json) {
+    print_json({{"file", options.file},
+                {"directory", store.root()},
+                {"imported", result.published},
+                {"already", result.already},
+                {"failed", result.failed},
+                {"tuned_imported", result.tuned.written},
+                {"tuned_already", result.tuned.kept},
+                {"tuned_failed", result.tuned.failed}});
+  } else {
+    print(fmt::format("{} entries imported into {}, {} were there already\n", result.published, store.root(),
+                      result.already));
+    if (result.tuned.written + result.tuned.kept > 0) {
+      print(fmt::format("{} tuned records imported, {} were there already or newer\n", result.tuned.written,
+                        result.tuned.kept));
+    }
+  }
+  if (result.failed + result.tuned.failed > 0) {
+    session.console.error(fmt::format("{} entries and {} tuned records could not be written", result.failed,
+                                      result.tuned.failed));
+    return exit_failed;
+  }
+  return exit_fine;
+}
+
+int verify_entries(Session& session, const PackOptions& options) {
+  const cache::PackCheck check = cache::verify_pack(options.file);
+  if (!check.defect.empty()) {
+    refuse(options.file, check.defect);
+  }
+  if (session.json) {
+    print_json(
+        {{"file", options.file}, {"entries", check.entries}, {"tuned", check.tuned}, {"bytes", check.bytes}});
+  } else {
+    print(fmt::format("{} is sound: {} entries, {} of cubin and PTX, {} tuned records\n", options.file,
+                      check.entries, human_bytes(check.bytes), check.tuned));
+  }
+  return exit_fine;
+}
+
+}  // namespace
+
+void add_cache_pack_commands(const Command& cache, Session& session) {
+  const auto add = [&](const char* name, const char* help, int (*work)(Session&, const PackOptions&)) {
+    const Command command = cache.add(name, help);
+    const auto options = std::make_shared<PackOptions>();
+    command.option("file", options->file, "The pack").required();
+    command.json_flag();
+    command.action([&session, options, work] { return work(session, *options); });
+    return std::pair(command, options);
+  };
+  const auto [command, options] = add(
+      "export",
+      "Write entries and tuned records to one file that can be carried anywhere; same contents, same bytes",
+      export_entries);
+  command.option("--op", options->ops, "Only these ops").separated();
+  command.option("--arch", options->archs, "Only these architectures").separated();
+  add("import", "Verify a pack and publish what the cache lacks or has older", import_entries);
+  add("verify", "Check every entry and tuned record of a pack", verify_entries);
+}
+
+}  // namespace kerncast::tools

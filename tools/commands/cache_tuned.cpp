@@ -1,0 +1,117 @@
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "cache/cache.hpp"
+#include "cache/tuning/tuning_store.hpp"
+#include "kerncast/op.hpp"
+#include "runtime/dispatch/runtime_parts.hpp"
+#include "tools/commands/cache.hpp"
+#include "tools/io/output.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+std::string rows_text(const cache::TunedRecord& record) {
+  return record.rows_high == std::numeric_limits<std::int64_t>::max()
+             ? fmt::format("{}..", record.rows_low)
+             : fmt::format("{}..{}", record.rows_low, record.rows_high);
+}
+
+/// Whether the templates are still those that were tuned: "current", "stale", or "unknown" for an op that is
+/// not among those of the library.
+std::string state_of(const KernelBuilder& builder, const cache::TunedRecord& record) {
+  const OpDefinition* op = OpRegistry::instance().find(record.op);
+  if (op == nullptr) {
+    return "unknown";
+  }
+  return builder.templates_digest(*op) == record.templates ? "current" : "stale";
+}
+
+class Listing {
+ public:
+  explicit Listing(const KernelBuilder& builder) : builder_(builder) {}
+
+  void add(const std::string& layer, const std::vector<cache::TunedRecord>& records) {
+    for (const cache::TunedRecord& record : records) {
+      add(layer, record);
+    }
+  }
+  void show(const Session& session) const {
+    if (session.json) {
+      print_json(json_);
+    } else if (table_.empty()) {
+      print("no tuned records\n");
+    } else {
+      print(table_.text());
+    }
+  }
+
+ private:
+  void add(const std::string& layer, const cache::TunedRecord& record) {
+    const std::string state = state_of(builder_, record);
+    const std::int64_t seconds = record.recorded_us / 1'000'000;
+    Json tunables = Json::object();
+    for (const auto& [name, value] : record.tunables) {
+      tunables[name] = value;
+    }
+    json_.push_back({{"op", record.op},
+                     {"spec", record.spec},
+                     {"arch", record.arch},
+                     {"rows_low", record.rows_low},
+                     {"rows_high", record.rows_high},
+                     {"source", cache::name_of(record.source)},
+                     {"device", record.device},
+                     {"tunables", std::move(tunables)},
+                     {"time_us", record.time_us},
+                     {"templates", record.templates},
+                     {"state", state},
+                     {"recorded", seconds},
+                     {"layer", layer}});
+    table_.add_row({record.op, record.spec, record.arch, rows_text(record), cache::format_tunables(record),
+                    fixed(record.time_us, 2),
+                    fmt::format("{} {}", cache::name_of(record.source), record.device), state,
+                    utc_time(seconds), layer});
+  }
+
+  const KernelBuilder& builder_;
+  Json json_ = Json::array();
+  Table table_{{{"op"},
+                {"specialisation"},
+                {"arch"},
+                {"rows"},
+                {"tunables"},
+                {"us", Align::right},
+                {"from"},
+                {"templates"},
+                {"recorded (UTC)"},
+                {"layer"}}};
+};
+
+int list_tuned(Session& session) {
+  Runtime runtime(session.runtime_options());
+  cache::Cache& cache = runtime.parts().cache;
+  Listing listing(runtime.parts().builder);
+  listing.add(cache.store().root(), cache.tuning().list());
+  for (const auto& layer : cache.read_only()) {
+    std::string defect;
+    listing.add(layer->name(), layer->tuned(defect));
+    if (!defect.empty()) {
+      session.console.warning(
+          fmt::format("the tuned records of {} cannot be read: {}", layer->name(), defect));
+    }
+  }
+  listing.show(session);
+  return exit_fine;
+}
+
+}  // namespace
+
+void add_cache_tuned_command(const Command& cache, Session& session) {
+  const Command command = cache.add(
+      "tuned", "Every tuned record of the cache and its read-only layers, and whether it still holds");
+  command.json_flag();
+  command.action([&session] { return list_tuned(session); });
+}
+
+}  // namespace kerncast::tools

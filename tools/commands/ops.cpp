@@ -1,0 +1,142 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <memory>
+
+#include "kerncast/op.hpp"
+#include "tools/commands/command.hpp"
+#include "tools/io/output.hpp"
+#include "tools/model/settings.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+const char* direction_name(Direction direction) {
+  switch (direction) {
+    case Direction::in:
+      return "in";
+    case Direction::out:
+      return "out";
+    case Direction::inout:
+      return "inout";
+  }
+  return "";
+}
+
+const char* kind_name(ParamKind kind) {
+  switch (kind) {
+    case ParamKind::integer:
+      return "integer";
+    case ParamKind::boolean:
+      return "boolean";
+    case ParamKind::dtype:
+      return "dtype";
+    case ParamKind::choice:
+      return "choice";
+  }
+  return "";
+}
+
+/// The value alone, as a user writes it; empty where the parameter is required.
+std::string default_text(const ParamSpec& param) {
+  if (!param.default_value) {
+    return {};
+  }
+  const std::string text = format_param(param, *param.default_value);
+  return text.substr(text.find('=') + 1);
+}
+
+Json to_json(const OpDefinition& op) {
+  Json json = {{"op", op.name}, {"summary", op.summary}, {"formula", op.formula}};
+  json["tensors"] = Json::array();
+  for (const TensorSpec& tensor : op.tensors) {
+    json["tensors"].push_back({{"name", tensor.name},
+                               {"direction", direction_name(tensor.direction)},
+                               {"optional", tensor.optional},
+                               {"doc", tensor.doc}});
+  }
+  json["params"] = Json::array();
+  for (const ParamSpec& param : op.params) {
+    Json entry = {
+        {"name", param.name}, {"kind", kind_name(param.kind)}, {"constraint", constraint_text(param)}};
+    entry["required"] = !param.default_value.has_value();
+    entry["default"] = param.default_value ? Json(default_text(param)) : Json();
+    entry["doc"] = param.doc;
+    json["params"].push_back(std::move(entry));
+  }
+  json["scalars"] = Json::array();
+  for (const ScalarSpec& scalar : op.scalars) {
+    json["scalars"].push_back(
+        {{"name", scalar.name}, {"default", scalar.default_value}, {"doc", scalar.doc}});
+  }
+  json["tunables"] = Json::array();
+  for (const TunableSpec& tunable : op.tunables) {
+    json["tunables"].push_back({{"name", tunable.name}, {"choices", tunable.choices}, {"doc", tunable.doc}});
+  }
+  return json;
+}
+
+void print_section(const Table& table) {
+  if (!table.empty()) {
+    print("\n" + table.text());
+  }
+}
+
+void print_detail(const OpDefinition& op) {
+  print(fmt::format("{}: {}\n\n{}\n", op.name, op.summary, op.formula));
+  Table tensors({{"tensor"}, {"use"}, {"shape and dtype"}});
+  for (const TensorSpec& tensor : op.tensors) {
+    tensors.add_row(
+        {tensor.name,
+         fmt::format("{}{}", direction_name(tensor.direction), tensor.optional ? ", optional" : ""),
+         tensor.doc});
+  }
+  print_section(tensors);
+  Table params({{"parameter"}, {"default"}, {"constraint"}, {"meaning"}});
+  for (const ParamSpec& param : op.params) {
+    params.add_row({param.name, param.default_value ? default_text(param) : "required",
+                    constraint_text(param), param.doc});
+  }
+  print_section(params);
+  Table scalars({{"scalar"}, {"default", Align::right}, {"meaning"}});
+  for (const ScalarSpec& scalar : op.scalars) {
+    scalars.add_row({scalar.name, fmt::format("{}", scalar.default_value), scalar.doc});
+  }
+  print_section(scalars);
+  Table tunables({{"tunable"}, {"choices"}, {"meaning"}});
+  for (const TunableSpec& tunable : op.tunables) {
+    tunables.add_row({tunable.name, fmt::format("{}", fmt::join(tunable.choices, ", ")), tunable.doc});
+  }
+  print_section(tunables);
+}
+
+int list_ops(Session& session) {
+  Json list = Json::array();
+  Table table({{"op"}, {"summary"}});
+  for (const OpDefinition* op : OpRegistry::instance().all()) {
+    list.push_back(to_json(*op));
+    table.add_row({op->name, op->summary});
+  }
+  session.json ? print_json(list) : print(table.text());
+  return exit_fine;
+}
+
+}  // namespace
+
+void add_ops_command(const Command& root, Session& session) {
+  const Command command =
+      root.add("ops", "List the ops, or describe one: formula, tensors, parameters, tunables");
+  const auto name = std::make_shared<std::string>();
+  command.option("op", *name, "Op to describe, as norm.rms_norm");
+  command.json_flag();
+  command.action([&session, name] {
+    if (name->empty()) {
+      return list_ops(session);
+    }
+    const OpDefinition& op = require_op(*name);
+    session.json ? print_json(to_json(op)) : print_detail(op);
+    return exit_fine;
+  });
+}
+
+}  // namespace kerncast::tools

@@ -1,0 +1,213 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+
+#include "tools/commands/command.hpp"
+#include "tools/io/file.hpp"
+#include "tools/model/model_config.hpp"
+#include "tools/profile/profile_page.hpp"
+#include "tools/profile/profile_report.hpp"
+#include "tools/model/settings.hpp"
+#include "tools/io/usage_error.hpp"
+#include "tools/model/workload.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+constexpr const char* json_help =
+    "Times are estimates of an analytic model (tools/profile/cost_model.hpp), never measurements; counts are exact.\n"
+    "--json prints {\"profiles\": [...]}, one per launch (an op of several stages launches several), each "
+    "with:\n"
+    "  op spec label rows arch device tunables key checked ok max_error\n"
+    "  kernel grid block registers spill_store_bytes spill_load_bytes static_shared_bytes\n"
+    "  dynamic_shared_bytes occupancy{blocks_per_sm warps_per_sm fraction limit} read_bytes written_bytes\n"
+    "  warp_instructions thread_instructions thread_utilisation divergent_branches barriers\n"
+    "  global{loads stores atomics}, each {requests bytes sectors least_sectors ratio}\n"
+    "  shared{requests bytes wavefronts least_wavefronts ratio} local{requests bytes}\n"
+    "  units[{unit warp_instructions thread_instructions thread_utilisation}]\n"
+    "  estimates[{device title fits occupancy estimate_us limiting_factor waves launch_overhead_us tail_us\n"
+    "    factors[{name us busiest_us}]}]\n"
+    "  line_info lines[{file line counts}] instructions[{ptx_line file line text unit counts}]";
+
+struct ProfileOptions {
+  std::string op;
+  std::string model;
+  std::int64_t rows = 128;
+  std::vector<std::string> settings;
+  std::string arch;
+  std::string device;
+  std::string html;
+};
+
+/// What to compile for and which device's tunables and launch geometry to take.
+struct Target {
+  const DeviceDescription* device = nullptr;
+  std::string arch;
+};
+
+Target choose_target(const ProfileOptions& options) {
+  if (!options.arch.empty()) {
+    check_arch(options.arch);
+  }
+  Target target;
+  if (!options.device.empty()) {
+    target.device = &require_device_description(options.device);
+  } else if (!options.arch.empty()) {
+    target.device = device_description_of(options.arch);
+    if (target.device == nullptr) {
+      throw UsageError(fmt::format("no described device is of {}; name the one to estimate for with --device",
+                                   options.arch));
+    }
+  } else {
+    target.device = &require_device_description("h100");
+  }
+  target.arch = options.arch.empty() ? target.device->arch : options.arch;
+  return target;
+}
+
+/// `given` over `base`, by name.
+template <class Value>
+std::vector<std::pair<std::string, Value>> merged(std::vector<std::pair<std::string, Value>> base,
+                                                  const std::vector<std::pair<std::string, Value>>& given) {
+  for (const auto& setting : given) {
+    const auto known = std::find_if(base.begin(), base.end(),
+                                    [&](const auto& entry) { return entry.first == setting.first; });
+    if (known == base.end()) {
+      base.push_back(setting);
+    } else {
+      known->second = setting.second;
+    }
+  }
+  return base;
+}
+
+/// The op at the shapes of the model, or at those of --set alone.
+std::vector<Workload> choose_workloads(const ProfileOptions& options, const OpDefinition& op) {
+  const Settings settings = parse_settings(op, options.settings);
+  if (options.model.empty()) {
+    static_cast<void>(specialise_settings(op, settings));
+    return {{&op, "", settings.params, settings.scalars}};
+  }
+  const ModelConfig model = load_model_config(options.model);
+  std::vector<Workload> chosen;
+  for (Workload& workload : workloads_of(model)) {
+    if (workload.op != &op) {
+      continue;
+    }
+    workload.params = merged(std::move(workload.params), settings.params);
+    workload.scalars = merged(std::move(workload.scalars), settings.scalars);
+    static_cast<void>(specialise_settings(op, {workload.params, workload.scalars}));
+    const auto same = std::find_if(chosen.begin(), chosen.end(), [&](const Workload& other) {
+      return other.params == workload.params && other.scalars == workload.scalars;
+    });
+    if (same == chosen.end()) {
+      chosen.push_back(std::move(workload));
+    } else {
+      same->label += ", " + workload.label;
+    }
+  }
+  if (chosen.empty()) {
+    throw UsageError(fmt::format("{} does not use {}", model.name, op.name));
+  }
+  return chosen;
+}
+
+/// The virtual GPU is what counts, unless another driver was asked for by name; its architecture is the
+/// kernel's.
+RuntimeOptions virtual_gpu_options(Session& session, const std::string& arch) {
+  RuntimeOptions options = session.runtime_options();
+  const char* driver = std::getenv("KERNCAST_DRIVER");
+  if (driver == nullptr || *driver == '\0') {
+    options.driver = "sim";
+  }
+  const std::string plain = arch.substr(0, arch.find_last_of("0123456789") + 1);
+  ::setenv("KERNCAST_SIM_ARCH", plain.c_str(), 1);
+  return options;
+}
+
+int profile(Session& session, const ProfileOptions& options) {
+  if (options.rows < 1) {
+    throw UsageError(fmt::format("--rows {}: a profile needs at least one row", options.rows));
+  }
+  const OpDefinition& op = require_op(options.op);
+  const Target target = choose_target(options);
+  const std::vector<Workload> workloads = choose_workloads(options, op);
+  // An output that cannot be written is told before the work, not after it.
+  std::optional<AtomicOutput> page_file;
+  if (!options.html.empty()) {
+    page_file.emplace(options.html);
+  }
+
+  Runtime runtime(virtual_gpu_options(session, target.arch));
+  require_profiling(runtime);
+  RunDevice device(runtime, 0);
+  std::vector<ProfileReport> reports;
+  std::size_t done = 0;
+  for (const Workload& workload : workloads) {
+    session.console.progress(done++, workloads.size(), op.name);
+    OpProfileRequest request;
+    request.op = &op;
+    request.params = workload.params;
+    request.scalars = workload.scalars;
+    request.rows = options.rows;
+    request.arch = target.arch;
+    request.traits = {target.device->sm, target.device->sm_count, target.device->shared_bytes_per_block};
+    for (OpProfile& stage : profile_op(runtime, device, request)) {
+      reports.push_back(make_report(std::move(stage), workload.label, *target.device));
+    }
+  }
+  session.console.end_progress();
+
+  Json list = Json::array();
+  std::string text;
+  bool wrong = false;
+  for (const ProfileReport& report : reports) {
+    list.push_back(report_json(report));
+    text += (text.empty() ? "" : "\n") + report_text(report);
+    if (report.profile.checked && !report.profile.verdict.ok) {
+      wrong = true;
+      session.console.error(fmt::format("{} [{}]: wrong result: {}", report.profile.report.op,
+                                        report.profile.report.spec, report.profile.verdict.detail));
+    }
+  }
+  if (page_file) {
+    const std::string page = profile_page(reports);
+    page_file->write(page.data(), page.size());
+    page_file->commit();
+  }
+  session.json ? print_json({{"profiles", list}}) : print(text);
+  if (page_file && !session.json) {
+    print("written to " + options.html + "\n");
+  }
+  return wrong ? exit_failed : exit_fine;
+}
+
+}  // namespace
+
+void add_profile_command(const Command& root, Session& session) {
+  const Command command =
+      root.add("profile",
+               "Count what one launch of an op does, on the virtual GPU, and estimate its time on real ones");
+  const auto options = std::make_shared<ProfileOptions>();
+  command.option("op", options->op, "Op, as norm.rms_norm").required();
+  command.option("--rows", options->rows, "Row (token) count").shows_default();
+  command.option("--set", options->settings, "Parameters and scalars, as hidden=7168; may be repeated")
+      .value_name("NAME=VALUE");
+  command.option("--model", options->model,
+                 "Profile the op at each shape of this model; --set then overrides");
+  command.option("--arch", options->arch, "Architecture to compile for; default: that of the device");
+  command.option("--device", options->device,
+                 "Device whose launch geometry and occupancy are taken: a100, rtx4090, h100, h200 or b200; "
+                 "default: h100, or the first of --arch. Times are estimated for all");
+  command.option("--html", options->html, "Write one self-contained page with bars and a heat map by line")
+      .value_name("FILE");
+  command.json_flag();
+  command.footer(json_help);
+  command.action([&session, options] { return profile(session, *options); });
+}
+
+}  // namespace kerncast::tools

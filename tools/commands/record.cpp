@@ -1,0 +1,49 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tools/commands/command.hpp"
+#include "tools/io/file.hpp"
+#include "tools/warm/kernel_record.hpp"
+#include "tools/io/output.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+struct MergeOptions {
+  std::string out;
+  std::vector<std::string> files;
+};
+
+int merge(Session& session, const MergeOptions& options) {
+  const std::string text = merge_records(options.files, session.console);
+  AtomicOutput output(options.out);
+  output.write(text.data(), text.size());
+  output.commit();
+  const auto kernels = std::count(text.begin(), text.end(), '\n');
+  if (session.json) {
+    print_json({{"file", options.out}, {"kernels", kernels}});
+  } else {
+    print(fmt::format("{} kernels in {}\n", kernels, options.out));
+  }
+  return exit_fine;
+}
+
+}  // namespace
+
+void add_record_command(const Command& root, Session& session) {
+  const Command command =
+      root.add("record", "Files that KERNCAST_RECORD=FILE makes a host write: the kernels it asked for");
+  command.require_one();
+  const Command merging = command.add("merge", "Make one file of several, each kernel once");
+  const auto options = std::make_shared<MergeOptions>();
+  merging.option("out", options->out, "File to write; may be one of those read").required();
+  merging.option("files", options->files, "Files to read").required();
+  merging.json_flag();
+  merging.action([&session, options] { return merge(session, *options); });
+}
+
+}  // namespace kerncast::tools

@@ -1,0 +1,353 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "tools/commands/command.hpp"
+#include "tools/io/file.hpp"
+#include "tools/model/model_config.hpp"
+#include "tools/run/op_run.hpp"
+#include "tools/io/output.hpp"
+#include "tools/io/safetensors.hpp"
+#include "tools/model/settings.hpp"
+#include "tools/io/usage_error.hpp"
+#include "tools/model/workload.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+struct RunOptions {
+  std::string model;
+  std::vector<std::int64_t> rows{1, 16};
+  std::string op;
+  std::string in;
+  std::string out;
+  std::vector<std::string> settings;
+  bool no_check = false;
+  int device = 0;
+};
+
+/// One line of the table.
+struct RunRow {
+  OpRunResult result;
+  std::string label;
+  std::int64_t rows = 0;
+  std::string error;
+
+  [[nodiscard]] bool ok() const { return error.empty(); }
+};
+
+Json number_or_null(double value) {
+  return std::isfinite(value) ? Json(value) : Json();
+}
+
+Json to_json(const RunRow& row, const std::string& device) {
+  const KernelReport& report = row.result.report;
+  const bool ran = !report.key.empty();
+  Json json = {{"op", report.op},
+               {"spec", report.spec},
+               {"arch", report.arch},
+               {"label", row.label},
+               {"rows", row.rows}};
+  json["cached"] = ran && report.origin != Origin::compiled;
+  json["compile_ms"] = report.compile_ms;
+  json["load_us"] = report.load_us;
+  json["dispatch_ns"] = ran ? number_or_null(row.result.dispatch_ns) : Json();
+  json["max_error"] = row.result.checked ? number_or_null(row.result.verdict.max_error) : Json();
+  json["checked"] = row.result.checked;
+  json["ok"] = row.ok();
+  json["device"] = device;
+  json["tunables"] = report.tunables;
+  json["key"] = report.key;
+  if (!row.ok()) {
+    json["error"] = row.error;
+  }
+  return json;
+}
+
+Table new_table() {
+  return Table({{"op"},
+                {"specialisation"},
+                {"rows", Align::right},
+                {"compile ms", Align::right},
+                {"load µs", Align::right},
+                {"dispatch ns", Align::right},
+                {"max error", Align::right},
+                {"device"}});
+}
+
+void add_row(Table& table, const RunRow& row, const std::string& device) {
+  const KernelReport& report = row.result.report;
+  const bool launched = !report.key.empty();
+  std::string compile = "-";
+  if (launched) {
+    compile = report.origin == Origin::compiled ? fixed(report.compile_ms, 1) : "cached";
+  }
+  std::string error = row.result.checked ? fixed(row.result.verdict.max_error, 3) : "-";
+  if (!row.ok()) {
+    error = "FAILED";
+  }
+  // A kernel that an earlier row loaded is not loaded again.
+  table.add_row({report.op, report.spec, fmt::format("{}", row.rows), compile,
+                 launched && report.load_us > 0 ? fixed(report.load_us, 1) : "-",
+                 launched ? fixed(row.result.dispatch_ns, 0) : "-", error, device});
+}
+
+/// Does `work` and turns whatever goes wrong into the row's error.
+template <class Work>
+void guarded(RunRow& row, Work work) {
+  try {
+    work();
+  } catch (const std::bad_alloc&) {
+    row.error = "out of host memory; use fewer rows";
+  } catch (const std::exception& error) {
+    row.error = error.what();
+  }
+}
+
+/// One call of a model and what the host prepares for it.
+struct PlannedRow {
+  const Workload* workload = nullptr;
+  std::int64_t rows = 0;
+  std::future<std::vector<HostTensor>> inputs;
+
+  void prepare() {
+    inputs = std::async(std::launch::async, synthetic_inputs, std::cref(*workload->op),
+                        std::cref(workload->params), std::cref(workload->scalars), rows);
+  }
+};
+
+/// Runs one call; its verdict may still be pending.
+RunRow run_row(Runtime& runtime, RunDevice& device, PlannedRow& plan) {
+  const Workload& workload = *plan.workload;
+  RunRow row;
+  row.label = workload.label;
+  row.rows = plan.rows;
+  row.result.report.op = workload.op->name;
+  row.result.report.arch = device.arch();
+  guarded(row, [&] {
+    row.result.report.spec = format_specialisation(*workload.op, specialise(*workload.op, workload.params));
+    OpRunRequest request;
+    request.op = workload.op;
+    request.inputs = plan.inputs.get();
+    request.params = workload.params;
+    request.scalars = workload.scalars;
+    request.check_aside = true;
+    row.result = run_op(runtime, device, request);
+  });
+  return row;
+}
+
+void await_verdict(RunRow& row) {
+  guarded(row, [&] {
+    if (row.result.pending.valid()) {
+      row.result.verdict = row.result.pending.get();
+    }
+    if (row.ok() && row.result.checked && !row.result.verdict.ok) {
+      row.error = fmt::format("wrong result: {}", row.result.verdict.detail);
+    }
+  });
+}
+
+int run_model(Session& session, const RunOptions& options) {
+  const ModelConfig model = load_model_config(options.model);
+  const std::vector<std::int64_t> rows = check_rows(options.rows);
+  Runtime runtime(session.runtime_options());
+  RunDevice device(runtime, options.device);
+  const std::vector<Workload> workloads = workloads_of(model);
+  if (workloads.empty()) {
+    session.console.note(fmt::format("no op of this build serves {}", model.name));
+  }
+  Json list = Json::array();
+  Table table = new_table();
+  std::set<std::string> told;
+  bool failed = false;
+  std::vector<PlannedRow> plans;
+  for (const Workload& workload : workloads) {
+    for (const std::int64_t count : rows) {
+      plans.push_back({&workload, count, {}});
+    }
+  }
+  const auto finish = [&](RunRow& row) {
+    await_verdict(row);
+    list.push_back(to_json(row, device.name()));
+    add_row(table, row, device.name());
+    if (!row.ok()) {
+      failed = true;
+      if (told.insert(row.error).second) {
+        session.console.error(fmt::format("{} [{}] with {} rows: {}", row.result.report.op,
+                                          row.result.report.spec, row.rows, row.error));
+      }
+    }
+  };
+  // While a call runs, the next one's inputs are drawn and the last one's results are checked.
+  std::optional<RunRow> last;
+  if (!plans.empty()) {
+    plans[0].prepare();
+  }
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    session.console.progress(i, plans.size(), plans[i].workload->op->name);
+    plans[i].inputs.wait();
+    if (i + 1 < plans.size()) {
+      plans[i + 1].prepare();
+    }
+    RunRow row = run_row(runtime, device, plans[i]);
+    if (last) {
+      finish(*last);
+    }
+    last = std::move(row);
+  }
+  if (last) {
+    finish(*last);
+  }
+  session.console.end_progress();
+  session.json ? print_json(list) : print(table.text());
+  return failed ? exit_failed : exit_fine;
+}
+
+/// The op's inputs out of the file's tensors; the rest are named in a note.
+std::vector<HostTensor> pick_inputs(Session& session, const OpDefinition& op,
+                                    std::vector<StoredTensor> stored, const std::string& path) {
+  std::vector<HostTensor> inputs;
+  std::vector<std::string> ignored;
+  for (StoredTensor& tensor : stored) {
+    const bool taken = std::any_of(op.tensors.begin(), op.tensors.end(), [&](const TensorSpec& spec) {
+      return spec.name == tensor.name && spec.direction != Direction::out;
+    });
+    if (!taken) {
+      ignored.push_back(tensor.name);
+      continue;
+    }
+    HostTensor input = host_tensor({tensor.name, tensor.dtype, tensor.shape, {}, {}});
+    input.bytes = std::move(tensor.bytes);
+    inputs.push_back(std::move(input));
+  }
+  std::vector<std::string> names;
+  for (const TensorSpec& spec : op.tensors) {
+    const bool there =
+        std::any_of(inputs.begin(), inputs.end(), [&](const HostTensor& t) { return t.name == spec.name; });
+    if (spec.direction != Direction::out && !spec.optional && !there) {
+      names.push_back(spec.name);
+    }
+  }
+  if (!names.empty()) {
+    throw Error(
+        ErrorCode::invalid_argument,
+        fmt::format("{}: {} has no tensor named {}{}; `kerncast ops {}` describes the tensors", op.name, path,
+                    fmt::join(names, ", "),
+                    ignored.empty() ? std::string() : fmt::format(" (it has {})", fmt::join(ignored, ", ")),
+                    op.name));
+  }
+  if (!ignored.empty()) {
+    session.console.note(
+        fmt::format("{} takes no tensor named {}: ignored", op.name, fmt::join(ignored, ", ")));
+  }
+  return inputs;
+}
+
+int run_file(Session& session, const RunOptions& options) {
+  OpRunRequest request;
+  request.op = &require_op(options.op);
+  const Settings settings = parse_settings(*request.op, options.settings);
+  request.params = settings.params;
+  request.scalars = settings.scalars;
+  request.check = !options.no_check;
+  if (same_file(options.in, options.out)) {
+    throw UsageError(
+        fmt::format("{}: --out {} is the file of --in and would replace the inputs; name another",
+                    request.op->name, options.out));
+  }
+  check_output(options.out);
+  request.inputs = pick_inputs(session, *request.op, read_safetensors(options.in), options.in);
+  Runtime runtime(session.runtime_options());
+  RunDevice device(runtime, options.device);
+  RunRow row;
+  row.label = options.in;
+  row.result = run_op(runtime, device, request);
+  row.rows = row.result.rows;
+  if (row.result.checked && !row.result.verdict.ok) {
+    throw Error(
+        ErrorCode::internal,
+        fmt::format("{} [{}]: wrong result: {}; {} was not written (--no-check writes it all the same)",
+                    row.result.report.op, row.result.report.spec, row.result.verdict.detail, options.out));
+  }
+  write_safetensors(options.out, row.result.outputs);
+  if (session.json) {
+    Json json = to_json(row, device.name());
+    json["outputs"] = Json::array();
+    for (const StoredTensor& tensor : row.result.outputs) {
+      json["outputs"].push_back(
+          {{"name", tensor.name}, {"dtype", safetensors_name(tensor.dtype)}, {"shape", tensor.shape}});
+    }
+    json["out"] = options.out;
+    print_json(json);
+    return exit_fine;
+  }
+  Table table = new_table();
+  add_row(table, row, device.name());
+  print(table.text());
+  Table outputs({{"output"}, {"dtype"}, {"shape"}});
+  for (const StoredTensor& tensor : row.result.outputs) {
+    outputs.add_row({tensor.name, std::string(safetensors_name(tensor.dtype)),
+                     fmt::format("[{}]", fmt::join(tensor.shape, ", "))});
+  }
+  print("\n" + outputs.text() + "written to " + options.out + "\n");
+  return exit_fine;
+}
+
+/// What CLI11 cannot say: which options belong together.
+void check_options(const RunOptions& options, const Command& command) {
+  const bool by_model = !options.model.empty();
+  if (by_model == !options.op.empty()) {
+    throw UsageError("give either --model NAME or an op with --in and --out; see kerncast run --help");
+  }
+  const auto refuse = [&](const char* option, const char* with) {
+    if (command.given(option)) {
+      throw UsageError(fmt::format("{} goes with {} only", option, with));
+    }
+  };
+  if (by_model) {
+    for (const char* option : {"--in", "--out", "--set", "--no-check"}) {
+      refuse(option, "an op");
+    }
+    return;
+  }
+  refuse("--rows", "--model");
+  static_cast<void>(require_op(options.op));  // a misspelt op before missing files
+  if (options.in.empty() || options.out.empty()) {
+    throw UsageError(
+        fmt::format("running {} needs --in FILE.safetensors and --out FILE.safetensors", options.op));
+  }
+}
+
+}  // namespace
+
+void add_run_command(const Command& root, Session& session) {
+  const Command command = root.add(
+      "run", "Launch and verify: every op of a model at its shapes (--model), or one op on your tensors");
+  const auto options = std::make_shared<RunOptions>();
+  command.option("op", options->op, "Op to run on the tensors of --in, as norm.rms_norm");
+  command.option("--model", options->model, "Shipped model, or a Hugging Face config.json or its directory");
+  command.option("--rows", options->rows, "Row (token) counts to run a model's ops at")
+      .separated()
+      .shows_default();
+  command.option("--in", options->in, "Inputs: a safetensors file with the op's tensors by name");
+  command.option("--out", options->out, "Outputs: a safetensors file, written whole or not at all");
+  command.option("--set", options->settings, "Parameters and scalars, as eps=1e-6; may be repeated")
+      .value_name("NAME=VALUE");
+  command.flag("--no-check", options->no_check, "Do not compare with the reference");
+  command.option("--device", options->device, "Device ordinal").shows_default();
+  command.json_flag();
+  command.action([&session, options, command] {
+    check_options(*options, command);
+    return options->model.empty() ? run_file(session, *options) : run_model(session, *options);
+  });
+}
+
+}  // namespace kerncast::tools

@@ -1,0 +1,213 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <iterator>
+#include <memory>
+#include <thread>
+
+#include "cache/cache.hpp"
+#include "kerncast/runtime.hpp"
+#include "runtime/compiler/worker/pool.hpp"
+#include "tools/commands/command.hpp"
+#include "tools/io/file.hpp"
+#include "tools/io/output.hpp"
+#include "tools/model/settings.hpp"
+#include "tools/io/usage_error.hpp"
+#include "tools/warm/warm_pack.hpp"
+#include "tools/warm/warm_plan.hpp"
+#include "tools/warm/warm_report.hpp"
+#include "tools/warm/warm_run.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+struct WarmOptions {
+  WarmRequest request;
+  std::string shard;
+  std::string from_pack;
+  std::string out;
+  int jobs = 0;
+  std::uint64_t memory = 0;
+  int timeout_s = 300;
+  bool plan = false;
+  bool check = false;
+};
+
+/// Set by Ctrl-C; a second one ends the process as usual.
+std::atomic<bool> interrupted{false};
+
+class StopOnInterrupt {
+ public:
+  StopOnInterrupt() {
+    struct sigaction action{};
+    action.sa_handler = [](int) { interrupted.store(true); };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    for (std::size_t i = 0; i < std::size(signals); ++i) {
+      sigaction(signals[i], &action, &before_[i]);
+    }
+  }
+  ~StopOnInterrupt() {
+    for (std::size_t i = 0; i < std::size(signals); ++i) {
+      sigaction(signals[i], &before_[i], nullptr);
+    }
+  }
+  StopOnInterrupt(const StopOnInterrupt&) = delete;
+  StopOnInterrupt& operator=(const StopOnInterrupt&) = delete;
+
+ private:
+  static constexpr int signals[] = {SIGINT, SIGTERM};
+  struct sigaction before_[2]{};
+};
+
+std::string this_command() {
+  std::string path(4096, '\0');
+  const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
+  path.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
+  return path;
+}
+
+void check_request(const WarmOptions& options) {
+  const WarmRequest& request = options.request;
+  const int ways =
+      (request.op.empty() ? 0 : 1) + (request.models.empty() ? 0 : 1) + (request.records.empty() ? 0 : 1);
+  if (ways == 0 || (!request.op.empty() && ways > 1)) {
+    throw UsageError(
+        "give either --model NAME, --from-record FILE or an op with --set; see kerncast warm --help");
+  }
+  if (request.op.empty() && !request.settings.empty()) {
+    throw UsageError("--set goes with an op only");
+  }
+  if (request.archs.empty() && (!request.op.empty() || !request.models.empty())) {
+    throw UsageError("--arch is required with a model or an op, as --arch sm_90a,sm_100a");
+  }
+  if (options.plan && options.check) {
+    throw UsageError("give --plan or --check, not both");
+  }
+  if (options.memory > 0 && options.memory < compiler::worker::least_worker_bytes) {
+    throw UsageError(fmt::format("--memory: {} is too little for one worker, which needs {}",
+                                 human_bytes(options.memory),
+                                 human_bytes(compiler::worker::least_worker_bytes)));
+  }
+  for (const std::string& arch : request.archs) {
+    check_arch(arch);
+  }
+  if (!options.out.empty()) {
+    check_output(options.out);
+  }
+}
+
+int warm(Session& session, WarmOptions options) {
+  check_request(options);
+  if (!options.shard.empty()) {
+    options.request.shard = parse_shard(options.shard);
+  }
+  const int jobs = compiler::worker::jobs_within(
+      options.jobs > 0 ? options.jobs : std::max(1, static_cast<int>(std::thread::hardware_concurrency())),
+      options.memory);
+  RuntimeOptions runtime_options = session.runtime_options();
+  runtime_options.miss_policy = MissPolicy::compile;
+  runtime_options.compile_workers = {this_command(), jobs, options.memory, options.timeout_s};
+  if (!options.from_pack.empty()) {
+    runtime_options.cache_read_only = cache::options_from_environment().read_only;
+    runtime_options.cache_read_only.push_back(options.from_pack);
+  }
+  Runtime runtime(std::move(runtime_options));
+  const std::vector<PlannedKernel> kernels = plan_warm(runtime, options.request, session.console);
+  if (options.plan) {
+    return show_plan(session, runtime, kernels, jobs);
+  }
+  if (options.check) {
+    return show_missing(session, kernels);
+  }
+  const auto started = std::chrono::steady_clock::now();
+  WarmReporter reporter(session);
+  reporter.begin(kernels, jobs);
+  interrupted.store(false);
+  std::vector<WarmResult> results;
+  {
+    const StopOnInterrupt guard;
+    results = run_warm(
+        runtime, kernels, jobs, interrupted, [&](const WarmProgress& progress) { reporter.tick(progress); },
+        [&](const WarmResult& result) { reporter.finished(result); });
+  }
+  session.console.end_progress();
+  const int code = summarise(
+      session, results, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+  if (!options.out.empty()) {
+    if (code != exit_fine) {
+      session.console.error(fmt::format("{} is not written, as it would not hold everything", options.out));
+    } else {
+      write_pack(session, runtime, options.out, results);
+    }
+  }
+  return code;
+}
+
+}  // namespace
+
+void add_warm_command(const Command& root, Session& session) {
+  const Command command = root.add("warm",
+                                   "Compile what serving a model will launch into the cache, in "
+                                   "worker processes, for any architecture; needs no "
+                                   "device");
+  const auto options = std::make_shared<WarmOptions>();
+  WarmRequest& request = options->request;
+  command.option("op", request.op, "Op to compile at the parameters of --set, as norm.rms_norm");
+  command
+      .option("--model", request.models, "Shipped models or paths of config.json files, separated by commas")
+      .separated();
+  command.option("--from-record", request.records, "Files of KERNCAST_RECORD: warm what hosts asked for")
+      .separated();
+  command
+      .option("--set", request.settings, "The op's parameters, as hidden=7168; several, or may be repeated")
+      .value_name("NAME=VALUE");
+  command
+      .option("--arch", request.archs,
+              "Architectures, as sm_90a,sm_100a; of a record only these, else those it has")
+      .separated();
+  command
+      .option(
+          "--sms", request.sm_counts,
+          "Multiprocessors of the devices, as kerncast doctor shows them; default: of every device known of "
+          "an architecture")
+      .between(1, 4096)
+      .separated();
+  command.option("--tp", request.tensor_ranks, "Ranks of tensor parallelism; default 1")
+      .between(1, 1024)
+      .separated();
+  command.option("--ep", request.expert_ranks, "Ranks that experts are spread over; default 1")
+      .between(1, 4096);
+  command.option(
+      "--quant", request.quant,
+      "How activations are quantised: fp8-block, fp8, int8, nvfp4, mxfp8, mxfp4, none; default: in "
+      "every way");
+  command
+      .option("--tokens", request.tokens,
+              "Tokens of a batch to be ready for, as 1:8192 or 1,64; default: any number")
+      .separated();
+  command.option("--rows", request.rows, "Rows of the ops themselves, instead of --tokens").separated();
+  command.option("--ops", request.op_globs, "Only these ops, as 'norm.*'").separated();
+  command.option("--shard", options->shard,
+                 "Part I of N of the plan, as 1/4: the same parts on every machine");
+  command.option("--from-pack", options->from_pack, "Take from this pack what it has");
+  command.option("--out", options->out, "Write all of the plan's kernels to this pack");
+  command.option("--jobs", options->jobs, "Worker processes at most; default: one for each core")
+      .between(1, 1024);
+  command
+      .option(
+          "--memory", options->memory,
+          "Memory of all workers, as 4GiB: fewer run where it is short, and one past its share is replaced")
+      .bytes();
+  command.option("--timeout", options->timeout_s, "Seconds that one compile may take; default 300")
+      .between(1, 86400);
+  command.flag("--plan", options->plan, "Compile nothing; show what would be, why, and how long it may take");
+  command.flag("--check", options->check, "Compile nothing; show what is missing, and exit 1 if anything is");
+  command.json_flag();
+  command.action([&session, options] { return warm(session, *options); });
+}
+
+}  // namespace kerncast::tools

@@ -1,0 +1,35 @@
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <memory>
+
+#include "runtime/compiler/worker/serve.hpp"
+#include "tools/commands/command.hpp"
+#include "tools/io/usage_error.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+int work(const std::string& nvrtc) {
+  int type = 0;
+  socklen_t size = sizeof(type);
+  if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &size) != 0) {
+    throw UsageError(
+        "a worker is started by kerncast warm, or by a host that names this command in "
+        "RuntimeOptions::compile_workers; it does nothing by itself");
+  }
+  return compiler::worker::serve(STDIN_FILENO, nvrtc);
+}
+
+}  // namespace
+
+void add_worker_command(const Command& root, Session& /*session*/) {
+  const Command command = root.add(
+      "worker", "Compile for another process, which starts this one and speaks to its standard input");
+  const auto nvrtc = std::make_shared<std::string>();
+  command.option("--nvrtc", *nvrtc, "As KERNCAST_NVRTC");
+  command.action([nvrtc] { return work(*nvrtc); });
+}
+
+}  // namespace kerncast::tools

@@ -1,0 +1,85 @@
+#include "tools/io/console.hpp"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+namespace kerncast::tools {
+
+std::string progress_line(std::size_t done, std::size_t total, std::string_view text, std::size_t columns) {
+  constexpr std::size_t cells = 24;
+  const std::size_t filled = total == 0 ? cells : std::min(done, total) * cells / total;
+  std::string line = fmt::format("[{:<{}}] {}/{}  {}", std::string(filled, '#'), cells, done, total, text);
+  if (line.size() > columns) {
+    line.resize(columns);
+  }
+  return line;
+}
+
+Console::Console() : terminal_(isatty(STDERR_FILENO) != 0) {
+  const char* term = std::getenv("TERM");
+  terminal_ = terminal_ && term != nullptr && std::string_view(term) != "dumb";
+  winsize size{};
+  if (terminal_ && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1) {
+    columns_ = size.ws_col - 1U;
+  }
+}
+
+Console::~Console() {
+  end_progress();
+}
+
+void Console::warning(std::string_view message_text) {
+  message("warning", message_text);
+}
+
+void Console::note(std::string_view message_text) {
+  message("note", message_text);
+}
+
+void Console::error(std::string_view message_text) {
+  message("error", message_text);
+}
+
+void Console::message(std::string_view kind, std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  erase();
+  fmt::print(stderr, "kerncast: {}: {}\n", kind, text);
+  draw();
+}
+
+void Console::progress(std::size_t done, std::size_t total, std::string_view text) {
+  if (!terminal_) {
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  bar_ = progress_line(done, total, text, columns_);
+  erase();
+  shown_ = true;
+  draw();
+}
+
+void Console::end_progress() {
+  const std::lock_guard lock(mutex_);
+  erase();
+  shown_ = false;
+}
+
+void Console::draw() const {
+  if (shown_) {
+    fmt::print(stderr, "{}", bar_);
+    std::fflush(stderr);
+  }
+}
+
+void Console::erase() const {
+  if (shown_) {
+    fmt::print(stderr, "\r\033[K");
+  }
+}
+
+}  // namespace kerncast::tools

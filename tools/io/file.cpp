@@ -1,0 +1,163 @@
+#include "tools/io/file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "kerncast/error.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+[[noreturn]] void fail(const char* action, const std::string& path) {
+  const int code = errno;
+  throw Error(code == ENOENT ? ErrorCode::not_found : ErrorCode::io_error,
+              fmt::format("cannot {} {}: {}", action, path, std::generic_category().message(code)));
+}
+
+const char* kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) {
+    return "a directory";
+  }
+  return S_ISFIFO(mode) ? "a pipe, not a regular file" : "not a regular file";
+}
+
+/// Where a file at `path` really lies: a symbolic link stays, and what it names is written, there already or
+/// not.
+std::string target_of(const std::string& path) {
+  constexpr int most_links = 40;  // as the kernel's own limit
+  std::filesystem::path target = path;
+  std::error_code error;
+  for (int i = 0; i < most_links && std::filesystem::is_symlink(target, error); ++i) {
+    const std::filesystem::path next = std::filesystem::read_symlink(target, error);
+    if (error) {
+      break;
+    }
+    target = target.parent_path() / next;
+  }
+  return target.string();
+}
+
+/// Closes on every way out.
+struct Descriptor {
+  int value = -1;
+  explicit Descriptor(int given) : value(given) {}
+  ~Descriptor() {
+    if (value >= 0) {
+      ::close(value);
+    }
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+};
+
+}  // namespace
+
+std::string read_file(const std::string& path, std::uint64_t limit) {
+  // Without O_NONBLOCK a FIFO that nobody writes to would hang the command.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status{};
+  if (file.value < 0 || ::fstat(file.value, &status) != 0) {
+    fail("open", path);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ErrorCode::io_error, fmt::format("cannot read {}: it is {}", path, kind_of(status.st_mode)));
+  }
+  std::string text;
+  char block[65536];
+  for (;;) {
+    const ssize_t got = ::read(file.value, block, sizeof block);
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      fail("read", path);
+    }
+    if (got == 0) {
+      return text;
+    }
+    text.append(block, static_cast<std::size_t>(got));
+    if (text.size() > limit) {
+      throw Error(
+          ErrorCode::io_error,
+          fmt::format("cannot read {}: it is larger than the {} bytes expected at most", path, limit));
+    }
+  }
+}
+
+bool same_file(const std::string& a, const std::string& b) {
+  struct stat first{};
+  struct stat second{};
+  return ::stat(a.c_str(), &first) == 0 && ::stat(b.c_str(), &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
+void check_output(const std::string& path) {
+  struct stat status{};
+  const std::string target = target_of(path);
+  const bool there = ::stat(target.c_str(), &status) == 0;
+  if (!there && errno != ENOENT) {
+    fail("write", path);
+  }
+  if (there && !S_ISREG(status.st_mode)) {
+    throw Error(ErrorCode::io_error, fmt::format("cannot write {}: it is {}", path, kind_of(status.st_mode)));
+  }
+  const std::string folder = std::filesystem::path(target).parent_path().string();
+  if (::access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) != 0) {
+    fail("write", path);
+  }
+}
+
+AtomicOutput::AtomicOutput(std::string path)
+    : path_(std::move(path)), target_(target_of(path_)), temporary_(target_ + ".XXXXXX") {
+  check_output(path_);
+  descriptor_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
+  if (descriptor_ < 0) {
+    fail("create", path_);
+  }
+}
+
+AtomicOutput::~AtomicOutput() {
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
+    ::unlink(temporary_.c_str());
+  }
+}
+
+void AtomicOutput::write(const void* data, std::size_t bytes) {
+  const char* next = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = ::write(descriptor_, next, bytes);
+    if (written < 0 && errno == EINTR) {
+      continue;
+    }
+    if (written < 0) {
+      fail("write", path_);
+    }
+    next += written;
+    bytes -= static_cast<std::size_t>(written);
+  }
+}
+
+void AtomicOutput::commit() {
+  // mkstemp makes the file private; give it the mode an ordinary open would have.
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  if (::fchmod(descriptor_, 0666U & ~mask) != 0 || ::fsync(descriptor_) != 0) {
+    fail("write", path_);
+  }
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
+    fail("replace", path_);
+  }
+  ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+}  // namespace kerncast::tools

@@ -1,0 +1,154 @@
+#include "tools/model/settings.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdlib>
+
+#include "runtime/dispatch/nearest_name.hpp"
+#include "tools/io/usage_error.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+double parse_scalar(const OpDefinition& op, const std::string& name, const std::string& text) {
+  // strtod, as libc++ 19 has no from_chars for double; the command never changes the locale.
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  const bool blank = text.empty() || std::isspace(static_cast<unsigned char>(text.front())) != 0;
+  if (blank || *end != '\0' || !std::isfinite(value)) {
+    throw UsageError(fmt::format("{}: scalar {} = '{}' is not a finite number", op.name, name, text));
+  }
+  return value;
+}
+
+std::vector<std::string> setting_names(const OpDefinition& op) {
+  std::vector<std::string> names;
+  for (const ParamSpec& param : op.params) {
+    names.push_back(param.name);
+  }
+  for (const ScalarSpec& scalar : op.scalars) {
+    names.push_back(scalar.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+const OpDefinition& require_op(const std::string& name) {
+  try {
+    return OpRegistry::instance().require(name);
+  } catch (const Error& error) {
+    throw UsageError(error.what(), error.code());
+  }
+}
+
+Settings parse_settings(const OpDefinition& op, const std::vector<std::string>& texts) {
+  Settings settings;
+  std::vector<std::string> seen;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw UsageError(fmt::format("'{}' is not a setting; write it as name=value", text));
+    }
+    const std::string name = text.substr(0, equals);
+    const std::string value = text.substr(equals + 1);
+    if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
+      throw UsageError(fmt::format("{}: {} is set twice", op.name, name));
+    }
+    seen.push_back(name);
+    if (const int index = find_param(op, name); index >= 0) {
+      try {
+        static_cast<void>(parse_param(op, op.params[static_cast<std::size_t>(index)], value));
+      } catch (const Error& error) {
+        throw UsageError(error.what(), error.code());
+      }
+      settings.params.emplace_back(name, value);
+      continue;
+    }
+    const bool scalar = std::any_of(op.scalars.begin(), op.scalars.end(),
+                                    [&](const ScalarSpec& spec) { return spec.name == name; });
+    if (!scalar) {
+      const std::vector<std::string> names = setting_names(op);
+      const std::string nearest = nearest_name(name, names);
+      throw UsageError(
+          fmt::format("{}: no parameter or scalar '{}'{}; it has {}", op.name, name,
+                      nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest),
+                      fmt::join(names, ", ")));
+    }
+    settings.scalars.emplace_back(name, parse_scalar(op, name, value));
+  }
+  return settings;
+}
+
+Specialisation specialise_settings(const OpDefinition& op, const Settings& settings) {
+  try {
+    return specialise(op, settings.params);
+  } catch (const Error& error) {
+    throw UsageError(error.what(), error.code());
+  }
+}
+
+std::optional<Tunables> parse_tunable_settings(const OpDefinition& op,
+                                               const std::vector<std::string>& texts) {
+  if (texts.empty()) {
+    return std::nullopt;
+  }
+  std::vector<std::pair<std::string, std::string>> settings;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw UsageError(fmt::format("'{}' is not a tunable; write it as name=value", text));
+    }
+    settings.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  try {
+    return parse_tunables(op, settings);
+  } catch (const Error& error) {
+    throw UsageError(error.what(), error.code());
+  }
+}
+
+std::string constraint_text(const ParamSpec& param) {
+  const auto name_value = [&](std::int32_t value) {
+    return param.kind == ParamKind::dtype ? std::string(name_of(static_cast<DType>(value)))
+                                          : fmt::format("{}", value);
+  };
+  if (param.kind == ParamKind::boolean) {
+    return "true or false";
+  }
+  if (param.kind == ParamKind::choice) {
+    return fmt::format("one of {}", fmt::join(param.choices, ", "));
+  }
+  if (!param.allowed.empty()) {
+    std::vector<std::string> names;
+    for (const std::int32_t value : param.allowed) {
+      names.push_back(name_value(value));
+    }
+    return fmt::format("one of {}", fmt::join(names, ", "));
+  }
+  if (param.kind == ParamKind::dtype) {
+    return "any dtype";
+  }
+  std::string text = fmt::format("integer from {} to {}", param.minimum, param.maximum);
+  if (param.multiple_of > 1) {
+    text += fmt::format(", a multiple of {}", param.multiple_of);
+  }
+  return text;
+}
+
+void check_arch(const std::string& arch) {
+  const bool prefixed = arch.starts_with("sm_");
+  const std::string rest = prefixed ? arch.substr(3) : std::string();
+  const std::size_t digits = rest.find_first_not_of("0123456789");
+  const std::string suffix = digits == std::string::npos ? std::string() : rest.substr(digits);
+  const std::size_t count = rest.size() - suffix.size();
+  if (!prefixed || count < 2 || count > 3 || !(suffix.empty() || suffix == "a" || suffix == "f")) {
+    throw UsageError(fmt::format("'{}' is not an architecture; write it as sm_90a or sm_100a", arch));
+  }
+}
+
+}  // namespace kerncast::tools

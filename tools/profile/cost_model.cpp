@@ -1,0 +1,218 @@
+#include "tools/profile/cost_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kerncast::tools {
+namespace {
+
+constexpr double sector_bytes = 32;
+constexpr double warp_lanes = 32;
+constexpr double independent_instructions = 2;
+constexpr double loads_under_way = 4;
+
+/// Lanes per clock of the unit that runs class `unit`; 0 where it has none of its own.
+double lanes_of(const UnitRates& rates, std::string_view unit) {
+  struct Entry {
+    std::string_view unit;
+    double lanes;
+  };
+  const Entry entries[] = {
+      {"float", rates.float_lanes},       {"double", rates.double_lanes},   {"half", rates.half_lanes},
+      {"integer", rates.integer_lanes},   {"special", rates.special_lanes}, {"convert", rates.convert_lanes},
+      {"control", rates.control_lanes},   {"load", rates.load_store_lanes}, {"store", rates.load_store_lanes},
+      {"atomic", rates.load_store_lanes}, {"warp", rates.warp_lanes},
+  };
+  const auto* found = std::find_if(std::begin(entries), std::end(entries),
+                                   [unit](const Entry& entry) { return entry.unit == unit; });
+  return found == std::end(entries) ? 0 : found->lanes;
+}
+
+/// Loads, stores and atomics leave through one unit.
+std::string unit_name(std::string_view unit) {
+  const bool memory = unit == "load" || unit == "store" || unit == "atomic";
+  return std::string(memory ? "load/store" : unit) + " unit";
+}
+
+double largest(const std::vector<CostFactor>& factors, double CostFactor::* time) {
+  double most = 0;
+  for (const CostFactor& factor : factors) {
+    most = std::max(most, factor.*time);
+  }
+  return most;
+}
+
+/// Turns work into factors of one device.
+class Reckoning {
+ public:
+  Reckoning(const CostInput& input, const DeviceDescription& device, int blocks_per_sm)
+      : us_per_clock_(1e-3 / device.clock_ghz) {
+    const auto blocks = static_cast<double>(input.blocks);
+    const auto sms = static_cast<double>(device.sm_count);
+    const double most_blocks = std::ceil(blocks / sms);
+    even_share_ = 1 / sms;
+    busiest_share_ = most_blocks / blocks;
+    waves_ = std::ceil(most_blocks / blocks_per_sm);
+    even_waves_ = std::min(std::max(1.0, blocks / (sms * blocks_per_sm)), waves_);
+  }
+
+  /// `clocks` is what all the work would take on one SM.
+  void add_sm_work(const std::string& name, double clocks) {
+    add(name, clocks * even_share_ * us_per_clock_, clocks * busiest_share_ * us_per_clock_);
+  }
+
+  /// What the longest warp takes from start to end, and a warp on average.
+  void add_latency(double longest, double average) {
+    add("latency", (longest + average * (even_waves_ - 1)) * us_per_clock_,
+        (longest + average * (waves_ - 1)) * us_per_clock_);
+  }
+
+  void add_l2(double bytes, const DeviceDescription& device) {
+    const double even =
+        bytes * std::max(1 / device.l2_bytes_per_clock, even_share_ / device.l2_bytes_per_clock_sm);
+    const double busiest = bytes * busiest_share_ / device.l2_bytes_per_clock_sm;
+    add("L2 bandwidth", even * us_per_clock_, std::max(even, busiest) * us_per_clock_);
+  }
+
+  void add(const std::string& name, double us, double busiest_us) {
+    if (us > 0) {
+      factors.push_back({name, us, busiest_us});
+    }
+  }
+
+  [[nodiscard]] std::uint64_t waves() const { return static_cast<std::uint64_t>(waves_); }
+
+  std::vector<CostFactor> factors;
+
+ private:
+  double us_per_clock_;
+  double even_share_ = 0;
+  double busiest_share_ = 0;
+  double waves_ = 0;
+  double even_waves_ = 0;
+};
+
+/// How many times what a warp on average has the longest warp has, of `all` that the `warps` have.
+double longest_share(std::uint64_t longest, double all, double warps) {
+  return all > 0 ? std::max(1.0, static_cast<double>(longest) * warps / all) : 1.0;
+}
+
+/// Clocks of a warp that has these shares of all instructions and of all loads.
+double warp_clocks(const CostInput& input, const DeviceDescription& device, double instructions,
+                   double instruction_share, double load_share) {
+  const double warps = static_cast<double>(input.blocks) * input.warps_per_block;
+  const auto waits = [](std::uint64_t count, double share) {
+    return count == 0 ? 0 : std::max(1.0, static_cast<double>(count) * share / loads_under_way);
+  };
+  return instructions * instruction_share * device.dependent_latency / independent_instructions +
+         waits(input.global_waits, load_share) * device.global_latency +
+         waits(input.shared_waits, 1 / warps) * device.shared_latency +
+         static_cast<double>(input.barriers) / warps * device.barrier_latency;
+}
+
+void add_latency(Reckoning& reckoning, const CostInput& input, const DeviceDescription& device,
+                 double instructions) {
+  const double warps = static_cast<double>(input.blocks) * input.warps_per_block;
+  double all = 0;
+  for (const auto& [unit, count] : input.warp_instructions) {
+    all += static_cast<double>(count);
+  }
+  const double longest = longest_share(input.longest_warp, all, warps) / warps;
+  const double asking =
+      longest_share(input.longest_warp_requests, static_cast<double>(input.global_requests), warps) / warps;
+  reckoning.add_latency(warp_clocks(input, device, instructions, longest, asking),
+                        warp_clocks(input, device, instructions, 1 / warps, 1 / warps));
+}
+
+}  // namespace
+
+CostInput cost_input(const LaunchProfile& profile, int registers, std::uint64_t read_bytes,
+                     std::uint64_t written_bytes) {
+  CostInput input;
+  input.blocks = profile.blocks();
+  input.warps_per_block = profile.warps_per_block();
+  input.resources = {profile.threads_per_block(), registers,
+                     std::uint64_t{profile.static_shared} + profile.dynamic_shared};
+  for (const UnitCounts& unit : counts_by_unit(profile)) {
+    input.warp_instructions.emplace_back(unit.unit, unit.counts.warp_instructions);
+  }
+  input.longest_warp = profile.longest_warp;
+  input.longest_warp_requests = profile.longest_warp_requests;
+  input.tensor_fma = total_tensor_fma(profile);
+  const KerncastSimCounts total = total_counts(profile);
+  const GlobalTraffic traffic = global_traffic(profile);
+  input.global_sectors = total.global_sectors;
+  input.global_requests = total.global_requests;
+  const std::uint64_t loaded = 32 * (traffic.loads.global_sectors + traffic.atomics.global_sectors);
+  const std::uint64_t stored = 32 * (traffic.stores.global_sectors + traffic.atomics.global_sectors);
+  input.memory_bytes = std::min(loaded, read_bytes) + std::min(stored, written_bytes);
+  input.global_waits = traffic.loads.global_requests + traffic.atomics.global_requests;
+  input.shared_wavefronts = total.shared_wavefronts;
+  input.shared_waits = total.shared_requests - counts_of_unit(profile, "store").shared_requests;
+  input.barriers = counts_of_unit(profile, "barrier").warp_instructions;
+  return input;
+}
+
+Estimate estimate_cost(const CostInput& input, const DeviceDescription& device) {
+  Estimate estimate;
+  estimate.device = &device;
+  estimate.occupancy = occupancy(device, input.resources);
+  estimate.fits = estimate.occupancy.blocks_per_sm > 0 && input.blocks > 0;
+  if (!estimate.fits) {
+    return estimate;
+  }
+  Reckoning reckoning(input, device, estimate.occupancy.blocks_per_sm);
+  const double memory_us = static_cast<double>(input.memory_bytes) / (device.memory_gb_per_s * 1e3);
+  reckoning.add("memory bandwidth", memory_us, memory_us);
+  reckoning.add_l2(static_cast<double>(input.global_sectors) * sector_bytes, device);
+
+  double instructions = 0;
+  std::vector<std::pair<std::string, double>> units;
+  for (const auto& [unit, count] : input.warp_instructions) {
+    if (unit == "move") {
+      continue;
+    }
+    instructions += static_cast<double>(count);
+    if (const double lanes = lanes_of(device.rates, unit); lanes > 0) {
+      const double clocks = static_cast<double>(count) * warp_lanes / lanes;
+      const std::string name = unit_name(unit);
+      const auto known =
+          std::find_if(units.begin(), units.end(), [&](const auto& entry) { return entry.first == name; });
+      if (known == units.end()) {
+        units.emplace_back(name, clocks);
+      } else {
+        known->second += clocks;
+      }
+    }
+  }
+  reckoning.add_sm_work("issue", instructions / device.issue_per_clock);
+  // The order of the input is that of its counts; the factors' order must not depend on them.
+  std::sort(units.begin(), units.end());
+  for (const auto& [name, clocks] : units) {
+    reckoning.add_sm_work(name, clocks);
+  }
+  reckoning.add_sm_work("tensor unit", input.tensor_fma / device.rates.tensor_fma);
+  reckoning.add_sm_work("shared memory",
+                        static_cast<double>(input.shared_wavefronts) / device.shared_wavefronts_clock);
+  add_latency(reckoning, input, device, instructions);
+
+  estimate.waves = reckoning.waves();
+  estimate.factors = std::move(reckoning.factors);
+  const double even_us = largest(estimate.factors, &CostFactor::us);
+  estimate.tail_us = std::max(0.0, largest(estimate.factors, &CostFactor::busiest_us) - even_us);
+  estimate.launch_overhead_us = device.launch_overhead_us;
+  estimate.total_us = estimate.launch_overhead_us + even_us + estimate.tail_us;
+  if (estimate.launch_overhead_us >= std::max(even_us, estimate.tail_us)) {
+    estimate.limiting_factor = launch_overhead_name;
+  } else if (estimate.tail_us > even_us) {
+    estimate.limiting_factor = tail_name;
+  } else {
+    estimate.limiting_factor =
+        std::find_if(estimate.factors.begin(), estimate.factors.end(), [even_us](const CostFactor& factor) {
+          return factor.us == even_us;
+        })->name;
+  }
+  return estimate;
+}
+
+}  // namespace kerncast::tools

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tools/profile/device_description.hpp"
+#include "tools/profile/launch_profile.hpp"
+#include "tools/profile/occupancy.hpp"
+
+/// From exact counts to an estimated time. Deterministic; an estimate, never a measurement.
+///
+/// The work of a launch is divided by the rate of each thing that could hold it up. A launch of B blocks on a
+/// device of S SMs, each holding R blocks at once:
+///
+///     memory bandwidth  memory bytes / memory bandwidth
+///     L2 bandwidth      32 * sectors / L2 bandwidth, and at most 64 bytes per clock into one SM
+///     issue             warp instructions / 4 per clock and SM
+///     <class> unit      32 * warp instructions of that class / its lanes per clock and SM
+///     tensor unit       multiply-adds / its rate per clock and SM
+///     shared memory     wavefronts / 1 per clock and SM
+///     latency           one warp from start to end, as often as an SM takes in new blocks: B / (S * R)
+///
+/// Everything but memory is reckoned twice: with the blocks spread evenly, and for the busiest SM, which has
+/// ceil(B / S) of them and takes them in ceil(ceil(B / S) / R) goes. Then
+///
+///     estimate = launch overhead + largest evenly spread factor + tail
+///     tail     = largest factor of the busiest SM - largest evenly spread factor
+///
+/// The limiting factor is the largest of these three, by the name of its factor. One warp takes, from start
+/// to end,
+///
+///     instructions * dependent latency / 2 + loads * global latency / 4
+///       + shared loads * shared latency / 4 + barriers * barrier latency
+///
+/// where a kernel that loads at all waits for at least one load. The first go takes as long as the longest
+/// warp, one that chooses where others only read or that has a row where others have none, and whose loads
+/// are as many times an average warp's as its requests are; every further go takes as long as an average
+/// warp.
+///
+/// Assumptions. PTX instructions stand for machine instructions, one for one, but moves cost nothing, as they
+/// disappear when registers are assigned. All warps wait for equally many barriers. Two instructions of a
+/// warp are independent of each other, four of its loads are under way together. Nothing is in a cache before
+/// the launch; what is read again is found in L2, so memory moves every tensor byte once, or the sectors
+/// asked for where those are fewer; L1 holds nothing. Memory, L2 and units reach their full rate at the boost
+/// clock, and overlap perfectly.
+namespace kerncast::tools {
+
+/// What the model needs to know of a launch.
+struct CostInput {
+  std::uint64_t blocks = 0;
+  std::uint32_t warps_per_block = 0;
+  BlockResources resources;
+  /// Warp instructions by class, by the names of KerncastSimInstruction::unit.
+  std::vector<std::pair<std::string, std::uint64_t>> warp_instructions;
+  /// Of the warp that ran most, moves included; 0: all run the same.
+  std::uint64_t longest_warp = 0;
+  std::uint64_t longest_warp_requests = 0;  ///< its global loads, stores and atomics
+  std::uint64_t global_requests = 0;        ///< of all warps
+  double tensor_fma = 0;                    ///< of 16-bit operands
+  std::uint64_t global_sectors = 0;         ///< loads, stores and atomics
+  std::uint64_t memory_bytes = 0;           ///< that must come from or go to memory
+  std::uint64_t global_waits = 0;           ///< requests whose result a warp waits for: loads and atomics
+  std::uint64_t shared_wavefronts = 0;
+  std::uint64_t shared_waits = 0;  ///< shared loads and atomics
+  std::uint64_t barriers = 0;      ///< warp instructions
+};
+
+/// The input of a profiled launch. `read_bytes` and `written_bytes` are the sizes of the tensors it reads and
+/// writes; `registers` per thread come from the ptxas report.
+[[nodiscard]] CostInput cost_input(const LaunchProfile& profile, int registers, std::uint64_t read_bytes,
+                                   std::uint64_t written_bytes);
+
+/// The time one thing would take if it alone held up the launch.
+struct CostFactor {
+  std::string
+      name;       ///< "memory bandwidth", "L2 bandwidth", "issue", "float unit", "shared memory", "latency"
+  double us = 0;  ///< with the blocks spread evenly over the SMs
+  double busiest_us = 0;  ///< of the SM with the most blocks
+};
+
+struct Estimate {
+  const DeviceDescription* device = nullptr;
+  Occupancy occupancy;
+  bool fits = false;                ///< false: a block needs more than an SM has; nothing below is set
+  std::uint64_t waves = 0;          ///< goes of the busiest SM
+  std::vector<CostFactor> factors;  ///< in a fixed order, those with work only
+  double tail_us = 0;
+  double launch_overhead_us = 0;
+  double total_us = 0;
+  std::string limiting_factor;  ///< the name of a factor, "tail" or "launch overhead"
+};
+
+/// The name that the tail and the launch overhead go by among factors.
+constexpr std::string_view tail_name = "tail";
+constexpr std::string_view launch_overhead_name = "launch overhead";
+
+[[nodiscard]] Estimate estimate_cost(const CostInput& input, const DeviceDescription& device);
+
+}  // namespace kerncast::tools

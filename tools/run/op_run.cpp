@@ -1,0 +1,250 @@
+#include "tools/run/op_run.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <list>
+
+#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/driver/device.hpp"
+#include "tools/run/synthetic.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+constexpr unsigned char poison = 0xCD;
+
+std::shared_ptr<const driver::Driver> shared_driver(Runtime& runtime, int ordinal) {
+  const driver::Driver& driver = runtime.parts().driver();
+  // The runtime keeps its driver for as long as it lives, which is longer than any RunDevice.
+  std::shared_ptr<const driver::Driver> shared(std::shared_ptr<void>(), &driver);
+  static_cast<void>(driver::query_device(shared->api, ordinal));
+  return shared;
+}
+
+std::vector<std::int64_t> contiguous_strides(const std::vector<std::int64_t>& shape) {
+  std::vector<std::int64_t> strides(shape.size(), 1);
+  for (std::size_t i = shape.size(); i-- > 1;) {
+    strides[i - 1] = strides[i] * shape[i];
+  }
+  return strides;
+}
+
+TensorView view_of(const HostTensor& tensor, void* data, int device) {
+  TensorView view;
+  view.data = data;
+  view.dtype = tensor.dtype;
+  view.device = device;
+  view.rank = static_cast<int>(tensor.shape.size());
+  std::copy(tensor.shape.begin(), tensor.shape.end(), view.shape.begin());
+  std::copy(tensor.strides.begin(), tensor.strides.end(), view.strides.begin());
+  return view;
+}
+
+bool is_inout(const OpDefinition& op, const std::string& name) {
+  return std::any_of(op.tensors.begin(), op.tensors.end(), [&](const TensorSpec& spec) {
+    return spec.name == name && spec.direction == Direction::inout;
+  });
+}
+
+/// The memory of one call.
+class BoundCall {
+ public:
+  BoundCall(const OpRunRequest& request, const RunDevice& device) : device_(device) {
+    for (const auto& [name, value] : request.params) {
+      bindings.set_param(name, value);
+    }
+    for (const auto& [name, value] : request.scalars) {
+      bindings.set_scalar(name, value);
+    }
+    for (const HostTensor& tensor : request.inputs) {
+      add(tensor).upload(tensor.bytes.data(), tensor.bytes.size());
+    }
+    for (const TensorPlan& plan : request.op->plan_outputs(bindings)) {
+      HostTensor tensor = host_tensor(plan);
+      tensor.bytes.resize(static_cast<std::size_t>(storage_elements(plan) * size_of(plan.dtype)));
+      add(tensor).fill(poison);
+      outputs.push_back(std::move(tensor));
+      storage_shapes.push_back(plan.storage_shape.empty() ? std::vector{storage_elements(plan)}
+                                                          : plan.storage_shape);
+      if (plan.storage_shape.empty() && plan.strides.empty()) {
+        storage_shapes.back() = plan.shape;
+      }
+    }
+  }
+
+  void download(HostTensor& tensor) const {
+    const auto found = std::find(names_.begin(), names_.end(), tensor.name);
+    auto buffer = buffers_.begin();
+    std::advance(buffer, found - names_.begin());
+    buffer->download(tensor.bytes.data(), tensor.bytes.size());
+  }
+
+  Bindings bindings;
+  std::vector<HostTensor> outputs;
+  std::vector<std::vector<std::int64_t>> storage_shapes;  ///< of outputs
+
+ private:
+  const driver::DeviceBuffer& add(const HostTensor& tensor) {
+    // A tensor without elements has an address all the same: null would read as left out.
+    buffers_.emplace_back(device_.api(), std::max<std::size_t>(tensor.bytes.size(), 16));
+    names_.push_back(tensor.name);
+    bindings.set_tensor(tensor.name, view_of(tensor, buffers_.back().data(), device_.ordinal()));
+    return buffers_.back();
+  }
+
+  const RunDevice& device_;
+  std::list<driver::DeviceBuffer> buffers_;
+  std::vector<std::string> names_;
+};
+
+double median_dispatch_ns(Runtime& runtime, const RunDevice& device, const OpDefinition& op, const Call& call,
+                          int launches) {
+  // What the launches themselves take is no matter here, and on the virtual GPU it can be much.
+  constexpr auto long_enough = std::chrono::milliseconds(3);
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<double> times;
+  for (int i = 0; i < launches && (i < 3 || std::chrono::steady_clock::now() - begin < long_enough); ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    runtime.dispatch(op, call, nullptr);
+    times.push_back(
+        std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());
+    device.synchronize();  // a full queue would make dispatch wait
+  }
+  if (times.empty()) {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+}
+
+/// Parameters at their values and every scalar with its default, as the reference wants them.
+ReferenceInput reference_input(const OpRunRequest& request, const Call& call,
+                               const std::vector<HostTensor>& outputs) {
+  ReferenceInput input;
+  input.spec = call.spec;
+  input.tensors = request.inputs;
+  for (const HostTensor& output : outputs) {
+    input.tensors.push_back(output);
+    if (is_inout(*request.op, output.name)) {
+      input.tensors.back().name += "_out";  // the name alone is the tensor before the call
+    }
+  }
+  for (const ScalarSpec& scalar : request.op->scalars) {
+    const auto given = std::find_if(request.scalars.begin(), request.scalars.end(),
+                                    [&](const auto& entry) { return entry.first == scalar.name; });
+    input.scalars.emplace_back(scalar.name,
+                               given == request.scalars.end() ? scalar.default_value : given->second);
+  }
+  return input;
+}
+
+}  // namespace
+
+RunDevice::RunDevice(Runtime& runtime, int ordinal)
+    : context_(shared_driver(runtime, ordinal), ordinal),
+      name_(driver::query_device(context_.api(), ordinal).name),
+      arch_(runtime.arch(ordinal)) {}
+
+std::int64_t storage_elements(const TensorPlan& plan) {
+  std::int64_t extent = element_count(plan.shape);
+  if (extent > 0 && !plan.strides.empty()) {
+    extent = 1;
+    for (std::size_t i = 0; i < plan.shape.size(); ++i) {
+      extent += (plan.shape[i] - 1) * plan.strides.at(i);
+    }
+  }
+  const std::int64_t elements = plan.storage_shape.empty() ? extent : element_count(plan.storage_shape);
+  if (extent < 0 || elements < extent) {
+    throw Error(ErrorCode::internal,
+                fmt::format("the plan of tensor {} of shape [{}] does not fit its storage [{}]", plan.name,
+                            fmt::join(plan.shape, ", "), fmt::join(plan.storage_shape, ", ")));
+  }
+  return elements;
+}
+
+HostTensor host_tensor(const TensorPlan& plan) {
+  if (plan.shape.size() > static_cast<std::size_t>(TensorView::max_rank)) {
+    throw Error(ErrorCode::internal, fmt::format("the plan of tensor {} has too many dimensions", plan.name));
+  }
+  return {plan.name,
+          plan.dtype,
+          plan.shape,
+          plan.strides.empty() ? contiguous_strides(plan.shape) : plan.strides,
+          {}};
+}
+
+std::vector<HostTensor> synthetic_inputs(const OpDefinition& op,
+                                         const std::vector<std::pair<std::string, std::string>>& params,
+                                         const std::vector<std::pair<std::string, double>>& scalars,
+                                         std::int64_t rows) {
+  Bindings settings;
+  std::string run = fmt::format("{} {}", op.name, rows);
+  for (const auto& [name, value] : params) {
+    settings.set_param(name, value);
+    run += fmt::format(" {}={}", name, value);
+  }
+  for (const auto& [name, value] : scalars) {
+    settings.set_scalar(name, value);
+  }
+  std::vector<HostTensor> tensors;
+  for (const TensorPlan& plan : op.plan_inputs(settings, rows)) {
+    HostTensor tensor = host_tensor(plan);
+    tensor.bytes = synthetic_data(plan.name, plan.dtype, storage_elements(plan), seed_of(run, plan.name),
+                                  plan.integers_below);
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+OpRunResult run_op(Runtime& runtime, RunDevice& device, const OpRunRequest& request) {
+  const OpDefinition& op = *request.op;
+  BoundCall bound(request, device);
+  const Call call = op.bind(bound.bindings);
+  OpRunResult result;
+  result.rows = call.rows;
+  const bool launches = call.rows > 0;
+  if (launches) {
+    result.report = request.launch ? request.launch(call) : runtime.ensure(op, call);
+  } else {
+    result.report.op = op.name;
+    result.report.spec = format_specialisation(op, call.spec);
+    result.report.arch = device.arch();
+  }
+  if (!request.launch) {
+    runtime.run(op, bound.bindings, nullptr);
+  }
+  device.synchronize();
+
+  std::vector<HostTensor> written = std::move(bound.outputs);
+  std::vector<std::vector<std::int64_t>> shapes = std::move(bound.storage_shapes);
+  for (const HostTensor& input : request.inputs) {
+    if (is_inout(op, input.name)) {
+      written.push_back(input);
+      shapes.push_back(input.shape);
+    }
+  }
+  for (HostTensor& tensor : written) {
+    bound.download(tensor);
+  }
+  if (const ReferenceFunction reference = find_reference(op.name); request.check && reference != nullptr) {
+    ReferenceInput input = reference_input(request, call, written);
+    result.checked = true;
+    if (request.check_aside) {
+      result.pending = std::async(std::launch::async, reference, std::move(input));
+    } else {
+      result.verdict = reference(input);
+    }
+  }
+  for (std::size_t i = 0; i < written.size(); ++i) {
+    result.outputs.push_back({written[i].name, written[i].dtype, shapes[i], std::move(written[i].bytes)});
+  }
+  result.dispatch_ns = median_dispatch_ns(runtime, device, op, call, launches ? request.timed_dispatches : 0);
+  return result;
+}
+
+}  // namespace kerncast::tools

@@ -1,0 +1,46 @@
+#include "tools/warm/warm_pack.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <set>
+#include <string_view>
+
+#include "cache/pack/transfer.hpp"
+#include "runtime/dispatch/runtime_parts.hpp"
+#include "tools/io/file.hpp"
+#include "tools/io/output.hpp"
+
+namespace kerncast::tools {
+
+void write_pack(Session& session, Runtime& runtime, const std::string& path,
+                const std::vector<WarmResult>& results) {
+  std::set<std::string> keys;
+  for (const WarmResult& result : results) {
+    keys.insert(result.report.key);
+  }
+  AtomicOutput output(path);
+  std::uint64_t bytes = 0;
+  const cache::ExportResult written = cache::export_pack(
+      runtime.parts().cache.store(),
+      [&](const cache::Entry& entry) {
+        cache::KeyFields fields;
+        for (const auto& [label, value] : entry.key_fields) {
+          fields.add(label, value);
+        }
+        return keys.contains(fields.key().hex());
+      },
+      [&](std::string_view more) {
+        output.write(more.data(), more.size());
+        bytes += more.size();
+      });
+  if (written.entries != keys.size()) {
+    throw Error(ErrorCode::io_error,
+                fmt::format("{} of {} kernels could not be read back for {}; nothing was written there",
+                            keys.size() - written.entries, keys.size(), path));
+  }
+  output.commit();
+  session.console.note(fmt::format("{} kernels, {} in {}", written.entries, human_bytes(bytes), path));
+}
+
+}  // namespace kerncast::tools

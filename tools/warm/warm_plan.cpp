@@ -1,0 +1,321 @@
+#include "tools/warm/warm_plan.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "runtime/dispatch/source.hpp"
+#include "tools/warm/kernel_record.hpp"
+#include "tools/model/model_config.hpp"
+#include "tools/model/model_shard.hpp"
+#include "tools/model/quant_scheme.hpp"
+#include "tools/model/settings.hpp"
+#include "tools/io/usage_error.hpp"
+#include "tools/model/workload.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+constexpr int last_bucket = 14;
+
+/// Rows of the largest launch of a bucket; of the last, one past its start.
+std::int64_t rows_of(int bucket) {
+  return bucket == last_bucket ? (std::int64_t{1} << (last_bucket - 1)) + 1 : std::int64_t{1} << bucket;
+}
+
+struct TokenRange {
+  std::int64_t low = 1;
+  std::int64_t high = 0;
+};
+
+std::int64_t parse_count(const std::string& option, const std::string& whole, std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 1) {
+    throw UsageError(fmt::format("{} {} is neither a count nor a range like 1:8192", option, whole));
+  }
+  return value;
+}
+
+TokenRange parse_tokens(const std::string& text) {
+  const std::size_t colon = text.find(':');
+  TokenRange range;
+  range.low = parse_count("--tokens", text, std::string_view(text).substr(0, colon));
+  range.high = colon == std::string::npos
+                   ? range.low
+                   : parse_count("--tokens", text, std::string_view(text).substr(colon + 1));
+  if (range.high < range.low) {
+    throw UsageError(fmt::format("--tokens {} ends before it begins", text));
+  }
+  return range;
+}
+
+/// How many rows of the op a token of `model` can make: a row for each of its experts or heads.
+std::int64_t rows_per_token(const ModelConfig& model, const Workload& workload) {
+  const std::string& op = workload.op->name;
+  if (!op.starts_with("moe.") && !param_of(workload, "experts").empty()) {
+    return std::max<std::int64_t>(model.local_experts(), 1);
+  }
+  const bool of_heads =
+      op.starts_with("norm.qk_norm") || op == "quant.fp8_pack" || op == "quant.fp8_unpack" ||
+      (model.head_dim > 0 && param_of(workload, "hidden") == std::to_string(model.head_dim));
+  if (of_heads) {
+    return std::max<std::int64_t>(model.heads + 2 * model.kv_heads, 1);
+  }
+  return std::max<std::int64_t>(model.top_k, 1);
+}
+
+std::string key_of(Runtime& runtime, const PlannedKernel& kernel) {
+  return runtime.identify(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables).key;
+}
+
+/// Collects kernels, each once.
+class Planner {
+ public:
+  Planner(Runtime& runtime, const WarmRequest& request, Console& console)
+      : runtime_(runtime), request_(request), console_(console) {
+    for (const std::string& text : request.tokens) {
+      tokens_.push_back(parse_tokens(text));
+    }
+    if (!request.rows.empty() && !request.tokens.empty()) {
+      throw UsageError("give --tokens or --rows, not both");
+    }
+    for (const std::int64_t rows : check_rows(request.rows)) {
+      rows_.insert(row_bucket(rows));
+    }
+    if (!request.quant.empty()) {
+      scheme_ = parse_quant_scheme(request.quant);
+    }
+  }
+
+  void add_op() {
+    const OpDefinition& op = require_op(request_.op);
+    add(op, specialise_settings(op, parse_settings(op, request_.settings)), buckets(1), "asked for by name");
+  }
+
+  void add_model(const std::string& name) {
+    std::vector<std::string> unmapped;
+    const ModelConfig whole = load_model_config(name, &unmapped);
+    if (!unmapped.empty()) {
+      console_.warning(fmt::format(
+          "{} is a {}, which is not known here; what could be read of it is warmed, these fields are not "
+          "understood: {}",
+          whole.name, whole.architecture.empty() ? "model without architectures" : whole.architecture,
+          fmt::join(unmapped, ", ")));
+    }
+    for (const std::int64_t tp : request_.tensor_ranks) {
+      const ModelConfig model = shard_model(whole, tp, request_.expert_ranks);
+      const std::string where = request_.tensor_ranks == std::vector<std::int64_t>{1}
+                                    ? whole.name
+                                    : fmt::format("{} tp {}", whole.name, tp);
+      for (const Workload& workload : workloads_of(model)) {
+        if (wanted(workload)) {
+          add(workload, model, where);
+        }
+      }
+    }
+  }
+
+  void add_record(const std::string& path) {
+    for (const KernelRecord& record : read_records(path, console_)) {
+      const OpDefinition* op = OpRegistry::instance().find(record.op);
+      if (op == nullptr) {
+        unknown_.insert(record.op);
+        continue;
+      }
+      if (!is_wanted(op->name)) {
+        continue;
+      }
+      try {
+        const Specialisation spec = specialise_settings(*op, parse_settings(*op, record.settings));
+        const std::vector<std::string>& archs = request_.archs;
+        if (archs.empty() || std::find(archs.begin(), archs.end(), record.arch) != archs.end()) {
+          add(*op, spec, record.arch, record.sm_count, {row_bucket(record.rows)}, "recorded");
+        }
+      } catch (const UsageError& error) {
+        console_.warning(fmt::format("{}: a record is left out: {}", path, error.what()));
+      }
+    }
+    if (!unknown_.empty()) {
+      console_.warning(fmt::format("{}: ops that only their host knows are left out: {}", path,
+                                   fmt::join(unknown_, ", ")));
+    }
+  }
+
+  std::vector<PlannedKernel> finish() {
+    std::vector<PlannedKernel> kernels;
+    for (auto& [identity, kernel] : kernels_) {
+      std::sort(kernel.buckets.begin(), kernel.buckets.end());
+      if (request_.shard.count > 1) {
+        kernel.key = key_of(runtime_, kernel);
+        if (shard_of(kernel.key) != request_.shard.index) {
+          continue;
+        }
+      }
+      kernels.push_back(std::move(kernel));
+    }
+    return kernels;
+  }
+
+ private:
+  [[nodiscard]] bool is_wanted(const std::string& op) const {
+    return request_.op_globs.empty() ||
+           std::any_of(request_.op_globs.begin(), request_.op_globs.end(),
+                       [&](const std::string& glob) { return fnmatch(glob.c_str(), op.c_str(), 0) == 0; });
+  }
+
+  [[nodiscard]] bool wanted(const Workload& workload) const {
+    const QuantScheme scheme = scheme_of(workload);
+    return is_wanted(workload.op->name) && (!scheme_ || scheme == QuantScheme::none || scheme == *scheme_);
+  }
+
+  /// The buckets of the rows that the tokens asked for can make.
+  [[nodiscard]] std::set<int> buckets(std::int64_t rows_of_token) const {
+    if (!rows_.empty()) {
+      return rows_;
+    }
+    std::set<int> out;
+    for (const TokenRange& range : tokens_) {
+      const int highest = range.high > (std::int64_t{1} << 40) / rows_of_token
+                              ? last_bucket
+                              : row_bucket(range.high * rows_of_token);
+      for (int bucket = row_bucket(range.low); bucket <= highest; ++bucket) {
+        out.insert(bucket);
+      }
+    }
+    for (int bucket = 0; tokens_.empty() && bucket <= last_bucket; ++bucket) {
+      out.insert(bucket);
+    }
+    return out;
+  }
+
+  void add(const Workload& workload, const ModelConfig& model, const std::string& where) {
+    try {
+      add(*workload.op, specialise(*workload.op, workload.params), buckets(rows_per_token(model, workload)),
+          fmt::format("{}: {}", where, workload.label));
+    } catch (const Error& error) {
+      // A part of a model can have a width that an op does not take, as 96 elements in groups of 128.
+      console_.warning(
+          fmt::format("{} cannot use {} ({}): {}", where, workload.op->name, workload.label, error.what()));
+    }
+  }
+
+  void add(const OpDefinition& op, const Specialisation& spec, const std::set<int>& row_buckets,
+           const std::string& why) {
+    for (const std::string& arch : request_.archs) {
+      for (const int sm_count : request_.sm_counts.empty() ? Runtime::sm_counts(arch) : request_.sm_counts) {
+        add(op, spec, arch, sm_count, row_buckets, why);
+      }
+    }
+  }
+
+  void add(const OpDefinition& op, const Specialisation& spec, const std::string& arch, int sm_count,
+           const std::set<int>& row_buckets, const std::string& why) {
+    const std::string text = format_specialisation(op, spec);
+    for (const int bucket : row_buckets) {
+      for (const Tunables& tunables : runtime_.tunables(op, spec, arch, rows_of(bucket), sm_count)) {
+        const std::string tunables_text = format_tunables(op, tunables);
+        PlannedKernel& kernel = kernels_[std::tuple(op.name, text, arch, tunables_text)];
+        if (kernel.op == nullptr) {
+          kernel.op = &op;
+          kernel.spec = spec;
+          kernel.arch = arch;
+          kernel.rows = rows_of(bucket);
+          kernel.tunables = tunables;
+          kernel.spec_text = text;
+          kernel.tunables_text = tunables_text;
+        }
+        const auto note = [](auto& list, const auto& item) {
+          if (std::find(list.begin(), list.end(), item) == list.end()) {
+            list.push_back(item);
+          }
+        };
+        note(kernel.buckets, bucket);
+        note(kernel.why, why);
+      }
+    }
+  }
+
+  /// From 1; the same on every machine.
+  [[nodiscard]] std::size_t shard_of(const std::string& key) const {
+    return std::stoull(key.substr(0, 15), nullptr, 16) % request_.shard.count + 1;
+  }
+
+  Runtime& runtime_;
+  const WarmRequest& request_;
+  Console& console_;
+  std::vector<TokenRange> tokens_;
+  std::set<int> rows_;
+  std::optional<QuantScheme> scheme_;
+  std::set<std::string> unknown_;
+  std::map<std::tuple<std::string, std::string, std::string, std::string>, PlannedKernel> kernels_;
+};
+
+}  // namespace
+
+std::vector<PlannedKernel> plan_warm(Runtime& runtime, const WarmRequest& request, Console& console) {
+  Planner planner(runtime, request, console);
+  if (!request.op.empty()) {
+    planner.add_op();
+  }
+  for (const std::string& model : request.models) {
+    planner.add_model(model);
+  }
+  for (const std::string& record : request.records) {
+    planner.add_record(record);
+  }
+  std::vector<PlannedKernel> kernels = planner.finish();
+  for (PlannedKernel& kernel : kernels) {
+    kernel.cached = runtime.find(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables);
+    if (kernel.key.empty()) {
+      kernel.key = kernel.cached ? kernel.cached->key : key_of(runtime, kernel);
+    }
+  }
+  return kernels;
+}
+
+WarmShard parse_shard(const std::string& text) {
+  const std::size_t slash = text.find('/');
+  WarmShard shard;
+  const auto read = [&](std::string_view part, std::size_t& value) {
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    return error == std::errc() && end == part.data() + part.size();
+  };
+  if (slash == std::string::npos || !read(std::string_view(text).substr(0, slash), shard.index) ||
+      !read(std::string_view(text).substr(slash + 1), shard.count) || shard.index < 1 ||
+      shard.index > shard.count) {
+    throw UsageError(fmt::format("--shard {} is not I/N with I from 1 to N, as 1/4", text));
+  }
+  return shard;
+}
+
+std::string rows_text(const std::vector<int>& buckets) {
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < buckets.size();) {
+    std::size_t end = i + 1;
+    while (end < buckets.size() && buckets[end] == buckets[end - 1] + 1) {
+      ++end;
+    }
+    const int first = buckets[i];
+    const int last = buckets[end - 1];
+    const std::int64_t low = first == 0 ? 1 : rows_of(first - 1) + 1;
+    if (first == 0 && last == last_bucket) {
+      parts.emplace_back("any");
+    } else if (last == last_bucket) {
+      parts.push_back(fmt::format("{}..", low));
+    } else {
+      parts.push_back(low == rows_of(last) ? fmt::format("{}", low)
+                                           : fmt::format("{}..{}", low, rows_of(last)));
+    }
+    i = end;
+  }
+  return fmt::format("{}", fmt::join(parts, ","));
+}
+
+}  // namespace kerncast::tools

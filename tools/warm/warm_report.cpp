@@ -1,0 +1,252 @@
+#include "tools/warm/warm_report.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "cache/posix/folder.hpp"
+#include "cache/directory/session.hpp"
+#include "runtime/dispatch/runtime_parts.hpp"
+#include "tools/io/output.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+std::size_t bytes_of(const KernelReport& report) {
+  return report.cubin.size() + report.ptx.size();
+}
+
+std::size_t missing_of(const std::vector<PlannedKernel>& kernels) {
+  return static_cast<std::size_t>(std::count_if(kernels.begin(), kernels.end(),
+                                                [](const PlannedKernel& kernel) { return !kernel.cached; }));
+}
+
+/// One line of JSON on standard output.
+void print_event(const Json& event) {
+  print(event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+Json describe(const PlannedKernel& kernel) {
+  return {{"op", kernel.op->name},
+          {"spec", kernel.spec_text},
+          {"arch", kernel.arch},
+          {"tunables", kernel.tunables_text},
+          {"rows", rows_text(kernel.buckets)},
+          {"why", kernel.why},
+          {"key", kernel.key},
+          {"cached", kernel.cached.has_value()}};
+}
+
+/// What a compile took here before, in milliseconds; elsewhere where nothing was compiled here yet.
+double expected_compile_ms(Runtime& runtime, bool& measured) {
+  constexpr double typical = 150;
+  const CacheCounters before = cache::counters_of(cache::Folder::open(runtime.parts().cache.store().root()));
+  measured = before.compiles > 0;
+  return measured ? static_cast<double>(before.compile_us) / 1000 / static_cast<double>(before.compiles)
+                  : typical;
+}
+
+}  // namespace
+
+int show_plan(Session& session, Runtime& runtime, const std::vector<PlannedKernel>& kernels, int jobs) {
+  bool measured = false;
+  const double each_ms = expected_compile_ms(runtime, measured);
+  const std::size_t missing = missing_of(kernels);
+  const double seconds = each_ms * static_cast<double>(missing) / 1000 / jobs;
+  if (session.json) {
+    Json list = Json::array();
+    for (const PlannedKernel& kernel : kernels) {
+      Json item = describe(kernel);
+      item["estimated_ms"] = kernel.cached ? 0 : each_ms;
+      list.push_back(std::move(item));
+    }
+    print_json({{"kernels", std::move(list)},
+                {"missing", missing},
+                {"jobs", jobs},
+                {"estimated_seconds", seconds},
+                {"estimate", measured ? "mean of this cache's compiles" : "typical"}});
+    return exit_fine;
+  }
+  Table table({{"op"},
+               {"specialisation"},
+               {"arch"},
+               {"rows"},
+               {"tunables"},
+               {"estimated ms", Align::right},
+               {"why"}});
+  for (const PlannedKernel& kernel : kernels) {
+    table.add_row({kernel.op->name, kernel.spec_text, kernel.arch, rows_text(kernel.buckets),
+                   kernel.tunables_text, kernel.cached ? "cached" : fixed(each_ms, 0),
+                   fmt::format("{}", fmt::join(kernel.why, "; "))});
+  }
+  print(table.text());
+  print(fmt::format(
+      "{} kernels: {} cached, {} to compile; about {} s with {} jobs ({})\n", kernels.size(),
+      kernels.size() - missing, missing, fixed(seconds, 0), jobs,
+      measured ? "by the mean of this cache's compiles" : "nothing compiled in this cache yet to go by"));
+  return exit_fine;
+}
+
+int show_missing(Session& session, const std::vector<PlannedKernel>& kernels) {
+  const std::size_t missing = missing_of(kernels);
+  if (session.json) {
+    Json list = Json::array();
+    for (const PlannedKernel& kernel : kernels) {
+      if (!kernel.cached) {
+        list.push_back(describe(kernel));
+      }
+    }
+    print_json({{"kernels", kernels.size()}, {"missing", std::move(list)}});
+  } else {
+    Table table({{"missing op"}, {"specialisation"}, {"arch"}, {"rows"}, {"tunables"}});
+    for (const PlannedKernel& kernel : kernels) {
+      if (!kernel.cached) {
+        table.add_row({kernel.op->name, kernel.spec_text, kernel.arch, rows_text(kernel.buckets),
+                       kernel.tunables_text});
+      }
+    }
+    if (!table.empty()) {
+      print(table.text());
+    }
+    print(fmt::format("{} kernels: {} cached, {} missing\n", kernels.size(), kernels.size() - missing,
+                      missing));
+  }
+  return missing == 0 ? exit_fine : exit_failed;
+}
+
+void WarmReporter::begin(const std::vector<PlannedKernel>& kernels, int jobs) {
+  if (session_.json) {
+    print_event(
+        {{"event", "plan"}, {"kernels", kernels.size()}, {"missing", missing_of(kernels)}, {"jobs", jobs}});
+  }
+}
+
+void WarmReporter::tick(const WarmProgress& progress) {
+  const std::string rate = progress.rate() > 0 ? fmt::format("{}/s, {} s left", fixed(progress.rate(), 1),
+                                                             fixed(progress.seconds_left(), 0))
+                                               : std::string("starting");
+  session_.console.progress(progress.done(), progress.total,
+                            fmt::format("{} cached, {} failed, {}  {}", progress.cached, progress.failed,
+                                        rate, fmt::join(progress.in_flight, " | ")));
+  constexpr double interval = 10;
+  if (progress.seconds < told_ + interval) {
+    return;
+  }
+  told_ = progress.seconds;
+  if (session_.json) {
+    print_event({{"event", "progress"},
+                 {"done", progress.done()},
+                 {"total", progress.total},
+                 {"cached", progress.cached},
+                 {"failed", progress.failed},
+                 {"rate", progress.rate()},
+                 {"seconds_left", progress.seconds_left()},
+                 {"in_flight", progress.in_flight}});
+    static_cast<void>(flush_output());
+  } else if (!session_.console.is_terminal()) {
+    session_.console.note(fmt::format("{}/{} kernels: {} cached, {} failed, {}", progress.done(),
+                                      progress.total, progress.cached, progress.failed, rate));
+  }
+}
+
+void WarmReporter::finished(const WarmResult& result) {
+  if (!result.error.empty() && told_errors_.insert(result.error).second) {
+    session_.console.error(result.error);
+  }
+  if (!session_.json) {
+    return;
+  }
+  Json event = {{"event", "kernel"}};
+  event.update(describe(*result.planned));
+  event["ok"] = result.error.empty();
+  if (!result.error.empty()) {
+    event["error"] = result.error;
+  } else {
+    const KernelReport& report = result.report;
+    event["cached"] = report.origin != Origin::compiled;
+    event["compile_ms"] = report.compile_ms;
+    event["registers"] = report.registers;
+    event["spill_store_bytes"] = report.spill_store_bytes;
+    event["spill_load_bytes"] = report.spill_load_bytes;
+    event["shared_bytes"] = report.shared_bytes;
+    event["bytes"] = bytes_of(report);
+  }
+  print_event(event);
+}
+
+int summarise(Session& session, const std::vector<WarmResult>& results, double seconds) {
+  std::size_t cached = 0;
+  std::size_t compiled = 0;
+  std::size_t failed = 0;
+  std::size_t left = 0;
+  std::uint64_t bytes = 0;
+  double compile_ms = 0;
+  std::vector<const WarmResult*> slowest;
+  for (const WarmResult& result : results) {
+    if (!result.reached) {
+      ++left;
+    } else if (!result.error.empty()) {
+      ++failed;
+    } else {
+      // Another process may have compiled it meanwhile.
+      const bool ours = result.report.origin == Origin::compiled;
+      ours ? ++compiled : ++cached;
+      bytes += bytes_of(result.report);
+      if (ours) {
+        compile_ms += result.report.compile_ms;
+        slowest.push_back(&result);
+      }
+    }
+  }
+  std::sort(slowest.begin(), slowest.end(), [](const WarmResult* a, const WarmResult* b) {
+    return a->report.compile_ms > b->report.compile_ms;
+  });
+  slowest.resize(std::min<std::size_t>(slowest.size(), 5));
+  if (session.json) {
+    Json slow = Json::array();
+    for (const WarmResult* result : slowest) {
+      slow.push_back({{"op", result->planned->op->name},
+                      {"spec", result->planned->spec_text},
+                      {"arch", result->planned->arch},
+                      {"compile_ms", result->report.compile_ms}});
+    }
+    print_event({{"event", "end"},
+                 {"kernels", results.size()},
+                 {"cached", cached},
+                 {"compiled", compiled},
+                 {"failed", failed},
+                 {"left", left},
+                 {"seconds", seconds},
+                 {"compile_ms", compile_ms},
+                 {"bytes", bytes},
+                 {"slowest", std::move(slow)}});
+  } else {
+    Table table({{"kernels", Align::right},
+                 {"cached", Align::right},
+                 {"compiled", Align::right},
+                 {"failed", Align::right},
+                 {"seconds", Align::right},
+                 {"cubin and PTX", Align::right}});
+    table.add_row({fmt::format("{}", results.size()), fmt::format("{}", cached), fmt::format("{}", compiled),
+                   fmt::format("{}", failed), fixed(seconds, 1), human_bytes(bytes)});
+    print(table.text());
+    if (!slowest.empty()) {
+      Table slow({{"slowest to compile"}, {"specialisation"}, {"arch"}, {"tunables"}, {"ms", Align::right}});
+      for (const WarmResult* result : slowest) {
+        slow.add_row({result->planned->op->name, result->planned->spec_text, result->planned->arch,
+                      result->planned->tunables_text, fixed(result->report.compile_ms, 0)});
+      }
+      print(slow.text());
+    }
+  }
+  if (left > 0) {
+    session.console.note(fmt::format(
+        "stopped with {} kernels left; what was compiled is kept, and the same command goes on", left));
+  }
+  return failed == 0 && left == 0 ? exit_fine : exit_failed;
+}
+
+}  // namespace kerncast::tools
