@@ -8,18 +8,18 @@
 #include <string_view>
 #include <vector>
 
-#include "cache/directory/budget.hpp"
 #include "cache/counters.hpp"
+#include "cache/directory/budget.hpp"
+#include "cache/directory/session.hpp"
+#include "cache/directory/store.hpp"
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
 #include "cache/layer.hpp"
 #include "cache/memory_layer.hpp"
+#include "cache/posix/warn_once.hpp"
 #include "cache/remote/remote_tier.hpp"
-#include "cache/directory/session.hpp"
-#include "cache/directory/store.hpp"
 #include "cache/tuning/tuned_table.hpp"
 #include "cache/tuning/tuning_store.hpp"
-#include "cache/posix/warn_once.hpp"
 
 namespace kerncast::cache {
 

@@ -5,8 +5,8 @@
 #include <mutex>
 #include <utility>
 
-#include "cache/pack/pack_layer.hpp"
 #include "cache/directory/read_only_directory.hpp"
+#include "cache/pack/pack_layer.hpp"
 
 namespace kerncast::cache {
 namespace {

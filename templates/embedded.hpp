@@ -5,7 +5,7 @@
 
 namespace kerncast {
 
-/// A template source held in the library: `name` as templates include it ("norm/rms_norm.cuh").
+/// A template source held in the library: `name` as templates include it ("norm/rms_norm/kernel.cuh").
 struct EmbeddedFile {
   std::string_view name;
   std::string_view text;

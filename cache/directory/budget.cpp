@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "cache/directory/entry_tree.hpp"
-#include "cache/posix/file_lock.hpp"
-#include "cache/posix/layout.hpp"
 #include "cache/directory/reaper.hpp"
 #include "cache/directory/session.hpp"
+#include "cache/posix/file_lock.hpp"
+#include "cache/posix/layout.hpp"
 
 namespace kerncast::cache {
 namespace {

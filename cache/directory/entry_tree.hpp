@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "cache/posix/folder.hpp"
 #include "cache/key.hpp"
+#include "cache/posix/folder.hpp"
 
 namespace kerncast::cache {
 

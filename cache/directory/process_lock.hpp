@@ -4,9 +4,9 @@
 
 #include <string>
 
+#include "cache/key.hpp"
 #include "cache/posix/descriptor.hpp"
 #include "cache/posix/folder.hpp"
-#include "cache/key.hpp"
 
 namespace kerncast::cache {
 

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "cache/counters.hpp"
+#include "cache/key.hpp"
 #include "cache/posix/descriptor.hpp"
 #include "cache/posix/folder.hpp"
-#include "cache/key.hpp"
 
 namespace kerncast::cache {
 

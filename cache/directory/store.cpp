@@ -11,9 +11,9 @@
 #include <system_error>
 
 #include "cache/directory/compiler_marks.hpp"
-#include "cache/posix/layout.hpp"
 #include "cache/directory/quarantine.hpp"
 #include "cache/directory/reaper.hpp"
+#include "cache/posix/layout.hpp"
 
 namespace kerncast::cache {
 namespace {

@@ -11,10 +11,10 @@
 #include <string_view>
 #include <vector>
 
-#include "cache/entry.hpp"
 #include "cache/directory/entry_tree.hpp"
-#include "cache/posix/folder.hpp"
+#include "cache/entry.hpp"
 #include "cache/key.hpp"
+#include "cache/posix/folder.hpp"
 #include "cache/posix/trust.hpp"
 #include "cache/posix/warn_once.hpp"
 

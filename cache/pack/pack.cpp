@@ -13,9 +13,9 @@
 #include <system_error>
 #include <utility>
 
+#include "cache/pack/pack_format.hpp"
 #include "cache/posix/byte_order.hpp"
 #include "cache/posix/layout.hpp"
-#include "cache/pack/pack_format.hpp"
 
 namespace kerncast::cache {
 namespace {

@@ -8,10 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "cache/posix/descriptor.hpp"
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
 #include "cache/layer.hpp"
+#include "cache/posix/descriptor.hpp"
 #include "cache/tuning/tuned_record.hpp"
 
 namespace kerncast::cache {

@@ -4,9 +4,9 @@
 
 #include <utility>
 
-#include "cache/posix/byte_order.hpp"
 #include "cache/pack/pack.hpp"
 #include "cache/pack/pack_format.hpp"
+#include "cache/posix/byte_order.hpp"
 #include "kerncast/error.hpp"
 
 namespace kerncast::cache {

@@ -6,8 +6,8 @@
 #include <set>
 #include <string>
 
-#include "cache/posix/file.hpp"
 #include "cache/pack/pack_format.hpp"
+#include "cache/posix/file.hpp"
 
 namespace kerncast::cache {
 namespace {

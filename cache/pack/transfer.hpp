@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cache/pack/pack.hpp"
 #include "cache/directory/store.hpp"
+#include "cache/pack/pack.hpp"
 #include "cache/tuning/tuning_store.hpp"
 
 namespace kerncast::cache {

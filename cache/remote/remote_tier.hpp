@@ -7,9 +7,9 @@
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
 #include "cache/layer.hpp"
+#include "cache/posix/warn_once.hpp"
 #include "cache/remote/circuit_breaker.hpp"
 #include "cache/remote/remote_server.hpp"
-#include "cache/posix/warn_once.hpp"
 
 namespace kerncast::cache {
 

@@ -10,11 +10,11 @@
 #include <system_error>
 #include <utility>
 
-#include "cache/posix/file_system.hpp"
-#include "cache/key.hpp"
-#include "cache/posix/layout.hpp"
 #include "cache/directory/process_lock.hpp"
 #include "cache/directory/quarantine.hpp"
+#include "cache/key.hpp"
+#include "cache/posix/file_system.hpp"
+#include "cache/posix/layout.hpp"
 #include "cache/posix/signal_guard.hpp"
 #include "cache/tuning/tuning_database.hpp"
 

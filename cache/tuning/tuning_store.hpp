@@ -9,8 +9,8 @@
 
 #include "cache/posix/folder.hpp"
 #include "cache/posix/trust.hpp"
-#include "cache/tuning/tuned_record.hpp"
 #include "cache/posix/warn_once.hpp"
+#include "cache/tuning/tuned_record.hpp"
 
 namespace kerncast::cache {
 

@@ -5,10 +5,10 @@
 #include <string_view>
 #include <vector>
 
+#include <kerncast/ops/quant/scale_layout.hpp>
 #include "kerncast/op.hpp"
 #include "kerncast/tensor.hpp"
 #include "templates/host/checks.hpp"
-#include "templates/quant/scale_layout.hpp"
 
 /// What the ops that quantise rows by groups share: parameters, checks, and the layout of the scales.
 namespace kerncast::host {

@@ -17,8 +17,8 @@ struct Architecture {
   double launch_clocks;  ///< 1.2 us at its clock
 };
 
-// As tools/profile/device_description.cpp has them, where it has; the others by their data sheets, their latency
-// assumed.
+// As tools/profile/device_description.cpp has them, where it has; the others by their data sheets, their
+// latency assumed.
 constexpr Architecture architectures[] = {
     {75, 32, 16, 5, 430, 1900},     {80, 64, 32, 13.4, 466, 1700}, {86, 48, 16, 6.7, 480, 2000},
     {87, 48, 16, 9.8, 480, 1600},   {89, 48, 24, 3.1, 542, 3000},  {90, 64, 32, 12.8, 479, 2400},

@@ -5,8 +5,8 @@
 
 #include "kerncast/op.hpp"
 
-/// What the ops choose their own tunables by: the cost model of tools/profile/cost_model.hpp in the few terms that
-/// tell one division of a launch into blocks and threads from another.
+/// What the ops choose their own tunables by: the cost model of tools/profile/cost_model.hpp in the few terms
+/// that tell one division of a launch into blocks and threads from another.
 namespace kerncast::host {
 
 /// The work of a launch, however it is divided. Instructions are those of a warp, on the architecture at

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "templates/quant/sf_layout.hpp"
+#include <kerncast/ops/quant/sf_layout.hpp>
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_rows.hpp"
 

@@ -6,10 +6,10 @@
 #include <chrono>
 #include <vector>
 
+#include <kerncast/ops/norm/rms_norm.hpp>
 #include "kerncast/runtime.hpp"
 #include "runtime/dispatch/runtime_parts.hpp"
 #include "runtime/driver/context.hpp"
-#include "templates/norm/rms_norm.hpp"
 #include "tests/hot_path_counters.hpp"
 
 namespace {

@@ -18,7 +18,7 @@
 #include "cache/cache.hpp"
 #include "runtime/dispatch/kernel_builder.hpp"
 #include "runtime/simulator/machine/machine.hpp"
-#include "templates/norm/rms_norm_args.h"
+#include "templates/norm/rms_norm/kernel_args.h"
 
 namespace {
 

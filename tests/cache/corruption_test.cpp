@@ -6,8 +6,8 @@
 #include <fstream>
 #include <random>
 
-#include "cache/posix/file.hpp"
 #include "cache/directory/store.hpp"
+#include "cache/posix/file.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;

@@ -4,8 +4,8 @@
 #include <fstream>
 
 #include "cache/cache.hpp"
-#include "cache/posix/file.hpp"
 #include "cache/pack/transfer.hpp"
+#include "cache/posix/file.hpp"
 #include "tests/cache/every_stop.hpp"
 #include "tests/cache/sample.hpp"
 

@@ -6,8 +6,8 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
-#include "cache/posix/file.hpp"
 #include "cache/directory/health.hpp"
+#include "cache/posix/file.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/database_connection.hpp"
 #include "tests/cache/sample.hpp"

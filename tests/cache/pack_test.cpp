@@ -10,11 +10,11 @@
 #include <fstream>
 #include <random>
 
-#include "cache/posix/byte_order.hpp"
 #include "cache/cache.hpp"
-#include "cache/posix/file.hpp"
 #include "cache/pack/pack_format.hpp"
 #include "cache/pack/transfer.hpp"
+#include "cache/posix/byte_order.hpp"
+#include "cache/posix/file.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/cache/tuned_sample.hpp"
 

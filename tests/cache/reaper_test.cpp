@@ -6,9 +6,9 @@
 #include <chrono>
 #include <fstream>
 
-#include "cache/posix/descriptor.hpp"
 #include "cache/directory/process_lock.hpp"
 #include "cache/directory/store.hpp"
+#include "cache/posix/descriptor.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;

@@ -9,8 +9,8 @@
 #include <fstream>
 #include <random>
 
-#include "cache/directory/budget.hpp"
 #include "cache/cache.hpp"
+#include "cache/directory/budget.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/sample.hpp"
 

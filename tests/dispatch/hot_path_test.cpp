@@ -1,10 +1,10 @@
 #include <catch2/catch.hpp>
 #include <mutex>
 
+#include <kerncast/ops/norm/rms_norm.hpp>
 #include "kerncast/runtime.hpp"
 #include "runtime/dispatch/runtime_parts.hpp"
 #include "runtime/driver/context.hpp"
-#include "templates/norm/rms_norm.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/hot_path_counters.hpp"
 

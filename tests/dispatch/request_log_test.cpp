@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "templates/norm/rms_norm.hpp"
+#include <kerncast/ops/norm/rms_norm.hpp>
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/sample.hpp"
 

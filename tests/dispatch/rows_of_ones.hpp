@@ -2,10 +2,10 @@
 
 #include <vector>
 
+#include <kerncast/ops/norm/rms_norm.hpp>
 #include "kerncast/runtime.hpp"
 #include "runtime/dispatch/runtime_parts.hpp"
 #include "runtime/driver/context.hpp"
-#include "templates/norm/rms_norm.hpp"
 #include "tests/cache/sample.hpp"
 
 /// A runtime with a cache of its own, and rows of ones whose norm is one.

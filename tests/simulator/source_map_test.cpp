@@ -14,11 +14,11 @@ TEST_CASE("a PTX line belongs to the .loc before it") {
       "  .loc 2 7 1, function_name $L__info_string0, inlined_at 1 46 5\n"                  // 7
       "  ret;\n}\n"                                                                        // 8, 9
       ".entry b()\n{\n  ret;\n}\n"                                                         // 10 to 13
-      ".file\t1 \"norm/rms_norm.cuh\"\n  .file 2 \"device/reduce.cuh\", 1690000000, 10\n"  // 14, 15
+      ".file\t1 \"norm/rms_norm/kernel.cuh\"\n  .file 2 \"device/reduce.cuh\", 1690000000, 10\n"  // 14, 15
   );
   CHECK(map.at(1).line == 0);
   CHECK(map.at(3).line == 0);
-  CHECK(map.at(5).file == "norm/rms_norm.cuh");
+  CHECK(map.at(5).file == "norm/rms_norm/kernel.cuh");
   CHECK(map.at(5).line == 45);
   CHECK(map.at(6).line == 45);
   CHECK(map.at(8).file == "device/reduce.cuh");

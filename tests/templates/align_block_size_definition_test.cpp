@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "templates/moe/align_block_size.hpp"
+#include <kerncast/ops/moe/align_block_size.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

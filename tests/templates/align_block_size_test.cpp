@@ -1,4 +1,4 @@
-#include "templates/moe/align_block_size.hpp"
+#include <kerncast/ops/moe/align_block_size.hpp>
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -1,8 +1,8 @@
 #include <catch2/catch.hpp>
 
-#include "templates/quant/mxfp4.hpp"
-#include "templates/quant/mxfp8.hpp"
-#include "templates/quant/nvfp4.hpp"
+#include <kerncast/ops/quant/mxfp4.hpp>
+#include <kerncast/ops/quant/mxfp8.hpp>
+#include <kerncast/ops/quant/nvfp4.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

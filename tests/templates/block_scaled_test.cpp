@@ -3,9 +3,9 @@
 #include <cmath>
 #include <limits>
 
-#include "templates/quant/mxfp4.hpp"
-#include "templates/quant/mxfp8.hpp"
-#include "templates/quant/nvfp4.hpp"
+#include <kerncast/ops/quant/mxfp4.hpp>
+#include <kerncast/ops/quant/mxfp8.hpp>
+#include <kerncast/ops/quant/nvfp4.hpp>
 #include "templates/reference/block_scaled.hpp"
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "templates/moe/align_block_size.hpp"
+#include <kerncast/ops/moe/align_block_size.hpp>
 #include "tests/templates/catalogue.hpp"
 #include "tests/templates/kernel_cache.hpp"
 #include "tools/profile/device_description.hpp"

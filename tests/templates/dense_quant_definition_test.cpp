@@ -1,8 +1,8 @@
 #include <catch2/catch.hpp>
 
-#include "templates/quant/per_tensor_fp8.hpp"
-#include "templates/quant/per_token_fp8.hpp"
-#include "templates/quant/per_token_int8.hpp"
+#include <kerncast/ops/quant/per_tensor_fp8.hpp>
+#include <kerncast/ops/quant/per_token_fp8.hpp>
+#include <kerncast/ops/quant/per_token_int8.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

@@ -3,9 +3,9 @@
 #include <cmath>
 #include <limits>
 
-#include "templates/quant/per_tensor_fp8.hpp"
-#include "templates/quant/per_token_fp8.hpp"
-#include "templates/quant/per_token_int8.hpp"
+#include <kerncast/ops/quant/per_tensor_fp8.hpp>
+#include <kerncast/ops/quant/per_token_fp8.hpp>
+#include <kerncast/ops/quant/per_token_int8.hpp>
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"

@@ -1,4 +1,4 @@
-#include "templates/quant/dequant.hpp"
+#include <kerncast/ops/quant/dequant.hpp>
 
 #include <catch2/catch.hpp>
 

@@ -1,12 +1,12 @@
-#include "templates/quant/dequant.hpp"
+#include <kerncast/ops/quant/dequant.hpp>
 
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "templates/quant/mxfp4.hpp"
-#include "templates/quant/mxfp8.hpp"
-#include "templates/quant/nvfp4.hpp"
-#include "templates/quant/per_token_group.hpp"
+#include <kerncast/ops/quant/mxfp4.hpp>
+#include <kerncast/ops/quant/mxfp8.hpp>
+#include <kerncast/ops/quant/nvfp4.hpp>
+#include <kerncast/ops/quant/per_token_group.hpp>
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"

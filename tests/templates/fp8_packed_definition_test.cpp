@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 
-#include "templates/quant/fp8_pack.hpp"
-#include "templates/quant/fp8_unpack.hpp"
+#include <kerncast/ops/quant/fp8_pack.hpp>
+#include <kerncast/ops/quant/fp8_unpack.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

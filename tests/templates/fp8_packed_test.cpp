@@ -3,8 +3,8 @@
 #include <cstring>
 #include <limits>
 
-#include "templates/quant/fp8_pack.hpp"
-#include "templates/quant/fp8_unpack.hpp"
+#include <kerncast/ops/quant/fp8_pack.hpp>
+#include <kerncast/ops/quant/fp8_unpack.hpp>
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"

@@ -1,4 +1,4 @@
-#include "templates/norm/fused_add_rms_norm.hpp"
+#include <kerncast/ops/norm/fused_add_rms_norm.hpp>
 
 #include <algorithm>
 #include <catch2/catch.hpp>

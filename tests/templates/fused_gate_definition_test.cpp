@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "templates/moe/fused_gate.hpp"
+#include <kerncast/ops/moe/fused_gate.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

@@ -1,4 +1,4 @@
-#include "templates/moe/fused_gate.hpp"
+#include <kerncast/ops/moe/fused_gate.hpp>
 
 #include <catch2/catch.hpp>
 #include <cmath>

@@ -1,8 +1,8 @@
 #include <catch2/catch.hpp>
 
-#include "templates/activation/gelu_and_mul.hpp"
-#include "templates/activation/silu_and_mul.hpp"
-#include "templates/activation/swiglu_oai.hpp"
+#include <kerncast/ops/activation/gelu_and_mul.hpp>
+#include <kerncast/ops/activation/silu_and_mul.hpp>
+#include <kerncast/ops/activation/swiglu_oai.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <limits>
 
-#include "templates/activation/gelu_and_mul.hpp"
-#include "templates/activation/gelu_tanh_and_mul.hpp"
-#include "templates/activation/silu_and_mul.hpp"
-#include "templates/activation/swiglu_oai.hpp"
+#include <kerncast/ops/activation/gelu_and_mul.hpp>
+#include <kerncast/ops/activation/gelu_tanh_and_mul.hpp>
+#include <kerncast/ops/activation/silu_and_mul.hpp>
+#include <kerncast/ops/activation/swiglu_oai.hpp>
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"

@@ -1,4 +1,4 @@
-#include "templates/norm/gated_rms_norm.hpp"
+#include <kerncast/ops/norm/gated_rms_norm.hpp>
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "templates/norm/layer_norm.hpp"
+#include <kerncast/ops/norm/layer_norm.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

@@ -1,4 +1,4 @@
-#include "templates/norm/layer_norm.hpp"
+#include <kerncast/ops/norm/layer_norm.hpp>
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -2,7 +2,7 @@
 #include <numeric>
 #include <set>
 
-#include "templates/quant/per_token_group.hpp"
+#include <kerncast/ops/quant/per_token_group.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

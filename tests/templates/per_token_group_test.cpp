@@ -1,4 +1,4 @@
-#include "templates/quant/per_token_group.hpp"
+#include <kerncast/ops/quant/per_token_group.hpp>
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "templates/moe/permute.hpp"
+#include <kerncast/ops/moe/permute.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

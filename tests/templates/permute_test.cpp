@@ -1,9 +1,9 @@
-#include "templates/moe/permute.hpp"
+#include <kerncast/ops/moe/permute.hpp>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 
-#include "templates/moe/unpermute.hpp"
+#include <kerncast/ops/moe/unpermute.hpp>
 #include "tests/templates/expert_ids.hpp"
 
 using namespace kerncast;

@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "templates/norm/qk_norm_rope.hpp"
+#include <kerncast/ops/norm/qk_norm_rope.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <limits>
 
-#include "templates/norm/qk_norm_rope.hpp"
+#include <kerncast/ops/norm/qk_norm_rope.hpp>
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"

@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "templates/norm/relative_l1.hpp"
+#include <kerncast/ops/norm/relative_l1.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

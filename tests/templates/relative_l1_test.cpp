@@ -1,4 +1,4 @@
-#include "templates/norm/relative_l1.hpp"
+#include <kerncast/ops/norm/relative_l1.hpp>
 
 #include <catch2/catch.hpp>
 #include <cmath>

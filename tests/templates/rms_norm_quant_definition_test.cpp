@@ -1,8 +1,8 @@
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "templates/norm/fused_add_rms_norm_quant.hpp"
-#include "templates/norm/rms_norm_quant.hpp"
+#include <kerncast/ops/norm/fused_add_rms_norm_quant.hpp>
+#include <kerncast/ops/norm/rms_norm_quant.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

@@ -1,11 +1,11 @@
-#include "templates/norm/rms_norm_quant.hpp"
+#include <kerncast/ops/norm/rms_norm_quant.hpp>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
 
-#include "templates/norm/fused_add_rms_norm_quant.hpp"
+#include <kerncast/ops/norm/fused_add_rms_norm_quant.hpp>
 #include "tests/templates/norm_quant_cases.hpp"
 
 using namespace kerncast;

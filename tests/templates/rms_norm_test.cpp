@@ -1,4 +1,4 @@
-#include "templates/norm/rms_norm.hpp"
+#include <kerncast/ops/norm/rms_norm.hpp>
 
 #include <catch2/catch.hpp>
 #include <cmath>

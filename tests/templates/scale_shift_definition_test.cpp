@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "templates/norm/gate_residual_scale_shift.hpp"
+#include <kerncast/ops/norm/gate_residual_scale_shift.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

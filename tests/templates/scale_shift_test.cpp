@@ -1,10 +1,10 @@
-#include "templates/norm/scale_shift.hpp"
+#include <kerncast/ops/norm/scale_shift.hpp>
 
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
 
-#include "templates/norm/gate_residual_scale_shift.hpp"
+#include <kerncast/ops/norm/gate_residual_scale_shift.hpp>
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"

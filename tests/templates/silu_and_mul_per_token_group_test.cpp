@@ -1,4 +1,4 @@
-#include "templates/quant/silu_and_mul_per_token_group.hpp"
+#include <kerncast/ops/quant/silu_and_mul_per_token_group.hpp>
 
 #include <algorithm>
 #include <catch2/catch.hpp>

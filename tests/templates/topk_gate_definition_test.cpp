@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 
-#include "templates/moe/topk_sigmoid.hpp"
-#include "templates/moe/topk_softmax.hpp"
+#include <kerncast/ops/moe/topk_sigmoid.hpp>
+#include <kerncast/ops/moe/topk_softmax.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

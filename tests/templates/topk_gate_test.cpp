@@ -3,8 +3,8 @@
 #include <limits>
 #include <set>
 
-#include "templates/moe/topk_sigmoid.hpp"
-#include "templates/moe/topk_softmax.hpp"
+#include <kerncast/ops/moe/topk_sigmoid.hpp>
+#include <kerncast/ops/moe/topk_softmax.hpp>
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"

@@ -9,10 +9,10 @@
 
 #include "kerncast/runtime.hpp"
 #include "runtime/dispatch/device_state.hpp"
+#include "tools/model/workload.hpp"
 #include "tools/profile/cost_model.hpp"
 #include "tools/profile/launch_recorder.hpp"
 #include "tools/run/op_run.hpp"
-#include "tools/model/workload.hpp"
 
 /// Counts an op under tunables of choice on the virtual GPU, so that the cost model can compare them.
 namespace kerncast::test {

@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 
-#include "templates/moe/sum_reduce.hpp"
-#include "templates/moe/unpermute.hpp"
+#include <kerncast/ops/moe/sum_reduce.hpp>
+#include <kerncast/ops/moe/unpermute.hpp>
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <limits>
 
-#include "templates/moe/sum_reduce.hpp"
-#include "templates/moe/unpermute.hpp"
+#include <kerncast/ops/moe/sum_reduce.hpp>
+#include <kerncast/ops/moe/unpermute.hpp>
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"

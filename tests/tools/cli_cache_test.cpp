@@ -112,7 +112,7 @@ TEST_CASE("hits, misses and what differs") {
 
   // Another template, by a copy of the templates with one line more.
   fs::copy(KERNCAST_TEMPLATES, place.directory.file("templates"), fs::copy_options::recursive);
-  const std::string changed = "templates/norm/rms_norm.cuh";
+  const std::string changed = "templates/norm/rms_norm/kernel.cuh";
   place.directory.write(changed, place.directory.read(changed) + "// changed\n");
   const json other =
       place.run(explain(hidden), {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}}).json();
@@ -217,7 +217,7 @@ TEST_CASE("inspect says whether tunables are the op's own, tuned or given") {
 
   // A template that changed makes the record stale, and says so.
   fs::copy(KERNCAST_TEMPLATES, place.directory.file("templates"), fs::copy_options::recursive);
-  const std::string changed = "templates/norm/rms_norm.cuh";
+  const std::string changed = "templates/norm/rms_norm/kernel.cuh";
   place.directory.write(changed, place.directory.read(changed) + "// changed\n");
   const Outcome stale =
       place.run(with({"--json"}), {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}});

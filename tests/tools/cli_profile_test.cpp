@@ -99,7 +99,7 @@ TEST_CASE("a profile counts one launch, checks it and estimates every device") {
   for (const json& line : profile.at("lines")) {
     files.insert(line.at("file"));
   }
-  CHECK(files.count("norm/rms_norm.cuh") == 1);  // not where the compiler happened to run
+  CHECK(files.count("norm/rms_norm/kernel.cuh") == 1);  // not where the compiler happened to run
   CHECK(profile.at("estimates").size() == 5);
 
   const std::string page = place.directory.read("page.html");

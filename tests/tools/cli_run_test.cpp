@@ -308,7 +308,8 @@ TEST_CASE("a template that does not compile fails its rows and says where") {
   place.directory.write("tiny.json", tiny_dense_model());
   std::filesystem::copy(KERNCAST_TEMPLATES, place.directory.file("templates"),
                         std::filesystem::copy_options::recursive);
-  std::ofstream(place.directory.file("templates/norm/rms_norm.cuh"), std::ios::app) << "\nthis is no C++;\n";
+  std::ofstream(place.directory.file("templates/norm/rms_norm/kernel.cuh"), std::ios::app)
+      << "\nthis is no C++;\n";
   const Outcome outcome = place.run(run_tiny, {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}});
   CHECK(outcome.code == 1);
   CHECK_THAT(outcome.err, Catch::Contains("| this is no C++;") && Catch::Contains("norm/rms_norm.cuh:") &&

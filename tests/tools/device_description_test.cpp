@@ -3,8 +3,8 @@
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "tools/profile/occupancy.hpp"
 #include "tools/io/usage_error.hpp"
+#include "tools/profile/occupancy.hpp"
 
 namespace {
 

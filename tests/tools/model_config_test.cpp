@@ -6,8 +6,8 @@
 
 #include "kerncast/error.hpp"
 #include "tests/temporary_directory.hpp"
-#include "tools/model/shipped_models.hpp"
 #include "tools/io/usage_error.hpp"
+#include "tools/model/shipped_models.hpp"
 
 namespace kerncast::tools {
 namespace {

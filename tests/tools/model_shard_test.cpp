@@ -2,8 +2,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "tools/model/model_config.hpp"
 #include "tools/io/usage_error.hpp"
+#include "tools/model/model_config.hpp"
 
 namespace kerncast::tools {
 namespace {

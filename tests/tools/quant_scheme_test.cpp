@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "tools/io/usage_error.hpp"
 #include "tools/model/model_config.hpp"
 #include "tools/model/settings.hpp"
-#include "tools/io/usage_error.hpp"
 
 namespace kerncast::tools {
 namespace {

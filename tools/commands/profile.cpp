@@ -8,18 +8,19 @@
 
 #include "tools/commands/command.hpp"
 #include "tools/io/file.hpp"
+#include "tools/io/usage_error.hpp"
 #include "tools/model/model_config.hpp"
+#include "tools/model/settings.hpp"
+#include "tools/model/workload.hpp"
 #include "tools/profile/profile_page.hpp"
 #include "tools/profile/profile_report.hpp"
-#include "tools/model/settings.hpp"
-#include "tools/io/usage_error.hpp"
-#include "tools/model/workload.hpp"
 
 namespace kerncast::tools {
 namespace {
 
 constexpr const char* json_help =
-    "Times are estimates of an analytic model (tools/profile/cost_model.hpp), never measurements; counts are exact.\n"
+    "Times are estimates of an analytic model (tools/profile/cost_model.hpp), never measurements; counts are "
+    "exact.\n"
     "--json prints {\"profiles\": [...]}, one per launch (an op of several stages launches several), each "
     "with:\n"
     "  op spec label rows arch device tunables key checked ok max_error\n"

@@ -7,8 +7,8 @@
 
 #include "tools/commands/command.hpp"
 #include "tools/io/file.hpp"
-#include "tools/warm/kernel_record.hpp"
 #include "tools/io/output.hpp"
+#include "tools/warm/kernel_record.hpp"
 
 namespace kerncast::tools {
 namespace {

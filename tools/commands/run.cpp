@@ -11,13 +11,13 @@
 
 #include "tools/commands/command.hpp"
 #include "tools/io/file.hpp"
-#include "tools/model/model_config.hpp"
-#include "tools/run/op_run.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/safetensors.hpp"
-#include "tools/model/settings.hpp"
 #include "tools/io/usage_error.hpp"
+#include "tools/model/model_config.hpp"
+#include "tools/model/settings.hpp"
 #include "tools/model/workload.hpp"
+#include "tools/run/op_run.hpp"
 
 namespace kerncast::tools {
 namespace {

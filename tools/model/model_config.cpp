@@ -18,8 +18,8 @@
 #include "runtime/dispatch/nearest_name.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/json_text.hpp"
-#include "tools/model/shipped_models.hpp"
 #include "tools/io/usage_error.hpp"
+#include "tools/model/shipped_models.hpp"
 
 namespace kerncast::tools {
 namespace {

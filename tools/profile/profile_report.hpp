@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "tools/io/output.hpp"
 #include "tools/profile/cost_model.hpp"
 #include "tools/profile/op_profile.hpp"
-#include "tools/io/output.hpp"
 
 namespace kerncast::tools {
 

@@ -11,13 +11,13 @@
 #include <tuple>
 
 #include "runtime/dispatch/source.hpp"
-#include "tools/warm/kernel_record.hpp"
+#include "tools/io/usage_error.hpp"
 #include "tools/model/model_config.hpp"
 #include "tools/model/model_shard.hpp"
 #include "tools/model/quant_scheme.hpp"
 #include "tools/model/settings.hpp"
-#include "tools/io/usage_error.hpp"
 #include "tools/model/workload.hpp"
+#include "tools/warm/kernel_record.hpp"
 
 namespace kerncast::tools {
 namespace {

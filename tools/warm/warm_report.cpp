@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <utility>
 
-#include "cache/posix/folder.hpp"
 #include "cache/directory/session.hpp"
+#include "cache/posix/folder.hpp"
 #include "runtime/dispatch/runtime_parts.hpp"
 #include "tools/io/output.hpp"
 

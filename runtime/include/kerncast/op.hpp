@@ -179,7 +179,7 @@ struct OpDefinition {
   std::string name;            ///< "family.op"
   std::string summary;         ///< one line
   std::string formula;         ///< exact, with its source
-  std::string include;         ///< template to include, as "norm/rms_norm.cuh"
+  std::string include;         ///< template to include, as "norm/rms_norm/kernel.cuh"
   std::string kernel;          ///< qualified name of the `template <class Config> __global__` function
   std::string arguments_type;  ///< qualified name of the kernel's by-value argument struct
   /// Kernels launched after `kernel`, at most max_stages - 1: what one launch cannot do without a grid-wide

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "runtime/simulator/machine/instruction.hpp"
 #include "runtime/simulator/exec/isa.hpp"
+#include "runtime/simulator/machine/instruction.hpp"
 #include "runtime/simulator/machine/state.hpp"
 
 /// The handler tables of one x86-64 level; KERNCAST_SIM_LEVEL names the namespace. Each returns null for ops

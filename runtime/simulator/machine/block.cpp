@@ -7,8 +7,8 @@
 #include <string_view>
 #include <utility>
 
-#include "runtime/simulator/watch/profile.hpp"
 #include "runtime/simulator/machine/scheduler.hpp"
+#include "runtime/simulator/watch/profile.hpp"
 #include "runtime/simulator/watch/strict.hpp"
 
 namespace kerncast::simulator {

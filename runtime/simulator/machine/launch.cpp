@@ -9,9 +9,9 @@
 #include <new>
 #include <utility>
 
-#include "runtime/simulator/watch/profile.hpp"
 #include "runtime/simulator/machine/scheduler.hpp"
 #include "runtime/simulator/machine/thread_pool.hpp"
+#include "runtime/simulator/watch/profile.hpp"
 
 namespace kerncast::simulator {
 

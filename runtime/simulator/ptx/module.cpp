@@ -5,8 +5,8 @@
 #include <new>
 #include <utility>
 
-#include "runtime/simulator/ptx/decoder.hpp"
 #include "runtime/simulator/exec/isa.hpp"
+#include "runtime/simulator/ptx/decoder.hpp"
 
 namespace kerncast::simulator {
 

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "runtime/simulator/machine/instruction.hpp"
-#include "runtime/simulator/watch/profile_abi.hpp"
 #include "runtime/simulator/machine/watch.hpp"
+#include "runtime/simulator/watch/profile_abi.hpp"
 
 namespace kerncast::simulator {
 

@@ -3,8 +3,8 @@
 #include <bit>
 
 #include "runtime/simulator/machine/scheduler.hpp"
-#include "runtime/simulator/watch/strict.hpp"
 #include "runtime/simulator/machine/written_map.hpp"
+#include "runtime/simulator/watch/strict.hpp"
 
 namespace kerncast::simulator {
 

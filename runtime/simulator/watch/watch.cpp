@@ -1,7 +1,7 @@
 #include "runtime/simulator/machine/watch.hpp"
 
-#include "runtime/simulator/watch/profile.hpp"
 #include "runtime/simulator/machine/state.hpp"
+#include "runtime/simulator/watch/profile.hpp"
 #include "runtime/simulator/watch/strict.hpp"
 
 namespace kerncast::simulator {

@@ -8,8 +8,8 @@
 #include <cstring>
 #include <string>
 
-#include "cache/posix/byte_order.hpp"
 #include "cache/entry.hpp"
+#include "cache/posix/byte_order.hpp"
 #include "tests/cache/sample.hpp"
 
 namespace cache = kerncast::cache;

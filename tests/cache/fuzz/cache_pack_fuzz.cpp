@@ -10,9 +10,9 @@
 #include <cstring>
 #include <string>
 
-#include "cache/posix/byte_order.hpp"
 #include "cache/pack/pack.hpp"
 #include "cache/pack/pack_format.hpp"
+#include "cache/posix/byte_order.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/cache/tuned_sample.hpp"
 

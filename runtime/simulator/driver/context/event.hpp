@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/simulator/driver/memory/ipc.hpp"
 #include "runtime/simulator/driver/context/scheduler.hpp"
+#include "runtime/simulator/driver/memory/ipc.hpp"
 
 namespace kerncast::simulator::api {
 

@@ -10,15 +10,15 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/simulator/driver/graph/capture.hpp"
 #include "runtime/simulator/driver/context/device.hpp"
 #include "runtime/simulator/driver/context/event.hpp"
-#include "runtime/simulator/driver/graph/graph.hpp"
 #include "runtime/simulator/driver/context/handles.hpp"
-#include "runtime/simulator/driver/memory/ipc.hpp"
-#include "runtime/simulator/driver/module/module.hpp"
-#include "runtime/simulator/driver/memory/pool.hpp"
 #include "runtime/simulator/driver/context/scheduler.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
+#include "runtime/simulator/driver/memory/ipc.hpp"
+#include "runtime/simulator/driver/memory/pool.hpp"
+#include "runtime/simulator/driver/module/module.hpp"
 #include "runtime/simulator/machine/memory.hpp"
 
 namespace kerncast::simulator::api {

@@ -6,8 +6,8 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/simulator/driver/graph/graph.hpp"
 #include "runtime/simulator/driver/context/scheduler.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
 
 namespace kerncast::simulator::api {
 

@@ -10,9 +10,9 @@
 #include <variant>
 #include <vector>
 
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/memory/copy.hpp"
 #include "runtime/simulator/driver/module/module.hpp"
-#include "runtime/simulator/driver/context/scheduler.hpp"
 
 namespace kerncast::simulator::api {
 

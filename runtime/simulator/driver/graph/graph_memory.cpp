@@ -3,8 +3,8 @@
 #include <unordered_map>
 
 #include "runtime/simulator/driver/context/failure.hpp"
-#include "runtime/simulator/driver/memory/memory.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/memory/memory.hpp"
 
 namespace kerncast::simulator::api {
 namespace {

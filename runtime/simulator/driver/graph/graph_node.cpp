@@ -2,9 +2,9 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/state.hpp"
 #include "runtime/simulator/driver/memory/memory.hpp"
 #include "runtime/simulator/driver/memory/memory_op.hpp"
-#include "runtime/simulator/driver/context/state.hpp"
 
 namespace kerncast::simulator::api {
 namespace {

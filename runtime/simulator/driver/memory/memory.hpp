@@ -5,8 +5,8 @@
 #include <optional>
 #include <string_view>
 
-#include "runtime/simulator/driver/graph/graph.hpp"
 #include "runtime/simulator/driver/abi/symbols.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
 #include "runtime/simulator/machine/memory.hpp"
 
 namespace kerncast::simulator::api {

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
 #include "runtime/simulator/driver/context/context.hpp"
-#include "runtime/simulator/driver/memory/copy.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/memory/copy.hpp"
 
 namespace kerncast::simulator::api {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "runtime/simulator/driver/context/failure.hpp"
-#include "runtime/simulator/driver/module/module.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/module/module.hpp"
 
 namespace kerncast::simulator::api {
 namespace {

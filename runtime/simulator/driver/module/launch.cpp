@@ -5,8 +5,8 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
-#include "runtime/simulator/driver/module/profile.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/module/profile.hpp"
 
 namespace kerncast::simulator::api {
 namespace {

@@ -7,9 +7,9 @@
 #include <set>
 #include <vector>
 
-#include "runtime/simulator/watch/profile_abi.hpp"
 #include "runtime/simulator/machine/program.hpp"
 #include "runtime/simulator/machine/source_map.hpp"
+#include "runtime/simulator/watch/profile_abi.hpp"
 
 namespace kerncast::simulator::api {
 namespace {

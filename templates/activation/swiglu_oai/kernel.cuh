@@ -1,0 +1,12 @@
+#pragma once
+
+#include "activation/shared/gated.cuh"
+
+namespace kerncast::activation {
+
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) swiglu_oai_kernel(const GatedKernelArgs args) {
+  gated_activation<Config, SwigluOai>(args);
+}
+
+}  // namespace kerncast::activation

@@ -1,0 +1,84 @@
+#include "templates/moe/shared/grouping.hpp"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+namespace kerncast::moe::grouping {
+namespace {
+
+void require_i32(std::string_view op, std::string_view name, const TensorView& view, int device) {
+  if (view.dtype != DType::i32) [[unlikely]] {
+    host::refuse_dtype(op, name, view.dtype, "i32");
+  }
+  host::require_device(op, name, view, "ids", device);
+  if (reinterpret_cast<std::uintptr_t>(view.data) % 4 != 0) [[unlikely]] {
+    host::refuse_misaligned(op, name, view);
+  }
+}
+
+}  // namespace
+
+void check_integers(std::string_view op, std::string_view name, const TensorView& view, std::int64_t elements,
+                    std::string_view wanted, int device) {
+  require_i32(op, name, view, device);
+  if (view.rank != 1 || view.dim(0) < elements) [[unlikely]] {
+    host::refuse_shape(op, name, view, wanted);
+  }
+  static_cast<void>(host::contiguous_rows(op, name, view));
+  host::require_data(op, name, view, elements);
+}
+
+Slots check(std::string_view op, const TensorView& ids, const TensorView& expert_map,
+            const TensorView& workspace, std::int64_t experts, bool split) {
+  if (ids.rank < 1) [[unlikely]] {
+    host::refuse_rank(op, "ids", ids);
+  }
+  require_i32(op, "ids", ids, ids.device);
+  const host::Rows rows = host::contiguous_rows(op, "ids", ids);
+  Slots made;
+  made.tokens = rows.count;
+  made.top_k = ids.dim(-1);
+  if (made.top_k < 1 || made.top_k > max_top_k) [[unlikely]] {
+    host::refuse_range(op, "the last dimension of ids (top_k)", made.top_k, 1, max_top_k);
+  }
+  if (experts < 1 || experts > max_experts) [[unlikely]] {
+    host::refuse_range(op, "experts", experts, 1, max_experts);
+  }
+  const std::int64_t slots = made.tokens * made.top_k;
+  if (slots > std::numeric_limits<std::int32_t>::max() - 1) [[unlikely]] {
+    host::refuse_range(op, "the number of ids", slots, 0, std::numeric_limits<std::int32_t>::max() - 1);
+  }
+  host::require_data(op, "ids", ids, rows.count);
+  made.split = split || slots > block_slots;
+  if (!expert_map.absent()) {
+    check_integers(op, "expert_map", expert_map, 1, "shape [experts of all ranks]", ids.device);
+  }
+  if (made.split) {
+    const std::int64_t size = workspace_size(slots, experts);
+    if (workspace.absent()) [[unlikely]] {
+      host::refuse(op, fmt::format("{} ids of {} experts need a workspace; give an i32 tensor of {} elements",
+                                   slots, experts, size));
+    }
+    check_integers(op, "workspace", workspace, size,
+                   fmt::format("shape [{}] or larger for {} ids of {} experts", size, slots, experts),
+                   ids.device);
+  }
+  made.arguments = {
+      static_cast<const int*>(ids.data), static_cast<const int*>(expert_map.data),
+      static_cast<int*>(workspace.data), rows.stride,
+      static_cast<int>(slots),           expert_map.absent() ? 0 : static_cast<int>(expert_map.dim(0))};
+  return made;
+}
+
+TensorPlan plan_integers(std::string_view name, std::initializer_list<std::int64_t> shape,
+                         std::int64_t below) {
+  TensorPlan made;
+  made.name = name;
+  made.dtype = DType::i32;
+  made.shape = shape;
+  made.integers_below = below;
+  return made;
+}
+
+}  // namespace kerncast::moe::grouping

@@ -1,0 +1,117 @@
+#pragma once
+
+#include "device/index.cuh"
+#include "device/pair.cuh"
+#include "device/vec.cuh"
+#include "moe/shared/weighted_sum_args.h"
+
+namespace kerncast::moe {
+
+/// A sum of products in order: plain, or where the result is f32 with what each step loses kept, for its last
+/// place is then in doubt.
+template <bool Precise>
+struct ProductSum {
+  float value = 0.0f;
+  float rest = 0.0f;
+
+  __device__ __forceinline__ void add(float a, float b) {
+    if constexpr (Precise) {
+      const float product = a * b;
+      const Pair sum = exact_sum(value, product);
+      rest += sum.rest + fmaf(a, b, -product);
+      value = sum.value;
+    } else {
+      value = fmaf(a, b, value);
+    }
+  }
+
+  __device__ __forceinline__ float scaled(float factor, float addend) const {
+    // Where the sum is infinite, what was lost is NaN and of no use.
+    const bool sound = Precise && fabsf(rest) <= 3.40282347e38f;
+    return fmaf(factor, value, sound ? fmaf(factor, rest, addend) : addend);
+  }
+};
+
+/// y = factor * sum over slots of weight * x + addend. A token by lanes = threads / rows_per_block threads of
+/// each of its blocks_per_row blocks. Mapped: a slot's row of x is the map's; those it does not name give 0.
+template <class Config, bool Mapped>
+__device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) {
+  using X = typename Config::x_dtype;
+  using Y = typename Config::y_dtype;
+  using Vector = typename Packed<Config::alignment>::type;
+  constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
+  constexpr int vectors = Config::hidden / width;
+  constexpr int lanes = Config::threads / Config::rows_per_block;
+  constexpr int slots = Config::top_k;
+  constexpr bool precise = sizeof(Y) == 4;
+  static_assert(width >= 1 && Config::hidden % width == 0, "a row is a whole number of vectors");
+
+  const long long block = linear_block();
+  const long long first = block / Config::blocks_per_row * Config::rows_per_block;
+  const int place = threadIdx.x / lanes;
+  const long long token = first + place;
+
+  __shared__ float weights[Config::rows_per_block * slots];
+  __shared__ int rows[Config::rows_per_block * slots];
+  if constexpr (Mapped || Config::has_weights) {
+#pragma unroll 1
+    for (int i = threadIdx.x; i < Config::rows_per_block * slots; i += Config::threads) {
+      const long long owner = first + i / slots;
+      if (owner < args.rows) {
+        if constexpr (Config::has_weights) {
+          weights[i] = args.weights[owner * args.weights_stride + i % slots];
+        }
+        if constexpr (Mapped) {
+          rows[i] = args.map[owner * args.map_stride + i % slots];
+        }
+      }
+    }
+    __syncthreads();
+  }
+  if (token >= args.rows) {
+    return;
+  }
+  const X* x = static_cast<const X*>(args.x) + (Mapped ? 0 : token * args.x_stride);
+  Y* y = static_cast<Y*>(args.y) + token * args.y_stride;
+
+#pragma unroll 1
+  for (int vector = threadIdx.x % lanes + static_cast<int>(block % Config::blocks_per_row) * lanes;
+       vector < vectors; vector += lanes * Config::blocks_per_row) {
+    ProductSum<precise> sums[width];
+#pragma unroll 4
+    for (int k = 0; k < slots; ++k) {
+      long long row = k;
+      bool named = true;
+      if constexpr (Mapped) {
+        row = rows[place * slots + k];
+        named = row >= 0 && row < args.x_rows;
+      }
+      Vector part{};
+      if (named) {
+        part = *reinterpret_cast<const Vector*>(x + row * args.x_slot_stride + vector * width);
+      }
+      float weight = 1.0f;
+      if constexpr (Config::has_weights) {
+        weight = named ? weights[place * slots + k] : 0.0f;
+      }
+      float values[width];
+      unpack<X>(part, values);
+#pragma unroll
+      for (int j = 0; j < width; ++j) {
+        sums[j].add(weight, values[j]);
+      }
+    }
+    float out[width];
+    if constexpr (Config::has_addend) {
+      load_values<Y, width>(static_cast<const Y*>(args.addend) + token * args.addend_stride + vector * width,
+                            out);
+    }
+#pragma unroll
+    for (int j = 0; j < width; ++j) {
+      out[j] = sums[j].scaled(args.factor, Config::has_addend ? out[j] : 0.0f);
+    }
+    store_values<Y, width>(y + vector * width, out);
+  }
+}
+
+}  // namespace kerncast::moe

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "moe/shared/weighted_sum.cuh"
+#include "moe/unpermute/kernel_args.h"
+
+namespace kerncast::moe {
+
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) unpermute_kernel(const UnpermuteKernelArgs args) {
+  weighted_sum<Config, true>(args);
+}
+
+}  // namespace kerncast::moe

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "device/row.cuh"
+#include "norm/fused_add_rms_norm/kernel_args.h"
+#include "norm/shared/added_row.cuh"
+#include "norm/shared/rms.cuh"
+
+namespace kerncast::norm {
+
+/// One row by threads / rows_per_block threads. y may be x.
+template <class Config>
+__global__ void __launch_bounds__(Config::threads)
+    fused_add_rms_norm_kernel(const FusedAddRmsNormKernelArgs args) {
+  using X = typename Config::x_dtype;
+  using R = typename Config::residual_dtype;
+  using Y = typename Config::y_dtype;
+  constexpr bool precise = sizeof(Y) == 4;
+  constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
+  using Row = AddedRow<X, R, width, precise>;
+  using Total = Squares<precise>;
+
+  const long long row = row_of_thread<Config>();
+  R* residual = static_cast<R*>(args.residual) + row * args.residual_stride;
+  const Row sums{static_cast<const X*>(args.x) + row * args.x_stride, residual, residual};
+  Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
+  const auto* weight = static_cast<const typename Config::weight_dtype*>(args.weight);
+
+  const RowWalk<Config, Row> walk(sums, row < args.rows);
+  const Total squares = walk.template reduce<Total>(
+      [](Total& total, const auto& part, int, bool) { add_squares<width>(total, part.values); });
+  const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
+  walk.template each<1>([&](auto part, int column, bool present) {
+    if (present) {
+      sums.store(column, part);
+      normalise_values<Config, width, precise, precise>(part.values, part.rests, weight + column, scale,
+                                                        args.weight_offset);
+      store_values<Y, width>(y + column, part.values);
+    }
+  });
+}
+
+}  // namespace kerncast::norm

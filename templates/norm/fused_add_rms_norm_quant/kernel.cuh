@@ -1,0 +1,21 @@
+#pragma once
+
+#include "norm/shared/added_row.cuh"
+#include "norm/shared/quantised_row.cuh"
+
+namespace kerncast::norm {
+
+/// One row by threads / rows_per_block threads. y may be x.
+template <class Config>
+__global__ void __launch_bounds__(Config::threads)
+    fused_add_rms_norm_quant_kernel(const RmsNormQuantKernelArgs args) {
+  using X = typename Config::x_dtype;
+  using R = typename Config::residual_dtype;
+  using Row = AddedRow<X, R, quantised_part<Config>, false, quantised_vector<Config>>;
+  const long long row = row_of_thread<Config>();
+  R* residual = static_cast<R*>(args.residual) + row * args.residual_stride;
+  const Row sums{static_cast<const X*>(args.x) + row * args.x_stride, residual, residual};
+  quantise_row<Config>(args, sums, [&](const auto& part, int column) { sums.store(column, part); });
+}
+
+}  // namespace kerncast::norm

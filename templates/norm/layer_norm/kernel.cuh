@@ -1,0 +1,49 @@
+#pragma once
+
+#include "device/row.cuh"
+#include "norm/layer_norm/kernel_args.h"
+#include "norm/shared/centred.cuh"
+
+namespace kerncast::norm {
+
+/// One row by threads / rows_per_block threads. y may be x.
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) layer_norm_kernel(const LayerNormKernelArgs args) {
+  using X = typename Config::x_dtype;
+  using W = typename Config::weight_dtype;
+  using Y = typename Config::y_dtype;
+  constexpr bool precise = sizeof(Y) == 4;
+  using Row = RowVectors<X, Config::alignment>;
+
+  const long long row = row_of_thread<Config>();
+  const X* x = static_cast<const X*>(args.x) + row * args.x_stride;
+  Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
+  const W* weight = static_cast<const W*>(args.weight);
+  const W* bias = static_cast<const W*>(args.bias);
+
+  const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
+  const Centre centre = centre_of<Config, precise, Row::width>(
+      walk, [](const auto& part, float* values) { unpack<X>(part, values); }, args.eps);
+  walk.template each<1>([&](const auto& part, int column, bool present) {
+    if (present) {
+      float values[Row::width];
+      float gains[Row::width];
+      float shifts[Row::width];
+      unpack<X>(part, values);
+      if constexpr (Config::has_weight) {
+        load_values<W, Row::width>(weight + column, gains);
+      }
+      if constexpr (Config::has_bias) {
+        load_values<W, Row::width>(bias + column, shifts);
+      }
+#pragma unroll
+      for (int j = 0; j < Row::width; ++j) {
+        values[j] = centred<precise, Config::has_weight, Config::has_bias>(
+            values[j], centre, Config::has_weight ? gains[j] : 1.0f, Config::has_bias ? shifts[j] : 0.0f);
+      }
+      store_values<Y, Row::width>(y + column, values);
+    }
+  });
+}
+
+}  // namespace kerncast::norm

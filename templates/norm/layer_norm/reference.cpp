@@ -1,0 +1,67 @@
+#include <cmath>
+#include <limits>
+
+#include "templates/norm/shared/rms_reference.hpp"
+#include "templates/reference/host_float.hpp"
+
+namespace kerncast::ops {
+
+ReferenceResult norm_layer_norm_reference(const ReferenceInput& input);
+
+ReferenceResult norm_layer_norm_reference(const ReferenceInput& input) {
+  const reference::HostRows x(reference::require(input, "x"));
+  const reference::HostRows y(reference::require(input, "y"));
+  const auto vector = [&](const char* name) {
+    const HostTensor* tensor = input.tensor(name);
+    return tensor == nullptr ? std::nullopt : std::optional<reference::HostRows>(*tensor);
+  };
+  const std::optional<reference::HostRows> weight = vector("weight");
+  const std::optional<reference::HostRows> bias = vector("bias");
+  const double eps = static_cast<float>(input.scalar("eps", 1e-6));
+  // An element is a sum, and so is the mean that it is taken from: both are held to what f32 holds of their
+  // terms, where the result is f32 to far more.
+  const bool wide = y.dtype() == DType::f32;
+  const double slack = wide ? 0x1p-44 : 0x1p-22;
+  const double mean_slack = wide ? 0x1p-44 : 0x1p-24;
+
+  reference::Verdict verdict;
+  if (y.rows() != x.rows() || y.width() != x.width()) {
+    verdict.fail("y", 0, 0, "has another shape than x");
+    return verdict.result();
+  }
+  const auto count = static_cast<double>(x.width());
+  for (std::int64_t row = 0; row < x.rows(); ++row) {
+    std::vector<double> values = reference::row_values(x, row);
+    double sum = 0;
+    for (const double value : values) {
+      sum += value;
+    }
+    const double mean = sum / count;
+    double squares = 0;
+    for (double& value : values) {
+      value -= mean;
+      // What f32 cannot hold is infinite.
+      value = std::fabs(value) > std::numeric_limits<float>::max()
+                  ? value * std::numeric_limits<double>::max()
+                  : value;
+      squares += value * value;
+    }
+    const auto [scale, may_vanish] = reference::row_scale(squares, count, eps);
+    for (std::int64_t i = 0; i < x.width(); ++i) {
+      const double gain = weight ? (*weight)(0, i) : 1.0;
+      const double shift = bias ? (*bias)(0, i) : 0.0;
+      const double scaled = values[static_cast<std::size_t>(i)] * scale * gain;
+      const double want = scaled + shift;
+      if (may_vanish && y(row, i) == reference::rounded(y.dtype(), shift)) {
+        continue;
+      }
+      const double reach =
+          slack * (std::fabs(scaled) + std::fabs(shift)) +
+          (mean_slack * std::sqrt(squares / count) + 0x1p-44 * std::fabs(mean)) * scale * std::fabs(gain);
+      verdict.compare_within("y", row, i, y.dtype(), y(row, i), want, reach, 1);
+    }
+  }
+  return verdict.result();
+}
+
+}  // namespace kerncast::ops

@@ -1,0 +1,101 @@
+#pragma once
+
+#include "device/broadcast.cuh"
+#include "device/row.cuh"
+#include "norm/scale_shift/kernel_args.h"
+#include "norm/shared/centred.cuh"
+
+/// Rows that are normalised, then scaled and shifted.
+namespace kerncast::norm {
+
+/// Whether neighbouring lanes always load neighbouring spans of a row.
+template <class Config, int Width>
+inline constexpr bool rows_in_step = row_lanes<Config> % 2 == 0 && Config::hidden / Width % 2 == 0;
+
+/// What a part of a row is scaled and shifted with; what Config leaves out is not set.
+template <int Width>
+struct Modulators {
+  float weights[Width];
+  float biases[Width];
+  float scales[Width];
+  float shifts[Width];
+};
+
+/// (n * weight + bias) * (1 + scale) + shift, element j, in the arithmetic of `Real`.
+template <class Config, int Width, class Real>
+__device__ __forceinline__ float modulated(Real n, const Modulators<Width>& with, int j) {
+  if constexpr (Config::has_weight) {
+    n *= with.weights[j];
+  }
+  if constexpr (Config::has_bias) {
+    n += with.biases[j];
+  }
+  if constexpr (Config::scale_form != static_cast<int>(BroadcastForm::none)) {
+    n *= Real(1) + with.scales[j];
+  }
+  if constexpr (Config::shift_form != static_cast<int>(BroadcastForm::none)) {
+    n += with.shifts[j];
+  }
+  return static_cast<float>(n);
+}
+
+/// Normalises the row that `walk` walks, modulates it and stores it in y. values(part, out) are its elements,
+/// and before a part's are stored, done(part, column) is called.
+template <class Config, int Width, class Walk, class Values, class Done>
+__device__ __forceinline__ void modulate_row(const Walk& walk, const Modulation& with, long long row,
+                                             typename Config::y_dtype* y, const Values& values_of,
+                                             const Done& done) {
+  using W = typename Config::weight_dtype;
+  using M = typename Config::modulation_dtype;
+  using Y = typename Config::y_dtype;
+  constexpr bool precise = sizeof(Y) == 4;
+  constexpr bool paired = rows_in_step<Config, Width>;
+
+  Centre centre = {};
+  if constexpr (Config::norm == 0) {
+    centre = centre_of<Config, precise, Width>(walk, values_of, with.eps);
+  } else {
+    using Total = Squares<precise>;
+    const Total squares = walk.template reduce<Total>([&](Total& total, const auto& part, int, bool) {
+      float values[Width];
+      values_of(part, values);
+      add_squares<Width>(total, values);
+    });
+    centre.scale = inverse_rms<Config::hidden>(squares, with.eps);
+  }
+  const BroadcastRow<M, Config::scale_form> scale(with.scale, row);
+  const BroadcastRow<M, Config::shift_form> shift(with.shift, row);
+  const W* weight = static_cast<const W*>(with.weight);
+  const W* bias = static_cast<const W*>(with.bias);
+  walk.template each<1>([&](const auto& part, int column, bool present) {
+    if (present) {
+      float values[Width];
+      Modulators<Width> modulators;
+      values_of(part, values);
+      done(part, column);
+      if constexpr (Config::has_weight) {
+        load_span<W, Width, paired>(weight + column, modulators.weights);
+      }
+      if constexpr (Config::has_bias) {
+        load_span<W, Width, paired>(bias + column, modulators.biases);
+      }
+      scale.template load<Width, paired>(column, modulators.scales);
+      shift.template load<Width, paired>(column, modulators.shifts);
+#pragma unroll
+      for (int j = 0; j < Width; ++j) {
+        if constexpr (precise) {
+          const double mean = static_cast<double>(centre.mean.value) + centre.mean.rest;
+          const double factor = static_cast<double>(centre.scale.value) + centre.scale.rest;
+          values[j] = modulated<Config>((values[j] - mean) * factor, modulators, j);
+        } else {
+          const float deviation =
+              Config::norm == 0 ? values[j] - centre.mean.value - centre.mean.rest : values[j];
+          values[j] = modulated<Config>(deviation * centre.scale.value, modulators, j);
+        }
+      }
+      store_values<Y, Width>(y + column, values);
+    }
+  });
+}
+
+}  // namespace kerncast::norm

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+
+#include <kerncast/ops/quant/scale_layout.hpp>
+#include "kerncast/tensor.hpp"
+
+namespace kerncast::norm {
+
+/// What shares a scale.
+enum class Scaling : std::uint8_t {
+  per_token,   ///< s = max(amax(row), 1e-10) / MAX
+  per_tensor,  ///< static: the scale is given
+  per_group,   ///< s = max(amax(group), 1e-10) / MAX, or that rounded up to a power of two
+};
+
+/// Where and how a norm's result is quantised: q = sat(y / s), MAX = 448 (e4m3), 57344 (e5m2), 127 (int8).
+struct Quantised {
+  TensorView q;  ///< shape of x; fp8_e4m3, fp8_e5m2 or i8; rows may be strided
+  /// per_token: [..., 1], f32. per_group: [..., G], G = H / group, f32, with the strides of `layout`;
+  /// packed_ue8m0: [T, ceil(G / 4)] i32 with strides (1, T rounded up to 4), whose storage extends to the
+  /// full last column; all bytes past T and G are set to 0. per_tensor: absent.
+  TensorView s = {};
+  TensorView scale = {};  ///< per_tensor: [1], f32, a positive normal number; else absent
+  Scaling scaling = Scaling::per_token;
+  int group = 128;  ///< 16, 32, 64 or 128
+  quant::ScaleLayout layout = quant::ScaleLayout::row_major;
+  quant::ScaleFormat format = quant::ScaleFormat::f32;  ///< packed_ue8m0 needs column_major_tma_aligned
+};
+
+}  // namespace kerncast::norm

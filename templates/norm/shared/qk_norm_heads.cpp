@@ -1,0 +1,283 @@
+#include "templates/norm/shared/qk_norm_heads.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "templates/host/access.hpp"
+#include "templates/norm/qk_norm/spec_index.hpp"
+
+namespace kerncast::norm {
+namespace {
+
+using namespace qk_norm_params;
+
+constexpr std::int32_t max_heads = 1024;
+constexpr std::int32_t max_head_dim = 1024;
+
+std::int32_t element_bytes(const Specialisation& spec) {
+  return static_cast<std::int32_t>(size_of(host::dtype(spec[qkv_dtype])));
+}
+
+/// Lanes that share a head, as the kernel divides it: two vectors each, where there are enough lanes.
+std::int32_t lanes_of(const Specialisation& spec) {
+  const std::int32_t vectors = spec[head_dim] * element_bytes(spec) / spec[alignment];
+  const std::int32_t width = spec[alignment] / element_bytes(spec);
+  const std::int32_t turning = spec[rope_style] == 0 ? spec[rotary_dim] / 2 / width : 0;
+  return std::min(host::power_of_two_above(turning + (vectors - 2 * turning + 1) / 2), 32);
+}
+
+Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  const std::int32_t heads = spec[q_heads] + spec[kv_heads];
+  const std::int64_t lanes = lanes_of(spec);
+  Tunables tunables;
+  tunables.values[threads] = 128;
+  // Latency counts: as many groups of lanes as there are heads.
+  tunables.values[slots] = std::min(host::power_of_two_above(heads), 128);
+  // Throughput counts: the tables' row, once loaded, serves several heads, and no group idles for long.
+  std::int32_t least_idle = std::numeric_limits<std::int32_t>::max();
+  for (std::int32_t count = 64; count >= 1; count /= 2) {
+    const auto turns = static_cast<std::int32_t>(host::divide_up(heads, count));
+    const std::int32_t idle = turns * count - heads;
+    const bool busy = host::bucket_ceiling(rows) * count * lanes >= std::int64_t{device.sm_count} * 1024;
+    if (turns >= 3 && turns <= 16 && busy && idle < least_idle) {
+      least_idle = idle;
+      tunables.values[slots] = count;
+    }
+  }
+  return tunables;
+}
+
+LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
+                        std::int64_t rows) noexcept {
+  const std::int64_t per_block = tunables[threads] / lanes_of(spec);
+  LaunchGeometry made = host::linear_grid(host::divide_up(rows * tunables[slots], per_block));
+  made.block[0] = static_cast<std::uint32_t>(tunables[threads]);
+  return made;
+}
+
+std::vector<TensorPlan> no_outputs(const Bindings&) {
+  return {};
+}
+
+/// A token's heads, and tokens, of one stride each, none of them overlapping.
+host::Rows token_rows(std::string_view op, const TensorView& qkv) {
+  if (qkv.rank < 2 || qkv.rank > TensorView::max_rank) [[unlikely]] {
+    host::refuse_shape(op, "qkv", qkv, "the dimensions [..., q_heads + 2 * kv_heads, head_dim]");
+  }
+  TensorView heads = qkv;
+  --heads.rank;
+  const host::Rows tokens = host::flatten(op, "qkv", heads);
+  if (qkv.stride(-1) != 1 && qkv.dim(-1) > 1) [[unlikely]] {
+    host::refuse_last_stride(op, "qkv", qkv);
+  }
+  const std::int64_t width = qkv.dim(-1);
+  const std::int64_t step = heads.dim(-1) > 1 ? heads.stride(-1) : width;
+  const std::int64_t token_extent = (heads.dim(-1) - 1) * step + width;
+  const bool token_major = step >= width && (tokens.count <= 1 || tokens.stride >= token_extent);
+  const bool head_major = tokens.stride >= width && step >= (tokens.count - 1) * tokens.stride + width;
+  if (!token_major && !head_major) [[unlikely]] {
+    host::refuse_overlap(op, "qkv", qkv);
+  }
+  return tokens;
+}
+
+std::int32_t weight_access(std::string_view op, std::string_view name, const TensorView& weight,
+                           const QkNorm& arguments, std::int64_t tokens) {
+  const TensorView& qkv = arguments.qkv;
+  host::require_float(op, name, weight);
+  if (weight.dtype != arguments.q_weight.dtype) [[unlikely]] {
+    host::refuse_dtype(op, name, weight.dtype,
+                       fmt::format("{}, as q_weight is", name_of(arguments.q_weight.dtype)));
+  }
+  if (weight.rank != 1 || weight.dim(0) != qkv.dim(-1)) [[unlikely]] {
+    host::refuse_shape(op, name, weight, fmt::format("shape [{}], the last dimension of qkv", qkv.dim(-1)));
+  }
+  const host::Rows rows = host::contiguous_rows(op, name, weight);
+  host::require_data(op, name, weight, tokens);
+  host::require_device(op, name, weight, "qkv", qkv.device);
+  return host::access_limit(op, name, weight, rows, size_of(qkv.dtype));
+}
+
+}  // namespace
+
+std::int32_t rope_access(const Specialisation& spec, std::int32_t aligned) {
+  const std::int32_t bytes = element_bytes(spec);
+  if (spec[rotary_dim] == 0) {
+    return aligned;
+  }
+  // Neox: a vector of the first half turns with one of the second. Interleaved: pairs lie in a vector, or two
+  // vectors of one element are a pair.
+  const std::int32_t together = spec[rope_style] == 0 ? spec[rotary_dim] / 2 : spec[rotary_dim];
+  return std::min(aligned, host::alignment_of(static_cast<std::uint64_t>(together * bytes)));
+}
+
+void validate_heads(std::string_view op, const Specialisation& spec) {
+  if (spec[rotary_dim] > spec[head_dim] || spec[rotary_dim] % 2 != 0) {
+    host::refuse(op, fmt::format("rotary_dim is {}, but must be even and at most the head_dim of {}; "
+                                 "nearest valid: {}",
+                                 spec[rotary_dim], spec[head_dim],
+                                 std::max(2, std::min(spec[rotary_dim], spec[head_dim]) / 2 * 2)));
+  }
+  const std::int32_t row = spec[head_dim] * element_bytes(spec);
+  const std::int32_t widest = rope_access(spec, host::alignment_of(static_cast<std::uint64_t>(row)));
+  if (spec[alignment] < element_bytes(spec) || spec[alignment] > widest) {
+    host::refuse(op, fmt::format("alignment = {} must be at least an element ({} bytes), divide a head of {} "
+                                 "bytes and keep apart what turns together; widest valid: {}",
+                                 spec[alignment], element_bytes(spec), row, widest));
+  }
+}
+
+HeadCall check_heads(std::string_view op, const QkNorm& arguments) {
+  const TensorView& qkv = arguments.qkv;
+  host::require_float(op, "qkv", qkv);
+  const host::Rows tokens = token_rows(op, qkv);
+  const std::int64_t width = qkv.dim(-1);
+  if (width < 1 || width > max_head_dim) [[unlikely]] {
+    host::refuse_range(op, "the last dimension of qkv (head_dim)", width, 1, max_head_dim);
+  }
+  if (arguments.q_heads < 1 || arguments.q_heads > max_heads) [[unlikely]] {
+    host::refuse_range(op, "q_heads", arguments.q_heads, 1, max_heads);
+  }
+  if (arguments.kv_heads < 1 || arguments.kv_heads > max_heads) [[unlikely]] {
+    host::refuse_range(op, "kv_heads", arguments.kv_heads, 1, max_heads);
+  }
+  if (const std::int64_t heads = arguments.q_heads + 2 * arguments.kv_heads; qkv.dim(-2) != heads)
+      [[unlikely]] {
+    host::refuse_shape(op, "qkv", qkv,
+                       fmt::format("{} heads in the dimension before the last (q_heads = {} and twice "
+                                   "kv_heads = {})",
+                                   heads, arguments.q_heads, arguments.kv_heads));
+  }
+  host::require_data(op, "qkv", qkv, tokens.count);
+  if (!(arguments.eps >= 0.0F) || arguments.eps > std::numeric_limits<float>::max()) [[unlikely]] {
+    host::refuse(op,
+                 fmt::format("eps is {}, but must be finite and not negative; 1e-6 is usual", arguments.eps));
+  }
+  const auto bytes = static_cast<std::uint64_t>(size_of(qkv.dtype));
+  const std::int32_t aligned = host::alignment_of(host::misalignment(qkv, tokens) |
+                                                  static_cast<std::uint64_t>(qkv.stride(-2)) * bytes |
+                                                  static_cast<std::uint64_t>(width) * bytes);
+  if (aligned < size_of(qkv.dtype)) [[unlikely]] {
+    host::refuse_misaligned(op, "qkv", qkv);
+  }
+  HeadCall made;
+  Specialisation& spec = made.call.spec;
+  spec.values[qkv_dtype] = host::number(qkv.dtype);
+  spec.values[weight_dtype] = host::number(arguments.q_weight.dtype);
+  spec.values[q_heads] = arguments.q_heads;
+  spec.values[kv_heads] = arguments.kv_heads;
+  spec.values[head_dim] = static_cast<std::int32_t>(width);
+  spec.values[alignment] =
+      std::min({aligned, weight_access(op, "q_weight", arguments.q_weight, arguments, tokens.count),
+                weight_access(op, "k_weight", arguments.k_weight, arguments, tokens.count)});
+  spec.values[unit_offset] = arguments.unit_offset ? 1 : 0;
+  made.call.rows = tokens.count;
+  made.call.device = qkv.device;
+  made.arguments = {qkv.data,     arguments.q_weight.data, arguments.k_weight.data,
+                    tokens.count, tokens.stride,           qkv.stride(-2),
+                    arguments.eps};
+  return made;
+}
+
+std::int32_t required_setting(const OpDefinition& op, const Bindings& bindings, std::string_view name) {
+  const std::optional<std::int32_t> value = host::setting(op, bindings, name);
+  if (!value) {
+    host::refuse(op.name, fmt::format("parameter {} is required; give it as {}=VALUE", name, name));
+  }
+  return *value;
+}
+
+QkNorm heads_from(const OpDefinition& op, const Bindings& bindings) {
+  QkNorm arguments;
+  arguments.qkv = bindings.require_tensor(op.name, "qkv");
+  arguments.q_weight = bindings.require_tensor(op.name, "q_weight");
+  arguments.k_weight = bindings.require_tensor(op.name, "k_weight");
+  arguments.q_heads = required_setting(op, bindings, "q_heads");
+  arguments.kv_heads = required_setting(op, bindings, "kv_heads");
+  arguments.eps = static_cast<float>(bindings.scalar("eps").value_or(1e-6));
+  arguments.unit_offset = host::setting(op, bindings, "unit_offset").value_or(0) != 0;
+  return arguments;
+}
+
+void agree(const OpDefinition& op, Call& call, const Bindings& bindings) {
+  // The narrowest kernel a caller names serves better aligned tensors too.
+  if (const auto wanted = host::setting(op, bindings, "alignment");
+      wanted && *wanted < call.spec[alignment]) {
+    call.spec.values[alignment] = *wanted;
+    op.validate(call.spec);
+  }
+  check_settings_agree(op, call.spec, bindings);
+}
+
+std::vector<TensorPlan> plan_heads(const OpDefinition& op, const Bindings& bindings, std::int64_t rows) {
+  const std::int32_t width = required_setting(op, bindings, "head_dim");
+  const std::int32_t heads =
+      required_setting(op, bindings, "q_heads") + 2 * required_setting(op, bindings, "kv_heads");
+  const std::int32_t type = host::setting(op, bindings, "qkv_dtype").value_or(host::number(DType::bf16));
+  const std::int32_t weight_type = host::setting(op, bindings, "weight_dtype").value_or(type);
+  std::vector<TensorPlan> plans(3);
+  plans[0].name = "qkv";
+  plans[0].dtype = host::dtype(type);
+  plans[0].shape = {rows, heads, width};
+  plans[1].name = "q_weight";
+  plans[2].name = "k_weight";
+  for (std::size_t i = 1; i < 3; ++i) {
+    plans[i].dtype = host::dtype(weight_type);
+    plans[i].shape = {width};
+  }
+  return plans;
+}
+
+std::vector<ModelCase> head_cases(const ModelConfig& model) {
+  if (!model.qk_norm || !host::is_float(model.dtype) || model.heads < 1 || model.heads > max_heads ||
+      model.kv_heads < 1 || model.kv_heads > max_heads || model.head_dim < 1 ||
+      model.head_dim > max_head_dim) {
+    return {};
+  }
+  const std::string type(name_of(model.dtype));
+  ModelCase made;
+  made.label = "attention q_norm, k_norm";
+  made.params = {{"qkv_dtype", type},
+                 {"weight_dtype", type},
+                 {"q_heads", std::to_string(model.heads)},
+                 {"kv_heads", std::to_string(model.kv_heads)},
+                 {"head_dim", std::to_string(model.head_dim)},
+                 {"unit_offset", model.norm_weight_offset == 1.0 ? "true" : "false"}};
+  made.scalars = {{"eps", model.norm_eps}};
+  return {made};
+}
+
+OpDefinition qk_norm_definition(std::string_view name) {
+  OpDefinition op;
+  op.name = name;
+  const auto floats = {DType::bf16, DType::f16, DType::f32};
+  op.params = {
+      host::dtype_param("qkv_dtype", floats, DType::bf16, "element type of qkv"),
+      host::dtype_param("weight_dtype", floats, DType::bf16, "element type of q_weight and k_weight"),
+      host::integer_param("q_heads", 1, max_heads, std::nullopt, "q heads of a token"),
+      host::integer_param("kv_heads", 1, max_heads, std::nullopt, "k heads of a token, and v heads"),
+      host::integer_param("head_dim", 1, max_head_dim, std::nullopt, "elements of a head"),
+      host::listed_param("alignment", {2, 4, 8, 16}, 16,
+                         "bytes of qkv per access; derived from pointers, strides and widths"),
+      host::flag_param("unit_offset", false, "multiply by weight + 1 (Gemma)"),
+  };
+  op.tunables = {
+      {"threads", "threads of a block", {64, 128, 256, 512}},
+      {"slots", "groups of lanes that share the heads of a token", {1, 2, 4, 8, 16, 32, 64, 128}},
+  };
+  op.tensors = {
+      {"qkv", Direction::inout, false,
+       "[..., q_heads + 2 * kv_heads, head_dim], qkv_dtype; tokens and heads may be strided"},
+      {"q_weight", Direction::in, false, "[head_dim], weight_dtype"},
+      {"k_weight", Direction::in, false, "[head_dim], weight_dtype"},
+  };
+  op.scalars = {{"eps", 1e-6, "added to the mean square; not negative"}};
+  op.default_tunables = default_tunables;
+  op.geometry = geometry;
+  op.plan_outputs = no_outputs;
+  return op;
+}
+
+}  // namespace kerncast::norm

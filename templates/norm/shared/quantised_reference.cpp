@@ -1,0 +1,73 @@
+#include "templates/norm/shared/quantised_reference.hpp"
+
+#include <cmath>
+
+#include <kerncast/ops/norm/quantised_norm.hpp>
+#include "templates/norm/rms_norm_quant/spec_index.hpp"
+#include "templates/reference/group_quant.hpp"
+
+namespace kerncast::reference {
+namespace {
+
+namespace params = norm::rms_norm_quant_params;
+using norm::Scaling;
+
+/// All rows, normalised.
+std::vector<std::vector<double>> normalised(const RmsNormReference& norm, std::int64_t rows,
+                                            const std::function<std::vector<double>(std::int64_t)>& row) {
+  std::vector<std::vector<double>> all;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    std::vector<double> values = row(i);
+    const double scale = norm.scale(values).scale;
+    for (std::size_t column = 0; column < values.size(); ++column) {
+      values[column] *= scale * norm.gain(static_cast<std::int64_t>(column));
+    }
+    all.push_back(std::move(values));
+  }
+  return all;
+}
+
+}  // namespace
+
+void check_quantised_norm(Verdict& verdict, const ReferenceInput& input, const HostRows& x,
+                          const std::function<std::vector<double>(std::int64_t)>& row) {
+  const RmsNormReference norm(input);
+  const HostRows q(require(input, "q"));
+  if (q.rows() != x.rows() || q.width() != x.width()) {
+    verdict.fail("q", 0, 0, "has another shape than x");
+    return;
+  }
+  if (input.spec[params::has_y] != 0) {
+    const HostRows y(require(input, "y"));
+    for (std::int64_t i = 0; i < x.rows(); ++i) {
+      norm.check(verdict, i, row(i), y, std::nullopt);
+    }
+  }
+  const std::vector<std::vector<double>> values = normalised(norm, x.rows(), row);
+  const auto value = [&](std::int64_t i, std::int64_t column) {
+    return values[static_cast<std::size_t>(i)][static_cast<std::size_t>(column)];
+  };
+  const auto scaling = static_cast<Scaling>(input.spec[params::scaling]);
+  if (scaling == Scaling::per_group) {
+    check_groups(verdict, value, x.rows(), q, require(input, "s"), input.spec[params::group],
+                 static_cast<quant::ScaleFormat>(input.spec[params::scale_format]));
+    return;
+  }
+  const bool is_static = scaling == Scaling::per_tensor;
+  const HostRows s(require(input, is_static ? "scale" : "s"));
+  for (std::int64_t i = 0; i < x.rows(); ++i) {
+    const double scale = s(is_static ? 0 : i, 0);
+    if (!is_static) {
+      double amax = 0;
+      for (const double element : values[static_cast<std::size_t>(i)]) {
+        amax = std::fmax(amax, std::fabs(element));
+      }
+      check_scale(verdict, quant::ScaleFormat::f32, i, 0, scale, amax, largest_of(q.dtype()));
+    }
+    for (std::int64_t column = 0; column < q.width(); ++column) {
+      check_quantised(verdict, i, column, q.dtype(), q(i, column), value(i, column), scale);
+    }
+  }
+}
+
+}  // namespace kerncast::reference

@@ -1,0 +1,139 @@
+#pragma once
+
+#include "device/group_grid.cuh"
+#include "device/quantise.cuh"
+#include "device/row.cuh"
+#include "norm/rms_norm_quant/kernel_args.h"
+#include "norm/shared/rms.cuh"
+
+namespace kerncast::norm {
+
+/// What shares a scale; the numbers are those of the host's choices.
+enum Scaling { scaling_per_token = 0, scaling_per_tensor = 1, scaling_per_group = 2 };
+
+/// Normalises `Width` elements to a unit and a half in the last place of f32, the half their own rounding.
+template <class Config, int Width>
+__device__ __forceinline__ void normalise_closely(float* values, const typename Config::weight_dtype* weight,
+                                                  const Pair& scale, float offset) {
+  float gains[Width];
+  if constexpr (Config::has_weight) {
+    load_values<typename Config::weight_dtype, Width>(weight, gains);
+  }
+#pragma unroll
+  for (int j = 0; j < Width; ++j) {
+    if constexpr (Config::has_weight) {
+      // As one block of PTX, which spares the compiler's passes: y = x * scale and what that loses, then both
+      // times the gain.
+      asm("{ .reg .f32 g, y, r;\n  add.f32 g, %1, %4;\n  mul.f32 y, %0, %2;\n  neg.f32 r, y;\n"
+          "  fma.rn.f32 r, %0, %2, r;\n  fma.rn.f32 r, %0, %3, r;\n  mul.f32 r, r, g;\n"
+          "  fma.rn.f32 %0, y, g, r; }"
+          : "+f"(values[j])
+          : "f"(gains[j]), "f"(scale.value), "f"(scale.rest), "f"(offset));
+    } else {
+      values[j] = fmaf(values[j], scale.value, values[j] * scale.rest);
+    }
+  }
+}
+
+/// Neighbouring elements that a thread takes: a vector, and at least a warp's part of a group.
+template <class Config>
+inline constexpr int quantised_vector =
+    Config::alignment / static_cast<int>(sizeof(typename Config::x_dtype));
+template <class Config>
+inline constexpr int quantised_part =
+    Config::scaling == scaling_per_group ? group_share(quantised_vector<Config>, Config::group)
+                                         : quantised_vector<Config>;
+
+/// Normalises a row and quantises what that gives, in f32 and right to its last place. `Source` is a
+/// RowWalk's, whose parts have `values`; store(part, column) is called once per part before it changes.
+template <class Config, class Source, class Store>
+__device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args, const Source& source,
+                                             const Store& store) {
+  using W = typename Config::weight_dtype;
+  using Y = typename Config::y_dtype;
+  using Q = typename Config::q_dtype;
+  using Part = typename Source::Part;
+  using Walk = RowWalk<Config, Source>;
+  constexpr int vector = quantised_vector<Config>;
+  constexpr int count = Source::width;
+  static_assert(Config::scaling != scaling_per_group || row_lanes<Config> * count >= Config::group,
+                "a group lies within a run of lanes");
+
+  const long long row = row_of_thread<Config>();
+  const W* weight = static_cast<const W*>(args.weight);
+  Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
+  Q* q = static_cast<Q*>(args.q) + row * args.q_stride;
+
+  Walk walk(source, row < args.rows);
+  // Asked for once by a block, behind the barrier of the reduction, or by each warp where there is none.
+  constexpr bool shares_scale = Config::scaling == scaling_per_tensor && row_lanes<Config> > 32;
+  __shared__ float shared_scale;
+  if (shares_scale && threadIdx.x == 0) {
+    shared_scale = *args.scale;
+  }
+  // Squares of a part are few enough for f32; many parts take double.
+  const DoubleSum squares =
+      walk.template reduce<DoubleSum>([](DoubleSum& total, const Part& part, int, bool) {
+        Sum sum;
+        add_squares<count>(sum, part.values);
+        total.value += sum.value;
+      });
+  const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
+  const auto normalise_part = [&](Part& part, int column) {
+#pragma unroll
+    for (int i = 0; i < count; i += vector) {
+      normalise_closely<Config, vector>(part.values + i, weight + column + i, scale, args.weight_offset);
+    }
+  };
+  // A row that registers hold is normalised once, else by every walk.
+  if constexpr (Walk::held) {
+    walk.change([&](Part& part, int column) {
+      store(part, column);
+      normalise_part(part, column);
+    });
+  }
+
+  float factor = 0.0f;
+  if constexpr (Config::scaling == scaling_per_token) {
+    const Max amax =
+        walk.template reduce<Max, 1>([&](Max& total, const Part& part, int column, bool present) {
+          if constexpr (Walk::held) {
+            total.merge(largest_magnitude<count>(part.values));
+          } else {
+            Part own = part;
+            if (present) {
+              normalise_part(own, column);
+            }
+            total.merge(largest_magnitude<count>(own.values));
+          }
+        });
+    const Scale token = scale_of<scale_f32>(amax.value, max_of<Q>);
+    factor = token.factor;
+    if (threadIdx.x % row_lanes<Config> == 0 && row < args.rows) {
+      static_cast<unsigned*>(args.s)[row * args.s_stride] = token.bits;
+    }
+  } else if constexpr (Config::scaling == scaling_per_tensor) {
+    factor = fast_reciprocal(shares_scale ? shared_scale : *args.scale);
+  }
+  walk.template each<1>([&](Part part, int column, bool present) {
+    if (!Walk::held && present) {
+      store(part, column);
+      normalise_part(part, column);
+    }
+    if (Config::has_y && present) {
+#pragma unroll
+      for (int i = 0; i < count; i += vector) {
+        store_values<Y, vector>(y + column + i, part.values + i);
+      }
+    }
+    if constexpr (Config::scaling == scaling_per_group) {
+      quantise_group<Config, count, vector>(
+          {args.q, args.s, args.q_stride, args.s_stride, args.rows, args.padded_rows}, part.values,
+          column < Config::hidden ? row : args.padded_rows, column);
+    } else if (present) {
+      store_quantised<Q, count, vector>(q + column, part.values, factor);
+    }
+  });
+}
+
+}  // namespace kerncast::norm

@@ -1,0 +1,312 @@
+#include "templates/norm/shared/rms_norm_quant_definition.hpp"
+
+#include <fmt/format.h>
+
+#include "templates/host/group_quant.hpp"
+#include "templates/norm/rms_norm_quant/kernel_args.h"
+#include "templates/norm/rms_norm_quant/spec_index.hpp"
+#include "templates/norm/shared/row_norm.hpp"
+
+namespace kerncast::norm {
+
+using namespace rms_norm_quant_params;
+
+namespace {
+
+Scaling scaling_of(const Specialisation& spec) {
+  return static_cast<Scaling>(spec[scaling]);
+}
+
+host::GroupQuant group_quant(const Quantised& out) {
+  return {.group = out.group, .layout = out.layout, .format = out.format};
+}
+
+/// Rows whose scales are written.
+std::int64_t written_rows(Scaling how, quant::ScaleFormat format, std::int64_t rows) {
+  return how == Scaling::per_group ? host::scale_rows(format, rows) : rows;
+}
+
+/// A group lies within a warp, so a row has at least that.
+Tunables tunables_for(std::int32_t row_threads) {
+  const std::int32_t lanes = std::max(row_threads, 32);
+  Tunables tunables;
+  tunables.values[row_params::threads] = std::max(lanes, 128);
+  tunables.values[row_params::rows_per_block] = tunables.values[row_params::threads] / lanes;
+  return tunables;
+}
+
+/// Before sm_89 fp8 is converted by a dozen instructions. `more`: for 8 elements of what is added to x.
+RowCost cost_of(const DeviceTraits& device, std::int32_t more) {
+  return {.once = 150, .each = (device.sm < 89 ? 260 : 140) + more};
+}
+
+Tunables tunables_alone(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  return tunables_for(row_lanes(spec, device, rows, default_row_vectors(spec), cost_of(device, 0)));
+}
+
+/// With the residual beside x, one vector of each in flight keeps memory busy; more in a thread take longer
+/// to compile than a first request should wait.
+Tunables tunables_with_residual(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  RowCost cost = cost_of(device, 24);
+  cost.held_elements = 8;
+  return tunables_for(row_lanes(spec, device, rows, 1, cost));
+}
+
+LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
+                        std::int64_t rows) noexcept {
+  return row_geometry(
+      spec, tunables, device,
+      written_rows(scaling_of(spec), static_cast<quant::ScaleFormat>(spec[scale_format]), rows));
+}
+
+/// Checks where the scales go, and returns their stride.
+std::int64_t check_scales(std::string_view op, const RowTensors& rows, const Quantised& out) {
+  const bool is_static = out.scaling == Scaling::per_tensor;
+  const TensorView& given = is_static ? out.scale : out.s;
+  const TensorView& surplus = is_static ? out.s : out.scale;
+  const char* name = is_static ? "scale" : "s";
+  if (!surplus.absent()) [[unlikely]] {
+    host::refuse(op, fmt::format("tensor '{}' is for another scaling; with scaling = {} give '{}' alone",
+                                 is_static ? "s" : "scale",
+                                 is_static                           ? "per_tensor"
+                                 : out.scaling == Scaling::per_token ? "per_token"
+                                                                     : "per_group",
+                                 name));
+  }
+  std::int64_t stride = 0;
+  if (out.scaling == Scaling::per_group) {
+    const host::GroupQuant quant = group_quant(out);
+    host::require_groups(op, "the last dimension of x (hidden)", rows.width(), out.group, max_hidden);
+    host::require_format(op, quant);
+    stride = host::group_scale_stride(op, quant, given, rows.count(), rows.width());
+  } else {
+    const host::Rows given_rows = host::output_rows(op, name, given);
+    if (given.dtype != DType::f32) [[unlikely]] {
+      host::refuse_dtype(op, name, given.dtype, "f32");
+    }
+    if (is_static) {
+      if (given.dim(-1) != 1 || given_rows.count != 1) [[unlikely]] {
+        host::refuse_shape(op, name, given, "shape [1]");
+      }
+    } else {
+      host::require_rows_like(op, name, given, "x", rows.x(), 1);
+      stride = given_rows.stride;
+    }
+    host::require_data(op, name, given, rows.count());
+    if (reinterpret_cast<std::uintptr_t>(given.data) % 4 != 0) [[unlikely]] {
+      host::refuse_misaligned(op, name, given);
+    }
+  }
+  host::require_device(op, name, given, "x", rows.x().device);
+  return stride;
+}
+
+}  // namespace
+
+void validate_quantised(std::string_view op, const Specialisation& spec) {
+  validate_rows(op, spec);
+  if (scaling_of(spec) == Scaling::per_group) {
+    host::require_groups(op, "hidden", spec[row_params::hidden], spec[group], max_hidden);
+    host::require_format(op, {.group = spec[group],
+                              .layout = static_cast<quant::ScaleLayout>(spec[scale_layout]),
+                              .format = static_cast<quant::ScaleFormat>(spec[scale_format])});
+  }
+}
+
+Call quantised_call(std::string_view op, const RmsNormQuant& arguments, const TensorView* residual) {
+  const TensorView& x = arguments.x;
+  const TensorView& y = arguments.y;
+  const TensorView& weight = arguments.weight;
+  const Quantised& out = arguments.out;
+  RowTensors rows(op, x);
+  std::int64_t residual_stride = 0;
+  if (residual != nullptr) {
+    residual_stride = rows.output("residual", *residual);
+    require_apart(op, "residual", *residual, "y", y);
+    require_apart(op, "residual", *residual, "x", x);
+  }
+  const std::int64_t y_stride = y.absent() ? 0 : rows.output("y", y);
+  host::require_quantised(op, "q", out.q);
+  const std::int64_t q_stride = rows.output_of_any_type("q", out.q);
+  const std::int64_t s_stride = check_scales(op, rows, out);
+  require_eps(op, arguments.eps);
+  rows.vector("weight", weight);
+  require_offset(op, weight, arguments.weight_offset);
+
+  Call call = rows.call(weight.absent() ? x.dtype : weight.dtype, y.absent() ? x.dtype : y.dtype);
+  const bool grouped = out.scaling == Scaling::per_group;
+  const host::GroupQuant quant = grouped ? group_quant(out) : host::GroupQuant{};
+  call.spec.values[has_weight] = weight.absent() ? 0 : 1;
+  call.spec.values[has_y] = y.absent() ? 0 : 1;
+  call.spec.values[q_dtype] = host::number(out.q.dtype);
+  call.spec.values[scaling] = static_cast<std::int32_t>(out.scaling);
+  call.spec.values[group] = quant.group;
+  call.spec.values[scale_layout] = static_cast<std::int32_t>(quant.layout);
+  call.spec.values[scale_format] = static_cast<std::int32_t>(quant.format);
+  if (residual != nullptr) {
+    call.spec.values[residual_dtype] = host::number(residual->dtype);
+  }
+  RmsNormQuantKernelArgs made{};
+  made.x = x.data;
+  made.residual = residual != nullptr ? residual->data : nullptr;
+  made.weight = weight.data;
+  made.y = y.data;
+  made.q = out.q.data;
+  made.s = out.s.data;
+  made.scale = static_cast<const float*>(out.scale.data);
+  made.rows = rows.count();
+  made.padded_rows = written_rows(out.scaling, quant.format, rows.count());
+  made.x_stride = rows.stride();
+  made.residual_stride = residual_stride;
+  made.y_stride = y_stride;
+  made.q_stride = q_stride;
+  made.s_stride = s_stride;
+  made.eps = arguments.eps;
+  made.weight_offset = arguments.weight_offset;
+  call.set_arguments(made);
+  return call;
+}
+
+RmsNormQuant quantised_arguments(const OpDefinition& op, const Bindings& bindings) {
+  const host::GroupQuant quant = host::group_quant_settings(op, bindings);
+  RmsNormQuant arguments;
+  arguments.x = bindings.require_tensor(op.name, "x");
+  arguments.weight = bindings.tensor_or_absent("weight");
+  arguments.y = bindings.tensor_or_absent("y");
+  arguments.out.q = bindings.require_tensor(op.name, "q");
+  arguments.out.s = bindings.tensor_or_absent("s");
+  arguments.out.scale = bindings.tensor_or_absent("scale");
+  arguments.out.scaling = static_cast<Scaling>(host::setting(op, bindings, "scaling").value_or(0));
+  arguments.out.group = quant.group;
+  arguments.out.layout = quant.layout;
+  arguments.out.format = quant.format;
+  arguments.eps = scalar_or(bindings, "eps", 1e-6);
+  arguments.weight_offset = scalar_or(bindings, "weight_offset", 0.0);
+  return arguments;
+}
+
+std::vector<TensorPlan> plan_quantised_inputs(const OpDefinition& op, const Bindings& bindings,
+                                              std::int64_t rows, bool adds) {
+  RowPlans plans(op, bindings, rows);
+  plans.rows("x");
+  if (adds) {
+    plans.rows("residual", "residual_dtype");
+  }
+  plans.vector("weight", "has_weight");
+  std::vector<TensorPlan> made = plans.take();
+  if (static_cast<Scaling>(host::setting(op, bindings, "scaling").value_or(0)) == Scaling::per_tensor) {
+    made.push_back({"scale", DType::f32, {1}, {}, {}});
+  }
+  return made;
+}
+
+std::vector<TensorPlan> plan_quantised_outputs(const OpDefinition& op, const Bindings& bindings) {
+  const TensorView& x = bindings.require_tensor(op.name, "x");
+  const std::vector<std::int64_t> shape(x.shape.begin(), x.shape.begin() + x.rank);
+  const DType type =
+      host::dtype(host::setting(op, bindings, "q_dtype").value_or(host::number(DType::fp8_e4m3)));
+  std::vector<TensorPlan> plans{{"q", type, shape, {}, {}}};
+  const auto how = static_cast<Scaling>(host::setting(op, bindings, "scaling").value_or(0));
+  if (how == Scaling::per_group) {
+    const host::GroupQuant quant = host::group_quant_settings(op, bindings);
+    host::require_groups(op.name, "the last dimension of x (hidden)", x.dim(-1), quant.group, max_hidden);
+    plans.push_back(host::plan_group_scales(quant, shape));
+  } else if (how == Scaling::per_token) {
+    plans.push_back({"s", DType::f32, shape, {}, {}});
+    plans.back().shape.back() = 1;
+  }
+  if (host::setting(op, bindings, "has_y").value_or(0) != 0) {
+    plans.push_back(plan_y(op, bindings));
+  }
+  return plans;
+}
+
+std::vector<ModelCase> quantised_cases(const ModelConfig& model, bool adds) {
+  std::vector<ModelCase> cases;
+  if (model.layer_norm) {
+    return cases;
+  }
+  const auto add = [&](const char* label, std::int64_t width,
+                       std::vector<std::pair<std::string, std::string>> params) {
+    std::vector<ModelCase> made;
+    add_row_case(made, model, label, width);
+    for (ModelCase& item : made) {
+      item.params.insert(item.params.end(), params.begin(), params.end());
+      item.params.emplace_back("q_dtype", "fp8_e4m3");
+      if (adds) {
+        item.params.emplace_back("residual_dtype", std::string(name_of(model.dtype)));
+      }
+      item.scalars.emplace_back("weight_offset", model.norm_weight_offset);
+      cases.push_back(std::move(item));
+    }
+  };
+  const auto add_grouped = [&](const char* label, std::int64_t width, const char* layout,
+                               const char* format) {
+    if (width > 0 && host::largest_group(width) >= 16) {
+      add(label, width,
+          {{"scaling", "per_group"},
+           {"group", std::to_string(host::largest_group(width))},
+           {"scale_layout", layout},
+           {"scale_format", format}});
+    }
+  };
+  const char* label = "input_layernorm, post_attention_layernorm";
+  if (model.q_lora_rank == 0) {
+    add(label, model.hidden, {{"scaling", "per_token"}});
+    add(label, model.hidden, {{"scaling", "per_tensor"}});
+    add_grouped(label, model.hidden, "row_major", "f32");
+    return cases;
+  }
+  // DeepGEMM's two forms: f32 scales on Hopper, packed exponents on Blackwell.
+  for (const char* format : {"f32", "packed_ue8m0"}) {
+    add_grouped(label, model.hidden, "column_major_tma_aligned", format);
+    if (!adds) {
+      add_grouped("q_a_layernorm", model.q_lora_rank, "column_major_tma_aligned", format);
+    }
+  }
+  return cases;
+}
+
+OpDefinition quantised_definition(std::string_view name, bool adds) {
+  OpDefinition op = row_norm_definition(name);
+  op.formula = fmt::format(
+      "{}q = sat(v / s) of v = {} * rsqrt(mean({}^2) + eps) * (weight + weight_offset), in f32 and rounded "
+      "to nothing else; y = v, rounded once, where it is wanted. per_token, per_group: s = max(amax(v), "
+      "1e-10) / MAX over a row or a group, MAX = 448 (e4m3), 57344 (e5m2), 127 (int8); ue8m0: s = "
+      "2^ceil(log2(amax / MAX)). per_tensor: s is given. NaN is passed over by amax and gives 0x7f (fp8) or "
+      "0 "
+      "(int8). mean + eps is at least 2^-126 (Zhang and Sennrich 2019, arXiv:1910.07467; OCP MX 1.0 for "
+      "ue8m0)",
+      adds ? "r = x + residual, stored over residual in its type; " : "", adds ? "r" : "x", adds ? "r" : "x");
+  op.arguments_type = "kerncast::norm::RmsNormQuantKernelArgs";
+  op.params[row_params::y_dtype].doc = "element type of y; x's where there is no y";
+  op.params.push_back(has_weight_param());
+  op.params.push_back(host::flag_param("has_y", false, "store the result before quantisation too"));
+  op.params.push_back(host::quantised_dtype_param());
+  op.params.push_back(host::choice_param("scaling", {"per_token", "per_tensor", "per_group"},
+                                         "what shares a scale; per_tensor: a static one, given in scale"));
+  op.params.push_back(host::group_param());
+  op.params.push_back(host::scale_layout_param());
+  op.params.push_back(host::scale_format_param());
+  op.tunables = {
+      {"threads", "threads of a block", {128, 256, 512, 1024}},
+      {"rows_per_block", "rows that share a block", {1, 2, 4}},
+  };
+  if (adds) {
+    op.params.push_back(residual_dtype_param());
+    op.tensors.push_back(residual_spec());
+  }
+  op.tensors.push_back(weight_spec());
+  op.tensors.push_back({"scale", Direction::in, true, "[1], f32, positive: the scale of per_tensor"});
+  op.tensors.push_back({"q", Direction::out, false, "shape of x, q_dtype; rows may be strided"});
+  op.tensors.push_back({"s", Direction::out, true,
+                        fmt::format("per_token: [..., 1], f32; per_group: {}", host::group_scales_doc)});
+  op.tensors.push_back(y_spec());
+  op.tensors.back().optional = true;
+  op.scalars.push_back(weight_offset_spec());
+  op.default_tunables = adds ? tunables_with_residual : tunables_alone;
+  op.geometry = geometry;
+  return op;
+}
+
+}  // namespace kerncast::norm

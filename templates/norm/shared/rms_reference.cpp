@@ -1,0 +1,80 @@
+#include "templates/norm/shared/rms_reference.hpp"
+
+#include <cmath>
+
+#include "templates/reference/host_float.hpp"
+
+namespace kerncast::reference {
+
+std::vector<double> row_values(const HostRows& rows, std::int64_t row) {
+  std::vector<double> values(static_cast<std::size_t>(rows.width()));
+  for (std::int64_t i = 0; i < rows.width(); ++i) {
+    values[static_cast<std::size_t>(i)] = rows(row, i);
+  }
+  return values;
+}
+
+AddedRows::AddedRows(const ReferenceInput& input)
+    : x_(require(input, "x")),
+      residual_(require(input, "residual")),
+      stored_(require(input, "residual_out")) {}
+
+std::vector<double> AddedRows::row(std::int64_t row) const {
+  std::vector<double> values = row_values(x_, row);
+  for (std::int64_t i = 0; i < x_.width(); ++i) {
+    // What f32 cannot hold is infinite.
+    double& value = values[static_cast<std::size_t>(i)];
+    value += residual_(row, i);
+    value = std::isinf(rounded(DType::f32, value)) ? rounded(DType::f32, value) : value;
+  }
+  return values;
+}
+
+void AddedRows::check(Verdict& verdict, std::int64_t row) const {
+  const std::vector<double> values = this->row(row);
+  for (std::int64_t i = 0; i < x_.width(); ++i) {
+    verdict.compare("residual", row, i, stored_.dtype(), stored_(row, i), values[static_cast<std::size_t>(i)],
+                    1);
+  }
+}
+
+RmsNormReference::RmsNormReference(const ReferenceInput& input) {
+  if (const HostTensor* tensor = input.tensor("weight")) {
+    weight_.emplace(*tensor);
+  }
+  // The kernel takes its scalars as floats.
+  eps_ = static_cast<float>(input.scalar("eps", 1e-6));
+  offset_ = static_cast<float>(input.scalar("weight_offset", 0.0));
+}
+
+RowScale RmsNormReference::scale(const std::vector<double>& values) const {
+  double squares = 0;
+  for (const double value : values) {
+    squares += value * value;
+  }
+  return row_scale(squares, static_cast<double>(values.size()), eps_);
+}
+
+void RmsNormReference::check(Verdict& verdict, std::int64_t row, const std::vector<double>& values,
+                             const HostRows& y, std::optional<DType> rounded_to,
+                             const std::function<double(std::int64_t)>& gate) const {
+  const auto [factor, may_vanish] = scale(values);
+  for (std::int64_t i = 0; i < y.width(); ++i) {
+    if (may_vanish && y(row, i) == 0) {
+      continue;
+    }
+    const double normal = values[static_cast<std::size_t>(i)] * factor;
+    const double factors = gain(i) * (gate ? gate(i) : 1.0);
+    if (rounded_to) {
+      // In f32 the value before its first rounding may fall on the other side of a tie of a narrower type.
+      const double slack = *rounded_to == DType::f32 ? 0.0 : 0x1p-21;
+      const double low = rounded(*rounded_to, normal * (1.0 - slack)) * factors;
+      const double high = rounded(*rounded_to, normal * (1.0 + slack)) * factors;
+      verdict.compare_either("y", row, i, y.dtype(), y(row, i), low, high, 1);
+    } else {
+      verdict.compare("y", row, i, y.dtype(), y(row, i), normal * factors, 1);
+    }
+  }
+}
+
+}  // namespace kerncast::reference

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "templates/norm/shared/row_scale_reference.hpp"
+#include "templates/reference/compare.hpp"
+#include "templates/reference/host_rows.hpp"
+
+/// What the references of the root-mean-square norms share.
+namespace kerncast::reference {
+
+/// One row of `rows` as exact numbers.
+[[nodiscard]] std::vector<double> row_values(const HostRows& rows, std::int64_t row);
+
+/// Rows x + residual as exact numbers, and a check of what was stored of them.
+class AddedRows {
+ public:
+  /// Takes x, residual and residual_out from `input`.
+  explicit AddedRows(const ReferenceInput& input);
+
+  [[nodiscard]] const HostRows& x() const { return x_; }
+  [[nodiscard]] std::vector<double> row(std::int64_t row) const;
+  /// The row that residual holds on return.
+  void check(Verdict& verdict, std::int64_t row) const;
+
+ private:
+  HostRows x_;
+  HostRows residual_;
+  HostRows stored_;
+};
+
+/// y = values / sqrt(mean(values^2) + eps) * (weight + weight_offset).
+class RmsNormReference {
+ public:
+  /// Takes weight, eps and weight_offset from `input`.
+  explicit RmsNormReference(const ReferenceInput& input);
+
+  [[nodiscard]] RowScale scale(const std::vector<double>& values) const;
+  [[nodiscard]] double gain(std::int64_t column) const {
+    return weight_ ? (*weight_)(0, column) + offset_ : 1.0;
+  }
+  /// Checks a row of y; `rounded_to` is the type that the normalised row is rounded to before the weight,
+  /// gate(column) what every element is multiplied by at the end.
+  void check(Verdict& verdict, std::int64_t row, const std::vector<double>& values, const HostRows& y,
+             std::optional<DType> rounded_to,
+             const std::function<double(std::int64_t)>& gate = nullptr) const;
+
+ private:
+  std::optional<HostRows> weight_;
+  double eps_;
+  double offset_;
+};
+
+}  // namespace kerncast::reference

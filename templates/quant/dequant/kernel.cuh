@@ -1,0 +1,123 @@
+#pragma once
+
+#include "device/decode_bytes.cuh"
+#include "device/group_grid.cuh"
+#include "quant/dequant/kernel_args.h"
+#include "quant/shared/block_scaled.cuh"
+
+namespace kerncast::quant {
+
+enum DequantScheme { per_tensor = 0, per_token = 1, per_group = 2, nvfp4 = 3, mxfp4 = 4, mxfp8 = 5 };
+
+/// The scale of group `group` of row `row` in the layouts of store_scale().
+template <int Layout, int Format>
+__device__ __forceinline__ float load_scale(const void* scales, long long stride, long long row, int group) {
+  if constexpr (Format == scale_packed_ue8m0) {
+    return decode_ue8m0(
+        static_cast<const unsigned char*>(scales)[(group / 4 * stride + row) * 4 + group % 4]);
+  } else {
+    return static_cast<const float*>(
+        scales)[Layout == row_major ? row * stride + group : group * stride + row];
+  }
+}
+
+/// The scale of a unit, as the scheme has it.
+template <class Config>
+__device__ __forceinline__ float scale_of_unit(const DequantKernelArgs& args, const Block& unit) {
+  if constexpr (Config::scheme == per_group) {
+    return load_scale<Config::scale_layout, Config::scale_format>(args.s, args.sf_stride, unit.row,
+                                                                  unit.block);
+  } else if constexpr (Config::scheme >= nvfp4) {
+    const unsigned bits = static_cast<const unsigned char*>(args.s)[unit.sf];
+    return Config::scheme == nvfp4 ? decode<fp8_e4m3>(bits) : decode_ue8m0(bits);
+  } else {
+    return static_cast<const float*>(args.s)[Config::scheme == per_token ? unit.row * args.sf_stride : 0];
+  }
+}
+
+/// y = q * s by vectors of y, in units that have one scale: groups and blocks, whose scales a block of
+/// threads gathers first, so that whole sectors are read; else vectors.
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) dequant_kernel(const DequantKernelArgs args) {
+  using Y = typename Config::y_dtype;
+  constexpr int scheme = Config::scheme;
+  constexpr bool fp4 = scheme == nvfp4 || scheme == mxfp4;
+  constexpr bool blocks = scheme >= nvfp4;
+  constexpr bool gathers = scheme >= per_group;
+  using Q = typename Choose<fp4, e2m1x2, typename Config::q_dtype>::type;
+  constexpr int width = Config::alignment / static_cast<int>(sizeof(Y));
+  constexpr int share = fp4 && width < 2 ? 2 : width;
+  constexpr int unit = scheme == nvfp4 ? 16 : blocks ? 32 : scheme == per_group ? Config::group : share;
+  constexpr int units = Config::hidden / unit;
+  constexpr int lanes = unit / share;
+  constexpr int slots = Config::threads / lanes;
+  using Grid = GroupGrid<(blocks ? places_of<Config::sf_layout>(units) : units), slots, Config::vectors>;
+
+  const auto find = [&](unsigned slot, unsigned turn) {
+    const GroupPlace place = Grid::place(slot, turn);
+    if constexpr (blocks) {
+      return locate<Config, 0, units>(args, place);
+    } else {
+      return Block{place.row, 0, place.group, 0, place.row < args.rows};
+    }
+  };
+  Block found[Config::vectors];
+  float values[Config::vectors][share];
+  float scales[Config::vectors];
+  const int slot = threadIdx.x / lanes;
+  const int first = threadIdx.x % lanes * share;
+#pragma unroll
+  for (int i = 0; i < Config::vectors; ++i) {
+    found[i] = find(slot, i);
+    if (found[i].active) {
+      const int column = found[i].block * unit + first;
+      load_decoded<Q, share>(static_cast<const unsigned char*>(args.q) + found[i].row * args.q_stride +
+                                 (fp4 ? column / 2 : column),
+                             values[i]);
+      if constexpr (!gathers) {
+        scales[i] = scale_of_unit<Config>(args, found[i]);
+      }
+    }
+  }
+  float global_scale = 1.0f;
+  float reciprocal = 1.0f;
+  if constexpr (gathers) {
+    __shared__ float gathered[slots * Config::vectors];
+#pragma unroll
+    for (int i = threadIdx.x; i < slots * Config::vectors; i += Config::threads) {
+      const Block own = find(i, 0);
+      if (own.active) {
+        gathered[i] = scale_of_unit<Config>(args, own);
+      }
+    }
+    if constexpr (scheme == nvfp4) {
+      global_scale = broadcast(args.global_scale);
+      reciprocal = fast_reciprocal(global_scale);
+    } else {
+      __syncthreads();
+    }
+#pragma unroll
+    for (int i = 0; i < Config::vectors; ++i) {
+      scales[i] = found[i].active ? gathered[i * slots + slot] : 0.0f;
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < Config::vectors; ++i) {
+    if (found[i].active) {
+      Y* y = static_cast<Y*>(args.y) + found[i].row * args.y_stride + (found[i].block * unit + first);
+#pragma unroll
+      for (int j = 0; j < share; ++j) {
+        values[i][j] *= scales[i];
+        if constexpr (scheme == nvfp4) {
+          values[i][j] = quotient(values[i][j], global_scale, reciprocal);
+        }
+      }
+#pragma unroll
+      for (int j = 0; j < share; j += width) {
+        store_values<Y, width>(y + j, values[i] + j);
+      }
+    }
+  }
+}
+
+}  // namespace kerncast::quant

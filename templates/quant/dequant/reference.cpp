@@ -1,0 +1,66 @@
+#include <kerncast/ops/quant/dequant.hpp>
+#include "templates/quant/dequant/spec_index.hpp"
+#include "templates/reference/block_scaled.hpp"
+#include "templates/reference/host_float.hpp"
+
+namespace kerncast::ops {
+namespace {
+
+namespace params = quant::dequant_params;
+using quant::DequantScheme;
+
+/// The scale of element `column` of row `row`.
+double scale_of(const ReferenceInput& input, const HostTensor& tensor, const reference::HostRows& s,
+                std::int64_t row, std::int64_t column) {
+  const auto byte = [&](std::int64_t at) {
+    return reference::decode(tensor.dtype, tensor.bytes.data() + at);
+  };
+  const auto layout = static_cast<quant::SfLayout>(input.spec[params::sf_layout]);
+  switch (static_cast<DequantScheme>(input.spec[params::scheme])) {
+    case DequantScheme::per_tensor:
+      return s(0, 0);
+    case DequantScheme::per_token:
+      return s(row, 0);
+    case DequantScheme::per_token_group: {
+      const std::int64_t group = column / input.spec[params::group];
+      return static_cast<quant::ScaleFormat>(input.spec[params::scale_format]) ==
+                     quant::ScaleFormat::packed_ue8m0
+                 ? reference::decode(DType::ue8m0,
+                                     tensor.bytes.data() + s.offset(row, group / 4) * 4 + group % 4)
+                 : s(row, group);
+    }
+    case DequantScheme::nvfp4:
+      return byte(reference::scale_byte(s, layout, row, column / 16)) /
+             reference::decode(DType::f32, reference::require(input, "global_scale").bytes.data());
+    case DequantScheme::mxfp4:
+    case DequantScheme::mxfp8:
+      return byte(reference::scale_byte(s, layout, row, column / 32));
+  }
+  return 0;
+}
+
+}  // namespace
+
+ReferenceResult quant_dequant_reference(const ReferenceInput& input);
+
+ReferenceResult quant_dequant_reference(const ReferenceInput& input) {
+  const reference::HostRows q(reference::require(input, "q"));
+  const HostTensor& s_tensor = reference::require(input, "s");
+  const reference::HostRows s(s_tensor);
+  const reference::HostRows y(reference::require(input, "y"));
+  const bool fp4 = q.dtype() == DType::u8;
+  reference::Verdict verdict;
+  if (q.rows() != y.rows() || q.width() * (fp4 ? 2 : 1) != y.width()) {
+    verdict.fail("y", 0, 0, "has another shape than q asks for");
+    return verdict.result();
+  }
+  for (std::int64_t row = 0; row < y.rows(); ++row) {
+    for (std::int64_t i = 0; i < y.width(); ++i) {
+      const double exact = reference::block_value(q, fp4, row, i) * scale_of(input, s_tensor, s, row, i);
+      verdict.compare("y", row, i, y.dtype(), y(row, i), reference::rounded(y.dtype(), exact), 1);
+    }
+  }
+  return verdict.result();
+}
+
+}  // namespace kerncast::ops

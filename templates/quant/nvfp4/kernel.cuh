@@ -1,0 +1,21 @@
+#pragma once
+
+#include "quant/shared/block_scaled.cuh"
+
+namespace kerncast::quant {
+
+struct Nvfp4 {
+  static constexpr int block = 16;
+  static constexpr bool fp4 = true;
+  static constexpr bool global = true;
+  __device__ __forceinline__ static Scale scale(float amax, float global_scale) {
+    return nvfp4_scale(amax, global_scale);
+  }
+};
+
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) nvfp4_kernel(const BlockScaledKernelArgs args) {
+  quantise_blocks<Config, Nvfp4, Config::experts>(args);
+}
+
+}  // namespace kerncast::quant

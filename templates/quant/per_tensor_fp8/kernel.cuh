@@ -1,0 +1,116 @@
+#pragma once
+
+#include "device/group_grid.cuh"
+#include "device/quantise.cuh"
+#include "quant/per_tensor_fp8/kernel_args.h"
+
+namespace kerncast::quant {
+
+template <class Config>
+struct PerTensorShape {
+  static constexpr int width = Config::alignment / static_cast<int>(sizeof(typename Config::x_dtype));
+  using Grid = GroupGrid<Config::hidden / width, Config::threads, Config::vectors>;
+};
+
+template <class Config>
+__device__ __forceinline__ const typename Config::x_dtype* x_at(const PerTensorFp8KernelArgs& args,
+                                                                const GroupPlace& place) {
+  return static_cast<const typename Config::x_dtype*>(args.x) + place.row * args.x_stride +
+         place.group * PerTensorShape<Config>::width;
+}
+
+/// What a thread has of a tile: as loaded, since that is fewer values than elements to keep under way.
+template <class Config>
+struct Tile {
+  using X = typename Config::x_dtype;
+  using Vector = typename Packed<Config::alignment>::type;
+
+  GroupPlace places[Config::vectors];
+  Vector loaded[Config::vectors];
+
+  /// Past the last row, that row once more: a branch per load would cost more than it spares.
+  __device__ __forceinline__ Tile(const PerTensorFp8KernelArgs& args, unsigned tile) {
+#pragma unroll
+    for (int i = 0; i < Config::vectors; ++i) {
+      places[i] = PerTensorShape<Config>::Grid::place_of(tile, threadIdx.x, i);
+      GroupPlace from = places[i];
+      from.row = min(from.row, args.rows - 1);
+      loaded[i] = __ldca(reinterpret_cast<const Vector*>(x_at<Config>(args, from)));
+    }
+  }
+};
+
+/// The first stage of dynamic quantisation: `partials` blocks take tiles in turn and leave the largest
+/// magnitude each has seen.
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) per_tensor_amax_kernel(const PerTensorFp8KernelArgs args) {
+  if constexpr (Config::dynamic) {
+    using Grid = typename PerTensorShape<Config>::Grid;
+    constexpr int width = PerTensorShape<Config>::width;
+    Max amax;
+#pragma unroll 1
+    for (unsigned tile = blockIdx.x; Grid::place_of(tile, 0, 0).row < args.rows; tile += Config::partials) {
+      const Tile<Config> own(args, tile);
+#pragma unroll
+      for (int i = 0; i < Config::vectors; ++i) {
+        float values[width];
+        unpack<typename Config::x_dtype>(own.loaded[i], values);
+        amax.merge(largest_magnitude<width>(values));
+      }
+    }
+    amax = reduce_threads<Config::threads, Config::threads>(amax);
+    if (threadIdx.x == 0) {
+      args.partial[blockIdx.x] = amax.value;
+    }
+  }
+}
+
+/// The largest magnitude of all blocks of the first stage.
+template <class Config>
+__device__ __forceinline__ Max largest_partial(const float* partial) {
+  Max amax;
+#pragma unroll
+  for (int i = 0; i < Config::partials; i += Config::threads) {
+    if (Config::partials >= Config::threads || threadIdx.x < Config::partials) {
+      amax.add(partial[i + threadIdx.x]);
+    }
+  }
+  return reduce_threads<Config::threads, Config::threads>(amax);
+}
+
+/// Quantises with the scale given, or with that of the first stage. Blocks take tiles in turn.
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const PerTensorFp8KernelArgs args) {
+  using Q = typename Config::q_dtype;
+  using Grid = typename PerTensorShape<Config>::Grid;
+  constexpr int width = PerTensorShape<Config>::width;
+  float factor = 0.0f;
+#pragma unroll 1
+  for (unsigned tile = blockIdx.x; Grid::place_of(tile, 0, 0).row < args.rows; tile += gridDim.x) {
+    const Tile<Config> own(args, tile);
+    // The first tile's values are under way meanwhile.
+    if (tile == blockIdx.x) {
+      if constexpr (Config::dynamic) {
+        const Scale scale = scale_of<scale_f32>(largest_partial<Config>(args.partial).value, max_of<Q>);
+        factor = scale.factor;
+        if (tile == 0 && threadIdx.x == 0) {
+          *args.s = __uint_as_float(scale.bits);
+        }
+      } else {
+        factor = 1.0f / broadcast(args.scale);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < Config::vectors; ++i) {
+      const GroupPlace place = own.places[i];
+      if (place.row < args.rows) {
+        float values[width];
+        unpack<typename Config::x_dtype>(own.loaded[i], values);
+        store_quantised<Q, width, width>(
+            static_cast<Q*>(args.q) + place.row * args.q_stride + place.group * width, values, factor);
+      }
+    }
+  }
+}
+
+}  // namespace kerncast::quant

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "quant/shared/group_rows.cuh"
+
+namespace kerncast::quant {
+
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) per_token_group_kernel(const GroupRowsKernelArgs args) {
+  using X = typename Config::x_dtype;
+  constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
+  quantise_rows<Config, false>(args, [](const X* row, int column, auto& values) {
+#pragma unroll
+    for (int i = 0; i < static_cast<int>(sizeof(values) / sizeof(float)); i += width) {
+      load_values<X, width>(row + column + i, values + i);
+    }
+  });
+}
+
+}  // namespace kerncast::quant

@@ -1,0 +1,22 @@
+#include "templates/quant/shared/group_rows_params.hpp"
+#include "templates/reference/group_quant.hpp"
+
+namespace kerncast::ops {
+
+ReferenceResult quant_per_token_group_reference(const ReferenceInput& input);
+
+ReferenceResult quant_per_token_group_reference(const ReferenceInput& input) {
+  namespace params = quant::group_rows_params;
+  const reference::HostRows x(reference::require(input, "x"));
+  const reference::HostRows q(reference::require(input, "q"));
+  reference::Verdict verdict;
+  if (q.rows() != x.rows() || q.width() != x.width()) {
+    verdict.fail("q", 0, 0, "has another shape than x");
+    return verdict.result();
+  }
+  reference::check_groups(verdict, x, x.rows(), q, reference::require(input, "s"), input.spec[params::group],
+                          static_cast<quant::ScaleFormat>(input.spec[params::scale_format]));
+  return verdict.result();
+}
+
+}  // namespace kerncast::ops

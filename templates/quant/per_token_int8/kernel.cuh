@@ -1,0 +1,12 @@
+#pragma once
+
+#include "quant/shared/per_token.cuh"
+
+namespace kerncast::quant {
+
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) per_token_int8_kernel(const PerTokenKernelArgs args) {
+  quantise_tokens<Config>(args);
+}
+
+}  // namespace kerncast::quant

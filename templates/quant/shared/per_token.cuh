@@ -1,0 +1,38 @@
+#pragma once
+
+#include "device/quantise.cuh"
+#include "device/row.cuh"
+#include "quant/shared/per_token_args.h"
+
+namespace kerncast::quant {
+
+/// A row by threads / rows_per_block threads, with one scale.
+template <class Config>
+__device__ __forceinline__ void quantise_tokens(const PerTokenKernelArgs& args) {
+  using X = typename Config::x_dtype;
+  using Q = typename Config::q_dtype;
+  using Row = RowVectors<X, Config::alignment>;
+
+  const long long row = row_of_thread<Config>();
+  const bool active = row < args.rows;
+  const RowWalk<Config, Row> walk(Row{static_cast<const X*>(args.x) + row * args.x_stride}, active);
+  const Max amax = walk.template reduce<Max>([](Max& total, const auto& part, int, bool) {
+    float values[Row::width];
+    unpack<X>(part, values);
+    total.merge(largest_magnitude<Row::width>(values));
+  });
+  const Scale scale = scale_of<scale_f32>(amax.value, max_of<Q>);
+  Q* q = static_cast<Q*>(args.q) + row * args.q_stride;
+  walk.template each<1>([&](const auto& part, int column, bool present) {
+    if (present) {
+      float values[Row::width];
+      unpack<X>(part, values);
+      store_quantised<Q, Row::width, Row::width>(q + column, values, scale.factor);
+    }
+  });
+  if (active && threadIdx.x % row_lanes<Config> == 0) {
+    args.s[row * args.s_stride] = __uint_as_float(scale.bits);
+  }
+}
+
+}  // namespace kerncast::quant

@@ -1,0 +1,38 @@
+#include "templates/quant/shared/group_rows_params.hpp"
+#include "templates/reference/activation.hpp"
+#include "templates/reference/group_quant.hpp"
+#include "templates/reference/masked_rows.hpp"
+
+namespace kerncast::ops {
+
+ReferenceResult quant_silu_and_mul_per_token_group_reference(const ReferenceInput& input);
+
+ReferenceResult quant_silu_and_mul_per_token_group_reference(const ReferenceInput& input) {
+  namespace params = quant::group_rows_params;
+  const HostTensor& x_tensor = reference::require(input, "x");
+  reference::Verdict verdict;
+  for (const reference::CountedRows& part : reference::counted_rows(input, x_tensor)) {
+    const HostTensor x_part = reference::expert_of(x_tensor, part.expert);
+    const HostTensor q_part = reference::expert_of(reference::require(input, "q"), part.expert);
+    const HostTensor s_part = reference::expert_of(reference::require(input, "s"), part.expert);
+    const reference::HostRows x(x_part);
+    const reference::HostRows q(q_part);
+    const std::int64_t width = x.width() / 2;
+    if (q.rows() != x.rows() || q.width() != width) {
+      verdict.fail("q", 0, 0, "has another shape than x asks for");
+      return verdict.result();
+    }
+    // Padding rows are those of a whole tensor; a mask's other rows are nobody's.
+    reference::check_groups(
+        verdict,
+        [&](std::int64_t row, std::int64_t column) {
+          return reference::silu_and_mul(x(row, column), x(row, width + column));
+        },
+        part.rows, q, s_part, input.spec[params::group],
+        static_cast<quant::ScaleFormat>(input.spec[params::scale_format]), {.value = 0x1p-20},
+        part.expert < 0);
+  }
+  return verdict.result();
+}
+
+}  // namespace kerncast::ops
