@@ -6,14 +6,14 @@ using kerncast::simulator::SourceMap;
 
 TEST_CASE("a PTX line belongs to the .loc before it") {
   const SourceMap map(
-      ".version 8.6\n"                                                                     // 1
-      ".entry a()\n{\n"                                                                    // 2, 3
-      "  .loc\t1 45 3\n"                                                                   // 4
-      "  mov.u32 %r1, 0;\n"                                                                // 5
-      "  add.u32 %r1, %r1, 1;\n"                                                           // 6
-      "  .loc 2 7 1, function_name $L__info_string0, inlined_at 1 46 5\n"                  // 7
-      "  ret;\n}\n"                                                                        // 8, 9
-      ".entry b()\n{\n  ret;\n}\n"                                                         // 10 to 13
+      ".version 8.6\n"                                                                            // 1
+      ".entry a()\n{\n"                                                                           // 2, 3
+      "  .loc\t1 45 3\n"                                                                          // 4
+      "  mov.u32 %r1, 0;\n"                                                                       // 5
+      "  add.u32 %r1, %r1, 1;\n"                                                                  // 6
+      "  .loc 2 7 1, function_name $L__info_string0, inlined_at 1 46 5\n"                         // 7
+      "  ret;\n}\n"                                                                               // 8, 9
+      ".entry b()\n{\n  ret;\n}\n"                                                                // 10 to 13
       ".file\t1 \"norm/rms_norm/kernel.cuh\"\n  .file 2 \"device/reduce.cuh\", 1690000000, 10\n"  // 14, 15
   );
   CHECK(map.at(1).line == 0);
