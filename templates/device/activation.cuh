@@ -4,8 +4,9 @@
 #include "device/pair.cuh"
 #include "device/vec.cuh"
 
-/// Gated activations, y = act(gate) * up, to what the stored type needs: double for f32, a unit in the last
-/// place of f32 for what is quantised, else the fast instructions.
+/// Gated activations, y = act(gate) * up, as accurate as the stored type needs: f32 is computed in double,
+/// values to be quantised are right to a unit in the last place of f32, and 16-bit types use the fast
+/// instructions.
 namespace kerncast {
 
 __device__ __forceinline__ float fast_exp2(float x) {
@@ -14,8 +15,8 @@ __device__ __forceinline__ float fast_exp2(float x) {
   return power;
 }
 
-/// What a gate is weighted with, as value * root * root: the root keeps within floats a weight that, times a
-/// large `up`, still counts.
+/// The weight of a gate, value * root * root. The factor `root` keeps a tiny weight within the range of
+/// floats: times a large `up` it still counts.
 struct Weight {
   float value;
   float root;
@@ -32,8 +33,8 @@ __device__ __forceinline__ double sigmoid(double x) {
   return x < 0.0 ? above * e : above;
 }
 
-/// The normal distribution: Phi(-a) = exp(-a^2 / 2) * t * P(t), t = 1 / (1 + c * a). P is fitted for the
-/// least relative error up to a = 20: 1.6e-5 in float, 4e-10 in double.
+/// The cumulative normal distribution, Phi(-a) = exp(-a^2 / 2) * t * P(t) with t = 1 / (1 + c * a). The
+/// polynomial P is fitted for the least relative error up to a = 20: 1.6e-5 in float, 4e-10 in double.
 __device__ __forceinline__ Weight normal_distribution(float x) {
   const float root = fast_exp2(x * x * -0.36067376f);  // exp(-x^2 / 4)
   const float t = fast_reciprocal(fmaf(fabsf(x), 0.45f, 1.0f));
@@ -77,7 +78,7 @@ struct GeluAndMul : SiluAndMul {
   }
 };
 
-/// (1 + tanh(v)) / 2 = sigmoid(2 * v).
+/// Uses (1 + tanh(v)) / 2 = sigmoid(2 * v).
 struct GeluTanhAndMul : SiluAndMul {
   template <class Real>
   __device__ static auto weight(Real gate) {
@@ -85,7 +86,7 @@ struct GeluTanhAndMul : SiluAndMul {
   }
 };
 
-/// Gates at even, ups at odd places. Comparisons let NaN through.
+/// Gates lie at even places of a row, ups at odd ones. The comparisons let NaN through.
 struct SwigluOai {
   static constexpr bool interleaved = true;
   template <class Real>
@@ -99,10 +100,11 @@ struct SwigluOai {
   }
 };
 
-/// silu(gate) * up within a unit in the last place. One block of PTX, which spares the compiler's passes.
+/// silu(gate) * up within a unit in the last place. It is one block of PTX, which shortens the compile.
 __device__ __forceinline__ float close_silu(float gate, float up) {
-  // e = exp(-gate) = 2^n * (1 + r + r^2 * P(r)) as close_sigmoid() has it, infinite where gate < -87. The
-  // quotient a / b of a = gate * up and b = 1 + e is refined with what it and a lost, unless that is NaN.
+  // e = exp(-gate) = 2^n * (1 + r + r^2 * P(r)) as in close_sigmoid(), and infinite if gate < -87. The
+  // quotient a / b of a = gate * up and b = 1 + e is refined by its own rounding error and that of a, unless
+  // the refined value is NaN.
   float product;
   asm("{ .reg .f32 x, t, n, r, p, e, a, b, i, g, l;\n  .reg .b32 k, m;\n  .reg .pred far, good;\n"
       "  min.f32 x, %1, 0f42AE0000;\n  fma.rn.f32 t, x, 0fBFB8AA3B, 0f4B400000;\n"
@@ -122,7 +124,7 @@ __device__ __forceinline__ float close_silu(float gate, float up) {
   return product;
 }
 
-/// act(gate) * up as Y needs it.
+/// act(gate) * up, as accurate as Y needs.
 template <class Activation, class Y>
 __device__ __forceinline__ float gated(float gate, float up) {
   if constexpr (sizeof(Y) == 4) {
@@ -143,7 +145,7 @@ __device__ __forceinline__ float gated(float gate, float up) {
 /// many ups.
 template <class Activation, class X, int Hidden, int Count, int Width>
 struct GatedParts {
-  using Part = typename Packed<Width* static_cast<int>(sizeof(X))>::type;
+  using Part = typename VectorType<Width* static_cast<int>(sizeof(X))>::type;
   static constexpr int parts = 2 * Count / Width;
 
   Part held[parts];
@@ -155,7 +157,7 @@ struct GatedParts {
     }
   }
 
-  /// Those of the values from `column` on.
+  /// Loads the gates and ups of the values from `column` on.
   __device__ __forceinline__ void load(const X* row, int column) {
 #pragma unroll
     for (int i = 0; i < parts; ++i) {
@@ -166,7 +168,7 @@ struct GatedParts {
     }
   }
 
-  /// The values, as Y needs them.
+  /// Computes the values, as accurate as Y needs.
   template <class Y>
   __device__ __forceinline__ void activate(float* out) const {
     float both[2 * Count];

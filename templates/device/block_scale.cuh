@@ -23,14 +23,16 @@ __device__ __forceinline__ float e4m3_value(unsigned bits) {
   return __uint_as_float(bits << 20) * __uint_as_float(247u << 23);
 }
 
-/// e4m3 scale under a global scale g: e4m3(g * amax / 6); values are multiplied with g / scale, or with 0.
+/// e4m3 scale under a global scale g: e4m3(g * amax / 6). Values are multiplied by g / scale, or by 0 if the
+/// scale is 0.
 __device__ __forceinline__ Scale nvfp4_scale(float amax, float global_scale) {
   const unsigned bits = pack2_bytes<fp8_e4m3>(global_scale * amax * (1.0f / 6.0f), 0.0f) & 0xffu;
   const float value = e4m3_value(bits);
   return {bits, bits == 0u ? 0.0f : quotient(global_scale, value, fast_reciprocal(value))};
 }
 
-/// ue8m0 scale: 2^ceil(log2(amax / largest)), or by OCP MX 2^(floor(log2(amax)) - Emax).
+/// ue8m0 scale: 2^ceil(log2(amax / largest)), or with `OcpFloor` the scale of OCP MX v1.0,
+/// 2^(floor(log2(amax)) - Emax).
 template <bool OcpFloor, int Emax>
 __device__ __forceinline__ Scale mx_scale(float amax, float largest) {
   if constexpr (OcpFloor) {

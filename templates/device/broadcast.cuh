@@ -6,14 +6,14 @@
 
 namespace kerncast {
 
-/// row / group. The reciprocal's product is right or one too low.
+/// row / group, by the reciprocal: its product is exact or one too low.
 __device__ __forceinline__ long long group_of(const Broadcast& from, long long row) {
   const long long guess =
       static_cast<long long>(__umul64hi(static_cast<unsigned long long>(row), from.reciprocal));
   return guess + (row - guess * from.group >= from.group ? 1 : 0);
 }
 
-/// What an operand of elements T gives to one row.
+/// The part of a broadcast operand, of elements T, that applies to one row.
 template <class T, int Form>
 class BroadcastRow {
  public:
@@ -31,7 +31,7 @@ class BroadcastRow {
     }
   }
 
-  /// `Width` elements from `column` on; `Paired` as of load_span.
+  /// Loads `Width` elements from `column` on; `Paired` as in load_span.
   template <int Width, bool Paired>
   __device__ __forceinline__ void load(int column, float* out) const {
     if constexpr (form == BroadcastForm::scalar) {

@@ -3,8 +3,8 @@
 #include "device/types.cuh"
 
 /// Conversions between float and the storage types: round to nearest even, overflow to infinity. NaN becomes
-/// 0x7fff (bf16, f16) whatever its sign and payload. The types of a byte are in device/convert_bytes.cuh,
-/// which costs time to compile.
+/// 0x7fff (bf16, f16) whatever its sign and payload. The 8-bit types are in device/convert_bytes.cuh, since
+/// that header takes time to compile.
 namespace kerncast {
 
 /// Two 16-bit elements of one word, the first in the low half.

@@ -6,14 +6,14 @@
 /// and 0 (int8).
 namespace kerncast {
 
-/// A type of a byte or less of `Mantissa` bits and exponent bias `Bias`, saturating at the float whose bits
-/// are `Max`.
+/// The bits of `value` in a type of `Mantissa` mantissa bits and exponent bias `Bias`, saturating at the
+/// float whose bits are `Max`.
 template <int Mantissa, int Bias, unsigned Max>
 __device__ __forceinline__ unsigned fp8_bits(float value) {
   constexpr int dropped = 23 - Mantissa;
   constexpr unsigned smallest_normal = (128u - Bias) << 23;
-  // Adding 2^(23 - Mantissa + 1 - Bias) leaves a sum whose last place is the subnormals' step: the adder
-  // rounds.
+  // The sum with 2^(23 - Mantissa + 1 - Bias) has the subnormals' step as its last place, so that the adder
+  // does the rounding.
   constexpr unsigned magic = (127u + dropped + 1 - Bias) << 23;
   const unsigned bits = __float_as_uint(value);
   const unsigned magnitude = bits & 0x7fffffffu;
@@ -85,18 +85,14 @@ __device__ __forceinline__ unsigned pack2_bytes<i8>(float first, float second) {
   return int8_bits(first) | int8_bits(second) << 8;
 }
 
-/// Exponent byte of the least power of two that is not below `value`, a positive normal number or infinity;
-/// saturates at 2^127.
+/// Exponent byte of the least power of two that is not below `value`, which is a positive normal number or
+/// infinity. Saturates at 2^127.
 __device__ __forceinline__ unsigned ue8m0_ceil(float value) {
   const unsigned exponent = (__float_as_uint(value) + 0x7fffffu) >> 23;
   return exponent < 254u ? exponent : 254u;
 }
 
-__device__ __forceinline__ float ue8m0_value(unsigned exponent) {
-  return __uint_as_float(exponent << 23);
-}
-
-/// 2^-(exponent - 127): exact, subnormal for the largest exponent.
+/// 2^-(exponent - 127). It is exact, and subnormal for the largest exponent.
 __device__ __forceinline__ float ue8m0_inverse(unsigned exponent) {
   return exponent == 254u ? __uint_as_float(0x400000u) : __uint_as_float((254u - exponent) << 23);
 }

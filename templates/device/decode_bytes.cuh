@@ -2,10 +2,10 @@
 
 #include "device/vec.cuh"
 
-/// Conversions from the types of a byte and less to float, exact.
+/// Exact conversions from the 8-bit types and fp4 to float.
 namespace kerncast {
 
-/// fp4 e2m1, two to a byte.
+/// A byte of two fp4 e2m1 values.
 struct e2m1x2 {
   unsigned char bits;
 };
@@ -15,7 +15,7 @@ inline constexpr int bits_of = 8;
 template <>
 inline constexpr int bits_of<e2m1x2> = 4;
 
-/// The value in the low bits of `word`, which may hold more above.
+/// The value in the low bits of `word`. Higher bits are ignored.
 template <class T>
 __device__ __forceinline__ float decode(unsigned word);
 
@@ -41,7 +41,7 @@ __device__ __forceinline__ float decode<i8>(unsigned word) {
 
 template <>
 __device__ __forceinline__ float decode<e2m1x2>(unsigned word) {
-  // The bits as those of a subnormal float, and the sign, times 2^126.
+  // The bits become those of a subnormal float with the same sign, which is multiplied by 2^126.
   float value;
   asm("{ .reg .b32 m, s;\n  shl.b32 m, %1, 22;\n  and.b32 m, m, 0x01c00000;\n  shl.b32 s, %1, 28;\n"
       "  lop3.b32 m, s, 0x80000000, m, 0xea;\n  mov.b32 %0, m;\n  mul.f32 %0, %0, 0f7E800000; }"
@@ -56,7 +56,7 @@ __device__ __forceinline__ float decode_ue8m0(unsigned exponent) {
   return __uint_as_float(bits);
 }
 
-/// `Count` values of T packed in words.
+/// Decodes `Count` values of T that are packed in words.
 template <class T, int Count>
 __device__ __forceinline__ void decode_words(const unsigned* words, float* out) {
   constexpr int per_word = 32 / bits_of<T>;
@@ -66,7 +66,7 @@ __device__ __forceinline__ void decode_words(const unsigned* words, float* out) 
   }
 }
 
-/// `Count` values of T from an address aligned to their bytes, of which there are 1, 2, 4 or 8.
+/// Loads `Count` values of T, which take 1, 2, 4 or 8 bytes, from an address aligned to their size.
 template <class T, int Count>
 __device__ __forceinline__ void load_decoded(const void* address, float* out) {
   constexpr int bytes = Count * bits_of<T> / 8;
@@ -75,7 +75,7 @@ __device__ __forceinline__ void load_decoded(const void* address, float* out) {
     const unsigned words[2] = {loaded.x, loaded.y};
     decode_words<T, Count>(words, out);
   } else {
-    const unsigned word = *static_cast<const typename Packed<bytes>::type*>(address);
+    const unsigned word = *static_cast<const typename VectorType<bytes>::type*>(address);
     decode_words<T, Count>(&word, out);
   }
 }

@@ -3,7 +3,7 @@
 #include "device/convert_bytes.cuh"
 #include "device/vec.cuh"
 
-/// fp4 e2m1: two to a byte, the first in the low nibble.
+/// fp4 e2m1: a byte holds two values, the first in the low nibble.
 namespace kerncast {
 
 #if __CUDA_ARCH__ >= 1000 && (defined(__CUDA_ARCH_SPECIFIC__) || defined(__CUDA_ARCH_FAMILY_SPECIFIC__) ||  \
@@ -19,10 +19,10 @@ __device__ __forceinline__ unsigned pack2_e2m1(float first, float second) {
   return pair;
 }
 #else
-/// A byte of two values rounded to nearest even, saturating at 6; NaN becomes 6. Magnitudes of exponent e, at
-/// least 0, are multiples of 2^(e - 1): adding 2^(e + 22) lets the adder round and leaves their number n in
-/// the low bits. The code is n + 2e: what e + 127 and 2^(e + 22) add to the bits comes off at the end, of
-/// both values at once. One block of PTX, since the compiler's own passes take most of a compile's time.
+/// A byte of two values rounded to nearest even, saturating at 6; NaN becomes 6. A magnitude of exponent e,
+/// at least 0, is n * 2^(e - 1): adding 2^(e + 22) lets the adder round and leaves n in the low bits. The
+/// code is n + 2e. The bits of e + 127 and of 2^(e + 22) are subtracted at the end, for both values at once.
+/// It is one block of PTX, which shortens the compile.
 __device__ __forceinline__ unsigned pack2_e2m1(float first, float second) {
   unsigned pair;
   asm("{ .reg .f32 v, w, m, p;\n  .reg .b32 e, t, c, d;\n"
@@ -43,7 +43,7 @@ __device__ __forceinline__ unsigned pack2_e2m1(float first, float second) {
 }
 #endif
 
-/// Stores `Count` (2, 4 or 8) values in half as many bytes.
+/// Stores `Count` values (2, 4 or 8), two to a byte.
 template <int Count>
 __device__ __forceinline__ void store_e2m1(unsigned char* address, const float* in) {
   unsigned word = 0;
@@ -51,7 +51,7 @@ __device__ __forceinline__ void store_e2m1(unsigned char* address, const float* 
   for (int i = 0; i < Count; i += 2) {
     word |= pack2_e2m1(in[i], in[i + 1]) << (4 * i);
   }
-  using Part = typename Packed<Count / 2>::type;
+  using Part = typename VectorType<Count / 2>::type;
   *reinterpret_cast<Part*>(address) = static_cast<Part>(word);
 }
 

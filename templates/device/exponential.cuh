@@ -2,20 +2,20 @@
 
 #include "device/pair.cuh"
 
-/// Functions in double, so that what follows from them can be right to the last place of a float.
+/// Functions in double, accurate enough for results that are right to the last place of a float.
 namespace kerncast {
 
-/// 1 / x to 40 bits; x is neither 0 nor infinite.
+/// 1 / x to 40 bits. x must be neither 0 nor infinite.
 __device__ __forceinline__ double close_reciprocal(double x) {
   double guess;
   asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(guess) : "d"(x));
   return guess + guess * (1.0 - x * guess);
 }
 
-/// exp(x) to 36 bits for x up to 700; 0 below -700. One block of PTX, which spares the compiler's passes.
+/// exp(x) to 36 bits for x up to 700, and 0 below -700. It is one block of PTX, which shortens the compile.
 __device__ __forceinline__ double close_exp(double x) {
-  // exp(x) = 2^n * exp(r), |r| <= ln(2) / 2; adding 1.5 * 2^52 rounds to n in the low word. The polynomial is
-  // Taylor's of degree 9.
+  // exp(x) = 2^n * exp(r), |r| <= ln(2) / 2. Adding 1.5 * 2^52 leaves n, rounded, in the low word. The
+  // polynomial is the Taylor polynomial of degree 9.
   double value;
   asm("{ .reg .f64 x, t, r, p;\n  .reg .b32 low, high, shift;\n  .reg .pred nan, under;\n"
       "  max.f64 x, %1, 0dC085E00000000000;\n"

@@ -2,10 +2,12 @@
 
 #include "device/index.cuh"
 
-/// How groups of rows fall to the threads of a grid; templates/host/group_grid.hpp sizes it.
+/// How the groups of rows are assigned to the threads of a grid. templates/host/group_grid.hpp computes the
+/// size of the grid.
 namespace kerncast {
 
-/// Consecutive values of a group that a thread takes: a vector, and at least a warp's part of the group.
+/// Number of consecutive values of a group that a thread takes: a vector, or more if a warp could not cover
+/// the group otherwise.
 constexpr int group_share(int width, int group) {
   const int wanted = width > group / 32 ? width : group / 32;
   return wanted < group ? wanted : group;
@@ -16,8 +18,9 @@ struct GroupPlace {
   int group;
 };
 
-/// Blocks that take `Slots` consecutive groups `Turns` times, across the ends of rows of `Groups`. Blocks and
-/// rows realign every `period` blocks, which keeps the index arithmetic within 32 bits.
+/// A grid whose blocks take `Slots` consecutive groups `Turns` times. A row has `Groups` groups, and a block
+/// may go on into the next row. Blocks and rows realign every `period` blocks, which keeps the index
+/// arithmetic within 32 bits.
 template <int Groups, int Slots, int Turns>
 struct GroupGrid {
   static constexpr int per_block = Slots * Turns;
@@ -32,7 +35,7 @@ struct GroupGrid {
                   slot, turn);
   }
 
-  /// As place() of block number `tile`, for kernels whose blocks take several in turn.
+  /// The place that place() gives in block number `tile`, for kernels whose blocks process several tiles.
   __device__ __forceinline__ static GroupPlace place_of(unsigned tile, unsigned slot, unsigned turn) {
     return within(tile % period, static_cast<long long>(tile / period) * period_rows, slot, turn);
   }

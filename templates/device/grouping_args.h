@@ -2,14 +2,14 @@
 
 namespace kerncast {
 
-/// Slots to be grouped by expert: the elements of rows of top_k ids.
+/// The slots to be grouped by expert. Each element of `ids`, rows of top_k ids, is a slot.
 struct GroupingArgs {
   const int* ids;
-  const int* expert_map;  ///< from ids to experts
-  int* workspace;         ///< a count per block and expert
+  const int* expert_map;  ///< [map_size]: the expert of each id; unused without has_expert_map
+  int* workspace;         ///< [blocks, experts]: counts; unused unless several blocks share the slots
   long long ids_stride;
   int slots;
-  int map_size;  ///< ids that the map knows
+  int map_size;
 };
 
 }  // namespace kerncast

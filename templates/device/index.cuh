@@ -1,9 +1,9 @@
 #pragma once
 
-/// Index arithmetic past 2^31.
+/// Index arithmetic for grids and tensors past 2^31 elements.
 namespace kerncast {
 
-/// Number of this block in a grid that spills from x into y when it passes what x can hold.
+/// Number of this block in a grid that continues along y if x cannot hold all blocks.
 __device__ __forceinline__ long long linear_block() {
   return blockIdx.x + static_cast<long long>(blockIdx.y) * gridDim.x;
 }

@@ -1,9 +1,10 @@
 #pragma once
 
-/// Rows of a batch of experts of which only the first few count: blockIdx.z is the expert.
+/// Rows of a batch of experts under a mask: only the first masked_m[e] rows of expert e count. blockIdx.z is
+/// the expert.
 namespace kerncast {
 
-/// Rows of this block's expert that count, of `rows`; all where there is no mask.
+/// How many of the `rows` rows of this block's expert count; all of them without a mask.
 template <bool Masked>
 __device__ __forceinline__ long long counted_rows(const int* masked_m, long long rows) {
   if constexpr (Masked) {
@@ -14,7 +15,7 @@ __device__ __forceinline__ long long counted_rows(const int* masked_m, long long
   }
 }
 
-/// Elements from the first expert to this block's.
+/// Offset, in elements, of this block's expert.
 template <bool Masked>
 __device__ __forceinline__ long long expert_offset(long long stride) {
   return Masked ? blockIdx.z * stride : 0;

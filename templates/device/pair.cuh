@@ -1,8 +1,10 @@
 #pragma once
 
-/// Unevaluated pairs of floats, good to about 44 bits: where a result in f32 must be right to its last place.
+/// Sums of two floats kept as a pair, good to about 44 bits, for results that must be right to the last place
+/// of f32.
 namespace kerncast {
 
+/// The number value + rest.
 struct Pair {
   float value;
   float rest;
@@ -15,7 +17,7 @@ __device__ __forceinline__ float fast_reciprocal(float x) {
   return reciprocal;
 }
 
-/// a + b without loss.
+/// a + b, exactly.
 __device__ __forceinline__ Pair exact_sum(float a, float b) {
   const float sum = a + b;
   const float shadow = sum - a;

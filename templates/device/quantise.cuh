@@ -6,7 +6,8 @@
 #include "device/scale_layout.cuh"
 #include "device/vec.cuh"
 
-/// Quantisation of rows whole or by groups: the scale from the largest magnitude, the values, both stored.
+/// Quantisation of rows or of groups of a row: the scale follows from the largest magnitude, and the scale
+/// and the quantised values are stored.
 namespace kerncast {
 
 /// A scale as it is stored, and the factor that quantises with it.
@@ -15,8 +16,8 @@ struct Scale {
   float factor;
 };
 
-/// a / b, right to the last place but for rare halfway cases, where a or b is infinite the exact quotient.
-/// Both are positive and the quotient is a normal number.
+/// a / b, right to the last place but for rare halfway cases, and exact if a or b is infinite. Both are
+/// positive and the quotient is a normal number.
 __device__ __forceinline__ float quotient(float a, float b, float reciprocal_of_b) {
   float ratio;
   asm("{ .reg .f32 g, n;\n  .reg .pred infinite;\n  mul.f32 g, %1, %3;\n  neg.f32 n, g;\n"
@@ -27,7 +28,8 @@ __device__ __forceinline__ float quotient(float a, float b, float reciprocal_of_
   return ratio;
 }
 
-/// The scale of values whose largest magnitude is `amax`, for a type that holds `largest`, a constant.
+/// The scale of values whose largest magnitude is `amax`, for a type whose largest value is the constant
+/// `largest`.
 template <int Format>
 __device__ __forceinline__ Scale scale_of(float amax, float largest) {
   const float clamped = fmaxf(amax, 1e-10f);
@@ -40,12 +42,12 @@ __device__ __forceinline__ Scale scale_of(float amax, float largest) {
   }
 }
 
-/// The largest magnitude of `Count` values; NaN is passed over.
+/// The largest magnitude of `Count` values. NaN is ignored.
 template <int Count>
 __device__ __forceinline__ Max largest_magnitude(const float* values) {
   Max amax;
   if constexpr (Count % 8 == 0) {
-    // A block of PTX for eight: the compiler's own passes take most of a compile's time.
+    // One block of PTX for eight values shortens the compile.
 #pragma unroll
     for (int i = 0; i < Count; i += 8) {
       asm("{ .reg .f32 a, b;\n  abs.f32 a, %1;\n  max.f32 %0, %0, a;\n  abs.f32 b, %2;\n  max.f32 %0, %0, "
@@ -79,7 +81,8 @@ __device__ __forceinline__ void store_quantised(Q* q, float* values, float facto
   }
 }
 
-/// Rows quantised by groups. Strides are in elements; rows from `rows` to `padded_rows` get scales of 0.
+/// The outputs of quantising rows by groups. Strides are in elements. Rows from `rows` to `padded_rows` are
+/// padding: only their scales are written, as 0.
 struct GroupQuantisedRows {
   void* q;
   void* s;
@@ -89,8 +92,8 @@ struct GroupQuantisedRows {
   long long padded_rows;
 };
 
-/// Quantises and stores the `Count` values from `column` on of row `row`: Config::group / Count neighbouring
-/// lanes hold a group of Config::hidden / Config::group. All lanes of a warp must take part, with any row.
+/// Quantises and stores `Count` values of row `row` from `column` on. Config::group / Count neighbouring
+/// lanes hold a group. All lanes of a warp must take part, each with any row.
 template <class Config, int Count, int Stored>
 __device__ __forceinline__ void quantise_group(const GroupQuantisedRows& out, float* values, long long row,
                                                int column) {

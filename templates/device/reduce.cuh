@@ -2,10 +2,11 @@
 
 #include "device/pair.cuh"
 
-/// Reductions in a fixed order: the same input gives the same bits on every run, and every lane gets the same
+/// Reductions in a fixed order: the same input gives the same bits on every run, and all lanes get the same
 /// bits.
 namespace kerncast {
 
+/// The value of the lane whose number differs by the bits of `mask`.
 __device__ __forceinline__ float exchange(float value, int mask) {
   float other;
   asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, -1;" : "=f"(other) : "f"(value), "r"(mask));
@@ -42,7 +43,7 @@ struct Sum {
   __device__ __forceinline__ Sum from_lane(int mask) const { return {exchange(value, mask)}; }
 };
 
-/// A sum in double: one of thousands of floats does not reach the last place of f32.
+/// A sum in double, since a float sum of thousands of terms is not right to the last place of f32.
 struct DoubleSum {
   double value = 0.0;
 
@@ -56,7 +57,7 @@ struct DoubleSum {
 struct Max {
   float value = 0.0f;
 
-  /// NaN is passed over.
+  /// NaN is ignored.
   __device__ __forceinline__ void add(float x) { value = fmaxf(value, x); }
   __device__ __forceinline__ void merge(const Max& other) { add(other.value); }
   __device__ __forceinline__ Max from_lane(int mask) const { return {exchange(value, mask)}; }
@@ -74,7 +75,8 @@ __device__ __forceinline__ Reduction reduce_lanes(Reduction mine) {
 }
 
 /// Reduces over each aligned run of `Lanes` threads (a power of two) of a block of `Threads`. All threads of
-/// the block must take part, once per `Number`: scratch memory is not guarded for a second use.
+/// the block must take part. A kernel calls it once per `Number`, since the scratch memory of a number is not
+/// guarded for a second use.
 template <int Lanes, int Threads, int Number = 0, class Reduction>
 __device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
   mine = reduce_lanes<(Lanes < 32 ? Lanes : 32)>(mine);
@@ -93,7 +95,8 @@ __device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
   return mine;
 }
 
-/// `*address`, asked for once by a block. All its threads must take part, once.
+/// `*address`, loaded by one thread for the whole block. All its threads must take part; a kernel may call it
+/// once.
 __device__ __forceinline__ float broadcast(const float* address) {
   __shared__ float value;
   if (threadIdx.x == 0) {

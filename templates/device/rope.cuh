@@ -3,33 +3,34 @@
 #include "device/pair.cuh"
 #include "device/span.cuh"
 
-/// Rotary position embedding of heads that lie in registers. Elements (i, i + Rotary / 2) of a head turn
-/// together in the neox style, (2i, 2i + 1) in the interleaved one.
+/// Rotary position embedding of heads that are held in registers. Elements (i, i + Rotary / 2) of a head turn
+/// together in the NeoX style, (2i, 2i + 1) in the interleaved style.
 namespace kerncast {
 
-/// How lanes take the `Vectors` vectors of a head two at a time, so that the elements that turn together
-/// share a lane and neighbouring lanes take neighbouring vectors.
+/// Assigns the `Vectors` vectors of a head to lanes, two at a time, so that elements that turn together share
+/// a lane and neighbouring lanes take neighbouring vectors.
 template <int Vectors, int Width, int Rotary, bool Interleaved>
 struct HeadPairs {
   static constexpr int width = Width;
   static constexpr int rotary = Rotary;
   static constexpr bool interleaved = Interleaved && Rotary > 0;
   static constexpr bool single_elements = interleaved && Width == 1;
-  /// Vectors of each of the two halves that turn; the rest of a head is halved too.
+  /// Vectors in each of the two halves that turn. The rest of a head is halved too.
   static constexpr int turning = interleaved ? 0 : Rotary / 2 / Width;
   static constexpr int rest = (Vectors - 2 * turning + 1) / 2;
   static constexpr int count = turning + rest;
-  /// Lanes 2i and 2i + 1 always take neighbouring vectors.
+  /// True if lanes 2i and 2i + 1 always take neighbouring vectors.
   static constexpr bool in_step = turning % 2 == 0 && (Vectors - 2 * turning) % 4 == 0 && !single_elements;
 
   __device__ __forceinline__ static int first(int pair) {
     return single_elements ? 2 * pair : pair + (pair < turning ? 0 : turning);
   }
-  /// Past the head's last vector for the last pair of an odd number of vectors.
+  /// If the number of vectors is odd, the last pair's second vector is past the end of the head.
   __device__ __forceinline__ static int second(int pair) {
     return single_elements ? 2 * pair + 1 : pair + turning + (pair < turning ? 0 : rest);
   }
-  /// Place among the pair's 2 * Width elements of the i-th element that turns, and of its partner.
+  /// Position of the i-th turning element among the pair's 2 * Width elements; partner() gives the position
+  /// of the element that turns with it.
   __device__ __forceinline__ static constexpr int element(int i) { return interleaved ? 2 * i : i; }
   __device__ __forceinline__ static constexpr int partner(int i) {
     return interleaved ? 2 * i + 1 : i + Width;
@@ -41,11 +42,11 @@ template <class Pairs>
 struct Rotation {
   float cosines[Pairs::width];
   float sines[Pairs::width];
-  /// Whether the first and the second half of them turn anything. Elements that do not turn must not meet, as
-  /// NaN and infinity survive a factor of 0.
+  /// Whether the first and the second half of the angles turn anything. Elements that do not turn must not be
+  /// combined, since NaN and infinity survive a factor of 0.
   bool halves[2];
 
-  /// `row` holds Rotary / 2 cosines, then as many sines; null turns nothing.
+  /// `row` holds Rotary / 2 cosines, then as many sines. If it is null, nothing turns.
   __device__ __forceinline__ void load(const float* row, int pair) {
     constexpr int width = Pairs::width;
     if constexpr (Pairs::interleaved && !Pairs::single_elements) {
@@ -70,10 +71,9 @@ struct Rotation {
   }
 };
 
-/// Multiplies (a, b) by `power` and their weights, turns them if they turn, multiplies by `mantissa`: right
-/// to the last place but one also where terms cancel, if elements and weights multiply without loss. One
-/// block of PTX, because this is inlined for every pair and the compiler's own passes take most of a
-/// compile's time.
+/// Multiplies (a, b) by `power` and by their weights, turns them if `turns`, and multiplies them by
+/// `mantissa`. If elements and weights multiply exactly, the result is right to the last place but one even
+/// if terms cancel. It is one block of PTX, which shortens the compile: every pair inlines it.
 __device__ __forceinline__ void turn_pair(float& a, float& b, float a_weight, float b_weight, float cosine,
                                           float sine, bool turns, float power, float mantissa) {
   asm("{ .reg .f32 a, b, x, y, p, l, m, c, s;\n  .reg .pred t;\n"
@@ -89,7 +89,7 @@ __device__ __forceinline__ void turn_pair(float& a, float& b, float a_weight, fl
         "f"(mantissa));
 }
 
-/// a * cosine + b * sine, right to the last place but one also where the terms cancel.
+/// a * cosine + b * sine, right to the last place but one even if the terms cancel.
 __device__ __forceinline__ float turned(const Pair& a, float cosine, const Pair& b, float sine) {
   float sum;
   asm("{ .reg .f32 p, l;\n  mul.f32 p, %3, %5;\n  neg.f32 l, p;\n  fma.rn.f32 l, %3, %5, l;\n"

@@ -4,23 +4,23 @@
 #include "device/reduce.cuh"
 #include "device/vec.cuh"
 
-/// Rows of Config::hidden elements, each walked several times by Config::threads / Config::rows_per_block
-/// threads.
+/// Rows of Config::hidden elements. Config::threads / Config::rows_per_block threads share a row and walk
+/// over it several times.
 namespace kerncast {
 
 template <class Config>
 inline constexpr int row_lanes = Config::threads / Config::rows_per_block;
 
-/// The row that this thread takes part in; past the last one in the last block.
+/// The row of this thread. In the last block it may be past the last row.
 template <class Config>
 __device__ __forceinline__ long long row_of_thread() {
   return linear_block() * Config::rows_per_block + threadIdx.x / row_lanes<Config>;
 }
 
-/// A row of one tensor in vectors of `Bytes`: the simplest source of a walk.
+/// A row of one tensor, in vectors of `Bytes` bytes: the simplest source of a RowWalk.
 template <class X, int Bytes>
 struct RowVectors {
-  using Part = typename Packed<Bytes>::type;
+  using Part = typename VectorType<Bytes>::type;
   static constexpr int width = Bytes / static_cast<int>(sizeof(X));
   static constexpr int registers = width;
 
@@ -31,9 +31,9 @@ struct RowVectors {
   }
 };
 
-/// Walks over a row. `Source` loads it in parts of `width` elements that take `registers` once unpacked;
-/// where the row fits it stays in registers between the walks, else it is loaded again, by the thread that
-/// has it in every walk: the last walk may write over it.
+/// Walks over a row. `Source` loads the row in parts of `width` elements, which take `registers` registers
+/// once unpacked. A row that fits stays in registers between the walks, else each walk loads it again. A
+/// thread has the same parts in every walk, so the last walk may overwrite the row.
 template <class Config, class Source>
 class RowWalk {
  public:
@@ -54,7 +54,8 @@ class RowWalk {
     }
   }
 
-  /// Calls visit(part, column of its first element, whether the row has it); all threads call equally often.
+  /// Calls visit(part, column of its first element, whether the row has the part). All threads call it
+  /// equally often.
   template <int Unrolled, class Visit>
   __device__ __forceinline__ void each(const Visit& visit) const {
 #pragma unroll(held ? per_lane : Unrolled)
@@ -63,8 +64,8 @@ class RowWalk {
     }
   }
 
-  /// The total over the row of what add(total, part, column of its first element, whether the row has it)
-  /// adds. Each of several reductions has its number.
+  /// Calls add(total, part, column of its first element, whether the row has the part) for each part and
+  /// returns the total over the row. Each reduction of a kernel needs its own `Number`.
   template <class Total, int Number = 0, class Add>
   __device__ __forceinline__ Total reduce(const Add& add) const {
     Total total;
@@ -75,7 +76,8 @@ class RowWalk {
     return reduce_threads<lanes, Config::threads, Number>(total);
   }
 
-  /// Calls change(part, column of its first element) of what the row has, for later walks to see.
+  /// Calls change(part, column of its first element) for the parts that the row has. Later walks see the
+  /// changed parts.
   template <class Change>
   __device__ __forceinline__ void change(const Change& change) {
     static_assert(held, "a row that is loaded again cannot be changed");

@@ -2,7 +2,7 @@
 
 #include "device/types.cuh"
 
-/// Single elements as floats.
+/// Loads of single elements, as floats.
 namespace kerncast {
 
 __device__ __forceinline__ float load_value(const f32* address) {

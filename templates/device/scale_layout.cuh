@@ -6,8 +6,8 @@ namespace kerncast {
 enum ScaleLayout { row_major = 0, column_major = 1, column_major_tma_aligned = 2 };
 enum ScaleFormat { scale_f32 = 0, scale_ue8m0 = 1, scale_packed_ue8m0 = 2 };
 
-/// Stores the scale of group `group` of `Groups` of row `row`. The last group of a row clears the bytes that
-/// fill up its word.
+/// Stores the scale of group `group` (of `Groups`) of row `row`. In the packed format, the last group of a
+/// row also clears the unused bytes of its word.
 template <int Layout, int Format, int Groups>
 __device__ __forceinline__ void store_scale(void* scales, long long stride, long long row, int group,
                                             unsigned bits) {

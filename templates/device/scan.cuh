@@ -1,9 +1,9 @@
 #pragma once
 
-/// Prefix sums over a warp.
+/// Operations over the lanes of a warp: prefix sums, and lanes with equal values.
 namespace kerncast {
 
-/// Sum over the lanes up to this one. One block of PTX, which spares the compiler's passes.
+/// Sum over the lanes up to and including this one. It is one block of PTX, which shortens the compile.
 __device__ __forceinline__ int warp_prefix_sum(int value) {
   asm volatile(
       "{ .reg .b32 other;\n  .reg .pred has;\n"
@@ -16,13 +16,13 @@ __device__ __forceinline__ int warp_prefix_sum(int value) {
   return value;
 }
 
-/// The lanes of a warp whose values are equal.
+/// Numbers of lanes that have this lane's value.
 struct Equals {
-  int before;  ///< those before this lane
-  int all;
+  int before;  ///< lanes before this one
+  int all;     ///< all lanes, this one included
 };
 
-/// One block of PTX, which spares the compiler's passes.
+/// Compares `value` over the warp. It is one block of PTX, which shortens the compile.
 __device__ __forceinline__ Equals equals_in_warp(int value) {
   Equals found;
   asm volatile(

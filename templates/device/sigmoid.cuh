@@ -4,12 +4,12 @@
 
 namespace kerncast {
 
-/// The key (device/topk.cuh) of what experts are chosen by: sigmoid(x) + bias, with a relative error of the
-/// sigmoid below 4e-7 down to the least subnormal. NaN and -infinity count as the least float. One block of
-/// PTX: the compiler's own passes take most of the time of a compile.
+/// The key (device/topk.cuh) of sigmoid(x) + bias, by which experts are chosen. The relative error of the
+/// sigmoid is below 4e-7 down to the least subnormal. NaN and -infinity count as the least float. It is one
+/// block of PTX, which shortens the compile.
 __device__ __forceinline__ int biased_sigmoid_key(float x, float bias) {
-  // exp(-|x|) = 2^p * (1 + r * ln(2)), p = -|x| * log2(e) rounded and r what that lost. |x| stops at 120, NaN
-  // stays.
+  // exp(-|x|) = 2^p * (1 + r * ln(2)); p = -|x| * log2(e) rounded, and r is the rounding error. |x| is
+  // limited to 120; NaN stays NaN.
   int key;
   asm("{ .reg .f32 m, p, r, e;\n  .reg .b32 s;\n  .reg .pred over, negative;\n"
       "  abs.f32 m, %1;\n  setp.gt.f32 over, m, 0f42F00000;\n  selp.f32 m, 0f42F00000, m, over;\n"
@@ -25,12 +25,12 @@ __device__ __forceinline__ int biased_sigmoid_key(float x, float bias) {
   return key;
 }
 
-/// sigmoid(x) to 26 bits, so that what follows from it can be right to the last place of a float; 0 below
+/// sigmoid(x) to 26 bits, accurate enough for results that are right to the last place of a float; 0 below
 /// -600.
 __device__ __forceinline__ double close_sigmoid(float x) {
-  // exp(-x) = 2^n * exp(r), |r| <= ln(2) / 2; adding 1.5 * 2^23 rounds to n in the low bits. The polynomial
-  // is (exp(r) - 1 - r) / r^2, fitted for the least error of exp(r): 5e-9. A reciprocal of 20 bits takes one
-  // Newton step.
+  // exp(-x) = 2^n * exp(r), |r| <= ln(2) / 2. Adding 1.5 * 2^23 leaves n, rounded, in the low bits. The
+  // polynomial is (exp(r) - 1 - r) / r^2, fitted for the least error of exp(r), 5e-9. One Newton step refines
+  // a reciprocal of 20 bits.
   double sigmoid;
   asm("{ .reg .f32 x, t, r, p;\n  .reg .f64 n, R, e, s;\n  .reg .b32 low, high, shift;\n  .reg .pred nan, "
       "under;\n"

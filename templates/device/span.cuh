@@ -4,8 +4,8 @@
 
 namespace kerncast {
 
-/// load_values() of one of the neighbouring spans that neighbouring lanes load. Where a span takes two
-/// accesses and lane ^ 1 loads the span beside it (`Paired`), the two load whole sectors and exchange halves.
+/// load_values() for lanes that load neighbouring spans. If a span takes two accesses and lane ^ 1 loads the
+/// span beside it (`Paired`), the two lanes load whole sectors and exchange halves.
 template <class T, int N, bool Paired>
 __device__ __forceinline__ void load_span(const T* address, float* out) {
   if constexpr (Paired && N * sizeof(T) == 32) {
@@ -14,7 +14,7 @@ __device__ __forceinline__ void load_span(const T* address, float* out) {
     const float4* half = reinterpret_cast<const float4*>(address - 4 * odd);
     const float4 near = half[0];
     const float4 far = half[2];
-    // One block of PTX: the compiler's own passes take most of a compile's time.
+    // One block of PTX shortens the compile.
     asm volatile(
         "{ .reg .pred odd;\n  .reg .f32 g0, g1, g2, g3, k0, k1, k2, k3;\n  setp.ne.s32 odd, %16, 0;\n"
         "  selp.f32 g0, %8, %12, odd;\n  selp.f32 g1, %9, %13, odd;\n"

@@ -1,30 +1,30 @@
 #pragma once
 
-/// Selection by largest key across a warp. A key is an integer that orders as its float does.
+/// Selection of the largest keys by a warp. A key is an integer that stands for a float and has its order.
 namespace kerncast {
 
-/// Marks what may not be chosen.
+/// The key of a candidate that may not be chosen.
 inline constexpr int no_candidate = -0x7fffffff - 1;
-/// Of NaN: chosen after everything else.
+/// The key of NaN, which is chosen after everything else.
 inline constexpr int nan_key = no_candidate + 1;
 
-/// The key of a float; no NaN. -0 comes before +0.
+/// The key of a float other than NaN. -0 comes before +0.
 __device__ __forceinline__ int ordered(float value) {
   const int bits = __float_as_int(value);
   return bits ^ (bits >> 31 & 0x7fffffff);
 }
 
-/// The float of a key; NaN of nan_key.
+/// The float of a key; nan_key gives NaN.
 __device__ __forceinline__ float unordered(int key) {
   return __int_as_float(key ^ (key >> 31 & 0x7fffffff));
 }
 
-/// The key of any float; zeros are equal.
+/// The key of any float. Both zeros have the same key.
 __device__ __forceinline__ int key_of(float value) {
   return value == value ? ordered(value + 0.0f) : nan_key;
 }
 
-/// Largest over the warp.
+/// The largest value over the warp.
 __device__ __forceinline__ int warp_max(int value) {
 #if __CUDA_ARCH__ >= 800
   return __reduce_max_sync(0xffffffffu, value);
@@ -38,7 +38,8 @@ __device__ __forceinline__ int warp_max(int value) {
 #endif
 }
 
-/// The lowest lane whose value is `wanted`; one has it. One block of PTX, which spares the compiler's passes.
+/// The lowest lane whose value is `wanted`; at least one lane has it. It is one block of PTX, which shortens
+/// the compile.
 __device__ __forceinline__ int first_lane_with(int value, int wanted) {
   int lane;
   asm volatile(
@@ -49,8 +50,8 @@ __device__ __forceinline__ int first_lane_with(int value, int wanted) {
   return lane;
 }
 
-/// Where candidate `index` of 32 * `Count` lies in shared memory: neighbours in different banks, and so are
-/// those `Count` apart.
+/// Position in shared memory of candidate `index` of 32 * `Count`. Neighbours lie in different banks, and so
+/// do candidates that are `Count` apart.
 template <int Count>
 __device__ __forceinline__ int key_place(unsigned index) {
   return static_cast<int>(index ^ (index / 32 & ((Count & -Count) - 1)));
@@ -62,14 +63,14 @@ struct Candidate {
   int key;
 };
 
-/// The warp's largest candidate, the lowest of equals, which is then struck out. All lanes get it. Lane l
-/// answers for the `Count` (up to 32) candidates from l * Count on, whose keys lie at key_place() in shared
-/// memory, which no_candidate follows; `best` is their largest.
+/// Takes the warp's largest candidate out, the lowest one if several are equal, and returns it to all lanes.
+/// Lane l holds the `Count` (up to 32) candidates from l * Count on, and `best` is the largest key among
+/// them. The keys lie in shared memory at key_place(), followed by one no_candidate.
 template <int Count>
 __device__ __forceinline__ Candidate take_largest(int* keys, int& best, int lane) {
   const int largest = warp_max(best);
   const int winner = first_lane_with(best, largest);
-  // The warp looks through the winner's candidates together. One is always read and struck out by the same
+  // The warp searches the winner's candidates together. A candidate is always read and struck out by the same
   // lane.
   int* own = keys + (Count == 32 || lane < Count ? key_place<Count>(winner * Count + lane) : 32 * Count);
   const int key = *own;
@@ -94,7 +95,8 @@ __device__ __forceinline__ int largest_key(const int* keys, int lane) {
   return best;
 }
 
-/// The `slots` largest candidates in order, as take_largest; lane k calls keep(candidate) for the k-th.
+/// Takes the `slots` largest candidates in order, as take_largest does. Lane k calls keep(candidate) for the
+/// k-th.
 template <int Count, class Keep>
 __device__ __forceinline__ void choose(int* keys, int best, int slots, int lane, const Keep& keep) {
 #pragma unroll 1

@@ -1,6 +1,6 @@
 #pragma once
 
-/// Element types as their bits. Arithmetic happens in float; device/convert.cuh goes between.
+/// Element types, as bits. Arithmetic is done in float; device/convert.cuh has the conversions.
 namespace kerncast {
 
 struct bf16 {
@@ -15,7 +15,7 @@ struct fp8_e4m3 {
 struct fp8_e5m2 {
   unsigned char bits;
 };
-/// 2^(bits - 127).
+/// The power of two 2^(bits - 127).
 struct ue8m0 {
   unsigned char bits;
 };
@@ -25,7 +25,7 @@ using u8 = unsigned char;
 using i32 = int;
 using i64 = long long;
 
-/// Largest magnitude a quantised type holds.
+/// The largest magnitude of a quantised type.
 template <class T>
 inline constexpr float max_of = 0.0f;
 template <>
@@ -35,7 +35,7 @@ inline constexpr float max_of<fp8_e5m2> = 57344.0f;
 template <>
 inline constexpr float max_of<i8> = 127.0f;
 
-/// `type` is A where `First`, else B.
+/// `type` is A if `First`, else B.
 template <bool First, class A, class B>
 struct Choose {
   using type = A;

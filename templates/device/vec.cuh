@@ -1,17 +1,17 @@
 #pragma once
 
 #include "device/convert.cuh"
-#include "device/packed.cuh"
 #include "device/types.cuh"
+#include "device/vector_type.cuh"
 
 /// Vector access to global memory: N consecutive elements at an address aligned to min(16, N * sizeof(T))
-/// bytes. The functions are spelled out rather than looped, arrays are avoided where a vector type does, and
-/// what is inlined most is one block of PTX: all shorten compiles, whose time the compiler's own passes take.
-/// Wide accesses are given as one instruction each, since the compiler splits some of those it is given as
+/// bytes. The functions are unrolled by hand, use vector types instead of arrays, and are single blocks of
+/// PTX if they are inlined often: all of this shortens the compile, most of which the compiler's optimisation
+/// passes take. Wide accesses are intrinsics, since the compiler splits some accesses that are written as
 /// assignments.
 namespace kerncast {
 
-/// The elements of one word: one float, two of 16 bits.
+/// Unpacks the elements of one word: one float, or two 16-bit elements.
 template <class T>
 __device__ __forceinline__ void unpack_word(unsigned word, float* out) {
   if constexpr (sizeof(T) == 4) {
@@ -21,7 +21,7 @@ __device__ __forceinline__ void unpack_word(unsigned word, float* out) {
   }
 }
 
-/// The other way; also four of 8 bits.
+/// Packs the elements of one word: one float, two 16-bit elements, or four 8-bit elements.
 template <class T>
 __device__ __forceinline__ unsigned pack_word(const float* in) {
   if constexpr (sizeof(T) == 4) {
@@ -73,7 +73,7 @@ __device__ __forceinline__ void unpack(unsigned short vector, float* out) {
 template <class T, int N>
 __device__ __forceinline__ void load_values(const T* address, float* out) {
   constexpr int bytes = N * static_cast<int>(sizeof(T));
-  using Part = typename Packed<(bytes < 16 ? bytes : 16)>::type;
+  using Part = typename VectorType<(bytes < 16 ? bytes : 16)>::type;
   if constexpr (bytes >= 8) {
     unpack<T>(__ldca(reinterpret_cast<const Part*>(address)), out);
   } else {
@@ -85,7 +85,7 @@ __device__ __forceinline__ void load_values(const T* address, float* out) {
   }
 }
 
-/// The elements of 16 bytes.
+/// Packs the elements of 16 bytes.
 template <class T>
 __device__ __forceinline__ uint4 pack_vector(const float* in) {
   constexpr int step = 4 / static_cast<int>(sizeof(T));
@@ -122,8 +122,8 @@ __device__ __forceinline__ void store_values(T* address, const float* in) {
     *reinterpret_cast<unsigned short*>(address) = static_cast<unsigned short>(pack2<T>(in[0], 0.0f));
   } else {
     const unsigned pair = pack2_bytes<T>(in[0], bytes == 2 ? in[bytes - 1] : 0.0f);
-    *reinterpret_cast<typename Packed<bytes>::type*>(address) =
-        static_cast<typename Packed<bytes>::type>(pair);
+    *reinterpret_cast<typename VectorType<bytes>::type*>(address) =
+        static_cast<typename VectorType<bytes>::type>(pair);
   }
 }
 

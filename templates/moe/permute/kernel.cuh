@@ -2,8 +2,8 @@
 
 #include "device/grouping.cuh"
 #include "device/index.cuh"
-#include "device/packed.cuh"
 #include "device/types.cuh"
+#include "device/vector_type.cuh"
 #include "moe/permute/kernel_args.h"
 
 namespace kerncast::moe {
@@ -104,7 +104,7 @@ template <class Config>
 __global__ void __launch_bounds__(Config::threads) permute_kernel(const PermuteKernelArgs args) {
   using X = typename Config::x_dtype;
   using S = typename Config::scale_dtype;
-  using Vector = typename Packed<Config::alignment>::type;
+  using Vector = typename VectorType<Config::alignment>::type;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   constexpr int vectors = Config::hidden / width;
   constexpr int lanes = Config::threads / Config::rows_per_block;

@@ -38,7 +38,7 @@ template <class Config, bool Mapped>
 __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) {
   using X = typename Config::x_dtype;
   using Y = typename Config::y_dtype;
-  using Vector = typename Packed<Config::alignment>::type;
+  using Vector = typename VectorType<Config::alignment>::type;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   constexpr int vectors = Config::hidden / width;
   constexpr int lanes = Config::threads / Config::rows_per_block;

@@ -95,7 +95,7 @@ __device__ __forceinline__ void norm_heads(const QkNormKernelArgs& args, const R
   using X = typename Config::qkv_dtype;
   using W = typename Config::weight_dtype;
   constexpr bool precise = sizeof(X) == 4;
-  using Vector = typename Packed<Config::alignment>::type;
+  using Vector = typename VectorType<Config::alignment>::type;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   constexpr int vectors = Config::head_dim / width;
   using Pairs = HeadPairs<vectors, width, Rope::rotary, Rope::interleaved>;

@@ -46,7 +46,7 @@ __device__ __forceinline__ float tree_sum(const float* values) {
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) relative_l1_kernel(const RelativeL1KernelArgs args) {
   using X = typename Config::dtype;
-  using Vector = typename Packed<Config::alignment>::type;
+  using Vector = typename VectorType<Config::alignment>::type;
   constexpr int width = vector_width<Config>;
   constexpr int row_vectors = Config::hidden / width;
   const long long total = total_vectors<Config>(args);

@@ -23,7 +23,7 @@ __device__ __forceinline__ const typename Config::x_dtype* x_at(const PerTensorF
 template <class Config>
 struct Tile {
   using X = typename Config::x_dtype;
-  using Vector = typename Packed<Config::alignment>::type;
+  using Vector = typename VectorType<Config::alignment>::type;
 
   GroupPlace places[Config::vectors];
   Vector loaded[Config::vectors];

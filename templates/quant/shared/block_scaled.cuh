@@ -90,7 +90,7 @@ __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& arg
   __shared__ long long offsets[slots * Config::vectors];
 
   Block found[Config::vectors];
-  using Part = typename Packed<Config::alignment>::type;
+  using Part = typename VectorType<Config::alignment>::type;
   Part loaded[Config::vectors][share / width];
   const int slot = threadIdx.x / lanes;
   const int first = threadIdx.x % lanes * share;

@@ -38,7 +38,7 @@ struct PackedRows {
                                                    int count, const Copy& copy) {
     unsigned char* packed = args.packed + first * args.packed_stride;
     const int used = count * row_bytes;
-    using Unit = typename Packed<unit>::type;
+    using Unit = typename VectorType<unit>::type;
 #pragma unroll 1
     for (int i = threadIdx.x; i < pieces * (piece / unit); i += Config::threads) {
       const int row = i / (piece / unit);

@@ -2,27 +2,27 @@
 
 namespace kerncast {
 
-/// The type that moves `Bytes` bytes at once.
+/// `type` is an unsigned type (or vector type) of `Bytes` bytes, which one access moves.
 template <int Bytes>
-struct Packed;
+struct VectorType;
 template <>
-struct Packed<16> {
+struct VectorType<16> {
   using type = uint4;
 };
 template <>
-struct Packed<8> {
+struct VectorType<8> {
   using type = uint2;
 };
 template <>
-struct Packed<4> {
+struct VectorType<4> {
   using type = unsigned;
 };
 template <>
-struct Packed<2> {
+struct VectorType<2> {
   using type = unsigned short;
 };
 template <>
-struct Packed<1> {
+struct VectorType<1> {
   using type = unsigned char;
 };
 
