@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <string>
 #include <utility>
 
 #include "runtime/driver/driver_error.hpp"
@@ -77,8 +78,10 @@ void DeviceBuffer::download(void* to, std::size_t bytes, std::size_t offset) con
 
 void DeviceBuffer::fill(unsigned char value) const {
   if (bytes_ > 0) {
-    check(*api_, api_->cuMemsetD8(address_, value, bytes_),
-          fmt::format("filling {} bytes of device memory", bytes_));
+    const std::string task = fmt::format("filling {} bytes of device memory", bytes_);
+    check(*api_, api_->cuMemsetD8(address_, value, bytes_), task);
+    // The driver may return before the memory is set, and non-blocking streams do not wait for this one.
+    check(*api_, api_->cuStreamSynchronize(nullptr), task);
   }
 }
 

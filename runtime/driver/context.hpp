@@ -76,6 +76,7 @@ class DeviceBuffer {
   /// Copies `bytes` bytes to or from `offset`, waiting for the copy.
   void upload(const void* from, std::size_t bytes, std::size_t offset = 0) const;
   void download(void* to, std::size_t bytes, std::size_t offset = 0) const;
+  /// Sets every byte to `value` and waits until that has happened, so that work on any stream may follow.
   void fill(unsigned char value) const;
 
  private:

@@ -105,8 +105,6 @@ TEST_CASE_METHOD(Fixture, "a captured graph records and replays, and forbids wha
   const CUfunction kernel = function(increment, "increment");
   const DeviceBuffer buffer(api, 512);
   buffer.fill(0);
-  // The stream waits for no other, and no copy waits for it.
-  REQUIRE(api.cuCtxSynchronize() == CUDA_SUCCESS);
   CUstream stream = nullptr;
   REQUIRE(api.cuStreamCreate(&stream, 1) == CUDA_SUCCESS);
   REQUIRE(api.cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL) == CUDA_SUCCESS);

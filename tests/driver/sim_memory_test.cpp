@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -100,6 +101,25 @@ TEST_CASE_METHOD(SimFixture, "freeing waits for the device") {
   });
   CHECK(api.cuMemFree(pointer) == CUDA_SUCCESS);
   CHECK(api.cuStreamQuery(stream.get()) == CUDA_SUCCESS);
+  opener.join();
+}
+
+TEST_CASE_METHOD(SimFixture, "a buffer is filled when the call that fills it returns") {
+  // The legacy stream, on which the fill happens, waits for this one.
+  const StreamHandle blocking(api, CU_STREAM_DEFAULT);
+  const StreamHandle apart(api, CU_STREAM_NON_BLOCKING);
+  const DeviceBuffer buffer(api, 64);
+  Gate gate;
+  REQUIRE(gate.close(api, blocking.get()) == CUDA_SUCCESS);
+  std::thread opener([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    gate.open();
+  });
+  buffer.fill(0);
+  CHECK(api.cuStreamQuery(blocking.get()) == CUDA_SUCCESS);
+  REQUIRE(add(buffer.address(), 16, 3, apart.get()) == CUDA_SUCCESS);
+  apart.synchronize();
+  CHECK(read_words(buffer) == Words(16, 3));
   opener.join();
 }
 
