@@ -1,5 +1,5 @@
-// Eight processes that want the same forty kernels of an empty cache at once: each is compiled once. Fails
-// where there are more compiles.
+// Starts eight processes that ask for the same forty kernels at once, with an empty cache. Each kernel must
+// be compiled once; more compiles are a failure.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>

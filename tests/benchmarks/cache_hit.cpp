@@ -1,5 +1,5 @@
-// Hits: from disk against reading the file alone, in a large directory against a small one, and of many
-// threads on one key in memory. Fails where a bound is missed.
+// Measures cache hits: a hit from disk against reading the file alone, a hit in a large directory against one
+// in a small directory, and many threads on one key in memory. Fails if a figure misses its bound.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,17 +12,19 @@
 
 #include "cache/cache.hpp"
 #include "cache/posix/file.hpp"
+#include "tests/benchmarks/median.hpp"
 
 namespace {
 
 namespace cache = kerncast::cache;
 namespace fs = std::filesystem;
+using kerncast::bench::median;
 using Clock = std::chrono::steady_clock;
 
 constexpr double hit_bound_us = 100;
 constexpr double read_ratio_bound = 3;
 constexpr double size_ratio_bound = 1.2;
-// Threads that share nothing lose only what the scheduler takes.
+// Threads that share no lock and no cache line lose only the time that the scheduler takes.
 constexpr double thread_ratio_bound = 0.8;
 
 template <class Work>
@@ -30,12 +32,6 @@ double time_us(Work&& work) {
   const auto start = Clock::now();
   work();
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
-}
-
-double median(std::vector<double>& times) {
-  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  return *middle;
 }
 
 bool report(const char* what, double value, double bound, bool good) {
@@ -55,7 +51,7 @@ cache::Key key(std::uint64_t i) {
   return {i * 0x9e3779b97f4a7c15ULL, i};
 }
 
-/// Files as a publish leaves them, without its fsync.
+/// Writes entries with the paths and permissions that a publish gives them, but without its fsync.
 void fill(const cache::Store& store, std::uint64_t count, const cache::Entry& entry) {
   for (std::uint64_t i = 0; i < count; ++i) {
     const fs::path path = store.path_of(key(i));
@@ -84,11 +80,12 @@ bool measure_hit(const std::string& folder) {
   fmt::print("entry of {} bytes, medians of {}\n", fs::file_size(store.path_of(key(0))), hits.size());
   fmt::print("  {:<52} {:8.2f}\n", "reading the file alone, us", read);
   const bool fast = report("hit from disk, us", hit, hit_bound_us, hit <= hit_bound_us);
-  return report("in reading the file alone", hit / read, read_ratio_bound, hit / read <= read_ratio_bound) &&
+  return report("hit, as a multiple of reading the file alone", hit / read, read_ratio_bound,
+                hit / read <= read_ratio_bound) &&
          fast && bytes > 0;
 }
 
-/// First uses of many keys through all layers: what a starting process pays for each kernel.
+/// Measures the first use of many keys through all layers, which a starting process pays for each kernel.
 void measure_first_hits(const std::string& folder) {
   cache::CacheOptions options;
   options.directory = folder;
@@ -114,8 +111,8 @@ bool measure_size(const std::string& small_folder, const std::string& large_fold
   }
   const double ratio = median(in_large) / median(in_small);
   fmt::print("10 entries {:.2f} us, 10000 entries {:.2f} us\n", median(in_small), median(in_large));
-  const bool good =
-      report("a hit among 10000 in one among 10", ratio, size_ratio_bound, ratio <= size_ratio_bound);
+  const bool good = report("a hit among 10000, as a multiple of one among 10", ratio, size_ratio_bound,
+                           ratio <= size_ratio_bound);
   measure_first_hits(large_folder);
   return good;
 }
@@ -157,7 +154,7 @@ bool measure_threads(const std::string& folder) {
     return false;
   }
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-  // In turn, so that what else runs on the machine strikes both.
+  // The rounds alternate, so that other load on the machine slows both.
   std::vector<double> few_rounds;
   std::vector<double> many_rounds;
   for (int round = 0; round < 9; ++round) {
@@ -168,7 +165,7 @@ bool measure_threads(const std::string& folder) {
   const double many = median(many_rounds);
   fmt::print("one key in memory, medians of {}: {} threads {:.1f}, 64 threads {:.1f} million hits a second\n",
              few_rounds.size(), cores, few, many);
-  return report("64 threads in one thread a core", many / few, thread_ratio_bound,
+  return report("64 threads, as a multiple of one thread a core", many / few, thread_ratio_bound,
                 many / few >= thread_ratio_bound);
 }
 

@@ -1,7 +1,7 @@
-// Cold compiles of each op to an sm_90a cubin, in every variant that a shipped model asks for and in others
-// that vary the template, against an empty kernel in the same process. Fails where one takes more than four
-// times as long, three for the first three ops, or where the catalogue's median is above three. Beside each
-// median stands the least time in least times of the empty kernel, which a busy machine disturbs less.
+// Measures cold compiles of each op to an sm_90a cubin as multiples of an empty kernel's compile in the same
+// process. It compiles every variant that a shipped model asks for, and some more that vary the template.
+// Fails if one ratio is above four (above three for the first three ops), or if the median of all ratios is
+// above three. Each line also has the ratio of the least times, which other load on the machine changes less.
 //   bench_compile [OP...] [RUNS]      (default all ops, 9 runs)
 #include <fmt/format.h>
 
@@ -19,11 +19,13 @@
 #include "runtime/compiler/compiler.hpp"
 #include "runtime/dispatch/source.hpp"
 #include "runtime/dispatch/template_set.hpp"
+#include "tests/benchmarks/median.hpp"
 #include "tests/templates/catalogue.hpp"
 
 namespace {
 
 using namespace kerncast;
+using bench::median;
 
 constexpr double median_bound = 3.0;
 
@@ -33,7 +35,7 @@ double bound_of(const OpDefinition& op) {
   return first ? 3.0 : 4.0;
 }
 
-/// Cases past the models' own, as settings that vary what the template generates.
+/// A case beside those of the models: settings that vary what the template generates.
 struct Extra {
   const char* op;
   std::vector<std::pair<std::string, std::string>> settings;
@@ -108,10 +110,10 @@ std::vector<Extra> extras() {
   };
 }
 
-/// What one compile takes, in milliseconds.
+/// Time of one compile, in milliseconds.
 struct Time {
-  double processor = 0;
-  double passed = 0;
+  double processor = 0;  ///< processor time
+  double passed = 0;     ///< elapsed time
 };
 
 Time compile_once(const compiler::Nvrtc& nvrtc, const compiler::CompileRequest& request) {
@@ -126,13 +128,13 @@ struct Row {
   std::int64_t tokens;
   compiler::CompileRequest request;
   std::vector<double> processor;
-  /// Of each compile to the empty kernels before and after it, so that whatever else the machine does falls
-  /// on both alike.
+  /// Ratio of each compile to the mean of the empty kernels before and after it, so that other load on the
+  /// machine slows both.
   std::vector<double> ratios;
   std::vector<double> passed_ratios;
 };
 
-/// One row for few tokens and, where that makes another kernel, one for many.
+/// Adds a row for few tokens, and one for many tokens if they select another kernel.
 void add_rows(std::vector<Row>& rows, const TemplateSet& templates, const OpDefinition& op,
               const Specialisation& spec) {
   std::string last;
@@ -152,12 +154,6 @@ void add_rows(std::vector<Row>& rows, const TemplateSet& templates, const OpDefi
                     {},
                     {}});
   }
-}
-
-double median(std::vector<double>& times) {
-  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  return *middle;
 }
 
 double least(const std::vector<double>& times) {
@@ -232,7 +228,7 @@ int main(int count, char** arguments) try {
     const bool within = ratio <= bound_of(*row.op);
     ratios.push_back(ratio);
     over += within ? 0 : 1;
-    fmt::print("{:<22} {:<100} {:>5} tokens {:7.1f} ms  ratio {:.2f}  (passed: {:.2f}, least: {:.2f})  {}\n",
+    fmt::print("{:<22} {:<100} {:>5} tokens {:7.1f} ms  ratio {:.2f}  (elapsed: {:.2f}, least: {:.2f})  {}\n",
                row.op->name, format_specialisation(*row.op, row.spec), row.tokens, median(row.processor),
                ratio, median(row.passed_ratios), least(row.processor) / least(empty_times),
                within ? "ok" : "OVER");

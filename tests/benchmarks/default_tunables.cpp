@@ -1,12 +1,12 @@
-// The tunables each op chooses by itself against every combination of their choices, by the cost model, from
-// exact counts of the virtual GPU: at every shape of the catalogue, for few rows and many, on each device.
-// Prints the default's estimate, the best's, and their ratio (regret), with launch overhead and without it.
-// The output is the same on every machine.
-//   bench_defaults [--device NAME]... [--rows ROWS]... [--variants] [--list]
-//                  [--over RATIO] [OP...]
-// An op goes by the start of its name. --variants: only shapes that differ in more than sizes. --list:
-// every combination's estimates too, with the instructions of its longest warp. --over: only lines of a
-// regret above RATIO; the summary is of all. Kernels are kept in KERNCAST_TEST_CACHE where that is set.
+// Compares each op's default tunables with every combination of their choices, at every shape of the
+// catalogue, for few and many rows, on each device. The times are the cost model's, computed from exact
+// counts of the virtual GPU, so the output is the same on every machine. Each line has the estimate of the
+// default, that of the best, and their ratio (the regret), with and without launch overhead.
+//   bench_defaults [--device NAME]... [--rows ROWS]... [--variants] [--list] [--over RATIO] [OP...]
+// OP may be the start of a name. --variants: only shapes that differ in more than sizes. --list: also the
+// estimates of every combination, with the instructions of its longest warp. --over: only lines with a regret
+// above RATIO; the summary still counts all. Compiled kernels are kept in the folder that KERNCAST_TEST_CACHE
+// names, if it is set.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,14 +38,14 @@ struct Options {
   bool list = false;
 };
 
-/// One line: what the default and the best come to.
+/// One line of the output: the regret of an op's default tunables.
 struct Verdict {
   std::string op;
   double regret = 0;
   double device_regret = 0;
 };
 
-/// Tunables that no launch but the grouping ones depends on are tried under the best of the others.
+/// Only the grouping launches depend on this tunable, so it is tried with the best of the others alone.
 constexpr const char* separate_op = "moe.permute";
 constexpr const char* separate_tunable = "grouping_threads";
 
@@ -84,7 +84,7 @@ Options parse(int count, char** arguments) {
   return options;
 }
 
-/// What is tried first, and the other choices of what is tried under the best of it.
+/// The combinations to try first. second_tries() gives the other choices of the separate tunable.
 std::vector<Tunables> first_tries(const OpDefinition& op, std::int64_t rows, const Tunables& defaults) {
   std::vector<Tunables> tries = test::all_tunables(op, rows);
   if (std::find(tries.begin(), tries.end(), defaults) == tries.end()) {
@@ -116,7 +116,7 @@ std::vector<Tunables> second_tries(const OpDefinition& op, const Tunables& best)
   return tries;
 }
 
-/// Takes what is faster by more than rounding.
+/// Replaces `best` by each combination that is faster by more than rounding.
 void take_faster(const std::vector<test::Counted>& counted, const tools::DeviceDescription& device,
                  Tunables& best, test::CallTime& best_time, double& least_device) {
   for (const test::Counted& made : counted) {
@@ -136,7 +136,7 @@ void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
   try {
     call = test::call_of(workload, rows);
   } catch (const Error&) {
-    // So many rows take another specialisation, which is a workload of its own.
+    // This many rows need another specialisation, which is a workload of its own.
     return;
   }
   const Tunables defaults = op.default_tunables(call.spec, test::traits_of(device), call.rows);
@@ -169,7 +169,8 @@ void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
              best_time.total_us, format_specialisation(op, call.spec));
 }
 
-/// All lines of one device, in a process of its own: the virtual GPU has one architecture in each.
+/// Writes all lines of one device. It runs in a process of its own, since the virtual GPU has one
+/// architecture in each.
 void judge_device(const Options& options, const tools::DeviceDescription& device, std::FILE* lines) {
   const std::string plain = device.arch.substr(0, device.arch.find_last_of("0123456789") + 1);
   ::setenv("KERNCAST_SIM_ARCH", plain.c_str(), 1);
@@ -213,7 +214,7 @@ pid_t start(const Options& options, const tools::DeviceDescription& device, std:
   ::_exit(0);
 }
 
-/// Prints the lines of one device above `over` and keeps all verdicts.
+/// Prints the lines of one device with a regret above `over`, and adds all verdicts to `verdicts`.
 void report(std::FILE* lines, double over, std::vector<Verdict>& verdicts) {
   std::rewind(lines);
   char* text = nullptr;

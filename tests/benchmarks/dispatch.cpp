@@ -1,15 +1,16 @@
-// The hot path against a driver whose launch returns at once: typed API, dispatch of a bound call, prepared
-// handle. Fails where a path misses its bound, allocates or locks.
+// Measures the hot path with a driver whose launch returns at once: the typed API, dispatch of a bound call,
+// and a prepared handle. Fails if a path misses its bound, allocates memory or takes a lock.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
+#include <utility>
 #include <vector>
 
 #include <kerncast/ops/norm/rms_norm.hpp>
 #include "kerncast/runtime.hpp"
 #include "runtime/dispatch/runtime_parts.hpp"
 #include "runtime/driver/context.hpp"
+#include "tests/benchmarks/median.hpp"
 #include "tests/hot_path_counters.hpp"
 
 namespace {
@@ -35,11 +36,10 @@ double median_ns(Work&& work) {
     times.push_back(
         std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count() / batch);
   }
-  std::nth_element(times.begin(), times.begin() + 250, times.end());
-  return times[250];
+  return bench::median(std::move(times));
 }
 
-/// Measures one path and says how it fared; false where it failed.
+/// Measures one path and prints the result. Returns false if it misses its bound, allocates or locks.
 template <class Work>
 bool measure(const char* name, double bound_ns, Work&& work) {
   constexpr int launches = 1000;

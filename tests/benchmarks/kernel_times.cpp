@@ -1,7 +1,7 @@
-// Times of every op's kernels on a real device, as a graph of back-to-back launches: for each variant the
-// shipped models ask for, microseconds per call and the bandwidth that stands for, counting every tensor byte
-// once.
-//   bench_kernel_times [OP... | ROWS...]      (default all ops, 1 64 4096; an op by the start of its name)
+// Measures every op's kernels on a real device, in a graph of back-to-back launches. For each variant that
+// the shipped models ask for it prints the microseconds of a call and the bandwidth, for which every byte of
+// a tensor counts once.
+//   bench_kernel_times [OP... | ROWS...]      (default: all ops, 1 64 4096; OP may be the start of a name)
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ using namespace kerncast;
 constexpr int launches = 20;
 constexpr int replays = 5;
 
-/// Microseconds of one call on the device.
+/// Time of one call on the device, in microseconds.
 double call_time(Runtime& runtime, const tools::RunDevice& device, const OpDefinition& op, const Call& call) {
   const driver::DriverApi& api = device.api();
   const driver::StreamHandle stream(api);

@@ -1,6 +1,6 @@
-// The virtual GPU on rms_norm, bf16, hidden 7168: thread-instructions per second and core without and with
-// the strict checks, how two cores compare with one, memory beyond the allocations, and the time to decode
-// the shipped kernels. Fails where a figure misses its bound.
+// Measures the virtual GPU with rms_norm, bf16, hidden 7168: thread-instructions per second and core with and
+// without the strict checks, the speed of two cores against one, memory beyond the allocations, and the time
+// to decode the shipped kernels. Fails if a figure misses its bound.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,14 +39,14 @@ const char* verdict(bool good) {
   return good ? "pass" : "FAIL";
 }
 
-/// Seconds of all cores together that this process has used: other processes on the machine do not count.
+/// Processor time of this process on all cores, in seconds.
 double core_seconds() {
   timespec now{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-/// A value of /proc/self/status in MiB; negative where there is none.
+/// A value of /proc/self/status in MiB; negative if there is no such value.
 double status_mib(std::string_view name) {
   std::ifstream file("/proc/self/status");
   for (std::string line; std::getline(file, line);) {
@@ -57,7 +57,7 @@ double status_mib(std::string_view name) {
   return -1;
 }
 
-/// A kernel at some specialisation, compiled for sm_90a and ready to decode.
+/// A kernel of one specialisation, compiled for sm_90a.
 struct Built {
   Variant variant;
   std::shared_ptr<const KernelBinary> binary;
@@ -80,7 +80,7 @@ struct Rate {
   double per_core = 0;
 };
 
-/// The best of several launches.
+/// The highest rate of several launches.
 Rate measure(simulator::Launch launch, simulator::Memory& memory, bool checks, int runs) {
   launch.checks = checks;
   Rate best;
@@ -102,7 +102,8 @@ Rate measure(simulator::Launch launch, simulator::Memory& memory, bool checks, i
   return best;
 }
 
-/// The rate of this program on one host thread, from a process of its own, since the threads are made once.
+/// The rate on one host thread. It comes from a process of its own, since a process starts its threads only
+/// once.
 double rate_on_one_thread(const char* program) {
   const std::string command = fmt::format("KERNCAST_SIM_THREADS=1 '{}' rate", program);
   std::FILE* pipe = popen(command.c_str(), "r");
@@ -161,7 +162,7 @@ int main(int argc, char** argv) {
   fmt::print("{}, rms_norm bf16 [{}, {}], {} host threads\n", simulator::executor_name(), kRows, kHidden,
              std::thread::hardware_concurrency());
   const double resident = status_mib("VmRSS:");
-  // With checks first: only the first launch finds y never written.
+  // The launch with checks comes first: only the first launch writes memory that was never written.
   const Rate checked = measure(launch, memory, true, 5);
   const Rate unchecked = measure(launch, memory, false, 9);
   const double extra = status_mib("VmRSS:") - resident;
