@@ -2,10 +2,12 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
 namespace kerncast::compiler {
@@ -13,12 +15,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Newest first: a newer NVRTC knows every architecture an older one does that matters here.
+// Newest first. A newer NVRTC still supports every architecture we target.
 constexpr const char* sonames[] = {"libnvrtc.so.13", "libnvrtc.so.12"};
 
 constexpr const char* install_remedy =
-    "install NVRTC: the CUDA toolkit, or `pip install --target DIR nvidia-cuda-nvrtc` with "
-    "KERNCAST_NVRTC=DIR (bash tools/quickstart.sh does this); cached kernels run without it";
+    "install NVRTC: the CUDA toolkit, or `pip install nvidia-cuda-nvrtc` in the active Python environment, "
+    "or name a "
+    "folder that holds it by KERNCAST_NVRTC; kernels that are in the cache run without it";
 
 std::string loader_error() {
   const char* text = dlerror();
@@ -94,65 +97,160 @@ std::shared_ptr<const Nvrtc> open_nvrtc(const std::string& path, std::string& re
   return nvrtc;
 }
 
-/// Libraries named libnvrtc.so.N in `folder`, then in the places a wheel or a toolkit keeps them below it.
-std::vector<std::string> libraries_below(const fs::path& folder) {
-  constexpr const char* places[] = {"",
-                                    "lib64",
-                                    "lib",
-                                    "nvidia/cu13/lib",
-                                    "nvidia/cuda_nvrtc/lib",
-                                    "targets/x86_64-linux/lib",
-                                    "targets/sbsa-linux/lib"};
-  std::vector<std::string> found;
-  for (const char* place : places) {
+/// The libraries to try, in order, and the places that were looked into, for the error message.
+struct Places {
+  std::vector<std::string> libraries;
+  std::vector<std::string> searched;
+};
+
+/// Adds the libraries named libnvrtc.so.N in `folder` and in the subfolders that a wheel or a toolkit keeps
+/// them in.
+void add_folder(Places& places, const fs::path& folder) {
+  constexpr const char* subfolders[] = {"",
+                                        "lib64",
+                                        "lib",
+                                        "nvidia/cu13/lib",
+                                        "nvidia/cuda_nvrtc/lib",
+                                        "targets/x86_64-linux/lib",
+                                        "targets/sbsa-linux/lib"};
+  if (std::find(places.searched.begin(), places.searched.end(), folder.string()) != places.searched.end()) {
+    return;
+  }
+  places.searched.push_back(folder.string());
+  for (const char* subfolder : subfolders) {
     for (const char* soname : sonames) {
-      const fs::path path = folder / place / soname;
+      const fs::path path = folder / subfolder / soname;
       std::error_code error;
       if (fs::exists(path, error)) {
-        found.push_back(path.string());
+        places.libraries.push_back(path.string());
       }
     }
   }
-  return found;
 }
 
-std::vector<std::string> wheel_libraries() {
+/// The value of an environment variable; empty if it is not set.
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+/// The folder of the module that holds this code: the shared library, or the program that it is linked into.
+fs::path own_folder() {
   Dl_info info{};
-  if (dladdr(reinterpret_cast<const void*>(&load_nvrtc), &info) == 0 || info.dli_fname == nullptr) {
-    return {};
-  }
   std::error_code error;
-  fs::path self = fs::canonical(info.dli_fname, error);
-  if (error) {
-    // A static executable started by name alone: dladdr gives argv[0], which need not be a path.
-    self = fs::read_symlink("/proc/self/exe", error);
-  }
-  std::vector<std::string> found;
-  // Executables of a build tree lie in bin/, the command itself in the root.
-  for (const fs::path& base : {self.parent_path(), self.parent_path().parent_path()}) {
-    for (std::string& path : libraries_below(base / "nvrtc")) {
-      found.push_back(std::move(path));
-    }
-  }
-  return found;
-}
-
-std::vector<std::string> toolkit_libraries() {
-  std::vector<std::string> found;
-  for (const char* variable : {"CUDA_HOME", "CUDA_PATH"}) {
-    const char* value = std::getenv(variable);
-    if (value != nullptr && *value != '\0') {
-      for (std::string& path : libraries_below(value)) {
-        found.push_back(std::move(path));
+  if (dladdr(reinterpret_cast<const void*>(&load_nvrtc), &info) != 0 && info.dli_fname != nullptr) {
+    // A name without a slash is a program found through PATH, not a file of the current directory.
+    const std::string_view name = info.dli_fname;
+    if (name.find('/') != std::string_view::npos) {
+      const fs::path self = fs::canonical(name, error);
+      if (!error) {
+        return self.parent_path();
       }
     }
   }
-  for (std::string& path : libraries_below("/usr/local/cuda")) {
-    if (std::find(found.begin(), found.end(), path) == found.end()) {
-      found.push_back(std::move(path));
+  return fs::read_symlink("/proc/self/exe", error).parent_path();
+}
+
+/// Adds the prefix that this library is installed in, and the folders beside it.
+void add_own_prefix(Places& places) {
+  const fs::path folder = own_folder();
+  add_folder(places, folder / "kerncast/nvrtc");
+  add_folder(places, folder.parent_path() / KERNCAST_INSTALL_LIBDIR / "kerncast/nvrtc");
+  add_folder(places, fs::path(KERNCAST_INSTALL_FULL_LIBDIR) / "kerncast/nvrtc");
+  // In a build tree the command lies in the root, other programs in bin.
+  add_folder(places, folder / "nvrtc");
+  add_folder(places, folder.parent_path() / "nvrtc");
+  add_folder(places, folder);
+}
+
+/// Adds the package folders of the Python installed in `prefix`, those of the newest version first.
+void add_python(Places& places, const fs::path& prefix) {
+  std::vector<fs::path> versions;
+  std::error_code error;
+  for (fs::directory_iterator entry(prefix / "lib", error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().filename().string().starts_with("python3")) {
+      versions.push_back(entry->path());
     }
   }
-  return found;
+  std::sort(versions.begin(), versions.end(), [](const fs::path& a, const fs::path& b) {
+    const std::string& left = a.native();
+    const std::string& right = b.native();
+    return left.size() != right.size() ? left.size() > right.size() : left > right;
+  });
+  for (const fs::path& version : versions) {
+    for (const char* packages : {"site-packages", "dist-packages"}) {
+      if (fs::is_directory(version / packages, error)) {
+        add_folder(places, version / packages);
+      }
+    }
+  }
+}
+
+/// Adds the package folders of the Python that `python3` on PATH starts, without starting it.
+void add_python_on_path(Places& places) {
+  const std::string path = environment("PATH");
+  std::size_t begin = 0;
+  while (begin < path.size()) {
+    const std::size_t end = std::min(path.find(':', begin), path.size());
+    const fs::path folder = path.substr(begin, end - begin);
+    begin = end + 1;
+    std::error_code error;
+    if (!folder.is_absolute() || !fs::exists(folder / "python3", error)) {
+      continue;
+    }
+    // The folder above is the prefix of a virtual environment; the resolved file's prefix is the Python
+    // behind it.
+    add_python(places, folder.parent_path());
+    const fs::path resolved = fs::canonical(folder / "python3", error);
+    const fs::path prefix = resolved.parent_path().parent_path();
+    add_python(places, prefix);
+    if (prefix == "/usr") {
+      add_python(places, "/usr/local");
+    }
+    if (const std::string home = environment("HOME"); !home.empty()) {
+      add_python(places, fs::path(home) / ".local");
+    }
+    return;
+  }
+}
+
+/// Adds the wheels: the one in this installation or build, then those of the Python environment in use.
+void add_wheels(Places& places) {
+  add_own_prefix(places);
+  for (const char* variable : {"VIRTUAL_ENV", "CONDA_PREFIX"}) {
+    if (const std::string value = environment(variable); !value.empty()) {
+      add_python(places, value);
+      add_folder(places, value);
+    }
+  }
+  add_python_on_path(places);
+}
+
+/// Adds what the dynamic loader finds by name, then the CUDA toolkits.
+void add_toolkits(Places& places) {
+  places.libraries.insert(places.libraries.end(), std::begin(sonames), std::end(sonames));
+  places.searched.emplace_back("the dynamic loader's path");
+  for (const char* variable : {"CUDA_HOME", "CUDA_PATH"}) {
+    if (const std::string value = environment(variable); !value.empty()) {
+      add_folder(places, value);
+    }
+  }
+  add_folder(places, "/usr/local/cuda");
+}
+
+/// `advice`, then the files that were found but cannot be used, and the places searched.
+std::string describe_failure(std::string advice, const Places& places,
+                             const std::vector<NvrtcCandidate>& candidates) {
+  for (const NvrtcCandidate& candidate : candidates) {
+    if (candidate.path.find('/') != std::string::npos) {
+      advice += fmt::format("; {} cannot be used: {}", candidate.path, candidate.refused);
+    }
+  }
+  if (!places.searched.empty()) {
+    advice += fmt::format("; searched: {}", fmt::join(places.searched, ", "));
+  }
+  return advice;
 }
 
 }  // namespace
@@ -162,51 +260,43 @@ std::string Nvrtc::version() const {
 }
 
 NvrtcSearch load_nvrtc(const std::string& choice) {
-  std::string wanted = choice;
-  if (wanted.empty()) {
-    const char* value = std::getenv("KERNCAST_NVRTC");
-    wanted = value != nullptr ? value : "";
-  }
+  const std::string wanted = choice.empty() ? environment("KERNCAST_NVRTC") : choice;
   NvrtcSearch search;
   if (wanted == "none") {
     search.remedy = "NVRTC is switched off by KERNCAST_NVRTC=none; unset it, or name a library";
     return search;
   }
-  std::vector<std::string> paths;
-  const auto append = [&paths](std::vector<std::string> more) {
-    paths.insert(paths.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
-  };
-  if (wanted == "wheel") {
-    append(wheel_libraries());
-    search.remedy =
-        "no NVRTC wheel lies beside this build; run `KERNCAST_NVRTC=wheel bash tools/quickstart.sh`";
-  } else if (wanted.empty() || wanted == "toolkit") {
-    append({std::begin(sonames), std::end(sonames)});
-    append(toolkit_libraries());
-    if (wanted.empty()) {
-      append(wheel_libraries());
-    }
-    search.remedy = install_remedy;
+  Places places;
+  std::string advice = install_remedy;
+  std::error_code error;
+  if (wanted.empty()) {
+    add_toolkits(places);
+    add_wheels(places);
+  } else if (wanted == "toolkit") {
+    add_toolkits(places);
+  } else if (wanted == "wheel") {
+    add_wheels(places);
+    advice =
+        "KERNCAST_NVRTC=wheel finds no wheel of NVRTC; run `pip install nvidia-cuda-nvrtc` in the active "
+        "Python "
+        "environment, or `KERNCAST_NVRTC=wheel bash tools/quickstart.sh` in the source tree";
+  } else if (fs::is_directory(wanted, error)) {
+    add_folder(places, wanted);
+    places.searched.clear();
+    advice = fmt::format("'{}' (KERNCAST_NVRTC) holds no libnvrtc.so.13 or .12; {}", wanted, install_remedy);
   } else {
-    std::error_code error;
-    if (fs::is_directory(wanted, error)) {
-      append(libraries_below(wanted));
-      search.remedy =
-          fmt::format("'{}' (KERNCAST_NVRTC) holds no libnvrtc.so.13 or .12; {}", wanted, install_remedy);
-    } else {
-      paths.push_back(wanted);
-      search.remedy = fmt::format("'{}' (KERNCAST_NVRTC) is not a usable NVRTC; {}", wanted, install_remedy);
-    }
+    places.libraries.push_back(wanted);
+    advice = fmt::format("'{}' (KERNCAST_NVRTC) is not a usable NVRTC; {}", wanted, install_remedy);
   }
-  for (const std::string& path : paths) {
+  for (const std::string& path : places.libraries) {
     NvrtcCandidate candidate{path, {}};
     search.nvrtc = open_nvrtc(path, candidate.refused);
     search.candidates.push_back(std::move(candidate));
     if (search.nvrtc != nullptr) {
-      search.remedy.clear();
-      break;
+      return search;
     }
   }
+  search.remedy = describe_failure(std::move(advice), places, search.candidates);
   return search;
 }
 

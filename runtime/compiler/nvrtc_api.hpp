@@ -60,10 +60,12 @@ struct NvrtcSearch {
   std::string remedy;
 };
 
-/// Finds and loads NVRTC. `choice` (empty: KERNCAST_NVRTC): "none", "toolkit", "wheel", a library or a folder
-/// that holds one; otherwise the system's, then a CUDA toolkit's (CUDA_HOME, CUDA_PATH, /usr/local/cuda),
-/// then a wheel's unpacked in `nvrtc/` beside this library or command. A named choice is never replaced by
-/// another.
+/// Finds and loads NVRTC. `choice` (empty: KERNCAST_NVRTC) is "none", "toolkit", "wheel", a library, or a
+/// folder that holds one; such a choice is never replaced by another. Without a choice the search order is:
+/// the dynamic loader's path, CUDA toolkits (CUDA_HOME, CUDA_PATH, /usr/local/cuda), this installation's
+/// `lib/kerncast/nvrtc`, `nvrtc/` beside this library or command, the library's own folder, and the packages
+/// of the Python in use (VIRTUAL_ENV, CONDA_PREFIX, `python3` on PATH). If nothing is found, `remedy` names
+/// the places searched.
 [[nodiscard]] NvrtcSearch load_nvrtc(const std::string& choice = {});
 
 }  // namespace kerncast::compiler
