@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# On a machine with an NVIDIA driver, without network: builds everything, passes the tests on the real device, runs the
-# models and the benchmarks, and prints one summary. KERNCAST_DRIVER=sim rehearses it on the virtual GPU.
+# Checks Kerncast on a machine with an NVIDIA driver; it needs no network. It builds everything, runs the tests on the real
+# device, runs the models and the benchmarks, and prints a summary. KERNCAST_DRIVER=sim rehearses it on the virtual GPU.
 #   tools/gpu_check.sh [BUILD_DIR]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -11,12 +11,12 @@ log=$build/gpu_check.log
 export KERNCAST_DRIVER=${KERNCAST_DRIVER:-cuda}
 export KERNCAST_CACHE_DIR=$build/kernels
 rm -rf "$KERNCAST_CACHE_DIR"
-# The whole check ends within this many seconds, whatever hangs.
+# The whole check ends within this many seconds, even if a step hangs.
 budget=${GPU_CHECK_SECONDS:-480}
 failed=0
 summary=()
 
-# step NAME COMMAND...: runs it in what is left of the budget; its output goes to the log and to $output.
+# step NAME COMMAND...: runs the command within the rest of the budget. Its output goes to the log and to $output.
 step() {
   local name=$1 start=$SECONDS left=$((budget - SECONDS)) code
   shift
@@ -39,7 +39,7 @@ step() {
   return $code
 }
 
-# The last step's output, or its lines that match a pattern, below its line of the summary.
+# Adds the last step's output, or its lines that match a pattern, to the summary.
 show() {
   while IFS= read -r line; do
     summary+=("          $line")
@@ -53,8 +53,8 @@ finish() {
   exit $failed
 }
 
-# The remote tier of the cache is of no matter here; without its libraries it is left out. Nor may another compiler's new
-# warnings keep a device from being checked.
+# The check does not need the remote tier of the cache, so a machine without its libraries leaves it out. Warnings of an
+# unknown compiler are no errors here.
 options=(-DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -DKERNCAST_BUILD_TESTS=ON
   -DKERNCAST_WARNINGS_AS_ERRORS=OFF)
 pkg-config --exists libcurl hiredis || options+=(-DKERNCAST_BUILD_REMOTE=OFF)
@@ -65,9 +65,11 @@ show '^(driver|device|NVRTC)'
 step "run deepseek-v3" "$build/kerncast" run --model deepseek-v3
 show
 models=(kimi-k2 glm-4.5 gpt-oss-120b qwen3-235b-a22b llama-3-8b wan2.2-a14b)
+# shellcheck disable=SC2016 # the inner shell expands $0 and $@
 step "run ${models[*]}" bash -c 'printf "%s\n" "${@:1}" | xargs -P 6 -I{} bash -c "$0 run --model {} >/dev/null || { echo FAILED {}; exit 1; }"' \
   "$build/kerncast" "${models[@]}"
 show 'FAILED|error'
+# shellcheck disable=SC2016 # the inner shell expands $0
 step "run deepseek-v3 again, every row cached" bash -o pipefail -c '"$0" run --model deepseek-v3 --json | python3 -c "
 import json, sys
 rows = json.load(sys.stdin)

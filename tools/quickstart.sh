@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# From a fresh Debian 12 to the main job: set up, configure, build, and run every op at a model's shapes.
+# From a fresh Debian 12 to the main job: sets up, builds, and runs every op at a model's shapes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+cat <<'TEXT'
+This installs the Debian packages that a build needs (about 130 MB to download, 500 MB on disk), fetches NVRTC if no CUDA
+toolkit has it (90 MB, 220 MB on disk), and builds in ./build (100 MB), all in 3 to 6 minutes on two cores.
+TEXT
 bash tools/dev/setup.sh build
 cmake --preset gcc -DKERNCAST_BUILD_TESTS=OFF >/dev/null
-cmake --build build --parallel "$(nproc)" --target kerncast_tool kerncast_sim
+cmake --build build --parallel "$(nproc)"
 exec build/kerncast run --model deepseek-v3 "$@"

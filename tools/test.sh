@@ -1,17 +1,25 @@
 #!/usr/bin/env bash
-# Builds with one preset (default gcc) and passes all tests.
-#   tools/test.sh [gcc|clang-libcxx|asan|tsan]
+# Builds with one preset (default gcc) and runs the tests, all of them or those that the arguments for ctest select.
+#   tools/test.sh [gcc|clang-libcxx|asan|tsan] [CTEST_ARGUMENT...]
+# KERNCAST_TEST_LABEL names a label, such as `fast`, that the tests must have.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-preset=${1:-gcc}
+preset=gcc
+case "${1:-}" in
+  gcc | clang-libcxx | asan | tsan)
+    preset=$1
+    shift
+    ;;
+esac
 build_dir=build
 [ "$preset" = gcc ] || build_dir=build-$preset
+parts=(tests)
 case "$preset" in
-  clang-libcxx) with=clang ;;
-  asan) with=sanitizers ;;
-  *) with= ;;
+  clang-libcxx) parts+=(clang) ;;
+  asan) parts+=(sanitizers) ;;
 esac
-bash tools/dev/setup.sh "$build_dir" "$with"
+bash tools/dev/setup.sh "$build_dir" "${parts[@]}"
 cmake --preset "$preset" -DKERNCAST_BUILD_TESTS=ON
 cmake --build "$build_dir" --parallel "$(nproc)"
-ctest --test-dir "$build_dir" --output-on-failure --parallel "$(nproc)"
+[ -z "${KERNCAST_TEST_LABEL:-}" ] || set -- --label-regex "^$KERNCAST_TEST_LABEL\$" "$@"
+ctest --test-dir "$build_dir" --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Builds the fuzzers and runs each: of the PTX decoder, on its corpus, and of the cache's entries and packs. An input that
-# breaks something is left in build-asan/found.
-#   tools/dev/fuzz.sh [SECONDS for each]
+# Builds and runs the fuzzers of the PTX decoder, of cache entries and of packs. An input that breaks something is written
+# to build-asan/found.
+#   tools/dev/fuzz.sh [SECONDS_FOR_EACH]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 inputs=tests/simulator/fuzz
-bash tools/dev/setup.sh build-asan sanitizers
+bash tools/dev/setup.sh build-asan tests sanitizers
 cmake --preset asan -DKERNCAST_BUILD_TESTS=ON
 cmake --build build-asan --parallel "$(nproc)" --target ptx_decoder_fuzz cache_entry_fuzz cache_pack_fuzz
 mkdir -p build-asan/found build-asan/corpus
-# What kernels print is closed away; new inputs go to the first folder, the others are read.
+# Standard output, to which kernels print, is closed. New inputs go to the first folder; the others are only read.
 build-asan/bin/ptx_decoder_fuzz -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
   -close_fd_mask=1 -print_final_stats=1 -verbosity=0 -artifact_prefix=build-asan/found/ \
   build-asan/corpus "$inputs/corpus" "$inputs/regressions" tests/simulator/ptx

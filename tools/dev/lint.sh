@@ -1,24 +1,33 @@
 #!/usr/bin/env bash
-# Checks the formatting of all C++ and CUDA sources; with `tidy`, also runs clang-tidy on them.
-#   tools/dev/lint.sh [tidy]
+# Checks the formatting of every source and all shell scripts; with `tidy`, runs clang-tidy instead.
+#   tools/dev/lint.sh                checks C++, CUDA and Python formatting, and runs shellcheck
+#   tools/dev/lint.sh tidy           runs clang-tidy on the files that changed in the last week
+#   tools/dev/lint.sh tidy --all     runs clang-tidy on every file
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-packages=(clang-format-19)
-[ "${1:-}" != tidy ] || packages+=(clang-tidy-19)
-for package in "${packages[@]}"; do
-  command -v "$package" >/dev/null && continue
-  as_root=()
-  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-  "${as_root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$package" >/dev/null
-done
-
-git ls-files '*.cpp' '*.hpp' '*.h' '*.cuh' '*.cu' | xargs clang-format-19 --dry-run -Werror
-echo "formatting is as .clang-format says"
-if [ "${1:-}" = tidy ]; then
-  # Clang's own build knows every flag that clang-tidy understands.
-  cmake --preset clang-libcxx >/dev/null
-  cmake --build build-clang-libcxx --parallel "$(nproc)"
-  git ls-files '*.cpp' | xargs -P "$(nproc)" -n 4 clang-tidy-19 --quiet -p build-clang-libcxx
+if [ "${1:-}" != tidy ]; then
+  bash tools/dev/setup.sh build lint
+  git ls-files '*.cpp' '*.hpp' '*.h' '*.inc' '*.def' '*.cuh' '*.cu' | xargs clang-format-19 --dry-run -Werror
+  git ls-files '*.py' | xargs --no-run-if-empty black --quiet --check --diff --line-length 120
+  { git ls-files '*.sh'; echo .ci/run; } | xargs shellcheck
+  echo "formatting and scripts are clean"
+  exit 0
 fi
+
+# The compile commands of the Clang build hold only options that clang-tidy understands.
+build_dir=build-clang-libcxx
+bash tools/dev/setup.sh "$build_dir" tests clang tidy
+cmake --preset clang-libcxx -DKERNCAST_BUILD_TESTS=ON >/dev/null
+cmake --build "$build_dir" --parallel "$(nproc)"
+if [ "${2:-}" = --all ]; then
+  base=$(git hash-object -t tree /dev/null)
+else
+  base=$(git rev-list -1 --before='1 week ago' HEAD)
+  base=${base:-$(git rev-list --max-parents=0 HEAD | tail -n 1)}
+fi
+# A file that is not in the compile commands, such as an input of the example, is not built and cannot be checked.
+git diff --name-only --diff-filter=d "$base" HEAD -- '*.cpp' | while read -r file; do
+  if grep -qF "\"file\": \"$PWD/$file\"" "$build_dir/compile_commands.json"; then echo "$file"; fi
+done | xargs --no-run-if-empty -P "$(nproc)" -n 4 clang-tidy-19 --quiet -p "$build_dir"
+echo "clang-tidy finds nothing"

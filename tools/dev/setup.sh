@@ -1,48 +1,83 @@
 #!/usr/bin/env bash
-# Installs what a build needs on Debian 12, and NVRTC from its wheel where no CUDA toolkit has it.
-#   tools/dev/setup.sh BUILD_DIR [clang|sanitizers]
+# Installs the Debian packages that a build needs, and fetches NVRTC from its wheel if no CUDA toolkit has it.
+#   tools/dev/setup.sh BUILD_DIR [tests|clang|sanitizers|tidy|lint]...
 set -euo pipefail
 build_dir=$1
-with=${2:-}
+shift
 
-# redis-server and nginx-light are for the tests of the cache's remote tier, which are left out without them.
+# The version that the tests have passed with.
+nvrtc_wheel=nvidia-cuda-nvrtc==13.0.88
+
 packages=(g++ cmake ninja-build pkg-config libfmt-dev libxxhash-dev libzstd-dev libsqlite3-dev libhiredis-dev
-  libcurl4-openssl-dev redis-server nginx-light catch2 libcli11-dev nlohmann-json3-dev python3 python3-pip)
-case "$with" in
-  clang) packages+=(clang-19 libc++-19-dev libc++abi-19-dev) ;;
-  sanitizers) packages+=(clang-19 libclang-rt-19-dev) ;;
-esac
+  libcurl4-openssl-dev libcli11-dev nlohmann-json3-dev python3 python3-pip)
+for part in "$@"; do
+  case "$part" in
+    # The servers are for the tests of the cache's remote tier, python3-venv is for those with cuda-core.
+    tests) packages+=(catch2 redis-server nginx-light python3-venv) ;;
+    clang) packages+=(clang-19 libc++-19-dev libc++abi-19-dev) ;;
+    sanitizers) packages+=(clang-19 libclang-rt-19-dev) ;;
+    tidy) packages+=(git clang-tidy-19) ;;
+    lint) packages=(git clang-format-19 shellcheck black) ;;
+    *)
+      echo "setup.sh: unknown part '$part'" >&2
+      exit 2
+      ;;
+  esac
+done
 
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
-if [ ${#missing[@]} -gt 0 ]; then
-  echo "Installing: ${missing[*]}"
-  as_root=()
-  if [ "$(id -u)" -ne 0 ]; then
-    as_root=(sudo)
-  fi
-  "${as_root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
 
 have_toolkit() {
   local folder
   for folder in "${CUDA_HOME:-}" "${CUDA_PATH:-}" /usr/local/cuda; do
     [ -n "$folder" ] && compgen -G "$folder/lib64/libnvrtc.so.1[2-9]" >/dev/null && return 0
   done
-  ldconfig -p | grep -qE 'libnvrtc\.so\.1[2-9]'
+  # /usr/sbin, which has ldconfig, is not in every user's PATH.
+  PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -qE 'libnvrtc\.so\.1[2-9]'
 }
 
+wheel=no
 case "${KERNCAST_NVRTC:-}" in
-  "") have_toolkit && wheel=no || wheel=yes ;;
+  "") have_toolkit || wheel=yes ;;
   wheel) wheel=yes ;;
-  *) wheel=no ;;
 esac
-if [ "$wheel" = yes ] && ! compgen -G "$build_dir/nvrtc/nvidia/*/lib/libnvrtc.so.1*" >/dev/null; then
+if compgen -G "$build_dir/nvrtc/nvidia/*/lib/libnvrtc.so.1*" >/dev/null; then
+  wheel=no
+fi
+
+# Prints the end of a log and what to do, and ends the script.
+give_up() {
+  grep -E '^(E:|ERROR)' "$1" | tail -n 3 >&2 || tail -n 3 "$1" >&2
+  echo "$2" >&2
+  exit 1
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if [ ${#missing[@]} -gt 0 ]; then
+  install=(apt-get install -y --no-install-recommends "${missing[@]}")
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null || ! sudo true; then
+      printf 'Debian packages are missing, and this user cannot install them. Ask an administrator to run\n  %s\n%s\n' \
+        "${install[*]}" "and then run this script again." >&2
+      exit 1
+    fi
+    as_root=(sudo)
+  fi
+  echo "Installing Debian packages: ${missing[*]}"
+  # An update may fail for a source that is not needed, so only the installation decides.
+  "${as_root[@]}" apt-get update -qq >"$log" 2>&1 || true
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" >>"$log" 2>&1 ||
+    give_up "$log" "apt could not install the packages above. Is the network up, and is this a Debian 12?"
+fi
+if [ "$wheel" = yes ]; then
   echo "Fetching the NVRTC wheel into $build_dir/nvrtc"
   mkdir -p "$build_dir"
   python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
-    --target "$build_dir/nvrtc" "nvidia-cuda-nvrtc>=13,<14"
+    --target "$build_dir/nvrtc" "$nvrtc_wheel" >"$log" 2>&1 ||
+    give_up "$log" "pip could not fetch $nvrtc_wheel. Is the network up? Or install a CUDA toolkit, 12.0 or later."
 fi
