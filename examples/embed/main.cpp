@@ -43,7 +43,7 @@ int main() try {
   kerncast::norm::RmsNorm call;
   call.x = TensorView::contiguous(reinterpret_cast<void*>(in), kerncast::DType::f32, {rows, hidden});
   call.y = TensorView::contiguous(reinterpret_cast<void*>(out), kerncast::DType::f32, {rows, hidden});
-  kerncast::norm::rms_norm(runtime, call, nullptr);
+  kerncast::launch(runtime, call, nullptr);
 
   std::vector<float> y(x.size());
   const bool launched = download(y.data(), out, y.size() * 4) == 0;

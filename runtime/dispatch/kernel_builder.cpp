@@ -157,7 +157,7 @@ GeneratedSource KernelBuilder::source(const Variant& variant) const {
 }
 
 KernelBuilder::Prepared KernelBuilder::prepare(const Variant& variant) const {
-  return {source(variant), templates_.closure(variant.op->include, variant.op->sources),
+  return {source(variant), templates_.closure(template_names(*variant.op).include, variant.op->sources),
           compile_options(variant.arch)};
 }
 
@@ -169,7 +169,7 @@ std::vector<std::pair<std::string, std::string>> KernelBuilder::fields(const Var
 }
 
 std::string KernelBuilder::templates_digest(const OpDefinition& op) const {
-  return to_key_fields(templates_.closure(op.include, op.sources)).key().hex();
+  return to_key_fields(templates_.closure(template_names(op).include, op.sources)).key().hex();
 }
 
 std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant, BuildPolicy policy) {

@@ -38,9 +38,10 @@ const OpDefinition& OpRegistry::add(OpDefinition definition) {
   if (definition.name.find('.') == std::string::npos) {
     refuse("its name must be family.op");
   }
-  if (definition.include.empty() || definition.kernel.empty() || definition.arguments_type.empty()) {
-    refuse("include, kernel and arguments_type must be set");
-  }
+  TemplateNames names = template_names(definition);
+  definition.include = std::move(names.include);
+  definition.kernel = std::move(names.kernel);
+  definition.arguments_type = std::move(names.arguments_type);
   if (definition.default_tunables == nullptr || definition.geometry == nullptr ||
       definition.bind == nullptr) {
     refuse("default_tunables, geometry and bind must be set");

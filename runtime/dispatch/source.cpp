@@ -8,7 +8,8 @@ namespace kerncast {
 GeneratedSource generate_source(const OpDefinition& op, const Specialisation& spec,
                                 const Tunables& tunables) {
   GeneratedSource out;
-  out.text = fmt::format("#include \"{}\"\n\nstruct Config {{\n", op.include);
+  const TemplateNames names = template_names(op);
+  out.text = fmt::format("#include \"{}\"\n\nstruct Config {{\n", names.include);
   for (std::size_t i = 0; i < op.params.size(); ++i) {
     const ParamSpec& param = op.params[i];
     switch (param.kind) {
@@ -34,9 +35,9 @@ GeneratedSource generate_source(const OpDefinition& op, const Specialisation& sp
   out.text += "};\n\n";
   const auto instantiate = [&](const std::string& kernel) {
     out.kernels.push_back(fmt::format("{}<Config>", kernel));
-    out.text += fmt::format("template __global__ void {}({});\n", out.kernels.back(), op.arguments_type);
+    out.text += fmt::format("template __global__ void {}({});\n", out.kernels.back(), names.arguments_type);
   };
-  instantiate(op.kernel);
+  instantiate(names.kernel);
   for (const LaterStage& stage : op.later_stages) {
     instantiate(stage.kernel);
   }

@@ -39,6 +39,11 @@ void refuse_shape(std::string_view op, std::string_view name, const TensorView& 
   refuse(op, fmt::format("tensor '{}' has shape {}, but must have {}", name, shape_text(view), wanted));
 }
 
+void refuse_shape_of(std::string_view op, std::string_view name, const TensorView& view,
+                     std::string_view like_name, const TensorView& like) {
+  refuse_shape(op, name, view, fmt::format("the shape of {}, {}", like_name, shape_text(like)));
+}
+
 void refuse_rows_like(std::string_view op, std::string_view name, const TensorView& view,
                       std::string_view like_name, const TensorView& like, std::int64_t width) {
   refuse_shape(op, name, view,
@@ -139,14 +144,6 @@ ParamSpec choice_param(std::string name, std::initializer_list<const char*> choi
   param.default_value = 0;
   param.choices.assign(choices.begin(), choices.end());
   return param;
-}
-
-std::optional<std::int32_t> setting(const OpDefinition& op, const Bindings& bindings, std::string_view name) {
-  const std::string* text = bindings.param(name);
-  if (text == nullptr) {
-    return std::nullopt;
-  }
-  return parse_param(op, op.params.at(static_cast<std::size_t>(find_param(op, name))), *text);
 }
 
 }  // namespace kerncast::host

@@ -10,6 +10,8 @@
 
 #include "kerncast/op.hpp"
 #include "kerncast/tensor.hpp"
+#include "templates/host/params.hpp"
+#include "templates/host/settings.hpp"
 
 /// Checks that the ops' bind functions share. What succeeds is inline and allocates nothing; what fails is
 /// out of line and throws Error(invalid_argument) that names the op, the tensor, what was got and what is
@@ -28,6 +30,8 @@ struct Rows {
 [[noreturn]] void refuse_rank(std::string_view op, std::string_view name, const TensorView& view);
 [[noreturn]] void refuse_shape(std::string_view op, std::string_view name, const TensorView& view,
                                std::string_view wanted);
+[[noreturn]] void refuse_shape_of(std::string_view op, std::string_view name, const TensorView& view,
+                                  std::string_view like_name, const TensorView& like);
 [[noreturn]] void refuse_rows_like(std::string_view op, std::string_view name, const TensorView& view,
                                    std::string_view like_name, const TensorView& like, std::int64_t width);
 [[noreturn]] void refuse_null(std::string_view op, std::string_view name);
@@ -137,17 +141,25 @@ inline void require_data(std::string_view op, std::string_view name, const Tenso
   return static_cast<std::int32_t>((bits | 16U) & (~(bits | 16U) + 1U));
 }
 
-/// Most bytes of an element type of `x_bytes` per access under which equally many elements of `view` are
-/// accessed aligned; an element wider than x's needs no more than 16 bytes.
-[[nodiscard]] inline std::int32_t vector_limit(std::string_view op, std::string_view name,
-                                               const TensorView& view, const Rows& rows,
-                                               std::int64_t x_bytes) {
+/// Most bytes of an op's main tensor, whose elements have `main_bytes`, per access under which equally many
+/// elements of `view` are accessed aligned. Elements wider than the main tensor's need no more than 16 bytes.
+/// Refuses a tensor that is not aligned to its own elements.
+[[nodiscard]] inline std::int32_t aligned_access_bytes(std::string_view op, std::string_view name,
+                                                       const TensorView& view, const Rows& rows,
+                                                       std::int64_t main_bytes) {
   const std::int32_t aligned = alignment_of(misalignment(view, rows));
   const std::int64_t bytes = size_of(view.dtype);
   if (aligned < bytes) [[unlikely]] {
     refuse_misaligned(op, name, view);
   }
-  return aligned == 16 ? 16 : static_cast<std::int32_t>(aligned * x_bytes / bytes);
+  return aligned == 16 ? 16 : static_cast<std::int32_t>(aligned * main_bytes / bytes);
+}
+
+/// Old name of aligned_access_bytes.
+[[nodiscard]] inline std::int32_t vector_limit(std::string_view op, std::string_view name,
+                                               const TensorView& view, const Rows& rows,
+                                               std::int64_t main_bytes) {
+  return aligned_access_bytes(op, name, view, rows, main_bytes);
 }
 
 /// Blocks along x and, past what x holds, along y.
@@ -164,6 +176,11 @@ inline void require_data(std::string_view op, std::string_view name, const Tenso
   return (a + b - 1) / b;
 }
 
+/// The least multiple of `multiple` that is not below `value`, which is not negative.
+[[nodiscard]] constexpr std::int64_t round_up(std::int64_t value, std::int64_t multiple) noexcept {
+  return divide_up(value, multiple) * multiple;
+}
+
 /// The least power of two that is not below `value`, which is at least 1.
 [[nodiscard]] constexpr std::int32_t power_of_two_above(std::int64_t value) noexcept {
   return static_cast<std::int32_t>(std::bit_ceil(static_cast<std::uint64_t>(value)));
@@ -178,13 +195,24 @@ inline void require_data(std::string_view op, std::string_view name, const Tenso
   return a.rank == b.rank && std::equal(a.shape.begin(), a.shape.begin() + a.rank, b.shape.begin());
 }
 
-[[nodiscard]] constexpr std::int32_t number(DType type) noexcept {
+/// `type` as a specialisation stores it.
+[[nodiscard]] constexpr std::int32_t to_param(DType type) noexcept {
   return static_cast<std::int32_t>(type);
 }
 
-/// The dtype stored in a specialisation.
-[[nodiscard]] constexpr DType dtype(std::int32_t value) noexcept {
+/// The dtype that a specialisation stores as `value`.
+[[nodiscard]] constexpr DType dtype_from_param(std::int32_t value) noexcept {
   return static_cast<DType>(value);
+}
+
+/// Old name of to_param.
+[[nodiscard]] constexpr std::int32_t number(DType type) noexcept {
+  return to_param(type);
+}
+
+/// Old name of dtype_from_param.
+[[nodiscard]] constexpr DType dtype(std::int32_t value) noexcept {
+  return dtype_from_param(value);
 }
 
 /// A dtype parameter restricted to `allowed`.
@@ -198,9 +226,5 @@ inline void require_data(std::string_view op, std::string_view name, const Tenso
 [[nodiscard]] ParamSpec flag_param(std::string name, bool default_value, std::string doc);
 [[nodiscard]] ParamSpec choice_param(std::string name, std::initializer_list<const char*> choices,
                                      std::string doc);
-
-/// The setting called `name` of `bindings`, checked; nothing where it was not set.
-[[nodiscard]] std::optional<std::int32_t> setting(const OpDefinition& op, const Bindings& bindings,
-                                                  std::string_view name);
 
 }  // namespace kerncast::host

@@ -71,7 +71,7 @@ int main() {
   arguments.weight = TensorView::contiguous(w.data(), DType::bf16, {7168});
   arguments.y = TensorView::contiguous(y.data(), DType::bf16, {16, 7168});
   const HotPathCounters before = HotPathCounters::now();
-  norm::rms_norm(runtime, arguments, nullptr);
+  launch(runtime, arguments, nullptr);
   const HotPathCounters cold = HotPathCounters::now() - before;
   if (cold.allocations == 0 || cold.locks == 0) {
     fmt::print(stderr, "the counters count nothing: a cold call allocates and locks\n");
@@ -83,10 +83,10 @@ int main() {
   table.cuLaunchKernelEx = &launch_nothing;
   runtime.parts().api.store(&table);
   const OpDefinition& op = OpRegistry::instance().require("norm.rms_norm");
-  const Call call = norm::rms_norm_call(arguments);
+  const Call call = bind(arguments);
   const PreparedLaunch prepared = runtime.prepare(op, call);
   fmt::print("norm.rms_norm bf16 [16, 7168], medians of 501 batches of 1000 launches\n");
-  bool good = measure("typed API", typed_bound_ns, [&] { norm::rms_norm(runtime, arguments, nullptr); });
+  bool good = measure("typed API", typed_bound_ns, [&] { launch(runtime, arguments, nullptr); });
   good = measure("bound call", typed_bound_ns, [&] { runtime.dispatch(op, call, nullptr); }) && good;
   good = measure("prepared handle", prepared_bound_ns, [&] { prepared.launch(nullptr); }) && good;
   return good ? 0 : 1;

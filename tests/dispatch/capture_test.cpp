@@ -51,7 +51,7 @@ TEST_CASE("a miss that is not in the cache is an error that says what to warm, a
   Capture capture(f.context.api(), any_mode());
   f.arguments.eps = 0;
   try {
-    norm::rms_norm(f.runtime, f.arguments, capture.stream());
+    launch(f.runtime, f.arguments, capture.stream());
     FAIL("compiled during capture");
   } catch (const Error& error) {
     CHECK(error.code() == ErrorCode::capture_miss);
@@ -68,16 +68,16 @@ TEST_CASE("a miss that is not in the cache is an error that says what to warm, a
 
 TEST_CASE("a first call during capture loads from the cache in every mode") {
   RowsOfOnes f;
-  norm::rms_norm(f.runtime, f.arguments, nullptr);
+  launch(f.runtime, f.arguments, nullptr);
   f.context.synchronize();
   f.y.fill(0xCD);
   const auto mode = any_mode();
   // Nothing of this runtime has touched the device before.
   Runtime fresh(f.options(MissPolicy::compile));
   Capture capture(f.context.api(), mode);
-  norm::rms_norm(fresh, f.arguments, capture.stream());
+  launch(fresh, f.arguments, capture.stream());
   CHECK(fresh.parts().cache.store().counters().hits == 1);
-  norm::rms_norm(fresh, f.arguments, capture.stream());
+  launch(fresh, f.arguments, capture.stream());
   capture.replay();
   CHECK(f.result() == ones);
 }
@@ -88,15 +88,15 @@ TEST_CASE("making a kernel ready beside a capture spoils neither") {
   const unsigned int flags = GENERATE(driver::CU_STREAM_DEFAULT, driver::CU_STREAM_NON_BLOCKING);
   Capture capture(f.context.api(), any_mode(), flags);
   SECTION("on the capturing thread") {
-    const PreparedLaunch prepared = norm::prepare_rms_norm(f.runtime, f.arguments);
+    const PreparedLaunch prepared = prepare(f.runtime, f.arguments);
     prepared.launch(capture.stream());
   }
   SECTION("on another thread") {
     std::thread([&] {
-      const KernelReport report = f.runtime.ensure(norm::rms_norm_op(), norm::rms_norm_call(f.arguments));
+      const KernelReport report = f.runtime.ensure(definition_of<norm::RmsNorm>(), bind(f.arguments));
       CHECK(report.origin == Origin::compiled);
     }).join();
-    norm::rms_norm(f.runtime, f.arguments, capture.stream());
+    launch(f.runtime, f.arguments, capture.stream());
   }
   f.runtime.make_current(0);
   capture.replay();

@@ -54,18 +54,18 @@ TEST_CASE("a hot call neither allocates nor locks, whichever way it is made") {
   norm::RmsNorm arguments;
   arguments.x = TensorView::contiguous(x.data(), DType::f32, {4, 256});
   arguments.y = TensorView::contiguous(y.data(), DType::f32, {4, 256});
-  norm::rms_norm(runtime, arguments, nullptr);
+  launch(runtime, arguments, nullptr);
   context.synchronize();
 
   // A driver's own launch may do as it likes; what comes before it may not.
   driver::DriverApi table = *runtime.parts().api.load();
   table.cuLaunchKernelEx = &count_launch;
   runtime.parts().api.store(&table);
-  const OpDefinition& op = norm::rms_norm_op();
-  const Call call = norm::rms_norm_call(arguments);
+  const OpDefinition& op = definition_of<norm::RmsNorm>();
+  const Call call = bind(arguments);
   const PreparedLaunch prepared = runtime.prepare(op, call);
   launches = 0;
-  const HotPathCounters typed = counted(100, [&] { norm::rms_norm(runtime, arguments, nullptr); });
+  const HotPathCounters typed = counted(100, [&] { launch(runtime, arguments, nullptr); });
   const HotPathCounters bound = counted(100, [&] { runtime.dispatch(op, call, nullptr); });
   const HotPathCounters handle = counted(100, [&] { prepared.launch(nullptr); });
   CHECK(launches == 300);

@@ -24,7 +24,7 @@ std::vector<std::string> lines_of(const std::string& path) {
 }
 
 Specialisation rms_norm_of(const std::string& hidden) {
-  return specialise(norm::rms_norm_op(), {{"hidden", hidden}});
+  return specialise(definition_of<norm::RmsNorm>(), {{"hidden", hidden}});
 }
 
 }  // namespace
@@ -34,7 +34,7 @@ TEST_CASE("each kernel asked for is one line, whatever its rows in a bucket") {
   const std::string path = folder.path() + "/record";
   std::vector<std::string> warnings;
   RequestLog log(path, [&](std::string_view text) { warnings.emplace_back(text); });
-  const OpDefinition& op = norm::rms_norm_op();
+  const OpDefinition& op = definition_of<norm::RmsNorm>();
   log.note(op, rms_norm_of("64"), "sm_90a", 132, 17);
   log.note(op, rms_norm_of("64"), "sm_90a", 132, 32);
   log.note(op, rms_norm_of("64"), "sm_90a", 132, 33);
@@ -59,7 +59,8 @@ TEST_CASE("many processes append to one file, and every line is whole") {
     children.push_back(start_child([&] {
       RequestLog log(path, [](std::string_view) {});
       for (int i = 1; i <= kernels; ++i) {
-        log.note(norm::rms_norm_op(), rms_norm_of(std::to_string(8 * i)), "sm_90a", 132, process + 1);
+        log.note(definition_of<norm::RmsNorm>(), rms_norm_of(std::to_string(8 * i)), "sm_90a", 132,
+                 process + 1);
       }
       return 0;
     }));
@@ -79,11 +80,11 @@ TEST_CASE("a file that cannot be written is one warning, and no path is no recor
   std::vector<std::string> warnings;
   const auto warn = [&](std::string_view text) { warnings.emplace_back(text); };
   RequestLog nowhere("", warn);
-  nowhere.note(norm::rms_norm_op(), rms_norm_of("64"), "sm_90a", 132, 1);
+  nowhere.note(definition_of<norm::RmsNorm>(), rms_norm_of("64"), "sm_90a", 132, 1);
   CHECK(warnings.empty());
   RequestLog log("/proc/no/such/place", warn);
-  log.note(norm::rms_norm_op(), rms_norm_of("64"), "sm_90a", 132, 1);
-  log.note(norm::rms_norm_op(), rms_norm_of("128"), "sm_90a", 132, 1);
+  log.note(definition_of<norm::RmsNorm>(), rms_norm_of("64"), "sm_90a", 132, 1);
+  log.note(definition_of<norm::RmsNorm>(), rms_norm_of("128"), "sm_90a", 132, 1);
   REQUIRE(warnings.size() == 1);
   CHECK_THAT(warnings[0], Catch::Contains("/proc/no/such/place") && Catch::Contains("No such file"));
 }

@@ -19,25 +19,25 @@ const std::vector<float> ones(Fixture::rows* Fixture::hidden, 1.0F);
 
 TEST_CASE("a call compiles once, is cached, and launches") {
   Fixture f;
-  norm::rms_norm(f.runtime, f.arguments, nullptr);
+  launch(f.runtime, f.arguments, nullptr);
   CHECK(f.result() == ones);
   CHECK(f.runtime.parts().hot.size() == 1);
   CHECK(f.runtime.parts().cache.store().counters().published == 1);
   f.y.fill(0xCD);
-  norm::rms_norm(f.runtime, f.arguments, nullptr);
+  launch(f.runtime, f.arguments, nullptr);
   CHECK(f.result() == ones);
   CHECK(f.runtime.parts().cache.store().counters().published == 1);
 
   Runtime second(f.options(MissPolicy::cache_only));
   f.y.fill(0xCD);
-  norm::rms_norm(second, f.arguments, nullptr);
+  launch(second, f.arguments, nullptr);
   CHECK(f.result() == ones);
   CHECK(second.parts().cache.store().counters().hits == 1);
 }
 
 TEST_CASE("a prepared launch repeats the call") {
   Fixture f;
-  const PreparedLaunch prepared = norm::prepare_rms_norm(f.runtime, f.arguments);
+  const PreparedLaunch prepared = prepare(f.runtime, f.arguments);
   f.y.fill(0xCD);
   prepared.launch(nullptr);
   CHECK(f.result() == ones);
@@ -47,15 +47,15 @@ TEST_CASE("no rows launch nothing and load nothing") {
   Fixture f;
   f.arguments.x = TensorView::contiguous(f.x.data(), DType::f32, {0, Fixture::hidden});
   f.arguments.y = TensorView::contiguous(f.y.data(), DType::f32, {0, Fixture::hidden});
-  norm::rms_norm(f.runtime, f.arguments, nullptr);
+  launch(f.runtime, f.arguments, nullptr);
   CHECK(f.runtime.parts().hot.size() == 0);
 }
 
 TEST_CASE("strict serving fails on a miss and names the command that would have covered it") {
   Fixture f(MissPolicy::cache_only);
-  CHECK_THROWS_WITH(norm::rms_norm(f.runtime, f.arguments, nullptr), Catch::Contains("norm.rms_norm") &&
-                                                                         Catch::Contains("hidden=256") &&
-                                                                         Catch::Contains("kerncast"));
+  CHECK_THROWS_WITH(launch(f.runtime, f.arguments, nullptr), Catch::Contains("norm.rms_norm") &&
+                                                                 Catch::Contains("hidden=256") &&
+                                                                 Catch::Contains("kerncast"));
 }
 
 TEST_CASE("many threads on one cold call compile once and all launch") {
@@ -65,7 +65,7 @@ TEST_CASE("many threads on one cold call compile once and all launch") {
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       const driver::CurrentContext current(f.context.api(), f.context.handle());
-      norm::rms_norm(f.runtime, f.arguments, nullptr);
+      launch(f.runtime, f.arguments, nullptr);
       ++launched;
     });
   }
@@ -84,6 +84,6 @@ TEST_CASE("a host pointer in a named call is refused by the tensor's name") {
   Bindings bindings;
   bindings.set_tensor("x", TensorView::contiguous(host.data(), DType::f32, {Fixture::rows, Fixture::hidden}));
   bindings.set_tensor("y", f.arguments.y);
-  CHECK_THROWS_WITH(f.runtime.run(norm::rms_norm_op(), bindings, nullptr),
+  CHECK_THROWS_WITH(f.runtime.run(definition_of<norm::RmsNorm>(), bindings, nullptr),
                     Catch::Contains("'x'") && Catch::Contains("host memory"));
 }

@@ -36,7 +36,7 @@ TEST_CASE("in strict mode a miss fails with the command that would have covered 
   const Setting strict("KERNCAST_STRICT", "1");
   Runtime runtime(options);
   try {
-    norm::rms_norm(runtime, f.arguments, nullptr);
+    launch(runtime, f.arguments, nullptr);
     FAIL("compiled in strict mode");
   } catch (const Error& error) {
     CHECK(error.code() == ErrorCode::not_found);
@@ -49,14 +49,14 @@ TEST_CASE("in strict mode a miss fails with the command that would have covered 
 
 TEST_CASE("what is warm is served in strict mode, without a compiler") {
   RowsOfOnes f;
-  norm::rms_norm(f.runtime, f.arguments, nullptr);
+  launch(f.runtime, f.arguments, nullptr);
   f.context.synchronize();
   f.y.fill(0xCD);
   RuntimeOptions options = options_in(f);
   options.nvrtc = "none";
   const Setting strict("KERNCAST_STRICT", "1");
   Runtime runtime(options);
-  norm::rms_norm(runtime, f.arguments, nullptr);
+  launch(runtime, f.arguments, nullptr);
   f.context.synchronize();
   CHECK(f.result() == std::vector<float>(RowsOfOnes::rows * RowsOfOnes::hidden, 1.0F));
 }
@@ -68,18 +68,18 @@ TEST_CASE("the host's word goes before the environment's, and 0 is not strict") 
     options.miss_policy = MissPolicy::compile;
     const Setting strict("KERNCAST_STRICT", "1");
     Runtime runtime(options);
-    norm::rms_norm(runtime, f.arguments, nullptr);
+    launch(runtime, f.arguments, nullptr);
     CHECK(runtime.cache_counters().compiles == 1);
   }
   SECTION("the host is strict") {
     options.miss_policy = MissPolicy::cache_only;
     Runtime runtime(options);
-    CHECK_THROWS_AS(norm::rms_norm(runtime, f.arguments, nullptr), Error);
+    CHECK_THROWS_AS(launch(runtime, f.arguments, nullptr), Error);
   }
   SECTION("0") {
     const Setting strict("KERNCAST_STRICT", "0");
     Runtime runtime(options);
-    norm::rms_norm(runtime, f.arguments, nullptr);
+    launch(runtime, f.arguments, nullptr);
     CHECK(runtime.cache_counters().compiles == 1);
   }
 }
@@ -97,7 +97,7 @@ TEST_CASE("a runtime told to record notes what launches asked for, misses of str
   const Setting record("KERNCAST_RECORD", path);
   options.miss_policy = MissPolicy::cache_only;
   Runtime runtime(options);
-  CHECK_THROWS_AS(norm::rms_norm(runtime, f.arguments, nullptr), Error);
+  CHECK_THROWS_AS(launch(runtime, f.arguments, nullptr), Error);
   std::ifstream in(path);
   std::string line;
   REQUIRE(std::getline(in, line));

@@ -13,13 +13,12 @@ using cache::TunedSource;
 namespace {
 
 const OpDefinition& rms_norm() {
-  return norm::rms_norm_op();
+  return definition_of<norm::RmsNorm>();
 }
 
 /// Rows of ones, a cache of their own, and a record that holds for them.
 struct Tuned : RowsOfOnes {
-  explicit Tuned(MissPolicy policy = MissPolicy::compile)
-      : RowsOfOnes(policy), call(norm::rms_norm_call(arguments)) {
+  explicit Tuned(MissPolicy policy = MissPolicy::compile) : RowsOfOnes(policy), call(bind(arguments)) {
     const RowRange bucket = row_range(row_bucket(call.rows));
     record.op = "norm.rms_norm";
     record.spec = format_specialisation(rms_norm(), call.spec);

@@ -20,28 +20,26 @@ norm::RmsNorm good() {
 }
 
 std::string error_of(const norm::RmsNorm& arguments) {
-  return message_of([&] { static_cast<void>(norm::rms_norm_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("rms_norm derives its specialisation from the tensors") {
-  const Call call = norm::rms_norm_call(good());
-  CHECK(format_specialisation(norm::rms_norm_op(), call.spec) == "hidden=7168");
+  const Call call = bind(good());
+  CHECK(format_specialisation(definition_of<norm::RmsNorm>(), call.spec) == "hidden=7168");
   CHECK(call.rows == 4);
 
   norm::RmsNorm odd = good();
   odd.x.data = memory + 2;
   odd.hf_rounding = true;
   odd.weight = {};
-  CHECK(format_specialisation(norm::rms_norm_op(), norm::rms_norm_call(odd).spec) ==
+  CHECK(format_specialisation(definition_of<norm::RmsNorm>(), bind(odd).spec) ==
         "hidden=7168 alignment=2 has_weight=false hf_rounding=true");
 }
 
 TEST_CASE("rms_norm takes the widest access that all tensors allow") {
-  const auto alignment = [](const norm::RmsNorm& arguments) {
-    return norm::rms_norm_call(arguments).spec[4];
-  };
+  const auto alignment = [](const norm::RmsNorm& arguments) { return bind(arguments).spec[4]; };
   norm::RmsNorm test = good();
   test.x.strides[0] = 7172;
   CHECK(alignment(test) == 8);
@@ -113,17 +111,17 @@ TEST_CASE("rms_norm of no rows needs no memory") {
   test.y = test.x;
   test.weight.data = nullptr;
   test.weight.rank = 1;
-  CHECK(norm::rms_norm_call(test).rows == 0);
+  CHECK(bind(test).rows == 0);
 }
 
 TEST_CASE("rms_norm checks settings against the tensors") {
-  const OpDefinition& op = norm::rms_norm_op();
+  const OpDefinition& op = definition_of<norm::RmsNorm>();
   const norm::RmsNorm given = good();
   Bindings bindings;
   bindings.set_tensor("x", given.x);
   bindings.set_tensor("weight", given.weight);
   bindings.set_tensor("y", given.y);
-  CHECK(op.bind(bindings).spec == norm::rms_norm_call(given).spec);
+  CHECK(op.bind(bindings).spec == bind(given).spec);
   bindings.set_param("alignment", "4");
   CHECK(op.bind(bindings).spec[4] == 4);
   bindings.set_param("hidden", "1024");
@@ -138,7 +136,7 @@ TEST_CASE("rms_norm launches enough threads for every row") {
   const std::int64_t rows = GENERATE(1, 2, 132, 133, 1000, 100000);
   const std::string hidden = GENERATE("1", "16", "128", "512", "1536", "7168", "65536");
   const std::string alignment = hidden == "1" ? "2" : "16";
-  const OpDefinition& op = norm::rms_norm_op();
+  const OpDefinition& op = definition_of<norm::RmsNorm>();
   const Specialisation spec = specialise(op, {{"hidden", hidden}, {"alignment", alignment}});
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
@@ -149,7 +147,7 @@ TEST_CASE("rms_norm launches enough threads for every row") {
 }
 
 TEST_CASE("rms_norm spills a grid past 2^31 blocks into y") {
-  const OpDefinition& op = norm::rms_norm_op();
+  const OpDefinition& op = definition_of<norm::RmsNorm>();
   const Specialisation spec = specialise(op, {{"hidden", "8"}});
   const std::int64_t rows = (std::int64_t{1} << 36) + 1;
   const LaunchGeometry geometry = op.geometry(spec, Tunables{{32, 1}}, DeviceTraits{}, rows);
@@ -159,7 +157,7 @@ TEST_CASE("rms_norm spills a grid past 2^31 blocks into y") {
 }
 
 TEST_CASE("rms_norm knows the models") {
-  const OpDefinition& op = norm::rms_norm_op();
+  const OpDefinition& op = definition_of<norm::RmsNorm>();
   CHECK(widths_of(op, deepseek_v3(), "hidden") == std::set<std::string>{"7168", "1536", "512"});
   ModelConfig flux;
   flux.hidden = 3072;

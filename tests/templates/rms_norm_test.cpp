@@ -189,11 +189,11 @@ TEST_CASE("rms_norm gives the same bits on every run") {
 TEST_CASE("rms_norm through the typed API and a prepared launch") {
   OpCase test = make_case({7, 2048});
   test.launch = [](Runtime& on, const Views& views) {
-    norm::rms_norm(on, {.x = views.at("x"), .weight = views.at("weight"), .y = views.at("y")}, nullptr);
+    launch(on, norm::RmsNorm{.x = views.at("x"), .weight = views.at("weight"), .y = views.at("y")}, nullptr);
   };
   require_good(test);
   test.launch = [](Runtime& on, const Views& views) {
-    norm::prepare_rms_norm(on, {.x = views.at("x"), .weight = views.at("weight"), .y = views.at("y")})
+    prepare(on, norm::RmsNorm{.x = views.at("x"), .weight = views.at("weight"), .y = views.at("y")})
         .launch(nullptr);
   };
   require_good(test);
@@ -206,10 +206,10 @@ TEST_CASE("rms_norm where rows lie more than 2^31 elements apart") {
                      to_bytes(DType::bf16, samples(3 * width, 5)));
   const SparseRows y(DType::bf16, 3, width, far_in ? width : huge_stride);
   const norm::RmsNorm call{.x = x.view(), .weight = {}, .y = y.view()};
-  norm::rms_norm(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = norm::rms_norm_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {x.download("x"), y.download("y")};
   const ReferenceResult verdict = find_reference("norm.rms_norm")(input);
   INFO(verdict.detail);
@@ -220,17 +220,17 @@ TEST_CASE("rms_norm in more than 65,535 blocks") {
   // 32 rows to a block.
   constexpr std::int64_t rows = 65600 * 32 + 5;
   const Outcome outcome = require_good(make_case({rows, 1}));
-  const OpDefinition& op = norm::rms_norm_op();
+  const OpDefinition& op = definition_of<norm::RmsNorm>();
   CHECK(op.geometry(outcome.input.spec, op.default_tunables(outcome.input.spec, {}, rows), {}, rows).grid[0] >
         65535);
 }
 
 TEST_CASE("rms_norm where the grid spills into y") {
-  OpDefinition narrow = norm::rms_norm_op();
+  OpDefinition narrow = definition_of<norm::RmsNorm>();
   narrow.name = "test.rms_norm_on_a_narrow_grid";
   narrow.geometry = [](const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                        std::int64_t rows) noexcept {
-    LaunchGeometry geometry = norm::rms_norm_op().geometry(spec, tunables, device, rows);
+    LaunchGeometry geometry = definition_of<norm::RmsNorm>().geometry(spec, tunables, device, rows);
     geometry.grid[1] = geometry.grid[0] / 3 + 1;
     geometry.grid[0] = 3;
     return geometry;
@@ -238,8 +238,7 @@ TEST_CASE("rms_norm where the grid spills into y") {
   const OpDefinition& op = OpRegistry::instance().add(narrow);
   OpCase test = make_case({100, 512});
   test.launch = [&](Runtime& on, const Views& views) {
-    on.dispatch(op,
-                norm::rms_norm_call({.x = views.at("x"), .weight = views.at("weight"), .y = views.at("y")}),
+    on.dispatch(op, bind(norm::RmsNorm{.x = views.at("x"), .weight = views.at("weight"), .y = views.at("y")}),
                 nullptr);
   };
   require_good(test);

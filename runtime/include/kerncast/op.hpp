@@ -176,12 +176,16 @@ struct ModelCase {
 struct OpDefinition {
   static constexpr std::size_t max_stages = 3;
 
-  std::string name;            ///< "family.op"
-  std::string summary;         ///< one line
-  std::string formula;         ///< exact, with its source
-  std::string include;         ///< template to include, as "norm/rms_norm/kernel.cuh"
-  std::string kernel;          ///< qualified name of the `template <class Config> __global__` function
-  std::string arguments_type;  ///< qualified name of the kernel's by-value argument struct
+  std::string name;     ///< "family.op"
+  std::string summary;  ///< one line
+  std::string formula;  ///< exact, with its source
+  std::string include;  ///< template to include; empty: from the name, "norm/rms_norm/kernel.cuh"
+  /// Qualified name of the `template <class Config> __global__` function; empty: from the name,
+  /// "kerncast::norm::rms_norm_kernel".
+  std::string kernel;
+  /// Qualified name of the kernel's by-value argument struct; empty: from the name,
+  /// "kerncast::norm::RmsNormKernelArgs".
+  std::string arguments_type;
   /// Kernels launched after `kernel`, at most max_stages - 1: what one launch cannot do without a grid-wide
   /// wait.
   std::vector<LaterStage> later_stages;
@@ -210,6 +214,16 @@ struct OpDefinition {
   /// What `model` needs of this op; empty where it does not use it.
   std::vector<ModelCase> (*model_cases)(const ModelConfig&) = nullptr;
 };
+
+/// Where the template of an op is found.
+struct TemplateNames {
+  std::string include;
+  std::string kernel;
+  std::string arguments_type;
+};
+
+/// OpDefinition::include, kernel and arguments_type; those left empty follow from the op's name.
+[[nodiscard]] KERNCAST_API TemplateNames template_names(const OpDefinition& op);
 
 /// Value of the parameter called `name` in `text` form; throws Error(invalid_argument) that states the
 /// constraint and, where there is one, the nearest valid value.

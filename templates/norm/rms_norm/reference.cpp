@@ -1,11 +1,8 @@
+#include "templates/host/define_op.hpp"
 #include "templates/norm/rms_norm/spec_index.hpp"
 #include "templates/norm/shared/rms_reference.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult norm_rms_norm_reference(const ReferenceInput& input);
-
-ReferenceResult norm_rms_norm_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(norm, rms_norm) {
   const reference::HostRows x(reference::require(input, "x"));
   const reference::HostRows y(reference::require(input, "y"));
   const reference::RmsNormReference norm(input);
@@ -22,5 +19,3 @@ ReferenceResult norm_rms_norm_reference(const ReferenceInput& input) {
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

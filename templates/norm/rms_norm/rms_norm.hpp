@@ -1,33 +1,30 @@
 #pragma once
 
+#include <string_view>
+
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::norm {
 
-/// y = x * rsqrt(mean(x^2) + eps) * (weight + weight_offset), per row.
+/// Root-mean-square normalisation (Zhang and Sennrich 2019, arXiv:1910.07467):
+/// y = x * rsqrt(mean(x^2) + eps) * (weight + weight_offset), per row, in f32, rounded once.
+/// Launch with kerncast::launch or prepare, which say what is asynchronous and what must live how long.
+/// Aliasing: y may be x itself; no other tensor may overlap y.
 struct RmsNorm {
+  static constexpr std::string_view op_name = "norm.rms_norm";
+
   TensorView x;                ///< [..., H], H from 1 to 65536; bf16, f16 or f32; rows may be strided
-  TensorView weight;           ///< [H]; bf16, f16 or f32; absent: no multiplication
-  TensorView y;                ///< shape of x; bf16, f16 or f32; may be x itself
+  TensorView weight = {};      ///< [H]; bf16, f16 or f32; absent: no multiplication
+  TensorView y;                ///< shape of x; bf16, f16 or f32; rows may be strided
   float eps = 1e-6F;           ///< not negative
   float weight_offset = 0.0F;  ///< 1 for Gemma
-  bool hf_rounding =
-      false;  ///< round x * rsqrt(...) to x's dtype before the weight, as Hugging Face's Llama does
+  /// Round x * rsqrt(...) to x's dtype before the weight, as Hugging Face's Llama does.
+  bool hf_rounding = false;
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& rms_norm_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call rms_norm_call(const RmsNorm& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void rms_norm(Runtime& runtime, const RmsNorm& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_rms_norm(Runtime& runtime, const RmsNorm& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const RmsNorm& arguments);
 
 }  // namespace kerncast::norm

@@ -160,29 +160,32 @@ LaunchGeometry row_geometry(const Specialisation&, const Tunables& tunables, con
   return made;
 }
 
-OpDefinition row_norm_definition(std::string_view name) {
-  OpDefinition op;
-  op.name = name;
+void add_row_params(OpDefinition& op) {
   const auto floats = {DType::bf16, DType::f16, DType::f32};
-  op.params = {
-      host::dtype_param("x_dtype", floats, DType::bf16, "element type of x"),
-      host::dtype_param("weight_dtype", floats, DType::bf16,
-                        "element type of weight; x's where there is no weight"),
-      host::dtype_param("y_dtype", floats, DType::bf16, "element type of y"),
-      host::integer_param("hidden", 1, max_hidden, std::nullopt, "elements of a row"),
-      host::listed_param("alignment", {2, 4, 8, 16}, 16,
-                         "bytes of x per access; derived from the tensors' pointers, strides and width"),
-  };
-  op.tunables = {
-      {"threads", "threads of a block", {32, 64, 128, 256, 512, 1024}},
-      {"rows_per_block", "rows that share a block", {1, 2, 4, 8, 16, 32}},
-  };
-  op.tensors = {{"x", Direction::in, false, "[..., hidden], x_dtype; rows may be strided"}};
-  op.scalars = {{"eps", 1e-6, "added to the mean square; not negative"}};
+  op.params =
+      host::params(host::param<x_dtype>(host::dtype_param(floats, DType::bf16, "element type of x")),
+                   host::param<weight_dtype>(host::dtype_param(
+                       floats, DType::bf16, "element type of weight; x's where there is no weight")),
+                   host::param<y_dtype>(host::dtype_param(floats, DType::bf16, "element type of y")),
+                   host::param<hidden>(host::integer_param(1, max_hidden, std::nullopt, "elements of a row")),
+                   host::param<alignment>(host::listed_param(
+                       {2, 4, 8, 16}, 16,
+                       "bytes of x per access; derived from the tensors' pointers, strides and width")));
+  op.tunables =
+      host::tunables(host::tunable<threads>("threads of a block", {32, 64, 128, 256, 512, 1024}),
+                     host::tunable<rows_per_block>("rows that share a block", {1, 2, 4, 8, 16, 32}));
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
     return row_tunables(spec, device, rows, {});
   };
   op.geometry = row_geometry;
+}
+
+OpDefinition row_norm_definition(std::string_view name) {
+  OpDefinition op;
+  op.name = name;
+  op.tensors = {{"x", Direction::in, false, x_doc}};
+  op.scalars = {{"eps", 1e-6, eps_doc}};
+  add_row_params(op);
   return op;
 }
 

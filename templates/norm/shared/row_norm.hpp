@@ -99,6 +99,16 @@ using host::RowCost;
 LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                             std::int64_t rows) noexcept;
 
+/// Descriptions of the tensors and scalars that most norms have.
+inline constexpr const char* x_doc = "[..., hidden], x_dtype; rows may be strided";
+inline constexpr const char* weight_doc = "[hidden], weight_dtype";
+inline constexpr const char* y_doc = "shape of x, y_dtype; rows may be strided; may be x itself";
+inline constexpr const char* eps_doc = "added to the mean square; not negative";
+inline constexpr const char* weight_offset_doc = "added to the weight (1: Gemma)";
+
+/// Adds the parameters of row_params, the tunables and the geometry.
+void add_row_params(OpDefinition& op);
+
 /// A definition with the parameters of row_params, x, eps, tunables and geometry.
 [[nodiscard]] OpDefinition row_norm_definition(std::string_view name);
 
