@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/exponential.cuh"
+#include "device/gate_order.h"
 #include "device/pair.cuh"
 #include "device/vec.cuh"
 
@@ -62,7 +63,7 @@ __device__ __forceinline__ double normal_distribution(double x) {
 }
 
 struct SiluAndMul {
-  static constexpr bool interleaved = false;
+  static constexpr GateOrder order = GateOrder::halves;
   template <class Real>
   __device__ static void limit(Real&, Real&) {}
   template <class Real>
@@ -86,9 +87,9 @@ struct GeluTanhAndMul : SiluAndMul {
   }
 };
 
-/// Gates lie at even places of a row, ups at odd ones. The comparisons let NaN through.
+/// The comparisons let NaN through.
 struct SwigluOai {
-  static constexpr bool interleaved = true;
+  static constexpr GateOrder order = GateOrder::interleaved;
   template <class Real>
   __device__ static void limit(Real& gate, Real& up) {
     gate = gate > Real(7) ? Real(7) : gate;
@@ -147,6 +148,7 @@ template <class Activation, class X, int Hidden, int Count, int Width>
 struct GatedParts {
   using Part = typename VectorType<Width* static_cast<int>(sizeof(X))>::type;
   static constexpr int parts = 2 * Count / Width;
+  static constexpr bool interleaved = Activation::order == GateOrder::interleaved;
 
   Part held[parts];
 
@@ -161,9 +163,9 @@ struct GatedParts {
   __device__ __forceinline__ void load(const X* row, int column) {
 #pragma unroll
     for (int i = 0; i < parts; ++i) {
-      const int at = Activation::interleaved ? 2 * column + i * Width
-                     : i < parts / 2         ? column + i * Width
-                                             : Hidden + column + (i - parts / 2) * Width;
+      const int at = interleaved     ? 2 * column + i * Width
+                     : i < parts / 2 ? column + i * Width
+                                     : Hidden + column + (i - parts / 2) * Width;
       held[i] = *reinterpret_cast<const Part*>(row + at);
     }
   }
@@ -178,8 +180,8 @@ struct GatedParts {
     }
 #pragma unroll
     for (int i = 0; i < Count; ++i) {
-      out[i] = Activation::interleaved ? gated<Activation, Y>(both[2 * i], both[2 * i + 1])
-                                       : gated<Activation, Y>(both[i], both[Count + i]);
+      out[i] = interleaved ? gated<Activation, Y>(both[2 * i], both[2 * i + 1])
+                           : gated<Activation, Y>(both[i], both[Count + i]);
     }
   }
 };

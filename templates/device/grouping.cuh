@@ -8,9 +8,6 @@
 /// takes the slots of a chunk, and each of its warps a part of the chunk.
 namespace kerncast {
 
-/// Most slots of a block, which remembers their experts between its two passes.
-inline constexpr int held_slots = 4096;
-
 /// True if every expert has its own thread. A loop over experts then runs once, and saying so at compile time
 /// shortens the generated code.
 template <class Config>
@@ -28,10 +25,10 @@ __device__ __forceinline__ int expert_of(const GroupingArgs& of, int slot) {
   return id >= 0 && id < Config::experts ? id : -1;
 }
 
-/// Slots of a block, a multiple of its threads: all slots, or as many as the block can remember.
+/// Slots of a block, a multiple of its threads: all slots, or block_slots if several blocks share them.
 template <class Config>
 __device__ __forceinline__ int chunk_of(const GroupingArgs& of) {
-  return Config::split ? held_slots : (of.slots + Config::threads - 1) / Config::threads * Config::threads;
+  return Config::split ? block_slots : (of.slots + Config::threads - 1) / Config::threads * Config::threads;
 }
 
 /// Counts the slots of each expert in the block's chunk and stores the counts in the workspace.
@@ -74,7 +71,7 @@ struct Places {
   static constexpr int first_warp = Config::split ? 2 : 1;
   static constexpr int size = (first_warp + Config::threads / 32) * Config::experts;
 
-  int counts[size];                  ///< rows of a count per expert; after placing, row 0 still holds
+  int counts[size];                  ///< rows of one count per expert; after placing, row 0 has the totals
   int runs[32];                      ///< the first place of each run of 32 experts
   int offsets[Config::experts + 1];  ///< the first place of each expert, then the end of the last one
 };
@@ -215,7 +212,7 @@ __device__ __forceinline__ void store_places(const Places<Config>& places, const
 template <class Config, int Multiple, class Store, class Ended>
 __device__ __forceinline__ void place_slots(const GroupingArgs& of, Places<Config>& places,
                                             const Store& store, const Ended& ended) {
-  __shared__ short held[held_slots];
+  __shared__ short held[block_slots];
   clear_counts(places);
   __syncthreads();
   const WarpSlots mine = slots_of_warp<Config>(of, places);

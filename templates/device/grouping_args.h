@@ -2,6 +2,9 @@
 
 namespace kerncast {
 
+/// Most slots that one block groups. If there are more, several blocks share them.
+inline constexpr int block_slots = 4096;
+
 /// The slots to be grouped by expert. Each element of `ids`, rows of top_k ids, is a slot.
 struct GroupingArgs {
   const int* ids;

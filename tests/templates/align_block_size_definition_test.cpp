@@ -1,10 +1,12 @@
 #include <catch2/catch.hpp>
 
 #include <kerncast/ops/moe/align_block_size.hpp>
+#include "templates/moe/align_block_size/spec_index.hpp"
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
+namespace params = kerncast::moe::align_block_size_params;
 using Catch::Contains;
 
 namespace {
@@ -28,21 +30,21 @@ moe::AlignBlockSize good() {
 }
 
 std::string error_of(const moe::AlignBlockSize& arguments) {
-  return message_of([&] { static_cast<void>(moe::align_block_size_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("align_block_size derives its specialisation from the tensors") {
-  const OpDefinition& op = moe::align_block_size_op();
-  CHECK(format_specialisation(op, moe::align_block_size_call(good()).spec) == "experts=60 top_k=8 block=16");
+  const OpDefinition& op = definition_of<moe::AlignBlockSize>();
+  CHECK(format_specialisation(op, bind(good()).spec) == "experts=60 top_k=8 block=16");
   moe::AlignBlockSize many = good();
   many.ids = integers({513, 8});
   many.sorted = integers({16 * 1000});
   many.expert = integers({1000});
   many.workspace = integers({120});
   many.expert_map = integers({240});
-  CHECK(format_specialisation(op, moe::align_block_size_call(many).spec) ==
+  CHECK(format_specialisation(op, bind(many).spec) ==
         "experts=60 top_k=8 block=16 has_expert_map=true split=true");
 }
 
@@ -110,7 +112,7 @@ TEST_CASE("align_block_size refuses more ids than it can number") {
 }
 
 TEST_CASE("align_block_size launches one block for few tokens and several for many") {
-  const OpDefinition& op = moe::align_block_size_op();
+  const OpDefinition& op = definition_of<moe::AlignBlockSize>();
   for (const char* experts : {"8", "256", "384", "512", "896", "1024"}) {
     for (const bool split : {false, true}) {
       const Specialisation spec =
@@ -120,7 +122,7 @@ TEST_CASE("align_block_size launches one block for few tokens and several for ma
         const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
         check_choices(op, tunables);
         // A warp's counts, 4 bytes per expert, with 16 KiB of the block's own.
-        CHECK(tunables[0] / 32 * spec[0] * 4 <= 32768);
+        CHECK(tunables[params::threads] / 32 * spec[params::experts] * 4 <= 32768);
         const LaunchGeometry count = op.geometry(spec, tunables, DeviceTraits{}, rows);
         const LaunchGeometry place = op.later_stages.at(0).geometry(spec, tunables, DeviceTraits{}, rows);
         CHECK(count.grid[0] == (split ? place.grid[0] : 0));
@@ -131,10 +133,10 @@ TEST_CASE("align_block_size launches one block for few tokens and several for ma
 }
 
 TEST_CASE("align_block_size knows the models with experts") {
-  check_cases(moe::align_block_size_op(), deepseek_v3());
-  CHECK(widths_of(moe::align_block_size_op(), deepseek_v3(), "split") ==
+  check_cases(definition_of<moe::AlignBlockSize>(), deepseek_v3());
+  CHECK(widths_of(definition_of<moe::AlignBlockSize>(), deepseek_v3(), "split") ==
         std::set<std::string>{"false", "true"});
   ModelConfig dense = deepseek_v3();
   dense.experts = 0;
-  CHECK(moe::align_block_size_op().model_cases(dense).empty());
+  CHECK(definition_of<moe::AlignBlockSize>().model_cases(dense).empty());
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "templates/moe/align_block_size/spec_index.hpp"
 #include "tests/templates/expert_ids.hpp"
 
 using namespace kerncast;
@@ -176,14 +177,14 @@ TEST_CASE("align_block_size groups stably: a property of its output") {
 }
 
 TEST_CASE("align_block_size with every choice of its tunables that fits") {
-  const OpDefinition& op = moe::align_block_size_op();
+  const OpDefinition& op = definition_of<moe::AlignBlockSize>();
   static std::int32_t forced;
-  for (const std::int32_t threads : op.tunables[0].choices) {
+  for (const std::int32_t threads : op.tunables[moe::align_block_size_params::threads].choices) {
     OpDefinition tuned = op;
     tuned.name += "_" + std::to_string(threads);
     tuned.default_tunables = [](const Specialisation&, const DeviceTraits&, std::int64_t) {
       Tunables made;
-      made.values[0] = forced;
+      made.values[moe::align_block_size_params::threads] = forced;
       return made;
     };
     const OpDefinition& as = OpRegistry::instance().add(tuned);
@@ -201,7 +202,7 @@ TEST_CASE("align_block_size with every choice of its tunables that fits") {
         if (rows == 700) {
           arguments.workspace = views.at("workspace");
         }
-        on.dispatch(as, moe::align_block_size_call(arguments), nullptr);
+        on.dispatch(as, bind(arguments), nullptr);
       };
       require_good(test);
     }
@@ -219,13 +220,9 @@ TEST_CASE("align_block_size through the typed API and a prepared launch") {
                                .workspace = views.at("workspace"),
                                .experts = 256};
   };
-  test.launch = [&](Runtime& on, const Views& views) {
-    moe::align_block_size(on, arguments(views), nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   require_good(test);
-  test.launch = [&](Runtime& on, const Views& views) {
-    moe::prepare_align_block_size(on, arguments(views)).launch(nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   require_good(test);
 }
 

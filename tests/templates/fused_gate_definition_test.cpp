@@ -2,10 +2,12 @@
 #include <set>
 
 #include <kerncast/ops/moe/fused_gate.hpp>
+#include "templates/moe/shared/router.hpp"
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
+namespace router = kerncast::moe::router;
 using Catch::Contains;
 
 namespace {
@@ -25,20 +27,20 @@ moe::FusedGate good() {
 }
 
 std::string error_of(const moe::FusedGate& arguments) {
-  return message_of([&] { static_cast<void>(moe::fused_gate_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("fused_gate derives its specialisation from the tensors") {
-  CHECK(format_specialisation(moe::fused_gate_op(), moe::fused_gate_call(good()).spec) ==
+  CHECK(format_specialisation(definition_of<moe::FusedGate>(), bind(good()).spec) ==
         "experts=256 groups=8 topk_group=4 top_k=9 num_fused_shared_experts=1");
   // Where the tensors lie is no part of it.
   moe::FusedGate odd = good();
   odd.bias.data = memory + 4;
   odd.logits.data = memory + 12;
   odd.logits.strides[0] = 259;
-  CHECK(moe::fused_gate_call(odd).spec == moe::fused_gate_call(good()).spec);
+  CHECK(bind(odd).spec == bind(good()).spec);
 }
 
 TEST_CASE("fused_gate names what is wrong with a call") {
@@ -97,22 +99,39 @@ TEST_CASE("fused_gate names what is wrong with a call") {
   CHECK_THAT(error_of(test), Contains("'weights'") && Contains("5 rows"));
 }
 
+TEST_CASE("fused_gate by name refuses a parameter that it does not have") {
+  const moe::FusedGate given = good();
+  Bindings bindings;
+  bindings.set_tensor("logits", given.logits);
+  bindings.set_tensor("bias", given.bias);
+  bindings.set_tensor("weights", given.weights);
+  bindings.set_tensor("ids", given.ids);
+  bindings.set_param("groups", "8");
+  bindings.set_param("topk_group", "4");
+  bindings.set_param("num_fused_shared_experts", "1");
+  const OpDefinition& op = definition_of<moe::FusedGate>();
+  CHECK(op.bind(bindings).spec == bind(given).spec);
+  bindings.set_param("alignment", "4");
+  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("alignment"));
+}
+
 TEST_CASE("fused_gate gives every token a warp or more") {
   const std::int64_t rows = GENERATE(1, 2, 132, 133, 100001, (std::int64_t{1} << 34) + 3);
   const std::string experts = GENERATE("8", "60", "256", "384", "1024");
-  const OpDefinition& op = moe::fused_gate_op();
+  const OpDefinition& op = definition_of<moe::FusedGate>();
   const Specialisation spec = specialise(op, {{"experts", experts}, {"top_k", "8"}});
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
   const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  CHECK(geometry.block[0] == static_cast<std::uint32_t>(tunables[0] * tunables[1]));
+  CHECK(geometry.block[0] ==
+        static_cast<std::uint32_t>(tunables[router::threads_per_row] * tunables[router::rows_per_block]));
   CHECK(geometry.block[0] <= 1024);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[1] >= rows);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[router::rows_per_block] >= rows);
   CHECK(geometry.grid[1] <= 65535);
 }
 
 TEST_CASE("fused_gate knows the models with a sigmoid router") {
-  const OpDefinition& op = moe::fused_gate_op();
+  const OpDefinition& op = definition_of<moe::FusedGate>();
   check_cases(op, deepseek_v3());
   CHECK(widths_of(op, deepseek_v3(), "top_k") == std::set<std::string>{"8", "9"});
   ModelConfig softmax = deepseek_v3();

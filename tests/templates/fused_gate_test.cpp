@@ -5,6 +5,7 @@
 #include <limits>
 #include <set>
 
+#include "templates/moe/shared/router.hpp"
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"
@@ -269,9 +270,9 @@ TEST_CASE("fused_gate gives the same bits on every run") {
 }
 
 TEST_CASE("fused_gate with every choice of its tunables") {
-  const OpDefinition& op = moe::fused_gate_op();
-  for (const std::int32_t threads : op.tunables[0].choices) {
-    for (const std::int32_t rows : op.tunables[1].choices) {
+  const OpDefinition& op = definition_of<moe::FusedGate>();
+  for (const std::int32_t threads : op.tunables[moe::router::threads_per_row].choices) {
+    for (const std::int32_t rows : op.tunables[moe::router::rows_per_block].choices) {
       static std::int32_t threads_per_row;
       static std::int32_t rows_per_block;
       threads_per_row = threads;
@@ -288,13 +289,13 @@ TEST_CASE("fused_gate with every choice of its tunables") {
         OpCase test = make_case({.rows = 11, .experts = experts, .groups = 2, .topk_group = 1});
         test.launch = [&](Runtime& on, const Views& views) {
           on.dispatch(as,
-                      moe::fused_gate_call({.logits = views.at("logits"),
-                                            .bias = views.at("bias"),
-                                            .weights = views.at("weights"),
-                                            .ids = views.at("ids"),
-                                            .groups = 2,
-                                            .topk_group = 1,
-                                            .routed_scaling_factor = 2.5F}),
+                      bind(moe::FusedGate{.logits = views.at("logits"),
+                                          .bias = views.at("bias"),
+                                          .weights = views.at("weights"),
+                                          .ids = views.at("ids"),
+                                          .groups = 2,
+                                          .topk_group = 1,
+                                          .routed_scaling_factor = 2.5F}),
                       nullptr);
         };
         require_good(test);
@@ -308,7 +309,7 @@ TEST_CASE("fused_gate in more than 65,535 blocks") {
   const OpCase test =
       make_case({.rows = 65600 * 4 + 3, .experts = 6, .groups = 1, .topk_group = 1, .top_k = 2});
   const Outcome outcome = require_good(test);
-  const OpDefinition& op = moe::fused_gate_op();
+  const OpDefinition& op = definition_of<moe::FusedGate>();
   const std::int64_t rows = test.tensors[0].shape[0];
   CHECK(op.geometry(outcome.input.spec, op.default_tunables(outcome.input.spec, {}, rows), {}, rows).grid[0] >
         65535);
@@ -329,10 +330,10 @@ TEST_CASE("fused_gate where rows lie more than 2^31 elements apart") {
                             .ids = ids.view(),
                             .groups = 8,
                             .topk_group = 4};
-  moe::fused_gate(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = moe::fused_gate_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {logits.download("logits"), bias.download("bias"), weights.download("weights"),
                    ids.download("ids")};
   const ReferenceResult verdict = find_reference("moe.fused_gate")(input);
@@ -353,11 +354,9 @@ TEST_CASE("fused_gate through the typed API and a prepared launch") {
                           .apply_scale_on_output = true,
                           .routed_scaling_factor = 2.5F};
   };
-  test.launch = [&](Runtime& on, const Views& views) { moe::fused_gate(on, arguments(views), nullptr); };
+  test.launch = [&](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   require_good(test);
-  test.launch = [&](Runtime& on, const Views& views) {
-    moe::prepare_fused_gate(on, arguments(views)).launch(nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   require_good(test);
 }
 

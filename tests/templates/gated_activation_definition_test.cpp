@@ -3,10 +3,12 @@
 #include <kerncast/ops/activation/gelu_and_mul.hpp>
 #include <kerncast/ops/activation/silu_and_mul.hpp>
 #include <kerncast/ops/activation/swiglu_oai.hpp>
+#include "templates/activation/shared/gated_spec_index.hpp"
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
+namespace gated_params = kerncast::activation::gated_params;
 using Catch::Contains;
 
 namespace {
@@ -14,44 +16,48 @@ namespace {
 /// Memory that nothing touches.
 alignas(256) std::byte memory[64];
 
-activation::Gated good() {
+activation::SiluAndMul good() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {6, 4096}),
           .y = TensorView::contiguous(memory, DType::bf16, {6, 2048}),
           .masked_m = {}};
 }
 
-activation::Gated masked() {
+activation::SiluAndMul masked() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {4, 6, 4096}),
           .y = TensorView::contiguous(memory, DType::bf16, {4, 6, 2048}),
           .masked_m = TensorView::contiguous(memory, DType::i32, {4})};
 }
 
-std::string error_of(const activation::Gated& arguments) {
-  return message_of([&] { static_cast<void>(activation::silu_and_mul_call(arguments)); });
+Call interleaved(const activation::SiluAndMul& call) {
+  return bind(activation::SwigluOai{.x = call.x, .y = call.y, .masked_m = call.masked_m});
+}
+
+std::string error_of(const activation::SiluAndMul& arguments) {
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("gated activations derive their specialisation from the tensors") {
-  const OpDefinition& op = activation::silu_and_mul_op();
-  CHECK(format_specialisation(op, activation::silu_and_mul_call(good()).spec) == "hidden=2048");
-  CHECK(format_specialisation(op, activation::silu_and_mul_call(masked()).spec) == "hidden=2048 experts=4");
-  activation::Gated odd = good();
+  const OpDefinition& op = definition_of<activation::SiluAndMul>();
+  CHECK(format_specialisation(op, bind(good()).spec) == "hidden=2048");
+  CHECK(format_specialisation(op, bind(masked()).spec) == "hidden=2048 experts=4");
+  activation::SiluAndMul odd = good();
   odd.y.data = memory + 4;
-  CHECK(activation::silu_and_mul_call(odd).spec[3] == 4);
-  CHECK(activation::swiglu_oai_call(odd).spec[3] == 8);
+  CHECK(bind(odd).spec[gated_params::alignment] == 4);
+  CHECK(interleaved(odd).spec[gated_params::alignment] == 8);
   odd = good();
   odd.x.shape[1] = 6;
   odd.x.strides[0] = 8;
   odd.y.shape[1] = 3;
   odd.y.strides[0] = 8;
   // The ups start six bytes into the row; interleaved, rows are what counts.
-  CHECK(activation::silu_and_mul_call(odd).spec[3] == 2);
-  CHECK(activation::swiglu_oai_call(odd).spec[3] == 4);
+  CHECK(bind(odd).spec[gated_params::alignment] == 2);
+  CHECK(interleaved(odd).spec[gated_params::alignment] == 4);
 }
 
 TEST_CASE("gated activations name what is wrong with a call") {
-  activation::Gated test = good();
+  activation::SiluAndMul test = good();
   test.x.shape[1] = 4097;
   CHECK_THAT(error_of(test),
              Contains("activation.silu_and_mul") && Contains("4097") && Contains("nearest valid: 4096"));
@@ -88,7 +94,7 @@ TEST_CASE("gated activations name what is wrong with a call") {
   test = masked();
   test.y.strides[0] = 100;
   CHECK_THAT(error_of(test), Contains("overlap"));
-  const OpDefinition& op = activation::silu_and_mul_op();
+  const OpDefinition& op = definition_of<activation::SiluAndMul>();
   CHECK_THAT(message_of([&] { static_cast<void>(specialise(op, {{"hidden", "12"}})); }),
              Contains("alignment = 16") && Contains("widest valid: 8"));
 }
@@ -97,19 +103,20 @@ TEST_CASE("gated activations cover every element with their grid") {
   const std::int64_t rows = GENERATE(1, 3, 500, 40000);
   const std::string hidden = GENERATE("768", "2880", "14336");
   const std::string experts = GENERATE("0", "4");
-  const OpDefinition& op = activation::silu_and_mul_op();
+  const OpDefinition& op = definition_of<activation::SiluAndMul>();
   const Specialisation spec = specialise(op, {{"hidden", hidden}, {"experts", experts}});
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows * 4);
   check_choices(op, tunables);
   const LaunchGeometry geometry =
       op.geometry(spec, tunables, DeviceTraits{}, experts == "4" ? rows * 4 : rows);
   CHECK(geometry.grid[2] == (experts == "4" ? 4U : 1U));
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * geometry.block[0] * tunables[1] * 8 >=
-        rows * spec[2]);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * geometry.block[0] *
+            tunables[gated_params::vectors] * 8 >=
+        rows * spec[gated_params::hidden]);
 }
 
 TEST_CASE("gated activations plan their tensors") {
-  const OpDefinition& op = activation::gelu_and_mul_op();
+  const OpDefinition& op = definition_of<activation::GeluAndMul>();
   Bindings bindings;
   bindings.set_param("hidden", "64");
   bindings.set_param("experts", "3");
@@ -123,10 +130,11 @@ TEST_CASE("gated activations plan their tensors") {
 
 TEST_CASE("gated activations know the models") {
   ModelConfig model = deepseek_v3();
-  CHECK(activation::silu_and_mul_op().model_cases(model).empty());
+  CHECK(definition_of<activation::SiluAndMul>().model_cases(model).empty());
   model.hidden_act = "silu";
-  check_cases(activation::silu_and_mul_op(), model);
-  CHECK(widths_of(activation::silu_and_mul_op(), model, "hidden") == std::set<std::string>{"2048", "18432"});
-  CHECK(widths_of(activation::silu_and_mul_op(), model, "experts") == std::set<std::string>{"32"});
-  CHECK(activation::swiglu_oai_op().model_cases(model).empty());
+  check_cases(definition_of<activation::SiluAndMul>(), model);
+  CHECK(widths_of(definition_of<activation::SiluAndMul>(), model, "hidden") ==
+        std::set<std::string>{"2048", "18432"});
+  CHECK(widths_of(definition_of<activation::SiluAndMul>(), model, "experts") == std::set<std::string>{"32"});
+  CHECK(definition_of<activation::SwigluOai>().model_cases(model).empty());
 }

@@ -180,7 +180,7 @@ TEST_CASE("gated activations give the same bits on every run") {
 }
 
 TEST_CASE("gated activations in more than 65,535 blocks, and where the grid spills into y") {
-  OpDefinition narrow = activation::silu_and_mul_op();
+  OpDefinition narrow = definition_of<activation::SiluAndMul>();
   narrow.name = "test.silu_and_mul_in_small_blocks";
   narrow.default_tunables = [](const Specialisation&, const DeviceTraits&, std::int64_t) {
     Tunables made;
@@ -192,7 +192,7 @@ TEST_CASE("gated activations in more than 65,535 blocks, and where the grid spil
     narrow.name = "test.silu_and_mul_on_a_narrow_grid";
     narrow.geometry = [](const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                          std::int64_t rows) noexcept {
-      LaunchGeometry made = activation::silu_and_mul_op().geometry(spec, tunables, device, rows);
+      LaunchGeometry made = definition_of<activation::SiluAndMul>().geometry(spec, tunables, device, rows);
       // 5 vectors to a row: blocks and rows realign every 5 blocks.
       made.grid[1] = made.grid[0] / 15 + 1;
       made.grid[0] = 15;
@@ -206,7 +206,7 @@ TEST_CASE("gated activations in more than 65,535 blocks, and where the grid spil
     test.tensors[0].offset = 1;
   }
   test.launch = [&](Runtime& on, const Views& views) {
-    const Call call = activation::silu_and_mul_call({.x = views.at("x"), .y = views.at("y")});
+    const Call call = bind(activation::SiluAndMul{.x = views.at("x"), .y = views.at("y")});
     const LaunchGeometry made =
         op.geometry(call.spec, op.default_tunables(call.spec, {}, call.rows), {}, call.rows);
     REQUIRE((spill ? made.grid[1] > 1 : made.grid[0] > 65535));
@@ -221,11 +221,11 @@ TEST_CASE("gated activations where rows lie more than 2^31 elements apart") {
   const SparseRows x(DType::bf16, 3, 2 * width, far_in ? huge_stride : 2 * width,
                      to_bytes(DType::bf16, samples(6 * width, 5)));
   const SparseRows y(DType::bf16, 3, width, far_in ? width : huge_stride);
-  const activation::Gated call{.x = x.view(), .y = y.view()};
-  activation::silu_and_mul(runtime(), call, nullptr);
+  const activation::SiluAndMul call{.x = x.view(), .y = y.view()};
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = activation::silu_and_mul_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {x.download("x"), y.download("y")};
   const ReferenceResult verdict = find_reference("activation.silu_and_mul")(input);
   INFO(verdict.detail);
@@ -233,26 +233,23 @@ TEST_CASE("gated activations where rows lie more than 2^31 elements apart") {
 }
 
 TEST_CASE("gated activations through the typed API and a prepared launch") {
-  const auto arguments = [](const Views& views) {
-    return activation::Gated{.x = views.at("x"), .y = views.at("y")};
-  };
   OpCase test = make_case("swiglu_oai", {.rows = 7});
-  test.launch = [&](Runtime& on, const Views& views) {
-    activation::swiglu_oai(on, arguments(views), nullptr);
+  test.launch = [](Runtime& on, const Views& views) {
+    launch(on, activation::SwigluOai{.x = views.at("x"), .y = views.at("y")}, nullptr);
   };
   require_good(test);
-  test.launch = [&](Runtime& on, const Views& views) {
-    activation::prepare_swiglu_oai(on, arguments(views)).launch(nullptr);
+  test.launch = [](Runtime& on, const Views& views) {
+    prepare(on, activation::SwigluOai{.x = views.at("x"), .y = views.at("y")}).launch(nullptr);
   };
   require_good(test);
   test = make_case("gelu_and_mul", {.rows = 7});
-  test.launch = [&](Runtime& on, const Views& views) {
-    activation::gelu_and_mul(on, arguments(views), nullptr);
+  test.launch = [](Runtime& on, const Views& views) {
+    launch(on, activation::GeluAndMul{.x = views.at("x"), .y = views.at("y")}, nullptr);
   };
   require_good(test);
   test = make_case("gelu_tanh_and_mul", {.rows = 7});
-  test.launch = [&](Runtime& on, const Views& views) {
-    activation::prepare_gelu_tanh_and_mul(on, arguments(views)).launch(nullptr);
+  test.launch = [](Runtime& on, const Views& views) {
+    prepare(on, activation::GeluTanhAndMul{.x = views.at("x"), .y = views.at("y")}).launch(nullptr);
   };
   require_good(test);
 }

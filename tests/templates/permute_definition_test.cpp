@@ -1,10 +1,12 @@
 #include <catch2/catch.hpp>
 
 #include <kerncast/ops/moe/permute.hpp>
+#include "templates/moe/shared/row_tiles.hpp"
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
+namespace row_tiles = kerncast::moe::row_tiles;
 using Catch::Contains;
 
 namespace {
@@ -29,14 +31,14 @@ moe::Permute good() {
 }
 
 std::string error_of(const moe::Permute& arguments) {
-  return message_of([&] { static_cast<void>(moe::permute_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("permute derives its specialisation from the tensors") {
-  const OpDefinition& op = moe::permute_op();
-  CHECK(format_specialisation(op, moe::permute_call(good()).spec) ==
+  const OpDefinition& op = definition_of<moe::Permute>();
+  CHECK(format_specialisation(op, bind(good()).spec) ==
         "x_dtype=fp8_e4m3 hidden=256 top_k=8 experts=60 has_scales=true");
   moe::Permute more = good();
   more.scales = more.y_scales = {};
@@ -44,7 +46,7 @@ TEST_CASE("permute derives its specialisation from the tensors") {
   more.x.data = memory + 2;
   more.ids = more.map = view(DType::i32, {40, 8});
   more.y = view(DType::fp8_e4m3, {320, 256});
-  CHECK(format_specialisation(op, moe::permute_call(more).spec) ==
+  CHECK(format_specialisation(op, bind(more).spec) ==
         "x_dtype=fp8_e4m3 hidden=256 top_k=8 experts=60 placing=whole alignment=2");
 }
 
@@ -106,7 +108,7 @@ TEST_CASE("permute refuses a workspace sized for fewer tokens") {
 }
 
 TEST_CASE("permute launches what its placing asks for") {
-  const OpDefinition& op = moe::permute_op();
+  const OpDefinition& op = definition_of<moe::Permute>();
   for (const char* placing : {"direct", "whole", "split"}) {
     for (const char* hidden : {"64", "2880", "7168"}) {
       const Specialisation spec =
@@ -122,7 +124,8 @@ TEST_CASE("permute launches what its placing asks for") {
         const LaunchGeometry copy = op.later_stages.at(1).geometry(spec, tunables, DeviceTraits{}, rows);
         CHECK((count.grid[0] > 0) == is_split);
         CHECK((place.grid[0] > 0) == !is_direct);
-        CHECK(std::int64_t{copy.grid[0]} * copy.grid[1] * tunables[1] >= rows * tunables[2]);
+        CHECK(std::int64_t{copy.grid[0]} * copy.grid[1] * tunables[row_tiles::rows_per_block] >=
+              rows * tunables[row_tiles::blocks_per_row]);
         CHECK(copy.grid[1] <= 65535);
       }
     }
@@ -130,11 +133,11 @@ TEST_CASE("permute launches what its placing asks for") {
 }
 
 TEST_CASE("permute knows the models with experts") {
-  check_cases(moe::permute_op(), deepseek_v3());
-  CHECK(moe::permute_op().model_cases(deepseek_v3()).size() == 6);
-  CHECK(widths_of(moe::permute_op(), deepseek_v3(), "placing") ==
+  check_cases(definition_of<moe::Permute>(), deepseek_v3());
+  CHECK(definition_of<moe::Permute>().model_cases(deepseek_v3()).size() == 6);
+  CHECK(widths_of(definition_of<moe::Permute>(), deepseek_v3(), "placing") ==
         std::set<std::string>{"direct", "split", "whole"});
   ModelConfig dense = deepseek_v3();
   dense.experts = 0;
-  CHECK(moe::permute_op().model_cases(dense).empty());
+  CHECK(definition_of<moe::Permute>().model_cases(dense).empty());
 }

@@ -220,10 +220,10 @@ TEST_CASE("permute where rows lie more than 2^31 elements apart") {
   bindings.set_tensor("offsets", ends);
   bindings.set_param("experts", "2");
   bindings.set_param("placing", places_first ? "whole" : "direct");
-  runtime().run(moe::permute_op(), bindings, nullptr);
+  runtime().run(definition_of<moe::Permute>(), bindings, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = moe::permute_op().bind(bindings).spec;
+  input.spec = definition_of<moe::Permute>().bind(bindings).spec;
   input.tensors = {x.download("x"), ids.download("ids"), y.download("y"), map.download("map"),
                    offsets.download("offsets")};
   const ReferenceResult verdict = find_reference("moe.permute")(input);
@@ -232,7 +232,7 @@ TEST_CASE("permute where rows lie more than 2^31 elements apart") {
 }
 
 TEST_CASE("permute with other choices of its tunables") {
-  const OpDefinition& op = moe::permute_op();
+  const OpDefinition& op = definition_of<moe::Permute>();
   static Tunables forced;
   int number = 0;
   for (const std::int32_t threads : {32, 256}) {
@@ -249,15 +249,15 @@ TEST_CASE("permute with other choices of its tunables") {
           OpCase test = make_case({.rows = tokens, .experts = 100, .hidden = 200});
           test.launch = [&](Runtime& on, const Views& views) {
             on.dispatch(as,
-                        moe::permute_call({.x = views.at("x"),
-                                           .ids = views.at("ids"),
-                                           .y = views.at("y"),
-                                           .offsets = views.at("offsets"),
-                                           .map = views.at("map"),
-                                           .scales = {},
-                                           .y_scales = {},
-                                           .workspace = views.at("workspace"),
-                                           .experts = 100}),
+                        bind(moe::Permute{.x = views.at("x"),
+                                          .ids = views.at("ids"),
+                                          .y = views.at("y"),
+                                          .offsets = views.at("offsets"),
+                                          .map = views.at("map"),
+                                          .scales = {},
+                                          .y_scales = {},
+                                          .workspace = views.at("workspace"),
+                                          .experts = 100}),
                         nullptr);
           };
           require_good(test);
@@ -280,11 +280,9 @@ TEST_CASE("permute through the typed API and a prepared launch") {
                         .workspace = {},
                         .experts = 256};
   };
-  test.launch = [&](Runtime& on, const Views& views) { moe::permute(on, arguments(views), nullptr); };
+  test.launch = [&](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   require_good(test);
-  test.launch = [&](Runtime& on, const Views& views) {
-    moe::prepare_permute(on, arguments(views)).launch(nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   require_good(test);
 }
 

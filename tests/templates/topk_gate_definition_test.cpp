@@ -2,10 +2,12 @@
 
 #include <kerncast/ops/moe/topk_sigmoid.hpp>
 #include <kerncast/ops/moe/topk_softmax.hpp>
+#include "templates/moe/shared/router.hpp"
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
+namespace router = kerncast::moe::router;
 using Catch::Contains;
 
 namespace {
@@ -24,10 +26,10 @@ Gate good() {
 }
 
 Call call_of(const moe::TopkSoftmax& gate) {
-  return moe::topk_softmax_call(gate);
+  return bind(gate);
 }
 Call call_of(const moe::TopkSigmoid& gate) {
-  return moe::topk_sigmoid_call(gate);
+  return bind(gate);
 }
 
 template <class Gate>
@@ -49,12 +51,11 @@ TEST_CASE("topk gates derive their specialisation from the tensors") {
   moe::TopkSoftmax gate = good<moe::TopkSoftmax>();
   gate.softcap = 30.0F;
   gate.renormalize = false;
-  CHECK(format_specialisation(moe::topk_softmax_op(), moe::topk_softmax_call(gate).spec) ==
+  CHECK(format_specialisation(definition_of<moe::TopkSoftmax>(), bind(gate).spec) ==
         "experts=60 top_k=4 has_bias=true renormalize=false softcap=true");
   moe::TopkSigmoid plain = good<moe::TopkSigmoid>();
   plain.bias = {};
-  CHECK(format_specialisation(moe::topk_sigmoid_op(), moe::topk_sigmoid_call(plain).spec) ==
-        "experts=60 top_k=4");
+  CHECK(format_specialisation(definition_of<moe::TopkSigmoid>(), bind(plain).spec) == "experts=60 top_k=4");
 }
 
 TEMPLATE_TEST_CASE("topk gates name what is wrong with a call", "", moe::TopkSoftmax, moe::TopkSigmoid) {
@@ -99,7 +100,7 @@ TEST_CASE("topk_softmax refuses a cap that caps nothing") {
 }
 
 TEST_CASE("topk gates check their parameters together") {
-  for (const OpDefinition* op : {&moe::topk_softmax_op(), &moe::topk_sigmoid_op()}) {
+  for (const OpDefinition* op : {&definition_of<moe::TopkSoftmax>(), &definition_of<moe::TopkSigmoid>()}) {
     CHECK_THAT(
         message_of([&] { check_specialisation(*op, specialise(*op, {{"experts", "4"}, {"top_k", "8"}})); }),
         Contains(op->name) && Contains("nearest valid: 4"));
@@ -109,24 +110,24 @@ TEST_CASE("topk gates check their parameters together") {
 TEST_CASE("topk gates give every token a warp or more") {
   const std::int64_t rows = GENERATE(1, 2, 132, 133, 100001, (std::int64_t{1} << 34) + 3);
   const std::string experts = GENERATE("8", "60", "256", "1024");
-  const OpDefinition& op = moe::topk_softmax_op();
+  const OpDefinition& op = definition_of<moe::TopkSoftmax>();
   const Specialisation spec = specialise(op, {{"experts", experts}, {"top_k", "8"}});
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
   const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
   CHECK(geometry.block[0] <= 1024);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[1] >= rows);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[router::rows_per_block] >= rows);
   CHECK(geometry.grid[1] <= 65535);
 }
 
 TEST_CASE("topk gates know their models") {
-  check_cases(moe::topk_softmax_op(), mixtral());
-  CHECK(widths_of(moe::topk_softmax_op(), mixtral(), "experts") == std::set<std::string>{"8"});
-  CHECK(moe::topk_softmax_op().model_cases(deepseek_v3()).empty());
-  CHECK(moe::topk_sigmoid_op().model_cases(mixtral()).empty());
-  CHECK(moe::topk_sigmoid_op().model_cases(deepseek_v3()).empty());
+  check_cases(definition_of<moe::TopkSoftmax>(), mixtral());
+  CHECK(widths_of(definition_of<moe::TopkSoftmax>(), mixtral(), "experts") == std::set<std::string>{"8"});
+  CHECK(definition_of<moe::TopkSoftmax>().model_cases(deepseek_v3()).empty());
+  CHECK(definition_of<moe::TopkSigmoid>().model_cases(mixtral()).empty());
+  CHECK(definition_of<moe::TopkSigmoid>().model_cases(deepseek_v3()).empty());
   ModelConfig plain = mixtral();
   plain.sigmoid_gate = true;
-  check_cases(moe::topk_sigmoid_op(), plain);
-  CHECK(widths_of(moe::topk_sigmoid_op(), plain, "has_bias") == std::set<std::string>{"true"});
+  check_cases(definition_of<moe::TopkSigmoid>(), plain);
+  CHECK(widths_of(definition_of<moe::TopkSigmoid>(), plain, "has_bias") == std::set<std::string>{"true"});
 }

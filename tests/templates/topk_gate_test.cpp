@@ -5,6 +5,7 @@
 
 #include <kerncast/ops/moe/topk_sigmoid.hpp>
 #include <kerncast/ops/moe/topk_softmax.hpp>
+#include "templates/moe/shared/router.hpp"
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"
@@ -271,8 +272,8 @@ TEST_CASE("topk gates give the same bits on every run") {
 TEST_CASE("topk gates with every choice of their tunables") {
   const std::string name = either();
   const OpDefinition& op = OpRegistry::instance().require(name);
-  for (const std::int32_t threads : op.tunables[0].choices) {
-    for (const std::int32_t rows : op.tunables[1].choices) {
+  for (const std::int32_t threads : op.tunables[moe::router::threads_per_row].choices) {
+    for (const std::int32_t rows : op.tunables[moe::router::rows_per_block].choices) {
       static std::int32_t threads_per_row;
       static std::int32_t rows_per_block;
       threads_per_row = threads;
@@ -291,8 +292,8 @@ TEST_CASE("topk gates with every choice of their tunables") {
           const TensorView &logits = views.at("logits"), &bias = views.at("bias"),
                            &weights = views.at("weights"), &ids = views.at("ids");
           on.dispatch(as,
-                      name == softmax ? moe::topk_softmax_call({logits, bias, weights, ids, false})
-                                      : moe::topk_sigmoid_call({logits, bias, weights, ids, false}),
+                      name == softmax ? bind(moe::TopkSoftmax{logits, bias, weights, ids, false})
+                                      : bind(moe::TopkSigmoid{logits, bias, weights, ids, false}),
                       nullptr);
         };
         require_good(test);
@@ -313,14 +314,13 @@ TEST_CASE("topk gates where rows lie more than 2^31 elements apart") {
       .logits = logits.view(), .bias = {}, .weights = weights.view(), .ids = ids.view()};
   const std::string op = either();
   if (op == softmax) {
-    moe::topk_softmax(runtime(), softmax_call, nullptr);
+    launch(runtime(), softmax_call, nullptr);
   } else {
-    moe::topk_sigmoid(runtime(), sigmoid_call, nullptr);
+    launch(runtime(), sigmoid_call, nullptr);
   }
   synchronize();
   ReferenceInput input;
-  input.spec =
-      op == softmax ? moe::topk_softmax_call(softmax_call).spec : moe::topk_sigmoid_call(sigmoid_call).spec;
+  input.spec = op == softmax ? bind(softmax_call).spec : bind(sigmoid_call).spec;
   input.tensors = {logits.download("logits"), weights.download("weights"), ids.download("ids")};
   const ReferenceResult verdict = find_reference(op)(input);
   INFO(verdict.detail);
@@ -336,11 +336,9 @@ TEST_CASE("topk gates through the typed API and a prepared launch") {
                             .ids = views.at("ids"),
                             .softcap = 30.0F};
   };
-  test.launch = [&](Runtime& on, const Views& views) { moe::topk_softmax(on, capped(views), nullptr); };
+  test.launch = [&](Runtime& on, const Views& views) { launch(on, capped(views), nullptr); };
   require_good(test);
-  test.launch = [&](Runtime& on, const Views& views) {
-    moe::prepare_topk_softmax(on, capped(views)).launch(nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { prepare(on, capped(views)).launch(nullptr); };
   require_good(test);
   OpCase other = make_case(sigmoid, {.biased = true});
   const auto plain = [](const Views& views) {
@@ -349,11 +347,9 @@ TEST_CASE("topk gates through the typed API and a prepared launch") {
                             .weights = views.at("weights"),
                             .ids = views.at("ids")};
   };
-  other.launch = [&](Runtime& on, const Views& views) { moe::topk_sigmoid(on, plain(views), nullptr); };
+  other.launch = [&](Runtime& on, const Views& views) { launch(on, plain(views), nullptr); };
   require_good(other);
-  other.launch = [&](Runtime& on, const Views& views) {
-    moe::prepare_topk_sigmoid(on, plain(views)).launch(nullptr);
-  };
+  other.launch = [&](Runtime& on, const Views& views) { prepare(on, plain(views)).launch(nullptr); };
   require_good(other);
 }
 

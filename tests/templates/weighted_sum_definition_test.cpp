@@ -2,10 +2,12 @@
 
 #include <kerncast/ops/moe/sum_reduce.hpp>
 #include <kerncast/ops/moe/unpermute.hpp>
+#include "templates/moe/shared/row_tiles.hpp"
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
+namespace row_tiles = kerncast::moe::row_tiles;
 using Catch::Contains;
 
 namespace {
@@ -29,26 +31,25 @@ moe::Unpermute unpermute() {
 }
 
 std::string error_of(const moe::SumReduce& arguments) {
-  return message_of([&] { static_cast<void>(moe::sum_reduce_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 std::string error_of(const moe::Unpermute& arguments) {
-  return message_of([&] { static_cast<void>(moe::unpermute_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("sums over slots derive their specialisation from the tensors") {
-  CHECK(format_specialisation(moe::sum_reduce_op(), moe::sum_reduce_call(reduce()).spec) ==
-        "hidden=64 top_k=8");
+  CHECK(format_specialisation(definition_of<moe::SumReduce>(), bind(reduce()).spec) == "hidden=64 top_k=8");
   moe::SumReduce odd = reduce();
   odd.addend = TensorView::contiguous(memory + 4, DType::bf16, {5, 64});
   odd.weights = {};
-  CHECK(format_specialisation(moe::sum_reduce_op(), moe::sum_reduce_call(odd).spec) ==
+  CHECK(format_specialisation(definition_of<moe::SumReduce>(), bind(odd).spec) ==
         "hidden=64 top_k=8 has_weights=false has_addend=true alignment=4");
   moe::Unpermute wide = unpermute();
   wide.y.dtype = DType::f32;
-  CHECK(format_specialisation(moe::unpermute_op(), moe::unpermute_call(wide).spec) ==
+  CHECK(format_specialisation(definition_of<moe::Unpermute>(), bind(wide).spec) ==
         "y_dtype=f32 hidden=64 top_k=8");
 }
 
@@ -111,8 +112,9 @@ TEST_CASE("unpermute names what is wrong with a call") {
 
 TEST_CASE("sums over slots refuse an alignment that does not divide a row") {
   CHECK_THAT(message_of([&] {
-               check_specialisation(moe::sum_reduce_op(),
-                                    specialise(moe::sum_reduce_op(), {{"hidden", "36"}, {"top_k", "2"}}));
+               check_specialisation(
+                   definition_of<moe::SumReduce>(),
+                   specialise(definition_of<moe::SumReduce>(), {{"hidden", "36"}, {"top_k", "2"}}));
              }),
              Contains("alignment = 16") && Contains("widest valid: 8"));
 }
@@ -120,14 +122,15 @@ TEST_CASE("sums over slots refuse an alignment that does not divide a row") {
 TEST_CASE("sums over slots cover every token, with several blocks to one where tokens are few") {
   const std::int64_t rows = GENERATE(1, 16, 132, 300, 8192, (std::int64_t{1} << 34) + 3);
   const std::string hidden = GENERATE("8", "64", "2048", "2880", "7168", "65536");
-  const OpDefinition& op = moe::sum_reduce_op();
+  const OpDefinition& op = definition_of<moe::SumReduce>();
   const Specialisation spec = specialise(op, {{"hidden", hidden}, {"top_k", "8"}});
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
   const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
   CHECK(geometry.block[0] >= 32);
-  CHECK(geometry.block[0] % static_cast<std::uint32_t>(tunables[1]) == 0);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[1] >= rows * tunables[2]);
+  CHECK(geometry.block[0] % static_cast<std::uint32_t>(tunables[row_tiles::rows_per_block]) == 0);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[row_tiles::rows_per_block] >=
+        rows * tunables[row_tiles::blocks_per_row]);
   CHECK(geometry.grid[1] <= 65535);
   if (rows == 1 && hidden == "7168") {
     CHECK(geometry.grid[0] * geometry.block[0] >= 896);
@@ -138,12 +141,12 @@ TEST_CASE("sums over slots cover every token, with several blocks to one where t
 }
 
 TEST_CASE("sums over slots know the models with experts") {
-  check_cases(moe::sum_reduce_op(), deepseek_v3());
-  check_cases(moe::unpermute_op(), deepseek_v3());
-  CHECK(moe::sum_reduce_op().model_cases(deepseek_v3()).size() == 2);
-  CHECK(moe::unpermute_op().model_cases(deepseek_v3()).size() == 1);
+  check_cases(definition_of<moe::SumReduce>(), deepseek_v3());
+  check_cases(definition_of<moe::Unpermute>(), deepseek_v3());
+  CHECK(definition_of<moe::SumReduce>().model_cases(deepseek_v3()).size() == 2);
+  CHECK(definition_of<moe::Unpermute>().model_cases(deepseek_v3()).size() == 1);
   ModelConfig dense = deepseek_v3();
   dense.experts = 0;
-  CHECK(moe::sum_reduce_op().model_cases(dense).empty());
-  CHECK(moe::unpermute_op().model_cases(dense).empty());
+  CHECK(definition_of<moe::SumReduce>().model_cases(dense).empty());
+  CHECK(definition_of<moe::Unpermute>().model_cases(dense).empty());
 }

@@ -4,6 +4,7 @@
 
 #include <kerncast/ops/moe/sum_reduce.hpp>
 #include <kerncast/ops/moe/unpermute.hpp>
+#include "templates/moe/shared/row_tiles.hpp"
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"
@@ -233,10 +234,10 @@ TEST_CASE("sums over slots where rows lie more than 2^31 elements apart") {
   const SparseRows y(DType::bf16, 3, 64, stride(1));
   const SparseRows map(DType::i32, 3, 1, 1, to_bytes(DType::i32, {2, 0, 1}));
   const moe::Unpermute mapped{.x = x.view(), .map = map.view(), .weights = {}, .addend = {}, .y = y.view()};
-  moe::unpermute(runtime(), mapped, nullptr);
+  launch(runtime(), mapped, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = moe::unpermute_call(mapped).spec;
+  input.spec = bind(mapped).spec;
   input.tensors = {x.download("x"), map.download("map"), y.download("y")};
   ReferenceResult verdict = find_reference("moe.unpermute")(input);
   INFO(verdict.detail);
@@ -247,9 +248,9 @@ TEST_CASE("sums over slots where rows lie more than 2^31 elements apart") {
   slotted.shape = {3, 1, 64};
   slotted.strides = {stride(0), 64, 1};
   const moe::SumReduce plain{.x = slotted, .weights = {}, .addend = {}, .y = y.view()};
-  moe::sum_reduce(runtime(), plain, nullptr);
+  launch(runtime(), plain, nullptr);
   synchronize();
-  input.spec = moe::sum_reduce_call(plain).spec;
+  input.spec = bind(plain).spec;
   input.tensors = {x.download("x"), y.download("y")};
   input.tensors[0].shape = {3, 1, 64};
   input.tensors[0].strides = {64, 64, 1};
@@ -259,10 +260,10 @@ TEST_CASE("sums over slots where rows lie more than 2^31 elements apart") {
 }
 
 TEST_CASE("sums over slots with every choice of their tunables") {
-  const OpDefinition& op = moe::sum_reduce_op();
+  const OpDefinition& op = definition_of<moe::SumReduce>();
   static Tunables forced;
   int number = 0;
-  for (const std::int32_t threads : op.tunables[0].choices) {
+  for (const std::int32_t threads : op.tunables[moe::row_tiles::threads].choices) {
     for (const std::int32_t rows : {1, 4, 16}) {
       for (const std::int32_t blocks : {1, 8}) {
         OpDefinition tuned = op;
@@ -276,8 +277,8 @@ TEST_CASE("sums over slots with every choice of their tunables") {
         test.launch = [&](Runtime& on, const Views& views) {
           on.dispatch(
               as,
-              moe::sum_reduce_call(
-                  {.x = views.at("x"), .weights = views.at("weights"), .addend = {}, .y = views.at("y")}),
+              bind(moe::SumReduce{
+                  .x = views.at("x"), .weights = views.at("weights"), .addend = {}, .y = views.at("y")}),
               nullptr);
         };
         require_good(test);
@@ -295,19 +296,17 @@ TEST_CASE("sums over slots through the typed API and a prepared launch") {
                           .y = views.at("y"),
                           .routed_scaling_factor = 2.5F};
   };
-  test.launch = [&](Runtime& on, const Views& views) { moe::sum_reduce(on, arguments(views), nullptr); };
+  test.launch = [&](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   require_good(test);
-  test.launch = [&](Runtime& on, const Views& views) {
-    moe::prepare_sum_reduce(on, arguments(views)).launch(nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   require_good(test);
   OpCase mapped = make_case({.mapped = true});
   mapped.launch = [&](Runtime& on, const Views& views) {
-    moe::prepare_unpermute(on, {.x = views.at("x"),
-                                .map = views.at("map"),
-                                .weights = views.at("weights"),
-                                .addend = {},
-                                .y = views.at("y")})
+    prepare(on, moe::Unpermute{.x = views.at("x"),
+                               .map = views.at("map"),
+                               .weights = views.at("weights"),
+                               .addend = {},
+                               .y = views.at("y")})
         .launch(nullptr);
   };
   require_good(mapped);

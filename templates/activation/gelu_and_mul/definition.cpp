@@ -1,38 +1,26 @@
 #include <kerncast/ops/activation/gelu_and_mul.hpp>
 
 #include "templates/activation/shared/gated.hpp"
+#include "templates/host/define_op.hpp"
 
-namespace kerncast {
-namespace activation {
+namespace kerncast::activation {
 namespace {
-constexpr GatedKind kind{"gelu_and_mul",
-                         "activation.gelu_and_mul",
-                         "gelu",
-                         false,
-                         "Gated activation: gelu(gate) * up, by the error function",
-                         "y = gelu(gate) * up, gelu(x) = x * (1 + erf(x / sqrt(2))) / 2 (Shazeer 2020, "
-                         "arXiv:2002.05202), gate = x[:, :H], up = x[:, H:]; in f32, rounded once"};
+
+constexpr GatedVariant variant{.op = GeluAndMul::op_name, .model_act = "gelu", .order = GateOrder::halves};
+
 }  // namespace
 
-const OpDefinition& gelu_and_mul_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(kind.op);
+Call bind(const GeluAndMul& arguments) {
+  return gated_call(variant, {arguments.x, arguments.y, arguments.masked_m});
+}
+
+}  // namespace kerncast::activation
+
+KERNCAST_OP(activation, gelu_and_mul) {
+  OpDefinition op = activation::gated_definition<activation::GeluAndMul, activation::variant>();
+  op.summary = "Gated activation: gelu(gate) * up, by the error function";
+  op.formula =
+      "y = gelu(gate) * up, gelu(x) = x * (1 + erf(x / sqrt(2))) / 2 (Shazeer 2020, arXiv:2002.05202), gate "
+      "= x[:, :H], up = x[:, H:]; in f32, rounded once";
   return op;
 }
-Call gelu_and_mul_call(const Gated& arguments) {
-  return gated_call(kind, arguments);
-}
-void gelu_and_mul(Runtime& runtime, const Gated& arguments, Stream stream) {
-  runtime.dispatch(gelu_and_mul_op(), gated_call(kind, arguments), stream);
-}
-PreparedLaunch prepare_gelu_and_mul(Runtime& runtime, const Gated& arguments) {
-  return runtime.prepare(gelu_and_mul_op(), gated_call(kind, arguments));
-}
-}  // namespace activation
-
-namespace ops {
-OpDefinition activation_gelu_and_mul_definition();
-OpDefinition activation_gelu_and_mul_definition() {
-  return activation::gated_definition<activation::kind>();
-}
-}  // namespace ops
-}  // namespace kerncast

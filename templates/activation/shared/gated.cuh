@@ -7,15 +7,16 @@
 
 namespace kerncast::activation {
 
-/// A thread per vector of x, of which it has `vectors` in flight.
+/// y = act(gate) * up. A thread takes a vector of x at a time and has `vectors` of them in flight.
 template <class Config, class Activation>
 __device__ __forceinline__ void gated_activation(const GatedKernelArgs& args) {
   using X = typename Config::x_dtype;
   using Y = typename Config::y_dtype;
   constexpr bool masked = Config::experts > 0;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
-  // Interleaved, a vector holds a gate and an up at least.
-  constexpr int count = !Activation::interleaved ? width : width < 2 ? 1 : width / 2;
+  // An interleaved vector holds as many ups as gates.
+  constexpr bool interleaved = Activation::order == GateOrder::interleaved;
+  constexpr int count = !interleaved ? width : width < 2 ? 1 : width / 2;
   using Grid = GroupGrid<Config::hidden / count, Config::threads, Config::vectors>;
 
   const X* x = static_cast<const X*>(args.x) + expert_offset<masked>(args.x_expert_stride);
@@ -41,7 +42,7 @@ __device__ __forceinline__ void gated_activation(const GatedKernelArgs& args) {
       loaded[i].template activate<Y>(values);
       Y* at = y + row * args.y_stride + vector * count;
       if constexpr (count * sizeof(Y) == 16) {
-        // A plain store of a vector whose row depends on a mask is taken apart by NVRTC 13.0.
+        // NVRTC 13.0 splits a plain store of a vector whose row depends on a mask.
         constexpr int step = 4 / static_cast<int>(sizeof(Y));
         __stwb(reinterpret_cast<uint4*>(at),
                make_uint4(pack_word<Y>(values), pack_word<Y>(values + step), pack_word<Y>(values + 2 * step),

@@ -3,52 +3,72 @@
 #include <string_view>
 #include <vector>
 
-#include <kerncast/ops/activation/gated_arguments.hpp>
 #include "kerncast/op.hpp"
+#include "kerncast/tensor.hpp"
+#include "templates/device/gate_order.h"
+#include "templates/host/masked_rows.hpp"
+#include "templates/host/typed_op.hpp"
 
-/// What the gated activations share on the host.
+/// The host side of the gated activations.
 namespace kerncast::activation {
 
-/// One of them.
-struct GatedKind {
-  std::string_view name;       ///< "silu_and_mul"
+/// Constants that tell one gated activation from another.
+struct GatedVariant {
   std::string_view op;         ///< "activation.silu_and_mul"
-  std::string_view model_act;  ///< what ModelConfig::hidden_act says where a model uses it
-  bool interleaved;
-  std::string_view summary;
-  std::string_view formula;
+  std::string_view model_act;  ///< ModelConfig::hidden_act of the models that use it
+  GateOrder order;
 };
 
-[[nodiscard]] Call gated_call(const GatedKind& kind, const Gated& arguments);
+/// The tensors of a call, as GatedArguments names them.
+struct GatedTensors {
+  const TensorView& x;
+  const TensorView& y;
+  const TensorView& masked_m;
+};
 
-/// All of a definition but the functions.
-[[nodiscard]] OpDefinition gated_definition_base(const GatedKind& kind);
-void gated_validate(const GatedKind& kind, const Specialisation& spec);
-[[nodiscard]] LaunchGeometry gated_geometry(const GatedKind& kind, const Specialisation& spec,
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] Call gated_call(const GatedVariant& variant, const GatedTensors& tensors);
+
+/// Sets the parameters, the tunables and the name of the argument type.
+void add_gated_params(OpDefinition& op);
+void gated_validate(const GatedVariant& variant, const Specialisation& spec);
+[[nodiscard]] LaunchGeometry gated_geometry(const GatedVariant& variant, const Specialisation& spec,
                                             const Tunables& tunables, std::int64_t rows) noexcept;
-[[nodiscard]] Tunables gated_tunables(const GatedKind& kind, const Specialisation& spec,
+[[nodiscard]] Tunables gated_tunables(const GatedVariant& variant, const Specialisation& spec,
                                       const DeviceTraits& device, std::int64_t rows);
-[[nodiscard]] Call gated_bind(const GatedKind& kind, const Bindings& bindings);
-[[nodiscard]] std::vector<TensorPlan> gated_inputs(const GatedKind& kind, const Bindings& bindings,
+[[nodiscard]] std::vector<TensorPlan> gated_inputs(const OpDefinition& op, const Bindings& bindings,
                                                    std::int64_t rows);
-[[nodiscard]] std::vector<TensorPlan> gated_outputs(const GatedKind& kind, const Bindings& bindings);
-[[nodiscard]] std::vector<ModelCase> gated_cases(const GatedKind& kind, const ModelConfig& model);
+[[nodiscard]] std::vector<TensorPlan> gated_outputs(const OpDefinition& op, const Bindings& bindings);
+[[nodiscard]] std::vector<ModelCase> gated_cases(const GatedVariant& variant, const ModelConfig& model);
 
-template <const GatedKind& Kind>
+inline constexpr const char* x_doc = "[..., 2 * hidden], x_dtype; rows may be strided";
+inline constexpr const char* y_doc = "[..., hidden], y_dtype; rows may be strided";
+
+template <class Arguments>
+void describe_gated(host::NamedArguments& named, Arguments& call) {
+  named.input("x", call.x, x_doc);
+  named.optional_input("masked_m", call.masked_m, host::mask_doc);
+  named.output("y", call.y, y_doc);
+}
+
+/// The definition of the op that `Arguments` calls, without summary and formula.
+template <class Arguments, const GatedVariant& variant>
 [[nodiscard]] OpDefinition gated_definition() {
-  OpDefinition op = gated_definition_base(Kind);
-  op.validate = [](const Specialisation& spec) { gated_validate(Kind, spec); };
+  OpDefinition op = host::define<Arguments, describe_gated<Arguments>>();
+  add_gated_params(op);
+  op.validate = [](const Specialisation& spec) { gated_validate(variant, spec); };
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-    return gated_tunables(Kind, spec, device, rows);
+    return gated_tunables(variant, spec, device, rows);
   };
   op.geometry = [](const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
-                   std::int64_t rows) noexcept { return gated_geometry(Kind, spec, tunables, rows); };
-  op.bind = [](const Bindings& bindings) { return gated_bind(Kind, bindings); };
+                   std::int64_t rows) noexcept { return gated_geometry(variant, spec, tunables, rows); };
   op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
-    return gated_inputs(Kind, bindings, rows);
+    return gated_inputs(definition_of<Arguments>(), bindings, rows);
   };
-  op.plan_outputs = [](const Bindings& bindings) { return gated_outputs(Kind, bindings); };
-  op.model_cases = [](const ModelConfig& model) { return gated_cases(Kind, model); };
+  op.plan_outputs = [](const Bindings& bindings) {
+    return gated_outputs(definition_of<Arguments>(), bindings);
+  };
+  op.model_cases = [](const ModelConfig& model) { return gated_cases(variant, model); };
   return op;
 }
 

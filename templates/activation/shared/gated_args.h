@@ -2,12 +2,12 @@
 
 namespace kerncast::activation {
 
-/// The kernels' argument. Strides are in elements.
+/// The argument of the kernels of all gated activations. Strides are in elements.
 struct GatedKernelArgs {
   const void* x;
   void* y;
-  const int* masked_m;  ///< rows of each expert that count; unused where there is no mask
-  long long rows;       ///< of each expert
+  const int* masked_m;  ///< rows of each expert that count; unused without a mask
+  long long rows;       ///< rows of each expert; all rows without a mask
   long long x_stride;
   long long y_stride;
   long long x_expert_stride;

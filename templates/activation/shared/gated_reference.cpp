@@ -1,18 +1,18 @@
-#include "templates/reference/activation.hpp"
+#include "templates/activation/shared/gated_reference.hpp"
+
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_float.hpp"
 #include "templates/reference/host_rows.hpp"
 #include "templates/reference/masked_rows.hpp"
 
-namespace kerncast::ops {
-namespace {
+namespace kerncast::activation {
 
-using Function = double (*)(double gate, double up);
-
-ReferenceResult check(const ReferenceInput& input, Function function, bool interleaved) {
+ReferenceResult check_gated(const ReferenceInput& input, double (*function)(double, double),
+                            GateOrder order) {
   reference::Verdict verdict;
   const HostTensor& x_tensor = reference::require(input, "x");
   const HostTensor& y_tensor = reference::require(input, "y");
+  const bool interleaved = order == GateOrder::interleaved;
   for (const reference::CountedRows& part : reference::counted_rows(input, x_tensor)) {
     const HostTensor x_part = reference::expert_of(x_tensor, part.expert);
     const HostTensor y_part = reference::expert_of(y_tensor, part.expert);
@@ -35,26 +35,4 @@ ReferenceResult check(const ReferenceInput& input, Function function, bool inter
   return verdict.result();
 }
 
-}  // namespace
-
-ReferenceResult activation_silu_and_mul_reference(const ReferenceInput& input);
-ReferenceResult activation_silu_and_mul_reference(const ReferenceInput& input) {
-  return check(input, reference::silu_and_mul, false);
-}
-
-ReferenceResult activation_gelu_and_mul_reference(const ReferenceInput& input);
-ReferenceResult activation_gelu_and_mul_reference(const ReferenceInput& input) {
-  return check(input, reference::gelu_and_mul, false);
-}
-
-ReferenceResult activation_gelu_tanh_and_mul_reference(const ReferenceInput& input);
-ReferenceResult activation_gelu_tanh_and_mul_reference(const ReferenceInput& input) {
-  return check(input, reference::gelu_tanh_and_mul, false);
-}
-
-ReferenceResult activation_swiglu_oai_reference(const ReferenceInput& input);
-ReferenceResult activation_swiglu_oai_reference(const ReferenceInput& input) {
-  return check(input, reference::swiglu_oai, true);
-}
-
-}  // namespace kerncast::ops
+}  // namespace kerncast::activation

@@ -1,38 +1,26 @@
 #include <kerncast/ops/activation/silu_and_mul.hpp>
 
 #include "templates/activation/shared/gated.hpp"
+#include "templates/host/define_op.hpp"
 
-namespace kerncast {
-namespace activation {
+namespace kerncast::activation {
 namespace {
-constexpr GatedKind kind{"silu_and_mul",
-                         "activation.silu_and_mul",
-                         "silu",
-                         false,
-                         "Gated activation: silu(gate) * up",
-                         "y = silu(gate) * up, silu(x) = x * sigmoid(x) (Shazeer 2020, arXiv:2002.05202), "
-                         "gate = x[:, :H], up = x[:, H:]; in f32, rounded once"};
+
+constexpr GatedVariant variant{.op = SiluAndMul::op_name, .model_act = "silu", .order = GateOrder::halves};
+
 }  // namespace
 
-const OpDefinition& silu_and_mul_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(kind.op);
+Call bind(const SiluAndMul& arguments) {
+  return gated_call(variant, {arguments.x, arguments.y, arguments.masked_m});
+}
+
+}  // namespace kerncast::activation
+
+KERNCAST_OP(activation, silu_and_mul) {
+  OpDefinition op = activation::gated_definition<activation::SiluAndMul, activation::variant>();
+  op.summary = "Gated activation: silu(gate) * up";
+  op.formula =
+      "y = silu(gate) * up, silu(x) = x * sigmoid(x) (Shazeer 2020, arXiv:2002.05202), gate = x[:, :H], up = "
+      "x[:, H:]; in f32, rounded once";
   return op;
 }
-Call silu_and_mul_call(const Gated& arguments) {
-  return gated_call(kind, arguments);
-}
-void silu_and_mul(Runtime& runtime, const Gated& arguments, Stream stream) {
-  runtime.dispatch(silu_and_mul_op(), gated_call(kind, arguments), stream);
-}
-PreparedLaunch prepare_silu_and_mul(Runtime& runtime, const Gated& arguments) {
-  return runtime.prepare(silu_and_mul_op(), gated_call(kind, arguments));
-}
-}  // namespace activation
-
-namespace ops {
-OpDefinition activation_silu_and_mul_definition();
-OpDefinition activation_silu_and_mul_definition() {
-  return activation::gated_definition<activation::kind>();
-}
-}  // namespace ops
-}  // namespace kerncast

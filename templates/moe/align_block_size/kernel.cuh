@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(Config::threads)
       },
       [](int, int) {});
 
-  // What is past the total is as of one more expert, of which all warps take their share.
+  // Fill the tail past the total as if it belonged to one extra expert; all warps share the work.
   const int warp = (blockIdx.x * Config::threads + threadIdx.x) / 32;
   const int warps = gridDim.x * Config::threads / 32;
   const int lane = threadIdx.x % 32;

@@ -2,15 +2,16 @@
 
 #include <vector>
 
+#include "templates/host/define_op.hpp"
 #include "templates/moe/align_block_size/spec_index.hpp"
 #include "templates/moe/shared/grouping_reference.hpp"
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_rows.hpp"
 
-namespace kerncast::ops {
+namespace kerncast::moe {
 namespace {
 
-namespace params = moe::align_block_size_params;
+namespace params = align_block_size_params;
 
 void check_all(reference::Verdict& verdict, const reference::HostRows& got,
                const std::vector<std::int64_t>& want, std::int64_t filler) {
@@ -24,15 +25,15 @@ void check_all(reference::Verdict& verdict, const reference::HostRows& got,
 }
 
 }  // namespace
+}  // namespace kerncast::moe
 
-ReferenceResult moe_align_block_size_reference(const ReferenceInput& input);
-
-ReferenceResult moe_align_block_size_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(moe, align_block_size) {
+  using namespace moe;
   const reference::HostRows ids(reference::require(input, "ids"));
   const std::int64_t block = input.spec[params::block];
   const std::int64_t filler = ids.rows() * ids.width();
   const auto slots =
-      moe::slots_by_expert(input, input.spec[params::experts], input.spec[params::has_expert_map] != 0);
+      slots_by_expert(input, input.spec[params::experts], input.spec[params::has_expert_map] != 0);
   std::vector<std::int64_t> sorted;
   std::vector<std::int64_t> experts;
   for (std::size_t e = 0; e < slots.size(); ++e) {
@@ -49,5 +50,3 @@ ReferenceResult moe_align_block_size_reference(const ReferenceInput& input) {
             {static_cast<std::int64_t>(sorted.size())}, 0);
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

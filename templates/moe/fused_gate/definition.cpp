@@ -5,20 +5,22 @@
 #include <algorithm>
 #include <limits>
 
+#include "templates/host/define_op.hpp"
+#include "templates/host/typed_op.hpp"
 #include "templates/moe/fused_gate/kernel_args.h"
 #include "templates/moe/fused_gate/spec_index.hpp"
 #include "templates/moe/shared/router.hpp"
 
-namespace kerncast {
+namespace kerncast::moe {
 namespace {
 
-using namespace moe::fused_gate_params;
-using moe::router::max_experts;
-using moe::router::max_top_k;
+using namespace fused_gate_params;
+using router::max_experts;
+using router::max_top_k;
 
-constexpr std::string_view op_name = "moe.fused_gate";
+constexpr std::string_view op_name = FusedGate::op_name;
 
-/// Constraints across parameters; the hot path runs it too.
+/// Checks the constraints across parameters. The hot path runs it too.
 void validate(const Specialisation& spec) {
   const std::int32_t count = spec[experts];
   const std::int32_t group_count = spec[groups];
@@ -51,34 +53,20 @@ void validate(const Specialisation& spec) {
 }
 
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  return moe::router::default_tunables(spec[experts], device, rows);
+  return router::default_tunables(spec[experts], device, rows);
 }
 
-Call bind(const Bindings& bindings) {
-  const OpDefinition& op = moe::fused_gate_op();
-  moe::FusedGate arguments;
-  arguments.logits = bindings.require_tensor(op_name, "logits");
-  arguments.bias = bindings.require_tensor(op_name, "bias");
-  arguments.weights = bindings.require_tensor(op_name, "weights");
-  arguments.ids = bindings.require_tensor(op_name, "ids");
-  arguments.groups = host::setting(op, bindings, "groups").value_or(1);
-  arguments.topk_group = host::setting(op, bindings, "topk_group").value_or(1);
-  arguments.num_fused_shared_experts = host::setting(op, bindings, "num_fused_shared_experts").value_or(0);
-  arguments.renormalize = host::setting(op, bindings, "renormalize").value_or(1) != 0;
-  arguments.apply_scale_on_output = host::setting(op, bindings, "apply_scale_on_output").value_or(0) != 0;
-  arguments.routed_scaling_factor =
-      static_cast<float>(bindings.scalar("routed_scaling_factor").value_or(1.0));
-  Call call = moe::fused_gate_call(arguments);
-  check_settings_agree(op, call.spec, bindings);
-  return call;
-}
-
-std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows) {
-  return moe::router::plan_inputs(moe::fused_gate_op(), bindings, rows, true);
-}
-
-std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
-  return moe::router::plan_outputs(moe::fused_gate_op(), bindings);
+void describe(host::NamedArguments& named, FusedGate& call) {
+  named.input("logits", call.logits, "[..., experts], logits_dtype; rows may be strided");
+  named.input("bias", call.bias, "[experts], bias_dtype");
+  named.output("weights", call.weights, "[..., top_k], f32; rows may be strided");
+  named.output("ids", call.ids, "[..., top_k], i32; rows may be strided");
+  named.setting("groups", call.groups);
+  named.setting("topk_group", call.topk_group);
+  named.setting("num_fused_shared_experts", call.num_fused_shared_experts);
+  named.setting("renormalize", call.renormalize);
+  named.setting("apply_scale_on_output", call.apply_scale_on_output);
+  named.scalar("routed_scaling_factor", call.routed_scaling_factor, "finite and positive");
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
@@ -112,69 +100,9 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
   return cases;
 }
 
-OpDefinition make_definition() {
-  OpDefinition op;
-  op.name = op_name;
-  op.summary = "Router with sigmoid scores, a correction bias and grouped top-k";
-  op.formula =
-      "s = sigmoid(logits), c = s + bias; group score = sum of the group's two largest c (of one: itself); "
-      "keep "
-      "topk_group groups; of their experts take the top_k - S largest c, ties to the lower group and index, "
-      "NaN as -infinity; "
-      "w = s, renormalize: w /= sum(w); the last S slots: ids E, E + 1, ..., weight sum(w) / "
-      "routed_scaling_factor; "
-      "apply_scale_on_output: w *= routed_scaling_factor (DeepSeek-V3 technical report, noaux_tc)";
-  op.include = "moe/fused_gate/kernel.cuh";
-  op.kernel = "kerncast::moe::fused_gate_kernel";
-  op.arguments_type = "kerncast::moe::FusedGateKernelArgs";
-  const auto floats = {DType::bf16, DType::f16, DType::f32};
-  op.params = {
-      host::dtype_param("logits_dtype", floats, DType::f32, "element type of logits"),
-      host::dtype_param("bias_dtype", floats, DType::f32, "element type of bias"),
-      host::integer_param("experts", 1, max_experts, std::nullopt, "routed experts E"),
-      host::integer_param("groups", 1, max_experts, 1, "groups of experts; divides experts"),
-      host::integer_param("topk_group", 1, max_experts, 1, "groups kept; at most groups"),
-      host::integer_param("top_k", 1, max_top_k, std::nullopt, "slots per token, shared experts included"),
-      host::integer_param("num_fused_shared_experts", 0, max_top_k - 1, 0,
-                          "slots S given to shared experts; less than top_k"),
-      host::flag_param("renormalize", true, "divide the routed weights by their sum"),
-      host::flag_param("apply_scale_on_output", false, "multiply all weights by routed_scaling_factor"),
-  };
-  op.tunables = moe::router::tunables();
-  op.tensors = {
-      {"logits", Direction::in, false, "[..., experts], logits_dtype; rows may be strided"},
-      {"bias", Direction::in, false, "[experts], bias_dtype"},
-      {"weights", Direction::out, false, "[..., top_k], f32; rows may be strided"},
-      {"ids", Direction::out, false, "[..., top_k], i32; rows may be strided"},
-  };
-  op.scalars = {{"routed_scaling_factor", 1.0, "finite and positive"}};
-  op.validate = validate;
-  op.default_tunables = default_tunables;
-  op.geometry = moe::router::geometry;
-  op.bind = bind;
-  op.plan_outputs = plan_outputs;
-  op.plan_inputs = plan_inputs;
-  op.model_cases = model_cases;
-  return op;
-}
-
 }  // namespace
 
-namespace ops {
-OpDefinition moe_fused_gate_definition();
-OpDefinition moe_fused_gate_definition() {
-  return make_definition();
-}
-}  // namespace ops
-
-namespace moe {
-
-const OpDefinition& fused_gate_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(op_name);
-  return op;
-}
-
-Call fused_gate_call(const FusedGate& arguments) {
+Call bind(const FusedGate& arguments) {
   const router::Extents extents =
       router::check(op_name, {arguments.logits, arguments.bias, arguments.weights, arguments.ids}, false);
   if (!(arguments.routed_scaling_factor > 0.0F) ||
@@ -186,8 +114,8 @@ Call fused_gate_call(const FusedGate& arguments) {
   }
 
   Call call;
-  call.spec.values[logits_dtype] = host::number(arguments.logits.dtype);
-  call.spec.values[bias_dtype] = host::number(arguments.bias.dtype);
+  call.spec.values[logits_dtype] = host::to_param(arguments.logits.dtype);
+  call.spec.values[bias_dtype] = host::to_param(arguments.bias.dtype);
   call.spec.values[experts] = static_cast<std::int32_t>(extents.experts);
   call.spec.values[groups] = arguments.groups;
   call.spec.values[topk_group] = arguments.topk_group;
@@ -200,19 +128,55 @@ Call fused_gate_call(const FusedGate& arguments) {
   call.device = arguments.logits.device;
   const double factor = arguments.routed_scaling_factor;
   call.set_arguments(FusedGateKernelArgs{
-      arguments.logits.data, arguments.bias.data, static_cast<float*>(arguments.weights.data),
-      static_cast<int*>(arguments.ids.data), extents.logits.count, extents.logits.stride,
-      extents.weights.stride, extents.ids.stride, arguments.apply_scale_on_output ? factor : 1.0 / factor});
+      .logits = arguments.logits.data,
+      .bias = arguments.bias.data,
+      .weights = static_cast<float*>(arguments.weights.data),
+      .ids = static_cast<int*>(arguments.ids.data),
+      .rows = extents.logits.count,
+      .logits_stride = extents.logits.stride,
+      .weights_stride = extents.weights.stride,
+      .ids_stride = extents.ids.stride,
+      .factor = arguments.apply_scale_on_output ? factor : 1.0 / factor,
+  });
   return call;
 }
 
-void fused_gate(Runtime& runtime, const FusedGate& arguments, Stream stream) {
-  runtime.dispatch(fused_gate_op(), fused_gate_call(arguments), stream);
-}
+}  // namespace kerncast::moe
 
-PreparedLaunch prepare_fused_gate(Runtime& runtime, const FusedGate& arguments) {
-  return runtime.prepare(fused_gate_op(), fused_gate_call(arguments));
+KERNCAST_OP(moe, fused_gate) {
+  using namespace moe;
+  OpDefinition op = host::define<FusedGate, describe>();
+  op.summary = "Router with sigmoid scores, a correction bias and grouped top-k";
+  op.formula =
+      "s = sigmoid(logits), c = s + bias; group score = sum of the group's two largest c (of one: itself); "
+      "keep topk_group groups; of their experts take the top_k - S largest c, ties to the lower group and "
+      "index, NaN as -infinity; w = s, renormalize: w /= sum(w); the last S slots: ids E, E + 1, ..., "
+      "weight sum(w) / routed_scaling_factor; apply_scale_on_output: w *= routed_scaling_factor "
+      "(DeepSeek-V3 technical report, noaux_tc)";
+  const auto floats = {DType::bf16, DType::f16, DType::f32};
+  op.params = host::params(
+      host::param<logits_dtype>(host::dtype_param(floats, DType::f32, "element type of logits")),
+      host::param<bias_dtype>(host::dtype_param(floats, DType::f32, "element type of bias")),
+      host::param<experts>(host::integer_param(1, max_experts, std::nullopt, "routed experts E")),
+      host::param<groups>(host::integer_param(1, max_experts, 1, "groups of experts; divides experts")),
+      host::param<topk_group>(host::integer_param(1, max_experts, 1, "groups kept; at most groups")),
+      host::param<top_k>(
+          host::integer_param(1, max_top_k, std::nullopt, "slots per token, shared experts included")),
+      host::param<num_fused_shared_experts>(
+          host::integer_param(0, max_top_k - 1, 0, "slots S given to shared experts; less than top_k")),
+      host::param<renormalize>(host::flag_param(true, "divide the routed weights by their sum")),
+      host::param<apply_scale_on_output>(
+          host::flag_param(false, "multiply all weights by routed_scaling_factor")));
+  op.tunables = router::tunables();
+  op.validate = validate;
+  op.default_tunables = default_tunables;
+  op.geometry = router::geometry;
+  op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
+    return router::plan_inputs(definition_of<FusedGate>(), bindings, rows, true);
+  };
+  op.plan_outputs = [](const Bindings& bindings) {
+    return router::plan_outputs(definition_of<FusedGate>(), bindings);
+  };
+  op.model_cases = model_cases;
+  return op;
 }
-
-}  // namespace moe
-}  // namespace kerncast

@@ -6,12 +6,12 @@
 
 namespace kerncast::moe {
 
-/// Whether every group is a whole number of lanes.
+/// True if every group is held by a whole number of lanes.
 template <class Config>
 inline constexpr bool groups_are_lanes =
     Config::experts % 32 == 0 && Config::groups <= 32 && 32 % Config::groups == 0;
 
-/// What a token's threads share.
+/// The shared memory of the threads of a token.
 template <class Config>
 struct FusedGateToken {
   static constexpr int scored_groups = groups_are_lanes<Config> ? 1 : Config::groups;
@@ -19,10 +19,10 @@ struct FusedGateToken {
   int keys[experts_per_lane<Config> * 32 + 1];
   float logits[Config::experts];
   int scores[scored_groups];
-  int limits[scored_groups];  ///< of the keys in a group
+  int limits[scored_groups];  ///< upper limit of the keys in a group: no_candidate strikes the group out
 };
 
-/// The two largest of a group's keys.
+/// The two largest keys of a group.
 struct TopTwo {
   int first = no_candidate;
   int second = no_candidate;
@@ -39,8 +39,8 @@ struct TopTwo {
     return {__shfl_xor_sync(0xffffffffu, first, mask), __shfl_xor_sync(0xffffffffu, second, mask)};
   }
 
-  /// Of a group of `size` experts: the key of the sum, no NaN. One block of PTX, which spares the compiler's
-  /// passes.
+  /// The score of a group of `size` experts: the key of the sum, never NaN. It is one block of PTX, which
+  /// shortens the compile.
   __device__ __forceinline__ int score(int size) const {
     if (size == 1) {
       return first;
@@ -56,7 +56,7 @@ struct TopTwo {
   }
 };
 
-/// Whether the group of this lane is kept, where groups are lanes; `top` is of the lane's own candidates.
+/// True if the group of this lane is kept, if groups_are_lanes. `top` has the lane's own candidates.
 template <class Config>
 __device__ __forceinline__ bool group_is_kept(TopTwo top, int lane) {
   constexpr int lanes = 32 / Config::groups;
@@ -71,8 +71,8 @@ __device__ __forceinline__ bool group_is_kept(TopTwo top, int lane) {
   return better < Config::topk_group;
 }
 
-/// Strikes out the candidates of all but the best groups, whatever their size, and returns the lane's
-/// largest. By one warp.
+/// Strikes out the candidates of all but the best groups, for groups of any size, and returns the lane's
+/// largest remaining key. One warp calls it.
 template <class Config>
 __device__ __forceinline__ int keep_groups(FusedGateToken<Config>& token, unsigned lane) {
   constexpr unsigned size = Config::experts / Config::groups;
@@ -149,7 +149,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   } else {
     best = keep_groups<Config>(token, lane);
   }
-  // What a lane has read, another may strike out.
+  // All lanes have read their keys before any lane strikes one out.
   __syncwarp();
   int id = Config::experts + lane - routed;
   choose<count>(keys, best, routed, lane, [&id](const Candidate& taken) { id = taken.index; });
@@ -158,7 +158,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   double weight = lane < routed ? score : 0.0;
   const double sum = sum_of_slots<Config>(weight);
   if constexpr (Config::num_fused_shared_experts > 0) {
-    // Their slots weigh as much as all routed ones, but for the factor.
+    // A shared expert's slot has the weight of all routed slots together, times the factor.
     const double shared = Config::apply_scale_on_output ? sum : sum * args.factor;
     weight = lane < routed ? weight : shared;
   }
@@ -166,7 +166,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
     weight = lane < routed ? weight * args.factor : weight;
   }
   if constexpr (Config::renormalize) {
-    // The tiny term matters where all scores are 0 (logits of -infinity): weights of 0, not NaN.
+    // If all scores are 0 (logits of -infinity), the tiny term makes the weights 0 instead of NaN.
     weight *= close_reciprocal(sum + 1e-290);
   }
   store_slot<Config>(args, at.token, lane, weight, id);

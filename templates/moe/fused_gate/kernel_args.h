@@ -2,7 +2,7 @@
 
 namespace kerncast::moe {
 
-/// The kernel's argument. Strides are in elements.
+/// The argument of the kernel of fused_gate. Strides are in elements.
 struct FusedGateKernelArgs {
   const void* logits;
   const void* bias;
@@ -12,8 +12,8 @@ struct FusedGateKernelArgs {
   long long logits_stride;
   long long weights_stride;
   long long ids_stride;
-  double factor;  ///< routed_scaling_factor where it is applied to the output, else its inverse, for shared
-                  ///< experts
+  /// routed_scaling_factor if it is applied to the output, else its inverse, for the shared experts.
+  double factor;
 };
 
 }  // namespace kerncast::moe

@@ -6,24 +6,27 @@
 #include <limits>
 #include <vector>
 
+#include "templates/host/define_op.hpp"
 #include "templates/moe/fused_gate/spec_index.hpp"
 #include "templates/reference/choice.hpp"
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_float.hpp"
 #include "templates/reference/host_rows.hpp"
 
-namespace kerncast::ops {
+namespace kerncast::moe {
 namespace {
 
-namespace params = moe::fused_gate_params;
+namespace params = fused_gate_params;
 
 using reference::Rank;
 
+/// An expert of one token.
 struct Expert {
   double score = 0;  ///< sigmoid
   Rank choice;       ///< score + bias, NaN as -infinity
 };
 
+/// The settings of a call.
 struct Settings {
   std::size_t groups;
   std::size_t kept;
@@ -34,7 +37,7 @@ struct Settings {
   double factor;
 };
 
-/// One token's experts and groups, and what of a choice among them is beyond doubt.
+/// The experts and groups of one token. It tells which choices among them are certain in spite of rounding.
 class Token {
  public:
   Token(std::vector<Expert> experts, const Settings& settings)
@@ -56,12 +59,12 @@ class Token {
     return expert / (experts_.size() / settings_.groups);
   }
 
-  /// Whether expert `a` comes before `b` whatever the rounding: it is larger by enough, or equal and lower.
+  /// True if expert `a` comes before `b` whatever the rounding: it is larger by enough, or equal and lower.
   [[nodiscard]] bool expert_beats(std::size_t a, std::size_t b) const {
     return reference::beats(experts_[a].choice, a, experts_[b].choice, b);
   }
 
-  /// Groups that can have been kept when the experts of `got` were chosen; empty when there is no such set.
+  /// A set of groups that may have been kept if the experts of `got` were chosen; empty if there is none.
   [[nodiscard]] std::vector<bool> kept_for(const std::vector<std::size_t>& got) const {
     std::vector<bool> kept(settings_.groups, false);
     for (const std::size_t expert : got) {
@@ -86,7 +89,7 @@ class Token {
         doubtful.push_back(group);
       }
     }
-    // The places left go to groups that would not have changed the choice, the best first.
+    // The remaining places go to groups that would not have changed the choice, the best first.
     std::sort(doubtful.begin(), doubtful.end(), [&](std::size_t a, std::size_t b) {
       return groups_[a].value != groups_[b].value ? groups_[a].value > groups_[b].value : a < b;
     });
@@ -111,7 +114,7 @@ class Token {
     return reference::beats(groups_[a], a, groups_[b], b);
   }
 
-  /// Whether none of the group's experts had to be chosen before one of `got`.
+  /// True if none of the group's experts had to be chosen before one of `got`.
   [[nodiscard]] bool harmless(std::size_t group, const std::vector<std::size_t>& got) const {
     for (std::size_t i = 0; i < experts_.size(); ++i) {
       if (group_of(i) == group &&
@@ -127,7 +130,7 @@ class Token {
   std::vector<Rank> groups_;
 };
 
-/// The routed ids of one token; empty when they break a rule, which is then recorded.
+/// The routed ids of one token. If they break a rule, the verdict records it and the result is empty.
 std::vector<std::size_t> check_ids(reference::Verdict& verdict, const reference::HostRows& ids,
                                    std::int64_t row, const Token& token, const Settings& settings) {
   for (std::size_t k = settings.routed; k < settings.slots; ++k) {
@@ -146,8 +149,9 @@ std::vector<std::size_t> check_ids(reference::Verdict& verdict, const reference:
   }
   const std::vector<bool> kept = token.kept_for(got);
   if (kept.empty()) {
-    verdict.fail("ids", row, 0,
-                 fmt::format("and on are {}: of other groups than those kept", fmt::join(got, ", ")));
+    verdict.fail(
+        "ids", row, 0,
+        fmt::format("and the following are {}, which are not all of kept groups", fmt::join(got, ", ")));
     return {};
   }
   for (std::size_t k = 0; k < settings.routed; ++k) {
@@ -185,10 +189,10 @@ void check_weights(reference::Verdict& verdict, const reference::HostRows& weigh
 }
 
 }  // namespace
+}  // namespace kerncast::moe
 
-ReferenceResult moe_fused_gate_reference(const ReferenceInput& input);
-
-ReferenceResult moe_fused_gate_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(moe, fused_gate) {
+  using namespace moe;
   const reference::HostRows logits(reference::require(input, "logits"));
   const reference::HostRows bias(reference::require(input, "bias"));
   const reference::HostRows weights(reference::require(input, "weights"));
@@ -226,5 +230,3 @@ ReferenceResult moe_fused_gate_reference(const ReferenceInput& input) {
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-/// Places of the parameters and tunables in Specialisation and Tunables.
+/// Positions of the parameters in Specialisation. The tunables are those of moe::router.
 namespace kerncast::moe::fused_gate_params {
 
 enum Param : std::size_t {
@@ -16,6 +16,5 @@ enum Param : std::size_t {
   renormalize,
   apply_scale_on_output,
 };
-enum Tunable : std::size_t { threads_per_row, rows_per_block };
 
 }  // namespace kerncast::moe::fused_gate_params

@@ -8,20 +8,19 @@
 
 namespace kerncast::moe {
 
-/// Where places come from. The numbers are those of the host's choices.
-enum Placing { placing_direct = 0, placing_whole = 1, placing_split = 2 };
+/// Which blocks find the places of the slots.
+template <class Config>
+inline constexpr Placing placing_of = static_cast<Placing>(Config::placing);
 
-/// Slots that every block can place for itself.
-inline constexpr int direct_slots = 128;
-
-/// Config as grouping wants it.
+/// The configuration that device/grouping.cuh needs.
 template <class Config>
 struct GroupingOf : Config {
   static constexpr int threads = Config::grouping_threads;
-  static constexpr bool split = Config::placing == placing_split;
+  static constexpr bool split = placing_of<Config> == Placing::split;
   static constexpr bool has_expert_map = false;
 };
 
+/// The element of map that belongs to a slot.
 template <class Config>
 __device__ __forceinline__ int* map_of(const PermuteKernelArgs& args, unsigned slot) {
   return args.map + slot / Config::top_k * args.map_stride + slot % Config::top_k;
@@ -30,7 +29,7 @@ __device__ __forceinline__ int* map_of(const PermuteKernelArgs& args, unsigned s
 template <class Config>
 __global__ void __launch_bounds__(Config::grouping_threads)
     permute_count_kernel(const PermuteKernelArgs args) {
-  if constexpr (Config::placing == placing_split) {
+  if constexpr (placing_of<Config> == Placing::split) {
     count_slots<GroupingOf<Config>>(args.grouping);
   }
 }
@@ -38,7 +37,7 @@ __global__ void __launch_bounds__(Config::grouping_threads)
 template <class Config>
 __global__ void __launch_bounds__(Config::grouping_threads)
     permute_place_kernel(const PermuteKernelArgs args) {
-  if constexpr (Config::placing != placing_direct) {
+  if constexpr (placing_of<Config> != Placing::direct) {
     __shared__ Places<GroupingOf<Config>> places;
     place_slots<GroupingOf<Config>, 1>(
         args.grouping, places, [&](int slot, int place) { *map_of<Config>(args, slot) = place; },
@@ -53,8 +52,8 @@ __global__ void __launch_bounds__(Config::grouping_threads)
   }
 }
 
-/// The places of the block's slots, from all ids: a slot's is the number of those with a lower expert, or the
-/// same and a lower slot.
+/// Finds the places of the block's slots from all ids. A slot's place is the number of slots that have a
+/// lower expert, or the same expert and a lower slot.
 template <class Config>
 __device__ __forceinline__ void place_directly(const PermuteKernelArgs& args, long long block, int first,
                                                int* places) {
@@ -99,7 +98,8 @@ __device__ __forceinline__ void place_directly(const PermuteKernelArgs& args, lo
   }
 }
 
-/// Copies each token's row, read once, to the places of its slots. The threads share rows as in weighted_sum.
+/// Copies each token's row, which is read once, to the places of its slots. Threads share rows as in
+/// moe/shared/weighted_sum.cuh.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) permute_kernel(const PermuteKernelArgs args) {
   using X = typename Config::x_dtype;
@@ -115,9 +115,9 @@ __global__ void __launch_bounds__(Config::threads) permute_kernel(const PermuteK
   const int at = threadIdx.x / lanes;
   const long long token = first + at;
 
-  // The threads of a token read its places again for every vector, but only once from the map.
+  // The threads of a token need its places for every vector; from the map they are read once.
   __shared__ int places[Config::rows_per_block * slots];
-  if constexpr (Config::placing == placing_direct) {
+  if constexpr (placing_of<Config> == Placing::direct) {
     place_directly<Config>(args, block, static_cast<int>(first), places);
   } else {
 #pragma unroll 1
@@ -138,12 +138,12 @@ __global__ void __launch_bounds__(Config::threads) permute_kernel(const PermuteK
   const X* x = static_cast<const X*>(args.x) + token * args.x_stride;
   const S* scales = static_cast<const S*>(args.scales) + token * args.scales_stride;
   const int columns = Config::has_scales ? args.scale_columns : 0;
-  // Vectors and scales go together, by one loop over the places.
+  // One loop over the places stores both vectors and scales.
 #pragma unroll 1
   for (int i = begin; i < max(vectors, columns); i += lanes * Config::blocks_per_row) {
     const bool has_vector = !Config::has_scales || i < vectors;
     const bool has_scale = i < columns;
-    // As assignments the compiler would repeat the load for every place, or split the stores.
+    // With assignments, the compiler would repeat the load for every place, or split the stores.
     Vector part;
     if (has_vector) {
       part = __ldca(reinterpret_cast<const Vector*>(x + i * width));

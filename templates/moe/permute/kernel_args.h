@@ -4,6 +4,16 @@
 
 namespace kerncast::moe {
 
+/// Which blocks find the places of the slots.
+enum class Placing : int {
+  direct,  ///< every block that copies rows, for at most direct_slots slots
+  whole,   ///< one block before the others, for at most block_slots slots
+  split,   ///< several blocks that first count the slots of each expert
+};
+
+/// Most slots that every block places for itself instead of a launch that does it for all.
+inline constexpr int direct_slots = 128;
+
 /// The argument of the kernels of permute. Strides are in elements.
 struct PermuteKernelArgs {
   GroupingArgs grouping;

@@ -3,17 +3,18 @@
 #include <cstring>
 #include <vector>
 
+#include "templates/host/define_op.hpp"
 #include "templates/moe/permute/spec_index.hpp"
 #include "templates/moe/shared/grouping_reference.hpp"
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_rows.hpp"
 
-namespace kerncast::ops {
+namespace kerncast::moe {
 namespace {
 
-namespace params = moe::permute_params;
+namespace params = permute_params;
 
-/// Elements of row `row` of `got` and of row `from_row` of `from` must be the same bits.
+/// Row `row` of `got` must have the bits of row `from_row` of `from`.
 void check_row(reference::Verdict& verdict, const HostTensor& got, std::int64_t row, const HostTensor& from,
                std::int64_t from_row) {
   const reference::HostRows to(got);
@@ -29,13 +30,13 @@ void check_row(reference::Verdict& verdict, const HostTensor& got, std::int64_t 
 }
 
 }  // namespace
+}  // namespace kerncast::moe
 
-ReferenceResult moe_permute_reference(const ReferenceInput& input);
-
-ReferenceResult moe_permute_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(moe, permute) {
+  using namespace moe;
   const reference::HostRows offsets(reference::require(input, "offsets"));
   const reference::HostRows map(reference::require(input, "map"));
-  const auto slots = moe::slots_by_expert(input, input.spec[params::experts], false);
+  const auto slots = slots_by_expert(input, input.spec[params::experts], false);
   reference::Verdict verdict;
   std::vector<std::int64_t> want(static_cast<std::size_t>(map.rows() * map.width()), -1);
   std::int64_t row = 0;
@@ -68,5 +69,3 @@ ReferenceResult moe_permute_reference(const ReferenceInput& input) {
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -65,9 +65,13 @@ Slots check(std::string_view op, const TensorView& ids, const TensorView& expert
                    ids.device);
   }
   made.arguments = {
-      static_cast<const int*>(ids.data), static_cast<const int*>(expert_map.data),
-      static_cast<int*>(workspace.data), rows.stride,
-      static_cast<int>(slots),           expert_map.absent() ? 0 : static_cast<int>(expert_map.dim(0))};
+      .ids = static_cast<const int*>(ids.data),
+      .expert_map = static_cast<const int*>(expert_map.data),
+      .workspace = static_cast<int*>(workspace.data),
+      .ids_stride = rows.stride,
+      .slots = static_cast<int>(slots),
+      .map_size = expert_map.absent() ? 0 : static_cast<int>(expert_map.dim(0)),
+  };
   return made;
 }
 

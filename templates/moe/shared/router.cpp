@@ -5,45 +5,32 @@
 #include <algorithm>
 
 #include "templates/host/launch_cost.hpp"
+#include "templates/host/tensor_check.hpp"
 
 namespace kerncast::moe::router {
 namespace {
 
-/// Checks an output of a row per token and K slots.
+/// Checks an output that has a row of K slots for each token.
 host::Rows slot_rows(std::string_view op, std::string_view name, const TensorView& view, DType type,
-                     std::int64_t rows, std::int64_t slots, int device) {
-  if (view.dtype != type) [[unlikely]] {
-    host::refuse_dtype(op, name, view.dtype, name_of(type));
-  }
-  const host::Rows made = host::output_rows(op, name, view);
+                     std::int64_t rows, std::int64_t slots, const TensorView& logits) {
+  const host::TensorCheck check(op, name, view);
+  const host::Rows made = check.has_dtype(type).output_rows();
   if (made.count != rows || view.dim(-1) != slots) [[unlikely]] {
     host::refuse_shape(op, name, view,
                        fmt::format("{} rows (those of logits) of {} slots (top_k, as weights)", rows, slots));
   }
-  host::require_data(op, name, view, rows);
-  host::require_device(op, name, view, "logits", device);
-  if (host::alignment_of(host::misalignment(view, made)) < 4) [[unlikely]] {
-    host::refuse_misaligned(op, name, view);
-  }
+  check.has_data(rows).is_on_device_of("logits", logits).is_aligned(made);
   return made;
 }
 
 void check_bias(std::string_view op, const TensorView& bias, const TensorView& logits, std::int64_t rows) {
-  host::require_float(op, "bias", bias);
-  const host::Rows bias_rows = host::contiguous_rows(op, "bias", bias);
+  const host::TensorCheck check(op, "bias", bias);
+  const host::Rows bias_rows = check.is_float().contiguous_rows();
   const std::int64_t count = logits.dim(-1);
   if (bias.rank != 1 || bias.dim(0) != count) [[unlikely]] {
     host::refuse_shape(op, "bias", bias, fmt::format("shape [{}], the last dimension of logits", count));
   }
-  host::require_data(op, "bias", bias, rows);
-  host::require_device(op, "bias", bias, "logits", logits.device);
-  if (host::alignment_of(host::misalignment(bias, bias_rows)) < size_of(bias.dtype)) [[unlikely]] {
-    host::refuse_misaligned(op, "bias", bias);
-  }
-}
-
-DType dtype_setting(const OpDefinition& op, const Bindings& bindings, std::string_view name) {
-  return host::dtype(host::setting(op, bindings, name).value_or(host::number(DType::f32)));
+  check.has_data(rows).is_on_device_of("logits", logits).is_aligned(bias_rows);
 }
 
 }  // namespace
@@ -51,14 +38,14 @@ DType dtype_setting(const OpDefinition& op, const Bindings& bindings, std::strin
 Extents check(std::string_view op, const Tensors& tensors, bool bias_is_optional) {
   const TensorView& logits = tensors.logits;
   Extents made;
-  host::require_float(op, "logits", logits);
-  made.logits = host::contiguous_rows(op, "logits", logits);
+  const host::TensorCheck logits_check(op, "logits", logits);
+  made.logits = logits_check.is_float().contiguous_rows();
   made.experts = logits.dim(-1);
   if (made.experts < 1 || made.experts > max_experts) [[unlikely]] {
     host::refuse_range(op, "the last dimension of logits (experts)", made.experts, 1, max_experts);
   }
   const std::int64_t rows = made.logits.count;
-  host::require_data(op, "logits", logits, rows);
+  logits_check.has_data(rows);
   if (!bias_is_optional || !tensors.bias.absent()) {
     check_bias(op, tensors.bias, logits, rows);
   }
@@ -69,19 +56,15 @@ Extents check(std::string_view op, const Tensors& tensors, bool bias_is_optional
   if (made.slots < 1 || made.slots > max_top_k) [[unlikely]] {
     host::refuse_range(op, "the last dimension of weights (top_k)", made.slots, 1, max_top_k);
   }
-  made.weights = slot_rows(op, "weights", tensors.weights, DType::f32, rows, made.slots, logits.device);
-  made.ids = slot_rows(op, "ids", tensors.ids, DType::i32, rows, made.slots, logits.device);
-  if (host::alignment_of(host::misalignment(logits, made.logits)) < size_of(logits.dtype)) [[unlikely]] {
-    host::refuse_misaligned(op, "logits", logits);
-  }
+  made.weights = slot_rows(op, "weights", tensors.weights, DType::f32, rows, made.slots, logits);
+  made.ids = slot_rows(op, "ids", tensors.ids, DType::i32, rows, made.slots, logits);
+  logits_check.is_aligned(made.logits);
   return made;
 }
 
 std::vector<TunableSpec> tunables() {
-  return {
-      {"threads_per_row", "threads that share a token", {32, 64, 128, 256}},
-      {"rows_per_block", "tokens that share a block", {1, 2, 4}},
-  };
+  return host::tunables(host::tunable<threads_per_row>("threads that share a token", {32, 64, 128, 256}),
+                        host::tunable<rows_per_block>("tokens that share a block", {1, 2, 4}));
 }
 
 Tunables default_tunables(std::int64_t experts, const DeviceTraits& device, std::int64_t rows) {
@@ -90,13 +73,13 @@ Tunables default_tunables(std::int64_t experts, const DeviceTraits& device, std:
   const std::int64_t held = std::int64_t{device.sm_count} * host::warps_held(device);
   Tunables made;
   if (most <= device.sm_count || (spread > 64 && most * (spread / 32) * 3 <= held * 2)) {
-    // Latency counts while the device holds all warps at once: up to a thread per expert, and tokens spread
-    // over the multiprocessors.
+    // The device holds all warps at once, so that latency dominates: use up to one thread per expert, and
+    // spread the tokens over the multiprocessors.
     made.values = {spread, 1};
   } else if (experts <= 64 || most * (experts <= 192 ? 3 : 2) > held) {
     made.values = {32, 4};
   } else {
-    // Throughput counts: of a token's warps only the first chooses, which takes longest.
+    // Throughput dominates. Only the first warp of a token chooses, which takes longest, so use few warps.
     made.values = {64, 4};
   }
   return made;
@@ -104,29 +87,21 @@ Tunables default_tunables(std::int64_t experts, const DeviceTraits& device, std:
 
 LaunchGeometry geometry(const Specialisation&, const Tunables& tunables, const DeviceTraits&,
                         std::int64_t rows) noexcept {
-  LaunchGeometry made = host::linear_grid(host::divide_up(rows, tunables[1]));
-  made.block[0] = static_cast<std::uint32_t>(tunables[0] * tunables[1]);
+  LaunchGeometry made = host::linear_grid(host::divide_up(rows, tunables[rows_per_block]));
+  made.block[0] = static_cast<std::uint32_t>(tunables[threads_per_row] * tunables[rows_per_block]);
   return made;
-}
-
-std::int32_t required_setting(const OpDefinition& op, const Bindings& bindings, std::string_view name) {
-  const std::optional<std::int32_t> value = host::setting(op, bindings, name);
-  if (!value) {
-    host::refuse(op.name, fmt::format("parameter {} is required; give it as {}=VALUE", name, name));
-  }
-  return *value;
 }
 
 std::vector<TensorPlan> plan_inputs(const OpDefinition& op, const Bindings& bindings, std::int64_t rows,
                                     bool with_bias) {
-  const std::int32_t count = required_setting(op, bindings, "experts");
+  const std::int32_t count = host::required_param(op, bindings, "experts");
   std::vector<TensorPlan> plans(with_bias ? 2 : 1);
   plans[0].name = "logits";
-  plans[0].dtype = dtype_setting(op, bindings, "logits_dtype");
+  plans[0].dtype = host::dtype_setting(op, bindings, "logits_dtype", DType::f32);
   plans[0].shape = {rows, count};
   if (with_bias) {
     plans[1].name = "bias";
-    plans[1].dtype = dtype_setting(op, bindings, "bias_dtype");
+    plans[1].dtype = host::dtype_setting(op, bindings, "bias_dtype", DType::f32);
     plans[1].shape = {count};
   }
   return plans;
@@ -141,7 +116,7 @@ std::vector<TensorPlan> plan_outputs(const OpDefinition& op, const Bindings& bin
   plans[0].name = "weights";
   plans[0].dtype = DType::f32;
   plans[0].shape.assign(logits.shape.begin(), logits.shape.begin() + logits.rank);
-  plans[0].shape.back() = required_setting(op, bindings, "top_k");
+  plans[0].shape.back() = host::required_param(op, bindings, "top_k");
   plans[1].name = "ids";
   plans[1].dtype = DType::i32;
   plans[1].shape = plans[0].shape;

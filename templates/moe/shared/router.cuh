@@ -5,25 +5,26 @@
 #include "device/scalar.cuh"
 #include "device/topk.cuh"
 
-/// What the routers share: a token by threads_per_row threads, a whole number of warps. All of them score,
-/// then the first warp chooses: there lane l answers for ceil(experts / 32) consecutive experts, and slot k
-/// is lane k's.
+/// The device side of all routers. threads_per_row threads, a whole number of warps, share a token. All of
+/// them score experts, then the first warp chooses: its lane l holds ceil(experts / 32) consecutive experts,
+/// and lane k writes slot k.
 namespace kerncast::moe {
 
-/// Experts that a lane answers for.
+/// Experts that a lane of the first warp holds.
 template <class Config>
 inline constexpr int experts_per_lane = (Config::experts + 31) / 32;
 
-/// This thread's part in its token.
+/// The token of this thread, and the thread's number among those that share the token.
 template <class Config>
 struct RouterThread {
   static constexpr bool alone = Config::rows_per_block == 1;
   int thread = alone ? threadIdx.x : threadIdx.x % Config::threads_per_row;
-  unsigned place = alone ? 0 : threadIdx.x / Config::threads_per_row;  ///< of the token in the block
+  unsigned place = alone ? 0 : threadIdx.x / Config::threads_per_row;  ///< the token's number in the block
   long long token = linear_block() * Config::rows_per_block + place;
 };
 
-/// Keys of a token's experts, as `key` gives them, into shared memory; no_candidate fills up and follows.
+/// Writes the keys of a token's experts, key(expert), to shared memory. no_candidate fills up the last lane's
+/// experts and follows them.
 template <class Config, class Key>
 __device__ __forceinline__ void score_experts(int* keys, int thread, const Key& key) {
   constexpr int places = experts_per_lane<Config> * 32;
@@ -44,7 +45,7 @@ __device__ __forceinline__ void score_experts(int* keys, int thread, const Key& 
   }
 }
 
-/// Sum over the slots, of which `mine` is the lane's; lanes past them give 0.
+/// Sum over the slots. `mine` is the value of the lane's slot; lanes without a slot pass 0.
 template <class Config>
 __device__ __forceinline__ double sum_of_slots(double mine) {
 #pragma unroll
@@ -54,6 +55,7 @@ __device__ __forceinline__ double sum_of_slots(double mine) {
   return mine;
 }
 
+/// Writes the lane's slot, if it has one.
 template <class Config, class Args>
 __device__ __forceinline__ void store_slot(const Args& args, long long token, int lane, double weight,
                                            int id) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -7,13 +8,16 @@
 #include "kerncast/op.hpp"
 #include "templates/host/checks.hpp"
 
-/// What the definitions of the routers share. Their tensors are logits, bias, weights and ids; their tunables
-/// threads_per_row and rows_per_block, in this order.
+/// The host side of all routers, whose tensors are logits, bias, weights and ids.
 namespace kerncast::moe::router {
 
 constexpr std::int64_t max_experts = 1024;
 constexpr std::int64_t max_top_k = 32;
 
+/// The tunables of every router.
+enum Tunable : std::size_t { threads_per_row, rows_per_block };
+
+/// The tensors of a call.
 struct Tensors {
   const TensorView& logits;
   const TensorView& bias;
@@ -30,7 +34,7 @@ struct Extents {
   std::int64_t slots = 0;
 };
 
-/// Throws Error(invalid_argument). An absent bias passes where it is optional.
+/// Checks the tensors. Throws Error(invalid_argument). The bias may be absent if `bias_is_optional`.
 [[nodiscard]] Extents check(std::string_view op, const Tensors& tensors, bool bias_is_optional);
 
 [[nodiscard]] std::vector<TunableSpec> tunables();
@@ -38,9 +42,6 @@ struct Extents {
 [[nodiscard]] LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables,
                                       const DeviceTraits& device, std::int64_t rows) noexcept;
 
-/// The setting called `name`, which has no default.
-[[nodiscard]] std::int32_t required_setting(const OpDefinition& op, const Bindings& bindings,
-                                            std::string_view name);
 [[nodiscard]] std::vector<TensorPlan> plan_inputs(const OpDefinition& op, const Bindings& bindings,
                                                   std::int64_t rows, bool with_bias);
 [[nodiscard]] std::vector<TensorPlan> plan_outputs(const OpDefinition& op, const Bindings& bindings);

@@ -7,27 +7,25 @@
 namespace kerncast::moe::row_tiles {
 
 std::vector<TunableSpec> tunables() {
-  return {
-      {"threads", "threads of a block", {32, 64, 128, 256}},
-      {"rows_per_block", "tokens that share a block", {1, 2, 4, 8, 16}},
-      {"blocks_per_row", "blocks that share a token", {1, 2, 4, 8, 16, 32}},
-  };
+  return host::tunables(host::tunable<threads>("threads of a block", {32, 64, 128, 256}),
+                        host::tunable<rows_per_block>("tokens that share a block", {1, 2, 4, 8, 16}),
+                        host::tunable<blocks_per_row>("blocks that share a token", {1, 2, 4, 8, 16, 32}));
 }
 
 Tunables default_tunables(std::int64_t vectors, const DeviceTraits& device, std::int64_t rows) {
   const std::int64_t most = host::bucket_ceiling(rows);
   Tunables made;
   if (most <= std::int64_t{2} * device.sm_count) {
-    // Latency counts: a token's vectors spread over small blocks, one to a thread.
+    // Latency dominates: spread a token's vectors over small blocks, one vector to a thread.
     const std::int32_t block = most * vectors <= 64 * std::int64_t{device.sm_count} ? 32 : 128;
     made.values[threads] = block;
     made.values[rows_per_block] = 1;
     made.values[blocks_per_row] = std::min(host::power_of_two_above(host::divide_up(vectors, block)), 32);
     return made;
   }
-  // Throughput counts: one block to a token, and to several where rows are short.
+  // Throughput dominates: a block takes one token, or several tokens if rows are short.
   std::int32_t lanes = std::min(host::power_of_two_above(vectors), 256);
-  // Half as many threads where the last turn over the row would leave most of them idle.
+  // Use half as many threads if most of them would be idle in the last pass over the row.
   while (lanes > 64 && host::divide_up(vectors, lanes) * lanes > vectors * 9 / 8) {
     lanes /= 2;
   }

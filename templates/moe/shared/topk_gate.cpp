@@ -4,9 +4,9 @@
 
 #include <limits>
 
-#include "templates/moe/shared/router.hpp"
+#include "templates/host/checks.hpp"
 #include "templates/moe/shared/topk_gate_args.h"
-#include "templates/moe/shared/topk_gate_params.hpp"
+#include "templates/moe/shared/topk_gate_spec_index.hpp"
 
 namespace kerncast::moe::topk_gate {
 namespace {
@@ -19,42 +19,21 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
 
 }  // namespace
 
-OpDefinition make_definition(const Traits& traits) {
-  OpDefinition op;
-  op.name = traits.name;
-  op.summary = traits.summary;
-  op.formula = traits.formula;
-  op.include = traits.include;
-  op.kernel = traits.kernel;
-  op.arguments_type = traits.arguments_type;
+void add_params(OpDefinition& op) {
+  op.arguments_type = "kerncast::moe::TopkGateKernelArgs";
   const auto floats = {DType::bf16, DType::f16, DType::f32};
-  op.params = {
-      host::dtype_param("logits_dtype", floats, DType::f32, "element type of logits"),
-      host::dtype_param("bias_dtype", floats, DType::f32, "element type of bias; f32 where there is none"),
-      host::integer_param("experts", 1, router::max_experts, std::nullopt, "experts E"),
-      host::integer_param("top_k", 1, router::max_top_k, std::nullopt, "slots per token; at most experts"),
-      host::flag_param("has_bias", false, "add a bias"),
-      host::flag_param("renormalize", true, "divide the weights by their sum"),
-  };
-  if (traits.has_softcap) {
-    op.params.push_back(host::flag_param("softcap", false, "cap the logits"));
-    op.scalars = {{"softcap", 0.0, "cap c of the logits, positive and finite; 0: none"}};
-  }
+  op.params = host::params(
+      host::param<logits_dtype>(host::dtype_param(floats, DType::f32, "element type of logits")),
+      host::param<bias_dtype>(
+          host::dtype_param(floats, DType::f32, "element type of bias; f32 without a bias")),
+      host::param<experts>(host::integer_param(1, router::max_experts, std::nullopt, "experts E")),
+      host::param<top_k>(
+          host::integer_param(1, router::max_top_k, std::nullopt, "slots per token; at most experts")),
+      host::param<has_bias>(host::flag_param(false, "add a bias")),
+      host::param<renormalize>(host::flag_param(true, "divide the weights by their sum")));
   op.tunables = router::tunables();
-  op.tensors = {
-      {"logits", Direction::in, false, "[..., experts], logits_dtype; rows may be strided"},
-      {"bias", Direction::in, true, "[experts], bias_dtype"},
-      {"weights", Direction::out, false, "[..., top_k], f32; rows may be strided"},
-      {"ids", Direction::out, false, "[..., top_k], i32; rows may be strided"},
-  };
-  op.validate = traits.validate;
   op.default_tunables = default_tunables;
   op.geometry = router::geometry;
-  op.bind = traits.bind;
-  op.plan_outputs = traits.plan_outputs;
-  op.plan_inputs = traits.plan_inputs;
-  op.model_cases = traits.model_cases;
-  return op;
 }
 
 void validate(std::string_view op, const Specialisation& spec) {
@@ -72,9 +51,9 @@ Call make_call(std::string_view op, const Arguments& arguments) {
     host::refuse(op, fmt::format("softcap is {}, but must be finite and positive, or 0 for none", cap));
   }
   Call call;
-  call.spec.values[logits_dtype] = host::number(arguments.logits.dtype);
+  call.spec.values[logits_dtype] = host::to_param(arguments.logits.dtype);
   const bool biased = !arguments.bias.absent();
-  call.spec.values[bias_dtype] = host::number(biased ? arguments.bias.dtype : DType::f32);
+  call.spec.values[bias_dtype] = host::to_param(biased ? arguments.bias.dtype : DType::f32);
   call.spec.values[experts] = static_cast<std::int32_t>(extents.experts);
   call.spec.values[top_k] = static_cast<std::int32_t>(extents.slots);
   call.spec.values[has_bias] = biased ? 1 : 0;
@@ -84,25 +63,17 @@ Call make_call(std::string_view op, const Arguments& arguments) {
   call.rows = extents.logits.count;
   call.device = arguments.logits.device;
   call.set_arguments(TopkGateKernelArgs{
-      arguments.logits.data, arguments.bias.data, static_cast<float*>(arguments.weights.data),
-      static_cast<int*>(arguments.ids.data), extents.logits.count, extents.logits.stride,
-      extents.weights.stride, extents.ids.stride, cap, cap > 0.0F ? 1.0 / static_cast<double>(cap) : 0.0});
-  return call;
-}
-
-Arguments read(const OpDefinition& op, const Bindings& bindings) {
-  Arguments made;
-  made.logits = bindings.require_tensor(op.name, "logits");
-  made.bias = bindings.tensor_or_absent("bias");
-  made.weights = bindings.require_tensor(op.name, "weights");
-  made.ids = bindings.require_tensor(op.name, "ids");
-  made.renormalize = host::setting(op, bindings, "renormalize").value_or(1) != 0;
-  made.softcap = static_cast<float>(bindings.scalar("softcap").value_or(0.0));
-  return made;
-}
-
-Call checked(const OpDefinition& op, const Call& call, const Bindings& bindings) {
-  check_settings_agree(op, call.spec, bindings);
+      .logits = arguments.logits.data,
+      .bias = arguments.bias.data,
+      .weights = static_cast<float*>(arguments.weights.data),
+      .ids = static_cast<int*>(arguments.ids.data),
+      .rows = extents.logits.count,
+      .logits_stride = extents.logits.stride,
+      .weights_stride = extents.weights.stride,
+      .ids_stride = extents.ids.stride,
+      .softcap = cap,
+      .inverse_softcap = cap > 0.0F ? 1.0 / static_cast<double>(cap) : 0.0,
+  });
   return call;
 }
 

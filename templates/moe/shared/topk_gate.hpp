@@ -1,54 +1,65 @@
 #pragma once
 
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
 #include "kerncast/op.hpp"
 #include "kerncast/tensor.hpp"
+#include "templates/host/typed_op.hpp"
+#include "templates/moe/shared/router.hpp"
 
-/// What the definitions of topk_softmax and topk_sigmoid share.
+/// The host side of topk_softmax and topk_sigmoid.
 namespace kerncast::moe::topk_gate {
 
-/// What tells one op from the other.
-struct Traits {
-  const char* name;
-  const char* summary;
-  const char* formula;
-  const char* include;
-  const char* kernel;
-  const char* arguments_type;
-  bool has_softcap;
-  void (*validate)(const Specialisation&);
-  Call (*bind)(const Bindings&);
-  std::vector<TensorPlan> (*plan_outputs)(const Bindings&);
-  std::vector<TensorPlan> (*plan_inputs)(const Bindings&, std::int64_t rows);
-  std::vector<ModelCase> (*model_cases)(const ModelConfig&);
-};
-
+/// The arguments of a call of either op.
 struct Arguments {
-  TensorView logits;
-  TensorView bias;
-  TensorView weights;
-  TensorView ids;
+  const TensorView& logits;
+  const TensorView& bias;
+  const TensorView& weights;
+  const TensorView& ids;
   bool renormalize = true;
-  float softcap = 0.0F;
+  float softcap = 0.0F;  ///< 0: none
 };
 
-[[nodiscard]] OpDefinition make_definition(const Traits& traits);
-
-/// Constraints across parameters. Throws Error(invalid_argument).
-void validate(std::string_view op, const Specialisation& spec);
-
-/// Checks the arguments. Throws Error(invalid_argument).
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
 [[nodiscard]] Call make_call(std::string_view op, const Arguments& arguments);
 
-/// The arguments by name.
-[[nodiscard]] Arguments read(const OpDefinition& op, const Bindings& bindings);
+/// Sets the parameters that both ops have, the tunables, the geometry and the name of the argument type.
+void add_params(OpDefinition& op);
 
-/// `call` if the settings agree with it.
-[[nodiscard]] Call checked(const OpDefinition& op, const Call& call, const Bindings& bindings);
+/// Refuses a top_k above the number of experts.
+void validate(std::string_view op, const Specialisation& spec);
 
 [[nodiscard]] std::vector<TensorPlan> plan_inputs(const OpDefinition& op, const Bindings& bindings,
                                                   std::int64_t rows);
 
-/// The gate of `model`, with a bias or without.
+/// The gate of `model`, with or without a bias.
 [[nodiscard]] std::vector<ModelCase> model_case(const ModelConfig& model, DType logits, bool bias);
+
+/// Names the members that both argument structs have.
+template <class Gate>
+void describe(host::NamedArguments& named, Gate& call) {
+  named.input("logits", call.logits, "[..., experts], logits_dtype; rows may be strided");
+  named.optional_input("bias", call.bias, "[experts], bias_dtype");
+  named.output("weights", call.weights, "[..., top_k], f32; rows may be strided");
+  named.output("ids", call.ids, "[..., top_k], i32; rows may be strided");
+  named.setting("renormalize", call.renormalize);
+}
+
+/// The definition of the op that `Gate` calls, without summary, formula and model cases.
+template <class Gate, host::Describe<Gate> describe_call>
+[[nodiscard]] OpDefinition definition() {
+  OpDefinition op = host::define<Gate, describe_call>();
+  add_params(op);
+  op.validate = [](const Specialisation& spec) { validate(Gate::op_name, spec); };
+  op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
+    return plan_inputs(definition_of<Gate>(), bindings, rows);
+  };
+  op.plan_outputs = [](const Bindings& bindings) {
+    return router::plan_outputs(definition_of<Gate>(), bindings);
+  };
+  return op;
+}
 
 }  // namespace kerncast::moe::topk_gate

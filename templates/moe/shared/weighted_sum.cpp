@@ -6,10 +6,10 @@
 #include <cmath>
 
 #include "templates/host/checks.hpp"
-#include "templates/moe/shared/router.hpp"
+#include "templates/host/tensor_check.hpp"
 #include "templates/moe/shared/row_tiles.hpp"
 #include "templates/moe/shared/weighted_sum_args.h"
-#include "templates/moe/shared/weighted_sum_params.hpp"
+#include "templates/moe/shared/weighted_sum_spec_index.hpp"
 
 namespace kerncast::moe::weighted_sum {
 namespace {
@@ -20,7 +20,7 @@ constexpr std::int64_t max_hidden = 65536;
 constexpr std::int64_t max_top_k = 64;
 
 std::int64_t vectors_of(const Specialisation& spec) {
-  return spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
+  return spec[hidden] * size_of(host::dtype_from_param(spec[x_dtype])) / spec[alignment];
 }
 
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
@@ -32,21 +32,15 @@ LaunchGeometry geometry(const Specialisation&, const Tunables& tunables, const D
   return row_tiles::geometry(tunables, rows);
 }
 
-/// Checks a tensor of a row per token and K columns.
+/// Checks a tensor that has a row of K columns for each token.
 host::Rows slot_rows(std::string_view op, std::string_view name, const TensorView& view, DType type,
                      std::int64_t rows, std::int64_t slots, const TensorView& y) {
-  if (view.dtype != type) [[unlikely]] {
-    host::refuse_dtype(op, name, view.dtype, name_of(type));
-  }
-  const host::Rows made = host::contiguous_rows(op, name, view);
+  const host::TensorCheck check(op, name, view);
+  const host::Rows made = check.has_dtype(type).contiguous_rows();
   if (made.count != rows || view.dim(-1) != slots) [[unlikely]] {
     host::refuse_shape(op, name, view, fmt::format("{} rows (those of y) of {} slots", rows, slots));
   }
-  host::require_data(op, name, view, rows);
-  host::require_device(op, name, view, "y", y.device);
-  if (host::alignment_of(host::misalignment(view, made)) < 4) [[unlikely]] {
-    host::refuse_misaligned(op, name, view);
-  }
+  check.has_data(rows).is_on_device_of("y", y).is_aligned(made);
   return made;
 }
 
@@ -60,9 +54,73 @@ TensorView without_slots(const TensorView& x) {
   return made;
 }
 
-DType dtype_setting(const OpDefinition& op, const Bindings& bindings, std::string_view name,
-                    DType otherwise) {
-  return host::dtype(host::setting(op, bindings, name).value_or(host::number(otherwise)));
+/// x and y, checked against each other.
+struct MainTensors {
+  host::Rows x;                  ///< rows of x; without a map, those of one slot
+  host::Rows y;                  ///< a row for each token
+  std::int64_t slots = 0;        ///< slots of a token
+  std::int64_t slot_stride = 0;  ///< elements of x from one slot of a token, or row of a map, to the next
+};
+
+MainTensors check_x_and_y(std::string_view op, const Arguments& arguments) {
+  const TensorView& x = arguments.x;
+  const TensorView& y = arguments.y;
+  const bool mapped = arguments.map != nullptr;
+  const host::TensorCheck x_check(op, "x", x);
+  const host::TensorCheck y_check(op, "y", y);
+  x_check.is_float();
+  MainTensors made;
+  made.y = y_check.is_float().output_rows();
+  const std::int64_t width = y.dim(-1);
+  if (width < 1 || width > max_hidden) [[unlikely]] {
+    host::refuse_range(op, "the last dimension of y (hidden)", width, 1, max_hidden);
+  }
+  if (x.rank < 2) [[unlikely]] {
+    host::refuse_shape(op, "x", x, mapped ? "[rows, hidden]" : "[..., top_k, hidden]");
+  }
+  made.x = host::contiguous_rows(op, "x", mapped ? x : without_slots(x));
+  if (mapped && arguments.map->rank < 1) [[unlikely]] {
+    host::refuse_rank(op, "map", *arguments.map);
+  }
+  made.slots = mapped ? arguments.map->dim(-1) : x.dim(-2);
+  made.slot_stride = mapped ? made.x.stride : x.stride(-2);
+  if (made.slots < 1 || made.slots > max_top_k) [[unlikely]] {
+    host::refuse_range(op, "top_k", made.slots, 1, max_top_k);
+  }
+  if (x.dim(-1) != width || (!mapped && made.x.count != made.y.count)) [[unlikely]] {
+    host::refuse_shape(op, "x", x,
+                       mapped ? fmt::format("rows of {}, the last dimension of y", width)
+                              : fmt::format("{} tokens of rows of {}, as y", made.y.count, width));
+  }
+  x_check.has_data(mapped ? made.x.count : made.y.count).is_on_device_of("y", y);
+  y_check.has_data(made.y.count);
+  return made;
+}
+
+host::Rows check_addend(std::string_view op, const TensorView& addend, const TensorView& y,
+                        std::int64_t rows) {
+  if (addend.dtype != y.dtype) [[unlikely]] {
+    host::refuse_dtype(op, "addend", addend.dtype, fmt::format("{}, as y", name_of(y.dtype)));
+  }
+  const host::TensorCheck check(op, "addend", addend);
+  const host::Rows made = check.contiguous_rows();
+  check.has_shape_of("y", y).has_data(rows).is_on_device_of("y", y);
+  return made;
+}
+
+/// Most bytes of x per access with which the accesses to all tensors of rows are aligned.
+std::int32_t access_bytes(std::string_view op, const Arguments& arguments, const MainTensors& main,
+                          const host::Rows& addend) {
+  const std::int64_t x_bytes = size_of(arguments.x.dtype);
+  const host::TensorCheck x(op, "x", arguments.x);
+  const std::int32_t aligned =
+      std::min({x.access_bytes(main.x, x_bytes), x.access_bytes({main.slots, main.slot_stride}, x_bytes),
+                host::TensorCheck(op, "y", arguments.y).access_bytes(main.y, x_bytes),
+                host::alignment_of(static_cast<std::uint64_t>(arguments.y.dim(-1) * x_bytes))});
+  return arguments.addend.absent()
+             ? aligned
+             : std::min(aligned,
+                        host::TensorCheck(op, "addend", arguments.addend).access_bytes(addend, x_bytes));
 }
 
 bool flag(const OpDefinition& op, const Bindings& bindings, std::string_view name, bool otherwise) {
@@ -71,168 +129,86 @@ bool flag(const OpDefinition& op, const Bindings& bindings, std::string_view nam
 
 }  // namespace
 
-OpDefinition make_definition(std::string_view name, bool mapped) {
-  OpDefinition op;
-  op.name = name;
-  op.include = fmt::format("{}/kernel.cuh", name);
-  op.include.replace(op.include.find('.'), 1, "/");
-  op.kernel = fmt::format("kerncast::moe::{}_kernel", name.substr(name.find('.') + 1));
+void add_params(OpDefinition& op) {
   op.arguments_type = "kerncast::moe::WeightedSumKernelArgs";
   const auto floats = {DType::bf16, DType::f16, DType::f32};
-  op.params = {
-      host::dtype_param("x_dtype", floats, DType::bf16, "element type of x"),
-      host::dtype_param("y_dtype", floats, DType::bf16, "element type of y and of addend"),
-      host::integer_param("hidden", 1, max_hidden, std::nullopt, "elements of a row"),
-      host::integer_param("top_k", 1, max_top_k, std::nullopt, "slots K of a token"),
-      host::flag_param("has_weights", true, "multiply each slot by its weight"),
-      host::flag_param("has_addend", false, "add a row to each token's sum"),
-      host::listed_param("alignment", {2, 4, 8, 16}, 16,
-                         "bytes of x per access; derived from the tensors' pointers, strides and width"),
-  };
+  op.params = host::params(
+      host::param<x_dtype>(host::dtype_param(floats, DType::bf16, "element type of x")),
+      host::param<y_dtype>(host::dtype_param(floats, DType::bf16, "element type of y and of addend")),
+      host::param<hidden>(host::integer_param(1, max_hidden, std::nullopt, "elements of a row")),
+      host::param<top_k>(host::integer_param(1, max_top_k, std::nullopt, "slots K of a token")),
+      host::param<has_weights>(host::flag_param(true, "multiply each slot by its weight")),
+      host::param<has_addend>(host::flag_param(false, "add a row to each token's sum")),
+      host::param<alignment>(host::listed_param(
+          {2, 4, 8, 16}, 16,
+          "bytes of x per access; derived from the tensors' pointers, strides and width")));
   op.tunables = row_tiles::tunables();
-  op.tensors = {
-      {"x", Direction::in, false,
-       mapped ? "[P, hidden], x_dtype; rows may be strided"
-              : "[..., top_k, hidden], x_dtype; tokens and slots may be strided"},
-      {"weights", Direction::in, true, "[..., top_k], f32; rows may be strided"},
-      {"addend", Direction::in, true, "[..., hidden], y_dtype; rows may be strided; may be y itself"},
-      {"y", Direction::out, false, "[..., hidden], y_dtype; rows may be strided"},
-  };
-  if (mapped) {
-    op.tensors.insert(op.tensors.begin() + 1,
-                      {"map", Direction::in, false,
-                       "[..., top_k], i32: the row of x of each slot; below 0 or from P on: skipped"});
-  }
-  op.scalars = {{"routed_scaling_factor", 1.0, "multiplies the sum; finite"}};
   op.default_tunables = default_tunables;
   op.geometry = geometry;
-  return op;
 }
 
 void validate(std::string_view op, const Specialisation& spec) {
-  const std::int64_t x_bytes = size_of(host::dtype(spec[x_dtype]));
-  if (spec[alignment] < x_bytes || spec[hidden] * x_bytes % spec[alignment] != 0) [[unlikely]] {
-    host::refuse(op, fmt::format("alignment = {} must be at least an element ({} bytes) and divide a row of "
-                                 "{} bytes; widest valid: {}",
-                                 spec[alignment], x_bytes, spec[hidden] * x_bytes,
-                                 host::alignment_of(static_cast<std::uint64_t>(spec[hidden] * x_bytes))));
-  }
+  host::validate_alignment(op, spec[alignment], spec[hidden], host::dtype_from_param(spec[x_dtype]));
 }
 
-Call make_call(std::string_view op, const Arguments& arguments, bool mapped) {
-  const TensorView& x = arguments.x;
+Call make_call(std::string_view op, const Arguments& arguments) {
   const TensorView& y = arguments.y;
-  host::require_float(op, "x", x);
-  host::require_float(op, "y", y);
-  const host::Rows y_rows = host::output_rows(op, "y", y);
-  const std::int64_t width = y.dim(-1);
-  if (width < 1 || width > max_hidden) [[unlikely]] {
-    host::refuse_range(op, "the last dimension of y (hidden)", width, 1, max_hidden);
-  }
-  if (x.rank < 2) [[unlikely]] {
-    host::refuse_shape(op, "x", x, mapped ? "[rows, hidden]" : "[..., top_k, hidden]");
-  }
-  const TensorView tokens = mapped ? x : without_slots(x);
-  const host::Rows x_rows = host::contiguous_rows(op, "x", tokens);
-  const TensorView& slotted = mapped ? arguments.map : x;
-  if (mapped && slotted.rank < 1) [[unlikely]] {
-    host::refuse_rank(op, "map", slotted);
-  }
-  const std::int64_t slots = mapped ? slotted.dim(-1) : x.dim(-2);
-  if (slots < 1 || slots > max_top_k) [[unlikely]] {
-    host::refuse_range(op, "top_k", slots, 1, max_top_k);
-  }
-  if (x.dim(-1) != width || (!mapped && x_rows.count != y_rows.count)) [[unlikely]] {
-    host::refuse_shape(op, "x", x,
-                       mapped ? fmt::format("rows of {}, the last dimension of y", width)
-                              : fmt::format("{} tokens of rows of {}, as y", y_rows.count, width));
-  }
-  host::require_data(op, "x", x, mapped ? x_rows.count : y_rows.count);
-  host::require_data(op, "y", y, y_rows.count);
-  host::require_device(op, "x", x, "y", y.device);
-
-  const std::int64_t x_bytes = size_of(x.dtype);
-  host::Rows slot_spacing{slots, mapped ? x_rows.stride : x.stride(-2)};
-  std::int32_t aligned = std::min({host::vector_limit(op, "x", x, x_rows, x_bytes),
-                                   host::vector_limit(op, "x", x, slot_spacing, x_bytes),
-                                   host::vector_limit(op, "y", y, y_rows, x_bytes),
-                                   host::alignment_of(static_cast<std::uint64_t>(width * x_bytes))});
+  const MainTensors main = check_x_and_y(op, arguments);
+  const std::int64_t rows = main.y.count;
+  const bool mapped = arguments.map != nullptr;
+  const bool weighted = !arguments.weights.absent();
+  const bool added = !arguments.addend.absent();
   host::Rows map_rows;
   if (mapped) {
-    map_rows = slot_rows(op, "map", arguments.map, DType::i32, y_rows.count, slots, y);
+    map_rows = slot_rows(op, "map", *arguments.map, DType::i32, rows, main.slots, y);
   }
   host::Rows weight_rows;
-  const bool weighted = !arguments.weights.absent();
   if (weighted) {
-    weight_rows = slot_rows(op, "weights", arguments.weights, DType::f32, y_rows.count, slots, y);
+    weight_rows = slot_rows(op, "weights", arguments.weights, DType::f32, rows, main.slots, y);
   }
   host::Rows addend_rows;
-  const bool added = !arguments.addend.absent();
   if (added) {
-    const TensorView& addend = arguments.addend;
-    if (addend.dtype != y.dtype) [[unlikely]] {
-      host::refuse_dtype(op, "addend", addend.dtype, fmt::format("{}, as y", name_of(y.dtype)));
-    }
-    addend_rows = host::contiguous_rows(op, "addend", addend);
-    if (!host::same_shape(addend, y)) [[unlikely]] {
-      host::refuse_shape(op, "addend", addend, fmt::format("the shape of y, {}", host::shape_text(y)));
-    }
-    host::require_data(op, "addend", addend, y_rows.count);
-    host::require_device(op, "addend", addend, "y", y.device);
-    aligned = std::min(aligned, host::vector_limit(op, "addend", addend, addend_rows, x_bytes));
+    addend_rows = check_addend(op, arguments.addend, y, rows);
   }
   if (!std::isfinite(arguments.factor)) [[unlikely]] {
     host::refuse(op, fmt::format("routed_scaling_factor is {}, but must be finite; 1 leaves the sum as it is",
                                  arguments.factor));
   }
+
   Call call;
-  call.spec.values[x_dtype] = host::number(x.dtype);
-  call.spec.values[y_dtype] = host::number(y.dtype);
-  call.spec.values[hidden] = static_cast<std::int32_t>(width);
-  call.spec.values[top_k] = static_cast<std::int32_t>(slots);
+  call.spec.values[x_dtype] = host::to_param(arguments.x.dtype);
+  call.spec.values[y_dtype] = host::to_param(y.dtype);
+  call.spec.values[hidden] = static_cast<std::int32_t>(y.dim(-1));
+  call.spec.values[top_k] = static_cast<std::int32_t>(main.slots);
   call.spec.values[has_weights] = weighted ? 1 : 0;
   call.spec.values[has_addend] = added ? 1 : 0;
-  call.spec.values[alignment] = aligned;
-  call.rows = y_rows.count;
+  call.spec.values[alignment] = access_bytes(op, arguments, main, addend_rows);
+  call.rows = rows;
   call.device = y.device;
-  call.set_arguments(WeightedSumKernelArgs{x.data, static_cast<const float*>(arguments.weights.data),
-                                           arguments.addend.data, static_cast<const int*>(arguments.map.data),
-                                           y.data, y_rows.count, x_rows.count, x_rows.stride,
-                                           slot_spacing.stride, weight_rows.stride, addend_rows.stride,
-                                           map_rows.stride, y_rows.stride, arguments.factor});
-  return call;
-}
-
-Arguments read(const OpDefinition& op, const Bindings& bindings, bool mapped) {
-  Arguments made;
-  made.x = bindings.require_tensor(op.name, "x");
-  made.y = bindings.require_tensor(op.name, "y");
-  made.weights = bindings.tensor_or_absent("weights");
-  made.addend = bindings.tensor_or_absent("addend");
-  if (mapped) {
-    made.map = bindings.require_tensor(op.name, "map");
-  }
-  made.factor = static_cast<float>(bindings.scalar("routed_scaling_factor").value_or(1.0));
-  return made;
-}
-
-Call bind(const OpDefinition& op, const Bindings& bindings, bool mapped) {
-  Call call = make_call(op.name, read(op, bindings, mapped), mapped);
-  // The narrowest kernel a caller names serves better aligned tensors too.
-  if (const auto wanted = host::setting(op, bindings, "alignment");
-      wanted && *wanted < call.spec[alignment]) {
-    call.spec.values[alignment] = *wanted;
-    validate(op.name, call.spec);
-  }
-  check_settings_agree(op, call.spec, bindings);
+  call.set_arguments(WeightedSumKernelArgs{
+      .x = arguments.x.data,
+      .weights = static_cast<const float*>(arguments.weights.data),
+      .addend = arguments.addend.data,
+      .map = mapped ? static_cast<const int*>(arguments.map->data) : nullptr,
+      .y = y.data,
+      .rows = rows,
+      .x_rows = main.x.count,
+      .x_stride = main.x.stride,
+      .x_slot_stride = main.slot_stride,
+      .weights_stride = weight_rows.stride,
+      .addend_stride = addend_rows.stride,
+      .map_stride = map_rows.stride,
+      .y_stride = main.y.stride,
+      .factor = arguments.factor,
+  });
   return call;
 }
 
 std::vector<TensorPlan> plan_inputs(const OpDefinition& op, const Bindings& bindings, std::int64_t rows,
                                     bool mapped) {
-  const std::int64_t width = router::required_setting(op, bindings, "hidden");
-  const std::int64_t slots = router::required_setting(op, bindings, "top_k");
-  const DType x_type = dtype_setting(op, bindings, "x_dtype", DType::bf16);
+  const std::int64_t width = host::required_param(op, bindings, "hidden");
+  const std::int64_t slots = host::required_param(op, bindings, "top_k");
+  const DType x_type = host::dtype_setting(op, bindings, "x_dtype", DType::bf16);
   std::vector<TensorPlan> plans;
   const auto add = [&](const char* name, DType type, std::vector<std::int64_t> shape) {
     plans.emplace_back();
@@ -251,7 +227,7 @@ std::vector<TensorPlan> plan_inputs(const OpDefinition& op, const Bindings& bind
     add("weights", DType::f32, {rows, slots});
   }
   if (flag(op, bindings, "has_addend", false)) {
-    add("addend", dtype_setting(op, bindings, "y_dtype", x_type), {rows, width});
+    add("addend", host::dtype_setting(op, bindings, "y_dtype", x_type), {rows, width});
   }
   return plans;
 }
@@ -265,7 +241,7 @@ std::vector<TensorPlan> plan_outputs(const OpDefinition& op, const Bindings& bin
   }
   TensorPlan y;
   y.name = "y";
-  y.dtype = dtype_setting(op, bindings, "y_dtype", x.dtype);
+  y.dtype = host::dtype_setting(op, bindings, "y_dtype", x.dtype);
   y.shape.assign(slotted.shape.begin(), slotted.shape.begin() + slotted.rank - (mapped ? 1 : 2));
   y.shape.push_back(x.dim(-1));
   return {y};

@@ -7,8 +7,8 @@
 
 namespace kerncast::moe {
 
-/// A sum of products in order: plain, or where the result is f32 with what each step loses kept, for its last
-/// place is then in doubt.
+/// A sum of products, in order. If `Precise`, it also sums up the rounding errors of all steps: a result in
+/// f32 would not be right to its last place otherwise.
 template <bool Precise>
 struct ProductSum {
   float value = 0.0f;
@@ -26,14 +26,15 @@ struct ProductSum {
   }
 
   __device__ __forceinline__ float scaled(float factor, float addend) const {
-    // Where the sum is infinite, what was lost is NaN and of no use.
+    // If the sum is infinite, the rounding errors are NaN and must not be used.
     const bool sound = Precise && fabsf(rest) <= 3.40282347e38f;
     return fmaf(factor, value, sound ? fmaf(factor, rest, addend) : addend);
   }
 };
 
-/// y = factor * sum over slots of weight * x + addend. A token by lanes = threads / rows_per_block threads of
-/// each of its blocks_per_row blocks. Mapped: a slot's row of x is the map's; those it does not name give 0.
+/// y = factor * sum over slots of weight * x + addend. In each of the blocks_per_row blocks of a token, lanes
+/// = threads / rows_per_block threads share it. If `Mapped`, the map gives the row of x of each slot; a slot
+/// whose map names no row of x gives 0.
 template <class Config, bool Mapped>
 __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) {
   using X = typename Config::x_dtype;

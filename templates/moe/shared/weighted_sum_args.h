@@ -10,7 +10,7 @@ struct WeightedSumKernelArgs {
   const int* map;
   void* y;
   long long rows;
-  long long x_rows;  ///< rows that the map may name
+  long long x_rows;  ///< with a map: rows of x
   long long x_stride;
   long long x_slot_stride;  ///< from one slot of a token to the next
   long long weights_stride;

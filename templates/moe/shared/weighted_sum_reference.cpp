@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "templates/moe/shared/weighted_sum_params.hpp"
+#include "templates/moe/shared/weighted_sum_spec_index.hpp"
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_float.hpp"
 
@@ -49,8 +49,8 @@ ReferenceResult check_weighted_sum(const ReferenceInput& input, const SlotElemen
       const double added = addend ? (*addend)(row, column) : 0.0;
       const double want = factor * sum + added;
       const double got = y(row, column);
-      // Where terms cancel, the sum is no better than f32 at their magnitude: two units of f32 output, half a
-      // unit per slot of what is rounded to fewer bits.
+      // If terms cancel, the sum is only as accurate as f32 at their magnitude: two units for f32 output, and
+      // half a unit more per slot for narrower types.
       const double level = std::fabs(factor) * magnitude + std::fabs(added);
       const double slack =
           (wide ? 2.0 : 2.0 + 0.5 * static_cast<double>(slots)) * reference::unit(DType::f32, level);

@@ -1,67 +1,50 @@
 #include <kerncast/ops/moe/sum_reduce.hpp>
 
+#include <algorithm>
+#include <iterator>
+
+#include "templates/host/define_op.hpp"
 #include "templates/moe/shared/weighted_sum.hpp"
 
-namespace kerncast {
+namespace kerncast::moe {
 namespace {
 
-constexpr std::string_view op_name = "moe.sum_reduce";
-constexpr bool mapped = false;
-
-void validate(const Specialisation& spec) {
-  moe::weighted_sum::validate(op_name, spec);
+void describe(host::NamedArguments& named, SumReduce& call) {
+  named.input("x", call.x, "[..., top_k, hidden], x_dtype; tokens and slots may be strided");
+  weighted_sum::describe_rest(named, call);
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases =
-      moe::weighted_sum::model_cases(model, "experts' outputs, already weighted", false, false);
+      weighted_sum::model_cases(model, "experts' outputs, already weighted", false, false);
   if (model.shared_experts > 0) {
-    for (ModelCase& made :
-         moe::weighted_sum::model_cases(model, "experts' outputs, with the shared expert's", true, true)) {
-      cases.push_back(std::move(made));
-    }
+    std::vector<ModelCase> more =
+        weighted_sum::model_cases(model, "experts' outputs, with the shared expert's", true, true);
+    std::move(more.begin(), more.end(), std::back_inserter(cases));
   }
   return cases;
 }
 
 }  // namespace
 
-namespace ops {
-OpDefinition moe_sum_reduce_definition();
-OpDefinition moe_sum_reduce_definition() {
-  OpDefinition op = moe::weighted_sum::make_definition(op_name, mapped);
+Call bind(const SumReduce& arguments) {
+  return weighted_sum::make_call(SumReduce::op_name, {.x = arguments.x,
+                                                      .weights = arguments.weights,
+                                                      .map = nullptr,
+                                                      .addend = arguments.addend,
+                                                      .y = arguments.y,
+                                                      .factor = arguments.routed_scaling_factor});
+}
+
+}  // namespace kerncast::moe
+
+KERNCAST_OP(moe, sum_reduce) {
+  using namespace moe;
+  OpDefinition op = weighted_sum::definition<SumReduce, describe, false>();
   op.summary = "Sum over a token's slots, weighted";
   op.formula =
       "y = routed_scaling_factor * sum over k of weights[k] * x[k] (+ addend), k ascending, in f32, rounded "
       "once; without weights each is 1";
-  op.validate = validate;
-  moe::weighted_sum::set_functions<moe::sum_reduce_op, mapped>(op);
   op.model_cases = model_cases;
   return op;
 }
-}  // namespace ops
-
-namespace moe {
-
-const OpDefinition& sum_reduce_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(op_name);
-  return op;
-}
-
-Call sum_reduce_call(const SumReduce& arguments) {
-  return weighted_sum::make_call(
-      op_name,
-      {arguments.x, arguments.weights, {}, arguments.addend, arguments.y, arguments.routed_scaling_factor},
-      mapped);
-}
-
-void sum_reduce(Runtime& runtime, const SumReduce& arguments, Stream stream) {
-  runtime.dispatch(sum_reduce_op(), sum_reduce_call(arguments), stream);
-}
-
-PreparedLaunch prepare_sum_reduce(Runtime& runtime, const SumReduce& arguments) {
-  return runtime.prepare(sum_reduce_op(), sum_reduce_call(arguments));
-}
-
-}  // namespace moe
-}  // namespace kerncast

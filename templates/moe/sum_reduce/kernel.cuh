@@ -1,12 +1,11 @@
 #pragma once
 
 #include "moe/shared/weighted_sum.cuh"
-#include "moe/sum_reduce/kernel_args.h"
 
 namespace kerncast::moe {
 
 template <class Config>
-__global__ void __launch_bounds__(Config::threads) sum_reduce_kernel(const SumReduceKernelArgs args) {
+__global__ void __launch_bounds__(Config::threads) sum_reduce_kernel(const WeightedSumKernelArgs args) {
   weighted_sum<Config, false>(args);
 }
 

@@ -2,13 +2,13 @@
 
 #include "device/sigmoid.cuh"
 #include "moe/shared/router.cuh"
-#include "moe/topk_sigmoid/kernel_args.h"
+#include "moe/shared/topk_gate_args.h"
 
 namespace kerncast::moe {
 
 template <class Config>
 __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_block)
-    topk_sigmoid_kernel(const TopkSigmoidKernelArgs args) {
+    topk_sigmoid_kernel(const TopkGateKernelArgs args) {
   using L = typename Config::logits_dtype;
   using B = typename Config::bias_dtype;
   constexpr int count = experts_per_lane<Config>;
@@ -36,13 +36,13 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   }
 
   const int best = largest_key<count>(keys, lane);
-  // What a lane has read, another may strike out.
+  // All lanes have read their keys before any lane strikes one out.
   __syncwarp();
   int id = 0;
   choose<count>(keys, best, Config::top_k, lane, [&id](const Candidate& taken) { id = taken.index; });
   double weight = lane < Config::top_k ? close_sigmoid(kept[id]) : 0.0;
   if constexpr (Config::renormalize) {
-    // The tiny term matters where all scores are 0 (logits of -infinity): weights of 0, not NaN.
+    // If all scores are 0 (logits of -infinity), the tiny term makes the weights 0 instead of NaN.
     weight *= close_reciprocal(sum_of_slots<Config>(weight) + 1e-290);
   }
   store_slot<Config>(args, at.token, lane, weight, id);

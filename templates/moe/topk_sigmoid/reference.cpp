@@ -4,16 +4,12 @@
 #include <optional>
 #include <vector>
 
-#include "templates/moe/shared/topk_gate_params.hpp"
+#include "templates/host/define_op.hpp"
+#include "templates/moe/shared/topk_gate_spec_index.hpp"
 #include "templates/reference/choice.hpp"
 
-namespace kerncast::ops {
-
-namespace params = moe::topk_gate_params;
-
-ReferenceResult moe_topk_sigmoid_reference(const ReferenceInput& input);
-
-ReferenceResult moe_topk_sigmoid_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(moe, topk_sigmoid) {
+  namespace params = moe::topk_gate_params;
   const reference::HostRows logits(reference::require(input, "logits"));
   const reference::HostRows weights(reference::require(input, "weights"));
   const reference::HostRows ids(reference::require(input, "ids"));
@@ -49,5 +45,3 @@ ReferenceResult moe_topk_sigmoid_reference(const ReferenceInput& input) {
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -1,33 +1,28 @@
 #pragma once
 
+#include <string_view>
+
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::moe {
 
-/// A router with sigmoid scores. s = sigmoid(logits); the experts with the K largest s + bias are chosen,
-/// ties to the lower index, and NaN last. Weights are s, optionally divided by their sum.
+/// A router with sigmoid scores (DeepSeek-V3 technical report, without groups): s = sigmoid(logits). The K
+/// experts with the largest s + bias are chosen, in this order, ties to the lower index and NaN last. Weights
+/// are s, optionally divided by their sum. Launch with kerncast::launch or prepare, which say what is
+/// asynchronous and what must live how long. Aliasing: outputs may overlap neither each other nor an input.
 struct TopkSigmoid {
+  static constexpr std::string_view op_name = "moe.topk_sigmoid";
+
   TensorView logits;        ///< [..., E], E from 1 to 1024; bf16, f16 or f32; rows may be strided
-  TensorView bias;          ///< [E]; bf16, f16 or f32; optional
-  TensorView weights;       ///< [..., K], K from 1 to min(E, 32); f32
-  TensorView ids;           ///< shape of weights; i32
+  TensorView bias = {};     ///< [E]; bf16, f16 or f32; optional
+  TensorView weights;       ///< [..., K], K from 1 to min(E, 32); f32; rows may be strided
+  TensorView ids;           ///< shape of weights; i32; rows may be strided
   bool renormalize = true;  ///< divide the weights by their sum
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& topk_sigmoid_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call topk_sigmoid_call(const TopkSigmoid& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void topk_sigmoid(Runtime& runtime, const TopkSigmoid& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_topk_sigmoid(Runtime& runtime,
-                                                               const TopkSigmoid& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const TopkSigmoid& arguments);
 
 }  // namespace kerncast::moe

@@ -1,80 +1,43 @@
 #include <kerncast/ops/moe/topk_softmax.hpp>
 
-#include "templates/moe/shared/router.hpp"
+#include "templates/host/define_op.hpp"
 #include "templates/moe/shared/topk_gate.hpp"
+#include "templates/moe/shared/topk_gate_spec_index.hpp"
 
-namespace kerncast {
+namespace kerncast::moe {
 namespace {
 
-constexpr std::string_view op_name = "moe.topk_softmax";
-
-void validate(const Specialisation& spec) {
-  moe::topk_gate::validate(op_name, spec);
-}
-
-Call bind(const Bindings& bindings) {
-  const OpDefinition& op = moe::topk_softmax_op();
-  return moe::topk_gate::checked(op, moe::topk_gate::make_call(op_name, moe::topk_gate::read(op, bindings)),
-                                 bindings);
-}
-
-std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows) {
-  return moe::topk_gate::plan_inputs(moe::topk_softmax_op(), bindings, rows);
-}
-
-std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
-  return moe::router::plan_outputs(moe::topk_softmax_op(), bindings);
+void describe(host::NamedArguments& named, TopkSoftmax& call) {
+  topk_gate::describe(named, call);
+  named.scalar("softcap", call.softcap, "cap c of the logits, positive and finite; 0: none");
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
-  return model.sigmoid_gate ? std::vector<ModelCase>()
-                            : moe::topk_gate::model_case(model, model.dtype, false);
+  return model.sigmoid_gate ? std::vector<ModelCase>() : topk_gate::model_case(model, model.dtype, false);
 }
 
 }  // namespace
 
-namespace ops {
-OpDefinition moe_topk_softmax_definition();
-OpDefinition moe_topk_softmax_definition() {
-  return moe::topk_gate::make_definition(
-      {.name = "moe.topk_softmax",
-       .summary = "Router with softmax scores and top-k",
-       .formula =
-           "v = logits, with softcap c: c * tanh(logits / c); v += bias; p = softmax(v); the top_k largest "
-           "v, "
-           "ties to the lower index, NaN last; w = p, renormalize: w /= sum(w). A NaN in a row makes its "
-           "weights NaN (Shazeer et al. 2017, arXiv:1701.06538)",
-       .include = "moe/topk_softmax/kernel.cuh",
-       .kernel = "kerncast::moe::topk_softmax_kernel",
-       .arguments_type = "kerncast::moe::TopkSoftmaxKernelArgs",
-       .has_softcap = true,
-       .validate = validate,
-       .bind = bind,
-       .plan_outputs = plan_outputs,
-       .plan_inputs = plan_inputs,
-       .model_cases = model_cases});
+Call bind(const TopkSoftmax& arguments) {
+  return topk_gate::make_call(TopkSoftmax::op_name, {.logits = arguments.logits,
+                                                     .bias = arguments.bias,
+                                                     .weights = arguments.weights,
+                                                     .ids = arguments.ids,
+                                                     .renormalize = arguments.renormalize,
+                                                     .softcap = arguments.softcap});
 }
-}  // namespace ops
 
-namespace moe {
+}  // namespace kerncast::moe
 
-const OpDefinition& topk_softmax_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(op_name);
+KERNCAST_OP(moe, topk_softmax) {
+  using namespace moe;
+  OpDefinition op = topk_gate::definition<TopkSoftmax, describe>();
+  op.summary = "Router with softmax scores and top-k";
+  op.formula =
+      "v = logits, with softcap c: c * tanh(logits / c); v += bias; p = softmax(v); the top_k largest v, "
+      "ties to the lower index, NaN last; w = p, renormalize: w /= sum(w). A NaN in a row makes its "
+      "weights NaN (Shazeer et al. 2017, arXiv:1701.06538)";
+  host::append(op.params, host::param<topk_gate_params::softcap>(host::flag_param(false, "cap the logits")));
+  op.model_cases = model_cases;
   return op;
 }
-
-Call topk_softmax_call(const TopkSoftmax& arguments) {
-  return topk_gate::make_call(op_name, {arguments.logits, arguments.bias, arguments.weights, arguments.ids,
-                                        arguments.renormalize, arguments.softcap});
-}
-
-void topk_softmax(Runtime& runtime, const TopkSoftmax& arguments, Stream stream) {
-  runtime.dispatch(topk_softmax_op(), topk_softmax_call(arguments), stream);
-}
-
-PreparedLaunch prepare_topk_softmax(Runtime& runtime, const TopkSoftmax& arguments) {
-  return runtime.prepare(topk_softmax_op(), topk_softmax_call(arguments));
-}
-
-}  // namespace moe
-}  // namespace kerncast

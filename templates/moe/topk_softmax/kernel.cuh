@@ -2,11 +2,11 @@
 
 #include "device/exponential.cuh"
 #include "moe/shared/router.cuh"
-#include "moe/topk_softmax/kernel_args.h"
+#include "moe/shared/topk_gate_args.h"
 
 namespace kerncast::moe {
 
-/// A sum of exponentials, relative to the largest.
+/// A sum of exponentials, relative to the largest of them.
 struct ExponentialSum {
   double largest = -1e300;
   double sum = 0.0;
@@ -24,9 +24,9 @@ struct ExponentialSum {
   }
 };
 
-/// What softmax is taken of, of a logit and its bias.
+/// The value that enters the softmax, from a logit and its bias.
 template <class Config>
-__device__ __forceinline__ double exponent(float x, float bias, const TopkSoftmaxKernelArgs& args) {
+__device__ __forceinline__ double exponent(float x, float bias, const TopkGateKernelArgs& args) {
   double value = x;
   if constexpr (Config::softcap) {
     value = args.softcap * close_tanh(value * args.inverse_softcap);
@@ -36,16 +36,16 @@ __device__ __forceinline__ double exponent(float x, float bias, const TopkSoftma
 
 template <class Config>
 __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_block)
-    topk_softmax_kernel(const TopkSoftmaxKernelArgs args) {
+    topk_softmax_kernel(const TopkGateKernelArgs args) {
   using L = typename Config::logits_dtype;
   using B = typename Config::bias_dtype;
   constexpr int count = experts_per_lane<Config>;
 
-  // Whether a key says all of its value.
+  // True if a key determines its value exactly.
   constexpr bool exact = !Config::has_bias && !Config::softcap;
 
   __shared__ int shared_keys[Config::rows_per_block][count * 32 + 1];
-  // What a key has lost of its value.
+  // The rounding errors of the keys.
   __shared__ float shared_rests[Config::rows_per_block][exact ? 1 : Config::experts];
 
   const RouterThread<Config> at;
@@ -90,9 +90,9 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
     best = max(best, key);
     nan = nan || key == nan_key;
   }
-  // One NaN spoils the whole row's sum.
+  // One NaN makes the sum of the whole row NaN.
   nan = __any_sync(0xffffffffu, nan);
-  // What a lane has read, another may strike out.
+  // All lanes have read their keys before any lane strikes one out.
   __syncwarp();
   Candidate chosen = {0, no_candidate};
   choose<count>(keys, best, Config::top_k, lane, [&chosen](const Candidate& taken) { chosen = taken; });
@@ -107,7 +107,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   if constexpr (Config::renormalize) {
     sum.sum = sum_of_slots<Config>(weight);
   }
-  // Infinity less itself is NaN. A sum of 0 is of -infinity alone.
+  // Infinity minus infinity is NaN. The sum is 0 only if all values are -infinity.
   const double total = sum.sum + (sum.largest - sum.largest);
   weight = total > 0.0 && !nan ? weight * close_reciprocal(total) : unordered(nan_key);
   store_slot<Config>(args, at.token, lane, weight, chosen.index);

@@ -4,16 +4,12 @@
 #include <optional>
 #include <vector>
 
-#include "templates/moe/shared/topk_gate_params.hpp"
+#include "templates/host/define_op.hpp"
+#include "templates/moe/shared/topk_gate_spec_index.hpp"
 #include "templates/reference/choice.hpp"
 
-namespace kerncast::ops {
-
-namespace params = moe::topk_gate_params;
-
-ReferenceResult moe_topk_softmax_reference(const ReferenceInput& input);
-
-ReferenceResult moe_topk_softmax_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(moe, topk_softmax) {
+  namespace params = moe::topk_gate_params;
   const reference::HostRows logits(reference::require(input, "logits"));
   const reference::HostRows weights(reference::require(input, "weights"));
   const reference::HostRows ids(reference::require(input, "ids"));
@@ -26,7 +22,7 @@ ReferenceResult moe_topk_softmax_reference(const ReferenceInput& input) {
 
   reference::Verdict verdict;
   for (std::int64_t row = 0; row < logits.rows(); ++row) {
-    // The order of v is that of softmax(v); where it is NaN, v comes last.
+    // softmax(v) has the order of v. NaN comes last.
     std::vector<double> values;
     std::vector<reference::Rank> ranks;
     for (std::int64_t i = 0; i < logits.width(); ++i) {
@@ -61,5 +57,3 @@ ReferenceResult moe_topk_softmax_reference(const ReferenceInput& input) {
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -1,34 +1,30 @@
 #pragma once
 
+#include <string_view>
+
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::moe {
 
-/// The router of Mixtral, Qwen3-MoE and GPT-OSS. p = softmax(logits + bias); the experts with the K largest p
-/// are chosen, ties to the lower index, and NaN last. Weights are p, optionally divided by their sum.
+/// The router of Mixtral, Qwen3-MoE and GPT-OSS (Shazeer et al. 2017, arXiv:1701.06538): p = softmax(logits +
+/// bias). The K experts with the largest p are chosen, in this order, ties to the lower index and NaN last.
+/// Weights are p, optionally divided by their sum. A NaN in a row makes its weights NaN. Launch with
+/// kerncast::launch or prepare, which say what is asynchronous and what must live how long. Aliasing: outputs
+/// may overlap neither each other nor an input.
 struct TopkSoftmax {
+  static constexpr std::string_view op_name = "moe.topk_softmax";
+
   TensorView logits;        ///< [..., E], E from 1 to 1024; bf16, f16 or f32; rows may be strided
-  TensorView bias;          ///< [E]; bf16, f16 or f32; optional
-  TensorView weights;       ///< [..., K], K from 1 to min(E, 32); f32
-  TensorView ids;           ///< shape of weights; i32
+  TensorView bias = {};     ///< [E]; bf16, f16 or f32; optional
+  TensorView weights;       ///< [..., K], K from 1 to min(E, 32); f32; rows may be strided
+  TensorView ids;           ///< shape of weights; i32; rows may be strided
   bool renormalize = true;  ///< divide the weights by their sum
-  float softcap = 0.0F;     ///< c > 0: logits become c * tanh(logits / c) first; 0: they do not
+  float softcap = 0.0F;     ///< c > 0: logits become c * tanh(logits / c) first; 0: no cap
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& topk_softmax_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call topk_softmax_call(const TopkSoftmax& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void topk_softmax(Runtime& runtime, const TopkSoftmax& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_topk_softmax(Runtime& runtime,
-                                                               const TopkSoftmax& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const TopkSoftmax& arguments);
 
 }  // namespace kerncast::moe

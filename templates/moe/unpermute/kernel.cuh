@@ -1,12 +1,11 @@
 #pragma once
 
 #include "moe/shared/weighted_sum.cuh"
-#include "moe/unpermute/kernel_args.h"
 
 namespace kerncast::moe {
 
 template <class Config>
-__global__ void __launch_bounds__(Config::threads) unpermute_kernel(const UnpermuteKernelArgs args) {
+__global__ void __launch_bounds__(Config::threads) unpermute_kernel(const WeightedSumKernelArgs args) {
   weighted_sum<Config, true>(args);
 }
 

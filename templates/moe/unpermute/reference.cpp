@@ -1,10 +1,7 @@
+#include "templates/host/define_op.hpp"
 #include "templates/moe/shared/weighted_sum_reference.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult moe_unpermute_reference(const ReferenceInput& input);
-
-ReferenceResult moe_unpermute_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(moe, unpermute) {
   const reference::HostRows x(reference::require(input, "x"));
   const reference::HostRows map(reference::require(input, "map"));
   return moe::check_weighted_sum(
@@ -13,5 +10,3 @@ ReferenceResult moe_unpermute_reference(const ReferenceInput& input) {
         return row < 0 || row >= x.rows() ? std::nullopt : std::optional<double>(x(row, column));
       });
 }
-
-}  // namespace kerncast::ops

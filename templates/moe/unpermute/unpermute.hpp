@@ -1,33 +1,30 @@
 #pragma once
 
+#include <string_view>
+
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::moe {
 
-/// The inverse of permute: y[t] = routed_scaling_factor * sum over k of weights[t, k] * x[map[t, k]]
-/// (+ addend[t]), k ascending. Slots whose map names no row of x give 0.
+/// Brings rows that moe.permute grouped by expert back to their tokens, weighted and summed:
+/// y[t] = routed_scaling_factor * sum over k of weights[t, k] * x[map[t, k]] (+ addend[t]), k ascending, in
+/// f32, rounded once. A slot whose map names no row of x gives 0. Launch with kerncast::launch or prepare,
+/// which say what is asynchronous and what must live how long. Aliasing: addend may be y itself; no other
+/// tensor may overlap y.
 struct Unpermute {
-  TensorView x;                        ///< [P, H]; bf16, f16 or f32; rows may be strided
-  TensorView map;                      ///< [..., K], K from 1 to 64, i32: rows of x
-  TensorView weights;                  ///< [..., K], f32; optional: 1
-  TensorView addend;                   ///< shape and type of y; optional; may be y itself
+  static constexpr std::string_view op_name = "moe.unpermute";
+
+  TensorView x;                        ///< [P, H], H from 1 to 65536; bf16, f16 or f32; rows may be strided
+  TensorView map;                      ///< [..., K], K from 1 to 64, i32: rows of x; rows may be strided
+  TensorView weights = {};             ///< [..., K], f32; optional: each weight is 1; rows may be strided
+  TensorView addend = {};              ///< shape and type of y; optional; rows may be strided
   TensorView y;                        ///< [..., H]; bf16, f16 or f32; rows may be strided
   float routed_scaling_factor = 1.0F;  ///< finite
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& unpermute_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call unpermute_call(const Unpermute& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void unpermute(Runtime& runtime, const Unpermute& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_unpermute(Runtime& runtime, const Unpermute& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const Unpermute& arguments);
 
 }  // namespace kerncast::moe

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-/// Places of the parameters of topk_softmax and topk_sigmoid in Specialisation; the last is topk_softmax's
-/// alone.
+/// Positions of the parameters of topk_softmax and topk_sigmoid in Specialisation. topk_sigmoid does not have
+/// the last one.
 namespace kerncast::moe::topk_gate_params {
 
 enum Param : std::size_t { logits_dtype, bias_dtype, experts, top_k, has_bias, renormalize, softcap };

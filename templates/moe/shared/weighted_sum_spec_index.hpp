@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-/// Places of the parameters of sum_reduce and unpermute in Specialisation.
+/// Positions of the parameters of sum_reduce and unpermute in Specialisation.
 namespace kerncast::moe::weighted_sum_params {
 
 enum Param : std::size_t { x_dtype, y_dtype, hidden, top_k, has_weights, has_addend, alignment };

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-/// Places of the parameters and tunables in Specialisation and Tunables.
+/// Positions of the parameters and tunables in Specialisation and Tunables.
 namespace kerncast::activation::gated_params {
 
 enum Param : std::size_t { x_dtype, y_dtype, hidden, alignment, experts };

@@ -1,0 +1,11 @@
+#pragma once
+
+namespace kerncast {
+
+/// Where the gates and the ups lie in a row of 2 * H elements.
+enum class GateOrder : int {
+  halves,       ///< H gates, then H ups
+  interleaved,  ///< gates at even places, ups at odd places
+};
+
+}  // namespace kerncast

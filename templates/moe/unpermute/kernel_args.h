@@ -1,9 +1,0 @@
-#pragma once
-
-#include "moe/shared/weighted_sum_args.h"
-
-namespace kerncast::moe {
-
-using UnpermuteKernelArgs = WeightedSumKernelArgs;
-
-}  // namespace kerncast::moe
