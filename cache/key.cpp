@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <array>
+#include <cassert>
 #include <memory>
 
 namespace kerncast::cache {
@@ -46,6 +48,13 @@ std::optional<Key> Key::from_hex(std::string_view text) {
     halves[i / 16] = halves[i / 16] << 4 | digit;
   }
   return Key{halves[0], halves[1]};
+}
+
+void KeyFields::set(std::string_view label, std::string value) {
+  const auto field = std::find_if(fields_.rbegin(), fields_.rend(),
+                                  [label](const auto& candidate) { return candidate.first == label; });
+  assert(field != fields_.rend());
+  field->second = std::move(value);
 }
 
 Key KeyFields::key() const {

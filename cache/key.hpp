@@ -31,8 +31,9 @@ class KeyFields {
   static constexpr std::string_view schema = "kerncast-key-1";
 
   void add(std::string label, std::string value) { fields_.emplace_back(std::move(label), std::move(value)); }
-  /// Gives the last field another value.
-  void change_last(std::string value) { fields_.back().second = std::move(value); }
+  /// Gives the field called `label`, which must exist, another value. If several have that label, the last
+  /// changes.
+  void set(std::string_view label, std::string value);
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
   /// XXH3-128 over the schema and every field.
   [[nodiscard]] Key key() const;

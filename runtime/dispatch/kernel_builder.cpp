@@ -13,42 +13,33 @@
 namespace kerncast {
 namespace {
 
-// NVRTC releases whose entries a process without a compiler looks for, newest first, in the layers that may
-// hold any.
+// A process without a compiler looks for entries of these NVRTC releases, newest first.
 constexpr int newest_major = 14;
 constexpr int oldest_major = 12;
 constexpr int newest_minor = 9;
 
-// Long enough for any compile; a holder that died releases its lock at once.
+// Longer than any compile takes. The lock of a process that died is released at once.
 constexpr int lock_timeout_ms = 120'000;
 
 constexpr const char* resource_names[] = {"registers",        "stack_bytes",  "spill_store_bytes",
                                           "spill_load_bytes", "shared_bytes", "constant_bytes"};
 
-bool is_aside(BuildPolicy policy) {
-  return policy == BuildPolicy::compile_aside || policy == BuildPolicy::compile_aside_with_lines;
+bool is_uncached(BuildPolicy policy) {
+  return policy == BuildPolicy::compile_uncached || policy == BuildPolicy::compile_uncached_with_line_info;
 }
 
 bool is_cached_only(BuildPolicy policy) {
-  return policy == BuildPolicy::cached_only || policy == BuildPolicy::look;
+  return policy == BuildPolicy::cached_only || policy == BuildPolicy::peek;
 }
 
 cache::OnMiss on_miss(BuildPolicy policy) {
-  return policy == BuildPolicy::look ? cache::OnMiss::ignore : cache::OnMiss::count;
+  return policy == BuildPolicy::peek ? cache::OnMiss::ignore : cache::OnMiss::count;
 }
 
 std::uint64_t microseconds_since(std::chrono::steady_clock::time_point start) {
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start)
           .count());
-}
-
-cache::KeyFields to_key_fields(const std::vector<std::pair<std::string, std::string>>& fields) {
-  cache::KeyFields out;
-  for (const auto& [label, value] : fields) {
-    out.add(label, value);
-  }
-  return out;
 }
 
 cache::Entry to_entry(const compiler::CompileResult& compiled, const Variant& variant,
@@ -80,7 +71,7 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-/// Null where there is no hit.
+/// Null if `hit` is empty.
 std::shared_ptr<const KernelBinary> from_hit(const cache::Hit& hit, const cache::Key& key) {
   if (!hit) {
     return nullptr;
@@ -107,13 +98,8 @@ std::shared_ptr<const KernelBinary> from_hit(const cache::Hit& hit, const cache:
 
 }  // namespace
 
-struct KernelBuilder::Prepared {
-  GeneratedSource source;
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::vector<std::string> options;
-};
-
 KernelReport to_report(const Variant& variant, const KernelBinary& binary, KernelBuilder& builder) {
+  KernelInputs inputs = builder.inputs(variant);
   KernelReport report;
   report.op = variant.op->name;
   report.spec = format_specialisation(*variant.op, variant.spec);
@@ -127,11 +113,11 @@ KernelReport to_report(const Variant& variant, const KernelBinary& binary, Kerne
   report.spill_load_bytes = binary.resources.spill_load_bytes;
   report.shared_bytes = binary.resources.shared_bytes;
   report.local_bytes = binary.resources.stack_bytes;
-  report.source = builder.source(variant).text;
+  report.source = std::move(inputs.source.text);
   report.ptx = binary.ptx;
   report.cubin = binary.cubin;
   report.lowered_name = fmt::format("{}", fmt::join(binary.lowered_names, "\n"));
-  report.key_fields = builder.fields(variant);
+  report.key_fields = inputs.fields.fields();
   return report;
 }
 
@@ -152,32 +138,32 @@ const compiler::NvrtcSearch& KernelBuilder::nvrtc() {
   return nvrtc_;
 }
 
-GeneratedSource KernelBuilder::source(const Variant& variant) const {
-  return generate_source(*variant.op, variant.spec, variant.tunables);
-}
-
-KernelBuilder::Prepared KernelBuilder::prepare(const Variant& variant) const {
-  return {source(variant), templates_.closure(template_names(*variant.op).include, variant.op->sources),
-          compile_options(variant.arch)};
-}
-
-std::vector<std::pair<std::string, std::string>> KernelBuilder::fields(const Variant& variant) {
-  const Prepared prepared = prepare(variant);
+KernelInputs KernelBuilder::inputs(const Variant& variant) {
+  KernelInputs inputs{generate_source(*variant.op, variant.spec, variant.tunables),
+                      templates_.closure(template_names(*variant.op).include, variant.op->sources),
+                      compile_options(variant.arch),
+                      {}};
   const compiler::NvrtcSearch& search = nvrtc();
-  return key_fields(prepared.source, prepared.headers, prepared.options, variant.arch,
-                    search.nvrtc != nullptr ? search.nvrtc->version() : std::string());
+  inputs.fields = key_fields(inputs.source, inputs.headers, inputs.options, variant.arch,
+                             search.nvrtc != nullptr ? search.nvrtc->version() : std::string());
+  return inputs;
 }
 
 std::string KernelBuilder::templates_digest(const OpDefinition& op) const {
-  return to_key_fields(templates_.closure(template_names(op).include, op.sources)).key().hex();
+  cache::KeyFields fields;
+  for (auto& [name, text] : templates_.closure(template_names(op).include, op.sources)) {
+    fields.add(name, text);
+  }
+  return fields.key().hex();
 }
 
-std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant, BuildPolicy policy) {
-  const Prepared prepared = prepare(variant);
+std::shared_ptr<const KernelBinary> KernelBuilder::load_or_compile(const Variant& variant,
+                                                                   BuildPolicy policy) {
+  const KernelInputs inputs = this->inputs(variant);
   const compiler::NvrtcSearch& search = nvrtc();
   if (search.nvrtc == nullptr) {
     std::shared_ptr<const KernelBinary> found =
-        is_aside(policy) ? nullptr : load_any_version(variant, prepared, on_miss(policy));
+        is_uncached(policy) ? nullptr : load_any_version(inputs.fields, on_miss(policy));
     if (found == nullptr && !is_cached_only(policy)) {
       throw Error(ErrorCode::not_found,
                   fmt::format("{} is not in the cache and there is no NVRTC to compile it: {}",
@@ -185,12 +171,10 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
     }
     return found;
   }
-  const cache::KeyFields fields = to_key_fields(
-      key_fields(prepared.source, prepared.headers, prepared.options, variant.arch, search.nvrtc->version()));
-  if (is_aside(policy)) {
-    return compile(variant, prepared, fields, policy);
+  if (is_uncached(policy)) {
+    return compile(variant, inputs, policy);
   }
-  const cache::Key key = fields.key();
+  const cache::Key key = inputs.fields.key();
   if (is_cached_only(policy)) {
     return from_hit(cache_.load(key, on_miss(policy)), key);
   }
@@ -198,8 +182,7 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
     if (auto found = from_hit(cache_.load(key), key)) {
       return found;
     }
-    // The lock only saves work: without it, or when it cannot be had in time, two processes compile the same
-    // kernel.
+    // The lock only saves work: without it, two processes compile the same kernel.
     const auto asked = std::chrono::steady_clock::now();
     const cache::ProcessLock lock(cache_.lock_root(), key, lock_timeout_ms);
     if (lock.waited()) {
@@ -209,13 +192,12 @@ std::shared_ptr<const KernelBinary> KernelBuilder::obtain(const Variant& variant
     if (auto found = from_hit(cache_.load_published(key), key)) {
       return found;
     }
-    return compile(variant, prepared, fields, policy);
+    return compile(variant, inputs, policy);
   });
 }
 
-std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(const Variant& variant,
-                                                                    const Prepared& prepared,
-                                                                    cache::OnMiss counted) {
+std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(cache::KeyFields fields,
+                                                                    cache::OnMiss on_miss) {
   const cache::LayerCompilers layers = cache_.compilers();
   std::vector<std::string> versions;
   for (int major = newest_major; major >= oldest_major; --major) {
@@ -226,18 +208,15 @@ std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(const Varian
     }
   }
   {
-    // One compiler made most of what a cache holds.
+    // Most entries of a cache come from one compiler version, so the version found last is tried first.
     const std::lock_guard lock(found_mutex_);
     if (const auto last = std::find(versions.begin(), versions.end(), found_version_);
         last != versions.end()) {
       std::rotate(versions.begin(), last, last + 1);
     }
   }
-  // The version is the last field.
-  cache::KeyFields fields =
-      to_key_fields(key_fields(prepared.source, prepared.headers, prepared.options, variant.arch, {}));
   for (const std::string& version : versions) {
-    fields.change_last(version);
+    fields.set(compiler_field, version);
     const cache::Key key = fields.key();
     if (auto found = from_hit(cache_.load(key, cache::OnMiss::ignore, layers, version), key)) {
       const std::lock_guard lock(found_mutex_);
@@ -245,22 +224,21 @@ std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(const Varian
       return found;
     }
   }
-  if (counted == cache::OnMiss::count) {
+  if (on_miss == cache::OnMiss::count) {
     cache_.count_miss();
   }
   return nullptr;
 }
 
-std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& variant, const Prepared& prepared,
-                                                           const cache::KeyFields& fields,
+std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& variant, const KernelInputs& inputs,
                                                            BuildPolicy policy) {
   compiler::CompileRequest request;
   request.what = describe(variant);
-  request.source = prepared.source.text;
-  request.kernels = prepared.source.kernels;
-  request.headers = prepared.headers;
-  request.options = prepared.options;
-  if (policy == BuildPolicy::compile_aside_with_lines) {
+  request.source = inputs.source.text;
+  request.kernels = inputs.source.kernels;
+  request.headers = inputs.headers;
+  request.options = inputs.options;
+  if (policy == BuildPolicy::compile_uncached_with_line_info) {
     request.options.emplace_back("--generate-line-info");
   }
   const compiler::CompileResult compiled = workers_ != nullptr
@@ -271,13 +249,13 @@ std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& varian
   binary->ptx = compiled.ptx;
   binary->lowered_names = compiled.lowered_names;
   binary->resources = compiled.resources;
-  binary->key = fields.key();
+  binary->key = inputs.fields.key();
   binary->origin = Origin::compiled;
   binary->compile_ms = compiled.milliseconds;
-  if (!is_aside(policy)) {
-    // The compiler's own time: where all workers are busy, a kernel waits for one.
+  if (!is_uncached(policy)) {
+    // Count the compiler's own time, without the wait for a free worker.
     cache_.count_compile(static_cast<std::uint64_t>(compiled.milliseconds * 1000));
-    cache_.publish(binary->key, to_entry(compiled, variant, fields));
+    cache_.publish(binary->key, to_entry(compiled, variant, inputs.fields));
   }
   return binary;
 }

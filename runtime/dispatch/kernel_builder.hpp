@@ -21,7 +21,7 @@
 
 namespace kerncast {
 
-/// What identifies a binary before anything is generated.
+/// One kernel of an op: the values that its source is generated from, and its architecture.
 struct Variant {
   const OpDefinition* op = nullptr;
   Specialisation spec;
@@ -29,59 +29,65 @@ struct Variant {
   std::string arch;
 };
 
-/// A kernel's binaries and how they were had.
+/// The binaries of a kernel, and where they were found.
 struct KernelBinary {
   std::string cubin;
   std::string ptx;
-  std::vector<std::string> lowered_names;  ///< of the op's stages, in order
+  std::vector<std::string> lowered_names;  ///< entry points of the op's stages, in order
   compiler::Resources resources;
   cache::Key key;
   Origin origin = Origin::compiled;
   double compile_ms = 0;
 };
 
-/// May the builder compile, and may it use the cache?
-enum class BuildPolicy : std::uint8_t {
-  cached_or_compile,
-  cached_only,               ///< null where the cache has nothing
-  look,                      ///< the same, and not counted as a miss: no launch waits for it
-  compile_aside,             ///< compile now and leave the cache alone
-  compile_aside_with_lines,  ///< the same with line info; the key is that of the kernel without
+/// Everything that a compile of one variant reads, and the fields of its key.
+struct KernelInputs {
+  GeneratedSource source;
+  TemplateSet::Files headers;
+  std::vector<std::string> options;
+  cache::KeyFields fields;  ///< with the version of the compiler found, or an empty version
 };
 
-/// From a variant to its binaries: source, key, cache, compiler, with one compile per key however many
-/// threads and processes ask.
+/// Whether the builder may compile, and whether it uses the cache.
+enum class BuildPolicy : std::uint8_t {
+  cached_or_compile,
+  cached_only,       ///< null if the cache does not hold the kernel
+  peek,              ///< like cached_only, but a miss is not counted, since no launch waits for the kernel
+  compile_uncached,  ///< compile now, neither reading nor writing the cache
+  compile_uncached_with_line_info,  ///< like compile_uncached; the key is that of the kernel without line
+                                    ///< info
+};
+
+/// Turns variants into binaries: generates the source, computes the key, asks the cache, and compiles, at
+/// most once per key however many threads and processes ask. Thread-safe.
 class KernelBuilder {
  public:
-  /// `workers` compile where given, else this process does.
+  /// `workers` compile if given; else this process does.
   KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Cache& cache,
                 std::unique_ptr<compiler::worker::Pool> workers = nullptr);
 
-  /// Throws Error: compile_failed, or not_found where nothing is cached and there is no compiler.
-  [[nodiscard]] std::shared_ptr<const KernelBinary> obtain(const Variant& variant, BuildPolicy policy);
+  /// Throws Error(compile_failed), or Error(not_found) if the kernel is not cached and there is no compiler.
+  [[nodiscard]] std::shared_ptr<const KernelBinary> load_or_compile(const Variant& variant,
+                                                                    BuildPolicy policy);
 
-  [[nodiscard]] GeneratedSource source(const Variant& variant) const;
-  /// The key's fields under the compiler found (its version is empty where there is none).
-  [[nodiscard]] std::vector<std::pair<std::string, std::string>> fields(const Variant& variant);
+  [[nodiscard]] KernelInputs inputs(const Variant& variant);
 
-  /// Of the template text that `op` is made of, in 32 hex digits: what tuned records are kept with.
+  /// Digest of the op's template text (32 hex digits). A tuned record stores it, so that a changed template
+  /// makes the record stale.
   [[nodiscard]] std::string templates_digest(const OpDefinition& op) const;
 
-  /// Loaded on first use.
+  /// The compiler, loaded on first use.
   [[nodiscard]] const compiler::NvrtcSearch& nvrtc();
   [[nodiscard]] const TemplateSet& templates() const { return templates_; }
-  /// Null where this process compiles.
+  /// Null if this process compiles.
   [[nodiscard]] compiler::worker::Pool* workers() const { return workers_.get(); }
 
  private:
-  struct Prepared;
-  [[nodiscard]] Prepared prepare(const Variant& variant) const;
-  [[nodiscard]] std::shared_ptr<const KernelBinary> load_any_version(const Variant& variant,
-                                                                     const Prepared& prepared,
-                                                                     cache::OnMiss counted);
-  [[nodiscard]] std::shared_ptr<const KernelBinary> compile(const Variant& variant, const Prepared& prepared,
-                                                            const cache::KeyFields& fields,
-                                                            BuildPolicy policy);
+  /// Looks for an entry made by any compiler version, which is what a process without a compiler can use.
+  [[nodiscard]] std::shared_ptr<const KernelBinary> load_any_version(cache::KeyFields fields,
+                                                                     cache::OnMiss on_miss);
+  [[nodiscard]] std::shared_ptr<const KernelBinary> compile(const Variant& variant,
+                                                            const KernelInputs& inputs, BuildPolicy policy);
 
   std::string nvrtc_choice_;
   TemplateSet templates_;
@@ -91,10 +97,10 @@ class KernelBuilder {
   std::unique_ptr<compiler::worker::Pool> workers_;
   cache::SingleFlight<const KernelBinary> flights_;
   std::mutex found_mutex_;
-  std::string found_version_;  ///< of the entry that a builder without a compiler found last
+  std::string found_version_;  ///< compiler version of the entry that load_any_version() found last
 };
 
-/// What a user is told of `binary`.
+/// The report of `binary` that a user sees.
 [[nodiscard]] KernelReport to_report(const Variant& variant, const KernelBinary& binary,
                                      KernelBuilder& builder);
 

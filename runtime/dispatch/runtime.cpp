@@ -3,24 +3,21 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
+#include <iterator>
 #include <thread>
 
 #include "cache/posix/layout.hpp"
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/known_devices.hpp"
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/context.hpp"
 #include "runtime/driver/driver_error.hpp"
+#include "runtime/util/environment.hpp"
 
 namespace kerncast {
 namespace {
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
 
 cache::WarningSink warning_sink(const RuntimeOptions& options) {
   if (options.warn) {
@@ -31,7 +28,7 @@ cache::WarningSink warning_sink(const RuntimeOptions& options) {
   };
 }
 
-/// The environment's, where the host has said nothing.
+/// Options of the host, completed by the environment.
 cache::CacheOptions cache_options(const RuntimeOptions& options) {
   cache::CacheOptions out = cache::options_from_environment(warning_sink(options));
   if (!options.cache_directory.empty()) {
@@ -50,7 +47,7 @@ cache::CacheOptions cache_options(const RuntimeOptions& options) {
   return out;
 }
 
-/// Hands one stage of `call` to the driver: the end of the hot path.
+/// Hands one stage of `call` to the driver. This is the end of the hot path.
 void enqueue(const driver::DriverApi& api, const HotEntry& entry, std::size_t stage,
              const LaunchGeometry& geometry, const Call& call, Stream stream) {
   if (geometry.grid[0] == 0) {
@@ -95,7 +92,7 @@ MissPolicy miss_policy(const RuntimeOptions& options) {
                                                                       : MissPolicy::cache_only);
 }
 
-/// Null where compiles are this process's own.
+/// Null if this process compiles.
 std::unique_ptr<compiler::worker::Pool> worker_pool(const CompileWorkers& workers, const std::string& nvrtc,
                                                     const std::string& cache_directory) {
   if (workers.command.empty()) {
@@ -115,7 +112,7 @@ std::unique_ptr<compiler::worker::Pool> worker_pool(const CompileWorkers& worker
   return std::make_unique<compiler::worker::Pool>(std::move(options));
 }
 
-/// What a device of `arch` is asked to run for `rows` rows of `spec`.
+/// Request for the tunables that a typical device of `arch` uses for `rows` rows of `spec`.
 TunablesRequest typical_request(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                                 std::int64_t rows, int sm_count = 0) {
   check_specialisation(op, spec);
@@ -126,20 +123,22 @@ Variant variant_of(const TunablesRequest& request, const TunablesChoice& choice)
   return {request.op, request.spec, choice.tunables, request.arch};
 }
 
-/// What `work` makes of the variant of `choice`. Tuned tunables never fail a launch that the op's own would
-/// serve: where their kernel cannot be had, `choice` becomes the defaults.
+/// Returns work(variant of `choice`). A tuned record never fails a launch that the op's own tunables would
+/// serve: if the kernel of tuned tunables cannot be built or loaded, `choice` becomes the defaults and `work`
+/// runs again.
 template <class Work>
-auto with_choice(TunablesChooser& chooser, const TunablesRequest& request, TunablesChoice& choice,
-                 Work&& work) {
+auto try_tuned_then_default(TunablesChooser& chooser, const TunablesRequest& request, TunablesChoice& choice,
+                            Work&& work) {
   if (choice.origin == TunablesOrigin::tuned) {
     try {
       return work(variant_of(request, choice));
     } catch (const Error& error) {
-      if (error.code() != ErrorCode::compile_failed && error.code() != ErrorCode::not_found &&
-          error.code() != ErrorCode::capture_miss) {
+      constexpr ErrorCode no_kernel[] = {ErrorCode::compile_failed, ErrorCode::not_found,
+                                         ErrorCode::capture_miss, ErrorCode::cache_miss};
+      if (std::find(std::begin(no_kernel), std::end(no_kernel), error.code()) == std::end(no_kernel)) {
         throw;
       }
-      // The rest is the compiler's log.
+      // The first line says what failed; the rest is the compiler's log.
       const std::string_view why(error.what());
       chooser.passed_over(request, choice, why.substr(0, why.find('\n')));
       choice = chooser.defaults(request);
@@ -149,14 +148,14 @@ auto with_choice(TunablesChooser& chooser, const TunablesRequest& request, Tunab
 }
 
 template <class Report>
-void tell_origin(const TunablesChoice& choice, Report& report) {
+void report_tunables_origin(const TunablesChoice& choice, Report& report) {
   report.tunables_origin = choice.origin;
   report.tuned_record = choice.record;
 }
 
 }  // namespace
 
-Runtime::Parts::Parts(RuntimeOptions given)
+Runtime::Impl::Impl(RuntimeOptions given)
     : options(std::move(given)),
       cache(cache_options(options), warning_sink(options)),
       builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), cache,
@@ -166,7 +165,7 @@ Runtime::Parts::Parts(RuntimeOptions given)
                warning_sink(options)),
       policy(miss_policy(options)) {}
 
-const driver::Driver& Runtime::Parts::driver() {
+const driver::Driver& Runtime::Impl::driver() {
   const std::lock_guard lock(mutex_);
   if (driver_ == nullptr) {
     driver_ = driver::load_driver(options.driver);
@@ -175,7 +174,7 @@ const driver::Driver& Runtime::Parts::driver() {
   return *driver_;
 }
 
-DeviceState& Runtime::Parts::device(int ordinal) {
+DeviceState& Runtime::Impl::device(int ordinal) {
   driver();
   const std::lock_guard lock(mutex_);
   if (ordinal < 0) {
@@ -193,8 +192,8 @@ DeviceState& Runtime::Parts::device(int ordinal) {
   return *devices_[index];
 }
 
-std::pair<LoadedKernel, bool> Runtime::Parts::obtain(DeviceState& state, const Variant& variant,
-                                                     std::int64_t rows, bool capturing) {
+std::pair<LoadedKernel, bool> Runtime::Impl::load_or_compile(DeviceState& state, const Variant& variant,
+                                                             std::int64_t rows, bool capturing) {
   const std::string identity =
       fmt::format("{}\n{}\n{}\n{}", state.ordinal(), variant.op->name, fmt::join(variant.spec.values, ","),
                   format_tunables(*variant.op, variant.tunables));
@@ -205,11 +204,11 @@ std::pair<LoadedKernel, bool> Runtime::Parts::obtain(DeviceState& state, const V
     }
   }
   const bool may_compile = !capturing && policy == MissPolicy::compile;
-  const std::shared_ptr<const KernelBinary> binary =
-      builder.obtain(variant, may_compile ? BuildPolicy::cached_or_compile : BuildPolicy::cached_only);
+  const std::shared_ptr<const KernelBinary> binary = builder.load_or_compile(
+      variant, may_compile ? BuildPolicy::cached_or_compile : BuildPolicy::cached_only);
   if (binary == nullptr) {
     throw Error(
-        capturing ? ErrorCode::capture_miss : ErrorCode::not_found,
+        capturing ? ErrorCode::capture_miss : ErrorCode::cache_miss,
         fmt::format("{} is not in the cache, and {}. Warm it first: {}", describe(variant),
                     capturing ? "nothing may be compiled while a stream is being captured"
                               : "strict mode (KERNCAST_STRICT, MissPolicy::cache_only) compiles nothing",
@@ -224,9 +223,9 @@ std::pair<LoadedKernel, bool> Runtime::Parts::obtain(DeviceState& state, const V
   return {std::move(loaded), false};
 }
 
-HotEntry Runtime::Parts::make_entry(const OpDefinition& op, const HotKey& key, std::int64_t rows,
-                                    Stream stream, const std::optional<Tunables>& given,
-                                    KernelReport* report) {
+HotEntry Runtime::Impl::make_entry(const OpDefinition& op, const HotKey& key, std::int64_t rows,
+                                   Stream stream, const std::optional<Tunables>& given,
+                                   KernelReport* report) {
   check_specialisation(op, key.spec);
   const driver::DriverApi& functions = driver().api;
   const driver::RelaxedCapture relaxed(functions);
@@ -238,17 +237,18 @@ HotEntry Runtime::Parts::make_entry(const OpDefinition& op, const HotKey& key, s
   driver::CUstreamCaptureStatus capture = driver::CU_STREAM_CAPTURE_STATUS_NONE;
   const driver::CUresult asked =
       functions.cuStreamIsCapturing(static_cast<driver::CUstream>(stream), &capture);
-  // The legacy stream itself cannot capture; this code says that another stream of the context does.
+  // The legacy stream itself cannot capture. This code says that another stream of the context does.
   if (asked != driver::CUDA_ERROR_STREAM_CAPTURE_IMPLICIT) {
     driver::check(functions, asked, fmt::format("asking whether the stream of {} is captured", op.name));
   }
   requests.note(op, key.spec, request.arch, state.traits().sm_count, rows);
-  const auto [loaded, present] = with_choice(chooser, request, choice, [&](const Variant& variant) {
-    return obtain(state, variant, rows, capture != driver::CU_STREAM_CAPTURE_STATUS_NONE);
-  });
+  const auto [loaded, present] =
+      try_tuned_then_default(chooser, request, choice, [&](const Variant& variant) {
+        return load_or_compile(state, variant, rows, capture != driver::CU_STREAM_CAPTURE_STATUS_NONE);
+      });
   if (report != nullptr) {
     *report = to_report(variant_of(request, choice), *loaded.binary, builder);
-    tell_origin(choice, *report);
+    report_tunables_origin(choice, *report);
     report->load_us = present ? 0 : loaded.load_us;
     if (present) {
       report->origin = Origin::memory;
@@ -263,13 +263,13 @@ HotEntry Runtime::Parts::make_entry(const OpDefinition& op, const HotKey& key, s
   return entry;
 }
 
-const HotEntry& Runtime::Parts::resolve(const OpDefinition& op, const HotKey& key, std::int64_t rows,
-                                        Stream stream, KernelReport* report) {
+const HotEntry& Runtime::Impl::resolve(const OpDefinition& op, const HotKey& key, std::int64_t rows,
+                                       Stream stream, KernelReport* report) {
   return *hot.insert(make_entry(op, key, rows, stream, std::nullopt, report));
 }
 
-const HotEntry& Runtime::Parts::resolve_given(const OpDefinition& op, const HotKey& key, std::int64_t rows,
-                                              Stream stream, const Tunables& given, KernelReport* report) {
+const HotEntry& Runtime::Impl::resolve_given(const OpDefinition& op, const HotKey& key, std::int64_t rows,
+                                             Stream stream, const Tunables& given, KernelReport* report) {
   HotEntry entry = make_entry(op, key, rows, stream, given, report);
   const std::string identity = fmt::format("{}\n{}\n{}\n{}\n{}", key.device, key.bucket, op.name,
                                            fmt::join(key.spec.values, ","), format_tunables(op, given));
@@ -281,12 +281,12 @@ const HotEntry& Runtime::Parts::resolve_given(const OpDefinition& op, const HotK
   return *kept;
 }
 
-Runtime::Runtime(RuntimeOptions options) : parts_(std::make_unique<Parts>(std::move(options))) {}
+Runtime::Runtime(RuntimeOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 
 Runtime::~Runtime() = default;
 
 Runtime& Runtime::instance() {
-  // Never destroyed: hosts launch from static destructors too.
+  // Never destroyed, since hosts launch from static destructors too.
   static Runtime* runtime = new Runtime;
   return *runtime;
 }
@@ -296,11 +296,11 @@ void Runtime::dispatch(const OpDefinition& op, const Call& call, Stream stream) 
     return;
   }
   const HotKey key = hot_key(op, call);
-  const HotEntry* entry = parts_->hot.find(key, HotTable::hash(key));
+  const HotEntry* entry = impl_->hot.find(key, HotTable::hash(key));
   if (entry == nullptr) [[unlikely]] {
-    entry = &parts_->resolve(op, key, call.rows, stream, nullptr);
+    entry = &impl_->resolve(op, key, call.rows, stream, nullptr);
   }
-  const driver::DriverApi& api = *parts_->api.load(std::memory_order_acquire);
+  const driver::DriverApi& api = *impl_->api.load(std::memory_order_acquire);
   enqueue(api, *entry, 0, op.geometry(call.spec, entry->tunables, entry->traits, call.rows), call, stream);
   for (std::size_t i = 0; i < op.later_stages.size(); ++i) {
     enqueue(api, *entry, i + 1,
@@ -310,8 +310,8 @@ void Runtime::dispatch(const OpDefinition& op, const Call& call, Stream stream) 
 
 void Runtime::run(const OpDefinition& op, const Bindings& bindings, Stream stream) {
   const Call call = op.bind(bindings);
-  const driver::DriverApi& api = parts_->driver().api;
-  parts_->device(call.device);
+  const driver::DriverApi& api = impl_->driver().api;
+  impl_->device(call.device);
   for (const auto& [name, view] : bindings.tensors()) {
     if (view.data == nullptr || view.numel() == 0) {
       continue;
@@ -337,13 +337,13 @@ PreparedLaunch Runtime::prepare(const OpDefinition& op, const Call& call,
     return prepared;
   }
   const HotKey key = hot_key(op, call);
-  const HotEntry* entry = tunables ? &parts_->resolve_given(op, key, call.rows, nullptr, *tunables, nullptr)
-                                   : parts_->hot.find(key, HotTable::hash(key));
+  const HotEntry* entry = tunables ? &impl_->resolve_given(op, key, call.rows, nullptr, *tunables, nullptr)
+                                   : impl_->hot.find(key, HotTable::hash(key));
   if (entry == nullptr) {
-    entry = &parts_->resolve(op, key, call.rows, nullptr, nullptr);
+    entry = &impl_->resolve(op, key, call.rows, nullptr, nullptr);
   }
   prepared.entry_ = entry;
-  prepared.api_ = parts_->api.load(std::memory_order_acquire);
+  prepared.api_ = impl_->api.load(std::memory_order_acquire);
   prepared.geometries_[0] = op.geometry(call.spec, entry->tunables, entry->traits, call.rows);
   for (std::size_t i = 0; i < op.later_stages.size(); ++i) {
     prepared.geometries_[i + 1] =
@@ -367,9 +367,9 @@ KernelReport Runtime::ensure(const OpDefinition& op, const Call& call,
   KernelReport report;
   const HotKey key = hot_key(op, call);
   if (tunables) {
-    parts_->resolve_given(op, key, call.rows, nullptr, *tunables, &report);
+    impl_->resolve_given(op, key, call.rows, nullptr, *tunables, &report);
   } else {
-    parts_->resolve(op, key, call.rows, nullptr, &report);
+    impl_->resolve(op, key, call.rows, nullptr, &report);
   }
   return report;
 }
@@ -377,28 +377,25 @@ KernelReport Runtime::ensure(const OpDefinition& op, const Call& call,
 KernelReport Runtime::compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                               std::int64_t rows, const std::optional<Tunables>& tunables) {
   const TunablesRequest request = typical_request(op, spec, arch, rows);
-  TunablesChoice choice = parts_->chooser.choose(request, tunables);
-  KernelReport report = with_choice(parts_->chooser, request, choice, [&](const Variant& variant) {
-    return to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::cached_or_compile),
-                     parts_->builder);
+  TunablesChoice choice = impl_->chooser.choose(request, tunables);
+  KernelReport report = try_tuned_then_default(impl_->chooser, request, choice, [&](const Variant& variant) {
+    return to_report(variant, *impl_->builder.load_or_compile(variant, BuildPolicy::cached_or_compile),
+                     impl_->builder);
   });
-  tell_origin(choice, report);
+  report_tunables_origin(choice, report);
   return report;
 }
 
 KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                             std::int64_t rows, const std::optional<Tunables>& tunables) {
   const TunablesRequest request = typical_request(op, spec, arch, rows);
-  const TunablesChoice choice = parts_->chooser.choose(request, tunables);
+  const TunablesChoice choice = impl_->chooser.choose(request, tunables);
   KeyReport report;
   report.spec = format_specialisation(op, spec);
   report.tunables = format_tunables(op, choice.tunables);
-  tell_origin(choice, report);
-  report.key_fields = parts_->builder.fields(variant_of(request, choice));
-  cache::KeyFields fields;
-  for (const auto& [label, value] : report.key_fields) {
-    fields.add(label, value);
-  }
+  report_tunables_origin(choice, report);
+  const cache::KeyFields fields = impl_->builder.inputs(variant_of(request, choice)).fields;
+  report.key_fields = fields.fields();
   report.key = fields.key().hex();
   return report;
 }
@@ -406,21 +403,21 @@ KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, 
 KernelReport Runtime::inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                               std::int64_t rows, const std::optional<Tunables>& tunables) {
   const TunablesRequest request = typical_request(op, spec, arch, rows);
-  const TunablesChoice choice = parts_->chooser.choose(request, tunables);
+  const TunablesChoice choice = impl_->chooser.choose(request, tunables);
   const Variant variant = variant_of(request, choice);
-  KernelReport report =
-      to_report(variant, *parts_->builder.obtain(variant, BuildPolicy::compile_aside), parts_->builder);
-  tell_origin(choice, report);
+  KernelReport report = to_report(
+      variant, *impl_->builder.load_or_compile(variant, BuildPolicy::compile_uncached), impl_->builder);
+  report_tunables_origin(choice, report);
   return report;
 }
 
 std::vector<Tunables> Runtime::tunables(const OpDefinition& op, const Specialisation& spec,
                                         std::string_view arch, std::int64_t rows, int sm_count) {
   const TunablesRequest request = typical_request(op, spec, arch, rows, sm_count);
-  const TunablesChoice choice = parts_->chooser.choose(request, std::nullopt);
+  const TunablesChoice choice = impl_->chooser.choose(request, std::nullopt);
   std::vector<Tunables> all = {choice.tunables};
   if (choice.origin == TunablesOrigin::tuned) {
-    all.push_back(parts_->chooser.defaults(request).tunables);
+    all.push_back(impl_->chooser.defaults(request).tunables);
   }
   return all;
 }
@@ -429,14 +426,15 @@ std::optional<KernelReport> Runtime::find(const OpDefinition& op, const Speciali
                                           std::string_view arch, std::int64_t rows,
                                           const std::optional<Tunables>& tunables) {
   const TunablesRequest request = typical_request(op, spec, arch, rows);
-  const TunablesChoice choice = parts_->chooser.choose(request, tunables);
+  const TunablesChoice choice = impl_->chooser.choose(request, tunables);
   const Variant variant = variant_of(request, choice);
-  const std::shared_ptr<const KernelBinary> found = parts_->builder.obtain(variant, BuildPolicy::look);
+  const std::shared_ptr<const KernelBinary> found =
+      impl_->builder.load_or_compile(variant, BuildPolicy::peek);
   if (found == nullptr) {
     return std::nullopt;
   }
-  KernelReport report = to_report(variant, *found, parts_->builder);
-  tell_origin(choice, report);
+  KernelReport report = to_report(variant, *found, impl_->builder);
+  report_tunables_origin(choice, report);
   return report;
 }
 
@@ -449,23 +447,23 @@ std::vector<int> Runtime::sm_counts(std::string_view arch) {
 }
 
 std::string Runtime::arch(int ordinal) {
-  return parts_->device(ordinal).arch();
+  return impl_->device(ordinal).arch();
 }
 
 CacheCounters Runtime::cache_counters() const {
-  return parts_->cache.counters();
+  return impl_->cache.counters();
 }
 
 void Runtime::make_current(int ordinal) {
-  parts_->device(ordinal).make_current();
+  impl_->device(ordinal).make_current();
 }
 
 void* Runtime::driver_symbol(const char* symbol) const {
-  return parts_->driver().symbol(symbol);
+  return impl_->driver().symbol(symbol);
 }
 
 DeviceTraits Runtime::traits(int ordinal) {
-  return parts_->device(ordinal).traits();
+  return impl_->device(ordinal).traits();
 }
 
 }  // namespace kerncast

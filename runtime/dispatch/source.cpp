@@ -56,20 +56,20 @@ std::string format_tunables(const OpDefinition& op, const Tunables& tunables) {
   return text;
 }
 
-std::vector<std::pair<std::string, std::string>> key_fields(
-    const GeneratedSource& source, const std::vector<std::pair<std::string, std::string>>& headers,
-    const std::vector<std::string>& options, std::string_view arch, std::string_view nvrtc_version) {
-  std::vector<std::pair<std::string, std::string>> fields;
-  fields.emplace_back("source", source.text);
+cache::KeyFields key_fields(const GeneratedSource& source, const TemplateSet::Files& headers,
+                            const std::vector<std::string>& options, std::string_view arch,
+                            std::string_view nvrtc_version) {
+  cache::KeyFields fields;
+  fields.add("source", source.text);
   for (const std::string& kernel : source.kernels) {
-    fields.emplace_back("kernel", kernel);
+    fields.add("kernel", kernel);
   }
   for (const auto& [name, text] : headers) {
-    fields.emplace_back("header:" + name, text);
+    fields.add("header:" + name, text);
   }
-  fields.emplace_back("options", fmt::format("{}", fmt::join(options, "\n")));
-  fields.emplace_back("arch", arch);
-  fields.emplace_back("nvrtc", nvrtc_version);
+  fields.add("options", fmt::format("{}", fmt::join(options, "\n")));
+  fields.add("arch", std::string(arch));
+  fields.add(std::string(compiler_field), std::string(nvrtc_version));
   return fields;
 }
 

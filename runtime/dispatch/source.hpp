@@ -2,15 +2,15 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
+#include "cache/key.hpp"
 #include "kerncast/op.hpp"
 #include "runtime/dispatch/template_set.hpp"
 
 namespace kerncast {
 
-/// The translation unit of one kernel: one include, one configuration, one explicit instantiation per stage.
+/// Translation unit of one kernel: one include, one configuration, one explicit instantiation per stage.
 struct GeneratedSource {
   std::string text;
   std::vector<std::string> kernels;  ///< name expressions of the instantiations, in order of launch
@@ -25,9 +25,12 @@ struct GeneratedSource {
 /// "threads=256 rows_per_block=1".
 [[nodiscard]] std::string format_tunables(const OpDefinition& op, const Tunables& tunables);
 
-/// The labelled fields whose hash is the key of a kernel. `nvrtc_version` as "13.0".
-[[nodiscard]] std::vector<std::pair<std::string, std::string>> key_fields(
-    const GeneratedSource& source, const std::vector<std::pair<std::string, std::string>>& headers,
-    const std::vector<std::string>& options, std::string_view arch, std::string_view nvrtc_version);
+/// Label of the key field that holds the compiler's version.
+constexpr std::string_view compiler_field = "nvrtc";
+
+/// The labelled fields whose hash is the key of a kernel. `nvrtc_version` is written as "13.0".
+[[nodiscard]] cache::KeyFields key_fields(const GeneratedSource& source, const TemplateSet::Files& headers,
+                                          const std::vector<std::string>& options, std::string_view arch,
+                                          std::string_view nvrtc_version);
 
 }  // namespace kerncast

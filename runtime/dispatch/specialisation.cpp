@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "kerncast/op.hpp"
-#include "runtime/dispatch/nearest_name.hpp"
+#include "runtime/util/nearest_name.hpp"
 
 namespace kerncast {
 namespace {

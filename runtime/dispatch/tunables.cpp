@@ -5,7 +5,7 @@
 #include <charconv>
 
 #include "kerncast/op.hpp"
-#include "runtime/dispatch/nearest_name.hpp"
+#include "runtime/util/nearest_name.hpp"
 
 namespace kerncast {
 namespace {

@@ -24,7 +24,7 @@ void check(const DriverApi& api, CUresult result, std::string_view what) {
     message += "; make the device's primary context current on this thread first";
   }
   throw Error(result == CUDA_ERROR_OUT_OF_MEMORY ? ErrorCode::out_of_memory : ErrorCode::driver_error,
-              message);
+              message, static_cast<int>(result));
 }
 
 }  // namespace kerncast::driver

@@ -6,8 +6,10 @@
 
 namespace kerncast::driver {
 
-/// Throws Error(driver_error; out_of_memory for that code) unless `result` is success: `what` was attempted,
-/// the driver's name and text for the code, the code, and the fault's own words where the driver has any.
+/// Throws unless `result` is CUDA_SUCCESS: Error(out_of_memory) for CUDA_ERROR_OUT_OF_MEMORY, else
+/// Error(driver_error). The message says what was attempted (`what`) and gives the driver's name, number and
+/// text of the code, and the virtual GPU's own account of a fault if there is one. Error::driver_result is
+/// `result`.
 void check(const DriverApi& api, CUresult result, std::string_view what);
 
 }  // namespace kerncast::driver

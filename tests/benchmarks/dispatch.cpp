@@ -8,7 +8,7 @@
 
 #include <kerncast/ops/norm/rms_norm.hpp>
 #include "kerncast/runtime.hpp"
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/context.hpp"
 #include "tests/benchmarks/median.hpp"
 #include "tests/hot_path_counters.hpp"
@@ -79,9 +79,9 @@ int main() {
   }
   context.synchronize();
 
-  driver::DriverApi table = *runtime.parts().api.load();
+  driver::DriverApi table = *implementation_of(runtime).api.load();
   table.cuLaunchKernelEx = &launch_nothing;
-  runtime.parts().api.store(&table);
+  implementation_of(runtime).api.store(&table);
   const OpDefinition& op = OpRegistry::instance().require("norm.rms_norm");
   const Call call = bind(arguments);
   const PreparedLaunch prepared = runtime.prepare(op, call);

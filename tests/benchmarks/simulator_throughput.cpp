@@ -71,7 +71,7 @@ Built build(KernelBuilder& builder, const char* name,
   built.variant.tunables =
       built.variant.op->default_tunables(built.variant.spec, DeviceTraits{90, 132, 232448}, kRows);
   built.variant.arch = "sm_90a";
-  built.binary = builder.obtain(built.variant, BuildPolicy::compile_aside);
+  built.binary = builder.load_or_compile(built.variant, BuildPolicy::compile_uncached);
   return built;
 }
 

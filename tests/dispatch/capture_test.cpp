@@ -61,8 +61,8 @@ TEST_CASE("a miss that is not in the cache is an error that says what to warm, a
                                  Catch::Contains(" --arch " + arch + " --sms ") &&
                                  Catch::EndsWith(" --rows 3"));
   }
-  CHECK(f.runtime.parts().hot.size() == 0);
-  CHECK(f.runtime.parts().cache.store().statistics().entries == 0);
+  CHECK(implementation_of(f.runtime).hot.size() == 0);
+  CHECK(implementation_of(f.runtime).cache.store().statistics().entries == 0);
   capture.replay();
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("a first call during capture loads from the cache in every mode") {
   Runtime fresh(f.options(MissPolicy::compile));
   Capture capture(f.context.api(), mode);
   launch(fresh, f.arguments, capture.stream());
-  CHECK(fresh.parts().cache.store().counters().hits == 1);
+  CHECK(implementation_of(fresh).cache.store().counters().hits == 1);
   launch(fresh, f.arguments, capture.stream());
   capture.replay();
   CHECK(f.result() == ones);

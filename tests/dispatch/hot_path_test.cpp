@@ -3,7 +3,7 @@
 
 #include <kerncast/ops/norm/rms_norm.hpp>
 #include "kerncast/runtime.hpp"
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/context.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/hot_path_counters.hpp"
@@ -58,9 +58,9 @@ TEST_CASE("a hot call neither allocates nor locks, whichever way it is made") {
   context.synchronize();
 
   // A driver's own launch may do as it likes; what comes before it may not.
-  driver::DriverApi table = *runtime.parts().api.load();
+  driver::DriverApi table = *implementation_of(runtime).api.load();
   table.cuLaunchKernelEx = &count_launch;
-  runtime.parts().api.store(&table);
+  implementation_of(runtime).api.store(&table);
   const OpDefinition& op = definition_of<norm::RmsNorm>();
   const Call call = bind(arguments);
   const PreparedLaunch prepared = runtime.prepare(op, call);

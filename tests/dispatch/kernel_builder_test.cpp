@@ -54,11 +54,11 @@ TEST_CASE_METHOD(Fixture, "compiled once, then had from disk, also by a process 
     return;
   }
   KernelBuilder builder("", templates(), cache);
-  CHECK(builder.obtain(variant, BuildPolicy::cached_only) == nullptr);
-  const auto compiled = builder.obtain(variant, BuildPolicy::cached_or_compile);
+  CHECK(builder.load_or_compile(variant, BuildPolicy::cached_only) == nullptr);
+  const auto compiled = builder.load_or_compile(variant, BuildPolicy::cached_or_compile);
   CHECK(compiled->origin == Origin::compiled);
   CHECK(compiled->compile_ms > 0);
-  const auto cached = builder.obtain(variant, BuildPolicy::cached_or_compile);
+  const auto cached = builder.load_or_compile(variant, BuildPolicy::cached_or_compile);
   CHECK(cached->origin == Origin::disk);
   CHECK(cached->ptx == compiled->ptx);
   CHECK(cached->cubin == compiled->cubin);
@@ -66,13 +66,13 @@ TEST_CASE_METHOD(Fixture, "compiled once, then had from disk, also by a process 
   CHECK(cached->resources.registers == compiled->resources.registers);
 
   KernelBuilder without("none", templates(), cache);
-  const auto found = without.obtain(variant, BuildPolicy::cached_or_compile);
+  const auto found = without.load_or_compile(variant, BuildPolicy::cached_or_compile);
   REQUIRE(found != nullptr);
   CHECK(found->key == compiled->key);
 
   Variant other = variant;
   other.tunables = Tunables{{256}};
-  CHECK_THROWS_WITH(without.obtain(other, BuildPolicy::cached_or_compile),
+  CHECK_THROWS_WITH(without.load_or_compile(other, BuildPolicy::cached_or_compile),
                     Catch::Contains("test.scale") && Catch::Contains("KERNCAST_NVRTC"));
 }
 
@@ -80,10 +80,8 @@ TEST_CASE_METHOD(Fixture, "without a compiler only keys of compilers that the la
   // An entry as NVRTC 12.4 would have left it.
   KernelBuilder builder("none", templates(), cache);
   const auto key_of = [&](const Variant& of, const std::string& version) {
-    cache::KeyFields fields;
-    for (auto [label, value] : builder.fields(of)) {
-      fields.add(label, label == "nvrtc" ? version : value);
-    }
+    cache::KeyFields fields = builder.inputs(of).fields;
+    fields.set("nvrtc", version);
     return fields;
   };
   const auto publish = [&](const Variant& of, const std::string& version) {
@@ -91,10 +89,10 @@ TEST_CASE_METHOD(Fixture, "without a compiler only keys of compilers that the la
     entry.key_fields = key_of(of, version).fields();
     REQUIRE(store.publish(key_of(of, version).key(), entry));
   };
-  CHECK(builder.obtain(variant, BuildPolicy::cached_only) == nullptr);
+  CHECK(builder.load_or_compile(variant, BuildPolicy::cached_only) == nullptr);
   CHECK(store.counters().misses == 0);
   publish(variant, "12.4");
-  REQUIRE(builder.obtain(variant, BuildPolicy::cached_only) != nullptr);
+  REQUIRE(builder.load_or_compile(variant, BuildPolicy::cached_only) != nullptr);
   CHECK(store.counters().misses == 0);
   CHECK(cache.counters().misses == 1);
 
@@ -102,26 +100,26 @@ TEST_CASE_METHOD(Fixture, "without a compiler only keys of compilers that the la
   Variant other = variant;
   other.tunables = Tunables{{256}};
   publish(other, "13.0");
-  REQUIRE(builder.obtain(other, BuildPolicy::cached_only) != nullptr);
+  REQUIRE(builder.load_or_compile(other, BuildPolicy::cached_only) != nullptr);
   CHECK(store.counters().misses == 1);
-  REQUIRE(builder.obtain(other, BuildPolicy::cached_only) != nullptr);
+  REQUIRE(builder.load_or_compile(other, BuildPolicy::cached_only) != nullptr);
   CHECK(store.counters().misses == 1);
   Variant absent = variant;
   absent.arch = "sm_80";
-  CHECK(builder.obtain(absent, BuildPolicy::cached_only) == nullptr);
+  CHECK(builder.load_or_compile(absent, BuildPolicy::cached_only) == nullptr);
   CHECK(store.counters().misses == 3);
 
   // A directory that was filled before there were marks may hold anybody's.
   std::filesystem::remove_all(folder.path() + "/cache/compilers");
-  REQUIRE(builder.obtain(variant, BuildPolicy::cached_only) != nullptr);
+  REQUIRE(builder.load_or_compile(variant, BuildPolicy::cached_only) != nullptr);
   cache::Cache fresh(options(), nullptr);
   KernelBuilder unknowing("none", templates(), fresh);
-  CHECK(unknowing.obtain(absent, BuildPolicy::cached_only) == nullptr);
+  CHECK(unknowing.load_or_compile(absent, BuildPolicy::cached_only) == nullptr);
   CHECK(fresh.store().counters().misses == 30);
   cache::Entry newer = sample_entry();
   newer.key_fields = {{"nvrtc", "13.1"}};
   REQUIRE(fresh.publish({7, 7}, newer));
-  REQUIRE(unknowing.obtain(variant, BuildPolicy::cached_only) != nullptr);
+  REQUIRE(unknowing.load_or_compile(variant, BuildPolicy::cached_only) != nullptr);
 
   // The same of a read-only layer.
   cache::CacheOptions below = options();
@@ -129,17 +127,17 @@ TEST_CASE_METHOD(Fixture, "without a compiler only keys of compilers that the la
   below.directory = folder.path() + "/above";
   cache::Cache layered(below, nullptr);
   KernelBuilder through("none", templates(), layered);
-  REQUIRE(through.obtain(variant, BuildPolicy::cached_only) != nullptr);
+  REQUIRE(through.load_or_compile(variant, BuildPolicy::cached_only) != nullptr);
   CHECK(layered.counters().read_only_hits == 1);
   CHECK(layered.store().counters().misses == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "a changed template is another key") {
   KernelBuilder before("none", templates(), cache);
-  const auto fields = before.fields(variant);
+  const auto fields = before.inputs(variant).fields.fields();
   write(std::string(good) + "// changed\n");
   KernelBuilder after("none", templates(), cache);
-  CHECK(after.fields(variant) != fields);
+  CHECK(after.inputs(variant).fields.fields() != fields);
 }
 
 TEST_CASE_METHOD(Fixture, "many threads on one cold kernel compile it once") {
@@ -151,8 +149,9 @@ TEST_CASE_METHOD(Fixture, "many threads on one cold kernel compile it once") {
   std::vector<std::thread> threads;
   std::atomic<int> done{0};
   for (int i = 0; i < 8; ++i) {
-    threads.emplace_back(
-        [&] { done += builder.obtain(variant, BuildPolicy::cached_or_compile)->ptx.empty() ? 0 : 1; });
+    threads.emplace_back([&] {
+      done += builder.load_or_compile(variant, BuildPolicy::cached_or_compile)->ptx.empty() ? 0 : 1;
+    });
   }
   for (std::thread& thread : threads) {
     thread.join();
@@ -172,12 +171,12 @@ TEST_CASE_METHOD(Fixture,
       "}\n"
       "namespace kerncast { struct bf16; struct f16; }\n");
   KernelBuilder builder("", templates(), cache);
-  CHECK_THROWS_WITH(builder.obtain(variant, BuildPolicy::cached_or_compile),
+  CHECK_THROWS_WITH(builder.load_or_compile(variant, BuildPolicy::cached_or_compile),
                     Catch::Contains("test.scale [x_dtype=bf16 hidden=64]") && Catch::Contains("oops") &&
                         Catch::Contains("test/scale.cuh"));
   CHECK(store.statistics().entries == 0);
   write(good);
-  CHECK(builder.obtain(variant, BuildPolicy::cached_or_compile)->origin == Origin::compiled);
+  CHECK(builder.load_or_compile(variant, BuildPolicy::cached_or_compile)->origin == Origin::compiled);
 }
 
 TEST_CASE_METHOD(Fixture, "a corrupt entry is compiled anew") {
@@ -186,9 +185,9 @@ TEST_CASE_METHOD(Fixture, "a corrupt entry is compiled anew") {
     return;
   }
   KernelBuilder builder("", templates(), cache);
-  const auto compiled = builder.obtain(variant, BuildPolicy::cached_or_compile);
+  const auto compiled = builder.load_or_compile(variant, BuildPolicy::cached_or_compile);
   std::filesystem::resize_file(store.path_of(compiled->key), 100);
-  CHECK(builder.obtain(variant, BuildPolicy::cached_or_compile)->origin == Origin::compiled);
+  CHECK(builder.load_or_compile(variant, BuildPolicy::cached_or_compile)->origin == Origin::compiled);
   CHECK(store.counters().quarantined == 1);
-  CHECK(builder.obtain(variant, BuildPolicy::cached_or_compile)->origin == Origin::disk);
+  CHECK(builder.load_or_compile(variant, BuildPolicy::cached_or_compile)->origin == Origin::disk);
 }

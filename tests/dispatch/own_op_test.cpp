@@ -78,7 +78,7 @@ TEST_CASE("an op of a host's own brings its template and launches its stages in 
   f.runtime.run(op, bindings, nullptr);
   const std::vector<float> threes(f.result().size(), 3.0F);
   CHECK(f.result() == threes);
-  CHECK(f.runtime.parts().cache.store().counters().published == 1);
+  CHECK(implementation_of(f.runtime).cache.store().counters().published == 1);
 
   f.y.fill(0xCD);
   f.runtime.prepare(op, op.bind(bindings)).launch(nullptr);

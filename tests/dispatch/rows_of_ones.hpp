@@ -4,7 +4,7 @@
 
 #include <kerncast/ops/norm/rms_norm.hpp>
 #include "kerncast/runtime.hpp"
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/context.hpp"
 #include "tests/cache/sample.hpp"
 

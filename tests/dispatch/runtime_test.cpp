@@ -21,18 +21,18 @@ TEST_CASE("a call compiles once, is cached, and launches") {
   Fixture f;
   launch(f.runtime, f.arguments, nullptr);
   CHECK(f.result() == ones);
-  CHECK(f.runtime.parts().hot.size() == 1);
-  CHECK(f.runtime.parts().cache.store().counters().published == 1);
+  CHECK(implementation_of(f.runtime).hot.size() == 1);
+  CHECK(implementation_of(f.runtime).cache.store().counters().published == 1);
   f.y.fill(0xCD);
   launch(f.runtime, f.arguments, nullptr);
   CHECK(f.result() == ones);
-  CHECK(f.runtime.parts().cache.store().counters().published == 1);
+  CHECK(implementation_of(f.runtime).cache.store().counters().published == 1);
 
   Runtime second(f.options(MissPolicy::cache_only));
   f.y.fill(0xCD);
   launch(second, f.arguments, nullptr);
   CHECK(f.result() == ones);
-  CHECK(second.parts().cache.store().counters().hits == 1);
+  CHECK(implementation_of(second).cache.store().counters().hits == 1);
 }
 
 TEST_CASE("a prepared launch repeats the call") {
@@ -48,7 +48,7 @@ TEST_CASE("no rows launch nothing and load nothing") {
   f.arguments.x = TensorView::contiguous(f.x.data(), DType::f32, {0, Fixture::hidden});
   f.arguments.y = TensorView::contiguous(f.y.data(), DType::f32, {0, Fixture::hidden});
   launch(f.runtime, f.arguments, nullptr);
-  CHECK(f.runtime.parts().hot.size() == 0);
+  CHECK(implementation_of(f.runtime).hot.size() == 0);
 }
 
 TEST_CASE("strict serving fails on a miss and names the command that would have covered it") {
@@ -74,8 +74,8 @@ TEST_CASE("many threads on one cold call compile once and all launch") {
   }
   CHECK(launched == 8);
   CHECK(f.result() == ones);
-  CHECK(f.runtime.parts().cache.store().counters().published == 1);
-  CHECK(f.runtime.parts().hot.size() == 1);
+  CHECK(implementation_of(f.runtime).cache.store().counters().published == 1);
+  CHECK(implementation_of(f.runtime).hot.size() == 1);
 }
 
 TEST_CASE("a host pointer in a named call is refused by the tensor's name") {

@@ -38,7 +38,8 @@ TEST_CASE("the closure holds exactly what a template can include, and names what
 
 TEST_CASE("each field of the key is labelled and every input is among them") {
   const GeneratedSource source{"text", {"k<Config>"}};
-  const auto fields = key_fields(source, {{"a.cuh", "A"}}, compile_options("sm_90a"), "sm_90a", "13.0");
+  const auto fields =
+      key_fields(source, {{"a.cuh", "A"}}, compile_options("sm_90a"), "sm_90a", "13.0").fields();
   std::vector<std::string> labels;
   for (const auto& [label, value] : fields) {
     labels.push_back(label);

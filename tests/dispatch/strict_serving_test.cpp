@@ -39,7 +39,7 @@ TEST_CASE("in strict mode a miss fails with the command that would have covered 
     launch(runtime, f.arguments, nullptr);
     FAIL("compiled in strict mode");
   } catch (const Error& error) {
-    CHECK(error.code() == ErrorCode::not_found);
+    CHECK(error.code() == ErrorCode::cache_miss);
     CHECK_THAT(error.what(), Catch::Contains("KERNCAST_STRICT") &&
                                  Catch::Contains("kerncast warm norm.rms_norm --set x_dtype=f32 ") &&
                                  Catch::Contains("hidden=256") && Catch::EndsWith(" --rows 3"));

@@ -29,7 +29,7 @@ struct Tuned : RowsOfOnes {
     record.device = "H100";
     record.tunables = {{"threads", 512}, {"rows_per_block", 4}};
     record.time_us = 1.5;
-    record.templates = runtime.parts().builder.templates_digest(rms_norm());
+    record.templates = implementation_of(runtime).builder.templates_digest(rms_norm());
     record.recorded_us = 1'764'000'000'000'000;
   }
   void keep(const TunedRecord& one) const {

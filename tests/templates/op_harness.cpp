@@ -7,7 +7,7 @@
 #include <cstring>
 #include <memory>
 
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/context.hpp"
 #include "tests/templates/kernel_cache.hpp"
 
@@ -23,7 +23,8 @@ struct Device {
     options.cache_directory = cache.path();
     made = std::make_unique<Runtime>(options);
     context = std::make_unique<driver::PrimaryContext>(
-        std::shared_ptr<const driver::Driver>(std::shared_ptr<void>(), &made->parts().driver()), 0);
+        std::shared_ptr<const driver::Driver>(std::shared_ptr<void>(), &implementation_of(*made).driver()),
+        0);
   }
   ~Device() {
     context.reset();

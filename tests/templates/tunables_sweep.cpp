@@ -8,7 +8,7 @@
 #include <limits>
 #include <optional>
 
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 
 namespace kerncast::test {
 namespace {
@@ -274,9 +274,10 @@ const LoadedKernel* TunablesSweep::kernel(const tools::Workload& workload, const
   LoadedKernel& made = kernels_[name];
   const Variant variant{workload.op, spec, tunables, arch_};
   try {
-    made = runtime_.parts()
+    made = implementation_of(runtime_)
                .device(device_.ordinal())
-               .load(runtime_.parts().builder.obtain(variant, BuildPolicy::cached_or_compile),
+               .load(implementation_of(runtime_).builder.load_or_compile(variant,
+                                                                         BuildPolicy::cached_or_compile),
                      describe(variant));
   } catch (const Error& error) {
     // A combination that the template refuses.

@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "cache/tuning/tuning_store.hpp"
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "tests/tools/command_process.hpp"
 
 namespace {
@@ -34,8 +34,8 @@ kerncast::cache::TunedRecord tuned_record() {
   record.device = "NVIDIA H100";
   record.tunables = {{"threads", 64}, {"rows_per_block", 2}};
   record.time_us = 2.5;
-  record.templates =
-      runtime.parts().builder.templates_digest(kerncast::OpRegistry::instance().require(record.op));
+  record.templates = implementation_of(runtime).builder.templates_digest(
+      kerncast::OpRegistry::instance().require(record.op));
   record.recorded_us = 1'764'000'000'000'000;
   return record;
 }

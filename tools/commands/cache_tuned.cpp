@@ -5,7 +5,7 @@
 #include "cache/cache.hpp"
 #include "cache/tuning/tuning_store.hpp"
 #include "kerncast/op.hpp"
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/commands/cache.hpp"
 #include "tools/io/output.hpp"
 
@@ -90,8 +90,8 @@ class Listing {
 
 int list_tuned(Session& session) {
   Runtime runtime(session.runtime_options());
-  cache::Cache& cache = runtime.parts().cache;
-  Listing listing(runtime.parts().builder);
+  cache::Cache& cache = implementation_of(runtime).cache;
+  Listing listing(implementation_of(runtime).builder);
   listing.add(cache.store().root(), cache.tuning().list());
   for (const auto& layer : cache.read_only()) {
     std::string defect;

@@ -12,7 +12,8 @@
 #include <string_view>
 
 #include "kerncast/error.hpp"
-#include "runtime/dispatch/nearest_name.hpp"
+#include "kerncast/version.hpp"
+#include "runtime/util/nearest_name.hpp"
 #include "tools/commands/command.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/usage_error.hpp"

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "kerncast/error.hpp"
-#include "runtime/dispatch/nearest_name.hpp"
+#include "runtime/util/nearest_name.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/json_text.hpp"
 #include "tools/io/usage_error.hpp"

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "runtime/dispatch/nearest_name.hpp"
+#include "runtime/util/nearest_name.hpp"
 #include "tools/io/usage_error.hpp"
 
 namespace kerncast::tools {

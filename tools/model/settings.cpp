@@ -8,7 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "runtime/dispatch/nearest_name.hpp"
+#include "runtime/util/nearest_name.hpp"
 #include "tools/io/usage_error.hpp"
 
 namespace kerncast::tools {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/profile/launch_recorder.hpp"
 
 namespace kerncast::tools {
@@ -10,9 +10,9 @@ namespace {
 
 std::shared_ptr<const KernelBinary> obtain_with_lines(KernelBuilder& builder, const Variant& variant) {
   if (builder.nvrtc().nvrtc != nullptr) {
-    return builder.obtain(variant, BuildPolicy::compile_aside_with_lines);
+    return builder.load_or_compile(variant, BuildPolicy::compile_uncached_with_line_info);
   }
-  return builder.obtain(variant, BuildPolicy::cached_or_compile);
+  return builder.load_or_compile(variant, BuildPolicy::cached_or_compile);
 }
 
 /// Line info names the files by where the compiler ran; they are what they are called in `sources`.
@@ -44,7 +44,7 @@ void require_profiling(const Runtime& runtime) {
 std::vector<OpProfile> profile_op(Runtime& runtime, RunDevice& device, const OpProfileRequest& request) {
   const OpDefinition& op = *request.op;
   const LaunchRecorder recorder(runtime);
-  KernelBuilder& builder = runtime.parts().builder;
+  KernelBuilder& builder = implementation_of(runtime).builder;
   std::vector<OpProfile> profiles;
 
   OpRunRequest run;
@@ -58,10 +58,11 @@ std::vector<OpProfile> profile_op(Runtime& runtime, RunDevice& device, const OpP
     const Variant variant{&op, call.spec, op.default_tunables(call.spec, request.traits, call.rows),
                           request.arch};
     const std::shared_ptr<const KernelBinary> binary = obtain_with_lines(builder, variant);
-    const LoadedKernel kernel = runtime.parts().device(device.ordinal()).load(binary, describe(variant));
+    const LoadedKernel kernel =
+        implementation_of(runtime).device(device.ordinal()).load(binary, describe(variant));
     const auto sources = [&] {
       auto files = builder.templates().closure(op.include, op.sources);
-      files.emplace_back("kernel.cu", builder.source(variant).text);
+      files.emplace_back("kernel.cu", builder.inputs(variant).source.text);
       return files;
     }();
     for (std::size_t stage = 0; stage <= op.later_stages.size(); ++stage) {

@@ -8,7 +8,7 @@
 #include <limits>
 #include <list>
 
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/device.hpp"
 #include "tools/run/synthetic.hpp"
 
@@ -18,7 +18,7 @@ namespace {
 constexpr unsigned char poison = 0xCD;
 
 std::shared_ptr<const driver::Driver> shared_driver(Runtime& runtime, int ordinal) {
-  const driver::Driver& driver = runtime.parts().driver();
+  const driver::Driver& driver = implementation_of(runtime).driver();
   // The runtime keeps its driver for as long as it lives, which is longer than any RunDevice.
   std::shared_ptr<const driver::Driver> shared(std::shared_ptr<void>(), &driver);
   static_cast<void>(driver::query_device(shared->api, ordinal));

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "cache/pack/transfer.hpp"
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 
@@ -22,7 +22,7 @@ void write_pack(Session& session, Runtime& runtime, const std::string& path,
   AtomicOutput output(path);
   std::uint64_t bytes = 0;
   const cache::ExportResult written = cache::export_pack(
-      runtime.parts().cache.store(),
+      implementation_of(runtime).cache.store(),
       [&](const cache::Entry& entry) {
         cache::KeyFields fields;
         for (const auto& [label, value] : entry.key_fields) {

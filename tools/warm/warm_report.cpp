@@ -9,7 +9,7 @@
 
 #include "cache/directory/session.hpp"
 #include "cache/posix/folder.hpp"
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/io/output.hpp"
 
 namespace kerncast::tools {
@@ -43,7 +43,8 @@ Json describe(const PlannedKernel& kernel) {
 /// What a compile took here before, in milliseconds; elsewhere where nothing was compiled here yet.
 double expected_compile_ms(Runtime& runtime, bool& measured) {
   constexpr double typical = 150;
-  const CacheCounters before = cache::counters_of(cache::Folder::open(runtime.parts().cache.store().root()));
+  const CacheCounters before =
+      cache::counters_of(cache::Folder::open(implementation_of(runtime).cache.store().root()));
   measured = before.compiles > 0;
   return measured ? static_cast<double>(before.compile_us) / 1000 / static_cast<double>(before.compiles)
                   : typical;

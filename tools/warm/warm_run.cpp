@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "runtime/compiler/worker/pool.hpp"
-#include "runtime/dispatch/runtime_parts.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -80,7 +80,7 @@ std::vector<WarmResult> run_warm(Runtime& runtime, const std::vector<PlannedKern
     threads.emplace_back(work);
   }
   const auto started = Clock::now();
-  compiler::worker::Pool* const workers = runtime.parts().builder.workers();
+  compiler::worker::Pool* const workers = implementation_of(runtime).builder.workers();
   bool stopped = false;
   std::unique_lock lock(mutex);
   while (running > 0 || !done.empty()) {

@@ -13,102 +13,130 @@
 #include "kerncast/cache_counters.hpp"
 #include "kerncast/op.hpp"
 
-/// The dispatcher: op calls in, kernel launches out, with specialisation, compilation and caching between
-/// them.
+/// The dispatcher: it turns an op call into a kernel launch, and specialises, compiles and caches the kernel
+/// on the way.
+///
+/// Asynchrony. A launch is enqueued on the stream and the call returns; the first call of a kernel also waits
+/// for the cache or the compiler. Errors in arguments are thrown at once. Errors of a running kernel show
+/// when the host synchronises with the stream.
+///
+/// Lifetime. Definitions, calls, bindings and tensor views need to live only until the function returns. The
+/// device memory behind the views must live until the kernel has run, and the Runtime must outlive its
+/// PreparedLaunch objects and the kernels under way.
 namespace kerncast {
 
-/// A CUstream; null is the legacy default stream of the current context.
+/// A CUstream. Null is the legacy default stream of the current context.
 using Stream = void*;
 
-/// What a call does when its kernel is not in memory.
+/// What a call does if its kernel is not in memory.
 enum class MissPolicy : std::uint8_t {
-  compile,     ///< load from the cache, else compile
-  cache_only,  ///< load from the cache, else fail: strict serving
+  compile,     ///< load the kernel from the cache, or compile it
+  cache_only,  ///< load the kernel from the cache, or fail with Error(cache_miss): strict serving
 };
 
-/// Worker processes that compile for this one. NVRTC serialises within a process, and a crash of it ends one.
+/// Worker processes that compile for this one. NVRTC serialises compiles within a process, and a crash of
+/// NVRTC ends the process it runs in.
 struct CompileWorkers {
   std::string command;  ///< path of the kerncast command; empty: compile in this process
-  int jobs = 0;         ///< processes at most; 0: one for each core
-  /// Of all of them, shared equally, 128 MiB to each at least: fewer run where it does not suffice for all.
-  /// One that passes its share is replaced, and a compile that does so alone fails. 0: no limit.
+  int jobs = 0;         ///< largest number of processes; 0: one per core
+  /// Memory limit of all workers together, in bytes; 0: no limit. Each gets an equal share of at least 128
+  /// MiB, so a small limit means fewer workers. A worker that exceeds its share is replaced; a compile that
+  /// exceeds a share on its own fails.
   std::uint64_t memory_bytes = 0;
-  int timeout_s = 300;  ///< of one compile
+  int timeout_s = 300;  ///< time limit of one compile, in seconds
 };
 
+/// Options of a Runtime. An option that is left empty or unset takes its value from the environment variable
+/// named beside it, else the default named there.
 struct RuntimeOptions {
-  std::string driver;  ///< "cuda", "sim" or a path; empty: KERNCAST_DRIVER, else what the machine has
-  std::string nvrtc;   ///< "none", "toolkit", "wheel" or a path; empty: KERNCAST_NVRTC, else what is found
-  std::string cache_directory;  ///< empty: KERNCAST_CACHE_DIR, else the XDG cache directory
-  /// Cache directories and packs to read only, in order of search; empty: KERNCAST_CACHE_READONLY.
+  /// "cuda", "sim" (the virtual GPU) or the path of a driver library. KERNCAST_DRIVER; default: the NVIDIA
+  /// driver if the machine has one, else the virtual GPU.
+  std::string driver;
+  /// "toolkit", "wheel", "none" or the path of an NVRTC library. KERNCAST_NVRTC; default: the first one
+  /// found.
+  std::string nvrtc;
+  /// Cache directory. KERNCAST_CACHE_DIR; default: kerncast in the XDG cache directory.
+  std::string cache_directory;
+  /// Cache directories and packs that are only read, in order of search. KERNCAST_CACHE_READONLY; default:
+  /// none.
   std::vector<std::string> cache_read_only;
-  /// URL of a server that machines share entries through (http, https, s3, redis); empty:
-  /// KERNCAST_CACHE_REMOTE.
+  /// URL of a server through which machines share entries (http, https, s3, redis). KERNCAST_CACHE_REMOTE;
+  /// default: none.
   std::string cache_remote;
-  std::optional<bool> cache_remote_read_only;  ///< unset: KERNCAST_CACHE_REMOTE_READONLY
-  /// What the cache directory may grow to, 0 for no limit; unset: KERNCAST_CACHE_MAX_BYTES, else 2 GiB, and
-  /// KERNCAST_CACHE_MAX_ENTRIES, else 100000.
+  /// Never upload to that server. KERNCAST_CACHE_REMOTE_READONLY; default: false.
+  std::optional<bool> cache_remote_read_only;
+  /// Size limit of the cache directory in bytes; 0: no limit. KERNCAST_CACHE_MAX_BYTES; default: 2 GiB.
   std::optional<std::uint64_t> cache_max_bytes;
+  /// Limit on the number of entries; 0: no limit. KERNCAST_CACHE_MAX_ENTRIES; default: 100000.
   std::optional<std::uint64_t> cache_max_entries;
-  /// Read caches that others could have written to; unset: KERNCAST_CACHE_TRUST.
+  /// Read caches that other users could have written to. KERNCAST_CACHE_TRUST; default: false.
   std::optional<bool> cache_trust;
-  std::optional<MissPolicy> miss_policy;  ///< unset: cache_only with KERNCAST_STRICT=1, else compile
-  CompileWorkers compile_workers;
-  /// File that every kernel asked for is noted in, for kerncast warm --from-record; empty: KERNCAST_RECORD.
+  /// KERNCAST_STRICT=1 means cache_only; default: compile.
+  std::optional<MissPolicy> miss_policy;
+  CompileWorkers compile_workers;  ///< default: compile in this process
+  /// File to which every kernel that a launch asks for is appended, for `kerncast warm --from-record`.
+  /// KERNCAST_RECORD; default: none.
   std::string record;
-  std::function<void(std::string_view)> warn;  ///< receives each warning once; null: warnings go to stderr
+  /// Receives each warning once, from any thread. Default: warnings go to stderr.
+  std::function<void(std::string_view)> warn;
 };
 
-/// How a kernel came to be in memory.
-enum class Origin : std::uint8_t { memory, disk, compiled };
+/// Where a kernel was found.
+enum class Origin : std::uint8_t {
+  memory,    ///< in this process
+  disk,      ///< in the cache: its directory, a read-only layer or the remote server
+  compiled,  ///< nowhere: it was compiled
+};
 
-/// Where a kernel's tunables come from.
+/// Where the tunables of a kernel come from.
 enum class TunablesOrigin : std::uint8_t {
   defaults,  ///< the op's own choice
   tuned,     ///< a record of a tuning store
   given,     ///< the caller
 };
 
-/// A kernel as the store keeps it.
+/// A kernel: what it was built from and what came out.
 struct KernelReport {
-  std::string op;
-  std::string spec;      ///< format_specialisation
+  std::string op;        ///< "norm.rms_norm"
+  std::string spec;      ///< as format_specialisation writes it
   std::string tunables;  ///< "threads=256 rows_per_block=1"
   TunablesOrigin tunables_origin = TunablesOrigin::defaults;
   std::string tuned_record;  ///< the record in words, with its time and layer; empty unless tuned
   std::string arch;          ///< "sm_90a"
   std::string key;           ///< 32 hex digits
   Origin origin = Origin::memory;
-  double compile_ms = 0;  ///< NVRTC's time, 0 unless compiled
-  double load_us = 0;     ///< from bytes in memory to a launchable function, 0 unless loaded
-  int registers = 0;
-  int spill_store_bytes = 0;
-  int spill_load_bytes = 0;
-  int shared_bytes = 0;
-  int local_bytes = 0;
-  std::string source;  ///< generated translation unit
+  double compile_ms = 0;      ///< time of NVRTC in ms; 0 unless compiled
+  double load_us = 0;         ///< time from bytes in memory to a launchable function in us; 0 unless loaded
+  int registers = 0;          ///< per thread
+  int spill_store_bytes = 0;  ///< per thread
+  int spill_load_bytes = 0;   ///< per thread
+  int shared_bytes = 0;       ///< static shared memory per block
+  int local_bytes = 0;        ///< stack per thread
+  std::string source;         ///< generated translation unit
   std::string ptx;
-  std::string cubin;         ///< empty where the compiler gave none
-  std::string lowered_name;  ///< entry point in PTX and cubin; one per line where the op has later stages
-  std::vector<std::pair<std::string, std::string>> key_fields;
+  std::string cubin;         ///< empty if the compiler produced none
+  std::string lowered_name;  ///< entry point in PTX and cubin; one line per stage of the op
+  std::vector<std::pair<std::string, std::string>> key_fields;  ///< label and value of everything in the key
 };
 
-/// What a kernel is kept under in the cache.
+/// The cache key of a kernel, and what went into it.
 struct KeyReport {
-  std::string spec;      ///< format_specialisation
+  std::string spec;      ///< as format_specialisation writes it
   std::string tunables;  ///< "threads=256 rows_per_block=1"
   TunablesOrigin tunables_origin = TunablesOrigin::defaults;
-  std::string tuned_record;  ///< as in KernelReport
+  std::string tuned_record;  ///< the record in words, with its time and layer; empty unless tuned
   std::string key;           ///< 32 hex digits
-  std::vector<std::pair<std::string, std::string>> key_fields;
+  std::vector<std::pair<std::string, std::string>> key_fields;  ///< label and value of everything in the key
 };
 
-/// A launch prepared for repetition: the kernel is resolved and the arguments are bound. Valid while its
-/// Runtime lives.
+/// A launch prepared for repetition: the kernel is loaded and the arguments are bound. It refers to its
+/// Runtime, which must outlive it, and not to the definition that it was prepared from. Copies are
+/// independent; one object may be launched from several threads at once.
 class KERNCAST_API PreparedLaunch {
  public:
   PreparedLaunch() = default;
-  /// Enqueues on `stream`. Throws Error(driver_error).
+  /// Enqueues the kernel on `stream` and returns. A default-constructed launch and one of no rows do nothing.
+  /// Throws Error(driver_error).
   void launch(Stream stream) const;
 
  private:
@@ -119,80 +147,95 @@ class KERNCAST_API PreparedLaunch {
   Call call_;
 };
 
-/// One runtime serves all threads and all devices of a process. Every method is thread-safe.
+/// Serves all threads and all devices of a process. Every method is thread-safe.
+///
+/// An op is known by the content of its definition (see OpFingerprint), so two definitions of one name with
+/// different template text are two ops, and the address of a definition means nothing. Definitions of the
+/// OpRegistry and those made by seal() have their content hashed once; a host that passes another definition
+/// pays for the hash in every call.
+///
+/// Wherever `tunables` is a parameter, the given values win over tuned records and over the op's own choice,
+/// and Error(invalid_argument) is thrown if the op does not offer them. Wherever `rows` is a parameter it
+/// selects the row bucket, for which the op may choose other tunables.
 class KERNCAST_API Runtime {
  public:
+  /// Loads neither driver nor compiler: each is loaded on first use.
   explicit Runtime(RuntimeOptions options = {});
   ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  /// The process-wide runtime with default options, made on first use.
+  /// The process-wide runtime with default options. It is made on first use and never destroyed.
   static Runtime& instance();
 
-  /// Launches `call` of `op` on `stream`. Hot path: one hash, one probe, one launch; no allocation, no lock.
-  /// Zero rows succeed without a launch. Throws Error.
+  /// Launches `call` of `op` on `stream`; zero rows succeed without a launch. If the kernel is in memory and
+  /// the definition is sealed, the call costs one hash, one probe and one launch, without allocation or lock.
+  /// Throws Error: cache_miss or capture_miss if the kernel must not be compiled now, compile_failed,
+  /// driver_error.
   void dispatch(const OpDefinition& op, const Call& call, Stream stream);
 
-  /// Binds named tensors, checks that they are device memory, and dispatches.
+  /// Binds named tensors, checks that they are device memory, and dispatches. Throws Error(invalid_argument)
+  /// for a missing, unknown or unfit tensor, scalar or setting, and as dispatch does.
   void run(const OpDefinition& op, const Bindings& bindings, Stream stream);
 
-  /// Resolves the kernel of `call` and binds its arguments for repeated launches. Here and below, `tunables`
-  /// that are given win over those tuned and the op's own; they throw Error(invalid_argument) where they are
-  /// not among the op's choices.
+  /// Loads the kernel of `call` and binds its arguments for repeated launches. Throws as dispatch does.
   [[nodiscard]] PreparedLaunch prepare(const OpDefinition& op, const Call& call,
                                        const std::optional<Tunables>& tunables = std::nullopt);
 
-  /// Makes the kernel of `call` ready on its device, and says how it came to be.
+  /// Makes the kernel of `call` ready on its device without launching it, and reports where it was found.
+  /// Throws as dispatch does.
   KernelReport ensure(const OpDefinition& op, const Call& call,
                       const std::optional<Tunables>& tunables = std::nullopt);
 
-  /// Compiles for `arch` ("sm_100a") into the cache without a device; `rows` selects the row bucket.
+  /// Makes sure that the cache holds the kernel for `arch` ("sm_100a"), and compiles it if it does not. Needs
+  /// no device. Throws Error(compile_failed), and Error(not_found) if there is no NVRTC.
   KernelReport compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                        std::int64_t rows, const std::optional<Tunables>& tunables = std::nullopt);
 
-  /// The key of what compile() would look for, without looking. Where no NVRTC is found the key is that of no
-  /// compiler.
+  /// The key that compile() would look for. Nothing is looked up. If there is no NVRTC, the key is computed
+  /// with an empty compiler version.
   [[nodiscard]] KeyReport identify(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                                    std::int64_t rows, const std::optional<Tunables>& tunables = std::nullopt);
 
-  /// As compile, but nothing where the cache has none; where there is no NVRTC, that of any version.
+  /// Looks the kernel up in the cache as compile() does, without compiling and without counting a miss. If
+  /// there is no NVRTC, an entry made by any NVRTC version will do.
   [[nodiscard]] std::optional<KernelReport> find(const OpDefinition& op, const Specialisation& spec,
                                                  std::string_view arch, std::int64_t rows,
                                                  const std::optional<Tunables>& tunables = std::nullopt);
 
-  /// What launches of `rows` rows are built with on a device of `arch` with `sm_count` multiprocessors (0:
-  /// the most common): the tuned tunables where there are any, then the op's own, which serve where those
-  /// cannot.
+  /// The tunables that launches of `rows` rows use on a device of `arch` with `sm_count` multiprocessors (0:
+  /// as the most common device has). The first are tried first: tuned ones, then the op's own, which serve if
+  /// the kernel of the tuned ones cannot be built.
   [[nodiscard]] std::vector<Tunables> tunables(const OpDefinition& op, const Specialisation& spec,
                                                std::string_view arch, std::int64_t rows, int sm_count = 0);
 
-  /// Multiprocessor counts of the devices of `arch` that this library knows of, the most common first.
+  /// Multiprocessor counts of the known devices of `arch`, the most common device first.
   [[nodiscard]] static std::vector<int> sm_counts(std::string_view arch);
 
-  /// As compile, but leaves the store alone: for inspection.
+  /// Compiles the kernel without reading or writing the cache, for inspection. Throws as compile does.
   KernelReport inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                        std::int64_t rows, const std::optional<Tunables>& tunables = std::nullopt);
 
-  /// Architecture of device `ordinal`, as "sm_90a".
+  /// Architecture of device `ordinal`, such as "sm_90a". Throws Error(invalid_argument) if there is no such
+  /// device.
   [[nodiscard]] std::string arch(int ordinal);
+  /// Facts about device `ordinal` by which ops choose tunables. Throws as arch does.
   [[nodiscard]] DeviceTraits traits(int ordinal);
 
-  /// What this runtime's cache has done so far.
+  /// Totals of this runtime's cache so far.
   [[nodiscard]] CacheCounters cache_counters() const;
 
-  /// Makes the primary context of device `ordinal` current on this thread, as launching needs. Hosts that use
-  /// the CUDA runtime or a framework have done so already.
+  /// Makes the primary context of device `ordinal` current on this thread, as launching requires. Hosts that
+  /// use the CUDA runtime or a framework have done so already. Throws Error(driver_error).
   void make_current(int ordinal);
-  /// The Driver API function called `symbol` ("cuMemAlloc_v2") of the driver in use; null where it has none.
+  /// Address of the Driver API function `symbol` ("cuMemAlloc_v2") of the driver in use; null if it has none.
   [[nodiscard]] void* driver_symbol(const char* symbol) const;
 
-  struct Parts;
-  /// The parts behind the runtime, for the tools and tests of this project.
-  [[nodiscard]] Parts& parts() noexcept { return *parts_; }
+  struct Impl;
 
  private:
-  std::unique_ptr<Parts> parts_;
+  friend struct RuntimeAccess;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace kerncast

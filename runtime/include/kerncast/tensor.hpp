@@ -1,35 +1,42 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <string>
 
 #include "kerncast/dtype.hpp"
+#include "kerncast/error.hpp"
 
 namespace kerncast {
 
-/// A strided view of device memory; owns nothing. Shapes and strides are in elements.
+/// A strided view of device memory. It owns nothing: the memory must live until every kernel that was
+/// launched with the view has run. Shapes and strides are in elements.
 struct TensorView {
   static constexpr int max_rank = 6;
 
   void* data = nullptr;
   DType dtype = DType::f32;
   int rank = 0;
-  int device = 0;  ///< CUDA ordinal
+  int device = 0;  ///< CUDA ordinal of the device that holds the memory and runs the kernel
   std::array<std::int64_t, max_rank> shape{};
   std::array<std::int64_t, max_rank> strides{};
 
-  /// A contiguous (row-major) tensor. At most max_rank dimensions.
+  /// A contiguous (row-major) tensor on `device`. Throws Error(invalid_argument) for more than max_rank
+  /// dimensions.
   static TensorView contiguous(void* data, DType dtype, std::initializer_list<std::int64_t> dims,
-                               int device = 0) noexcept {
+                               int device = 0) {
+    if (dims.size() > static_cast<std::size_t>(max_rank)) {
+      throw Error(ErrorCode::invalid_argument, "a tensor has at most " + std::to_string(max_rank) +
+                                                   " dimensions, not " + std::to_string(dims.size()));
+    }
     TensorView view;
     view.data = data;
     view.dtype = dtype;
     view.device = device;
     for (const std::int64_t dim : dims) {
-      if (view.rank < max_rank) {
-        view.shape[static_cast<std::size_t>(view.rank++)] = dim;
-      }
+      view.shape[static_cast<std::size_t>(view.rank++)] = dim;
     }
     std::int64_t stride = 1;
     for (int i = view.rank - 1; i >= 0; --i) {
@@ -43,10 +50,11 @@ struct TensorView {
   [[nodiscard]] std::int64_t dim(int i) const noexcept {
     return shape[static_cast<std::size_t>(i < 0 ? i + rank : i)];
   }
+  /// Distance of neighbours along dimension `i`, in elements; negative `i` counts from the end.
   [[nodiscard]] std::int64_t stride(int i) const noexcept {
     return strides[static_cast<std::size_t>(i < 0 ? i + rank : i)];
   }
-  /// Elements in all.
+  /// Number of elements.
   [[nodiscard]] std::int64_t numel() const noexcept {
     std::int64_t n = 1;
     for (int i = 0; i < rank; ++i) {
@@ -54,7 +62,7 @@ struct TensorView {
     }
     return n;
   }
-  /// True for a view that stands for an optional tensor left out.
+  /// True if the view stands for an optional tensor that the caller leaves out.
   [[nodiscard]] bool absent() const noexcept { return data == nullptr && rank == 0; }
 };
 

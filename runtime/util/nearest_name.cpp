@@ -1,4 +1,4 @@
-#include "runtime/dispatch/nearest_name.hpp"
+#include "runtime/util/nearest_name.hpp"
 
 #include <algorithm>
 #include <cstddef>

@@ -20,19 +20,20 @@
 
 namespace kerncast {
 
-/// What a Runtime is made of. The driver and the compiler load on first use, so that tools which need neither
-/// work where they are missing.
-struct Runtime::Parts {
-  explicit Parts(RuntimeOptions given);
+/// The parts of a Runtime. The driver and the compiler are loaded on first use, so that commands which need
+/// neither work on machines without them.
+struct Runtime::Impl {
+  explicit Impl(RuntimeOptions given);
 
-  /// Throws Error(not_found) with the candidates tried where there is no driver.
+  /// Throws Error(not_found) with the candidates that were tried if there is no driver.
   const driver::Driver& driver();
   DeviceState& device(int ordinal);
 
   /// The miss path: from a hot key to an entry in the table. Fills `report` unless null.
   const HotEntry& resolve(const OpDefinition& op, const HotKey& key, std::int64_t rows, Stream stream,
                           KernelReport* report);
-  /// The same with the tunables that the caller gives, beside the table.
+  /// Resolves with tunables that the caller gives. These entries are kept beside the table, since the table's
+  /// key does not hold tunables.
   const HotEntry& resolve_given(const OpDefinition& op, const HotKey& key, std::int64_t rows, Stream stream,
                                 const Tunables& given, KernelReport* report);
 
@@ -44,24 +45,37 @@ struct Runtime::Parts {
   RequestLog requests;
   MissPolicy policy;
 
-  /// Set once the driver is loaded; what the hot path launches through.
+  /// The functions that the hot path launches through. Set when the driver is loaded.
   std::atomic<const driver::DriverApi*> api{nullptr};
 
  private:
   [[nodiscard]] HotEntry make_entry(const OpDefinition& op, const HotKey& key, std::int64_t rows,
                                     Stream stream, const std::optional<Tunables>& given,
                                     KernelReport* report);
-  /// The kernel of `variant` in memory, and whether it was there before. Never compiles while `capturing`.
-  std::pair<LoadedKernel, bool> obtain(DeviceState& state, const Variant& variant, std::int64_t rows,
-                                       bool capturing);
+  /// Returns the kernel of `variant` in memory, and whether it was there before. Never compiles while
+  /// `capturing`.
+  std::pair<LoadedKernel, bool> load_or_compile(DeviceState& state, const Variant& variant, std::int64_t rows,
+                                                bool capturing);
 
   std::mutex mutex_;
   std::shared_ptr<const driver::Driver> driver_;
   std::vector<std::unique_ptr<DeviceState>> devices_;
   std::mutex loaded_mutex_;  ///< held while a module loads, so that no kernel is loaded twice
-  std::map<std::string, LoadedKernel> loaded_;  ///< by device, op, specialisation and tunables
+  /// By device, fingerprint of the op, specialisation and tunables.
+  std::map<std::string, LoadedKernel> loaded_;
   std::mutex given_mutex_;
-  std::map<std::string, std::unique_ptr<HotEntry>> given_;  ///< as loaded_, with the row bucket
+  /// Entries with tunables that a caller gave, by the same values and the row bucket.
+  std::map<std::string, std::unique_ptr<HotEntry>> given_;
 };
+
+/// Opens a Runtime to the library itself.
+struct RuntimeAccess {
+  [[nodiscard]] static Runtime::Impl& impl(Runtime& runtime) noexcept { return *runtime.impl_; }
+};
+
+/// The parts of `runtime`, for the command and the tests of this project.
+[[nodiscard]] inline Runtime::Impl& implementation_of(Runtime& runtime) noexcept {
+  return RuntimeAccess::impl(runtime);
+}
 
 }  // namespace kerncast

@@ -1,0 +1,72 @@
+#include <catch2/catch.hpp>
+#include <string>
+#include <string_view>
+
+#include "kerncast/kerncast.hpp"
+#include "runtime/driver/driver_api.hpp"
+#include "runtime/driver/driver_error.hpp"
+
+using namespace kerncast;
+
+TEST_CASE("headers and library have one version, and its parts agree") {
+  CHECK(std::string_view(version()) == KERNCAST_VERSION);
+  CHECK(std::to_string(KERNCAST_VERSION_MAJOR) + "." + std::to_string(KERNCAST_VERSION_MINOR) + "." +
+            std::to_string(KERNCAST_VERSION_PATCH) ==
+        KERNCAST_VERSION);
+  CHECK(KERNCAST_VERSION_NUMBER ==
+        KERNCAST_VERSION_MAJOR * 10000 + KERNCAST_VERSION_MINOR * 100 + KERNCAST_VERSION_PATCH);
+}
+
+TEST_CASE("error codes keep their numbers and names") {
+  struct Known {
+    ErrorCode code;
+    int number;
+    std::string_view name;
+  };
+  constexpr Known codes[] = {
+      {ErrorCode::invalid_argument, 1, "invalid_argument"},
+      {ErrorCode::unsupported, 2, "unsupported"},
+      {ErrorCode::not_found, 3, "not_found"},
+      {ErrorCode::compile_failed, 4, "compile_failed"},
+      {ErrorCode::driver_error, 5, "driver_error"},
+      {ErrorCode::out_of_memory, 6, "out_of_memory"},
+      {ErrorCode::io_error, 7, "io_error"},
+      {ErrorCode::capture_miss, 8, "capture_miss"},
+      {ErrorCode::internal, 9, "internal"},
+      {ErrorCode::cache_miss, 10, "cache_miss"},
+  };
+  for (const Known& known : codes) {
+    CHECK(static_cast<int>(known.code) == known.number);
+    CHECK(error_name(known.code) == known.name);
+  }
+  CHECK(error_name(static_cast<ErrorCode>(0)) == "unknown");
+}
+
+TEST_CASE("a driver error carries the driver's code, and other errors carry none") {
+  driver::DriverApi api;
+  api.cuGetErrorName = [](driver::CUresult, const char** name) {
+    *name = "CUDA_ERROR_INVALID_VALUE";
+    return driver::CUDA_SUCCESS;
+  };
+  api.cuGetErrorString = [](driver::CUresult, const char** text) {
+    *text = "invalid argument";
+    return driver::CUDA_SUCCESS;
+  };
+  try {
+    driver::check(api, driver::CUDA_ERROR_INVALID_VALUE, "asking");
+    FAIL("no error");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::driver_error);
+    CHECK(error.driver_result() == driver::CUDA_ERROR_INVALID_VALUE);
+  }
+  CHECK(Error(ErrorCode::not_found, "text").driver_result() == 0);
+}
+
+TEST_CASE("a contiguous view takes up to the largest rank and refuses more dimensions") {
+  const TensorView view = TensorView::contiguous(nullptr, DType::f32, {2, 3, 4, 5, 6, 7}, 1);
+  CHECK(view.rank == TensorView::max_rank);
+  CHECK(view.strides[0] == 3 * 4 * 5 * 6 * 7);
+  CHECK(view.device == 1);
+  CHECK_THROWS_WITH(TensorView::contiguous(nullptr, DType::f32, {1, 1, 1, 1, 1, 1, 1}),
+                    Catch::Contains("at most 6 dimensions, not 7"));
+}
