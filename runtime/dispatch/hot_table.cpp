@@ -3,9 +3,11 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <utility>
+
 namespace kerncast {
 
-static_assert(sizeof(HotKey) == sizeof(void*) + 2 * sizeof(std::int32_t) + sizeof(Specialisation),
+static_assert(sizeof(HotKey) == sizeof(OpFingerprint) + 2 * sizeof(std::int32_t) + sizeof(Specialisation),
               "padding would make the byte hash unstable");
 
 struct HotTable::Slots {
@@ -41,18 +43,19 @@ const HotEntry* HotTable::insert(HotEntry entry) {
   if (const HotEntry* present = find(entry.key, entry.hash)) {
     return present;
   }
-  entries_.push_back(std::make_unique<HotEntry>(entry));
+  entries_.push_back(std::make_unique<HotEntry>(std::move(entry)));
+  const HotEntry* inserted = entries_.back().get();
   if (entries_.size() * 2 > generations_.back()->cells.size()) {
     grow();
   } else {
     Slots& slots = *generations_.back();
-    std::size_t at = entry.hash & slots.mask;
+    std::size_t at = inserted->hash & slots.mask;
     while (slots.cells[at].load(std::memory_order_relaxed) != nullptr) {
       at = (at + 1) & slots.mask;
     }
-    slots.cells[at].store(entries_.back().get(), std::memory_order_release);
+    slots.cells[at].store(inserted, std::memory_order_release);
   }
-  return entries_.back().get();
+  return inserted;
 }
 
 void HotTable::grow() {

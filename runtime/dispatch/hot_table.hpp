@@ -5,15 +5,18 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "kerncast/op.hpp"
+#include "kerncast/op_identity.hpp"
 
 namespace kerncast {
 
-/// What a hot look-up compares: small, trivially copyable, hashed as bytes.
+/// The key of a hot look-up: small, trivially copyable, hashed as bytes. It knows the op by its content, so
+/// that it outlives the definition.
 struct HotKey {
-  const OpDefinition* op = nullptr;
+  OpFingerprint op;
   std::int32_t device = 0;
   std::int32_t bucket = 0;
   Specialisation spec;
@@ -21,18 +24,20 @@ struct HotKey {
   [[nodiscard]] bool operator==(const HotKey&) const noexcept = default;
 };
 
-/// A kernel ready to launch. Never freed before its table.
+/// A kernel ready to launch. It lives as long as its table and refers to nothing of the definition, which the
+/// host may free.
 struct HotEntry {
   HotKey key;
   std::uint64_t hash = 0;
+  std::string kernel;  ///< "norm.rms_norm [hidden=7168]", for errors
   /// CUfunctions of the op's stages in the device's primary context; null past the last.
   std::array<void*, OpDefinition::max_stages> functions{};
   Tunables tunables;
   DeviceTraits traits;
 };
 
-/// Open-addressing table read without a lock: readers load one pointer and probe; writers copy nothing that
-/// readers hold, and retire grown arrays only with the table.
+/// Open-addressing table that is read without a lock. Readers load one pointer and probe. Writers never
+/// change what readers hold, and an outgrown array is freed only with the table.
 class HotTable {
  public:
   HotTable();
@@ -41,9 +46,9 @@ class HotTable {
   HotTable& operator=(const HotTable&) = delete;
 
   [[nodiscard]] static std::uint64_t hash(const HotKey& key) noexcept;
-  /// Null when absent. No lock, no allocation.
+  /// Null if `key` is absent. No lock, no allocation.
   [[nodiscard]] const HotEntry* find(const HotKey& key, std::uint64_t hash) const noexcept;
-  /// The entry now in the table: `entry`, or the one another thread put there first.
+  /// Returns the entry now in the table: `entry`, or the one that another thread inserted first.
   const HotEntry* insert(HotEntry entry);
   [[nodiscard]] std::size_t size() const;
 

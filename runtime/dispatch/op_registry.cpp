@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "kerncast/op.hpp"
+#include "runtime/dispatch/fingerprint.hpp"
 #include "runtime/util/nearest_name.hpp"
 
 namespace kerncast {
@@ -66,6 +67,7 @@ const OpDefinition& OpRegistry::add(OpDefinition definition) {
   }
   std::string name = definition.name;
   auto stored = std::make_unique<OpDefinition>(std::move(definition));
+  IdentityAccess::seal(*stored);
   return *state_->ops.emplace(std::move(name), std::move(stored)).first->second;
 }
 

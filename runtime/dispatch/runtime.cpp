@@ -10,6 +10,7 @@
 
 #include "cache/posix/layout.hpp"
 #include "runtime/compiler/worker/pool.hpp"
+#include "runtime/dispatch/fingerprint.hpp"
 #include "runtime/dispatch/known_devices.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/context.hpp"
@@ -69,14 +70,19 @@ void enqueue(const driver::DriverApi& api, const HotEntry& entry, std::size_t st
   if (result != driver::CUDA_SUCCESS) [[unlikely]] {
     driver::check(
         api, result,
-        fmt::format("launching {} [{}], grid {}x{}x{}, block {}", entry.key.op->name,
-                    format_specialisation(*entry.key.op, entry.key.spec), geometry.grid[0], geometry.grid[1],
+        fmt::format("launching {}, grid {}x{}x{}, block {}", entry.kernel, geometry.grid[0], geometry.grid[1],
                     geometry.grid[2], geometry.block[0] * geometry.block[1] * geometry.block[2]));
   }
 }
 
 HotKey hot_key(const OpDefinition& op, const Call& call) noexcept {
-  return {&op, call.device, row_bucket(call.rows), call.spec};
+  return {identity_of(op), call.device, row_bucket(call.rows), call.spec};
+}
+
+/// The part of a kernel's identity that does not depend on device and row bucket.
+std::string kernel_identity(const OpFingerprint& op, const Specialisation& spec, const Tunables& tunables) {
+  return fmt::format("{:016x}{:016x}\n{}\n{}", op.high, op.low, fmt::join(spec.values, ","),
+                     fmt::join(tunables.values, ","));
 }
 
 /// The command that puts the kernel into the cache ahead of time.
@@ -194,9 +200,8 @@ DeviceState& Runtime::Impl::device(int ordinal) {
 
 std::pair<LoadedKernel, bool> Runtime::Impl::load_or_compile(DeviceState& state, const Variant& variant,
                                                              std::int64_t rows, bool capturing) {
-  const std::string identity =
-      fmt::format("{}\n{}\n{}\n{}", state.ordinal(), variant.op->name, fmt::join(variant.spec.values, ","),
-                  format_tunables(*variant.op, variant.tunables));
+  const std::string identity = fmt::format(
+      "{}\n{}", state.ordinal(), kernel_identity(identity_of(*variant.op), variant.spec, variant.tunables));
   {
     const std::lock_guard lock(loaded_mutex_);
     if (const auto found = loaded_.find(identity); found != loaded_.end()) {
@@ -257,6 +262,7 @@ HotEntry Runtime::Impl::make_entry(const OpDefinition& op, const HotKey& key, st
   }
   HotEntry entry;
   entry.key = key;
+  entry.kernel = fmt::format("{} [{}]", op.name, format_specialisation(op, key.spec));
   entry.functions = loaded.functions;
   entry.tunables = choice.tunables;
   entry.traits = state.traits();
@@ -271,8 +277,8 @@ const HotEntry& Runtime::Impl::resolve(const OpDefinition& op, const HotKey& key
 const HotEntry& Runtime::Impl::resolve_given(const OpDefinition& op, const HotKey& key, std::int64_t rows,
                                              Stream stream, const Tunables& given, KernelReport* report) {
   HotEntry entry = make_entry(op, key, rows, stream, given, report);
-  const std::string identity = fmt::format("{}\n{}\n{}\n{}\n{}", key.device, key.bucket, op.name,
-                                           fmt::join(key.spec.values, ","), format_tunables(op, given));
+  const std::string identity =
+      fmt::format("{}\n{}\n{}", key.device, key.bucket, kernel_identity(key.op, key.spec, given));
   const std::lock_guard lock(given_mutex_);
   std::unique_ptr<HotEntry>& kept = given_[identity];
   if (kept == nullptr) {

@@ -1,4 +1,8 @@
 #include <catch2/catch.hpp>
+#include <new>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/dispatch/rows_of_ones.hpp"
@@ -68,7 +72,101 @@ template <class Config> __global__ void spoil(Arguments a) { a.y[0] = 0.0f; }
   return op;
 }
 
+/// y = value: an op named `name` whose template text is the only place that holds the value.
+OpDefinition fill_op(const std::string& name, int value) {
+  OpDefinition op = own_op();
+  op.name = name;
+  op.include = "own/fill.cuh";
+  op.kernel = "own::fill";
+  op.later_stages.clear();
+  op.sources[1] = {"own/fill.cuh", R"(#include "own/arguments.h"
+namespace own {
+template <class Config> __global__ void fill(Arguments a) {
+  for (long long i = threadIdx.x; i < a.count; i += blockDim.x) a.y[i] = )" +
+                                       std::to_string(value) + R"(.0f;
+}
+}
+)"};
+  return op;
+}
+
+/// The value that `op` writes to every element of the fixture's y.
+float filled_by(RowsOfOnes& f, const OpDefinition& op,
+                const std::optional<Tunables>& tunables = std::nullopt) {
+  Bindings bindings;
+  bindings.set_tensor("y", f.arguments.y);
+  f.y.fill(0xCD);
+  if (tunables) {
+    f.runtime.prepare(op, op.bind(bindings), tunables).launch(nullptr);
+  } else {
+    f.runtime.run(op, bindings, nullptr);
+  }
+  const std::vector<float> values = f.result();
+  CHECK(values == std::vector<float>(values.size(), values.front()));
+  return values.front();
+}
+
 }  // namespace
+
+TEST_CASE("two definitions of one name and different template text run their own kernels in one runtime") {
+  RowsOfOnes f;
+  const OpDefinition one = fill_op("own.fill", 1);
+  const OpDefinition two = fill_op("own.fill", 2);
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    CHECK(filled_by(f, one) == 1.0F);
+    CHECK(filled_by(f, two) == 2.0F);
+  }
+  CHECK(filled_by(f, one, Tunables{{128}}) == 1.0F);
+  CHECK(filled_by(f, two, Tunables{{128}}) == 2.0F);
+}
+
+TEST_CASE("a definition at the address of a freed one runs its own kernel") {
+  RowsOfOnes f;
+  alignas(OpDefinition) std::byte storage[sizeof(OpDefinition)];
+  auto* op = new (storage) OpDefinition(fill_op("own.first", 3));
+  CHECK(filled_by(f, *op) == 3.0F);
+  op->~OpDefinition();
+  op = new (storage) OpDefinition(fill_op("own.other", 4));
+  CHECK(filled_by(f, *op) == 4.0F);
+  op->~OpDefinition();
+}
+
+TEST_CASE("a definition that changes after a launch runs what it says now") {
+  RowsOfOnes f;
+  OpDefinition op = fill_op("own.fill", 1);
+  CHECK(filled_by(f, op) == 1.0F);
+  op.sources[1].second.replace(op.sources[1].second.find("1.0f"), 4, "7.0f");
+  CHECK(filled_by(f, op) == 7.0F);
+  op = fill_op("own.fill", 1);
+  CHECK(filled_by(f, op) == 1.0F);
+}
+
+TEST_CASE("a sealed definition keeps its kernel, and copies of it may change") {
+  RowsOfOnes f;
+  const auto one = seal(fill_op("own.fill", 1));
+  const auto two = seal(fill_op("own.fill", 2));
+  CHECK(one->identity.sealed());
+  CHECK(filled_by(f, *one) == 1.0F);
+  CHECK(filled_by(f, *two) == 2.0F);
+  OpDefinition copy = *one;
+  CHECK_FALSE(copy.identity.sealed());
+  copy.sources[1].second = two->sources[1].second;
+  CHECK(filled_by(f, copy) == 2.0F);
+  const OpDefinition moved = std::move(copy);
+  CHECK(filled_by(f, moved) == 2.0F);
+  CHECK(implementation_of(f.runtime).hot.size() == 2);
+}
+
+TEST_CASE("a prepared launch outlives the definition that it was prepared from") {
+  RowsOfOnes f;
+  std::optional<OpDefinition> op = fill_op("own.fill", 5);
+  Bindings bindings;
+  bindings.set_tensor("y", f.arguments.y);
+  const PreparedLaunch prepared = f.runtime.prepare(*op, op->bind(bindings));
+  op.reset();
+  prepared.launch(nullptr);
+  CHECK(f.result() == std::vector<float>(f.result().size(), 5.0F));
+}
 
 TEST_CASE("an op of a host's own brings its template and launches its stages in order") {
   RowsOfOnes f;

@@ -16,6 +16,7 @@
 #include "kerncast/error.hpp"
 #include "kerncast/export.hpp"
 #include "kerncast/model.hpp"
+#include "kerncast/op_identity.hpp"
 #include "kerncast/tensor.hpp"
 
 /// How an op describes itself: parameters, constraints, tunables, arguments, launch geometry. The same
@@ -213,6 +214,9 @@ struct OpDefinition {
   std::vector<TensorPlan> (*plan_inputs)(const Bindings&, std::int64_t rows) = nullptr;
   /// What `model` needs of this op; empty where it does not use it.
   std::vector<ModelCase> (*model_cases)(const ModelConfig&) = nullptr;
+
+  /// Set by OpRegistry::add and seal(), on definitions that nobody can change any more.
+  OpIdentity identity;
 };
 
 /// Where the template of an op is found.
