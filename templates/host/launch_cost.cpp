@@ -1,44 +1,35 @@
 #include "templates/host/launch_cost.hpp"
 
 #include <algorithm>
+#include <cmath>
 
+#include "runtime/devices/cost_model.hpp"
+#include "runtime/devices/device_specs.hpp"
 #include "templates/host/checks.hpp"
 
 namespace kerncast::host {
 namespace {
 
-/// What an architecture's devices have in common; figures of memory and clock are those of its largest.
-struct Architecture {
-  int sm;
-  int warps;             ///< of a multiprocessor at most
-  int blocks;            ///< of a multiprocessor at most
-  double bytes;          ///< of memory per clock and multiprocessor
+/// The figures of a device that the choice of tunables depends on. They are rounded, since no choice should
+/// hang on the fourth digit of a data sheet.
+struct Figures {
+  std::int64_t warps_per_sm;
+  std::int64_t blocks_per_sm;
+  double memory_bytes;   ///< per clock and multiprocessor
   double latency;        ///< clocks from a load to its use
-  double launch_clocks;  ///< 1.2 us at its clock
+  double launch_clocks;  ///< of a launch that does nothing
 };
 
-// As tools/profile/device_description.cpp has them, where it has; the others by their data sheets, their
-// latency assumed.
-constexpr Architecture architectures[] = {
-    {75, 32, 16, 5, 430, 1900},     {80, 64, 32, 13.4, 466, 1700}, {86, 48, 16, 6.7, 480, 2000},
-    {87, 48, 16, 9.8, 480, 1600},   {89, 48, 24, 3.1, 542, 3000},  {90, 64, 32, 12.8, 479, 2400},
-    {100, 64, 32, 27.5, 600, 2400}, {110, 48, 24, 8.7, 600, 1900}, {120, 48, 24, 4.4, 600, 2900},
-};
-
-constexpr double issue_per_clock = 4;
-constexpr double clocks_between = 2;  ///< dependent instructions wait four clocks, two of them together
-constexpr double loads_under_way = 4;
-constexpr double barrier_latency = 60;  ///< with what is read of shared memory after it
-
-const Architecture& architecture_of(int sm) {
-  const Architecture* found = &architectures[0];
-  for (const Architecture& known : architectures) {
-    found = known.sm <= sm ? &known : found;
-  }
-  return *found;
+Figures figures_of(int sm) {
+  const devices::DeviceSpec& device = devices::reference_device(sm);
+  const devices::ArchSpec& arch = devices::arch_spec(device.sm);
+  const double bytes = device.memory_gb_per_s * 1e3 / device.clock_mhz / device.sm_count;
+  const double launch = devices::launch_overhead_us * device.clock_mhz;
+  return {arch.threads_per_sm / 32, arch.blocks_per_sm, std::round(10 * bytes) / 10, arch.global_latency,
+          100 * std::round(launch / 100)};
 }
 
-/// Registers of a thread that holds `turns` vectors.
+/// Registers of a thread that holds `turns` vectors: an estimate.
 std::int64_t registers_of(std::int64_t turns) {
   return std::min<std::int64_t>(24 + 8 * turns, 64);
 }
@@ -46,30 +37,35 @@ std::int64_t registers_of(std::int64_t turns) {
 }  // namespace
 
 std::int32_t warps_held(const DeviceTraits& device) {
-  return architecture_of(device.sm).warps;
+  return static_cast<std::int32_t>(figures_of(device.sm).warps_per_sm);
 }
 
 double launch_clocks(const LaunchGeometry& geometry, std::int64_t turns, const LaunchWork& work,
                      const DeviceTraits& device) {
-  const Architecture& arch = architecture_of(device.sm);
+  const Figures figures = figures_of(device.sm);
   const std::int64_t blocks = std::int64_t{geometry.grid[0]} * geometry.grid[1] * geometry.grid[2];
   if (blocks == 0) {
     return 0;
   }
   const std::int64_t warps = divide_up(geometry.block[0], 32);
-  const std::int64_t busiest = divide_up(blocks, device.sm_count);
-  const std::int64_t held = std::clamp<std::int64_t>(65536 / (warps * 32 * registers_of(turns)), 1,
-                                                     std::min<std::int64_t>(arch.warps / warps, arch.blocks));
+  const std::int64_t busiest = devices::busiest_blocks(blocks, device.sm_count);
+  const std::int64_t held =
+      std::clamp<std::int64_t>(devices::registers_per_sm / (warps * 32 * registers_of(turns)), 1,
+                               std::min(figures.warps_per_sm / warps, figures.blocks_per_sm));
   const double instructions =
       static_cast<double>(blocks * warps) * work.once + static_cast<double>(work.vectors) / 32 * work.each;
   const double issue =
-      instructions * static_cast<double>(busiest) / static_cast<double>(blocks) / issue_per_clock;
-  const double loads = std::max(1.0, static_cast<double>(turns * work.loads) / loads_under_way);
-  const double warp = static_cast<double>(work.once + turns * work.each) * clocks_between +
-                      loads * arch.latency + work.barriers * barrier_latency;
+      instructions * static_cast<double>(busiest) / static_cast<double>(blocks) / devices::issue_per_clock;
+  // What a barrier guards is read from shared memory after it.
+  const double warp =
+      devices::warp_clocks({.instructions = static_cast<double>(work.once + turns * work.each),
+                            .global_waits = devices::load_waits(static_cast<double>(turns * work.loads)),
+                            .shared_waits = static_cast<double>(work.barriers),
+                            .barriers = static_cast<double>(work.barriers)},
+                           {.global = figures.latency});
   const double latency = warp * static_cast<double>(divide_up(busiest, held));
-  const double memory = static_cast<double>(work.bytes) / (arch.bytes * device.sm_count);
-  return arch.launch_clocks + std::max({memory, issue, latency});
+  const double memory = static_cast<double>(work.bytes) / (figures.memory_bytes * device.sm_count);
+  return figures.launch_clocks + std::max({memory, issue, latency});
 }
 
 }  // namespace kerncast::host

@@ -5,31 +5,32 @@
 
 #include "kerncast/op.hpp"
 
-/// What the ops choose their own tunables by: the cost model of tools/profile/cost_model.hpp in the few terms
-/// that tell one division of a launch into blocks and threads from another.
+/// The cost model by which ops choose their own tunables: a view of the full model of
+/// tools/profile/cost_model.hpp, in the few terms that distinguish one division of a launch into blocks and
+/// threads from another. Constants and formulas are shared, in runtime/devices/cost_model.hpp.
 namespace kerncast::host {
 
-/// The work of a launch, however it is divided. Instructions are those of a warp, on the architecture at
-/// hand.
+/// The work of a launch, which does not depend on how it is divided. Instructions are counted per warp, for
+/// the architecture of the device.
 struct LaunchWork {
-  std::int64_t vectors = 0;  ///< of all rows, each for one thread
-  std::int64_t bytes = 0;    ///< to and from memory
-  std::int32_t once = 0;     ///< instructions of a warp beside those of its vectors
-  std::int32_t each = 0;     ///< instructions of a warp for a vector of each lane
-  std::int32_t loads = 1;    ///< for a vector of each lane
+  std::int64_t vectors = 0;  ///< vectors of all rows; a thread processes one at a time
+  std::int64_t bytes = 0;    ///< bytes read from and written to memory
+  std::int32_t once = 0;     ///< instructions of a warp apart from those for its vectors
+  std::int32_t each = 0;     ///< instructions of a warp for one vector per lane
+  std::int32_t loads = 1;    ///< loads of a warp for one vector per lane
   std::int32_t barriers = 0;
 };
 
-/// Clocks of the launch and of what it takes to launch it, where a thread has `turns` vectors of `work` at
-/// most. An estimate, good for comparison.
+/// Estimated clocks of a launch, launch overhead included, if no thread processes more than `turns` vectors
+/// of `work`. Good for comparison only.
 [[nodiscard]] double launch_clocks(const LaunchGeometry& geometry, std::int64_t turns, const LaunchWork& work,
                                    const DeviceTraits& device);
 
-/// Warps that a multiprocessor holds at most.
+/// The most warps that a multiprocessor holds at once.
 [[nodiscard]] std::int32_t warps_held(const DeviceTraits& device);
 
-/// The first of `choices` unless the best of the others takes less than `worth` of its time: what was
-/// measured good stays, and every further choice is one more kernel to compile.
+/// Returns the first of `choices` unless the best of the others takes less than `worth` of its time. The
+/// first choice is the one that measurements support, and every further choice is one more kernel to compile.
 template <class Choice, class Clocks>
 [[nodiscard]] Choice quickest(std::span<const Choice> choices, const Clocks& clocks) {
   constexpr double worth = 0.94;
@@ -45,8 +46,9 @@ template <class Choice, class Clocks>
   return best;
 }
 
-/// Of two ways for threads to take consecutive vectors, tunables (threads, vectors): the first unless the
-/// other is quicker. `geometry` is the op's at the largest row count of the bucket.
+/// Chooses between two ways for threads to take consecutive vectors, given as tunables (threads, vectors):
+/// the first unless the other is quicker. `geometry` is the op's geometry at the largest row count of the
+/// bucket.
 template <class Geometry>
 [[nodiscard]] Tunables quicker_tiles(const Tunables& first, const Tunables& other, const Geometry& geometry,
                                      const LaunchWork& work, const DeviceTraits& device) {

@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/devices/cost_model.hpp"
+
 namespace kerncast::tools {
 namespace {
 
 constexpr double sector_bytes = 32;
-constexpr double warp_lanes = 32;
-constexpr double independent_instructions = 2;
-constexpr double loads_under_way = 4;
 
-/// Lanes per clock of the unit that runs class `unit`; 0 where it has none of its own.
+/// Lanes per clock of the unit that runs instructions of class `unit`; 0 if the class has no unit of its own.
 double lanes_of(const UnitRates& rates, std::string_view unit) {
   struct Entry {
     std::string_view unit;
@@ -28,7 +27,7 @@ double lanes_of(const UnitRates& rates, std::string_view unit) {
   return found == std::end(entries) ? 0 : found->lanes;
 }
 
-/// Loads, stores and atomics leave through one unit.
+/// Name of the unit in reports. Loads, stores and atomics share one unit.
 std::string unit_name(std::string_view unit) {
   const bool memory = unit == "load" || unit == "store" || unit == "atomic";
   return std::string(memory ? "load/store" : unit) + " unit";
@@ -42,10 +41,10 @@ double largest(const std::vector<CostFactor>& factors, double CostFactor::* time
   return most;
 }
 
-/// Turns work into factors of one device.
-class Reckoning {
+/// Collects the factors of one launch on one device.
+class CostAccumulator {
  public:
-  Reckoning(const CostInput& input, const DeviceDescription& device, int blocks_per_sm)
+  CostAccumulator(const CostInput& input, const DeviceDescription& device, int blocks_per_sm)
       : us_per_clock_(1e-3 / device.clock_ghz) {
     const auto blocks = static_cast<double>(input.blocks);
     const auto sms = static_cast<double>(device.sm_count);
@@ -56,12 +55,12 @@ class Reckoning {
     even_waves_ = std::min(std::max(1.0, blocks / (sms * blocks_per_sm)), waves_);
   }
 
-  /// `clocks` is what all the work would take on one SM.
+  /// Adds work that would take `clocks` if one SM did all of it.
   void add_sm_work(const std::string& name, double clocks) {
     add(name, clocks * even_share_ * us_per_clock_, clocks * busiest_share_ * us_per_clock_);
   }
 
-  /// What the longest warp takes from start to end, and a warp on average.
+  /// Adds the latency of a launch from the clocks of its longest and of its average warp.
   void add_latency(double longest, double average) {
     add("latency", (longest + average * (even_waves_ - 1)) * us_per_clock_,
         (longest + average * (waves_ - 1)) * us_per_clock_);
@@ -92,25 +91,29 @@ class Reckoning {
   double even_waves_ = 0;
 };
 
-/// How many times what a warp on average has the longest warp has, of `all` that the `warps` have.
+/// Ratio of the longest warp's count to the average warp's. `all` is the sum over all `warps`; at least 1.
 double longest_share(std::uint64_t longest, double all, double warps) {
   return all > 0 ? std::max(1.0, static_cast<double>(longest) * warps / all) : 1.0;
 }
 
-/// Clocks of a warp that has these shares of all instructions and of all loads.
+/// Clocks of a warp that runs these shares of all instructions and of all loads.
 double warp_clocks(const CostInput& input, const DeviceDescription& device, double instructions,
                    double instruction_share, double load_share) {
   const double warps = static_cast<double>(input.blocks) * input.warps_per_block;
   const auto waits = [](std::uint64_t count, double share) {
-    return count == 0 ? 0 : std::max(1.0, static_cast<double>(count) * share / loads_under_way);
+    return count == 0 ? 0 : devices::load_waits(static_cast<double>(count) * share);
   };
-  return instructions * instruction_share * device.dependent_latency / independent_instructions +
-         waits(input.global_waits, load_share) * device.global_latency +
-         waits(input.shared_waits, 1 / warps) * device.shared_latency +
-         static_cast<double>(input.barriers) / warps * device.barrier_latency;
+  return devices::warp_clocks({.instructions = instructions * instruction_share,
+                               .global_waits = waits(input.global_waits, load_share),
+                               .shared_waits = waits(input.shared_waits, 1 / warps),
+                               .barriers = static_cast<double>(input.barriers) / warps},
+                              {.global = device.global_latency,
+                               .shared = device.shared_latency,
+                               .barrier = device.barrier_latency,
+                               .dependent = device.dependent_latency});
 }
 
-void add_latency(Reckoning& reckoning, const CostInput& input, const DeviceDescription& device,
+void add_latency(CostAccumulator& costs, const CostInput& input, const DeviceDescription& device,
                  double instructions) {
   const double warps = static_cast<double>(input.blocks) * input.warps_per_block;
   double all = 0;
@@ -120,8 +123,8 @@ void add_latency(Reckoning& reckoning, const CostInput& input, const DeviceDescr
   const double longest = longest_share(input.longest_warp, all, warps) / warps;
   const double asking =
       longest_share(input.longest_warp_requests, static_cast<double>(input.global_requests), warps) / warps;
-  reckoning.add_latency(warp_clocks(input, device, instructions, longest, asking),
-                        warp_clocks(input, device, instructions, 1 / warps, 1 / warps));
+  costs.add_latency(warp_clocks(input, device, instructions, longest, asking),
+                    warp_clocks(input, device, instructions, 1 / warps, 1 / warps));
 }
 
 }  // namespace
@@ -161,10 +164,10 @@ Estimate estimate_cost(const CostInput& input, const DeviceDescription& device) 
   if (!estimate.fits) {
     return estimate;
   }
-  Reckoning reckoning(input, device, estimate.occupancy.blocks_per_sm);
+  CostAccumulator costs(input, device, estimate.occupancy.blocks_per_sm);
   const double memory_us = static_cast<double>(input.memory_bytes) / (device.memory_gb_per_s * 1e3);
-  reckoning.add("memory bandwidth", memory_us, memory_us);
-  reckoning.add_l2(static_cast<double>(input.global_sectors) * sector_bytes, device);
+  costs.add("memory bandwidth", memory_us, memory_us);
+  costs.add_l2(static_cast<double>(input.global_sectors) * sector_bytes, device);
 
   double instructions = 0;
   std::vector<std::pair<std::string, double>> units;
@@ -174,7 +177,7 @@ Estimate estimate_cost(const CostInput& input, const DeviceDescription& device) 
     }
     instructions += static_cast<double>(count);
     if (const double lanes = lanes_of(device.rates, unit); lanes > 0) {
-      const double clocks = static_cast<double>(count) * warp_lanes / lanes;
+      const double clocks = static_cast<double>(count) * devices::warp_lanes / lanes;
       const std::string name = unit_name(unit);
       const auto known =
           std::find_if(units.begin(), units.end(), [&](const auto& entry) { return entry.first == name; });
@@ -185,19 +188,19 @@ Estimate estimate_cost(const CostInput& input, const DeviceDescription& device) 
       }
     }
   }
-  reckoning.add_sm_work("issue", instructions / device.issue_per_clock);
-  // The order of the input is that of its counts; the factors' order must not depend on them.
+  costs.add_sm_work("issue", instructions / device.issue_per_clock);
+  // The input is ordered by count. The order of the factors must not depend on the counts.
   std::sort(units.begin(), units.end());
   for (const auto& [name, clocks] : units) {
-    reckoning.add_sm_work(name, clocks);
+    costs.add_sm_work(name, clocks);
   }
-  reckoning.add_sm_work("tensor unit", input.tensor_fma / device.rates.tensor_fma);
-  reckoning.add_sm_work("shared memory",
-                        static_cast<double>(input.shared_wavefronts) / device.shared_wavefronts_clock);
-  add_latency(reckoning, input, device, instructions);
+  costs.add_sm_work("tensor unit", input.tensor_fma / device.rates.tensor_fma);
+  costs.add_sm_work("shared memory",
+                    static_cast<double>(input.shared_wavefronts) / device.shared_wavefronts_clock);
+  add_latency(costs, input, device, instructions);
 
-  estimate.waves = reckoning.waves();
-  estimate.factors = std::move(reckoning.factors);
+  estimate.waves = costs.waves();
+  estimate.factors = std::move(costs.factors);
   const double even_us = largest(estimate.factors, &CostFactor::us);
   estimate.tail_us = std::max(0.0, largest(estimate.factors, &CostFactor::busiest_us) - even_us);
   estimate.launch_overhead_us = device.launch_overhead_us;

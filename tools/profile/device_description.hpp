@@ -20,45 +20,44 @@ struct UnitRates {
   double tensor_fma = 0;        ///< multiply-adds of 16-bit operands with f32 accumulation, by mma.sync
 };
 
-/// A GPU as the cost model sees it.
+/// A GPU as the cost model sees it: the facts of runtime/devices/device_specs.hpp in the units of the model.
 struct DeviceDescription {
   std::string name;   ///< "h100", as --device takes it
   std::string title;  ///< "NVIDIA H100 SXM, 80 GB"
-  std::string arch;   ///< what kernels are compiled for there: "sm_90a"
+  std::string arch;   ///< the architecture that kernels are compiled for: "sm_90a"
   int sm = 0;         ///< compute capability, as 90
 
   int sm_count = 0;
   double clock_ghz = 0;                ///< boost clock
   double memory_gb_per_s = 0;          ///< 1e9 bytes per second
   double l2_bytes_per_clock = 0;       ///< of the whole device, at the SM clock
-  double l2_bytes_per_clock_sm = 0;    ///< one SM's share of the interconnect at most
+  double l2_bytes_per_clock_sm = 0;    ///< the most that one SM can get
   double shared_wavefronts_clock = 0;  ///< per SM; a wavefront is 128 bytes
   double issue_per_clock = 0;          ///< warp instructions per SM
   UnitRates rates;
 
   double global_latency = 0;      ///< clocks from a load that misses every cache to its use
   double shared_latency = 0;      ///< clocks
-  double barrier_latency = 0;     ///< clocks of a barrier that nobody is late for
+  double barrier_latency = 0;     ///< clocks of a barrier that no warp is late for
   double dependent_latency = 0;   ///< clocks from an arithmetic instruction to one that needs its result
-  double launch_overhead_us = 0;  ///< of a kernel among others launched back to back, as in a graph
+  double launch_overhead_us = 0;  ///< per kernel, if kernels are launched back to back as in a graph
 
   int max_warps_per_sm = 0;
   int max_blocks_per_sm = 0;
   int max_threads_per_block = 1024;
   int registers_per_sm = 0;
   int shared_bytes_per_sm = 0;
-  int shared_bytes_per_block = 0;  ///< at most, with opt-in
-  int reserved_shared_bytes_per_block =
-      0;  ///< what the driver takes from an SM's shared memory for each block
+  int shared_bytes_per_block = 0;           ///< at most, with opt-in
+  int reserved_shared_bytes_per_block = 0;  ///< taken from an SM's shared memory by the driver for each block
 };
 
-/// The devices described, in the order of their compute capability.
+/// The devices that the cost model describes, in the order of their compute capability.
 [[nodiscard]] const std::vector<DeviceDescription>& device_descriptions();
 
 /// The device called `name`, in any case. Throws UsageError that lists the devices and names the nearest.
 [[nodiscard]] const DeviceDescription& require_device_description(std::string_view name);
 
-/// The first device of the compute capability that `arch` ("sm_90a") is for; null where none is described.
+/// The first device of the compute capability that `arch` ("sm_90a") names; null if none is described.
 [[nodiscard]] const DeviceDescription* device_description_of(std::string_view arch);
 
 }  // namespace kerncast::tools

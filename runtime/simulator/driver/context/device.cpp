@@ -9,27 +9,33 @@
 #include <cstring>
 #include <string>
 
+#include "runtime/devices/device_specs.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
 
-constexpr std::array archs = {
-    //         sm  SMs  optin  SM  threads blocks L2  MHz  memory bus GiB
-    ArchTraits{75, 40, 64, 64, 1024, 16, 4, 1590, 5001, 256, 16},
-    ArchTraits{80, 108, 163, 164, 2048, 32, 40, 1410, 1593, 5120, 80},
-    ArchTraits{86, 84, 99, 100, 1536, 16, 6, 1695, 7251, 384, 48},
-    ArchTraits{87, 16, 163, 164, 1536, 16, 4, 1300, 3200, 256, 32},
-    ArchTraits{88, 16, 163, 164, 1536, 16, 4, 1300, 3200, 256, 32},
-    ArchTraits{89, 142, 99, 100, 1536, 24, 96, 2520, 9001, 384, 48},
-    ArchTraits{90, 132, 227, 228, 2048, 32, 50, 1980, 2619, 5120, 80},
-    ArchTraits{100, 148, 227, 228, 2048, 32, 126, 1965, 3996, 8192, 180},
-    ArchTraits{103, 148, 227, 228, 2048, 32, 126, 1920, 3996, 8192, 270},
-    ArchTraits{110, 20, 227, 228, 1536, 24, 32, 1575, 4266, 256, 122},
-    ArchTraits{120, 170, 99, 100, 1536, 24, 96, 2407, 14001, 512, 32},
-    ArchTraits{121, 48, 99, 100, 1536, 24, 24, 2418, 4266, 256, 119},
-};
+/// Architectures that the virtual GPU can have.
+constexpr std::array supported = {75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121};
+
+/// The figures of the most common board of compute capability `sm`, or of the nearest older one (88 has the
+/// board of 87).
+ArchTraits traits_of(int sm) {
+  const devices::ArchSpec& arch = devices::arch_spec(sm);
+  const devices::DeviceSpec& board = *devices::common_device(arch.sm);
+  return {sm,
+          board.sm_count,
+          arch.shared_kib_per_block,
+          arch.shared_kib_per_sm,
+          arch.threads_per_sm,
+          arch.blocks_per_sm,
+          board.l2_mib,
+          board.clock_mhz,
+          board.memory_clock_mhz,
+          board.memory_bus_bits,
+          board.memory_gib};
+}
 
 /// Attributes up to this number exist in the driver version reported here.
 constexpr int last_attribute = 147;
@@ -139,9 +145,8 @@ std::optional<ArchTraits> find_arch(std::string_view name) {
   if (error != std::errc{} || !(suffix.empty() || suffix == "a" || suffix == "f")) {
     return std::nullopt;
   }
-  const auto found =
-      std::find_if(archs.begin(), archs.end(), [sm](const ArchTraits& arch) { return arch.sm == sm; });
-  return found == archs.end() ? std::nullopt : std::optional(*found);
+  const bool known = std::find(supported.begin(), supported.end(), sm) != supported.end();
+  return known ? std::optional(traits_of(sm)) : std::nullopt;
 }
 
 std::size_t total_memory(const ArchTraits& arch) {
