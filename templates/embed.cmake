@@ -11,7 +11,7 @@ foreach(name IN LISTS FILES)
   string(APPEND rows "    {\"${name}\", R\"kerncast_text(${text})kerncast_text\"},\n")
   math(EXPR count "${count} + 1")
 endforeach()
-file(WRITE "${OUTPUT}" "#include \"templates/embedded.hpp\"
+file(WRITE "${OUTPUT}" "#include \"runtime/dispatch/embedded_templates.hpp\"
 
 namespace kerncast {
 namespace {

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "kerncast/error.hpp"
-#include "templates/embedded.hpp"
+#include "runtime/dispatch/embedded_templates.hpp"
 
 namespace kerncast {
 

@@ -1,4 +1,4 @@
-#include "templates/embedded.hpp"
+#include "runtime/dispatch/embedded_templates.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

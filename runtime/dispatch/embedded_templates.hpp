@@ -5,13 +5,14 @@
 
 namespace kerncast {
 
-/// A template source held in the library: `name` as templates include it ("norm/rms_norm/kernel.cuh").
+/// A template source that is built into the library, under the name by which templates include it
+/// ("norm/rms_norm/kernel.cuh").
 struct EmbeddedFile {
   std::string_view name;
   std::string_view text;
 };
 
-/// All of them, in order of name.
+/// All template sources, in order of name. The build generates the definition from the files in templates/.
 [[nodiscard]] std::span<const EmbeddedFile> embedded_templates() noexcept;
 
 }  // namespace kerncast
