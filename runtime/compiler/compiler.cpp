@@ -60,7 +60,7 @@ std::string without_terminator(std::string text) {
   return text;
 }
 
-/// The text and line that the first "file(line): error" of the log points at.
+/// Text and line number of the place that the first "file(line): error" of the log names.
 std::string failing_source(const CompileRequest& request, const std::string& log) {
   static const std::regex location(R"(([^\s()]+)\((\d+)\): (?:catastrophic )?error)");
   std::smatch match;
@@ -77,7 +77,8 @@ std::string failing_source(const CompileRequest& request, const std::string& log
   return fmt::format("generated source:\n{}", numbered_excerpt(request.source, line));
 }
 
-/// "It knows sm_75, ..., sm_121, and those from sm_90 on with the suffix a. "
+/// A sentence on the architectures that NVRTC supports: "It knows sm_75, ..., sm_121, and those from sm_90 on
+/// with the suffix a. "
 std::string known_archs(const Nvrtc& nvrtc) {
   constexpr int first_with_variant = 90;
   std::string text;

@@ -14,7 +14,8 @@ namespace {
 
 using driver::check;
 
-/// What a kernel may ask for at launch is 48 KiB until it is raised.
+/// Lets launches of `function` ask for as much dynamic shared memory as a block can have; without this the
+/// limit is 48 KiB.
 void allow_all_shared_memory(const driver::DriverApi& api, driver::CUfunction function, int most,
                              const std::string& what) {
   int fixed = 0;
@@ -42,8 +43,8 @@ DeviceState::DeviceState(std::shared_ptr<const driver::Driver> driver, int ordin
         fmt::format("retaining the context of device {}", ordinal));
 }
 
-// The context is not released: a host that owns it too may already have reset the driver when statics are
-// destroyed.
+// The context is not released, since a host that also owns it may have reset the driver by the time statics
+// are destroyed.
 DeviceState::~DeviceState() = default;
 
 void DeviceState::make_current() const {
@@ -55,7 +56,7 @@ LoadedKernel DeviceState::load(std::shared_ptr<const KernelBinary> binary, const
   const driver::DriverApi& api = driver_->api;
   const auto start = std::chrono::steady_clock::now();
   driver::CUlibrary library = nullptr;
-  // The driver has no use for a cubin of another architecture, and a virtual GPU for none at all: PTX serves
+  // The driver refuses a cubin of another architecture, and the virtual GPU refuses every cubin. PTX serves
   // both.
   driver::CUresult result = driver::CUDA_ERROR_NO_BINARY_FOR_GPU;
   if (!binary->cubin.empty()) {

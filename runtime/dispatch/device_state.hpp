@@ -20,7 +20,7 @@ struct LoadedKernel {
   std::shared_ptr<const KernelBinary> binary;
 };
 
-/// One device as the runtime uses it: its retained primary context and what was loaded there.
+/// One device as the runtime uses it: its primary context, which is retained, and its traits.
 class DeviceState {
  public:
   DeviceState(std::shared_ptr<const driver::Driver> driver, int ordinal);
@@ -37,8 +37,8 @@ class DeviceState {
   /// Makes the primary context current on this thread.
   void make_current() const;
 
-  /// Loads `binary` (cubin first, PTX where the driver has no use for it) and returns its function in the
-  /// primary context, which must be current. `what` names the kernel in errors.
+  /// Loads `binary` (the cubin, or the PTX if the driver refuses the cubin) into the primary context, which
+  /// must be current, and returns its functions. `what` names the kernel in errors.
   LoadedKernel load(std::shared_ptr<const KernelBinary> binary, const std::string& what);
 
  private:

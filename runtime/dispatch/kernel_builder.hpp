@@ -104,7 +104,7 @@ class KernelBuilder {
 [[nodiscard]] KernelReport to_report(const Variant& variant, const KernelBinary& binary,
                                      KernelBuilder& builder);
 
-/// "norm.rms_norm [x_dtype=bf16 hidden=7168] for sm_90a": how messages name a variant.
+/// Name of a variant in messages: "norm.rms_norm [x_dtype=bf16 hidden=7168] for sm_90a".
 [[nodiscard]] std::string describe(const Variant& variant);
 
 }  // namespace kerncast

@@ -14,7 +14,7 @@
 namespace kerncast {
 namespace {
 
-/// As a JSON string. Ops of a host's own may be called anything.
+/// `text` as a JSON string. The name of a host's own op may hold any character.
 std::string quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -51,7 +51,8 @@ void RequestLog::note(const OpDefinition& op, const Specialisation& spec, std::s
 void RequestLog::append(const std::string& line) {
   const cache::Descriptor file(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
   if (file.valid()) {
-    // Where locks do not work, one write at the end of a file is still whole on local file systems.
+    // If the file system has no locks, a single write at the end of a file is still whole on local file
+    // systems.
     static_cast<void>(flock(file.get(), LOCK_EX));
     if (::write(file.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size())) {
       return;

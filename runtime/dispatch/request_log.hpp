@@ -11,13 +11,13 @@
 
 namespace kerncast {
 
-/// The kernels that launches asked for, as a file that a later warm-up reads: one JSON object a line,
-/// appended by any number of processes, each kernel once a process.
+/// Records the kernels that launches ask for in a file that a later warm-up reads. Each line is one JSON
+/// object. Any number of processes may append to the file; each records a kernel once.
 ///
 ///     {"op": "norm.rms_norm", "set": "x_dtype=bf16 hidden=7168", "arch": "sm_90a", "sms": 132, "rows": 17}
 ///
-/// `rows` is any row count of the bucket. Failing to write is warned of once and hurts no launch.
-/// Thread-safe.
+/// `rows` is any row count of the bucket. If the file cannot be written, there is one warning and no launch
+/// fails. Thread-safe.
 class RequestLog {
  public:
   /// An empty `path` records nothing.

@@ -85,7 +85,7 @@ std::string kernel_identity(const OpFingerprint& op, const Specialisation& spec,
                      fmt::join(tunables.values, ","));
 }
 
-/// The command that puts the kernel into the cache ahead of time.
+/// The command line that puts the kernel into the cache ahead of time.
 std::string warm_command(const Variant& variant, int sm_count, std::int64_t rows) {
   const std::string settings = format_specialisation(*variant.op, variant.spec);
   return fmt::format("kerncast warm {}{}{} --arch {} --sms {} --rows {}", variant.op->name,

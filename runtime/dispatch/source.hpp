@@ -22,7 +22,7 @@ struct GeneratedSource {
 /// Compiler options for `arch` ("sm_90a"), architecture first.
 [[nodiscard]] std::vector<std::string> compile_options(std::string_view arch);
 
-/// "threads=256 rows_per_block=1".
+/// The tunables as text: "threads=256 rows_per_block=1".
 [[nodiscard]] std::string format_tunables(const OpDefinition& op, const Tunables& tunables);
 
 /// Label of the key field that holds the compiler's version.

@@ -7,21 +7,20 @@
 
 namespace kerncast {
 
-/// The template sources in use: those embedded in the library, or the files of a directory that overrides
-/// them.
+/// The template sources in use: those that are built into the library, or the files of a directory that
+/// replaces them.
 class TemplateSet {
  public:
-  /// Name and text.
+  /// Pairs of name and text.
   using Files = std::vector<std::pair<std::string, std::string>>;
 
-  /// The embedded files; with `directory` not empty, that directory's instead (KERNCAST_TEMPLATE_DIR), read
-  /// as files are asked for.
+  /// Uses the embedded files if `directory` is empty. Otherwise (KERNCAST_TEMPLATE_DIR) it reads files from
+  /// `directory` when they are asked for.
   explicit TemplateSet(std::string directory);
 
-  /// Every file that `include` can reach by #include "...", itself included, in order of name: the exact set
-  /// handed to the compiler and hashed into the key. Throws Error(not_found) naming the file and who includes
-  /// it.
-  /// `own` files hide those of the set.
+  /// Returns `include` and every file that it can reach by #include "...", in order of name. The compiler
+  /// gets exactly these files, and the key covers them. A file of `own` hides the file of that name in this
+  /// set. Throws Error(not_found) that names a missing file and the file that includes it.
   [[nodiscard]] Files closure(const std::string& include, const Files& own = {}) const;
 
   [[nodiscard]] const std::string& directory() const { return directory_; }
@@ -32,7 +31,7 @@ class TemplateSet {
   std::string directory_;
 };
 
-/// Names in `text` after #include "...", in order.
+/// The names that `text` includes by #include "...", in order.
 [[nodiscard]] std::vector<std::string> quoted_includes(std::string_view text);
 
 }  // namespace kerncast

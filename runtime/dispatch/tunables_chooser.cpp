@@ -21,7 +21,8 @@ std::string rows_text(const cache::TunedRecord& record) {
              : fmt::format("{} to {} rows", record.rows_low, record.rows_high);
 }
 
-/// "measured on NVIDIA H100: 3.20 us for 33 to 64 rows, 2026-11-28, in /home/u/.cache/kerncast".
+/// Describes a record: "measured on NVIDIA H100: 3.20 us for 33 to 64 rows, 2026-11-28, in
+/// /home/u/.cache/kerncast".
 std::string record_text(const cache::TunedMatch& match) {
   const cache::TunedRecord& record = *match.record;
   const bool measured = record.source == cache::TunedSource::measured;
@@ -31,7 +32,7 @@ std::string record_text(const cache::TunedMatch& match) {
                      match.layer);
 }
 
-/// Why no block of the op can be launched so; empty where it can.
+/// The reason why the op cannot be launched with `tunables`; empty if it can.
 std::string launch_defect(const TunablesRequest& request, const Tunables& tunables) {
   constexpr std::uint64_t most_threads = 1024;
   std::vector<decltype(OpDefinition::geometry)> stages{request.op->geometry};
@@ -53,7 +54,7 @@ std::string launch_defect(const TunablesRequest& request, const Tunables& tunabl
   return {};
 }
 
-/// The record's tunables; `defect` says why the op does not take them.
+/// The tunables of `record`. If the op does not accept them, `defect` says why.
 Tunables tunables_of(const TunablesRequest& request, const cache::TunedRecord& record, std::string& defect) {
   std::vector<std::pair<std::string, std::string>> settings;
   for (const auto& [name, value] : record.tunables) {

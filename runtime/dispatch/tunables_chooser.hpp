@@ -11,13 +11,13 @@
 
 namespace kerncast {
 
-/// What tunables are chosen for.
+/// The launch for which tunables are chosen.
 struct TunablesRequest {
   const OpDefinition* op = nullptr;
   Specialisation spec;
   std::string arch;
   DeviceTraits traits;
-  std::string device;  ///< the device's name; empty where there is none
+  std::string device;  ///< the device's name; empty if no device is at hand
   std::int64_t rows = 1;
 };
 
@@ -28,17 +28,17 @@ struct TunablesChoice {
   std::string record;  ///< the tuned record in words; empty unless tuned
 };
 
-/// Decides between the tunables a caller gives, those the tuning stores hold, and the op's own defaults.
+/// Chooses between the tunables that a caller gives, those in the tuning stores, and the op's own defaults.
 /// Thread-safe.
 class TunablesChooser {
  public:
   TunablesChooser(cache::Cache& cache, KernelBuilder& builder, cache::WarningSink warn);
 
-  /// `given` ones win; they throw Error(invalid_argument) where the op does not take them. A tuned record
-  /// that is stale or that the op does not take is passed over with one warning.
+  /// Tunables in `given` win; Error(invalid_argument) is thrown if the op does not accept them. A tuned
+  /// record that is stale or that the op does not accept is skipped with one warning.
   [[nodiscard]] TunablesChoice choose(const TunablesRequest& request, const std::optional<Tunables>& given);
   [[nodiscard]] TunablesChoice defaults(const TunablesRequest& request) const;
-  /// Warns once that the tuned `choice` is not used after all, as `why` says.
+  /// Warns once that the tuned `choice` is not used after all, for the reason `why`.
   void passed_over(const TunablesRequest& request, const TunablesChoice& choice, std::string_view why);
 
  private:

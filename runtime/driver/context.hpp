@@ -7,11 +7,11 @@
 
 namespace kerncast::driver {
 
-/// Retains a device's primary context and keeps it current on this thread for a scope. Construct and destroy
-/// it on one thread, in stack order.
+/// Retains a device's primary context and keeps it current on this thread while the object lives. Construct
+/// and destroy such objects on one thread, in stack order.
 class PrimaryContext {
  public:
-  /// Throws Error(driver_error) where the device does not exist or cannot be opened.
+  /// Throws Error(driver_error) if the device does not exist or cannot be opened.
   PrimaryContext(std::shared_ptr<const Driver> driver, int ordinal);
   ~PrimaryContext();
   PrimaryContext(const PrimaryContext&) = delete;
@@ -30,7 +30,7 @@ class PrimaryContext {
   CUcontext context_ = nullptr;
 };
 
-/// Makes a context current on this thread for a scope.
+/// Makes a context current on this thread while the object lives.
 class CurrentContext {
  public:
   CurrentContext(const DriverApi& api, CUcontext context);
@@ -42,8 +42,9 @@ class CurrentContext {
   const DriverApi* api_;
 };
 
-/// Lets this thread make calls for a scope that a stream capture, its own or another thread's, forbids in the
-/// stricter modes, such as loading a module. Nothing such a call does becomes part of the capture.
+/// While the object lives, this thread may make calls that a stream capture forbids in the stricter modes,
+/// such as loading a module, whether the capture is its own or another thread's. Such calls do not become
+/// part of the capture.
 class RelaxedCapture {
  public:
   explicit RelaxedCapture(const DriverApi& api);
@@ -53,10 +54,11 @@ class RelaxedCapture {
 
  private:
   const DriverApi* api_;
-  CUstreamCaptureMode mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;  ///< then the thread's own, to be put back
+  CUstreamCaptureMode mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;  ///< after construction the previous mode,
+                                                               ///< which the destructor restores
 };
 
-/// Device memory of the current context, freed with the object. Zero bytes allocate nothing.
+/// Device memory of the current context, freed with the object. An object of zero bytes allocates nothing.
 class DeviceBuffer {
  public:
   /// Throws Error(out_of_memory).

@@ -3,8 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 
-/// The part of the CUDA Driver API's binary interface that is used here, declared anew so that no CUDA header
-/// is needed. Names and values are NVIDIA's; the struct layouts are those of CUDA 12 and 13 on 64-bit Linux.
+/// The part of the CUDA Driver API's binary interface that Kerncast uses, declared here so that no CUDA
+/// header is needed. Names and values are NVIDIA's; the struct layouts are those of CUDA 12 and 13 on 64-bit
+/// Linux.
 namespace kerncast::driver {
 
 using CUdevice = int;
@@ -303,8 +304,8 @@ enum CUdriverProcAddressQueryResult : int {
   CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT = 2,
 };
 
-/// The streams that have no object: the legacy default stream (also null) and the calling thread's default
-/// stream.
+/// Handles of the streams that have no object: the legacy default stream (also null) and the calling thread's
+/// default stream.
 inline const CUstream stream_legacy =
     reinterpret_cast<CUstream>(std::uintptr_t{1});  // NOLINT(performance-no-int-to-ptr)
 inline const CUstream stream_per_thread =

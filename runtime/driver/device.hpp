@@ -7,14 +7,14 @@
 
 namespace kerncast::driver {
 
-/// A device as reports and tuning see it.
+/// The facts about a device that reports and tuning use.
 struct DeviceInfo {
   int ordinal = 0;
   std::string name;
   std::string uuid;  ///< "GPU-" and 32 hexadecimal digits in five groups, as nvidia-smi prints it
-  int sm = 0;        ///< compute capability, as 90
-  std::string
-      arch;  ///< what kernels are compiled for: "sm_90a" where there is an architecture-specific variant
+  int sm = 0;        ///< compute capability, such as 90
+  /// The architecture that kernels are compiled for: "sm_90a" if there is an architecture-specific variant.
+  std::string arch;
   int sm_count = 0;
   int max_threads_per_block = 0;
   int max_threads_per_sm = 0;
@@ -28,11 +28,12 @@ struct DeviceInfo {
   std::size_t total_memory = 0;  ///< bytes
 };
 
-/// Throws Error(invalid_argument) for an ordinal the driver does not have, Error(driver_error) where a query
-/// fails.
+/// Throws Error(invalid_argument) for an ordinal that the driver does not have, and Error(driver_error) if a
+/// query fails.
 [[nodiscard]] DeviceInfo query_device(const DriverApi& api, int ordinal);
 
-/// The architecture kernels are compiled for on compute capability `sm`: "sm_90a" for 90, "sm_89" for 89.
+/// The architecture that kernels are compiled for on compute capability `sm`: "sm_90a" for 90, "sm_89"
+/// for 89.
 [[nodiscard]] std::string arch_of(int sm);
 
 }  // namespace kerncast::driver

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 constexpr const char* nvidia_library = "libcuda.so.1";
 constexpr const char* virtual_library = "libkerncast-sim.so";
 
-/// The folder of the module that holds this code: of the executable, or of the shared library.
+/// The folder of the file that holds this code: the executable or the shared library.
 fs::path own_folder() {
   std::error_code error;
   Dl_info info{};
@@ -35,8 +35,8 @@ fs::path own_folder() {
   return self.parent_path();
 }
 
-/// Where the virtual GPU may lie: beside the module that holds this code, in the library folders next to it,
-/// or where it was installed.
+/// Places where the virtual GPU may be: beside the file that holds this code, in the library folders next to
+/// it, or where it was installed.
 std::vector<std::string> virtual_paths() {
   std::vector<std::string> paths;
   const fs::path folder = own_folder();
@@ -67,7 +67,7 @@ std::string describe(const DriverApi& api, CUresult result) {
   return words;
 }
 
-/// The library stays open for the life of the process: a driver keeps threads of its own.
+/// The library stays open for the life of the process, since a driver runs threads of its own.
 std::shared_ptr<const Driver> open_driver(const std::string& path, std::string& refused) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {

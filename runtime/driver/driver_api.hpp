@@ -17,18 +17,18 @@ struct DriverApi {
 #include "runtime/driver/driver_functions.inc"
 #undef KERNCAST_DRIVER_FUNCTION
 
-  /// Text of this thread's last failed call or of its context's fault, where the driver offers it (the
-  /// virtual GPU does); null in NVIDIA's.
+  /// Text of this thread's last failed call or of its context's fault. Null unless the driver offers it: the
+  /// virtual GPU does, NVIDIA's driver does not.
   const char* (*last_fault)() = nullptr;
 };
 
-/// Which driver it is. For reports only: nothing decides by it.
+/// The kind of a driver. For reports only: no code decides by it.
 enum class DriverKind : std::uint8_t { cuda, sim, other };
 
-/// "cuda", "sim" or "other".
+/// Name of a kind: "cuda", "sim" or "other".
 [[nodiscard]] std::string_view kind_name(DriverKind kind);
 
-/// A library that was tried, and why it was refused (empty where it was taken).
+/// A library that was tried, and why it was refused (empty if it was accepted).
 struct DriverCandidate {
   std::string path;
   std::string refused;
@@ -37,29 +37,31 @@ struct DriverCandidate {
 /// A loaded, initialised driver with at least one device.
 struct Driver {
   DriverApi api;
-  std::string path;  ///< as resolved by the loader
-  int version = 0;   ///< as 13000
+  std::string path;  ///< the path that the loader resolved
+  int version = 0;   ///< such as 13000
   int device_count = 0;
   DriverKind kind = DriverKind::other;
   bool is_virtual = false;  ///< kind is sim
-  void* library = nullptr;  ///< as dlopen gave it
+  void* library = nullptr;  ///< handle from dlopen
 
-  /// Any function the library exports, by symbol ("cuMemAlloc_v2"); null where it has none of that name.
+  /// The function that the library exports as `symbol` ("cuMemAlloc_v2"); null if there is none.
   [[nodiscard]] void* symbol(const char* name) const;
 };
 
-/// Outcome of the search: `driver` is null where none was usable.
+/// Outcome of the search. `driver` is null if no driver was usable.
 struct DriverSearch {
   std::shared_ptr<const Driver> driver;
   std::vector<DriverCandidate> candidates;
 };
 
-/// Tries, in order, what `choice` (empty: KERNCAST_DRIVER) allows: "cuda" NVIDIA's libcuda.so.1, "sim" the
-/// virtual GPU, anything else the library of that name or path. With no choice, NVIDIA's if it has a device,
-/// else the virtual GPU. A library once taken stays loaded for the life of the process.
+/// Looks for the driver that `choice` names (empty: KERNCAST_DRIVER): "cuda" is NVIDIA's libcuda.so.1, "sim"
+/// the virtual GPU, and anything else is the name or path of a library. Without a choice it is NVIDIA's
+/// driver if that has a device, else the virtual GPU. A library that was accepted stays loaded for the life
+/// of the process.
 [[nodiscard]] DriverSearch search_driver(const std::string& choice = {});
 
-/// As search_driver; throws Error(not_found) with every candidate and its refusal.
+/// Returns the driver that search_driver finds. Throws Error(not_found) that lists every candidate and why it
+/// was refused.
 [[nodiscard]] std::shared_ptr<const Driver> load_driver(const std::string& choice = {});
 
 }  // namespace kerncast::driver

@@ -17,7 +17,7 @@ namespace {
 using cache::Reader;
 using cache::Writer;
 
-// No source, log or binary comes near it; a longer one is noise on the pipe.
+// Sources, logs and binaries are far smaller. A longer message is noise on the pipe.
 constexpr std::uint64_t longest_payload = std::uint64_t{1} << 30;
 constexpr std::size_t head_size = 12;
 
@@ -36,7 +36,7 @@ std::vector<std::string> texts(Reader& in) {
   return out;
 }
 
-/// `value` if all of the payload was read, and no more.
+/// `value` if reading consumed exactly the payload, else nothing.
 template <class Value>
 std::optional<Value> whole(const Reader& in, Value value) {
   return in.done() ? std::optional<Value>(std::move(value)) : std::nullopt;
@@ -189,7 +189,7 @@ Exchange write_message(int fd, Kind kind, std::string_view payload) {
   out.raw(payload);
   std::string_view left = out.bytes();
   while (!left.empty()) {
-    // A socket, so that a reader that is gone is an error here and no SIGPIPE in the host.
+    // send() on a socket reports a closed peer as an error; write() would raise SIGPIPE in the host.
     const ssize_t sent = send(fd, left.data(), left.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) {
       continue;

@@ -14,7 +14,7 @@
 
 namespace kerncast::compiler::worker {
 
-/// One of the places that `jobs` gives, held while it lives.
+/// Holds one of the `jobs` places for as long as it lives.
 class Pool::Turn {
  public:
   Turn(Pool& pool, const std::string& what) : pool_(pool), what_(what) {
@@ -78,7 +78,7 @@ CompileResult Pool::compile_within_share(std::unique_ptr<Process>& worker, const
     try {
       return compile_in(worker, request);
     } catch (const WorkerOutgrew&) {
-      // What earlier compiles left behind may be at fault.
+      // Memory that earlier compiles left behind may be the reason, so a fresh worker may succeed.
       worker.reset();
       worker = start_worker(nvrtc_version);
     }

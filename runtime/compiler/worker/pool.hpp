@@ -14,29 +14,30 @@
 
 namespace kerncast::compiler::worker {
 
-/// The least share of memory that lets a worker compile: NVRTC alone holds 90 MiB.
+/// The smallest share of memory with which a worker can compile. NVRTC alone holds 90 MiB.
 constexpr std::uint64_t least_worker_bytes = std::uint64_t{128} << 20;
 
-/// How many of `jobs` workers `memory_bytes` suffices for, one at least; all where it is 0.
+/// Number of workers that fit into `memory_bytes`: at most `jobs`, at least one. `jobs` if `memory_bytes` is
+/// 0.
 [[nodiscard]] int jobs_within(int jobs, std::uint64_t memory_bytes);
 
 struct PoolOptions {
-  std::vector<std::string> command;   ///< a worker and its arguments, as "kerncast worker"
-  int jobs = 1;                       ///< processes at most
-  std::uint64_t memory_bytes = 0;     ///< of all of them. 0: no limit
-  std::int64_t timeout_ms = 300'000;  ///< of one compile, and of a worker's start
+  std::vector<std::string> command;   ///< program and arguments of a worker: "kerncast worker"
+  int jobs = 1;                       ///< largest number of processes
+  std::uint64_t memory_bytes = 0;     ///< limit of all workers together; 0: no limit
+  std::int64_t timeout_ms = 300'000;  ///< limit of one compile, and of the start of a worker
   std::string
       failed_directory;  ///< where the source of a compile that a worker failed at is kept; empty: nowhere
 };
 
-/// Compiles in worker processes, which NVRTC needs to use more than one core: within a process it serialises.
-/// Workers start when there is work for them and serve one compile after another. Thread-safe; as many
-/// compiles run at once as there are jobs, and further callers wait.
+/// Compiles in worker processes, since NVRTC serialises compiles within a process. A worker is started when
+/// there is work for it, and serves one compile after another. Up to `jobs` compiles run at once, and further
+/// callers wait. Thread-safe.
 ///
-/// Where memory is bounded, each worker has an equal share, of least_worker_bytes or more: there are fewer of
-/// them where it does not suffice for all jobs. One that is past its share after a compile is replaced; one
-/// that passes it during a compile is ended, and the kernel has a second try in a worker of its own, unless
-/// it was the first.
+/// If memory is limited, each worker has an equal share of at least least_worker_bytes, so a small limit
+/// means fewer workers. A worker that exceeds its share after a compile is replaced. A worker that exceeds it
+/// during a compile is ended, and the kernel is compiled once more in a fresh worker, unless the worker was
+/// fresh already.
 class Pool {
  public:
   explicit Pool(PoolOptions options);
@@ -44,14 +45,15 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// As compiler::compile. A worker that dies or hangs fails this compile alone: Error(compile_failed) says
-  /// how, and where the source is kept. Throws Error(unsupported) where no worker can be started, or only one
-  /// whose NVRTC is not `nvrtc_version`, for which the kernel's key was made.
+  /// Compiles `request` and throws as compiler::compile does. If a worker dies or hangs, only this compile
+  /// fails: Error(compile_failed) says how the worker ended and where the source is kept. Throws
+  /// Error(unsupported) if no worker can be started, or if its NVRTC is not `nvrtc_version`, for which the
+  /// kernel's key was made.
   [[nodiscard]] CompileResult compile(const CompileRequest& request, const std::string& nvrtc_version);
 
-  /// What is compiled right now (CompileRequest::what).
+  /// The compiles under way, by CompileRequest::what.
   [[nodiscard]] std::vector<std::string> in_flight() const;
-  /// Worker processes started so far.
+  /// Number of worker processes started so far.
   [[nodiscard]] int started() const { return started_.load(); }
 
   /// Ends all workers at once; compiles under way and later ones fail with Error(compile_failed).
@@ -74,7 +76,7 @@ class Pool {
   mutable std::mutex mutex_;
   std::condition_variable turn_ended_;
   bool stopped_ = false;
-  std::vector<std::string> in_flight_;  ///< one for each turn taken
+  std::vector<std::string> in_flight_;  ///< one element for each place in use
   std::vector<const Process*> busy_;
   std::vector<std::unique_ptr<Process>> idle_;
 };

@@ -16,8 +16,8 @@
 namespace kerncast::compiler::worker {
 namespace {
 
-/// A process with `input` as its standard input, in a group of its own so that Ctrl-C reaches the parent
-/// alone.
+/// Starts a process with `input` as its standard input. It gets its own process group, so that Ctrl-C reaches
+/// only the parent.
 pid_t start(const std::vector<std::string>& command, int input) {
   std::vector<char*> arguments;
   arguments.reserve(command.size() + 1);
@@ -45,7 +45,7 @@ pid_t start(const std::vector<std::string>& command, int input) {
   return pid;
 }
 
-/// A connected pair: `ours` is set, the other end is returned.
+/// Makes a connected pair of sockets. Stores one end in `ours` and returns the other.
 cache::Descriptor connect_pair(cache::Descriptor& ours, std::int64_t timeout_ms) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -60,7 +60,7 @@ cache::Descriptor connect_pair(cache::Descriptor& ours, std::int64_t timeout_ms)
 }  // namespace
 
 int Child::wait() noexcept {
-  // One that closed its socket is about to exit, and its own end says more than ours.
+  // A worker that closed its socket is about to exit, and its exit status says more than a kill would.
   constexpr int patience_ms = 200;
   int status = 0;
   pid_t got = 0;
@@ -120,7 +120,7 @@ CompileResult Process::compile(const CompileRequest& request, const CompileLimit
   failed(Exchange::malformed, timeout_ms);
 }
 
-/// Returns when an answer begins to arrive, or when it is late.
+/// Returns when an answer begins to arrive or the time is up.
 void Process::watch_memory(const CompileLimits& limits) const {
   constexpr int interval_ms = 20;
   pollfd answer{socket_.get(), POLLIN, 0};
@@ -165,7 +165,7 @@ void Process::hang_up() const {
 }
 
 std::uint64_t Process::resident_bytes() const {
-  // Pages: all of its memory, then what is resident.
+  // The file holds numbers of pages: the size of the process, then its resident part.
   std::ifstream in(fmt::format("/proc/{}/statm", child_.pid()));
   std::uint64_t whole = 0;
   std::uint64_t resident = 0;

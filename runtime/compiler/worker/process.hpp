@@ -13,25 +13,25 @@
 
 namespace kerncast::compiler::worker {
 
-/// The worker itself failed, whatever it was compiling: it died, hung or spoke another protocol.
+/// The worker failed, not the kernel that it compiled: it died, hung or spoke another protocol.
 class WorkerFailed : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// It was ended since it held more memory than it may.
+/// The worker was ended because it exceeded its memory limit.
 class WorkerOutgrew : public WorkerFailed {
  public:
   using WorkerFailed::WorkerFailed;
 };
 
-/// What one compile may take.
+/// Limits of one compile.
 struct CompileLimits {
   std::int64_t timeout_ms = 300'000;
-  std::uint64_t memory_bytes = 0;  ///< of the whole worker; 0: no limit
+  std::uint64_t memory_bytes = 0;  ///< limit of the whole worker process; 0: no limit
 };
 
-/// A child process, ended at the latest with this.
+/// A child process. It is ended when this object is destroyed, if not before.
 class Child {
  public:
   explicit Child(pid_t pid) : pid_(pid) {}
@@ -43,13 +43,13 @@ class Child {
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
-  /// -1 once it was ended.
+  /// The process id; -1 after the process has ended.
   [[nodiscard]] pid_t pid() const { return pid_; }
-  /// Ends it if it has not ended of itself, and says how it ended: "exited with code 1", "died of SIGSEGV".
+  /// Ends the process if it still runs, and says how it ended: "exited with code 1", "died of SIGSEGV".
   [[nodiscard]] std::string end();
 
  private:
-  /// Its status; -1 where it had to be ended.
+  /// The exit status; -1 if the process had to be ended.
   int wait() noexcept;
 
   pid_t pid_;
@@ -60,25 +60,26 @@ class Child {
 class Process {
  public:
   /// Runs `command`, a program and its arguments, with the socket as its standard input, and waits for its
-  /// greeting. Throws WorkerFailed where it cannot be run, does not greet within `timeout_ms`, or is of
-  /// another protocol.
+  /// greeting. Throws WorkerFailed if it cannot be run, does not greet within `timeout_ms`, or speaks another
+  /// protocol.
   Process(const std::vector<std::string>& command, std::int64_t timeout_ms);
 
   [[nodiscard]] const Greeting& greeting() const { return greeting_; }
   [[nodiscard]] pid_t pid() const { return child_.pid(); }
 
-  /// One compile. Throws what the worker's own threw, or WorkerFailed; after that only destruction is left.
+  /// Compiles `request` in the worker. Throws the Error that the compile threw there, or WorkerFailed, after
+  /// which the worker can only be destroyed.
   [[nodiscard]] CompileResult compile(const CompileRequest& request, const CompileLimits& limits);
 
-  /// True before its first compile.
+  /// True before the first compile.
   [[nodiscard]] bool is_fresh() const { return fresh_; }
 
-  /// False where it ended while it had nothing to do.
+  /// False if the process ended while it was idle.
   [[nodiscard]] bool waits_for_work() const;
   /// Cuts the connection: a compile under way in another thread fails at once.
   void hang_up() const;
 
-  /// Bytes of memory it holds now; 0 where the system does not tell.
+  /// Resident memory in bytes; 0 if the system does not say.
   [[nodiscard]] std::uint64_t resident_bytes() const;
 
  private:

@@ -25,8 +25,8 @@ Exchange answer(int fd, const Nvrtc& nvrtc, const CompileRequest& request) {
   return write_message(fd, Kind::failure, encode(failure));
 }
 
-/// No compile, and no hang of one, outlives whoever asked for it. (A signal at the parent's death would come
-/// at the death of the thread that started this process.)
+/// Ends this process when the parent is gone, even if a compile hangs. (The kernel's parent-death signal does
+/// not do: it comes when the thread that started this process ends.)
 void leave_with_parent(int fd) {
   std::thread([fd] {
     pollfd parent{fd, POLLRDHUP, 0};

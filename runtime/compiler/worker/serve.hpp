@@ -4,8 +4,8 @@
 
 namespace kerncast::compiler::worker {
 
-/// A worker's whole life: greets on the socket `fd`, then compiles what it is sent, one after another, until
-/// the parent is gone. `nvrtc` as load_nvrtc takes it. Returns the process's exit code.
+/// Runs a worker: sends the greeting on the socket `fd`, then compiles one request after another until the
+/// parent is gone. `nvrtc` is a choice as load_nvrtc takes it. Returns the exit code of the process.
 [[nodiscard]] int serve(int fd, const std::string& nvrtc);
 
 }  // namespace kerncast::compiler::worker
