@@ -93,7 +93,7 @@ TEST_CASE("a template that does not compile is shown, numbered, with options and
   }
 }
 
-TEST_CASE("an architecture the compiler does not know is said so") {
+TEST_CASE("an architecture that the compiler does not support is an error that says so") {
   const NvrtcSearch search = load_nvrtc();
   if (search.nvrtc == nullptr) {
     WARN("no NVRTC on this machine: " << search.remedy);

@@ -13,7 +13,7 @@ using namespace kerncast::compiler::worker;
 
 namespace {
 
-/// Answers requests by what their source says, without a compiler.
+/// Answers each request as its source text says, without a compiler.
 int serve_sources() {
   Greeting greeting;
   greeting.nvrtc = "13.0";
@@ -59,7 +59,7 @@ int serve_sources() {
 
 }  // namespace
 
-/// A worker for worker_test: `faulty_worker HOW`, where HOW says what it does.
+/// A worker for worker_test: `faulty_worker HOW`. HOW selects how it misbehaves.
 int main(int argc, char** argv) {
   const std::string_view how = argc > 1 ? argv[1] : "";
   if (how == "real") {

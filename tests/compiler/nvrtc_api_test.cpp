@@ -30,7 +30,7 @@ TEST_CASE("a folder without the library says so") {
   CHECK(search.remedy.find("holds no libnvrtc") != std::string::npos);
 }
 
-TEST_CASE("what is found says its version and path") {
+TEST_CASE("a loaded NVRTC reports its version and path") {
   const NvrtcSearch search = load_nvrtc();
   if (search.nvrtc == nullptr) {
     WARN("no NVRTC on this machine: " << search.remedy);

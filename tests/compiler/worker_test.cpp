@@ -45,7 +45,7 @@ CompileRequest request(const std::string& source) {
   return made;
 }
 
-/// What compiling `source` throws.
+/// The Error that compiling `source` throws.
 std::pair<ErrorCode, std::string> failure(Pool& pool, const std::string& source,
                                           const char* version = "13.0") {
   try {
@@ -99,7 +99,7 @@ TEST_CASE("messages read as they were written") {
   CHECK(refused->message == "no");
 }
 
-TEST_CASE("a payload cut short or too long is none") {
+TEST_CASE("a payload that is cut short or too long is refused") {
   const std::string whole = encode(request("source"));
   for (std::size_t length = 0; length < whole.size(); ++length) {
     CHECK_FALSE(decode_request(std::string_view(whole).substr(0, length)));
@@ -154,7 +154,7 @@ TEST_CASE("a worker that hangs is given up after its time") {
   CHECK_THAT(message, Catch::Contains("no answer"));
 }
 
-TEST_CASE("a worker past its share of the memory is replaced") {
+TEST_CASE("a worker that exceeds its share of the memory is replaced") {
   PoolOptions options = sources();
   options.memory_bytes = std::uint64_t{512} << 20;
   Pool pool(options);
@@ -165,7 +165,7 @@ TEST_CASE("a worker past its share of the memory is replaced") {
   CHECK(pool.started() == 2);
 }
 
-TEST_CASE("a compile that passes its worker's share fails, after a second try where others came before it") {
+TEST_CASE("a compile that exceeds its worker's share fails, after a second try if the worker was not fresh") {
   PoolOptions options = sources();
   options.memory_bytes = std::uint64_t{512} << 20;
   Pool pool(options);
@@ -203,7 +203,7 @@ TEST_CASE("memory for fewer workers than jobs means fewer workers") {
   CHECK(pool.started() == 2);
 }
 
-TEST_CASE("a worker killed while it had nothing to do costs no kernel") {
+TEST_CASE("a worker that is killed while idle costs no kernel") {
   Pool pool(sources());
   const std::string first = pool.compile(request("a"), "13.0").cubin;
   REQUIRE(kill(std::stoi(first), SIGKILL) == 0);
@@ -211,7 +211,7 @@ TEST_CASE("a worker killed while it had nothing to do costs no kernel") {
   CHECK(pool.compile(request("a"), "13.0").cubin != first);
 }
 
-TEST_CASE("as many compile at once as there are jobs") {
+TEST_CASE("as many compiles run at once as there are jobs") {
   Pool pool(sources(2));
   std::set<std::string> workers;
   std::mutex mutex;
@@ -231,7 +231,7 @@ TEST_CASE("as many compile at once as there are jobs") {
   CHECK(pool.in_flight().empty());
 }
 
-TEST_CASE("stopping ends what is under way and refuses what comes later") {
+TEST_CASE("stopping ends compiles under way and refuses later ones") {
   Pool pool(sources());
   std::pair<ErrorCode, std::string> under_way;
   std::pair<ErrorCode, std::string> waiting;
@@ -249,7 +249,7 @@ TEST_CASE("stopping ends what is under way and refuses what comes later") {
   CHECK_THAT(failure(pool, "a").second, Catch::Contains("stopped"));
 }
 
-TEST_CASE("a worker that cannot be run, or is another's, says so") {
+TEST_CASE("a worker that cannot be run or has another NVRTC is an error that says so") {
   PoolOptions options = sources();
   options.command = {"/no/such/kerncast", "worker"};
   Pool missing(options);
@@ -272,7 +272,7 @@ TEST_CASE("a worker outlives the thread that started it") {
   CHECK(pool.compile(request("b"), "13.0").cubin == first);
 }
 
-/// Whether the process runs; one that only nobody has waited for does not.
+/// True if the process runs. A zombie does not run.
 bool runs(pid_t pid) {
   std::ifstream in(fmt::format("/proc/{}/stat", pid));
   std::string stat;

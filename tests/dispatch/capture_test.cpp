@@ -9,7 +9,7 @@ using namespace kerncast;
 
 namespace {
 
-/// A stream that captures, and what a capture gives.
+/// A stream that is being captured, and the graph that the capture records.
 class Capture {
  public:
   Capture(const driver::DriverApi& api, driver::CUstreamCaptureMode mode,
@@ -20,7 +20,7 @@ class Capture {
 
   [[nodiscard]] Stream stream() const { return stream_.get(); }
 
-  /// Ends the capture, which must still be sound, and runs what it recorded once.
+  /// Ends the capture, which must still be valid, and runs the recorded graph once.
   void replay() {
     driver::CUgraph graph = nullptr;
     driver::CUgraphExec executable = nullptr;
@@ -46,7 +46,7 @@ driver::CUstreamCaptureMode any_mode() {
 
 }  // namespace
 
-TEST_CASE("a miss that is not in the cache is an error that says what to warm, and spoils no capture") {
+TEST_CASE("a miss during capture is an error that says how to warm the cache, and the capture stays valid") {
   RowsOfOnes f;
   Capture capture(f.context.api(), any_mode());
   f.arguments.eps = 0;
@@ -72,7 +72,7 @@ TEST_CASE("a first call during capture loads from the cache in every mode") {
   f.context.synchronize();
   f.y.fill(0xCD);
   const auto mode = any_mode();
-  // Nothing of this runtime has touched the device before.
+  // This runtime has not used the device before.
   Runtime fresh(f.options(MissPolicy::compile));
   Capture capture(f.context.api(), mode);
   launch(fresh, f.arguments, capture.stream());
@@ -82,9 +82,9 @@ TEST_CASE("a first call during capture loads from the cache in every mode") {
   CHECK(f.result() == ones);
 }
 
-TEST_CASE("making a kernel ready beside a capture spoils neither") {
+TEST_CASE("a kernel can be made ready beside a capture") {
   RowsOfOnes f;
-  // With a blocking stream capturing, even asking about the legacy stream is an error of its own.
+  // While a blocking stream captures, even a query about the legacy stream fails.
   const unsigned int flags = GENERATE(driver::CU_STREAM_DEFAULT, driver::CU_STREAM_NON_BLOCKING);
   Capture capture(f.context.api(), any_mode(), flags);
   SECTION("on the capturing thread") {

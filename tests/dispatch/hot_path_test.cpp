@@ -19,7 +19,7 @@ driver::CUresult count_launch(const driver::CUlaunchConfig*, driver::CUfunction,
   return driver::CUDA_SUCCESS;
 }
 
-/// What `calls` runs of `work` did besides launching.
+/// Allocations and locks of `calls` runs of `work`.
 template <class Work>
 HotPathCounters counted(int calls, Work&& work) {
   const HotPathCounters before = HotPathCounters::now();
@@ -42,7 +42,7 @@ TEST_CASE("the counters see an allocation and a lock") {
   CHECK(seen.locks >= 3);
 }
 
-TEST_CASE("a hot call neither allocates nor locks, whichever way it is made") {
+TEST_CASE("a hot call neither allocates nor locks in any of the three interfaces") {
   const TemporaryDirectory folder;
   RuntimeOptions options;
   options.cache_directory = folder.path();
@@ -57,7 +57,7 @@ TEST_CASE("a hot call neither allocates nor locks, whichever way it is made") {
   launch(runtime, arguments, nullptr);
   context.synchronize();
 
-  // A driver's own launch may do as it likes; what comes before it may not.
+  // The driver's own launch may allocate and lock, so a function that does neither takes its place.
   driver::DriverApi table = *implementation_of(runtime).api.load();
   table.cuLaunchKernelEx = &count_launch;
   implementation_of(runtime).api.store(&table);

@@ -25,7 +25,7 @@ HotEntry entry_of(int i) {
 
 }  // namespace
 
-TEST_CASE("what is inserted is found, through growth") {
+TEST_CASE("inserted entries are found while the table grows") {
   HotTable table;
   for (int i = 0; i < 1000; ++i) {
     CHECK(table.find(key_of(i), HotTable::hash(key_of(i))) == nullptr);

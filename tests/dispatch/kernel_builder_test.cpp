@@ -30,7 +30,7 @@ struct Fixture {
     std::ofstream(folder.path() + "/templates/test/scale.cuh") << text;
   }
   [[nodiscard]] std::string templates() const { return folder.path() + "/templates"; }
-  /// Without memory, so that every hit is one of the disk.
+  /// A cache without its memory layer, so that every hit comes from disk.
   [[nodiscard]] cache::CacheOptions options() const {
     cache::CacheOptions out;
     out.directory = folder.path() + "/cache";
@@ -77,7 +77,7 @@ TEST_CASE_METHOD(Fixture, "compiled once, then had from disk, also by a process 
 }
 
 TEST_CASE_METHOD(Fixture, "without a compiler only keys of compilers that the layers hold are tried") {
-  // An entry as NVRTC 12.4 would have left it.
+  // An entry as NVRTC 12.4 would leave it.
   KernelBuilder builder("none", templates(), cache);
   const auto key_of = [&](const Variant& of, const std::string& version) {
     cache::KeyFields fields = builder.inputs(of).fields;
@@ -96,7 +96,7 @@ TEST_CASE_METHOD(Fixture, "without a compiler only keys of compilers that the la
   CHECK(store.counters().misses == 0);
   CHECK(cache.counters().misses == 1);
 
-  // Of two, the one that was found last first.
+  // Of two versions, the one that was found last is tried first.
   Variant other = variant;
   other.tunables = Tunables{{256}};
   publish(other, "13.0");
@@ -109,7 +109,7 @@ TEST_CASE_METHOD(Fixture, "without a compiler only keys of compilers that the la
   CHECK(builder.load_or_compile(absent, BuildPolicy::cached_only) == nullptr);
   CHECK(store.counters().misses == 3);
 
-  // A directory that was filled before there were marks may hold anybody's.
+  // A directory that was filled before there were marks may hold entries of any compiler.
   std::filesystem::remove_all(folder.path() + "/cache/compilers");
   REQUIRE(builder.load_or_compile(variant, BuildPolicy::cached_only) != nullptr);
   cache::Cache fresh(options(), nullptr);
@@ -121,7 +121,7 @@ TEST_CASE_METHOD(Fixture, "without a compiler only keys of compilers that the la
   REQUIRE(fresh.publish({7, 7}, newer));
   REQUIRE(unknowing.load_or_compile(variant, BuildPolicy::cached_only) != nullptr);
 
-  // The same of a read-only layer.
+  // A read-only layer behaves in the same way.
   cache::CacheOptions below = options();
   below.read_only = {below.directory};
   below.directory = folder.path() + "/above";

@@ -16,10 +16,10 @@ struct OwnArguments {
   long long count;
 };
 
-constexpr std::int64_t shared_floats = 16384;  // 64 KiB: more than a kernel gets unasked
+constexpr std::int64_t shared_floats = 16384;  // 64 KiB: more than a kernel gets without opt-in
 
-/// y = 1, then y = 2 y + 1 through shared memory: an op of a host's own, of two stages and no file of the
-/// library.
+/// A host's own op with stages: y = 1, then y = 2 y + 1 through shared memory, and a stage that no call
+/// launches.
 OpDefinition own_op() {
   OpDefinition op;
   op.name = "own.three";
@@ -188,7 +188,7 @@ TEST_CASE("an op of a host's own brings its template and launches its stages in 
   CHECK(f.result() == threes);
 }
 
-TEST_CASE("a change in an own template is another kernel") {
+TEST_CASE("a changed template has another key") {
   RowsOfOnes f;
   OpDefinition op = own_op();
   Bindings bindings;

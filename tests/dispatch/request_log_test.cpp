@@ -29,7 +29,7 @@ Specialisation rms_norm_of(const std::string& hidden) {
 
 }  // namespace
 
-TEST_CASE("each kernel asked for is one line, whatever its rows in a bucket") {
+TEST_CASE("each requested kernel is one line for all row counts of a bucket") {
   const TemporaryDirectory folder;
   const std::string path = folder.path() + "/record";
   std::vector<std::string> warnings;

@@ -8,7 +8,7 @@
 #include "runtime/driver/context.hpp"
 #include "tests/cache/sample.hpp"
 
-/// A runtime with a cache of its own, and rows of ones whose norm is one.
+/// A runtime with its own cache, and an RMSNorm call on rows of ones, whose result is ones.
 struct RowsOfOnes {
   explicit RowsOfOnes(kerncast::MissPolicy policy = kerncast::MissPolicy::compile)
       : runtime(options(policy)),

@@ -2,7 +2,7 @@
 
 #include "kerncast/op.hpp"
 
-/// A small op of a host's own: enough of a definition for everything that does not launch.
+/// A host's own small op. Its definition suffices for tests that do not launch.
 inline kerncast::OpDefinition sample_op() {
   using namespace kerncast;
   OpDefinition op;

@@ -10,7 +10,7 @@ using namespace kerncast;
 
 namespace {
 
-/// Sets a variable of the environment while it lives.
+/// Sets an environment variable while it lives.
 class Setting {
  public:
   Setting(const char* name, const std::string& value) : name_(name) { setenv(name, value.c_str(), 1); }
@@ -47,7 +47,7 @@ TEST_CASE("in strict mode a miss fails with the command that would have covered 
   CHECK(runtime.cache_counters().compiles == 0);
 }
 
-TEST_CASE("what is warm is served in strict mode, without a compiler") {
+TEST_CASE("a warm kernel is served in strict mode, without a compiler") {
   RowsOfOnes f;
   launch(f.runtime, f.arguments, nullptr);
   f.context.synchronize();
@@ -61,7 +61,7 @@ TEST_CASE("what is warm is served in strict mode, without a compiler") {
   CHECK(f.result() == std::vector<float>(RowsOfOnes::rows * RowsOfOnes::hidden, 1.0F));
 }
 
-TEST_CASE("the host's word goes before the environment's, and 0 is not strict") {
+TEST_CASE("an option of the host overrides the environment, and 0 is not strict") {
   const RowsOfOnes f;
   RuntimeOptions options = options_in(f);
   SECTION("the host compiles") {

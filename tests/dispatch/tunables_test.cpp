@@ -1,4 +1,4 @@
-// Which tunables a kernel gets: those given, those tuned, or the op's own.
+// The choice between tunables that a caller gives, tuned ones, and the op's own.
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
@@ -16,7 +16,7 @@ const OpDefinition& rms_norm() {
   return definition_of<norm::RmsNorm>();
 }
 
-/// Rows of ones, a cache of their own, and a record that holds for them.
+/// Rows of ones, a cache of their own, and a tuned record for them.
 struct Tuned : RowsOfOnes {
   explicit Tuned(MissPolicy policy = MissPolicy::compile) : RowsOfOnes(policy), call(bind(arguments)) {
     const RowRange bucket = row_range(row_bucket(call.rows));
@@ -40,7 +40,7 @@ struct Tuned : RowsOfOnes {
     out.warn = [this](std::string_view text) { warnings.emplace_back(text); };
     return out;
   }
-  /// Of a runtime that has not yet looked.
+  /// The tunables that a runtime uses which has not read the store before.
   [[nodiscard]] KernelReport ensured(const std::optional<Tunables>& given = std::nullopt) {
     return Runtime(options()).ensure(rms_norm(), call, given);
   }
@@ -103,7 +103,7 @@ TEST_CASE_METHOD(Tuned, "without a record the op's own, with one the tuned, give
                                      Catch::Contains(folder.path()));
   CHECK(tuned.key != own.key);
 
-  // A measurement wins, however slow it was.
+  // A measured record wins over an estimated one, even if its time is longer.
   TunedRecord measured = record;
   measured.source = TunedSource::measured;
   measured.device = "NVIDIA H100";
@@ -118,7 +118,7 @@ TEST_CASE_METHOD(Tuned, "without a record the op's own, with one the tuned, give
   CHECK(asked.tunables == "threads=64 rows_per_block=2");
   CHECK_THROWS_WITH(ensured(Tunables{{63, 2}}), Catch::Contains("threads = 63 must be one of"));
 
-  // All of them compute the same.
+  // The result does not depend on the tunables.
   Runtime fresh(options());
   fresh.dispatch(rms_norm(), call, nullptr);
   context.synchronize();
@@ -128,7 +128,7 @@ TEST_CASE_METHOD(Tuned, "without a record the op's own, with one the tuned, give
   prepared.launch(nullptr);
   context.synchronize();
   CHECK(result() == std::vector<float>(rows * hidden, 1.0F));
-  // What was given for one launch is not what others get.
+  // Tunables given for one launch do not apply to others.
   CHECK(fresh.ensure(rms_norm(), call).tunables == "threads=256 rows_per_block=1");
   CHECK(warnings.empty());
 }
@@ -202,7 +202,7 @@ TEST_CASE_METHOD(Tuned, "a tuned kernel that cannot be had never fails what the 
   REQUIRE(warnings.size() == 1);
   CHECK_THAT(warnings[0], Catch::Contains("is ignored") && Catch::Contains("Warm it first"));
 
-  // Warmed without a device, it is there.
+  // After a warm-up without a device the kernel is cached.
   CHECK(Runtime(options()).compile(rms_norm(), call.spec, record.arch, call.rows).tunables == tuned_text);
   CHECK(Runtime(options(MissPolicy::cache_only)).ensure(rms_norm(), call).tunables == tuned_text);
 }

@@ -13,7 +13,7 @@ using namespace kerncast::driver;
 
 namespace {
 
-// Read once, by the first cuInit.
+// The first cuInit reads these variables.
 std::shared_ptr<const Driver> two_devices() {
   static const std::shared_ptr<const Driver> driver = [] {
     setenv("KERNCAST_SIM_DEVICES", "2", 1);

@@ -10,7 +10,7 @@
 using namespace kerncast;
 using namespace kerncast::driver;
 
-// One case, since a process initialises a driver once: what is refused comes first.
+// There is one test case, since a process initialises a driver once. The refusals come first.
 TEST_CASE("the virtual GPU is chosen by path, by name and by environment") {
   setenv("KERNCAST_SIM_ARCH", "sm_77", 1);
   DriverSearch search = search_driver(KERNCAST_SIM_LIBRARY);
@@ -35,7 +35,7 @@ TEST_CASE("the virtual GPU is chosen by path, by name and by environment") {
   CHECK(driver->symbol("cuCtxCreate_v2") != nullptr);
   CHECK(driver->symbol("cuNoSuchThing") == nullptr);
 
-  // The environment decides where the caller does not.
+  // The environment decides if the caller does not.
   setenv("KERNCAST_DRIVER", KERNCAST_SIM_LIBRARY, 1);
   CHECK(load_driver()->api.cuInit == driver->api.cuInit);
   setenv("KERNCAST_DRIVER", "/nonexistent/driver.so", 1);

@@ -54,7 +54,7 @@ void call(const char* name, Arguments... arguments) {
 }  // namespace
 
 int main(int count_of_arguments, char**) {
-  // With an argument it forgets to free its memory.
+  // With an argument the program does not free its memory.
   const bool leaks = count_of_arguments > 1;
   void* library = dlopen("libcuda.so.1", RTLD_NOW);
   if (library == nullptr) {
