@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <utility>
 
-#include "cache/directory/process_lock.hpp"
+#include "cache/directory/compiler_marks.hpp"
+#include "cache/open_layer.hpp"
+#include "cache/process_lock.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -71,7 +73,7 @@ Cache::Cache(CacheOptions options, WarningSink warn)
       store_(options.directory, warn, trust_of(options, Trust::mine)),
       memory_(options.memory_bytes),
       remote_(std::move(options.remote), warnings_, counters_),
-      session_(store_.root()),
+      usage_(store_.root()),
       budget_(options.budget),
       schedule_(options.budget),
       tuning_(store_.root(), std::move(warn), trust_of(options, Trust::mine)) {
@@ -81,7 +83,7 @@ Cache::Cache(CacheOptions options, WarningSink warn)
 }
 
 Cache::~Cache() {
-  session_.count(counters());
+  usage_.count(counters());
 }
 
 bool LayerCompilers::may_hold(std::string_view version) const {
@@ -94,7 +96,7 @@ LayerCompilers Cache::compilers() const {
   LayerCompilers out;
   out.directory =
       store_.root().empty() ? Compilers(std::in_place) : marked_compilers(Folder::open(store_.root()));
-  for (const std::unique_ptr<Layer>& layer : read_only_) {
+  for (const std::unique_ptr<ReadOnlyLayer>& layer : read_only_) {
     out.read_only.push_back(layer->compilers());
   }
   out.remote = remote_.usable();
@@ -113,29 +115,29 @@ Hit Cache::load(const Key& key, OnMiss on_miss, const LayerCompilers* layers, st
   if (const Entry* entry = memory_.find(key); entry != nullptr) {
     counters_.add(&CacheCounters::memory_hits);
     // Shares no ownership: memory keeps it.
-    return {std::shared_ptr<const Entry>(std::shared_ptr<void>(), entry), Tier::memory};
+    return {std::shared_ptr<const Entry>(std::shared_ptr<void>(), entry), Layer::memory};
   }
   const std::int64_t started = now_ns();
   if (layers == nullptr || holds(layers->directory, version)) {
     if (std::optional<Entry> entry = store_.load(key)) {
-      return found(key, std::move(*entry), Tier::directory, &CacheCounters::directory_hits, started);
+      return found(key, std::move(*entry), Layer::directory, &CacheCounters::directory_hits, started);
     }
   }
   for (std::size_t i = 0; i < read_only_.size(); ++i) {
-    const std::unique_ptr<Layer>& layer = read_only_[i];
+    const std::unique_ptr<ReadOnlyLayer>& layer = read_only_[i];
     if (layers != nullptr && !holds(layers->read_only[i], version)) {
       continue;
     }
     LayerAnswer answer = layer->load(key);
     if (answer.entry) {
-      return promoted(key, std::move(*answer.entry), Tier::read_only, &CacheCounters::read_only_hits,
+      return promoted(key, std::move(*answer.entry), Layer::read_only, &CacheCounters::read_only_hits,
                       started);
     }
     refused(layer->name(), answer.defect);
   }
   LayerAnswer answer = remote_.load(key);
   if (answer.entry) {
-    return promoted(key, std::move(*answer.entry), Tier::remote, &CacheCounters::remote_hits, started);
+    return promoted(key, std::move(*answer.entry), Layer::remote, &CacheCounters::remote_hits, started);
   }
   refused(remote_.name(), answer.defect);
   if (on_miss == OnMiss::count) {
@@ -147,24 +149,24 @@ Hit Cache::load(const Key& key, OnMiss on_miss, const LayerCompilers* layers, st
 Hit Cache::load_published(const Key& key) {
   const std::int64_t started = now_ns();
   std::optional<Entry> entry = store_.load(key);
-  return entry ? found(key, std::move(*entry), Tier::directory, &CacheCounters::directory_hits, started)
+  return entry ? found(key, std::move(*entry), Layer::directory, &CacheCounters::directory_hits, started)
                : Hit{};
 }
 
-Hit Cache::found(const Key& key, Entry entry, Tier tier, std::uint64_t CacheCounters::* counter,
+Hit Cache::found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
                  std::int64_t started_ns) {
   auto shared = std::make_shared<const Entry>(std::move(entry));
   memory_.insert(key, shared);
   counters_.add(counter);
   counters_.add(&CacheCounters::bytes_read, shared->cubin.size() + shared->ptx.size());
   counters_.add(&CacheCounters::load_us, static_cast<std::uint64_t>(now_ns() - started_ns) / 1000);
-  if (tier == Tier::directory) {
+  if (layer == Layer::directory) {
     note_use(key);
   }
-  return {std::move(shared), tier};
+  return {std::move(shared), layer};
 }
 
-Hit Cache::promoted(const Key& key, Entry entry, Tier tier, std::uint64_t CacheCounters::* counter,
+Hit Cache::promoted(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
                     std::int64_t started_ns) {
   bool in_directory = false;
   if (const std::string root = lock_root(); !root.empty()) {
@@ -178,7 +180,7 @@ Hit Cache::promoted(const Key& key, Entry entry, Tier tier, std::uint64_t CacheC
     }
     in_directory = in_directory || lock.waited();
   }
-  Hit hit = found(key, std::move(entry), tier, counter, started_ns);
+  Hit hit = found(key, std::move(entry), layer, counter, started_ns);
   if (in_directory) {
     note_use(key);
   }
@@ -214,7 +216,7 @@ void Cache::keep_budget(const Entry& entry) {
     bytes += label.size() + value.size();
   }
   if (schedule_.published(bytes)) {
-    const TrimResult result = trim(Folder::open(store_.root()), budget_, session_.name());
+    const TrimResult result = trim(Folder::open(store_.root()), budget_, usage_.name());
     schedule_.trimmed(result);
     counters_.add(&CacheCounters::evicted, result.evicted);
     counters_.add(&CacheCounters::evicted_bytes, result.evicted_bytes);
@@ -222,13 +224,13 @@ void Cache::keep_budget(const Entry& entry) {
 }
 
 void Cache::note_use(const Key& key) {
-  session_.used(key, [this] { return counters(); });
+  usage_.used(key, [this] { return counters(); });
 }
 
 const TunedTable& Cache::tuned() {
   std::call_once(tuned_once_, [this] {
     tuned_.add(store_.root(), tuning_.list());
-    for (const std::unique_ptr<Layer>& layer : read_only_) {
+    for (const std::unique_ptr<ReadOnlyLayer>& layer : read_only_) {
       std::string defect;
       tuned_.add(layer->name(), layer->tuned(defect));
       if (!defect.empty()) {

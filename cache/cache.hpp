@@ -10,14 +10,14 @@
 
 #include "cache/counters.hpp"
 #include "cache/directory/budget.hpp"
-#include "cache/directory/session.hpp"
+#include "cache/directory/process_usage.hpp"
 #include "cache/directory/store.hpp"
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
-#include "cache/layer.hpp"
-#include "cache/memory_layer.hpp"
+#include "cache/memory_cache.hpp"
 #include "cache/posix/warn_once.hpp"
-#include "cache/remote/remote_tier.hpp"
+#include "cache/read_only_layer.hpp"
+#include "cache/remote/remote_store.hpp"
 #include "cache/tuning/tuned_table.hpp"
 #include "cache/tuning/tuning_store.hpp"
 
@@ -38,12 +38,12 @@ struct CacheOptions {
 /// be read.
 [[nodiscard]] CacheOptions options_from_environment(const WarningSink& warn = nullptr);
 
-enum class Tier : std::uint8_t { none, memory, directory, read_only, remote };
+enum class Layer : std::uint8_t { none, memory, directory, read_only, remote };
 
 /// An entry and where it was; null with `none`.
 struct Hit {
   std::shared_ptr<const Entry> entry;
-  Tier tier = Tier::none;
+  Layer layer = Layer::none;
   [[nodiscard]] explicit operator bool() const { return entry != nullptr; }
 };
 
@@ -100,14 +100,14 @@ class Cache {
   [[nodiscard]] Store& store() { return store_; }
   /// Of the directory.
   [[nodiscard]] TuningStore& tuning() { return tuning_; }
-  [[nodiscard]] const std::vector<std::unique_ptr<Layer>>& read_only() const { return read_only_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<ReadOnlyLayer>>& read_only() const { return read_only_; }
 
  private:
   [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, const LayerCompilers* layers,
                          std::string_view version);
-  Hit found(const Key& key, Entry entry, Tier tier, std::uint64_t CacheCounters::* counter,
+  Hit found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
             std::int64_t started_ns);
-  Hit promoted(const Key& key, Entry entry, Tier tier, std::uint64_t CacheCounters::* counter,
+  Hit promoted(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
                std::int64_t started_ns);
   void refused(const std::string& layer, const std::string& defect);
   void note_use(const Key& key);
@@ -116,10 +116,10 @@ class Cache {
   Counters counters_;
   WarnOnce warnings_;
   Store store_;
-  MemoryLayer memory_;
-  std::vector<std::unique_ptr<Layer>> read_only_;
-  RemoteTier remote_;
-  Session session_;
+  MemoryCache memory_;
+  std::vector<std::unique_ptr<ReadOnlyLayer>> read_only_;
+  RemoteStore remote_;
+  ProcessUsage usage_;
   Budget budget_;
   TrimSchedule schedule_;
   TuningStore tuning_;

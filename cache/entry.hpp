@@ -40,6 +40,9 @@ struct Entry {
 
 constexpr std::uint32_t entry_version = 1;
 
+/// Largest entry file that is written or read. It is far above the size of any kernel's binaries.
+constexpr std::uint64_t max_entry_bytes = 256ULL << 20;
+
 [[nodiscard]] std::string serialise(const Key& key, const Entry& entry);
 
 /// The entry in `bytes`, or why there is none: every bit and the length are covered by the checksum.

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "cache/directory/entry_tree.hpp"
+#include "cache/directory/process_usage.hpp"
 #include "cache/directory/reaper.hpp"
-#include "cache/directory/session.hpp"
+#include "cache/layout.hpp"
 #include "cache/posix/file_lock.hpp"
-#include "cache/posix/layout.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -139,7 +139,7 @@ TrimResult trim(const Folder& root, const Budget& budget, const std::string& own
   if (lock.busy()) {
     return {};
   }
-  collect_sessions(root);
+  collect_usage(root);
   return Trim(root, budget, own).run();
 }
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "cache/layout.hpp"
 #include "cache/posix/descriptor.hpp"
-#include "cache/posix/layout.hpp"
 
 namespace kerncast::cache {
 namespace {

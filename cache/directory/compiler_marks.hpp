@@ -1,17 +1,13 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "cache/entry.hpp"
 #include "cache/posix/folder.hpp"
+#include "cache/read_only_layer.hpp"
 
 namespace kerncast::cache {
-
-/// The versions of the compilers whose entries a place may hold; nothing where that is not known.
-using Compilers = std::optional<std::vector<std::string>>;
 
 /// The version of the compiler that made `entry`; empty where its key fields do not tell.
 [[nodiscard]] std::string compiler_of(const Entry& entry);

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "cache/posix/layout.hpp"
+#include "cache/layout.hpp"
 
 namespace kerncast::cache {
 namespace {

@@ -11,6 +11,10 @@
 
 namespace kerncast::cache {
 
+/// A hit sets the file's modification time to now if that time is at least this old, so that a use costs a
+/// write once an hour at most.
+constexpr std::int64_t use_stamp_seconds = 3600;
+
 /// One entry file.
 struct StoredFile {
   Key key;

@@ -39,7 +39,7 @@ Health check_health(const Store& store) {
     health.problems.push_back({fmt::format("the cache directory is not writable: {}", written.text),
                                "make it writable, or set KERNCAST_CACHE_DIR"});
   }
-  if (const std::string reason = distrust(info, Trust::mine); !reason.empty()) {
+  if (const std::string reason = reason_not_trusted(info, Trust::mine); !reason.empty()) {
     health.problems.push_back(
         {fmt::format(
              "the cache directory is not used unless KERNCAST_CACHE_TRUST=1: {}, and whoever writes there "

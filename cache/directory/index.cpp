@@ -5,10 +5,10 @@
 #include <map>
 #include <tuple>
 
+#include "cache/layout.hpp"
 #include "cache/posix/file.hpp"
 #include "cache/posix/file_system.hpp"
 #include "cache/posix/folder.hpp"
-#include "cache/posix/layout.hpp"
 #include "cache/posix/signal_guard.hpp"
 #include "cache/posix/sqlite.hpp"
 
@@ -174,7 +174,7 @@ std::vector<IndexedEntry> list_entries(Store& store) {
       ++reused;
       continue;
     }
-    const std::optional<std::string> bytes = read_file(file.path);
+    const std::optional<std::string> bytes = read_file(file.path, max_entry_bytes);
     const ParsedEntry parsed = bytes ? parse(file.key, *bytes) : ParsedEntry{};
     if (parsed.entry) {
       entries.push_back(

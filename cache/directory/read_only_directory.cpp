@@ -4,9 +4,10 @@
 #include <utility>
 #include <vector>
 
+#include "cache/directory/compiler_marks.hpp"
 #include "cache/directory/entry_tree.hpp"
+#include "cache/layout.hpp"
 #include "cache/posix/folder.hpp"
-#include "cache/posix/layout.hpp"
 #include "cache/tuning/tuning_store.hpp"
 
 namespace kerncast::cache {
@@ -18,7 +19,7 @@ LayerAnswer ReadOnlyDirectory::load(const Key& key) {
   if (!shard.valid()) {
     return {};
   }
-  const FileContent content = shard.read(file_name(key), layout::max_entry_bytes);
+  const FileContent content = shard.read(file_name(key), max_entry_bytes);
   if (content.state == FileContent::State::absent) {
     return {};
   }
@@ -26,7 +27,7 @@ LayerAnswer ReadOnlyDirectory::load(const Key& key) {
     return {std::nullopt, content.defect};
   }
   for (const int fd : {root.fd(), entries.fd(), shard.fd(), content.held.get()}) {
-    if (std::string reason = distrust(fd, trust_); !reason.empty()) {
+    if (std::string reason = reason_not_trusted(fd, trust_); !reason.empty()) {
       return {std::nullopt, "not trusted: " + reason};
     }
   }

@@ -4,14 +4,15 @@
 #include <string>
 #include <vector>
 
-#include "cache/layer.hpp"
+#include "cache/posix/trust.hpp"
+#include "cache/read_only_layer.hpp"
 
 namespace kerncast::cache {
 
 /// A cache directory that is only read: a container image's, a shared mount's. It has the tree that store.hpp
 /// shows, of which only the entries and tuned records are looked at, and nothing in it is set aside or
 /// stamped.
-class ReadOnlyDirectory : public Layer {
+class ReadOnlyDirectory : public ReadOnlyLayer {
  public:
   ReadOnlyDirectory(std::string path, Trust trust) : path_(std::move(path)), trust_(trust) {}
   [[nodiscard]] const std::string& name() const override { return path_; }

@@ -8,7 +8,6 @@
 #include <string>
 
 #include "cache/key.hpp"
-#include "cache/posix/layout.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -41,7 +40,7 @@ bool reap(const Folder& folder, const std::string& name, std::chrono::seconds ag
 std::uint64_t reap_temporaries(const Folder& folder, std::chrono::seconds age, std::size_t limit) {
   std::uint64_t removed = 0;
   folder.for_each(limit, [&](const std::string& name) {
-    if (name.starts_with(layout::temporary_prefix) && reap(folder, name, age, NoLocks::remove)) {
+    if (name.starts_with(temporary_prefix) && reap(folder, name, age, NoLocks::remove)) {
       ++removed;
     }
   });

@@ -11,9 +11,9 @@
 #include <system_error>
 
 #include "cache/directory/compiler_marks.hpp"
-#include "cache/directory/quarantine.hpp"
 #include "cache/directory/reaper.hpp"
-#include "cache/posix/layout.hpp"
+#include "cache/layout.hpp"
+#include "cache/quarantine.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -32,7 +32,7 @@ std::uint64_t count_names(const Folder& folder, bool (*matches)(const std::strin
 }
 
 bool is_temporary(const std::string& name) {
-  return name.starts_with(layout::temporary_prefix);
+  return name.starts_with(temporary_prefix);
 }
 
 bool is_quarantined(const std::string& name) {
@@ -43,7 +43,7 @@ bool is_quarantined(const std::string& name) {
 void stamp(const FileContent& content) {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  if (std::abs(now.tv_sec - content.info.st_mtim.tv_sec) >= layout::use_stamp_seconds) {
+  if (std::abs(now.tv_sec - content.info.st_mtim.tv_sec) >= use_stamp_seconds) {
     const timespec times[] = {{0, UTIME_OMIT}, now};
     ::futimens(content.held.get(), times);
   }
@@ -91,10 +91,10 @@ std::optional<Entry> Store::load(const Key& key) {
     return std::nullopt;
   }
   const Folder shard = shard_of(key);
-  const FileContent content = shard.read(file_name(key), layout::max_entry_bytes);
+  const FileContent content = shard.read(file_name(key), max_entry_bytes);
   ParsedEntry parsed;
   if (content.state == FileContent::State::read) {
-    parsed.defect = distrust(content.info, trust_);
+    parsed.defect = reason_not_trusted(content.info, trust_);
     if (parsed.defect.empty()) {
       parsed = parse(key, content.bytes);
     }
@@ -114,7 +114,7 @@ std::optional<Entry> Store::load(const Key& key) {
 }
 
 Folder Store::trusted(Folder folder) {
-  const std::string reason = folder.valid() ? distrust(folder.fd(), trust_) : std::string();
+  const std::string reason = folder.valid() ? reason_not_trusted(folder.fd(), trust_) : std::string();
   if (reason.empty()) {
     return folder;
   }
@@ -152,10 +152,10 @@ bool Store::publish(const Key& key, const Entry& entry) {
     return false;
   }
   const std::string bytes = serialise(key, entry);
-  if (bytes.size() > layout::max_entry_bytes) {
+  if (bytes.size() > max_entry_bytes) {
     warnings_.once("too large " + key.hex(),
                    fmt::format("{} [{}] is not cached: its entry of {} bytes is larger than {}", entry.op,
-                               entry.spec, bytes.size(), layout::max_entry_bytes));
+                               entry.spec, bytes.size(), max_entry_bytes));
     ++counters_.failed_publishes;
     return false;
   }
@@ -192,7 +192,7 @@ bool Store::promote(const Key& key, const Entry& entry) {
   }
   mark(entry);
   const std::string bytes = serialise(key, entry);
-  return bytes.size() <= layout::max_entry_bytes && !write(key, bytes);
+  return bytes.size() <= max_entry_bytes && !write(key, bytes);
 }
 
 IoFailure Store::write(const Key& key, const std::string& bytes) {
@@ -220,7 +220,7 @@ IoFailure Store::try_write(const Key& key, const std::string& bytes) {
   IoFailure failure = shard.publish(file_name(key), bytes);
   if (failure.error == EISDIR) {
     // A folder cannot be replaced like anything else that stands in an entry's place.
-    if (const FileContent content = shard.read(file_name(key), layout::max_entry_bytes);
+    if (const FileContent content = shard.read(file_name(key), max_entry_bytes);
         content.state == FileContent::State::foreign) {
       quarantine(key, shard, content, content.defect);
     }

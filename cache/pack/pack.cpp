@@ -15,7 +15,6 @@
 
 #include "cache/pack/pack_format.hpp"
 #include "cache/posix/byte_order.hpp"
-#include "cache/posix/layout.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -79,7 +78,7 @@ std::unique_ptr<Pack> Pack::open(const std::string& path, Trust trust, std::stri
     defect = std::generic_category().message(errno);
     return nullptr;
   }
-  defect = S_ISREG(info.st_mode) ? distrust(info, trust) : "not a regular file";
+  defect = S_ISREG(info.st_mode) ? reason_not_trusted(info, trust) : "not a regular file";
   if (defect.empty()) {
     defect = pack->read_table(static_cast<std::uint64_t>(info.st_size));
   }
@@ -135,7 +134,7 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
   }
   const std::uint64_t frames_bytes = table_at - head_bytes;
   if (shared_.packed_bytes > frames_bytes || tuned_.packed_bytes > frames_bytes - shared_.packed_bytes ||
-      shared_.bytes > max_shared_bytes || tuned_.bytes > layout::max_entry_bytes) {
+      shared_.bytes > max_shared_bytes || tuned_.bytes > max_entry_bytes) {
     return "malformed table";
   }
   shared_.offset = head_bytes;
@@ -151,7 +150,7 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
     read_place(in, item.blob);
     const bool ascends = items_.empty() || items_.back().key < item.key;
     if (!ascends || item.blob.offset != expected || item.blob.packed_bytes > tuned_.offset - expected ||
-        item.blob.bytes > layout::max_entry_bytes) {
+        item.blob.bytes > max_entry_bytes) {
       return "malformed table";
     }
     expected += item.blob.packed_bytes;

@@ -10,8 +10,9 @@
 
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
-#include "cache/layer.hpp"
 #include "cache/posix/descriptor.hpp"
+#include "cache/posix/trust.hpp"
+#include "cache/read_only_layer.hpp"
 #include "cache/tuning/tuned_record.hpp"
 
 namespace kerncast::cache {

@@ -7,13 +7,14 @@
 #include <utility>
 #include <vector>
 
-#include "cache/layer.hpp"
 #include "cache/pack/pack.hpp"
+#include "cache/posix/trust.hpp"
+#include "cache/read_only_layer.hpp"
 
 namespace kerncast::cache {
 
 /// A pack read in place. It is opened by the first load and stays open; one found unsound is not tried again.
-class PackLayer : public Layer {
+class PackLayer : public ReadOnlyLayer {
  public:
   PackLayer(std::string path, Trust trust) : path_(std::move(path)), trust_(trust) {}
   [[nodiscard]] const std::string& name() const override { return path_; }

@@ -62,7 +62,7 @@ ExportResult export_pack(const Store& store, const std::function<bool(const Entr
   const auto each_wanted = [&](const auto& take) {
     result = {};
     for (const StoredFile& file : store.list()) {
-      const std::optional<std::string> bytes = read_file(file.path);
+      const std::optional<std::string> bytes = read_file(file.path, max_entry_bytes);
       if (!bytes) {
         continue;  // removed meanwhile
       }

@@ -12,7 +12,6 @@
 #include <memory>
 #include <system_error>
 
-#include "cache/posix/layout.hpp"
 #include "cache/posix/signal_guard.hpp"
 
 namespace kerncast::cache {
@@ -96,7 +95,7 @@ std::string temporary_name() {
   static std::atomic<unsigned> serial{0};
   // Containers that share a directory have equal process ids; the clock tells them apart.
   const auto now = std::chrono::system_clock::now().time_since_epoch().count();
-  return fmt::format("{}{}-{}-{:x}", layout::temporary_prefix, ::getpid(), serial++, now);
+  return fmt::format("{}{}-{}-{:x}", temporary_prefix, ::getpid(), serial++, now);
 }
 
 Folder::Folder(Descriptor descriptor, std::string path, std::string_view call)

@@ -95,7 +95,11 @@ class Folder {
 
 constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
 
-/// A name that no other thread or process on this machine uses, and hardly one elsewhere.
+/// Prefix of the name that a file has until it is complete.
+constexpr std::string_view temporary_prefix = ".tmp-";
+
+/// A new name for a temporary file. No other thread or process on this machine uses it; a process on another
+/// machine that shares the folder is very unlikely to.
 [[nodiscard]] std::string temporary_name();
 
 }  // namespace kerncast::cache

@@ -5,7 +5,7 @@
 
 namespace kerncast::cache {
 
-std::string distrust(const struct stat& info, Trust trust) {
+std::string reason_not_trusted(const struct stat& info, Trust trust) {
   if (trust == Trust::everyone) {
     return {};
   }
@@ -19,9 +19,10 @@ std::string distrust(const struct stat& info, Trust trust) {
   return {};
 }
 
-std::string distrust(int fd, Trust trust) {
+std::string reason_not_trusted(int fd, Trust trust) {
   struct stat info{};
-  return trust == Trust::everyone || ::fstat(fd, &info) != 0 ? std::string() : distrust(info, trust);
+  return trust == Trust::everyone || ::fstat(fd, &info) != 0 ? std::string()
+                                                             : reason_not_trusted(info, trust);
 }
 
 }  // namespace kerncast::cache

@@ -15,8 +15,8 @@ enum class Trust : std::uint8_t {
 };
 
 /// Why what `info` describes is not trusted; empty where it is.
-[[nodiscard]] std::string distrust(const struct stat& info, Trust trust);
+[[nodiscard]] std::string reason_not_trusted(const struct stat& info, Trust trust);
 /// The same for an open file or folder.
-[[nodiscard]] std::string distrust(int fd, Trust trust);
+[[nodiscard]] std::string reason_not_trusted(int fd, Trust trust);
 
 }  // namespace kerncast::cache

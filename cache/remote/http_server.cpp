@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "cache/posix/layout.hpp"
+#include "cache/entry.hpp"
 #include "cache/posix/signal_guard.hpp"
 
 namespace kerncast::cache {
@@ -24,7 +24,7 @@ using Handle = std::unique_ptr<CURL, Cleanup>;
 
 std::size_t receive(const char* data, std::size_t size, std::size_t count, void* to) {
   auto& bytes = *static_cast<std::string*>(to);
-  if (bytes.size() + size * count > layout::max_entry_bytes) {
+  if (bytes.size() + size * count > max_entry_bytes) {
     return 0;
   }
   bytes.append(data, size * count);

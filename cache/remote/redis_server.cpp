@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "cache/posix/layout.hpp"
+#include "cache/entry.hpp"
 #include "cache/posix/signal_guard.hpp"
 
 namespace kerncast::cache {
@@ -46,8 +46,7 @@ class RedisServer : public RemoteServer {
     const Reply reply = ask({"GET", "kerncast:" + name}, {}, answer.failure);
     if (reply != nullptr && reply->type == REDIS_REPLY_NIL) {
       answer.state = RemoteState::absent;
-    } else if (reply != nullptr && reply->type == REDIS_REPLY_STRING &&
-               reply->len <= layout::max_entry_bytes) {
+    } else if (reply != nullptr && reply->type == REDIS_REPLY_STRING && reply->len <= max_entry_bytes) {
       answer.state = RemoteState::done;
       answer.bytes.assign(reply->str, reply->len);
     } else if (reply != nullptr) {

@@ -10,12 +10,12 @@
 #include <system_error>
 #include <utility>
 
-#include "cache/directory/process_lock.hpp"
-#include "cache/directory/quarantine.hpp"
 #include "cache/key.hpp"
+#include "cache/layout.hpp"
 #include "cache/posix/file_system.hpp"
-#include "cache/posix/layout.hpp"
 #include "cache/posix/signal_guard.hpp"
+#include "cache/process_lock.hpp"
+#include "cache/quarantine.hpp"
 #include "cache/tuning/tuning_database.hpp"
 
 namespace kerncast::cache {
@@ -68,7 +68,7 @@ Content read_copy_in(const Folder& root, Trust trust) {
     case FileContent::State::read:
       break;
   }
-  out.defect = distrust(content.info, trust);
+  out.defect = reason_not_trusted(content.info, trust);
   return out.defect.empty() ? tuning_database::read(content.bytes) : out;
 }
 
@@ -98,7 +98,7 @@ TuningStore::Opened TuningStore::open(Use use) {
     out.content.defect = out.root.failure().text;
     return out;
   }
-  out.content.defect = distrust(out.root.fd(), trust_);
+  out.content.defect = reason_not_trusted(out.root.fd(), trust_);
   if (!out.content.defect.empty()) {
     out.root = Folder();
     return out;
@@ -121,7 +121,7 @@ TuningStore::Opened TuningStore::open(Use use) {
                                           O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)));
   }
   out.file = out.root.pin(layout::tuning);
-  out.content.defect = out.file.valid() ? distrust(out.file.get(), trust_) : std::string();
+  out.content.defect = out.file.valid() ? reason_not_trusted(out.file.get(), trust_) : std::string();
   if (!out.content.defect.empty()) {
     return out;
   }
@@ -327,7 +327,7 @@ std::vector<TunedRecord> read_tuned(const Folder& root, Trust trust, std::string
   if (!root.valid()) {
     return {};
   }
-  if (const std::string reason = distrust(root.fd(), trust); !reason.empty()) {
+  if (const std::string reason = reason_not_trusted(root.fd(), trust); !reason.empty()) {
     // Most directories have no records, and their entries are told of by themselves.
     defect = root.kind(layout::tuning_copy) || root.kind(layout::tuning) ? "not trusted: " + reason : "";
     return {};
@@ -335,7 +335,7 @@ std::vector<TunedRecord> read_tuned(const Folder& root, Trust trust, std::string
   Content content = read_copy_in(root, trust);
   if (content.condition == Condition::empty) {
     const FileContent file = root.read(layout::tuning, most_copy_bytes);
-    if (file.state == FileContent::State::read && distrust(file.info, trust).empty()) {
+    if (file.state == FileContent::State::read && reason_not_trusted(file.info, trust).empty()) {
       content = tuning_database::read(file.bytes);
     }
   }

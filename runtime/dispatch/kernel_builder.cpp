@@ -7,7 +7,7 @@
 #include <chrono>
 
 #include "cache/cache.hpp"
-#include "cache/directory/process_lock.hpp"
+#include "cache/process_lock.hpp"
 #include "cache/entry.hpp"
 
 namespace kerncast {
@@ -82,7 +82,7 @@ std::shared_ptr<const KernelBinary> from_hit(const cache::Hit& hit, const cache:
   binary->ptx = entry.ptx;
   binary->lowered_names = lines_of(entry.lowered_name);
   binary->key = key;
-  binary->origin = hit.tier == cache::Tier::memory ? Origin::memory : Origin::disk;
+  binary->origin = hit.layer == cache::Layer::memory ? Origin::memory : Origin::disk;
   compiler::Resources& r = binary->resources;
   int* const targets[] = {&r.registers,        &r.stack_bytes,  &r.spill_store_bytes,
                           &r.spill_load_bytes, &r.shared_bytes, &r.constant_bytes};

@@ -8,7 +8,7 @@
 #include <iterator>
 #include <thread>
 
-#include "cache/posix/layout.hpp"
+#include "cache/layout.hpp"
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/fingerprint.hpp"
 #include "runtime/dispatch/known_devices.hpp"

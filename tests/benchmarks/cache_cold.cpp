@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cache/directory/session.hpp"
+#include "cache/directory/process_usage.hpp"
 #include "kerncast/runtime.hpp"
 
 namespace {

@@ -45,12 +45,12 @@ TEST_CASE_METHOD(Fixture,
   CHECK(!cache.load(key));
   REQUIRE(cache.publish(key, sample_entry()));
   const Hit hit = cache.load(key);
-  CHECK(hit.tier == Tier::memory);
+  CHECK(hit.layer == Layer::memory);
   CHECK(*hit.entry == sample_entry());
 
   Cache other(options(), sink());
-  CHECK(other.load(key).tier == Tier::directory);
-  CHECK(other.load(key).tier == Tier::memory);
+  CHECK(other.load(key).layer == Layer::directory);
+  CHECK(other.load(key).layer == Layer::memory);
   fs::remove_all(folder.path() + "/mine");
   CHECK(*other.load(key).entry == sample_entry());
   CHECK(warnings.empty());
@@ -67,8 +67,8 @@ TEST_CASE_METHOD(Fixture, "without memory every hit is the directory's") {
   without.memory_bytes = 0;
   Cache cache(without, sink());
   REQUIRE(cache.publish(key, sample_entry()));
-  CHECK(cache.load(key).tier == Tier::directory);
-  CHECK(cache.load(key).tier == Tier::directory);
+  CHECK(cache.load(key).layer == Layer::directory);
+  CHECK(cache.load(key).layer == Layer::directory);
 }
 
 TEST_CASE_METHOD(Fixture, "memory that is full takes no more") {
@@ -82,7 +82,7 @@ TEST_CASE_METHOD(Fixture, "memory that is full takes no more") {
   }
   for (std::uint64_t i = 0; i < 4; ++i) {
     const Hit hit = cache.load({i, i});
-    CHECK(hit.tier == (i < 2 ? Tier::memory : Tier::directory));
+    CHECK(hit.layer == (i < 2 ? Layer::memory : Layer::directory));
     CHECK(*hit.entry == entry);
   }
 }
@@ -91,8 +91,8 @@ TEST_CASE_METHOD(Fixture, "read-only layers are searched in order, and a hit is 
   fill("second", sample_entry("second"));
   {
     Cache cache(options(), sink());
-    CHECK(cache.load(key).tier == Tier::read_only);
-    CHECK(cache.load(key).tier == Tier::memory);
+    CHECK(cache.load(key).layer == Layer::read_only);
+    CHECK(cache.load(key).layer == Layer::memory);
     CHECK(cache.counters().promoted == 1);
     CHECK(cache.counters().published == 0);
   }
@@ -100,7 +100,7 @@ TEST_CASE_METHOD(Fixture, "read-only layers are searched in order, and a hit is 
   {
     Cache cache(options(), sink());
     const Hit hit = cache.load(key);
-    CHECK(hit.tier == Tier::directory);
+    CHECK(hit.layer == Layer::directory);
     CHECK(*hit.entry == sample_entry("second"));
   }
   fs::remove_all(folder.path() + "/mine");
@@ -145,8 +145,8 @@ TEST_CASE_METHOD(Fixture, "read-only layers serve where there is no directory of
     CacheOptions without = options();
     without.directory = directory;
     Cache cache(without, sink());
-    CHECK(cache.load(key).tier == Tier::read_only);
-    CHECK(cache.load(key).tier == Tier::memory);
+    CHECK(cache.load(key).layer == Layer::read_only);
+    CHECK(cache.load(key).layer == Layer::memory);
     CHECK(cache.counters().promoted == 0);
   }
   CHECK(warnings.empty());
@@ -156,14 +156,14 @@ TEST_CASE_METHOD(Fixture, "a read-only layer that comes later is found then") {
   Cache cache(options(), sink());
   CHECK(!cache.load(key));
   fill("second", sample_entry());
-  CHECK(cache.load(key).tier == Tier::read_only);
+  CHECK(cache.load(key).layer == Layer::read_only);
 }
 
 TEST_CASE_METHOD(Fixture, "what another process published is found without counting a miss") {
   Cache cache(options(), sink());
   CHECK(!cache.load_published(key));
   fill("mine", sample_entry());
-  CHECK(cache.load_published(key).tier == Tier::directory);
+  CHECK(cache.load_published(key).layer == Layer::directory);
   CHECK(cache.counters().misses == 0);
   CHECK(!cache.load({9, 9}, OnMiss::ignore));
   CHECK(cache.counters().misses == 0);
@@ -195,7 +195,7 @@ TEST_CASE_METHOD(Fixture, "threads find what others insert, whole") {
   }
   CHECK(wrong == 0);
   for (std::uint64_t i = 0; i < keys; ++i) {
-    CHECK(cache.load({i, 1}).tier == Tier::memory);
+    CHECK(cache.load({i, 1}).layer == Layer::memory);
   }
 }
 

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "cache/directory/process_lock.hpp"
+#include "cache/process_lock.hpp"
 #include "cache/single_flight.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/sample.hpp"

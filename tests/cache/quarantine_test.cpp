@@ -1,4 +1,4 @@
-#include "cache/directory/quarantine.hpp"
+#include "cache/quarantine.hpp"
 
 #include <catch2/catch.hpp>
 #include <fstream>

@@ -8,7 +8,7 @@
 #include "cache/counters.hpp"
 #include "cache/directory/health.hpp"
 #include "cache/directory/index.hpp"
-#include "cache/directory/session.hpp"
+#include "cache/directory/process_usage.hpp"
 #include "cache/directory/store.hpp"
 #include "cache/tuning/tuning_store.hpp"
 #include "tools/commands/cache.hpp"
@@ -17,12 +17,12 @@
 namespace kerncast::tools {
 namespace {
 
-cache::Store open_store(Session& session) {
-  return {cache::default_directory(), [&session](std::string_view text) { session.console.warning(text); }};
+cache::Store open_store(CommandContext& context) {
+  return {cache::default_directory(), [&context](std::string_view text) { context.console.warning(text); }};
 }
 
-cache::TuningStore open_tuning(Session& session, const cache::Store& store) {
-  return {store.root(), [&session](std::string_view text) { session.console.warning(text); }};
+cache::TuningStore open_tuning(CommandContext& context, const cache::Store& store) {
+  return {store.root(), [&context](std::string_view text) { context.console.warning(text); }};
 }
 
 /// What a number of the counters is, from the end of its name.
@@ -41,12 +41,12 @@ Json to_json(const cache::StoreStatistics& statistics) {
           {"temporaries", statistics.temporaries}};
 }
 
-int show_statistics(Session& session) {
-  const cache::Store store = open_store(session);
+int show_statistics(CommandContext& context) {
+  const cache::Store store = open_store(context);
   const cache::Health health = cache::check_health(store);
   Json json = {{"directory", health.directory}, {"exists", health.exists}, {"writable", health.writable}};
   json.update(to_json(health.statistics));
-  const std::size_t tuned = open_tuning(session, store).list().size();
+  const std::size_t tuned = open_tuning(context, store).list().size();
   json["tuned"] = tuned;
   json["free_bytes"] = health.free_bytes;
   const CacheCounters counters = cache::counters_of(cache::Folder::open(health.directory));
@@ -55,12 +55,12 @@ int show_statistics(Session& session) {
     json["counters"][std::string(field.name)] = counters.*field.value;
   }
   const cache::CacheOptions options =
-      cache::options_from_environment([&session](std::string_view text) { session.console.warning(text); });
+      cache::options_from_environment([&context](std::string_view text) { context.console.warning(text); });
   const std::vector<std::string>& read_only = options.read_only;
   json["budget"] = {{"bytes", options.budget.bytes}, {"entries", options.budget.entries}};
   json["remote"] = cache::without_credentials(options.remote.url);
   json["read_only"] = read_only;
-  if (session.json) {
+  if (context.json) {
     print_json(json);
     return exit_fine;
   }
@@ -97,8 +97,8 @@ int show_statistics(Session& session) {
   return exit_fine;
 }
 
-int list_store(Session& session) {
-  cache::Store store = open_store(session);
+int list_store(CommandContext& context) {
+  cache::Store store = open_store(context);
   Json list = Json::array();
   Table table({{"op"}, {"specialisation"}, {"arch"}, {"size", Align::right}, {"used (UTC)"}, {"key"}});
   for (const cache::IndexedEntry& entry : cache::list_entries(store)) {
@@ -111,7 +111,7 @@ int list_store(Session& session) {
                     {"modified", seconds}});
     table.add_row({entry.op, entry.spec, entry.arch, human_bytes(entry.bytes), utc_time(seconds), entry.key});
   }
-  if (session.json) {
+  if (context.json) {
     print_json(list);
   } else if (table.empty()) {
     print(fmt::format("no entries in {}\n", store.root()));
@@ -121,31 +121,31 @@ int list_store(Session& session) {
   return exit_fine;
 }
 
-int show_path(Session& session) {
+int show_path(CommandContext& context) {
   const std::string directory = cache::default_directory();
-  if (session.json) {
+  if (context.json) {
     print_json({{"directory", directory}});
   } else if (!directory.empty()) {
     print(directory + '\n');
   }
   if (directory.empty()) {
-    session.console.warning("there is no cache directory; set KERNCAST_CACHE_DIR or HOME");
+    context.console.warning("there is no cache directory; set KERNCAST_CACHE_DIR or HOME");
   }
   return exit_fine;
 }
 
-int clear_store(Session& session, bool with_tuned) {
-  cache::Store store = open_store(session);
+int clear_store(CommandContext& context, bool with_tuned) {
+  cache::Store store = open_store(context);
   const cache::StoreStatistics removed = store.clear();
   const cache::StoreStatistics left = store.statistics();
-  cache::TuningStore tuning = open_tuning(session, store);
+  cache::TuningStore tuning = open_tuning(context, store);
   // Tuning takes hours and compiling seconds: only who asks for it loses the records.
   std::optional<std::uint64_t> tuned = 0;
   if (with_tuned) {
     tuned = tuning.remove([](const cache::TunedRecord&) { return true; });
   }
   const std::size_t kept = tuning.list().size();
-  if (session.json) {
+  if (context.json) {
     Json json = {{"directory", store.root()}, {"removed", to_json(removed)}, {"left", to_json(left)}};
     json["removed"]["tuned"] = tuned.value_or(0);
     json["left"]["tuned"] = kept;
@@ -161,11 +161,11 @@ int clear_store(Session& session, bool with_tuned) {
     }
   }
   if (!tuned) {
-    session.console.error(fmt::format("the tuned records in {} could not be removed", store.root()));
+    context.console.error(fmt::format("the tuned records in {} could not be removed", store.root()));
     return exit_failed;
   }
   if (left.entries + left.quarantined + left.temporaries > 0) {
-    session.console.error(fmt::format("{} files in {} could not be removed; check who owns them",
+    context.console.error(fmt::format("{} files in {} could not be removed; check who owns them",
                                       left.entries + left.quarantined + left.temporaries, store.root()));
     return exit_failed;
   }
@@ -174,13 +174,13 @@ int clear_store(Session& session, bool with_tuned) {
 
 }  // namespace
 
-void add_cache_command(const Command& root, Session& session) {
+void add_cache_command(const Command& root, CommandContext& context) {
   const Command command = root.add("cache", "Look at or empty the store of compiled kernels");
   command.require_one();
-  const auto add = [&](const char* name, const char* help, int (*work)(Session&)) {
+  const auto add = [&](const char* name, const char* help, int (*work)(CommandContext&)) {
     const Command sub = command.add(name, help);
     sub.json_flag();
-    sub.action([&session, work] { return work(session); });
+    sub.action([&context, work] { return work(context); });
   };
   add("stat", "Directory, number of entries, size, state, and what was counted: hits by layer, misses, times",
       show_statistics);
@@ -190,10 +190,10 @@ void add_cache_command(const Command& root, Session& session) {
   const auto with_tuned = std::make_shared<bool>(false);
   clear.flag("--tuned", *with_tuned, "Remove the tuned records too");
   clear.json_flag();
-  clear.action([&session, with_tuned] { return clear_store(session, *with_tuned); });
-  add_cache_explain_command(command, session);
-  add_cache_pack_commands(command, session);
-  add_cache_tuned_command(command, session);
+  clear.action([&context, with_tuned] { return clear_store(context, *with_tuned); });
+  add_cache_explain_command(command, context);
+  add_cache_pack_commands(command, context);
+  add_cache_tuned_command(command, context);
 }
 
 }  // namespace kerncast::tools

@@ -5,8 +5,8 @@
 namespace kerncast::tools {
 
 /// Subcommands of `kerncast cache` that have files of their own.
-void add_cache_explain_command(const Command& cache, Session& session);
-void add_cache_pack_commands(const Command& cache, Session& session);
-void add_cache_tuned_command(const Command& cache, Session& session);
+void add_cache_explain_command(const Command& cache, CommandContext& context);
+void add_cache_pack_commands(const Command& cache, CommandContext& context);
+void add_cache_tuned_command(const Command& cache, CommandContext& context);
 
 }  // namespace kerncast::tools

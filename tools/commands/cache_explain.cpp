@@ -56,12 +56,12 @@ class Search {
 };
 
 /// Looks at the files themselves, so that looking counts as no use and no miss.
-Search search(Session& session, const OpDefinition& op, const KeyReport& wanted) {
+Search search(CommandContext& context, const OpDefinition& op, const KeyReport& wanted) {
   cache::Cache cache(cache::options_from_environment(),
-                     [&session](std::string_view text) { session.console.warning(text); });
+                     [&context](std::string_view text) { context.console.warning(text); });
   Search out(op, wanted);
   for (const cache::StoredFile& file : cache.store().list()) {
-    const std::optional<std::string> bytes = cache::read_file(file.path);
+    const std::optional<std::string> bytes = cache::read_file(file.path, cache::max_entry_bytes);
     if (const cache::ParsedEntry parsed = bytes ? cache::parse(file.key, *bytes) : cache::ParsedEntry{};
         parsed.entry) {
       out.visit(cache.store().root(), file.key, *parsed.entry);
@@ -90,15 +90,15 @@ Json to_json(const Candidate& candidate) {
   return json;
 }
 
-int explain(Session& session, const ExplainOptions& options) {
+int explain(CommandContext& context, const ExplainOptions& options) {
   const OpDefinition& op = require_op(options.op);
   const Specialisation spec = specialise_settings(op, parse_settings(op, options.settings));
   check_arch(options.arch);
-  Runtime runtime(session.runtime_options());
+  Runtime runtime(context.runtime_options());
   const KeyReport wanted = runtime.identify(op, spec, options.arch, options.rows);
-  const Search result = search(session, op, wanted);
+  const Search result = search(context, op, wanted);
   const bool hit = result.nearest() && result.nearest()->key.hex() == wanted.key;
-  if (session.json) {
+  if (context.json) {
     Json json = {{"op", op.name},        {"spec", wanted.spec},         {"arch", options.arch},
                  {"rows", options.rows}, {"tunables", wanted.tunables}, {"key", wanted.key},
                  {"hit", hit},           {"candidates", result.seen()}};
@@ -126,7 +126,7 @@ int explain(Session& session, const ExplainOptions& options) {
 
 }  // namespace
 
-void add_cache_explain_command(const Command& cache, Session& session) {
+void add_cache_explain_command(const Command& cache, CommandContext& context) {
   const Command command = cache.add(
       "explain", "Say whether a kernel is cached, else which cached one is nearest and what differs");
   const auto options = std::make_shared<ExplainOptions>();
@@ -136,7 +136,7 @@ void add_cache_explain_command(const Command& cache, Session& session) {
   command.option("--arch", options->arch, "Architecture, as sm_90a").required();
   command.option("--rows", options->rows, "Row count to choose tunables for").shows_default().positive();
   command.json_flag();
-  command.action([&session, options] { return explain(session, *options); });
+  command.action([&context, options] { return explain(context, *options); });
 }
 
 }  // namespace kerncast::tools

@@ -23,20 +23,20 @@ bool is_among(const std::vector<std::string>& list, const std::string& text) {
   return list.empty() || std::find(list.begin(), list.end(), text) != list.end();
 }
 
-cache::Store open_store(Session& session) {
-  return {cache::default_directory(), [&session](std::string_view text) { session.console.warning(text); }};
+cache::Store open_store(CommandContext& context) {
+  return {cache::default_directory(), [&context](std::string_view text) { context.console.warning(text); }};
 }
 
-cache::TuningStore open_tuning(Session& session, const cache::Store& store) {
-  return {store.root(), [&session](std::string_view text) { session.console.warning(text); }};
+cache::TuningStore open_tuning(CommandContext& context, const cache::Store& store) {
+  return {store.root(), [&context](std::string_view text) { context.console.warning(text); }};
 }
 
-int export_entries(Session& session, const PackOptions& options) {
+int export_entries(CommandContext& context, const PackOptions& options) {
   for (const std::string& arch : options.archs) {
     check_arch(arch);
   }
-  const cache::Store store = open_store(session);
-  std::vector<cache::TunedRecord> tuned = open_tuning(session, store).list();
+  const cache::Store store = open_store(context);
+  std::vector<cache::TunedRecord> tuned = open_tuning(context, store).list();
   tuned.erase(std::remove_if(tuned.begin(), tuned.end(),
                              [&](const cache::TunedRecord& record) {
                                return !is_among(options.ops, record.op) ||
@@ -57,10 +57,10 @@ int export_entries(Session& session, const PackOptions& options) {
       tuned);
   output.commit();
   if (result.damaged > 0) {
-    session.console.warning(
+    context.console.warning(
         fmt::format("{} files in {} are no sound entries and were left out", result.damaged, store.root()));
   }
-  if (session.json) {
+  if (context.json) {
     print_json({{"file", options.file},
                 {"entries", result.entries},
                 {"tuned", tuned.size()},
@@ -77,14 +77,14 @@ int export_entries(Session& session, const PackOptions& options) {
   throw Error(ErrorCode::io_error, fmt::format("{} is not a sound pack: {}", file, defect));
 }
 
-int import_entries(Session& session, const PackOptions& options) {
-  cache::Store store = open_store(session);
-  cache::TuningStore tuning = open_tuning(session, store);
+int import_entries(CommandContext& context, const PackOptions& options) {
+  cache::Store store = open_store(context);
+  cache::TuningStore tuning = open_tuning(context, store);
   const cache::ImportResult result = cache::import_pack(options.file, store, tuning);
   if (!result.defect.empty()) {
     refuse(options.file, result.defect + "; nothing was imported");
   }
-  if (session.json) {
+  if (context.json) {
     print_json({{"file", options.file},
                 {"directory", store.root()},
                 {"imported", result.published},
@@ -102,19 +102,19 @@ int import_entries(Session& session, const PackOptions& options) {
     }
   }
   if (result.failed + result.tuned.failed > 0) {
-    session.console.error(fmt::format("{} entries and {} tuned records could not be written", result.failed,
+    context.console.error(fmt::format("{} entries and {} tuned records could not be written", result.failed,
                                       result.tuned.failed));
     return exit_failed;
   }
   return exit_fine;
 }
 
-int verify_entries(Session& session, const PackOptions& options) {
+int verify_entries(CommandContext& context, const PackOptions& options) {
   const cache::PackCheck check = cache::verify_pack(options.file);
   if (!check.defect.empty()) {
     refuse(options.file, check.defect);
   }
-  if (session.json) {
+  if (context.json) {
     print_json(
         {{"file", options.file}, {"entries", check.entries}, {"tuned", check.tuned}, {"bytes", check.bytes}});
   } else {
@@ -126,13 +126,13 @@ int verify_entries(Session& session, const PackOptions& options) {
 
 }  // namespace
 
-void add_cache_pack_commands(const Command& cache, Session& session) {
-  const auto add = [&](const char* name, const char* help, int (*work)(Session&, const PackOptions&)) {
+void add_cache_pack_commands(const Command& cache, CommandContext& context) {
+  const auto add = [&](const char* name, const char* help, int (*work)(CommandContext&, const PackOptions&)) {
     const Command command = cache.add(name, help);
     const auto options = std::make_shared<PackOptions>();
     command.option("file", options->file, "The pack").required();
     command.json_flag();
-    command.action([&session, options, work] { return work(session, *options); });
+    command.action([&context, options, work] { return work(context, *options); });
     return std::pair(command, options);
   };
   const auto [command, options] = add(

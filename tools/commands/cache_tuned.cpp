@@ -37,8 +37,8 @@ class Listing {
       add(layer, record);
     }
   }
-  void show(const Session& session) const {
-    if (session.json) {
+  void show(const CommandContext& context) const {
+    if (context.json) {
       print_json(json_);
     } else if (table_.empty()) {
       print("no tuned records\n");
@@ -88,8 +88,8 @@ class Listing {
                 {"layer"}}};
 };
 
-int list_tuned(Session& session) {
-  Runtime runtime(session.runtime_options());
+int list_tuned(CommandContext& context) {
+  Runtime runtime(context.runtime_options());
   cache::Cache& cache = implementation_of(runtime).cache;
   Listing listing(implementation_of(runtime).builder);
   listing.add(cache.store().root(), cache.tuning().list());
@@ -97,21 +97,21 @@ int list_tuned(Session& session) {
     std::string defect;
     listing.add(layer->name(), layer->tuned(defect));
     if (!defect.empty()) {
-      session.console.warning(
+      context.console.warning(
           fmt::format("the tuned records of {} cannot be read: {}", layer->name(), defect));
     }
   }
-  listing.show(session);
+  listing.show(context);
   return exit_fine;
 }
 
 }  // namespace
 
-void add_cache_tuned_command(const Command& cache, Session& session) {
+void add_cache_tuned_command(const Command& cache, CommandContext& context) {
   const Command command = cache.add(
       "tuned", "Every tuned record of the cache and its read-only layers, and whether it still holds");
   command.json_flag();
-  command.action([&session] { return list_tuned(session); });
+  command.action([&context] { return list_tuned(context); });
 }
 
 }  // namespace kerncast::tools

@@ -45,7 +45,7 @@ CommandOption& CommandOption::value_name(const char* name) {
 }
 
 Command Command::add(const std::string& name, const std::string& help) const {
-  return {*app_->add_subcommand(name, help), *session_};
+  return {*app_->add_subcommand(name, help), *context_};
 }
 
 void Command::require_one() const {
@@ -72,7 +72,7 @@ void Command::flag(const std::string& name, bool& value, const std::string& help
 }
 
 void Command::json_flag() const {
-  flag("--json", session_->json, "Print JSON instead of a table");
+  flag("--json", context_->json, "Print JSON instead of a table");
 }
 
 void Command::footer(const std::string& text) const {
@@ -80,7 +80,7 @@ void Command::footer(const std::string& text) const {
 }
 
 void Command::action(std::function<int()> work) const {
-  app_->callback([session = session_, work = std::move(work)] { session->action = work; });
+  app_->callback([context = context_, work = std::move(work)] { context->action = work; });
 }
 
 bool Command::given(const std::string& option) const {

@@ -4,8 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "kerncast/runtime.hpp"
-#include "tools/io/console.hpp"
+#include "tools/io/command_context.hpp"
 
 namespace CLI {
 class App;
@@ -13,17 +12,6 @@ class Option;
 }  // namespace CLI
 
 namespace kerncast::tools {
-
-/// What every command gets: where to speak, and whether to print JSON. A command's parse leaves its work in
-/// `action`.
-struct Session {
-  Console console;
-  bool json = false;
-  std::function<int()> action;
-
-  /// Options of a runtime whose warnings go to the console.
-  [[nodiscard]] RuntimeOptions runtime_options();
-};
 
 /// An option or positional of a command.
 class CommandOption {
@@ -50,7 +38,7 @@ class CommandOption {
 /// reads them more than the rest of the command together.
 class Command {
  public:
-  Command(CLI::App& app, Session& session) : app_(&app), session_(&session) {}
+  Command(CLI::App& app, CommandContext& context) : app_(&app), context_(&context) {}
 
   /// Declares a command below this one.
   [[nodiscard]] Command add(const std::string& name, const std::string& help) const;
@@ -72,23 +60,19 @@ class Command {
 
  private:
   CLI::App* app_;
-  Session* session_;
+  CommandContext* context_;
 };
 
-constexpr int exit_fine = 0;
-constexpr int exit_failed = 1;
-constexpr int exit_usage = 2;
-
 /// Each declares its subcommand with its options and help.
-void add_run_command(const Command& root, Session& session);
-void add_ops_command(const Command& root, Session& session);
-void add_inspect_command(const Command& root, Session& session);
-void add_profile_command(const Command& root, Session& session);
-void add_cache_command(const Command& root, Session& session);
-void add_warm_command(const Command& root, Session& session);
-void add_worker_command(const Command& root, Session& session);
-void add_record_command(const Command& root, Session& session);
-void add_doctor_command(const Command& root, Session& session);
+void add_run_command(const Command& root, CommandContext& context);
+void add_ops_command(const Command& root, CommandContext& context);
+void add_inspect_command(const Command& root, CommandContext& context);
+void add_profile_command(const Command& root, CommandContext& context);
+void add_cache_command(const Command& root, CommandContext& context);
+void add_warm_command(const Command& root, CommandContext& context);
+void add_worker_command(const Command& root, CommandContext& context);
+void add_record_command(const Command& root, CommandContext& context);
+void add_doctor_command(const Command& root, CommandContext& context);
 
 /// The whole command: parses, acts, reports every failure, and returns the exit code. Throws nothing.
 [[nodiscard]] int run_command_line(int argc, const char* const* argv) noexcept;

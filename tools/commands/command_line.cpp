@@ -38,10 +38,10 @@ constexpr const char* environment_help =
     "Exit codes: 0 fine, 1 the work failed, 2 bad usage.";
 
 /// Reports `message` on standard error, and as JSON on standard output where that was asked for.
-void report(Session& session, std::string_view code, std::string_view message) {
-  session.console.end_progress();
-  session.console.error(message);
-  if (session.json) {
+void report(CommandContext& context, std::string_view code, std::string_view message) {
+  context.console.end_progress();
+  context.console.error(message);
+  if (context.json) {
     print_json({{"error", {{"code", code}, {"message", message}}}});
   }
 }
@@ -78,38 +78,38 @@ std::string usage_text(const CLI::App& root, const CLI::ParseError& error, int a
   return fmt::format("{}; see {} --help", text, path);
 }
 
-int act(Session& session) {
+int act(CommandContext& context) {
   try {
-    return session.action();
+    return context.action();
   } catch (const UsageError& error) {
-    report(session, error_name(error.code()), error.what());
+    report(context, error_name(error.code()), error.what());
     return exit_usage;
   } catch (const Error& error) {
-    report(session, error_name(error.code()), error.what());
+    report(context, error_name(error.code()), error.what());
     return error.code() == ErrorCode::invalid_argument ? exit_usage : exit_failed;
   } catch (const std::bad_alloc&) {
-    report(session, error_name(ErrorCode::out_of_memory),
+    report(context, error_name(ErrorCode::out_of_memory),
            "out of host memory; use smaller tensors or fewer rows");
     return exit_failed;
   } catch (const std::exception& error) {
-    report(session, error_name(ErrorCode::internal), error.what());
+    report(context, error_name(ErrorCode::internal), error.what());
     return exit_failed;
   }
 }
 
 int parse_and_act(int argc, const char* const* argv) {
-  Session session;
-  session.json = asks_for_json(argc, argv);
+  CommandContext context;
+  context.json = asks_for_json(argc, argv);
   CLI::App root(description, "kerncast");
   root.footer(environment_help);
   root.set_version_flag("--version", "kerncast " KERNCAST_VERSION, "Print the version and exit");
   root.require_subcommand(1);
   root.fallthrough(false);
-  const Command command(root, session);
+  const Command command(root, context);
   for (const auto add :
        {add_run_command, add_ops_command, add_inspect_command, add_profile_command, add_cache_command,
         add_warm_command, add_record_command, add_worker_command, add_doctor_command}) {
-    add(command, session);
+    add(command, context);
   }
   try {
     root.parse(argc, argv);
@@ -120,24 +120,18 @@ int parse_and_act(int argc, const char* const* argv) {
       print(out.str());
       return flush_output() ? exit_fine : exit_failed;
     }
-    report(session, "usage", usage_text(root, error, argc, argv));
+    report(context, "usage", usage_text(root, error, argc, argv));
     return exit_usage;
   }
-  const int code = act(session);
+  const int code = act(context);
   if (!flush_output()) {
-    session.console.error("cannot write to standard output");
+    context.console.error("cannot write to standard output");
     return code == exit_fine ? exit_failed : code;
   }
   return code;
 }
 
 }  // namespace
-
-RuntimeOptions Session::runtime_options() {
-  RuntimeOptions options;
-  options.warn = [this](std::string_view text) { console.warning(text); };
-  return options;
-}
 
 int run_command_line(int argc, const char* const* argv) noexcept {
   try {

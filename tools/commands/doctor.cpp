@@ -185,7 +185,7 @@ void examine_templates(Findings& findings) {
   }
 }
 
-int examine(Session& session) {
+int examine(CommandContext& context) {
   Findings findings;
   examine_driver(findings);
   examine_nvrtc(findings);
@@ -193,7 +193,7 @@ int examine(Session& session) {
   examine_templates(findings);
   findings.json["problems"] = findings.problems;
   findings.json["ok"] = findings.launchable;
-  if (session.json) {
+  if (context.json) {
     print_json(findings.json);
     return findings.launchable ? exit_fine : exit_failed;
   }
@@ -212,11 +212,11 @@ int examine(Session& session) {
 
 }  // namespace
 
-void add_doctor_command(const Command& root, Session& session) {
+void add_doctor_command(const Command& root, CommandContext& context) {
   const Command command = root.add(
       "doctor", "Say what was found where (driver, devices, NVRTC, cache) and what to do about the rest");
   command.json_flag();
-  command.action([&session] { return examine(session); });
+  command.action([&context] { return examine(context); });
 }
 
 }  // namespace kerncast::tools

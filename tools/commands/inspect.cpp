@@ -63,11 +63,11 @@ void print_fields(const Fields& fields) {
 }
 
 /// The architecture of the first device, else that of the catalogue's home.
-std::string default_arch(Runtime& runtime, Session& session) {
+std::string default_arch(Runtime& runtime, CommandContext& context) {
   try {
     return runtime.arch(0);
   } catch (const Error&) {
-    session.console.note("no device found; inspecting for sm_90a (choose with --arch)");
+    context.console.note("no device found; inspecting for sm_90a (choose with --arch)");
     return "sm_90a";
   }
 }
@@ -106,7 +106,7 @@ std::string_view name_of(TunablesOrigin origin) {
   return "defaults";
 }
 
-int inspect_op(Session& session, const InspectOptions& options) {
+int inspect_op(CommandContext& context, const InspectOptions& options) {
   const OpDefinition& op = require_op(options.what);
   const Settings settings = parse_settings(op, options.settings);
   const Specialisation spec = specialise_settings(op, settings);
@@ -114,14 +114,14 @@ int inspect_op(Session& session, const InspectOptions& options) {
   if (!options.arch.empty()) {
     check_arch(options.arch);
   }
-  Runtime runtime(session.runtime_options());
-  const std::string arch = options.arch.empty() ? default_arch(runtime, session) : options.arch;
+  Runtime runtime(context.runtime_options());
+  const std::string arch = options.arch.empty() ? default_arch(runtime, context) : options.arch;
   const KernelReport report = runtime.inspect(op, spec, arch, options.rows, tunables);
   if (!options.extract.empty()) {
     extract(options, report.cubin);
     return exit_fine;
   }
-  if (session.json) {
+  if (context.json) {
     print_json({{"op", report.op},
                 {"spec", report.spec},
                 {"arch", report.arch},
@@ -171,7 +171,7 @@ int inspect_op(Session& session, const InspectOptions& options) {
   return exit_fine;
 }
 
-int inspect_file(Session& session, const InspectOptions& options) {
+int inspect_file(CommandContext& context, const InspectOptions& options) {
   constexpr std::uint64_t limit = std::uint64_t{1} << 32;
   const std::string bytes = read_file(options.what, limit);
   const std::optional<cache::Key> key = cache::claimed_key(bytes);
@@ -190,7 +190,7 @@ int inspect_file(Session& session, const InspectOptions& options) {
   const auto source = std::find_if(entry.key_fields.begin(), entry.key_fields.end(),
                                    [](const auto& field) { return field.first == "source"; });
   const std::string source_text = source == entry.key_fields.end() ? std::string() : source->second;
-  if (session.json) {
+  if (context.json) {
     Json json = {{"op", entry.op},
                  {"spec", entry.spec},
                  {"arch", entry.arch},
@@ -227,7 +227,7 @@ int inspect_file(Session& session, const InspectOptions& options) {
 
 }  // namespace
 
-void add_inspect_command(const Command& root, Session& session) {
+void add_inspect_command(const Command& root, CommandContext& context) {
   const Command command = root.add(
       "inspect", "Show what an op's specialisation compiles to: source, PTX, registers, spills, memory, key");
   const auto options = std::make_shared<InspectOptions>();
@@ -247,8 +247,8 @@ void add_inspect_command(const Command& root, Session& session) {
   command.option("--extract", options->extract, "Write the cubin to a file, as cuobjdump reads it")
       .value_name("FILE");
   command.json_flag();
-  command.action([&session, options] {
-    return options->what.ends_with(".kce") ? inspect_file(session, *options) : inspect_op(session, *options);
+  command.action([&context, options] {
+    return options->what.ends_with(".kce") ? inspect_file(context, *options) : inspect_op(context, *options);
   });
 }
 

@@ -110,31 +110,31 @@ void print_detail(const OpDefinition& op) {
   print_section(tunables);
 }
 
-int list_ops(Session& session) {
+int list_ops(CommandContext& context) {
   Json list = Json::array();
   Table table({{"op"}, {"summary"}});
   for (const OpDefinition* op : OpRegistry::instance().all()) {
     list.push_back(to_json(*op));
     table.add_row({op->name, op->summary});
   }
-  session.json ? print_json(list) : print(table.text());
+  context.json ? print_json(list) : print(table.text());
   return exit_fine;
 }
 
 }  // namespace
 
-void add_ops_command(const Command& root, Session& session) {
+void add_ops_command(const Command& root, CommandContext& context) {
   const Command command =
       root.add("ops", "List the ops, or describe one: formula, tensors, parameters, tunables");
   const auto name = std::make_shared<std::string>();
   command.option("op", *name, "Op to describe, as norm.rms_norm");
   command.json_flag();
-  command.action([&session, name] {
+  command.action([&context, name] {
     if (name->empty()) {
-      return list_ops(session);
+      return list_ops(context);
     }
     const OpDefinition& op = require_op(*name);
-    session.json ? print_json(to_json(op)) : print_detail(op);
+    context.json ? print_json(to_json(op)) : print_detail(op);
     return exit_fine;
   });
 }

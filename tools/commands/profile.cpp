@@ -119,8 +119,8 @@ std::vector<Workload> choose_workloads(const ProfileOptions& options, const OpDe
 
 /// The virtual GPU is what counts, unless another driver was asked for by name; its architecture is the
 /// kernel's.
-RuntimeOptions virtual_gpu_options(Session& session, const std::string& arch) {
-  RuntimeOptions options = session.runtime_options();
+RuntimeOptions virtual_gpu_options(CommandContext& context, const std::string& arch) {
+  RuntimeOptions options = context.runtime_options();
   const char* driver = std::getenv("KERNCAST_DRIVER");
   if (driver == nullptr || *driver == '\0') {
     options.driver = "sim";
@@ -130,7 +130,7 @@ RuntimeOptions virtual_gpu_options(Session& session, const std::string& arch) {
   return options;
 }
 
-int profile(Session& session, const ProfileOptions& options) {
+int profile(CommandContext& context, const ProfileOptions& options) {
   if (options.rows < 1) {
     throw UsageError(fmt::format("--rows {}: a profile needs at least one row", options.rows));
   }
@@ -143,13 +143,13 @@ int profile(Session& session, const ProfileOptions& options) {
     page_file.emplace(options.html);
   }
 
-  Runtime runtime(virtual_gpu_options(session, target.arch));
+  Runtime runtime(virtual_gpu_options(context, target.arch));
   require_profiling(runtime);
   RunDevice device(runtime, 0);
   std::vector<ProfileReport> reports;
   std::size_t done = 0;
   for (const Workload& workload : workloads) {
-    session.console.progress(done++, workloads.size(), op.name);
+    context.console.progress(done++, workloads.size(), op.name);
     OpProfileRequest request;
     request.op = &op;
     request.params = workload.params;
@@ -161,7 +161,7 @@ int profile(Session& session, const ProfileOptions& options) {
       reports.push_back(make_report(std::move(stage), workload.label, *target.device));
     }
   }
-  session.console.end_progress();
+  context.console.end_progress();
 
   Json list = Json::array();
   std::string text;
@@ -171,7 +171,7 @@ int profile(Session& session, const ProfileOptions& options) {
     text += (text.empty() ? "" : "\n") + report_text(report);
     if (report.profile.checked && !report.profile.verdict.ok) {
       wrong = true;
-      session.console.error(fmt::format("{} [{}]: wrong result: {}", report.profile.report.op,
+      context.console.error(fmt::format("{} [{}]: wrong result: {}", report.profile.report.op,
                                         report.profile.report.spec, report.profile.verdict.detail));
     }
   }
@@ -180,8 +180,8 @@ int profile(Session& session, const ProfileOptions& options) {
     page_file->write(page.data(), page.size());
     page_file->commit();
   }
-  session.json ? print_json({{"profiles", list}}) : print(text);
-  if (page_file && !session.json) {
+  context.json ? print_json({{"profiles", list}}) : print(text);
+  if (page_file && !context.json) {
     print("written to " + options.html + "\n");
   }
   return wrong ? exit_failed : exit_fine;
@@ -189,7 +189,7 @@ int profile(Session& session, const ProfileOptions& options) {
 
 }  // namespace
 
-void add_profile_command(const Command& root, Session& session) {
+void add_profile_command(const Command& root, CommandContext& context) {
   const Command command =
       root.add("profile",
                "Count what one launch of an op does, on the virtual GPU, and estimate its time on real ones");
@@ -208,7 +208,7 @@ void add_profile_command(const Command& root, Session& session) {
       .value_name("FILE");
   command.json_flag();
   command.footer(json_help);
-  command.action([&session, options] { return profile(session, *options); });
+  command.action([&context, options] { return profile(context, *options); });
 }
 
 }  // namespace kerncast::tools

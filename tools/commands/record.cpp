@@ -8,7 +8,7 @@
 #include "tools/commands/command.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
-#include "tools/warm/kernel_record.hpp"
+#include "tools/warm/request_record.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -18,13 +18,13 @@ struct MergeOptions {
   std::vector<std::string> files;
 };
 
-int merge(Session& session, const MergeOptions& options) {
-  const std::string text = merge_records(options.files, session.console);
+int merge(CommandContext& context, const MergeOptions& options) {
+  const std::string text = merge_records(options.files, context.console);
   AtomicOutput output(options.out);
   output.write(text.data(), text.size());
   output.commit();
   const auto kernels = std::count(text.begin(), text.end(), '\n');
-  if (session.json) {
+  if (context.json) {
     print_json({{"file", options.out}, {"kernels", kernels}});
   } else {
     print(fmt::format("{} kernels in {}\n", kernels, options.out));
@@ -34,7 +34,7 @@ int merge(Session& session, const MergeOptions& options) {
 
 }  // namespace
 
-void add_record_command(const Command& root, Session& session) {
+void add_record_command(const Command& root, CommandContext& context) {
   const Command command =
       root.add("record", "Files that KERNCAST_RECORD=FILE makes a host write: the kernels it asked for");
   command.require_one();
@@ -43,7 +43,7 @@ void add_record_command(const Command& root, Session& session) {
   merging.option("out", options->out, "File to write; may be one of those read").required();
   merging.option("files", options->files, "Files to read").required();
   merging.json_flag();
-  merging.action([&session, options] { return merge(session, *options); });
+  merging.action([&context, options] { return merge(context, *options); });
 }
 
 }  // namespace kerncast::tools

@@ -155,14 +155,14 @@ void await_verdict(RunRow& row) {
   });
 }
 
-int run_model(Session& session, const RunOptions& options) {
+int run_model(CommandContext& context, const RunOptions& options) {
   const ModelConfig model = load_model_config(options.model);
   const std::vector<std::int64_t> rows = check_rows(options.rows);
-  Runtime runtime(session.runtime_options());
+  Runtime runtime(context.runtime_options());
   RunDevice device(runtime, options.device);
   const std::vector<Workload> workloads = workloads_of(model);
   if (workloads.empty()) {
-    session.console.note(fmt::format("no op of this build serves {}", model.name));
+    context.console.note(fmt::format("no op of this build serves {}", model.name));
   }
   Json list = Json::array();
   Table table = new_table();
@@ -181,7 +181,7 @@ int run_model(Session& session, const RunOptions& options) {
     if (!row.ok()) {
       failed = true;
       if (told.insert(row.error).second) {
-        session.console.error(fmt::format("{} [{}] with {} rows: {}", row.result.report.op,
+        context.console.error(fmt::format("{} [{}] with {} rows: {}", row.result.report.op,
                                           row.result.report.spec, row.rows, row.error));
       }
     }
@@ -192,7 +192,7 @@ int run_model(Session& session, const RunOptions& options) {
     plans[0].prepare();
   }
   for (std::size_t i = 0; i < plans.size(); ++i) {
-    session.console.progress(i, plans.size(), plans[i].workload->op->name);
+    context.console.progress(i, plans.size(), plans[i].workload->op->name);
     plans[i].inputs.wait();
     if (i + 1 < plans.size()) {
       plans[i + 1].prepare();
@@ -206,13 +206,13 @@ int run_model(Session& session, const RunOptions& options) {
   if (last) {
     finish(*last);
   }
-  session.console.end_progress();
-  session.json ? print_json(list) : print(table.text());
+  context.console.end_progress();
+  context.json ? print_json(list) : print(table.text());
   return failed ? exit_failed : exit_fine;
 }
 
 /// The op's inputs out of the file's tensors; the rest are named in a note.
-std::vector<HostTensor> pick_inputs(Session& session, const OpDefinition& op,
+std::vector<HostTensor> pick_inputs(CommandContext& context, const OpDefinition& op,
                                     std::vector<StoredTensor> stored, const std::string& path) {
   std::vector<HostTensor> inputs;
   std::vector<std::string> ignored;
@@ -245,13 +245,13 @@ std::vector<HostTensor> pick_inputs(Session& session, const OpDefinition& op,
                     op.name));
   }
   if (!ignored.empty()) {
-    session.console.note(
+    context.console.note(
         fmt::format("{} takes no tensor named {}: ignored", op.name, fmt::join(ignored, ", ")));
   }
   return inputs;
 }
 
-int run_file(Session& session, const RunOptions& options) {
+int run_file(CommandContext& context, const RunOptions& options) {
   OpRunRequest request;
   request.op = &require_op(options.op);
   const Settings settings = parse_settings(*request.op, options.settings);
@@ -264,8 +264,8 @@ int run_file(Session& session, const RunOptions& options) {
                     request.op->name, options.out));
   }
   check_output(options.out);
-  request.inputs = pick_inputs(session, *request.op, read_safetensors(options.in), options.in);
-  Runtime runtime(session.runtime_options());
+  request.inputs = pick_inputs(context, *request.op, read_safetensors(options.in), options.in);
+  Runtime runtime(context.runtime_options());
   RunDevice device(runtime, options.device);
   RunRow row;
   row.label = options.in;
@@ -278,7 +278,7 @@ int run_file(Session& session, const RunOptions& options) {
                     row.result.report.op, row.result.report.spec, row.result.verdict.detail, options.out));
   }
   write_safetensors(options.out, row.result.outputs);
-  if (session.json) {
+  if (context.json) {
     Json json = to_json(row, device.name());
     json["outputs"] = Json::array();
     for (const StoredTensor& tensor : row.result.outputs) {
@@ -328,7 +328,7 @@ void check_options(const RunOptions& options, const Command& command) {
 
 }  // namespace
 
-void add_run_command(const Command& root, Session& session) {
+void add_run_command(const Command& root, CommandContext& context) {
   const Command command = root.add(
       "run", "Launch and verify: every op of a model at its shapes (--model), or one op on your tensors");
   const auto options = std::make_shared<RunOptions>();
@@ -344,9 +344,9 @@ void add_run_command(const Command& root, Session& session) {
   command.flag("--no-check", options->no_check, "Do not compare with the reference");
   command.option("--device", options->device, "Device ordinal").shows_default();
   command.json_flag();
-  command.action([&session, options, command] {
+  command.action([&context, options, command] {
     check_options(*options, command);
-    return options->model.empty() ? run_file(session, *options) : run_model(session, *options);
+    return options->model.empty() ? run_file(context, *options) : run_model(context, *options);
   });
 }
 

@@ -100,7 +100,7 @@ void check_request(const WarmOptions& options) {
   }
 }
 
-int warm(Session& session, WarmOptions options) {
+int warm(CommandContext& context, WarmOptions options) {
   check_request(options);
   if (!options.shard.empty()) {
     options.request.shard = parse_shard(options.shard);
@@ -108,7 +108,7 @@ int warm(Session& session, WarmOptions options) {
   const int jobs = compiler::worker::jobs_within(
       options.jobs > 0 ? options.jobs : std::max(1, static_cast<int>(std::thread::hardware_concurrency())),
       options.memory);
-  RuntimeOptions runtime_options = session.runtime_options();
+  RuntimeOptions runtime_options = context.runtime_options();
   runtime_options.miss_policy = MissPolicy::compile;
   runtime_options.compile_workers = {this_command(), jobs, options.memory, options.timeout_s};
   if (!options.from_pack.empty()) {
@@ -116,15 +116,15 @@ int warm(Session& session, WarmOptions options) {
     runtime_options.cache_read_only.push_back(options.from_pack);
   }
   Runtime runtime(std::move(runtime_options));
-  const std::vector<PlannedKernel> kernels = plan_warm(runtime, options.request, session.console);
+  const std::vector<PlannedKernel> kernels = plan_warm(runtime, options.request, context.console);
   if (options.plan) {
-    return show_plan(session, runtime, kernels, jobs);
+    return show_plan(context, runtime, kernels, jobs);
   }
   if (options.check) {
-    return show_missing(session, kernels);
+    return show_missing(context, kernels);
   }
   const auto started = std::chrono::steady_clock::now();
-  WarmReporter reporter(session);
+  WarmReporter reporter(context);
   reporter.begin(kernels, jobs);
   interrupted.store(false);
   std::vector<WarmResult> results;
@@ -134,14 +134,14 @@ int warm(Session& session, WarmOptions options) {
         runtime, kernels, jobs, interrupted, [&](const WarmProgress& progress) { reporter.tick(progress); },
         [&](const WarmResult& result) { reporter.finished(result); });
   }
-  session.console.end_progress();
+  context.console.end_progress();
   const int code = summarise(
-      session, results, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+      context, results, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
   if (!options.out.empty()) {
     if (code != exit_fine) {
-      session.console.error(fmt::format("{} is not written, as it would not hold everything", options.out));
+      context.console.error(fmt::format("{} is not written, as it would not hold everything", options.out));
     } else {
-      write_pack(session, runtime, options.out, results);
+      write_pack(context, runtime, options.out, results);
     }
   }
   return code;
@@ -149,7 +149,7 @@ int warm(Session& session, WarmOptions options) {
 
 }  // namespace
 
-void add_warm_command(const Command& root, Session& session) {
+void add_warm_command(const Command& root, CommandContext& context) {
   const Command command = root.add("warm",
                                    "Compile what serving a model will launch into the cache, in "
                                    "worker processes, for any architecture; needs no "
@@ -207,7 +207,7 @@ void add_warm_command(const Command& root, Session& session) {
   command.flag("--plan", options->plan, "Compile nothing; show what would be, why, and how long it may take");
   command.flag("--check", options->check, "Compile nothing; show what is missing, and exit 1 if anything is");
   command.json_flag();
-  command.action([&session, options] { return warm(session, *options); });
+  command.action([&context, options] { return warm(context, *options); });
 }
 
 }  // namespace kerncast::tools

@@ -24,7 +24,7 @@ int work(const std::string& nvrtc) {
 
 }  // namespace
 
-void add_worker_command(const Command& root, Session& /*session*/) {
+void add_worker_command(const Command& root, CommandContext& /*context*/) {
   const Command command = root.add(
       "worker", "Compile for another process, which starts this one and speaks to its standard input");
   const auto nvrtc = std::make_shared<std::string>();

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "runtime/dispatch/runtime_impl.hpp"
-#include "tools/profile/launch_recorder.hpp"
+#include "tools/profile/sim_profile_capture.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -38,12 +38,12 @@ std::uint64_t bytes_of(const Tensors& tensors) {
 }  // namespace
 
 void require_profiling(const Runtime& runtime) {
-  static_cast<void>(LaunchRecorder(runtime));
+  static_cast<void>(SimProfileCapture(runtime));
 }
 
 std::vector<OpProfile> profile_op(Runtime& runtime, RunDevice& device, const OpProfileRequest& request) {
   const OpDefinition& op = *request.op;
-  const LaunchRecorder recorder(runtime);
+  const SimProfileCapture recorder(runtime);
   KernelBuilder& builder = implementation_of(runtime).builder;
   std::vector<OpProfile> profiles;
 

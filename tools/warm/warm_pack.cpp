@@ -13,7 +13,7 @@
 
 namespace kerncast::tools {
 
-void write_pack(Session& session, Runtime& runtime, const std::string& path,
+void write_pack(CommandContext& context, Runtime& runtime, const std::string& path,
                 const std::vector<WarmResult>& results) {
   std::set<std::string> keys;
   for (const WarmResult& result : results) {
@@ -40,7 +40,7 @@ void write_pack(Session& session, Runtime& runtime, const std::string& path,
                             keys.size() - written.entries, keys.size(), path));
   }
   output.commit();
-  session.console.note(fmt::format("{} kernels, {} in {}", written.entries, human_bytes(bytes), path));
+  context.console.note(fmt::format("{} kernels, {} in {}", written.entries, human_bytes(bytes), path));
 }
 
 }  // namespace kerncast::tools

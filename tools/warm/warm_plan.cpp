@@ -17,7 +17,7 @@
 #include "tools/model/quant_scheme.hpp"
 #include "tools/model/settings.hpp"
 #include "tools/model/workload.hpp"
-#include "tools/warm/kernel_record.hpp"
+#include "tools/warm/request_record.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -123,7 +123,7 @@ class Planner {
   }
 
   void add_record(const std::string& path) {
-    for (const KernelRecord& record : read_records(path, console_)) {
+    for (const RequestRecord& record : read_records(path, console_)) {
       const OpDefinition* op = OpRegistry::instance().find(record.op);
       if (op == nullptr) {
         unknown_.insert(record.op);

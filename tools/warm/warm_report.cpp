@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "cache/directory/session.hpp"
+#include "cache/directory/process_usage.hpp"
 #include "cache/posix/folder.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/io/output.hpp"
@@ -52,12 +52,13 @@ double expected_compile_ms(Runtime& runtime, bool& measured) {
 
 }  // namespace
 
-int show_plan(Session& session, Runtime& runtime, const std::vector<PlannedKernel>& kernels, int jobs) {
+int show_plan(CommandContext& context, Runtime& runtime, const std::vector<PlannedKernel>& kernels,
+              int jobs) {
   bool measured = false;
   const double each_ms = expected_compile_ms(runtime, measured);
   const std::size_t missing = missing_of(kernels);
   const double seconds = each_ms * static_cast<double>(missing) / 1000 / jobs;
-  if (session.json) {
+  if (context.json) {
     Json list = Json::array();
     for (const PlannedKernel& kernel : kernels) {
       Json item = describe(kernel);
@@ -91,9 +92,9 @@ int show_plan(Session& session, Runtime& runtime, const std::vector<PlannedKerne
   return exit_fine;
 }
 
-int show_missing(Session& session, const std::vector<PlannedKernel>& kernels) {
+int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kernels) {
   const std::size_t missing = missing_of(kernels);
-  if (session.json) {
+  if (context.json) {
     Json list = Json::array();
     for (const PlannedKernel& kernel : kernels) {
       if (!kernel.cached) {
@@ -119,7 +120,7 @@ int show_missing(Session& session, const std::vector<PlannedKernel>& kernels) {
 }
 
 void WarmReporter::begin(const std::vector<PlannedKernel>& kernels, int jobs) {
-  if (session_.json) {
+  if (context_.json) {
     print_event(
         {{"event", "plan"}, {"kernels", kernels.size()}, {"missing", missing_of(kernels)}, {"jobs", jobs}});
   }
@@ -129,7 +130,7 @@ void WarmReporter::tick(const WarmProgress& progress) {
   const std::string rate = progress.rate() > 0 ? fmt::format("{}/s, {} s left", fixed(progress.rate(), 1),
                                                              fixed(progress.seconds_left(), 0))
                                                : std::string("starting");
-  session_.console.progress(progress.done(), progress.total,
+  context_.console.progress(progress.done(), progress.total,
                             fmt::format("{} cached, {} failed, {}  {}", progress.cached, progress.failed,
                                         rate, fmt::join(progress.in_flight, " | ")));
   constexpr double interval = 10;
@@ -137,7 +138,7 @@ void WarmReporter::tick(const WarmProgress& progress) {
     return;
   }
   told_ = progress.seconds;
-  if (session_.json) {
+  if (context_.json) {
     print_event({{"event", "progress"},
                  {"done", progress.done()},
                  {"total", progress.total},
@@ -147,17 +148,17 @@ void WarmReporter::tick(const WarmProgress& progress) {
                  {"seconds_left", progress.seconds_left()},
                  {"in_flight", progress.in_flight}});
     static_cast<void>(flush_output());
-  } else if (!session_.console.is_terminal()) {
-    session_.console.note(fmt::format("{}/{} kernels: {} cached, {} failed, {}", progress.done(),
+  } else if (!context_.console.is_terminal()) {
+    context_.console.note(fmt::format("{}/{} kernels: {} cached, {} failed, {}", progress.done(),
                                       progress.total, progress.cached, progress.failed, rate));
   }
 }
 
 void WarmReporter::finished(const WarmResult& result) {
   if (!result.error.empty() && told_errors_.insert(result.error).second) {
-    session_.console.error(result.error);
+    context_.console.error(result.error);
   }
-  if (!session_.json) {
+  if (!context_.json) {
     return;
   }
   Json event = {{"event", "kernel"}};
@@ -178,7 +179,7 @@ void WarmReporter::finished(const WarmResult& result) {
   print_event(event);
 }
 
-int summarise(Session& session, const std::vector<WarmResult>& results, double seconds) {
+int summarise(CommandContext& context, const std::vector<WarmResult>& results, double seconds) {
   std::size_t cached = 0;
   std::size_t compiled = 0;
   std::size_t failed = 0;
@@ -206,7 +207,7 @@ int summarise(Session& session, const std::vector<WarmResult>& results, double s
     return a->report.compile_ms > b->report.compile_ms;
   });
   slowest.resize(std::min<std::size_t>(slowest.size(), 5));
-  if (session.json) {
+  if (context.json) {
     Json slow = Json::array();
     for (const WarmResult* result : slowest) {
       slow.push_back({{"op", result->planned->op->name},
@@ -244,7 +245,7 @@ int summarise(Session& session, const std::vector<WarmResult>& results, double s
     }
   }
   if (left > 0) {
-    session.console.note(fmt::format(
+    context.console.note(fmt::format(
         "stopped with {} kernels left; what was compiled is kept, and the same command goes on", left));
   }
   return failed == 0 && left == 0 ? exit_fine : exit_failed;

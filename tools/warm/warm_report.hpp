@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kerncast/runtime.hpp"
-#include "tools/commands/command.hpp"
+#include "tools/io/command_context.hpp"
 #include "tools/warm/warm_plan.hpp"
 #include "tools/warm/warm_run.hpp"
 
@@ -14,26 +14,26 @@
 namespace kerncast::tools {
 
 /// The plan and how long it may take. Returns the exit code, like the next two.
-[[nodiscard]] int show_plan(Session& session, Runtime& runtime, const std::vector<PlannedKernel>& kernels,
-                            int jobs);
+[[nodiscard]] int show_plan(CommandContext& context, Runtime& runtime,
+                            const std::vector<PlannedKernel>& kernels, int jobs);
 
 /// What is missing; fails where anything is.
-[[nodiscard]] int show_missing(Session& session, const std::vector<PlannedKernel>& kernels);
+[[nodiscard]] int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kernels);
 
 /// What came of it all; fails where something failed or was left.
-[[nodiscard]] int summarise(Session& session, const std::vector<WarmResult>& results, double seconds);
+[[nodiscard]] int summarise(CommandContext& context, const std::vector<WarmResult>& results, double seconds);
 
 /// Speaks while kernels compile: a bar on a terminal, else a line every ten seconds.
 class WarmReporter {
  public:
-  explicit WarmReporter(Session& session) : session_(session) {}
+  explicit WarmReporter(CommandContext& context) : context_(context) {}
 
   void begin(const std::vector<PlannedKernel>& kernels, int jobs);
   void tick(const WarmProgress& progress);
   void finished(const WarmResult& result);
 
  private:
-  Session& session_;
+  CommandContext& context_;
   double told_ = 0;
   std::set<std::string> told_errors_;
 };

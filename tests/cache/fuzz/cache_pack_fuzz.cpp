@@ -14,7 +14,7 @@
 #include "cache/pack/pack_format.hpp"
 #include "cache/posix/byte_order.hpp"
 #include "tests/cache/sample.hpp"
-#include "tests/cache/tuned_sample.hpp"
+#include "tests/cache/tuning/tuned_sample.hpp"
 
 namespace cache = kerncast::cache;
 

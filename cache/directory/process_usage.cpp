@@ -1,0 +1,198 @@
+#include "cache/directory/process_usage.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+#include <string_view>
+#include <utility>
+
+#include "cache/layout.hpp"
+#include "cache/posix/byte_order.hpp"
+#include "cache/posix/file_lock.hpp"
+#include "cache/posix/signal_guard.hpp"
+
+namespace kerncast::cache {
+namespace {
+
+// Where there are no locks, a file that nobody has written to for so long is taken for a dead process's.
+constexpr std::int64_t silent_seconds = 7 * 24 * 3600;
+// More files than that of processes that have ended are worth adding up.
+constexpr std::size_t many_sessions = 64;
+constexpr std::uint64_t max_session_bytes = 16ULL << 20;
+
+bool write_at(int fd, std::string_view bytes, off_t at) {
+  const SignalGuard guard(SIGXFSZ);
+  return ::pwrite(fd, bytes.data(), bytes.size(), at) == static_cast<ssize_t>(bytes.size());
+}
+
+std::string bytes_of(const Key& key) {
+  Writer out;
+  out.integer(key.high);
+  out.integer(key.low);
+  return out.take();
+}
+
+enum class Owner : std::uint8_t { living, dead, unknown };
+
+/// Whose file `held` is. A dead one's stays locked by this process until `held` goes.
+Owner owner_of(const FileContent& held) {
+  if (::flock(held.held.get(), LOCK_EX | LOCK_NB) == 0) {
+    return Owner::dead;
+  }
+  if (errno == EWOULDBLOCK) {
+    return Owner::living;
+  }
+  return std::time(nullptr) - held.info.st_mtim.tv_sec > silent_seconds ? Owner::dead : Owner::unknown;
+}
+
+void for_each_session(const Folder& sessions,
+                      const std::function<void(const std::string&, const FileContent&)>& visit) {
+  sessions.for_each(no_limit, [&](const std::string& name) {
+    if (name.ends_with(layout::session_suffix)) {
+      if (const FileContent content = sessions.read(name, max_session_bytes);
+          content.state == FileContent::State::read) {
+        visit(name, content);
+      }
+    }
+  });
+}
+
+CacheCounters read_totals(const Folder& root) {
+  const FileContent content = root.read(layout::counters, max_session_bytes);
+  return content.state == FileContent::State::read ? parse_counters(content.bytes).value_or(CacheCounters{})
+                                                   : CacheCounters{};
+}
+
+}  // namespace
+
+ProcessUsage::~ProcessUsage() {
+  if (!file_.valid() || process_ != ::getpid()) {
+    return;
+  }
+  static_cast<void>(file_.close());
+  collect_usage(Folder::open(root_));
+}
+
+void ProcessUsage::begin(const CacheCounters& counters) {
+  inherited_ = process_ == 0 ? CacheCounters{} : counters;
+  process_ = ::getpid();
+  file_ = {};
+  name_.clear();
+  const Folder sessions = Folder::open(root_).make_child(layout::sessions);
+  if (!sessions.valid()) {
+    return;
+  }
+  std::string bytes = serialise_counters(counters - inherited_);
+  for (const Key& key : keys_) {
+    bytes += bytes_of(key);
+  }
+  name_ = temporary_name().substr(temporary_prefix.size()).append(layout::session_suffix);
+  file_ = sessions.create_locked(name_, bytes);
+  end_ = static_cast<off_t>(bytes.size());
+  std::size_t files = 0;
+  sessions.for_each(many_sessions, [&](const std::string&) { ++files; });
+  if (files == many_sessions) {
+    collect_usage(Folder::open(root_));
+  }
+}
+
+void ProcessUsage::used(const Key& key, const std::function<CacheCounters()>& counters) {
+  if (root_.empty()) {
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  const bool is_new = keys_.insert(key).second;
+  if (process_ != ::getpid()) {
+    begin(counters());
+    return;
+  }
+  if (is_new && file_.valid()) {
+    if (write_at(file_.get(), bytes_of(key), end_)) {
+      end_ += 16;
+    }
+    write_counters(counters());
+  }
+}
+
+void ProcessUsage::count(const CacheCounters& counters) {
+  const std::lock_guard lock(mutex_);
+  if (file_.valid() && process_ == ::getpid()) {
+    write_counters(counters);
+  }
+}
+
+std::string ProcessUsage::name() {
+  const std::lock_guard lock(mutex_);
+  return file_.valid() ? name_ : std::string();
+}
+
+void ProcessUsage::write_counters(const CacheCounters& counters) const {
+  write_at(file_.get(), serialise_counters(counters - inherited_), 0);
+}
+
+CacheCounters counters_of(const Folder& root) {
+  CacheCounters sum = read_totals(root);
+  for_each_session(root.child(layout::sessions), [&](const std::string&, const FileContent& content) {
+    sum += parse_counters(content.bytes).value_or(CacheCounters{});
+  });
+  return sum;
+}
+
+void collect_usage(const Folder& root) {
+  const Folder sessions = root.child(layout::sessions);
+  const FileLock lock(root.make_child(layout::locks), layout::counters_lock);
+  if (!sessions.valid() || lock.busy()) {
+    return;
+  }
+  CacheCounters sum;
+  std::vector<std::pair<std::string, FileContent>> dead;
+  sessions.for_each(no_limit, [&](const std::string& name) {
+    if (!name.ends_with(layout::session_suffix)) {
+      return;
+    }
+    FileContent content = sessions.read(name, max_session_bytes);
+    if (content.state == FileContent::State::read && owner_of(content) == Owner::dead) {
+      sum += parse_counters(content.bytes).value_or(CacheCounters{});
+      dead.emplace_back(name, std::move(content));
+    }
+  });
+  if (dead.empty()) {
+    return;
+  }
+  sum += read_totals(root);
+  if (root.publish(layout::counters, serialise_counters(sum))) {
+    return;
+  }
+  for (const auto& [name, content] : dead) {
+    if (sessions.names(name, content.held.get())) {
+      sessions.remove(name);
+    }
+  }
+}
+
+std::unordered_set<Key, KeyHash> keys_in_use(const Folder& root, const std::string& own) {
+  std::unordered_set<Key, KeyHash> keys;
+  for_each_session(root.child(layout::sessions), [&](const std::string& name, const FileContent& content) {
+    if (name == own || owner_of(content) == Owner::dead) {
+      return;
+    }
+    std::size_t at = content.bytes.size();
+    static_cast<void>(parse_counters(content.bytes, &at));
+    Reader in(std::string_view(content.bytes).substr(at));
+    while (!in.done()) {
+      const auto high = in.integer<std::uint64_t>();
+      const auto low = in.integer<std::uint64_t>();
+      if (!in.ok()) {
+        break;
+      }
+      keys.insert({high, low});
+    }
+  });
+  return keys;
+}
+
+}  // namespace kerncast::cache

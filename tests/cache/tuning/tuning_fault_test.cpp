@@ -1,0 +1,72 @@
+// Processes that use the tuning store and are killed at, or fail in, each of their system calls in turn.
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "cache/tuning/tuning_store.hpp"
+#include "tests/cache/every_stop.hpp"
+#include "tests/cache/sample.hpp"
+#include "tests/cache/tuning/tuned_sample.hpp"
+
+using namespace kerncast::cache;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Where syncing costs nothing: these cases sync some thousand times.
+fs::path memory_folder() {
+  return fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path();
+}
+
+/// Records in a child that is harmed: what was there is there, and so is what the child was told is kept.
+TracedOutcome record_harmed(const Harm& harm, bool damaged) {
+  const TemporaryDirectory folder(memory_folder());
+  const std::vector<TunedRecord> old{sample_record(1), sample_record(2)};
+  REQUIRE(TuningStore(folder.path(), nullptr).record(old).written == 2);
+  if (damaged) {
+    std::ofstream(folder.path() + "/tuning.sqlite", std::ios::trunc) << "garbage";
+  }
+  INFO("damaged " << damaged);
+  const TracedOutcome out = run_traced(
+      [&] { return TuningStore(folder.path(), nullptr).record({sample_record(3)}).written == 1 ? 0 : 1; },
+      harm);
+  TuningStore store(folder.path(), nullptr);
+  std::vector<TunedRecord> seen = store.list();
+  CHECK(seen.size() >= (out.code == 0 ? 3U : 2U));
+  REQUIRE(seen.size() >= 2);
+  CHECK(std::vector<TunedRecord>(seen.begin(), seen.begin() + 2) == old);
+  CHECK(store.record({sample_record(3), sample_record(4)}).failed == 0);
+  CHECK(store.list() == std::vector<TunedRecord>{old[0], old[1], sample_record(3), sample_record(4)});
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("who records and is killed at any system call loses no record") {
+  for (const bool damaged : {false, true}) {
+    at_every_stop(0, [&](const Harm& harm) { return record_harmed(harm, damaged); });
+  }
+}
+
+TEST_CASE("who records while system calls fail, each in turn, says so or has recorded") {
+  for (const int error : {EIO, ENOSPC}) {
+    for (const bool damaged : {false, true}) {
+      if (!at_every_stop(error, [&](const Harm& harm) { return record_harmed(harm, damaged); })) {
+        return;
+      }
+    }
+  }
+}
+
+TEST_CASE("who reads a damaged tuning store and is killed at any system call loses no record") {
+  const std::vector<TunedRecord> records{sample_record(1), sample_record(2)};
+  at_every_stop(0, [&](const Harm& harm) {
+    const TemporaryDirectory folder(memory_folder());
+    REQUIRE(TuningStore(folder.path(), nullptr).record(records).written == 2);
+    std::ofstream(folder.path() + "/tuning.sqlite", std::ios::trunc) << "garbage";
+    const TracedOutcome out =
+        run_traced([&] { return TuningStore(folder.path(), nullptr).list() == records ? 0 : 1; }, harm);
+    CHECK(TuningStore(folder.path(), nullptr).list() == records);
+    return out;
+  });
+}

@@ -1,0 +1,391 @@
+// The tuned records of a directory: kept, read, recovered from every kind of damage, and shared by processes.
+#include "cache/tuning/tuning_store.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+#include "cache/cache.hpp"
+#include "cache/posix/file.hpp"
+#include "tests/cache/child_process.hpp"
+#include "tests/cache/sample.hpp"
+#include "tests/cache/tuning/database_connection.hpp"
+#include "tests/cache/tuning/tuned_sample.hpp"
+
+using namespace kerncast::cache;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Fixture {
+  [[nodiscard]] TuningStore store(Trust trust = Trust::mine) {
+    return {root, [this](std::string_view text) { warnings.emplace_back(text); }, trust};
+  }
+  /// Five records in the database and its copy.
+  void fill() {
+    for (std::int64_t rows = 1; rows <= 5; ++rows) {
+      records.push_back(sample_record(rows));
+    }
+    REQUIRE(store().record(records).written == 5);
+    REQUIRE(fs::exists(copy));
+  }
+  static void write(const std::string& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  }
+
+  TemporaryDirectory folder;
+  std::string root = folder.path();
+  std::string path = root + "/tuning.sqlite";
+  std::string copy = root + "/tuning.good.sqlite";
+  std::vector<TunedRecord> records;
+  std::vector<std::string> warnings;
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "records are kept, listed, replaced by newer ones and removed") {
+  CHECK(store().list().empty());
+  CHECK(!fs::exists(path));
+  fill();
+  CHECK(store().list() == records);
+  CHECK(DatabaseConnection(path).text("PRAGMA journal_mode") == "wal");
+  CHECK((fs::status(path).permissions() & fs::perms::others_all) == fs::perms::none);
+
+  TunedRecord newer = records[2];
+  newer.time_us = 100;
+  newer.recorded_us += 1;
+  TunedRecord older = records[3];
+  older.time_us = 0.5;
+  older.recorded_us -= 1;
+  TunedRecord estimate = records[0];
+  estimate.source = TunedSource::estimate;
+  estimate.device = "H100";
+  const RecordResult result = store().record({newer, older, records[4], estimate});
+  CHECK(result.written == 2);
+  CHECK(result.kept == 2);
+  CHECK(result.failed == 0);
+  records[2] = newer;
+  records.insert(records.begin() + 1, estimate);
+  CHECK(store().list() == records);
+
+  CHECK(store().remove([](const TunedRecord& record) { return record.rows_low == 3; }) == 1U);
+  CHECK(store().remove([](const TunedRecord& record) { return record.rows_low == 3; }) == 0U);
+  records.erase(records.begin() + 3);
+  CHECK(store().list() == records);
+  // What was removed does not come back with the copy.
+  fs::remove(path);
+  CHECK(store().list() == records);
+  CHECK(warnings.empty());
+}
+
+TEST_CASE_METHOD(Fixture, "what is no record is refused, and the others are kept") {
+  TunedRecord bad = sample_record(1);
+  bad.rows_low = 7;
+  const RecordResult result = store().record({bad, sample_record(2)});
+  CHECK(result.written == 1);
+  CHECK(result.failed == 1);
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains("7 to 1 are no range"));
+  CHECK(store().list() == std::vector<TunedRecord>{sample_record(2)});
+}
+
+TEST_CASE_METHOD(Fixture, "a flipped byte anywhere loses nothing") {
+  fill();
+  const std::string good = *read_file(path);
+  const std::string good_copy = *read_file(copy);
+  std::size_t quarantined = 0;
+  for (std::size_t at = 0; at < good.size(); at += at < 120 ? 1 : 61) {
+    INFO("byte " << at);
+    std::string bytes = good;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x55);
+    write(path, bytes);
+    CHECK(store().list() == records);
+    // A writer mends what it has to, or leaves a whole database alone.
+    const RecordResult result = store().record({sample_record(6)});
+    std::vector<TunedRecord> more = records;
+    more.push_back(sample_record(6));
+    if (result.written == 1) {
+      CHECK(store().list() == more);
+    } else {
+      CHECK(result.failed == 1);
+      CHECK(store().list() == records);
+    }
+    quarantined += fs::exists(root + "/quarantine/tuning.sqlite") ? 1U : 0U;
+    fs::remove_all(root + "/quarantine");
+    for (const char* ending : {"", "-wal", "-shm", "-journal"}) {
+      fs::remove(path + ending);
+    }
+    write(copy, good_copy);
+  }
+  CHECK(quarantined > 50);
+}
+
+TEST_CASE_METHOD(Fixture, "truncation to any length, and garbage, lose nothing") {
+  fill();
+  const std::string good = *read_file(path);
+  std::vector<std::string> bad{"",
+                               "x",
+                               std::string(5000, 'g'),
+                               std::string(good.size(), '\0'),
+                               good.substr(0, good.size() - 1),
+                               good.substr(0, good.size() / 2),
+                               good.substr(0, 4096),
+                               good.substr(0, 100),
+                               good.substr(0, 99)};
+  for (const std::string& bytes : bad) {
+    INFO(bytes.size() << " bytes");
+    write(path, bytes);
+    CHECK(store().list() == records);
+    CHECK(store().record({sample_record(1)}).failed == 0);
+    CHECK(store().list() == records);
+    CHECK(DatabaseConnection(path).text("PRAGMA integrity_check") == "ok");
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "a damaged database is quarantined with one warning and made anew") {
+  fill();
+  write(path, "garbage in place of a database");
+  TuningStore one = store();
+  CHECK(one.list() == records);
+  CHECK(one.list() == records);
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains(path) && Catch::Contains("moved to") &&
+                              Catch::Contains("5 records were recovered"));
+  CHECK(read_file(root + "/quarantine/tuning.sqlite") == "garbage in place of a database");
+  Store entries(root, nullptr);
+  CHECK(entries.statistics().quarantined == 1);
+  static_cast<void>(entries.clear());
+  CHECK(entries.statistics().quarantined == 0);
+  CHECK(one.list() == records);
+}
+
+TEST_CASE_METHOD(Fixture, "without a sound copy, what is sound of the database itself is kept") {
+  fill();
+  DatabaseConnection(path).run(
+      "UPDATE tuned SET tunables = 'threads=512 rows_per_block=2' WHERE rows_low = 4");
+  write(copy, "garbage");
+  records.erase(records.begin() + 3);
+  CHECK(store().list() == records);
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains("checksum mismatch of 1 of its 5 records"));
+  CHECK(read_file(copy) != "garbage");
+}
+
+TEST_CASE_METHOD(Fixture, "a damaged copy is replaced by the next change, a missing database by the copy") {
+  fill();
+  write(copy, "garbage");
+  CHECK(store().list() == records);
+  CHECK(store().record({sample_record(6)}).written == 1);
+  records.push_back(sample_record(6));
+  fs::remove(path);
+  CHECK(store().list() == records);
+  CHECK(store().record({sample_record(7)}).written == 1);
+  records.push_back(sample_record(7));
+  CHECK(store().list() == records);
+  CHECK(DatabaseConnection(path).text("SELECT count(*) FROM tuned") == "7");
+  CHECK(!fs::exists(root + "/quarantine/tuning.sqlite"));
+  CHECK(warnings.empty());
+}
+
+TEST_CASE_METHOD(Fixture, "a locked database blocks no reader, which has the copy") {
+  fill();
+  {
+    const DatabaseConnection other(path);
+    other.run("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; DELETE FROM tuned WHERE rows_low = 1");
+    const auto started = std::chrono::steady_clock::now();
+    TuningStore one = store();
+    CHECK(one.list() == records);
+    CHECK(one.list() == records);
+    CHECK(std::chrono::steady_clock::now() - started < std::chrono::seconds(2));
+    REQUIRE(warnings.size() == 1);
+    CHECK_THAT(warnings[0], Catch::Contains("locked") && Catch::Contains("last good copy is"));
+    fs::remove(copy);
+    CHECK(store().list().empty());
+    CHECK_THAT(warnings.back(), Catch::Contains("default tunables"));
+  }
+  CHECK(!fs::exists(root + "/quarantine/tuning.sqlite"));
+  CHECK(store().list() == records);
+}
+
+TEST_CASE_METHOD(Fixture, "a read-only directory is read and not written") {
+  fill();
+  // As nobody, where this is root, who may write anywhere.
+  const bool is_root = geteuid() == 0;
+  constexpr auto mode = fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read;
+  constexpr auto enter = fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec;
+  fs::permissions(copy, mode);
+  fs::permissions(path, mode);
+  fs::permissions(root, mode | enter);
+  CHECK(run_child([&] {
+          if (is_root && seteuid(65534) != 0) {
+            return 1;
+          }
+          int warned = 0;
+          TuningStore one(root, [&](std::string_view) { ++warned; }, Trust::everyone);
+          if (one.list() != records) {
+            return 2;
+          }
+          const RecordResult result = one.record({sample_record(9)});
+          if (result.failed != 1 || result.written != 0 || warned == 0) {
+            return 3;
+          }
+          return one.list() == records ? 0 : 4;
+        }) == 0);
+  fs::permissions(root, fs::perms::owner_all);
+  CHECK(store().list() == records);
+}
+
+TEST_CASE_METHOD(Fixture, "a database of a newer build is left alone") {
+  fill();
+  DatabaseConnection(path).run(
+      "CREATE TABLE later(x TEXT); INSERT INTO later VALUES('kept'); "
+      "PRAGMA user_version = 2; PRAGMA application_id = 0x4B430002");
+  fs::remove(copy);
+  CHECK(store().list().empty());
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains("schema version 2, this build knows 1"));
+  CHECK(store().record({sample_record(9)}).failed == 1);
+  CHECK_THAT(warnings.back(), Catch::Contains("cannot be changed"));
+  CHECK(!store().remove([](const TunedRecord&) { return true; }).value_or(1));
+  CHECK(DatabaseConnection(path).text("SELECT x FROM later") == "kept");
+  CHECK(DatabaseConnection(path).text("SELECT count(*) FROM tuned") == "5");
+  CHECK(!fs::exists(root + "/quarantine/tuning.sqlite"));
+}
+
+TEST_CASE_METHOD(Fixture, "what is no file, or somebody else's, is left alone") {
+  const TemporaryDirectory elsewhere;
+  const std::string target = elsewhere.path() + "/precious";
+  write(target, "nobody's to replace");
+  fs::create_symlink(target, path);
+  CHECK(store().list().empty());
+  CHECK(store().record({sample_record(1)}).failed == 1);
+  CHECK(read_file(target) == "nobody's to replace");
+  fs::remove(path);
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  CHECK(run_child([&] { return store().list().empty() ? 0 : 1; }, 20) == 0);
+  CHECK(fs::is_fifo(path));
+  fs::remove(path);
+  fill();
+  fs::permissions(root, fs::perms::all);
+  CHECK(store().list().empty());
+  CHECK(store().record({sample_record(9)}).failed == 1);
+  CHECK(store(Trust::everyone).list() == records);
+  fs::permissions(root, fs::perms::owner_all);
+
+  TuningStore nowhere("", [this](std::string_view text) { warnings.emplace_back(text); });
+  CHECK(nowhere.list().empty());
+  CHECK(nowhere.record({sample_record(1)}).failed == 1);
+  CHECK_THAT(warnings.back(), Catch::Contains("no cache directory"));
+}
+
+TEST_CASE_METHOD(Fixture, "eight processes that record at once lose nothing") {
+  constexpr int processes = 8;
+  constexpr int each = 12;
+  std::vector<pid_t> children;
+  for (int p = 0; p < processes; ++p) {
+    children.push_back(start_child([&, p] {
+      TuningStore mine(root, nullptr);
+      for (int i = 0; i < each; ++i) {
+        const TunedRecord record = sample_record(1 + p * each + i);
+        if (mine.record({record}).written != 1) {
+          return 1;
+        }
+        const std::vector<TunedRecord> seen = mine.list();
+        if (std::find(seen.begin(), seen.end(), record) == seen.end()) {
+          return 2;
+        }
+      }
+      return 0;
+    }));
+  }
+  for (const pid_t child : children) {
+    CHECK(exit_code(child) == 0);
+  }
+  CHECK(store().list().size() == processes * each);
+  fs::remove(path);
+  CHECK(store().list().size() == processes * each);
+  CHECK(warnings.empty());
+}
+
+TEST_CASE_METHOD(Fixture, "a writer killed at any moment loses nothing that it was told is kept") {
+  const std::string log = folder.path() + "/log";
+  for (int round = 0; round < 25; ++round) {
+    const pid_t child = start_child([&] {
+      TuningStore mine(root, nullptr);
+      std::ofstream acknowledged(log, std::ios::app);
+      for (int i = 0; i < 1000; ++i) {
+        const std::int64_t rows = 1 + round * 1000 + i;
+        if (mine.record({sample_record(rows)}).written != 1) {
+          return 1;
+        }
+        acknowledged << rows << std::endl;
+      }
+      return 0;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20 + round * 7));
+    kill(child, SIGKILL);
+    CHECK(exit_code(child) == 128 + SIGKILL);
+    const std::vector<TunedRecord> seen = store().list();
+    std::ifstream in(log);
+    for (std::int64_t rows = 0; in >> rows;) {
+      CHECK(std::count(seen.begin(), seen.end(), sample_record(rows)) == 1);
+    }
+  }
+  CHECK(store().list().size() > 25);
+  CHECK(warnings.empty());
+}
+
+TEST_CASE_METHOD(Fixture, "two processes that find the same damage recover once") {
+  fill();
+  write(path, std::string(9000, 'z'));
+  std::vector<pid_t> children;
+  for (int p = 0; p < 4; ++p) {
+    children.push_back(start_child([&, p] {
+      TuningStore mine(root, nullptr);
+      const std::vector<TunedRecord> seen = mine.list();
+      if (!std::includes(seen.begin(), seen.end(), records.begin(), records.end(), in_order)) {
+        return 1;
+      }
+      return mine.record({sample_record(10 + p)}).written == 1 ? 0 : 2;
+    }));
+  }
+  for (const pid_t child : children) {
+    CHECK(exit_code(child) == 0);
+  }
+  for (int p = 0; p < 4; ++p) {
+    records.push_back(sample_record(10 + p));
+  }
+  CHECK(store().list() == records);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a cache reads its layers' records once, and a directory without any costs no file") {
+  fill();
+  CacheOptions options;
+  options.directory = folder.path() + "/none";
+  options.read_only = {root};
+  std::vector<std::string> told;
+  Cache cache(options, [&](std::string_view text) { told.emplace_back(text); });
+  CHECK(!cache.tuned().empty());
+  const TunedRecord& first = records[0];
+  const TunedQuery query{first.op, first.spec, first.arch, 1, 1, first.device};
+  REQUIRE(cache.tuned().find(query).size() == 1);
+  CHECK(*cache.tuned().find(query)[0].record == first);
+  CHECK(cache.tuned().find(query)[0].layer == root);
+  CHECK(!fs::exists(options.directory));
+  CHECK(told.empty());
+
+  // Of a layer the copy is read, so that not even a lock file is made.
+  write(copy, "garbage");
+  Cache other(options, [&](std::string_view text) { told.emplace_back(text); });
+  CHECK(other.tuned().find(query).empty());
+  REQUIRE(told.size() == 1);
+  CHECK_THAT(told[0], Catch::Contains(root) && Catch::Contains("not used"));
+  CHECK(read_file(copy) == "garbage");
+}

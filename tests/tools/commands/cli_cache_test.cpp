@@ -1,0 +1,277 @@
+// The cache's commands end to end; none of them needs a device.
+#include <sys/wait.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "cache/tuning/tuning_store.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
+#include "tests/tools/commands/command_process.hpp"
+
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr const char* hidden = "hidden=64";
+
+struct Warmed {
+  Warmed() { REQUIRE(place.run(warm).code == 0); }
+  CommandPlace place;
+  std::vector<std::string> warm{"warm", "norm.rms_norm", "--set", hidden, "--arch", "sm_90a", "--rows", "1"};
+};
+
+/// A measurement of rms_norm for one row of 64, as a tuner would record it.
+kerncast::cache::TunedRecord tuned_record() {
+  kerncast::RuntimeOptions options;
+  options.nvrtc = "none";
+  kerncast::Runtime runtime(options);
+  kerncast::cache::TunedRecord record;
+  record.op = "norm.rms_norm";
+  record.spec = hidden;
+  record.arch = "sm_90a";
+  record.source = kerncast::cache::TunedSource::measured;
+  record.device = "NVIDIA H100";
+  record.tunables = {{"threads", 64}, {"rows_per_block", 2}};
+  record.time_us = 2.5;
+  record.templates = implementation_of(runtime).builder.templates_digest(
+      kerncast::OpRegistry::instance().require(record.op));
+  record.recorded_us = 1'764'000'000'000'000;
+  return record;
+}
+
+void keep(const CommandPlace& place, const kerncast::cache::TunedRecord& record) {
+  REQUIRE(kerncast::cache::TuningStore(place.directory.file("cache"), nullptr).record({record}).written == 1);
+}
+
+std::vector<std::string> explain(const std::string& set, const std::string& arch = "sm_90a") {
+  return {"cache", "explain", "norm.rms_norm", "--set", set, "--arch", arch, "--json"};
+}
+
+std::vector<std::string> texts(const json& nearest) {
+  std::vector<std::string> out;
+  for (const json& difference : nearest.at("differences")) {
+    out.push_back(difference.at("text"));
+  }
+  return out;
+}
+
+TEST_CASE("help names every command of the cache") {
+  const CommandPlace place;
+  const Outcome help = place.run({"cache", "--help"});
+  for (const char* command :
+       {"stat", "ls", "tuned", "path", "clear", "explain", "export", "import", "verify"}) {
+    CHECK_THAT(help.out, Catch::Contains(command));
+    const Outcome sub = place.run({"cache", command, "--help"});
+    CHECK(sub.code == 0);
+    CHECK_THAT(sub.out, Catch::Contains("--json"));
+  }
+}
+
+TEST_CASE("a pack that is none is refused with its reason") {
+  const CommandPlace place;
+  place.directory.write("junk.pack", "junk");
+  for (const char* command : {"verify", "import"}) {
+    const Outcome outcome = place.run({"cache", command, "junk.pack"});
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, Catch::Contains("junk.pack is not a sound pack: not a pack"));
+    CHECK(place.run({"cache", command, "missing.pack"}).code == 1);
+  }
+  CHECK(place.run({"cache", "export", "missing/x.pack"}).code == 1);
+}
+
+TEST_CASE("explaining with an empty cache says that there is nothing") {
+  const CommandPlace place;
+  const json answer = place.run(explain(hidden)).json();
+  CHECK(answer.at("hit") == false);
+  CHECK(answer.at("candidates") == 0);
+  CHECK(answer.at("nearest").is_null());
+  CHECK(place.run({"cache", "explain", "norm.rms_nrm", "--arch", "sm_90a"}).code == 2);
+  CHECK(place.run({"cache", "explain", "norm.rms_norm", "--arch", "90"}).code == 2);
+}
+
+TEST_CASE("hits, misses and what differs") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Warmed warmed;
+  const CommandPlace& place = warmed.place;
+  const json hit = place.run(explain(hidden)).json();
+  CHECK(hit.at("hit") == true);
+  CHECK(hit.at("nearest").at("differences").empty());
+  CHECK_THAT(place.run({"cache", "explain", "norm.rms_norm", "--set", hidden, "--arch", "sm_90a"}).out,
+             Catch::Contains("hit: it is in " + place.directory.file("cache")));
+
+  const json arch = place.run(explain(hidden, "sm_100a")).json();
+  CHECK(arch.at("hit") == false);
+  CHECK(texts(arch.at("nearest")) == std::vector<std::string>{"architecture sm_90a -> sm_100a"});
+
+  const json shape = place.run(explain("hidden=128")).json();
+  const std::vector<std::string> found = texts(shape.at("nearest"));
+  CHECK(std::find(found.begin(), found.end(), "parameter hidden 64 -> 128") != found.end());
+
+  // Another template, by a copy of the templates with one line more.
+  fs::copy(KERNCAST_TEMPLATES, place.directory.file("templates"), fs::copy_options::recursive);
+  const std::string changed = "templates/norm/rms_norm/kernel.cuh";
+  place.directory.write(changed, place.directory.read(changed) + "// changed\n");
+  const json other =
+      place.run(explain(hidden), {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}}).json();
+  CHECK(texts(other.at("nearest")) == std::vector<std::string>{"template changed: norm/rms_norm.cuh"});
+
+  // Looking counts as nothing.
+  const json counters = place.run({"cache", "stat", "--json"}).json().at("counters");
+  CHECK(counters.at("misses") == 1);
+  CHECK(counters.at("compiles") == 1);
+  CHECK(counters.at("directory_hits") == 0);
+}
+
+TEST_CASE("tuned records are counted, listed, carried by packs, and cleared only when asked") {
+  const CommandPlace place;
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("tuned") == 0);
+  CHECK(place.run({"cache", "tuned", "--json"}).json().empty());
+  CHECK_THAT(place.run({"cache", "tuned"}).out, Catch::Contains("no tuned records"));
+  CHECK(!fs::exists(place.directory.file("cache/tuning.sqlite")));
+
+  kerncast::cache::TunedRecord record = tuned_record();
+  keep(place, record);
+  record.source = kerncast::cache::TunedSource::estimate;
+  record.device = "H100";
+  record.templates[0] = record.templates[0] == '0' ? '1' : '0';
+  keep(place, record);
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("tuned") == 2);
+  CHECK_THAT(place.run({"cache", "stat"}).out, Catch::Contains("tuned records"));
+  const json list = place.run({"cache", "tuned", "--json"}).json();
+  REQUIRE(list.size() == 2);
+  CHECK(list[0].at("source") == "measured");
+  CHECK(list[0].at("device") == "NVIDIA H100");
+  CHECK(list[0].at("state") == "current");
+  CHECK(list[0].at("tunables") == json{{"threads", 64}, {"rows_per_block", 2}});
+  CHECK(list[0].at("time_us") == 2.5);
+  CHECK(list[0].at("recorded") == 1'764'000'000);
+  CHECK(list[1].at("source") == "estimate");
+  CHECK(list[1].at("state") == "stale");
+  CHECK_THAT(place.run({"cache", "tuned"}).out,
+             Catch::Contains("threads=64 rows_per_block=2") && Catch::Contains("measured NVIDIA H100"));
+
+  const std::string pack = place.directory.file("tuned.pack");
+  const json exported = place.run({"cache", "export", pack, "--json"}).json();
+  CHECK(exported.at("entries") == 0);
+  CHECK(exported.at("tuned") == 2);
+  CHECK(place.run({"cache", "export", place.directory.file("other"), "--op", "norm.other", "--json"})
+            .json()
+            .at("tuned") == 0);
+  const std::string again = place.directory.file("again.pack");
+  REQUIRE(place.run({"cache", "export", again}).code == 0);
+  CHECK(place.directory.read("again.pack") == place.directory.read("tuned.pack"));
+  CHECK(place.run({"cache", "verify", pack, "--json"}).json().at("tuned") == 2);
+  {
+    const CommandPlace to;
+    const json mounted = to.run({"cache", "tuned", "--json"}, {{"KERNCAST_CACHE_READONLY", pack}}).json();
+    REQUIRE(mounted.size() == 2);
+    CHECK(mounted[0].at("layer") == pack);
+    CHECK(to.run({"cache", "import", pack, "--json"}).json().at("tuned_imported") == 2);
+    const json second = to.run({"cache", "import", pack, "--json"}).json();
+    CHECK(second.at("tuned_imported") == 0);
+    CHECK(second.at("tuned_already") == 2);
+    CHECK(to.run({"cache", "tuned", "--json"}).json().size() == 2);
+  }
+
+  CHECK_THAT(place.run({"cache", "clear"}).out, Catch::Contains("2 tuned records are kept"));
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("tuned") == 2);
+  CHECK(place.run({"cache", "clear", "--tuned", "--json"}).json().at("removed").at("tuned") == 2);
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("tuned") == 0);
+}
+
+TEST_CASE("inspect says whether tunables are the op's own, tuned or given") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const std::vector<std::string> inspect{"inspect", "norm.rms_norm", "--set", hidden, "--arch", "sm_90a"};
+  const auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = inspect;
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  CHECK(place.run(with({"--json"})).json().at("tunables_origin") == "defaults");
+  CHECK_THAT(place.run(inspect).out, Catch::Contains("the op's defaults"));
+  keep(place, tuned_record());
+  const json tuned = place.run(with({"--json"})).json();
+  CHECK(tuned.at("tunables_origin") == "tuned");
+  CHECK(tuned.at("tunables") == "threads=64 rows_per_block=2");
+  CHECK_THAT(tuned.at("tuned_record").get<std::string>(),
+             Catch::Contains("measured on NVIDIA H100: 2.50 us for 1 row, 2025-11-24"));
+  CHECK_THAT(place.run(inspect).out, Catch::Contains("tuned: measured on NVIDIA H100"));
+  // Of the row bucket it was tuned for.
+  CHECK(place.run(with({"--json", "--rows", "64"})).json().at("tunables_origin") == "defaults");
+  const json given =
+      place.run(with({"--json", "--tunables", "threads=128", "--tunables", "rows_per_block=4"})).json();
+  CHECK(given.at("tunables_origin") == "given");
+  CHECK(given.at("tunables") == "threads=128 rows_per_block=4");
+  CHECK(given.at("tuned_record").is_null());
+  for (const char* bad : {"threads=100", "thread=128", "threads", "threads=128"}) {
+    const Outcome refused = place.run(with({"--tunables", bad}));
+    CHECK(refused.code == 2);
+    CHECK_THAT(refused.err, Catch::Contains("threads"));
+  }
+
+  // A template that changed makes the record stale, and says so.
+  fs::copy(KERNCAST_TEMPLATES, place.directory.file("templates"), fs::copy_options::recursive);
+  const std::string changed = "templates/norm/rms_norm/kernel.cuh";
+  place.directory.write(changed, place.directory.read(changed) + "// changed\n");
+  const Outcome stale =
+      place.run(with({"--json"}), {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}});
+  CHECK(stale.json().at("tunables_origin") == "defaults");
+  CHECK_THAT(stale.err, Catch::Contains("templates have changed"));
+}
+
+TEST_CASE("a pack carries a cache to a machine without a compiler") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Warmed warmed;
+  const CommandPlace& from = warmed.place;
+  const std::string pack = from.directory.file("kernels.pack");
+  CHECK(from.run({"cache", "export", pack, "--json"}).json().at("entries") == 1);
+  CHECK(from.run({"cache", "export", from.directory.file("none.pack"), "--arch", "sm_80", "--json"})
+            .json()
+            .at("entries") == 0);
+  CHECK(from.run({"cache", "verify", pack, "--json"}).json().at("entries") == 1);
+
+  std::vector<std::string> warm = warmed.warm;
+  warm.emplace_back("--json");
+  {
+    const CommandPlace to;
+    CHECK(to.run(warm, {{"KERNCAST_NVRTC", "none"}}).code == 1);
+    CHECK(to.run({"cache", "import", pack, "--json"}).json().at("imported") == 1);
+    CHECK(to.run({"cache", "import", pack, "--json"}).json().at("already") == 1);
+    CHECK(to.run(warm, {{"KERNCAST_NVRTC", "none"}}).events("kernel").at(0).at("cached") == true);
+    CHECK(to.run({"cache", "stat", "--json"}).json().at("counters").at("directory_hits") == 1);
+  }
+  const CommandPlace to;
+  const std::vector<std::pair<std::string, std::string>> mounted{{"KERNCAST_NVRTC", "none"},
+                                                                 {"KERNCAST_CACHE_READONLY", pack}};
+  CHECK(to.run(warm, mounted).events("kernel").at(0).at("cached") == true);
+  const json statistics = to.run({"cache", "stat", "--json"}, mounted).json();
+  CHECK(statistics.at("counters").at("read_only_hits") == 1);
+  CHECK(statistics.at("counters").at("promoted") == 1);
+  CHECK(statistics.at("read_only") == json::array({pack}));
+  CHECK(to.run(warm, {{"KERNCAST_NVRTC", "none"}}).events("kernel").at(0).at("cached") == true);
+}
+
+TEST_CASE("the cubin is extracted as the assembler wrote it") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Warmed warmed;
+  const json entry = warmed.place.run({"cache", "ls", "--json"}).json().at(0);
+  const std::string key = entry.at("key");
+  const std::string file = "cache/v1/" + key.substr(0, 2) + "/" + key.substr(2) + ".kce";
+  const json shown = warmed.place.run({"inspect", file, "--json"}).json();
+  REQUIRE(warmed.place.run({"inspect", file, "--extract", "out.cubin"}).code == 0);
+  const std::string cubin = warmed.place.directory.read("out.cubin");
+  CHECK(cubin.size() == shown.at("cubin_bytes"));
+  CHECK(cubin.substr(1, 3) == "ELF");
+}
+
+}  // namespace

@@ -1,0 +1,433 @@
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <set>
+#include <thread>
+
+#include "tests/tools/commands/command_process.hpp"
+#include "tools/io/safetensors.hpp"
+
+namespace {
+
+using kerncast::DType;
+using kerncast::tools::StoredTensor;
+using kerncast::tools::write_safetensors;
+using nlohmann::json;
+
+const std::vector<std::string> run_tiny = {"run", "--model", "tiny.json", "--rows", "1,5", "--json"};
+
+/// A tensor of `dtype` whose every element is the bytes of `value`.
+template <class T>
+StoredTensor filled(const std::string& name, DType dtype, std::vector<std::int64_t> shape, T value) {
+  StoredTensor tensor{name, dtype, std::move(shape), {}};
+  tensor.bytes.resize(static_cast<std::size_t>(kerncast::tools::element_count(tensor.shape)) * sizeof value);
+  for (std::size_t at = 0; at < tensor.bytes.size(); at += sizeof value) {
+    std::memcpy(tensor.bytes.data() + at, &value, sizeof value);
+  }
+  return tensor;
+}
+
+TEST_CASE("a model runs, is verified, and is cached the second time") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  place.directory.write("tiny.json", tiny_model());
+  const Outcome first = place.run(run_tiny);
+  INFO(first.err);
+  REQUIRE(first.code == 0);
+  const json rows = first.json();
+  std::set<std::string> ops;
+  std::size_t compiled = 0;
+  for (const json& row : rows) {
+    INFO(row.dump());
+    ops.insert(row.at("op"));
+    CHECK(row.at("ok") == true);
+    CHECK(row.at("checked") == true);
+    CHECK(row.at("max_error").is_number());
+    CHECK(row.at("dispatch_ns").get<double>() > 0);
+    CHECK_THAT(row.at("arch").get<std::string>(), Catch::StartsWith("sm_"));
+    CHECK(row.at("key").get<std::string>().size() == 32);
+    CHECK_FALSE(row.at("device").get<std::string>().empty());
+    CHECK((row.at("rows") == 1 || row.at("rows") == 5));
+    if (row.at("cached") == false) {
+      ++compiled;
+      CHECK(row.at("compile_ms").get<double>() > 0);
+      CHECK(row.at("load_us").get<double>() > 0);
+    }
+  }
+  for (const char* op : {"moe.align_block_size", "moe.fused_gate", "moe.permute", "norm.fused_add_rms_norm",
+                         "norm.rms_norm", "quant.per_token_group"}) {
+    INFO(op);
+    CHECK(ops.contains(op));
+  }
+  CHECK(compiled > 0);
+
+  const Outcome second = place.run(run_tiny);
+  REQUIRE(second.code == 0);
+  const json again = second.json();
+  REQUIRE(again.size() == rows.size());
+  for (std::size_t i = 0; i < again.size(); ++i) {
+    CHECK(again.at(i).at("cached") == true);
+    CHECK(again.at(i).at("compile_ms") == 0);
+    CHECK(again.at(i).at("key") == rows.at(i).at("key"));
+    CHECK(again.at(i).at("max_error") == rows.at(i).at("max_error"));
+  }
+
+  // With a warm cache no compiler is needed.
+  const Outcome without = place.run(run_tiny, {{"KERNCAST_NVRTC", "none"}});
+  INFO(without.err);
+  CHECK(without.code == 0);
+  for (const json& row : without.json()) {
+    CHECK(row.at("ok") == true);
+    CHECK(row.at("cached") == true);
+  }
+
+  const Outcome table = place.run({"run", "--model", "tiny.json", "--rows", "1"});
+  CHECK(table.code == 0);
+  CHECK_THAT(table.out, Catch::StartsWith("op ") && Catch::Contains("specialisation") &&
+                            Catch::Contains("compile ms  load µs  dispatch ns  max error  device") &&
+                            Catch::Contains("cached"));
+  CHECK(table.out.find('\033') == std::string::npos);
+  CHECK(table.err.empty());
+
+  const json listed = place.run({"cache", "ls", "--json"}).json();
+  CHECK(listed.size() == compiled);
+  const json statistics = place.run({"cache", "stat", "--json"}).json();
+  CHECK(statistics.at("entries") == compiled);
+  const std::string key = listed.at(0).at("key");
+  const std::string file =
+      place.directory.file("cache/v1/" + key.substr(0, 2) + "/" + key.substr(2) + ".kce");
+  const Outcome entry = place.run({"inspect", file, "--json"});
+  CHECK(entry.code == 0);
+  CHECK(entry.json().at("key") == key);
+  CHECK_THAT(entry.json().at("ptx").get<std::string>(), Catch::Contains(".entry"));
+  const Outcome cleared = place.run({"cache", "clear"});
+  CHECK(cleared.code == 0);
+  CHECK_THAT(cleared.out, Catch::StartsWith("removed " + std::to_string(compiled) + " entries"));
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
+}
+
+TEST_CASE("a corrupt entry is compiled anew") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  place.directory.write("tiny.json", tiny_dense_model());
+  REQUIRE(place.run(run_tiny).code == 0);
+  for (const auto& item : std::filesystem::recursive_directory_iterator(place.directory.file("cache/v1"))) {
+    if (item.path().extension() == ".kce") {
+      std::filesystem::resize_file(item.path(), 100);
+    }
+  }
+  const Outcome after = place.run(run_tiny);
+  CHECK(after.code == 0);
+  for (const json& row : after.json()) {
+    CHECK(row.at("ok") == true);
+  }
+  CHECK(after.json().at(0).at("cached") == false);
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("quarantined").get<int>() > 0);
+}
+
+TEST_CASE("without a compiler and a cached kernel the message says what to do") {
+  const CommandPlace place;
+  place.directory.write("tiny.json", tiny_model());
+  const Outcome cold = place.run(run_tiny, {{"KERNCAST_NVRTC", "none"}});
+  CHECK(cold.code == 1);
+  CHECK_THAT(cold.err, Catch::Contains("NVRTC"));
+  for (const json& row : cold.json()) {
+    CHECK(row.at("ok") == false);
+    CHECK_FALSE(row.at("error").get<std::string>().empty());
+    CHECK(row.at("dispatch_ns").is_null());
+  }
+}
+
+TEST_CASE("an unwritable cache directory costs one warning") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  place.directory.write("tiny.json", tiny_dense_model());
+  place.directory.write("file", "");
+  const Outcome outcome = place.run(run_tiny, {{"KERNCAST_CACHE_DIR", place.directory.file("file/cache")}});
+  INFO(outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(outcome.count_in_err("warning") == 1);
+  CHECK(outcome.json().at(0).at("ok") == true);
+}
+
+TEST_CASE("warming needs no device, and what it compiled is found by a run") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  place.directory.write("tiny.json", tiny_dense_model());
+  const std::string arch = place.run({"doctor", "--json"}).json().at("devices").at(0).at("arch");
+  const Outcome warm = place.run({"warm", "--model", "tiny.json", "--arch", arch + ",sm_80", "--json"},
+                                 {{"KERNCAST_DRIVER", "/no/such/libcuda.so"}});
+  INFO(warm.err);
+  REQUIRE(warm.code == 0);
+  std::set<std::string> keys;
+  for (const json& kernel : warm.events("kernel")) {
+    CHECK(kernel.at("ok") == true);
+    CHECK(kernel.at("cached") == false);
+    CHECK(kernel.at("registers").get<int>() > 0);
+    CHECK(keys.insert(kernel.at("key")).second);
+  }
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == keys.size());
+  const Outcome run = place.run(run_tiny, {{"KERNCAST_NVRTC", "none"}});
+  INFO(run.err);
+  CHECK(run.code == 0);
+  for (const json& row : run.json()) {
+    CHECK(row.at("cached") == true);
+    CHECK(keys.count(row.at("key")) == 1);
+  }
+  const Outcome again =
+      place.run({"warm", "--model", "tiny.json,tiny.json", "--arch", arch, "--rows", "1", "--json"});
+  CHECK(again.code == 0);
+  const json end = again.events("end").at(0);
+  CHECK(end.at("cached") == end.at("kernels"));
+  CHECK(end.at("compiled") == 0);
+  CHECK(end.at("failed") == 0);
+  CHECK(again.err.empty());
+  const Outcome refused =
+      place.run({"warm", "--model", "tiny.json", "--arch", "sm_55", "--rows", "1", "--json"});
+  CHECK(refused.code == 1);
+  CHECK(refused.events("kernel").at(0).at("ok") == false);
+}
+
+TEST_CASE("inspect shows source, PTX, resources and the key's fields") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const std::vector<std::string> inspect = {"inspect",    "norm.rms_norm", "--set",
+                                            "hidden=256", "--arch",        "sm_90a"};
+  const auto with = [&](const char* flag) {
+    std::vector<std::string> words = inspect;
+    words.emplace_back(flag);
+    return place.run(words);
+  };
+  const json report = with("--json").json();
+  CHECK(report.at("arch") == "sm_90a");
+  CHECK(report.at("registers").get<int>() > 0);
+  CHECK(report.at("cubin_bytes").get<int>() > 0);
+  CHECK_THAT(report.at("source").get<std::string>(), Catch::Contains("hidden = 256"));
+  CHECK_THAT(report.at("ptx").get<std::string>(), Catch::Contains(".target sm_90a"));
+  std::set<std::string> labels;
+  for (const json& field : report.at("key_fields")) {
+    labels.insert(field.at("label"));
+    CHECK((field.contains("value") || field.contains("digest")));
+  }
+  CHECK(labels.count("arch") == 1);
+  CHECK(labels.count("source") == 1);
+  CHECK(with("--source").out == report.at("source").get<std::string>());
+  CHECK(with("--ptx").out == report.at("ptx").get<std::string>());
+  const Outcome text = place.run(inspect);
+  CHECK_THAT(text.out, Catch::Contains("registers") && Catch::Contains("spills") &&
+                           Catch::Contains(report.at("key").get<std::string>()));
+  // Looking leaves the cache alone.
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
+}
+
+TEST_CASE("an op runs on a user's tensors") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const std::string in = place.directory.file("x.safetensors");
+  const std::string out = place.directory.file("y.safetensors");
+  // Every element 2, every weight 3: the mean square is 4, so y = 2 / sqrt(4) * 3.
+  write_safetensors(in, {filled("x", DType::f32, {2, 3, 64}, 2.0F), filled("weight", DType::f32, {64}, 3.0F),
+                         filled("unrelated", DType::u8, {4}, std::uint8_t{1})});
+  const std::vector<std::string> words = {"run", "norm.rms_norm", "--in",        in,      "--out",
+                                          out,   "--set",         "y_dtype=f32", "eps=0", "--json"};
+  const Outcome outcome = place.run(words);
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(outcome.json().at("ok") == true);
+  CHECK(outcome.json().at("rows") == 6);
+  CHECK_THAT(outcome.err, Catch::Contains("unrelated"));
+  const std::vector<StoredTensor> outputs = kerncast::tools::read_safetensors(out);
+  REQUIRE(outputs.size() == 1);
+  CHECK(outputs[0].name == "y");
+  CHECK(outputs[0].dtype == DType::f32);
+  CHECK(outputs[0].shape == std::vector<std::int64_t>{2, 3, 64});
+  CHECK(outputs[0].bytes == filled("y", DType::f32, {2, 3, 64}, 3.0F).bytes);
+
+  write_safetensors(in, {filled("x", DType::bf16, {0, 64}, std::uint16_t{0}),
+                         filled("weight", DType::bf16, {64}, std::uint16_t{0x3f80})});
+  const Outcome none = place.run({"run", "norm.rms_norm", "--in", in, "--out", out, "--json"});
+  INFO(none.err);
+  CHECK(none.code == 0);
+  CHECK(kerncast::tools::read_safetensors(out).at(0).shape == std::vector<std::int64_t>{0, 64});
+}
+
+TEST_CASE("bad tensors get a clear error and the old output stays") {
+  const CommandPlace place;
+  const std::string in = place.directory.file("x.safetensors");
+  place.directory.write("y.safetensors", "old");
+  const StoredTensor x = filled("x", DType::f32, {4, 64}, 1.0F);
+  const StoredTensor weight = filled("weight", DType::f32, {64}, 1.0F);
+  struct Case {
+    std::vector<StoredTensor> tensors;
+    std::string setting;
+    int code;
+    const char* message;
+  };
+  const Case cases[] = {
+      {{weight}, "eps=1e-6", 2, "has no tensor named x"},
+      {{x, filled("weight", DType::f32, {63}, 1.0F)}, "eps=1e-6", 2, "weight"},
+      {{filled("x", DType::i32, {4, 64}, 1), weight}, "eps=1e-6", 2, "x"},
+      {{x, weight}, "hidden=128", 2, "hidden"},
+      {{x, weight}, "y_dtype=i64", 2, "y_dtype"},
+  };
+  for (const Case& bad : cases) {
+    write_safetensors(in, bad.tensors);
+    const Outcome outcome =
+        place.run({"run", "norm.rms_norm", "--in", in, "--out", "y.safetensors", "--set", bad.setting});
+    INFO(outcome.err << " should say: " << bad.message);
+    CHECK(outcome.code == bad.code);
+    CHECK_THAT(outcome.err, Catch::Contains("norm.rms_norm") && Catch::Contains(bad.message));
+    CHECK(place.directory.read("y.safetensors") == "old");
+  }
+  write_safetensors(in, {x, weight});
+  const std::string whole = place.directory.read("x.safetensors");
+  place.directory.write("x.safetensors", whole.substr(0, whole.size() - 1));
+  const Outcome truncated =
+      place.run({"run", "norm.rms_norm", "--in", in, "--out", "y.safetensors", "--json"});
+  CHECK(truncated.code == 1);
+  CHECK_THAT(truncated.json().at("error").at("message").get<std::string>(), Catch::Contains("truncated"));
+  CHECK(place.directory.read("y.safetensors") == "old");
+}
+
+TEST_CASE("a template that does not compile fails its rows and says where") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  place.directory.write("tiny.json", tiny_dense_model());
+  std::filesystem::copy(KERNCAST_TEMPLATES, place.directory.file("templates"),
+                        std::filesystem::copy_options::recursive);
+  std::ofstream(place.directory.file("templates/norm/rms_norm/kernel.cuh"), std::ios::app)
+      << "\nthis is no C++;\n";
+  const Outcome outcome = place.run(run_tiny, {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}});
+  CHECK(outcome.code == 1);
+  CHECK_THAT(outcome.err, Catch::Contains("| this is no C++;") && Catch::Contains("norm/rms_norm.cuh:") &&
+                              Catch::Contains("--gpu-architecture=sm_") && Catch::Contains("log:") &&
+                              Catch::Contains("norm.rms_norm [hidden=256]"));
+  std::size_t good = 0;
+  for (const json& row : outcome.json()) {
+    CHECK(row.at("ok") == (row.at("op") != "norm.rms_norm"));
+    good += row.at("ok") == true ? 1 : 0;
+  }
+  CHECK(good > 0);
+}
+
+TEST_CASE("an output that would be lost, or would replace the inputs, is refused before anything runs") {
+  const CommandPlace place;
+  const std::string in = place.directory.file("x.safetensors");
+  write_safetensors(in, {filled("x", DType::f32, {4, 64}, 1.0F), filled("weight", DType::f32, {64}, 1.0F)});
+  const std::string inputs = place.directory.read("x.safetensors");
+  std::filesystem::create_symlink("x.safetensors", place.directory.file("link"));
+  struct Case {
+    const char* out;
+    int code;
+    const char* message;
+  };
+  const Case cases[] = {{"x.safetensors", 2, "would replace the inputs"},
+                        {"./link", 2, "would replace the inputs"},
+                        {"no/such/y", 1, "cannot write no/such/y"},
+                        {".", 1, "a directory"},
+                        {"/dev/null", 1, "not a regular file"}};
+  for (const Case& bad : cases) {
+    const Outcome outcome = place.run({"run", "norm.rms_norm", "--in", in, "--out", bad.out});
+    INFO(bad.out << ": " << outcome.err);
+    CHECK(outcome.code == bad.code);
+    CHECK(outcome.out.empty());
+    CHECK_THAT(outcome.err, Catch::Contains(bad.message));
+    CHECK(place.directory.read("x.safetensors") == inputs);
+    CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
+  }
+}
+
+TEST_CASE("a miss without a compiler names what to install") {
+  const CommandPlace place;
+  const std::vector<std::string> warm = {"warm",   "norm.rms_norm", "--set",  "hidden=64",
+                                         "--arch", "sm_90a",        "--rows", "1"};
+  for (const char* choice : {"/no/such/libnvrtc.so.13", "/proc"}) {
+    const Outcome outcome = place.run(warm, {{"KERNCAST_NVRTC", choice}});
+    INFO(outcome.err);
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, Catch::Contains("norm.rms_norm [hidden=64] for sm_90a is not in the cache") &&
+                                Catch::Contains(choice) && Catch::Contains("install NVRTC"));
+  }
+}
+
+TEST_CASE("an architecture beyond the compiler is answered with those it knows") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const json known = place.run({"doctor", "--json"}).json().at("nvrtc").at("archs");
+  REQUIRE_FALSE(known.empty());
+  const Outcome outcome =
+      place.run({"warm", "norm.rms_norm", "--set", "hidden=64", "--arch", "sm_999", "--rows", "1"});
+  CHECK(outcome.code == 1);
+  CHECK_THAT(outcome.err, Catch::Contains("norm.rms_norm [hidden=64] for sm_999"));
+  for (const json& arch : known) {
+    CHECK_THAT(outcome.err, Catch::Contains("sm_" + std::to_string(arch.get<int>())));
+  }
+}
+
+TEST_CASE("every architecture that the compiler knows is compiled for") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  std::string archs;
+  std::size_t count = 0;
+  const json known = place.run({"doctor", "--json"}).json().at("nvrtc").at("archs");
+  for (const json& arch : known) {
+    const int sm = arch.get<int>();
+    if (sm >= 75) {
+      archs += (count++ == 0 ? "sm_" : ",sm_") + std::to_string(sm) + (sm >= 90 ? "a" : "");
+    }
+  }
+  const Outcome outcome = place.run({"warm", "quant.per_token_group", "--set", "hidden=128",
+                                     "scale_format=ue8m0", "--arch", archs, "--rows", "1", "--json"});
+  INFO(archs << ": " << outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(count > 0);
+  CHECK(outcome.events("kernel").size() == count);
+}
+
+TEST_CASE("processes that ask for one kernel at once compile it once") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace shared;
+  std::vector<Outcome> outcomes(4);
+  std::vector<std::thread> threads;
+  for (Outcome& outcome : outcomes) {
+    threads.emplace_back([&] {
+      const CommandPlace place;
+      outcome = place.run(
+          {"warm", "norm.rms_norm", "--set", "hidden=1024", "--arch", "sm_90a", "--rows", "1", "--json"},
+          {{"KERNCAST_CACHE_DIR", shared.directory.file("cache")}});
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  int compiled = 0;
+  for (const Outcome& outcome : outcomes) {
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    REQUIRE(outcome.events("kernel").size() == 1);
+    compiled += outcome.events("kernel").at(0).at("cached") == false ? 1 : 0;
+  }
+  CHECK(compiled == 1);
+  CHECK(shared.run({"cache", "stat", "--json"}).json().at("entries") == 1);
+}
+
+}  // namespace

@@ -1,0 +1,225 @@
+#include <sys/wait.h>
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "tests/tools/commands/command_process.hpp"
+
+namespace {
+
+using Arguments = std::vector<std::string>;
+using nlohmann::json;
+
+TEST_CASE("help and version are asked for and given") {
+  const CommandPlace place;
+  const Outcome help = place.run({"--help"});
+  CHECK(help.code == 0);
+  for (const char* command :
+       {"run", "ops", "inspect", "profile", "cache", "warm", "record", "doctor", "KERNCAST_CACHE_DIR"}) {
+    CHECK_THAT(help.out, Catch::Contains(command));
+  }
+  CHECK(help.err.empty());
+  const Outcome version = place.run({"--version"});
+  CHECK(version.code == 0);
+  CHECK_THAT(version.out, Catch::StartsWith("kerncast "));
+  const Arguments commands[] = {{"run"},           {"ops"},         {"inspect"},        {"profile"},
+                                {"cache", "stat"}, {"cache", "ls"}, {"cache", "path"},  {"cache", "clear"},
+                                {"warm"},          {"doctor"},      {"record", "merge"}};
+  for (Arguments command : commands) {
+    command.emplace_back("--help");
+    const Outcome sub = place.run(command);
+    CHECK(sub.code == 0);
+    CHECK_THAT(sub.out, Catch::Contains("Usage: kerncast") && Catch::Contains("--json"));
+  }
+}
+
+TEST_CASE("bad usage is exit code 2 with a message that helps") {
+  const CommandPlace place;
+  struct Case {
+    Arguments arguments;
+    const char* message;
+  };
+  const Case cases[] = {
+      {{}, "subcommand is required"},
+      {{"rum"}, "unknown command 'rum' (did you mean run?)"},
+      {{"run"}, "give either --model NAME or an op"},
+      {{"run", "--model", "deepsek-v3"}, "did you mean deepseek-v3?"},
+      {{"run", "--model", "llama-3-8b", "--rows", "x"}, "--rows"},
+      {{"run", "--model", "llama-3-8b", "--rows", "-4"}, "must not be negative"},
+      {{"run", "--model", "llama-3-8b", "--in", "x"}, "--in goes with an op only"},
+      {{"run", "--model", "llama-3-8b", "norm.rms_norm"}, "give either"},
+      {{"run", "--model", "llama-3-8b", "--device", "99"}, "99"},
+      {{"run", "norm.rms_norm"}, "needs --in"},
+      {{"run", "norm.rms_norm", "--in", "a", "--out", "b", "--rows", "1"}, "--rows goes with --model only"},
+      {{"run", "norm.rms_nrm", "--in", "a", "--out", "b"}, "did you mean norm.rms_norm?"},
+      {{"run", "norm.rms_nrm"}, "did you mean norm.rms_norm?"},
+      {{"run", "norm.rms_norm", "--in", "a", "--out", "b", "--set", "esp=1"}, "did you mean eps?"},
+      {{"run", "norm.rms_norm", "--in", "a", "--out", "b", "--set", "eps=x"}, "not a finite number"},
+      {{"run", "--frobnicate"}, "--frobnicate"},
+      {{"ops", "norm.rms_nrm"}, "did you mean norm.rms_norm?"},
+      {{"inspect", "norm.rms_norm"}, "hidden is required"},
+      {{"inspect", "norm.rms_norm", "--set", "hidden=99999999"}, "nearest valid"},
+      {{"inspect", "norm.rms_norm", "--set", "hiden=64"}, "did you mean hidden?"},
+      {{"inspect", "norm.rms_norm", "--set", "hidden=64", "--arch", "h100"}, "not an architecture"},
+      {{"inspect", "norm.rms_norm", "--set", "hidden=64", "--rows", "0"}, "--rows"},
+      {{"warm", "--model", "llama-3-8b"}, "--arch is required"},
+      {{"warm", "--arch", "sm_90a"}, "give either --model NAME, --from-record FILE or an op"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--shard", "5/4"}, "--shard 5/4 is not I/N"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--quant", "fp8block"},
+       "did you mean fp8-block?"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--tokens", "0:8"}, "--tokens 0:8"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--tp", "3"}, "--tp 3 does not divide the 32"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--plan", "--check"}, "--plan or --check"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--jobs", "0"}, "--jobs"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--memory", "much"}, "--memory"},
+      {{"record"}, "subcommand is required"},
+      {{"record", "merge", "out"}, "files"},
+      {{"warm", "norm.rms_norm", "--model", "llama-3-8b", "--arch", "sm_90a"}, "give either"},
+      {{"warm", "--model", "llama-3-8b", "--set", "hidden=64", "--arch", "sm_90a"}, "--set goes with an op"},
+      {{"warm", "norm.rms_nrm", "--arch", "sm_90a"}, "did you mean norm.rms_norm?"},
+      {{"warm", "norm.rms_norm", "--arch", "sm_90a"}, "hidden is required"},
+      {{"warm", "norm.rms_norm", "--set", "hidden=70000", "--arch", "sm_90a"}, "nearest valid: 65536"},
+      {{"warm", "--model", "llama-3-8b", "--arch", "90"}, "not an architecture"},
+      {{"warm", "--model", "nonsense-9000", "--arch", "sm_90a"}, "unknown model 'nonsense-9000'"},
+      {{"cache"}, "subcommand is required"},
+      {{"cache", "cleer"}, "unknown command 'cleer' (did you mean clear?)"},
+  };
+  for (const Case& bad : cases) {
+    Arguments arguments = bad.arguments;
+    const Outcome outcome = place.run(arguments);
+    INFO(outcome.err << " should say: " << bad.message);
+    CHECK(outcome.code == 2);
+    CHECK(outcome.out.empty());
+    CHECK_THAT(outcome.err, Catch::StartsWith("kerncast: error: ") && Catch::Contains(bad.message));
+
+    arguments.emplace_back("--json");
+    const Outcome in_json = place.run(arguments);
+    CHECK(in_json.code == 2);
+    const json error = in_json.json().at("error");
+    CHECK_FALSE(error.at("code").get<std::string>().empty());
+    CHECK_FALSE(error.at("message").get<std::string>().empty());
+  }
+}
+
+TEST_CASE("failed work is exit code 1") {
+  const CommandPlace place;
+  place.directory.write("bad.json", "{\n  \"hidden_size\": 64,\n}");
+  const Outcome bad = place.run({"run", "--model", "bad.json", "--json"});
+  CHECK(bad.code == 1);
+  CHECK_THAT(bad.json().at("error").at("message").get<std::string>(),
+             Catch::Contains("bad.json") && Catch::Contains("line 3"));
+  CHECK(place.run({"run", "--model", "missing.json"}).code == 1);
+  CHECK(place.run({"run", "norm.rms_norm", "--in", "missing.safetensors", "--out", "y"}).code == 1);
+  CHECK(place.run({"inspect", "missing.kce"}).code == 1);
+  place.directory.write("junk.kce", "not an entry");
+  CHECK_THAT(place.run({"inspect", "junk.kce"}).err, Catch::Contains("not a valid cache entry"));
+  const Outcome no_driver =
+      place.run({"run", "--model", "llama-3-8b"}, {{"KERNCAST_DRIVER", "/no/such/libcuda.so"}});
+  CHECK(no_driver.code == 1);
+  CHECK_THAT(no_driver.err, Catch::Contains("/no/such/libcuda.so"));
+}
+
+TEST_CASE("output that cannot be written is a failure") {
+  const CommandPlace place;
+  if (std::filesystem::exists("/dev/full")) {
+    // The command's own check, reached through a shell's redirection.
+    const std::string line = std::string(KERNCAST_COMMAND) + " ops > /dev/full 2> /dev/null";
+    const int status = std::system(line.c_str());
+    CHECK(WEXITSTATUS(status) == 1);
+  }
+}
+
+TEST_CASE("ops are listed and described") {
+  const CommandPlace place;
+  const json list = place.run({"ops", "--json"}).json();
+  std::set<std::string> names;
+  for (const json& op : list) {
+    names.insert(op.at("op"));
+    INFO(op.at("op"));
+    CHECK_FALSE(op.at("summary").get<std::string>().empty());
+    CHECK_FALSE(op.at("formula").get<std::string>().empty());
+    CHECK_FALSE(op.at("tensors").empty());
+    const Outcome text = place.run({"ops", op.at("op")});
+    CHECK(text.code == 0);
+    for (const char* section : {"params", "tensors", "scalars", "tunables"}) {
+      for (const json& part : op[section]) {
+        CHECK_THAT(text.out, Catch::Contains(part.at("name").get<std::string>()));
+      }
+    }
+    CHECK(place.run({"ops", op.at("op"), "--json"}).json() == op);
+  }
+  CHECK(names.count("norm.rms_norm") == 1);
+  CHECK(names.count("quant.per_token_group") == 1);
+  CHECK(names.count("moe.fused_gate") == 1);
+}
+
+TEST_CASE("doctor says what was found, and fails where nothing could launch") {
+  const CommandPlace place;
+  const Outcome good = place.run({"doctor", "--json"});
+  CHECK(good.code == 0);
+  const json report = good.json();
+  CHECK(report.at("ok") == true);
+  CHECK(report.at("driver").at("kind") == "sim");
+  CHECK(report.at("devices").size() >= 1);
+  CHECK(report.at("cache").at("directory") == place.directory.file("cache"));
+  CHECK(place.run({"doctor"}).code == 0);
+
+  const Outcome bad = place.run({"doctor", "--json"}, {{"KERNCAST_DRIVER", "/no/such/libcuda.so"}});
+  CHECK(bad.code == 1);
+  CHECK(bad.json().at("ok") == false);
+  REQUIRE(bad.json().at("problems").size() >= 1);
+  CHECK_FALSE(bad.json().at("problems").at(0).at("remedy").get<std::string>().empty());
+  CHECK(bad.json().at("driver").at("candidates").at(0).at("path") == "/no/such/libcuda.so");
+
+  const Outcome warned = place.run({"doctor", "--json"}, {{"KERNCAST_NVRTC", "none"}});
+  CHECK(warned.code == 0);
+  CHECK(warned.json().at("nvrtc").at("found") == false);
+  CHECK(warned.json().at("problems").at(0).at("severity") == "warning");
+  CHECK_THAT(place.run({"doctor"}, {{"KERNCAST_NVRTC", "none"}}).out, Catch::Contains("remedy: "));
+
+  place.directory.write("file", "");
+  const json unwritable =
+      place.run({"doctor", "--json"}, {{"KERNCAST_CACHE_DIR", place.directory.file("file/cache")}}).json();
+  CHECK(unwritable.at("ok") == true);
+  CHECK(unwritable.at("cache").at("writable") == false);
+  CHECK(unwritable.at("problems").size() >= 1);
+
+  const Outcome no_nvidia = place.run({"doctor"}, {{"KERNCAST_DRIVER", "/no/such/libcuda.so"}});
+  CHECK_THAT(no_nvidia.out,
+             Catch::Contains("remedy: correct or unset KERNCAST_DRIVER") && Catch::Contains("not able to"));
+  const Outcome no_nvrtc = place.run({"doctor"}, {{"KERNCAST_NVRTC", place.directory.path()}});
+  CHECK_THAT(no_nvrtc.out, Catch::Contains("holds no libnvrtc") && Catch::Contains("pip install"));
+
+  const Outcome no_templates =
+      place.run({"doctor", "--json"}, {{"KERNCAST_TEMPLATE_DIR", "/no/such/templates"}});
+  CHECK(no_templates.code == 1);
+  CHECK_THAT(no_templates.out, Catch::Contains("KERNCAST_TEMPLATE_DIR"));
+}
+
+TEST_CASE("a damaged index is reported, and made anew by the listing that the remedy names") {
+  const CommandPlace place;
+  std::filesystem::create_directories(place.directory.file("cache"));
+  REQUIRE(place.run({"cache", "ls"}).code == 0);
+  CHECK(place.run({"doctor", "--json"}).json().at("problems").empty());
+  place.directory.write("cache/index.sqlite", std::string(5000, 'x'));
+  const Outcome damaged = place.run({"doctor", "--json"});
+  CHECK(damaged.code == 0);
+  REQUIRE(damaged.json().at("problems").size() == 1);
+  const json problem = damaged.json().at("problems").at(0);
+  CHECK_THAT(problem.at("problem").get<std::string>(), Catch::Contains("index.sqlite is damaged"));
+  CHECK_THAT(problem.at("remedy").get<std::string>(), Catch::Contains("kerncast cache ls"));
+  REQUIRE(place.run({"cache", "ls"}).code == 0);
+  CHECK(place.run({"doctor", "--json"}).json().at("problems").empty());
+}
+
+TEST_CASE("an empty cache is no problem") {
+  const CommandPlace place;
+  CHECK(place.run({"cache", "path"}).out == place.directory.file("cache") + "\n");
+  CHECK(place.run({"cache", "path", "--json"}).json().at("directory") == place.directory.file("cache"));
+  CHECK(place.run({"cache", "ls", "--json"}).json() == json::array());
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
+  CHECK(place.run({"cache", "clear", "--json"}).json().at("removed").at("entries") == 0);
+  CHECK(place.run({"cache", "ls"}).code == 0);
+}
+
+}  // namespace

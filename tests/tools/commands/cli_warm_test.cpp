@@ -1,0 +1,231 @@
+#include <fmt/format.h>
+
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/tools/commands/command_process.hpp"
+
+namespace {
+
+using Arguments = std::vector<std::string>;
+using nlohmann::json;
+
+const std::vector<std::pair<std::string, std::string>> no_compiler{{"KERNCAST_NVRTC", "none"}};
+
+/// A place with tiny.json, and the warm command for it.
+struct Tiny {
+  Tiny() { place.directory.write("tiny.json", tiny_dense_model()); }
+  [[nodiscard]] Outcome warm(const Arguments& more,
+                             const std::vector<std::pair<std::string, std::string>>& environment = {}) const {
+    Arguments arguments = {"warm", "--model", "tiny.json", "--arch", "sm_90a"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return place.run(arguments, environment);
+  }
+
+  CommandPlace place;
+};
+
+TEST_CASE("check says what is missing, warm compiles it, and then nothing is") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Tiny tiny;
+  const Outcome before = tiny.warm({"--check", "--json"});
+  CHECK(before.code == 1);
+  const std::size_t kernels = before.json().at("kernels");
+  CHECK(before.json().at("missing").size() == kernels);
+  CHECK(tiny.place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
+
+  const json plan = tiny.warm({"--plan", "--json"}).json();
+  CHECK(plan.at("missing") == kernels);
+  CHECK(plan.at("estimated_seconds").get<double>() > 0);
+  CHECK_THAT(plan.at("kernels").at(0).at("why").at(0).get<std::string>(), Catch::StartsWith("tiny: "));
+  CHECK_THAT(tiny.warm({"--plan"}).out,
+             Catch::Contains(fmt::format("{} kernels: 0 cached, {} to compile", kernels, kernels)));
+
+  const Outcome warm = tiny.warm({});
+  INFO(warm.err);
+  CHECK(warm.code == 0);
+  CHECK_THAT(warm.out, Catch::Contains("slowest to compile"));
+  const Outcome after = tiny.warm({"--check"}, no_compiler);
+  CHECK(after.code == 0);
+  CHECK_THAT(after.out, Catch::Contains(fmt::format("{} kernels: {} cached, 0 missing", kernels, kernels)));
+  const json counters = tiny.place.run({"cache", "stat", "--json"}).json().at("counters");
+  CHECK(counters.at("compiles") == kernels);
+}
+
+TEST_CASE("a pack of a plan holds it all, and fills a machine without a compiler") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Tiny from;
+  // What else is in the cache stays out.
+  REQUIRE(from.place.run({"warm", "norm.rms_norm", "--set", "hidden=64", "--arch", "sm_80"}).code == 0);
+  const std::string pack = from.place.directory.file("tiny.pack");
+  const Outcome warm = from.warm({"--out", pack, "--json"});
+  INFO(warm.err);
+  REQUIRE(warm.code == 0);
+  const json verified = from.place.run({"cache", "verify", pack, "--json"}).json();
+  CHECK(verified.at("entries") == warm.events("end").at(0).at("kernels"));
+
+  const Tiny to;
+  CHECK(to.warm({"--check"}, no_compiler).code == 1);
+  CHECK(to.warm({"--check", "--from-pack", pack}, no_compiler).code == 0);
+  const Outcome filled = to.warm({"--from-pack", pack, "--json"}, no_compiler);
+  INFO(filled.err);
+  CHECK(filled.code == 0);
+  CHECK(filled.events("end").at(0).at("compiled") == 0);
+}
+
+TEST_CASE("shards of a plan fill one cache together") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Tiny tiny;
+  const Arguments few = {"--tokens", "1:64", "--json"};
+  std::set<std::string> keys;
+  for (const char* shard : {"1/2", "2/2"}) {
+    Arguments arguments = few;
+    arguments.insert(arguments.end(), {"--shard", shard});
+    const Outcome outcome = tiny.warm(arguments);
+    CHECK(outcome.code == 0);
+    CHECK(outcome.events("end").at(0).at("cached") == 0);
+    for (const json& kernel : outcome.events("kernel")) {
+      CHECK(keys.insert(kernel.at("key")).second);
+    }
+  }
+  const Outcome whole = tiny.warm({"--tokens", "1:64", "--check", "--json"});
+  CHECK(whole.code == 0);
+  CHECK(whole.json().at("kernels") == keys.size());
+}
+
+TEST_CASE("a kernel that fails fails alone, and the exit code tells") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const Outcome outcome = place.run({"warm", "norm.rms_norm", "--set", "hidden=64", "--arch", "sm_90a,sm_999",
+                                     "--rows", "1", "--json", "--out", "never.pack"});
+  CHECK(outcome.code == 1);
+  const json end = outcome.events("end").at(0);
+  CHECK(end.at("compiled") == 1);
+  CHECK(end.at("failed") == 1);
+  CHECK_THAT(outcome.err, Catch::Contains("sm_999") && Catch::Contains("never.pack is not written"));
+  CHECK_FALSE(std::ifstream(place.directory.file("never.pack")).good());
+}
+
+TEST_CASE("what a process asked for is recorded, warmed elsewhere and served there in strict mode") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Tiny serving;
+  const Arguments run = {"run", "--model", "tiny.json", "--rows", "1,5", "--json"};
+  const std::string record = serving.place.directory.file("record");
+  for (int process = 0; process < 2; ++process) {
+    REQUIRE(serving.place.run(run, {{"KERNCAST_RECORD", record}}).code == 0);
+  }
+  const std::string merged = serving.place.directory.file("merged");
+  const json counted = serving.place.run({"record", "merge", merged, record, "--json"}).json();
+
+  const Tiny fleet;
+  const Outcome strict = fleet.place.run(run, {{"KERNCAST_STRICT", "1"}});
+  CHECK(strict.code == 1);
+  CHECK_THAT(strict.err, Catch::Contains("kerncast warm ") && Catch::Contains("KERNCAST_STRICT"));
+  const Outcome warm = fleet.place.run({"warm", "--from-record", merged, "--json"});
+  INFO(warm.err);
+  REQUIRE(warm.code == 0);
+  CHECK(warm.events("end").at(0).at("kernels") <= counted.at("kernels"));
+  const Outcome served = fleet.place.run(run, {{"KERNCAST_STRICT", "1"}, {"KERNCAST_NVRTC", "none"}});
+  INFO(served.err);
+  CHECK(served.code == 0);
+  for (const json& row : served.json()) {
+    CHECK(row.at("cached") == true);
+    CHECK(row.at("ok") == true);
+  }
+}
+
+TEST_CASE("Ctrl-C keeps what is compiled, and the same command goes on from there") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const Arguments warm = {"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--json"};
+  const pid_t child = place.start(warm);
+  const auto entries = [&] { return place.run({"cache", "stat", "--json"}).json().at("entries").get<int>(); };
+  while (entries() < 2) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  REQUIRE(kill(child, SIGINT) == 0);
+  const Outcome stopped = place.wait(child);
+  CHECK(stopped.code == 1);
+  const json end = stopped.events("end").at(0);
+  CHECK(end.at("compiled") >= 2);
+  CHECK(end.at("left") > 0);
+  CHECK(end.at("failed") == 0);
+  CHECK_THAT(stopped.err, Catch::Contains("the same command goes on"));
+
+  const Outcome resumed = place.run(warm);
+  INFO(resumed.err);
+  CHECK(resumed.code == 0);
+  CHECK(resumed.events("end").at(0).at("cached") >= end.at("compiled"));
+  CHECK(resumed.events("end").at(0).at("left") == 0);
+}
+
+TEST_CASE("a compile that takes too long fails, and its source is kept") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Tiny tiny;
+  // A template that no compiler gets through: every depth doubles it.
+  const std::string templates = tiny.place.directory.file("templates");
+  std::filesystem::copy(KERNCAST_TEMPLATES, templates, std::filesystem::copy_options::recursive);
+  std::ofstream(templates + "/norm/rms_norm.cuh", std::ios::app)
+      << "template <int Depth, long Which> struct Tree {\n"
+         "  static constexpr long value = Tree<Depth - 1, 2 * Which>::value + Tree<Depth - 1, 2 * Which + "
+         "1>::value;\n"
+         "};\n"
+         "template <long Which> struct Tree<0, Which> { static constexpr long value = Which; };\n"
+         "static_assert(Tree<40, 1>::value != 0, \"\");\n";
+  const Outcome outcome = tiny.place.run(
+      {"warm", "norm.rms_norm", "--set", "hidden=64", "--arch", "sm_90a", "--rows", "1", "--timeout", "2"},
+      {{"KERNCAST_TEMPLATE_DIR", templates}});
+  CHECK(outcome.code == 1);
+  CHECK_THAT(outcome.err, Catch::Contains("norm.rms_norm [hidden=64] for sm_90a") &&
+                              Catch::Contains("no answer in 2 s") &&
+                              Catch::Contains("its source is kept in "));
+  const std::string kept = outcome.err.substr(outcome.err.find("kept in ") + 8);
+  std::ifstream source(kept.substr(0, kept.find('\n')));
+  std::string line;
+  REQUIRE(std::getline(source, line));
+  CHECK_THAT(line, Catch::Contains("norm.rms_norm"));
+}
+
+TEST_CASE("a worker by itself says what it is for") {
+  const CommandPlace place;
+  const Outcome outcome = place.run({"worker"});
+  CHECK(outcome.code == 2);
+  CHECK_THAT(outcome.err, Catch::Contains("kerncast warm"));
+}
+
+TEST_CASE("an unknown model is warmed as far as it goes, and says what was not understood") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  place.directory.write("config.json", R"({"architectures": ["NewForCausalLM"], "model_type": "new",
+    "hidden_size": 256, "num_attention_heads": 4, "hyper_connections": 4, "vocab_size": 9})");
+  const Outcome outcome = place.run(
+      {"warm", "--model", "config.json", "--arch", "sm_90a", "--ops", "norm.rms_norm", "--tokens", "1"});
+  CHECK(outcome.code == 0);
+  CHECK_THAT(outcome.err, Catch::Contains("NewForCausalLM") && Catch::Contains("hyper_connections") &&
+                              !Catch::Contains("vocab_size"));
+}
+
+}  // namespace

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <functional>
+
+#include "kerncast/runtime.hpp"
+#include "tools/io/console.hpp"
+
+namespace kerncast::tools {
+
+constexpr int exit_fine = 0;
+constexpr int exit_failed = 1;
+constexpr int exit_usage = 2;
+
+/// What every command receives: the console for its messages, and whether results are printed as JSON. Parsing the
+/// command line stores the work of the chosen command in `action`; it returns the exit code.
+struct CommandContext {
+  Console console;
+  bool json = false;
+  std::function<int()> action;
+
+  /// Options of a runtime whose warnings go to the console.
+  [[nodiscard]] RuntimeOptions runtime_options();
+};
+
+}  // namespace kerncast::tools

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+
+#include "kerncast/runtime.hpp"
+#include "runtime/simulator/watch/profile_abi.hpp"
+#include "tools/profile/launch_profile.hpp"
+#include "tools/run/op_run.hpp"
+
+namespace kerncast::tools {
+
+/// Launches kernels with the virtual GPU's recording on.
+class SimProfileCapture {
+ public:
+  /// Throws Error(unsupported) where the driver in use is not the virtual GPU.
+  explicit SimProfileCapture(const Runtime& runtime);
+
+  /// Launches `function` once and returns what was counted. `what` names the kernel in errors. Throws Error.
+  [[nodiscard]] LaunchProfile record(const RunDevice& device, void* function, const LaunchGeometry& geometry,
+                                     const Call& call, const std::string& what) const;
+
+ private:
+  decltype(kerncastSimProfile)* set_recording_;
+  decltype(kerncastSimProfileCount)* count_;
+  decltype(kerncastSimProfileLaunch)* launch_;
+};
+
+}  // namespace kerncast::tools
