@@ -23,7 +23,7 @@ std::string environment(const char* name) {
   return value != nullptr ? value : "";
 }
 
-/// The parts of `text` between colons that are not empty.
+/// The non-empty parts of `text` between colons.
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> parts;
   for (std::size_t at = 0; at < text.size();) {
@@ -39,7 +39,7 @@ std::vector<std::string> split(const std::string& text) {
 void read_amount(const char* name, std::uint64_t& amount, const WarningSink& warn) {
   const std::string text = environment(name);
   if (!text.empty() && !parse_amount(text, amount) && warn) {
-    warn(fmt::format("{}={} is no amount; write it as 2G, 512M or a number", name, text));
+    warn(fmt::format("{}={} is not an amount; write a number, or one like 2G or 512M", name, text));
   }
 }
 
@@ -114,7 +114,7 @@ Hit Cache::load(const Key& key, OnMiss on_miss, const LayerCompilers& layers, st
 Hit Cache::load(const Key& key, OnMiss on_miss, const LayerCompilers* layers, std::string_view version) {
   if (const Entry* entry = memory_.find(key); entry != nullptr) {
     counters_.add(&CacheCounters::memory_hits);
-    // Shares no ownership: memory keeps it.
+    // No shared ownership: the memory cache keeps the entry as long as it lives.
     return {std::shared_ptr<const Entry>(std::shared_ptr<void>(), entry), Layer::memory};
   }
   const std::int64_t started = now_ns();
@@ -170,7 +170,7 @@ Hit Cache::promoted(const Key& key, Entry entry, Layer layer, std::uint64_t Cach
                     std::int64_t started_ns) {
   bool in_directory = false;
   if (const std::string root = lock_root(); !root.empty()) {
-    // Several processes that start together find the same entries; one of them is enough.
+    // Processes that start together find the same entries, and one copy into the directory is enough.
     const ProcessLock lock(root, key, 0);
     if (!lock.waited() && store_.promote(key, entry)) {
       counters_.add(&CacheCounters::promoted);

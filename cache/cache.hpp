@@ -24,43 +24,45 @@
 namespace kerncast::cache {
 
 struct CacheOptions {
-  std::string directory;               ///< the user's; empty: none
-  std::vector<std::string> read_only;  ///< directories and packs, in order of search
+  std::string directory;               ///< the user's directory; empty: none
+  std::vector<std::string> read_only;  ///< read-only directories and packs, in order of search
   std::size_t memory_bytes = std::size_t{64} << 20;
   RemoteOptions remote;
-  Budget budget;                ///< of the directory
-  bool trust_everyone = false;  ///< also read what others could have written
+  Budget budget;                ///< of the user's directory
+  bool trust_everyone = false;  ///< also read files that other users could have written
 };
 
-/// What the environment says: KERNCAST_CACHE_DIR, KERNCAST_CACHE_READONLY (separated by colons),
+/// The options that the environment sets: KERNCAST_CACHE_DIR, KERNCAST_CACHE_READONLY (separated by colons),
 /// KERNCAST_CACHE_REMOTE, KERNCAST_CACHE_REMOTE_READONLY, KERNCAST_CACHE_REMOTE_TIMEOUT_MS,
-/// KERNCAST_CACHE_MAX_BYTES, KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST. `warn` is told of what cannot
-/// be read.
+/// KERNCAST_CACHE_MAX_BYTES, KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST. A value that cannot be parsed
+/// is ignored, with a warning to `warn`.
 [[nodiscard]] CacheOptions options_from_environment(const WarningSink& warn = nullptr);
 
+/// The layer that served a look-up.
 enum class Layer : std::uint8_t { none, memory, directory, read_only, remote };
 
-/// An entry and where it was; null with `none`.
+/// An entry and the layer that it was found in. The entry is null if no layer has it.
 struct Hit {
   std::shared_ptr<const Entry> entry;
   Layer layer = Layer::none;
   [[nodiscard]] explicit operator bool() const { return entry != nullptr; }
 };
 
-/// Whose entries the layers may hold.
+/// The compilers whose entries each layer may hold.
 struct LayerCompilers {
   Compilers directory;
   std::vector<Compilers> read_only;
-  bool remote = false;  ///< there is a server, which may hold anybody's
+  bool remote = false;  ///< true if there is a server, which may hold entries of any compiler
 
   [[nodiscard]] bool may_hold(std::string_view version) const;
 };
 
 enum class OnMiss : std::uint8_t { count, ignore };
 
-/// The layers in order: this process's memory, the user's directory, read-only directories and packs, a
-/// remote server. A hit in a lower one is promoted: into memory, and from below the directory into the
-/// directory. No layer's state is ever an error. Thread-safe, and safe among processes.
+/// All layers of the cache. A look-up searches them in this order: the memory of this process, the user's
+/// directory, read-only directories and packs, a remote server. A hit is copied into the layers above: always
+/// into memory, and a hit below the user's directory also into that directory. The state of a layer never
+/// causes an exception. Thread-safe; several processes may use the same directory.
 class Cache {
  public:
   /// `warn` receives each distinct warning once.
@@ -69,36 +71,36 @@ class Cache {
   Cache(const Cache&) = delete;
   Cache& operator=(const Cache&) = delete;
 
-  /// The verified entry of `key`. What memory holds is found without a lock. Entries are valid as long as
-  /// this cache.
+  /// The verified entry of `key`. A hit in memory takes no lock. Entries are valid as long as this cache.
   [[nodiscard]] Hit load(const Key& key, OnMiss on_miss = OnMiss::count);
-  /// The same of an entry that the compiler of `version` made, passing over layers that hold none of it.
+  /// Looks up an entry that the compiler of `version` made. Skips the layers that hold no entry of it
+  /// according to `layers`.
   [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, const LayerCompilers& layers,
                          std::string_view version);
-  /// As the layers are marked now.
+  /// The compilers that each layer names at present.
   [[nodiscard]] LayerCompilers compilers() const;
-  /// Looks in the directory alone, for what another process may have published since a miss.
+  /// Looks in the user's directory alone, for an entry that another process may have published since a miss.
   [[nodiscard]] Hit load_published(const Key& key);
 
-  /// Keeps `entry` in memory, in the directory and on the server. False when it could not be written to the
-  /// directory: warned of once.
+  /// Stores `entry` in memory, in the directory and on the server. Returns false, with one warning, if it
+  /// could not be written to the directory.
   bool publish(const Key& key, Entry entry);
 
-  /// The tuned records of the directory and the read-only layers as they were when this was first asked.
+  /// The tuned records of the directory and the read-only layers, as read at the first call.
   [[nodiscard]] const TunedTable& tuned();
 
-  /// Counts a miss that loads were told to ignore.
+  /// Counts a miss of a caller whose loads used OnMiss::ignore.
   void count_miss();
-  /// Counts a compile, and a wait for another process's.
+  /// Counts a compile, and a wait for the compile of another process.
   void count_compile(std::uint64_t microseconds);
   void count_wait(std::uint64_t microseconds);
-  /// Of this object; those of all processes on the directory are counters_of().
+  /// The counters of this object. counters_of() has the sum over all processes of a directory.
   [[nodiscard]] CacheCounters counters() const;
 
-  /// Below which a process lock may be taken; empty where there is no directory to trust.
+  /// Folder for process locks. Empty if the cache directory is not trusted.
   [[nodiscard]] std::string lock_root();
   [[nodiscard]] Store& store() { return store_; }
-  /// Of the directory.
+  /// The tuned-record store of the cache directory.
   [[nodiscard]] TuningStore& tuning() { return tuning_; }
   [[nodiscard]] const std::vector<std::unique_ptr<ReadOnlyLayer>>& read_only() const { return read_only_; }
 

@@ -81,13 +81,13 @@ std::optional<CacheCounters> parse_counters(std::string_view bytes, std::size_t*
       out.*counter_fields[i].value = value;
     }
   }
-  const std::size_t covered = magic.size() + 4 + 8 * std::size_t{count};
+  const std::size_t covered = magic.size() + sizeof(count) + sizeof(std::uint64_t) * std::size_t{count};
   const auto checksum = in.integer<std::uint64_t>();
   if (!in.ok()) {
     return std::nullopt;
   }
   if (size != nullptr) {
-    *size = covered + 8;
+    *size = covered + sizeof(checksum);
   }
   return checksum == XXH3_64bits(bytes.data(), covered) ? std::optional(out) : std::nullopt;
 }

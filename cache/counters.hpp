@@ -17,7 +17,7 @@ struct CounterField {
   std::uint64_t CacheCounters::* value;
 };
 
-/// In the order they are stored in; new ones go to the end.
+/// All counters, in the order in which files store them. New ones must be added at the end.
 constexpr std::array<CounterField, 21> counter_fields{{
     {"memory_hits", &CacheCounters::memory_hits},
     {"directory_hits", &CacheCounters::directory_hits},
@@ -42,12 +42,12 @@ constexpr std::array<CounterField, 21> counter_fields{{
     {"wait_us", &CacheCounters::wait_us},
 }};
 
-/// Field by field.
+/// Sum and difference, field by field.
 CacheCounters& operator+=(CacheCounters& sum, const CacheCounters& other);
 [[nodiscard]] CacheCounters operator-(CacheCounters from, const CacheCounters& other);
 
-/// Counters that many threads count with at once: each thread adds to one of several copies, so that no cache
-/// line is fought for.
+/// Counters that many threads increment at once. Each thread adds to one of several copies, so that threads
+/// do not compete for a cache line.
 class Counters {
  public:
   void add(std::uint64_t CacheCounters::* field, std::uint64_t amount = 1) noexcept;
@@ -61,15 +61,15 @@ class Counters {
   std::array<Stripe, stripes> stripes_;
 };
 
-/// Counters in a file:
+/// Serialises counters for a file:
 ///
 ///     counters = magic u32 count, u64[count], u64 XXH3-64 of every byte before it
 ///     magic    = "KCCOUNT1"
 ///
-/// in the order of counter_fields; a reader takes those it knows.
+/// The values have the order of counter_fields. A reader ignores values after the last one it knows.
 [[nodiscard]] std::string serialise_counters(const CacheCounters& counters);
-/// Nothing where `bytes` do not begin with sound counters. `size` receives how many bytes they take, and is
-/// left alone where there are fewer.
+/// The counters that `bytes` begin with. Empty if there are none or their checksum is wrong. `size` receives
+/// the number of bytes that they occupy; it stays unchanged if `bytes` are shorter than that.
 [[nodiscard]] std::optional<CacheCounters> parse_counters(std::string_view bytes,
                                                           std::size_t* size = nullptr);
 

@@ -9,8 +9,13 @@ namespace kerncast::cache {
 namespace {
 
 constexpr std::string_view magic = "KERNCAST";
-constexpr std::size_t header_bytes = 8 + 4 + 16 + 8;
-constexpr std::size_t checksum_bytes = 16;
+// The fixed parts of the grammar in entry.hpp.
+constexpr std::size_t version_at = magic.size();
+constexpr std::size_t key_at = version_at + sizeof(entry_version);
+constexpr std::size_t body_size_at = key_at + sizeof(Key);
+constexpr std::size_t header_bytes = body_size_at + sizeof(std::uint64_t);
+constexpr std::size_t checksum_bytes = sizeof(XXH128_hash_t);
+static_assert(sizeof(Key) == 2 * sizeof(std::uint64_t));
 
 ParsedEntry defect(std::string text) {
   return {std::nullopt, std::move(text), false};
@@ -61,7 +66,7 @@ ParsedEntry parse(const Key& key, std::string_view bytes) {
   if (checksum_high != hash.high64 || checksum_low != hash.low64) {
     return defect("checksum mismatch");
   }
-  Reader header(bytes.substr(magic.size()));
+  Reader header(bytes.substr(version_at));
   const auto version = header.integer<std::uint32_t>();
   if (version != entry_version) {
     ParsedEntry other = defect(fmt::format("entry version {}, this build reads {}", version, entry_version));
@@ -102,7 +107,7 @@ std::optional<Key> claimed_key(std::string_view bytes) {
   if (bytes.size() < header_bytes || !bytes.starts_with(magic)) {
     return std::nullopt;
   }
-  Reader header(bytes.substr(magic.size() + 4));
+  Reader header(bytes.substr(key_at));
   const auto high = header.integer<std::uint64_t>();
   const auto low = header.integer<std::uint64_t>();
   return Key{high, low};

@@ -11,7 +11,7 @@
 
 namespace kerncast::cache {
 
-/// A compiled kernel as one file. Integers are little endian.
+/// A compiled kernel, kept as one file. Integers are little endian.
 ///
 ///     file      = magic version key body_size body checksum
 ///     magic     = "KERNCAST"                      8 bytes
@@ -24,12 +24,12 @@ namespace kerncast::cache {
 ///     text      = u64 length, bytes
 ///     checksum  = u64 high, u64 low               XXH3-128 of every byte before it
 ///
-/// Magic, version and checksum have these places and this meaning in every version.
+/// Magic, version and checksum have this place and meaning in every version.
 struct Entry {
   std::string op;
   std::string spec;
   std::string arch;
-  std::string lowered_name;  ///< entry points in PTX and cubin, one per line, in order of launch
+  std::string lowered_name;  ///< names of the entry points in PTX and cubin, one per line, in order of launch
   std::string cubin;
   std::string ptx;
   std::vector<std::pair<std::string, std::int64_t>> resources;
@@ -45,16 +45,19 @@ constexpr std::uint64_t max_entry_bytes = 256ULL << 20;
 
 [[nodiscard]] std::string serialise(const Key& key, const Entry& entry);
 
-/// The entry in `bytes`, or why there is none: every bit and the length are covered by the checksum.
+/// Result of parse(): the entry, or the reason why the bytes are not one.
 struct ParsedEntry {
   std::optional<Entry> entry;
   std::string defect;
-  /// An undamaged file of a version that this build does not read.
+  /// True if the file is intact but has a version that this build does not read.
   bool other_version = false;
 };
+/// Reads the entry file `bytes`, which must be the entry of `key`. Verifies checksum, length, key and
+/// grammar.
 [[nodiscard]] ParsedEntry parse(const Key& key, std::string_view bytes);
 
-/// The key a file claims; nothing else of it is checked. For tools that are handed a file.
+/// The key that the header of an entry file states. Empty if `bytes` is no entry file. Nothing else is
+/// verified; this is for tools that are given a file without knowing its key.
 [[nodiscard]] std::optional<Key> claimed_key(std::string_view bytes);
 
 }  // namespace kerncast::cache

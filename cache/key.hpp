@@ -17,22 +17,21 @@ struct Key {
 
   /// 32 lower-case hex digits.
   [[nodiscard]] std::string hex() const;
-  /// Only 32 lower-case hex digits are a key; anything else is not.
+  /// The key that `text` spells. Empty unless `text` is 32 lower-case hex digits.
   [[nodiscard]] static std::optional<Key> from_hex(std::string_view text);
   [[nodiscard]] auto operator<=>(const Key&) const noexcept = default;
 };
 
-/// The labelled fields a key is made of, in order. Each label and value is hashed with its length before it,
-/// so no two different lists hash alike by concatenation. Nothing that differs between machines for the same
-/// kernel belongs here.
+/// The labelled fields that a key is computed from, in order. Each label and value is hashed with its length
+/// before it, so that two different lists never give the same bytes to the hash. A value that differs between
+/// machines for the same kernel (a path, a time, a user name) must not be a field.
 class KeyFields {
  public:
-  /// Changes whenever the meaning of entries does: every older key then misses.
+  /// Must change whenever the meaning of entries changes, so that no older entry is found any more.
   static constexpr std::string_view schema = "kerncast-key-1";
 
   void add(std::string label, std::string value) { fields_.emplace_back(std::move(label), std::move(value)); }
-  /// Gives the field called `label`, which must exist, another value. If several have that label, the last
-  /// changes.
+  /// Replaces the value of the last field called `label`. A field of that name must exist.
   void set(std::string_view label, std::string value);
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
   /// XXH3-128 over the schema and every field.

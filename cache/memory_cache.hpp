@@ -12,14 +12,14 @@
 
 namespace kerncast::cache {
 
-/// Entries in this process's memory. What is in it stays until the layer goes, so that a reader takes no lock
-/// and counts no reference; once it is full it takes no more.
+/// Entries in the memory of this process. An entry is never removed, so that a reader needs neither a lock
+/// nor a reference count. Once the limit is reached, further entries are not added.
 class MemoryCache {
  public:
-  /// Holds at most `limit` bytes of cubin, PTX and key fields; 0 holds nothing.
+  /// `limit` is the most bytes of cubin, PTX and key fields to hold; 0 holds nothing.
   explicit MemoryCache(std::size_t limit) : limit_(limit) {}
 
-  /// Valid as long as this layer; null where it has none.
+  /// The entry of `key`, valid as long as this object; null if it is not here.
   [[nodiscard]] const Entry* find(const Key& key) const noexcept;
   void insert(const Key& key, std::shared_ptr<const Entry> entry);
 

@@ -45,7 +45,7 @@ ProcessLock::ProcessLock(const std::string& root, const Key& key, int timeout_ms
       return;
     }
     if (!interrupted && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) {
-      // The last holder removes the file, and a lock on a removed file excludes nobody.
+      // The previous holder may have removed the file, and a lock on a removed file excludes nobody.
       if (folder_.names(name_, file.get())) {
         file_ = std::move(file);
         return;
@@ -70,7 +70,7 @@ ProcessLock::~ProcessLock() {
     if (folder_.names(name_, file_.get())) {
       folder_.remove(name_);
     }
-    // A child forked meanwhile shares the lock and may outlive this.
+    // A child that was forked meanwhile shares the lock and may outlive this process.
     ::flock(file_.get(), LOCK_UN);
   }
 }

@@ -10,9 +10,9 @@
 
 namespace kerncast::cache {
 
-/// A lock per key across processes, held for the life of the object. It saves redundant compiles and nothing
-/// depends on it: where it cannot be had (no locks on this file system, read-only directory, time-out) the
-/// holder proceeds without. A crashed holder's lock is released by the kernel at once. A forked child's copy
+/// A lock of one key across processes, held as long as the object lives. It only saves redundant compiles: if
+/// it cannot be taken (a file system without locks, a read-only directory, a time-out), the caller proceeds
+/// without it. The operating system releases the lock of a process that crashes. In a forked child, the copy
 /// of a held lock holds and releases nothing.
 class ProcessLock {
  public:
@@ -23,7 +23,7 @@ class ProcessLock {
   ProcessLock& operator=(const ProcessLock&) = delete;
 
   [[nodiscard]] bool held() const { return file_.valid(); }
-  /// True when another process held the lock first.
+  /// True if another process held the lock when this one asked for it.
   [[nodiscard]] bool waited() const { return waited_; }
 
  private:

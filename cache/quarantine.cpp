@@ -24,14 +24,14 @@ SetAside set_aside(const Folder& folder, std::string_view name, const Descriptor
   if (!quarantine.valid()) {
     return SetAside::failed;
   }
-  // There is no rename of an open file, only of a name: what was moved is looked at once it is out of reach.
+  // An open file cannot be renamed, only a name. So move the name first, then check which file was moved.
   const std::string from(name);
   const std::string passage = temporary_name();
   if (!rename(folder, from, quarantine, passage)) {
     return folder.names(name, bad.get()) ? SetAside::failed : SetAside::replaced;
   }
   if (!quarantine.names(passage, bad.get())) {
-    // Should yet another file have come, either of the two serves the key.
+    // This overwrites a third file if one has arrived by now; either of the two serves the key.
     rename(quarantine, passage, folder, from);
     return SetAside::replaced;
   }

@@ -9,15 +9,17 @@
 
 namespace kerncast::cache {
 
+/// What became of a file that was to be moved away.
 enum class SetAside : std::uint8_t {
   moved,
-  replaced,  ///< another file has taken the name meanwhile; it was left there
-  failed,    ///< the file is where it was
+  replaced,  ///< another file has the name by now, and was left there
+  failed,    ///< the file is still in its place
 };
 
-/// Moves what `bad` holds open from `name` in `folder` to `quarantine`, under `kept_name` or, where that is
-/// taken by something that cannot be replaced, a name that begins with it. Another process may publish a good
-/// file under `name` at any moment: it is never taken, except for an instant, after which it is put back.
+/// Moves the file that `bad` holds open from `name` in `folder` to `quarantine`, under the name `kept_name`.
+/// If something that cannot be replaced has that name, the new name only begins with it. Another process may
+/// publish a good file under `name` at any moment. Such a file is moved for an instant at most and then put
+/// back.
 [[nodiscard]] SetAside set_aside(const Folder& folder, std::string_view name, const Descriptor& bad,
                                  const Folder& quarantine, std::string_view kept_name);
 

@@ -13,9 +13,9 @@
 
 namespace kerncast::cache {
 
-/// One run per key at a time within the process: the first caller works, the others wait for its result. A
-/// failure reaches everyone who waited for it and is not kept: whoever comes later tries again. `work` must
-/// not run the same key on the same object.
+/// Runs work once for each key at a time within the process: the first caller works, and the others wait for
+/// its result. An exception reaches every caller that waited; it is not kept, so that a later caller tries
+/// again. `work` must not call run() for the same key on the same object.
 template <class T>
 class SingleFlight {
  public:
@@ -24,7 +24,7 @@ class SingleFlight {
     std::promise<std::shared_ptr<T>> promise;
     {
       std::unique_lock lock(mutex_);
-      // A flight begun before a fork has no thread to land it in the child.
+      // In a forked child, no thread will finish a run that began before the fork.
       const auto found = flights_.find(key);
       if (found != flights_.end() && found->second.process == ::getpid()) {
         const std::shared_future<std::shared_ptr<T>> other = found->second.result;
@@ -37,7 +37,7 @@ class SingleFlight {
     try {
       result = std::forward<Work>(work)();
     } catch (...) {
-      // Forgotten first: a caller that comes between the two must not be handed a failure that is over.
+      // Remove the flight first, so that a caller that arrives now does not receive this failure.
       land(key);
       promise.set_exception(std::current_exception());
       throw;

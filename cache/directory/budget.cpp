@@ -21,7 +21,7 @@ namespace {
 constexpr std::int64_t unused_seconds = 7 * 24 * 3600;
 constexpr std::uint64_t no_end = std::numeric_limits<std::uint64_t>::max();
 
-/// True for what stands where builds of other entry versions keep theirs: "v0", "v17".
+/// True if `name` is the entry folder of another format version, such as "v17".
 bool is_other_version(const std::string& name) {
   return name.size() > 1 && name.size() < 6 && name[0] == 'v' &&
          name.find_first_not_of("0123456789", 1) == std::string::npos && name != layout::entries;
@@ -104,7 +104,7 @@ class Trim {
     }
   }
 
-  /// False where it was used or published again since it was looked at.
+  /// Removes the candidate. False if it was used or published again since it was listed.
   static bool remove(const Folder& shard, const Candidate& candidate) {
     struct stat info{};
     return ::fstatat(shard.fd(), candidate.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -150,7 +150,7 @@ bool TrimSchedule::published(std::uint64_t bytes) {
   if (bytes_left_ > 0 && entries_left_ > 0) {
     return false;
   }
-  // Other threads go on publishing meanwhile, and one trim is enough.
+  // Other threads continue to publish during the trim, and must not start a second one.
   bytes_left_ = step(budget_.bytes, budget_.bytes);
   entries_left_ = step(budget_.entries, budget_.entries);
   return true;

@@ -8,47 +8,48 @@
 
 namespace kerncast::cache {
 
-/// What a cache directory may grow to; 0 is no limit.
+/// The size that a cache directory may have. 0 means no limit.
 struct Budget {
   std::uint64_t bytes = std::uint64_t{2} << 30;
   std::uint64_t entries = 100'000;
 };
 
-/// What a trim found and did.
+/// Result of a trim.
 struct TrimResult {
-  bool ran = false;  ///< false where another process is at it
-  std::uint64_t entries = 0;
-  std::uint64_t bytes = 0;  ///< of the entries that are left
+  bool ran = false;           ///< false if another process is trimming
+  std::uint64_t entries = 0;  ///< number of entries that are left
+  std::uint64_t bytes = 0;    ///< size of the entries that are left
   std::uint64_t evicted = 0;
   std::uint64_t evicted_bytes = 0;
-  std::uint64_t collected = 0;  ///< dead temporaries, and files of other versions
+  std::uint64_t collected = 0;  ///< removed temporaries of dead writers and files of other versions
 };
 
-/// Brings the directory within `budget`: entries go by the time of their last use, oldest first, until seven
-/// eighths are left, but none that a process other than the one of session `own` uses. Also removes the
-/// temporaries of dead writers, the sessions of ended processes, and what builds of other entry versions have
-/// not used for a week. One process at a time.
+/// Brings the directory within `budget`: removes the least recently used entries until seven eighths of the
+/// budget are in use. An entry that another running process uses is never removed; `own` is the name of this
+/// process's usage file. Also removes the temporary files of dead writers, the usage files of ended
+/// processes, and entries of other format versions that were not used for a week. Only one process trims at a
+/// time.
 [[nodiscard]] TrimResult trim(const Folder& root, const Budget& budget, const std::string& own);
 
-/// Decides when a process that publishes should trim: at its first publish, and from then on each time it has
-/// added a sixteenth of what was left, or a thirty-second of the budget where less was left. So a directory
-/// is read some sixty times while it fills, and outgrows its budget by at most a thirty-second for each
+/// Decides when a process that publishes should trim: at its first publish, and then each time it has added a
+/// sixteenth of the remaining space, or a thirty-second of the budget if that is more. So a directory is
+/// listed about sixty times while it fills up, and exceeds its budget by at most a thirty-second for each
 /// process.
 class TrimSchedule {
  public:
   explicit TrimSchedule(Budget budget) : budget_(budget) {}
-  /// True when a trim is due after a publish of `bytes`.
+  /// Notes a publish of `bytes`. True if a trim is due.
   [[nodiscard]] bool published(std::uint64_t bytes);
   void trimmed(const TrimResult& result);
 
  private:
   Budget budget_;
   std::mutex mutex_;
-  std::uint64_t bytes_left_ = 0;  ///< until the next trim
+  std::uint64_t bytes_left_ = 0;  ///< bytes that may be published before the next trim
   std::uint64_t entries_left_ = 0;
 };
 
-/// "2G", "512M", "1000000": bytes, or any count. False where `text` is something else.
+/// Parses a number of bytes or another count, such as "2G", "512M" or "1000000". False if `text` is neither.
 [[nodiscard]] bool parse_amount(const std::string& text, std::uint64_t& amount);
 
 }  // namespace kerncast::cache

@@ -11,7 +11,7 @@ namespace kerncast::cache {
 namespace {
 
 constexpr std::string_view unmarked = "unmarked";
-// Far above the number of compilers there are; more is somebody's junk.
+// Far above the number of NVRTC releases. More names than that were not written by this library.
 constexpr std::size_t most_marks = 1000;
 
 bool is_version(std::string_view text) {

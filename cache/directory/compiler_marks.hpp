@@ -9,19 +9,19 @@
 
 namespace kerncast::cache {
 
-/// The version of the compiler that made `entry`; empty where its key fields do not tell.
+/// The version of the compiler that made `entry`. Empty if its key fields do not contain it.
 [[nodiscard]] std::string compiler_of(const Entry& entry);
 
-/// Notes below the cache directory `root` that it may hold entries of `version`:
+/// Notes in the cache directory `root` that it may hold entries of the compiler `version`:
 ///
 ///     ROOT/compilers/13.0       an empty file
-///     ROOT/compilers/unmarked   entries were there before the first mark
+///     ROOT/compilers/unmarked   entries existed before the first mark was written
 ///
-/// so that who has no compiler need not look for the entries of every one there ever was. It comes before the
-/// first such entry. False where it cannot be written.
+/// A process without a compiler reads these marks, so that it need not try the keys of every version that
+/// ever existed. The mark is written before the first such entry. False if it cannot be written.
 bool mark_compiler(const Folder& root, std::string_view version);
 
-/// What the marks below `root` say.
+/// The compilers that the marks in `root` name.
 [[nodiscard]] Compilers marked_compilers(const Folder& root);
 
 }  // namespace kerncast::cache

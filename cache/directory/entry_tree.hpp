@@ -20,17 +20,18 @@ struct StoredFile {
   Key key;
   std::string path;
   std::uint64_t bytes = 0;
-  std::int64_t modified_ns = 0;  ///< when it was last used, to within use_stamp_seconds
+  std::int64_t modified_ns = 0;  ///< time of the last use, to within use_stamp_seconds
 };
 
-/// The names of a key's folder and file. A key is 32 hex digits, so neither is ever anything but digits.
+/// The names of a key's folder and file. They consist of the key's hex digits (and the suffix), so they can
+/// never be a path.
 [[nodiscard]] std::string shard_name(const Key& key);
 [[nodiscard]] std::string file_name(const Key& key);
 
 /// Calls `visit(shard, name)` for each folder of entries below `entries` (ROOT/v1).
 void for_each_shard(const Folder& entries,
                     const std::function<void(const Folder&, const std::string&)>& visit);
-/// Calls `visit(name, file)` for each entry of a shard. Foreign files are passed over.
+/// Calls `visit(name, file)` for each entry file of a shard. Skips files that are not named like entries.
 void for_each_entry(const Folder& shard, const std::string& shard_name,
                     const std::function<void(const std::string&, const StoredFile&)>& visit);
 

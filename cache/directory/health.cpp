@@ -20,16 +20,17 @@ Health check_health(const Store& store) {
   health.directory = store.root();
   if (store.root().empty()) {
     health.problems.push_back(
-        {"no cache directory: neither KERNCAST_CACHE_DIR, XDG_CACHE_HOME nor HOME is set",
-         "set KERNCAST_CACHE_DIR to a directory of yours"});
+        {"there is no cache directory: none of KERNCAST_CACHE_DIR, XDG_CACHE_HOME and HOME is set",
+         "set KERNCAST_CACHE_DIR to a directory of your own"});
     return health;
   }
   const Folder folder = Folder::make(store.root());
   struct stat info{};
   health.exists = folder.valid() && ::fstat(folder.fd(), &info) == 0;
   if (!health.exists) {
-    health.problems.push_back({fmt::format("the cache directory cannot be made: {}", folder.failure().text),
-                               "set KERNCAST_CACHE_DIR to a directory you may write to"});
+    health.problems.push_back(
+        {fmt::format("the cache directory cannot be created: {}", folder.failure().text),
+         "set KERNCAST_CACHE_DIR to a directory that you may write to"});
     return health;
   }
   const IoFailure written = folder.publish(".probe", "probe");
@@ -45,8 +46,9 @@ Health check_health(const Store& store) {
              "the cache directory is not used unless KERNCAST_CACHE_TRUST=1: {}, and whoever writes there "
              "chooses the code that runs here",
              reason),
-         fmt::format("make it yours alone (chmod go-w {}), or set KERNCAST_CACHE_DIR to a directory of yours",
-                     store.root())});
+         fmt::format(
+             "deny others write access (chmod go-w {}), or set KERNCAST_CACHE_DIR to a directory of your own",
+             store.root())});
   }
   if (is_on_network(store.root())) {
     health.problems.push_back(
@@ -64,10 +66,10 @@ Health check_health(const Store& store) {
   }
   health.statistics = store.statistics();
   if (health.statistics.quarantined > 0) {
-    health.problems.push_back(
-        {fmt::format("{} quarantined files", health.statistics.quarantined),
-         "they were replaced already; `kerncast cache clear` removes them. If they come back, "
-         "check the disk"});
+    health.problems.push_back({fmt::format("{} quarantined files", health.statistics.quarantined),
+                               "their kernels are compiled again when they are needed; `kerncast cache "
+                               "clear` removes the files. If "
+                               "more of them appear, check the disk"});
   }
   return health;
 }

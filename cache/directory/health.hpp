@@ -8,7 +8,7 @@
 
 namespace kerncast::cache {
 
-/// One thing wrong with the cache directory, and one line of remedy.
+/// A problem of the cache directory, and what to do about it.
 struct HealthProblem {
   std::string problem;
   std::string remedy;
@@ -23,7 +23,7 @@ struct Health {
   std::vector<HealthProblem> problems;
 };
 
-/// Looks at the store's directory; writes one probe file and removes it.
+/// Examines the store's directory. Writes one probe file and removes it.
 [[nodiscard]] Health check_health(const Store& store);
 
 }  // namespace kerncast::cache

@@ -25,14 +25,14 @@ using sqlite::Statement;
 
 constexpr int schema_version = 1;
 
-// Another lister holds the lock for milliseconds; a listing waits no longer than a person would notice.
+// Another process that lists entries holds the lock for milliseconds. A person does not notice this time-out.
 constexpr int busy_timeout_ms = 200;
 
 constexpr const char* select_entries = "SELECT key, op, spec, arch, bytes, modified_ns FROM entry";
 
 struct Index {
   Folder root;
-  /// The file that the database is, so that no other is removed in its stead.
+  /// The file of the database, so that discard() never removes another one.
   Descriptor file;
   Database database;
   std::map<std::string, IndexedEntry> known;
@@ -84,7 +84,7 @@ State open_index(const std::string& path, Index& index) {
   return read_rows(index.database, index.known);
 }
 
-/// Removes a broken index, unless another process has made it anew.
+/// Removes a broken index, unless another process has replaced it meanwhile.
 void discard(Index& index) {
   const std::string name(layout::index);
   if (!index.file.valid() || !index.root.names(name, index.file.get())) {
@@ -97,17 +97,17 @@ void discard(Index& index) {
   }
 }
 
-/// The index below `directory`, or one without a database.
+/// The index of `directory`. It has no database if none can be used.
 Index usable_index(const std::string& directory) {
   const std::string name(layout::index);
   for (int attempt = 0; attempt < 2; ++attempt) {
     Index index;
     index.root = Folder::open(directory);
     std::error_code error;
-    // SQLite is told to follow no link, and the way to the cache directory may lead through some.
+    // SQLite is told to follow no symbolic link, but the path of the cache directory may contain some.
     const std::string path = std::filesystem::canonical(directory, error).string() + '/' + name;
     const std::optional<FileKind> kind = index.root.kind(name);
-    // SQLite's own locks are at home on a local disk only.
+    // SQLite's locks are reliable on local disks only.
     if (!index.root.valid() || error || is_on_network(path) || is_on_network(directory) ||
         (kind && *kind != FileKind::regular)) {
       break;
@@ -143,7 +143,7 @@ int insert_all(const Database& database, const std::vector<IndexedEntry>& entrie
   return result;
 }
 
-/// All or nothing: closing rolls back what was not committed.
+/// Replaces the content of the index, all or nothing: closing the database rolls back what was not committed.
 void write_index(Index& index, const std::vector<IndexedEntry>& entries) {
   int result = execute(index.database, "BEGIN IMMEDIATE; DELETE FROM entry");
   if (result == SQLITE_OK) {
@@ -160,7 +160,7 @@ void write_index(Index& index, const std::vector<IndexedEntry>& entries) {
 }  // namespace
 
 std::vector<IndexedEntry> list_entries(Store& store) {
-  // SQLite writes too.
+  // SQLite writes to files as well.
   const SignalGuard guard(SIGXFSZ);
   Index index = store.root().empty() ? Index() : usable_index(store.root());
   std::vector<IndexedEntry> entries;

@@ -8,7 +8,7 @@
 
 namespace kerncast::cache {
 
-/// What a listing shows of one entry.
+/// One entry in a listing.
 struct IndexedEntry {
   std::string key;
   std::string op;
@@ -18,10 +18,10 @@ struct IndexedEntry {
   std::int64_t modified_ns = 0;
 };
 
-/// The entries of `store` in order of op, spec and arch, from its SQLite index brought up to date: only files
-/// that are new or changed are opened. The index holds nothing that the files do not. One that SQLite finds
-/// damaged, or whose tables are not these, is made anew; one that is locked, unreadable, read-only, of a
-/// newer build, on a network file system or no regular file is left alone, and the files are read instead.
+/// The entries of `store` in order of op, spec and arch. They come from its SQLite index, which is brought up
+/// to date: only new and changed files are opened. The index holds nothing that the files do not hold. An
+/// index that is damaged or has other tables is rebuilt. An index that is locked, unreadable, read-only, of a
+/// newer build, on a network file system or not a regular file is left alone; then the files are read.
 ///
 ///     PRAGMA user_version = 1
 ///     entry(key TEXT PRIMARY KEY, op TEXT, spec TEXT, arch TEXT, bytes INTEGER, modified_ns INTEGER)

@@ -18,11 +18,11 @@
 namespace kerncast::cache {
 namespace {
 
-// Where there are no locks, a file that nobody has written to for so long is taken for a dead process's.
+// On a file system without locks, a file that was not written to for this long belongs to a dead process.
 constexpr std::int64_t silent_seconds = 7 * 24 * 3600;
-// More files than that of processes that have ended are worth adding up.
-constexpr std::size_t many_sessions = 64;
-constexpr std::uint64_t max_session_bytes = 16ULL << 20;
+// With this many files, the files of ended processes are added up.
+constexpr std::size_t many_files = 64;
+constexpr std::uint64_t max_usage_bytes = 16ULL << 20;
 
 bool write_at(int fd, std::string_view bytes, off_t at) {
   const SignalGuard guard(SIGXFSZ);
@@ -38,7 +38,8 @@ std::string bytes_of(const Key& key) {
 
 enum class Owner : std::uint8_t { living, dead, unknown };
 
-/// Whose file `held` is. A dead one's stays locked by this process until `held` goes.
+/// Tells whether the process that owns the file is running. If it is dead, this process holds the file's lock
+/// until `held` is destroyed.
 Owner owner_of(const FileContent& held) {
   if (::flock(held.held.get(), LOCK_EX | LOCK_NB) == 0) {
     return Owner::dead;
@@ -49,11 +50,11 @@ Owner owner_of(const FileContent& held) {
   return std::time(nullptr) - held.info.st_mtim.tv_sec > silent_seconds ? Owner::dead : Owner::unknown;
 }
 
-void for_each_session(const Folder& sessions,
-                      const std::function<void(const std::string&, const FileContent&)>& visit) {
+void for_each_usage(const Folder& sessions,
+                    const std::function<void(const std::string&, const FileContent&)>& visit) {
   sessions.for_each(no_limit, [&](const std::string& name) {
     if (name.ends_with(layout::session_suffix)) {
-      if (const FileContent content = sessions.read(name, max_session_bytes);
+      if (const FileContent content = sessions.read(name, max_usage_bytes);
           content.state == FileContent::State::read) {
         visit(name, content);
       }
@@ -62,7 +63,7 @@ void for_each_session(const Folder& sessions,
 }
 
 CacheCounters read_totals(const Folder& root) {
-  const FileContent content = root.read(layout::counters, max_session_bytes);
+  const FileContent content = root.read(layout::counters, max_usage_bytes);
   return content.state == FileContent::State::read ? parse_counters(content.bytes).value_or(CacheCounters{})
                                                    : CacheCounters{};
 }
@@ -94,8 +95,8 @@ void ProcessUsage::begin(const CacheCounters& counters) {
   file_ = sessions.create_locked(name_, bytes);
   end_ = static_cast<off_t>(bytes.size());
   std::size_t files = 0;
-  sessions.for_each(many_sessions, [&](const std::string&) { ++files; });
-  if (files == many_sessions) {
+  sessions.for_each(many_files, [&](const std::string&) { ++files; });
+  if (files == many_files) {
     collect_usage(Folder::open(root_));
   }
 }
@@ -136,7 +137,7 @@ void ProcessUsage::write_counters(const CacheCounters& counters) const {
 
 CacheCounters counters_of(const Folder& root) {
   CacheCounters sum = read_totals(root);
-  for_each_session(root.child(layout::sessions), [&](const std::string&, const FileContent& content) {
+  for_each_usage(root.child(layout::sessions), [&](const std::string&, const FileContent& content) {
     sum += parse_counters(content.bytes).value_or(CacheCounters{});
   });
   return sum;
@@ -154,7 +155,7 @@ void collect_usage(const Folder& root) {
     if (!name.ends_with(layout::session_suffix)) {
       return;
     }
-    FileContent content = sessions.read(name, max_session_bytes);
+    FileContent content = sessions.read(name, max_usage_bytes);
     if (content.state == FileContent::State::read && owner_of(content) == Owner::dead) {
       sum += parse_counters(content.bytes).value_or(CacheCounters{});
       dead.emplace_back(name, std::move(content));
@@ -176,7 +177,7 @@ void collect_usage(const Folder& root) {
 
 std::unordered_set<Key, KeyHash> keys_in_use(const Folder& root, const std::string& own) {
   std::unordered_set<Key, KeyHash> keys;
-  for_each_session(root.child(layout::sessions), [&](const std::string& name, const FileContent& content) {
+  for_each_usage(root.child(layout::sessions), [&](const std::string& name, const FileContent& content) {
     if (name == own || owner_of(content) == Owner::dead) {
       return;
     }

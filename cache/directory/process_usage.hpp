@@ -15,27 +15,27 @@
 
 namespace kerncast::cache {
 
-/// What this process uses of a cache directory and has counted, in a file that it keeps locked while it
-/// lives:
+/// The keys that this process uses in a cache directory and its counters. They are kept in a file that the
+/// process holds locked while it lives:
 ///
-///     ROOT/sessions/NAME.kcs = counters { u64 high, u64 low }     keys used since it began
+///     ROOT/sessions/NAME.kcs = counters { u64 high, u64 low }     the keys used so far
 ///
-/// so that whoever evicts spares what living processes use, and counts outlive a process that is killed. The
-/// file comes with the first key; where it cannot be made nothing is written. A forked child begins its own.
-/// Thread-safe.
+/// A process that evicts reads these files and spares the keys, and the counts survive a process that is
+/// killed. The file is created at the first key; if that fails, nothing is written. A forked child creates
+/// its own. Thread-safe.
 class ProcessUsage {
  public:
   explicit ProcessUsage(std::string root) : root_(std::move(root)) {}
-  /// Adds the counters to those of the directory and removes the file.
+  /// Adds the counters to the sum of the directory and removes the file.
   ~ProcessUsage();
   ProcessUsage(const ProcessUsage&) = delete;
   ProcessUsage& operator=(const ProcessUsage&) = delete;
 
-  /// Notes that `key` is in use, and what has been counted until now.
+  /// Notes that `key` is in use, and the counters so far.
   void used(const Key& key, const std::function<CacheCounters()>& counters);
-  /// Notes what has been counted, where there is a file.
+  /// Notes the counters so far, if the file exists.
   void count(const CacheCounters& counters);
-  /// The file's name; empty where there is none.
+  /// The name of the file. Empty if there is none.
   [[nodiscard]] std::string name();
 
  private:
@@ -47,20 +47,20 @@ class ProcessUsage {
   std::unordered_set<Key, KeyHash> keys_;
   std::string name_;
   Descriptor file_;
-  /// What a forked child had counted when it began, which its parent writes down.
+  /// The counters of a forked child when it began. Its parent reports these.
   CacheCounters inherited_;
   off_t end_ = 0;
   pid_t process_ = 0;
 };
 
-/// What the processes of a cache directory have counted: those that have ended and those that live.
+/// The sum of the counters of all processes that use or have used the cache directory.
 [[nodiscard]] CacheCounters counters_of(const Folder& root);
 
-/// Adds the counters of ended processes to ROOT/counters and removes their files. One process at a time; does
-/// nothing where another is at it.
+/// Adds the counters of ended processes to ROOT/counters and removes their files. Does nothing if another
+/// process is doing so.
 void collect_usage(const Folder& root);
 
-/// The keys that living processes other than that of the session `own` use.
+/// The keys that running processes use, except the process whose usage file is called `own`.
 [[nodiscard]] std::unordered_set<Key, KeyHash> keys_in_use(const Folder& root, const std::string& own);
 
 }  // namespace kerncast::cache

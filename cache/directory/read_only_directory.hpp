@@ -9,9 +9,9 @@
 
 namespace kerncast::cache {
 
-/// A cache directory that is only read: a container image's, a shared mount's. It has the tree that store.hpp
-/// shows, of which only the entries and tuned records are looked at, and nothing in it is set aside or
-/// stamped.
+/// A cache directory that is only read, for example in a container image or on a shared mount. It has the
+/// layout that store.hpp shows. Only entries, tuned records and compiler marks are read; nothing is moved to
+/// quarantine and no time of use is set.
 class ReadOnlyDirectory : public ReadOnlyLayer {
  public:
   ReadOnlyDirectory(std::string path, Trust trust) : path_(std::move(path)), trust_(trust) {}

@@ -14,8 +14,8 @@ namespace {
 
 enum class NoLocks : std::uint8_t { keep, remove };
 
-/// Removes `name` if it is a regular file, old enough, and its lock can be had. Where the file system has no
-/// locks `without` decides.
+/// Removes `name` if it is a regular file, is old enough, and its lock can be taken. `without` decides if the
+/// file system has no locks.
 bool reap(const Folder& folder, const std::string& name, std::chrono::seconds age, NoLocks without) {
   const Descriptor file(
       ::openat(folder.fd(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
@@ -31,7 +31,7 @@ bool reap(const Folder& folder, const std::string& name, std::chrono::seconds ag
       (errno == EWOULDBLOCK || errno == EINTR || without == NoLocks::keep)) {
     return false;
   }
-  // The lock is on the file, and the name may have passed to another.
+  // The lock is on the file, and the name may belong to another file by now.
   return folder.names(name, file.get()) && folder.remove(name);
 }
 

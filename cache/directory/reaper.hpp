@@ -7,18 +7,20 @@
 
 namespace kerncast::cache {
 
-/// No publish takes this long, even where locks cannot tell a writer that lives.
+/// Age at which a temporary file is abandoned. No publish takes this long; on a file system without locks,
+/// age is the only sign that a writer is dead.
 constexpr std::chrono::seconds abandoned_after = std::chrono::minutes(10);
-/// Its maker locks a file within microseconds, but until then it looks like a dead one's.
+/// Age below which an unlocked file is left alone: its writer locks it within microseconds of creating it.
 constexpr std::chrono::seconds unlocked_at_first = std::chrono::seconds(2);
-/// Names looked at in one folder, so that a publish does a bounded amount of work for others.
+/// Most names examined in one folder, so that the work that a publish does for others is bounded.
 constexpr std::size_t reaped_names = 1024;
 
-/// Removes temporaries in `folder` whose writers have died: not locked, and last written at least `age` ago.
-/// Returns how many.
+/// Removes the temporary files in `folder` whose writers are dead: not locked, and last written at least
+/// `age` ago. Examines at most `limit` names. Returns the number of removed files.
 std::uint64_t reap_temporaries(const Folder& folder, std::chrono::seconds age, std::size_t limit);
 
-/// Removes the lock files in `locks` that nobody holds, left by killed processes, at least `age` old.
+/// Removes the lock files in `locks` that killed processes left: nobody holds them, and they are at least
+/// `age` old. Examines at most `limit` names. Returns the number of removed files.
 std::uint64_t reap_locks(const Folder& locks, std::chrono::seconds age, std::size_t limit);
 
 }  // namespace kerncast::cache

@@ -20,9 +20,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Somebody may remove the whole directory at any moment; a publish then makes its folders anew.
+// Somebody may remove the whole directory at any moment. A publish then creates its folders again.
 constexpr int write_attempts = 4;
-// No system call that the store makes fails so.
+// Error code for a folder that is not trusted. No system call of the store fails with it.
 constexpr int not_trusted = ECANCELED;
 
 std::uint64_t count_names(const Folder& folder, bool (*matches)(const std::string&)) {
@@ -39,7 +39,7 @@ bool is_quarantined(const std::string& name) {
   return (name.ends_with(layout::entry_suffix) || name.starts_with(layout::tuning)) && !is_temporary(name);
 }
 
-/// Where the file may not be stamped, its entry is only evicted sooner.
+/// Sets the time of the last use. If that is not permitted, the entry is only evicted sooner.
 void stamp(const FileContent& content) {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
@@ -72,7 +72,8 @@ Store::Store(std::string root, WarningSink warn, Trust trust)
   if (!root_.empty()) {
     std::error_code error;
     const fs::path absolute = fs::absolute(root_, error);
-    // `..` after a symbolic link is not what the text says, so such a path is left as it is.
+    // After a symbolic link, `..` means another folder than the text suggests, so such a path is not
+    // shortened.
     const bool climbs = std::find(absolute.begin(), absolute.end(), "..") != absolute.end();
     root_ = error ? root_ : (climbs ? absolute : absolute.lexically_normal()).string();
     while (root_.size() > 1 && root_.ends_with('/')) {
@@ -147,7 +148,7 @@ bool Store::usable() {
 bool Store::publish(const Key& key, const Entry& entry) {
   if (root_.empty()) {
     warnings_.once("no directory",
-                   "no cache directory: kernels are compiled anew by every process; set KERNCAST_CACHE_DIR");
+                   "no cache directory: every process compiles its kernels again; set KERNCAST_CACHE_DIR");
     ++counters_.failed_publishes;
     return false;
   }
@@ -167,10 +168,9 @@ bool Store::publish(const Key& key, const Entry& entry) {
     }
     warnings_.once(
         "unwritable",
-        fmt::format(
-            "cannot write to the cache directory {} ({}); kernels are compiled anew by every process. "
-            "Make it writable, free space, or set KERNCAST_CACHE_DIR",
-            root_, failure.text));
+        fmt::format("cannot write to the cache directory {} ({}); every process compiles its kernels again. "
+                    "Make it writable, free space, or set KERNCAST_CACHE_DIR",
+                    root_, failure.text));
     return false;
   }
   ++counters_.published;
@@ -219,7 +219,7 @@ IoFailure Store::try_write(const Key& key, const std::string& bytes) {
   }
   IoFailure failure = shard.publish(file_name(key), bytes);
   if (failure.error == EISDIR) {
-    // A folder cannot be replaced like anything else that stands in an entry's place.
+    // A rename cannot replace a folder, as it replaces everything else in an entry's place.
     if (const FileContent content = shard.read(file_name(key), max_entry_bytes);
         content.state == FileContent::State::foreign) {
       quarantine(key, shard, content, content.defect);
@@ -232,7 +232,8 @@ IoFailure Store::try_write(const Key& key, const std::string& bytes) {
 }
 
 void Store::reap(const Folder& root, const Folder& shard) {
-  // A writer killed in this shard wanted a key of this shard, which is published here again sooner or later.
+  // A writer killed in this shard was publishing a key of this shard, and that key will be published here
+  // again.
   reap_temporaries(shard, abandoned_after, reaped_names);
   if (!reaped_.exchange(true)) {
     reap_temporaries(root.child(layout::quarantine), abandoned_after, reaped_names);
@@ -252,7 +253,7 @@ void Store::quarantine(const Key& key, const Folder& shard, const FileContent& c
   warnings_.once(
       "quarantine " + key.hex(),
       fmt::format(
-          "cache entry {} is unusable ({}); {} and the kernel is built again", path_of(key), defect,
+          "cache entry {} is unusable ({}); {} and the kernel is compiled again", path_of(key), defect,
           outcome == SetAside::moved ? "it was moved to " + folder.path() : "it could not be moved away"));
 }
 

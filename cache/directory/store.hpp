@@ -20,7 +20,7 @@
 
 namespace kerncast::cache {
 
-/// Counts since the store was opened.
+/// Counters since the store was opened.
 struct StoreCounters {
   std::atomic<std::uint64_t> hits{0};
   std::atomic<std::uint64_t> misses{0};
@@ -29,6 +29,7 @@ struct StoreCounters {
   std::atomic<std::uint64_t> quarantined{0};
 };
 
+/// Number of files in a store's directory, and the size of the entries.
 struct StoreStatistics {
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;
@@ -40,50 +41,51 @@ struct StoreStatistics {
 ///
 ///     ROOT/v1/ab/cdef...(30 digits).kce   entries, by key
 ///     ROOT/v1/ab/.tmp-...                 entries being written
-///     ROOT/quarantine/HEX.kce             what failed its check
-///     ROOT/locks/HEX                      locks while somebody compiles
-///     ROOT/sessions/NAME.kcs              what living processes use and have counted; see session.hpp
-///     ROOT/counters                       what all others have counted
-///     ROOT/compilers/VERSION              whose entries there may be; see compiler_marks.hpp
-///     ROOT/index.sqlite                   what `kerncast cache ls` shows; rebuildable
+///     ROOT/quarantine/HEX.kce             files from an entry's place that are no sound entries
+///     ROOT/locks/HEX                      the lock of a key while a process compiles it
+///     ROOT/sessions/NAME.kcs              keys and counters of a running process; see process_usage.hpp
+///     ROOT/counters                       sum of the counters of ended processes
+///     ROOT/compilers/VERSION              compilers whose entries may be here; see compiler_marks.hpp
+///     ROOT/index.sqlite                   the listing of `kerncast cache ls`; it can be rebuilt
 ///     ROOT/tuning.sqlite                  tuned records, and their last good copy; see tuning_store.hpp
 ///     ROOT/tuning.good.sqlite
 ///
-/// ROOT may be a symbolic link or lie behind one; below it none is followed, in reading, writing or clearing.
-/// Loading opens one file and verifies it; nothing else is consulted. No operation throws on the state of the
-/// disk: a directory that cannot be used costs one warning and the store then misses. What killed processes
-/// leave (temporaries, locks) is cleared up by later publishes, a little at a time. Thread-safe, and safe
-/// among processes.
+/// ROOT may be a symbolic link or lie behind one. Below ROOT no link is followed, neither in reading nor in
+/// writing nor in clearing. A load opens one file, verifies it, and reads nothing else. No operation throws
+/// because of the state of the disk: a directory that cannot be used gives one warning, and every load
+/// misses. Later publishes clean up what killed processes leave (temporary files, locks), a little at a time.
+/// Thread-safe; several processes may use one directory.
 class Store {
  public:
-  /// `root` empty: no directory, every load misses. A relative one is resolved now. `warn` receives each
-  /// distinct warning once. A directory that `trust` refuses is neither read nor written.
+  /// If `root` is empty, there is no directory and every load misses. A relative path is resolved now. `warn`
+  /// receives each distinct warning once. A directory that `trust` refuses is neither read nor written.
   Store(std::string root, WarningSink warn, Trust trust = Trust::mine);
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  /// The verified entry. Whatever else has its name (a file that is corrupt, truncated, too large or of
-  /// another key, writable by others, a folder, a pipe, a symbolic link) is moved to quarantine, counted and
-  /// warned of once, and is a miss. An undamaged file of another version is a miss and left alone; so is one
-  /// that cannot be read. A hit stamps the file as used, unless it was within use_stamp_seconds.
+  /// The verified entry of `key`. Anything else in its place (a file that is damaged, truncated, too large,
+  /// of another key or writable by others; a folder, a pipe, a symbolic link) is a miss. It is moved to
+  /// quarantine and counted, with one warning. An intact file of another version is a miss and stays in
+  /// place, and so does a file that cannot be read. A hit sets the file's time of use if it is older than
+  /// use_stamp_seconds.
   [[nodiscard]] std::optional<Entry> load(const Key& key);
 
-  /// True where the directory is there or can be made, and is trusted.
+  /// True if the directory exists or can be created, and is trusted.
   [[nodiscard]] bool usable();
 
-  /// False when the directory cannot be written: warned of once.
+  /// Writes the entry. False, with one warning, if the directory cannot be written to.
   bool publish(const Key& key, const Entry& entry);
 
-  /// As publish, for an entry that another layer keeps: failing costs nothing and is not told of.
+  /// Writes an entry that another layer holds. False if that fails; nothing is lost, so there is no warning.
   bool promote(const Key& key, const Entry& entry);
 
-  /// Every entry file, in order of key. Foreign files are passed over.
+  /// Every entry file, in order of key. Files that are not named like entries are skipped.
   [[nodiscard]] std::vector<StoredFile> list() const;
   [[nodiscard]] StoreStatistics statistics() const;
 
-  /// Removes entries, quarantined files, unused locks, the temporaries of dead writers and the index: only
-  /// what the store made and can be made again, never through a symbolic link. Folders stay, so that no
-  /// publish elsewhere finds its own gone. Returns what was removed.
+  /// Removes entries, quarantined files, unused locks, the temporary files of dead writers and the index. All
+  /// of these were made by the store and can be made again; no symbolic link is followed. Folders stay, since
+  /// other processes may be publishing into them. Returns what was removed.
   StoreStatistics clear();
 
   [[nodiscard]] const std::string& root() const { return root_; }
@@ -91,31 +93,31 @@ class Store {
   [[nodiscard]] const StoreCounters& counters() const { return counters_; }
 
  private:
-  /// The folder of `key`'s entry; invalid where it is not there or not trusted.
+  /// The folder of `key`'s entry. Invalid if it does not exist or is not trusted.
   [[nodiscard]] Folder shard_of(const Key& key);
-  /// Invalid where it is not there or not trusted.
+  /// Returns `folder` if it is trusted, else an invalid folder, with one warning.
   [[nodiscard]] Folder trusted(Folder folder);
   void quarantine(const Key& key, const Folder& shard, const FileContent& content, const std::string& defect);
   [[nodiscard]] IoFailure write(const Key& key, const std::string& bytes);
   [[nodiscard]] IoFailure try_write(const Key& key, const std::string& bytes);
   void reap(const Folder& root, const Folder& shard);
-  /// Marks the compiler of `entry`, once.
+  /// Marks the compiler of `entry` in the directory, once for each version.
   void mark(const Entry& entry);
 
   std::string root_;
   Trust trust_;
   WarnOnce warnings_;
   StoreCounters counters_;
-  /// Folders of entries that were looked at once; the root is looked at each time.
+  /// Shards whose folders were checked once. The root is checked at each load.
   std::array<std::atomic<bool>, 256> trusted_shards_{};
   std::atomic<bool> reaped_{false};
   std::mutex marked_mutex_;
   std::set<std::string> marked_;
 };
 
-/// KERNCAST_CACHE_DIR, else $XDG_CACHE_HOME/kerncast, else $HOME/.cache/kerncast, else empty. A relative
-/// KERNCAST_CACHE_DIR is taken from where the store is opened; of the other two a relative one is passed
-/// over.
+/// The cache directory that the environment names: KERNCAST_CACHE_DIR, else $XDG_CACHE_HOME/kerncast, else
+/// $HOME/.cache/kerncast, else empty. A relative KERNCAST_CACHE_DIR is resolved when a store is opened; a
+/// relative XDG_CACHE_HOME or HOME is ignored.
 [[nodiscard]] std::string default_directory();
 
 }  // namespace kerncast::cache

@@ -21,7 +21,7 @@ namespace {
 
 using namespace pack_format;
 
-/// False where the file ends before `bytes` is full.
+/// Fills `bytes` from `offset`. False if the file ends before.
 bool read_at(int fd, std::uint64_t offset, std::string& bytes) {
   std::size_t at = 0;
   while (at < bytes.size()) {
@@ -39,7 +39,8 @@ bool read_at(int fd, std::uint64_t offset, std::string& bytes) {
 
 }  // namespace
 
-/// Made when first asked for, as most processes that mount a pack never read from it.
+/// The zstd dictionary of a pack. It is made at first use, since most processes that open a pack never read
+/// from it.
 class Pack::Dictionary {
  public:
   ~Dictionary() { ZSTD_freeDDict(made_); }
@@ -47,7 +48,7 @@ class Pack::Dictionary {
   Dictionary(const Dictionary&) = delete;
   Dictionary& operator=(const Dictionary&) = delete;
 
-  /// Null with `defect` where the pack's shared part is unsound.
+  /// The dictionary. Null, with the reason in `defect`, if the pack's shared part is unsound.
   [[nodiscard]] const ZSTD_DDict* get(const Pack& pack, std::string& defect) {
     std::call_once(once_, [&] {
       const std::string bytes = pack.unpack(pack.shared_, nullptr, defect_);

@@ -17,25 +17,24 @@
 
 namespace kerncast::cache {
 
-/// Many entries and tuned records in one file that can be carried anywhere and read in place. Integers are
+/// A file with many entries and tuned records that can be copied anywhere and is read in place. Integers are
 /// little endian.
 ///
 ///     pack   = magic version shared { blob } tuned table footer
 ///     magic  = "KERNPACK"                        8 bytes
 ///     version = u32                              pack_version
-///     shared = what many entries hold, as their source texts, as one zstd frame; the dictionary of all
-///     others blob   = one entry file (see entry.hpp) as one zstd frame tuned  = tuned records (see
-///     tuned_record.hpp) as one zstd frame table  = { u64 high, u64 low               the key; in ascending
-///     order, none twice
-///                u64 offset, place }             the blob; each begins where the one before ends
+///     shared = one zstd frame                    text that entries share: the dictionary of the other frames
+///     blob   = one zstd frame                    an entry file; see entry.hpp
+///     tuned  = one zstd frame                    tuned records; see tuned_record.hpp
+///     table  = { u64 high, u64 low               the key, in ascending order, each once
+///                u64 offset, place }             the blob, which begins where the previous one ends
 ///     footer = place of shared, place of tuned, u64 table_offset, u64 count,
-///              u64 high, u64 low                 XXH3-128 of magic, version, table and the footer before
-///              this
-///     place  = u64 packed_bytes, u64 bytes       of the frame and of what it holds; no bytes, no frame
+///              u64 high, u64 low                 XXH3-128 of magic, version, table and the footer up to here
+///     place  = u64 packed_bytes, u64 bytes       size of the frame and of its content; 0 and 0 without one
 ///              u64 hash                          XXH3-64 of the frame
 ///
-/// Version 1 has neither shared nor tuned, nor their places. Nothing else is in the file, so every byte is
-/// covered, and the same contents packed by the same zstd are the same bytes.
+/// Version 1 has no shared and tuned frames and not their places. The file contains nothing else, so every
+/// byte is verified, and the same contents packed by the same version of zstd give the same bytes.
 constexpr std::uint32_t pack_version = 2;
 constexpr std::uint32_t first_pack_version = 1;
 
@@ -43,16 +42,16 @@ constexpr std::uint32_t first_pack_version = 1;
 class PackWriter {
  public:
   using Sink = std::function<void(std::string_view)>;
-  /// `sink` receives the bytes of the file in order; what it throws passes through. `shared` is anything that
-  /// entries have in common; `tuned` records are in order.
+  /// `sink` receives the bytes of the file in order; its exceptions pass through. `shared` is text that
+  /// entries have in common. The records `tuned` must be in order.
   explicit PackWriter(Sink sink, const std::string& shared = {}, const std::vector<TunedRecord>& tuned = {});
   ~PackWriter();
   PackWriter(const PackWriter&) = delete;
   PackWriter& operator=(const PackWriter&) = delete;
 
-  /// Keys must ascend.
+  /// Adds an entry. Keys must ascend.
   void add(const Key& key, const Entry& entry);
-  /// Table and footer. Nothing may be added after it.
+  /// Writes table and footer. Nothing may be added afterwards.
   void finish();
 
  private:
@@ -71,10 +70,11 @@ class PackWriter {
   std::uint64_t count_ = 0;
 };
 
-/// A pack that is read in place. Whatever happens to the file is an answer, never an error. Thread-safe.
+/// A pack that is read in place. Damage to the file is reported as a defect and never throws. Thread-safe.
 class Pack {
  public:
-  /// Null with `defect` where `path` is no sound pack. `trust` is asked about the file.
+  /// Opens a pack. Null, with the reason in `defect`, if `path` is not a sound pack or `trust` refuses the
+  /// file.
   [[nodiscard]] static std::unique_ptr<Pack> open(const std::string& path, Trust trust, std::string& defect);
   ~Pack();
   Pack(const Pack&) = delete;
@@ -85,7 +85,7 @@ class Pack {
   /// The entry at `index`, verified.
   [[nodiscard]] LayerAnswer read(std::size_t index) const;
   [[nodiscard]] LayerAnswer find(const Key& key) const;
-  /// The tuned records, verified; `defect` receives why there are none where they are unsound.
+  /// The tuned records, verified. If they are unsound, the result is empty and `defect` receives the reason.
   [[nodiscard]] std::vector<TunedRecord> tuned(std::string& defect) const;
 
  private:
@@ -102,17 +102,17 @@ class Pack {
   };
   class Dictionary;
   Pack();
-  /// What the frame holds; empty with `defect` where it is unsound.
+  /// The content of a frame. Empty, with the reason in `defect`, if it is unsound.
   [[nodiscard]] std::string unpack(const Blob& blob, std::string& defect) const;
   [[nodiscard]] std::string unpack(const Blob& blob, Dictionary* dictionary, std::string& defect) const;
-  /// Reads the table; the reason where it is unsound.
+  /// Reads the table. Returns the defect if it is unsound.
   [[nodiscard]] std::string read_table(std::uint64_t file_bytes);
 
   Descriptor file_;
   std::vector<Item> items_;
   Blob shared_;
   Blob tuned_;
-  std::unique_ptr<Dictionary> dictionary_;  ///< of shared_, read when first needed
+  std::unique_ptr<Dictionary> dictionary_;  ///< made from shared_ at first use
 };
 
 }  // namespace kerncast::cache

@@ -13,7 +13,8 @@
 
 namespace kerncast::cache {
 
-/// A pack read in place. It is opened by the first load and stays open; one found unsound is not tried again.
+/// A pack as a read-only layer. The first look-up opens it, and it stays open. An unsound pack is not opened
+/// again.
 class PackLayer : public ReadOnlyLayer {
  public:
   PackLayer(std::string path, Trust trust) : path_(std::move(path)), trust_(trust) {}

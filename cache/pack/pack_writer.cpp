@@ -12,7 +12,7 @@
 namespace kerncast::cache {
 namespace {
 
-// Packs are written once and carried to many.
+// A high level, since a pack is written once and copied to many machines.
 constexpr int compression_level = 12;
 
 void check(std::size_t result) {
@@ -39,7 +39,7 @@ struct PackWriter::Compressor {
     return out;
   }
 
-  /// Of every later frame.
+  /// Sets the dictionary of every later frame.
   void use_dictionary(const std::string& bytes) const {
     check(ZSTD_CCtx_loadDictionary(context, bytes.data(), bytes.size()));
   }

@@ -31,12 +31,8 @@ PackCheck check(const Pack& pack) {
   return out;
 }
 
-}  // namespace
-
-namespace {
-
-/// What the entries of a pack have in common: one of each op holds the sources and much of the code of its
-/// like.
+/// The text that the entries of a pack have in common: one entry of each op, since it has the same sources
+/// and much of the same code as the other entries of that op.
 class Shared {
  public:
   void note(const Key& key, const Entry& entry) {
@@ -64,7 +60,7 @@ ExportResult export_pack(const Store& store, const std::function<bool(const Entr
     for (const StoredFile& file : store.list()) {
       const std::optional<std::string> bytes = read_file(file.path, max_entry_bytes);
       if (!bytes) {
-        continue;  // removed meanwhile
+        continue;  // another process has removed it
       }
       const ParsedEntry parsed = parse(file.key, *bytes);
       if (!parsed.entry) {
@@ -101,7 +97,7 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
       ++result.already;
       continue;
     }
-    // Verified again: the file may have been written to since.
+    // The entry is verified again, since the file may have changed since the check.
     const LayerAnswer answer = pack->read(i);
     const bool written = answer.entry && store.publish(pack->key(i), *answer.entry);
     ++(written ? result.published : result.failed);

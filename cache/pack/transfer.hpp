@@ -11,35 +11,37 @@
 
 namespace kerncast::cache {
 
+/// Result of export_pack().
 struct ExportResult {
   std::uint64_t entries = 0;
-  std::uint64_t damaged = 0;  ///< files that are no sound entry, left out
+  std::uint64_t damaged = 0;  ///< files that are not sound entries and were left out
 };
 
-/// Writes the entries of `store` that `wanted` takes, in order of key, and the records `tuned`, in order.
+/// Writes a pack with the entries of `store` for which `wanted` is true, and the records `tuned`, which must
+/// be in order.
 [[nodiscard]] ExportResult export_pack(const Store& store, const std::function<bool(const Entry&)>& wanted,
                                        const PackWriter::Sink& sink,
                                        const std::vector<TunedRecord>& tuned = {});
 
-/// What a pack holds, entry by entry; `defect` says what is wrong with it, empty where it is sound.
+/// Content of a pack, verified entry by entry.
 struct PackCheck {
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;  ///< cubin and PTX
   std::uint64_t tuned = 0;  ///< tuned records
-  std::string defect;
+  std::string defect;       ///< what is wrong with the pack; empty if it is sound
 };
 [[nodiscard]] PackCheck verify_pack(const std::string& path);
 
+/// Result of import_pack().
 struct ImportResult {
   std::uint64_t published = 0;
-  std::uint64_t already = 0;  ///< sound in the store before
+  std::uint64_t already = 0;  ///< the store had a sound one before
   std::uint64_t failed = 0;   ///< could not be written
-  RecordResult tuned;         ///< of the tuned records
-  std::string defect;         ///< of the pack; nothing of it was published
+  RecordResult tuned;         ///< result for the tuned records
+  std::string defect;         ///< what is wrong with the pack; then nothing was published
 };
-/// Publishes what `store` lacks and records the tuned records that `tuning` lacks or has older, after all of
-/// the pack has been verified. Measured records and estimates have places of their own, so that no estimate
-/// replaces a measurement.
+/// Verifies the whole pack. Then publishes the entries that `store` lacks, and stores the tuned records that
+/// `tuning` lacks or has older. An estimate never replaces a measurement, since they have different places.
 [[nodiscard]] ImportResult import_pack(const std::string& path, Store& store, TuningStore& tuning);
 
 }  // namespace kerncast::cache

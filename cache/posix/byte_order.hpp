@@ -8,7 +8,7 @@
 
 namespace kerncast::cache {
 
-/// Appends little-endian integers and texts with their length before them.
+/// Appends little-endian integers, and texts with their length before them.
 class Writer {
  public:
   template <class Integer>
@@ -31,7 +31,8 @@ class Writer {
   std::string out_;
 };
 
-/// Reads what Writer writes, within bounds; after a failure everything reads as empty and ok() is false.
+/// Reads what Writer wrote, and never past the end. After a failure all further reads give 0 or an empty
+/// text, and ok() is false.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : bytes_(bytes) {}

@@ -24,8 +24,8 @@ class Descriptor {
 
   [[nodiscard]] int get() const { return fd_; }
   [[nodiscard]] bool valid() const { return fd_ >= 0; }
-  /// False, with errno, where the system reports a late write error. The descriptor is gone either way: Linux
-  /// frees it even when a signal interrupts.
+  /// False, with errno set, if the system reports a late write error. The descriptor is closed in any case:
+  /// Linux frees it even if a signal interrupts the call.
   [[nodiscard]] bool close() { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0 || errno == EINTR; }
 
  private:

@@ -7,13 +7,13 @@
 
 namespace kerncast::cache {
 
-/// A lock on a file that stays, taken at once or not at all, for work that one process at a time should do.
-/// Where there are no locks nobody is ever busy.
+/// A lock for work that one process at a time should do. It is taken at once or not at all; its file stays.
+/// On a file system without locks, busy() is always false.
 class FileLock {
  public:
   FileLock(const Folder& locks, std::string_view name);
   [[nodiscard]] bool held() const { return held_; }
-  /// True where another process has it.
+  /// True if another process holds the lock.
   [[nodiscard]] bool busy() const { return busy_; }
 
  private:

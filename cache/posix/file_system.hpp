@@ -4,7 +4,7 @@
 
 namespace kerncast::cache {
 
-/// True where `path` is on NFS, SMB, 9P, Ceph or Lustre, on which locks may not work.
+/// True if `path` is on NFS, SMB, 9P, Ceph or Lustre, where file locks may not work.
 [[nodiscard]] bool is_on_network(const std::string& path);
 
 }  // namespace kerncast::cache

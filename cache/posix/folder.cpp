@@ -53,7 +53,7 @@ bool write_all(int fd, std::string_view bytes) {
   return true;
 }
 
-/// Reads to the end or to `size` bytes; false on an error.
+/// Reads `size` bytes into `bytes`; if the file is shorter, `bytes` becomes empty. False on an error.
 bool read_all(int fd, std::size_t size, std::string& bytes) {
   bytes.resize(size);
   std::size_t at = 0;
@@ -71,7 +71,7 @@ bool read_all(int fd, std::size_t size, std::string& bytes) {
   return true;
 }
 
-/// mkdir of every part of `path`; 0 or errno, and the part that failed.
+/// Creates every part of `path`. Returns 0, or errno and the part that failed.
 std::pair<int, std::string> make_folders(const std::string& path) {
   std::filesystem::path partial;
   for (const auto& part : std::filesystem::path(path)) {
@@ -79,7 +79,7 @@ std::pair<int, std::string> make_folders(const std::string& path) {
     if (::mkdir(partial.c_str(), 0700) == 0 || errno == EEXIST) {
       continue;
     }
-    // A read-only or forbidden parent answers so for folders that are there.
+    // In a read-only or inaccessible parent, mkdir fails for folders that exist, too.
     const int error = errno;
     struct stat info{};
     if (::stat(partial.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
@@ -93,7 +93,7 @@ std::pair<int, std::string> make_folders(const std::string& path) {
 
 std::string temporary_name() {
   static std::atomic<unsigned> serial{0};
-  // Containers that share a directory have equal process ids; the clock tells them apart.
+  // Containers that share a directory may have equal process ids, so the name contains the time too.
   const auto now = std::chrono::system_clock::now().time_since_epoch().count();
   return fmt::format("{}{}-{}-{:x}", temporary_prefix, ::getpid(), serial++, now);
 }
@@ -193,8 +193,8 @@ Descriptor Folder::create_temporary(std::string& name) const {
       }
       return file;
     }
-    // The lock tells whoever clears up that the writer lives; where there are no locks only its age does.
-    // Until it is had the file may be taken for a dead writer's.
+    // The lock shows a process that cleans up that the writer is alive; on a file system without locks only
+    // the file's age does. Until the lock is taken, such a process may remove the file.
     const bool taken = ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     if (!taken && names(name, file.get())) {
       return file;
@@ -227,8 +227,8 @@ IoFailure Folder::publish(std::string_view name, std::string_view bytes) const {
     remove(temporary);
     return failure;
   }
-  // A close cannot report what fsync did not. The entry is whole whether or not its name survives a power
-  // cut, so a failed fsync of the folder loses nothing.
+  // After fsync, close has nothing left to report. If syncing the folder fails, a power cut may lose the
+  // name; what is then missing is compiled again.
   static_cast<void>(file.close());
   static_cast<void>(::fsync(fd()));
   return {};
@@ -278,7 +278,7 @@ void Folder::for_each(std::size_t limit, const std::function<void(const std::str
   if (!valid()) {
     return;
   }
-  // fdopendir takes the descriptor over, and a duplicate would share its position.
+  // fdopendir takes ownership of its descriptor, and a duplicate would share the position with ours.
   const int fd = retry([&] { return ::openat(this->fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (fd < 0) {
     return;
@@ -291,7 +291,7 @@ void Folder::for_each(std::size_t limit, const std::function<void(const std::str
     ::close(fd);
     return;
   }
-  // A stream of its own per call: readdir needs no lock.
+  // Each call has its own stream, so readdir needs no lock.
   while (const dirent* item = limit > 0 ? ::readdir(directory.get()) : nullptr) {
     const std::string name = item->d_name;
     if (name != "." && name != "..") {

@@ -13,25 +13,26 @@
 
 namespace kerncast::cache {
 
-/// What was found under a name.
+/// What a read found under a name.
 struct FileContent {
   enum class State : std::uint8_t {
     absent,
-    unreadable,  ///< a permission, a disk error, too many open files: says nothing against the file
-    foreign,     ///< no regular file, or one beyond the size asked for
+    unreadable,  ///< not readable at present (permission, disk error, too many open files); the file may be
+                 ///< sound
+    foreign,     ///< not a regular file, or larger than the caller's limit: nothing that this library wrote
     read,
   };
   State state = State::absent;
   std::string bytes;
-  /// Why it is foreign or unreadable.
+  /// The reason if `state` is foreign or unreadable.
   std::string defect;
-  /// Holds what was found open, so that its identity cannot pass to another file meanwhile.
+  /// Keeps the file open, so that no other file can get its identity (inode) meanwhile.
   Descriptor held;
-  /// Of what was read.
+  /// Owner, mode, size and times of the file that was read.
   struct stat info{};
 };
 
-/// A system call that failed; errno 0 is success.
+/// A failed system call. `error` is its errno; 0 means success.
 struct IoFailure {
   int error = 0;
   std::string text;
@@ -40,43 +41,44 @@ struct IoFailure {
 
 enum class FileKind : std::uint8_t { regular, folder, other };
 
-/// An open directory. Names are looked up in it without following symbolic links, so nothing is reached, made
-/// or removed outside of it. Never blocks on what it finds; every descriptor is closed on exec.
+/// An open directory. Names are looked up in it without following symbolic links, so that nothing outside of
+/// it is read, created or removed. No operation blocks on what it finds (as a pipe would). Descriptors are
+/// closed on exec.
 class Folder {
  public:
   Folder() = default;
-  /// `path` may lead through symbolic links: it is the user's own choice of directory.
+  /// Opens `path`, which may contain symbolic links since the user chose it.
   [[nodiscard]] static Folder open(const std::string& path);
-  /// The same, after making `path` and its parents for this user alone.
+  /// Creates `path` and its parents with access for this user alone, if they do not exist, and opens it.
   [[nodiscard]] static Folder make(const std::string& path);
-  /// One that is not valid.
+  /// An invalid folder with this failure.
   [[nodiscard]] static Folder failed(IoFailure failure);
   [[nodiscard]] Folder child(std::string_view name) const;
   [[nodiscard]] Folder make_child(std::string_view name) const;
 
   [[nodiscard]] bool valid() const { return descriptor_.valid(); }
-  /// Why it is not valid.
+  /// The failure because of which the folder is invalid.
   [[nodiscard]] const IoFailure& failure() const { return failure_; }
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] int fd() const { return descriptor_.get(); }
 
-  /// The whole of a regular file of at most `limit` bytes.
+  /// Reads a whole regular file of at most `limit` bytes.
   [[nodiscard]] FileContent read(std::string_view name, std::uint64_t limit) const;
 
-  /// Writes `bytes` to a temporary name, fsyncs, renames to `name` and fsyncs the folder, so that a reader
-  /// sees the old file or the whole new one. The temporary is removed on failure, and locked while it is
-  /// written.
+  /// Writes `bytes` under a temporary name, syncs, renames to `name` and syncs the folder, so that a reader
+  /// sees either the old file or the complete new one. The temporary file is locked while it is written, and
+  /// removed on failure.
   [[nodiscard]] IoFailure publish(std::string_view name, std::string_view bytes) const;
-  /// A new file `name` that holds `bytes`, open for reading and writing and locked before it has its name;
-  /// invalid on failure.
+  /// Creates the file `name` with `bytes`, open for reading and writing. It is locked before it gets its
+  /// name. The result is invalid on failure.
   [[nodiscard]] Descriptor create_locked(std::string_view name, std::string_view bytes) const;
 
-  /// Holds whatever has `name` without opening it for use: closing this gives up no lock of the process on
-  /// the file, as closing any other descriptor would those of SQLite.
+  /// Holds whatever has `name`, without access to its content (O_PATH). Closing such a descriptor does not
+  /// release the locks that this process (SQLite) has on the file; closing an ordinary one would.
   [[nodiscard]] Descriptor pin(std::string_view name) const;
-  /// True while `name` stands for the file behind `fd`.
+  /// True if `name` stands for the file behind `fd`.
   [[nodiscard]] bool names(std::string_view name, int fd) const;
-  /// Nothing where `name` does not exist.
+  /// The kind of file called `name`. Empty if it does not exist.
   [[nodiscard]] std::optional<FileKind> kind(std::string_view name) const;
   /// Removes a file (a symbolic link itself, not its target) or an empty folder.
   bool remove(std::string_view name) const;
@@ -85,7 +87,7 @@ class Folder {
 
  private:
   Folder(Descriptor descriptor, std::string path, std::string_view call);
-  /// A locked file under a new name; invalid, with errno, on failure.
+  /// Creates a locked file under a new name. The result is invalid, with errno set, on failure.
   [[nodiscard]] Descriptor create_temporary(std::string& name) const;
 
   Descriptor descriptor_;

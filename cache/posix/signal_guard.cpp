@@ -27,7 +27,7 @@ SignalGuard::~SignalGuard() {
     return;
   }
   const int saved = errno;
-  // One that waited before this guard is the host's.
+  // A signal that was pending before this guard belongs to the host.
   if (!was_pending_) {
     const sigset_t set = set_of(signal_);
     const timespec at_once{};

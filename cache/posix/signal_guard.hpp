@@ -4,10 +4,10 @@
 
 namespace kerncast::cache {
 
-/// While it lives, `signal` is held back from this thread, and one that this thread earned meanwhile is taken
-/// off at the end, so that the host's handlers and other threads see no change. For the signals that the
-/// kernel sends to a writing thread besides the error that the write returns: SIGXFSZ past RLIMIT_FSIZE and
-/// SIGPIPE on a closed connection, which by default end the process.
+/// Blocks `signal` in this thread while the object lives, and at the end discards one that this thread
+/// received meanwhile, so that the host's handlers and other threads notice nothing. It is for the signals
+/// that a failing write raises besides returning an error, and that end the process by default: SIGXFSZ past
+/// RLIMIT_FSIZE, and SIGPIPE on a closed connection.
 class SignalGuard {
  public:
   explicit SignalGuard(int signal);

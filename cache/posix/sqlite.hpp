@@ -7,7 +7,8 @@
 #include <string>
 #include <string_view>
 
-/// What the databases of a cache directory share: owned handles, and what an answer of SQLite means for them.
+/// What the databases of a cache directory have in common: owning handles, and the meaning of SQLite's result
+/// codes.
 namespace kerncast::cache::sqlite {
 
 struct CloseDatabase {
@@ -19,21 +20,22 @@ struct FinishStatement {
 using Database = std::unique_ptr<sqlite3, CloseDatabase>;
 using Statement = std::unique_ptr<sqlite3_stmt, FinishStatement>;
 
-/// What SQLite says of a database, as far as it decides what to do with it.
+/// The state of a database according to a result code of SQLite: broken means damaged, unavailable means
+/// locked or unreadable at present.
 enum class State : std::uint8_t { usable, unavailable, broken };
 [[nodiscard]] State state_of(int result);
 
-/// Opens the file at `path`, never through a symbolic link, with `flags` as of sqlite3_open_v2.
+/// Opens the file at `path`, which must not be a symbolic link. `flags` are those of sqlite3_open_v2.
 [[nodiscard]] int open(const std::string& path, int flags, int busy_timeout_ms, Database& database);
 [[nodiscard]] int execute(const Database& database, const char* sql);
 [[nodiscard]] int prepare(const Database& database, const char* sql, Statement& statement);
 [[nodiscard]] std::string column(const Statement& statement, int index);
-/// The text must outlive the statement's next step.
+/// Binds `text`, which must stay valid until the statement's next step.
 void bind(const Statement& statement, int index, std::string_view text);
 /// Reads `PRAGMA user_version`.
 [[nodiscard]] State read_version(const Database& database, int& version);
 
-/// Endings of the files that SQLite keeps beside a database.
+/// Suffixes of the files that SQLite keeps beside a database.
 constexpr const char* companions[] = {"-journal", "-wal", "-shm"};
 
 }  // namespace kerncast::cache::sqlite

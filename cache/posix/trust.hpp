@@ -7,16 +7,16 @@
 
 namespace kerncast::cache {
 
-/// From whom entries are taken: whoever writes one chooses code that this process runs.
+/// Whose files are used. Whoever writes an entry chooses code that this process runs.
 enum class Trust : std::uint8_t {
-  mine,      ///< what only this user or root can write to
-  named,     ///< any owner, as somebody named the place; not what everybody can write to
-  everyone,  ///< anything
+  mine,      ///< only files that no one but this user and root can write to
+  named,     ///< files of any owner, since somebody named the place, unless everybody can write to them
+  everyone,  ///< all files
 };
 
-/// Why what `info` describes is not trusted; empty where it is.
+/// The reason why `trust` refuses the file that `info` describes. Empty if it is trusted.
 [[nodiscard]] std::string reason_not_trusted(const struct stat& info, Trust trust);
-/// The same for an open file or folder.
+/// The reason why `trust` refuses the open file or folder `fd`. Empty if it is trusted.
 [[nodiscard]] std::string reason_not_trusted(int fd, Trust trust);
 
 }  // namespace kerncast::cache

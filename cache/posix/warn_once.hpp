@@ -11,7 +11,7 @@ namespace kerncast::cache {
 
 using WarningSink = std::function<void(std::string_view)>;
 
-/// Tells each kind of warning once. Thread-safe.
+/// Passes the first warning of each kind to `sink` and drops the rest. Thread-safe.
 class WarnOnce {
  public:
   explicit WarnOnce(WarningSink sink) : sink_(std::move(sink)) {}

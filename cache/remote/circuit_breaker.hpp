@@ -6,21 +6,21 @@
 
 namespace kerncast::cache {
 
-/// Keeps requests from a server that has just failed: for a minute at first, twice as long after each further
-/// failure, an hour at most. After a pause one request tries whether it is back. Thread-safe.
+/// Blocks requests to a server after a failure: for a minute at first, and twice as long after each further
+/// failure, up to an hour. After a pause, one request tests whether the server works again. Thread-safe.
 class CircuitBreaker {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds first_pause{60};
   static constexpr std::chrono::seconds longest_pause{3600};
 
-  /// True when a request may be sent at `now`; its sender reports what came of it.
+  /// True if a request may be sent at `now`. The sender must report its outcome by failed() or succeeded().
   [[nodiscard]] bool allows(Clock::time_point now) noexcept {
     std::int64_t until = closed_until_.load(std::memory_order_acquire);
     if (until == 0) {
       return true;
     }
-    // Whoever moves the end of the pause is the one who tries.
+    // Of several threads, the one that moves the end of the pause sends the test request.
     return now.time_since_epoch().count() >= until &&
            closed_until_.compare_exchange_strong(until, (now + pause()).time_since_epoch().count());
   }
@@ -40,7 +40,7 @@ class CircuitBreaker {
     const auto longer = first_pause * (std::int64_t{1} << failures_.load(std::memory_order_relaxed));
     return longer < longest_pause ? longer : longest_pause;
   }
-  std::atomic<std::int64_t> closed_until_{0};  ///< 0 while all is well
+  std::atomic<std::int64_t> closed_until_{0};  ///< end of the pause; 0 if there is none
   std::atomic<int> failures_{0};
 };
 

@@ -53,7 +53,7 @@ void add(Headers& headers, const std::string& line) {
 
 class HttpServer : public RemoteServer {
  public:
-  /// Requests are signed where `signer` says with what; its URL is that of the options else.
+  /// With a `signer`, requests go to its URL and are signed. Without one, they go to the URL of the options.
   HttpServer(const RemoteOptions& options, std::optional<S3Address> signer)
       : url_(signer ? signer->url : options.url), timeout_(options.timeout), signer_(std::move(signer)) {
     static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -88,7 +88,7 @@ class HttpServer : public RemoteServer {
  private:
   template <class SetUp>
   void request(const std::string& name, RemoteAnswer& answer, SetUp&& set_up) {
-    // Connections to a server that closes them are written to with the signal that ends a process.
+    // Writing to a connection that the server has closed raises SIGPIPE, which ends a process by default.
     const SignalGuard guard(SIGPIPE);
     Handle handle = take();
     if (handle == nullptr) {
@@ -138,12 +138,12 @@ class HttpServer : public RemoteServer {
     if (!signer_->session_token.empty()) {
       add(headers, "x-amz-security-token: " + signer_->session_token);
     }
-    // Entries have checksums of their own, which readers verify.
+    // The payload is not signed: entries have checksums of their own, which readers verify.
     add(headers, "x-amz-content-sha256: UNSIGNED-PAYLOAD");
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
   }
 
-  /// One with a living connection where there is any.
+  /// A handle, with an open connection if one is idle.
   Handle take() {
     const std::lock_guard lock(mutex_);
     if (!ready_ || idle_.empty()) {

@@ -7,11 +7,11 @@
 
 namespace kerncast::cache {
 
-/// GET and PUT below the URL: WebDAV, nginx, or what speaks like them. User and password of the URL are sent
-/// as basic authentication; redirects are not followed.
+/// A server that is used by GET and PUT below its URL: WebDAV, nginx, or a similar one. User and password in
+/// the URL are sent as basic authentication. Redirects are not followed.
 [[nodiscard]] std::unique_ptr<RemoteServer> http_server(const RemoteOptions& options);
 
-/// The same of objects of S3 or what speaks like it, with every request signed (AWS Signature Version 4).
+/// S3 or a server with the same interface. Every request is signed (AWS Signature Version 4).
 [[nodiscard]] std::unique_ptr<RemoteServer> s3_server(const RemoteOptions& options, S3Address address);
 
 }  // namespace kerncast::cache

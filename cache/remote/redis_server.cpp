@@ -50,7 +50,7 @@ class RedisServer : public RemoteServer {
       answer.state = RemoteState::done;
       answer.bytes.assign(reply->str, reply->len);
     } else if (reply != nullptr) {
-      answer.failure = "an answer that is no entry";
+      answer.failure = "it answered with something other than an entry";
     }
     return answer;
   }
@@ -65,7 +65,7 @@ class RedisServer : public RemoteServer {
   }
 
  private:
-  /// Null with `failure` unless the server answers with something other than an error.
+  /// Sends a command. Null, with the reason in `failure`, if there is no answer or the answer is an error.
   Reply ask(const std::vector<std::string>& words, std::string_view bytes, std::string& failure) {
     const SignalGuard guard(SIGPIPE);
     Words all(words.begin(), words.end());
@@ -74,7 +74,7 @@ class RedisServer : public RemoteServer {
     }
     Connection connection = take();
     if (connection != nullptr) {
-      // A server closes connections that were idle for long: only a new one's failure counts.
+      // Servers close connections that are idle for long, so only the failure of a new connection counts.
       if (Reply reply = command(connection, all); reply != nullptr) {
         return finish(std::move(connection), std::move(reply), failure);
       }

@@ -7,7 +7,7 @@
 
 namespace kerncast::cache {
 
-/// "redis://[[user]:password@]host[:port][/database]" taken apart.
+/// The parts of the URL "redis://[[user]:password@]host[:port][/database]".
 struct RedisAddress {
   std::string host;
   int port = 6379;
@@ -15,10 +15,11 @@ struct RedisAddress {
   std::string password;
   std::string database;
 };
-/// False where `url` is none.
+/// Parses `url`. False if it is not a Redis URL.
 [[nodiscard]] bool parse_redis_url(const std::string& url, RedisAddress& address);
 
-/// GET and SET of "kerncast:" and the name. How long entries live is the server's own setting.
+/// A Redis server, used by GET and SET of the keys "kerncast:NAME". Entries do not expire unless the server
+/// evicts them.
 [[nodiscard]] std::unique_ptr<RemoteServer> redis_server(const RemoteOptions& options,
                                                          const RedisAddress& address);
 

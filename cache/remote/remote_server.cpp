@@ -17,14 +17,15 @@ std::unique_ptr<RemoteServer> remote_server(const RemoteOptions& options, std::s
     return parse_s3_url(options.url, address, defect) ? s3_server(options, std::move(address)) : nullptr;
   }
   if (options.url.starts_with("rediss://")) {
-    defect = "Redis over TLS is not supported; reach it through a tunnel, as stunnel makes one, by redis://";
+    defect =
+        "Redis over TLS is not supported; connect through a tunnel such as stunnel, and name it by redis://";
     return nullptr;
   }
   if (RedisAddress address; parse_redis_url(options.url, address)) {
     return redis_server(options, address);
   }
   defect =
-      "its URL is none of http://, https://, s3://bucket/prefix and "
+      "its URL has none of the forms http://, https://, s3://bucket/prefix and "
       "redis://[[user]:password@]host[:port][/database]";
   return nullptr;
 }

@@ -11,21 +11,22 @@ namespace kerncast::cache {
 struct RemoteOptions {
   std::string url;  ///< "http://...", "https://...", "s3://..." or "redis://..."; empty: none
   bool read_only = false;
-  /// For a connection and for each answer; a transfer as a whole may take ten times as long.
+  /// Time-out of a connection attempt and of each wait for an answer. A whole transfer may take ten times as
+  /// long.
   std::chrono::milliseconds timeout{1000};
 };
 
 enum class RemoteState : std::uint8_t { done, absent, failed };
 
-/// What a request came to.
+/// Outcome of a request.
 struct RemoteAnswer {
   RemoteState state = RemoteState::failed;
-  std::string bytes;    ///< of a get that is done
-  std::string failure;  ///< why it failed
+  std::string bytes;    ///< content, if a get is done
+  std::string failure;  ///< the reason, if it failed
 };
 
-/// A server that keeps bytes under names. Thread-safe; no state of the server or the network is an error, and
-/// no signal of theirs reaches the host.
+/// A server that keeps bytes under names. Failures of the server or the network are reported in the answer
+/// and never throw, and no signal that they raise reaches the host. Thread-safe.
 class RemoteServer {
  public:
   RemoteServer() = default;
@@ -36,10 +37,11 @@ class RemoteServer {
   [[nodiscard]] virtual RemoteAnswer put(const std::string& name, std::string_view bytes) = 0;
 };
 
-/// The server of `options.url`, not yet connected to; null with `defect` where there can be none.
+/// The server at `options.url`; no connection is made yet. Null, with the reason in `defect`, if the URL
+/// cannot be used.
 [[nodiscard]] std::unique_ptr<RemoteServer> remote_server(const RemoteOptions& options, std::string& defect);
 
-/// `url` without user name and password, for messages.
+/// Returns `url` without user name and password, for messages.
 [[nodiscard]] std::string without_credentials(const std::string& url);
 
 }  // namespace kerncast::cache

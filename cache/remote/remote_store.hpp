@@ -13,17 +13,17 @@
 
 namespace kerncast::cache {
 
-/// A server that machines share entries through, each kept as an entry file under "v1-HEX.kce". What arrives
-/// is verified like any file; a server that fails is left alone for a while, readers and writers of it each
-/// on their own. Thread-safe.
+/// The entries on a remote server, which machines share. Each is kept as an entry file under the name
+/// "v1-HEX.kce". Received bytes are verified like a file. A server that fails is not asked again for a while;
+/// reading and writing are paused independently. Thread-safe.
 class RemoteStore {
  public:
   RemoteStore(RemoteOptions options, WarnOnce& warnings, Counters& counters);
-  /// For another server than the URL's.
+  /// Uses `server` instead of the server at the URL.
   RemoteStore(std::unique_ptr<RemoteServer> server, RemoteOptions options, WarnOnce& warnings,
               Counters& counters);
 
-  /// Neither entry nor defect where the server has none or is not asked.
+  /// Looks up an entry. The answer is empty if the server has none, fails, or is not asked.
   [[nodiscard]] LayerAnswer load(const Key& key);
   void put(const Key& key, const Entry& entry);
   [[nodiscard]] bool usable() const { return server_ != nullptr; }

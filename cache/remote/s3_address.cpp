@@ -32,7 +32,8 @@ bool is_bucket(const std::string& name) {
          });
 }
 
-/// What is signed is the encoded path, so it is encoded here and not left to anybody's taste.
+/// Percent-encodes `path`. The signature covers the encoded path, so the encoding must not be left to
+/// libcurl.
 std::string percent_encoded(const std::string& path) {
   std::string out;
   for (const char c : path) {
@@ -68,7 +69,7 @@ bool parse_s3_url(const std::string& url, S3Address& address, std::string& defec
   region = region.empty() ? environment("AWS_DEFAULT_REGION") : region;
   region = region.empty() ? "us-east-1" : region;
   if (!is_host_part(region)) {
-    defect = fmt::format("AWS_REGION={} is no region", region);
+    defect = fmt::format("AWS_REGION={} is not a region", region);
     return false;
   }
   std::string endpoint = environment("AWS_ENDPOINT_URL");
@@ -82,7 +83,7 @@ bool parse_s3_url(const std::string& url, S3Address& address, std::string& defec
   if (endpoint.empty() && bucket.find('.') == std::string::npos) {
     address.url = fmt::format("https://{}.s3.{}.amazonaws.com", bucket, region);
   } else if (endpoint.empty()) {
-    // A certificate for *.s3... does not cover a name with a dot.
+    // The certificate for *.s3.REGION.amazonaws.com does not cover bucket names that contain a dot.
     address.url = fmt::format("https://s3.{}.amazonaws.com/{}", region, bucket);
   } else {
     address.url = endpoint + '/' + bucket;

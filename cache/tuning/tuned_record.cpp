@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t most_text = 65536;
 
-/// What identifies the place of a record, in the order of lists.
+/// The fields that identify a record's place, in the order by which lists are sorted.
 auto place_of(const TunedRecord& record) {
   return std::tuple(std::string_view(record.op), std::string_view(record.spec), std::string_view(record.arch),
                     record.rows_low, record.rows_high, record.source == TunedSource::measured ? 0 : 1,
@@ -39,7 +39,7 @@ void write(Writer& out, const TunedRecord& record) {
   out.integer(record.recorded_us);
 }
 
-/// False where what is read is no record.
+/// Reads one record. False if the bytes are not a valid record.
 bool read(Reader& in, TunedRecord& record) {
   record.op = in.text();
   record.spec = in.text();
@@ -81,10 +81,10 @@ std::string defect_of(const TunedRecord& record) {
     }
   }
   if (record.rows_low < 1 || record.rows_high < record.rows_low) {
-    return fmt::format("its rows {} to {} are no range", record.rows_low, record.rows_high);
+    return fmt::format("its rows {} to {} are not a range", record.rows_low, record.rows_high);
   }
   if (!std::isfinite(record.time_us) || record.time_us < 0) {
-    return fmt::format("its time {} is none", record.time_us);
+    return fmt::format("its time {} is not a time", record.time_us);
   }
   const auto tunables = parse_tunables(format_tunables(record));
   return tunables != record.tunables ? "a tunable's name is empty or holds a blank or '='" : std::string();

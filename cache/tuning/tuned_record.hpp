@@ -9,10 +9,10 @@
 
 namespace kerncast::cache {
 
-/// Where a tuned record's time comes from.
+/// The origin of a tuned record's time.
 enum class TunedSource : std::uint8_t {
-  estimate,  ///< of a model of the device
-  measured,  ///< on the device itself
+  estimate,  ///< computed by a model of the device
+  measured,  ///< measured on the device
 };
 [[nodiscard]] std::string_view name_of(TunedSource source);
 
@@ -24,41 +24,42 @@ struct TunedRecord {
   std::int64_t rows_low = 1;
   std::int64_t rows_high = 1;  ///< inclusive
   TunedSource source = TunedSource::estimate;
-  std::string device;  ///< the device measured on, or the description estimated with
+  std::string device;  ///< the device that was measured, or the description used for the estimate
   std::vector<std::pair<std::string, std::int32_t>> tunables;
   double time_us = 0;
   std::string templates;         ///< digest of the template text that was tuned
-  std::int64_t recorded_us = 0;  ///< when, in microseconds of Unix time
+  std::int64_t recorded_us = 0;  ///< time of recording, in microseconds since the Unix epoch
 
   [[nodiscard]] bool operator==(const TunedRecord&) const = default;
 };
 
-/// Why `record` cannot be kept; empty where it can.
+/// The reason why `record` cannot be stored. Empty if it can.
 [[nodiscard]] std::string defect_of(const TunedRecord& record);
 
-/// "threads=256 rows_per_block=1".
+/// The tunables as text, such as "threads=256 rows_per_block=1".
 [[nodiscard]] std::string format_tunables(const TunedRecord& record);
-/// Nothing where `text` is not what format_tunables writes.
+/// Parses the text that format_tunables writes. Empty if `text` has another form.
 [[nodiscard]] std::optional<std::vector<std::pair<std::string, std::int32_t>>> parse_tunables(
     std::string_view text);
 
-/// Op, specialisation, architecture, rows, source and device: of two records that share them all, the newer
-/// is kept.
+/// True if the records have equal op, specialisation, architecture, rows, source and device. Of two such
+/// records, a store keeps the newer one.
 [[nodiscard]] bool same_place(const TunedRecord& a, const TunedRecord& b);
-/// The order of lists: by op, specialisation, architecture, rows, measured before estimates, device.
+/// True if `a` comes before `b` in a list: by op, specialisation, architecture, rows, source (measurements
+/// first) and device.
 [[nodiscard]] bool in_order(const TunedRecord& a, const TunedRecord& b);
 
-/// XXH3-64 of every field.
+/// XXH3-64 over all fields.
 [[nodiscard]] std::uint64_t checksum_of(const TunedRecord& record);
 
-/// Records as bytes, little endian:
+/// Serialises records, little endian:
 ///
 ///     records = u32 count, { text op, text spec, text arch, i64 rows_low, i64 rows_high, text source,
 ///                            text device, text tunables, u64 time (the bits of a double), text templates,
-///                            i64 recorded }          in order, none in another's place
+///                            i64 recorded }          in order, each place once
 ///     text    = u64 length, bytes
 [[nodiscard]] std::string serialise_records(const std::vector<TunedRecord>& records);
-/// Nothing where `bytes` are anything else.
+/// Reads what serialise_records writes. Empty if `bytes` are not sound records in order.
 [[nodiscard]] std::optional<std::vector<TunedRecord>> parse_records(std::string_view bytes);
 
 }  // namespace kerncast::cache

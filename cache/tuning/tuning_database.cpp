@@ -19,7 +19,8 @@ using sqlite::State;
 using sqlite::state_of;
 using sqlite::Statement;
 
-// "KC" above the version: a damaged version does not pass for a newer build's.
+// The application id is this mark ("KC") plus the version, so that a damaged version number is not taken for
+// a newer build's.
 constexpr int application_mark = 0x4B430000;
 
 constexpr const char* select_records =
@@ -43,7 +44,7 @@ Content failed(const Database& database, int result) {
   return out;
 }
 
-/// The first value that `sql` gives, as text.
+/// Runs `sql` and stores the first value of its first row as text.
 int ask(const Database& database, const char* sql, std::string& answer) {
   Statement query;
   int result = prepare(database, sql, query);
@@ -56,7 +57,7 @@ int ask(const Database& database, const char* sql, std::string& answer) {
   return result;
 }
 
-/// Fills `out.condition` from the marks in the header; false unless there may be records.
+/// Sets `out.condition` from the marks in the database's header. False if there can be no records to read.
 bool read_marks(const Database& database, Content& out) {
   std::string version;
   std::string mark;
@@ -87,7 +88,7 @@ bool read_marks(const Database& database, Content& out) {
   return true;
 }
 
-/// False where the row is not what this store wrote.
+/// Reads one row. False if this store did not write it.
 bool read_row(const Statement& query, TunedRecord& record) {
   record.op = sqlite::column(query, 0);
   record.spec = sqlite::column(query, 1);
@@ -126,7 +127,7 @@ int read_rows(const Database& database, Content& out, std::uint64_t& unsound) {
   return result;
 }
 
-/// Binds what identifies the place of `record`, and returns the next index.
+/// Binds the fields that identify the place of `record`, and returns the next index.
 int bind_place(const Statement& statement, const TunedRecord& record) {
   int at = 1;
   for (const std::string* text : {&record.op, &record.spec, &record.arch}) {
@@ -139,7 +140,7 @@ int bind_place(const Statement& statement, const TunedRecord& record) {
   return at;
 }
 
-/// Runs `sql` for each record in one transaction; `bind_rest` binds what follows the place.
+/// Runs `sql` for each record in one transaction. `bind_rest` binds the parameters after the place.
 template <class BindRest>
 Change change(const Database& database, const char* sql, const std::vector<TunedRecord>& records,
               BindRest&& bind_rest) {
@@ -179,7 +180,8 @@ Database in_memory() {
              : nullptr;
 }
 
-/// A file on its own has no log beside it: its read and write versions become those of a rollback journal.
+/// Changes the read and write versions in a database header from write-ahead log to rollback journal: a copy
+/// of the file alone has no log beside it.
 template <class Byte>
 void without_log(Byte* bytes, std::size_t size) {
   for (const std::size_t at : {18U, 19U}) {
@@ -252,11 +254,11 @@ Content read(std::string_view bytes) {
   std::memcpy(copy, bytes.data(), bytes.size());
   without_log(copy, bytes.size());
   const auto size = static_cast<sqlite3_int64>(bytes.size());
-  // SQLite frees the copy, also where this fails.
+  // SQLite frees the copy, even if this call fails.
   const int result = sqlite3_deserialize(database.get(), "main", copy, size, size,
                                          SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY);
   Content out = result == SQLITE_OK ? read(database) : failed(database, result);
-  // Nothing else uses these bytes, so whatever is wrong is wrong with them.
+  // Nobody else uses these bytes, so a failure means that they are damaged.
   if (out.condition == Condition::unavailable && sqlite3_errcode(database.get()) != SQLITE_NOMEM) {
     out.condition = Condition::broken;
   }

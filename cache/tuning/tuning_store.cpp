@@ -24,24 +24,24 @@ namespace {
 using tuning_database::Condition;
 using tuning_database::Content;
 
-// A launch waits for its first kernel's compile anyway; a tool that records can wait for other tools.
+// Reading delays a launch, so it waits little. A tool that records can wait for other tools.
 constexpr int read_timeout_ms = 100;
 constexpr int recover_timeout_ms = 500;
 constexpr int write_timeout_ms = 30'000;
-// For who holds the process lock only readers are in the way, and they are quick.
+// The holder of the process lock waits for readers only, and they are quick.
 constexpr int alone_timeout_ms = 1000;
 
-// Far above any number of records.
+// Far above the size of any real store.
 constexpr std::uint64_t most_copy_bytes = 256ULL << 20;
 
-/// Held by the process that writes.
+/// Key of the lock that a writing process holds.
 Key lock_key() {
   KeyFields fields;
   fields.add("lock", std::string(layout::tuning));
   return fields.key();
 }
 
-/// Each record of either, the newer where both have one in the same place.
+/// The records of both lists. If both have one in the same place, the newer is taken.
 std::vector<TunedRecord> merged(std::vector<TunedRecord> a, const std::vector<TunedRecord>& b) {
   for (const TunedRecord& record : b) {
     const auto found = std::lower_bound(a.begin(), a.end(), record, in_order);
@@ -77,7 +77,7 @@ Content read_copy_in(const Folder& root, Trust trust) {
 struct TuningStore::Opened {
   Folder root;
   std::string path;
-  /// The file that the database is, so that no other is moved in its stead.
+  /// The file of the database, so that recover() never moves another one.
   Descriptor file;
   sqlite::Database database;
   Content content;
@@ -108,15 +108,15 @@ TuningStore::Opened TuningStore::open(Use use) {
     out.content.condition = Condition::empty;
     return out;
   }
-  // SQLite is told to follow no link, and the way to the cache directory may lead through some.
+  // SQLite is told to follow no symbolic link, but the path of the cache directory may contain some.
   std::error_code error;
   out.path = std::filesystem::canonical(root_, error).string() + '/' + std::string(layout::tuning);
   if (error || (kind && *kind != FileKind::regular)) {
-    out.content.defect = error ? error.message() : "it is no regular file";
+    out.content.defect = error ? error.message() : "it is not a regular file";
     return out;
   }
   if (!kind) {
-    // For this user alone, whatever SQLite would make of the umask.
+    // Create the file with access for this user alone; SQLite would apply the umask.
     static_cast<void>(Descriptor(::openat(out.root.fd(), std::string(layout::tuning).c_str(),
                                           O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)));
   }
@@ -135,7 +135,8 @@ TuningStore::Opened TuningStore::open(Use use) {
     return out;
   }
   if (!writes) {
-    // A reader that closes last would remove the log by its name, which may have passed to another database.
+    // The last reader to close would remove the log by name, and by then the name may belong to another
+    // database.
     sqlite3_db_config(out.database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   }
   out.content = tuning_database::read(out.database);
@@ -154,7 +155,7 @@ std::vector<TunedRecord> TuningStore::read_copy(const Opened& opened) {
     warnings_.once("unread",
                    fmt::format("the tuning database {} cannot be used ({}); {}",
                                opened.path.empty() ? root_ : opened.path, opened.content.defect,
-                               used ? "its last good copy is" : "kernels use their ops' default tunables"));
+                               used ? "its last good copy is used" : "ops use their default tunables"));
   }
   return used ? std::move(copy.records) : std::vector<TunedRecord>();
 }
@@ -162,7 +163,7 @@ std::vector<TunedRecord> TuningStore::read_copy(const Opened& opened) {
 std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
   const Content copy = read_copy_in(opened.root, trust_);
   const bool missing = opened.content.condition == Condition::empty;
-  // A copy that cannot be read now may be sound: nothing is put in its place.
+  // A copy that cannot be read at present may be sound, so it is not replaced.
   if (copy.condition == Condition::newer || copy.condition == Condition::unavailable ||
       (missing && copy.condition != Condition::usable)) {
     return {};
@@ -172,7 +173,7 @@ std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
              opened.content.records);
   const std::string bytes = records.empty() ? std::string() : tuning_database::database_of(records);
   if (!records.empty() && (bytes.empty() || opened.root.publish(layout::tuning_copy, bytes))) {
-    return records;  // A full disk, say: what there is stays as it is.
+    return records;  // The disk may be full. The files stay as they are.
   }
   opened.database.reset();
   const Folder quarantine = opened.root.make_child(layout::quarantine);
@@ -180,14 +181,14 @@ std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
       missing ? SetAside::moved
               : set_aside(opened.root, layout::tuning, opened.file, quarantine, std::string(layout::tuning));
   if (outcome == SetAside::moved) {
-    // Left behind they would be taken for those of the database that comes.
+    // If these files stayed, SQLite would use them with the new database.
     for (const char* ending : sqlite::companions) {
       const std::string name = std::string(layout::tuning) + ending;
       if (::renameat(opened.root.fd(), name.c_str(), quarantine.fd(), name.c_str()) != 0) {
         opened.root.remove(name);
       }
     }
-    // Should this fail, readers have the copy and the next writer tries again.
+    // If this fails, readers use the copy, and the next writer tries again.
     if (!bytes.empty()) {
       static_cast<void>(opened.root.publish(layout::tuning, bytes));
     }
@@ -217,7 +218,7 @@ std::vector<TunedRecord> TuningStore::list() {
   if (!lock.held()) {
     return read_copy(opened);
   }
-  // Another process may have recovered it meanwhile.
+  // Another process may have recovered the database meanwhile.
   opened = open(Use::read);
   if (opened.content.condition == Condition::broken) {
     return recover(opened);
@@ -245,7 +246,7 @@ bool TuningStore::change(Work&& work) {
     return refuse(opened.content.defect);
   }
   if (opened.content.condition == Condition::empty) {
-    // What a new database held alone would soon be all that its copy holds.
+    // Without the old records, the next copy would hold only the new ones.
     const Content copy = read_copy_in(opened.root, trust_);
     if (copy.condition != Condition::empty && copy.condition != Condition::broken) {
       return refuse("it could not be restored from its last good copy");
@@ -254,7 +255,7 @@ bool TuningStore::change(Work&& work) {
   if (!lock.held()) {
     sqlite3_busy_timeout(opened.database.get(), write_timeout_ms);
   }
-  // Logs and their shared memory need locks and a coherent cache, which network file systems may not have.
+  // A write-ahead log needs locks and shared memory, which may not work on network file systems.
   static_cast<void>(sqlite::execute(opened.database, is_on_network(opened.path) || is_on_network(root_)
                                                          ? "PRAGMA journal_mode = DELETE"
                                                          : "PRAGMA journal_mode = WAL"));
@@ -266,7 +267,7 @@ bool TuningStore::change(Work&& work) {
   if (result != SQLITE_OK) {
     return refuse(sqlite3_errmsg(opened.database.get()));
   }
-  // All in one file again, so that damage to the log loses nothing.
+  // Write the log back into the database, so that damage to the log loses nothing.
   static_cast<void>(sqlite::execute(opened.database, "PRAGMA wal_checkpoint(TRUNCATE)"));
   const std::string copy = tuning_database::copy_of(opened.database);
   const IoFailure failure =
@@ -328,7 +329,7 @@ std::vector<TunedRecord> read_tuned(const Folder& root, Trust trust, std::string
     return {};
   }
   if (const std::string reason = reason_not_trusted(root.fd(), trust); !reason.empty()) {
-    // Most directories have no records, and their entries are told of by themselves.
+    // Most directories have no records, and look-ups of entries warn about the directory themselves.
     defect = root.kind(layout::tuning_copy) || root.kind(layout::tuning) ? "not trusted: " + reason : "";
     return {};
   }

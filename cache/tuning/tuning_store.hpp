@@ -14,15 +14,16 @@
 
 namespace kerncast::cache {
 
-/// What record() did with records.
+/// Result of TuningStore::record().
 struct RecordResult {
   std::uint64_t written = 0;
-  std::uint64_t kept = 0;    ///< the same or a newer one was in its place
-  std::uint64_t failed = 0;  ///< could not be written: warned of
+  std::uint64_t kept = 0;    ///< not written, since their places have the same or newer ones
+  std::uint64_t failed = 0;  ///< could not be written; there was a warning
 };
 
 /// The tuned records of a cache directory: which tunables are best for an op, specialisation, architecture
-/// and range of rows. Tuning costs hours, so unlike all else in the directory this cannot be made again:
+/// and range of rows. Tuning takes hours, so these records are protected more than anything else in the
+/// directory:
 ///
 ///     ROOT/tuning.sqlite        with a write-ahead log; on network file systems with a rollback journal
 ///     ROOT/tuning.good.sqlite   its last good copy, written and renamed into place after each change
@@ -32,24 +33,27 @@ struct RecordResult {
 ///           tunables TEXT, time_us REAL, templates TEXT, recorded_us INTEGER, checksum INTEGER,
 ///           PRIMARY KEY(op, spec, arch, rows_low, rows_high, source, device))
 ///
-/// with the fields of TunedRecord, source as "measured" or "estimate", tunables as "name=value name=value",
-/// and the XXH3-64 of them all as checksum. It is checked whole each time it is opened. One that is damaged
-/// is moved to quarantine, warned of once, and made anew from its last good copy and from what is sound of
-/// itself. A locked or unreadable one is read by its copy; one of a newer build is left alone. There is no
-/// older schema than version 1. Nothing throws on the state of the disk, and reading waits for nobody longer
-/// than a moment. Thread-safe, and safe among processes: many may record at once.
+/// The columns are the fields of TunedRecord: source is "measured" or "estimate", tunables are "name=value
+/// name=value", and checksum is the XXH3-64 of all fields. The database is checked completely each time it is
+/// opened. A damaged one is moved to quarantine, with one warning, and rebuilt from its last good copy and
+/// from its sound records. If the database is locked or unreadable, the copy is read. A database of a newer
+/// build is left alone; there is no schema older than version 1. No operation throws because of the state of
+/// the disk, and reading waits only a moment for other processes. Thread-safe; many processes may record at
+/// once.
 class TuningStore {
  public:
-  /// `root` is the cache directory; empty: no records, and none can be kept. `warn` receives each kind of
-  /// warning once. A directory or database that `trust` refuses is neither read nor written.
+  /// `root` is the cache directory; if it is empty, there are no records and none can be stored. `warn`
+  /// receives each kind of warning once. A directory or database that `trust` refuses is neither read nor
+  /// written.
   TuningStore(std::string root, WarningSink warn, Trust trust = Trust::mine);
 
-  /// Keeps `records`, all or none of those that are sound; each takes the place of an older one of the same
-  /// op, specialisation, architecture, rows, source and device.
+  /// Stores the sound ones of `records`, all or none. Each replaces an older record of the same op,
+  /// specialisation, architecture, rows, source and device.
   RecordResult record(const std::vector<TunedRecord>& records);
   /// Every record, in order.
   [[nodiscard]] std::vector<TunedRecord> list();
-  /// Removes the records that `unwanted` names, and says how many; nothing where they cannot be removed.
+  /// Removes the records for which `unwanted` is true and returns their number. Empty if they cannot be
+  /// removed.
   std::optional<std::uint64_t> remove(const std::function<bool(const TunedRecord&)>& unwanted);
 
   [[nodiscard]] const std::string& root() const { return root_; }
@@ -58,12 +62,12 @@ class TuningStore {
   struct Opened;
   enum class Use : std::uint8_t { read, write };
   [[nodiscard]] Opened open(Use use);
-  /// Reads the copy where the database itself cannot be.
+  /// Reads the copy because the database itself cannot be read.
   [[nodiscard]] std::vector<TunedRecord> read_copy(const Opened& opened);
-  /// Replaces a damaged or missing database; the process lock must be held. Returns what was recovered.
+  /// Replaces a damaged or missing database and returns the recovered records. The process lock must be held.
   std::vector<TunedRecord> recover(Opened& opened);
-  /// Opens for writing, recovering first where that is needed, and publishes a new copy after `work`, which
-  /// gives an answer of SQLite.
+  /// Opens the database for writing, after recovering it if necessary, runs `work`, which returns a result
+  /// code of SQLite, and publishes a new copy.
   template <class Work>
   bool change(Work&& work);
 
@@ -72,8 +76,8 @@ class TuningStore {
   WarnOnce warnings_;
 };
 
-/// The records of a directory that is only read, from its last good copy or, without one, its database.
-/// `defect` receives what is wrong with them.
+/// The records of a directory that is only read: from the last good copy or, if there is none, from the
+/// database. If they cannot be used, `defect` receives the reason.
 [[nodiscard]] std::vector<TunedRecord> read_tuned(const Folder& root, Trust trust, std::string& defect);
 
 }  // namespace kerncast::cache

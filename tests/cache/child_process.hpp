@@ -3,8 +3,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/// Forks and runs `work` in the child. Its result as an exit code, or 128 and more for the signal that ended
-/// it: after `seconds` SIGALRM does.
+/// Forks and runs `work` in the child, whose result becomes the exit code. SIGALRM ends the child after
+/// `seconds`. exit_code() gives the exit code, or 128 plus the number of the signal that ended the child.
 template <class Work>
 pid_t start_child(Work&& work, unsigned seconds = 120) {
   const pid_t child = fork();

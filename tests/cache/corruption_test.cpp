@@ -1,5 +1,4 @@
-// Every way to damage a small entry, in the store and in the reader alone.
-#include <xxhash.h>
+// A small entry is damaged in every way, in the store and for the reader alone.
 
 #include <catch2/catch.hpp>
 #include <cstring>
@@ -8,6 +7,7 @@
 
 #include "cache/directory/store.hpp"
 #include "cache/posix/file.hpp"
+#include "tests/cache/damaged_bytes.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;
@@ -17,21 +17,7 @@ namespace {
 
 const Key key{0x0123456789abcdef, 0xfedcba9876543210};
 
-void overwrite(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-}
-
-std::string with_checksum(std::string covered) {
-  const XXH128_hash_t hash = XXH3_128bits(covered.data(), covered.size());
-  for (const std::uint64_t half : {hash.high64, hash.low64}) {
-    for (unsigned i = 0; i < 8; ++i) {
-      covered += static_cast<char>(half >> (8 * i));
-    }
-  }
-  return covered;
-}
-
-/// A store whose entry is replaced by damaged bytes, again and again.
+/// A store whose entry is replaced by damaged bytes many times.
 struct Damaged {
   Damaged() : store(folder.path(), nullptr) {
     REQUIRE(store.publish(key, sample_entry()));
@@ -100,7 +86,7 @@ TEST_CASE("a wrong body under a right checksum is an entry that writes the same 
   const std::string covered = good.substr(0, good.size() - 16);
   std::mt19937_64 random(20240607);
   const auto check = [&](const std::string& changed) {
-    const std::string bytes = with_checksum(changed);
+    const std::string bytes = changed + checksum_of(changed);
     const ParsedEntry parsed = parse(key, bytes);
     REQUIRE(parsed.entry.has_value() == parsed.defect.empty());
     if (parsed.entry) {
@@ -115,7 +101,7 @@ TEST_CASE("a wrong body under a right checksum is an entry that writes the same 
     }
     check(covered.substr(0, i));
   }
-  // Lengths and counts that overflow, and garbage of every kind.
+  // The bytes include lengths and counts that overflow, and random ones.
   constexpr std::size_t body = 8 + 4 + 16 + 8;
   for (int round = 0; round < 20'000; ++round) {
     std::string changed = covered;
@@ -149,7 +135,7 @@ TEST_CASE("an undamaged entry of another version is a miss and left alone") {
     std::string bytes = *read_file(store.path_of(key));
     bytes.resize(bytes.size() - 16);
     bytes[8] = version;
-    bytes = with_checksum(bytes);
+    bytes += checksum_of(bytes);
     overwrite(store.path_of(key), bytes);
     CHECK(!store.load(key));
     CHECK(store.counters().quarantined == 0);

@@ -1,9 +1,8 @@
 #include "cache/entry.hpp"
 
-#include <xxhash.h>
-
 #include <catch2/catch.hpp>
 
+#include "tests/cache/damaged_bytes.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;
@@ -11,17 +10,6 @@ using namespace kerncast::cache;
 namespace {
 
 const Key key{0x0123456789abcdef, 0xfedcba9876543210};
-
-std::string checksum(const std::string& covered) {
-  const XXH128_hash_t hash = XXH3_128bits(covered.data(), covered.size());
-  std::string bytes;
-  for (const std::uint64_t half : {hash.high64, hash.low64}) {
-    for (unsigned i = 0; i < 8; ++i) {
-      bytes += static_cast<char>(half >> (8 * i));
-    }
-  }
-  return bytes;
-}
 
 }  // namespace
 
@@ -73,7 +61,7 @@ TEST_CASE("another version is told from damage by its checksum") {
   CHECK(!damaged.other_version);
   CHECK(damaged.defect == "checksum mismatch");
   bytes.resize(bytes.size() - 16);
-  const ParsedEntry future = parse(key, bytes + checksum(bytes));
+  const ParsedEntry future = parse(key, bytes + checksum_of(bytes));
   CHECK(!future.entry);
   CHECK(future.other_version);
   CHECK(future.defect.find("version 9") != std::string::npos);
@@ -100,5 +88,5 @@ TEST_CASE("the bytes of an entry never change") {
   const std::string covered =
       "KERNCAST" + std::string("\1\0\0\0", 4) +
       std::string("\xef\xcd\xab\x89\x67\x45\x23\x01\x10\x32\x54\x76\x98\xba\xdc\xfe", 16) + text(body);
-  CHECK(serialise(key, entry) == covered + checksum(covered));
+  CHECK(serialise(key, entry) == covered + checksum_of(covered));
 }

@@ -4,9 +4,9 @@
 
 #include "tests/cache/traced_process.hpp"
 
-/// Calls `round` with each harm until the child outruns it. False where tracing is not permitted.
-/// Only where a call begins: a file is the same there as where the call before ended, since nothing writes to
-/// files but calls.
+/// Calls `round` with a harm at the beginning of each system call, until the child ends before the harm. The
+/// end of a call need not be tested, since files do not change between calls. False if tracing is not
+/// permitted.
 template <class Round>
 bool at_every_stop(int error, Round&& round) {
   for (int at = 0;; at += 2) {

@@ -1,4 +1,4 @@
-// Processes that are killed at, or fail in, each of their system calls in turn.
+// Processes are killed at each of their system calls, and each call is made to fail.
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <fstream>
@@ -17,11 +17,7 @@ namespace {
 const Key key{0x0123456789abcdef, 42};
 constexpr int errors[] = {EIO, ENOSPC, EACCES, EINTR, EMFILE};
 
-Key other_key(std::uint64_t i) {
-  return {i * 0x9e3779b97f4a7c15ULL, i};
-}
-
-/// Every temporary looks as if its writer had died long ago.
+/// Makes every temporary file look as if its writer died long ago.
 void age_temporaries(const std::string& root) {
   for (const auto& item : fs::recursive_directory_iterator(root)) {
     if (item.path().filename().string().starts_with(".tmp-")) {
@@ -30,7 +26,8 @@ void age_temporaries(const std::string& root) {
   }
 }
 
-/// Nothing wrong is served or set aside, the next publish works, and what was left behind goes.
+/// Checks that nothing wrong is served or quarantined, that the next publish works, and that it removes what
+/// was left.
 void check_sound(const std::string& root, const Entry& entry, bool must_be_there,
                  const Entry* old = nullptr) {
   int warnings = 0;
@@ -151,7 +148,7 @@ TEST_CASE("a process killed while it publishes, counts and evicts leaves whole e
     {
       Store store(folder.path(), nullptr);
       for (std::uint64_t i = 0; i < 5; ++i) {
-        REQUIRE(store.publish(other_key(i), sample_entry(std::to_string(i))));
+        REQUIRE(store.publish(sample_key(i), sample_entry(std::to_string(i))));
       }
     }
     const TracedOutcome out = run_traced(
@@ -164,11 +161,11 @@ TEST_CASE("a process killed while it publishes, counts and evicts leaves whole e
     Cache cache(options, [&](std::string_view) { ++warnings; });
     std::uint64_t left = 0;
     for (std::uint64_t i = 0; i < 5; ++i) {
-      const Hit hit = cache.load(other_key(i));
+      const Hit hit = cache.load(sample_key(i));
       left += hit ? 1 : 0;
       CHECK((!hit || *hit.entry == sample_entry(std::to_string(i))));
     }
-    // Seven eighths of four, and one of them is the new one.
+    // Seven eighths of four remain, and one of these is the new entry.
     CHECK(left >= 2);
     CHECK(cache.publish(key, sample_entry()));
     CHECK(cache.store().statistics().entries <= 4);
@@ -182,7 +179,7 @@ TEST_CASE("a process killed while it imports a pack leaves whole entries") {
   const TemporaryDirectory source;
   Store from(source.path() + "/store", nullptr);
   for (std::uint64_t i = 0; i < 2; ++i) {
-    REQUIRE(from.publish(other_key(i), sample_entry(std::to_string(i))));
+    REQUIRE(from.publish(sample_key(i), sample_entry(std::to_string(i))));
   }
   const std::string pack = source.path() + "/kernels.pack";
   {
@@ -201,7 +198,7 @@ TEST_CASE("a process killed while it imports a pack leaves whole entries") {
         harm);
     Store store(folder.path(), nullptr);
     for (std::uint64_t i = 0; i < 2; ++i) {
-      const auto loaded = store.load(other_key(i));
+      const auto loaded = store.load(sample_key(i));
       CHECK((!loaded || *loaded == sample_entry(std::to_string(i))));
     }
     TuningStore tuning(folder.path(), nullptr);

@@ -1,4 +1,4 @@
-// Which layer serves a key, and what a hit leaves in the layers above.
+// Which layer serves a key, and what a hit copies into the layers above.
 #include <sys/stat.h>
 
 #include <atomic>

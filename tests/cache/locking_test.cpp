@@ -21,8 +21,8 @@ namespace {
 
 const Key key{3, 4};
 
-/// An error that outlives the threads it is thrown in: the thread sanitizer does not see libstdc++ count who
-/// still holds one, and takes the last holder's release for a race.
+/// An error that outlives the threads that throw it. The thread sanitizer does not see the reference count of
+/// libstdc++'s exceptions, and reports the last release as a race.
 std::exception_ptr made_before(const char* text) {
   return std::make_exception_ptr(std::runtime_error(text));
 }

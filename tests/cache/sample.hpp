@@ -1,9 +1,17 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "cache/entry.hpp"
+#include "cache/key.hpp"
 #include "tests/temporary_directory.hpp"
+
+/// A different key for each `i`. Ascending numbers give keys in no particular order, spread over several
+/// shards.
+inline kerncast::cache::Key sample_key(std::uint64_t i) {
+  return {i * 0x9e3779b97f4a7c15ULL, i};
+}
 
 /// An entry with every field set.
 inline kerncast::cache::Entry sample_entry(const std::string& op = "norm.rms_norm") {

@@ -1,4 +1,4 @@
-// Many processes on one directory, some of which damage it. KERNCAST_STRESS_SECONDS says for how long.
+// Many processes use one directory, and some of them damage it. KERNCAST_STRESS_SECONDS sets the time.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -22,11 +22,7 @@ namespace {
 constexpr std::uint64_t keys = 48;
 using Clock = std::chrono::steady_clock;
 
-Key key(std::uint64_t i) {
-  return {i * 0x9e3779b97f4a7c15ULL, i};
-}
-
-/// Each key has one right content.
+/// The content of a key. Each key has only one correct content.
 Entry entry(std::uint64_t i) {
   Entry out = sample_entry(std::to_string(i));
   out.cubin.assign(1000 + 997 * i, static_cast<char>(i));
@@ -46,7 +42,7 @@ int read_all(const std::string& root, Clock::time_point end, unsigned seed) {
   Cache cache(options(root), nullptr);
   while (Clock::now() < end) {
     const std::uint64_t i = random() % keys;
-    const Hit hit = cache.load(key(i));
+    const Hit hit = cache.load(sample_key(i));
     if (hit && *hit.entry != entry(i)) {
       return 1;
     }
@@ -58,11 +54,11 @@ int write_all(const std::string& root, Clock::time_point end, unsigned seed) {
   std::mt19937 random(seed);
   int failures = 0;
   while (Clock::now() < end) {
-    // Processes come and go, so that sessions are begun, collected and left.
+    // Processes begin and end, so that usage files are created, collected and abandoned.
     Cache cache(options(root), nullptr);
     for (int round = 0; round < 20 && Clock::now() < end; ++round) {
       const std::uint64_t i = random() % keys;
-      failures += cache.publish(key(i), entry(i)) ? 0 : 1;
+      failures += cache.publish(sample_key(i), entry(i)) ? 0 : 1;
     }
   }
   return failures == 0 ? 0 : 2;
@@ -85,7 +81,7 @@ int corrupt_all(const std::string& root, Clock::time_point end, unsigned seed) {
   std::mt19937 random(seed);
   const Store store(root, nullptr);
   while (Clock::now() < end) {
-    const std::string path = store.path_of(key(random() % keys));
+    const std::string path = store.path_of(sample_key(random() % keys));
     const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
     if (file >= 0) {
       struct stat info{};
@@ -148,13 +144,13 @@ TEST_CASE("sixteen readers, writers, evictors and corrupters serve nothing wrong
   int warnings = 0;
   Store store(root, [&](std::string_view) { ++warnings; });
   for (std::uint64_t i = 0; i < keys; ++i) {
-    const auto loaded = store.load(key(i));
+    const auto loaded = store.load(sample_key(i));
     CHECK((!loaded || *loaded == entry(i)));
   }
   warnings = 0;
   for (std::uint64_t i = 0; i < keys; ++i) {
-    CHECK(store.publish(key(i), entry(i)));
-    CHECK(store.load(key(i)) == entry(i));
+    CHECK(store.publish(sample_key(i), entry(i)));
+    CHECK(store.load(sample_key(i)) == entry(i));
   }
   CHECK(warnings == 0);
   CHECK(trim(Folder::open(root), {0, 8}, "").entries == 7);

@@ -11,21 +11,22 @@
 #include <csignal>
 #include <iterator>
 
-/// How a traced child is harmed: at its `at`-th stop, where each system call has one before and one after it.
+/// How a traced child is harmed: at its `at`-th stop. There is one stop before and one after each system
+/// call.
 struct Harm {
   int at = 0;
-  int error = 0;  ///< 0: killed there; else the call that begins there fails so
+  int error = 0;  ///< 0: the child is killed there; else the call that begins there fails with this errno
 };
 
 struct TracedOutcome {
-  bool traced = true;    ///< false where this machine does not permit it
-  bool reached = false;  ///< false where the child ended before its stop
+  bool traced = true;    ///< false if this machine does not permit tracing
+  bool reached = false;  ///< false if the child ended before the stop
   int code = -1;         ///< exit code, or 128 and more for the signal that ended it
 };
 
 #if defined(__x86_64__)
 
-/// Calls that say nothing about the disk; failing them would test the C library.
+/// True for calls that may concern files. Making the others fail would test the C library.
 inline bool is_about_files(long call) {
   constexpr long others[] = {SYS_mmap,           SYS_munmap,    SYS_brk,           SYS_mprotect,
                              SYS_exit_group,     SYS_getpid,    SYS_geteuid,       SYS_clock_gettime,
@@ -34,7 +35,7 @@ inline bool is_about_files(long call) {
   return std::find(std::begin(others), std::end(others), call) == std::end(others);
 }
 
-/// Runs `work` in a child and does `harm` to it. Its result is the exit code.
+/// Runs `work` in a child, whose result becomes the exit code, and does `harm` to it.
 template <class Work>
 TracedOutcome run_traced(Work&& work, const Harm& harm) {
   TracedOutcome out;
@@ -72,7 +73,7 @@ TracedOutcome run_traced(Work&& work, const Harm& harm) {
       }
       fail = stop % 2 == 0 && is_about_files(static_cast<long>(registers.orig_rax));
       if (fail) {
-        // No such call: the kernel does nothing.
+        // There is no such call, so the kernel does nothing.
         registers.orig_rax = ~0ULL;
         ptrace(PTRACE_SETREGS, child, nullptr, &registers);
       }

@@ -1,4 +1,4 @@
-// What goes when a directory outgrows its budget, and what never does.
+// What is evicted when a directory exceeds its budget, and what never is.
 #include "cache/directory/budget.hpp"
 
 #include <fcntl.h>
@@ -20,24 +20,20 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Key key(std::uint64_t i) {
-  return {i * 0x9e3779b97f4a7c15ULL, i};
-}
-
 struct Fixture {
   Fixture() : store(folder.path(), nullptr) {}
   [[nodiscard]] Folder root() const { return Folder::open(folder.path()); }
-  /// Entries 0 to count - 1; the first was last used the longest ago.
+  /// Publishes entries 0 to count - 1. Entry 0 is the least recently used.
   void fill(std::uint64_t count) {
     for (std::uint64_t i = 0; i < count; ++i) {
-      REQUIRE(store.publish(key(i), sample_entry(std::to_string(i))));
+      REQUIRE(store.publish(sample_key(i), sample_entry(std::to_string(i))));
       set_used(i, std::chrono::minutes(2 * (count - i)));
     }
   }
   void set_used(std::uint64_t i, std::chrono::minutes ago) const {
-    fs::last_write_time(store.path_of(key(i)), fs::file_time_type::clock::now() - ago);
+    fs::last_write_time(store.path_of(sample_key(i)), fs::file_time_type::clock::now() - ago);
   }
-  [[nodiscard]] bool has(std::uint64_t i) const { return fs::exists(store.path_of(key(i))); }
+  [[nodiscard]] bool has(std::uint64_t i) const { return fs::exists(store.path_of(sample_key(i))); }
   [[nodiscard]] CacheOptions options(std::uint64_t bytes, std::uint64_t entries) const {
     CacheOptions out;
     out.directory = folder.path();
@@ -86,7 +82,7 @@ TEST_CASE_METHOD(Fixture, "a hit stamps an entry, so that it outlives others") {
   fill(10);
   set_used(0, std::chrono::hours(100));
   set_used(1, std::chrono::hours(90));
-  REQUIRE(store.load(key(0)));
+  REQUIRE(store.load(sample_key(0)));
   static_cast<void>(trim(root(), {0, 8}, ""));
   CHECK(has(0));
   CHECK(!has(1));
@@ -95,12 +91,12 @@ TEST_CASE_METHOD(Fixture, "a hit stamps an entry, so that it outlives others") {
 TEST_CASE_METHOD(Fixture, "a stamp is not set anew within the hour") {
   fill(1);
   set_used(0, std::chrono::minutes(50));
-  const auto before = fs::last_write_time(store.path_of(key(0)));
-  REQUIRE(store.load(key(0)));
-  CHECK(fs::last_write_time(store.path_of(key(0))) == before);
+  const auto before = fs::last_write_time(store.path_of(sample_key(0)));
+  REQUIRE(store.load(sample_key(0)));
+  CHECK(fs::last_write_time(store.path_of(sample_key(0))) == before);
   set_used(0, std::chrono::minutes(70));
-  REQUIRE(store.load(key(0)));
-  CHECK(fs::last_write_time(store.path_of(key(0))) > before);
+  REQUIRE(store.load(sample_key(0)));
+  CHECK(fs::last_write_time(store.path_of(sample_key(0))) > before);
 }
 
 TEST_CASE_METHOD(Fixture, "what another process uses stays, whatever the budget") {
@@ -109,7 +105,7 @@ TEST_CASE_METHOD(Fixture, "what another process uses stays, whatever the budget"
   REQUIRE(pipe(ready) == 0);
   const pid_t child = start_child([&] {
     Cache cache(options(0, 0), nullptr);
-    const bool loaded = cache.load(key(0)) && cache.load(key(3));
+    const bool loaded = cache.load(sample_key(0)) && cache.load(sample_key(3));
     static_cast<void>(!write(ready[1], loaded ? "y" : "n", 1));
     return pause();
   });
@@ -130,19 +126,19 @@ TEST_CASE_METHOD(Fixture, "what this process alone uses may go") {
   fill(10);
   Cache cache(options(0, 4), nullptr);
   for (std::uint64_t i = 0; i < 10; ++i) {
-    REQUIRE(cache.load(key(i)));
+    REQUIRE(cache.load(sample_key(i)));
   }
-  REQUIRE(cache.publish(key(10), sample_entry()));
+  REQUIRE(cache.publish(sample_key(10), sample_entry()));
   CHECK(store.statistics().entries <= 4);
   CHECK(has(10));
   CHECK(cache.counters().evicted == 7);
-  CHECK(cache.load(key(0)).layer == Layer::memory);
+  CHECK(cache.load(sample_key(0)).layer == Layer::memory);
 }
 
 TEST_CASE_METHOD(Fixture, "a cache that publishes stays about its budget") {
   Cache cache(options(0, 64), nullptr);
   for (std::uint64_t i = 0; i < 300; ++i) {
-    REQUIRE(cache.publish(key(i), sample_entry()));
+    REQUIRE(cache.publish(sample_key(i), sample_entry()));
     CHECK(store.statistics().entries <= 64 + 2);
   }
   CHECK(store.statistics().entries >= 56);
@@ -211,12 +207,13 @@ TEST_CASE_METHOD(Fixture, "dead temporaries and what other versions left are col
 TEST_CASE_METHOD(Fixture, "an eviction leaves the directory through no link") {
   const TemporaryDirectory elsewhere;
   Store other(elsewhere.path(), nullptr);
-  REQUIRE(other.publish(key(1), sample_entry()));
-  fs::last_write_time(other.path_of(key(1)), fs::file_time_type::clock::now() - std::chrono::hours(1000));
+  REQUIRE(other.publish(sample_key(1), sample_entry()));
+  fs::last_write_time(other.path_of(sample_key(1)),
+                      fs::file_time_type::clock::now() - std::chrono::hours(1000));
   fs::create_directory_symlink(elsewhere.path() + "/v1", folder.path() + "/v1");
   fs::create_directory_symlink(elsewhere.path() + "/v1", folder.path() + "/v0");
   static_cast<void>(trim(root(), {1, 1}, ""));
-  CHECK(other.load(key(1)));
+  CHECK(other.load(sample_key(1)));
 }
 
 TEST_CASE("amounts are read with their units") {

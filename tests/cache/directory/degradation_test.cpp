@@ -1,4 +1,4 @@
-// What a cache directory that cannot be used costs: one warning, and never the host.
+// A cache directory that cannot be used gives one warning and never harms the host.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -31,7 +31,7 @@ Entry large_entry() {
   return entry;
 }
 
-/// 0 when three publishes fail, three loads miss and there is one warning, which names a remedy.
+/// Returns 0 if three publishes fail, three loads miss, and there is one warning that names a remedy.
 int degrades(const std::string& root, const Entry& entry = sample_entry()) {
   std::vector<std::string> warnings;
   Store store(root, [&](std::string_view text) { warnings.emplace_back(text); });
@@ -59,7 +59,7 @@ void limit_file_size(rlim_t bytes) {
   setrlimit(RLIMIT_FSIZE, &limit);
 }
 
-/// Mounts a small file system of this process's own; false where that is not permitted.
+/// Mounts a small file system for this process alone. False if that is not permitted.
 bool mount_small(const std::string& path) {
   return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
          mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
@@ -80,7 +80,7 @@ TEST_CASE("a file size limit costs one warning, not the process") {
           limit_file_size(64 << 10);
           return degrades(folder.path(), large_entry());
         }) == 0);
-  // Raised again, the store works again.
+  // When the limit is raised, the store works again.
   CHECK(run_child([&] {
           Store store(folder.path(), nullptr);
           limit_file_size(64);
@@ -104,7 +104,7 @@ TEST_CASE("a file size limit leaves the host's signals as they are") {
                      ? 10
                      : result;
         }) == 0);
-  // A signal that the host holds back stays where it is.
+  // A signal that the host blocks stays pending.
   CHECK(run_child([&] {
           sigset_t set{};
           sigemptyset(&set);
@@ -175,7 +175,7 @@ TEST_CASE("a read-only file system serves hits and costs one warning") {
     if (warnings != 1 || list_entries(store).size() != 1 || store.clear().entries != 0) {
       return 2;
     }
-    // A bad entry that cannot be moved away is a miss each time.
+    // A bad entry that cannot be moved away is a miss at each load.
     return !store.load(bad) && !store.load(bad) && warnings == 2 ? 0 : 3;
   });
   if (code == not_permitted) {
@@ -199,7 +199,7 @@ TEST_CASE("a file system that becomes read-only and writable again mid-run costs
     if (!cache.publish({1, 1}, sample_entry())) {
       return 1;
     }
-    // The cache keeps its session's file open for writing, so the file system itself cannot become read-only.
+    // The cache keeps its usage file open for writing, so the file system itself cannot become read-only.
     if (mount(folder.path().c_str(), folder.path().c_str(), nullptr, MS_BIND, nullptr) != 0 ||
         mount(nullptr, folder.path().c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0) {
       return not_permitted;

@@ -1,4 +1,4 @@
-// What is no entry and stands where one is looked for.
+// Foreign things in the place of an entry: folders, pipes, sockets, symbolic links, files that are too large.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,7 +22,7 @@ namespace {
 const Key key{0x0123456789abcdef, 42};
 
 bool make_socket(const std::string& path) {
-  // An address holds about a hundred characters, so the name is bound from its own folder.
+  // A socket address holds about a hundred characters, so bind from within the folder.
   const int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -57,7 +57,8 @@ const Foreign kinds[] = {
      }},
 };
 
-/// 0 when it is a miss, moved aside, counted and warned of once, and the key can be published and cleared.
+/// Returns 0 if the load misses, the thing is moved to quarantine and counted with one warning, and the key
+/// can then be published and cleared.
 int is_set_aside(const std::string& root, const Foreign& foreign) {
   int warnings = 0;
   Store store(root, [&](std::string_view) { ++warnings; });

@@ -120,7 +120,7 @@ TEST_CASE("a damaged index is made anew, wherever the damage is") {
     bytes.replace(page, 4096, std::string(4096, '\xff'));
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
     CHECK(ops(store) == expected);
-    // Damage outside the table shows only once something is written.
+    // Damage outside the table is noticed only when something is written.
     REQUIRE(store.publish({0, 0}, first));
     CHECK(ops(store) == expected);
     CHECK(ops(store) == expected);

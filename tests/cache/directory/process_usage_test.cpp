@@ -1,4 +1,4 @@
-// What processes write down of themselves, and what becomes of it when they end.
+// The usage files of processes, and what becomes of them when the processes end.
 #include "cache/directory/process_usage.hpp"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-// Stores in several processes over one directory.
+// Several processes use stores on one directory.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -21,7 +21,7 @@ namespace {
 
 constexpr int process_count = 8;
 
-/// Children wait until all are there.
+/// A barrier: children wait until all of them have arrived.
 class Gate {
  public:
   Gate() { REQUIRE(pipe(pipe_.data()) == 0); }
@@ -39,7 +39,7 @@ class Gate {
   std::array<int, 2> pipe_{};
 };
 
-/// What a runtime does on a miss; a byte is appended to `log` for each compile.
+/// Does what a runtime does on a miss, and appends a byte to `log` for each compile.
 bool obtain(Store& store, const Key& key, const std::string& log) {
   if (store.load(key)) {
     return true;
@@ -173,7 +173,7 @@ TEST_CASE("a good entry published meanwhile is not taken for the bad one") {
   REQUIRE(store.publish(key, sample_entry()));
   const std::string bad = folder.path() + "/bad";
   for (int round = 0; round < 10; ++round) {
-    // So large that its reader is likely still at it when the good one comes.
+    // The file is so large that its reader is probably still busy when the good one arrives.
     std::ofstream(bad, std::ios::trunc) << "KERNCAST";
     fs::resize_file(bad, 64 << 20);
     fs::rename(bad, store.path_of(key));

@@ -1,4 +1,4 @@
-// What killed processes leave, and who may remove it.
+// The files that killed processes leave, and who may remove them.
 #include <fcntl.h>
 #include <sys/file.h>
 
@@ -88,7 +88,7 @@ TEST_CASE_METHOD(Fixture, "clear removes what dead processes left, and nothing o
   const std::string living = leave(folder.path() + "/v1/01/.tmp-1-2", std::chrono::minutes(1));
   const std::string probe = leave(folder.path() + "/.tmp-1-3", std::chrono::minutes(1));
   const std::string lock = leave(folder.path() + "/locks/" + Key{1, 1}.hex(), std::chrono::minutes(1));
-  // Its writer may be about to lock it.
+  // The writer of the file may be about to lock it.
   const std::string newborn = leave(folder.path() + "/v1/01/.tmp-1-4", -std::chrono::minutes(1));
   {
     const Descriptor writer = locked(living);

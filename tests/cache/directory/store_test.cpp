@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cache/posix/file.hpp"
+#include "tests/cache/damaged_bytes.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;
@@ -24,10 +25,6 @@ struct Warnings {
     return [this](std::string_view text) { texts.emplace_back(text); };
   }
 };
-
-void overwrite(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-}
 
 }  // namespace
 

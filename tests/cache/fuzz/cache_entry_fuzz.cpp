@@ -1,6 +1,5 @@
-// Bodies of entry files under a right header and checksum, so that what lies behind them is reached. See
-// tools/dev/fuzz.sh.
-#include <xxhash.h>
+// Fuzzes the bodies of entry files. Header and checksum are made correct, so that the parser reaches the
+// body. See tools/dev/fuzz.sh.
 
 #include <algorithm>
 #include <cstdint>
@@ -10,6 +9,7 @@
 
 #include "cache/entry.hpp"
 #include "cache/posix/byte_order.hpp"
+#include "tests/cache/damaged_bytes.hpp"
 #include "tests/cache/sample.hpp"
 
 namespace cache = kerncast::cache;
@@ -27,10 +27,7 @@ std::string file_of(const std::string& body) {
   out.integer(key.high);
   out.integer(key.low);
   out.text(body);
-  const XXH128_hash_t hash = XXH3_128bits(out.bytes().data(), out.bytes().size());
-  out.integer(hash.high64);
-  out.integer(hash.low64);
-  return out.take();
+  return out.bytes() + checksum_of(out.bytes());
 }
 
 }  // namespace
@@ -41,7 +38,7 @@ std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t m
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string input(reinterpret_cast<const char*>(data), size);
-  // As it is, it is no entry, whatever it claims.
+  // The input itself is not an entry, since its checksum is wrong.
   if (cache::parse(cache::claimed_key(input).value_or(key), input).entry) {
     std::abort();
   }

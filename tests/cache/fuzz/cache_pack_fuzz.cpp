@@ -1,5 +1,5 @@
-// Packs whose checksums are set right, so that what they protect is reached: the table, and the compressed
-// entries and tuned records. The first byte of an input says whether it has any. See tools/dev/fuzz.sh.
+// Fuzzes packs. The checksums are made correct, so that the reader reaches the table, the compressed entries
+// and the tuned records. The first byte of an input says whether it has any. See tools/dev/fuzz.sh.
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -13,6 +13,7 @@
 #include "cache/pack/pack.hpp"
 #include "cache/pack/pack_format.hpp"
 #include "cache/posix/byte_order.hpp"
+#include "tests/cache/damaged_bytes.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/cache/tuning/tuned_sample.hpp"
 
@@ -21,14 +22,6 @@ namespace cache = kerncast::cache;
 namespace {
 
 constexpr std::size_t offsets_bytes = 16;  // of the footer, before its checksum
-
-std::string with_checksum(const std::string& covered) {
-  const XXH128_hash_t hash = XXH3_128bits(covered.data(), covered.size());
-  cache::Writer out;
-  out.integer(hash.high64);
-  out.integer(hash.low64);
-  return out.take();
-}
 
 std::uint64_t number(const std::string& bytes, std::size_t at) {
   return cache::Reader(std::string_view(bytes).substr(at)).integer<std::uint64_t>();
@@ -40,7 +33,8 @@ void set_number(std::string& bytes, std::size_t at, std::uint64_t value) {
   bytes.replace(at, 8, out.bytes());
 }
 
-/// `middle` is frames, table, places of shared and tuned where there are any, table offset and count.
+/// `middle` consists of frames, table, the places of shared and tuned if there are any, table offset and
+/// count.
 std::string pack_of(const std::string& middle, bool has_places) {
   cache::Writer head;
   head.raw(cache::pack_format::magic);
@@ -77,7 +71,7 @@ std::string pack_of(const std::string& middle, bool has_places) {
   }
   const std::string covered =
       head.bytes() + file.substr(static_cast<std::size_t>(std::min<std::uint64_t>(table, file.size())));
-  return file + with_checksum(covered);
+  return file + checksum_of(covered);
 }
 
 std::string sample_input() {

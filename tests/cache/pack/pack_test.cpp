@@ -1,4 +1,4 @@
-// Packs: written, read in place, imported, and damaged in every way.
+// Packs are written, read in place, imported, and damaged in every way.
 #include "cache/pack/pack.hpp"
 
 #include <sys/stat.h>
@@ -26,11 +26,6 @@ namespace {
 
 constexpr std::uint64_t entries = 5;
 
-Key key(std::uint64_t i) {
-  // In no order of i, and over several folders.
-  return {(i * 0x9e3779b97f4a7c15ULL), i};
-}
-
 Entry entry(std::uint64_t i) {
   Entry out = sample_entry("op." + std::to_string(i));
   out.cubin.assign(200 + 50 * i, static_cast<char>('a' + i));
@@ -49,7 +44,7 @@ std::size_t table_of(const std::string& pack) {
   return static_cast<std::size_t>(number(pack, pack.size() - pack_format::footer_bytes));
 }
 
-/// A pack as the first version had them: nothing shared, no tuned records.
+/// A pack of the first format version, which has no shared text and no tuned records.
 std::string first_version(const std::vector<std::pair<Key, Entry>>& ascending) {
   Writer head;
   head.raw(pack_format::magic);
@@ -81,7 +76,7 @@ std::string first_version(const std::vector<std::pair<Key, Entry>>& ascending) {
 struct Fixture {
   Fixture() : store(folder.path() + "/store", nullptr) {
     for (std::uint64_t i = 0; i < entries; ++i) {
-      REQUIRE(store.publish(key(i), entry(i)));
+      REQUIRE(store.publish(sample_key(i), entry(i)));
     }
     good = packed(store);
     write(good);
@@ -94,13 +89,13 @@ struct Fixture {
   void write(const std::string& bytes) const {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
   }
-  /// Entries that are served from `bytes`; fails where one is not what was packed.
+  /// Number of entries that are served from `bytes`. Fails if one differs from what was packed.
   [[nodiscard]] std::uint64_t served(const std::string& bytes) const {
     write(bytes);
     const auto layer = open_read_only_layer(path, Trust::mine);
     std::uint64_t count = 0;
     for (std::uint64_t i = 0; i < entries; ++i) {
-      const LayerAnswer answer = layer->load(key(i));
+      const LayerAnswer answer = layer->load(sample_key(i));
       if (answer.entry) {
         REQUIRE(*answer.entry == entry(i));
         ++count;
@@ -133,7 +128,7 @@ TEST_CASE_METHOD(Fixture, "a pack serves what was packed, in place") {
 TEST_CASE_METHOD(Fixture, "the same contents are the same bytes, whenever and wherever they were published") {
   Store other(folder.path() + "/other", nullptr);
   for (std::uint64_t i = entries; i-- > 0;) {
-    REQUIRE(other.publish(key(i), entry(i)));
+    REQUIRE(other.publish(sample_key(i), entry(i)));
   }
   CHECK(packed(other) == good);
   REQUIRE(other.publish({1, 1}, sample_entry()));
@@ -141,7 +136,7 @@ TEST_CASE_METHOD(Fixture, "the same contents are the same bytes, whenever and wh
 }
 
 TEST_CASE_METHOD(Fixture, "what is exported is chosen, and damaged files are left out") {
-  std::ofstream(store.path_of(key(2)), std::ios::trunc) << "garbage";
+  std::ofstream(store.path_of(sample_key(2)), std::ios::trunc) << "garbage";
   std::string bytes;
   const ExportResult result = export_pack(
       store, [](const Entry& one) { return one.op != "op.3"; },
@@ -162,13 +157,13 @@ TEST_CASE_METHOD(Fixture, "an empty pack is a pack") {
 
 TEST_CASE_METHOD(Fixture, "an import publishes what is lacking") {
   Store target(folder.path() + "/target", nullptr);
-  REQUIRE(target.publish(key(0), entry(0)));
+  REQUIRE(target.publish(sample_key(0), entry(0)));
   ImportResult result = import_pack(path, target, tuning);
   CHECK(result.defect.empty());
   CHECK(result.published == entries - 1);
   CHECK(result.already == 1);
   for (std::uint64_t i = 0; i < entries; ++i) {
-    CHECK(target.load(key(i)) == entry(i));
+    CHECK(target.load(sample_key(i)) == entry(i));
   }
   result = import_pack(path, target, tuning);
   CHECK(result.published == 0);
@@ -217,8 +212,8 @@ TEST_CASE_METHOD(Fixture, "what is no pack is one warning and a miss") {
   std::vector<std::string> warnings;
   write("garbage");
   Cache cache(options, [&](std::string_view text) { warnings.emplace_back(text); });
-  CHECK(!cache.load(key(1)));
-  CHECK(!cache.load(key(2)));
+  CHECK(!cache.load(sample_key(1)));
+  CHECK(!cache.load(sample_key(2)));
   CHECK(warnings.size() == 1);
   CHECK_THAT(warnings.at(0), Catch::Contains("not a pack"));
 }
@@ -229,31 +224,31 @@ TEST_CASE_METHOD(Fixture, "a hit in a pack is promoted; a pack that everybody ca
   options.read_only = {path};
   {
     Cache cache(options, nullptr);
-    CHECK(cache.load(key(1)).layer == Layer::read_only);
-    CHECK(cache.load(key(1)).layer == Layer::memory);
+    CHECK(cache.load(sample_key(1)).layer == Layer::read_only);
+    CHECK(cache.load(sample_key(1)).layer == Layer::memory);
   }
-  CHECK(Cache(options, nullptr).load(key(1)).layer == Layer::directory);
+  CHECK(Cache(options, nullptr).load(sample_key(1)).layer == Layer::directory);
   REQUIRE(chmod(path.c_str(), 0666) == 0);
-  CHECK(!Cache(options, nullptr).load(key(2)));
+  CHECK(!Cache(options, nullptr).load(sample_key(2)));
 }
 
 TEST_CASE_METHOD(Fixture, "a pack that shrinks or is overwritten while it is read serves nothing wrong") {
   const auto layer = open_read_only_layer(path, Trust::mine);
-  REQUIRE(layer->load(key(0)).entry);
+  REQUIRE(layer->load(sample_key(0)).entry);
   fs::resize_file(path, 20);
   for (std::uint64_t i = 0; i < entries; ++i) {
-    CHECK(!layer->load(key(i)).entry);
+    CHECK(!layer->load(sample_key(i)).entry);
   }
   write(std::string(good.size(), 'x'));
   for (std::uint64_t i = 0; i < entries; ++i) {
-    CHECK(!layer->load(key(i)).entry);
+    CHECK(!layer->load(sample_key(i)).entry);
   }
 }
 
 TEST_CASE_METHOD(Fixture, "packs of the first version are read") {
   std::vector<std::pair<Key, Entry>> ascending;
   for (std::uint64_t i = 0; i < entries; ++i) {
-    ascending.emplace_back(key(i), entry(i));
+    ascending.emplace_back(sample_key(i), entry(i));
   }
   std::sort(ascending.begin(), ascending.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -278,7 +273,7 @@ TEST_CASE_METHOD(Fixture, "what entries share is packed once") {
   for (std::uint64_t i = 0; i < 20; ++i) {
     Entry one = sample_entry("op.same");
     one.key_fields.emplace_back("header:common.cuh", common);
-    REQUIRE(many.publish(key(i), one));
+    REQUIRE(many.publish(sample_key(i), one));
   }
   const std::string bytes = packed(many);
   CHECK(bytes.size() < 2 * common.size());
@@ -307,7 +302,7 @@ TEST_CASE_METHOD(Fixture, "a pack carries tuned records") {
   CHECK(open_read_only_layer(path, Trust::mine)->tuned(defect) == records);
   CHECK(defect.empty());
 
-  // What is served changes with no byte, and every byte is checked.
+  // No changed byte changes what is served, and every byte is verified.
   for (std::size_t i = 0; i < with.size(); ++i) {
     INFO("byte " << i);
     std::string bytes = with;
@@ -322,7 +317,7 @@ TEST_CASE_METHOD(Fixture, "a pack carries tuned records") {
     write(with.substr(0, length));
     CHECK(!verify_pack(path).defect.empty());
   }
-  // Records alone are a pack too.
+  // A pack may contain records alone.
   const Store empty(folder.path() + "/empty", nullptr);
   write(packed_with(empty, records));
   CHECK(verify_pack(path).tuned == 2);
@@ -360,7 +355,7 @@ TEST_CASE_METHOD(Fixture, "an import merges tuned records: measured beside estim
   CHECK(result.tuned.written == 0);
   CHECK(result.tuned.kept == 3);
 
-  // Nothing of a pack whose records are damaged.
+  // Nothing is imported from a pack whose records are damaged.
   const std::size_t in_tuned = table_of(bytes) - 1;
   bytes[in_tuned] = static_cast<char>(bytes[in_tuned] ^ 1);
   write(bytes);

@@ -1,4 +1,4 @@
-// Whose files are read: whoever can write an entry chooses code that runs.
+// Whose files are read. Whoever can write an entry chooses code that runs.
 #include "cache/posix/trust.hpp"
 
 #include <sys/stat.h>
@@ -37,7 +37,7 @@ struct Fixture {
   [[nodiscard]] WarningSink sink() {
     return [this](std::string_view text) { warnings.emplace_back(text); };
   }
-  /// A hit for `trust`, with one warning where there is none.
+  /// True if a load under `trust` hits. Checks that a miss gives one warning.
   [[nodiscard]] bool serves(Trust trust) {
     warnings.clear();
     Store store(directory, sink(), trust);

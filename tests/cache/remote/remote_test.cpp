@@ -1,4 +1,4 @@
-// Entries shared through servers: real ones of Redis and nginx, and one that only fails.
+// Entries are shared through servers: real ones (Redis, nginx), and one that only fails.
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -16,7 +16,7 @@ namespace {
 
 const Key key{0x0123456789abcdef, 42};
 
-/// A machine's cache: its own directory, and the server of `url`.
+/// The cache of a machine, with its own directory and the server at `url`.
 struct Machine {
   explicit Machine(const std::string& url, bool read_only = false, int timeout_ms = 2000)
       : cache(options(url, read_only, timeout_ms),
@@ -42,7 +42,7 @@ Entry large_entry() {
   return entry;
 }
 
-/// What every kind of server has to do.
+/// Checks what every kind of server must do.
 void shares_entries(const std::string& url) {
   Machine writer(url);
   CHECK(!writer.cache.load(key));
@@ -68,7 +68,7 @@ void shares_entries(const std::string& url) {
   CHECK(reader.warnings.empty());
 }
 
-/// `spoil` puts something else in the place of the entry of `key`.
+/// Checks that bad entries are not used. `spoil` replaces the entry of `key` on the server by other bytes.
 template <class Spoil>
 void serves_nothing_wrong(const std::string& url, Spoil&& spoil) {
   const std::string good = serialise(key, sample_entry());
@@ -85,7 +85,7 @@ void serves_nothing_wrong(const std::string& url, Spoil&& spoil) {
     CHECK(!machine.cache.load(key));
     CHECK(machine.cache.counters().refused == 1);
     CHECK(machine.warnings.size() == 1);
-    // The next compile mends it.
+    // The next compile replaces the bad entry.
     REQUIRE(machine.cache.publish(key, sample_entry()));
     CHECK(Machine(url).cache.load(key).layer == Layer::remote);
   }
@@ -95,7 +95,7 @@ class Nginx {
  public:
   Nginx() : port_(free_port()) {
     fs::create_directories(folder_.path() + "/root");
-    // Workers of a server started by root have a user of their own.
+    // Workers of an nginx that root starts run as another user.
     fs::permissions(folder_.path(), fs::perms::all);
     fs::permissions(folder_.path() + "/root", fs::perms::all);
     std::ofstream(folder_.path() + "/nginx.conf")
@@ -113,7 +113,7 @@ class Nginx {
                      port_);
   }
   ~Nginx() {
-    // The master ends its workers when it is asked to, not when it is killed.
+    // The master process ends its workers if it is asked to, but not if it is killed.
     if (process_->started()) {
       kill(process_->id(), SIGTERM);
       for (int i = 0; i < 500 && answers(port_); ++i) {
@@ -184,7 +184,7 @@ class Redis {
   ServerProcess process_;
 };
 
-/// Fails every request, and counts them.
+/// A server that fails every request and counts the requests.
 struct Dead : RemoteServer {
   explicit Dead(int& count) : requests(count) {}
   RemoteAnswer get(const std::string&) override {
@@ -207,7 +207,7 @@ TEST_CASE("entries are shared through Redis") {
   const Redis redis;
   REQUIRE(redis.started());
   shares_entries(redis.url());
-  // Another database is another cache.
+  // Each database is a cache of its own.
   CHECK(!Machine(redis.url("", "/3")).cache.load(key));
 }
 
@@ -301,13 +301,13 @@ TEST_CASE("a dead server costs one request, then nothing") {
   std::vector<std::string> warnings;
   WarnOnce warn([&](std::string_view text) { warnings.emplace_back(text); });
   Counters counters;
-  RemoteStore tier(std::make_unique<Dead>(requests), {"http://dead", false, {}}, warn, counters);
+  RemoteStore store(std::make_unique<Dead>(requests), {"http://dead", false, {}}, warn, counters);
   for (int i = 0; i < 100; ++i) {
-    CHECK(!tier.load(key).entry);
+    CHECK(!store.load(key).entry);
   }
   CHECK(requests == 1);
   for (int i = 0; i < 100; ++i) {
-    tier.put(key, sample_entry());
+    store.put(key, sample_entry());
   }
   CHECK(requests == 2);
   CHECK(warnings.size() == 1);
@@ -335,7 +335,7 @@ TEST_CASE("nobody listening, and a server that hangs, cost one failure") {
   CHECK(!hanging.cache.load(key));
   CHECK(!hanging.cache.load({2, 2}));
   CHECK(hanging.cache.counters().remote_failures == 1);
-  // A stopped server accepts connections all the same, and says as little over HTTP.
+  // A stopped process still accepts connections, but does not answer.
   Machine silent("http" + redis.url().substr(5), false, 200);
   CHECK(!silent.cache.load(key));
   CHECK(silent.cache.counters().remote_failures == 1);

@@ -1,4 +1,4 @@
-// Entries shared through a server of S3 that checks every signature.
+// Entries are shared through an S3 server that checks every signature.
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -15,7 +15,7 @@ namespace {
 constexpr const char* names[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
                                  "AWS_REGION",        "AWS_DEFAULT_REGION",    "AWS_ENDPOINT_URL"};
 
-/// The environment's names of S3 as given; unset the others.
+/// Sets the given environment variables of S3 and unsets the others.
 void set_environment(const std::vector<std::pair<std::string, std::string>>& values) {
   for (const char* name : names) {
     unsetenv(name);

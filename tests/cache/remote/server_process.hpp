@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-/// A port of this machine that was free a moment ago.
+/// A port of this machine that was free at the time of the call.
 inline int free_port() {
   const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -39,10 +39,10 @@ inline bool answers(int port) {
   return connected;
 }
 
-/// A server of this machine's own, ended with the object.
+/// A server process on this machine. It ends with the object.
 class ServerProcess {
  public:
-  /// Started once `port` accepts connections.
+  /// Starts the server and waits until `port` accepts connections.
   ServerProcess(std::vector<std::string> words, int port) {
     child_ = fork();
     if (child_ == 0) {

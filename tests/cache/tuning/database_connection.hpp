@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-/// Another user of the database.
+/// A connection of another user of the database.
 class DatabaseConnection {
  public:
   explicit DatabaseConnection(const std::string& path) {

@@ -54,7 +54,7 @@ TEST_CASE("what is no record is told") {
   CHECK(changed([](TunedRecord& r) { r.spec.clear(); }).empty());
   CHECK_THAT(changed([](TunedRecord& r) { r.device = std::string(70000, 'x'); }), Catch::Contains("device"));
   CHECK_THAT(changed([](TunedRecord& r) { r.arch = std::string("a\0b", 3); }), Catch::Contains("zero byte"));
-  CHECK_THAT(changed([](TunedRecord& r) { r.rows_low = 0; }), Catch::Contains("no range"));
+  CHECK_THAT(changed([](TunedRecord& r) { r.rows_low = 0; }), Catch::Contains("not a range"));
   CHECK_THAT(changed([](TunedRecord& r) { r.rows_low = 2; }), Catch::Contains("2 to 1"));
   CHECK(!changed([](TunedRecord& r) { r.time_us = std::numeric_limits<double>::quiet_NaN(); }).empty());
   CHECK(!changed([](TunedRecord& r) { r.time_us = -1; }).empty());
@@ -105,7 +105,7 @@ TEST_CASE("the table finds what holds for all rows, measured first") {
   CHECK(table.find({wide.op, wide.spec, "sm_100a", 33, 64, ""}).empty());
   CHECK(table.find({wide.op, wide.spec, wide.arch, 33, 64, wide.device}).front().layer == "pack");
 
-  // Within one layer and device the newest.
+  // Within one layer and device, the newest record wins.
   TunedRecord newer = wide;
   newer.rows_high = 64;
   newer.recorded_us += 1;

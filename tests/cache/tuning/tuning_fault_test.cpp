@@ -1,4 +1,5 @@
-// Processes that use the tuning store and are killed at, or fail in, each of their system calls in turn.
+// Processes that use the tuning store are killed at each of their system calls, and each call is made to
+// fail.
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -13,12 +14,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Where syncing costs nothing: these cases sync some thousand times.
+/// A folder in which syncing costs nothing, since these cases sync some thousand times.
 fs::path memory_folder() {
   return fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path();
 }
 
-/// Records in a child that is harmed: what was there is there, and so is what the child was told is kept.
+/// Records in a child process that is harmed. Afterwards the earlier records exist, and so do those that the
+/// child was told are stored.
 TracedOutcome record_harmed(const Harm& harm, bool damaged) {
   const TemporaryDirectory folder(memory_folder());
   const std::vector<TunedRecord> old{sample_record(1), sample_record(2)};

@@ -27,7 +27,7 @@ struct Fixture {
   [[nodiscard]] TuningStore store(Trust trust = Trust::mine) {
     return {root, [this](std::string_view text) { warnings.emplace_back(text); }, trust};
   }
-  /// Five records in the database and its copy.
+  /// Stores five records in the database and its copy.
   void fill() {
     for (std::int64_t rows = 1; rows <= 5; ++rows) {
       records.push_back(sample_record(rows));
@@ -78,7 +78,7 @@ TEST_CASE_METHOD(Fixture, "records are kept, listed, replaced by newer ones and 
   CHECK(store().remove([](const TunedRecord& record) { return record.rows_low == 3; }) == 0U);
   records.erase(records.begin() + 3);
   CHECK(store().list() == records);
-  // What was removed does not come back with the copy.
+  // The copy does not bring removed records back.
   fs::remove(path);
   CHECK(store().list() == records);
   CHECK(warnings.empty());
@@ -106,7 +106,7 @@ TEST_CASE_METHOD(Fixture, "a flipped byte anywhere loses nothing") {
     bytes[at] = static_cast<char>(bytes[at] ^ 0x55);
     write(path, bytes);
     CHECK(store().list() == records);
-    // A writer mends what it has to, or leaves a whole database alone.
+    // A writer repairs a damaged database and leaves a sound one alone.
     const RecordResult result = store().record({sample_record(6)});
     std::vector<TunedRecord> more = records;
     more.push_back(sample_record(6));
@@ -215,7 +215,7 @@ TEST_CASE_METHOD(Fixture, "a locked database blocks no reader, which has the cop
 
 TEST_CASE_METHOD(Fixture, "a read-only directory is read and not written") {
   fill();
-  // As nobody, where this is root, who may write anywhere.
+  // Root may write anywhere, so root tests this as user nobody.
   const bool is_root = geteuid() == 0;
   constexpr auto mode = fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read;
   constexpr auto enter = fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec;
@@ -381,7 +381,7 @@ TEST_CASE_METHOD(Fixture,
   CHECK(!fs::exists(options.directory));
   CHECK(told.empty());
 
-  // Of a layer the copy is read, so that not even a lock file is made.
+  // For a read-only layer the copy is read, so that not even a lock file is created.
   write(copy, "garbage");
   Cache other(options, [&](std::string_view text) { told.emplace_back(text); });
   CHECK(other.tuned().find(query).empty());
