@@ -1,4 +1,4 @@
-// A host that owns its memory and asks Kerncast for one RMSNorm.
+// A host application that owns its device memory and calls one RMSNorm.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -8,8 +8,8 @@
 
 namespace {
 
-// An inference engine links libcuda itself; this one takes what Kerncast loaded, so that it runs on any
-// machine.
+// An inference engine links libcuda itself. This example uses the driver that Kerncast has loaded, so that it
+// also runs on machines without a GPU.
 template <class Function>
 Function* driver_function(const kerncast::Runtime& runtime, const char* name) {
   return reinterpret_cast<Function*>(runtime.driver_symbol(name));

@@ -25,7 +25,7 @@ cache::TuningStore open_tuning(CommandContext& context, const cache::Store& stor
   return {store.root(), [&context](std::string_view text) { context.console.warning(text); }};
 }
 
-/// What a number of the counters is, from the end of its name.
+/// A counter's value as text. The end of its name says whether it is a time, a size or a count.
 std::string counter_text(std::string_view name, std::uint64_t value) {
   if (name.ends_with("_us")) {
     return fixed(static_cast<double>(value) / 1000, 1) + " ms";
@@ -139,7 +139,7 @@ int clear_store(CommandContext& context, bool with_tuned) {
   const cache::StoreStatistics removed = store.clear();
   const cache::StoreStatistics left = store.statistics();
   cache::TuningStore tuning = open_tuning(context, store);
-  // Tuning takes hours and compiling seconds: only who asks for it loses the records.
+  // Tuning takes hours and compiling seconds, so the records are removed only on request.
   std::optional<std::uint64_t> tuned = 0;
   if (with_tuned) {
     tuned = tuning.remove([](const cache::TunedRecord&) { return true; });
@@ -157,7 +157,7 @@ int clear_store(CommandContext& context, bool with_tuned) {
     if (with_tuned && tuned) {
       print(fmt::format("removed {} tuned records\n", *tuned));
     } else if (kept > 0 && !with_tuned) {
-      print(fmt::format("{} tuned records are kept; --tuned removes them too\n", kept));
+      print(fmt::format("{} tuned records are kept; use --tuned to remove them too\n", kept));
     }
   }
   if (!tuned) {
@@ -175,17 +175,19 @@ int clear_store(CommandContext& context, bool with_tuned) {
 }  // namespace
 
 void add_cache_command(const Command& root, CommandContext& context) {
-  const Command command = root.add("cache", "Look at or empty the store of compiled kernels");
+  const Command command = root.add("cache", "Show, clear, export and import the cache of compiled kernels");
   command.require_one();
   const auto add = [&](const char* name, const char* help, int (*work)(CommandContext&)) {
     const Command sub = command.add(name, help);
     sub.json_flag();
     sub.action([&context, work] { return work(context); });
   };
-  add("stat", "Directory, number of entries, size, state, and what was counted: hits by layer, misses, times",
+  add("stat",
+      "Show the directory, its state and size, and the counters of all processes (hits by layer, misses, "
+      "times)",
       show_statistics);
-  add("ls", "Every entry: op, specialisation, architecture, size, key", list_store);
-  add("path", "The directory, alone on a line", show_path);
+  add("ls", "List every entry: op, specialisation, architecture, size, last use, key", list_store);
+  add("path", "Print the path of the directory", show_path);
   const Command clear = command.add("clear", "Remove every entry and say what was removed");
   const auto with_tuned = std::make_shared<bool>(false);
   clear.flag("--tuned", *with_tuned, "Remove the tuned records too");

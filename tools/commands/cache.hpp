@@ -4,7 +4,7 @@
 
 namespace kerncast::tools {
 
-/// Subcommands of `kerncast cache` that have files of their own.
+/// Each function declares subcommands of `kerncast cache` that are implemented in a file of their own.
 void add_cache_explain_command(const Command& cache, CommandContext& context);
 void add_cache_pack_commands(const Command& cache, CommandContext& context);
 void add_cache_tuned_command(const Command& cache, CommandContext& context);

@@ -21,7 +21,7 @@ struct ExplainOptions {
   std::int64_t rows = 1;
 };
 
-/// A cached kernel of the op, and what tells it from the one wanted.
+/// A cached kernel of the op, and its differences from the wanted one.
 struct Candidate {
   cache::Key key;
   std::string layer;
@@ -55,7 +55,7 @@ class Search {
   std::size_t seen_ = 0;
 };
 
-/// Looks at the files themselves, so that looking counts as no use and no miss.
+/// Reads the files directly, so that the search counts neither as a use nor as a miss.
 Search search(CommandContext& context, const OpDefinition& op, const KeyReport& wanted) {
   cache::Cache cache(cache::options_from_environment(),
                      [&context](std::string_view text) { context.console.warning(text); });
@@ -109,13 +109,13 @@ int explain(CommandContext& context, const ExplainOptions& options) {
   print(fmt::format("{} [{}] for {}, tunables {}\nkey {}\n", op.name, wanted.spec, options.arch,
                     wanted.tunables, wanted.key));
   if (hit) {
-    print(fmt::format("hit: it is in {}\n", result.nearest()->layer));
+    print(fmt::format("hit: the kernel is in {}\n", result.nearest()->layer));
   } else if (!result.nearest()) {
-    print(fmt::format("miss: no layer has any kernel of {}\n", op.name));
+    print(fmt::format("miss: no layer has a kernel of {}\n", op.name));
   } else {
     const Candidate& nearest = *result.nearest();
     print(fmt::format(
-        "miss: the nearest of {} cached kernels is {} [{}] for {} in {}; from it to the one wanted:\n",
+        "miss: the nearest of {} cached kernels is {} [{}] for {} in {}; the wanted kernel differs by:\n",
         result.seen(), nearest.key.hex(), nearest.spec, nearest.arch, nearest.layer));
     for (const KeyDifference& difference : nearest.differences) {
       print(fmt::format("  {}\n", difference.text));
@@ -128,12 +128,12 @@ int explain(CommandContext& context, const ExplainOptions& options) {
 
 void add_cache_explain_command(const Command& cache, CommandContext& context) {
   const Command command = cache.add(
-      "explain", "Say whether a kernel is cached, else which cached one is nearest and what differs");
+      "explain", "Say whether a kernel is cached; if not, show the nearest cached kernel and what differs");
   const auto options = std::make_shared<ExplainOptions>();
-  command.option("op", options->op, "Op, as norm.rms_norm").required();
-  command.option("--set", options->settings, "Compile-time parameters, as name=value; may be repeated")
+  command.option("op", options->op, "Op, such as norm.rms_norm").required();
+  command.option("--set", options->settings, "Compile-time parameters; may be repeated")
       .value_name("NAME=VALUE");
-  command.option("--arch", options->arch, "Architecture, as sm_90a").required();
+  command.option("--arch", options->arch, "Architecture, such as sm_90a").required();
   command.option("--rows", options->rows, "Row count to choose tunables for").shows_default().positive();
   command.json_flag();
   command.action([&context, options] { return explain(context, *options); });

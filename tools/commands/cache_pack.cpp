@@ -58,7 +58,7 @@ int export_entries(CommandContext& context, const PackOptions& options) {
   output.commit();
   if (result.damaged > 0) {
     context.console.warning(
-        fmt::format("{} files in {} are no sound entries and were left out", result.damaged, store.root()));
+        fmt::format("{} files in {} are not sound entries and were left out", result.damaged, store.root()));
   }
   if (context.json) {
     print_json({{"file", options.file},
@@ -94,11 +94,11 @@ int import_entries(CommandContext& context, const PackOptions& options) {
                 {"tuned_already", result.tuned.kept},
                 {"tuned_failed", result.tuned.failed}});
   } else {
-    print(fmt::format("{} entries imported into {}, {} were there already\n", result.published, store.root(),
-                      result.already));
+    print(fmt::format("{} entries were imported into {}, {} were already there\n", result.published,
+                      store.root(), result.already));
     if (result.tuned.written + result.tuned.kept > 0) {
-      print(fmt::format("{} tuned records imported, {} were there already or newer\n", result.tuned.written,
-                        result.tuned.kept));
+      print(fmt::format("{} tuned records were imported, {} were already there or newer\n",
+                        result.tuned.written, result.tuned.kept));
     }
   }
   if (result.failed + result.tuned.failed > 0) {
@@ -130,19 +130,21 @@ void add_cache_pack_commands(const Command& cache, CommandContext& context) {
   const auto add = [&](const char* name, const char* help, int (*work)(CommandContext&, const PackOptions&)) {
     const Command command = cache.add(name, help);
     const auto options = std::make_shared<PackOptions>();
-    command.option("file", options->file, "The pack").required();
+    command.option("file", options->file, "Path of the pack").required();
     command.json_flag();
     command.action([&context, options, work] { return work(context, *options); });
     return std::pair(command, options);
   };
-  const auto [command, options] = add(
-      "export",
-      "Write entries and tuned records to one file that can be carried anywhere; same contents, same bytes",
-      export_entries);
+  const auto [command, options] = add("export",
+                                      "Write entries and tuned records to a pack, one file that can be "
+                                      "copied anywhere; equal contents give equal "
+                                      "bytes",
+                                      export_entries);
   command.option("--op", options->ops, "Only these ops").separated();
   command.option("--arch", options->archs, "Only these architectures").separated();
-  add("import", "Verify a pack and publish what the cache lacks or has older", import_entries);
-  add("verify", "Check every entry and tuned record of a pack", verify_entries);
+  add("import", "Verify a pack, then publish the entries and tuned records that the cache lacks or has older",
+      import_entries);
+  add("verify", "Verify every entry and tuned record of a pack", verify_entries);
 }
 
 }  // namespace kerncast::tools

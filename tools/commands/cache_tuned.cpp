@@ -18,8 +18,8 @@ std::string rows_text(const cache::TunedRecord& record) {
              : fmt::format("{}..{}", record.rows_low, record.rows_high);
 }
 
-/// Whether the templates are still those that were tuned: "current", "stale", or "unknown" for an op that is
-/// not among those of the library.
+/// "current" if the op's templates are still those that were tuned, else "stale"; "unknown" for an op that
+/// the library does not have.
 std::string state_of(const KernelBuilder& builder, const cache::TunedRecord& record) {
   const OpDefinition* op = OpRegistry::instance().find(record.op);
   if (op == nullptr) {
@@ -109,7 +109,7 @@ int list_tuned(CommandContext& context) {
 
 void add_cache_tuned_command(const Command& cache, CommandContext& context) {
   const Command command = cache.add(
-      "tuned", "Every tuned record of the cache and its read-only layers, and whether it still holds");
+      "tuned", "List the tuned records of the cache and its read-only layers, and whether each still holds");
   command.json_flag();
   command.action([&context] { return list_tuned(context); });
 }

@@ -19,43 +19,43 @@ class CommandOption {
   explicit CommandOption(CLI::Option& option) : option_(option) {}
 
   CommandOption& required();
-  /// Several values in one word, between commas.
+  /// Accepts several values separated by commas.
   CommandOption& separated();
-  /// Help tells the value that stands without it.
+  /// The help text shows the default value.
   CommandOption& shows_default();
   CommandOption& between(std::int64_t least, std::int64_t most);
   CommandOption& positive();
-  /// A number of bytes, which may have a unit, as 4GiB.
+  /// Accepts a number of bytes with an optional unit, such as 4GiB.
   CommandOption& bytes();
-  /// What help calls the value.
+  /// Sets the name of the value in the help text.
   CommandOption& value_name(const char* name);
 
  private:
   CLI::Option& option_;
 };
 
-/// A command while it is declared. The only face of CLI11 that commands see: its headers cost each file that
-/// reads them more than the rest of the command together.
+/// A command that is being declared. It hides CLI11 from the commands, since the headers of CLI11 take longer
+/// to compile than a whole command.
 class Command {
  public:
   Command(CLI::App& app, CommandContext& context) : app_(&app), context_(&context) {}
 
   /// Declares a command below this one.
   [[nodiscard]] Command add(const std::string& name, const std::string& help) const;
-  /// One of the commands below this one has to be given.
+  /// The user must name one of the commands below this one.
   void require_one() const;
-  /// A name with dashes is an option, one without a positional. T is std::string, int, std::int64_t or
-  /// std::uint64_t, or a vector of one of the first three.
+  /// Declares an option if `name` begins with dashes, else a positional argument. T is std::string, int,
+  /// std::int64_t, std::uint64_t, or a vector of one of the first three.
   template <class T>
   CommandOption option(const std::string& name, T& value, const std::string& help) const;
   void flag(const std::string& name, bool& value, const std::string& help) const;
-  /// The --json flag, which every command that prints data has.
+  /// Declares the --json flag, which every command that prints data has.
   void json_flag() const;
-  /// What help ends with.
+  /// Sets the text at the end of the help.
   void footer(const std::string& text) const;
-  /// What to do when this is the command given; its result is the exit code.
+  /// Sets the work of this command. It returns the exit code.
   void action(std::function<int()> work) const;
-  /// True once the option was parsed.
+  /// True if the user gave the option. Valid after parsing.
   [[nodiscard]] bool given(const std::string& option) const;
 
  private:
@@ -63,7 +63,7 @@ class Command {
   CommandContext* context_;
 };
 
-/// Each declares its subcommand with its options and help.
+/// Each function declares a subcommand with its options and help.
 void add_run_command(const Command& root, CommandContext& context);
 void add_ops_command(const Command& root, CommandContext& context);
 void add_inspect_command(const Command& root, CommandContext& context);
@@ -74,7 +74,7 @@ void add_worker_command(const Command& root, CommandContext& context);
 void add_record_command(const Command& root, CommandContext& context);
 void add_doctor_command(const Command& root, CommandContext& context);
 
-/// The whole command: parses, acts, reports every failure, and returns the exit code. Throws nothing.
+/// Runs the command: parses the arguments, does the work, reports every failure, and returns the exit code.
 [[nodiscard]] int run_command_line(int argc, const char* const* argv) noexcept;
 
 }  // namespace kerncast::tools

@@ -22,22 +22,24 @@ namespace kerncast::tools {
 namespace {
 
 constexpr const char* description =
-    "Casts CUDA kernels from templates at run time: specialises, compiles with NVRTC, caches, launches and "
-    "checks them.";
+    "Compiles CUDA kernels from templates at run time: specialises, compiles with NVRTC, caches, launches "
+    "and "
+    "verifies them.";
 
 constexpr const char* environment_help =
     "Environment:\n"
-    "  KERNCAST_DRIVER        cuda, sim (the virtual GPU) or the path of a driver library\n"
-    "  KERNCAST_NVRTC         toolkit, wheel, none or the path of an NVRTC library\n"
-    "  KERNCAST_CACHE_DIR     where compiled kernels are kept\n"
+    "  KERNCAST_DRIVER          cuda, sim (the virtual GPU) or the path of a driver library\n"
+    "  KERNCAST_NVRTC           toolkit, wheel, none or the path of an NVRTC library\n"
+    "  KERNCAST_CACHE_DIR       directory of the compiled kernels\n"
     "  KERNCAST_CACHE_READONLY  cache directories and packs that are only read, separated by colons\n"
-    "  KERNCAST_CACHE_REMOTE  URL of a server to share compiled kernels through\n"
-    "  KERNCAST_STRICT        1: compile nothing, fail where the cache has not what is asked for\n"
-    "  KERNCAST_RECORD        file to note every kernel asked for in, for kerncast warm --from-record\n"
-    "  KERNCAST_TEMPLATE_DIR  kernel templates to use instead of the built-in ones\n"
+    "  KERNCAST_CACHE_REMOTE    URL of a server that machines share compiled kernels through\n"
+    "  KERNCAST_STRICT          1: compile nothing; a kernel that is not cached is an error\n"
+    "  KERNCAST_RECORD          file to which every requested kernel is appended, for kerncast warm "
+    "--from-record\n"
+    "  KERNCAST_TEMPLATE_DIR    kernel templates to use instead of the built-in ones\n"
     "Exit codes: 0 fine, 1 the work failed, 2 bad usage.";
 
-/// Reports `message` on standard error, and as JSON on standard output where that was asked for.
+/// Reports `message` on standard error, and with --json also as JSON on standard output.
 void report(CommandContext& context, std::string_view code, std::string_view message) {
   context.console.end_progress();
   context.console.error(message);
@@ -50,7 +52,8 @@ bool asks_for_json(int argc, const char* const* argv) {
   return std::any_of(argv, argv + argc, [](const char* text) { return std::strcmp(text, "--json") == 0; });
 }
 
-/// CLI11's complaint and whose help to read; where a command was expected, the nearest to what was given.
+/// The message for a command line that CLI11 rejects: its error and the command whose help to read. For an
+/// unknown command it names the nearest known one.
 std::string usage_text(const CLI::App& root, const CLI::ParseError& error, int argc,
                        const char* const* argv) {
   std::string text = error.what();

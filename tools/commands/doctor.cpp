@@ -17,7 +17,7 @@
 namespace kerncast::tools {
 namespace {
 
-/// What was found, as sections of name and value, and what is wrong with it.
+/// What was found, as lines of name and value and as JSON, and the problems.
 struct Findings {
   Json json = Json::object();
   std::vector<std::pair<std::string, std::string>> lines;
@@ -31,7 +31,7 @@ struct Findings {
   }
 };
 
-/// The candidates of a search, `path` and `refused` each.
+/// Lists the candidates of a search, each with its path and the reason why it was refused.
 template <class Candidates>
 Json describe_candidates(Findings& findings, const Candidates& candidates) {
   Json list = Json::array();
@@ -50,7 +50,7 @@ std::string version_text(int version) {
 
 std::string driver_remedy(const std::string& choice) {
   if (choice == "cuda") {
-    return "install the NVIDIA driver, or unset KERNCAST_DRIVER (cuda) to use the virtual GPU";
+    return "install the NVIDIA driver, or unset KERNCAST_DRIVER (now cuda) to use the virtual GPU";
   }
   if (!choice.empty() && choice != "sim") {
     return fmt::format("correct or unset KERNCAST_DRIVER ({})", choice);
@@ -112,19 +112,19 @@ void examine_nvrtc(Findings& findings) {
     findings.line("NVRTC", fmt::format("{}, {}", search.nvrtc->version(), search.nvrtc->path));
   } else {
     findings.line("NVRTC", "none");
-    findings.problem("warning", "no NVRTC: cached kernels run, but no new one can be compiled",
+    findings.problem("warning", "no NVRTC was found: cached kernels can run, but no new ones can be compiled",
                      search.remedy);
   }
   json["candidates"] = describe_candidates(findings, search.candidates);
 }
 
-/// What SQLite finds wrong with the index at `path`; empty where it is sound or not there.
+/// The defect that SQLite reports for the index at `path`. Empty if it is sound or does not exist.
 std::string index_defect(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
     return {};
   }
-  std::string defect = "quick_check gave no answer";
+  std::string defect = "quick_check gave no result";
   const auto first_answer = [](void* to, int count, char** texts, char**) {
     *static_cast<std::string*>(to) = count > 0 && texts[0] != nullptr ? texts[0] : "";
     return 1;  // stop here
@@ -160,7 +160,7 @@ void examine_cache(Findings& findings) {
   const std::string index = health.directory + "/index.sqlite";
   if (const std::string defect = index_defect(index); !defect.empty()) {
     findings.problem("warning", fmt::format("the index {} is damaged: {}", index, defect),
-                     "no kernel is lost: `kerncast cache ls` makes it anew from the entries");
+                     "no kernel is lost: `kerncast cache ls` rebuilds it from the entries");
   }
 }
 
@@ -214,7 +214,7 @@ int examine(CommandContext& context) {
 
 void add_doctor_command(const Command& root, CommandContext& context) {
   const Command command = root.add(
-      "doctor", "Say what was found where (driver, devices, NVRTC, cache) and what to do about the rest");
+      "doctor", "Show which driver, devices, NVRTC and cache were found, and what to do about problems");
   command.json_flag();
   command.action([&context] { return examine(context); });
 }

@@ -28,7 +28,7 @@ struct InspectOptions {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-/// Longer values are named by size and digest.
+/// True for values that are printed as they are. Longer ones are shown by size and digest.
 bool is_short(const std::string& value) {
   return value.size() <= 160;
 }
@@ -62,7 +62,7 @@ void print_fields(const Fields& fields) {
   print("\n" + table.text());
 }
 
-/// The architecture of the first device, else that of the catalogue's home.
+/// The architecture of the first device, or sm_90a if there is none.
 std::string default_arch(Runtime& runtime, CommandContext& context) {
   try {
     return runtime.arch(0);
@@ -72,7 +72,7 @@ std::string default_arch(Runtime& runtime, CommandContext& context) {
   }
 }
 
-/// The texts asked for alone, so that they can be piped; true when there were any.
+/// Prints only the requested texts, so that they can be piped. True if any was requested.
 bool print_texts(const InspectOptions& options, const std::string& source, const std::string& ptx) {
   if (options.source) {
     print(source);
@@ -87,7 +87,7 @@ bool print_texts(const InspectOptions& options, const std::string& source, const
 void extract(const InspectOptions& options, const std::string& cubin) {
   if (cubin.empty()) {
     throw Error(ErrorCode::not_found,
-                fmt::format("{} has no cubin to extract; it has PTX alone", options.what));
+                fmt::format("{} has no cubin to extract; it has only PTX", options.what));
   }
   AtomicOutput output(options.extract);
   output.write(cubin.data(), cubin.size());
@@ -153,8 +153,8 @@ int inspect_op(CommandContext& context, const InspectOptions& options) {
   table.add_row({"", report.tunables_origin == TunablesOrigin::tuned
                          ? "tuned: " + report.tuned_record
                          : std::string(report.tunables_origin == TunablesOrigin::given
-                                           ? "given with --tunables"
-                                           : "the op's defaults; nothing was tuned")});
+                                           ? "given by --tunables"
+                                           : "the op's defaults; there is no tuned record")});
   table.add_row({"registers", fmt::format("{} per thread", report.registers)});
   table.add_row({"spills", fmt::format("{} bytes stored, {} loaded", report.spill_store_bytes,
                                        report.spill_load_bytes)});
@@ -186,7 +186,7 @@ int inspect_file(CommandContext& context, const InspectOptions& options) {
     extract(options, entry.cubin);
     return exit_fine;
   }
-  // The generated source is one of the fields that the key is made of.
+  // The generated source is one of the key's fields.
   const auto source = std::find_if(entry.key_fields.begin(), entry.key_fields.end(),
                                    [](const auto& field) { return field.first == "source"; });
   const std::string source_text = source == entry.key_fields.end() ? std::string() : source->second;
@@ -229,22 +229,24 @@ int inspect_file(CommandContext& context, const InspectOptions& options) {
 
 void add_inspect_command(const Command& root, CommandContext& context) {
   const Command command = root.add(
-      "inspect", "Show what an op's specialisation compiles to: source, PTX, registers, spills, memory, key");
+      "inspect",
+      "Show what a specialisation of an op compiles to: source, PTX, registers, spills, memory, key");
   const auto options = std::make_shared<InspectOptions>();
-  command.option("what", options->what, "Op, as norm.rms_norm, or the path of a cache entry (.kce)")
+  command.option("what", options->what, "Op, such as norm.rms_norm, or the path of a cache entry (.kce)")
       .required();
-  command.option("--set", options->settings, "Compile-time parameters, as name=value; may be repeated")
+  command.option("--set", options->settings, "Compile-time parameters; may be repeated")
       .value_name("NAME=VALUE");
   command.option("--arch", options->arch, "Architecture; default: that of the first device, else sm_90a");
   command.option("--rows", options->rows, "Row count to choose tunables for").shows_default().positive();
   command
       .option("--tunables", options->tunables,
-              "Tunables to use in place of those tuned or the op's defaults, as threads=256; all of "
-              "the op's")
+              "Tunables to use instead of the tuned ones or the op's defaults, such as threads=256; all of "
+              "the op's "
+              "tunables must be given")
       .value_name("NAME=VALUE");
-  command.flag("--source", options->source, "Print the generated source alone");
-  command.flag("--ptx", options->ptx, "Print the PTX alone");
-  command.option("--extract", options->extract, "Write the cubin to a file, as cuobjdump reads it")
+  command.flag("--source", options->source, "Print only the generated source");
+  command.flag("--ptx", options->ptx, "Print only the PTX");
+  command.option("--extract", options->extract, "Write the cubin to a file, for cuobjdump")
       .value_name("FILE");
   command.json_flag();
   command.action([&context, options] {

@@ -12,9 +12,9 @@ namespace {
 constexpr std::string_view template_label = "header:";
 
 struct Source {
-  /// Values of the configuration by name.
+  /// The values of the configuration, by name.
   std::map<std::string, std::string> values;
-  /// Everything else.
+  /// The rest of the text.
   std::string rest;
 };
 
@@ -34,8 +34,9 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-/// "  static constexpr int hidden = 7168;" and "  using x_dtype = ::kerncast::bf16;" are the values; a choice
-/// has its name behind "//".
+/// Reads a generated source. Values are the lines "  static constexpr int hidden = 7168;" and "  using
+/// x_dtype =
+/// ::kerncast::bf16;". A choice has its name in a comment at the end of the line.
 Source read_source(const std::string& text) {
   Source source;
   for (const std::string& line : lines_of(text)) {
@@ -119,7 +120,7 @@ class Comparison {
     const auto lacks = [](const std::vector<std::string>& list, const std::string& option) {
       return std::find(list.begin(), list.end(), option) == list.end();
     };
-    // The architecture's own option says what its field says.
+    // The option of the architecture repeats the field of the architecture.
     const auto told = [](const std::string& option) { return option.starts_with("--gpu-architecture="); };
     const std::size_t before = found_.size();
     for (const std::string& option : cached) {

@@ -8,24 +8,24 @@
 
 namespace kerncast::tools {
 
-/// The labelled fields that a key is made of.
+/// The labelled fields that a key is computed from.
 using KeyFieldList = std::vector<std::pair<std::string, std::string>>;
 
-/// One way in which a cached kernel is not the one wanted.
+/// A difference between a cached kernel and the wanted one.
 struct KeyDifference {
   std::string field;   ///< "compiler", "architecture", "parameter", "tunable", "template", "option", "source"
-  std::string name;    ///< of the parameter, tunable, template file or option
-  std::string cached;  ///< empty where the cached kernel has none, and for texts
-  std::string wanted;  ///< empty where the wanted kernel has none, and for texts
-  std::string text;    ///< "compiler 13.0 -> 13.1", "template changed: norm/rms_norm.cuh"
+  std::string name;    ///< name of the parameter, tunable, template file or option
+  std::string cached;  ///< value of the cached kernel; empty if it has none, and for template text
+  std::string wanted;  ///< value of the wanted kernel; empty if it has none, and for template text
+  std::string text;    ///< such as "compiler 13.0 -> 13.1" or "template changed: norm/rms_norm.cuh"
 };
 
-/// What tells two keys of `op` apart, from the cached kernel's to the wanted one's.
+/// The differences between two keys of `op`, from the cached kernel to the wanted one.
 [[nodiscard]] std::vector<KeyDifference> key_differences(const OpDefinition& op, const KeyFieldList& cached,
                                                          const KeyFieldList& wanted);
 
-/// How far apart they are; the nearest cached kernel explains a miss best. Another shape is further than
-/// another architecture, which is further than other tunables, and these than what an upgrade changes.
+/// The distance that `differences` make; the nearest cached kernel explains a miss best. A different shape
+/// counts most, then a different architecture, then tunables, then everything that an upgrade changes.
 [[nodiscard]] int distance(const std::vector<KeyDifference>& differences);
 
 }  // namespace kerncast::tools

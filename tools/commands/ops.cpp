@@ -37,7 +37,7 @@ const char* kind_name(ParamKind kind) {
   return "";
 }
 
-/// The value alone, as a user writes it; empty where the parameter is required.
+/// The default value as a user would write it. Empty if the parameter is required.
 std::string default_text(const ParamSpec& param) {
   if (!param.default_value) {
     return {};
@@ -127,7 +127,7 @@ void add_ops_command(const Command& root, CommandContext& context) {
   const Command command =
       root.add("ops", "List the ops, or describe one: formula, tensors, parameters, tunables");
   const auto name = std::make_shared<std::string>();
-  command.option("op", *name, "Op to describe, as norm.rms_norm");
+  command.option("op", *name, "Op to describe, such as norm.rms_norm");
   command.json_flag();
   command.action([&context, name] {
     if (name->empty()) {

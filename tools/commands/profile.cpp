@@ -19,9 +19,10 @@ namespace kerncast::tools {
 namespace {
 
 constexpr const char* json_help =
-    "Times are estimates of an analytic model (tools/profile/cost_model.hpp), never measurements; counts are "
-    "exact.\n"
-    "--json prints {\"profiles\": [...]}, one per launch (an op of several stages launches several), each "
+    "Counts are exact. Times are estimates by an analytic model (tools/profile/cost_model.hpp) and not "
+    "measurements.\n"
+    "--json prints {\"profiles\": [...]}, one for each launch (an op of several stages launches several), "
+    "each "
     "with:\n"
     "  op spec label rows arch device tunables key checked ok max_error\n"
     "  kernel grid block registers spill_store_bytes spill_load_bytes static_shared_bytes\n"
@@ -44,7 +45,7 @@ struct ProfileOptions {
   std::string html;
 };
 
-/// What to compile for and which device's tunables and launch geometry to take.
+/// The architecture to compile for, and the device whose tunables and launch geometry are used.
 struct Target {
   const DeviceDescription* device = nullptr;
   std::string arch;
@@ -60,8 +61,9 @@ Target choose_target(const ProfileOptions& options) {
   } else if (!options.arch.empty()) {
     target.device = device_description_of(options.arch);
     if (target.device == nullptr) {
-      throw UsageError(fmt::format("no described device is of {}; name the one to estimate for with --device",
-                                   options.arch));
+      throw UsageError(
+          fmt::format("no described device has architecture {}; name the device to estimate for by --device",
+                      options.arch));
     }
   } else {
     target.device = &require_device_description("h100");
@@ -70,7 +72,7 @@ Target choose_target(const ProfileOptions& options) {
   return target;
 }
 
-/// `given` over `base`, by name.
+/// The settings of `base`, replaced or extended by those of `given`.
 template <class Value>
 std::vector<std::pair<std::string, Value>> merged(std::vector<std::pair<std::string, Value>> base,
                                                   const std::vector<std::pair<std::string, Value>>& given) {
@@ -86,7 +88,7 @@ std::vector<std::pair<std::string, Value>> merged(std::vector<std::pair<std::str
   return base;
 }
 
-/// The op at the shapes of the model, or at those of --set alone.
+/// The workloads to profile: the op at each of its shapes in the model, or at the shape that --set gives.
 std::vector<Workload> choose_workloads(const ProfileOptions& options, const OpDefinition& op) {
   const Settings settings = parse_settings(op, options.settings);
   if (options.model.empty()) {
@@ -117,8 +119,8 @@ std::vector<Workload> choose_workloads(const ProfileOptions& options, const OpDe
   return chosen;
 }
 
-/// The virtual GPU is what counts, unless another driver was asked for by name; its architecture is the
-/// kernel's.
+/// Options of a runtime on the virtual GPU (unless the user names another driver), with the kernel's
+/// architecture.
 RuntimeOptions virtual_gpu_options(CommandContext& context, const std::string& arch) {
   RuntimeOptions options = context.runtime_options();
   const char* driver = std::getenv("KERNCAST_DRIVER");
@@ -137,7 +139,7 @@ int profile(CommandContext& context, const ProfileOptions& options) {
   const OpDefinition& op = require_op(options.op);
   const Target target = choose_target(options);
   const std::vector<Workload> workloads = choose_workloads(options, op);
-  // An output that cannot be written is told before the work, not after it.
+  // Open the output first, so that one that cannot be written is reported before the work.
   std::optional<AtomicOutput> page_file;
   if (!options.html.empty()) {
     page_file.emplace(options.html);
@@ -192,19 +194,20 @@ int profile(CommandContext& context, const ProfileOptions& options) {
 void add_profile_command(const Command& root, CommandContext& context) {
   const Command command =
       root.add("profile",
-               "Count what one launch of an op does, on the virtual GPU, and estimate its time on real ones");
+               "Count what one launch of an op does on the virtual GPU, and estimate its time on real GPUs");
   const auto options = std::make_shared<ProfileOptions>();
-  command.option("op", options->op, "Op, as norm.rms_norm").required();
+  command.option("op", options->op, "Op, such as norm.rms_norm").required();
   command.option("--rows", options->rows, "Row (token) count").shows_default();
-  command.option("--set", options->settings, "Parameters and scalars, as hidden=7168; may be repeated")
+  command.option("--set", options->settings, "Parameters and scalars, such as hidden=7168; may be repeated")
       .value_name("NAME=VALUE");
   command.option("--model", options->model,
-                 "Profile the op at each shape of this model; --set then overrides");
+                 "Profile the op at each of its shapes in this model; --set overrides single values");
   command.option("--arch", options->arch, "Architecture to compile for; default: that of the device");
-  command.option("--device", options->device,
-                 "Device whose launch geometry and occupancy are taken: a100, rtx4090, h100, h200 or b200; "
-                 "default: h100, or the first of --arch. Times are estimated for all");
-  command.option("--html", options->html, "Write one self-contained page with bars and a heat map by line")
+  command.option(
+      "--device", options->device,
+      "Device whose launch geometry and occupancy are used: a100, rtx4090, h100, h200 or b200; default: "
+      "h100, or the first with the architecture of --arch. Times are estimated for all");
+  command.option("--html", options->html, "Write one self-contained HTML page with a heat map by source line")
       .value_name("FILE");
   command.json_flag();
   command.footer(json_help);

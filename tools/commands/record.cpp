@@ -35,12 +35,13 @@ int merge(CommandContext& context, const MergeOptions& options) {
 }  // namespace
 
 void add_record_command(const Command& root, CommandContext& context) {
-  const Command command =
-      root.add("record", "Files that KERNCAST_RECORD=FILE makes a host write: the kernels it asked for");
+  const Command command = root.add(
+      "record",
+      "Work with the files that hosts write if KERNCAST_RECORD=FILE is set: the kernels they asked for");
   command.require_one();
-  const Command merging = command.add("merge", "Make one file of several, each kernel once");
+  const Command merging = command.add("merge", "Merge several files into one that has each kernel once");
   const auto options = std::make_shared<MergeOptions>();
-  merging.option("out", options->out, "File to write; may be one of those read").required();
+  merging.option("out", options->out, "File to write; may be one of the files to read").required();
   merging.option("files", options->files, "Files to read").required();
   merging.json_flag();
   merging.action([&context, options] { return merge(context, *options); });

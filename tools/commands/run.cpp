@@ -33,7 +33,7 @@ struct RunOptions {
   int device = 0;
 };
 
-/// One line of the table.
+/// One line of the result table.
 struct RunRow {
   OpRunResult result;
   std::string label;
@@ -93,13 +93,13 @@ void add_row(Table& table, const RunRow& row, const std::string& device) {
   if (!row.ok()) {
     error = "FAILED";
   }
-  // A kernel that an earlier row loaded is not loaded again.
+  // If an earlier row loaded the kernel, it was not loaded again and has no load time.
   table.add_row({report.op, report.spec, fmt::format("{}", row.rows), compile,
                  launched && report.load_us > 0 ? fixed(report.load_us, 1) : "-",
                  launched ? fixed(row.result.dispatch_ns, 0) : "-", error, device});
 }
 
-/// Does `work` and turns whatever goes wrong into the row's error.
+/// Runs `work` and stores the message of an exception as the row's error.
 template <class Work>
 void guarded(RunRow& row, Work work) {
   try {
@@ -111,7 +111,7 @@ void guarded(RunRow& row, Work work) {
   }
 }
 
-/// One call of a model and what the host prepares for it.
+/// One call of a model, and its inputs, which another thread prepares.
 struct PlannedRow {
   const Workload* workload = nullptr;
   std::int64_t rows = 0;
@@ -123,7 +123,7 @@ struct PlannedRow {
   }
 };
 
-/// Runs one call; its verdict may still be pending.
+/// Runs one call. The result's verdict may still be pending.
 RunRow run_row(Runtime& runtime, RunDevice& device, PlannedRow& plan) {
   const Workload& workload = *plan.workload;
   RunRow row;
@@ -186,7 +186,7 @@ int run_model(CommandContext& context, const RunOptions& options) {
       }
     }
   };
-  // While a call runs, the next one's inputs are drawn and the last one's results are checked.
+  // While a call runs, the inputs of the next one are drawn and the results of the previous one are checked.
   std::optional<RunRow> last;
   if (!plans.empty()) {
     plans[0].prepare();
@@ -211,7 +211,7 @@ int run_model(CommandContext& context, const RunOptions& options) {
   return failed ? exit_failed : exit_fine;
 }
 
-/// The op's inputs out of the file's tensors; the rest are named in a note.
+/// Selects the op's inputs from the tensors of the file. A note names the other tensors.
 std::vector<HostTensor> pick_inputs(CommandContext& context, const OpDefinition& op,
                                     std::vector<StoredTensor> stored, const std::string& path) {
   std::vector<HostTensor> inputs;
@@ -246,7 +246,7 @@ std::vector<HostTensor> pick_inputs(CommandContext& context, const OpDefinition&
   }
   if (!ignored.empty()) {
     context.console.note(
-        fmt::format("{} takes no tensor named {}: ignored", op.name, fmt::join(ignored, ", ")));
+        fmt::format("{} has no input tensor named {}: ignored", op.name, fmt::join(ignored, ", ")));
   }
   return inputs;
 }
@@ -259,9 +259,9 @@ int run_file(CommandContext& context, const RunOptions& options) {
   request.scalars = settings.scalars;
   request.check = !options.no_check;
   if (same_file(options.in, options.out)) {
-    throw UsageError(
-        fmt::format("{}: --out {} is the file of --in and would replace the inputs; name another",
-                    request.op->name, options.out));
+    throw UsageError(fmt::format(
+        "{}: --out {} is also the file of --in, so the inputs would be replaced; name another file",
+        request.op->name, options.out));
   }
   check_output(options.out);
   request.inputs = pick_inputs(context, *request.op, read_safetensors(options.in), options.in);
@@ -274,8 +274,9 @@ int run_file(CommandContext& context, const RunOptions& options) {
   if (row.result.checked && !row.result.verdict.ok) {
     throw Error(
         ErrorCode::internal,
-        fmt::format("{} [{}]: wrong result: {}; {} was not written (--no-check writes it all the same)",
-                    row.result.report.op, row.result.report.spec, row.result.verdict.detail, options.out));
+        fmt::format(
+            "{} [{}]: wrong result: {}; {} was not written (with --no-check it is written in any case)",
+            row.result.report.op, row.result.report.spec, row.result.verdict.detail, options.out));
   }
   write_safetensors(options.out, row.result.outputs);
   if (context.json) {
@@ -301,7 +302,7 @@ int run_file(CommandContext& context, const RunOptions& options) {
   return exit_fine;
 }
 
-/// What CLI11 cannot say: which options belong together.
+/// Checks which options belong together, which CLI11 cannot express.
 void check_options(const RunOptions& options, const Command& command) {
   const bool by_model = !options.model.empty();
   if (by_model == !options.op.empty()) {
@@ -319,7 +320,7 @@ void check_options(const RunOptions& options, const Command& command) {
     return;
   }
   refuse("--rows", "--model");
-  static_cast<void>(require_op(options.op));  // a misspelt op before missing files
+  static_cast<void>(require_op(options.op));  // report a misspelt op before missing files
   if (options.in.empty() || options.out.empty()) {
     throw UsageError(
         fmt::format("running {} needs --in FILE.safetensors and --out FILE.safetensors", options.op));
@@ -330,18 +331,18 @@ void check_options(const RunOptions& options, const Command& command) {
 
 void add_run_command(const Command& root, CommandContext& context) {
   const Command command = root.add(
-      "run", "Launch and verify: every op of a model at its shapes (--model), or one op on your tensors");
+      "run", "Launch and verify every op of a model at its shapes (--model), or one op on your tensors");
   const auto options = std::make_shared<RunOptions>();
-  command.option("op", options->op, "Op to run on the tensors of --in, as norm.rms_norm");
+  command.option("op", options->op, "Op to run on the tensors of --in, such as norm.rms_norm");
   command.option("--model", options->model, "Shipped model, or a Hugging Face config.json or its directory");
   command.option("--rows", options->rows, "Row (token) counts to run a model's ops at")
       .separated()
       .shows_default();
   command.option("--in", options->in, "Inputs: a safetensors file with the op's tensors by name");
-  command.option("--out", options->out, "Outputs: a safetensors file, written whole or not at all");
-  command.option("--set", options->settings, "Parameters and scalars, as eps=1e-6; may be repeated")
+  command.option("--out", options->out, "Outputs: a safetensors file, written completely or not at all");
+  command.option("--set", options->settings, "Parameters and scalars, such as eps=1e-6; may be repeated")
       .value_name("NAME=VALUE");
-  command.flag("--no-check", options->no_check, "Do not compare with the reference");
+  command.flag("--no-check", options->no_check, "Do not compare the results with the reference");
   command.option("--device", options->device, "Device ordinal").shows_default();
   command.json_flag();
   command.action([&context, options, command] {

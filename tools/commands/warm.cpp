@@ -37,7 +37,7 @@ struct WarmOptions {
   bool check = false;
 };
 
-/// Set by Ctrl-C; a second one ends the process as usual.
+/// Set by Ctrl-C. A second Ctrl-C ends the process as usual.
 std::atomic<bool> interrupted{false};
 
 class StopOnInterrupt {
@@ -79,10 +79,10 @@ void check_request(const WarmOptions& options) {
         "give either --model NAME, --from-record FILE or an op with --set; see kerncast warm --help");
   }
   if (request.op.empty() && !request.settings.empty()) {
-    throw UsageError("--set goes with an op only");
+    throw UsageError("--set is valid with an op only");
   }
   if (request.archs.empty() && (!request.op.empty() || !request.models.empty())) {
-    throw UsageError("--arch is required with a model or an op, as --arch sm_90a,sm_100a");
+    throw UsageError("--arch is required with a model or an op, for example --arch sm_90a,sm_100a");
   }
   if (options.plan && options.check) {
     throw UsageError("give --plan or --check, not both");
@@ -139,7 +139,7 @@ int warm(CommandContext& context, WarmOptions options) {
       context, results, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
   if (!options.out.empty()) {
     if (code != exit_fine) {
-      context.console.error(fmt::format("{} is not written, as it would not hold everything", options.out));
+      context.console.error(fmt::format("{} is not written, since it would be incomplete", options.out));
     } else {
       write_pack(context, runtime, options.out, results);
     }
@@ -150,62 +150,64 @@ int warm(CommandContext& context, WarmOptions options) {
 }  // namespace
 
 void add_warm_command(const Command& root, CommandContext& context) {
-  const Command command = root.add("warm",
-                                   "Compile what serving a model will launch into the cache, in "
-                                   "worker processes, for any architecture; needs no "
-                                   "device");
+  const Command command =
+      root.add("warm",
+               "Compile the kernels that serving a model will launch into the cache, in worker "
+               "processes; any architecture, no device needed");
   const auto options = std::make_shared<WarmOptions>();
   WarmRequest& request = options->request;
-  command.option("op", request.op, "Op to compile at the parameters of --set, as norm.rms_norm");
+  command.option("op", request.op, "Op to compile at the parameters of --set, such as norm.rms_norm");
   command
       .option("--model", request.models, "Shipped models or paths of config.json files, separated by commas")
       .separated();
-  command.option("--from-record", request.records, "Files of KERNCAST_RECORD: warm what hosts asked for")
+  command.option("--from-record", request.records, "Files of KERNCAST_RECORD: compile what hosts asked for")
       .separated();
-  command
-      .option("--set", request.settings, "The op's parameters, as hidden=7168; several, or may be repeated")
+  command.option("--set", request.settings, "Parameters of the op, such as hidden=7168; may be repeated")
       .value_name("NAME=VALUE");
   command
-      .option("--arch", request.archs,
-              "Architectures, as sm_90a,sm_100a; of a record only these, else those it has")
+      .option(
+          "--arch", request.archs,
+          "Architectures, such as sm_90a,sm_100a; with --from-record only these, default: all in the record")
       .separated();
   command
-      .option(
-          "--sms", request.sm_counts,
-          "Multiprocessors of the devices, as kerncast doctor shows them; default: of every device known of "
-          "an architecture")
+      .option("--sms", request.sm_counts,
+              "Numbers of multiprocessors, as kerncast doctor shows them; default: those of every known "
+              "device of "
+              "the architecture")
       .between(1, 4096)
       .separated();
   command.option("--tp", request.tensor_ranks, "Ranks of tensor parallelism; default 1")
       .between(1, 1024)
       .separated();
-  command.option("--ep", request.expert_ranks, "Ranks that experts are spread over; default 1")
+  command.option("--ep", request.expert_ranks, "Ranks that the experts are spread over; default 1")
       .between(1, 4096);
   command.option(
       "--quant", request.quant,
-      "How activations are quantised: fp8-block, fp8, int8, nvfp4, mxfp8, mxfp4, none; default: in "
-      "every way");
+      "How activations are quantised: fp8-block, fp8, int8, nvfp4, mxfp8, mxfp4, none; default: all of them");
   command
       .option("--tokens", request.tokens,
-              "Tokens of a batch to be ready for, as 1:8192 or 1,64; default: any number")
+              "Numbers of tokens in a batch, such as 1:8192 or 1,64; default: any number")
       .separated();
-  command.option("--rows", request.rows, "Rows of the ops themselves, instead of --tokens").separated();
-  command.option("--ops", request.op_globs, "Only these ops, as 'norm.*'").separated();
+  command.option("--rows", request.rows, "Row counts of the ops themselves, instead of --tokens").separated();
+  command.option("--ops", request.op_globs, "Only these ops, such as 'norm.*'").separated();
   command.option("--shard", options->shard,
-                 "Part I of N of the plan, as 1/4: the same parts on every machine");
-  command.option("--from-pack", options->from_pack, "Take from this pack what it has");
-  command.option("--out", options->out, "Write all of the plan's kernels to this pack");
-  command.option("--jobs", options->jobs, "Worker processes at most; default: one for each core")
+                 "Only part I of N of the plan, such as 1/4; the parts are the same on every machine");
+  command.option("--from-pack", options->from_pack, "Take the kernels that this pack has");
+  command.option("--out", options->out, "Write all kernels of the plan to this pack");
+  command.option("--jobs", options->jobs, "Most worker processes; default: one for each core")
       .between(1, 1024);
   command
-      .option(
-          "--memory", options->memory,
-          "Memory of all workers, as 4GiB: fewer run where it is short, and one past its share is replaced")
+      .option("--memory", options->memory,
+              "Memory of all workers together, such as 4GiB: fewer run if it is short, and a worker that "
+              "exceeds its "
+              "share is replaced")
       .bytes();
   command.option("--timeout", options->timeout_s, "Seconds that one compile may take; default 300")
       .between(1, 86400);
-  command.flag("--plan", options->plan, "Compile nothing; show what would be, why, and how long it may take");
-  command.flag("--check", options->check, "Compile nothing; show what is missing, and exit 1 if anything is");
+  command.flag("--plan", options->plan,
+               "Compile nothing; show the plan, the reason for each kernel, and the expected time");
+  command.flag("--check", options->check,
+               "Compile nothing; show what is missing, and exit with 1 if anything is");
   command.json_flag();
   command.action([&context, options] { return warm(context, *options); });
 }

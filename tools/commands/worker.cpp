@@ -16,8 +16,8 @@ int work(const std::string& nvrtc) {
   socklen_t size = sizeof(type);
   if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &size) != 0) {
     throw UsageError(
-        "a worker is started by kerncast warm, or by a host that names this command in "
-        "RuntimeOptions::compile_workers; it does nothing by itself");
+        "kerncast warm starts workers, and so does a host that names this command in "
+        "RuntimeOptions::compile_workers; a worker does nothing by itself");
   }
   return compiler::worker::serve(STDIN_FILENO, nvrtc);
 }
@@ -25,10 +25,11 @@ int work(const std::string& nvrtc) {
 }  // namespace
 
 void add_worker_command(const Command& root, CommandContext& /*context*/) {
-  const Command command = root.add(
-      "worker", "Compile for another process, which starts this one and speaks to its standard input");
+  const Command command =
+      root.add("worker",
+               "Compile for another process, which starts this one and sends requests to its standard input");
   const auto nvrtc = std::make_shared<std::string>();
-  command.option("--nvrtc", *nvrtc, "As KERNCAST_NVRTC");
+  command.option("--nvrtc", *nvrtc, "NVRTC to use, in the form of KERNCAST_NVRTC");
   command.action([nvrtc] { return work(*nvrtc); });
 }
 

@@ -7,8 +7,8 @@
 
 namespace kerncast::tools {
 
-/// Standard error as the command uses it: messages, and below them one progress bar. The bar is drawn only on
-/// a terminal, so that logs hold no control characters. Thread-safe.
+/// Standard error of the command: messages, and below them one progress bar. The bar is drawn only on a
+/// terminal, so that logs contain no control characters. Thread-safe.
 class Console {
  public:
   Console();
@@ -16,12 +16,12 @@ class Console {
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
 
-  /// "kerncast: warning: ..." and the like, on a line of its own; the bar is kept below it.
+  /// Writes "kerncast: warning: ..." (note, error) on a line of its own, above the bar.
   void warning(std::string_view message);
   void note(std::string_view message);
   void error(std::string_view message);
 
-  /// Shows the bar at `done` of `total`, with `text` behind it.
+  /// Shows the bar at `done` of `total`, followed by `text`.
   void progress(std::size_t done, std::size_t total, std::string_view text);
   [[nodiscard]] bool is_terminal() const { return terminal_; }
   /// Removes the bar. Call before writing results to standard output.
@@ -39,7 +39,7 @@ class Console {
   std::string bar_;
 };
 
-/// One line of a progress display of at most `columns` characters: "[#####     ]  5/10  text".
+/// A progress line of at most `columns` characters: "[#####     ]  5/10  text".
 [[nodiscard]] std::string progress_line(std::size_t done, std::size_t total, std::string_view text,
                                         std::size_t columns);
 

@@ -29,10 +29,10 @@ const char* kind_of(mode_t mode) {
   return S_ISFIFO(mode) ? "a pipe, not a regular file" : "not a regular file";
 }
 
-/// Where a file at `path` really lies: a symbolic link stays, and what it names is written, there already or
-/// not.
+/// The path with symbolic links resolved, so that writing replaces the target of a link and not the link. The
+/// target need not exist.
 std::string target_of(const std::string& path) {
-  constexpr int most_links = 40;  // as the kernel's own limit
+  constexpr int most_links = 40;  // the limit of Linux
   std::filesystem::path target = path;
   std::error_code error;
   for (int i = 0; i < most_links && std::filesystem::is_symlink(target, error); ++i) {
@@ -45,7 +45,7 @@ std::string target_of(const std::string& path) {
   return target.string();
 }
 
-/// Closes on every way out.
+/// A file descriptor that is closed at the end of its scope.
 struct Descriptor {
   int value = -1;
   explicit Descriptor(int given) : value(given) {}
@@ -61,7 +61,7 @@ struct Descriptor {
 }  // namespace
 
 std::string read_file(const std::string& path, std::uint64_t limit) {
-  // Without O_NONBLOCK a FIFO that nobody writes to would hang the command.
+  // Without O_NONBLOCK, opening a FIFO that nobody writes to would hang.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status{};
   if (file.value < 0 || ::fstat(file.value, &status) != 0) {
@@ -85,9 +85,8 @@ std::string read_file(const std::string& path, std::uint64_t limit) {
     }
     text.append(block, static_cast<std::size_t>(got));
     if (text.size() > limit) {
-      throw Error(
-          ErrorCode::io_error,
-          fmt::format("cannot read {}: it is larger than the {} bytes expected at most", path, limit));
+      throw Error(ErrorCode::io_error,
+                  fmt::format("cannot read {}: it is larger than {} bytes, the most expected", path, limit));
     }
   }
 }
@@ -147,7 +146,7 @@ void AtomicOutput::write(const void* data, std::size_t bytes) {
 }
 
 void AtomicOutput::commit() {
-  // mkstemp makes the file private; give it the mode an ordinary open would have.
+  // mkstemp creates a private file; set the mode that an ordinary open would give.
   const mode_t mask = ::umask(0);
   ::umask(mask);
   if (::fchmod(descriptor_, 0666U & ~mask) != 0 || ::fsync(descriptor_) != 0) {

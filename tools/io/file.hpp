@@ -6,23 +6,23 @@
 
 namespace kerncast::tools {
 
-/// The whole of a regular file of at most `limit` bytes. Throws Error(not_found) or Error(io_error) with the
-/// path and the cause.
+/// The content of a regular file of at most `limit` bytes. Throws Error(not_found) or Error(io_error) with
+/// the path and the cause.
 [[nodiscard]] std::string read_file(const std::string& path, std::uint64_t limit);
 
-/// True where both exist and are one file, under whatever names.
+/// True if both paths exist and lead to the same file.
 [[nodiscard]] bool same_file(const std::string& a, const std::string& b);
 
-/// Throws Error(not_found) or Error(io_error) where a file at `path` could not be created or replaced, so
-/// that work whose result would be lost is not begun.
+/// Throws Error(not_found) or Error(io_error) if a file at `path` could not be created or replaced. Call it
+/// before work whose result would otherwise be lost.
 void check_output(const std::string& path);
 
-/// A file that comes into being whole or not at all: written under a temporary name beside `path`, renamed by
-/// commit(). Without commit() the temporary file is removed and what was at `path` stays. Only regular files
-/// are replaced; a symbolic link stays and its target is.
+/// A file that is written completely or not at all: under a temporary name beside `path`, which commit()
+/// renames. Without commit(), the temporary file is removed and a file at `path` stays as it was. Only
+/// regular files are replaced; of a symbolic link the target is replaced.
 class AtomicOutput {
  public:
-  /// Throws Error(io_error) with the path and the cause, as do write and commit.
+  /// Throws Error(io_error) with the path and the cause, like write() and commit().
   explicit AtomicOutput(std::string path);
   ~AtomicOutput();
   AtomicOutput(const AtomicOutput&) = delete;

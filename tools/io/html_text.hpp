@@ -5,7 +5,7 @@
 
 namespace kerncast::tools {
 
-/// `text` as HTML content or as an attribute's value in quotes.
+/// Escapes `text` for use in HTML content or in a quoted attribute value.
 [[nodiscard]] inline std::string escape_html(std::string_view text) {
   std::string out;
   for (const char c : text) {

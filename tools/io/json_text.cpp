@@ -12,10 +12,10 @@
 namespace kerncast::tools {
 namespace {
 
-// Far beyond any config; printing a value recurses once per level.
+// Far deeper than any config. The limit matters since printing a value recurses once for each level.
 constexpr int max_depth = 64;
 
-/// "line 3, column 7" of the byte at `offset`.
+/// The position of the byte at `offset`, such as "line 3, column 7".
 std::string position(std::string_view text, std::size_t offset) {
   const std::string_view before = text.substr(0, std::min(offset, text.size()));
   const auto line = 1 + std::count(before.begin(), before.end(), '\n');
@@ -24,7 +24,7 @@ std::string position(std::string_view text, std::size_t offset) {
   return fmt::format("line {}, column {}", line, std::max<std::size_t>(column, 1));
 }
 
-/// nlohmann's text without its own prefix and position: what follows the last ": " of the head.
+/// The message of nlohmann's exception without its prefix and position.
 std::string reason(const std::string& what) {
   const std::size_t start = what.find("syntax error");
   if (start != std::string::npos) {

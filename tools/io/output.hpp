@@ -8,7 +8,7 @@
 
 namespace kerncast::tools {
 
-/// JSON with its members in the order they were added, as the command prints it.
+/// JSON whose members keep the order in which they were added.
 using Json = nlohmann::ordered_json;
 
 enum class Align : std::uint8_t { left, right };
@@ -18,14 +18,14 @@ struct Column {
   Align align = Align::left;
 };
 
-/// Rows of text under titles, aligned by spaces. Widths count characters of UTF-8, not bytes.
+/// A table of text with column titles, aligned by spaces. Widths are counted in UTF-8 characters, not bytes.
 class Table {
  public:
   explicit Table(std::vector<Column> columns);
-  /// Missing cells are empty; a row with more cells than columns is a defect and throws std::logic_error.
+  /// Adds a row. Missing cells are empty. Throws std::logic_error if there are more cells than columns.
   void add_row(std::vector<std::string> cells);
   [[nodiscard]] bool empty() const { return rows_.empty(); }
-  /// Ends with a newline; no line has trailing spaces.
+  /// The table as text. It ends with a newline, and no line has trailing spaces.
   [[nodiscard]] std::string text() const;
 
  private:
@@ -33,13 +33,13 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// `value` with `decimals` digits after the point; "-" for NaN.
+/// Formats `value` with `decimals` digits after the point; NaN gives "-".
 [[nodiscard]] std::string fixed(double value, int decimals);
 
-/// "512 B", "1.5 KiB", "20.0 MiB".
+/// Formats a number of bytes, such as "512 B", "1.5 KiB" or "20.0 MiB".
 [[nodiscard]] std::string human_bytes(std::uint64_t bytes);
 
-/// Seconds since the epoch as "2025-01-31 13:05:09" in UTC.
+/// Formats a time in seconds since the Unix epoch as UTC, such as "2025-01-31 13:05:09".
 [[nodiscard]] std::string utc_time(std::int64_t seconds);
 
 /// Writes to standard output.
@@ -48,7 +48,7 @@ void print(std::string_view text);
 /// Writes `value` to standard output, indented, with a newline. Bytes that are not UTF-8 are replaced.
 void print_json(const Json& value);
 
-/// False when something written to standard output did not arrive.
+/// Flushes standard output. False if anything written to it was lost.
 [[nodiscard]] bool flush_output();
 
 }  // namespace kerncast::tools

@@ -231,7 +231,7 @@ std::vector<StoredTensor> read_safetensors(const std::string& path) {
 }
 
 void write_safetensors(const std::string& path, const std::vector<StoredTensor>& tensors) {
-  // Widest elements first, so that every tensor is aligned to its element.
+  // Tensors with the widest elements come first, so that each is aligned to its element.
   std::vector<const StoredTensor*> order;
   for (const StoredTensor& tensor : tensors) {
     order.push_back(&tensor);

@@ -19,22 +19,23 @@ struct StoredTensor {
   std::vector<std::byte> bytes;
 };
 
-/// "BF16", "F8_E4M3", ...: how safetensors spells `type`.
+/// The name of `type` in the format: "BF16", "F8_E4M3", ...
 [[nodiscard]] std::string_view safetensors_name(DType type);
 
-/// Elements of a tensor of `shape`; -1 where a dimension is negative or the product passes 2^62.
+/// Number of elements of a tensor of `shape`; -1 if a dimension is negative or the product exceeds 2^62.
 [[nodiscard]] std::int64_t element_count(const std::vector<std::int64_t>& shape);
 
-/// Every tensor of the file, in order of their data. Throws Error(not_found) or Error(io_error) that says
-/// what is wrong with which tensor: truncation, header size, JSON, unknown dtype, offsets that overlap, leave
-/// gaps or do not match the shape, names that occur twice.
+/// Reads every tensor of a file, in order of their data. Throws Error(not_found), or Error(io_error) that
+/// names the tensor and what is wrong: truncation, header size, JSON, unknown dtype, offsets that overlap,
+/// leave gaps or do not match the shape, names that occur twice.
 [[nodiscard]] std::vector<StoredTensor> read_safetensors(const std::string& path);
 
-/// As read_safetensors, of bytes in memory; `origin` names them in errors.
+/// Reads the tensors of a file's bytes in memory. `origin` names them in errors. Throws like
+/// read_safetensors.
 [[nodiscard]] std::vector<StoredTensor> parse_safetensors(std::string_view bytes, const std::string& origin);
 
-/// Publishes a file of `tensors` at `path`, whole or not at all. Throws Error(io_error), and
-/// Error(invalid_argument) where two have one name or the bytes do not match the shape.
+/// Writes a file of `tensors` at `path`, completely or not at all. Throws Error(io_error), and
+/// Error(invalid_argument) if two tensors have the same name or the bytes of one do not match its shape.
 void write_safetensors(const std::string& path, const std::vector<StoredTensor>& tensors);
 
 }  // namespace kerncast::tools

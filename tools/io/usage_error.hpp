@@ -6,7 +6,7 @@
 
 namespace kerncast::tools {
 
-/// What was asked for cannot be meant: exit code 2, whatever the code of the error.
+/// An error of the user's command line. It leads to exit code 2, whatever its ErrorCode.
 class UsageError : public Error {
  public:
   explicit UsageError(const std::string& message, ErrorCode code = ErrorCode::invalid_argument)

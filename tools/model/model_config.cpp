@@ -26,12 +26,12 @@ namespace {
 
 using Names = std::initializer_list<const char*>;
 
-/// Fields of one JSON object. A null counts as absent, as Hugging Face means it.
+/// The fields of one JSON object. Null counts as absent, as in Hugging Face's configs.
 class Fields {
  public:
   Fields(const nlohmann::json& object, const std::string& origin) : object_(object), origin_(origin) {}
 
-  /// Numbers, flags and words of the object that nobody asked for, but for those that no kernel depends on.
+  /// The numbers, flags and words of the object that were never read, except those that no kernel depends on.
   [[nodiscard]] std::vector<std::string> unasked() const {
     std::vector<std::string> out;
     for (const auto& [name, value] : object_.items()) {
@@ -42,7 +42,7 @@ class Fields {
     return out;
   }
 
-  /// Value of the first of `names` that is there.
+  /// The value of the first of `names` that exists.
   [[nodiscard]] std::optional<std::int64_t> integer(Names names) const {
     const auto [name, value] = find(names);
     if (value == nullptr) {
@@ -118,7 +118,7 @@ class Fields {
                                                  value.type_name(), value.dump().substr(0, 60)));
   }
 
-  /// Of vocabulary, training, files and text generation.
+  /// True for fields about vocabulary, training, files and text generation.
   static bool is_irrelevant(const std::string& name) {
     constexpr const char* exact[] = {"vocab_size",
                                      "initializer_range",
@@ -148,7 +148,7 @@ class Fields {
   mutable std::set<std::string> asked_;
 };
 
-/// Model types and classes whose fields are all understood here.
+/// True for model types and classes all of whose fields are understood here.
 bool is_known(const std::string& type, const std::string& class_name) {
   constexpr const char* known[] = {"deepseek_v2",
                                    "deepseek_v3",
@@ -215,7 +215,7 @@ std::string class_name(const Fields& root, const std::string& origin) {
   return list->empty() ? std::string() : list->front().get<std::string>();
 }
 
-/// The object with the language model's sizes: multimodal configs nest it.
+/// The object with the sizes of the language model, which multimodal configs nest.
 const nlohmann::json& language_part(const nlohmann::json& root, const std::string& origin) {
   const nlohmann::json* part = &root;
   for (int depth = 0; depth < 4; ++depth) {
@@ -267,8 +267,8 @@ void read_attention(ModelConfig& model, const Fields& fields) {
 }
 
 void read_rope(ModelConfig& model, const Fields& fields, const std::string& type) {
-  // Rotary embedding of another kind is left out: of DeepSeek's it turns a separate part of a head, and
-  // models without rope_theta have learned positions, or none.
+  // Other kinds of rotary embedding are left out: DeepSeek's rotates a separate part of a head, and models
+  // without rope_theta have learned positions or none.
   const bool diffusion = is_one_of(
       model.architecture, {"FluxTransformer2DModel", "QwenImageTransformer2DModel", "WanTransformer3DModel"});
   if (model.kv_lora_rank > 0 || !(diffusion || fields.number({"rope_theta"}))) {
@@ -299,8 +299,8 @@ void read_experts(ModelConfig& model, const Fields& fields, const std::string& t
   }
   const auto expert_width = fields.integer({"moe_intermediate_size", "expert_intermediate_size"});
   model.moe_intermediate = expert_width.value_or(dense);
-  // Where experts have a width of their own, intermediate_size is that of the leading dense layers, if there
-  // are any.
+  // If experts have a width of their own, intermediate_size is the width of the leading dense layers, if
+  // there are any.
   const bool has_dense = fields.integer({"first_k_dense_replace"}).value_or(0) > 0;
   model.intermediate = expert_width && has_dense ? dense : 0;
 
@@ -321,7 +321,7 @@ void read_experts(ModelConfig& model, const Fields& fields, const std::string& t
   model.sigmoid_gate = scoring.empty()
                            ? is_one_of(type, {"deepseek_v3", "kimi_k2", "glm4_moe", "glm4v_moe_text"})
                            : scoring == "sigmoid";
-  // Transformers' own defaults where the field is absent.
+  // If the field is absent, use the defaults of Hugging Face transformers.
   model.renormalize =
       fields.boolean({"norm_topk_prob"}).value_or(!is_one_of(type, {"deepseek_v2", "qwen2_moe"}));
 }
@@ -337,17 +337,17 @@ void read_norms(ModelConfig& model, const Fields& fields, const std::string& typ
   const bool always =
       type.starts_with("qwen3") || type.starts_with("gemma3") ||
       is_one_of(model.architecture, {"FluxTransformer2DModel", "QwenImageTransformer2DModel"});
-  // Diffusers gives qk_norm as the name of a norm; only a per-head one is meant here.
+  // In diffusers configs, qk_norm is the name of a norm; only a flag means one norm for each head.
   const nlohmann::json* named = fields.any("qk_norm");
   const bool per_head = named != nullptr && named->is_boolean() && named->get<bool>();
   model.qk_norm = fields.boolean({"use_qk_norm"}).value_or(always || per_head);
 }
 
-/// The activation as the ops call it.
+/// The activation function, by the name that the ops use.
 std::string read_activation(const Fields& fields, const std::string& type) {
   const std::string name = fields.text({"hidden_act", "hidden_activation", "activation_function"});
   if (type == "gpt_oss") {
-    return "swiglu_oai";  // whose config says silu
+    return "swiglu_oai";  // although its config says silu
   }
   if (is_one_of(name, {"gelu_pytorch_tanh", "gelu_new", "gelu_fast"})) {
     return "gelu_tanh";
@@ -371,7 +371,7 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// A name for the model at `path`: the file's, or its directory's where the file is called config.json.
+/// A name for the model at `path`: that of the file, or of its directory if the file is called config.json.
 std::string model_name(const std::string& path) {
   const auto last_part = [](const std::string& whole) { return whole.substr(whole.find_last_of('/') + 1); };
   const std::string file = last_part(path);

@@ -6,10 +6,10 @@
 
 namespace kerncast::tools {
 
-/// What one rank of `model` launches under tensor parallelism over `tp` ranks and expert parallelism over
-/// `ep`: attention heads and dense MLPs are divided by tp (key-value heads to no fewer than one), experts by
-/// ep, and each expert by tp / ep where that is more than 1. Throws UsageError naming the size that does not
-/// divide.
+/// The model as one rank sees it, under tensor parallelism over `tp` ranks and expert parallelism over `ep`
+/// ranks. Attention heads and dense MLPs are divided by tp (at least one key-value head remains), experts by
+/// ep, and each expert by tp / ep if that is more than 1. Throws UsageError that names a size that cannot be
+/// divided.
 [[nodiscard]] ModelConfig shard_model(const ModelConfig& model, std::int64_t tp, std::int64_t ep);
 
 }  // namespace kerncast::tools

@@ -17,7 +17,7 @@ constexpr std::pair<const char*, QuantScheme> schemes[] = {
     {"mxfp4", QuantScheme::mxfp4},
 };
 
-/// By granularity and element: what quant ops, dequant and the norms call them.
+/// The scheme for a granularity and an element type, by the names that the ops use.
 QuantScheme by_granularity(std::string_view granularity, std::string_view element) {
   if (element == "i8") {
     return QuantScheme::int8;

@@ -15,7 +15,7 @@ namespace kerncast::tools {
 namespace {
 
 double parse_scalar(const OpDefinition& op, const std::string& name, const std::string& text) {
-  // strtod, as libc++ 19 has no from_chars for double; the command never changes the locale.
+  // libc++ 19 has no from_chars for double. strtod is safe, since the command never changes the locale.
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
   const bool blank = text.empty() || std::isspace(static_cast<unsigned char>(text.front())) != 0;

@@ -10,21 +10,22 @@
 
 namespace kerncast::tools {
 
-/// One op at the shapes of a model, with every place in the model that asks for exactly these.
+/// An op at one shape of a model.
 struct Workload {
   const OpDefinition* op = nullptr;
-  std::string label;  ///< "input_layernorm, post_attention_layernorm"
+  std::string
+      label;  ///< places in the model that need it, such as "input_layernorm, post_attention_layernorm"
   std::vector<std::pair<std::string, std::string>> params;
   std::vector<std::pair<std::string, double>> scalars;
 };
 
-/// The parameter called `name` as the workload has it; empty where it is left to its default.
+/// The value of the parameter `name` in `workload`. Empty if it has its default.
 [[nodiscard]] std::string_view param_of(const Workload& workload, std::string_view name);
 
-/// What `model` needs of every registered op, in order of op name, each distinct workload once.
+/// The workloads of `model` for all registered ops, in order of op name, each once.
 [[nodiscard]] std::vector<Workload> workloads_of(const ModelConfig& model);
 
-/// Row counts as typed, sorted and each once. Throws UsageError for a negative one.
+/// Sorts row counts and removes duplicates. Throws UsageError for a negative one.
 [[nodiscard]] std::vector<std::int64_t> check_rows(std::vector<std::int64_t> rows);
 
 }  // namespace kerncast::tools

@@ -12,7 +12,7 @@ std::string text_or_empty(const char* text) {
   return text != nullptr ? text : "";
 }
 
-/// The parts of an instruction's name: "mma", "sync", "aligned", "m16n8k16", ...
+/// The parts of an instruction's name, such as "mma", "sync", "aligned", "m16n8k16".
 std::vector<std::string_view> name_parts(std::string_view ptx) {
   if (ptx.starts_with("@")) {
     const std::size_t blank = ptx.find_first_of(" \t");
@@ -29,7 +29,7 @@ std::vector<std::string_view> name_parts(std::string_view ptx) {
   return parts;
 }
 
-/// m*n*k of "m16n8k16"; 0 for anything else.
+/// The product m * n * k of a shape such as "m16n8k16"; 0 for other text.
 double shape_product(std::string_view part) {
   double product = 1;
   for (const char letter : {'m', 'n', 'k'}) {
@@ -44,7 +44,7 @@ double shape_product(std::string_view part) {
   return part.empty() ? product : 0;
 }
 
-/// How many multiply-adds of 16-bit operands one of `type` takes as long as.
+/// Number of multiply-adds of 16-bit operands that take as long as one with operands of `type`.
 double operand_weight(std::string_view type) {
   static const std::map<std::string_view, double> weights = {
       {"f16", 1},  {"bf16", 1},   {"tf32", 2},   {"f64", 16},   {"e4m3", 0.5}, {"e5m2", 0.5}, {"s8", 0.5},
@@ -190,7 +190,7 @@ double tensor_fma(std::string_view ptx) {
   if (parts.front() != "mma") {
     return 0;
   }
-  // After the shape and layouts come the types of d, a, b and c; a is what the rate depends on.
+  // The shape and layouts are followed by the types of d, a, b and c. The rate depends on the type of a.
   double product = 0;
   std::vector<std::string_view> types;
   for (const std::string_view part : parts) {

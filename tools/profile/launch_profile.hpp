@@ -9,7 +9,7 @@
 
 #include "runtime/simulator/watch/profile_abi.hpp"
 
-/// A launch as the virtual GPU counted it, and its counts seen by class, by memory and by line.
+/// A launch that the virtual GPU counted, and its counts by class of instruction, by memory and by line.
 namespace kerncast::tools {
 
 struct ProfiledInstruction {
@@ -27,8 +27,8 @@ struct LaunchProfile {
   std::array<std::uint32_t, 3> block{1, 1, 1};
   std::uint32_t static_shared = 0;          ///< bytes
   std::uint32_t dynamic_shared = 0;         ///< bytes
-  std::uint64_t longest_warp = 0;           ///< instructions of the warp that ran most of them
-  std::uint64_t longest_warp_requests = 0;  ///< its global requests
+  std::uint64_t longest_warp = 0;           ///< instructions of the warp that executed the most
+  std::uint64_t longest_warp_requests = 0;  ///< global requests of that warp
   std::vector<ProfiledInstruction> instructions;
 
   [[nodiscard]] std::uint64_t blocks() const;
@@ -36,7 +36,7 @@ struct LaunchProfile {
   [[nodiscard]] std::uint32_t warps_per_block() const;
 };
 
-/// A copy that outlives the recording.
+/// Copies a launch, so that it outlives the recording.
 [[nodiscard]] LaunchProfile copy_launch(const KerncastSimLaunch& launch);
 
 void add_counts(KerncastSimCounts& sum, const KerncastSimCounts& more);
@@ -51,36 +51,37 @@ struct UnitCounts {
 /// Sum over the instructions of class `unit`.
 [[nodiscard]] KerncastSimCounts counts_of_unit(const LaunchProfile& profile, std::string_view unit);
 
-/// Global memory traffic by what asked for it.
+/// Global memory traffic by kind of instruction.
 struct GlobalTraffic {
   KerncastSimCounts loads{};
   KerncastSimCounts stores{};
   KerncastSimCounts atomics{};
 };
-/// Asynchronous copies and whatever else is neither a store nor an atomic count as loads.
+/// The global traffic of a launch. Everything that is neither a store nor an atomic counts as a load, for
+/// example asynchronous copies.
 [[nodiscard]] GlobalTraffic global_traffic(const LaunchProfile& profile);
 
-/// Lanes that took part in a warp instruction, of 32: 0 to 1; 0 where nothing ran.
+/// Mean share of the 32 lanes that were active in a warp instruction, from 0 to 1; 0 if nothing was executed.
 [[nodiscard]] double thread_utilisation(const KerncastSimCounts& counts);
-/// `moved` over `least`; 1 where neither is.
+/// `moved` divided by `least`; 1 if `least` is 0.
 [[nodiscard]] double ratio_to_least(std::uint64_t moved, std::uint64_t least);
 
-/// Counts of one line of a source file, or of the PTX where `file` is empty.
+/// The counts of one line of a source file, or of the PTX if `file` is empty.
 struct LineCounts {
   std::string file;
   std::uint32_t line = 0;
   KerncastSimCounts counts{};
 };
-/// True where any instruction has line info.
+/// True if any instruction has line info.
 [[nodiscard]] bool has_line_info(const LaunchProfile& profile);
-/// By source line where there is line info, else by PTX line; instructions without line info are then told by
-/// their PTX line. In order of file and line; lines that never ran are left out.
+/// The counts of each line that was executed, in order of file and line. An instruction with line info counts
+/// for its source line, another one for its PTX line.
 [[nodiscard]] std::vector<LineCounts> counts_by_line(const LaunchProfile& profile);
 
-/// Multiply-adds of 16-bit operands that one warp-wide mma instruction is worth: m*n*k, halved for 8-bit
-/// operands, doubled for tf32, 16 times for f64. 0 for text that is no mma.
+/// The work of one warp-wide mma instruction in multiply-adds of 16-bit operands: m * n * k, halved for 8-bit
+/// operands, doubled for tf32, times 16 for f64. 0 if the text is not an mma.
 [[nodiscard]] double tensor_fma(std::string_view ptx);
-/// Sum of tensor_fma over what ran.
+/// The sum of tensor_fma over all executed instructions.
 [[nodiscard]] double total_tensor_fma(const LaunchProfile& profile);
 
 }  // namespace kerncast::tools

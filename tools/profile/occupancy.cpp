@@ -50,7 +50,7 @@ Occupancy occupancy(const DeviceDescription& device, const BlockResources& block
     const char* name;
     int blocks;
   };
-  // Of limits that are equally tight the first is named.
+  // If several limits are equally tight, the first is named.
   const Limit limits[] = {
       {"warps", device.max_warps_per_sm / warps},
       {"blocks", device.max_blocks_per_sm},

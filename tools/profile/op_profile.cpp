@@ -15,7 +15,8 @@ std::shared_ptr<const KernelBinary> obtain_with_lines(KernelBuilder& builder, co
   return builder.load_or_compile(variant, BuildPolicy::cached_or_compile);
 }
 
-/// Line info names the files by where the compiler ran; they are what they are called in `sources`.
+/// Line info has file names relative to the compiler's working directory. This replaces them by the names in
+/// `sources`.
 void name_files(LaunchProfile& launch, const std::vector<std::pair<std::string, std::string>>& sources) {
   for (ProfiledInstruction& instruction : launch.instructions) {
     for (const auto& [name, text] : sources) {

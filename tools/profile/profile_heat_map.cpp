@@ -13,7 +13,7 @@
 namespace kerncast::tools {
 namespace {
 
-// Lines shown before and after one that ran.
+// Number of lines shown before and after a line that was executed.
 constexpr std::size_t neighbours = 2;
 
 using FileLines = std::map<std::size_t, KerncastSimCounts>;
@@ -28,7 +28,7 @@ std::vector<std::string_view> split_lines(std::string_view text) {
   return lines;
 }
 
-/// The text that line info calls `file`; the PTX where it is empty.
+/// The text of the file `file` of the line info, or the PTX if `file` is empty.
 std::string_view text_of(const OpProfile& profile, const std::string& file) {
   if (file.empty()) {
     return profile.report.ptx;
@@ -41,10 +41,10 @@ std::string_view text_of(const OpProfile& profile, const std::string& file) {
   return {};
 }
 
-/// What the columns are measured against.
+/// The values that a column's cells are compared with.
 struct Scale {
-  KerncastSimCounts total{};    ///< of the launch
-  KerncastSimCounts hottest{};  ///< the most of any line
+  KerncastSimCounts total{};    ///< sum over the launch
+  KerncastSimCounts hottest{};  ///< largest value of any line
 };
 
 std::string cell(const Scale& scale, const KerncastSimCounts& counts,

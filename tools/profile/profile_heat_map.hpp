@@ -6,9 +6,9 @@
 
 namespace kerncast::tools {
 
-/// HTML tables, one for each file: its executed lines with their neighbours, and for each line its warp
-/// instructions, global sectors and shared-memory wavefronts, stronger the nearer to the launch's hottest
-/// line. By source line where there is line info, else by PTX line.
+/// HTML tables, one for each file, with its executed lines and their neighbours. For each line they show warp
+/// instructions, global sectors and shared-memory wavefronts; the colour is stronger the nearer the value is
+/// to that of the hottest line. Lines are source lines if there is line info, else PTX lines.
 [[nodiscard]] std::string heat_map(const OpProfile& profile);
 
 }  // namespace kerncast::tools

@@ -127,7 +127,7 @@ std::string units_section(const LaunchProfile& launch) {
   return out + "</section>\n";
 }
 
-/// What moved, and below it the least that would have done.
+/// A row with two bars: what was moved, and below it the least that would have sufficed.
 std::string moved_row(std::string_view name, std::uint64_t moved, std::uint64_t least, std::uint64_t most) {
   const auto scale = static_cast<double>(most);
   return row(
@@ -163,7 +163,7 @@ std::string memory_section(const LaunchProfile& launch) {
   return out + "</section>\n";
 }
 
-/// Every factor of one estimate, on a scale where `most` microseconds fill the track.
+/// The factors of one estimate, on a scale where `most` microseconds fill the track.
 std::string factor_rows(const Estimate& estimate, double most) {
   std::vector<CostFactor> factors = estimate.factors;
   factors.push_back({std::string(tail_name), estimate.tail_us, estimate.tail_us});

@@ -7,8 +7,8 @@
 
 namespace kerncast::tools {
 
-/// One HTML page about the profiles, complete in itself: it loads nothing, runs no script, and reads in light
-/// and dark. All text from kernels and settings is escaped.
+/// A self-contained HTML page about the profiles. It loads nothing, runs no script, and supports light and
+/// dark mode. Text from kernels and settings is escaped.
 [[nodiscard]] std::string profile_page(const std::vector<ProfileReport>& reports);
 
 }  // namespace kerncast::tools

@@ -127,7 +127,7 @@ std::string estimates_text(const ProfileReport& report) {
     factors.push_back({std::string(tail_name), estimate.tail_us, estimate.tail_us});
     factors.push_back(
         {std::string(launch_overhead_name), estimate.launch_overhead_us, estimate.launch_overhead_us});
-    // What limits comes first, whatever ties with it.
+    // The limiting factor comes first, even if others are equal to it.
     std::stable_sort(factors.begin(), factors.end(), [&](const CostFactor& a, const CostFactor& b) {
       return std::pair(a.name != estimate.limiting_factor, b.us) <
              std::pair(b.name != estimate.limiting_factor, a.us);

@@ -11,31 +11,31 @@
 
 namespace kerncast::tools {
 
-/// A profile and what the cost model makes of it.
+/// A profile and its estimates by the cost model.
 struct ProfileReport {
   OpProfile profile;
-  std::string label;                          ///< where a model has this op; empty without one
+  std::string label;                          ///< places of the op in the model; empty without a model
   const DeviceDescription* device = nullptr;  ///< the device the kernel was compiled for
-  std::vector<Estimate> estimates;            ///< one for each device described
+  std::vector<Estimate> estimates;            ///< one for each described device
 };
 
-/// Adds an estimate for every device described. `device` must outlive the report.
+/// Makes a report with an estimate for every described device. `device` must outlive the report.
 [[nodiscard]] ProfileReport make_report(OpProfile profile, std::string label,
                                         const DeviceDescription& device);
 
 /// The estimate for the report's own device.
 [[nodiscard]] const Estimate& own_estimate(const ProfileReport& report);
 
-/// The tables that the command prints.
+/// The report as the tables that the command prints.
 [[nodiscard]] std::string report_text(const ProfileReport& report);
-/// Everything, under the names that the command's help documents.
+/// The whole report as JSON. The command's help documents the names.
 [[nodiscard]] Json report_json(const ProfileReport& report);
 
-/// "1,234,567".
+/// Formats a number with thousands separators, such as "1,234,567".
 [[nodiscard]] std::string grouped(std::uint64_t value);
-/// Microseconds with three digits that matter: "0.123", "12.3", "1,234".
+/// Formats microseconds with three significant digits, such as "0.123", "12.3" or "1,234".
 [[nodiscard]] std::string microseconds(double us);
-/// "132x1x1".
+/// Formats a grid or block size, such as "132x1x1".
 [[nodiscard]] std::string extent(const std::array<std::uint32_t, 3>& size);
 
 }  // namespace kerncast::tools

@@ -12,7 +12,7 @@ Function* find_symbol(const Runtime& runtime, const char* name) {
   return reinterpret_cast<Function*>(runtime.driver_symbol(name));
 }
 
-/// Records for a scope.
+/// Turns recording on for a scope.
 class Recording {
  public:
   explicit Recording(decltype(kerncastSimProfile)* set) : set_(set) { set_(1); }
@@ -51,7 +51,7 @@ SimProfileCapture::SimProfileCapture(const Runtime& runtime)
   if (set_recording_ == nullptr || count_ == nullptr || launch_ == nullptr) {
     throw Error(
         ErrorCode::unsupported,
-        "the driver in use counts no launches; profiles need the virtual GPU: set KERNCAST_DRIVER=sim");
+        "the driver in use does not count launches; profiles need the virtual GPU: set KERNCAST_DRIVER=sim");
   }
 }
 
@@ -65,7 +65,7 @@ LaunchProfile SimProfileCapture::record(const RunDevice& device, void* function,
   const KerncastSimLaunch* launch = count_() == 1 ? launch_(0) : nullptr;
   if (launch == nullptr) {
     throw Error(ErrorCode::internal,
-                fmt::format("the virtual GPU recorded {} launches of {} in place of one", count_(), what));
+                fmt::format("the virtual GPU recorded {} launches of {} instead of one", count_(), what));
   }
   return copy_launch(*launch);
 }

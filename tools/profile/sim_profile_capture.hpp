@@ -9,13 +9,13 @@
 
 namespace kerncast::tools {
 
-/// Launches kernels with the virtual GPU's recording on.
+/// Launches kernels while the virtual GPU records.
 class SimProfileCapture {
  public:
-  /// Throws Error(unsupported) where the driver in use is not the virtual GPU.
+  /// Throws Error(unsupported) if the driver in use is not the virtual GPU.
   explicit SimProfileCapture(const Runtime& runtime);
 
-  /// Launches `function` once and returns what was counted. `what` names the kernel in errors. Throws Error.
+  /// Launches `function` once and returns the counts. `what` names the kernel in errors. Throws Error.
   [[nodiscard]] LaunchProfile record(const RunDevice& device, void* function, const LaunchGeometry& geometry,
                                      const Call& call, const std::string& what) const;
 

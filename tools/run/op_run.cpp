@@ -19,7 +19,7 @@ constexpr unsigned char poison = 0xCD;
 
 std::shared_ptr<const driver::Driver> shared_driver(Runtime& runtime, int ordinal) {
   const driver::Driver& driver = implementation_of(runtime).driver();
-  // The runtime keeps its driver for as long as it lives, which is longer than any RunDevice.
+  // No shared ownership: the runtime keeps its driver and outlives every RunDevice.
   std::shared_ptr<const driver::Driver> shared(std::shared_ptr<void>(), &driver);
   static_cast<void>(driver::query_device(shared->api, ordinal));
   return shared;
@@ -50,7 +50,7 @@ bool is_inout(const OpDefinition& op, const std::string& name) {
   });
 }
 
-/// The memory of one call.
+/// The device memory and bindings of one call.
 class BoundCall {
  public:
   BoundCall(const OpRunRequest& request, const RunDevice& device) : device_(device) {
@@ -85,11 +85,11 @@ class BoundCall {
 
   Bindings bindings;
   std::vector<HostTensor> outputs;
-  std::vector<std::vector<std::int64_t>> storage_shapes;  ///< of outputs
+  std::vector<std::vector<std::int64_t>> storage_shapes;  ///< one for each of `outputs`
 
  private:
   const driver::DeviceBuffer& add(const HostTensor& tensor) {
-    // A tensor without elements has an address all the same: null would read as left out.
+    // A tensor without elements needs an address too, since null means that the tensor was left out.
     buffers_.emplace_back(device_.api(), std::max<std::size_t>(tensor.bytes.size(), 16));
     names_.push_back(tensor.name);
     bindings.set_tensor(tensor.name, view_of(tensor, buffers_.back().data(), device_.ordinal()));
@@ -103,7 +103,7 @@ class BoundCall {
 
 double median_dispatch_ns(Runtime& runtime, const RunDevice& device, const OpDefinition& op, const Call& call,
                           int launches) {
-  // What the launches themselves take is no matter here, and on the virtual GPU it can be much.
+  // The time of the kernels does not count here, but on the virtual GPU it can be long.
   constexpr auto long_enough = std::chrono::milliseconds(3);
   const auto begin = std::chrono::steady_clock::now();
   std::vector<double> times;
@@ -122,7 +122,7 @@ double median_dispatch_ns(Runtime& runtime, const RunDevice& device, const OpDef
   return *middle;
 }
 
-/// Parameters at their values and every scalar with its default, as the reference wants them.
+/// The input of the reference: all tensors, and every scalar, with its default if it was not given.
 ReferenceInput reference_input(const OpRunRequest& request, const Call& call,
                                const std::vector<HostTensor>& outputs) {
   ReferenceInput input;

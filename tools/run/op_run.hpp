@@ -16,10 +16,10 @@
 
 namespace kerncast::tools {
 
-/// A device as a run uses it: its primary context stays current while this lives.
+/// A device on which ops are run. Its primary context stays current while the object lives.
 class RunDevice {
  public:
-  /// Throws Error(not_found) where there is no driver, Error(invalid_argument) for a device it does not have.
+  /// Throws Error(not_found) if there is no driver, Error(invalid_argument) for a device that does not exist.
   RunDevice(Runtime& runtime, int ordinal);
 
   [[nodiscard]] const driver::DriverApi& api() const { return context_.api(); }
@@ -41,9 +41,9 @@ struct OpRunRequest {
   std::vector<std::pair<std::string, std::string>> params;
   std::vector<std::pair<std::string, double>> scalars;
   bool check = true;          ///< compare with the reference
-  bool check_aside = false;   ///< on a thread of its own: see OpRunResult::pending
-  int timed_dispatches = 11;  ///< their median is reported
-  /// Launches the call and reports its kernel, in place of the runtime's own dispatch; not called for zero
+  bool check_aside = false;   ///< compare on another thread; see OpRunResult::pending
+  int timed_dispatches = 11;  ///< number of dispatches whose median time is reported
+  /// If set, it launches the call and reports its kernel instead of the runtime. It is not called for zero
   /// rows.
   std::function<KernelReport(const Call&)> launch;
 };
@@ -51,27 +51,27 @@ struct OpRunRequest {
 struct OpRunResult {
   KernelReport report;
   std::int64_t rows = 0;
-  double dispatch_ns = 0;  ///< host time of one hot dispatch; NaN where nothing is launched
+  double dispatch_ns = 0;  ///< host time of one hot dispatch; NaN if nothing was launched
   bool checked = false;
   ReferenceResult verdict;
-  std::future<ReferenceResult> pending;  ///< the verdict to be, where it is reckoned aside
-  std::vector<StoredTensor> outputs;     ///< written tensors as their contiguous storage
+  std::future<ReferenceResult> pending;  ///< the future verdict, if it is computed on another thread
+  std::vector<StoredTensor> outputs;     ///< the written tensors as their contiguous storage
 };
 
-/// Uploads the inputs, allocates the outputs and fills them with 0xCD, makes the kernel ready, launches it
-/// once, downloads and checks, then times further dispatches. Throws Error.
+/// Runs an op once: uploads the inputs, allocates the outputs and fills them with 0xCD, loads or compiles the
+/// kernel, launches it, downloads and checks the results. Then times further dispatches. Throws Error.
 [[nodiscard]] OpRunResult run_op(Runtime& runtime, RunDevice& device, const OpRunRequest& request);
 
-/// The inputs of a synthetic call of `rows` rows, the same on every machine. Padding between strided rows is
-/// filled too.
+/// Synthetic inputs of a call of `rows` rows. They are the same on every machine. Padding between strided
+/// rows is filled, too.
 [[nodiscard]] std::vector<HostTensor> synthetic_inputs(
     const OpDefinition& op, const std::vector<std::pair<std::string, std::string>>& params,
     const std::vector<std::pair<std::string, double>>& scalars, std::int64_t rows);
 
-/// A tensor as `plan` wants it, with `bytes` as its storage once they are there.
+/// The tensor that `plan` describes, with empty `bytes`. The caller fills `bytes` with its storage.
 [[nodiscard]] HostTensor host_tensor(const TensorPlan& plan);
 
-/// Elements of the storage behind `plan`. Throws Error(internal) for a plan that does not fit its own
+/// Number of elements in the storage of `plan`. Throws Error(internal) if the tensor does not fit its own
 /// storage.
 [[nodiscard]] std::int64_t storage_elements(const TensorPlan& plan);
 

@@ -27,7 +27,7 @@ FloatFormat format_of(DType type) {
   }
 }
 
-/// SplitMix64: the standard library's distributions differ between implementations.
+/// SplitMix64, since the distributions of the standard library differ between implementations.
 class Random {
  public:
   explicit Random(std::uint64_t seed) : state_(seed) {}
@@ -41,7 +41,7 @@ class Random {
   }
   double uniform() { return static_cast<double>(bits() >> 11U) * 0x1p-53; }
 
-  /// A normal value cut off at 12 standard deviations, by the sum of uniforms: exact arithmetic on every
+  /// An approximately normal value: the sum of 12 uniform values minus 6. The arithmetic is exact on every
   /// machine.
   double normal() {
     double sum = 0;
@@ -106,16 +106,16 @@ std::uint16_t encode_float(double value, DType type) {
   if (std::isnan(value)) {
     return static_cast<std::uint16_t>(size_of(type) == 2 ? 0x7fffU : 0x7fU);
   }
-  // Of a double's own exponent; what lies below the format's is clamped. The library's frexp and ldexp cost
-  // more than all the rest.
+  // Read the exponent field of the double. Exponents below the format's range are clamped further down. frexp
+  // and ldexp would take more time than all the rest.
   const int exponent = static_cast<int>(std::bit_cast<std::uint64_t>(magnitude) >> 52U) - 1022;
-  // Steps of the format at this magnitude; below the smallest normal they no longer shrink.
+  // Count in steps of the format at this magnitude. Below the smallest normal value the step stays the same.
   const int lowest = 1 - format.bias;
   const int scale = std::max(exponent - 1, lowest) - format.mantissa_bits;
   const double one_step = std::bit_cast<double>(static_cast<std::uint64_t>(1023 - scale) << 52U);
   const double steps = std::nearbyint(std::min(magnitude, 1e300) * one_step);
   const int biased = std::max(exponent - 1, lowest) + format.bias;
-  // Adding the steps to the exponent field lets a carry out of the mantissa land where it belongs.
+  // The steps are added to the exponent field, so that a carry out of the mantissa increments the exponent.
   const double bits =
       static_cast<double>(biased - 1) * static_cast<double>(1 << format.mantissa_bits) + steps;
   const double kept = magnitude == 0 ? 0 : std::min(bits, static_cast<double>(format.largest));

@@ -46,7 +46,8 @@ std::vector<RequestRecord> read_records(const std::string& path, Console& consol
     try {
       records.push_back(parse_record(line));
     } catch (const std::exception& error) {
-      console.warning(fmt::format("{}:{}: no record of a kernel, left out: {}", path, number, error.what()));
+      console.warning(
+          fmt::format("{}:{}: not a record of a kernel, left out: {}", path, number, error.what()));
     }
   }
   return records;

@@ -8,8 +8,8 @@
 
 namespace kerncast::tools {
 
-/// Writes the kernels of `results`, which are all in the store of `runtime`, to the pack at `path`, whole or
-/// not at all, and says so. Throws Error(io_error).
+/// Writes the kernels of `results` to the pack at `path`, completely or not at all, and reports it on the
+/// console. All of them must be in the store of `runtime`. Throws Error(io_error).
 void write_pack(CommandContext& context, Runtime& runtime, const std::string& path,
                 const std::vector<WarmResult>& results);
 

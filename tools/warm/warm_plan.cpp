@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
@@ -22,11 +23,12 @@
 namespace kerncast::tools {
 namespace {
 
-constexpr int last_bucket = 14;
+constexpr int last_bucket = row_bucket(std::numeric_limits<std::int64_t>::max());
 
-/// Rows of the largest launch of a bucket; of the last, one past its start.
+/// The row count that stands for a bucket: its highest, or the lowest of the last bucket, which has no end.
 std::int64_t rows_of(int bucket) {
-  return bucket == last_bucket ? (std::int64_t{1} << (last_bucket - 1)) + 1 : std::int64_t{1} << bucket;
+  const RowRange range = row_range(bucket);
+  return bucket == last_bucket ? range.lowest : range.highest;
 }
 
 struct TokenRange {
@@ -38,7 +40,7 @@ std::int64_t parse_count(const std::string& option, const std::string& whole, st
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < 1) {
-    throw UsageError(fmt::format("{} {} is neither a count nor a range like 1:8192", option, whole));
+    throw UsageError(fmt::format("{} {} is neither a count nor a range such as 1:8192", option, whole));
   }
   return value;
 }
@@ -56,7 +58,7 @@ TokenRange parse_tokens(const std::string& text) {
   return range;
 }
 
-/// How many rows of the op a token of `model` can make: a row for each of its experts or heads.
+/// The most rows of the op that one token of `model` can make: one for each of its experts or heads.
 std::int64_t rows_per_token(const ModelConfig& model, const Workload& workload) {
   const std::string& op = workload.op->name;
   if (!op.starts_with("moe.") && !param_of(workload, "experts").empty()) {
@@ -75,7 +77,7 @@ std::string key_of(Runtime& runtime, const PlannedKernel& kernel) {
   return runtime.identify(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables).key;
 }
 
-/// Collects kernels, each once.
+/// Collects the kernels of a plan, each once.
 class Planner {
  public:
   Planner(Runtime& runtime, const WarmRequest& request, Console& console)
@@ -104,8 +106,9 @@ class Planner {
     const ModelConfig whole = load_model_config(name, &unmapped);
     if (!unmapped.empty()) {
       console_.warning(fmt::format(
-          "{} is a {}, which is not known here; what could be read of it is warmed, these fields are not "
-          "understood: {}",
+          "{} is a {}, which this command does not know; it warms what it could read, and does not "
+          "understand "
+          "these fields: {}",
           whole.name, whole.architecture.empty() ? "model without architectures" : whole.architecture,
           fmt::join(unmapped, ", ")));
     }
@@ -143,7 +146,7 @@ class Planner {
       }
     }
     if (!unknown_.empty()) {
-      console_.warning(fmt::format("{}: ops that only their host knows are left out: {}", path,
+      console_.warning(fmt::format("{}: these ops are left out, since only their host defines them: {}", path,
                                    fmt::join(unknown_, ", ")));
     }
   }
@@ -175,7 +178,7 @@ class Planner {
     return is_wanted(workload.op->name) && (!scheme_ || scheme == QuantScheme::none || scheme == *scheme_);
   }
 
-  /// The buckets of the rows that the tokens asked for can make.
+  /// The row buckets that the requested numbers of tokens can reach.
   [[nodiscard]] std::set<int> buckets(std::int64_t rows_of_token) const {
     if (!rows_.empty()) {
       return rows_;
@@ -200,7 +203,7 @@ class Planner {
       add(*workload.op, specialise(*workload.op, workload.params), buckets(rows_per_token(model, workload)),
           fmt::format("{}: {}", where, workload.label));
     } catch (const Error& error) {
-      // A part of a model can have a width that an op does not take, as 96 elements in groups of 128.
+      // A rank of a model can have a width that an op does not accept, such as 96 elements in groups of 128.
       console_.warning(
           fmt::format("{} cannot use {} ({}): {}", where, workload.op->name, workload.label, error.what()));
     }
@@ -242,7 +245,7 @@ class Planner {
     }
   }
 
-  /// From 1; the same on every machine.
+  /// The shard of a key, counted from 1. It is the same on every machine.
   [[nodiscard]] std::size_t shard_of(const std::string& key) const {
     return std::stoull(key.substr(0, 15), nullptr, 16) % request_.shard.count + 1;
   }
@@ -290,7 +293,7 @@ WarmShard parse_shard(const std::string& text) {
   if (slash == std::string::npos || !read(std::string_view(text).substr(0, slash), shard.index) ||
       !read(std::string_view(text).substr(slash + 1), shard.count) || shard.index < 1 ||
       shard.index > shard.count) {
-    throw UsageError(fmt::format("--shard {} is not I/N with I from 1 to N, as 1/4", text));
+    throw UsageError(fmt::format("--shard {} is not I/N with I from 1 to N, such as 1/4", text));
   }
   return shard;
 }
@@ -304,7 +307,7 @@ std::string rows_text(const std::vector<int>& buckets) {
     }
     const int first = buckets[i];
     const int last = buckets[end - 1];
-    const std::int64_t low = first == 0 ? 1 : rows_of(first - 1) + 1;
+    const std::int64_t low = row_range(first).lowest;
     if (first == 0 && last == last_bucket) {
       parts.emplace_back("any");
     } else if (last == last_bucket) {

@@ -24,7 +24,7 @@ std::size_t missing_of(const std::vector<PlannedKernel>& kernels) {
                                                 [](const PlannedKernel& kernel) { return !kernel.cached; }));
 }
 
-/// One line of JSON on standard output.
+/// Writes one line of JSON to standard output.
 void print_event(const Json& event) {
   print(event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
@@ -40,7 +40,8 @@ Json describe(const PlannedKernel& kernel) {
           {"cached", kernel.cached.has_value()}};
 }
 
-/// What a compile took here before, in milliseconds; elsewhere where nothing was compiled here yet.
+/// Expected compile time in ms: the mean measured in this cache directory, else a typical value (`measured`
+/// is false).
 double expected_compile_ms(Runtime& runtime, bool& measured) {
   constexpr double typical = 150;
   const CacheCounters before =
@@ -85,10 +86,10 @@ int show_plan(CommandContext& context, Runtime& runtime, const std::vector<Plann
                    fmt::format("{}", fmt::join(kernel.why, "; "))});
   }
   print(table.text());
-  print(fmt::format(
-      "{} kernels: {} cached, {} to compile; about {} s with {} jobs ({})\n", kernels.size(),
-      kernels.size() - missing, missing, fixed(seconds, 0), jobs,
-      measured ? "by the mean of this cache's compiles" : "nothing compiled in this cache yet to go by"));
+  print(fmt::format("{} kernels: {} cached, {} to compile; about {} s with {} jobs ({})\n", kernels.size(),
+                    kernels.size() - missing, missing, fixed(seconds, 0), jobs,
+                    measured ? "by the mean of this cache's compiles"
+                             : "by a typical compile time; nothing was compiled in this cache yet"));
   return exit_fine;
 }
 
@@ -193,7 +194,7 @@ int summarise(CommandContext& context, const std::vector<WarmResult>& results, d
     } else if (!result.error.empty()) {
       ++failed;
     } else {
-      // Another process may have compiled it meanwhile.
+      // Another process may have compiled the kernel since the plan was made.
       const bool ours = result.report.origin == Origin::compiled;
       ours ? ++compiled : ++cached;
       bytes += bytes_of(result.report);
@@ -246,7 +247,7 @@ int summarise(CommandContext& context, const std::vector<WarmResult>& results, d
   }
   if (left > 0) {
     context.console.note(fmt::format(
-        "stopped with {} kernels left; what was compiled is kept, and the same command goes on", left));
+        "stopped with {} kernels left; what was compiled is kept, and the same command continues", left));
   }
   return failed == 0 && left == 0 ? exit_fine : exit_failed;
 }

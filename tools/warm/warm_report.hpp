@@ -9,21 +9,21 @@
 #include "tools/warm/warm_plan.hpp"
 #include "tools/warm/warm_run.hpp"
 
-/// What the warm command says: tables on standard output, or with --json one object, and events a line each
-/// while it compiles.
+/// Output of the warm command: tables, or with --json one object; while it compiles, one JSON event on each
+/// line.
 namespace kerncast::tools {
 
-/// The plan and how long it may take. Returns the exit code, like the next two.
+/// Prints the plan and the expected time. Returns the exit code.
 [[nodiscard]] int show_plan(CommandContext& context, Runtime& runtime,
                             const std::vector<PlannedKernel>& kernels, int jobs);
 
-/// What is missing; fails where anything is.
+/// Prints the kernels that are missing. Returns exit_failed if there are any.
 [[nodiscard]] int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kernels);
 
-/// What came of it all; fails where something failed or was left.
+/// Prints the results. Returns exit_failed if a kernel failed or was not reached.
 [[nodiscard]] int summarise(CommandContext& context, const std::vector<WarmResult>& results, double seconds);
 
-/// Speaks while kernels compile: a bar on a terminal, else a line every ten seconds.
+/// Reports progress while kernels compile: a bar on a terminal, else a line every ten seconds.
 class WarmReporter {
  public:
   explicit WarmReporter(CommandContext& context) : context_(context) {}

@@ -1,11 +1,12 @@
 #include "tools/warm/warm_run.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
-#include <queue>
 #include <thread>
+#include <utility>
 
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
@@ -31,6 +32,79 @@ WarmResult compile_one(Runtime& runtime, const PlannedKernel& kernel) {
   return result;
 }
 
+/// A finished compile and the index of its kernel in the plan.
+struct Finished {
+  std::size_t index = 0;
+  WarmResult result;
+};
+
+/// Threads that compile the missing kernels of a plan. The thread that owns this object takes the results.
+class CompileThreads {
+ public:
+  /// `missing` are indices into `kernels`. No further compile begins once `stop` is true.
+  CompileThreads(Runtime& runtime, const std::vector<PlannedKernel>& kernels,
+                 std::vector<std::size_t> missing, std::size_t threads, const std::atomic<bool>& stop)
+      : runtime_(runtime),
+        kernels_(kernels),
+        missing_(std::move(missing)),
+        stop_(stop),
+        running_(std::min(missing_.size(), threads)) {
+    threads_.reserve(running_);
+    for (std::size_t i = running_; i > 0; --i) {
+      threads_.emplace_back([this] { work(); });
+    }
+  }
+  ~CompileThreads() {
+    {
+      const std::lock_guard lock(mutex_);
+      next_ = missing_.size();
+    }
+    for (std::thread& thread : threads_) {
+      thread.join();
+    }
+  }
+  CompileThreads(const CompileThreads&) = delete;
+  CompileThreads& operator=(const CompileThreads&) = delete;
+
+  /// True until every thread has ended and every result was taken.
+  [[nodiscard]] bool busy() {
+    const std::lock_guard lock(mutex_);
+    return running_ > 0 || !finished_.empty();
+  }
+  /// The results since the last call. Waits at most `time` for the first of them.
+  [[nodiscard]] std::vector<Finished> take(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, time, [this] { return !finished_.empty() || running_ == 0; });
+    return std::exchange(finished_, {});
+  }
+
+ private:
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (next_ < missing_.size() && !stop_.load()) {
+      const std::size_t index = missing_[next_++];
+      lock.unlock();
+      WarmResult result = compile_one(runtime_, kernels_[index]);
+      lock.lock();
+      finished_.push_back({index, std::move(result)});
+      changed_.notify_one();
+    }
+    --running_;
+    changed_.notify_one();
+  }
+
+  Runtime& runtime_;
+  const std::vector<PlannedKernel>& kernels_;
+  const std::vector<std::size_t> missing_;
+  const std::atomic<bool>& stop_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Finished> finished_;
+  std::size_t next_ = 0;
+  std::size_t running_ = 0;
+  std::vector<std::thread> threads_;
+};
+
 }  // namespace
 
 std::vector<WarmResult> run_warm(Runtime& runtime, const std::vector<PlannedKernel>& kernels, int jobs,
@@ -53,66 +127,28 @@ std::vector<WarmResult> run_warm(Runtime& runtime, const std::vector<PlannedKern
     }
   }
 
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::queue<std::pair<std::size_t, WarmResult>> done;
-  std::size_t next = 0;
-  std::size_t running = 0;
-  const auto work = [&] {
-    std::unique_lock lock(mutex);
-    while (next < missing.size() && !stop.load()) {
-      const std::size_t index = missing[next++];
-      lock.unlock();
-      WarmResult result = compile_one(runtime, kernels[index]);
-      lock.lock();
-      done.emplace(index, std::move(result));
-      changed.notify_one();
-    }
-    --running;
-    changed.notify_one();
-  };
-
-  // Two for each compiler: while one publishes what it got, the other's kernel already compiles.
-  std::vector<std::thread> threads;
-  running = std::min(missing.size(), static_cast<std::size_t>(jobs) * 2);
-  threads.reserve(running);
-  for (std::size_t i = running; i > 0; --i) {
-    threads.emplace_back(work);
-  }
   const auto started = Clock::now();
   compiler::worker::Pool* const workers = implementation_of(runtime).builder.workers();
   bool stopped = false;
-  std::unique_lock lock(mutex);
-  while (running > 0 || !done.empty()) {
-    changed.wait_for(lock, std::chrono::milliseconds(100), [&] { return !done.empty() || running == 0; });
-    while (!done.empty()) {
-      auto [index, result] = std::move(done.front());
-      done.pop();
-      lock.unlock();
-      if (stop.load() && !result.error.empty()) {
-        result = WarmResult{&kernels[index], {}, {}, false};
+  // Two threads for each compiler: while one publishes its result, the kernel of the other is compiled.
+  CompileThreads threads(runtime, kernels, std::move(missing), static_cast<std::size_t>(jobs) * 2, stop);
+  while (threads.busy()) {
+    for (Finished& one : threads.take(std::chrono::milliseconds(100))) {
+      if (stop.load() && !one.result.error.empty()) {
+        // The compile was abandoned and did not fail by itself.
+        one.result = WarmResult{&kernels[one.index], {}, {}, false};
       } else {
-        result.error.empty() ? ++progress.compiled : ++progress.failed;
-        finished(result);
+        one.result.error.empty() ? ++progress.compiled : ++progress.failed;
+        finished(one.result);
       }
-      results[index] = std::move(result);
-      lock.lock();
+      results[one.index] = std::move(one.result);
     }
-    lock.unlock();
-    if (stop.load() && !stopped) {
-      stopped = true;
-      if (workers != nullptr) {
-        workers->stop();
-      }
+    if (stop.load() && !std::exchange(stopped, true) && workers != nullptr) {
+      workers->stop();
     }
     progress.seconds = seconds_since(started);
     progress.in_flight = workers != nullptr ? workers->in_flight() : std::vector<std::string>();
     tick(progress);
-    lock.lock();
-  }
-  lock.unlock();
-  for (std::thread& thread : threads) {
-    thread.join();
   }
   return results;
 }

@@ -12,36 +12,38 @@
 
 namespace kerncast::tools {
 
-/// How one planned kernel came out.
+/// Result of one planned kernel.
 struct WarmResult {
   const PlannedKernel* planned = nullptr;
-  KernelReport report;  ///< empty where it failed or was not reached
-  std::string error;    ///< why it failed
-  bool reached = false;
+  KernelReport report;   ///< empty if it failed or was not reached
+  std::string error;     ///< the reason, if it failed
+  bool reached = false;  ///< false if the run stopped before it
 };
 
-/// How far a run is.
+/// Progress of a run.
 struct WarmProgress {
   std::size_t total = 0;
-  std::size_t cached = 0;  ///< before it began
+  std::size_t cached = 0;  ///< kernels that were cached before the run began
   std::size_t compiled = 0;
   std::size_t failed = 0;
   double seconds = 0;
   std::vector<std::string> in_flight;
 
   [[nodiscard]] std::size_t done() const { return cached + compiled + failed; }
-  /// Kernels compiled a second, and the seconds the rest takes at that rate; 0 while there is none.
+  /// Kernels compiled in a second. 0 at the beginning.
   [[nodiscard]] double rate() const {
     return seconds > 0 ? static_cast<double>(compiled + failed) / seconds : 0;
   }
+  /// Time in seconds for the remaining kernels at that rate. 0 if there is no rate yet.
   [[nodiscard]] double seconds_left() const {
     return rate() > 0 ? static_cast<double>(total - done()) / rate() : 0;
   }
 };
 
-/// Compiles what `kernels` lack, `jobs` at once, and returns one result for each, in their order. `tick` is
-/// called about ten times a second, `finished` as each is done, both on this thread. When `stop` becomes true
-/// no more is begun, what is under way is abandoned, and the rest stays unreached.
+/// Compiles the kernels that are not cached, `jobs` at once, and returns one result for each of `kernels`, in
+/// their order. On this thread, `finished` is called as each kernel is done, and `tick` about ten times a
+/// second. When `stop` becomes true, no further compile begins, running ones are abandoned, and the remaining
+/// kernels are not reached.
 [[nodiscard]] std::vector<WarmResult> run_warm(Runtime& runtime, const std::vector<PlannedKernel>& kernels,
                                                int jobs, const std::atomic<bool>& stop,
                                                const std::function<void(const WarmProgress&)>& tick,

@@ -1,4 +1,4 @@
-// The cache's commands end to end; none of them needs a device.
+// The cache's commands, end to end. None of them needs a device.
 #include <sys/wait.h>
 
 #include <catch2/catch.hpp>
@@ -21,7 +21,7 @@ struct Warmed {
   std::vector<std::string> warm{"warm", "norm.rms_norm", "--set", hidden, "--arch", "sm_90a", "--rows", "1"};
 };
 
-/// A measurement of rms_norm for one row of 64, as a tuner would record it.
+/// A tuned record of rms_norm for one row of 64 elements, in the form that a tuner would store.
 kerncast::cache::TunedRecord tuned_record() {
   kerncast::RuntimeOptions options;
   options.nvrtc = "none";
@@ -100,7 +100,7 @@ TEST_CASE("hits, misses and what differs") {
   CHECK(hit.at("hit") == true);
   CHECK(hit.at("nearest").at("differences").empty());
   CHECK_THAT(place.run({"cache", "explain", "norm.rms_norm", "--set", hidden, "--arch", "sm_90a"}).out,
-             Catch::Contains("hit: it is in " + place.directory.file("cache")));
+             Catch::Contains("hit: the kernel is in " + place.directory.file("cache")));
 
   const json arch = place.run(explain(hidden, "sm_100a")).json();
   CHECK(arch.at("hit") == false);
@@ -110,7 +110,7 @@ TEST_CASE("hits, misses and what differs") {
   const std::vector<std::string> found = texts(shape.at("nearest"));
   CHECK(std::find(found.begin(), found.end(), "parameter hidden 64 -> 128") != found.end());
 
-  // Another template, by a copy of the templates with one line more.
+  // A copy of the templates with one more line makes another template.
   fs::copy(KERNCAST_TEMPLATES, place.directory.file("templates"), fs::copy_options::recursive);
   const std::string changed = "templates/norm/rms_norm/kernel.cuh";
   place.directory.write(changed, place.directory.read(changed) + "// changed\n");
@@ -118,7 +118,7 @@ TEST_CASE("hits, misses and what differs") {
       place.run(explain(hidden), {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}}).json();
   CHECK(texts(other.at("nearest")) == std::vector<std::string>{"template changed: norm/rms_norm.cuh"});
 
-  // Looking counts as nothing.
+  // Explaining counts neither as a hit nor as a miss.
   const json counters = place.run({"cache", "stat", "--json"}).json().at("counters");
   CHECK(counters.at("misses") == 1);
   CHECK(counters.at("compiles") == 1);
@@ -202,7 +202,7 @@ TEST_CASE("inspect says whether tunables are the op's own, tuned or given") {
   CHECK_THAT(tuned.at("tuned_record").get<std::string>(),
              Catch::Contains("measured on NVIDIA H100: 2.50 us for 1 row, 2025-11-24"));
   CHECK_THAT(place.run(inspect).out, Catch::Contains("tuned: measured on NVIDIA H100"));
-  // Of the row bucket it was tuned for.
+  // The record is used for the row bucket that it was tuned for.
   CHECK(place.run(with({"--json", "--rows", "64"})).json().at("tunables_origin") == "defaults");
   const json given =
       place.run(with({"--json", "--tunables", "threads=128", "--tunables", "rows_per_block=4"})).json();
@@ -215,7 +215,7 @@ TEST_CASE("inspect says whether tunables are the op's own, tuned or given") {
     CHECK_THAT(refused.err, Catch::Contains("threads"));
   }
 
-  // A template that changed makes the record stale, and says so.
+  // A changed template makes the record stale, with a warning.
   fs::copy(KERNCAST_TEMPLATES, place.directory.file("templates"), fs::copy_options::recursive);
   const std::string changed = "templates/norm/rms_norm/kernel.cuh";
   place.directory.write(changed, place.directory.read(changed) + "// changed\n");

@@ -83,7 +83,8 @@ TEST_CASE("a profile counts one launch, checks it and estimates every device") {
   CHECK(profile.at("ok") == true);
   CHECK(profile.at("registers").get<int>() > 0);
   CHECK(profile.at("line_info") == true);
-  // Every element of x (4 x 512 bf16) is read and every one of y written, whatever the kernel's shape.
+  // Whatever the launch geometry, every element of x (4 x 512 bf16) is read and every element of y is
+  // written.
   CHECK(profile.at("global").at("stores").at("bytes") == 4 * 512 * 2);
   CHECK(profile.at("global").at("loads").at("bytes").get<int>() >= 4 * 512 * 2);
   CHECK(profile.at("global").at("loads").at("sectors") >=
@@ -105,9 +106,9 @@ TEST_CASE("a profile counts one launch, checks it and estimates every device") {
   const std::string page = place.directory.read("page.html");
   CHECK_THAT(page, Catch::Contains("norm.rms_norm") && Catch::Contains("rms_norm.cuh") &&
                        Catch::EndsWith("</html>\n"));
-  // Text of the template itself, so the heat map found its source.
+  // The page contains text of the template, so the heat map has found its source.
   CHECK_THAT(page, Catch::Contains("__global__"));
-  // Looking leaves the cache alone, and counts the same again.
+  // Profiling does not change the cache, and gives the same counts again.
   CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
   CHECK(place.run(with(profile_norm, {"--json"})).json().at("profiles") == all);
 
@@ -129,7 +130,7 @@ TEST_CASE("the kernel profiled is the one that runs, but for its line info") {
   CHECK(profiled.at("key") == inspected.at("key"));
   CHECK(profiled.at("registers") == inspected.at("registers"));
   CHECK(profiled.at("tunables") == inspected.at("tunables"));
-  // Where nothing compiles, the cached kernel is profiled: the same counts, by PTX line.
+  // Without a compiler the cached kernel is profiled, with the same counts by PTX line.
   const Arguments warm = {"warm", "--model", "tiny.json", "--arch", "sm_90a", "--rows", "4"};
   place.directory.write("tiny.json", tiny_model());
   REQUIRE(place.run(warm).code == 0);

@@ -15,7 +15,7 @@ using nlohmann::json;
 
 const std::vector<std::string> run_tiny = {"run", "--model", "tiny.json", "--rows", "1,5", "--json"};
 
-/// A tensor of `dtype` whose every element is the bytes of `value`.
+/// A tensor of `dtype` in which every element has the bytes of `value`.
 template <class T>
 StoredTensor filled(const std::string& name, DType dtype, std::vector<std::int64_t> shape, T value) {
   StoredTensor tensor{name, dtype, std::move(shape), {}};
@@ -73,7 +73,7 @@ TEST_CASE("a model runs, is verified, and is cached the second time") {
     CHECK(again.at(i).at("max_error") == rows.at(i).at("max_error"));
   }
 
-  // With a warm cache no compiler is needed.
+  // With a warm cache, no compiler is needed.
   const Outcome without = place.run(run_tiny, {{"KERNCAST_NVRTC", "none"}});
   INFO(without.err);
   CHECK(without.code == 0);
@@ -225,7 +225,7 @@ TEST_CASE("inspect shows source, PTX, resources and the key's fields") {
   const Outcome text = place.run(inspect);
   CHECK_THAT(text.out, Catch::Contains("registers") && Catch::Contains("spills") &&
                            Catch::Contains(report.at("key").get<std::string>()));
-  // Looking leaves the cache alone.
+  // Inspecting does not change the cache.
   CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
 }
 
@@ -236,7 +236,7 @@ TEST_CASE("an op runs on a user's tensors") {
   const CommandPlace place;
   const std::string in = place.directory.file("x.safetensors");
   const std::string out = place.directory.file("y.safetensors");
-  // Every element 2, every weight 3: the mean square is 4, so y = 2 / sqrt(4) * 3.
+  // Every element is 2 and every weight is 3. The mean square is 4, so y = 2 / sqrt(4) * 3.
   write_safetensors(in, {filled("x", DType::f32, {2, 3, 64}, 2.0F), filled("weight", DType::f32, {64}, 3.0F),
                          filled("unrelated", DType::u8, {4}, std::uint8_t{1})});
   const std::vector<std::string> words = {"run", "norm.rms_norm", "--in",        in,      "--out",
@@ -323,7 +323,7 @@ TEST_CASE("a template that does not compile fails its rows and says where") {
   CHECK(good > 0);
 }
 
-TEST_CASE("an output that would be lost, or would replace the inputs, is refused before anything runs") {
+TEST_CASE("an output that would be lost, or the inputs would be replaced, is refused before anything runs") {
   const CommandPlace place;
   const std::string in = place.directory.file("x.safetensors");
   write_safetensors(in, {filled("x", DType::f32, {4, 64}, 1.0F), filled("weight", DType::f32, {64}, 1.0F)});
@@ -334,8 +334,8 @@ TEST_CASE("an output that would be lost, or would replace the inputs, is refused
     int code;
     const char* message;
   };
-  const Case cases[] = {{"x.safetensors", 2, "would replace the inputs"},
-                        {"./link", 2, "would replace the inputs"},
+  const Case cases[] = {{"x.safetensors", 2, "the inputs would be replaced"},
+                        {"./link", 2, "the inputs would be replaced"},
                         {"no/such/y", 1, "cannot write no/such/y"},
                         {".", 1, "a directory"},
                         {"/dev/null", 1, "not a regular file"}};

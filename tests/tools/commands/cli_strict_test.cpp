@@ -15,7 +15,7 @@ TEST_CASE("a model that was warmed is served in strict mode, with no compiler on
   if (!has_nvrtc()) {
     return;
   }
-  // Models share kernels, as they would on a server's disk.
+  // The models share kernels, as on the disk of a server.
   const CommandPlace place;
   const std::string arch = place.run({"doctor", "--json"}).json().at("devices").at(0).at("arch");
   const std::vector<std::pair<std::string, std::string>> strict{{"KERNCAST_STRICT", "1"},
@@ -25,7 +25,7 @@ TEST_CASE("a model that was warmed is served in strict mode, with no compiler on
     const std::string name(model.name);
     INFO(name);
     const std::vector<std::string> command{"warm", "--model", name, "--arch", arch, "--rows", "1,16"};
-    // What the tests of another build compiled is copied; strict serving sees the copies alone.
+    // Kernels that another test has compiled are copied. Strict serving sees only the copies.
     std::vector<std::pair<std::string, std::string>> layers;
     if (const char* shared = std::getenv("KERNCAST_TEST_CACHE"); shared != nullptr && *shared != '\0') {
       REQUIRE(place.run(command, {{"KERNCAST_CACHE_DIR", shared}}).code == 0);

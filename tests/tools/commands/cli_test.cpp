@@ -75,7 +75,8 @@ TEST_CASE("bad usage is exit code 2 with a message that helps") {
       {{"record"}, "subcommand is required"},
       {{"record", "merge", "out"}, "files"},
       {{"warm", "norm.rms_norm", "--model", "llama-3-8b", "--arch", "sm_90a"}, "give either"},
-      {{"warm", "--model", "llama-3-8b", "--set", "hidden=64", "--arch", "sm_90a"}, "--set goes with an op"},
+      {{"warm", "--model", "llama-3-8b", "--set", "hidden=64", "--arch", "sm_90a"},
+       "--set is valid with an op"},
       {{"warm", "norm.rms_nrm", "--arch", "sm_90a"}, "did you mean norm.rms_norm?"},
       {{"warm", "norm.rms_norm", "--arch", "sm_90a"}, "hidden is required"},
       {{"warm", "norm.rms_norm", "--set", "hidden=70000", "--arch", "sm_90a"}, "nearest valid: 65536"},
@@ -122,7 +123,7 @@ TEST_CASE("failed work is exit code 1") {
 TEST_CASE("output that cannot be written is a failure") {
   const CommandPlace place;
   if (std::filesystem::exists("/dev/full")) {
-    // The command's own check, reached through a shell's redirection.
+    // A shell's redirection makes writing to standard output fail.
     const std::string line = std::string(KERNCAST_COMMAND) + " ops > /dev/full 2> /dev/null";
     const int status = std::system(line.c_str());
     CHECK(WEXITSTATUS(status) == 1);

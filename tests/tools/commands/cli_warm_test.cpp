@@ -19,7 +19,7 @@ using nlohmann::json;
 
 const std::vector<std::pair<std::string, std::string>> no_compiler{{"KERNCAST_NVRTC", "none"}};
 
-/// A place with tiny.json, and the warm command for it.
+/// A directory with tiny.json, and the warm command for it.
 struct Tiny {
   Tiny() { place.directory.write("tiny.json", tiny_dense_model()); }
   [[nodiscard]] Outcome warm(const Arguments& more,
@@ -66,7 +66,7 @@ TEST_CASE("a pack of a plan holds it all, and fills a machine without a compiler
     return;
   }
   const Tiny from;
-  // What else is in the cache stays out.
+  // Other kernels in the cache are left out.
   REQUIRE(from.place.run({"warm", "norm.rms_norm", "--set", "hidden=64", "--arch", "sm_80"}).code == 0);
   const std::string pack = from.place.directory.file("tiny.pack");
   const Outcome warm = from.warm({"--out", pack, "--json"});
@@ -151,7 +151,7 @@ TEST_CASE("what a process asked for is recorded, warmed elsewhere and served the
   }
 }
 
-TEST_CASE("Ctrl-C keeps what is compiled, and the same command goes on from there") {
+TEST_CASE("Ctrl-C keeps what is compiled, and the same command continues from there") {
   if (!has_nvrtc()) {
     return;
   }
@@ -183,7 +183,7 @@ TEST_CASE("a compile that takes too long fails, and its source is kept") {
     return;
   }
   const Tiny tiny;
-  // A template that no compiler gets through: every depth doubles it.
+  // No compiler finishes this template, since each level doubles the work.
   const std::string templates = tiny.place.directory.file("templates");
   std::filesystem::copy(KERNCAST_TEMPLATES, templates, std::filesystem::copy_options::recursive);
   std::ofstream(templates + "/norm/rms_norm.cuh", std::ios::app)

@@ -9,27 +9,27 @@
 
 #include "tests/temporary_directory.hpp"
 
-/// What one run of the command left behind.
+/// The result of one run of the command.
 struct Outcome {
-  int code = -1;  ///< exit code; 128 + signal where one ended it
+  int code = -1;  ///< exit code, or 128 plus the number of the signal that ended the process
   std::string out;
   std::string err;
 
   [[nodiscard]] nlohmann::json json() const { return nlohmann::json::parse(out); }
-  /// The lines of standard output, each a JSON object, that are events called `name`.
+  /// The events called `name` on standard output, which has one JSON object on each line.
   [[nodiscard]] nlohmann::json events(const std::string& name) const;
-  /// Lines of standard error that contain `text`.
+  /// Number of lines of standard error that contain `text`.
   [[nodiscard]] int count_in_err(const std::string& text) const;
 };
 
-/// A place for runs of the built command: its own cache directory and working directory, the virtual GPU, and
-/// nothing of the caller's KERNCAST_ settings but KERNCAST_NVRTC.
+/// Runs the built command with a cache directory and working directory of its own, on the virtual GPU. Of the
+/// caller's KERNCAST_ variables only KERNCAST_NVRTC is passed on.
 class CommandPlace {
  public:
   [[nodiscard]] Outcome run(const std::vector<std::string>& arguments,
                             const std::vector<std::pair<std::string, std::string>>& environment = {}) const;
 
-  /// The same in two steps, for one that something is done to while it runs.
+  /// Starts the command and waits for it in two steps, so that a test can act while it runs.
   [[nodiscard]] pid_t start(const std::vector<std::string>& arguments,
                             const std::vector<std::pair<std::string, std::string>>& environment = {}) const;
   [[nodiscard]] Outcome wait(pid_t child) const;
@@ -37,10 +37,10 @@ class CommandPlace {
   TemporaryDirectory directory;
 };
 
-/// True where the machine has an NVRTC; says once on standard error where it has none.
+/// True if the machine has an NVRTC. If not, says so once on standard error.
 [[nodiscard]] bool has_nvrtc();
 
-/// A config.json of a model so small that it runs in no time, with every kind of op.
+/// The config.json of a model with every kind of op, so small that it runs quickly.
 [[nodiscard]] std::string tiny_model();
-/// As tiny_model, with the few ops of a model without experts.
+/// The config.json of a small model without experts, which has only a few ops.
 [[nodiscard]] std::string tiny_dense_model();

@@ -20,7 +20,7 @@ StoredTensor make(const std::string& name, DType dtype, std::vector<std::int64_t
   return tensor;
 }
 
-/// A file of `header` and `data_bytes` bytes of data.
+/// The bytes of a file with `header` and `data_bytes` bytes of data.
 std::string file_of(const std::string& header, std::size_t data_bytes) {
   std::string text(8, '\0');
   for (std::size_t i = 0; i < 8; ++i) {

@@ -12,7 +12,7 @@
 namespace kerncast::tools {
 namespace {
 
-/// The sizes of one published model.
+/// The expected sizes of a published model.
 struct Published {
   std::int64_t hidden;
   std::int64_t moe_intermediate;

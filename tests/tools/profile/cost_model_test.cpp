@@ -9,7 +9,7 @@ namespace {
 
 using namespace kerncast::tools;
 
-/// A device whose figures make times that can be reckoned by hand: 1 clock is 1 ns, 10 SMs.
+/// A device with figures for which times can be computed by hand: 1 clock is 1 ns, 10 SMs.
 DeviceDescription round_device() {
   DeviceDescription device;
   device.name = "round";
@@ -50,7 +50,7 @@ const CostFactor& factor(const Estimate& estimate, const std::string& name) {
   return *found;
 }
 
-/// 1 GB in, 1 GB out: 512 bytes a request, 1000 blocks of 8 warps.
+/// A kernel that reads and writes 1 GB: 512 bytes for each request, 1000 blocks of 8 warps.
 CostInput copy_kernel() {
   CostInput input = launch_of(1000, 8);
   input.warp_instructions = {{"load", 1953125}, {"store", 1953125}, {"integer", 4000000}};

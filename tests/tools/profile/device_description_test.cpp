@@ -21,7 +21,7 @@ TEST_CASE("the devices that matter are described, each under its own name") {
     CHECK(device.launch_overhead_us == 1.2);
     CHECK(device.global_latency > device.shared_latency);
     CHECK(device.shared_latency > device.dependent_latency);
-    // One SM cannot take in more than its share, nor all of them together much less than L2 gives.
+    // One SM can receive no more than its share, and all of them together not much less than L2 provides.
     CHECK(device.l2_bytes_per_clock_sm * device.sm_count > device.l2_bytes_per_clock * 0.8);
     CHECK(device.l2_bytes_per_clock * device.clock_ghz > device.memory_gb_per_s);
   }
@@ -87,7 +87,7 @@ TEST_CASE("occupancy follows the tightest of an SM's limits") {
       {{256, 32, 49152}, 4, 32, "shared memory"},
       // 100 bytes take 1152 with what is reserved, in units of 128: 202 would fit.
       {{256, 32, 100}, 8, 64, "warps"},
-      // A thread more than a warp takes another warp.
+      // One thread more than a warp needs another warp.
       {{33, 0, 0}, 32, 64, "warps"},
       {{256, 0, 227 * 1024}, 1, 8, "shared memory"},
       {{256, 0, 227 * 1024 + 1}, 0, 0, "shared memory"},

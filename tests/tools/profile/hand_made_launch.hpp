@@ -4,7 +4,7 @@
 
 #include "tools/profile/profile_report.hpp"
 
-/// A launch as the virtual GPU would hand it over, made by hand: 20 blocks of 64 threads, so 40 warps.
+/// A hand-made launch in the form that the virtual GPU would give: 20 blocks of 64 threads, so 40 warps.
 struct HandMadeLaunch {
   HandMadeLaunch();
 
@@ -12,5 +12,5 @@ struct HandMadeLaunch {
   KerncastSimLaunch launch{};
 };
 
-/// A report on that launch, as of a quant.toy op compiled for `device`.
+/// A report on that launch, as if an op quant.toy had been compiled for `device`.
 [[nodiscard]] kerncast::tools::ProfileReport hand_made_report(const char* device = "h100");

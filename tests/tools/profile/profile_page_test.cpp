@@ -17,7 +17,7 @@ std::size_t count(const std::string& text, const std::string& part) {
   return found;
 }
 
-/// The tags of `page` are closed in the order they were opened.
+/// Checks that the tags of `page` are properly nested.
 bool well_nested(const std::string& page) {
   static const std::regex tag("<(/?)([a-z][a-z0-9]*)[^>]*>");
   std::vector<std::string> open;
@@ -49,8 +49,8 @@ TEST_CASE("the page says what was profiled and shows every chart") {
     CHECK_THAT(page, Catch::Contains(part));
   }
   CHECK(well_nested(page));
-  // Bars: the most frequent class fills its track, the next is in proportion; loads moved four times the
-  // least.
+  // The bar of the most frequent class fills its track, and the next is in proportion. Loads moved four times
+  // the least.
   CHECK_THAT(page, Catch::Contains("<span>float</span><span class=\"track\" aria-hidden=\"true\"><span "
                                    "class=\"bar\" style=\"width:100.00%\">"));
   CHECK_THAT(page, Catch::Contains("<span>store</span><span class=\"track\" aria-hidden=\"true\"><span "
@@ -97,8 +97,8 @@ TEST_CASE("text of kernels and settings is escaped") {
 
 TEST_CASE("the heat map has the lines that ran, their neighbours, and their shares") {
   const std::string page = profile_page({hand_made_report()});
-  // Line 5 has 80 of 560 warp instructions where line 7 has 240; 640 of 960 sectors, the most of any; 40 of
-  // 120 wavefronts where line 7 has 80.
+  // Of 560 warp instructions, line 5 has 80 and line 7 has 240. Of 960 sectors, line 5 has 640, the most of
+  // all lines. Of 120 wavefronts, line 5 has 40 and line 7 has 80.
   CHECK_THAT(page, Catch::Contains("<tr><td>5</td>"
                                    "<td style=\"--heat:0.333\" title=\"14.3 % of the launch\">80</td>"
                                    "<td style=\"--heat:1.000\" title=\"66.7 % of the launch\">640</td>"
@@ -108,7 +108,7 @@ TEST_CASE("the heat map has the lines that ran, their neighbours, and their shar
                        Catch::Contains("<tr class=\"idle\"><td>11</td>"));
   CHECK(count(page, "<td>2</td>") == 0);
   CHECK(count(page, "<td>12</td>") == 0);
-  // What has no line info stands under PTX.
+  // Instructions without line info are listed under PTX.
   CHECK_THAT(page, Catch::Contains("<summary>PTX"));
 }
 

@@ -38,7 +38,7 @@ TEST_CASE("counts add up by class, by memory and by line") {
   CHECK(units[1].counts.warp_instructions == 120);
   CHECK(units[2].unit == "load");
   CHECK(units[2].counts.warp_instructions == 80);
-  // Equals in order of name.
+  // Equal counts are in order of name.
   CHECK(units[3].unit == "atomic");
   CHECK(units[6].unit == "move");
   CHECK(counts_of_unit(profile, "barrier").warp_instructions == 40);
@@ -100,7 +100,7 @@ TEST_CASE("the cost model's input is what the launch counted") {
   CHECK(input.shared_waits == 40);  // not the store
   CHECK(input.shared_wavefronts == 120);
   CHECK(input.barriers == 40);
-  // 800 sectors could be read and 320 written, but the tensors are smaller.
+  // 800 sectors are read and 320 written at most, but the tensors are smaller.
   CHECK(input.memory_bytes == 6120);
   CHECK(cost_input(profile, 40, 1 << 20, 1 << 20).memory_bytes == (800 + 320) * 32);
 }

@@ -9,7 +9,7 @@
 namespace kerncast::tools {
 namespace {
 
-/// Value of the bits of a small float, from the definition of its format.
+/// The value of the bits of a small float, computed from the definition of its format.
 double decode(std::uint32_t bits, int mantissa_bits, int bias) {
   const std::uint32_t mantissa = bits & ((1U << mantissa_bits) - 1U);
   const int exponent = static_cast<int>(bits >> mantissa_bits);
@@ -89,7 +89,7 @@ TEST_CASE("data is finite, fills its bytes and depends on the seed alone") {
     CHECK(data != synthetic_data("x", type, 1000, 8));
   }
   CHECK(seed_of("ab", "c") != seed_of("a", "bc"));
-  // Golden: the same on every machine and standard library.
+  // These values must be the same on every machine and with every standard library.
   const std::uint8_t golden[] = {169, 62, 186, 190, 174, 63, 163, 190};
   const std::vector<std::byte> drawn = synthetic_data("x", DType::bf16, 4, seed_of("run", "x"));
   REQUIRE(drawn.size() == sizeof golden);

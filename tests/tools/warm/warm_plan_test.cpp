@@ -12,7 +12,7 @@
 namespace kerncast::tools {
 namespace {
 
-/// A runtime with an empty cache, and plans made with it.
+/// A runtime with an empty cache, which makes the plans.
 struct Plans {
   Plans() : runtime(options()) {}
   [[nodiscard]] RuntimeOptions options() const {
@@ -108,7 +108,7 @@ TEST_CASE("the rows of experts and heads are counted, not their tokens'") {
   WarmRequest request = deepseek();
   request.op_globs = {"activation.silu_and_mul"};
   request.tokens = {"2"};
-  // 8 experts a token make 16 rows; masked rows can be those of all experts of a rank.
+  // Two tokens with 8 experts each make 16 rows. Masked rows can be those of all experts of a rank.
   for (const PlannedKernel& kernel : plans.of(request)) {
     const bool masked = kernel.spec_text.find("experts=") != std::string::npos;
     CHECK(kernel.buckets.front() <= row_bucket(2));
