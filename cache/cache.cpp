@@ -4,23 +4,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <utility>
 
 #include "cache/directory/compiler_marks.hpp"
 #include "cache/open_layer.hpp"
 #include "cache/process_lock.hpp"
+#include "runtime/util/environment.hpp"
 
 namespace kerncast::cache {
 namespace {
 
 std::int64_t now_ns() {
   return std::chrono::steady_clock::now().time_since_epoch().count();
-}
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
 }
 
 /// The non-empty parts of `text` between colons.

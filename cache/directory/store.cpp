@@ -14,6 +14,7 @@
 #include "cache/directory/reaper.hpp"
 #include "cache/layout.hpp"
 #include "cache/quarantine.hpp"
+#include "runtime/util/environment.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -47,11 +48,6 @@ void stamp(const FileContent& content) {
     const timespec times[] = {{0, UTIME_OMIT}, now};
     ::futimens(content.held.get(), times);
   }
-}
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
 }
 
 }  // namespace

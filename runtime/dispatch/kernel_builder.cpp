@@ -7,8 +7,8 @@
 #include <chrono>
 
 #include "cache/cache.hpp"
-#include "cache/process_lock.hpp"
 #include "cache/entry.hpp"
+#include "cache/process_lock.hpp"
 
 namespace kerncast {
 namespace {

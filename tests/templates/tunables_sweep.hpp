@@ -11,7 +11,7 @@
 #include "runtime/dispatch/device_state.hpp"
 #include "tools/model/workload.hpp"
 #include "tools/profile/cost_model.hpp"
-#include "tools/profile/launch_recorder.hpp"
+#include "tools/profile/sim_profile_capture.hpp"
 #include "tools/run/op_run.hpp"
 
 /// Counts an op under tunables of choice on the virtual GPU, so that the cost model can compare them.
@@ -62,7 +62,7 @@ class TunablesSweep {
   tools::RunDevice& device_;
   std::string arch_;
   DeviceTraits traits_;
-  tools::LaunchRecorder recorder_;
+  tools::SimProfileCapture recorder_;
   /// Of the workload that was counted last, by specialisation and tunables.
   std::map<std::string, LoadedKernel> kernels_;
   std::string counted_last_;

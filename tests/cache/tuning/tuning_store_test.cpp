@@ -91,7 +91,7 @@ TEST_CASE_METHOD(Fixture, "what is no record is refused, and the others are kept
   CHECK(result.written == 1);
   CHECK(result.failed == 1);
   REQUIRE(warnings.size() == 1);
-  CHECK_THAT(warnings[0], Catch::Contains("7 to 1 are no range"));
+  CHECK_THAT(warnings[0], Catch::Contains("7 to 1 are not a range"));
   CHECK(store().list() == std::vector<TunedRecord>{sample_record(2)});
 }
 
