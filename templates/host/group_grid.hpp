@@ -17,7 +17,7 @@ namespace kerncast::host {
 [[nodiscard]] constexpr LaunchGeometry group_grid(std::int64_t rows, std::int64_t groups,
                                                   std::int32_t threads, std::int32_t lanes,
                                                   std::int32_t turns) noexcept {
-  const std::int64_t per_block = threads / lanes * turns;
+  const std::int64_t per_block = std::int64_t{threads} / lanes * turns;
   // Where the grid spills into y, x must end where blocks and rows realign.
   const std::int64_t period = groups / std::gcd(groups, per_block);
   LaunchGeometry made = linear_grid(divide_up(rows * groups, per_block), 0x7fffffff / period * period);

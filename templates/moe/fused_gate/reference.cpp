@@ -142,8 +142,7 @@ std::vector<std::size_t> check_ids(reference::Verdict& verdict, const reference:
       return {};
     }
   }
-  const std::vector<std::size_t> got =
-      reference::distinct_ids(verdict, ids, row, settings.routed, token.size());
+  std::vector<std::size_t> got = reference::distinct_ids(verdict, ids, row, settings.routed, token.size());
   if (got.empty()) {
     return {};
   }
