@@ -8,6 +8,7 @@ folder, or some files of a folder (`cache/cache.*`). A placeholder such as <fami
 row it has one value.
 """
 
+import functools
 import re
 import sys
 import tempfile
@@ -34,6 +35,7 @@ def pattern_of(name, bound, star):
     return out
 
 
+@functools.cache
 def files_of(room):
     """A regular expression for the files of `room`: those that its pattern names, or those right in its folder."""
     pattern = pattern_of(room, {}, "[^/]*")
@@ -47,6 +49,7 @@ class Rules:
         section = text.split(HEADING, 1)[1].split("\n## ", 1)[0]
         self.rooms = []  # (room, rooms that it may include)
         self.exceptions = []  # (room, header)
+        self.known = {}  # path -> result of room_of
         for line in section.splitlines():
             cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
             names = [re.findall(r"`([^`]+)`", cell) for cell in cells]
@@ -64,6 +67,11 @@ class Rules:
     def room_of(self, path):
         """The most specific room that holds `path`, as its name in the table and the values of its placeholders. None if
         no room holds it."""
+        if path not in self.known:
+            self.known[path] = self.find_room(path)
+        return self.known[path]
+
+    def find_room(self, path):
         found = []
         for room, _ in self.rooms:
             match = files_of(room).fullmatch(path)
