@@ -11,8 +11,8 @@ namespace kerncast::test {
 
 namespace {
 
-/// Models with what no shipped one has: gelu by tanh (Gemma 2 9B) and by erf (ModernBERT large), gated, and
-/// the gated norm of linear attention (Qwen3-Next 80B A3B).
+/// Models with features that no shipped model has: gated gelu by tanh (Gemma 2 9B) and by erf (ModernBERT
+/// large), and the norms of linear attention (Qwen3-Next 80B A3B).
 constexpr const char* unshipped[] = {
     R"({"architectures": ["Gemma2ForCausalLM"], "model_type": "gemma2", "hidden_size": 3584,
         "intermediate_size": 14336, "hidden_activation": "gelu_pytorch_tanh", "num_attention_heads": 16,
@@ -21,7 +21,7 @@ constexpr const char* unshipped[] = {
         "intermediate_size": 2624, "hidden_activation": "gelu", "num_attention_heads": 16})",
     R"({"architectures": ["Qwen3NextForCausalLM"], "model_type": "qwen3_next", "hidden_size": 2048,
         "intermediate_size": 5120, "num_attention_heads": 16, "num_key_value_heads": 2, "head_dim": 256,
-        "linear_value_head_dim": 128, "linear_num_value_heads": 32})"};
+        "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_value_heads": 32})"};
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 #include <set>
 
 #include <kerncast/ops/norm/fused_add_rms_norm.hpp>
+#include "templates/norm/shared/row_params.hpp"
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;
@@ -21,25 +22,24 @@ norm::FusedAddRmsNorm good() {
 }
 
 std::string error_of(const norm::FusedAddRmsNorm& arguments) {
-  return message_of([&] { static_cast<void>(norm::fused_add_rms_norm_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("fused_add_rms_norm derives its specialisation from the tensors") {
-  const OpDefinition& op = norm::fused_add_rms_norm_op();
-  CHECK(format_specialisation(op, norm::fused_add_rms_norm_call(good()).spec) == "hidden=7168");
+  const OpDefinition& op = definition_of<norm::FusedAddRmsNorm>();
+  CHECK(format_specialisation(op, bind(good()).spec) == "hidden=7168");
   norm::FusedAddRmsNorm test = good();
   test.residual.data = memory + 2;
   test.hf_rounding = true;
   test.weight = {};
-  CHECK(format_specialisation(op, norm::fused_add_rms_norm_call(test).spec) ==
+  CHECK(format_specialisation(op, bind(test).spec) ==
         "hidden=7168 alignment=2 has_weight=false hf_rounding=true");
   // A residual of f32 is loaded 16 bytes at a time beside 8 bytes of x.
   test = good();
   test.residual.dtype = DType::f32;
-  CHECK(format_specialisation(op, norm::fused_add_rms_norm_call(test).spec) ==
-        "hidden=7168 alignment=8 residual_dtype=f32");
+  CHECK(format_specialisation(op, bind(test).spec) == "hidden=7168 alignment=8 residual_dtype=f32");
 }
 
 TEST_CASE("fused_add_rms_norm names what is wrong with a call") {
@@ -77,16 +77,16 @@ TEST_CASE("fused_add_rms_norm names what is wrong with a call") {
 }
 
 TEST_CASE("fused_add_rms_norm checks settings against the tensors") {
-  const OpDefinition& op = norm::fused_add_rms_norm_op();
+  const OpDefinition& op = definition_of<norm::FusedAddRmsNorm>();
   const norm::FusedAddRmsNorm given = good();
   Bindings bindings;
   bindings.set_tensor("x", given.x);
   bindings.set_tensor("residual", given.residual);
   bindings.set_tensor("weight", given.weight);
   bindings.set_tensor("y", given.y);
-  CHECK(op.bind(bindings).spec == norm::fused_add_rms_norm_call(given).spec);
+  CHECK(op.bind(bindings).spec == bind(given).spec);
   bindings.set_param("alignment", "4");
-  CHECK(op.bind(bindings).spec[4] == 4);
+  CHECK(op.bind(bindings).spec[norm::row_params::alignment] == 4);
   bindings.set_param("residual_dtype", "f32");
   CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("residual_dtype"));
   CHECK_THAT(message_of([&] { static_cast<void>(specialise(op, {{"hidden", "2881"}})); }),
@@ -94,7 +94,7 @@ TEST_CASE("fused_add_rms_norm checks settings against the tensors") {
 }
 
 TEST_CASE("fused_add_rms_norm knows the models") {
-  const OpDefinition& op = norm::fused_add_rms_norm_op();
+  const OpDefinition& op = definition_of<norm::FusedAddRmsNorm>();
   check_cases(op, deepseek_v3());
   CHECK(widths_of(op, deepseek_v3(), "hidden") == std::set<std::string>{"7168"});
   ModelConfig flux;

@@ -202,14 +202,10 @@ TEST_CASE("fused_add_rms_norm is rms_norm of the sum where the sum is exact") {
 TEST_CASE("fused_add_rms_norm through the typed API and a prepared launch") {
   OpCase test = make_case({7, 2048});
   SECTION("call") {
-    test.launch = [](Runtime& on, const Views& views) {
-      norm::fused_add_rms_norm(on, arguments(views), nullptr);
-    };
+    test.launch = [](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   }
   SECTION("prepared") {
-    test.launch = [](Runtime& on, const Views& views) {
-      norm::prepare_fused_add_rms_norm(on, arguments(views)).launch(nullptr);
-    };
+    test.launch = [](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   }
   require_good(test);
 }
@@ -223,9 +219,9 @@ TEST_CASE("fused_add_rms_norm where rows lie more than 2^31 elements apart") {
   const SparseRows y(DType::bf16, 3, width, stride(2));
   const norm::FusedAddRmsNorm call{.x = x.view(), .residual = residual.view(), .weight = {}, .y = y.view()};
   ReferenceInput input;
-  input.spec = norm::fused_add_rms_norm_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {x.download("x"), residual.download("residual")};
-  norm::fused_add_rms_norm(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   input.tensors.push_back(residual.download("residual_out"));
   input.tensors.push_back(y.download("y"));

@@ -21,11 +21,11 @@ norm::GatedRmsNorm good() {
 }
 
 std::string error_of(const norm::GatedRmsNorm& arguments) {
-  return message_of([&] { static_cast<void>(norm::gated_rms_norm_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 std::string spec_of(const norm::GatedRmsNorm& arguments) {
-  return format_specialisation(norm::gated_rms_norm_op(), norm::gated_rms_norm_call(arguments).spec);
+  return format_specialisation(definition_of<norm::GatedRmsNorm>(), bind(arguments).spec);
 }
 
 }  // namespace
@@ -61,20 +61,20 @@ TEST_CASE("gated_rms_norm names what is wrong with a call") {
 }
 
 TEST_CASE("gated_rms_norm checks settings against the tensors") {
-  const OpDefinition& op = norm::gated_rms_norm_op();
+  const OpDefinition& op = definition_of<norm::GatedRmsNorm>();
   const norm::GatedRmsNorm given = good();
   Bindings bindings;
   bindings.set_tensor("x", given.x);
   bindings.set_tensor("z", given.z);
   bindings.set_tensor("weight", given.weight);
   bindings.set_tensor("y", given.y);
-  CHECK(op.bind(bindings).spec == norm::gated_rms_norm_call(given).spec);
+  CHECK(op.bind(bindings).spec == bind(given).spec);
   bindings.set_param("z_dtype", "f32");
   CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("z_dtype"));
 }
 
 TEST_CASE("gated_rms_norm knows the models with linear attention") {
-  const OpDefinition& op = norm::gated_rms_norm_op();
+  const OpDefinition& op = definition_of<norm::GatedRmsNorm>();
   CHECK(op.model_cases(deepseek_v3()).empty());
   ModelConfig next;
   next.hidden = 2048;

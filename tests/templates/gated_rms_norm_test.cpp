@@ -146,14 +146,10 @@ TEST_CASE("gated_rms_norm gives the same bits on every run") {
 TEST_CASE("gated_rms_norm through the typed API and a prepared launch") {
   OpCase test = make_case({7, 2048});
   SECTION("call") {
-    test.launch = [](Runtime& on, const Views& views) {
-      norm::gated_rms_norm(on, arguments(views), nullptr);
-    };
+    test.launch = [](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   }
   SECTION("prepared") {
-    test.launch = [](Runtime& on, const Views& views) {
-      norm::prepare_gated_rms_norm(on, arguments(views)).launch(nullptr);
-    };
+    test.launch = [](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   }
   require_good(test);
 }
@@ -166,10 +162,10 @@ TEST_CASE("gated_rms_norm where rows lie more than 2^31 elements apart") {
   const SparseRows z(DType::bf16, 3, width, stride(1), to_bytes(DType::bf16, samples(3 * width, 6)));
   const SparseRows y(DType::bf16, 3, width, stride(2));
   const norm::GatedRmsNorm call{.x = x.view(), .z = z.view(), .weight = {}, .y = y.view()};
-  norm::gated_rms_norm(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = norm::gated_rms_norm_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {x.download("x"), z.download("z"), y.download("y")};
   const ReferenceResult verdict = find_reference("norm.gated_rms_norm")(input);
   INFO(verdict.detail);

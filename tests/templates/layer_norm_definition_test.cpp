@@ -21,11 +21,11 @@ norm::LayerNorm good() {
 }
 
 std::string error_of(const norm::LayerNorm& arguments) {
-  return message_of([&] { static_cast<void>(norm::layer_norm_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 std::string spec_of(const norm::LayerNorm& arguments) {
-  return format_specialisation(norm::layer_norm_op(), norm::layer_norm_call(arguments).spec);
+  return format_specialisation(definition_of<norm::LayerNorm>(), bind(arguments).spec);
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ TEST_CASE("layer_norm derives its specialisation from the tensors") {
   norm::LayerNorm test = good();
   test.weight = {};
   test.bias.dtype = DType::f32;
-  CHECK(spec_of(test) == "weight_dtype=f32 hidden=5120 has_weight=false");
+  CHECK(spec_of(test) == "hidden=5120 weight_dtype=f32 has_weight=false");
   test.bias = {};
   CHECK(spec_of(test) == "hidden=5120 has_weight=false has_bias=false");
   test = good();
@@ -71,20 +71,20 @@ TEST_CASE("layer_norm names what is wrong with a call") {
 }
 
 TEST_CASE("layer_norm checks settings against the tensors") {
-  const OpDefinition& op = norm::layer_norm_op();
+  const OpDefinition& op = definition_of<norm::LayerNorm>();
   const norm::LayerNorm given = good();
   Bindings bindings;
   bindings.set_tensor("x", given.x);
   bindings.set_tensor("weight", given.weight);
   bindings.set_tensor("bias", given.bias);
   bindings.set_tensor("y", given.y);
-  CHECK(op.bind(bindings).spec == norm::layer_norm_call(given).spec);
+  CHECK(op.bind(bindings).spec == bind(given).spec);
   bindings.set_param("has_bias", "false");
   CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("has_bias"));
 }
 
 TEST_CASE("layer_norm knows the models") {
-  const OpDefinition& op = norm::layer_norm_op();
+  const OpDefinition& op = definition_of<norm::LayerNorm>();
   CHECK(op.model_cases(deepseek_v3()).empty());
   ModelConfig wan;
   wan.name = "wan2.2-a14b";

@@ -191,12 +191,10 @@ TEST_CASE("layer_norm gives the same bits on every run") {
 TEST_CASE("layer_norm through the typed API and a prepared launch") {
   OpCase test = make_case({7, 2048});
   SECTION("call") {
-    test.launch = [](Runtime& on, const Views& views) { norm::layer_norm(on, arguments(views), nullptr); };
+    test.launch = [](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   }
   SECTION("prepared") {
-    test.launch = [](Runtime& on, const Views& views) {
-      norm::prepare_layer_norm(on, arguments(views)).launch(nullptr);
-    };
+    test.launch = [](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   }
   require_good(test);
 }
@@ -208,10 +206,10 @@ TEST_CASE("layer_norm where rows lie more than 2^31 elements apart") {
                      to_bytes(DType::bf16, samples(3 * width, 5)));
   const SparseRows y(DType::bf16, 3, width, far_in ? width : huge_stride);
   const norm::LayerNorm call{.x = x.view(), .weight = {}, .bias = {}, .y = y.view()};
-  norm::layer_norm(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = norm::layer_norm_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {x.download("x"), y.download("y")};
   const ReferenceResult verdict = find_reference("norm.layer_norm")(input);
   INFO(verdict.detail);

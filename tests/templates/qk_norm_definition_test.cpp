@@ -2,6 +2,7 @@
 #include <set>
 
 #include <kerncast/ops/norm/qk_norm_rope.hpp>
+#include "templates/norm/qk_norm/spec_index.hpp"
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;
@@ -26,27 +27,27 @@ norm::QkNormRope good() {
 }
 
 std::string error_of(const norm::QkNormRope& arguments) {
-  return message_of([&] { static_cast<void>(norm::qk_norm_rope_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 std::int32_t alignment(const norm::QkNormRope& arguments) {
-  return norm::qk_norm_rope_call(arguments).spec[5];
+  return bind(arguments).spec[norm::qk_norm_params::alignment];
 }
 
 }  // namespace
 
 TEST_CASE("qk_norm and qk_norm_rope derive their specialisations from the tensors") {
   norm::QkNormRope test = good();
-  CHECK(format_specialisation(norm::qk_norm_op(), norm::qk_norm_call(test.norm).spec) ==
+  CHECK(format_specialisation(definition_of<norm::QkNorm>(), bind(test.norm).spec) ==
         "q_heads=96 kv_heads=8 head_dim=128");
-  const Call call = norm::qk_norm_rope_call(test);
-  CHECK(format_specialisation(norm::qk_norm_rope_op(), call.spec) ==
+  const Call call = bind(test);
+  CHECK(format_specialisation(definition_of<norm::QkNormRope>(), call.spec) ==
         "q_heads=96 kv_heads=8 head_dim=128 rotary_dim=64");
   CHECK(call.rows == 5);
   test.norm.unit_offset = true;
   test.style = norm::RopeStyle::interleaved;
   test.positions.dtype = DType::i32;
-  CHECK(format_specialisation(norm::qk_norm_rope_op(), norm::qk_norm_rope_call(test).spec) ==
+  CHECK(format_specialisation(definition_of<norm::QkNormRope>(), bind(test).spec) ==
         "q_heads=96 kv_heads=8 head_dim=128 unit_offset=true rotary_dim=64 rope_style=interleaved "
         "position_dtype=i32");
 }
@@ -145,12 +146,12 @@ TEST_CASE("qk_norm of no tokens needs no memory") {
   test.norm.k_weight.data = nullptr;
   test.cos_sin.data = nullptr;
   test.positions = TensorView::contiguous(nullptr, DType::i64, {0});
-  CHECK(norm::qk_norm_call(test.norm).rows == 0);
-  CHECK(norm::qk_norm_rope_call(test).rows == 0);
+  CHECK(bind(test.norm).rows == 0);
+  CHECK(bind(test).rows == 0);
 }
 
 TEST_CASE("qk_norm_rope checks settings against the tensors and one another") {
-  const OpDefinition& op = norm::qk_norm_rope_op();
+  const OpDefinition& op = definition_of<norm::QkNormRope>();
   const norm::QkNormRope given = good();
   Bindings bindings;
   bindings.set_tensor("qkv", given.norm.qkv);
@@ -161,9 +162,9 @@ TEST_CASE("qk_norm_rope checks settings against the tensors and one another") {
   CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("q_heads is required"));
   bindings.set_param("q_heads", "96");
   bindings.set_param("kv_heads", "8");
-  CHECK(op.bind(bindings).spec == norm::qk_norm_rope_call(given).spec);
+  CHECK(op.bind(bindings).spec == bind(given).spec);
   bindings.set_param("alignment", "4");
-  CHECK(op.bind(bindings).spec[5] == 4);
+  CHECK(op.bind(bindings).spec[norm::qk_norm_params::alignment] == 4);
   bindings.set_param("rotary_dim", "128");
   CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }),
              Contains("rotary_dim") && Contains("64"));
@@ -184,7 +185,7 @@ TEST_CASE("qk_norm launches enough lanes for every head") {
   const std::int64_t rows = GENERATE(1, 2, 132, 133, 1000, 100000);
   const std::string heads = GENERATE("1", "5", "32", "96", "1000");
   const std::string dim = GENERATE("16", "64", "128", "1024");
-  const OpDefinition& op = norm::qk_norm_op();
+  const OpDefinition& op = definition_of<norm::QkNorm>();
   const Specialisation spec = specialise(op, {{"q_heads", heads}, {"kv_heads", "4"}, {"head_dim", dim}});
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
@@ -192,18 +193,19 @@ TEST_CASE("qk_norm launches enough lanes for every head") {
   const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
   // Two vectors of 8 elements to a lane.
   const std::int64_t lanes = std::min<std::int64_t>(32, std::stoi(dim) / 16);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * geometry.block[0] >= rows * tunables[1] * lanes);
-  CHECK(geometry.block[0] == static_cast<std::uint32_t>(tunables[0]));
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * geometry.block[0] >=
+        rows * tunables[norm::qk_norm_params::slots] * lanes);
+  CHECK(geometry.block[0] == static_cast<std::uint32_t>(tunables[norm::qk_norm_params::threads]));
   if (rows == 1) {
     CHECK(std::int64_t{geometry.grid[0]} * geometry.block[0] >= std::min(128, std::stoi(heads)) * lanes);
   }
   if (rows == 100000 && std::stoi(heads) >= 8) {
-    CHECK(tunables[1] < std::stoi(heads));
+    CHECK(tunables[norm::qk_norm_params::slots] < std::stoi(heads));
   }
 }
 
 TEST_CASE("qk_norm spills a grid past 2^31 blocks into y") {
-  const OpDefinition& op = norm::qk_norm_op();
+  const OpDefinition& op = definition_of<norm::QkNorm>();
   const Specialisation spec = specialise(op, {{"q_heads", "64"}, {"kv_heads", "8"}, {"head_dim", "128"}});
   const std::int64_t rows = (std::int64_t{1} << 33) + 1;
   const LaunchGeometry geometry = op.geometry(spec, Tunables{{64, 64}}, DeviceTraits{}, rows);
@@ -220,12 +222,12 @@ TEST_CASE("qk_norm and qk_norm_rope know the models") {
   glm.head_dim = 128;
   glm.qk_norm = true;
   glm.rotary_dim = 64;
-  for (const OpDefinition* op : {&norm::qk_norm_op(), &norm::qk_norm_rope_op()}) {
+  for (const OpDefinition* op : {&definition_of<norm::QkNorm>(), &definition_of<norm::QkNormRope>()}) {
     CHECK(widths_of(*op, glm, "q_heads") == std::set<std::string>{"96"});
     check_cases(*op, glm);
     CHECK(op->model_cases(deepseek_v3()).empty());
   }
-  CHECK(widths_of(norm::qk_norm_rope_op(), glm, "rotary_dim") == std::set<std::string>{"64"});
+  CHECK(widths_of(definition_of<norm::QkNormRope>(), glm, "rotary_dim") == std::set<std::string>{"64"});
   glm.rotary_dim = 0;
-  CHECK(norm::qk_norm_rope_op().model_cases(glm).empty());
+  CHECK(definition_of<norm::QkNormRope>().model_cases(glm).empty());
 }

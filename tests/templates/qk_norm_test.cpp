@@ -286,10 +286,10 @@ TEST_CASE("q and k heads give the same bits on every run") {
 TEST_CASE("q and k heads through the typed API and a prepared launch") {
   constexpr Heads heads{6, 2, 128};
   OpCase plain = make_case(7, heads, {0});
-  plain.launch = [&](Runtime& on, const Views& views) { norm::qk_norm(on, heads_of(views, heads), nullptr); };
+  plain.launch = [&](Runtime& on, const Views& views) { launch(on, heads_of(views, heads), nullptr); };
   require_good(plain);
   plain.launch = [&](Runtime& on, const Views& views) {
-    norm::prepare_qk_norm(on, heads_of(views, heads)).launch(nullptr);
+    prepare(on, heads_of(views, heads)).launch(nullptr);
   };
   require_good(plain);
   OpCase roped = make_case(7, heads, {64, true});
@@ -299,11 +299,9 @@ TEST_CASE("q and k heads through the typed API and a prepared launch") {
                             .positions = views.at("positions"),
                             .style = norm::RopeStyle::interleaved};
   };
-  roped.launch = [&](Runtime& on, const Views& views) { norm::qk_norm_rope(on, arguments(views), nullptr); };
+  roped.launch = [&](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   require_good(roped);
-  roped.launch = [&](Runtime& on, const Views& views) {
-    norm::prepare_qk_norm_rope(on, arguments(views)).launch(nullptr);
-  };
+  roped.launch = [&](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   require_good(roped);
 }
 
@@ -321,10 +319,10 @@ TEST_CASE("q and k heads of tokens more than 2^31 elements apart") {
   call.q_weight.shape = {64};
   call.q_weight.strides = {1};
   call.k_weight = call.q_weight;
-  norm::qk_norm(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = norm::qk_norm_call(call).spec;
+  input.spec = bind(call).spec;
   const auto shaped = [](HostTensor host) {
     host.shape = {3, 4, 64};
     host.strides = {width, 64, 1};

@@ -2,6 +2,7 @@
 #include <set>
 
 #include <kerncast/ops/norm/relative_l1.hpp>
+#include "templates/norm/relative_l1/spec_index.hpp"
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;
@@ -21,19 +22,18 @@ norm::RelativeL1 good() {
 }
 
 std::string error_of(const norm::RelativeL1& arguments) {
-  return message_of([&] { static_cast<void>(norm::relative_l1_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("relative_l1 derives its specialisation from the tensors") {
   norm::RelativeL1 test = good();
-  const OpDefinition& op = norm::relative_l1_op();
-  CHECK(format_specialisation(op, norm::relative_l1_call(test).spec) == "hidden=3072");
-  CHECK(norm::relative_l1_call(test).rows == 4);
+  const OpDefinition& op = definition_of<norm::RelativeL1>();
+  CHECK(format_specialisation(op, bind(test).spec) == "hidden=3072");
+  CHECK(bind(test).rows == 4);
   test.b.strides[0] = 3076;
-  CHECK(format_specialisation(op, norm::relative_l1_call(test).spec) ==
-        "hidden=3072 alignment=8 contiguous=false");
+  CHECK(format_specialisation(op, bind(test).spec) == "hidden=3072 alignment=8 contiguous=false");
 }
 
 TEST_CASE("relative_l1 names what is wrong with a call") {
@@ -76,14 +76,14 @@ TEST_CASE("relative_l1 names what is wrong with a call") {
 }
 
 TEST_CASE("relative_l1 checks settings against the tensors") {
-  const OpDefinition& op = norm::relative_l1_op();
+  const OpDefinition& op = definition_of<norm::RelativeL1>();
   const norm::RelativeL1 given = good();
   Bindings bindings;
   bindings.set_tensor("a", given.a);
   bindings.set_tensor("b", given.b);
   bindings.set_tensor("d", given.d);
   bindings.set_tensor("workspace", given.workspace);
-  CHECK(op.bind(bindings).spec == norm::relative_l1_call(given).spec);
+  CHECK(op.bind(bindings).spec == bind(given).spec);
   bindings.set_param("alignment", "4");
   bindings.set_param("contiguous", "false");
   CHECK(format_specialisation(op, op.bind(bindings).spec) == "hidden=3072 alignment=4 contiguous=false");
@@ -95,14 +95,15 @@ TEST_CASE("relative_l1 checks settings against the tensors") {
 }
 
 TEST_CASE("relative_l1 launches as many blocks as have partial sums, at most as many as there are places") {
-  const OpDefinition& op = norm::relative_l1_op();
+  const OpDefinition& op = definition_of<norm::RelativeL1>();
   const Specialisation spec = specialise(op, {{"hidden", "3072"}});
   const std::int64_t rows = GENERATE(1, 2, 17, 1000, 100000);
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
   const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
   const std::int64_t vectors = rows * 3072 / 8;
-  const std::int64_t taken = std::int64_t{tunables[0]} * tunables[1];
+  const std::int64_t taken =
+      std::int64_t{tunables[norm::relative_l1_params::threads]} * tunables[norm::relative_l1_params::vectors];
   CHECK(geometry.grid[0] == std::min<std::int64_t>(1024, (vectors + taken - 1) / taken));
   CHECK(geometry.grid[1] == 1);
   CHECK(op.later_stages.size() == 1);
@@ -110,7 +111,7 @@ TEST_CASE("relative_l1 launches as many blocks as have partial sums, at most as 
 }
 
 TEST_CASE("relative_l1 knows the models") {
-  const OpDefinition& op = norm::relative_l1_op();
+  const OpDefinition& op = definition_of<norm::RelativeL1>();
   ModelConfig flux;
   flux.hidden = 3072;
   flux.layer_norm = true;

@@ -138,11 +138,9 @@ TEST_CASE("relative_l1 through the typed API and a prepared launch") {
     return norm::RelativeL1{
         .a = views.at("a"), .b = views.at("b"), .d = views.at("d"), .workspace = views.at("workspace")};
   };
-  test.launch = [&](Runtime& on, const Views& views) { norm::relative_l1(on, arguments(views), nullptr); };
+  test.launch = [&](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   require_good(test);
-  test.launch = [&](Runtime& on, const Views& views) {
-    norm::prepare_relative_l1(on, arguments(views)).launch(nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   require_good(test);
 }
 
@@ -156,10 +154,10 @@ TEST_CASE("relative_l1 where rows lie more than 2^31 elements apart") {
   const SparseRows d(DType::f32, 1, 1, 1);
   const SparseRows workspace(DType::f64, 1, norm::relative_l1_workspace, norm::relative_l1_workspace);
   const norm::RelativeL1 call{.a = a.view(), .b = b.view(), .d = d.view(), .workspace = workspace.view()};
-  norm::relative_l1(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = norm::relative_l1_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {a.download("a"), b.download("b"), d.download("d")};
   const ReferenceResult verdict = find_reference("norm.relative_l1")(input);
   INFO(verdict.detail);

@@ -2,6 +2,7 @@
 #include <set>
 
 #include <kerncast/ops/norm/rms_norm.hpp>
+#include "templates/norm/shared/row_params.hpp"
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;
@@ -39,7 +40,9 @@ TEST_CASE("rms_norm derives its specialisation from the tensors") {
 }
 
 TEST_CASE("rms_norm takes the widest access that all tensors allow") {
-  const auto alignment = [](const norm::RmsNorm& arguments) { return bind(arguments).spec[4]; };
+  const auto alignment = [](const norm::RmsNorm& arguments) {
+    return bind(arguments).spec[norm::row_params::alignment];
+  };
   norm::RmsNorm test = good();
   test.x.strides[0] = 7172;
   CHECK(alignment(test) == 8);
@@ -123,7 +126,7 @@ TEST_CASE("rms_norm checks settings against the tensors") {
   bindings.set_tensor("y", given.y);
   CHECK(op.bind(bindings).spec == bind(given).spec);
   bindings.set_param("alignment", "4");
-  CHECK(op.bind(bindings).spec[4] == 4);
+  CHECK(op.bind(bindings).spec[norm::row_params::alignment] == 4);
   bindings.set_param("hidden", "1024");
   CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }),
              Contains("hidden") && Contains("7168"));
@@ -142,8 +145,9 @@ TEST_CASE("rms_norm launches enough threads for every row") {
   check_choices(op, tunables);
   CHECK(op.default_tunables(spec, DeviceTraits{}, std::int64_t{1} << row_bucket(rows)) == tunables);
   const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[1] >= rows);
-  CHECK(geometry.block[0] == static_cast<std::uint32_t>(tunables[0]));
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[norm::row_params::rows_per_block] >=
+        rows);
+  CHECK(geometry.block[0] == static_cast<std::uint32_t>(tunables[norm::row_params::threads]));
 }
 
 TEST_CASE("rms_norm spills a grid past 2^31 blocks into y") {

@@ -3,6 +3,7 @@
 
 #include <kerncast/ops/norm/fused_add_rms_norm_quant.hpp>
 #include <kerncast/ops/norm/rms_norm_quant.hpp>
+#include "templates/norm/shared/row_params.hpp"
 #include "tests/templates/definition_checks.hpp"
 
 using namespace kerncast;
@@ -40,11 +41,11 @@ norm::RmsNormQuant fixed() {
 }
 
 std::string error_of(const norm::RmsNormQuant& arguments) {
-  return message_of([&] { static_cast<void>(norm::rms_norm_quant_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 std::string spec_of(const norm::RmsNormQuant& arguments) {
-  return format_specialisation(norm::rms_norm_quant_op(), norm::rms_norm_quant_call(arguments).spec);
+  return format_specialisation(definition_of<norm::RmsNormQuant>(), bind(arguments).spec);
 }
 
 }  // namespace
@@ -123,11 +124,9 @@ TEST_CASE("fused_add_rms_norm_quant names what is wrong with its residual") {
                                   .residual = TensorView::contiguous(memory + 64, DType::bf16, {6, 7168}),
                                   .weight = base.weight,
                                   .out = base.out};
-  const auto error = [&] {
-    return message_of([&] { static_cast<void>(norm::fused_add_rms_norm_quant_call(test)); });
-  };
-  const OpDefinition& op = norm::fused_add_rms_norm_quant_op();
-  CHECK(format_specialisation(op, norm::fused_add_rms_norm_quant_call(test).spec) == "hidden=7168");
+  const auto error = [&] { return message_of([&] { static_cast<void>(bind(test)); }); };
+  const OpDefinition& op = definition_of<norm::FusedAddRmsNormQuant>();
+  CHECK(format_specialisation(op, bind(test).spec) == "hidden=7168");
   test.y = test.residual;
   CHECK_THAT(error(), Contains("norm.fused_add_rms_norm_quant") && Contains("share memory"));
   test.y = {};
@@ -136,7 +135,7 @@ TEST_CASE("fused_add_rms_norm_quant names what is wrong with its residual") {
 }
 
 TEST_CASE("rms_norm_quant checks settings against the tensors") {
-  const OpDefinition& op = norm::rms_norm_quant_op();
+  const OpDefinition& op = definition_of<norm::RmsNormQuant>();
   const norm::RmsNormQuant given = grouped();
   Bindings bindings;
   bindings.set_tensor("x", given.x);
@@ -144,7 +143,7 @@ TEST_CASE("rms_norm_quant checks settings against the tensors") {
   bindings.set_tensor("q", given.out.q);
   bindings.set_tensor("s", given.out.s);
   bindings.set_param("scaling", "per_group");
-  CHECK(op.bind(bindings).spec == norm::rms_norm_quant_call(given).spec);
+  CHECK(op.bind(bindings).spec == bind(given).spec);
   bindings.set_param("q_dtype", "i8");
   CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("q_dtype"));
   CHECK_THAT(
@@ -155,20 +154,21 @@ TEST_CASE("rms_norm_quant checks settings against the tensors") {
 TEST_CASE("rms_norm_quant launches enough threads for every row and its padding") {
   const std::int64_t rows = GENERATE(1, 2, 133, 1001, 100001);
   const std::string hidden = GENERATE("128", "1536", "7168", "65536");
-  const OpDefinition& op = norm::rms_norm_quant_op();
+  const OpDefinition& op = definition_of<norm::RmsNormQuant>();
   const Specialisation spec = specialise(op, {{"hidden", hidden},
                                               {"scaling", "per_group"},
                                               {"scale_layout", "column_major_tma_aligned"},
                                               {"scale_format", "packed_ue8m0"}});
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
-  CHECK(tunables[0] / tunables[1] >= 32);
+  CHECK(tunables[norm::row_params::threads] / tunables[norm::row_params::rows_per_block] >= 32);
   const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[1] >= (rows + 3) / 4 * 4);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[norm::row_params::rows_per_block] >=
+        (rows + 3) / 4 * 4);
 }
 
 TEST_CASE("rms_norm_quant plans the outputs asked for") {
-  const OpDefinition& op = norm::rms_norm_quant_op();
+  const OpDefinition& op = definition_of<norm::RmsNormQuant>();
   Bindings bindings;
   bindings.set_tensor("x", TensorView::contiguous(memory, DType::bf16, {2, 3, 1152}));
   CHECK(op.plan_outputs(bindings)[1].shape == std::vector<std::int64_t>{2, 3, 1});
@@ -185,7 +185,8 @@ TEST_CASE("rms_norm_quant plans the outputs asked for") {
 }
 
 TEST_CASE("the norms that quantise know the models") {
-  for (const OpDefinition* op : {&norm::rms_norm_quant_op(), &norm::fused_add_rms_norm_quant_op()}) {
+  for (const OpDefinition* op :
+       {&definition_of<norm::RmsNormQuant>(), &definition_of<norm::FusedAddRmsNormQuant>()}) {
     check_cases(*op, deepseek_v3());
     CHECK(widths_of(*op, deepseek_v3(), "scale_format") == std::set<std::string>{"f32", "packed_ue8m0"});
     ModelConfig oss;

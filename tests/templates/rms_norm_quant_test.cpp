@@ -248,24 +248,20 @@ TEST_CASE("the norms that quantise give the same bits on every run") {
 TEST_CASE("the norms that quantise through the typed API and a prepared launch") {
   OpCase test = make_case(QuantNorm{});
   SECTION("call") {
-    test.launch = [](Runtime& on, const Views& views) {
-      norm::rms_norm_quant(on, arguments(views), nullptr);
-    };
+    test.launch = [](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   }
   SECTION("prepared") {
-    test.launch = [](Runtime& on, const Views& views) {
-      norm::prepare_rms_norm_quant(on, arguments(views)).launch(nullptr);
-    };
+    test.launch = [](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   }
   require_good(test);
   OpCase adds = make_case(QuantNorm{.adds = true});
   adds.launch = [](Runtime& on, const Views& views) {
-    norm::fused_add_rms_norm_quant(on,
-                                   {.x = views.at("x"),
-                                    .residual = views.at("residual"),
-                                    .weight = views.at("weight"),
-                                    .out = {.q = views.at("q"), .s = views.at("s")}},
-                                   nullptr);
+    launch(on,
+           norm::FusedAddRmsNormQuant{.x = views.at("x"),
+                                      .residual = views.at("residual"),
+                                      .weight = views.at("weight"),
+                                      .out = {.q = views.at("q"), .s = views.at("s")}},
+           nullptr);
   };
   require_good(adds);
 }
@@ -278,10 +274,10 @@ TEST_CASE("the norms that quantise where rows lie more than 2^31 elements apart"
   const SparseRows q(DType::fp8_e4m3, 3, width, stride(1, width));
   const SparseRows s(DType::f32, 3, 1, stride(2, 1));
   const norm::RmsNormQuant call{.x = x.view(), .out = {.q = q.view(), .s = s.view()}};
-  norm::rms_norm_quant(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = norm::rms_norm_quant_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {x.download("x"), q.download("q"), s.download("s")};
   const ReferenceResult verdict = find_reference("norm.rms_norm_quant")(input);
   INFO(verdict.detail);

@@ -34,41 +34,40 @@ norm::GateResidualScaleShift good_gated() {
 }
 
 std::string error_of(const norm::ScaleShift& arguments) {
-  return message_of([&] { static_cast<void>(norm::scale_shift_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 std::string error_of(const norm::GateResidualScaleShift& arguments) {
-  return message_of([&] { static_cast<void>(norm::gate_residual_scale_shift_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 /// The form that a scale of `shape` takes over 2 x 6 rows.
 std::string form_of(std::initializer_list<std::int64_t> shape) {
   norm::ScaleShift test = good();
   test.scale = view(shape);
-  const OpDefinition& op = norm::scale_shift_op();
+  const OpDefinition& op = definition_of<norm::ScaleShift>();
   const auto at = static_cast<std::size_t>(find_param(op, "scale_form"));
-  return format_param(op.params[at], norm::scale_shift_call(test).spec[at]);
+  return format_param(op.params[at], bind(test).spec[at]);
 }
 
 }  // namespace
 
 TEST_CASE("scale_shift derives its specialisation from the tensors") {
   norm::ScaleShift test = good();
-  const Call call = norm::scale_shift_call(test);
-  CHECK(format_specialisation(norm::scale_shift_op(), call.spec) == "hidden=3072");
+  const Call call = bind(test);
+  CHECK(format_specialisation(definition_of<norm::ScaleShift>(), call.spec) == "hidden=3072");
   CHECK(call.rows == 12);
   test.norm = norm::RowNorm::rms;
   test.weight = view({3072}, DType::f32);
   test.scale = view({2, 3072}, DType::f32);
   test.shift = view({1}, DType::f32);
-  CHECK(format_specialisation(norm::scale_shift_op(), norm::scale_shift_call(test).spec) ==
-        "weight_dtype=f32 hidden=3072 norm=rms has_weight=true modulation_dtype=f32 scale_form=grouped "
+  CHECK(format_specialisation(definition_of<norm::ScaleShift>(), bind(test).spec) ==
+        "hidden=3072 weight_dtype=f32 norm=rms has_weight=true modulation_dtype=f32 scale_form=grouped "
         "shift_form=scalar");
   norm::GateResidualScaleShift gated = good_gated();
   gated.norm.scale = gated.norm.shift = {};
   gated.residual.dtype = gated.r.dtype = DType::f32;
-  CHECK(format_specialisation(norm::gate_residual_scale_shift_op(),
-                              norm::gate_residual_scale_shift_call(gated).spec) ==
+  CHECK(format_specialisation(definition_of<norm::GateResidualScaleShift>(), bind(gated).spec) ==
         "hidden=3072 alignment=8 scale_form=none shift_form=none residual_dtype=f32");
 }
 
@@ -147,18 +146,18 @@ TEST_CASE("scale_shift of no rows needs no memory") {
   norm::ScaleShift test = good();
   test.x = test.y = TensorView::contiguous(nullptr, DType::bf16, {0, 3072});
   test.scale = test.shift = TensorView::contiguous(nullptr, DType::bf16, {1, 3072});
-  CHECK(norm::scale_shift_call(test).rows == 0);
+  CHECK(bind(test).rows == 0);
 }
 
 TEST_CASE("scale_shift takes the more general form that a setting names") {
-  const OpDefinition& op = norm::scale_shift_op();
+  const OpDefinition& op = definition_of<norm::ScaleShift>();
   const norm::ScaleShift given = good();
   Bindings bindings;
   bindings.set_tensor("x", given.x);
   bindings.set_tensor("scale", given.scale);
   bindings.set_tensor("shift", given.shift);
   bindings.set_tensor("y", given.y);
-  CHECK(op.bind(bindings).spec == norm::scale_shift_call(given).spec);
+  CHECK(op.bind(bindings).spec == bind(given).spec);
   bindings.set_param("scale_form", "grouped");
   CHECK(format_specialisation(op, op.bind(bindings).spec) == "hidden=3072 scale_form=grouped");
   bindings.set_param("scale_form", "token");
@@ -174,7 +173,8 @@ TEST_CASE("scale_shift and gate_residual_scale_shift know the models") {
   ModelConfig wan = flux;
   wan.hidden = 5120;
   wan.architecture = "WanTransformer3DModel";
-  for (const OpDefinition* op : {&norm::scale_shift_op(), &norm::gate_residual_scale_shift_op()}) {
+  for (const OpDefinition* op :
+       {&definition_of<norm::ScaleShift>(), &definition_of<norm::GateResidualScaleShift>()}) {
     CHECK(widths_of(*op, flux, "hidden") == std::set<std::string>{"3072"});
     CHECK(widths_of(*op, flux, "modulation_dtype") == std::set<std::string>{"bf16"});
     CHECK(widths_of(*op, wan, "modulation_dtype") == std::set<std::string>{"f32"});

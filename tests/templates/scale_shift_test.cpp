@@ -288,11 +288,9 @@ TEST_CASE("scale_shift through the typed API and a prepared launch") {
                             .bias = {}};
   };
   OpCase plain = make_case(false, {7, 512});
-  plain.launch = [&](Runtime& on, const Views& views) { norm::scale_shift(on, arguments(views), nullptr); };
+  plain.launch = [&](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   require_good(plain);
-  plain.launch = [&](Runtime& on, const Views& views) {
-    norm::prepare_scale_shift(on, arguments(views)).launch(nullptr);
-  };
+  plain.launch = [&](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   require_good(plain);
   const auto gated_arguments = [&](const Views& views) {
     return norm::GateResidualScaleShift{.norm = arguments(views),
@@ -301,12 +299,10 @@ TEST_CASE("scale_shift through the typed API and a prepared launch") {
                                         .r = views.at("r")};
   };
   OpCase gated = make_case(true, {7, 512});
-  gated.launch = [&](Runtime& on, const Views& views) {
-    norm::gate_residual_scale_shift(on, gated_arguments(views), nullptr);
-  };
+  gated.launch = [&](Runtime& on, const Views& views) { launch(on, gated_arguments(views), nullptr); };
   require_good(gated);
   gated.launch = [&](Runtime& on, const Views& views) {
-    norm::prepare_gate_residual_scale_shift(on, gated_arguments(views)).launch(nullptr);
+    prepare(on, gated_arguments(views)).launch(nullptr);
   };
   require_good(gated);
 }
@@ -324,10 +320,10 @@ TEST_CASE("scale_shift where rows lie more than 2^31 elements apart") {
   const SparseRows y(DType::bf16, 3, width, far_operand ? width : huge_stride);
   const norm::ScaleShift call{
       .x = x.view(), .scale = scale.view(), .shift = shift.view(), .y = y.view(), .weight = {}, .bias = {}};
-  norm::scale_shift(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput given;
-  given.spec = norm::scale_shift_call(call).spec;
+  given.spec = bind(call).spec;
   given.tensors = {x.download("x"), scale.download("scale"), shift.download("shift"), y.download("y")};
   const ReferenceResult verdict = find_reference("norm.scale_shift")(given);
   INFO(verdict.detail);

@@ -255,6 +255,7 @@ void read_attention(ModelConfig& model, const Fields& fields) {
   model.kv_heads = fields.integer({"num_key_value_heads"}).value_or(model.heads);
   model.q_lora_rank = fields.integer({"q_lora_rank"}).value_or(0);
   model.kv_lora_rank = fields.integer({"kv_lora_rank"}).value_or(0);
+  model.linear_key_head_dim = fields.integer({"linear_key_head_dim"}).value_or(0);
   model.linear_value_head_dim = fields.integer({"linear_value_head_dim"}).value_or(0);
   if (const auto head_dim = fields.integer({"head_dim", "attention_head_dim"})) {
     model.head_dim = *head_dim;

@@ -33,6 +33,7 @@ struct ModelConfig {
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
+  std::int64_t linear_key_head_dim = 0;  ///< size of a q or k head of linear attention (Qwen3-Next)
   /// Size of a value head of linear attention, which ends in a gated norm (Qwen3-Next).
   std::int64_t linear_value_head_dim = 0;
   bool qk_norm = false;         ///< per-head RMSNorm of q and k (Qwen3, GLM-4.5)

@@ -2,7 +2,7 @@
 
 #include "device/row.cuh"
 #include "norm/fused_add_rms_norm/kernel_args.h"
-#include "norm/shared/added_row.cuh"
+#include "norm/shared/residual_row.cuh"
 #include "norm/shared/rms.cuh"
 
 namespace kerncast::norm {
@@ -16,7 +16,7 @@ __global__ void __launch_bounds__(Config::threads)
   using Y = typename Config::y_dtype;
   constexpr bool precise = sizeof(Y) == 4;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
-  using Row = AddedRow<X, R, width, precise>;
+  using Row = ResidualRow<X, R, width, precise>;
   using Total = Squares<precise>;
 
   const long long row = row_of_thread<Config>();

@@ -1,16 +1,21 @@
 #pragma once
 
+#include <string_view>
+
 #include <kerncast/ops/norm/quantised_norm.hpp>
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::norm {
 
-/// fused_add_rms_norm whose result is quantised before it is rounded to anything else, and optionally stored
-/// as it is.
+/// Addition to the residual stream, then root-mean-square normalisation (Zhang and Sennrich 2019,
+/// arXiv:1910.07467) whose result is quantised before it is rounded to anything else, and stored as it is too
+/// if y is given. Launch with kerncast::launch or prepare, which say what is asynchronous and what must live
+/// how long. Aliasing: y may be x itself; residual may be neither x nor y; q and s overlap no other tensor.
 struct FusedAddRmsNormQuant {
+  static constexpr std::string_view op_name = "norm.fused_add_rms_norm_quant";
+
   TensorView x;            ///< [..., H], H from 1 to 65536; bf16, f16 or f32; rows may be strided
   TensorView residual;     ///< shape of x; bf16, f16 or f32; x + residual on return
   TensorView weight = {};  ///< [H]; bf16, f16 or f32; absent: no multiplication
@@ -20,18 +25,7 @@ struct FusedAddRmsNormQuant {
   float weight_offset = 0.0F;  ///< 1 for Gemma
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& fused_add_rms_norm_quant_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call fused_add_rms_norm_quant_call(const FusedAddRmsNormQuant& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void fused_add_rms_norm_quant(Runtime& runtime, const FusedAddRmsNormQuant& arguments,
-                                           Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch
-prepare_fused_add_rms_norm_quant(Runtime& runtime, const FusedAddRmsNormQuant& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const FusedAddRmsNormQuant& arguments);
 
 }  // namespace kerncast::norm

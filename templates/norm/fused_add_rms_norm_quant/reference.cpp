@@ -1,10 +1,7 @@
+#include "templates/host/define_op.hpp"
 #include "templates/norm/shared/quantised_reference.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult norm_fused_add_rms_norm_quant_reference(const ReferenceInput& input);
-
-ReferenceResult norm_fused_add_rms_norm_quant_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(norm, fused_add_rms_norm_quant) {
   const reference::AddedRows sums(input);
   reference::Verdict verdict;
   for (std::int64_t row = 0; row < sums.x().rows(); ++row) {
@@ -13,5 +10,3 @@ ReferenceResult norm_fused_add_rms_norm_quant_reference(const ReferenceInput& in
   reference::check_quantised_norm(verdict, input, sums.x(), [&](std::int64_t row) { return sums.row(row); });
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "norm/gate_residual_scale_shift/kernel_args.h"
-#include "norm/shared/added_row.cuh"
-#include "norm/shared/modulated.cuh"
+#include "norm/shared/residual_row.cuh"
+#include "norm/shared/scale_shift_row.cuh"
 
 namespace kerncast::norm {
 
@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(Config::threads)
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   using Gate = RowGate<BroadcastRow<typename Config::modulation_dtype, Config::gate_form>,
                        rows_in_step<Config, width>>;
-  using Row = AddedRow<X, R, width, false, width, Gate>;
+  using Row = ResidualRow<X, R, width, false, width, Gate>;
 
   const long long row = row_of_thread<Config>();
   const Row sums{static_cast<const X*>(args.norm.x) + row * args.norm.x_stride,

@@ -1,12 +1,9 @@
+#include "templates/host/define_op.hpp"
 #include "templates/norm/shared/modulation_reference.hpp"
 #include "templates/norm/shared/rms_reference.hpp"
 #include "templates/reference/host_float.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult norm_gate_residual_scale_shift_reference(const ReferenceInput& input);
-
-ReferenceResult norm_gate_residual_scale_shift_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(norm, gate_residual_scale_shift) {
   const reference::HostRows x(reference::require(input, "x"));
   const reference::HostRows residual(reference::require(input, "residual"));
   const reference::HostRows r(reference::require(input, "r"));
@@ -23,5 +20,3 @@ ReferenceResult norm_gate_residual_scale_shift_reference(const ReferenceInput& i
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

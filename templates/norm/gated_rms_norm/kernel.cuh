@@ -1,7 +1,6 @@
 #pragma once
 
 #include "device/activation.cuh"
-#include "device/row.cuh"
 #include "norm/gated_rms_norm/kernel_args.h"
 #include "norm/shared/rms.cuh"
 
@@ -10,39 +9,19 @@ namespace kerncast::norm {
 /// One row by threads / rows_per_block threads. y may be x or z.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) gated_rms_norm_kernel(const GatedRmsNormKernelArgs args) {
-  using X = typename Config::x_dtype;
-  using Z = typename Config::z_dtype;
   using Y = typename Config::y_dtype;
-  using Row = RowVectors<X, Config::alignment>;
-  constexpr bool precise = sizeof(Y) == 4;
-  using Total = Squares<precise>;
-
-  const long long row = row_of_thread<Config>();
-  const X* x = static_cast<const X*>(args.x) + row * args.x_stride;
-  const Z* z = static_cast<const Z*>(args.z) + row * args.z_stride;
-  Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
+  using Z = typename Config::z_dtype;
+  const Z* z = static_cast<const Z*>(args.z) + row_of_thread<Config>() * args.z_stride;
   const auto* weight = static_cast<const typename Config::weight_dtype*>(args.weight);
-
-  const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
-  const Total squares = walk.template reduce<Total>([](Total& total, const auto& part, int, bool) {
-    float values[Row::width];
-    unpack<X>(part, values);
-    add_squares<Row::width>(total, values);
-  });
-  const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
-  walk.template each<1>([&](const auto& part, int column, bool present) {
-    if (present) {
-      float values[Row::width];
-      float gates[Row::width];
-      unpack<X>(part, values);
-      load_values<Z, Row::width>(z + column, gates);
-      normalise_values<Config, Row::width, precise>(values, nullptr, weight + column, scale,
+  normalise_row<Config, Config::hidden>(args, [&](auto& values, const Pair& scale, int column) {
+    constexpr int width = sizeof(values) / sizeof(float);
+    float gates[width];
+    load_values<Z, width>(z + column, gates);
+    normalise_values<Config, width, sizeof(Y) == 4>(values, nullptr, weight + column, scale,
                                                     args.weight_offset);
 #pragma unroll
-      for (int j = 0; j < Row::width; ++j) {
-        values[j] = gated<SiluAndMul, Y>(gates[j], values[j]);
-      }
-      store_values<Y, Row::width>(y + column, values);
+    for (int j = 0; j < width; ++j) {
+      values[j] = gated<SiluAndMul, Y>(gates[j], values[j]);
     }
   });
 }

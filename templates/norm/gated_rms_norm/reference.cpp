@@ -1,18 +1,15 @@
 #include <cmath>
 
-#include "templates/norm/gated_rms_norm/spec_index.hpp"
+#include "templates/host/define_op.hpp"
+#include "templates/norm/shared/rms_params.hpp"
 #include "templates/norm/shared/rms_reference.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult norm_gated_rms_norm_reference(const ReferenceInput& input);
-
-ReferenceResult norm_gated_rms_norm_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(norm, gated_rms_norm) {
   const reference::HostRows x(reference::require(input, "x"));
   const reference::HostRows z(reference::require(input, "z"));
   const reference::HostRows y(reference::require(input, "y"));
   const reference::RmsNormReference norm(input);
-  const bool twice = input.spec[norm::gated_rms_norm_params::hf_rounding] != 0;
+  const bool twice = input.spec[norm::rms_params::hf_rounding] != 0;
 
   reference::Verdict verdict;
   if (y.rows() != x.rows() || y.width() != x.width() || z.rows() != x.rows() || z.width() != x.width()) {
@@ -28,5 +25,3 @@ ReferenceResult norm_gated_rms_norm_reference(const ReferenceInput& input) {
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -1,10 +1,10 @@
 #pragma once
 
-#include "templates/norm/shared/row_params.hpp"
+#include "templates/norm/shared/rms_params.hpp"
 
-/// Places of the parameters in Specialisation past those of row_params.
+/// The parameter of norm.gated_rms_norm past those of rms_params.
 namespace kerncast::norm::gated_rms_norm_params {
 
-enum Param : std::size_t { has_weight = row_params::count, hf_rounding, z_dtype };
+enum Param : std::size_t { z_dtype = rms_params::count };
 
 }  // namespace kerncast::norm::gated_rms_norm_params

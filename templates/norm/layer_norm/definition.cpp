@@ -1,117 +1,80 @@
 #include <kerncast/ops/norm/layer_norm.hpp>
 
-#include <fmt/format.h>
-
+#include "templates/host/define_op.hpp"
 #include "templates/norm/layer_norm/kernel_args.h"
 #include "templates/norm/layer_norm/spec_index.hpp"
 #include "templates/norm/shared/row_norm.hpp"
 
-namespace kerncast {
+namespace kerncast::norm {
 namespace {
 
-constexpr std::string_view op_name = "norm.layer_norm";
+using namespace layer_norm_params;
 
-using namespace norm::layer_norm_params;
-
-Call bind(const Bindings& bindings) {
-  const OpDefinition& op = norm::layer_norm_op();
-  Call call = norm::layer_norm_call({
-      .x = bindings.require_tensor(op_name, "x"),
-      .weight = bindings.tensor_or_absent("weight"),
-      .bias = bindings.tensor_or_absent("bias"),
-      .y = bindings.require_tensor(op_name, "y"),
-      .eps = norm::scalar_or(bindings, "eps", 1e-6),
-  });
-  norm::apply_settings(op, call, bindings);
-  return call;
-}
-
-std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows) {
-  norm::RowPlans plans(norm::layer_norm_op(), bindings, rows);
-  plans.rows("x");
-  plans.vector("weight", "has_weight");
-  plans.vector("bias", "has_bias");
-  return plans.take();
+void describe(host::NamedArguments& named, LayerNorm& call) {
+  named.input("x", call.x, x_doc);
+  named.optional_input("weight", call.weight, weight_doc);
+  named.optional_input("bias", call.bias, bias_doc);
+  named.output("y", call.y, y_doc);
+  named.scalar("eps", call.eps, "added to the variance; not negative");
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  // Wan's other norms, and those of the other diffusion transformers, are modulated: another op.
-  if (norm::is_wan(model)) {
-    norm::add_row_case(cases, model, "norm2, before cross attention", model.hidden);
+  // Wan's other norms, and those of the other diffusion transformers, are modulated, which is another op.
+  if (is_wan(model)) {
+    add_weighted_row_case(cases, model, "norm2, before cross attention", model.hidden);
   }
   return cases;
 }
 
-OpDefinition make_definition() {
-  OpDefinition op = norm::row_norm_definition(op_name);
+}  // namespace
+
+Call bind(const LayerNorm& arguments) {
+  NormChecks checks(LayerNorm::op_name, arguments.x);
+  const std::int64_t y_stride = checks.output("y", arguments.y);
+  require_eps(LayerNorm::op_name, arguments.eps);
+  const DType type = checks.affine(arguments.weight, arguments.bias);
+  Call call = checks.call(arguments.y.dtype);
+  call.spec.values[weight_dtype] = host::to_param(type);
+  call.spec.values[has_weight] = arguments.weight.absent() ? 0 : 1;
+  call.spec.values[has_bias] = arguments.bias.absent() ? 0 : 1;
+  call.set_arguments(LayerNormKernelArgs{
+      .x = arguments.x.data,
+      .weight = arguments.weight.data,
+      .bias = arguments.bias.data,
+      .y = arguments.y.data,
+      .rows = checks.count(),
+      .x_stride = checks.stride(),
+      .y_stride = y_stride,
+      .eps = arguments.eps,
+  });
+  return call;
+}
+
+}  // namespace kerncast::norm
+
+KERNCAST_OP(norm, layer_norm) {
+  using namespace norm;
+  OpDefinition op = define_row_norm<LayerNorm, describe>();
   op.summary = "Layer normalisation of rows";
   op.formula =
       "y = (x - m) * rsqrt(v + eps) * weight + bias, m = mean(x), v = mean((x - m)^2) in a second pass; in "
       "f32, rounded once. v + eps is at least 2^-126 (Ba, Kiros and Hinton 2016, arXiv:1607.06450)";
-  op.include = "norm/layer_norm/kernel.cuh";
+  host::append(op.params,
+               host::param<weight_dtype>(
+                   float_dtype_param("element type of weight and bias; x's dtype if there is neither")),
+               host::param<has_weight>(host::flag_param(true, "multiply by weight")),
+               host::param<has_bias>(host::flag_param(true, "add bias")));
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-    return norm::row_tunables(spec, device, rows, {.once = 145, .each = 112, .reductions = 2});
+    return row_tunables(spec, device, rows, {.once = 145, .each = 112, .reductions = 2});
   };
-  op.kernel = "kerncast::norm::layer_norm_kernel";
-  op.arguments_type = "kerncast::norm::LayerNormKernelArgs";
-  op.params[norm::row_params::weight_dtype].doc =
-      "element type of weight and bias; x's where there is neither";
-  op.params.push_back(host::flag_param("has_weight", true, "multiply by weight"));
-  op.params.push_back(host::flag_param("has_bias", true, "add bias"));
-  op.tensors.push_back(norm::weight_spec());
-  op.tensors.push_back({"bias", Direction::in, true, "[hidden], weight_dtype"});
-  op.tensors.push_back(norm::y_spec());
-  op.scalars[0].doc = "added to the variance; not negative";
-  op.validate = [](const Specialisation& spec) { norm::validate_rows(op_name, spec); };
-  op.bind = bind;
-  op.plan_outputs = [](const Bindings& bindings) {
-    return std::vector{norm::plan_y(norm::layer_norm_op(), bindings)};
+  op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
+    return InputPlans(definition_of<LayerNorm>(), bindings, rows)
+        .rows("x")
+        .vector("weight", "has_weight")
+        .vector("bias", "has_bias")
+        .take();
   };
-  op.plan_inputs = plan_inputs;
   op.model_cases = model_cases;
   return op;
 }
-
-}  // namespace
-
-namespace ops {
-OpDefinition norm_layer_norm_definition();
-OpDefinition norm_layer_norm_definition() {
-  return make_definition();
-}
-}  // namespace ops
-
-namespace norm {
-
-const OpDefinition& layer_norm_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(op_name);
-  return op;
-}
-
-Call layer_norm_call(const LayerNorm& arguments) {
-  const TensorView& weight = arguments.weight;
-  const TensorView& bias = arguments.bias;
-  RowTensors rows(op_name, arguments.x);
-  const std::int64_t y_stride = rows.output("y", arguments.y);
-  require_eps(op_name, arguments.eps);
-  const DType type = rows.affine(weight, bias);
-
-  Call call = rows.call(type, arguments.y.dtype);
-  call.spec.values[has_weight] = weight.absent() ? 0 : 1;
-  call.spec.values[has_bias] = bias.absent() ? 0 : 1;
-  call.set_arguments(LayerNormKernelArgs{arguments.x.data, weight.data, bias.data, arguments.y.data,
-                                         rows.count(), rows.stride(), y_stride, arguments.eps});
-  return call;
-}
-
-void layer_norm(Runtime& runtime, const LayerNorm& arguments, Stream stream) {
-  runtime.dispatch(layer_norm_op(), layer_norm_call(arguments), stream);
-}
-
-PreparedLaunch prepare_layer_norm(Runtime& runtime, const LayerNorm& arguments) {
-  return runtime.prepare(layer_norm_op(), layer_norm_call(arguments));
-}
-
-}  // namespace norm
-}  // namespace kerncast

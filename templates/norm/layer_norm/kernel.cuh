@@ -2,7 +2,7 @@
 
 #include "device/row.cuh"
 #include "norm/layer_norm/kernel_args.h"
-#include "norm/shared/centred.cuh"
+#include "norm/shared/mean_variance.cuh"
 
 namespace kerncast::norm {
 

@@ -1,31 +1,28 @@
 #pragma once
 
+#include <string_view>
+
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::norm {
 
+/// Layer normalisation (Ba, Kiros and Hinton 2016, arXiv:1607.06450):
 /// y = (x - mean(x)) * rsqrt(mean((x - mean(x))^2) + eps) * weight + bias, per row.
+/// Launch with kerncast::launch or prepare, which say what is asynchronous and what must live how long.
+/// Aliasing: y may be x itself.
 struct LayerNorm {
-  TensorView x;       ///< [..., H], H from 1 to 65536; bf16, f16 or f32; rows may be strided
-  TensorView weight;  ///< [H]; bf16, f16 or f32; absent: no multiplication
-  TensorView bias;    ///< [H]; of weight's type where there is one; absent: no addition
-  TensorView y;       ///< shape of x; bf16, f16 or f32; may be x itself
-  float eps = 1e-6F;  ///< not negative
+  static constexpr std::string_view op_name = "norm.layer_norm";
+
+  TensorView x;            ///< [..., H], H from 1 to 65536; bf16, f16 or f32; rows may be strided
+  TensorView weight = {};  ///< [H]; bf16, f16 or f32; absent: no multiplication
+  TensorView bias = {};    ///< [H]; of weight's type where there is one; absent: no addition
+  TensorView y;            ///< shape of x; bf16, f16 or f32; may be x itself
+  float eps = 1e-6F;       ///< not negative
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& layer_norm_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call layer_norm_call(const LayerNorm& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void layer_norm(Runtime& runtime, const LayerNorm& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_layer_norm(Runtime& runtime, const LayerNorm& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const LayerNorm& arguments);
 
 }  // namespace kerncast::norm

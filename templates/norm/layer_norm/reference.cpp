@@ -1,14 +1,11 @@
 #include <cmath>
 #include <limits>
 
+#include "templates/host/define_op.hpp"
 #include "templates/norm/shared/rms_reference.hpp"
 #include "templates/reference/host_float.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult norm_layer_norm_reference(const ReferenceInput& input);
-
-ReferenceResult norm_layer_norm_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(norm, layer_norm) {
   const reference::HostRows x(reference::require(input, "x"));
   const reference::HostRows y(reference::require(input, "y"));
   const auto vector = [&](const char* name) {
@@ -63,5 +60,3 @@ ReferenceResult norm_layer_norm_reference(const ReferenceInput& input) {
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -1,15 +1,21 @@
 #pragma once
 
+#include <string_view>
+
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::norm {
 
-/// Every q and k head x of a packed qkv becomes x * rsqrt(mean(x^2) + eps) * weight, in place; the v heads
-/// are neither read nor written.
+/// Root-mean-square normalisation of q and k heads (Henry et al. 2020, arXiv:2010.04245; Qwen3 technical
+/// report): every q and k head x of a packed qkv becomes x * rsqrt(mean(x^2) + eps) * weight, in place. The v
+/// heads are neither read nor written. Launch with kerncast::launch or prepare, which say what is
+/// asynchronous and what must live how long. Aliasing: the weights may be one tensor, but overlap qkv
+/// nowhere.
 struct QkNorm {
+  static constexpr std::string_view op_name = "norm.qk_norm";
+
   /// [..., q_heads + 2 * kv_heads, D], D from 1 to 1024; bf16, f16 or f32; tokens and heads may be strided
   TensorView qkv;
   TensorView q_weight;       ///< [D]; bf16, f16 or f32
@@ -20,16 +26,7 @@ struct QkNorm {
   bool unit_offset = false;  ///< multiply by weight + 1, as Gemma does
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& qk_norm_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call qk_norm_call(const QkNorm& arguments);
-
-/// Launches on `stream`. No tokens: success without a launch. Throws Error.
-KERNCAST_API void qk_norm(Runtime& runtime, const QkNorm& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_qk_norm(Runtime& runtime, const QkNorm& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const QkNorm& arguments);
 
 }  // namespace kerncast::norm

@@ -1,11 +1,6 @@
+#include "templates/host/define_op.hpp"
 #include "templates/norm/shared/qk_norm_heads_reference.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult norm_qk_norm_reference(const ReferenceInput& input);
-
-ReferenceResult norm_qk_norm_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(norm, qk_norm) {
   return reference::check_heads(input, {});
 }
-
-}  // namespace kerncast::ops

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-/// Places of the parameters and tunables in Specialisation and Tunables; qk_norm has those before rotary_dim.
+/// The parameters and tunables of norm.qk_norm and norm.qk_norm_rope. qk_norm has those before rotary_dim.
 namespace kerncast::norm::qk_norm_params {
 
 enum Param : std::size_t {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include <kerncast/ops/norm/qk_norm.hpp>
 
@@ -12,9 +13,13 @@ enum class RopeStyle : std::uint8_t {
   interleaved,  ///< 2i and 2i + 1 (GPT-J, FLUX.1, Qwen-Image)
 };
 
-/// QkNorm, then rotary position embedding of the first rotary_dim elements of each q and k head: a pair (a,
-/// b) becomes (a * cos - b * sin, b * cos + a * sin).
+/// QkNorm, then rotary position embedding (Su et al. 2021, arXiv:2104.09864) of the first rotary_dim elements
+/// of each q and k head: a pair (a, b) becomes (a * cos - b * sin, b * cos + a * sin). Launch with
+/// kerncast::launch or prepare, which say what is asynchronous and what must live how long. Aliasing: no
+/// tensor overlaps qkv.
 struct QkNormRope {
+  static constexpr std::string_view op_name = "norm.qk_norm_rope";
+
   QkNorm norm;
   /// [max_position, rotary_dim], f32: rotary_dim / 2 cosines, then as many sines; rotary_dim is even, from 2
   /// to D; rows may be strided
@@ -24,16 +29,7 @@ struct QkNormRope {
   RopeStyle style = RopeStyle::neox;
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& qk_norm_rope_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call qk_norm_rope_call(const QkNormRope& arguments);
-
-/// Launches on `stream`. No tokens: success without a launch. Throws Error.
-KERNCAST_API void qk_norm_rope(Runtime& runtime, const QkNormRope& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_qk_norm_rope(Runtime& runtime, const QkNormRope& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const QkNormRope& arguments);
 
 }  // namespace kerncast::norm

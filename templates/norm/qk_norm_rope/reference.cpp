@@ -1,14 +1,11 @@
 #include <cstddef>
 
+#include "templates/host/define_op.hpp"
 #include "templates/norm/qk_norm/spec_index.hpp"
 #include "templates/norm/shared/qk_norm_heads_reference.hpp"
 #include "templates/reference/host_float.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult norm_qk_norm_rope_reference(const ReferenceInput& input);
-
-ReferenceResult norm_qk_norm_rope_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(norm, qk_norm_rope) {
   const reference::HostRows table(reference::require(input, "cos_sin"));
   const HostTensor& positions = reference::require(input, "positions");
   const bool interleaved = input.spec[norm::qk_norm_params::rope_style] != 0;
@@ -31,5 +28,3 @@ ReferenceResult norm_qk_norm_rope_reference(const ReferenceInput& input) {
     }
   });
 }
-
-}  // namespace kerncast::ops

@@ -5,29 +5,39 @@
 #include <algorithm>
 #include <limits>
 
-#include "templates/host/access.hpp"
+#include "templates/host/checks.hpp"
+#include "templates/host/define_op.hpp"
+#include "templates/host/tensor_check.hpp"
+#include "templates/host/typed_op.hpp"
 #include "templates/norm/relative_l1/kernel_args.h"
 #include "templates/norm/relative_l1/spec_index.hpp"
 
-namespace kerncast {
+namespace kerncast::norm {
 namespace {
 
-constexpr std::string_view op_name = "norm.relative_l1";
+constexpr std::string_view op_name = RelativeL1::op_name;
 constexpr std::int32_t max_width = std::numeric_limits<std::int32_t>::max();
 
-using namespace norm::relative_l1_params;
+using namespace relative_l1_params;
 
-static_assert(norm::relative_l1_workspace == 2 * norm::relative_l1_partials);
+static_assert(relative_l1_workspace == 2 * relative_l1_partials);
+
+void describe(host::NamedArguments& named, RelativeL1& call) {
+  named.input("a", call.a, "[..., hidden], dtype; rows may be strided");
+  named.input("b", call.b, "shape of a, dtype; rows may be strided");
+  named.output("d", call.d, "[1], f32");
+  named.output("workspace", call.workspace, "[2048], f64, aligned to 16 bytes; needs no initial value");
+}
+
+/// A kernel for strided rows serves contiguous ones too.
+void generalise(const OpDefinition& op, Call& call, const Bindings& bindings) {
+  if (host::setting(op, bindings, "contiguous") == 0) {
+    call.spec.values[contiguous] = 0;
+  }
+}
 
 void validate(const Specialisation& spec) {
-  const std::int64_t bytes = std::int64_t{spec[hidden]} * size_of(host::dtype(spec[dtype]));
-  if (spec[alignment] < size_of(host::dtype(spec[dtype])) || bytes % spec[alignment] != 0) {
-    host::refuse(op_name,
-                 fmt::format("alignment = {} must be at least an element ({} bytes) and divide a row of {} "
-                             "bytes; widest valid: {}",
-                             spec[alignment], size_of(host::dtype(spec[dtype])), bytes,
-                             host::alignment_of(static_cast<std::uint64_t>(bytes))));
-  }
+  host::validate_alignment(op_name, spec[alignment], spec[hidden], host::dtype_from_param(spec[dtype]));
 }
 
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits&, std::int64_t) {
@@ -40,10 +50,10 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits&, std::
 LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
                         std::int64_t rows) noexcept {
   const std::int64_t row_vectors =
-      std::int64_t{spec[hidden]} * size_of(host::dtype(spec[dtype])) / spec[alignment];
+      std::int64_t{spec[hidden]} * size_of(host::dtype_from_param(spec[dtype])) / spec[alignment];
   const std::int64_t blocks =
       host::divide_up(rows * row_vectors, std::int64_t{tunables[threads]} * tunables[vectors]);
-  LaunchGeometry made = host::linear_grid(std::min<std::int64_t>(blocks, norm::relative_l1_partials));
+  LaunchGeometry made = host::linear_grid(std::min<std::int64_t>(blocks, relative_l1_partials));
   made.block[0] = static_cast<std::uint32_t>(tunables[threads]);
   return made;
 }
@@ -55,39 +65,15 @@ LaunchGeometry ratio_geometry(const Specialisation&, const Tunables& tunables, c
   return made;
 }
 
-Call bind(const Bindings& bindings) {
-  const OpDefinition& op = norm::relative_l1_op();
-  Call call = norm::relative_l1_call({
-      .a = bindings.require_tensor(op_name, "a"),
-      .b = bindings.require_tensor(op_name, "b"),
-      .d = bindings.require_tensor(op_name, "d"),
-      .workspace = bindings.require_tensor(op_name, "workspace"),
-  });
-  // A kernel for narrower access, or for strided rows, serves the others too.
-  if (const auto wanted = host::setting(op, bindings, "alignment");
-      wanted && *wanted < call.spec[alignment]) {
-    call.spec.values[alignment] = *wanted;
-    validate(call.spec);
-  }
-  if (const auto wanted = host::setting(op, bindings, "contiguous"); wanted && *wanted == 0) {
-    call.spec.values[contiguous] = 0;
-  }
-  check_settings_agree(op, call.spec, bindings);
-  return call;
-}
-
 std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows) {
-  const OpDefinition& op = norm::relative_l1_op();
-  const std::optional<std::int32_t> width = host::setting(op, bindings, "hidden");
-  if (!width) {
-    host::refuse(op_name, "parameter hidden is required to make inputs; give it as hidden=VALUE");
-  }
-  const DType type = host::dtype(host::setting(op, bindings, "dtype").value_or(host::number(DType::bf16)));
-  return {{"a", type, {rows, *width}, {}, {}}, {"b", type, {rows, *width}, {}, {}}};
+  const OpDefinition& op = definition_of<RelativeL1>();
+  const std::int32_t width = host::required_param(op, bindings, "hidden");
+  const DType type = host::dtype_setting(op, bindings, "dtype", DType::bf16);
+  return {{"a", type, {rows, width}, {}, {}}, {"b", type, {rows, width}, {}, {}}};
 }
 
 std::vector<TensorPlan> plan_outputs(const Bindings&) {
-  return {{"d", DType::f32, {1}, {}, {}}, {"workspace", DType::f64, {norm::relative_l1_workspace}, {}, {}}};
+  return {{"d", DType::f32, {1}, {}, {}}, {"workspace", DType::f64, {relative_l1_workspace}, {}, {}}};
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
@@ -107,16 +93,13 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
 
 /// Checks a vector that is written: d, the workspace.
 void check_vector(std::string_view name, const TensorView& view, DType type, std::int64_t elements,
-                  std::int32_t aligned, int device, std::int64_t rows) {
-  if (view.dtype != type) [[unlikely]] {
-    host::refuse_dtype(op_name, name, view.dtype, name_of(type));
-  }
-  const host::Rows own = host::output_rows(op_name, name, view);
+                  std::int32_t aligned, const TensorView& a, std::int64_t rows) {
+  const host::TensorCheck check(op_name, name, view);
+  const host::Rows own = check.has_dtype(type).output_rows();
   if (own.count != 1 || view.dim(-1) != elements) [[unlikely]] {
     host::refuse_shape(op_name, name, view, fmt::format("shape [{}]", elements));
   }
-  host::require_data(op_name, name, view, rows);
-  host::require_device(op_name, name, view, "a", device);
+  check.has_data(rows).is_on_device_of("a", a);
   if (host::alignment_of(host::misalignment(view, own)) < aligned) [[unlikely]] {
     host::refuse(op_name, fmt::format("the pointer {} of tensor '{}' is not a multiple of {} bytes; align it",
                                       view.data, name, aligned));
@@ -125,56 +108,7 @@ void check_vector(std::string_view name, const TensorView& view, DType type, std
 
 }  // namespace
 
-namespace ops {
-OpDefinition norm_relative_l1_definition();
-OpDefinition norm_relative_l1_definition() {
-  OpDefinition op;
-  op.name = op_name;
-  op.summary = "Relative L1 distance of two tensors: the decision of diffusion caches";
-  op.formula =
-      "d = mean(abs(a - b)) / mean(abs(a)) over all elements, differences in f32, sums in f64 of each eight; "
-      "0 where a and b are equal; the same bits on every run (TeaCache, arXiv:2411.19108; Cache-DIT)";
-  op.include = "norm/relative_l1/kernel.cuh";
-  op.kernel = "kerncast::norm::relative_l1_kernel";
-  op.arguments_type = "kerncast::norm::RelativeL1KernelArgs";
-  op.later_stages = {{"kerncast::norm::relative_l1_ratio_kernel", ratio_geometry}};
-  op.params = {
-      host::dtype_param("dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16,
-                        "element type of a and b"),
-      host::integer_param("hidden", 1, max_width, std::nullopt, "elements of a row"),
-      host::listed_param("alignment", {2, 4, 8, 16}, 16,
-                         "bytes per access; derived from pointers, strides and width"),
-      host::flag_param("contiguous", true, "rows of a and b follow one another without gaps"),
-  };
-  op.tunables = {
-      {"threads", "threads of a block", {128, 256, 512, 1024}},
-      {"vectors", "vectors of each tensor that a thread has in flight", {1, 2, 4}},
-  };
-  op.tensors = {
-      {"a", Direction::in, false, "[..., hidden], dtype; rows may be strided"},
-      {"b", Direction::in, false, "shape of a, dtype; rows may be strided"},
-      {"d", Direction::out, false, "[1], f32"},
-      {"workspace", Direction::out, false, "[2048], f64, aligned to 16 bytes; needs no initial value"},
-  };
-  op.validate = validate;
-  op.default_tunables = default_tunables;
-  op.geometry = geometry;
-  op.bind = bind;
-  op.plan_outputs = plan_outputs;
-  op.plan_inputs = plan_inputs;
-  op.model_cases = model_cases;
-  return op;
-}
-}  // namespace ops
-
-namespace norm {
-
-const OpDefinition& relative_l1_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(op_name);
-  return op;
-}
-
-Call relative_l1_call(const RelativeL1& arguments) {
+Call bind(const RelativeL1& arguments) {
   const TensorView& a = arguments.a;
   const TensorView& b = arguments.b;
   host::require_float(op_name, "a", a);
@@ -191,36 +125,58 @@ Call relative_l1_call(const RelativeL1& arguments) {
     host::refuse_shape(op_name, "b", b, fmt::format("the shape of a, {}", host::shape_text(a)));
   }
   host::require_data(op_name, "a", a, a_rows.count);
-  host::require_data(op_name, "b", b, a_rows.count);
-  host::require_device(op_name, "b", b, "a", a.device);
-  check_vector("d", arguments.d, DType::f32, 1, 4, a.device, a_rows.count);
-  check_vector("workspace", arguments.workspace, DType::f64, relative_l1_workspace, 16, a.device,
-               a_rows.count);
+  host::TensorCheck(op_name, "b", b).has_data(a_rows.count).is_on_device_of("a", a);
+  check_vector("d", arguments.d, DType::f32, 1, 4, a, a_rows.count);
+  check_vector("workspace", arguments.workspace, DType::f64, relative_l1_workspace, 16, a, a_rows.count);
 
   const std::int64_t bytes = size_of(a.dtype);
   const bool gapless = a_rows.count <= 1 || (a_rows.stride == width && b_rows.stride == width);
   Call call;
-  call.spec.values[dtype] = host::number(a.dtype);
+  call.spec.values[dtype] = host::to_param(a.dtype);
   call.spec.values[hidden] = static_cast<std::int32_t>(width);
   call.spec.values[alignment] = std::min({host::alignment_of(static_cast<std::uint64_t>(width * bytes)),
-                                          host::access_limit(op_name, "a", a, a_rows, bytes),
-                                          host::access_limit(op_name, "b", b, b_rows, bytes)});
+                                          host::aligned_access_bytes(op_name, "a", a, a_rows, bytes),
+                                          host::aligned_access_bytes(op_name, "b", b, b_rows, bytes)});
   call.spec.values[contiguous] = gapless ? 1 : 0;
   call.rows = a_rows.count;
   call.device = a.device;
-  call.set_arguments(RelativeL1KernelArgs{a.data, b.data, static_cast<float*>(arguments.d.data),
-                                          static_cast<double*>(arguments.workspace.data), a_rows.count,
-                                          a_rows.stride, b_rows.stride});
+  call.set_arguments(RelativeL1KernelArgs{
+      .a = a.data,
+      .b = b.data,
+      .d = static_cast<float*>(arguments.d.data),
+      .workspace = static_cast<double*>(arguments.workspace.data),
+      .rows = a_rows.count,
+      .a_stride = a_rows.stride,
+      .b_stride = b_rows.stride,
+  });
   return call;
 }
 
-void relative_l1(Runtime& runtime, const RelativeL1& arguments, Stream stream) {
-  runtime.dispatch(relative_l1_op(), relative_l1_call(arguments), stream);
-}
+}  // namespace kerncast::norm
 
-PreparedLaunch prepare_relative_l1(Runtime& runtime, const RelativeL1& arguments) {
-  return runtime.prepare(relative_l1_op(), relative_l1_call(arguments));
+KERNCAST_OP(norm, relative_l1) {
+  using namespace norm;
+  OpDefinition op = host::define<RelativeL1, norm::describe, norm::generalise>();
+  op.summary = "Relative L1 distance of two tensors: the decision of diffusion caches";
+  op.formula =
+      "d = mean(abs(a - b)) / mean(abs(a)) over all elements, differences in f32, sums in f64 of each eight; "
+      "0 where a and b are equal; the same bits on every run (TeaCache, arXiv:2411.19108; Cache-DIT)";
+  op.later_stages = {{"kerncast::norm::relative_l1_ratio_kernel", ratio_geometry}};
+  op.params = host::params(
+      host::param<dtype>(
+          host::dtype_param({DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of a and b")),
+      host::param<hidden>(host::integer_param(1, max_width, std::nullopt, "elements of a row")),
+      host::param<alignment>(host::listed_param(
+          {2, 4, 8, 16}, 16, "bytes per access; derived from pointers, strides and width")),
+      host::param<contiguous>(host::flag_param(true, "rows of a and b follow one another without gaps")));
+  op.tunables =
+      host::tunables(host::tunable<threads>("threads of a block", {128, 256, 512, 1024}),
+                     host::tunable<vectors>("vectors of each tensor that a thread has in flight", {1, 2, 4}));
+  op.validate = validate;
+  op.default_tunables = default_tunables;
+  op.geometry = geometry;
+  op.plan_outputs = plan_outputs;
+  op.plan_inputs = plan_inputs;
+  op.model_cases = model_cases;
+  return op;
 }
-
-}  // namespace norm
-}  // namespace kerncast

@@ -1,13 +1,10 @@
 #include <cmath>
 
+#include "templates/host/define_op.hpp"
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_rows.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult norm_relative_l1_reference(const ReferenceInput& input);
-
-ReferenceResult norm_relative_l1_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(norm, relative_l1) {
   const reference::HostRows a(reference::require(input, "a"));
   const reference::HostRows b(reference::require(input, "b"));
   const reference::HostRows d(reference::require(input, "d"));
@@ -28,5 +25,3 @@ ReferenceResult norm_relative_l1_reference(const ReferenceInput& input) {
   verdict.compare("d", 0, 0, DType::f32, d(0, 0), want, 2);
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-/// Places of the parameters and tunables in Specialisation and Tunables.
+/// The parameters and tunables of norm.relative_l1.
 namespace kerncast::norm::relative_l1_params {
 
 enum Param : std::size_t { dtype, hidden, alignment, contiguous };

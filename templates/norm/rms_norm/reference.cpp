@@ -1,19 +1,15 @@
 #include "templates/host/define_op.hpp"
-#include "templates/norm/rms_norm/spec_index.hpp"
+#include "templates/norm/shared/rms_params.hpp"
 #include "templates/norm/shared/rms_reference.hpp"
 
 KERNCAST_REFERENCE(norm, rms_norm) {
   const reference::HostRows x(reference::require(input, "x"));
   const reference::HostRows y(reference::require(input, "y"));
   const reference::RmsNormReference norm(input);
-  const bool twice = input.spec[norm::rms_norm_params::hf_rounding] != 0;
+  const bool twice = input.spec[norm::rms_params::hf_rounding] != 0;
 
   reference::Verdict verdict;
-  if (y.rows() != x.rows() || y.width() != x.width()) {
-    verdict.fail("y", 0, 0, "has another shape than x");
-    return verdict.result();
-  }
-  for (std::int64_t row = 0; row < x.rows(); ++row) {
+  for (std::int64_t row = 0; reference::same_shape(verdict, x, y) && row < x.rows(); ++row) {
     norm.check(verdict, row, reference::row_values(x, row), y,
                twice ? std::optional(x.dtype()) : std::nullopt);
   }

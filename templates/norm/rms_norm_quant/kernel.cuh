@@ -1,6 +1,6 @@
 #pragma once
 
-#include "norm/shared/quantised_row.cuh"
+#include "norm/shared/quantise_row.cuh"
 
 namespace kerncast::norm {
 

@@ -1,15 +1,21 @@
 #pragma once
 
+#include <string_view>
+
 #include <kerncast/ops/norm/quantised_norm.hpp>
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::norm {
 
-/// rms_norm whose result is quantised before it is rounded to anything else, and optionally stored as it is.
+/// Root-mean-square normalisation (Zhang and Sennrich 2019, arXiv:1910.07467) whose result is quantised
+/// before it is rounded to anything else, and stored as it is too if y is given. Launch with kerncast::launch
+/// or prepare, which say what is asynchronous and what must live how long. Aliasing: y may be x itself; q and
+/// s overlap no other tensor.
 struct RmsNormQuant {
+  static constexpr std::string_view op_name = "norm.rms_norm_quant";
+
   TensorView x;            ///< [..., H], H from 1 to 65536; bf16, f16 or f32; rows may be strided
   TensorView weight = {};  ///< [H]; bf16, f16 or f32; absent: no multiplication
   TensorView y = {};       ///< shape of x; bf16, f16 or f32; may be x itself; absent: not wanted
@@ -18,17 +24,7 @@ struct RmsNormQuant {
   float weight_offset = 0.0F;  ///< 1 for Gemma
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& rms_norm_quant_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call rms_norm_quant_call(const RmsNormQuant& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void rms_norm_quant(Runtime& runtime, const RmsNormQuant& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_rms_norm_quant(Runtime& runtime,
-                                                                 const RmsNormQuant& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const RmsNormQuant& arguments);
 
 }  // namespace kerncast::norm

@@ -2,18 +2,19 @@
 
 #include "templates/norm/shared/row_params.hpp"
 
-/// Places of the parameters, past those of row_params, of the norms that quantise.
+/// The parameters of the norms that quantise past those of row_params.
 namespace kerncast::norm::rms_norm_quant_params {
 
 enum Param : std::size_t {
-  has_weight = row_params::count,
+  weight_dtype = row_params::count,
+  has_weight,
   has_y,
   q_dtype,
   scaling,
   group,
   scale_layout,
   scale_format,
-  residual_dtype,  ///< of the one that adds
+  residual_dtype,  ///< fused_add_rms_norm_quant alone
 };
 
 }  // namespace kerncast::norm::rms_norm_quant_params

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "norm/shared/modulated.cuh"
+#include "norm/shared/scale_shift_row.cuh"
 
 namespace kerncast::norm {
 

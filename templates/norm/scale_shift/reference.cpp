@@ -1,11 +1,8 @@
+#include "templates/host/define_op.hpp"
 #include "templates/norm/shared/modulation_reference.hpp"
 #include "templates/norm/shared/rms_reference.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult norm_scale_shift_reference(const ReferenceInput& input);
-
-ReferenceResult norm_scale_shift_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(norm, scale_shift) {
   const reference::HostRows x(reference::require(input, "x"));
   reference::Verdict verdict;
   for (std::int64_t row = 0; row < x.rows(); ++row) {
@@ -13,5 +10,3 @@ ReferenceResult norm_scale_shift_reference(const ReferenceInput& input) {
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

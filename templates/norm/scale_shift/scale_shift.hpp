@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::norm {
@@ -14,32 +14,28 @@ enum class RowNorm : std::uint8_t {
   rms,    ///< x * rsqrt(mean(x^2) + eps)
 };
 
-/// y = (norm(x) * weight + bias) * (1 + scale) + shift, per row: adaptive layer normalisation.
+/// Adaptive layer normalisation (Peebles and Xie 2022, arXiv:2212.09748):
+/// y = (norm(x) * weight + bias) * (1 + scale) + shift, per row.
 ///
-/// scale and shift are spread over the T rows of x by their shape: [1] is one value, [1, H] or [H] one row
-/// for all, [N, H] one for each T / N consecutive rows (N batches, or batches times frames as [B, F, H]), [T,
-/// H] one for each. Their rows may be strided, as those of a chunk are.
+/// The shape of scale and shift tells how they are spread over the T rows of x: [1] is one value, [1, H] or
+/// [H] one row for all, [N, H] one row for each T / N consecutive rows (N batches, or batches times frames as
+/// [B, F, H]), [T, H] one row for each. Their rows may be strided, as those of a chunk are. Launch with
+/// kerncast::launch or prepare, which say what is asynchronous and what must live how long. Aliasing: y may
+/// be x itself.
 struct ScaleShift {
-  TensorView x;       ///< [..., H], H from 1 to 65536; bf16, f16 or f32; rows may be strided
-  TensorView scale;   ///< bf16, f16 or f32
-  TensorView shift;   ///< scale's dtype
-  TensorView y;       ///< shape of x; bf16, f16 or f32; may be x itself
-  TensorView weight;  ///< [H]; bf16, f16 or f32; absent: no multiplication
-  TensorView bias;    ///< [H], weight's dtype; absent: nothing is added
-  float eps = 1e-6F;  ///< not negative
+  static constexpr std::string_view op_name = "norm.scale_shift";
+
+  TensorView x;            ///< [..., H], H from 1 to 65536; bf16, f16 or f32; rows may be strided
+  TensorView scale;        ///< bf16, f16 or f32
+  TensorView shift;        ///< scale's dtype
+  TensorView y;            ///< shape of x; bf16, f16 or f32; may be x itself
+  TensorView weight = {};  ///< [H]; bf16, f16 or f32; absent: no multiplication
+  TensorView bias = {};    ///< [H], weight's dtype; absent: nothing is added
+  float eps = 1e-6F;       ///< not negative
   RowNorm norm = RowNorm::layer;
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& scale_shift_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call scale_shift_call(const ScaleShift& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void scale_shift(Runtime& runtime, const ScaleShift& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_scale_shift(Runtime& runtime, const ScaleShift& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const ScaleShift& arguments);
 
 }  // namespace kerncast::norm

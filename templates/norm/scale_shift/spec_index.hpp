@@ -2,12 +2,13 @@
 
 #include "templates/norm/shared/row_params.hpp"
 
-/// Places of the parameters in Specialisation past those of row_params; scale_shift has those before
-/// gate_form.
+/// The parameters of norm.scale_shift and norm.gate_residual_scale_shift past those of row_params.
+/// scale_shift has those before gate_form.
 namespace kerncast::norm::scale_shift_params {
 
 enum Param : std::size_t {
-  norm = row_params::count,
+  weight_dtype = row_params::count,
+  norm,
   has_weight,
   has_bias,
   modulation_dtype,

@@ -6,72 +6,75 @@ namespace kerncast::norm {
 
 using namespace scale_shift_params;
 
-OpDefinition modulation_definition(std::string_view name) {
-  OpDefinition op = row_norm_definition(name);
-  op.params[row_params::weight_dtype].doc = "element type of weight and bias; x's where there is neither";
-  op.params.push_back(host::choice_param("norm", {"layer", "rms"}, "how rows are normalised"));
-  op.params.push_back(host::flag_param("has_weight", false, "multiply the normalised row by weight"));
-  op.params.push_back(host::flag_param("has_bias", false, "then add bias"));
-  op.params.push_back(host::dtype_param("modulation_dtype", {DType::bf16, DType::f16, DType::f32},
-                                        DType::bf16, "element type of what is spread over the rows"));
-  op.params.push_back(host::broadcast_param("scale_form", "scale"));
-  op.params.push_back(host::broadcast_param("shift_form", "shift"));
+void describe_modulation(host::NamedArguments& named, ScaleShift& call, bool optional) {
   const char* shape = "[1], [hidden], [1, hidden], [N, hidden] for N dividing the rows; modulation_dtype";
-  op.tensors.push_back({"scale", Direction::in, false, shape});
-  op.tensors.push_back({"shift", Direction::in, false, shape});
-  op.tensors.push_back(weight_spec());
-  op.tensors.push_back({"bias", Direction::in, true, "[hidden], weight_dtype"});
-  op.tensors.push_back(y_spec());
-  op.scalars[0].doc = "added to the variance or mean square; not negative";
-  return op;
+  named.input("x", call.x, x_doc);
+  if (optional) {
+    named.optional_input("scale", call.scale, shape);
+    named.optional_input("shift", call.shift, shape);
+  } else {
+    named.input("scale", call.scale, shape);
+    named.input("shift", call.shift, shape);
+  }
+  named.optional_input("weight", call.weight, weight_doc);
+  named.optional_input("bias", call.bias, bias_doc);
+  named.output("y", call.y, y_doc);
+  named.scalar("eps", call.eps, "added to the variance or mean square; not negative");
+  named.setting("norm", call.norm);
 }
 
-ModulationCall check_modulation(std::string_view op, RowTensors& rows, const ScaleShift& arguments,
+void add_modulation_params(OpDefinition& op) {
+  host::append(
+      op.params,
+      host::param<weight_dtype>(
+          float_dtype_param("element type of weight and bias; x's dtype if there is neither")),
+      host::param<norm>(host::choice_param({"layer", "rms"}, "how rows are normalised")),
+      host::param<has_weight>(host::flag_param(false, "multiply the normalised row by weight")),
+      host::param<has_bias>(host::flag_param(false, "then add bias")),
+      host::param<modulation_dtype>(float_dtype_param("element type of what is spread over the rows")),
+      host::param<scale_form>(host::broadcast_param("scale_form", "scale")),
+      host::param<shift_form>(host::broadcast_param("shift_form", "shift")));
+}
+
+ModulationCall check_modulation(std::string_view op, NormChecks& checks, const ScaleShift& arguments,
                                 DType modulation_type) {
-  const std::int64_t y_stride = rows.output("y", arguments.y);
+  const std::int64_t y_stride = checks.output("y", arguments.y);
   require_eps(op, arguments.eps);
-  const DType weight_type = rows.affine(arguments.weight, arguments.bias);
-  const host::BroadcastOperand scale = rows.broadcast("scale", arguments.scale, modulation_type);
-  const host::BroadcastOperand shift = rows.broadcast("shift", arguments.shift, modulation_type);
+  const DType weight_type = checks.affine(arguments.weight, arguments.bias);
+  const host::BroadcastOperand scale = checks.broadcast("scale", arguments.scale, modulation_type);
+  const host::BroadcastOperand shift = checks.broadcast("shift", arguments.shift, modulation_type);
 
   ModulationCall made;
-  made.call = rows.call(weight_type, arguments.y.dtype);
-  made.call.spec.values[norm] = static_cast<std::int32_t>(arguments.norm);
-  made.call.spec.values[has_weight] = arguments.weight.absent() ? 0 : 1;
-  made.call.spec.values[has_bias] = arguments.bias.absent() ? 0 : 1;
-  made.call.spec.values[modulation_dtype] = host::number(modulation_type);
-  made.call.spec.values[scale_form] = static_cast<std::int32_t>(scale.form);
-  made.call.spec.values[shift_form] = static_cast<std::int32_t>(shift.form);
+  made.call = checks.call(arguments.y.dtype);
+  Specialisation& spec = made.call.spec;
+  spec.values[weight_dtype] = host::to_param(weight_type);
+  spec.values[norm] = static_cast<std::int32_t>(arguments.norm);
+  spec.values[has_weight] = arguments.weight.absent() ? 0 : 1;
+  spec.values[has_bias] = arguments.bias.absent() ? 0 : 1;
+  spec.values[modulation_dtype] = host::to_param(modulation_type);
+  spec.values[scale_form] = static_cast<std::int32_t>(scale.form);
+  spec.values[shift_form] = static_cast<std::int32_t>(shift.form);
   made.arguments = {
-      arguments.x.data,
-      arguments.y.data,
-      rows.count(),
-      rows.stride(),
-      y_stride,
-      {arguments.weight.data, arguments.bias.data, scale.argument, shift.argument, arguments.eps}};
+      .x = arguments.x.data,
+      .y = arguments.y.data,
+      .rows = checks.count(),
+      .x_stride = checks.stride(),
+      .y_stride = y_stride,
+      .modulation = {.weight = arguments.weight.data,
+                     .bias = arguments.bias.data,
+                     .scale = scale.argument,
+                     .shift = shift.argument,
+                     .eps = arguments.eps},
+  };
   return made;
 }
 
-ScaleShift modulation_from(const OpDefinition& op, const Bindings& bindings) {
-  return {
-      .x = bindings.require_tensor(op.name, "x"),
-      .scale = bindings.tensor_or_absent("scale"),
-      .shift = bindings.tensor_or_absent("shift"),
-      .y = bindings.require_tensor(op.name, "y"),
-      .weight = bindings.tensor_or_absent("weight"),
-      .bias = bindings.tensor_or_absent("bias"),
-      .eps = scalar_or(bindings, "eps", 1e-6),
-      .norm = static_cast<RowNorm>(host::setting(op, bindings, "norm").value_or(0)),
-  };
-}
-
-void apply_modulation_settings(const OpDefinition& op, Call& call, const Bindings& bindings) {
+void generalise_modulation(const OpDefinition& op, Call& call, const Bindings& bindings) {
   host::apply_form(op, call, bindings, scale_form);
   host::apply_form(op, call, bindings, shift_form);
-  apply_settings(op, call, bindings);
 }
 
-void plan_modulation(RowPlans& plans) {
+void plan_modulation(InputPlans& plans) {
   plans.vector("weight", "has_weight");
   plans.vector("bias", "has_bias");
   plans.broadcast("scale", "scale_form");
@@ -81,9 +84,10 @@ void plan_modulation(RowPlans& plans) {
 void add_modulation_cases(std::vector<ModelCase>& cases, const ModelConfig& model, const std::string& label,
                           std::initializer_list<const char*> forms) {
   for (const char* form : forms) {
-    add_row_case(cases, model, label, model.hidden);
-    if (!cases.empty() && cases.back().label == label) {
-      // Wan keeps its modulation, and the norms of it, in f32.
+    const std::size_t before = cases.size();
+    add_weighted_row_case(cases, model, label, model.hidden);
+    if (cases.size() > before) {
+      // Wan keeps its modulation, and the norms that use it, in f32.
       cases.back().params.emplace_back("modulation_dtype", is_wan(model) ? "f32" : name_of(model.dtype));
       cases.back().params.emplace_back("scale_form", form);
       cases.back().params.emplace_back("shift_form", form);

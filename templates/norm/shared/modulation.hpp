@@ -9,32 +9,32 @@
 #include "templates/norm/scale_shift/kernel_args.h"
 #include "templates/norm/shared/row_norm.hpp"
 
-/// What norm.scale_shift and norm.gate_residual_scale_shift have in common.
+/// The host side that norm.scale_shift and norm.gate_residual_scale_shift share.
 namespace kerncast::norm {
 
-/// scale_shift's definition under another name, without what its call has of its own.
-[[nodiscard]] OpDefinition modulation_definition(std::string_view name);
+/// Names the arguments that both ops have; scale and shift are optional in the second one.
+void describe_modulation(host::NamedArguments& named, ScaleShift& call, bool optional);
 
-/// A checked call, but for its kernel's arguments.
+/// Adds the parameters that both ops have past those of row_params.
+void add_modulation_params(OpDefinition& op);
+
+/// A checked call without its kernel's arguments.
 struct ModulationCall {
   Call call;
   ScaleShiftKernelArgs arguments;
 };
 
-/// Ends the checks that `rows` began; `modulation_type` is that of all that modulates.
-[[nodiscard]] ModulationCall check_modulation(std::string_view op, RowTensors& rows,
+/// Ends the checks that `checks` began. `modulation_type` is the dtype of all operands that modulate.
+[[nodiscard]] ModulationCall check_modulation(std::string_view op, NormChecks& checks,
                                               const ScaleShift& arguments, DType modulation_type);
 
-/// The arguments that both ops have, from names.
-[[nodiscard]] ScaleShift modulation_from(const OpDefinition& op, const Bindings& bindings);
+/// Takes the more general forms of scale and shift that a caller names.
+void generalise_modulation(const OpDefinition& op, Call& call, const Bindings& bindings);
 
-/// Takes the more general settings that a caller names, and checks the others.
-void apply_modulation_settings(const OpDefinition& op, Call& call, const Bindings& bindings);
+/// Adds weight, bias, scale and shift as the settings want them.
+void plan_modulation(InputPlans& plans);
 
-/// weight, bias, scale and shift as the settings want them.
-void plan_modulation(RowPlans& plans);
-
-/// A case of `model` for each of `forms`, where scale and shift take it.
+/// Adds a case of `model` for each of `forms`, which scale and shift both have.
 void add_modulation_cases(std::vector<ModelCase>& cases, const ModelConfig& model, const std::string& label,
                           std::initializer_list<const char*> forms);
 

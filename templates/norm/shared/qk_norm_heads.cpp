@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "templates/host/access.hpp"
+#include "templates/host/checks.hpp"
 #include "templates/norm/qk_norm/spec_index.hpp"
 
 namespace kerncast::norm {
@@ -17,7 +17,7 @@ constexpr std::int32_t max_heads = 1024;
 constexpr std::int32_t max_head_dim = 1024;
 
 std::int32_t element_bytes(const Specialisation& spec) {
-  return static_cast<std::int32_t>(size_of(host::dtype(spec[qkv_dtype])));
+  return static_cast<std::int32_t>(size_of(host::dtype_from_param(spec[qkv_dtype])));
 }
 
 /// Lanes that share a head, as the kernel divides it: two vectors each, where there are enough lanes.
@@ -97,7 +97,7 @@ std::int32_t weight_access(std::string_view op, std::string_view name, const Ten
   const host::Rows rows = host::contiguous_rows(op, name, weight);
   host::require_data(op, name, weight, tokens);
   host::require_device(op, name, weight, "qkv", qkv.device);
-  return host::access_limit(op, name, weight, rows, size_of(qkv.dtype));
+  return host::aligned_access_bytes(op, name, weight, rows, size_of(qkv.dtype));
 }
 
 }  // namespace
@@ -164,8 +164,8 @@ HeadCall check_heads(std::string_view op, const QkNorm& arguments) {
   }
   HeadCall made;
   Specialisation& spec = made.call.spec;
-  spec.values[qkv_dtype] = host::number(qkv.dtype);
-  spec.values[weight_dtype] = host::number(arguments.q_weight.dtype);
+  spec.values[qkv_dtype] = host::to_param(qkv.dtype);
+  spec.values[weight_dtype] = host::to_param(arguments.q_weight.dtype);
   spec.values[q_heads] = arguments.q_heads;
   spec.values[kv_heads] = arguments.kv_heads;
   spec.values[head_dim] = static_cast<std::int32_t>(width);
@@ -175,56 +175,43 @@ HeadCall check_heads(std::string_view op, const QkNorm& arguments) {
   spec.values[unit_offset] = arguments.unit_offset ? 1 : 0;
   made.call.rows = tokens.count;
   made.call.device = qkv.device;
-  made.arguments = {qkv.data,     arguments.q_weight.data, arguments.k_weight.data,
-                    tokens.count, tokens.stride,           qkv.stride(-2),
-                    arguments.eps};
+  made.arguments = {
+      .qkv = qkv.data,
+      .q_weight = arguments.q_weight.data,
+      .k_weight = arguments.k_weight.data,
+      .tokens = tokens.count,
+      .token_stride = tokens.stride,
+      .head_stride = qkv.stride(-2),
+      .eps = arguments.eps,
+  };
   return made;
 }
 
-std::int32_t required_setting(const OpDefinition& op, const Bindings& bindings, std::string_view name) {
-  const std::optional<std::int32_t> value = host::setting(op, bindings, name);
-  if (!value) {
-    host::refuse(op.name, fmt::format("parameter {} is required; give it as {}=VALUE", name, name));
-  }
-  return *value;
-}
-
-QkNorm heads_from(const OpDefinition& op, const Bindings& bindings) {
-  QkNorm arguments;
-  arguments.qkv = bindings.require_tensor(op.name, "qkv");
-  arguments.q_weight = bindings.require_tensor(op.name, "q_weight");
-  arguments.k_weight = bindings.require_tensor(op.name, "k_weight");
-  arguments.q_heads = required_setting(op, bindings, "q_heads");
-  arguments.kv_heads = required_setting(op, bindings, "kv_heads");
-  arguments.eps = static_cast<float>(bindings.scalar("eps").value_or(1e-6));
-  arguments.unit_offset = host::setting(op, bindings, "unit_offset").value_or(0) != 0;
-  return arguments;
-}
-
-void agree(const OpDefinition& op, Call& call, const Bindings& bindings) {
-  // The narrowest kernel a caller names serves better aligned tensors too.
-  if (const auto wanted = host::setting(op, bindings, "alignment");
-      wanted && *wanted < call.spec[alignment]) {
-    call.spec.values[alignment] = *wanted;
-    op.validate(call.spec);
-  }
-  check_settings_agree(op, call.spec, bindings);
+void describe_heads(host::NamedArguments& named, QkNorm& call) {
+  named.in_place("qkv", call.qkv,
+                 "[..., q_heads + 2 * kv_heads, head_dim], qkv_dtype; tokens and heads may be strided");
+  named.input("q_weight", call.q_weight, "[head_dim], weight_dtype");
+  named.input("k_weight", call.k_weight, "[head_dim], weight_dtype");
+  named.required_setting("q_heads", call.q_heads);
+  named.required_setting("kv_heads", call.kv_heads);
+  named.scalar("eps", call.eps, "added to the mean square; not negative");
+  named.setting("unit_offset", call.unit_offset);
 }
 
 std::vector<TensorPlan> plan_heads(const OpDefinition& op, const Bindings& bindings, std::int64_t rows) {
-  const std::int32_t width = required_setting(op, bindings, "head_dim");
+  const std::int32_t width = host::required_param(op, bindings, "head_dim");
   const std::int32_t heads =
-      required_setting(op, bindings, "q_heads") + 2 * required_setting(op, bindings, "kv_heads");
-  const std::int32_t type = host::setting(op, bindings, "qkv_dtype").value_or(host::number(DType::bf16));
-  const std::int32_t weight_type = host::setting(op, bindings, "weight_dtype").value_or(type);
+      host::required_param(op, bindings, "q_heads") + 2 * host::required_param(op, bindings, "kv_heads");
+  const DType type = host::dtype_setting(op, bindings, "qkv_dtype", DType::bf16);
+  const DType weight_type = host::dtype_setting(op, bindings, "weight_dtype", type);
   std::vector<TensorPlan> plans(3);
   plans[0].name = "qkv";
-  plans[0].dtype = host::dtype(type);
+  plans[0].dtype = type;
   plans[0].shape = {rows, heads, width};
   plans[1].name = "q_weight";
   plans[2].name = "k_weight";
   for (std::size_t i = 1; i < 3; ++i) {
-    plans[i].dtype = host::dtype(weight_type);
+    plans[i].dtype = weight_type;
     plans[i].shape = {width};
   }
   return plans;
@@ -249,35 +236,25 @@ std::vector<ModelCase> head_cases(const ModelConfig& model) {
   return {made};
 }
 
-OpDefinition qk_norm_definition(std::string_view name) {
-  OpDefinition op;
-  op.name = name;
+void add_head_params(OpDefinition& op) {
   const auto floats = {DType::bf16, DType::f16, DType::f32};
-  op.params = {
-      host::dtype_param("qkv_dtype", floats, DType::bf16, "element type of qkv"),
-      host::dtype_param("weight_dtype", floats, DType::bf16, "element type of q_weight and k_weight"),
-      host::integer_param("q_heads", 1, max_heads, std::nullopt, "q heads of a token"),
-      host::integer_param("kv_heads", 1, max_heads, std::nullopt, "k heads of a token, and v heads"),
-      host::integer_param("head_dim", 1, max_head_dim, std::nullopt, "elements of a head"),
-      host::listed_param("alignment", {2, 4, 8, 16}, 16,
-                         "bytes of qkv per access; derived from pointers, strides and widths"),
-      host::flag_param("unit_offset", false, "multiply by weight + 1 (Gemma)"),
-  };
-  op.tunables = {
-      {"threads", "threads of a block", {64, 128, 256, 512}},
-      {"slots", "groups of lanes that share the heads of a token", {1, 2, 4, 8, 16, 32, 64, 128}},
-  };
-  op.tensors = {
-      {"qkv", Direction::inout, false,
-       "[..., q_heads + 2 * kv_heads, head_dim], qkv_dtype; tokens and heads may be strided"},
-      {"q_weight", Direction::in, false, "[head_dim], weight_dtype"},
-      {"k_weight", Direction::in, false, "[head_dim], weight_dtype"},
-  };
-  op.scalars = {{"eps", 1e-6, "added to the mean square; not negative"}};
+  op.params = host::params(
+      host::param<qkv_dtype>(host::dtype_param(floats, DType::bf16, "element type of qkv")),
+      host::param<weight_dtype>(
+          host::dtype_param(floats, DType::bf16, "element type of q_weight and k_weight")),
+      host::param<q_heads>(host::integer_param(1, max_heads, std::nullopt, "q heads of a token")),
+      host::param<kv_heads>(
+          host::integer_param(1, max_heads, std::nullopt, "k heads of a token, and v heads")),
+      host::param<head_dim>(host::integer_param(1, max_head_dim, std::nullopt, "elements of a head")),
+      host::param<alignment>(host::listed_param(
+          {2, 4, 8, 16}, 16, "bytes of qkv per access; derived from pointers, strides and widths")),
+      host::param<unit_offset>(host::flag_param(false, "multiply by weight + 1 (Gemma)")));
+  op.tunables = host::tunables(
+      host::tunable<threads>("threads of a block", {64, 128, 256, 512}),
+      host::tunable<slots>("groups of lanes that share the heads of a token", {1, 2, 4, 8, 16, 32, 64, 128}));
   op.default_tunables = default_tunables;
   op.geometry = geometry;
   op.plan_outputs = no_outputs;
-  return op;
 }
 
 }  // namespace kerncast::norm

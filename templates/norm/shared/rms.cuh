@@ -3,12 +3,13 @@
 #include "device/convert.cuh"
 #include "device/pair.cuh"
 #include "device/reduce.cuh"
+#include "device/row.cuh"
 #include "device/vec.cuh"
 
 /// Root-mean-square normalisation: the factor of a row, and an element under it.
 namespace kerncast::norm {
 
-/// The sum of squares: in double where results in f32 must be right to the last place.
+/// The sum of squares: in double if results in f32 must be right to the last place.
 template <bool Precise>
 using Squares = typename Choose<Precise, DoubleSum, Sum>::type;
 
@@ -20,8 +21,8 @@ __device__ __forceinline__ void add_squares(Total& total, const float* values) {
   }
 }
 
-/// rsqrt(mean + eps); the rest is 0 where single precision is enough. The least normal float stands in for a
-/// smaller total, so that zeros stay zeros under eps = 0. NaN passes.
+/// rsqrt(mean + eps); the rest is 0 if single precision is enough. The least normal float replaces a smaller
+/// total, so that zeros stay zeros under eps = 0. NaN stays NaN.
 template <int Count>
 __device__ __forceinline__ Pair inverse_rms(const Sum& squares, float eps) {
   const float total = fmaf(squares.value, 1.0f / Count, eps);
@@ -84,6 +85,36 @@ __device__ __forceinline__ void normalise_values(float* values, const float* res
     values[j] = normalise<Config, Precise, HasRests>(values[j], scale, Config::has_weight ? gains[j] : 1.0f,
                                                      offset, HasRests ? rests[j] : 0.0f);
   }
+}
+
+/// Normalises the row of args.x that this thread takes part in into args.y. `finish(values, scale, column)`
+/// turns the elements of each vector into those of y; scale is rsqrt(sum(x^2) / Count + eps).
+template <class Config, int Count, class Args, class Finish>
+__device__ __forceinline__ void normalise_row(const Args& args, const Finish& finish) {
+  using X = typename Config::x_dtype;
+  using Y = typename Config::y_dtype;
+  using Row = RowVectors<X, Config::alignment>;
+  using Total = Squares<sizeof(Y) == 4>;
+
+  const long long row = row_of_thread<Config>();
+  const X* x = static_cast<const X*>(args.x) + row * args.x_stride;
+  Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
+
+  const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
+  const Total squares = walk.template reduce<Total>([](Total& total, const auto& part, int, bool) {
+    float values[Row::width];
+    unpack<X>(part, values);
+    add_squares<Row::width>(total, values);
+  });
+  const Pair scale = inverse_rms<Count>(squares, args.eps);
+  walk.template each<1>([&](const auto& part, int column, bool present) {
+    if (present) {
+      float values[Row::width];
+      unpack<X>(part, values);
+      finish(values, scale, column);
+      store_values<Y, Row::width>(y + column, values);
+    }
+  });
 }
 
 }  // namespace kerncast::norm

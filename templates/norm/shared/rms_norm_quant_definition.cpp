@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include "templates/host/group_quant.hpp"
+#include "templates/host/tensor_check.hpp"
 #include "templates/norm/rms_norm_quant/kernel_args.h"
 #include "templates/norm/rms_norm_quant/spec_index.hpp"
-#include "templates/norm/shared/row_norm.hpp"
+#include "templates/norm/shared/rms_op.hpp"
 
 namespace kerncast::norm {
 
@@ -26,7 +27,7 @@ std::int64_t written_rows(Scaling how, quant::ScaleFormat format, std::int64_t r
   return how == Scaling::per_group ? host::scale_rows(format, rows) : rows;
 }
 
-/// A group lies within a warp, so a row has at least that.
+/// A group lies within a warp, so a row has at least a warp's threads.
 Tunables tunables_for(std::int32_t row_threads) {
   const std::int32_t lanes = std::max(row_threads, 32);
   Tunables tunables;
@@ -35,7 +36,8 @@ Tunables tunables_for(std::int32_t row_threads) {
   return tunables;
 }
 
-/// Before sm_89 fp8 is converted by a dozen instructions. `more`: for 8 elements of what is added to x.
+/// Before sm_89 a conversion to fp8 takes a dozen instructions. `more` is the instructions for 8 elements of
+/// what is added to x.
 RowCost cost_of(const DeviceTraits& device, std::int32_t more) {
   return {.once = 150, .each = (device.sm < 89 ? 260 : 140) + more};
 }
@@ -59,8 +61,8 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
       written_rows(scaling_of(spec), static_cast<quant::ScaleFormat>(spec[scale_format]), rows));
 }
 
-/// Checks where the scales go, and returns their stride.
-std::int64_t check_scales(std::string_view op, const RowTensors& rows, const Quantised& out) {
+/// Checks the tensor of the scales, and returns its stride.
+std::int64_t check_scales(std::string_view op, const NormChecks& checks, const Quantised& out) {
   const bool is_static = out.scaling == Scaling::per_tensor;
   const TensorView& given = is_static ? out.scale : out.s;
   const TensorView& surplus = is_static ? out.s : out.scale;
@@ -76,28 +78,27 @@ std::int64_t check_scales(std::string_view op, const RowTensors& rows, const Qua
   std::int64_t stride = 0;
   if (out.scaling == Scaling::per_group) {
     const host::GroupQuant quant = group_quant(out);
-    host::require_groups(op, "the last dimension of x (hidden)", rows.width(), out.group, max_hidden);
+    host::require_groups(op, "the last dimension of x (hidden)", checks.width(), out.group, max_hidden);
     host::require_format(op, quant);
-    stride = host::group_scale_stride(op, quant, given, rows.count(), rows.width());
+    stride = host::group_scale_stride(op, quant, given, checks.count(), checks.width());
   } else {
-    const host::Rows given_rows = host::output_rows(op, name, given);
-    if (given.dtype != DType::f32) [[unlikely]] {
-      host::refuse_dtype(op, name, given.dtype, "f32");
-    }
+    const host::TensorCheck check(op, name, given);
+    const host::Rows given_rows = check.output_rows();
+    check.has_dtype(DType::f32);
     if (is_static) {
       if (given.dim(-1) != 1 || given_rows.count != 1) [[unlikely]] {
         host::refuse_shape(op, name, given, "shape [1]");
       }
     } else {
-      host::require_rows_like(op, name, given, "x", rows.x(), 1);
+      check.has_rows_like("x", checks.x(), 1);
       stride = given_rows.stride;
     }
-    host::require_data(op, name, given, rows.count());
+    check.has_data(checks.count());
     if (reinterpret_cast<std::uintptr_t>(given.data) % 4 != 0) [[unlikely]] {
       host::refuse_misaligned(op, name, given);
     }
   }
-  host::require_device(op, name, given, "x", rows.x().device);
+  host::require_device(op, name, given, "x", checks.x().device);
   return stride;
 }
 
@@ -118,76 +119,70 @@ Call quantised_call(std::string_view op, const RmsNormQuant& arguments, const Te
   const TensorView& y = arguments.y;
   const TensorView& weight = arguments.weight;
   const Quantised& out = arguments.out;
-  RowTensors rows(op, x);
+  NormChecks checks(op, x);
   std::int64_t residual_stride = 0;
   if (residual != nullptr) {
-    residual_stride = rows.output("residual", *residual);
+    residual_stride = checks.output("residual", *residual);
     require_apart(op, "residual", *residual, "y", y);
     require_apart(op, "residual", *residual, "x", x);
   }
-  const std::int64_t y_stride = y.absent() ? 0 : rows.output("y", y);
+  const std::int64_t y_stride = y.absent() ? 0 : checks.output("y", y);
   host::require_quantised(op, "q", out.q);
-  const std::int64_t q_stride = rows.output_of_any_type("q", out.q);
-  const std::int64_t s_stride = check_scales(op, rows, out);
+  const std::int64_t q_stride = checks.output_of_any_type("q", out.q);
+  const std::int64_t s_stride = check_scales(op, checks, out);
   require_eps(op, arguments.eps);
-  rows.vector("weight", weight);
+  checks.vector("weight", weight);
   require_offset(op, weight, arguments.weight_offset);
 
-  Call call = rows.call(weight.absent() ? x.dtype : weight.dtype, y.absent() ? x.dtype : y.dtype);
+  Call call = checks.call(y.absent() ? x.dtype : y.dtype);
   const bool grouped = out.scaling == Scaling::per_group;
   const host::GroupQuant quant = grouped ? group_quant(out) : host::GroupQuant{};
+  call.spec.values[weight_dtype] = host::to_param(weight.absent() ? x.dtype : weight.dtype);
   call.spec.values[has_weight] = weight.absent() ? 0 : 1;
   call.spec.values[has_y] = y.absent() ? 0 : 1;
-  call.spec.values[q_dtype] = host::number(out.q.dtype);
+  call.spec.values[q_dtype] = host::to_param(out.q.dtype);
   call.spec.values[scaling] = static_cast<std::int32_t>(out.scaling);
   call.spec.values[group] = quant.group;
   call.spec.values[scale_layout] = static_cast<std::int32_t>(quant.layout);
   call.spec.values[scale_format] = static_cast<std::int32_t>(quant.format);
   if (residual != nullptr) {
-    call.spec.values[residual_dtype] = host::number(residual->dtype);
+    call.spec.values[residual_dtype] = host::to_param(residual->dtype);
   }
-  RmsNormQuantKernelArgs made{};
-  made.x = x.data;
-  made.residual = residual != nullptr ? residual->data : nullptr;
-  made.weight = weight.data;
-  made.y = y.data;
-  made.q = out.q.data;
-  made.s = out.s.data;
-  made.scale = static_cast<const float*>(out.scale.data);
-  made.rows = rows.count();
-  made.padded_rows = written_rows(out.scaling, quant.format, rows.count());
-  made.x_stride = rows.stride();
-  made.residual_stride = residual_stride;
-  made.y_stride = y_stride;
-  made.q_stride = q_stride;
-  made.s_stride = s_stride;
-  made.eps = arguments.eps;
-  made.weight_offset = arguments.weight_offset;
-  call.set_arguments(made);
+  call.set_arguments(RmsNormQuantKernelArgs{
+      .x = x.data,
+      .residual = residual != nullptr ? residual->data : nullptr,
+      .weight = weight.data,
+      .y = y.data,
+      .q = out.q.data,
+      .s = out.s.data,
+      .scale = static_cast<const float*>(out.scale.data),
+      .rows = checks.count(),
+      .padded_rows = written_rows(out.scaling, quant.format, checks.count()),
+      .x_stride = checks.stride(),
+      .residual_stride = residual_stride,
+      .y_stride = y_stride,
+      .q_stride = q_stride,
+      .s_stride = s_stride,
+      .eps = arguments.eps,
+      .weight_offset = arguments.weight_offset,
+  });
   return call;
 }
 
-RmsNormQuant quantised_arguments(const OpDefinition& op, const Bindings& bindings) {
-  const host::GroupQuant quant = host::group_quant_settings(op, bindings);
-  RmsNormQuant arguments;
-  arguments.x = bindings.require_tensor(op.name, "x");
-  arguments.weight = bindings.tensor_or_absent("weight");
-  arguments.y = bindings.tensor_or_absent("y");
-  arguments.out.q = bindings.require_tensor(op.name, "q");
-  arguments.out.s = bindings.tensor_or_absent("s");
-  arguments.out.scale = bindings.tensor_or_absent("scale");
-  arguments.out.scaling = static_cast<Scaling>(host::setting(op, bindings, "scaling").value_or(0));
-  arguments.out.group = quant.group;
-  arguments.out.layout = quant.layout;
-  arguments.out.format = quant.format;
-  arguments.eps = scalar_or(bindings, "eps", 1e-6);
-  arguments.weight_offset = scalar_or(bindings, "weight_offset", 0.0);
-  return arguments;
+void describe_quantised_outputs(host::NamedArguments& named, Quantised& out) {
+  named.optional_input("scale", out.scale, "[1], f32, positive: the scale of per_tensor");
+  named.output("q", out.q, "shape of x, q_dtype; rows may be strided");
+  named.optional_output("s", out.s,
+                        fmt::format("per_token: [..., 1], f32; per_group: {}", host::group_scales_doc));
+  named.setting("scaling", out.scaling);
+  named.setting("group", out.group);
+  named.setting("scale_layout", out.layout);
+  named.setting("scale_format", out.format);
 }
 
 std::vector<TensorPlan> plan_quantised_inputs(const OpDefinition& op, const Bindings& bindings,
                                               std::int64_t rows, bool adds) {
-  RowPlans plans(op, bindings, rows);
+  InputPlans plans(op, bindings, rows);
   plans.rows("x");
   if (adds) {
     plans.rows("residual", "residual_dtype");
@@ -203,8 +198,7 @@ std::vector<TensorPlan> plan_quantised_inputs(const OpDefinition& op, const Bind
 std::vector<TensorPlan> plan_quantised_outputs(const OpDefinition& op, const Bindings& bindings) {
   const TensorView& x = bindings.require_tensor(op.name, "x");
   const std::vector<std::int64_t> shape(x.shape.begin(), x.shape.begin() + x.rank);
-  const DType type =
-      host::dtype(host::setting(op, bindings, "q_dtype").value_or(host::number(DType::fp8_e4m3)));
+  const DType type = host::dtype_setting(op, bindings, "q_dtype", DType::fp8_e4m3);
   std::vector<TensorPlan> plans{{"q", type, shape, {}, {}}};
   const auto how = static_cast<Scaling>(host::setting(op, bindings, "scaling").value_or(0));
   if (how == Scaling::per_group) {
@@ -229,7 +223,7 @@ std::vector<ModelCase> quantised_cases(const ModelConfig& model, bool adds) {
   const auto add = [&](const char* label, std::int64_t width,
                        std::vector<std::pair<std::string, std::string>> params) {
     std::vector<ModelCase> made;
-    add_row_case(made, model, label, width);
+    add_weighted_row_case(made, model, label, width);
     for (ModelCase& item : made) {
       item.params.insert(item.params.end(), params.begin(), params.end());
       item.params.emplace_back("q_dtype", "fp8_e4m3");
@@ -267,46 +261,35 @@ std::vector<ModelCase> quantised_cases(const ModelConfig& model, bool adds) {
   return cases;
 }
 
-OpDefinition quantised_definition(std::string_view name, bool adds) {
-  OpDefinition op = row_norm_definition(name);
+void add_quantised_params(OpDefinition& op, bool adds) {
+  add_row_params(op);
   op.formula = fmt::format(
       "{}q = sat(v / s) of v = {} * rsqrt(mean({}^2) + eps) * (weight + weight_offset), in f32 and rounded "
       "to nothing else; y = v, rounded once, where it is wanted. per_token, per_group: s = max(amax(v), "
       "1e-10) / MAX over a row or a group, MAX = 448 (e4m3), 57344 (e5m2), 127 (int8); ue8m0: s = "
-      "2^ceil(log2(amax / MAX)). per_tensor: s is given. NaN is passed over by amax and gives 0x7f (fp8) or "
-      "0 "
+      "2^ceil(log2(amax / MAX)). per_tensor: s is given. amax ignores NaN, which gives 0x7f (fp8) or 0 "
       "(int8). mean + eps is at least 2^-126 (Zhang and Sennrich 2019, arXiv:1910.07467; OCP MX 1.0 for "
       "ue8m0)",
       adds ? "r = x + residual, stored over residual in its type; " : "", adds ? "r" : "x", adds ? "r" : "x");
   op.arguments_type = "kerncast::norm::RmsNormQuantKernelArgs";
-  op.params[row_params::y_dtype].doc = "element type of y; x's where there is no y";
-  op.params.push_back(has_weight_param());
-  op.params.push_back(host::flag_param("has_y", false, "store the result before quantisation too"));
-  op.params.push_back(host::quantised_dtype_param());
-  op.params.push_back(host::choice_param("scaling", {"per_token", "per_tensor", "per_group"},
-                                         "what shares a scale; per_tensor: a static one, given in scale"));
-  op.params.push_back(host::group_param());
-  op.params.push_back(host::scale_layout_param());
-  op.params.push_back(host::scale_format_param());
-  op.tunables = {
-      {"threads", "threads of a block", {128, 256, 512, 1024}},
-      {"rows_per_block", "rows that share a block", {1, 2, 4}},
-  };
+  op.params[row_params::y_dtype].doc = "element type of y; x's dtype if there is no y";
+  host::append(op.params, host::param<weight_dtype>(weight_dtype_param()),
+               host::param<has_weight>(has_weight_param()),
+               host::param<has_y>(host::flag_param(false, "store the result before quantisation too")),
+               host::param<q_dtype>(host::quantised_dtype_param()),
+               host::param<scaling>(
+                   host::choice_param({"per_token", "per_tensor", "per_group"},
+                                      "what shares a scale; per_tensor: a static one, given in scale")),
+               host::param<group>(host::group_param()), host::param<scale_layout>(host::scale_layout_param()),
+               host::param<scale_format>(host::scale_format_param()));
   if (adds) {
-    op.params.push_back(residual_dtype_param());
-    op.tensors.push_back(residual_spec());
+    host::append(op.params, host::param<residual_dtype>(float_dtype_param("element type of residual")));
   }
-  op.tensors.push_back(weight_spec());
-  op.tensors.push_back({"scale", Direction::in, true, "[1], f32, positive: the scale of per_tensor"});
-  op.tensors.push_back({"q", Direction::out, false, "shape of x, q_dtype; rows may be strided"});
-  op.tensors.push_back({"s", Direction::out, true,
-                        fmt::format("per_token: [..., 1], f32; per_group: {}", host::group_scales_doc)});
-  op.tensors.push_back(y_spec());
-  op.tensors.back().optional = true;
-  op.scalars.push_back(weight_offset_spec());
+  op.tunables =
+      host::tunables(host::tunable<row_params::threads>("threads of a block", {128, 256, 512, 1024}),
+                     host::tunable<row_params::rows_per_block>("rows that share a block", {1, 2, 4}));
   op.default_tunables = adds ? tunables_with_residual : tunables_alone;
   op.geometry = geometry;
-  return op;
 }
 
 }  // namespace kerncast::norm

@@ -14,6 +14,32 @@ std::vector<double> row_values(const HostRows& rows, std::int64_t row) {
   return values;
 }
 
+double sum_of_squares(const std::vector<double>& values) {
+  double squares = 0;
+  for (const double value : values) {
+    squares += value * value;
+  }
+  return squares;
+}
+
+bool same_shape(Verdict& verdict, const HostRows& x, const HostRows& y) {
+  if (y.rows() == x.rows() && y.width() == x.width()) {
+    return true;
+  }
+  verdict.fail("y", 0, 0, "has another shape than x");
+  return false;
+}
+
+void check_scaled(Verdict& verdict, std::int64_t row, const std::vector<double>& values,
+                  const RowScale& factor, const HostRows& y) {
+  for (std::int64_t i = 0; i < y.width(); ++i) {
+    if (!factor.may_vanish || y(row, i) != 0) {
+      verdict.compare("y", row, i, y.dtype(), y(row, i), values[static_cast<std::size_t>(i)] * factor.scale,
+                      1);
+    }
+  }
+}
+
 AddedRows::AddedRows(const ReferenceInput& input)
     : x_(require(input, "x")),
       residual_(require(input, "residual")),
@@ -22,7 +48,7 @@ AddedRows::AddedRows(const ReferenceInput& input)
 std::vector<double> AddedRows::row(std::int64_t row) const {
   std::vector<double> values = row_values(x_, row);
   for (std::int64_t i = 0; i < x_.width(); ++i) {
-    // What f32 cannot hold is infinite.
+    // A value that f32 cannot hold is infinite.
     double& value = values[static_cast<std::size_t>(i)];
     value += residual_(row, i);
     value = std::isinf(rounded(DType::f32, value)) ? rounded(DType::f32, value) : value;
@@ -48,11 +74,7 @@ RmsNormReference::RmsNormReference(const ReferenceInput& input) {
 }
 
 RowScale RmsNormReference::scale(const std::vector<double>& values) const {
-  double squares = 0;
-  for (const double value : values) {
-    squares += value * value;
-  }
-  return row_scale(squares, static_cast<double>(values.size()), eps_);
+  return row_scale(sum_of_squares(values), static_cast<double>(values.size()), eps_);
 }
 
 void RmsNormReference::check(Verdict& verdict, std::int64_t row, const std::vector<double>& values,

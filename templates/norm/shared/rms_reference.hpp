@@ -9,13 +9,22 @@
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_rows.hpp"
 
-/// What the references of the root-mean-square norms share.
+/// The parts that the references of the root-mean-square norms share.
 namespace kerncast::reference {
 
 /// One row of `rows` as exact numbers.
 [[nodiscard]] std::vector<double> row_values(const HostRows& rows, std::int64_t row);
 
-/// Rows x + residual as exact numbers, and a check of what was stored of them.
+[[nodiscard]] double sum_of_squares(const std::vector<double>& values);
+
+/// True if y has the rows and columns of x; fails `verdict` if not.
+[[nodiscard]] bool same_shape(Verdict& verdict, const HostRows& x, const HostRows& y);
+
+/// Compares row `row` of y with `values` times `factor`.
+void check_scaled(Verdict& verdict, std::int64_t row, const std::vector<double>& values,
+                  const RowScale& factor, const HostRows& y);
+
+/// Rows x + residual as exact numbers, and a check of the rows that were stored.
 class AddedRows {
  public:
   /// Takes x, residual and residual_out from `input`.
@@ -42,8 +51,8 @@ class RmsNormReference {
   [[nodiscard]] double gain(std::int64_t column) const {
     return weight_ ? (*weight_)(0, column) + offset_ : 1.0;
   }
-  /// Checks a row of y; `rounded_to` is the type that the normalised row is rounded to before the weight,
-  /// gate(column) what every element is multiplied by at the end.
+  /// Checks a row of y. `rounded_to` is the dtype that the normalised row is rounded to before the weight;
+  /// gate(column) multiplies every element at the end.
   void check(Verdict& verdict, std::int64_t row, const std::vector<double>& values, const HostRows& y,
              std::optional<DType> rounded_to,
              const std::function<double(std::int64_t)>& gate = nullptr) const;

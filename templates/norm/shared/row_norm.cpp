@@ -5,44 +5,44 @@
 #include <limits>
 #include <utility>
 
+#include "templates/host/tensor_check.hpp"
+
 namespace kerncast::norm {
 
 using namespace row_params;
 
-void RowTensors::add(std::string_view name, const TensorView& view, const host::Rows& rows, Beside beside) {
-  if (!host::same_shape(*x_, view)) [[unlikely]] {
-    host::refuse_shape(op_, name, view, fmt::format("the shape of x, {}", host::shape_text(*x_)));
+void NormChecks::add(std::string_view name, const TensorView& view, const host::Rows& rows,
+                     AccessLimit limit) {
+  const host::TensorCheck check(op_, name, view);
+  check.has_shape_of("x", *x_).has_data(rows_.count).is_on_device_of("x", *x_);
+  std::int32_t access = check.access_bytes(rows, x_bytes_);
+  if (limit == AccessLimit::one_16_byte) {
+    access = std::min(access, static_cast<std::int32_t>(16 * x_bytes_ / size_of(view.dtype)));
   }
-  host::require_data(op_, name, view, rows_.count);
-  host::require_device(op_, name, view, "x", x_->device);
-  std::int32_t limit = host::access_limit(op_, name, view, rows, x_bytes_);
-  if (beside == Beside::narrow) {
-    limit = std::min(limit, static_cast<std::int32_t>(16 * x_bytes_ / size_of(view.dtype)));
-  }
-  alignment_ = std::min(alignment_, limit);
+  alignment_ = std::min(alignment_, access);
 }
 
-std::int64_t RowTensors::input(std::string_view name, const TensorView& view, Beside beside) {
+std::int64_t NormChecks::input(std::string_view name, const TensorView& view, AccessLimit limit) {
   const host::Rows rows = host::contiguous_rows(op_, name, view);
   host::require_float(op_, name, view);
-  add(name, view, rows, beside);
+  add(name, view, rows, limit);
   return rows.stride;
 }
 
-std::int64_t RowTensors::output(std::string_view name, const TensorView& view, Beside beside) {
+std::int64_t NormChecks::output(std::string_view name, const TensorView& view, AccessLimit limit) {
   const host::Rows rows = host::output_rows(op_, name, view);
   host::require_float(op_, name, view);
-  add(name, view, rows, beside);
+  add(name, view, rows, limit);
   return rows.stride;
 }
 
-std::int64_t RowTensors::output_of_any_type(std::string_view name, const TensorView& view) {
+std::int64_t NormChecks::output_of_any_type(std::string_view name, const TensorView& view) {
   const host::Rows rows = host::output_rows(op_, name, view);
-  add(name, view, rows, Beside::wide);
+  add(name, view, rows, AccessLimit::several_16_byte);
   return rows.stride;
 }
 
-void RowTensors::vector(std::string_view name, const TensorView& view) {
+void NormChecks::vector(std::string_view name, const TensorView& view) {
   if (view.absent()) {
     return;
   }
@@ -53,10 +53,10 @@ void RowTensors::vector(std::string_view name, const TensorView& view) {
   const host::Rows rows = host::contiguous_rows(op_, name, view);
   host::require_data(op_, name, view, rows_.count);
   host::require_device(op_, name, view, "x", x_->device);
-  alignment_ = std::min(alignment_, host::access_limit(op_, name, view, rows, x_bytes_));
+  alignment_ = std::min(alignment_, host::aligned_access_bytes(op_, name, view, rows, x_bytes_));
 }
 
-DType RowTensors::affine(const TensorView& weight, const TensorView& bias) {
+DType NormChecks::affine(const TensorView& weight, const TensorView& bias) {
   vector("weight", weight);
   vector("bias", bias);
   if (!weight.absent() && !bias.absent() && weight.dtype != bias.dtype) [[unlikely]] {
@@ -65,21 +65,21 @@ DType RowTensors::affine(const TensorView& weight, const TensorView& bias) {
   return !weight.absent() ? weight.dtype : !bias.absent() ? bias.dtype : x_->dtype;
 }
 
-host::BroadcastOperand RowTensors::broadcast(std::string_view name, const TensorView& view, DType type) {
+host::BroadcastOperand NormChecks::broadcast(std::string_view name, const TensorView& view, DType type) {
   const host::BroadcastOperand made =
       host::broadcast(op_, name, view, rows_.count, width(), x_bytes_, x_->device);
   if (!view.absent() && view.dtype != type) [[unlikely]] {
-    host::refuse_dtype(op_, name, view.dtype, fmt::format("{}, as what else modulates x", name_of(type)));
+    host::refuse_dtype(op_, name, view.dtype,
+                       fmt::format("{}, as the other operands that modulate x", name_of(type)));
   }
   alignment_ = std::min(alignment_, made.access);
   return made;
 }
 
-Call RowTensors::call(DType weight_type, DType y_type) const {
+Call NormChecks::call(DType y_type) const {
   Call call;
-  call.spec.values[x_dtype] = host::number(x_->dtype);
-  call.spec.values[weight_dtype] = host::number(weight_type);
-  call.spec.values[y_dtype] = host::number(y_type);
+  call.spec.values[x_dtype] = host::to_param(x_->dtype);
+  call.spec.values[y_dtype] = host::to_param(y_type);
   call.spec.values[hidden] = static_cast<std::int32_t>(width());
   call.spec.values[alignment] = alignment_;
   call.rows = rows_.count;
@@ -111,27 +111,18 @@ void require_apart(std::string_view op, std::string_view name, const TensorView&
 }
 
 void validate_rows(std::string_view op, const Specialisation& spec) {
-  const DType type = host::dtype(spec[x_dtype]);
-  const std::int64_t bytes = spec[hidden] * size_of(type);
-  if (spec[alignment] < size_of(type) || bytes % spec[alignment] != 0) {
-    host::refuse(
-        op, fmt::format("alignment = {} must be at least an element ({} bytes) and divide a row of {} {} "
-                        "({} bytes); widest valid: {}",
-                        spec[alignment], size_of(type), spec[hidden], name_of(type), bytes,
-                        host::alignment_of(static_cast<std::uint64_t>(bytes))));
-  }
+  host::validate_alignment(op, spec[alignment], spec[hidden], host::dtype_from_param(spec[x_dtype]));
 }
 
 std::int64_t default_row_vectors(const Specialisation& spec) {
-  // Two vectors in flight per thread, one where the exact arithmetic of f32 output makes much of each
-  // element.
-  const std::int64_t width = spec[alignment] / size_of(host::dtype(spec[x_dtype]));
-  return host::dtype(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2;
+  // Two vectors in flight per thread; one if the exact arithmetic of f32 output makes each element costly.
+  const std::int64_t width = spec[alignment] / size_of(host::dtype_from_param(spec[x_dtype]));
+  return host::dtype_from_param(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2;
 }
 
 std::int32_t row_lanes(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows,
                        std::int64_t taken, const RowCost& cost) {
-  const std::int64_t bytes = size_of(host::dtype(spec[x_dtype]));
+  const std::int64_t bytes = size_of(host::dtype_from_param(spec[x_dtype]));
   host::RowWork work;
   work.vectors = spec[hidden] * bytes / spec[alignment];
   work.vector_elements = static_cast<std::int32_t>(spec[alignment] / bytes);
@@ -160,13 +151,14 @@ LaunchGeometry row_geometry(const Specialisation&, const Tunables& tunables, con
   return made;
 }
 
+ParamSpec float_dtype_param(const char* doc) {
+  return host::dtype_param({DType::bf16, DType::f16, DType::f32}, DType::bf16, doc);
+}
+
 void add_row_params(OpDefinition& op) {
-  const auto floats = {DType::bf16, DType::f16, DType::f32};
   op.params =
-      host::params(host::param<x_dtype>(host::dtype_param(floats, DType::bf16, "element type of x")),
-                   host::param<weight_dtype>(host::dtype_param(
-                       floats, DType::bf16, "element type of weight; x's where there is no weight")),
-                   host::param<y_dtype>(host::dtype_param(floats, DType::bf16, "element type of y")),
+      host::params(host::param<x_dtype>(float_dtype_param("element type of x")),
+                   host::param<y_dtype>(float_dtype_param("element type of y")),
                    host::param<hidden>(host::integer_param(1, max_hidden, std::nullopt, "elements of a row")),
                    host::param<alignment>(host::listed_param(
                        {2, 4, 8, 16}, 16,
@@ -180,110 +172,39 @@ void add_row_params(OpDefinition& op) {
   op.geometry = row_geometry;
 }
 
-OpDefinition row_norm_definition(std::string_view name) {
-  OpDefinition op;
-  op.name = name;
-  op.tensors = {{"x", Direction::in, false, x_doc}};
-  op.scalars = {{"eps", 1e-6, eps_doc}};
-  add_row_params(op);
-  return op;
+InputPlans::InputPlans(const OpDefinition& op, const Bindings& bindings, std::int64_t rows)
+    : op_(op), bindings_(bindings), rows_(rows), width_(host::required_param(op, bindings, "hidden")) {}
+
+DType InputPlans::type_of(std::string_view param) const {
+  return host::dtype_setting(op_, bindings_, param,
+                             host::dtype_setting(op_, bindings_, "x_dtype", DType::bf16));
 }
 
-OpDefinition rms_definition(std::string_view name, const std::optional<SecondTensor>& second) {
-  OpDefinition op = row_norm_definition(name);
-  op.params.push_back(has_weight_param());
-  op.params.push_back(hf_rounding_param());
-  if (second) {
-    op.params.push_back(second->dtype);
-    op.tensors.push_back(second->tensor);
-  }
-  op.tensors.push_back(weight_spec());
-  op.tensors.push_back(y_spec());
-  op.scalars.push_back(weight_offset_spec());
-  return op;
-}
-
-TensorSpec residual_spec() {
-  return {"residual", Direction::inout, false,
-          "shape of x, residual_dtype; x + residual on return; rows may be strided"};
-}
-
-TensorSpec weight_spec() {
-  return {"weight", Direction::in, true, "[hidden], weight_dtype"};
-}
-
-TensorSpec y_spec() {
-  return {"y", Direction::out, false, "shape of x, y_dtype; rows may be strided; may be x itself"};
-}
-
-ScalarSpec weight_offset_spec() {
-  return {"weight_offset", 0.0, "added to the weight (1: Gemma)"};
-}
-
-ParamSpec has_weight_param() {
-  return host::flag_param("has_weight", true, "multiply by weight + weight_offset");
-}
-
-ParamSpec hf_rounding_param() {
-  return host::flag_param("hf_rounding", false, "round the normalised row to x's dtype before the weight");
-}
-
-ParamSpec residual_dtype_param() {
-  return host::dtype_param("residual_dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16,
-                           "element type of residual");
-}
-
-void apply_settings(const OpDefinition& op, Call& call, const Bindings& bindings) {
-  // The narrowest kernel a caller names serves better aligned tensors too.
-  if (const auto wanted = host::setting(op, bindings, "alignment");
-      wanted && *wanted < call.spec[alignment]) {
-    call.spec.values[alignment] = *wanted;
-    op.validate(call.spec);
-  }
-  check_settings_agree(op, call.spec, bindings);
-}
-
-float scalar_or(const Bindings& bindings, std::string_view name, double otherwise) {
-  return static_cast<float>(bindings.scalar(name).value_or(otherwise));
-}
-
-RowPlans::RowPlans(const OpDefinition& op, const Bindings& bindings, std::int64_t rows)
-    : op_(op), bindings_(bindings), rows_(rows) {
-  const std::optional<std::int32_t> width = host::setting(op, bindings, "hidden");
-  if (!width) {
-    host::refuse(op.name, "parameter hidden is required to make inputs; give it as hidden=VALUE");
-  }
-  width_ = *width;
-}
-
-DType RowPlans::type_of(std::string_view param) const {
-  const std::int32_t x_type = host::setting(op_, bindings_, "x_dtype").value_or(host::number(DType::bf16));
-  return host::dtype(host::setting(op_, bindings_, param).value_or(x_type));
-}
-
-void RowPlans::rows(std::string name, std::string_view type) {
+InputPlans& InputPlans::rows(std::string name, std::string_view type) {
   plans_.push_back({std::move(name), type_of(type), {rows_, width_}, {}, {}});
+  return *this;
 }
 
-void RowPlans::vector(std::string name, std::string_view wanted) {
+InputPlans& InputPlans::vector(std::string name, std::string_view wanted) {
   const int flag = find_param(op_, wanted);
   const std::int32_t otherwise = op_.params.at(static_cast<std::size_t>(flag)).default_value.value_or(0);
   if (host::setting(op_, bindings_, wanted).value_or(otherwise) != 0) {
     plans_.push_back({std::move(name), type_of("weight_dtype"), {width_}, {}, {}});
   }
+  return *this;
 }
 
-void RowPlans::broadcast(std::string name, std::string_view form) {
+InputPlans& InputPlans::broadcast(std::string name, std::string_view form) {
   host::plan_broadcast(plans_, op_, bindings_, std::move(name), form, type_of("modulation_dtype"), rows_,
                        width_);
+  return *this;
 }
 
 TensorPlan plan_y(const OpDefinition& op, const Bindings& bindings) {
   const TensorView& x = bindings.require_tensor(op.name, "x");
-  const std::optional<std::int32_t> type = host::setting(op, bindings, "y_dtype");
   TensorPlan y;
   y.name = "y";
-  y.dtype = type ? host::dtype(*type) : x.dtype;
+  y.dtype = host::dtype_setting(op, bindings, "y_dtype", x.dtype);
   y.shape.assign(x.shape.begin(), x.shape.begin() + x.rank);
   return y;
 }
@@ -301,8 +222,7 @@ void add_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::
   const std::string type(name_of(model.dtype));
   ModelCase made;
   made.label = std::move(label);
-  made.params = {
-      {"x_dtype", type}, {"weight_dtype", type}, {"y_dtype", type}, {"hidden", std::to_string(width)}};
+  made.params = {{"x_dtype", type}, {"y_dtype", type}, {"hidden", std::to_string(width)}};
   if (const std::int32_t aligned =
           host::alignment_of(static_cast<std::uint64_t>(width * size_of(model.dtype)));
       aligned < 16) {
@@ -310,6 +230,21 @@ void add_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::
   }
   made.scalars = {{"eps", model.norm_eps}};
   cases.push_back(std::move(made));
+}
+
+std::vector<ModelCase> row_cases(const ModelConfig& model, std::string label, std::int64_t width) {
+  std::vector<ModelCase> cases;
+  add_row_case(cases, model, std::move(label), width);
+  return cases;
+}
+
+void add_weighted_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::string label,
+                           std::int64_t width) {
+  const std::size_t before = cases.size();
+  add_row_case(cases, model, std::move(label), width);
+  if (cases.size() > before) {
+    cases.back().params.emplace_back("weight_dtype", std::string(name_of(model.dtype)));
+  }
 }
 
 }  // namespace kerncast::norm

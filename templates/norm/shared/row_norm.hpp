@@ -8,28 +8,28 @@
 #include <vector>
 
 #include "kerncast/op.hpp"
-#include "templates/host/access.hpp"
 #include "templates/host/broadcast.hpp"
 #include "templates/host/checks.hpp"
 #include "templates/host/row_blocks.hpp"
+#include "templates/host/typed_op.hpp"
 #include "templates/norm/shared/row_params.hpp"
 
-/// What the norms of whole rows share on the host: parameters, checks, geometry, plans, the models' widths.
+/// The host side that the norms of whole rows share: parameters, checks, geometry, plans, the models' widths.
 namespace kerncast::norm {
 
 inline constexpr std::int64_t max_hidden = 65536;
 
-/// How wide an access to x may be where a tensor beside it has wider elements.
-enum class Beside : std::uint8_t {
-  wide,    ///< more than one access of 16 bytes to that tensor will do
-  narrow,  ///< as many elements of x as that tensor has in 16 bytes
+/// How much of a tensor beside x a thread may access at once if that tensor's elements are wider than x's.
+enum class AccessLimit : std::uint8_t {
+  several_16_byte,  ///< as many elements as of x, in several accesses of 16 bytes
+  one_16_byte,      ///< no more elements than one access of 16 bytes has
 };
 
-/// Checks the tensors of one call against x, and gathers what its specialisation needs.
-class RowTensors {
+/// Checks the tensors of one call against x, and gathers what the call's specialisation needs.
+class NormChecks {
  public:
   /// x: rows of floats.
-  RowTensors(std::string_view op, const TensorView& x) : op_(op), x_(&x), x_bytes_(size_of(x.dtype)) {
+  NormChecks(std::string_view op, const TensorView& x) : op_(op), x_(&x), x_bytes_(size_of(x.dtype)) {
     host::require_float(op, "x", x);
     rows_ = host::contiguous_rows(op, "x", x);
     const std::int64_t width = x.dim(-1);
@@ -38,20 +38,22 @@ class RowTensors {
     }
     host::require_data(op, "x", x, rows_.count);
     alignment_ = std::min(host::alignment_of(static_cast<std::uint64_t>(width * x_bytes_)),
-                          host::access_limit(op, "x", x, rows_, x_bytes_));
+                          host::aligned_access_bytes(op, "x", x, rows_, x_bytes_));
   }
 
-  /// A tensor of x's shape; returns its row stride.
-  std::int64_t input(std::string_view name, const TensorView& view, Beside beside = Beside::narrow);
-  /// The same for one that is written.
-  std::int64_t output(std::string_view name, const TensorView& view, Beside beside = Beside::narrow);
-  /// The same for one of any type.
+  /// A float tensor of x's shape that is read. Returns its row stride.
+  std::int64_t input(std::string_view name, const TensorView& view,
+                     AccessLimit limit = AccessLimit::one_16_byte);
+  /// A float tensor of x's shape that is written: its rows must not overlap. Returns its row stride.
+  std::int64_t output(std::string_view name, const TensorView& view,
+                      AccessLimit limit = AccessLimit::one_16_byte);
+  /// A tensor of x's shape and any dtype that is written. Returns its row stride.
   std::int64_t output_of_any_type(std::string_view name, const TensorView& view);
-  /// A vector of x's width; nothing where it is absent.
+  /// A float vector of x's width. An absent one is fine.
   void vector(std::string_view name, const TensorView& view);
-  /// weight and bias, each of which may be absent; returns their type, or x's.
+  /// weight and bias, each of which may be absent. Returns their dtype, or x's if both are absent.
   DType affine(const TensorView& weight, const TensorView& bias);
-  /// An operand of type `type` that is spread over the rows.
+  /// An operand of dtype `type` that is spread over the rows.
   host::BroadcastOperand broadcast(std::string_view name, const TensorView& view, DType type);
 
   [[nodiscard]] const TensorView& x() const { return *x_; }
@@ -60,10 +62,10 @@ class RowTensors {
   [[nodiscard]] std::int64_t width() const { return x_->dim(-1); }
 
   /// A call over these tensors with the parameters of row_params filled in.
-  [[nodiscard]] Call call(DType weight_type, DType y_type) const;
+  [[nodiscard]] Call call(DType y_type) const;
 
  private:
-  void add(std::string_view name, const TensorView& view, const host::Rows& rows, Beside beside);
+  void add(std::string_view name, const TensorView& view, const host::Rows& rows, AccessLimit limit);
 
   std::string_view op_;
   const TensorView* x_;
@@ -72,28 +74,29 @@ class RowTensors {
   std::int32_t alignment_ = 16;
 };
 
-/// eps must be finite and not negative.
+/// Refuses an eps that is negative or not finite.
 void require_eps(std::string_view op, float eps);
 
-/// An offset needs a weight to be added to.
+/// Refuses an offset if there is no weight that it could be added to.
 void require_offset(std::string_view op, const TensorView& weight, float offset);
 
 /// Refuses two tensors that start at the same address.
 void require_apart(std::string_view op, std::string_view name, const TensorView& view, std::string_view other,
                    const TensorView& than);
 
-/// The alignment must be an element of x at least and divide a row.
+/// Refuses an alignment below an element of x, or one that does not divide a row.
 void validate_rows(std::string_view op, const Specialisation& spec);
 
 using host::RowCost;
 
-/// Vectors of a row that a thread takes where there are many rows.
+/// Vectors of a row that a thread takes if there are many rows.
 [[nodiscard]] std::int64_t default_row_vectors(const Specialisation& spec);
-/// Threads that share a row, of which each takes `taken` vectors where there are many rows.
+/// Threads that share a row, of which each takes `taken` vectors if there are many rows.
 [[nodiscard]] std::int32_t row_lanes(const Specialisation& spec, const DeviceTraits& device,
                                      std::int64_t rows, std::int64_t taken, const RowCost& cost);
 /// Tunables under which `lanes` threads share a row.
 [[nodiscard]] Tunables row_tunables(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes);
+/// Tunables of a kernel whose rows cost `cost`.
 [[nodiscard]] Tunables row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows,
                                     const RowCost& cost);
 LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
@@ -102,51 +105,30 @@ LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables
 /// Descriptions of the tensors and scalars that most norms have.
 inline constexpr const char* x_doc = "[..., hidden], x_dtype; rows may be strided";
 inline constexpr const char* weight_doc = "[hidden], weight_dtype";
+inline constexpr const char* bias_doc = "[hidden], weight_dtype";
 inline constexpr const char* y_doc = "shape of x, y_dtype; rows may be strided; may be x itself";
+inline constexpr const char* residual_doc =
+    "shape of x, residual_dtype; x + residual on return; rows may be strided";
 inline constexpr const char* eps_doc = "added to the mean square; not negative";
 inline constexpr const char* weight_offset_doc = "added to the weight (1: Gemma)";
 
-/// Adds the parameters of row_params, the tunables and the geometry.
+/// A parameter that is bf16, f16 or f32; bf16 by default.
+[[nodiscard]] ParamSpec float_dtype_param(const char* doc);
+
+/// Adds the parameters of row_params, the tunables, their defaults and the geometry.
 void add_row_params(OpDefinition& op);
 
-/// A definition with the parameters of row_params, x, eps, tunables and geometry.
-[[nodiscard]] OpDefinition row_norm_definition(std::string_view name);
-
-/// A tensor that a norm takes beside x, and the parameter that is its element type.
-struct SecondTensor {
-  TensorSpec tensor;
-  ParamSpec dtype;
-};
-
-/// What the root-mean-square norms that give y share beyond row_norm_definition: weight, hf_rounding and y.
-[[nodiscard]] OpDefinition rms_definition(std::string_view name,
-                                          const std::optional<SecondTensor>& second = {});
-
-/// Descriptions that several norms give to OpDefinition.
-[[nodiscard]] TensorSpec residual_spec();
-[[nodiscard]] TensorSpec weight_spec();
-[[nodiscard]] TensorSpec y_spec();
-[[nodiscard]] ScalarSpec weight_offset_spec();
-[[nodiscard]] ParamSpec has_weight_param();
-[[nodiscard]] ParamSpec hf_rounding_param();
-[[nodiscard]] ParamSpec residual_dtype_param();
-
-/// Ends a bind: takes the narrower access that a caller names, and checks the other settings.
-void apply_settings(const OpDefinition& op, Call& call, const Bindings& bindings);
-
-[[nodiscard]] float scalar_or(const Bindings& bindings, std::string_view name, double otherwise);
-
-/// Makes the inputs' plans of a synthetic call.
-class RowPlans {
+/// Makes the plans of the inputs of a synthetic call.
+class InputPlans {
  public:
-  RowPlans(const OpDefinition& op, const Bindings& bindings, std::int64_t rows);
+  InputPlans(const OpDefinition& op, const Bindings& bindings, std::int64_t rows);
 
-  /// A tensor of x's shape whose type is parameter `type`, or x's.
-  void rows(std::string name, std::string_view type = "x_dtype");
-  /// A vector of x's width where flag `wanted` is set, in weight_dtype.
-  void vector(std::string name, std::string_view wanted);
-  /// An operand in modulation_dtype that is spread over the rows in the form of parameter `form`.
-  void broadcast(std::string name, std::string_view form);
+  /// A tensor of x's shape whose dtype is the parameter `type`, or x's.
+  InputPlans& rows(std::string name, std::string_view type = "x_dtype");
+  /// A vector of x's width in weight_dtype, if the flag `wanted` is set.
+  InputPlans& vector(std::string name, std::string_view wanted);
+  /// An operand in modulation_dtype that is spread over the rows in the form of the parameter `form`.
+  InputPlans& broadcast(std::string name, std::string_view form);
 
   [[nodiscard]] std::vector<TensorPlan> take() { return std::move(plans_); }
 
@@ -160,13 +142,35 @@ class RowPlans {
   std::vector<TensorPlan> plans_;
 };
 
-/// The plan of y: x's shape in y_dtype, or x's type.
+/// The plan of y: x's shape in y_dtype, or in x's dtype.
 [[nodiscard]] TensorPlan plan_y(const OpDefinition& op, const Bindings& bindings);
+
+/// The definition of a norm of whole rows that reads x and writes y: everything but its texts, its model
+/// cases and what it adds to row_params and to the inputs.
+template <TypedCall Arguments, host::Describe<Arguments> describe, host::Generalise generalise = nullptr>
+[[nodiscard]] OpDefinition define_row_norm() {
+  OpDefinition op = host::define<Arguments, describe, generalise>();
+  add_row_params(op);
+  op.validate = [](const Specialisation& spec) { validate_rows(Arguments::op_name, spec); };
+  op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
+    return InputPlans(definition_of<Arguments>(), bindings, rows).rows("x").take();
+  };
+  op.plan_outputs = [](const Bindings& bindings) {
+    return std::vector{plan_y(definition_of<Arguments>(), bindings)};
+  };
+  return op;
+}
 
 [[nodiscard]] bool is_wan(const ModelConfig& model);
 
-/// One case of `model` at rows of `width` in the model's type; nothing where no op takes that width.
+/// Adds a case of `model` at rows of `width` elements in the model's dtype, unless no op takes that width.
 void add_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::string label,
                   std::int64_t width);
+/// The one case that add_row_case adds, or none.
+[[nodiscard]] std::vector<ModelCase> row_cases(const ModelConfig& model, std::string label,
+                                               std::int64_t width);
+/// Adds the case of a norm with a weight, which has the model's dtype too.
+void add_weighted_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::string label,
+                           std::int64_t width);
 
 }  // namespace kerncast::norm

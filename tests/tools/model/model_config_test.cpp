@@ -141,8 +141,10 @@ TEST_CASE("families differ where they do") {
   CHECK(oss.dtype == DType::f32);
   CHECK(parse(R"({"model_type": "gemma2", "hidden_size": 2304})").norm_weight_offset == 1.0);
   CHECK(parse(R"({"model_type": "llama", "hidden_size": 2304})").norm_weight_offset == 0.0);
-  CHECK(parse(R"({"model_type": "qwen3_next", "hidden_size": 2048, "linear_value_head_dim": 128})")
-            .linear_value_head_dim == 128);
+  const ModelConfig qwen3_next = parse(R"({"model_type": "qwen3_next", "hidden_size": 2048,
+    "linear_key_head_dim": 64, "linear_value_head_dim": 128})");
+  CHECK(qwen3_next.linear_key_head_dim == 64);
+  CHECK(qwen3_next.linear_value_head_dim == 128);
   CHECK(parse(R"({"model_type": "glm4_moe", "hidden_size": 4096, "use_qk_norm": false})").qk_norm == false);
 }
 

@@ -22,7 +22,7 @@ struct RowGate {
 /// A row of x + residual, or gate * x + residual, as RowWalk takes it in vectors: the sums and, where
 /// `HasRests`, what rounding took from them.
 template <class X, class Residual, int Width, bool HasRests, int Vector = Width, class Gate = NoGate>
-struct AddedRow {
+struct ResidualRow {
   struct Part {
     float values[Width];
     float rests[HasRests ? Width : 1];

@@ -3,7 +3,7 @@
 #include "device/broadcast.cuh"
 #include "device/row.cuh"
 #include "norm/scale_shift/kernel_args.h"
-#include "norm/shared/centred.cuh"
+#include "norm/shared/mean_variance.cuh"
 
 /// Rows that are normalised, then scaled and shifted.
 namespace kerncast::norm {
