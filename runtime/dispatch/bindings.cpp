@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 namespace kerncast {
 namespace {

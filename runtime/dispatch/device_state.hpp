@@ -6,7 +6,7 @@
 #include <mutex>
 #include <string>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "runtime/driver/driver_api.hpp"
 
 namespace kerncast {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "kerncast/op_identity.hpp"
 
 namespace kerncast {

@@ -3,7 +3,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 namespace kerncast {
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <mutex>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "runtime/dispatch/fingerprint.hpp"
 #include "runtime/util/nearest_name.hpp"
 

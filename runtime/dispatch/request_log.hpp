@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "cache/posix/warn_once.hpp"
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 namespace kerncast {
 

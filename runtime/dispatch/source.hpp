@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cache/key.hpp"
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "runtime/dispatch/template_set.hpp"
 
 namespace kerncast {

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "runtime/util/nearest_name.hpp"
 
 namespace kerncast {

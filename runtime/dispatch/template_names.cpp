@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 namespace kerncast {
 namespace {

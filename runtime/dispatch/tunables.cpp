@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "runtime/util/nearest_name.hpp"
 
 namespace kerncast {

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "kerncast/tensor.hpp"
 #include "templates/host/params.hpp"
 #include "templates/host/settings.hpp"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "kerncast/reference.hpp"
 
 /// The functions that the build collects from the op folders, by family and op. Both macros stand outside of

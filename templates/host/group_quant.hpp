@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <kerncast/ops/quant/scale_layout.hpp>
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "kerncast/tensor.hpp"
 #include "templates/host/checks.hpp"
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <span>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 /// The cost model by which ops choose their own tunables: a view of the full model of
 /// tools/profile/cost_model.hpp, in the few terms that distinguish one division of a launch into blocks and

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 namespace kerncast::host {
 

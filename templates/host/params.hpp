@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "templates/host/enumerator_name.hpp"
 
 /// Parameters and tunables in the order of the enum that an op's spec_index.hpp names them by. Name and place

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 /// How kernels that hold whole rows, each shared by some threads of a block, divide them.
 namespace kerncast::host {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string_view>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 /// The compile-time settings of a call that is made by name.
 namespace kerncast::host {

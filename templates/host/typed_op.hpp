@@ -1,7 +1,7 @@
 #pragma once
 
 #include "kerncast/launch.hpp"
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "templates/host/named_arguments.hpp"
 #include "templates/host/settings.hpp"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 /// A host's own small op. Its definition suffices for tests that do not launch.
 inline kerncast::OpDefinition sample_op() {

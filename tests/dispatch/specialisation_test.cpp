@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "tests/dispatch/sample_op.hpp"
 
 using namespace kerncast;

@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 /// Checks that the tests of all definitions share.
 namespace kerncast::test {

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 using namespace kerncast;
 

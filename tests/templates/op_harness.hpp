@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "kerncast/op_definition.hpp"
 #include "kerncast/reference.hpp"
 #include "kerncast/runtime.hpp"
 

@@ -4,7 +4,7 @@
 
 #include "cache/cache.hpp"
 #include "cache/tuning/tuning_store.hpp"
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/commands/cache.hpp"
 #include "tools/io/output.hpp"

@@ -6,6 +6,7 @@
 
 #include "cache/directory/health.hpp"
 #include "cache/directory/store.hpp"
+#include "kerncast/op_definition.hpp"
 #include "kerncast/version.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/dispatch/template_set.hpp"

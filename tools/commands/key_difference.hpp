@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 namespace kerncast::tools {
 

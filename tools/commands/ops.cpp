@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "tools/commands/command.hpp"
 #include "tools/io/output.hpp"
 #include "tools/model/settings.hpp"

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 namespace kerncast::tools {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "kerncast/reference.hpp"
 #include "kerncast/runtime.hpp"
 #include "runtime/driver/context.hpp"

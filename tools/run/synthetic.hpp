@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 /// Data for runs without a model's tensors. It is the same on every machine and distributed like real
 /// tensors.

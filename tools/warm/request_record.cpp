@@ -8,7 +8,7 @@
 #include <sstream>
 #include <utility>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 #include "tools/model/settings.hpp"

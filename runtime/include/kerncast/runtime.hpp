@@ -143,7 +143,7 @@ class KERNCAST_API PreparedLaunch {
   friend class Runtime;
   const void* entry_ = nullptr;
   const void* api_ = nullptr;
-  std::array<LaunchGeometry, OpDefinition::max_stages> geometries_;
+  std::array<LaunchGeometry, max_stages> geometries_;
   Call call_;
 };
 

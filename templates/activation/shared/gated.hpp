@@ -3,7 +3,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "kerncast/tensor.hpp"
 #include "templates/device/gate_order.h"
 #include "templates/host/masked_rows.hpp"

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "templates/device/grouping_args.h"
 #include "templates/host/checks.hpp"
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "templates/host/checks.hpp"
 
 /// The host side of all routers, whose tensors are logits, bias, weights and ids.

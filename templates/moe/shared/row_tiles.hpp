@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 /// How the vectors of rows are shared by blocks: the `threads` threads of a block process `rows_per_block`
 /// rows, and `blocks_per_row` blocks share a row. The ops that use this have these three as their first

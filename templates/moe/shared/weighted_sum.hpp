@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "kerncast/tensor.hpp"
 #include "templates/host/typed_op.hpp"
 

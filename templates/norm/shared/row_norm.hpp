@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "templates/host/broadcast.hpp"
 #include "templates/host/checks.hpp"
 #include "templates/host/row_blocks.hpp"

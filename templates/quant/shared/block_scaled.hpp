@@ -4,7 +4,7 @@
 #include <vector>
 
 #include <kerncast/ops/quant/sf_layout.hpp>
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 /// What the ops that quantise blocks of a row share on the host.
 namespace kerncast::quant {

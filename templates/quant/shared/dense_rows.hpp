@@ -3,7 +3,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "templates/host/checks.hpp"
 
 /// What the ops share that quantise rows of any width element by element: x[..., H] -> q[..., H].

@@ -3,7 +3,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 /// What packing and unpacking fp8 rows with their scales share on the host.
 namespace kerncast::quant {

@@ -3,7 +3,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 #include "templates/host/group_quant.hpp"
 
 /// What the ops that quantise rows by groups share on the host.

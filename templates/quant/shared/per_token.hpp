@@ -3,7 +3,7 @@
 #include <string_view>
 
 #include <kerncast/ops/quant/per_token_arguments.hpp>
-#include "kerncast/op.hpp"
+#include "kerncast/op_definition.hpp"
 
 /// What the ops that quantise a row with one scale share on the host.
 namespace kerncast::quant {

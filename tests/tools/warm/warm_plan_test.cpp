@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "kerncast/op_definition.hpp"
 #include "tests/temporary_directory.hpp"
 #include "tools/io/usage_error.hpp"
 
