@@ -31,7 +31,7 @@ struct HotEntry {
   std::uint64_t hash = 0;
   std::string kernel;  ///< "norm.rms_norm [hidden=7168]", for errors
   /// CUfunctions of the op's stages in the device's primary context; null past the last.
-  std::array<void*, OpDefinition::max_stages> functions{};
+  std::array<void*, max_stages> functions{};
   Tunables tunables;
   DeviceTraits traits;
 };

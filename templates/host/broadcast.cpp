@@ -5,7 +5,7 @@
 #include <limits>
 #include <utility>
 
-#include "templates/host/access.hpp"
+#include "templates/host/checks.hpp"
 
 namespace kerncast::host {
 
@@ -26,7 +26,7 @@ BroadcastOperand broadcast(std::string_view op, std::string_view name, const Ten
   }
   require_data(op, name, view, rows);
   require_device(op, name, view, "x", device);
-  made.access = access_limit(op, name, view, own, main_bytes);
+  made.access = aligned_access_bytes(op, name, view, own, main_bytes);
   if (one && width != 1) {
     made.form = BroadcastForm::scalar;
     made.access = 16;

@@ -15,7 +15,7 @@ namespace kerncast::host {
 struct BroadcastOperand {
   BroadcastForm form = BroadcastForm::none;
   Broadcast argument{};
-  std::int32_t access = 16;  ///< most bytes of the modulated tensor per access, as access_limit gives
+  std::int32_t access = 16;  ///< most bytes of the modulated tensor per access, see aligned_access_bytes
 };
 
 /// Derives the form of `view` over `rows` rows of `width` elements of `main_bytes`. An absent view is none.
@@ -26,10 +26,10 @@ struct BroadcastOperand {
 /// The parameter that holds the form of `operand`.
 [[nodiscard]] ParamSpec broadcast_param(std::string name, std::string_view operand);
 
-/// Takes the more general form of parameter `index` that a caller names, where it serves `rows` rows too.
+/// Takes the more general form of parameter `index` that a caller names, if it serves the rows of `call` too.
 void apply_form(const OpDefinition& op, Call& call, const Bindings& bindings, std::size_t index);
 
-/// Adds the plan of an operand of the form that parameter `param` names: two groups where the rows split so.
+/// Adds the plan of an operand in the form that parameter `param` names: two groups if the row count is even.
 void plan_broadcast(std::vector<TensorPlan>& plans, const OpDefinition& op, const Bindings& bindings,
                     std::string name, std::string_view param, DType type, std::int64_t rows,
                     std::int64_t width);

@@ -13,9 +13,9 @@
 #include "templates/host/params.hpp"
 #include "templates/host/settings.hpp"
 
-/// Checks that the ops' bind functions share. What succeeds is inline and allocates nothing; what fails is
-/// out of line and throws Error(invalid_argument) that names the op, the tensor, what was got and what is
-/// wanted.
+/// Checks that the ops' bind functions share. A check that succeeds is inline and allocates nothing. A
+/// failure is out of line: it throws Error(invalid_argument), which names the op, the tensor, the value and
+/// the constraint.
 namespace kerncast::host {
 
 /// A tensor as rows of its last dimension.
@@ -51,7 +51,7 @@ struct Rows {
   return type == DType::bf16 || type == DType::f16 || type == DType::f32;
 }
 
-/// An argument left out is an empty view.
+/// An empty view stands for an argument that was left out.
 inline void require_present(std::string_view op, std::string_view name, const TensorView& view) {
   if (view.absent()) [[unlikely]] {
     refuse_rank(op, name, view);
@@ -102,7 +102,7 @@ inline void require_device(std::string_view op, std::string_view name, const Ten
   return rows;
 }
 
-/// As contiguous_rows for a tensor that is written: its rows must not overlap.
+/// The rows of a tensor that is written, see contiguous_rows: they must not overlap.
 [[nodiscard]] inline Rows output_rows(std::string_view op, std::string_view name, const TensorView& view) {
   const Rows rows = contiguous_rows(op, name, view);
   if (rows.count > 1 && rows.stride < view.dim(-1)) [[unlikely]] {
@@ -120,7 +120,7 @@ inline void require_rows_like(std::string_view op, std::string_view name, const 
   }
 }
 
-/// Null is allowed where there is nothing to read or write.
+/// Null is allowed if there is nothing to read or write.
 inline void require_data(std::string_view op, std::string_view name, const TensorView& view,
                          std::int64_t rows) {
   if (view.data == nullptr && rows > 0) [[unlikely]] {
@@ -128,8 +128,8 @@ inline void require_data(std::string_view op, std::string_view name, const Tenso
   }
 }
 
-/// Sets bits that spoil the alignment of a row: those of the pointer, and of the stride where there is a
-/// second row.
+/// Bits that limit the alignment of a row: those of the pointer, and those of the stride if there is a second
+/// row.
 [[nodiscard]] inline std::uint64_t misalignment(const TensorView& view, const Rows& rows) noexcept {
   const auto bytes = static_cast<std::uint64_t>(size_of(view.dtype));
   return reinterpret_cast<std::uintptr_t>(view.data) |
@@ -162,7 +162,7 @@ inline void require_data(std::string_view op, std::string_view name, const Tenso
   return aligned_access_bytes(op, name, view, rows, main_bytes);
 }
 
-/// Blocks along x and, past what x holds, along y.
+/// A grid of at least `blocks` blocks along x, which continues along y if x is full.
 [[nodiscard]] constexpr LaunchGeometry linear_grid(std::int64_t blocks,
                                                    std::int64_t widest_x = 0x7fffffff) noexcept {
   LaunchGeometry geometry;

@@ -10,10 +10,11 @@
 #include "kerncast/tensor.hpp"
 #include "templates/host/checks.hpp"
 
-/// What the ops that quantise rows by groups share: parameters, checks, and the layout of the scales.
+/// The host side that the ops share which quantise rows by groups: parameters, checks, and the layout of the
+/// scales.
 namespace kerncast::host {
 
-/// How groups are quantised.
+/// The group size, and the layout and format of the scales.
 struct GroupQuant {
   int group = 128;
   quant::ScaleLayout layout = quant::ScaleLayout::row_major;
@@ -35,8 +36,8 @@ struct GroupQuant {
                                    (~(static_cast<std::uint64_t>(width) | 128U) + 1U));
 }
 
-/// Refuses a group other than 16, 32, 64 and 128, and a width from `what` that it does not divide or that
-/// passes `widest`.
+/// Refuses a group other than 16, 32, 64 and 128, and a width that it does not divide or that is above
+/// `widest`. `what` names the width.
 void require_groups(std::string_view op, std::string_view what, std::int64_t width, int group,
                     std::int64_t widest);
 

@@ -2,8 +2,8 @@
 
 #include "templates/host/checks.hpp"
 
-/// Rows of which only the first masked_m[e] of each expert e count; templates/device/masked_rows.cuh reads
-/// them.
+/// Rows under a mask: only the first masked_m[e] rows of each expert e count.
+/// templates/device/masked_rows.cuh is the device's side.
 namespace kerncast::host {
 
 constexpr std::int32_t max_masked_experts = 1024;
@@ -11,10 +11,10 @@ constexpr std::int32_t max_masked_experts = 1024;
 /// A tensor as rows: flattened, or [experts, rows, width] under a mask.
 struct ExpertRows {
   std::int64_t experts = 0;  ///< 0: no mask
-  Rows rows;                 ///< of each expert
+  Rows rows;                 ///< the rows of each expert
   std::int64_t expert_stride = 0;
 
-  /// Of all experts.
+  /// Rows of all experts.
   [[nodiscard]] std::int64_t count() const noexcept {
     return experts > 0 ? experts * rows.count : rows.count;
   }
@@ -38,7 +38,7 @@ struct ExpertRows {
   return {view.dim(0), {view.dim(1), view.stride(1)}, view.stride(0)};
 }
 
-/// As expert_rows for a tensor that is written: its rows must not overlap.
+/// The rows of a tensor that is written, see expert_rows: they must not overlap.
 [[nodiscard]] inline ExpertRows output_expert_rows(std::string_view op, std::string_view name,
                                                    const TensorView& view, bool masked) {
   if (!masked) {
@@ -54,7 +54,7 @@ struct ExpertRows {
   return made;
 }
 
-/// As misalignment of flattened rows.
+/// The misalignment of all experts' rows, see misalignment of flattened rows.
 [[nodiscard]] inline std::uint64_t misalignment(const TensorView& view, const ExpertRows& rows) noexcept {
   return misalignment(view, rows.rows) |
          (rows.experts > 1 ? static_cast<std::uint64_t>(rows.expert_stride) *
@@ -79,7 +79,7 @@ inline void require_mask(std::string_view op, const TensorView& masked_m, const 
   }
 }
 
-/// Ranks that the experts of `model` are spread over where their rows come masked.
+/// Ranks that the experts of `model` are spread over if their rows are masked.
 [[nodiscard]] inline std::int64_t masked_ranks(const ModelConfig& model) {
   constexpr std::int64_t usual = 8;
   return model.expert_ranks > 0 ? model.expert_ranks : usual;
@@ -94,7 +94,7 @@ inline void require_mask(std::string_view op, const TensorView& masked_m, const 
 inline constexpr const char* mask_doc =
     "[experts], i32: only the first masked_m[e] rows of expert e are read and written";
 
-/// Spreads a grid for the rows of one expert over all of them.
+/// Repeats a grid for the rows of one expert for all experts.
 [[nodiscard]] constexpr LaunchGeometry per_expert(LaunchGeometry geometry, std::int32_t experts) noexcept {
   geometry.grid[2] = static_cast<std::uint32_t>(std::max(experts, 1));
   return geometry;

@@ -4,25 +4,28 @@
 
 #include "kerncast/op_definition.hpp"
 
-/// How kernels that hold whole rows, each shared by some threads of a block, divide them.
+/// The division of rows into blocks and threads for kernels in which some threads of a block share a whole
+/// row.
 namespace kerncast::host {
 
+/// The shape of a block: its threads, and the rows that share them.
 struct RowBlock {
   std::int32_t threads = 0;
   std::int32_t rows = 0;
 };
 
-/// What such a kernel does with a row. Instructions are a warp's, without the moves that its PTX shows.
+/// The work of such a kernel on a row. Instructions are those of a warp, without the moves that its PTX
+/// shows.
 struct RowCost {
   std::int32_t once = 70;           ///< instructions beside those of the row's vectors
   std::int32_t each = 66;           ///< instructions for 8 elements of each lane
-  std::int32_t loads = 1;           ///< for a vector
-  std::int32_t tensors = 2;         ///< read and written, of the row's size
-  std::int32_t reductions = 1;      ///< over the row
-  std::int32_t held_elements = 32;  ///< of a row in a thread at most, as templates/device/row.cuh holds them
+  std::int32_t loads = 1;           ///< loads of a vector
+  std::int32_t tensors = 2;         ///< tensors of the row's size that are read or written
+  std::int32_t reductions = 1;      ///< reductions over the row
+  std::int32_t held_elements = 32;  ///< most elements of a row in a thread, see templates/device/row.cuh
 };
 
-/// A row as such a kernel sees it.
+/// A row in units of such a kernel's loads.
 struct RowWork {
   std::int64_t vectors = 0;
   std::int32_t vector_elements = 0;
@@ -30,13 +33,13 @@ struct RowWork {
   RowCost cost;
 };
 
-/// A block of rows that `lanes` threads share: one row where latency counts, enough to fill warps where
-/// throughput does.
+/// A block of rows that `lanes` threads share each: one row if latency counts, enough rows to fill warps if
+/// throughput counts.
 [[nodiscard]] RowBlock row_block(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes);
 
-/// Threads that share a row: as many as it has vectors where latency counts, else so many that each takes
-/// `taken`; twice as many, or half or a quarter where a thread's vectors stay in registers, if that is
-/// quicker.
+/// Threads that share a row: as many as it has vectors if latency counts, else so many that each takes
+/// `taken` vectors. Twice as many are chosen if that is quicker, or half or a quarter if a thread's vectors
+/// then stay in registers.
 [[nodiscard]] std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowWork& work,
                                      std::int64_t taken);
 

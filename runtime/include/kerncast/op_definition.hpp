@@ -64,8 +64,8 @@ struct LaterStage {
                              std::int64_t rows) noexcept = nullptr;
 };
 
-/// Everything that the runtime and the tools know about one op. Adding an op means writing one of these beside
-/// its template. A host adds its own to the OpRegistry, or seals it; see op_identity.hpp.
+/// Everything that the runtime and the tools know about one op. Adding an op means writing one of these
+/// beside its template. A host adds its own to the OpRegistry, or seals it; see op_identity.hpp.
 struct OpDefinition {
   static constexpr std::size_t max_stages = kerncast::max_stages;
 

@@ -6,7 +6,7 @@ namespace kerncast::norm {
 struct FusedAddRmsNormKernelArgs {
   const void* x;
   void* residual;
-  const void* weight;  ///< null without one
+  const void* weight;  ///< null if absent
   void* y;
   long long rows;
   long long x_stride;

@@ -6,7 +6,7 @@ namespace kerncast::norm {
 struct GatedRmsNormKernelArgs {
   const void* x;
   const void* z;
-  const void* weight;  ///< null without one
+  const void* weight;  ///< null if absent
   void* y;
   long long rows;
   long long x_stride;

@@ -5,8 +5,8 @@ namespace kerncast::norm {
 /// The kernel's argument. Strides are in elements.
 struct LayerNormKernelArgs {
   const void* x;
-  const void* weight;  ///< null without one
-  const void* bias;    ///< null without one
+  const void* weight;  ///< null if absent
+  const void* bias;    ///< null if absent
   void* y;
   long long rows;
   long long x_stride;

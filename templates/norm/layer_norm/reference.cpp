@@ -15,8 +15,8 @@ KERNCAST_REFERENCE(norm, layer_norm) {
   const std::optional<reference::HostRows> weight = vector("weight");
   const std::optional<reference::HostRows> bias = vector("bias");
   const double eps = static_cast<float>(input.scalar("eps", 1e-6));
-  // An element is a sum, and so is the mean that it is taken from: both are held to what f32 holds of their
-  // terms, where the result is f32 to far more.
+  // An element is a sum, and so is the mean that is subtracted from it. The tolerance of both is the
+  // precision of f32 for their terms, and far less if the result is f32.
   const bool wide = y.dtype() == DType::f32;
   const double slack = wide ? 0x1p-44 : 0x1p-22;
   const double mean_slack = wide ? 0x1p-44 : 0x1p-24;
@@ -37,7 +37,7 @@ KERNCAST_REFERENCE(norm, layer_norm) {
     double squares = 0;
     for (double& value : values) {
       value -= mean;
-      // What f32 cannot hold is infinite.
+      // A value that f32 cannot hold is infinite.
       value = std::fabs(value) > std::numeric_limits<float>::max()
                   ? value * std::numeric_limits<double>::max()
                   : value;

@@ -62,7 +62,7 @@ __device__ __forceinline__ void finish_pair(float* values, const float* weights,
   }
 }
 
-/// As above for f32 elements, whose last place takes double.
+/// The overload for f32 elements, whose last place needs double.
 template <class Config, class Rope, class Pairs>
 __device__ __forceinline__ void finish_pair_precisely(float* values, const float* weights,
                                                       const Rotation<Pairs>& rotation,

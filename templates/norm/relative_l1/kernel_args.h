@@ -2,7 +2,7 @@
 
 namespace kerncast::norm {
 
-/// Most blocks that sum: places for two sums each in the workspace.
+/// Most blocks that sum. The workspace has two places for each.
 inline constexpr int relative_l1_partials = 1024;
 
 /// The kernels' argument. Strides are in elements.

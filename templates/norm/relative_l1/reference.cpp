@@ -20,7 +20,7 @@ KERNCAST_REFERENCE(norm, relative_l1) {
       magnitude += std::fabs(a(row, i));
     }
   }
-  // A quotient of sums, like those of a matrix product.
+  // The tolerance is that of a quotient of sums.
   const double want = distance == 0 && magnitude == 0 ? 0.0 : distance / magnitude;
   verdict.compare("d", 0, 0, DType::f32, d(0, 0), want, 2);
   return verdict.result();

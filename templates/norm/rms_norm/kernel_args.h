@@ -5,7 +5,7 @@ namespace kerncast::norm {
 /// The kernel's argument. Strides are in elements.
 struct RmsNormKernelArgs {
   const void* x;
-  const void* weight;  ///< null without one
+  const void* weight;  ///< null if absent
   void* y;
   long long rows;
   long long x_stride;

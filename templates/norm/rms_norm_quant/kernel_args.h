@@ -5,12 +5,12 @@ namespace kerncast::norm {
 /// The argument of the norms that quantise. Strides are in elements.
 struct RmsNormQuantKernelArgs {
   const void* x;
-  void* residual;      ///< null where nothing is added
-  const void* weight;  ///< null without one
-  void* y;             ///< null where only the quantised values are wanted
+  void* residual;      ///< null if nothing is added
+  const void* weight;  ///< null if there is no weight
+  void* y;             ///< null if only the quantised values are wanted
   void* q;
   void* s;             ///< null under a static scale
-  const float* scale;  ///< the static one, else null
+  const float* scale;  ///< the static scale, or null
   long long rows;
   long long padded_rows;  ///< rows whose scales are written: rows, or that rounded up to 4
   long long x_stride;

@@ -4,7 +4,7 @@
 
 namespace kerncast::norm {
 
-/// What rows are normalised and modulated with.
+/// The operands that normalise and modulate rows.
 struct Modulation {
   const void* weight;
   const void* bias;

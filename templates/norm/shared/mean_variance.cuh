@@ -5,13 +5,13 @@
 /// Mean and variance of a row in two passes, and an element under them.
 namespace kerncast::norm {
 
-/// The mean as one pass gives it, for the deviations of the second: they lose nothing that counts, and their
-/// own mean is what the first pass missed.
+/// The mean as the first pass gives it. The second pass takes deviations from it: they lose nothing that
+/// counts, and their own mean is the error of the first pass.
 template <int Count>
 struct RoughMean {
   float value = 0.0f;
 
-  /// Divided first, which no finite element lets overflow.
+  /// Divides before it adds, so that finite elements never overflow.
   __device__ __forceinline__ void add(float x) { value = fmaf(x, 1.0f / Count, value); }
   __device__ __forceinline__ void merge(const RoughMean& other) { value += other.value; }
   __device__ __forceinline__ RoughMean from_lane(int mask) const { return {exchange(value, mask)}; }
@@ -35,14 +35,14 @@ struct Deviations {
   }
 };
 
-/// Mean and factor of a row. For results narrower than f32 the mean is that of the first pass and its
-/// correction.
+/// Mean and factor of a row. For results narrower than f32 the mean is that of the first pass, and its rest
+/// the correction.
 struct Centre {
   Pair mean;
   Pair scale;
 };
 
-/// sum / Count, exact where the quotient is a number of the type.
+/// sum / Count, exact if the type can represent the quotient.
 template <int Count, class Real>
 __device__ __forceinline__ Real divided(Real sum) {
   constexpr Real reciprocal = Real(1) / Count;
@@ -87,7 +87,7 @@ __device__ __forceinline__ Centre centre_of(const Walk& walk, const Values& valu
                             }
                           })
                           .value;
-    // On the grid of x, whose deviations from it are then exact.
+    // Rounded to x's dtype, so that the deviations of x from it are exact.
     const float rough = rounded_to<typename Config::x_dtype>(sum);
     const Deviations deviations =
         walk.template reduce<Deviations, 1>([&](Deviations& total, const auto& part, int, bool present) {
@@ -98,7 +98,7 @@ __device__ __forceinline__ Centre centre_of(const Walk& walk, const Values& valu
             total.add(present ? values[j] - rough : 0.0f);
           }
         });
-    // Squares past the floats make every element 0, whatever their sum is.
+    // An infinite sum of squares makes every element 0, whatever the sum of the deviations is.
     const float missed =
         deviations.squares == __uint_as_float(0x7f800000u) ? 0.0f : divided<count>(deviations.sum);
     const float squares = fmaf(-missed, missed * count, deviations.squares);
@@ -130,7 +130,7 @@ __device__ __forceinline__ float centred(float x, const Centre& centre, float ga
       y = exact_sum(y.value, shift);
       y.rest += rest;
     }
-    // Infinity leaves no rest.
+    // The rest of an infinite result is NaN, and is ignored.
     return y.rest == y.rest ? y.value + y.rest : y.value;
   }
 }

@@ -34,15 +34,15 @@ void check_modulated(Verdict& verdict, const ReferenceInput& input, std::int64_t
   std::vector<double> deviations = values;
   for (double& deviation : deviations) {
     deviation -= mean;
-    // What f32 cannot hold is infinite.
+    // A value that f32 cannot hold is infinite.
     if (std::fabs(deviation) > std::numeric_limits<float>::max()) {
       deviation *= std::numeric_limits<double>::max();
     }
     squares += deviation * deviation;
   }
   const RowScale factor = row_scale(squares, count, static_cast<float>(input.scalar("eps", 1e-6)));
-  // Sums, and the mean that is taken away, are held to what f32 holds of their terms; where y is f32, to far
-  // more.
+  // The tolerance of the sums, and of the mean that is subtracted, is the precision of f32 for their terms,
+  // and far less if y is f32.
   const bool wide = y.dtype() == DType::f32;
   const double slack = wide ? 0x1p-42 : 0x1p-22;
   const double mean_slack =

@@ -9,7 +9,7 @@
 namespace kerncast::reference {
 
 /// Element of an operand that is spread over `rows` rows: [1], or [N, width] of which each row serves
-/// rows / N consecutive ones. `otherwise` where there is no tensor of that name.
+/// rows / N consecutive ones. `otherwise` if there is no tensor of that name.
 [[nodiscard]] double spread(const ReferenceInput& input, std::string_view name, std::int64_t rows,
                             std::int64_t row, std::int64_t column, double otherwise);
 

@@ -20,7 +20,7 @@ std::int32_t element_bytes(const Specialisation& spec) {
   return static_cast<std::int32_t>(size_of(host::dtype_from_param(spec[qkv_dtype])));
 }
 
-/// Lanes that share a head, as the kernel divides it: two vectors each, where there are enough lanes.
+/// Lanes that share a head, as the kernel divides it: two vectors for each lane if there are enough lanes.
 std::int32_t lanes_of(const Specialisation& spec) {
   const std::int32_t vectors = spec[head_dim] * element_bytes(spec) / spec[alignment];
   const std::int32_t width = spec[alignment] / element_bytes(spec);
@@ -33,9 +33,9 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   const std::int64_t lanes = lanes_of(spec);
   Tunables tunables;
   tunables.values[threads] = 128;
-  // Latency counts: as many groups of lanes as there are heads.
+  // If latency counts: as many groups of lanes as there are heads.
   tunables.values[slots] = std::min(host::power_of_two_above(heads), 128);
-  // Throughput counts: the tables' row, once loaded, serves several heads, and no group idles for long.
+  // If throughput counts: a row of the table, once loaded, serves several heads, and no group idles for long.
   std::int32_t least_idle = std::numeric_limits<std::int32_t>::max();
   for (std::int32_t count = 64; count >= 1; count /= 2) {
     const auto turns = static_cast<std::int32_t>(host::divide_up(heads, count));
@@ -61,7 +61,7 @@ std::vector<TensorPlan> no_outputs(const Bindings&) {
   return {};
 }
 
-/// A token's heads, and tokens, of one stride each, none of them overlapping.
+/// The tokens of qkv. Refuses tokens or heads that overlap or do not have one stride.
 host::Rows token_rows(std::string_view op, const TensorView& qkv) {
   if (qkv.rank < 2 || qkv.rank > TensorView::max_rank) [[unlikely]] {
     host::refuse_shape(op, "qkv", qkv, "the dimensions [..., q_heads + 2 * kv_heads, head_dim]");
@@ -107,8 +107,8 @@ std::int32_t rope_access(const Specialisation& spec, std::int32_t aligned) {
   if (spec[rotary_dim] == 0) {
     return aligned;
   }
-  // Neox: a vector of the first half turns with one of the second. Interleaved: pairs lie in a vector, or two
-  // vectors of one element are a pair.
+  // Neox: a vector of the first half turns with one of the second half. Interleaved: pairs lie in a vector,
+  // or two vectors of one element are a pair.
   const std::int32_t together = spec[rope_style] == 0 ? spec[rotary_dim] / 2 : spec[rotary_dim];
   return std::min(aligned, host::alignment_of(static_cast<std::uint64_t>(together * bytes)));
 }

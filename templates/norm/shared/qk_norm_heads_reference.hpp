@@ -9,8 +9,8 @@
 
 namespace kerncast::reference {
 
-/// Compares "qkv_out" with the normalised heads of "qkv", each after `turn(token, head)`; the v heads must be
-/// as they were.
+/// Compares "qkv_out" with the normalised heads of "qkv", each after `turn(token, head)`. The v heads must be
+/// unchanged.
 [[nodiscard]] ReferenceResult check_heads(
     const ReferenceInput& input, const std::function<void(std::int64_t, std::vector<double>&)>& turn);
 

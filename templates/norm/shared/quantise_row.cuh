@@ -22,8 +22,8 @@ __device__ __forceinline__ void normalise_closely(float* values, const typename 
 #pragma unroll
   for (int j = 0; j < Width; ++j) {
     if constexpr (Config::has_weight) {
-      // As one block of PTX, which spares the compiler's passes: y = x * scale and what that loses, then both
-      // times the gain.
+      // One block of PTX compiles faster than C++: y = x * scale and its rounding error, then both times the
+      // gain.
       asm("{ .reg .f32 g, y, r;\n  add.f32 g, %1, %4;\n  mul.f32 y, %0, %2;\n  neg.f32 r, y;\n"
           "  fma.rn.f32 r, %0, %2, r;\n  fma.rn.f32 r, %0, %3, r;\n  mul.f32 r, r, g;\n"
           "  fma.rn.f32 %0, y, g, r; }"
@@ -35,7 +35,7 @@ __device__ __forceinline__ void normalise_closely(float* values, const typename 
   }
 }
 
-/// Neighbouring elements that a thread takes: a vector, and at least a warp's part of a group.
+/// Neighbouring elements that a thread takes: a vector, or its share of a group if that is more.
 template <class Config>
 inline constexpr int quantised_vector =
     Config::alignment / static_cast<int>(sizeof(typename Config::x_dtype));
@@ -44,8 +44,9 @@ inline constexpr int quantised_part =
     Config::scaling == scaling_per_group ? group_share(quantised_vector<Config>, Config::group)
                                          : quantised_vector<Config>;
 
-/// Normalises a row and quantises what that gives, in f32 and right to its last place. `Source` is a
-/// RowWalk's, whose parts have `values`; store(part, column) is called once per part before it changes.
+/// Normalises a row and quantises the result, in f32 and right to its last place. `Source` is the source of a
+/// RowWalk whose parts have `values`. store(part, column) is called once for each part, before the part
+/// changes.
 template <class Config, class Source, class Store>
 __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args, const Source& source,
                                              const Store& store) {
@@ -65,7 +66,8 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   Q* q = static_cast<Q*>(args.q) + row * args.q_stride;
 
   Walk walk(source, row < args.rows);
-  // Asked for once by a block, behind the barrier of the reduction, or by each warp where there is none.
+  // The scale is loaded once by a block, before the barrier of the reduction, or by each warp if there is no
+  // barrier.
   constexpr bool shares_scale = Config::scaling == scaling_per_tensor && row_lanes<Config> > 32;
   __shared__ float shared_scale;
   if (shares_scale && threadIdx.x == 0) {
@@ -85,7 +87,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
       normalise_closely<Config, vector>(part.values + i, weight + column + i, scale, args.weight_offset);
     }
   };
-  // A row that registers hold is normalised once, else by every walk.
+  // A row that registers hold is normalised once; any other row is normalised by every walk.
   if constexpr (Walk::held) {
     walk.change([&](Part& part, int column) {
       store(part, column);

@@ -11,7 +11,7 @@ struct NoGate {
   static constexpr bool paired = false;
 };
 
-/// Multiplies x by a BroadcastRow; `Paired` as of load_span.
+/// Multiplies x by a BroadcastRow; for `Paired` see load_span.
 template <class Row, bool Paired>
 struct RowGate {
   static constexpr bool present = Row::present;
@@ -19,8 +19,8 @@ struct RowGate {
   Row row;
 };
 
-/// A row of x + residual, or gate * x + residual, as RowWalk takes it in vectors: the sums and, where
-/// `HasRests`, what rounding took from them.
+/// A row of x + residual, or gate * x + residual, as the source of a RowWalk: the sums and, if `HasRests`,
+/// the errors of rounding in them.
 template <class X, class Residual, int Width, bool HasRests, int Vector = Width, class Gate = NoGate>
 struct ResidualRow {
   struct Part {

@@ -39,8 +39,8 @@ __device__ __forceinline__ Pair inverse_rms(const DoubleSum& squares, float eps)
   return {guess, fabs(error) < 1e-5 ? guess * static_cast<float>(error) : 0.0f};
 }
 
-/// x * scale * (weight + offset), where `rest` is what rounding took from x. What a product loses goes into
-/// the next: the last fmaf() alone rounds.
+/// x * scale * (weight + offset). `rest` is the error of rounding in x. The error of each product goes into
+/// the next one, so that only the last fmaf() rounds.
 template <class Config, bool Precise, bool HasRest = false>
 __device__ __forceinline__ float normalise(float x, const Pair& scale, float weight, float offset,
                                            float rest = 0.0f) {
@@ -71,7 +71,7 @@ __device__ __forceinline__ float normalise(float x, const Pair& scale, float wei
   }
 }
 
-/// Normalises `Width` elements of a row, of which `rests` is what rounding took from them.
+/// Normalises `Width` elements of a row. `rests` are the errors of rounding in them.
 template <class Config, int Width, bool Precise, bool HasRests = false>
 __device__ __forceinline__ void normalise_values(float* values, const float* rests,
                                                  const typename Config::weight_dtype* weight,

@@ -5,12 +5,12 @@ namespace kerncast::reference {
 /// The factor of a normalised row.
 struct RowScale {
   double scale;
-  /// The sum, though not its mean, is past the range of f32: elements may become 0.
+  /// The sum is past the range of f32: elements may become 0.
   bool may_vanish;
 };
 
-/// 1 / sqrt(squares / count + eps), within the range of f32: 0 for a mean past it, and nothing below its
-/// least normal number.
+/// 1 / sqrt(squares / count + eps) as far as f32 represents it: 0 if the mean is past its range; a total
+/// below its least normal number counts as that number.
 [[nodiscard]] RowScale row_scale(double squares, double count, double eps);
 
 }  // namespace kerncast::reference

@@ -12,7 +12,7 @@ namespace kerncast::norm {
 template <class Config, int Width>
 inline constexpr bool rows_in_step = row_lanes<Config> % 2 == 0 && Config::hidden / Width % 2 == 0;
 
-/// What a part of a row is scaled and shifted with; what Config leaves out is not set.
+/// The operands for a part of a row. Those that Config leaves out are not set.
 template <int Width>
 struct Modulators {
   float weights[Width];
@@ -39,8 +39,8 @@ __device__ __forceinline__ float modulated(Real n, const Modulators<Width>& with
   return static_cast<float>(n);
 }
 
-/// Normalises the row that `walk` walks, modulates it and stores it in y. values(part, out) are its elements,
-/// and before a part's are stored, done(part, column) is called.
+/// Normalises the row that `walk` walks, modulates it and stores it in y. values_of(part, out) gives the
+/// elements of a part, and done(part, column) is called before they are stored.
 template <class Config, int Width, class Walk, class Values, class Done>
 __device__ __forceinline__ void modulate_row(const Walk& walk, const Modulation& with, long long row,
                                              typename Config::y_dtype* y, const Values& values_of,

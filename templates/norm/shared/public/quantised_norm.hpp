@@ -7,14 +7,14 @@
 
 namespace kerncast::norm {
 
-/// What shares a scale.
+/// The elements that share a scale.
 enum class Scaling : std::uint8_t {
   per_token,   ///< s = max(amax(row), 1e-10) / MAX
   per_tensor,  ///< static: the scale is given
   per_group,   ///< s = max(amax(group), 1e-10) / MAX, or that rounded up to a power of two
 };
 
-/// Where and how a norm's result is quantised: q = sat(y / s), MAX = 448 (e4m3), 57344 (e5m2), 127 (int8).
+/// The quantised output of a norm: q = sat(y / s), MAX = 448 (e4m3), 57344 (e5m2), 127 (int8).
 struct Quantised {
   TensorView q;  ///< shape of x; fp8_e4m3, fp8_e5m2 or i8; rows may be strided
   /// per_token: [..., 1], f32. per_group: [..., G], G = H / group, f32, with the strides of `layout`;
