@@ -4,11 +4,8 @@
 #include "device/pair.cuh"
 #include "device/quantise.cuh"
 
-/// Scales of blocks of 16 or 32 values that tensor cores apply, a byte each, and where they lie. The numbers
-/// are those of the host's choices.
+/// Scales of blocks of 16 or 32 values as tensor cores apply them: one byte each, and their swizzled layout.
 namespace kerncast {
-
-enum SfLayout { sf_linear = 0, sf_swizzled = 1 };
 
 /// Byte of the scale of block `k` of row `m` in tiles of 128 rows and 4 blocks; a row has `Blocks`, a
 /// multiple of 4 with padding.
@@ -40,7 +37,7 @@ __device__ __forceinline__ Scale mx_scale(float amax, float largest) {
     const unsigned bits = exponent == 255u ? 254u : exponent - Emax;
     return {bits, ue8m0_inverse(bits)};
   } else {
-    return scale_of<scale_packed_ue8m0>(amax, largest);
+    return scale_of<quant::ScaleFormat::packed_ue8m0>(amax, largest);
   }
 }
 

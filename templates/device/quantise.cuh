@@ -30,15 +30,15 @@ __device__ __forceinline__ float quotient(float a, float b, float reciprocal_of_
 
 /// The scale of values whose largest magnitude is `amax`, for a type whose largest value is the constant
 /// `largest`.
-template <int Format>
+template <quant::ScaleFormat Format>
 __device__ __forceinline__ Scale scale_of(float amax, float largest) {
   const float clamped = fmaxf(amax, 1e-10f);
   const float scale = quotient(clamped, largest, 1.0f / largest);
-  if constexpr (Format == scale_f32) {
+  if constexpr (Format == quant::ScaleFormat::f32) {
     return {__float_as_uint(scale), quotient(largest, clamped, fast_reciprocal(clamped))};
   } else {
     const unsigned exponent = ue8m0_ceil(scale);
-    return {Format == scale_ue8m0 ? exponent << 23 : exponent, ue8m0_inverse(exponent)};
+    return {Format == quant::ScaleFormat::ue8m0 ? exponent << 23 : exponent, ue8m0_inverse(exponent)};
   }
 }
 
@@ -98,15 +98,17 @@ template <class Config, int Count, int Stored>
 __device__ __forceinline__ void quantise_group(const GroupQuantisedRows& out, float* values, long long row,
                                                int column) {
   using Q = typename Config::q_dtype;
+  constexpr auto layout = static_cast<quant::ScaleLayout>(Config::scale_layout);
+  constexpr auto format = static_cast<quant::ScaleFormat>(Config::scale_format);
   const Max amax = reduce_lanes<Config::group / Count>(largest_magnitude<Count>(values));
-  const Scale scale = scale_of<Config::scale_format>(amax.value, max_of<Q>);
+  const Scale scale = scale_of<format>(amax.value, max_of<Q>);
   const bool active = row < out.rows;
   if (active) {
     store_quantised<Q, Count, Stored>(static_cast<Q*>(out.q) + row * out.q_stride + column, values,
                                       scale.factor);
   }
   if (column % Config::group == 0 && row < out.padded_rows) {
-    store_scale<Config::scale_layout, Config::scale_format, Config::hidden / Config::group>(
+    store_scale<layout, format, Config::hidden / Config::group>(
         out.s, out.s_stride, row, column / Config::group, active ? scale.bits : 0u);
   }
 }

@@ -1,17 +1,15 @@
 #pragma once
 
-/// Where and how the scales of row-wise groups are kept. The numbers are those of the host's choices.
-namespace kerncast {
+#include "device/public/scale_layout.h"
 
-enum ScaleLayout { row_major = 0, column_major = 1, column_major_tma_aligned = 2 };
-enum ScaleFormat { scale_f32 = 0, scale_ue8m0 = 1, scale_packed_ue8m0 = 2 };
+namespace kerncast {
 
 /// Stores the scale of group `group` (of `Groups`) of row `row`. In the packed format, the last group of a
 /// row also clears the unused bytes of its word.
-template <int Layout, int Format, int Groups>
+template <quant::ScaleLayout Layout, quant::ScaleFormat Format, int Groups>
 __device__ __forceinline__ void store_scale(void* scales, long long stride, long long row, int group,
                                             unsigned bits) {
-  if constexpr (Format == scale_packed_ue8m0) {
+  if constexpr (Format == quant::ScaleFormat::packed_ue8m0) {
     unsigned char* byte = static_cast<unsigned char*>(scales) + (group / 4 * stride + row) * 4 + group % 4;
     *byte = static_cast<unsigned char>(bits);
     if (Groups % 4 != 0 && group == Groups - 1) {
@@ -21,7 +19,8 @@ __device__ __forceinline__ void store_scale(void* scales, long long stride, long
       }
     }
   } else {
-    static_cast<unsigned*>(scales)[Layout == row_major ? row * stride + group : group * stride + row] = bits;
+    constexpr bool by_rows = Layout == quant::ScaleLayout::row_major;
+    static_cast<unsigned*>(scales)[by_rows ? row * stride + group : group * stride + row] = bits;
   }
 }
 

@@ -137,6 +137,10 @@ ParamSpec flag_param(std::string name, bool default_value, std::string doc) {
 }
 
 ParamSpec choice_param(std::string name, std::initializer_list<const char*> choices, std::string doc) {
+  return choice_param(std::move(name), std::span(choices.begin(), choices.size()), std::move(doc));
+}
+
+ParamSpec choice_param(std::string name, std::span<const char* const> choices, std::string doc) {
   ParamSpec param;
   param.name = std::move(name);
   param.kind = ParamKind::choice;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -226,5 +227,7 @@ inline void require_data(std::string_view op, std::string_view name, const Tenso
 [[nodiscard]] ParamSpec flag_param(std::string name, bool default_value, std::string doc);
 [[nodiscard]] ParamSpec choice_param(std::string name, std::initializer_list<const char*> choices,
                                      std::string doc);
+/// A choice whose names stand beside its enum.
+[[nodiscard]] ParamSpec choice_param(std::string name, std::span<const char* const> choices, std::string doc);
 
 }  // namespace kerncast::host

@@ -107,13 +107,13 @@ ParamSpec group_param() {
 
 ParamSpec scale_layout_param() {
   return choice_param(
-      "scale_layout", {"row_major", "column_major", "column_major_tma_aligned"},
+      "scale_layout", quant::scale_layout_names,
       "where scales lie; column_major: token stride 1; tma_aligned: group stride T rounded up to 4");
 }
 
 ParamSpec scale_format_param() {
   return choice_param(
-      "scale_format", {"f32", "ue8m0", "packed_ue8m0"},
+      "scale_format", quant::scale_format_names,
       "f32; ue8m0: f32 rounded up to a power of two; packed_ue8m0: 4 exponent bytes per int32, "
       "column_major_tma_aligned only");
 }

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include <kerncast/ops/quant/scale_layout.hpp>
+#include <kerncast/ops/scale_layout.h>
 #include "kerncast/op_definition.hpp"
 #include "kerncast/tensor.hpp"
 #include "templates/host/checks.hpp"

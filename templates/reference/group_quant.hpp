@@ -2,7 +2,7 @@
 
 #include <functional>
 
-#include <kerncast/ops/quant/scale_layout.hpp>
+#include <kerncast/ops/scale_layout.h>
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_rows.hpp"
 

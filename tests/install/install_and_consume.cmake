@@ -43,7 +43,7 @@ foreach(library IN ITEMS libkerncast.a libkerncast.so)
 endforeach()
 
 # Every public header must compile alone.
-file(GLOB_RECURSE headers RELATIVE ${prefix}/include ${prefix}/include/*.hpp)
+file(GLOB_RECURSE headers RELATIVE ${prefix}/include ${prefix}/include/*.hpp ${prefix}/include/*.h)
 foreach(header IN LISTS headers)
   file(WRITE ${work}/header.cpp "#include <${header}>\n")
   run(${CXX} ${flag_list} -std=c++20 -Wall -Wextra -Werror -I${prefix}/include -fsyntax-only ${work}/header.cpp)

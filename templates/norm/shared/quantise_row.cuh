@@ -109,7 +109,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
             total.merge(largest_magnitude<count>(own.values));
           }
         });
-    const Scale token = scale_of<scale_f32>(amax.value, max_of<Q>);
+    const Scale token = scale_of<quant::ScaleFormat::f32>(amax.value, max_of<Q>);
     factor = token.factor;
     if (threadIdx.x % row_lanes<Config> == 0 && row < args.rows) {
       static_cast<unsigned*>(args.s)[row * args.s_stride] = token.bits;

@@ -239,8 +239,7 @@ OpDefinition make_definition() {
   op.kernel = "kerncast::quant::dequant_kernel";
   op.arguments_type = "kerncast::quant::DequantKernelArgs";
   op.params = {
-      host::choice_param("scheme", {"per_tensor", "per_token", "per_token_group", "nvfp4", "mxfp4", "mxfp8"},
-                         "the op that quantised"),
+      host::choice_param("scheme", dequant_scheme_names, "the op that quantised"),
       host::dtype_param("q_dtype", {DType::fp8_e4m3, DType::fp8_e5m2, DType::i8, DType::u8}, DType::fp8_e4m3,
                         "element type of q; u8 for two e2m1 each"),
       host::dtype_param("y_dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of y"),
@@ -248,7 +247,7 @@ OpDefinition make_definition() {
       host::group_param(),
       host::scale_layout_param(),
       host::scale_format_param(),
-      host::choice_param("sf_layout", {"linear", "swizzled"}, "where scales of a byte lie"),
+      host::choice_param("sf_layout", sf_layout_names, "where scales of a byte lie"),
       host::listed_param("alignment", {2, 4, 8, 16}, 16,
                          "bytes of y per access; derived from the tensors' pointers, strides and width"),
   };

@@ -1,18 +1,13 @@
 #pragma once
 
-#include <cstdint>
-
-#include <kerncast/ops/quant/scale_layout.hpp>
-#include <kerncast/ops/quant/sf_layout.hpp>
+#include <kerncast/ops/quant/dequant_scheme.h>
+#include <kerncast/ops/scale_layout.h>
 #include "kerncast/export.hpp"
 #include "kerncast/op.hpp"
 #include "kerncast/runtime.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::quant {
-
-/// What q was quantised by, an op of this family.
-enum class DequantScheme : std::uint8_t { per_tensor, per_token, per_token_group, nvfp4, mxfp4, mxfp8 };
 
 /// The inverse of quantisation: y = q * s, and for nvfp4 y = q * s / g.
 struct Dequant {

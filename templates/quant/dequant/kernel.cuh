@@ -3,35 +3,37 @@
 #include "device/decode_bytes.cuh"
 #include "device/group_grid.cuh"
 #include "quant/dequant/kernel_args.h"
+#include "quant/dequant/public/dequant_scheme.h"
 #include "quant/shared/block_scaled.cuh"
 
 namespace kerncast::quant {
 
-enum DequantScheme { per_tensor = 0, per_token = 1, per_group = 2, nvfp4 = 3, mxfp4 = 4, mxfp8 = 5 };
-
 /// The scale of group `group` of row `row` in the layouts of store_scale().
-template <int Layout, int Format>
+template <ScaleLayout Layout, ScaleFormat Format>
 __device__ __forceinline__ float load_scale(const void* scales, long long stride, long long row, int group) {
-  if constexpr (Format == scale_packed_ue8m0) {
+  if constexpr (Format == ScaleFormat::packed_ue8m0) {
     return decode_ue8m0(
         static_cast<const unsigned char*>(scales)[(group / 4 * stride + row) * 4 + group % 4]);
   } else {
     return static_cast<const float*>(
-        scales)[Layout == row_major ? row * stride + group : group * stride + row];
+        scales)[Layout == ScaleLayout::row_major ? row * stride + group : group * stride + row];
   }
 }
 
 /// The scale of a unit, as the scheme has it.
 template <class Config>
 __device__ __forceinline__ float scale_of_unit(const DequantKernelArgs& args, const Block& unit) {
-  if constexpr (Config::scheme == per_group) {
-    return load_scale<Config::scale_layout, Config::scale_format>(args.s, args.sf_stride, unit.row,
-                                                                  unit.block);
-  } else if constexpr (Config::scheme >= nvfp4) {
+  constexpr auto scheme = static_cast<DequantScheme>(Config::scheme);
+  if constexpr (scheme == DequantScheme::per_token_group) {
+    return load_scale<static_cast<ScaleLayout>(Config::scale_layout),
+                      static_cast<ScaleFormat>(Config::scale_format)>(args.s, args.sf_stride, unit.row,
+                                                                      unit.block);
+  } else if constexpr (scheme >= DequantScheme::nvfp4) {
     const unsigned bits = static_cast<const unsigned char*>(args.s)[unit.sf];
-    return Config::scheme == nvfp4 ? decode<fp8_e4m3>(bits) : decode_ue8m0(bits);
+    return scheme == DequantScheme::nvfp4 ? decode<fp8_e4m3>(bits) : decode_ue8m0(bits);
   } else {
-    return static_cast<const float*>(args.s)[Config::scheme == per_token ? unit.row * args.sf_stride : 0];
+    return static_cast<const float*>(
+        args.s)[scheme == DequantScheme::per_token ? unit.row * args.sf_stride : 0];
   }
 }
 
@@ -40,18 +42,22 @@ __device__ __forceinline__ float scale_of_unit(const DequantKernelArgs& args, co
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) dequant_kernel(const DequantKernelArgs args) {
   using Y = typename Config::y_dtype;
-  constexpr int scheme = Config::scheme;
-  constexpr bool fp4 = scheme == nvfp4 || scheme == mxfp4;
-  constexpr bool blocks = scheme >= nvfp4;
-  constexpr bool gathers = scheme >= per_group;
+  constexpr auto scheme = static_cast<DequantScheme>(Config::scheme);
+  constexpr bool fp4 = scheme == DequantScheme::nvfp4 || scheme == DequantScheme::mxfp4;
+  constexpr bool blocks = scheme >= DequantScheme::nvfp4;
+  constexpr bool gathers = scheme >= DequantScheme::per_token_group;
   using Q = typename Choose<fp4, e2m1x2, typename Config::q_dtype>::type;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(Y));
   constexpr int share = fp4 && width < 2 ? 2 : width;
-  constexpr int unit = scheme == nvfp4 ? 16 : blocks ? 32 : scheme == per_group ? Config::group : share;
+  constexpr int unit = scheme == DequantScheme::nvfp4             ? 16
+                       : blocks                                   ? 32
+                       : scheme == DequantScheme::per_token_group ? Config::group
+                                                                  : share;
   constexpr int units = Config::hidden / unit;
   constexpr int lanes = unit / share;
   constexpr int slots = Config::threads / lanes;
-  using Grid = GroupGrid<(blocks ? places_of<Config::sf_layout>(units) : units), slots, Config::vectors>;
+  using Grid = GroupGrid<(blocks ? places_of<static_cast<SfLayout>(Config::sf_layout)>(units) : units), slots,
+                         Config::vectors>;
 
   const auto find = [&](unsigned slot, unsigned turn) {
     const GroupPlace place = Grid::place(slot, turn);
@@ -90,7 +96,7 @@ __global__ void __launch_bounds__(Config::threads) dequant_kernel(const DequantK
         gathered[i] = scale_of_unit<Config>(args, own);
       }
     }
-    if constexpr (scheme == nvfp4) {
+    if constexpr (scheme == DequantScheme::nvfp4) {
       global_scale = broadcast(args.global_scale);
       reciprocal = fast_reciprocal(global_scale);
     } else {
@@ -108,7 +114,7 @@ __global__ void __launch_bounds__(Config::threads) dequant_kernel(const DequantK
 #pragma unroll
       for (int j = 0; j < share; ++j) {
         values[i][j] *= scales[i];
-        if constexpr (scheme == nvfp4) {
+        if constexpr (scheme == DequantScheme::nvfp4) {
           values[i][j] = quotient(values[i][j], global_scale, reciprocal);
         }
       }

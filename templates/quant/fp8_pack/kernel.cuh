@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(Config::threads) fp8_pack_kernel(const Fp8Pack
   for (int i = 0; i < Rows::per_lane; ++i) {
     amax.merge(largest_magnitude<Rows::width>(values[i]));
   }
-  const Scale scale = scale_of<scale_f32>(reduce_lanes<Rows::lanes>(amax).value, max_of<fp8_e4m3>);
+  const Scale scale = scale_of<ScaleFormat::f32>(reduce_lanes<Rows::lanes>(amax).value, max_of<fp8_e4m3>);
 #pragma unroll
   for (int i = 0; i < Rows::per_lane; ++i) {
     const int vector = lane + i * Rows::lanes;

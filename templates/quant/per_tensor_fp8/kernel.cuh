@@ -91,7 +91,8 @@ __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const P
     // The first tile's values are under way meanwhile.
     if (tile == blockIdx.x) {
       if constexpr (Config::dynamic) {
-        const Scale scale = scale_of<scale_f32>(largest_partial<Config>(args.partial).value, max_of<Q>);
+        const Scale scale =
+            scale_of<ScaleFormat::f32>(largest_partial<Config>(args.partial).value, max_of<Q>);
         factor = scale.factor;
         if (tile == 0 && threadIdx.x == 0) {
           *args.s = __uint_as_float(scale.bits);

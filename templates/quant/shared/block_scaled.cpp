@@ -243,7 +243,7 @@ OpDefinition block_scaled_definition_base(const BlockScaledKind& kind) {
       host::dtype_param("x_dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of x"),
       host::integer_param("hidden", kind.block(), max_hidden, std::nullopt,
                           fmt::format("elements of a row; a multiple of {}", kind.block())),
-      host::choice_param("sf_layout", {"linear", "swizzled"},
+      host::choice_param("sf_layout", sf_layout_names,
                          "where scales lie; swizzled: tiles of 128 rows and 4 blocks for block-scaled MMA"),
       host::listed_param("alignment", {2, 4, 8, 16}, 16,
                          "bytes of x per access; derived from the tensors' pointers and strides"),

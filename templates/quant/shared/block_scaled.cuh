@@ -39,7 +39,7 @@ template <class Config, int Experts, int Blocks, class Args>
 __device__ __forceinline__ Block locate(const Args& args, const GroupPlace& place) {
   constexpr int padded = (Blocks + 3) / 4 * 4;
   Block found{};
-  if constexpr (Config::sf_layout == sf_swizzled) {
+  if constexpr (Config::sf_layout == static_cast<int>(SfLayout::swizzled)) {
     const long long m =
         place.row / 16 * 128 + place.row % 16 * 2 + place.group % 32 / 16 + place.group % 16 / 4 * 32;
     found.block = place.group / 32 * 4 + place.group % 4;
@@ -70,9 +70,9 @@ __device__ __forceinline__ Block locate(const Args& args, const GroupPlace& plac
 }
 
 /// Places of a row of `Blocks` blocks, as locate() counts them.
-template <int SfLayout>
+template <SfLayout Layout>
 constexpr int places_of(int blocks) {
-  return SfLayout == sf_swizzled ? (blocks + 3) / 4 * 32 : blocks;
+  return Layout == SfLayout::swizzled ? (blocks + 3) / 4 * 32 : blocks;
 }
 
 /// Quantises blocks of Format::block values by up to 32 lanes each; a thread has `vectors` blocks in flight.
@@ -85,7 +85,7 @@ __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& arg
   constexpr int lanes = Format::block / share;
   constexpr int blocks = Config::hidden / Format::block;
   constexpr int slots = Config::threads / lanes;
-  using Grid = GroupGrid<places_of<Config::sf_layout>(blocks), slots, Config::vectors>;
+  using Grid = GroupGrid<places_of<static_cast<SfLayout>(Config::sf_layout)>(blocks), slots, Config::vectors>;
   __shared__ unsigned char scales[slots * Config::vectors];
   __shared__ long long offsets[slots * Config::vectors];
 

@@ -3,7 +3,7 @@
 #include <string_view>
 #include <vector>
 
-#include <kerncast/ops/quant/sf_layout.hpp>
+#include <kerncast/ops/scale_layout.h>
 #include "kerncast/op_definition.hpp"
 
 /// What the ops that quantise blocks of a row share on the host.

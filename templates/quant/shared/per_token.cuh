@@ -21,7 +21,7 @@ __device__ __forceinline__ void quantise_tokens(const PerTokenKernelArgs& args) 
     unpack<X>(part, values);
     total.merge(largest_magnitude<Row::width>(values));
   });
-  const Scale scale = scale_of<scale_f32>(amax.value, max_of<Q>);
+  const Scale scale = scale_of<ScaleFormat::f32>(amax.value, max_of<Q>);
   Q* q = static_cast<Q*>(args.q) + row * args.q_stride;
   walk.template each<1>([&](const auto& part, int column, bool present) {
     if (present) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <kerncast/ops/quant/scale_layout.hpp>
+#include <kerncast/ops/scale_layout.h>
 #include "kerncast/export.hpp"
 #include "kerncast/op.hpp"
 #include "kerncast/runtime.hpp"

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include <kerncast/ops/quant/scale_layout.hpp>
+#include <kerncast/ops/scale_layout.h>
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::norm {
