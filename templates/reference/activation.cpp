@@ -17,18 +17,18 @@ double silu_and_mul(double gate, double up) {
 }
 
 double gelu_and_mul(double gate, double up) {
-  // 1 + erf(v) = erfc(-v), which keeps its digits far below zero.
+  // 1 + erf(v) = erfc(-v), and erfc is accurate far below zero.
   return gate * 0.5 * std::erfc(-gate / std::numbers::sqrt2) * up;
 }
 
 double gelu_tanh_and_mul(double gate, double up) {
-  // (1 + tanh(v)) / 2 = sigmoid(2 v), likewise.
+  // (1 + tanh(v)) / 2 = sigmoid(2 v), which is accurate far below zero too.
   const double v = std::sqrt(2.0 / std::numbers::pi) * (gate + 0.044715 * gate * gate * gate);
   return gate * sigmoid(2.0 * v) * up;
 }
 
 double swiglu_oai(double gate, double up) {
-  // Comparisons with NaN are false: it stays.
+  // Comparisons with NaN are false, so NaN passes unchanged.
   const double g = gate > 7.0 ? 7.0 : gate;
   const double u = up > 7.0 ? 7.0 : up < -7.0 ? -7.0 : up;
   return (u + 1.0) * g * sigmoid(1.702 * g);

@@ -1,6 +1,6 @@
 #pragma once
 
-/// Gated activations in double: act(gate) * up.
+/// Gated activations in double precision: act(gate) * up.
 namespace kerncast::reference {
 
 [[nodiscard]] double silu_and_mul(double gate, double up);

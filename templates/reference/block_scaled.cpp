@@ -5,6 +5,7 @@
 namespace kerncast::reference {
 namespace {
 
+/// Magnitudes of the eight e2m1 codes.
 constexpr double magnitudes[] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
 
 }  // namespace
@@ -17,7 +18,7 @@ double rounded_to_e2m1(double value) {
   if (std::isnan(value)) {
     return 6.0;
   }
-  // The nearest, of two the one whose code is even.
+  // Pick the nearest magnitude; of two equally near, the one with the even code.
   const double magnitude = std::fmin(std::fabs(value), 6.0);
   unsigned best = 0;
   for (unsigned code = 1; code < 8; ++code) {

@@ -6,19 +6,20 @@
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_rows.hpp"
 
-/// Rows of blocks that share a scale of a byte, as tensor cores take them.
+/// Values and scales of the block-scaled formats: fp4 e2m1, and one scale byte per block.
 namespace kerncast::reference {
 
-/// The value of the fp4 e2m1 in the low four bits.
+/// The value of the e2m1 code in the low four bits of `nibble`.
 [[nodiscard]] double decode_e2m1(unsigned nibble);
 
-/// `value` rounded to e2m1, ties to even, saturating at 6; NaN becomes 6.
+/// `value` rounded to the nearest e2m1 value, ties to even, saturating at 6. NaN becomes 6.
 [[nodiscard]] double rounded_to_e2m1(double value);
 
-/// Element `column` of row `row` of `q`, two e2m1 to a byte or one value of q's own type.
+/// Element `column` of row `row` of `q`, which holds two e2m1 values per byte if `fp4`, else values of its
+/// dtype.
 [[nodiscard]] double block_value(const HostRows& q, bool fp4, std::int64_t row, std::int64_t column);
 
-/// Where the scale of block `block` of row `row` lies in the storage of `sf`, in bytes.
+/// Byte offset, in the storage of `sf`, of the scale of block `block` of row `row`.
 [[nodiscard]] std::int64_t scale_byte(const HostRows& sf, quant::SfLayout layout, std::int64_t row,
                                       std::int64_t block);
 

@@ -29,7 +29,7 @@ std::vector<std::size_t> distinct_ids(Verdict& verdict, const HostRows& ids, std
     }
     const auto expert = static_cast<std::size_t>(id);
     if (std::find(got.begin(), got.end(), expert) != got.end()) {
-      verdict.fail("ids", row, column, fmt::format("is {} a second time", expert));
+      verdict.fail("ids", row, column, fmt::format("repeats {}", expert));
       return {};
     }
     got.push_back(expert);
@@ -45,8 +45,8 @@ std::vector<std::size_t> largest_ids(Verdict& verdict, const HostRows& ids, std:
     for (std::size_t i = 0; i < ranks.size(); ++i) {
       if (beats(ranks[i], i, ranks[*chosen], *chosen) && std::find(got.begin(), chosen, i) == chosen) {
         verdict.fail("ids", row, static_cast<std::int64_t>(k),
-                     fmt::format("is {} (chosen by {:.9g}), expected {} ({:.9g}) before it", *chosen,
-                                 ranks[*chosen].value, i, ranks[i].value));
+                     fmt::format("is {} (ranked by {:.9g}), but {} (ranked by {:.9g}) must come before it",
+                                 *chosen, ranks[*chosen].value, i, ranks[i].value));
         return {};
       }
     }

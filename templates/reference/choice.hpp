@@ -7,27 +7,27 @@
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_rows.hpp"
 
-/// Choices of the largest, where values that f32 cannot tell apart may come in either order.
+/// Checks of top-k choices. Values that f32 may order either way are accepted in both orders.
 namespace kerncast::reference {
 
-/// What is chosen by.
+/// The value that a candidate is ranked by.
 struct Rank {
   double value = 0;
-  double scale = 0;  ///< magnitude whose rounding error the value inherits
+  double scale = 0;  ///< magnitude whose rounding error the value carries
 };
 
-/// Whether f32 may order them either way: different, but by less than 1e-6 of the larger, or by no more than
-/// two of f32's least steps, 2^-149.
+/// True if f32 may order `a` and `b` either way: they differ, but by at most 1e-6 of the larger magnitude or
+/// by at most two of f32's smallest steps (2^-149 each).
 [[nodiscard]] bool confusable(const Rank& a, const Rank& b);
 
-/// Whether `a` comes before `b` whatever the rounding: it is larger by enough, or equal and of lower index.
+/// True if `a` comes before `b` under any rounding: it is larger by enough, or equal with the lower index.
 [[nodiscard]] bool beats(const Rank& a, std::size_t a_index, const Rank& b, std::size_t b_index);
 
-/// The first `slots` ids of a row; empty when one is out of range or comes twice, which is then recorded.
+/// The first `slots` ids of a row. If one is out of range or repeated, records a failure and returns nothing.
 [[nodiscard]] std::vector<std::size_t> distinct_ids(Verdict& verdict, const HostRows& ids, std::int64_t row,
                                                     std::size_t slots, std::size_t experts);
 
-/// As distinct_ids, and the ids must be of the largest of `ranks` in order.
+/// Like distinct_ids, and the ids must name the largest of `ranks` in descending order.
 [[nodiscard]] std::vector<std::size_t> largest_ids(Verdict& verdict, const HostRows& ids, std::int64_t row,
                                                    std::size_t slots, const std::vector<Rank>& ranks);
 

@@ -9,27 +9,27 @@
 
 namespace kerncast::reference {
 
-/// Collects the comparisons of one reference: the worst deviation, and the first element out of tolerance.
+/// Result of the comparisons of one reference: the largest deviation, and the first element out of tolerance.
 class Verdict {
  public:
-  /// `got`, a value of `type`, must lie within `steps` values of `type` from `want`, which is exact or
-  /// rounded. NaN wants NaN.
+  /// Requires that `got`, a value of `type`, is at most `steps` representable values of `type` away from
+  /// `want`, which may be exact or rounded. If `want` is NaN, `got` must be NaN.
   void compare(std::string_view tensor, std::int64_t row, std::int64_t column, DType type, double got,
                double want, int steps);
 
-  /// As above where rounding upstream leaves two acceptable answers.
+  /// Like compare, if an earlier rounding allows two answers, `want` and `other`.
   void compare_either(std::string_view tensor, std::int64_t row, std::int64_t column, DType type, double got,
                       double want, double other, int steps);
 
-  /// As above where any value at most `reach` from `want` is acceptable: sums, of which rounding leaves as
-  /// much as their terms allow.
+  /// Like compare, if every value at most `reach` away from `want` is right: a sum, whose rounding error
+  /// depends on its terms.
   void compare_within(std::string_view tensor, std::int64_t row, std::int64_t column, DType type, double got,
                       double want, double reach, int steps);
 
-  /// Records an element that breaks a rule of its own.
+  /// Records a failure at an element. `what` follows its position in the detail: "is padding, but not 0".
   void fail(std::string_view tensor, std::int64_t row, std::int64_t column, const std::string& what);
 
-  /// Records a deviation within tolerance.
+  /// Records a deviation that is within tolerance.
   void note(double error) { max_error_ = error > max_error_ ? error : max_error_; }
 
   [[nodiscard]] ReferenceResult result() const;

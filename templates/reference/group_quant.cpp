@@ -14,7 +14,7 @@ using quant::ScaleFormat;
 
 namespace {
 
-/// The scale stored for a group, as a value.
+/// The scale stored for a group, decoded.
 double stored_scale(const HostTensor& tensor, const HostRows& scales, ScaleFormat format, std::int64_t row,
                     std::int64_t group) {
   if (format != ScaleFormat::packed_ue8m0) {
@@ -24,7 +24,7 @@ double stored_scale(const HostTensor& tensor, const HostRows& scales, ScaleForma
   return decode(DType::ue8m0, tensor.bytes.data() + byte);
 }
 
-/// Packed words hold nothing past the last group and the last token.
+/// Requires that packed words are 0 past the last group and the last token.
 void check_padding(Verdict& verdict, const HostTensor& tensor, const HostRows& scales, std::int64_t rows,
                    std::int64_t padded, std::int64_t groups) {
   const std::int64_t stride = scales.width() > 1 ? scales.column_stride() : 0;
@@ -38,7 +38,7 @@ void check_padding(Verdict& verdict, const HostTensor& tensor, const HostRows& s
         }
         if (at >= static_cast<std::int64_t>(tensor.bytes.size())) {
           verdict.fail("s", token, word,
-                       "lies past the storage: the last column must extend to T rounded up to 4");
+                       "lies past the storage; the last column must extend to T rounded up to 4");
         } else if (tensor.bytes[static_cast<std::size_t>(at)] != std::byte{0}) {
           verdict.fail(
               "s", token, word,
@@ -79,7 +79,7 @@ void check_scale(Verdict& verdict, ScaleFormat format, std::int64_t row, std::in
     verdict.compare("s", row, group, DType::f32, got, 0x1p127, 0);
     return;
   }
-  // This close to a power of two either neighbour will do.
+  // Accept both neighbours if the scale is this close to a power of two.
   const double slack = tolerance.scale_steps * 0x1p-23;
   const double low = std::exp2(std::ceil(std::log2(exact * (1.0 - slack))));
   const double high = std::exp2(std::ceil(std::log2(exact * (1.0 + slack))));
@@ -93,7 +93,7 @@ void check_groups(Verdict& verdict, const std::function<double(std::int64_t, std
   const std::int64_t groups = q.width() / size;
   const std::int64_t columns = format == ScaleFormat::packed_ue8m0 ? (groups + 3) / 4 : groups;
   if (s.rows() != q.rows() || s.width() != columns) {
-    verdict.fail("s", 0, 0, "has another shape than q asks for");
+    verdict.fail("s", 0, 0, "has a shape that does not match q");
     return;
   }
   std::vector<double> values(static_cast<std::size_t>(size));

@@ -9,6 +9,7 @@
 namespace kerncast::reference {
 namespace {
 
+/// Parameters of a floating-point format.
 struct Format {
   int mantissa;
   int bias;
@@ -43,19 +44,19 @@ bool is_float_format(DType type) {
          type == DType::fp8_e5m2;
 }
 
-/// Exponent of the last place of a magnitude.
+/// Exponent of the last place of `magnitude`.
 int last_place(const Format& format, double magnitude) {
   const int exponent = static_cast<int>(std::bit_cast<std::uint64_t>(magnitude) >> 52U) - 1023;
   return std::max(exponent, 1 - format.bias) - format.mantissa;
 }
 
-/// x * 2^exponent. Every exponent that formats of 32 bits or fewer ask for is one of a normal double; the
-/// library's ldexp costs more than all the rest.
+/// x * 2^exponent. Every exponent of a format of at most 32 bits gives a normal double, so the bits can be
+/// set directly; std::ldexp would dominate the time of a reference.
 double scaled(double x, int exponent) {
   return x * std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52U);
 }
 
-/// The nearest integer of 0 <= x < 2^51, ties to even.
+/// The integer nearest to x, ties to even, for 0 <= x < 2^51.
 double nearest(double x) {
   return x + 0x1p52 - 0x1p52;
 }

@@ -7,23 +7,23 @@
 
 namespace kerncast::reference {
 
-/// A host tensor read as rows of its last dimension.
+/// A view of a host tensor as rows along its last dimension.
 class HostRows {
  public:
-  /// Throws Error(invalid_argument) when the leading dimensions do not flatten or the storage ends before the
-  /// view.
+  /// Throws Error(invalid_argument) if the leading dimensions do not flatten or the storage is too small.
+  /// `tensor` must outlive this object.
   explicit HostRows(const HostTensor& tensor);
 
   [[nodiscard]] std::int64_t rows() const { return rows_; }
   [[nodiscard]] std::int64_t width() const { return width_; }
   [[nodiscard]] DType dtype() const { return tensor_->dtype; }
   [[nodiscard]] const std::string& name() const { return tensor_->name; }
+  /// The element, decoded.
   [[nodiscard]] double operator()(std::int64_t row, std::int64_t column) const;
-  /// Where the element lies in the storage, in elements.
+  /// Offset of the element in the storage, in elements.
   [[nodiscard]] std::int64_t offset(std::int64_t row, std::int64_t column) const {
     return row * row_stride_ + column * column_stride_;
   }
-  [[nodiscard]] std::int64_t row_stride() const { return row_stride_; }
   [[nodiscard]] std::int64_t column_stride() const { return column_stride_; }
 
  private:
@@ -34,7 +34,7 @@ class HostRows {
   std::int64_t column_stride_ = 1;
 };
 
-/// The tensor called `name`; throws Error(invalid_argument) when it is absent.
+/// The tensor called `name`. Throws Error(invalid_argument) if it is missing.
 [[nodiscard]] const HostTensor& require(const ReferenceInput& input, std::string_view name);
 
 }  // namespace kerncast::reference

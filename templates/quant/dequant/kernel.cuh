@@ -8,7 +8,7 @@
 
 namespace kerncast::quant {
 
-/// The scale of group `group` of row `row` in the layouts of store_scale().
+/// The scale of group `group` of row `row`, read from the layout that store_scale() writes.
 template <ScaleLayout Layout, ScaleFormat Format>
 __device__ __forceinline__ float load_scale(const void* scales, long long stride, long long row, int group) {
   if constexpr (Format == ScaleFormat::packed_ue8m0) {
@@ -20,7 +20,7 @@ __device__ __forceinline__ float load_scale(const void* scales, long long stride
   }
 }
 
-/// The scale of a unit, as the scheme has it.
+/// The scale of `unit` under the scheme of `Config`.
 template <class Config>
 __device__ __forceinline__ float scale_of_unit(const DequantKernelArgs& args, const Block& unit) {
   constexpr auto scheme = static_cast<DequantScheme>(Config::scheme);
@@ -37,8 +37,9 @@ __device__ __forceinline__ float scale_of_unit(const DequantKernelArgs& args, co
   }
 }
 
-/// y = q * s by vectors of y, in units that have one scale: groups and blocks, whose scales a block of
-/// threads gathers first, so that whole sectors are read; else vectors.
+/// Computes y = q * s by units of values that share a scale: groups or blocks, or single vectors under the
+/// schemes with fewer scales. A block of threads gathers the scales of its groups or blocks first, so that
+/// whole sectors are read.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) dequant_kernel(const DequantKernelArgs args) {
   using Y = typename Config::y_dtype;

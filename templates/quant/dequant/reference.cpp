@@ -9,7 +9,7 @@ namespace {
 namespace params = quant::dequant_params;
 using quant::DequantScheme;
 
-/// The scale of element `column` of row `row`.
+/// The scale that applies to element `column` of row `row`.
 double scale_of(const ReferenceInput& input, const HostTensor& tensor, const reference::HostRows& s,
                 std::int64_t row, std::int64_t column) {
   const auto byte = [&](std::int64_t at) {
@@ -51,7 +51,7 @@ ReferenceResult quant_dequant_reference(const ReferenceInput& input) {
   const bool fp4 = q.dtype() == DType::u8;
   reference::Verdict verdict;
   if (q.rows() != y.rows() || q.width() * (fp4 ? 2 : 1) != y.width()) {
-    verdict.fail("y", 0, 0, "has another shape than q asks for");
+    verdict.fail("y", 0, 0, "has a shape that does not match q");
     return verdict.result();
   }
   for (std::int64_t row = 0; row < y.rows(); ++row) {

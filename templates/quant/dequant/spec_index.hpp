@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-/// Places of the parameters and tunables in Specialisation and Tunables.
+/// Indices of the parameters and tunables of quant.dequant.
 namespace kerncast::quant::dequant_params {
 
 enum Param : std::size_t {

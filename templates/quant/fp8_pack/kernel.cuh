@@ -1,10 +1,10 @@
 #pragma once
 
-#include "quant/shared/fp8_packed.cuh"
+#include "quant/shared/packed_rows.cuh"
 
 namespace kerncast::quant {
 
-/// `Count` quantised values in shared memory, in words where rows are made of them.
+/// Stores `Count` quantised values in shared memory, as words if `Words`, else as bytes.
 template <int Count, bool Words>
 __device__ __forceinline__ void stage_bytes(unsigned char* address, const float* values) {
   if constexpr (Words && Count % 4 == 0) {
@@ -21,7 +21,7 @@ __device__ __forceinline__ void stage_bytes(unsigned char* address, const float*
 }
 
 template <class Config>
-__global__ void __launch_bounds__(Config::threads) fp8_pack_kernel(const Fp8PackedKernelArgs args) {
+__global__ void __launch_bounds__(Config::threads) fp8_pack_kernel(const PackedRowsKernelArgs args) {
   using X = typename Config::wide_dtype;
   using Rows = PackedRows<Config>;
   __shared__ uint4 shared[(Rows::bytes + 15) / 16];

@@ -3,12 +3,12 @@
 #include <string>
 
 #include "templates/host/checks.hpp"
-#include "templates/quant/shared/fp8_packed.hpp"
+#include "templates/quant/shared/packed_rows.hpp"
 
 namespace kerncast {
 namespace quant {
 namespace {
-constexpr Fp8PackedKind kind{
+constexpr PackedRowsVariant variant{
     "fp8_unpack",
     "quant.fp8_unpack",
     "y",
@@ -18,11 +18,11 @@ constexpr Fp8PackedKind kind{
 }  // namespace
 
 const OpDefinition& fp8_unpack_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(kind.op);
+  static const OpDefinition& op = OpRegistry::instance().require(variant.op);
   return op;
 }
 Call fp8_unpack_call(const Fp8Unpack& arguments) {
-  return fp8_packed_call(kind, arguments.y, arguments.packed);
+  return packed_rows_call(variant, arguments.y, arguments.packed);
 }
 void fp8_unpack(Runtime& runtime, const Fp8Unpack& arguments, Stream stream) {
   runtime.dispatch(fp8_unpack_op(), fp8_unpack_call(arguments), stream);
@@ -35,7 +35,7 @@ PreparedLaunch prepare_fp8_unpack(Runtime& runtime, const Fp8Unpack& arguments) 
 namespace ops {
 OpDefinition quant_fp8_unpack_definition();
 OpDefinition quant_fp8_unpack_definition() {
-  return quant::fp8_packed_definition<quant::kind>();
+  return quant::packed_rows_definition<quant::variant>();
 }
 }  // namespace ops
 }  // namespace kerncast

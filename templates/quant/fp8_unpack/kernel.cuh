@@ -1,12 +1,12 @@
 #pragma once
 
 #include "device/decode_bytes.cuh"
-#include "quant/shared/fp8_packed.cuh"
+#include "quant/shared/packed_rows.cuh"
 
 namespace kerncast::quant {
 
 template <class Config>
-__global__ void __launch_bounds__(Config::threads) fp8_unpack_kernel(const Fp8PackedKernelArgs args) {
+__global__ void __launch_bounds__(Config::threads) fp8_unpack_kernel(const PackedRowsKernelArgs args) {
   using Y = typename Config::wide_dtype;
   using Rows = PackedRows<Config>;
   __shared__ uint4 shared[(Rows::bytes + 15) / 16];
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(Config::threads) fp8_unpack_kernel(const Fp8Pa
   for (int i = 0; i < Rows::per_lane; ++i) {
     const int vector = threadIdx.x % Rows::lanes + i * Rows::lanes;
     if (vector < Rows::vectors) {
-      // Rows start at any word of shared memory.
+      // Rows are aligned to words in shared memory if their length is a multiple of 4.
       constexpr int step = Config::hidden % 4 == 0 && Rows::width % 4 == 0 ? 4 : 1;
       float values[Rows::width];
 #pragma unroll

@@ -5,7 +5,7 @@
 namespace kerncast {
 namespace quant {
 namespace {
-constexpr BlockScaledKind kind{
+constexpr BlockScaledVariant variant{
     "mxfp4", "quant.mxfp4", BlockFormat::mxfp4, "Quantisation to fp4 with a power of two per block of 32",
     "sf = 2^ceil(log2(amax(block) / 6)), ocp_floor: 2^(floor(log2(amax)) - 2); q = "
     "e2m1(x / sf), saturating, to nearest even. amax is at least 1e-10, passes over "
@@ -13,12 +13,12 @@ constexpr BlockScaledKind kind{
 }  // namespace
 
 const OpDefinition& mxfp4_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(kind.op);
+  static const OpDefinition& op = OpRegistry::instance().require(variant.op);
   return op;
 }
 Call mxfp4_call(const Mxfp4& arguments) {
   return block_scaled_call(
-      kind, {arguments.x, arguments.q, arguments.sf, {}, {}, {}, arguments.layout, arguments.ocp_floor});
+      variant, {arguments.x, arguments.q, arguments.sf, {}, {}, {}, arguments.layout, arguments.ocp_floor});
 }
 void mxfp4(Runtime& runtime, const Mxfp4& arguments, Stream stream) {
   runtime.dispatch(mxfp4_op(), mxfp4_call(arguments), stream);
@@ -31,7 +31,7 @@ PreparedLaunch prepare_mxfp4(Runtime& runtime, const Mxfp4& arguments) {
 namespace ops {
 OpDefinition quant_mxfp4_definition();
 OpDefinition quant_mxfp4_definition() {
-  return quant::block_scaled_definition<quant::kind>();
+  return quant::block_scaled_definition<quant::variant>();
 }
 }  // namespace ops
 }  // namespace kerncast

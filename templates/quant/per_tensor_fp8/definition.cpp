@@ -7,7 +7,7 @@
 #include "templates/host/launch_cost.hpp"
 #include "templates/quant/per_tensor_fp8/kernel_args.h"
 #include "templates/quant/per_tensor_fp8/spec_index.hpp"
-#include "templates/quant/shared/dense_rows.hpp"
+#include "templates/quant/shared/row_operands.hpp"
 
 namespace kerncast {
 namespace quant {
@@ -18,7 +18,7 @@ using namespace per_tensor_fp8_params;
 constexpr std::string_view op_name = "quant.per_tensor_fp8";
 
 void validate(const Specialisation& spec) {
-  validate_dense(op_name, spec[alignment], spec[hidden], host::dtype(spec[x_dtype]));
+  validate_row_access(op_name, spec[alignment], spec[hidden], host::dtype(spec[x_dtype]));
 }
 
 std::int64_t vectors_of_row(const Specialisation& spec) {
@@ -98,12 +98,12 @@ Call bind(const Bindings& bindings) {
   arguments.s = bindings.tensor_or_absent("s");
   arguments.workspace = bindings.tensor_or_absent("workspace");
   Call call = per_tensor_fp8_call(arguments);
-  apply_dense_settings(per_tensor_fp8_op(), call, bindings, alignment);
+  apply_row_settings(per_tensor_fp8_op(), call, bindings, alignment);
   return call;
 }
 
 std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows) {
-  std::vector<TensorPlan> plans{plan_dense_input(per_tensor_fp8_op(), bindings, rows)};
+  std::vector<TensorPlan> plans{plan_row_input(per_tensor_fp8_op(), bindings, rows)};
   if (host::setting(per_tensor_fp8_op(), bindings, "dynamic").value_or(1) == 0) {
     plans.push_back({"scale", DType::f32, {1}, {}, {}});
   }
@@ -111,7 +111,7 @@ std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows)
 }
 
 std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
-  std::vector<TensorPlan> plans{plan_dense_output(per_tensor_fp8_op(), bindings, DType::fp8_e4m3)};
+  std::vector<TensorPlan> plans{plan_row_output(per_tensor_fp8_op(), bindings, DType::fp8_e4m3)};
   if (bindings.tensor_or_absent("scale").absent()) {
     plans.push_back({"s", DType::f32, {1}, {}, {}});
     plans.push_back({"workspace", DType::f32, {per_tensor_fp8_workspace_elements}, {}, {}});
@@ -120,8 +120,8 @@ std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
-  std::vector<ModelCase> cases = dense_cases(model, {{"dynamic", "true"}});
-  const std::vector<ModelCase> given = dense_cases(model, {{"dynamic", "false"}});
+  std::vector<ModelCase> cases = linear_input_cases(model, {{"dynamic", "true"}});
+  const std::vector<ModelCase> given = linear_input_cases(model, {{"dynamic", "false"}});
   cases.insert(cases.end(), given.begin(), given.end());
   return cases;
 }
@@ -141,8 +141,8 @@ OpDefinition make_definition() {
   op.params = {
       host::dtype_param("x_dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of x"),
       host::dtype_param("q_dtype", {DType::fp8_e4m3}, DType::fp8_e4m3, "element type of q"),
-      dense_hidden_param(),
-      dense_alignment_param(),
+      row_hidden_param(),
+      row_alignment_param(),
       host::flag_param("dynamic", true, "find the scale; false: scale is given"),
   };
   op.tunables = {
@@ -196,7 +196,7 @@ const OpDefinition& per_tensor_fp8_op() {
 
 Call per_tensor_fp8_call(const PerTensorFp8& arguments) {
   const TensorView& x = arguments.x;
-  const DenseRows rows = dense_rows(op_name, x, arguments.q, DType::fp8_e4m3);
+  const RowOperands rows = row_operands(op_name, x, arguments.q, DType::fp8_e4m3);
   const bool finds = arguments.scale.absent();
   if (!finds && !arguments.s.absent()) [[unlikely]] {
     host::refuse(op_name, "both 'scale' (static) and 's' (dynamic) are given; give one");

@@ -19,7 +19,8 @@ __device__ __forceinline__ const typename Config::x_dtype* x_at(const PerTensorF
          place.group * PerTensorShape<Config>::width;
 }
 
-/// What a thread has of a tile: as loaded, since that is fewer values than elements to keep under way.
+/// The vectors that a thread loads of a tile. They stay packed, which takes fewer registers than floats while
+/// the loads are in flight.
 template <class Config>
 struct Tile {
   using X = typename Config::x_dtype;
@@ -28,7 +29,7 @@ struct Tile {
   GroupPlace places[Config::vectors];
   Vector loaded[Config::vectors];
 
-  /// Past the last row, that row once more: a branch per load would cost more than it spares.
+  /// Reads the last row again in place of rows past it: a branch per load would cost more than it saves.
   __device__ __forceinline__ Tile(const PerTensorFp8KernelArgs& args, unsigned tile) {
 #pragma unroll
     for (int i = 0; i < Config::vectors; ++i) {
@@ -40,8 +41,8 @@ struct Tile {
   }
 };
 
-/// The first stage of dynamic quantisation: `partials` blocks take tiles in turn and leave the largest
-/// magnitude each has seen.
+/// First stage of dynamic quantisation: `partials` blocks take tiles in turn, and each writes the largest
+/// magnitude that it found.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) per_tensor_amax_kernel(const PerTensorFp8KernelArgs args) {
   if constexpr (Config::dynamic) {
@@ -65,7 +66,7 @@ __global__ void __launch_bounds__(Config::threads) per_tensor_amax_kernel(const 
   }
 }
 
-/// The largest magnitude of all blocks of the first stage.
+/// The largest magnitude that any block of the first stage found.
 template <class Config>
 __device__ __forceinline__ Max largest_partial(const float* partial) {
   Max amax;
@@ -78,7 +79,8 @@ __device__ __forceinline__ Max largest_partial(const float* partial) {
   return reduce_threads<Config::threads, Config::threads>(amax);
 }
 
-/// Quantises with the scale given, or with that of the first stage. Blocks take tiles in turn.
+/// Quantises with the given scale, or with the scale that follows from the first stage. Blocks take tiles in
+/// turn.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const PerTensorFp8KernelArgs args) {
   using Q = typename Config::q_dtype;
@@ -88,7 +90,7 @@ __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const P
 #pragma unroll 1
   for (unsigned tile = blockIdx.x; Grid::place_of(tile, 0, 0).row < args.rows; tile += gridDim.x) {
     const Tile<Config> own(args, tile);
-    // The first tile's values are under way meanwhile.
+    // Compute the scale while the loads of the first tile are in flight.
     if (tile == blockIdx.x) {
       if constexpr (Config::dynamic) {
         const Scale scale =

@@ -13,7 +13,7 @@ ReferenceResult quant_per_tensor_fp8_reference(const ReferenceInput& input) {
   const reference::HostRows s(reference::require(input, given ? "scale" : "s"));
   reference::Verdict verdict;
   if (q.rows() != x.rows() || q.width() != x.width()) {
-    verdict.fail("q", 0, 0, "has another shape than x");
+    verdict.fail("q", 0, 0, "has a shape that does not match x");
     return verdict.result();
   }
   if (x.rows() == 0) {

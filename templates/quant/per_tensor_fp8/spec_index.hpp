@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-/// Places of the parameters and tunables in Specialisation and Tunables.
+/// Indices of the parameters and tunables of quant.per_tensor_fp8.
 namespace kerncast::quant::per_tensor_fp8_params {
 
 enum Param : std::size_t { x_dtype, q_dtype, hidden, alignment, dynamic };

@@ -1,7 +1,7 @@
 #include <kerncast/ops/quant/per_token_group.hpp>
 
 #include "templates/host/checks.hpp"
-#include "templates/quant/shared/group_rows.hpp"
+#include "templates/quant/shared/group_scaled.hpp"
 
 namespace kerncast {
 namespace quant {
@@ -32,7 +32,7 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
   return cases;
 }
 
-constexpr GroupRowsKind kind{
+constexpr GroupScaledVariant variant{
     "per_token_group",
     "quant.per_token_group",
     false,
@@ -45,13 +45,13 @@ constexpr GroupRowsKind kind{
 }  // namespace
 
 const OpDefinition& per_token_group_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(kind.op);
+  static const OpDefinition& op = OpRegistry::instance().require(variant.op);
   return op;
 }
 
 Call per_token_group_call(const PerTokenGroup& arguments) {
-  return group_rows_call(
-      kind,
+  return group_scaled_call(
+      variant,
       {arguments.x, arguments.q, arguments.s, {}, {arguments.group, arguments.layout, arguments.format}});
 }
 
@@ -68,7 +68,7 @@ PreparedLaunch prepare_per_token_group(Runtime& runtime, const PerTokenGroup& ar
 namespace ops {
 OpDefinition quant_per_token_group_definition();
 OpDefinition quant_per_token_group_definition() {
-  return quant::group_rows_definition<quant::kind>();
+  return quant::group_scaled_definition<quant::variant>();
 }
 }  // namespace ops
 }  // namespace kerncast

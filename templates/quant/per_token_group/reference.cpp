@@ -1,4 +1,4 @@
-#include "templates/quant/shared/group_rows_params.hpp"
+#include "templates/quant/shared/group_scaled_spec_index.hpp"
 #include "templates/reference/group_quant.hpp"
 
 namespace kerncast::ops {
@@ -6,12 +6,12 @@ namespace kerncast::ops {
 ReferenceResult quant_per_token_group_reference(const ReferenceInput& input);
 
 ReferenceResult quant_per_token_group_reference(const ReferenceInput& input) {
-  namespace params = quant::group_rows_params;
+  namespace params = quant::group_scaled_params;
   const reference::HostRows x(reference::require(input, "x"));
   const reference::HostRows q(reference::require(input, "q"));
   reference::Verdict verdict;
   if (q.rows() != x.rows() || q.width() != x.width()) {
-    verdict.fail("q", 0, 0, "has another shape than x");
+    verdict.fail("q", 0, 0, "has a shape that does not match x");
     return verdict.result();
   }
   reference::check_groups(verdict, x, x.rows(), q, reference::require(input, "s"), input.spec[params::group],

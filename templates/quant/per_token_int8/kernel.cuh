@@ -1,11 +1,11 @@
 #pragma once
 
-#include "quant/shared/per_token.cuh"
+#include "quant/shared/row_scaled.cuh"
 
 namespace kerncast::quant {
 
 template <class Config>
-__global__ void __launch_bounds__(Config::threads) per_token_int8_kernel(const PerTokenKernelArgs args) {
+__global__ void __launch_bounds__(Config::threads) per_token_int8_kernel(const RowScaledKernelArgs args) {
   quantise_tokens<Config>(args);
 }
 

@@ -7,7 +7,7 @@
 
 namespace kerncast::quant {
 
-/// The expert that row `row` belongs to: the last whose offset is not above it, of `Experts`; -1 for none.
+/// The expert that row `row` belongs to, or -1: the last of `Experts` experts whose offset is at most `row`.
 template <int Experts>
 __device__ __forceinline__ int expert_of(const int* offsets, long long row) {
   int low = -1;
@@ -24,17 +24,17 @@ __device__ __forceinline__ int expert_of(const int* offsets, long long row) {
   return low >= 0 && row < offsets[low + 1] ? low : -1;
 }
 
-/// A block of values, and where its scale lies.
+/// Position of a block of values and of its scale.
 struct Block {
-  long long row;  ///< of x and q
-  long long sf;   ///< offset of the scale; negative: it has none
+  long long row;  ///< row of x and q
+  long long sf;   ///< offset of the scale in sf; negative if there is no scale to write
   int block;
   int expert;
   bool active;  ///< false: padding, whose scale is 0
 };
 
-/// Finds the block at `place`. Swizzled, 32 places are rows m and m + 1 of four 32 apart, 4 blocks of each:
-/// their scales fill a sector.
+/// Finds the block at `place`. In the swizzled layout 32 consecutive places cover 4 blocks of each of 8 rows:
+/// m and m + 1 in four groups of 32 rows. Their scales fill a sector of memory.
 template <class Config, int Experts, int Blocks, class Args>
 __device__ __forceinline__ Block locate(const Args& args, const GroupPlace& place) {
   constexpr int padded = (Blocks + 3) / 4 * 4;
@@ -69,14 +69,14 @@ __device__ __forceinline__ Block locate(const Args& args, const GroupPlace& plac
   return found;
 }
 
-/// Places of a row of `Blocks` blocks, as locate() counts them.
+/// Number of places that locate() counts for a row of `blocks` blocks.
 template <SfLayout Layout>
 constexpr int places_of(int blocks) {
   return Layout == SfLayout::swizzled ? (blocks + 3) / 4 * 32 : blocks;
 }
 
-/// Quantises blocks of Format::block values by up to 32 lanes each; a thread has `vectors` blocks in flight.
-/// Scales are gathered first, so that whole sectors are written.
+/// Quantises blocks of Format::block values. Up to 32 lanes share a block, and a thread has parts of
+/// `vectors` blocks in flight. The scales go through shared memory, so that whole sectors are written.
 template <class Config, class Format, int Experts = 0>
 __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& args) {
   using X = typename Config::x_dtype;

@@ -12,7 +12,7 @@ namespace kerncast::quant {
 enum class BlockFormat : std::uint8_t { nvfp4, mxfp4, mxfp8 };
 
 /// One of them.
-struct BlockScaledKind {
+struct BlockScaledVariant {
   std::string_view name;  ///< "nvfp4"
   std::string_view op;    ///< "quant.nvfp4"
   BlockFormat format;
@@ -37,36 +37,39 @@ struct BlockScaled {
   bool ocp_floor = false;
 };
 
-[[nodiscard]] Call block_scaled_call(const BlockScaledKind& kind, const BlockScaled& arguments);
-[[nodiscard]] OpDefinition block_scaled_definition_base(const BlockScaledKind& kind);
-void block_scaled_validate(const BlockScaledKind& kind, const Specialisation& spec);
-[[nodiscard]] Tunables block_scaled_tunables(const BlockScaledKind& kind, const Specialisation& spec,
+[[nodiscard]] Call block_scaled_call(const BlockScaledVariant& variant, const BlockScaled& arguments);
+[[nodiscard]] OpDefinition block_scaled_definition_base(const BlockScaledVariant& variant);
+void block_scaled_validate(const BlockScaledVariant& variant, const Specialisation& spec);
+[[nodiscard]] Tunables block_scaled_tunables(const BlockScaledVariant& variant, const Specialisation& spec,
                                              const DeviceTraits& device, std::int64_t rows);
-[[nodiscard]] LaunchGeometry block_scaled_geometry(const BlockScaledKind& kind, const Specialisation& spec,
-                                                   const Tunables& tunables, std::int64_t rows) noexcept;
-[[nodiscard]] Call block_scaled_bind(const BlockScaledKind& kind, const Bindings& bindings);
-[[nodiscard]] std::vector<TensorPlan> block_scaled_inputs(const BlockScaledKind& kind,
+[[nodiscard]] LaunchGeometry block_scaled_geometry(const BlockScaledVariant& variant,
+                                                   const Specialisation& spec, const Tunables& tunables,
+                                                   std::int64_t rows) noexcept;
+[[nodiscard]] Call block_scaled_bind(const BlockScaledVariant& variant, const Bindings& bindings);
+[[nodiscard]] std::vector<TensorPlan> block_scaled_inputs(const BlockScaledVariant& variant,
                                                           const Bindings& bindings, std::int64_t rows);
-[[nodiscard]] std::vector<TensorPlan> block_scaled_outputs(const BlockScaledKind& kind,
+[[nodiscard]] std::vector<TensorPlan> block_scaled_outputs(const BlockScaledVariant& variant,
                                                            const Bindings& bindings);
-[[nodiscard]] std::vector<ModelCase> block_scaled_cases(const BlockScaledKind& kind,
+[[nodiscard]] std::vector<ModelCase> block_scaled_cases(const BlockScaledVariant& variant,
                                                         const ModelConfig& model);
 
-template <const BlockScaledKind& Kind>
+template <const BlockScaledVariant& Variant>
 [[nodiscard]] OpDefinition block_scaled_definition() {
-  OpDefinition op = block_scaled_definition_base(Kind);
-  op.validate = [](const Specialisation& spec) { block_scaled_validate(Kind, spec); };
+  OpDefinition op = block_scaled_definition_base(Variant);
+  op.validate = [](const Specialisation& spec) { block_scaled_validate(Variant, spec); };
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-    return block_scaled_tunables(Kind, spec, device, rows);
+    return block_scaled_tunables(Variant, spec, device, rows);
   };
   op.geometry = [](const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
-                   std::int64_t rows) noexcept { return block_scaled_geometry(Kind, spec, tunables, rows); };
-  op.bind = [](const Bindings& bindings) { return block_scaled_bind(Kind, bindings); };
-  op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
-    return block_scaled_inputs(Kind, bindings, rows);
+                   std::int64_t rows) noexcept {
+    return block_scaled_geometry(Variant, spec, tunables, rows);
   };
-  op.plan_outputs = [](const Bindings& bindings) { return block_scaled_outputs(Kind, bindings); };
-  op.model_cases = [](const ModelConfig& model) { return block_scaled_cases(Kind, model); };
+  op.bind = [](const Bindings& bindings) { return block_scaled_bind(Variant, bindings); };
+  op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
+    return block_scaled_inputs(Variant, bindings, rows);
+  };
+  op.plan_outputs = [](const Bindings& bindings) { return block_scaled_outputs(Variant, bindings); };
+  op.model_cases = [](const ModelConfig& model) { return block_scaled_cases(Variant, model); };
   return op;
 }
 

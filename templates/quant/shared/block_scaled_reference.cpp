@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "templates/quant/shared/block_scaled_params.hpp"
+#include "templates/quant/shared/block_scaled_spec_index.hpp"
 #include "templates/reference/block_scaled.hpp"
 #include "templates/reference/group_quant.hpp"
 #include "templates/reference/host_float.hpp"
@@ -16,13 +16,14 @@ namespace params = quant::block_scaled_params;
 using quant::SfLayout;
 using reference::HostRows;
 
+/// A block-scaled format.
 struct Format {
   std::int64_t block;
   bool fp4;
   bool nvfp4;
 };
 
-/// Rows of x, and the row of sf that the first has.
+/// Rows of x that share a global scale, and the row of sf that holds the scales of the first of them.
 struct Part {
   std::int64_t first;
   std::int64_t end;
@@ -49,7 +50,8 @@ std::vector<Part> parts_of(const ReferenceInput& input, std::int64_t rows) {
   return parts;
 }
 
-/// ue8m0 exponents that the formula gives amax / MAX within 2 places of f32.
+/// True if `got` is the power of two that the formula gives for amax / MAX, within two units in the last
+/// place of f32.
 bool is_mx_scale(double got, double amax, double largest, bool ocp_floor, int emax) {
   const double clamped = std::max(amax, static_cast<double>(1e-10F));
   if (std::isinf(clamped)) {
@@ -63,6 +65,7 @@ bool is_mx_scale(double got, double amax, double largest, bool ocp_floor, int em
          got == std::exp2(std::ceil(std::log2(exact * (1.0 + 0x1p-22))));
 }
 
+/// Checks one call of an op that quantises rows by blocks.
 class Check {
  public:
   Check(const ReferenceInput& input, const Format& format)
@@ -76,7 +79,7 @@ class Check {
 
   ReferenceResult run() {
     if (q_.rows() != x_.rows() || q_.width() * (format_.fp4 ? 2 : 1) != x_.width()) {
-      verdict_.fail("q", 0, 0, "has another shape than x asks for");
+      verdict_.fail("q", 0, 0, "has a shape that does not match x");
       return verdict_.result();
     }
     if (x_.rows() == 0) {
@@ -123,11 +126,11 @@ class Check {
       const double largest = format_.fp4 ? 6.0 : reference::largest_of(q_.dtype());
       const int emax = format_.fp4 ? 2 : largest == 448.0 ? 8 : 15;
       if (!is_mx_scale(scale, amax, largest, input_.spec[params::ocp_floor] != 0, emax)) {
-        verdict_.fail("sf", row, block, fmt::format("is {} where the largest magnitude is {}", scale, amax));
+        verdict_.fail("sf", row, block, fmt::format("is {}, but the largest magnitude is {}", scale, amax));
       }
     }
     for (std::int64_t i = first; i < first + format_.block; ++i) {
-      // A scale of 0 leaves zeros; it has none where it comes from NaN alone either.
+      // A scale of 0 gives zeros. A block of NaN alone has a scale of 0 too, but its values stay NaN.
       const double exact = scale == 0.0 ? 0.0 : x_(row, i) * global / scale;
       check_value(row, i, scale == 0.0 && std::isnan(x_(row, i)) ? x_(row, i) : exact);
     }

@@ -4,7 +4,7 @@
 
 #include "templates/host/checks.hpp"
 #include "templates/host/masked_rows.hpp"
-#include "templates/quant/shared/group_rows.hpp"
+#include "templates/quant/shared/group_scaled.hpp"
 
 namespace kerncast {
 namespace quant {
@@ -32,7 +32,7 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
   return cases;
 }
 
-constexpr GroupRowsKind kind{
+constexpr GroupScaledVariant variant{
     "silu_and_mul_per_token_group",
     "quant.silu_and_mul_per_token_group",
     true,
@@ -46,16 +46,16 @@ constexpr GroupRowsKind kind{
 }  // namespace
 
 const OpDefinition& silu_and_mul_per_token_group_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(kind.op);
+  static const OpDefinition& op = OpRegistry::instance().require(variant.op);
   return op;
 }
 
 Call silu_and_mul_per_token_group_call(const SiluAndMulPerTokenGroup& arguments) {
-  return group_rows_call(kind, {arguments.x,
-                                arguments.q,
-                                arguments.s,
-                                arguments.masked_m,
-                                {arguments.group, arguments.layout, arguments.format}});
+  return group_scaled_call(variant, {arguments.x,
+                                     arguments.q,
+                                     arguments.s,
+                                     arguments.masked_m,
+                                     {arguments.group, arguments.layout, arguments.format}});
 }
 
 void silu_and_mul_per_token_group(Runtime& runtime, const SiluAndMulPerTokenGroup& arguments, Stream stream) {
@@ -72,7 +72,7 @@ PreparedLaunch prepare_silu_and_mul_per_token_group(Runtime& runtime,
 namespace ops {
 OpDefinition quant_silu_and_mul_per_token_group_definition();
 OpDefinition quant_silu_and_mul_per_token_group_definition() {
-  return quant::group_rows_definition<quant::kind>();
+  return quant::group_scaled_definition<quant::variant>();
 }
 }  // namespace ops
 }  // namespace kerncast

@@ -1,13 +1,13 @@
 #pragma once
 
 #include "device/activation.cuh"
-#include "quant/shared/group_rows.cuh"
+#include "quant/shared/group_scaled.cuh"
 
 namespace kerncast::quant {
 
 template <class Config>
 __global__ void __launch_bounds__(Config::threads)
-    silu_and_mul_per_token_group_kernel(const GroupRowsKernelArgs args) {
+    silu_and_mul_per_token_group_kernel(const GroupScaledKernelArgs args) {
   using X = typename Config::x_dtype;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   quantise_rows<Config, (Config::experts > 0)>(args, [](const X* row, int column, auto& values) {

@@ -1,4 +1,4 @@
-#include "templates/quant/shared/group_rows_params.hpp"
+#include "templates/quant/shared/group_scaled_spec_index.hpp"
 #include "templates/reference/activation.hpp"
 #include "templates/reference/group_quant.hpp"
 #include "templates/reference/masked_rows.hpp"
@@ -8,7 +8,7 @@ namespace kerncast::ops {
 ReferenceResult quant_silu_and_mul_per_token_group_reference(const ReferenceInput& input);
 
 ReferenceResult quant_silu_and_mul_per_token_group_reference(const ReferenceInput& input) {
-  namespace params = quant::group_rows_params;
+  namespace params = quant::group_scaled_params;
   const HostTensor& x_tensor = reference::require(input, "x");
   reference::Verdict verdict;
   for (const reference::CountedRows& part : reference::counted_rows(input, x_tensor)) {
@@ -19,10 +19,10 @@ ReferenceResult quant_silu_and_mul_per_token_group_reference(const ReferenceInpu
     const reference::HostRows q(q_part);
     const std::int64_t width = x.width() / 2;
     if (q.rows() != x.rows() || q.width() != width) {
-      verdict.fail("q", 0, 0, "has another shape than x asks for");
+      verdict.fail("q", 0, 0, "has a shape that does not match x");
       return verdict.result();
     }
-    // Padding rows are those of a whole tensor; a mask's other rows are nobody's.
+    // Only a call without a mask clears the padding rows; rows that a mask leaves out are not written.
     reference::check_groups(
         verdict,
         [&](std::int64_t row, std::int64_t column) {

@@ -2,8 +2,8 @@
 
 namespace kerncast::quant {
 
-/// The kernels' argument. Strides are in elements of their tensor.
-struct PerTokenKernelArgs {
+/// Argument of the kernels that quantise each row with one scale. Strides are in elements of their tensor.
+struct RowScaledKernelArgs {
   const void* x;
   void* q;
   float* s;

@@ -6,12 +6,13 @@
 namespace kerncast::ops {
 namespace {
 
-/// Element `column` and the scale of a packed row.
+/// Element `column` of a packed row.
 double element(const HostTensor& packed, const reference::HostRows& rows, std::int64_t row,
                std::int64_t column) {
   return reference::decode(DType::fp8_e4m3, packed.bytes.data() + rows.offset(row, column));
 }
 
+/// The scale of a packed row.
 double scale(const HostTensor& packed, const reference::HostRows& rows, std::int64_t row) {
   return reference::decode(DType::f32, packed.bytes.data() + rows.offset(row, rows.width() - 4));
 }
@@ -25,7 +26,7 @@ ReferenceResult quant_fp8_pack_reference(const ReferenceInput& input) {
   const reference::HostRows packed(tensor);
   reference::Verdict verdict;
   if (packed.rows() != x.rows() || packed.width() != x.width() + 4) {
-    verdict.fail("packed", 0, 0, "has another shape than x asks for");
+    verdict.fail("packed", 0, 0, "has a shape that does not match x");
     return verdict.result();
   }
   for (std::int64_t row = 0; row < x.rows(); ++row) {
@@ -50,7 +51,7 @@ ReferenceResult quant_fp8_unpack_reference(const ReferenceInput& input) {
   const reference::HostRows y(reference::require(input, "y"));
   reference::Verdict verdict;
   if (packed.rows() != y.rows() || packed.width() != y.width() + 4) {
-    verdict.fail("y", 0, 0, "has another shape than packed asks for");
+    verdict.fail("y", 0, 0, "has a shape that does not match packed");
     return verdict.result();
   }
   for (std::int64_t row = 0; row < y.rows(); ++row) {

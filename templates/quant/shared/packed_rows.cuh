@@ -2,11 +2,11 @@
 
 #include "device/index.cuh"
 #include "device/quantise.cuh"
-#include "quant/shared/fp8_packed_args.h"
+#include "quant/shared/packed_rows_args.h"
 
 namespace kerncast::quant {
 
-/// Threads that share a row of `vectors`; templates/quant/shared/fp8_packed.cpp counts them too.
+/// Number of threads that share a row of `vectors` vectors. lanes_of() in packed_rows.cpp computes the same.
 constexpr int packed_lanes(int vectors) {
   int lanes = 1;
   while (lanes < vectors && lanes < 32) {
@@ -15,8 +15,9 @@ constexpr int packed_lanes(int vectors) {
   return lanes;
 }
 
-/// Rows of fp8 bytes with their scale behind them, of which a block has Config::threads / lanes in shared
-/// memory: such rows are no multiple of a sector, but those of a block, side by side, are moved whole.
+/// Rows of fp8 bytes, each followed by its scale. A block of threads stages Config::threads / lanes rows in
+/// shared memory: one row does not fill whole sectors of memory, but the contiguous rows of a block mostly
+/// do.
 template <class Config>
 struct PackedRows {
   static constexpr int row_bytes = Config::hidden + 4;
@@ -26,15 +27,15 @@ struct PackedRows {
   static constexpr int per_lane = (vectors + lanes - 1) / lanes;
   static constexpr int rows = Config::threads / lanes;
   static constexpr int bytes = rows * row_bytes;
-  /// Neighbouring rows as one.
+  /// Bytes that are copied as one run: all rows of the block if they are contiguous, else one row.
   static constexpr int piece = Config::contiguous ? bytes : row_bytes;
   static constexpr int pieces = Config::contiguous ? 1 : rows;
   static constexpr int unit = Config::packed_alignment;
 
-  /// Calls copy(offset in shared memory, address in global memory, Unit) for the bytes of `count` rows from
-  /// row `first` on, in units as wide as their alignment allows.
+  /// Calls copy(offset in shared memory, address in global memory, Unit) for every unit of `count` rows,
+  /// starting at row `first`. Units are as wide as the alignment allows.
   template <class Copy>
-  __device__ __forceinline__ static void each_unit(const Fp8PackedKernelArgs& args, long long first,
+  __device__ __forceinline__ static void each_unit(const PackedRowsKernelArgs& args, long long first,
                                                    int count, const Copy& copy) {
     unsigned char* packed = args.packed + first * args.packed_stride;
     const int used = count * row_bytes;
@@ -48,7 +49,7 @@ struct PackedRows {
       }
     }
     if constexpr (Config::contiguous && unit > 1) {
-      // The last block's rows may end within a unit.
+      // The rows of the last block may end within a unit; copy the rest by bytes.
       const int byte = used / unit * unit + static_cast<int>(threadIdx.x);
       if (byte < used) {
         copy(byte, packed + byte, static_cast<unsigned char>(0));
@@ -56,8 +57,8 @@ struct PackedRows {
     }
   }
 
-  /// Rows of this block.
-  __device__ __forceinline__ static int count(const Fp8PackedKernelArgs& args, long long first) {
+  /// Number of rows of the block whose first row is `first`.
+  __device__ __forceinline__ static int count(const PackedRowsKernelArgs& args, long long first) {
     return static_cast<int>(args.rows - first < rows ? args.rows - first : rows);
   }
 };

@@ -3,10 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 
-/// Places of the parameters and tunables in Specialisation and Tunables.
-namespace kerncast::quant::fp8_packed_params {
+/// Indices of the parameters and tunables of the ops that pack and unpack fp8 rows.
+namespace kerncast::quant::packed_rows_params {
 
 enum Param : std::size_t { wide_dtype, hidden, alignment, packed_alignment, contiguous };
 enum Tunable : std::size_t { threads };
 
-}  // namespace kerncast::quant::fp8_packed_params
+}  // namespace kerncast::quant::packed_rows_params

@@ -11,7 +11,7 @@ ReferenceResult check(const ReferenceInput& input) {
   const reference::HostRows s(reference::require(input, "s"));
   reference::Verdict verdict;
   if (q.rows() != x.rows() || q.width() != x.width() || s.rows() != x.rows() || s.width() != 1) {
-    verdict.fail("q, s", 0, 0, "have another shape than x asks for");
+    verdict.fail("q, s", 0, 0, "have shapes that do not match x");
     return verdict.result();
   }
   for (std::int64_t row = 0; row < x.rows(); ++row) {

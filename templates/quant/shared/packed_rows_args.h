@@ -2,8 +2,8 @@
 
 namespace kerncast::quant {
 
-/// The argument of the kernels that pack and unpack. Strides are in elements.
-struct Fp8PackedKernelArgs {
+/// Argument of the kernels that pack and unpack rows. Strides are in elements of their tensor.
+struct PackedRowsKernelArgs {
   void* wide;             ///< [rows, width]
   unsigned char* packed;  ///< [rows, width + 4]
   long long rows;

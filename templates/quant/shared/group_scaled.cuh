@@ -3,14 +3,14 @@
 #include "device/group_grid.cuh"
 #include "device/masked_rows.cuh"
 #include "device/quantise.cuh"
-#include "quant/shared/group_rows_args.h"
+#include "quant/shared/group_scaled_args.h"
 
 namespace kerncast::quant {
 
-/// A group by 1 to 32 lanes of a warp; a thread has `vectors` groups in flight. `load(row of x, column,
-/// values)` makes a thread's part of a group, Share values in accesses of Width.
+/// Quantises rows by groups. 1 to 32 lanes of a warp share a group, and a thread has parts of `vectors`
+/// groups in flight. `load(row, column, values)` reads the thread's part of a group from a row of x.
 template <class Config, bool Masked, class Load>
-__device__ __forceinline__ void quantise_rows(const GroupRowsKernelArgs& args, Load load) {
+__device__ __forceinline__ void quantise_rows(const GroupScaledKernelArgs& args, Load load) {
   using X = typename Config::x_dtype;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   constexpr int share = group_share(width, Config::group);

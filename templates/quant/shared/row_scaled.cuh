@@ -2,13 +2,13 @@
 
 #include "device/quantise.cuh"
 #include "device/row.cuh"
-#include "quant/shared/per_token_args.h"
+#include "quant/shared/row_scaled_args.h"
 
 namespace kerncast::quant {
 
-/// A row by threads / rows_per_block threads, with one scale.
+/// Quantises one row per threads / rows_per_block threads, with one scale for the row.
 template <class Config>
-__device__ __forceinline__ void quantise_tokens(const PerTokenKernelArgs& args) {
+__device__ __forceinline__ void quantise_tokens(const RowScaledKernelArgs& args) {
   using X = typename Config::x_dtype;
   using Q = typename Config::q_dtype;
   using Row = RowVectors<X, Config::alignment>;

@@ -1,4 +1,4 @@
-#include "templates/quant/shared/dense_rows.hpp"
+#include "templates/quant/shared/row_operands.hpp"
 
 #include <fmt/format.h>
 
@@ -7,17 +7,17 @@
 
 namespace kerncast::quant {
 
-DenseRows dense_rows(std::string_view op, const TensorView& x, const TensorView& q, DType type) {
+RowOperands row_operands(std::string_view op, const TensorView& x, const TensorView& q, DType type) {
   host::require_float(op, "x", x);
   if (q.dtype != type) [[unlikely]] {
     host::refuse_dtype(op, "q", q.dtype, name_of(type));
   }
-  DenseRows made;
+  RowOperands made;
   made.x = host::contiguous_rows(op, "x", x);
   made.q = host::output_rows(op, "q", q);
   made.width = x.dim(-1);
-  if (made.width < 1 || made.width > max_dense_width) [[unlikely]] {
-    host::refuse_range(op, "the last dimension of x (hidden)", made.width, 1, max_dense_width);
+  if (made.width < 1 || made.width > max_row_width) [[unlikely]] {
+    host::refuse_range(op, "the last dimension of x (hidden)", made.width, 1, max_row_width);
   }
   host::require_rows_like(op, "q", q, "x", x, made.width);
   // What the grid can hold, far past any device's memory.
@@ -38,7 +38,7 @@ DenseRows dense_rows(std::string_view op, const TensorView& x, const TensorView&
   return made;
 }
 
-void validate_dense(std::string_view op, std::int32_t alignment, std::int32_t hidden, DType type) {
+void validate_row_access(std::string_view op, std::int32_t alignment, std::int32_t hidden, DType type) {
   const std::int64_t bytes = hidden * size_of(type);
   if (alignment < size_of(type) || bytes % alignment != 0) {
     host::refuse(op,
@@ -49,8 +49,7 @@ void validate_dense(std::string_view op, std::int32_t alignment, std::int32_t hi
   }
 }
 
-void apply_dense_settings(const OpDefinition& op, Call& call, const Bindings& bindings,
-                          std::size_t alignment) {
+void apply_row_settings(const OpDefinition& op, Call& call, const Bindings& bindings, std::size_t alignment) {
   if (const auto wanted = host::setting(op, bindings, "alignment");
       wanted && *wanted < call.spec[alignment]) {
     call.spec.values[alignment] = *wanted;
@@ -59,16 +58,16 @@ void apply_dense_settings(const OpDefinition& op, Call& call, const Bindings& bi
   check_settings_agree(op, call.spec, bindings);
 }
 
-ParamSpec dense_hidden_param() {
-  return host::integer_param("hidden", 1, max_dense_width, std::nullopt, "elements of a row");
+ParamSpec row_hidden_param() {
+  return host::integer_param("hidden", 1, max_row_width, std::nullopt, "elements of a row");
 }
 
-ParamSpec dense_alignment_param() {
+ParamSpec row_alignment_param() {
   return host::listed_param("alignment", {2, 4, 8, 16}, 16,
                             "bytes of x per access; derived from the tensors' pointers, strides and width");
 }
 
-TensorPlan plan_dense_input(const OpDefinition& op, const Bindings& bindings, std::int64_t rows) {
+TensorPlan plan_row_input(const OpDefinition& op, const Bindings& bindings, std::int64_t rows) {
   const std::optional<std::int32_t> width = host::setting(op, bindings, "hidden");
   if (!width) {
     host::refuse(op.name, "parameter hidden is required to make inputs; give it as hidden=VALUE");
@@ -77,20 +76,20 @@ TensorPlan plan_dense_input(const OpDefinition& op, const Bindings& bindings, st
   return {"x", type, {rows, *width}, {}, {}};
 }
 
-TensorPlan plan_dense_output(const OpDefinition& op, const Bindings& bindings, DType type) {
+TensorPlan plan_row_output(const OpDefinition& op, const Bindings& bindings, DType type) {
   const TensorView& x = bindings.require_tensor(op.name, "x");
   static_cast<void>(host::contiguous_rows(op.name, "x", x));
   return {"q", type, {x.shape.begin(), x.shape.begin() + x.rank}, {}, {}};
 }
 
-std::vector<ModelCase> dense_cases(const ModelConfig& model,
-                                   const std::vector<std::pair<std::string, std::string>>& params) {
+std::vector<ModelCase> linear_input_cases(const ModelConfig& model,
+                                          const std::vector<std::pair<std::string, std::string>>& params) {
   std::vector<ModelCase> cases;
   if (!host::is_float(model.dtype)) {
     return cases;
   }
   const auto add = [&](const char* label, std::int64_t width) {
-    if (width < 1 || width > max_dense_width) {
+    if (width < 1 || width > max_row_width) {
       return;
     }
     ModelCase made;

@@ -1,4 +1,4 @@
-#include "templates/quant/shared/fp8_packed.hpp"
+#include "templates/quant/shared/packed_rows.hpp"
 
 #include <fmt/format.h>
 
@@ -6,12 +6,12 @@
 #include <utility>
 
 #include "templates/host/checks.hpp"
-#include "templates/quant/shared/fp8_packed_args.h"
-#include "templates/quant/shared/fp8_packed_params.hpp"
+#include "templates/quant/shared/packed_rows_args.h"
+#include "templates/quant/shared/packed_rows_spec_index.hpp"
 
 namespace kerncast::quant {
 
-using namespace fp8_packed_params;
+using namespace packed_rows_params;
 
 namespace {
 
@@ -52,9 +52,9 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
            {}}};
 }
 
-void require_width(const Fp8PackedKind& kind, std::int64_t width) {
+void require_width(const PackedRowsVariant& variant, std::int64_t width) {
   if (width < 1 || width > max_width) [[unlikely]] {
-    host::refuse_range(kind.op, fmt::format("the last dimension of {} (hidden)", kind.wide), width, 1,
+    host::refuse_range(variant.op, fmt::format("the last dimension of {} (hidden)", variant.wide), width, 1,
                        max_width);
   }
 }
@@ -67,18 +67,18 @@ TensorPlan plan(const char* name, DType type, const TensorView& like, std::int64
 
 }  // namespace
 
-void fp8_packed_validate(const Fp8PackedKind& kind, const Specialisation& spec) {
+void packed_rows_validate(const PackedRowsVariant& variant, const Specialisation& spec) {
   const std::int64_t row = spec[hidden] * wide_bytes(spec);
   if (spec[alignment] < wide_bytes(spec) || row % spec[alignment] != 0) {
-    host::refuse(kind.op,
+    host::refuse(variant.op,
                  fmt::format("alignment = {} must be at least an element of {} ({} bytes) and divide a "
                              "row of {} bytes; widest valid: {}",
-                             spec[alignment], kind.wide, wide_bytes(spec), row,
+                             spec[alignment], variant.wide, wide_bytes(spec), row,
                              host::alignment_of(static_cast<std::uint64_t>(row))));
   }
   if (const std::int32_t rest = (spec[hidden] + 4) % spec[packed_alignment];
       spec[contiguous] == 0 && rest != 0) {
-    host::refuse(kind.op,
+    host::refuse(variant.op,
                  fmt::format("packed_alignment = {} must divide rows of {} bytes that do not lie side "
                              "by side; widest valid: {}",
                              spec[packed_alignment], spec[hidden] + 4,
@@ -86,10 +86,10 @@ void fp8_packed_validate(const Fp8PackedKind& kind, const Specialisation& spec) 
   }
 }
 
-Call fp8_packed_bind(const Fp8PackedKind& kind, const Bindings& bindings) {
-  const OpDefinition& op = OpRegistry::instance().require(kind.op);
-  Call call = fp8_packed_call(kind, bindings.require_tensor(kind.op, kind.wide),
-                              bindings.require_tensor(kind.op, "packed"));
+Call packed_rows_bind(const PackedRowsVariant& variant, const Bindings& bindings) {
+  const OpDefinition& op = OpRegistry::instance().require(variant.op);
+  Call call = packed_rows_call(variant, bindings.require_tensor(variant.op, variant.wide),
+                               bindings.require_tensor(variant.op, "packed"));
   // Kernels for narrower access serve better aligned tensors too.
   const auto narrow = [&](const char* name, Param place) {
     if (const auto wanted = host::setting(op, bindings, name); wanted && *wanted < call.spec[place]) {
@@ -98,51 +98,51 @@ Call fp8_packed_bind(const Fp8PackedKind& kind, const Bindings& bindings) {
   };
   narrow("alignment", alignment);
   narrow("packed_alignment", packed_alignment);
-  fp8_packed_validate(kind, call.spec);
+  packed_rows_validate(variant, call.spec);
   check_settings_agree(op, call.spec, bindings);
   return call;
 }
 
-std::vector<TensorPlan> fp8_packed_inputs(const Fp8PackedKind& kind, const Bindings& bindings,
-                                          std::int64_t rows) {
-  const OpDefinition& op = OpRegistry::instance().require(kind.op);
+std::vector<TensorPlan> packed_rows_inputs(const PackedRowsVariant& variant, const Bindings& bindings,
+                                           std::int64_t rows) {
+  const OpDefinition& op = OpRegistry::instance().require(variant.op);
   const std::optional<std::int32_t> width = host::setting(op, bindings, "hidden");
   if (!width) {
-    host::refuse(kind.op, "parameter hidden is required to make inputs; give it as hidden=VALUE");
+    host::refuse(variant.op, "parameter hidden is required to make inputs; give it as hidden=VALUE");
   }
   const DType type =
       host::dtype(host::setting(op, bindings, "wide_dtype").value_or(host::number(DType::bf16)));
-  return {kind.packs ? TensorPlan{"x", type, {rows, *width}, {}, {}}
-                     : TensorPlan{"packed", DType::u8, {rows, *width + 4}, {}, {}}};
+  return {variant.packs ? TensorPlan{"x", type, {rows, *width}, {}, {}}
+                        : TensorPlan{"packed", DType::u8, {rows, *width + 4}, {}, {}}};
 }
 
-std::vector<TensorPlan> fp8_packed_outputs(const Fp8PackedKind& kind, const Bindings& bindings) {
-  const OpDefinition& op = OpRegistry::instance().require(kind.op);
-  const TensorView& input = bindings.require_tensor(kind.op, kind.packs ? "x" : "packed");
-  static_cast<void>(host::contiguous_rows(kind.op, kind.packs ? "x" : "packed", input));
-  if (kind.packs) {
+std::vector<TensorPlan> packed_rows_outputs(const PackedRowsVariant& variant, const Bindings& bindings) {
+  const OpDefinition& op = OpRegistry::instance().require(variant.op);
+  const TensorView& input = bindings.require_tensor(variant.op, variant.packs ? "x" : "packed");
+  static_cast<void>(host::contiguous_rows(variant.op, variant.packs ? "x" : "packed", input));
+  if (variant.packs) {
     return {plan("packed", DType::u8, input, input.dim(-1) + 4)};
   }
-  require_width(kind, input.dim(-1) - 4);
+  require_width(variant, input.dim(-1) - 4);
   const DType type =
       host::dtype(host::setting(op, bindings, "wide_dtype").value_or(host::number(DType::bf16)));
   return {plan("y", type, input, input.dim(-1) - 4)};
 }
 
-OpDefinition fp8_packed_definition_base(const Fp8PackedKind& kind) {
+OpDefinition packed_rows_definition_base(const PackedRowsVariant& variant) {
   OpDefinition op;
-  op.name = kind.op;
-  op.summary = kind.summary;
-  op.formula = kind.formula;
-  op.include = fmt::format("quant/{}/kernel.cuh", kind.name);
-  op.kernel = fmt::format("kerncast::quant::{}_kernel", kind.name);
-  op.arguments_type = "kerncast::quant::Fp8PackedKernelArgs";
+  op.name = variant.op;
+  op.summary = variant.summary;
+  op.formula = variant.formula;
+  op.include = fmt::format("quant/{}/kernel.cuh", variant.name);
+  op.kernel = fmt::format("kerncast::quant::{}_kernel", variant.name);
+  op.arguments_type = "kerncast::quant::PackedRowsKernelArgs";
   op.params = {
       host::dtype_param("wide_dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16,
-                        fmt::format("element type of {}", kind.wide)),
+                        fmt::format("element type of {}", variant.wide)),
       host::integer_param("hidden", 1, max_width, std::nullopt, "elements of a row: of a head"),
       host::listed_param("alignment", {2, 4, 8, 16}, 16,
-                         fmt::format("bytes of {} per access; derived from the tensors", kind.wide)),
+                         fmt::format("bytes of {} per access; derived from the tensors", variant.wide)),
       host::listed_param("packed_alignment", {1, 2, 4, 8, 16}, 16,
                          "bytes of packed per access; derived from the tensors"),
       host::flag_param("contiguous", true, "the rows of packed lie side by side; derived from the tensors"),
@@ -150,39 +150,39 @@ OpDefinition fp8_packed_definition_base(const Fp8PackedKind& kind) {
   op.tunables = {
       {"threads", "threads of a block", {128, 256, 512}},
   };
-  const TensorSpec wide{std::string(kind.wide), kind.packs ? Direction::in : Direction::out, false,
+  const TensorSpec wide{std::string(variant.wide), variant.packs ? Direction::in : Direction::out, false,
                         "[..., hidden], wide_dtype; rows may be strided"};
   const TensorSpec packed{
-      "packed", kind.packs ? Direction::out : Direction::in, false,
+      "packed", variant.packs ? Direction::out : Direction::in, false,
       "[..., hidden + 4], u8: hidden e4m3, then their scale, f32, little endian; rows may be "
       "strided"};
-  op.tensors = kind.packs ? std::vector{wide, packed} : std::vector{packed, wide};
+  op.tensors = variant.packs ? std::vector{wide, packed} : std::vector{packed, wide};
   op.default_tunables = default_tunables;
   op.geometry = geometry;
   op.model_cases = model_cases;
   return op;
 }
 
-Call fp8_packed_call(const Fp8PackedKind& kind, const TensorView& wide, const TensorView& packed) {
-  host::require_float(kind.op, kind.wide, wide);
+Call packed_rows_call(const PackedRowsVariant& variant, const TensorView& wide, const TensorView& packed) {
+  host::require_float(variant.op, variant.wide, wide);
   if (packed.dtype != DType::u8) [[unlikely]] {
-    host::refuse_dtype(kind.op, "packed", packed.dtype, "u8");
+    host::refuse_dtype(variant.op, "packed", packed.dtype, "u8");
   }
-  const host::Rows wide_rows = kind.packs ? host::contiguous_rows(kind.op, kind.wide, wide)
-                                          : host::output_rows(kind.op, kind.wide, wide);
-  const host::Rows packed_rows = kind.packs ? host::output_rows(kind.op, "packed", packed)
-                                            : host::contiguous_rows(kind.op, "packed", packed);
+  const host::Rows wide_rows = variant.packs ? host::contiguous_rows(variant.op, variant.wide, wide)
+                                             : host::output_rows(variant.op, variant.wide, wide);
+  const host::Rows packed_rows = variant.packs ? host::output_rows(variant.op, "packed", packed)
+                                               : host::contiguous_rows(variant.op, "packed", packed);
   const std::int64_t width = wide.dim(-1);
-  require_width(kind, width);
-  host::require_rows_like(kind.op, "packed", packed, kind.wide, wide, width + 4);
-  host::require_data(kind.op, kind.wide, wide, wide_rows.count);
-  host::require_data(kind.op, "packed", packed, wide_rows.count);
-  host::require_device(kind.op, "packed", packed, kind.wide, wide.device);
+  require_width(variant, width);
+  host::require_rows_like(variant.op, "packed", packed, variant.wide, wide, width + 4);
+  host::require_data(variant.op, variant.wide, wide, wide_rows.count);
+  host::require_data(variant.op, "packed", packed, wide_rows.count);
+  host::require_device(variant.op, "packed", packed, variant.wide, wide.device);
   const std::int64_t bytes = size_of(wide.dtype);
   const std::int32_t aligned =
       host::alignment_of(host::misalignment(wide, wide_rows) | static_cast<std::uint64_t>(width * bytes));
   if (aligned < bytes) [[unlikely]] {
-    host::refuse_misaligned(kind.op, kind.wide, wide);
+    host::refuse_misaligned(variant.op, variant.wide, wide);
   }
   // Side by side, the rows of a block, a multiple of 4 in number, are one run of bytes.
   const bool dense = wide_rows.count <= 1 || packed_rows.stride == width + 4;
@@ -198,8 +198,11 @@ Call fp8_packed_call(const Fp8PackedKind& kind, const TensorView& wide, const Te
   call.spec.values[contiguous] = dense ? 1 : 0;
   call.rows = wide_rows.count;
   call.device = wide.device;
-  call.set_arguments(Fp8PackedKernelArgs{wide.data, static_cast<unsigned char*>(packed.data), wide_rows.count,
-                                         wide_rows.stride, dense ? width + 4 : packed_rows.stride});
+  call.set_arguments(PackedRowsKernelArgs{.wide = wide.data,
+                                          .packed = static_cast<unsigned char*>(packed.data),
+                                          .rows = wide_rows.count,
+                                          .wide_stride = wide_rows.stride,
+                                          .packed_stride = dense ? width + 4 : packed_rows.stride});
   return call;
 }
 

@@ -1,4 +1,4 @@
-#include "templates/quant/shared/group_rows.hpp"
+#include "templates/quant/shared/group_scaled.hpp"
 
 #include <fmt/format.h>
 
@@ -8,12 +8,12 @@
 #include "templates/host/group_grid.hpp"
 #include "templates/host/launch_cost.hpp"
 #include "templates/host/masked_rows.hpp"
-#include "templates/quant/shared/group_rows_args.h"
-#include "templates/quant/shared/group_rows_params.hpp"
+#include "templates/quant/shared/group_scaled_args.h"
+#include "templates/quant/shared/group_scaled_spec_index.hpp"
 
 namespace kerncast::quant {
 
-using namespace group_rows_params;
+using namespace group_scaled_params;
 
 namespace {
 
@@ -21,8 +21,8 @@ constexpr std::int64_t max_hidden = 65536;
 /// What the grid can hold, far past any device's memory.
 constexpr std::int64_t max_elements = std::int64_t{1} << 44;
 
-std::string_view width_name(const GroupRowsKind& kind) {
-  return kind.gated ? "half the last dimension of x (hidden)" : "the last dimension of x (hidden)";
+std::string_view width_name(const GroupScaledVariant& variant) {
+  return variant.gated ? "half the last dimension of x (hidden)" : "the last dimension of x (hidden)";
 }
 
 std::int32_t vector_width(const Specialisation& spec) {
@@ -59,12 +59,12 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
 }
 
 /// Width of q where x has rows of `x_width`.
-std::int64_t q_width(const GroupRowsKind& kind, std::int64_t x_width) {
-  if (kind.gated && x_width % 2 != 0) [[unlikely]] {
-    host::refuse(kind.op,
+std::int64_t q_width(const GroupScaledVariant& variant, std::int64_t x_width) {
+  if (variant.gated && x_width % 2 != 0) [[unlikely]] {
+    host::refuse(variant.op,
                  fmt::format("the last dimension of x is {}, but must be even: gates, then ups", x_width));
   }
-  return kind.gated ? x_width / 2 : x_width;
+  return variant.gated ? x_width / 2 : x_width;
 }
 
 /// Where scales lie, in elements.
@@ -73,25 +73,26 @@ struct ScaleStrides {
   std::int64_t expert_stride;
 };
 
-ScaleStrides scale_strides(const GroupRowsKind& kind, const GroupRows& arguments,
+ScaleStrides scale_strides(const GroupScaledVariant& variant, const GroupScaled& arguments,
                            const host::ExpertRows& rows, std::int64_t width) {
   const TensorView& s = arguments.s;
   if (rows.experts == 0) {
-    return {host::group_scale_stride(kind.op, arguments.quant, s, rows.rows.count, width), 0};
+    return {host::group_scale_stride(variant.op, arguments.quant, s, rows.rows.count, width), 0};
   }
   if (s.rank != 3 || s.dim(0) != rows.experts) [[unlikely]] {
-    host::refuse_shape(kind.op, "s", s, fmt::format("[{}, rows, scales], as x has experts", rows.experts));
+    host::refuse_shape(variant.op, "s", s, fmt::format("[{}, rows, scales], as x has experts", rows.experts));
   }
   TensorView one = s;
   one.rank = 2;
   std::copy(s.shape.begin() + 1, s.shape.begin() + 3, one.shape.begin());
   std::copy(s.strides.begin() + 1, s.strides.begin() + 3, one.strides.begin());
-  const std::int64_t stride = host::group_scale_stride(kind.op, arguments.quant, one, rows.rows.count, width);
+  const std::int64_t stride =
+      host::group_scale_stride(variant.op, arguments.quant, one, rows.rows.count, width);
   const std::int64_t reach = (one.dim(0) - 1) * one.stride(0) + (one.dim(1) - 1) * one.stride(1) + 1;
   const bool aligned =
       arguments.quant.layout != ScaleLayout::column_major_tma_aligned || s.stride(0) % 4 == 0;
   if (rows.experts > 1 && rows.rows.count > 0 && (s.stride(0) < reach || !aligned)) [[unlikely]] {
-    host::refuse_shape(kind.op, "s", s,
+    host::refuse_shape(variant.op, "s", s,
                        fmt::format("a stride of at least {} from expert to expert{}", reach,
                                    aligned ? "" : ", a multiple of 4 for column_major_tma_aligned"));
   }
@@ -100,47 +101,47 @@ ScaleStrides scale_strides(const GroupRowsKind& kind, const GroupRows& arguments
 
 }  // namespace
 
-void group_rows_validate(const GroupRowsKind& kind, const Specialisation& spec) {
+void group_scaled_validate(const GroupScaledVariant& variant, const Specialisation& spec) {
   const std::int64_t x_bytes = size_of(host::dtype(spec[x_dtype]));
-  host::require_groups(kind.op, width_name(kind), spec[hidden], spec[group], max_hidden);
+  host::require_groups(variant.op, width_name(variant), spec[hidden], spec[group], max_hidden);
   if (spec[alignment] < x_bytes) {
-    host::refuse(kind.op, fmt::format("alignment = {} must be at least an element of x ({} bytes)",
-                                      spec[alignment], x_bytes));
+    host::refuse(variant.op, fmt::format("alignment = {} must be at least an element of x ({} bytes)",
+                                         spec[alignment], x_bytes));
   }
-  host::require_format(kind.op, {spec[group], static_cast<ScaleLayout>(spec[scale_layout]),
-                                 static_cast<ScaleFormat>(spec[scale_format])});
+  host::require_format(variant.op, {spec[group], static_cast<ScaleLayout>(spec[scale_layout]),
+                                    static_cast<ScaleFormat>(spec[scale_format])});
 }
 
-Call group_rows_bind(const GroupRowsKind& kind, const Bindings& bindings) {
-  const OpDefinition& op = OpRegistry::instance().require(kind.op);
-  GroupRows arguments;
-  arguments.x = bindings.require_tensor(kind.op, "x");
-  arguments.q = bindings.require_tensor(kind.op, "q");
-  arguments.s = bindings.require_tensor(kind.op, "s");
-  if (kind.gated) {
+Call group_scaled_bind(const GroupScaledVariant& variant, const Bindings& bindings) {
+  const OpDefinition& op = OpRegistry::instance().require(variant.op);
+  GroupScaled arguments;
+  arguments.x = bindings.require_tensor(variant.op, "x");
+  arguments.q = bindings.require_tensor(variant.op, "q");
+  arguments.s = bindings.require_tensor(variant.op, "s");
+  if (variant.gated) {
     arguments.masked_m = bindings.tensor_or_absent("masked_m");
   }
   arguments.quant = host::group_quant_settings(op, bindings);
-  Call call = group_rows_call(kind, arguments);
+  Call call = group_scaled_call(variant, arguments);
   // A kernel for narrower access serves better aligned tensors too.
   if (const auto wanted = host::setting(op, bindings, "alignment");
       wanted && *wanted < call.spec[alignment]) {
     call.spec.values[alignment] = *wanted;
-    group_rows_validate(kind, call.spec);
+    group_scaled_validate(variant, call.spec);
   }
   check_settings_agree(op, call.spec, bindings);
   return call;
 }
 
-std::vector<TensorPlan> group_rows_inputs(const GroupRowsKind& kind, const Bindings& bindings,
-                                          std::int64_t rows) {
-  const OpDefinition& op = OpRegistry::instance().require(kind.op);
+std::vector<TensorPlan> group_scaled_inputs(const GroupScaledVariant& variant, const Bindings& bindings,
+                                            std::int64_t rows) {
+  const OpDefinition& op = OpRegistry::instance().require(variant.op);
   const std::optional<std::int32_t> width = host::setting(op, bindings, "hidden");
   if (!width) {
-    host::refuse(kind.op, "parameter hidden is required to make inputs; give it as hidden=VALUE");
+    host::refuse(variant.op, "parameter hidden is required to make inputs; give it as hidden=VALUE");
   }
   const DType type = host::dtype(host::setting(op, bindings, "x_dtype").value_or(host::number(DType::bf16)));
-  const std::int64_t columns = std::int64_t{*width} * (kind.gated ? 2 : 1);
+  const std::int64_t columns = std::int64_t{*width} * (variant.gated ? 2 : 1);
   const std::int32_t masked = host::setting(op, bindings, "experts").value_or(0);
   std::vector<TensorPlan> plans;
   if (masked > 0) {
@@ -152,14 +153,14 @@ std::vector<TensorPlan> group_rows_inputs(const GroupRowsKind& kind, const Bindi
   return plans;
 }
 
-std::vector<TensorPlan> group_rows_outputs(const GroupRowsKind& kind, const Bindings& bindings) {
-  const OpDefinition& op = OpRegistry::instance().require(kind.op);
-  const TensorView& x = bindings.require_tensor(kind.op, "x");
-  const bool masked = kind.gated && !bindings.tensor_or_absent("masked_m").absent();
-  static_cast<void>(host::expert_rows(kind.op, "x", x, masked));
+std::vector<TensorPlan> group_scaled_outputs(const GroupScaledVariant& variant, const Bindings& bindings) {
+  const OpDefinition& op = OpRegistry::instance().require(variant.op);
+  const TensorView& x = bindings.require_tensor(variant.op, "x");
+  const bool masked = variant.gated && !bindings.tensor_or_absent("masked_m").absent();
+  static_cast<void>(host::expert_rows(variant.op, "x", x, masked));
   const host::GroupQuant quant = host::group_quant_settings(op, bindings);
-  const std::int64_t width = q_width(kind, x.dim(-1));
-  host::require_groups(kind.op, width_name(kind), width, quant.group, max_hidden);
+  const std::int64_t width = q_width(variant, x.dim(-1));
+  host::require_groups(variant.op, width_name(variant), width, quant.group, max_hidden);
   const DType type =
       host::dtype(host::setting(op, bindings, "q_dtype").value_or(host::number(DType::fp8_e4m3)));
   TensorPlan q{"q", type, {x.shape.begin(), x.shape.begin() + x.rank}, {}, {}};
@@ -203,14 +204,14 @@ void add_group_case(std::vector<ModelCase>& cases, const ModelConfig& model, con
   cases.push_back(std::move(made));
 }
 
-OpDefinition group_rows_definition_base(const GroupRowsKind& kind) {
+OpDefinition group_scaled_definition_base(const GroupScaledVariant& variant) {
   OpDefinition op;
-  op.name = kind.op;
-  op.summary = kind.summary;
-  op.formula = kind.formula;
-  op.include = fmt::format("quant/{}/kernel.cuh", kind.name);
-  op.kernel = fmt::format("kerncast::quant::{}_kernel", kind.name);
-  op.arguments_type = "kerncast::quant::GroupRowsKernelArgs";
+  op.name = variant.op;
+  op.summary = variant.summary;
+  op.formula = variant.formula;
+  op.include = fmt::format("quant/{}/kernel.cuh", variant.name);
+  op.kernel = fmt::format("kerncast::quant::{}_kernel", variant.name);
+  op.arguments_type = "kerncast::quant::GroupScaledKernelArgs";
   op.params = {
       host::dtype_param("x_dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of x"),
       host::quantised_dtype_param(),
@@ -223,7 +224,7 @@ OpDefinition group_rows_definition_base(const GroupRowsKind& kind) {
                          "bytes of x per access; derived from the tensors' pointers and strides"),
   };
   op.params[hidden].multiple_of = 16;
-  if (kind.gated) {
+  if (variant.gated) {
     op.params.push_back(host::masked_experts_param());
   }
   op.tunables = {
@@ -231,9 +232,9 @@ OpDefinition group_rows_definition_base(const GroupRowsKind& kind) {
       {"vectors", "groups whose vectors a thread has in flight", {1, 2, 4}},
   };
   op.tensors = {{"x", Direction::in, false,
-                 kind.gated ? "[..., 2 * hidden], x_dtype; rows may be strided"
-                            : "[..., hidden], x_dtype; rows may be strided"}};
-  if (kind.gated) {
+                 variant.gated ? "[..., 2 * hidden], x_dtype; rows may be strided"
+                               : "[..., hidden], x_dtype; rows may be strided"}};
+  if (variant.gated) {
     op.tensors.push_back({"masked_m", Direction::in, true, host::mask_doc});
   }
   op.tensors.push_back({"q", Direction::out, false, "[..., hidden], q_dtype; rows may be strided"});
@@ -243,35 +244,35 @@ OpDefinition group_rows_definition_base(const GroupRowsKind& kind) {
   return op;
 }
 
-Call group_rows_call(const GroupRowsKind& kind, const GroupRows& arguments) {
+Call group_scaled_call(const GroupScaledVariant& variant, const GroupScaled& arguments) {
   const TensorView& x = arguments.x;
   const TensorView& q = arguments.q;
   const bool masked = !arguments.masked_m.absent();
-  host::require_float(kind.op, "x", x);
-  host::require_quantised(kind.op, "q", q);
-  const host::ExpertRows x_rows = host::expert_rows(kind.op, "x", x, masked);
-  const host::ExpertRows q_rows = host::output_expert_rows(kind.op, "q", q, masked);
-  const std::int64_t width = q_width(kind, x.dim(-1));
-  host::require_groups(kind.op, width_name(kind), width, arguments.quant.group, max_hidden);
-  host::require_rows_like(kind.op, "q", q, "x", x, width);
+  host::require_float(variant.op, "x", x);
+  host::require_quantised(variant.op, "q", q);
+  const host::ExpertRows x_rows = host::expert_rows(variant.op, "x", x, masked);
+  const host::ExpertRows q_rows = host::output_expert_rows(variant.op, "q", q, masked);
+  const std::int64_t width = q_width(variant, x.dim(-1));
+  host::require_groups(variant.op, width_name(variant), width, arguments.quant.group, max_hidden);
+  host::require_rows_like(variant.op, "q", q, "x", x, width);
   const std::int64_t rows = x_rows.count();
   if (rows > max_elements / width) [[unlikely]] {
-    host::refuse_range(kind.op, "the row count of x", rows, 0, max_elements / width);
+    host::refuse_range(variant.op, "the row count of x", rows, 0, max_elements / width);
   }
-  host::require_data(kind.op, "x", x, rows);
-  host::require_data(kind.op, "q", q, rows);
-  host::require_device(kind.op, "q", q, "x", x.device);
-  host::require_device(kind.op, "s", arguments.s, "x", x.device);
-  host::require_format(kind.op, arguments.quant);
+  host::require_data(variant.op, "x", x, rows);
+  host::require_data(variant.op, "q", q, rows);
+  host::require_device(variant.op, "q", q, "x", x.device);
+  host::require_device(variant.op, "s", arguments.s, "x", x.device);
+  host::require_format(variant.op, arguments.quant);
   if (masked) {
-    host::require_mask(kind.op, arguments.masked_m, x_rows, "x", x.device);
+    host::require_mask(variant.op, arguments.masked_m, x_rows, "x", x.device);
   }
-  const ScaleStrides s = scale_strides(kind, arguments, x_rows, width);
+  const ScaleStrides s = scale_strides(variant, arguments, x_rows, width);
 
   const auto x_bytes = static_cast<std::int32_t>(size_of(x.dtype));
   const std::int32_t aligned = host::alignment_of(host::misalignment(x, x_rows));
   if (aligned < x_bytes) [[unlikely]] {
-    host::refuse_misaligned(kind.op, "x", x);
+    host::refuse_misaligned(variant.op, "x", x);
   }
 
   Call call;
@@ -286,10 +287,19 @@ Call group_rows_call(const GroupRowsKind& kind, const GroupRows& arguments) {
   call.spec.values[experts] = static_cast<std::int32_t>(x_rows.experts);
   call.rows = rows;
   call.device = x.device;
-  call.set_arguments(GroupRowsKernelArgs{
-      x.data, q.data, arguments.s.data, static_cast<const int*>(arguments.masked_m.data), x_rows.rows.count,
-      host::scale_rows(arguments.quant.format, x_rows.rows.count), x_rows.rows.stride, q_rows.rows.stride,
-      s.stride, x_rows.expert_stride, q_rows.expert_stride, s.expert_stride});
+  call.set_arguments(
+      GroupScaledKernelArgs{.x = x.data,
+                            .q = q.data,
+                            .s = arguments.s.data,
+                            .masked_m = static_cast<const int*>(arguments.masked_m.data),
+                            .rows = x_rows.rows.count,
+                            .padded_rows = host::scale_rows(arguments.quant.format, x_rows.rows.count),
+                            .x_stride = x_rows.rows.stride,
+                            .q_stride = q_rows.rows.stride,
+                            .s_stride = s.stride,
+                            .x_expert_stride = x_rows.expert_stride,
+                            .q_expert_stride = q_rows.expert_stride,
+                            .s_expert_stride = s.expert_stride});
   return call;
 }
 

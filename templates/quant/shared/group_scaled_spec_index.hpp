@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// Indices of the parameters and tunables of the ops that quantise rows by groups.
+namespace kerncast::quant::group_scaled_params {
+
+/// Only ops whose input may be masked have `experts`.
+enum Param : std::size_t { x_dtype, q_dtype, hidden, group, scale_layout, scale_format, alignment, experts };
+enum Tunable : std::size_t { threads, vectors };
+
+}  // namespace kerncast::quant::group_scaled_params
