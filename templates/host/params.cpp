@@ -28,6 +28,10 @@ ParamSpec choice_param(std::initializer_list<const char*> choices, std::string d
   return choice_param("", choices, std::move(doc));
 }
 
+ParamSpec choice_param(std::span<const char* const> choices, std::string doc) {
+  return choice_param("", choices, std::move(doc));
+}
+
 void require_place(std::size_t got, std::size_t wanted, const std::string& name) {
   if (got != wanted) {
     throw Error(

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,8 @@ namespace kerncast::host {
 [[nodiscard]] ParamSpec flag_param(bool default_value, std::string doc);
 /// One of named choices, stored as its place in the list. The first is the default.
 [[nodiscard]] ParamSpec choice_param(std::initializer_list<const char*> choices, std::string doc);
+/// A choice whose names stand in a table beside its enum.
+[[nodiscard]] ParamSpec choice_param(std::span<const char* const> choices, std::string doc);
 
 /// A description whose place in the definition is known at compile time.
 template <class Spec, std::size_t Index>

@@ -15,8 +15,7 @@ namespace kerncast::reference {
 /// `value` rounded to the nearest e2m1 value, ties to even, saturating at 6. NaN becomes 6.
 [[nodiscard]] double rounded_to_e2m1(double value);
 
-/// Element `column` of row `row` of `q`, which holds two e2m1 values per byte if `fp4`, else values of its
-/// dtype.
+/// Element `column` of row `row` of `q`, which holds two e2m1 values per byte if `fp4`.
 [[nodiscard]] double block_value(const HostRows& q, bool fp4, std::int64_t row, std::int64_t column);
 
 /// Byte offset, in the storage of `sf`, of the scale of block `block` of row `row`.

@@ -24,7 +24,7 @@ quant::Nvfp4 good() {
 
 quant::Nvfp4 split() {
   quant::Nvfp4 made = good();
-  made.layout = SfLayout::swizzled;
+  made.sf_layout = SfLayout::swizzled;
   made.global_scale = TensorView::contiguous(memory, DType::f32, {4});
   made.sf = TensorView::contiguous(memory, DType::fp8_e4m3, {512, 448});
   made.expert_offsets = TensorView::contiguous(memory, DType::i32, {5});
@@ -39,27 +39,27 @@ quant::Mxfp8 mxfp8() {
 }
 
 std::string error_of(const quant::Nvfp4& arguments) {
-  return message_of([&] { static_cast<void>(quant::nvfp4_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("block quantisation derives its specialisation from the tensors") {
-  CHECK(format_specialisation(quant::nvfp4_op(), quant::nvfp4_call(good()).spec) == "hidden=7168");
-  CHECK(format_specialisation(quant::nvfp4_op(), quant::nvfp4_call(split()).spec) ==
+  CHECK(format_specialisation(definition_of<quant::Nvfp4>(), bind(good()).spec) == "hidden=7168");
+  CHECK(format_specialisation(definition_of<quant::Nvfp4>(), bind(split()).spec) ==
         "hidden=7168 sf_layout=swizzled experts=4");
   quant::Mxfp8 test = mxfp8();
-  CHECK(format_specialisation(quant::mxfp8_op(), quant::mxfp8_call(test).spec) == "hidden=7168");
+  CHECK(format_specialisation(definition_of<quant::Mxfp8>(), bind(test).spec) == "hidden=7168");
   test.ocp_floor = true;
   test.q.dtype = DType::fp8_e5m2;
-  CHECK(format_specialisation(quant::mxfp8_op(), quant::mxfp8_call(test).spec) ==
+  CHECK(format_specialisation(definition_of<quant::Mxfp8>(), bind(test).spec) ==
         "hidden=7168 ocp_floor=true q_dtype=fp8_e5m2");
   test = mxfp8();
   test.q.data = memory + 4;
-  CHECK(quant::mxfp8_call(test).spec[3] == 8);
+  CHECK(bind(test).spec[3] == 8);
   quant::Nvfp4 odd = good();
   odd.q.data = memory + 1;
-  CHECK(quant::nvfp4_call(odd).spec[3] == 4);
+  CHECK(bind(odd).spec[3] == 4);
 }
 
 TEST_CASE("block quantisation names what is wrong with a call") {
@@ -76,7 +76,7 @@ TEST_CASE("block quantisation names what is wrong with a call") {
   test.sf.dtype = DType::ue8m0;
   CHECK_THAT(error_of(test), Contains("'sf'") && Contains("fp8_e4m3"));
   test = good();
-  test.layout = SfLayout::swizzled;
+  test.sf_layout = SfLayout::swizzled;
   CHECK_THAT(error_of(test), Contains("'sf'") && Contains("[128, 448]"));
   test = good();
   test.global_scale = {};
@@ -95,14 +95,14 @@ TEST_CASE("block quantisation names what is wrong with a call") {
   CHECK_THAT(error_of(test), Contains("'expert_offsets'") && Contains("i32"));
   quant::Mxfp8 mx = mxfp8();
   mx.x.shape[1] = mx.q.shape[1] = 7152;
-  CHECK_THAT(message_of([&] { static_cast<void>(quant::mxfp8_call(mx)); }), Contains("multiple of 32"));
+  CHECK_THAT(message_of([&] { static_cast<void>(bind(mx)); }), Contains("multiple of 32"));
 }
 
 TEST_CASE("block quantisation covers every block with its grid") {
   const std::int64_t rows = GENERATE(1, 3, 500, 40000);
   const std::string hidden = GENERATE("160", "2880", "7168");
   const std::string layout = GENERATE("linear", "swizzled");
-  const OpDefinition& op = quant::mxfp4_op();
+  const OpDefinition& op = definition_of<quant::Mxfp4>();
   const Specialisation spec = specialise(op, {{"hidden", hidden}, {"sf_layout", layout}});
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
@@ -114,7 +114,7 @@ TEST_CASE("block quantisation covers every block with its grid") {
 }
 
 TEST_CASE("block quantisation plans its tensors and knows the models") {
-  const OpDefinition& op = quant::nvfp4_op();
+  const OpDefinition& op = definition_of<quant::Nvfp4>();
   Bindings bindings;
   bindings.set_param("hidden", "96");
   bindings.set_param("sf_layout", "swizzled");
@@ -124,7 +124,7 @@ TEST_CASE("block quantisation plans its tensors and knows the models") {
   CHECK(plans.at(0).shape == std::vector<std::int64_t>{5, 48});
   CHECK(plans.at(1).shape == std::vector<std::int64_t>{128, 8});
   check_cases(op, deepseek_v3());
-  check_cases(quant::mxfp8_op(), deepseek_v3());
-  CHECK(widths_of(quant::mxfp4_op(), deepseek_v3(), "hidden") ==
+  check_cases(definition_of<quant::Mxfp8>(), deepseek_v3());
+  CHECK(widths_of(definition_of<quant::Mxfp4>(), deepseek_v3(), "hidden") ==
         std::set<std::string>{"7168", "16384", "2048", "18432"});
 }

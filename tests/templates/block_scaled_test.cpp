@@ -290,11 +290,11 @@ TEST_CASE("blocks give the same bits on every run") {
 }
 
 TEST_CASE("blocks where the grid spills into y") {
-  OpDefinition narrow = quant::mxfp8_op();
+  OpDefinition narrow = definition_of<quant::Mxfp8>();
   narrow.name = "test.mxfp8_on_a_narrow_grid";
   narrow.geometry = [](const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                        std::int64_t rows) noexcept {
-    LaunchGeometry made = quant::mxfp8_op().geometry(spec, tunables, device, rows);
+    LaunchGeometry made = definition_of<quant::Mxfp8>().geometry(spec, tunables, device, rows);
     // 15 blocks to a row: rows and thread blocks realign every 15.
     made.grid[1] = made.grid[0] / 15 + 1;
     made.grid[0] = 15;
@@ -303,7 +303,7 @@ TEST_CASE("blocks where the grid spills into y") {
   const OpDefinition& op = OpRegistry::instance().add(narrow);
   OpCase test = make_case("mxfp8", {.rows = 600, .width = 15 * 32});
   test.launch = [&](Runtime& on, const Views& views) {
-    const Call call = quant::mxfp8_call({.x = views.at("x"), .q = views.at("q"), .sf = views.at("sf")});
+    const Call call = bind(quant::Mxfp8{.x = views.at("x"), .q = views.at("q"), .sf = views.at("sf")});
     REQUIRE(op.geometry(call.spec, op.default_tunables(call.spec, {}, call.rows), {}, call.rows).grid[1] > 1);
     on.dispatch(op, call, nullptr);
   };
@@ -317,10 +317,10 @@ TEST_CASE("blocks where rows lie more than 2^31 elements apart") {
   const SparseRows q(DType::fp8_e4m3, 3, 128, stride(1, 128));
   const SparseRows sf(DType::ue8m0, 3, 4, stride(2, 4));
   const quant::Mxfp8 call{.x = x.view(), .q = q.view(), .sf = sf.view()};
-  quant::mxfp8(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = quant::mxfp8_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {x.download("x"), q.download("q"), sf.download("sf")};
   const ReferenceResult verdict = find_reference("quant.mxfp8")(input);
   INFO(verdict.detail);
@@ -330,18 +330,18 @@ TEST_CASE("blocks where rows lie more than 2^31 elements apart") {
 TEST_CASE("blocks through the typed API and prepared launches") {
   OpCase test = make_case("nvfp4", {.layout = "swizzled"});
   test.launch = [](Runtime& on, const Views& views) {
-    quant::nvfp4(on,
-                 {.x = views.at("x"),
-                  .global_scale = views.at("global_scale"),
-                  .q = views.at("q"),
-                  .sf = views.at("sf"),
-                  .layout = quant::SfLayout::swizzled},
-                 nullptr);
+    launch(on,
+           quant::Nvfp4{.x = views.at("x"),
+                        .global_scale = views.at("global_scale"),
+                        .q = views.at("q"),
+                        .sf = views.at("sf"),
+                        .sf_layout = quant::SfLayout::swizzled},
+           nullptr);
   };
   require_good(test);
   test = make_case("mxfp4", {});
   test.launch = [](Runtime& on, const Views& views) {
-    quant::prepare_mxfp4(on, {.x = views.at("x"), .q = views.at("q"), .sf = views.at("sf")}).launch(nullptr);
+    prepare(on, quant::Mxfp4{.x = views.at("x"), .q = views.at("q"), .sf = views.at("sf")}).launch(nullptr);
   };
   require_good(test);
 }

@@ -14,7 +14,7 @@ namespace {
 /// Memory that nothing touches.
 alignas(256) std::byte memory[64];
 
-quant::PerToken tokens() {
+quant::PerTokenFp8 tokens() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {6, 7168}),
           .q = TensorView::contiguous(memory, DType::fp8_e4m3, {6, 7168}),
           .s = TensorView::contiguous(memory, DType::f32, {6, 1})};
@@ -27,34 +27,32 @@ quant::PerTensorFp8 tensor() {
           .workspace = TensorView::contiguous(memory, DType::f32, {1024})};
 }
 
-std::string error_of(const quant::PerToken& arguments) {
-  return message_of([&] { static_cast<void>(quant::per_token_fp8_call(arguments)); });
+std::string error_of(const quant::PerTokenFp8& arguments) {
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 std::string error_of(const quant::PerTensorFp8& arguments) {
-  return message_of([&] { static_cast<void>(quant::per_tensor_fp8_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("dense quantisation derives its specialisation from the tensors") {
-  CHECK(format_specialisation(quant::per_token_fp8_op(), quant::per_token_fp8_call(tokens()).spec) ==
-        "hidden=7168");
-  CHECK(format_specialisation(quant::per_tensor_fp8_op(), quant::per_tensor_fp8_call(tensor()).spec) ==
-        "hidden=7168");
+  CHECK(format_specialisation(definition_of<quant::PerTokenFp8>(), bind(tokens()).spec) == "hidden=7168");
+  CHECK(format_specialisation(definition_of<quant::PerTensorFp8>(), bind(tensor()).spec) == "hidden=7168");
   quant::PerTensorFp8 given{.x = tokens().x, .q = tokens().q, .scale = tensor().s};
-  CHECK(format_specialisation(quant::per_tensor_fp8_op(), quant::per_tensor_fp8_call(given).spec) ==
+  CHECK(format_specialisation(definition_of<quant::PerTensorFp8>(), bind(given).spec) ==
         "hidden=7168 dynamic=false");
-  quant::PerToken odd = tokens();
+  quant::PerTokenFp8 odd = tokens();
   odd.q.data = memory + 2;
-  CHECK(quant::per_token_fp8_call(odd).spec[3] == 4);
+  CHECK(bind(odd).spec[3] == 4);
 }
 
 TEST_CASE("dense quantisation names what is wrong with a call") {
-  quant::PerToken test = tokens();
+  quant::PerTokenFp8 test = tokens();
   test.q.dtype = DType::i8;
   CHECK_THAT(error_of(test), Contains("quant.per_token_fp8") && Contains("'q'") && Contains("fp8_e4m3"));
-  CHECK_NOTHROW(quant::per_token_int8_call(test));
+  CHECK_NOTHROW(bind(quant::PerTokenInt8{.x = test.x, .q = test.q, .s = test.s}));
   test = tokens();
   test.s.shape[1] = 2;
   CHECK_THAT(error_of(test), Contains("'s'"));
@@ -80,15 +78,17 @@ TEST_CASE("dense quantisation names what is wrong with a call") {
   whole = tensor();
   whole.s.device = 3;
   CHECK_THAT(error_of(whole), Contains("device 3"));
-  CHECK_THAT(
-      message_of([&] { static_cast<void>(specialise(quant::per_token_int8_op(), {{"hidden", "12"}})); }),
-      Contains("widest valid: 8"));
+  CHECK_THAT(message_of([&] {
+               static_cast<void>(specialise(definition_of<quant::PerTokenInt8>(), {{"hidden", "12"}}));
+             }),
+             Contains("widest valid: 8"));
 }
 
 TEST_CASE("dense quantisation covers every row with its grids") {
   const std::int64_t rows = GENERATE(1, 3, 500, 40000);
   const std::string hidden = GENERATE("128", "2880", "28672");
-  for (const OpDefinition* op : {&quant::per_token_fp8_op(), &quant::per_tensor_fp8_op()}) {
+  for (const OpDefinition* op :
+       {&definition_of<quant::PerTokenFp8>(), &definition_of<quant::PerTensorFp8>()}) {
     const Specialisation spec = specialise(*op, {{"hidden", hidden}});
     const Tunables tunables = op->default_tunables(spec, DeviceTraits{}, rows);
     check_choices(*op, tunables);
@@ -107,13 +107,13 @@ TEST_CASE("dense quantisation covers every row with its grids") {
 }
 
 TEST_CASE("a given scale needs no first stage") {
-  const OpDefinition& op = quant::per_tensor_fp8_op();
+  const OpDefinition& op = definition_of<quant::PerTensorFp8>();
   const Specialisation spec = specialise(op, {{"hidden", "128"}, {"dynamic", "false"}});
   CHECK(op.geometry(spec, op.default_tunables(spec, {}, 4), {}, 4).grid[0] == 0);
 }
 
 TEST_CASE("dense quantisation plans its tensors and knows the models") {
-  const OpDefinition& op = quant::per_tensor_fp8_op();
+  const OpDefinition& op = definition_of<quant::PerTensorFp8>();
   Bindings bindings;
   bindings.set_param("hidden", "64");
   CHECK(op.plan_inputs(bindings, 5).size() == 1);
@@ -124,7 +124,7 @@ TEST_CASE("dense quantisation plans its tensors and knows the models") {
   bindings.set_tensor("scale", TensorView::contiguous(memory, DType::f32, {1}));
   CHECK(op.plan_outputs(bindings).size() == 1);
   check_cases(op, deepseek_v3());
-  check_cases(quant::per_token_fp8_op(), deepseek_v3());
-  CHECK(widths_of(quant::per_token_int8_op(), deepseek_v3(), "hidden") ==
+  check_cases(definition_of<quant::PerTokenFp8>(), deepseek_v3());
+  CHECK(widths_of(definition_of<quant::PerTokenInt8>(), deepseek_v3(), "hidden") ==
         std::set<std::string>{"7168", "16384", "2048", "18432"});
 }

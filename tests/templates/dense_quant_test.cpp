@@ -210,25 +210,27 @@ TEST_CASE("whole rows where they lie more than 2^31 elements apart") {
     view.rank = 1;
     return view;
   };
-  quant::per_token_fp8(runtime(), {.x = x.view(), .q = q.view(), .s = s.view()}, nullptr);
+  launch(runtime(), quant::PerTokenFp8{.x = x.view(), .q = q.view(), .s = s.view()}, nullptr);
   synchronize();
   ReferenceInput input;
   input.tensors = {x.download("x"), q.download("q"), s.download("s")};
   CHECK(find_reference("quant.per_token_fp8")(input).ok);
-  quant::per_tensor_fp8(
-      runtime(), {.x = x.view(), .q = q.view(), .s = flat(one.view()), .workspace = flat(workspace.view())},
-      nullptr);
+  launch(runtime(),
+         quant::PerTensorFp8{
+             .x = x.view(), .q = q.view(), .s = flat(one.view()), .workspace = flat(workspace.view())},
+         nullptr);
   synchronize();
   input.tensors = {x.download("x"), q.download("q"), one.download("s")};
   CHECK(find_reference("quant.per_tensor_fp8")(input).ok);
 }
 
 TEST_CASE("a tensor's blocks take tiles in turn") {
-  OpDefinition narrow = quant::per_tensor_fp8_op();
+  OpDefinition narrow = definition_of<quant::PerTensorFp8>();
   narrow.name = "test.per_tensor_fp8_on_a_narrow_grid";
   narrow.later_stages[0].geometry = [](const Specialisation& spec, const Tunables& tunables,
                                        const DeviceTraits& device, std::int64_t rows) noexcept {
-    LaunchGeometry made = quant::per_tensor_fp8_op().later_stages[0].geometry(spec, tunables, device, rows);
+    LaunchGeometry made =
+        definition_of<quant::PerTensorFp8>().later_stages[0].geometry(spec, tunables, device, rows);
     made.grid[0] = 3;
     return made;
   };
@@ -237,8 +239,8 @@ TEST_CASE("a tensor's blocks take tiles in turn") {
   test.launch = [&](Runtime& on, const Views& views) {
     on.dispatch(
         op,
-        quant::per_tensor_fp8_call(
-            {.x = views.at("x"), .q = views.at("q"), .s = views.at("s"), .workspace = views.at("workspace")}),
+        bind(quant::PerTensorFp8{
+            .x = views.at("x"), .q = views.at("q"), .s = views.at("s"), .workspace = views.at("workspace")}),
         nullptr);
   };
   require_good(test);
@@ -247,18 +249,18 @@ TEST_CASE("a tensor's blocks take tiles in turn") {
 TEST_CASE("whole rows and tensors through the typed API and prepared launches") {
   OpCase test = make_case("per_token_int8", {});
   test.launch = [](Runtime& on, const Views& views) {
-    quant::per_token_int8(on, {.x = views.at("x"), .q = views.at("q"), .s = views.at("s")}, nullptr);
+    launch(on, quant::PerTokenInt8{.x = views.at("x"), .q = views.at("q"), .s = views.at("s")}, nullptr);
   };
   require_good(test);
   test = make_case("per_token_fp8", {});
   test.launch = [](Runtime& on, const Views& views) {
-    quant::prepare_per_token_fp8(on, {.x = views.at("x"), .q = views.at("q"), .s = views.at("s")})
+    prepare(on, quant::PerTokenFp8{.x = views.at("x"), .q = views.at("q"), .s = views.at("s")})
         .launch(nullptr);
   };
   require_good(test);
   test = make_case("static", {});
   test.launch = [](Runtime& on, const Views& views) {
-    quant::prepare_per_tensor_fp8(on, {.x = views.at("x"), .q = views.at("q"), .scale = views.at("scale")})
+    prepare(on, quant::PerTensorFp8{.x = views.at("x"), .q = views.at("q"), .scale = views.at("scale")})
         .launch(nullptr);
   };
   require_good(test);

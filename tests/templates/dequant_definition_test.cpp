@@ -30,15 +30,15 @@ quant::Dequant nvfp4() {
 }
 
 std::string error_of(const quant::Dequant& arguments) {
-  return message_of([&] { static_cast<void>(quant::dequant_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("dequant derives its specialisation from the tensors") {
-  const OpDefinition& op = quant::dequant_op();
-  CHECK(format_specialisation(op, quant::dequant_call(good()).spec) == "hidden=7168");
-  CHECK(format_specialisation(op, quant::dequant_call(nvfp4()).spec) ==
+  const OpDefinition& op = definition_of<quant::Dequant>();
+  CHECK(format_specialisation(op, bind(good()).spec) == "hidden=7168");
+  CHECK(format_specialisation(op, bind(nvfp4()).spec) ==
         "scheme=nvfp4 q_dtype=u8 hidden=7168 sf_layout=swizzled");
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("dequant covers every element with its grid") {
   const std::int64_t rows = GENERATE(1, 3, 500, 40000);
   const std::string scheme = GENERATE("per_token", "nvfp4");
   const std::string layout = GENERATE("linear", "swizzled");
-  const OpDefinition& op = quant::dequant_op();
+  const OpDefinition& op = definition_of<quant::Dequant>();
   const Specialisation spec = specialise(op, {{"hidden", "2880"},
                                               {"scheme", scheme},
                                               {"q_dtype", scheme == "nvfp4" ? "u8" : "i8"},
@@ -88,7 +88,7 @@ TEST_CASE("dequant covers every element with its grid") {
 }
 
 TEST_CASE("dequant plans its tensors and knows the models") {
-  const OpDefinition& op = quant::dequant_op();
+  const OpDefinition& op = definition_of<quant::Dequant>();
   check_cases(op, deepseek_v3());
   Bindings bindings;
   bindings.set_param("hidden", "96");

@@ -277,10 +277,10 @@ TEST_CASE("dequant where rows lie more than 2^31 elements apart") {
   const SparseRows s(DType::f32, 3, 2, stride(1, 2), to_bytes(DType::f32, samples(6, 84)));
   const SparseRows y(DType::bf16, 3, 256, stride(2, 256));
   const quant::Dequant call{.q = q.view(), .s = s.view(), .y = y.view()};
-  quant::dequant(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = quant::dequant_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {q.download("q"), s.download("s"), y.download("y")};
   const ReferenceResult verdict = find_reference("quant.dequant")(input);
   INFO(verdict.detail);
@@ -295,11 +295,9 @@ TEST_CASE("dequant through the typed API and a prepared launch") {
                           .y = views.at("y"),
                           .scheme = quant::DequantScheme::per_token};
   };
-  test.launch = [&](Runtime& on, const Views& views) { quant::dequant(on, arguments(views), nullptr); };
+  test.launch = [&](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   require_good(test);
-  test.launch = [&](Runtime& on, const Views& views) {
-    quant::prepare_dequant(on, arguments(views)).launch(nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   require_good(test);
 }
 

@@ -19,21 +19,20 @@ quant::Fp8Pack good() {
 }
 
 std::string error_of(const quant::Fp8Pack& arguments) {
-  return message_of([&] { static_cast<void>(quant::fp8_pack_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("packing derives its specialisation from the tensors") {
-  const OpDefinition& op = quant::fp8_pack_op();
-  CHECK(format_specialisation(op, quant::fp8_pack_call(good()).spec) == "hidden=128");
+  const OpDefinition& op = definition_of<quant::Fp8Pack>();
+  CHECK(format_specialisation(op, bind(good()).spec) == "hidden=128");
   quant::Fp8Pack test = good();
   test.packed.strides = {24 * 136, 136, 1};
-  CHECK(format_specialisation(op, quant::fp8_pack_call(test).spec) ==
-        "hidden=128 packed_alignment=4 contiguous=false");
+  CHECK(format_specialisation(op, bind(test).spec) == "hidden=128 packed_alignment=4 contiguous=false");
   test = good();
   test.packed.data = memory + 1;
-  CHECK(format_specialisation(op, quant::fp8_pack_call(test).spec) == "hidden=128 packed_alignment=1");
+  CHECK(format_specialisation(op, bind(test).spec) == "hidden=128 packed_alignment=1");
 }
 
 TEST_CASE("packing names what is wrong with a call") {
@@ -52,17 +51,17 @@ TEST_CASE("packing names what is wrong with a call") {
   test.x.strides = {24 * 2000, 2000, 1};
   test.packed.strides = {24 * 2004, 2004, 1};
   CHECK_THAT(error_of(test), Contains("nearest valid: 1024"));
-  CHECK_THAT(
-      message_of([&] {
-        static_cast<void>(specialise(quant::fp8_unpack_op(), {{"hidden", "128"}, {"contiguous", "false"}}));
-      }),
-      Contains("widest valid: 4"));
+  CHECK_THAT(message_of([&] {
+               static_cast<void>(specialise(definition_of<quant::Fp8Unpack>(),
+                                            {{"hidden", "128"}, {"contiguous", "false"}}));
+             }),
+             Contains("widest valid: 4"));
 }
 
 TEST_CASE("packing covers every row, and knows the models that exchange heads") {
   const std::int64_t rows = GENERATE(1, 3, 500, 400000);
   const std::string hidden = GENERATE("64", "128", "1024");
-  const OpDefinition& op = quant::fp8_pack_op();
+  const OpDefinition& op = definition_of<quant::Fp8Pack>();
   const Specialisation spec = specialise(op, {{"hidden", hidden}});
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
@@ -73,6 +72,6 @@ TEST_CASE("packing covers every row, and knows the models that exchange heads") 
   flux.layer_norm = true;
   flux.head_dim = 128;
   check_cases(op, flux);
-  check_cases(quant::fp8_unpack_op(), flux);
+  check_cases(definition_of<quant::Fp8Unpack>(), flux);
   CHECK(widths_of(op, flux, "hidden") == std::set<std::string>{"128"});
 }

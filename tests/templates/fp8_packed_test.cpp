@@ -136,8 +136,8 @@ TEST_CASE("packed rows that lie more than 2^31 elements apart") {
                      to_bytes(DType::bf16, samples(3 * 128, 5)));
   const SparseRows packed(DType::u8, 3, 132, far_packed ? huge_stride : 132);
   const SparseRows y(DType::bf16, 3, 128, far_packed ? 128 : huge_stride);
-  quant::fp8_pack(runtime(), {.x = x.view(), .packed = packed.view()}, nullptr);
-  quant::fp8_unpack(runtime(), {.packed = packed.view(), .y = y.view()}, nullptr);
+  launch(runtime(), quant::Fp8Pack{.x = x.view(), .packed = packed.view()}, nullptr);
+  launch(runtime(), quant::Fp8Unpack{.packed = packed.view(), .y = y.view()}, nullptr);
   synchronize();
   ReferenceInput input;
   input.tensors = {x.download("x"), packed.download("packed"), y.download("y")};
@@ -154,12 +154,12 @@ TEST_CASE("packing in more than 65,535 blocks, with the same bits on every run")
 TEST_CASE("packing and unpacking through prepared launches") {
   OpCase test = pack_case(9, 128);
   test.launch = [](Runtime& on, const Views& views) {
-    quant::prepare_fp8_pack(on, {.x = views.at("x"), .packed = views.at("packed")}).launch(nullptr);
+    prepare(on, quant::Fp8Pack{.x = views.at("x"), .packed = views.at("packed")}).launch(nullptr);
   };
   require_good(test);
   test = unpack_case(9, 128);
   test.launch = [](Runtime& on, const Views& views) {
-    quant::prepare_fp8_unpack(on, {.packed = views.at("packed"), .y = views.at("y")}).launch(nullptr);
+    prepare(on, quant::Fp8Unpack{.packed = views.at("packed"), .y = views.at("y")}).launch(nullptr);
   };
   require_good(test);
 }

@@ -24,32 +24,32 @@ quant::PerTokenGroup good() {
 
 quant::PerTokenGroup packed() {
   quant::PerTokenGroup made = good();
-  made.layout = ScaleLayout::column_major_tma_aligned;
-  made.format = ScaleFormat::packed_ue8m0;
+  made.scale_layout = ScaleLayout::column_major_tma_aligned;
+  made.scale_format = ScaleFormat::packed_ue8m0;
   made.s = TensorView::contiguous(memory, DType::i32, {6, 14});
   made.s.strides = {1, 8};
   return made;
 }
 
 std::string error_of(const quant::PerTokenGroup& arguments) {
-  return message_of([&] { static_cast<void>(quant::per_token_group_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("per_token_group derives its specialisation from the tensors") {
-  const OpDefinition& op = quant::per_token_group_op();
-  CHECK(format_specialisation(op, quant::per_token_group_call(good()).spec) == "hidden=7168");
-  CHECK(format_specialisation(op, quant::per_token_group_call(packed()).spec) ==
+  const OpDefinition& op = definition_of<quant::PerTokenGroup>();
+  CHECK(format_specialisation(op, bind(good()).spec) == "hidden=7168");
+  CHECK(format_specialisation(op, bind(packed()).spec) ==
         "hidden=7168 scale_layout=column_major_tma_aligned scale_format=packed_ue8m0");
   quant::PerTokenGroup odd = good();
   odd.x.data = memory + 2;
-  CHECK(quant::per_token_group_call(odd).spec[6] == 2);
+  CHECK(bind(odd).spec[6] == 2);
   odd = good();
   odd.q.data = memory + 2;
-  CHECK(quant::per_token_group_call(odd).spec[6] == 4);
+  CHECK(bind(odd).spec[6] == 4);
   odd.q.data = memory + 8;
-  CHECK(quant::per_token_group_call(odd).spec[6] == 16);
+  CHECK(bind(odd).spec[6] == 16);
 }
 
 TEST_CASE("per_token_group names what is wrong with a call") {
@@ -74,10 +74,10 @@ TEST_CASE("per_token_group names what is wrong with a call") {
   test.s.shape[1] = 57;
   CHECK_THAT(error_of(test), Contains("'s'") && Contains("56"));
   test = good();
-  test.layout = ScaleLayout::column_major;
+  test.scale_layout = ScaleLayout::column_major;
   CHECK_THAT(error_of(test), Contains("token stride of 1"));
   test = good();
-  test.format = ScaleFormat::packed_ue8m0;
+  test.scale_format = ScaleFormat::packed_ue8m0;
   CHECK_THAT(error_of(test), Contains("column_major_tma_aligned"));
   test = packed();
   test.s.strides[1] = 6;
@@ -107,7 +107,7 @@ TEST_CASE("per_token_group covers every group with its grid") {
   const std::string hidden = GENERATE("128", "1536", "7168", "18432");
   const std::string group = GENERATE("16", "128");
   const std::string format = GENERATE("f32", "packed_ue8m0");
-  const OpDefinition& op = quant::per_token_group_op();
+  const OpDefinition& op = definition_of<quant::PerTokenGroup>();
   const Specialisation spec = specialise(op, {{"hidden", hidden},
                                               {"group", group},
                                               {"scale_layout", "column_major_tma_aligned"},
@@ -124,7 +124,7 @@ TEST_CASE("per_token_group covers every group with its grid") {
 }
 
 TEST_CASE("per_token_group spills a grid past 2^31 blocks where blocks and rows realign") {
-  const OpDefinition& op = quant::per_token_group_op();
+  const OpDefinition& op = definition_of<quant::PerTokenGroup>();
   const Specialisation spec = specialise(op, {{"hidden", "7168"}});
   const Tunables tunables{{128, 1}};  // 8 groups per block, 56 per row: 7 blocks per row
   const std::int64_t rows = std::int64_t{1} << 30;
@@ -135,7 +135,7 @@ TEST_CASE("per_token_group spills a grid past 2^31 blocks where blocks and rows 
 }
 
 TEST_CASE("per_token_group plans outputs in the layout asked for") {
-  const OpDefinition& op = quant::per_token_group_op();
+  const OpDefinition& op = definition_of<quant::PerTokenGroup>();
   Bindings bindings;
   bindings.set_tensor("x", TensorView::contiguous(memory, DType::bf16, {2, 3, 1152}));
   bindings.set_param("scale_layout", "column_major_tma_aligned");
@@ -154,7 +154,7 @@ TEST_CASE("per_token_group plans outputs in the layout asked for") {
 }
 
 TEST_CASE("per_token_group knows the models") {
-  const OpDefinition& op = quant::per_token_group_op();
+  const OpDefinition& op = definition_of<quant::PerTokenGroup>();
   check_cases(op, deepseek_v3());
   CHECK(widths_of(op, deepseek_v3(), "hidden") ==
         std::set<std::string>{"7168", "1536", "512", "16384", "2048", "18432"});

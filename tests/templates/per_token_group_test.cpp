@@ -256,7 +256,7 @@ TEST_CASE("per_token_group where NaN, infinity and zeros keep to their rows") {
 }
 
 TEST_CASE("per_token_group in more than 65,535 blocks") {
-  OpDefinition small = quant::per_token_group_op();
+  OpDefinition small = definition_of<quant::PerTokenGroup>();
   small.name = "test.per_token_group_in_small_blocks";
   small.default_tunables = [](const Specialisation&, const DeviceTraits&, std::int64_t) {
     Tunables made;
@@ -268,8 +268,8 @@ TEST_CASE("per_token_group in more than 65,535 blocks") {
   OpCase test = make_case({.rows = 65600, .width = 32, .group = 16});
   test.tensors[0].offset = 1;
   test.launch = [](Runtime& on, const Views& views) {
-    const Call call = quant::per_token_group_call(
-        {.x = views.at("x"), .q = views.at("q"), .s = views.at("s"), .group = 16});
+    const Call call =
+        bind(quant::PerTokenGroup{.x = views.at("x"), .q = views.at("q"), .s = views.at("s"), .group = 16});
     REQUIRE(op.geometry(call.spec, op.default_tunables(call.spec, {}, call.rows), {}, call.rows).grid[0] >
             65535);
     on.dispatch(op, call, nullptr);
@@ -278,11 +278,11 @@ TEST_CASE("per_token_group in more than 65,535 blocks") {
 }
 
 TEST_CASE("per_token_group where the grid spills into y") {
-  OpDefinition narrow = quant::per_token_group_op();
+  OpDefinition narrow = definition_of<quant::PerTokenGroup>();
   narrow.name = "test.per_token_group_on_a_narrow_grid";
   narrow.geometry = [](const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                        std::int64_t rows) noexcept {
-    LaunchGeometry geometry = quant::per_token_group_op().geometry(spec, tunables, device, rows);
+    LaunchGeometry geometry = definition_of<quant::PerTokenGroup>().geometry(spec, tunables, device, rows);
     // 15 groups to a row: blocks and rows realign every 15 blocks.
     geometry.grid[1] = geometry.grid[0] / 15 + 1;
     geometry.grid[0] = 15;
@@ -291,8 +291,7 @@ TEST_CASE("per_token_group where the grid spills into y") {
   const OpDefinition& op = OpRegistry::instance().add(narrow);
   OpCase test = make_case({.rows = 300, .width = 15 * 128});
   test.launch = [&](Runtime& on, const Views& views) {
-    const Call call =
-        quant::per_token_group_call({.x = views.at("x"), .q = views.at("q"), .s = views.at("s")});
+    const Call call = bind(quant::PerTokenGroup{.x = views.at("x"), .q = views.at("q"), .s = views.at("s")});
     REQUIRE(op.geometry(call.spec, op.default_tunables(call.spec, {}, call.rows), {}, call.rows).grid[1] > 1);
     on.dispatch(op, call, nullptr);
   };
@@ -309,17 +308,17 @@ TEST_CASE("per_token_group where rows lie more than 2^31 elements apart") {
   quant::PerTokenGroup call{.x = x.view(), .q = q.view(), .s = s.view()};
   if (far == 3) {
     // Groups lie apart, tokens side by side.
-    call.layout = quant::ScaleLayout::column_major;
+    call.scale_layout = quant::ScaleLayout::column_major;
     std::swap(call.s.strides[0], call.s.strides[1]);
   }
-  quant::per_token_group(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   HostTensor scales = s.download("s");
   if (far == 3) {
     std::swap(scales.strides[0], scales.strides[1]);
   }
   ReferenceInput input;
-  input.spec = quant::per_token_group_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {x.download("x"), q.download("q"), scales};
   const ReferenceResult verdict = find_reference("quant.per_token_group")(input);
   INFO(verdict.detail);
@@ -333,16 +332,12 @@ TEST_CASE("per_token_group through the typed API and a prepared launch") {
                                 .q = views.at("q"),
                                 .s = views.at("s"),
                                 .group = 128,
-                                .layout = quant::ScaleLayout::column_major_tma_aligned,
-                                .format = quant::ScaleFormat::packed_ue8m0};
+                                .scale_layout = quant::ScaleLayout::column_major_tma_aligned,
+                                .scale_format = quant::ScaleFormat::packed_ue8m0};
   };
-  test.launch = [&](Runtime& on, const Views& views) {
-    quant::per_token_group(on, arguments(views), nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   require_good(test);
-  test.launch = [&](Runtime& on, const Views& views) {
-    quant::prepare_per_token_group(on, arguments(views)).launch(nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   require_good(test);
 }
 

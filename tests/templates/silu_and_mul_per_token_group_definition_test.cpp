@@ -26,22 +26,22 @@ quant::SiluAndMulPerTokenGroup masked() {
                                       .q = TensorView::contiguous(memory, DType::fp8_e4m3, {4, 6, 2048}),
                                       .s = TensorView::contiguous(memory, DType::i32, {4, 6, 4}),
                                       .masked_m = TensorView::contiguous(memory, DType::i32, {4}),
-                                      .layout = ScaleLayout::column_major_tma_aligned,
-                                      .format = ScaleFormat::packed_ue8m0};
+                                      .scale_layout = ScaleLayout::column_major_tma_aligned,
+                                      .scale_format = ScaleFormat::packed_ue8m0};
   made.s.strides = {32, 1, 8};
   return made;
 }
 
 std::string error_of(const quant::SiluAndMulPerTokenGroup& arguments) {
-  return message_of([&] { static_cast<void>(quant::silu_and_mul_per_token_group_call(arguments)); });
+  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
 
 TEST_CASE("silu_and_mul_per_token_group derives its specialisation from the tensors") {
-  const OpDefinition& op = quant::silu_and_mul_per_token_group_op();
-  CHECK(format_specialisation(op, quant::silu_and_mul_per_token_group_call(good()).spec) == "hidden=2048");
-  CHECK(format_specialisation(op, quant::silu_and_mul_per_token_group_call(masked()).spec) ==
+  const OpDefinition& op = definition_of<quant::SiluAndMulPerTokenGroup>();
+  CHECK(format_specialisation(op, bind(good()).spec) == "hidden=2048");
+  CHECK(format_specialisation(op, bind(masked()).spec) ==
         "hidden=2048 scale_layout=column_major_tma_aligned scale_format=packed_ue8m0 experts=4");
 }
 
@@ -77,7 +77,7 @@ TEST_CASE("silu_and_mul_per_token_group names what is wrong with a call") {
 }
 
 TEST_CASE("silu_and_mul_per_token_group plans outputs in the layout asked for") {
-  const OpDefinition& op = quant::silu_and_mul_per_token_group_op();
+  const OpDefinition& op = definition_of<quant::SiluAndMulPerTokenGroup>();
   Bindings bindings;
   bindings.set_tensor("x", TensorView::contiguous(memory, DType::bf16, {2, 3, 2304}));
   bindings.set_tensor("masked_m", TensorView::contiguous(memory, DType::i32, {2}));
@@ -92,7 +92,7 @@ TEST_CASE("silu_and_mul_per_token_group plans outputs in the layout asked for") 
 }
 
 TEST_CASE("silu_and_mul_per_token_group knows the models") {
-  const OpDefinition& op = quant::silu_and_mul_per_token_group_op();
+  const OpDefinition& op = definition_of<quant::SiluAndMulPerTokenGroup>();
   ModelConfig model = deepseek_v3();
   model.hidden_act = "silu";
   check_cases(op, model);

@@ -209,10 +209,10 @@ TEST_CASE("silu_and_mul_per_token_group where rows lie more than 2^31 elements a
   const SparseRows q(DType::fp8_e4m3, 3, width, far_in ? width : huge_stride);
   const SparseRows s(DType::f32, 3, 1, 1);
   const quant::SiluAndMulPerTokenGroup call{.x = x.view(), .q = q.view(), .s = s.view()};
-  quant::silu_and_mul_per_token_group(runtime(), call, nullptr);
+  launch(runtime(), call, nullptr);
   synchronize();
   ReferenceInput input;
-  input.spec = quant::silu_and_mul_per_token_group_call(call).spec;
+  input.spec = bind(call).spec;
   input.tensors = {x.download("x"), q.download("q"), s.download("s")};
   const ReferenceResult verdict = find_reference("quant.silu_and_mul_per_token_group")(input);
   INFO(verdict.detail);
@@ -225,13 +225,9 @@ TEST_CASE("silu_and_mul_per_token_group through the typed API and a prepared lau
     return quant::SiluAndMulPerTokenGroup{
         .x = views.at("x"), .q = views.at("q"), .s = views.at("s"), .masked_m = views.at("masked_m")};
   };
-  test.launch = [&](Runtime& on, const Views& views) {
-    quant::silu_and_mul_per_token_group(on, arguments(views), nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
   const Outcome first = require_good(test);
-  test.launch = [&](Runtime& on, const Views& views) {
-    quant::prepare_silu_and_mul_per_token_group(on, arguments(views)).launch(nullptr);
-  };
+  test.launch = [&](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
   const Outcome second = require_good(test);
   CHECK(first.input.tensor("q")->bytes == second.input.tensor("q")->bytes);
 }

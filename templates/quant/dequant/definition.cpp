@@ -5,22 +5,39 @@
 #include <string>
 #include <utility>
 
+#include "templates/host/define_op.hpp"
 #include "templates/host/group_grid.hpp"
 #include "templates/host/group_quant.hpp"
 #include "templates/host/launch_cost.hpp"
+#include "templates/host/tensor_check.hpp"
+#include "templates/host/typed_op.hpp"
 #include "templates/quant/dequant/kernel_args.h"
 #include "templates/quant/dequant/spec_index.hpp"
+#include "templates/quant/shared/operand_checks.hpp"
 
-namespace kerncast {
-namespace quant {
+namespace kerncast::quant {
 namespace {
 
 using namespace dequant_params;
 
-constexpr std::string_view op_name = "quant.dequant";
-constexpr std::int64_t max_hidden = 65536;
-/// What the grid can hold, far past any device's memory.
-constexpr std::int64_t max_elements = std::int64_t{1} << 44;
+constexpr std::string_view op_name = Dequant::op_name;
+
+/// The arguments that settings choose.
+void describe_settings(host::NamedArguments& named, Dequant& call) {
+  named.setting("scheme", call.scheme);
+  named.setting("group", call.group);
+  named.setting("scale_layout", call.scale_layout);
+  named.setting("scale_format", call.scale_format);
+  named.setting("sf_layout", call.sf_layout);
+}
+
+void describe(host::NamedArguments& named, Dequant& call) {
+  named.input("q", call.q, "[..., hidden], q_dtype; fp4: [..., hidden / 2], u8; rows may be strided");
+  named.input("s", call.s, "the scales, as the op that quantised wrote them");
+  named.optional_input("global_scale", call.global_scale, "nvfp4: [1], f32");
+  named.output("y", call.y, "[..., hidden], y_dtype; rows may be strided");
+  describe_settings(named, call);
+}
 
 DequantScheme scheme_of(const Specialisation& spec) {
   return static_cast<DequantScheme>(spec[scheme]);
@@ -30,30 +47,18 @@ constexpr bool is_fp4(DequantScheme kind) {
   return kind == DequantScheme::nvfp4 || kind == DequantScheme::mxfp4;
 }
 
-/// Values that share a scale of a byte; 0 where scales are no such bytes.
+/// Number of values that share a one-byte scale; 0 under a scheme without such scales.
 constexpr std::int32_t block_of(DequantScheme kind) {
   return kind == DequantScheme::nvfp4                                   ? 16
          : kind == DequantScheme::mxfp4 || kind == DequantScheme::mxfp8 ? 32
                                                                         : 0;
 }
 
-constexpr std::int64_t rounded_up(std::int64_t value, std::int64_t to) noexcept {
-  return host::divide_up(value, to) * to;
-}
-
 void require_width(DequantScheme kind, std::int64_t width, int size) {
   if (kind == DequantScheme::per_token_group) {
     host::require_groups(op_name, "the last dimension of y (hidden)", width, size, max_hidden);
   }
-  const std::int32_t block = std::max(block_of(kind), 1);
-  if (width < 1 || width > max_hidden || width % block != 0) [[unlikely]] {
-    host::refuse(
-        op_name,
-        fmt::format("the last dimension of y (hidden) is {}, but must be a multiple of {} up "
-                    "to {}; nearest valid: {}",
-                    width, block, max_hidden,
-                    std::clamp<std::int64_t>((width + block / 2) / block * block, block, max_hidden)));
-  }
+  require_block_width(op_name, "y", width, std::max(block_of(kind), 1));
 }
 
 void require_q(DequantScheme kind, DType type) {
@@ -71,23 +76,16 @@ void require_q(DequantScheme kind, DType type) {
 void validate(const Specialisation& spec) {
   const DequantScheme kind = scheme_of(spec);
   require_width(kind, spec[hidden], spec[group]);
-  require_q(kind, host::dtype(spec[q_dtype]));
-  const std::int64_t bytes = size_of(host::dtype(spec[y_dtype]));
-  const std::int64_t row = spec[hidden] * bytes;
-  if (spec[alignment] < bytes || row % spec[alignment] != 0) {
-    host::refuse(
-        op_name,
-        fmt::format("alignment = {} must be at least an element of y ({} bytes) and divide a "
-                    "row of {} bytes; widest valid: {}",
-                    spec[alignment], bytes, row, host::alignment_of(static_cast<std::uint64_t>(row))));
-  }
+  require_q(kind, host::dtype_from_param(spec[q_dtype]));
+  host::validate_alignment(op_name, spec[alignment], spec[hidden], host::dtype_from_param(spec[y_dtype]));
   host::require_format(op_name, {spec[group], static_cast<ScaleLayout>(spec[scale_layout]),
                                  static_cast<ScaleFormat>(spec[scale_format])});
 }
 
-/// Values that a thread takes, as the kernel has it.
+/// Number of values that a thread takes; the kernel computes the same.
 std::int32_t share_of(const Specialisation& spec) {
-  const auto width = static_cast<std::int32_t>(spec[alignment] / size_of(host::dtype(spec[y_dtype])));
+  const auto width =
+      static_cast<std::int32_t>(spec[alignment] / size_of(host::dtype_from_param(spec[y_dtype])));
   return is_fp4(scheme_of(spec)) ? std::max(width, 2) : width;
 }
 
@@ -96,7 +94,7 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
   const std::int32_t share = share_of(spec);
   const std::int32_t block = block_of(scheme_of(spec));
   if (block > 0 && static_cast<SfLayout>(spec[sf_layout]) == SfLayout::swizzled) {
-    return host::group_grid(host::divide_up(rows, 128) * 16, rounded_up(spec[hidden] / block, 4) * 8,
+    return host::group_grid(host::divide_up(rows, 128) * 16, host::round_up(spec[hidden] / block, 4) * 8,
                             tunables[threads], block / share, tunables[vectors]);
   }
   const std::int32_t unit = block > 0                                           ? block
@@ -108,16 +106,17 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
   const std::int64_t most = host::bucket_ceiling(rows);
   const std::int64_t elements = most * spec[hidden];
+  // In the order of Tunable: threads, vectors.
   constexpr Tunables least{{128, 1}};
   constexpr Tunables more{{256, 2}};
-  // Of many, warps that take little read the tensor's own scale too often.
+  // If there are many elements, warps that take few of them read the scale of the tensor too often.
   if (elements > std::int64_t{device.sm_count} * 1536) {
     return more;
   }
-  // A thousand elements per multiprocessor leave it idle unless every thread takes as little as it can.
+  // A thousand elements do not fill a multiprocessor unless every thread takes as little as possible.
   const bool few = elements <= std::int64_t{device.sm_count} * 1024;
   const host::LaunchWork work{.vectors = elements / share_of(spec),
-                              .bytes = elements * (1 + size_of(host::dtype(spec[y_dtype]))),
+                              .bytes = elements * (1 + size_of(host::dtype_from_param(spec[y_dtype]))),
                               .once = 65,
                               .each = 15 * share_of(spec)};
   return host::quicker_tiles(
@@ -125,39 +124,15 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
       [&](const Tunables& tunables) { return geometry(spec, tunables, device, most); }, work, device);
 }
 
-/// The arguments' settings.
+/// The arguments that the settings of `bindings` choose.
 Dequant settings_of(const Bindings& bindings) {
-  const OpDefinition& op = dequant_op();
   Dequant made;
-  made.scheme =
-      static_cast<DequantScheme>(host::setting(op, bindings, "scheme")
-                                     .value_or(static_cast<std::int32_t>(DequantScheme::per_token_group)));
-  const host::GroupQuant quant = host::group_quant_settings(op, bindings);
-  made.group = quant.group;
-  made.layout = quant.layout;
-  made.format = quant.format;
-  made.sf_layout = static_cast<SfLayout>(host::setting(op, bindings, "sf_layout").value_or(0));
+  host::NamedArguments named(definition_of<Dequant>(), bindings);
+  describe_settings(named, made);
   return made;
 }
 
-Call bind(const Bindings& bindings) {
-  Dequant arguments = settings_of(bindings);
-  arguments.q = bindings.require_tensor(op_name, "q");
-  arguments.s = bindings.require_tensor(op_name, "s");
-  arguments.y = bindings.require_tensor(op_name, "y");
-  arguments.global_scale = bindings.tensor_or_absent("global_scale");
-  Call call = dequant_call(arguments);
-  // A kernel for narrower access serves better aligned tensors too.
-  if (const auto wanted = host::setting(dequant_op(), bindings, "alignment");
-      wanted && *wanted < call.spec[alignment]) {
-    call.spec.values[alignment] = *wanted;
-    validate(call.spec);
-  }
-  check_settings_agree(dequant_op(), call.spec, bindings);
-  return call;
-}
-
-/// Scales as the op that quantises plans them.
+/// Plans the scales as the op that quantises does.
 TensorPlan plan_scales(const Dequant& how, std::int64_t rows, std::int64_t width) {
   switch (how.scheme) {
     case DequantScheme::per_tensor:
@@ -165,31 +140,26 @@ TensorPlan plan_scales(const Dequant& how, std::int64_t rows, std::int64_t width
     case DequantScheme::per_token:
       return {"s", DType::f32, {rows, 1}, {}, {}};
     case DequantScheme::per_token_group:
-      return host::plan_group_scales({how.group, how.layout, how.format}, {rows, width});
+      return host::plan_group_scales({how.group, how.scale_layout, how.scale_format}, {rows, width});
     default:
       break;
   }
   const DType type = how.scheme == DequantScheme::nvfp4 ? DType::fp8_e4m3 : DType::ue8m0;
   const std::int64_t blocks = width / block_of(how.scheme);
   return how.sf_layout == SfLayout::swizzled
-             ? TensorPlan{"s", type, {rounded_up(rows, 128), rounded_up(blocks, 4)}, {}, {}}
+             ? TensorPlan{"s", type, {host::round_up(rows, 128), host::round_up(blocks, 4)}, {}, {}}
              : TensorPlan{"s", type, {rows, blocks}, {}, {}};
 }
 
 std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows) {
-  const OpDefinition& op = dequant_op();
-  const std::optional<std::int32_t> width = host::setting(op, bindings, "hidden");
-  if (!width) {
-    host::refuse(op_name, "parameter hidden is required to make inputs; give it as hidden=VALUE");
-  }
+  const OpDefinition& op = definition_of<Dequant>();
+  const std::int64_t width = host::required_param(op, bindings, "hidden");
   const Dequant how = settings_of(bindings);
-  require_width(how.scheme, *width, how.group);
+  require_width(how.scheme, width, how.group);
   const DType type =
-      is_fp4(how.scheme)
-          ? DType::u8
-          : host::dtype(host::setting(op, bindings, "q_dtype").value_or(host::number(DType::fp8_e4m3)));
-  std::vector<TensorPlan> plans{{"q", type, {rows, *width / (is_fp4(how.scheme) ? 2 : 1)}, {}, {}},
-                                plan_scales(how, rows, *width)};
+      is_fp4(how.scheme) ? DType::u8 : host::dtype_setting(op, bindings, "q_dtype", DType::fp8_e4m3);
+  std::vector<TensorPlan> plans{{"q", type, {rows, width / (is_fp4(how.scheme) ? 2 : 1)}, {}, {}},
+                                plan_scales(how, rows, width)};
   if (how.scheme == DequantScheme::nvfp4) {
     plans.push_back({"global_scale", DType::f32, {1}, {}, {}});
   }
@@ -199,8 +169,7 @@ std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows)
 std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
   const TensorView& q = bindings.require_tensor(op_name, "q");
   static_cast<void>(host::contiguous_rows(op_name, "q", q));
-  const DType type =
-      host::dtype(host::setting(dequant_op(), bindings, "y_dtype").value_or(host::number(DType::bf16)));
+  const DType type = host::dtype_setting(definition_of<Dequant>(), bindings, "y_dtype", DType::bf16);
   TensorPlan y{"y", type, {q.shape.begin(), q.shape.begin() + q.rank}, {}, {}};
   y.shape.back() *= is_fp4(settings_of(bindings).scheme) ? 2 : 1;
   return {y};
@@ -227,97 +196,34 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
   return cases;
 }
 
-OpDefinition make_definition() {
-  OpDefinition op;
-  op.name = op_name;
-  op.summary = "The inverse of every quantisation of this family";
-  op.formula =
-      "y = q * s with the scale of q's tensor, row, group or block; nvfp4: y = q * s / g; rounded once from "
-      "f32 "
-      "(the formats' own definitions: OCP Microscaling Formats 1.0, NVFP4)";
-  op.include = "quant/dequant/kernel.cuh";
-  op.kernel = "kerncast::quant::dequant_kernel";
-  op.arguments_type = "kerncast::quant::DequantKernelArgs";
-  op.params = {
-      host::choice_param("scheme", dequant_scheme_names, "the op that quantised"),
-      host::dtype_param("q_dtype", {DType::fp8_e4m3, DType::fp8_e5m2, DType::i8, DType::u8}, DType::fp8_e4m3,
-                        "element type of q; u8 for two e2m1 each"),
-      host::dtype_param("y_dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of y"),
-      host::integer_param("hidden", 1, max_hidden, std::nullopt, "elements of a row of y"),
-      host::group_param(),
-      host::scale_layout_param(),
-      host::scale_format_param(),
-      host::choice_param("sf_layout", sf_layout_names, "where scales of a byte lie"),
-      host::listed_param("alignment", {2, 4, 8, 16}, 16,
-                         "bytes of y per access; derived from the tensors' pointers, strides and width"),
-  };
-  op.params[scheme].default_value = static_cast<std::int32_t>(DequantScheme::per_token_group);
-  op.tunables = {
-      {"threads", "threads of a block", {128, 256, 512}},
-      {"vectors", "vectors that a thread has in flight", {1, 2, 4}},
-  };
-  op.tensors = {
-      {"q", Direction::in, false, "[..., hidden], q_dtype; fp4: [..., hidden / 2], u8; rows may be strided"},
-      {"s", Direction::in, false, "the scales, as the op that quantised left them"},
-      {"global_scale", Direction::in, true, "nvfp4: [1], f32"},
-      {"y", Direction::out, false, "[..., hidden], y_dtype; rows may be strided"},
-  };
-  op.validate = validate;
-  op.default_tunables = default_tunables;
-  op.geometry = geometry;
-  op.bind = bind;
-  op.plan_outputs = plan_outputs;
-  op.plan_inputs = plan_inputs;
-  op.model_cases = model_cases;
-  return op;
-}
-
-/// Checks an f32 tensor of one element.
-void require_one(std::string_view name, const TensorView& view) {
-  if (view.absent()) [[unlikely]] {
-    host::refuse_rank(op_name, name, view);
-  }
-  if (view.dtype != DType::f32) [[unlikely]] {
-    host::refuse_dtype(op_name, name, view.dtype, "f32");
-  }
-  if (view.rank != 1 || view.dim(0) != 1) [[unlikely]] {
-    host::refuse_shape(op_name, name, view, "shape [1]");
-  }
-}
-
-/// Checks s; sets what the kernel knows of it.
+/// Checks s and sets the members of `kernel` that describe it.
 void bind_scales(const Dequant& arguments, DequantKernelArgs& kernel, std::int64_t width) {
   const TensorView& s = arguments.s;
+  const host::TensorCheck check(op_name, "s", s);
   switch (arguments.scheme) {
     case DequantScheme::per_tensor:
-      require_one("s", s);
+      require_vector(op_name, "s", s, DType::f32, 1, "y", arguments.y, kernel.rows);
       break;
     case DequantScheme::per_token:
-      if (s.dtype != DType::f32) [[unlikely]] {
-        host::refuse_dtype(op_name, "s", s.dtype, "f32");
-      }
-      kernel.sf_stride = host::contiguous_rows(op_name, "s", s).stride;
-      host::require_rows_like(op_name, "s", s, "y", arguments.y, 1);
+      kernel.sf_stride = check.has_dtype(DType::f32).contiguous_rows().stride;
+      check.has_rows_like("y", arguments.y, 1);
       break;
     case DequantScheme::per_token_group: {
-      const host::GroupQuant quant{arguments.group, arguments.layout, arguments.format};
+      const host::GroupQuant quant{arguments.group, arguments.scale_layout, arguments.scale_format};
       host::require_format(op_name, quant);
       kernel.sf_stride = host::group_scale_stride(op_name, quant, s, kernel.rows, width);
       break;
     }
     default: {
       const DType type = arguments.scheme == DequantScheme::nvfp4 ? DType::fp8_e4m3 : DType::ue8m0;
-      if (s.dtype != type) [[unlikely]] {
-        host::refuse_dtype(op_name, "s", s.dtype, name_of(type));
-      }
-      const host::Rows rows = host::contiguous_rows(op_name, "s", s);
+      const host::Rows rows = check.has_dtype(type).contiguous_rows();
       const std::int64_t blocks = width / block_of(arguments.scheme);
       if (arguments.sf_layout == SfLayout::linear) {
-        host::require_rows_like(op_name, "s", s, "y", arguments.y, blocks);
+        check.has_rows_like("y", arguments.y, blocks);
         kernel.sf_stride = rows.stride;
       } else {
-        const std::int64_t tall = rounded_up(kernel.rows, 128);
-        const std::int64_t wide = rounded_up(blocks, 4);
+        const std::int64_t tall = host::round_up(kernel.rows, 128);
+        const std::int64_t wide = host::round_up(blocks, 4);
         if (s.dim(-1) != wide || rows.count != tall || (tall > 1 && rows.stride != wide)) [[unlikely]] {
           host::refuse_shape(op_name, "s", s,
                              fmt::format("shape [{}, {}], contiguous, for sf_layout = swizzled", tall, wide));
@@ -326,38 +232,28 @@ void bind_scales(const Dequant& arguments, DequantKernelArgs& kernel, std::int64
       }
     }
   }
-  host::require_data(op_name, "s", s, kernel.rows);
-  host::require_device(op_name, "s", s, "y", arguments.y.device);
-  if (reinterpret_cast<std::uintptr_t>(s.data) % static_cast<std::uint64_t>(size_of(s.dtype)) != 0)
-      [[unlikely]] {
-    host::refuse_misaligned(op_name, "s", s);
-  }
+  // Only the pointer needs checking: f32 strides keep its alignment.
+  check.has_data(kernel.rows).is_on_device_of("y", arguments.y).is_aligned({});
 }
 
 }  // namespace
 
-const OpDefinition& dequant_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(op_name);
-  return op;
-}
-
-Call dequant_call(const Dequant& arguments) {
+Call bind(const Dequant& arguments) {
   const TensorView& q = arguments.q;
   const TensorView& y = arguments.y;
+  const host::TensorCheck q_check(op_name, "q", q);
+  const host::TensorCheck y_check(op_name, "y", y);
   const bool fp4 = is_fp4(arguments.scheme);
-  host::require_float(op_name, "y", y);
+  y_check.is_float();
   require_q(arguments.scheme, q.dtype);
-  const host::Rows q_rows = host::contiguous_rows(op_name, "q", q);
-  const host::Rows y_rows = host::output_rows(op_name, "y", y);
+  const host::Rows q_rows = q_check.contiguous_rows();
+  const host::Rows y_rows = y_check.output_rows();
   const std::int64_t width = y.dim(-1);
   require_width(arguments.scheme, width, arguments.group);
-  host::require_rows_like(op_name, "q", q, "y", y, fp4 ? width / 2 : width);
-  if (y_rows.count > max_elements / width) [[unlikely]] {
-    host::refuse_range(op_name, "the row count of y", y_rows.count, 0, max_elements / width);
-  }
-  host::require_data(op_name, "q", q, y_rows.count);
-  host::require_data(op_name, "y", y, y_rows.count);
-  host::require_device(op_name, "q", q, "y", y.device);
+  q_check.has_rows_like("y", y, fp4 ? width / 2 : width);
+  require_row_count(op_name, "y", y_rows.count, width);
+  y_check.has_data(y_rows.count);
+  q_check.has_data(y_rows.count).is_on_device_of("y", y);
 
   DequantKernelArgs kernel{};
   kernel.q = q.data;
@@ -368,52 +264,67 @@ Call dequant_call(const Dequant& arguments) {
   kernel.y_stride = y_rows.stride;
   bind_scales(arguments, kernel, width);
   if (arguments.scheme == DequantScheme::nvfp4) {
-    require_one("global_scale", arguments.global_scale);
-    host::require_data(op_name, "global_scale", arguments.global_scale, y_rows.count);
-    host::require_device(op_name, "global_scale", arguments.global_scale, "y", y.device);
+    require_vector(op_name, "global_scale", arguments.global_scale, DType::f32, 1, "y", y, y_rows.count);
     kernel.global_scale = static_cast<const float*>(arguments.global_scale.data);
   }
   const auto bytes = static_cast<std::int32_t>(size_of(y.dtype));
-  const std::int32_t aligned =
-      host::alignment_of(host::misalignment(y, y_rows) | static_cast<std::uint64_t>(width * bytes));
-  if (aligned < bytes) [[unlikely]] {
-    host::refuse_misaligned(op_name, "y", y);
-  }
+  y_check.is_aligned(y_rows);
+  const auto row_bytes = static_cast<std::uint64_t>(width * bytes);
 
   Call call;
   call.spec.values[scheme] = static_cast<std::int32_t>(arguments.scheme);
-  call.spec.values[q_dtype] = host::number(q.dtype);
-  call.spec.values[y_dtype] = host::number(y.dtype);
+  call.spec.values[q_dtype] = host::to_param(q.dtype);
+  call.spec.values[y_dtype] = host::to_param(y.dtype);
   call.spec.values[hidden] = static_cast<std::int32_t>(width);
-  // What a scheme has no use for keeps its default: one kernel serves.
+  // Parameters that the scheme does not use keep their defaults, so that one kernel serves all their values.
   const bool groups = arguments.scheme == DequantScheme::per_token_group;
   call.spec.values[group] = groups ? arguments.group : 128;
-  call.spec.values[scale_layout] = groups ? static_cast<std::int32_t>(arguments.layout) : 0;
-  call.spec.values[scale_format] = groups ? static_cast<std::int32_t>(arguments.format) : 0;
+  call.spec.values[scale_layout] = groups ? static_cast<std::int32_t>(arguments.scale_layout) : 0;
+  call.spec.values[scale_format] = groups ? static_cast<std::int32_t>(arguments.scale_format) : 0;
   call.spec.values[sf_layout] =
       block_of(arguments.scheme) > 0 ? static_cast<std::int32_t>(arguments.sf_layout) : 0;
   call.spec.values[alignment] =
-      std::min(aligned, host::alignment_of(host::misalignment(q, q_rows)) * bytes * (fp4 ? 2 : 1));
+      std::min(host::alignment_of(host::misalignment(y, y_rows) | row_bytes),
+               host::alignment_of(host::misalignment(q, q_rows)) * bytes * (fp4 ? 2 : 1));
   call.rows = y_rows.count;
   call.device = y.device;
   call.set_arguments(kernel);
   return call;
 }
 
-void dequant(Runtime& runtime, const Dequant& arguments, Stream stream) {
-  runtime.dispatch(dequant_op(), dequant_call(arguments), stream);
-}
+}  // namespace kerncast::quant
 
-PreparedLaunch prepare_dequant(Runtime& runtime, const Dequant& arguments) {
-  return runtime.prepare(dequant_op(), dequant_call(arguments));
+KERNCAST_OP(quant, dequant) {
+  using namespace quant;
+  using namespace dequant_params;
+  OpDefinition op = host::define<Dequant, describe>();
+  op.summary = "The inverse of every quantisation of this family";
+  op.formula =
+      "y = q * s with the scale of q's tensor, row, group or block; nvfp4: y = q * s / g; rounded once from "
+      "f32 "
+      "(the formats' own definitions: OCP Microscaling Formats 1.0, NVFP4)";
+  ParamSpec scheme_param = host::choice_param(dequant_scheme_names, "the op that quantised");
+  scheme_param.default_value = static_cast<std::int32_t>(DequantScheme::per_token_group);
+  op.params = host::params(
+      host::param<scheme>(std::move(scheme_param)),
+      host::param<q_dtype>(host::dtype_param({DType::fp8_e4m3, DType::fp8_e5m2, DType::i8, DType::u8},
+                                             DType::fp8_e4m3, "element type of q; u8 for two e2m1 each")),
+      host::param<y_dtype>(
+          host::dtype_param({DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of y")),
+      host::param<hidden>(host::integer_param(1, max_hidden, std::nullopt, "elements of a row of y")),
+      host::param<group>(host::group_param()), host::param<scale_layout>(host::scale_layout_param()),
+      host::param<scale_format>(host::scale_format_param()),
+      host::param<sf_layout>(host::choice_param(sf_layout_names, "layout of scales of one byte")),
+      host::param<alignment>(host::listed_param(
+          {2, 4, 8, 16}, 16,
+          "bytes of y per access; derived from the tensors' pointers, strides and width")));
+  op.tunables = host::tunables(host::tunable<threads>("threads of a block", {128, 256, 512}),
+                               host::tunable<vectors>("vectors that a thread has in flight", {1, 2, 4}));
+  op.validate = validate;
+  op.default_tunables = default_tunables;
+  op.geometry = geometry;
+  op.plan_outputs = plan_outputs;
+  op.plan_inputs = plan_inputs;
+  op.model_cases = model_cases;
+  return op;
 }
-
-}  // namespace quant
-
-namespace ops {
-OpDefinition quant_dequant_definition();
-OpDefinition quant_dequant_definition() {
-  return quant::make_definition();
-}
-}  // namespace ops
-}  // namespace kerncast

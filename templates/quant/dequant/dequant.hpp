@@ -1,40 +1,41 @@
 #pragma once
 
+#include <string_view>
+
 #include <kerncast/ops/quant/dequant_scheme.h>
 #include <kerncast/ops/scale_layout.h>
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::quant {
 
-/// The inverse of quantisation: y = q * s, and for nvfp4 y = q * s / g.
+/// Inverts a quantisation: y = q * s, or y = q * s / g for nvfp4, rounded once from f32. The formats follow
+/// OCP Microscaling Formats 1.0 and NVFP4 as cuBLAS defines it.
+///
+/// Asynchrony and lifetime: see kerncast/launch.hpp.
+///
+/// Aliasing: y may not overlap another tensor.
 struct Dequant {
-  TensorView
-      q;  ///< [..., H], fp8_e4m3, fp8_e5m2 or i8 (mxfp8: fp8); fp4: [..., H / 2], u8; rows may be strided
-  /// The scales as the op that quantised left them: [1] f32; [..., 1] f32; f32 or packed i32 as `layout` and
-  /// `format` have it; fp8_e4m3 (nvfp4) or ue8m0 (mxfp4, mxfp8) as `sf_layout` has it.
+  static constexpr std::string_view op_name = "quant.dequant";
+
+  /// [..., H], H up to 65536; fp8_e4m3, fp8_e5m2 or i8 (mxfp8: fp8 only). nvfp4 and mxfp4: [..., H / 2], u8.
+  /// Rows may be strided.
+  TensorView q;
+  /// The scales, as the op that quantised wrote them. per_tensor: [1], f32. per_token: [..., 1], f32.
+  /// per_token_group: f32 or packed i32, see `scale_layout` and `scale_format`. nvfp4: fp8_e4m3, mxfp4 and
+  /// mxfp8: ue8m0, see `sf_layout`.
   TensorView s;
   TensorView y;                  ///< [..., H]; bf16, f16 or f32; rows may be strided
   TensorView global_scale = {};  ///< nvfp4: g, [1], f32
   DequantScheme scheme = DequantScheme::per_token_group;
-  int group = 128;                              ///< per_token_group: 16, 32, 64 or 128
-  ScaleLayout layout = ScaleLayout::row_major;  ///< per_token_group
-  ScaleFormat format = ScaleFormat::f32;        ///< per_token_group
-  SfLayout sf_layout = SfLayout::linear;        ///< nvfp4, mxfp4, mxfp8
+  int group = 128;                                    ///< per_token_group: 16, 32, 64 or 128
+  ScaleLayout scale_layout = ScaleLayout::row_major;  ///< per_token_group
+  ScaleFormat scale_format = ScaleFormat::f32;        ///< per_token_group
+  SfLayout sf_layout = SfLayout::linear;              ///< nvfp4, mxfp4 and mxfp8
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& dequant_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call dequant_call(const Dequant& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void dequant(Runtime& runtime, const Dequant& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_dequant(Runtime& runtime, const Dequant& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const Dequant& arguments);
 
 }  // namespace kerncast::quant

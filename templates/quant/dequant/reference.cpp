@@ -1,4 +1,5 @@
 #include <kerncast/ops/quant/dequant.hpp>
+#include "templates/host/define_op.hpp"
 #include "templates/quant/dequant/spec_index.hpp"
 #include "templates/reference/block_scaled.hpp"
 #include "templates/reference/host_float.hpp"
@@ -40,10 +41,9 @@ double scale_of(const ReferenceInput& input, const HostTensor& tensor, const ref
 }
 
 }  // namespace
+}  // namespace kerncast::ops
 
-ReferenceResult quant_dequant_reference(const ReferenceInput& input);
-
-ReferenceResult quant_dequant_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(quant, dequant) {
   const reference::HostRows q(reference::require(input, "q"));
   const HostTensor& s_tensor = reference::require(input, "s");
   const reference::HostRows s(s_tensor);
@@ -62,5 +62,3 @@ ReferenceResult quant_dequant_reference(const ReferenceInput& input) {
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -1,42 +1,29 @@
 #include <kerncast/ops/quant/fp8_pack.hpp>
 
-#include <string>
-
-#include "templates/host/checks.hpp"
 #include "templates/quant/shared/packed_rows.hpp"
 
-namespace kerncast {
-namespace quant {
+namespace kerncast::quant {
 namespace {
-constexpr PackedRowsVariant variant{
-    "fp8_pack",
-    "quant.fp8_pack",
-    "x",
-    true,
-    "Rows as fp8 bytes with their scale behind them, for one all-to-all",
-    "packed = e4m3(x / s) for each of D elements, then s = max(amax(row), 1e-10) / "
-    "448, f32, little endian (FP8 Ulysses)"};
+
+constexpr PackedRowsVariant variant{.op = Fp8Pack::op_name, .wide = "x", .packs = true};
+
+void describe(host::NamedArguments& named, Fp8Pack& call) {
+  named.input("x", call.x, wide_doc);
+  named.output("packed", call.packed, packed_doc);
+}
+
 }  // namespace
 
-const OpDefinition& fp8_pack_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(variant.op);
-  return op;
-}
-Call fp8_pack_call(const Fp8Pack& arguments) {
+Call bind(const Fp8Pack& arguments) {
   return packed_rows_call(variant, arguments.x, arguments.packed);
 }
-void fp8_pack(Runtime& runtime, const Fp8Pack& arguments, Stream stream) {
-  runtime.dispatch(fp8_pack_op(), fp8_pack_call(arguments), stream);
-}
-PreparedLaunch prepare_fp8_pack(Runtime& runtime, const Fp8Pack& arguments) {
-  return runtime.prepare(fp8_pack_op(), fp8_pack_call(arguments));
-}
-}  // namespace quant
 
-namespace ops {
-OpDefinition quant_fp8_pack_definition();
-OpDefinition quant_fp8_pack_definition() {
-  return quant::packed_rows_definition<quant::variant>();
+}  // namespace kerncast::quant
+
+KERNCAST_OP(quant, fp8_pack) {
+  return quant::packed_rows_definition<quant::Fp8Pack, quant::variant, quant::describe>(
+      "Rows as fp8 bytes followed by their scale, for one all-to-all",
+      "packed = e4m3(x / s) for each of D elements, then s = max(amax(row), 1e-10) / 448, f32, little endian "
+      "(FP8 "
+      "Ulysses)");
 }
-}  // namespace ops
-}  // namespace kerncast

@@ -1,41 +1,27 @@
 #include <kerncast/ops/quant/fp8_unpack.hpp>
 
-#include <string>
-
-#include "templates/host/checks.hpp"
 #include "templates/quant/shared/packed_rows.hpp"
 
-namespace kerncast {
-namespace quant {
+namespace kerncast::quant {
 namespace {
-constexpr PackedRowsVariant variant{
-    "fp8_unpack",
-    "quant.fp8_unpack",
-    "y",
-    false,
-    "What fp8_pack packed, as floats",
-    "y = float(e4m3) * s, of rows of D e4m3 and the f32 s behind them, little endian (FP8 Ulysses)"};
+
+constexpr PackedRowsVariant variant{.op = Fp8Unpack::op_name, .wide = "y", .packs = false};
+
+void describe(host::NamedArguments& named, Fp8Unpack& call) {
+  named.input("packed", call.packed, packed_doc);
+  named.output("y", call.y, wide_doc);
+}
+
 }  // namespace
 
-const OpDefinition& fp8_unpack_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(variant.op);
-  return op;
-}
-Call fp8_unpack_call(const Fp8Unpack& arguments) {
+Call bind(const Fp8Unpack& arguments) {
   return packed_rows_call(variant, arguments.y, arguments.packed);
 }
-void fp8_unpack(Runtime& runtime, const Fp8Unpack& arguments, Stream stream) {
-  runtime.dispatch(fp8_unpack_op(), fp8_unpack_call(arguments), stream);
-}
-PreparedLaunch prepare_fp8_unpack(Runtime& runtime, const Fp8Unpack& arguments) {
-  return runtime.prepare(fp8_unpack_op(), fp8_unpack_call(arguments));
-}
-}  // namespace quant
 
-namespace ops {
-OpDefinition quant_fp8_unpack_definition();
-OpDefinition quant_fp8_unpack_definition() {
-  return quant::packed_rows_definition<quant::variant>();
+}  // namespace kerncast::quant
+
+KERNCAST_OP(quant, fp8_unpack) {
+  return quant::packed_rows_definition<quant::Fp8Unpack, quant::variant, quant::describe>(
+      "Rows that fp8_pack packed, as floats",
+      "y = float(e4m3) * s, of rows of D e4m3 and the f32 s behind them, little endian (FP8 Ulysses)");
 }
-}  // namespace ops
-}  // namespace kerncast

@@ -1,33 +1,31 @@
 #pragma once
 
+#include <string_view>
+
 #include <kerncast/ops/scale_layout.h>
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::quant {
 
-/// Quantises every block of 32 neighbours of a row: sf = 2^ceil(log2(amax / 6)), or by ocp_floor
-/// 2^(floor(log2(amax)) - 2), q = e2m1(x / sf).
+/// Quantises each block of 32 neighbours of a row to fp4 with a power-of-two scale: sf = 2^ceil(log2(amax /
+/// 6)), or with ocp_floor 2^(floor(log2(amax)) - 2); q = e2m1(x / sf). After OCP Microscaling Formats 1.0.
+///
+/// Asynchrony and lifetime: see kerncast/launch.hpp.
+///
+/// Aliasing: no output may overlap another tensor.
 struct Mxfp4 {
-  TensorView x;   ///< [..., H], H a multiple of 32; bf16, f16 or f32; rows may be strided
+  static constexpr std::string_view op_name = "quant.mxfp4";
+
+  TensorView x;   ///< [..., H], H a multiple of 32 up to 65536; bf16, f16 or f32; rows may be strided
   TensorView q;   ///< [..., H / 2], u8: two e2m1 each, the first in the low nibble; rows may be strided
-  TensorView sf;  ///< ue8m0, [..., H / 32] or swizzled, as `layout` has it
-  SfLayout layout = SfLayout::linear;
-  bool ocp_floor = false;
+  TensorView sf;  ///< ue8m0; [..., H / 32] or swizzled, see `sf_layout`
+  SfLayout sf_layout = SfLayout::linear;
+  bool ocp_floor = false;  ///< take the exponent of the scale from floor(log2(amax)), as in OCP MX 1.0
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& mxfp4_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call mxfp4_call(const Mxfp4& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void mxfp4(Runtime& runtime, const Mxfp4& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_mxfp4(Runtime& runtime, const Mxfp4& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const Mxfp4& arguments);
 
 }  // namespace kerncast::quant

@@ -2,37 +2,25 @@
 
 #include "templates/quant/shared/block_scaled.hpp"
 
-namespace kerncast {
-namespace quant {
+namespace kerncast::quant {
 namespace {
-constexpr BlockScaledVariant variant{
-    "mxfp8", "quant.mxfp8", BlockFormat::mxfp8, "Quantisation to fp8 with a power of two per block of 32",
-    "sf = 2^ceil(log2(amax(block) / MAX)), ocp_floor: 2^(floor(log2(amax)) - emax); q "
-    "= sat(x / sf), to nearest even; MAX = 448, emax = 8 (e4m3) or 57344, 15 (e5m2). "
-    "amax is at least 1e-10, passes over NaN, which gives 0x7f (OCP Microscaling "
-    "Formats 1.0)"};
+constexpr BlockScaledVariant variant{.op = Mxfp8::op_name, .format = BlockFormat::mxfp8};
 }  // namespace
 
-const OpDefinition& mxfp8_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(variant.op);
-  return op;
+Call bind(const Mxfp8& arguments) {
+  return block_scaled_call(variant, {.x = arguments.x,
+                                     .q = arguments.q,
+                                     .sf = arguments.sf,
+                                     .sf_layout = arguments.sf_layout,
+                                     .ocp_floor = arguments.ocp_floor});
 }
-Call mxfp8_call(const Mxfp8& arguments) {
-  return block_scaled_call(
-      variant, {arguments.x, arguments.q, arguments.sf, {}, {}, {}, arguments.layout, arguments.ocp_floor});
-}
-void mxfp8(Runtime& runtime, const Mxfp8& arguments, Stream stream) {
-  runtime.dispatch(mxfp8_op(), mxfp8_call(arguments), stream);
-}
-PreparedLaunch prepare_mxfp8(Runtime& runtime, const Mxfp8& arguments) {
-  return runtime.prepare(mxfp8_op(), mxfp8_call(arguments));
-}
-}  // namespace quant
 
-namespace ops {
-OpDefinition quant_mxfp8_definition();
-OpDefinition quant_mxfp8_definition() {
-  return quant::block_scaled_definition<quant::variant>();
+}  // namespace kerncast::quant
+
+KERNCAST_OP(quant, mxfp8) {
+  return quant::block_scaled_definition<quant::Mxfp8, quant::variant>(
+      "Quantisation to fp8 with a power of two per block of 32",
+      "sf = 2^ceil(log2(amax(block) / MAX)), ocp_floor: 2^(floor(log2(amax)) - emax); q = sat(x / sf), to "
+      "nearest even; MAX = 448, emax = 8 (e4m3) or 57344, 15 (e5m2). amax is at least 1e-10 and ignores NaN, "
+      "which gives 0x7f (OCP Microscaling Formats 1.0)");
 }
-}  // namespace ops
-}  // namespace kerncast

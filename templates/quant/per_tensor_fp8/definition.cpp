@@ -1,36 +1,45 @@
 #include <kerncast/ops/quant/per_tensor_fp8.hpp>
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <bit>
 
+#include "templates/host/define_op.hpp"
 #include "templates/host/launch_cost.hpp"
+#include "templates/host/typed_op.hpp"
 #include "templates/quant/per_tensor_fp8/kernel_args.h"
 #include "templates/quant/per_tensor_fp8/spec_index.hpp"
+#include "templates/quant/shared/operand_checks.hpp"
 #include "templates/quant/shared/row_operands.hpp"
 
-namespace kerncast {
-namespace quant {
+namespace kerncast::quant {
 namespace {
 
 using namespace per_tensor_fp8_params;
 
-constexpr std::string_view op_name = "quant.per_tensor_fp8";
+void describe(host::NamedArguments& named, PerTensorFp8& call) {
+  named.input("x", call.x, "[..., hidden], x_dtype; rows may be strided");
+  named.optional_input("scale", call.scale, "static: [1], f32, a positive normal number");
+  named.output("q", call.q, "shape of x, fp8_e4m3; rows may be strided");
+  named.optional_output("s", call.s, "dynamic: [1], f32");
+  named.optional_output("workspace", call.workspace, "dynamic: [1024], f32, overwritten");
+}
 
 void validate(const Specialisation& spec) {
-  validate_row_access(op_name, spec[alignment], spec[hidden], host::dtype(spec[x_dtype]));
+  host::validate_alignment(PerTensorFp8::op_name, spec[alignment], spec[hidden],
+                           host::dtype_from_param(spec[x_dtype]));
 }
 
 std::int64_t vectors_of_row(const Specialisation& spec) {
-  return spec[hidden] * size_of(host::dtype(spec[x_dtype])) / spec[alignment];
+  return spec[hidden] * size_of(host::dtype_from_param(spec[x_dtype])) / spec[alignment];
 }
 
+/// Elements of a vector.
 std::int32_t width_of(const Specialisation& spec) {
-  return static_cast<std::int32_t>(spec[alignment] / size_of(host::dtype(spec[x_dtype])));
+  return static_cast<std::int32_t>(spec[alignment] / size_of(host::dtype_from_param(spec[x_dtype])));
 }
 
-/// Blocks of the stage that quantises: as many as there are tiles, but where each reads all partial results
-/// no more than fill the device.
+/// Number of blocks of the stage that quantises: one for each tile. If every block reads all partial results,
+/// at most as many as fill the device.
 std::int64_t blocks_of(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                        std::int64_t rows) noexcept {
   const std::int64_t tiles =
@@ -59,7 +68,7 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   constexpr std::int32_t fewest_partials = 8;
   const std::int64_t most = host::bucket_ceiling(rows);
   const std::int64_t items = most * vectors_of_row(spec);
-  // All multiprocessors first, then more in flight in each.
+  // Use every multiprocessor first, then put more loads in flight in each.
   const std::int64_t each = host::divide_up(items, device.sm_count);
   Tunables tunables{{each <= 128    ? 128
                      : each <= 4096 ? 256
@@ -71,7 +80,7 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   if (spec[dynamic] == 0) {
     const Tunables choices[] = {
         tunables, {{128, 1, fewest_partials}}, {{256, 1, fewest_partials}}, {{256, 2, fewest_partials}}};
-    // Before sm_89 fp8 is converted by a dozen instructions.
+    // Before sm_89 a conversion to fp8 takes a dozen instructions.
     const host::LaunchWork work{.vectors = items,
                                 .bytes = items * (spec[alignment] + width_of(spec)),
                                 .once = 60,
@@ -80,8 +89,8 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
       return host::launch_clocks(geometry(spec, choice, device, most), choice[vectors], work, device);
     });
   }
-  // Every block reads all partial results: no more of them than make a 64th of what both stages read of x,
-  // but as many as a few rows have blocks.
+  // Every block reads all partial results, so their total is limited to a 64th of what both stages read of x.
+  // A few wide rows still get enough blocks in the first stage.
   const std::int64_t blocks = blocks_of(spec, tunables, device, most);
   const std::int64_t fair = items * spec[alignment] / (128 * blocks);
   const std::int64_t spread = most <= 64 && items / tunables[threads] >= 64 ? 64 : fewest_partials;
@@ -90,28 +99,16 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   return tunables;
 }
 
-Call bind(const Bindings& bindings) {
-  PerTensorFp8 arguments;
-  arguments.x = bindings.require_tensor(op_name, "x");
-  arguments.q = bindings.require_tensor(op_name, "q");
-  arguments.scale = bindings.tensor_or_absent("scale");
-  arguments.s = bindings.tensor_or_absent("s");
-  arguments.workspace = bindings.tensor_or_absent("workspace");
-  Call call = per_tensor_fp8_call(arguments);
-  apply_row_settings(per_tensor_fp8_op(), call, bindings, alignment);
-  return call;
-}
-
 std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows) {
-  std::vector<TensorPlan> plans{plan_row_input(per_tensor_fp8_op(), bindings, rows)};
-  if (host::setting(per_tensor_fp8_op(), bindings, "dynamic").value_or(1) == 0) {
+  std::vector<TensorPlan> plans{plan_row_input(definition_of<PerTensorFp8>(), bindings, rows)};
+  if (host::setting(definition_of<PerTensorFp8>(), bindings, "dynamic").value_or(1) == 0) {
     plans.push_back({"scale", DType::f32, {1}, {}, {}});
   }
   return plans;
 }
 
 std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
-  std::vector<TensorPlan> plans{plan_row_output(per_tensor_fp8_op(), bindings, DType::fp8_e4m3)};
+  std::vector<TensorPlan> plans{plan_row_output(definition_of<PerTensorFp8>(), bindings, DType::fp8_e4m3)};
   if (bindings.tensor_or_absent("scale").absent()) {
     plans.push_back({"s", DType::f32, {1}, {}, {}});
     plans.push_back({"workspace", DType::f32, {per_tensor_fp8_workspace_elements}, {}, {}});
@@ -126,88 +123,29 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
   return cases;
 }
 
-OpDefinition make_definition() {
-  OpDefinition op;
-  op.name = op_name;
-  op.summary = "Quantisation to fp8 with one scale for the whole tensor, given or found";
-  op.formula =
-      "static: q = sat(x / scale); dynamic: s = max(amax(x), 1e-10) / 448, q = sat(x / s). NaN is passed "
-      "over "
-      "by amax and gives 0x7f (sgl-kernel per_tensor_quant_fp8, without its memset)";
-  op.include = "quant/per_tensor_fp8/kernel.cuh";
-  op.kernel = "kerncast::quant::per_tensor_amax_kernel";
-  op.later_stages = {{"kerncast::quant::per_tensor_fp8_kernel", geometry}};
-  op.arguments_type = "kerncast::quant::PerTensorFp8KernelArgs";
-  op.params = {
-      host::dtype_param("x_dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of x"),
-      host::dtype_param("q_dtype", {DType::fp8_e4m3}, DType::fp8_e4m3, "element type of q"),
-      row_hidden_param(),
-      row_alignment_param(),
-      host::flag_param("dynamic", true, "find the scale; false: scale is given"),
-  };
-  op.tunables = {
-      {"threads", "threads of a block", {128, 256, 512}},
-      {"vectors", "vectors of x that a thread has in flight", {1, 2, 4}},
-      {"partials", "blocks of the first stage", {8, 16, 32, 64, 128, 256, 512, 1024}},
-  };
-  op.tensors = {
-      {"x", Direction::in, false, "[..., hidden], x_dtype; rows may be strided"},
-      {"scale", Direction::in, true, "static: [1], f32, a positive normal number"},
-      {"q", Direction::out, false, "shape of x, fp8_e4m3; rows may be strided"},
-      {"s", Direction::out, true, "dynamic: [1], f32"},
-      {"workspace", Direction::out, true, "dynamic: [1024], f32, overwritten"},
-  };
-  op.validate = validate;
-  op.default_tunables = default_tunables;
-  op.geometry = amax_geometry;
-  op.bind = bind;
-  op.plan_outputs = plan_outputs;
-  op.plan_inputs = plan_inputs;
-  op.model_cases = model_cases;
-  return op;
-}
-
-/// Checks a contiguous f32 tensor of `elements`.
-float* floats(std::string_view name, const TensorView& view, std::int64_t elements, int device,
+/// Checks `view` as a contiguous f32 tensor of `elements`.
+float* floats(std::string_view name, const TensorView& view, std::int64_t elements, const TensorView& x,
               std::int64_t rows) {
-  if (view.absent()) [[unlikely]] {
-    host::refuse_rank(op_name, name, view);
-  }
-  if (view.dtype != DType::f32) [[unlikely]] {
-    host::refuse_dtype(op_name, name, view.dtype, "f32");
-  }
-  if (view.rank != 1 || view.dim(0) != elements || (elements > 1 && view.stride(0) != 1)) [[unlikely]] {
-    host::refuse_shape(op_name, name, view, fmt::format("shape [{}], contiguous", elements));
-  }
-  host::require_data(op_name, name, view, rows);
-  host::require_device(op_name, name, view, "x", device);
-  if (reinterpret_cast<std::uintptr_t>(view.data) % 4 != 0) [[unlikely]] {
-    host::refuse_misaligned(op_name, name, view);
-  }
+  require_vector(PerTensorFp8::op_name, name, view, DType::f32, elements, "x", x, rows);
   return static_cast<float*>(view.data);
 }
 
 }  // namespace
 
-const OpDefinition& per_tensor_fp8_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(op_name);
-  return op;
-}
-
-Call per_tensor_fp8_call(const PerTensorFp8& arguments) {
+Call bind(const PerTensorFp8& arguments) {
   const TensorView& x = arguments.x;
-  const RowOperands rows = row_operands(op_name, x, arguments.q, DType::fp8_e4m3);
+  const RowOperands rows = row_operands(PerTensorFp8::op_name, x, arguments.q, DType::fp8_e4m3);
   const bool finds = arguments.scale.absent();
   if (!finds && !arguments.s.absent()) [[unlikely]] {
-    host::refuse(op_name, "both 'scale' (static) and 's' (dynamic) are given; give one");
+    host::refuse(PerTensorFp8::op_name, "both 'scale' (static) and 's' (dynamic) are given; give one");
   }
   PerTensorFp8KernelArgs kernel{};
   if (finds) {
-    kernel.s = floats("s", arguments.s, 1, x.device, rows.x.count);
+    kernel.s = floats("s", arguments.s, 1, x, rows.x.count);
     kernel.partial =
-        floats("workspace", arguments.workspace, per_tensor_fp8_workspace_elements, x.device, rows.x.count);
+        floats("workspace", arguments.workspace, per_tensor_fp8_workspace_elements, x, rows.x.count);
   } else {
-    kernel.scale = floats("scale", arguments.scale, 1, x.device, rows.x.count);
+    kernel.scale = floats("scale", arguments.scale, 1, x, rows.x.count);
   }
   kernel.x = x.data;
   kernel.q = arguments.q.data;
@@ -216,8 +154,8 @@ Call per_tensor_fp8_call(const PerTensorFp8& arguments) {
   kernel.q_stride = rows.q.stride;
 
   Call call;
-  call.spec.values[x_dtype] = host::number(x.dtype);
-  call.spec.values[q_dtype] = host::number(DType::fp8_e4m3);
+  call.spec.values[x_dtype] = host::to_param(x.dtype);
+  call.spec.values[q_dtype] = host::to_param(DType::fp8_e4m3);
   call.spec.values[hidden] = static_cast<std::int32_t>(rows.width);
   call.spec.values[alignment] = rows.alignment;
   call.spec.values[dynamic] = finds ? 1 : 0;
@@ -227,20 +165,34 @@ Call per_tensor_fp8_call(const PerTensorFp8& arguments) {
   return call;
 }
 
-void per_tensor_fp8(Runtime& runtime, const PerTensorFp8& arguments, Stream stream) {
-  runtime.dispatch(per_tensor_fp8_op(), per_tensor_fp8_call(arguments), stream);
-}
+}  // namespace kerncast::quant
 
-PreparedLaunch prepare_per_tensor_fp8(Runtime& runtime, const PerTensorFp8& arguments) {
-  return runtime.prepare(per_tensor_fp8_op(), per_tensor_fp8_call(arguments));
+KERNCAST_OP(quant, per_tensor_fp8) {
+  using namespace quant;
+  using namespace per_tensor_fp8_params;
+  OpDefinition op = host::define<PerTensorFp8, describe>();
+  op.summary = "Quantisation to fp8 with one scale for the whole tensor, given or computed";
+  op.formula =
+      "static: q = sat(x / scale); dynamic: s = max(amax(x), 1e-10) / 448, q = sat(x / s). amax ignores NaN, "
+      "which "
+      "gives 0x7f (sgl-kernel per_tensor_quant_fp8, without its memset)";
+  op.kernel = "kerncast::quant::per_tensor_amax_kernel";
+  op.later_stages = {{"kerncast::quant::per_tensor_fp8_kernel", geometry}};
+  op.params = host::params(
+      host::param<x_dtype>(
+          host::dtype_param({DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of x")),
+      host::param<q_dtype>(host::dtype_param({DType::fp8_e4m3}, DType::fp8_e4m3, "element type of q")),
+      host::param<hidden>(row_hidden_param()), host::param<alignment>(row_alignment_param()),
+      host::param<dynamic>(host::flag_param(true, "compute the scale; false: scale is given")));
+  op.tunables = host::tunables(
+      host::tunable<threads>("threads of a block", {128, 256, 512}),
+      host::tunable<vectors>("vectors of x that a thread has in flight", {1, 2, 4}),
+      host::tunable<partials>("blocks of the first stage", {8, 16, 32, 64, 128, 256, 512, 1024}));
+  op.validate = validate;
+  op.default_tunables = default_tunables;
+  op.geometry = amax_geometry;
+  op.plan_outputs = plan_outputs;
+  op.plan_inputs = plan_inputs;
+  op.model_cases = model_cases;
+  return op;
 }
-
-}  // namespace quant
-
-namespace ops {
-OpDefinition quant_per_tensor_fp8_definition();
-OpDefinition quant_per_tensor_fp8_definition() {
-  return quant::make_definition();
-}
-}  // namespace ops
-}  // namespace kerncast

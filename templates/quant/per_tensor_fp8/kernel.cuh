@@ -79,8 +79,7 @@ __device__ __forceinline__ Max largest_partial(const float* partial) {
   return reduce_threads<Config::threads, Config::threads>(amax);
 }
 
-/// Quantises with the given scale, or with the scale that follows from the first stage. Blocks take tiles in
-/// turn.
+/// Quantises with the given scale or with that of the first stage. Blocks take tiles in turn.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const PerTensorFp8KernelArgs args) {
   using Q = typename Config::q_dtype;

@@ -1,38 +1,38 @@
 #pragma once
 
+#include <cstdint>
+#include <string_view>
+
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::quant {
 
-/// Quantises a tensor with one scale, q = sat(x / s): static where `scale` is given, else dynamic,
-/// s = max(amax(x), 1e-10) / 448, in two launches.
-struct PerTensorFp8 {
-  TensorView x;           ///< [..., H]; bf16, f16 or f32; rows may be strided
-  TensorView q;           ///< shape of x; fp8_e4m3; rows may be strided
-  TensorView scale = {};  ///< static: [1], f32, a positive normal number
-  TensorView s = {};      ///< dynamic: [1], f32, written
-  /// Dynamic: [per_tensor_fp8_workspace_elements], f32, overwritten; calls on different streams need their
-  /// own.
-  TensorView workspace = {};
-};
-
 /// Elements of PerTensorFp8::workspace.
 inline constexpr std::int64_t per_tensor_fp8_workspace_elements = 1024;
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& per_tensor_fp8_op();
+/// Quantises a tensor to fp8 e4m3 with one scale: q = sat(x / s). Static, if `scale` is given: s is `scale`.
+/// Else dynamic: s = max(amax(x), 1e-10) / 448, in two kernels, and `s` and `workspace` are required. amax
+/// ignores NaN, which gives 0x7f. If x has no rows, nothing is launched and s is not written. After
+/// sgl-kernel's per_tensor_quant_fp8.
+///
+/// Asynchrony and lifetime: see kerncast/launch.hpp.
+///
+/// Aliasing: no output may overlap another tensor.
+struct PerTensorFp8 {
+  static constexpr std::string_view op_name = "quant.per_tensor_fp8";
 
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call per_tensor_fp8_call(const PerTensorFp8& arguments);
+  TensorView x;           ///< [..., H], H from 1 to 65536; bf16, f16 or f32; rows may be strided
+  TensorView q;           ///< shape of x; fp8_e4m3; rows may be strided
+  TensorView scale = {};  ///< static: [1], f32, a positive normal number
+  TensorView s = {};      ///< dynamic: [1], f32, written
+  /// Dynamic: [per_tensor_fp8_workspace_elements], f32, overwritten. Calls that may run at the same time need
+  /// a workspace each.
+  TensorView workspace = {};
+};
 
-/// Launches on `stream`. No rows: success without a launch, and s is left as it is. Throws Error.
-KERNCAST_API void per_tensor_fp8(Runtime& runtime, const PerTensorFp8& arguments, Stream stream);
-
-/// Resolves the kernels and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_per_tensor_fp8(Runtime& runtime,
-                                                                 const PerTensorFp8& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const PerTensorFp8& arguments);
 
 }  // namespace kerncast::quant

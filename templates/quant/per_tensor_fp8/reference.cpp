@@ -1,12 +1,9 @@
 #include <cmath>
 
+#include "templates/host/define_op.hpp"
 #include "templates/reference/group_quant.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult quant_per_tensor_fp8_reference(const ReferenceInput& input);
-
-ReferenceResult quant_per_tensor_fp8_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(quant, per_tensor_fp8) {
   const reference::HostRows x(reference::require(input, "x"));
   const reference::HostRows q(reference::require(input, "q"));
   const bool given = input.tensor("scale") != nullptr;
@@ -35,5 +32,3 @@ ReferenceResult quant_per_tensor_fp8_reference(const ReferenceInput& input) {
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -2,21 +2,13 @@
 
 #include <kerncast/ops/quant/per_token_arguments.hpp>
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
 
 namespace kerncast::quant {
 
-/// The op's definition in the registry: one scale per row, MAX = 448.
-[[nodiscard]] KERNCAST_API const OpDefinition& per_token_fp8_op();
+/// Quantisation to fp8 with one scale per row (sgl-kernel per_token_quant_fp8). MAX = 448; NaN gives 0x7f.
+using PerTokenFp8 = PerTokenArguments<"quant.per_token_fp8", DType::fp8_e4m3>;
 
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call per_token_fp8_call(const PerToken& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void per_token_fp8(Runtime& runtime, const PerToken& arguments, Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch prepare_per_token_fp8(Runtime& runtime, const PerToken& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const PerTokenFp8& arguments);
 
 }  // namespace kerncast::quant

@@ -1,11 +1,8 @@
+#include "templates/host/define_op.hpp"
 #include "templates/quant/shared/group_scaled_spec_index.hpp"
 #include "templates/reference/group_quant.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult quant_per_token_group_reference(const ReferenceInput& input);
-
-ReferenceResult quant_per_token_group_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(quant, per_token_group) {
   namespace params = quant::group_scaled_params;
   const reference::HostRows x(reference::require(input, "x"));
   const reference::HostRows q(reference::require(input, "q"));
@@ -18,5 +15,3 @@ ReferenceResult quant_per_token_group_reference(const ReferenceInput& input) {
                           static_cast<quant::ScaleFormat>(input.spec[params::scale_format]));
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

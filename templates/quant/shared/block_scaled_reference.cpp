@@ -4,17 +4,17 @@
 
 #include <fmt/format.h>
 
+#include "templates/host/define_op.hpp"
 #include "templates/quant/shared/block_scaled_spec_index.hpp"
 #include "templates/reference/block_scaled.hpp"
 #include "templates/reference/group_quant.hpp"
 #include "templates/reference/host_float.hpp"
 
-namespace kerncast::ops {
+namespace kerncast::reference {
 namespace {
 
 namespace params = quant::block_scaled_params;
 using quant::SfLayout;
-using reference::HostRows;
 
 /// A block-scaled format.
 struct Format {
@@ -32,7 +32,7 @@ struct Part {
 };
 
 std::int64_t integer(const HostTensor& tensor, std::int64_t i) {
-  return static_cast<std::int64_t>(reference::decode(DType::i32, tensor.bytes.data() + 4 * i));
+  return static_cast<std::int64_t>(decode(DType::i32, tensor.bytes.data() + 4 * i));
 }
 
 std::vector<Part> parts_of(const ReferenceInput& input, std::int64_t rows) {
@@ -66,14 +66,14 @@ bool is_mx_scale(double got, double amax, double largest, bool ocp_floor, int em
 }
 
 /// Checks one call of an op that quantises rows by blocks.
-class Check {
+class BlockScaledCheck {
  public:
-  Check(const ReferenceInput& input, const Format& format)
+  BlockScaledCheck(const ReferenceInput& input, const Format& format)
       : input_(input),
         format_(format),
-        x_(reference::require(input, "x")),
-        q_(reference::require(input, "q")),
-        sf_tensor_(reference::require(input, "sf")),
+        x_(require(input, "x")),
+        q_(require(input, "q")),
+        sf_tensor_(require(input, "sf")),
         sf_(sf_tensor_),
         layout_(static_cast<SfLayout>(input.spec[params::sf_layout])) {}
 
@@ -89,8 +89,7 @@ class Check {
     for (const Part& part : parts_of(input_, x_.rows())) {
       for (std::int64_t row = part.first; row < part.end; ++row) {
         for (std::int64_t block = 0; block < x_.width() / format_.block; ++block) {
-          const std::int64_t byte =
-              reference::scale_byte(sf_, layout_, row - part.first + part.sf_first, block);
+          const std::int64_t byte = scale_byte(sf_, layout_, row - part.first + part.sf_first, block);
           scaled.at(static_cast<std::size_t>(byte)) = true;
           check_block(row, block, byte, part.expert);
         }
@@ -113,17 +112,16 @@ class Check {
     for (std::int64_t i = 0; i < format_.block; ++i) {
       amax = std::fmax(amax, std::fabs(x_(row, first + i)));
     }
-    const double scale = reference::decode(sf_tensor_.dtype, sf_tensor_.bytes.data() + byte);
+    const double scale = decode(sf_tensor_.dtype, sf_tensor_.bytes.data() + byte);
     double global = 1.0;
     if (format_.nvfp4) {
-      global =
-          reference::decode(DType::f32, reference::require(input_, "global_scale").bytes.data() + 4 * expert);
+      global = decode(DType::f32, require(input_, "global_scale").bytes.data() + 4 * expert);
       const double exact = global * amax / 6.0;
       verdict_.compare_either("sf", row, block, DType::fp8_e4m3, scale,
-                              reference::rounded(DType::fp8_e4m3, exact * (1.0 - 0x1p-21)),
-                              reference::rounded(DType::fp8_e4m3, exact * (1.0 + 0x1p-21)), 0);
+                              rounded(DType::fp8_e4m3, exact * (1.0 - 0x1p-21)),
+                              rounded(DType::fp8_e4m3, exact * (1.0 + 0x1p-21)), 0);
     } else {
-      const double largest = format_.fp4 ? 6.0 : reference::largest_of(q_.dtype());
+      const double largest = format_.fp4 ? 6.0 : largest_of(q_.dtype());
       const int emax = format_.fp4 ? 2 : largest == 448.0 ? 8 : 15;
       if (!is_mx_scale(scale, amax, largest, input_.spec[params::ocp_floor] != 0, emax)) {
         verdict_.fail("sf", row, block, fmt::format("is {}, but the largest magnitude is {}", scale, amax));
@@ -137,13 +135,13 @@ class Check {
   }
 
   void check_value(std::int64_t row, std::int64_t column, double exact) {
-    const double got = reference::block_value(q_, format_.fp4, row, column);
+    const double got = block_value(q_, format_.fp4, row, column);
     if (!format_.fp4) {
-      reference::check_quantised(verdict_, row, column, q_.dtype(), got, exact, 1.0);
+      check_quantised(verdict_, row, column, q_.dtype(), got, exact, 1.0);
       return;
     }
-    const double low = reference::rounded_to_e2m1(exact * (1.0 - 0x1p-21));
-    const double high = reference::rounded_to_e2m1(exact * (1.0 + 0x1p-21));
+    const double low = rounded_to_e2m1(exact * (1.0 - 0x1p-21));
+    const double high = rounded_to_e2m1(exact * (1.0 + 0x1p-21));
     if (got != low && got != high) {
       verdict_.fail("q", row, column, fmt::format("is {}, expected {} of {}", got, low, exact));
     }
@@ -156,24 +154,20 @@ class Check {
   const HostTensor& sf_tensor_;
   HostRows sf_;
   SfLayout layout_;
-  reference::Verdict verdict_;
+  Verdict verdict_;
 };
 
 }  // namespace
+}  // namespace kerncast::reference
 
-ReferenceResult quant_nvfp4_reference(const ReferenceInput& input);
-ReferenceResult quant_nvfp4_reference(const ReferenceInput& input) {
-  return Check(input, {16, true, true}).run();
+KERNCAST_REFERENCE(quant, nvfp4) {
+  return reference::BlockScaledCheck(input, {.block = 16, .fp4 = true, .nvfp4 = true}).run();
 }
 
-ReferenceResult quant_mxfp4_reference(const ReferenceInput& input);
-ReferenceResult quant_mxfp4_reference(const ReferenceInput& input) {
-  return Check(input, {32, true, false}).run();
+KERNCAST_REFERENCE(quant, mxfp4) {
+  return reference::BlockScaledCheck(input, {.block = 32, .fp4 = true, .nvfp4 = false}).run();
 }
 
-ReferenceResult quant_mxfp8_reference(const ReferenceInput& input);
-ReferenceResult quant_mxfp8_reference(const ReferenceInput& input) {
-  return Check(input, {32, false, false}).run();
+KERNCAST_REFERENCE(quant, mxfp8) {
+  return reference::BlockScaledCheck(input, {.block = 32, .fp4 = false, .nvfp4 = false}).run();
 }
-
-}  // namespace kerncast::ops

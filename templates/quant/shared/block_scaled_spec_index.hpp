@@ -1,13 +1,15 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
 /// Indices of the parameters and tunables of the ops that quantise rows by blocks.
 namespace kerncast::quant::block_scaled_params {
 
-/// nvfp4 has `experts`. mxfp4 and mxfp8 have `ocp_floor` in its place, and mxfp8 has `q_dtype` after it.
-enum Param : std::size_t { x_dtype, hidden, sf_layout, alignment, experts, ocp_floor = experts, q_dtype };
+enum Param : std::size_t { x_dtype, hidden, sf_layout, alignment, count };
+/// Further parameters of nvfp4.
+enum NvParam : std::size_t { experts = count };
+/// Further parameters of mxfp4 and mxfp8. Only mxfp8 has `q_dtype`.
+enum MxParam : std::size_t { ocp_floor = count, q_dtype };
 enum Tunable : std::size_t { threads, vectors };
 
 }  // namespace kerncast::quant::block_scaled_params

@@ -8,8 +8,10 @@
 #include "templates/host/group_grid.hpp"
 #include "templates/host/launch_cost.hpp"
 #include "templates/host/masked_rows.hpp"
+#include "templates/host/tensor_check.hpp"
 #include "templates/quant/shared/group_scaled_args.h"
 #include "templates/quant/shared/group_scaled_spec_index.hpp"
+#include "templates/quant/shared/operand_checks.hpp"
 
 namespace kerncast::quant {
 
@@ -17,16 +19,12 @@ using namespace group_scaled_params;
 
 namespace {
 
-constexpr std::int64_t max_hidden = 65536;
-/// What the grid can hold, far past any device's memory.
-constexpr std::int64_t max_elements = std::int64_t{1} << 44;
-
 std::string_view width_name(const GroupScaledVariant& variant) {
   return variant.gated ? "half the last dimension of x (hidden)" : "the last dimension of x (hidden)";
 }
 
 std::int32_t vector_width(const Specialisation& spec) {
-  return static_cast<std::int32_t>(spec[alignment] / size_of(host::dtype(spec[x_dtype])));
+  return static_cast<std::int32_t>(spec[alignment] / size_of(host::dtype_from_param(spec[x_dtype])));
 }
 
 LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
@@ -43,14 +41,15 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
   const std::int64_t most = host::bucket_ceiling(rows);
   const std::int64_t elements = most * spec[hidden];
+  // In the order of Tunable: threads, vectors.
   constexpr Tunables least{{128, 1}};
   const Tunables more{{256, std::clamp(16 / vector_width(spec), 1, 2)}};
-  // A few thousand elements per multiprocessor leave it idle unless every thread takes as little as it can.
+  // A few thousand elements do not fill a multiprocessor unless every thread takes as little as possible.
   const bool few = elements <= std::int64_t{device.sm_count} * 16384;
-  // Before sm_89 fp8 is converted by a dozen instructions.
-  const std::int32_t each = host::dtype(spec[q_dtype]) != DType::i8 && device.sm < 89 ? 240 : 115;
+  // Before sm_89 a conversion to fp8 takes a dozen instructions.
+  const std::int32_t each = host::dtype_from_param(spec[q_dtype]) != DType::i8 && device.sm < 89 ? 240 : 115;
   const host::LaunchWork work{.vectors = elements / vector_width(spec),
-                              .bytes = elements * (1 + size_of(host::dtype(spec[x_dtype]))),
+                              .bytes = elements * (1 + size_of(host::dtype_from_param(spec[x_dtype]))),
                               .once = 20,
                               .each = each * vector_width(spec) / 8};
   return host::quicker_tiles(
@@ -58,7 +57,7 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
       [&](const Tunables& tunables) { return geometry(spec, tunables, device, most); }, work, device);
 }
 
-/// Width of q where x has rows of `x_width`.
+/// Width of q if x has rows of `x_width`.
 std::int64_t q_width(const GroupScaledVariant& variant, std::int64_t x_width) {
   if (variant.gated && x_width % 2 != 0) [[unlikely]] {
     host::refuse(variant.op,
@@ -67,7 +66,7 @@ std::int64_t q_width(const GroupScaledVariant& variant, std::int64_t x_width) {
   return variant.gated ? x_width / 2 : x_width;
 }
 
-/// Where scales lie, in elements.
+/// Strides of the scales, in elements.
 struct ScaleStrides {
   std::int64_t stride;
   std::int64_t expert_stride;
@@ -102,46 +101,18 @@ ScaleStrides scale_strides(const GroupScaledVariant& variant, const GroupScaled&
 }  // namespace
 
 void group_scaled_validate(const GroupScaledVariant& variant, const Specialisation& spec) {
-  const std::int64_t x_bytes = size_of(host::dtype(spec[x_dtype]));
   host::require_groups(variant.op, width_name(variant), spec[hidden], spec[group], max_hidden);
-  if (spec[alignment] < x_bytes) {
-    host::refuse(variant.op, fmt::format("alignment = {} must be at least an element of x ({} bytes)",
-                                         spec[alignment], x_bytes));
-  }
+  host::validate_alignment(variant.op, spec[alignment], spec[hidden], host::dtype_from_param(spec[x_dtype]));
   host::require_format(variant.op, {spec[group], static_cast<ScaleLayout>(spec[scale_layout]),
                                     static_cast<ScaleFormat>(spec[scale_format])});
-}
-
-Call group_scaled_bind(const GroupScaledVariant& variant, const Bindings& bindings) {
-  const OpDefinition& op = OpRegistry::instance().require(variant.op);
-  GroupScaled arguments;
-  arguments.x = bindings.require_tensor(variant.op, "x");
-  arguments.q = bindings.require_tensor(variant.op, "q");
-  arguments.s = bindings.require_tensor(variant.op, "s");
-  if (variant.gated) {
-    arguments.masked_m = bindings.tensor_or_absent("masked_m");
-  }
-  arguments.quant = host::group_quant_settings(op, bindings);
-  Call call = group_scaled_call(variant, arguments);
-  // A kernel for narrower access serves better aligned tensors too.
-  if (const auto wanted = host::setting(op, bindings, "alignment");
-      wanted && *wanted < call.spec[alignment]) {
-    call.spec.values[alignment] = *wanted;
-    group_scaled_validate(variant, call.spec);
-  }
-  check_settings_agree(op, call.spec, bindings);
-  return call;
 }
 
 std::vector<TensorPlan> group_scaled_inputs(const GroupScaledVariant& variant, const Bindings& bindings,
                                             std::int64_t rows) {
   const OpDefinition& op = OpRegistry::instance().require(variant.op);
-  const std::optional<std::int32_t> width = host::setting(op, bindings, "hidden");
-  if (!width) {
-    host::refuse(variant.op, "parameter hidden is required to make inputs; give it as hidden=VALUE");
-  }
-  const DType type = host::dtype(host::setting(op, bindings, "x_dtype").value_or(host::number(DType::bf16)));
-  const std::int64_t columns = std::int64_t{*width} * (variant.gated ? 2 : 1);
+  const std::int64_t width = host::required_param(op, bindings, "hidden");
+  const DType type = host::dtype_setting(op, bindings, "x_dtype", DType::bf16);
+  const std::int64_t columns = width * (variant.gated ? 2 : 1);
   const std::int32_t masked = host::setting(op, bindings, "experts").value_or(0);
   std::vector<TensorPlan> plans;
   if (masked > 0) {
@@ -161,14 +132,13 @@ std::vector<TensorPlan> group_scaled_outputs(const GroupScaledVariant& variant, 
   const host::GroupQuant quant = host::group_quant_settings(op, bindings);
   const std::int64_t width = q_width(variant, x.dim(-1));
   host::require_groups(variant.op, width_name(variant), width, quant.group, max_hidden);
-  const DType type =
-      host::dtype(host::setting(op, bindings, "q_dtype").value_or(host::number(DType::fp8_e4m3)));
+  const DType type = host::dtype_setting(op, bindings, "q_dtype", DType::fp8_e4m3);
   TensorPlan q{"q", type, {x.shape.begin(), x.shape.begin() + x.rank}, {}, {}};
   q.shape.back() = width;
   TensorPlan s = host::plan_group_scales(
       quant, masked ? std::vector<std::int64_t>{q.shape.begin() + 1, q.shape.end()} : q.shape);
   if (masked) {
-    // As many times as there are experts.
+    // One such block of scales for each expert.
     const std::vector<std::int64_t> storage = s.storage_shape.empty() ? s.shape : s.storage_shape;
     s.shape.insert(s.shape.begin(), x.dim(0));
     if (!s.strides.empty()) {
@@ -204,64 +174,46 @@ void add_group_case(std::vector<ModelCase>& cases, const ModelConfig& model, con
   cases.push_back(std::move(made));
 }
 
-OpDefinition group_scaled_definition_base(const GroupScaledVariant& variant) {
-  OpDefinition op;
-  op.name = variant.op;
-  op.summary = variant.summary;
-  op.formula = variant.formula;
-  op.include = fmt::format("quant/{}/kernel.cuh", variant.name);
-  op.kernel = fmt::format("kerncast::quant::{}_kernel", variant.name);
+void complete_group_scaled(OpDefinition& op, const GroupScaledVariant& variant) {
   op.arguments_type = "kerncast::quant::GroupScaledKernelArgs";
-  op.params = {
-      host::dtype_param("x_dtype", {DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of x"),
-      host::quantised_dtype_param(),
-      host::integer_param("hidden", 16, max_hidden, std::nullopt,
-                          "elements of a row of q; a multiple of group"),
-      host::group_param(),
-      host::scale_layout_param(),
-      host::scale_format_param(),
-      host::listed_param("alignment", {2, 4, 8, 16}, 16,
-                         "bytes of x per access; derived from the tensors' pointers and strides"),
-  };
+  op.params = host::params(
+      host::param<x_dtype>(
+          host::dtype_param({DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of x")),
+      host::param<q_dtype>(host::quantised_dtype_param()),
+      host::param<hidden>(
+          host::integer_param(16, max_hidden, std::nullopt, "elements of a row of q; a multiple of group")),
+      host::param<group>(host::group_param()), host::param<scale_layout>(host::scale_layout_param()),
+      host::param<scale_format>(host::scale_format_param()),
+      host::param<alignment>(host::listed_param(
+          {2, 4, 8, 16}, 16, "bytes of x per access; derived from the tensors' pointers and strides")));
   op.params[hidden].multiple_of = 16;
   if (variant.gated) {
-    op.params.push_back(host::masked_experts_param());
+    host::append(op.params, host::param<experts>(host::masked_experts_param()));
   }
-  op.tunables = {
-      {"threads", "threads of a block", {128, 256, 512}},
-      {"vectors", "groups whose vectors a thread has in flight", {1, 2, 4}},
-  };
-  op.tensors = {{"x", Direction::in, false,
-                 variant.gated ? "[..., 2 * hidden], x_dtype; rows may be strided"
-                               : "[..., hidden], x_dtype; rows may be strided"}};
-  if (variant.gated) {
-    op.tensors.push_back({"masked_m", Direction::in, true, host::mask_doc});
-  }
-  op.tensors.push_back({"q", Direction::out, false, "[..., hidden], q_dtype; rows may be strided"});
-  op.tensors.push_back({"s", Direction::out, false, host::group_scales_doc});
+  op.tunables =
+      host::tunables(host::tunable<threads>("threads of a block", {128, 256, 512}),
+                     host::tunable<vectors>("groups whose vectors a thread has in flight", {1, 2, 4}));
   op.default_tunables = default_tunables;
   op.geometry = geometry;
-  return op;
 }
 
 Call group_scaled_call(const GroupScaledVariant& variant, const GroupScaled& arguments) {
   const TensorView& x = arguments.x;
   const TensorView& q = arguments.q;
   const bool masked = !arguments.masked_m.absent();
-  host::require_float(variant.op, "x", x);
+  const host::TensorCheck x_check(variant.op, "x", x);
+  const host::TensorCheck q_check(variant.op, "q", q);
+  x_check.is_float();
   host::require_quantised(variant.op, "q", q);
   const host::ExpertRows x_rows = host::expert_rows(variant.op, "x", x, masked);
   const host::ExpertRows q_rows = host::output_expert_rows(variant.op, "q", q, masked);
   const std::int64_t width = q_width(variant, x.dim(-1));
   host::require_groups(variant.op, width_name(variant), width, arguments.quant.group, max_hidden);
-  host::require_rows_like(variant.op, "q", q, "x", x, width);
+  q_check.has_rows_like("x", x, width);
   const std::int64_t rows = x_rows.count();
-  if (rows > max_elements / width) [[unlikely]] {
-    host::refuse_range(variant.op, "the row count of x", rows, 0, max_elements / width);
-  }
-  host::require_data(variant.op, "x", x, rows);
-  host::require_data(variant.op, "q", q, rows);
-  host::require_device(variant.op, "q", q, "x", x.device);
+  require_row_count(variant.op, "x", rows, width);
+  x_check.has_data(rows);
+  q_check.has_data(rows).is_on_device_of("x", x);
   host::require_device(variant.op, "s", arguments.s, "x", x.device);
   host::require_format(variant.op, arguments.quant);
   if (masked) {
@@ -276,8 +228,8 @@ Call group_scaled_call(const GroupScaledVariant& variant, const GroupScaled& arg
   }
 
   Call call;
-  call.spec.values[x_dtype] = host::number(x.dtype);
-  call.spec.values[q_dtype] = host::number(q.dtype);
+  call.spec.values[x_dtype] = host::to_param(x.dtype);
+  call.spec.values[q_dtype] = host::to_param(q.dtype);
   call.spec.values[hidden] = static_cast<std::int32_t>(width);
   call.spec.values[group] = arguments.quant.group;
   call.spec.values[scale_layout] = static_cast<std::int32_t>(arguments.quant.layout);

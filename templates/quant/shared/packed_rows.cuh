@@ -16,8 +16,7 @@ constexpr int packed_lanes(int vectors) {
 }
 
 /// Rows of fp8 bytes, each followed by its scale. A block of threads stages Config::threads / lanes rows in
-/// shared memory: one row does not fill whole sectors of memory, but the contiguous rows of a block mostly
-/// do.
+/// shared memory: one row does not fill whole sectors, but the contiguous rows of a block mostly do.
 template <class Config>
 struct PackedRows {
   static constexpr int row_bytes = Config::hidden + 4;

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "templates/host/define_op.hpp"
 #include "templates/reference/group_quant.hpp"
 #include "templates/reference/host_float.hpp"
 
@@ -18,9 +19,9 @@ double scale(const HostTensor& packed, const reference::HostRows& rows, std::int
 }
 
 }  // namespace
+}  // namespace kerncast::ops
 
-ReferenceResult quant_fp8_pack_reference(const ReferenceInput& input);
-ReferenceResult quant_fp8_pack_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(quant, fp8_pack) {
   const reference::HostRows x(reference::require(input, "x"));
   const HostTensor& tensor = reference::require(input, "packed");
   const reference::HostRows packed(tensor);
@@ -44,8 +45,7 @@ ReferenceResult quant_fp8_pack_reference(const ReferenceInput& input) {
   return verdict.result();
 }
 
-ReferenceResult quant_fp8_unpack_reference(const ReferenceInput& input);
-ReferenceResult quant_fp8_unpack_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(quant, fp8_unpack) {
   const HostTensor& tensor = reference::require(input, "packed");
   const reference::HostRows packed(tensor);
   const reference::HostRows y(reference::require(input, "y"));
@@ -63,5 +63,3 @@ ReferenceResult quant_fp8_unpack_reference(const ReferenceInput& input) {
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -1,79 +1,48 @@
 #include "templates/quant/shared/row_operands.hpp"
 
-#include <fmt/format.h>
+#include <algorithm>
+#include <optional>
 
-#include <string>
-#include <utility>
+#include "templates/host/tensor_check.hpp"
+#include "templates/quant/shared/operand_checks.hpp"
 
 namespace kerncast::quant {
 
 RowOperands row_operands(std::string_view op, const TensorView& x, const TensorView& q, DType type) {
-  host::require_float(op, "x", x);
-  if (q.dtype != type) [[unlikely]] {
-    host::refuse_dtype(op, "q", q.dtype, name_of(type));
+  const host::TensorCheck x_check(op, "x", x);
+  const host::TensorCheck q_check(op, "q", q);
+  x_check.is_float();
+  q_check.has_dtype(type);
+  RowOperands made{.x = x_check.contiguous_rows(), .q = q_check.output_rows(), .width = x.dim(-1)};
+  if (made.width < 1 || made.width > max_hidden) [[unlikely]] {
+    host::refuse_range(op, "the last dimension of x (hidden)", made.width, 1, max_hidden);
   }
-  RowOperands made;
-  made.x = host::contiguous_rows(op, "x", x);
-  made.q = host::output_rows(op, "q", q);
-  made.width = x.dim(-1);
-  if (made.width < 1 || made.width > max_row_width) [[unlikely]] {
-    host::refuse_range(op, "the last dimension of x (hidden)", made.width, 1, max_row_width);
-  }
-  host::require_rows_like(op, "q", q, "x", x, made.width);
-  // What the grid can hold, far past any device's memory.
-  constexpr std::int64_t max_elements = std::int64_t{1} << 44;
-  if (made.x.count > max_elements / made.width) [[unlikely]] {
-    host::refuse_range(op, "the row count of x", made.x.count, 0, max_elements / made.width);
-  }
-  host::require_data(op, "x", x, made.x.count);
-  host::require_data(op, "q", q, made.x.count);
-  host::require_device(op, "q", q, "x", x.device);
+  q_check.has_rows_like("x", x, made.width);
+  require_row_count(op, "x", made.x.count, made.width);
+  x_check.has_data(made.x.count).is_aligned(made.x);
+  q_check.has_data(made.x.count).is_on_device_of("x", x);
   const auto bytes = static_cast<std::int32_t>(size_of(x.dtype));
-  const std::int32_t aligned =
-      host::alignment_of(host::misalignment(x, made.x) | static_cast<std::uint64_t>(made.width * bytes));
-  if (aligned < bytes) [[unlikely]] {
-    host::refuse_misaligned(op, "x", x);
-  }
-  made.alignment = std::min(aligned, host::alignment_of(host::misalignment(q, made.q)) * bytes);
+  const auto row_bytes = static_cast<std::uint64_t>(made.width * bytes);
+  made.alignment = std::min(host::alignment_of(host::misalignment(x, made.x) | row_bytes),
+                            host::alignment_of(host::misalignment(q, made.q)) * bytes);
   return made;
 }
 
-void validate_row_access(std::string_view op, std::int32_t alignment, std::int32_t hidden, DType type) {
-  const std::int64_t bytes = hidden * size_of(type);
-  if (alignment < size_of(type) || bytes % alignment != 0) {
-    host::refuse(op,
-                 fmt::format("alignment = {} must be at least an element ({} bytes) and divide a row of {} "
-                             "{} ({} bytes); widest valid: {}",
-                             alignment, size_of(type), hidden, name_of(type), bytes,
-                             host::alignment_of(static_cast<std::uint64_t>(bytes))));
-  }
-}
-
-void apply_row_settings(const OpDefinition& op, Call& call, const Bindings& bindings, std::size_t alignment) {
-  if (const auto wanted = host::setting(op, bindings, "alignment");
-      wanted && *wanted < call.spec[alignment]) {
-    call.spec.values[alignment] = *wanted;
-    op.validate(call.spec);
-  }
-  check_settings_agree(op, call.spec, bindings);
-}
-
 ParamSpec row_hidden_param() {
-  return host::integer_param("hidden", 1, max_row_width, std::nullopt, "elements of a row");
+  return host::integer_param(1, max_hidden, std::nullopt, "elements of a row");
 }
 
 ParamSpec row_alignment_param() {
-  return host::listed_param("alignment", {2, 4, 8, 16}, 16,
+  return host::listed_param({2, 4, 8, 16}, 16,
                             "bytes of x per access; derived from the tensors' pointers, strides and width");
 }
 
 TensorPlan plan_row_input(const OpDefinition& op, const Bindings& bindings, std::int64_t rows) {
-  const std::optional<std::int32_t> width = host::setting(op, bindings, "hidden");
-  if (!width) {
-    host::refuse(op.name, "parameter hidden is required to make inputs; give it as hidden=VALUE");
-  }
-  const DType type = host::dtype(host::setting(op, bindings, "x_dtype").value_or(host::number(DType::bf16)));
-  return {"x", type, {rows, *width}, {}, {}};
+  return {"x",
+          host::dtype_setting(op, bindings, "x_dtype", DType::bf16),
+          {rows, host::required_param(op, bindings, "hidden")},
+          {},
+          {}};
 }
 
 TensorPlan plan_row_output(const OpDefinition& op, const Bindings& bindings, DType type) {
@@ -89,7 +58,7 @@ std::vector<ModelCase> linear_input_cases(const ModelConfig& model,
     return cases;
   }
   const auto add = [&](const char* label, std::int64_t width) {
-    if (width < 1 || width > max_row_width) {
+    if (width < 1 || width > max_hidden) {
       return;
     }
     ModelCase made;

@@ -1,45 +1,39 @@
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kerncast/op_definition.hpp"
 #include "templates/host/checks.hpp"
 
-/// What the ops share that quantise rows of any width element by element: x[..., H] -> q[..., H].
+/// Operands of the ops that quantise rows of any width element by element: x[..., H] -> q[..., H].
 namespace kerncast::quant {
 
-inline constexpr std::int64_t max_row_width = 65536;
-
-/// x and q as rows, checked.
+/// The checked tensors x and q of a call.
 struct RowOperands {
   host::Rows x;
   host::Rows q;
   std::int64_t width = 0;
-  std::int32_t alignment =
-      16;  ///< bytes of x per access under which as many elements of q are stored aligned
+  std::int32_t alignment = 16;  ///< bytes of x per access for which equally many elements of q are aligned
 };
 
-/// Refuses x that is no float and q that is not of `type` or the shape of x.
+/// Requires that x is bf16, f16 or f32 and that q is of `type` and has the shape of x. Throws Error.
 [[nodiscard]] RowOperands row_operands(std::string_view op, const TensorView& x, const TensorView& q,
                                        DType type);
 
-/// Refuses an alignment below an element of x, or that does not divide a row.
-void validate_row_access(std::string_view op, std::int32_t alignment, std::int32_t hidden, DType type);
-
-/// Takes over settings of `bindings`: a narrower alignment, at place `alignment`, serves too; others must
-/// agree.
-void apply_row_settings(const OpDefinition& op, Call& call, const Bindings& bindings, std::size_t alignment);
-
-/// Parameters hidden and alignment.
+/// The parameters `hidden` and `alignment`.
 [[nodiscard]] ParamSpec row_hidden_param();
 [[nodiscard]] ParamSpec row_alignment_param();
 
-/// Input x of a synthetic call, and output q.
+/// Tensor x of a synthetic call with `rows` rows, and output q of a call.
 [[nodiscard]] TensorPlan plan_row_input(const OpDefinition& op, const Bindings& bindings, std::int64_t rows);
 [[nodiscard]] TensorPlan plan_row_output(const OpDefinition& op, const Bindings& bindings, DType type);
 
-/// The linear layers' inputs of `model` as cases with settings `params`; none of another type than a float.
+/// One case with the settings `params` for the input of each kind of linear layer of `model`. Empty if the
+/// model's dtype is not bf16, f16 or f32.
 [[nodiscard]] std::vector<ModelCase> linear_input_cases(
     const ModelConfig& model, const std::vector<std::pair<std::string, std::string>>& params);
 

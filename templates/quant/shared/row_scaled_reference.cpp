@@ -1,15 +1,17 @@
 #include <cmath>
 
+#include "templates/host/define_op.hpp"
 #include "templates/reference/group_quant.hpp"
 
-namespace kerncast::ops {
+namespace kerncast::reference {
 namespace {
 
-ReferenceResult check(const ReferenceInput& input) {
-  const reference::HostRows x(reference::require(input, "x"));
-  const reference::HostRows q(reference::require(input, "q"));
-  const reference::HostRows s(reference::require(input, "s"));
-  reference::Verdict verdict;
+/// Checks a call of an op that quantises each row with one scale.
+ReferenceResult check_row_scaled(const ReferenceInput& input) {
+  const HostRows x(require(input, "x"));
+  const HostRows q(require(input, "q"));
+  const HostRows s(require(input, "s"));
+  Verdict verdict;
   if (q.rows() != x.rows() || q.width() != x.width() || s.rows() != x.rows() || s.width() != 1) {
     verdict.fail("q, s", 0, 0, "have shapes that do not match x");
     return verdict.result();
@@ -19,10 +21,9 @@ ReferenceResult check(const ReferenceInput& input) {
     for (std::int64_t i = 0; i < x.width(); ++i) {
       amax = std::fmax(amax, std::fabs(x(row, i)));
     }
-    reference::check_scale(verdict, quant::ScaleFormat::f32, row, 0, s(row, 0), amax,
-                           reference::largest_of(q.dtype()));
+    check_scale(verdict, quant::ScaleFormat::f32, row, 0, s(row, 0), amax, largest_of(q.dtype()));
     for (std::int64_t i = 0; i < x.width(); ++i) {
-      reference::check_quantised(verdict, row, i, q.dtype(), q(row, i), x(row, i), s(row, 0));
+      check_quantised(verdict, row, i, q.dtype(), q(row, i), x(row, i), s(row, 0));
     }
   }
   return verdict.result();
@@ -30,14 +31,12 @@ ReferenceResult check(const ReferenceInput& input) {
 
 }  // namespace
 
-ReferenceResult quant_per_token_fp8_reference(const ReferenceInput& input);
-ReferenceResult quant_per_token_fp8_reference(const ReferenceInput& input) {
-  return check(input);
+}  // namespace kerncast::reference
+
+KERNCAST_REFERENCE(quant, per_token_fp8) {
+  return reference::check_row_scaled(input);
 }
 
-ReferenceResult quant_per_token_int8_reference(const ReferenceInput& input);
-ReferenceResult quant_per_token_int8_reference(const ReferenceInput& input) {
-  return check(input);
+KERNCAST_REFERENCE(quant, per_token_int8) {
+  return reference::check_row_scaled(input);
 }
-
-}  // namespace kerncast::ops

@@ -2,13 +2,25 @@
 
 #include <fmt/format.h>
 
-#include "templates/host/checks.hpp"
+#include "templates/host/define_op.hpp"
 #include "templates/host/masked_rows.hpp"
+#include "templates/host/typed_op.hpp"
 #include "templates/quant/shared/group_scaled.hpp"
 
-namespace kerncast {
-namespace quant {
+namespace kerncast::quant {
 namespace {
+
+constexpr GroupScaledVariant variant{.op = SiluAndMulPerTokenGroup::op_name, .gated = true};
+
+void describe(host::NamedArguments& named, SiluAndMulPerTokenGroup& call) {
+  named.input("x", call.x, "[..., 2 * hidden], x_dtype; rows may be strided");
+  named.optional_input("masked_m", call.masked_m, host::mask_doc);
+  named.output("q", call.q, "[..., hidden], q_dtype; rows may be strided");
+  named.output("s", call.s, host::group_scales_doc);
+  named.setting("group", call.group);
+  named.setting("scale_layout", call.scale_layout);
+  named.setting("scale_format", call.scale_format);
+}
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
@@ -32,47 +44,30 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
   return cases;
 }
 
-constexpr GroupScaledVariant variant{
-    "silu_and_mul_per_token_group",
-    "quant.silu_and_mul_per_token_group",
-    true,
-    "silu(gate) * up, quantised to fp8 or int8 with one scale per group of a row",
-    "y = silu(gate) * up, gate = x[:, :H], up = x[:, H:], not rounded; then "
-    "s = max(amax(group), 1e-10) / MAX; q = sat(y * (MAX / amax)), MAX = 448 (e4m3), 57344 (e5m2), 127 "
-    "(int8). ue8m0, packed_ue8m0: s = 2^ceil(log2(amax / MAX)), q = sat(y / s). NaN is passed over by amax "
-    "and gives 0x7f (fp8) or 0 (int8) (DeepSeek-V3 technical report; OCP MX 1.0 for ue8m0)",
-    model_cases};
-
 }  // namespace
 
-const OpDefinition& silu_and_mul_per_token_group_op() {
-  static const OpDefinition& op = OpRegistry::instance().require(variant.op);
+Call bind(const SiluAndMulPerTokenGroup& arguments) {
+  return group_scaled_call(variant, {.x = arguments.x,
+                                     .q = arguments.q,
+                                     .s = arguments.s,
+                                     .masked_m = arguments.masked_m,
+                                     .quant = {.group = arguments.group,
+                                               .layout = arguments.scale_layout,
+                                               .format = arguments.scale_format}});
+}
+
+}  // namespace kerncast::quant
+
+KERNCAST_OP(quant, silu_and_mul_per_token_group) {
+  using namespace quant;
+  OpDefinition op = host::define<SiluAndMulPerTokenGroup, describe>();
+  op.summary = "silu(gate) * up, quantised to fp8 or int8 with one scale per group of a row";
+  op.formula =
+      "y = silu(gate) * up, gate = x[:, :H], up = x[:, H:], not rounded; then "
+      "s = max(amax(group), 1e-10) / MAX; q = sat(y * (MAX / amax)), MAX = 448 (e4m3), 57344 (e5m2), 127 "
+      "(int8). ue8m0, packed_ue8m0: s = 2^ceil(log2(amax / MAX)), q = sat(y / s). amax ignores NaN, which "
+      "gives 0x7f (fp8) or 0 (int8) (DeepSeek-V3 technical report; OCP MX 1.0 for ue8m0)";
+  complete_group_scaled<variant>(op);
+  op.model_cases = model_cases;
   return op;
 }
-
-Call silu_and_mul_per_token_group_call(const SiluAndMulPerTokenGroup& arguments) {
-  return group_scaled_call(variant, {arguments.x,
-                                     arguments.q,
-                                     arguments.s,
-                                     arguments.masked_m,
-                                     {arguments.group, arguments.layout, arguments.format}});
-}
-
-void silu_and_mul_per_token_group(Runtime& runtime, const SiluAndMulPerTokenGroup& arguments, Stream stream) {
-  runtime.dispatch(silu_and_mul_per_token_group_op(), silu_and_mul_per_token_group_call(arguments), stream);
-}
-
-PreparedLaunch prepare_silu_and_mul_per_token_group(Runtime& runtime,
-                                                    const SiluAndMulPerTokenGroup& arguments) {
-  return runtime.prepare(silu_and_mul_per_token_group_op(), silu_and_mul_per_token_group_call(arguments));
-}
-
-}  // namespace quant
-
-namespace ops {
-OpDefinition quant_silu_and_mul_per_token_group_definition();
-OpDefinition quant_silu_and_mul_per_token_group_definition() {
-  return quant::group_scaled_definition<quant::variant>();
-}
-}  // namespace ops
-}  // namespace kerncast

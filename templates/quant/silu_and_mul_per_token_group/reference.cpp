@@ -1,13 +1,10 @@
+#include "templates/host/define_op.hpp"
 #include "templates/quant/shared/group_scaled_spec_index.hpp"
 #include "templates/reference/activation.hpp"
 #include "templates/reference/group_quant.hpp"
 #include "templates/reference/masked_rows.hpp"
 
-namespace kerncast::ops {
-
-ReferenceResult quant_silu_and_mul_per_token_group_reference(const ReferenceInput& input);
-
-ReferenceResult quant_silu_and_mul_per_token_group_reference(const ReferenceInput& input) {
+KERNCAST_REFERENCE(quant, silu_and_mul_per_token_group) {
   namespace params = quant::group_scaled_params;
   const HostTensor& x_tensor = reference::require(input, "x");
   reference::Verdict verdict;
@@ -34,5 +31,3 @@ ReferenceResult quant_silu_and_mul_per_token_group_reference(const ReferenceInpu
   }
   return verdict.result();
 }
-
-}  // namespace kerncast::ops

@@ -1,42 +1,40 @@
 #pragma once
 
+#include <string_view>
+
 #include <kerncast/ops/scale_layout.h>
 #include "kerncast/export.hpp"
-#include "kerncast/op.hpp"
-#include "kerncast/runtime.hpp"
+#include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::quant {
 
-/// y = silu(x[..., :H]) * x[..., H:], not rounded, then every group of `group` neighbours of a row of y
-/// quantised with a scale of its own: s = max(amax, 1e-10) / MAX, q = sat(y * (MAX / amax)). Power-of-two
-/// formats round s up and quantise with the rounded scale.
+/// Computes y = silu(x[..., :H]) * x[..., H:] without rounding it, then quantises each group of `group`
+/// neighbours of a row of y with its own scale: s = max(amax, 1e-10) / MAX, q = sat(y * (MAX / amax)), where
+/// MAX is the largest magnitude of q's dtype. The ue8m0 formats round s up to a power of two and quantise
+/// with the rounded scale. After the DeepSeek-V3 technical report (arXiv:2412.19437), and OCP Microscaling
+/// Formats 1.0 for ue8m0.
+///
+/// Asynchrony and lifetime: see kerncast/launch.hpp.
+///
+/// Aliasing: no output may overlap another tensor.
 struct SiluAndMulPerTokenGroup {
-  TensorView x;  ///< [..., 2 * H], H a multiple of group; bf16, f16 or f32; rows may be strided
+  static constexpr std::string_view op_name = "quant.silu_and_mul_per_token_group";
+
+  TensorView x;  ///< [..., 2 * H], H a multiple of group up to 65536; bf16, f16 or f32; rows may be strided
   TensorView q;  ///< [..., H]; fp8_e4m3, fp8_e5m2 or i8; rows may be strided
-  /// [..., G], G = H / group, f32, with the strides of `layout`, or packed, as of PerTokenGroup; under a mask
-  /// [E, M, G], in which each expert's part has that layout.
+  /// [..., G], G = H / group, f32, with the strides of `scale_layout`, or packed as in PerTokenGroup. With a
+  /// mask: [E, M, G], where the part of each expert has that layout.
   TensorView s;
-  /// Optional, [E] i32, with x [E, M, 2 * H]: only the first masked_m[e] rows of each expert are read and
-  /// written, q and s alike.
+  /// Optional, [E], i32, for x of shape [E, M, 2 * H]: only the first masked_m[e] rows of expert e are read
+  /// and written, in q and in s.
   TensorView masked_m = {};
   int group = 128;  ///< 16, 32, 64 or 128
-  ScaleLayout layout = ScaleLayout::row_major;
-  ScaleFormat format = ScaleFormat::f32;  ///< packed_ue8m0 goes with column_major_tma_aligned only
+  ScaleLayout scale_layout = ScaleLayout::row_major;
+  ScaleFormat scale_format = ScaleFormat::f32;  ///< packed_ue8m0 requires column_major_tma_aligned
 };
 
-/// The op's definition in the registry.
-[[nodiscard]] KERNCAST_API const OpDefinition& silu_and_mul_per_token_group_op();
-
-/// Checks the arguments. Throws Error(invalid_argument).
-[[nodiscard]] KERNCAST_API Call silu_and_mul_per_token_group_call(const SiluAndMulPerTokenGroup& arguments);
-
-/// Launches on `stream`. No rows: success without a launch. Throws Error.
-KERNCAST_API void silu_and_mul_per_token_group(Runtime& runtime, const SiluAndMulPerTokenGroup& arguments,
-                                               Stream stream);
-
-/// Resolves the kernel and binds the arguments for repeated launches.
-[[nodiscard]] KERNCAST_API PreparedLaunch
-prepare_silu_and_mul_per_token_group(Runtime& runtime, const SiluAndMulPerTokenGroup& arguments);
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const SiluAndMulPerTokenGroup& arguments);
 
 }  // namespace kerncast::quant

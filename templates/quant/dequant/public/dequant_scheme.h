@@ -13,8 +13,7 @@ enum class DequantScheme : unsigned char {
 };
 
 #ifndef __CUDACC_RTC__
-/// Names of the schemes as settings spell them, in order. NVRTC would put the array into every kernel's
-/// module.
+/// Names of the schemes as settings spell them. NVRTC would put the array into every kernel's module.
 inline constexpr const char* dequant_scheme_names[] = {"per_tensor", "per_token", "per_token_group",
                                                        "nvfp4",      "mxfp4",     "mxfp8"};
 #endif
