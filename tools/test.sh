@@ -19,7 +19,10 @@ case "$preset" in
   asan) parts+=(sanitizers) ;;
 esac
 bash tools/dev/setup.sh "$build_dir" "${parts[@]}"
-cmake --preset "$preset" -DKERNCAST_BUILD_TESTS=ON
+levels=()
+# The quick start may have left this choice in the build folder.
+[ "$preset" != gcc ] || levels=("-DKERNCAST_SIM_LEVELS=v2;v3;v4")
+cmake --preset "$preset" -DKERNCAST_BUILD_TESTS=ON "${levels[@]}"
 cmake --build "$build_dir" --parallel "$(nproc)"
 [ -z "${KERNCAST_TEST_LABEL:-}" ] || set -- --label-regex "^$KERNCAST_TEST_LABEL\$" "$@"
 ctest --test-dir "$build_dir" --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"

@@ -20,6 +20,14 @@ namespace {
          __builtin_cpu_supports("avx512vl");
 }
 
+// A build without v2 may be run on a machine that has fewer vector instructions than it was built for.
+[[maybe_unused]] Handler refuse(const Op&) {
+  throw DecodeError(
+      "this build of the virtual GPU is for a newer processor; set KERNCAST_SIM_LEVELS to \"v2;v3;v4\"", 0);
+}
+
+[[maybe_unused]] constexpr Isa none{"none", refuse};
+
 const Isa& pick() {
   const char* wish = std::getenv("KERNCAST_SIM_ISA");
   [[maybe_unused]] const std::string_view wanted = wish == nullptr ? "" : wish;
@@ -34,7 +42,11 @@ const Isa& pick() {
     return isa_v3::kIsa;
   }
 #endif
+#ifdef KERNCAST_SIM_HAS_v2
   return isa_v2::kIsa;
+#else
+  return none;
+#endif
 }
 
 }  // namespace
