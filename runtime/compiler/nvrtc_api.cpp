@@ -65,6 +65,26 @@ std::string resolved_path(const void* symbol, const std::string& fallback) {
   return fallback;
 }
 
+/// NVRTC opens its built-in functions by a bare name, which the loader does not look for beside NVRTC. If
+/// they lie there, as in a wheel, they are loaded first, and the loader then knows the name. False, with the
+/// reason, if they are damaged.
+bool load_builtins(const Nvrtc& nvrtc, const std::string& path, std::string& refused) {
+  const std::string name = fmt::format("libnvrtc-builtins.so.{}", nvrtc.version());
+  for (const std::string& library : {path, nvrtc.path}) {
+    const fs::path file = fs::path(library).parent_path() / name;
+    std::error_code error;
+    if (!file.is_absolute() || !fs::exists(file, error)) {
+      continue;
+    }
+    if (dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
+      refused = loader_error();
+      return false;
+    }
+    return true;
+  }
+  return true;
+}
+
 /// The library is never closed: NVRTC keeps threads and atexit handlers of its own.
 std::shared_ptr<const Nvrtc> open_nvrtc(const std::string& path, std::string& refused) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -87,6 +107,9 @@ std::shared_ptr<const Nvrtc> open_nvrtc(const std::string& path, std::string& re
     return nullptr;
   }
   nvrtc->path = resolved_path(reinterpret_cast<const void*>(nvrtc->api.version), path);
+  if (!load_builtins(*nvrtc, path, refused)) {
+    return nullptr;
+  }
   int count = 0;
   if (nvrtc->api.get_num_supported_archs(&count) == nvrtc_success && count > 0) {
     nvrtc->supported_archs.resize(static_cast<std::size_t>(count));
