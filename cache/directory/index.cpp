@@ -91,10 +91,7 @@ void discard(Index& index) {
     return;
   }
   index.database.reset();
-  index.root.remove(name);
-  for (const char* ending : sqlite::companions) {
-    index.root.remove(name + ending);
-  }
+  sqlite::remove(index.root, name);
 }
 
 /// The index of `directory`. It has no database if none can be used.

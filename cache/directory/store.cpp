@@ -13,6 +13,7 @@
 #include "cache/directory/compiler_marks.hpp"
 #include "cache/directory/reaper.hpp"
 #include "cache/layout.hpp"
+#include "cache/posix/sqlite.hpp"
 #include "cache/quarantine.hpp"
 #include "runtime/util/environment.hpp"
 
@@ -312,9 +313,7 @@ StoreStatistics Store::clear() {
   clear_temporaries(quarantine);
   clear_temporaries(root);
   reap_locks(root.child(layout::locks), unlocked_at_first, no_limit);
-  for (const char* ending : {"", "-journal", "-wal", "-shm"}) {
-    root.remove(std::string(layout::index) + ending);
-  }
+  sqlite::remove(root, std::string(layout::index));
   return removed;
 }
 

@@ -60,4 +60,11 @@ State read_version(const Database& database, int& version) {
   return state_of(result);
 }
 
+void remove(const Folder& folder, const std::string& name) {
+  folder.remove(name);
+  for (const char* ending : companions) {
+    folder.remove(name + ending);
+  }
+}
+
 }  // namespace kerncast::cache::sqlite

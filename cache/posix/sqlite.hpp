@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "cache/posix/folder.hpp"
+
 /// What the databases of a cache directory have in common: owning handles, and the meaning of SQLite's result
 /// codes.
 namespace kerncast::cache::sqlite {
@@ -37,5 +39,7 @@ void bind(const Statement& statement, int index, std::string_view text);
 
 /// Suffixes of the files that SQLite keeps beside a database.
 constexpr const char* companions[] = {"-journal", "-wal", "-shm"};
+/// Removes the database `name` in `folder` and its companions. It must not be open in this process.
+void remove(const Folder& folder, const std::string& name);
 
 }  // namespace kerncast::cache::sqlite

@@ -17,14 +17,6 @@
 namespace kerncast::tools {
 namespace {
 
-cache::Store open_store(CommandContext& context) {
-  return {cache::default_directory(), [&context](std::string_view text) { context.console.warning(text); }};
-}
-
-cache::TuningStore open_tuning(CommandContext& context, const cache::Store& store) {
-  return {store.root(), [&context](std::string_view text) { context.console.warning(text); }};
-}
-
 /// A counter's value as text. The end of its name says whether it is a time, a size or a count.
 std::string counter_text(std::string_view name, std::uint64_t value) {
   if (name.ends_with("_us")) {
@@ -173,6 +165,14 @@ int clear_store(CommandContext& context, bool with_tuned) {
 }
 
 }  // namespace
+
+cache::Store open_store(CommandContext& context) {
+  return {cache::default_directory(), [&context](std::string_view text) { context.console.warning(text); }};
+}
+
+cache::TuningStore open_tuning(CommandContext& context, const cache::Store& store) {
+  return {store.root(), [&context](std::string_view text) { context.console.warning(text); }};
+}
 
 void add_cache_command(const Command& root, CommandContext& context) {
   const Command command = root.add("cache", "Show, clear, export and import the cache of compiled kernels");

@@ -23,14 +23,6 @@ bool is_among(const std::vector<std::string>& list, const std::string& text) {
   return list.empty() || std::find(list.begin(), list.end(), text) != list.end();
 }
 
-cache::Store open_store(CommandContext& context) {
-  return {cache::default_directory(), [&context](std::string_view text) { context.console.warning(text); }};
-}
-
-cache::TuningStore open_tuning(CommandContext& context, const cache::Store& store) {
-  return {store.root(), [&context](std::string_view text) { context.console.warning(text); }};
-}
-
 int export_entries(CommandContext& context, const PackOptions& options) {
   for (const std::string& arch : options.archs) {
     check_arch(arch);

@@ -50,16 +50,23 @@ bool is_inout(const OpDefinition& op, const std::string& name) {
   });
 }
 
+Bindings bindings_of(const std::vector<std::pair<std::string, std::string>>& params,
+                     const std::vector<std::pair<std::string, double>>& scalars) {
+  Bindings bindings;
+  for (const auto& [name, value] : params) {
+    bindings.set_param(name, value);
+  }
+  for (const auto& [name, value] : scalars) {
+    bindings.set_scalar(name, value);
+  }
+  return bindings;
+}
+
 /// The device memory and bindings of one call.
 class BoundCall {
  public:
-  BoundCall(const OpRunRequest& request, const RunDevice& device) : device_(device) {
-    for (const auto& [name, value] : request.params) {
-      bindings.set_param(name, value);
-    }
-    for (const auto& [name, value] : request.scalars) {
-      bindings.set_scalar(name, value);
-    }
+  BoundCall(const OpRunRequest& request, const RunDevice& device)
+      : bindings(bindings_of(request.params, request.scalars)), device_(device) {
     for (const HostTensor& tensor : request.inputs) {
       add(tensor).upload(tensor.bytes.data(), tensor.bytes.size());
     }
@@ -182,17 +189,12 @@ std::vector<HostTensor> synthetic_inputs(const OpDefinition& op,
                                          const std::vector<std::pair<std::string, std::string>>& params,
                                          const std::vector<std::pair<std::string, double>>& scalars,
                                          std::int64_t rows) {
-  Bindings settings;
   std::string run = fmt::format("{} {}", op.name, rows);
   for (const auto& [name, value] : params) {
-    settings.set_param(name, value);
     run += fmt::format(" {}={}", name, value);
   }
-  for (const auto& [name, value] : scalars) {
-    settings.set_scalar(name, value);
-  }
   std::vector<HostTensor> tensors;
-  for (const TensorPlan& plan : op.plan_inputs(settings, rows)) {
+  for (const TensorPlan& plan : op.plan_inputs(bindings_of(params, scalars), rows)) {
     HostTensor tensor = host_tensor(plan);
     tensor.bytes = synthetic_data(plan.name, plan.dtype, storage_elements(plan), seed_of(run, plan.name),
                                   plan.integers_below);
