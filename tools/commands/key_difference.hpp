@@ -17,7 +17,7 @@ struct KeyDifference {
   std::string name;    ///< name of the parameter, tunable, template file or option
   std::string cached;  ///< value of the cached kernel; empty if it has none, and for template text
   std::string wanted;  ///< value of the wanted kernel; empty if it has none, and for template text
-  std::string text;    ///< such as "compiler 13.0 -> 13.1" or "template changed: norm/rms_norm.cuh"
+  std::string text;    ///< such as "compiler 13.0 -> 13.1" or "template changed: norm/rms_norm/kernel.cuh"
 };
 
 /// The differences between two keys of `op`, from the cached kernel to the wanted one.

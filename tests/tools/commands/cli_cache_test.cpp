@@ -116,7 +116,7 @@ TEST_CASE("hits, misses and what differs") {
   place.directory.write(changed, place.directory.read(changed) + "// changed\n");
   const json other =
       place.run(explain(hidden), {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}}).json();
-  CHECK(texts(other.at("nearest")) == std::vector<std::string>{"template changed: norm/rms_norm.cuh"});
+  CHECK(texts(other.at("nearest")) == std::vector<std::string>{"template changed: norm/rms_norm/kernel.cuh"});
 
   // Explaining counts neither as a hit nor as a miss.
   const json counters = place.run({"cache", "stat", "--json"}).json().at("counters");

@@ -33,7 +33,7 @@ TEST_CASE("a profile asked for wrongly is exit code 2 with a message that helps"
       {with(profile_norm, {"--device", "h10"}), "did you mean h100?"},
       {with(profile_norm, {"--device", "tpu"}), "there are a100, rtx4090, h100, h200, b200"},
       {with(profile_norm, {"--arch", "h100"}), "not an architecture"},
-      {with(profile_norm, {"--arch", "sm_75"}), "no described device is of sm_75"},
+      {with(profile_norm, {"--arch", "sm_75"}), "no described device has architecture sm_75"},
       {{"profile", "norm.rms_norm", "--model", "deepsek-v3"}, "did you mean deepseek-v3?"},
       {{"profile", "moe.fused_gate", "--model", "llama-3-8b"}, "does not use moe.fused_gate"},
   };
@@ -104,7 +104,7 @@ TEST_CASE("a profile counts one launch, checks it and estimates every device") {
   CHECK(profile.at("estimates").size() == 5);
 
   const std::string page = place.directory.read("page.html");
-  CHECK_THAT(page, Catch::Contains("norm.rms_norm") && Catch::Contains("rms_norm.cuh") &&
+  CHECK_THAT(page, Catch::Contains("norm.rms_norm") && Catch::Contains("rms_norm/kernel.cuh") &&
                        Catch::EndsWith("</html>\n"));
   // The page contains text of the template, so the heat map has found its source.
   CHECK_THAT(page, Catch::Contains("__global__"));

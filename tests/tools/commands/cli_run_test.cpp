@@ -312,7 +312,8 @@ TEST_CASE("a template that does not compile fails its rows and says where") {
       << "\nthis is no C++;\n";
   const Outcome outcome = place.run(run_tiny, {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}});
   CHECK(outcome.code == 1);
-  CHECK_THAT(outcome.err, Catch::Contains("| this is no C++;") && Catch::Contains("norm/rms_norm.cuh:") &&
+  CHECK_THAT(outcome.err, Catch::Contains("| this is no C++;") &&
+                              Catch::Contains("norm/rms_norm/kernel.cuh:") &&
                               Catch::Contains("--gpu-architecture=sm_") && Catch::Contains("log:") &&
                               Catch::Contains("norm.rms_norm [hidden=256]"));
   std::size_t good = 0;

@@ -169,7 +169,7 @@ TEST_CASE("Ctrl-C keeps what is compiled, and the same command continues from th
   CHECK(end.at("compiled") >= 2);
   CHECK(end.at("left") > 0);
   CHECK(end.at("failed") == 0);
-  CHECK_THAT(stopped.err, Catch::Contains("the same command goes on"));
+  CHECK_THAT(stopped.err, Catch::Contains("the same command continues"));
 
   const Outcome resumed = place.run(warm);
   INFO(resumed.err);
@@ -186,7 +186,7 @@ TEST_CASE("a compile that takes too long fails, and its source is kept") {
   // No compiler finishes this template, since each level doubles the work.
   const std::string templates = tiny.place.directory.file("templates");
   std::filesystem::copy(KERNCAST_TEMPLATES, templates, std::filesystem::copy_options::recursive);
-  std::ofstream(templates + "/norm/rms_norm.cuh", std::ios::app)
+  std::ofstream(templates + "/norm/rms_norm/kernel.cuh", std::ios::app)
       << "template <int Depth, long Which> struct Tree {\n"
          "  static constexpr long value = Tree<Depth - 1, 2 * Which>::value + Tree<Depth - 1, 2 * Which + "
          "1>::value;\n"
