@@ -62,7 +62,7 @@ TEST_CASE_METHOD(Fixture,
   CHECK(cache.counters().published == 1);
 }
 
-TEST_CASE_METHOD(Fixture, "without memory every hit is the directory's") {
+TEST_CASE_METHOD(Fixture, "without the memory cache, every hit comes from the directory") {
   CacheOptions without = options();
   without.memory_bytes = 0;
   Cache cache(without, sink());
@@ -71,7 +71,7 @@ TEST_CASE_METHOD(Fixture, "without memory every hit is the directory's") {
   CHECK(cache.load(key).layer == Layer::directory);
 }
 
-TEST_CASE_METHOD(Fixture, "memory that is full takes no more") {
+TEST_CASE_METHOD(Fixture, "a full memory cache adds no more entries") {
   CacheOptions small = options();
   Entry entry = sample_entry();
   entry.cubin.assign(1000, 'c');

@@ -258,7 +258,7 @@ TEST_CASE("paths that cannot be a cache directory cost one warning") {
   CHECK(fs::file_size(file) == 9);
 }
 
-TEST_CASE("what stands where the store has its folders costs one warning") {
+TEST_CASE("foreign things in the place of the store's folders give one warning") {
   for (const char* name : {"v1", "v1/01"}) {
     for (const char* kind : {"file", "fifo", "link"}) {
       INFO(name << " is a " << kind);

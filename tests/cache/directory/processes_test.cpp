@@ -145,7 +145,7 @@ TEST_CASE("processes without locks publish one key and read whole entries") {
   }
 }
 
-TEST_CASE("a publish fails for no clearing that goes on beside it") {
+TEST_CASE("a publish does not fail while another process clears the directory") {
   const TemporaryDirectory folder;
   const pid_t clearer = start_child([&] {
     Store store(folder.path(), nullptr);

@@ -104,7 +104,7 @@ TEST_CASE_METHOD(Fixture, "clear removes what dead processes left, and nothing o
   CHECK(store.clear().temporaries == 2);
 }
 
-TEST_CASE_METHOD(Fixture, "a lock that was removed is not mistaken for the one made anew") {
+TEST_CASE_METHOD(Fixture, "a removed lock is not mistaken for its successor") {
   const std::string path = folder.path() + "/locks/" + key.hex();
   auto first = std::make_unique<ProcessLock>(folder.path(), key, 100);
   fs::remove(path);

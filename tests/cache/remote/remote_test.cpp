@@ -385,7 +385,7 @@ TEST_CASE("a circuit breaker pauses longer after each failure and closes at a su
   CHECK(breaker.allows(now + seconds(3601)));
 }
 
-TEST_CASE("addresses of Redis are taken apart, and what is none is refused") {
+TEST_CASE("Redis URLs are parsed, and other text is refused") {
   RedisAddress address;
   REQUIRE(parse_redis_url("redis://user:p@ss:w@host:1234/5", address));
   CHECK(address.user == "user");

@@ -1,4 +1,4 @@
-"""A server of S3's GET and PUT that recomputes the signature (AWS Signature Version 4) of each request.
+"""A server with the GET and PUT of S3 that recomputes the signature (AWS Signature Version 4) of each request.
 
     s3_server.py PORT ACCESS_KEY SECRET_KEY REGION [SESSION_TOKEN]
 """
@@ -26,7 +26,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def defect(self, body):
-        """Why the request is not signed by who has the secret; None where it is."""
+        """The reason why the signature is wrong; None if the holder of the secret signed the request."""
         match = re.fullmatch(
             r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/s3/aws4_request, "
             r"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})", self.headers.get("Authorization", ""))

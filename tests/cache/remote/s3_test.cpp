@@ -150,7 +150,7 @@ TEST_CASE("a wrong secret, region or token is refused by the server") {
   }
 }
 
-TEST_CASE("what an S3 URL stands for") {
+TEST_CASE("an S3 URL gives the address of its objects") {
   S3Address address;
   std::string defect;
   set_environment(keys);

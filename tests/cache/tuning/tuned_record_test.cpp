@@ -43,7 +43,7 @@ TEST_CASE("every field is under the checksum") {
   }
 }
 
-TEST_CASE("what is no record is told") {
+TEST_CASE("a record with a defect is refused with the reason") {
   CHECK(defect_of(sample_record()).empty());
   const auto changed = [](auto&& change) {
     TunedRecord record = sample_record();

@@ -44,7 +44,7 @@ TracedOutcome record_harmed(const Harm& harm, bool damaged) {
 
 }  // namespace
 
-TEST_CASE("who records and is killed at any system call loses no record") {
+TEST_CASE("a process that records and is killed at any system call loses no record") {
   for (const bool damaged : {false, true}) {
     at_every_stop(0, [&](const Harm& harm) { return record_harmed(harm, damaged); });
   }
@@ -60,7 +60,7 @@ TEST_CASE("who records while system calls fail, each in turn, says so or has rec
   }
 }
 
-TEST_CASE("who reads a damaged tuning store and is killed at any system call loses no record") {
+TEST_CASE("a process that reads a damaged tuning store and is killed at any system call loses no record") {
   const std::vector<TunedRecord> records{sample_record(1), sample_record(2)};
   at_every_stop(0, [&](const Harm& harm) {
     const TemporaryDirectory folder(memory_folder());

@@ -84,7 +84,7 @@ TEST_CASE_METHOD(Fixture, "records are kept, listed, replaced by newer ones and 
   CHECK(warnings.empty());
 }
 
-TEST_CASE_METHOD(Fixture, "what is no record is refused, and the others are kept") {
+TEST_CASE_METHOD(Fixture, "a record with a defect is refused, and the others are kept") {
   TunedRecord bad = sample_record(1);
   bad.rows_low = 7;
   const RecordResult result = store().record({bad, sample_record(2)});

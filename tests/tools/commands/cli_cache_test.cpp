@@ -68,7 +68,7 @@ TEST_CASE("help names every command of the cache") {
   }
 }
 
-TEST_CASE("a pack that is none is refused with its reason") {
+TEST_CASE("a file that is not a pack is refused with the reason") {
   const CommandPlace place;
   place.directory.write("junk.pack", "junk");
   for (const char* command : {"verify", "import"}) {

@@ -107,7 +107,7 @@ TEST_CASE("a model runs, is verified, and is cached the second time") {
   CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
 }
 
-TEST_CASE("a corrupt entry is compiled anew") {
+TEST_CASE("a corrupt entry is compiled again") {
   if (!has_nvrtc()) {
     return;
   }

@@ -10,7 +10,7 @@ namespace {
 using Arguments = std::vector<std::string>;
 using nlohmann::json;
 
-TEST_CASE("help and version are asked for and given") {
+TEST_CASE("help and version are printed") {
   const CommandPlace place;
   const Outcome help = place.run({"--help"});
   CHECK(help.code == 0);
@@ -197,7 +197,7 @@ TEST_CASE("doctor says what was found, and fails where nothing could launch") {
   CHECK_THAT(no_templates.out, Catch::Contains("KERNCAST_TEMPLATE_DIR"));
 }
 
-TEST_CASE("a damaged index is reported, and made anew by the listing that the remedy names") {
+TEST_CASE("a damaged index is reported, and the listing that the remedy names rebuilds it") {
   const CommandPlace place;
   std::filesystem::create_directories(place.directory.file("cache"));
   REQUIRE(place.run({"cache", "ls"}).code == 0);

@@ -214,7 +214,7 @@ TEST_CASE("a worker by itself says what it is for") {
   CHECK_THAT(outcome.err, Catch::Contains("kerncast warm"));
 }
 
-TEST_CASE("an unknown model is warmed as far as it goes, and says what was not understood") {
+TEST_CASE("an unknown model is warmed as far as possible, with a warning about what was not understood") {
   if (!has_nvrtc()) {
     return;
   }

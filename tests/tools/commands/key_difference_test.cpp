@@ -69,7 +69,7 @@ TEST_CASE("each field that differs is named") {
         Texts{"the generated source changed"});
 }
 
-TEST_CASE("templates and options come and go") {
+TEST_CASE("added and removed templates and options are named") {
   KeyFieldList more = fields();
   more.emplace_back("header:device/scan.cuh", "scan");
   CHECK(texts(fields(), more) == Texts{"template added: device/scan.cuh"});

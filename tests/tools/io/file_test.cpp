@@ -56,7 +56,7 @@ TEST_CASE("one file is recognised under all its names") {
   CHECK_FALSE(same_file(directory.file("absent"), directory.file("absent")));
 }
 
-TEST_CASE("a file comes into being whole or not at all") {
+TEST_CASE("a file is written completely or not at all") {
   const TemporaryDirectory directory;
   const std::string path = directory.write("y", "old");
   {
@@ -85,7 +85,7 @@ TEST_CASE("a symbolic link stays, and what it names is written") {
   CHECK_THROWS_AS(write_whole(directory.file("circle"), ""), Error);
 }
 
-TEST_CASE("what is no regular file is never replaced") {
+TEST_CASE("only regular files are replaced") {
   const TemporaryDirectory directory;
   const std::string pipe = directory.file("pipe");
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);

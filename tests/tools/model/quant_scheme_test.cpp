@@ -50,7 +50,7 @@ TEST_CASE("what every scheme needs belongs to none") {
   }
 }
 
-TEST_CASE("every op that quantises is of a scheme") {
+TEST_CASE("every op that quantises has a scheme") {
   std::map<QuantScheme, int> found;
   for (const Workload& workload : workloads_of(load_model_config("deepseek-v3"))) {
     const QuantScheme of = scheme_of(workload);

@@ -176,7 +176,7 @@ TEST_CASE("a wrong result and a block that fits nowhere are said") {
   CHECK(report_json(unfit).at("estimates").at(0).at("fits") == false);
 }
 
-TEST_CASE("numbers are written to be read") {
+TEST_CASE("numbers are formatted for people") {
   CHECK(grouped(0) == "0");
   CHECK(grouped(999) == "999");
   CHECK(grouped(1000) == "1,000");

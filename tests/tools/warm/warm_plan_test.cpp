@@ -204,7 +204,7 @@ TEST_CASE("what a record holds is planned as it was asked for") {
   CHECK(plans.of(request).size() == 1);
 }
 
-TEST_CASE("a model that is not known is warmed as far as it is understood") {
+TEST_CASE("an unknown model is warmed as far as it is understood") {
   Plans plans;
   WarmRequest request;
   request.models = {plans.directory.write(
