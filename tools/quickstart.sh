@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cat <<'TEXT'
-This installs the Debian packages that a build needs (about 130 MB to download, 500 MB on disk), fetches NVRTC if no CUDA
-toolkit has it (90 MB, 220 MB on disk), and builds in ./build (100 MB), all in 3 to 6 minutes on two cores.
+This installs the Debian packages that a build needs (about 130 MB to download, 600 MB on disk), fetches NVRTC if no CUDA
+toolkit has it (90 MB, 220 MB on disk), and builds in ./build (600 MB). With two cores it takes about 5 minutes.
 TEXT
 bash tools/dev/setup.sh build
 # The virtual GPU is built for this processor alone; tools/test.sh builds it for all.

@@ -88,8 +88,10 @@ class Rules:
         names = [target for candidate, targets in self.rooms if candidate == room for target in targets] + [room]
         if any(re.fullmatch(pattern_of(name, bound, r"\*"), target_room) for name in names):
             return True
-        return any(candidate == room and re.fullmatch(pattern_of(header, bound, "[^/]*"), target)
-                   for candidate, header in self.exceptions)
+        return any(
+            candidate == room and re.fullmatch(pattern_of(header, bound, "[^/]*"), target)
+            for candidate, header in self.exceptions
+        )
 
     def allowed_text(self, room):
         targets = [target for candidate, rooms in self.rooms if candidate == room for target in rooms]
@@ -135,12 +137,14 @@ def check(root):
                 target = resolve(root, source, name)
                 checked += 1
                 if target is None:
-                    complaints.append(f"{source}:{number}: \"{name}\" is no file of the repository")
+                    complaints.append(f'{source}:{number}: "{name}" is no file of the repository')
                 elif rules.room_of(target) is None:
-                    complaints.append(f"{source}:{number}: \"{name}\" is in no room of the table in {DOCUMENT}")
+                    complaints.append(f'{source}:{number}: "{name}" is in no room of the table in {DOCUMENT}')
                 elif not rules.allows(source, target):
-                    complaints.append(f"{source}:{number}: includes \"{name}\", but {here[0]} may include only: "
-                                      f"{rules.allowed_text(here[0])}")
+                    complaints.append(
+                        f'{source}:{number}: includes "{name}", but {here[0]} may include only: '
+                        f"{rules.allowed_text(here[0])}"
+                    )
     return complaints, checked
 
 
@@ -183,14 +187,19 @@ def test_made_up_tree():
         "templates/quant/shared/group.cuh": "#pragma once\n",
     }
     bad = [
-        ({"runtime/low/low.hpp": '#pragma once\n\n#include "runtime/high/shared_abi.hpp"\n#include '
-                                 '"runtime/high/other.hpp"\n', "runtime/high/other.hpp": ""},
-         'runtime/low/low.hpp:4: includes "runtime/high/other.hpp", but runtime/low may include only: '
-         'runtime/include/kerncast'),
+        (
+            {
+                "runtime/low/low.hpp": '#pragma once\n\n#include "runtime/high/shared_abi.hpp"\n#include '
+                '"runtime/high/other.hpp"\n',
+                "runtime/high/other.hpp": "",
+            },
+            'runtime/low/low.hpp:4: includes "runtime/high/other.hpp", but runtime/low may include only: '
+            "runtime/include/kerncast",
+        ),
         ({"runtime/include/kerncast/api.hpp": '#include "runtime/low/low.hpp"\n'}, "may include only: no other room"),
         ({"cache/key.hpp": '#include "cache/facade.hpp"\n'}, "cache/key.hpp:1: includes"),
         ({"runtime/high/high.cpp": '#include "cache/facade.hpp"\n'}, "runtime/high/high.cpp:1: includes"),
-        ({"cache/sub/sub.hpp": '#include <kerncast/api.hpp>\n'}, "cache/sub/sub.hpp:1: includes"),
+        ({"cache/sub/sub.hpp": "#include <kerncast/api.hpp>\n"}, "cache/sub/sub.hpp:1: includes"),
         ({"templates/norm/one/kernel.cuh": '#include "quant/shared/group.cuh"\n'}, "kernel.cuh:1: includes"),
         ({"runtime/new/new.hpp": ""}, "runtime/new/new.hpp:1: is in no room"),
         ({"runtime/low/low.hpp": '#include "runtime/low/gone.hpp"\n'}, "is no file of the repository"),

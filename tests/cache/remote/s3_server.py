@@ -29,7 +29,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """The reason why the signature is wrong; None if the holder of the secret signed the request."""
         match = re.fullmatch(
             r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/s3/aws4_request, "
-            r"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})", self.headers.get("Authorization", ""))
+            r"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})",
+            self.headers.get("Authorization", ""),
+        )
         if not match:
             return "no signature"
         key, day, region, signed, signature = match.groups()
@@ -45,9 +47,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if claimed not in ("UNSIGNED-PAYLOAD", sha256(body)):
             return "the body is not that which was signed"
         path, _, query = self.path.partition("?")
-        canonical = "\n".join([
-            self.command, path, query, *(f"{name}:{' '.join(self.headers[name].split())}" for name in names), "",
-            signed, claimed])
+        canonical = "\n".join(
+            [
+                self.command,
+                path,
+                query,
+                *(f"{name}:{' '.join(self.headers[name].split())}" for name in names),
+                "",
+                signed,
+                claimed,
+            ]
+        )
         date = self.headers["x-amz-date"]
         scope = f"{day}/{region}/s3/aws4_request"
         text = "\n".join(["AWS4-HMAC-SHA256", date, scope, sha256(canonical.encode())])
