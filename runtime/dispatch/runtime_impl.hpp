@@ -14,7 +14,7 @@
 #include "runtime/dispatch/device_state.hpp"
 #include "runtime/dispatch/hot_table.hpp"
 #include "runtime/dispatch/kernel_builder.hpp"
-#include "runtime/dispatch/request_log.hpp"
+#include "runtime/dispatch/request_recorder.hpp"
 #include "runtime/dispatch/tunables_chooser.hpp"
 #include "runtime/driver/driver_api.hpp"
 
@@ -42,7 +42,7 @@ struct Runtime::Impl {
   KernelBuilder builder;
   TunablesChooser chooser;
   HotTable hot;
-  RequestLog requests;
+  RequestRecorder requests;
   MissPolicy policy;
 
   /// The functions that the hot path launches through. Set when the driver is loaded.

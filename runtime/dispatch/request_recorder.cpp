@@ -1,4 +1,4 @@
-#include "runtime/dispatch/request_log.hpp"
+#include "runtime/dispatch/request_recorder.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -31,11 +31,11 @@ std::string quoted(std::string_view text) {
 
 }  // namespace
 
-RequestLog::RequestLog(std::string path, cache::WarningSink warn)
+RequestRecorder::RequestRecorder(std::string path, cache::WarningSink warn)
     : path_(std::move(path)), warn_(std::move(warn)) {}
 
-void RequestLog::note(const OpDefinition& op, const Specialisation& spec, std::string_view arch, int sm_count,
-                      std::int64_t rows) {
+void RequestRecorder::note(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
+                           int sm_count, std::int64_t rows) {
   if (path_.empty()) {
     return;
   }
@@ -48,7 +48,7 @@ void RequestLog::note(const OpDefinition& op, const Specialisation& spec, std::s
   }
 }
 
-void RequestLog::append(const std::string& line) {
+void RequestRecorder::append(const std::string& line) {
   const cache::Descriptor file(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
   if (file.valid()) {
     // If the file system has no locks, a single write at the end of a file is still whole on local file

@@ -1,4 +1,4 @@
-#include "runtime/dispatch/request_log.hpp"
+#include "runtime/dispatch/request_recorder.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -33,13 +33,13 @@ TEST_CASE("each requested kernel is one line for all row counts of a bucket") {
   const TemporaryDirectory folder;
   const std::string path = folder.path() + "/record";
   std::vector<std::string> warnings;
-  RequestLog log(path, [&](std::string_view text) { warnings.emplace_back(text); });
+  RequestRecorder recorder(path, [&](std::string_view text) { warnings.emplace_back(text); });
   const OpDefinition& op = definition_of<norm::RmsNorm>();
-  log.note(op, rms_norm_of("64"), "sm_90a", 132, 17);
-  log.note(op, rms_norm_of("64"), "sm_90a", 132, 32);
-  log.note(op, rms_norm_of("64"), "sm_90a", 132, 33);
-  log.note(op, rms_norm_of("64"), "sm_90a", 114, 17);
-  log.note(op, rms_norm_of("128"), "sm_80", 108, 1);
+  recorder.note(op, rms_norm_of("64"), "sm_90a", 132, 17);
+  recorder.note(op, rms_norm_of("64"), "sm_90a", 132, 32);
+  recorder.note(op, rms_norm_of("64"), "sm_90a", 132, 33);
+  recorder.note(op, rms_norm_of("64"), "sm_90a", 114, 17);
+  recorder.note(op, rms_norm_of("128"), "sm_80", 108, 1);
   CHECK(lines_of(path) ==
         std::vector<std::string>{
             R"({"op": "norm.rms_norm", "set": "hidden=64", "arch": "sm_90a", "sms": 132, "rows": 17})",
@@ -57,10 +57,10 @@ TEST_CASE("many processes append to one file, and every line is whole") {
   std::vector<pid_t> children;
   for (int process = 0; process < processes; ++process) {
     children.push_back(start_child([&] {
-      RequestLog log(path, [](std::string_view) {});
+      RequestRecorder recorder(path, [](std::string_view) {});
       for (int i = 1; i <= kernels; ++i) {
-        log.note(definition_of<norm::RmsNorm>(), rms_norm_of(std::to_string(8 * i)), "sm_90a", 132,
-                 process + 1);
+        recorder.note(definition_of<norm::RmsNorm>(), rms_norm_of(std::to_string(8 * i)), "sm_90a", 132,
+                      process + 1);
       }
       return 0;
     }));
@@ -79,12 +79,12 @@ TEST_CASE("many processes append to one file, and every line is whole") {
 TEST_CASE("a file that cannot be written is one warning, and no path is no record") {
   std::vector<std::string> warnings;
   const auto warn = [&](std::string_view text) { warnings.emplace_back(text); };
-  RequestLog nowhere("", warn);
+  RequestRecorder nowhere("", warn);
   nowhere.note(definition_of<norm::RmsNorm>(), rms_norm_of("64"), "sm_90a", 132, 1);
   CHECK(warnings.empty());
-  RequestLog log("/proc/no/such/place", warn);
-  log.note(definition_of<norm::RmsNorm>(), rms_norm_of("64"), "sm_90a", 132, 1);
-  log.note(definition_of<norm::RmsNorm>(), rms_norm_of("128"), "sm_90a", 132, 1);
+  RequestRecorder recorder("/proc/no/such/place", warn);
+  recorder.note(definition_of<norm::RmsNorm>(), rms_norm_of("64"), "sm_90a", 132, 1);
+  recorder.note(definition_of<norm::RmsNorm>(), rms_norm_of("128"), "sm_90a", 132, 1);
   REQUIRE(warnings.size() == 1);
   CHECK_THAT(warnings[0], Catch::Contains("/proc/no/such/place") && Catch::Contains("No such file"));
 }
@@ -94,8 +94,8 @@ TEST_CASE("a host's op of any name is recorded as JSON") {
   const std::string path = folder.path() + "/record";
   OpDefinition op;
   op.name = "my \"own\"\\\n";
-  RequestLog log(path, [](std::string_view) {});
-  log.note(op, {}, "sm_90a", 132, 1);
+  RequestRecorder recorder(path, [](std::string_view) {});
+  recorder.note(op, {}, "sm_90a", 132, 1);
   CHECK(lines_of(path) ==
         std::vector<std::string>{
             R"({"op": "my \"own\"\\\u000a", "set": "", "arch": "sm_90a", "sms": 132, "rows": 1})"});

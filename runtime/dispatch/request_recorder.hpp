@@ -18,10 +18,10 @@ namespace kerncast {
 ///
 /// `rows` is any row count of the bucket. If the file cannot be written, there is one warning and no launch
 /// fails. Thread-safe.
-class RequestLog {
+class RequestRecorder {
  public:
   /// An empty `path` records nothing.
-  RequestLog(std::string path, cache::WarningSink warn);
+  RequestRecorder(std::string path, cache::WarningSink warn);
 
   void note(const OpDefinition& op, const Specialisation& spec, std::string_view arch, int sm_count,
             std::int64_t rows);
