@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cache/directory/process_usage.hpp"
+#include "kerncast/op_definition.hpp"
 #include "kerncast/runtime.hpp"
 
 namespace {
