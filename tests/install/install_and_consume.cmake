@@ -60,7 +60,12 @@ file(COPY ${SOURCE}/tests/install/host ${embed}/main.cpp DESTINATION ${work})
 file(RENAME ${work}/main.cpp ${work}/host/main.cpp)
 configure(${work}/host ${work}/static -DCMAKE_PREFIX_PATH=${prefix})
 run(${CMAKE_COMMAND} --build ${work}/static)
-run_host(KERNCAST_DRIVER=${libdir}/libkerncast-sim.so ${work}/static/host)
+# It does not know the prefix, so it is told where the virtual GPU and a wheel of NVRTC lie.
+set(places KERNCAST_DRIVER=${libdir}/libkerncast-sim.so)
+if(EXISTS ${libdir}/kerncast/nvrtc)
+  list(APPEND places KERNCAST_NVRTC=${libdir}/kerncast/nvrtc)
+endif()
+run_host(${places} ${work}/static/host)
 
 # pkg-config, which must not look for the .pc file of any other package.
 find_program(pkg_config pkg-config)
