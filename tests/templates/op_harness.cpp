@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::size_t guard_bytes = 512;
 constexpr std::byte poison{0xcd};
+/// Elements between two rows in the host's image of rows that lie far apart.
+constexpr std::int64_t row_gap = 64;
 
 struct Device {
   Device() {
@@ -73,37 +75,72 @@ std::vector<std::int64_t> offsets_of(const TensorCase& test) {
   return offsets;
 }
 
-/// A tensor's memory: guard, offset, storage, guard.
+/// `test` with its rows as near to one another as their elements and a gap between them allow.
+TensorCase with_near_rows(const TensorCase& test) {
+  TensorCase near = test;
+  std::int64_t reach = 1;
+  for (std::size_t i = 1; i < test.shape.size(); ++i) {
+    reach += (test.shape[i] - 1) * test.strides[i];
+  }
+  near.strides.front() = reach + row_gap;
+  return near;
+}
+
+/// True if the rows of `test` lie too far apart for a copy of the whole storage.
+bool has_far_rows(const TensorCase& test) {
+  return !test.strides.empty() && test.strides.front() >= huge_stride;
+}
+
+/// A tensor's memory: guard, offset, storage, guard. Of rows that lie far apart, the host keeps an image in
+/// which they lie near one another; what is between them on the device is neither written nor looked at, but
+/// for half a gap on both sides of a row.
 struct Placed {
-  const TensorCase* test;
+  TensorCase test;  ///< as the host's image has it
   std::size_t element;
   std::vector<std::int64_t> offsets;
   std::size_t start;
   std::size_t storage;
+  std::size_t between = 0;  ///< bytes from row to row on the device beyond those in the image
   std::vector<std::byte> before;
   std::unique_ptr<driver::DeviceBuffer> buffer;
 
   explicit Placed(const TensorCase& of)
-      : test(&of),
+      : test(has_far_rows(of) ? with_near_rows(of) : of),
         element(static_cast<std::size_t>(size_of(of.dtype))),
-        offsets(offsets_of(of)),
+        offsets(offsets_of(test)),
         start(guard_bytes + static_cast<std::size_t>(of.offset) * element) {
-    std::int64_t reach = of.storage;
+    std::int64_t reach = test.storage;
     for (const std::int64_t offset : offsets) {
       reach = std::max(reach, offset + 1);
     }
     storage = static_cast<std::size_t>(reach) * element;
     // Past an input there is nothing, so that the virtual GPU faults whoever reads beyond it.
-    before.assign(start + storage + (of.bytes.empty() ? guard_bytes : 0), poison);
-    if (!of.bytes.empty()) {
-      REQUIRE(of.bytes.size() == offsets.size() * element);
+    before.assign(start + storage + (test.bytes.empty() ? guard_bytes : 0), poison);
+    if (!test.bytes.empty()) {
+      REQUIRE(test.bytes.size() == offsets.size() * element);
       for (std::size_t i = 0; i < offsets.size(); ++i) {
         std::memcpy(before.data() + start + static_cast<std::size_t>(offsets[i]) * element,
-                    of.bytes.data() + i * element, element);
+                    test.bytes.data() + i * element, element);
       }
     }
-    buffer = std::make_unique<driver::DeviceBuffer>(device().context->api(), before.size());
-    buffer->upload(before.data(), before.size());
+    std::size_t size = before.size();
+    if (has_far_rows(of)) {
+      between = static_cast<std::size_t>(of.strides.front() - test.strides.front()) * element;
+      size += between * static_cast<std::size_t>(of.shape.front() - 1);
+    }
+    buffer = std::make_unique<driver::DeviceBuffer>(device().context->api(), size);
+    for_each_piece([&](std::size_t from, std::size_t bytes, std::size_t at) {
+      buffer->upload(before.data() + from, bytes, at);
+    });
+  }
+
+  /// The image as the device has it now.
+  [[nodiscard]] std::vector<std::byte> download() const {
+    std::vector<std::byte> image(before.size());
+    for_each_piece([&](std::size_t from, std::size_t bytes, std::size_t at) {
+      buffer->download(image.data() + from, bytes, at);
+    });
+    return image;
   }
 
   [[nodiscard]] void* data() const { return static_cast<std::byte*>(buffer->data()) + start; }
@@ -113,17 +150,17 @@ struct Placed {
     made.name = as.name;
     made.dtype = as.dtype;
     made.shape = as.shape;
-    made.strides = strides_of(as);
+    made.strides = between == 0 ? strides_of(as) : test.strides;
     const auto first = image.begin() + static_cast<std::ptrdiff_t>(start);
     made.bytes.assign(first, first + static_cast<std::ptrdiff_t>(storage));
     return made;
   }
 
-  /// The first byte outside of what may be written that changed.
+  /// Describes the first changed byte that the op may not write; empty if there is none.
   [[nodiscard]] std::string stray(const std::vector<std::byte>& after, bool written) const {
     std::vector<bool> owned(before.size(), false);
     if (written) {
-      if (test->owns_padding) {
+      if (test.owns_padding) {
         std::fill_n(owned.begin() + static_cast<std::ptrdiff_t>(start), storage, true);
       }
       for (const std::int64_t offset : offsets) {
@@ -135,11 +172,30 @@ struct Placed {
     for (std::size_t i = 0; i < before.size(); ++i) {
       if (!owned[i] && before[i] != after[i]) {
         return fmt::format("byte {} of '{}' (storage of {} bytes) was written",
-                           static_cast<std::int64_t>(i) - static_cast<std::int64_t>(start), test->name,
+                           static_cast<std::int64_t>(i) - static_cast<std::int64_t>(start), test.name,
                            storage);
       }
     }
     return {};
+  }
+
+ private:
+  /// Calls `copy` with the place in the image, the size and the place on the device of all that lies
+  /// together.
+  template <class Copy>
+  void for_each_piece(const Copy& copy) const {
+    if (between == 0) {
+      copy(std::size_t{0}, before.size(), std::size_t{0});
+      return;
+    }
+    const std::size_t row = static_cast<std::size_t>(test.strides.front()) * element;
+    const auto rows = static_cast<std::size_t>(test.shape.front());
+    const std::size_t half_gap = static_cast<std::size_t>(row_gap) / 2 * element;
+    for (std::size_t i = 0; i < rows; ++i) {
+      const std::size_t first = i == 0 ? 0 : start + i * row - half_gap;
+      const std::size_t last = i + 1 == rows ? before.size() : start + (i + 1) * row - half_gap;
+      copy(first, last - first, first + i * between);
+    }
   }
 };
 
@@ -204,6 +260,20 @@ void synchronize() {
   device().context->synchronize();
 }
 
+Bindings bindings_of(const OpCase& test, const Views& views) {
+  Bindings bindings;
+  for (const auto& [name, view] : views) {
+    bindings.set_tensor(name, view);
+  }
+  for (const auto& [name, value] : test.scalars) {
+    bindings.set_scalar(name, value);
+  }
+  for (const auto& [name, value] : test.params) {
+    bindings.set_param(name, value);
+  }
+  return bindings;
+}
+
 Outcome run_case(const OpCase& test) {
   Runtime& on = runtime();
   std::map<std::string, Placed> placed;
@@ -220,16 +290,7 @@ Outcome run_case(const OpCase& test) {
   }
 
   const OpDefinition& op = OpRegistry::instance().require(test.op);
-  Bindings bindings;
-  for (const auto& [name, view] : views) {
-    bindings.set_tensor(name, view);
-  }
-  for (const auto& [name, value] : test.scalars) {
-    bindings.set_scalar(name, value);
-  }
-  for (const auto& [name, value] : test.params) {
-    bindings.set_param(name, value);
-  }
+  const Bindings bindings = bindings_of(test, views);
   Outcome outcome;
   outcome.input.spec = op.bind(bindings).spec;
   outcome.input.scalars = test.scalars;
@@ -242,8 +303,7 @@ Outcome run_case(const OpCase& test) {
 
   std::map<std::string, std::vector<std::byte>> after;
   for (const auto& [name, memory] : placed) {
-    std::vector<std::byte> image(memory.before.size());
-    memory.buffer->download(image.data(), image.size());
+    std::vector<std::byte> image = memory.download();
     if (outcome.stray.empty()) {
       outcome.stray = memory.stray(image, written.at(name));
     }

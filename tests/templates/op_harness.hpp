@@ -22,11 +22,11 @@ struct TensorCase {
   DType dtype = DType::f32;
   std::vector<std::int64_t> shape;
   std::vector<std::int64_t> strides = {};  ///< empty: contiguous
-  std::vector<std::byte> bytes = {};       ///< an input's elements in logical order; empty for an output
-  std::int64_t storage = 0;                ///< elements allocated for the view; 0: as far as it reaches
+  std::vector<std::byte> bytes = {};       ///< elements of an input in logical order; empty for an output
+  std::int64_t storage = 0;                ///< elements allocated for the view; 0: as many as it reaches
   std::int64_t offset = 0;                 ///< elements from an address aligned to 256 bytes
   bool owns_padding = false;               ///< the op may write all of the storage
-  std::string alias = {};                  ///< lies in the memory of the input of that name
+  std::string alias = {};                  ///< name of the input whose memory the tensor shares
 };
 
 using Views = std::map<std::string, TensorView>;
@@ -36,20 +36,20 @@ struct OpCase {
   std::vector<TensorCase> tensors;
   std::vector<std::pair<std::string, std::string>> params = {};
   std::vector<std::pair<std::string, double>> scalars = {};
-  /// Replaces the call by names: a typed API.
+  /// Replaces the call by names, for example by a typed call.
   std::function<void(Runtime&, const Views&)> launch = nullptr;
 };
 
 struct Outcome {
-  ReferenceInput input;     ///< as the reference takes it
-  ReferenceResult verdict;  ///< of the op's reference
-  std::string stray;        ///< what changed that the op must leave alone; empty: nothing
+  ReferenceInput input;     ///< the case after the call, as the reference takes it
+  ReferenceResult verdict;  ///< verdict of the op's reference
+  std::string stray;        ///< first change of memory that the op does not own; empty: none
 };
 
 /// Rows so far apart on the device that their offsets pass 2^31 elements; nothing between them is touched.
 class SparseRows {
  public:
-  /// `values` are the rows' elements; empty: an output, poisoned.
+  /// `values` are the elements of the rows; if empty, the rows are an output and poisoned.
   SparseRows(DType type, std::int64_t rows, std::int64_t width, std::int64_t stride,
              const std::vector<std::byte>& values = {});
   ~SparseRows();
@@ -73,11 +73,15 @@ class SparseRows {
 /// Offsets of rows 1 and 2 that no signed and no unsigned 32-bit integer holds.
 constexpr std::int64_t huge_stride = (std::int64_t{1} << 31) + 64;
 
-/// Waits for all work of the device.
+/// Waits until the device has no more work.
 void synchronize();
 
-/// The device that the tests run on, with a kernel cache of its own: the machine's, else the virtual one.
+/// The runtime of the tests' device, with a kernel cache of its own. The device is the machine's, else the
+/// virtual one.
 Runtime& runtime();
+
+/// The tensors of `views` with the scalars and settings of `test`.
+[[nodiscard]] Bindings bindings_of(const OpCase& test, const Views& views);
 
 /// Uploads, launches, waits, downloads, compares with the reference. Throws what the op throws.
 Outcome run_case(const OpCase& test);
@@ -90,7 +94,7 @@ Outcome require_good(const OpCase& test);
 ReferenceResult verdict_after_flip(const std::string& op, const Outcome& outcome, const std::string& tensor,
                                    std::size_t byte, unsigned bit);
 
-/// A view of `test` over host or no memory, for checks that launch nothing.
+/// A view of `test` at `data`.
 TensorView view_of(const TensorCase& test, void* data);
 
 }  // namespace kerncast::test

@@ -1,0 +1,438 @@
+#include <algorithm>
+#include <array>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "tests/templates/suite/derived_cases.hpp"
+#include "tests/templates/suite/op_suite.hpp"
+#include "tests/templates/suite/typed_calls.hpp"
+
+namespace kerncast::test {
+namespace {
+
+constexpr std::int64_t few_rows = 5;
+
+/// Makes `test` launch with these tunables.
+void launch_with(OpCase& test, const OpDefinition& op, const Tunables& tunables) {
+  test.launch = [&op, tunables, copy = test](Runtime& on, const Views& views) {
+    on.prepare(op, op.bind(bindings_of(copy, views)), tunables).launch(nullptr);
+  };
+}
+
+/// The tunables of a call of few rows.
+Tunables ordinary_tunables(const OpDefinition& op, const OpCase& test) {
+  const Call call = bind_case(op, test);
+  return op.default_tunables(call.spec, runtime().traits(0), few_rows);
+}
+
+/// The first `rows` of `tensor`'s rows, or all of it.
+std::vector<std::byte> first_rows(const HostTensor& tensor, std::int64_t rows) {
+  HostTensor part = tensor;
+  part.shape.front() = std::min(part.shape.front(), rows);
+  return elements_of(part);
+}
+
+/// Norms add up a row in an order that the tunables and the alignment choose. In results of bf16 and f16 that
+/// may show as one step; all other results have the same bits however they are computed.
+bool may_differ_by_a_step(const OpDefinition& op, DType type) {
+  return op.name.starts_with("norm.") && (type == DType::bf16 || type == DType::f16);
+}
+
+/// Steps of the format between two values of a 16-bit floating-point type.
+int steps_between(std::uint16_t a, std::uint16_t b) {
+  const auto ordinal = [](std::uint16_t bits) {
+    return (bits & 0x8000U) != 0 ? 0x8000 - int{bits} : int{bits};
+  };
+  return std::abs(ordinal(a) - ordinal(b));
+}
+
+/// The results have the same bits.
+void check_same_bits(const OpDefinition& op, const OpCase& test, const Outcome& one, const Outcome& other) {
+  for (const std::string& name : results_of(op, test)) {
+    INFO(name);
+    CHECK(elements_of(*one.input.tensor(name)) == elements_of(*other.input.tensor(name)));
+  }
+}
+
+/// The results are the same for an op that computed them in another way.
+void check_same_results(const OpDefinition& op, const OpCase& test, const Outcome& one,
+                        const Outcome& other) {
+  for (const std::string& name : results_of(op, test)) {
+    INFO(name);
+    const std::vector<std::byte> first = elements_of(*one.input.tensor(name));
+    const std::vector<std::byte> second = elements_of(*other.input.tensor(name));
+    if (!may_differ_by_a_step(op, one.input.tensor(name)->dtype)) {
+      CHECK(first == second);
+      continue;
+    }
+    int most = 0;
+    for (std::size_t i = 0; i < first.size(); i += sizeof(std::uint16_t)) {
+      std::uint16_t a = 0;
+      std::uint16_t b = 0;
+      std::memcpy(&a, first.data() + i, sizeof a);
+      std::memcpy(&b, second.data() + i, sizeof b);
+      most = std::max(most, steps_between(a, b));
+    }
+    CHECK(most <= 1);
+  }
+}
+
+OpCase ordinary_case(const OpDefinition& op, std::int64_t rows = few_rows) {
+  return derived_case(op, ordinary_settings(op), rows);
+}
+
+void check_repeats(const OpDefinition& op) {
+  for (const std::int64_t rows : {few_rows, std::int64_t{150}}) {
+    OpCase test = ordinary_case(op, rows);
+    launch_with(test, op, ordinary_tunables(op, test));
+    check_same_bits(op, test, require_good(test), require_good(test));
+  }
+}
+
+void check_routes(const OpDefinition& op) {
+  OpCase test = ordinary_case(op);
+  const Outcome named = require_good(test);
+  const auto check_route = [&](const std::function<void(Runtime&, const Views&)>& launch) {
+    test.launch = launch;
+    check_same_bits(op, test, named, require_good(test));
+  };
+  check_route(
+      [&](Runtime& on, const Views& views) { on.dispatch(op, op.bind(bindings_of(test, views)), nullptr); });
+  check_route([&](Runtime& on, const Views& views) {
+    on.prepare(op, op.bind(bindings_of(test, views))).launch(nullptr);
+  });
+  const auto typed = std::find_if(typed_ops().begin(), typed_ops().end(),
+                                  [&](const TypedOp& candidate) { return candidate.op == op.name; });
+  REQUIRE(typed != typed_ops().end());
+  CHECK(typed->bind(test, untouched_views(test)).spec == named.input.spec);
+  check_route([&](Runtime& on, const Views& views) { typed->launch(on, test, views); });
+  check_route([&](Runtime& on, const Views& views) { typed->prepare(on, test, views).launch(nullptr); });
+}
+
+void check_few_rows(const OpDefinition& op) {
+  require_good(ordinary_case(op, 0));
+  require_good(ordinary_case(op, 1));
+}
+
+/// Launches the op with `settings` but `name` set to one of `widths` after another. Returns how many it
+/// takes.
+int check_widths(const OpDefinition& op, const Settings& settings, const std::string& name,
+                 std::initializer_list<std::int32_t> widths) {
+  int taken = 0;
+  for (const std::int32_t width : widths) {
+    if (const auto test =
+            try_derived_case(op, with_setting(settings, name, std::to_string(width)), few_rows)) {
+      INFO(name << "=" << width);
+      require_good(*test);
+      ++taken;
+    }
+  }
+  return taken;
+}
+
+void check_odd_widths(const OpDefinition& op) {
+  const Settings ordinary = ordinary_settings(op);
+  int taken = 0;
+  for (const auto& [name, value] : ordinary) {
+    const ParamSpec& param = op.params.at(static_cast<std::size_t>(find_param(op, name)));
+    if (param.kind != ParamKind::integer || !param.allowed.empty()) {
+      continue;
+    }
+    const std::int32_t unit = param.multiple_of;
+    taken +=
+        check_widths(op, ordinary, name, {unit, 3 * unit, 31 * unit, 33 * unit, 255 * unit, 1001 * unit});
+  }
+  // Some widths must be a multiple of another parameter, such as a group of 128.
+  for (std::size_t i = 0; taken == 0 && i < ordinary.size(); ++i) {
+    taken = check_widths(op, ordinary, ordinary[i].first, {3 * 128, 33 * 128});
+  }
+  CHECK(taken > 0);
+}
+
+/// True if the op says of the tensor called `name` that it need not be contiguous.
+bool may_be_strided(const OpDefinition& op, const std::string& name) {
+  return std::any_of(op.tensors.begin(), op.tensors.end(), [&](const TensorSpec& spec) {
+    return spec.name == name && spec.doc.find("may be strided") != std::string::npos;
+  });
+}
+
+/// Launches `test` with `beyond` elements between the rows of one tensor after another, if the tensor may
+/// have such rows.
+void check_row_stride(const OpDefinition& op, const OpCase& test, const Outcome& packed,
+                      std::int64_t beyond) {
+  const std::vector<std::string> of_rows = tensors_of_rows(op, test.params);
+  CHECK_FALSE(of_rows.empty());
+  for (const std::string& name : of_rows) {
+    const TensorCase& tensor = tensor_in(test, name);
+    if (tensor.shape.size() < 2) {
+      continue;
+    }
+    std::int64_t row = 1;
+    for (std::size_t i = 1; i < tensor.shape.size(); ++i) {
+      row *= tensor.shape[i];
+    }
+    INFO("rows of " << name << " are " << row + beyond << " elements apart");
+    const OpCase strided = with_row_stride(test, name, row + beyond);
+    if (may_be_strided(op, name) || binds(op, strided)) {
+      check_same_results(op, test, packed, require_good(strided));
+    }
+  }
+}
+
+void check_strides(const OpDefinition& op) {
+  const OpCase test = ordinary_case(op);
+  const Outcome packed = require_good(test);
+  check_row_stride(op, test, packed, 16);
+  check_row_stride(op, test, packed, 1);
+}
+
+void check_far_rows(const OpDefinition& op) {
+  const OpCase test = ordinary_case(op, 3);
+  check_row_stride(op, test, require_good(test), huge_stride);
+}
+
+void check_offsets(const OpDefinition& op) {
+  const OpCase test = ordinary_case(op);
+  const Outcome aligned = require_good(test);
+  for (const TensorCase& tensor : test.tensors) {
+    if (!tensor.alias.empty() || is_scratch(tensor.name)) {
+      continue;
+    }
+    for (const std::int64_t offset : {1, 2, 4}) {
+      INFO(tensor.name << " lies " << offset << " elements past an aligned address");
+      check_same_results(op, test, aligned, require_good(with_offset(test, tensor.name, offset)));
+    }
+  }
+}
+
+/// A bit of an element of `type` whose flip no rounding excuses.
+unsigned telling_bit(DType type) {
+  switch (type) {
+    case DType::f64:
+    case DType::f32:
+      return 8;
+    case DType::f16:
+    case DType::bf16:
+      return 4;
+    case DType::i32:
+    case DType::i64:
+      return 0;
+    default:
+      return 6;
+  }
+}
+
+/// The reference rejects every result in which a bit of an element that the op wrote is flipped. Four units
+/// in the last place of a float are too far from most values, but within the error that cancellation allows
+/// others.
+void check_rejection(const OpDefinition& op, const OpCase& test) {
+  const Outcome outcome = require_good(test);
+  for (const std::string& name : results_of(op, test)) {
+    const HostTensor& tensor = *outcome.input.tensor(name);
+    const auto size = static_cast<std::size_t>(size_of(tensor.dtype));
+    std::int64_t elements = 1;
+    for (const std::int64_t extent : tensor.shape) {
+      elements *= extent;
+    }
+    int flipped = 0;
+    int fine_rejections = 0;
+    for (std::int64_t i = 0; i < elements; i += std::max<std::int64_t>(1, elements / 13)) {
+      const std::size_t at = byte_offset(tensor, i);
+      const auto first = tensor.bytes.begin() + static_cast<std::ptrdiff_t>(at);
+      const auto all = [&](std::byte value) {
+        return std::all_of(first, first + static_cast<std::ptrdiff_t>(size),
+                           [&](std::byte byte) { return byte == value; });
+      };
+      const bool is_float = telling_bit(tensor.dtype) > 2 && size > 1;
+      // The op left the element alone, or a zero has no last place to speak of.
+      if (all(std::byte{0xcd}) || (is_float && all(std::byte{0}))) {
+        continue;
+      }
+      const auto verdict_after = [&](unsigned bit) {
+        return verdict_after_flip(op.name, outcome, name, at + bit / 8, bit % 8);
+      };
+      INFO("element " << i << " of " << name);
+      CHECK_FALSE(verdict_after(telling_bit(tensor.dtype)).ok);
+      CHECK_FALSE(verdict_after(static_cast<unsigned>(8 * size - 2)).ok);
+      fine_rejections += !is_float || !verdict_after(2).ok ? 1 : 0;
+      ++flipped;
+    }
+    INFO(name << ": " << fine_rejections << " of " << flipped);
+    CHECK(flipped > 0);
+    CHECK(2 * fine_rejections > flipped);
+  }
+}
+
+void check_reference(const OpDefinition& op) {
+  check_rejection(op, ordinary_case(op));
+}
+
+void check_variants(const OpDefinition& op) {
+  for (const Settings& settings : variants_of(op)) {
+    const OpCase test = derived_case(op, settings, few_rows);
+    INFO(format_specialisation(op, bind_case(op, test).spec));
+    check_rejection(op, test);
+  }
+}
+
+void check_row_counts(const OpDefinition& op) {
+  const OpCase most = ordinary_case(op, 600);
+  const Tunables tunables = ordinary_tunables(op, most);
+  const bool row_wise = is_row_wise(op, most.params);
+  std::vector<OpCase> cases;
+  for (const std::int64_t rows : {1, 2, 3, 4, 7, 17, 31, 33, 64, 65, 127, 129, 600}) {
+    cases.push_back(ordinary_case(op, rows));
+    launch_with(cases.back(), op, tunables);
+  }
+  const Outcome whole = require_good(cases.back());
+  for (const OpCase& test : cases) {
+    const Outcome outcome = require_good(test);
+    for (const std::string& name : row_wise ? results_of(op, test) : std::vector<std::string>{}) {
+      const HostTensor& part = *outcome.input.tensor(name);
+      INFO(name << " of " << part.shape.front() << " rows");
+      CHECK(elements_of(part) == first_rows(*whole.input.tensor(name), part.shape.front()));
+    }
+  }
+  // The defaults of other buckets are other kernels.
+  for (const std::int64_t rows : {1, 40, 600}) {
+    require_good(ordinary_case(op, rows));
+  }
+}
+
+/// Changes one tunable at a time.
+void check_tunables(const OpDefinition& op, const Settings& settings) {
+  const OpCase test = derived_case(op, settings, 19);
+  const Tunables ordinary = ordinary_tunables(op, test);
+  const auto outcome_with = [&](const Tunables& tunables) {
+    OpCase tuned = test;
+    launch_with(tuned, op, tunables);
+    return require_good(tuned);
+  };
+  const Outcome expected = outcome_with(ordinary);
+  for (std::size_t i = 0; i < op.tunables.size(); ++i) {
+    for (const std::int32_t choice : op.tunables[i].choices) {
+      INFO(op.tunables[i].name << "=" << choice);
+      Tunables tunables = ordinary;
+      tunables.values[i] = choice;
+      if (choice != ordinary[i]) {
+        check_same_results(op, test, expected, outcome_with(tunables));
+      }
+    }
+  }
+}
+
+void check_tunables(const OpDefinition& op) {
+  const Settings ordinary = ordinary_settings(op);
+  check_tunables(op, ordinary);
+  // The bits of f32 show what a step of bf16 hides.
+  if (may_differ_by_a_step(op, DType::bf16) && find_param(op, "y_dtype") >= 0) {
+    const Settings exact = with_setting(ordinary, "y_dtype", "f32");
+    if (try_derived_case(op, exact, few_rows)) {
+      check_tunables(op, exact);
+    }
+  }
+}
+
+/// The definition whose grids are being narrowed, and how wide those of its stages may be.
+struct Narrowing {
+  const OpDefinition* op = nullptr;
+  std::array<std::uint32_t, OpDefinition::max_stages> widths{};  ///< 0: the stage never spills
+} narrowing;
+
+template <std::size_t Stage>
+LaunchGeometry narrow(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
+                      std::int64_t rows) noexcept {
+  const auto geometry = Stage == 0 ? narrowing.op->geometry : narrowing.op->later_stages[Stage - 1].geometry;
+  LaunchGeometry made = geometry(spec, tunables, device, rows);
+  const std::uint32_t width = narrowing.widths[Stage];
+  if (width > 0 && made.grid[0] > width) {
+    made.grid[1] = (made.grid[0] + width - 1) / width;
+    made.grid[0] = width;
+  }
+  return made;
+}
+
+/// The narrowest grid that an op can be given: at least 3 blocks wide, and a multiple of what the op's own
+/// widest grid is a multiple of. 0 if the grid never spills into y.
+std::uint32_t narrow_width(const LaunchGeometry& widest) {
+  constexpr std::uint32_t limit = 0x7fffffff;
+  if (widest.grid[1] == 1) {
+    return 0;
+  }
+  std::uint32_t unit = limit - widest.grid[0] + 1;
+  while (widest.grid[0] % unit != 0) {
+    ++unit;
+  }
+  return (2 / unit + 1) * unit;
+}
+
+void check_spill(const OpDefinition& op) {
+  constexpr std::int64_t many = std::int64_t{1} << 42;
+  constexpr std::array stages = {narrow<0>, narrow<1>, narrow<2>};
+  static std::deque<OpDefinition> kept;
+  OpDefinition copy = op;
+  copy.name = "test.narrow_" + op.name;
+  copy.geometry = stages[0];
+  for (std::size_t i = 0; i < copy.later_stages.size(); ++i) {
+    copy.later_stages[i].geometry = stages[i + 1];
+  }
+  const OpDefinition& narrowed = kept.emplace_back(std::move(copy));
+
+  bool can_spill = false;
+  for (std::int64_t rows = 70;; rows *= 3) {
+    OpCase test = ordinary_case(op, rows);
+    const Call call = bind_case(op, test);
+    const DeviceTraits device = runtime().traits(0);
+    const Tunables tunables = ordinary_tunables(op, test);
+    narrowing.op = &op;
+    bool spills = false;
+    for (std::size_t i = 0; i <= op.later_stages.size(); ++i) {
+      const auto geometry = i == 0 ? op.geometry : op.later_stages[i - 1].geometry;
+      narrowing.widths[i] = narrow_width(geometry(call.spec, tunables, device, many));
+      can_spill = can_spill || narrowing.widths[i] > 0;
+      spills = spills || stages[i](call.spec, tunables, device, rows).grid[1] > 1;
+    }
+    // Some grids have a bound and take turns.
+    if (!can_spill) {
+      return;
+    }
+    if (spills) {
+      test.launch = [&](Runtime& on, const Views& views) {
+        on.prepare(narrowed, op.bind(bindings_of(test, views)), tunables).launch(nullptr);
+      };
+      require_good(test);
+      return;
+    }
+    REQUIRE(rows < 10000);
+  }
+}
+
+constexpr std::array behaviours = {
+    Behaviour{"gives the same bits on every run", Extent::small, check_repeats},
+    Behaviour{"gives the same bits by name, by type, dispatched and prepared", Extent::small, check_routes},
+    Behaviour{"takes no rows and one row", Extent::small, check_few_rows},
+    Behaviour{"has a reference that rejects a flipped bit in every result", Extent::small, check_reference},
+    Behaviour{"takes strided rows", Extent::wide, check_strides},
+    Behaviour{"takes unaligned views", Extent::wide, check_offsets},
+    Behaviour{"takes odd widths", Extent::wide, check_odd_widths},
+    Behaviour{"gives good results under every setting", Extent::wide, check_variants},
+    Behaviour{"gives a row the same result in a call of any number of rows", Extent::wide, check_row_counts},
+    Behaviour{"gives the same result with all tunables", Extent::wide,
+              [](const OpDefinition& op) { check_tunables(op); }},
+    Behaviour{"takes rows more than 2^31 elements apart", Extent::small, check_far_rows},
+    Behaviour{"takes a grid that spills into y", Extent::small, check_spill},
+};
+
+}  // namespace
+
+std::span<const Behaviour> launch_behaviours() {
+  return behaviours;
+}
+
+}  // namespace kerncast::test
