@@ -20,7 +20,7 @@
 #include "runtime/dispatch/source.hpp"
 #include "runtime/dispatch/template_set.hpp"
 #include "tests/benchmarks/median.hpp"
-#include "tests/templates/catalogue.hpp"
+#include "tests/templates/catalogue/catalogue.hpp"
 
 namespace {
 

@@ -14,7 +14,7 @@
 #include "kerncast/runtime.hpp"
 #include "runtime/driver/context.hpp"
 #include "runtime/driver/driver_error.hpp"
-#include "tests/templates/catalogue.hpp"
+#include "tests/templates/catalogue/catalogue.hpp"
 #include "tools/run/op_run.hpp"
 
 namespace {

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "runtime/dispatch/source.hpp"
-#include "tests/templates/catalogue.hpp"
+#include "tests/templates/catalogue/catalogue.hpp"
+#include "tests/templates/catalogue/tunables_sweep.hpp"
 #include "tests/templates/kernel_cache.hpp"
-#include "tests/templates/tunables_sweep.hpp"
 
 using namespace kerncast;
 using namespace kerncast::tools;

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "kerncast/runtime.hpp"
-#include "tests/templates/catalogue.hpp"
+#include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/kernel_cache.hpp"
 #ifdef KERNCAST_CATALOGUE_DECODES
 #include "runtime/simulator/machine/machine.hpp"

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include <kerncast/ops/moe/unpermute.hpp>
-#include "tests/templates/expert_ids.hpp"
+#include "tests/templates/moe/expert_ids.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "templates/moe/align_block_size/spec_index.hpp"
-#include "tests/templates/expert_ids.hpp"
+#include "tests/templates/moe/expert_ids.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;

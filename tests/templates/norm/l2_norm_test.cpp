@@ -6,8 +6,8 @@
 #include <set>
 
 #include "templates/norm/shared/row_params.hpp"
+#include "tests/templates/cases.hpp"
 #include "tests/templates/definition_checks.hpp"
-#include "tests/templates/norm_cases.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include <kerncast/ops/moe/align_block_size.hpp>
-#include "tests/templates/catalogue.hpp"
+#include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/kernel_cache.hpp"
 #include "tools/profile/device_description.hpp"
 #include "tools/profile/op_profile.hpp"

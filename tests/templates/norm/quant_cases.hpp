@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "tests/templates/norm_cases.hpp"
+#include "tests/templates/cases.hpp"
 
 /// Cases of the norms that quantise, with or without a residual.
 namespace kerncast::test {

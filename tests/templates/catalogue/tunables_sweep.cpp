@@ -1,4 +1,4 @@
-#include "tests/templates/tunables_sweep.hpp"
+#include "tests/templates/catalogue/tunables_sweep.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

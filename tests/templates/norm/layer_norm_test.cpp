@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tests/templates/norm_cases.hpp"
+#include "tests/templates/cases.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include <kerncast/ops/norm/fused_add_rms_norm_quant.hpp>
-#include "tests/templates/norm_quant_cases.hpp"
+#include "tests/templates/norm/quant_cases.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;

@@ -1,4 +1,4 @@
-#include "tests/templates/catalogue.hpp"
+#include "tests/templates/catalogue/catalogue.hpp"
 
 #include <algorithm>
 #include <set>
