@@ -9,7 +9,7 @@
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"
 
-/// Tensors of the norms' cases.
+/// Tensors of cases, and the values in them.
 namespace kerncast::test {
 
 struct Shape {
@@ -53,7 +53,7 @@ inline void drop_tensor(OpCase& test, const std::string& name) {
   std::erase_if(test.tensors, [&](const TensorCase& tensor) { return tensor.name == name; });
 }
 
-/// Gives the tensor and what lies over it the same strides or offset.
+/// Gives the tensor, and any tensor that shares its memory, this stride from row to row.
 inline void stride_rows(OpCase& test, const std::string& name, std::int64_t stride) {
   for (TensorCase& tensor : test.tensors) {
     if (tensor.name == name || tensor.alias == name) {

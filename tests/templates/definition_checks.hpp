@@ -10,7 +10,7 @@
 /// Checks that the tests of all definitions share.
 namespace kerncast::test {
 
-/// The message of the Error(invalid_argument) that `call` throws; fails the test when it throws none.
+/// The message of the Error(invalid_argument) that `call` throws; fails the test if it throws none.
 template <class Call>
 std::string message_of(const Call& call) {
   try {
@@ -50,7 +50,7 @@ inline void check_cases(const OpDefinition& op, const ModelConfig& model) {
   }
 }
 
-/// The values that the cases of `model` give a setting.
+/// The values that the cases of `model` give the setting called `name`.
 inline std::set<std::string> widths_of(const OpDefinition& op, const ModelConfig& model,
                                        const std::string& name) {
   std::set<std::string> values;

@@ -84,7 +84,7 @@ OpDefinition definition() {
   return op;
 }
 
-/// The definition in the registry.
+/// The definition that the registry holds.
 const OpDefinition& registered() {
   static const OpDefinition& op = OpRegistry::instance().add(definition());
   return op;

@@ -8,8 +8,8 @@
 
 namespace kerncast::test {
 
-/// Where a test keeps its kernels: the directory that KERNCAST_TEST_CACHE names, which may hold what the
-/// tests of another build compiled, whose keys are the same; else one that goes with this object.
+/// The directory in which a test keeps its kernels: the one that KERNCAST_TEST_CACHE names, which several
+/// builds may share since their keys are the same; else a temporary one that this object removes.
 class KernelCache {
  public:
   KernelCache() {

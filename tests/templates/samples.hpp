@@ -12,7 +12,7 @@ namespace kerncast::test {
 class Samples {
  public:
   explicit Samples(std::uint64_t seed) : state_(seed) {}
-  /// Mean 0, deviation 1.
+  /// A number of mean 0 and deviation 1.
   double next();
   std::uint64_t bits();
 

@@ -4,7 +4,7 @@
 #include <kerncast/ops/activation/silu_and_mul.hpp>
 #include <kerncast/ops/activation/swiglu_oai.hpp>
 #include "templates/activation/shared/gated_spec_index.hpp"
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -12,9 +12,6 @@ namespace gated_params = kerncast::activation::gated_params;
 using Catch::Contains;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 activation::SiluAndMul good() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {6, 4096}),
@@ -32,10 +29,6 @@ Call interleaved(const activation::SiluAndMul& call) {
   return bind(activation::SwigluOai{.x = call.x, .y = call.y, .masked_m = call.masked_m});
 }
 
-std::string error_of(const activation::SiluAndMul& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
-}
-
 }  // namespace
 
 TEST_CASE("gated activations derive their specialisation from the tensors") {
@@ -51,7 +44,7 @@ TEST_CASE("gated activations derive their specialisation from the tensors") {
   odd.x.strides[0] = 8;
   odd.y.shape[1] = 3;
   odd.y.strides[0] = 8;
-  // The ups start six bytes into the row; interleaved, rows are what counts.
+  // The ups start six bytes into the row. If gates and ups are interleaved, only the rows' starts count.
   CHECK(bind(odd).spec[gated_params::alignment] == 2);
   CHECK(interleaved(odd).spec[gated_params::alignment] == 4);
 }

@@ -6,12 +6,12 @@
 
 namespace kerncast::test {
 
-/// What the shipped models ask of all ops, and others of the ops that none of these uses: each distinct
-/// workload once, in order of op name.
+/// The workloads that the shipped models give all ops, and those of other models for ops that no shipped
+/// model uses: each distinct workload once, in order of op name.
 [[nodiscard]] std::vector<tools::Workload> catalogue_workloads();
 
-/// Of those, one for each op and each combination of its settings other than integers: the kernels that
-/// differ in more than a size.
+/// One of these workloads for each op and each combination of its settings other than integers: the kernels
+/// that differ in more than a size.
 [[nodiscard]] std::vector<tools::Workload> catalogue_variants();
 
 }  // namespace kerncast::test

@@ -13,7 +13,7 @@ using namespace kerncast;
 
 namespace {
 
-/// Few and many tokens: what default tunables tell apart.
+/// Few and many tokens, for which the default tunables differ.
 void compile_catalogue(const char* arch) {
   const test::KernelCache cache;
   RuntimeOptions options;

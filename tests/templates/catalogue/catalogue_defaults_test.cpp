@@ -18,15 +18,15 @@ namespace {
 
 constexpr double most_regret = 1.15;
 
-/// One op, or two, for each rule that defaults follow, of those that have few combinations: bench_defaults
-/// has all ops at all shapes.
+/// One op or two for each rule that defaults follow, chosen for their few combinations of tunables.
+/// bench_defaults has all ops at all shapes.
 const std::set<std::string> judged = {
     "activation.silu_and_mul", "moe.align_block_size", "moe.fused_gate",
     "moe.topk_softmax",        "norm.relative_l1",     "norm.fused_add_rms_norm_quant",
     "norm.rms_norm_quant",     "quant.dequant",        "quant.fp8_pack",
     "quant.fp8_unpack",        "quant.nvfp4",          "quant.per_token_group"};
 
-/// The first shape of each.
+/// The first workload of each of these ops.
 std::vector<Workload> judged_workloads() {
   std::vector<Workload> chosen;
   for (Workload& workload : test::catalogue_workloads()) {
@@ -44,7 +44,7 @@ std::string named(const Workload& workload, std::int64_t rows) {
 
 void check_device(const char* name) {
   const DeviceDescription& device = require_device_description(name);
-  // The virtual GPU is of one architecture in a process.
+  // The virtual GPU has one architecture per process.
   ::setenv("KERNCAST_SIM_ARCH", fmt::format("sm_{}", device.sm).c_str(), 1);
   ::setenv("KERNCAST_SIM_CHECKS", "off", 1);
   const test::KernelCache cache;
@@ -76,7 +76,7 @@ void check_device(const char* name) {
   }
 }
 
-/// Blocks and warps of a block of each launch that the default makes.
+/// Number of blocks, and of warps in a block, of each launch under the default tunables.
 std::vector<std::pair<std::uint64_t, std::uint64_t>> launches_of(const Workload& workload, const Call& call,
                                                                  const DeviceTraits& traits) {
   const OpDefinition& op = *workload.op;
@@ -96,7 +96,7 @@ bool has_long_rows(const Workload& workload) {
   return hidden >= 0 && specialise(*workload.op, workload.params)[static_cast<std::size_t>(hidden)] >= 4096;
 }
 
-/// Some workloads are of so few rows only, or so many.
+/// False for workloads that never have so few rows, or so many.
 bool call_exists(const Workload& workload, std::int64_t rows, Call& call) {
   try {
     call = test::call_of(workload, rows);

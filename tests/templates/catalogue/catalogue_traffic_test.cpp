@@ -45,7 +45,7 @@ std::map<std::string, double> input_bytes(const Workload& workload, std::int64_t
   return bytes;
 }
 
-/// Rows that are normalised or quantised by themselves: the heads of a token where the op works on heads.
+/// Rows that are normalised or quantised by themselves; for ops that work on heads, the heads of a token.
 double rows_of_work(const Workload& workload, std::int64_t rows) {
   const Specialisation spec = specialise(*workload.op, workload.params);
   double heads = 0;
@@ -70,17 +70,17 @@ bool has_setting(const Workload& workload, const char* name, const std::string& 
                            std::string(name) + "=" + value;
 }
 
-/// Ops that choose: each token's words come and go by a warp of its own.
+/// True for ops that choose experts: a warp loads and stores each token's words by itself.
 bool is_router(const OpDefinition& op) {
   return op.name == "moe.fused_gate" || op.name == "moe.topk_softmax" || op.name == "moe.topk_sigmoid";
 }
 
-/// Ops that count by expert in shared memory: which banks meet depends on the ids.
+/// True for ops that count by expert in shared memory, whose bank conflicts depend on the ids.
 bool counts_by_expert(const OpDefinition& op) {
   return op.name == "moe.align_block_size" || op.name == "moe.permute";
 }
 
-/// The expert of each slot, -1 where it has none.
+/// The expert of each slot, or -1.
 std::vector<std::int64_t> experts_of_slots(const Workload& workload, std::int64_t rows) {
   const auto integers = [](const HostTensor& tensor) {
     std::vector<std::int32_t> values(tensor.bytes.size() / sizeof(std::int32_t));
@@ -219,11 +219,11 @@ double bytes_to_read(const Workload& workload, std::int64_t rows) {
       bytes += twice.at(name) > size ? size : size * rows_of_work(workload, rows);
     }
   }
-  // The largest magnitude of the whole tensor is known only after all of it was read once.
+  // The largest magnitude of the tensor is known only after one reading of all of it.
   if (has_setting(workload, "dynamic", "true")) {
     bytes *= 2;
   }
-  // Where several blocks group, each reads its ids twice and the counts of all.
+  // If several blocks group, each reads its ids twice, and the counts of all blocks.
   if (has_setting(workload, "split", "true") || has_setting(workload, "placing", "split")) {
     const double chunks = std::ceil(once.at("ids") / 4 / 4096);
     bytes += once.at("ids") + 4 * chunks * chunks * param_of(workload, "experts", 0);
@@ -231,7 +231,7 @@ double bytes_to_read(const Workload& workload, std::int64_t rows) {
   return bytes;
 }
 
-/// Scales that an op writes: their bytes, and those of the sectors they take.
+/// The scales that an op writes: their bytes, and the bytes of the sectors that hold them.
 struct ScaleTraffic {
   double bytes = 0;
   double sectors = 0;
@@ -279,7 +279,7 @@ double bytes_to_write(const Workload& workload, std::int64_t rows, double writte
   return most_sectors * (written - scales.bytes) + scales.sectors;
 }
 
-/// Every op of `room` at every model shape.
+/// Checks every op of `room` at every model shape.
 void check_traffic(const std::string& room) {
   constexpr std::int64_t rows = 128;
   const test::KernelCache cache;

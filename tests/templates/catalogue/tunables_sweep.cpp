@@ -13,7 +13,7 @@
 namespace kerncast::test {
 namespace {
 
-/// Counts of more rows than `more_sample` are reckoned from these where they grow evenly.
+/// Counts of more rows than `more_sample` are extrapolated from these if they grow evenly.
 constexpr std::int64_t few_sample = 256;
 constexpr std::int64_t more_sample = 512;
 
@@ -92,7 +92,7 @@ Bindings settings_of(const tools::Workload& workload) {
   return bindings;
 }
 
-/// A view of memory that nobody may touch, where `next` says, which is moved past it.
+/// A view of memory at `next` that nothing may touch; moves `next` past it.
 TensorView untouchable(const TensorPlan& plan, std::uintptr_t& next) {
   const HostTensor tensor = tools::host_tensor(plan);
   TensorView view;
@@ -280,7 +280,7 @@ const LoadedKernel* TunablesSweep::kernel(const tools::Workload& workload, const
                                                                          BuildPolicy::cached_or_compile),
                      describe(variant));
   } catch (const Error& error) {
-    // A combination that the template refuses.
+    // The template refuses this combination.
     if (error.code() != ErrorCode::compile_failed) {
       throw;
     }

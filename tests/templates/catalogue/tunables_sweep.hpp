@@ -14,31 +14,31 @@
 #include "tools/profile/sim_profile_capture.hpp"
 #include "tools/run/op_run.hpp"
 
-/// Counts an op under tunables of choice on the virtual GPU, so that the cost model can compare them.
+/// Counts what an op does under given tunables on the virtual GPU, so that the cost model can compare them.
 namespace kerncast::test {
 
-/// What the launches of one call are to the cost model; no stages where the kernel does not compile or launch
-/// under these tunables.
+/// The launches of one call as the cost model takes them. There are no stages if the kernel does not compile
+/// or launch under these tunables.
 struct Counted {
   Tunables tunables;
   std::vector<tools::CostInput> stages;
 };
 
-/// Estimated microseconds of one call. Between stages as before them there is a launch.
+/// Estimated microseconds of one call, with a launch before every stage.
 struct CallTime {
   double total_us = 0;
   double device_us = 0;  ///< without launch overhead
 };
-/// Infinite where a stage does not fit the device or there are no stages.
+/// Infinite if a stage does not fit the device or there are no stages.
 [[nodiscard]] CallTime estimate_call(const Counted& counted, const tools::DeviceDescription& device);
 
 [[nodiscard]] DeviceTraits traits_of(const tools::DeviceDescription& device);
 
-/// Every combination of the op's tunables, in the order of their choices, but for blocks of more rows than
-/// the `rows` there are: warps without a row pull down the averages that the model goes by.
+/// Every combination of the op's tunables, in the order of their choices, except blocks of more rows than the
+/// call's `rows`: warps without a row would lower the averages that the model uses.
 [[nodiscard]] std::vector<Tunables> all_tunables(const OpDefinition& op, std::int64_t rows);
 
-/// The call that `rows` rows of `workload` make; its tensors are not there.
+/// The call of `rows` rows of `workload`, over memory that does not exist.
 [[nodiscard]] Call call_of(const tools::Workload& workload, std::int64_t rows);
 
 class TunablesSweep {
@@ -46,15 +46,15 @@ class TunablesSweep {
   /// Kernels are compiled for `arch` and launched as on a device of `traits`.
   TunablesSweep(Runtime& runtime, tools::RunDevice& device, std::string arch, const DeviceTraits& traits);
 
-  /// One for each of `tunables`, in their order. Where twice the rows make twice the blocks, many rows are
-  /// reckoned from the counts of a few hundred.
+  /// Counts for each of `tunables`, in their order. If twice the rows make twice the blocks, counts of many
+  /// rows are extrapolated from a few hundred.
   [[nodiscard]] std::vector<Counted> count(const tools::Workload& workload, std::int64_t rows,
                                            const std::vector<Tunables>& tunables);
 
  private:
   [[nodiscard]] std::vector<Counted> run(const tools::Workload& workload, std::int64_t rows,
                                          const std::vector<Tunables>& tunables);
-  /// Null where there is no such kernel.
+  /// Null if the kernel does not compile or load.
   [[nodiscard]] const LoadedKernel* kernel(const tools::Workload& workload, const Specialisation& spec,
                                            const Tunables& tunables);
 
@@ -63,7 +63,7 @@ class TunablesSweep {
   std::string arch_;
   DeviceTraits traits_;
   tools::SimProfileCapture recorder_;
-  /// Of the workload that was counted last, by specialisation and tunables.
+  /// Kernels of the workload that was counted last, by specialisation and tunables.
   std::map<std::string, LoadedKernel> kernels_;
   std::string counted_last_;
 };

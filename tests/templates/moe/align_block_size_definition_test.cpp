@@ -2,7 +2,7 @@
 
 #include <kerncast/ops/moe/align_block_size.hpp>
 #include "templates/moe/align_block_size/spec_index.hpp"
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -10,9 +10,6 @@ namespace params = kerncast::moe::align_block_size_params;
 using Catch::Contains;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 TensorView integers(std::initializer_list<std::int64_t> shape) {
   return TensorView::contiguous(memory, DType::i32, shape);
@@ -27,10 +24,6 @@ moe::AlignBlockSize good() {
           .workspace = {},
           .experts = 60,
           .block = 16};
-}
-
-std::string error_of(const moe::AlignBlockSize& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
@@ -121,7 +114,7 @@ TEST_CASE("align_block_size launches one block for few tokens and several for ma
            {std::int64_t{1}, std::int64_t{512}, std::int64_t{8192}, std::int64_t{1} << 26}) {
         const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
         check_choices(op, tunables);
-        // A warp's counts, 4 bytes per expert, with 16 KiB of the block's own.
+        // The counts of a warp take 4 bytes per expert; the block itself takes 16 KiB.
         CHECK(tunables[params::threads] / 32 * spec[params::experts] * 4 <= 32768);
         const LaunchGeometry count = op.geometry(spec, tunables, DeviceTraits{}, rows);
         const LaunchGeometry place = op.later_stages.at(0).geometry(spec, tunables, DeviceTraits{}, rows);

@@ -9,7 +9,7 @@
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"
 
-/// Inputs and outputs of the tests of what groups slots by expert.
+/// Inputs and outputs of the tests of ops that group slots by expert.
 namespace kerncast::test {
 
 /// `count` ids below `experts`, some experts more often than others.
@@ -24,7 +24,7 @@ inline std::vector<double> expert_ids(std::int64_t count, std::int64_t experts, 
   return ids;
 }
 
-/// The same, with every kind of id that names no expert among them.
+/// expert_ids, with every kind of id that names no expert among them.
 inline std::vector<double> ids_with_strays(std::int64_t count, std::int64_t experts, std::uint64_t seed) {
   std::vector<double> ids = expert_ids(count, experts, seed);
   const std::vector<double> strays = {-1.0, static_cast<double>(experts), -2147483648.0, 2147483647.0};

@@ -3,7 +3,7 @@
 
 #include <kerncast/ops/moe/fused_gate.hpp>
 #include "templates/moe/shared/router.hpp"
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -11,9 +11,6 @@ namespace router = kerncast::moe::router;
 using Catch::Contains;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 moe::FusedGate good() {
   return {.logits = TensorView::contiguous(memory, DType::f32, {5, 256}),
@@ -26,16 +23,12 @@ moe::FusedGate good() {
           .routed_scaling_factor = 2.5F};
 }
 
-std::string error_of(const moe::FusedGate& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
-}
-
 }  // namespace
 
 TEST_CASE("fused_gate derives its specialisation from the tensors") {
   CHECK(format_specialisation(definition_of<moe::FusedGate>(), bind(good()).spec) ==
         "experts=256 groups=8 topk_group=4 top_k=9 num_fused_shared_experts=1");
-  // Where the tensors lie is no part of it.
+  // The addresses of the tensors do not matter.
   moe::FusedGate odd = good();
   odd.bias.data = memory + 4;
   odd.logits.data = memory + 12;

@@ -2,7 +2,7 @@
 
 #include <kerncast/ops/moe/permute.hpp>
 #include "templates/moe/shared/row_tiles.hpp"
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -10,9 +10,6 @@ namespace row_tiles = kerncast::moe::row_tiles;
 using Catch::Contains;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 TensorView view(DType type, std::initializer_list<std::int64_t> shape) {
   return TensorView::contiguous(memory, type, shape);
@@ -28,10 +25,6 @@ moe::Permute good() {
           .y_scales = view(DType::f32, {40, 2}),
           .workspace = {},
           .experts = 60};
-}
-
-std::string error_of(const moe::Permute& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <kerncast/ops/moe/topk_sigmoid.hpp>
 #include <kerncast/ops/moe/topk_softmax.hpp>
 #include "templates/moe/shared/router.hpp"
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -11,9 +11,6 @@ namespace router = kerncast::moe::router;
 using Catch::Contains;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 template <class Gate>
 Gate good() {
@@ -23,18 +20,6 @@ Gate good() {
   made.weights = TensorView::contiguous(memory, DType::f32, {5, 4});
   made.ids = TensorView::contiguous(memory, DType::i32, {5, 4});
   return made;
-}
-
-Call call_of(const moe::TopkSoftmax& gate) {
-  return bind(gate);
-}
-Call call_of(const moe::TopkSigmoid& gate) {
-  return bind(gate);
-}
-
-template <class Gate>
-std::string error_of(const Gate& gate) {
-  return message_of([&] { static_cast<void>(call_of(gate)); });
 }
 
 ModelConfig mixtral() {

@@ -3,7 +3,7 @@
 #include <kerncast/ops/moe/sum_reduce.hpp>
 #include <kerncast/ops/moe/unpermute.hpp>
 #include "templates/moe/shared/row_tiles.hpp"
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -11,9 +11,6 @@ namespace row_tiles = kerncast::moe::row_tiles;
 using Catch::Contains;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 moe::SumReduce reduce() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {5, 8, 64}),
@@ -28,14 +25,6 @@ moe::Unpermute unpermute() {
           .weights = TensorView::contiguous(memory, DType::f32, {5, 8}),
           .addend = {},
           .y = TensorView::contiguous(memory, DType::bf16, {5, 64})};
-}
-
-std::string error_of(const moe::SumReduce& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
-}
-
-std::string error_of(const moe::Unpermute& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace

@@ -23,20 +23,15 @@ OpCase make_case(Shape shape, DType x = DType::bf16, DType residual = DType::bf1
   return made;
 }
 
-norm::FusedAddRmsNorm arguments(const Views& views) {
-  return {
-      .x = views.at("x"), .residual = views.at("residual"), .weight = views.at("weight"), .y = views.at("y")};
-}
-
 }  // namespace
 
-TEST_CASE("fused_add_rms_norm at the widths of the models") {
+TEST_CASE("fused_add_rms_norm is right at the widths of the models") {
   const std::int64_t width = GENERATE(2048, 2880, 4096, 5120, 7168, 8192);
   const std::int64_t rows = GENERATE(1, 17, 140);
   require_good(make_case({rows == 140 && width > 5120 ? 17 : rows, width}));
 }
 
-TEST_CASE("fused_add_rms_norm in every combination of types") {
+TEST_CASE("fused_add_rms_norm is right in every combination of types") {
   const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
   const DType residual = GENERATE(DType::bf16, DType::f16, DType::f32);
   const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
@@ -56,7 +51,7 @@ TEST_CASE("fused_add_rms_norm normalises the sum as it was before it was rounded
   CHECK(std::fabs(value_at(outcome, "y", 9) - exact) < 1e-6);
 }
 
-TEST_CASE("fused_add_rms_norm where x and the residual cancel") {
+TEST_CASE("fused_add_rms_norm is right where x and the residual cancel") {
   const DType type = GENERATE(DType::bf16, DType::f32);
   OpCase test = make_case({2, 512}, type, type, type);
   std::vector<double> values = samples(1024, 6);
@@ -70,7 +65,8 @@ TEST_CASE("fused_add_rms_norm where x and the residual cancel") {
   CHECK(value_at(outcome, "y", 517) != 0.0);
 }
 
-TEST_CASE("fused_add_rms_norm with Hugging Face's rounding, without a weight, and with an offset to it") {
+TEST_CASE(
+    "fused_add_rms_norm is right with Hugging Face's rounding, without a weight, and with an offset to it") {
   const DType y = GENERATE(DType::bf16, DType::f32);
   OpCase test = make_case({4, 320}, DType::bf16, DType::bf16, y);
   SECTION("rounding") {
@@ -85,14 +81,7 @@ TEST_CASE("fused_add_rms_norm with Hugging Face's rounding, without a weight, an
   require_good(test);
 }
 
-TEST_CASE("fused_add_rms_norm at odd widths and none to few rows") {
-  const std::int64_t width = GENERATE(1, 3, 31, 33, 1001, 2881);
-  const std::int64_t rows = GENERATE(0, 1, 5);
-  const DType type = GENERATE(DType::bf16, DType::f32);
-  require_good(make_case({rows, width}, type, type, type, type));
-}
-
-TEST_CASE("fused_add_rms_norm beyond what registers hold") {
+TEST_CASE("fused_add_rms_norm is right beyond what registers hold") {
   require_good(make_case({1, 65536}));
   require_good(make_case({1, 65536}, DType::f32, DType::f32, DType::f32, DType::f32));
   OpCase in_place = make_case({2, 65536});
@@ -100,24 +89,7 @@ TEST_CASE("fused_add_rms_norm beyond what registers hold") {
   require_good(in_place);
 }
 
-TEST_CASE("fused_add_rms_norm over strided rows and unaligned views") {
-  OpCase test = make_case({3, 1536});
-  const std::string which = GENERATE("x", "residual", "y");
-  SECTION("strides") {
-    stride_rows(test, which, GENERATE(1544, 1540, 1537));
-  }
-  SECTION("offsets") {
-    const std::int64_t offset = GENERATE(1, 2, 4);
-    for (TensorCase& tensor : test.tensors) {
-      if (tensor.name == which || tensor.alias == which) {
-        tensor.offset = offset;
-      }
-    }
-  }
-  require_good(test);
-}
-
-TEST_CASE("fused_add_rms_norm in place, over leading dimensions") {
+TEST_CASE("fused_add_rms_norm is right in place, over leading dimensions") {
   OpCase test = make_case({6, 128});
   tensor_of(test, "y").alias = "x";
   for (TensorCase& tensor : test.tensors) {
@@ -128,7 +100,7 @@ TEST_CASE("fused_add_rms_norm in place, over leading dimensions") {
   require_good(test);
 }
 
-TEST_CASE("fused_add_rms_norm of zeros, infinity and NaN keeps to their rows") {
+TEST_CASE("fused_add_rms_norm keeps zeros, infinity and NaN to their rows") {
   const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
   constexpr std::int64_t width = 640;
   OpCase sound = make_case({5, width}, type, type, type);
@@ -161,7 +133,7 @@ TEST_CASE("fused_add_rms_norm of zeros, infinity and NaN keeps to their rows") {
                    bytes_of(outcome, "residual_out").begin() + last));
 }
 
-TEST_CASE("fused_add_rms_norm of large and of tiny values") {
+TEST_CASE("fused_add_rms_norm is right for large and tiny values") {
   const double scale = GENERATE(1e-30, 1e-19, 1e15, 1e18, 1e25);
   OpCase test = make_case({2, 512}, DType::f32, DType::f32, DType::f32, DType::f32);
   tensor_of(test, "x").bytes = to_bytes(DType::f32, samples(1024, 3, scale));
@@ -169,16 +141,8 @@ TEST_CASE("fused_add_rms_norm of large and of tiny values") {
   require_good(test);
 }
 
-TEST_CASE("fused_add_rms_norm gives the same bits on every run") {
-  const OpCase test = make_case({150, 1536}, DType::bf16, DType::f32, DType::f32);
-  const Outcome first = require_good(test);
-  const Outcome second = require_good(test);
-  CHECK(bytes_of(first, "y") == bytes_of(second, "y"));
-  CHECK(bytes_of(first, "residual_out") == bytes_of(second, "residual_out"));
-}
-
 TEST_CASE("fused_add_rms_norm is rms_norm of the sum where the sum is exact") {
-  // Multiples of 1/8 below 16: their sums are bf16 too.
+  // Sums of multiples of 1/8 below 16 are exact in bf16.
   constexpr Shape shape{3, 2048};
   std::vector<double> x = samples(shape.count(), 51, 2.0);
   std::vector<double> residual = samples(shape.count(), 52, 2.0);
@@ -197,53 +161,4 @@ TEST_CASE("fused_add_rms_norm is rms_norm of the sum where the sum is exact") {
   drop_tensor(plain, "residual_out");
   tensor_of(plain, "x").bytes = to_bytes(DType::bf16, sums);
   CHECK(bytes_of(require_good(fused), "y") == bytes_of(require_good(plain), "y"));
-}
-
-TEST_CASE("fused_add_rms_norm through the typed API and a prepared launch") {
-  OpCase test = make_case({7, 2048});
-  SECTION("call") {
-    test.launch = [](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
-  }
-  SECTION("prepared") {
-    test.launch = [](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
-  }
-  require_good(test);
-}
-
-TEST_CASE("fused_add_rms_norm where rows lie more than 2^31 elements apart") {
-  const int far = GENERATE(0, 1, 2);
-  constexpr std::int64_t width = 256;
-  const auto stride = [&](int which) { return far == which ? huge_stride : width; };
-  const SparseRows x(DType::bf16, 3, width, stride(0), to_bytes(DType::bf16, samples(3 * width, 5)));
-  const SparseRows residual(DType::bf16, 3, width, stride(1), to_bytes(DType::bf16, samples(3 * width, 6)));
-  const SparseRows y(DType::bf16, 3, width, stride(2));
-  const norm::FusedAddRmsNorm call{.x = x.view(), .residual = residual.view(), .weight = {}, .y = y.view()};
-  ReferenceInput input;
-  input.spec = bind(call).spec;
-  input.tensors = {x.download("x"), residual.download("residual")};
-  launch(runtime(), call, nullptr);
-  synchronize();
-  input.tensors.push_back(residual.download("residual_out"));
-  input.tensors.push_back(y.download("y"));
-  const ReferenceResult verdict = find_reference("norm.fused_add_rms_norm")(input);
-  INFO(verdict.detail);
-  CHECK(verdict.ok);
-}
-
-TEST_CASE("fused_add_rms_norm in more than 65,535 blocks") {
-  // 32 rows to a block.
-  require_good(make_case({65600 * 32 + 5, 1}));
-}
-
-TEST_CASE("the reference of fused_add_rms_norm rejects a wrong element") {
-  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
-  const OpCase test = make_case({3, 96}, type, type, type);
-  const Outcome outcome = require_good(test);
-  const auto size = static_cast<std::size_t>(size_of(type));
-  for (const char* name : {"y", "residual_out"}) {
-    for (const std::size_t element : {std::size_t{0}, std::size_t{150}, std::size_t{287}}) {
-      CHECK_FALSE(verdict_after_flip(test.op, outcome, name, element * size, 2).ok);
-      CHECK_FALSE(verdict_after_flip(test.op, outcome, name, element * size + size - 1, 7).ok);
-    }
-  }
 }

@@ -2,7 +2,7 @@
 #include <set>
 
 #include <kerncast/ops/norm/gated_rms_norm.hpp>
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -10,22 +10,11 @@ using Catch::Contains;
 
 namespace {
 
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
-
 norm::GatedRmsNorm good() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {4, 128}),
           .z = TensorView::contiguous(memory, DType::bf16, {4, 128}),
           .weight = TensorView::contiguous(memory, DType::bf16, {128}),
           .y = TensorView::contiguous(memory, DType::bf16, {4, 128})};
-}
-
-std::string error_of(const norm::GatedRmsNorm& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
-}
-
-std::string spec_of(const norm::GatedRmsNorm& arguments) {
-  return format_specialisation(definition_of<norm::GatedRmsNorm>(), bind(arguments).spec);
 }
 
 }  // namespace
@@ -58,19 +47,6 @@ TEST_CASE("gated_rms_norm names what is wrong with a call") {
   test.weight = {};
   test.weight_offset = 1.0F;
   CHECK_THAT(error_of(test), Contains("weight_offset"));
-}
-
-TEST_CASE("gated_rms_norm checks settings against the tensors") {
-  const OpDefinition& op = definition_of<norm::GatedRmsNorm>();
-  const norm::GatedRmsNorm given = good();
-  Bindings bindings;
-  bindings.set_tensor("x", given.x);
-  bindings.set_tensor("z", given.z);
-  bindings.set_tensor("weight", given.weight);
-  bindings.set_tensor("y", given.y);
-  CHECK(op.bind(bindings).spec == bind(given).spec);
-  bindings.set_param("z_dtype", "f32");
-  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("z_dtype"));
 }
 
 TEST_CASE("gated_rms_norm knows the models with linear attention") {

@@ -22,26 +22,23 @@ OpCase make_case(Shape shape, DType x = DType::bf16, DType z = DType::bf16, DTyp
   return made;
 }
 
-norm::GatedRmsNorm arguments(const Views& views) {
-  return {.x = views.at("x"), .z = views.at("z"), .weight = views.at("weight"), .y = views.at("y")};
-}
-
 }  // namespace
 
-TEST_CASE("gated_rms_norm at widths of heads and of models") {
+TEST_CASE("gated_rms_norm is right at widths of heads and of models") {
   const std::int64_t width = GENERATE(128, 256, 1536, 2880, 4096, 5120, 7168, 8192);
   const std::int64_t rows = GENERATE(1, 17, 140);
   require_good(make_case({rows == 140 && width > 4096 ? 17 : rows, width}));
 }
 
-TEST_CASE("gated_rms_norm in every combination of types") {
+TEST_CASE("gated_rms_norm is right in every combination of types") {
   const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
   const DType z = GENERATE(DType::bf16, DType::f16, DType::f32);
   const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
   require_good(make_case({3, 320}, x, z, y, GENERATE(DType::bf16, DType::f32)));
 }
 
-TEST_CASE("gated_rms_norm with Hugging Face's rounding, without a weight, and with an offset to it") {
+TEST_CASE(
+    "gated_rms_norm is right with Hugging Face's rounding, without a weight, and with an offset to it") {
   const DType y = GENERATE(DType::bf16, DType::f32);
   OpCase test = make_case({4, 320}, DType::bf16, DType::bf16, y);
   SECTION("rounding") {
@@ -56,7 +53,7 @@ TEST_CASE("gated_rms_norm with Hugging Face's rounding, without a weight, and wi
   require_good(test);
 }
 
-TEST_CASE("gated_rms_norm under gates that open and close wholly") {
+TEST_CASE("gated_rms_norm is right under gates that open and close wholly") {
   const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
   OpCase test = make_case({2, 512}, type, type, type, type);
   tensor_of(test, "z").bytes = to_bytes(type, samples(1024, 44, GENERATE(1e-6, 30.0, 90.0, 2e4)));
@@ -77,14 +74,7 @@ TEST_CASE("gated_rms_norm is rms_norm times the gate where the gate is open") {
   }
 }
 
-TEST_CASE("gated_rms_norm at odd widths and none to few rows") {
-  const std::int64_t width = GENERATE(1, 3, 31, 33, 1001, 2881);
-  const std::int64_t rows = GENERATE(0, 1, 5);
-  const DType type = GENERATE(DType::bf16, DType::f32);
-  require_good(make_case({rows, width}, type, type, type, type));
-}
-
-TEST_CASE("gated_rms_norm beyond what registers hold") {
+TEST_CASE("gated_rms_norm is right beyond what registers hold") {
   const DType type = GENERATE(DType::bf16, DType::f32);
   OpCase test = make_case({1, 65536}, type, type, type, type);
   require_good(test);
@@ -92,19 +82,7 @@ TEST_CASE("gated_rms_norm beyond what registers hold") {
   require_good(test);
 }
 
-TEST_CASE("gated_rms_norm over strided rows and unaligned views") {
-  OpCase test = make_case({3, 1536});
-  const std::string which = GENERATE("x", "z", "y");
-  SECTION("strides") {
-    stride_rows(test, which, GENERATE(1544, 1540, 1537));
-  }
-  SECTION("offsets") {
-    tensor_of(test, which).offset = GENERATE(1, 2, 4);
-  }
-  require_good(test);
-}
-
-TEST_CASE("gated_rms_norm in place, over leading dimensions") {
+TEST_CASE("gated_rms_norm is right in place, over leading dimensions") {
   OpCase test = make_case({6, 128});
   tensor_of(test, "y").alias = GENERATE("x", "z");
   for (const char* name : {"x", "y", "z"}) {
@@ -113,7 +91,7 @@ TEST_CASE("gated_rms_norm in place, over leading dimensions") {
   require_good(test);
 }
 
-TEST_CASE("gated_rms_norm of zeros, infinity and NaN, each in a row of its own") {
+TEST_CASE("gated_rms_norm is right for zeros, infinity and NaN, each in a row of its own") {
   const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
   constexpr std::int64_t width = 640;
   std::vector<double> x = samples(5 * width, 9);
@@ -136,54 +114,4 @@ TEST_CASE("gated_rms_norm of zeros, infinity and NaN, each in a row of its own")
   CHECK(std::isinf(value_at(outcome, "y", 3 * width + 7)));
   CHECK(std::isfinite(value_at(outcome, "y", 3 * width + 8)));
   CHECK(std::isfinite(value_at(outcome, "y", 4 * width)));
-}
-
-TEST_CASE("gated_rms_norm gives the same bits on every run") {
-  const OpCase test = make_case({150, 1536});
-  CHECK(bytes_of(require_good(test), "y") == bytes_of(require_good(test), "y"));
-}
-
-TEST_CASE("gated_rms_norm through the typed API and a prepared launch") {
-  OpCase test = make_case({7, 2048});
-  SECTION("call") {
-    test.launch = [](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
-  }
-  SECTION("prepared") {
-    test.launch = [](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
-  }
-  require_good(test);
-}
-
-TEST_CASE("gated_rms_norm where rows lie more than 2^31 elements apart") {
-  const int far = GENERATE(0, 1, 2);
-  constexpr std::int64_t width = 256;
-  const auto stride = [&](int which) { return far == which ? huge_stride : width; };
-  const SparseRows x(DType::bf16, 3, width, stride(0), to_bytes(DType::bf16, samples(3 * width, 5)));
-  const SparseRows z(DType::bf16, 3, width, stride(1), to_bytes(DType::bf16, samples(3 * width, 6)));
-  const SparseRows y(DType::bf16, 3, width, stride(2));
-  const norm::GatedRmsNorm call{.x = x.view(), .z = z.view(), .weight = {}, .y = y.view()};
-  launch(runtime(), call, nullptr);
-  synchronize();
-  ReferenceInput input;
-  input.spec = bind(call).spec;
-  input.tensors = {x.download("x"), z.download("z"), y.download("y")};
-  const ReferenceResult verdict = find_reference("norm.gated_rms_norm")(input);
-  INFO(verdict.detail);
-  CHECK(verdict.ok);
-}
-
-TEST_CASE("gated_rms_norm in more than 65,535 blocks") {
-  // 32 rows to a block.
-  require_good(make_case({65600 * 32 + 5, 1}));
-}
-
-TEST_CASE("the reference of gated_rms_norm rejects a wrong element") {
-  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
-  const OpCase test = make_case({3, 96}, type, type, type);
-  const Outcome outcome = require_good(test);
-  const auto size = static_cast<std::size_t>(size_of(type));
-  for (const std::size_t element : {std::size_t{0}, std::size_t{150}, std::size_t{287}}) {
-    CHECK_FALSE(verdict_after_flip(test.op, outcome, "y", element * size, 2).ok);
-    CHECK_FALSE(verdict_after_flip(test.op, outcome, "y", element * size + size - 1, 7).ok);
-  }
 }

@@ -2,7 +2,7 @@
 #include <set>
 
 #include <kerncast/ops/norm/layer_norm.hpp>
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -10,22 +10,11 @@ using Catch::Contains;
 
 namespace {
 
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
-
 norm::LayerNorm good() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {4, 5120}),
           .weight = TensorView::contiguous(memory, DType::bf16, {5120}),
           .bias = TensorView::contiguous(memory, DType::bf16, {5120}),
           .y = TensorView::contiguous(memory, DType::bf16, {4, 5120})};
-}
-
-std::string error_of(const norm::LayerNorm& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
-}
-
-std::string spec_of(const norm::LayerNorm& arguments) {
-  return format_specialisation(definition_of<norm::LayerNorm>(), bind(arguments).spec);
 }
 
 }  // namespace
@@ -68,19 +57,6 @@ TEST_CASE("layer_norm names what is wrong with a call") {
   test = good();
   test.eps = -1.0F;
   CHECK_THAT(error_of(test), Contains("eps is -1"));
-}
-
-TEST_CASE("layer_norm checks settings against the tensors") {
-  const OpDefinition& op = definition_of<norm::LayerNorm>();
-  const norm::LayerNorm given = good();
-  Bindings bindings;
-  bindings.set_tensor("x", given.x);
-  bindings.set_tensor("weight", given.weight);
-  bindings.set_tensor("bias", given.bias);
-  bindings.set_tensor("y", given.y);
-  CHECK(op.bind(bindings).spec == bind(given).spec);
-  bindings.set_param("has_bias", "false");
-  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("has_bias"));
 }
 
 TEST_CASE("layer_norm knows the models") {

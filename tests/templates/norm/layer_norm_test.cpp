@@ -21,7 +21,7 @@ OpCase make_case(Shape shape, DType x = DType::bf16, DType y = DType::bf16, DTyp
   return made;
 }
 
-/// Without weight and bias, which could hide what a row does.
+/// A case without weight and bias, which could hide errors of the normalised row.
 OpCase bare_case(Shape shape, DType type, const std::vector<double>& values) {
   OpCase made = make_case(shape, type, type, type);
   drop_tensor(made, "weight");
@@ -30,25 +30,21 @@ OpCase bare_case(Shape shape, DType type, const std::vector<double>& values) {
   return made;
 }
 
-norm::LayerNorm arguments(const Views& views) {
-  return {.x = views.at("x"), .weight = views.at("weight"), .bias = views.at("bias"), .y = views.at("y")};
-}
-
 }  // namespace
 
-TEST_CASE("layer_norm at the widths of the models") {
+TEST_CASE("layer_norm is right at the widths of the models") {
   const std::int64_t width = GENERATE(1024, 1536, 2048, 2880, 3072, 4096, 5120, 7168, 8192);
   const std::int64_t rows = GENERATE(1, 17, 140);
   require_good(make_case({rows == 140 && width > 3072 ? 17 : rows, width}));
 }
 
-TEST_CASE("layer_norm in every combination of types") {
+TEST_CASE("layer_norm is right in every combination of types") {
   const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
   const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
   require_good(make_case({3, 320}, x, y, GENERATE(DType::bf16, DType::f16, DType::f32)));
 }
 
-TEST_CASE("layer_norm with and without weight and bias") {
+TEST_CASE("layer_norm is right with and without weight and bias") {
   const DType y = GENERATE(DType::bf16, DType::f32);
   const bool weight = GENERATE(true, false);
   const bool bias = GENERATE(true, false);
@@ -77,11 +73,11 @@ TEST_CASE("layer_norm gives rows of mean 0 and variance 1") {
   }
 }
 
-TEST_CASE("layer_norm far from zero") {
+TEST_CASE("layer_norm is right far from zero") {
   const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
   const double centre = GENERATE(30.0, -1000.0, 20000.0);
   require_good(bare_case({3, 3072}, type, samples(3 * 3072, 71, 1.0, centre)));
-  // As wide as registers do not hold.
+  // This row is too wide for registers.
   require_good(bare_case({1, 65536}, type, samples(65536, 72, 1.0, centre)));
 }
 
@@ -111,14 +107,7 @@ TEST_CASE("layer_norm does not change where a row is shifted by what its type ho
   CHECK(bytes_of(require_good(plain), "y") == bytes_of(require_good(shifted), "y"));
 }
 
-TEST_CASE("layer_norm at odd widths and none to few rows") {
-  const std::int64_t width = GENERATE(1, 2, 3, 31, 33, 1001, 2881);
-  const std::int64_t rows = GENERATE(0, 1, 5);
-  const DType type = GENERATE(DType::bf16, DType::f32);
-  require_good(make_case({rows, width}, type, type, type));
-}
-
-TEST_CASE("layer_norm beyond what registers hold") {
+TEST_CASE("layer_norm is right beyond what registers hold") {
   const DType type = GENERATE(DType::bf16, DType::f32);
   OpCase test = make_case({2, 65536}, type, type, type);
   require_good(test);
@@ -127,28 +116,14 @@ TEST_CASE("layer_norm beyond what registers hold") {
   require_good(make_case({1, 65535}));
 }
 
-TEST_CASE("layer_norm over strided rows and unaligned views") {
-  OpCase test = make_case({3, 1536});
-  const std::string which = GENERATE("x", "y", "weight", "bias");
-  SECTION("strides") {
-    if (which.size() == 1) {
-      stride_rows(test, which, GENERATE(1544, 1540, 1537));
-    }
-  }
-  SECTION("offsets") {
-    tensor_of(test, which).offset = GENERATE(1, 2, 4);
-  }
-  require_good(test);
-}
-
-TEST_CASE("layer_norm in place, over leading dimensions") {
+TEST_CASE("layer_norm is right in place, over leading dimensions") {
   OpCase test = make_case({6, 128});
   tensor_of(test, "y").alias = "x";
   tensor_of(test, "x").shape = tensor_of(test, "y").shape = {2, 3, 128};
   require_good(test);
 }
 
-TEST_CASE("layer_norm of zeros, infinity and NaN, each in a row of its own") {
+TEST_CASE("layer_norm is right for zeros, infinity and NaN, each in a row of its own") {
   const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
   constexpr std::int64_t width = 640;
   std::vector<double> values = samples(5 * width, 9);
@@ -175,59 +150,10 @@ TEST_CASE("layer_norm of zeros, infinity and NaN, each in a row of its own") {
   }
 }
 
-TEST_CASE("layer_norm of large and of tiny values") {
+TEST_CASE("layer_norm is right for large and tiny values") {
   const double scale = GENERATE(1e-30, 1e-19, 1e15, 1e18, 1e25, 1e37);
   const DType y = GENERATE(DType::bf16, DType::f32);
   OpCase test = make_case({2, 512}, DType::f32, y);
   tensor_of(test, "x").bytes = to_bytes(DType::f32, samples(1024, 3, scale));
   require_good(test);
-}
-
-TEST_CASE("layer_norm gives the same bits on every run") {
-  const OpCase test = make_case({150, 1536});
-  CHECK(bytes_of(require_good(test), "y") == bytes_of(require_good(test), "y"));
-}
-
-TEST_CASE("layer_norm through the typed API and a prepared launch") {
-  OpCase test = make_case({7, 2048});
-  SECTION("call") {
-    test.launch = [](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
-  }
-  SECTION("prepared") {
-    test.launch = [](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
-  }
-  require_good(test);
-}
-
-TEST_CASE("layer_norm where rows lie more than 2^31 elements apart") {
-  const bool far_in = GENERATE(true, false);
-  constexpr std::int64_t width = 256;
-  const SparseRows x(DType::bf16, 3, width, far_in ? huge_stride : width,
-                     to_bytes(DType::bf16, samples(3 * width, 5)));
-  const SparseRows y(DType::bf16, 3, width, far_in ? width : huge_stride);
-  const norm::LayerNorm call{.x = x.view(), .weight = {}, .bias = {}, .y = y.view()};
-  launch(runtime(), call, nullptr);
-  synchronize();
-  ReferenceInput input;
-  input.spec = bind(call).spec;
-  input.tensors = {x.download("x"), y.download("y")};
-  const ReferenceResult verdict = find_reference("norm.layer_norm")(input);
-  INFO(verdict.detail);
-  CHECK(verdict.ok);
-}
-
-TEST_CASE("layer_norm in more than 65,535 blocks") {
-  // 32 rows to a block.
-  require_good(make_case({65600 * 32 + 5, 1}));
-}
-
-TEST_CASE("the reference of layer_norm rejects a wrong element") {
-  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
-  const OpCase test = make_case({3, 96}, type, type, type);
-  const Outcome outcome = require_good(test);
-  const auto size = static_cast<std::size_t>(size_of(type));
-  for (const std::size_t element : {std::size_t{0}, std::size_t{150}, std::size_t{287}}) {
-    CHECK_FALSE(verdict_after_flip(test.op, outcome, "y", element * size, 2).ok);
-    CHECK_FALSE(verdict_after_flip(test.op, outcome, "y", element * size + size - 1, 7).ok);
-  }
 }

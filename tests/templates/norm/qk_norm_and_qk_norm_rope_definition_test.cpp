@@ -3,16 +3,13 @@
 
 #include <kerncast/ops/norm/qk_norm_rope.hpp>
 #include "templates/norm/qk_norm/spec_index.hpp"
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
 using Catch::Contains;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 norm::QkNormRope good() {
   norm::QkNormRope made;
@@ -24,10 +21,6 @@ norm::QkNormRope good() {
   made.cos_sin = TensorView::contiguous(memory, DType::f32, {1000, 64});
   made.positions = TensorView::contiguous(memory, DType::i64, {5});
   return made;
-}
-
-std::string error_of(const norm::QkNormRope& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 std::int32_t alignment(const norm::QkNormRope& arguments) {
@@ -179,39 +172,6 @@ TEST_CASE("qk_norm_rope checks settings against the tensors and one another") {
   CHECK_THAT(refusal("64", "128"), Contains("rotary_dim is 128") && Contains("nearest valid: 64"));
   CHECK_THAT(refusal("64", "8"), Contains("alignment = 16") && Contains("widest valid: 8"));
   CHECK_THAT(refusal("100", "64"), Contains("alignment = 16") && Contains("widest valid: 8"));
-}
-
-TEST_CASE("qk_norm launches enough lanes for every head") {
-  const std::int64_t rows = GENERATE(1, 2, 132, 133, 1000, 100000);
-  const std::string heads = GENERATE("1", "5", "32", "96", "1000");
-  const std::string dim = GENERATE("16", "64", "128", "1024");
-  const OpDefinition& op = definition_of<norm::QkNorm>();
-  const Specialisation spec = specialise(op, {{"q_heads", heads}, {"kv_heads", "4"}, {"head_dim", dim}});
-  const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
-  check_choices(op, tunables);
-  CHECK(op.default_tunables(spec, DeviceTraits{}, std::int64_t{1} << row_bucket(rows)) == tunables);
-  const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  // Two vectors of 8 elements to a lane.
-  const std::int64_t lanes = std::min<std::int64_t>(32, std::stoi(dim) / 16);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * geometry.block[0] >=
-        rows * tunables[norm::qk_norm_params::slots] * lanes);
-  CHECK(geometry.block[0] == static_cast<std::uint32_t>(tunables[norm::qk_norm_params::threads]));
-  if (rows == 1) {
-    CHECK(std::int64_t{geometry.grid[0]} * geometry.block[0] >= std::min(128, std::stoi(heads)) * lanes);
-  }
-  if (rows == 100000 && std::stoi(heads) >= 8) {
-    CHECK(tunables[norm::qk_norm_params::slots] < std::stoi(heads));
-  }
-}
-
-TEST_CASE("qk_norm spills a grid past 2^31 blocks into y") {
-  const OpDefinition& op = definition_of<norm::QkNorm>();
-  const Specialisation spec = specialise(op, {{"q_heads", "64"}, {"kv_heads", "8"}, {"head_dim", "128"}});
-  const std::int64_t rows = (std::int64_t{1} << 33) + 1;
-  const LaunchGeometry geometry = op.geometry(spec, Tunables{{64, 64}}, DeviceTraits{}, rows);
-  CHECK(geometry.grid[0] == 0x7fffffffU);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * 8 >= rows * 64);
-  CHECK(geometry.grid[1] <= 65535);
 }
 
 TEST_CASE("qk_norm and qk_norm_rope know the models") {

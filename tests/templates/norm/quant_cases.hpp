@@ -28,7 +28,7 @@ inline OpCase make_case(const QuantNorm& of) {
   made.op = of.adds ? "norm.fused_add_rms_norm_quant" : "norm.rms_norm_quant";
   made.params = {{"scaling", of.scaling}};
   made.scalars = {{"eps", 1e-6}};
-  // Elements of very different size along a row, so that a scale in the wrong place is seen.
+  // Elements differ much in magnitude along a row, so that a scale in the wrong place shows.
   std::vector<double> values = samples(of.shape.count(), 71);
   for (std::size_t i = 0; i < values.size(); ++i) {
     values[i] *= std::exp2(static_cast<double>(i / 16 * 5 % 9) - 4.0);

@@ -3,7 +3,7 @@
 
 #include <kerncast/ops/norm/relative_l1.hpp>
 #include "templates/norm/relative_l1/spec_index.hpp"
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -11,18 +11,11 @@ using Catch::Contains;
 
 namespace {
 
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
-
 norm::RelativeL1 good() {
   return {.a = TensorView::contiguous(memory, DType::bf16, {4, 3072}),
           .b = TensorView::contiguous(memory, DType::bf16, {4, 3072}),
           .d = TensorView::contiguous(memory, DType::f32, {1}),
           .workspace = TensorView::contiguous(memory, DType::f64, {norm::relative_l1_workspace})};
-}
-
-std::string error_of(const norm::RelativeL1& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
@@ -73,25 +66,10 @@ TEST_CASE("relative_l1 names what is wrong with a call") {
   test = good();
   test.workspace.data = memory + 8;
   CHECK_THAT(error_of(test), Contains("'workspace'") && Contains("multiple of 16"));
-}
-
-TEST_CASE("relative_l1 checks settings against the tensors") {
-  const OpDefinition& op = definition_of<norm::RelativeL1>();
-  const norm::RelativeL1 given = good();
-  Bindings bindings;
-  bindings.set_tensor("a", given.a);
-  bindings.set_tensor("b", given.b);
-  bindings.set_tensor("d", given.d);
-  bindings.set_tensor("workspace", given.workspace);
-  CHECK(op.bind(bindings).spec == bind(given).spec);
-  bindings.set_param("alignment", "4");
-  bindings.set_param("contiguous", "false");
-  CHECK(format_specialisation(op, op.bind(bindings).spec) == "hidden=3072 alignment=4 contiguous=false");
-  bindings.set_param("hidden", "1024");
-  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }),
-             Contains("hidden") && Contains("3072"));
-  CHECK_THAT(message_of([&] { static_cast<void>(specialise(op, {{"hidden", "2881"}})); }),
-             Contains("alignment = 16") && Contains("widest valid: 2"));
+  CHECK_THAT(message_of([] {
+               static_cast<void>(specialise(definition_of<norm::RelativeL1>(), {{"hidden", "2881"}}));
+             }),
+             Contains("norm.relative_l1") && Contains("alignment = 16") && Contains("widest valid: 2"));
 }
 
 TEST_CASE("relative_l1 launches as many blocks as have partial sums, at most as many as there are places") {

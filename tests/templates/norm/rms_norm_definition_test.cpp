@@ -2,8 +2,7 @@
 #include <set>
 
 #include <kerncast/ops/norm/rms_norm.hpp>
-#include "templates/norm/shared/row_params.hpp"
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -11,17 +10,10 @@ using Catch::Contains;
 
 namespace {
 
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
-
 norm::RmsNorm good() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {4, 7168}),
           .weight = TensorView::contiguous(memory, DType::bf16, {7168}),
           .y = TensorView::contiguous(memory, DType::bf16, {4, 7168})};
-}
-
-std::string error_of(const norm::RmsNorm& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
@@ -40,9 +32,7 @@ TEST_CASE("rms_norm derives its specialisation from the tensors") {
 }
 
 TEST_CASE("rms_norm takes the widest access that all tensors allow") {
-  const auto alignment = [](const norm::RmsNorm& arguments) {
-    return bind(arguments).spec[norm::row_params::alignment];
-  };
+  const auto alignment = [](const norm::RmsNorm& arguments) { return param_of(arguments, "alignment"); };
   norm::RmsNorm test = good();
   test.x.strides[0] = 7172;
   CHECK(alignment(test) == 8);
@@ -106,6 +96,9 @@ TEST_CASE("rms_norm names what is wrong with a call") {
   test.x.strides[0] = 5 * 7168;
   test.y = TensorView::contiguous(memory, DType::bf16, {2, 2, 7168});
   CHECK_THAT(error_of(test), Contains("do not flatten"));
+  const OpDefinition& op = definition_of<norm::RmsNorm>();
+  CHECK_THAT(message_of([&] { static_cast<void>(specialise(op, {{"hidden", "2881"}})); }),
+             Contains("alignment = 16") && Contains("widest valid: 2"));
 }
 
 TEST_CASE("rms_norm of no rows needs no memory") {
@@ -115,49 +108,6 @@ TEST_CASE("rms_norm of no rows needs no memory") {
   test.weight.data = nullptr;
   test.weight.rank = 1;
   CHECK(bind(test).rows == 0);
-}
-
-TEST_CASE("rms_norm checks settings against the tensors") {
-  const OpDefinition& op = definition_of<norm::RmsNorm>();
-  const norm::RmsNorm given = good();
-  Bindings bindings;
-  bindings.set_tensor("x", given.x);
-  bindings.set_tensor("weight", given.weight);
-  bindings.set_tensor("y", given.y);
-  CHECK(op.bind(bindings).spec == bind(given).spec);
-  bindings.set_param("alignment", "4");
-  CHECK(op.bind(bindings).spec[norm::row_params::alignment] == 4);
-  bindings.set_param("hidden", "1024");
-  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }),
-             Contains("hidden") && Contains("7168"));
-  CHECK_THAT(message_of([&] { static_cast<void>(specialise(op, {{"hidden", "2881"}})); }),
-             Contains("alignment = 16") && Contains("widest valid: 2"));
-  CHECK_THAT(message_of([&] { static_cast<void>(specialise(op, {})); }), Contains("hidden is required"));
-}
-
-TEST_CASE("rms_norm launches enough threads for every row") {
-  const std::int64_t rows = GENERATE(1, 2, 132, 133, 1000, 100000);
-  const std::string hidden = GENERATE("1", "16", "128", "512", "1536", "7168", "65536");
-  const std::string alignment = hidden == "1" ? "2" : "16";
-  const OpDefinition& op = definition_of<norm::RmsNorm>();
-  const Specialisation spec = specialise(op, {{"hidden", hidden}, {"alignment", alignment}});
-  const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
-  check_choices(op, tunables);
-  CHECK(op.default_tunables(spec, DeviceTraits{}, std::int64_t{1} << row_bucket(rows)) == tunables);
-  const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[norm::row_params::rows_per_block] >=
-        rows);
-  CHECK(geometry.block[0] == static_cast<std::uint32_t>(tunables[norm::row_params::threads]));
-}
-
-TEST_CASE("rms_norm spills a grid past 2^31 blocks into y") {
-  const OpDefinition& op = definition_of<norm::RmsNorm>();
-  const Specialisation spec = specialise(op, {{"hidden", "8"}});
-  const std::int64_t rows = (std::int64_t{1} << 36) + 1;
-  const LaunchGeometry geometry = op.geometry(spec, Tunables{{32, 1}}, DeviceTraits{}, rows);
-  CHECK(geometry.grid[0] == 0x7fffffffU);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] >= rows);
-  CHECK(geometry.grid[1] <= 65535);
 }
 
 TEST_CASE("rms_norm knows the models") {

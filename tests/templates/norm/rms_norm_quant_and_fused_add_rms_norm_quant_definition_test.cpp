@@ -4,7 +4,7 @@
 #include <kerncast/ops/norm/fused_add_rms_norm_quant.hpp>
 #include <kerncast/ops/norm/rms_norm_quant.hpp>
 #include "templates/norm/shared/row_params.hpp"
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -14,9 +14,6 @@ using quant::ScaleFormat;
 using quant::ScaleLayout;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[256];
 
 norm::RmsNormQuant good() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {6, 7168}),
@@ -40,14 +37,6 @@ norm::RmsNormQuant fixed() {
   return made;
 }
 
-std::string error_of(const norm::RmsNormQuant& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
-}
-
-std::string spec_of(const norm::RmsNormQuant& arguments) {
-  return format_specialisation(definition_of<norm::RmsNormQuant>(), bind(arguments).spec);
-}
-
 }  // namespace
 
 TEST_CASE("rms_norm_quant derives its specialisation from the tensors") {
@@ -67,7 +56,7 @@ TEST_CASE("rms_norm_quant derives its specialisation from the tensors") {
   test = good();
   test.out.q.data = memory + 2;
   CHECK(spec_of(test) == "hidden=7168 alignment=4");
-  // What goes with groups alone makes no other kernel of another scaling.
+  // Settings of groups do not select another kernel for other scalings.
   test = good();
   test.out.group = 64;
   CHECK(spec_of(test) == "hidden=7168");
@@ -116,6 +105,11 @@ TEST_CASE("rms_norm_quant names what is wrong with a call") {
   test = good();
   test.eps = -1.0F;
   CHECK_THAT(error_of(test), Contains("eps is -1"));
+  CHECK_THAT(message_of([] {
+               static_cast<void>(specialise(definition_of<norm::RmsNormQuant>(),
+                                            {{"hidden", "2880"}, {"scaling", "per_group"}}));
+             }),
+             Contains("largest group that divides it is 64"));
 }
 
 TEST_CASE("fused_add_rms_norm_quant names what is wrong with its residual") {
@@ -132,39 +126,6 @@ TEST_CASE("fused_add_rms_norm_quant names what is wrong with its residual") {
   test.y = {};
   test.residual = {};
   CHECK_THAT(error(), Contains("'residual' is missing"));
-}
-
-TEST_CASE("rms_norm_quant checks settings against the tensors") {
-  const OpDefinition& op = definition_of<norm::RmsNormQuant>();
-  const norm::RmsNormQuant given = grouped();
-  Bindings bindings;
-  bindings.set_tensor("x", given.x);
-  bindings.set_tensor("weight", given.weight);
-  bindings.set_tensor("q", given.out.q);
-  bindings.set_tensor("s", given.out.s);
-  bindings.set_param("scaling", "per_group");
-  CHECK(op.bind(bindings).spec == bind(given).spec);
-  bindings.set_param("q_dtype", "i8");
-  CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings)); }), Contains("q_dtype"));
-  CHECK_THAT(
-      message_of([&] { static_cast<void>(specialise(op, {{"hidden", "2880"}, {"scaling", "per_group"}})); }),
-      Contains("largest group that divides it is 64"));
-}
-
-TEST_CASE("rms_norm_quant launches enough threads for every row and its padding") {
-  const std::int64_t rows = GENERATE(1, 2, 133, 1001, 100001);
-  const std::string hidden = GENERATE("128", "1536", "7168", "65536");
-  const OpDefinition& op = definition_of<norm::RmsNormQuant>();
-  const Specialisation spec = specialise(op, {{"hidden", hidden},
-                                              {"scaling", "per_group"},
-                                              {"scale_layout", "column_major_tma_aligned"},
-                                              {"scale_format", "packed_ue8m0"}});
-  const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
-  check_choices(op, tunables);
-  CHECK(tunables[norm::row_params::threads] / tunables[norm::row_params::rows_per_block] >= 32);
-  const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[norm::row_params::rows_per_block] >=
-        (rows + 3) / 4 * 4);
 }
 
 TEST_CASE("rms_norm_quant plans the outputs asked for") {
@@ -196,4 +157,20 @@ TEST_CASE("the norms that quantise know the models") {
     oss.layer_norm = true;
     CHECK(op->model_cases(oss).empty());
   }
+}
+
+TEST_CASE("rms_norm_quant launches enough threads for every row and its padding") {
+  const std::int64_t rows = GENERATE(1, 2, 133, 1001, 100001);
+  const std::string hidden = GENERATE("128", "1536", "7168", "65536");
+  const OpDefinition& op = definition_of<norm::RmsNormQuant>();
+  const Specialisation spec = specialise(op, {{"hidden", hidden},
+                                              {"scaling", "per_group"},
+                                              {"scale_layout", "column_major_tma_aligned"},
+                                              {"scale_format", "packed_ue8m0"}});
+  const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
+  check_choices(op, tunables);
+  CHECK(tunables[norm::row_params::threads] / tunables[norm::row_params::rows_per_block] >= 32);
+  const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
+  CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[norm::row_params::rows_per_block] >=
+        (rows + 3) / 4 * 4);
 }

@@ -2,16 +2,13 @@
 #include <set>
 
 #include <kerncast/ops/norm/gate_residual_scale_shift.hpp>
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
 using Catch::Contains;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 TensorView view(std::initializer_list<std::int64_t> shape, DType type = DType::bf16, std::size_t offset = 0) {
   return TensorView::contiguous(memory + offset, type, shape);
@@ -31,14 +28,6 @@ norm::GateResidualScaleShift good_gated() {
           .residual = view({2, 6, 3072}),
           .gate = view({1, 3072}),
           .r = view({2, 6, 3072}, DType::bf16, 32)};
-}
-
-std::string error_of(const norm::ScaleShift& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
-}
-
-std::string error_of(const norm::GateResidualScaleShift& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 /// The form that a scale of `shape` takes over 2 x 6 rows.

@@ -26,7 +26,7 @@ struct Types {
   DType residual = DType::bf16;
 };
 
-/// Rows of an operand; 0: one element; -1: absent.
+/// Number of rows of an operand; 0: it has one element; -1: it is absent.
 struct Spread {
   std::int64_t scale = 1;
   std::int64_t shift = 1;
@@ -53,7 +53,7 @@ void add_operand(OpCase& test, const char* name, DType type, std::int64_t rows, 
   }
 }
 
-/// scale_shift, or gate_residual_scale_shift where `gated`.
+/// A case of scale_shift, or of gate_residual_scale_shift if `gated`.
 OpCase make_case(bool gated, Shape shape, Spread spread = {}, Types types = {}, bool rms = false) {
   OpCase made;
   made.op = gated ? "norm.gate_residual_scale_shift" : "norm.scale_shift";
@@ -98,7 +98,7 @@ double value_at(const Outcome& outcome, const char* name, std::size_t element) {
 
 }  // namespace
 
-TEST_CASE("scale_shift at the widths of the models") {
+TEST_CASE("scale_shift is right at the widths of the models") {
   const bool gated = GENERATE(false, true);
   const std::int64_t width = GENERATE(3072, 5120);
   const DType modulation = GENERATE(DType::bf16, DType::f32);
@@ -144,7 +144,7 @@ TEST_CASE("gate_residual_scale_shift leaves out what is absent") {
   require_good(test);
 }
 
-TEST_CASE("scale_shift in every combination of types") {
+TEST_CASE("scale_shift is right in every combination of types") {
   const bool gated = GENERATE(false, true);
   const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
   const DType modulation = GENERATE(DType::bf16, DType::f32);
@@ -162,7 +162,7 @@ TEST_CASE("gate_residual_scale_shift keeps the residual in a type of its own") {
       make_case(true, {6, 640}, {2, 2, 2}, {.x = x, .modulation = modulation, .residual = residual}));
 }
 
-TEST_CASE("scale_shift with a weight and a bias") {
+TEST_CASE("scale_shift is right with a weight and a bias") {
   const bool gated = GENERATE(false, true);
   const DType affine = GENERATE(DType::bf16, DType::f32);
   const DType y = GENERATE(DType::bf16, DType::f32);
@@ -173,16 +173,7 @@ TEST_CASE("scale_shift with a weight and a bias") {
   require_good(test);
 }
 
-TEST_CASE("scale_shift at odd widths and none to few rows") {
-  const bool gated = GENERATE(false, true);
-  const std::int64_t width = GENERATE(1, 2, 3, 7, 33, 255, 1001, 2888);
-  const std::int64_t rows = GENERATE(0, 1, 2, 5);
-  const DType type = GENERATE(DType::bf16, DType::f32);
-  require_good(make_case(gated, {rows, width}, {1, rows == 0 ? 1 : rows, 1},
-                         {.x = type, .modulation = type, .y = type, .residual = type}));
-}
-
-TEST_CASE("scale_shift beyond what registers hold") {
+TEST_CASE("scale_shift is right beyond what registers hold") {
   const bool gated = GENERATE(false, true);
   const DType type = GENERATE(DType::bf16, DType::f32);
   const Types types{.x = type, .modulation = DType::f32, .y = type, .residual = type};
@@ -191,25 +182,7 @@ TEST_CASE("scale_shift beyond what registers hold") {
   require_good(make_case(gated, {1, 65535}, {}, types));
 }
 
-TEST_CASE("scale_shift over strided rows and unaligned views") {
-  const bool gated = GENERATE(false, true);
-  const char* which = GENERATE("x", "y", "scale", "shift", "gate", "residual", "r");
-  const std::int64_t extra = GENERATE(8, 4, 1);
-  OpCase test = make_case(gated, {4, 512}, {2, 4, 2});
-  add_affine(test, DType::f32, true, true);
-  if (!gated && (which == std::string_view("gate") || which == std::string_view("residual") ||
-                 which == std::string_view("r"))) {
-    return;
-  }
-  tensor(test, which).strides = {512 + extra, 1};
-  require_good(test);
-  tensor(test, which).offset = extra;
-  require_good(test);
-  tensor(test, "bias").offset = extra;
-  require_good(test);
-}
-
-TEST_CASE("scale_shift in place") {
+TEST_CASE("scale_shift is right in place") {
   const std::int64_t width = GENERATE(3072, 65536, 77);
   OpCase plain = make_case(false, {2, width}, {2, 1, 1});
   tensor(plain, "y").alias = "x";
@@ -220,7 +193,7 @@ TEST_CASE("scale_shift in place") {
   require_good(gated);
 }
 
-TEST_CASE("scale_shift of zeros, infinity and NaN, each in a row of its own") {
+TEST_CASE("scale_shift is right for zeros, infinity and NaN, each in a row of its own") {
   const bool gated = GENERATE(false, true);
   const bool rms = GENERATE(false, true);
   const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
@@ -244,7 +217,7 @@ TEST_CASE("scale_shift of zeros, infinity and NaN, each in a row of its own") {
   CHECK(std::isfinite(value_at(outcome, "y", 4 * width)));
 }
 
-TEST_CASE("scale_shift of rows far from zero, of one value, and of large and tiny ones") {
+TEST_CASE("scale_shift is right for rows far from zero, of one value, and of large and tiny ones") {
   const bool rms = GENERATE(false, true);
   const DType y = GENERATE(DType::bf16, DType::f32);
   const double scale = GENERATE(0.0, 1e-30, 1e-6, 1.0, 1e15, 1e25, 1e37);
@@ -253,12 +226,6 @@ TEST_CASE("scale_shift of rows far from zero, of one value, and of large and tin
   require_good(test);
   tensor(test, "x").bytes = to_bytes(DType::f32, samples(1024, 3, scale, 1000.0 * scale + 100.0));
   require_good(test);
-}
-
-TEST_CASE("scale_shift gives the same bits on every run") {
-  const bool gated = GENERATE(false, true);
-  const OpCase test = make_case(gated, {150, 3072}, {2, 1, 3}, {.y = DType::f32});
-  CHECK(require_good(test).input.tensor("y")->bytes == require_good(test).input.tensor("y")->bytes);
 }
 
 TEST_CASE("a row that is modulated by nothing is normalised to mean 0 and deviation 1") {
@@ -275,74 +242,5 @@ TEST_CASE("a row that is modulated by nothing is normalised to mean 0 and deviat
     }
     CHECK(std::fabs(sum / 3072) < 1e-6);
     CHECK(squares / 3072 == Approx(1.0).epsilon(1e-5));
-  }
-}
-
-TEST_CASE("scale_shift through the typed API and a prepared launch") {
-  const auto arguments = [](const Views& views) {
-    return norm::ScaleShift{.x = views.at("x"),
-                            .scale = views.at("scale"),
-                            .shift = views.at("shift"),
-                            .y = views.at("y"),
-                            .weight = {},
-                            .bias = {}};
-  };
-  OpCase plain = make_case(false, {7, 512});
-  plain.launch = [&](Runtime& on, const Views& views) { launch(on, arguments(views), nullptr); };
-  require_good(plain);
-  plain.launch = [&](Runtime& on, const Views& views) { prepare(on, arguments(views)).launch(nullptr); };
-  require_good(plain);
-  const auto gated_arguments = [&](const Views& views) {
-    return norm::GateResidualScaleShift{.norm = arguments(views),
-                                        .residual = views.at("residual"),
-                                        .gate = views.at("gate"),
-                                        .r = views.at("r")};
-  };
-  OpCase gated = make_case(true, {7, 512});
-  gated.launch = [&](Runtime& on, const Views& views) { launch(on, gated_arguments(views), nullptr); };
-  require_good(gated);
-  gated.launch = [&](Runtime& on, const Views& views) {
-    prepare(on, gated_arguments(views)).launch(nullptr);
-  };
-  require_good(gated);
-}
-
-TEST_CASE("scale_shift where rows lie more than 2^31 elements apart") {
-  const bool far_operand = GENERATE(true, false);
-  constexpr std::int64_t width = 256;
-  const auto rows = [&](std::uint64_t seed, bool far) {
-    return SparseRows(DType::bf16, 3, width, far ? huge_stride : width,
-                      to_bytes(DType::bf16, samples(3 * width, seed)));
-  };
-  const SparseRows x = rows(5, !far_operand);
-  const SparseRows scale = rows(6, far_operand);
-  const SparseRows shift = rows(7, false);
-  const SparseRows y(DType::bf16, 3, width, far_operand ? width : huge_stride);
-  const norm::ScaleShift call{
-      .x = x.view(), .scale = scale.view(), .shift = shift.view(), .y = y.view(), .weight = {}, .bias = {}};
-  launch(runtime(), call, nullptr);
-  synchronize();
-  ReferenceInput given;
-  given.spec = bind(call).spec;
-  given.tensors = {x.download("x"), scale.download("scale"), shift.download("shift"), y.download("y")};
-  const ReferenceResult verdict = find_reference("norm.scale_shift")(given);
-  INFO(verdict.detail);
-  CHECK(verdict.ok);
-}
-
-TEST_CASE("the references of modulated norms reject a wrong element") {
-  const bool gated = GENERATE(false, true);
-  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
-  OpCase test = make_case(gated, {3, 96}, {}, {.x = type, .modulation = type, .y = type, .residual = type});
-  const Outcome outcome = require_good(test);
-  const auto size = static_cast<std::size_t>(size_of(type));
-  for (const char* name : {"y", "r"}) {
-    if (!gated && name == std::string_view("r")) {
-      continue;
-    }
-    for (const std::size_t element : {std::size_t{0}, std::size_t{150}, std::size_t{287}}) {
-      CHECK_FALSE(verdict_after_flip(test.op, outcome, name, element * size, 3).ok);
-      CHECK_FALSE(verdict_after_flip(test.op, outcome, name, element * size + size - 1, 7).ok);
-    }
   }
 }

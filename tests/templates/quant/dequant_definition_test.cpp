@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -10,9 +10,6 @@ using Catch::Contains;
 using quant::DequantScheme;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 quant::Dequant good() {
   return {.q = TensorView::contiguous(memory, DType::fp8_e4m3, {6, 7168}),
@@ -27,10 +24,6 @@ quant::Dequant nvfp4() {
           .global_scale = TensorView::contiguous(memory, DType::f32, {1}),
           .scheme = DequantScheme::nvfp4,
           .sf_layout = quant::SfLayout::swizzled};
-}
-
-std::string error_of(const quant::Dequant& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
@@ -84,7 +77,8 @@ TEST_CASE("dequant covers every element with its grid") {
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
   const LaunchGeometry made = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  CHECK(std::int64_t{made.grid[0]} * made.grid[1] * made.block[0] * tunables[1] * 8 >= rows * 2880);
+  CHECK(std::int64_t{made.grid[0]} * made.grid[1] * made.block[0] * tunable_of(op, tunables, "vectors") * 8 >=
+        rows * 2880);
 }
 
 TEST_CASE("dequant plans its tensors and knows the models") {

@@ -2,7 +2,7 @@
 
 #include <kerncast/ops/quant/fp8_pack.hpp>
 #include <kerncast/ops/quant/fp8_unpack.hpp>
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -10,16 +10,9 @@ using Catch::Contains;
 
 namespace {
 
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
-
 quant::Fp8Pack good() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {6, 24, 128}),
           .packed = TensorView::contiguous(memory, DType::u8, {6, 24, 132})};
-}
-
-std::string error_of(const quant::Fp8Pack& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace
@@ -66,7 +59,8 @@ TEST_CASE("packing covers every row, and knows the models that exchange heads") 
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
   const LaunchGeometry made = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  CHECK(std::int64_t{made.grid[0]} * made.grid[1] * made.block[0] * 8 >= rows * std::min(spec[1], 256));
+  CHECK(std::int64_t{made.grid[0]} * made.grid[1] * made.block[0] * 8 >=
+        rows * std::min(param_of(op, spec, "hidden"), 256));
   CHECK(op.model_cases(deepseek_v3()).empty());
   ModelConfig flux;
   flux.layer_norm = true;

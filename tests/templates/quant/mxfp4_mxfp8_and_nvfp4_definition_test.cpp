@@ -3,7 +3,7 @@
 #include <kerncast/ops/quant/mxfp4.hpp>
 #include <kerncast/ops/quant/mxfp8.hpp>
 #include <kerncast/ops/quant/nvfp4.hpp>
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -11,9 +11,6 @@ using Catch::Contains;
 using quant::SfLayout;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 quant::Nvfp4 good() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {6, 7168}),
@@ -38,10 +35,6 @@ quant::Mxfp8 mxfp8() {
           .sf = TensorView::contiguous(memory, DType::ue8m0, {6, 224})};
 }
 
-std::string error_of(const quant::Nvfp4& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
-}
-
 }  // namespace
 
 TEST_CASE("block quantisation derives its specialisation from the tensors") {
@@ -56,10 +49,10 @@ TEST_CASE("block quantisation derives its specialisation from the tensors") {
         "hidden=7168 ocp_floor=true q_dtype=fp8_e5m2");
   test = mxfp8();
   test.q.data = memory + 4;
-  CHECK(bind(test).spec[3] == 8);
+  CHECK(param_of(test, "alignment") == 8);
   quant::Nvfp4 odd = good();
   odd.q.data = memory + 1;
-  CHECK(bind(odd).spec[3] == 4);
+  CHECK(param_of(odd, "alignment") == 4);
 }
 
 TEST_CASE("block quantisation names what is wrong with a call") {
@@ -107,10 +100,11 @@ TEST_CASE("block quantisation covers every block with its grid") {
   const Tunables tunables = op.default_tunables(spec, DeviceTraits{}, rows);
   check_choices(op, tunables);
   const LaunchGeometry made = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  const std::int64_t blocks = spec[1] / 32;
+  const std::int64_t blocks = param_of(op, spec, "hidden") / 32;
   const std::int64_t wanted =
       layout == "linear" ? rows * blocks : (rows + 127) / 128 * 128 * ((blocks + 3) / 4 * 4);
-  CHECK(std::int64_t{made.grid[0]} * made.grid[1] * made.block[0] / 4 * tunables[1] >= wanted);
+  CHECK(std::int64_t{made.grid[0]} * made.grid[1] * made.block[0] / 4 * tunable_of(op, tunables, "vectors") >=
+        wanted);
 }
 
 TEST_CASE("block quantisation plans its tensors and knows the models") {

@@ -3,16 +3,13 @@
 #include <kerncast/ops/quant/per_tensor_fp8.hpp>
 #include <kerncast/ops/quant/per_token_fp8.hpp>
 #include <kerncast/ops/quant/per_token_int8.hpp>
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
 using Catch::Contains;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 quant::PerTokenFp8 tokens() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {6, 7168}),
@@ -27,14 +24,6 @@ quant::PerTensorFp8 tensor() {
           .workspace = TensorView::contiguous(memory, DType::f32, {1024})};
 }
 
-std::string error_of(const quant::PerTokenFp8& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
-}
-
-std::string error_of(const quant::PerTensorFp8& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
-}
-
 }  // namespace
 
 TEST_CASE("dense quantisation derives its specialisation from the tensors") {
@@ -45,7 +34,7 @@ TEST_CASE("dense quantisation derives its specialisation from the tensors") {
         "hidden=7168 dynamic=false");
   quant::PerTokenFp8 odd = tokens();
   odd.q.data = memory + 2;
-  CHECK(bind(odd).spec[3] == 4);
+  CHECK(param_of(odd, "alignment") == 4);
 }
 
 TEST_CASE("dense quantisation names what is wrong with a call") {
@@ -96,11 +85,12 @@ TEST_CASE("dense quantisation covers every row with its grids") {
         (op->later_stages.empty() ? op->geometry : op->later_stages[0].geometry)(spec, tunables, {}, rows);
     const std::int64_t blocks = std::int64_t{made.grid[0]} * made.grid[1];
     if (op->later_stages.empty()) {
-      CHECK(blocks * tunables[1] >= rows);
+      CHECK(blocks * tunable_of(*op, tunables, "rows_per_block") >= rows);
     } else {
       // Blocks take tiles in turn: enough of them for every multiprocessor, or one tile each.
-      CHECK(
-          (blocks * made.block[0] * tunables[1] * 8 >= rows * spec[2] || blocks >= DeviceTraits{}.sm_count));
+      CHECK((blocks * made.block[0] * tunable_of(*op, tunables, "vectors") * 8 >=
+                 rows * param_of(*op, spec, "hidden") ||
+             blocks >= DeviceTraits{}.sm_count));
       CHECK(op->geometry(spec, tunables, {}, rows).grid[0] <= 1024);
     }
   }

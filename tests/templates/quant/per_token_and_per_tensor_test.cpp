@@ -10,7 +10,7 @@
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"
 
-/// The ops with one scale for a row or for the tensor.
+/// The ops with one scale for each row or for the tensor.
 using namespace kerncast;
 using namespace kerncast::test;
 
@@ -23,7 +23,7 @@ struct Setting {
   std::int64_t width = 1024;
   DType x = DType::bf16;
   std::vector<double> values = {};
-  double scale = 0.03;  ///< of the static kind
+  double scale = 0.03;  ///< the given scale of a static quantisation
 };
 
 OpCase make_case(const std::string& kind, const Setting& setting) {
@@ -32,7 +32,7 @@ OpCase make_case(const std::string& kind, const Setting& setting) {
   if (values.empty()) {
     values = samples(count, 11);
     for (std::size_t i = 0; i < count; ++i) {
-      // Rows of very different size, so that another's scale is seen.
+      // Rows differ much in magnitude, so that the scale of another row shows.
       values[i] *= std::exp2(static_cast<double>(i / static_cast<std::size_t>(setting.width) * 7 % 5) - 2.0);
     }
   }
@@ -75,28 +75,20 @@ TEST_CASE("whole rows and tensors are quantised at the widths of the models") {
   require_good(make_case(kind, {.rows = 5, .width = width}));
 }
 
-TEST_CASE("whole rows and tensors of every type of x") {
+TEST_CASE("whole rows and tensors are right for every type of x") {
   const std::string kind = GENERATE(from_range(kinds));
   const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
   require_good(make_case(kind, {.x = x}));
 }
 
-TEST_CASE("whole rows and tensors at odd widths and none to few rows") {
-  const std::string kind = GENERATE(from_range(kinds));
-  const std::int64_t width = GENERATE(1, 2, 3, 7, 31, 33, 255, 1001, 2881);
-  const std::int64_t rows = GENERATE(0, 1, 5);
-  const DType type = GENERATE(DType::bf16, DType::f32);
-  require_good(make_case(kind, {.rows = rows, .width = width, .x = type}));
-}
-
-TEST_CASE("whole rows and tensors with many rows, and the widest") {
+TEST_CASE("whole rows and tensors are right with many rows, and the widest") {
   const std::string kind = GENERATE(from_range(kinds));
   require_good(make_case(kind, {.rows = 300, .width = 1536}));
   require_good(make_case(kind, {.rows = 70000, .width = 8}));
   require_good(make_case(kind, {.rows = 1, .width = 65536, .x = DType::f32}));
 }
 
-TEST_CASE("whole rows and tensors over strided rows and unaligned views") {
+TEST_CASE("whole rows and tensors are right over strided rows and unaligned views") {
   const std::string kind = GENERATE(from_range(kinds));
   const std::int64_t pad = GENERATE(0, 8, 4, 1);
   const std::int64_t q_pad = GENERATE(0, 16, 2);
@@ -120,7 +112,7 @@ TEST_CASE("row scales may be strided, and rows lie in leading dimensions") {
   require_good(test);
 }
 
-TEST_CASE("whole rows and tensors of zeros, infinity and NaN") {
+TEST_CASE("whole rows and tensors are right for zeros, infinity and NaN") {
   const std::string kind = GENERATE(from_range(kinds));
   const bool integer = kind == "per_token_int8";
   std::vector<double> values(640, 0.0);
@@ -152,7 +144,7 @@ TEST_CASE("row scales keep to their rows") {
   CHECK(std::equal(after.begin() + 4 * 640, after.end(), before.begin() + 4 * 640));
 }
 
-TEST_CASE("whole rows and tensors of large and of tiny values") {
+TEST_CASE("whole rows and tensors are right for large and tiny values") {
   const std::string kind = GENERATE("per_token_fp8", "per_token_int8", "per_tensor_fp8");
   const double scale = GENERATE(1e-38, 1e-12, 1e-8, 1e30, 1e37);
   require_good(
@@ -176,12 +168,6 @@ TEST_CASE("the largest value of a tensor is found wherever it lies") {
   CHECK(value_at(outcome, "s", 0) == Approx(100.0 / 448.0));
 }
 
-TEST_CASE("whole rows and tensors give the same bits on every run") {
-  const std::string kind = GENERATE(from_range(kinds));
-  const OpCase test = make_case(kind, {.rows = 37});
-  CHECK(require_good(test).input.tensor("q")->bytes == require_good(test).input.tensor("q")->bytes);
-}
-
 TEST_CASE("int8 rows round to nearest even") {
   std::vector<double> values(128, 0.0);
   values[0] = 127.0;  // a scale of 1
@@ -193,35 +179,6 @@ TEST_CASE("int8 rows round to nearest even") {
   for (std::size_t i = 1; i < 128; ++i) {
     CHECK(value_at(outcome, "q", i) == std::nearbyint(values[i]));
   }
-}
-
-TEST_CASE("whole rows where they lie more than 2^31 elements apart") {
-  const bool far_in = GENERATE(true, false);
-  constexpr std::int64_t width = 256;
-  const SparseRows x(DType::bf16, 3, width, far_in ? huge_stride : width,
-                     to_bytes(DType::bf16, samples(3 * width, 5)));
-  const SparseRows q(DType::fp8_e4m3, 3, width, far_in ? width : huge_stride);
-  const SparseRows s(DType::f32, 3, 1, 1);
-  const SparseRows one(DType::f32, 1, 1, 1);
-  const SparseRows workspace(DType::f32, 1, quant::per_tensor_fp8_workspace_elements, 1024);
-  const auto flat = [](TensorView view) {
-    view.shape[0] = view.shape[1];
-    view.strides[0] = 1;
-    view.rank = 1;
-    return view;
-  };
-  launch(runtime(), quant::PerTokenFp8{.x = x.view(), .q = q.view(), .s = s.view()}, nullptr);
-  synchronize();
-  ReferenceInput input;
-  input.tensors = {x.download("x"), q.download("q"), s.download("s")};
-  CHECK(find_reference("quant.per_token_fp8")(input).ok);
-  launch(runtime(),
-         quant::PerTensorFp8{
-             .x = x.view(), .q = q.view(), .s = flat(one.view()), .workspace = flat(workspace.view())},
-         nullptr);
-  synchronize();
-  input.tensors = {x.download("x"), q.download("q"), one.download("s")};
-  CHECK(find_reference("quant.per_tensor_fp8")(input).ok);
 }
 
 TEST_CASE("a tensor's blocks take tiles in turn") {
@@ -242,26 +199,6 @@ TEST_CASE("a tensor's blocks take tiles in turn") {
         bind(quant::PerTensorFp8{
             .x = views.at("x"), .q = views.at("q"), .s = views.at("s"), .workspace = views.at("workspace")}),
         nullptr);
-  };
-  require_good(test);
-}
-
-TEST_CASE("whole rows and tensors through the typed API and prepared launches") {
-  OpCase test = make_case("per_token_int8", {});
-  test.launch = [](Runtime& on, const Views& views) {
-    launch(on, quant::PerTokenInt8{.x = views.at("x"), .q = views.at("q"), .s = views.at("s")}, nullptr);
-  };
-  require_good(test);
-  test = make_case("per_token_fp8", {});
-  test.launch = [](Runtime& on, const Views& views) {
-    prepare(on, quant::PerTokenFp8{.x = views.at("x"), .q = views.at("q"), .s = views.at("s")})
-        .launch(nullptr);
-  };
-  require_good(test);
-  test = make_case("static", {});
-  test.launch = [](Runtime& on, const Views& views) {
-    prepare(on, quant::PerTensorFp8{.x = views.at("x"), .q = views.at("q"), .scale = views.at("scale")})
-        .launch(nullptr);
   };
   require_good(test);
 }

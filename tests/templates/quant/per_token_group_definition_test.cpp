@@ -3,7 +3,7 @@
 #include <set>
 
 #include <kerncast/ops/quant/per_token_group.hpp>
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -12,9 +12,6 @@ using quant::ScaleFormat;
 using quant::ScaleLayout;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 quant::PerTokenGroup good() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {6, 7168}),
@@ -31,10 +28,6 @@ quant::PerTokenGroup packed() {
   return made;
 }
 
-std::string error_of(const quant::PerTokenGroup& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
-}
-
 }  // namespace
 
 TEST_CASE("per_token_group derives its specialisation from the tensors") {
@@ -44,12 +37,12 @@ TEST_CASE("per_token_group derives its specialisation from the tensors") {
         "hidden=7168 scale_layout=column_major_tma_aligned scale_format=packed_ue8m0");
   quant::PerTokenGroup odd = good();
   odd.x.data = memory + 2;
-  CHECK(bind(odd).spec[6] == 2);
+  CHECK(param_of(odd, "alignment") == 2);
   odd = good();
   odd.q.data = memory + 2;
-  CHECK(bind(odd).spec[6] == 4);
+  CHECK(param_of(odd, "alignment") == 4);
   odd.q.data = memory + 8;
-  CHECK(bind(odd).spec[6] == 16);
+  CHECK(param_of(odd, "alignment") == 16);
 }
 
 TEST_CASE("per_token_group names what is wrong with a call") {
@@ -117,10 +110,10 @@ TEST_CASE("per_token_group covers every group with its grid") {
   CHECK(op.default_tunables(spec, DeviceTraits{},
                             std::min<std::int64_t>(std::int64_t{1} << row_bucket(rows), 16384)) == tunables);
   const LaunchGeometry geometry = op.geometry(spec, tunables, DeviceTraits{}, rows);
-  const std::int64_t elements_per_thread = 8 * tunables[1];
+  const std::int64_t elements_per_thread = 8 * tunable_of(op, tunables, "vectors");
   const std::int64_t covered = std::int64_t{geometry.grid[0]} * geometry.grid[1] * geometry.block[0];
   const std::int64_t padded = format == "f32" ? rows : (rows + 3) / 4 * 4;
-  CHECK(covered * elements_per_thread >= padded * spec[2]);
+  CHECK(covered * elements_per_thread >= padded * param_of(op, spec, "hidden"));
 }
 
 TEST_CASE("per_token_group spills a grid past 2^31 blocks where blocks and rows realign") {

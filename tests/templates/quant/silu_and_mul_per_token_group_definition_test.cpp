@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "tests/templates/definition_checks.hpp"
+#include "tests/templates/definition_fixture.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -11,9 +11,6 @@ using quant::ScaleFormat;
 using quant::ScaleLayout;
 
 namespace {
-
-/// Memory that nothing touches.
-alignas(256) std::byte memory[64];
 
 quant::SiluAndMulPerTokenGroup good() {
   return {.x = TensorView::contiguous(memory, DType::bf16, {6, 4096}),
@@ -30,10 +27,6 @@ quant::SiluAndMulPerTokenGroup masked() {
                                       .scale_format = ScaleFormat::packed_ue8m0};
   made.s.strides = {32, 1, 8};
   return made;
-}
-
-std::string error_of(const quant::SiluAndMulPerTokenGroup& arguments) {
-  return message_of([&] { static_cast<void>(bind(arguments)); });
 }
 
 }  // namespace

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "kerncast/launch.hpp"
+#include "tests/templates/definition_checks.hpp"
+
+/// What the tests of definitions share: memory for calls that are bound and never launched, the error of a
+/// call, and parameters and tunables by name.
+namespace kerncast::test {
+
+/// Memory that nothing touches.
+alignas(256) inline std::byte memory[256];
+
+/// The message of the error that binding `arguments` gives; fails the test if it gives none.
+template <TypedCall Arguments>
+[[nodiscard]] std::string error_of(const Arguments& arguments) {
+  return message_of([&] { static_cast<void>(bind(arguments)); });
+}
+
+/// The specialisation that `arguments` select, as a user writes it.
+template <TypedCall Arguments>
+[[nodiscard]] std::string spec_of(const Arguments& arguments) {
+  return format_specialisation(definition_of<Arguments>(), bind(arguments).spec);
+}
+
+/// The value of the parameter called `name` in `spec`.
+[[nodiscard]] inline std::int32_t param_of(const OpDefinition& op, const Specialisation& spec,
+                                           std::string_view name) {
+  const int index = find_param(op, name);
+  REQUIRE(index >= 0);
+  return spec[static_cast<std::size_t>(index)];
+}
+
+/// The value of the parameter called `name` that `arguments` select.
+template <TypedCall Arguments>
+[[nodiscard]] std::int32_t param_of(const Arguments& arguments, std::string_view name) {
+  return param_of(definition_of<Arguments>(), bind(arguments).spec, name);
+}
+
+/// The value of the tunable called `name`.
+[[nodiscard]] inline std::int32_t tunable_of(const OpDefinition& op, const Tunables& tunables,
+                                             std::string_view name) {
+  for (std::size_t i = 0; i < op.tunables.size(); ++i) {
+    if (op.tunables[i].name == name) {
+      return tunables[i];
+    }
+  }
+  FAIL("no tunable " << name);
+  return 0;
+}
+
+}  // namespace kerncast::test
