@@ -95,7 +95,7 @@ namespace {
 
 /// Whether control can flow from `from` to `to` within their function. Compilers place loops before and after
 /// the code they lead to, so the order of instructions does not tell.
-bool can_reach(const ModuleImpl& module, const Op* from, const Op* to) {
+bool can_reach(const Program& module, const Op* from, const Op* to) {
   const Op* const first = module.ops.data();
   std::vector<bool> seen(module.ops.size());
   std::vector<std::size_t> open{static_cast<std::size_t>(from - first)};

@@ -24,7 +24,7 @@ constexpr std::uint32_t kTurnsApart = 4;
 constexpr std::uint32_t kTurnsBetweenChecks = 64;
 
 const Op* end_of_ops(const Warp& warp) {
-  const ModuleImpl& module = *warp.block->launch->module;
+  const Program& module = *warp.block->launch->module;
   return module.ops.data() + module.ops.size();
 }
 
@@ -263,7 +263,7 @@ void end_run(Warp& warp) {
 }
 
 const Op* branch_table(Warp& warp, const Op* op, std::uint32_t mask, const std::uint32_t* index) {
-  const ModuleImpl& module = *warp.block->launch->module;
+  const Program& module = *warp.block->launch->module;
   count_through(warp, op);
   warp.active &= ~mask;
   warp.resume = op + 1;

@@ -189,8 +189,8 @@ std::string format_print(const Warp& warp, std::uint32_t lane, const std::string
 namespace {
 
 /// Puts `mask` at the start of `callee`; false after a fault.
-bool enter(Warp& warp, const Op* op, const CallSite& site, const Function& callee, std::uint32_t mask) {
-  const ModuleImpl& module = *warp.block->launch->module;
+bool enter(Warp& warp, const Op* op, const CallSite& site, const PtxFunction& callee, std::uint32_t mask) {
+  const Program& module = *warp.block->launch->module;
   const std::uint32_t frame = warp.frame + site.frame_bytes;
   const auto first = static_cast<std::uint32_t>(std::countr_zero(mask));
   if (std::uint64_t{frame} + callee.frame_bytes > warp.stack_bytes) {
@@ -231,7 +231,7 @@ bool fits(const std::vector<CallSite::Copy>& passed, const std::vector<FormalPar
 
 /// Enters the functions that the lanes' pointers name, one after the other.
 bool enter_pointed(Warp& warp, const Op* op, const CallSite& site, std::uint32_t mask) {
-  const ModuleImpl& module = *warp.block->launch->module;
+  const Program& module = *warp.block->launch->module;
   const auto* pointers =
       reinterpret_cast<const std::uint64_t*>(warp.base[op->a & 1U] + (op->a & ~std::uint32_t{63}));
   for (std::uint32_t rest = mask; rest != 0;) {
@@ -241,7 +241,7 @@ bool enter_pointed(Warp& warp, const Op* op, const CallSite& site, std::uint32_t
       raise_illegal(warp, op, leader, "calls through a pointer that names no function");
       return false;
     }
-    const Function& callee = module.functions[index];
+    const PtxFunction& callee = module.functions[index];
     if (callee.entry || !callee.defined || !fits(site.arguments, callee.arguments) ||
         !fits(site.results, callee.results)) {
       raise_illegal(warp, op, leader, "calls a function that does not fit the call's prototype");
@@ -263,7 +263,7 @@ bool enter_pointed(Warp& warp, const Op* op, const CallSite& site, std::uint32_t
 }  // namespace
 
 const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask) {
-  const ModuleImpl& module = *warp.block->launch->module;
+  const Program& module = *warp.block->launch->module;
   const CallSite& site = module.calls[static_cast<std::size_t>(op->imm)];
   count_through(warp, op);
   if (op->code == Code::call ? !enter(warp, op, site, module.functions[site.callee], mask)
@@ -277,8 +277,8 @@ const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask) {
 }
 
 const Op* return_function(Warp& warp, const Op* op, std::uint32_t mask) {
-  const ModuleImpl& module = *warp.block->launch->module;
-  const Function& callee = module.functions[static_cast<std::size_t>(op->imm)];
+  const Program& module = *warp.block->launch->module;
+  const PtxFunction& callee = module.functions[static_cast<std::size_t>(op->imm)];
   count_through(warp, op);
   for (std::uint32_t rest = mask; rest != 0;) {
     const auto leader = static_cast<std::uint32_t>(std::countr_zero(rest));

@@ -38,7 +38,7 @@ std::string describe_thread(const Warp& warp, const Op* op, std::uint32_t lane) 
 }
 
 std::string describe_op(const Warp& warp, const Op* op) {
-  const ModuleImpl& module = *warp.block->launch->module;
+  const Program& module = *warp.block->launch->module;
   const int line = module.line_of(op);
   const SourceMap sources(module.text);
   const SourcePlace place = sources.at(line);

@@ -139,7 +139,7 @@ Fault refuse(FaultKind kind, std::string why) {
 }  // namespace
 
 Fault execute(const Launch& launch, Memory& memory, LaunchCounts* counts) {
-  const ModuleImpl& module = launch.module->impl();
+  const Program& module = launch.module->program();
   if (launch.kernel < 0 || static_cast<std::size_t>(launch.kernel) >= module.kernels.size()) {
     return refuse(FaultKind::illegal_instruction, fmt::format("the module has no kernel {}", launch.kernel));
   }

@@ -66,7 +66,7 @@ struct GlobalVariable {
   std::size_t size;
 };
 
-class ModuleImpl;
+class Program;
 
 /// A PTX module, decoded once and immutable but for the contents of its variables. Thread-safe to launch
 /// from.
@@ -84,11 +84,11 @@ class Module {
   [[nodiscard]] int find_kernel(std::string_view name) const;
   [[nodiscard]] std::span<const KernelInfo> kernels() const;
   [[nodiscard]] const GlobalVariable* find_variable(std::string_view name) const;
-  [[nodiscard]] const ModuleImpl& impl() const { return *impl_; }
+  [[nodiscard]] const Program& program() const { return *program_; }
 
  private:
-  explicit Module(std::unique_ptr<ModuleImpl> impl);
-  std::unique_ptr<ModuleImpl> impl_;
+  explicit Module(std::unique_ptr<Program> program);
+  std::unique_ptr<Program> program_;
 };
 
 struct LaunchProfile;

@@ -21,7 +21,7 @@ struct FormalParameter {
 };
 
 /// A kernel or device function of a module.
-struct Function {
+struct PtxFunction {
   std::string name;
   bool entry = false;
   bool defined = false;
@@ -72,12 +72,12 @@ class AlignedBytes {
 };
 
 /// A decoded module. Immutable once Module::decode returns.
-class ModuleImpl {
+class Program {
  public:
-  ModuleImpl() = default;
-  ~ModuleImpl();
-  ModuleImpl(const ModuleImpl&) = delete;
-  ModuleImpl& operator=(const ModuleImpl&) = delete;
+  Program() = default;
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
 
   /// The PTX line `op` came from, 1-based, and its text without surrounding blanks.
   [[nodiscard]] int line_of(const Op* op) const;
@@ -91,7 +91,7 @@ class ModuleImpl {
   std::vector<std::uint32_t> lists;    ///< operand lists of vector instructions
   std::vector<std::uint32_t> targets;  ///< op indexes of brx tables
   std::vector<CallSite> calls;
-  std::vector<Function> functions;
+  std::vector<PtxFunction> functions;
   AlignedBytes constants;
   std::uint32_t dynamic_shared_alignment = 16;
   std::vector<KernelInfo> kernels;

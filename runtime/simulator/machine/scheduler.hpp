@@ -29,8 +29,8 @@ struct Barrier {
 /// One launch, shared by the host threads that run its blocks.
 struct LaunchState {
   const Launch* launch = nullptr;
-  const ModuleImpl* module = nullptr;
-  const Function* function = nullptr;
+  const Program* module = nullptr;
+  const PtxFunction* function = nullptr;
   Memory* memory = nullptr;
   std::uint32_t threads = 0;  ///< per block
   std::uint32_t warps = 0;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
-#include "runtime/simulator/ptx/decoder.hpp"
+#include "runtime/simulator/ptx/decode_context.hpp"
+#include "runtime/simulator/ptx/types.hpp"
 
 // Which registers serve for which operands: their declared types against those of the instruction.
 namespace kerncast::simulator {
@@ -31,14 +32,14 @@ Type bits_of(Type type) {
 
 }  // namespace
 
-void Decoder::check_type(const Scalar& scalar, Type type, bool may_be_wider) const {
+void DecodeContext::check_type(const Scalar& scalar, Type type, bool may_be_wider) const {
   if (scalar.kind == Scalar::Kind::reg && !goes_with(scalar.type, type, may_be_wider)) {
     fail(fmt::format("register '{}' is declared .{}, the instruction needs .{}", scalar.text,
                      name_of(scalar.type), name_of(type)));
   }
 }
 
-void Decoder::check_elements(const Operand& vector, Type type, bool may_be_wider) const {
+void DecodeContext::check_elements(const Operand& vector, Type type, bool may_be_wider) const {
   if (vector.kind != Operand::Kind::vector) {
     check_type(vector.one(), type, may_be_wider);
     return;
@@ -69,7 +70,7 @@ void Decoder::check_elements(const Operand& vector, Type type, bool may_be_wider
   }
 }
 
-void Decoder::check_address_type(const Scalar& base) const {
+void DecodeContext::check_address_type(const Scalar& base) const {
   if (base.kind == Scalar::Kind::reg && base.type != Type::none && !is_integer(base.type) &&
       (!is_bits(base.type) || base.type == Type::b128)) {
     fail(fmt::format("register '{}' is declared .{}, an address needs integers or bits", base.text,

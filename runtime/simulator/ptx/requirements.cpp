@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "runtime/simulator/ptx/decoder.hpp"
+#include "runtime/simulator/ptx/modifiers.hpp"
 
 // The targets and versions that brought forms of instructions, as NVIDIA's assembler checks them. What an
 // opcode alone does not show, such as operands, is checked where the instruction is decoded.

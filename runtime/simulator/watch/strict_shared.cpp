@@ -174,7 +174,7 @@ bool StrictBlock::access(Warp& warp, const Op* op, const Touch& touch) {
 
 const Op* StrictBlock::raise_hazard(Warp& warp, const Op* op, const Touch& touch, std::uint32_t lane,
                                     std::uint64_t offset, Hazard hazard) const {
-  const ModuleImpl& module = *warp.block->launch->module;
+  const Program& module = *warp.block->launch->module;
   const Cell& cell = cells_[offset];
   const char* verb = touch.kind == Touch::Kind::read    ? "reads"
                      : touch.kind == Touch::Kind::write ? "writes"

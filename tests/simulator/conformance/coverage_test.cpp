@@ -56,10 +56,10 @@ fs::path front_end() {
 /// Instructions of the decoder's table, without those it refuses.
 std::set<std::string> decoded_instructions() {
   std::set<std::string> names;
-  std::istringstream source(read(front_end() / "decoder.cpp"));
+  std::istringstream source(read(front_end() / "decode" / "instruction.cpp"));
   for (std::string line; std::getline(source, line);) {
-    const std::size_t target = line.find("\", &Decoder::");
-    if (target != std::string::npos && line.find("decode_refused") == std::string::npos) {
+    const std::size_t target = line.find("\", &decode_");
+    if (target != std::string::npos) {
       const std::size_t start = line.find('"') + 1;
       names.insert(line.substr(start, target - start));
     }
@@ -68,9 +68,11 @@ std::set<std::string> decoded_instructions() {
 }
 
 std::set<std::string> vocabulary() {
-  std::set<std::string> words = words_of(read(front_end() / "operands.cpp"));
+  std::set<std::string> words = words_of(read(front_end() / "types.cpp"));
+  words.merge(words_of(read(front_end() / "modifiers.cpp")));
   for (const fs::directory_entry& entry : fs::directory_iterator(front_end() / "decode")) {
-    if (entry.path().extension() == ".cpp") {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".cpp") && name != "instruction.cpp" && name != "call.cpp") {
       words.merge(words_of(read(entry.path())));
     }
   }
@@ -192,7 +194,7 @@ bool decodes(const Covered& form, const std::vector<std::string>& parts, simulat
              std::set<simulator::Handler>& picked) {
   try {
     const auto module = simulator::Module::decode(form.before + joined(parts) + form.after, 100, memory, 0);
-    for (const simulator::Op& op : module->impl().ops) {
+    for (const simulator::Op& op : module->program().ops) {
       picked.insert(op.handler);
     }
     return true;

@@ -34,7 +34,7 @@ Recorder& recorder() {
 }
 
 /// The functions a kernel may run: itself and all it calls.
-std::set<std::uint32_t> reachable(const ModuleImpl& module, std::uint32_t kernel) {
+std::set<std::uint32_t> reachable(const Program& module, std::uint32_t kernel) {
   std::set<std::uint32_t> seen{kernel};
   std::vector<std::uint32_t> open{kernel};
   while (!open.empty()) {
@@ -56,13 +56,13 @@ bool profiling() {
 }
 
 void record_launch(const Launch& launch, const LaunchProfile& counts) {
-  const ModuleImpl& module = launch.module->impl();
+  const Program& module = launch.module->program();
   const auto kernel = static_cast<std::size_t>(launch.kernel);
   auto record = std::make_unique<Record>();
   record->kernel = module.kernels[kernel].name;
   const SourceMap sources(module.text);
   for (const std::uint32_t index : reachable(module, module.kernel_functions[kernel])) {
-    const Function& function = module.functions[index];
+    const PtxFunction& function = module.functions[index];
     for (std::uint32_t i = function.first_op; i < function.end_op; ++i) {
       const Op& op = module.ops[i];
       const bool first_of_instruction = i == function.first_op || module.ops[i - 1].prefix != op.prefix;

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
-#include "runtime/simulator/ptx/decoder.hpp"
+#include "runtime/simulator/ptx/decode/common.hpp"
+#include "runtime/simulator/ptx/decode/families.hpp"
+#include "runtime/simulator/ptx/types.hpp"
 
 namespace kerncast::simulator {
 
@@ -25,15 +27,67 @@ bool has_atomic(AtomicOp operation, Type type) {
   }
 }
 
+/// Vectors of floats, each element an atomic of its own, and exchanges of 128 bits.
+void decode_vector_atomic(DecodeContext& c, AtomicOp operation, Space space, unsigned vector, Type type) {
+  const bool returns = c.mods().base() == "atom";
+  const bool wide = type == Type::b128;
+  const unsigned bytes = bytes_of(type);
+  const bool half = type == Type::f16 || type == Type::bf16;
+  const bool pair = type == Type::f16x2 || type == Type::bf16x2;
+  const bool chooses = operation == AtomicOp::min || operation == AtomicOp::max;
+  const bool exchanges = operation == AtomicOp::exch || operation == AtomicOp::cas;
+  if (wide ? vector != 1 || !exchanges || !returns
+           : bytes * vector > 16 || !(half || pair || type == Type::f32) ||
+                 !(operation == AtomicOp::add || (chooses && (half || pair)))) {
+    c.unsupported("this operation and type of vector atomics");
+  }
+  if (space != Space::global && space != Space::generic && !(wide && space == Space::shared)) {
+    c.fail("vector atomics need global memory");
+  }
+  const bool cas = operation == AtomicOp::cas;
+  const std::size_t first = returns ? 1 : 0;
+  Op& op = c.emit(returns ? Code::atom_vector : Code::red_vector, type);
+  c.address(c.operand(first), space, bytes * vector);
+  op.count = static_cast<std::uint8_t>(operation);
+  op.width = static_cast<std::uint8_t>(wide ? 2 : vector);
+  op.d2 = static_cast<std::uint32_t>(c.program.lists.size());
+  const auto add = [&](const Operand& registers, bool defines) {
+    if (wide) {
+      Scalar half_register = registers.one();
+      if (registers.kind != Operand::Kind::scalar || half_register.kind != Scalar::Kind::reg ||
+          half_register.bytes != 16) {
+        c.fail("needs 128-bit registers");
+      }
+      half_register.bytes = 8;
+      half_register.type = Type::none;
+      c.list_entry(half_register, 8, defines);
+      ++half_register.reg;
+      c.list_entry(half_register, 8, defines);
+      return;
+    }
+    if (registers.kind != Operand::Kind::vector || registers.count != vector) {
+      c.fail(fmt::format("needs vectors of {} registers", vector));
+    }
+    c.add_list(registers, type, defines);
+  };
+  if (returns) {
+    add(c.operand(0), true);
+  }
+  add(c.operand(first + 1), false);
+  if (cas) {
+    add(c.operand(first + 2), false);
+  }
+}
+
 }  // namespace
 
-void Decoder::decode_atomic() {
-  Modifiers& mods = instruction_.mods;
+void decode_atomic(DecodeContext& c) {
+  Modifiers& mods = c.mods();
   const bool returns = mods.base() == "atom";
   if (mods.take("async")) {
-    unsupported("asynchronous reductions");
+    c.unsupported("asynchronous reductions");
   }
-  const Space space = take_space();
+  const Space space = take_space(c);
   struct Name {
     std::string_view name;
     AtomicOp op;
@@ -55,102 +109,50 @@ void Decoder::decode_atomic() {
     }
   }
   if (found == nullptr) {
-    fail("names no operation this machine knows");
+    c.fail("names no operation this machine knows");
   }
   if (!returns && (found->op == AtomicOp::exch || found->op == AtomicOp::cas)) {
-    fail("an exchange needs a destination");
+    c.fail("an exchange needs a destination");
   }
   const bool keeps_denormals = mods.take("noftz");
-  const unsigned vector = take_vector();
+  const unsigned vector = take_vector(c);
   const Type type = mods.need_type();
   const bool half = type == Type::f16 || type == Type::bf16 || type == Type::f16x2 || type == Type::bf16x2;
   if (half != keeps_denormals) {
-    fail(half ? "needs .noftz" : ".noftz is for halves");
+    c.fail(half ? "needs .noftz" : ".noftz is for halves");
   }
   const bool cas = found->op == AtomicOp::cas;
   const std::size_t first = returns ? 1 : 0;
-  const bool policy = take_atomic_order(space, returns);
+  const bool policy = take_atomic_order(c, space, returns);
   if (policy && cas) {
-    fail("takes no cache hint");
+    c.fail("takes no cache hint");
   }
-  expect_operands(first + (cas ? 3 : 2) + (policy ? 1 : 0));
+  c.expect_operands(first + (cas ? 3 : 2) + (policy ? 1 : 0));
   if (policy) {
-    check_policy(first + 2);
+    c.check_policy(first + 2);
   }
   if (vector != 1 || type == Type::b128) {
-    decode_vector_atomic(found->op, space, vector, type);
+    decode_vector_atomic(c, found->op, space, vector, type);
     return;
   }
   const unsigned bytes = bytes_of(type);
   if (!has_atomic(found->op, type)) {
-    fail(fmt::format("has no operation .{} on .{}", found->name, name_of(type)));
+    c.fail(fmt::format("has no operation .{} on .{}", found->name, name_of(type)));
   }
   if (space != Space::generic && space != Space::global && space != Space::shared) {
-    fail("atomics need global, shared or generic memory");
+    c.fail("atomics need global, shared or generic memory");
   }
-  Op& op = emit(returns ? Code::atom : Code::red, type);
-  address(operand(first), space, bytes);
+  Op& op = c.emit(returns ? Code::atom : Code::red, type);
+  c.address(c.operand(first), space, bytes);
   op.source = static_cast<Type>(0);
   op.count = static_cast<std::uint8_t>(found->op);
   op.width = static_cast<std::uint8_t>(bytes);
   if (returns) {
-    write(Field::d, operand(0).one(), type);
+    c.write(Field::d, c.operand(0).one(), type);
   }
-  read(Field::b, operand(first + 1).one(), type);
+  c.read(Field::b, c.operand(first + 1).one(), type);
   if (cas) {
-    read(Field::c, operand(first + 2).one(), type);
-  }
-}
-
-/// Vectors of floats, each element an atomic of its own, and exchanges of 128 bits.
-void Decoder::decode_vector_atomic(AtomicOp operation, Space space, unsigned vector, Type type) {
-  const bool returns = instruction_.mods.base() == "atom";
-  const bool wide = type == Type::b128;
-  const unsigned bytes = bytes_of(type);
-  const bool half = type == Type::f16 || type == Type::bf16;
-  const bool pair = type == Type::f16x2 || type == Type::bf16x2;
-  const bool chooses = operation == AtomicOp::min || operation == AtomicOp::max;
-  const bool exchanges = operation == AtomicOp::exch || operation == AtomicOp::cas;
-  if (wide ? vector != 1 || !exchanges || !returns
-           : bytes * vector > 16 || !(half || pair || type == Type::f32) ||
-                 !(operation == AtomicOp::add || (chooses && (half || pair)))) {
-    unsupported("this operation and type of vector atomics");
-  }
-  if (space != Space::global && space != Space::generic && !(wide && space == Space::shared)) {
-    fail("vector atomics need global memory");
-  }
-  const bool cas = operation == AtomicOp::cas;
-  const std::size_t first = returns ? 1 : 0;
-  Op& op = emit(returns ? Code::atom_vector : Code::red_vector, type);
-  address(operand(first), space, bytes * vector);
-  op.count = static_cast<std::uint8_t>(operation);
-  op.width = static_cast<std::uint8_t>(wide ? 2 : vector);
-  op.d2 = static_cast<std::uint32_t>(module_.lists.size());
-  const auto add = [&](const Operand& registers, bool defines) {
-    if (wide) {
-      Scalar half_register = registers.one();
-      if (registers.kind != Operand::Kind::scalar || half_register.kind != Scalar::Kind::reg ||
-          half_register.bytes != 16) {
-        fail("needs 128-bit registers");
-      }
-      half_register.bytes = 8;
-      half_register.type = Type::none;
-      list_entry(half_register, 8, defines);
-      ++half_register.reg;
-      list_entry(half_register, 8, defines);
-      return;
-    }
-    if (registers.kind != Operand::Kind::vector || registers.count != vector) {
-      fail(fmt::format("needs vectors of {} registers", vector));
-    }
-    add_list(registers, type, defines);
-  };
-  if (returns) {
-    add(operand(0), true);
-  }
-  add(operand(first + 1), false);
-  if (cas) {
-    add(operand(first + 2), false);
+    c.read(Field::c, c.operand(first + 2).one(), type);
   }
 }
 

@@ -1,6 +1,10 @@
 #include <fmt/format.h>
 
-#include "runtime/simulator/ptx/decoder.hpp"
+#include <optional>
+
+#include "runtime/simulator/ptx/decode/common.hpp"
+#include "runtime/simulator/ptx/decode/families.hpp"
+#include "runtime/simulator/ptx/types.hpp"
 
 namespace kerncast::simulator {
 
@@ -19,48 +23,100 @@ bool is_packed_half(Type type) {
   return type == Type::f16x2 || type == Type::bf16x2;
 }
 
+void decode_pack(DecodeContext& c, const Operand& to, const Operand& from, Type type) {
+  const bool packs = from.kind == Operand::Kind::vector;
+  const Operand& parts = packs ? from : to;
+  const Operand& whole = packs ? to : from;
+  if (whole.kind != Operand::Kind::scalar) {
+    c.fail("one side must be a single register");
+  }
+  c.check_type(whole.one(), type);
+  const unsigned bytes = bytes_of(type);
+  const unsigned element = parts.count == 0 ? 0 : bytes / parts.count;
+  if (!is_bits(type)) {
+    c.fail("packs and unpacks bits, such as .b32");
+  }
+  if (element == 0 || element * parts.count != bytes || element > 8 || parts.count > 4) {
+    c.fail(fmt::format("{} elements do not fill {} bits", parts.count, bytes * 8));
+  }
+  c.check_elements(parts, element == 1   ? Type::b8
+                          : element == 2 ? Type::b16
+                          : element == 4 ? Type::b32
+                                         : Type::b64);
+  const auto emit_one = [&](const Scalar& scalar, std::uint32_t reg_offset, std::size_t first,
+                            std::size_t count, unsigned total) {
+    Op& op = c.emit(packs ? Code::widen_parts : Code::narrow_parts, total == 8   ? Type::u64
+                                                                    : total == 4 ? Type::u32
+                                                                                 : Type::u16);
+    op.count = static_cast<std::uint8_t>(count);
+    op.width = static_cast<std::uint8_t>(element);
+    op.d2 = static_cast<std::uint32_t>(c.program.lists.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      c.list_entry(parts.parts[first + i], element, !packs);
+    }
+    if (scalar.bytes == 16) {
+      c.reference(packs ? Field::d : Field::a, scalar.reg + reg_offset, packs);
+    } else if (packs) {
+      c.write(Field::d, scalar, type);
+    } else {
+      c.read_register(Field::a, scalar, type);
+    }
+  };
+  if (bytes <= 8) {
+    emit_one(whole.one(), 0, 0, parts.count, bytes);
+    return;
+  }
+  if (whole.one().kind != Scalar::Kind::reg || whole.one().bytes != 16) {
+    c.fail("needs a 128-bit register");
+  }
+  const std::size_t half = parts.count / 2U;
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    emit_one(whole.one(), i, i * half, half, 8);
+  }
+}
+
 }  // namespace
 
-void Decoder::decode_mov() {
-  expect_operands(2);
-  Modifiers& mods = instruction_.mods;
+void decode_mov(DecodeContext& c) {
+  c.expect_operands(2);
+  Modifiers& mods = c.mods();
   const Type type = mods.need_type();
-  const Operand& to = operand(0);
-  const Operand& from = operand(1);
+  const Operand& to = c.operand(0);
+  const Operand& from = c.operand(1);
   if (type == Type::pred) {
-    emit(Code::mov_pred, type);
-    write_predicate(Field::d, to.one());
-    read_predicate(Field::a, from.one(), kNegA);
+    c.emit(Code::mov_pred, type);
+    c.write_predicate(Field::d, to.one());
+    c.read_predicate(Field::a, from.one(), kNegA);
     return;
   }
   const unsigned bytes = bytes_of(type);
   if (!is_plain(type)) {
-    fail("operand type not allowed");
+    c.fail("operand type not allowed");
   }
   if (to.kind == Operand::Kind::vector || from.kind == Operand::Kind::vector) {
-    decode_pack(to, from, type);
+    decode_pack(c, to, from, type);
     return;
   }
   const Scalar& source = from.one();
   if ((source.kind == Scalar::Kind::special || source.kind == Scalar::Kind::variable) &&
       (type == Type::f32 || type == Type::f64)) {
-    fail("needs integers or bits for what is not a number");
+    c.fail("needs integers or bits for what is not a number");
   }
   if (source.kind == Scalar::Kind::special) {
     if (bytes != source.bytes && source.special != Special::gridid) {
-      fail(fmt::format("special register '{}' has {} bits", source.text, source.bytes * 8));
+      c.fail(fmt::format("special register '{}' has {} bits", source.text, source.bytes * 8));
     }
-    Op& op = emit(Code::mov_special, bytes == 8 ? Type::u64 : Type::u32);
+    Op& op = c.emit(Code::mov_special, bytes == 8 ? Type::u64 : Type::u32);
     op.sub = static_cast<std::uint8_t>(source.special);
-    write(Field::d, to.one(), type);
+    c.write(Field::d, to.one(), type);
     return;
   }
   if (source.kind == Scalar::Kind::variable &&
       (source.variable->external_shared || source.variable->frame_relative)) {
     if (bytes < 4) {
-      fail("addresses have 32 or 64 bits");
+      c.fail("addresses have 32 or 64 bits");
     }
-    Op& op = emit(Code::mov_special, bytes == 8 ? Type::u64 : Type::u32);
+    Op& op = c.emit(Code::mov_special, bytes == 8 ? Type::u64 : Type::u32);
     op.sub = static_cast<std::uint8_t>(source.variable->external_shared ? Special::dynamic_shared_base
                                                                         : Special::local_base);
     std::uint64_t base = source.variable->address + source.bits;
@@ -68,18 +124,22 @@ void Decoder::decode_mov() {
       base |= kLocalWindow;
     }
     op.imm = static_cast<std::int64_t>(base);
-    write(Field::d, to.one(), type);
+    c.write(Field::d, to.one(), type);
     return;
   }
   if (source.kind == Scalar::Kind::name) {
     if (source.text.starts_with('%')) {
-      fail(fmt::format("there is no register '{}'", source.text));
+      c.fail(fmt::format("there is no register '{}'", source.text));
     }
     if (bytes != 8) {
-      fail("function pointers have 64 bits");
+      c.fail("function pointers have 64 bits");
     }
-    emit(Code::mov, Type::u64).a = constant(function_pointer(source.text), 8);
-    write(Field::d, to.one(), type);
+    const std::optional<std::uint64_t> pointer = c.functions.pointer_to(source.text);
+    if (!pointer) {
+      c.fail(fmt::format("'{}' is not a variable or device function declared here", source.text));
+    }
+    c.emit(Code::mov, Type::u64).a = c.constant(*pointer, 8);
+    c.write(Field::d, to.one(), type);
     return;
   }
   if (type == Type::b128) {
@@ -87,12 +147,12 @@ void Decoder::decode_mov() {
     Scalar source_low = source;
     if (low.kind != Scalar::Kind::reg || low.bytes != 16 || source_low.kind != Scalar::Kind::reg ||
         source_low.bytes != 16) {
-      fail("needs 128-bit registers");
+      c.fail("needs 128-bit registers");
     }
     for (unsigned half = 0; half < 2; ++half) {
-      emit(Code::mov, Type::u64);
-      reference(Field::d, low.reg + half, true);
-      reference(Field::a, source_low.reg + half, false);
+      c.emit(Code::mov, Type::u64);
+      c.reference(Field::d, low.reg + half, true);
+      c.reference(Field::a, source_low.reg + half, false);
     }
     return;
   }
@@ -104,136 +164,30 @@ void Decoder::decode_mov() {
     parameter.address |= kParamWindow;
     value.variable = &parameter;
   }
-  emit(Code::mov, bytes == 2 ? Type::u16 : bytes == 4 ? Type::u32 : Type::u64);
-  write(Field::d, to.one(), type);
+  c.emit(Code::mov, bytes == 2 ? Type::u16 : bytes == 4 ? Type::u32 : Type::u64);
+  c.write(Field::d, to.one(), type);
   if (value.kind == Scalar::Kind::number) {
-    read(Field::a, value, type);
+    c.read(Field::a, value, type);
   } else {
-    read_register(Field::a, value, type);
+    c.read_register(Field::a, value, type);
   }
 }
 
-void Decoder::decode_pack(const Operand& to, const Operand& from, Type type) {
-  const bool packs = from.kind == Operand::Kind::vector;
-  const Operand& parts = packs ? from : to;
-  const Operand& whole = packs ? to : from;
-  if (whole.kind != Operand::Kind::scalar) {
-    fail("one side must be a single register");
-  }
-  check_type(whole.one(), type);
-  const unsigned bytes = bytes_of(type);
-  const unsigned element = parts.count == 0 ? 0 : bytes / parts.count;
-  if (!is_bits(type)) {
-    fail("packs and unpacks bits, such as .b32");
-  }
-  if (element == 0 || element * parts.count != bytes || element > 8 || parts.count > 4) {
-    fail(fmt::format("{} elements do not fill {} bits", parts.count, bytes * 8));
-  }
-  check_elements(parts, element == 1   ? Type::b8
-                        : element == 2 ? Type::b16
-                        : element == 4 ? Type::b32
-                                       : Type::b64);
-  const auto emit_one = [&](const Scalar& scalar, std::uint32_t reg_offset, std::size_t first,
-                            std::size_t count, unsigned total) {
-    Op& op = emit(packs ? Code::widen_parts : Code::narrow_parts, total == 8   ? Type::u64
-                                                                  : total == 4 ? Type::u32
-                                                                               : Type::u16);
-    op.count = static_cast<std::uint8_t>(count);
-    op.width = static_cast<std::uint8_t>(element);
-    op.d2 = static_cast<std::uint32_t>(module_.lists.size());
-    for (std::size_t i = 0; i < count; ++i) {
-      list_entry(parts.parts[first + i], element, !packs);
-    }
-    if (scalar.bytes == 16) {
-      reference(packs ? Field::d : Field::a, scalar.reg + reg_offset, packs);
-    } else if (packs) {
-      write(Field::d, scalar, type);
-    } else {
-      read_register(Field::a, scalar, type);
-    }
-  };
-  if (bytes <= 8) {
-    emit_one(whole.one(), 0, 0, parts.count, bytes);
-    return;
-  }
-  if (whole.one().kind != Scalar::Kind::reg || whole.one().bytes != 16) {
-    fail("needs a 128-bit register");
-  }
-  const std::size_t half = parts.count / 2U;
-  for (std::uint32_t i = 0; i < 2; ++i) {
-    emit_one(whole.one(), i, i * half, half, 8);
-  }
-}
+namespace {
 
-void Decoder::decode_cvt() {
-  Modifiers& mods = instruction_.mods;
-  if (mods.take("pack")) {
-    decode_cvt_pack_integer();
-    return;
-  }
-  if (mods.take("tf32")) {
-    decode_cvt_tf32();
-    return;
-  }
-  const Type to = mods.need_type();
-  const Type from = mods.need_type();
-  if (is_packed_small(to) || is_packed_half(to) || is_packed_small(from) || is_packed_half(from)) {
-    decode_cvt_packed(to, from);
-    return;
-  }
-  expect_operands(2);
-  if (!(is_integer(to) || is_scalar_float(to)) || !(is_integer(from) || is_scalar_float(from))) {
-    fail("types not allowed");
-  }
-  static constexpr std::array<std::string_view, 4> kIntegral{"rni", "rzi", "rmi", "rpi"};
-  const int integral = mods.take_any(kIntegral);
-  Op& op = emit(Code::cvt, to);
-  op.source = from;
-  op.rounding = integral >= 0 ? static_cast<Rounding>(integral + 1) : mods.take_rounding();
-  op.flags = (integral >= 0 ? kToInteger : 0U) | (mods.take("ftz") ? kFtz : 0U) |
-             (mods.take("sat") ? kSat : 0U) | (mods.take("relu") ? kRelu : 0U) |
-             (mods.take("satfinite") ? kSatFinite : 0U);
-  check_conversion(op);
-  const bool to_float = is_scalar_float(to);
-  const bool from_float = is_scalar_float(from);
-  const Scalar& source = operand(1).one();
-  const Scalar& target = operand(0).one();
-  // Integers may sit in wider registers, unless the other side is bf16.
-  const bool brain = to == Type::bf16 || from == Type::bf16;
-  unsigned source_bytes = bytes_of(from) < 2 ? 2 : bytes_of(from);
-  if (source.kind == Scalar::Kind::reg && source.bytes > source_bytes && !from_float && !brain) {
-    source_bytes = source.bytes;
-  }
-  unsigned target_bytes = bytes_of(to) < 2 ? 2 : bytes_of(to);
-  if (target.kind == Scalar::Kind::reg && target.bytes > target_bytes && !to_float && !brain) {
-    target_bytes = target.bytes;
-  }
-  if (source_bytes > 8 || target_bytes > 8) {
-    fail("128-bit registers cannot be converted");
-  }
-  op.width = static_cast<std::uint8_t>(source_bytes);
-  op.count = static_cast<std::uint8_t>(target_bytes);
-  write(Field::d, target, to, target_bytes);
-  if (source.kind == Scalar::Kind::number) {
-    read(Field::a, source, from);
-  } else {
-    read_register(Field::a, source, from, source_bytes);
-  }
-}
-
-void Decoder::check_conversion(const Op& op) const {
+void check_conversion(DecodeContext& c, const Op& op) {
   const Type to = op.type;
   const Type from = op.source;
   const bool to_float = is_scalar_float(to);
   const bool from_float = is_scalar_float(from);
   const bool brain = to == Type::bf16 || from == Type::bf16;
   if (brain && (bytes_of(to) == 1 || bytes_of(from) == 1)) {
-    fail(".bf16 is not converted from and to 8 bits");
+    c.fail(".bf16 is not converted from and to 8 bits");
   }
   if ((op.flags & kToInteger) != 0 ? !from_float || (to_float && to != from)
                                    : op.rounding == Rounding::none && from_float && !to_float) {
-    fail(to_float || !from_float ? "rounds to integers only within one float type"
-                                 : "needs .rni, .rzi, .rmi or .rpi");
+    c.fail(to_float || !from_float ? "rounds to integers only within one float type"
+                                   : "needs .rni, .rzi, .rmi or .rpi");
   }
   if ((op.flags & kToInteger) == 0) {
     // Halves may name a rounding, or not, whenever one of the two types is bf16.
@@ -241,7 +195,7 @@ void Decoder::check_conversion(const Op& op) const {
     const bool rounds = to_float && to != from && (!widens || brain);
     const bool must_round = rounds && !(from_float && bytes_of(from) == 2);
     if (op.rounding > Rounding::rp || (op.rounding == Rounding::none ? must_round : !rounds)) {
-      fail(must_round ? "needs .rn, .rz, .rm or .rp" : "rounding not allowed");
+      c.fail(must_round ? "needs .rn, .rz, .rm or .rp" : "rounding not allowed");
     }
   }
   const bool fits = !to_float && !from_float &&
@@ -253,14 +207,14 @@ void Decoder::check_conversion(const Op& op) const {
     allowed = kRelu | kSatFinite;
   }
   if ((op.flags & ~(allowed | kToInteger)) != 0) {
-    fail(fmt::format("modifier not allowed from .{} to .{}", name_of(from), name_of(to)));
+    c.fail(fmt::format("modifier not allowed from .{} to .{}", name_of(from), name_of(to)));
   }
 }
 
-void Decoder::decode_cvt_packed(Type to, Type from) {
-  Modifiers& mods = instruction_.mods;
+void decode_cvt_packed(DecodeContext& c, Type to, Type from) {
+  Modifiers& mods = c.mods();
   const bool unpacks = is_packed_small(from);
-  Op& op = emit(unpacks ? Code::cvt_unpack : Code::cvt_pack, to);
+  Op& op = c.emit(unpacks ? Code::cvt_unpack : Code::cvt_pack, to);
   op.source = from;
   op.rounding = mods.take_rounding();
   op.flags = (mods.take("relu") ? kRelu : 0U) | (mods.take("satfinite") ? kSatFinite : 0U);
@@ -268,117 +222,175 @@ void Decoder::decode_cvt_packed(Type to, Type from) {
   const bool eighths =
       to == Type::e4m3x2 || to == Type::e5m2x2 || from == Type::e4m3x2 || from == Type::e5m2x2;
   // sm_90 had these before sm_89.
-  if (eighths && target_.sm < 90) {
-    need({89, 81});
+  if (eighths && c.target.sm < 90) {
+    c.need({89, 81});
   }
   // The assembler holds bf16x2 beside ue8m0x2 to its size alone.
-  write(Field::d, operand(0).one(), powers && to == Type::bf16x2 ? Type::b32 : to);
+  c.write(Field::d, c.operand(0).one(), powers && to == Type::bf16x2 ? Type::b32 : to);
   if (unpacks) {
-    expect_operands(2);
+    c.expect_operands(2);
     if (to != (powers ? Type::bf16x2 : Type::f16x2)) {
-      fail("types not allowed");
+      c.fail("types not allowed");
     }
     if (op.rounding != Rounding::rn || (op.flags & ~(powers ? 0U : kRelu)) != 0) {
-      fail(powers ? "needs .rn alone" : "needs .rn and at most .relu");
+      c.fail(powers ? "needs .rn alone" : "needs .rn and at most .relu");
     }
-    read_register(Field::a, operand(1).one(), from);
+    c.read_register(Field::a, c.operand(1).one(), from);
     return;
   }
   if (powers) {
     if ((op.rounding != Rounding::rz && op.rounding != Rounding::rp) || (op.flags & kRelu) != 0) {
-      fail("needs .rz or .rp, and takes no .relu");
+      c.fail("needs .rz or .rp, and takes no .relu");
     }
   } else if (is_packed_small(to)) {
     if (op.rounding != Rounding::rn || (op.flags & kSatFinite) == 0) {
-      fail("needs .rn and .satfinite");
+      c.fail("needs .rn and .satfinite");
     }
   } else if (op.rounding != Rounding::rn && op.rounding != Rounding::rz) {
-    fail("needs .rn or .rz");
+    c.fail("needs .rn or .rz");
   }
   if (is_packed_half(from)) {
-    expect_operands(2);
+    c.expect_operands(2);
     const bool taken = powers                ? from == Type::bf16x2
                        : is_packed_small(to) ? from == Type::f16x2 && to != Type::e2m3x2 && to != Type::e3m2x2
                                              : false;
     if (!taken) {
-      fail("types not allowed");
+      c.fail("types not allowed");
     }
-    if (operand(1).one().kind == Scalar::Kind::number) {
-      fail(fmt::format("takes .{} operands from registers only", name_of(from)));
+    if (c.operand(1).one().kind == Scalar::Kind::number) {
+      c.fail(fmt::format("takes .{} operands from registers only", name_of(from)));
     }
-    read(Field::a, operand(1).one(), powers ? Type::b32 : from);
+    c.read(Field::a, c.operand(1).one(), powers ? Type::b32 : from);
     return;
   }
-  expect_operands(3);
+  c.expect_operands(3);
   if (from != Type::f32) {
-    fail("types not allowed");
+    c.fail("types not allowed");
   }
-  read_all(Type::f32, 1, 2);
+  c.read_all(Type::f32, 1, 2);
 }
 
-void Decoder::decode_cvt_tf32() {
-  Modifiers& mods = instruction_.mods;
-  expect_operands(2);
+void decode_cvt_tf32(DecodeContext& c) {
+  Modifiers& mods = c.mods();
+  c.expect_operands(2);
   if (mods.need_type() != Type::f32) {
-    fail("needs .f32");
+    c.fail("needs .f32");
   }
-  Op& op = emit(Code::cvt, Type::tf32);
+  Op& op = c.emit(Code::cvt, Type::tf32);
   op.source = Type::f32;
   op.rounding = mods.take_rounding();
   op.flags = (mods.take("relu") ? kRelu : 0U) | (mods.take("satfinite") ? kSatFinite : 0U);
   if (op.rounding != Rounding::rn && op.rounding != Rounding::rz && op.rounding != Rounding::rna) {
-    fail("needs .rn, .rz or .rna");
+    c.fail("needs .rn, .rz or .rna");
   }
   if (op.rounding == Rounding::rna && (op.flags & kRelu) != 0) {
-    fail(".relu needs .rn or .rz");
+    c.fail(".relu needs .rn or .rz");
   }
-  write(Field::d, operand(0).one(), Type::tf32);
-  read(Field::a, operand(1).one(), Type::f32);
+  c.write(Field::d, c.operand(0).one(), Type::tf32);
+  c.read(Field::a, c.operand(1).one(), Type::f32);
 }
 
-void Decoder::decode_cvt_pack_integer() {
-  Modifiers& mods = instruction_.mods;
+void decode_cvt_pack_integer(DecodeContext& c) {
+  Modifiers& mods = c.mods();
   if (!mods.take("sat")) {
-    fail("needs .sat");
+    c.fail("needs .sat");
   }
   const Type to = mods.need_type();
   const Type from = mods.need_type();
   const Type third = mods.take_type();
-  expect_operands(third == Type::none ? 3 : 4);
+  c.expect_operands(third == Type::none ? 3 : 4);
   if (from != Type::s32 || (to != Type::u16 && to != Type::s16 && to != Type::u8 && to != Type::s8) ||
       (bytes_of(to) == 1) != (third == Type::b32)) {
-    unsupported("these types");
+    c.unsupported("these types");
   }
-  Op& op = emit(Code::cvt_pack_int, to);
+  Op& op = c.emit(Code::cvt_pack_int, to);
   op.source = from;
-  write(Field::d, operand(0).one(), Type::u32);
-  read_all(Type::s32, 1, 2);
+  c.write(Field::d, c.operand(0).one(), Type::u32);
+  c.read_all(Type::s32, 1, 2);
   if (third != Type::none) {
-    read(Field::c, operand(3).one(), third);
+    c.read(Field::c, c.operand(3).one(), third);
   }
 }
 
-void Decoder::decode_cvta() {
-  Modifiers& mods = instruction_.mods;
-  expect_operands(2);
+}  // namespace
+
+void decode_cvt(DecodeContext& c) {
+  Modifiers& mods = c.mods();
+  if (mods.take("pack")) {
+    decode_cvt_pack_integer(c);
+    return;
+  }
+  if (mods.take("tf32")) {
+    decode_cvt_tf32(c);
+    return;
+  }
+  const Type to = mods.need_type();
+  const Type from = mods.need_type();
+  if (is_packed_small(to) || is_packed_half(to) || is_packed_small(from) || is_packed_half(from)) {
+    decode_cvt_packed(c, to, from);
+    return;
+  }
+  c.expect_operands(2);
+  if (!(is_integer(to) || is_scalar_float(to)) || !(is_integer(from) || is_scalar_float(from))) {
+    c.fail("types not allowed");
+  }
+  static constexpr std::array<std::string_view, 4> kIntegral{"rni", "rzi", "rmi", "rpi"};
+  const int integral = mods.take_any(kIntegral);
+  Op& op = c.emit(Code::cvt, to);
+  op.source = from;
+  op.rounding = integral >= 0 ? static_cast<Rounding>(integral + 1) : mods.take_rounding();
+  op.flags = (integral >= 0 ? kToInteger : 0U) | (mods.take("ftz") ? kFtz : 0U) |
+             (mods.take("sat") ? kSat : 0U) | (mods.take("relu") ? kRelu : 0U) |
+             (mods.take("satfinite") ? kSatFinite : 0U);
+  check_conversion(c, op);
+  const bool to_float = is_scalar_float(to);
+  const bool from_float = is_scalar_float(from);
+  const Scalar& source = c.operand(1).one();
+  const Scalar& target = c.operand(0).one();
+  // Integers may sit in wider registers, unless the other side is bf16.
+  const bool brain = to == Type::bf16 || from == Type::bf16;
+  unsigned source_bytes = bytes_of(from) < 2 ? 2 : bytes_of(from);
+  if (source.kind == Scalar::Kind::reg && source.bytes > source_bytes && !from_float && !brain) {
+    source_bytes = source.bytes;
+  }
+  unsigned target_bytes = bytes_of(to) < 2 ? 2 : bytes_of(to);
+  if (target.kind == Scalar::Kind::reg && target.bytes > target_bytes && !to_float && !brain) {
+    target_bytes = target.bytes;
+  }
+  if (source_bytes > 8 || target_bytes > 8) {
+    c.fail("128-bit registers cannot be converted");
+  }
+  op.width = static_cast<std::uint8_t>(source_bytes);
+  op.count = static_cast<std::uint8_t>(target_bytes);
+  c.write(Field::d, target, to, target_bytes);
+  if (source.kind == Scalar::Kind::number) {
+    c.read(Field::a, source, from);
+  } else {
+    c.read_register(Field::a, source, from, source_bytes);
+  }
+}
+
+void decode_cvta(DecodeContext& c) {
+  Modifiers& mods = c.mods();
+  c.expect_operands(2);
   const bool to = mods.take("to");
   if (mods.take("param::func")) {
-    fail("parameters of device functions have no generic address");
+    c.fail("parameters of device functions have no generic address");
   }
-  const Space space = take_space();
-  if (space == Space::generic || (to && operand(1).one().kind != Scalar::Kind::reg)) {
-    fail("needs a state space, and with .to a register");
+  const Space space = take_space(c);
+  if (space == Space::generic || (to && c.operand(1).one().kind != Scalar::Kind::reg)) {
+    c.fail("needs a state space, and with .to a register");
   }
   const Type type = mods.need_type();
   if (type != Type::u64 && type != Type::u32) {
-    fail("needs .u64 or .u32");
+    c.fail("needs .u64 or .u32");
   }
   if (type == Type::u32) {
-    unsupported("32-bit generic addresses");
+    c.unsupported("32-bit generic addresses");
   }
-  const Scalar& source = operand(1).one();
+  const Scalar& source = c.operand(1).one();
   if (source.kind == Scalar::Kind::variable) {
-    check_space(source, space);
+    c.check_space(source, space);
   }
   Scalar value = source;
   Variable parameter;
@@ -389,26 +401,26 @@ void Decoder::decode_cvta() {
   }
   // Global and parameter addresses are generic as they are.
   const bool moves = space != Space::shared && space != Space::local;
-  Op& op = emit(moves ? Code::mov : Code::cvta, Type::u64);
+  Op& op = c.emit(moves ? Code::mov : Code::cvta, Type::u64);
   op.sub = static_cast<std::uint8_t>(space);
   op.flags = to ? kAddressToSpace : 0U;
-  write(Field::d, operand(0).one(), Type::u64);
-  read_register(Field::a, value, Type::u64);
+  c.write(Field::d, c.operand(0).one(), Type::u64);
+  c.read_register(Field::a, value, Type::u64);
 }
 
-void Decoder::decode_isspacep() {
-  expect_operands(2);
-  if (instruction_.mods.take("param::func")) {
-    fail("parameters of device functions have no generic address");
+void decode_isspacep(DecodeContext& c) {
+  c.expect_operands(2);
+  if (c.mods().take("param::func")) {
+    c.fail("parameters of device functions have no generic address");
   }
-  const Space space = take_space();
+  const Space space = take_space(c);
   if (space == Space::generic) {
-    fail("needs a state space");
+    c.fail("needs a state space");
   }
-  Op& op = emit(Code::isspacep, Type::u64);
+  Op& op = c.emit(Code::isspacep, Type::u64);
   op.sub = static_cast<std::uint8_t>(space);
-  write_predicate(Field::d, operand(0).one());
-  read_register(Field::a, operand(1).one(), Type::u64);
+  c.write_predicate(Field::d, c.operand(0).one());
+  c.read_register(Field::a, c.operand(1).one(), Type::u64);
 }
 
 }  // namespace kerncast::simulator

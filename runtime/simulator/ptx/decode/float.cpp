@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
-#include "runtime/simulator/ptx/decoder.hpp"
+#include "runtime/simulator/ptx/decode/common.hpp"
+#include "runtime/simulator/ptx/decode/families.hpp"
+#include "runtime/simulator/ptx/types.hpp"
 
 namespace kerncast::simulator {
 
@@ -12,26 +14,26 @@ bool is_half(Type type) {
 
 }  // namespace
 
-void Decoder::decode_fma() {
-  expect_operands(4);
-  Modifiers& mods = instruction_.mods;
-  Op& op = emit(Code::fma, mods.need_type());
-  float_flags(op);
-  check_arithmetic(op);
+void decode_fma(DecodeContext& c) {
+  c.expect_operands(4);
+  Modifiers& mods = c.mods();
+  Op& op = c.emit(Code::fma, mods.need_type());
+  float_flags(c, op);
+  check_arithmetic(c, op);
   const bool wide = op.type == Type::f32 || op.type == Type::f64;
   if (is_integer(op.type) || op.rounding == Rounding::none || (mods.base() == "mad" && !wide)) {
-    fail("needs a rounding and a float type");
+    c.fail("needs a rounding and a float type");
   }
-  write(Field::d, operand(0).one(), op.type);
-  read_all(op.type, 1, 3);
+  c.write(Field::d, c.operand(0).one(), op.type);
+  c.read_all(op.type, 1, 3);
 }
 
-void Decoder::decode_reciprocal() {
-  expect_operands(2);
-  Modifiers& mods = instruction_.mods;
+void decode_reciprocal(DecodeContext& c) {
+  c.expect_operands(2);
+  Modifiers& mods = c.mods();
   const std::string_view base = mods.base();
-  Op& op = emit(base == "rcp" ? Code::rcp : base == "sqrt" ? Code::sqrt : Code::rsqrt, mods.need_type());
-  float_flags(op);
+  Op& op = c.emit(base == "rcp" ? Code::rcp : base == "sqrt" ? Code::sqrt : Code::rsqrt, mods.need_type());
+  float_flags(c, op);
   const bool known =
       op.rounding >= Rounding::rn && op.rounding != Rounding::rna && op.rounding != Rounding::full;
   const bool gross = op.type == Type::f64 && op.rounding == Rounding::approx;
@@ -39,59 +41,59 @@ void Decoder::decode_reciprocal() {
   if ((op.type != Type::f32 && op.type != Type::f64) || !known || (op.flags & ~allowed) != 0 ||
       (gross && (base == "sqrt" || (base == "rcp" && op.flags == 0))) ||
       (base == "rsqrt" && op.rounding != Rounding::approx)) {
-    fail("needs .f32 or .f64 and a rounding it knows");
+    c.fail("needs .f32 or .f64 and a rounding it knows");
   }
-  write(Field::d, operand(0).one(), op.type);
-  read(Field::a, operand(1).one(), op.type);
+  c.write(Field::d, c.operand(0).one(), op.type);
+  c.read(Field::a, c.operand(1).one(), op.type);
 }
 
-void Decoder::decode_approximate() {
-  expect_operands(2);
-  Modifiers& mods = instruction_.mods;
+void decode_approximate(DecodeContext& c) {
+  c.expect_operands(2);
+  Modifiers& mods = c.mods();
   const std::string_view base = mods.base();
-  Op& op = emit(base == "ex2"   ? Code::ex2
-                : base == "lg2" ? Code::lg2
-                : base == "sin" ? Code::sin
-                : base == "cos" ? Code::cos
-                                : Code::tanh,
-                mods.need_type());
-  float_flags(op);
+  Op& op = c.emit(base == "ex2"   ? Code::ex2
+                  : base == "lg2" ? Code::lg2
+                  : base == "sin" ? Code::sin
+                  : base == "cos" ? Code::cos
+                                  : Code::tanh,
+                  mods.need_type());
+  float_flags(c, op);
   const bool half_allowed = op.code == Code::ex2 || op.code == Code::tanh;
   const bool brain = op.type == Type::bf16 || op.type == Type::bf16x2;
   const bool flushes = op.code != Code::tanh && (op.type == Type::f32 || brain);
   if (op.rounding != Rounding::approx || !(op.type == Type::f32 || (half_allowed && is_half(op.type))) ||
       (op.flags & ~(flushes ? kFtz : 0U)) != 0 || (op.code == Code::ex2 && brain && op.flags == 0)) {
-    fail("needs .approx and a type it knows");
+    c.fail("needs .approx and a type it knows");
   }
-  write(Field::d, operand(0).one(), op.type);
-  read(Field::a, operand(1).one(), op.type);
+  c.write(Field::d, c.operand(0).one(), op.type);
+  c.read(Field::a, c.operand(1).one(), op.type);
 }
 
-void Decoder::decode_testp() {
-  expect_operands(2);
-  Modifiers& mods = instruction_.mods;
+void decode_testp(DecodeContext& c) {
+  c.expect_operands(2);
+  Modifiers& mods = c.mods();
   static constexpr std::array<std::string_view, 6> kTests{"finite",     "infinite", "number",
                                                           "notanumber", "normal",   "subnormal"};
   const int test = mods.take_any(kTests);
   const Type type = mods.need_type();
   if (test < 0 || (type != Type::f32 && type != Type::f64)) {
-    fail("needs a test and .f32 or .f64");
+    c.fail("needs a test and .f32 or .f64");
   }
-  Op& op = emit(Code::testp, type);
+  Op& op = c.emit(Code::testp, type);
   op.sub = static_cast<std::uint8_t>(test);
-  write_predicate(Field::d, operand(0).one());
-  read(Field::a, operand(1).one(), type);
+  c.write_predicate(Field::d, c.operand(0).one());
+  c.read(Field::a, c.operand(1).one(), type);
 }
 
-void Decoder::decode_copysign() {
-  expect_operands(3);
-  const Type type = instruction_.mods.need_type();
+void decode_copysign(DecodeContext& c) {
+  c.expect_operands(3);
+  const Type type = c.mods().need_type();
   if (type != Type::f32 && type != Type::f64) {
-    fail("needs .f32 or .f64");
+    c.fail("needs .f32 or .f64");
   }
-  emit(Code::copysign, type);
-  write(Field::d, operand(0).one(), type);
-  read_all(type, 1, 2);
+  c.emit(Code::copysign, type);
+  c.write(Field::d, c.operand(0).one(), type);
+  c.read_all(type, 1, 2);
 }
 
 }  // namespace kerncast::simulator

@@ -3,20 +3,22 @@
 #include <array>
 #include <bit>
 
-#include "runtime/simulator/ptx/decoder.hpp"
+#include "runtime/simulator/ptx/decode/common.hpp"
+#include "runtime/simulator/ptx/decode/families.hpp"
+#include "runtime/simulator/ptx/types.hpp"
 
 // Fences, and hints without an effect on results. What they say is checked as strictly as anything else.
 namespace kerncast::simulator {
 
-void Decoder::decode_fence() {
-  Modifiers& mods = instruction_.mods;
-  expect_operands(0);
-  emit(Code::fence, Type::none);
+void decode_fence(DecodeContext& c) {
+  Modifiers& mods = c.mods();
+  c.expect_operands(0);
+  c.emit(Code::fence, Type::none);
   const bool proxy = mods.take("proxy");
   if (mods.base() == "membar") {
     static constexpr std::array<std::string_view, 3> kLevels{"cta", "gl", "sys"};
     if (proxy ? !mods.take("alias") : mods.take_any(kLevels) < 0) {
-      fail("needs .cta, .gl, .sys or .proxy.alias");
+      c.fail("needs .cta, .gl, .sys or .proxy.alias");
     }
     return;
   }
@@ -29,7 +31,7 @@ void Decoder::decode_fence() {
     return;
   }
   if (proxy && !mods.take("async::generic")) {
-    unsupported("fences of this proxy");
+    c.unsupported("fences of this proxy");
   }
   static constexpr std::array<std::string_view, 4> kOrders{"acquire", "release", "sc", "acq_rel"};
   static constexpr std::array<std::string_view, 4> kScopes{"cluster", "cta", "gpu", "sys"};
@@ -39,60 +41,62 @@ void Decoder::decode_fence() {
                           (order == 1 && mods.take("sync_restrict::shared::cta"));
   const int scope = mods.take_any(kScopes);
   if (scope < 0 || (scope != 0 && (proxy || initialises || restricted))) {
-    fail(scope < 0 ? "needs a scope such as .gpu" : "needs .cluster");
+    c.fail(scope < 0 ? "needs a scope such as .gpu" : "needs .cluster");
   }
   if (initialises ? proxy || restricted || order != 1 : proxy && !restricted) {
-    fail(initialises ? "needs .release alone" : "needs .acquire or .release and what it is restricted to");
+    c.fail(initialises ? "needs .release alone" : "needs .acquire or .release and what it is restricted to");
   }
 }
 
-void Decoder::decode_prefetch() {
-  Modifiers& mods = instruction_.mods;
-  expect_operands(1);
-  expect_address(0);
-  const Space space = take_space();
+void decode_prefetch(DecodeContext& c) {
+  Modifiers& mods = c.mods();
+  c.expect_operands(1);
+  c.expect_address(0);
+  const Space space = take_space(c);
   const bool near = mods.take("L1");
   if (mods.base() == "prefetchu") {
     if (!near || space != Space::generic) {
-      fail("needs .L1 and no state space");
+      c.fail("needs .L1 and no state space");
     }
     return;
   }
   if (mods.take("tensormap")) {
-    unsupported("tensor maps");
+    c.unsupported("tensor maps");
   }
   static constexpr std::array<std::string_view, 2> kPriorities{"L2::evict_last", "L2::evict_normal"};
   const bool priority = !near && mods.take_any(kPriorities) >= 0;
   if (!near && !priority && !mods.take("L2")) {
-    fail("needs .L1 or .L2");
+    c.fail("needs .L1 or .L2");
   }
   if (space != Space::generic && space != Space::global && (priority || space != Space::local)) {
-    fail("needs global memory, or without a priority local memory");
+    c.fail("needs global memory, or without a priority local memory");
   }
 }
 
-void Decoder::decode_lines() {
-  Modifiers& mods = instruction_.mods;
-  expect_operands(2);
-  expect_address(0);
-  const Space space = take_space();
+void decode_lines(DecodeContext& c) {
+  Modifiers& mods = c.mods();
+  c.expect_operands(2);
+  c.expect_address(0);
+  const Space space = take_space(c);
   const bool discards = mods.base() == "discard";
   if (!mods.take(discards ? "L2" : "L2::evict_normal")) {
-    fail(discards ? "needs .L2" : "needs .L2::evict_normal");
+    c.fail(discards ? "needs .L2" : "needs .L2::evict_normal");
   }
   if (space != Space::generic && space != Space::global) {
-    fail("needs global memory");
+    c.fail("needs global memory");
   }
-  if (operand(1).one().kind != Scalar::Kind::number) {
-    fail("the size must be a constant");
+  if (c.operand(1).one().kind != Scalar::Kind::number) {
+    c.fail("the size must be a constant");
   }
-  check_constant(1, 128, 128);
+  c.check_constant(1, 128, 128);
 }
 
-void Decoder::check_fraction(const Operand& given) const {
+namespace {
+
+void check_fraction(DecodeContext& c, const Operand& given) {
   const Scalar& scalar = given.one();
   if (scalar.kind == Scalar::Kind::reg && scalar.bytes == 4) {
-    check_type(scalar, Type::f32);
+    c.check_type(scalar, Type::f32);
     return;
   }
   const double value =
@@ -102,34 +106,36 @@ void Decoder::check_fraction(const Operand& given) const {
           ? static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(scalar.bits)))
           : 0;
   if (!(value > 0 && value <= 1)) {
-    fail("the fraction must be over 0 and up to 1");
+    c.fail("the fraction must be over 0 and up to 1");
   }
 }
 
-void Decoder::decode_create_policy() {
-  Modifiers& mods = instruction_.mods;
+}  // namespace
+
+void decode_create_policy(DecodeContext& c) {
+  Modifiers& mods = c.mods();
   const bool part = mods.take("fractional");
   const bool range = !part && mods.take("range");
   if (!part && !range && !(mods.take("cvt") && mods.take("L2"))) {
-    fail("needs .fractional, .range or .cvt.L2");
+    c.fail("needs .fractional, .range or .cvt.L2");
   }
   if (mods.need_type() != Type::b64) {
-    fail("needs .b64");
+    c.fail("needs .b64");
   }
   if (range) {
     mods.take("global");
-    expect_operands(4);
-    expect_address(1);
-    check_word(2);
-    check_word(3);
+    c.expect_operands(4);
+    c.expect_address(1);
+    c.check_word(2);
+    c.check_word(3);
   } else if (part) {
-    expect_operands(1, 2);
-    if (instruction_.count == 2) {
-      check_fraction(operand(1));
+    c.expect_operands(1, 2);
+    if (c.count() == 2) {
+      check_fraction(c, c.operand(1));
     }
   } else {
-    expect_operands(2);
-    check_policy(1);
+    c.expect_operands(2);
+    c.check_policy(1);
   }
   if (part || range) {
     // In this order: most priorities may stand in either place.
@@ -137,52 +143,52 @@ void Decoder::decode_create_policy() {
     const bool known = first == "L2::evict_last" || first == "L2::evict_normal" ||
                        first == "L2::evict_first" || first == "L2::evict_unchanged";
     if (!known) {
-      fail("needs a priority such as .L2::evict_last");
+      c.fail("needs a priority such as .L2::evict_last");
     }
     static constexpr std::array<std::string_view, 2> kSecond{"L2::evict_first", "L2::evict_unchanged"};
     mods.take_any(kSecond);
   }
-  Op& op = emit(Code::mov, Type::u64);
-  op.a = constant(0, 8);
-  write(Field::d, operand(0).one(), Type::u64);
+  Op& op = c.emit(Code::mov, Type::u64);
+  op.a = c.constant(0, 8);
+  c.write(Field::d, c.operand(0).one(), Type::u64);
 }
 
-void Decoder::decode_nanosleep() {
-  expect_operands(1);
-  if (instruction_.mods.need_type() != Type::u32) {
-    fail("needs .u32");
+void decode_nanosleep(DecodeContext& c) {
+  c.expect_operands(1);
+  if (c.mods().need_type() != Type::u32) {
+    c.fail("needs .u32");
   }
-  check_word(0);
+  c.check_word(0);
 }
 
-void Decoder::decode_grid_control() {
-  expect_operands(0);
-  if (!instruction_.mods.take("wait") && !instruction_.mods.take("launch_dependents")) {
-    fail("needs .wait or .launch_dependents");
-  }
-}
-
-void Decoder::decode_event() {
-  expect_operands(1);
-  if (operand(0).one().kind != Scalar::Kind::number) {
-    fail("needs a constant");
-  }
-  if (!instruction_.mods.take("mask")) {
-    check_constant(0, 0, 15);
+void decode_grid_control(DecodeContext& c) {
+  c.expect_operands(0);
+  if (!c.mods().take("wait") && !c.mods().take("launch_dependents")) {
+    c.fail("needs .wait or .launch_dependents");
   }
 }
 
-void Decoder::decode_register_count() {
-  Modifiers& mods = instruction_.mods;
-  expect_operands(1);
+void decode_event(DecodeContext& c) {
+  c.expect_operands(1);
+  if (c.operand(0).one().kind != Scalar::Kind::number) {
+    c.fail("needs a constant");
+  }
+  if (!c.mods().take("mask")) {
+    c.check_constant(0, 0, 15);
+  }
+}
+
+void decode_register_count(DecodeContext& c) {
+  Modifiers& mods = c.mods();
+  c.expect_operands(1);
   if ((!mods.take("inc") && !mods.take("dec")) || !mods.take("sync") || !mods.take("aligned") ||
       mods.need_type() != Type::u32) {
-    fail("needs .inc or .dec, and .sync.aligned.u32");
+    c.fail("needs .inc or .dec, and .sync.aligned.u32");
   }
-  if (operand(0).one().kind != Scalar::Kind::number) {
-    fail("needs a constant");
+  if (c.operand(0).one().kind != Scalar::Kind::number) {
+    c.fail("needs a constant");
   }
-  check_constant(0, 24, 256, 8);
+  c.check_constant(0, 24, 256, 8);
 }
 
 }  // namespace kerncast::simulator

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
-#include "runtime/simulator/ptx/decoder.hpp"
+#include "runtime/simulator/ptx/decode/common.hpp"
+#include "runtime/simulator/ptx/decode/families.hpp"
+#include "runtime/simulator/ptx/types.hpp"
 
 namespace kerncast::simulator {
 
@@ -62,10 +64,10 @@ bool fits(const Shape& shape, Type a) {
 
 }  // namespace
 
-void Decoder::decode_mma() {
-  Modifiers& mods = instruction_.mods;
+void decode_mma(DecodeContext& c) {
+  Modifiers& mods = c.mods();
   if (!mods.take("sync") || !mods.take("aligned")) {
-    unsupported("this form of mma");
+    c.unsupported("this form of mma");
   }
   const Shape* shape = nullptr;
   for (const Shape& entry : kShapes) {
@@ -74,11 +76,11 @@ void Decoder::decode_mma() {
     }
   }
   if (shape == nullptr) {
-    unsupported("this shape of mma");
+    c.unsupported("this shape of mma");
   }
   // In this order: both names stand in either.
   if (mods.opcode().find(".row.col.") == std::string_view::npos || !mods.take("row") || !mods.take("col")) {
-    fail("needs .row.col");
+    c.fail("needs .row.col");
   }
   const bool satfinite = mods.take("satfinite");
   const bool narrow_kind = mods.take("kind::f8f6f4");
@@ -87,7 +89,7 @@ void Decoder::decode_mma() {
   const ElementName* b = element_called(mods.take_next());
   const std::string_view c_name = mods.take_next();
   if (a == nullptr || b == nullptr || d_name != c_name) {
-    unsupported("these types of mma");
+    c.unsupported("these types of mma");
   }
   const bool integers = a->type == Type::s8 || a->type == Type::u8;
   const bool eighths = a->type == Type::e4m3 || a->type == Type::e5m2;
@@ -101,17 +103,17 @@ void Decoder::decode_mma() {
   const bool d_fits =
       integers ? d == Type::s32 : d == Type::f32 || (d == Type::f16 && (a->type == Type::f16 || eighths));
   if (!b_fits || !d_fits || !fits(*shape, a->type) || (satfinite && !integers) || (narrow_kind && !eighths)) {
-    unsupported("these types and this shape of mma");
+    c.unsupported("these types and this shape of mma");
   }
-  expect_operands(4);
-  Op& op = emit(Code::mma, a->type);
+  c.expect_operands(4);
+  Op& op = c.emit(Code::mma, a->type);
   op.source = b->type;
   op.sub = static_cast<std::uint8_t>(d);
   op.count = static_cast<std::uint8_t>(shape->k);
   op.width = static_cast<std::uint8_t>(shape->m);
   op.flags = satfinite ? kSatFinite : 0U;
-  op.imm = constant(kAllLanes, 4);
-  op.d2 = static_cast<std::uint32_t>(module_.lists.size());
+  op.imm = c.constant(kAllLanes, 4);
+  op.d2 = static_cast<std::uint32_t>(c.program.lists.size());
   const Type accumulator = d == Type::f16 ? Type::f16x2 : d;
   const Type input = a->type == Type::f16    ? Type::f16x2
                      : a->type == Type::bf16 ? Type::bf16x2
@@ -121,63 +123,63 @@ void Decoder::decode_mma() {
   const std::array<unsigned, 4> registers{accumulators, shape->m * shape->k * a->bytes / 128,
                                           8 * shape->k * a->bytes / 128, accumulators};
   for (std::size_t i = 0; i < registers.size(); ++i) {
-    if (operand(i).kind == Operand::Kind::address || operand(i).count != registers[i]) {
-      fail(fmt::format("operand {} must have {} registers", i + 1, registers[i]));
+    if (c.operand(i).kind == Operand::Kind::address || c.operand(i).count != registers[i]) {
+      c.fail(fmt::format("operand {} must have {} registers", i + 1, registers[i]));
     }
-    for (std::size_t part = 0; part < operand(i).count; ++part) {
-      const Scalar& scalar = operand(i).parts[part];
+    for (std::size_t part = 0; part < c.operand(i).count; ++part) {
+      const Scalar& scalar = c.operand(i).parts[part];
       if (scalar.kind == Scalar::Kind::number && (i != 3 || d != Type::f32 || scalar.float_bytes != 4)) {
-        fail("takes registers, and in place of .f32 accumulators constants such as 0f3F800000");
+        c.fail("takes registers, and in place of .f32 accumulators constants such as 0f3F800000");
       }
     }
-    add_list(operand(i), i == 0 || i == 3 ? accumulator : input, i == 0);
+    c.add_list(c.operand(i), i == 0 || i == 3 ? accumulator : input, i == 0);
   }
 }
 
-void Decoder::decode_matrix_move() {
-  Modifiers& mods = instruction_.mods;
+void decode_matrix_move(DecodeContext& c) {
+  Modifiers& mods = c.mods();
   const std::string_view base = mods.base();
   if (!mods.take("sync") || !mods.take("aligned") || !mods.take("m8n8")) {
-    unsupported("this shape of matrix");
+    c.unsupported("this shape of matrix");
   }
   const bool transposes = mods.take("trans");
   if (base == "movmatrix") {
     if (!transposes || mods.need_type() != Type::b16) {
-      fail("needs .trans and .b16");
+      c.fail("needs .trans and .b16");
     }
-    expect_operands(2);
-    if (operand(1).one().kind == Scalar::Kind::number) {
-      fail("takes registers only");
+    c.expect_operands(2);
+    if (c.operand(1).one().kind == Scalar::Kind::number) {
+      c.fail("takes registers only");
     }
-    Op& op = emit(Code::movmatrix, Type::b16);
-    op.imm = constant(kAllLanes, 4);
-    write(Field::d, operand(0).one(), Type::b32);
-    read(Field::a, operand(1).one(), Type::b32);
+    Op& op = c.emit(Code::movmatrix, Type::b16);
+    op.imm = c.constant(kAllLanes, 4);
+    c.write(Field::d, c.operand(0).one(), Type::b32);
+    c.read(Field::a, c.operand(1).one(), Type::b32);
     return;
   }
   const unsigned count = mods.take("x1") ? 1 : mods.take("x2") ? 2 : mods.take("x4") ? 4 : 0;
   if (mods.take("shared::cluster")) {
-    fail("needs the block's own shared memory");
+    c.fail("needs the block's own shared memory");
   }
-  const Space space = take_space();
+  const Space space = take_space(c);
   if (count == 0 || mods.need_type() != Type::b16) {
-    fail("needs .x1, .x2 or .x4, and .b16");
+    c.fail("needs .x1, .x2 or .x4, and .b16");
   }
   if (space != Space::shared && space != Space::generic) {
-    fail("needs shared memory");
+    c.fail("needs shared memory");
   }
   const bool loads = base == "ldmatrix";
-  expect_operands(2);
-  const Operand& registers = operand(loads ? 0 : 1);
+  c.expect_operands(2);
+  const Operand& registers = c.operand(loads ? 0 : 1);
   if (registers.kind != Operand::Kind::vector || registers.count != count) {
-    fail(fmt::format("needs {} registers in braces", count));
+    c.fail(fmt::format("needs {} registers in braces", count));
   }
-  Op& op = emit(loads ? Code::ldmatrix : Code::stmatrix, Type::b16);
+  Op& op = c.emit(loads ? Code::ldmatrix : Code::stmatrix, Type::b16);
   op.count = static_cast<std::uint8_t>(count);
   op.flags = transposes ? kTranspose : 0U;
-  op.c = constant(kAllLanes, 4);
-  address(operand(loads ? 1 : 0), space, 16);
-  op.d2 = add_list(registers, Type::b32, loads);
+  op.c = c.constant(kAllLanes, 4);
+  c.address(c.operand(loads ? 1 : 0), space, 16);
+  op.d2 = c.add_list(registers, Type::b32, loads);
 }
 
 }  // namespace kerncast::simulator

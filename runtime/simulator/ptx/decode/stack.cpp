@@ -1,65 +1,67 @@
 #include <bit>
 
-#include "runtime/simulator/ptx/decoder.hpp"
+#include "runtime/simulator/ptx/decode/common.hpp"
+#include "runtime/simulator/ptx/decode/families.hpp"
+#include "runtime/simulator/ptx/types.hpp"
 
-// alloca: every call has an area in local memory, of which a register tells how much is given out.
+// Every call of a module that uses alloca has an area in local memory. A register says how much of it is
+// given out.
 namespace kerncast::simulator {
 
-void Decoder::begin_alloca() {
-  if (!uses_alloca_) {
+void reserve_alloca_area(DecodeContext& c, int line) {
+  if (!c.uses_alloca) {
     return;
   }
-  stack_area_ = (local_top_ + 15) / 16 * 16;
-  local_top_ = stack_area_ + kStackArea;
-  instruction_ = Instruction{};
-  instruction_.line = lex_.line();
-  emitted_ = false;
-  stack_top_ = new_register(4);
-  emit(Code::mov, Type::u32).a = constant(0, 4);
-  reference(Field::d, stack_top_, true);
+  FunctionState& function = c.function;
+  function.stack_area = (function.local_top + 15) / 16 * 16;
+  function.local_top = function.stack_area + kStackArea;
+  c.begin_outside(line);
+  function.stack_top = c.new_register(4);
+  c.emit(Code::mov, Type::u32).a = c.constant(0, 4);
+  c.reference(Field::d, function.stack_top, true);
 }
 
-void Decoder::decode_alloca() {
-  if (instruction_.mods.need_type() != Type::u64) {
-    fail("needs .u64");
+void decode_alloca(DecodeContext& c) {
+  if (c.mods().need_type() != Type::u64) {
+    c.fail("needs .u64");
   }
-  expect_operands(2, 3);
+  c.expect_operands(2, 3);
   std::uint64_t alignment = 8;
-  if (instruction_.count == 3) {
-    const Scalar& given = operand(2).one();
+  if (c.count() == 3) {
+    const Scalar& given = c.operand(2).one();
     if (given.kind != Scalar::Kind::number || !std::has_single_bit(given.bits) || given.bits > kStackArea) {
-      fail("needs a power of two as the alignment");
+      c.fail("needs a power of two as the alignment");
     }
     alignment = given.bits;
   }
-  Op& op = emit(Code::reserve, Type::u64);
-  op.imm = static_cast<std::int64_t>(stack_area_);
+  Op& op = c.emit(Code::reserve, Type::u64);
+  op.imm = static_cast<std::int64_t>(c.function.stack_area);
   op.count = static_cast<std::uint8_t>(std::countr_zero(alignment));
-  write(Field::d, operand(0).one(), Type::u64);
-  read(Field::a, operand(1).one(), Type::u64);
-  reference(Field::d2, stack_top_, false);
-  reference(Field::d2, stack_top_, true);
+  c.write(Field::d, c.operand(0).one(), Type::u64);
+  c.read(Field::a, c.operand(1).one(), Type::u64);
+  c.reference(Field::d2, c.function.stack_top, false);
+  c.reference(Field::d2, c.function.stack_top, true);
 }
 
-void Decoder::decode_stack_pointer() {
-  if (instruction_.mods.need_type() != Type::u64) {
-    fail("needs .u64");
+void decode_stack_pointer(DecodeContext& c) {
+  if (c.mods().need_type() != Type::u64) {
+    c.fail("needs .u64");
   }
-  if (!uses_alloca_) {
-    unsupported("saving the stack pointer without alloca");
+  if (!c.uses_alloca) {
+    c.unsupported("saving the stack pointer without alloca");
   }
-  expect_operands(1);
-  const bool saves = instruction_.mods.base() == "stacksave";
-  Op& op = emit(Code::cvt, saves ? Type::u64 : Type::u32);
+  c.expect_operands(1);
+  const bool saves = c.mods().base() == "stacksave";
+  Op& op = c.emit(Code::cvt, saves ? Type::u64 : Type::u32);
   op.source = saves ? Type::u32 : Type::u64;
   op.width = saves ? 4 : 8;
   op.count = saves ? 8 : 4;
   if (saves) {
-    write(Field::d, operand(0).one(), Type::u64);
-    reference(Field::a, stack_top_, false);
+    c.write(Field::d, c.operand(0).one(), Type::u64);
+    c.reference(Field::a, c.function.stack_top, false);
   } else {
-    reference(Field::d, stack_top_, true);
-    read(Field::a, operand(0).one(), Type::u64);
+    c.reference(Field::d, c.function.stack_top, true);
+    c.read(Field::a, c.operand(0).one(), Type::u64);
   }
 }
 
