@@ -1,20 +1,15 @@
 #include <type_traits>
 
+#include "runtime/simulator/exec/address.hpp"
+#include "runtime/simulator/exec/atomic_floats.hpp"
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/float_lanes.hpp"
+#include "runtime/simulator/exec/formats.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
-
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/address.inc"
-
-#include "runtime/simulator/exec/float_lanes.inc"
-
-#include "runtime/simulator/exec/formats.inc"
-
-#include "runtime/simulator/exec/atomic_floats.inc"
 
 template <class T, class S>
 KC_INLINE T integer_result(const Op* op, T old, T b, T c) {
@@ -91,12 +86,12 @@ const Op* atomic(Warp& w, const Op* op, u32 mask) {
     access.fault.what = "atomic access";
     return raise_access(w, op, access.fault);
   }
-  if (!watched(w, op, access, Touch::Kind::atomic, mask, sizeof(T))) {
+  if (!watched(w, op, access, WarpAccess::Kind::atomic, mask, sizeof(T))) {
     return nullptr;
   }
   const T* b = src<T>(w, op->b);
   const T* c = static_cast<AtomicOp>(op->count) == AtomicOp::cas ? src<T>(w, op->c) : b;
-  alignas(64) T results[kLanes];
+  alignas(64) T results[lane_count];
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
     const auto i = static_cast<unsigned>(__builtin_ctz(rest));
     T* p = reinterpret_cast<T*>(access.at(i));

@@ -1,19 +1,14 @@
+#include "runtime/simulator/exec/address.hpp"
+#include "runtime/simulator/exec/atomic_floats.hpp"
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/float_lanes.hpp"
+#include "runtime/simulator/exec/formats.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
 
 // Atomics on vectors of floats and on 128 bits.
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
-
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/address.inc"
-
-#include "runtime/simulator/exec/float_lanes.inc"
-
-#include "runtime/simulator/exec/formats.inc"
-
-#include "runtime/simulator/exec/atomic_floats.inc"
 
 template <class F, bool Returns>
 const Op* vector(Warp& w, const Op* op, u32 mask) {
@@ -24,11 +19,11 @@ const Op* vector(Warp& w, const Op* op, u32 mask) {
     access.fault.what = "atomic access";
     return raise_access(w, op, access.fault);
   }
-  if (!watched(w, op, access, Touch::Kind::atomic, mask, bytes)) {
+  if (!watched(w, op, access, WarpAccess::Kind::atomic, mask, bytes)) {
     return nullptr;
   }
   const u32* sources = w.lists + op->d2 + (Returns ? op->width : 0U);
-  T results[8][kLanes];
+  T results[8][lane_count];
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
     const auto i = static_cast<unsigned>(__builtin_ctz(rest));
     for (unsigned k = 0; k < op->width; ++k) {
@@ -75,7 +70,7 @@ const Op* wide(Warp& w, const Op* op, u32 mask) {
     access.fault.what = "atomic access";
     return raise_access(w, op, access.fault);
   }
-  if (!watched(w, op, access, Touch::Kind::atomic, mask, sizeof(Wide))) {
+  if (!watched(w, op, access, WarpAccess::Kind::atomic, mask, sizeof(Wide))) {
     return nullptr;
   }
   const u32* list = w.lists + op->d2;
@@ -83,7 +78,7 @@ const Op* wide(Warp& w, const Op* op, u32 mask) {
   const auto value = [&](unsigned first, unsigned lane) {
     return Wide{src<u64>(w, list[first])[lane], src<u64>(w, list[first + 1])[lane]};
   };
-  Wide results[kLanes];
+  Wide results[lane_count];
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
     const auto i = static_cast<unsigned>(__builtin_ctz(rest));
     Wide* at = reinterpret_cast<Wide*>(access.at(i));

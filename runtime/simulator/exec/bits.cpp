@@ -1,21 +1,19 @@
 #include <limits>
 
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/integer_ops.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
-
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/integer_ops.inc"
 
 template <bool Left>
 const Op* funnel(Warp& w, const Op* op, u32 mask) {
   const u32* a = src<u32>(w, op->a);
   const u32* b = src<u32>(w, op->b);
   const u32* c = src<u32>(w, op->c);
-  const bool wraps = (op->flags & kWrap) != 0;
+  const bool wraps = (op->flags & flag::wrap) != 0;
   lanes(dst<u32>(w, op->d), mask, [&](unsigned i) {
     const u32 by = wraps ? c[i] & 31U : (c[i] > 32U ? 32U : c[i]);
     const u64 both = static_cast<u64>(b[i]) << 32 | a[i];
@@ -36,12 +34,12 @@ const Op* bit_field_extract(Warp& w, const Op* op, u32 mask) {
       return T{0};
     }
     const T shifted =
-        static_cast<T>(position >= kBits<T> ? (kSignedType<T> && a[i] < 0 ? static_cast<T>(~T{0}) : T{0})
-                                            : static_cast<T>(a[i] >> position));
-    if (length >= kBits<T>) {
+        static_cast<T>(position >= bit_count<T> ? (signed_type<T> && a[i] < 0 ? static_cast<T>(~T{0}) : T{0})
+                                                : static_cast<T>(a[i] >> position));
+    if (length >= bit_count<T>) {
       return shifted;
     }
-    const unsigned up = kBits<T> - length;
+    const unsigned up = bit_count<T> - length;
     // Beyond the top the field's missing bits are copies of the sign, which the arithmetic shift above
     // supplied.
     return static_cast<T>(static_cast<T>(static_cast<U<T>>(shifted) << up) >> up);
@@ -58,10 +56,10 @@ const Op* bit_field_insert(Warp& w, const Op* op, u32 mask) {
   each(dst<T>(w, op->d), mask, [&](unsigned i) {
     const u32 position = c[i] & 0xffU;
     const u32 length = n[i] & 0xffU;
-    if (position >= kBits<T> || length == 0) {
+    if (position >= bit_count<T> || length == 0) {
       return b[i];
     }
-    const T ones = length >= kBits<T> ? static_cast<T>(~T{0}) : static_cast<T>((T{1} << length) - 1);
+    const T ones = length >= bit_count<T> ? static_cast<T>(~T{0}) : static_cast<T>((T{1} << length) - 1);
     const T field = static_cast<T>(ones << position);
     return static_cast<T>((b[i] & ~field) | ((a[i] << position) & field));
   });
@@ -71,7 +69,7 @@ const Op* bit_field_insert(Warp& w, const Op* op, u32 mask) {
 const Op* bit_mask(Warp& w, const Op* op, u32 mask) {
   const u32* a = src<u32>(w, op->a);
   const u32* b = src<u32>(w, op->b);
-  const bool wraps = (op->flags & kWrap) != 0;
+  const bool wraps = (op->flags & flag::wrap) != 0;
   each(dst<u32>(w, op->d), mask, [&](unsigned i) -> u32 {
     const u32 position = wraps ? a[i] & 31U : a[i];
     const u32 length = wraps ? b[i] & 31U : b[i];
@@ -87,7 +85,7 @@ template <class T>
 const Op* sign_extend(Warp& w, const Op* op, u32 mask) {
   const T* a = src<T>(w, op->a);
   const u32* b = src<u32>(w, op->b);
-  const bool wraps = (op->flags & kWrap) != 0;
+  const bool wraps = (op->flags & flag::wrap) != 0;
   each(dst<T>(w, op->d), mask, [&](unsigned i) -> T {
     const u32 length = wraps ? b[i] & 31U : b[i];
     if (length == 0) {
@@ -202,11 +200,11 @@ const Op* count_leading(Warp& w, const Op* op, u32 mask) {
 template <class T>
 const Op* find_bit(Warp& w, const Op* op, u32 mask) {
   const T* a = src<T>(w, op->a);
-  const bool amount = (op->flags & kShiftAmount) != 0;
+  const bool amount = (op->flags & flag::shift_amount) != 0;
   each(dst<u32>(w, op->d), mask, [&](unsigned i) {
-    const U<T> value = static_cast<U<T>>(kSignedType<T> && a[i] < 0 ? ~a[i] : a[i]);
+    const U<T> value = static_cast<U<T>>(signed_type<T> && a[i] < 0 ? ~a[i] : a[i]);
     const u32 zeros = leading_zeros(value);
-    return value == 0 ? ~0U : amount ? zeros : kBits<T> - 1 - zeros;
+    return value == 0 ? ~0U : amount ? zeros : bit_count<T> - 1 - zeros;
   });
   return op + 1;
 }
@@ -249,10 +247,10 @@ const Op* dot_product(Warp& w, const Op* op, u32 mask) {
   const u32* a = src<u32>(w, op->a);
   const u32* b = src<u32>(w, op->b);
   const u32* c = src<u32>(w, op->c);
-  const bool sa = (op->flags & kSignedA) != 0;
-  const bool sb = (op->flags & kSignedB) != 0;
+  const bool sa = (op->flags & flag::signed_a) != 0;
+  const bool sb = (op->flags & flag::signed_b) != 0;
   const bool two = op->code == Code::dp2a;
-  const unsigned upper = (op->flags & kHigh) != 0 ? 16 : 0;
+  const unsigned upper = (op->flags & flag::high) != 0 ? 16 : 0;
   lanes(dst<u32>(w, op->d), mask, [&](unsigned i) {
     u32 sum = c[i];
     if (two) {

@@ -1,10 +1,9 @@
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
-
-#include "runtime/simulator/exec/lanes.inc"
 
 const Op* nop(Warp&, const Op* op, u32) {
   return op + 1;
@@ -46,7 +45,7 @@ const Op* indexed_branch(Warp& w, const Op* op, u32 mask) {
 }
 
 const Op* special(Warp& w, const Op* op, u32 mask) {
-  alignas(64) u64 values[kLanes];
+  alignas(64) u64 values[lane_count];
   read_special(w, op, values);
   if (op->type == Type::u64) {
     lanes(dst<u64>(w, op->d), mask, [&](unsigned i) { return values[i]; });
@@ -57,19 +56,19 @@ const Op* special(Warp& w, const Op* op, u32 mask) {
 }
 
 const Op* move_predicate(Warp& w, const Op* op, u32 mask) {
-  set_pred(w, op->d, mask, pred(w, op->a) ^ ((op->flags & kNegA) != 0 ? ~0U : 0U));
+  set_pred(w, op->d, mask, pred(w, op->a) ^ ((op->flags & flag::neg_a) != 0 ? ~0U : 0U));
   return op + 1;
 }
 
 const Op* not_predicate(Warp& w, const Op* op, u32 mask) {
-  set_pred(w, op->d, mask, ~(pred(w, op->a) ^ ((op->flags & kNegA) != 0 ? ~0U : 0U)));
+  set_pred(w, op->d, mask, ~(pred(w, op->a) ^ ((op->flags & flag::neg_a) != 0 ? ~0U : 0U)));
   return op + 1;
 }
 
 template <Code C>
 const Op* logic_predicate(Warp& w, const Op* op, u32 mask) {
-  const u32 a = pred(w, op->a) ^ ((op->flags & kNegA) != 0 ? ~0U : 0U);
-  const u32 b = pred(w, op->b) ^ ((op->flags & kNegC) != 0 ? ~0U : 0U);
+  const u32 a = pred(w, op->a) ^ ((op->flags & flag::neg_a) != 0 ? ~0U : 0U);
+  const u32 b = pred(w, op->b) ^ ((op->flags & flag::neg_c) != 0 ? ~0U : 0U);
   set_pred(w, op->d, mask, C == Code::pred_and ? a & b : C == Code::pred_or ? a | b : a ^ b);
   return op + 1;
 }
@@ -77,16 +76,16 @@ const Op* logic_predicate(Warp& w, const Op* op, u32 mask) {
 /// Packs narrow elements into one register, first element lowest.
 template <class Whole, class Part, unsigned Bits>
 const Op* pack(Warp& w, const Op* op, u32 mask) {
-  alignas(64) Whole fresh[kLanes];
+  alignas(64) Whole fresh[lane_count];
   KC_LANES {
     fresh[i] = 0;
   }
   for (unsigned k = 0; k < op->count; ++k) {
     const Part* part = src<Part>(w, w.lists[op->d2 + k]);
     const unsigned up = k * Bits;
-    constexpr Whole kKeep = static_cast<Whole>(Bits == 64 ? ~u64{0} : (u64{1} << (Bits & 63U)) - 1);
+    constexpr Whole keep = static_cast<Whole>(Bits == 64 ? ~u64{0} : (u64{1} << (Bits & 63U)) - 1);
     KC_LANES {
-      fresh[i] |= static_cast<Whole>((static_cast<Whole>(part[i]) & kKeep) << up);
+      fresh[i] |= static_cast<Whole>((static_cast<Whole>(part[i]) & keep) << up);
     }
   }
   lanes(dst<Whole>(w, op->d), mask, [&](unsigned i) { return fresh[i]; });
@@ -96,11 +95,11 @@ const Op* pack(Warp& w, const Op* op, u32 mask) {
 template <class Whole, class Part, unsigned Bits>
 const Op* unpack(Warp& w, const Op* op, u32 mask) {
   const Whole* a = src<Whole>(w, op->a);
-  constexpr Whole kKeep = static_cast<Whole>(Bits == 64 ? ~u64{0} : (u64{1} << (Bits & 63U)) - 1);
+  constexpr Whole keep = static_cast<Whole>(Bits == 64 ? ~u64{0} : (u64{1} << (Bits & 63U)) - 1);
   for (unsigned k = 0; k < op->count; ++k) {
     const unsigned down = k * Bits;
     lanes(dst<Part>(w, w.lists[op->d2 + k]), mask,
-          [&](unsigned i) { return static_cast<Part>(a[i] >> down & kKeep); });
+          [&](unsigned i) { return static_cast<Part>(a[i] >> down & keep); });
   }
   return op + 1;
 }
@@ -128,17 +127,17 @@ Handler select_parts(const Op& op) {
   }
 }
 
-/// alloca: d = the next `a` bytes of this call's area, of which d2 tells how many are given out.
+/// alloca: d is the address of the next `a` bytes of this call's area; d2 counts the bytes given out.
 const Op* reserve(Warp& w, const Op* op, u32 mask) {
   const u64* size = src<u64>(w, op->a);
-  const u32* base = src<u32>(w, frame_header::kLocalBase);
+  const u32* base = src<u32>(w, frame_header::local_base);
   u32* top = dst<u32>(w, op->d2);
   u64* d = dst<u64>(w, op->d);
   const u32 alignment = u32{1} << op->count;
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
     const auto i = static_cast<unsigned>(__builtin_ctz(rest));
     const u32 start = (top[i] + alignment - 1) & ~(alignment - 1);
-    if (start > kStackArea || size[i] > kStackArea - start) {
+    if (start > stack_area_bytes || size[i] > stack_area_bytes - start) {
       return raise_illegal(w, op, i, "takes more than 4096 bytes by alloca in one call");
     }
     top[i] = start + static_cast<u32>(size[i]);

@@ -1,53 +1,15 @@
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/float_lanes.hpp"
+#include "runtime/simulator/exec/formats.hpp"
+#include "runtime/simulator/exec/integer_type.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
+#include "runtime/simulator/exec/packed.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
 
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/float_lanes.inc"
-
-#include "runtime/simulator/exec/formats.inc"
-
-struct IntegerType {
-  unsigned bits;
-  bool is_signed;
-};
-
-IntegerType integer_type(Type type) {
-  switch (type) {
-    case Type::u8:
-      return {8, false};
-    case Type::s8:
-      return {8, true};
-    case Type::u16:
-      return {16, false};
-    case Type::s16:
-      return {16, true};
-    case Type::u32:
-      return {32, false};
-    case Type::s32:
-      return {32, true};
-    case Type::u64:
-      return {64, false};
-    case Type::s64:
-      return {64, true};
-    default:
-      return {0, false};
-  }
-}
-
-KC_INLINE s64 least(IntegerType type) {
-  return type.is_signed ? s64{-1} << (type.bits - 1) : s64{0};
-}
-KC_INLINE u64 most(IntegerType type) {
-  return type.is_signed    ? (u64{1} << (type.bits - 1)) - 1
-         : type.bits == 64 ? ~u64{0}
-                           : (u64{1} << type.bits) - 1;
-}
-
-// ---- Integers to integers.
+// Integers to integers.
 
 template <class From, class To>
 const Op* extend(Warp& w, const Op* op, u32 mask) {
@@ -56,14 +18,14 @@ const Op* extend(Warp& w, const Op* op, u32 mask) {
   return op + 1;
 }
 
-/// Any widths in any registers: the source is cut to its type, clamped if asked, cut to the destination's
-/// type and extended to its register by the destination's sign.
+/// Converts any widths in any registers: cuts the source to its type, clamps it if asked, cuts it to the
+/// destination's type and extends it to the register by the destination's sign.
 template <class From, class To>
 const Op* resize(Warp& w, const Op* op, u32 mask) {
   const From* a = src<From>(w, op->a);
   const IntegerType from = integer_type(op->source);
   const IntegerType to = integer_type(op->type);
-  const bool sat = (op->flags & kSat) != 0;
+  const bool sat = (op->flags & flag::sat) != 0;
   const unsigned up = 64 - from.bits;
   const unsigned down = 64 - to.bits;
   lanes(dst<To>(w, op->d), mask, [&](unsigned i) {
@@ -92,7 +54,7 @@ Handler select_integers(const Op& op) {
   const IntegerType from = integer_type(op.source);
   const IntegerType to = integer_type(op.type);
   const bool exact_registers = op.width * 8U == from.bits && op.count * 8U == to.bits;
-  if (exact_registers && (op.flags & kSat) == 0) {
+  if (exact_registers && (op.flags & flag::sat) == 0) {
     const unsigned pair = op.width * 16U + op.count;
     if (from.is_signed) {
       switch (pair) {
@@ -134,7 +96,7 @@ Handler select_integers(const Op& op) {
                          : resize_to<u64>(op.count);
 }
 
-// ---- Between floats and integers, and among floats.
+// Between floats and integers, and among floats.
 
 template <class T>
 KC_INLINE T round_integral(T x, Rounding rounding) {
@@ -157,10 +119,10 @@ const Op* float_to_int(Warp& w, const Op* op, u32 mask) {
   const float* a = src<float>(w, op->a);
   lanes(dst<u32>(w, op->d), mask, [&](unsigned i) {
     const double x = static_cast<double>(round_integral(a[i], R));
-    constexpr double kLeast = static_cast<To>(-1) < To{0} ? -2147483648.0 : 0.0;
-    constexpr double kMost = static_cast<To>(-1) < To{0} ? 2147483647.0 : 4294967295.0;
-    double bounded = x > kLeast ? x : kLeast;
-    bounded = bounded < kMost ? bounded : kMost;
+    constexpr double least_result = static_cast<To>(-1) < To{0} ? -2147483648.0 : 0.0;
+    constexpr double most_result = static_cast<To>(-1) < To{0} ? 2147483647.0 : 4294967295.0;
+    double bounded = x > least_result ? x : least_result;
+    bounded = bounded < most_result ? bounded : most_result;
     bounded = x == x ? bounded : 0.0;
     return static_cast<u32>(static_cast<u64>(static_cast<s64>(bounded)));
   });
@@ -168,14 +130,14 @@ const Op* float_to_int(Warp& w, const Op* op, u32 mask) {
 }
 
 KC_INLINE double load_float(const Warp& w, const Op* op, unsigned i) {
-  const bool ftz = (op->flags & kFtz) != 0;
+  const bool ftz = (op->flags & flag::ftz) != 0;
   switch (op->source) {
     case Type::f16:
       return static_cast<double>(f16_to_f32(src<u16>(w, op->a)[i]));
     case Type::bf16:
       return static_cast<double>(bf16_to_f32(src<u16>(w, op->a)[i]));
     case Type::f32: {
-      // Hopper keeps subnormals where it rounds to f16, .ftz or not.
+      // Hopper keeps subnormals when it rounds to f16, with or without .ftz.
       const float x = src<float>(w, op->a)[i];
       return static_cast<double>(ftz && op->type != Type::f16 ? flush(x) : x);
     }
@@ -192,7 +154,7 @@ const Op* any_float_to_int(Warp& w, const Op* op, u32 mask) {
     const double x = round_integral(load_float(w, op, i), op->rounding);
     u64 result = 0;
     if (x != x) {
-      // NaN gives zero, or the top bit where a 64-bit type is involved.
+      // NaN gives zero, or the top bit if one of the types has 64 bits.
       result = wide ? u64{1} << (to.bits - 1) : 0;
     } else if (x <= static_cast<double>(least(to))) {
       result = static_cast<u64>(least(to));
@@ -243,27 +205,27 @@ __attribute__((noinline)) void convert_exactly(Rounding rounding, F f) {
 
 KC_INLINE void store_float(Warp& w, const Op* op, unsigned i, double x) {
   const u32 flags = op->flags;
-  // Clamps -0 as well.
-  if ((flags & kRelu) != 0 && x <= 0) {
+  // This clamps -0 as well.
+  if ((flags & flag::relu) != 0 && x <= 0) {
     x = 0;
   }
-  if ((flags & kSat) != 0) {
+  if ((flags & flag::sat) != 0) {
     x = saturate(x);
   }
   const Rounding rounding = op->rounding == Rounding::none ? Rounding::rn : op->rounding;
-  const bool finite = (flags & kSatFinite) != 0;
+  const bool finite = (flags & flag::sat_finite) != 0;
   switch (op->type) {
     case Type::f16:
-      dst<u16>(w, op->d)[i] = static_cast<u16>(encode(x, kF16, rounding, finite));
+      dst<u16>(w, op->d)[i] = static_cast<u16>(encode(x, f16_format, rounding, finite));
       break;
     case Type::bf16:
-      dst<u16>(w, op->d)[i] = static_cast<u16>(encode(x, kBf16, rounding, finite));
+      dst<u16>(w, op->d)[i] = static_cast<u16>(encode(x, bf16_format, rounding, finite));
       break;
     case Type::f32: {
-      const float y = bits_as<float>(encode(x, kF32, rounding, false));
-      const bool ftz = (flags & kFtz) != 0;
+      const float y = bits_as<float>(encode(x, f32_format, rounding, false));
+      const bool ftz = (flags & flag::ftz) != 0;
       dst<float>(w, op->d)[i] =
-          ftz ? flush_result(y, bits_as<float>(encode(x * 0x1p32, kF32, rounding, false))) : y;
+          ftz ? flush_result(y, bits_as<float>(encode(x * 0x1p32, f32_format, rounding, false))) : y;
       break;
     }
     default:
@@ -287,15 +249,16 @@ const Op* any_to_float(Warp& w, const Op* op, u32 mask) {
     for (u32 rest = mask; rest != 0; rest &= rest - 1) {
       const auto i = static_cast<unsigned>(__builtin_ctz(rest));
       double x = load_float(w, op, i);
-      if ((op->flags & kToInteger) != 0) {
+      if ((op->flags & flag::to_integer) != 0) {
         x = round_integral(x, op->rounding);
       }
-      if (x != x && op->source == Type::f64 && op->type != Type::f64 && (op->flags & kSat) == 0) {
+      if (x != x && op->source == Type::f64 && op->type != Type::f64 && (op->flags & flag::sat) == 0) {
         const u64 bits = bits_as<u64>(x);
         if (op->type == Type::f32) {
-          dst<u32>(w, op->d)[i] = narrow_nan(bits, kF32);
+          dst<u32>(w, op->d)[i] = narrow_nan(bits, f32_format);
         } else {
-          dst<u16>(w, op->d)[i] = static_cast<u16>(narrow_nan(bits, op->type == Type::f16 ? kF16 : kBf16));
+          dst<u16>(w, op->d)[i] =
+              static_cast<u16>(narrow_nan(bits, op->type == Type::f16 ? f16_format : bf16_format));
         }
         continue;
       }
@@ -322,7 +285,7 @@ const Op* any_to_float(Warp& w, const Op* op, u32 mask) {
              : negative ? static_cast<double>(static_cast<s64>(value))
                         : static_cast<double>(value);
       });
-      if ((op->flags & kSat) != 0) {
+      if ((op->flags & flag::sat) != 0) {
         *d = saturate(*d);
       }
       continue;
@@ -334,8 +297,8 @@ const Op* any_to_float(Warp& w, const Op* op, u32 mask) {
 
 const Op* bf16_to_float(Warp& w, const Op* op, u32 mask) {
   const u16* a = src<u16>(w, op->a);
-  // What .ftz flushes: the subnormals of both formats are the same numbers.
-  const u32 least = (op->flags & kFtz) != 0 ? 0x00800000U : 0U;
+  // The subnormals of both formats are the same numbers.
+  const u32 least = (op->flags & flag::ftz) != 0 ? 0x00800000U : 0U;
   lanes(dst<u32>(w, op->d), mask, [&](unsigned i) {
     const u32 bits = static_cast<u32>(a[i]) << 16;
     return (bits & 0x7fffffffU) < least ? bits & 0x80000000U : bits;
@@ -363,7 +326,7 @@ const Op* float_to_f16(Warp& w, const Op* op, u32 mask) {
 
 const Op* float_to_double(Warp& w, const Op* op, u32 mask) {
   const float* a = src<float>(w, op->a);
-  const bool ftz = (op->flags & kFtz) != 0;
+  const bool ftz = (op->flags & flag::ftz) != 0;
   lanes(dst<double>(w, op->d), mask,
         [&](unsigned i) { return static_cast<double>(ftz ? flush(a[i]) : a[i]); });
   return op + 1;
@@ -371,7 +334,7 @@ const Op* float_to_double(Warp& w, const Op* op, u32 mask) {
 
 const Op* double_to_float(Warp& w, const Op* op, u32 mask) {
   const double* a = src<double>(w, op->a);
-  const bool ftz = (op->flags & kFtz) != 0;
+  const bool ftz = (op->flags & flag::ftz) != 0;
   lanes(dst<float>(w, op->d), mask, [&](unsigned i) {
     // The host narrows NaNs as the device does: see narrow_nan.
     const auto x = static_cast<float>(a[i]);
@@ -393,9 +356,9 @@ const Op* float_to_tf32(Warp& w, const Op* op, u32 mask) {
     u32 result = (magnitude < 0x7f800000U ? magnitude + up : magnitude) & ~0x1fffU;
     // Ties away take a NaN for a number beyond infinity, as Hopper does.
     const u32 most = away ? result - 0x2000U : 0x7f7fe000U;
-    result = (flags & kSatFinite) != 0 && result >= 0x7f800000U ? most : result;
+    result = (flags & flag::sat_finite) != 0 && result >= 0x7f800000U ? most : result;
     result |= bits & 0x80000000U;
-    result = (flags & kRelu) != 0 && (bits & 0x80000000U) != 0 ? 0U : result;
+    result = (flags & flag::relu) != 0 && (bits & 0x80000000U) != 0 ? 0U : result;
     return magnitude > 0x7f800000U && !away ? 0x7fffe000U : result;
   });
   return op + 1;
@@ -404,7 +367,7 @@ const Op* float_to_tf32(Warp& w, const Op* op, u32 mask) {
 template <Rounding R>
 const Op* float_to_integral(Warp& w, const Op* op, u32 mask) {
   const float* a = src<float>(w, op->a);
-  const bool ftz = (op->flags & kFtz) != 0;
+  const bool ftz = (op->flags & flag::ftz) != 0;
   lanes(dst<float>(w, op->d), mask,
         [&](unsigned i) { return canonical(round_integral(ftz ? flush(a[i]) : a[i], R)); });
   return op + 1;
@@ -427,7 +390,7 @@ Handler float_to_int_by_rounding(Rounding rounding) {
 Handler select_conversion(const Op& op) {
   const bool from_integer = integer_type(op.source).bits != 0;
   const bool to_integer = integer_type(op.type).bits != 0;
-  const u32 special = op.flags & ~kFtz;
+  const u32 special = op.flags & ~flag::ftz;
   const bool nearest = op.rounding == Rounding::rn || op.rounding == Rounding::none;
   if (op.type == Type::tf32) {
     return float_to_tf32;
@@ -436,7 +399,7 @@ Handler select_conversion(const Op& op) {
     return select_integers(op);
   }
   if (to_integer) {
-    if (op.source == Type::f32 && op.count == 4 && (op.flags & kFtz) == 0) {
+    if (op.source == Type::f32 && op.count == 4 && (op.flags & flag::ftz) == 0) {
       if (op.type == Type::s32) {
         return float_to_int_by_rounding<s32>(op.rounding);
       }
@@ -490,7 +453,7 @@ Handler select_conversion(const Op& op) {
       return float_to_double;
     }
   }
-  if (special == kToInteger && op.source == Type::f32 && op.type == Type::f32) {
+  if (special == flag::to_integer && op.source == Type::f32 && op.type == Type::f32) {
     switch (op.rounding) {
       case Rounding::rz:
         return float_to_integral<Rounding::rz>;
@@ -504,8 +467,6 @@ Handler select_conversion(const Op& op) {
   }
   return any_to_float;
 }
-
-#include "runtime/simulator/exec/packed.inc"
 
 }  // namespace
 

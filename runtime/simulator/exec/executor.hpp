@@ -4,8 +4,8 @@
 #include "runtime/simulator/machine/instruction.hpp"
 #include "runtime/simulator/machine/state.hpp"
 
-/// The handler tables of one x86-64 level; KERNCAST_SIM_LEVEL names the namespace. Each returns null for ops
-/// of other groups.
+/// The handler tables of one x86-64 level; KERNCAST_SIM_LEVEL names the namespace. Each function returns null
+/// for ops of other groups.
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 Handler select_integer(const Op& op);

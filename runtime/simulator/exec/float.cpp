@@ -1,16 +1,14 @@
 #include <type_traits>
 
+#include "runtime/simulator/exec/approx.hpp"
+#include "runtime/simulator/exec/compare.hpp"
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/float_lanes.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
-
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/float_lanes.inc"
-
-#include "runtime/simulator/exec/approx.inc"
 
 struct Add {
   template <class T>
@@ -154,7 +152,8 @@ const Op* ternary(Warp& w, const Op* op, u32 mask) {
   return op + 1;
 }
 
-/// The forms with a directed rounding or saturation. Never inlined: nothing may move across the mode switch.
+/// Forms with a directed rounding or saturation. Not inlined, so that no operation moves across the switch of
+/// the rounding mode.
 template <class T, class F, bool Ftz, int Operands>
 __attribute__((noinline)) const Op* careful(Warp& w, const Op* op, u32 mask) {
   {
@@ -167,7 +166,7 @@ __attribute__((noinline)) const Op* careful(Warp& w, const Op* op, u32 mask) {
 #if defined(__FMA__)
       run_ternary<T, F, Ftz>(w, op, mask);
 #else
-      // The library's fused operation honours the rounding mode; ours assumes nearest.
+      // The library's fused operation honours the rounding mode; the builtin assumes rounding to nearest.
       const T* a = src<T>(w, op->a);
       const T* b = src<T>(w, op->b);
       const T* c = src<T>(w, op->c);
@@ -185,7 +184,7 @@ __attribute__((noinline)) const Op* careful(Warp& w, const Op* op, u32 mask) {
 #endif
     }
   }
-  if ((op->flags & kSat) != 0) {
+  if ((op->flags & flag::sat) != 0) {
     saturate_lanes<T>(w, op, mask);
   }
   return op + 1;
@@ -193,10 +192,10 @@ __attribute__((noinline)) const Op* careful(Warp& w, const Op* op, u32 mask) {
 
 template <class T, class F, int Operands>
 Handler pick(const Op& op) {
-  const bool ftz = (op.flags & kFtz) != 0;
+  const bool ftz = (op.flags & flag::ftz) != 0;
   const bool directed =
       op.rounding == Rounding::rz || op.rounding == Rounding::rm || op.rounding == Rounding::rp;
-  if (directed || (op.flags & kSat) != 0) {
+  if (directed || (op.flags & flag::sat) != 0) {
     return ftz ? careful<T, F, true, Operands> : careful<T, F, false, Operands>;
   }
   if constexpr (Operands == 1) {
@@ -220,18 +219,18 @@ struct Format;
 template <>
 struct Format<float> {
   using bits = u32;
-  static constexpr u32 kSign = 0x80000000U;
-  static constexpr u32 kInfinity = 0x7f800000U;
-  static constexpr u32 kLeastNormal = 0x00800000U;
-  static constexpr u32 kNan = kCanonicalNan;
+  static constexpr u32 sign_bit = 0x80000000U;
+  static constexpr u32 infinity_bits = 0x7f800000U;
+  static constexpr u32 least_normal = 0x00800000U;
+  static constexpr u32 nan_bits = canonical_nan;
 };
 template <>
 struct Format<double> {
   using bits = u64;
-  static constexpr u64 kSign = 0x8000000000000000ULL;
-  static constexpr u64 kInfinity = 0x7ff0000000000000ULL;
-  static constexpr u64 kLeastNormal = 0x0010000000000000ULL;
-  static constexpr u64 kNan = 0x7fffffffffffffffULL;
+  static constexpr u64 sign_bit = 0x8000000000000000ULL;
+  static constexpr u64 infinity_bits = 0x7ff0000000000000ULL;
+  static constexpr u64 least_normal = 0x0010000000000000ULL;
+  static constexpr u64 nan_bits = 0x7fffffffffffffffULL;
 };
 
 /// -0 is less than +0; a NaN loses against a number unless .NaN asks for it.
@@ -240,16 +239,16 @@ const Op* min_max(Warp& w, const Op* op, u32 mask) {
   using B = typename Format<T>::bits;
   const T* a = src<T>(w, op->a);
   const T* b = src<T>(w, op->b);
-  const bool ftz = (op->flags & kFtz) != 0;
-  const bool nan = (op->flags & kNan) != 0;
-  const bool sign = (op->flags & kXorSign) != 0;
+  const bool ftz = (op->flags & flag::ftz) != 0;
+  const bool nan = (op->flags & flag::nan) != 0;
+  const bool sign = (op->flags & flag::xor_sign) != 0;
   lanes(dst<T>(w, op->d), mask, [&](unsigned i) {
     T x = ftz ? flush(a[i]) : a[i];
     T y = ftz ? flush(b[i]) : b[i];
-    const B signs = (bits_as<B>(x) ^ bits_as<B>(y)) & Format<T>::kSign;
+    const B signs = (bits_as<B>(x) ^ bits_as<B>(y)) & Format<T>::sign_bit;
     if (sign) {
-      x = bits_as<T>(static_cast<B>(bits_as<B>(x) & ~Format<T>::kSign));
-      y = bits_as<T>(static_cast<B>(bits_as<B>(y) & ~Format<T>::kSign));
+      x = bits_as<T>(static_cast<B>(bits_as<B>(x) & ~Format<T>::sign_bit));
+      y = bits_as<T>(static_cast<B>(bits_as<B>(y) & ~Format<T>::sign_bit));
     }
     const B equal = Max ? bits_as<B>(x) & bits_as<B>(y) : bits_as<B>(x) | bits_as<B>(y);
     T result = (Max ? x > y : x < y) ? x : y;
@@ -257,7 +256,7 @@ const Op* min_max(Warp& w, const Op* op, u32 mask) {
     result = y != y ? x : result;
     const bool any = x != x || y != y;
     const bool both = x != x && y != y;
-    result = (nan ? any : both) ? bits_as<T>(Format<T>::kNan) : result;
+    result = (nan ? any : both) ? bits_as<T>(Format<T>::nan_bits) : result;
     return sign && result == result ? bits_as<T>(static_cast<B>(bits_as<B>(result) | signs)) : result;
   });
   return op + 1;
@@ -267,10 +266,10 @@ template <class T, bool Negate>
 const Op* sign_change(Warp& w, const Op* op, u32 mask) {
   using B = typename Format<T>::bits;
   const T* a = src<T>(w, op->a);
-  const bool ftz = (op->flags & kFtz) != 0;
+  const bool ftz = (op->flags & flag::ftz) != 0;
   lanes(dst<T>(w, op->d), mask, [&](unsigned i) {
     const B bits = bits_as<B>(ftz ? flush(a[i]) : a[i]);
-    return bits_as<T>(static_cast<B>(Negate ? bits ^ Format<T>::kSign : bits & ~Format<T>::kSign));
+    return bits_as<T>(static_cast<B>(Negate ? bits ^ Format<T>::sign_bit : bits & ~Format<T>::sign_bit));
   });
   return op + 1;
 }
@@ -280,8 +279,9 @@ const Op* copy_sign(Warp& w, const Op* op, u32 mask) {
   using B = typename Format<T>::bits;
   const B* a = src<B>(w, op->a);
   const B* b = src<B>(w, op->b);
-  lanes(dst<B>(w, op->d), mask,
-        [&](unsigned i) { return static_cast<B>((a[i] & Format<T>::kSign) | (b[i] & ~Format<T>::kSign)); });
+  lanes(dst<B>(w, op->d), mask, [&](unsigned i) {
+    return static_cast<B>((a[i] & Format<T>::sign_bit) | (b[i] & ~Format<T>::sign_bit));
+  });
   return op + 1;
 }
 
@@ -290,28 +290,29 @@ const Op* test_property(Warp& w, const Op* op, u32 mask) {
   using B = typename Format<T>::bits;
   const B* a = src<B>(w, op->a);
   u32 result = 0;
-  for (unsigned i = 0; i < kLanes; ++i) {
-    const B magnitude = a[i] & ~Format<T>::kSign;
+  for (unsigned i = 0; i < lane_count; ++i) {
+    const B magnitude = a[i] & ~Format<T>::sign_bit;
     bool holds = false;
     switch (op->sub) {
       case 0:
-        holds = magnitude < Format<T>::kInfinity;
+        holds = magnitude < Format<T>::infinity_bits;
         break;
       case 1:
-        holds = magnitude == Format<T>::kInfinity;
+        holds = magnitude == Format<T>::infinity_bits;
         break;
       case 2:
-        holds = magnitude <= Format<T>::kInfinity;
+        holds = magnitude <= Format<T>::infinity_bits;
         break;
       case 3:
-        holds = magnitude > Format<T>::kInfinity;
+        holds = magnitude > Format<T>::infinity_bits;
         break;
       case 4:
-        // Zero counts as normal.
-        holds = magnitude < Format<T>::kInfinity && (magnitude >= Format<T>::kLeastNormal || magnitude == 0);
+        // Here zero counts as normal.
+        holds =
+            magnitude < Format<T>::infinity_bits && (magnitude >= Format<T>::least_normal || magnitude == 0);
         break;
       default:
-        holds = magnitude < Format<T>::kLeastNormal && magnitude != 0;
+        holds = magnitude < Format<T>::least_normal && magnitude != 0;
         break;
     }
     result |= holds ? 1U << i : 0U;
@@ -319,8 +320,6 @@ const Op* test_property(Warp& w, const Op* op, u32 mask) {
   set_pred(w, op->d, mask, result);
   return op + 1;
 }
-
-#include "runtime/simulator/exec/compare.inc"
 
 template <class T, bool Ftz>
 u32 compare(const Op* op, const T* a, const T* b) {
@@ -356,7 +355,7 @@ const Op* set_value(Warp& w, const Op* op, u32 mask) {
 
 Handler select_float(const Op& op) {
   const bool f32 = op.type == Type::f32;
-  const bool ftz = (op.flags & kFtz) != 0;
+  const bool ftz = (op.flags & flag::ftz) != 0;
   if (!f32 && op.type != Type::f64) {
     return nullptr;
   }

@@ -1,12 +1,11 @@
+#include "runtime/simulator/exec/compare.hpp"
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/integer_ops.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
-
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/integer_ops.inc"
 
 template <class T, class F>
 const Op* unary(Warp& w, const Op* op, u32 mask) {
@@ -54,26 +53,26 @@ template <class T, bool Left>
 const Op* shift(Warp& w, const Op* op, u32 mask) {
   const T* a = src<T>(w, op->a);
   const u32* b = src<u32>(w, op->b);
-  constexpr u32 kMost = kBits<T> - 1;
+  constexpr u32 most = bit_count<T> - 1;
   using V = U<T>;
   if (is_constant(op->b)) {
     const u32 by = b[0];
     if (Left) {
       lanes(dst<T>(w, op->d), mask,
-            [&](unsigned i) { return by > kMost ? T{0} : static_cast<T>(static_cast<V>(a[i]) << by); });
+            [&](unsigned i) { return by > most ? T{0} : static_cast<T>(static_cast<V>(a[i]) << by); });
     } else {
-      const u32 amount = by > kMost ? kMost : by;
-      const bool zero = by > kMost && !kSignedType<T>;
+      const u32 amount = by > most ? most : by;
+      const bool zero = by > most && !signed_type<T>;
       lanes(dst<T>(w, op->d), mask, [&](unsigned i) { return zero ? T{0} : static_cast<T>(a[i] >> amount); });
     }
     return op + 1;
   }
   lanes(dst<T>(w, op->d), mask, [&](unsigned i) {
-    const u32 amount = b[i] > kMost ? kMost : b[i];
+    const u32 amount = b[i] > most ? most : b[i];
     if (Left) {
-      return b[i] > kMost ? T{0} : static_cast<T>(static_cast<V>(a[i]) << amount);
+      return b[i] > most ? T{0} : static_cast<T>(static_cast<V>(a[i]) << amount);
     }
-    return b[i] > kMost && !kSignedType<T> ? T{0} : static_cast<T>(a[i] >> amount);
+    return b[i] > most && !signed_type<T> ? T{0} : static_cast<T>(a[i] >> amount);
   });
   return op + 1;
 }
@@ -84,7 +83,7 @@ const Op* with_carry(Warp& w, const Op* op, u32 mask) {
   const V* a = src<V>(w, op->a);
   const V* b = src<V>(w, op->b);
   V* d = dst<V>(w, op->d);
-  const u32 in = (op->flags & kCarryIn) != 0 ? pred(w, op->d2) : 0U;
+  const u32 in = (op->flags & flag::carry_in) != 0 ? pred(w, op->d2) : 0U;
   const V* c = op->code == Code::mad_carry || op->code == Code::mad_hi_carry ? src<V>(w, op->c) : nullptr;
   u32 out = 0;
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
@@ -95,9 +94,9 @@ const Op* with_carry(Warp& w, const Op* op, u32 mask) {
     bool carries = false;
     V result = 0;
     if (op->code == Code::sub_carry) {
-      // A subtraction's carry is set where it does not borrow, as NVRTC's own 128-bit division relies on: it
+      // A subtraction sets the carry if it does not borrow. NVRTC's own 128-bit division relies on that: it
       // reads the flag of a subtraction by addc.
-      const V borrow = (op->flags & kCarryIn) != 0 ? static_cast<V>(1 - carry) : V{0};
+      const V borrow = (op->flags & flag::carry_in) != 0 ? static_cast<V>(1 - carry) : V{0};
       V difference = 0;
       const bool first = __builtin_sub_overflow(x, y, &difference);
       carries = !(__builtin_sub_overflow(difference, borrow, &result) || first);
@@ -115,7 +114,7 @@ const Op* with_carry(Warp& w, const Op* op, u32 mask) {
     d[i] = result;
     out |= carries ? 1U << i : 0U;
   }
-  if ((op->flags & kCarryOut) != 0) {
+  if ((op->flags & flag::carry_out) != 0) {
     set_pred(w, op->d2, mask, out);
   }
   return op + 1;
@@ -140,8 +139,6 @@ u32 compare_any(const Op* op, const T* a, const T* b) {
   }
 }
 
-#include "runtime/simulator/exec/compare.inc"
-
 template <class T>
 const Op* set_predicate(Warp& w, const Op* op, u32 mask) {
   return finish_setp(w, op, mask, compare_any<T>(op, src<T>(w, op->a), src<T>(w, op->b)));
@@ -157,8 +154,8 @@ const Op* select_value(Warp& w, const Op* op, u32 mask) {
   const T* a = src<T>(w, op->a);
   const T* b = src<T>(w, op->b);
   T* d = dst<T>(w, op->d);
-  const u32 chosen = pred(w, op->c) ^ ((op->flags & kNegC) != 0 ? ~0U : 0U);
-  alignas(64) T fresh[kLanes];
+  const u32 chosen = pred(w, op->c) ^ ((op->flags & flag::neg_c) != 0 ? ~0U : 0U);
+  alignas(64) T fresh[lane_count];
   KC_LANES {
     fresh[i] = b[i];
   }
@@ -173,7 +170,7 @@ const Op* select_by_sign(Warp& w, const Op* op, u32 mask) {
   const T* b = src<T>(w, op->b);
   const S* c = src<S>(w, op->c);
   // -0 counts as not negative, and so does a NaN; subnormals are flushed to zeros that keep their sign.
-  const bool ftz = (op->flags & kFtz) != 0;
+  const bool ftz = (op->flags & flag::ftz) != 0;
   each(dst<T>(w, op->d), mask, [&](unsigned i) {
     bool negative = !(c[i] >= S{0});
     if constexpr (sizeof(S) == sizeof(float) && static_cast<S>(0.5) != S{0}) {
@@ -254,7 +251,7 @@ Type sign_free(Type type) {
   (op.type == Type::u32 ? F<u32> : op.type == Type::s32 ? F<s32> : op.type == Type::u64 ? F<u64> : F<s64>)
 
 Handler select_integer(const Op& op) {
-  const bool sat = (op.flags & kSat) != 0;
+  const bool sat = (op.flags & flag::sat) != 0;
   const bool is_s32 = op.type == Type::s32;
   switch (op.code) {
     case Code::mov:

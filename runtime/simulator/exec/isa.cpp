@@ -31,19 +31,19 @@ namespace {
 const Isa& pick() {
   const char* wish = std::getenv("KERNCAST_SIM_ISA");
   [[maybe_unused]] const std::string_view wanted = wish == nullptr ? "" : wish;
-  // A wish for more than the machine has would end in SIGILL, so it gets the best the machine has.
+  // A level that the machine lacks would end in SIGILL, so the best that it has is taken instead.
 #ifdef KERNCAST_SIM_HAS_v4
   if (runs_v4() && wanted != "v2" && wanted != "v3") {
-    return isa_v4::kIsa;
+    return isa_v4::handlers;
   }
 #endif
 #ifdef KERNCAST_SIM_HAS_v3
   if (runs_v3() && wanted != "v2") {
-    return isa_v3::kIsa;
+    return isa_v3::handlers;
   }
 #endif
 #ifdef KERNCAST_SIM_HAS_v2
-  return isa_v2::kIsa;
+  return isa_v2::handlers;
 #else
   return none;
 #endif

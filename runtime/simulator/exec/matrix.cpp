@@ -1,40 +1,37 @@
+#include "runtime/simulator/exec/address.hpp"
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
+#include "runtime/simulator/exec/members.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
 
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/address.inc"
-
-#include "runtime/simulator/exec/members.inc"
-
-constexpr unsigned kSide = 8;
-constexpr unsigned kRowBytes = 16;
+constexpr unsigned side = 8;
+constexpr unsigned row_bytes = 16;
 
 /// Lane i of a register holds elements 2i and 2i+1 of an 8x8 matrix of 16-bit elements in row order, so the
 /// lanes of a register are the matrix as it lies in memory.
-using Matrix = u16[kSide * kSide];
+using Matrix = u16[side * side];
 
 KC_INLINE void transpose(const u16* from, u16* to) {
-  for (unsigned row = 0; row < kSide; ++row) {
-    for (unsigned column = 0; column < kSide; ++column) {
-      to[row * kSide + column] = from[column * kSide + row];
+  for (unsigned row = 0; row < side; ++row) {
+    for (unsigned column = 0; column < side; ++column) {
+      to[row * side + column] = from[column * side + row];
     }
   }
 }
 
-/// Lanes whose addresses are used.
+/// The lanes whose addresses are used.
 KC_INLINE u32 givers(const Op* op) {
-  return op->count == 4 ? kAllLanes : (1U << (kSide * op->count)) - 1;
+  return op->count == 4 ? all_lanes : (1U << (side * op->count)) - 1;
 }
 
 /// Lanes 8j to 8j+7 give the row addresses of matrix j; the others give none. Generic addresses must be
 /// shared ones.
 KC_INLINE bool resolve_rows(Warp& w, const Op* op, Access& access, const char* what) {
-  const unsigned rows = kSide * op->count;
-  const bool found = resolve(w, op, givers(op), kRowBytes, access);
+  const unsigned rows = side * op->count;
+  const bool found = resolve(w, op, givers(op), row_bytes, access);
   access.fault.what = what;
   if (!found || static_cast<Space>(op->sub) == Space::shared) {
     return found;
@@ -43,8 +40,8 @@ KC_INLINE bool resolve_rows(Warp& w, const Op* op, Access& access, const char* w
     const std::byte* at = access.at(lane);
     if (at < w.shared || at >= w.shared + w.shared_bytes) {
       const u64 address =
-          (op->flags & kNarrowAddress) != 0 ? src<u32>(w, op->a)[lane] : src<u64>(w, op->a)[lane];
-      return fail_lane(access, address + static_cast<u64>(op->imm), lane, kRowBytes, Space::shared, false);
+          (op->flags & flag::narrow_address) != 0 ? src<u32>(w, op->a)[lane] : src<u64>(w, op->a)[lane];
+      return fail_lane(access, address + static_cast<u64>(op->imm), lane, row_bytes, Space::shared, false);
     }
   }
   return true;
@@ -57,16 +54,16 @@ const Op* load_matrix(Warp& w, const Op* op, u32 mask) {
       raise_access(w, op, access.fault);
       return;
     }
-    if (!watched(w, op, access, Touch::Kind::read, givers(op), kRowBytes)) {
+    if (!watched(w, op, access, WarpAccess::Kind::read, givers(op), row_bytes)) {
       return;
     }
     for (unsigned j = 0; j < op->count; ++j) {
       alignas(64) Matrix rows;
-      for (unsigned row = 0; row < kSide; ++row) {
-        __builtin_memcpy(rows + row * kSide, access.at(j * kSide + row), kRowBytes);
+      for (unsigned row = 0; row < side; ++row) {
+        __builtin_memcpy(rows + row * side, access.at(j * side + row), row_bytes);
       }
       u16* d = dst<u16>(w, w.lists[op->d2 + j]);
-      if ((op->flags & kTranspose) != 0) {
+      if ((op->flags & flag::transpose) != 0) {
         transpose(rows, d);
       } else {
         __builtin_memcpy(d, rows, sizeof(rows));
@@ -82,19 +79,19 @@ const Op* store_matrix(Warp& w, const Op* op, u32 mask) {
       raise_access(w, op, access.fault);
       return;
     }
-    if (!watched(w, op, access, Touch::Kind::write, givers(op), kRowBytes)) {
+    if (!watched(w, op, access, WarpAccess::Kind::write, givers(op), row_bytes)) {
       return;
     }
     for (unsigned j = 0; j < op->count; ++j) {
       const u16* a = src<u16>(w, w.lists[op->d2 + j]);
       alignas(64) Matrix rows;
-      if ((op->flags & kTranspose) != 0) {
+      if ((op->flags & flag::transpose) != 0) {
         transpose(a, rows);
       } else {
         __builtin_memcpy(rows, a, sizeof(rows));
       }
-      for (unsigned row = 0; row < kSide; ++row) {
-        __builtin_memcpy(access.at(j * kSide + row), rows + row * kSide, kRowBytes);
+      for (unsigned row = 0; row < side; ++row) {
+        __builtin_memcpy(access.at(j * side + row), rows + row * side, row_bytes);
       }
     }
   });

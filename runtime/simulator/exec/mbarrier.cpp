@@ -1,4 +1,6 @@
+#include "runtime/simulator/exec/address.hpp"
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
 
 // Barriers in shared memory, and the bulk copies that report to them. The 64 bits of an mbarrier are opaque
 // to kernels; here they are, from bit 0: arrivals pending in this phase (20 bits), arrivals expected in the
@@ -7,16 +9,12 @@ namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
 
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/address.inc"
-
-constexpr unsigned kCountBits = 20;
-constexpr u64 kMostCount = (u64{1} << kCountBits) - 1;
-constexpr s64 kMostBytes = (s64{1} << kCountBits) - 1;
-constexpr unsigned kBytesAt = 2 * kCountBits;
-constexpr unsigned kParityAt = 61;
-constexpr u64 kValid = u64{1} << 62;
+constexpr unsigned count_bits = 20;
+constexpr u64 most_count = (u64{1} << count_bits) - 1;
+constexpr s64 most_bytes = (s64{1} << count_bits) - 1;
+constexpr unsigned bytes_at = 2 * count_bits;
+constexpr unsigned parity_at = 61;
+constexpr u64 valid_mark = u64{1} << 62;
 
 struct State {
   u64 pending = 0;
@@ -28,18 +26,18 @@ struct State {
 
 State unpack(u64 word) {
   State state;
-  state.pending = word & kMostCount;
-  state.expected = word >> kCountBits & kMostCount;
-  state.bytes = static_cast<s64>(word << (64 - kParityAt)) >> (64 - kParityAt + kBytesAt);
-  state.parity = word >> kParityAt & 1U;
-  state.valid = (word & kValid) != 0;
+  state.pending = word & most_count;
+  state.expected = word >> count_bits & most_count;
+  state.bytes = static_cast<s64>(word << (64 - parity_at)) >> (64 - parity_at + bytes_at);
+  state.parity = word >> parity_at & 1U;
+  state.valid = (word & valid_mark) != 0;
   return state;
 }
 
 u64 pack(const State& state) {
-  const u64 bytes = static_cast<u64>(state.bytes) & ((u64{1} << (kParityAt - kBytesAt)) - 1);
-  return state.pending | state.expected << kCountBits | bytes << kBytesAt | state.parity << kParityAt |
-         kValid;
+  const u64 bytes = static_cast<u64>(state.bytes) & ((u64{1} << (parity_at - bytes_at)) - 1);
+  return state.pending | state.expected << count_bits | bytes << bytes_at | state.parity << parity_at |
+         valid_mark;
 }
 
 void complete_if_done(State& state) {
@@ -52,7 +50,7 @@ void complete_if_done(State& state) {
 /// Applies one thread's operation to `word`. Returns why that is illegal, or null.
 const char* apply(MbarrierOp what, u32 argument, u64& word) {
   if (what == MbarrierOp::init) {
-    if (argument == 0 || argument > kMostCount) {
+    if (argument == 0 || argument > most_count) {
       return "initialises an mbarrier with a count outside 1 to 1048575";
     }
     State fresh;
@@ -78,7 +76,7 @@ const char* apply(MbarrierOp what, u32 argument, u64& word) {
   } else if (what == MbarrierOp::complete_tx) {
     state.bytes -= argument;
   }
-  if (state.bytes > kMostBytes || state.bytes < -kMostBytes) {
+  if (state.bytes > most_bytes || state.bytes < -most_bytes) {
     return "takes an mbarrier's byte count outside its range";
   }
   if (what == MbarrierOp::complete_tx) {
@@ -108,7 +106,7 @@ const Op* update(Warp& w, const Op* op, u32 mask) {
     return raise_access(w, op, access.fault);
   }
   const auto what = static_cast<MbarrierOp>(op->count);
-  const Touch::Kind kind = what == MbarrierOp::init ? Touch::Kind::write : Touch::Kind::atomic;
+  const WarpAccess::Kind kind = what == MbarrierOp::init ? WarpAccess::Kind::write : WarpAccess::Kind::atomic;
   if (!watched(w, op, access, kind, mask, 8)) {
     return nullptr;
   }
@@ -138,7 +136,7 @@ const Op* wait(Warp& w, const Op* op, u32 mask) {
     access.fault.what = "mbarrier access";
     return raise_access(w, op, access.fault);
   }
-  if (!watched(w, op, access, Touch::Kind::atomic, mask, 8)) {
+  if (!watched(w, op, access, WarpAccess::Kind::atomic, mask, 8)) {
     return nullptr;
   }
   u32 done = 0;
@@ -150,17 +148,17 @@ const Op* wait(Warp& w, const Op* op, u32 mask) {
     if (!state.valid) {
       return raise_illegal(w, op, i, "waits for an mbarrier that is not initialised");
     }
-    // The phase asked for is the current one, which is not complete, or the one before it, which is.
+    // The phase in question is either the current one, which is not complete, or the one before it, which is.
     const u64 asked = Parity ? src<u32>(w, op->b)[i] & 1U : unpack(src<u64>(w, op->b)[i]).parity;
     done |= asked != state.parity ? 1U << i : 0U;
   }
   set_pred(w, op->d, mask, done);
   if (done != 0) {
-    // What arrived before the phase completed is seen by every lane that waited.
+    // Every lane that waited sees what the others did before they arrived.
     note_warp_sync(w);
   }
   if (Suspends && done != mask) {
-    // Nothing can change before other warps have run.
+    // Other warps must run before anything can change.
     count_through(w, op);
     w.resume = op + 1;
     w.event = Event::slice;
@@ -171,11 +169,11 @@ const Op* wait(Warp& w, const Op* op, u32 mask) {
 
 const Op* pending_count(Warp& w, const Op* op, u32 mask) {
   const u64* a = src<u64>(w, op->a);
-  lanes(dst<u32>(w, op->d), mask, [&](unsigned i) { return static_cast<u32>(a[i] & kMostCount); });
+  lanes(dst<u32>(w, op->d), mask, [&](unsigned i) { return static_cast<u32>(a[i] & most_count); });
   return op + 1;
 }
 
-/// Host address of `bytes` bytes at `address`, or null with the fault described.
+/// Host address of `bytes` bytes at `address`; null with `fault` filled in if they cannot be accessed.
 std::byte* find(Warp& w, Space space, u64 address, u32 lane, u32 bytes, u32 alignment, AccessFault& fault) {
   fault.address = address;
   fault.lane = lane;
@@ -192,33 +190,33 @@ std::byte* find(Warp& w, Space space, u64 address, u32 lane, u32 bytes, u32 alig
 }
 
 const Op* copy_bulk(Warp& w, const Op* op, u32 mask) {
-  constexpr u32 kUnit = 16;
+  constexpr u32 unit = 16;
   AccessFault fault;
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
     const auto i = static_cast<unsigned>(__builtin_ctz(rest));
     const u32 bytes = src<u32>(w, op->c)[i];
-    if (bytes % kUnit != 0) {
+    if (bytes % unit != 0) {
       return raise_illegal(w, op, i, "copies a number of bytes that is not a multiple of 16");
     }
     fault.what = "cp.async.bulk write";
-    std::byte* to = find(w, static_cast<Space>(op->sub), src<u64>(w, op->a)[i], i, bytes, kUnit, fault);
+    std::byte* to = find(w, static_cast<Space>(op->sub), src<u64>(w, op->a)[i], i, bytes, unit, fault);
     if (to == nullptr) {
       return raise_access(w, op, fault);
     }
     fault.what = "cp.async.bulk read";
     const std::byte* from =
-        find(w, static_cast<Space>(op->width), src<u64>(w, op->b)[i], i, bytes, kUnit, fault);
+        find(w, static_cast<Space>(op->width), src<u64>(w, op->b)[i], i, bytes, unit, fault);
     if (from == nullptr) {
       return raise_access(w, op, fault);
     }
     Access touched;
     touched.kind = Access::Kind::uniform;
     touched.first = const_cast<std::byte*>(from);
-    if (bytes != 0 && !watched(w, op, touched, Touch::Kind::read, 1U << i, bytes)) {
+    if (bytes != 0 && !watched(w, op, touched, WarpAccess::Kind::read, 1U << i, bytes)) {
       return nullptr;
     }
     touched.first = to;
-    if (bytes != 0 && !watched(w, op, touched, Touch::Kind::write, 1U << i, bytes)) {
+    if (bytes != 0 && !watched(w, op, touched, WarpAccess::Kind::write, 1U << i, bytes)) {
       return nullptr;
     }
     __builtin_memmove(to, from, bytes);
@@ -231,7 +229,7 @@ const Op* copy_bulk(Warp& w, const Op* op, u32 mask) {
       return raise_access(w, op, fault);
     }
     touched.first = at;
-    if (!watched(w, op, touched, Touch::Kind::atomic, 1U << i, 8)) {
+    if (!watched(w, op, touched, WarpAccess::Kind::atomic, 1U << i, 8)) {
       return nullptr;
     }
     u64 word = 0;

@@ -1,12 +1,12 @@
+#include <type_traits>
+
+#include "runtime/simulator/exec/address.hpp"
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
-
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/address.inc"
 
 template <class T>
 KC_INLINE T load_from(const std::byte* p) {
@@ -27,7 +27,7 @@ const Op* load(Warp& w, const Op* op, u32 mask) {
   if (!resolve(w, op, mask, sizeof(T) * N, access)) {
     return raise_access(w, op, access.fault);
   }
-  if (!watched(w, op, access, Touch::Kind::read, mask, sizeof(T) * N)) {
+  if (!watched(w, op, access, WarpAccess::Kind::read, mask, sizeof(T) * N)) {
     return nullptr;
   }
   const u32 single[1] = {op->d};
@@ -53,8 +53,8 @@ const Op* load(Warp& w, const Op* op, u32 mask) {
   }
   for (unsigned k = 0; k < N; ++k) {
     R* d = dst<R>(w, list[k]);
-    if (mask == kAllLanes) {
-      for (unsigned i = 0; i < kLanes; ++i) {
+    if (mask == all_lanes) {
+      for (unsigned i = 0; i < lane_count; ++i) {
         d[i] = static_cast<R>(load_from<T>(access.at(i) + k * sizeof(T)));
       }
     } else {
@@ -70,7 +70,7 @@ const Op* store(Warp& w, const Op* op, u32 mask) {
   if (!resolve(w, op, mask, sizeof(T) * N, access)) {
     return raise_access(w, op, access.fault);
   }
-  if (!watched(w, op, access, Touch::Kind::write, mask, sizeof(T) * N)) {
+  if (!watched(w, op, access, WarpAccess::Kind::write, mask, sizeof(T) * N)) {
     return nullptr;
   }
   const u32 single[1] = {op->b};
@@ -80,7 +80,7 @@ const Op* store(Warp& w, const Op* op, u32 mask) {
     value[k] = src<R>(w, list[k]);
   }
   if (access.kind == Access::Kind::contiguous) {
-    alignas(64) T together[kLanes * N];
+    alignas(64) T together[lane_count * N];
     for (unsigned k = 0; k < N; ++k) {
       const R* v = value[k];
       KC_LANES {
@@ -121,11 +121,11 @@ const Op* copy_async(Warp& w, const Op* op, u32 mask) {
     from.fault.what = "cp.async read";
     return raise_access(w, op, from.fault);
   }
-  if (!watched(w, op, from, Touch::Kind::read, mask, op->count) ||
-      !watched(w, op, to, Touch::Kind::write, mask, op->count)) {
+  if (!watched(w, op, from, WarpAccess::Kind::read, mask, op->count) ||
+      !watched(w, op, to, WarpAccess::Kind::write, mask, op->count)) {
     return nullptr;
   }
-  const u32* size = (op->flags & kCopySized) != 0 ? src<u32>(w, op->c) : nullptr;
+  const u32* size = (op->flags & flag::copy_sized) != 0 ? src<u32>(w, op->c) : nullptr;
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
     const auto i = static_cast<unsigned>(__builtin_ctz(rest));
     const u32 bytes = size == nullptr || size[i] > op->count ? op->count : size[i];
@@ -139,8 +139,8 @@ const Op* copy_async(Warp& w, const Op* op, u32 mask) {
 
 const Op* convert_address(Warp& w, const Op* op, u32 mask) {
   const u64* a = src<u64>(w, op->a);
-  const u64 window = static_cast<Space>(op->sub) == Space::shared ? kSharedWindow : kLocalWindow;
-  const u64 base = (op->flags & kAddressToSpace) != 0 ? u64{0} - window : window;
+  const u64 window = static_cast<Space>(op->sub) == Space::shared ? shared_window : local_window;
+  const u64 base = (op->flags & flag::address_to_space) != 0 ? u64{0} - window : window;
   lanes(dst<u64>(w, op->d), mask, [&](unsigned i) { return a[i] + base; });
   return op + 1;
 }
@@ -148,11 +148,11 @@ const Op* convert_address(Warp& w, const Op* op, u32 mask) {
 const Op* in_space(Warp& w, const Op* op, u32 mask) {
   const u64* a = src<u64>(w, op->a);
   const auto space = static_cast<Space>(op->sub);
-  const u64 window = space == Space::shared  ? kSharedWindow
-                     : space == Space::local ? kLocalWindow
-                     : space == Space::param ? kParamWindow
+  const u64 window = space == Space::shared  ? shared_window
+                     : space == Space::local ? local_window
+                     : space == Space::param ? param_window
                                              : u64{0};
-  set_pred(w, op->d, mask, where([&](unsigned i) { return (a[i] & kWindowMask) == window; }));
+  set_pred(w, op->d, mask, where([&](unsigned i) { return (a[i] & window_mask) == window; }));
   return op + 1;
 }
 
@@ -199,7 +199,7 @@ Handler store_by_count(unsigned count) {
   }
 }
 
-/// Calls f with a value of the memory type and one of the register type.
+/// Calls `f` with a value of the memory type and one of the register type.
 template <class F>
 Handler by_memory_type(const Op& op, F f) {
   switch (op.type) {
@@ -241,8 +241,10 @@ Handler select_memory(const Op& op) {
       return by_memory_type(
           op, [&](auto t, auto r) { return load_by_count<decltype(t), decltype(r)>(op.count); });
     case Code::st:
-      return by_memory_type(
-          op, [&](auto t, auto r) { return store_by_count<decltype(t), decltype(r)>(op.count); });
+      // A store cuts the register, so the sign does not matter, and half of the instances are enough.
+      return by_memory_type(op, [&](auto t, auto r) {
+        return store_by_count<std::make_unsigned_t<decltype(t)>, decltype(r)>(op.count);
+      });
     case Code::ld_param:
       return by_memory_type(
           op, [](auto t, auto r) -> Handler { return load_parameter<decltype(t), decltype(r)>; });

@@ -1,6 +1,10 @@
 #include <type_traits>
 
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/float_lanes.hpp"
+#include "runtime/simulator/exec/formats.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
+#include "runtime/simulator/exec/members.hpp"
 
 // Warp matrix products. The PTX ISA leaves the order and the intermediate precision of mma's sums to the
 // hardware. Here the products are exact, the accumulator and all products of one instruction are added in
@@ -10,18 +14,10 @@ namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
 
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/float_lanes.inc"
-
-#include "runtime/simulator/exec/formats.inc"
-
-#include "runtime/simulator/exec/members.inc"
-
-constexpr unsigned kColumns = 8;
+constexpr unsigned columns = 8;
 /// One register of a packed operand holds 8 rows of 4 lanes each.
-constexpr unsigned kBlockRows = 8;
-constexpr unsigned kLanesPerRow = 4;
+constexpr unsigned block_rows = 8;
+constexpr unsigned lanes_per_row = 4;
 
 // Sources and results never overlap, which the compiler cannot see.
 #if defined(__clang__)
@@ -69,7 +65,7 @@ struct E4m3 {
     KC_ELEMENTS(count) {
       const u32 magnitude = from[i] & 0x7fU;
       const float value = bits_as<float>(magnitude << 20) * 0x1p120F;
-      const u32 bits = magnitude == 0x7fU ? kCanonicalNan : bits_as<u32>(value);
+      const u32 bits = magnitude == 0x7fU ? canonical_nan : bits_as<u32>(value);
       to[i] = static_cast<double>(bits_as<float>(bits | static_cast<u32>(from[i] & 0x80U) << 24));
     }
   }
@@ -119,22 +115,22 @@ template <class T, unsigned M, unsigned K>
 KC_INLINE void multiply(const T (&a)[M][K], const typename Row<T>::type (&b)[K],
                         typename Row<T>::type (&c)[M]) {
 #if defined(__AVX__)
-  constexpr unsigned kTogether = 4;
+  constexpr unsigned together = 4;
 #else
-  constexpr unsigned kTogether = 2;
+  constexpr unsigned together = 2;
 #endif
-  for (unsigned row = 0; row < M; row += kTogether) {
-    typename Row<T>::type sum[kTogether];
-    for (unsigned r = 0; r < kTogether; ++r) {
+  for (unsigned row = 0; row < M; row += together) {
+    typename Row<T>::type sum[together];
+    for (unsigned r = 0; r < together; ++r) {
       sum[r] = c[row + r];
     }
     for (unsigned k = 0; k < K; ++k) {
       const typename Row<T>::type right = b[k];
-      for (unsigned r = 0; r < kTogether; ++r) {
+      for (unsigned r = 0; r < together; ++r) {
         sum[r] += a[row + r][k] * right;
       }
     }
-    for (unsigned r = 0; r < kTogether; ++r) {
+    for (unsigned r = 0; r < together; ++r) {
       c[row + r] = sum[r];
     }
   }
@@ -144,14 +140,14 @@ KC_INLINE void multiply(const T (&a)[M][K], const typename Row<T>::type (&b)[K],
 /// and lower rows and go on along k.
 template <class E, unsigned M, unsigned K>
 KC_INLINE void gather_a(const Warp& w, const u32* list, typename E::Sum (&a)[M][K]) {
-  constexpr unsigned kAlongK = kLanesPerRow * 4 / sizeof(typename E::Storage);
-  constexpr unsigned kBlocks = M / kBlockRows;
-  for (unsigned r = 0; r < kBlocks * (K / kAlongK); ++r) {
-    alignas(64) typename E::Sum flat[kBlockRows * kAlongK];
-    E::expand(src<typename E::Storage>(w, list[r]), flat, kBlockRows * kAlongK);
-    for (unsigned row = 0; row < kBlockRows; ++row) {
-      __builtin_memcpy(&a[r % kBlocks * kBlockRows + row][r / kBlocks * kAlongK], flat + row * kAlongK,
-                       kAlongK * sizeof(typename E::Sum));
+  constexpr unsigned along_k = lanes_per_row * 4 / sizeof(typename E::Storage);
+  constexpr unsigned blocks = M / block_rows;
+  for (unsigned r = 0; r < blocks * (K / along_k); ++r) {
+    alignas(64) typename E::Sum flat[block_rows * along_k];
+    E::expand(src<typename E::Storage>(w, list[r]), flat, block_rows * along_k);
+    for (unsigned row = 0; row < block_rows; ++row) {
+      __builtin_memcpy(&a[r % blocks * block_rows + row][r / blocks * along_k], flat + row * along_k,
+                       along_k * sizeof(typename E::Sum));
     }
   }
 }
@@ -160,18 +156,18 @@ KC_INLINE void gather_a(const Warp& w, const u32* list, typename E::Sum (&a)[M][
 template <class E, unsigned K>
 KC_INLINE void gather_b(const Warp& w, const u32* list, typename Row<typename E::Sum>::type (&b)[K]) {
   using T = typename E::Storage;
-  constexpr unsigned kAlongK = kLanesPerRow * 4 / sizeof(T);
-  for (unsigned r = 0; r < K / kAlongK; ++r) {
+  constexpr unsigned along_k = lanes_per_row * 4 / sizeof(T);
+  for (unsigned r = 0; r < K / along_k; ++r) {
     const T* from = src<T>(w, list[r]);
-    alignas(64) T turned[kAlongK * kColumns];
-    for (unsigned k = 0; k < kAlongK; ++k) {
-      for (unsigned column = 0; column < kColumns; ++column) {
-        turned[k * kColumns + column] = from[column * kAlongK + k];
+    alignas(64) T turned[along_k * columns];
+    for (unsigned k = 0; k < along_k; ++k) {
+      for (unsigned column = 0; column < columns; ++column) {
+        turned[k * columns + column] = from[column * along_k + k];
       }
     }
-    alignas(64) typename E::Sum flat[kAlongK * kColumns];
-    E::expand(turned, flat, kAlongK * kColumns);
-    __builtin_memcpy(&b[r * kAlongK], flat, sizeof(flat));
+    alignas(64) typename E::Sum flat[along_k * columns];
+    E::expand(turned, flat, along_k * columns);
+    __builtin_memcpy(&b[r * along_k], flat, sizeof(flat));
   }
 }
 
@@ -181,7 +177,7 @@ struct ToF32 {
   static KC_INLINE void load(const Warp& w, const u32* list, unsigned block, double* to) {
     for (unsigned e = 0; e < 2; ++e) {
       const float* c = src<float>(w, list[2 * block + e]);
-      for (unsigned i = 0; i < kLanes; ++i) {
+      for (unsigned i = 0; i < lane_count; ++i) {
         to[2 * i + e] = static_cast<double>(c[i]);
       }
     }
@@ -190,7 +186,7 @@ struct ToF32 {
                               const double* sums) {
     for (unsigned e = 0; e < 2; ++e) {
       float* d = dst<float>(w, list[2 * block + e]);
-      for (unsigned i = 0; i < kLanes; ++i) {
+      for (unsigned i = 0; i < lane_count; ++i) {
         d[i] = canonical(static_cast<float>(sums[2 * i + e]));
       }
     }
@@ -199,30 +195,30 @@ struct ToF32 {
 
 struct ToF16 {
   static KC_INLINE void load(const Warp& w, const u32* list, unsigned block, double* to) {
-    F16::expand(src<u16>(w, list[block]), to, 2 * kLanes);
+    F16::expand(src<u16>(w, list[block]), to, 2 * lane_count);
   }
   static KC_INLINE void store(Warp& w, const Op*, const u32* list, const u32*, unsigned block,
                               const double* sums) {
     u16* d = dst<u16>(w, list[block]);
-    for (unsigned i = 0; i < 2 * kLanes; ++i) {
-      d[i] = static_cast<u16>(encode(sums[i], kF16, Rounding::rn, false));
+    for (unsigned i = 0; i < 2 * lane_count; ++i) {
+      d[i] = static_cast<u16>(encode(sums[i], f16_format, Rounding::rn, false));
     }
   }
 };
 
 struct ToS32 {
   static KC_INLINE void load(const Warp&, const u32*, unsigned, float* to) {
-    for (unsigned i = 0; i < 2 * kLanes; ++i) {
+    for (unsigned i = 0; i < 2 * lane_count; ++i) {
       to[i] = 0;
     }
   }
   static KC_INLINE void store(Warp& w, const Op* op, const u32* list, const u32* added, unsigned block,
                               const float* sums) {
-    const bool clamps = (op->flags & kSatFinite) != 0;
+    const bool clamps = (op->flags & flag::sat_finite) != 0;
     for (unsigned e = 0; e < 2; ++e) {
       const s32* c = src<s32>(w, added[2 * block + e]);
       s32* d = dst<s32>(w, list[2 * block + e]);
-      for (unsigned i = 0; i < kLanes; ++i) {
+      for (unsigned i = 0; i < lane_count; ++i) {
         const s64 sum = s64{c[i]} + static_cast<s32>(sums[2 * i + e]);
         const s64 least = -2147483648LL;
         const s64 most = 2147483647LL;
@@ -239,27 +235,27 @@ template <class A, class B, class D, unsigned M, unsigned K>
 const Op* product(Warp& w, const Op* op, u32 mask) {
   using T = typename A::Sum;
   return with_warp(w, op, mask, static_cast<u32>(op->imm), [&](u32) {
-    constexpr unsigned kA = M * K * sizeof(typename A::Storage) / 128;
-    constexpr unsigned kB = kColumns * K * sizeof(typename B::Storage) / 128;
+    constexpr unsigned a_registers = M * K * sizeof(typename A::Storage) / 128;
+    constexpr unsigned b_registers = columns * K * sizeof(typename B::Storage) / 128;
     const unsigned accumulators = std::is_same_v<D, ToF16> ? M / 8 : M / 4;
     const u32* d_list = w.lists + op->d2;
     const u32* a_list = d_list + accumulators;
-    const u32* b_list = a_list + kA;
-    const u32* c_list = b_list + kB;
+    const u32* b_list = a_list + a_registers;
+    const u32* c_list = b_list + b_registers;
     alignas(64) T a[M][K];
     typename Row<T>::type b[K];
     typename Row<T>::type c[M];
     gather_a<A, M, K>(w, a_list, a);
     gather_b<B, K>(w, b_list, b);
-    alignas(64) T flat[M * kColumns];
-    for (unsigned block = 0; block < M / kBlockRows; ++block) {
-      D::load(w, c_list, block, flat + block * kBlockRows * kColumns);
+    alignas(64) T flat[M * columns];
+    for (unsigned block = 0; block < M / block_rows; ++block) {
+      D::load(w, c_list, block, flat + block * block_rows * columns);
     }
     __builtin_memcpy(c, flat, sizeof(flat));
     multiply<T, M, K>(a, b, c);
     __builtin_memcpy(flat, c, sizeof(flat));
-    for (unsigned block = 0; block < M / kBlockRows; ++block) {
-      D::store(w, op, d_list, c_list, block, flat + block * kBlockRows * kColumns);
+    for (unsigned block = 0; block < M / block_rows; ++block) {
+      D::store(w, op, d_list, c_list, block, flat + block * block_rows * columns);
     }
   });
 }
@@ -274,12 +270,12 @@ Handler by_shape(const Op& op) {
   if (op.width != 16) {
     return nullptr;
   }
-  constexpr unsigned kBytes = sizeof(typename A::Storage);
+  constexpr unsigned bytes = sizeof(typename A::Storage);
   // The smallest step along k fills one register of B.
-  if (op.count == 16 / kBytes) {
-    return product<A, B, D, 16, 16 / kBytes>;
+  if (op.count == 16 / bytes) {
+    return product<A, B, D, 16, 16 / bytes>;
   }
-  return op.count == 32 / kBytes ? product<A, B, D, 16, 32 / kBytes> : nullptr;
+  return op.count == 32 / bytes ? product<A, B, D, 16, 32 / bytes> : nullptr;
 }
 
 template <class A, class B>

@@ -1,20 +1,18 @@
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/float_lanes.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
 
 // Pairs in one register: two 32-bit floats, two 16-bit integers, four bytes.
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
 
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/float_lanes.inc"
-
-constexpr unsigned kPairs = 2 * kLanes;
+constexpr unsigned pairs = 2 * lane_count;
 
 /// Sets the lanes of `mask` in the destination from elements 2i and 2i+1 of `fresh`.
 template <class Whole, class Part>
 KC_INLINE void finish(Warp& w, const Op* op, u32 mask, const Part* fresh) {
-  alignas(64) Whole packed[kLanes];
+  alignas(64) Whole packed[lane_count];
   __builtin_memcpy(packed, fresh, sizeof(packed));
   lanes(dst<Whole>(w, op->d), mask, [&](unsigned i) { return packed[i]; });
 }
@@ -32,7 +30,7 @@ KC_INLINE float combine(float x, float y, float z) {
   }
 }
 
-/// The result as .ftz gives it, of flushed operands.
+/// The result with .ftz, from flushed operands.
 template <Code C>
 KC_INLINE float combine_flushed(float x, float y, float z) {
   const float result = combine<C>(x, y, z);
@@ -48,9 +46,9 @@ KC_INLINE void run_floats(Warp& w, const Op* op, u32 mask) {
   const float* a = src<float>(w, op->a);
   const float* b = src<float>(w, op->b);
   const float* c = C == Code::fma ? src<float>(w, op->c) : b;
-  const bool ftz = (op->flags & kFtz) != 0;
-  alignas(64) float fresh[kPairs];
-  for (unsigned i = 0; i < kPairs; ++i) {
+  const bool ftz = (op->flags & flag::ftz) != 0;
+  alignas(64) float fresh[pairs];
+  for (unsigned i = 0; i < pairs; ++i) {
     fresh[i] = canonical(ftz ? combine_flushed<C>(flush(a[i]), flush(b[i]), flush(c[i]))
                              : combine<C>(a[i], b[i], c[i]));
   }
@@ -63,19 +61,19 @@ const Op* floats(Warp& w, const Op* op, u32 mask) {
   return op + 1;
 }
 
-/// Directed roundings. Never inlined: nothing may move across the mode switch.
+/// Directed roundings. Not inlined, so that no operation moves across the switch of the rounding mode.
 template <Code C>
 __attribute__((noinline)) const Op* directed(Warp& w, const Op* op, u32 mask) {
   const HostRounding rounding(op->rounding);
 #if !defined(__FMA__)
   if constexpr (C == Code::fma) {
-    // The library's fused operation honours the rounding mode; ours assumes nearest.
+    // The library's fused operation honours the rounding mode; the builtin assumes rounding to nearest.
     const float* a = src<float>(w, op->a);
     const float* b = src<float>(w, op->b);
     const float* c = src<float>(w, op->c);
-    const bool ftz = (op->flags & kFtz) != 0;
-    alignas(64) float fresh[kPairs];
-    for (unsigned i = 0; i < kPairs; ++i) {
+    const bool ftz = (op->flags & flag::ftz) != 0;
+    alignas(64) float fresh[pairs];
+    for (unsigned i = 0; i < pairs; ++i) {
       const float x = ftz ? flush(a[i]) : a[i];
       const float y = ftz ? flush(b[i]) : b[i];
       const float z = ftz ? flush(c[i]) : c[i];
@@ -99,9 +97,9 @@ template <class T, Code C>
 const Op* integers(Warp& w, const Op* op, u32 mask) {
   const T* a = src<T>(w, op->a);
   const T* b = src<T>(w, op->b);
-  const bool relu = (op->flags & kRelu) != 0;
-  alignas(64) T fresh[kPairs];
-  for (unsigned i = 0; i < kPairs; ++i) {
+  const bool relu = (op->flags & flag::relu) != 0;
+  alignas(64) T fresh[pairs];
+  for (unsigned i = 0; i < pairs; ++i) {
     const T x = a[i];
     const T y = b[i];
     T result = C == Code::add ? static_cast<T>(x + y) : (C == Code::min ? x < y : x > y) ? x : y;
@@ -126,7 +124,7 @@ Handler pick_integers(const Op& op) {
   }
 }
 
-/// The absolute differences of four bytes, or with .add their sum on top of c.
+/// The absolute differences of four bytes; with .add their sum plus c.
 const Op* byte_differences(Warp& w, const Op* op, u32 mask) {
   const u32* a = src<u32>(w, op->a);
   const u32* b = src<u32>(w, op->b);

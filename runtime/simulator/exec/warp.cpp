@@ -1,29 +1,27 @@
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/lanes.hpp"
+#include "runtime/simulator/exec/members.hpp"
 
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
-
-#include "runtime/simulator/exec/lanes.inc"
-
-#include "runtime/simulator/exec/members.inc"
 
 const Op* shuffle(Warp& w, const Op* op, u32 mask) {
   return with_members(w, op, mask, w.lists[op->imm], [&](u32 group) {
     const u32* a = src<u32>(w, op->a);
     const u32* b = src<u32>(w, op->b);
     const u32* c = src<u32>(w, op->c);
-    alignas(64) u32 fresh[kLanes];
+    alignas(64) u32 fresh[lane_count];
     u32 in_range = 0;
     if (op->sub == 2 && is_constant(op->b) && is_constant(op->c) && c[0] == 31 &&
-        (group == kAllLanes || w.strict == nullptr)) {
+        (group == all_lanes || w.strict == nullptr)) {
       const u32 by = b[0] & 31U;
-      for (unsigned i = 0; i < kLanes; ++i) {
+      for (unsigned i = 0; i < lane_count; ++i) {
         fresh[i] = a[i ^ by];
       }
-      in_range = kAllLanes;
+      in_range = all_lanes;
     } else {
-      for (unsigned i = 0; i < kLanes; ++i) {
+      for (unsigned i = 0; i < lane_count; ++i) {
         const s32 offset = static_cast<s32>(b[i] & 31U);
         const s32 clamp = static_cast<s32>(c[i] & 31U);
         const s32 segment = static_cast<s32>(c[i] >> 8 & 31U);
@@ -66,7 +64,7 @@ const Op* shuffle(Warp& w, const Op* op, u32 mask) {
 
 const Op* vote(Warp& w, const Op* op, u32 mask) {
   return with_members(w, op, mask, w.lists[op->imm], [&](u32 group) {
-    const u32 holds = (pred(w, op->a) ^ ((op->flags & kNegA) != 0 ? ~0U : 0U)) & group;
+    const u32 holds = (pred(w, op->a) ^ ((op->flags & flag::neg_a) != 0 ? ~0U : 0U)) & group;
     switch (op->sub) {
       case 0:
         set_pred(w, op->d, group, holds == group ? ~0U : 0U);
@@ -88,8 +86,8 @@ template <class T>
 const Op* match(Warp& w, const Op* op, u32 mask) {
   return with_members(w, op, mask, w.lists[op->imm], [&](u32 group) {
     const T* a = src<T>(w, op->a);
-    alignas(64) u32 fresh[kLanes];
-    for (unsigned i = 0; i < kLanes; ++i) {
+    alignas(64) u32 fresh[lane_count];
+    for (unsigned i = 0; i < lane_count; ++i) {
       u32 same = 0;
       for (u32 rest = group; rest != 0; rest &= rest - 1) {
         const auto j = static_cast<unsigned>(__builtin_ctz(rest));
@@ -110,7 +108,7 @@ KC_INLINE u32 reduce_float(const Op* op, const u32* a, u32 group) {
   float best = 0;
   for (u32 rest = group; rest != 0; rest &= rest - 1) {
     u32 bits = a[__builtin_ctz(rest)];
-    bits = (op->flags & kXorSign) != 0 ? bits & 0x7fffffffU : bits;
+    bits = (op->flags & flag::xor_sign) != 0 ? bits & 0x7fffffffU : bits;
     const float x = bits_as<float>(bits);
     if (x != x) {
       any_nan = true;
@@ -123,7 +121,7 @@ KC_INLINE u32 reduce_float(const Op* op, const u32* a, u32 group) {
     best = all_nan || better ? x : best;
     all_nan = false;
   }
-  return all_nan || (any_nan && (op->flags & kNan) != 0) ? 0x7fffffffU : bits_as<u32>(best);
+  return all_nan || (any_nan && (op->flags & flag::nan) != 0) ? 0x7fffffffU : bits_as<u32>(best);
 }
 
 const Op* reduce(Warp& w, const Op* op, u32 mask) {

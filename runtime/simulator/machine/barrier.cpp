@@ -4,14 +4,13 @@
 #include <vector>
 
 #include "runtime/simulator/machine/scheduler.hpp"
-#include "runtime/simulator/watch/strict.hpp"
 
 namespace kerncast::simulator {
 
 namespace {
 
-/// What one arrival of `mask` adds: warps count as whole once all their live lanes wait, since thread counts
-/// of barriers are given in whole warps.
+/// Threads that an arrival of `mask` counts for. A warp counts as whole once all its live lanes wait, since
+/// thread counts of barriers are given in whole warps.
 std::uint32_t arrival(const Warp& warp, std::uint32_t id, std::uint32_t mask, bool counted) {
   auto added = static_cast<std::uint32_t>(std::popcount(mask));
   if (!counted) {
@@ -25,7 +24,7 @@ std::uint32_t arrival(const Warp& warp, std::uint32_t id, std::uint32_t mask, bo
     }
   }
   if (waiting == warp.live) {
-    added += kLanes - static_cast<std::uint32_t>(std::popcount(warp.live));
+    added += lane_count - static_cast<std::uint32_t>(std::popcount(warp.live));
   }
   return added;
 }
@@ -68,7 +67,7 @@ void release(Block& block, std::uint32_t id) {
   }
   barrier = Barrier{};
   if (block.strict != nullptr) {
-    block.strict->leave(waiting, id);
+    strict_leave(*block.strict, waiting, id);
   }
 }
 
@@ -84,7 +83,7 @@ void settle(Block& block, std::uint32_t id) {
 }  // namespace
 
 void settle_barriers(Block& block) {
-  for (std::uint32_t id = 0; id < kBarriers; ++id) {
+  for (std::uint32_t id = 0; id < barrier_count; ++id) {
     if (block.barriers[id].waiting) {
       settle(block, id);
     }
@@ -93,8 +92,8 @@ void settle_barriers(Block& block) {
 
 namespace {
 
-/// Whether control can flow from `from` to `to` within their function. Compilers place loops before and after
-/// the code they lead to, so the order of instructions does not tell.
+/// True if control can flow from `from` to `to` within their function. The order of instructions does not
+/// tell: compilers place loops before and after the code that they lead to.
 bool can_reach(const Program& module, const Op* from, const Op* to) {
   const Op* const first = module.ops.data();
   std::vector<bool> seen(module.ops.size());
@@ -110,7 +109,7 @@ bool can_reach(const Program& module, const Op* from, const Op* to) {
     if (&op == to) {
       return true;
     }
-    bool goes_on = op.guard != frame_header::kTrue || op.guard_xor != 0;
+    bool goes_on = op.guard != frame_header::true_predicate || op.guard_xor != 0;
     switch (op.code) {
       case Code::bra:
         open.push_back(static_cast<std::size_t>(static_cast<std::int64_t>(at) + op.imm));
@@ -135,14 +134,14 @@ bool can_reach(const Program& module, const Op* from, const Op* to) {
   return false;
 }
 
-/// Whether other lanes of the warp are still on their way to `op`: in the code that leads to it or in a
-/// function that it waits for, and not at a barrier themselves.
+/// True if other lanes of the warp are still on their way to `op`: in code that leads to it, or in a function
+/// that it waits for, and not at a barrier themselves.
 bool others_may_come(const Warp& warp, const Op* op) {
   for (std::uint32_t i = 0; i < warp.fragment_count; ++i) {
     const Fragment& other = warp.fragments[i];
     const bool at_barrier = (other.at->code == Code::barrier_sync || other.at->code == Code::barrier_red ||
                              other.at->code == Code::barrier_arrive) &&
-                            (other.at->flags & kAligned) != 0;
+                            (other.at->flags & flag::aligned) != 0;
     if (other.state != Fragment::State::ready || at_barrier) {
       continue;
     }
@@ -164,20 +163,21 @@ const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask) {
   const auto lane = static_cast<std::uint32_t>(std::countr_zero(mask));
   const std::uint32_t id = value(op->a, lane);
   const std::uint32_t expected = op->count != 0 ? value(op->b, lane) : 0;
-  if (id >= kBarriers) {
+  if (id >= barrier_count) {
     return raise_illegal(warp, op, lane, "names a barrier above 15");
   }
-  if (op->count != 0 && (expected == 0 || expected % kLanes != 0)) {
+  if (op->count != 0 && (expected == 0 || expected % lane_count != 0)) {
     return raise_illegal(warp, op, lane,
                          "passes a barrier thread count that is not a positive multiple of 32");
   }
   Barrier& target = block.barriers[id];
   if (target.arrived != 0 && target.expected != expected) {
-    return raise_illegal(warp, op, lane,
-                         "passes another thread count to the barrier than those already waiting at it");
+    return raise_illegal(
+        warp, op, lane,
+        "passes another thread count to the barrier than the threads that already wait at it");
   }
   if (block.strict != nullptr) {
-    if ((op->flags & kAligned) != 0 && mask != warp.live) {
+    if ((op->flags & flag::aligned) != 0 && mask != warp.live) {
       if (mask == warp.active && others_may_come(warp, op)) {
         // They meet here, as they would on a device: the rest may be in a loop that waits for another block.
         add_fragment(warp, op, mask, warp.frame, Fragment::State::ready);
@@ -195,13 +195,13 @@ const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask) {
               "of warp {} are not with it: the barrier is divergent{}",
               describe_thread(warp, op, lane), warp.live & ~mask, warp.index, describe_op(warp, op)));
     }
-    block.strict->arrive(warp.index, id);
+    strict_arrive(*block.strict, warp.index, id);
   }
   target.expected = expected;
   target.arrived += arrival(warp, id, mask, expected != 0);
   if (op->code == Code::barrier_red) {
     const std::uint32_t predicate = *reinterpret_cast<const std::uint32_t*>(warp.base[0] + op->c) ^
-                                    ((op->flags & kNegC) != 0 ? kAllLanes : 0U);
+                                    ((op->flags & flag::neg_c) != 0 ? all_lanes : 0U);
     target.votes += static_cast<std::uint32_t>(std::popcount(predicate & mask));
     target.voters += static_cast<std::uint32_t>(std::popcount(mask));
   }

@@ -8,20 +8,18 @@
 #include <utility>
 
 #include "runtime/simulator/machine/scheduler.hpp"
-#include "runtime/simulator/watch/profile.hpp"
-#include "runtime/simulator/watch/strict.hpp"
 
 namespace kerncast::simulator {
 
 namespace {
 
-/// Backward branches and calls a warp may make in one turn.
-constexpr std::uint32_t kTurn = 1024;
-/// Turns a split warp may end before a fragment other than the lowest gets one, so that lanes waiting for
-/// each other in a loop go on.
-constexpr std::uint32_t kTurnsApart = 4;
-/// Turns between looks at the clock and the stop flag.
-constexpr std::uint32_t kTurnsBetweenChecks = 64;
+/// Backward branches and calls that a warp may make in one turn.
+constexpr std::uint32_t turn_branches = 1024;
+/// Turns that a split warp may end before a fragment other than the lowest gets one, so that lanes that wait
+/// for each other in a loop make progress.
+constexpr std::uint32_t turns_apart = 4;
+/// Turns between two looks at the clock and the stop flag.
+constexpr std::uint32_t turns_between_checks = 64;
 
 const Op* end_of_ops(const Warp& warp) {
   const Program& module = *warp.block->launch->module;
@@ -34,7 +32,7 @@ void count_until(Warp& warp, std::uint32_t prefix) {
   warp.thread_instructions +=
       static_cast<std::uint64_t>(instructions) * static_cast<unsigned>(std::popcount(warp.active));
   if (warp.tally != nullptr) {
-    warp.tally->run(warp.run_prefix, prefix, static_cast<std::uint32_t>(std::popcount(warp.active)));
+    count_run(*warp.tally, warp.run_prefix, prefix, static_cast<std::uint32_t>(std::popcount(warp.active)));
   }
   warp.run_prefix = prefix;
 }
@@ -44,15 +42,15 @@ void set_frame(Warp& warp, std::uint32_t frame) {
   warp.base[0] = warp.stack + frame;
 }
 
-/// Makes the fragment that should run next the current one; false when none is ready.
+/// Makes the fragment that should run next the current one. False if none is ready.
 bool select_fragment(Warp& warp) {
-  std::uint32_t chosen = kLanes;
+  std::uint32_t chosen = lane_count;
   for (std::uint32_t i = 0; i < warp.fragment_count; ++i) {
     const Fragment& candidate = warp.fragments[i];
     if (candidate.state != Fragment::State::ready) {
       continue;
     }
-    if (chosen == kLanes) {
+    if (chosen == lane_count) {
       chosen = i;
       continue;
     }
@@ -63,7 +61,7 @@ bool select_fragment(Warp& warp) {
     chosen = better ? i : chosen;
   }
   warp.rotate = false;
-  if (chosen == kLanes) {
+  if (chosen == lane_count) {
     return false;
   }
   const Fragment fragment = warp.fragments[chosen];
@@ -90,9 +88,9 @@ void keep_current(Warp& warp) {
   }
 }
 
-/// Runs a warp until its turn ends or nothing of it is ready. False after a fault.
+/// Runs a warp until its turn ends or none of its fragments is ready. False after a fault.
 bool run_warp(Block& block, Warp& warp) {
-  warp.slice = kTurn;
+  warp.slice = turn_branches;
   while (select_fragment(warp)) {
     const Op* op = warp.resume;
     do {
@@ -114,7 +112,7 @@ bool run_warp(Block& block, Warp& warp) {
         const bool split = warp.fragment_count != 0;
         keep_current(warp);
         warp.slices_apart = split ? warp.slices_apart + 1 : 0;
-        if (warp.slices_apart >= kTurnsApart) {
+        if (warp.slices_apart >= turns_apart) {
           warp.slices_apart = 0;
           warp.rotate = true;
         }
@@ -158,13 +156,13 @@ void count_through(Warp& warp, const Op* op) {
 
 void note_divergence(Warp& warp, const Op* op) {
   if (warp.tally != nullptr) {
-    warp.tally->divergent(op->prefix);
+    count_divergence(*warp.tally, op->prefix);
   }
 }
 
 void note_warp_sync(Warp& warp) {
   if (warp.strict != nullptr) {
-    warp.strict->lanes_met(warp.index);
+    strict_lanes_met(*warp.strict, warp.index);
   }
 }
 
@@ -234,7 +232,7 @@ std::uint32_t gather_members(Warp& warp, const Op* op, std::uint32_t mask, const
     warp.event = Event::reschedule;
     return 0;
   }
-  // Counted for the lanes that take part, with those whose guard does not hold.
+  // Counts the lanes that take part, with those whose guard does not hold.
   count_until(warp, op->prefix);
   warp.active = ready | passed_by;
   return ready;
@@ -290,9 +288,9 @@ Block::Block(LaunchState& state)
       warps(state.warps),
       registers(std::size_t{state.warps} * ((state.function->stack_bytes + 63) / 64 * 64)),
       shared(state.shared_bytes),
-      local(std::size_t{state.warps} * kLanes * state.function->stack_local_bytes) {
+      local(std::size_t{state.warps} * lane_count * state.function->stack_local_bytes) {
   if (state.launch->checks) {
-    strict = std::make_unique<StrictBlock>(state.shared_bytes);
+    strict.reset(make_strict(state.shared_bytes));
   }
 }
 
@@ -307,7 +305,7 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
               static_cast<std::uint32_t>(index / request.grid[0] / request.grid[1])};
   barriers.fill(Barrier{});
   if (strict != nullptr) {
-    strict->start();
+    strict_start(*strict);
   }
   live_threads = state.threads;
   clock = 0;
@@ -315,12 +313,12 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
   const Op* entry = state.module->ops.data() + state.function->first_op;
   for (std::uint32_t i = 0; i < state.warps; ++i) {
     Warp& warp = warps[i];
-    const std::uint32_t left = state.threads - i * kLanes;
+    const std::uint32_t left = state.threads - i * lane_count;
     warp.stack = registers.data() + std::size_t{i} * stack;
     warp.stack_bytes = stack;
     warp.base[0] = warp.stack;
     warp.base[1] = state.module->constants.data();
-    warp.live = left >= kLanes ? kAllLanes : (1U << left) - 1;
+    warp.live = left >= lane_count ? all_lanes : (1U << left) - 1;
     warp.active = 0;
     warp.event = Event::none;
     warp.frame = 0;
@@ -328,7 +326,7 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
     warp.shared = shared.data();
     warp.shared_bytes = state.shared_bytes;
     warp.local_bytes = state.function->stack_local_bytes;
-    warp.local = local.data() + std::size_t{i} * kLanes * warp.local_bytes;
+    warp.local = local.data() + std::size_t{i} * lane_count * warp.local_bytes;
     warp.parameters = request.parameters.data();
     warp.parameter_bytes = request.parameters.size();
     warp.lists = state.module->lists.data();
@@ -341,16 +339,16 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
     warp.fragments[0] = {entry, warp.live, 0, Fragment::State::ready, 0, 0};
     warp.slices_apart = 0;
     warp.rotate = false;
-    const std::uint32_t always = kAllLanes;
-    std::memset(warp.stack, 0, frame_header::kSize);
-    std::memcpy(warp.stack + frame_header::kTrue, &always, sizeof(always));
+    const std::uint32_t always = all_lanes;
+    std::memset(warp.stack, 0, frame_header::size);
+    std::memcpy(warp.stack + frame_header::true_predicate, &always, sizeof(always));
   }
 }
 
 BlockStatus run_block(Block& block, std::uint32_t turns) {
   LaunchState& state = *block.launch;
   const std::uint64_t most = state.launch->most_warp_instructions;
-  std::uint32_t until_check = kTurnsBetweenChecks;
+  std::uint32_t until_check = turns_between_checks;
   for (std::uint32_t turn = 0; turn < turns; ++turn) {
     bool progress = false;
     for (Warp& warp : block.warps) {
@@ -374,7 +372,7 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
       return BlockStatus::failed;
     }
     if (--until_check == 0) {
-      until_check = kTurnsBetweenChecks;
+      until_check = turns_between_checks;
       if (state.stop.load(std::memory_order_relaxed)) {
         return BlockStatus::failed;
       }

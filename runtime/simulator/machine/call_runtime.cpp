@@ -20,18 +20,18 @@ std::byte* lane_memory(Warp& warp, std::uint32_t lane) {
   return warp.local + lane * warp.local_bytes;
 }
 
-/// Host bytes behind a generic address of a kernel, or null; `room` gets how many follow.
+/// Host address behind a generic address of a kernel, or null. `room` gets the number of bytes that follow.
 const std::byte* reach(const Warp& warp, std::uint32_t lane, std::uint64_t address, std::size_t& room) {
-  const std::uint64_t window = address & kWindowMask;
-  const std::uint64_t offset = address & ~kWindowMask;
+  const std::uint64_t window = address & window_mask;
+  const std::uint64_t offset = address & ~window_mask;
   const auto within = [&](const std::byte* base, std::uint64_t size) -> const std::byte* {
     room = offset < size ? size - offset : 0;
     return room == 0 ? nullptr : base + offset;
   };
-  if (window == kSharedWindow) {
+  if (window == shared_window) {
     return within(warp.shared, warp.shared_bytes);
   }
-  if (window == kLocalWindow) {
+  if (window == local_window) {
     return within(warp.local + lane * warp.local_bytes, warp.local_bytes);
   }
   // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
@@ -59,7 +59,7 @@ T argument(Warp& warp, std::uint32_t lane, const CallSite& site, std::size_t ind
   T value{};
   if (index < site.arguments.size() && site.arguments[index].size >= sizeof(T)) {
     std::memcpy(&value,
-                lane_memory(warp, lane) + header(warp, warp.frame, frame_header::kLocalBase, lane) +
+                lane_memory(warp, lane) + header(warp, warp.frame, frame_header::local_base, lane) +
                     site.arguments[index].caller_offset,
                 sizeof(T));
   }
@@ -67,7 +67,7 @@ T argument(Warp& warp, std::uint32_t lane, const CallSite& site, std::size_t ind
 }
 
 /// Widths and precisions beyond this are cut to it: the host would spend its memory on blanks.
-constexpr int kWidest = 4096;
+constexpr int widest = 4096;
 
 /// `value` as the host's printf formats it.
 template <class T>
@@ -85,7 +85,7 @@ void append_formatted(std::string& out, const std::string& spec, T value) {
   out.pop_back();
 }
 
-/// One conversion of printf with its value; `plain` is its percent sign, flags, width and precision.
+/// Formats one conversion of printf with its value. `plain` is its percent sign, flags, width and precision.
 void append_conversion(std::string& out, const std::string& plain, char kind, std::uint64_t bits,
                        const std::string& text) {
   switch (kind) {
@@ -147,12 +147,12 @@ std::string format_print(const Warp& warp, std::uint32_t lane, const std::string
     for (std::size_t at = i + 1; at < end;) {
       const char c = format[at];
       if (c == '*') {
-        plain += std::to_string(std::clamp(static_cast<int>(next(4)), -kWidest, kWidest));
+        plain += std::to_string(std::clamp(static_cast<int>(next(4)), -widest, widest));
         ++at;
       } else if (c >= '1' && c <= '9') {
         int number = 0;
         for (; at < end && format[at] >= '0' && format[at] <= '9'; ++at) {
-          number = std::min(number * 10 + (format[at] - '0'), kWidest);
+          number = std::min(number * 10 + (format[at] - '0'), widest);
         }
         plain += std::to_string(number);
       } else {
@@ -188,7 +188,7 @@ std::string format_print(const Warp& warp, std::uint32_t lane, const std::string
 
 namespace {
 
-/// Puts `mask` at the start of `callee`; false after a fault.
+/// Puts the lanes of `mask` at the start of `callee`. False after a fault.
 bool enter(Warp& warp, const Op* op, const CallSite& site, const PtxFunction& callee, std::uint32_t mask) {
   const Program& module = *warp.block->launch->module;
   const std::uint32_t frame = warp.frame + site.frame_bytes;
@@ -197,20 +197,20 @@ bool enter(Warp& warp, const Op* op, const CallSite& site, const PtxFunction& ca
     raise_illegal(warp, op, first, "calls deeper than the machine's stack allows");
     return false;
   }
-  std::memcpy(warp.stack + frame + frame_header::kTrue, &kAllLanes, sizeof(kAllLanes));
-  std::memset(warp.stack + frame + frame_header::kFalse, 0, sizeof(std::uint32_t));
+  std::memcpy(warp.stack + frame + frame_header::true_predicate, &all_lanes, sizeof(all_lanes));
+  std::memset(warp.stack + frame + frame_header::false_predicate, 0, sizeof(std::uint32_t));
   for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1) {
     const auto lane = static_cast<std::uint32_t>(std::countr_zero(rest));
-    const std::uint32_t caller_local = header(warp, warp.frame, frame_header::kLocalBase, lane);
+    const std::uint32_t caller_local = header(warp, warp.frame, frame_header::local_base, lane);
     const std::uint32_t local = caller_local + site.local_bytes;
     if (std::uint64_t{local} + callee.local_bytes > warp.local_bytes) {
       raise_illegal(warp, op, lane, "calls deeper than its local memory allows");
       return false;
     }
-    header(warp, frame, frame_header::kReturnOp, lane) =
+    header(warp, frame, frame_header::return_op, lane) =
         static_cast<std::uint32_t>(op - module.ops.data()) + 1;
-    header(warp, frame, frame_header::kCallerFrame, lane) = warp.frame;
-    header(warp, frame, frame_header::kLocalBase, lane) = local;
+    header(warp, frame, frame_header::caller_frame, lane) = warp.frame;
+    header(warp, frame, frame_header::local_base, lane) = local;
     for (std::size_t i = 0; i < site.arguments.size(); ++i) {
       std::memcpy(lane_memory(warp, lane) + local + callee.arguments[i].offset,
                   lane_memory(warp, lane) + caller_local + site.arguments[i].caller_offset,
@@ -236,8 +236,8 @@ bool enter_pointed(Warp& warp, const Op* op, const CallSite& site, std::uint32_t
       reinterpret_cast<const std::uint64_t*>(warp.base[op->a & 1U] + (op->a & ~std::uint32_t{63}));
   for (std::uint32_t rest = mask; rest != 0;) {
     const auto leader = static_cast<std::uint32_t>(std::countr_zero(rest));
-    const std::uint64_t index = pointers[leader] & ~kWindowMask;
-    if ((pointers[leader] & kWindowMask) != kFunctionWindow || index >= module.functions.size()) {
+    const std::uint64_t index = pointers[leader] & ~window_mask;
+    if ((pointers[leader] & window_mask) != function_window || index >= module.functions.size()) {
       raise_illegal(warp, op, leader, "calls through a pointer that names no function");
       return false;
     }
@@ -282,19 +282,19 @@ const Op* return_function(Warp& warp, const Op* op, std::uint32_t mask) {
   count_through(warp, op);
   for (std::uint32_t rest = mask; rest != 0;) {
     const auto leader = static_cast<std::uint32_t>(std::countr_zero(rest));
-    const std::uint32_t back = header(warp, warp.frame, frame_header::kReturnOp, leader);
-    const std::uint32_t caller = header(warp, warp.frame, frame_header::kCallerFrame, leader);
+    const std::uint32_t back = header(warp, warp.frame, frame_header::return_op, leader);
+    const std::uint32_t caller = header(warp, warp.frame, frame_header::caller_frame, leader);
     const CallSite& site = module.calls[static_cast<std::size_t>(module.ops[back - 1].imm)];
     std::uint32_t same = 0;
     for (std::uint32_t left = rest; left != 0; left &= left - 1) {
       const auto lane = static_cast<std::uint32_t>(std::countr_zero(left));
-      if (header(warp, warp.frame, frame_header::kReturnOp, lane) != back ||
-          header(warp, warp.frame, frame_header::kCallerFrame, lane) != caller) {
+      if (header(warp, warp.frame, frame_header::return_op, lane) != back ||
+          header(warp, warp.frame, frame_header::caller_frame, lane) != caller) {
         continue;
       }
       same |= 1U << lane;
-      const std::uint32_t from = header(warp, warp.frame, frame_header::kLocalBase, lane);
-      const std::uint32_t to = header(warp, caller, frame_header::kLocalBase, lane);
+      const std::uint32_t from = header(warp, warp.frame, frame_header::local_base, lane);
+      const std::uint32_t to = header(warp, caller, frame_header::local_base, lane);
       for (std::size_t i = 0; i < site.results.size(); ++i) {
         std::memcpy(lane_memory(warp, lane) + to + site.results[i].caller_offset,
                     lane_memory(warp, lane) + from + callee.results[i].offset, site.results[i].size);
@@ -329,7 +329,7 @@ const Op* call_host(Warp& warp, const Op* op, std::uint32_t mask) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     if (!site.results.empty() && site.results[0].size == 4) {
       const auto written = static_cast<std::uint32_t>(text.size());
-      std::memcpy(lane_memory(warp, lane) + header(warp, warp.frame, frame_header::kLocalBase, lane) +
+      std::memcpy(lane_memory(warp, lane) + header(warp, warp.frame, frame_header::local_base, lane) +
                       site.results[0].caller_offset,
                   &written, sizeof(written));
     }

@@ -20,7 +20,7 @@ void LaunchState::report(std::uint64_t block, Fault found) {
 
 std::array<std::uint32_t, 3> thread_position(const Warp& warp, std::uint32_t lane) {
   const std::array<std::uint32_t, 3>& size = warp.block->launch->launch->block;
-  const std::uint32_t thread = warp.index * kLanes + lane;
+  const std::uint32_t thread = warp.index * lane_count + lane;
   return {thread % size[0], thread / size[0] % size[1], thread / size[0] / size[1]};
 }
 
@@ -90,15 +90,15 @@ std::string_view name_of_space(Space space) {
   }
 }
 
-/// Whether the process has memory at `address`.
+/// True if the process has memory at `address`.
 bool is_host_memory(std::uint64_t address) {
   unsigned char resident = 0;
   // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
   return mincore(reinterpret_cast<void*>(address & ~std::uint64_t{4095}), 1, &resident) == 0;
 }
 
-/// Whether kernels of the launch's device may touch an allocation: their own, the host's, and peers' where
-/// access was enabled.
+/// True if kernels of the launch's device may touch an allocation: their own, the host's, and a peer's if
+/// access to it was enabled.
 bool is_reachable(const Warp& warp, const Allocation& allocation) {
   const Launch& launch = *warp.block->launch->launch;
   if (allocation.device == launch.device || allocation.kind == MemoryKind::pinned_host) {
@@ -108,19 +108,19 @@ bool is_reachable(const Warp& warp, const Allocation& allocation) {
   return by_context || (allocation.peers >> launch.device & 1) != 0;
 }
 
-/// Where the address lies relative to what the thread may touch.
+/// Says where the address lies relative to the memory that the thread may touch.
 std::string describe_place(const Warp& warp, std::uint64_t address, Space space) {
   const auto bounded = [&](std::string_view what, std::uint64_t offset, std::uint64_t size) {
     return fmt::format("offset {} of the {} bytes of {} memory", offset, size, what);
   };
   if (space == Space::generic) {
-    const std::uint64_t window = address & kWindowMask;
-    space = window == kSharedWindow  ? Space::shared
-            : window == kLocalWindow ? Space::local
-            : window == kParamWindow ? Space::param
+    const std::uint64_t window = address & window_mask;
+    space = window == shared_window  ? Space::shared
+            : window == local_window ? Space::local
+            : window == param_window ? Space::param
                                      : Space::global;
     if (space != Space::global) {
-      address &= ~kWindowMask;
+      address &= ~window_mask;
     }
   }
   switch (space) {
@@ -151,7 +151,7 @@ std::string describe_place(const Warp& warp, std::uint64_t address, Space space)
     }
     return text;
   }
-  // Far from every allocation it is more likely another pointer than one gone astray.
+  // Far from every allocation it is more likely a wrong pointer than an offset out of range.
   constexpr std::uint64_t astray = std::uint64_t{1} << 20;
   if (!inside && (!below || address - reinterpret_cast<std::uint64_t>(below->base) - below->size > astray) &&
       is_host_memory(address)) {
@@ -195,7 +195,7 @@ bool find_range(Warp& warp, std::uint64_t address) {
   if (!found || !is_reachable(warp, *found)) {
     return false;
   }
-  for (std::uint32_t i = kRanges - 1; i > 0; --i) {
+  for (std::uint32_t i = range_count - 1; i > 0; --i) {
     warp.ranges[i] = warp.ranges[i - 1];
   }
   const auto base = reinterpret_cast<std::uint64_t>(found->base);

@@ -164,7 +164,7 @@ enum class Space : std::uint8_t { generic, global, shared, local, param, constan
 
 enum class Rounding : std::uint8_t { none, rn, rz, rm, rp, rna, approx, full };
 
-/// Comparison bases of setp; the others are made of these by swapping operands or inverting the result.
+/// Comparison bases of setp. The other comparisons swap the operands or invert the result.
 enum class Compare : std::uint8_t { eq, lt, le, ltgt, num };
 
 enum class Special : std::uint8_t {
@@ -230,35 +230,35 @@ enum class MbarrierOp : std::uint8_t {
 enum class AtomicOp : std::uint8_t { add, min, max, bit_and, bit_or, bit_xor, exch, cas, inc, dec };
 
 /// Modifier bits of `Op::flags`.
-enum Flag : std::uint32_t {
-  kFtz = 1U << 0,
-  kSat = 1U << 1,
-  kRelu = 1U << 2,
-  kNan = 1U << 3,      ///< min/max return NaN when an input is NaN
-  kXorSign = 1U << 4,  ///< .xorsign.abs
-  kSatFinite = 1U << 5,
-  kToInteger = 1U << 6,  ///< cvt float to float rounding to an integral value
-  kInvert = 1U << 7,     ///< setp: invert the comparison
-  kNegC = 1U << 8,       ///< predicate operand c is negated
-  kWrap = 1U << 9,       ///< shf.wrap; otherwise clamp
-  kCarryIn = 1U << 10,
-  kCarryOut = 1U << 11,
-  kBoolAnd = 1U << 12,
-  kBoolOr = 1U << 13,
-  kBoolXor = 1U << 14,
-  kSignedA = 1U << 15,  ///< dp4a, dp2a
-  kSignedB = 1U << 16,
-  kHigh = 1U << 17,           ///< dp2a.hi
-  kNarrowAddress = 1U << 18,  ///< the address register has 32 bits
-  kShiftAmount = 1U << 19,    ///< bfind.shiftamt
-  kNegA = 1U << 20,
-  kAddressToSpace = 1U << 21,  ///< cvta.to
-  kCopySized = 1U << 22,       ///< cp.async with a source size operand
-  kNoTrueGuard = 1U << 23,
-  kStrong = 1U << 24,     ///< a memory access that is volatile or has a memory order
-  kAligned = 1U << 25,    ///< a barrier that all threads of a warp must reach together
-  kTranspose = 1U << 26,  ///< ldmatrix, stmatrix
-};
+namespace flag {
+inline constexpr std::uint32_t ftz = 1U << 0;
+inline constexpr std::uint32_t sat = 1U << 1;
+inline constexpr std::uint32_t relu = 1U << 2;
+inline constexpr std::uint32_t nan = 1U << 3;       ///< min/max return NaN when an input is NaN
+inline constexpr std::uint32_t xor_sign = 1U << 4;  ///< .xorsign.abs
+inline constexpr std::uint32_t sat_finite = 1U << 5;
+inline constexpr std::uint32_t to_integer = 1U << 6;  ///< cvt float to float rounding to an integral value
+inline constexpr std::uint32_t invert = 1U << 7;      ///< setp: invert the comparison
+inline constexpr std::uint32_t neg_c = 1U << 8;       ///< predicate operand c is negated
+inline constexpr std::uint32_t wrap = 1U << 9;        ///< shf.wrap; otherwise clamp
+inline constexpr std::uint32_t carry_in = 1U << 10;
+inline constexpr std::uint32_t carry_out = 1U << 11;
+inline constexpr std::uint32_t bool_and = 1U << 12;
+inline constexpr std::uint32_t bool_or = 1U << 13;
+inline constexpr std::uint32_t bool_xor = 1U << 14;
+inline constexpr std::uint32_t signed_a = 1U << 15;  ///< dp4a, dp2a
+inline constexpr std::uint32_t signed_b = 1U << 16;
+inline constexpr std::uint32_t high = 1U << 17;            ///< dp2a.hi
+inline constexpr std::uint32_t narrow_address = 1U << 18;  ///< the address register has 32 bits
+inline constexpr std::uint32_t shift_amount = 1U << 19;    ///< bfind.shiftamt
+inline constexpr std::uint32_t neg_a = 1U << 20;
+inline constexpr std::uint32_t address_to_space = 1U << 21;  ///< cvta.to
+inline constexpr std::uint32_t copy_sized = 1U << 22;        ///< cp.async with a source size operand
+inline constexpr std::uint32_t strong = 1U << 24;  ///< a memory access that is volatile or has a memory order
+inline constexpr std::uint32_t aligned = 1U
+                                         << 25;  ///< a barrier that all threads of a warp must reach together
+inline constexpr std::uint32_t transpose = 1U << 26;  ///< ldmatrix, stmatrix
+}  // namespace flag
 
 struct Op;
 struct Warp;
@@ -287,35 +287,35 @@ struct alignas(64) Op {
   Rounding rounding = Rounding::none;
   std::uint8_t sub = 0;     ///< Compare, Special, AtomicOp, Space or mode of the code
   std::uint8_t count = 0;   ///< vector elements
-  std::uint8_t width = 0;   ///< register bytes per lane where they differ from the type's
-  std::uint32_t flags = 0;  ///< Flag bits
+  std::uint8_t width = 0;   ///< register bytes per lane, if they differ from the type's
+  std::uint32_t flags = 0;  ///< bits of namespace flag
 };
 static_assert(sizeof(Op) == 64);
 
 /// Layout of the start of every register frame. The per-lane call state lets fragments of a warp that were
 /// called from different places run a function together.
 namespace frame_header {
-inline constexpr std::uint32_t kTrue = 0;       ///< a predicate that always holds
-inline constexpr std::uint32_t kFalse = 4;      ///< and one that never does
-inline constexpr std::uint32_t kReturnOp = 64;  ///< u32 x 32: module op index to return to
-inline constexpr std::uint32_t kCallerFrame =
+inline constexpr std::uint32_t true_predicate = 0;   ///< a predicate that always holds
+inline constexpr std::uint32_t false_predicate = 4;  ///< and one that never does
+inline constexpr std::uint32_t return_op = 64;       ///< u32 x 32: module op index to return to
+inline constexpr std::uint32_t caller_frame =
     192;  ///< u32 x 32: the caller's frame, bytes from the stack's start
-inline constexpr std::uint32_t kLocalBase = 320;  ///< u32 x 32: where this call's local memory starts
-inline constexpr std::uint32_t kSize = 448;
+inline constexpr std::uint32_t local_base = 320;  ///< u32 x 32: where this call's local memory starts
+inline constexpr std::uint32_t size = 448;
 }  // namespace frame_header
 
-inline constexpr std::uint32_t kLanes = 32;
-inline constexpr std::uint32_t kAllLanes = 0xffffffffU;
+inline constexpr std::uint32_t lane_count = 32;
+inline constexpr std::uint32_t all_lanes = 0xffffffffU;
 
 /// Bytes each call can give out by alloca.
-inline constexpr std::uint32_t kStackArea = 4096;
+inline constexpr std::uint32_t stack_area_bytes = 4096;
 
-/// Generic addresses of what is not global memory: far above any host pointer.
-inline constexpr std::uint64_t kSharedWindow = 0xf000'0000'0000'0000ULL;
-inline constexpr std::uint64_t kLocalWindow = 0xf100'0000'0000'0000ULL;
-inline constexpr std::uint64_t kParamWindow = 0xf200'0000'0000'0000ULL;
+/// Generic addresses outside global memory. They are far above any host pointer.
+inline constexpr std::uint64_t shared_window = 0xf000'0000'0000'0000ULL;
+inline constexpr std::uint64_t local_window = 0xf100'0000'0000'0000ULL;
+inline constexpr std::uint64_t param_window = 0xf200'0000'0000'0000ULL;
 /// Function pointers: the function's index in its module.
-inline constexpr std::uint64_t kFunctionWindow = 0xf300'0000'0000'0000ULL;
-inline constexpr std::uint64_t kWindowMask = 0xff00'0000'0000'0000ULL;
+inline constexpr std::uint64_t function_window = 0xf300'0000'0000'0000ULL;
+inline constexpr std::uint64_t window_mask = 0xff00'0000'0000'0000ULL;
 
 }  // namespace kerncast::simulator

@@ -11,19 +11,18 @@
 
 #include "runtime/simulator/machine/scheduler.hpp"
 #include "runtime/simulator/machine/thread_pool.hpp"
-#include "runtime/simulator/watch/profile.hpp"
 
 namespace kerncast::simulator {
 
 namespace {
 
-/// Rounds of turns a block may take before another block gets the host thread, so that blocks which wait for
-/// each other all go on.
-constexpr std::uint32_t kRounds = 256;
-/// Blocks one host thread keeps unfinished at most; the rest of the grid starts as these end.
-constexpr std::size_t kMostUnfinished = 1024;
+/// Rounds of turns that a block may take before another block gets the host thread, so that blocks that wait
+/// for each other all make progress.
+constexpr std::uint32_t rounds = 256;
+/// The most unfinished blocks of one host thread; the rest of the grid starts as these end.
+constexpr std::size_t most_unfinished = 1024;
 
-/// Seconds from KERNCAST_SIM_TIMEOUT, 0 when unset.
+/// Seconds from KERNCAST_SIM_TIMEOUT; 0 if it is unset.
 double time_limit() {
   const char* wish = std::getenv("KERNCAST_SIM_TIMEOUT");
   return wish == nullptr ? 0.0 : std::max(0.0, std::strtod(wish, nullptr));
@@ -34,15 +33,14 @@ class Worker {
  public:
   explicit Worker(LaunchState& state)
       : state_(state),
-        tally_(state.launch->profile != nullptr ? std::make_unique<Tally>(state.module->ops.back().prefix)
-                                                : nullptr) {}
+        tally_(state.launch->profile != nullptr ? make_tally(state.module->ops.back().prefix) : nullptr) {}
 
   void run() {
     std::deque<std::unique_ptr<Block>> unfinished;
     std::unique_ptr<Block> spare;
     while (!state_.stop.load(std::memory_order_relaxed)) {
       std::unique_ptr<Block> block;
-      const std::uint64_t next = unfinished.size() < kMostUnfinished
+      const std::uint64_t next = unfinished.size() < most_unfinished
                                      ? state_.next_block.fetch_add(1, std::memory_order_relaxed)
                                      : state_.blocks;
       if (next < state_.blocks) {
@@ -59,7 +57,7 @@ class Worker {
         generation_ = now;
         ranges_.fill(Range{});
       }
-      switch (run_block(*block, kRounds)) {
+      switch (run_block(*block, rounds)) {
         case BlockStatus::done:
           count(*block);
           spare = std::move(block);
@@ -76,7 +74,7 @@ class Worker {
     state_.counts.warp_instructions += counts_.warp_instructions;
     state_.counts.thread_instructions += counts_.thread_instructions;
     if (tally_ != nullptr) {
-      tally_->add_to(*state_.launch->profile);
+      add_to_profile(*tally_, *state_.launch->profile);
     }
   }
 
@@ -84,7 +82,7 @@ class Worker {
   void count(Block& block) {
     for (Warp& warp : block.warps) {
       if (tally_ != nullptr) {
-        tally_->end_of_warp(warp);
+        count_end_of_warp(*tally_, warp);
         warp.global_requests = 0;
       }
       counts_.warp_instructions += std::exchange(warp.warp_instructions, 0);
@@ -93,10 +91,10 @@ class Worker {
   }
 
   LaunchState& state_;
-  std::array<Range, kRanges> ranges_{};
+  std::array<Range, range_count> ranges_{};
   std::uint64_t generation_ = 0;
   LaunchCounts counts_;
-  std::unique_ptr<Tally> tally_;
+  std::unique_ptr<Tally, DeleteTally> tally_;
 };
 
 /// Where the blocks of a cooperative launch meet. %envreg1 and %envreg2 hold its address, and
@@ -105,11 +103,11 @@ class GridWorkspace {
  public:
   GridWorkspace(const Launch& launch, Memory& memory) : memory_(memory) {
     if (launch.cooperative) {
-      constexpr Layout kFresh{sizeof(Layout), 0};
+      constexpr Layout fresh{sizeof(Layout), 0};
       address_ = memory.allocate(sizeof(Layout), MemoryKind::device, launch.device);
       if (address_ != nullptr) {
-        std::memcpy(address_, &kFresh, sizeof(kFresh));
-        memory.mark_written(address_, sizeof(kFresh));
+        std::memcpy(address_, &fresh, sizeof(fresh));
+        memory.mark_written(address_, sizeof(fresh));
       }
     }
   }
@@ -164,7 +162,7 @@ Fault execute(const Launch& launch, Memory& memory, LaunchCounts* counts) {
                               info.parameter_bytes, launch.parameters.size()));
   }
   state.threads = static_cast<std::uint32_t>(threads);
-  state.warps = (state.threads + kLanes - 1) / kLanes;
+  state.warps = (state.threads + lane_count - 1) / lane_count;
   const std::uint64_t alignment = module.dynamic_shared_alignment;
   state.dynamic_shared_base = (info.static_shared_bytes + alignment - 1) / alignment * alignment;
   state.shared_bytes = launch.dynamic_shared_bytes == 0

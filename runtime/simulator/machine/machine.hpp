@@ -12,11 +12,11 @@
 
 #include "runtime/simulator/machine/memory.hpp"
 
-/// What the virtual GPU's driver front end sees of the machine behind it: modules decoded from PTX, and
-/// launches executed to their end. The front end knows streams, contexts and handles; the machine knows none.
+/// The machine as the driver front end sees it: modules decoded from PTX, and launches executed to their end.
+/// The front end knows streams, contexts and handles; the machine does not.
 namespace kerncast::simulator {
 
-/// PTX the decoder refuses: names the construct and its 1-based PTX line.
+/// Thrown for PTX that the decoder refuses. Names the construct and its PTX line, counted from 1.
 class DecodeError : public std::runtime_error {
  public:
   DecodeError(std::string what, int ptx_line) : std::runtime_error(std::move(what)), line(ptx_line) {}
@@ -33,7 +33,8 @@ enum class FaultKind : std::uint8_t {
   assertion,
   deadlock,
   launch_timeout,
-  violation,  ///< what hardware would let pass: a race, a read of memory nobody wrote, a divergent barrier
+  violation,  ///< an error that hardware lets pass: a race, a read of memory that nobody wrote, a divergent
+              ///< barrier
 };
 
 /// The first fault of a launch; `message` names kernel, block, thread, address and PTX line.
@@ -48,7 +49,7 @@ struct KernelParameter {
   std::size_t size;
 };
 
-/// What the decoder knows of a kernel's needs, for function attributes and launch checks.
+/// The needs of a kernel, for function attributes and launch checks.
 struct KernelInfo {
   std::string name;
   std::vector<KernelParameter> parameters;
@@ -56,7 +57,7 @@ struct KernelInfo {
   std::size_t static_shared_bytes = 0;
   std::size_t local_bytes = 0;
   std::uint32_t virtual_registers = 0;
-  std::uint32_t max_threads_per_block = 0;  ///< .maxntid product; 0 where the PTX sets none
+  std::uint32_t max_threads_per_block = 0;  ///< product of .maxntid; 0 if the PTX sets none
 };
 
 /// A module-scope variable of the PTX (.global or .const), placed in device memory when the module loads.
@@ -108,7 +109,7 @@ struct Launch {
   bool checks = false;       ///< more than bounds and alignment: see strict.hpp
   /// A warp that has executed more by the end of a turn ends the launch with launch_timeout; 0: no bound.
   std::uint64_t most_warp_instructions = 0;
-  LaunchProfile* profile = nullptr;  ///< where counts by instruction are added; null: not counted
+  LaunchProfile* profile = nullptr;  ///< receives counts by instruction; null: none are made
 };
 
 /// Exact counts of one launch, the same on every run and machine.

@@ -16,16 +16,17 @@ namespace kerncast::simulator {
 
 namespace {
 
-constexpr std::size_t kAlignment = 512;
-constexpr std::size_t kPage = 4096;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
-/// From this size on an allocation gets pages of its own with an inaccessible page on either side.
-constexpr std::size_t kMappedFrom = std::size_t{1} << 20;
-/// What fresh small allocations hold: NaN as any float, -1 as any integer, so that a read of memory nobody
-/// wrote shows up. Large ones hold the zeros of fresh pages, since touching them all would be slow.
-constexpr int kPoison = 0xff;
+constexpr std::size_t allocation_alignment = 512;
+constexpr std::size_t page = 4096;
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+/// Allocations of this size and above get pages of their own, with an inaccessible page on either side.
+constexpr std::size_t mapped_from = std::size_t{1} << 20;
+/// The contents of a fresh small allocation: NaN as any float, -1 as any integer, so that a read of memory
+/// that nobody wrote shows up. Large allocations hold the zeros of fresh pages, since touching them all would
+/// be slow.
+constexpr int poison = 0xff;
 /// Freed allocations that messages can still name.
-constexpr std::size_t kFreedKept = 1024;
+constexpr std::size_t freed_kept = 1024;
 
 std::size_t round_up(std::size_t size, std::size_t to) {
   return (size + to - 1) / to * to;
@@ -49,7 +50,7 @@ struct Memory::State {
   std::deque<Allocation> freed;
   std::uint64_t next_id = 1;
 
-  /// What a block takes of its device's memory.
+  /// Bytes of its device's memory that a block takes.
   static std::size_t device_bytes(const Block& block) {
     return !block.foreign && block.allocation.kind == MemoryKind::device ? block.allocation.size : 0;
   }
@@ -88,18 +89,18 @@ std::byte* Memory::allocate(std::size_t size, MemoryKind kind, int device) {
   }
   State::Block block;
   std::byte* base = nullptr;
-  if (size >= kMappedFrom) {
+  if (size >= mapped_from) {
     // Huge pages spare the executor's scattered reads most of their TLB misses.
-    const std::size_t body = round_up(size, kPage);
-    block.raw_size = body + kHugePage + 2 * kPage;
+    const std::size_t body = round_up(size, page);
+    block.raw_size = body + huge_page + 2 * page;
     void* raw = mmap(nullptr, block.raw_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (raw == MAP_FAILED) {
       return nullptr;
     }
     block.raw = static_cast<std::byte*>(raw);
     block.mapped = true;
-    const auto start = reinterpret_cast<std::uintptr_t>(block.raw) + kPage;
-    base = block.raw + (round_up(start, kHugePage) - reinterpret_cast<std::uintptr_t>(block.raw));
+    const auto start = reinterpret_cast<std::uintptr_t>(block.raw) + page;
+    base = block.raw + (round_up(start, huge_page) - reinterpret_cast<std::uintptr_t>(block.raw));
     if (mprotect(base, body, PROT_READ | PROT_WRITE) != 0) {
       munmap(raw, block.raw_size);
       return nullptr;
@@ -108,17 +109,17 @@ std::byte* Memory::allocate(std::size_t size, MemoryKind kind, int device) {
   } else {
     // Device memory has pages of its own, so that they can be shared with another process.
     const bool device_memory = kind == MemoryKind::device;
-    const std::size_t alignment = device_memory ? kPage : kAlignment;
-    const std::size_t before = device_memory ? 0 : kAlignment;
-    block.raw_size = before + round_up(size, alignment) + kAlignment;
-    // aligned_alloc would want a size that is a multiple of the alignment.
+    const std::size_t alignment = device_memory ? page : allocation_alignment;
+    const std::size_t before = device_memory ? 0 : allocation_alignment;
+    block.raw_size = before + round_up(size, alignment) + allocation_alignment;
+    // aligned_alloc would require a size that is a multiple of the alignment.
     void* raw = nullptr;
     if (posix_memalign(&raw, alignment, block.raw_size) != 0) {
       return nullptr;
     }
     block.raw = static_cast<std::byte*>(raw);
     base = block.raw + before;
-    std::memset(block.raw, kPoison, block.raw_size);
+    std::memset(block.raw, poison, block.raw_size);
   }
   if (kind == MemoryKind::device) {
     try {
@@ -174,7 +175,7 @@ bool Memory::release(const std::byte* base) {
     state_->blocks.erase(found);
     state_->freed.push_front(block.allocation);
     state_->freed.front().written = nullptr;
-    if (state_->freed.size() > kFreedKept) {
+    if (state_->freed.size() > freed_kept) {
       state_->freed.pop_back();
     }
     state_->bytes[block.allocation.device] -= State::device_bytes(block);

@@ -11,7 +11,7 @@ namespace kerncast::simulator {
 
 class WrittenMap;
 
-/// What an address range of the virtual GPU is.
+/// Kinds of memory.
 enum class MemoryKind : std::uint8_t { device, pinned_host };
 
 /// One live allocation. `base` is a host address too: the machine executes on host memory.
@@ -37,17 +37,17 @@ class Memory {
   Memory& operator=(const Memory&) = delete;
 
   /// Allocations of at least this many bytes hold zeros at first, smaller ones a pattern.
-  static constexpr std::size_t kZeroedFrom = std::size_t{1} << 20;
+  static constexpr std::size_t zeroed_from = std::size_t{1} << 20;
 
-  /// `size` > 0 bytes, 512-byte aligned, followed and preceded by unmapped pages or unallocated gap so that
-  /// no two allocations touch. Null when the host has no memory left.
+  /// Allocates `size` > 0 bytes, aligned to 512. Unmapped pages or a gap on either side keep allocations from
+  /// touching. Null if the host has no memory left.
   std::byte* allocate(std::size_t size, MemoryKind kind, int device);
-  /// Makes host memory that was not allocated here, and stays its owner's, an allocation. False where it
-  /// overlaps one.
+  /// Makes host memory that was not allocated here an allocation; its owner keeps it. False if it overlaps
+  /// another one.
   bool adopt(std::byte* base, std::size_t size, MemoryKind kind, int device);
-  /// Sets what Allocation says of other devices.
+  /// Sets Allocation's mask of other devices.
   void set_peers(const std::byte* base, std::uint64_t peers, bool pooled);
-  /// False when `base` is not the start of a live allocation.
+  /// Frees an allocation. False if `base` is not the start of a live one.
   bool release(const std::byte* base);
   /// The live allocation that holds `address`.
   [[nodiscard]] std::optional<Allocation> find(const void* address) const;
@@ -56,9 +56,10 @@ class Memory {
   [[nodiscard]] std::optional<Allocation> nearest_below(const void* address) const;
   /// The allocation freed last that held `address`, for messages; its memory may be in use again.
   [[nodiscard]] std::optional<Allocation> find_freed(const void* address) const;
-  /// [address, address + bytes), inside one live allocation, was written by other means than a kernel.
+  /// Says that [address, address + bytes), inside one live allocation, was written by other means than a
+  /// kernel.
   void mark_written(const void* address, std::size_t bytes);
-  /// Of device memory: pinned host memory takes none of it.
+  /// Bytes of device memory in use; pinned host memory takes none of it.
   [[nodiscard]] std::size_t bytes_in_use(int device) const;
   /// Changes whenever an allocation appears or goes, so that executors may cache look-ups.
   [[nodiscard]] std::uint64_t generation() const;

@@ -54,7 +54,8 @@ struct CallSite {
   std::vector<Copy> results;
 };
 
-/// Zeroed bytes aligned for the widest vector registers. Large ones take memory only where they are touched.
+/// Zeroed bytes aligned for the widest vector registers. A large block takes memory only for the pages that
+/// are touched.
 class AlignedBytes {
  public:
   AlignedBytes() = default;

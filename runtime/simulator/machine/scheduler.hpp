@@ -13,10 +13,10 @@
 #include "runtime/simulator/machine/program.hpp"
 #include "runtime/simulator/machine/state.hpp"
 
-/// What runs a launch: its shared state, blocks and their warps.
+/// The state of a running launch: what its host threads share, its blocks and their warps.
 namespace kerncast::simulator {
 
-inline constexpr std::uint32_t kBarriers = 16;
+inline constexpr std::uint32_t barrier_count = 16;
 
 struct Barrier {
   std::uint32_t arrived = 0;   ///< threads waiting or counted by bar.arrive
@@ -66,13 +66,13 @@ struct Block {
   std::uint64_t linear = 0;
   std::array<std::uint32_t, 3> position{};
   std::vector<Warp> warps;
-  std::array<Barrier, kBarriers> barriers{};
+  std::array<Barrier, barrier_count> barriers{};
   std::uint32_t live_threads = 0;
   std::uint64_t clock = 0;
   AlignedBytes registers;
   AlignedBytes shared;
   AlignedBytes local;
-  std::unique_ptr<StrictBlock> strict;  ///< null: no checks
+  std::unique_ptr<StrictBlock, DeleteStrict> strict;  ///< null: no checks
 };
 
 enum class BlockStatus : std::uint8_t { done, unfinished, failed };

@@ -12,7 +12,7 @@ std::string_view trimmed(std::string_view text) {
   return first == std::string_view::npos ? std::string_view() : text.substr(first);
 }
 
-/// Takes a number off the front; -1 where there is none.
+/// Takes a number off the front; -1 if there is none.
 int take_number(std::string_view& text) {
   text = trimmed(text);
   int value = -1;
@@ -57,7 +57,7 @@ SourceMap::SourceMap(std::string_view ptx) {
       }
     } else if (line.find(".entry") != std::string_view::npos ||
                line.find(".func") != std::string_view::npos) {
-      // The lines of the function before end where the next begins.
+      // The line info of a function ends where the next function begins.
       locations_.push_back({number, -1, 0});
     }
   }

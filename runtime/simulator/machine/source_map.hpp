@@ -6,13 +6,13 @@
 
 namespace kerncast::simulator {
 
-/// Where a PTX line came from, as the .loc directives before it say.
+/// The place in the source that a PTX line came from, as the .loc directives before it say.
 struct SourcePlace {
-  std::string_view file;  ///< as the PTX names it; empty where there is no line info
-  int line = 0;           ///< 1-based; 0 where there is none
+  std::string_view file;  ///< as the PTX names it; empty if there is no line info
+  int line = 0;           ///< counted from 1; 0 if there is none
 };
 
-/// The line info of one PTX text. Made when somebody asks: decoding does without.
+/// The line info of one PTX text. It is built on request, since decoding does not need it.
 class SourceMap {
  public:
   explicit SourceMap(std::string_view ptx);

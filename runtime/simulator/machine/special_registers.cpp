@@ -11,9 +11,9 @@ void read_special(Warp& warp, const Op* op, std::uint64_t* values) {
   const LaunchState& state = *block.launch;
   const Launch& launch = *state.launch;
   const auto special = static_cast<Special>(op->sub);
-  const auto fill = [&](std::uint64_t value) { std::fill_n(values, kLanes, value); };
+  const auto fill = [&](std::uint64_t value) { std::fill_n(values, lane_count, value); };
   const auto per_lane = [&](auto f) {
-    for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
+    for (std::uint32_t lane = 0; lane < lane_count; ++lane) {
       values[lane] = f(lane);
     }
   };
@@ -25,7 +25,7 @@ void read_special(Warp& warp, const Op* op, std::uint64_t* values) {
   switch (special) {
     case Special::tid_x:
       if (launch.block[1] == 1 && launch.block[2] == 1) {
-        per_lane([&](std::uint32_t lane) { return warp.index * kLanes + lane; });
+        per_lane([&](std::uint32_t lane) { return warp.index * lane_count + lane; });
       } else {
         per_lane([&](std::uint32_t lane) { return thread_position(warp, lane)[0]; });
       }
@@ -103,16 +103,16 @@ void read_special(Warp& warp, const Op* op, std::uint64_t* values) {
       per_lane([](std::uint32_t lane) { return 1U << lane; });
       break;
     case Special::lanemask_le:
-      per_lane([](std::uint32_t lane) { return kAllLanes >> (31 - lane); });
+      per_lane([](std::uint32_t lane) { return all_lanes >> (31 - lane); });
       break;
     case Special::lanemask_lt:
       per_lane([](std::uint32_t lane) { return (1U << lane) - 1; });
       break;
     case Special::lanemask_ge:
-      per_lane([](std::uint32_t lane) { return kAllLanes << lane; });
+      per_lane([](std::uint32_t lane) { return all_lanes << lane; });
       break;
     case Special::lanemask_gt:
-      per_lane([](std::uint32_t lane) { return ~(kAllLanes >> (31 - lane)); });
+      per_lane([](std::uint32_t lane) { return ~(all_lanes >> (31 - lane)); });
       break;
     case Special::dynamic_smem_size:
       fill(launch.dynamic_shared_bytes);
@@ -130,7 +130,7 @@ void read_special(Warp& warp, const Op* op, std::uint64_t* values) {
       fill(state.grid_workspace & 0xffffffff);
       break;
     case Special::local_base: {
-      const auto* base = reinterpret_cast<const std::uint32_t*>(warp.base[0] + frame_header::kLocalBase);
+      const auto* base = reinterpret_cast<const std::uint32_t*>(warp.base[0] + frame_header::local_base);
       per_lane([&](std::uint32_t lane) { return base[lane] + static_cast<std::uint64_t>(op->imm); });
       break;
     }

@@ -6,8 +6,8 @@
 #include "runtime/simulator/machine/instruction.hpp"
 #include "runtime/simulator/machine/watch.hpp"
 
-/// What runs: warps, their fragments and their block. Plain data, shared by the scheduler and the executors
-/// of every x86-64 level; the functions at the end are the scheduler's services to instruction handlers.
+/// Warps, their fragments and their block. Plain data, shared by the scheduler and the executors of every
+/// x86-64 level. The functions at the end are the scheduler's services to instruction handlers.
 namespace kerncast::simulator {
 
 struct Block;
@@ -33,14 +33,14 @@ enum class Event : std::uint8_t {
   fault,
 };
 
-/// Part of an allocation a launch has touched: looked up once, then checked by comparison.
+/// A part of an allocation that a launch has touched: looked up once, then checked by comparison.
 struct Range {
   std::uint64_t base = 0;
   std::uint64_t end = 0;
   WrittenMap* written = nullptr;  ///< null: taken as written
 };
 
-inline constexpr std::uint32_t kRanges = 8;
+inline constexpr std::uint32_t range_count = 8;
 
 struct Warp {
   std::byte* base[2] = {nullptr, nullptr};  ///< register frame of the running fragment, constants
@@ -56,7 +56,7 @@ struct Warp {
   std::uint64_t thread_instructions = 0;
   std::uint64_t global_requests = 0;  ///< counted under a tally only
 
-  Range* ranges = nullptr;  ///< kRanges entries, of this host thread
+  Range* ranges = nullptr;  ///< range_count entries, of this host thread
   std::byte* shared = nullptr;
   std::uint64_t shared_bytes = 0;
   std::byte* local = nullptr;     ///< this warp's local memory, one lane after the other
@@ -75,7 +75,7 @@ struct Warp {
   bool watched = false;           ///< memory handlers call watch_access
   StrictBlock* strict = nullptr;  ///< null: no checks beyond bounds and alignment
   Tally* tally = nullptr;         ///< null: no profile
-  Fragment fragments[kLanes];
+  Fragment fragments[lane_count];
 };
 
 /// A memory access outside what the kernel may touch, as reported by a handler.
@@ -88,8 +88,7 @@ struct AccessFault {
   const char* what = "access";
 };
 
-// Services of the scheduler (block.cpp, faults.cpp). Those that return const Op* return what the handler
-// returns.
+// Services of the scheduler (block.cpp, faults.cpp). A handler returns the const Op* that a service returns.
 
 /// Records a memory fault; the launch stops.
 const Op* raise_access(Warp& warp, const Op* op, const AccessFault& fault);
@@ -98,8 +97,7 @@ const Op* raise_illegal(Warp& warp, const Op* op, std::uint32_t lane, const char
 /// Records that `lane` takes part in a shuffle that reads lane `from`, which does not.
 const Op* raise_shuffle(Warp& warp, const Op* op, std::uint32_t lane, std::uint32_t from);
 const Op* raise_trap(Warp& warp, const Op* op, std::uint32_t mask);
-/// Finds the allocation that holds `address`, puts it first in the warp's ranges and returns true; false if
-/// none.
+/// Finds the allocation that holds `address` and puts it first in the warp's ranges. False if there is none.
 bool find_range(Warp& warp, std::uint64_t address);
 /// Counts the run up to and including `op`.
 void count_through(Warp& warp, const Op* op);
@@ -111,17 +109,17 @@ void note_warp_sync(Warp& warp);
 void add_fragment(Warp& warp, const Op* at, std::uint32_t mask, std::uint32_t frame, Fragment::State state);
 /// Ends `mask`'s threads.
 const Op* exit_lanes(Warp& warp, const Op* op, std::uint32_t mask);
-/// Member-mask instructions that not all named lanes have reached: parks the lanes, or returns those that can
-/// go. `members` holds each lane's mask. When the result is 0 the handler returns null.
+/// For instructions with a member mask: parks lanes whose named members have not all arrived, and returns the
+/// lanes that can go. `members` holds each lane's mask. If the result is 0, the handler returns null.
 std::uint32_t gather_members(Warp& warp, const Op* op, std::uint32_t mask, const std::uint32_t* members);
-/// After gather_members let lanes go on beyond `op`: what the handler returns.
+/// What the handler returns after gather_members let lanes go on beyond `op`.
 const Op* after_members(Warp& warp, const Op* op, std::uint32_t went);
 const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* return_function(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* call_host(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* branch_table(Warp& warp, const Op* op, std::uint32_t mask, const std::uint32_t* index);
-/// Value of a special register for all lanes; 64-bit values, of which narrower reads take the low part.
+/// Reads a special register for all lanes. The values have 64 bits; narrower reads take the low part.
 void read_special(Warp& warp, const Op* op, std::uint64_t* values);
 
 }  // namespace kerncast::simulator

@@ -13,7 +13,7 @@ namespace kerncast::simulator {
 
 namespace {
 
-constexpr unsigned kMostThreads = 512;
+constexpr unsigned most_threads = 512;
 
 struct Task {
   const std::function<void()>* job;
@@ -95,9 +95,9 @@ unsigned host_threads() {
   static const unsigned count = [] {
     const char* wish = std::getenv("KERNCAST_SIM_THREADS");
     const long asked = wish == nullptr ? 0 : std::strtol(wish, nullptr, 10);
-    const unsigned found = asked > 0 ? static_cast<unsigned>(std::min<long>(asked, kMostThreads))
+    const unsigned found = asked > 0 ? static_cast<unsigned>(std::min<long>(asked, most_threads))
                                      : std::thread::hardware_concurrency();
-    return std::clamp(found, 1U, kMostThreads);
+    return std::clamp(found, 1U, most_threads);
   }();
   return count;
 }

@@ -5,7 +5,7 @@
 
 namespace kerncast::simulator {
 
-/// Host threads of the machine, counting the caller: KERNCAST_SIM_THREADS, else the machine's.
+/// Number of host threads, with the caller: KERNCAST_SIM_THREADS, else one for each core.
 unsigned host_threads();
 
 /// Runs `job` on the caller and up to `helpers` pool threads at once, and returns when all have returned.

@@ -3,11 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 
-/// What looks on while a launch runs: the strict checks and the profile. Memory handlers of every x86-64
-/// level tell it of each warp-wide access that has passed the bounds and alignment checks. Plain data only,
-/// as in state.hpp.
+/// The machine's only view of what watches a launch: the strict checks and the profile. Memory handlers of
+/// every x86-64 level report each warp-wide access that has passed the bounds and alignment checks; the
+/// scheduler reports the rest. Plain data only, as in state.hpp.
 namespace kerncast::simulator {
 
+struct LaunchProfile;
 struct Op;
 struct Warp;
 class StrictBlock;
@@ -15,22 +16,53 @@ class Tally;
 
 /// One warp-wide access: which lanes, how many bytes each, and where in host memory. Whether a lane touches
 /// global, shared or local memory shows in its host address.
-struct Touch {
+struct WarpAccess {
   enum class Kind : std::uint8_t { read, write, atomic };
   Kind kind = Kind::read;
   std::uint32_t mask = 0;
   std::uint32_t bytes = 0;              ///< of each lane
-  std::uint64_t first = 0;              ///< where lanes are apart by `stride`: lane 0's address
+  std::uint64_t first = 0;              ///< address of lane 0, if lanes are `stride` apart
   std::uint64_t stride = 0;             ///< 0: all lanes at `first`
-  const std::uint64_t* host = nullptr;  ///< one address per lane, where they follow no stride
+  const std::uint64_t* host = nullptr;  ///< one address per lane, if they follow no stride
 
   [[nodiscard]] std::uint64_t at(std::uint32_t lane) const {
     return host != nullptr ? host[lane] : first + stride * lane;
   }
 };
 
-/// Tells every watcher of `warp`'s launch. False after a check has raised a fault: the handler returns null
-/// and must not touch memory.
-bool watch_access(Warp& warp, const Op* op, const Touch& touch);
+/// Reports an access to every watcher of `warp`'s launch. False after a check has raised a fault: the handler
+/// then returns null and must not touch memory.
+bool watch_access(Warp& warp, const Op* op, const WarpAccess& touch);
+
+// The profile: one tally for each host thread of a launch.
+
+struct DeleteTally {
+  void operator()(Tally* tally) const;
+};
+/// A tally of a program of `instructions` PTX instructions, which the caller owns.
+Tally* make_tally(std::uint32_t instructions);
+void add_to_profile(const Tally& tally, LaunchProfile& profile);
+/// `lanes` lanes of a warp went through the PTX instructions [from, to).
+void count_run(Tally& tally, std::uint32_t from, std::uint32_t to, std::uint32_t lanes);
+/// The branch that is PTX instruction `instruction` split a warp.
+void count_divergence(Tally& tally, std::uint32_t instruction);
+/// All threads of `warp` are done.
+void count_end_of_warp(Tally& tally, const Warp& warp);
+
+// The strict checks: one StrictBlock for each block.
+
+struct DeleteStrict {
+  void operator()(StrictBlock* strict) const;
+};
+/// The checks of a block with `shared_bytes` of shared memory, which the caller owns.
+StrictBlock* make_strict(std::uint64_t shared_bytes);
+/// Forgets the block before.
+void strict_start(StrictBlock& strict);
+/// Warp `warp` arrives at barrier `id`: its accesses so far come before those of the warps that wait there.
+void strict_arrive(StrictBlock& strict, std::uint32_t warp, std::uint32_t id);
+/// The warps in `waiting`, a bit each, leave barrier `id`.
+void strict_leave(StrictBlock& strict, std::uint32_t waiting, std::uint32_t id);
+/// Lanes of warp `warp` met in a bar.warp.sync.
+void strict_lanes_met(StrictBlock& strict, std::uint32_t warp);
 
 }  // namespace kerncast::simulator

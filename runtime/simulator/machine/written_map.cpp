@@ -11,10 +11,10 @@ namespace kerncast::simulator {
 
 namespace {
 
-constexpr std::size_t kPage = 4096;
-constexpr std::uintptr_t kNone = 0;
-constexpr std::uintptr_t kLocked = 1;
-constexpr std::uintptr_t kAll = 2;
+constexpr std::size_t page_bytes = 4096;
+constexpr std::uintptr_t none = 0;
+constexpr std::uintptr_t locked = 1;
+constexpr std::uintptr_t all = 2;
 
 /// Bits [first, last) of a 64-bit word.
 std::uint64_t bits(std::size_t first, std::size_t last) {
@@ -26,7 +26,7 @@ std::uint64_t bits(std::size_t first, std::size_t last) {
 
 /// A page of which some bytes were written: a bit for each.
 struct WrittenMap::Partial {
-  std::array<std::uint64_t, kPage / 64> words{};
+  std::array<std::uint64_t, page_bytes / 64> words{};
   std::uint64_t written = 0;
 };
 
@@ -34,9 +34,9 @@ void WrittenMap::Free::operator()(Page* pages) const {
   std::free(pages);
 }
 
-WrittenMap::WrittenMap(std::size_t size) : size_(size), count_((size + kPage - 1) / kPage) {
-  static_assert(sizeof(Page) == sizeof(std::uintptr_t) && kNone == 0);
-  // Zeroed memory is a table of kNone, and costs nothing until it is touched.
+WrittenMap::WrittenMap(std::size_t size) : size_(size), count_((size + page_bytes - 1) / page_bytes) {
+  static_assert(sizeof(Page) == sizeof(std::uintptr_t) && none == 0);
+  // A table of zeros means that nothing was written, and costs no memory until it is touched.
   pages_.reset(static_cast<Page*>(std::calloc(count_, sizeof(Page))));
   if (pages_ == nullptr) {
     throw std::bad_alloc();
@@ -45,7 +45,7 @@ WrittenMap::WrittenMap(std::size_t size) : size_(size), count_((size + kPage - 1
 
 WrittenMap::~WrittenMap() {
   for (std::size_t i = 0; i < count_; ++i) {
-    if (const std::uintptr_t entry = pages_[i].load(std::memory_order_relaxed); entry > kAll) {
+    if (const std::uintptr_t entry = pages_[i].load(std::memory_order_relaxed); entry > all) {
       delete reinterpret_cast<Partial*>(entry);
     }
   }
@@ -54,12 +54,11 @@ WrittenMap::~WrittenMap() {
 std::uintptr_t WrittenMap::acquire(Page& page) {
   for (;;) {
     std::uintptr_t entry = page.load(std::memory_order_relaxed);
-    if (entry == kAll) {
+    if (entry == all) {
       return entry;
     }
-    if ((entry & kLocked) == 0 &&
-        page.compare_exchange_weak(entry, entry | kLocked, std::memory_order_acquire,
-                                   std::memory_order_relaxed)) {
+    if ((entry & locked) == 0 && page.compare_exchange_weak(entry, entry | locked, std::memory_order_acquire,
+                                                            std::memory_order_relaxed)) {
       return entry;
     }
     std::this_thread::yield();
@@ -68,25 +67,26 @@ std::uintptr_t WrittenMap::acquire(Page& page) {
 
 void WrittenMap::mark_page(std::size_t index, std::size_t first, std::size_t last) {
   Page& page = pages_[index];
-  if (page.load(std::memory_order_relaxed) == kAll) {
+  if (page.load(std::memory_order_relaxed) == all) {
     return;
   }
-  const std::size_t size = std::min(kPage, size_ - index * kPage);
+  const std::size_t size = std::min(page_bytes, size_ - index * page_bytes);
   const std::uintptr_t entry = acquire(page);
-  if (entry == kAll) {
+  if (entry == all) {
     return;
   }
   auto* partial = reinterpret_cast<Partial*>(entry);
   if (last - first == size) {
     delete partial;
-    page.store(kAll, std::memory_order_release);
+    page.store(all, std::memory_order_release);
     return;
   }
   if (partial == nullptr) {
     partial = new (std::nothrow) Partial;
     if (partial == nullptr) {
-      // Without memory to remember which bytes, all count as written: a check less, never a false report.
-      page.store(kAll, std::memory_order_release);
+      // Without memory to remember which bytes, all count as written: that loses a check, but never makes a
+      // false report.
+      page.store(all, std::memory_order_release);
       return;
     }
   }
@@ -102,22 +102,21 @@ void WrittenMap::mark_page(std::size_t index, std::size_t first, std::size_t las
     delete partial;
     partial = nullptr;
   }
-  page.store(partial == nullptr ? kAll : reinterpret_cast<std::uintptr_t>(partial),
-             std::memory_order_release);
+  page.store(partial == nullptr ? all : reinterpret_cast<std::uintptr_t>(partial), std::memory_order_release);
 }
 
 std::size_t WrittenMap::first_unwritten_of_page(std::size_t index, std::size_t first,
                                                 std::size_t last) const {
   Page& page = pages_[index];
-  if (page.load(std::memory_order_acquire) == kAll) {
+  if (page.load(std::memory_order_acquire) == all) {
     return npos;
   }
   const std::uintptr_t entry = acquire(page);
-  if (entry == kAll) {
+  if (entry == all) {
     return npos;
   }
   std::size_t found = npos;
-  if (entry == kNone) {
+  if (entry == none) {
     found = first;
   } else {
     const auto* partial = reinterpret_cast<const Partial*>(entry);
@@ -137,20 +136,21 @@ std::size_t WrittenMap::first_unwritten_of_page(std::size_t index, std::size_t f
 
 void WrittenMap::mark(std::size_t offset, std::size_t bytes) {
   for (const std::size_t end = offset + bytes; offset < end;) {
-    const std::size_t index = offset / kPage;
-    const std::size_t last = std::min(end, (index + 1) * kPage);
-    mark_page(index, offset - index * kPage, last - index * kPage);
+    const std::size_t index = offset / page_bytes;
+    const std::size_t last = std::min(end, (index + 1) * page_bytes);
+    mark_page(index, offset - index * page_bytes, last - index * page_bytes);
     offset = last;
   }
 }
 
 std::size_t WrittenMap::first_unwritten(std::size_t offset, std::size_t bytes) const {
   for (const std::size_t end = offset + bytes; offset < end;) {
-    const std::size_t index = offset / kPage;
-    const std::size_t last = std::min(end, (index + 1) * kPage);
-    const std::size_t found = first_unwritten_of_page(index, offset - index * kPage, last - index * kPage);
+    const std::size_t index = offset / page_bytes;
+    const std::size_t last = std::min(end, (index + 1) * page_bytes);
+    const std::size_t found =
+        first_unwritten_of_page(index, offset - index * page_bytes, last - index * page_bytes);
     if (found != npos) {
-      return index * kPage + found;
+      return index * page_bytes + found;
     }
     offset = last;
   }

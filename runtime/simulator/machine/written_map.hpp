@@ -25,7 +25,7 @@ class WrittenMap {
 
  private:
   struct Partial;
-  using Page = std::atomic<std::uintptr_t>;  ///< kNone, kAll, or the address of a Partial; bit 0 locks it
+  using Page = std::atomic<std::uintptr_t>;  ///< none, all, or the address of a Partial; bit 0 locks it
 
   static std::uintptr_t acquire(Page& page);
   void mark_page(std::size_t index, std::size_t first, std::size_t last);

@@ -14,8 +14,8 @@ std::uint32_t ConstantPool::operand_for(std::uint64_t bits, unsigned bytes) {
   auto [entry, fresh] = offsets_[width].try_emplace(bits, 0);
   if (fresh) {
     const std::size_t start = bytes_.size();
-    bytes_.resize(start + std::size_t{kLanes} * bytes);
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    bytes_.resize(start + std::size_t{lane_count} * bytes);
+    for (std::size_t lane = 0; lane < lane_count; ++lane) {
       std::memcpy(bytes_.data() + start + lane * bytes, &bits, bytes);
     }
     // Bit 0 tells constants from registers.

@@ -139,7 +139,7 @@ void DecodeContext::materialise(Scalar& scalar, bool in_address) {
                                                               : Special::local_base);
   op.imm = static_cast<std::int64_t>(scalar.bits + variable.address);
   if (variable.space == Space::param) {
-    op.imm = static_cast<std::int64_t>(static_cast<std::uint64_t>(op.imm) | kLocalWindow);
+    op.imm = static_cast<std::int64_t>(static_cast<std::uint64_t>(op.imm) | local_window);
   }
   reference(Field::d, reg, true);
   scalar.kind = Scalar::Kind::reg;

@@ -36,12 +36,12 @@ Op& DecodeContext::emit(Code code, Type type) {
   op.code = code;
   op.type = type;
   op.prefix = instruction_count_ + (emitted_ ? 1 : 0);
-  op.guard = frame_header::kTrue;
+  op.guard = frame_header::true_predicate;
   emitted_ = true;
   body.ops.push_back(op);
   body.lines.push_back(static_cast<std::uint32_t>(instruction_->line));
   if (instruction_->guarded) {
-    body.ops.back().guard_xor = instruction_->guard_negated ? kAllLanes : 0;
+    body.ops.back().guard_xor = instruction_->guard_negated ? all_lanes : 0;
     reference(Field::guard, instruction_->guard, false);
   }
   return body.ops.back();
@@ -86,7 +86,7 @@ std::uint64_t DecodeContext::number_bits(const Scalar& scalar, Type type) const 
     fail(fmt::format("takes .{} operands from registers only", name_of(type)));
   }
   if (scalar.float_bytes != 0 && (!is_bits(type) || scalar.float_bytes != bytes_of(type))) {
-    fail(fmt::format("a float constant where the operand is .{}", name_of(type)));
+    fail(fmt::format("a float constant cannot be a .{} operand", name_of(type)));
   }
   return scalar.bits;
 }
@@ -96,7 +96,8 @@ std::uint64_t DecodeContext::number_bits_of(const Scalar& scalar, unsigned bytes
     return std::bit_cast<std::uint32_t>(static_cast<float>(std::bit_cast<double>(scalar.bits)));
   }
   if (scalar.float_bytes != 0 && scalar.float_bytes != bytes) {
-    fail(fmt::format("a {}-byte float constant where the operand has {} bytes", scalar.float_bytes, bytes));
+    fail(fmt::format("a float constant of {} bytes cannot be an operand of {} bytes", scalar.float_bytes,
+                     bytes));
   }
   return scalar.bits;
 }
@@ -172,7 +173,7 @@ void DecodeContext::read_predicate(Field field, const Scalar& scalar, std::uint3
     op.flags |= negate_flag;
   }
   if (scalar.kind == Scalar::Kind::number && scalar.float_bytes == 0) {
-    slot_of(op, field) = scalar.bits != 0 ? frame_header::kTrue : frame_header::kFalse;
+    slot_of(op, field) = scalar.bits != 0 ? frame_header::true_predicate : frame_header::false_predicate;
     return;
   }
   if (scalar.kind != Scalar::Kind::reg || scalar.bytes != 0) {
@@ -256,7 +257,7 @@ void DecodeContext::address(const Operand& operand, Space space, std::uint64_t b
       }
       check_address_type(base);
       if (base.bytes == 4) {
-        op.flags |= kNarrowAddress;
+        op.flags |= flag::narrow_address;
       }
       reference(Field::a, base.reg, false);
       return;
@@ -271,8 +272,8 @@ void DecodeContext::address(const Operand& operand, Space space, std::uint64_t b
       check_space(base, space);
       if (variable.frame_relative) {
         op.sub = static_cast<std::uint8_t>(Space::local);
-        op.a = frame_header::kLocalBase;
-        op.flags |= kNarrowAddress;
+        op.a = frame_header::local_base;
+        op.flags |= flag::narrow_address;
         const auto first = static_cast<std::uint64_t>(operand.offset) + base.bits;
         if (operand.offset < 0 || first + bytes > variable.size) {
           fail(fmt::format("access of {} bytes at offset {} of '{}', which has {}", bytes, operand.offset,
@@ -283,7 +284,7 @@ void DecodeContext::address(const Operand& operand, Space space, std::uint64_t b
       }
       std::uint64_t place = variable.address + base.bits;
       if (space == Space::generic && variable.space == Space::shared) {
-        place |= kSharedWindow;
+        place |= shared_window;
       }
       op.a = constant(place, 8);
       return;

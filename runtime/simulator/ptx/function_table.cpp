@@ -24,7 +24,7 @@ std::optional<std::uint64_t> FunctionTable::pointer_to(std::string_view name) {
     return std::nullopt;
   }
   pointed_to_.push_back(*index);
-  return kFunctionWindow | *index;
+  return function_window | *index;
 }
 
 void FunctionTable::link_indirect_calls() {

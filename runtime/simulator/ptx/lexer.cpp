@@ -100,72 +100,64 @@ void Lexer::lex_word() {
   at_ = end;
 }
 
-void Lexer::lex_number() {
-  const std::size_t start = at_;
-  token_.kind = Token::Kind::number;
-  const auto finish = [&](std::size_t end) {
-    token_.text = text_.substr(start, end - start);
-    at_ = end;
-    if (at_ < text_.size() && (is_letter(text_[at_]) || is_digit(text_[at_]) || text_[at_] == '_')) {
-      throw DecodeError(fmt::format("PTX line {}: malformed number '{}{}'", line_, token_.text, text_[at_]),
-                        line_);
+void Lexer::finish_number(std::size_t end) {
+  token_.text = text_.substr(at_, end - at_);
+  at_ = end;
+  if (at_ < text_.size() && (is_letter(text_[at_]) || is_digit(text_[at_]) || text_[at_] == '_')) {
+    throw DecodeError(fmt::format("PTX line {}: malformed number '{}{}'", line_, token_.text, text_[at_]),
+                      line_);
+  }
+}
+
+/// A float by its bits, such as 0f3F800000.
+void Lexer::lex_float_bits(unsigned digits) {
+  for (unsigned i = 0; i < digits; ++i) {
+    const std::size_t at = at_ + 2 + i;
+    const int value = at < text_.size() ? digit_value(text_[at]) : 99;
+    if (value > 15) {
+      throw DecodeError(
+          fmt::format("PTX line {}: a float constant needs {} hexadecimal digits", line_, digits), line_);
     }
+    token_.bits = token_.bits << 4 | static_cast<std::uint64_t>(value);
+  }
+  token_.float_bytes = static_cast<std::uint8_t>(digits / 2);
+  finish_number(at_ + 2 + digits);
+}
+
+std::size_t Lexer::end_of_digits(std::size_t at) const {
+  while (at < text_.size() && is_digit(text_[at])) {
+    ++at;
+  }
+  return at;
+}
+
+/// False if the digits here are no decimal float.
+bool Lexer::lex_decimal_float() {
+  const auto has = [&](std::size_t at, char first, char second) {
+    return at < text_.size() && (text_[at] == first || text_[at] == second);
   };
-  const char second = at_ + 1 < text_.size() ? text_[at_ + 1] : '\0';
-  if (text_[at_] == '0' && (second == 'f' || second == 'F' || second == 'd' || second == 'D')) {
-    const unsigned digits = second == 'f' || second == 'F' ? 8 : 16;
-    for (unsigned i = 0; i < digits; ++i) {
-      const std::size_t at = at_ + 2 + i;
-      const int value = at < text_.size() ? digit_value(text_[at]) : 99;
-      if (value > 15) {
-        throw DecodeError(
-            fmt::format("PTX line {}: a float constant needs {} hexadecimal digits", line_, digits), line_);
-      }
-      token_.bits = token_.bits << 4 | static_cast<std::uint64_t>(value);
-    }
-    token_.float_bytes = static_cast<std::uint8_t>(digits / 2);
-    finish(at_ + 2 + digits);
-    return;
+  std::size_t end = end_of_digits(at_);
+  const bool exponent = end + 1 < text_.size() && has(end, 'e', 'E');
+  if (!has(end, '.', '.') && !exponent) {
+    return false;
   }
-  std::size_t end = at_;
-  int base = 10;
-  if (text_[at_] == '0' && (second == 'x' || second == 'X')) {
-    base = 16;
-    end += 2;
-  } else if (text_[at_] == '0' && (second == 'b' || second == 'B')) {
-    base = 2;
-    end += 2;
-  } else {
-    std::size_t probe = at_;
-    while (probe < text_.size() && is_digit(text_[probe])) {
-      ++probe;
-    }
-    const bool exponent = probe + 1 < text_.size() && (text_[probe] == 'e' || text_[probe] == 'E');
-    if ((probe < text_.size() && text_[probe] == '.') || exponent) {
-      if (text_[probe] == '.') {
-        ++probe;
-        while (probe < text_.size() && is_digit(text_[probe])) {
-          ++probe;
-        }
-      }
-      if (probe < text_.size() && (text_[probe] == 'e' || text_[probe] == 'E')) {
-        ++probe;
-        if (probe < text_.size() && (text_[probe] == '+' || text_[probe] == '-')) {
-          ++probe;
-        }
-        while (probe < text_.size() && is_digit(text_[probe])) {
-          ++probe;
-        }
-      }
-      const std::string copy(text_.substr(at_, probe - at_));
-      token_.bits = std::bit_cast<std::uint64_t>(std::strtod(copy.c_str(), nullptr));
-      token_.float_bytes = 8;
-      finish(probe);
-      return;
-    }
-    base = text_[at_] == '0' && is_digit(second) ? 8 : 10;
+  if (has(end, '.', '.')) {
+    end = end_of_digits(end + 1);
   }
-  bool any = false;
+  if (has(end, 'e', 'E')) {
+    ++end;
+    end = end_of_digits(has(end, '+', '-') ? end + 1 : end);
+  }
+  const std::string copy(text_.substr(at_, end - at_));
+  token_.bits = std::bit_cast<std::uint64_t>(std::strtod(copy.c_str(), nullptr));
+  token_.float_bytes = 8;
+  finish_number(end);
+  return true;
+}
+
+/// An integer whose digits begin at `first`.
+void Lexer::lex_integer(std::size_t first, int base) {
+  std::size_t end = first;
   std::uint64_t value = 0;
   for (; end < text_.size() && digit_value(text_[end]) < base; ++end) {
     const auto digit = static_cast<std::uint64_t>(digit_value(text_[end]));
@@ -173,16 +165,30 @@ void Lexer::lex_number() {
       throw DecodeError(fmt::format("PTX line {}: integer constant over 64 bits", line_), line_);
     }
     value = value * static_cast<std::uint64_t>(base) + digit;
-    any = true;
   }
-  if (!any) {
+  if (end == first) {
     throw DecodeError(fmt::format("PTX line {}: number without digits", line_), line_);
   }
   token_.bits = value;
-  if (end < text_.size() && text_[end] == 'U') {
-    ++end;
+  finish_number(end < text_.size() && text_[end] == 'U' ? end + 1 : end);
+}
+
+void Lexer::lex_number() {
+  token_.kind = Token::Kind::number;
+  const bool zero = text_[at_] == '0';
+  const char second = at_ + 1 < text_.size() ? text_[at_ + 1] : '\0';
+  const auto prefixed = [&](char lower, char upper) { return zero && (second == lower || second == upper); };
+  if (prefixed('f', 'F')) {
+    lex_float_bits(8);
+  } else if (prefixed('d', 'D')) {
+    lex_float_bits(16);
+  } else if (prefixed('x', 'X')) {
+    lex_integer(at_ + 2, 16);
+  } else if (prefixed('b', 'B')) {
+    lex_integer(at_ + 2, 2);
+  } else if (!lex_decimal_float()) {
+    lex_integer(at_, zero && is_digit(second) ? 8 : 10);
   }
-  finish(end);
 }
 
 void Lexer::advance() {

@@ -44,6 +44,12 @@ class Lexer {
   void advance();
   void skip_blanks();
   void lex_number();
+  void lex_float_bits(unsigned digits);
+  bool lex_decimal_float();
+  void lex_integer(std::size_t first, int base);
+  [[nodiscard]] std::size_t end_of_digits(std::size_t at) const;
+  /// Ends the number's token before `end`.
+  void finish_number(std::size_t end);
   void lex_word();
 
   std::string_view text_;

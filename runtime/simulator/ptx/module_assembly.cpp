@@ -84,7 +84,7 @@ std::vector<FormalParameter> ModuleAssembly::place_parameters(const FunctionHead
     top = variable.address + variable.size;
     if (top > parameter_limit) {
       throw DecodeError(
-          fmt::format("PTX line {}: '{}' has over 1 MiB of parameters", header.line, header.name),
+          fmt::format("PTX line {}: '{}' may have parameters of at most 1 MiB", header.line, header.name),
           header.line);
     }
     formals.push_back(

@@ -148,7 +148,7 @@ void Names::resolve(Scalar& scalar) const {
     scalar.kind = Scalar::Kind::sink;
   } else if (word == "WARP_SZ") {
     scalar.kind = Scalar::Kind::number;
-    scalar.bits = kLanes;
+    scalar.bits = lane_count;
   } else if (const auto special = specials().find(word); word.front() == '%' && special != specials().end()) {
     scalar.kind = Scalar::Kind::special;
     scalar.special = special->second;

@@ -244,7 +244,8 @@ void Parser::parse_operand(Operand& operand) {
   if (lex_.accept('[')) {
     operand.kind = Operand::Kind::address;
     operand.parts[0] = parse_scalar();
-    if (lex_.peek().is('+') || lex_.peek().is('-')) {
+    const bool is_name = operand.parts[0].kind == Scalar::Kind::name;
+    if (lex_.peek().is('+') || (is_name && lex_.peek().is('-'))) {
       // A register's offset is negative in the form [x+-4], a variable's in the form [x-4].
       operand.parts[0].has_offset = lex_.peek().is('-');
       bool down = lex_.take().is('-');

@@ -90,7 +90,7 @@ void ModuleAssembly::place_global(const VariableDeclaration& declared, Variable&
   }
   program_.variable_index.insert_or_assign(std::string(declared.name), program_.variables.size());
   program_.variables.push_back({std::string(declared.name), at, variable.size});
-  if (variable.size < Memory::kZeroedFrom) {
+  if (variable.size < Memory::zeroed_from) {
     std::memset(at, 0, variable.size);
   }
   std::copy(values.begin(), values.end(), at);
@@ -126,7 +126,7 @@ std::uint64_t ModuleAssembly::address_of(const InitialValue& value, const Variab
                       value.line);
   }
   const bool windowed = value.generic && variable->space == Space::shared;
-  return (variable->address | (windowed ? kSharedWindow : 0)) + value.bits;
+  return (variable->address | (windowed ? shared_window : 0)) + value.bits;
 }
 
 }  // namespace kerncast::simulator

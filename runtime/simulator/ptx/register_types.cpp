@@ -3,14 +3,14 @@
 #include "runtime/simulator/ptx/decode_context.hpp"
 #include "runtime/simulator/ptx/types.hpp"
 
-// Which registers serve for which operands: their declared types against those of the instruction.
+// Checks of the declared types of registers against the types of the instruction.
 namespace kerncast::simulator {
 
 namespace {
 
-/// Whether a register declared with one type serves for an operand of another, as NVIDIA's assembler has it:
-/// bits go with everything of their size, integers with integers, and a pair of halves counts as bits among
-/// integers.
+/// True if a register declared with one type serves for an operand of another, by the rules of NVIDIA's
+/// assembler: bits go with everything of their size, integers with integers, and a pair of halves counts as
+/// bits among integers.
 bool goes_with(Type declared, Type type, bool may_be_wider) {
   const unsigned held = bytes_of(declared);
   const unsigned needed = bytes_of(type);

@@ -17,11 +17,11 @@ void FunctionBody::clear() {
 
 namespace {
 
-constexpr std::uint8_t kGuardField = 5;
-constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
-/// Above this many words of live sets, or of work on them, every register gets a place of its own instead.
-constexpr std::size_t kSetLimit = std::size_t{1} << 22;
-constexpr std::size_t kSetWork = std::size_t{1} << 28;
+constexpr std::uint8_t guard_field = 5;
+constexpr std::uint32_t no_register = std::numeric_limits<std::uint32_t>::max();
+/// Above this many words of live sets, or this much work on them, every register gets a place of its own.
+constexpr std::size_t set_limit = std::size_t{1} << 22;
+constexpr std::size_t set_work = std::size_t{1} << 28;
 
 struct Block {
   std::uint32_t first = 0;
@@ -59,7 +59,7 @@ class Allocator {
     find_guards();
     find_blocks();
     words_ = std::max<std::size_t>((body_.register_bytes.size() + 63) / 64, 1);
-    tracked_ = blocks_.size() * words_ <= kSetLimit;
+    tracked_ = blocks_.size() * words_ <= set_limit;
     if (tracked_) {
       find_liveness();
       if (tracked_ && drop_moves()) {
@@ -78,7 +78,7 @@ class Allocator {
     guarded_.assign(body_.ops.size(), false);
     first_use_.assign(body_.ops.size() + 1, 0);
     for (const RegisterUse& use : body_.uses) {
-      guarded_[use.op] = guarded_[use.op] || use.field == kGuardField;
+      guarded_[use.op] = guarded_[use.op] || use.field == guard_field;
       ++first_use_[use.op + 1];
     }
     for (std::size_t i = 1; i < first_use_.size(); ++i) {
@@ -147,13 +147,13 @@ class Allocator {
       for (std::uint32_t i = blocks_[b].first; i < blocks_[b].end; ++i) {
         // A guarded write keeps the old value where the guard does not hold, so it reads it too.
         for_uses(i, [&](const RegisterUse& use) {
-          if (use.reg != kNone && (!use.defines || guarded_[i]) &&
+          if (use.reg != no_register && (!use.defines || guarded_[i]) &&
               (defs[use.reg / 64] >> (use.reg % 64) & 1) == 0) {
             uses[use.reg / 64] |= std::uint64_t{1} << (use.reg % 64);
           }
         });
         for_uses(i, [&](const RegisterUse& use) {
-          if (use.reg != kNone && use.defines) {
+          if (use.reg != no_register && use.defines) {
             defs[use.reg / 64] |= std::uint64_t{1} << (use.reg % 64);
           }
         });
@@ -162,7 +162,7 @@ class Allocator {
     std::size_t work = 0;
     for (bool changed = true; changed;) {
       changed = false;
-      if (work > kSetWork) {
+      if (work > set_work) {
         tracked_ = false;
         return;
       }
@@ -186,18 +186,18 @@ class Allocator {
 
   [[nodiscard]] bool live_at_entry(std::uint32_t reg) const { return (in_[reg / 64] >> (reg % 64) & 1) != 0; }
 
-  /// Where both registers of a move are written once, before any use, the copy is just another name.
+  /// If both registers of a move are written once, before any use, the copy is just another name.
   bool drop_moves() {
     dropped_.assign(body_.ops.size(), false);
     std::vector<std::uint32_t> writes(body_.register_bytes.size(), 0);
     for (const RegisterUse& use : body_.uses) {
       writes[use.reg] += use.defines ? 1 : 0;
     }
-    std::vector<std::uint32_t> same_as(body_.register_bytes.size(), kNone);
+    std::vector<std::uint32_t> same_as(body_.register_bytes.size(), no_register);
     const auto original = [&](std::uint32_t reg) {
-      while (same_as[reg] != kNone) {
+      while (same_as[reg] != no_register) {
         const std::uint32_t next = same_as[reg];
-        if (same_as[next] != kNone) {
+        if (same_as[next] != no_register) {
           same_as[reg] = same_as[next];
         }
         reg = next;
@@ -211,13 +211,13 @@ class Allocator {
       if (op.code != Code::mov || guarded_[i]) {
         continue;
       }
-      std::uint32_t to = kNone;
-      std::uint32_t from = kNone;
+      std::uint32_t to = no_register;
+      std::uint32_t from = no_register;
       for_uses(i, [&](const RegisterUse& use) { (use.defines ? to : from) = use.reg; });
       if (writes[to] != 1 || live_at_entry(to)) {
         continue;
       }
-      if (from == kNone) {
+      if (from == no_register) {
         constant[to] = op.a;
       } else {
         if (writes[from] != 1 || live_at_entry(from)) {
@@ -239,7 +239,7 @@ class Allocator {
       for (std::uint32_t u = first_use_[i]; u < first_use_[i + 1]; ++u) {
         RegisterUse& use = body_.uses[u];
         if (dropped_[i]) {
-          use.reg = kNone;
+          use.reg = no_register;
           continue;
         }
         if (use.defines) {
@@ -248,7 +248,7 @@ class Allocator {
         use.reg = original(use.reg);
         if (constant[use.reg] != 0) {
           (use.in_list ? lists_[use.list] : *field_of(body_.ops[i], use.field)) = constant[use.reg];
-          use.reg = kNone;
+          use.reg = no_register;
         }
       }
       if (dropped_[i]) {
@@ -262,14 +262,14 @@ class Allocator {
 
   void find_intervals() {
     const std::size_t count = body_.register_bytes.size();
-    start_.assign(count, kNone);
+    start_.assign(count, no_register);
     stop_.assign(count, 0);
     const auto extend = [&](std::uint32_t reg, std::uint32_t at) {
       start_[reg] = std::min(start_[reg], at);
       stop_[reg] = std::max(stop_[reg], at);
     };
     for (const RegisterUse& use : body_.uses) {
-      if (use.reg != kNone) {
+      if (use.reg != no_register) {
         extend(use.reg, use.op);
       }
     }
@@ -300,7 +300,7 @@ class Allocator {
   std::uint32_t place() {
     std::vector<std::uint32_t> order;
     for (std::uint32_t r = 0; r < start_.size(); ++r) {
-      if (start_[r] != kNone) {
+      if (start_[r] != no_register) {
         order.push_back(r);
       }
     }
@@ -329,23 +329,23 @@ class Allocator {
       }
       active.emplace(stop_[reg], reg);
     }
-    std::uint32_t top = frame_header::kSize;
-    static constexpr std::uint32_t kBytes[4] = {4, 64, 128, 256};
+    std::uint32_t top = frame_header::size;
+    static constexpr std::uint32_t class_bytes[4] = {4, 64, 128, 256};
     std::uint32_t base[4];
     for (unsigned kind = 4; kind-- > 0;) {
       base[kind] = top;
-      top += used[kind] * kBytes[kind];
+      top += used[kind] * class_bytes[kind];
     }
     for (const std::uint32_t reg : order) {
       const unsigned kind = class_of(body_.register_bytes[reg]);
-      place_[reg] = base[kind] + place_[reg] * kBytes[kind];
+      place_[reg] = base[kind] + place_[reg] * class_bytes[kind];
     }
     return (top + 63) / 64 * 64;
   }
 
   void patch() {
     for (const RegisterUse& use : body_.uses) {
-      if (use.reg != kNone) {
+      if (use.reg != no_register) {
         (use.in_list ? lists_[use.list] : *field_of(body_.ops[use.op], use.field)) = place_[use.reg];
       }
     }

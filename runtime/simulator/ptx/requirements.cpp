@@ -23,10 +23,10 @@ struct Rule {
   Requirement needed;
 };
 
-constexpr std::string_view kNearPriorities =
+constexpr std::string_view near_priorities =
     "L1::evict_normal|L1::evict_last|L1::evict_first|L1::no_allocate|L1::evict_unchanged";
 
-constexpr std::array kRules{
+constexpr std::array all_rules{
     // Arithmetic.
     Rule{"add sub mul fma", "f16|f16x2", {53, 42}},
     Rule{"add sub mul", "bf16|bf16x2", {90, 78}},
@@ -80,7 +80,7 @@ constexpr std::array kRules{
     Rule{"ld st atom red cp", "L2::cache_hint", {80, 74}},
     Rule{"ld cp", "L2::64B|L2::128B|L2::256B", {75, 74}},
     Rule{"ld", "L2::256B", {80, 74}},
-    Rule{"ld st", kNearPriorities, {70, 74}},
+    Rule{"ld st", near_priorities, {70, 74}},
     Rule{"ld st", "v8", {100, 88}},
     Rule{"ld st", "v4 b64|u64|s64|f64", {100, 88}},
     Rule{"ld st mov atom", "b128", {70, 83}},
@@ -142,7 +142,7 @@ constexpr std::array kRules{
     Rule{"mma", "kind::f8f6f4", {100, 86, Targets::specific}},
 };
 
-/// The parts of `list` between blanks or bars, one after the other.
+/// Takes the next part of `list`, up to a blank or bar.
 std::string_view take_part(std::string_view& list, char separator) {
   const std::size_t end = list.find(separator);
   const std::string_view part = list.substr(0, end);
@@ -168,11 +168,11 @@ bool applies(const Rule& rule, const Modifiers& mods) {
   return true;
 }
 
-/// Rules by instruction; "*" has those of every one.
+/// The rules by instruction; "*" has those that hold for all.
 const std::unordered_map<std::string_view, std::vector<const Rule*>>& rules() {
   static const std::unordered_map<std::string_view, std::vector<const Rule*>> index = [] {
     std::unordered_map<std::string_view, std::vector<const Rule*>> built;
-    for (const Rule& rule : kRules) {
+    for (const Rule& rule : all_rules) {
       for (std::string_view names = rule.instructions; !names.empty();) {
         built[take_part(names, ' ')].push_back(&rule);
       }
@@ -236,14 +236,14 @@ std::optional<int> version_of_target(int sm, char suffix) {
     int specific;  ///< with suffix a; 0: there is none
     int family;    ///< with suffix f; 0: there is none
   };
-  static constexpr std::array<Known, 25> kTargets{{
+  static constexpr std::array<Known, 25> targets{{
       {30, 30, 0, 0},    {32, 40, 0, 0},    {35, 31, 0, 0},    {37, 41, 0, 0},    {50, 40, 0, 0},
       {52, 41, 0, 0},    {53, 42, 0, 0},    {60, 50, 0, 0},    {61, 50, 0, 0},    {62, 50, 0, 0},
       {70, 60, 0, 0},    {72, 61, 0, 0},    {75, 63, 0, 0},    {80, 70, 0, 0},    {86, 71, 0, 0},
       {87, 74, 0, 0},    {88, 73, 0, 0},    {89, 78, 0, 0},    {90, 78, 80, 0},   {100, 86, 86, 88},
       {101, 86, 86, 88}, {103, 88, 88, 88}, {110, 90, 90, 90}, {120, 87, 87, 88}, {121, 88, 88, 88},
   }};
-  for (const Known& known : kTargets) {
+  for (const Known& known : targets) {
     if (known.sm == sm) {
       const int version = suffix == 'a' ? known.specific : suffix == 'f' ? known.family : known.plain;
       return version == 0 ? std::nullopt : std::optional(version);

@@ -31,14 +31,14 @@ struct Requirement {
   Targets targets = Targets::all;
 };
 
-/// What `target` lacks of `needed`, as "needs ..."; empty when nothing.
+/// Says what `target` lacks of `needed`, as "needs ..."; empty if it lacks nothing.
 std::string lacking(const Requirement& needed, const ModuleTarget& target);
 
-/// What `target` lacks for the instruction as its opcode says it; empty when nothing.
+/// Says what `target` lacks for the instruction, as its opcode says it; empty if it lacks nothing.
 std::string lacking(const Modifiers& mods, const ModuleTarget& target);
 
-/// The .version that .target `sm` with `suffix` needs: 0 for one this machine does not know, none where that
-/// architecture has no such suffix.
+/// The .version that .target `sm` with `suffix` needs: 0 for a target that this machine does not know, none
+/// if that architecture has no such suffix.
 std::optional<int> version_of_target(int sm, char suffix);
 
 }  // namespace kerncast::simulator

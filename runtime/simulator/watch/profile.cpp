@@ -13,13 +13,13 @@ namespace kerncast::simulator {
 
 namespace {
 
-constexpr std::uint64_t kSector = 32;
-constexpr std::uint64_t kBanks = 32;
-constexpr std::uint64_t kBankBytes = 4;
+constexpr std::uint64_t sector = 32;
+constexpr std::uint64_t banks = 32;
+constexpr std::uint64_t bank_bytes = 4;
 
 /// Addresses of some lanes of one request, in lane order.
 struct Addresses {
-  std::array<std::uint64_t, kLanes> at;
+  std::array<std::uint64_t, lane_count> at;
   std::uint32_t count = 0;
 
   void add(std::uint64_t address) { at[count++] = address; }
@@ -35,15 +35,15 @@ void count_global(Addresses& lanes, std::uint64_t bytes, KerncastSimCounts& coun
   std::uint64_t sectors = 0;
   std::uint64_t next = 0;
   for (std::uint64_t i = 0; i < distinct; ++i) {
-    const std::uint64_t first = std::max(next, lanes.at[i] / kSector);
-    const std::uint64_t last = (lanes.at[i] + bytes - 1) / kSector;
+    const std::uint64_t first = std::max(next, lanes.at[i] / sector);
+    const std::uint64_t last = (lanes.at[i] + bytes - 1) / sector;
     if (last >= first) {
       sectors += last - first + 1;
       next = last + 1;
     }
   }
   counts.global_sectors += sectors;
-  counts.global_least_sectors += (distinct * bytes + kSector - 1) / kSector;
+  counts.global_least_sectors += (distinct * bytes + sector - 1) / sector;
 }
 
 /// Lanes are served in groups of 128 bytes: all at once up to 4 bytes each, 16 at 8 bytes, 8 at 16. A word
@@ -51,33 +51,33 @@ void count_global(Addresses& lanes, std::uint64_t bytes, KerncastSimCounts& coun
 void count_shared(const Addresses& lanes, std::uint64_t bytes, KerncastSimCounts& counts) {
   counts.shared_requests += 1;
   counts.shared_bytes += bytes * lanes.count;
-  const std::uint64_t words_each = (bytes + kBankBytes - 1) / kBankBytes;
-  if (words_each > kBanks) {
+  const std::uint64_t words_each = (bytes + bank_bytes - 1) / bank_bytes;
+  if (words_each > banks) {
     // Only bulk copies are that wide: each goes through all banks in order.
-    const std::uint64_t wavefronts = lanes.count * ((words_each + kBanks - 1) / kBanks);
+    const std::uint64_t wavefronts = lanes.count * ((words_each + banks - 1) / banks);
     counts.shared_wavefronts += wavefronts;
     counts.shared_least_wavefronts += wavefronts;
     return;
   }
-  const std::uint64_t group = kBanks / words_each;
-  std::array<std::uint64_t, kLanes * 8> seen;
+  const std::uint64_t group = banks / words_each;
+  std::array<std::uint64_t, lane_count * 8> seen;
   std::size_t known = 0;
   for (std::uint64_t first = 0; first < lanes.count; first += group) {
-    std::array<std::uint64_t, kBanks> load{};
+    std::array<std::uint64_t, banks> load{};
     const std::uint64_t last = std::min<std::uint64_t>(lanes.count, first + group);
     for (std::uint64_t i = first; i < last; ++i) {
       for (std::uint64_t k = 0; k < words_each; ++k) {
-        const std::uint64_t word = lanes.at[i] / kBankBytes + k;
+        const std::uint64_t word = lanes.at[i] / bank_bytes + k;
         const auto end = seen.begin() + static_cast<std::ptrdiff_t>(known);
         if (std::find(seen.begin(), end, word) == end) {
           seen[known++] = word;
-          ++load[word % kBanks];
+          ++load[word % banks];
         }
       }
     }
     counts.shared_wavefronts += *std::max_element(load.begin(), load.end());
   }
-  counts.shared_least_wavefronts += (known + kBanks - 1) / kBanks;
+  counts.shared_least_wavefronts += (known + banks - 1) / banks;
 }
 
 }  // namespace
@@ -87,7 +87,7 @@ Tally::Tally(std::uint32_t instructions)
       thread_steps_(std::size_t{instructions} + 1),
       counts_(instructions) {}
 
-void Tally::access(Warp& warp, std::uint32_t instruction, const Touch& touch) {
+void Tally::access(Warp& warp, std::uint32_t instruction, const WarpAccess& touch) {
   KerncastSimCounts& counts = counts_[instruction];
   const auto shared = reinterpret_cast<std::uint64_t>(warp.shared);
   const auto local = reinterpret_cast<std::uint64_t>(warp.local);
@@ -99,7 +99,7 @@ void Tally::access(Warp& warp, std::uint32_t instruction, const Touch& touch) {
     const std::uint64_t address = touch.at(static_cast<std::uint32_t>(std::countr_zero(rest)));
     if (address - shared < warp.shared_bytes) {
       in_shared.add(address - shared);
-    } else if (address - local < warp.local_bytes * kLanes) {
+    } else if (address - local < warp.local_bytes * lane_count) {
       ++in_local;
     } else if (address - parameters >= warp.parameter_bytes) {
       // Kernel parameters, which are loaded by address where a kernel has many, come from the constant bank.
@@ -120,7 +120,8 @@ void Tally::access(Warp& warp, std::uint32_t instruction, const Touch& touch) {
 }
 
 void Tally::end_of_warp(const Warp& warp) {
-  // Of warps that run equally long the one that asks most, so that the order in which they end is no matter.
+  // If warps run equally long, the one with the most requests counts, so that the order in which they end
+  // does not matter.
   if (std::pair(warp.warp_instructions, warp.global_requests) >
       std::pair(longest_warp_, longest_warp_requests_)) {
     longest_warp_ = warp.warp_instructions;

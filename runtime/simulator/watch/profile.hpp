@@ -29,7 +29,7 @@ class Tally {
     thread_steps_[from] += lanes;
     thread_steps_[to] -= lanes;
   }
-  void access(Warp& warp, std::uint32_t instruction, const Touch& touch);
+  void access(Warp& warp, std::uint32_t instruction, const WarpAccess& touch);
   void divergent(std::uint32_t instruction) { counts_[instruction].divergent += 1; }
   /// All threads of `warp` are done.
   void end_of_warp(const Warp& warp);

@@ -3,9 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 
-/// What the virtual GPU tells a tool about the launches it ran: plain structures behind C symbols of the
-/// shared library, found by name as the Driver API's are. All counts are exact, the same on every run and
-/// machine.
+/// What the virtual GPU tells a tool about the launches that it ran: plain structures behind C symbols of the
+/// shared library, which are found by name like the Driver API's. All counts are exact, the same on every run
+/// and machine.
 extern "C" {
 
 /// What one PTX instruction did during a launch. A sector is 32 aligned bytes of global or local memory; a
@@ -30,8 +30,8 @@ struct KerncastSimCounts {
 
 struct KerncastSimInstruction {
   std::uint32_t ptx_line;     ///< 1-based
-  std::uint32_t source_line;  ///< 0 where the PTX has no line info
-  const char* source_file;    ///< as the PTX names it; "" where it has no line info
+  std::uint32_t source_line;  ///< 0 if the PTX has no line info
+  const char* source_file;    ///< as the PTX names it; "" if it has no line info
   const char* text;           ///< the PTX line, without surrounding blanks
   /// "float", "double", "half", "tensor", "integer", "special", "convert", "move", "control", "load",
   /// "store", "atomic", "barrier", "warp" (shuffles, votes) or "other".

@@ -10,10 +10,10 @@ namespace kerncast::simulator {
 
 namespace {
 
-/// The part of the launch's memory that holds `address`; null where it is not global memory.
+/// The part of the launch's memory that holds `address`; null if it is not global memory.
 const Range* range_of(Warp& warp, std::uint64_t address) {
   const auto holds = [address](const Range& range) { return address >= range.base && address < range.end; };
-  for (std::uint32_t i = 0; i < kRanges; ++i) {
+  for (std::uint32_t i = 0; i < range_count; ++i) {
     if (holds(warp.ranges[i])) {
       return &warp.ranges[i];
     }
@@ -21,21 +21,21 @@ const Range* range_of(Warp& warp, std::uint64_t address) {
   const auto in = [address](const std::byte* base, std::uint64_t size) {
     return address - reinterpret_cast<std::uint64_t>(base) < size;
   };
-  if (in(warp.shared, warp.shared_bytes) || in(warp.local, warp.local_bytes * kLanes) ||
+  if (in(warp.shared, warp.shared_bytes) || in(warp.local, warp.local_bytes * lane_count) ||
       in(warp.parameters, warp.parameter_bytes)) {
     return nullptr;
   }
   return find_range(warp, address) ? &warp.ranges[0] : nullptr;
 }
 
-bool check(Warp& warp, const Op* op, const Touch& touch, std::uint32_t lane, std::uint64_t address,
+bool check(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lane, std::uint64_t address,
            std::uint64_t bytes) {
   const Range* range = range_of(warp, address);
   if (range == nullptr || range->written == nullptr) {
     return true;
   }
   const std::uint64_t offset = address - range->base;
-  if (touch.kind != Touch::Kind::write) {
+  if (touch.kind != WarpAccess::Kind::write) {
     const std::size_t missing = range->written->first_unwritten(offset, bytes);
     if (missing != WrittenMap::npos) {
       const std::uint32_t guilty = touch.host == nullptr && touch.stride != 0
@@ -50,7 +50,7 @@ bool check(Warp& warp, const Op* op, const Touch& touch, std::uint32_t lane, std
       return false;
     }
   }
-  if (touch.kind == Touch::Kind::write) {
+  if (touch.kind == WarpAccess::Kind::write) {
     range->written->mark(offset, bytes);
   }
   return true;
@@ -58,9 +58,9 @@ bool check(Warp& warp, const Op* op, const Touch& touch, std::uint32_t lane, std
 
 }  // namespace
 
-bool strict_global_access(Warp& warp, const Op* op, const Touch& touch) {
+bool strict_global_access(Warp& warp, const Op* op, const WarpAccess& touch) {
   if (touch.host == nullptr) {
-    const std::uint64_t bytes = touch.stride == 0 ? touch.bytes : touch.stride * kLanes;
+    const std::uint64_t bytes = touch.stride == 0 ? touch.bytes : touch.stride * lane_count;
     return check(warp, op, touch, static_cast<std::uint32_t>(std::countr_zero(touch.mask)), touch.first,
                  bytes);
   }

@@ -17,8 +17,9 @@ void join(StrictBlock::Clock& into, const StrictBlock::Clock& other) {
   }
 }
 
-/// Byte `index` of what `lane` is about to store, or null where the instruction takes it from elsewhere.
-const std::byte* stored_byte(const Warp& warp, const Op* op, const Touch& touch, std::uint32_t lane,
+/// Byte `index` of the value that `lane` is about to store; null if the instruction does not take it from a
+/// register.
+const std::byte* stored_byte(const Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lane,
                              std::uint32_t index) {
   if (op->code != Code::st || op->count == 0) {
     return nullptr;
@@ -34,7 +35,7 @@ const std::byte* stored_byte(const Warp& warp, const Op* op, const Touch& touch,
 StrictBlock::StrictBlock(std::uint64_t shared_bytes) : cells_(shared_bytes) {}
 
 void StrictBlock::start() {
-  // Stamps go on, so that cells of the block before need no clearing.
+  // Stamps continue, so that the cells of the block before need no clearing.
   started_ = ++now_;
   meetings_.clear();
   for (Clock& clock : synced_) {
@@ -71,7 +72,7 @@ bool StrictBlock::ordered_after_write(const Cell& cell, std::uint32_t warp, std:
   if (cell.writer == thread) {
     return true;
   }
-  const std::uint32_t other = cell.writer / kLanes;
+  const std::uint32_t other = cell.writer / lane_count;
   return other == warp ? cell.write_sync != lane_sync_[warp] : cell.write_stamp < synced_[warp][other];
 }
 
@@ -80,7 +81,7 @@ bool StrictBlock::ordered_after_reads(const Cell& cell, std::uint32_t warp, std:
     return true;
   }
   if (cell.read_warp == warp && cell.read_sync == lane_sync_[warp] &&
-      (cell.read_lanes & ~(1U << thread % kLanes)) != 0) {
+      (cell.read_lanes & ~(1U << thread % lane_count)) != 0) {
     return false;
   }
   for (std::uint32_t rest = cell.read_warps & ~(1U << warp); rest != 0; rest &= rest - 1) {
@@ -107,10 +108,10 @@ void StrictBlock::note_read(Cell& cell, std::uint32_t warp, std::uint32_t lane, 
   cell.read_op = op;
 }
 
-bool StrictBlock::shared_access(Warp& warp, const Op* op, const Touch& touch, std::uint32_t lane,
+bool StrictBlock::shared_access(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lane,
                                 bool strong) {
   const std::uint64_t offset = touch.at(lane) - reinterpret_cast<std::uint64_t>(warp.shared);
-  const std::uint32_t thread = warp.index * kLanes + lane;
+  const std::uint32_t thread = warp.index * lane_count + lane;
   const auto number = static_cast<std::uint32_t>(op - warp.block->launch->module->ops.data());
   if (strong) {
     meet(offset, warp.index);
@@ -118,17 +119,17 @@ bool StrictBlock::shared_access(Warp& warp, const Op* op, const Touch& touch, st
   for (std::uint32_t i = 0; i < touch.bytes; ++i) {
     Cell& cell = cells_[offset + i];
     const bool written = cell.write_stamp >= started_;
-    if (touch.kind != Touch::Kind::write && !written) {
+    if (touch.kind != WarpAccess::Kind::write && !written) {
       raise_hazard(warp, op, touch, lane, offset + i, Hazard::unwritten);
       return false;
     }
     if (written && !(strong && cell.strong) && !ordered_after_write(cell, warp.index, thread)) {
       // Threads that write the same value do no harm, whoever comes last.
       const std::byte* value =
-          touch.kind == Touch::Kind::write ? stored_byte(warp, op, touch, lane, i) : nullptr;
+          touch.kind == WarpAccess::Kind::write ? stored_byte(warp, op, touch, lane, i) : nullptr;
       const std::byte* other = &warp.shared[offset + i];
       if (value != nullptr && cell.write_serial == serial_) {
-        const std::uint32_t first = cell.writer % kLanes;
+        const std::uint32_t first = cell.writer % lane_count;
         other = stored_byte(warp, op, touch, first,
                             static_cast<std::uint32_t>(touch.at(lane) + i - touch.at(first)));
       }
@@ -137,7 +138,7 @@ bool StrictBlock::shared_access(Warp& warp, const Op* op, const Touch& touch, st
         return false;
       }
     }
-    if (touch.kind == Touch::Kind::read) {
+    if (touch.kind == WarpAccess::Kind::read) {
       if (!strong) {
         note_read(cell, warp.index, lane, number);
       }
@@ -159,9 +160,9 @@ bool StrictBlock::shared_access(Warp& warp, const Op* op, const Touch& touch, st
   return true;
 }
 
-bool StrictBlock::access(Warp& warp, const Op* op, const Touch& touch) {
+bool StrictBlock::access(Warp& warp, const Op* op, const WarpAccess& touch) {
   const auto shared = reinterpret_cast<std::uint64_t>(warp.shared);
-  const bool strong = touch.kind == Touch::Kind::atomic || (op->flags & kStrong) != 0;
+  const bool strong = touch.kind == WarpAccess::Kind::atomic || (op->flags & flag::strong) != 0;
   ++serial_;
   for (std::uint32_t rest = touch.mask; rest != 0; rest &= rest - 1) {
     const auto lane = static_cast<std::uint32_t>(std::countr_zero(rest));
@@ -172,13 +173,13 @@ bool StrictBlock::access(Warp& warp, const Op* op, const Touch& touch) {
   return true;
 }
 
-const Op* StrictBlock::raise_hazard(Warp& warp, const Op* op, const Touch& touch, std::uint32_t lane,
+const Op* StrictBlock::raise_hazard(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lane,
                                     std::uint64_t offset, Hazard hazard) const {
   const Program& module = *warp.block->launch->module;
   const Cell& cell = cells_[offset];
-  const char* verb = touch.kind == Touch::Kind::read    ? "reads"
-                     : touch.kind == Touch::Kind::write ? "writes"
-                                                        : "atomically updates";
+  const char* verb = touch.kind == WarpAccess::Kind::read    ? "reads"
+                     : touch.kind == WarpAccess::Kind::write ? "writes"
+                                                             : "atomically updates";
   const std::string head =
       fmt::format("{} {} {} bytes of shared memory at offset {}", describe_thread(warp, op, lane), verb,
                   touch.bytes, touch.at(lane) - reinterpret_cast<std::uint64_t>(warp.shared));
@@ -191,16 +192,16 @@ const Op* StrictBlock::raise_hazard(Warp& warp, const Op* op, const Touch& touch
   const std::uint32_t other =
       by_write ? cell.writer
                : (cell.read_warp == warp.index && (cell.read_lanes & ~(1U << lane)) != 0
-                      ? warp.index * kLanes +
+                      ? warp.index * lane_count +
                             static_cast<std::uint32_t>(std::countr_zero(cell.read_lanes & ~(1U << lane)))
                       : static_cast<std::uint32_t>(std::countr_zero(cell.read_warps & ~(1U << warp.index))) *
-                            kLanes);
+                            lane_count);
   const std::array<std::uint32_t, 3>& size = warp.block->launch->launch->block;
-  const bool same_warp = other / kLanes == warp.index;
+  const bool same_warp = other / lane_count == warp.index;
   const std::string who = by_write || same_warp
                               ? fmt::format("thread ({},{},{})", other % size[0], other / size[0] % size[1],
                                             other / size[0] / size[1])
-                              : fmt::format("warp {}", other / kLanes);
+                              : fmt::format("warp {}", other / lane_count);
   return raise(warp, FaultKind::violation,
                fmt::format("{} in a race: {} {} offset {} and no {} orders the two{}; the other access is{}",
                            head, who, by_write ? "wrote" : "read", offset,

@@ -6,12 +6,60 @@
 
 namespace kerncast::simulator {
 
-bool watch_access(Warp& warp, const Op* op, const Touch& touch) {
+bool watch_access(Warp& warp, const Op* op, const WarpAccess& touch) {
   if (warp.tally != nullptr) {
     warp.tally->access(warp, op->prefix, touch);
   }
   return warp.strict == nullptr ||
          (warp.strict->access(warp, op, touch) && strict_global_access(warp, op, touch));
+}
+
+void DeleteTally::operator()(Tally* tally) const {
+  delete tally;
+}
+
+Tally* make_tally(std::uint32_t instructions) {
+  return new Tally(instructions);
+}
+
+void add_to_profile(const Tally& tally, LaunchProfile& profile) {
+  tally.add_to(profile);
+}
+
+void count_run(Tally& tally, std::uint32_t from, std::uint32_t to, std::uint32_t lanes) {
+  tally.run(from, to, lanes);
+}
+
+void count_divergence(Tally& tally, std::uint32_t instruction) {
+  tally.divergent(instruction);
+}
+
+void count_end_of_warp(Tally& tally, const Warp& warp) {
+  tally.end_of_warp(warp);
+}
+
+void DeleteStrict::operator()(StrictBlock* strict) const {
+  delete strict;
+}
+
+StrictBlock* make_strict(std::uint64_t shared_bytes) {
+  return new StrictBlock(shared_bytes);
+}
+
+void strict_start(StrictBlock& strict) {
+  strict.start();
+}
+
+void strict_arrive(StrictBlock& strict, std::uint32_t warp, std::uint32_t id) {
+  strict.arrive(warp, id);
+}
+
+void strict_leave(StrictBlock& strict, std::uint32_t waiting, std::uint32_t id) {
+  strict.leave(waiting, id);
+}
+
+void strict_lanes_met(StrictBlock& strict, std::uint32_t warp) {
+  strict.lanes_met(warp);
 }
 
 }  // namespace kerncast::simulator

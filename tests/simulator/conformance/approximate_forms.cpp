@@ -25,7 +25,7 @@ struct Bound {
   Real absolute = 0;
 };
 
-/// Whether `got` is within the bound of `exact`, or beside it where the result is subnormal; special values
+/// True if `got` is within the bound of `exact`, or next to it if the result is subnormal. Special values
 /// must be hit exactly.
 bool within(const Format& format, u64 got, Real exact, const Bound& bound, bool ftz) {
   const u64 sign = std::signbit(exact) ? format.sign() : 0;
@@ -128,7 +128,7 @@ void add_singles(std::vector<Form>& forms) {
       }
       for (const char* values : {"f32", "cut_f32"}) {
         forms.push_back(
-            make_form(what.opcode + (ftz ? ".ftz.f32" : ".f32"), kF32, {values}, 4, false, ftz, what));
+            make_form(what.opcode + (ftz ? ".ftz.f32" : ".f32"), f32_format, {values}, 4, false, ftz, what));
       }
     }
   }
@@ -138,19 +138,19 @@ void add_quotients(std::vector<Form>& forms) {
   const Approximation divide{"div", [](const std::array<Real, 2>& x) { return x[0] / x[1]; },
                              relative(power(-22))};
   for (const bool ftz : {false, true}) {
-    forms.push_back(
-        make_form(ftz ? "div.full.ftz.f32" : "div.full.f32", kF32, {"f32", "f32"}, 4, false, ftz, divide));
-    Form form =
-        make_form(ftz ? "div.approx.ftz.f32" : "div.approx.f32", kF32, {"f32", "f32"}, 4, false, ftz, divide);
+    forms.push_back(make_form(ftz ? "div.full.ftz.f32" : "div.full.f32", f32_format, {"f32", "f32"}, 4, false,
+                              ftz, divide));
+    Form form = make_form(ftz ? "div.approx.ftz.f32" : "div.approx.f32", f32_format, {"f32", "f32"}, 4, false,
+                          ftz, divide);
     form.accepts = [near = form.accepts](const Inputs& in, const Outputs& got) {
-      const Number a = decode(kF32, in[0]);
-      const Number b = decode(kF32, in[1]);
-      const Real divisor = std::fabs(value_of(kF32, in[1]));
+      const Number a = decode(f32_format, in[0]);
+      const Number b = decode(f32_format, in[1]);
+      const Real divisor = std::fabs(value_of(f32_format, in[1]));
       if (a.is_nan() || b.is_nan() || b.is_infinite() || divisor <= power(126)) {
         // No bound is stated for subnormal divisors.
-        return kF32.is_subnormal(in[1]) || near(in, got);
+        return f32_format.is_subnormal(in[1]) || near(in, got);
       }
-      return a.is_infinite() ? got[0] == kF32.nan() : (got[0] & kF32.magnitude_mask()) == 0;
+      return a.is_infinite() ? got[0] == f32_format.nan() : (got[0] & f32_format.magnitude_mask()) == 0;
     };
     forms.push_back(form);
   }
@@ -164,9 +164,10 @@ void add_halves(std::vector<Form>& forms) {
     Bound exponential;
     Bound hyperbolic;
   };
-  const Half f16{"f16", kF16, "", {std::exp2(Real{-9.9L}), 0}, {0, std::exp2(Real{-10.987L})}};
+  const Half f16{"f16", f16_format, "", {std::exp2(Real{-9.9L}), 0}, {0, std::exp2(Real{-10.987L})}};
   // An H100 passes the stated 2^-8 of bf16's tanh by a hair at 0.746.
-  const Half bf16{"bf16", kBf16, ".ftz", {power(-7), 0}, {0, power(-8) * (runs_on_driver() ? 1.0001L : 1)}};
+  const Half bf16{
+      "bf16", bf16_format, ".ftz", {power(-7), 0}, {0, power(-8) * (runs_on_driver() ? 1.0001L : 1)}};
   for (const Half& half : {f16, bf16}) {
     for (const bool pair : {false, true}) {
       const std::string type = std::string(half.name) + (pair ? "x2" : "");
@@ -184,7 +185,7 @@ void add_halves(std::vector<Form>& forms) {
 /// The approximations of f64 with .ftz take and give the upper 32 bits only.
 void add_doubles(std::vector<Form>& forms) {
   const auto root = [](const std::array<Real, 2>& x) { return 1 / std::sqrt(x[0]); };
-  forms.push_back(make_form("rsqrt.approx.f64", kF64, {"f64"}, 8, false, false,
+  forms.push_back(make_form("rsqrt.approx.f64", f64_format, {"f64"}, 8, false, false,
                             {"", root, relative(std::exp2(Real{-22.9L}))}));
   for (const bool reciprocal : {true, false}) {
     Form form;
@@ -192,14 +193,14 @@ void add_doubles(std::vector<Form>& forms) {
     form.inputs = {"f64"};
     form.outputs = {8};
     form.accepts = [=](const Inputs& in, const Outputs& got) {
-      const u64 cut = kF64.flush(in[0] & ~u64{0xffffffff});
-      if (kF64.is_nan(in[0]) != kF64.is_nan(cut)) {
+      const u64 cut = f64_format.flush(in[0] & ~u64{0xffffffff});
+      if (f64_format.is_nan(in[0]) != f64_format.is_nan(cut)) {
         // A NaN in the lower bits only: the ISA says both that they are left out and that NaN gives NaN.
         return true;
       }
-      const Real x = value_of(kF64, cut);
-      const bool clean = kF64.is_nan(got[0]) || (got[0] & 0xffffffffU) == 0;
-      return clean && within(kF64, got[0], reciprocal ? 1 / x : root({x, 0}), {power(-20), 0}, true);
+      const Real x = value_of(f64_format, cut);
+      const bool clean = f64_format.is_nan(got[0]) || (got[0] & 0xffffffffU) == 0;
+      return clean && within(f64_format, got[0], reciprocal ? 1 / x : root({x, 0}), {power(-20), 0}, true);
     };
     forms.push_back(form);
   }

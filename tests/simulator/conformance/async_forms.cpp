@@ -8,10 +8,10 @@ namespace kerncast::conformance {
 
 namespace {
 
-constexpr const char* kFill =
+constexpr const char* fill =
     "st.global.b64 [gcell], $a; st.global.b64 [gcell+8], $b; st.shared.b64 [scell], -1; st.shared.b64 "
     "[scell+8], -1; ";
-constexpr const char* kReadBack = " $Gld.shared.b64 $d, [scell]; $Gld.shared.b64 $f, [scell+8];";
+constexpr const char* read_back = " $Gld.shared.b64 $d, [scell]; $Gld.shared.b64 $f, [scell+8];";
 
 /// The first `bytes` of 16 come from the source up to `real`, then zeros; the rest keeps its ones.
 Outputs copied(const Inputs& in, u64 bytes, u64 real) {
@@ -40,7 +40,7 @@ void add_async_copies(std::vector<Form>& forms) {
         form.inputs = {"b64", "b64"};
         form.outputs = {8, 8};
         form.constants = false;
-        form.before = std::string(kFill) + (hinted ? "createpolicy.fractional.L2::evict_first.b64 g8; " : "");
+        form.before = std::string(fill) + (hinted ? "createpolicy.fractional.L2::evict_first.b64 g8; " : "");
         form.operands = fmt::format("[scell], [gcell], {}{}{}", bytes,
                                     size == 0   ? ""
                                     : size == 1 ? ", $c"
@@ -48,7 +48,7 @@ void add_async_copies(std::vector<Form>& forms) {
                                     hinted ? ", g8" : "");
         form.after = std::string(bytes == 16 ? " cp.async.commit_group; cp.async.wait_group 0;"
                                              : " cp.async.wait_all;") +
-                     kReadBack;
+                     read_back;
         if (size == 1) {
           form.inputs.emplace_back("size" + std::to_string(bytes));
         } else if (size == 2) {
@@ -76,7 +76,7 @@ void add_bulk_copies(std::vector<Form>& forms) {
     form.outputs = {8, 8};
     form.constants = false;
     form.guards = false;
-    form.text = barrier + kFill + form.opcode + " [scell], [gcell], 16, [scell+16]; " + wait +
+    form.text = barrier + fill + form.opcode + " [scell], [gcell], 16, [scell+16]; " + wait +
                 "ld.shared.b64 $d, [scell]; ld.shared.b64 $f, [scell+8]; or.b64 $d, $d, state; }";
     form.reference = [](const Inputs& in) { return Outputs{in[0], in[1]}; };
     forms.push_back(form);

@@ -16,26 +16,26 @@ struct Place {
   const char* address;
 };
 
-constexpr std::array<Place, 6> kPlaces{{{".global", "global", "gcell"},
-                                        {".shared", "shared", "scell"},
-                                        {".shared::cta", "shared", "scell"},
-                                        {"", "global", "gcell"},
-                                        {"", "shared", "scell"},
-                                        {".shared::cluster", "shared", "scell"}}};
+constexpr std::array<Place, 6> places{{{".global", "global", "gcell"},
+                                       {".shared", "shared", "scell"},
+                                       {".shared::cta", "shared", "scell"},
+                                       {"", "global", "gcell"},
+                                       {"", "shared", "scell"},
+                                       {".shared::cluster", "shared", "scell"}}};
 
 /// Orders and scopes change nothing that one thread could see; each operation is tried with another one.
-constexpr std::array<const char*, 12> kOrders{"",
-                                              ".relaxed.gpu",
-                                              ".acq_rel.cta",
-                                              ".acquire.sys",
-                                              ".release.gpu",
-                                              ".relaxed.sys",
-                                              ".relaxed.cta",
-                                              ".acq_rel.sys",
-                                              ".gpu",
-                                              ".cta",
-                                              ".relaxed.cluster",
-                                              ".sys"};
+constexpr std::array<const char*, 12> orders{"",
+                                             ".relaxed.gpu",
+                                             ".acq_rel.cta",
+                                             ".acquire.sys",
+                                             ".release.gpu",
+                                             ".relaxed.sys",
+                                             ".relaxed.cta",
+                                             ".acq_rel.sys",
+                                             ".gpu",
+                                             ".cta",
+                                             ".relaxed.cluster",
+                                             ".sys"};
 
 bool red_allows(const std::string& order) {
   return order.find("acq") == std::string::npos;
@@ -47,12 +47,12 @@ void add_atomic(std::vector<Form>& forms, const std::string& name, const std::st
                 bool reduces = true) {
   const unsigned bytes = domain(values).bytes;
   std::size_t turn = forms.size();
-  for (const Place& place : kPlaces) {
+  for (const Place& place : places) {
     for (const bool returns : {true, false}) {
       if (!returns && !reduces) {
         continue;
       }
-      std::string order = kOrders[turn++ % kOrders.size()];
+      std::string order = orders[turn++ % orders.size()];
       if (!returns && !red_allows(order)) {
         order = ".release.cta";
       }
@@ -85,10 +85,10 @@ void add_integers(std::vector<Form>& forms) {
                          bool reduces = true) {
     add_atomic(forms, name, type, type, has_c, Nan::exact, step, step, reduces);
   };
-  for (const Integer& type : {kU32, kS32, kU64}) {
+  for (const Integer& type : {u32_integer, s32_integer, u64_integer}) {
     plain(".add", type.name, false, [](u64 old, u64 b, u64) { return old + b; });
   }
-  for (const Integer& type : {kU32, kS32, kU64, kS64}) {
+  for (const Integer& type : {u32_integer, s32_integer, u64_integer, s64_integer}) {
     plain(".min", type.name, false,
           [type](u64 old, u64 b, u64) { return type.value(old) < type.value(b) ? old : b; });
     plain(".max", type.name, false,
@@ -119,10 +119,11 @@ void add_floats(std::vector<Form>& forms) {
     return [format, ftz](u64 old, u64 b, u64) { return float_sum(format, old, b, ftz); };
   };
   // On global memory subnormals are flushed, on shared memory they are kept.
-  add_atomic(forms, ".add", "f32", "f32", false, Nan::exact, step(kF32, true), step(kF32, false));
-  add_atomic(forms, ".add", "f64", "f64", false, Nan::any_f64, step(kF64, false), step(kF64, false));
+  add_atomic(forms, ".add", "f32", "f32", false, Nan::exact, step(f32_format, true), step(f32_format, false));
+  add_atomic(forms, ".add", "f64", "f64", false, Nan::any_f64, step(f64_format, false),
+             step(f64_format, false));
   for (const bool brain : {false, true}) {
-    const Format format = brain ? kBf16 : kF16;
+    const Format format = brain ? bf16_format : f16_format;
     const std::string type = brain ? "bf16" : "f16";
     add_atomic(forms, ".add.noftz", type, type, false, Nan::exact, step(format, false), step(format, false));
     const Step pair = [format](u64 old, u64 b, u64) {
@@ -224,7 +225,7 @@ void add_vector(std::vector<Form>& forms, const std::string& name, const std::st
 }
 
 void add_wide_exchanges(std::vector<Form>& forms) {
-  for (const Place& place : kPlaces) {
+  for (const Place& place : places) {
     if (*place.modifier == 0 && place.address[0] == 's') {
       continue;
     }
@@ -240,7 +241,7 @@ void add_wide_exchanges(std::vector<Form>& forms) {
                     place.store, cell);
     const std::string end =
         fmt::format("ld.{0}.b64 $d, [{1}]; ld.{0}.b64 $f, [{1}+8]; }}", place.store, cell);
-    // What was there, swapped by a second exchange, is what must be there at the end.
+    // The old value, put back by a second exchange, must be there at the end.
     form.text = begin + "mov.b128 x, {$b, $a}; " + form.opcode + " y, [" + cell +
                 "], x; mov.b128 {u, v}, y; " + "mov.b128 z, {v, u}; " + form.opcode + " y, [" + cell +
                 "], z; mov.b128 {u, v}, y; xor.b64 u, u, $b; " + end;
@@ -270,14 +271,14 @@ std::vector<Form> atomic_forms() {
 std::vector<Form> atomic_vector_forms() {
   std::vector<Form> forms;
   for (const unsigned count : {2U, 4U}) {
-    add_vector(forms, ".add", "f32", "f32x2", kF32, count, 4, 4, 0);
+    add_vector(forms, ".add", "f32", "f32x2", f32_format, count, 4, 4, 0);
   }
-  static constexpr std::array<const char*, 3> kNames{".add.noftz", ".min.noftz", ".max.noftz"};
+  static constexpr std::array<const char*, 3> names{".add.noftz", ".min.noftz", ".max.noftz"};
   for (const bool brain : {false, true}) {
-    const Format format = brain ? kBf16 : kF16;
+    const Format format = brain ? bf16_format : f16_format;
     const std::string type = brain ? "bf16" : "f16";
     for (int what = 0; what < 3; ++what) {
-      const std::string name = kNames[static_cast<std::size_t>(what)];
+      const std::string name = names[static_cast<std::size_t>(what)];
       for (const unsigned count : {2U, 4U, 8U}) {
         add_vector(forms, name, type, count == 2 ? type + "x2" : type + "x4", format, count, 2, 2, what);
       }

@@ -80,7 +80,7 @@ void add_shifts(std::vector<Form>& forms) {
 }
 
 void add_fields(std::vector<Form>& forms) {
-  for (const Integer& type : {kU32, kS32, kU64, kS64}) {
+  for (const Integer& type : {u32_integer, s32_integer, u64_integer, s64_integer}) {
     const unsigned top = type.bits - 1;
     add(forms, std::string("bfe.") + type.name, {type.name, "field", "field"}, type.bits / 8,
         [type, top](const Inputs& in) {
@@ -119,7 +119,7 @@ void add_fields(std::vector<Form>& forms) {
       }
       return result;
     });
-    for (const Integer& type : {kU32, kS32}) {
+    for (const Integer& type : {u32_integer, s32_integer}) {
       add(forms, "szext" + mode + "." + type.name, {type.name, "amount"}, 4, [wrap, type](const Inputs& in) {
         const u64 length = wrap ? in[1] & 31U : in[1];
         if (length == 0 || length >= 32) {
@@ -156,7 +156,7 @@ void add_counts(std::vector<Form>& forms) {
       return result;
     });
   }
-  for (const Integer& type : {kU32, kS32, kU64, kS64}) {
+  for (const Integer& type : {u32_integer, s32_integer, u64_integer, s64_integer}) {
     for (const bool amount : {false, true}) {
       add(forms, std::string("bfind.") + (amount ? "shiftamt." : "") + type.name, {type.name}, 4,
           [type, amount](const Inputs& in) {
@@ -172,7 +172,7 @@ void add_counts(std::vector<Form>& forms) {
     }
   }
   add(forms, "fns.b32", {"b32", "position", "s32"}, 4, [](const Inputs& in) {
-    const s128 offset = kS32.value(in[2]);
+    const s128 offset = s32_integer.value(in[2]);
     if (offset == 0) {
       return bit(in[0], static_cast<unsigned>(in[1])) ? in[1] : u64{0xffffffff};
     }
@@ -243,13 +243,13 @@ void add_permutes(std::vector<Form>& forms) {
     const char* name;
     std::array<const char*, 4> bytes;  ///< from the highest to the lowest, by the selector
   };
-  static constexpr std::array<Mode, 6> kModes{{{"f4e", {"3210", "4321", "5432", "6543"}},
-                                               {"b4e", {"5670", "6701", "7012", "0123"}},
-                                               {"rc8", {"0000", "1111", "2222", "3333"}},
-                                               {"ecl", {"3210", "3211", "3222", "3333"}},
-                                               {"ecr", {"0000", "1110", "2210", "3210"}},
-                                               {"rc16", {"1010", "3232", "1010", "3232"}}}};
-  for (const Mode& mode : kModes) {
+  static constexpr std::array<Mode, 6> modes{{{"f4e", {"3210", "4321", "5432", "6543"}},
+                                              {"b4e", {"5670", "6701", "7012", "0123"}},
+                                              {"rc8", {"0000", "1111", "2222", "3333"}},
+                                              {"ecl", {"3210", "3211", "3222", "3333"}},
+                                              {"ecr", {"0000", "1110", "2210", "3210"}},
+                                              {"rc16", {"1010", "3232", "1010", "3232"}}}};
+  for (const Mode& mode : modes) {
     add(forms, std::string("prmt.b32.") + mode.name, {"bytes", "bytes", "b32"}, 4, [mode](const Inputs& in) {
       const u64 both = in[1] << 32 | in[0];
       u64 result = 0;

@@ -14,30 +14,30 @@ struct Comparison {
   bool greater;
   bool unordered;
 
-  /// For an order of -1, 0, 1, or 2 where the operands are unordered.
+  /// The result for an order of -1, 0 or 1, or 2 if the operands are unordered.
   [[nodiscard]] bool holds(int order) const {
     return order == 2 ? unordered : order < 0 ? less : order == 0 ? equal : greater;
   }
 };
 
-constexpr std::array<Comparison, 6> kSigned{{{"eq", false, true, false, false},
-                                             {"ne", true, false, true, false},
-                                             {"lt", true, false, false, false},
-                                             {"le", true, true, false, false},
-                                             {"gt", false, false, true, false},
-                                             {"ge", false, true, true, false}}};
-constexpr std::array<Comparison, 4> kUnsignedNames{{{"lo", true, false, false, false},
-                                                    {"ls", true, true, false, false},
-                                                    {"hi", false, false, true, false},
-                                                    {"hs", false, true, true, false}}};
-constexpr std::array<Comparison, 8> kUnordered{{{"equ", false, true, false, true},
-                                                {"neu", true, false, true, true},
-                                                {"ltu", true, false, false, true},
-                                                {"leu", true, true, false, true},
-                                                {"gtu", false, false, true, true},
-                                                {"geu", false, true, true, true},
-                                                {"num", true, true, true, false},
-                                                {"nan", false, false, false, true}}};
+constexpr std::array<Comparison, 6> signed_comparisons{{{"eq", false, true, false, false},
+                                                        {"ne", true, false, true, false},
+                                                        {"lt", true, false, false, false},
+                                                        {"le", true, true, false, false},
+                                                        {"gt", false, false, true, false},
+                                                        {"ge", false, true, true, false}}};
+constexpr std::array<Comparison, 4> unsigned_comparisons{{{"lo", true, false, false, false},
+                                                          {"ls", true, true, false, false},
+                                                          {"hi", false, false, true, false},
+                                                          {"hs", false, true, true, false}}};
+constexpr std::array<Comparison, 8> unordered_comparisons{{{"equ", false, true, false, true},
+                                                           {"neu", true, false, true, true},
+                                                           {"ltu", true, false, false, true},
+                                                           {"leu", true, true, false, true},
+                                                           {"gtu", false, false, true, true},
+                                                           {"geu", false, true, true, true},
+                                                           {"num", true, true, true, false},
+                                                           {"nan", false, false, false, true}}};
 
 /// A type that can be compared, how, and the order of two of its values.
 struct Comparable {
@@ -53,13 +53,14 @@ int order_of(const Format& format, u64 a, u64 b, bool ftz) {
 
 std::vector<Comparable> comparables() {
   std::vector<Comparable> all;
-  const std::vector<Comparison> ordered(kSigned.begin(), kSigned.end());
-  for (const Integer& type : kIntegers) {
+  const std::vector<Comparison> ordered(signed_comparisons.begin(), signed_comparisons.end());
+  for (const Integer& type : integers) {
     Comparable entry;
     entry.name = type.name;
     entry.comparisons = ordered;
     if (!type.is_signed) {
-      entry.comparisons.insert(entry.comparisons.end(), kUnsignedNames.begin(), kUnsignedNames.end());
+      entry.comparisons.insert(entry.comparisons.end(), unsigned_comparisons.begin(),
+                               unsigned_comparisons.end());
     }
     entry.order = [type](u64 a, u64 b, bool) {
       const s128 x = type.value(a);
@@ -69,7 +70,7 @@ std::vector<Comparable> comparables() {
     all.push_back(entry);
     if (!type.is_signed) {
       entry.name[0] = 'b';
-      entry.comparisons.assign(kSigned.begin(), kSigned.begin() + 2);
+      entry.comparisons.assign(signed_comparisons.begin(), signed_comparisons.begin() + 2);
       all.push_back(entry);
     }
   }
@@ -78,12 +79,13 @@ std::vector<Comparable> comparables() {
     Format format;
     bool has_ftz;
   };
-  for (const Float& type : {Float{"f16", kF16, true}, Float{"bf16", kBf16, false}, Float{"f32", kF32, true},
-                            Float{"f64", kF64, false}}) {
+  for (const Float& type : {Float{"f16", f16_format, true}, Float{"bf16", bf16_format, false},
+                            Float{"f32", f32_format, true}, Float{"f64", f64_format, false}}) {
     Comparable entry;
     entry.name = type.name;
     entry.comparisons = ordered;
-    entry.comparisons.insert(entry.comparisons.end(), kUnordered.begin(), kUnordered.end());
+    entry.comparisons.insert(entry.comparisons.end(), unordered_comparisons.begin(),
+                             unordered_comparisons.end());
     entry.has_ftz = type.has_ftz;
     entry.order = [format = type.format](u64 a, u64 b, bool ftz) { return order_of(format, a, b, ftz); };
     all.push_back(entry);
@@ -91,7 +93,7 @@ std::vector<Comparable> comparables() {
   return all;
 }
 
-constexpr std::array<const char*, 4> kCombinations{"", ".and", ".or", ".xor"};
+constexpr std::array<const char*, 4> combinations{"", ".and", ".or", ".xor"};
 
 bool combined(std::size_t how, bool result, bool q) {
   return how == 1 ? result && q : how == 2 ? result || q : how == 3 ? result != q : result;
@@ -106,7 +108,7 @@ void add_setp(std::vector<Form>& forms, const Comparable& type, const Comparison
               bool ftz) {
   const bool inverted = how != 0 && (how + static_cast<std::size_t>(*comparison.name)) % 2 == 0;
   Form form;
-  form.opcode = std::string("setp.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." + type.name;
+  form.opcode = std::string("setp.") + comparison.name + combinations[how] + ftz_text(ftz) + "." + type.name;
   form.inputs = {type.name, type.name};
   const bool half = type.name == "f16" || type.name == "bf16";
   form.operands = half ? "$d, $a, $b" : "$d|$f, $a, $b";
@@ -131,13 +133,13 @@ u64 true_value(const std::string& type) {
 void add_set(std::vector<Form>& forms, const std::string& result, const Comparable& type,
              const Comparison& comparison, std::size_t how, bool ftz) {
   Form form;
-  form.opcode = std::string("set.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." + result +
+  form.opcode = std::string("set.") + comparison.name + combinations[how] + ftz_text(ftz) + "." + result +
                 "." + type.name;
   form.inputs = {type.name, type.name};
   form.operands = "$d, $a, $b";
   form.outputs = {domain(result).bytes};
   form.constants = false;
-  // Where the result is converted, NVIDIA's assembler 13.0 makes instructions that heed no guard.
+  // If the result is converted, NVIDIA's assembler 13.0 makes instructions that ignore the guard.
   form.guards = !runs_on_driver();
   if (how != 0) {
     form.inputs.emplace_back("pred");
@@ -160,7 +162,7 @@ void add_comparisons(std::vector<Form>& forms) {
         continue;
       }
       for (const Comparison& comparison : type.comparisons) {
-        for (std::size_t how = 0; how < kCombinations.size(); ++how) {
+        for (std::size_t how = 0; how < combinations.size(); ++how) {
           add_setp(forms, type, comparison, how, ftz);
           for (const std::string& result : results) {
             if (ftz && result == "bf16") {
@@ -175,10 +177,10 @@ void add_comparisons(std::vector<Form>& forms) {
 }
 
 void add_pair_comparisons(std::vector<Form>& forms) {
-  std::vector<Comparison> comparisons(kSigned.begin(), kSigned.end());
-  comparisons.insert(comparisons.end(), kUnordered.begin(), kUnordered.end());
+  std::vector<Comparison> comparisons(signed_comparisons.begin(), signed_comparisons.end());
+  comparisons.insert(comparisons.end(), unordered_comparisons.begin(), unordered_comparisons.end());
   for (const bool brain : {false, true}) {
-    const Format format = brain ? kBf16 : kF16;
+    const Format format = brain ? bf16_format : f16_format;
     const std::string type = brain ? "bf16x2" : "f16x2";
     for (const Comparison& comparison : comparisons) {
       for (const bool ftz : {false, true}) {
@@ -188,10 +190,10 @@ void add_pair_comparisons(std::vector<Form>& forms) {
         const auto holds = [=](const Inputs& in, unsigned shift) {
           return comparison.holds(order_of(format, in[0] >> shift & 0xffffU, in[1] >> shift & 0xffffU, ftz));
         };
-        for (std::size_t how = 0; how < kCombinations.size(); ++how) {
+        for (std::size_t how = 0; how < combinations.size(); ++how) {
           Form form;
           form.opcode =
-              std::string("setp.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." + type;
+              std::string("setp.") + comparison.name + combinations[how] + ftz_text(ftz) + "." + type;
           form.inputs = {type, type};
           form.operands = "$d|$f, $a, $b";
           form.outputs = {0, 0};
@@ -205,7 +207,7 @@ void add_pair_comparisons(std::vector<Form>& forms) {
           };
           forms.push_back(form);
           for (const std::string result : {type.c_str(), "u32", "s32"}) {
-            form.opcode = std::string("set.") + comparison.name + kCombinations[how] + ftz_text(ftz) + "." +
+            form.opcode = std::string("set.") + comparison.name + combinations[how] + ftz_text(ftz) + "." +
                           result + "." + type;
             form.operands = how == 0 ? "$d, $a, $b" : "$d, $a, $b, $c";
             form.outputs = {4};
@@ -243,14 +245,16 @@ void add_selections(std::vector<Form>& forms) {
       form.operands = "$d, $a, $b, $c";
       form.outputs = {domain(type).bytes};
       form.reference = [ftz](const Inputs& in) {
-        const int order = order_of(kF32, in[2], 0, ftz);
+        const int order = order_of(f32_format, in[2], 0, ftz);
         return Outputs{order == 0 || order == 1 ? in[0] : in[1]};
       };
       forms.push_back(form);
       if (!ftz) {
         form.opcode = "slct." + type + ".s32";
         form.inputs[2] = "s32";
-        form.reference = [](const Inputs& in) { return Outputs{kS32.value(in[2]) >= 0 ? in[0] : in[1]}; };
+        form.reference = [](const Inputs& in) {
+          return Outputs{s32_integer.value(in[2]) >= 0 ? in[0] : in[1]};
+        };
         forms.push_back(form);
       }
     }

@@ -28,7 +28,7 @@ void add_branches(std::vector<Form>& forms) {
       plain("bra", "not.b32 $d, $a; @!$b bra over; mov.b32 $d, $a; over: ", {"b32", "pred"}, {4}, skipped));
   forms.push_back(plain("bra.uni", "mov.b32 $d, $a; bra.uni over; not.b32 $d, $a; over: ", {"b32"}, {4},
                         [](const Inputs& in) { return Outputs{in[0]}; }));
-  // As many rounds as the lowest bits of the operand say: every lane leaves when it is done.
+  // Every lane makes as many rounds as the lowest bits of its operand say, and then leaves the loop.
   forms.push_back(
       plain("bra",
             "and.b32 t, $a, 15; mov.b32 $d, 1; again: mad.lo.u32 $d, $d, 3, t; setp.ne.u32 pf, t, 0; "
@@ -59,17 +59,17 @@ struct Memory {
   const char* address;  ///< instructions that leave its generic address in `at`
 };
 
-constexpr std::array<Memory, 5> kMemories{{{"shared", "cvta.shared.u64 at, scell;"},
-                                           {"local", "cvta.local.u64 at, lcell;"},
-                                           {"global", "cvta.global.u64 at, gcell;"},
-                                           {"const", "mov.u64 at, table; cvta.const.u64 at, at;"},
-                                           {"param", "mov.b64 at, ptable; cvta.param.u64 at, at;"}}};
+constexpr std::array<Memory, 5> memories{{{"shared", "cvta.shared.u64 at, scell;"},
+                                          {"local", "cvta.local.u64 at, lcell;"},
+                                          {"global", "cvta.global.u64 at, gcell;"},
+                                          {"const", "mov.u64 at, table; cvta.const.u64 at, at;"},
+                                          {"param", "mov.b64 at, ptable; cvta.param.u64 at, at;"}}};
 
 void add_addresses(std::vector<Form>& forms) {
-  for (const Memory& memory : kMemories) {
+  for (const Memory& memory : memories) {
     for (const std::string asked :
          {"shared", "shared::cta", "shared::cluster", "local", "global", "const", "param", "param::entry"}) {
-      // What is constant memory to the program lies in global memory here and answers as both.
+      // The program's constant memory lies in global memory here, so isspacep is true for both.
       const std::string space = memory.space;
       if ((space == "const" || space == "param") && asked != "shared" && asked != "local") {
         continue;
@@ -116,7 +116,7 @@ void add_stack(std::vector<Form>& forms) {
       "ld.local.u64 $d, [x]; ld.local.u64 $f, [y];",
       {"b64", "b64"}, {8, 8}, kept));
   for (const char* opcode : {"stacksave.u64", "stackrestore.u64"}) {
-    // What is given out after the stack was restored is the same memory again.
+    // After the stack is restored, alloca gives out the same memory again.
     forms.push_back(
         plain(opcode,
               ".reg .u64 x, y, s; stacksave.u64 s; alloca.u64 x, 32; stackrestore.u64 s; alloca.u64 y, 32; "
@@ -242,7 +242,7 @@ std::vector<WarpForm> special_forms() {
     form.text = std::string("mov.u32 %0, ") + entry.name + ";";
     form.reference = [value = entry.value](const std::vector<Lanes>&, u32) {
       std::vector<Lanes> out(1);
-      for (std::size_t lane = 0; lane < kWarp; ++lane) {
+      for (std::size_t lane = 0; lane < warp_size; ++lane) {
         out[0][lane] = value(lane) & 0xffffffffU;
       }
       return out;

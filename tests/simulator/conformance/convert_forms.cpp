@@ -13,19 +13,19 @@ struct Float {
   Nan any_nan;
 };
 
-const std::array<Float, 4> kFloats{{{"f16", kF16, 2, Nan::any_f16},
-                                    {"bf16", kBf16, 2, Nan::any_bf16},
-                                    {"f32", kF32, 4, Nan::any_f32},
-                                    {"f64", kF64, 8, Nan::any_f64}}};
+const std::array<Float, 4> floats{{{"f16", f16_format, 2, Nan::any_f16},
+                                   {"bf16", bf16_format, 2, Nan::any_bf16},
+                                   {"f32", f32_format, 4, Nan::any_f32},
+                                   {"f64", f64_format, 8, Nan::any_f64}}};
 
 struct RoundingName {
   const char* name;
   Mode mode;
 };
 
-constexpr std::array<RoundingName, 4> kModes{
+constexpr std::array<RoundingName, 4> modes{
     {{".rn", Mode::rn}, {".rz", Mode::rz}, {".rm", Mode::rm}, {".rp", Mode::rp}}};
-constexpr std::array<RoundingName, 4> kIntegralModes{
+constexpr std::array<RoundingName, 4> integral_modes{
     {{".rni", Mode::rn}, {".rzi", Mode::rz}, {".rmi", Mode::rm}, {".rpi", Mode::rp}}};
 
 u64 saturated(const Format& format, u64 bits) {
@@ -44,8 +44,8 @@ std::string source_domain(const Float& from) {
 /// Integers lie in registers of their size or in wider ones: narrow sources are cut out of them and results
 /// extended to them.
 void add_integers(std::vector<Form>& forms) {
-  for (const Integer& from : kAllIntegers) {
-    for (const Integer& to : kAllIntegers) {
+  for (const Integer& from : all_integers) {
+    for (const Integer& to : all_integers) {
       const bool fits = from.least() >= to.least() && from.most() <= to.most();
       for (const bool sat : {false, true}) {
         if (sat && fits) {
@@ -74,9 +74,9 @@ void add_integers(std::vector<Form>& forms) {
 }
 
 void add_from_integers(std::vector<Form>& forms) {
-  for (const Integer& from : kAllIntegers) {
-    for (const Float& to : kFloats) {
-      for (const RoundingName& rounding : kModes) {
+  for (const Integer& from : all_integers) {
+    for (const Float& to : floats) {
+      for (const RoundingName& rounding : modes) {
         for (const bool sat : {false, true}) {
           for (const unsigned source : {2U, 4U, 8U}) {
             if (source * 8 < from.bits ||
@@ -105,7 +105,7 @@ void add_from_integers(std::vector<Form>& forms) {
 
 u64 to_integer(const Integer& to, const Number& x, bool wide) {
   if (x.is_nan()) {
-    // Zero, or the highest bit where the source is f64 or the destination has 64 bits.
+    // Zero, or the highest bit if the source is f64 or the destination has 64 bits.
     return wide ? u64{1} << (to.bits - 1) : 0;
   }
   if (x.is_infinite() || (!x.is_zero() && x.exponent + bit_length(x.magnitude) > 66)) {
@@ -119,9 +119,9 @@ u64 to_integer(const Integer& to, const Number& x, bool wide) {
 }
 
 void add_to_integers(std::vector<Form>& forms) {
-  for (const Float& from : kFloats) {
-    for (const Integer& to : kAllIntegers) {
-      for (const RoundingName& rounding : kIntegralModes) {
+  for (const Float& from : floats) {
+    for (const Integer& to : all_integers) {
+      for (const RoundingName& rounding : integral_modes) {
         for (const bool ftz : {false, true}) {
           for (const bool sat : {false, true}) {
             for (const unsigned target : {2U, 4U, 8U}) {
@@ -159,7 +159,7 @@ void add_float_form(std::vector<Form>& forms, const Float& from, const Float& to
   // The payload of a NaN that is only widened is left open for bf16, whose widening is a move.
   form.nan = to.bytes == 8 || from.name == "bf16" || from.name == to.name ? to.any_nan : Nan::exact;
   form.reference = [=](const Inputs& in) {
-    // Devices take subnormals as they are where they round to f16.
+    // Devices do not flush subnormals when they round to f16.
     const bool flushes = ftz && from.bytes == 4 && to.name != "f16";
     const Number x = decode(from.format, flushes ? from.format.flush(in[0]) : in[0]);
     if (x.is_nan() && from.bytes == 8 && to.bytes < 8 && !sat) {
@@ -182,8 +182,8 @@ bool widens(const Float& from, const Float& to) {
 }
 
 void add_floats(std::vector<Form>& forms) {
-  for (const Float& from : kFloats) {
-    for (const Float& to : kFloats) {
+  for (const Float& from : floats) {
+    for (const Float& to : floats) {
       const bool single = from.name == "f32" || to.name == "f32";
       for (const bool ftz : {false, true}) {
         for (const bool sat : {false, true}) {
@@ -193,19 +193,19 @@ void add_floats(std::vector<Form>& forms) {
           if (widens(from, to)) {
             add_float_form(forms, from, to, "", Mode::rn, false, ftz, sat, false, false);
           } else {
-            for (const RoundingName& rounding : kModes) {
+            for (const RoundingName& rounding : modes) {
               add_float_form(forms, from, to, rounding.name, rounding.mode, false, ftz, sat, false, false);
             }
           }
           if (from.name == to.name) {
-            for (const RoundingName& rounding : kIntegralModes) {
+            for (const RoundingName& rounding : integral_modes) {
               add_float_form(forms, from, to, rounding.name, rounding.mode, true, ftz, sat, false, false);
             }
           }
         }
       }
       if (from.name == "f32" && to.bytes == 2) {
-        for (const RoundingName& rounding : {kModes[0], kModes[1]}) {
+        for (const RoundingName& rounding : {modes[0], modes[1]}) {
           add_float_form(forms, from, to, rounding.name, rounding.mode, false, false, false, true, false);
           add_float_form(forms, from, to, rounding.name, rounding.mode, false, false, false, false, true);
           add_float_form(forms, from, to, rounding.name, rounding.mode, false, false, false, true, true);
@@ -229,13 +229,13 @@ void add_tf32(std::vector<Form>& forms) {
         form.inputs = {"cut_f32"};
         form.outputs = {4};
         form.reference = [=, mode = rounding.mode](const Inputs& in) {
-          const Number x = decode(kF32, in[0]);
+          const Number x = decode(f32_format, in[0]);
           const u64 cut = in[0] & ~u64{0x1fff};
           if (x.is_nan()) {
-            // As devices do: ties away takes a NaN for a number beyond infinity.
+            // On devices, rounding ties away takes a NaN for a number beyond infinity.
             return Outputs{mode != Mode::rna ? 0x7fffe000 : finite ? cut - 0x2000 : cut};
           }
-          const u64 bits = encode(kTf32, x, mode, finite) << 13;
+          const u64 bits = encode(tf32_format, x, mode, finite) << 13;
           return Outputs{relu && (bits >> 31) != 0 ? 0 : bits};
         };
         forms.push_back(form);

@@ -10,13 +10,12 @@
 #include "runtime/simulator/machine/program.hpp"
 #include "tests/simulator/conformance/run_conformance.hpp"
 
-// That nothing the decoder takes goes without a case. The decoder's vocabulary is read from its sources: the
-// instructions from its table, the modifiers and types from every string literal of one word in a decoding
-// unit. From there the forms with a case are a frontier: each is altered by one word - one added, or one put
-// in the place of another - and where the decoder takes what comes out, all its words must occur in cases of
-// that instruction, and every executor function that it picks must be one that some case runs. So a new
-// instruction, modifier, type or executor function fails here until it is tested, and so does a modifier that
-// the decoder lets pass where no form has it.
+// Checks that every form that the decoder takes has a case. The decoder's vocabulary is read from its
+// sources: the instructions from its table, the modifiers and types from every string literal of one word in
+// a decoding unit. Each form with a case is then altered by one word: one word is added, or replaced by
+// another. If the decoder takes the result, all its words must occur in cases of that instruction, and some
+// case must run every handler that it picks. So a new instruction, modifier, type or handler fails here until
+// it is tested, and so does a modifier that the decoder lets pass although no form has it.
 namespace kerncast::conformance {
 
 namespace {
@@ -96,7 +95,7 @@ const std::set<std::string>& type_names() {
   return names;
 }
 
-/// What makes a form: the decoder takes modifiers in any order, but types by their places.
+/// The identity of a form: the decoder takes modifiers in any order, but types by their places.
 std::string key_of(const std::vector<std::string>& parts) {
   std::vector<std::string> words;
   std::string types;
@@ -123,7 +122,7 @@ std::string joined(const std::vector<std::string>& parts) {
   return text;
 }
 
-/// A form with a case, and a kernel that holds it, cut where the opcode stands.
+/// A form with a case, and the text of a kernel with it before and after the opcode.
 struct Covered {
   std::vector<std::string> parts;
   std::string before;
@@ -138,7 +137,7 @@ void collect(std::vector<Covered>& all, std::set<std::string>& keys, const std::
       continue;
     }
     const std::string text = bare_text(form, sm);
-    // The form itself stands last where its opcode also serves to set it up or to read it back.
+    // If the opcode also serves to set the form up or to read it back, the form itself comes last.
     std::size_t at = text.rfind(form.opcode + " ");
     at = at == std::string::npos ? text.rfind(form.opcode + ";") : at;
     if (at != std::string::npos) {
@@ -172,22 +171,21 @@ const Registry& registry() {
 
 /// Orders, scopes, cache operators and hints: the decoder takes them with every access, and none changes what
 /// one thread reads or writes.
-const std::set<std::string> kWithoutEffect{
+const std::set<std::string> without_effect{
     "weak",    "cta",  "cluster", "gpu",   "sys",           "ca",       "cg",      "cs",      "lu",
     "cv",      "wb",   "wt",      "nc",    "unified",       "volatile", "relaxed", "acquire", "release",
     "acq_rel", "mmio", "uni",     "noftz", "L2::cache_hint"};
 
 /// Instructions whose every form only hints or orders.
-const std::set<std::string> kHints{"prefetch",  "prefetchu",      "applypriority", "discard",
-                                   "nanosleep", "griddepcontrol", "pmevent",       "setmaxnreg",
-                                   "fence",     "membar",         "createpolicy"};
+const std::set<std::string> hints{"prefetch",  "prefetchu",      "applypriority", "discard",
+                                  "nanosleep", "griddepcontrol", "pmevent",       "setmaxnreg",
+                                  "fence",     "membar",         "createpolicy"};
 
 /// Words whose cases lie outside this suite: the parameters of calls (the tests of the stack and of compiled
 /// kernels), and the memory of a cluster, which here is the block's own.
-const std::map<std::string, std::set<std::string>> kElsewhere{
-    {"ld", {"param::func"}},
-    {"st", {"param", "param::entry", "param::func"}},
-    {"mbarrier", {"shared::cluster"}}};
+const std::map<std::string, std::set<std::string>> elsewhere{{"ld", {"param::func"}},
+                                                             {"st", {"param", "param::entry", "param::func"}},
+                                                             {"mbarrier", {"shared::cluster"}}};
 
 /// Whether the decoder takes the form with another opcode, and which executor functions it then picks.
 bool decodes(const Covered& form, const std::vector<std::string>& parts, simulator::Memory& memory,
@@ -232,7 +230,7 @@ TEST_CASE(
     INFO(joined(form.parts));
     CHECK(decodes(form, form.parts, memory, tested));
   }
-  for (const auto& [name, words] : kElsewhere) {
+  for (const auto& [name, words] : elsewhere) {
     known[name].insert(words.begin(), words.end());
   }
   std::set<std::string> uncovered;
@@ -250,14 +248,14 @@ TEST_CASE(
   };
   std::set<std::string> words = vocabulary();
   REQUIRE(words.size() > 150);
-  for (const std::string& word : kWithoutEffect) {
+  for (const std::string& word : without_effect) {
     words.erase(word);
   }
   for (const auto& [name, forms] : by_instruction) {
-    if (kHints.contains(name)) {
+    if (hints.contains(name)) {
       continue;
     }
-    // Of instructions whose forms are a full product a part reaches all neighbours.
+    // For instructions whose forms are a full product, some of the forms reach all neighbours.
     const std::size_t step = 1 + forms.size() / 80;
     for (std::size_t i = 0; i < forms.size(); i += step) {
       const Covered& form = *forms[i];

@@ -171,11 +171,11 @@ Domain exhaustive(unsigned bits, unsigned bytes) {
 /// Floats at and beside the places where narrower formats cut: every exponent, and each tail just at, under
 /// and over half of what f16, bf16, tf32, fp8, fp6 and fp4 keep.
 Domain cut_floats() {
-  Domain d = floats(kF32, 4);
-  static constexpr std::array<u64, 12> kTails{0,       1,       0x80000, 0x7ffff, 0x80001, 0xfffff,
-                                              0x01000, 0x03000, 0x00fff, 0x08000, 0x18000, 0x07fff};
+  Domain d = floats(f32_format, 4);
+  static constexpr std::array<u64, 12> tails{0,       1,       0x80000, 0x7ffff, 0x80001, 0xfffff,
+                                             0x01000, 0x03000, 0x00fff, 0x08000, 0x18000, 0x07fff};
   for (u64 upper = 0; upper < 4096; ++upper) {
-    for (const u64 tail : kTails) {
+    for (const u64 tail : tails) {
       d.edges.push_back(upper << 20 | tail);
     }
   }
@@ -183,12 +183,12 @@ Domain cut_floats() {
   return d;
 }
 
-/// The same as f64, with their neighbours.
+/// Values of other widths as f64, with their neighbours.
 Domain cut_doubles() {
-  Domain d = floats(kF64, 8);
+  Domain d = floats(f64_format, 8);
   const std::vector<u64> singles = cut_floats().edges;
   for (std::size_t i = 0; i < singles.size(); i += 3) {
-    const u64 wide = encode(kF64, decode(kF32, singles[i]), Mode::rn);
+    const u64 wide = encode(f64_format, decode(f32_format, singles[i]), Mode::rn);
     d.edges.insert(d.edges.end(), {wide, wide + 1, wide == 0 ? 0 : wide - 1});
   }
   d.main_edges = d.edges.size();
@@ -279,14 +279,14 @@ std::map<std::string, Domain> all_domains() {
   // Fields look at the lowest byte of a register and take no constant that has more.
   all["field"] = amounts();
   all["field"].constant = [](u64 value) { return std::to_string(value & 0xffU); };
-  all["small_f16"] = small_floats(kF16, 16);
-  all["small_bf16"] = small_floats(kBf16, 16);
-  all["small_tf32"] = small_floats(kTf32, 32);
-  all["small_f32"] = small_floats(kF32, 32);
-  all["small_e4m3"] = small_floats(kE4m3, 8);
-  all["small_e5m2"] = small_floats(kE5m2, 8);
-  all["middle_bf16"] = middle_floats(kBf16, 16, 0);
-  all["middle_tf32"] = middle_floats(kTf32, 32, 13);
+  all["small_f16"] = small_floats(f16_format, 16);
+  all["small_bf16"] = small_floats(bf16_format, 16);
+  all["small_tf32"] = small_floats(tf32_format, 32);
+  all["small_f32"] = small_floats(f32_format, 32);
+  all["small_e4m3"] = small_floats(e4m3_format, 8);
+  all["small_e5m2"] = small_floats(e5m2_format, 8);
+  all["middle_bf16"] = middle_floats(bf16_format, 16, 0);
+  all["middle_tf32"] = middle_floats(tf32_format, 32, 13);
   Domain& segments = all["segment"];
   segments = integers(4);
   segments.edges = {0x1f, 0, 0x1f00, 0x181f, 0x101f, 0x1c1f, 0x1e1f, 0x1c00, 0x0f07, 0x1f1f};
@@ -310,10 +310,10 @@ std::map<std::string, Domain> all_domains() {
   predicates.edges = {0, 1};
   predicates.main_edges = 2;
   predicates.random = [](u64 r) { return r >> 17U & 1U; };
-  all["f16"] = floats(kF16, 2);
-  all["bf16"] = floats(kBf16, 2);
-  all["f32"] = floats(kF32, 4);
-  all["f64"] = floats(kF64, 8);
+  all["f16"] = floats(f16_format, 2);
+  all["bf16"] = floats(bf16_format, 2);
+  all["f32"] = floats(f32_format, 4);
+  all["f64"] = floats(f64_format, 8);
   all["f16x2"] = pairs(all["f16"]);
   all["bf16x2"] = pairs(all["bf16"]);
   all["f32x2"] = pairs(all["f32"]);

@@ -20,7 +20,7 @@ using s8 = std::int8_t;
 
 enum class Mode : u8 { rn, rz, rm, rp, rna };
 
-/// What the encodings with the largest exponent mean.
+/// The meaning of the encodings with the largest exponent.
 enum class Specials : u8 {
   ieee,     ///< infinity, and NaNs
   one_nan,  ///< numbers, but for all ones
@@ -56,16 +56,16 @@ struct Format {
   [[nodiscard]] constexpr u64 flush(u64 bits) const { return is_subnormal(bits) ? bits & sign() : bits; }
 };
 
-inline constexpr Format kF64{11, 52};
-inline constexpr Format kF32{8, 23};
-inline constexpr Format kTf32{8, 10};
-inline constexpr Format kF16{5, 10};
-inline constexpr Format kBf16{8, 7};
-inline constexpr Format kE5m2{5, 2};
-inline constexpr Format kE4m3{4, 3, Specials::one_nan};
-inline constexpr Format kE3m2{3, 2, Specials::numbers};
-inline constexpr Format kE2m3{2, 3, Specials::numbers};
-inline constexpr Format kE2m1{2, 1, Specials::numbers};
+inline constexpr Format f64_format{11, 52};
+inline constexpr Format f32_format{8, 23};
+inline constexpr Format tf32_format{8, 10};
+inline constexpr Format f16_format{5, 10};
+inline constexpr Format bf16_format{8, 7};
+inline constexpr Format e5m2_format{5, 2};
+inline constexpr Format e4m3_format{4, 3, Specials::one_nan};
+inline constexpr Format e3m2_format{3, 2, Specials::numbers};
+inline constexpr Format e2m3_format{2, 3, Specials::numbers};
+inline constexpr Format e2m1_format{2, 1, Specials::numbers};
 
 /// A finite number is magnitude * 2^exponent. After an inexact operation the lowest bit stands for all that
 /// lies below it, far under any place where a format rounds.
@@ -122,7 +122,7 @@ inline Number decode(const Format& format, u64 bits) {
 }
 
 inline bool rounds_up(Mode mode, bool negative, bool odd, int half) {
-  // `half`: where the part cut off lies: 0 nothing, 1 below a half, 2 at it, 3 above.
+  // `half` says how large the part is that is cut off: 0 nothing, 1 below a half, 2 a half, 3 above it.
   switch (mode) {
     case Mode::rz:
       return false;
@@ -190,8 +190,8 @@ inline u64 encode(const Format& format, const Number& x, Mode mode, bool finite 
   return sign | bits;
 }
 
-/// As encode, with .ftz: what is below the least normal number once rounded to the format's mantissa, with an
-/// exponent of any size, becomes zero.
+/// Encodes with .ftz: a value becomes zero if it is below the least normal number when rounded to the
+/// format's mantissa with an unbounded exponent.
 inline u64 encode_flushed(const Format& format, const Number& x, Mode mode) {
   const Format unbounded{15, format.mantissa};
   const u64 least = encode(unbounded, decode(format, format.least_normal()), Mode::rn);
@@ -204,7 +204,7 @@ inline Number negated(Number x) {
   return x;
 }
 
-/// Of decoded numbers: magnitudes of at most 64 bits.
+/// The product of decoded numbers, whose magnitudes have at most 64 bits.
 inline Number product(const Number& a, const Number& b) {
   const bool negative = a.negative != b.negative;
   if (a.is_nan() || b.is_nan() || (a.is_infinite() && b.is_zero()) || (a.is_zero() && b.is_infinite())) {

@@ -11,7 +11,7 @@ struct RoundingName {
   Mode mode;
 };
 
-constexpr std::array<RoundingName, 4> kModes{
+constexpr std::array<RoundingName, 4> modes{
     {{".rn", Mode::rn}, {".rz", Mode::rz}, {".rm", Mode::rm}, {".rp", Mode::rp}}};
 
 /// A result of an operation on numbers before it is rounded.
@@ -24,8 +24,8 @@ struct Scalar {
   Nan nan;
 };
 
-const Scalar kSingle{kF32, "f32", 4, Nan::exact};
-const Scalar kDouble{kF64, "f64", 8, Nan::any_f64};
+const Scalar single_scalar{f32_format, "f32", 4, Nan::exact};
+const Scalar double_scalar{f64_format, "f64", 8, Nan::any_f64};
 
 Number exact_sum(const std::array<Number, 3>& x, Mode mode) {
   return sum(x[0], x[1], mode);
@@ -69,14 +69,14 @@ u64 computed(const Format& format, const Inputs& in, std::size_t count, const Ex
 
 void add_rounded(std::vector<Form>& forms, const Scalar& type, const std::string& base, std::size_t count,
                  Exact f, bool needs_mode, bool may_saturate) {
-  for (std::size_t m = 0; m <= kModes.size(); ++m) {
+  for (std::size_t m = 0; m <= modes.size(); ++m) {
     // Without a rounding the result goes to the nearest.
-    const bool unnamed = m == kModes.size();
+    const bool unnamed = m == modes.size();
     if (unnamed && needs_mode) {
       continue;
     }
-    const std::string mode_name = unnamed ? "" : kModes[m].name;
-    const Mode mode = unnamed ? Mode::rn : kModes[m].mode;
+    const std::string mode_name = unnamed ? "" : modes[m].name;
+    const Mode mode = unnamed ? Mode::rn : modes[m].mode;
     for (const bool ftz : {false, true}) {
       for (const bool sat : {false, true}) {
         if ((ftz && type.bytes == 8) || (sat && (type.bytes == 8 || !may_saturate))) {
@@ -111,7 +111,7 @@ u64 chosen(const Format& format, u64 a, u64 b, bool greatest, bool nan_wins) {
   return (order > 0) == greatest ? a : b;
 }
 
-/// Of magnitudes where `absolute`, which two operands have with the signs' exclusive or and three without.
+/// Compares magnitudes if `absolute`. Two operands then give the exclusive or of their signs, three do not.
 u64 chosen_of(const Format& format, std::vector<u64> x, bool greatest, bool nan_wins, bool absolute) {
   u64 signs = 0;
   for (u64& value : x) {
@@ -144,9 +144,9 @@ void add_min_max(std::vector<Form>& forms) {
         form.reference = [=](const Inputs& in) {
           std::vector<u64> x;
           for (std::size_t i = 0; i < count; ++i) {
-            x.push_back(ftz ? kF32.flush(in[i]) : in[i]);
+            x.push_back(ftz ? f32_format.flush(in[i]) : in[i]);
           }
-          return Outputs{chosen_of(kF32, x, greatest, nan, absolute)};
+          return Outputs{chosen_of(f32_format, x, greatest, nan, absolute)};
         };
         forms.push_back(form);
       }
@@ -156,13 +156,15 @@ void add_min_max(std::vector<Form>& forms) {
     form.inputs = {"f64", "f64"};
     form.outputs = {8};
     form.nan = Nan::any_f64;
-    form.reference = [=](const Inputs& in) { return Outputs{chosen(kF64, in[0], in[1], greatest, false)}; };
+    form.reference = [=](const Inputs& in) {
+      return Outputs{chosen(f64_format, in[0], in[1], greatest, false)};
+    };
     forms.push_back(form);
   }
 }
 
 void add_sign_forms(std::vector<Form>& forms) {
-  for (const Scalar& type : {kSingle, kDouble}) {
+  for (const Scalar& type : {single_scalar, double_scalar}) {
     for (const bool ftz : {false, true}) {
       for (const bool negates : {false, true}) {
         if (ftz && type.bytes == 8) {
@@ -220,16 +222,16 @@ void add_pairs(std::vector<Form>& forms) {
   };
   for (const Operation& operation : {Operation{"add", 2, exact_sum}, Operation{"sub", 2, exact_difference},
                                      Operation{"mul", 2, exact_product}, Operation{"fma", 3, exact_fused}}) {
-    for (std::size_t m = 0; m <= kModes.size(); ++m) {
-      const bool unnamed = m == kModes.size();
+    for (std::size_t m = 0; m <= modes.size(); ++m) {
+      const bool unnamed = m == modes.size();
       if (unnamed && operation.count == 3) {
         continue;
       }
       for (const bool ftz : {false, true}) {
-        const Mode mode = unnamed ? Mode::rn : kModes[m].mode;
+        const Mode mode = unnamed ? Mode::rn : modes[m].mode;
         Form form;
         form.opcode =
-            std::string(operation.base) + (unnamed ? "" : kModes[m].name) + (ftz ? ".ftz" : "") + ".f32x2";
+            std::string(operation.base) + (unnamed ? "" : modes[m].name) + (ftz ? ".ftz" : "") + ".f32x2";
         form.inputs.assign(operation.count, "f32x2");
         form.outputs = {8};
         form.reference = [=](const Inputs& in) {
@@ -239,7 +241,7 @@ void add_pairs(std::vector<Form>& forms) {
             for (std::size_t i = 0; i < operation.count; ++i) {
               part[i] = in[i] >> shift & 0xffffffffU;
             }
-            result |= computed(kF32, part, operation.count, operation.f, mode, ftz, false) << shift;
+            result |= computed(f32_format, part, operation.count, operation.f, mode, ftz, false) << shift;
           }
           return Outputs{result};
         };
@@ -253,7 +255,7 @@ void add_pairs(std::vector<Form>& forms) {
 
 std::vector<Form> float_forms() {
   std::vector<Form> forms;
-  for (const Scalar& type : {kSingle, kDouble}) {
+  for (const Scalar& type : {single_scalar, double_scalar}) {
     add_rounded(forms, type, "add", 2, exact_sum, false, true);
     add_rounded(forms, type, "sub", 2, exact_difference, false, true);
     add_rounded(forms, type, "mul", 2, exact_product, false, true);

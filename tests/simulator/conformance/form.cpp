@@ -15,21 +15,21 @@ namespace kerncast::conformance {
 namespace {
 
 /// Threads of a block, and the bytes of memory each has to itself in every space.
-constexpr std::uint32_t kBlock = 256;
-constexpr std::uint32_t kCell = 64;
+constexpr std::uint32_t block = 256;
+constexpr std::uint32_t cell = 64;
 
-/// What constant memory and the last kernel parameter hold: 0x81, 0x82, ...
-constexpr const char* kTable =
+/// The contents of constant memory and of the last kernel parameter: 0x81, 0x82, ...
+constexpr const char* table =
     ".const .align 8 .b8 table[16] = {129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 139, 140, 141, 142, "
     "143, 144};";
 
-constexpr u64 kSentinel = 0xa5c3'5a3c'96e1'691eULL;
+constexpr u64 sentinel = 0xa5c3'5a3c'96e1'691eULL;
 
 u64 cut(u64 value, unsigned bytes) {
   return bytes == 0 ? value & 1U : bytes == 8 ? value : value & ((u64{1} << (8 * bytes)) - 1);
 }
 
-/// What stands around one instruction of a kernel.
+/// The parts of a kernel around one instruction.
 struct Variant {
   enum class Guard : u8 { none, positive, negative };
   std::size_t form = 0;
@@ -43,8 +43,8 @@ std::string register_of(const char* letter, unsigned bytes) {
   return bytes == 0 ? std::string("p") + letter : letter + std::to_string(bytes);
 }
 
-constexpr std::array<const char*, 5> kSources{"a", "b", "c", "e", "g"};
-constexpr std::array<const char*, 2> kResults{"d", "f"};
+constexpr std::array<const char*, 5> sources{"a", "b", "c", "e", "g"};
+constexpr std::array<const char*, 2> result_names{"d", "f"};
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
   for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
@@ -58,10 +58,10 @@ std::string operands_of(const Form& form) {
   }
   std::string text;
   for (std::size_t i = 0; i < form.outputs.size(); ++i) {
-    text += fmt::format("{}${}", i == 0 ? "" : "|", kResults[i]);
+    text += fmt::format("{}${}", i == 0 ? "" : "|", result_names[i]);
   }
   for (std::size_t i = 0; i < form.inputs.size(); ++i) {
-    text += fmt::format(", ${}", kSources[i]);
+    text += fmt::format(", ${}", sources[i]);
   }
   return text;
 }
@@ -81,16 +81,16 @@ std::string instruction_text(const Form& form, const Variant& variant) {
   replace_all(text, "$G", guard);
   for (std::size_t i = 0; i < form.inputs.size(); ++i) {
     const Domain& values = domain(form.inputs[i]);
-    std::string name = register_of(kSources[i], values.bytes);
+    std::string name = register_of(sources[i], values.bytes);
     if (variant.constant && i + 1 == form.inputs.size()) {
       name = values.constant(variant.value);
     } else if (variant.aliased && i == 0) {
       name = register_of("d", values.bytes);
     }
-    replace_all(text, std::string("$") + kSources[i], name);
+    replace_all(text, std::string("$") + sources[i], name);
   }
   for (std::size_t i = 0; i < form.outputs.size(); ++i) {
-    replace_all(text, std::string("$") + kResults[i], register_of(kResults[i], form.outputs[i]));
+    replace_all(text, std::string("$") + result_names[i], register_of(result_names[i], form.outputs[i]));
   }
   return text;
 }
@@ -103,9 +103,9 @@ std::string prepare_text(const Form& form, const Variant& variant) {
   }
   for (std::size_t i = variant.aliased ? 1 : 0; i < form.outputs.size(); ++i) {
     const unsigned bytes = form.outputs[i];
-    text += bytes == 0 ? fmt::format("setp.ne.u32 p{0}, 0, 0;\n", kResults[i])
-                       : fmt::format("mov.b{} {}, {:#x};\n", 8 * bytes, register_of(kResults[i], bytes),
-                                     cut(kSentinel, bytes));
+    text += bytes == 0 ? fmt::format("setp.ne.u32 p{0}, 0, 0;\n", result_names[i])
+                       : fmt::format("mov.b{} {}, {:#x};\n", 8 * bytes, register_of(result_names[i], bytes),
+                                     cut(sentinel, bytes));
   }
   return text;
 }
@@ -115,11 +115,11 @@ std::string store_text(const Form& form, std::size_t slot, const char* count) {
   for (std::size_t i = 0; i < form.outputs.size(); ++i) {
     const unsigned bytes = form.outputs[i];
     if (bytes == 0) {
-      text += fmt::format("selp.u32 flag, 1, 0, p{};\n", kResults[i]);
+      text += fmt::format("selp.u32 flag, 1, 0, p{};\n", result_names[i]);
     }
     text +=
         fmt::format("st.global.b{} [out], {};\nmad.lo.u64 out, {}, 8, out;\n", bytes == 0 ? 32 : 8 * bytes,
-                    bytes == 0 ? "flag" : register_of(kResults[i], bytes), count);
+                    bytes == 0 ? "flag" : register_of(result_names[i], bytes), count);
     (void)slot;
   }
   return text;
@@ -133,7 +133,7 @@ std::string declarations(int sm) {
       ".reg .pred guard, outside, taken; .reg .b32 i, t, flag; .reg .u64 in, out, n, stride, at, gcell, "
       "scell, lcell;\n"
       ".shared .align 32 .b8 pool[{}]; .local .align 32 .b8 own[64];\n",
-      sm >= 100 ? fmt::format("{}a", sm) : fmt::format("{}", sm), kTable, kBlock * kCell);
+      sm >= 100 ? fmt::format("{}a", sm) : fmt::format("{}", sm), table, block * cell);
   for (const char* letter : {"a", "b", "c", "e", "g", "d", "f"}) {
     text += fmt::format(".reg .b16 {0}2; .reg .b32 {0}4; .reg .b64 {0}8; .reg .pred p{0};\n", letter);
   }
@@ -153,8 +153,8 @@ std::string module_text(const std::vector<Form>& forms, std::span<const Variant>
   const Form& first = forms[variants[0].form];
   for (std::size_t i = 0; i < first.inputs.size(); ++i) {
     const unsigned bytes = domain(first.inputs[i]).bytes;
-    text += bytes == 0 ? fmt::format("ld.global.u32 t, [in]; setp.ne.u32 p{}, t, 0;\n", kSources[i])
-                       : fmt::format("ld.global.b{} {}, [in];\n", 8 * bytes, register_of(kSources[i], bytes));
+    text += bytes == 0 ? fmt::format("ld.global.u32 t, [in]; setp.ne.u32 p{}, t, 0;\n", sources[i])
+                       : fmt::format("ld.global.b{} {}, [in];\n", 8 * bytes, register_of(sources[i], bytes));
     text += "add.u64 in, in, stride;\n";
   }
   std::size_t slot = 0;
@@ -211,13 +211,13 @@ bool guarded_in(Variant::Guard guard, std::size_t i) {
 bool is_nan_of(Nan rule, u64 value) {
   switch (rule) {
     case Nan::any_f64:
-      return kF64.is_nan(value);
+      return f64_format.is_nan(value);
     case Nan::any_f32:
-      return kF32.is_nan(value);
+      return f32_format.is_nan(value);
     case Nan::any_f16:
-      return kF16.is_nan(value);
+      return f16_format.is_nan(value);
     case Nan::any_bf16:
-      return kBf16.is_nan(value);
+      return bf16_format.is_nan(value);
     default:
       return false;
   }
@@ -244,7 +244,7 @@ std::string describe(const Form& form, const Variant& variant, const Inputs& in,
   std::string text = prepare_text(form, variant) + instruction_text(form, variant);
   replace_all(text, "\n", " ");
   for (std::size_t i = 0; i < form.inputs.size(); ++i) {
-    text += fmt::format(" {}={:#x}", kSources[i], in[i]);
+    text += fmt::format(" {}={:#x}", sources[i], in[i]);
   }
   for (std::size_t i = 0; i < form.outputs.size(); ++i) {
     text += form.accepts ? fmt::format(" gives {:#x}", got[i])
@@ -253,7 +253,7 @@ std::string describe(const Form& form, const Variant& variant, const Inputs& in,
   return text;
 }
 
-/// Compares what one variant stored; the first difference of a form is told, the others are counted.
+/// Compares the results of one variant. The first difference of a form is reported, the others are counted.
 void check_variant(const Form& form, const Variant& variant, const Vectors& vectors, const u64* stored,
                    Tally& tally) {
   std::size_t wrong = 0;
@@ -276,7 +276,7 @@ void check_variant(const Form& form, const Variant& variant, const Vectors& vect
       for (std::size_t i = 0; i < form.outputs.size(); ++i) {
         expected[i] = variant.aliased && i == 0 ? in[0]
                       : form.outputs[i] == 0    ? 0
-                                                : cut(kSentinel, form.outputs[i]);
+                                                : cut(sentinel, form.outputs[i]);
         right = right && got[i] == expected[i];
       }
     } else if (form.accepts) {
@@ -329,12 +329,12 @@ void run_variants(const std::vector<Form>& forms, std::span<const Variant> varia
     }
     std::array<u8, 16> parameter{};
     std::iota(parameter.begin(), parameter.end(), u8{0x81});
-    const auto blocks = static_cast<unsigned>((vectors.count + kBlock - 1) / kBlock);
+    const auto blocks = static_cast<unsigned>((vectors.count + block - 1) / block);
     stored = words<u64>(
-        run_kernel(module_text(forms, variants, sm), sm, blocks, kBlock,
+        run_kernel(module_text(forms, variants, sm), sm, blocks, block,
                    {buffer_argument(in), buffer_argument(std::vector<u64>(results * vectors.count)),
                     value_argument(u64{vectors.count}),
-                    buffer_argument(std::vector<u8>(vectors.count * kCell)), value_argument(parameter)},
+                    buffer_argument(std::vector<u8>(vectors.count * cell)), value_argument(parameter)},
                    1));
   } catch (const std::exception& error) {
     // One form that the device lacks or fails on must not hide those beside it.

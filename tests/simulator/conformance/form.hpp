@@ -25,10 +25,10 @@ const Domain& domain(const std::string& name);
 using Inputs = std::array<u64, 5>;
 using Outputs = std::array<u64, 2>;
 
-/// What counts as the same result where the reference is a NaN whose bits the ISA leaves open.
+/// Results that count as equal if the reference is a NaN whose bits the ISA leaves open.
 enum class Nan : u8 { exact, any_f64, any_f32, any_f16, any_bf16 };
 
-/// One form of an instruction: how it is written, what it is given and what must come out.
+/// One form of an instruction: its text, its operands and the results that it must give.
 struct Form {
   std::string opcode;
   /// Operands after the opcode, $d and $f results, $a $b $c $e $g inputs; empty for results then inputs in
@@ -49,7 +49,7 @@ struct Form {
   std::string text;       ///< the whole instruction, instead of opcode and operands
 };
 
-/// What a run of forms looked at.
+/// Counts of a run of forms.
 struct Tally {
   std::size_t forms = 0;
   std::size_t vectors = 0;

@@ -41,8 +41,8 @@ bool runs_on_driver();
 /// used.
 int target_sm(int sm);
 
-/// Runs kernel `k` of the module `text` and returns buffer `result` as the kernel left it. Throws Refused
-/// where the module does not load and std::runtime_error where the kernel fails.
+/// Runs kernel `k` of the module `text` and returns buffer `result` as the kernel left it. Throws Refused if
+/// the module does not load, and std::runtime_error if the kernel fails.
 std::vector<std::byte> run_kernel(const std::string& text, int sm, unsigned blocks, unsigned threads,
                                   const std::vector<Argument>& arguments, std::size_t result);
 

@@ -13,10 +13,10 @@ struct Half {
 };
 
 std::vector<Half> halves() {
-  return {{"f16", kF16, Nan::any_f16, false},
-          {"f16x2", kF16, Nan::any_f16, true},
-          {"bf16", kBf16, Nan::any_bf16, false},
-          {"bf16x2", kBf16, Nan::any_bf16, true}};
+  return {{"f16", f16_format, Nan::any_f16, false},
+          {"f16x2", f16_format, Nan::any_f16, true},
+          {"bf16", bf16_format, Nan::any_bf16, false},
+          {"bf16x2", bf16_format, Nan::any_bf16, true}};
 }
 
 using Element = std::function<u64(const std::array<u64, 3>&)>;
@@ -160,7 +160,7 @@ std::vector<Form> mixed_forms() {
   };
   std::vector<Form> forms;
   for (const bool brain : {false, true}) {
-    const Format narrow = brain ? kBf16 : kF16;
+    const Format narrow = brain ? bf16_format : f16_format;
     const std::string type = brain ? "bf16" : "f16";
     for (const std::string base : {"add", "sub", "fma"}) {
       for (const RoundingName& rounding :
@@ -178,10 +178,11 @@ std::vector<Form> mixed_forms() {
           form.outputs = {4};
           form.reference = [=, mode = rounding.mode](const Inputs& in) {
             const Number a = decode(narrow, in[0]);
-            const Number exact = fused ? sum(product(a, decode(narrow, in[1])), decode(kF32, in[2]), mode)
-                                 : base == "add" ? sum(a, decode(kF32, in[1]), mode)
-                                                 : sum(a, negated(decode(kF32, in[1])), mode);
-            return Outputs{finished(kF32, encode(kF32, exact, mode), sat, false)};
+            const Number exact = fused
+                                     ? sum(product(a, decode(narrow, in[1])), decode(f32_format, in[2]), mode)
+                                 : base == "add" ? sum(a, decode(f32_format, in[1]), mode)
+                                                 : sum(a, negated(decode(f32_format, in[1])), mode);
+            return Outputs{finished(f32_format, encode(f32_format, exact, mode), sat, false)};
           };
           forms.push_back(form);
         }

@@ -22,8 +22,8 @@ void add_binary(std::vector<Form>& forms, const std::string& base, const Integer
 
 /// The ISA leaves division by zero open.
 Form without_zero_divisor(Form form) {
-  form.accepts = [reference = form.reference, bytes = form.outputs[0], divisor = kU64](const Inputs& in,
-                                                                                       const Outputs& got) {
+  form.accepts = [reference = form.reference, bytes = form.outputs[0], divisor = u64_integer](
+                     const Inputs& in, const Outputs& got) {
     const u64 mask = bytes == 8 ? ~u64{0} : (u64{1} << (8 * bytes)) - 1;
     return divisor.value(in[1]) == 0 || (reference(in)[0] & mask) == got[0];
   };
@@ -86,19 +86,19 @@ void add_carries(std::vector<Form>& forms, const Integer& type) {
     bool gives;
     int what;  ///< 0 add, 1 sub, 2 mad.lo, 3 mad.hi
   };
-  static constexpr std::array<Kind, 12> kKinds{{{"add.cc", false, true, 0},
-                                                {"addc", true, false, 0},
-                                                {"addc.cc", true, true, 0},
-                                                {"sub.cc", false, true, 1},
-                                                {"subc", true, false, 1},
-                                                {"subc.cc", true, true, 1},
-                                                {"mad.lo.cc", false, true, 2},
-                                                {"madc.lo", true, false, 2},
-                                                {"madc.lo.cc", true, true, 2},
-                                                {"mad.hi.cc", false, true, 3},
-                                                {"madc.hi", true, false, 3},
-                                                {"madc.hi.cc", true, true, 3}}};
-  for (const Kind& kind : kKinds) {
+  static constexpr std::array<Kind, 12> kinds{{{"add.cc", false, true, 0},
+                                               {"addc", true, false, 0},
+                                               {"addc.cc", true, true, 0},
+                                               {"sub.cc", false, true, 1},
+                                               {"subc", true, false, 1},
+                                               {"subc.cc", true, true, 1},
+                                               {"mad.lo.cc", false, true, 2},
+                                               {"madc.lo", true, false, 2},
+                                               {"madc.lo.cc", true, true, 2},
+                                               {"mad.hi.cc", false, true, 3},
+                                               {"madc.hi", true, false, 3},
+                                               {"madc.hi.cc", true, true, 3}}};
+  for (const Kind& kind : kinds) {
     const bool multiplies = kind.what >= 2;
     Form form;
     form.opcode = std::string(kind.base) + "." + type.name;
@@ -112,8 +112,8 @@ void add_carries(std::vector<Form>& forms, const Integer& type) {
     form.reference = [type, kind, multiplies](const Inputs& in) {
       const u128 mask = (u128{1} << type.bits) - 1;
       const u64 in_flag = in[multiplies ? 3 : 2];
-      // The flag of a subtraction is set where it does not borrow: the ISA says no more than that it holds
-      // the borrow, and the compiler's 128-bit division mixes it with additions that way.
+      // A subtraction sets the flag if it does not borrow. The ISA says only that the flag holds the borrow,
+      // but the compiler's 128-bit division mixes it with additions in this way.
       const u64 carry = !kind.takes ? 0 : kind.what == 1 ? 1 - in_flag : in_flag;
       const auto raw = [&](std::size_t i) { return u128{in[i]} & mask; };
       u128 x = raw(0);
@@ -142,7 +142,7 @@ void add_byte_differences(std::vector<Form>& forms) {
       u64 packed = 0;
       u64 sum = in[2];
       for (unsigned shift = 0; shift < 32; shift += 8) {
-        const s128 apart = kU8.value(in[0] >> shift) - kU8.value(in[1] >> shift);
+        const s128 apart = u8_integer.value(in[0] >> shift) - u8_integer.value(in[1] >> shift);
         const auto distance = static_cast<u64>(apart < 0 ? -apart : apart);
         packed |= distance << shift;
         sum += distance;
@@ -159,7 +159,7 @@ std::vector<Form> integer_forms() {
   std::vector<Form> forms;
   const Binary add = [](const Integer&, s128 a, s128 b) { return a + b; };
   const Binary subtract = [](const Integer&, s128 a, s128 b) { return a - b; };
-  for (const Integer& type : kIntegers) {
+  for (const Integer& type : integers) {
     add_binary(forms, "add", type, add);
     add_binary(forms, "sub", type, subtract);
     add_binary(forms, "min", type, least_of);
@@ -188,21 +188,21 @@ std::vector<Form> integer_forms() {
   const Binary clamped_difference = [](const Integer& t, s128 a, s128 b) {
     return s128{static_cast<s64>(t.clamped(a - b))};
   };
-  add_binary(forms, "add.sat", kS32, clamped_sum);
-  add_binary(forms, "sub.sat", kS32, clamped_difference);
-  add_binary(forms, "min.relu", kS32,
+  add_binary(forms, "add.sat", s32_integer, clamped_sum);
+  add_binary(forms, "sub.sat", s32_integer, clamped_difference);
+  add_binary(forms, "min.relu", s32_integer,
              [](const Integer& t, s128 a, s128 b) { return relu(least_of(t, a, b)); });
-  add_binary(forms, "max.relu", kS32,
+  add_binary(forms, "max.relu", s32_integer,
              [](const Integer& t, s128 a, s128 b) { return relu(most_of(t, a, b)); });
-  for (const Integer& half : {kU16, kS16}) {
+  for (const Integer& half : {u16_integer, s16_integer}) {
     const std::string name = std::string(half.name) + "x2";
     add_halves(forms, "add." + name, half, add);
     add_halves(forms, "min." + name, half, least_of);
     add_halves(forms, "max." + name, half, most_of);
   }
-  add_halves(forms, "min.relu.s16x2", kS16,
+  add_halves(forms, "min.relu.s16x2", s16_integer,
              [](const Integer& t, s128 a, s128 b) { return relu(least_of(t, a, b)); });
-  add_halves(forms, "max.relu.s16x2", kS16,
+  add_halves(forms, "max.relu.s16x2", s16_integer,
              [](const Integer& t, s128 a, s128 b) { return relu(most_of(t, a, b)); });
   add_byte_differences(forms);
   return forms;
@@ -221,7 +221,7 @@ std::vector<Form> multiply_forms() {
     };
     forms.push_back(form);
   };
-  for (const Integer& type : kIntegers) {
+  for (const Integer& type : integers) {
     const std::vector<std::string> two{type.name, type.name};
     const std::vector<std::string> three{type.name, type.name, type.name};
     const unsigned bytes = type.bits / 8;
@@ -244,10 +244,10 @@ std::vector<Form> multiply_forms() {
           [](s128 a, s128 b, u64 c) { return a * b + s128{c}; });
     }
   }
-  add("mad.hi.sat", kS32, {"s32", "s32", "s32"}, 4, [](s128 a, s128 b, u64 c) {
-    return s128{static_cast<s64>(kS32.clamped((a * b >> 32) + kS32.value(c)))};
+  add("mad.hi.sat", s32_integer, {"s32", "s32", "s32"}, 4, [](s128 a, s128 b, u64 c) {
+    return s128{static_cast<s64>(s32_integer.clamped((a * b >> 32) + s32_integer.value(c)))};
   });
-  for (const Integer& type : {kU32, kS32}) {
+  for (const Integer& type : {u32_integer, s32_integer}) {
     const Integer narrow{type.name, 24, type.is_signed};
     const std::vector<std::string> two{type.name, type.name};
     const std::vector<std::string> three{type.name, type.name, type.name};
@@ -260,16 +260,16 @@ std::vector<Form> multiply_forms() {
     add("mad24.hi", type, three, 4, [whole](s128 a, s128 b, u64 c) { return (whole(a, b) >> 16) + s128{c}; });
     if (type.is_signed) {
       add("mad24.hi.sat", type, three, 4, [whole](s128 a, s128 b, u64 c) {
-        return s128{static_cast<s64>(kS32.clamped((whole(a, b) >> 16) + kS32.value(c)))};
+        return s128{static_cast<s64>(s32_integer.clamped((whole(a, b) >> 16) + s32_integer.value(c)))};
       });
     }
   }
-  for (const Integer& a_type : {kU32, kS32}) {
-    for (const Integer& b_type : {kU32, kS32}) {
+  for (const Integer& a_type : {u32_integer, s32_integer}) {
+    for (const Integer& b_type : {u32_integer, s32_integer}) {
       const std::string types = std::string(".") + a_type.name + "." + b_type.name;
-      const Integer a_byte = a_type.is_signed ? kS8 : kU8;
-      const Integer b_byte = b_type.is_signed ? kS8 : kU8;
-      const Integer a_half = a_type.is_signed ? kS16 : kU16;
+      const Integer a_byte = a_type.is_signed ? s8_integer : u8_integer;
+      const Integer b_byte = b_type.is_signed ? s8_integer : u8_integer;
+      const Integer a_half = a_type.is_signed ? s16_integer : u16_integer;
       Form form;
       form.opcode = "dp4a" + types;
       form.inputs = {"bytes", "bytes", "u32"};

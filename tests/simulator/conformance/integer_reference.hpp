@@ -25,15 +25,17 @@ struct Integer {
   }
 };
 
-inline constexpr Integer kU8{"u8", 8, false};
-inline constexpr Integer kS8{"s8", 8, true};
-inline constexpr Integer kU16{"u16", 16, false};
-inline constexpr Integer kS16{"s16", 16, true};
-inline constexpr Integer kU32{"u32", 32, false};
-inline constexpr Integer kS32{"s32", 32, true};
-inline constexpr Integer kU64{"u64", 64, false};
-inline constexpr Integer kS64{"s64", 64, true};
-inline constexpr std::array<Integer, 6> kIntegers{kU16, kS16, kU32, kS32, kU64, kS64};
-inline constexpr std::array<Integer, 8> kAllIntegers{kU8, kS8, kU16, kS16, kU32, kS32, kU64, kS64};
+inline constexpr Integer u8_integer{"u8", 8, false};
+inline constexpr Integer s8_integer{"s8", 8, true};
+inline constexpr Integer u16_integer{"u16", 16, false};
+inline constexpr Integer s16_integer{"s16", 16, true};
+inline constexpr Integer u32_integer{"u32", 32, false};
+inline constexpr Integer s32_integer{"s32", 32, true};
+inline constexpr Integer u64_integer{"u64", 64, false};
+inline constexpr Integer s64_integer{"s64", 64, true};
+inline constexpr std::array<Integer, 6> integers{u16_integer, s16_integer, u32_integer,
+                                                 s32_integer, u64_integer, s64_integer};
+inline constexpr std::array<Integer, 8> all_integers{u8_integer,  s8_integer,  u16_integer, s16_integer,
+                                                     u32_integer, s32_integer, u64_integer, s64_integer};
 
 }  // namespace kerncast::conformance

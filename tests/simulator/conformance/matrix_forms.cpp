@@ -8,7 +8,7 @@ namespace kerncast::conformance {
 
 namespace {
 
-/// What a matrix is made of. Integers have no exponent.
+/// The element type of a matrix. Integers have no exponent.
 struct Element {
   std::string name;
   unsigned bytes;
@@ -19,15 +19,15 @@ struct Element {
   const char* full;   ///< one whose single products are exact
 };
 
-const Element kElementF16{"f16", 2, kF16, false, false, "small_f16", "f16x2"};
-const Element kElementBf16{"bf16", 2, kBf16, false, false, "small_bf16", "middle_bf16"};
-const Element kElementTf32{"tf32", 4, kTf32, false, false, "small_tf32", "middle_tf32"};
-const Element kElementE4m3{"e4m3", 1, kE4m3, false, false, "small_e4m3", "b32"};
-const Element kElementE5m2{"e5m2", 1, kE5m2, false, false, "small_e5m2", "b32"};
-const Element kElementS8{"s8", 1, kE4m3, true, true, "bytes", "bytes"};
-const Element kElementU8{"u8", 1, kE4m3, true, false, "bytes", "bytes"};
+const Element element_f16{"f16", 2, f16_format, false, false, "small_f16", "f16x2"};
+const Element element_bf16{"bf16", 2, bf16_format, false, false, "small_bf16", "middle_bf16"};
+const Element element_tf32{"tf32", 4, tf32_format, false, false, "small_tf32", "middle_tf32"};
+const Element element_e4m3{"e4m3", 1, e4m3_format, false, false, "small_e4m3", "b32"};
+const Element element_e5m2{"e5m2", 1, e5m2_format, false, false, "small_e5m2", "b32"};
+const Element element_s8{"s8", 1, e4m3_format, true, true, "bytes", "bytes"};
+const Element element_u8{"u8", 1, e4m3_format, true, false, "bytes", "bytes"};
 
-constexpr std::size_t kColumns = 8;
+constexpr std::size_t columns = 8;
 
 /// Row or column, and place along k, of an element of lane `lane`: the fragments of the ISA.
 struct Place {
@@ -54,8 +54,8 @@ struct Product {
   bool single = false;  ///< whether only the first row of B is not zero
 
   [[nodiscard]] std::size_t a_registers() const { return m * k * a.bytes / 128; }
-  [[nodiscard]] std::size_t b_registers() const { return kColumns * k * b.bytes / 128; }
-  [[nodiscard]] std::size_t accumulators() const { return m * kColumns * (result == "f16" ? 2 : 4) / 128; }
+  [[nodiscard]] std::size_t b_registers() const { return columns * k * b.bytes / 128; }
+  [[nodiscard]] std::size_t accumulators() const { return m * columns * (result == "f16" ? 2 : 4) / 128; }
 };
 
 using Matrix = std::vector<std::vector<u64>>;
@@ -65,7 +65,7 @@ Matrix gathered(const std::vector<Lanes>& in, std::size_t first, std::size_t reg
   Matrix matrix(lines, std::vector<u64>(k));
   const std::size_t per_register = 4 / bytes;
   for (std::size_t r = 0; r < registers; ++r) {
-    for (std::size_t lane = 0; lane < kWarp; ++lane) {
+    for (std::size_t lane = 0; lane < warp_size; ++lane) {
       for (std::size_t e = 0; e < per_register; ++e) {
         const Place place = place_of(lane, r, e, per_register, lines / 8);
         matrix[place.line][place.k] =
@@ -82,18 +82,18 @@ Number decoded(const Element& type, u64 bits) {
 }
 
 s128 integer_of(const Element& type, u64 bits) {
-  return (type.is_signed ? kS8 : kU8).value(bits);
+  return (type.is_signed ? s8_integer : u8_integer).value(bits);
 }
 
 u64 multiplied(const Product& p, const std::vector<u64>& a, const std::vector<u64>& b, u64 c) {
   if (p.a.is_integer) {
-    s128 sum = kS32.value(c);
+    s128 sum = s32_integer.value(c);
     for (std::size_t k = 0; k < p.k; ++k) {
       sum += integer_of(p.a, a[k]) * integer_of(p.b, b[k]);
     }
-    return p.clamps ? kS32.clamped(sum) & 0xffffffffU : static_cast<u64>(sum) & 0xffffffffU;
+    return p.clamps ? s32_integer.clamped(sum) & 0xffffffffU : static_cast<u64>(sum) & 0xffffffffU;
   }
-  const Format& format = p.result == "f16" ? kF16 : kF32;
+  const Format& format = p.result == "f16" ? f16_format : f32_format;
   Number total = decode(format, c);
   for (std::size_t k = 0; k < p.k; ++k) {
     total = sum(total, product(decoded(p.a, a[k]), decoded(p.b, b[k])), Mode::rn);
@@ -103,12 +103,12 @@ u64 multiplied(const Product& p, const std::vector<u64>& a, const std::vector<u6
 
 std::vector<Lanes> multiply(const Product& p, const std::vector<Lanes>& in) {
   const Matrix a = gathered(in, 0, p.a_registers(), p.a.bytes, p.m, p.k, false);
-  const Matrix b = gathered(in, p.a_registers(), p.b_registers(), p.b.bytes, kColumns, p.k, p.single);
+  const Matrix b = gathered(in, p.a_registers(), p.b_registers(), p.b.bytes, columns, p.k, p.single);
   const std::size_t first = p.a_registers() + p.b_registers();
   const bool halves = p.result == "f16";
   std::vector<Lanes> out(p.accumulators());
   for (std::size_t r = 0; r < p.accumulators(); ++r) {
-    for (std::size_t lane = 0; lane < kWarp; ++lane) {
+    for (std::size_t lane = 0; lane < warp_size; ++lane) {
       u64 packed = 0;
       for (std::size_t e = 0; e < (halves ? 2U : 1U); ++e) {
         const std::size_t row = lane / 4 + (halves ? r : r / 2) * 8;
@@ -186,12 +186,12 @@ void add_products(std::vector<WarpForm>& forms, Product p, const std::string& ki
   }
 }
 
-/// Where lane `lane` finds or puts its row: not in the order of the lanes.
+/// The place of the row of lane `lane`; the rows are not in the order of the lanes.
 std::size_t slot_of(std::size_t lane) {
-  return (lane * 5 + 3) % kWarp;
+  return (lane * 5 + 3) % warp_size;
 }
 
-constexpr const char* kRowAddress = "mad.lo.u32 u, lane, 5, 3; and.b32 u, u, 31; mad.lo.u32 u, u, 16, base; ";
+constexpr const char* row_address = "mad.lo.u32 u, lane, 5, 3; and.b32 u, u, 31; mad.lo.u32 u, u, 16, base; ";
 
 u64 half_of(const std::vector<Lanes>& rows, std::size_t slot, std::size_t column) {
   return rows[column / 2][slot] >> (16 * (column % 2)) & 0xffffU;
@@ -209,13 +209,13 @@ void add_loads(std::vector<WarpForm>& forms) {
         form.outputs.assign(count, 4);
         form.text =
             "mad.lo.u32 t, lane, 16, base; st.shared.v4.b32 [t], {$0, $1, $2, $3}; bar.warp.sync -1; ";
-        form.text += kRowAddress;
+        form.text += row_address;
         form.text += space.empty() ? "cvt.u64.u32 at, u; cvta.shared.u64 at, at; " : "";
         form.text += form.opcode + " " + registers("%", 0, count) + (space.empty() ? ", [at];" : ", [u];");
         form.reference = [=](const std::vector<Lanes>& in, u32) {
           std::vector<Lanes> out(count);
           for (std::size_t j = 0; j < count; ++j) {
-            for (std::size_t lane = 0; lane < kWarp; ++lane) {
+            for (std::size_t lane = 0; lane < warp_size; ++lane) {
               u64 packed = 0;
               for (std::size_t e = 0; e < 2; ++e) {
                 const std::size_t major = lane / 4;
@@ -248,14 +248,14 @@ void add_stores(std::vector<WarpForm>& forms) {
         form.text =
             "mad.lo.u32 t, lane, 16, base; st.shared.v4.b32 [t], {lane, lane, lane, lane}; bar.warp.sync "
             "-1; ";
-        form.text += kRowAddress;
+        form.text += row_address;
         form.text += space.empty() ? "cvt.u64.u32 at, u; cvta.shared.u64 at, at; " : "";
         form.text += form.opcode + (space.empty() ? " [at], " : " [u], ") + registers("$", 0, count) +
                      "; bar.warp.sync -1; ld.shared.v4.b32 {%0, %1, %2, %3}, [t];";
         form.reference = [=](const std::vector<Lanes>& in, u32) {
           std::vector<Lanes> out(4);
           for (std::size_t word = 0; word < 4; ++word) {
-            for (std::size_t lane = 0; lane < kWarp; ++lane) {
+            for (std::size_t lane = 0; lane < warp_size; ++lane) {
               out[word][lane] = lane;
             }
           }
@@ -287,13 +287,13 @@ void add_stores(std::vector<WarpForm>& forms) {
 std::vector<WarpForm> mma_forms() {
   std::vector<WarpForm> forms;
   for (const std::size_t k : {std::size_t{8}, std::size_t{16}}) {
-    add_products(forms, {kElementF16, kElementF16, "f32", 16, k});
-    add_products(forms, {kElementF16, kElementF16, "f16", 16, k});
-    add_products(forms, {kElementBf16, kElementBf16, "f32", 16, k});
-    add_products(forms, {kElementTf32, kElementTf32, "f32", 16, k / 2});
+    add_products(forms, {element_f16, element_f16, "f32", 16, k});
+    add_products(forms, {element_f16, element_f16, "f16", 16, k});
+    add_products(forms, {element_bf16, element_bf16, "f32", 16, k});
+    add_products(forms, {element_tf32, element_tf32, "f32", 16, k / 2});
   }
-  for (const Element& a : {kElementE4m3, kElementE5m2}) {
-    for (const Element& b : {kElementE4m3, kElementE5m2}) {
+  for (const Element& a : {element_e4m3, element_e5m2}) {
+    for (const Element& b : {element_e4m3, element_e5m2}) {
       for (const std::string result : {"f32", "f16"}) {
         add_products(forms, {a, b, result, 16, 16});
         add_products(forms, {a, b, result, 16, 32});
@@ -301,8 +301,8 @@ std::vector<WarpForm> mma_forms() {
       }
     }
   }
-  for (const Element& a : {kElementS8, kElementU8}) {
-    for (const Element& b : {kElementS8, kElementU8}) {
+  for (const Element& a : {element_s8, element_u8}) {
+    for (const Element& b : {element_s8, element_u8}) {
       for (const bool clamps : {false, true}) {
         add_products(forms, {a, b, "s32", 8, 16, clamps});
         add_products(forms, {a, b, "s32", 16, 16, clamps});
@@ -325,7 +325,7 @@ std::vector<WarpForm> matrix_move_forms() {
   form.text = form.opcode + " %0, $0;";
   form.reference = [](const std::vector<Lanes>& in, u32) {
     std::vector<Lanes> out(1);
-    for (std::size_t lane = 0; lane < kWarp; ++lane) {
+    for (std::size_t lane = 0; lane < warp_size; ++lane) {
       for (std::size_t e = 0; e < 2; ++e) {
         const std::size_t row = lane % 4 * 2 + e;
         const std::size_t column = lane / 4;

@@ -18,14 +18,14 @@ struct Place {
   const char* prepare;  ///< makes the generic address
 };
 
-constexpr std::array<Place, 8> kPlaces{{{".global", "global", "gcell", "mov.u64 at, gcell; "},
-                                        {".shared", "shared", "scell", "mov.u64 at, scell; "},
-                                        {".shared::cta", "shared", "scell", "mov.u64 at, scell; "},
-                                        {".shared::cluster", "shared", "scell", "mov.u64 at, scell; "},
-                                        {".local", "local", "lcell", "mov.u64 at, lcell; "},
-                                        {"", "global", "gcell", "mov.u64 at, gcell; "},
-                                        {"", "shared", "scell", "cvta.shared.u64 at, scell; "},
-                                        {"", "local", "lcell", "cvta.local.u64 at, lcell; "}}};
+constexpr std::array<Place, 8> places{{{".global", "global", "gcell", "mov.u64 at, gcell; "},
+                                       {".shared", "shared", "scell", "mov.u64 at, scell; "},
+                                       {".shared::cta", "shared", "scell", "mov.u64 at, scell; "},
+                                       {".shared::cluster", "shared", "scell", "mov.u64 at, scell; "},
+                                       {".local", "local", "lcell", "mov.u64 at, lcell; "},
+                                       {"", "global", "gcell", "mov.u64 at, gcell; "},
+                                       {"", "shared", "scell", "cvta.shared.u64 at, scell; "},
+                                       {"", "local", "lcell", "cvta.local.u64 at, lcell; "}}};
 
 struct ElementType {
   const char* name;
@@ -34,26 +34,26 @@ struct ElementType {
   bool only_own_size;  ///< floats take no wider register
 };
 
-constexpr std::array<ElementType, 14> kTypes{{{"b8", 1, false, false},
-                                              {"u8", 1, false, false},
-                                              {"s8", 1, true, false},
-                                              {"b16", 2, false, false},
-                                              {"u16", 2, false, false},
-                                              {"s16", 2, true, false},
-                                              {"b32", 4, false, false},
-                                              {"u32", 4, false, false},
-                                              {"s32", 4, true, false},
-                                              {"f32", 4, false, true},
-                                              {"b64", 8, false, false},
-                                              {"u64", 8, false, false},
-                                              {"s64", 8, true, false},
-                                              {"f64", 8, false, true}}};
+constexpr std::array<ElementType, 14> types{{{"b8", 1, false, false},
+                                             {"u8", 1, false, false},
+                                             {"s8", 1, true, false},
+                                             {"b16", 2, false, false},
+                                             {"u16", 2, false, false},
+                                             {"s16", 2, true, false},
+                                             {"b32", 4, false, false},
+                                             {"u32", 4, false, false},
+                                             {"s32", 4, true, false},
+                                             {"f32", 4, false, true},
+                                             {"b64", 8, false, false},
+                                             {"u64", 8, false, false},
+                                             {"s64", 8, true, false},
+                                             {"f64", 8, false, true}}};
 
 std::string set_up(const Place& place, unsigned words) {
-  static constexpr std::array<const char*, 4> kWords{"$a", "$b", "$c", "$e"};
+  static constexpr std::array<const char*, 4> word_names{"$a", "$b", "$c", "$e"};
   std::string text;
   for (unsigned i = 0; i < words; ++i) {
-    text += fmt::format("st.{}.b64 [{}+{}], {}; ", place.plain, place.address, 8 * i, kWords[i]);
+    text += fmt::format("st.{}.b64 [{}+{}], {}; ", place.plain, place.address, 8 * i, word_names[i]);
   }
   return text + place.prepare;
 }
@@ -82,8 +82,8 @@ void add_scalar_load(std::vector<Form>& forms, const std::string& base, const st
 }
 
 void add_scalar_loads(std::vector<Form>& forms) {
-  for (const Place& place : kPlaces) {
-    for (const ElementType& type : kTypes) {
+  for (const Place& place : places) {
+    for (const ElementType& type : types) {
       for (const unsigned target : {2U, 4U, 8U}) {
         if (target < type.bytes || (type.only_own_size && target != type.bytes)) {
           continue;
@@ -96,10 +96,10 @@ void add_scalar_loads(std::vector<Form>& forms) {
 
 /// Cache operators, orders and prefetch hints change no value; each is tried with every type.
 void add_modified_loads(std::vector<Form>& forms) {
-  const Place& global = kPlaces[0];
-  const Place& shared = kPlaces[1];
-  const Place& generic = kPlaces[5];
-  for (const ElementType& type : kTypes) {
+  const Place& global = places[0];
+  const Place& shared = places[1];
+  const Place& generic = places[5];
+  for (const ElementType& type : types) {
     const unsigned target = type.bytes < 2 ? 4 : type.bytes;
     for (const char* modifiers : {".ca.global",
                                   ".cg.global",
@@ -166,7 +166,7 @@ std::string listed(const char* letter, unsigned count) {
 }
 
 /// Each element weighted by its own odd factor, so that none can be missing or out of place.
-constexpr std::array<u64, 8> kWeights{1, 3, 5, 7, 11, 13, 17, 19};
+constexpr std::array<u64, 8> weights{1, 3, 5, 7, 11, 13, 17, 19};
 
 void add_vector_access(std::vector<Form>& forms, const std::string& modifiers, const Place& place,
                        const ElementType& type, unsigned count, unsigned target, bool loads) {
@@ -184,7 +184,7 @@ void add_vector_access(std::vector<Form>& forms, const std::string& modifiers, c
     std::string sums = "mov.b64 $d, 0; ";
     for (unsigned i = 0; i < words; ++i) {
       sums += fmt::format("ld.{}.b64 y, [{}+{}]; mad.lo.u64 $d, y, {}, $d; ", place.plain, place.address,
-                          8 * i, kWeights[i]);
+                          8 * i, weights[i]);
     }
     return sums;
   };
@@ -193,15 +193,15 @@ void add_vector_access(std::vector<Form>& forms, const std::string& modifiers, c
     for (unsigned i = 0; i < count; ++i) {
       // Widened without a sign, so that what the load left in the upper part of its register counts too.
       text += target == 8
-                  ? fmt::format("mad.lo.u64 $d, x{}, {}, $d; ", i, kWeights[i])
-                  : fmt::format("cvt.u64.u{} y, x{}; mad.lo.u64 $d, y, {}, $d; ", 8 * target, i, kWeights[i]);
+                  ? fmt::format("mad.lo.u64 $d, x{}, {}, $d; ", i, weights[i])
+                  : fmt::format("cvt.u64.u{} y, x{}; mad.lo.u64 $d, y, {}, $d; ", 8 * target, i, weights[i]);
     }
     form.reference = [=](const Inputs& in) {
       u64 sum = 0;
       for (unsigned i = 0; i < count; ++i) {
         const unsigned at = i * type.bytes;
         const u64 value = extended(type, in[at / 8] >> (8 * (at % 8)));
-        sum += kWeights[i] * (target == 8 ? value : value & ((u64{1} << (8 * target)) - 1));
+        sum += weights[i] * (target == 8 ? value : value & ((u64{1} << (8 * target)) - 1));
       }
       return Outputs{sum};
     };
@@ -209,7 +209,7 @@ void add_vector_access(std::vector<Form>& forms, const std::string& modifiers, c
     for (unsigned i = 0; i < count; ++i) {
       text += fmt::format(
           "mov.b{} x{}, {:#x}; ", 8 * target, i,
-          0x8182838485868788ULL * kWeights[i] & (target == 8 ? ~u64{0} : (u64{1} << (8 * target)) - 1));
+          0x8182838485868788ULL * weights[i] & (target == 8 ? ~u64{0} : (u64{1} << (8 * target)) - 1));
     }
     text += form.opcode + " [at], " + vector + "; " + sum_of_cells();
     form.reference = [=](const Inputs& in) {
@@ -217,12 +217,12 @@ void add_vector_access(std::vector<Form>& forms, const std::string& modifiers, c
       for (unsigned i = 0; i < count; ++i) {
         const unsigned at = i * type.bytes;
         const u64 mask = type.bytes == 8 ? ~u64{0} : ((u64{1} << (8 * type.bytes)) - 1) << (8 * (at % 8));
-        const u64 value = (0x8182838485868788ULL * kWeights[i]) << (8 * (at % 8));
+        const u64 value = (0x8182838485868788ULL * weights[i]) << (8 * (at % 8));
         cells[at / 8] = (cells[at / 8] & ~mask) | (value & mask);
       }
       u64 sum = 0;
       for (unsigned i = 0; i < words; ++i) {
-        sum += kWeights[i] * cells[i];
+        sum += weights[i] * cells[i];
       }
       return Outputs{sum};
     };
@@ -232,8 +232,8 @@ void add_vector_access(std::vector<Form>& forms, const std::string& modifiers, c
 }
 
 void add_vector_accesses(std::vector<Form>& forms, bool loads) {
-  for (const Place& place : kPlaces) {
-    for (const ElementType& type : kTypes) {
+  for (const Place& place : places) {
+    for (const ElementType& type : types) {
       for (const unsigned count : {2U, 4U, 8U}) {
         const unsigned total = count * type.bytes;
         const bool widest = total == 32 && *place.space == '.' && place.space[1] == 'g' && type.bytes >= 4;
@@ -249,10 +249,10 @@ void add_vector_accesses(std::vector<Form>& forms, bool loads) {
       }
     }
   }
-  const Place& global = kPlaces[0];
+  const Place& global = places[0];
   for (const char* modifiers : {".global.L2::evict_last", ".global.L2::evict_first",
                                 ".global.L2::evict_normal", ".global.L1::evict_last.L2::evict_last"}) {
-    for (const ElementType& type : kTypes) {
+    for (const ElementType& type : types) {
       if (type.bytes >= 4) {
         add_vector_access(forms, modifiers, global, type, 32 / type.bytes, type.bytes, loads);
       }
@@ -263,7 +263,7 @@ void add_vector_accesses(std::vector<Form>& forms, bool loads) {
                                         ".global.nc.L1::no_allocate", ".ca.global", ".cs.global"}
              : std::vector<const char*>{".volatile.global", ".relaxed.gpu.global", ".release.gpu.global",
                                         ".wt.global", ".cs.global", ".global.L1::no_allocate"}) {
-    for (const ElementType& type : kTypes) {
+    for (const ElementType& type : types) {
       for (const unsigned count : {2U, 4U}) {
         if (count * type.bytes <= 16) {
           add_vector_access(forms, modifiers, global, type, count, type.bytes < 2 ? 2 : type.bytes, loads);
@@ -293,7 +293,7 @@ void add_scalar_store(std::vector<Form>& forms, const std::string& modifiers, co
 
 /// 128-bit registers, constants and kernel parameters.
 void add_other_loads(std::vector<Form>& forms) {
-  for (const Place& place : kPlaces) {
+  for (const Place& place : places) {
     Form form;
     form.opcode = std::string("ld") + place.space + ".b128";
     form.inputs = {"b64", "b64"};
@@ -312,7 +312,7 @@ void add_other_loads(std::vector<Form>& forms) {
   }
   // The module's constant table and parameter block hold fixed bytes that start with 0x81.
   for (const char* space : {"const", "param", "param::entry", ""}) {
-    for (const ElementType& type : kTypes) {
+    for (const ElementType& type : types) {
       for (const unsigned target : {2U, 4U, 8U}) {
         if (target < type.bytes || (type.only_own_size && target != type.bytes)) {
           continue;
@@ -354,8 +354,8 @@ std::vector<Form> load_forms() {
 
 std::vector<Form> store_forms() {
   std::vector<Form> forms;
-  for (const Place& place : kPlaces) {
-    for (const ElementType& type : kTypes) {
+  for (const Place& place : places) {
+    for (const ElementType& type : types) {
       for (const unsigned source : {2U, 4U, 8U}) {
         if (source >= type.bytes && !(type.only_own_size && source != type.bytes)) {
           add_scalar_store(forms, place.space, place, type, source);
@@ -363,19 +363,19 @@ std::vector<Form> store_forms() {
       }
     }
   }
-  for (const ElementType& type : kTypes) {
+  for (const ElementType& type : types) {
     const unsigned source = type.bytes < 2 ? 4 : type.bytes;
     for (const char* modifiers :
          {".wb.global", ".cg.global", ".cs.global", ".wt.global", ".volatile.global", ".relaxed.gpu.global",
           ".relaxed.sys.global", ".release.gpu.global", ".release.cta.global", ".release.sys.global",
           ".weak.global", ".global.L1::no_allocate", ".global.L1::evict_last", ".global.L1::evict_first",
           ".global.L1::evict_normal", ".global.L1::evict_unchanged", ".mmio.relaxed.sys.global"}) {
-      add_scalar_store(forms, modifiers, kPlaces[0], type, source);
+      add_scalar_store(forms, modifiers, places[0], type, source);
     }
     for (const char* modifiers : {".volatile.shared", ".relaxed.cta.shared", ".release.cta.shared"}) {
-      add_scalar_store(forms, modifiers, kPlaces[1], type, source);
+      add_scalar_store(forms, modifiers, places[1], type, source);
     }
-    Place hinted = kPlaces[0];
+    Place hinted = places[0];
     hinted.prepare = "createpolicy.fractional.L2::evict_first.b64 g8; mov.u64 at, gcell; ";
     add_scalar_store(forms, ".global.L2::cache_hint", hinted, type, source, ", g8");
   }

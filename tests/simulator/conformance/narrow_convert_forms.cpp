@@ -12,21 +12,21 @@ struct Narrow {
   unsigned bits;  ///< of an element's place in the pair
 };
 
-constexpr Narrow kE4m3x2{"e4m3x2", kE4m3, 8};
-constexpr Narrow kE5m2x2{"e5m2x2", kE5m2, 8};
-constexpr Narrow kE2m3x2{"e2m3x2", kE2m3, 8};
-constexpr Narrow kE3m2x2{"e3m2x2", kE3m2, 8};
-constexpr Narrow kE2m1x2{"e2m1x2", kE2m1, 4};
-constexpr Narrow kF16x2{"f16x2", kF16, 16};
-constexpr Narrow kBf16x2{"bf16x2", kBf16, 16};
+constexpr Narrow e4m3x2{"e4m3x2", e4m3_format, 8};
+constexpr Narrow e5m2x2{"e5m2x2", e5m2_format, 8};
+constexpr Narrow e2m3x2{"e2m3x2", e2m3_format, 8};
+constexpr Narrow e3m2x2{"e3m2x2", e3m2_format, 8};
+constexpr Narrow e2m1x2{"e2m1x2", e2m1_format, 4};
+constexpr Narrow f16x2{"f16x2", f16_format, 16};
+constexpr Narrow bf16x2{"bf16x2", bf16_format, 16};
 
 /// The second element is made of the first, so that both take every value without all pairs being tried.
-constexpr u64 kScramble = 0x9e3779b1;
-constexpr const char* kSecondSingle = "mul.lo.u32 t, $a, 0x9e3779b1; ";
-constexpr const char* kBothHalves = "mul.lo.u16 g2, $a, 0x79b1; mov.b32 t, {$a, g2}; ";
+constexpr u64 scramble = 0x9e3779b1;
+constexpr const char* second_single_operand = "mul.lo.u32 t, $a, 0x9e3779b1; ";
+constexpr const char* both_halves = "mul.lo.u16 g2, $a, 0x79b1; mov.b32 t, {$a, g2}; ";
 
 u64 second_single(u64 a) {
-  return a * kScramble & 0xffffffffU;
+  return a * scramble & 0xffffffffU;
 }
 u64 second_half(u64 a) {
   return a * 0x79b1U & 0xffffU;
@@ -50,7 +50,7 @@ void add_packing(std::vector<Form>& forms, const std::string& opcode, unsigned b
     form.opcode = opcode;
     form.inputs = {from_pair ? "every16" : "cut_f32"};
     form.outputs = {bits == 16 ? 4U : 2U};
-    form.before = from_pair ? kBothHalves : kSecondSingle;
+    form.before = from_pair ? both_halves : second_single_operand;
     const std::string operands = from_pair ? "t" : swapped ? "t, $a" : "$a, t";
     form.operands = "$d, " + operands;
     // fp4 pairs lie in byte registers, which take and leave the lower half of d.
@@ -72,20 +72,20 @@ void add_packing(std::vector<Form>& forms, const std::string& opcode, unsigned b
 }
 
 void add_float_packing(std::vector<Form>& forms) {
-  for (const Narrow& to : {kE4m3x2, kE5m2x2, kE2m3x2, kE3m2x2, kE2m1x2}) {
+  for (const Narrow& to : {e4m3x2, e5m2x2, e2m3x2, e3m2x2, e2m1x2}) {
     for (const bool relu : {false, true}) {
       const std::string opcode = std::string("cvt.rn.satfinite") + (relu ? ".relu." : ".") + to.name;
       add_packing(forms, opcode + ".f32", to.bits, false, [=](u64 bits) {
-        return packed_element(to.format, decode(kF32, bits), Mode::rn, relu, true);
+        return packed_element(to.format, decode(f32_format, bits), Mode::rn, relu, true);
       });
       if (to.format.specials != Specials::numbers) {
         add_packing(forms, opcode + ".f16x2", to.bits, true, [=](u64 bits) {
-          return packed_element(to.format, decode(kF16, bits), Mode::rn, relu, true);
+          return packed_element(to.format, decode(f16_format, bits), Mode::rn, relu, true);
         });
       }
     }
   }
-  for (const Narrow& to : {kF16x2, kBf16x2}) {
+  for (const Narrow& to : {f16x2, bf16x2}) {
     for (const Mode mode : {Mode::rn, Mode::rz}) {
       for (const bool relu : {false, true}) {
         for (const bool finite : {false, true}) {
@@ -93,7 +93,7 @@ void add_float_packing(std::vector<Form>& forms) {
                       std::string("cvt.") + (mode == Mode::rn ? "rn" : "rz") + (relu ? ".relu" : "") +
                           (finite ? ".satfinite." : ".") + to.name + ".f32",
                       16, false, [=](u64 bits) {
-                        return packed_element(to.format, decode(kF32, bits), mode, relu, finite);
+                        return packed_element(to.format, decode(f32_format, bits), mode, relu, finite);
                       });
         }
       }
@@ -130,11 +130,11 @@ void add_powers(std::vector<Form>& forms) {
         form.outputs = {2};
         form.before =
             from_pair
-                ? std::string(kBothHalves) + "and.b32 t, t, 0x7fff7fff; "
+                ? std::string(both_halves) + "and.b32 t, t, 0x7fff7fff; "
                 : "and.b32 t, $a, 0x7fffffff; mul.lo.u32 g4, $a, 0x9e3779b1; and.b32 g4, g4, 0x7fffffff; ";
         form.operands = from_pair ? "$d, t" : "$d, t, g4";
         form.reference = [=](const Inputs& in) {
-          const Format& format = from_pair ? kBf16 : kF32;
+          const Format& format = from_pair ? bf16_format : f32_format;
           const u64 second = from_pair ? second_half(in[0]) : second_single(in[0]);
           const auto element = [&](u64 bits) {
             return power_of_two(decode(format, bits & format.magnitude_mask()), up, finite);
@@ -153,8 +153,8 @@ void add_powers(std::vector<Form>& forms) {
   form.reference = [](const Inputs& in) {
     const auto element = [](u64 code) {
       return code == 0xff
-                 ? kBf16.nan()
-                 : encode(kBf16, Number{Number::Kind::finite, false, 1, static_cast<int>(code) - 127},
+                 ? bf16_format.nan()
+                 : encode(bf16_format, Number{Number::Kind::finite, false, 1, static_cast<int>(code) - 127},
                           Mode::rn);
     };
     return Outputs{element(in[0] >> 8) << 16 | element(in[0] & 0xffU)};
@@ -163,7 +163,7 @@ void add_powers(std::vector<Form>& forms) {
 }
 
 void add_unpacking(std::vector<Form>& forms) {
-  for (const Narrow& from : {kE4m3x2, kE5m2x2, kE2m3x2, kE3m2x2, kE2m1x2}) {
+  for (const Narrow& from : {e4m3x2, e5m2x2, e2m3x2, e3m2x2, e2m1x2}) {
     for (const bool relu : {false, true}) {
       Form form;
       form.opcode = std::string("cvt.rn") + (relu ? ".relu" : "") + ".f16x2." + from.name;
@@ -177,7 +177,7 @@ void add_unpacking(std::vector<Form>& forms) {
       form.reference = [=](const Inputs& in) {
         const u64 mask = (u64{1} << from.bits) - 1;
         const auto element = [&](u64 bits) {
-          return packed_element(kF16, decode(from.format, bits & mask), Mode::rn, relu, false);
+          return packed_element(f16_format, decode(from.format, bits & mask), Mode::rn, relu, false);
         };
         return Outputs{element(in[0] >> from.bits) << 16 | element(in[0])};
       };
@@ -187,7 +187,7 @@ void add_unpacking(std::vector<Form>& forms) {
 }
 
 void add_integer_packing(std::vector<Form>& forms) {
-  for (const Integer& to : {kU16, kS16, kU8, kS8}) {
+  for (const Integer& to : {u16_integer, s16_integer, u8_integer, s8_integer}) {
     const bool bytes = to.bits == 8;
     Form form;
     form.opcode = std::string("cvt.pack.sat.") + to.name + ".s32" + (bytes ? ".b32" : "");
@@ -195,8 +195,8 @@ void add_integer_packing(std::vector<Form>& forms) {
     form.outputs = {4};
     form.reference = [=](const Inputs& in) {
       const u64 mask = (u64{1} << to.bits) - 1;
-      const u64 pair =
-          (to.clamped(kS32.value(in[0])) & mask) << to.bits | (to.clamped(kS32.value(in[1])) & mask);
+      const u64 pair = (to.clamped(s32_integer.value(in[0])) & mask) << to.bits |
+                       (to.clamped(s32_integer.value(in[1])) & mask);
       return Outputs{bytes ? in[2] << 16 | pair : pair};
     };
     forms.push_back(form);

@@ -12,7 +12,7 @@
 
 namespace kerncast::conformance {
 
-/// What came out wrong; that nothing ran at all is wrong too.
+/// The failures; a run in which nothing ran is a failure, too.
 inline std::vector<std::string> failures_of(Tally tally) {
   if (!tally.refused.empty()) {
     WARN(

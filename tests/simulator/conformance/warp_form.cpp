@@ -11,8 +11,8 @@ namespace kerncast::conformance {
 
 namespace {
 
-constexpr std::size_t kWarps = 96;
-constexpr std::uint64_t kUntouched = 0x5a5a5a5a5a5a5a5aULL;
+constexpr std::size_t warps = 96;
+constexpr std::uint64_t untouched = 0x5a5a5a5a5a5a5a5aULL;
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
   for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
@@ -89,11 +89,11 @@ std::string module_text(const WarpForm& form, int sm) {
 
 /// Members of each warp: all, one, and several.
 std::vector<u32> members_of(const WarpForm& form, std::mt19937_64& random) {
-  std::vector<u32> members(kWarps, 0xffffffffU);
+  std::vector<u32> members(warps, 0xffffffffU);
   if (form.whole) {
     return members;
   }
-  for (std::size_t warp = 0; warp < kWarps; ++warp) {
+  for (std::size_t warp = 0; warp < warps; ++warp) {
     switch (warp % 4) {
       case 1:
         members[warp] = u32{1} << (random() % 32);
@@ -130,19 +130,19 @@ void run_form(const WarpForm& form, int sm, Tally& tally) {
   std::mt19937_64 random(7717);
   const std::size_t inputs = form.inputs.size();
   const std::size_t outputs = form.outputs.size();
-  std::vector<u64> in(kWarps * kWarp * std::max<std::size_t>(inputs, 1));
-  for (std::size_t warp = 0; warp < kWarps; ++warp) {
+  std::vector<u64> in(warps * warp_size * std::max<std::size_t>(inputs, 1));
+  for (std::size_t warp = 0; warp < warps; ++warp) {
     for (std::size_t i = 0; i < inputs; ++i) {
-      for (std::size_t lane = 0; lane < kWarp; ++lane) {
-        in[(warp * kWarp + lane) * inputs + i] = value_for(domain(form.inputs[i]), warp, random);
+      for (std::size_t lane = 0; lane < warp_size; ++lane) {
+        in[(warp * warp_size + lane) * inputs + i] = value_for(domain(form.inputs[i]), warp, random);
       }
     }
   }
   const std::vector<u32> members = members_of(form, random);
   std::vector<u64> got;
   try {
-    const std::vector<u64> out(kWarps * kWarp * outputs, kUntouched);
-    got = words<u64>(run_kernel(module_text(form, sm), sm, kWarps, kWarp,
+    const std::vector<u64> out(warps * warp_size * outputs, untouched);
+    got = words<u64>(run_kernel(module_text(form, sm), sm, warps, warp_size,
                                 {buffer_argument(in), buffer_argument(out), buffer_argument(members)}, 1));
   } catch (const Refused& error) {
     (runs_on_driver() ? tally.refused : tally.failures)
@@ -152,15 +152,15 @@ void run_form(const WarpForm& form, int sm, Tally& tally) {
     tally.failures.push_back(fmt::format("{}: {}", form.opcode, error.what()));
     return;
   }
-  for (std::size_t warp = 0; warp < kWarps; ++warp) {
+  for (std::size_t warp = 0; warp < warps; ++warp) {
     std::vector<Lanes> given(inputs);
     for (std::size_t i = 0; i < inputs; ++i) {
-      for (std::size_t lane = 0; lane < kWarp; ++lane) {
-        given[i][lane] = in[(warp * kWarp + lane) * inputs + i];
+      for (std::size_t lane = 0; lane < warp_size; ++lane) {
+        given[i][lane] = in[(warp * warp_size + lane) * inputs + i];
       }
     }
     const std::vector<Lanes> expected = form.reference(given, members[warp]);
-    for (std::size_t lane = 0; lane < kWarp; ++lane) {
+    for (std::size_t lane = 0; lane < warp_size; ++lane) {
       if ((members[warp] >> lane & 1U) == 0) {
         continue;
       }
@@ -168,7 +168,7 @@ void run_form(const WarpForm& form, int sm, Tally& tally) {
       for (std::size_t i = 0; i < outputs; ++i) {
         const unsigned bytes = form.outputs[i];
         const u64 mask = bytes == 0 ? 0xffffffffU : bytes == 8 ? ~u64{0} : (u64{1} << (8 * bytes)) - 1;
-        const u64 value = got[(warp * kWarp + lane) * outputs + i] & mask;
+        const u64 value = got[(warp * warp_size + lane) * outputs + i] & mask;
         if (value != expected[i][lane]) {
           std::string text = fmt::format("{} (members {:#x}) lane {} result {}: {:#x} for {:#x}, from",
                                          form.opcode, members[warp], lane, i, value, expected[i][lane]);

@@ -9,9 +9,9 @@
 
 namespace kerncast::conformance {
 
-inline constexpr std::size_t kWarp = 32;
+inline constexpr std::size_t warp_size = 32;
 /// One register of every lane.
-using Lanes = std::array<u64, kWarp>;
+using Lanes = std::array<u64, warp_size>;
 
 /// One form of an instruction whose lanes work together.
 struct WarpForm {

@@ -39,14 +39,14 @@ Source source_of(int mode, int lane, u64 b, u64 c) {
 }
 
 void add_shuffles(std::vector<WarpForm>& forms) {
-  static constexpr std::array<const char*, 4> kModes{"up", "down", "bfly", "idx"};
+  static constexpr std::array<const char*, 4> modes{"up", "down", "bfly", "idx"};
   for (int mode = 0; mode < 4; ++mode) {
-    const std::string opcode = std::string("shfl.sync.") + kModes[static_cast<std::size_t>(mode)] + ".b32";
-    // Only lanes of the mask may be read, so the members' lanes are looked at where their source is one too.
+    const std::string opcode = std::string("shfl.sync.") + modes[static_cast<std::size_t>(mode)] + ".b32";
+    // Only lanes of the mask may be read, so a member's result is checked only if its source is a member too.
     const auto reference = [mode](bool constant, u64 b, u64 c) {
       return [=](const std::vector<Lanes>& in, u32) {
         std::vector<Lanes> out(2);
-        for (std::size_t lane = 0; lane < kWarp; ++lane) {
+        for (std::size_t lane = 0; lane < warp_size; ++lane) {
           const Source from =
               source_of(mode, static_cast<int>(lane), constant ? b : in[1][lane], constant ? c : in[2][lane]);
           out[0][lane] = in[0][static_cast<std::size_t>(from.lane)];
@@ -111,7 +111,7 @@ void add_votes(std::vector<WarpForm>& forms) {
       form.text = "$G" + form.opcode + " %0, " + (inverted ? "!" : "") + "$0, $m;";
       form.reference = [=](const std::vector<Lanes>& in, u32 members) {
         u32 holds = 0;
-        for (std::size_t lane = 0; lane < kWarp; ++lane) {
+        for (std::size_t lane = 0; lane < warp_size; ++lane) {
           holds |= u32{member(members, lane) && (in[0][lane] != 0) != inverted} << lane;
         }
         return std::vector<Lanes>{everywhere(ballot          ? holds
@@ -134,9 +134,9 @@ void add_matches(std::vector<WarpForm>& forms) {
       form.text = "$G" + form.opcode + (all ? " %0|%1, $0, $m;" : " %0, $0, $m;");
       form.reference = [all](const std::vector<Lanes>& in, u32 members) {
         std::vector<Lanes> out(2);
-        for (std::size_t lane = 0; lane < kWarp; ++lane) {
+        for (std::size_t lane = 0; lane < warp_size; ++lane) {
           u64 same = 0;
-          for (std::size_t other = 0; other < kWarp; ++other) {
+          for (std::size_t other = 0; other < warp_size; ++other) {
             same |= u64{member(members, other) && in[0][other] == in[0][lane]} << other;
           }
           out[0][lane] = !all || same == members ? same : 0;
@@ -161,31 +161,32 @@ void add_reduction(std::vector<WarpForm>& forms, const std::string& opcode, cons
   form.reference = [=](const std::vector<Lanes>& in, u32 members) {
     bool first = true;
     u64 result = 0;
-    for (std::size_t lane = 0; lane < kWarp; ++lane) {
+    for (std::size_t lane = 0; lane < warp_size; ++lane) {
       if (member(members, lane)) {
         result = first ? in[0][lane] & mask : fold(result, in[0][lane] & mask) & 0xffffffffU;
         first = false;
       }
     }
     // One NaN alone is given in its canonical form too.
-    return std::vector<Lanes>{everywhere(type == "f32" && kF32.is_nan(result) ? kF32.nan() : result)};
+    return std::vector<Lanes>{
+        everywhere(type == "f32" && f32_format.is_nan(result) ? f32_format.nan() : result)};
   };
   forms.push_back(form);
 }
 
 u64 float_choice(u64 a, u64 b, bool greatest, bool nan_wins) {
-  const bool a_nan = kF32.is_nan(a);
-  const bool b_nan = kF32.is_nan(b);
+  const bool a_nan = f32_format.is_nan(a);
+  const bool b_nan = f32_format.is_nan(b);
   if (a_nan || b_nan) {
-    return (a_nan && b_nan) || nan_wins ? kF32.nan() : a_nan ? b : a;
+    return (a_nan && b_nan) || nan_wins ? f32_format.nan() : a_nan ? b : a;
   }
-  const int order = compare(decode(kF32, a), decode(kF32, b));
+  const int order = compare(decode(f32_format, a), decode(f32_format, b));
   const bool a_first = order != 0 ? order < 0 : (a >> 31) != 0;
   return a_first != greatest ? a : b;
 }
 
 void add_reductions(std::vector<WarpForm>& forms) {
-  for (const Integer& type : {kU32, kS32}) {
+  for (const Integer& type : {u32_integer, s32_integer}) {
     add_reduction(forms, "redux.sync.add", type.name, [](u64 a, u64 b) { return a + b; });
     add_reduction(forms, "redux.sync.min", type.name,
                   [type](u64 a, u64 b) { return type.value(a) < type.value(b) ? a : b; });
@@ -229,7 +230,7 @@ void add_masks(std::vector<WarpForm>& forms) {
     return out;
   };
   forms.push_back(elect);
-  // What a member wrote before the barrier the others read after it.
+  // The others read after the barrier what a member wrote before it.
   WarpForm sync;
   sync.opcode = "bar.warp.sync";
   sync.inputs = {"b32"};
@@ -280,7 +281,7 @@ std::vector<WarpForm> barrier_forms() {
           form.text = ".reg .u32 at_word; " + form.text;
           form.reference = [](const std::vector<Lanes>& in, u32) {
             std::vector<Lanes> out(1);
-            for (std::size_t lane = 0; lane < kWarp; ++lane) {
+            for (std::size_t lane = 0; lane < warp_size; ++lane) {
               out[0][lane] = in[0][lane ^ 31U];
             }
             return out;
@@ -302,7 +303,7 @@ std::vector<WarpForm> barrier_forms() {
                 count += u64{(value != 0) != inverted};
               }
               return std::vector<Lanes>{everywhere(counts           ? count
-                                                   : what == ".and" ? u64{count == kWarp}
+                                                   : what == ".and" ? u64{count == warp_size}
                                                                     : u64{count != 0})};
             };
             forms.push_back(form);

@@ -18,26 +18,26 @@ namespace kerncast::simulator::testing {
 namespace {
 
 /// Architecture-specific targets run on their own device only.
-constexpr std::array kDevices{75, 90, 100, 120, 121};
-constexpr std::size_t kBufferBytes = 4096;
-constexpr std::size_t kMostKernels = 8;
-constexpr std::uint64_t kMostWarpInstructions = 20000;
+constexpr std::array devices{75, 90, 100, 120, 121};
+constexpr std::size_t buffer_bytes = 4096;
+constexpr std::size_t most_kernels = 8;
+constexpr std::uint64_t most_warp_instructions = 20000;
 
 /// Device memory that kernels get pointers into: the first half holds small numbers, the second nobody has
 /// written.
 std::byte* make_buffer(Memory& memory) {
-  std::byte* buffer = memory.allocate(kBufferBytes, MemoryKind::device, 0);
+  std::byte* buffer = memory.allocate(buffer_bytes, MemoryKind::device, 0);
   if (buffer == nullptr) {
     throw std::logic_error("no memory for a buffer of a page");
   }
-  for (std::size_t i = 0; i < kBufferBytes / 2; ++i) {
+  for (std::size_t i = 0; i < buffer_bytes / 2; ++i) {
     buffer[i] = static_cast<std::byte>(i % 4 == 0 ? i / 4 % 64 : 0);
   }
-  memory.mark_written(buffer, kBufferBytes / 2);
+  memory.mark_written(buffer, buffer_bytes / 2);
   return buffer;
 }
 
-/// Pointers where they fit, small numbers elsewhere.
+/// Fills parameters of 8 bytes with pointers, and others with small numbers.
 std::vector<std::byte> make_parameters(const KernelInfo& kernel, const std::byte* buffer) {
   std::vector<std::byte> packed(kernel.parameter_bytes);
   std::uint32_t number = 40;
@@ -61,7 +61,7 @@ std::vector<std::byte> make_parameters(const KernelInfo& kernel, const std::byte
 }
 
 std::shared_ptr<Module> decode(std::string_view ptx, Memory& memory) {
-  for (const int sm : kDevices) {
+  for (const int sm : devices) {
     try {
       return Module::decode(ptx, sm, memory, 0);
     } catch (const DecodeError& error) {
@@ -76,7 +76,7 @@ std::shared_ptr<Module> decode(std::string_view ptx, Memory& memory) {
   return nullptr;
 }
 
-/// With all checks and counts, or as plain as a launch can be.
+/// Launches with all checks and counts, or with none.
 void run(const Module& module, int kernel, bool watched, Memory& memory) {
   const KernelInfo& info = module.kernels()[static_cast<std::size_t>(kernel)];
   const std::byte* buffer = make_buffer(memory);
@@ -91,7 +91,7 @@ void run(const Module& module, int kernel, bool watched, Memory& memory) {
   launch.checks = watched;
   LaunchProfile profile;
   launch.profile = watched ? &profile : nullptr;
-  launch.most_warp_instructions = kMostWarpInstructions;
+  launch.most_warp_instructions = most_warp_instructions;
   LaunchCounts counts;
   const Fault fault = execute(launch, memory, &counts);
   if ((fault.kind == FaultKind::none) != fault.message.empty()) {
@@ -108,7 +108,7 @@ Outcome decode_and_run(std::string_view ptx) {
   if (module == nullptr) {
     return Outcome::refused;
   }
-  const std::size_t kernels = std::min(module->kernels().size(), kMostKernels);
+  const std::size_t kernels = std::min(module->kernels().size(), most_kernels);
   for (std::size_t i = 0; i < kernels; ++i) {
     run(*module, static_cast<int>(i), true, memory);
     run(*module, static_cast<int>(i), false, memory);

@@ -11,7 +11,7 @@ namespace kerncast::simulator::testing {
 
 namespace {
 
-constexpr std::string_view kNumbers =
+constexpr std::string_view numbers =
     "0 1 -1 2 3 4 7 8 15 16 31 32 33 63 64 127 255 256 4095 4096 65535 0x7fffffff 0x80000000 -2147483648 "
     "0x7fffffffffffffff 0xffffffffffffffff 0f7FC00000 0d3FF0000000000000 1.5";
 
@@ -59,7 +59,7 @@ std::size_t below(std::size_t count, std::minstd_rand& random) {
   return std::uniform_int_distribution<std::size_t>(0, count - 1)(random);
 }
 
-/// One of the words in `list`, which are separated by blanks.
+/// Picks one of the words in `list`, which are separated by blanks.
 std::string_view pick(std::string_view list, std::minstd_rand& random) {
   const std::size_t count = static_cast<std::size_t>(std::count(list.begin(), list.end(), ' ')) + 1;
   for (std::size_t left = below(count, random); left > 0; --left) {
@@ -93,11 +93,11 @@ void change_opcode(std::string& word, std::minstd_rand& random) {
   const std::size_t part = below(parts.size(), random);
   switch (below(6, random)) {
     case 0:
-      parts[0] = pick(kPtxOpcodes, random);
+      parts[0] = pick(ptx_opcodes, random);
       break;
     case 1:
       parts.insert(parts.begin() + static_cast<std::ptrdiff_t>(part) + 1,
-                   std::string(pick(kPtxModifiers, random)));
+                   std::string(pick(ptx_modifiers, random)));
       break;
     case 2:
       if (part != 0) {
@@ -105,7 +105,7 @@ void change_opcode(std::string& word, std::minstd_rand& random) {
       }
       break;
     default:
-      parts[part] = part == 0 ? pick(kPtxOpcodes, random) : pick(kPtxModifiers, random);
+      parts[part] = part == 0 ? pick(ptx_opcodes, random) : pick(ptx_modifiers, random);
       break;
   }
   word = parts[0];
@@ -129,11 +129,11 @@ void change_token(std::vector<std::string>& tokens, std::minstd_rand& random) {
   if (starts_statement(tokens, at) && word[0] != '%') {
     change_opcode(word, random);
   } else if (std::isdigit(static_cast<unsigned char>(word[0])) != 0) {
-    word = pick(kNumbers, random);
+    word = pick(numbers, random);
   } else if (word[0] == '.') {
-    word = '.' + std::string(pick(kPtxModifiers, random));
+    word = '.' + std::string(pick(ptx_modifiers, random));
   } else if (below(4, random) == 0) {
-    word = pick(kNumbers, random);
+    word = pick(numbers, random);
   } else {
     word = tokens[words[below(words.size(), random)]];
   }

@@ -5,7 +5,7 @@
 namespace kerncast::simulator::testing {
 
 /// PTX instruction names, separated by blanks.
-inline constexpr std::string_view kPtxOpcodes =
+inline constexpr std::string_view ptx_opcodes =
     "abs activemask add addc alloca and applypriority atom bar barrier bfe bfi bfind bmsk bra brev brkpt brx "
     "clz cnot copysign cos cp createpolicy cvt cvta discard div dp2a dp4a elect ex2 exit fence fma fns "
     "griddepcontrol isspacep ld ldmatrix ldu lg2 lop3 mad mad24 madc mapa match max mbarrier membar min mma "
@@ -14,8 +14,8 @@ inline constexpr std::string_view kPtxOpcodes =
     "rem ret rsqrt sad selp set setmaxnreg setp shf shfl shl shr sin slct sqrt st stackrestore stacksave "
     "stmatrix sub subc szext tanh tcgen05 testp trap vabsdiff4 vote wgmma wmma xor";
 
-/// What follows the dots of instructions and directives, separated by blanks.
-inline constexpr std::string_view kPtxModifiers =
+/// The parts of instructions and directives after the dots, separated by blanks.
+inline constexpr std::string_view ptx_modifiers =
     "0x1 16 1d L1::evict_last L2::128B L2::cache_hint NaN abs acq_rel acquire add aligned all and any approx "
     "arrive arrive_drop async async::generic b128 b16 b32 b64 b8 b8x16 ballot bf16 bf16x2 bfly bulk "
     "bulk_group ca cas cc cg clamp cluster col commit_group complete_tx const cs cta cv dec down e2m1x2 "

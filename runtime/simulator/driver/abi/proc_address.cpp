@@ -22,14 +22,14 @@ struct Symbol {
 
 constexpr Symbol plain_symbols[] = {
 #define KERNCAST_DRIVER_VERSION(name, symbol, version) {#name, #symbol, nullptr, version},
-#include "runtime/simulator/driver/abi/versions.inc"
+#include "runtime/simulator/driver/abi/versions.def"
 #undef KERNCAST_DRIVER_VERSION
 };
 
 void* address_of(std::size_t index) {
 #define KERNCAST_DRIVER_VERSION(name, symbol, version) reinterpret_cast<void*>(&symbol),
   static void* const addresses[] = {
-#include "runtime/simulator/driver/abi/versions.inc"
+#include "runtime/simulator/driver/abi/versions.def"
   };
 #undef KERNCAST_DRIVER_VERSION
   return addresses[index];
@@ -39,7 +39,7 @@ const Symbol* find_per_thread(std::string_view wanted, int version) {
 #define KERNCAST_PER_THREAD_FUNCTION(name, symbol, plain, version, parameters, arguments) \
   Symbol{#name, #symbol, reinterpret_cast<void*>(&symbol), version},
   static const Symbol symbols[] = {
-#include "runtime/simulator/driver/abi/per_thread_functions.inc"
+#include "runtime/simulator/driver/abi/per_thread_functions.def"
   };
 #undef KERNCAST_PER_THREAD_FUNCTION
   const Symbol* best = nullptr;
@@ -52,20 +52,21 @@ const Symbol* find_per_thread(std::string_view wanted, int version) {
   return best;
 }
 
-/// A function by its exported symbol: for callers that know it, and for those that no version is known of.
+/// Finds a function by its exported symbol: for callers that know the symbol, and for functions of which no
+/// version is known.
 void* find_exported(std::string_view wanted) {
 #define KERNCAST_DRIVER_FUNCTION(name, symbol, parameters) \
   if (wanted == #symbol) {                                 \
     return reinterpret_cast<void*>(&symbol);               \
   }
 #include "runtime/driver/driver_functions.inc"
-#include "runtime/simulator/driver/abi/extra_functions.inc"
+#include "runtime/simulator/driver/abi/extra_functions.def"
 #undef KERNCAST_DRIVER_FUNCTION
 #define KERNCAST_REFUSED_FUNCTION(name, symbol) \
   if (wanted == #name || wanted == #symbol) {   \
     return reinterpret_cast<void*>(&symbol);    \
   }
-#include "runtime/simulator/driver/abi/refused_functions.inc"
+#include "runtime/simulator/driver/abi/refused_functions.def"
 #undef KERNCAST_REFUSED_FUNCTION
   const std::array own = {
       std::pair<std::string_view, void*>{"kerncastSimLastFault",
@@ -165,7 +166,7 @@ CUresult cuGetExportTable(const void** table, const CUuuid*) {
     const PerThreadDefault scope;                                                         \
     return plain arguments;                                                               \
   }
-#include "runtime/simulator/driver/abi/per_thread_functions.inc"
+#include "runtime/simulator/driver/abi/per_thread_functions.def"
 #undef KERNCAST_PER_THREAD_FUNCTION
 
 #define KERNCAST_REFUSED_FUNCTION(name, symbol)                                         \
@@ -174,7 +175,7 @@ CUresult cuGetExportTable(const void** table, const CUuuid*) {
       throw Failure(CUDA_ERROR_NOT_SUPPORTED, "the virtual GPU does not offer " #name); \
     });                                                                                 \
   }
-#include "runtime/simulator/driver/abi/refused_functions.inc"
+#include "runtime/simulator/driver/abi/refused_functions.def"
 #undef KERNCAST_REFUSED_FUNCTION
 
 }  // extern "C"

@@ -5,8 +5,8 @@
 
 #include "runtime/driver/cuda_types.hpp"
 
-/// What the virtual GPU serves of the Driver API's binary interface beyond what the runtime uses itself.
-/// Names and values are NVIDIA's; the struct layouts are those of CUDA 12 and 13 on 64-bit Linux.
+/// Types of the Driver API's binary interface that the virtual GPU serves and the runtime does not use. Names
+/// and values are NVIDIA's; the struct layouts are those of CUDA 12 and 13 on 64-bit Linux.
 namespace kerncast::driver {
 
 using CUarray = struct CUarrayOpaque*;
@@ -98,7 +98,7 @@ struct CUDA_MEMCPY2D {
   std::size_t Height;
 };
 
-/// CUDA_MEMCPY3D, and CUDA_MEMCPY3D_PEER where the contexts stand in the place of two reserved pointers.
+/// CUDA_MEMCPY3D. CUDA_MEMCPY3D_PEER has the contexts in the place of the two reserved pointers.
 struct CUDA_MEMCPY3D {
   std::size_t srcXInBytes;
   std::size_t srcY;
@@ -210,7 +210,7 @@ enum CUstreamWaitValue_flags : unsigned int {
 
 union CUstreamBatchMemOpParams {
   CUstreamBatchMemOpType operation;
-  /// Waiting for a value and writing one have one layout.
+  /// One layout serves both for waiting for a value and for writing one.
   struct {
     CUstreamBatchMemOpType operation;
     CUdeviceptr address;

@@ -4,8 +4,12 @@
 
 #include <array>
 
+#include "runtime/simulator/driver/context/event.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
 #include "runtime/simulator/driver/memory/memory.hpp"
+#include "runtime/simulator/driver/module/module.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -36,7 +40,7 @@ std::shared_ptr<Context> make_context(CUcontext handle, int device, unsigned int
   context->api_version = 3020;
   context->flags = flags;
   context->primary = primary;
-  // What drivers set at first.
+  // The values that drivers set at first.
   context->limits[CU_LIMIT_STACK_SIZE] = 1024;
   context->limits[CU_LIMIT_PRINTF_FIFO_SIZE] = std::size_t{1} << 20;
   context->limits[CU_LIMIT_MALLOC_HEAP_SIZE] = std::size_t{8} << 20;
@@ -49,9 +53,9 @@ std::shared_ptr<Context> make_context(CUcontext handle, int device, unsigned int
   return context;
 }
 
-/// Waits for the context's work and takes everything down that belongs to it.
+/// Waits for the context's work and destroys everything that belongs to it.
 void destroy(const std::shared_ptr<Context>& context) {
-  State& all = state();
+  DriverState& all = state();
   const CUcontext handle = context->handle;
   all.contexts.take(handle);
   const auto owned_here = [&](const auto& object) { return object.context.lock() == context; };
@@ -91,11 +95,11 @@ void require_flags(unsigned int flags) {
 }
 
 void release_primary(int device, bool all_of_them) {
-  State& all = state();
+  DriverState& all = state();
   std::shared_ptr<Context> context;
   {
     const std::lock_guard lock(all.primary_mutex);
-    State::Primary& primary = all.primaries[static_cast<std::size_t>(device)];
+    DriverState::Primary& primary = all.primaries[static_cast<std::size_t>(device)];
     if (all_of_them) {
       context = all.contexts.find(primary.handle);
     } else if (primary.retained == 0) {
@@ -121,13 +125,13 @@ void synchronize(const Context& context) {
   context.require_no_fault();
 }
 
-/// The per-thread default streams of this thread, made on first use. Their handles outlive no thread.
+/// The per-thread default streams of this thread, made on first use. Their handles do not outlive the thread.
 struct ThreadStreams {
   std::unordered_map<CUcontext, std::weak_ptr<Stream>> by_context;
   ~ThreadStreams();
 };
 thread_local bool thread_streams_gone = false;
-/// While a function of the per-thread family runs.
+/// True while a function of the per-thread family runs.
 thread_local bool null_is_per_thread = false;
 thread_local ThreadStreams thread_streams;
 
@@ -222,9 +226,9 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {
   return driver_call([&] {
     require(context, "context");
     require_device(device);
-    State& all = state();
+    DriverState& all = state();
     const std::lock_guard lock(all.primary_mutex);
-    State::Primary& primary = all.primaries[static_cast<std::size_t>(device)];
+    DriverState::Primary& primary = all.primaries[static_cast<std::size_t>(device)];
     if (primary.retained == 0) {
       make_context(primary.handle, device, primary.flags, true);
     }
@@ -264,7 +268,7 @@ CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned int* flags, int* a
     require(active, "active");
     require_device(device);
     const std::lock_guard lock(state().primary_mutex);
-    const State::Primary& primary = state().primaries[static_cast<std::size_t>(device)];
+    const DriverState::Primary& primary = state().primaries[static_cast<std::size_t>(device)];
     *flags = primary.flags;
     *active = primary.retained > 0 ? 1 : 0;
     return CUDA_SUCCESS;
@@ -276,7 +280,7 @@ CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice device, unsigned int flags) {
     require_device(device);
     require_flags(flags);
     const std::lock_guard lock(state().primary_mutex);
-    State::Primary& primary = state().primaries[static_cast<std::size_t>(device)];
+    DriverState::Primary& primary = state().primaries[static_cast<std::size_t>(device)];
     primary.flags = flags;
     if (const std::shared_ptr<Context> context = state().contexts.find(primary.handle); context != nullptr) {
       context->flags = flags;

@@ -12,12 +12,13 @@ struct StreamRef {
   std::shared_ptr<Stream> stream;
 };
 
-/// The stream `handle` names: null or stream_legacy the current context's default stream, stream_per_thread
-/// this thread's. Throws Failure: CUDA_ERROR_INVALID_HANDLE, or the fault of its context.
+/// The stream that `handle` names. Null and stream_legacy name the current context's default stream,
+/// stream_per_thread names this thread's. Throws Failure: CUDA_ERROR_INVALID_HANDLE, or the fault of its
+/// context.
 StreamRef find_stream(CUstream handle);
 
-/// While one lives on a thread, null names the thread's default stream there: what functions with _ptds and
-/// _ptsz at their end do.
+/// While an object of this type lives on a thread, null names the thread's default stream there, as in
+/// functions whose names end in _ptds and _ptsz.
 class PerThreadDefault {
  public:
   PerThreadDefault();

@@ -22,7 +22,7 @@ void require_limit(CUlimit limit) {
   }
 }
 
-/// The bit of `peer`'s device in a context's mask. Throws Failure.
+/// The bit of the device of `peer` in a context's mask. Throws Failure.
 std::uint64_t peer_bit(const Context& context, CUcontext peer) {
   const std::shared_ptr<Context> found = find_context(peer);
   if (found->device == context.device) {

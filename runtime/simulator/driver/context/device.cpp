@@ -128,7 +128,7 @@ int attribute_value(const ArchTraits& arch, int device, CUdevice_attribute attri
     case CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK:
       return arch.reserved_shared_bytes();
     default:
-      // What is left are textures, surfaces and features that this device does not have.
+      // The rest are textures, surfaces and features that this device does not have.
       return 0;
   }
 }

@@ -6,7 +6,7 @@
 
 namespace kerncast::simulator::api {
 
-/// What the virtual GPU reports of itself: the figures of a usual board of the architecture.
+/// The figures that the virtual GPU reports of itself: those of a usual board of the architecture.
 struct ArchTraits {
   int sm;  ///< compute capability, as 90
   int sm_count;
@@ -20,20 +20,21 @@ struct ArchTraits {
   int memory_bus_bits;
   int memory_gib;
 
-  /// Shared memory the system takes of each block, in bytes.
+  /// Bytes of each block's shared memory that the system takes.
   [[nodiscard]] int reserved_shared_bytes() const { return sm >= 80 ? 1024 : 0; }
   [[nodiscard]] int shared_optin_bytes() const { return shared_optin_kib * 1024; }
 };
 
 inline constexpr int max_threads_per_block = 1024;
 inline constexpr int warp_size = 32;
-/// What a launch may use of shared memory without asking, in bytes.
+/// Bytes of shared memory that a launch may use without asking.
 inline constexpr int default_shared_bytes = 48 * 1024;
 
 /// The traits of "sm_90", "sm_90a" or "90".
 [[nodiscard]] std::optional<ArchTraits> find_arch(std::string_view name);
 
-/// Bytes of device memory: the board's, or the host's where it has less, since that is what it lives in.
+/// Bytes of device memory: the board's, or the host's memory if that is less, since device memory lives in
+/// it.
 [[nodiscard]] std::size_t total_memory(const ArchTraits& arch);
 
 /// Throws Failure(CUDA_ERROR_INVALID_DEVICE) for a device that does not exist.

@@ -6,7 +6,11 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
+#include "runtime/simulator/driver/memory/ipc.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -53,7 +57,7 @@ void add_event_node(const StreamRef& on, CUgraphNodeType type, const std::shared
   on.stream->tail.assign(1, &node);
 }
 
-/// Another process tells nobody that a recording is passed, so it is looked at again and again.
+/// Another process notifies nobody when a recording is passed, so this thread polls.
 void await_shared(const SharedEvent& event, std::uint64_t recording, const Context& context) {
   while (context.fault() == CUDA_SUCCESS && !event.passed(recording)) {
     std::this_thread::sleep_for(std::chrono::microseconds(50));

@@ -9,7 +9,7 @@
 
 namespace kerncast::simulator::api {
 
-/// One recording of an event: its place in a stream, and when the stream came there.
+/// One recording of an event: its place in a stream, and the time at which the stream reached it.
 struct EventRecord {
   Point point;
   std::chrono::steady_clock::time_point time;  ///< set once the point is passed
@@ -20,11 +20,11 @@ struct Event {
   CUevent handle = nullptr;
   std::weak_ptr<Context> context;
   unsigned int flags = 0;
-  std::shared_ptr<SharedEvent> shared;  ///< of an event that processes share; set once, and used alone then
+  std::shared_ptr<SharedEvent> shared;  ///< set for an event that processes share, which uses nothing else
 
   std::shared_ptr<EventRecord> record;     ///< null where it was never recorded, or last in a capture
-  std::shared_ptr<Capture> capture;        ///< where it was last recorded, if that was a capture
-  std::vector<GraphNode*> captured_nodes;  ///< what a wait for it comes after
+  std::shared_ptr<Capture> capture;        ///< the capture in which it was last recorded, if any
+  std::vector<GraphNode*> captured_nodes;  ///< the nodes that a wait for it comes after
 };
 
 }  // namespace kerncast::simulator::api

@@ -11,7 +11,7 @@
 
 namespace kerncast::simulator::api {
 
-/// Leaves the body of a driver call with a code, and with words for kerncastSimLastFault.
+/// Thrown to leave the body of a driver call with a code, and with a text for kerncastSimLastFault.
 class Failure : public std::exception {
  public:
   explicit Failure(CUresult code, std::string detail = {}) : code_(code), detail_(std::move(detail)) {}
@@ -23,19 +23,19 @@ class Failure : public std::exception {
   std::string detail_;
 };
 
-/// Throws Failure(CUDA_ERROR_INVALID_VALUE) naming `what` when `pointer` is null.
+/// Throws Failure(CUDA_ERROR_INVALID_VALUE), which names `what`, if `pointer` is null.
 void require(const void* pointer, std::string_view what);
 
 /// The driver's code for a launch's fault.
 [[nodiscard]] CUresult code_of(FaultKind kind);
 
-/// Sets or clears the words of this thread's last failure.
+/// Sets or clears the text of this thread's last failure.
 void set_detail(std::string_view text) noexcept;
 
 /// Throws Failure(CUDA_ERROR_NOT_INITIALIZED) before cuInit, and in a child process.
 void require_initialised();
 
-/// Runs the body of an exported function: no exception leaves it, and every failure leaves its words behind.
+/// Runs the body of an exported function. No exception leaves it, and every failure leaves its text behind.
 template <class Body>
 CUresult bare_call(Body&& body) noexcept {
   set_detail({});
@@ -53,7 +53,7 @@ CUresult bare_call(Body&& body) noexcept {
   }
 }
 
-/// As bare_call, for functions that need cuInit first.
+/// Does what bare_call does, for functions that need cuInit first.
 template <class Body>
 CUresult driver_call(Body&& body) noexcept {
   return bare_call([&] {

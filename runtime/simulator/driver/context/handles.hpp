@@ -10,8 +10,8 @@
 
 namespace kerncast::simulator::api {
 
-/// A number no other handle of the process has had. Handles are not addresses, so a stale or made-up one is
-/// only ever not found.
+/// A number that no other handle of the process has had. Handles are not addresses, so a stale or made-up
+/// handle is never mistaken for another object.
 [[nodiscard]] inline std::uintptr_t next_handle() {
   static std::atomic<std::uintptr_t> next{0x10000};
   return next.fetch_add(16, std::memory_order_relaxed);
@@ -34,14 +34,14 @@ class Handles {
     objects_[handle] = object;
   }
 
-  /// Null where there is none.
+  /// The object; null if there is none.
   [[nodiscard]] std::shared_ptr<Object> find(Handle handle) const {
     const std::shared_lock lock(mutex_);
     const auto found = objects_.find(handle);
     return found == objects_.end() ? nullptr : found->second;
   }
 
-  /// Takes an object out; null where there is none.
+  /// Takes an object out; null if there is none.
   std::shared_ptr<Object> take(Handle handle) {
     const std::unique_lock lock(mutex_);
     const auto found = objects_.find(handle);
@@ -53,7 +53,7 @@ class Handles {
     return object;
   }
 
-  /// Takes out and returns what `wanted(const Object&)` holds for.
+  /// Takes out and returns the objects for which `wanted(const Object&)` holds.
   template <class Predicate>
   std::vector<std::shared_ptr<Object>> take_if(Predicate&& wanted) {
     std::vector<std::shared_ptr<Object>> taken;

@@ -18,7 +18,7 @@ struct Context;
 struct GraphNode;
 struct Stream;
 
-/// What a stream executes: a launch, a copy, a fill. Reports its faults to the context.
+/// The work of one task: a launch, a copy, a fill. It reports its faults to the context.
 using Work = std::function<void(Context&)>;
 
 /// The end of one task of a stream.
@@ -67,9 +67,9 @@ class Scheduler {
   static Scheduler& instance();
 
   [[nodiscard]] Lock lock() { return Lock(mutex_); }
-  /// Adds `task` to the end of `stream`, after what the legacy default stream's rules and `task.after` say.
-  /// Tasks only ever wait for tasks enqueued before them, so no order of calls can deadlock. Throws
-  /// Failure(CUDA_ERROR_OUT_OF_MEMORY) where no thread can be started.
+  /// Adds `task` to the end of `stream`. It waits for the points that the legacy default stream's rules and
+  /// `task.after` name. Tasks only wait for tasks enqueued before them, so no order of calls can deadlock.
+  /// Throws Failure(CUDA_ERROR_OUT_OF_MEMORY) if no thread can be started.
   Point enqueue(Lock& lock, const std::shared_ptr<Stream>& stream, Task task);
   /// Waits until `point` is passed; the lock is released meanwhile.
   static void wait(Lock& lock, const Point& point);

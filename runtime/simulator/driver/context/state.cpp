@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/memory/leaks.hpp"
 
 namespace kerncast::simulator::api {
@@ -21,7 +22,7 @@ std::string_view environment(const char* name, std::string_view otherwise) {
   return value != nullptr && *value != '\0' ? std::string_view(value) : otherwise;
 }
 
-void initialise(State& state) {
+void initialise(DriverState& state) {
   const std::string_view arch = environment("KERNCAST_SIM_ARCH", "sm_90");
   const std::optional<ArchTraits> traits = find_arch(arch);
   if (!traits) {
@@ -50,18 +51,18 @@ void initialise(State& state) {
   state.device_count = count;
   state.total_memory = total_memory(*traits);
   state.primaries.resize(static_cast<std::size_t>(count));
-  for (State::Primary& primary : state.primaries) {
+  for (DriverState::Primary& primary : state.primaries) {
     primary.handle = reinterpret_cast<CUcontext>(next_handle());
   }
-  // The threads that run streams do not survive into a child, and half-held locks do.
+  // A forked child has none of the threads that run streams, but may have the locks that they held.
   pthread_atfork(nullptr, nullptr, [] { api::state().initialised.store(false, std::memory_order_release); });
   state.initialised.store(true, std::memory_order_release);
 }
 
 }  // namespace
 
-State& state() {
-  static auto* state = new State;
+DriverState& state() {
+  static auto* state = new DriverState;
   return *state;
 }
 
@@ -101,7 +102,7 @@ CUresult cuInit(unsigned int flags) {
     if (flags != 0) {
       throw Failure(CUDA_ERROR_INVALID_VALUE, "cuInit takes no flags");
     }
-    State& all = state();
+    DriverState& all = state();
     const std::lock_guard lock(all.init_mutex);
     if (!all.initialised.load(std::memory_order_acquire)) {
       if (all.device_count != 0) {

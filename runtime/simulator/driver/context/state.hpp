@@ -10,25 +10,33 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/simulator/driver/abi/symbols.hpp"
 #include "runtime/simulator/driver/context/device.hpp"
-#include "runtime/simulator/driver/context/event.hpp"
 #include "runtime/simulator/driver/context/handles.hpp"
-#include "runtime/simulator/driver/context/scheduler.hpp"
-#include "runtime/simulator/driver/graph/capture.hpp"
-#include "runtime/simulator/driver/graph/graph.hpp"
-#include "runtime/simulator/driver/memory/ipc.hpp"
-#include "runtime/simulator/driver/memory/pool.hpp"
-#include "runtime/simulator/driver/module/module.hpp"
 #include "runtime/simulator/machine/memory.hpp"
 
 namespace kerncast::simulator::api {
 
-/// A context: what its streams, modules and allocations belong to, and what a fault breaks.
+class SharedPages;
+struct Event;
+struct Function;
+struct Graph;
+struct GraphExec;
+struct GraphNode;
+struct Kernel;
+struct Library;
+struct LoadedModule;
+struct Point;
+struct Pool;
+struct Stream;
+struct UserObject;
+
+/// A context. Streams, modules and allocations belong to one, and a fault makes it unusable.
 struct Context {
   CUcontext handle = nullptr;
   int device = 0;
   std::uint64_t id = 0;
-  unsigned int api_version = 0;  ///< of the call that made it
+  unsigned int api_version = 0;  ///< version of the call that made it
   std::atomic<unsigned int> flags{0};
   bool primary = false;
   std::array<std::atomic<std::size_t>, CU_LIMIT_MAX> limits{};
@@ -59,17 +67,17 @@ struct Owned {
   enum class Kind : std::uint8_t { device, pinned, registered, managed, imported };
   CUcontext context = nullptr;
   Kind kind = Kind::device;
-  bool freeing = false;                       ///< cuMemFreeAsync was called
-  unsigned int host_flags = 0;                ///< as given to cuMemHostAlloc or cuMemHostRegister
-  std::shared_ptr<Pool> pool;                 ///< where a pool gave it
-  std::shared_ptr<SharedPages> shared;        ///< once other processes may open it, or opened from one
+  bool freeing = false;                 ///< cuMemFreeAsync was called
+  unsigned int host_flags = 0;          ///< as given to cuMemHostAlloc or cuMemHostRegister
+  std::shared_ptr<Pool> pool;           ///< the pool that it came from, if any
+  std::shared_ptr<SharedPages> shared;  ///< set if other processes may open it, or if it was opened from one
   std::pair<int, int> imported_from{-1, -1};  ///< process and descriptor
   unsigned int opened = 0;                    ///< times it was opened
 };
 
 /// Everything behind the exported functions. Never destroyed, since threads may be at work when the process
 /// exits.
-struct State {
+struct DriverState {
   std::atomic<bool> initialised{false};
   std::mutex init_mutex;
   int device_count = 0;
@@ -110,14 +118,15 @@ struct State {
   Handles<CUmemoryPool, Pool> pools;
 };
 
-State& state();
+DriverState& state();
 
-/// This thread's current context, faulted or not; null where there is none or it is destroyed.
+/// This thread's current context, faulted or not; null if there is none or it is destroyed.
 std::shared_ptr<Context> current_context_if_any();
-/// This thread's current context. Throws Failure: CUDA_ERROR_INVALID_CONTEXT where there is none,
+/// This thread's current context. Throws Failure: CUDA_ERROR_INVALID_CONTEXT if there is none,
 /// CUDA_ERROR_CONTEXT_IS_DESTROYED, or the context's fault.
 std::shared_ptr<Context> current_context();
-/// Every stream's end as of now: all of `context`'s, or only those the legacy default stream waits for.
+/// The present ends of the streams of `context`: all of them, or only those that the legacy default stream
+/// waits for.
 std::vector<Point> ends_of_streams(const Context& context, bool blocking_only);
 
 }  // namespace kerncast::simulator::api

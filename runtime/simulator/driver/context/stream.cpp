@@ -4,7 +4,9 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -156,7 +158,7 @@ CUresult cuStreamAddCallback(CUstream stream, CUstreamCallback callback, void* d
       invalidate(*target.stream->capture, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
                  "a callback cannot be captured; use cuLaunchHostFunc");
     }
-    // Unlike a host function, a callback is called after a fault too, and told of it.
+    // Unlike a host function, a callback is also called after a fault, with the fault's code.
     Task task{target.context, {}, [=](Context& context) { callback(stream, context.fault(), data); }, true};
     Scheduler::instance().enqueue(lock, target.stream, std::move(task));
     return CUDA_SUCCESS;
@@ -178,7 +180,7 @@ CUresult cuStreamDestroy_v2(CUstream stream) {
     const StreamRef target = find_stream(stream);
     state().streams.take(stream);
     Scheduler::Lock lock = Scheduler::instance().lock();
-    // What a forked stream recorded stays in its capture; without the stream that began it there is no end.
+    // The nodes of a forked stream stay in its capture. A capture whose first stream is gone can never end.
     if (target.stream->capture != nullptr && target.stream->capture->origin == target.stream) {
       abandon_capture(lock, *target.stream);
     }

@@ -7,7 +7,9 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -20,7 +22,7 @@ std::vector<std::shared_ptr<Capture>>& captures() {
   return *all;
 }
 
-/// Lets go of the streams of a capture, which is over.
+/// Releases the streams of a capture that is over.
 void finish(const std::shared_ptr<Capture>& capture) {
   capture->over = true;
   capture->graph->capturing = false;
@@ -66,7 +68,7 @@ std::shared_ptr<Capture> begin(const StreamRef& target, CUstreamCaptureMode mode
   return capture;
 }
 
-/// Whether every node recorded in the capture's other streams comes before the end of its origin.
+/// True if every node recorded in the capture's other streams comes before the end of its origin.
 bool is_joined(const Capture& capture) {
   std::unordered_set<const GraphNode*> before;
   std::vector<GraphNode*> open = capture.origin->tail;

@@ -24,12 +24,12 @@ struct Capture {
   std::vector<std::shared_ptr<Stream>> streams;  ///< origin and those forked from it
 };
 
-/// Puts work on a stream: enqueued (its end is returned), or recorded where the stream is being captured.
+/// Puts work on a stream: enqueues it and returns its end, or records it if the stream is being captured.
 /// Throws Failure(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED), or CUDA_ERROR_STREAM_CAPTURE_IMPLICIT for work on
 /// the legacy default stream while a blocking stream of the context is being captured.
 std::optional<Point> submit(const StreamRef& target, CUgraphNodeType type, const Payload& payload);
-/// Work that cannot be recorded: Failure(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED) while the stream is captured,
-/// which also spoils the capture.
+/// Puts work that cannot be recorded on a stream. Throws Failure(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED) while
+/// the stream is captured, and invalidates the capture.
 std::optional<Point> submit_uncaptured(const StreamRef& target, Work work);
 /// The checks that every work for a stream goes through: its capture is valid, its context lives, and the
 /// legacy default stream does not meet a capture.
@@ -45,15 +45,15 @@ void join_capture(Scheduler::Lock& lock, const std::shared_ptr<Stream>& stream,
 /// Ends and invalidates the capture that `stream` takes part in, if any.
 void abandon_capture(Scheduler::Lock& lock, Stream& stream);
 
-/// The checks below throw Failure and invalidate the captures in the way, as the driver does.
-/// For calls that wait for, or ask after, a stream.
+/// The checks below throw Failure and invalidate the captures in the way, as the driver does. This one is for
+/// calls that wait for, or query, a stream.
 void refuse_capturing(Scheduler::Lock& lock, const Stream& stream);
-/// For calls that wait for a whole context.
+/// The check for calls that wait for a whole context.
 void refuse_while_captured(Scheduler::Lock& lock, const Context& context);
-/// For calls that involve the legacy default stream.
+/// The check for calls that involve the legacy default stream.
 void refuse_legacy_while_captured(Scheduler::Lock& lock, const Context& context);
-/// For calls that are unsafe during capture unless the modes allow them, such as allocations and module
-/// loads.
+/// The check for calls that are unsafe during capture unless the modes allow them, such as allocations and
+/// module loads.
 void refuse_unsafe_call(const char* call);
 
 }  // namespace kerncast::simulator::api

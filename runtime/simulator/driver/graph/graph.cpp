@@ -8,13 +8,14 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
 
-/// Hands out handles as the driver does: the count alone where `handles` is null, else the first `*count`
-/// and nulls beyond the last.
+/// Returns handles as the driver does: the count alone if `handles` is null, else the first `*count` and
+/// nulls beyond the last.
 void hand_out(const std::vector<CUgraphNode>& found, CUgraphNode* handles, std::size_t* count) {
   require(count, "count");
   if (handles == nullptr) {
@@ -56,7 +57,7 @@ Graph::~Graph() {
 
 void UserObject::release(unsigned int count) {
   if (references.fetch_sub(count, std::memory_order_acq_rel) == count) {
-    // The caller may hold locks that the host's function wants.
+    // The caller may hold locks that the host's function takes.
     std::thread([call = destroy, argument = data] { call(argument); }).detach();
   }
 }
@@ -167,7 +168,7 @@ std::shared_ptr<GraphNode> find_node(CUgraphNode handle, CUgraphNodeType type) {
   std::shared_ptr<GraphNode> node = find_node(handle);
   if (node->type != type) {
     throw Failure(CUDA_ERROR_INVALID_VALUE,
-                  fmt::format("a graph node of type {} is given where {} is wanted",
+                  fmt::format("the graph node has type {}, and the call needs type {}",
                               static_cast<int>(node->type), static_cast<int>(type)));
   }
   return node;

@@ -85,13 +85,14 @@ using Payload = std::variant<std::monostate, Shared<KernelNode>, Shared<CopyNode
 /// Checks a launch: that it fits on the device, its attributes and its parameters. Throws Failure.
 std::shared_ptr<KernelNode> make_kernel(const CUlaunchConfig& config, CUfunction handle, void** parameters,
                                         void** extra);
-/// Throws Failure(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE) where the grid is not on the device all at once.
+/// Throws Failure(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE) if the grid does not fit on the device all at
+/// once.
 void require_cooperative(const KernelNode& node);
 /// Sets `parameter_places`.
 void place_parameters(KernelNode& node);
 void run_kernel(const KernelNode& node, Context& context);
 
-/// How a payload runs; empty where it does nothing of its own on the stream.
+/// The work of a payload; empty if it has none of its own on the stream.
 [[nodiscard]] Work work_of(const Payload& payload);
 
 /// A node. Its dependencies belong to the same graph, which owns them.
@@ -104,7 +105,7 @@ struct GraphNode {
   CUgraphNode cloned_from = nullptr;
 };
 
-/// Something of a host's that a graph keeps alive.
+/// An object of the host's that a graph keeps alive.
 struct UserObject {
   CUuserObject handle = nullptr;
   void* data = nullptr;
@@ -114,7 +115,7 @@ struct UserObject {
   void release(unsigned int count);
 };
 
-/// References a graph or executable graph holds, given up when it goes.
+/// References that a graph or executable graph holds, given up when it is destroyed.
 struct UserReferences {
   std::vector<std::pair<std::shared_ptr<UserObject>, unsigned int>> held;
   UserReferences() = default;
@@ -148,8 +149,8 @@ struct ExecNode {
 struct GraphExec {
   CUgraphExec handle = nullptr;
   std::uint64_t flags = 0;
-  /// In an order that satisfies the dependencies; guarded by the scheduler's mutex, and never changed while a
-  /// launch holds it too.
+  /// The nodes in an order that satisfies the dependencies. Guarded by the scheduler's mutex, and not changed
+  /// while a launch holds them too.
   std::shared_ptr<std::vector<ExecNode>> nodes;
   Point last;  ///< its latest launch, as launches of one graph do not overlap; guarded as `nodes` is
   std::shared_ptr<UserReferences> user_objects;
@@ -166,11 +167,11 @@ std::shared_ptr<Graph> clone(const Graph& graph);
 /// The nodes in an order that satisfies the dependencies. Throws Failure(CUDA_ERROR_INVALID_VALUE) for a
 /// cycle.
 std::vector<const GraphNode*> ordered(const Graph& graph);
-/// Throws Failure: CUDA_ERROR_INVALID_HANDLE where there is no such graph, or CUDA_ERROR_ILLEGAL_STATE while
-/// it is captured.
+/// Finds a graph. Throws Failure: CUDA_ERROR_INVALID_HANDLE if there is no such graph, or
+/// CUDA_ERROR_ILLEGAL_STATE while it is captured.
 std::shared_ptr<Graph> find_graph(CUgraph handle);
 std::shared_ptr<GraphNode> find_node(CUgraphNode handle);
-/// As find_node, for nodes of one type only. Throws Failure(CUDA_ERROR_INVALID_VALUE).
+/// Finds a node of one type only. Throws Failure(CUDA_ERROR_INVALID_VALUE).
 std::shared_ptr<GraphNode> find_node(CUgraphNode handle, CUgraphNodeType type);
 
 /// Nodes of `graph` by their handles. Throws Failure(CUDA_ERROR_INVALID_VALUE).
@@ -178,8 +179,8 @@ std::vector<GraphNode*> find_nodes(const Graph& graph, const CUgraphNode* handle
 /// Throws Failure(CUDA_ERROR_NOT_SUPPORTED) for edges that let a node start before another has ended.
 void require_plain_edges(const CUgraphEdgeData* edges, std::size_t count);
 
-/// From the structures of the interface to payloads, checked. They throw Failure, and take the lock
-/// themselves where they need it.
+/// These functions check structures of the interface and make payloads of them. They throw Failure, and take
+/// the lock themselves if they need it.
 Payload kernel_payload(const CUDA_KERNEL_NODE_PARAMS& given);
 Payload copy_payload(const CUDA_MEMCPY3D& given);
 Payload fill_payload(const CUDA_MEMSET_NODE_PARAMS& given);
@@ -189,9 +190,10 @@ Payload child_payload(CUgraph graph);
 Payload memory_op_payload(const CUDA_BATCH_MEM_OP_NODE_PARAMS& given);
 Payload alloc_payload(CUDA_MEM_ALLOC_NODE_PARAMS& given);
 Payload free_payload(CUdeviceptr pointer);
-/// Any of them, by its type.
+/// Makes the payload of any type of node.
 Payload payload_of(CUgraphNodeParams& given);
-/// What the caller gave for the node's kernel. Pointers into it live as long as the node has this payload.
+/// The parameters of the node's kernel as the caller gave them. Pointers into them live as long as the node
+/// has this payload.
 CUDA_KERNEL_NODE_PARAMS parameters_of(const KernelNode& node);
 
 }  // namespace kerncast::simulator::api

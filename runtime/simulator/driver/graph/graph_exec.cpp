@@ -5,8 +5,12 @@
 #include <unordered_map>
 
 #include "runtime/simulator/driver/context/context.hpp"
+#include "runtime/simulator/driver/context/event.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
 #include "runtime/simulator/driver/memory/memory.hpp"
 
 namespace kerncast::simulator::api {
@@ -49,7 +53,7 @@ ExecNodes built(const Graph& graph) {
   return nodes;
 }
 
-/// A graph again, for a launch that is captured.
+/// Makes a graph of an executable, for a launch that is captured.
 std::shared_ptr<Graph> graph_of(const ExecNodes& nodes) {
   std::shared_ptr<Graph> graph = make_graph();
   graph->is_child = true;
@@ -73,7 +77,7 @@ std::shared_ptr<Graph> graph_of(const ExecNodes& nodes) {
 /// stream.
 using Records = std::unordered_map<CUgraphNode, std::weak_ptr<EventRecord>>;
 
-/// Branches of a graph may run in any order, so one after the other is one of them.
+/// Branches of a graph may run in any order, so running them one after the other is allowed.
 void run_nodes(const ExecNodes& nodes, const Records& records, Context& context) {
   for (const ExecNode& node : nodes) {
     if (context.fault() != CUDA_SUCCESS) {
@@ -107,7 +111,7 @@ void visit(const ExecNodes& nodes, Visit&& action) {
   }
 }
 
-/// What memory nodes do is decided when the graph is launched, since that is when their order is.
+/// Memory nodes are checked when the graph is launched, since only then is their order known.
 void launch_memory(const GraphExec& executable) {
   if ((executable.flags & CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH) == 0) {
     visit(*executable.nodes, [](const ExecNode& node) {
@@ -223,7 +227,7 @@ CUresult change(CUgraphExec executable, CUgraphNode source, CUgraphNodeType type
   });
 }
 
-/// Why an executable cannot become `graph`; nothing where it can.
+/// Why an executable cannot become `graph`; empty if it can.
 struct Difference {
   CUgraphExecUpdateResult result = CU_GRAPH_EXEC_UPDATE_SUCCESS;
   CUgraphNode node = nullptr;

@@ -4,6 +4,7 @@
 
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
 #include "runtime/simulator/driver/memory/memory.hpp"
 
 namespace kerncast::simulator::api {
@@ -37,7 +38,7 @@ GraphMemory::~GraphMemory() {
 }
 
 std::shared_ptr<GraphMemory> allocate_graph_memory(std::size_t bytes, int device) {
-  State& all = state();
+  DriverState& all = state();
   if (bytes == 0) {
     throw Failure(CUDA_ERROR_INVALID_VALUE, "an allocation of 0 bytes");
   }

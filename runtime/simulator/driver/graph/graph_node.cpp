@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 
 #include "runtime/simulator/driver/context/context.hpp"
+#include "runtime/simulator/driver/context/event.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
 #include "runtime/simulator/driver/memory/memory.hpp"
 #include "runtime/simulator/driver/memory/memory_op.hpp"
 

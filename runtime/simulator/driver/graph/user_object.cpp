@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
 
 namespace kerncast::simulator::api {
 namespace {

@@ -13,12 +13,12 @@
 namespace kerncast::simulator::api {
 namespace {
 
-/// Bytes from the first to the last that one side of a copy touches.
+/// Number of bytes from the first to the last that one side of a copy touches.
 std::size_t span_of(const Side& side, const Extent& extent) {
   return (extent.slices - 1) * side.slice_pitch + (extent.rows - 1) * side.row_pitch + extent.width;
 }
 
-/// Checks one side and tells whether it is pageable host memory, of which nothing is known.
+/// Checks one side. True if it is pageable host memory, whose bounds are unknown.
 bool is_pageable(const Side& side, const Extent& extent, std::string_view call) {
   require(side.first, call);
   if (side.device) {
@@ -28,7 +28,8 @@ bool is_pageable(const Side& side, const Extent& extent, std::string_view call) 
   return !find_range(side.first, span_of(side, extent), call);
 }
 
-/// Memory that a stream-ordered free took away since the call was checked is a fault of the stream's work.
+/// If a stream-ordered free took the memory away after the call was checked, that is a fault of the stream's
+/// work.
 bool still_there(Context& context, const void* address, std::size_t bytes, const char* call) {
   const std::optional<Allocation> found = state().memory.find(address);
   const auto offset = found ? static_cast<const std::byte*>(address) - found->base : 0;

@@ -36,7 +36,7 @@ struct CopyNode {
   const char* call = "";
   bool to_pageable = false;
   bool from_pageable = false;
-  std::vector<std::byte> staged;  ///< what pageable memory held when the call was made
+  std::vector<std::byte> staged;  ///< contents of pageable memory when the call was made
   CUDA_MEMCPY3D given{};          ///< for callers that ask a graph's node
 };
 
@@ -45,12 +45,12 @@ struct FillNode {
   const char* call = "";
 };
 
-/// Checks a copy; `staged` says that pageable memory is read now, as its owner gets it back at once.
+/// Checks a copy. `staged` says that pageable memory is read now, since its owner gets it back at once.
 std::shared_ptr<CopyNode> make_copy(const Side& to, const Side& from, const Extent& extent, const char* call);
 /// The copy that a caller's structure describes. Throws Failure: CUDA_ERROR_NOT_SUPPORTED for arrays.
 std::shared_ptr<CopyNode> make_copy(const CUDA_MEMCPY3D& given, const char* call);
 std::shared_ptr<FillNode> make_fill(const CUDA_MEMSET_NODE_PARAMS& given, const char* call);
-/// What a stream or graph does for them.
+/// The work of the copies and fills above on a stream or in a graph.
 void run_copy(const CopyNode& copy, Context& context);
 void run_fill(const FillNode& fill, Context& context);
 /// The structure for a flat copy between `bytes` at addresses of any kind.

@@ -8,8 +8,10 @@
 #include <cstring>
 
 #include "runtime/simulator/driver/context/context.hpp"
+#include "runtime/simulator/driver/context/event.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
 #include "runtime/simulator/driver/memory/memory.hpp"
 
 namespace kerncast::simulator::api {
@@ -19,7 +21,7 @@ constexpr std::size_t page = 4096;
 constexpr std::uint64_t memory_magic = 0x6b63'5349'4d6d'656d;
 constexpr std::uint64_t event_magic = 0x6b63'5349'4d65'7674;
 
-/// What a handle for another process says.
+/// Contents of a handle for another process.
 struct Ticket {
   std::uint64_t magic;
   std::int32_t owner;  ///< the process
@@ -45,10 +47,11 @@ std::size_t whole_pages(std::size_t bytes) {
   return (bytes + page - 1) / page * page;
 }
 
-/// Puts shared pages with the same contents where an allocation lies. No work may be under way on it.
+/// Replaces the pages of an allocation by shared pages with the same contents. No work may be under way on
+/// it.
 std::shared_ptr<SharedPages> share(const Allocation& allocation) {
   auto pages = std::make_shared<SharedPages>(allocation.size);
-  // Through a mapping of its own first, so that a failure leaves the allocation as it was.
+  // Copies through a mapping of its own first, so that a failure leaves the allocation as it was.
   std::byte* copy = pages->map();
   std::memcpy(copy, allocation.base, allocation.size);
   munmap(copy, pages->bytes());
@@ -167,7 +170,7 @@ CUresult cuIpcOpenMemHandle_v2(CUdeviceptr* pointer, CUipcMemHandle handle, unsi
     refuse_unsafe_call("cuIpcOpenMemHandle");
     const Ticket ticket = read_ticket(handle.reserved, memory_magic);
     require_device(ticket.device);
-    State& all = state();
+    DriverState& all = state();
     const std::lock_guard lock(all.owned_mutex);
     for (auto& [base, owned] : all.owned) {
       if (owned.kind == Owned::Kind::imported &&

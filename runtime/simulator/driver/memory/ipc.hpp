@@ -14,17 +14,17 @@ class SharedPages {
  public:
   /// New pages of at least `bytes`, zero. Throws Failure(CUDA_ERROR_OPERATING_SYSTEM).
   explicit SharedPages(std::size_t bytes);
-  /// Those that process `owner` has open as `descriptor`. Throws Failure(CUDA_ERROR_INVALID_VALUE) where it
-  /// has them no more.
+  /// The pages that process `owner` has open as `descriptor`. Throws Failure(CUDA_ERROR_INVALID_VALUE) if it
+  /// has closed them.
   SharedPages(int owner, int descriptor, std::size_t bytes);
   ~SharedPages();
   SharedPages(const SharedPages&) = delete;
   SharedPages& operator=(const SharedPages&) = delete;
 
-  /// Maps them, at `place` where it is not null. Throws Failure(CUDA_ERROR_OPERATING_SYSTEM).
+  /// Maps the pages, at `place` if that is not null. Throws Failure(CUDA_ERROR_OPERATING_SYSTEM).
   std::byte* map(std::byte* place = nullptr) const;
   [[nodiscard]] int descriptor() const { return descriptor_; }
-  /// Whole pages.
+  /// Size in bytes, in whole pages.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
  private:
@@ -35,9 +35,9 @@ class SharedPages {
 /// An event of several processes: how many recordings were begun and which was passed last.
 class SharedEvent {
  public:
-  /// A new one.
+  /// Makes a new event.
   SharedEvent();
-  /// That of another process.
+  /// Opens the event of another process.
   SharedEvent(int owner, int descriptor);
   ~SharedEvent();
   SharedEvent(const SharedEvent&) = delete;
@@ -45,9 +45,9 @@ class SharedEvent {
 
   /// Begins a recording and returns its number.
   std::uint64_t begin();
-  /// A recording's stream has come there.
+  /// Marks a recording as passed: its stream has reached it.
   void pass(std::uint64_t recording);
-  /// The latest recording, 0 where there is none.
+  /// The latest recording; 0 if there is none.
   [[nodiscard]] std::uint64_t latest() const;
   [[nodiscard]] bool passed(std::uint64_t recording) const;
   [[nodiscard]] int descriptor() const { return pages_.descriptor(); }

@@ -12,7 +12,7 @@
 namespace kerncast::simulator::api {
 namespace {
 
-/// Allocations named one by one; the rest are only counted.
+/// The most allocations that are named one by one; the rest are only counted.
 constexpr std::size_t listed = 20;
 
 void report_leaks() {
@@ -21,7 +21,7 @@ void report_leaks() {
   {
     const std::lock_guard lock(state().owned_mutex);
     for (const auto& [base, owned] : state().owned) {
-      // Registered memory is the program's own, and opened memory another process's.
+      // Registered memory belongs to the program, and opened memory to another process.
       const bool made_here = owned.kind != Owned::Kind::registered && owned.kind != Owned::Kind::imported;
       if (const auto allocation = state().memory.find(base); allocation && made_here && !owned.freeing) {
         leaks.push_back(*allocation);

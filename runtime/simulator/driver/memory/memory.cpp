@@ -5,7 +5,12 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
+#include "runtime/simulator/driver/memory/ipc.hpp"
+#include "runtime/simulator/driver/memory/pool.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -15,7 +20,7 @@ std::uintptr_t number(const void* address) {
 }
 
 std::byte* allocate(const Context& context, std::size_t bytes, Owned::Kind kind, unsigned int flags = 0) {
-  State& all = state();
+  DriverState& all = state();
   if (bytes == 0) {
     throw Failure(CUDA_ERROR_INVALID_VALUE, "an allocation of 0 bytes");
   }
@@ -44,7 +49,7 @@ bool is_captured(const StreamRef& target) {
   return target.stream->capture != nullptr;
 }
 
-/// The address is valid for the stream's later work at least; having the memory at once gives that too.
+/// The address must be valid for the stream's later work; allocating the memory at once guarantees that.
 CUdeviceptr allocate_in_stream(const StreamRef& target, std::size_t bytes,
                                const std::shared_ptr<Pool>& pool) {
   if (is_captured(target)) {
@@ -87,9 +92,9 @@ bool is_freeable(const Owned& owned, bool pinned) {
          (is_host(owned.kind) && owned.pool != nullptr);
 }
 
-/// Marks an allocation as going, so that it is freed once. Throws Failure(CUDA_ERROR_INVALID_VALUE).
+/// Marks an allocation as being freed, so that it is freed once. Throws Failure(CUDA_ERROR_INVALID_VALUE).
 void claim(const std::byte* base, bool pinned) {
-  State& all = state();
+  DriverState& all = state();
   const std::lock_guard lock(all.owned_mutex);
   const auto found = all.owned.find(base);
   if (found == all.owned.end() || !is_freeable(found->second, pinned)) {
@@ -99,7 +104,7 @@ void claim(const std::byte* base, bool pinned) {
   found->second.freeing = true;
 }
 
-/// Frees memory that a graph allocated, if it is that. Throws Failure(CUDA_ERROR_INVALID_VALUE).
+/// Frees memory if a graph allocated it. Throws Failure(CUDA_ERROR_INVALID_VALUE).
 bool free_graph_memory(void* pointer) {
   const std::shared_ptr<GraphMemory> memory = find_graph_memory(reinterpret_cast<CUdeviceptr>(pointer));
   if (memory == nullptr) {
@@ -135,14 +140,14 @@ void free_now(void* pointer, bool pinned, const char* call) {
 }  // namespace
 
 bool is_device_allocation(const std::byte* base) {
-  State& all = state();
+  DriverState& all = state();
   const std::lock_guard lock(all.owned_mutex);
   const auto found = all.owned.find(base);
   return found != all.owned.end() && is_freeable(found->second, false);
 }
 
 void release_allocation(const std::byte* base) {
-  State& all = state();
+  DriverState& all = state();
   std::shared_ptr<Pool> pool;
   std::shared_ptr<SharedPages> shared;
   bool imported = false;

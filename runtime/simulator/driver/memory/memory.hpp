@@ -11,23 +11,23 @@
 
 namespace kerncast::simulator::api {
 
-/// The allocation that holds all of [address, address + bytes); none where `address` lies in no allocation.
-/// Throws Failure(CUDA_ERROR_INVALID_VALUE), naming `call`, where the range leaves the allocation it starts
-/// in.
+/// The allocation that holds all of [address, address + bytes); none if `address` lies in no allocation.
+/// Throws Failure(CUDA_ERROR_INVALID_VALUE), which names `call`, if the range leaves the allocation that it
+/// starts in.
 std::optional<Allocation> find_range(const void* address, std::size_t bytes, std::string_view call);
-/// As find_range, but an address outside of all allocations is an error too.
+/// Does what find_range does, but an address outside all allocations is an error too.
 Allocation require_range(const void* address, std::size_t bytes, std::string_view call);
 
-/// Whether `base` is the start of an allocation that cuMemFree may free.
+/// True if `base` is the start of an allocation that cuMemFree may free.
 bool is_device_allocation(const std::byte* base);
 /// Gives the memory of an allocation back.
 void release_allocation(const std::byte* base);
-/// Waits for all work on a device, since any of it may use memory that is about to go.
+/// Waits for all work on a device, since any of it may use memory that is about to be freed.
 void wait_for_device(int device);
 
 /// Memory for a graph's allocation node. Throws Failure.
 std::shared_ptr<GraphMemory> allocate_graph_memory(std::size_t bytes, int device);
-/// Memory of a graph by its address; null where it is none.
+/// Memory of a graph by its address; null if no graph has memory there.
 std::shared_ptr<GraphMemory> find_graph_memory(CUdeviceptr pointer);
 /// Live memory outlives its graph until it is freed.
 void set_graph_memory_live(const std::shared_ptr<GraphMemory>& memory, bool live);

@@ -3,6 +3,7 @@
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
 #include "runtime/simulator/driver/memory/memory.hpp"
 
 namespace kerncast::simulator::api {

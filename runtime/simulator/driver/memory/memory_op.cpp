@@ -8,7 +8,10 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
 #include "runtime/simulator/driver/memory/memory.hpp"
 
 namespace kerncast::simulator::api {
@@ -33,7 +36,7 @@ bool holds(Value found, Value wanted, unsigned int condition) {
   }
 }
 
-/// Whoever writes the value tells nobody, so it is looked at again and again.
+/// Whoever writes the value notifies nobody, so this thread polls.
 template <class Value>
 void wait_for_value(const CUstreamBatchMemOpParams& operation, const Context& context) {
   const unsigned int condition = operation.value.flags & 3;

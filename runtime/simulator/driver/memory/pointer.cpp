@@ -5,6 +5,7 @@
 
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/memory/pool.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -20,7 +21,7 @@ Owned owner_of(const Allocation& allocation) {
   return found == state().owned.end() ? Owned{} : found->second;
 }
 
-/// Writes an attribute in the type the driver gives it. False where the attribute is not offered.
+/// Writes an attribute in the type that the driver gives it. False if the attribute is not offered.
 bool store_attribute(void* value, CUpointer_attribute attribute, CUdeviceptr pointer,
                      const Allocation& allocation) {
   const bool pinned = allocation.kind == MemoryKind::pinned_host;
@@ -92,7 +93,7 @@ bool store_attribute(void* value, CUpointer_attribute attribute, CUdeviceptr poi
   return false;
 }
 
-/// Bytes of an attribute's type; 0 where the attribute is not offered.
+/// Bytes of an attribute's type; 0 if the attribute is not offered.
 std::size_t size_of(CUpointer_attribute attribute) {
   switch (attribute) {
     case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
@@ -169,7 +170,8 @@ CUresult cuPointerGetAttributes(unsigned int count, CUpointer_attribute* attribu
         throw Failure(CUDA_ERROR_INVALID_VALUE,
                       fmt::format("pointer attribute {} is not offered", static_cast<int>(attributes[i])));
       }
-      // What a pointer does not have is zero here, not an error; a pageable one belongs to no device.
+      // An attribute that the pointer lacks is zero here, not an error. A pageable pointer belongs to no
+      // device.
       std::memset(values[i], 0, size);
       if (found) {
         store_attribute(values[i], attributes[i], pointer, *found);

@@ -30,10 +30,10 @@ std::shared_ptr<Pool> make_pool(int device, bool host) {
 }
 
 /// The pools of a device, its initial one made on first use.
-State::DevicePools& pools_of(int device) {
-  State& all = state();
+DriverState::DevicePools& pools_of(int device) {
+  DriverState& all = state();
   all.device_pools.resize(static_cast<std::size_t>(all.device_count));
-  State::DevicePools& pools = all.device_pools[static_cast<std::size_t>(device)];
+  DriverState::DevicePools& pools = all.device_pools[static_cast<std::size_t>(device)];
   if (pools.initial == nullptr) {
     pools.initial = make_pool(device, false);
     pools.current = pools.initial;
@@ -51,7 +51,7 @@ std::shared_ptr<Pool> initial_host_pool() {
   return pool;
 }
 
-/// The location of a call about the pools of one. Throws Failure.
+/// Checks the location in a call about its pools. Throws Failure.
 bool names_host(const CUmemLocation* location, CUmemAllocationType type) {
   require(location, "location");
   if (type != CU_MEM_ALLOCATION_TYPE_PINNED) {

@@ -9,10 +9,10 @@
 
 namespace kerncast::simulator::api {
 
-/// A memory pool. Nothing is cached: what is freed goes back to the host at once.
+/// A memory pool. It caches nothing: freed memory goes back to the host at once.
 struct Pool {
   CUmemoryPool handle = nullptr;
-  int device = 0;  ///< where a host pool's bytes count, too
+  int device = 0;  ///< the device whose bytes a host pool counts against
   bool host = false;
   CUmemPoolProps properties{};
   std::mutex mutex;

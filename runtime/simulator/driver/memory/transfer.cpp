@@ -2,7 +2,9 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
 #include "runtime/simulator/driver/memory/copy.hpp"
 
 namespace kerncast::simulator::api {
@@ -94,7 +96,8 @@ void shaped(const CUDA_MEMCPY3D& given, CUstream stream, const char* call, bool 
   start(make_copy(given, call), stream, wait);
 }
 
-/// Contexts of a copy between devices must exist; all memory is one here.
+/// The contexts of a copy between devices must exist. All devices share the host's memory, so the copy is an
+/// ordinary one.
 void require_contexts(CUcontext to, CUcontext from) {
   for (const CUcontext context : {to, from}) {
     if (state().contexts.find(context) == nullptr) {

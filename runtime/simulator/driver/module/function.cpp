@@ -4,6 +4,7 @@
 
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/module/module.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -75,7 +76,7 @@ void set_attribute(FunctionSettings& settings, const KernelInfo& info, CUfunctio
   }
 }
 
-/// The function of `kernel` for reading what does not depend on a context: the current one's, else any.
+/// The function of `kernel` for reads that do not depend on a context: that of the current context, else any.
 std::shared_ptr<Function> kernel_on(CUkernel handle, CUdevice device) {
   require_device(device);
   const std::shared_ptr<Kernel> kernel = state().kernels.find(handle);

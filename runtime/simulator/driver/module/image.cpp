@@ -13,8 +13,8 @@
 namespace kerncast::simulator::api {
 namespace {
 
-/// The operand of the first `directive` outside of comments, up to a comma, blank or line end; empty where
-/// there is none.
+/// The operand of the first `directive` outside comments, up to a comma, blank or line end; empty if there is
+/// none.
 std::string_view operand_of(std::string_view text, std::string_view directive) {
   std::size_t at = 0;
   while (at < text.size()) {
@@ -38,9 +38,9 @@ std::string_view operand_of(std::string_view text, std::string_view directive) {
   return {};
 }
 
-/// Whether a device of compute capability `sm` runs code for `target`: what is plain runs on later ones too,
-/// what is architecture-specific ('a') only on that one, what is family-specific ('f') on later ones of the
-/// same major number.
+/// True if a device of compute capability `sm` runs code for `target`. Plain code also runs on later devices,
+/// architecture-specific code ('a') only on that one, family-specific code ('f') on later ones of the same
+/// major number.
 bool runs_on(std::string_view target, int sm) {
   if (!target.starts_with("sm_")) {
     return true;  // the decoder has the words for what is no target

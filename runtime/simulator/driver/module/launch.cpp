@@ -5,7 +5,11 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
+#include "runtime/simulator/driver/graph/graph.hpp"
+#include "runtime/simulator/driver/module/module.hpp"
 #include "runtime/simulator/driver/module/profile.hpp"
 
 namespace kerncast::simulator::api {
@@ -100,7 +104,7 @@ std::vector<std::byte> unpack_extra(const KernelInfo& info, void** extra) {
   return buffer;
 }
 
-/// Hints are accepted; what would change a kernel's meaning is refused.
+/// Hints are accepted; attributes that would change a kernel's meaning are refused.
 void require_supported(const CUlaunchAttribute& attribute) {
   switch (attribute.id) {
     case CU_LAUNCH_ATTRIBUTE_IGNORE:

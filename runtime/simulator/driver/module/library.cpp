@@ -7,6 +7,7 @@
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/module/module.hpp"
 
 namespace kerncast::simulator::api {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/graph/capture.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -164,7 +165,7 @@ std::shared_ptr<Function> find_function(CUfunction handle) {
 }
 
 void forget_context(CUcontext context) {
-  State& all = state();
+  DriverState& all = state();
   all.functions.take_if([context](const Function& function) { return function.context == context; });
   all.modules.take_if([context](const LoadedModule& loaded) { return loaded.context == context; });
   for (const std::shared_ptr<Library>& library : all.libraries.all()) {

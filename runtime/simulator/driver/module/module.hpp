@@ -14,7 +14,7 @@ namespace kerncast::simulator::api {
 
 struct Context;
 
-/// What a host sets on a function; shared by the functions that one kernel has in the contexts of a device.
+/// The settings of a function, shared by the functions that one kernel has in the contexts of a device.
 struct FunctionSettings {
   std::atomic<int> max_dynamic_shared{0};  ///< bytes
   std::atomic<int> carveout{-1};           ///< percent
@@ -33,7 +33,7 @@ struct Function {
   [[nodiscard]] const KernelInfo& info() const { return module->kernels()[static_cast<std::size_t>(index)]; }
 };
 
-/// What cuModuleLoadData makes: a module in one context.
+/// A module in one context, as cuModuleLoadData makes it.
 struct LoadedModule {
   CUmodule handle = nullptr;
   CUcontext context = nullptr;
@@ -44,7 +44,7 @@ struct LoadedModule {
   std::unordered_map<int, CUfunction> functions;  ///< by kernel index
 };
 
-/// What cuLibraryLoadData makes: a text, and the module it is in every context that has used it.
+/// A library, as cuLibraryLoadData makes it: a text, and its module in every context that has used it.
 struct Library {
   CUlibrary handle = nullptr;
   std::string text;
@@ -54,7 +54,7 @@ struct Library {
   std::shared_ptr<Module> spare;  ///< decoded when the library was loaded with no context current
   int spare_device = 0;
   std::unordered_map<std::string, CUkernel> kernels;
-  std::unordered_map<CUcontext, CUmodule> handles;  ///< of `modules`, for those that were asked for
+  std::unordered_map<CUcontext, CUmodule> handles;  ///< handles of `modules` that were asked for
 };
 
 /// A kernel of a library, in no context yet.
@@ -82,8 +82,8 @@ struct Image {
   int version = 0;  ///< of the PTX language, as 90
 };
 
-/// What a caller handed in as code. Throws Failure: CUDA_ERROR_NO_BINARY_FOR_GPU for a cubin, a fat binary
-/// and PTX for another architecture, CUDA_ERROR_INVALID_IMAGE for what is no text.
+/// Examines the code that a caller passed. Throws Failure: CUDA_ERROR_NO_BINARY_FOR_GPU for a cubin, a fat
+/// binary and PTX for another architecture, CUDA_ERROR_INVALID_IMAGE if it is no text.
 Image examine_image(const void* code);
 /// Decodes for `device`. Throws Failure(CUDA_ERROR_INVALID_PTX) with what the decoder says.
 std::shared_ptr<Module> decode_image(std::string_view text, int device);
@@ -111,10 +111,10 @@ std::shared_ptr<FunctionSettings> default_settings(const KernelInfo& info);
 /// The function of `kernel` in `context`, made on first use.
 std::shared_ptr<Function> function_of(const std::shared_ptr<Kernel>& kernel,
                                       const std::shared_ptr<Context>& context);
-/// Blocks of a size, with so many bytes of dynamic shared memory each, that fit on one multiprocessor at
-/// once.
+/// Number of blocks of this size, with this many bytes of dynamic shared memory each, that fit on one
+/// multiprocessor at once.
 int resident_blocks(const Function& function, int block_size, std::size_t dynamic_shared);
-/// Drops modules and functions of a context that is gone.
+/// Drops the modules and functions of a context that was destroyed.
 void forget_context(CUcontext context);
 
 }  // namespace kerncast::simulator::api

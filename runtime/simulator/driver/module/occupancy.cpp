@@ -5,6 +5,7 @@
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/module/module.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -59,7 +60,7 @@ CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(int* grid_size, int* block_si
     int best_threads = 0;
     int best_blocks = 0;
     *block_size = 0;
-    // From the largest block down, whole warps after the first try: the largest of equals wins.
+    // Tries block sizes from the largest down, in whole warps after the first; the largest of equals wins.
     for (int size = most; size > 0; size = (size - 1) / warp_size * warp_size) {
       const std::size_t shared =
           dynamic_shared_of != nullptr ? dynamic_shared_of(size) : dynamic_shared_bytes;

@@ -33,7 +33,7 @@ Recorder& recorder() {
   return *recorder;
 }
 
-/// The functions a kernel may run: itself and all it calls.
+/// The functions that a kernel may run: itself and all that it calls.
 std::set<std::uint32_t> reachable(const Program& module, std::uint32_t kernel) {
   std::set<std::uint32_t> seen{kernel};
   std::vector<std::uint32_t> open{kernel};
@@ -99,7 +99,8 @@ void record_launch(const Launch& launch, const LaunchProfile& counts) {
 
 }  // namespace kerncast::simulator::api
 
-// Outside the namespace, or they would not be the functions that the header makes visible.
+// These definitions stand outside the namespace, or they would not be the functions that the header makes
+// visible.
 using kerncast::simulator::api::recorder;
 using kerncast::simulator::api::Recorder;
 

@@ -7,9 +7,9 @@
 
 namespace kerncast::simulator::api {
 
-/// Whether launches are to be counted and recorded.
+/// True if launches are to be counted and recorded.
 bool profiling();
-/// Keeps what `launch` did, for kerncastSimProfileLaunch.
+/// Keeps the counts of `launch`, for kerncastSimProfileLaunch.
 void record_launch(const Launch& launch, const LaunchProfile& counts);
 
 }  // namespace kerncast::simulator::api

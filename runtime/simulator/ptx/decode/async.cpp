@@ -18,7 +18,7 @@ struct MbarrierName {
   MbarrierOp no_complete;
 };
 
-constexpr std::array<MbarrierName, 2> kArrivals{{
+constexpr std::array<MbarrierName, 2> arrivals{{
     {"arrive", MbarrierOp::arrive, MbarrierOp::arrive_expect_tx, MbarrierOp::arrive_no_complete},
     {"arrive_drop", MbarrierOp::arrive_drop, MbarrierOp::arrive_drop_expect_tx,
      MbarrierOp::arrive_drop_no_complete},
@@ -47,9 +47,9 @@ void decode_cp_async(DecodeContext& c) {
       !mods.take("global")) {
     c.fail("needs .ca or .cg and .shared.global");
   }
-  static constexpr std::array<std::string_view, 3> kPrefetchSizes{"L2::64B", "L2::128B", "L2::256B"};
+  static constexpr std::array<std::string_view, 3> prefetch_sizes{"L2::64B", "L2::128B", "L2::256B"};
   const bool has_policy = mods.take("L2::cache_hint");
-  mods.take_any(kPrefetchSizes);
+  mods.take_any(prefetch_sizes);
   c.expect_operands(has_policy ? 4 : 3, has_policy ? 5 : 4);
   if (has_policy) {
     c.check_policy(c.count() - 1);
@@ -77,7 +77,7 @@ void decode_cp_async(DecodeContext& c) {
       op.a = c.constant(0, 4);
       op.b = c.constant(size.bits, 4);
       c.reference(Field::d, bytes, true);
-      c.read_predicate(Field::c, real, kNegC);
+      c.read_predicate(Field::c, real, flag::neg_c);
       real.reg = bytes;
       real.bytes = 4;
       real.type = Type::none;
@@ -99,7 +99,7 @@ void decode_cp_async(DecodeContext& c) {
     c.read_register(Field::b, source.one(), Type::u64);
   }
   if (real.kind != Scalar::Kind::none) {
-    op.flags |= kCopySized;
+    op.flags |= flag::copy_sized;
     c.read(Field::c, real, Type::u32);
   }
 }
@@ -120,7 +120,7 @@ void decode_cp_async_arrive(DecodeContext& c) {
   c.expect_operands(1);
   Op& op = c.emit(Code::mbarrier, Type::b64);
   op.count = static_cast<std::uint8_t>(no_inc ? MbarrierOp::copies_arrive_no_inc : MbarrierOp::copies_arrive);
-  op.flags = kStrong;
+  op.flags = flag::strong;
   c.address(c.operand(0), space, 8);
 }
 
@@ -138,7 +138,7 @@ Scalar address_value(DecodeContext& c, const Operand& operand, Space space) {
     }
     value.bits += variable.address + offset;
     if (space == Space::generic && variable.space == Space::shared) {
-      value.bits |= kSharedWindow;
+      value.bits |= shared_window;
     }
     value.kind = Scalar::Kind::number;
     return value;
@@ -251,109 +251,136 @@ void decode_copy(DecodeContext& c) {
   }
 }
 
+namespace {
+
+/// Takes order, scope, state space and type, and returns the space. One host thread runs a whole block, so
+/// every order and scope holds by itself. `order` is the one that the operation takes beside .relaxed; if it
+/// is empty, the operation takes neither. `others` says that the barrier may belong to another block of the
+/// cluster.
+Space take_barrier_space(DecodeContext& c, std::string_view order, bool others) {
+  Modifiers& mods = c.mods();
+  const bool ordered = !order.empty() && (mods.take("relaxed") || mods.take(order));
+  const bool scoped = ordered && (mods.take("cta") || mods.take("cluster"));
+  if (ordered != scoped) {
+    c.fail("an order needs .cta or .cluster");
+  }
+  if (!others && mods.take("shared::cluster")) {
+    c.fail("needs the block's own shared memory");
+  }
+  const Space space = take_space(c);
+  if (mods.need_type() != Type::b64 || (space != Space::shared && space != Space::generic)) {
+    c.fail("needs .b64 and shared memory");
+  }
+  return space;
+}
+
+/// Emits the op for the barrier at address operand `at`.
+Op& emit_mbarrier(DecodeContext& c, MbarrierOp what, Space space, std::size_t at) {
+  Op& op = c.emit(Code::mbarrier, Type::b64);
+  op.count = static_cast<std::uint8_t>(what);
+  op.flags = flag::strong;
+  c.address(c.operand(at), space, 8);
+  return op;
+}
+
+void decode_arrival(DecodeContext& c, const MbarrierName& arrival) {
+  Modifiers& mods = c.mods();
+  const MbarrierOp what = mods.take("expect_tx")    ? arrival.expect_tx
+                          : mods.take("noComplete") ? arrival.no_complete
+                                                    : arrival.plain;
+  const bool completes = what != arrival.no_complete;
+  const bool elsewhere = mods.opcode().find(".shared::cluster") != std::string_view::npos;
+  if (!completes && (mods.take("relaxed") || mods.take("cluster"))) {
+    c.fail("takes no order but .release.cta");
+  }
+  const Space space = take_barrier_space(c, "release", completes);
+  c.expect_operands(what == arrival.plain ? 2 : 3, 3);
+  const bool drops_state = c.operand(0).one().kind == Scalar::Kind::sink;
+  if (elsewhere && !drops_state) {
+    c.fail("gives no state of a barrier elsewhere in the cluster");
+  }
+  const bool counted = c.count() == 3;
+  if (counted && what != arrival.expect_tx) {
+    c.check_constant(2, 1, std::numeric_limits<std::uint32_t>::max());
+  }
+  if (arrival.name == "arrive" && drops_state) {
+    c.need({80, 71}, "without a destination");
+  }
+  if (counted && completes) {
+    c.need({90, 78}, "with a count");
+  }
+  Op& op = emit_mbarrier(c, what, space, 1);
+  c.write(Field::d, c.operand(0).one(), Type::u64);
+  if (counted) {
+    c.read(Field::b, c.operand(2).one(), Type::u32);
+  } else {
+    op.b = c.constant(1, 4);
+  }
+}
+
+void decode_pending_count(DecodeContext& c) {
+  if (c.mods().need_type() != Type::b64) {
+    c.fail("needs .b64");
+  }
+  c.expect_operands(2);
+  if (c.operand(0).one().kind != Scalar::Kind::reg || c.operand(1).kind != Operand::Kind::scalar) {
+    c.fail("needs a register and a state");
+  }
+  Op& op = c.emit(Code::mbarrier, Type::b64);
+  op.count = static_cast<std::uint8_t>(MbarrierOp::pending_count);
+  c.write(Field::d, c.operand(0).one(), Type::u32);
+  c.read(Field::a, c.operand(1).one(), Type::u64);
+}
+
+void decode_barrier_wait(DecodeContext& c, bool tries) {
+  const bool parity = c.mods().take("parity");
+  const Space space = take_barrier_space(c, "acquire", false);
+  c.expect_operands(3, tries ? 4 : 3);
+  if (parity) {
+    c.check_constant(2, 0, 1);
+  }
+  if (c.operand(0).one().kind != Scalar::Kind::reg) {
+    c.fail("needs a predicate");
+  }
+  emit_mbarrier(c,
+                tries ? (parity ? MbarrierOp::try_wait_parity : MbarrierOp::try_wait)
+                      : (parity ? MbarrierOp::test_wait_parity : MbarrierOp::test_wait),
+                space, 1);
+  c.write_predicate(Field::d, c.operand(0).one());
+  c.read(Field::b, c.operand(2).one(), parity ? Type::u32 : Type::u64);
+}
+
+}  // namespace
+
 void decode_mbarrier(DecodeContext& c) {
   Modifiers& mods = c.mods();
-  // One host thread runs a whole block, so every order and scope holds by itself. `order` is the one beside
-  // .relaxed; none of both is taken where it is empty.
-  const auto finish_modifiers = [&](std::string_view order, bool others) {
-    const bool ordered = !order.empty() && (mods.take("relaxed") || mods.take(order));
-    const bool scoped = ordered && (mods.take("cta") || mods.take("cluster"));
-    if (ordered != scoped) {
-      c.fail("an order needs .cta or .cluster");
+  for (const MbarrierName& arrival : arrivals) {
+    if (mods.take(arrival.name)) {
+      decode_arrival(c, arrival);
+      return;
     }
-    if (!others && mods.take("shared::cluster")) {
-      c.fail("needs the block's own shared memory");
-    }
-    const Space space = take_space(c);
-    if (mods.need_type() != Type::b64 || (space != Space::shared && space != Space::generic)) {
-      c.fail("needs .b64 and shared memory");
-    }
-    return space;
-  };
-  const auto begin = [&](MbarrierOp what, Space space, std::size_t at) -> Op& {
-    Op& op = c.emit(Code::mbarrier, Type::b64);
-    op.count = static_cast<std::uint8_t>(what);
-    op.flags = kStrong;
-    c.address(c.operand(at), space, 8);
-    return op;
-  };
-  for (const MbarrierName& arrival : kArrivals) {
-    if (!mods.take(arrival.name)) {
-      continue;
-    }
-    const MbarrierOp what = mods.take("expect_tx")    ? arrival.expect_tx
-                            : mods.take("noComplete") ? arrival.no_complete
-                                                      : arrival.plain;
-    const bool completes = what != arrival.no_complete;
-    const bool elsewhere = mods.opcode().find(".shared::cluster") != std::string_view::npos;
-    if (!completes && (mods.take("relaxed") || mods.take("cluster"))) {
-      c.fail("takes no order but .release.cta");
-    }
-    const Space space = finish_modifiers("release", completes);
-    c.expect_operands(what == arrival.plain ? 2 : 3, 3);
-    if (elsewhere && c.operand(0).one().kind != Scalar::Kind::sink) {
-      c.fail("gives no state of a barrier elsewhere in the cluster");
-    }
-    if (c.count() == 3 && what != arrival.expect_tx) {
-      c.check_constant(2, 1, std::numeric_limits<std::uint32_t>::max());
-    }
-    if (arrival.name == "arrive" && c.operand(0).one().kind == Scalar::Kind::sink) {
-      c.need({80, 71}, "without a destination");
-    }
-    if (c.count() == 3 && completes) {
-      c.need({90, 78}, "with a count");
-    }
-    Op& op = begin(what, space, 1);
-    c.write(Field::d, c.operand(0).one(), Type::u64);
-    if (c.count() == 3) {
-      c.read(Field::b, c.operand(2).one(), Type::u32);
-    } else {
-      op.b = c.constant(1, 4);
-    }
-    return;
   }
   if (mods.take("pending_count")) {
-    if (mods.need_type() != Type::b64) {
-      c.fail("needs .b64");
-    }
-    c.expect_operands(2);
-    if (c.operand(0).one().kind != Scalar::Kind::reg || c.operand(1).kind != Operand::Kind::scalar) {
-      c.fail("needs a register and a state");
-    }
-    Op& op = c.emit(Code::mbarrier, Type::b64);
-    op.count = static_cast<std::uint8_t>(MbarrierOp::pending_count);
-    c.write(Field::d, c.operand(0).one(), Type::u32);
-    c.read(Field::a, c.operand(1).one(), Type::u64);
+    decode_pending_count(c);
     return;
   }
   const bool tries = mods.take("try_wait");
   if (tries || mods.take("test_wait")) {
-    const bool parity = mods.take("parity");
-    const Space space = finish_modifiers("acquire", false);
-    c.expect_operands(3, tries ? 4 : 3);
-    if (parity) {
-      c.check_constant(2, 0, 1);
-    }
-    if (c.operand(0).one().kind != Scalar::Kind::reg) {
-      c.fail("needs a predicate");
-    }
-    begin(tries ? (parity ? MbarrierOp::try_wait_parity : MbarrierOp::try_wait)
-                : (parity ? MbarrierOp::test_wait_parity : MbarrierOp::test_wait),
-          space, 1);
-    c.write_predicate(Field::d, c.operand(0).one());
-    c.read(Field::b, c.operand(2).one(), parity ? Type::u32 : Type::u64);
+    decode_barrier_wait(c, tries);
     return;
   }
-  static constexpr std::array<std::string_view, 4> kPlain{"init", "inval", "expect_tx", "complete_tx"};
-  const int index = mods.take_any(kPlain);
+  // In the order of MbarrierOp.
+  static constexpr std::array<std::string_view, 4> plain_operations{"init", "inval", "expect_tx",
+                                                                    "complete_tx"};
+  const int index = mods.take_any(plain_operations);
   if (index < 0) {
     c.unsupported("this mbarrier operation");
   }
   const auto what = static_cast<MbarrierOp>(index);
   const bool counts = what == MbarrierOp::expect_tx || what == MbarrierOp::complete_tx;
-  const Space space = finish_modifiers(counts ? "relaxed" : "", counts);
+  const Space space = take_barrier_space(c, counts ? "relaxed" : "", counts);
   c.expect_operands(what == MbarrierOp::inval ? 1 : 2);
-  Op& op = begin(what, space, 0);
+  Op& op = emit_mbarrier(c, what, space, 0);
   if (what == MbarrierOp::inval) {
     op.b = c.constant(0, 4);
   } else {

@@ -92,18 +92,18 @@ void decode_atomic(DecodeContext& c) {
     std::string_view name;
     AtomicOp op;
   };
-  static constexpr std::array<Name, 10> kNames{{{"add", AtomicOp::add},
-                                                {"min", AtomicOp::min},
-                                                {"max", AtomicOp::max},
-                                                {"and", AtomicOp::bit_and},
-                                                {"or", AtomicOp::bit_or},
-                                                {"xor", AtomicOp::bit_xor},
-                                                {"exch", AtomicOp::exch},
-                                                {"cas", AtomicOp::cas},
-                                                {"inc", AtomicOp::inc},
-                                                {"dec", AtomicOp::dec}}};
+  static constexpr std::array<Name, 10> names{{{"add", AtomicOp::add},
+                                               {"min", AtomicOp::min},
+                                               {"max", AtomicOp::max},
+                                               {"and", AtomicOp::bit_and},
+                                               {"or", AtomicOp::bit_or},
+                                               {"xor", AtomicOp::bit_xor},
+                                               {"exch", AtomicOp::exch},
+                                               {"cas", AtomicOp::cas},
+                                               {"inc", AtomicOp::inc},
+                                               {"dec", AtomicOp::dec}}};
   const Name* found = nullptr;
-  for (const Name& entry : kNames) {
+  for (const Name& entry : names) {
     if (found == nullptr && mods.take(entry.name)) {
       found = &entry;
     }

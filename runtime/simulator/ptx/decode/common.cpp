@@ -9,9 +9,9 @@ namespace kerncast::simulator {
 void float_flags(DecodeContext& c, Op& op) {
   Modifiers& mods = c.mods();
   op.rounding = mods.take_rounding();
-  op.flags |=
-      (mods.take("ftz") ? kFtz : 0U) | (mods.take("sat") ? kSat : 0U) | (mods.take("relu") ? kRelu : 0U);
-  if ((op.flags & kSat) != 0 && op.type == Type::f64) {
+  op.flags |= (mods.take("ftz") ? flag::ftz : 0U) | (mods.take("sat") ? flag::sat : 0U) |
+              (mods.take("relu") ? flag::relu : 0U);
+  if ((op.flags & flag::sat) != 0 && op.type == Type::f64) {
     c.fail(".sat is not for f64");
   }
 }
@@ -23,10 +23,11 @@ void check_arithmetic(const DecodeContext& c, const Op& op) {
   if (!integer && !half && !brain && op.type != Type::f32 && op.type != Type::f64) {
     c.fail(fmt::format("is not for .{}", name_of(op.type)));
   }
-  std::uint32_t allowed = op.type == Type::f32 || half ? kFtz | kSat : integer ? kSat : 0U;
-  allowed |= op.code == Code::fma && (half || brain) ? kRelu : 0U;
+  std::uint32_t allowed = op.type == Type::f32 || half ? flag::ftz | flag::sat : integer ? flag::sat : 0U;
+  allowed |= op.code == Code::fma && (half || brain) ? flag::relu : 0U;
   const Rounding most = integer ? Rounding::none : half || brain ? Rounding::rn : Rounding::rp;
-  if ((op.flags & ~allowed) != 0 || op.rounding > most || (op.flags & (kSat | kRelu)) == (kSat | kRelu)) {
+  if ((op.flags & ~allowed) != 0 || op.rounding > most ||
+      (op.flags & (flag::sat | flag::relu)) == (flag::sat | flag::relu)) {
     c.fail(fmt::format("modifier not allowed for .{}", name_of(op.type)));
   }
 }

@@ -51,7 +51,8 @@ namespace {
 void check_barrier(DecodeContext& c, std::size_t first, bool counted, bool arrives) {
   c.check_constant(first, 0, 15);
   if (counted) {
-    c.check_constant(first + 1, arrives ? kLanes : 0, std::numeric_limits<std::uint32_t>::max(), kLanes);
+    c.check_constant(first + 1, arrives ? lane_count : 0, std::numeric_limits<std::uint32_t>::max(),
+                     lane_count);
   }
 }
 
@@ -74,7 +75,7 @@ void decode_barrier(DecodeContext& c) {
   }
   mods.take("cta");
   // bar is barrier.aligned.
-  const std::uint32_t aligned = short_name || mods.take("aligned") ? kAligned : 0U;
+  const std::uint32_t aligned = short_name || mods.take("aligned") ? flag::aligned : 0U;
   if (mods.take("sync") || mods.take("arrive")) {
     const bool arrive = c.mods().opcode().find(".arrive") != std::string_view::npos;
     c.expect_operands(arrive ? 2 : 1, 2);
@@ -91,8 +92,8 @@ void decode_barrier(DecodeContext& c) {
   if (!mods.take("red")) {
     c.fail("needs .sync, .arrive or .red");
   }
-  static constexpr std::array<std::string_view, 3> kKinds{"popc", "and", "or"};
-  const int kind = mods.take_any(kKinds);
+  static constexpr std::array<std::string_view, 3> kinds{"popc", "and", "or"};
+  const int kind = mods.take_any(kinds);
   const Type type = mods.need_type();
   if (kind < 0 || type != (kind == 0 ? Type::u32 : Type::pred)) {
     c.fail("needs .popc.u32, .and.pred or .or.pred");
@@ -112,7 +113,7 @@ void decode_barrier(DecodeContext& c) {
   if (op.count != 0) {
     c.read(Field::b, c.operand(2).one(), Type::u32);
   }
-  c.read_predicate(Field::c, c.operand(c.count() - 1).one(), kNegC);
+  c.read_predicate(Field::c, c.operand(c.count() - 1).one(), flag::neg_c);
 }
 
 void decode_shuffle(DecodeContext& c) {
@@ -120,8 +121,8 @@ void decode_shuffle(DecodeContext& c) {
   if (!mods.take("sync")) {
     c.unsupported("shuffles without .sync");
   }
-  static constexpr std::array<std::string_view, 4> kModes{"up", "down", "bfly", "idx"};
-  const int mode = mods.take_any(kModes);
+  static constexpr std::array<std::string_view, 4> modes{"up", "down", "bfly", "idx"};
+  const int mode = mods.take_any(modes);
   if (mode < 0 || mods.need_type() != Type::b32) {
     c.fail("needs .up, .down, .bfly or .idx, and .b32");
   }
@@ -139,8 +140,8 @@ void decode_vote(DecodeContext& c) {
   if (!mods.take("sync")) {
     c.unsupported("votes without .sync");
   }
-  static constexpr std::array<std::string_view, 4> kModes{"all", "any", "uni", "ballot"};
-  const int mode = mods.take_any(kModes);
+  static constexpr std::array<std::string_view, 4> modes{"all", "any", "uni", "ballot"};
+  const int mode = mods.take_any(modes);
   const Type type = mods.need_type();
   if (mode < 0 || type != (mode == 3 ? Type::b32 : Type::pred)) {
     c.fail("needs .all, .any or .uni with .pred, or .ballot with .b32");
@@ -153,7 +154,7 @@ void decode_vote(DecodeContext& c) {
   } else {
     c.write_predicate(Field::d, c.operand(0).one());
   }
-  c.read_predicate(Field::a, c.operand(1).one(), kNegA);
+  c.read_predicate(Field::a, c.operand(1).one(), flag::neg_a);
   op.imm = c.word_entry(2);
 }
 
@@ -186,8 +187,8 @@ void decode_redux(DecodeContext& c) {
   if (!mods.take("sync")) {
     c.fail("needs .sync");
   }
-  static constexpr std::array<std::string_view, 6> kKinds{"add", "min", "max", "and", "or", "xor"};
-  const int kind = mods.take_any(kKinds);
+  static constexpr std::array<std::string_view, 6> kinds{"add", "min", "max", "and", "or", "xor"};
+  const int kind = mods.take_any(kinds);
   const bool absolute = mods.take("abs");
   const bool nan = mods.take("NaN");
   const Type type = mods.need_type();
@@ -201,7 +202,7 @@ void decode_redux(DecodeContext& c) {
   c.expect_operands(3);
   Op& op = c.emit(Code::redux, type);
   op.sub = static_cast<std::uint8_t>(kind);
-  op.flags = (absolute ? kXorSign : 0U) | (nan ? kNan : 0U);
+  op.flags = (absolute ? flag::xor_sign : 0U) | (nan ? flag::nan : 0U);
   const Type held = logic ? Type::u32 : type;
   c.write(Field::d, c.operand(0).one(), held);
   c.read(Field::a, c.operand(1).one(), held);

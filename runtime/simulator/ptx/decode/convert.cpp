@@ -75,101 +75,109 @@ void decode_pack(DecodeContext& c, const Operand& to, const Operand& from, Type 
   }
 }
 
+/// Moves a special register, or an address that depends on the call or the kernel.
+void move_special(DecodeContext& c, const Scalar& to, Type type, Special special, std::uint64_t offset) {
+  Op& op = c.emit(Code::mov_special, bytes_of(type) == 8 ? Type::u64 : Type::u32);
+  op.sub = static_cast<std::uint8_t>(special);
+  op.imm = static_cast<std::int64_t>(offset);
+  c.write(Field::d, to, type);
+}
+
+void move_special_register(DecodeContext& c, const Scalar& to, const Scalar& from, Type type) {
+  if (bytes_of(type) != from.bytes && from.special != Special::gridid) {
+    c.fail(fmt::format("special register '{}' has {} bits", from.text, from.bytes * 8));
+  }
+  move_special(c, to, type, from.special, 0);
+}
+
+void move_relative_address(DecodeContext& c, const Scalar& to, const Scalar& from, Type type) {
+  if (bytes_of(type) < 4) {
+    c.fail("addresses have 32 or 64 bits");
+  }
+  const Variable& variable = *from.variable;
+  const std::uint64_t window = variable.space == Space::param ? local_window : 0;
+  move_special(c, to, type, variable.external_shared ? Special::dynamic_shared_base : Special::local_base,
+               (variable.address + from.bits) | window);
+}
+
+void move_function_pointer(DecodeContext& c, const Scalar& to, const Scalar& from, Type type) {
+  if (from.text.starts_with('%')) {
+    c.fail(fmt::format("there is no register '{}'", from.text));
+  }
+  if (bytes_of(type) != 8) {
+    c.fail("function pointers have 64 bits");
+  }
+  const std::optional<std::uint64_t> pointer = c.functions.pointer_to(from.text);
+  if (!pointer) {
+    c.fail(fmt::format("'{}' is not a variable or device function declared here", from.text));
+  }
+  c.emit(Code::mov, Type::u64).a = c.constant(*pointer, 8);
+  c.write(Field::d, to, type);
+}
+
+/// Moves 128 bits, which two registers of 64 hold.
+void move_wide(DecodeContext& c, const Scalar& to, const Scalar& from) {
+  if (to.kind != Scalar::Kind::reg || to.bytes != 16 || from.kind != Scalar::Kind::reg || from.bytes != 16) {
+    c.fail("needs 128-bit registers");
+  }
+  for (unsigned half = 0; half < 2; ++half) {
+    c.emit(Code::mov, Type::u64);
+    c.reference(Field::d, to.reg + half, true);
+    c.reference(Field::a, from.reg + half, false);
+  }
+}
+
 }  // namespace
 
 void decode_mov(DecodeContext& c) {
   c.expect_operands(2);
-  Modifiers& mods = c.mods();
-  const Type type = mods.need_type();
-  const Operand& to = c.operand(0);
+  const Type type = c.mods().need_type();
+  const Operand& target = c.operand(0);
   const Operand& from = c.operand(1);
+  const Scalar& to = target.one();
+  const Scalar& source = from.one();
   if (type == Type::pred) {
     c.emit(Code::mov_pred, type);
-    c.write_predicate(Field::d, to.one());
-    c.read_predicate(Field::a, from.one(), kNegA);
+    c.write_predicate(Field::d, to);
+    c.read_predicate(Field::a, source, flag::neg_a);
     return;
   }
-  const unsigned bytes = bytes_of(type);
   if (!is_plain(type)) {
     c.fail("operand type not allowed");
   }
-  if (to.kind == Operand::Kind::vector || from.kind == Operand::Kind::vector) {
-    decode_pack(c, to, from, type);
+  if (target.kind == Operand::Kind::vector || from.kind == Operand::Kind::vector) {
+    decode_pack(c, target, from, type);
     return;
   }
-  const Scalar& source = from.one();
-  if ((source.kind == Scalar::Kind::special || source.kind == Scalar::Kind::variable) &&
-      (type == Type::f32 || type == Type::f64)) {
-    c.fail("needs integers or bits for what is not a number");
+  const bool is_variable = source.kind == Scalar::Kind::variable;
+  if ((source.kind == Scalar::Kind::special || is_variable) && (type == Type::f32 || type == Type::f64)) {
+    c.fail("needs a type of integers or bits for an address or special register");
   }
   if (source.kind == Scalar::Kind::special) {
-    if (bytes != source.bytes && source.special != Special::gridid) {
-      c.fail(fmt::format("special register '{}' has {} bits", source.text, source.bytes * 8));
-    }
-    Op& op = c.emit(Code::mov_special, bytes == 8 ? Type::u64 : Type::u32);
-    op.sub = static_cast<std::uint8_t>(source.special);
-    c.write(Field::d, to.one(), type);
-    return;
-  }
-  if (source.kind == Scalar::Kind::variable &&
-      (source.variable->external_shared || source.variable->frame_relative)) {
-    if (bytes < 4) {
-      c.fail("addresses have 32 or 64 bits");
-    }
-    Op& op = c.emit(Code::mov_special, bytes == 8 ? Type::u64 : Type::u32);
-    op.sub = static_cast<std::uint8_t>(source.variable->external_shared ? Special::dynamic_shared_base
-                                                                        : Special::local_base);
-    std::uint64_t base = source.variable->address + source.bits;
-    if (source.variable->space == Space::param) {
-      base |= kLocalWindow;
-    }
-    op.imm = static_cast<std::int64_t>(base);
-    c.write(Field::d, to.one(), type);
-    return;
-  }
-  if (source.kind == Scalar::Kind::name) {
-    if (source.text.starts_with('%')) {
-      c.fail(fmt::format("there is no register '{}'", source.text));
-    }
-    if (bytes != 8) {
-      c.fail("function pointers have 64 bits");
-    }
-    const std::optional<std::uint64_t> pointer = c.functions.pointer_to(source.text);
-    if (!pointer) {
-      c.fail(fmt::format("'{}' is not a variable or device function declared here", source.text));
-    }
-    c.emit(Code::mov, Type::u64).a = c.constant(*pointer, 8);
-    c.write(Field::d, to.one(), type);
-    return;
-  }
-  if (type == Type::b128) {
-    Scalar low = to.one();
-    Scalar source_low = source;
-    if (low.kind != Scalar::Kind::reg || low.bytes != 16 || source_low.kind != Scalar::Kind::reg ||
-        source_low.bytes != 16) {
-      c.fail("needs 128-bit registers");
-    }
-    for (unsigned half = 0; half < 2; ++half) {
-      c.emit(Code::mov, Type::u64);
-      c.reference(Field::d, low.reg + half, true);
-      c.reference(Field::a, source_low.reg + half, false);
-    }
-    return;
-  }
-  // Kernel parameters have addresses of their own window, so that generic loads can reach them.
-  Scalar value = source;
-  Variable parameter;
-  if (value.kind == Scalar::Kind::variable && value.variable->space == Space::param) {
-    parameter = *value.variable;
-    parameter.address |= kParamWindow;
-    value.variable = &parameter;
-  }
-  c.emit(Code::mov, bytes == 2 ? Type::u16 : bytes == 4 ? Type::u32 : Type::u64);
-  c.write(Field::d, to.one(), type);
-  if (value.kind == Scalar::Kind::number) {
-    c.read(Field::a, value, type);
+    move_special_register(c, to, source, type);
+  } else if (is_variable && (source.variable->external_shared || source.variable->frame_relative)) {
+    move_relative_address(c, to, source, type);
+  } else if (source.kind == Scalar::Kind::name) {
+    move_function_pointer(c, to, source, type);
+  } else if (type == Type::b128) {
+    move_wide(c, to, source);
   } else {
-    c.read_register(Field::a, value, type);
+    // Kernel parameters have addresses of their own window, so that generic loads can reach them.
+    Scalar value = source;
+    Variable parameter;
+    if (is_variable && value.variable->space == Space::param) {
+      parameter = *value.variable;
+      parameter.address |= param_window;
+      value.variable = &parameter;
+    }
+    const unsigned bytes = bytes_of(type);
+    c.emit(Code::mov, bytes == 2 ? Type::u16 : bytes == 4 ? Type::u32 : Type::u64);
+    c.write(Field::d, to, type);
+    if (value.kind == Scalar::Kind::number) {
+      c.read(Field::a, value, type);
+    } else {
+      c.read_register(Field::a, value, type);
+    }
   }
 }
 
@@ -184,12 +192,12 @@ void check_conversion(DecodeContext& c, const Op& op) {
   if (brain && (bytes_of(to) == 1 || bytes_of(from) == 1)) {
     c.fail(".bf16 is not converted from and to 8 bits");
   }
-  if ((op.flags & kToInteger) != 0 ? !from_float || (to_float && to != from)
-                                   : op.rounding == Rounding::none && from_float && !to_float) {
+  if ((op.flags & flag::to_integer) != 0 ? !from_float || (to_float && to != from)
+                                         : op.rounding == Rounding::none && from_float && !to_float) {
     c.fail(to_float || !from_float ? "rounds to integers only within one float type"
                                    : "needs .rni, .rzi, .rmi or .rpi");
   }
-  if ((op.flags & kToInteger) == 0) {
+  if ((op.flags & flag::to_integer) == 0) {
     // Halves may name a rounding, or not, whenever one of the two types is bf16.
     const bool widens = to_float && from_float && bytes_of(to) > bytes_of(from);
     const bool rounds = to_float && to != from && (!widens || brain);
@@ -201,12 +209,13 @@ void check_conversion(DecodeContext& c, const Op& op) {
   const bool fits = !to_float && !from_float &&
                     (is_signed(from) == is_signed(to) ? bytes_of(to) >= bytes_of(from)
                                                       : is_signed(to) && bytes_of(to) > bytes_of(from));
-  std::uint32_t allowed = (to == Type::f32 || from == Type::f32 ? kFtz : 0U) | (brain || fits ? 0U : kSat);
+  std::uint32_t allowed =
+      (to == Type::f32 || from == Type::f32 ? flag::ftz : 0U) | (brain || fits ? 0U : flag::sat);
   if (from == Type::f32 && to_float && bytes_of(to) == 2 && op.rounding <= Rounding::rz &&
-      (op.flags & (kFtz | kSat)) == 0) {
-    allowed = kRelu | kSatFinite;
+      (op.flags & (flag::ftz | flag::sat)) == 0) {
+    allowed = flag::relu | flag::sat_finite;
   }
-  if ((op.flags & ~(allowed | kToInteger)) != 0) {
+  if ((op.flags & ~(allowed | flag::to_integer)) != 0) {
     c.fail(fmt::format("modifier not allowed from .{} to .{}", name_of(from), name_of(to)));
   }
 }
@@ -217,7 +226,7 @@ void decode_cvt_packed(DecodeContext& c, Type to, Type from) {
   Op& op = c.emit(unpacks ? Code::cvt_unpack : Code::cvt_pack, to);
   op.source = from;
   op.rounding = mods.take_rounding();
-  op.flags = (mods.take("relu") ? kRelu : 0U) | (mods.take("satfinite") ? kSatFinite : 0U);
+  op.flags = (mods.take("relu") ? flag::relu : 0U) | (mods.take("satfinite") ? flag::sat_finite : 0U);
   const bool powers = to == Type::ue8m0x2 || from == Type::ue8m0x2;
   const bool eighths =
       to == Type::e4m3x2 || to == Type::e5m2x2 || from == Type::e4m3x2 || from == Type::e5m2x2;
@@ -232,18 +241,18 @@ void decode_cvt_packed(DecodeContext& c, Type to, Type from) {
     if (to != (powers ? Type::bf16x2 : Type::f16x2)) {
       c.fail("types not allowed");
     }
-    if (op.rounding != Rounding::rn || (op.flags & ~(powers ? 0U : kRelu)) != 0) {
+    if (op.rounding != Rounding::rn || (op.flags & ~(powers ? 0U : flag::relu)) != 0) {
       c.fail(powers ? "needs .rn alone" : "needs .rn and at most .relu");
     }
     c.read_register(Field::a, c.operand(1).one(), from);
     return;
   }
   if (powers) {
-    if ((op.rounding != Rounding::rz && op.rounding != Rounding::rp) || (op.flags & kRelu) != 0) {
+    if ((op.rounding != Rounding::rz && op.rounding != Rounding::rp) || (op.flags & flag::relu) != 0) {
       c.fail("needs .rz or .rp, and takes no .relu");
     }
   } else if (is_packed_small(to)) {
-    if (op.rounding != Rounding::rn || (op.flags & kSatFinite) == 0) {
+    if (op.rounding != Rounding::rn || (op.flags & flag::sat_finite) == 0) {
       c.fail("needs .rn and .satfinite");
     }
   } else if (op.rounding != Rounding::rn && op.rounding != Rounding::rz) {
@@ -279,11 +288,11 @@ void decode_cvt_tf32(DecodeContext& c) {
   Op& op = c.emit(Code::cvt, Type::tf32);
   op.source = Type::f32;
   op.rounding = mods.take_rounding();
-  op.flags = (mods.take("relu") ? kRelu : 0U) | (mods.take("satfinite") ? kSatFinite : 0U);
+  op.flags = (mods.take("relu") ? flag::relu : 0U) | (mods.take("satfinite") ? flag::sat_finite : 0U);
   if (op.rounding != Rounding::rn && op.rounding != Rounding::rz && op.rounding != Rounding::rna) {
     c.fail("needs .rn, .rz or .rna");
   }
-  if (op.rounding == Rounding::rna && (op.flags & kRelu) != 0) {
+  if (op.rounding == Rounding::rna && (op.flags & flag::relu) != 0) {
     c.fail(".relu needs .rn or .rz");
   }
   c.write(Field::d, c.operand(0).one(), Type::tf32);
@@ -334,14 +343,14 @@ void decode_cvt(DecodeContext& c) {
   if (!(is_integer(to) || is_scalar_float(to)) || !(is_integer(from) || is_scalar_float(from))) {
     c.fail("types not allowed");
   }
-  static constexpr std::array<std::string_view, 4> kIntegral{"rni", "rzi", "rmi", "rpi"};
-  const int integral = mods.take_any(kIntegral);
+  static constexpr std::array<std::string_view, 4> integral_roundings{"rni", "rzi", "rmi", "rpi"};
+  const int integral = mods.take_any(integral_roundings);
   Op& op = c.emit(Code::cvt, to);
   op.source = from;
   op.rounding = integral >= 0 ? static_cast<Rounding>(integral + 1) : mods.take_rounding();
-  op.flags = (integral >= 0 ? kToInteger : 0U) | (mods.take("ftz") ? kFtz : 0U) |
-             (mods.take("sat") ? kSat : 0U) | (mods.take("relu") ? kRelu : 0U) |
-             (mods.take("satfinite") ? kSatFinite : 0U);
+  op.flags = (integral >= 0 ? flag::to_integer : 0U) | (mods.take("ftz") ? flag::ftz : 0U) |
+             (mods.take("sat") ? flag::sat : 0U) | (mods.take("relu") ? flag::relu : 0U) |
+             (mods.take("satfinite") ? flag::sat_finite : 0U);
   check_conversion(c, op);
   const bool to_float = is_scalar_float(to);
   const bool from_float = is_scalar_float(from);
@@ -396,14 +405,14 @@ void decode_cvta(DecodeContext& c) {
   Variable parameter;
   if (value.kind == Scalar::Kind::variable && value.variable->space == Space::param) {
     parameter = *value.variable;
-    parameter.address |= kParamWindow;
+    parameter.address |= param_window;
     value.variable = &parameter;
   }
   // Global and parameter addresses are generic as they are.
   const bool moves = space != Space::shared && space != Space::local;
   Op& op = c.emit(moves ? Code::mov : Code::cvta, Type::u64);
   op.sub = static_cast<std::uint8_t>(space);
-  op.flags = to ? kAddressToSpace : 0U;
+  op.flags = to ? flag::address_to_space : 0U;
   c.write(Field::d, c.operand(0).one(), Type::u64);
   c.read_register(Field::a, value, Type::u64);
 }

@@ -37,7 +37,7 @@ void decode_reciprocal(DecodeContext& c) {
   const bool known =
       op.rounding >= Rounding::rn && op.rounding != Rounding::rna && op.rounding != Rounding::full;
   const bool gross = op.type == Type::f64 && op.rounding == Rounding::approx;
-  const std::uint32_t allowed = op.type == Type::f32 || (gross && base != "sqrt") ? kFtz : 0U;
+  const std::uint32_t allowed = op.type == Type::f32 || (gross && base != "sqrt") ? flag::ftz : 0U;
   if ((op.type != Type::f32 && op.type != Type::f64) || !known || (op.flags & ~allowed) != 0 ||
       (gross && (base == "sqrt" || (base == "rcp" && op.flags == 0))) ||
       (base == "rsqrt" && op.rounding != Rounding::approx)) {
@@ -62,7 +62,7 @@ void decode_approximate(DecodeContext& c) {
   const bool brain = op.type == Type::bf16 || op.type == Type::bf16x2;
   const bool flushes = op.code != Code::tanh && (op.type == Type::f32 || brain);
   if (op.rounding != Rounding::approx || !(op.type == Type::f32 || (half_allowed && is_half(op.type))) ||
-      (op.flags & ~(flushes ? kFtz : 0U)) != 0 || (op.code == Code::ex2 && brain && op.flags == 0)) {
+      (op.flags & ~(flushes ? flag::ftz : 0U)) != 0 || (op.code == Code::ex2 && brain && op.flags == 0)) {
     c.fail("needs .approx and a type it knows");
   }
   c.write(Field::d, c.operand(0).one(), op.type);
@@ -72,9 +72,9 @@ void decode_approximate(DecodeContext& c) {
 void decode_testp(DecodeContext& c) {
   c.expect_operands(2);
   Modifiers& mods = c.mods();
-  static constexpr std::array<std::string_view, 6> kTests{"finite",     "infinite", "number",
-                                                          "notanumber", "normal",   "subnormal"};
-  const int test = mods.take_any(kTests);
+  static constexpr std::array<std::string_view, 6> tests{"finite",     "infinite", "number",
+                                                         "notanumber", "normal",   "subnormal"};
+  const int test = mods.take_any(tests);
   const Type type = mods.need_type();
   if (test < 0 || (type != Type::f32 && type != Type::f64)) {
     c.fail("needs a test and .f32 or .f64");

@@ -16,8 +16,8 @@ void decode_fence(DecodeContext& c) {
   c.emit(Code::fence, Type::none);
   const bool proxy = mods.take("proxy");
   if (mods.base() == "membar") {
-    static constexpr std::array<std::string_view, 3> kLevels{"cta", "gl", "sys"};
-    if (proxy ? !mods.take("alias") : mods.take_any(kLevels) < 0) {
+    static constexpr std::array<std::string_view, 3> levels{"cta", "gl", "sys"};
+    if (proxy ? !mods.take("alias") : mods.take_any(levels) < 0) {
       c.fail("needs .cta, .gl, .sys or .proxy.alias");
     }
     return;
@@ -26,20 +26,20 @@ void decode_fence(DecodeContext& c) {
     return;
   }
   if (proxy && mods.take("async")) {
-    static constexpr std::array<std::string_view, 3> kSpaces{"global", "shared::cta", "shared::cluster"};
-    mods.take_any(kSpaces);
+    static constexpr std::array<std::string_view, 3> spaces{"global", "shared::cta", "shared::cluster"};
+    mods.take_any(spaces);
     return;
   }
   if (proxy && !mods.take("async::generic")) {
     c.unsupported("fences of this proxy");
   }
-  static constexpr std::array<std::string_view, 4> kOrders{"acquire", "release", "sc", "acq_rel"};
-  static constexpr std::array<std::string_view, 4> kScopes{"cluster", "cta", "gpu", "sys"};
+  static constexpr std::array<std::string_view, 4> orders{"acquire", "release", "sc", "acq_rel"};
+  static constexpr std::array<std::string_view, 4> scopes{"cluster", "cta", "gpu", "sys"};
   const bool initialises = mods.take("mbarrier_init");
-  const int order = mods.take_any(kOrders);
+  const int order = mods.take_any(orders);
   const bool restricted = (order == 0 && mods.take("sync_restrict::shared::cluster")) ||
                           (order == 1 && mods.take("sync_restrict::shared::cta"));
-  const int scope = mods.take_any(kScopes);
+  const int scope = mods.take_any(scopes);
   if (scope < 0 || (scope != 0 && (proxy || initialises || restricted))) {
     c.fail(scope < 0 ? "needs a scope such as .gpu" : "needs .cluster");
   }
@@ -63,8 +63,8 @@ void decode_prefetch(DecodeContext& c) {
   if (mods.take("tensormap")) {
     c.unsupported("tensor maps");
   }
-  static constexpr std::array<std::string_view, 2> kPriorities{"L2::evict_last", "L2::evict_normal"};
-  const bool priority = !near && mods.take_any(kPriorities) >= 0;
+  static constexpr std::array<std::string_view, 2> priorities{"L2::evict_last", "L2::evict_normal"};
+  const bool priority = !near && mods.take_any(priorities) >= 0;
   if (!near && !priority && !mods.take("L2")) {
     c.fail("needs .L1 or .L2");
   }
@@ -145,8 +145,8 @@ void decode_create_policy(DecodeContext& c) {
     if (!known) {
       c.fail("needs a priority such as .L2::evict_last");
     }
-    static constexpr std::array<std::string_view, 2> kSecond{"L2::evict_first", "L2::evict_unchanged"};
-    mods.take_any(kSecond);
+    static constexpr std::array<std::string_view, 2> second{"L2::evict_first", "L2::evict_unchanged"};
+    mods.take_any(second);
   }
   Op& op = c.emit(Code::mov, Type::u64);
   op.a = c.constant(0, 8);

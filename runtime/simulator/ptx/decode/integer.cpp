@@ -48,7 +48,7 @@ bool is_comparable(Type type) {
   return (is_plain(type) && type != Type::b128) || type == Type::f16 || type == Type::bf16 || is_pair(type);
 }
 
-/// Whether set has results of `result` for operands of `type`.
+/// True if set gives results of type `result` for operands of `type`.
 bool sets(Type result, Type type) {
   const bool half = type == Type::f16 || type == Type::bf16;
   switch (result) {
@@ -82,8 +82,8 @@ void decode_add_sub(DecodeContext& c) {
   op.type = mods.need_type();
   float_flags(c, op);
   check_arithmetic(c, op);
-  if (is_integer(op.type) && (bytes_of(op.type) < 2 || (op.flags & ~kSat) != 0 ||
-                              ((op.flags & kSat) != 0 && op.type != Type::s32))) {
+  if (is_integer(op.type) && (bytes_of(op.type) < 2 || (op.flags & ~flag::sat) != 0 ||
+                              ((op.flags & flag::sat) != 0 && op.type != Type::s32))) {
     c.fail(fmt::format("modifier not allowed for .{}", name_of(op.type)));
   }
   c.write(Field::d, c.operand(0).one(), op.type);
@@ -147,7 +147,7 @@ void decode_mad(DecodeContext& c) {
                            : hi ? Code::mad_hi
                                 : Code::mad),
                   type);
-  op.flags = (carry ? kCarryOut : 0U) | (saturate ? kSat : 0U);
+  op.flags = (carry ? flag::carry_out : 0U) | (saturate ? flag::sat : 0U);
   const Type result = wide ? doubled(type) : type;
   c.write(Field::d, c.operand(0).one(), result);
   c.read_all(type, 1, 2);
@@ -179,7 +179,7 @@ void decode_carry(DecodeContext& c) {
                     : base.starts_with("add") ? Code::add_carry
                                               : Code::sub_carry;
   Op& op = c.emit(code, type);
-  op.flags = (takes ? kCarryIn : 0U) | (gives ? kCarryOut : 0U);
+  op.flags = (takes ? flag::carry_in : 0U) | (gives ? flag::carry_out : 0U);
   c.write(Field::d, c.operand(0).one(), type);
   c.read_all(type, 1, multiply ? 3 : 2);
   if (takes) {
@@ -218,7 +218,7 @@ void decode_mad24(DecodeContext& c) {
     c.fail("needs 32-bit integers");
   }
   Op& op = c.emit(hi ? Code::mad24_hi : Code::mad24, type);
-  op.flags = hi && type == Type::s32 && mods.take("sat") ? kSat : 0U;
+  op.flags = hi && type == Type::s32 && mods.take("sat") ? flag::sat : 0U;
   c.write(Field::d, c.operand(0).one(), type);
   c.read_all(type, 1, 3);
 }
@@ -253,7 +253,7 @@ void decode_div(DecodeContext& c) {
   const bool is_float = op.type == Type::f32 || op.type == Type::f64;
   const bool divides = op.rounding != Rounding::none && op.rounding != Rounding::rna &&
                        (op.type == Type::f32 || (op.rounding <= Rounding::rp && op.flags == 0));
-  if (is_float ? (!divides || (op.flags & ~kFtz) != 0)
+  if (is_float ? (!divides || (op.flags & ~flag::ftz) != 0)
                : (!is_wide_integer(op.type) || op.rounding != Rounding::none || op.flags != 0)) {
     c.fail("needs integers, or .f32 or .f64 with a rounding");
   }
@@ -266,18 +266,18 @@ void decode_min_max(DecodeContext& c) {
   c.expect_operands(3);
   Op& op = c.emit(mods.base() == "min" ? Code::min : Code::max, Type::none);
   op.type = mods.need_type();
-  op.flags =
-      (mods.take("ftz") ? kFtz : 0U) | (mods.take("NaN") ? kNan : 0U) | (mods.take("relu") ? kRelu : 0U);
+  op.flags = (mods.take("ftz") ? flag::ftz : 0U) | (mods.take("NaN") ? flag::nan : 0U) |
+             (mods.take("relu") ? flag::relu : 0U);
   if (mods.take("xorsign")) {
     if (!mods.take("abs")) {
       c.fail(".xorsign needs .abs");
     }
-    op.flags |= kXorSign;
+    op.flags |= flag::xor_sign;
   }
   const bool brain = op.type == Type::bf16 || op.type == Type::bf16x2;
   const std::uint32_t refused = is_integer(op.type) || op.type == Type::f64 ? ~0U
-                                : brain                                     ? kRelu | kFtz
-                                                                            : kRelu;
+                                : brain                                     ? flag::relu | flag::ftz
+                                                                            : flag::relu;
   if ((op.flags & refused) != 0) {
     c.fail(fmt::format("modifier not allowed for .{}", name_of(op.type)));
   }
@@ -290,7 +290,7 @@ void decode_abs_neg(DecodeContext& c) {
   c.expect_operands(2);
   Op& op = c.emit(mods.base() == "abs" ? Code::abs : Code::neg, Type::none);
   op.type = mods.need_type();
-  op.flags = mods.take("ftz") ? kFtz : 0U;
+  op.flags = mods.take("ftz") ? flag::ftz : 0U;
   const bool flushes = op.type == Type::f32 || op.type == Type::f16 || op.type == Type::f16x2;
   if ((is_integer(op.type) && !is_signed(op.type)) || (op.flags != 0 && !flushes)) {
     c.fail(fmt::format("modifier or type .{} not allowed", name_of(op.type)));
@@ -310,9 +310,9 @@ void decode_predicate_logic(DecodeContext& c, std::string_view base) {
                          : Code::pred_xor,
          Type::pred);
   c.write_predicate(Field::d, c.operand(0).one());
-  c.read_predicate(Field::a, c.operand(1).one(), kNegA);
+  c.read_predicate(Field::a, c.operand(1).one(), flag::neg_a);
   if (!unary) {
-    c.read_predicate(Field::b, c.operand(2).one(), kNegC);
+    c.read_predicate(Field::b, c.operand(2).one(), flag::neg_c);
   }
 }
 
@@ -347,7 +347,7 @@ void decode_shift(DecodeContext& c) {
   const Type given = mods.need_type();
   const Type type = as_unsigned(given);
   if (!is_wide_integer(type) || (mods.base() == "shl" && !is_bits(given))) {
-    c.fail("needs 16-, 32- or 64-bit operands, and .shl those of .b");
+    c.fail("needs 16-, 32- or 64-bit operands, which for shl are bits");
   }
   c.emit(mods.base() == "shl" ? Code::shl : Code::shr, type);
   c.write(Field::d, c.operand(0).one(), given);
@@ -375,7 +375,7 @@ void decode_funnel_shift(DecodeContext& c) {
     c.fail("needs .b32");
   }
   Op& op = c.emit(left ? Code::shf_l : Code::shf_r, Type::u32);
-  op.flags = wrap ? kWrap : 0U;
+  op.flags = wrap ? flag::wrap : 0U;
   c.write(Field::d, c.operand(0).one(), Type::b32);
   c.read_all(Type::b32, 1, 2);
   c.read(Field::c, c.operand(3).one(), Type::u32);
@@ -396,7 +396,7 @@ void decode_bit_field(DecodeContext& c) {
       c.fail("needs .b32, or as szext .u32 or .s32");
     }
     Op& op = c.emit(base == "bmsk" ? Code::bmsk : Code::szext, type);
-    op.flags = wrap ? kWrap : 0U;
+    op.flags = wrap ? flag::wrap : 0U;
     c.write(Field::d, c.operand(0).one(), type);
     c.read_all(type, 1, 2);
     return;
@@ -430,7 +430,7 @@ void decode_bit_field(DecodeContext& c) {
 
 void decode_lop3(DecodeContext& c) {
   Modifiers& mods = c.mods();
-  const std::uint32_t combines = mods.take("or") ? kBoolOr : mods.take("and") ? kBoolAnd : 0U;
+  const std::uint32_t combines = mods.take("or") ? flag::bool_or : mods.take("and") ? flag::bool_and : 0U;
   if (mods.need_type() != Type::b32) {
     c.fail("needs .b32");
   }
@@ -461,12 +461,12 @@ void decode_lop3(DecodeContext& c) {
   Op& test = c.emit(Code::setp, Type::u32);
   test.source = Type::pred;
   test.sub = static_cast<std::uint8_t>(Compare::eq);
-  test.flags = kInvert | combines;
+  test.flags = flag::invert | combines;
   test.b = c.constant(0, 4);
   c.write_predicate(Field::d, c.operand(0).pair);
   c.write_predicate(Field::d2, Scalar{});
   c.reference(Field::a, result, false);
-  c.read_predicate(Field::c, c.operand(5).one(), kNegC);
+  c.read_predicate(Field::c, c.operand(5).one(), flag::neg_c);
 }
 
 void decode_prmt(DecodeContext& c) {
@@ -475,9 +475,9 @@ void decode_prmt(DecodeContext& c) {
     c.fail("needs .b32");
   }
   c.expect_operands(4);
-  static constexpr std::array<std::string_view, 6> kModes{"f4e", "b4e", "rc8", "ecl", "ecr", "rc16"};
+  static constexpr std::array<std::string_view, 6> modes{"f4e", "b4e", "rc8", "ecl", "ecr", "rc16"};
   Op& op = c.emit(Code::prmt, Type::u32);
-  op.sub = static_cast<std::uint8_t>(mods.take_any(kModes) + 1);
+  op.sub = static_cast<std::uint8_t>(mods.take_any(modes) + 1);
   c.write(Field::d, c.operand(0).one(), Type::b32);
   c.read_all(Type::b32, 1, 3);
 }
@@ -508,7 +508,7 @@ void decode_count_bits(DecodeContext& c) {
                     : base == "brev" ? Code::brev
                                      : Code::bfind;
   Op& op = c.emit(code, type);
-  op.flags = amount ? kShiftAmount : 0U;
+  op.flags = amount ? flag::shift_amount : 0U;
   c.write(Field::d, c.operand(0).one(), code == Code::brev ? given : Type::u32);
   c.read(Field::a, c.operand(1).one(), given);
 }
@@ -527,7 +527,8 @@ void decode_dot_product(DecodeContext& c) {
     c.fail("needs .u32 or .s32 twice");
   }
   Op& op = c.emit(two ? Code::dp2a : Code::dp4a, Type::u32);
-  op.flags = (a == Type::s32 ? kSignedA : 0U) | (b == Type::s32 ? kSignedB : 0U) | (hi ? kHigh : 0U);
+  op.flags = (a == Type::s32 ? flag::signed_a : 0U) | (b == Type::s32 ? flag::signed_b : 0U) |
+             (hi ? flag::high : 0U);
   c.write(Field::d, c.operand(0).one(), Type::u32);
   c.read_all(Type::u32, 1, 3);
 }
@@ -543,7 +544,7 @@ void comparison(DecodeContext& c, Op& op, Type given) {
     bool invert;
     int kind;  ///< 0 any, 1 unsigned integers, 2 floats
   };
-  static constexpr std::array<Name, 18> kNames{{
+  static constexpr std::array<Name, 18> names{{
       {"eq", Compare::eq, false, false, 0},
       {"ne", Compare::eq, false, true, 0},
       {"lt", Compare::lt, false, false, 0},
@@ -565,7 +566,7 @@ void comparison(DecodeContext& c, Op& op, Type given) {
   }};
   const Type type = as_unsigned(given);
   const bool is_float = !is_integer(type);
-  for (const Name& entry : kNames) {
+  for (const Name& entry : names) {
     if ((entry.kind == 2 && !is_float) || (entry.kind == 1 && (is_float || is_signed(type))) ||
         (is_bits(given) && entry.base != Compare::eq) || !mods.take(entry.name)) {
       continue;
@@ -578,7 +579,7 @@ void comparison(DecodeContext& c, Op& op, Type given) {
       invert = false;
     }
     op.sub = static_cast<std::uint8_t>(base);
-    op.flags |= invert ? kInvert : 0U;
+    op.flags |= invert ? flag::invert : 0U;
     c.read(entry.swap ? Field::b : Field::a, c.operand(1).one(), given);
     c.read(entry.swap ? Field::a : Field::b, c.operand(2).one(), given);
     return;
@@ -604,7 +605,7 @@ void decode_set(DecodeContext& c) {
   op.source = result;
   const bool flushes =
       (type == Type::f32 || type == Type::f16 || type == Type::f16x2) && result != Type::bf16;
-  op.flags |= flushes && mods.take("ftz") ? kFtz : 0U;
+  op.flags |= flushes && mods.take("ftz") ? flag::ftz : 0U;
   if (setp) {
     if ((type == Type::f16 || type == Type::bf16) && c.operand(0).pair.kind != Scalar::Kind::none) {
       c.fail(fmt::format("gives one predicate for .{}", name_of(type)));
@@ -621,11 +622,14 @@ void decode_set(DecodeContext& c) {
   // The comparison comes first in the opcode, so it must be taken before a boolean operator of the same
   // spelling.
   comparison(c, op, given);
-  op.flags |= mods.take("and") ? kBoolAnd : mods.take("or") ? kBoolOr : mods.take("xor") ? kBoolXor : 0U;
-  const bool combines = (op.flags & (kBoolAnd | kBoolOr | kBoolXor)) != 0;
+  op.flags |= mods.take("and")   ? flag::bool_and
+              : mods.take("or")  ? flag::bool_or
+              : mods.take("xor") ? flag::bool_xor
+                                 : 0U;
+  const bool combines = (op.flags & (flag::bool_and | flag::bool_or | flag::bool_xor)) != 0;
   c.expect_operands(combines ? 4 : 3);
   if (combines) {
-    c.read_predicate(Field::c, c.operand(3).one(), kNegC);
+    c.read_predicate(Field::c, c.operand(3).one(), flag::neg_c);
   }
 }
 
@@ -638,7 +642,7 @@ void decode_selp(DecodeContext& c) {
   c.emit(Code::selp, type);
   c.write(Field::d, c.operand(0).one(), type);
   c.read_all(type, 1, 2);
-  c.read_predicate(Field::c, c.operand(3).one(), kNegC);
+  c.read_predicate(Field::c, c.operand(3).one(), flag::neg_c);
 }
 
 void decode_slct(DecodeContext& c) {
@@ -653,7 +657,7 @@ void decode_slct(DecodeContext& c) {
   }
   Op& op = c.emit(Code::slct, type);
   op.source = selector;
-  op.flags = ftz ? kFtz : 0U;
+  op.flags = ftz ? flag::ftz : 0U;
   c.write(Field::d, c.operand(0).one(), type);
   c.read_all(type, 1, 2);
   c.read(Field::c, c.operand(3).one(), selector);

@@ -14,7 +14,7 @@ struct ElementName {
   unsigned bytes;
 };
 
-constexpr std::array<ElementName, 7> kElements{{
+constexpr std::array<ElementName, 7> elements{{
     {"f16", Type::f16, 2},
     {"bf16", Type::bf16, 2},
     {"tf32", Type::tf32, 4},
@@ -25,7 +25,7 @@ constexpr std::array<ElementName, 7> kElements{{
 }};
 
 const ElementName* element_called(std::string_view name) {
-  for (const ElementName& entry : kElements) {
+  for (const ElementName& entry : elements) {
     if (entry.name == name) {
       return &entry;
     }
@@ -39,7 +39,7 @@ struct Shape {
   unsigned k;
 };
 
-constexpr std::array<Shape, 5> kShapes{{
+constexpr std::array<Shape, 5> shapes{{
     {"m16n8k4", 16, 4},
     {"m16n8k8", 16, 8},
     {"m16n8k16", 16, 16},
@@ -62,15 +62,22 @@ bool fits(const Shape& shape, Type a) {
   }
 }
 
-}  // namespace
+/// The shape and types that an mma names.
+struct MmaForm {
+  const Shape* shape = nullptr;
+  const ElementName* a = nullptr;
+  const ElementName* b = nullptr;
+  Type d = Type::none;
+  bool satfinite = false;
+};
 
-void decode_mma(DecodeContext& c) {
+MmaForm take_mma_form(DecodeContext& c) {
   Modifiers& mods = c.mods();
   if (!mods.take("sync") || !mods.take("aligned")) {
     c.unsupported("this form of mma");
   }
   const Shape* shape = nullptr;
-  for (const Shape& entry : kShapes) {
+  for (const Shape& entry : shapes) {
     if (shape == nullptr && mods.take(entry.name)) {
       shape = &entry;
     }
@@ -105,14 +112,21 @@ void decode_mma(DecodeContext& c) {
   if (!b_fits || !d_fits || !fits(*shape, a->type) || (satfinite && !integers) || (narrow_kind && !eighths)) {
     c.unsupported("these types and this shape of mma");
   }
+  return {shape, a, b, d, satfinite};
+}
+
+}  // namespace
+
+void decode_mma(DecodeContext& c) {
+  const auto [shape, a, b, d, satfinite] = take_mma_form(c);
   c.expect_operands(4);
   Op& op = c.emit(Code::mma, a->type);
   op.source = b->type;
   op.sub = static_cast<std::uint8_t>(d);
   op.count = static_cast<std::uint8_t>(shape->k);
   op.width = static_cast<std::uint8_t>(shape->m);
-  op.flags = satfinite ? kSatFinite : 0U;
-  op.imm = c.constant(kAllLanes, 4);
+  op.flags = satfinite ? flag::sat_finite : 0U;
+  op.imm = c.constant(all_lanes, 4);
   op.d2 = static_cast<std::uint32_t>(c.program.lists.size());
   const Type accumulator = d == Type::f16 ? Type::f16x2 : d;
   const Type input = a->type == Type::f16    ? Type::f16x2
@@ -152,7 +166,7 @@ void decode_matrix_move(DecodeContext& c) {
       c.fail("takes registers only");
     }
     Op& op = c.emit(Code::movmatrix, Type::b16);
-    op.imm = c.constant(kAllLanes, 4);
+    op.imm = c.constant(all_lanes, 4);
     c.write(Field::d, c.operand(0).one(), Type::b32);
     c.read(Field::a, c.operand(1).one(), Type::b32);
     return;
@@ -176,8 +190,8 @@ void decode_matrix_move(DecodeContext& c) {
   }
   Op& op = c.emit(loads ? Code::ldmatrix : Code::stmatrix, Type::b16);
   op.count = static_cast<std::uint8_t>(count);
-  op.flags = transposes ? kTranspose : 0U;
-  op.c = c.constant(kAllLanes, 4);
+  op.flags = transposes ? flag::transpose : 0U;
+  op.c = c.constant(all_lanes, 4);
   c.address(c.operand(loads ? 1 : 0), space, 16);
   op.d2 = c.add_list(registers, Type::b32, loads);
 }

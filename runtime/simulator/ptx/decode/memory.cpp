@@ -8,14 +8,14 @@ namespace kerncast::simulator {
 
 namespace {
 
-constexpr std::array<std::string_view, 4> kScopes{"cta", "cluster", "gpu", "sys"};
-constexpr std::array<std::string_view, 5> kLoadCaches{"ca", "cg", "cs", "lu", "cv"};
-constexpr std::array<std::string_view, 4> kStoreCaches{"cg", "cs", "wb", "wt"};
-constexpr std::array<std::string_view, 5> kNearPriorities{
+constexpr std::array<std::string_view, 4> scopes{"cta", "cluster", "gpu", "sys"};
+constexpr std::array<std::string_view, 5> load_caches{"ca", "cg", "cs", "lu", "cv"};
+constexpr std::array<std::string_view, 4> store_caches{"cg", "cs", "wb", "wt"};
+constexpr std::array<std::string_view, 5> near_priorities{
     "L1::evict_normal", "L1::evict_last", "L1::evict_first", "L1::no_allocate", "L1::evict_unchanged"};
-constexpr std::array<std::string_view, 3> kFarPriorities{"L2::evict_last", "L2::evict_first",
+constexpr std::array<std::string_view, 3> far_priorities{"L2::evict_last", "L2::evict_first",
                                                          "L2::evict_normal"};
-constexpr std::array<std::string_view, 3> kPrefetchSizes{"L2::64B", "L2::128B", "L2::256B"};
+constexpr std::array<std::string_view, 3> prefetch_sizes{"L2::64B", "L2::128B", "L2::256B"};
 
 bool is_global(Space space) {
   return space == Space::global || space == Space::generic;
@@ -68,7 +68,7 @@ Space take_space(DecodeContext& c) {
     std::string_view name;
     Space space;
   };
-  static constexpr std::array<Name, 9> kNames{{
+  static constexpr std::array<Name, 9> names{{
       {"global", Space::global},
       {"shared", Space::shared},
       {"local", Space::local},
@@ -80,7 +80,7 @@ Space take_space(DecodeContext& c) {
       {"param::entry", Space::param},
       {"param::func", Space::param},
   }};
-  for (const Name& entry : kNames) {
+  for (const Name& entry : names) {
     if (c.mods().take(entry.name)) {
       return entry.space;
     }
@@ -89,10 +89,10 @@ Space take_space(DecodeContext& c) {
 }
 
 bool take_atomic_order(DecodeContext& c, Space space, bool returns) {
-  static constexpr std::array<std::string_view, 4> kOrders{"relaxed", "release", "acquire", "acq_rel"};
+  static constexpr std::array<std::string_view, 4> orders{"relaxed", "release", "acquire", "acq_rel"};
   Modifiers& mods = c.mods();
-  const int order = mods.take_any(kOrders);
-  mods.take_any(kScopes);
+  const int order = mods.take_any(orders);
+  mods.take_any(scopes);
   if (order > 1 && !returns) {
     c.fail("takes no order but .relaxed or .release");
   }
@@ -119,7 +119,7 @@ bool take_access(DecodeContext& c, Space space, bool loads, std::uint64_t bytes)
   const bool mapped = mods.take("mmio");
   const bool relaxed = mods.take("relaxed");
   const bool scoped = mods.take(loads ? "acquire" : "release") || relaxed;
-  const int scope = mods.take_any(kScopes);
+  const int scope = mods.take_any(scopes);
   if (int{weak} + int{is_volatile} + int{scoped} > 1) {
     c.fail("asks for more than one memory order");
   }
@@ -137,17 +137,17 @@ bool take_access(DecodeContext& c, Space space, bool loads, std::uint64_t bytes)
     c.fail("a memory order is for global and shared memory");
   }
   const bool read_only = loads && mods.take("nc");
-  const int cache = loads ? mods.take_any(kLoadCaches) : mods.take_any(kStoreCaches);
+  const int cache = loads ? mods.take_any(load_caches) : mods.take_any(store_caches);
   if (cache >= 0 && strong) {
     c.fail("a cache operator is for accesses without a memory order");
   }
   if (read_only && (space != Space::global || weak || strong || cache > 2)) {
     c.fail(".nc needs global memory, and no order but a cache operator of .ca, .cg or .cs");
   }
-  const bool near = mods.take_any(kNearPriorities) >= 0;
-  const bool far = mods.take_any(kFarPriorities) >= 0;
+  const bool near = mods.take_any(near_priorities) >= 0;
+  const bool far = mods.take_any(far_priorities) >= 0;
   const bool policy = mods.take("L2::cache_hint");
-  const bool sized = loads && mods.take_any(kPrefetchSizes) >= 0;
+  const bool sized = loads && mods.take_any(prefetch_sizes) >= 0;
   if ((near || far || policy || sized) &&
       (!is_global(space) || mapped || (is_volatile && (near || far || policy)) ||
        (cache >= 0 && (near || far)))) {
@@ -197,7 +197,7 @@ void decode_load(DecodeContext& c) {
                                 !from.one().variable->frame_relative;
   Op& op = c.emit(kernel_parameter ? Code::ld_param : Code::ld, element);
   op.count = static_cast<std::uint8_t>(elements.count);
-  op.flags |= strong ? kStrong : 0U;
+  op.flags |= strong ? flag::strong : 0U;
   if (kernel_parameter) {
     const Variable& variable = *from.one().variable;
     if (from.offset < 0 || static_cast<std::uint64_t>(from.offset) + bytes * elements.count > variable.size) {
@@ -248,7 +248,7 @@ void decode_store(DecodeContext& c) {
   const Operand& to = c.operand(0);
   Op& op = c.emit(Code::st, element);
   op.count = static_cast<std::uint8_t>(elements.count);
-  op.flags |= strong ? kStrong : 0U;
+  op.flags |= strong ? flag::strong : 0U;
   if (space == Space::param && to.one().kind == Scalar::Kind::variable &&
       !to.one().variable->frame_relative) {
     c.fail("kernel parameters cannot be written");

@@ -23,7 +23,7 @@ void decode_float_pair(DecodeContext& c) {
                                   : Code::sub,
                   mods.need_type());
   op.rounding = mods.take_rounding();
-  op.flags = mods.take("ftz") ? kFtz : 0U;
+  op.flags = mods.take("ftz") ? flag::ftz : 0U;
   if (op.rounding > Rounding::rp || (fused && op.rounding == Rounding::none)) {
     c.fail("needs .rn, .rz, .rm or .rp");
   }
@@ -40,7 +40,7 @@ void decode_integer_pair(DecodeContext& c) {
   c.expect_operands(3);
   Op& op = c.emit(base == "add" ? Code::add : base == "min" ? Code::min : Code::max, mods.need_type());
   if (base != "add" && op.type == Type::s16x2 && mods.take("relu")) {
-    op.flags = kRelu;
+    op.flags = flag::relu;
   }
   const Type type = op.type;
   c.write(Field::d, c.operand(0).one(), type);
@@ -71,7 +71,8 @@ void decode_mixed_precision(DecodeContext& c) {
   }
   Op& op = c.emit(fused ? Code::fma : base == "add" ? Code::add : Code::sub, Type::f32);
   float_flags(c, op);
-  if ((op.flags & ~kSat) != 0 || op.rounding > Rounding::rp || (fused && op.rounding == Rounding::none)) {
+  if ((op.flags & ~flag::sat) != 0 || op.rounding > Rounding::rp ||
+      (fused && op.rounding == Rounding::none)) {
     c.fail("modifier not allowed in mixed precision");
   }
   c.write(Field::d, c.operand(0).one(), Type::f32);
@@ -81,7 +82,7 @@ void decode_mixed_precision(DecodeContext& c) {
 void decode_three_way(DecodeContext& c) {
   Modifiers& mods = c.mods();
   const Code code = mods.base() == "min" ? Code::min : Code::max;
-  const std::uint32_t flags = (mods.take("ftz") ? kFtz : 0U) | (mods.take("NaN") ? kNan : 0U);
+  const std::uint32_t flags = (mods.take("ftz") ? flag::ftz : 0U) | (mods.take("NaN") ? flag::nan : 0U);
   const bool absolute = mods.take("abs");
   if (mods.need_type() != Type::f32) {
     c.fail("three inputs need .f32");

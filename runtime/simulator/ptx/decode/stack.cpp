@@ -14,7 +14,7 @@ void reserve_alloca_area(DecodeContext& c, int line) {
   }
   FunctionState& function = c.function;
   function.stack_area = (function.local_top + 15) / 16 * 16;
-  function.local_top = function.stack_area + kStackArea;
+  function.local_top = function.stack_area + stack_area_bytes;
   c.begin_outside(line);
   function.stack_top = c.new_register(4);
   c.emit(Code::mov, Type::u32).a = c.constant(0, 4);
@@ -29,7 +29,8 @@ void decode_alloca(DecodeContext& c) {
   std::uint64_t alignment = 8;
   if (c.count() == 3) {
     const Scalar& given = c.operand(2).one();
-    if (given.kind != Scalar::Kind::number || !std::has_single_bit(given.bits) || given.bits > kStackArea) {
+    if (given.kind != Scalar::Kind::number || !std::has_single_bit(given.bits) ||
+        given.bits > stack_area_bytes) {
       c.fail("needs a power of two as the alignment");
     }
     alignment = given.bits;
