@@ -41,9 +41,9 @@ BroadcastOperand broadcast(std::string_view op, std::string_view name, const Ten
   return made;
 }
 
-ParamSpec broadcast_param(std::string name, std::string_view operand) {
+ParamSpec broadcast_param(std::string_view operand) {
   ParamSpec param = choice_param(
-      std::move(name), {"none", "scalar", "shared", "grouped", "token"},
+      {"none", "scalar", "shared", "grouped", "token"},
       fmt::format("{}: absent, [1], [1, hidden], [N, hidden] for N dividing the rows, or a row for each; "
                   "derived from its shape",
                   operand));

@@ -24,7 +24,7 @@ struct BroadcastOperand {
                                          int device);
 
 /// The parameter that holds the form of `operand`.
-[[nodiscard]] ParamSpec broadcast_param(std::string name, std::string_view operand);
+[[nodiscard]] ParamSpec broadcast_param(std::string_view operand);
 
 /// Takes the more general form of parameter `index` that a caller names, if it serves the rows of `call` too.
 void apply_form(const OpDefinition& op, Call& call, const Bindings& bindings, std::size_t index);

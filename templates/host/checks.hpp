@@ -156,13 +156,6 @@ inline void require_data(std::string_view op, std::string_view name, const Tenso
   return aligned == 16 ? 16 : static_cast<std::int32_t>(aligned * main_bytes / bytes);
 }
 
-/// Old name of aligned_access_bytes.
-[[nodiscard]] inline std::int32_t vector_limit(std::string_view op, std::string_view name,
-                                               const TensorView& view, const Rows& rows,
-                                               std::int64_t main_bytes) {
-  return aligned_access_bytes(op, name, view, rows, main_bytes);
-}
-
 /// A grid of at least `blocks` blocks along x, which continues along y if x is full.
 [[nodiscard]] constexpr LaunchGeometry linear_grid(std::int64_t blocks,
                                                    std::int64_t widest_x = 0x7fffffff) noexcept {
@@ -205,29 +198,5 @@ inline void require_data(std::string_view op, std::string_view name, const Tenso
 [[nodiscard]] constexpr DType dtype_from_param(std::int32_t value) noexcept {
   return static_cast<DType>(value);
 }
-
-/// Old name of to_param.
-[[nodiscard]] constexpr std::int32_t number(DType type) noexcept {
-  return to_param(type);
-}
-
-/// Old name of dtype_from_param.
-[[nodiscard]] constexpr DType dtype(std::int32_t value) noexcept {
-  return dtype_from_param(value);
-}
-
-/// A dtype parameter restricted to `allowed`.
-[[nodiscard]] ParamSpec dtype_param(std::string name, std::initializer_list<DType> allowed,
-                                    DType default_value, std::string doc);
-[[nodiscard]] ParamSpec integer_param(std::string name, std::int32_t minimum, std::int32_t maximum,
-                                      std::optional<std::int32_t> default_value, std::string doc);
-/// An integer with a closed list of values.
-[[nodiscard]] ParamSpec listed_param(std::string name, std::initializer_list<std::int32_t> allowed,
-                                     std::optional<std::int32_t> default_value, std::string doc);
-[[nodiscard]] ParamSpec flag_param(std::string name, bool default_value, std::string doc);
-[[nodiscard]] ParamSpec choice_param(std::string name, std::initializer_list<const char*> choices,
-                                     std::string doc);
-/// A choice whose names stand beside its enum.
-[[nodiscard]] ParamSpec choice_param(std::string name, std::span<const char* const> choices, std::string doc);
 
 }  // namespace kerncast::host

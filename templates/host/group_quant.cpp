@@ -97,23 +97,22 @@ std::int64_t group_scale_stride(std::string_view op, const GroupQuant& quant, co
 }
 
 ParamSpec quantised_dtype_param() {
-  return dtype_param("q_dtype", {DType::fp8_e4m3, DType::fp8_e5m2, DType::i8}, DType::fp8_e4m3,
-                     "element type of q");
+  return dtype_param({DType::fp8_e4m3, DType::fp8_e5m2, DType::i8}, DType::fp8_e4m3, "element type of q");
 }
 
 ParamSpec group_param() {
-  return listed_param("group", {16, 32, 64, 128}, 128, "neighbours that share a scale");
+  return listed_param({16, 32, 64, 128}, 128, "neighbours that share a scale");
 }
 
 ParamSpec scale_layout_param() {
   return choice_param(
-      "scale_layout", quant::scale_layout_names,
+      quant::scale_layout_names,
       "where scales lie; column_major: token stride 1; tma_aligned: group stride T rounded up to 4");
 }
 
 ParamSpec scale_format_param() {
   return choice_param(
-      "scale_format", quant::scale_format_names,
+      quant::scale_format_names,
       "f32; ue8m0: f32 rounded up to a power of two; packed_ue8m0: 4 exponent bytes per int32, "
       "column_major_tma_aligned only");
 }

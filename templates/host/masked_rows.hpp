@@ -87,8 +87,7 @@ inline void require_mask(std::string_view op, const TensorView& masked_m, const 
 
 /// The parameter that says how many experts share a mask.
 [[nodiscard]] inline ParamSpec masked_experts_param() {
-  return integer_param("experts", 0, max_masked_experts, 0,
-                       "experts that masked_m counts rows of; 0: no mask");
+  return integer_param(0, max_masked_experts, 0, "experts that masked_m counts rows of; 0: no mask");
 }
 
 inline constexpr const char* mask_doc =

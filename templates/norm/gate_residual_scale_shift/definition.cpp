@@ -111,7 +111,7 @@ KERNCAST_OP(norm, gate_residual_scale_shift) {
       "2022, "
       "arXiv:2212.09748)";
   add_modulation_params(op);
-  host::append(op.params, host::param<gate_form>(host::broadcast_param("gate_form", "gate")),
+  host::append(op.params, host::param<gate_form>(host::broadcast_param("gate")),
                host::param<residual_dtype>(float_dtype_param("element type of residual and r")));
   // With the residual and the gate beside x, one vector of each in flight keeps memory busy.
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {

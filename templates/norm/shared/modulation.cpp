@@ -32,8 +32,8 @@ void add_modulation_params(OpDefinition& op) {
       host::param<has_weight>(host::flag_param(false, "multiply the normalised row by weight")),
       host::param<has_bias>(host::flag_param(false, "then add bias")),
       host::param<modulation_dtype>(float_dtype_param("element type of what is spread over the rows")),
-      host::param<scale_form>(host::broadcast_param("scale_form", "scale")),
-      host::param<shift_form>(host::broadcast_param("shift_form", "shift")));
+      host::param<scale_form>(host::broadcast_param("scale")),
+      host::param<shift_form>(host::broadcast_param("shift")));
 }
 
 ModulationCall check_modulation(std::string_view op, NormChecks& checks, const ScaleShift& arguments,
