@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kerncast/op_definition.hpp"
 #include "kerncast/reference.hpp"
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_float.hpp"
