@@ -9,7 +9,7 @@
 
 namespace kerncast::cache {
 
-/// What became of a file that was to be moved away.
+/// The outcome of moving a file away.
 enum class SetAside : std::uint8_t {
   moved,
   replaced,  ///< another file has the name by now, and was left there

@@ -8,7 +8,7 @@ struct HotPathCounters {
   std::size_t allocations = 0;  ///< by operator new
   std::size_t locks = 0;        ///< of mutexes, read-write locks and spin locks, tried ones included
 
-  /// What was counted so far in this process, by every thread.
+  /// The counts so far of all threads of this process.
   [[nodiscard]] static HotPathCounters now() noexcept;
 
   friend HotPathCounters operator-(HotPathCounters a, HotPathCounters b) noexcept {

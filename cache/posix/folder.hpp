@@ -13,7 +13,7 @@
 
 namespace kerncast::cache {
 
-/// What a read found under a name.
+/// The result of reading a name.
 struct FileContent {
   enum class State : std::uint8_t {
     absent,

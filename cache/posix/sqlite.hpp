@@ -9,7 +9,7 @@
 
 #include "cache/posix/folder.hpp"
 
-/// What the databases of a cache directory have in common: owning handles, and the meaning of SQLite's result
+/// Parts that the databases of a cache directory share: owning handles, and the meaning of SQLite's result
 /// codes.
 namespace kerncast::cache::sqlite {
 

@@ -20,7 +20,7 @@ class CircuitBreaker {
     if (until == 0) {
       return true;
     }
-    // Of several threads, the one that moves the end of the pause sends the test request.
+    // Only the thread that moves the end of the pause sends the test request.
     return now.time_since_epoch().count() >= until &&
            closed_until_.compare_exchange_strong(until, (now + pause()).time_since_epoch().count());
   }

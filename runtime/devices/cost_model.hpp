@@ -36,7 +36,7 @@ struct Latencies {
   double dependent = dependent_latency;
 };
 
-/// What one warp does from start to end.
+/// The work of one warp from start to end.
 struct WarpWork {
   double instructions = 0;
   double global_waits = 0;

@@ -24,7 +24,7 @@
 ///   of 2048, according to the same paper; the same rate is assumed for 10.0.
 namespace kerncast::devices {
 
-/// What all devices of one compute capability have in common. "SM" is a multiprocessor.
+/// Facts that all devices of one compute capability share. "SM" is a multiprocessor.
 struct ArchSpec {
   int sm = 0;               ///< compute capability, such as 90
   std::string_view target;  ///< the architecture that kernels are compiled for: "sm_90a"

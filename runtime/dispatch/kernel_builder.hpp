@@ -48,7 +48,7 @@ struct KernelInputs {
   cache::KeyFields fields;  ///< with the version of the compiler found, or an empty version
 };
 
-/// Whether the builder may compile, and whether it uses the cache.
+/// Says if the builder may compile, and if it uses the cache.
 enum class BuildPolicy : std::uint8_t {
   cached_or_compile,
   cached_only,       ///< null if the cache does not hold the kernel

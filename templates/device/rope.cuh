@@ -42,8 +42,8 @@ template <class Pairs>
 struct Rotation {
   float cosines[Pairs::width];
   float sines[Pairs::width];
-  /// Whether the first and the second half of the angles turn anything. Elements that do not turn must not be
-  /// combined, since NaN and infinity survive a factor of 0.
+  /// True if the first, or the second, half of the angles turns anything. Elements that do not turn must not
+  /// be combined, since NaN and infinity survive a factor of 0.
   bool halves[2];
 
   /// `row` holds Rotary / 2 cosines, then as many sines. If it is null, nothing turns.

@@ -18,7 +18,7 @@ namespace kerncast::host {
                                                   std::int32_t threads, std::int32_t lanes,
                                                   std::int32_t turns) noexcept {
   const std::int64_t per_block = std::int64_t{threads} / lanes * turns;
-  // Where the grid spills into y, x must end where blocks and rows realign.
+  // If the grid spills into y, x must end where blocks and rows realign.
   const std::int64_t period = groups / std::gcd(groups, per_block);
   LaunchGeometry made = linear_grid(divide_up(rows * groups, per_block), 0x7fffffff / period * period);
   made.block[0] = static_cast<std::uint32_t>(threads);

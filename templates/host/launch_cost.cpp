@@ -56,7 +56,7 @@ double launch_clocks(const LaunchGeometry& geometry, std::int64_t turns, const L
       static_cast<double>(blocks * warps) * work.once + static_cast<double>(work.vectors) / 32 * work.each;
   const double issue =
       instructions * static_cast<double>(busiest) / static_cast<double>(blocks) / devices::issue_per_clock;
-  // What a barrier guards is read from shared memory after it.
+  // The values that a barrier guards are read from shared memory after it.
   const double warp =
       devices::warp_clocks({.instructions = static_cast<double>(work.once + turns * work.each),
                             .global_waits = devices::load_waits(static_cast<double>(turns * work.loads)),

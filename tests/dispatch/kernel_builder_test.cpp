@@ -96,7 +96,7 @@ TEST_CASE_METHOD(Fixture, "without a compiler only keys of compilers that the la
   CHECK(store.counters().misses == 0);
   CHECK(cache.counters().misses == 1);
 
-  // Of two versions, the one that was found last is tried first.
+  // The version that was found last is tried first.
   Variant other = variant;
   other.tunables = Tunables{{256}};
   publish(other, "13.0");

@@ -8,8 +8,8 @@
 #include "kerncast/launch.hpp"
 #include "tests/templates/definition_checks.hpp"
 
-/// What the tests of definitions share: memory for calls that are bound and never launched, the error of a
-/// call, and parameters and tunables by name.
+/// Parts that the tests of definitions share: memory for calls that are bound and never launched, the error
+/// of a call, and parameters and tunables by name.
 namespace kerncast::test {
 
 /// Memory that nothing touches.

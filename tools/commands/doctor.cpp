@@ -18,7 +18,7 @@
 namespace kerncast::tools {
 namespace {
 
-/// What was found, as lines of name and value and as JSON, and the problems.
+/// The findings, as lines of name and value and as JSON, and the problems.
 struct Findings {
   Json json = Json::object();
   std::vector<std::pair<std::string, std::string>> lines;

@@ -11,8 +11,9 @@ constexpr int exit_fine = 0;
 constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
 
-/// What every command receives: the console for its messages, and whether results are printed as JSON.
-/// Parsing the command line stores the work of the chosen command in `action`; it returns the exit code.
+/// The parts that every command receives: the console for its messages, and whether results are printed as
+/// JSON. Parsing the command line stores the work of the chosen command in `action`; it returns the exit
+/// code.
 struct CommandContext {
   Console console;
   bool json = false;

@@ -18,7 +18,7 @@ struct WarmShard {
   std::size_t count = 1;
 };
 
-/// What the warm command is to prepare for.
+/// The workload that the warm command prepares for.
 struct WarmRequest {
   std::string op;                     ///< one op at `settings`
   std::vector<std::string> settings;  ///< NAME=VALUE

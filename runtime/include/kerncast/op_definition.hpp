@@ -111,7 +111,7 @@ struct OpDefinition {
   OpIdentity identity;
 };
 
-/// Where the template of an op is found.
+/// The names by which the template of an op is found.
 struct TemplateNames {
   std::string include;
   std::string kernel;

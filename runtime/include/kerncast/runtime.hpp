@@ -28,7 +28,7 @@ namespace kerncast {
 /// A CUstream. Null is the legacy default stream of the current context.
 using Stream = void*;
 
-/// What a call does if its kernel is not in memory.
+/// The behaviour of a call if its kernel is not in memory.
 enum class MissPolicy : std::uint8_t {
   compile,     ///< load the kernel from the cache, or compile it
   cache_only,  ///< load the kernel from the cache, or fail with Error(cache_miss): strict serving
@@ -81,14 +81,14 @@ struct RuntimeOptions {
   std::function<void(std::string_view)> warn;
 };
 
-/// Where a kernel was found.
+/// The place where a kernel was found.
 enum class Origin : std::uint8_t {
   memory,    ///< in this process
   disk,      ///< in the cache: its directory, a read-only layer or the remote server
   compiled,  ///< nowhere: it was compiled
 };
 
-/// Where the tunables of a kernel come from.
+/// The source of a kernel's tunables.
 enum class TunablesOrigin : std::uint8_t {
   defaults,  ///< the op's own choice
   tuned,     ///< a record of a tuning store

@@ -9,8 +9,8 @@
 #include "kerncast/dtype.hpp"
 #include "kerncast/model.hpp"
 
-/// What the tools ask of an op beyond a call: the tensors of a synthetic run, the shapes of a model, and the
-/// row counts that share a kernel.
+/// Facts that the tools ask of an op beyond a call: the tensors of a synthetic run, the shapes of a model,
+/// and the row counts that share a kernel.
 namespace kerncast {
 
 /// A tensor to be made: an input of a synthetic run, or an output of a call.

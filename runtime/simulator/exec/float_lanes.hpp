@@ -7,7 +7,7 @@ namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
 
-/// What PTX returns for any NaN result of a 32-bit operation.
+/// The value that PTX returns for any NaN result of a 32-bit operation.
 inline constexpr u32 canonical_nan = 0x7fffffffU;
 
 KC_INLINE float flush(float x) {

@@ -43,7 +43,7 @@ enum class Type : std::uint8_t {
   e3m2x2,
 };
 
-/// What an instruction does. One code covers all types; `Op::type` and the flags tell the variants apart.
+/// The action of an instruction. One code covers all types; `Op::type` and the flags tell the variants apart.
 enum class Code : std::uint16_t {
   nop,
   mov,
@@ -206,7 +206,7 @@ enum class Special : std::uint8_t {
   one,
 };
 
-/// What an mbarrier instruction does.
+/// The action of an mbarrier instruction.
 enum class MbarrierOp : std::uint8_t {
   init,
   inval,

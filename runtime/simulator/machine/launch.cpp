@@ -97,7 +97,7 @@ class Worker {
   std::unique_ptr<Tally, DeleteTally> tally_;
 };
 
-/// Where the blocks of a cooperative launch meet. %envreg1 and %envreg2 hold its address, and
+/// The place where the blocks of a cooperative launch meet. %envreg1 and %envreg2 hold its address, and
 /// cooperative_groups/details/driver_abi.h says what it is.
 class GridWorkspace {
  public:

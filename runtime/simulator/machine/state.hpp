@@ -112,7 +112,7 @@ const Op* exit_lanes(Warp& warp, const Op* op, std::uint32_t mask);
 /// For instructions with a member mask: parks lanes whose named members have not all arrived, and returns the
 /// lanes that can go. `members` holds each lane's mask. If the result is 0, the handler returns null.
 std::uint32_t gather_members(Warp& warp, const Op* op, std::uint32_t mask, const std::uint32_t* members);
-/// What the handler returns after gather_members let lanes go on beyond `op`.
+/// The value that the handler returns after gather_members let lanes go on beyond `op`.
 const Op* after_members(Warp& warp, const Op* op, std::uint32_t went);
 const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask);

@@ -14,7 +14,7 @@ namespace kerncast::simulator {
 
 namespace {
 
-/// What the module needs to read special register `name`.
+/// The requirement for reading the special register `name`.
 Requirement requirement_of_special(std::string_view name) {
   if (name.starts_with("%cluster") || name.starts_with("%ncluster")) {
     return {90, 78};

@@ -32,9 +32,9 @@ struct FunctionState {
   std::uint32_t stack_top = 0;         ///< virtual register: how much of that memory is given out
 };
 
-/// What the decoders of instructions work on: the instruction with its operands, the function it belongs to,
-/// and the tables of the module. A decoder takes the opcode's parts from mods(), emits ops, and ties their
-/// fields to the operands by read and write, which check the operands on the way.
+/// The state that the decoders of instructions work on: the instruction with its operands, the function it
+/// belongs to, and the tables of the module. A decoder takes the opcode's parts from mods(), emits ops, and
+/// ties their fields to the operands by read and write, which check the operands on the way.
 class DecodeContext {
  public:
   explicit DecodeContext(Program& decoded) : program(decoded), functions(decoded) {}

@@ -35,7 +35,7 @@ class Lexer {
   std::uint64_t expect_integer(std::uint64_t limit, std::string_view what);
   /// Skips to the end of the current line: for directives that carry debug information only.
   void skip_line();
-  /// Whether the next token is a word directly followed by a single colon: a label.
+  /// True if the next token is a label: a word directly followed by a single colon.
   [[nodiscard]] bool at_label() const;
   [[nodiscard]] int line() const { return token_.line; }
   [[noreturn]] void fail(std::string_view expected) const;

@@ -12,7 +12,7 @@
 
 namespace kerncast::simulator {
 
-/// What the words of a module stand for: variables, the registers of the function being decoded, and special
+/// The meaning of the words of a module: variables, the registers of the function being decoded, and special
 /// registers. The innermost block's declaration of a word holds.
 class Names {
  public:

@@ -8,7 +8,7 @@
 #include "runtime/simulator/ptx/module_assembly.hpp"
 #include "runtime/simulator/ptx/types.hpp"
 
-// Where the variables of a module and of its functions lie, and what they hold at first.
+// Gives the variables of a module and of its functions their places and first values.
 namespace kerncast::simulator {
 
 namespace {

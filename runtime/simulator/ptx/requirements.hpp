@@ -18,7 +18,7 @@ struct ModuleTarget {
   std::string_view version_text;  ///< 8.6
 };
 
-/// What a form of instruction or a directive needs of its module.
+/// The demands of a form of instruction, or of a directive, on its module.
 struct Requirement {
   /// Targets that have it, of those from `sm` on.
   enum class Targets : std::uint8_t {

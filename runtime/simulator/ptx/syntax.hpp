@@ -10,7 +10,7 @@
 #include "runtime/simulator/ptx/operand.hpp"
 #include "runtime/simulator/ptx/requirements.hpp"
 
-/// What the parser makes of PTX text, before any name has a meaning. All text points into the module's.
+/// The parser's view of PTX text, before any name has a meaning. All text points into the module's.
 namespace kerncast::simulator {
 
 /// An instruction with its guard and operands.
@@ -25,7 +25,7 @@ struct Instruction {
   bool guard_negated = false;
 };
 
-/// What follows `call`: `(results), callee, (arguments), prototype`.
+/// The text after `call`: `(results), callee, (arguments), prototype`.
 struct Call {
   std::string_view callee;
   std::vector<std::string_view> results;

@@ -5,7 +5,7 @@
 
 #include "runtime/simulator/machine/instruction.hpp"
 
-/// What the PTX front end knows of the operand types that instructions name.
+/// Facts about the operand types that instructions name.
 namespace kerncast::simulator {
 
 /// The type that PTX writes as `.name`; Type::none if there is no such type.

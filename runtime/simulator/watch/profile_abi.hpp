@@ -3,12 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 
-/// What the virtual GPU tells a tool about the launches that it ran: plain structures behind C symbols of the
-/// shared library, which are found by name like the Driver API's. All counts are exact, the same on every run
-/// and machine.
+/// The virtual GPU's report to a tool about the launches that it ran: plain structures behind C symbols of
+/// the shared library, which are found by name like the Driver API's. All counts are exact, the same on every
+/// run and machine.
 extern "C" {
 
-/// What one PTX instruction did during a launch. A sector is 32 aligned bytes of global or local memory; a
+/// The counts of one PTX instruction in a launch. A sector is 32 aligned bytes of global or local memory; a
 /// wavefront is one pass over the 32 banks of shared memory, four bytes wide each. The least_ counts are the
 /// fewest that hold the bytes touched by each request: what perfect coalescing and conflict-free banks would
 /// take.

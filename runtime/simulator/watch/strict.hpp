@@ -11,7 +11,7 @@
 /// The checks beyond bounds and alignment: reads of memory that nobody wrote, and races on shared memory.
 namespace kerncast::simulator {
 
-/// What is known of a block's shared memory, byte by byte, and of which warps' accesses are ordered before
+/// The state of a block's shared memory, byte by byte, and of which warps' accesses are ordered before
 /// which.
 ///
 /// Order is kept in stamps. `now_` counts the moments at which warps met; an access is remembered with the

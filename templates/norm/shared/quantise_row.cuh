@@ -8,7 +8,7 @@
 
 namespace kerncast::norm {
 
-/// What shares a scale; the numbers are those of the host's choices.
+/// The unit that shares a scale; the numbers are those of the host's choices.
 enum Scaling { scaling_per_token = 0, scaling_per_tensor = 1, scaling_per_group = 2 };
 
 /// Normalises `Width` elements to a unit and a half in the last place of f32, the half their own rounding.

@@ -8,7 +8,7 @@
 /// Rows that are normalised, then scaled and shifted.
 namespace kerncast::norm {
 
-/// Whether neighbouring lanes always load neighbouring spans of a row.
+/// True if neighbouring lanes always load neighbouring spans of a row.
 template <class Config, int Width>
 inline constexpr bool rows_in_step = row_lanes<Config> % 2 == 0 && Config::hidden / Width % 2 == 0;
 

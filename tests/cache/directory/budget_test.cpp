@@ -1,4 +1,4 @@
-// What is evicted when a directory exceeds its budget, and what never is.
+// These cases say which entries leave a directory that exceeds its budget, and which never do.
 #include "cache/directory/budget.hpp"
 
 #include <fcntl.h>

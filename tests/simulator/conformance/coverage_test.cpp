@@ -187,7 +187,7 @@ const std::map<std::string, std::set<std::string>> elsewhere{{"ld", {"param::fun
                                                              {"st", {"param", "param::entry", "param::func"}},
                                                              {"mbarrier", {"shared::cluster"}}};
 
-/// Whether the decoder takes the form with another opcode, and which executor functions it then picks.
+/// Tells if the decoder takes the form with another opcode, and which executor functions it then picks.
 bool decodes(const Covered& form, const std::vector<std::string>& parts, simulator::Memory& memory,
              std::set<simulator::Handler>& picked) {
   try {

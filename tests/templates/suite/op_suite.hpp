@@ -6,8 +6,8 @@
 
 #include "kerncast/op_definition.hpp"
 
-/// What every op promises, checked from its definition alone. Each behaviour is a test case of each op whose
-/// folder lies in templates; a new op adds nothing here.
+/// The promises of every op, checked from its definition alone. Each behaviour is a test case of each op
+/// whose folder lies in templates; a new op adds nothing here.
 namespace kerncast::test {
 
 enum class Extent : std::uint8_t {

@@ -97,7 +97,7 @@ TEST_CASE("text of kernels and settings is escaped") {
 
 TEST_CASE("the heat map has the lines that ran, their neighbours, and their shares") {
   const std::string page = profile_page({hand_made_report()});
-  // Of 560 warp instructions, line 5 has 80 and line 7 has 240. Of 960 sectors, line 5 has 640, the most of
+  // Line 5 has 80 of 560 warp instructions, and line 7 has 240. Of 960 sectors, line 5 has 640, the most of
   // all lines. Of 120 wavefronts, line 5 has 40 and line 7 has 80.
   CHECK_THAT(page, Catch::Contains("<tr><td>5</td>"
                                    "<td style=\"--heat:0.333\" title=\"14.3 % of the launch\">80</td>"

@@ -75,7 +75,7 @@ struct MemoryOpNode {
   std::vector<CUstreamBatchMemOpParams> operations;
 };
 
-/// What a node does. Immutable, and shared by a graph, its clones and its executables.
+/// The action of a node. It is immutable, and shared by a graph, its clones and its executables.
 template <class Node>
 using Shared = std::shared_ptr<const Node>;
 using Payload = std::variant<std::monostate, Shared<KernelNode>, Shared<CopyNode>, Shared<FillNode>,

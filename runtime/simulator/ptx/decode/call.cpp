@@ -17,7 +17,7 @@ const Variable* find_parameter(const DecodeContext& c, std::string_view name) {
                                                                                             : nullptr;
 }
 
-/// Whether the function fits the prototype is checked when it is called.
+/// The call itself checks if the function fits the prototype.
 void decode_indirect_call(DecodeContext& c, const Call& call, const Scalar& callee) {
   CallSite site;
   const auto place = [&](const std::vector<std::string_view>& names, std::vector<CallSite::Copy>& copies) {
