@@ -113,7 +113,7 @@ enum Tunable : std::size_t { threads, rows_per_block };
 
 #include "templates/@family@/@op@/kernel_args.h"
 #include "templates/@family@/@op@/spec_index.hpp"
-#include "templates/host/access.hpp"
+#include "templates/host/checks.hpp"
 #include "templates/host/define_op.hpp"
 #include "templates/host/params.hpp"
 #include "templates/host/row_blocks.hpp"
