@@ -13,7 +13,7 @@
 #include "runtime/simulator/ptx/labels.hpp"
 #include "runtime/simulator/ptx/names.hpp"
 #include "runtime/simulator/ptx/registers.hpp"
-#include "runtime/simulator/ptx/syntax.hpp"
+#include "runtime/simulator/ptx/syntax/syntax.hpp"
 
 namespace kerncast::simulator {
 

@@ -5,7 +5,7 @@
 #include "runtime/simulator/machine/program.hpp"
 #include "runtime/simulator/ptx/call_depth.hpp"
 #include "runtime/simulator/ptx/module_assembly.hpp"
-#include "runtime/simulator/ptx/parser.hpp"
+#include "runtime/simulator/ptx/syntax/parser.hpp"
 
 namespace kerncast::simulator {
 

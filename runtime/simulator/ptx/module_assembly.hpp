@@ -7,7 +7,7 @@
 
 #include "runtime/simulator/machine/program.hpp"
 #include "runtime/simulator/ptx/decode_context.hpp"
-#include "runtime/simulator/ptx/syntax.hpp"
+#include "runtime/simulator/ptx/syntax/syntax.hpp"
 
 namespace kerncast::simulator {
 

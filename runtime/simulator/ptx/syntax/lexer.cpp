@@ -1,4 +1,4 @@
-#include "runtime/simulator/ptx/lexer.hpp"
+#include "runtime/simulator/ptx/syntax/lexer.hpp"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include "runtime/simulator/machine/machine.hpp"
-#include "runtime/simulator/ptx/parser.hpp"
+#include "runtime/simulator/ptx/syntax/parser.hpp"
 #include "runtime/simulator/ptx/types.hpp"
 
 namespace kerncast::simulator {

@@ -1,4 +1,4 @@
-#include "runtime/simulator/ptx/parser.hpp"
+#include "runtime/simulator/ptx/syntax/parser.hpp"
 
 #include <fmt/format.h>
 

@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "runtime/simulator/machine/machine.hpp"
-#include "runtime/simulator/ptx/parser.hpp"
+#include "runtime/simulator/ptx/syntax/parser.hpp"
 #include "runtime/simulator/ptx/types.hpp"
 
 namespace kerncast::simulator {

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/simulator/ptx/lexer.hpp"
-#include "runtime/simulator/ptx/syntax.hpp"
+#include "runtime/simulator/ptx/syntax/lexer.hpp"
+#include "runtime/simulator/ptx/syntax/syntax.hpp"
 
 namespace kerncast::simulator {
 
