@@ -8,9 +8,9 @@
 namespace kerncast::cache {
 namespace {
 
-constexpr std::string_view magic = "KERNCAST";
+constexpr std::string_view entry_magic = "KERNCAST";
 // The fixed parts of the grammar in entry.hpp.
-constexpr std::size_t version_at = magic.size();
+constexpr std::size_t version_at = entry_magic.size();
 constexpr std::size_t key_at = version_at + sizeof(entry_version);
 constexpr std::size_t body_size_at = key_at + sizeof(Key);
 constexpr std::size_t header_bytes = body_size_at + sizeof(std::uint64_t);
@@ -41,7 +41,7 @@ std::string serialise(const Key& key, const Entry& entry) {
   }
   const std::string body_bytes = body.take();
   Writer file;
-  file.raw(magic);
+  file.raw(entry_magic);
   file.integer(entry_version);
   file.integer(key.high);
   file.integer(key.low);
@@ -55,7 +55,7 @@ std::string serialise(const Key& key, const Entry& entry) {
 }
 
 ParsedEntry parse(const Key& key, std::string_view bytes) {
-  if (bytes.size() < header_bytes + checksum_bytes || !bytes.starts_with(magic)) {
+  if (bytes.size() < header_bytes + checksum_bytes || !bytes.starts_with(entry_magic)) {
     return defect("not an entry");
   }
   const std::string_view covered = bytes.substr(0, bytes.size() - checksum_bytes);
@@ -104,7 +104,7 @@ ParsedEntry parse(const Key& key, std::string_view bytes) {
 }
 
 std::optional<Key> claimed_key(std::string_view bytes) {
-  if (bytes.size() < header_bytes || !bytes.starts_with(magic)) {
+  if (bytes.size() < header_bytes || !bytes.starts_with(entry_magic)) {
     return std::nullopt;
   }
   Reader header(bytes.substr(key_at));

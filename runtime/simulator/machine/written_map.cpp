@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t page_bytes = 4096;
 constexpr std::uintptr_t none = 0;
 constexpr std::uintptr_t locked = 1;
-constexpr std::uintptr_t all = 2;
+constexpr std::uintptr_t all_written = 2;
 
 /// Bits [first, last) of a 64-bit word.
 std::uint64_t bits(std::size_t first, std::size_t last) {
@@ -45,7 +45,7 @@ WrittenMap::WrittenMap(std::size_t size) : size_(size), count_((size + page_byte
 
 WrittenMap::~WrittenMap() {
   for (std::size_t i = 0; i < count_; ++i) {
-    if (const std::uintptr_t entry = pages_[i].load(std::memory_order_relaxed); entry > all) {
+    if (const std::uintptr_t entry = pages_[i].load(std::memory_order_relaxed); entry > all_written) {
       delete reinterpret_cast<Partial*>(entry);
     }
   }
@@ -54,7 +54,7 @@ WrittenMap::~WrittenMap() {
 std::uintptr_t WrittenMap::acquire(Page& page) {
   for (;;) {
     std::uintptr_t entry = page.load(std::memory_order_relaxed);
-    if (entry == all) {
+    if (entry == all_written) {
       return entry;
     }
     if ((entry & locked) == 0 && page.compare_exchange_weak(entry, entry | locked, std::memory_order_acquire,
@@ -67,18 +67,18 @@ std::uintptr_t WrittenMap::acquire(Page& page) {
 
 void WrittenMap::mark_page(std::size_t index, std::size_t first, std::size_t last) {
   Page& page = pages_[index];
-  if (page.load(std::memory_order_relaxed) == all) {
+  if (page.load(std::memory_order_relaxed) == all_written) {
     return;
   }
   const std::size_t size = std::min(page_bytes, size_ - index * page_bytes);
   const std::uintptr_t entry = acquire(page);
-  if (entry == all) {
+  if (entry == all_written) {
     return;
   }
   auto* partial = reinterpret_cast<Partial*>(entry);
   if (last - first == size) {
     delete partial;
-    page.store(all, std::memory_order_release);
+    page.store(all_written, std::memory_order_release);
     return;
   }
   if (partial == nullptr) {
@@ -86,7 +86,7 @@ void WrittenMap::mark_page(std::size_t index, std::size_t first, std::size_t las
     if (partial == nullptr) {
       // Without memory to remember which bytes, all count as written: that loses a check, but never makes a
       // false report.
-      page.store(all, std::memory_order_release);
+      page.store(all_written, std::memory_order_release);
       return;
     }
   }
@@ -102,17 +102,17 @@ void WrittenMap::mark_page(std::size_t index, std::size_t first, std::size_t las
     delete partial;
     partial = nullptr;
   }
-  page.store(partial == nullptr ? all : reinterpret_cast<std::uintptr_t>(partial), std::memory_order_release);
+  page.store(partial == nullptr ? all_written : reinterpret_cast<std::uintptr_t>(partial), std::memory_order_release);
 }
 
 std::size_t WrittenMap::first_unwritten_of_page(std::size_t index, std::size_t first,
                                                 std::size_t last) const {
   Page& page = pages_[index];
-  if (page.load(std::memory_order_acquire) == all) {
+  if (page.load(std::memory_order_acquire) == all_written) {
     return npos;
   }
   const std::uintptr_t entry = acquire(page);
-  if (entry == all) {
+  if (entry == all_written) {
     return npos;
   }
   std::size_t found = npos;
