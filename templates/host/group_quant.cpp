@@ -86,7 +86,7 @@ std::int64_t group_scale_stride(std::string_view op, const GroupQuant& quant, co
     }
     return s.stride(-1);
   }
-  const std::int64_t padded = rounded_up_to_4(rows);
+  const std::int64_t padded = round_up(rows, 4);
   if ((columns > 1 && s.stride(-1) != padded) || address % 16 != 0) [[unlikely]] {
     refuse_shape(op, "s", s,
                  fmt::format("strides [1, {}] (T rounded up to 4) and a pointer that is a multiple of 16 for "
@@ -136,7 +136,7 @@ TensorPlan plan_group_scales(const GroupQuant& quant, const std::vector<std::int
     rows *= shape[i];
   }
   const std::int64_t stride =
-      quant.layout == ScaleLayout::column_major_tma_aligned ? rounded_up_to_4(rows) : rows;
+      quant.layout == ScaleLayout::column_major_tma_aligned ? round_up(rows, 4) : rows;
   s.shape = {rows, s.shape.back()};
   s.strides = {1, stride};
   s.storage_shape = {s.shape.back(), stride};

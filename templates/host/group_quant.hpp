@@ -21,13 +21,9 @@ struct GroupQuant {
   quant::ScaleFormat format = quant::ScaleFormat::f32;
 };
 
-[[nodiscard]] constexpr std::int64_t rounded_up_to_4(std::int64_t rows) noexcept {
-  return (rows + 3) / 4 * 4;
-}
-
 /// Rows whose scales are written.
 [[nodiscard]] constexpr std::int64_t scale_rows(quant::ScaleFormat format, std::int64_t rows) noexcept {
-  return format == quant::ScaleFormat::packed_ue8m0 ? rounded_up_to_4(rows) : rows;
+  return format == quant::ScaleFormat::packed_ue8m0 ? round_up(rows, 4) : rows;
 }
 
 /// The largest group, a power of two up to 128, that divides `width`.

@@ -4,12 +4,14 @@
 #include "device/quantise.cuh"
 #include "device/row.cuh"
 #include "norm/rms_norm_quant/kernel_args.h"
+#include "norm/shared/public/quantised_scaling.h"
 #include "norm/shared/rms.cuh"
 
 namespace kerncast::norm {
 
-/// The unit that shares a scale; the numbers are those of the host's choices.
-enum Scaling { scaling_per_token = 0, scaling_per_tensor = 1, scaling_per_group = 2 };
+/// The elements that share a scale in the kernel of `Config`.
+template <class Config>
+inline constexpr Scaling scaling_of = static_cast<Scaling>(Config::scaling);
 
 /// Normalises `Width` elements to a unit and a half in the last place of f32, the half their own rounding.
 template <class Config, int Width>
@@ -41,8 +43,8 @@ inline constexpr int quantised_vector =
     Config::alignment / static_cast<int>(sizeof(typename Config::x_dtype));
 template <class Config>
 inline constexpr int quantised_part =
-    Config::scaling == scaling_per_group ? group_share(quantised_vector<Config>, Config::group)
-                                         : quantised_vector<Config>;
+    scaling_of<Config> == Scaling::per_group ? group_share(quantised_vector<Config>, Config::group)
+                                             : quantised_vector<Config>;
 
 /// Normalises a row and quantises the result, in f32 and right to its last place. `Source` is the source of a
 /// RowWalk whose parts have `values`. store(part, column) is called once for each part, before the part
@@ -57,7 +59,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   using Walk = RowWalk<Config, Source>;
   constexpr int vector = quantised_vector<Config>;
   constexpr int count = Source::width;
-  static_assert(Config::scaling != scaling_per_group || row_lanes<Config> * count >= Config::group,
+  static_assert(scaling_of<Config> != Scaling::per_group || row_lanes<Config> * count >= Config::group,
                 "a group lies within a run of lanes");
 
   const long long row = row_of_thread<Config>();
@@ -68,7 +70,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   Walk walk(source, row < args.rows);
   // The scale is loaded once by a block, before the barrier of the reduction, or by each warp if there is no
   // barrier.
-  constexpr bool shares_scale = Config::scaling == scaling_per_tensor && row_lanes<Config> > 32;
+  constexpr bool shares_scale = scaling_of<Config> == Scaling::per_tensor && row_lanes<Config> > 32;
   __shared__ float shared_scale;
   if (shares_scale && threadIdx.x == 0) {
     shared_scale = *args.scale;
@@ -96,7 +98,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   }
 
   float factor = 0.0f;
-  if constexpr (Config::scaling == scaling_per_token) {
+  if constexpr (scaling_of<Config> == Scaling::per_token) {
     const Max amax =
         walk.template reduce<Max, 1>([&](Max& total, const Part& part, int column, bool present) {
           if constexpr (Walk::held) {
@@ -114,7 +116,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
     if (threadIdx.x % row_lanes<Config> == 0 && row < args.rows) {
       static_cast<unsigned*>(args.s)[row * args.s_stride] = token.bits;
     }
-  } else if constexpr (Config::scaling == scaling_per_tensor) {
+  } else if constexpr (scaling_of<Config> == Scaling::per_tensor) {
     factor = fast_reciprocal(shares_scale ? shared_scale : *args.scale);
   }
   walk.template each<1>([&](Part part, int column, bool present) {
@@ -128,7 +130,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
         store_values<Y, vector>(y + column + i, part.values + i);
       }
     }
-    if constexpr (Config::scaling == scaling_per_group) {
+    if constexpr (scaling_of<Config> == Scaling::per_group) {
       quantise_group<Config, count, vector>(
           {args.q, args.s, args.q_stride, args.s_stride, args.rows, args.padded_rows}, part.values,
           column < Config::hidden ? row : args.padded_rows, column);

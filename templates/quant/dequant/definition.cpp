@@ -196,44 +196,52 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
   return cases;
 }
 
-/// Checks s and sets the members of `kernel` that describe it.
-void bind_scales(const Dequant& arguments, DequantKernelArgs& kernel, std::int64_t width) {
+/// How the kernel walks the scales.
+struct ScaleRows {
+  std::int64_t stride = 0;  ///< along the dimension that is not contiguous
+  std::int64_t count = 0;   ///< of swizzled scales, including padding
+};
+
+/// Checks the block scales of nvfp4, mxfp4 or mxfp8.
+ScaleRows block_scale_rows(const Dequant& arguments, const host::TensorCheck& check, std::int64_t rows,
+                           std::int64_t width) {
+  const DType type = arguments.scheme == DequantScheme::nvfp4 ? DType::fp8_e4m3 : DType::ue8m0;
+  const host::Rows given = check.has_dtype(type).contiguous_rows();
+  const std::int64_t blocks = width / block_of(arguments.scheme);
+  if (arguments.sf_layout == SfLayout::linear) {
+    check.has_rows_like("y", arguments.y, blocks);
+    return {.stride = given.stride};
+  }
+  const std::int64_t tall = host::round_up(rows, 128);
+  const std::int64_t wide = host::round_up(blocks, 4);
+  if (arguments.s.dim(-1) != wide || given.count != tall || (tall > 1 && given.stride != wide)) [[unlikely]] {
+    host::refuse_shape(op_name, "s", arguments.s,
+                       fmt::format("shape [{}, {}], contiguous, for sf_layout = swizzled", tall, wide));
+  }
+  return {.count = tall};
+}
+
+/// Checks the shape and the strides of s.
+ScaleRows scale_rows(const Dequant& arguments, const host::TensorCheck& check, std::int64_t rows,
+                     std::int64_t width) {
   const TensorView& s = arguments.s;
-  const host::TensorCheck check(op_name, "s", s);
   switch (arguments.scheme) {
     case DequantScheme::per_tensor:
-      require_vector(op_name, "s", s, DType::f32, 1, "y", arguments.y, kernel.rows);
-      break;
-    case DequantScheme::per_token:
-      kernel.sf_stride = check.has_dtype(DType::f32).contiguous_rows().stride;
+      require_vector(op_name, "s", s, DType::f32, 1, "y", arguments.y, rows);
+      return {};
+    case DequantScheme::per_token: {
+      const std::int64_t stride = check.has_dtype(DType::f32).contiguous_rows().stride;
       check.has_rows_like("y", arguments.y, 1);
-      break;
+      return {.stride = stride};
+    }
     case DequantScheme::per_token_group: {
       const host::GroupQuant quant{arguments.group, arguments.scale_layout, arguments.scale_format};
       host::require_format(op_name, quant);
-      kernel.sf_stride = host::group_scale_stride(op_name, quant, s, kernel.rows, width);
-      break;
+      return {.stride = host::group_scale_stride(op_name, quant, s, rows, width)};
     }
-    default: {
-      const DType type = arguments.scheme == DequantScheme::nvfp4 ? DType::fp8_e4m3 : DType::ue8m0;
-      const host::Rows rows = check.has_dtype(type).contiguous_rows();
-      const std::int64_t blocks = width / block_of(arguments.scheme);
-      if (arguments.sf_layout == SfLayout::linear) {
-        check.has_rows_like("y", arguments.y, blocks);
-        kernel.sf_stride = rows.stride;
-      } else {
-        const std::int64_t tall = host::round_up(kernel.rows, 128);
-        const std::int64_t wide = host::round_up(blocks, 4);
-        if (s.dim(-1) != wide || rows.count != tall || (tall > 1 && rows.stride != wide)) [[unlikely]] {
-          host::refuse_shape(op_name, "s", s,
-                             fmt::format("shape [{}, {}], contiguous, for sf_layout = swizzled", tall, wide));
-        }
-        kernel.sf_rows = tall;
-      }
-    }
+    default:
+      return block_scale_rows(arguments, check, rows, width);
   }
-  // Only the pointer needs checking: f32 strides keep its alignment.
-  check.has_data(kernel.rows).is_on_device_of("y", arguments.y).is_aligned({});
 }
 
 }  // namespace
@@ -255,17 +263,13 @@ Call bind(const Dequant& arguments) {
   y_check.has_data(y_rows.count);
   q_check.has_data(y_rows.count).is_on_device_of("y", y);
 
-  DequantKernelArgs kernel{};
-  kernel.q = q.data;
-  kernel.s = arguments.s.data;
-  kernel.y = y.data;
-  kernel.rows = y_rows.count;
-  kernel.q_stride = q_rows.stride;
-  kernel.y_stride = y_rows.stride;
-  bind_scales(arguments, kernel, width);
-  if (arguments.scheme == DequantScheme::nvfp4) {
+  const host::TensorCheck s_check(op_name, "s", arguments.s);
+  const ScaleRows scales = scale_rows(arguments, s_check, y_rows.count, width);
+  // Only the pointer needs checking: f32 strides keep its alignment.
+  s_check.has_data(y_rows.count).is_on_device_of("y", y).is_aligned({});
+  const bool is_nvfp4 = arguments.scheme == DequantScheme::nvfp4;
+  if (is_nvfp4) {
     require_vector(op_name, "global_scale", arguments.global_scale, DType::f32, 1, "y", y, y_rows.count);
-    kernel.global_scale = static_cast<const float*>(arguments.global_scale.data);
   }
   const auto bytes = static_cast<std::int32_t>(size_of(y.dtype));
   y_check.is_aligned(y_rows);
@@ -288,7 +292,16 @@ Call bind(const Dequant& arguments) {
                host::alignment_of(host::misalignment(q, q_rows)) * bytes * (fp4 ? 2 : 1));
   call.rows = y_rows.count;
   call.device = y.device;
-  call.set_arguments(kernel);
+  call.set_arguments(DequantKernelArgs{
+      .q = q.data,
+      .s = arguments.s.data,
+      .global_scale = is_nvfp4 ? static_cast<const float*>(arguments.global_scale.data) : nullptr,
+      .y = y.data,
+      .rows = y_rows.count,
+      .sf_rows = scales.count,
+      .q_stride = q_rows.stride,
+      .sf_stride = scales.stride,
+      .y_stride = y_rows.stride});
   return call;
 }
 

@@ -139,19 +139,17 @@ Call bind(const PerTensorFp8& arguments) {
   if (!finds && !arguments.s.absent()) [[unlikely]] {
     host::refuse(PerTensorFp8::op_name, "both 'scale' (static) and 's' (dynamic) are given; give one");
   }
-  PerTensorFp8KernelArgs kernel{};
-  if (finds) {
-    kernel.s = floats("s", arguments.s, 1, x, rows.x.count);
-    kernel.partial =
-        floats("workspace", arguments.workspace, per_tensor_fp8_workspace_elements, x, rows.x.count);
-  } else {
-    kernel.scale = floats("scale", arguments.scale, 1, x, rows.x.count);
-  }
-  kernel.x = x.data;
-  kernel.q = arguments.q.data;
-  kernel.rows = rows.x.count;
-  kernel.x_stride = rows.x.stride;
-  kernel.q_stride = rows.q.stride;
+  const std::int64_t count = rows.x.count;
+  const PerTensorFp8KernelArgs kernel{
+      .x = x.data,
+      .q = arguments.q.data,
+      .scale = finds ? nullptr : floats("scale", arguments.scale, 1, x, count),
+      .s = finds ? floats("s", arguments.s, 1, x, count) : nullptr,
+      .partial = finds ? floats("workspace", arguments.workspace, per_tensor_fp8_workspace_elements, x, count)
+                       : nullptr,
+      .rows = count,
+      .x_stride = rows.x.stride,
+      .q_stride = rows.q.stride};
 
   Call call;
   call.spec.values[x_dtype] = host::to_param(x.dtype);
@@ -159,7 +157,7 @@ Call bind(const PerTensorFp8& arguments) {
   call.spec.values[hidden] = static_cast<std::int32_t>(rows.width);
   call.spec.values[alignment] = rows.alignment;
   call.spec.values[dynamic] = finds ? 1 : 0;
-  call.rows = rows.x.count;
+  call.rows = count;
   call.device = x.device;
   call.set_arguments(kernel);
   return call;

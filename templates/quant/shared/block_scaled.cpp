@@ -32,33 +32,27 @@ std::int32_t share_of(const BlockScaledVariant& variant, const Specialisation& s
   return variant.fp4() ? std::max(width, 2) : width;
 }
 
-/// Checks sf and sets the members of `kernel` that describe it.
-void bind_scales(const BlockScaledVariant& variant, const BlockScaled& arguments,
-                 BlockScaledKernelArgs& kernel, std::int64_t width) {
+/// Checks the shape and the strides of sf, and returns its rows.
+host::Rows scale_rows(const BlockScaledVariant& variant, const BlockScaled& arguments,
+                      const host::TensorCheck& check, std::int64_t count, std::int64_t width) {
   const TensorView& sf = arguments.sf;
   const std::int64_t blocks = width / variant.block();
-  const host::TensorCheck check(variant.op, "sf", sf);
   const host::Rows rows = check.has_dtype(variant.sf_dtype()).output_rows();
   if (arguments.sf_layout == SfLayout::linear) {
     check.has_rows_like("x", arguments.x, blocks);
-    kernel.sf_stride = rows.stride;
-  } else {
-    const std::int64_t padded = host::round_up(blocks, 4);
-    const bool experts_given = !arguments.expert_offsets.absent();
-    const std::int64_t wanted = host::round_up(kernel.rows, 128);
-    if (sf.dim(-1) != padded || (rows.count > 1 && rows.stride != padded) ||
-        (experts_given ? rows.count % 128 != 0 || rows.count < kernel.rows : rows.count != wanted))
-        [[unlikely]] {
-      host::refuse_shape(
-          variant.op, "sf", sf,
-          experts_given
-              ? fmt::format("a multiple of 128 rows, at least {}, of {}, contiguous", kernel.rows, padded)
-              : fmt::format("shape [{}, {}], contiguous, for sf_layout = swizzled", wanted, padded));
-    }
-    kernel.sf_rows = rows.count;
+    return rows;
   }
-  check.has_data(kernel.rows).is_on_device_of("x", arguments.x);
-  kernel.sf = static_cast<unsigned char*>(sf.data);
+  const std::int64_t padded = host::round_up(blocks, 4);
+  const bool experts_given = !arguments.expert_offsets.absent();
+  const std::int64_t wanted = host::round_up(count, 128);
+  if (sf.dim(-1) != padded || (rows.count > 1 && rows.stride != padded) ||
+      (experts_given ? rows.count % 128 != 0 || rows.count < count : rows.count != wanted)) [[unlikely]] {
+    host::refuse_shape(
+        variant.op, "sf", sf,
+        experts_given ? fmt::format("a multiple of 128 rows, at least {}, of {}, contiguous", count, padded)
+                      : fmt::format("shape [{}, {}], contiguous, for sf_layout = swizzled", wanted, padded));
+  }
+  return rows;
 }
 
 }  // namespace
@@ -227,15 +221,12 @@ Call block_scaled_call(const BlockScaledVariant& variant, const BlockScaled& arg
   x_check.has_data(x_rows.count);
   q_check.has_data(x_rows.count).is_on_device_of("x", x);
 
-  BlockScaledKernelArgs kernel{};
-  kernel.x = x.data;
-  kernel.q = q.data;
-  kernel.rows = x_rows.count;
-  kernel.x_stride = x_rows.stride;
-  kernel.q_stride = q_rows.stride;
-  bind_scales(variant, arguments, kernel, width);
+  const host::TensorCheck sf_check(variant.op, "sf", arguments.sf);
+  const host::Rows sf_rows = scale_rows(variant, arguments, sf_check, x_rows.count, width);
+  sf_check.has_data(x_rows.count).is_on_device_of("x", x);
   std::int64_t split = 0;
-  if (variant.format == BlockFormat::nvfp4) {
+  const bool is_nvfp4 = variant.format == BlockFormat::nvfp4;
+  if (is_nvfp4) {
     const TensorView& offsets = arguments.expert_offsets;
     if (!offsets.absent()) {
       split = offsets.dim(0) - 1;
@@ -251,9 +242,6 @@ Call block_scaled_call(const BlockScaledVariant& variant, const BlockScaled& arg
     }
     require_vector(variant.op, "global_scale", arguments.global_scale, DType::f32,
                    std::max<std::int64_t>(split, 1), "x", x, x_rows.count);
-    kernel.global_scale = static_cast<const float*>(arguments.global_scale.data);
-    kernel.expert_offsets = static_cast<const int*>(offsets.data);
-    kernel.sf_offsets = static_cast<const int*>(arguments.sf_offsets.data);
   }
 
   const auto bytes = static_cast<std::int32_t>(size_of(x.dtype));
@@ -265,7 +253,7 @@ Call block_scaled_call(const BlockScaledVariant& variant, const BlockScaled& arg
   call.spec.values[alignment] =
       std::min(host::alignment_of(host::misalignment(x, x_rows)),
                host::alignment_of(host::misalignment(q, q_rows)) * bytes * (variant.fp4() ? 2 : 1));
-  if (variant.format == BlockFormat::nvfp4) {
+  if (is_nvfp4) {
     call.spec.values[experts] = static_cast<std::int32_t>(split);
   } else {
     call.spec.values[ocp_floor] = arguments.ocp_floor ? 1 : 0;
@@ -274,10 +262,22 @@ Call block_scaled_call(const BlockScaledVariant& variant, const BlockScaled& arg
     call.spec.values[q_dtype] = host::to_param(q.dtype);
   }
   // Experts pad a swizzled sf, so the grid covers the rows of sf.
-  call.rows = x_rows.count > 0 && split > 0 && arguments.sf_layout == SfLayout::swizzled ? kernel.sf_rows
+  call.rows = x_rows.count > 0 && split > 0 && arguments.sf_layout == SfLayout::swizzled ? sf_rows.count
                                                                                          : x_rows.count;
   call.device = x.device;
-  call.set_arguments(kernel);
+  const bool is_linear = arguments.sf_layout == SfLayout::linear;
+  call.set_arguments(BlockScaledKernelArgs{
+      .x = x.data,
+      .q = q.data,
+      .sf = static_cast<unsigned char*>(arguments.sf.data),
+      .global_scale = is_nvfp4 ? static_cast<const float*>(arguments.global_scale.data) : nullptr,
+      .expert_offsets = is_nvfp4 ? static_cast<const int*>(arguments.expert_offsets.data) : nullptr,
+      .sf_offsets = is_nvfp4 ? static_cast<const int*>(arguments.sf_offsets.data) : nullptr,
+      .rows = x_rows.count,
+      .sf_rows = is_linear ? 0 : sf_rows.count,
+      .x_stride = x_rows.stride,
+      .q_stride = q_rows.stride,
+      .sf_stride = is_linear ? sf_rows.stride : 0});
   return call;
 }
 

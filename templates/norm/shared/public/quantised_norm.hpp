@@ -1,18 +1,10 @@
 #pragma once
 
-#include <cstdint>
-
+#include <kerncast/ops/norm/quantised_scaling.h>
 #include <kerncast/ops/scale_layout.h>
 #include "kerncast/tensor.hpp"
 
 namespace kerncast::norm {
-
-/// The elements that share a scale.
-enum class Scaling : std::uint8_t {
-  per_token,   ///< s = max(amax(row), 1e-10) / MAX
-  per_tensor,  ///< static: the scale is given
-  per_group,   ///< s = max(amax(group), 1e-10) / MAX, or that rounded up to a power of two
-};
 
 /// The quantised output of a norm: q = sat(y / s), MAX = 448 (e4m3), 57344 (e5m2), 127 (int8).
 struct Quantised {
