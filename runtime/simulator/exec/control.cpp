@@ -9,6 +9,16 @@ const Op* nop(Warp&, const Op* op, u32) {
   return op + 1;
 }
 
+/// The running fragment jumped back to `target`: it may have passed lanes that it meets from there on.
+void meet_from(Warp& w, const Op* target) {
+  for (u32 i = 0; i < w.fragment_count; ++i) {
+    const Fragment& other = w.fragments[i];
+    if (other.state == Fragment::State::ready && other.at >= target && other.at < w.limit) {
+      w.limit = other.at;
+    }
+  }
+}
+
 const Op* branch(Warp& w, const Op* op, u32 mask) {
   const Op* target = op + op->imm;
   count_through(w, op);
@@ -32,10 +42,15 @@ const Op* branch(Warp& w, const Op* op, u32 mask) {
     }
   }
   w.run_prefix = target->prefix;
-  if (target <= op && --w.slice == 0) {
-    w.resume = target;
-    w.event = Event::slice;
-    return nullptr;
+  if (target <= op) {
+    if (--w.slice == 0) {
+      w.resume = target;
+      w.event = Event::slice;
+      return nullptr;
+    }
+    if (w.fragment_count != 0) {
+      meet_from(w, target);
+    }
   }
   return target;
 }

@@ -111,27 +111,64 @@ const Op* load_parameter(Warp& w, const Op* op, u32 mask) {
   return op + 1;
 }
 
+/// Finds and reports the global memory that the lanes of `mask` read, each `bytes` of it.
+bool read_source(Warp& w, const Op* op, u32 mask, u32 bytes, Access& from) {
+  if (!resolve_global(w, src<u64>(w, op->b), static_cast<s32>(op->d2), mask, bytes, from)) {
+    from.fault.what = "cp.async read";
+    raise_access(w, op, from.fault);
+    return false;
+  }
+  return watched(w, op, from, WarpAccess::Kind::read, mask, bytes);
+}
+
+/// Lanes that read fewer bytes than they write may name a source that ends where they stop. The address must
+/// be a multiple of all that is written even so.
+bool read_part(Warp& w, const Op* op, u32 mask, const u32* size, Access& from) {
+  const u64* base = src<u64>(w, op->b);
+  const auto add = static_cast<u64>(static_cast<s64>(static_cast<s32>(op->d2)));
+  from.kind = Access::Kind::scattered;
+  for (u32 rest = mask; rest != 0; rest &= rest - 1) {
+    const auto i = static_cast<unsigned>(__builtin_ctz(rest));
+    const u64 address = base[i] + add;
+    const u32 bytes = size[i];
+    if ((address & (op->count - 1)) != 0 || (bytes != 0 && !known(w, address, bytes))) {
+      from.fault.what = "cp.async read";
+      fail_lane(from, address, i, op->count, Space::global, (address & (op->count - 1)) != 0);
+      from.fault.bytes = from.fault.misaligned ? op->count : bytes;
+      raise_access(w, op, from.fault);
+      return false;
+    }
+    from.host[i] = address;
+    if (bytes != 0 && !watched(w, op, from, WarpAccess::Kind::read, 1U << i, bytes)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 const Op* copy_async(Warp& w, const Op* op, u32 mask) {
   Access to;
   if (!resolve(w, op, mask, op->count, to)) {
     return raise_access(w, op, to.fault);
   }
-  Access from;
-  if (!resolve_global(w, src<u64>(w, op->b), static_cast<s32>(op->d2), mask, op->count, from)) {
-    from.fault.what = "cp.async read";
-    return raise_access(w, op, from.fault);
+  alignas(64) u32 size[lane_count];
+  const u32* wanted = (op->flags & flag::copy_sized) != 0 ? src<u32>(w, op->c) : nullptr;
+  u32 whole = all_lanes;
+  KC_LANES {
+    size[i] = wanted == nullptr || wanted[i] > op->count ? op->count : wanted[i];
+    whole &= size[i] == op->count ? all_lanes : ~(1U << i);
   }
-  if (!watched(w, op, from, WarpAccess::Kind::read, mask, op->count) ||
-      !watched(w, op, to, WarpAccess::Kind::write, mask, op->count)) {
+  Access from;
+  const bool found =
+      (mask & ~whole) == 0 ? read_source(w, op, mask, op->count, from) : read_part(w, op, mask, size, from);
+  if (!found || !watched(w, op, to, WarpAccess::Kind::write, mask, op->count)) {
     return nullptr;
   }
-  const u32* size = (op->flags & flag::copy_sized) != 0 ? src<u32>(w, op->c) : nullptr;
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
     const auto i = static_cast<unsigned>(__builtin_ctz(rest));
-    const u32 bytes = size == nullptr || size[i] > op->count ? op->count : size[i];
     std::byte* target = to.at(i);
     for (u32 k = 0; k < op->count; ++k) {
-      target[k] = k < bytes ? from.at(i)[k] : std::byte{0};
+      target[k] = k < size[i] ? from.at(i)[k] : std::byte{0};
     }
   }
   return op + 1;

@@ -258,6 +258,7 @@ inline constexpr std::uint32_t strong = 1U << 24;  ///< a memory access that is 
 inline constexpr std::uint32_t aligned = 1U
                                          << 25;  ///< a barrier that all threads of a warp must reach together
 inline constexpr std::uint32_t transpose = 1U << 26;  ///< ldmatrix, stmatrix
+inline constexpr std::uint32_t uncounted = 1U << 27;  ///< a branch that the PTX does not have
 }  // namespace flag
 
 struct Op;

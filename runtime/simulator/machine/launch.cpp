@@ -39,6 +39,9 @@ class Worker {
     std::deque<std::unique_ptr<Block>> unfinished;
     std::unique_ptr<Block> spare;
     while (!state_.stop.load(std::memory_order_relaxed)) {
+      if (out_of_time()) {
+        break;
+      }
       std::unique_ptr<Block> block;
       const std::uint64_t next = unfinished.size() < most_unfinished
                                      ? state_.next_block.fetch_add(1, std::memory_order_relaxed)
@@ -79,6 +82,19 @@ class Worker {
   }
 
  private:
+  /// Ends a launch whose blocks are too short to look at the clock themselves.
+  bool out_of_time() {
+    if (!state_.has_deadline || std::chrono::steady_clock::now() <= state_.deadline) {
+      return false;
+    }
+    const std::uint64_t next = std::min(state_.next_block.load(std::memory_order_relaxed), state_.blocks);
+    state_.report(next, {FaultKind::launch_timeout,
+                         fmt::format("kernel '{}': {} of its {} blocks had started when KERNCAST_SIM_TIMEOUT "
+                                     "ran out",
+                                     state_.function->name, next, state_.blocks)});
+    return true;
+  }
+
   void count(Block& block) {
     for (Warp& warp : block.warps) {
       if (tally_ != nullptr) {

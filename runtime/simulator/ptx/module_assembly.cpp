@@ -10,6 +10,7 @@
 #include "runtime/simulator/exec/isa.hpp"
 #include "runtime/simulator/ptx/decode/families.hpp"
 #include "runtime/simulator/ptx/decode/instruction.hpp"
+#include "runtime/simulator/ptx/layout.hpp"
 #include "runtime/simulator/ptx/types.hpp"
 
 namespace kerncast::simulator {
@@ -230,6 +231,7 @@ void ModuleAssembly::append_body() {
   function.local_bytes = static_cast<std::uint32_t>((context_.function.local_top + 15) / 16 * 16);
   function.shared_bytes = static_cast<std::uint32_t>(context_.function.shared_top);
   function.frame_bytes = assign_registers(body, program_.lists);
+  order_blocks(body, context_.instruction_count());
   const auto base = static_cast<std::uint32_t>(program_.ops.size());
   const auto tables = static_cast<std::int64_t>(program_.targets.size());
   function.first_op = base;

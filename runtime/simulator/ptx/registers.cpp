@@ -4,6 +4,9 @@
 #include <bit>
 #include <limits>
 #include <queue>
+#include <utility>
+
+#include "runtime/simulator/ptx/flow.hpp"
 
 namespace kerncast::simulator {
 
@@ -23,12 +26,6 @@ constexpr std::uint32_t no_register = std::numeric_limits<std::uint32_t>::max();
 constexpr std::size_t set_limit = std::size_t{1} << 22;
 constexpr std::size_t set_work = std::size_t{1} << 28;
 
-struct Block {
-  std::uint32_t first = 0;
-  std::uint32_t end = 0;
-  std::vector<std::uint32_t> next;
-};
-
 std::uint32_t* field_of(Op& op, std::uint8_t field) {
   switch (field) {
     case 0:
@@ -44,11 +41,6 @@ std::uint32_t* field_of(Op& op, std::uint8_t field) {
     default:
       return &op.guard;
   }
-}
-
-bool ends_block(Code code) {
-  return code == Code::bra || code == Code::brx || code == Code::ret || code == Code::exit ||
-         code == Code::trap;
 }
 
 class Allocator {
@@ -87,45 +79,9 @@ class Allocator {
   }
 
   void find_blocks() {
-    const std::size_t count = body_.ops.size();
-    leader_.assign(count + 1, false);
-    leader_[0] = true;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (body_.ops[i].code == Code::bra) {
-        leader_[static_cast<std::size_t>(body_.ops[i].imm)] = true;
-      }
-      if (ends_block(body_.ops[i].code)) {
-        leader_[i + 1] = true;
-      }
-    }
-    for (const std::uint32_t target : body_.table_targets) {
-      leader_[target] = true;
-    }
-    block_of_.assign(count + 1, 0);
-    for (std::uint32_t i = 0; i < count; ++i) {
-      if (leader_[i]) {
-        if (!blocks_.empty()) {
-          blocks_.back().end = i;
-        }
-        blocks_.push_back({i, static_cast<std::uint32_t>(count), {}});
-      }
-      block_of_[i] = static_cast<std::uint32_t>(blocks_.size() - 1);
-    }
-    for (std::uint32_t b = 0; b < blocks_.size(); ++b) {
-      Block& block = blocks_[b];
-      const std::uint32_t last = block.end - 1;
-      const Op& op = body_.ops[last];
-      if (op.code == Code::bra) {
-        block.next.push_back(block_of_[static_cast<std::size_t>(op.imm)]);
-      } else if (op.code == Code::brx) {
-        for (std::uint32_t t = 0; t < op.d2; ++t) {
-          block.next.push_back(block_of_[body_.table_targets[static_cast<std::size_t>(op.imm) + t]]);
-        }
-      }
-      if ((!ends_block(op.code) || guarded_[last]) && b + 1 < blocks_.size()) {
-        block.next.push_back(b + 1);
-      }
-    }
+    FlowGraph flow = find_flow(body_, guarded_);
+    blocks_ = std::move(flow.blocks);
+    leader_ = std::move(flow.leader);
   }
 
   template <class F>
@@ -384,8 +340,7 @@ class Allocator {
   std::vector<bool> leader_;
   std::vector<bool> dropped_;
   std::vector<std::uint32_t> first_use_;
-  std::vector<std::uint32_t> block_of_;
-  std::vector<Block> blocks_;
+  std::vector<BasicBlock> blocks_;
   std::size_t words_ = 0;
   bool tracked_ = true;
   std::vector<std::uint64_t> in_;

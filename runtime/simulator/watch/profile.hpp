@@ -9,7 +9,7 @@
 
 namespace kerncast::simulator {
 
-/// Counts of a launch by PTX instruction of its module, in the order of the text; empty until the launch has
+/// Counts of a launch by PTX instruction of its module, in the order of its ops; empty until the launch has
 /// run.
 struct LaunchProfile {
   std::vector<KerncastSimCounts> instructions;

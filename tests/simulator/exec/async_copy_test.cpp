@@ -174,6 +174,61 @@ TEST_CASE("cp.async copies, fills with zeros, ignores its source, and arrives") 
         std::vector<std::uint32_t>{104, 105, 106, 0, 0, 0, 110, 111, 112, 113, 114, 115});
 }
 
+TEST_CASE("cp.async touches no more of its source than it reads") {
+  // `in` has 64 bytes; each copy begins where fewer than 16 of them are left.
+  const std::vector<std::uint32_t> input(16, 7);
+  const auto copied = [&](const std::string& copy, bool checks) {
+    const std::string text =
+        ".shared .align 16 .b8 buf[64]; .reg .u64 out, in; .reg .u32 t, n, s, w; .reg .pred p;\n"
+        "ld.param.u64 out, [pd]; ld.param.u64 in, [pa]; mov.u32 t, %tid.x; setp.ge.u32 p, t, 0; mov.u32 s, "
+        "buf;\n"
+        "mad.lo.u32 s, t, 16, s;\n" +
+        copy +
+        " ld.shared.u32 w, [s]; mad.wide.u32 out, t, 8, out; st.global.u32 [out], w;\n"
+        "ld.shared.u32 w, [s+12]; st.global.u32 [out+4], w; ret;";
+    Runner runner(kernel_text({"pd", "pa"}, text));
+    runner.checks = checks;
+    auto* d = runner.zeros<std::uint32_t>(8);
+    const Fault fault = runner.run("k", {1, 1, 1}, {2, 1, 1}, 0, d, runner.upload(input));
+    return fault.message.empty() ? Runner::download(d, 4)
+                                 : std::vector<std::uint32_t>{static_cast<std::uint32_t>(fault.kind)};
+  };
+  const std::vector<std::uint32_t> zeros(4);
+  const std::string past = "cp.async.cg.shared.global [s], [in+64], 16, ";
+  for (const bool checks : {false, true}) {
+    CHECK(copied("mov.u32 n, 0; " + past + "n;", checks) == zeros);
+    CHECK(copied(past + "0;", checks) == zeros);
+    CHECK(copied(past + "p;", checks) == zeros);
+    // A null pointer is as good as any other.
+    CHECK(copied("mov.u64 in, 0; cp.async.ca.shared.global [s], [in], 4, 0; st.shared.u32 [s+12], 0;",
+                 checks) == zeros);
+    // The lanes differ: the first reads 16 bytes, the second none past the end.
+    CHECK(copied("sub.u32 n, 1, t; mul.lo.u32 n, n, 16; mad.wide.u32 in, t, 16, in;\n"
+                 "cp.async.cg.shared.global [s], [in+48], 16, n;",
+                 checks) == std::vector<std::uint32_t>{7, 7, 0, 0});
+    const std::vector<std::uint32_t> outside{static_cast<std::uint32_t>(FaultKind::illegal_address)};
+    CHECK(copied("mov.u32 n, 4; " + past + "n;", checks) == outside);
+    CHECK(copied(past + "!p;", checks) == outside);
+    CHECK(copied("cp.async.ca.shared.global [s], [in+60], 4; st.shared.u32 [s+12], 7;", checks) ==
+          std::vector<std::uint32_t>(4, 7));
+    CHECK(copied("cp.async.cg.shared.global [s], [in+4], 16, 0;", checks) ==
+          std::vector<std::uint32_t>{static_cast<std::uint32_t>(FaultKind::misaligned_address)});
+  }
+}
+
+TEST_CASE("cp.async marks as read what it reads") {
+  const std::string text =
+      ".shared .align 16 .b8 buf[16]; .reg .u64 in; .reg .u32 n; ld.param.u64 in, [pa];\n"
+      "ld.param.u32 n, [pd]; cp.async.cg.shared.global [buf], [in], 16, n; ret;";
+  Runner runner(kernel_text({"pd", "pa"}, text));
+  runner.checks = true;
+  std::byte* in = runner.unwritten(16);
+  runner.memory().mark_written(in, 8);
+  const std::array<std::uint32_t, 3> one{1, 1, 1};
+  CHECK(runner.run("k", one, one, 0, std::uint64_t{8}, in).message.empty());
+  CHECK_THAT(runner.run("k", one, one, 0, std::uint64_t{12}, in).message, Contains("byte 8 of the 16-byte"));
+}
+
 TEST_CASE("Bulk copies move data both ways and report their bytes") {
   std::vector<std::uint32_t> input(256);
   std::iota(input.begin(), input.end(), 7U);

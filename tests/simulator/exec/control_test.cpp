@@ -57,6 +57,49 @@ TEST_CASE("lanes part at branches and meet again") {
   }
 }
 
+TEST_CASE("lanes meet again wherever the code places the block where they meet") {
+  // v gets the lanes that run together at MEET, which lies before what leads to it.
+  const auto together = [](const std::string& body) {
+    CAPTURE(body);
+    const auto got = per_thread(body, 32);
+    return got == std::vector<std::uint32_t>(32, 0xffffffff);
+  };
+  const std::string meet = "MEET: activemask.b32 v; bra END;\n";
+  CHECK(together("setp.ne.u32 p, t, 0; @!p bra ARM;\n" + meet + "ARM: mov.u32 a, 0; bra.uni MEET;"));
+  CHECK(together("setp.lt.u32 p, t, 9; @p bra ONE; bra TWO;\n" + meet +
+                 "TWO: mov.u32 a, 0; bra MEET;\nONE: mov.u32 b, 0; bra MEET;"));
+  // A loop that lies behind the code that it leads to, and one with an arm behind its end.
+  CHECK(together("mov.u32 a, t; bra TEST;\n" + meet +
+                 "BODY: sub.u32 a, a, 1;\nTEST: setp.ne.u32 p, a, 0; @p bra BODY; bra MEET;"));
+  CHECK(
+      together("mov.u32 a, t; mov.u32 b, 0;\nLOOP: setp.eq.u32 p, a, 0; @p bra MEET;\n"
+               "setp.lt.u32 q, t, 16; @q bra ARM;\nJOIN: sub.u32 a, a, 1; bra LOOP;\n" +
+               meet + "ARM: add.u32 b, b, 1; bra JOIN;"));
+  // A loop inside another, both left in the middle.
+  CHECK(together(
+      "mov.u32 a, 0; bra OUTER;\n" + meet +
+      "INNER: add.u32 b, b, 1; setp.eq.u32 p, b, t; @p bra NEXT; setp.gt.u32 q, b, 40; @q bra NEXT;\n"
+      "bra INNER;\nNEXT: add.u32 a, a, 1; setp.gt.u32 p, a, t; @p bra MEET;\n"
+      "OUTER: mov.u32 b, 0; bra INNER;"));
+  // A table of targets, one of which falls through to the next.
+  CHECK(together("T: .branchtargets ONE, TWO, MEET; rem.u32 a, t, 3; brx.idx a, T;\n" + meet +
+                 "TWO: mov.u32 b, 2;\nONE: mov.u32 b, 1; bra MEET;"));
+  // In the arm of a loop lanes run together, too.
+  CHECK(
+      together("mov.u32 v, 0; mov.u32 a, 0; mov.u32 b, 0; bra LOOP;\n"
+               "JOIN: activemask.b32 b; setp.ne.u32 q, b, 0xffffffff; @q mov.u32 v, 1; add.u32 a, a, 1;\n"
+               "LOOP: setp.eq.u32 p, a, 5; @p bra LEAVE; setp.eq.u32 p, a, t; @p bra ARM; bra JOIN;\n"
+               "ARM: mov.u32 b, 0; bra JOIN;\nLEAVE: sub.u32 v, v, 1;"));
+}
+
+TEST_CASE("code whose order is changed counts its own instructions only") {
+  LaunchCounts counts;
+  per_thread("setp.ne.u32 p, t, 0; @!p bra ARM;\nMEET: bra END;\nARM: mov.u32 v, 0; bra.uni MEET;", 32,
+             nullptr, nullptr, &counts);
+  CHECK(counts.warp_instructions == 3 + 2 + 2 + 1 + 4);
+  CHECK(counts.thread_instructions == 32 * (3 + 2 + 1 + 4) + 2);
+}
+
 TEST_CASE("loops with a different trip count per lane") {
   LaunchCounts counts;
   const auto got = per_thread(
@@ -221,6 +264,15 @@ TEST_CASE("a kernel that never ends is stopped after the time limit") {
   std::string message;
   CHECK(fault_of("FOREVER: add.u32 v, v, 1; bra FOREVER;", 32, message) == FaultKind::launch_timeout);
   CHECK_THAT(message, Contains("KERNCAST_SIM_TIMEOUT"));
+  unsetenv("KERNCAST_SIM_TIMEOUT");
+}
+
+TEST_CASE("a grid of blocks that each end soon is stopped after the time limit") {
+  REQUIRE(setenv("KERNCAST_SIM_TIMEOUT", "0.05", 1) == 0);
+  Runner runner(kernel_text({}, "ret;"));
+  const Fault fault = runner.run("k", {2147483647, 1, 1}, {1, 1, 1}, 0);
+  CHECK(fault.kind == FaultKind::launch_timeout);
+  CHECK_THAT(fault.message, Contains("of its 2147483647 blocks had started when KERNCAST_SIM_TIMEOUT"));
   unsetenv("KERNCAST_SIM_TIMEOUT");
 }
 

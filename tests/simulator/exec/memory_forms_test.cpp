@@ -79,6 +79,21 @@ TEST_CASE("Stores of every cache operator, order and hint write the same word") 
   }
 }
 
+TEST_CASE("Braces around a single register are no vector") {
+  const std::string store = " st.global.b32 [out], {w0};";
+  CHECK(run("ld.global.b32 {w0}, [in+8];" + store)[0] == 3);
+  CHECK(run("ld.global.nc.b32 {w0}, [in+8];" + store)[0] == 3);
+  CHECK(run("ld.global.f32 {f0}, [in+8]; st.global.f32 [out], {f0};")[0] == 3);
+  CHECK(run("ld.global.b32 {w0}, [in+8]; st.shared.b32 [buf], {w0}; ld.shared.b32 {w1}, [buf]; st.global.b32 "
+            "[out], {w1};")[0] == 3);
+  CHECK(run("ld.global.b16 {h0}, [in+8]; st.global.b16 [out], {h0};")[0] == 3);
+  CHECK(run("ld.global.b8 {h0}, [in+8]; st.global.b8 [out], {h0};")[0] == 3);
+  CHECK(run("ld.param.u64 {x0}, [pa]; ld.global.b64 {x1}, [x0]; st.global.b64 [out], {x1};")[1] == 2);
+  CHECK(run("ld.volatile.global.b32 {w0}, [in+8]; st.release.gpu.global.b32 [out], {w0};")[0] == 3);
+  CHECK(run("ldu.global.b32 {w0}, [in+8];" + store)[0] == 3);
+  CHECK(run("mov.u32 w0, 3; @p ld.global.b32 {w0}, [in];" + store)[0] == 3);
+}
+
 TEST_CASE("Vectors of all widths move together") {
   const std::vector<U32> eight{1, 2, 3, 4, 5, 6, 7, 8};
   CHECK(first(run("ld.global.v2.u32 {w0, w1}, [in]; st.global.v2.u32 [out], {w0, w1};"), 2) ==

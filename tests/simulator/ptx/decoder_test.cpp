@@ -175,6 +175,12 @@ TEST_CASE("operands of the wrong shape are refused") {
   CHECK_THAT(refusal("add.u32 r0|p0, r1, r2;"), Contains("operand 1 cannot be a pair"));
   CHECK_THAT(refusal("setp.eq.u32 p0, r1|p1, r2;"), Contains("operand 2 cannot be a pair"));
   CHECK_THAT(refusal("ld.global.u32 r0, r1;"), Contains("address operand in brackets"));
+  CHECK_THAT(refusal("atom.global.add.u32 {r0}, [l0], r1;"), Contains("operand 1 cannot be a vector"));
+  CHECK_THAT(refusal("atom.global.add.u32 r0, [l0], {r1};"), Contains("operand 3 cannot be a vector"));
+  CHECK_THAT(refusal("red.global.add.u32 [l0], {r1};"), Contains("operand 2 cannot be a vector"));
+  CHECK_THAT(refusal("ld.global.v2.u32 {r0}, [l0];"), Contains("does not fit"));
+  CHECK_THAT(refusal("ld.global.u32 {r0, r1}, [l0];"), Contains("does not fit"));
+  CHECK_THAT(refusal("prefetch.global.L1 {l0};"), Contains("operand 1 cannot be a vector"));
   CHECK_THAT(refusal("mov.b64 l0, {r0, r1, r2, r3, r4, r5, r6, r7, r8};"), Contains("at most 8 elements"));
 }
 

@@ -205,6 +205,17 @@ TEST_CASE("lanes wait at a barrier for those of their warp that spin before it")
   CHECK(Runner::download(out, 65)[64] == 63);
 }
 
+TEST_CASE("a barrier that lies before one of the ways to it is not divergent") {
+  for (const char* meet :
+       {"bar.sync 0;", "bar.sync 1, 64;", "bar.red.popc.u32 v, 0, p;", "barrier.sync.aligned 0;"}) {
+    CAPTURE(meet);
+    CHECK(run_shared("setp.ne.u32 p, tid, 0; @!p bra ARM;\nMEET: " + std::string(meet) +
+                         " bra DONE;\nARM: mov.u32 v, 0; bra.uni MEET;\nDONE:\n",
+                     64)
+              .message.empty());
+  }
+}
+
 TEST_CASE("a barrier that part of a warp does not reach is divergent") {
   check_violation(
       run_shared("setp.lt.u32 p, tid, 16; @p bra HALF; bar.sync 0; bra DONE;\nHALF: bar.sync 0;\nDONE:\n",

@@ -1,5 +1,6 @@
 #include "runtime/simulator/driver/module/profile.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <memory>
@@ -65,7 +66,8 @@ void record_launch(const Launch& launch, const LaunchProfile& counts) {
     const PtxFunction& function = module.functions[index];
     for (std::uint32_t i = function.first_op; i < function.end_op; ++i) {
       const Op& op = module.ops[i];
-      const bool first_of_instruction = i == function.first_op || module.ops[i - 1].prefix != op.prefix;
+      const bool first_of_instruction = i == function.first_op || module.ops[i - 1].prefix != op.prefix ||
+                                        (module.ops[i - 1].flags & flag::uncounted) != 0;
       if (!first_of_instruction || i + 1 >= module.ops.size() || module.ops[i + 1].prefix == op.prefix ||
           op.prefix >= counts.instructions.size()) {
         continue;
@@ -82,6 +84,10 @@ void record_launch(const Launch& launch, const LaunchProfile& counts) {
       record->instructions.push_back(made);
     }
   }
+  std::stable_sort(record->instructions.begin(), record->instructions.end(),
+                   [](const KerncastSimInstruction& a, const KerncastSimInstruction& b) {
+                     return a.ptx_line < b.ptx_line;
+                   });
   record->launch.kernel = record->kernel.c_str();
   for (std::size_t i = 0; i < 3; ++i) {
     record->launch.grid[i] = launch.grid[i];

@@ -142,6 +142,12 @@ void decode_atomic(DecodeContext& c) {
   if (space != Space::generic && space != Space::global && space != Space::shared) {
     c.fail("atomics need global, shared or generic memory");
   }
+  // Loads and stores take braces around a single register, atomics do not.
+  for (std::size_t i = 0; i < c.count(); ++i) {
+    if (c.operand(i).kind == Operand::Kind::vector) {
+      c.fail(fmt::format("operand {} cannot be a vector", i + 1));
+    }
+  }
   Op& op = c.emit(returns ? Code::atom : Code::red, type);
   c.address(c.operand(first), space, bytes);
   op.source = static_cast<Type>(0);

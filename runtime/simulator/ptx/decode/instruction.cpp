@@ -132,14 +132,18 @@ void check_shapes(DecodeContext& c) {
       "mov",      "ld",        "ldu",           "st",      "atom",         "red",      "cp",
       "prefetch", "prefetchu", "applypriority", "discard", "createpolicy", "ldmatrix", "stmatrix",
       "mma",      "wmma",      "wgmma",         "tcgen05", "mbarrier"};
+  static const std::unordered_set<std::string_view> takes_vector{
+      "mov",      "ld",       "ldu", "st",   "atom",  "red",    "cp",
+      "ldmatrix", "stmatrix", "mma", "wmma", "wgmma", "tcgen05"};
   static const std::unordered_set<std::string_view> takes_pair{"setp", "shfl", "match", "elect", "lop3"};
   static const std::unordered_set<std::string_view> takes_sink{"atom",  "elect",    "lop3",
                                                                "match", "mbarrier", "setp"};
   const std::string_view base = c.mods().base();
   for (std::size_t i = 0; i < c.count(); ++i) {
     const Operand& given = c.operand(i);
-    const bool fits = given.kind == Operand::Kind::scalar ||
-                      (takes_any.contains(base) && (base != "mov" || given.kind == Operand::Kind::vector));
+    const bool fits = given.kind == Operand::Kind::scalar   ? true
+                      : given.kind == Operand::Kind::vector ? takes_vector.contains(base)
+                                                            : base != "mov" && takes_any.contains(base);
     if (!fits) {
       c.fail(fmt::format("operand {} cannot be {}", i + 1,
                          given.kind == Operand::Kind::vector ? "a vector" : "an address in brackets"));

@@ -29,8 +29,9 @@ struct Elements {
 
 bool split(const Operand& operand, unsigned vector, Type type, Elements& out) {
   const bool wide = type == Type::b128;
+  // Braces around a single register make no vector of it.
   if (operand.kind == Operand::Kind::address || operand.count != vector ||
-      (operand.kind == Operand::Kind::vector) != (vector > 1)) {
+      (operand.kind != Operand::Kind::vector && vector > 1)) {
     return false;
   }
   for (unsigned i = 0; i < vector; ++i) {
