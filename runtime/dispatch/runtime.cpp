@@ -20,12 +20,21 @@
 namespace kerncast {
 namespace {
 
+void warn_on_stderr(std::string_view text) {
+  std::fprintf(stderr, "kerncast: warning: %.*s\n", static_cast<int>(text.size()), text.data());
+}
+
+/// The host's sink. Warnings come from the middle of a launch, which an exception of the host would end.
 cache::WarningSink warning_sink(const RuntimeOptions& options) {
-  if (options.warn) {
-    return options.warn;
+  if (!options.warn) {
+    return warn_on_stderr;
   }
-  return [](std::string_view text) {
-    std::fprintf(stderr, "kerncast: warning: %.*s\n", static_cast<int>(text.size()), text.data());
+  return [warn = options.warn](std::string_view text) {
+    try {
+      warn(text);
+    } catch (...) {
+      warn_on_stderr(text);
+    }
   };
 }
 
@@ -315,6 +324,7 @@ void Runtime::dispatch(const OpDefinition& op, const Call& call, Stream stream) 
 }
 
 void Runtime::run(const OpDefinition& op, const Bindings& bindings, Stream stream) {
+  check_names(op, bindings);
   const Call call = op.bind(bindings);
   const driver::DriverApi& api = impl_->driver().api;
   impl_->device(call.device);
@@ -338,6 +348,7 @@ void Runtime::run(const OpDefinition& op, const Bindings& bindings, Stream strea
 PreparedLaunch Runtime::prepare(const OpDefinition& op, const Call& call,
                                 const std::optional<Tunables>& tunables) {
   PreparedLaunch prepared;
+  prepared.prepared_ = true;
   prepared.call_ = call;
   if (call.rows == 0) {
     return prepared;
@@ -359,6 +370,10 @@ PreparedLaunch Runtime::prepare(const OpDefinition& op, const Call& call,
 }
 
 void PreparedLaunch::launch(Stream stream) const {
+  if (!prepared_) {
+    throw Error(ErrorCode::invalid_argument,
+                "this PreparedLaunch was never prepared; assign it the result of Runtime::prepare first");
+  }
   if (entry_ == nullptr) {
     return;
   }
@@ -466,6 +481,12 @@ void Runtime::make_current(int ordinal) {
 
 void* Runtime::driver_symbol(const char* symbol) const {
   return impl_->driver().symbol(symbol);
+}
+
+std::string Runtime::last_fault() const {
+  const driver::DriverApi& api = impl_->driver().api;
+  const char* text = api.last_fault != nullptr ? api.last_fault() : nullptr;
+  return text != nullptr ? text : "";
 }
 
 DeviceTraits Runtime::traits(int ordinal) {

@@ -86,25 +86,41 @@ std::int64_t parse_integer(const OpDefinition& op, const ParamSpec& param, std::
   return value;
 }
 
-std::vector<std::string> param_names(const OpDefinition& op) {
+template <class Specs>
+std::vector<std::string> names_of(const Specs& specs) {
   std::vector<std::string> names;
-  for (const ParamSpec& param : op.params) {
-    names.push_back(param.name);
+  for (const auto& spec : specs) {
+    names.push_back(spec.name);
   }
   return names;
+}
+
+[[noreturn]] void refuse_name(const OpDefinition& op, std::string_view kind, std::string_view name,
+                              const std::vector<std::string>& names) {
+  const std::string nearest = nearest_name(name, names);
+  throw Error(ErrorCode::invalid_argument,
+              fmt::format("{}: no {} '{}'{}; it has {}", op.name, kind, name,
+                          nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest),
+                          names.empty() ? std::string("none") : fmt::format("{}", fmt::join(names, ", "))));
 }
 
 int require_param(const OpDefinition& op, std::string_view name) {
   const int index = find_param(op, name);
   if (index < 0) {
-    const std::vector<std::string> names = param_names(op);
-    const std::string nearest = nearest_name(name, names);
-    throw Error(ErrorCode::invalid_argument,
-                fmt::format("{}: no parameter '{}'{}; it has {}", op.name, name,
-                            nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest),
-                            fmt::join(names, ", ")));
+    refuse_name(op, "parameter", name, names_of(op.params));
   }
   return index;
+}
+
+/// Refuses a name in `given` that none of `known` has.
+template <class Given, class Known>
+void check_names_of(const OpDefinition& op, std::string_view kind, const Given& given, const Known& known) {
+  for (const auto& [name, value] : given) {
+    const std::vector<std::string> names = names_of(known);
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      refuse_name(op, kind, name, names);
+    }
+  }
 }
 
 }  // namespace
@@ -229,6 +245,12 @@ std::string format_specialisation(const OpDefinition& op, const Specialisation& 
     }
   }
   return text;
+}
+
+void check_names(const OpDefinition& op, const Bindings& bindings) {
+  check_names_of(op, "tensor", bindings.tensors(), op.tensors);
+  check_names_of(op, "scalar", bindings.scalars(), op.scalars);
+  check_names_of(op, "parameter", bindings.params(), op.params);
 }
 
 void check_settings_agree(const OpDefinition& op, const Specialisation& spec, const Bindings& bindings) {

@@ -122,6 +122,21 @@ std::shared_ptr<const Driver> open_driver(const std::string& path, std::string& 
 }  // namespace
 
 void* Driver::symbol(const char* name) const {
+  // Under the bare name a library exports the oldest form of a function, whose parameters are other ones. The
+  // header of the oldest driver that is supported gives the same form with every driver.
+  constexpr int header_version = 12000;
+  constexpr std::uint64_t default_stream_as_compiled = 0;
+  // The one name for which that header and cuGetProcAddress disagree.
+  if (std::string_view(name) == "cuCtxCreate") {
+    name = "cuCtxCreate_v2";
+  }
+  void* function = nullptr;
+  CUdriverProcAddressQueryResult status = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+  if (api.cuGetProcAddress(name, &function, header_version, default_stream_as_compiled, &status) ==
+          CUDA_SUCCESS &&
+      function != nullptr) {
+    return function;
+  }
   return dlsym(library, name);
 }
 

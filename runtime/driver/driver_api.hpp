@@ -44,7 +44,8 @@ struct Driver {
   bool is_virtual = false;  ///< kind is sim
   void* library = nullptr;  ///< handle from dlopen
 
-  /// The function that the library exports as `symbol` ("cuMemAlloc_v2"); null if there is none.
+  /// The function that the cuda.h of CUDA 12.0 means by `name` ("cuMemAlloc" is cuMemAlloc_v2), else the one
+  /// that the library exports as `name`; null if there is none.
   [[nodiscard]] void* symbol(const char* name) const;
 };
 

@@ -21,7 +21,8 @@ void check(const DriverApi& api, CUresult result, std::string_view what) {
     message += fmt::format("\n{}", fault);
   }
   if (result == CUDA_ERROR_INVALID_CONTEXT) {
-    message += "; make the device's primary context current on this thread first";
+    message +=
+        "; make the device's primary context current on this thread first (Runtime::make_current does so)";
   }
   throw Error(result == CUDA_ERROR_OUT_OF_MEMORY ? ErrorCode::out_of_memory : ErrorCode::driver_error,
               message, static_cast<int>(result));

@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <stdexcept>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -86,4 +88,53 @@ TEST_CASE("a host pointer in a named call is refused by the tensor's name") {
   bindings.set_tensor("y", f.arguments.y);
   CHECK_THROWS_WITH(f.runtime.run(definition_of<norm::RmsNorm>(), bindings, nullptr),
                     Catch::Contains("'x'") && Catch::Contains("host memory"));
+}
+
+TEST_CASE("a named call refuses a name that the op does not have, with the nearest") {
+  Fixture f;
+  const OpDefinition& op = definition_of<norm::RmsNorm>();
+  Bindings bindings;
+  bindings.set_tensor("x", f.arguments.x);
+  bindings.set_tensor("y", f.arguments.y);
+  SECTION("scalar") {
+    bindings.set_scalar("epss", 1e-3);
+    CHECK_THROWS_WITH(f.runtime.run(op, bindings, nullptr),
+                      Catch::Contains("no scalar 'epss' (did you mean eps?)"));
+  }
+  SECTION("tensor") {
+    bindings.set_tensor("wieght", f.arguments.x);
+    CHECK_THROWS_WITH(f.runtime.run(op, bindings, nullptr),
+                      Catch::Contains("no tensor 'wieght' (did you mean weight?)"));
+  }
+  SECTION("setting") {
+    bindings.set_param("hf_roundin", "true");
+    CHECK_THROWS_WITH(f.runtime.run(op, bindings, nullptr),
+                      Catch::Contains("no parameter 'hf_roundin' (did you mean hf_rounding?)"));
+  }
+  CHECK(implementation_of(f.runtime).hot.size() == 0);
+}
+
+TEST_CASE("a launch that nobody prepared is an error, and one of no rows does nothing") {
+  const PreparedLaunch forgotten{};
+  CHECK_THROWS_WITH(forgotten.launch(nullptr), Catch::Contains("never prepared"));
+  Fixture f;
+  f.arguments.x = TensorView::contiguous(f.x.data(), DType::f32, {0, Fixture::hidden});
+  f.arguments.y = TensorView::contiguous(f.y.data(), DType::f32, {0, Fixture::hidden});
+  const PreparedLaunch empty = prepare(f.runtime, f.arguments);
+  CHECK_NOTHROW(empty.launch(nullptr));
+}
+
+TEST_CASE("a warning sink that throws fails no launch") {
+  Fixture f;
+  RuntimeOptions options = f.options(MissPolicy::compile);
+  options.cache_directory = "/dev/null/cache";
+  int warned = 0;
+  options.warn = [&](std::string_view) {
+    ++warned;
+    throw std::runtime_error("the host's log is closed");
+  };
+  Runtime runtime(options);
+  CHECK_NOTHROW(launch(runtime, f.arguments, nullptr));
+  CHECK(warned > 0);
+  CHECK(f.result() == ones);
 }

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include "kerncast/error.hpp"
 #include "runtime/driver/driver_api.hpp"
@@ -34,6 +35,17 @@ TEST_CASE("the virtual GPU is chosen by path, by name and by environment") {
   CHECK(std::filesystem::equivalent(driver->path, KERNCAST_SIM_LIBRARY));
   CHECK(driver->symbol("cuCtxCreate_v2") != nullptr);
   CHECK(driver->symbol("cuNoSuchThing") == nullptr);
+  // A bare name is the function that cuda.h maps it to.
+  for (const auto& [bare, exported] :
+       {std::pair("cuMemAlloc", "cuMemAlloc_v2"),
+        std::pair("cuStreamBeginCapture", "cuStreamBeginCapture_v2"),
+        std::pair("cuGraphInstantiate", "cuGraphInstantiateWithFlags"),
+        std::pair("cuMemcpyHtoD", "cuMemcpyHtoD_v2"), std::pair("cuCtxCreate", "cuCtxCreate_v2"),
+        std::pair("cuGetProcAddress", "cuGetProcAddress_v2")}) {
+    INFO(bare);
+    CHECK(driver->symbol(bare) != nullptr);
+    CHECK(driver->symbol(bare) == driver->symbol(exported));
+  }
 
   // The environment decides if the caller does not.
   setenv("KERNCAST_DRIVER", KERNCAST_SIM_LIBRARY, 1);
@@ -51,5 +63,6 @@ TEST_CASE("the virtual GPU is chosen by path, by name and by environment") {
     CHECK(message.find("waiting for nothing") != std::string::npos);
     CHECK(message.find("CUDA_ERROR_INVALID_CONTEXT (201)") != std::string::npos);
     CHECK(message.find("no context is current") != std::string::npos);
+    CHECK(message.find("Runtime::make_current") != std::string::npos);
   }
 }

@@ -148,6 +148,10 @@ specialise(const OpDefinition& op, const std::vector<std::pair<std::string, std:
 [[nodiscard]] KERNCAST_API std::string format_specialisation(const OpDefinition& op,
                                                              const Specialisation& spec);
 
+/// Throws Error(invalid_argument) if `bindings` hold a tensor, scalar or setting that the op does not have;
+/// the message names the nearest one that it has, and all of them.
+KERNCAST_API void check_names(const OpDefinition& op, const Bindings& bindings);
+
 /// Throws Error(invalid_argument) if a setting in `bindings` names no parameter of the op, or differs from
 /// the value in `spec` that the tensors gave. Called at the end of an op's bind.
 KERNCAST_API void check_settings_agree(const OpDefinition& op, const Specialisation& spec,

@@ -77,7 +77,8 @@ struct RuntimeOptions {
   /// File to which every kernel that a launch asks for is appended, for `kerncast warm --from-record`.
   /// KERNCAST_RECORD; default: none.
   std::string record;
-  /// Receives each warning once, from any thread. Default: warnings go to stderr.
+  /// Receives each warning once, from any thread. An exception that it throws is dropped and the warning goes
+  /// to stderr, since no warning fails a launch. Default: warnings go to stderr.
   std::function<void(std::string_view)> warn;
 };
 
@@ -135,12 +136,13 @@ struct KeyReport {
 class KERNCAST_API PreparedLaunch {
  public:
   PreparedLaunch() = default;
-  /// Enqueues the kernel on `stream` and returns. A default-constructed launch and one of no rows do nothing.
-  /// Throws Error(driver_error).
+  /// Enqueues the kernel on `stream` and returns. A launch of no rows does nothing. Throws
+  /// Error(driver_error), and Error(invalid_argument) for an object that no Runtime prepared.
   void launch(Stream stream) const;
 
  private:
   friend class Runtime;
+  bool prepared_ = false;
   const void* entry_ = nullptr;
   const void* api_ = nullptr;
   std::array<LaunchGeometry, max_stages> geometries_;
@@ -175,7 +177,8 @@ class KERNCAST_API Runtime {
   void dispatch(const OpDefinition& op, const Call& call, Stream stream);
 
   /// Binds named tensors, checks that they are device memory, and dispatches. Throws Error(invalid_argument)
-  /// for a missing, unknown or unfit tensor, scalar or setting, and as dispatch does.
+  /// for a missing, unknown or unfit tensor, scalar or setting (an unknown name with the nearest known one),
+  /// and as dispatch does.
   void run(const OpDefinition& op, const Bindings& bindings, Stream stream);
 
   /// Loads the kernel of `call` and binds its arguments for repeated launches. Throws as dispatch does.
@@ -228,8 +231,17 @@ class KERNCAST_API Runtime {
   /// Makes the primary context of device `ordinal` current on this thread, as launching requires. Hosts that
   /// use the CUDA runtime or a framework have done so already. Throws Error(driver_error).
   void make_current(int ordinal);
-  /// Address of the Driver API function `symbol` ("cuMemAlloc_v2") of the driver in use; null if it has none.
+  /// Address of the Driver API function `symbol` of the driver in use; null if it has none. A name without a
+  /// version ("cuMemAlloc") means the function that the cuda.h of CUDA 12.0 maps it to (cuMemAlloc_v2), with
+  /// every driver; a function that is newer than 12.0 has its exported name. The driver is loaded by the
+  /// first call that needs it, and functions that need a context fail until make_current was called on the
+  /// thread.
   [[nodiscard]] void* driver_symbol(const char* symbol) const;
+  /// What the driver in use tells about this thread's last call to it, if that failed, or else about the
+  /// fault of this thread's context. The virtual GPU names kernel, block, thread and line of PTX, and both
+  /// accesses of a race. Empty if there was no fault, and for NVIDIA's driver, which tells nothing beyond its
+  /// error code. Call it when a synchronisation fails; it waits for nothing.
+  [[nodiscard]] std::string last_fault() const;
 
   struct Impl;
 
