@@ -1,9 +1,12 @@
 #include "cache/cache.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 #include "cache/directory/compiler_marks.hpp"
@@ -138,7 +141,19 @@ Hit Cache::load(const Key& key, OnMiss on_miss, const LayerCompilers* layers, st
   if (on_miss == OnMiss::count) {
     counters_.add(&CacheCounters::misses);
   }
+  warn_of_missing_layers();
   return {};
+}
+
+void Cache::warn_of_missing_layers() {
+  for (const std::unique_ptr<ReadOnlyLayer>& layer : read_only_) {
+    if (struct stat info{}; ::stat(layer->name().c_str(), &info) != 0) {
+      warnings_.once("no layer " + layer->name(),
+                     fmt::format("the read-only layer {} cannot be opened ({}), and it may hold what was not "
+                                 "found elsewhere; correct KERNCAST_CACHE_READONLY, or mount it",
+                                 layer->name(), std::generic_category().message(errno)));
+    }
+  }
 }
 
 Hit Cache::load_published(const Key& key) {
@@ -146,6 +161,18 @@ Hit Cache::load_published(const Key& key) {
   std::optional<Entry> entry = store_.load(key);
   return entry ? found(key, std::move(*entry), Layer::directory, &CacheCounters::directory_hits, started)
                : Hit{};
+}
+
+bool Cache::outlives_process(const Key& key, std::size_t layers) {
+  if (store_.load(key)) {
+    return true;
+  }
+  for (std::size_t i = 0; i < std::min(layers, read_only_.size()); ++i) {
+    if (read_only_[i]->load(key).entry) {
+      return true;
+    }
+  }
+  return remote_.load(key).entry.has_value();
 }
 
 Hit Cache::found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,

@@ -82,6 +82,13 @@ class Cache {
   /// Looks in the user's directory alone, for an entry that another process may have published since a miss.
   [[nodiscard]] Hit load_published(const Key& key);
 
+  /// True if a process that starts now can load `key`: from the directory, from one of the first `layers`
+  /// read-only layers, or from the server. The entry is read and verified; nothing is counted.
+  [[nodiscard]] bool outlives_process(const Key& key, std::size_t layers);
+
+  /// True if there is a server that entries are uploaded to.
+  [[nodiscard]] bool uploads() const { return remote_.uploads(); }
+
   /// Stores `entry` in memory, in the directory and on the server. Returns false, with one warning, if it
   /// could not be written to the directory.
   bool publish(const Key& key, Entry entry);
@@ -112,6 +119,8 @@ class Cache {
   Hit promoted(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
                std::int64_t started_ns);
   void refused(const std::string& layer, const std::string& defect);
+  /// Warns of layers that do not exist at a miss: a path with a slip in it, or a mount that is not there.
+  void warn_of_missing_layers();
   void note_use(const Key& key);
   void keep_budget(const Entry& entry);
 

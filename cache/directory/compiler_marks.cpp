@@ -21,7 +21,7 @@ bool is_version(std::string_view text) {
 
 bool create(const Folder& folder, std::string_view name) {
   const Descriptor file(::openat(folder.fd(), std::string(name).c_str(),
-                                 O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600));
+                                 O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
   return file.valid();
 }
 

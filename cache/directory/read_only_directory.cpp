@@ -1,6 +1,7 @@
 #include "cache/directory/read_only_directory.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,12 @@ LayerAnswer ReadOnlyDirectory::load(const Key& key) {
   const Folder entries = root.child(layout::entries);
   const Folder shard = entries.child(shard_name(key));
   if (!shard.valid()) {
+    // A folder that another user keeps to himself may hold the entry, and only its owner can change that.
+    for (const Folder* folder : {&root, &entries, &shard}) {
+      if (folder->failure().error == EACCES) {
+        return {std::nullopt, folder->failure().text};
+      }
+    }
     return {};
   }
   const FileContent content = shard.read(file_name(key), max_entry_bytes);

@@ -27,6 +27,17 @@ constexpr int write_attempts = 4;
 // Error code for a folder that is not trusted. No system call of the store fails with it.
 constexpr int not_trusted = ECANCELED;
 
+constexpr const char* no_directory =
+    "no cache directory: every process compiles its kernels again; set KERNCAST_CACHE_DIR";
+
+/// It leaves out which file failed, so that one cause gives one message.
+std::string unwritable(const std::string& root, const IoFailure& failure) {
+  return fmt::format(
+      "cannot write to the cache directory {} ({}); every process compiles its kernels again. "
+      "Make it writable, free space, or set KERNCAST_CACHE_DIR",
+      root, std::generic_category().message(failure.error));
+}
+
 std::uint64_t count_names(const Folder& folder, bool (*matches)(const std::string&)) {
   std::uint64_t count = 0;
   folder.for_each(no_limit, [&](const std::string& name) { count += matches(name) ? 1 : 0; });
@@ -116,12 +127,11 @@ Folder Store::trusted(Folder folder) {
   if (reason.empty()) {
     return folder;
   }
-  warnings_.once(
-      "untrusted",
-      fmt::format("the cache directory {} is not used: {}, and whoever writes there chooses the code "
-                  "that runs here; make it yours alone (chmod go-w), set KERNCAST_CACHE_DIR, or set "
-                  "KERNCAST_CACHE_TRUST=1",
-                  folder.path(), reason));
+  failed("untrusted",
+         fmt::format("the cache directory {} is not used: {}, and whoever writes there chooses the code "
+                     "that runs here; make it yours alone (chmod go-w), set KERNCAST_CACHE_DIR, or set "
+                     "KERNCAST_CACHE_TRUST=1",
+                     folder.path(), reason));
   return Folder::failed({not_trusted, reason});
 }
 
@@ -138,22 +148,49 @@ Folder Store::shard_of(const Key& key) {
   return shard;
 }
 
+void Store::failed(const std::string& kind, std::string message) {
+  warnings_.once(kind, message);
+  const std::lock_guard lock(failure_mutex_);
+  failure_ = std::move(message);
+}
+
+std::string Store::last_failure() const {
+  const std::lock_guard lock(failure_mutex_);
+  return failure_;
+}
+
+std::string Store::defect() {
+  if (root_.empty()) {
+    return no_directory;
+  }
+  const Folder root = trusted(Folder::make(root_));
+  if (root.failure().error == not_trusted) {
+    return last_failure();
+  }
+  constexpr std::string_view probe = ".probe";
+  const IoFailure failure = root.valid() ? root.publish(probe, probe) : root.failure();
+  if (failure) {
+    return unwritable(root_, failure);
+  }
+  root.remove(probe);
+  return {};
+}
+
 bool Store::usable() {
   return !root_.empty() && trusted(Folder::make(root_)).valid();
 }
 
 bool Store::publish(const Key& key, const Entry& entry) {
   if (root_.empty()) {
-    warnings_.once("no directory",
-                   "no cache directory: every process compiles its kernels again; set KERNCAST_CACHE_DIR");
+    failed("no directory", no_directory);
     ++counters_.failed_publishes;
     return false;
   }
   const std::string bytes = serialise(key, entry);
   if (bytes.size() > max_entry_bytes) {
-    warnings_.once("too large " + key.hex(),
-                   fmt::format("{} [{}] is not cached: its entry of {} bytes is larger than {}", entry.op,
-                               entry.spec, bytes.size(), max_entry_bytes));
+    failed("too large " + key.hex(),
+           fmt::format("{} [{}] is not cached: its entry of {} bytes is larger than {}", entry.op, entry.spec,
+                       bytes.size(), max_entry_bytes));
     ++counters_.failed_publishes;
     return false;
   }
@@ -163,11 +200,7 @@ bool Store::publish(const Key& key, const Entry& entry) {
     if (failure.error == not_trusted) {
       return false;
     }
-    warnings_.once(
-        "unwritable",
-        fmt::format("cannot write to the cache directory {} ({}); every process compiles its kernels again. "
-                    "Make it writable, free space, or set KERNCAST_CACHE_DIR",
-                    root_, failure.text));
+    failed("unwritable", unwritable(root_, failure));
     return false;
   }
   ++counters_.published;

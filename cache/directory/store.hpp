@@ -76,6 +76,13 @@ class Store {
   /// Writes the entry. False, with one warning, if the directory cannot be written to.
   bool publish(const Key& key, const Entry& entry);
 
+  /// The reason why the last publish that failed did, in words for a user; empty if none failed.
+  [[nodiscard]] std::string last_failure() const;
+
+  /// The reason why no entry can be written here (there is no directory, it is not trusted, it cannot be
+  /// written to); empty if one can. Writes one probe file and removes it.
+  [[nodiscard]] std::string defect();
+
   /// Writes an entry that another layer holds. False if that fails; nothing is lost, so there is no warning.
   bool promote(const Key& key, const Entry& entry);
 
@@ -97,6 +104,8 @@ class Store {
   [[nodiscard]] Folder shard_of(const Key& key);
   /// Returns `folder` if it is trusted, else an invalid folder, with one warning.
   [[nodiscard]] Folder trusted(Folder folder);
+  /// Gives `message` as a warning of `kind`, and keeps it for last_failure().
+  void failed(const std::string& kind, std::string message);
   void quarantine(const Key& key, const Folder& shard, const FileContent& content, const std::string& defect);
   [[nodiscard]] IoFailure write(const Key& key, const std::string& bytes);
   [[nodiscard]] IoFailure try_write(const Key& key, const std::string& bytes);
@@ -111,6 +120,8 @@ class Store {
   /// Shards whose folders were checked once. The root is checked at each load.
   std::array<std::atomic<bool>, 256> trusted_shards_{};
   std::atomic<bool> reaped_{false};
+  mutable std::mutex failure_mutex_;
+  std::string failure_;
   std::mutex marked_mutex_;
   std::set<std::string> marked_;
 };

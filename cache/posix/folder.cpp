@@ -19,6 +19,12 @@ namespace {
 
 constexpr int temporary_attempts = 4;
 
+// What is published may be read by other users, who then use it as a read-only layer; the umask of the
+// process can deny that. Nobody else may write, since a cache that others can write to is not trusted.
+constexpr mode_t folder_mode = 0755;
+constexpr mode_t published_mode = 0644;
+constexpr mode_t private_mode = 0600;
+
 template <class Call>
 int retry(Call&& call) {
   int result = -1;
@@ -76,7 +82,7 @@ std::pair<int, std::string> make_folders(const std::string& path) {
   std::filesystem::path partial;
   for (const auto& part : std::filesystem::path(path)) {
     partial /= part;
-    if (::mkdir(partial.c_str(), 0700) == 0 || errno == EEXIST) {
+    if (::mkdir(partial.c_str(), folder_mode) == 0 || errno == EEXIST) {
       continue;
     }
     // In a read-only or inaccessible parent, mkdir fails for folders that exist, too.
@@ -134,7 +140,7 @@ Folder Folder::child(std::string_view name) const {
 }
 
 Folder Folder::make_child(std::string_view name) const {
-  if (::mkdirat(fd(), std::string(name).c_str(), 0700) != 0 && errno != EEXIST) {
+  if (::mkdirat(fd(), std::string(name).c_str(), folder_mode) != 0 && errno != EEXIST) {
     const int error = errno;
     Folder there = child(name);
     if (!there.valid()) {
@@ -183,10 +189,10 @@ FileContent Folder::read(std::string_view name, std::uint64_t limit) const {
   return content;
 }
 
-Descriptor Folder::create_temporary(std::string& name) const {
+Descriptor Folder::create_temporary(std::string& name, mode_t mode) const {
   for (int attempt = 0; attempt < temporary_attempts; ++attempt) {
     name = temporary_name();
-    Descriptor file = open_at(fd(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    Descriptor file = open_at(fd(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
     if (!file.valid()) {
       if (errno == EEXIST) {
         continue;
@@ -207,7 +213,7 @@ Descriptor Folder::create_temporary(std::string& name) const {
 
 IoFailure Folder::publish(std::string_view name, std::string_view bytes) const {
   std::string temporary;
-  Descriptor file = create_temporary(temporary);
+  Descriptor file = create_temporary(temporary, published_mode);
   if (!file.valid()) {
     return {errno, message("create", path_, temporary, errno)};
   }
@@ -236,7 +242,7 @@ IoFailure Folder::publish(std::string_view name, std::string_view bytes) const {
 
 Descriptor Folder::create_locked(std::string_view name, std::string_view bytes) const {
   std::string temporary;
-  Descriptor file = create_temporary(temporary);
+  Descriptor file = create_temporary(temporary, private_mode);
   if (file.valid() && (!write_all(file.get(), bytes) ||
                        ::renameat(fd(), temporary.c_str(), fd(), std::string(name).c_str()) != 0)) {
     remove(temporary);

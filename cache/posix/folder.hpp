@@ -88,7 +88,7 @@ class Folder {
  private:
   Folder(Descriptor descriptor, std::string path, std::string_view call);
   /// Creates a locked file under a new name. The result is invalid, with errno set, on failure.
-  [[nodiscard]] Descriptor create_temporary(std::string& name) const;
+  [[nodiscard]] Descriptor create_temporary(std::string& name, mode_t mode) const;
 
   Descriptor descriptor_;
   std::string path_;

@@ -27,6 +27,7 @@ class RemoteStore {
   [[nodiscard]] LayerAnswer load(const Key& key);
   void put(const Key& key, const Entry& entry);
   [[nodiscard]] bool usable() const { return server_ != nullptr; }
+  [[nodiscard]] bool uploads() const { return server_ != nullptr && !options_.read_only; }
   [[nodiscard]] const std::string& name() const { return name_; }
 
  private:

@@ -151,7 +151,8 @@ TuningStore::Opened TuningStore::open(Use use) {
 std::vector<TunedRecord> TuningStore::read_copy(const Opened& opened) {
   Content copy = opened.root.valid() ? read_copy_in(opened.root, trust_) : Content();
   const bool used = copy.condition == Condition::usable;
-  if (opened.content.condition != Condition::empty) {
+  if (opened.content.condition != Condition::empty && !root_.empty()) {
+    // Without a directory there is no database, and publishing warns about that.
     warnings_.once("unread",
                    fmt::format("the tuning database {} cannot be used ({}); {}",
                                opened.path.empty() ? root_ : opened.path, opened.content.defect,

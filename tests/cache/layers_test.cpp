@@ -1,5 +1,6 @@
 // Which layer serves a key, and what a hit copies into the layers above.
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -8,6 +9,7 @@
 
 #include "cache/cache.hpp"
 #include "cache/posix/file.hpp"
+#include "tests/cache/child_process.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;
@@ -19,6 +21,10 @@ namespace {
 const Key key{0x0123456789abcdef, 42};
 
 struct Fixture {
+  Fixture() {
+    fs::create_directory(folder.path() + "/first");
+    fs::create_directory(folder.path() + "/second");
+  }
   [[nodiscard]] CacheOptions options() const {
     CacheOptions out;
     out.directory = folder.path() + "/mine";
@@ -152,11 +158,57 @@ TEST_CASE_METHOD(Fixture, "read-only layers serve where there is no directory of
   CHECK(warnings.empty());
 }
 
-TEST_CASE_METHOD(Fixture, "a read-only layer that comes later is found then") {
+TEST_CASE_METHOD(Fixture, "a read-only layer that comes later is found then, and a miss before names it") {
+  fs::remove(folder.path() + "/second");
   Cache cache(options(), sink());
   CHECK(!cache.load(key));
+  CHECK(!cache.load(key));
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains(folder.path() + "/second") && Catch::Contains("No such file"));
   fill("second", sample_entry());
   CHECK(cache.load(key).layer == Layer::read_only);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "what one user warmed serves another as a read-only layer, or a warning says why not") {
+  if (geteuid() != 0) {
+    return;  // only root can become another user
+  }
+  fill("first", sample_entry());
+  REQUIRE(chmod(folder.path().c_str(), 0755) == 0);
+  const auto of_another_user = [&] {
+    CacheOptions theirs = options();
+    theirs.directory = "";
+    Cache cache(theirs, sink());
+    return cache.load(key).layer == Layer::read_only;
+  };
+  constexpr uid_t somebody = 65534;
+  CHECK(run_child([&] { return setuid(somebody) == 0 && of_another_user() && warnings.empty() ? 0 : 1; }) ==
+        0);
+  fs::permissions(folder.path() + "/first/v1", fs::perms::owner_all);
+  CHECK(run_child([&] {
+          return setuid(somebody) == 0 && !of_another_user() && warnings.size() == 1 &&
+                         warnings[0].find("Permission denied") != std::string::npos
+                     ? 0
+                     : 1;
+        }) == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "an entry outlives the process if a lasting layer can be read back") {
+  CacheOptions all = options();
+  all.directory = "/proc/kerncast";
+  fill("second", sample_entry());
+  Cache cache(all, sink());
+  CHECK(cache.load(key).layer == Layer::read_only);
+  CHECK(cache.outlives_process(key, 2));
+  CHECK_FALSE(cache.outlives_process(key, 1));  // the second layer is this process's alone
+  CHECK_FALSE(cache.outlives_process({1, 2}, 2));
+  CHECK(cache.publish({1, 2}, sample_entry()) == false);
+  CHECK(cache.load({1, 2}).layer == Layer::memory);
+  CHECK_FALSE(cache.outlives_process({1, 2}, 2));
+  CHECK_THAT(cache.store().last_failure(), Catch::Contains("/proc/kerncast"));
+  CHECK_THAT(cache.store().defect(), Catch::Contains("/proc/kerncast"));
+  CHECK(Cache(options(), nullptr).store().defect().empty());
 }
 
 TEST_CASE_METHOD(Fixture, "what another process published is found without counting a miss") {

@@ -167,11 +167,15 @@ int clear_store(CommandContext& context, bool with_tuned) {
 }  // namespace
 
 cache::Store open_store(CommandContext& context) {
-  return {cache::default_directory(), [&context](std::string_view text) { context.console.warning(text); }};
+  const bool everyone = cache::options_from_environment().trust_everyone;
+  return {cache::default_directory(), [&context](std::string_view text) { context.console.warning(text); },
+          everyone ? cache::Trust::everyone : cache::Trust::mine};
 }
 
 cache::TuningStore open_tuning(CommandContext& context, const cache::Store& store) {
-  return {store.root(), [&context](std::string_view text) { context.console.warning(text); }};
+  const bool everyone = cache::options_from_environment().trust_everyone;
+  return {store.root(), [&context](std::string_view text) { context.console.warning(text); },
+          everyone ? cache::Trust::everyone : cache::Trust::mine};
 }
 
 void add_cache_command(const Command& root, CommandContext& context) {

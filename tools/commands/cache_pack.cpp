@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "cache/pack/transfer.hpp"
@@ -23,10 +24,26 @@ bool is_among(const std::vector<std::string>& list, const std::string& text) {
   return list.empty() || std::find(list.begin(), list.end(), text) != list.end();
 }
 
+/// Throws Error(not_found) for a value of `option` that nothing in the cache has.
+void check_found(const char* option, const std::vector<std::string>& asked,
+                 const std::set<std::string>& found, const std::string& directory) {
+  for (const std::string& value : asked) {
+    if (!found.contains(value)) {
+      throw Error(
+          ErrorCode::not_found,
+          fmt::format("{} {}: the cache directory {} holds no such kernel{}; `kerncast cache ls` lists "
+                      "what it holds",
+                      option, value, directory, asked.size() > 1 ? " among those asked for" : ""));
+    }
+  }
+}
+
 int export_entries(CommandContext& context, const PackOptions& options) {
   for (const std::string& arch : options.archs) {
     check_arch(arch);
   }
+  std::set<std::string> found_ops;
+  std::set<std::string> found_archs;
   const cache::Store store = open_store(context);
   std::vector<cache::TunedRecord> tuned = open_tuning(context, store).list();
   tuned.erase(std::remove_if(tuned.begin(), tuned.end(),
@@ -40,13 +57,30 @@ int export_entries(CommandContext& context, const PackOptions& options) {
   const cache::ExportResult result = cache::export_pack(
       store,
       [&](const cache::Entry& entry) {
-        return is_among(options.ops, entry.op) && is_among(options.archs, entry.arch);
+        const bool wanted = is_among(options.ops, entry.op) && is_among(options.archs, entry.arch);
+        if (wanted) {
+          found_ops.insert(entry.op);
+          found_archs.insert(entry.arch);
+        }
+        return wanted;
       },
       [&](std::string_view more) {
         output.write(more.data(), more.size());
         bytes += more.size();
       },
       tuned);
+  for (const cache::TunedRecord& record : tuned) {
+    found_ops.insert(record.op);
+    found_archs.insert(record.arch);
+  }
+  check_found("--op", options.ops, found_ops, store.root());
+  check_found("--arch", options.archs, found_archs, store.root());
+  if (result.entries == 0 && tuned.empty()) {
+    throw Error(ErrorCode::not_found,
+                fmt::format("the cache directory {} holds nothing to export; {} was not "
+                            "written",
+                            store.root(), options.file));
+  }
   output.commit();
   if (result.damaged > 0) {
     context.console.warning(

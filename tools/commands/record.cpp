@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kerncast/error.hpp"
 #include "tools/commands/command.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
@@ -20,6 +21,11 @@ struct MergeOptions {
 
 int merge(CommandContext& context, const MergeOptions& options) {
   const std::string text = merge_records(options.files, context.console);
+  if (text.empty()) {
+    throw Error(ErrorCode::io_error,
+                fmt::format("{} of the files to merge holds a record; {} was not written",
+                            options.files.size() == 1 ? "not one" : "none", options.out));
+  }
   AtomicOutput output(options.out);
   output.write(text.data(), text.size());
   output.commit();

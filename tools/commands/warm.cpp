@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "cache/cache.hpp"
+#include "cache/pack/pack.hpp"
+#include "kerncast/error.hpp"
 #include "kerncast/runtime.hpp"
 #include "runtime/compiler/worker/pool.hpp"
 #include "tools/commands/command.hpp"
@@ -21,6 +23,7 @@
 #include "tools/warm/warm_plan.hpp"
 #include "tools/warm/warm_report.hpp"
 #include "tools/warm/warm_run.hpp"
+#include "tools/warm/warm_store.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -100,6 +103,16 @@ void check_request(const WarmOptions& options) {
   }
 }
 
+/// Throws Error(io_error) unless `path` is a sound pack that a layer would accept.
+void check_pack(const std::string& path) {
+  std::string defect;
+  const cache::Trust trust =
+      cache::options_from_environment().trust_everyone ? cache::Trust::everyone : cache::Trust::named;
+  if (const auto pack = cache::Pack::open(path, trust, defect); pack == nullptr) {
+    throw Error(ErrorCode::io_error, fmt::format("--from-pack {}: not a usable pack: {}", path, defect));
+  }
+}
+
 int warm(CommandContext& context, WarmOptions options) {
   check_request(options);
   if (!options.shard.empty()) {
@@ -111,18 +124,22 @@ int warm(CommandContext& context, WarmOptions options) {
   RuntimeOptions runtime_options = context.runtime_options();
   runtime_options.miss_policy = MissPolicy::compile;
   runtime_options.compile_workers = {this_command(), jobs, options.memory, options.timeout_s};
+  const std::vector<std::string> layers = cache::options_from_environment().read_only;
   if (!options.from_pack.empty()) {
-    runtime_options.cache_read_only = cache::options_from_environment().read_only;
+    check_pack(options.from_pack);
+    runtime_options.cache_read_only = layers;
     runtime_options.cache_read_only.push_back(options.from_pack);
   }
   Runtime runtime(std::move(runtime_options));
-  const std::vector<PlannedKernel> kernels = plan_warm(runtime, options.request, context.console);
+  std::vector<LeftOut> left_out;
+  const std::vector<PlannedKernel> kernels = plan_warm(runtime, options.request, context.console, &left_out);
   if (options.plan) {
-    return show_plan(context, runtime, kernels, jobs);
+    return show_plan(context, runtime, kernels, left_out, jobs);
   }
   if (options.check) {
-    return show_missing(context, kernels);
+    return show_missing(context, kernels, left_out);
   }
+  const WarmStore store(runtime, layers.size());
   const auto started = std::chrono::steady_clock::now();
   WarmReporter reporter(context);
   reporter.begin(kernels, jobs);
@@ -131,12 +148,14 @@ int warm(CommandContext& context, WarmOptions options) {
   {
     const StopOnInterrupt guard;
     results = run_warm(
-        runtime, kernels, jobs, interrupted, [&](const WarmProgress& progress) { reporter.tick(progress); },
+        runtime, store, kernels, jobs, interrupted,
+        [&](const WarmProgress& progress) { reporter.tick(progress); },
         [&](const WarmResult& result) { reporter.finished(result); });
   }
   context.console.end_progress();
-  const int code = summarise(
-      context, results, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+  const int code =
+      summarise(context, results, left_out, interrupted.load(),
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
   if (!options.out.empty()) {
     if (code != exit_fine) {
       context.console.error(fmt::format("{} is not written, since it would be incomplete", options.out));

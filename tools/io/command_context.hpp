@@ -10,6 +10,7 @@ namespace kerncast::tools {
 constexpr int exit_fine = 0;
 constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
+constexpr int exit_interrupted = 130;  ///< as shells report Ctrl-C
 
 /// The parts that every command receives: the console for its messages, and whether results are printed as
 /// JSON. Parsing the command line stores the work of the chosen command in `action`; it returns the exit

@@ -38,6 +38,8 @@ std::vector<RequestRecord> read_records(const std::string& path, Console& consol
   std::istringstream lines(read_file(path, limit));
   std::vector<RequestRecord> records;
   int number = 0;
+  int bad = 0;
+  int first_bad = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
     if (line.empty()) {
@@ -45,10 +47,19 @@ std::vector<RequestRecord> read_records(const std::string& path, Console& consol
     }
     try {
       records.push_back(parse_record(line));
-    } catch (const std::exception& error) {
-      console.warning(
-          fmt::format("{}:{}: not a record of a kernel, left out: {}", path, number, error.what()));
+    } catch (const std::exception&) {
+      first_bad = bad++ == 0 ? number : first_bad;
     }
+  }
+  if (bad > 0 && records.empty()) {
+    throw Error(ErrorCode::io_error,
+                fmt::format("{} is not a file of KERNCAST_RECORD: none of its lines is a record", path));
+  }
+  if (bad > 0) {
+    console.warning(
+        fmt::format("{}: {} of {} lines are no records of kernels and are left out, the first is "
+                    "line {}",
+                    path, bad, number, first_bad));
   }
   return records;
 }

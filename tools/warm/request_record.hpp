@@ -17,8 +17,9 @@ struct RequestRecord {
   std::int64_t rows = 1;  ///< a row count of the row bucket
 };
 
-/// The records in the file `path`, in order. A line that is not a record (a full disk can leave one) is left
-/// out, with a warning on `console`. Throws Error(io_error) if the file cannot be read.
+/// The records in the file `path`, in order. Lines that are no records (a full disk can leave one) are left
+/// out, with one warning on `console` that counts them. Throws Error(io_error) if the file cannot be read, or
+/// has lines and none of them is a record.
 [[nodiscard]] std::vector<RequestRecord> read_records(const std::string& path, Console& console);
 
 /// The text of a file with the records of all `paths`, sorted, each kernel once. Equal records give equal

@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <set>
 #include <tuple>
 
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/dispatch/source.hpp"
+#include "runtime/util/nearest_name.hpp"
 #include "tools/io/usage_error.hpp"
 #include "tools/model/model_config.hpp"
 #include "tools/model/model_shard.hpp"
@@ -77,11 +80,42 @@ std::string key_of(Runtime& runtime, const PlannedKernel& kernel) {
   return runtime.identify(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables).key;
 }
 
+/// The text after the family of an op's name.
+std::string short_name(const std::string& op) {
+  return op.substr(op.find('.') + 1);
+}
+
+/// True if `glob` selects `op` by its whole name or by the part after the family.
+bool selects(const std::string& glob, const std::string& op) {
+  return fnmatch(glob.c_str(), op.c_str(), 0) == 0 || fnmatch(glob.c_str(), short_name(op).c_str(), 0) == 0;
+}
+
+/// Throws UsageError for a pattern that no op of the library has.
+void check_globs(const std::vector<std::string>& globs) {
+  std::vector<std::string> names;
+  for (const OpDefinition* op : OpRegistry::instance().all()) {
+    names.push_back(op->name);
+  }
+  for (const std::string& glob : globs) {
+    if (std::none_of(names.begin(), names.end(), [&](const std::string& op) { return selects(glob, op); })) {
+      const std::string nearest = nearest_name(glob, names);
+      throw UsageError(fmt::format("--ops {} matches no op{}; `kerncast ops` lists them", glob,
+                                   nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest)));
+    }
+  }
+}
+
 /// Collects the kernels of a plan, each once.
 class Planner {
  public:
   Planner(Runtime& runtime, const WarmRequest& request, Console& console)
       : runtime_(runtime), request_(request), console_(console) {
+    check_globs(request.op_globs);
+    for (const std::string& arch : request.archs) {
+      if (const std::string defect = arch_defect(arch); !defect.empty()) {
+        throw UsageError(defect);
+      }
+    }
     for (const std::string& text : request.tokens) {
       tokens_.push_back(parse_tokens(text));
     }
@@ -117,11 +151,13 @@ class Planner {
       const std::string where = request_.tensor_ranks == std::vector<std::int64_t>{1}
                                     ? whole.name
                                     : fmt::format("{} tp {}", whole.name, tp);
-      for (const Workload& workload : workloads_of(model)) {
+      const std::vector<Workload> workloads = workloads_of(model);
+      for (const Workload& workload : workloads) {
         if (wanted(workload)) {
           add(workload, model, where);
         }
       }
+      note_ops_without_shape(workloads_of(whole), workloads, where);
     }
   }
 
@@ -129,7 +165,9 @@ class Planner {
     for (const RequestRecord& record : read_records(path, console_)) {
       const OpDefinition* op = OpRegistry::instance().find(record.op);
       if (op == nullptr) {
-        unknown_.insert(record.op);
+        if (unknown_.insert(record.op).second) {
+          leave_out({record.op, path, "only its host defines it", false});
+        }
         continue;
       }
       if (!is_wanted(op->name)) {
@@ -139,19 +177,19 @@ class Planner {
         const Specialisation spec = specialise_settings(*op, parse_settings(*op, record.settings));
         const std::vector<std::string>& archs = request_.archs;
         if (archs.empty() || std::find(archs.begin(), archs.end(), record.arch) != archs.end()) {
+          if (const std::string defect = arch_defect(record.arch); !defect.empty()) {
+            throw UsageError(defect);
+          }
           add(*op, spec, record.arch, record.sm_count, {row_bucket(record.rows)}, "recorded");
         }
       } catch (const UsageError& error) {
-        console_.warning(fmt::format("{}: a record is left out: {}", path, error.what()));
+        leave_out({record.op, path, error.what(), true});
       }
-    }
-    if (!unknown_.empty()) {
-      console_.warning(fmt::format("{}: these ops are left out, since only their host defines them: {}", path,
-                                   fmt::join(unknown_, ", ")));
     }
   }
 
   std::vector<PlannedKernel> finish() {
+    check_selection();
     std::vector<PlannedKernel> kernels;
     for (auto& [identity, kernel] : kernels_) {
       std::sort(kernel.buckets.begin(), kernel.buckets.end());
@@ -166,11 +204,70 @@ class Planner {
     return kernels;
   }
 
+  [[nodiscard]] std::vector<LeftOut>& left_out() { return left_out_; }
+
  private:
   [[nodiscard]] bool is_wanted(const std::string& op) const {
     return request_.op_globs.empty() ||
            std::any_of(request_.op_globs.begin(), request_.op_globs.end(),
-                       [&](const std::string& glob) { return fnmatch(glob.c_str(), op.c_str(), 0) == 0; });
+                       [&](const std::string& glob) { return selects(glob, op); });
+  }
+
+  /// The reason why the compiler cannot compile for `arch`. Empty if it can, or if there is none to ask.
+  [[nodiscard]] std::string arch_defect(const std::string& arch) {
+    const compiler::NvrtcSearch& search = implementation_of(runtime_).builder.nvrtc();
+    if (search.nvrtc == nullptr || search.nvrtc->supported_archs.empty()) {
+      return {};
+    }
+    constexpr int first_with_own_instructions = 90;
+    constexpr int first_with_families = 100;
+    const std::vector<int>& known = search.nvrtc->supported_archs;
+    const int number = std::atoi(arch.c_str() + 3);
+    const bool found = std::find(known.begin(), known.end(), number) != known.end();
+    if (found && !(arch.ends_with('a') && number < first_with_own_instructions) &&
+        !(arch.ends_with('f') && number < first_with_families)) {
+      return {};
+    }
+    return fmt::format("NVRTC {} does not compile for {}; it knows sm_{}{}", search.nvrtc->version(), arch,
+                       fmt::join(known, ", sm_"),
+                       found ? fmt::format(", and sm_{} has no form with this letter", number) : "");
+  }
+
+  /// Throws UsageError if nothing was selected, as a whole or by one of the patterns.
+  void check_selection() const {
+    for (const std::string& glob : request_.op_globs) {
+      if (std::none_of(kernels_.begin(), kernels_.end(),
+                       [&](const auto& item) { return selects(glob, std::get<0>(item.first)); })) {
+        throw UsageError(
+            fmt::format("--ops {} selects no kernel: nothing that was asked for needs these ops; "
+                        "leave the pattern out to see what does (--plan)",
+                        glob));
+      }
+    }
+    if (kernels_.empty()) {
+      throw UsageError(
+          "the plan is empty: no op serves what was asked for with these options; see kerncast warm --help");
+    }
+  }
+
+  void leave_out(LeftOut item) {
+    console_.warning(fmt::format("{} is left out of the plan ({}): {}", item.op, item.where, item.why));
+    left_out_.push_back(std::move(item));
+  }
+
+  /// Names the ops that the whole model has a shape for and a rank of it has not.
+  void note_ops_without_shape(const std::vector<Workload>& whole, const std::vector<Workload>& rank,
+                              const std::string& where) {
+    for (const Workload& workload : whole) {
+      const auto same_op = [&](const Workload& other) { return other.op == workload.op; };
+      const bool told = std::any_of(left_out_.begin(), left_out_.end(), [&](const LeftOut& item) {
+        return item.op == workload.op->name && item.where == where;
+      });
+      if (wanted(workload) && !told && std::none_of(rank.begin(), rank.end(), same_op)) {
+        leave_out({workload.op->name, where,
+                   fmt::format("no width of this rank fits it ({})", workload.label), false});
+      }
+    }
   }
 
   [[nodiscard]] bool wanted(const Workload& workload) const {
@@ -204,8 +301,7 @@ class Planner {
           fmt::format("{}: {}", where, workload.label));
     } catch (const Error& error) {
       // A rank of a model can have a width that an op does not accept, such as 96 elements in groups of 128.
-      console_.warning(
-          fmt::format("{} cannot use {} ({}): {}", where, workload.op->name, workload.label, error.what()));
+      leave_out({workload.op->name, fmt::format("{}, {}", where, workload.label), error.what(), false});
     }
   }
 
@@ -257,12 +353,14 @@ class Planner {
   std::set<int> rows_;
   std::optional<QuantScheme> scheme_;
   std::set<std::string> unknown_;
+  std::vector<LeftOut> left_out_;
   std::map<std::tuple<std::string, std::string, std::string, std::string>, PlannedKernel> kernels_;
 };
 
 }  // namespace
 
-std::vector<PlannedKernel> plan_warm(Runtime& runtime, const WarmRequest& request, Console& console) {
+std::vector<PlannedKernel> plan_warm(Runtime& runtime, const WarmRequest& request, Console& console,
+                                     std::vector<LeftOut>* left_out) {
   Planner planner(runtime, request, console);
   if (!request.op.empty()) {
     planner.add_op();
@@ -274,6 +372,9 @@ std::vector<PlannedKernel> plan_warm(Runtime& runtime, const WarmRequest& reques
     planner.add_record(record);
   }
   std::vector<PlannedKernel> kernels = planner.finish();
+  if (left_out != nullptr) {
+    *left_out = std::move(planner.left_out());
+  }
   for (PlannedKernel& kernel : kernels) {
     kernel.cached = runtime.find(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables);
     if (kernel.key.empty()) {

@@ -50,11 +50,24 @@ struct PlannedKernel {
   std::optional<KernelReport> cached;  ///< the cached kernel; empty if the cache lacks it
 };
 
+/// What a plan does not hold although it was asked for.
+struct LeftOut {
+  std::string op;
+  std::string where;  ///< the place that needs it, or the file of the record
+  std::string why;
+  /// True if this command could compile it for another version of Kerncast or another request. False for an
+  /// op that does not fit the model's widths or that only its host defines.
+  bool failed = false;
+};
+
 /// The kernels that `request` needs, in order of op, specialisation and architecture. Shapes that share op,
 /// specialisation, architecture and tunables share one kernel. What cannot be planned is left out, with a
-/// warning on `console`. Throws UsageError.
+/// warning on `console`, and added to `left_out` if given. Throws UsageError, also for an architecture that
+/// the compiler does not know, for a pattern of ops that selects nothing, and for a request that needs no
+/// kernel.
 [[nodiscard]] std::vector<PlannedKernel> plan_warm(Runtime& runtime, const WarmRequest& request,
-                                                   Console& console);
+                                                   Console& console,
+                                                   std::vector<LeftOut>* left_out = nullptr);
 
 /// Parses a shard such as "1/4". Throws UsageError.
 [[nodiscard]] WarmShard parse_shard(const std::string& text);

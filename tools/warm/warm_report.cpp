@@ -10,6 +10,7 @@
 #include "cache/directory/process_usage.hpp"
 #include "cache/posix/folder.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "tools/io/failure_cause.hpp"
 #include "tools/io/output.hpp"
 
 namespace kerncast::tools {
@@ -40,6 +41,18 @@ Json describe(const PlannedKernel& kernel) {
           {"cached", kernel.cached.has_value()}};
 }
 
+Json describe(const std::vector<LeftOut>& left_out) {
+  Json list = Json::array();
+  for (const LeftOut& item : left_out) {
+    list.push_back({{"op", item.op}, {"where", item.where}, {"why", item.why}, {"failed", item.failed}});
+  }
+  return list;
+}
+
+bool failed(const std::vector<LeftOut>& left_out) {
+  return std::any_of(left_out.begin(), left_out.end(), [](const LeftOut& item) { return item.failed; });
+}
+
 /// Expected compile time in ms: the mean measured in this cache directory, else a typical value (`measured`
 /// is false).
 double expected_compile_ms(Runtime& runtime, bool& measured) {
@@ -54,7 +67,7 @@ double expected_compile_ms(Runtime& runtime, bool& measured) {
 }  // namespace
 
 int show_plan(CommandContext& context, Runtime& runtime, const std::vector<PlannedKernel>& kernels,
-              int jobs) {
+              const std::vector<LeftOut>& left_out, int jobs) {
   bool measured = false;
   const double each_ms = expected_compile_ms(runtime, measured);
   const std::size_t missing = missing_of(kernels);
@@ -68,6 +81,7 @@ int show_plan(CommandContext& context, Runtime& runtime, const std::vector<Plann
     }
     print_json({{"kernels", std::move(list)},
                 {"missing", missing},
+                {"left_out", describe(left_out)},
                 {"jobs", jobs},
                 {"estimated_seconds", seconds},
                 {"estimate", measured ? "mean of this cache's compiles" : "typical"}});
@@ -93,7 +107,8 @@ int show_plan(CommandContext& context, Runtime& runtime, const std::vector<Plann
   return exit_fine;
 }
 
-int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kernels) {
+int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kernels,
+                 const std::vector<LeftOut>& left_out) {
   const std::size_t missing = missing_of(kernels);
   if (context.json) {
     Json list = Json::array();
@@ -102,7 +117,7 @@ int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kern
         list.push_back(describe(kernel));
       }
     }
-    print_json({{"kernels", kernels.size()}, {"missing", std::move(list)}});
+    print_json({{"kernels", kernels.size()}, {"missing", std::move(list)}, {"left_out", describe(left_out)}});
   } else {
     Table table({{"missing op"}, {"specialisation"}, {"arch"}, {"rows"}, {"tunables"}});
     for (const PlannedKernel& kernel : kernels) {
@@ -117,7 +132,7 @@ int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kern
     print(fmt::format("{} kernels: {} cached, {} missing\n", kernels.size(), kernels.size() - missing,
                       missing));
   }
-  return missing == 0 ? exit_fine : exit_failed;
+  return missing == 0 && !failed(left_out) ? exit_fine : exit_failed;
 }
 
 void WarmReporter::begin(const std::vector<PlannedKernel>& kernels, int jobs) {
@@ -156,7 +171,9 @@ void WarmReporter::tick(const WarmProgress& progress) {
 }
 
 void WarmReporter::finished(const WarmResult& result) {
-  if (!result.error.empty() && told_errors_.insert(result.error).second) {
+  const PlannedKernel& planned = *result.planned;
+  if (!result.error.empty() &&
+      told_causes_.insert(cause_of(result.error, planned.op->name, planned.spec_text, planned.arch)).second) {
     context_.console.error(result.error);
   }
   if (!context_.json) {
@@ -180,19 +197,21 @@ void WarmReporter::finished(const WarmResult& result) {
   print_event(event);
 }
 
-int summarise(CommandContext& context, const std::vector<WarmResult>& results, double seconds) {
+int summarise(CommandContext& context, const std::vector<WarmResult>& results,
+              const std::vector<LeftOut>& left_out, bool stopped, double seconds) {
   std::size_t cached = 0;
   std::size_t compiled = 0;
   std::size_t failed = 0;
   std::size_t left = 0;
   std::uint64_t bytes = 0;
   double compile_ms = 0;
+  std::string error;
   std::vector<const WarmResult*> slowest;
   for (const WarmResult& result : results) {
     if (!result.reached) {
       ++left;
     } else if (!result.error.empty()) {
-      ++failed;
+      error = failed++ == 0 ? result.error : error;
     } else {
       // Another process may have compiled the kernel since the plan was made.
       const bool ours = result.report.origin == Origin::compiled;
@@ -222,6 +241,8 @@ int summarise(CommandContext& context, const std::vector<WarmResult>& results, d
                  {"compiled", compiled},
                  {"failed", failed},
                  {"left", left},
+                 {"error", failed == 0 ? Json() : Json(error)},
+                 {"left_out", describe(left_out)},
                  {"seconds", seconds},
                  {"compile_ms", compile_ms},
                  {"bytes", bytes},
@@ -249,7 +270,13 @@ int summarise(CommandContext& context, const std::vector<WarmResult>& results, d
     context.console.note(fmt::format(
         "stopped with {} kernels left; what was compiled is kept, and the same command continues", left));
   }
-  return failed == 0 && left == 0 ? exit_fine : exit_failed;
+  if (failed > 0) {
+    context.console.error(fmt::format("{} of {} kernels are not in the cache", failed, results.size()));
+  }
+  if (stopped && left > 0) {
+    return exit_interrupted;
+  }
+  return failed == 0 && left == 0 && !tools::failed(left_out) ? exit_fine : exit_failed;
 }
 
 }  // namespace kerncast::tools

@@ -15,13 +15,18 @@ namespace kerncast::tools {
 
 /// Prints the plan and the expected time. Returns the exit code.
 [[nodiscard]] int show_plan(CommandContext& context, Runtime& runtime,
-                            const std::vector<PlannedKernel>& kernels, int jobs);
+                            const std::vector<PlannedKernel>& kernels, const std::vector<LeftOut>& left_out,
+                            int jobs);
 
-/// Prints the kernels that are missing. Returns exit_failed if there are any.
-[[nodiscard]] int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kernels);
+/// Prints the kernels that are missing. Returns exit_failed if there are any, or if something that could be
+/// compiled is left out of the plan.
+[[nodiscard]] int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kernels,
+                               const std::vector<LeftOut>& left_out);
 
-/// Prints the results. Returns exit_failed if a kernel failed or was not reached.
-[[nodiscard]] int summarise(CommandContext& context, const std::vector<WarmResult>& results, double seconds);
+/// Prints the results. Returns exit_failed if a kernel failed, was not reached, or could be compiled and is
+/// left out of the plan; exit_interrupted if the user stopped the run.
+[[nodiscard]] int summarise(CommandContext& context, const std::vector<WarmResult>& results,
+                            const std::vector<LeftOut>& left_out, bool stopped, double seconds);
 
 /// Reports progress while kernels compile: a bar on a terminal, else a line every ten seconds.
 class WarmReporter {
@@ -35,7 +40,7 @@ class WarmReporter {
  private:
   CommandContext& context_;
   double told_ = 0;
-  std::set<std::string> told_errors_;
+  std::set<std::string> told_causes_;
 };
 
 }  // namespace kerncast::tools

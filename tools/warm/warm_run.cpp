@@ -20,12 +20,13 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-WarmResult compile_one(Runtime& runtime, const PlannedKernel& kernel) {
+WarmResult compile_one(Runtime& runtime, const WarmStore& store, const PlannedKernel& kernel) {
   WarmResult result;
   result.planned = &kernel;
   result.reached = true;
   try {
     result.report = runtime.compile(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables);
+    result.error = store.loss(result.report);
   } catch (const std::exception& error) {
     result.error = error.what();
   }
@@ -42,9 +43,10 @@ struct Finished {
 class CompileThreads {
  public:
   /// `missing` are indices into `kernels`. No further compile begins once `stop` is true.
-  CompileThreads(Runtime& runtime, const std::vector<PlannedKernel>& kernels,
+  CompileThreads(Runtime& runtime, const WarmStore& store, const std::vector<PlannedKernel>& kernels,
                  std::vector<std::size_t> missing, std::size_t threads, const std::atomic<bool>& stop)
       : runtime_(runtime),
+        store_(store),
         kernels_(kernels),
         missing_(std::move(missing)),
         stop_(stop),
@@ -84,7 +86,7 @@ class CompileThreads {
     while (next_ < missing_.size() && !stop_.load()) {
       const std::size_t index = missing_[next_++];
       lock.unlock();
-      WarmResult result = compile_one(runtime_, kernels_[index]);
+      WarmResult result = compile_one(runtime_, store_, kernels_[index]);
       lock.lock();
       finished_.push_back({index, std::move(result)});
       changed_.notify_one();
@@ -94,6 +96,7 @@ class CompileThreads {
   }
 
   Runtime& runtime_;
+  const WarmStore& store_;
   const std::vector<PlannedKernel>& kernels_;
   const std::vector<std::size_t> missing_;
   const std::atomic<bool>& stop_;
@@ -107,7 +110,8 @@ class CompileThreads {
 
 }  // namespace
 
-std::vector<WarmResult> run_warm(Runtime& runtime, const std::vector<PlannedKernel>& kernels, int jobs,
+std::vector<WarmResult> run_warm(Runtime& runtime, const WarmStore& store,
+                                 const std::vector<PlannedKernel>& kernels, int jobs,
                                  const std::atomic<bool>& stop,
                                  const std::function<void(const WarmProgress&)>& tick,
                                  const std::function<void(const WarmResult&)>& finished) {
@@ -120,18 +124,29 @@ std::vector<WarmResult> run_warm(Runtime& runtime, const std::vector<PlannedKern
     if (kernels[i].cached) {
       results[i].report = *kernels[i].cached;
       results[i].reached = true;
-      ++progress.cached;
+      results[i].error = store.loss(results[i].report);
+      results[i].error.empty() ? ++progress.cached : ++progress.failed;
       finished(results[i]);
     } else {
       missing.push_back(i);
     }
+  }
+  // Compiling what cannot be kept would take its time and help nobody.
+  if (const std::string defect = missing.empty() ? std::string() : store.defect(); !defect.empty()) {
+    for (const std::size_t i : missing) {
+      results[i].reached = true;
+      results[i].error = defect;
+      finished(results[i]);
+    }
+    return results;
   }
 
   const auto started = Clock::now();
   compiler::worker::Pool* const workers = implementation_of(runtime).builder.workers();
   bool stopped = false;
   // Two threads for each compiler: while one publishes its result, the kernel of the other is compiled.
-  CompileThreads threads(runtime, kernels, std::move(missing), static_cast<std::size_t>(jobs) * 2, stop);
+  CompileThreads threads(runtime, store, kernels, std::move(missing), static_cast<std::size_t>(jobs) * 2,
+                         stop);
   while (threads.busy()) {
     for (Finished& one : threads.take(std::chrono::milliseconds(100))) {
       if (stop.load() && !one.result.error.empty()) {
@@ -149,6 +164,15 @@ std::vector<WarmResult> run_warm(Runtime& runtime, const std::vector<PlannedKern
     progress.seconds = seconds_since(started);
     progress.in_flight = workers != nullptr ? workers->in_flight() : std::vector<std::string>();
     tick(progress);
+  }
+  const bool evicted = store.evicted();
+  for (WarmResult& result : results) {
+    if (evicted && result.reached && result.error.empty()) {
+      result.error = store.loss(result.report);
+      if (!result.error.empty()) {
+        finished(result);
+      }
+    }
   }
   return results;
 }

@@ -9,6 +9,7 @@
 
 #include "kerncast/runtime.hpp"
 #include "tools/warm/warm_plan.hpp"
+#include "tools/warm/warm_store.hpp"
 
 namespace kerncast::tools {
 
@@ -41,11 +42,13 @@ struct WarmProgress {
 };
 
 /// Compiles the kernels that are not cached, `jobs` at once, and returns one result for each of `kernels`, in
-/// their order. On this thread, `finished` is called as each kernel is done, and `tick` about ten times a
-/// second. When `stop` becomes true, no further compile begins, running ones are abandoned, and the remaining
-/// kernels are not reached.
-[[nodiscard]] std::vector<WarmResult> run_warm(Runtime& runtime, const std::vector<PlannedKernel>& kernels,
-                                               int jobs, const std::atomic<bool>& stop,
+/// their order. A kernel that `store` did not keep has failed; if it can keep none, nothing is compiled. On
+/// this thread, `finished` is called as each kernel is done (again if a kernel was lost later), and `tick`
+/// about ten times a second. When `stop` becomes true, no further compile begins, running ones are abandoned,
+/// and the remaining kernels are not reached.
+[[nodiscard]] std::vector<WarmResult> run_warm(Runtime& runtime, const WarmStore& store,
+                                               const std::vector<PlannedKernel>& kernels, int jobs,
+                                               const std::atomic<bool>& stop,
                                                const std::function<void(const WarmProgress&)>& tick,
                                                const std::function<void(const WarmResult&)>& finished);
 

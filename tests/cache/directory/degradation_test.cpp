@@ -315,8 +315,8 @@ TEST_CASE("a directory that is a symbolic link is the user's choice") {
   CHECK(store.clear().entries == 1);
 }
 
-TEST_CASE("folders and files are the user's alone under any umask") {
-  for (const mode_t mask : {0000U, 0022U, 0077U}) {
+TEST_CASE("others may read what is published as the umask says, and never write") {
+  for (const mode_t mask : {0000U, 0002U, 0022U, 0077U}) {
     const TemporaryDirectory folder;
     CHECK(run_child([&] {
             umask(mask);
@@ -324,8 +324,8 @@ TEST_CASE("folders and files are the user's alone under any umask") {
             struct stat file{};
             struct stat made{};
             return store.publish(key, sample_entry()) && stat(store.path_of(key).c_str(), &file) == 0 &&
-                           (file.st_mode & 07777) == 0600 && stat(store.root().c_str(), &made) == 0 &&
-                           (made.st_mode & 07777) == 0700
+                           (file.st_mode & 07777) == (0644U & ~mask) &&
+                           stat(store.root().c_str(), &made) == 0 && (made.st_mode & 07777) == (0755U & ~mask)
                        ? 0
                        : 1;
           }) == 0);

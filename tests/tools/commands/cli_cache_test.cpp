@@ -157,9 +157,10 @@ TEST_CASE("tuned records are counted, listed, carried by packs, and cleared only
   const json exported = place.run({"cache", "export", pack, "--json"}).json();
   CHECK(exported.at("entries") == 0);
   CHECK(exported.at("tuned") == 2);
-  CHECK(place.run({"cache", "export", place.directory.file("other"), "--op", "norm.other", "--json"})
-            .json()
-            .at("tuned") == 0);
+  const Outcome none = place.run({"cache", "export", place.directory.file("other"), "--op", "norm.other"});
+  CHECK(none.code == 1);
+  CHECK_THAT(none.err, Catch::Contains("--op norm.other"));
+  CHECK_FALSE(std::filesystem::exists(place.directory.file("other")));
   const std::string again = place.directory.file("again.pack");
   REQUIRE(place.run({"cache", "export", again}).code == 0);
   CHECK(place.directory.read("again.pack") == place.directory.read("tuned.pack"));
@@ -233,9 +234,13 @@ TEST_CASE("a pack carries a cache to a machine without a compiler") {
   const CommandPlace& from = warmed.place;
   const std::string pack = from.directory.file("kernels.pack");
   CHECK(from.run({"cache", "export", pack, "--json"}).json().at("entries") == 1);
-  CHECK(from.run({"cache", "export", from.directory.file("none.pack"), "--arch", "sm_80", "--json"})
-            .json()
-            .at("entries") == 0);
+  const Outcome none = from.run({"cache", "export", from.directory.file("none.pack"), "--arch", "sm_80"});
+  CHECK(none.code == 1);
+  CHECK_THAT(none.err, Catch::Contains("--arch sm_80"));
+  CHECK_FALSE(std::filesystem::exists(from.directory.file("none.pack")));
+  const CommandPlace empty;
+  CHECK(empty.run({"cache", "export", empty.directory.file("empty.pack")}).code == 1);
+  CHECK_FALSE(std::filesystem::exists(empty.directory.file("empty.pack")));
   CHECK(from.run({"cache", "verify", pack, "--json"}).json().at("entries") == 1);
 
   std::vector<std::string> warm = warmed.warm;
