@@ -101,25 +101,30 @@ struct SwigluOai {
   }
 };
 
-/// silu(gate) * up within a unit in the last place. It is one block of PTX, which shortens the compile.
+/// silu(gate) * up within a unit in the last place, for every finite result. It is one block of PTX, which
+/// shortens the compile.
 __device__ __forceinline__ float close_silu(float gate, float up) {
-  // e = exp(-gate) = 2^n * (1 + r + r^2 * P(r)) as in close_sigmoid(), and infinite if gate < -87. The
-  // quotient a / b of a = gate * up and b = 1 + e is refined by its own rounding error and that of a, unless
-  // the refined value is NaN.
+  // e = exp(-gate) = 2^n * (1 + r + r^2 * P(r)) as in close_sigmoid(), and h = up / (1 + e), which is refined
+  // by its own rounding error. h is never larger than up, so the product gate * h overflows only with the
+  // result. Below -87, e would overflow: there o = 2^-80 scales e, and the product in the end. Below -140
+  // silu(gate) * up is under 2^-66 for every float, so the gate is limited; -infinity becomes NaN. The magic
+  // number leaves n - 127 in the low bits of t, the bits of o add 127 again.
   float product;
-  asm("{ .reg .f32 x, t, n, r, p, e, a, b, i, g, l;\n  .reg .b32 k, m;\n  .reg .pred far, good;\n"
-      "  min.f32 x, %1, 0f42AE0000;\n  fma.rn.f32 t, x, 0fBFB8AA3B, 0f4B400000;\n"
-      "  add.f32 n, t, 0fCB400000;\n  neg.f32 r, x;\n  fma.rn.f32 r, n, 0fBF317218, r;\n"
+  asm("{ .reg .f32 c, x, t, n, r, p, e, b, i, h, l, o;\n  .reg .b32 k, m;\n  .reg .pred low, far, good;\n"
+      "  setp.lt.f32 low, %1, 0fC30C0000;\n  fma.rn.f32 c, %1, 0f00000000, 0fC30C0000;\n"
+      "  selp.f32 c, c, %1, low;\n  min.f32 x, c, 0f42AE0000;\n"
+      "  setp.lt.f32 far, x, 0fC2AE0000;\n  selp.f32 o, 0f17800000, 0f3F800000, far;\n"
+      "  fma.rn.f32 t, x, 0fBFB8AA3B, 0f4B3FFF81;\n"
+      "  add.f32 n, t, 0fCB3FFF81;\n  neg.f32 r, x;\n  fma.rn.f32 r, n, 0fBF317218, r;\n"
       "  fma.rn.f32 r, n, 0f3102E308, r;\n"
       "  fma.rn.f32 p, r, 0f3AB511E2, 0f3C091D12;\n  fma.rn.f32 p, p, r, 0f3D2AAC7A;\n"
       "  fma.rn.f32 p, p, r, 0f3E2AAA48;\n  fma.rn.f32 p, p, r, 0f3EFFFFFE;\n"
       "  mul.f32 p, p, r;\n  fma.rn.f32 p, p, r, r;\n  add.f32 p, p, 0f3F800000;\n"
-      "  mov.b32 k, t;\n  shl.b32 k, k, 23;\n  mov.b32 m, p;\n  add.s32 m, m, k;\n  mov.b32 e, m;\n"
-      "  setp.lt.f32 far, %1, 0fC2AE0000;\n  selp.f32 e, 0f7F800000, e, far;\n"
-      "  add.f32 b, e, 0f3F800000;\n  mul.f32 a, %1, %2;\n  rcp.approx.f32 i, b;\n  mul.f32 g, a, i;\n"
-      "  neg.f32 l, a;\n  fma.rn.f32 l, %1, %2, l;\n  neg.f32 e, g;\n  fma.rn.f32 a, e, b, a;\n"
-      "  add.f32 l, l, a;\n  fma.rn.f32 l, l, i, g;\n"
-      "  setp.num.f32 good, l, l;\n  selp.f32 %0, l, g, good; }"
+      "  mov.b32 k, t;\n  shl.b32 k, k, 23;\n  mov.b32 m, p;\n  add.s32 m, m, k;\n  mov.b32 k, o;\n"
+      "  add.s32 m, m, k;\n  mov.b32 e, m;\n  add.f32 b, e, o;\n"
+      "  rcp.approx.f32 i, b;\n  mul.f32 h, %2, i;\n  neg.f32 l, h;\n  fma.rn.f32 l, l, b, %2;\n"
+      "  mul.f32 l, l, i;\n  mul.f32 l, l, c;\n  setp.num.f32 good, l, l;\n"
+      "  selp.f32 l, l, 0f00000000, good;\n  fma.rn.f32 l, c, h, l;\n  mul.f32 %0, l, o; }"
       : "=f"(product)
       : "f"(gate), "f"(up));
   return product;
@@ -136,7 +141,8 @@ __device__ __forceinline__ float gated(float gate, float up) {
   } else if constexpr (sizeof(Y) == 2) {
     Activation::limit(gate, up);
     const Weight weight = Activation::weight(gate);
-    return gate * weight.value * weight.root * (up * weight.root);
+    // The weight is at most 1. Times up first, no product overflows or vanishes before the result does.
+    return gate * (weight.value * weight.root * (up * weight.root));
   } else {
     return close_silu(gate, up);
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/convert_bytes.cuh"
+#include "device/decode_bytes.cuh"
 #include "device/pair.cuh"
 #include "device/quantise.cuh"
 
@@ -15,17 +16,18 @@ __device__ __forceinline__ long long swizzled_offset(long long m, int k) {
   return (m / 128 * (Blocks / 4) + k / 4) * 512 + within % 32 * 16 + within / 32 * 4 + k % 4;
 }
 
-/// A finite, positive e4m3 as a float.
-__device__ __forceinline__ float e4m3_value(unsigned bits) {
-  return __uint_as_float(bits << 20) * __uint_as_float(247u << 23);
-}
+/// Above this magnitude of a global scale g, g / scale may overflow. Values are then multiplied by this
+/// number first, and g is divided by it.
+inline constexpr float large_global_scale = 0x1p64f;
 
 /// e4m3 scale under a global scale g: e4m3(g * amax / 6). Values are multiplied by g / scale, or by 0 if the
-/// scale is 0.
+/// scale is 0. The scale has the sign of g, and NaN spreads to the values.
 __device__ __forceinline__ Scale nvfp4_scale(float amax, float global_scale) {
   const unsigned bits = pack2_bytes<fp8_e4m3>(global_scale * amax * (1.0f / 6.0f), 0.0f) & 0xffu;
-  const float value = e4m3_value(bits);
-  return {bits, bits == 0u ? 0.0f : quotient(global_scale, value, fast_reciprocal(value))};
+  const float value = decode<fp8_e4m3>(bits);
+  const float factor =
+      fabsf(global_scale) > large_global_scale ? global_scale / large_global_scale : global_scale;
+  return {bits, (bits & 0x7fu) == 0u ? 0.0f : quotient(factor, value, fast_reciprocal(value))};
 }
 
 /// ue8m0 scale: 2^ceil(log2(amax / largest)), or with `OcpFloor` the scale of OCP MX v1.0,

@@ -22,6 +22,12 @@ struct FusedGateToken {
   int limits[scored_groups];  ///< upper limit of the keys in a group: no_candidate strikes the group out
 };
 
+inline constexpr float largest_float = 3.40282347e38f;
+/// What the exponent of a float counts for in its key.
+inline constexpr int one_exponent = 1 << 23;
+/// The score of a group with an expert of infinite score. One more must not overflow.
+inline constexpr int infinite_score = 0x7ffffffe;
+
 /// The two largest keys of a group.
 struct TopTwo {
   int first = no_candidate;
@@ -39,20 +45,27 @@ struct TopTwo {
     return {__shfl_xor_sync(0xffffffffu, first, mask), __shfl_xor_sync(0xffffffffu, second, mask)};
   }
 
-  /// The score of a group of `size` experts: the key of the sum, never NaN. It is one block of PTX, which
-  /// shortens the compile.
+  /// The score of a group of `size` experts: the key of the sum, never NaN. A sum that no float holds has a
+  /// key beyond those of all floats; NaN and -infinity, which count as the least float, give the least key.
   __device__ __forceinline__ int score(int size) const {
     if (size == 1) {
       return first;
     }
-    int sum;
-    asm("{ .reg .b32 a, b;\n  .reg .f32 f, g;\n  shr.s32 a, %1, 31;\n  shr.s32 b, %2, 31;\n"
-        "  and.b32 a, a, 0x7fffffff;\n  and.b32 b, b, 0x7fffffff;\n  xor.b32 a, a, %1;\n  xor.b32 b, b, %2;\n"
-        "  mov.b32 f, a;\n  mov.b32 g, b;\n  add.f32 f, f, g;\n  max.f32 f, f, 0fFF7FFFFF;\n  mov.b32 a, f;\n"
-        "  shr.s32 b, a, 31;\n  and.b32 b, b, 0x7fffffff;\n  xor.b32 %0, a, b; }"
-        : "=r"(sum)
-        : "r"(first), "r"(second));
-    return sum;
+    const float a = unordered(first);
+    const float b = unordered(second);
+    const float sum = a + b;
+    if (a > largest_float) {
+      return infinite_score;
+    }
+    if (b == -largest_float) {
+      return nan_key;
+    }
+    if (fabsf(sum) <= largest_float) {
+      return ordered(sum);
+    }
+    // Half the sum has an exponent less than the sum would have.
+    const int key = ordered(fmaf(0.5f, a, 0.5f * b));
+    return key < 0 ? key - one_exponent : min(key + one_exponent, infinite_score - 1);
   }
 };
 

@@ -179,7 +179,8 @@ void check_weights(reference::Verdict& verdict, const reference::HostRows& weigh
     if (k < settings.routed) {
       want = settings.renormalize ? (sum == 0 ? 0.0 : token[ids[k]].score / sum) : token[ids[k]].score;
     } else {
-      want = (settings.renormalize && sum != 0 ? 1.0 : sum) / settings.factor;
+      // As a quotient by the sum, which is NaN for a row of NaN.
+      want = (settings.renormalize && sum != 0 ? sum / sum : sum) / settings.factor;
     }
     want *= settings.scaled ? settings.factor : 1.0;
     verdict.compare("weights", row, static_cast<std::int64_t>(k), DType::f32,

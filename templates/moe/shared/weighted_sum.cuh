@@ -2,6 +2,7 @@
 
 #include "device/index.cuh"
 #include "device/pair.cuh"
+#include "device/scalar.cuh"
 #include "device/vec.cuh"
 #include "moe/shared/weighted_sum_args.h"
 
@@ -25,12 +26,33 @@ struct ProductSum {
     }
   }
 
+  /// True unless a step may have overflowed, or lost what `factor` makes large again.
+  __device__ __forceinline__ bool is_sound(float factor) const {
+    const bool is_small = Precise && fabsf(factor) > 1.0f && fabsf(value) < 0x1p-90f;
+    return value * 0.0f == 0.0f && !is_small && fabsf(factor) <= 1024.0f;
+  }
+
   __device__ __forceinline__ float scaled(float factor, float addend) const {
     // If the sum is infinite, the rounding errors are NaN and must not be used.
     const bool sound = Precise && fabsf(rest) <= 3.40282347e38f;
     return fmaf(factor, value, sound ? fmaf(factor, rest, addend) : addend);
   }
 };
+
+/// ProductSum::is_sound of all of `sums`.
+template <int Count, bool Precise>
+__device__ __forceinline__ bool are_sound(const ProductSum<Precise>* sums, float factor) {
+  // 0 times infinity is NaN.
+  float zero = 0.0f;
+  float least = fabsf(sums[0].value);
+#pragma unroll
+  for (int i = 0; i < Count; ++i) {
+    zero = fmaf(sums[i].value, 0.0f, zero);
+    least = fminf(least, fabsf(sums[i].value));
+  }
+  const bool is_small = Precise && fabsf(factor) > 1.0f && least < 0x1p-90f;
+  return zero == 0.0f && !is_small && fabsf(factor) <= 1024.0f;
+}
 
 /// y = factor * sum over slots of weight * x + addend. In each of the blocks_per_row blocks of a token, lanes
 /// = threads / rows_per_block threads share it. If `Mapped`, the map gives the row of x of each slot; a slot
@@ -107,9 +129,39 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
       load_values<Y, width>(static_cast<const Y*>(args.addend) + token * args.addend_stride + vector * width,
                             out);
     }
+    unsigned lost = 0;
 #pragma unroll
     for (int j = 0; j < width; ++j) {
       out[j] = sums[j].scaled(args.factor, Config::has_addend ? out[j] : 0.0f);
+    }
+    if (!are_sound<width>(sums, args.factor)) {
+#pragma unroll
+      for (int j = 0; j < width; ++j) {
+        lost |= sums[j].is_sound(args.factor) ? 0u : 1u << j;
+      }
+    }
+    // In double nothing overflows or vanishes. This is rare, so it goes by single elements.
+#pragma unroll 1
+    for (; lost != 0; lost &= lost - 1) {
+      const int place_of_lost = __ffs(static_cast<int>(lost)) - 1;
+      const int column = vector * width + place_of_lost;
+      double sum = 0.0;
+#pragma unroll 1
+      for (int k = 0; k < slots; ++k) {
+        const long long row = Mapped ? rows[place * slots + k] : k;
+        if (!Mapped || (row >= 0 && row < args.x_rows)) {
+          const double weight = Config::has_weights ? weights[place * slots + k] : 1.0f;
+          sum += weight * load_value(x + row * args.x_slot_stride + column);
+        }
+      }
+      sum *= args.factor;
+      if constexpr (Config::has_addend) {
+        sum += load_value(static_cast<const Y*>(args.addend) + token * args.addend_stride + column);
+      }
+#pragma unroll
+      for (int j = 0; j < width; ++j) {
+        out[j] = j == place_of_lost ? static_cast<float>(sum) : out[j];
+      }
     }
     store_values<Y, width>(y + vector * width, out);
   }

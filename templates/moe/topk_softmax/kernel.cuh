@@ -24,7 +24,7 @@ struct ExponentialSum {
   }
 };
 
-/// The value that enters the softmax, from a logit and its bias.
+/// The value that enters the softmax, from a logit and its bias. It may be twice the largest float.
 template <class Config>
 __device__ __forceinline__ double exponent(float x, float bias, const TopkGateKernelArgs& args) {
   double value = x;
@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   constexpr bool exact = !Config::has_bias && !Config::softcap;
 
   __shared__ int shared_keys[Config::rows_per_block][count * 32 + 1];
-  // The rounding errors of the keys.
+  // A key stands for half the value, which no float overflows. These are the halves' rounding errors.
   __shared__ float shared_rests[Config::rows_per_block][exact ? 1 : Config::experts];
 
   const RouterThread<Config> at;
@@ -69,8 +69,8 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
       if constexpr (exact) {
         return key_of(x);
       }
-      const float kept = static_cast<float>(value);
-      rests[expert] = fabsf(kept) <= 3.40282347e38f ? static_cast<float>(value - kept) : 0.0f;
+      const float kept = static_cast<float>(0.5 * value);
+      rests[expert] = fabsf(kept) <= 3.40282347e38f ? static_cast<float>(0.5 * value - kept) : 0.0f;
       return key_of(kept);
     });
   }
@@ -98,7 +98,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   choose<count>(keys, best, Config::top_k, lane, [&chosen](const Candidate& taken) { chosen = taken; });
   double value = unordered(chosen.key);
   if constexpr (!exact) {
-    value += rests[chosen.index];
+    value = 2.0 * (value + rests[chosen.index]);
   }
   if constexpr (Config::renormalize) {
     sum.largest = broadcast(value, 0);

@@ -126,8 +126,10 @@ Call bind(const RelativeL1& arguments) {
   }
   host::require_data(op_name, "a", a, a_rows.count);
   host::TensorCheck(op_name, "b", b).has_data(a_rows.count).is_on_device_of("a", a);
-  check_vector("d", arguments.d, DType::f32, 1, 4, a, a_rows.count);
-  check_vector("workspace", arguments.workspace, DType::f64, relative_l1_workspace, 16, a, a_rows.count);
+  // Even without rows the kernel runs, to write a d of 0.
+  const std::int64_t rows = std::max<std::int64_t>(a_rows.count, 1);
+  check_vector("d", arguments.d, DType::f32, 1, 4, a, rows);
+  check_vector("workspace", arguments.workspace, DType::f64, relative_l1_workspace, 16, a, rows);
 
   const std::int64_t bytes = size_of(a.dtype);
   const bool gapless = a_rows.count <= 1 || (a_rows.stride == width && b_rows.stride == width);
@@ -138,7 +140,7 @@ Call bind(const RelativeL1& arguments) {
                                           host::aligned_access_bytes(op_name, "a", a, a_rows, bytes),
                                           host::aligned_access_bytes(op_name, "b", b, b_rows, bytes)});
   call.spec.values[contiguous] = gapless ? 1 : 0;
-  call.rows = a_rows.count;
+  call.rows = rows;
   call.device = a.device;
   call.set_arguments(RelativeL1KernelArgs{
       .a = a.data,

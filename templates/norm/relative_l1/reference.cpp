@@ -9,9 +9,6 @@ KERNCAST_REFERENCE(norm, relative_l1) {
   const reference::HostRows b(reference::require(input, "b"));
   const reference::HostRows d(reference::require(input, "d"));
   reference::Verdict verdict;
-  if (a.rows() == 0) {
-    return verdict.result();
-  }
   double distance = 0;
   double magnitude = 0;
   for (std::int64_t row = 0; row < a.rows(); ++row) {

@@ -88,6 +88,7 @@ __global__ void __launch_bounds__(Config::threads) dequant_kernel(const DequantK
   }
   float global_scale = 1.0f;
   float reciprocal = 1.0f;
+  float lift = 1.0f;
   if constexpr (gathers) {
     __shared__ float gathered[slots * Config::vectors];
 #pragma unroll
@@ -99,13 +100,16 @@ __global__ void __launch_bounds__(Config::threads) dequant_kernel(const DequantK
     }
     if constexpr (scheme == DequantScheme::nvfp4) {
       global_scale = broadcast(args.global_scale);
+      // The reciprocal of a subnormal number may overflow.
+      lift = fabsf(global_scale) < 0x1p-100f ? 0x1p100f : 1.0f;
+      global_scale *= lift;
       reciprocal = fast_reciprocal(global_scale);
     } else {
       __syncthreads();
     }
 #pragma unroll
     for (int i = 0; i < Config::vectors; ++i) {
-      scales[i] = found[i].active ? gathered[i * slots + slot] : 0.0f;
+      scales[i] = found[i].active ? gathered[i * slots + slot] * lift : 0.0f;
     }
   }
 #pragma unroll

@@ -139,7 +139,8 @@ Call bind(const PerTensorFp8& arguments) {
   if (!finds && !arguments.s.absent()) [[unlikely]] {
     host::refuse(PerTensorFp8::op_name, "both 'scale' (static) and 's' (dynamic) are given; give one");
   }
-  const std::int64_t count = rows.x.count;
+  // If the scale is computed, the kernel runs even without rows, to write the scale of zeros.
+  const std::int64_t count = finds ? std::max<std::int64_t>(rows.x.count, 1) : rows.x.count;
   const PerTensorFp8KernelArgs kernel{
       .x = x.data,
       .q = arguments.q.data,
@@ -147,7 +148,7 @@ Call bind(const PerTensorFp8& arguments) {
       .s = finds ? floats("s", arguments.s, 1, x, count) : nullptr,
       .partial = finds ? floats("workspace", arguments.workspace, per_tensor_fp8_workspace_elements, x, count)
                        : nullptr,
-      .rows = count,
+      .rows = rows.x.count,
       .x_stride = rows.x.stride,
       .q_stride = rows.q.stride};
 

@@ -86,6 +86,10 @@ __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const P
   using Grid = typename PerTensorShape<Config>::Grid;
   constexpr int width = PerTensorShape<Config>::width;
   float factor = 0.0f;
+  float lift = 1.0f;
+  if (Config::dynamic && args.rows == 0 && blockIdx.x == 0 && threadIdx.x == 0) {
+    *args.s = __uint_as_float(scale_of<ScaleFormat::f32>(0.0f, max_of<Q>).bits);
+  }
 #pragma unroll 1
   for (unsigned tile = blockIdx.x; Grid::place_of(tile, 0, 0).row < args.rows; tile += gridDim.x) {
     const Tile<Config> own(args, tile);
@@ -99,7 +103,10 @@ __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const P
           *args.s = __uint_as_float(scale.bits);
         }
       } else {
-        factor = 1.0f / broadcast(args.scale);
+        // The reciprocal of a subnormal number may overflow.
+        const float given = broadcast(args.scale);
+        lift = fabsf(given) < 0x1p-100f ? 0x1p100f : 1.0f;
+        factor = 1.0f / (given * lift);
       }
     }
 #pragma unroll
@@ -108,6 +115,12 @@ __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const P
       if (place.row < args.rows) {
         float values[width];
         unpack<typename Config::x_dtype>(own.loaded[i], values);
+        if (!Config::dynamic && lift != 1.0f) {
+#pragma unroll
+          for (int j = 0; j < width; ++j) {
+            values[j] *= lift;
+          }
+        }
         store_quantised<Q, width, width>(
             static_cast<Q*>(args.q) + place.row * args.q_stride + place.group * width, values, factor);
       }

@@ -13,9 +13,6 @@ KERNCAST_REFERENCE(quant, per_tensor_fp8) {
     verdict.fail("q", 0, 0, "has a shape that does not match x");
     return verdict.result();
   }
-  if (x.rows() == 0) {
-    return verdict.result();
-  }
   if (!given) {
     double amax = 0;
     for (std::int64_t row = 0; row < x.rows(); ++row) {

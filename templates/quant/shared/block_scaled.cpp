@@ -223,7 +223,10 @@ Call block_scaled_call(const BlockScaledVariant& variant, const BlockScaled& arg
 
   const host::TensorCheck sf_check(variant.op, "sf", arguments.sf);
   const host::Rows sf_rows = scale_rows(variant, arguments, sf_check, x_rows.count, width);
-  sf_check.has_data(x_rows.count).is_on_device_of("x", x);
+  // Experts pad a swizzled sf, so the grid covers the rows of sf, even if x has none.
+  const bool pads = !arguments.expert_offsets.absent() && arguments.sf_layout == SfLayout::swizzled;
+  const std::int64_t rows = pads ? sf_rows.count : x_rows.count;
+  sf_check.has_data(rows).is_on_device_of("x", x);
   std::int64_t split = 0;
   const bool is_nvfp4 = variant.format == BlockFormat::nvfp4;
   if (is_nvfp4) {
@@ -234,14 +237,13 @@ Call block_scaled_call(const BlockScaledVariant& variant, const BlockScaled& arg
         host::refuse_range(variant.op, "the number of elements of expert_offsets", split + 1, 2,
                            max_experts + 1);
       }
-      require_vector(variant.op, "expert_offsets", offsets, DType::i32, split + 1, "x", x, x_rows.count);
+      require_vector(variant.op, "expert_offsets", offsets, DType::i32, split + 1, "x", x, rows);
       if (arguments.sf_layout == SfLayout::swizzled) {
-        require_vector(variant.op, "sf_offsets", arguments.sf_offsets, DType::i32, split + 1, "x", x,
-                       x_rows.count);
+        require_vector(variant.op, "sf_offsets", arguments.sf_offsets, DType::i32, split + 1, "x", x, rows);
       }
     }
     require_vector(variant.op, "global_scale", arguments.global_scale, DType::f32,
-                   std::max<std::int64_t>(split, 1), "x", x, x_rows.count);
+                   std::max<std::int64_t>(split, 1), "x", x, rows);
   }
 
   const auto bytes = static_cast<std::int32_t>(size_of(x.dtype));
@@ -261,9 +263,7 @@ Call block_scaled_call(const BlockScaledVariant& variant, const BlockScaled& arg
   if (!variant.fp4()) {
     call.spec.values[q_dtype] = host::to_param(q.dtype);
   }
-  // Experts pad a swizzled sf, so the grid covers the rows of sf.
-  call.rows = x_rows.count > 0 && split > 0 && arguments.sf_layout == SfLayout::swizzled ? sf_rows.count
-                                                                                         : x_rows.count;
+  call.rows = rows;
   call.device = x.device;
   const bool is_linear = arguments.sf_layout == SfLayout::linear;
   call.set_arguments(BlockScaledKernelArgs{

@@ -50,7 +50,8 @@ __device__ __forceinline__ Block locate(const Args& args, const GroupPlace& plac
       found.expert = expert_of<Experts>(args.sf_offsets, m);
       if (found.expert >= 0) {
         found.row = m - args.sf_offsets[found.expert] + args.expert_offsets[found.expert];
-        found.active = found.active && found.row < args.expert_offsets[found.expert + 1];
+        // Offsets out of order may even be negative.
+        found.active = found.active && found.row >= 0 && found.row < args.expert_offsets[found.expert + 1];
       } else {
         found.active = false;
       }
@@ -129,6 +130,12 @@ __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& arg
     if (found[i].active) {
       const long long element = found[i].block * Format::block + first;
       if constexpr (Format::fp4) {
+        if (Format::global && fabsf(global_scale) > large_global_scale) {
+#pragma unroll
+          for (int j = 0; j < share; ++j) {
+            values[j] *= large_global_scale;
+          }
+        }
 #pragma unroll
         for (int j = 0; j < share; ++j) {
           values[j] *= scale.factor;

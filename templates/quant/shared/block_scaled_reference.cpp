@@ -23,32 +23,57 @@ struct Format {
   bool nvfp4;
 };
 
-/// Rows of x that share a global scale, and the row of sf that holds the scales of the first of them.
-struct Part {
-  std::int64_t first;
-  std::int64_t end;
-  std::int64_t sf_first;
-  std::int64_t expert;
+/// Where the scales of a row of sf come from.
+struct ScaledRow {
+  std::int64_t row;     ///< of x; -1: padding
+  std::int64_t expert;  ///< whose global scale applies
 };
 
-std::int64_t integer(const HostTensor& tensor, std::int64_t i) {
-  return static_cast<std::int64_t>(decode(DType::i32, tensor.bytes.data() + 4 * i));
-}
+/// Finds the rows of x and the global scales that belong to the rows of sf.
+class ExpertRows {
+ public:
+  explicit ExpertRows(const ReferenceInput& input)
+      : offsets_(integers(input.tensor("expert_offsets"))),
+        sf_offsets_(integers(input.tensor("sf_offsets"))) {}
 
-std::vector<Part> parts_of(const ReferenceInput& input, std::int64_t rows) {
-  const HostTensor* offsets = input.tensor("expert_offsets");
-  if (offsets == nullptr) {
-    return {{0, rows, 0, 0}};
+  [[nodiscard]] ScaledRow find(std::int64_t sf_row, std::int64_t rows, bool swizzled) const {
+    if (offsets_.empty()) {
+      return {sf_row < rows ? sf_row : -1, 0};
+    }
+    const std::vector<std::int64_t>& bounds = swizzled ? sf_offsets_ : offsets_;
+    const std::int64_t expert = owner(bounds, sf_row);
+    if (expert < 0) {
+      return {-1, 0};
+    }
+    const auto at = static_cast<std::size_t>(expert);
+    const std::int64_t row = swizzled ? sf_row - bounds[at] + offsets_[at] : sf_row;
+    const bool is_own = row >= 0 && row < rows && (!swizzled || row < offsets_[at + 1]);
+    return {is_own ? row : -1, expert};
   }
-  const HostTensor* sf_offsets = input.tensor("sf_offsets");
-  std::vector<Part> parts;
-  for (std::int64_t expert = 0; expert + 1 < offsets->shape.at(0); ++expert) {
-    const std::int64_t first = integer(*offsets, expert);
-    parts.push_back({first, std::min(integer(*offsets, expert + 1), rows),
-                     sf_offsets != nullptr ? integer(*sf_offsets, expert) : first, expert});
+
+ private:
+  [[nodiscard]] static std::vector<std::int64_t> integers(const HostTensor* tensor) {
+    std::vector<std::int64_t> values;
+    for (std::int64_t i = 0; tensor != nullptr && i < tensor->shape.at(0); ++i) {
+      values.push_back(static_cast<std::int64_t>(decode(DType::i32, tensor->bytes.data() + 4 * i)));
+    }
+    return values;
   }
-  return parts;
-}
+
+  /// The expert whose rows include `row`, found by bisection as the contract says, or -1.
+  [[nodiscard]] static std::int64_t owner(const std::vector<std::int64_t>& bounds, std::int64_t row) {
+    std::int64_t low = -1;
+    auto high = static_cast<std::int64_t>(bounds.size()) - 1;
+    while (high - low > 1) {
+      const std::int64_t middle = (low + high) / 2;
+      (bounds[static_cast<std::size_t>(middle)] <= row ? low : high) = middle;
+    }
+    return low >= 0 && row < bounds[static_cast<std::size_t>(low) + 1] ? low : -1;
+  }
+
+  std::vector<std::int64_t> offsets_;
+  std::vector<std::int64_t> sf_offsets_;
+};
 
 /// True if `got` is the power of two that the formula gives for amax / MAX, within two units in the last
 /// place of f32.
@@ -82,20 +107,32 @@ class BlockScaledCheck {
       verdict_.fail("q", 0, 0, "has a shape that does not match x");
       return verdict_.result();
     }
-    if (x_.rows() == 0) {
-      return verdict_.result();
-    }
+    const bool swizzled = layout_ == SfLayout::swizzled;
+    const ExpertRows experts(input_);
     std::vector<bool> scaled(sf_tensor_.bytes.size(), false);
-    for (const Part& part : parts_of(input_, x_.rows())) {
-      for (std::int64_t row = part.first; row < part.end; ++row) {
-        for (std::int64_t block = 0; block < x_.width() / format_.block; ++block) {
-          const std::int64_t byte = scale_byte(sf_, layout_, row - part.first + part.sf_first, block);
-          scaled.at(static_cast<std::size_t>(byte)) = true;
-          check_block(row, block, byte, part.expert);
-        }
+    std::vector<ScaledRow> found_rows;
+    std::vector<int> owners(static_cast<std::size_t>(x_.rows()), 0);
+    for (std::int64_t sf_row = 0; sf_row < (swizzled ? sf_.rows() : x_.rows()); ++sf_row) {
+      found_rows.push_back(experts.find(sf_row, x_.rows(), swizzled));
+      if (found_rows.back().row >= 0) {
+        ++owners[static_cast<std::size_t>(found_rows.back().row)];
       }
     }
-    if (layout_ == SfLayout::swizzled) {
+    for (std::size_t i = 0; i < found_rows.size(); ++i) {
+      const ScaledRow& found = found_rows[i];
+      if (found.row < 0) {
+        continue;
+      }
+      // Bad offsets may give a row to two experts; then q is that of either.
+      const bool is_sole = owners[static_cast<std::size_t>(found.row)] == 1;
+      const auto sf_row = static_cast<std::int64_t>(i);
+      for (std::int64_t block = 0; block < x_.width() / format_.block; ++block) {
+        const std::int64_t byte = scale_byte(sf_, layout_, sf_row, block);
+        scaled.at(static_cast<std::size_t>(byte)) = true;
+        check_block(found.row, block, byte, found.expert, is_sole);
+      }
+    }
+    if (swizzled) {
       for (std::size_t byte = 0; byte < scaled.size(); ++byte) {
         if (!scaled[byte] && sf_tensor_.bytes[byte] != std::byte{0}) {
           verdict_.fail("sf", 0, static_cast<std::int64_t>(byte), "is padding, but not 0");
@@ -106,7 +143,8 @@ class BlockScaledCheck {
   }
 
  private:
-  void check_block(std::int64_t row, std::int64_t block, std::int64_t byte, std::int64_t expert) {
+  void check_block(std::int64_t row, std::int64_t block, std::int64_t byte, std::int64_t expert,
+                   bool checks_q) {
     const std::int64_t first = block * format_.block;
     double amax = 0;
     for (std::int64_t i = 0; i < format_.block; ++i) {
@@ -127,8 +165,8 @@ class BlockScaledCheck {
         verdict_.fail("sf", row, block, fmt::format("is {}, but the largest magnitude is {}", scale, amax));
       }
     }
-    for (std::int64_t i = first; i < first + format_.block; ++i) {
-      // A scale of 0 gives zeros. A block of NaN alone has a scale of 0 too, but its values stay NaN.
+    for (std::int64_t i = first; checks_q && i < first + format_.block; ++i) {
+      // A scale of 0 gives zeros, but NaN stays NaN under any scale.
       const double exact = scale == 0.0 ? 0.0 : x_(row, i) * global / scale;
       check_value(row, i, scale == 0.0 && std::isnan(x_(row, i)) ? x_(row, i) : exact);
     }

@@ -1,7 +1,10 @@
+#include <cmath>
+
 #include "templates/host/define_op.hpp"
 #include "templates/quant/shared/group_scaled_spec_index.hpp"
 #include "templates/reference/activation.hpp"
 #include "templates/reference/group_quant.hpp"
+#include "templates/reference/host_float.hpp"
 #include "templates/reference/masked_rows.hpp"
 
 KERNCAST_REFERENCE(quant, silu_and_mul_per_token_group) {
@@ -23,7 +26,10 @@ KERNCAST_REFERENCE(quant, silu_and_mul_per_token_group) {
     reference::check_groups(
         verdict,
         [&](std::int64_t row, std::int64_t column) {
-          return reference::silu_and_mul(x(row, column), x(row, width + column));
+          const double value = reference::silu_and_mul(x(row, column), x(row, width + column));
+          // A value that f32 cannot hold is infinite.
+          const double held = reference::rounded(DType::f32, value);
+          return std::isinf(held) ? held : value;
         },
         part.rows, q, s_part, input.spec[params::group],
         static_cast<quant::ScaleFormat>(input.spec[params::scale_format]), {.value = 0x1p-20},

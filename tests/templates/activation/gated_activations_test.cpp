@@ -154,3 +154,12 @@ TEST_CASE("gated activations are right under a mask past the rows there are, and
   require_good(make_masked("silu_and_mul", 4, 64, {-3, 400, 4}));
   require_good(make_masked("silu_and_mul", 0, 64, {0, 0}));
 }
+
+TEST_CASE("gated activations are finite wherever their result is") {
+  const std::string kind = GENERATE(from_range(std::begin(kinds), std::end(kinds)));
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
+  std::vector<double> values = edge_gates(x, 1);
+  const auto pairs = static_cast<std::int64_t>(values.size() / 2);
+  require_good(make_case(kind, {.rows = pairs, .width = 1, .x = x, .y = y, .values = values}));
+}

@@ -259,3 +259,56 @@ TEST_CASE("fused_gate is right with up to 32 slots") {
   require_good(make_case(
       {.experts = 60, .groups = 1, .topk_group = 1, .top_k = 32, .shared = shared, .scaled = scaled}));
 }
+
+TEST_CASE("fused_gate is right at the edges of the types") {
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const int shared = GENERATE(0, 1);
+  const bool renormalize = GENERATE(true, false);
+  Setting setting{.rows = 20, .experts = 64, .top_k = 8, .shared = shared, .renormalize = renormalize};
+  setting.logits = type;
+  setting.values = edge_samples(type, 20 * 64, 59);
+  setting.biases = edge_samples(DType::f32, 64, 61);
+  require_good(make_case(setting));
+}
+
+TEST_CASE("fused_gate orders groups whose scores no float holds") {
+  const int experts = GENERATE(32, 8);
+  const auto size = static_cast<std::size_t>(experts) / 4;
+  std::vector<double> biases(static_cast<std::size_t>(experts), 0.0);
+  const double scores[] = {2.0e38, 3.0e38, -3.0e38, -2.0e38};
+  for (std::size_t i = 0; i < biases.size(); ++i) {
+    biases[i] = scores[i / size];
+  }
+  const auto first_group = [&](const std::vector<double>& of) {
+    Setting setting{.rows = 1, .experts = experts, .groups = 4, .topk_group = 1, .top_k = 1, .biases = of};
+    return static_cast<std::size_t>(values_of(require_good(make_case(setting)), "ids")[0]) / size;
+  };
+  CHECK(first_group(biases) == 1);
+  for (double& bias : biases) {
+    bias = bias > 0 ? -3.4e38 : bias;
+  }
+  CHECK(first_group(biases) == 3);
+}
+
+TEST_CASE("fused_gate gives shared experts of a NaN row NaN, and of a row of -infinity 0") {
+  const bool renormalize = GENERATE(true, false);
+  const bool scaled = GENERATE(true, false);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  std::vector<double> values = samples(3 * 32, 67);
+  std::fill_n(values.begin(), 32, std::numeric_limits<double>::quiet_NaN());
+  std::fill_n(values.begin() + 32, 32, -infinity);
+  const Outcome outcome = require_good(make_case({.rows = 3,
+                                                  .experts = 32,
+                                                  .groups = 4,
+                                                  .topk_group = 2,
+                                                  .top_k = 5,
+                                                  .shared = 1,
+                                                  .renormalize = renormalize,
+                                                  .scaled = scaled,
+                                                  .values = values}));
+  const std::vector<double> weights = values_of(outcome, "weights");
+  CHECK(std::isnan(weights[0]));
+  CHECK(std::isnan(weights[4]));
+  CHECK(weights[5] == 0);
+  CHECK(weights[9] == 0);
+}

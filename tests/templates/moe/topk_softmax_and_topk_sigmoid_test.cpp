@@ -259,3 +259,24 @@ TEST_CASE("topk gates are right for none to many rows") {
   const std::int64_t rows = GENERATE(0, 1, 3, 4, 129, 515);
   require_good(make_case(op, {.rows = rows, .experts = 8, .top_k = 2}));
 }
+
+TEST_CASE("routers are right at the edges of the types") {
+  const std::string op = either();
+  const bool biased = GENERATE(true, false);
+  const bool renormalize = GENERATE(true, false);
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  Setting setting{.rows = 20, .experts = 60, .biased = biased, .renormalize = renormalize, .logits = type};
+  setting.values = edge_samples(type, 20 * 60, 47);
+  if (biased) {
+    setting.biases = edge_samples(DType::f32, 60, 53);
+  }
+  require_good(make_case(op, setting));
+}
+
+TEST_CASE("topk_softmax orders sums of logit and bias that no float holds") {
+  std::vector<double> values(4, 2e38);
+  const Outcome outcome = require_good(make_case(
+      softmax, {.rows = 1, .experts = 4, .top_k = 2, .values = values, .biases = {1e38, 3e38, 2e38, -3e38}}));
+  CHECK(values_of(outcome, "ids") == std::vector<double>{1, 2});
+  CHECK(values_of(outcome, "weights") == std::vector<double>{1, 0});
+}

@@ -226,3 +226,38 @@ TEST_CASE("sums over slots are right with leading dimensions and into their adde
   INFO(outcome.verdict.detail);
   CHECK(outcome.verdict.ok);
 }
+
+TEST_CASE("a weighted sum is finite wherever its result is") {
+  const bool mapped = GENERATE(true, false);
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  const double factor = GENERATE(1.0, 0.125, 2.5, 1e-30, 1e30);
+  const std::vector<double> values = edge_samples(x, 3 * 8 * 256, 43);
+  require_good(
+      make_case({.mapped = mapped, .added = true, .x = x, .y = y, .factor = factor, .values = values}));
+}
+
+TEST_CASE("a weighted sum may pass through numbers that no float holds") {
+  const bool mapped = GENERATE(true, false);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  const auto first = [&](const std::vector<double>& values, double factor) {
+    OpCase test = make_case({.mapped = mapped,
+                             .rows = 1,
+                             .slots = 4,
+                             .hidden = 1,
+                             .weighted = false,
+                             .x = DType::f32,
+                             .y = y,
+                             .factor = factor,
+                             .values = values,
+                             .map = {0, 1, 2, 3}});
+    const Outcome outcome = require_good(test);
+    const HostTensor& out = *outcome.input.tensor("y");
+    return reference::decode(out.dtype, out.bytes.data());
+  };
+  CHECK(first({3e38, 3e38, -3e38, 0}, 1.0) == Approx(3e38).epsilon(0.01));
+  CHECK(first({3e38, 3e38, 3e38, 3e38}, 0.125) == Approx(1.5e38).epsilon(0.01));
+  CHECK(first({1e-40, 1e-40, 0, 0}, 1e30) == Approx(2e-10).epsilon(0.01));
+  CHECK(first({infinity, 1, 0, 0}, 1.0) == infinity);
+  CHECK(std::isnan(first({infinity, -infinity, 0, 0}, 1.0)));
+}

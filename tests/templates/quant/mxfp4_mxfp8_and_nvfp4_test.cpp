@@ -16,6 +16,7 @@ using namespace kerncast::test;
 
 namespace {
 
+constexpr double infinity = std::numeric_limits<double>::infinity();
 const std::vector<std::string> kinds = {"nvfp4", "mxfp4", "mxfp8"};
 
 struct Setting {
@@ -289,4 +290,65 @@ TEST_CASE("the references of blocks reject wrong elements") {
   }
   CHECK_FALSE(verdict_after_flip(test.op, outcome, "sf", 0, 0).ok);
   CHECK_FALSE(verdict_after_flip(test.op, outcome, "sf", 5, 0).ok);  // padding: the 33rd row
+}
+
+TEST_CASE("blocks are right at the edges of the types") {
+  const std::string kind = GENERATE(from_range(kinds));
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const bool ocp_floor = GENERATE(true, false);
+  require_good(
+      make_case(kind, {.rows = 8, .x = x, .values = edge_samples(x, 8 * 512, 71), .ocp_floor = ocp_floor}));
+}
+
+TEST_CASE("nvfp4 is right under every global scale that there is") {
+  const double scale =
+      GENERATE(1e-45, 1e-42, 1e-38, 1e-20, 1e20, 1e30, 3.4e38, 0.0, -0.0, -1.0, -180.0, -3e38);
+  require_good(make_case(
+      "nvfp4",
+      {.rows = 8, .x = DType::f32, .values = edge_samples(DType::f32, 8 * 512, 73), .global_scale = scale}));
+  require_good(make_case("nvfp4", {.global_scale = scale}));
+}
+
+TEST_CASE("nvfp4 of a global scale that is no number follows the formula") {
+  const double scale = GENERATE(infinity, -infinity, std::numeric_limits<double>::quiet_NaN());
+  std::vector<double> values = samples(3 * 512, 79);
+  std::fill_n(values.begin(), 64, 0.0);
+  values[100] = infinity;
+  require_good(make_case("nvfp4", {.values = values, .global_scale = scale}));
+}
+
+TEST_CASE("nvfp4 of tiny blocks under a huge global scale keeps zeros") {
+  std::vector<double> values(16, 1e-40);
+  values[3] = 0.0;
+  const Outcome outcome = require_good(
+      make_case("nvfp4", {.rows = 1, .width = 16, .x = DType::f32, .values = values, .global_scale = 3e38}));
+  CHECK(fp4_at(outcome, 0) > 5.0);
+  CHECK(fp4_at(outcome, 3) == 0.0);
+}
+
+TEST_CASE("nvfp4 with offsets out of order or outside touches no other memory") {
+  const std::string layout = GENERATE("linear", "swizzled");
+  const std::vector<double> offsets =
+      GENERATE(std::vector<double>{0, 40, 20, 60}, std::vector<double>{-50, -7, 30, 60},
+               std::vector<double>{60, 40, 20, 0}, std::vector<double>{0, 20, 40, 1e9},
+               std::vector<double>{-2147483648.0, 2147483647.0, -2147483648.0, 2147483647.0});
+  OpCase test = make_split({20, 20, 20}, layout, 0);
+  test.tensors[4].bytes = to_bytes(DType::i32, offsets);
+  require_good(test);
+  if (layout == "swizzled") {
+    for (const std::vector<double>& bad :
+         {std::vector<double>{0, 256, 128, 384}, std::vector<double>{5, 77, 99, 512},
+          std::vector<double>{-128, 0, 128, 1e9}}) {
+      test.tensors[5].bytes = to_bytes(DType::i32, bad);
+      require_good(test);
+    }
+  }
+}
+
+TEST_CASE("nvfp4 of no rows clears the swizzled scales of its experts") {
+  OpCase test = make_split({0, 0}, "swizzled", 0);
+  const Outcome outcome = require_good(test);
+  const std::vector<std::byte>& sf = outcome.input.tensor("sf")->bytes;
+  CHECK(sf.size() == 128 * 8);
+  CHECK(std::all_of(sf.begin(), sf.end(), [](std::byte b) { return b == std::byte{0}; }));
 }

@@ -16,6 +16,7 @@ using namespace kerncast::test;
 
 namespace {
 
+constexpr double infinity = std::numeric_limits<double>::infinity();
 const std::vector<std::string> kinds = {"per_token_fp8", "per_token_int8", "per_tensor_fp8", "static"};
 
 struct Setting {
@@ -213,4 +214,26 @@ TEST_CASE("the references of whole rows and tensors reject wrong elements") {
   if (kind != "static") {
     CHECK_FALSE(verdict_after_flip(test.op, outcome, "s", 0, 2).ok);
   }
+}
+
+TEST_CASE("rows and tensors are quantised right at the edges of the types") {
+  const std::string kind = GENERATE(from_range(kinds));
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  require_good(make_case(kind, {.rows = 16, .width = 64, .x = x, .values = edge_samples(x, 16 * 64, 83)}));
+}
+
+TEST_CASE("a static scale of any value follows the formula") {
+  const double scale = GENERATE(1e-45, 1e-40, 1.2e-38, 1e-20, 1e20, 3.4e38, 0.0, -0.0, -0.03, -1e-40,
+                                infinity, -infinity, std::numeric_limits<double>::quiet_NaN());
+  std::vector<double> values = edge_samples(DType::f32, 16 * 64, 89);
+  values[5] = infinity;
+  values[6] = -infinity;
+  values[7] = std::numeric_limits<double>::quiet_NaN();
+  require_good(
+      make_case("static", {.rows = 16, .width = 64, .x = DType::f32, .values = values, .scale = scale}));
+}
+
+TEST_CASE("per_tensor_fp8 of no rows writes the scale of zeros") {
+  const Outcome outcome = require_good(make_case("per_tensor_fp8", {.rows = 0}));
+  CHECK(value_at(outcome, "s", 0) == Approx(1e-10 / 448).epsilon(1e-6));
 }

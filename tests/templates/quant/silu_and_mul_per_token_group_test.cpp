@@ -227,3 +227,25 @@ TEST_CASE("the reference of silu_and_mul_per_token_group rejects wrong elements"
   }
   CHECK_FALSE(verdict_after_flip(test.op, outcome, "s", 4 * 5, 2).ok);
 }
+
+TEST_CASE("silu_and_mul_per_token_group is finite wherever its result is") {
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType q = GENERATE(DType::fp8_e4m3, DType::fp8_e5m2, DType::i8);
+  const std::string format = GENERATE("f32", "ue8m0");
+  // Every row is a group of equal pairs, which alone set its scale.
+  const std::vector<double> values = edge_gates(x, 16);
+  const auto rows = static_cast<std::int64_t>(values.size() / 32);
+  require_good(make_case(
+      {.rows = rows, .width = 16, .group = 16, .x = x, .q = q, .format = format, .values = values}));
+}
+
+TEST_CASE("silu_and_mul_per_token_group forms no product that is larger than its result") {
+  std::vector<double> values(32, 1.2);
+  std::fill_n(values.begin() + 16, 16, 3e38);
+  const Outcome outcome = require_good(make_case({.rows = 1, .width = 16, .group = 16, .values = values}));
+  float scale = 0;
+  std::memcpy(&scale, outcome.input.tensor("s")->bytes.data(), 4);
+  CHECK(scale > 6.1e35F);
+  CHECK(scale < 6.3e35F);
+  CHECK(outcome.input.tensor("q")->bytes[0] == std::byte{0x7e});
+}

@@ -116,8 +116,21 @@ void check_routes(const OpDefinition& op) {
 }
 
 void check_few_rows(const OpDefinition& op) {
-  require_good(ordinary_case(op, 0));
   require_good(ordinary_case(op, 1));
+  const OpCase none = ordinary_case(op, 0);
+  const Outcome outcome = require_good(none);
+  for (const std::string& name : results_of(op, none)) {
+    INFO(name);
+    const HostTensor& tensor = *outcome.input.tensor(name);
+    const std::vector<std::byte> elements = elements_of(tensor);
+    const auto size = static_cast<std::size_t>(size_of(tensor.dtype));
+    for (std::size_t i = 0; i < elements.size(); i += size) {
+      // What has a size without rows is written.
+      CHECK_FALSE(std::all_of(elements.begin() + static_cast<std::ptrdiff_t>(i),
+                              elements.begin() + static_cast<std::ptrdiff_t>(i + size),
+                              [](std::byte b) { return b == std::byte{0xcd}; }));
+    }
+  }
 }
 
 /// Launches the op with `settings` but `name` set to one of `widths` after another. Returns how many it
@@ -416,7 +429,8 @@ void check_spill(const OpDefinition& op) {
 constexpr std::array behaviours = {
     Behaviour{"gives the same bits on every run", Extent::small, check_repeats},
     Behaviour{"gives the same bits by name, by type, dispatched and prepared", Extent::small, check_routes},
-    Behaviour{"takes no rows and one row", Extent::small, check_few_rows},
+    Behaviour{"takes no rows, and then writes what has a size without them, and one row", Extent::small,
+              check_few_rows},
     Behaviour{"has a reference that rejects a flipped bit in every result", Extent::small, check_reference},
     Behaviour{"takes strided rows", Extent::wide, check_strides},
     Behaviour{"takes unaligned views", Extent::wide, check_offsets},
