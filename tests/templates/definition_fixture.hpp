@@ -12,8 +12,19 @@
 /// of a call, and parameters and tunables by name.
 namespace kerncast::test {
 
-/// Memory that nothing touches.
-alignas(256) inline std::byte memory[256];
+/// Addresses that nothing touches. Every use gives another one, aligned to 256 bytes and far from the others,
+/// so that tensors of a call lie apart however large they are.
+class UntouchedMemory {
+ public:
+  operator void*() const { return *this + 0; }  // NOLINT(google-explicit-constructor): stands for a pointer
+  void* operator+(std::uintptr_t bytes) const {
+    return reinterpret_cast<void*>((next_++ << 42U) + bytes);  // NOLINT(performance-no-int-to-ptr)
+  }
+
+ private:
+  static inline std::uintptr_t next_ = 1;
+};
+inline constexpr UntouchedMemory memory;
 
 /// The message of the error that binding `arguments` gives; fails the test if it gives none.
 template <TypedCall Arguments>

@@ -10,6 +10,7 @@
 #include "templates/host/group_grid.hpp"
 #include "templates/host/launch_cost.hpp"
 #include "templates/host/masked_rows.hpp"
+#include "templates/host/overlap.hpp"
 
 namespace kerncast::activation {
 
@@ -193,6 +194,7 @@ Call gated_call(const GatedVariant& variant, const GatedTensors& tensors) {
   if (masked) {
     host::require_mask(variant.op, tensors.masked_m, x_rows, "x", x.device);
   }
+  host::require_apart(variant.op, {{"y", y}}, {{"x", x}, {"masked_m", tensors.masked_m}});
 
   const std::int64_t bytes = size_of(x.dtype);
   const std::int32_t aligned = host::alignment_of(

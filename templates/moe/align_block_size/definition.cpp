@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "templates/host/define_op.hpp"
+#include "templates/host/overlap.hpp"
 #include "templates/host/typed_op.hpp"
 #include "templates/moe/align_block_size/kernel_args.h"
 #include "templates/moe/align_block_size/spec_index.hpp"
@@ -69,6 +70,12 @@ Call make_call(const AlignBlockSize& arguments, bool wants_split) {
                            fmt::format("shape [{}], one per block of sorted", places / arguments.block),
                            device);
   grouping::check_integers(op_name, "total", arguments.total, 1, "shape [1]", device);
+  host::require_apart(op_name,
+                      {{"sorted", arguments.sorted},
+                       {"expert", arguments.expert},
+                       {"total", arguments.total},
+                       {"workspace", arguments.workspace}},
+                      {{"ids", arguments.ids}, {"expert_map", arguments.expert_map}});
 
   Call call;
   call.spec.values[experts] = arguments.experts;

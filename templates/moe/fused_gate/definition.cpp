@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "templates/host/define_op.hpp"
+#include "templates/host/overlap.hpp"
 #include "templates/host/typed_op.hpp"
 #include "templates/moe/fused_gate/kernel_args.h"
 #include "templates/moe/fused_gate/spec_index.hpp"
@@ -112,6 +113,8 @@ Call bind(const FusedGate& arguments) {
                              "weights as they are",
                              arguments.routed_scaling_factor));
   }
+  host::require_apart(op_name, {{"weights", arguments.weights}, {"ids", arguments.ids}},
+                      {{"logits", arguments.logits}, {"bias", arguments.bias}});
 
   Call call;
   call.spec.values[logits_dtype] = host::to_param(arguments.logits.dtype);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "templates/host/define_op.hpp"
+#include "templates/host/overlap.hpp"
 #include "templates/host/tensor_check.hpp"
 #include "templates/host/typed_op.hpp"
 #include "templates/moe/permute/kernel_args.h"
@@ -195,6 +196,14 @@ Call make_call(const Permute& arguments, Placing wanted) {
 
   const bool scaled = !arguments.scales.absent();
   const ScaleStrides scales = scaled ? check_scales(arguments, slots.tokens, places) : ScaleStrides{};
+
+  host::require_apart(op_name,
+                      {{"y", arguments.y},
+                       {"y_scales", arguments.y_scales},
+                       {"offsets", arguments.offsets},
+                       {"map", arguments.map},
+                       {"workspace", arguments.workspace}},
+                      {{"x", arguments.x}, {"ids", arguments.ids}, {"scales", arguments.scales}});
 
   const TensorView& x = arguments.x;
   const Placing needed = slots.split             ? Placing::split

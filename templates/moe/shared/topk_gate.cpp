@@ -1,4 +1,5 @@
 #include "templates/moe/shared/topk_gate.hpp"
+#include "templates/host/overlap.hpp"
 
 #include <fmt/format.h>
 
@@ -50,6 +51,8 @@ Call make_call(std::string_view op, const Arguments& arguments) {
   if (!(cap >= 0.0F && cap <= std::numeric_limits<float>::max())) [[unlikely]] {
     host::refuse(op, fmt::format("softcap is {}, but must be finite and positive, or 0 for none", cap));
   }
+  host::require_apart(op, {{"weights", arguments.weights}, {"ids", arguments.ids}},
+                      {{"logits", arguments.logits}, {"bias", arguments.bias}});
   Call call;
   call.spec.values[logits_dtype] = host::to_param(arguments.logits.dtype);
   const bool biased = !arguments.bias.absent();

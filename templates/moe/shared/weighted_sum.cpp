@@ -1,4 +1,5 @@
 #include "templates/moe/shared/weighted_sum.hpp"
+#include "templates/host/overlap.hpp"
 
 #include <fmt/format.h>
 
@@ -174,6 +175,12 @@ Call make_call(std::string_view op, const Arguments& arguments) {
     host::refuse(op, fmt::format("routed_scaling_factor is {}, but must be finite; 1 leaves the sum as it is",
                                  arguments.factor));
   }
+  const TensorView none;
+  host::require_apart(op, {{"y", y, "addend"}},
+                      {{"x", arguments.x},
+                       {"weights", arguments.weights},
+                       {"addend", arguments.addend},
+                       {"map", mapped ? *arguments.map : none}});
 
   Call call;
   call.spec.values[x_dtype] = host::to_param(arguments.x.dtype);

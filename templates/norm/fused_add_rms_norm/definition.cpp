@@ -35,8 +35,8 @@ Call bind(const FusedAddRmsNorm& arguments) {
   NormChecks checks(FusedAddRmsNorm::op_name, arguments.x);
   const std::int64_t residual_stride = checks.output("residual", arguments.residual);
   const std::int64_t y_stride = checks.output("y", arguments.y);
-  require_apart(FusedAddRmsNorm::op_name, "residual", arguments.residual, "y", arguments.y);
-  require_apart(FusedAddRmsNorm::op_name, "residual", arguments.residual, "x", arguments.x);
+  host::require_apart(FusedAddRmsNorm::op_name, {{"residual", arguments.residual}, {"y", arguments.y, "x"}},
+                      {{"x", arguments.x}, {"weight", arguments.weight}});
   Call call = rms_call(checks, arguments);
   call.spec.values[residual_dtype] = host::to_param(arguments.residual.dtype);
   call.set_arguments(FusedAddRmsNormKernelArgs{

@@ -76,9 +76,14 @@ Call bind(const GateResidualScaleShift& arguments) {
     host::refuse_dtype(op_name, "r", arguments.r.dtype, name_of(arguments.residual.dtype));
   }
   const std::int64_t r_stride = checks.output("r", arguments.r);
-  if (checks.count() > 0) {
-    require_apart(op_name, "r", arguments.r, "y", with.y);
-  }
+  host::require_apart(op_name, {{"r", arguments.r, "residual"}, {"y", with.y, "x"}},
+                      {{"x", with.x},
+                       {"residual", arguments.residual},
+                       {"gate", arguments.gate},
+                       {"weight", with.weight},
+                       {"bias", with.bias},
+                       {"scale", with.scale},
+                       {"shift", with.shift}});
   const DType type = !arguments.gate.absent() ? arguments.gate.dtype
                      : !with.scale.absent()   ? with.scale.dtype
                      : !with.shift.absent()   ? with.shift.dtype

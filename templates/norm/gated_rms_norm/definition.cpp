@@ -33,6 +33,8 @@ Call bind(const GatedRmsNorm& arguments) {
   NormChecks checks(GatedRmsNorm::op_name, arguments.x);
   const std::int64_t z_stride = checks.input("z", arguments.z);
   const std::int64_t y_stride = checks.output("y", arguments.y);
+  host::require_apart(GatedRmsNorm::op_name, {{"y", arguments.y, "x", "z"}},
+                      {{"x", arguments.x}, {"z", arguments.z}, {"weight", arguments.weight}});
   Call call = rms_call(checks, arguments);
   call.spec.values[z_dtype] = host::to_param(arguments.z.dtype);
   call.set_arguments(GatedRmsNormKernelArgs{

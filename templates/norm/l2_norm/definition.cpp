@@ -15,6 +15,7 @@ static void describe(host::NamedArguments& named, L2Norm& call) {
 Call bind(const L2Norm& arguments) {
   NormChecks checks(L2Norm::op_name, arguments.x);
   const std::int64_t y_stride = checks.output("y", arguments.y, AccessLimit::several_16_byte);
+  host::require_apart(L2Norm::op_name, {{"y", arguments.y, "x"}}, {{"x", arguments.x}});
   require_eps(L2Norm::op_name, arguments.eps);
   Call call = checks.call(arguments.y.dtype);
   call.set_arguments(L2NormKernelArgs{.x = arguments.x.data,

@@ -32,6 +32,8 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
 Call bind(const LayerNorm& arguments) {
   NormChecks checks(LayerNorm::op_name, arguments.x);
   const std::int64_t y_stride = checks.output("y", arguments.y);
+  host::require_apart(LayerNorm::op_name, {{"y", arguments.y, "x"}},
+                      {{"x", arguments.x}, {"weight", arguments.weight}, {"bias", arguments.bias}});
   require_eps(LayerNorm::op_name, arguments.eps);
   const DType type = checks.affine(arguments.weight, arguments.bias);
   Call call = checks.call(arguments.y.dtype);

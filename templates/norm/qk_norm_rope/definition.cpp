@@ -6,6 +6,7 @@
 
 #include "templates/host/checks.hpp"
 #include "templates/host/define_op.hpp"
+#include "templates/host/overlap.hpp"
 #include "templates/host/tensor_check.hpp"
 #include "templates/norm/qk_norm/spec_index.hpp"
 #include "templates/norm/qk_norm_rope/kernel_args.h"
@@ -100,6 +101,7 @@ Call bind(const QkNormRope& arguments) {
   Specialisation& spec = made.call.spec;
   const host::Rows rows = check_table(table, qkv, made.call.rows);
   check_positions(arguments.positions, qkv, made.call.rows);
+  host::require_apart(op_name, {{"qkv", qkv}}, {{"cos_sin", table}, {"positions", arguments.positions}});
   spec.values[rotary_dim] = static_cast<std::int32_t>(table.dim(-1));
   spec.values[rope_style] = static_cast<std::int32_t>(arguments.style);
   spec.values[position_dtype] = host::to_param(arguments.positions.dtype);

@@ -7,6 +7,7 @@
 
 #include "templates/host/checks.hpp"
 #include "templates/host/define_op.hpp"
+#include "templates/host/overlap.hpp"
 #include "templates/host/tensor_check.hpp"
 #include "templates/host/typed_op.hpp"
 #include "templates/norm/relative_l1/kernel_args.h"
@@ -130,6 +131,8 @@ Call bind(const RelativeL1& arguments) {
   const std::int64_t rows = std::max<std::int64_t>(a_rows.count, 1);
   check_vector("d", arguments.d, DType::f32, 1, 4, a, rows);
   check_vector("workspace", arguments.workspace, DType::f64, relative_l1_workspace, 16, a, rows);
+  host::require_apart(op_name, {{"d", arguments.d}, {"workspace", arguments.workspace}},
+                      {{"a", a}, {"b", b}});
 
   const std::int64_t bytes = size_of(a.dtype);
   const bool gapless = a_rows.count <= 1 || (a_rows.stride == width && b_rows.stride == width);

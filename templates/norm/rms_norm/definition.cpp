@@ -34,6 +34,8 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
 Call bind(const RmsNorm& arguments) {
   NormChecks checks(RmsNorm::op_name, arguments.x);
   const std::int64_t y_stride = checks.output("y", arguments.y, AccessLimit::several_16_byte);
+  host::require_apart(RmsNorm::op_name, {{"y", arguments.y, "x"}},
+                      {{"x", arguments.x}, {"weight", arguments.weight}});
   Call call = rms_call(checks, arguments);
   call.set_arguments(RmsNormKernelArgs{
       .x = arguments.x.data,

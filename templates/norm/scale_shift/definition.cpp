@@ -49,6 +49,12 @@ Call bind(const ScaleShift& arguments) {
   host::require_present(ScaleShift::op_name, "scale", arguments.scale);
   host::require_present(ScaleShift::op_name, "shift", arguments.shift);
   ModulationCall made = check_modulation(ScaleShift::op_name, checks, arguments, arguments.scale.dtype);
+  host::require_apart(ScaleShift::op_name, {{"y", arguments.y, "x"}},
+                      {{"x", arguments.x},
+                       {"weight", arguments.weight},
+                       {"bias", arguments.bias},
+                       {"scale", arguments.scale},
+                       {"shift", arguments.shift}});
   made.call.set_arguments(made.arguments);
   return made.call;
 }

@@ -1,4 +1,5 @@
 #include "templates/norm/shared/qk_norm_heads.hpp"
+#include "templates/host/overlap.hpp"
 
 #include <fmt/format.h>
 
@@ -155,6 +156,8 @@ HeadCall check_heads(std::string_view op, const QkNorm& arguments) {
     host::refuse(op,
                  fmt::format("eps is {}, but must be finite and not negative; 1e-6 is usual", arguments.eps));
   }
+  host::require_apart(op, {{"qkv", qkv}},
+                      {{"q_weight", arguments.q_weight}, {"k_weight", arguments.k_weight}});
   const auto bytes = static_cast<std::uint64_t>(size_of(qkv.dtype));
   const std::int32_t aligned = host::alignment_of(host::misalignment(qkv, tokens) |
                                                   static_cast<std::uint64_t>(qkv.stride(-2)) * bytes |

@@ -123,13 +123,15 @@ Call quantised_call(std::string_view op, const RmsNormQuant& arguments, const Te
   std::int64_t residual_stride = 0;
   if (residual != nullptr) {
     residual_stride = checks.output("residual", *residual);
-    require_apart(op, "residual", *residual, "y", y);
-    require_apart(op, "residual", *residual, "x", x);
   }
   const std::int64_t y_stride = y.absent() ? 0 : checks.output("y", y);
   host::require_quantised(op, "q", out.q);
   const std::int64_t q_stride = checks.output_of_any_type("q", out.q);
   const std::int64_t s_stride = check_scales(op, checks, out);
+  const TensorView none;
+  host::require_apart(
+      op, {{"residual", residual != nullptr ? *residual : none}, {"y", y, "x"}, {"q", out.q}, {"s", out.s}},
+      {{"x", x}, {"weight", weight}, {"scale", out.scale}});
   require_eps(op, arguments.eps);
   checks.vector("weight", weight);
   require_offset(op, weight, arguments.weight_offset);

@@ -102,14 +102,6 @@ void require_offset(std::string_view op, const TensorView& weight, float offset)
   }
 }
 
-void require_apart(std::string_view op, std::string_view name, const TensorView& view, std::string_view other,
-                   const TensorView& than) {
-  if (view.data != nullptr && view.data == than.data) [[unlikely]] {
-    host::refuse(op, fmt::format("tensors '{}' and '{}' share memory, but '{}' is written; give it its own",
-                                 name, other, name));
-  }
-}
-
 void validate_rows(std::string_view op, const Specialisation& spec) {
   host::validate_alignment(op, spec[alignment], spec[hidden], host::dtype_from_param(spec[x_dtype]));
 }

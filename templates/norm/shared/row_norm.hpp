@@ -10,6 +10,7 @@
 #include "kerncast/op_definition.hpp"
 #include "templates/host/broadcast.hpp"
 #include "templates/host/checks.hpp"
+#include "templates/host/overlap.hpp"
 #include "templates/host/row_blocks.hpp"
 #include "templates/host/typed_op.hpp"
 #include "templates/norm/shared/row_params.hpp"
@@ -79,10 +80,6 @@ void require_eps(std::string_view op, float eps);
 
 /// Refuses an offset if there is no weight that it could be added to.
 void require_offset(std::string_view op, const TensorView& weight, float offset);
-
-/// Refuses two tensors that start at the same address.
-void require_apart(std::string_view op, std::string_view name, const TensorView& view, std::string_view other,
-                   const TensorView& than);
 
 /// Refuses an alignment below an element of x, or one that does not divide a row.
 void validate_rows(std::string_view op, const Specialisation& spec);

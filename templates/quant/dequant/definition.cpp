@@ -9,6 +9,7 @@
 #include "templates/host/group_grid.hpp"
 #include "templates/host/group_quant.hpp"
 #include "templates/host/launch_cost.hpp"
+#include "templates/host/overlap.hpp"
 #include "templates/host/tensor_check.hpp"
 #include "templates/host/typed_op.hpp"
 #include "templates/quant/dequant/kernel_args.h"
@@ -271,6 +272,8 @@ Call bind(const Dequant& arguments) {
   if (is_nvfp4) {
     require_vector(op_name, "global_scale", arguments.global_scale, DType::f32, 1, "y", y, y_rows.count);
   }
+  host::require_apart(op_name, {{"y", y}},
+                      {{"q", q}, {"s", arguments.s}, {"global_scale", arguments.global_scale}});
   const auto bytes = static_cast<std::int32_t>(size_of(y.dtype));
   y_check.is_aligned(y_rows);
   const auto row_bytes = static_cast<std::uint64_t>(width * bytes);

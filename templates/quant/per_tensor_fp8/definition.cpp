@@ -5,6 +5,7 @@
 
 #include "templates/host/define_op.hpp"
 #include "templates/host/launch_cost.hpp"
+#include "templates/host/overlap.hpp"
 #include "templates/host/typed_op.hpp"
 #include "templates/quant/per_tensor_fp8/kernel_args.h"
 #include "templates/quant/per_tensor_fp8/spec_index.hpp"
@@ -151,6 +152,9 @@ Call bind(const PerTensorFp8& arguments) {
       .rows = rows.x.count,
       .x_stride = rows.x.stride,
       .q_stride = rows.q.stride};
+  host::require_apart(PerTensorFp8::op_name,
+                      {{"q", arguments.q}, {"s", arguments.s}, {"workspace", arguments.workspace}},
+                      {{"x", x}, {"scale", arguments.scale}});
 
   Call call;
   call.spec.values[x_dtype] = host::to_param(x.dtype);

@@ -1,4 +1,5 @@
 #include "templates/quant/shared/block_scaled.hpp"
+#include "templates/host/overlap.hpp"
 
 #include <fmt/format.h>
 
@@ -245,6 +246,11 @@ Call block_scaled_call(const BlockScaledVariant& variant, const BlockScaled& arg
     require_vector(variant.op, "global_scale", arguments.global_scale, DType::f32,
                    std::max<std::int64_t>(split, 1), "x", x, rows);
   }
+  host::require_apart(variant.op, {{"q", q}, {"sf", arguments.sf}},
+                      {{"x", x},
+                       {"global_scale", arguments.global_scale},
+                       {"expert_offsets", arguments.expert_offsets},
+                       {"sf_offsets", arguments.sf_offsets}});
 
   const auto bytes = static_cast<std::int32_t>(size_of(x.dtype));
   x_check.is_aligned(x_rows);

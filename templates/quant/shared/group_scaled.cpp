@@ -1,4 +1,5 @@
 #include "templates/quant/shared/group_scaled.hpp"
+#include "templates/host/overlap.hpp"
 
 #include <fmt/format.h>
 
@@ -220,6 +221,8 @@ Call group_scaled_call(const GroupScaledVariant& variant, const GroupScaled& arg
     host::require_mask(variant.op, arguments.masked_m, x_rows, "x", x.device);
   }
   const ScaleStrides s = scale_strides(variant, arguments, x_rows, width);
+  host::require_apart(variant.op, {{"q", q}, {"s", arguments.s}},
+                      {{"x", x}, {"masked_m", arguments.masked_m}});
 
   const auto x_bytes = static_cast<std::int32_t>(size_of(x.dtype));
   const std::int32_t aligned = host::alignment_of(host::misalignment(x, x_rows));

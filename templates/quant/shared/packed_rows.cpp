@@ -1,4 +1,5 @@
 #include "templates/quant/shared/packed_rows.hpp"
+#include "templates/host/overlap.hpp"
 
 #include <fmt/format.h>
 
@@ -140,6 +141,10 @@ Call packed_rows_call(const PackedRowsVariant& variant, const TensorView& wide, 
   packed_check.has_rows_like(variant.wide, wide, width + 4);
   wide_check.has_data(wide_rows.count).is_aligned(wide_rows);
   packed_check.has_data(wide_rows.count).is_on_device_of(variant.wide, wide);
+  const host::Operand wide_operand{variant.wide, wide};
+  const host::Operand packed_operand{"packed", packed};
+  host::require_apart(variant.op, {variant.packs ? packed_operand : wide_operand},
+                      {variant.packs ? wide_operand : packed_operand});
   const auto row_bytes = static_cast<std::uint64_t>(width * size_of(wide.dtype));
   // If the rows are contiguous, those of a block are one run of bytes. Their number is a multiple of 4.
   const bool dense = wide_rows.count <= 1 || packed_rows.stride == width + 4;

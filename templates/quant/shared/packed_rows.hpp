@@ -12,9 +12,9 @@ namespace kerncast::quant {
 
 /// Constants that tell packing from unpacking.
 struct PackedRowsVariant {
-  std::string_view op;    ///< "quant.fp8_pack"
-  std::string_view wide;  ///< the tensor that is not packed: "x" or "y"
-  bool packs = false;     ///< the packed tensor is the output
+  std::string_view op;  ///< "quant.fp8_pack"
+  const char* wide;     ///< the tensor that is not packed: "x" or "y"
+  bool packs = false;   ///< the packed tensor is the output
 };
 
 inline constexpr const char* wide_doc = "[..., hidden], wide_dtype; rows may be strided";

@@ -1,4 +1,5 @@
 #include "templates/quant/shared/row_scaled.hpp"
+#include "templates/host/overlap.hpp"
 
 #include "templates/host/row_blocks.hpp"
 #include "templates/host/tensor_check.hpp"
@@ -43,6 +44,7 @@ Call row_scaled_call(std::string_view op, DType q_type, const TensorView& x, con
   const host::TensorCheck s_check(op, "s", s);
   const host::Rows s_rows = s_check.has_dtype(DType::f32).output_rows();
   s_check.has_rows_like("x", x, 1).has_data(rows.x.count).is_on_device_of("x", x).is_aligned(s_rows);
+  host::require_apart(op, {{"q", q}, {"s", s}}, {{"x", x}});
   Call call;
   call.spec.values[x_dtype] = host::to_param(x.dtype);
   call.spec.values[q_dtype] = host::to_param(q_type);

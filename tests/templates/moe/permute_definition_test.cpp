@@ -37,7 +37,8 @@ TEST_CASE("permute derives its specialisation from the tensors") {
   more.scales = more.y_scales = {};
   more.x = view(DType::fp8_e4m3, {40, 256});
   more.x.data = memory + 2;
-  more.ids = more.map = view(DType::i32, {40, 8});
+  more.ids = view(DType::i32, {40, 8});
+  more.map = view(DType::i32, {40, 8});
   more.y = view(DType::fp8_e4m3, {320, 256});
   CHECK(format_specialisation(op, bind(more).spec) ==
         "x_dtype=fp8_e4m3 hidden=256 top_k=8 experts=60 placing=whole alignment=2");

@@ -213,6 +213,41 @@ void check_tensors(const OpDefinition& op) {
   }
 }
 
+/// Bytes of the memory that `view` reaches over.
+std::int64_t bytes_of(const TensorView& view) {
+  std::int64_t elements = view.numel() > 0 ? 1 : 0;
+  for (int i = 0; i < view.rank && elements > 0; ++i) {
+    elements += (view.dim(i) - 1) * view.stride(i);
+  }
+  return elements * size_of(view.dtype);
+}
+
+void check_overlaps(const OpDefinition& op) {
+  const OpCase test = derived_case(op, ordinary_settings(op), 3);
+  const Views apart = untouched_views(test);
+  int refused = 0;
+  for (const TensorSpec& output : op.tensors) {
+    if (output.direction == Direction::in || !apart.contains(output.name)) {
+      continue;
+    }
+    for (const TensorSpec& other : op.tensors) {
+      if (other.name == output.name || !apart.contains(other.name)) {
+        continue;
+      }
+      INFO(output.name << " over " << other.name);
+      Views views = apart;
+      const TensorView& under = views.at(other.name);
+      // Past the start, so that it is not the other tensor itself.
+      views.at(output.name).data = static_cast<std::byte*>(under.data) + (bytes_of(under) > 16 ? 16 : 0);
+      CHECK_THAT(message_of([&] { static_cast<void>(op.bind(bindings_of(test, views))); }),
+                 Catch::Contains(op.name) && Catch::Contains("share memory") &&
+                     Catch::Contains("'" + output.name + "'") && Catch::Contains("'" + other.name + "'"));
+      ++refused;
+    }
+  }
+  CHECK((refused > 0 || apart.size() == 1));
+}
+
 void check_models(const OpDefinition& op) {
   for (const tools::ShippedModel& model : tools::shipped_models()) {
     INFO(std::string(model.name));
@@ -227,6 +262,7 @@ constexpr std::array behaviours = {
               check_geometry},
     Behaviour{"checks settings against its tensors", Extent::definition, check_settings},
     Behaviour{"names a tensor that is missing, null or on another device", Extent::definition, check_tensors},
+    Behaviour{"refuses outputs that overlap other tensors", Extent::definition, check_overlaps},
     Behaviour{"specialises and plans inputs for every shipped model", Extent::definition, check_models},
 };
 
