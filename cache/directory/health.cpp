@@ -21,7 +21,7 @@ Health check_health(const Store& store) {
   if (store.root().empty()) {
     health.problems.push_back(
         {"there is no cache directory: none of KERNCAST_CACHE_DIR, XDG_CACHE_HOME and HOME is set",
-         "set KERNCAST_CACHE_DIR to a directory of your own"});
+         "set KERNCAST_CACHE_DIR to a directory of your own", true});
     return health;
   }
   const Folder folder = Folder::make(store.root());
@@ -30,7 +30,7 @@ Health check_health(const Store& store) {
   if (!health.exists) {
     health.problems.push_back(
         {fmt::format("the cache directory cannot be created: {}", folder.failure().text),
-         "set KERNCAST_CACHE_DIR to a directory that you may write to"});
+         "set KERNCAST_CACHE_DIR to a directory that you may write to", true});
     return health;
   }
   const IoFailure written = folder.publish(".probe", "probe");
@@ -38,7 +38,7 @@ Health check_health(const Store& store) {
   folder.remove(".probe");
   if (!health.writable) {
     health.problems.push_back({fmt::format("the cache directory is not writable: {}", written.text),
-                               "make it writable, or set KERNCAST_CACHE_DIR"});
+                               "make it writable, or set KERNCAST_CACHE_DIR", true});
   }
   if (const std::string reason = reason_not_trusted(info, Trust::mine); !reason.empty()) {
     health.problems.push_back(
@@ -48,7 +48,8 @@ Health check_health(const Store& store) {
              reason),
          fmt::format(
              "deny others write access (chmod go-w {}), or set KERNCAST_CACHE_DIR to a directory of your own",
-             store.root())});
+             store.root()),
+         true, true});
   }
   if (is_on_network(store.root())) {
     health.problems.push_back(
@@ -60,13 +61,16 @@ Health check_health(const Store& store) {
     health.free_bytes = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
     if (health.free_bytes < little_space) {
       health.problems.push_back(
-          {fmt::format("only {} MiB are free in the cache directory", health.free_bytes >> 20),
+          {health.free_bytes >> 20 == 0
+               ? std::string("less than 1 MiB is free in the cache directory")
+               : fmt::format("only {} MiB are free in the cache directory", health.free_bytes >> 20),
            "free some space, or move the cache with KERNCAST_CACHE_DIR"});
     }
   }
   health.statistics = store.statistics();
   if (health.statistics.quarantined > 0) {
-    health.problems.push_back({fmt::format("{} quarantined files", health.statistics.quarantined),
+    health.problems.push_back({fmt::format("{} quarantined file{}", health.statistics.quarantined,
+                                           health.statistics.quarantined == 1 ? "" : "s"),
                                "their kernels are compiled again when they are needed; `kerncast cache "
                                "clear` removes the files. If "
                                "more of them appear, check the disk"});

@@ -12,6 +12,8 @@ namespace kerncast::cache {
 struct HealthProblem {
   std::string problem;
   std::string remedy;
+  bool unusable = false;  ///< nothing can be kept in the directory
+  bool distrust = false;  ///< and only because others could write there
 };
 
 struct Health {

@@ -41,6 +41,9 @@ class RemoteServer {
 /// cannot be used.
 [[nodiscard]] std::unique_ptr<RemoteServer> remote_server(const RemoteOptions& options, std::string& defect);
 
+/// Asks the server for a name that nobody keeps. Returns the reason if it cannot be used, else nothing.
+[[nodiscard]] std::string remote_defect(const RemoteOptions& options);
+
 /// Returns `url` without user name and password, for messages.
 [[nodiscard]] std::string without_credentials(const std::string& url);
 

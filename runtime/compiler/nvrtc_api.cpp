@@ -10,6 +10,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "runtime/util/elf_file.hpp"
+
 namespace kerncast::compiler {
 namespace {
 
@@ -76,8 +78,12 @@ bool load_builtins(const Nvrtc& nvrtc, const std::string& path, std::string& ref
     if (!file.is_absolute() || !fs::exists(file, error)) {
       continue;
     }
-    if (dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
+    refused = elf_defect(file.string());
+    if (refused.empty() && dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
       refused = loader_error();
+    }
+    if (!refused.empty()) {
+      refused = fmt::format("{}: {}", file.string(), refused);
       return false;
     }
     return true;
@@ -87,6 +93,10 @@ bool load_builtins(const Nvrtc& nvrtc, const std::string& path, std::string& ref
 
 /// The library is never closed: NVRTC keeps threads and atexit handlers of its own.
 std::shared_ptr<const Nvrtc> open_nvrtc(const std::string& path, std::string& refused) {
+  refused = library_defect(path);
+  if (!refused.empty()) {
+    return nullptr;
+  }
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     refused = loader_error();

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "kerncast/error.hpp"
+#include "runtime/util/elf_file.hpp"
 
 namespace kerncast::driver {
 namespace {
@@ -69,6 +70,10 @@ std::string describe(const DriverApi& api, CUresult result) {
 
 /// The library stays open for the life of the process, since a driver runs threads of its own.
 std::shared_ptr<const Driver> open_driver(const std::string& path, std::string& refused) {
+  refused = library_defect(path);
+  if (!refused.empty()) {
+    return nullptr;
+  }
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* text = dlerror();
@@ -86,7 +91,11 @@ std::shared_ptr<const Driver> open_driver(const std::string& path, std::string& 
 #include "runtime/driver/driver_functions.inc"
 #undef KERNCAST_DRIVER_FUNCTION
   if (!missing.empty()) {
-    refused = fmt::format("lacks {}: a driver of CUDA 12 or later is needed", missing);
+    // A library that is no driver lacks all of them, and one name says that as well.
+    const auto others = std::count(missing.begin(), missing.end(), ',');
+    refused = fmt::format("lacks {}{}: a driver of CUDA 12 or later is needed",
+                          std::string_view(missing).substr(0, missing.find(',')),
+                          others > 0 ? fmt::format(" and {} other functions", others) : std::string());
     dlclose(library);
     return nullptr;
   }

@@ -1,19 +1,32 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <system_error>
+#include <vector>
 
+#include "cache/cache.hpp"
 #include "cache/directory/health.hpp"
 #include "cache/directory/store.hpp"
+#include "cache/pack/pack.hpp"
 #include "kerncast/op_definition.hpp"
 #include "kerncast/version.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/dispatch/template_set.hpp"
 #include "runtime/driver/device.hpp"
 #include "runtime/driver/driver_api.hpp"
+#include "runtime/util/environment.hpp"
 #include "tools/commands/command.hpp"
+#include "tools/io/environment_variables.hpp"
 #include "tools/io/output.hpp"
+#include "tools/run/launch_probe.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -23,14 +36,61 @@ struct Findings {
   Json json = Json::object();
   std::vector<std::pair<std::string, std::string>> lines;
   Json problems = Json::array();
-  bool launchable = true;
+  bool ready = true;        ///< false after an error
+  bool has_device = false;  ///< a driver with a device was found
+  bool compiles = false;    ///< an NVRTC was found
+  /// True if nothing has to be compiled, since the user said so: KERNCAST_STRICT or KERNCAST_NVRTC=none.
+  bool serves_only = false;
 
   void line(const std::string& name, const std::string& value) { lines.emplace_back(name, value); }
 
-  void problem(const char* severity, const std::string& text, const std::string& remedy) {
+  void warning(const std::string& text, const std::string& remedy) { add("warning", text, remedy); }
+  void error(const std::string& text, const std::string& remedy) {
+    add("error", text, remedy);
+    ready = false;
+  }
+  /// An error where kernels have to be compiled and kept, else a warning.
+  void error_unless_serving(const std::string& text, const std::string& remedy) {
+    serves_only ? warning(text, remedy) : error(text, remedy);
+  }
+
+ private:
+  void add(const char* severity, const std::string& text, const std::string& remedy) {
     problems.push_back({{"severity", severity}, {"problem", text}, {"remedy", remedy}});
   }
 };
+
+/// Runs `work` in a child process. Returns the signal that ended it in words, or an empty text. A broken
+/// library can end the process that loads it, which must not be this one.
+std::string signal_of(void (*work)()) {
+  const pid_t child = fork();
+  if (child == 0) {
+    static_cast<void>(std::freopen("/dev/null", "w", stderr));
+    work();
+    _exit(0);
+  }
+  int status = 0;
+  if (child < 0 || waitpid(child, &status, 0) != child || !WIFSIGNALED(status)) {
+    return {};
+  }
+  return fmt::format("SIG{}", sigabbrev_np(WTERMSIG(status)));
+}
+
+void examine_variables(Findings& findings) {
+  Json& json = findings.json["environment"];
+  json = Json::object();
+  for (const std::string& setting : own_environment()) {
+    if (setting.starts_with("KERNCAST_")) {
+      const std::size_t equals = setting.find('=');
+      json[setting.substr(0, equals)] = cache::without_credentials(setting.substr(equals + 1));
+    }
+  }
+  for (const VariableMistake& mistake : examine_environment(own_environment())) {
+    findings.error(mistake.problem, mistake.remedy);
+  }
+  const std::string strict = environment("KERNCAST_STRICT");
+  findings.serves_only = (!strict.empty() && strict != "0") || environment("KERNCAST_NVRTC") == "none";
+}
 
 /// Lists the candidates of a search, each with its path and the reason why it was refused.
 template <class Candidates>
@@ -38,9 +98,11 @@ Json describe_candidates(Findings& findings, const Candidates& candidates) {
   Json list = Json::array();
   for (const auto& candidate : candidates) {
     list.push_back({{"path", candidate.path}, {"refused", candidate.refused}});
-    findings.line("  tried",
-                  fmt::format("{}: {}", candidate.path,
-                              candidate.refused.empty() ? std::string("taken") : candidate.refused));
+    std::string outcome = candidate.refused.empty() ? std::string("taken") : candidate.refused;
+    if (const std::string twice = candidate.path + ": "; outcome.starts_with(twice)) {
+      outcome.erase(0, twice.size());  // the loader names the file as well
+    }
+    findings.line("  tried", fmt::format("{}: {}", candidate.path, outcome));
   }
   return list;
 }
@@ -61,6 +123,15 @@ std::string driver_remedy(const std::string& choice) {
 }
 
 void examine_driver(Findings& findings) {
+  if (const std::string signal = signal_of([] { static_cast<void>(driver::search_driver()); });
+      !signal.empty()) {
+    findings.json["driver"]["found"] = false;
+    findings.json["devices"] = Json::array();
+    findings.line("driver", fmt::format("loading it ends the process by {}", signal));
+    findings.error(fmt::format("loading the driver ends the process by {}: its library is broken", signal),
+                   "install the driver again, or name another one by KERNCAST_DRIVER");
+    return;
+  }
   const driver::DriverSearch search = driver::search_driver();
   Json& json = findings.json["driver"];
   json["found"] = search.driver != nullptr;
@@ -73,10 +144,8 @@ void examine_driver(Findings& findings) {
     findings.line("driver", fmt::format("{}, CUDA {}, {}", kind, version_text(found.version), found.path));
   } else {
     findings.line("driver", "none");
-    findings.launchable = false;
-    const char* choice = std::getenv("KERNCAST_DRIVER");
-    findings.problem("error", "no usable driver: nothing can be launched",
-                     driver_remedy(choice != nullptr ? choice : ""));
+    findings.error("no usable driver: nothing can be launched",
+                   driver_remedy(environment("KERNCAST_DRIVER")));
   }
   json["candidates"] = describe_candidates(findings, search.candidates);
   Json& devices = findings.json["devices"];
@@ -92,20 +161,29 @@ void examine_driver(Findings& findings) {
       findings.line(fmt::format("device {}", i), fmt::format("{}, {}, {} SMs, {}", info.name, info.arch,
                                                              info.sm_count, human_bytes(info.total_memory)));
     } catch (const Error& error) {
-      findings.problem("warning", error.what(), "check the device with nvidia-smi");
+      findings.error(error.what(), "check the device with nvidia-smi");
     }
   }
+  findings.has_device = !devices.empty();
   if (search.driver != nullptr && devices.empty()) {
-    findings.launchable = false;
-    findings.problem("error", "the driver has no usable device: nothing can be launched",
-                     "make a device visible (CUDA_VISIBLE_DEVICES), or set KERNCAST_DRIVER=sim");
+    findings.error("the driver has no usable device: nothing can be launched",
+                   "make a device visible (CUDA_VISIBLE_DEVICES), or set KERNCAST_DRIVER=sim");
   }
 }
 
 void examine_nvrtc(Findings& findings) {
-  const compiler::NvrtcSearch search = compiler::load_nvrtc();
   Json& json = findings.json["nvrtc"];
+  if (const std::string signal = signal_of([] { static_cast<void>(compiler::load_nvrtc()); });
+      !signal.empty()) {
+    json["found"] = false;
+    findings.line("NVRTC", fmt::format("loading it ends the process by {}", signal));
+    findings.error(fmt::format("loading NVRTC ends the process by {}: its library is broken", signal),
+                   "install NVRTC again, or name another one by KERNCAST_NVRTC");
+    return;
+  }
+  const compiler::NvrtcSearch search = compiler::load_nvrtc();
   json["found"] = search.nvrtc != nullptr;
+  findings.compiles = search.nvrtc != nullptr;
   if (search.nvrtc != nullptr) {
     json["path"] = search.nvrtc->path;
     json["version"] = search.nvrtc->version();
@@ -113,8 +191,8 @@ void examine_nvrtc(Findings& findings) {
     findings.line("NVRTC", fmt::format("{}, {}", search.nvrtc->version(), search.nvrtc->path));
   } else {
     findings.line("NVRTC", "none");
-    findings.problem("warning", "no NVRTC was found: cached kernels can run, but no new ones can be compiled",
-                     search.remedy);
+    findings.error_unless_serving(
+        "no NVRTC was found: cached kernels can run, but no new ones can be compiled", search.remedy);
   }
   json["candidates"] = describe_candidates(findings, search.candidates);
 }
@@ -144,6 +222,7 @@ std::string index_defect(const std::string& path) {
 }
 
 void examine_cache(Findings& findings) {
+  const cache::CacheOptions options = cache::options_from_environment();
   const cache::Store store(cache::default_directory(), [](std::string_view) {});
   const cache::Health health = cache::check_health(store);
   findings.json["cache"] = {
@@ -153,15 +232,68 @@ void examine_cache(Findings& findings) {
       {"free_bytes", health.free_bytes}};
   findings.line("cache", fmt::format("{}, {}", health.directory.empty() ? "none" : health.directory,
                                      health.writable ? "writable" : "not writable"));
-  findings.line("  holds", fmt::format("{} entries, {}; {} free", health.statistics.entries,
+  findings.line("  holds", fmt::format("{} {}, {}; {} free", health.statistics.entries,
+                                       health.statistics.entries == 1 ? "entry" : "entries",
                                        human_bytes(health.statistics.bytes), human_bytes(health.free_bytes)));
   for (const cache::HealthProblem& problem : health.problems) {
-    findings.problem("warning", problem.problem, problem.remedy);
+    if (problem.unusable && !(problem.distrust && options.trust_everyone)) {
+      findings.error_unless_serving(problem.problem, problem.remedy);
+    } else {
+      findings.warning(problem.problem, problem.remedy);
+    }
   }
   const std::string index = health.directory + "/index.sqlite";
   if (const std::string defect = index_defect(index); !defect.empty()) {
-    findings.problem("warning", fmt::format("the index {} is damaged: {}", index, defect),
+    findings.warning(fmt::format("the index {} is damaged: {}", index, defect),
                      "no kernel is lost: `kerncast cache ls` rebuilds it from the entries");
+  }
+}
+
+/// Why `path` cannot serve as a read-only layer.
+std::string layer_defect(const std::string& path, cache::Trust trust) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) {
+    return std::generic_category().message(errno);
+  }
+  if (!S_ISDIR(info.st_mode)) {
+    std::string defect;
+    return cache::Pack::open(path, trust, defect) != nullptr ? std::string() : defect;
+  }
+  if (const std::string reason = cache::reason_not_trusted(info, trust); !reason.empty()) {
+    return reason;
+  }
+  for (const std::string& folder : {path, path + "/v1"}) {
+    if (::access(folder.c_str(), R_OK | X_OK) != 0 && errno != ENOENT) {
+      return fmt::format("{}: {}", folder, std::generic_category().message(errno));
+    }
+  }
+  return ::access((path + "/v1").c_str(), F_OK) == 0 ? std::string() : "it holds no kernels (no folder v1)";
+}
+
+void examine_layers(Findings& findings) {
+  const cache::CacheOptions options = cache::options_from_environment();
+  Json& json = findings.json["layers"];
+  json = Json::array();
+  for (const std::string& path : options.read_only) {
+    const std::string defect =
+        layer_defect(path, options.trust_everyone ? cache::Trust::everyone : cache::Trust::named);
+    json.push_back({{"path", path}, {"defect", defect}});
+    findings.line("layer", fmt::format("{}, {}", path, defect.empty() ? "usable" : "not usable"));
+    if (!defect.empty()) {
+      findings.error(fmt::format("the read-only layer {} cannot be used: {}", path, defect),
+                     "correct KERNCAST_CACHE_READONLY, mount what it names, or write the pack again");
+    }
+  }
+  if (options.remote.url.empty()) {
+    return;
+  }
+  const std::string name = cache::without_credentials(options.remote.url);
+  const std::string defect = cache::remote_defect(options.remote);
+  findings.json["remote"] = {{"url", name}, {"defect", defect}};
+  findings.line("remote", fmt::format("{}, {}", name, defect.empty() ? "answers" : "not usable"));
+  if (!defect.empty()) {
+    findings.error(fmt::format("the remote cache {} cannot be used: {}", name, defect),
+                   "correct or unset KERNCAST_CACHE_REMOTE, or start the server");
   }
 }
 
@@ -175,28 +307,84 @@ void examine_templates(Findings& findings) {
   findings.json["templates"] = {{"directory", directory}};
   findings.line("templates", fmt::format("{} (KERNCAST_TEMPLATE_DIR)", directory));
   const TemplateSet templates(directory);
+  std::vector<std::string> defective;
+  std::string first;
   for (const OpDefinition* op : OpRegistry::instance().all()) {
     try {
       static_cast<void>(templates.closure(op->include, op->sources));
     } catch (const Error& error) {
-      findings.launchable = false;
-      findings.problem("error", fmt::format("{}: {}", op->name, error.what()),
-                       "correct KERNCAST_TEMPLATE_DIR, or unset it to use the built-in templates");
+      defective.push_back(op->name);
+      first = first.empty() ? error.what() : first;
     }
   }
+  if (!defective.empty()) {
+    findings.error(fmt::format("{} of {} ops cannot be built from {}, such as {}: {}", defective.size(),
+                               OpRegistry::instance().all().size(), directory, defective.front(), first),
+                   "correct KERNCAST_TEMPLATE_DIR, or unset it to use the built-in templates");
+  }
+}
+
+/// Sends a trivial kernel through everything that was found.
+void examine_launch(Findings& findings) {
+  Json& json = findings.json["launch"];
+  json = {{"compiled", false}, {"stored", false}, {"launched", false}};
+  if (!findings.has_device) {
+    return;
+  }
+  // The probe is not what a host asks for.
+  ::unsetenv("KERNCAST_RECORD");
+  RuntimeOptions options;
+  options.warn = [](std::string_view) {};  // the findings say it
+  LaunchProbe probe;
+  if (findings.compiles) {
+    probe = probe_launch(options);
+  } else {
+    Runtime runtime(options);
+    probe.launch_defect = probe_driver(runtime);
+    probe.launched = probe.launch_defect.empty();
+  }
+  json = {{"compiled", probe.compiled}, {"stored", probe.stored}, {"launched", probe.launched}};
+  const auto done = [](bool step) { return step ? "yes" : "no"; };
+  findings.line("a kernel", fmt::format("compiled: {}, stored and read back: {}, launched: {}",
+                                        done(probe.compiled), done(probe.stored), done(probe.launched)));
+  if (!probe.compile_defect.empty()) {
+    findings.error_unless_serving(
+        fmt::format("a trivial kernel cannot be compiled: {}", probe.compile_defect),
+        "install NVRTC again with its builtins library, or name another one by "
+        "KERNCAST_NVRTC");
+  }
+  if (!probe.store_defect.empty()) {
+    findings.error_unless_serving(fmt::format("a compiled kernel cannot be kept: {}", probe.store_defect),
+                                  "make the cache directory usable, or set KERNCAST_CACHE_DIR");
+  }
+  if (!probe.launch_defect.empty()) {
+    findings.error(fmt::format("a trivial kernel cannot be launched: {}", probe.launch_defect),
+                   "check the driver and the device (nvidia-smi), or set KERNCAST_DRIVER=sim");
+  }
+}
+
+std::string verdict(const Findings& findings) {
+  if (!findings.ready) {
+    return "not ready";
+  }
+  return findings.compiles ? "ready to launch" : "ready to launch what is cached; nothing can be compiled";
 }
 
 int examine(CommandContext& context) {
   Findings findings;
+  examine_variables(findings);
   examine_driver(findings);
   examine_nvrtc(findings);
   examine_cache(findings);
+  examine_layers(findings);
   examine_templates(findings);
+  examine_launch(findings);
   findings.json["problems"] = findings.problems;
-  findings.json["ok"] = findings.launchable;
+  findings.json["verdict"] = verdict(findings);
+  findings.json["ok"] = findings.ready;
   if (context.json) {
     print_json(findings.json);
-    return findings.launchable ? exit_fine : exit_failed;
+    return findings.ready ? exit_fine : exit_failed;
   }
   Table table({{"kerncast"}, {KERNCAST_VERSION}});
   for (const auto& [name, value] : findings.lines) {
@@ -207,15 +395,17 @@ int examine(CommandContext& context) {
     print(fmt::format("\n{}: {}\n  remedy: {}\n", problem["severity"].get<std::string>(),
                       problem["problem"].get<std::string>(), problem["remedy"].get<std::string>()));
   }
-  print(findings.launchable ? "\nready to launch\n" : "\nnot able to launch\n");
-  return findings.launchable ? exit_fine : exit_failed;
+  print(fmt::format("\n{}\n", verdict(findings)));
+  return findings.ready ? exit_fine : exit_failed;
 }
 
 }  // namespace
 
 void add_doctor_command(const Command& root, CommandContext& context) {
-  const Command command = root.add(
-      "doctor", "Show which driver, devices, NVRTC and cache were found, and what to do about problems");
+  const Command command = root.add("doctor",
+                                   "Examine variables, driver, devices, NVRTC and cache, send a trivial "
+                                   "kernel through them, and say what to "
+                                   "do about problems");
   command.json_flag();
   command.action([&context] { return examine(context); });
 }

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,6 +16,7 @@
 #include "tools/commands/command.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
+#include "tools/io/own_path.hpp"
 #include "tools/io/usage_error.hpp"
 #include "tools/model/settings.hpp"
 #include "tools/warm/warm_pack.hpp"
@@ -65,13 +65,6 @@ class StopOnInterrupt {
   static constexpr int signals[] = {SIGINT, SIGTERM};
   struct sigaction before_[2]{};
 };
-
-std::string this_command() {
-  std::string path(4096, '\0');
-  const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
-  path.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
-  return path;
-}
 
 void check_request(const WarmOptions& options) {
   const WarmRequest& request = options.request;
@@ -123,7 +116,7 @@ int warm(CommandContext& context, WarmOptions options) {
       options.memory);
   RuntimeOptions runtime_options = context.runtime_options();
   runtime_options.miss_policy = MissPolicy::compile;
-  runtime_options.compile_workers = {this_command(), jobs, options.memory, options.timeout_s};
+  runtime_options.compile_workers = {own_path(), jobs, options.memory, options.timeout_s};
   const std::vector<std::string> layers = cache::options_from_environment().read_only;
   if (!options.from_pack.empty()) {
     check_pack(options.from_pack);

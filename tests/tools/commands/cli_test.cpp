@@ -1,6 +1,9 @@
 #include <sys/wait.h>
 
 #include <catch2/catch.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "tests/tools/commands/command_process.hpp"
@@ -160,10 +163,17 @@ TEST_CASE("doctor says what was found, and fails where nothing could launch") {
   CHECK(good.code == 0);
   const json report = good.json();
   CHECK(report.at("ok") == true);
+  CHECK(report.at("verdict") == (has_nvrtc() ? "ready to launch" : "not ready"));
+  CHECK(report.at("launch") == json{{"compiled", true}, {"stored", true}, {"launched", true}});
   CHECK(report.at("driver").at("kind") == "sim");
   CHECK(report.at("devices").size() >= 1);
   CHECK(report.at("cache").at("directory") == place.directory.file("cache"));
   CHECK(place.run({"doctor"}).code == 0);
+  // The probe leaves neither an entry nor a record.
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
+  const Outcome recording = place.run({"doctor"}, {{"KERNCAST_RECORD", place.directory.file("record")}});
+  CHECK(recording.code == 0);
+  CHECK_FALSE(std::filesystem::exists(place.directory.file("record")));
 
   const Outcome bad = place.run({"doctor", "--json"}, {{"KERNCAST_DRIVER", "/no/such/libcuda.so"}});
   CHECK(bad.code == 1);
@@ -175,19 +185,22 @@ TEST_CASE("doctor says what was found, and fails where nothing could launch") {
   const Outcome warned = place.run({"doctor", "--json"}, {{"KERNCAST_NVRTC", "none"}});
   CHECK(warned.code == 0);
   CHECK(warned.json().at("nvrtc").at("found") == false);
+  CHECK(warned.json().at("launch") == json{{"compiled", false}, {"stored", false}, {"launched", true}});
+  CHECK_THAT(warned.json().at("verdict").get<std::string>(), Catch::Contains("nothing can be compiled"));
   CHECK(warned.json().at("problems").at(0).at("severity") == "warning");
   CHECK_THAT(place.run({"doctor"}, {{"KERNCAST_NVRTC", "none"}}).out, Catch::Contains("remedy: "));
 
   place.directory.write("file", "");
   const json unwritable =
       place.run({"doctor", "--json"}, {{"KERNCAST_CACHE_DIR", place.directory.file("file/cache")}}).json();
-  CHECK(unwritable.at("ok") == true);
+  CHECK(unwritable.at("ok") == false);
+  CHECK(unwritable.at("launch") == json{{"compiled", true}, {"stored", false}, {"launched", true}});
   CHECK(unwritable.at("cache").at("writable") == false);
   CHECK(unwritable.at("problems").size() >= 1);
 
   const Outcome no_nvidia = place.run({"doctor"}, {{"KERNCAST_DRIVER", "/no/such/libcuda.so"}});
   CHECK_THAT(no_nvidia.out,
-             Catch::Contains("remedy: correct or unset KERNCAST_DRIVER") && Catch::Contains("not able to"));
+             Catch::Contains("remedy: correct or unset KERNCAST_DRIVER") && Catch::Contains("not ready"));
   const Outcome no_nvrtc = place.run({"doctor"}, {{"KERNCAST_NVRTC", place.directory.path()}});
   CHECK_THAT(no_nvrtc.out, Catch::Contains("holds no libnvrtc") && Catch::Contains("pip install"));
 
@@ -195,6 +208,102 @@ TEST_CASE("doctor says what was found, and fails where nothing could launch") {
       place.run({"doctor", "--json"}, {{"KERNCAST_TEMPLATE_DIR", "/no/such/templates"}});
   CHECK(no_templates.code == 1);
   CHECK_THAT(no_templates.out, Catch::Contains("KERNCAST_TEMPLATE_DIR"));
+  place.directory.write("templates/none", "");
+  const Outcome empty_templates =
+      place.run({"doctor", "--json"}, {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}});
+  CHECK(empty_templates.code == 1);
+  CHECK(empty_templates.json().at("problems").size() <= 2);  // one cause, not one for each op
+}
+
+TEST_CASE("doctor is ready only if every variable, layer and server can be used") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  std::filesystem::create_directories(place.directory.file("empty"));
+  place.directory.write("garbage", "no pack");
+  struct Case {
+    const char* name;
+    std::string value;
+    const char* message;
+  };
+  const Case cases[] = {
+      {"KERNCAST_CACHE_DIRR", "/x", "did you mean KERNCAST_CACHE_DIR?"},
+      {"KERNCAST_FROBNICATE", "1", "is no variable of Kerncast"},
+      {"KERNCAST_CACHE_MAX_BYTES", "abc", "is not an amount"},
+      {"KERNCAST_CACHE_MAX_ENTRIES", "-1", "is not an amount"},
+      {"KERNCAST_CACHE_REMOTE_TIMEOUT_MS", "1s", "is not an amount"},
+      {"KERNCAST_CACHE_TRUST", "yes", "is neither 0 nor 1"},
+      {"KERNCAST_CACHE_REMOTE", "ftp://x", "its URL has none of the forms"},
+      {"KERNCAST_CACHE_REMOTE", "http://127.0.0.1:1/", "the remote cache http://127.0.0.1:1/"},
+      {"KERNCAST_CACHE_READONLY", "/nosuch", "No such file or directory"},
+      {"KERNCAST_CACHE_READONLY", place.directory.file("empty"), "it holds no kernels"},
+      {"KERNCAST_CACHE_READONLY", place.directory.file("garbage"), "not a pack"},
+      {"KERNCAST_SIM_TIMEOUT", "abc", "is not a number of seconds"},
+      {"KERNCAST_SIM_CHECKS", "of", "is neither on nor off"},
+      {"KERNCAST_SIM_ISA", "v5", "is none of v2, v3 and v4"},
+      {"KERNCAST_SIM_THREADS", "many", "is not a number of threads"},
+      {"KERNCAST_SIM_LEAKS", "true", "is neither 0 nor 1"},
+      {"KERNCAST_RECORD", "/no/such/folder/record", "cannot be written"},
+      {"KERNCAST_STRICT", "on", "is neither 0 nor 1"}};
+  for (const Case& bad : cases) {
+    INFO(bad.name << '=' << bad.value);
+    const Outcome outcome = place.run({"doctor", "--json"}, {{bad.name, bad.value}});
+    CHECK(outcome.code == 1);
+    CHECK(outcome.json().at("ok") == false);
+    CHECK(outcome.json().at("verdict") == "not ready");
+    CHECK_THAT(outcome.out, Catch::Contains(bad.message));
+  }
+}
+
+TEST_CASE("a compiler that is broken takes no process down, and doctor says what is wrong") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const std::string library = place.run({"doctor", "--json"}).json().at("nvrtc").at("path");
+  const std::string folder = place.directory.file("nvrtc");
+  std::filesystem::create_directories(folder);
+  const std::string copy = folder + "/libnvrtc.so.13";
+  std::ofstream(copy, std::ios::binary) << std::ifstream(library, std::ios::binary).rdbuf();
+  SECTION("truncated") {
+    for (const std::uintmax_t size : {1'000'000UL, 1000UL, 40UL, 0UL}) {
+      std::filesystem::resize_file(copy, size);
+      const Outcome doctor = place.run({"doctor", "--json"}, {{"KERNCAST_NVRTC", folder}});
+      INFO(size << ": " << doctor.out);
+      CHECK(doctor.code == 1);
+      CHECK_THAT(doctor.out, Catch::Contains("truncated"));
+      const Outcome warm =
+          place.run({"warm", "norm.rms_norm", "--set", "hidden=64", "--arch", "sm_90a", "--rows", "1"},
+                    {{"KERNCAST_NVRTC", copy}});
+      CHECK(warm.code == 1);
+      CHECK_THAT(warm.err, Catch::Contains("truncated"));
+    }
+  }
+  SECTION("without its builtins") {
+    const Outcome doctor = place.run({"doctor", "--json"}, {{"KERNCAST_NVRTC", copy}});
+    INFO(doctor.out);
+    // Where the loader finds the builtins elsewhere, all is well.
+    CHECK(doctor.json().at("ok") == doctor.json().at("launch").at("compiled"));
+  }
+  SECTION("with damaged builtins") {
+    const std::string version = place.run({"doctor", "--json"}).json().at("nvrtc").at("version");
+    std::ofstream(folder + "/libnvrtc-builtins.so." + version) << "garbage";
+    const Outcome doctor = place.run({"doctor", "--json"}, {{"KERNCAST_NVRTC", copy}});
+    CHECK(doctor.code == 1);
+    CHECK_THAT(doctor.out, Catch::Contains("libnvrtc-builtins.so." + version));
+  }
+}
+
+TEST_CASE("a driver that is truncated is refused with its size") {
+  const CommandPlace place;
+  place.directory.write("libcuda.so.1",
+                        "\x7f"
+                        "ELF");
+  const Outcome outcome =
+      place.run({"doctor", "--json"}, {{"KERNCAST_DRIVER", place.directory.file("libcuda.so.1")}});
+  CHECK(outcome.code == 1);
+  CHECK_THAT(outcome.out, Catch::Contains("truncated: 4 bytes"));
 }
 
 TEST_CASE("a damaged index is reported, and the listing that the remedy names rebuilds it") {
