@@ -63,8 +63,8 @@ std::int64_t group_scale_stride(std::string_view op, const GroupQuant& quant, co
   const Rows s_rows = flatten(op, "s", s);
   if (s_rows.count != rows || s.dim(-1) != columns) [[unlikely]] {
     refuse_shape(op, "s", s,
-                 fmt::format("{} rows of {} (the rows of x, one {} per {} elements)", rows, columns,
-                             packed ? "int32" : "scale", quant.group * (packed ? 4 : 1)));
+                 fmt::format("{} rows of {} (a row for each row of the data, one {} per {} elements)", rows,
+                             columns, packed ? "int32" : "scale", quant.group * (packed ? 4 : 1)));
   }
   require_data(op, "s", s, rows);
   const auto address = reinterpret_cast<std::uintptr_t>(s.data);

@@ -18,6 +18,7 @@
 #include "tools/model/settings.hpp"
 #include "tools/model/workload.hpp"
 #include "tools/run/op_run.hpp"
+#include "tools/run/stored_layout.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -26,7 +27,7 @@ struct RunOptions {
   std::string model;
   std::vector<std::int64_t> rows{1, 16};
   std::string op;
-  std::string in;
+  std::vector<std::string> in;
   std::string out;
   std::vector<std::string> settings;
   bool no_check = false;
@@ -42,6 +43,12 @@ struct RunRow {
 
   [[nodiscard]] bool ok() const { return error.empty(); }
 };
+
+bool is_input(const OpDefinition& op, std::string_view name) {
+  return std::any_of(op.tensors.begin(), op.tensors.end(), [&](const TensorSpec& spec) {
+    return spec.name == name && spec.direction != Direction::out;
+  });
+}
 
 Json number_or_null(double value) {
   return std::isfinite(value) ? Json(value) : Json();
@@ -211,16 +218,53 @@ int run_model(CommandContext& context, const RunOptions& options) {
   return failed ? exit_failed : exit_fine;
 }
 
-/// Selects the op's inputs from the tensors of the file. A note names the other tensors.
+/// Reads the tensors of all files. The first file that has a name wins.
+std::vector<StoredTensor> read_inputs(const OpDefinition& op, const std::vector<std::string>& paths,
+                                      std::vector<SkippedTensor>& skipped) {
+  std::vector<StoredTensor> all;
+  for (const std::string& path : paths) {
+    for (StoredTensor& tensor : read_safetensors(path, &skipped)) {
+      const bool there =
+          std::any_of(all.begin(), all.end(), [&](const StoredTensor& t) { return t.name == tensor.name; });
+      if (!there) {
+        all.push_back(std::move(tensor));
+      }
+    }
+  }
+  for (const SkippedTensor& tensor : skipped) {
+    if (is_input(op, tensor.name)) {
+      throw Error(ErrorCode::invalid_argument,
+                  fmt::format("{}: tensor {} {}", op.name, tensor.name, tensor.why));
+    }
+  }
+  return all;
+}
+
+/// The ops that quantise with scales of one byte call them sf, and the op that reads any scales calls them s.
+void rename_scales(const OpDefinition& op, std::vector<StoredTensor>& stored) {
+  const auto find = [&](std::string_view name) {
+    return std::find_if(stored.begin(), stored.end(), [&](const StoredTensor& t) { return t.name == name; });
+  };
+  if (const auto scales = find("sf");
+      scales != stored.end() && find("s") == stored.end() && is_input(op, "s") && !is_input(op, "sf")) {
+    scales->name = "s";
+  }
+}
+
+/// Selects the op's inputs from the tensors of the files. A note names the other tensors.
 std::vector<HostTensor> pick_inputs(CommandContext& context, const OpDefinition& op,
-                                    std::vector<StoredTensor> stored, const std::string& path) {
+                                    const std::vector<std::string>& paths) {
+  const std::string path = fmt::format("{}", fmt::join(paths, ", "));
   std::vector<HostTensor> inputs;
   std::vector<std::string> ignored;
+  std::vector<SkippedTensor> skipped;
+  std::vector<StoredTensor> stored = read_inputs(op, paths, skipped);
+  for (const SkippedTensor& tensor : skipped) {
+    ignored.push_back(tensor.name);
+  }
+  rename_scales(op, stored);
   for (StoredTensor& tensor : stored) {
-    const bool taken = std::any_of(op.tensors.begin(), op.tensors.end(), [&](const TensorSpec& spec) {
-      return spec.name == tensor.name && spec.direction != Direction::out;
-    });
-    if (!taken) {
+    if (!is_input(op, tensor.name)) {
       ignored.push_back(tensor.name);
       continue;
     }
@@ -258,17 +302,20 @@ int run_file(CommandContext& context, const RunOptions& options) {
   request.params = settings.params;
   request.scalars = settings.scalars;
   request.check = !options.no_check;
-  if (same_file(options.in, options.out)) {
-    throw UsageError(fmt::format(
-        "{}: --out {} is also the file of --in, so the inputs would be replaced; name another file",
-        request.op->name, options.out));
+  for (const std::string& in : options.in) {
+    if (same_file(in, options.out)) {
+      throw UsageError(fmt::format(
+          "{}: --out {} is also the file of --in, so the inputs would be replaced; name another file",
+          request.op->name, options.out));
+    }
   }
   check_output(options.out);
-  request.inputs = pick_inputs(context, *request.op, read_safetensors(options.in), options.in);
+  request.inputs = pick_inputs(context, *request.op, options.in);
+  apply_planned_layout(*request.op, request.params, request.inputs);
   Runtime runtime(context.runtime_options());
   RunDevice device(runtime, options.device);
   RunRow row;
-  row.label = options.in;
+  row.label = fmt::format("{}", fmt::join(options.in, ", "));
   row.result = run_op(runtime, device, request);
   row.rows = row.result.rows;
   if (row.result.checked && !row.result.verdict.ok) {
@@ -338,7 +385,12 @@ void add_run_command(const Command& root, CommandContext& context) {
   command.option("--rows", options->rows, "Row (token) counts to run a model's ops at")
       .separated()
       .shows_default();
-  command.option("--in", options->in, "Inputs: a safetensors file with the op's tensors by name");
+  command
+      .option(
+          "--in", options->in,
+          "Inputs: a safetensors file with the op's tensors by name; may be repeated for tensors of several "
+          "files")
+      .value_name("FILE");
   command.option("--out", options->out, "Outputs: a safetensors file, written completely or not at all");
   command.option("--set", options->settings, "Parameters and scalars, such as eps=1e-6; may be repeated")
       .value_name("NAME=VALUE");

@@ -45,13 +45,16 @@ struct Entry {
   std::vector<std::int64_t> shape;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
+  std::string unusable;  ///< why nothing here can hold it
 };
 
 [[noreturn]] void refuse(const std::string& origin, const std::string& what) {
   throw Error(ErrorCode::io_error, fmt::format("{}: not a valid safetensors file: {}", origin, what));
 }
 
-DType read_dtype(const nlohmann::json& value, const std::string& origin, const std::string& tensor) {
+/// The dtype, or the reason in `unusable` if it is not known here.
+DType read_dtype(const nlohmann::json& value, const std::string& origin, const std::string& tensor,
+                 std::string& unusable) {
   if (!value.is_string()) {
     refuse(origin, fmt::format("dtype of tensor {} is not a string", tensor));
   }
@@ -65,8 +68,8 @@ DType read_dtype(const nlohmann::json& value, const std::string& origin, const s
   for (const NamedType& known : named_types) {
     names.push_back(known.name);
   }
-  throw Error(ErrorCode::io_error, fmt::format("{}: tensor {} has the unknown dtype {}; known are {}", origin,
-                                               tensor, name, fmt::join(names, ", ")));
+  unusable = fmt::format("has the unknown dtype {}; known are {}", name, fmt::join(names, ", "));
+  return DType::u8;
 }
 
 std::uint64_t read_unsigned(const nlohmann::json& value, const std::string& origin, const std::string& what) {
@@ -93,14 +96,14 @@ Entry read_entry(const std::string& name, const nlohmann::json& value, std::uint
   }
   Entry entry;
   entry.name = name;
-  entry.dtype = read_dtype(member(value, "dtype", origin, name), origin, name);
+  entry.dtype = read_dtype(member(value, "dtype", origin, name), origin, name, entry.unusable);
   const nlohmann::json& shape = member(value, "shape", origin, name);
   if (!shape.is_array()) {
     refuse(origin, fmt::format("shape of tensor {} is not a list", name));
   }
   if (shape.size() > static_cast<std::size_t>(TensorView::max_rank)) {
-    throw Error(ErrorCode::io_error, fmt::format("{}: tensor {} has {} dimensions; at most {} are supported",
-                                                 origin, name, shape.size(), TensorView::max_rank));
+    entry.unusable =
+        fmt::format("has {} dimensions; at most {} are supported", shape.size(), TensorView::max_rank);
   }
   for (const nlohmann::json& dim : shape) {
     const std::uint64_t extent = read_unsigned(dim, origin, fmt::format("a dimension of tensor {}", name));
@@ -120,6 +123,9 @@ Entry read_entry(const std::string& name, const nlohmann::json& value, std::uint
            fmt::format("data_offsets [{}, {}] of tensor {} lie outside the {} bytes of data; the file is "
                        "truncated or its header is wrong",
                        entry.begin, entry.end, name, data_bytes));
+  }
+  if (!entry.unusable.empty()) {
+    return entry;
   }
   const std::int64_t elements = element_count(entry.shape);
   const std::uint64_t bytes = entry.end - entry.begin;
@@ -201,7 +207,8 @@ std::int64_t element_count(const std::vector<std::int64_t>& shape) {
   return count;
 }
 
-std::vector<StoredTensor> parse_safetensors(std::string_view bytes, const std::string& origin) {
+std::vector<StoredTensor> parse_safetensors(std::string_view bytes, const std::string& origin,
+                                            std::vector<SkippedTensor>* skipped) {
   if (bytes.size() < prefix_bytes) {
     refuse(origin, fmt::format("it has {} bytes, too few for a header", bytes.size()));
   }
@@ -217,6 +224,13 @@ std::vector<StoredTensor> parse_safetensors(std::string_view bytes, const std::s
   const std::string_view data = bytes.substr(prefix_bytes + header_bytes);
   std::vector<StoredTensor> tensors;
   for (Entry& entry : read_entries(bytes.substr(prefix_bytes, header_bytes), data.size(), origin)) {
+    if (!entry.unusable.empty() && skipped == nullptr) {
+      throw Error(ErrorCode::io_error, fmt::format("{}: tensor {} {}", origin, entry.name, entry.unusable));
+    }
+    if (!entry.unusable.empty()) {
+      skipped->push_back({std::move(entry.name), std::move(entry.unusable)});
+      continue;
+    }
     StoredTensor tensor{std::move(entry.name), entry.dtype, std::move(entry.shape), {}};
     const auto* first = reinterpret_cast<const std::byte*>(data.data());
     tensor.bytes.assign(first + entry.begin, first + entry.end);
@@ -225,9 +239,9 @@ std::vector<StoredTensor> parse_safetensors(std::string_view bytes, const std::s
   return tensors;
 }
 
-std::vector<StoredTensor> read_safetensors(const std::string& path) {
+std::vector<StoredTensor> read_safetensors(const std::string& path, std::vector<SkippedTensor>* skipped) {
   constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
-  return parse_safetensors(read_file(path, no_limit), path);
+  return parse_safetensors(read_file(path, no_limit), path, skipped);
 }
 
 void write_safetensors(const std::string& path, const std::vector<StoredTensor>& tensors) {

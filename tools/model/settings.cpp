@@ -60,7 +60,16 @@ Settings parse_settings(const OpDefinition& op, const std::vector<std::string>& 
       throw UsageError(fmt::format("{}: {} is set twice", op.name, name));
     }
     seen.push_back(name);
-    if (const int index = find_param(op, name); index >= 0) {
+    const bool scalar = std::any_of(op.scalars.begin(), op.scalars.end(),
+                                    [&](const ScalarSpec& spec) { return spec.name == name; });
+    const int index = find_param(op, name);
+    if (index >= 0 && scalar && value != "true" && value != "false") {
+      // A flag and a number of one name: the number is given, and the flag says that it is not zero.
+      settings.scalars.emplace_back(name, parse_scalar(op, name, value));
+      settings.params.emplace_back(name, settings.scalars.back().second != 0 ? "true" : "false");
+      continue;
+    }
+    if (index >= 0) {
       try {
         static_cast<void>(parse_param(op, op.params[static_cast<std::size_t>(index)], value));
       } catch (const Error& error) {
@@ -69,8 +78,6 @@ Settings parse_settings(const OpDefinition& op, const std::vector<std::string>& 
       settings.params.emplace_back(name, value);
       continue;
     }
-    const bool scalar = std::any_of(op.scalars.begin(), op.scalars.end(),
-                                    [&](const ScalarSpec& spec) { return spec.name == name; });
     if (!scalar) {
       const std::vector<std::string> names = setting_names(op);
       const std::string nearest = nearest_name(name, names);

@@ -17,8 +17,9 @@ struct Settings {
   std::vector<std::pair<std::string, double>> scalars;
 };
 
-/// Parses settings of an op. Throws UsageError for a text that is not name=value, a name that the op does not
-/// have (with its names and the nearest), a name given twice, and a value that violates its constraint.
+/// Parses settings of an op. A number for a name that is both a flag and a scalar sets both. Throws
+/// UsageError for a text that is not name=value, a name that the op does not have (with its names and the
+/// nearest), a name given twice, and a value that violates its constraint.
 [[nodiscard]] Settings parse_settings(const OpDefinition& op, const std::vector<std::string>& texts);
 
 /// Calls specialise() and turns its errors into UsageError.

@@ -261,6 +261,133 @@ TEST_CASE("an op runs on a user's tensors") {
   CHECK(kerncast::tools::read_safetensors(out).at(0).shape == std::vector<std::int64_t>{0, 64});
 }
 
+/// Row `i` of 5 rows of 896 bf16 elements has the value 1, 2, 4, ..., which every format holds exactly.
+StoredTensor rows_of_powers() {
+  StoredTensor x = filled("x", DType::bf16, {5, 896}, std::uint16_t{0});
+  for (std::size_t i = 0; i < x.bytes.size() / 2; ++i) {
+    const auto value = static_cast<std::uint16_t>(0x3f80 + 0x80 * (i / 896));
+    std::memcpy(x.bytes.data() + 2 * i, &value, 2);
+  }
+  return x;
+}
+
+TEST_CASE("what an op of quant wrote, dequant reads, in every layout and without renaming") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const std::string in = place.directory.file("x.safetensors");
+  const StoredTensor x = rows_of_powers();
+  const float one = 1.0F;
+  write_safetensors(in, {x, filled("global_scale", DType::f32, {1}, one)});
+  struct Case {
+    std::string op;
+    std::vector<std::string> settings;
+    std::vector<std::string> back;
+  };
+  const Case cases[] = {
+      {"quant.per_token_group", {}, {}},
+      {"quant.per_token_group", {"scale_layout=column_major"}, {"scale_layout=column_major"}},
+      {"quant.per_token_group",
+       {"scale_layout=column_major_tma_aligned"},
+       {"scale_layout=column_major_tma_aligned"}},
+      {"quant.per_token_group",
+       {"scale_layout=column_major_tma_aligned", "scale_format=packed_ue8m0"},
+       {"scale_layout=column_major_tma_aligned", "scale_format=packed_ue8m0"}},
+      {"quant.per_token_group", {"group=32", "q_dtype=i8"}, {"group=32"}},
+      {"quant.per_token_fp8", {}, {"scheme=per_token"}},
+      {"quant.per_token_int8", {}, {"scheme=per_token"}},
+      {"quant.per_tensor_fp8", {}, {"scheme=per_tensor"}},
+      {"quant.mxfp8", {}, {"scheme=mxfp8"}},
+      {"quant.mxfp8", {"sf_layout=swizzled"}, {"scheme=mxfp8", "sf_layout=swizzled"}},
+      {"quant.mxfp4", {}, {"scheme=mxfp4"}},
+      {"quant.mxfp4", {"sf_layout=swizzled"}, {"scheme=mxfp4", "sf_layout=swizzled"}},
+      {"quant.nvfp4", {}, {"scheme=nvfp4"}},
+      {"quant.nvfp4", {"sf_layout=swizzled"}, {"scheme=nvfp4", "sf_layout=swizzled"}}};
+  const auto words = [](std::vector<std::string> command, const std::vector<std::string>& settings) {
+    for (const std::string& setting : settings) {
+      command.insert(command.end(), {"--set", setting});
+    }
+    return command;
+  };
+  for (const Case& chain : cases) {
+    const Outcome quant =
+        place.run(words({"run", chain.op, "--in", in, "--out", "q.safetensors"}, chain.settings));
+    INFO(chain.op << ' ' << (chain.back.empty() ? "" : chain.back.back()) << ": " << quant.err);
+    REQUIRE(quant.code == 0);
+    const Outcome back = place.run(words(
+        {"run", "quant.dequant", "--in", "q.safetensors", "--in", in, "--out", "y.safetensors"}, chain.back));
+    INFO(back.err);
+    REQUIRE(back.code == 0);
+    const StoredTensor y = kerncast::tools::read_safetensors(place.directory.file("y.safetensors")).at(0);
+    CHECK(y.shape == x.shape);
+    for (std::size_t i = 0; i < y.bytes.size() / 2; i += 64) {
+      std::uint16_t got = 0;
+      std::memcpy(&got, y.bytes.data() + 2 * i, 2);
+      const int wanted = 0x3f80 + 0x80 * static_cast<int>(i / 896);
+      // 1 / 448 is not exact in f32, and the scale of nvfp4 is rounded to e4m3: half of 2^-3, or 8 steps of
+      // bf16.
+      CHECK(std::abs(got - wanted) <= (chain.op == "quant.nvfp4" ? 8 : 1));
+    }
+  }
+}
+
+TEST_CASE("a number for a name that is a flag and a scalar gives both") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const std::string in = place.directory.file("x.safetensors");
+  write_safetensors(in, {filled("logits", DType::f32, {2, 8}, 100.0F)});
+  for (const char* op : {"moe.topk_softmax"}) {
+    for (const char* cap : {"softcap=30", "softcap=0.5", "softcap=0"}) {
+      const Outcome outcome =
+          place.run({"run", op, "--in", in, "--out", "o", "--set", "top_k=2", "--set", cap, "--json"});
+      INFO(cap << ": " << outcome.err);
+      CHECK(outcome.code == 0);
+      CHECK((outcome.json().at("spec").get<std::string>().find("softcap=true") != std::string::npos) ==
+            (std::string(cap) != "softcap=0"));
+      CHECK(place.run({"profile", op, "--set", "top_k=2", "experts=8", cap, "--rows", "4"}).code == 0);
+    }
+  }
+}
+
+TEST_CASE("tensors that no op needs may have any dtype and rank, and one that is needed is named") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const std::string in = place.directory.file("x.safetensors");
+  write_safetensors(
+      in, {filled("x", DType::f32, {2, 64}, 1.0F), filled("mask", DType::u8, {8}, std::uint8_t{1})});
+  const std::string whole = place.directory.read("x.safetensors");
+  const auto with = [&](const std::string& name, const std::string& from, const std::string& to) {
+    std::string text = whole;
+    const std::size_t tensor = text.find('"' + name + '"');
+    text.replace(text.find(from, tensor), from.size(), to);
+    place.directory.write("x.safetensors", text);
+    return place.run({"run", "norm.rms_norm", "--in", in, "--out", "y", "--json"});
+  };
+  const Outcome unused = with("mask", "\"U8\"", "\"Q9\"");
+  INFO(unused.err);
+  CHECK(unused.code == 0);
+  CHECK_THAT(unused.err, Catch::Contains("mask: ignored"));
+  const Outcome needed = with("x", "\"F32\"", "\"I16\"");
+  CHECK(needed.code == 2);
+  CHECK_THAT(needed.err, Catch::Contains("tensor x has the unknown dtype I16"));
+}
+
+TEST_CASE("the split of align_block_size follows the rows of a model's run") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  place.directory.write("tiny.json", tiny_model());
+  const Outcome outcome = place.run({"run", "--model", "tiny.json", "--rows", "1025", "--json"});
+  INFO(outcome.err);
+  CHECK(outcome.code == 0);
+}
+
 TEST_CASE("bad tensors get a clear error and the old output stays") {
   const CommandPlace place;
   const std::string in = place.directory.file("x.safetensors");
