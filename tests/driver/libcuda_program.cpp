@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 namespace {
@@ -38,24 +39,44 @@ using GetProcAddress = int (*)(const char*, void**, int, std::uint64_t, int*);
 GetProcAddress get_proc_address = nullptr;
 
 template <class... Arguments>
-void call(const char* name, Arguments... arguments) {
+int try_call(const char* name, Arguments... arguments) {
   void* found = nullptr;
   int status = 0;
-  int result = get_proc_address(name, &found, 12000, 0, &status);
-  if (result == 0 && found != nullptr) {
-    result = reinterpret_cast<int (*)(Arguments...)>(found)(arguments...);
-  }
+  const int result = get_proc_address(name, &found, 12000, 0, &status);
   if (result != 0 || found == nullptr) {
-    std::fprintf(stderr, "%s: %s, error %d\n", name, found != nullptr ? "called" : "not found", result);
+    std::fprintf(stderr, "%s: not found, error %d\n", name, result);
+    std::exit(1);
+  }
+  return reinterpret_cast<int (*)(Arguments...)>(found)(arguments...);
+}
+
+template <class... Arguments>
+void call(const char* name, Arguments... arguments) {
+  if (const int result = try_call(name, arguments...); result != 0) {
+    std::fprintf(stderr, "%s: error %d\n", name, result);
     std::exit(1);
   }
 }
 
+/// Does what the virtual GPU finds fault with: loads a module that is none, and launches one thread too many.
+/// Nothing here prints why.
+int be_careless(void* function, std::uint64_t memory, unsigned int count) {
+  void* refused = nullptr;
+  const char* broken = ".version 8.0\n.target sm_75\n.address_size 64\n.visible .entry k()\n{ frobnicate; }";
+  const bool was_refused = try_call("cuModuleLoadData", &refused, static_cast<const void*>(broken)) == 218;
+  ++count;
+  void* parameters[] = {&memory, &count};
+  call("cuLaunchKernel", function, 1U, 1U, 1U, 128U, 1U, 1U, 0U, static_cast<void*>(nullptr),
+       static_cast<void**>(parameters), static_cast<void**>(nullptr));
+  const bool failed = try_call("cuCtxSynchronize") == 700 && try_call("cuCtxSynchronize") == 700;
+  return was_refused && failed ? 0 : 1;
+}
+
 }  // namespace
 
-int main(int count_of_arguments, char**) {
-  // With an argument the program does not free its memory.
-  const bool leaks = count_of_arguments > 1;
+int main(int count_of_arguments, char** arguments) {
+  const char* mode = count_of_arguments > 1 ? arguments[1] : "";
+  const bool leaks = std::strcmp(mode, "leak") == 0;
   void* library = dlopen("libcuda.so.1", RTLD_NOW);
   if (library == nullptr) {
     std::fprintf(stderr, "%s\n", dlerror());
@@ -87,6 +108,18 @@ int main(int count_of_arguments, char**) {
   call("cuModuleGetFunction", &function, module, "square");
   call("cuStreamCreate", &stream, 1U);
   call("cuMemAlloc", &memory, sizeof(std::uint32_t) * count);
+  if (std::strcmp(mode, "careless") == 0) {
+    call("cuMemcpyHtoDAsync", memory, static_cast<const void*>(values.data()), sizeof(std::uint32_t) * count,
+         static_cast<void*>(nullptr));
+    return be_careless(function, memory, count);
+  }
+  if (std::strcmp(mode, "unwritten") == 0) {
+    for (int launch = 0; launch < 2; ++launch) {
+      call("cuLaunchKernel", function, 1U, 1U, 1U, 128U, 1U, 1U, 0U, stream, static_cast<void**>(parameters),
+           static_cast<void**>(nullptr));
+    }
+    return try_call("cuStreamSynchronize", stream);
+  }
   call("cuMemcpyHtoDAsync", memory, static_cast<const void*>(values.data()), sizeof(std::uint32_t) * count,
        stream);
   call("cuLaunchKernel", function, 1U, 1U, 1U, 128U, 1U, 1U, 0U, stream, static_cast<void**>(parameters),

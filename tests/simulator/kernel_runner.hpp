@@ -84,6 +84,7 @@ class Runner {
     launch.parameters = packed;
     launch.cooperative = cooperative;
     launch.checks = checks;
+    launch.findings = findings;
     launch.profile = profile;
     launch.most_warp_instructions = most_warp_instructions;
     counts = {};
@@ -99,6 +100,7 @@ class Runner {
   LaunchCounts counts;
   bool cooperative = false;
   bool checks = false;
+  std::vector<std::string>* findings = nullptr;
   LaunchProfile* profile = nullptr;
   std::uint64_t most_warp_instructions = 0;
 

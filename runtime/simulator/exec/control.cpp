@@ -161,6 +161,19 @@ const Op* reserve(Warp& w, const Op* op, u32 mask) {
   return op + 1;
 }
 
+/// The device's clock advances instead of the host's, by as much as the lane that sleeps longest asks for.
+const Op* sleep(Warp& w, const Op* op, u32 mask) {
+  const u32* duration = src<u32>(w, op->a);
+  u32 longest = 0;
+  for (u32 rest = mask; rest != 0; rest &= rest - 1) {
+    const u32 asked = duration[static_cast<unsigned>(__builtin_ctz(rest))];
+    longest = asked > longest ? asked : longest;
+  }
+  constexpr u32 most = 1000000;
+  w.slept += longest < most ? longest : most;
+  return op + 1;
+}
+
 }  // namespace
 
 Handler select_control(const Op& op) {
@@ -193,6 +206,8 @@ Handler select_control(const Op& op) {
       return call_function;
     case Code::reserve:
       return reserve;
+    case Code::nanosleep:
+      return sleep;
     case Code::ret:
       return return_function;
     case Code::exit:

@@ -50,8 +50,9 @@ const Op* shuffle(Warp& w, const Op* op, u32 mask) {
         }
         from = valid ? from : lane;
         if (w.strict != nullptr && (group >> i & 1U) != 0 && (group >> (from & 31) & 1U) == 0) {
-          raise_shuffle(w, op, i, static_cast<u32>(from & 31));
-          return;
+          if (raise_shuffle(w, op, i, static_cast<u32>(from & 31)) == nullptr) {
+            return;
+          }
         }
         fresh[i] = a[from & 31];
         in_range |= valid ? 1U << i : 0U;

@@ -188,12 +188,15 @@ const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask) {
         warp.event = Event::reschedule;
         return nullptr;
       }
-      return raise(
-          warp, FaultKind::violation,
-          fmt::format(
-              "{} reaches a barrier that all threads of its warp must reach together, but lanes {:#010x} "
-              "of warp {} are not with it: the barrier is divergent{}",
-              describe_thread(warp, op, lane), warp.live & ~mask, warp.index, describe_op(warp, op)));
+      const bool goes_on = violation(warp, op, [&] {
+        return fmt::format(
+            "{} reaches a barrier that all threads of its warp must reach together, but lanes {:#010x} "
+            "of warp {} are not with it: the barrier is divergent{}",
+            describe_thread(warp, op, lane), warp.live & ~mask, warp.index, describe_op(warp, op));
+      });
+      if (!goes_on) {
+        return nullptr;
+      }
     }
     strict_arrive(*block.strict, warp.index, id);
   }

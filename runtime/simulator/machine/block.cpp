@@ -88,17 +88,38 @@ void keep_current(Warp& warp) {
   }
 }
 
+/// Follows ops from the one where the fragment stands to its limit. Null if the scheduler must act.
+const Op* follow(Warp& warp) {
+  const Op* op = warp.resume;
+  do {
+    const std::uint32_t holds =
+        *reinterpret_cast<const std::uint32_t*>(warp.base[0] + op->guard) ^ op->guard_xor;
+    const std::uint32_t mask = warp.active & holds;
+    op = mask != 0 ? op->handler(warp, op, mask) : op + 1;
+  } while (op != nullptr && op < warp.limit);
+  return op;
+}
+
+/// Does the same with a look at each op, as long as the warp has to be cautious.
+const Op* follow_cautiously(Warp& warp) {
+  const Op* op = warp.resume;
+  do {
+    const std::uint32_t holds =
+        *reinterpret_cast<const std::uint32_t*>(warp.base[0] + op->guard) ^ op->guard_xor;
+    const std::uint32_t mask = warp.active & holds;
+    if (!strict_before(warp, op, mask)) {
+      return nullptr;
+    }
+    op = mask != 0 ? op->handler(warp, op, mask) : op + 1;
+  } while (op != nullptr && op < warp.limit && warp.cautious);
+  return op;
+}
+
 /// Runs a warp until its turn ends or none of its fragments is ready. False after a fault.
 bool run_warp(Block& block, Warp& warp) {
   warp.slice = turn_branches;
   while (select_fragment(warp)) {
-    const Op* op = warp.resume;
-    do {
-      const std::uint32_t holds =
-          *reinterpret_cast<const std::uint32_t*>(warp.base[0] + op->guard) ^ op->guard_xor;
-      const std::uint32_t mask = warp.active & holds;
-      op = mask != 0 ? op->handler(warp, op, mask) : op + 1;
-    } while (op != nullptr && op < warp.limit);
+    const Op* op = warp.cautious ? follow_cautiously(warp) : follow(warp);
     if (op != nullptr) {
       count_until(warp, op->prefix);
       warp.resume = op;
@@ -287,10 +308,10 @@ Block::Block(LaunchState& state)
     : launch(&state),
       warps(state.warps),
       registers(std::size_t{state.warps} * ((state.function->stack_bytes + 63) / 64 * 64)),
-      shared(state.shared_bytes),
+      shared(state.shared_granules),
       local(std::size_t{state.warps} * lane_count * state.function->stack_local_bytes) {
   if (state.launch->checks) {
-    strict.reset(make_strict(state.shared_bytes));
+    strict.reset(make_strict(state.shared_granules, state.shared_bytes, state.warps));
   }
 }
 
@@ -324,7 +345,7 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
     warp.frame = 0;
     warp.ranges = ranges;
     warp.shared = shared.data();
-    warp.shared_bytes = state.shared_bytes;
+    warp.shared_bytes = state.shared_granules;
     warp.local_bytes = state.function->stack_local_bytes;
     warp.local = local.data() + std::size_t{i} * lane_count * warp.local_bytes;
     warp.parameters = request.parameters.data();
@@ -335,6 +356,8 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
     warp.tally = tally;
     warp.strict = strict.get();
     warp.watched = tally != nullptr || strict != nullptr;
+    warp.cautious = false;
+    warp.slept = 0;
     warp.fragment_count = 1;
     warp.fragments[0] = {entry, warp.live, 0, Fragment::State::ready, 0, 0};
     warp.slices_apart = 0;

@@ -53,6 +53,19 @@ const Op* raise(Warp& warp, FaultKind kind, std::string message) {
   return nullptr;
 }
 
+bool violation(Warp& warp, const Op* op, const std::function<std::string()>& text) {
+  LaunchState& state = *warp.block->launch;
+  if (state.launch->findings == nullptr) {
+    raise(warp, FaultKind::violation, text());
+    return false;
+  }
+  const std::lock_guard lock(state.mutex);
+  if (state.found_at.insert(op).second) {
+    state.launch->findings->push_back(text());
+  }
+  return true;
+}
+
 const Op* raise_illegal(Warp& warp, const Op* op, std::uint32_t lane, const char* why) {
   return raise(warp, FaultKind::illegal_instruction,
                fmt::format("{} {}{}", describe_thread(warp, op, lane), why, describe_op(warp, op)));
@@ -60,9 +73,11 @@ const Op* raise_illegal(Warp& warp, const Op* op, std::uint32_t lane, const char
 
 const Op* raise_shuffle(Warp& warp, const Op* op, std::uint32_t lane, std::uint32_t from) {
   const char* why = (warp.live >> from & 1U) == 0 ? "has exited" : "does not take part";
-  return raise(warp, FaultKind::violation,
-               fmt::format("{} shuffles from lane {}, which {}: the value is undefined{}",
-                           describe_thread(warp, op, lane), from, why, describe_op(warp, op)));
+  const bool goes_on = violation(warp, op, [&] {
+    return fmt::format("{} shuffles from lane {}, which {}: the value is undefined{}",
+                       describe_thread(warp, op, lane), from, why, describe_op(warp, op));
+  });
+  return goes_on ? op : nullptr;
 }
 
 const Op* raise_trap(Warp& warp, const Op* op, std::uint32_t mask) {
@@ -125,7 +140,7 @@ std::string describe_place(const Warp& warp, std::uint64_t address, Space space)
   }
   switch (space) {
     case Space::shared:
-      return bounded("shared", address, warp.shared_bytes);
+      return bounded("shared", address, warp.block->launch->shared_bytes);
     case Space::local:
       return bounded("local", address, warp.local_bytes);
     case Space::param:

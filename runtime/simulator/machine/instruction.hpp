@@ -158,6 +158,7 @@ enum class Code : std::uint16_t {
   red_vector,
   call_indirect,
   reserve,  ///< alloca
+  nanosleep,
 };
 
 enum class Space : std::uint8_t { generic, global, shared, local, param, constant };

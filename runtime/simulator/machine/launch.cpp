@@ -22,6 +22,9 @@ constexpr std::uint32_t rounds = 256;
 /// The most unfinished blocks of one host thread; the rest of the grid starts as these end.
 constexpr std::size_t most_unfinished = 1024;
 
+/// Shared memory is given out in units of this many bytes, so a load may go beyond what was asked for.
+constexpr std::uint64_t shared_granule = 128;
+
 /// Seconds from KERNCAST_SIM_TIMEOUT; 0 if it is unset.
 double time_limit() {
   const char* wish = std::getenv("KERNCAST_SIM_TIMEOUT");
@@ -76,6 +79,7 @@ class Worker {
     const std::lock_guard lock(state_.mutex);
     state_.counts.warp_instructions += counts_.warp_instructions;
     state_.counts.thread_instructions += counts_.thread_instructions;
+    state_.counts.slept = std::max(state_.counts.slept, counts_.slept);
     if (tally_ != nullptr) {
       add_to_profile(*tally_, *state_.launch->profile);
     }
@@ -103,6 +107,7 @@ class Worker {
       }
       counts_.warp_instructions += std::exchange(warp.warp_instructions, 0);
       counts_.thread_instructions += std::exchange(warp.thread_instructions, 0);
+      counts_.slept = std::max(counts_.slept, std::exchange(warp.slept, 0));
     }
   }
 
@@ -184,6 +189,7 @@ Fault execute(const Launch& launch, Memory& memory, LaunchCounts* counts) {
   state.shared_bytes = launch.dynamic_shared_bytes == 0
                            ? info.static_shared_bytes
                            : state.dynamic_shared_base + launch.dynamic_shared_bytes;
+  state.shared_granules = (state.shared_bytes + shared_granule - 1) / shared_granule * shared_granule;
   const GridWorkspace workspace(launch, memory);
   if (launch.cooperative && workspace.address() == nullptr) {
     return refuse(FaultKind::illegal_instruction,

@@ -57,7 +57,8 @@ struct KernelInfo {
   std::size_t static_shared_bytes = 0;
   std::size_t local_bytes = 0;
   std::uint32_t virtual_registers = 0;
-  std::uint32_t max_threads_per_block = 0;  ///< product of .maxntid; 0 if the PTX sets none
+  std::uint32_t max_threads_per_block = 0;        ///< product of .maxntid; 0 if the PTX sets none
+  std::array<std::uint32_t, 3> required_block{};  ///< .reqntid; zeros if the PTX sets none
 };
 
 /// A module-scope variable of the PTX (.global or .const), placed in device memory when the module loads.
@@ -85,6 +86,8 @@ class Module {
   [[nodiscard]] int find_kernel(std::string_view name) const;
   [[nodiscard]] std::span<const KernelInfo> kernels() const;
   [[nodiscard]] const GlobalVariable* find_variable(std::string_view name) const;
+  /// Size of the module's .const variables as they lie one after the other.
+  [[nodiscard]] std::size_t constant_bytes() const;
   [[nodiscard]] const Program& program() const { return *program_; }
 
  private:
@@ -107,8 +110,11 @@ struct Launch {
   std::uint32_t sm_count = 132;
   bool cooperative = false;  ///< its blocks may wait for each other by cooperative groups' grid barrier
   bool checks = false;       ///< more than bounds and alignment: see strict.hpp
+  /// If set, the launch goes on after a violation and adds its text here, once for each PTX instruction.
+  std::vector<std::string>* findings = nullptr;
   /// A warp that has executed more by the end of a turn ends the launch with launch_timeout; 0: no bound.
   std::uint64_t most_warp_instructions = 0;
+  std::uint64_t clock_offset = 0;    ///< nanoseconds by which the device's clock is ahead of the host's
   LaunchProfile* profile = nullptr;  ///< receives counts by instruction; null: none are made
 };
 
@@ -116,6 +122,7 @@ struct Launch {
 struct LaunchCounts {
   std::uint64_t warp_instructions = 0;
   std::uint64_t thread_instructions = 0;
+  std::uint64_t slept = 0;  ///< nanoseconds that the warp slept that slept longest
 };
 
 /// Executes `launch` to its end on the machine's host threads and returns its first fault, if any.

@@ -33,6 +33,14 @@ int Program::line_of(const Op* op) const {
   return index < lines.size() ? static_cast<int>(lines[index]) : 0;
 }
 
+std::span<const OperandUse> Program::uses_of(const Op* op) const {
+  const auto index = static_cast<std::size_t>(op - ops.data());
+  if (index + 1 >= first_use.size()) {
+    return {};
+  }
+  return {uses.data() + first_use[index], uses.data() + first_use[index + 1]};
+}
+
 std::string_view Program::line_text(int line) const {
   std::string_view rest = text;
   for (int i = 1; i < line; ++i) {

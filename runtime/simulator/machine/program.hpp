@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -72,6 +73,16 @@ class AlignedBytes {
   std::size_t size_ = 0;
 };
 
+/// A register that an op names, for what follows values through registers.
+struct OperandUse {
+  std::uint32_t place = 0;  ///< in the frame
+  std::uint32_t list = 0;   ///< index of the operand list entry when in_list
+  std::uint8_t bytes = 0;   ///< of each lane; 0 for a predicate
+  std::uint8_t field = 0;   ///< as RegisterUse says
+  bool defines = false;
+  bool in_list = false;
+};
+
 /// A decoded module. Immutable once Module::decode returns.
 class Program {
  public:
@@ -86,11 +97,16 @@ class Program {
   /// Name of the function that holds `op`.
   [[nodiscard]] std::string_view function_of(const Op* op) const;
 
+  /// The registers that `op` names, guards too; those of lists in their order.
+  [[nodiscard]] std::span<const OperandUse> uses_of(const Op* op) const;
+
   std::string text;
   std::vector<Op> ops;
-  std::vector<std::uint32_t> lines;    ///< PTX line of each op
-  std::vector<std::uint32_t> lists;    ///< operand lists of vector instructions
-  std::vector<std::uint32_t> targets;  ///< op indexes of brx tables
+  std::vector<OperandUse> uses;          ///< of all ops, in their order
+  std::vector<std::uint32_t> first_use;  ///< of each op in `uses`, and one beyond the last
+  std::vector<std::uint32_t> lines;      ///< PTX line of each op
+  std::vector<std::uint32_t> lists;      ///< operand lists of vector instructions
+  std::vector<std::uint32_t> targets;    ///< op indexes of brx tables
   std::vector<CallSite> calls;
   std::vector<PtxFunction> functions;
   AlignedBytes constants;
@@ -99,6 +115,7 @@ class Program {
   std::vector<std::uint32_t> kernel_functions;  ///< index into functions, parallel to kernels
   std::vector<GlobalVariable> variables;
   std::unordered_map<std::string, std::size_t> variable_index;
+  std::size_t constant_bytes = 0;  ///< of the .const variables, each aligned
   Memory* memory = nullptr;
 };
 

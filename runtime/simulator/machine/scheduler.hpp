@@ -4,8 +4,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,7 +37,8 @@ struct LaunchState {
   std::uint32_t threads = 0;  ///< per block
   std::uint32_t warps = 0;
   std::uint64_t blocks = 0;
-  std::uint64_t shared_bytes = 0;
+  std::uint64_t shared_bytes = 0;     ///< that the launch asks for
+  std::uint64_t shared_granules = 0;  ///< bytes that a block gets: whole granules
   std::uint64_t dynamic_shared_base = 0;
   std::uint64_t grid_workspace = 0;  ///< address of a cooperative launch's; else 0
   bool has_deadline = false;
@@ -47,6 +50,7 @@ struct LaunchState {
   Fault fault;                    ///< guarded by mutex
   std::uint64_t fault_block = 0;  ///< guarded by mutex
   LaunchCounts counts;            ///< guarded by mutex
+  std::set<const Op*> found_at;   ///< guarded by mutex: ops whose violation is among the launch's findings
 
   /// Keeps the fault of the lowest block and tells everyone to stop.
   void report(std::uint64_t block, Fault fault);
@@ -89,6 +93,8 @@ std::string describe_thread(const Warp& warp, const Op* op, std::uint32_t lane);
 std::string describe_op(const Warp& warp, const Op* op);
 /// Records `fault` for the block of `warp` and ends its run.
 const Op* raise(Warp& warp, FaultKind kind, std::string message);
+/// A strict check has found a mistake at `op`. True if the launch goes on, false after raising a fault.
+bool violation(Warp& warp, const Op* op, const std::function<std::string()>& text);
 /// Counts the run up to `op`, which is not done yet.
 void count_before(Warp& warp, const Op* op);
 /// Ends the run of a warp whose fragments changed, and its turn once that has had its share of branches and

@@ -17,8 +17,9 @@ void read_special(Warp& warp, const Op* op, std::uint64_t* values) {
       values[lane] = f(lane);
     }
   };
-  const auto nanoseconds = [] {
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+  const auto nanoseconds = [&] {
+    return launch.clock_offset + warp.slept +
+           static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
                                           std::chrono::steady_clock::now().time_since_epoch())
                                           .count());
   };

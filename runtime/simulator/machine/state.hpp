@@ -54,13 +54,14 @@ struct Warp {
   std::uint32_t frame = 0;
   std::uint64_t warp_instructions = 0;
   std::uint64_t thread_instructions = 0;
+  std::uint64_t slept = 0;            ///< nanoseconds, by nanosleep
   std::uint64_t global_requests = 0;  ///< counted under a tally only
 
   Range* ranges = nullptr;  ///< range_count entries, of this host thread
   std::byte* shared = nullptr;
-  std::uint64_t shared_bytes = 0;
-  std::byte* local = nullptr;     ///< this warp's local memory, one lane after the other
-  std::uint64_t local_bytes = 0;  ///< per lane
+  std::uint64_t shared_bytes = 0;  ///< in whole granules, more than the launch asked for
+  std::byte* local = nullptr;      ///< this warp's local memory, one lane after the other
+  std::uint64_t local_bytes = 0;   ///< per lane
   const std::byte* parameters = nullptr;
   std::uint64_t parameter_bytes = 0;
   const std::uint32_t* lists = nullptr;
@@ -73,6 +74,7 @@ struct Warp {
   bool rotate = false;             ///< let another fragment than the lowest run next
   Block* block = nullptr;
   bool watched = false;           ///< memory handlers call watch_access
+  bool cautious = false;          ///< registers hold values that nobody wrote: strict_before looks at each op
   StrictBlock* strict = nullptr;  ///< null: no checks beyond bounds and alignment
   Tally* tally = nullptr;         ///< null: no profile
   Fragment fragments[lane_count];
@@ -94,7 +96,7 @@ struct AccessFault {
 const Op* raise_access(Warp& warp, const Op* op, const AccessFault& fault);
 /// Records an illegal instruction of `lane`: `why` is a phrase such as "names lanes outside its mask".
 const Op* raise_illegal(Warp& warp, const Op* op, std::uint32_t lane, const char* why);
-/// Records that `lane` takes part in a shuffle that reads lane `from`, which does not.
+/// Records that `lane` takes part in a shuffle that reads lane `from`, which does not. Null after a fault.
 const Op* raise_shuffle(Warp& warp, const Op* op, std::uint32_t lane, std::uint32_t from);
 const Op* raise_trap(Warp& warp, const Op* op, std::uint32_t mask);
 /// Finds the allocation that holds `address` and puts it first in the warp's ranges. False if there is none.

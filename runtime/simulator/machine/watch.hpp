@@ -54,14 +54,17 @@ void count_end_of_warp(Tally& tally, const Warp& warp);
 struct DeleteStrict {
   void operator()(StrictBlock* strict) const;
 };
-/// The checks of a block with `shared_bytes` of shared memory, which the caller owns.
-StrictBlock* make_strict(std::uint64_t shared_bytes);
+/// The checks of a block with `shared_bytes` of shared memory, of which the launch asked for `asked`, and
+/// `warps` warps. The caller owns it.
+StrictBlock* make_strict(std::uint64_t shared_bytes, std::uint64_t asked, std::uint32_t warps);
 /// Forgets the block before.
 void strict_start(StrictBlock& strict);
 /// Warp `warp` arrives at barrier `id`: its accesses so far come before those of the warps that wait there.
 void strict_arrive(StrictBlock& strict, std::uint32_t warp, std::uint32_t id);
 /// The warps in `waiting`, a bit each, leave barrier `id`.
 void strict_leave(StrictBlock& strict, std::uint32_t waiting, std::uint32_t id);
+/// Looks at `op` before the lanes of `mask` of a cautious warp execute it. False after raising a fault.
+bool strict_before(Warp& warp, const Op* op, std::uint32_t mask);
 /// Lanes of warp `warp` met in a bar.warp.sync.
 void strict_lanes_met(StrictBlock& strict, std::uint32_t warp);
 

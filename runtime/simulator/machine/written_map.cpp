@@ -102,7 +102,8 @@ void WrittenMap::mark_page(std::size_t index, std::size_t first, std::size_t las
     delete partial;
     partial = nullptr;
   }
-  page.store(partial == nullptr ? all_written : reinterpret_cast<std::uintptr_t>(partial), std::memory_order_release);
+  page.store(partial == nullptr ? all_written : reinterpret_cast<std::uintptr_t>(partial),
+             std::memory_order_release);
 }
 
 std::size_t WrittenMap::first_unwritten_of_page(std::size_t index, std::size_t first,

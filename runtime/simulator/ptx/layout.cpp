@@ -261,6 +261,7 @@ void move_blocks(FunctionBody& body, const FlowGraph& flow, const std::vector<st
   std::vector<Op> ops;
   std::vector<std::uint32_t> lines;
   std::vector<std::uint32_t> start(flow.blocks.size(), 0);
+  std::vector<std::uint32_t> moved(body.ops.size(), 0);
   ops.reserve(body.ops.size() + order.size());
   std::uint32_t prefix = body.ops.front().prefix;
   for (std::size_t at = 0; at < order.size(); ++at) {
@@ -268,6 +269,7 @@ void move_blocks(FunctionBody& body, const FlowGraph& flow, const std::vector<st
     start[order[at]] = static_cast<std::uint32_t>(ops.size());
     for (std::uint32_t i = block.first; i < block.end; ++i) {
       const std::uint32_t after = i + 1 < body.ops.size() ? body.ops[i + 1].prefix : end_prefix;
+      moved[i] = static_cast<std::uint32_t>(ops.size());
       ops.push_back(body.ops[i]);
       ops.back().prefix = prefix;
       lines.push_back(body.lines[i]);
@@ -292,6 +294,11 @@ void move_blocks(FunctionBody& body, const FlowGraph& flow, const std::vector<st
   for (std::uint32_t& target : body.table_targets) {
     target = start[flow.block_of[target]];
   }
+  for (RegisterUse& use : body.uses) {
+    use.op = moved[use.op];
+  }
+  std::stable_sort(body.uses.begin(), body.uses.end(),
+                   [](const RegisterUse& a, const RegisterUse& b) { return a.op < b.op; });
   body.ops = std::move(ops);
   body.lines = std::move(lines);
 }

@@ -59,6 +59,10 @@ std::span<const KernelInfo> Module::kernels() const {
   return program_->kernels;
 }
 
+std::size_t Module::constant_bytes() const {
+  return program_->constant_bytes;
+}
+
 const GlobalVariable* Module::find_variable(std::string_view name) const {
   const auto found = program_->variable_index.find(std::string(name));
   return found == program_->variable_index.end() ? nullptr : &program_->variables[found->second];

@@ -137,6 +137,7 @@ void ModuleAssembly::begin_function(const FunctionHeader& header, int line) {
     function.defined = true;
     kernel_.name = function.name;
     kernel_.max_threads_per_block = header.max_threads;
+    kernel_.required_block = header.required_block;
     reserve_alloca_area(context_, line);
   }
 }
@@ -252,6 +253,14 @@ void ModuleAssembly::append_body() {
   for (const std::uint32_t target : body.table_targets) {
     program_.targets.push_back(target + base);
   }
+  std::size_t next_use = 0;
+  for (std::uint32_t i = 0; i < body.ops.size(); ++i) {
+    program_.first_use.push_back(static_cast<std::uint32_t>(program_.uses.size()));
+    for (; next_use < body.uses.size() && body.uses[next_use].op == i; ++next_use) {
+      const RegisterUse& use = body.uses[next_use];
+      program_.uses.push_back({use.place, use.list, use.bytes, use.field, use.defines, use.in_list});
+    }
+  }
   program_.ops.insert(program_.ops.end(), body.ops.begin(), body.ops.end());
   program_.lines.insert(program_.lines.end(), body.lines.begin(), body.lines.end());
   function.end_op = static_cast<std::uint32_t>(program_.ops.size());
@@ -294,6 +303,7 @@ void ModuleAssembly::link() {
   Op& guard = program_.ops.emplace_back();
   guard.prefix = context_.instruction_count();
   program_.lines.push_back(0);
+  program_.first_use.push_back(static_cast<std::uint32_t>(program_.uses.size()));
   select_handlers();
 }
 

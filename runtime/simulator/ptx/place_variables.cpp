@@ -90,6 +90,9 @@ void ModuleAssembly::place_global(const VariableDeclaration& declared, Variable&
   }
   program_.variable_index.insert_or_assign(std::string(declared.name), program_.variables.size());
   program_.variables.push_back({std::string(declared.name), at, variable.size});
+  if (declared.space == Space::constant) {
+    program_.constant_bytes = align_up(program_.constant_bytes, declared.type.align) + variable.size;
+  }
   if (variable.size < Memory::zeroed_from) {
     std::memset(at, 0, variable.size);
   }

@@ -300,10 +300,11 @@ class Allocator {
   }
 
   void patch() {
-    for (const RegisterUse& use : body_.uses) {
-      if (use.reg != no_register) {
-        (use.in_list ? lists_[use.list] : *field_of(body_.ops[use.op], use.field)) = place_[use.reg];
-      }
+    std::erase_if(body_.uses, [](const RegisterUse& use) { return use.reg == no_register; });
+    for (RegisterUse& use : body_.uses) {
+      use.place = place_[use.reg];
+      use.bytes = body_.register_bytes[use.reg];
+      (use.in_list ? lists_[use.list] : *field_of(body_.ops[use.op], use.field)) = use.place;
     }
   }
 
@@ -331,6 +332,9 @@ class Allocator {
     }
     for (std::uint32_t& target : body_.table_targets) {
       target = moved[target];
+    }
+    for (RegisterUse& use : body_.uses) {
+      use.op = moved[use.op];
     }
   }
 

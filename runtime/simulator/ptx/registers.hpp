@@ -15,6 +15,8 @@ struct RegisterUse {
   std::uint8_t field = 0;  ///< 0 d, 1 a, 2 b, 3 c, 4 d2, 5 guard
   bool defines = false;
   bool in_list = false;
+  std::uint32_t place = 0;  ///< in the frame, once assigned
+  std::uint8_t bytes = 0;   ///< of the register, once assigned
 };
 
 /// A function between parsing and register assignment. Branch ops hold their target's index in `imm`.
@@ -29,8 +31,8 @@ struct FunctionBody {
 
 /// Gives every virtual register a place in the frame, sharing places between registers that are never live
 /// together, after dropping moves that only rename. Small frames keep a warp's registers in the first-level
-/// cache. Patches ops and `lists`, remaps branch targets (also those in body.table_targets), returns the
-/// frame's bytes.
+/// cache. Patches ops, `lists` and body.uses, remaps branch targets (also those in body.table_targets),
+/// returns the frame's bytes.
 std::uint32_t assign_registers(FunctionBody& body, std::vector<std::uint32_t>& lists);
 
 }  // namespace kerncast::simulator

@@ -2,17 +2,19 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "runtime/simulator/machine/state.hpp"
 #include "runtime/simulator/machine/watch.hpp"
+#include "runtime/simulator/watch/shared_cells.hpp"
+#include "runtime/simulator/watch/undefined.hpp"
 
-/// The checks beyond bounds and alignment: reads of memory that nobody wrote, and races on shared memory.
+/// The checks beyond bounds and alignment: uses of memory that nobody wrote, and races on shared memory.
 namespace kerncast::simulator {
 
-/// The state of a block's shared memory, byte by byte, and of which warps' accesses are ordered before
-/// which.
+/// The state of a block's shared memory and of which warps' accesses are ordered before which.
 ///
 /// Order is kept in stamps. `now_` counts the moments at which warps met; an access is remembered with the
 /// stamp it happened at. synced[w][v] says up to which stamp warp v's accesses happened before whatever warp
@@ -23,11 +25,15 @@ class StrictBlock {
   /// Stamps by warp.
   using Clock = std::array<std::uint32_t, lane_count>;
 
-  explicit StrictBlock(std::uint64_t shared_bytes);
+  /// `asked` is how much of the block's shared memory the launch asked for; kernels may read beyond it as far
+  /// as the memory goes.
+  StrictBlock(std::uint64_t shared_bytes, std::uint64_t asked, std::uint32_t warps);
 
   /// Forgets the block before.
   void start();
-  /// False after raising a fault.
+  /// The lanes of `touch` that access shared memory.
+  [[nodiscard]] static std::uint32_t shared_lanes(const Warp& warp, const WarpAccess& touch);
+  /// Checks what the lanes of `touch` do to shared memory, all of them. False after raising a fault.
   bool access(Warp& warp, const Op* op, const WarpAccess& touch);
   /// `warp` arrives at barrier `id`: its accesses so far come before those of the warps that wait there.
   void arrive(std::uint32_t warp, std::uint32_t id);
@@ -35,39 +41,59 @@ class StrictBlock {
   void leave(std::uint32_t waiting, std::uint32_t id);
   /// Lanes of `warp` met in a bar.warp.sync.
   void lanes_met(std::uint32_t warp) { ++lane_sync_[warp]; }
+  /// The values that `warp` loaded and that nobody wrote.
+  Undefined& undefined(const Warp& warp) { return undefined_[warp.index]; }
 
  private:
-  struct Cell {
-    std::uint32_t write_stamp = 0;
-    std::uint32_t read_stamp = 0;
-    std::uint32_t write_serial = 0;  ///< tells lanes of one instruction from two instructions
-    std::uint32_t write_op = 0;
-    std::uint32_t read_op = 0;
-    std::uint32_t read_warps = 0;  ///< warps that read at read_stamp
-    std::uint32_t read_lanes = 0;  ///< lanes of read_warp that read since its lanes last met
-    std::uint16_t writer = 0;      ///< thread of the block
-    std::uint16_t write_sync = 0;
-    std::uint16_t read_sync = 0;
-    std::uint8_t read_warp = 0;
-    bool strong = false;  ///< the write was atomic, volatile or of a memory order
+  enum class Hazard : std::uint8_t { write, read };
+  /// One lane's part of an access.
+  struct Touch {
+    Warp& warp;
+    const Op* op;
+    const WarpAccess& access;
+    std::uint32_t lane;
+    std::uint32_t number;  ///< of the op in its program
+    bool strong;
   };
-  enum class Hazard : std::uint8_t { none, unwritten, write, read };
 
-  bool shared_access(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lane, bool strong);
-  [[nodiscard]] bool ordered_after_write(const Cell& cell, std::uint32_t warp, std::uint32_t thread) const;
-  [[nodiscard]] bool ordered_after_reads(const Cell& cell, std::uint32_t warp, std::uint32_t thread) const;
-  void note_read(Cell& cell, std::uint32_t warp, std::uint32_t lane, std::uint32_t op) const;
+  // The quick ways of whole words whose last accesses a barrier of the whole block has ordered. They do all
+  // or nothing.
+  bool read_row(const WarpAccess& touch, std::uint64_t offset, const Touch& common);
+  bool write_row(const WarpAccess& touch, std::uint64_t offset, const Touch& common);
+  bool read_one(std::uint64_t offset, std::uint32_t lanes, const Touch& common);
+  bool write_one(std::uint64_t offset, const Touch& touch);
+
+  bool check_lane(const Touch& touch, std::uint64_t offset);
+  bool check_word(const Touch& touch, std::uint64_t offset);
+  bool check_byte(const Touch& touch, std::uint64_t offset);
+  bool check_cell(const Touch& touch, std::uint64_t offset, std::uint32_t bytes, SharedCell& cell);
+  [[nodiscard]] bool same_value(const Touch& touch, std::uint64_t offset, std::uint32_t bytes,
+                                const SharedCell& cell) const;
+  [[nodiscard]] bool ordered_after_write(const SharedCell& cell, const Touch& touch) const;
+  [[nodiscard]] bool ordered_after_reads(const SharedCell& cell, const Touch& touch) const;
+  void note_read(SharedCell& cell, const Touch& touch) const;
+  void note_write(SharedCell& cell, const Touch& touch, bool joins) const;
   void meet(std::uint64_t offset, std::uint32_t warp);
-  const Op* raise_hazard(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lane,
-                         std::uint64_t offset, Hazard hazard) const;
+  [[nodiscard]] std::uint32_t read_info(std::uint32_t warp) const {
+    return warp | std::uint32_t{lane_sync_[warp]} << 16;
+  }
+  /// False after raising a fault.
+  bool report(const Touch& touch, std::uint64_t offset, const SharedCell& cell, Hazard hazard) const;
+  [[nodiscard]] std::string describe(const Touch& touch, std::uint64_t offset, const SharedCell& cell,
+                                     Hazard hazard) const;
 
-  std::vector<Cell> cells_;
+  SharedCells cells_;
+  std::uint64_t asked_;
+  std::uint32_t all_warps_;
   std::array<Clock, lane_count> synced_{};
   std::array<std::uint16_t, lane_count> lane_sync_{};
   std::array<Clock, 16> barriers_{};
   std::unordered_map<std::uint64_t, Clock> meetings_;  ///< meetings at atomics and flags, by shared offset
+  std::array<Undefined, lane_count> undefined_;
+  UnwrittenRead missing_;
   std::uint32_t now_ = 1;
   std::uint32_t started_ = 1;  ///< stamps below belong to earlier blocks
+  std::uint32_t settled_ = 1;  ///< accesses with stamps below come before whatever any warp does next
   std::uint32_t serial_ = 0;
 };
 

@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include <bit>
 
 #include "runtime/simulator/machine/scheduler.hpp"
@@ -28,30 +26,58 @@ const Range* range_of(Warp& warp, std::uint64_t address) {
   return find_range(warp, address) ? &warp.ranges[0] : nullptr;
 }
 
-bool check(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lane, std::uint64_t address,
-           std::uint64_t bytes) {
+/// What a warp-wide access finds unwritten. Lanes in different allocations are noted one after the other.
+struct Findings {
+  UnwrittenRead missing;
+  std::uint64_t base = 0;
+  std::uint64_t end = 0;
+
+  /// Notes what is there. False after raising a fault.
+  bool flush(Warp& warp, const Op* op, const WarpAccess& touch) {
+    return missing.lanes == 0 ||
+           warp.strict->undefined(warp).note_global(warp, op, touch, missing, base, end);
+  }
+
+  /// Adds what nobody wrote of the access of `lane`. False after raising a fault.
+  bool add(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lane, const Range& range) {
+    if (range.base != base && !flush(warp, op, touch)) {
+      return false;
+    }
+    base = range.base;
+    end = range.end;
+    const std::uint64_t offset = touch.at(lane) - base;
+    for (std::uint64_t from = offset; from < offset + touch.bytes;) {
+      const std::size_t at = range.written->first_unwritten(from, offset + touch.bytes - from);
+      if (at == WrittenMap::npos) {
+        break;
+      }
+      missing.add(lane, at - offset, 1);
+      from = at - offset < 32 ? at + 1 : offset + touch.bytes;
+    }
+    return true;
+  }
+};
+
+/// Checks `bytes` bytes at `address`, where `lanes` access theirs. False after raising a fault.
+bool check(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lanes, std::uint64_t address,
+           std::uint64_t bytes, Findings& findings) {
   const Range* range = range_of(warp, address);
   if (range == nullptr || range->written == nullptr) {
     return true;
   }
   const std::uint64_t offset = address - range->base;
-  if (touch.kind != WarpAccess::Kind::write) {
-    const std::size_t missing = range->written->first_unwritten(offset, bytes);
-    if (missing != WrittenMap::npos) {
-      const std::uint32_t guilty = touch.host == nullptr && touch.stride != 0
-                                       ? lane + static_cast<std::uint32_t>((missing - offset) / touch.stride)
-                                       : lane;
-      raise(warp, FaultKind::violation,
-            fmt::format(
-                "{} reads {} bytes of global memory at {:#x}, of which byte {} of the {}-byte allocation at "
-                "{:#x} was never written{}",
-                describe_thread(warp, op, guilty), touch.bytes, touch.at(guilty), missing,
-                range->end - range->base, range->base, describe_op(warp, op)));
-      return false;
-    }
-  }
   if (touch.kind == WarpAccess::Kind::write) {
     range->written->mark(offset, bytes);
+    return true;
+  }
+  if (range->written->first_unwritten(offset, bytes) == WrittenMap::npos) {
+    return true;
+  }
+  const Range held = *range;
+  for (std::uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+    if (!findings.add(warp, op, touch, static_cast<std::uint32_t>(std::countr_zero(rest)), held)) {
+      return false;
+    }
   }
   return true;
 }
@@ -59,18 +85,19 @@ bool check(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lane
 }  // namespace
 
 bool strict_global_access(Warp& warp, const Op* op, const WarpAccess& touch) {
+  Findings findings;
   if (touch.host == nullptr) {
     const std::uint64_t bytes = touch.stride == 0 ? touch.bytes : touch.stride * lane_count;
-    return check(warp, op, touch, static_cast<std::uint32_t>(std::countr_zero(touch.mask)), touch.first,
-                 bytes);
+    return check(warp, op, touch, touch.mask, touch.first, bytes, findings) &&
+           findings.flush(warp, op, touch);
   }
   for (std::uint32_t rest = touch.mask; rest != 0; rest &= rest - 1) {
     const auto lane = static_cast<std::uint32_t>(std::countr_zero(rest));
-    if (!check(warp, op, touch, lane, touch.host[lane], touch.bytes)) {
+    if (!check(warp, op, touch, 1U << lane, touch.host[lane], touch.bytes, findings)) {
       return false;
     }
   }
-  return true;
+  return findings.flush(warp, op, touch);
 }
 
 }  // namespace kerncast::simulator

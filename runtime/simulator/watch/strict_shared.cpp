@@ -32,11 +32,12 @@ const std::byte* stored_byte(const Warp& warp, const Op* op, const WarpAccess& t
 
 }  // namespace
 
-StrictBlock::StrictBlock(std::uint64_t shared_bytes) : cells_(shared_bytes) {}
+StrictBlock::StrictBlock(std::uint64_t shared_bytes, std::uint64_t asked, std::uint32_t warps)
+    : cells_(shared_bytes), asked_(asked), all_warps_(warps >= lane_count ? all_lanes : (1U << warps) - 1) {}
 
 void StrictBlock::start() {
   // Stamps continue, so that the cells of the block before need no clearing.
-  started_ = ++now_;
+  settled_ = started_ = ++now_;
   meetings_.clear();
   for (Clock& clock : synced_) {
     clock.fill(0);
@@ -44,10 +45,13 @@ void StrictBlock::start() {
   for (Clock& clock : barriers_) {
     clock.fill(0);
   }
+  for (Undefined& registers : undefined_) {
+    registers.clear();
+  }
 }
 
 void StrictBlock::arrive(std::uint32_t warp, std::uint32_t id) {
-  join(barriers_[id], synced_[warp]);
+  simulator::join(barriers_[id], synced_[warp]);
   barriers_[id][warp] = now_ + 1;
 }
 
@@ -55,33 +59,57 @@ void StrictBlock::leave(std::uint32_t waiting, std::uint32_t id) {
   ++now_;
   for (std::uint32_t rest = waiting; rest != 0; rest &= rest - 1) {
     const auto warp = static_cast<std::uint32_t>(std::countr_zero(rest));
-    join(synced_[warp], barriers_[id]);
+    simulator::join(synced_[warp], barriers_[id]);
     ++lane_sync_[warp];
+  }
+  if (waiting == all_warps_) {
+    const auto warps = static_cast<std::size_t>(std::popcount(all_warps_));
+    settled_ = std::max(
+        settled_,
+        *std::min_element(barriers_[id].begin(), barriers_[id].begin() + static_cast<std::ptrdiff_t>(warps)));
   }
   barriers_[id].fill(0);
 }
 
 void StrictBlock::meet(std::uint64_t offset, std::uint32_t warp) {
   Clock& meeting = meetings_.try_emplace(offset, Clock{}).first->second;
-  join(synced_[warp], meeting);
-  join(meeting, synced_[warp]);
+  simulator::join(synced_[warp], meeting);
+  simulator::join(meeting, synced_[warp]);
   meeting[warp] = ++now_;
 }
 
-bool StrictBlock::ordered_after_write(const Cell& cell, std::uint32_t warp, std::uint32_t thread) const {
-  if (cell.writer == thread) {
-    return true;
+std::uint32_t StrictBlock::shared_lanes(const Warp& warp, const WarpAccess& touch) {
+  const auto shared = reinterpret_cast<std::uint64_t>(warp.shared);
+  if (touch.host == nullptr) {
+    return touch.first - shared < warp.shared_bytes ? touch.mask : 0;
   }
-  const std::uint32_t other = cell.writer / lane_count;
-  return other == warp ? cell.write_sync != lane_sync_[warp] : cell.write_stamp < synced_[warp][other];
+  std::uint32_t lanes = 0;
+  for (std::uint32_t rest = touch.mask; rest != 0; rest &= rest - 1) {
+    const auto lane = static_cast<std::uint32_t>(std::countr_zero(rest));
+    lanes |= touch.host[lane] - shared < warp.shared_bytes ? 1U << lane : 0U;
+  }
+  return lanes;
 }
 
-bool StrictBlock::ordered_after_reads(const Cell& cell, std::uint32_t warp, std::uint32_t thread) const {
+bool StrictBlock::ordered_after_write(const SharedCell& cell, const Touch& touch) const {
+  const std::uint32_t warp = touch.warp.index;
+  const std::uint32_t mine = 1U << touch.lane;
+  const std::uint32_t other = cell.writer() / lane_count;
+  // A thread that wrote the value too may read it back, but a new value would race with the other writers.
+  const bool alone = cell.writers == mine && cell.writer_warps == 1U << warp;
+  const bool wrote_it = other == warp ? (cell.writers & mine) != 0 : (cell.writer_warps >> warp & 1U) != 0;
+  if (touch.access.kind == WarpAccess::Kind::read ? wrote_it : other == warp && alone) {
+    return true;
+  }
+  return other == warp ? cell.write_info >> 16 != lane_sync_[warp] : cell.write_stamp < synced_[warp][other];
+}
+
+bool StrictBlock::ordered_after_reads(const SharedCell& cell, const Touch& touch) const {
+  const std::uint32_t warp = touch.warp.index;
   if (cell.read_stamp < started_) {
     return true;
   }
-  if (cell.read_warp == warp && cell.read_sync == lane_sync_[warp] &&
-      (cell.read_lanes & ~(1U << thread % lane_count)) != 0) {
+  if (cell.read_info == read_info(warp) && (cell.read_lanes & ~(1U << touch.lane)) != 0) {
     return false;
   }
   for (std::uint32_t rest = cell.read_warps & ~(1U << warp); rest != 0; rest &= rest - 1) {
@@ -92,121 +120,293 @@ bool StrictBlock::ordered_after_reads(const Cell& cell, std::uint32_t warp, std:
   return true;
 }
 
-void StrictBlock::note_read(Cell& cell, std::uint32_t warp, std::uint32_t lane, std::uint32_t op) const {
-  if (cell.read_stamp != now_) {
-    cell.read_stamp = now_;
-    cell.read_warps = 0;
-    cell.read_lanes = 0;
-  }
-  if (cell.read_warp != warp || cell.read_sync != lane_sync_[warp]) {
-    cell.read_warp = static_cast<std::uint8_t>(warp);
-    cell.read_sync = lane_sync_[warp];
-    cell.read_lanes = 0;
-  }
-  cell.read_warps |= 1U << warp;
-  cell.read_lanes |= 1U << lane;
-  cell.read_op = op;
+void StrictBlock::note_read(SharedCell& cell, const Touch& touch) const {
+  const std::uint32_t info = read_info(touch.warp.index);
+  const bool same_time = cell.read_stamp == now_;
+  cell.read_lanes = (same_time && cell.read_info == info ? cell.read_lanes : 0) | 1U << touch.lane;
+  cell.read_warps = (same_time ? cell.read_warps : 0) | 1U << touch.warp.index;
+  cell.read_stamp = now_;
+  cell.read_info = info;
+  cell.read_op = touch.number;
 }
 
-bool StrictBlock::shared_access(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lane,
-                                bool strong) {
-  const std::uint64_t offset = touch.at(lane) - reinterpret_cast<std::uint64_t>(warp.shared);
-  const std::uint32_t thread = warp.index * lane_count + lane;
-  const auto number = static_cast<std::uint32_t>(op - warp.block->launch->module->ops.data());
-  if (strong) {
-    meet(offset, warp.index);
+/// `joins`: the write adds to others of the same value that it is not ordered after.
+void StrictBlock::note_write(SharedCell& cell, const Touch& touch, bool joins) const {
+  const std::uint32_t warp = touch.warp.index;
+  const bool same_warp = joins && cell.writer() / lane_count == warp;
+  cell.writers = (same_warp ? cell.writers : 0) | 1U << touch.lane;
+  cell.writer_warps = (joins ? cell.writer_warps : 0) | 1U << warp;
+  cell.write_stamp = now_;
+  cell.write_serial = serial_;
+  cell.write_op = touch.number;
+  cell.write_info = (warp * lane_count + touch.lane) | std::uint32_t{lane_sync_[warp]} << 16;
+  cell.strong = touch.strong ? 1 : 0;
+  cell.read_stamp = 0;
+  cell.read_lanes = 0;
+}
+
+bool StrictBlock::same_value(const Touch& touch, std::uint64_t offset, std::uint32_t bytes,
+                             const SharedCell& cell) const {
+  if (touch.access.kind != WarpAccess::Kind::write) {
+    return false;
   }
-  for (std::uint32_t i = 0; i < touch.bytes; ++i) {
-    Cell& cell = cells_[offset + i];
-    const bool written = cell.write_stamp >= started_;
-    if (touch.kind != WarpAccess::Kind::write && !written) {
-      raise_hazard(warp, op, touch, lane, offset + i, Hazard::unwritten);
+  const std::uint64_t host = reinterpret_cast<std::uint64_t>(touch.warp.shared) + offset;
+  const std::uint32_t first = cell.writer() % lane_count;
+  for (std::uint32_t i = 0; i < bytes; ++i) {
+    const auto index = static_cast<std::uint32_t>(host + i - touch.access.at(touch.lane));
+    const std::byte* value = stored_byte(touch.warp, touch.op, touch.access, touch.lane, index);
+    const std::byte* other = &touch.warp.shared[offset + i];
+    if (value != nullptr && cell.write_serial == serial_) {
+      other = stored_byte(touch.warp, touch.op, touch.access, first,
+                          static_cast<std::uint32_t>(host + i - touch.access.at(first)));
+    }
+    if (value == nullptr || *value != *other) {
       return false;
     }
-    if (written && !(strong && cell.strong) && !ordered_after_write(cell, warp.index, thread)) {
-      // Threads that write the same value do no harm, whoever comes last.
-      const std::byte* value =
-          touch.kind == WarpAccess::Kind::write ? stored_byte(warp, op, touch, lane, i) : nullptr;
-      const std::byte* other = &warp.shared[offset + i];
-      if (value != nullptr && cell.write_serial == serial_) {
-        const std::uint32_t first = cell.writer % lane_count;
-        other = stored_byte(warp, op, touch, first,
-                            static_cast<std::uint32_t>(touch.at(lane) + i - touch.at(first)));
-      }
-      if (value == nullptr || *value != *other) {
-        raise_hazard(warp, op, touch, lane, offset + i, Hazard::write);
+  }
+  return true;
+}
+
+bool StrictBlock::check_cell(const Touch& touch, std::uint64_t offset, std::uint32_t bytes,
+                             SharedCell& cell) {
+  const WarpAccess::Kind kind = touch.access.kind;
+  const bool written = cell.write_stamp >= started_;
+  if (kind != WarpAccess::Kind::write && !written) {
+    const std::uint64_t begin =
+        touch.access.at(touch.lane) - reinterpret_cast<std::uint64_t>(touch.warp.shared);
+    missing_.add(touch.lane, static_cast<std::uint32_t>(offset - begin), bytes);
+    return true;
+  }
+  bool joins = false;
+  if (written && !(touch.strong && cell.strong != 0) && !ordered_after_write(cell, touch)) {
+    // Threads that write the same value do no harm, whoever comes last.
+    joins = same_value(touch, offset, bytes, cell);
+    if (!joins && !report(touch, offset, cell, Hazard::write)) {
+      return false;
+    }
+  }
+  if (kind == WarpAccess::Kind::read) {
+    if (!touch.strong) {
+      note_read(cell, touch);
+    }
+    return true;
+  }
+  if (!joins && !ordered_after_reads(cell, touch) && !report(touch, offset, cell, Hazard::read)) {
+    return false;
+  }
+  note_write(cell, touch, joins);
+  return true;
+}
+
+bool StrictBlock::check_byte(const Touch& touch, std::uint64_t offset) {
+  return check_cell(touch, offset, 1, cells_.byte(offset));
+}
+
+bool StrictBlock::check_word(const Touch& touch, std::uint64_t offset) {
+  const std::uint64_t word = offset / 4;
+  if (cells_.is_split(word)) {
+    cells_.join(word, started_, settled_);
+  }
+  if (cells_.is_split(word)) {
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      if (!check_byte(touch, offset + i)) {
         return false;
       }
     }
-    if (touch.kind == WarpAccess::Kind::read) {
-      if (!strong) {
-        note_read(cell, warp.index, lane, number);
+    return true;
+  }
+  SharedCell cell = cells_.load(word);
+  const bool fine = check_cell(touch, offset, 4, cell);
+  cells_.store(word, cell);
+  return fine;
+}
+
+bool StrictBlock::check_lane(const Touch& touch, std::uint64_t offset) {
+  const std::uint32_t bytes = touch.access.bytes;
+  if (bytes % 4 != 0 || offset % 4 != 0) {
+    for (std::uint32_t i = 0; i < bytes; ++i) {
+      if (!check_byte(touch, offset + i)) {
+        return false;
       }
-      continue;
     }
-    if (!ordered_after_reads(cell, warp.index, thread)) {
-      raise_hazard(warp, op, touch, lane, offset + i, Hazard::read);
+    return true;
+  }
+  for (std::uint32_t i = 0; i < bytes; i += 4) {
+    const bool quick = touch.access.kind == WarpAccess::Kind::read
+                           ? read_one(offset + i, 1U << touch.lane, touch)
+                           : touch.access.kind == WarpAccess::Kind::write && write_one(offset + i, touch);
+    if (!quick && !check_word(touch, offset + i)) {
       return false;
     }
-    cell.write_stamp = now_;
-    cell.write_serial = serial_;
-    cell.write_op = number;
-    cell.read_stamp = 0;
-    cell.read_lanes = 0;
-    cell.writer = static_cast<std::uint16_t>(thread);
-    cell.write_sync = lane_sync_[warp.index];
-    cell.strong = strong;
   }
+  return true;
+}
+
+bool StrictBlock::read_one(std::uint64_t offset, std::uint32_t lanes, const Touch& common) {
+  const std::uint64_t word = offset / 4;
+  if (common.strong || cells_.write_stamp[word] - started_ >= settled_ - started_) {
+    return false;
+  }
+  const std::uint32_t info = read_info(common.warp.index);
+  const bool same_time = cells_.read_stamp[word] == now_;
+  cells_.read_lanes[word] =
+      (same_time && cells_.read_info[word] == info ? cells_.read_lanes[word] : 0) | lanes;
+  cells_.read_warps[word] = (same_time ? cells_.read_warps[word] : 0) | 1U << common.warp.index;
+  cells_.read_stamp[word] = now_;
+  cells_.read_info[word] = info;
+  cells_.read_op[word] = common.number;
+  return true;
+}
+
+bool StrictBlock::write_one(std::uint64_t offset, const Touch& touch) {
+  const std::uint64_t word = offset / 4;
+  if (touch.strong || cells_.write_stamp[word] >= settled_ || cells_.read_stamp[word] >= settled_) {
+    return false;
+  }
+  SharedCell cell;
+  note_write(cell, touch, false);
+  cells_.store(word, cell);
+  return true;
+}
+
+bool StrictBlock::read_row(const WarpAccess& touch, std::uint64_t offset, const Touch& common) {
+  const std::uint32_t per_lane = touch.bytes / 4;
+  const std::uint32_t count = per_lane * lane_count;
+  const std::uint64_t word = offset / 4;
+  const std::uint32_t started = started_;
+  const std::uint32_t settled = settled_ - started_;
+  const std::uint32_t* const write_stamp = &cells_.write_stamp[word];
+  std::uint32_t bad = 0;
+  for (std::uint32_t k = 0; k < count; ++k) {
+    bad |= write_stamp[k] - started >= settled ? 1U : 0U;
+  }
+  if (bad != 0) {
+    return false;
+  }
+  const std::uint32_t info = read_info(common.warp.index);
+  const std::uint32_t own = 1U << common.warp.index;
+  const std::uint32_t now = now_;
+  std::uint32_t* const stamps = &cells_.read_stamp[word];
+  std::uint32_t* const infos = &cells_.read_info[word];
+  std::uint32_t* const warps = &cells_.read_warps[word];
+  std::uint32_t* const lanes = &cells_.read_lanes[word];
+  const auto width = static_cast<std::uint32_t>(std::countr_zero(per_lane));
+#pragma GCC ivdep
+  for (std::uint32_t k = 0; k < count; ++k) {
+    const std::uint32_t same_time = stamps[k] == now ? all_lanes : 0U;
+    const std::uint32_t same = infos[k] == info ? same_time : 0U;
+    lanes[k] = (lanes[k] & same) | 1U << (k >> width);
+    warps[k] = (warps[k] & same_time) | own;
+    stamps[k] = now;
+    infos[k] = info;
+  }
+  std::fill_n(&cells_.read_op[word], count, common.number);
+  return true;
+}
+
+bool StrictBlock::write_row(const WarpAccess& touch, std::uint64_t offset, const Touch& common) {
+  const std::uint32_t per_lane = touch.bytes / 4;
+  const std::uint32_t count = per_lane * lane_count;
+  const std::uint64_t word = offset / 4;
+  const std::uint32_t settled = settled_;
+  const std::uint32_t* const write_stamp = &cells_.write_stamp[word];
+  const std::uint32_t* const read_stamp = &cells_.read_stamp[word];
+  std::uint32_t bad = 0;
+  for (std::uint32_t k = 0; k < count; ++k) {
+    bad |= write_stamp[k] >= settled || read_stamp[k] >= settled ? 1U : 0U;
+  }
+  if (bad != 0) {
+    return false;
+  }
+  const std::uint32_t warp = common.warp.index;
+  const std::uint32_t info = warp * lane_count | std::uint32_t{lane_sync_[warp]} << 16;
+  const auto width = static_cast<std::uint32_t>(std::countr_zero(per_lane));
+  std::uint32_t* const infos = &cells_.write_info[word];
+  std::uint32_t* const writers = &cells_.writers[word];
+#pragma GCC ivdep
+  for (std::uint32_t k = 0; k < count; ++k) {
+    infos[k] = info + (k >> width);
+    writers[k] = 1U << (k >> width);
+  }
+  std::fill_n(&cells_.write_stamp[word], count, now_);
+  std::fill_n(&cells_.write_serial[word], count, serial_);
+  std::fill_n(&cells_.write_op[word], count, common.number);
+  std::fill_n(&cells_.writer_warps[word], count, 1U << warp);
+  std::fill_n(&cells_.strong[word], count, 0U);
+  std::fill_n(&cells_.read_stamp[word], count, 0U);
+  std::fill_n(&cells_.read_lanes[word], count, 0U);
   return true;
 }
 
 bool StrictBlock::access(Warp& warp, const Op* op, const WarpAccess& touch) {
   const auto shared = reinterpret_cast<std::uint64_t>(warp.shared);
   const bool strong = touch.kind == WarpAccess::Kind::atomic || (op->flags & flag::strong) != 0;
+  const auto number = static_cast<std::uint32_t>(op - warp.block->launch->module->ops.data());
   ++serial_;
+  Touch part{warp, op, touch, 0, number, strong};
+  const bool reads = touch.kind == WarpAccess::Kind::read;
+  if (!strong && touch.host == nullptr && touch.bytes % 4 == 0) {
+    const std::uint64_t offset = touch.first - shared;
+    const std::uint64_t end = offset + (touch.stride == 0 ? touch.bytes : touch.stride * lane_count);
+    if (touch.stride != 0 && end <= asked_ && std::has_single_bit(touch.bytes) &&
+        (reads ? read_row(touch, offset, part) : write_row(touch, offset, part))) {
+      return true;
+    }
+    if (touch.stride == 0 && reads && touch.bytes == 4 && read_one(offset, touch.mask, part)) {
+      return true;
+    }
+  }
   for (std::uint32_t rest = touch.mask; rest != 0; rest &= rest - 1) {
-    const auto lane = static_cast<std::uint32_t>(std::countr_zero(rest));
-    if (touch.at(lane) - shared < warp.shared_bytes && !shared_access(warp, op, touch, lane, strong)) {
+    part.lane = static_cast<std::uint32_t>(std::countr_zero(rest));
+    const std::uint64_t offset = touch.at(part.lane) - shared;
+    if (!reads && offset + touch.bytes > asked_) {
+      raise_access(warp, op, {offset, part.lane, touch.bytes, Space::shared, false, "write"});
+      return false;
+    }
+    if (strong) {
+      meet(offset, warp.index);
+    }
+    if (!check_lane(part, offset)) {
       return false;
     }
   }
-  return true;
+  return missing_.lanes == 0 || undefined(warp).note_shared(warp, op, touch, missing_);
 }
 
-const Op* StrictBlock::raise_hazard(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lane,
-                                    std::uint64_t offset, Hazard hazard) const {
+bool StrictBlock::report(const Touch& touch, std::uint64_t offset, const SharedCell& cell,
+                         Hazard hazard) const {
+  return violation(touch.warp, touch.op, [&] { return describe(touch, offset, cell, hazard); });
+}
+
+std::string StrictBlock::describe(const Touch& touch, std::uint64_t offset, const SharedCell& cell,
+                                  Hazard hazard) const {
+  const Warp& warp = touch.warp;
+  const Op* op = touch.op;
   const Program& module = *warp.block->launch->module;
-  const Cell& cell = cells_[offset];
-  const char* verb = touch.kind == WarpAccess::Kind::read    ? "reads"
-                     : touch.kind == WarpAccess::Kind::write ? "writes"
-                                                             : "atomically updates";
+  const WarpAccess& access = touch.access;
+  const char* verb = access.kind == WarpAccess::Kind::read    ? "reads"
+                     : access.kind == WarpAccess::Kind::write ? "writes"
+                                                              : "atomically updates";
   const std::string head =
-      fmt::format("{} {} {} bytes of shared memory at offset {}", describe_thread(warp, op, lane), verb,
-                  touch.bytes, touch.at(lane) - reinterpret_cast<std::uint64_t>(warp.shared));
-  if (hazard == Hazard::unwritten) {
-    return raise(
-        warp, FaultKind::violation,
-        fmt::format("{}, of which offset {} was never written{}", head, offset, describe_op(warp, op)));
-  }
+      fmt::format("{} {} {} bytes of shared memory at offset {}", describe_thread(warp, op, touch.lane), verb,
+                  access.bytes, access.at(touch.lane) - reinterpret_cast<std::uint64_t>(warp.shared));
   const bool by_write = hazard == Hazard::write;
+  const std::uint32_t others = cell.read_lanes & ~(1U << touch.lane);
   const std::uint32_t other =
-      by_write ? cell.writer
-               : (cell.read_warp == warp.index && (cell.read_lanes & ~(1U << lane)) != 0
-                      ? warp.index * lane_count +
-                            static_cast<std::uint32_t>(std::countr_zero(cell.read_lanes & ~(1U << lane)))
-                      : static_cast<std::uint32_t>(std::countr_zero(cell.read_warps & ~(1U << warp.index))) *
-                            lane_count);
+      by_write ? cell.writer()
+      : (cell.read_info & 0xffffU) == warp.index && others != 0
+          ? warp.index * lane_count + static_cast<std::uint32_t>(std::countr_zero(others))
+          : static_cast<std::uint32_t>(std::countr_zero(cell.read_warps & ~(1U << warp.index))) * lane_count;
   const std::array<std::uint32_t, 3>& size = warp.block->launch->launch->block;
   const bool same_warp = other / lane_count == warp.index;
   const std::string who = by_write || same_warp
                               ? fmt::format("thread ({},{},{})", other % size[0], other / size[0] % size[1],
                                             other / size[0] / size[1])
                               : fmt::format("warp {}", other / lane_count);
-  return raise(warp, FaultKind::violation,
-               fmt::format("{} in a race: {} {} offset {} and no {} orders the two{}; the other access is{}",
-                           head, who, by_write ? "wrote" : "read", offset,
-                           same_warp ? "__syncwarp or barrier" : "barrier", describe_op(warp, op),
-                           describe_op(warp, module.ops.data() + (by_write ? cell.write_op : cell.read_op))));
+  return fmt::format("{} in a race: {} {} offset {} and no {} orders the two{}; the other access is{}", head,
+                     who, by_write ? "wrote" : "read", offset,
+                     same_warp ? "__syncwarp or barrier" : "barrier", describe_op(warp, op),
+                     describe_op(warp, module.ops.data() + (by_write ? cell.write_op : cell.read_op)));
 }
 
 }  // namespace kerncast::simulator

@@ -10,8 +10,23 @@ bool watch_access(Warp& warp, const Op* op, const WarpAccess& touch) {
   if (warp.tally != nullptr) {
     warp.tally->access(warp, op->prefix, touch);
   }
-  return warp.strict == nullptr ||
-         (warp.strict->access(warp, op, touch) && strict_global_access(warp, op, touch));
+  if (warp.strict == nullptr) {
+    return true;
+  }
+  const std::uint32_t shared = StrictBlock::shared_lanes(warp, touch);
+  if (shared == touch.mask) {
+    return warp.strict->access(warp, op, touch);
+  }
+  if (shared == 0) {
+    return strict_global_access(warp, op, touch);
+  }
+  WarpAccess part = touch;
+  part.mask = shared;
+  if (!warp.strict->access(warp, op, part)) {
+    return false;
+  }
+  part.mask = touch.mask & ~shared;
+  return strict_global_access(warp, op, part);
 }
 
 void DeleteTally::operator()(Tally* tally) const {
@@ -42,8 +57,12 @@ void DeleteStrict::operator()(StrictBlock* strict) const {
   delete strict;
 }
 
-StrictBlock* make_strict(std::uint64_t shared_bytes) {
-  return new StrictBlock(shared_bytes);
+StrictBlock* make_strict(std::uint64_t shared_bytes, std::uint64_t asked, std::uint32_t warps) {
+  return new StrictBlock(shared_bytes, asked, warps);
+}
+
+bool strict_before(Warp& warp, const Op* op, std::uint32_t mask) {
+  return warp.strict->undefined(warp).before(warp, op, mask);
 }
 
 void strict_start(StrictBlock& strict) {

@@ -1,4 +1,8 @@
+#include <unistd.h>
+
 #include <atomic>
+#include <cstdio>
+#include <string>
 #include <thread>
 
 #include "tests/simulator/driver/fixture.hpp"
@@ -259,8 +263,10 @@ TEST_CASE_METHOD(OwnContext, "a capture may go on in a graph that exists, and it
   CUgraphNode root = nullptr;
   REQUIRE_CU(CU(cuGraphAddEmptyNode)(&root, graph, nullptr, 0));
   REQUIRE_CU(CU(cuStreamBeginCaptureToGraph)(one, graph, &root, nullptr, 1, CU_STREAM_CAPTURE_MODE_RELAXED));
-  CUgraphNode refused = nullptr;
-  CHECK(CU(cuGraphAddEmptyNode)(&refused, graph, nullptr, 0) == CUDA_ERROR_ILLEGAL_STATE);
+  CHECK(CU(cuGraphDestroy)(graph) == CUDA_ERROR_ILLEGAL_STATE);
+  CHECK(CU(cuGraphDestroyNode)(root) == CUDA_ERROR_ILLEGAL_STATE);
+  CHECK(CU(cuStreamBeginCaptureToGraph)(stream(), graph, &root, nullptr, 1, CU_STREAM_CAPTURE_MODE_RELAXED) ==
+        CUDA_ERROR_ILLEGAL_STATE);
   REQUIRE_CU(launch("add_one", one, x, 1));
   CUstreamCaptureStatus status{};
   const CUgraphNode* last = nullptr;
@@ -279,4 +285,52 @@ TEST_CASE_METHOD(OwnContext, "a capture may go on in a graph that exists, and it
   std::size_t dependents = 0;
   REQUIRE_CU(CU(cuGraphNodeGetDependentNodes)(root, nullptr, &dependents));
   CHECK(dependents == 2);
+}
+
+TEST_CASE_METHOD(OwnContext, "a graph may be read and added to while a capture goes on in it") {
+  const CUstream one = stream();
+  const CUdeviceptr x = words(1, 1);
+  REQUIRE_CU(CU(cuStreamBeginCapture_v2)(one, CU_STREAM_CAPTURE_MODE_RELAXED));
+  REQUIRE_CU(launch("add_one", one, x, 1));
+  CUstreamCaptureStatus status{};
+  const CUgraphNode* last = nullptr;
+  CUgraph graph = nullptr;
+  std::size_t count = 0;
+  std::uint64_t id = 0;
+  REQUIRE_CU(CU(cuStreamGetCaptureInfo_v2)(one, &status, &id, &graph, &last, &count));
+  REQUIRE(count == 1);
+  const CUgraphNode first = last[0];
+
+  // A child graph and a fill are put between what is captured before and after.
+  CUgraph child = nullptr;
+  REQUIRE_CU(CU(cuGraphCreate)(&child, 0));
+  CUDA_MEMSET_NODE_PARAMS fill{x, 0, 20, 4, 1, 1};
+  CUgraphNode inner = nullptr;
+  REQUIRE_CU(CU(cuGraphAddMemsetNode)(&inner, child, nullptr, 0, &fill, context));
+  CUgraphNode embedded = nullptr;
+  REQUIRE_CU(CU(cuGraphAddChildGraphNode)(&embedded, graph, &first, 1, child));
+  CUgraphNode empty = nullptr;
+  REQUIRE_CU(CU(cuGraphAddEmptyNode)(&empty, graph, nullptr, 0));
+  REQUIRE_CU(CU(cuGraphAddDependencies)(graph, &embedded, &empty, 1));
+  REQUIRE_CU(CU(cuStreamUpdateCaptureDependencies_v2)(one, &empty, nullptr, 1, 1));
+
+  REQUIRE_CU(CU(cuGraphGetNodes)(graph, nullptr, &count));
+  CHECK(count == 3);
+  CUgraph copy = nullptr;
+  REQUIRE_CU(CU(cuGraphClone)(&copy, graph));
+  REQUIRE_CU(CU(cuGraphDestroy)(copy));
+  const std::string path = "capture_rules_test_" + std::to_string(getpid()) + ".dot";
+  CHECK(CU(cuGraphDebugDotPrint)(graph, path.c_str(), 0) == CUDA_SUCCESS);
+  CHECK(std::remove(path.c_str()) == 0);
+
+  REQUIRE_CU(launch("double_it", one, x, 1));
+  CUgraph ended = nullptr;
+  REQUIRE_CU(CU(cuStreamEndCapture)(one, &ended));
+  CHECK(ended == graph);
+  CUgraphExec executable = nullptr;
+  REQUIRE_CU(CU(cuGraphInstantiateWithFlags)(&executable, graph, 0));
+  REQUIRE_CU(CU(cuGraphLaunch)(executable, one));
+  REQUIRE_CU(CU(cuStreamSynchronize)(one));
+  CHECK(read(x, 1).front() == 40);
+  CHECK(CU(cuGraphDestroy)(graph) == CUDA_SUCCESS);
 }

@@ -1,5 +1,6 @@
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 #include "tests/simulator/driver/fixture.hpp"
@@ -100,6 +101,39 @@ TEST_CASE_METHOD(Builder, "a kernel node's parameters are its own, and can be re
   REQUIRE_CU(CU(cuGraphNodeSetEnabled)(executable, node, 0));
   run(executable);
   CHECK(read(x, 2) == std::vector<unsigned int>{2, 1});
+}
+
+TEST_CASE_METHOD(Builder, "a kernel node has every attribute of a launch, by default without effect") {
+  const CUgraphNode node = add_kernel("add_one", words(1, 0), 1, {});
+  for (const CUlaunchAttributeID id :
+       {CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW, CU_LAUNCH_ATTRIBUTE_COOPERATIVE,
+        CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE,
+        CU_LAUNCH_ATTRIBUTE_PRIORITY, CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP,
+        CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN, CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT}) {
+    CAPTURE(static_cast<int>(id));
+    CUlaunchAttributeValue value;
+    std::memset(&value, 0xff, sizeof(value));
+    CHECK(CU(cuGraphKernelNodeGetAttribute)(node, id, &value) == CUDA_SUCCESS);
+    CHECK(value.cooperative == 0);
+    CHECK(CU(cuGraphKernelNodeSetAttribute)(node, id, &value) == CUDA_SUCCESS);
+  }
+  CUlaunchAttributeValue value{};
+  CHECK(CU(cuGraphKernelNodeGetAttribute)(node, static_cast<CUlaunchAttributeID>(99), &value) ==
+        CUDA_ERROR_NOT_SUPPORTED);
+  value.clusterDim = {2, 1, 1};
+  CHECK(CU(cuGraphKernelNodeSetAttribute)(node, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, &value) ==
+        CUDA_ERROR_NOT_SUPPORTED);
+  // A value that is set is read back, also from a node that it was copied to.
+  value = {};
+  value.priority = 25;
+  REQUIRE_CU(
+      CU(cuGraphKernelNodeSetAttribute)(node, CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, &value));
+  const CUgraphNode other = add_kernel("add_one", words(1, 0), 1, {});
+  REQUIRE_CU(CU(cuGraphKernelNodeCopyAttributes)(other, node));
+  value = {};
+  REQUIRE_CU(
+      CU(cuGraphKernelNodeGetAttribute)(other, CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, &value));
+  CHECK(value.priority == 25);
 }
 
 TEST_CASE_METHOD(Builder, "copies, fills, host calls and child graphs are nodes") {

@@ -52,8 +52,22 @@ TEST_CASE_METHOD(PrimaryFixture, "a launch beyond the device's limits is refused
   CHECK(launch({1, 1, 1, 1025, 1, 1}) == CUDA_ERROR_INVALID_VALUE);
   CHECK(launch({1, 1, 1, 1, 1, 65}) == CUDA_ERROR_INVALID_VALUE);
   CHECK(launch({1, 1, 1, 64, 32, 1}) == CUDA_ERROR_INVALID_VALUE);
-  CHECK(launch({1, 1, 1, 128, 1, 1}) == CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
+  CHECK(launch({1, 1, 1, 128, 1, 1}) == CUDA_ERROR_INVALID_VALUE);
   CHECK(std::string(api.last_fault()).find("bounded") != std::string::npos);
+  context.synchronize();
+}
+
+TEST_CASE_METHOD(PrimaryFixture, "a block that differs from the one a kernel requires is refused") {
+  const CUmodule loaded =
+      load(".version 8.0\n.target sm_75\n.address_size 64\n.visible .entry k() .reqntid 32, 2 { ret; }\n");
+  CUfunction kernel = nullptr;
+  REQUIRE(api.cuModuleGetFunction(&kernel, loaded, "k") == CUDA_SUCCESS);
+  const auto launch = [&](unsigned int x, unsigned int y, unsigned int z) {
+    return api.cuLaunchKernel(kernel, 1, 1, 1, x, y, z, 0, nullptr, nullptr, nullptr);
+  };
+  CHECK(launch(32, 2, 1) == CUDA_SUCCESS);
+  CHECK(launch(32, 1, 1) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(launch(64, 1, 1) == CUDA_ERROR_INVALID_VALUE);
   context.synchronize();
 }
 
@@ -228,6 +242,79 @@ TEST_CASE_METHOD(PrimaryFixture, "code that is not for the device is refused wit
   CHECK(load_code(targeting("sm_100")) == CUDA_ERROR_NO_BINARY_FOR_GPU);
   CHECK(load_code(targeting("sm_100a")) == CUDA_ERROR_NO_BINARY_FOR_GPU);
   CHECK(load_code(targeting("sm_120f")) == CUDA_ERROR_NO_BINARY_FOR_GPU);
+}
+
+TEST_CASE_METHOD(PrimaryFixture, "PTX that is newer than the driver is refused") {
+  CUmodule loaded = nullptr;
+  const auto load_version = [&](const std::string& version) {
+    const std::string code = ".version " + version + "\n.target sm_90\n.address_size 64\n";
+    return api.cuModuleLoadDataEx(&loaded, code.c_str(), 0, nullptr, nullptr);
+  };
+  CHECK(load_version("9.0") == CUDA_SUCCESS);
+  CHECK(load_version("9.1") == CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
+  CHECK(load_version("10.0") == CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
+  CHECK(std::string(api.last_fault()).find("takes up to 9.0") != std::string::npos);
+}
+
+TEST_CASE_METHOD(PrimaryFixture, "functions tell the constant memory of their module") {
+  const CUmodule loaded = load(
+      ".version 8.0\n.target sm_75\n.address_size 64\n.const .b8 tab[256]; .const .align 8 .b8 one; "
+      ".const .f64 two; .global .b32 other;\n.visible .entry k() { ret; }\n");
+  CUfunction kernel = nullptr;
+  REQUIRE(api.cuModuleGetFunction(&kernel, loaded, "k") == CUDA_SUCCESS);
+  int bytes = 0;
+  CHECK(api.cuFuncGetAttribute(&bytes, CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES, kernel) == CUDA_SUCCESS);
+  CHECK(bytes == 256 + 8 + 8);
+  CHECK(api.cuFuncGetAttribute(&bytes, CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES, function("add")) == CUDA_SUCCESS);
+  CHECK(bytes == 0);
+}
+
+TEST_CASE_METHOD(PrimaryFixture,
+                 "null functions and kernels are invalid values to those that describe them") {
+  const char* name = nullptr;
+  std::size_t offset = 0;
+  CUmodule module = nullptr;
+  CUlibrary library = nullptr;
+  CHECK(CU(cuFuncGetName)(&name, nullptr) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(CU(cuKernelGetName)(&name, nullptr) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(CU(cuFuncGetParamInfo)(nullptr, 0, &offset, nullptr) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(CU(cuKernelGetParamInfo)(nullptr, 0, &offset, nullptr) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(CU(cuFuncGetModule)(&module, nullptr) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(CU(cuKernelGetLibrary)(&library, nullptr) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(CU(cuFuncLoad)(nullptr) == CUDA_ERROR_INVALID_VALUE);
+}
+
+TEST_CASE_METHOD(PrimaryFixture, "a kernel's parameters are told in a context only") {
+  CUlibrary library = nullptr;
+  CUkernel kernel = nullptr;
+  REQUIRE(api.cuLibraryLoadData(&library, kernels, nullptr, nullptr, 0, nullptr, nullptr, 0) == CUDA_SUCCESS);
+  REQUIRE(api.cuLibraryGetKernel(&kernel, library, "add") == CUDA_SUCCESS);
+  std::size_t offset = 0;
+  std::size_t size = 0;
+  CHECK(CU(cuKernelGetParamInfo)(kernel, 1, &offset, &size) == CUDA_SUCCESS);
+  CHECK(offset == 8);
+  CUcontext held = nullptr;
+  REQUIRE_CU(CU(cuCtxPopCurrent_v2)(&held));
+  CHECK(CU(cuKernelGetParamInfo)(kernel, 1, &offset, &size) == CUDA_ERROR_INVALID_CONTEXT);
+  REQUIRE_CU(CU(cuCtxPushCurrent_v2)(held));
+}
+
+TEST_CASE_METHOD(PrimaryFixture, "events count the time that kernels sleep") {
+  const CUmodule loaded = load(
+      ".version 8.0\n.target sm_75\n.address_size 64\n.visible .entry k() { nanosleep.u32 900000; ret; }\n");
+  CUfunction kernel = nullptr;
+  REQUIRE(api.cuModuleGetFunction(&kernel, loaded, "k") == CUDA_SUCCESS);
+  CUevent start = nullptr;
+  CUevent end = nullptr;
+  REQUIRE_CU(CU(cuEventCreate)(&start, CU_EVENT_DEFAULT));
+  REQUIRE_CU(CU(cuEventCreate)(&end, CU_EVENT_DEFAULT));
+  REQUIRE_CU(CU(cuEventRecord)(start, nullptr));
+  REQUIRE(api.cuLaunchKernel(kernel, 1, 1, 1, 32, 1, 1, 0, nullptr, nullptr, nullptr) == CUDA_SUCCESS);
+  REQUIRE_CU(CU(cuEventRecord)(end, nullptr));
+  REQUIRE_CU(CU(cuEventSynchronize)(end));
+  float milliseconds = 0;
+  REQUIRE_CU(CU(cuEventElapsedTime)(&milliseconds, start, end));
+  CHECK(milliseconds >= 0.9F);
 }
 
 TEST_CASE_METHOD(PrimaryFixture, "malformed PTX fills the caller's error log") {

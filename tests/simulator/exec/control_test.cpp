@@ -276,6 +276,15 @@ TEST_CASE("a grid of blocks that each end soon is stopped after the time limit")
   unsetenv("KERNCAST_SIM_TIMEOUT");
 }
 
+TEST_CASE("the device's clock advances while a thread sleeps") {
+  const auto got = per_thread(
+      ".reg .u64 before, after; mov.u64 before, %globaltimer; nanosleep.u32 700000; mul.lo.u32 a, t, 1000;\n"
+      "nanosleep.u32 a; mov.u64 after, %globaltimer; sub.u64 after, after, before; setp.ge.u64 p, after, "
+      "731000; selp.u32 v, 1, 0, p;",
+      32);
+  CHECK(got == std::vector<std::uint32_t>(32, 1));
+}
+
 TEST_CASE("special registers") {
   Runner runner(
       kernel_text({"py"},

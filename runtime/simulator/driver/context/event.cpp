@@ -100,7 +100,7 @@ void record(const EventRef& target, const StreamRef& on, bool external) {
   // weak pointer.
   task.work = [weak = std::weak_ptr(made)](Context&) {
     if (const std::shared_ptr<EventRecord> live = weak.lock(); live != nullptr) {
-      live->time = std::chrono::steady_clock::now();
+      live->time = std::chrono::steady_clock::now() + std::chrono::nanoseconds(state().slept.load());
     }
   };
   made->point = Scheduler::instance().enqueue(lock, on.stream, std::move(task));

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/report.hpp"
 #include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/memory/leaks.hpp"
 
@@ -22,7 +23,23 @@ std::string_view environment(const char* name, std::string_view otherwise) {
   return value != nullptr && *value != '\0' ? std::string_view(value) : otherwise;
 }
 
+Checks read_checks() {
+  const std::string_view wish = environment("KERNCAST_SIM_CHECKS", "on");
+  if (wish == "on" || wish == "1") {
+    return Checks::on;
+  }
+  if (wish == "off" || wish == "0") {
+    return Checks::off;
+  }
+  if (wish == "report") {
+    return Checks::report;
+  }
+  throw Failure(CUDA_ERROR_INVALID_VALUE,
+                fmt::format("KERNCAST_SIM_CHECKS is {}; give on, off or report", wish));
+}
+
 void initialise(DriverState& state) {
+  configure_report();
   const std::string_view arch = environment("KERNCAST_SIM_ARCH", "sm_90");
   const std::optional<ArchTraits> traits = find_arch(arch);
   if (!traits) {
@@ -43,7 +60,7 @@ void initialise(DriverState& state) {
   if (count == 0) {
     throw Failure(CUDA_ERROR_NO_DEVICE, "KERNCAST_SIM_DEVICES is 0");
   }
-  state.checks = environment("KERNCAST_SIM_CHECKS", "on") != "off";
+  state.checks = read_checks();
   if (environment("KERNCAST_SIM_LEAKS", "0") == "1") {
     report_leaks_at_exit();
   }
@@ -70,6 +87,7 @@ void Context::set_fault(CUresult code, const std::string& message) {
   const std::lock_guard lock(fault_mutex_);
   if (fault_.load(std::memory_order_relaxed) == CUDA_SUCCESS) {
     fault_message_ = message;
+    report(message);
     fault_.store(code, std::memory_order_release);
   }
 }
@@ -108,7 +126,12 @@ CUresult cuInit(unsigned int flags) {
       if (all.device_count != 0) {
         throw Failure(CUDA_ERROR_NOT_INITIALIZED, "a forked child cannot use the driver of its parent");
       }
-      initialise(all);
+      try {
+        initialise(all);
+      } catch (const Failure& failure) {
+        report(failure.what());
+        throw;
+      }
     }
     return CUDA_SUCCESS;
   });

@@ -75,6 +75,10 @@ struct Owned {
   unsigned int opened = 0;                    ///< times it was opened
 };
 
+/// The strict checks of launches, as KERNCAST_SIM_CHECKS says. With `report` a launch goes on after what they
+/// find.
+enum class Checks : std::uint8_t { off, on, report };
+
 /// Everything behind the exported functions. Never destroyed, since threads may be at work when the process
 /// exits.
 struct DriverState {
@@ -83,7 +87,10 @@ struct DriverState {
   int device_count = 0;
   ArchTraits arch{};
   std::size_t total_memory = 0;
-  bool checks = true;  ///< strict checks of every launch; KERNCAST_SIM_CHECKS=off leaves them out
+  Checks checks = Checks::on;
+
+  std::atomic<std::uint64_t> slept{
+      0};  ///< nanoseconds that kernels slept: the device's clock is ahead by them
 
   Memory memory;
   std::mutex owned_mutex;

@@ -272,6 +272,7 @@ CUresult cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph, const CUgra
     const Scheduler::Lock lock = Scheduler::instance().lock();
     require_capturable(*target.stream);
     const std::shared_ptr<Graph> found = find_graph(graph);
+    require_not_capturing(*found);
     require_plain_edges(edges, count);
     begin(target, mode, found, find_nodes(*found, dependencies, count))->into_given_graph = true;
     return CUDA_SUCCESS;

@@ -38,12 +38,6 @@ std::vector<CUgraphNode> dependents_of(const GraphNode& node) {
   return dependents;
 }
 
-void require_editable(const GraphNode& node) {
-  if (node.graph->capturing) {
-    throw Failure(CUDA_ERROR_ILLEGAL_STATE, "the node's graph is still being captured");
-  }
-}
-
 }  // namespace
 
 Graph::~Graph() {
@@ -150,10 +144,13 @@ std::shared_ptr<Graph> find_graph(CUgraph handle) {
   if (graph == nullptr) {
     throw Failure(CUDA_ERROR_INVALID_HANDLE, "there is no such graph, or it is destroyed");
   }
-  if (graph->capturing) {
+  return graph;
+}
+
+void require_not_capturing(const Graph& graph) {
+  if (graph.capturing) {
     throw Failure(CUDA_ERROR_ILLEGAL_STATE, "the graph is still being captured");
   }
-  return graph;
 }
 
 std::shared_ptr<GraphNode> find_node(CUgraphNode handle) {
@@ -217,7 +214,9 @@ CUresult cuGraphCreate(CUgraph* graph, unsigned int flags) {
 CUresult cuGraphDestroy(CUgraph graph) {
   return driver_call([&] {
     const Scheduler::Lock lock = Scheduler::instance().lock();
-    if (find_graph(graph)->is_child) {
+    const std::shared_ptr<Graph> found = find_graph(graph);
+    require_not_capturing(*found);
+    if (found->is_child) {
       throw Failure(CUDA_ERROR_INVALID_VALUE, "a child graph goes with its node");
     }
     state().graphs.take(graph);
@@ -413,7 +412,7 @@ CUresult cuGraphDestroyNode(CUgraphNode node) {
   return driver_call([&] {
     const Scheduler::Lock lock = Scheduler::instance().lock();
     const std::shared_ptr<GraphNode> gone = find_node(node);
-    require_editable(*gone);
+    require_not_capturing(*gone->graph);
     if (gone->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC || gone->type == CU_GRAPH_NODE_TYPE_MEM_FREE) {
       throw Failure(CUDA_ERROR_NOT_SUPPORTED, "a node that allocates or frees memory cannot be destroyed");
     }

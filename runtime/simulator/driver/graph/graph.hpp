@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -33,6 +34,7 @@ struct KernelNode {
   std::vector<void*> parameter_places;  ///< of each parameter in `parameters`
   bool cooperative = false;
   int priority = 0;
+  std::map<CUlaunchAttributeID, CUlaunchAttributeValue> hints;  ///< attributes that change nothing here
 };
 
 struct HostNode {
@@ -88,6 +90,9 @@ std::shared_ptr<KernelNode> make_kernel(const CUlaunchConfig& config, CUfunction
 /// Throws Failure(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE) if the grid does not fit on the device all at
 /// once.
 void require_cooperative(const KernelNode& node);
+/// Hints are accepted; attributes that would change a kernel's meaning are refused. Throws
+/// Failure(CUDA_ERROR_NOT_SUPPORTED).
+void require_supported(const CUlaunchAttribute& attribute);
 /// Sets `parameter_places`.
 void place_parameters(KernelNode& node);
 void run_kernel(const KernelNode& node, Context& context);
@@ -167,9 +172,11 @@ std::shared_ptr<Graph> clone(const Graph& graph);
 /// The nodes in an order that satisfies the dependencies. Throws Failure(CUDA_ERROR_INVALID_VALUE) for a
 /// cycle.
 std::vector<const GraphNode*> ordered(const Graph& graph);
-/// Finds a graph. Throws Failure: CUDA_ERROR_INVALID_HANDLE if there is no such graph, or
-/// CUDA_ERROR_ILLEGAL_STATE while it is captured.
+/// Finds a graph. Throws Failure(CUDA_ERROR_INVALID_HANDLE).
 std::shared_ptr<Graph> find_graph(CUgraph handle);
+/// Throws Failure(CUDA_ERROR_ILLEGAL_STATE) while a capture goes on in the graph: it may be read and added
+/// to, but neither it nor its nodes can be destroyed.
+void require_not_capturing(const Graph& graph);
 std::shared_ptr<GraphNode> find_node(CUgraphNode handle);
 /// Finds a node of one type only. Throws Failure(CUDA_ERROR_INVALID_VALUE).
 std::shared_ptr<GraphNode> find_node(CUgraphNode handle, CUgraphNodeType type);

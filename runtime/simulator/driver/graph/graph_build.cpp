@@ -31,11 +31,7 @@ CUresult change(CUgraphNode node, CUgraphNodeType type, Make&& make) {
   return driver_call([&] {
     Payload payload = make();
     const Scheduler::Lock lock = Scheduler::instance().lock();
-    const std::shared_ptr<GraphNode> found = find_node(node, type);
-    if (found->graph->capturing) {
-      throw Failure(CUDA_ERROR_ILLEGAL_STATE, "the node's graph is still being captured");
-    }
-    found->payload = std::move(payload);
+    find_node(node, type)->payload = std::move(payload);
     return CUDA_SUCCESS;
   });
 }
@@ -115,9 +111,13 @@ CUresult cuGraphKernelNodeGetAttribute(CUgraphNode node, CUlaunchAttributeID att
       value->cooperative = kernel.cooperative ? 1 : 0;
     } else if (attribute == CU_LAUNCH_ATTRIBUTE_PRIORITY) {
       value->priority = kernel.priority;
+    } else if (const auto hint = kernel.hints.find(attribute); hint != kernel.hints.end()) {
+      *value = hint->second;
     } else {
-      throw Failure(CUDA_ERROR_NOT_SUPPORTED,
-                    fmt::format("kernel node attribute {} is not offered", static_cast<int>(attribute)));
+      // The default of every hint is zero: no window, no cluster, the default policy and domain.
+      CUlaunchAttribute unset{};
+      unset.id = attribute;
+      require_supported(unset);
     }
   });
 }
@@ -137,8 +137,11 @@ CUresult cuGraphKernelNodeSetAttribute(CUgraphNode node, CUlaunchAttributeID att
     } else if (attribute == CU_LAUNCH_ATTRIBUTE_PRIORITY) {
       changed->priority = value->priority;
     } else {
-      throw Failure(CUDA_ERROR_NOT_SUPPORTED,
-                    fmt::format("kernel node attribute {} is not offered", static_cast<int>(attribute)));
+      CUlaunchAttribute given{};
+      given.id = attribute;
+      given.value = *value;
+      require_supported(given);
+      changed->hints[attribute] = *value;
     }
     place_parameters(*changed);
     found->payload = Shared<KernelNode>(std::move(changed));
@@ -155,6 +158,7 @@ CUresult cuGraphKernelNodeCopyAttributes(CUgraphNode to, CUgraphNode from) {
     auto changed = std::make_shared<KernelNode>(*std::get<Shared<KernelNode>>(target->payload));
     changed->cooperative = given.cooperative;
     changed->priority = given.priority;
+    changed->hints = given.hints;
     place_parameters(*changed);
     target->payload = Shared<KernelNode>(std::move(changed));
     return CUDA_SUCCESS;

@@ -73,7 +73,7 @@ void load(Value& to, const void* from) {
   std::memcpy(&to, from, sizeof to);
 }
 template <class Value>
-void store(void* to, const Value& from) {
+void store_attribute(void* to, const Value& from) {
   std::memcpy(to, &from, sizeof from);
 }
 
@@ -241,24 +241,24 @@ CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attribute,
     const std::lock_guard lock(found->mutex);
     switch (attribute) {
       case CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES:
-        store(value, found->reuse_follow_event_dependencies);
+        store_attribute(value, found->reuse_follow_event_dependencies);
         return CUDA_SUCCESS;
       case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC:
-        store(value, found->reuse_allow_opportunistic);
+        store_attribute(value, found->reuse_allow_opportunistic);
         return CUDA_SUCCESS;
       case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES:
-        store(value, found->reuse_allow_internal_dependencies);
+        store_attribute(value, found->reuse_allow_internal_dependencies);
         return CUDA_SUCCESS;
       case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD:
-        store(value, found->release_threshold);
+        store_attribute(value, found->release_threshold);
         return CUDA_SUCCESS;
       case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT:
       case CU_MEMPOOL_ATTR_USED_MEM_CURRENT:
-        store(value, found->used);
+        store_attribute(value, found->used);
         return CUDA_SUCCESS;
       case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
       case CU_MEMPOOL_ATTR_USED_MEM_HIGH:
-        store(value, found->used_high);
+        store_attribute(value, found->used_high);
         return CUDA_SUCCESS;
     }
     throw Failure(CUDA_ERROR_INVALID_VALUE,

@@ -7,11 +7,15 @@
 #include <cstring>
 
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/report.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
 #include "runtime/simulator/driver/module/module.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
+
+/// The newest version of PTX that the driver's version goes with.
+constexpr int latest_ptx = 90;
 
 /// The operand of the first `directive` outside comments, up to a comma, blank or line end; empty if there is
 /// none.
@@ -70,7 +74,7 @@ int parse_version(std::string_view text) {
     return 0;
   }
   std::from_chars(first.ptr + 1, end, minor);
-  return major * 10 + minor;
+  return major * 10 + std::min(minor, 9);
 }
 
 }  // namespace
@@ -99,6 +103,11 @@ Image examine_image(const void* code) {
     throw Failure(CUDA_ERROR_INVALID_IMAGE, "the code is no PTX: it has no .version directive");
   }
   image.version = parse_version(version);
+  if (image.version > latest_ptx) {
+    throw Failure(CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
+                  fmt::format("the PTX has .version {}; a driver of CUDA 13.0 takes up to {}.{}", version,
+                              latest_ptx / 10, latest_ptx % 10));
+  }
   const std::string_view target = operand_of(image.text, ".target");
   if (!runs_on(target, state().arch.sm)) {
     throw Failure(CUDA_ERROR_NO_BINARY_FOR_GPU,
@@ -140,6 +149,9 @@ JitLog::JitLog(unsigned int count, const CUjit_option* options, void** values) {
 }
 
 void JitLog::write(std::string_view text) {
+  if (!text.empty() && error_ == nullptr) {
+    report(fmt::format("a module is refused: {}", text));
+  }
   std::size_t written = 0;
   if (error_ != nullptr && error_size_ > 0) {
     written = std::min(text.size(), error_size_ - 1);

@@ -5,6 +5,7 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/report.hpp"
 #include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
 #include "runtime/simulator/driver/graph/capture.hpp"
@@ -38,9 +39,15 @@ void require_fitting(const Function& function, const Dimensions& grid, const Dim
                                                         info.name, threads, max_threads_per_block));
   }
   if (info.max_threads_per_block > 0 && threads > info.max_threads_per_block) {
-    throw Failure(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
+    throw Failure(CUDA_ERROR_INVALID_VALUE,
                   fmt::format("{}: a block of {} threads exceeds the kernel's launch bound of {}", info.name,
                               threads, info.max_threads_per_block));
+  }
+  if (info.required_block[0] != 0 && block != info.required_block) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE,
+                  fmt::format("{}: a block of {}x{}x{} threads; the kernel requires {}x{}x{}", info.name,
+                              block[0], block[1], block[2], info.required_block[0], info.required_block[1],
+                              info.required_block[2]));
   }
   if (const int most = function.settings->max_dynamic_shared; shared > static_cast<unsigned int>(most)) {
     throw Failure(CUDA_ERROR_INVALID_VALUE,
@@ -104,7 +111,18 @@ std::vector<std::byte> unpack_extra(const KernelInfo& info, void** extra) {
   return buffer;
 }
 
-/// Hints are accepted; attributes that would change a kernel's meaning are refused.
+void launch(const CUlaunchConfig& config, CUfunction handle, void** parameters, void** extra) {
+  current_context();
+  const std::shared_ptr<const KernelNode> node = make_kernel(config, handle, parameters, extra);
+  const StreamRef target = find_stream(config.hStream);
+  if (node->function->context != target.context->handle) {
+    throw Failure(CUDA_ERROR_INVALID_HANDLE, "function and stream belong to different contexts");
+  }
+  submit(target, CU_GRAPH_NODE_TYPE_KERNEL, node);
+}
+
+}  // namespace
+
 void require_supported(const CUlaunchAttribute& attribute) {
   switch (attribute.id) {
     case CU_LAUNCH_ATTRIBUTE_IGNORE:
@@ -131,18 +149,6 @@ void require_supported(const CUlaunchAttribute& attribute) {
                     fmt::format("launch attribute {} is not offered", static_cast<int>(attribute.id)));
   }
 }
-
-void launch(const CUlaunchConfig& config, CUfunction handle, void** parameters, void** extra) {
-  current_context();
-  const std::shared_ptr<const KernelNode> node = make_kernel(config, handle, parameters, extra);
-  const StreamRef target = find_stream(config.hStream);
-  if (node->function->context != target.context->handle) {
-    throw Failure(CUDA_ERROR_INVALID_HANDLE, "function and stream belong to different contexts");
-  }
-  submit(target, CU_GRAPH_NODE_TYPE_KERNEL, node);
-}
-
-}  // namespace
 
 void require_cooperative(const KernelNode& node) {
   const auto blocks = static_cast<std::uint64_t>(node.grid[0]) * node.grid[1] * node.grid[2];
@@ -181,6 +187,8 @@ std::shared_ptr<KernelNode> make_kernel(const CUlaunchConfig& config, CUfunction
         node->cooperative = attribute.value.cooperative != 0;
       } else if (attribute.id == CU_LAUNCH_ATTRIBUTE_PRIORITY) {
         node->priority = attribute.value.priority;
+      } else if (attribute.id != CU_LAUNCH_ATTRIBUTE_IGNORE) {
+        node->hints[attribute.id] = attribute.value;
       }
     }
   }
@@ -208,13 +216,21 @@ void run_kernel(const KernelNode& node, Context& context) {
   work.reachable = context.reachable;
   work.sm_count = static_cast<std::uint32_t>(state().arch.sm_count);
   work.cooperative = node.cooperative;
-  work.checks = state().checks;
+  work.checks = state().checks != Checks::off;
+  std::vector<std::string> findings;
+  work.findings = state().checks == Checks::report ? &findings : nullptr;
   LaunchProfile counts;
   const bool counted = profiling();
   work.profile = counted ? &counts : nullptr;
-  const Fault fault = execute(work, state().memory, nullptr);
+  work.clock_offset = state().slept.load();
+  LaunchCounts totals;
+  const Fault fault = execute(work, state().memory, &totals);
+  state().slept += totals.slept;
   if (counted) {
     record_launch(work, counts);
+  }
+  for (const std::string& finding : findings) {
+    report(finding);
   }
   if (fault.kind != FaultKind::none) {
     context.set_fault(code_of(fault.kind), fault.message);

@@ -185,6 +185,7 @@ CUresult cuLibraryGetUnifiedFunction(void** function, CUlibrary library, const c
 CUresult cuKernelGetLibrary(CUlibrary* library, CUkernel kernel) {
   return driver_call([&] {
     require(library, "library");
+    require(kernel, "kernel");
     const std::shared_ptr<Library> found = find_kernel(kernel)->library.lock();
     if (found == nullptr) {
       throw Failure(CUDA_ERROR_INVALID_HANDLE, "the kernel's library is unloaded");
@@ -197,6 +198,7 @@ CUresult cuKernelGetLibrary(CUlibrary* library, CUkernel kernel) {
 CUresult cuKernelGetName(const char** name, CUkernel kernel) {
   return driver_call([&] {
     require(static_cast<const void*>(name), "name");
+    require(kernel, "kernel");
     *name = find_kernel(kernel)->name.c_str();
     return CUDA_SUCCESS;
   });
@@ -204,6 +206,8 @@ CUresult cuKernelGetName(const char** name, CUkernel kernel) {
 
 CUresult cuKernelGetParamInfo(CUkernel kernel, std::size_t index, std::size_t* offset, std::size_t* size) {
   return driver_call([&] {
+    require(kernel, "kernel");
+    current_context();
     std::shared_ptr<Module> kept;
     place_of_parameter(info_of(*find_kernel(kernel), kept), index, offset, size);
     return CUDA_SUCCESS;
@@ -213,6 +217,7 @@ CUresult cuKernelGetParamInfo(CUkernel kernel, std::size_t index, std::size_t* o
 CUresult cuFuncGetName(const char** name, CUfunction function) {
   return driver_call([&] {
     require(static_cast<const void*>(name), "name");
+    require(function, "function");
     *name = find_function(function)->info().name.c_str();
     return CUDA_SUCCESS;
   });
@@ -220,6 +225,7 @@ CUresult cuFuncGetName(const char** name, CUfunction function) {
 
 CUresult cuFuncGetParamInfo(CUfunction function, std::size_t index, std::size_t* offset, std::size_t* size) {
   return driver_call([&] {
+    require(function, "function");
     place_of_parameter(find_function(function)->info(), index, offset, size);
     return CUDA_SUCCESS;
   });
@@ -228,6 +234,7 @@ CUresult cuFuncGetParamInfo(CUfunction function, std::size_t index, std::size_t*
 CUresult cuFuncGetModule(CUmodule* handle, CUfunction function) {
   return driver_call([&] {
     require(handle, "module");
+    require(function, "function");
     const std::shared_ptr<Function> found = find_function(function);
     for (const std::shared_ptr<LoadedModule>& loaded : state().modules.all()) {
       if (loaded->module == found->module) {
@@ -255,6 +262,7 @@ CUresult cuFuncGetModule(CUmodule* handle, CUfunction function) {
 CUresult cuFuncIsLoaded(CUfunctionLoadingState* loaded, CUfunction function) {
   return driver_call([&] {
     require(loaded, "state");
+    require(function, "function");
     find_function(function);
     *loaded = CU_FUNCTION_LOADING_STATE_LOADED;
     return CUDA_SUCCESS;
@@ -263,6 +271,7 @@ CUresult cuFuncIsLoaded(CUfunctionLoadingState* loaded, CUfunction function) {
 
 CUresult cuFuncLoad(CUfunction function) {
   return driver_call([&] {
+    require(function, "function");
     find_function(function);
     return CUDA_SUCCESS;
   });

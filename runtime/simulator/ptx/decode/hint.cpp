@@ -159,6 +159,8 @@ void decode_nanosleep(DecodeContext& c) {
     c.fail("needs .u32");
   }
   c.check_word(0);
+  c.emit(Code::nanosleep, Type::u32);
+  c.read(Field::a, c.operand(0).one(), Type::u32);
 }
 
 void decode_grid_control(DecodeContext& c) {

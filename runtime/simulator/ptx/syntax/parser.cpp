@@ -179,15 +179,18 @@ std::vector<ParameterSyntax> Parser::parse_parameters() {
   return parameters;
 }
 
-std::uint32_t Parser::parse_dimensions() {
-  std::uint64_t product = lex_.expect_integer(1U << 20, "a thread count");
-  for (int i = 0; i < 2 && lex_.accept(','); ++i) {
-    product *= lex_.expect_integer(1U << 20, "a thread count");
+/// One to three thread counts; those left out are 1.
+std::array<std::uint32_t, 3> Parser::parse_dimensions() {
+  std::array<std::uint32_t, 3> counts{1, 1, 1};
+  std::uint64_t product = 1;
+  for (std::size_t i = 0; i < counts.size() && (i == 0 || lex_.accept(',')); ++i) {
+    counts[i] = static_cast<std::uint32_t>(lex_.expect_integer(1U << 20, "a thread count"));
+    product *= counts[i];
     if (product > (1U << 20)) {
       lex_.fail("a thread count of at most 1048576");
     }
   }
-  return static_cast<std::uint32_t>(product);
+  return counts;
 }
 
 void Parser::parse_kernel_directives(FunctionHeader& function) {
@@ -196,8 +199,13 @@ void Parser::parse_kernel_directives(FunctionHeader& function) {
     if (token.is(".maxclusterrank") || token.is(".blocksareclusters")) {
       function.cluster_directives.push_back({token.text, token.line});
     }
+    const bool required = lex_.peek().is(".reqntid");
     if (lex_.accept(std::string_view(".maxntid")) || lex_.accept(std::string_view(".reqntid"))) {
-      function.max_threads = parse_dimensions();
+      const std::array<std::uint32_t, 3> counts = parse_dimensions();
+      function.max_threads = counts[0] * counts[1] * counts[2];
+      if (required) {
+        function.required_block = counts;
+      }
     } else if (lex_.accept(std::string_view(".minnctapersm")) || lex_.accept(std::string_view(".maxnreg")) ||
                lex_.accept(std::string_view(".maxnctapersm")) ||
                lex_.accept(std::string_view(".maxclusterrank"))) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string_view>
 #include <vector>
@@ -33,7 +34,7 @@ class Parser {
   void parse_function(FunctionHeader& function);
   std::vector<ParameterSyntax> parse_parameters();
   void parse_kernel_directives(FunctionHeader& function);
-  std::uint32_t parse_dimensions();
+  std::array<std::uint32_t, 3> parse_dimensions();
   void skip_braces();
   void skip_to_semicolon();
 

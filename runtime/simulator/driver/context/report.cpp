@@ -1,0 +1,49 @@
+#include "runtime/simulator/driver/context/report.hpp"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "runtime/simulator/driver/context/failure.hpp"
+
+namespace kerncast::simulator::api {
+namespace {
+
+/// True if the process loaded this library by the driver's name.
+bool poses_as_driver() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&poses_as_driver), &info) == 0 || info.dli_fname == nullptr) {
+    return false;
+  }
+  const std::string_view path = info.dli_fname;
+  return path.substr(path.rfind('/') + 1).starts_with("libcuda.so");
+}
+
+std::atomic<bool>& wanted() {
+  static std::atomic<bool> wanted{poses_as_driver()};
+  return wanted;
+}
+
+}  // namespace
+
+void configure_report() {
+  const char* wish = std::getenv("KERNCAST_SIM_REPORT");
+  const std::string_view value = wish != nullptr ? wish : "";
+  if (value != "" && value != "stderr" && value != "off") {
+    throw Failure(CUDA_ERROR_INVALID_VALUE,
+                  fmt::format("KERNCAST_SIM_REPORT is {}; give stderr or off", value));
+  }
+  wanted() = value == "" ? poses_as_driver() : value == "stderr";
+}
+
+void report(std::string_view text) noexcept {
+  if (wanted()) {
+    std::fprintf(stderr, "virtual GPU: %.*s\n", static_cast<int>(text.size()), text.data());
+  }
+}
+
+}  // namespace kerncast::simulator::api
