@@ -11,7 +11,9 @@ KERNCAST_REFERENCE(norm, fused_add_rms_norm) {
   reference::Verdict verdict;
   for (std::int64_t row = 0; reference::same_shape(verdict, sums.x(), y) && row < y.rows(); ++row) {
     sums.check(verdict, row);
-    norm.check(verdict, row, sums.row(row), y, twice ? std::optional(sums.x().dtype()) : std::nullopt);
+    // The squares are those of the sums as f32 holds them.
+    norm.check(verdict, row, sums.row(row), norm.scale(sums.held_row(row)), y,
+               twice ? std::optional(sums.x().dtype()) : std::nullopt);
   }
   return verdict.result();
 }

@@ -7,6 +7,8 @@ KERNCAST_REFERENCE(norm, fused_add_rms_norm_quant) {
   for (std::int64_t row = 0; row < sums.x().rows(); ++row) {
     sums.check(verdict, row);
   }
-  reference::check_quantised_norm(verdict, input, sums.x(), [&](std::int64_t row) { return sums.row(row); });
+  // The op normalises the sums as f32 holds them.
+  reference::check_quantised_norm(verdict, input, sums.x(),
+                                  [&](std::int64_t row) { return sums.held_row(row); });
   return verdict.result();
 }

@@ -17,8 +17,9 @@ KERNCAST_REFERENCE(norm, gated_rms_norm) {
     return verdict.result();
   }
   for (std::int64_t row = 0; row < x.rows(); ++row) {
-    norm.check(verdict, row, reference::row_values(x, row), y,
-               twice ? std::optional(x.dtype()) : std::nullopt, [&](std::int64_t column) {
+    const std::vector<double> values = reference::row_values(x, row);
+    norm.check(verdict, row, values, norm.scale(values), y, twice ? std::optional(x.dtype()) : std::nullopt,
+               [&](std::int64_t column) {
                  const double gate = z(row, column);
                  return gate / (1.0 + std::exp(-gate));
                });

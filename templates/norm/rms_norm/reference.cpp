@@ -10,8 +10,8 @@ KERNCAST_REFERENCE(norm, rms_norm) {
 
   reference::Verdict verdict;
   for (std::int64_t row = 0; reference::same_shape(verdict, x, y) && row < x.rows(); ++row) {
-    norm.check(verdict, row, reference::row_values(x, row), y,
-               twice ? std::optional(x.dtype()) : std::nullopt);
+    const std::vector<double> values = reference::row_values(x, row);
+    norm.check(verdict, row, values, norm.scale(values), y, twice ? std::optional(x.dtype()) : std::nullopt);
   }
   return verdict.result();
 }

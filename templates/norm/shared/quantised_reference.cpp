@@ -12,6 +12,11 @@ namespace {
 namespace params = norm::rms_norm_quant_params;
 using norm::Scaling;
 
+/// A normalised value is off by up to one and a half units in its last place, 3 * 2^-24 of it. A scale
+/// follows the largest value; a step of a scale is 2^-24 of it where its mantissa is large, so that is 3
+/// steps, and one more for the rounding of both quotients.
+constexpr QuantTolerance tolerance{.value = 0x1p-21, .scale_steps = 4};
+
 /// All rows, normalised.
 std::vector<std::vector<double>> normalised(const RmsNormReference& norm, std::int64_t rows,
                                             const std::function<std::vector<double>(std::int64_t)>& row) {
@@ -40,7 +45,8 @@ void check_quantised_norm(Verdict& verdict, const ReferenceInput& input, const H
   if (input.spec[params::has_y] != 0) {
     const HostRows y(require(input, "y"));
     for (std::int64_t i = 0; i < x.rows(); ++i) {
-      norm.check(verdict, i, row(i), y, std::nullopt);
+      const std::vector<double> values = row(i);
+      norm.check(verdict, i, values, norm.scale(values), y, std::nullopt);
     }
   }
   const std::vector<std::vector<double>> values = normalised(norm, x.rows(), row);
@@ -50,7 +56,7 @@ void check_quantised_norm(Verdict& verdict, const ReferenceInput& input, const H
   const auto scaling = static_cast<Scaling>(input.spec[params::scaling]);
   if (scaling == Scaling::per_group) {
     check_groups(verdict, value, x.rows(), q, require(input, "s"), input.spec[params::group],
-                 static_cast<quant::ScaleFormat>(input.spec[params::scale_format]));
+                 static_cast<quant::ScaleFormat>(input.spec[params::scale_format]), tolerance);
     return;
   }
   const bool is_static = scaling == Scaling::per_tensor;
@@ -62,10 +68,10 @@ void check_quantised_norm(Verdict& verdict, const ReferenceInput& input, const H
       for (const double element : values[static_cast<std::size_t>(i)]) {
         amax = std::fmax(amax, std::fabs(element));
       }
-      check_scale(verdict, quant::ScaleFormat::f32, i, 0, scale, amax, largest_of(q.dtype()));
+      check_scale(verdict, quant::ScaleFormat::f32, i, 0, scale, amax, largest_of(q.dtype()), tolerance);
     }
     for (std::int64_t column = 0; column < q.width(); ++column) {
-      check_quantised(verdict, i, column, q.dtype(), q(i, column), value(i, column), scale);
+      check_quantised(verdict, i, column, q.dtype(), q(i, column), value(i, column), scale, tolerance);
     }
   }
 }

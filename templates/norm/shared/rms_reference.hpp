@@ -32,6 +32,8 @@ class AddedRows {
 
   [[nodiscard]] const HostRows& x() const { return x_; }
   [[nodiscard]] std::vector<double> row(std::int64_t row) const;
+  /// The row as f32 holds it.
+  [[nodiscard]] std::vector<double> held_row(std::int64_t row) const;
   /// The row that residual holds on return.
   void check(Verdict& verdict, std::int64_t row) const;
 
@@ -51,10 +53,10 @@ class RmsNormReference {
   [[nodiscard]] double gain(std::int64_t column) const {
     return weight_ ? (*weight_)(0, column) + offset_ : 1.0;
   }
-  /// Checks a row of y. `rounded_to` is the dtype that the normalised row is rounded to before the weight;
-  /// gate(column) multiplies every element at the end.
-  void check(Verdict& verdict, std::int64_t row, const std::vector<double>& values, const HostRows& y,
-             std::optional<DType> rounded_to,
+  /// Checks a row of y: `values` times `factor`. `rounded_to` is the dtype that the normalised row is rounded
+  /// to before the weight; gate(column) multiplies every element at the end.
+  void check(Verdict& verdict, std::int64_t row, const std::vector<double>& values, const RowScale& factor,
+             const HostRows& y, std::optional<DType> rounded_to,
              const std::function<double(std::int64_t)>& gate = nullptr) const;
 
  private:

@@ -162,3 +162,13 @@ TEST_CASE("fused_add_rms_norm is rms_norm of the sum where the sum is exact") {
   tensor_of(plain, "x").bytes = to_bytes(DType::bf16, sums);
   CHECK(bytes_of(require_good(fused), "y") == bytes_of(require_good(plain), "y"));
 }
+
+TEST_CASE("the check of fused_add_rms_norm takes right results of f32 for wrong in none of many rows") {
+  const bool twice = GENERATE(true, false);
+  const auto seed = static_cast<std::uint64_t>(GENERATE(range(0, 16)));
+  OpCase test = make_case({300, 512}, DType::f32, DType::f32, DType::f32, DType::f32);
+  tensor_of(test, "x").bytes = to_bytes(DType::f32, samples(300 * 512, 2000 + seed));
+  tensor_of(test, "residual").bytes = to_bytes(DType::f32, samples(300 * 512, 3000 + seed));
+  test.params = {{"hf_rounding", twice ? "true" : "false"}};
+  require_good(test);
+}

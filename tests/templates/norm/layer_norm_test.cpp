@@ -157,3 +157,17 @@ TEST_CASE("layer_norm is right for large and tiny values") {
   tensor_of(test, "x").bytes = to_bytes(DType::f32, samples(1024, 3, scale));
   require_good(test);
 }
+
+TEST_CASE("layer_norm of rows of subnormal numbers is right to what f32 holds of their mean") {
+  const DType x = GENERATE(DType::bf16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  const double magnitude = GENERATE(1e-38, 1e-39, 1e-41, 1e-44);
+  const double eps = GENERATE(0.0, 1e-6);
+  OpCase test = make_case({16, 512}, x, y, DType::f32);
+  tensor_of(test, "x").bytes = to_bytes(x, samples(16 * 512, 67, magnitude, magnitude));
+  test.scalars = {{"eps", eps}};
+  require_good(test);
+  drop_tensor(test, "weight");
+  drop_tensor(test, "bias");
+  require_good(test);
+}

@@ -244,3 +244,18 @@ TEST_CASE("a row that is modulated by nothing is normalised to mean 0 and deviat
     CHECK(squares / 3072 == Approx(1.0).epsilon(1e-5));
   }
 }
+
+TEST_CASE("scale_shift of rows of subnormal numbers is right to what f32 holds of their mean") {
+  const bool gated = GENERATE(false, true);
+  const bool rms = GENERATE(false, true);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  const double magnitude = GENERATE(1e-38, 1e-39, 1e-41);
+  OpCase test = make_case(gated, {16, 512}, {}, {.x = DType::f32, .y = y, .residual = DType::f32}, rms);
+  for (TensorCase& tensor : test.tensors) {
+    if (tensor.name == "x" || tensor.name == "residual") {
+      tensor.bytes = to_bytes(DType::f32, samples(16 * 512, 69, magnitude, magnitude));
+    }
+  }
+  test.scalars = {{"eps", 0.0}};
+  require_good(test);
+}
