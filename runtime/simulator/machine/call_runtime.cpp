@@ -309,6 +309,39 @@ const Op* return_function(Warp& warp, const Op* op, std::uint32_t mask) {
   return nullptr;
 }
 
+namespace {
+
+/// Sets the result of a call, if it has one of this size.
+template <class T>
+void give_back(Warp& warp, std::uint32_t lane, const CallSite& site, T value) {
+  if (!site.results.empty() && site.results[0].size == sizeof(T)) {
+    std::memcpy(lane_memory(warp, lane) + header(warp, warp.frame, frame_header::local_base, lane) +
+                    site.results[0].caller_offset,
+                &value, sizeof(value));
+  }
+}
+
+/// Allocates or frees memory of the device's heap for one lane. False after a fault.
+bool use_heap(Warp& warp, const Op* op, std::uint32_t lane, const CallSite& site) {
+  LaunchState& state = *warp.block->launch;
+  const auto given = argument<std::uint64_t>(warp, lane, site, 0);
+  if (site.host == HostFunction::malloc) {
+    const std::byte* made =
+        state.memory->heap_allocate(given, state.launch->heap_bytes, state.launch->device);
+    give_back(warp, lane, site, reinterpret_cast<std::uint64_t>(made));
+    return true;
+  }
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
+  const auto* gone = reinterpret_cast<const std::byte*>(given);
+  if (gone != nullptr && !state.memory->heap_free(gone)) {
+    raise_illegal(warp, op, lane, "frees what malloc did not give, or frees it twice");
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 const Op* call_host(Warp& warp, const Op* op, std::uint32_t mask) {
   const CallSite& site = warp.block->launch->module->calls[static_cast<std::size_t>(op->imm)];
   for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1) {
@@ -321,18 +354,19 @@ const Op* call_host(Warp& warp, const Op* op, std::uint32_t mask) {
                    fmt::format("{}: {}:{}: {}: assertion `{}` failed", describe_thread(warp, op, lane),
                                text(1), argument<std::uint32_t>(warp, lane, site, 2), text(3), text(0)));
     }
+    if (site.host == HostFunction::malloc || site.host == HostFunction::free) {
+      if (!use_heap(warp, op, lane, site)) {
+        return nullptr;
+      }
+      continue;
+    }
     const auto format = read_text(warp, lane, argument<std::uint64_t>(warp, lane, site, 0));
     if (!format) {
       return raise_illegal(warp, op, lane, "prints with a format string outside any allocation");
     }
     const std::string text = format_print(warp, lane, *format, argument<std::uint64_t>(warp, lane, site, 1));
     std::fwrite(text.data(), 1, text.size(), stdout);
-    if (!site.results.empty() && site.results[0].size == 4) {
-      const auto written = static_cast<std::uint32_t>(text.size());
-      std::memcpy(lane_memory(warp, lane) + header(warp, warp.frame, frame_header::local_base, lane) +
-                      site.results[0].caller_offset,
-                  &written, sizeof(written));
-    }
+    give_back(warp, lane, site, static_cast<std::uint32_t>(text.size()));
   }
   return op + 1;
 }

@@ -146,7 +146,7 @@ enum class Code : std::uint16_t {
   activemask,
   elect,
   trap,
-  host_call,  ///< vprintf, __assertfail
+  host_call,  ///< vprintf, __assertfail, malloc, free
   mma,
   ldmatrix,
   stmatrix,

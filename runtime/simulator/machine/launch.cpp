@@ -151,6 +151,17 @@ class GridWorkspace {
   std::byte* address_ = nullptr;
 };
 
+class RunningLaunch {
+ public:
+  explicit RunningLaunch(Memory& memory) : memory_(memory) { memory.launch_begins(); }
+  ~RunningLaunch() { memory_.launch_ends(); }
+  RunningLaunch(const RunningLaunch&) = delete;
+  RunningLaunch& operator=(const RunningLaunch&) = delete;
+
+ private:
+  Memory& memory_;
+};
+
 Fault refuse(FaultKind kind, std::string why) {
   return {kind, std::move(why)};
 }
@@ -163,6 +174,10 @@ Fault execute(const Launch& launch, Memory& memory, LaunchCounts* counts) {
     return refuse(FaultKind::illegal_instruction, fmt::format("the module has no kernel {}", launch.kernel));
   }
   const KernelInfo& info = module.kernels[static_cast<std::size_t>(launch.kernel)];
+  if (!info.refusal.empty()) {
+    return refuse(FaultKind::illegal_instruction, fmt::format("kernel '{}': {}", info.name, info.refusal));
+  }
+  const RunningLaunch running(memory);
   LaunchState state;
   state.launch = &launch;
   state.module = &module;

@@ -57,7 +57,8 @@ struct KernelInfo {
   std::size_t static_shared_bytes = 0;
   std::size_t local_bytes = 0;
   std::uint32_t virtual_registers = 0;
-  std::uint32_t max_threads_per_block = 0;        ///< product of .maxntid; 0 if the PTX sets none
+  std::uint32_t max_threads_per_block = 0;  ///< product of .maxntid; 0 if the PTX sets none
+  std::string refusal;                      ///< why it cannot run: it needs what is not modelled; else empty
   std::array<std::uint32_t, 3> required_block{};  ///< .reqntid; zeros if the PTX sets none
 };
 
@@ -75,8 +76,8 @@ class Program;
 class Module {
  public:
   /// Decodes `ptx` (text, without terminating null) and places its variables in `memory` on `device`.
-  /// Throws DecodeError for anything malformed or unsupported. `sm` is the device's compute capability,
-  /// as 90.
+  /// Throws DecodeError for anything malformed or newer than the target. A kernel that needs what is not
+  /// modelled is there, with a refusal. `sm` is the device's compute capability, as 90.
   static std::shared_ptr<Module> decode(std::string_view ptx, int sm, Memory& memory, int device);
   ~Module();
   Module(const Module&) = delete;
@@ -95,6 +96,10 @@ class Module {
   std::unique_ptr<Program> program_;
 };
 
+/// One PTX module of several, which may declare what others define. Names that are a module's own stay apart.
+/// Throws DecodeError for malformed text, and for a name that two modules define. `texts` is not empty.
+std::string link_ptx(const std::vector<std::string>& texts);
+
 struct LaunchProfile;
 
 /// One launch. `parameters` is the packed parameter buffer, laid out as KernelInfo::parameters says.
@@ -108,6 +113,7 @@ struct Launch {
   int device = 0;
   std::uint64_t reachable = 0;  ///< other devices whose memory may be accessed, a bit each
   std::uint32_t sm_count = 132;
+  std::uint64_t heap_bytes = std::uint64_t{8} << 20;  ///< that kernels may hold by malloc
   bool cooperative = false;  ///< its blocks may wait for each other by cooperative groups' grid barrier
   bool checks = false;       ///< more than bounds and alignment: see strict.hpp
   /// If set, the launch goes on after a violation and adds its text here, once for each PTX instruction.

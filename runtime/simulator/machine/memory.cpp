@@ -9,6 +9,8 @@
 #include <deque>
 #include <mutex>
 #include <new>
+#include <utility>
+#include <vector>
 
 #include "runtime/simulator/machine/written_map.hpp"
 
@@ -48,6 +50,11 @@ struct Memory::State {
   std::map<int, std::size_t> bytes;
   std::atomic<std::uint64_t> generation{1};
   std::deque<Allocation> freed;
+  std::mutex heap_mutex;
+  std::map<const std::byte*, std::size_t> heap;  ///< live memory of the heap and its size
+  std::vector<const std::byte*> heap_garbage;
+  std::size_t heap_bytes = 0;
+  std::size_t launches = 0;  ///< that run; guarded by heap_mutex
   std::uint64_t next_id = 1;
 
   /// Bytes of its device's memory that a block takes.
@@ -212,6 +219,46 @@ std::optional<Allocation> Memory::find_freed(const void* address) const {
     }
   }
   return std::nullopt;
+}
+
+std::byte* Memory::heap_allocate(std::size_t size, std::size_t limit, int device) {
+  const std::lock_guard lock(state_->heap_mutex);
+  if (size == 0 || size > limit || state_->heap_bytes > limit - size) {
+    return nullptr;
+  }
+  std::byte* base = allocate(size, MemoryKind::device, device);
+  if (base != nullptr) {
+    state_->heap[base] = size;
+    state_->heap_bytes += size;
+  }
+  return base;
+}
+
+bool Memory::heap_free(const std::byte* base) {
+  const std::lock_guard lock(state_->heap_mutex);
+  const auto found = state_->heap.find(base);
+  if (found == state_->heap.end()) {
+    return false;
+  }
+  state_->heap_bytes -= found->second;
+  state_->heap.erase(found);
+  state_->heap_garbage.push_back(base);
+  return true;
+}
+
+void Memory::launch_begins() {
+  const std::lock_guard lock(state_->heap_mutex);
+  ++state_->launches;
+}
+
+void Memory::launch_ends() {
+  const std::lock_guard lock(state_->heap_mutex);
+  if (--state_->launches != 0) {
+    return;
+  }
+  for (const std::byte* base : std::exchange(state_->heap_garbage, {})) {
+    release(base);
+  }
 }
 
 void Memory::mark_written(const void* address, std::size_t bytes) {

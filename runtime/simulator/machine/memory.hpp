@@ -56,6 +56,15 @@ class Memory {
   [[nodiscard]] std::optional<Allocation> nearest_below(const void* address) const;
   /// The allocation freed last that held `address`, for messages; its memory may be in use again.
   [[nodiscard]] std::optional<Allocation> find_freed(const void* address) const;
+  /// Allocates `size` bytes of the heap that kernels use by malloc, of which all devices together may use
+  /// `limit`. Null if that is not left.
+  std::byte* heap_allocate(std::size_t size, std::size_t limit, int device);
+  /// Gives memory of the heap back. It is released once no launch runs, as one may have looked it up. False
+  /// if `base` is not live memory of the heap.
+  bool heap_free(const std::byte* base);
+  /// A launch begins, or ends.
+  void launch_begins();
+  void launch_ends();
   /// Says that [address, address + bytes), inside one live allocation, was written by other means than a
   /// kernel.
   void mark_written(const void* address, std::size_t bytes);

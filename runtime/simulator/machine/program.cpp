@@ -58,14 +58,18 @@ std::string_view Program::line_text(int line) const {
   return rest.substr(first, rest.find_last_not_of(" \t\r") - first + 1);
 }
 
-std::string_view Program::function_of(const Op* op) const {
+std::size_t Program::function_index_of(const Op* op) const {
   const auto index = static_cast<std::uint32_t>(op - ops.data());
-  for (const PtxFunction& function : functions) {
-    if (index >= function.first_op && index < function.end_op) {
-      return function.name;
-    }
-  }
-  return "?";
+  return static_cast<std::size_t>(std::find_if(functions.begin(), functions.end(),
+                                               [index](const PtxFunction& function) {
+                                                 return index >= function.first_op && index < function.end_op;
+                                               }) -
+                                  functions.begin());
+}
+
+std::string_view Program::function_of(const Op* op) const {
+  const std::size_t index = function_index_of(op);
+  return index < functions.size() ? std::string_view(functions[index].name) : "?";
 }
 
 }  // namespace kerncast::simulator

@@ -31,6 +31,7 @@ struct PtxFunction {
   std::uint32_t frame_bytes = 0;
   std::uint32_t local_bytes = 0;
   std::uint32_t shared_bytes = 0;
+  std::string refusal;  ///< why it cannot run; empty if it can
   std::vector<FormalParameter> arguments;
   std::vector<FormalParameter> results;
   std::vector<std::uint32_t> callees;
@@ -39,7 +40,7 @@ struct PtxFunction {
 };
 
 /// Functions the machine itself provides to kernels.
-enum class HostFunction : std::uint8_t { none, vprintf, assertfail };
+enum class HostFunction : std::uint8_t { none, vprintf, assertfail, malloc, free };
 
 /// One call instruction: what to copy between the caller's and the callee's local memory.
 struct CallSite {
@@ -94,6 +95,8 @@ class Program {
   /// The PTX line `op` came from, 1-based, and its text without surrounding blanks.
   [[nodiscard]] int line_of(const Op* op) const;
   [[nodiscard]] std::string_view line_text(int line) const;
+  /// Index of the function that holds `op`; the number of functions if none does.
+  [[nodiscard]] std::size_t function_index_of(const Op* op) const;
   /// Name of the function that holds `op`.
   [[nodiscard]] std::string_view function_of(const Op* op) const;
 

@@ -9,6 +9,7 @@
 
 #include "runtime/simulator/machine/machine.hpp"
 #include "runtime/simulator/ptx/types.hpp"
+#include "runtime/simulator/ptx/unmodelled.hpp"
 
 namespace kerncast::simulator {
 
@@ -169,6 +170,10 @@ void DecodeContext::check_requirements() {
 
 void DecodeContext::unsupported(std::string_view what) const {
   fail(fmt::format("the virtual GPU does not support {}", what));
+}
+
+void DecodeContext::not_modelled(std::string_view what) const {
+  throw UnmodelledError(unmodelled_message(instruction_->mods.opcode(), what, line()), line());
 }
 
 void DecodeContext::expect_operands(std::size_t least, std::size_t most) const {

@@ -72,6 +72,9 @@ class DecodeContext {
   // Errors. All throw DecodeError with the line and opcode of the instruction.
   [[noreturn]] void fail(const std::string& what) const;
   [[noreturn]] void unsupported(std::string_view what) const;
+  /// Throws UnmodelledError: the function cannot run, its module is not refused. `what` is a phrase such as
+  /// "tensor maps".
+  [[noreturn]] void not_modelled(std::string_view what) const;
   /// Fails if the module's target or version lacks what the instruction needs, because of `detail` if given.
   void need(const Requirement& needed, std::string_view detail = {}) const;
   /// Fails if the module's target or version does not have the instruction, as its opcode says it.

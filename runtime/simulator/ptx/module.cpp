@@ -6,11 +6,29 @@
 #include "runtime/simulator/ptx/call_depth.hpp"
 #include "runtime/simulator/ptx/module_assembly.hpp"
 #include "runtime/simulator/ptx/syntax/parser.hpp"
+#include "runtime/simulator/ptx/unmodelled.hpp"
 
 namespace kerncast::simulator {
 
 Module::Module(std::unique_ptr<Program> program) : program_(std::move(program)) {}
 Module::~Module() = default;
+
+namespace {
+
+/// Decodes the statements of a function's body. What is not modelled leaves this function out, and no other.
+void decode_body(Parser& parser, ModuleAssembly& assembly, Statement& statement) {
+  try {
+    while (parser.next_statement(statement)) {
+      assembly.decode(statement);
+    }
+  } catch (const UnmodelledError& error) {
+    assembly.refuse_function(error.what());
+    while (parser.next_statement(statement)) {
+    }
+  }
+}
+
+}  // namespace
 
 std::shared_ptr<Module> Module::decode(std::string_view ptx, int sm, Memory& memory, int device) {
   auto program = std::make_unique<Program>();
@@ -31,9 +49,7 @@ std::shared_ptr<Module> Module::decode(std::string_view ptx, int sm, Memory& mem
     }
     // The three passes. The first two alternate by statement; a function's registers are allocated at its
     // end.
-    while (parser.next_statement(statement)) {
-      assembly.decode(statement);
-    }
+    decode_body(parser, assembly, statement);
     assembly.end_function(parser.line());
   }
   assembly.link();
@@ -42,6 +58,7 @@ std::shared_ptr<Module> Module::decode(std::string_view ptx, int sm, Memory& mem
     const PtxFunction& function = program->functions[program->kernel_functions[i]];
     program->kernels[i].static_shared_bytes = function.shared_bytes;
     program->kernels[i].local_bytes = function.stack_local_bytes;
+    program->kernels[i].refusal = function.refusal;
   }
   return std::shared_ptr<Module>(new Module(std::move(program)));
 }

@@ -12,6 +12,7 @@
 #include "runtime/simulator/ptx/decode/instruction.hpp"
 #include "runtime/simulator/ptx/layout.hpp"
 #include "runtime/simulator/ptx/types.hpp"
+#include "runtime/simulator/ptx/unmodelled.hpp"
 
 namespace kerncast::simulator {
 
@@ -170,6 +171,12 @@ void ModuleAssembly::decode(Statement& statement) {
         place_variable(variable, true);
       }
       return;
+    case Statement::Kind::unmodelled: {
+      const Instruction& instruction = statement.instruction;
+      const std::string_view opcode = instruction.mods.opcode();
+      throw UnmodelledError(unmodelled_message(opcode, unmodelled(opcode), instruction.line),
+                            instruction.line);
+    }
     case Statement::Kind::instruction:
     case Statement::Kind::call:
       decode_instruction(context_, statement);
@@ -209,6 +216,14 @@ void ModuleAssembly::declare_registers(const RegisterDeclaration& registers) {
     all.resize(all.size() + count, static_cast<std::uint8_t>(bytes == 16 ? 8 : bytes));
     context_.names.declare_registers(name.text, name.count, type, first);
   }
+}
+
+void ModuleAssembly::refuse_function(const std::string& why) {
+  PtxFunction& function = program_.functions[context_.function.index];
+  function.refusal = why;
+  function.callees.clear();
+  context_.body.clear();
+  context_.labels.begin_function();
 }
 
 void ModuleAssembly::end_function(int line) {
@@ -284,9 +299,39 @@ void ModuleAssembly::select_handlers() {
     op.handler = isa().select(op);
     if (op.handler == nullptr) {
       const int line = program_.line_of(&op);
-      throw DecodeError(
-          fmt::format("PTX line {}: the virtual GPU cannot execute '{}'", line, program_.line_text(line)),
-          line);
+      PtxFunction& function = program_.functions[program_.function_index_of(&op)];
+      if (function.refusal.empty()) {
+        function.refusal = fmt::format("PTX line {}: '{}' is not modelled by the virtual GPU", line,
+                                       program_.line_text(line));
+      }
+      op.code = Code::trap;
+      op.handler = isa().select(op);
+    }
+  }
+}
+
+/// A function that calls one which cannot run cannot run either.
+void ModuleAssembly::spread_refusals() {
+  std::vector<std::vector<std::uint32_t>> callers(program_.functions.size());
+  std::vector<std::uint32_t> open;
+  for (std::uint32_t i = 0; i < program_.functions.size(); ++i) {
+    for (const std::uint32_t callee : program_.functions[i].callees) {
+      callers[callee].push_back(i);
+    }
+    if (!program_.functions[i].refusal.empty()) {
+      open.push_back(i);
+    }
+  }
+  while (!open.empty()) {
+    const std::uint32_t refused = open.back();
+    open.pop_back();
+    for (const std::uint32_t caller : callers[refused]) {
+      PtxFunction& function = program_.functions[caller];
+      if (function.refusal.empty()) {
+        function.refusal = fmt::format("it calls '{}': {}", program_.functions[refused].name,
+                                       program_.functions[refused].refusal);
+        open.push_back(caller);
+      }
     }
   }
 }
@@ -305,6 +350,7 @@ void ModuleAssembly::link() {
   program_.lines.push_back(0);
   program_.first_use.push_back(static_cast<std::uint32_t>(program_.uses.size()));
   select_handlers();
+  spread_refusals();
 }
 
 }  // namespace kerncast::simulator

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +26,9 @@ class ModuleAssembly {
   void begin_function(const FunctionHeader& header, int line);
   /// Decodes one statement of the body.
   void decode(Statement& statement);
+  /// Leaves the body out: the function cannot run, for the reason given. Its remaining statements are
+  /// skipped.
+  void refuse_function(const std::string& why);
   /// Ends the body at `line`: allocates its registers and appends its ops to the program.
   void end_function(int line);
   /// Links calls and constants and picks the handlers of all ops, after the last function.
@@ -40,6 +44,7 @@ class ModuleAssembly {
   void append_body();
   void check_callees() const;
   void select_handlers();
+  void spread_refusals();
 
   // place_variables.cpp
   void place_variable(const VariableDeclaration& declared, bool in_function);

@@ -192,6 +192,11 @@ bool decodes(const Covered& form, const std::vector<std::string>& parts, simulat
              std::set<simulator::Handler>& picked) {
   try {
     const auto module = simulator::Module::decode(form.before + joined(parts) + form.after, 100, memory, 0);
+    for (const simulator::KernelInfo& kernel : module->kernels()) {
+      if (!kernel.refusal.empty()) {
+        return false;
+      }
+    }
     for (const simulator::Op& op : module->program().ops) {
       picked.insert(op.handler);
     }

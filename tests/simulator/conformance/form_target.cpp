@@ -31,6 +31,9 @@ std::vector<std::byte> run_in_executor(const std::string& text, int sm, unsigned
     throw Refused("the module has no kernel k");
   }
   const simulator::KernelInfo& info = module->kernels()[static_cast<std::size_t>(launch.kernel)];
+  if (!info.refusal.empty()) {
+    throw Refused(info.refusal);
+  }
   std::vector<std::byte> packed(info.parameter_bytes);
   const std::byte* kept = nullptr;
   for (std::size_t i = 0; i < arguments.size(); ++i) {

@@ -317,6 +317,71 @@ TEST_CASE_METHOD(PrimaryFixture, "events count the time that kernels sleep") {
   CHECK(milliseconds >= 0.9F);
 }
 
+TEST_CASE_METHOD(PrimaryFixture, "a kernel that needs what is not modelled is refused, not its module") {
+  const std::string text =
+      ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry bad() { wgmma.fence.sync.aligned; "
+      "ret; }\n"
+      ".visible .entry good() { ret; }\n";
+  const CUmodule loaded = load(text.c_str());
+  CUfunction kernel = nullptr;
+  CHECK(api.cuModuleGetFunction(&kernel, loaded, "bad") == CUDA_ERROR_NOT_SUPPORTED);
+  CHECK(std::string(api.last_fault())
+            .find("kernel bad cannot run: PTX line 4: 'wgmma.fence.sync.aligned': wgmma is "
+                  "not modelled") != std::string::npos);
+  REQUIRE(api.cuModuleGetFunction(&kernel, loaded, "good") == CUDA_SUCCESS);
+  CHECK(api.cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr) == CUDA_SUCCESS);
+  context.synchronize();
+  CUlibrary library = nullptr;
+  CUkernel found = nullptr;
+  REQUIRE(api.cuLibraryLoadData(&library, text.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0) ==
+          CUDA_SUCCESS);
+  CHECK(api.cuLibraryGetKernel(&found, library, "bad") == CUDA_ERROR_NOT_SUPPORTED);
+  CHECK(api.cuLibraryGetKernel(&found, library, "good") == CUDA_SUCCESS);
+}
+
+TEST_CASE_METHOD(PrimaryFixture, "PTX is linked to PTX") {
+  const std::string head = ".version 8.0\n.target sm_80\n.address_size 64\n";
+  const std::string user =
+      head +
+      ".extern .func (.param .b32 r) answer ();\n.visible .entry k(.param .u64 po) {\n"
+      ".reg .b64 o; .reg .b32 v; ld.param.u64 o, [po]; { .param .b32 b; call.uni (b), answer, "
+      "(); ld.param.b32 v, [b]; } st.global.u32 [o], v; ret; }\n";
+  const std::string library =
+      head + ".visible .func (.param .b32 r) answer () { st.param.b32 [r], 42; ret; }\n";
+  std::array<char, 512> log{};
+  CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+  void* values[] = {log.data(), reinterpret_cast<void*>(log.size())};
+  CUlinkState link = nullptr;
+  REQUIRE_CU(CU(cuLinkCreate_v2)(2, options, values, &link));
+  const auto add_text = [&](const std::string& text, CUjitInputType type = CU_JIT_INPUT_PTX) {
+    return CU(cuLinkAddData_v2)(link, type, const_cast<char*>(text.data()), text.size(), "piece", 0, nullptr,
+                                nullptr);
+  };
+  void* linked = nullptr;
+  std::size_t size = 0;
+  CHECK(CU(cuLinkComplete)(link, &linked, &size) == CUDA_ERROR_INVALID_VALUE);
+  REQUIRE_CU(add_text(user));
+  CHECK(CU(cuLinkComplete)(link, &linked, &size) == CUDA_ERROR_INVALID_PTX);
+  CHECK(std::string(log.data()).find("'answer', which has no body here") != std::string::npos);
+  CHECK(add_text(library, CU_JIT_INPUT_CUBIN) == CUDA_ERROR_NOT_SUPPORTED);
+  CHECK(add_text("nonsense") == CUDA_ERROR_INVALID_IMAGE);
+  REQUIRE_CU(add_text(library));
+  REQUIRE_CU(CU(cuLinkComplete)(link, &linked, &size));
+  CHECK(std::strlen(static_cast<const char*>(linked)) + 1 == size);
+  CHECK(add_text(library) == CUDA_ERROR_INVALID_VALUE);
+
+  const CUmodule loaded = load(static_cast<const char*>(linked));
+  CHECK(CU(cuLinkDestroy)(link) == CUDA_SUCCESS);
+  CHECK(CU(cuLinkDestroy)(link) == CUDA_ERROR_INVALID_HANDLE);
+  CUfunction kernel = nullptr;
+  REQUIRE(api.cuModuleGetFunction(&kernel, loaded, "k") == CUDA_SUCCESS);
+  const DeviceBuffer buffer(api, 4);
+  CUdeviceptr out = buffer.address();
+  void* parameters[] = {&out};
+  REQUIRE(api.cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, nullptr, parameters, nullptr) == CUDA_SUCCESS);
+  CHECK(read_words(buffer) == Words{42});
+}
+
 TEST_CASE_METHOD(PrimaryFixture, "malformed PTX fills the caller's error log") {
   const std::string broken =
       ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k()\n{\n  frobnicate;\n}\n";

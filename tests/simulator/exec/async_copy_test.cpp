@@ -296,18 +296,4 @@ TEST_CASE("Under strict checks an mbarrier orders a bulk copy before reads, and 
   CHECK_THAT(fault("", 64).message, Contains("never written"));
 }
 
-TEST_CASE("Copies through tensor maps and to clusters are refused by name") {
-  const auto decode = [](const std::string& instruction) {
-    Runner runner(kernel_text({}, ".reg .u64 a, b; .reg .u32 n; .reg .u16 m;\n" + instruction + "\nret;"));
-  };
-  CHECK_THROWS_WITH(decode("cp.async.bulk.tensor.2d.shared::cta.global.tile.mbarrier::complete_tx::bytes "
-                           "[a], [a, {n, n}], [b];"),
-                    Contains("PTX line 8"));
-  CHECK_THROWS_WITH(decode("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::"
-                           "cluster [a], [b], n, [a], m;"),
-                    Contains("clusters"));
-  CHECK_THROWS_WITH(decode("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32 [a], [b], n;"),
-                    Contains("does not support"));
-}
-
 }  // namespace kerncast::simulator::testing

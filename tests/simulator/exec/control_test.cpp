@@ -450,6 +450,64 @@ TEST_CASE("a failed assertion names its text, file and line") {
   CHECK_THAT(fault.message, Contains("thread (9,0,0)") && Contains("file.cu:77") && Contains("x is small"));
 }
 
+TEST_CASE("kernels allocate and free memory of the device's heap") {
+  const std::string heap =
+      ".extern .func (.param .b64 result) malloc (.param .b64 bytes);\n.extern .func free (.param .b64 "
+      "at);\n";
+  const std::string allocate =
+      "{ .param .b64 a; .param .b64 r; st.param.b64 [a], bytes; call.uni (r), malloc, (a); ld.param.b64 at, "
+      "[r]; }\n";
+  const std::string give_back = "{ .param .b64 a; st.param.b64 [a], at; call.uni free, (a); }\n";
+  const std::string start =
+      ".reg .b64 out, bytes, at; .reg .b32 t, v; .reg .pred p; ld.param.u64 out, [po]; mov.u32 t, %tid.x;\n"
+      "mad.wide.u32 out, t, 8, out;\n";
+  const auto kernel = [&](const std::string& body) {
+    return kernel_text({"po"}, start + body + "ret;", heap);
+  };
+  const std::array<std::uint32_t, 3> one{1, 1, 1};
+  {
+    // Each thread has its own; it stays for the launches that follow.
+    Runner runner(kernel("mov.u64 bytes, 40;" + allocate + "st.u32 [at+36], t; st.global.u64 [out], at;"));
+    runner.checks = true;
+    auto* out = runner.zeros<std::uint64_t>(64);
+    REQUIRE(runner.run("k", one, {64, 1, 1}, 0, out).message == "");
+    const auto places = Runner::download(out, 64);
+    for (std::uint32_t t = 0; t < 64; ++t) {
+      CHECK(*reinterpret_cast<const std::uint32_t*>(places[t] + 36) == t);
+    }
+    CHECK(runner.memory().bytes_in_use(0) == 512 + 64 * 40);
+  }
+  {
+    Runner runner(kernel("mov.u64 bytes, 2000000;" + allocate + "st.u32 [at], t;" + give_back +
+                         "st.global.u64 [out], at;"));
+    auto* out = runner.zeros<std::uint64_t>(1);
+    for (int launch = 0; launch < 8; ++launch) {
+      REQUIRE(runner.run("k", one, one, 0, out).message == "");
+      CHECK(*out != 0);
+      CHECK(runner.memory().bytes_in_use(0) == 8);
+    }
+  }
+  {
+    // The heap has 8 MiB.
+    Runner runner(kernel("mov.u64 bytes, 5000000;" + allocate + "st.global.u64 [out], at;"));
+    auto* out = runner.zeros<std::uint64_t>(2);
+    REQUIRE(runner.run("k", one, {2, 1, 1}, 0, out).message == "");
+    CHECK(out[0] != 0);
+    CHECK(out[1] == 0);
+  }
+  {
+    Runner runner(kernel("mov.u64 bytes, 16;" + allocate + give_back + give_back));
+    const Fault fault = runner.run("k", one, one, 0, runner.zeros<std::uint64_t>(1));
+    CHECK(fault.kind == FaultKind::illegal_instruction);
+    CHECK_THAT(fault.message, Contains("frees what malloc did not give, or frees it twice"));
+  }
+  {
+    Runner runner(
+        kernel("mov.u64 at, 0;" + give_back + "mov.u64 bytes, 16;" + allocate + "ld.u32 v, [at+16];"));
+    CHECK(runner.run("k", one, one, 0, runner.zeros<std::uint64_t>(1)).kind == FaultKind::illegal_address);
+  }
+}
+
 TEST_CASE("a bounded launch ends, whatever keeps it running") {
   const std::string twice =
       ".func f(.param .b32 n) { .reg .b32 x, m; .reg .pred p; ld.param.b32 x, [n]; setp.eq.u32 p, x, 0; @p "

@@ -11,22 +11,23 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-/// The decoder's message for `body` in a kernel with parameter px, or "" when it decodes.
+/// The decoder's message for `body` in a kernel with parameter px, that for the kernel if the module is taken
+/// without it, or "" when it decodes.
 std::string refusal(const std::string& body, const std::string& before = "",
                     const std::string& target = "sm_90", int sm = 90) {
   Memory memory;
   try {
-    Module::decode(
+    const auto module = Module::decode(
         kernel_text(
             {"px"},
             ".reg .b16 h<4>; .reg .b32 r<10>; .reg .b64 l<4>; .reg .f32 f<4>; .reg .pred p<4>;\n" + body,
             before, target),
         sm, memory, 0);
+    return module->kernels()[static_cast<std::size_t>(module->find_kernel("k"))].refusal;
   } catch (const DecodeError& error) {
     CHECK(error.line > 0);
     return error.what();
   }
-  return "";
 }
 
 /// Decoding must end in a module or a DecodeError.
@@ -142,6 +143,66 @@ TEST_CASE("the unsupported and the malformed are refused by name and line") {
   CHECK_FALSE(decodes(""));
   CHECK_FALSE(decodes("nonsense"));
   CHECK_FALSE(decodes(".version 8.0\n.target sm_80\n.address_size 32\n"));
+}
+
+TEST_CASE("what is not modelled refuses the function that holds it, and not its neighbours") {
+  struct Case {
+    const char* instruction;
+    const char* what;
+  };
+  const std::vector<Case> cases{
+      {"cp.async.bulk.tensor.3d.shared::cta.global.tile.mbarrier::complete_tx::bytes [s], [m, {a, a, a}], "
+       "[s];",
+       "tensor maps are not modelled"},
+      {"cp.async.bulk.prefetch.tensor.2d.L2.global.tile [m, {a, a}];", "tensor maps are not modelled"},
+      {"cp.reduce.async.bulk.tensor.1d.global.shared::cta.add.tile.bulk_group [m, {a}], [s];",
+       "tensor maps are not modelled"},
+      {"prefetch.tensormap [m];", "tensor maps are not modelled"},
+      {"tensormap.replace.tile.rank.global.b1024.b32 [m], 2;", "tensor maps are not modelled"},
+      {"fence.proxy.tensormap::generic.acquire.gpu [m], 128;", "tensor maps are not modelled"},
+      {"wmma.load.a.sync.aligned.row.m16n16k16.f16 {a, a, a, a, a, a, a, a}, [m], 16;",
+       "wmma is not modelled"},
+      {"wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {f, f, f, f}, m, m, 1, 1, 1, 0, 0;",
+       "wgmma is not modelled"},
+      {"tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [s], 32;", "tcgen05 is not modelled"},
+      {"multimem.red.relaxed.gpu.global.add.f32 [m], f;", "multimem is not modelled"},
+      {"mma.sp.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {f, f, f, f}, {a, a}, {a, a}, {f, f, f, f}, a, "
+       "0x0;",
+       "sparse matrices are not modelled"},
+      {"mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {d, d}, {d}, {d}, {d, d};", "is not modelled"},
+      {"mapa.shared::cluster.u32 a, a, 1;", "clusters of blocks are not modelled"},
+      {"barrier.cluster.arrive.aligned;", "clusters of blocks are not modelled"},
+      {"st.async.shared::cluster.mbarrier::complete_tx::bytes.b32 [s], a, [s];", "asynchronous stores"},
+      {"red.async.relaxed.cluster.global.add.u32 [m], a;", "asynchronous reductions"},
+      {"tex.1d.v4.f32.s32 {f, f, f, f}, [m, {a}];", "textures are not modelled"},
+      {"vadd.u32.u32.u32 a, a, a;", "video instructions are not modelled"},
+  };
+  for (const Case& given : cases) {
+    CAPTURE(given.instruction);
+    const std::string registers = ".reg .b32 a, s; .reg .b64 m; .reg .f32 f; .reg .f64 d;\n";
+    Runner runner(kernel_text({"po"}, ".reg .b64 o; ld.param.u64 o, [po]; st.global.u32 [o], 5; ret;",
+                              ".func helper() { " + registers + "{ .reg .b32 t; L: " + given.instruction +
+                                  "\nbra L; } mov.u32 a, nowhere; ret; }\n"
+                                  ".visible .entry direct() { " +
+                                  registers + given.instruction +
+                                  " ret; }\n.visible .entry indirect() { call.uni helper; ret; }\n",
+                              "sm_90a"));
+    const auto refusal_of = [&](const char* name) {
+      return runner.module().kernels()[static_cast<std::size_t>(runner.module().find_kernel(name))].refusal;
+    };
+    CHECK_THAT(refusal_of("direct"), Contains(given.what) && Contains("PTX line 8"));
+    CHECK_THAT(refusal_of("indirect"), Contains("it calls 'helper': PTX line 5") && Contains(given.what));
+    CHECK(refusal_of("k") == "");
+    auto* out = runner.zeros<std::uint32_t>(1);
+    CHECK(runner.run("k", {1, 1, 1}, {1, 1, 1}, 0, out).message == "");
+    CHECK(*out == 5);
+    const Fault fault = runner.run("direct", {1, 1, 1}, {1, 1, 1}, 0);
+    CHECK(fault.kind == FaultKind::illegal_instruction);
+    CHECK_THAT(fault.message, Contains("kernel 'direct'") && Contains(given.what));
+  }
+  // What is malformed still refuses the module, wherever it stands.
+  CHECK_FALSE(decodes(kernel_text({}, "wgmma.fence.sync.aligned; add.u32 {;")));
+  CHECK_FALSE(decodes(kernel_text({}, "frobnicate.tensor; ret;")));
 }
 
 TEST_CASE("scopes redeclare registers and labels") {

@@ -45,6 +45,16 @@ enum CUlimit : int {
   CU_LIMIT_MAX = 10,
 };
 
+using CUlinkState = struct CUlinkState_st*;
+enum CUjitInputType : int {
+  CU_JIT_INPUT_CUBIN = 0,
+  CU_JIT_INPUT_PTX = 1,
+  CU_JIT_INPUT_FATBINARY = 2,
+  CU_JIT_INPUT_OBJECT = 3,
+  CU_JIT_INPUT_LIBRARY = 4,
+  CU_JIT_INPUT_NVVM = 5,
+};
+
 enum CUexecAffinityType : int { CU_EXEC_AFFINITY_TYPE_SM_COUNT = 0 };
 
 struct CUexecAffinityParam {

@@ -25,6 +25,7 @@ struct GraphExec;
 struct GraphNode;
 struct Kernel;
 struct Library;
+struct LinkState;
 struct LoadedModule;
 struct Point;
 struct Pool;
@@ -110,6 +111,7 @@ struct DriverState {
   Handles<CUmodule, LoadedModule> modules;
   Handles<CUlibrary, Library> libraries;
   Handles<CUkernel, Kernel> kernels;
+  Handles<CUlinkState, LinkState> links;
   Handles<CUfunction, Function> functions;
   Handles<CUgraph, Graph> graphs;
   Handles<CUgraphNode, GraphNode> graph_nodes;

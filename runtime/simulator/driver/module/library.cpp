@@ -12,18 +12,6 @@
 namespace kerncast::simulator::api {
 namespace {
 
-std::string read_file(const char* path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    throw Failure(CUDA_ERROR_FILE_NOT_FOUND, fmt::format("{} cannot be read", path));
-  }
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (text.empty()) {
-    throw Failure(CUDA_ERROR_INVALID_IMAGE, fmt::format("{} is empty", path));
-  }
-  return text;
-}
-
 void place_of_parameter(const KernelInfo& info, std::size_t index, std::size_t* offset, std::size_t* size) {
   require(offset, "offset");
   if (index >= info.parameters.size()) {
@@ -63,6 +51,18 @@ CUmodule handle_of(Library& library, const Context& context) {
 }
 
 }  // namespace
+
+std::string read_file(const char* path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    throw Failure(CUDA_ERROR_FILE_NOT_FOUND, fmt::format("{} cannot be read", path));
+  }
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (text.empty()) {
+    throw Failure(CUDA_ERROR_INVALID_IMAGE, fmt::format("{} is empty", path));
+  }
+  return text;
+}
 
 extern "C" {
 

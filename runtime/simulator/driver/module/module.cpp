@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/report.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
 #include "runtime/simulator/driver/graph/capture.hpp"
 
@@ -23,7 +24,8 @@ void with_log(JitLog& log, Load&& load) {
   }
 }
 
-/// A kernel that exists, or Failure(CUDA_ERROR_NOT_FOUND) with those that do.
+/// A kernel that exists, or Failure(CUDA_ERROR_NOT_FOUND) with those that do. Throws
+/// Failure(CUDA_ERROR_NOT_SUPPORTED) if it needs what is not modelled.
 int require_kernel(const Module& module, const char* name) {
   const int index = module.find_kernel(name);
   if (index < 0) {
@@ -32,6 +34,12 @@ int require_kernel(const Module& module, const char* name) {
       known += (known.empty() ? "" : ", ") + info.name;
     }
     throw Failure(CUDA_ERROR_NOT_FOUND, fmt::format("the module has no kernel {}; it has {}", name, known));
+  }
+  if (const std::string& refusal = module.kernels()[static_cast<std::size_t>(index)].refusal;
+      !refusal.empty()) {
+    const std::string why = fmt::format("kernel {} cannot run: {}", name, refusal);
+    report(why);
+    throw Failure(CUDA_ERROR_NOT_SUPPORTED, why);
   }
   return index;
 }

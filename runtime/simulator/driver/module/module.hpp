@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "runtime/simulator/driver/abi/symbols.hpp"
 #include "runtime/simulator/machine/machine.hpp"
@@ -102,6 +103,21 @@ class JitLog {
   void** error_written_ = nullptr;
   void** info_written_ = nullptr;
 };
+
+/// Modules that are being linked, as cuLinkCreate makes it.
+struct LinkState {
+  explicit LinkState(JitLog given) : log(given) {}
+
+  CUlinkState handle = nullptr;
+  std::mutex mutex;
+  JitLog log;
+  std::vector<std::string> modules;
+  std::string linked;  ///< the result; empty until the link is complete
+};
+
+/// The contents of a file that holds code. Throws Failure: CUDA_ERROR_FILE_NOT_FOUND, or
+/// CUDA_ERROR_INVALID_IMAGE if it is empty.
+std::string read_file(const char* path);
 
 /// The function that `handle`, a CUfunction or a CUkernel cast to one, stands for in the current context.
 /// Throws Failure(CUDA_ERROR_INVALID_HANDLE).

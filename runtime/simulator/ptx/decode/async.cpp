@@ -182,7 +182,7 @@ void decode_bulk_copy(DecodeContext& c) {
     return;
   }
   if (mods.take("prefetch")) {
-    if (mods.take("tensor") || !mods.take("L2") || !mods.take("global")) {
+    if (!mods.take("L2") || !mods.take("global")) {
       c.unsupported("this prefetch");
     }
     const bool hinted = mods.take("L2::cache_hint");
@@ -193,12 +193,6 @@ void decode_bulk_copy(DecodeContext& c) {
     }
     c.check_constant(1, 0, std::numeric_limits<std::int32_t>::max(), 16);
     return;
-  }
-  if (mods.take("tensor")) {
-    c.unsupported("tensor maps");
-  }
-  if (mods.take_prefix("multicast")) {
-    c.unsupported("clusters");
   }
   const std::string_view target_name = mods.take_next();
   const std::string_view source_name = mods.take_next();
@@ -239,7 +233,7 @@ void decode_bulk_copy(DecodeContext& c) {
 
 void decode_copy(DecodeContext& c) {
   Modifiers& mods = c.mods();
-  if (mods.take("reduce") || !mods.take("async")) {
+  if (!mods.take("async")) {
     c.unsupported("this copy");
   }
   if (mods.take("bulk")) {

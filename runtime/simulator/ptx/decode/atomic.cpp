@@ -84,9 +84,6 @@ void decode_vector_atomic(DecodeContext& c, AtomicOp operation, Space space, uns
 void decode_atomic(DecodeContext& c) {
   Modifiers& mods = c.mods();
   const bool returns = mods.base() == "atom";
-  if (mods.take("async")) {
-    c.unsupported("asynchronous reductions");
-  }
   const Space space = take_space(c);
   struct Name {
     std::string_view name;

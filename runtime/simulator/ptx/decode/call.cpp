@@ -17,6 +17,15 @@ const Variable* find_parameter(const DecodeContext& c, std::string_view name) {
                                                                                             : nullptr;
 }
 
+/// The function of the machine's own that a module may declare under `name`.
+HostFunction host_function(std::string_view name) {
+  return name == "vprintf"        ? HostFunction::vprintf
+         : name == "__assertfail" ? HostFunction::assertfail
+         : name == "malloc"       ? HostFunction::malloc
+         : name == "free"         ? HostFunction::free
+                                  : HostFunction::none;
+}
+
 /// The call itself checks if the function fits the prototype.
 void decode_indirect_call(DecodeContext& c, const Call& call, const Scalar& callee) {
   CallSite site;
@@ -59,9 +68,7 @@ void decode_call(DecodeContext& c, const Call& call) {
   const PtxFunction& target = c.program.functions[*callee];
   CallSite site;
   site.callee = *callee;
-  site.host = call.callee == "vprintf"        ? HostFunction::vprintf
-              : call.callee == "__assertfail" ? HostFunction::assertfail
-                                              : HostFunction::none;
+  site.host = target.defined ? HostFunction::none : host_function(call.callee);
   if (target.entry) {
     c.fail("kernels cannot be called");
   }

@@ -70,9 +70,6 @@ void decode_barrier(DecodeContext& c) {
     c.read(Field::a, c.operand(0).one(), Type::u32);
     return;
   }
-  if (mods.take("cluster")) {
-    c.unsupported("cluster barriers");
-  }
   mods.take("cta");
   // bar is barrier.aligned.
   const std::uint32_t aligned = short_name || mods.take("aligned") ? flag::aligned : 0U;

@@ -60,9 +60,6 @@ void decode_prefetch(DecodeContext& c) {
     }
     return;
   }
-  if (mods.take("tensormap")) {
-    c.unsupported("tensor maps");
-  }
   static constexpr std::array<std::string_view, 2> priorities{"L2::evict_last", "L2::evict_normal"};
   const bool priority = !near && mods.take_any(priorities) >= 0;
   if (!near && !priority && !mods.take("L2")) {

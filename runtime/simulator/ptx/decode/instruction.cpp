@@ -13,10 +13,6 @@ namespace kerncast::simulator {
 
 namespace {
 
-void refuse(DecodeContext& c) {
-  c.unsupported(fmt::format("'{}'", c.mods().base()));
-}
-
 using Decode = void (*)(DecodeContext&);
 
 const std::unordered_map<std::string_view, Decode>& decoders() {
@@ -116,11 +112,6 @@ const std::unordered_map<std::string_view, Decode>& decoders() {
       {"ldmatrix", &decode_matrix_move},
       {"stmatrix", &decode_matrix_move},
       {"movmatrix", &decode_matrix_move},
-      {"wmma", &refuse},
-      {"wgmma", &refuse},
-      {"tcgen05", &refuse},
-      {"multimem", &refuse},
-      {"mapa", &refuse},
       {"mbarrier", &decode_mbarrier},
   };
   return table;
@@ -131,10 +122,9 @@ void check_shapes(DecodeContext& c) {
   static const std::unordered_set<std::string_view> takes_any{
       "mov",      "ld",        "ldu",           "st",      "atom",         "red",      "cp",
       "prefetch", "prefetchu", "applypriority", "discard", "createpolicy", "ldmatrix", "stmatrix",
-      "mma",      "wmma",      "wgmma",         "tcgen05", "mbarrier"};
-  static const std::unordered_set<std::string_view> takes_vector{
-      "mov",      "ld",       "ldu", "st",   "atom",  "red",    "cp",
-      "ldmatrix", "stmatrix", "mma", "wmma", "wgmma", "tcgen05"};
+      "mma",      "mbarrier"};
+  static const std::unordered_set<std::string_view> takes_vector{"mov", "ld", "ldu",      "st",       "atom",
+                                                                 "red", "cp", "ldmatrix", "stmatrix", "mma"};
   static const std::unordered_set<std::string_view> takes_pair{"setp", "shfl", "match", "elect", "lop3"};
   static const std::unordered_set<std::string_view> takes_sink{"atom",  "elect",    "lop3",
                                                                "match", "mbarrier", "setp"};

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <span>
+
 #include "runtime/simulator/ptx/decode/common.hpp"
 #include "runtime/simulator/ptx/decode/families.hpp"
 #include "runtime/simulator/ptx/types.hpp"
@@ -47,6 +50,18 @@ constexpr std::array<Shape, 5> shapes{{
     {"m8n8k16", 8, 16},
 }};
 
+/// Shapes of `mma`, element types of its inputs, and shapes of ldmatrix and stmatrix that PTX has beside
+/// those above and below.
+constexpr std::array<std::string_view, 7> other_shapes{"m8n8k4",    "m8n8k32",   "m8n8k128", "m16n8k64",
+                                                       "m16n8k128", "m16n8k256", "m8n8k64"};
+constexpr std::array<std::string_view, 9> other_elements{"f64",  "s4",   "u4",     "b1", "e2m1",
+                                                         "e3m2", "e2m3", "f8f6f4", "b4"};
+constexpr std::array<std::string_view, 3> other_tiles{"m16n16", "m8n16", "m16n8"};
+
+bool is_among(std::string_view name, std::span<const std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 bool fits(const Shape& shape, Type a) {
   switch (a) {
     case Type::f16:
@@ -74,7 +89,7 @@ struct MmaForm {
 MmaForm take_mma_form(DecodeContext& c) {
   Modifiers& mods = c.mods();
   if (!mods.take("sync") || !mods.take("aligned")) {
-    c.unsupported("this form of mma");
+    c.fail("needs .sync.aligned");
   }
   const Shape* shape = nullptr;
   for (const Shape& entry : shapes) {
@@ -83,6 +98,9 @@ MmaForm take_mma_form(DecodeContext& c) {
     }
   }
   if (shape == nullptr) {
+    if (mods.take_any(other_shapes) >= 0) {
+      c.not_modelled("this shape of mma");
+    }
     c.unsupported("this shape of mma");
   }
   // In this order: both names stand in either.
@@ -92,9 +110,14 @@ MmaForm take_mma_form(DecodeContext& c) {
   const bool satfinite = mods.take("satfinite");
   const bool narrow_kind = mods.take("kind::f8f6f4");
   const std::string_view d_name = mods.take_next();
-  const ElementName* a = element_called(mods.take_next());
-  const ElementName* b = element_called(mods.take_next());
+  const std::string_view a_name = mods.take_next();
+  const std::string_view b_name = mods.take_next();
+  const ElementName* a = element_called(a_name);
+  const ElementName* b = element_called(b_name);
   const std::string_view c_name = mods.take_next();
+  if (is_among(a_name, other_elements) && is_among(b_name, other_elements)) {
+    c.not_modelled(fmt::format("mma of .{}", a_name));
+  }
   if (a == nullptr || b == nullptr || d_name != c_name) {
     c.unsupported("these types of mma");
   }
@@ -153,7 +176,13 @@ void decode_mma(DecodeContext& c) {
 void decode_matrix_move(DecodeContext& c) {
   Modifiers& mods = c.mods();
   const std::string_view base = mods.base();
-  if (!mods.take("sync") || !mods.take("aligned") || !mods.take("m8n8")) {
+  if (!mods.take("sync") || !mods.take("aligned")) {
+    c.fail("needs .sync.aligned");
+  }
+  if (base != "movmatrix" && mods.take_any(other_tiles) >= 0) {
+    c.not_modelled("this shape of matrix");
+  }
+  if (!mods.take("m8n8")) {
     c.unsupported("this shape of matrix");
   }
   const bool transposes = mods.take("trans");

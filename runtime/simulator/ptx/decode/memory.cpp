@@ -227,9 +227,6 @@ void decode_load(DecodeContext& c) {
 
 void decode_store(DecodeContext& c) {
   Modifiers& mods = c.mods();
-  if (mods.take("async") || mods.take("bulk")) {
-    c.unsupported("asynchronous stores");
-  }
   const Space space = take_space(c);
   const unsigned vector = take_vector(c);
   const Type type = mods.need_type();

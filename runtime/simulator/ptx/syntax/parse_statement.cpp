@@ -5,6 +5,7 @@
 #include "runtime/simulator/machine/machine.hpp"
 #include "runtime/simulator/ptx/syntax/parser.hpp"
 #include "runtime/simulator/ptx/types.hpp"
+#include "runtime/simulator/ptx/unmodelled.hpp"
 
 namespace kerncast::simulator {
 
@@ -152,6 +153,11 @@ void Parser::parse_instruction(Statement& statement) {
   if (instruction.mods.base() == "call") {
     statement.kind = Statement::Kind::call;
     parse_call(statement.call);
+    return;
+  }
+  if (!unmodelled(instruction.mods.opcode()).empty()) {
+    statement.kind = Statement::Kind::unmodelled;
+    skip_to_semicolon();
     return;
   }
   statement.kind = Statement::Kind::instruction;

@@ -85,6 +85,7 @@ struct Statement {
     variables,
     instruction,
     call,
+    unmodelled,  ///< an instruction whose operands are not read
   };
   struct Target {
     std::string_view label;
