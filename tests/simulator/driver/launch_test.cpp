@@ -406,6 +406,10 @@ TEST_CASE_METHOD(PrimaryFixture, "functions are found by name and version") {
   CHECK(api.cuGetProcAddress("cuMemAlloc", &found, 12000, 0, &status) == CUDA_SUCCESS);
   CHECK(found == reinterpret_cast<void*>(api.cuMemAlloc));
   CHECK(found == virtual_gpu()->symbol("cuMemAlloc_v2"));
+  for (const char* linking : {"cuLinkCreate", "cuLinkAddData", "cuLinkAddFile"}) {
+    CHECK(api.cuGetProcAddress(linking, &found, 12000, 0, &status) == CUDA_SUCCESS);
+    CHECK(found == virtual_gpu()->symbol((std::string(linking) + "_v2").c_str()));
+  }
   CHECK(status == CU_GET_PROC_ADDRESS_SUCCESS);
   // With a place for the status, the status says so; without one it is an error.
   CHECK(api.cuGetProcAddress("cuNoSuchThing", &found, 12000, 0, &status) == CUDA_SUCCESS);

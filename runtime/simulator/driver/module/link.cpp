@@ -106,6 +106,20 @@ CUresult cuLinkComplete(CUlinkState handle, void** linked, std::size_t* size) {
   });
 }
 
+CUresult cuLinkCreate(unsigned int count, CUjit_option* options, void** values, CUlinkState* handle) {
+  return cuLinkCreate_v2(count, options, values, handle);
+}
+
+CUresult cuLinkAddData(CUlinkState handle, CUjitInputType type, void* data, std::size_t size,
+                       const char* name, unsigned int count, CUjit_option* options, void** values) {
+  return cuLinkAddData_v2(handle, type, data, size, name, count, options, values);
+}
+
+CUresult cuLinkAddFile(CUlinkState handle, CUjitInputType type, const char* path, unsigned int count,
+                       CUjit_option* options, void** values) {
+  return cuLinkAddFile_v2(handle, type, path, count, options, values);
+}
+
 CUresult cuLinkDestroy(CUlinkState handle) {
   return driver_call([&] {
     find_link(handle);
