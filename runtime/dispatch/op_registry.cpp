@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -82,14 +83,22 @@ const OpDefinition& OpRegistry::require(std::string_view name) const {
     return *op;
   }
   std::vector<std::string> names;
+  std::vector<std::string> compared;
+  // A name without a family is compared with names without theirs.
+  const bool is_short = name.find('.') == std::string_view::npos;
   for (const OpDefinition* op : all()) {
     names.push_back(op->name);
+    compared.push_back(is_short ? op->name.substr(op->name.find('.') + 1) : op->name);
   }
-  const std::string nearest = nearest_name(name, names);
+  const std::string nearest = nearest_name(name, compared);
+  if (nearest.empty()) {
+    throw Error(ErrorCode::not_found,
+                fmt::format("unknown op '{}'; known: {}", name, fmt::join(names, ", ")));
+  }
+  const auto place = std::find(compared.begin(), compared.end(), nearest) - compared.begin();
   throw Error(ErrorCode::not_found,
-              fmt::format("unknown op '{}'{}; known: {}", name,
-                          nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest),
-                          fmt::join(names, ", ")));
+              fmt::format("unknown op '{}' (did you mean {}?); `kerncast ops` lists all", name,
+                          names[static_cast<std::size_t>(place)]));
 }
 
 std::vector<const OpDefinition*> OpRegistry::all() const {

@@ -76,7 +76,7 @@ int show_statistics(CommandContext& context) {
   for (const std::string& layer : read_only) {
     table.add_row({"read-only layer", layer});
   }
-  print(table.text());
+  print(table);
   Table counted({{"counted by all processes"}, {"", Align::right}});
   for (const cache::CounterField& field : cache::counter_fields) {
     std::string name(
@@ -85,7 +85,8 @@ int show_statistics(CommandContext& context) {
     counted.add_row({name + (field.name.ends_with("_us") ? " time" : ""),
                      counter_text(field.name, counters.*field.value)});
   }
-  print("\n" + counted.text());
+  print("\n");
+  print(counted);
   return exit_fine;
 }
 
@@ -108,7 +109,7 @@ int list_store(CommandContext& context) {
   } else if (table.empty()) {
     print(fmt::format("no entries in {}\n", store.root()));
   } else {
-    print(table.text());
+    print(table);
   }
   return exit_fine;
 }

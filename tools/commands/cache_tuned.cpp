@@ -43,7 +43,7 @@ class Listing {
     } else if (table_.empty()) {
       print("no tuned records\n");
     } else {
-      print(table_.text());
+      print(table_);
     }
   }
 

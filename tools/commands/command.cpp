@@ -83,6 +83,54 @@ void Command::action(std::function<int()> work) const {
   app_->callback([context = context_, work = std::move(work)] { context->action = work; });
 }
 
+std::optional<Command> Command::find(const std::string& name) const {
+  for (CLI::App* below : app_->get_subcommands([](CLI::App*) { return true; })) {
+    if (below->get_name() == name) {
+      return Command(*below, *context_);
+    }
+  }
+  return std::nullopt;
+}
+
+std::string Command::help_text() const {
+  std::string path = app_->get_name();
+  for (const CLI::App* above = app_->get_parent(); above != nullptr; above = above->get_parent()) {
+    path = above->get_name() + " " + path;
+  }
+  // CLI::App::help would show the help of the command that was parsed, which is `help` itself.
+  return app_->get_formatter()->make_help(app_, path, CLI::AppFormatMode::Normal);
+}
+
+CommandDescription Command::describe() const {
+  CommandDescription description{app_->get_name(), app_->get_description(), app_->get_footer(), {}, {}};
+  for (const CLI::Option* option : app_->get_options()) {
+    OptionDescription item;
+    for (const std::string& name : option->get_lnames()) {
+      item.names.push_back("--" + name);
+    }
+    for (const std::string& name : option->get_snames()) {
+      item.names.push_back("-" + name);
+    }
+    item.positional = item.names.empty();
+    if (item.positional) {
+      item.names.push_back(option->get_name(true));
+    }
+    item.value = option->get_items_expected_max() > 0 ? option->get_type_name() : "";
+    item.help = option->get_description();
+    description.options.push_back(std::move(item));
+  }
+  for (CLI::App* below : app_->get_subcommands([](CLI::App*) { return true; })) {
+    if (!below->get_group().empty()) {
+      description.commands.push_back(Command(*below, *context_).describe());
+    }
+  }
+  return description;
+}
+
+void Command::hide() const {
+  app_->group("");
+}
+
 bool Command::given(const std::string& option) const {
   return app_->count(option) > 0;
 }

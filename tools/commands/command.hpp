@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
+#include "tools/commands/command_description.hpp"
 #include "tools/io/command_context.hpp"
 
 namespace CLI {
@@ -55,6 +57,14 @@ class Command {
   void footer(const std::string& text) const;
   /// Sets the work of this command. It returns the exit code.
   void action(std::function<int()> work) const;
+  /// The command called `name` directly below this one.
+  [[nodiscard]] std::optional<Command> find(const std::string& name) const;
+  /// The text that --help prints.
+  [[nodiscard]] std::string help_text() const;
+  /// What was declared, here and below.
+  [[nodiscard]] CommandDescription describe() const;
+  /// Leaves the command out of the help: it is not for people.
+  void hide() const;
   /// True if the user gave the option. Valid after parsing.
   [[nodiscard]] bool given(const std::string& option) const;
 
@@ -73,6 +83,8 @@ void add_warm_command(const Command& root, CommandContext& context);
 void add_worker_command(const Command& root, CommandContext& context);
 void add_record_command(const Command& root, CommandContext& context);
 void add_doctor_command(const Command& root, CommandContext& context);
+void add_help_command(const Command& root, CommandContext& context);
+void add_completion_command(const Command& root, CommandContext& context);
 
 /// Runs the command: parses the arguments, does the work, reports every failure, and returns the exit code.
 [[nodiscard]] int run_command_line(int argc, const char* const* argv) noexcept;

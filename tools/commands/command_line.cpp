@@ -5,16 +5,18 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <new>
 #include <sstream>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "kerncast/error.hpp"
 #include "kerncast/version.hpp"
 #include "runtime/util/nearest_name.hpp"
 #include "tools/commands/command.hpp"
+#include "tools/io/environment_variables.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/usage_error.hpp"
 
@@ -26,18 +28,14 @@ constexpr const char* description =
     "and "
     "verifies them.";
 
-constexpr const char* environment_help =
-    "Environment:\n"
-    "  KERNCAST_DRIVER          cuda, sim (the virtual GPU) or the path of a driver library\n"
-    "  KERNCAST_NVRTC           toolkit, wheel, none or the path of an NVRTC library\n"
-    "  KERNCAST_CACHE_DIR       directory of the compiled kernels\n"
-    "  KERNCAST_CACHE_READONLY  cache directories and packs that are only read, separated by colons\n"
-    "  KERNCAST_CACHE_REMOTE    URL of a server that machines share compiled kernels through\n"
-    "  KERNCAST_STRICT          1: compile nothing; a kernel that is not cached is an error\n"
-    "  KERNCAST_RECORD          file to which every requested kernel is appended, for kerncast warm "
-    "--from-record\n"
-    "  KERNCAST_TEMPLATE_DIR    kernel templates to use instead of the built-in ones\n"
-    "Exit codes: 0 fine, 1 the work failed, 2 bad usage.";
+std::string environment_help() {
+  std::string text = "Environment:\n";
+  for (const EnvironmentVariable& variable : environment_variables()) {
+    text += fmt::format("  {:<34}{}\n", variable.name, variable.help);
+  }
+  return text +
+         "Exit codes: 0 what was asked for is done, 1 the work failed, 2 bad usage, 130 stopped by Ctrl-C.";
+}
 
 /// Reports `message` on standard error, and with --json also as JSON on standard output.
 void report(CommandContext& context, std::string_view code, std::string_view message) {
@@ -48,34 +46,84 @@ void report(CommandContext& context, std::string_view code, std::string_view mes
   }
 }
 
-bool asks_for_json(int argc, const char* const* argv) {
-  return std::any_of(argv, argv + argc, [](const char* text) { return std::strcmp(text, "--json") == 0; });
+/// The arguments of the command, without those that hold for every command wherever they stand.
+struct GlobalArguments {
+  std::vector<std::string> rest;
+  bool json = false;
+  std::string color = "auto";
+
+  /// Takes --color WHEN out, and puts a --json that stands before the command behind it.
+  GlobalArguments(int argc, const char* const* argv) {
+    bool leading_json = false;
+    bool in_command = false;
+    for (int i = 1; i < argc; ++i) {
+      const std::string_view word = argv[i];
+      if (word == "--color" && i + 1 < argc) {
+        color = argv[++i];
+      } else if (word.starts_with("--color=")) {
+        color = word.substr(8);
+      } else if (word == "--json" && !in_command) {
+        leading_json = true;
+      } else {
+        rest.emplace_back(word);
+      }
+      in_command = in_command || !word.starts_with('-');
+      json = json || word == "--json";
+    }
+    if (leading_json) {
+      rest.emplace_back("--json");
+    }
+  }
+};
+
+/// The option of `command` that is nearest to the first one in `words` that it does not have.
+std::string nearest_option(const CLI::App& command, const std::vector<std::string>& words) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      known.push_back("--" + name);
+    }
+  }
+  for (const std::string& word : words) {
+    const std::string name = word.substr(0, word.find('='));
+    if (name.starts_with("--") && std::find(known.begin(), known.end(), name) == known.end()) {
+      return nearest_name(name, known);
+    }
+  }
+  return {};
 }
 
 /// The message for a command line that CLI11 rejects: its error and the command whose help to read. For an
 /// unknown command it names the nearest known one.
-std::string usage_text(const CLI::App& root, const CLI::ParseError& error, int argc,
-                       const char* const* argv) {
+std::string usage_text(const CLI::App& root, const CLI::ParseError& error,
+                       const std::vector<std::string>& words) {
   std::string text = error.what();
   std::string path = "kerncast";
   const CLI::App* reached = &root;
-  for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+  for (const std::string& word : words) {
+    if (word.starts_with('-')) {
+      break;
+    }
     std::vector<std::string> names;
     const CLI::App* next = nullptr;
     for (const CLI::App* command : reached->get_subcommands([](const CLI::App*) { return true; })) {
       names.push_back(command->get_name());
-      next = command->get_name() == argv[i] ? command : next;
+      next = command->get_name() == word ? command : next;
     }
     if (next == nullptr) {
       if (!names.empty()) {
-        const std::string nearest = nearest_name(argv[i], names);
-        text = fmt::format("unknown command '{}'{}", argv[i],
+        const std::string nearest = nearest_name(word, names);
+        text = fmt::format("unknown command '{}'{}", word,
                            nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest));
       }
       break;
     }
     reached = next;
-    path += fmt::format(" {}", argv[i]);
+    path += fmt::format(" {}", word);
+  }
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
+    const std::string nearest = nearest_option(*reached, words);
+    text += nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest);
   }
   text.erase(text.find_last_not_of(" \n") + 1);
   return fmt::format("{}; see {} --help", text, path);
@@ -102,20 +150,30 @@ int act(CommandContext& context) {
 
 int parse_and_act(int argc, const char* const* argv) {
   CommandContext context;
-  context.json = asks_for_json(argc, argv);
+  GlobalArguments arguments(argc, argv);
+  context.json = arguments.json;
   CLI::App root(description, "kerncast");
-  root.footer(environment_help);
-  root.set_version_flag("--version", "kerncast " KERNCAST_VERSION, "Print the version and exit");
+  root.set_version_flag("-V,--version", "kerncast " KERNCAST_VERSION, "Print the version and exit");
   root.require_subcommand(1);
   root.fallthrough(false);
   const Command command(root, context);
-  for (const auto add :
-       {add_run_command, add_ops_command, add_inspect_command, add_profile_command, add_cache_command,
-        add_warm_command, add_record_command, add_worker_command, add_doctor_command}) {
+  for (const auto add : {add_run_command, add_ops_command, add_inspect_command, add_profile_command,
+                         add_cache_command, add_warm_command, add_record_command, add_worker_command,
+                         add_doctor_command, add_help_command, add_completion_command}) {
     add(command, context);
   }
+  // Declared for the help; GlobalArguments has taken it.
+  std::string color;
+  root.add_option("--color", color, "auto, always or never; auto: on a terminal, unless NO_COLOR is set");
+  // A footer that is set before the commands would be theirs too.
+  root.footer(environment_help());
   try {
-    root.parse(argc, argv);
+    context.console.set_color(arguments.color);
+    std::vector<std::string> words(arguments.rest.rbegin(), arguments.rest.rend());
+    root.parse(std::move(words));
+  } catch (const UsageError& error) {
+    report(context, error_name(error.code()), error.what());
+    return exit_usage;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
       std::ostringstream out;
@@ -123,7 +181,7 @@ int parse_and_act(int argc, const char* const* argv) {
       print(out.str());
       return flush_output() ? exit_fine : exit_failed;
     }
-    report(context, "usage", usage_text(root, error, argc, argv));
+    report(context, "usage", usage_text(root, error, arguments.rest));
     return exit_usage;
   }
   const int code = act(context);

@@ -390,7 +390,7 @@ int examine(CommandContext& context) {
   for (const auto& [name, value] : findings.lines) {
     table.add_row({name, value});
   }
-  print(table.text());
+  print(table);
   for (const Json& problem : findings.problems) {
     print(fmt::format("\n{}: {}\n  remedy: {}\n", problem["severity"].get<std::string>(),
                       problem["problem"].get<std::string>(), problem["remedy"].get<std::string>()));

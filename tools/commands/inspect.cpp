@@ -59,7 +59,8 @@ void print_fields(const Fields& fields) {
     table.add_row(
         {label, is_short(value) ? value : fmt::format("{} bytes, digest {}", value.size(), digest(value))});
   }
-  print("\n" + table.text());
+  print("\n");
+  print(table);
 }
 
 /// The architecture of the first device, or sm_90a if there is none.
@@ -166,7 +167,7 @@ int inspect_op(CommandContext& context, const InspectOptions& options) {
   table.add_row({"PTX", human_bytes(report.ptx.size())});
   table.add_row({"entry point", report.lowered_name});
   table.add_row({"key", report.key});
-  print(table.text());
+  print(table);
   print_fields(report.key_fields);
   return exit_fine;
 }
@@ -220,7 +221,7 @@ int inspect_file(CommandContext& context, const InspectOptions& options) {
   table.add_row({"PTX", human_bytes(entry.ptx.size())});
   table.add_row({"entry point", entry.lowered_name});
   table.add_row({"key", key->hex()});
-  print(table.text());
+  print(table);
   print_fields(entry.key_fields);
   return exit_fine;
 }

@@ -111,7 +111,8 @@ Json to_json(const OpDefinition& op) {
 
 void print_section(const Table& table) {
   if (!table.empty()) {
-    print("\n" + table.text());
+    print("\n");
+    print(table);
   }
 }
 
@@ -144,15 +145,21 @@ void print_detail(const OpDefinition& op) {
   print_section(tunables);
 }
 
-int list_ops(CommandContext& context) {
+/// Lists the ops of `family`, or all if it is empty. Returns false if there are none.
+bool list_ops(CommandContext& context, const std::string& family) {
   Json list = Json::array();
   Table table({{"op"}, {"summary"}});
   for (const OpDefinition* op : OpRegistry::instance().all()) {
+    if (!family.empty() && !op->name.starts_with(family + ".")) {
+      continue;
+    }
     list.push_back(to_json(*op));
     table.add_row({op->name, op->summary});
   }
-  context.json ? print_json(list) : print(table.text());
-  return exit_fine;
+  if (!list.empty()) {
+    context.json ? print_json(list) : print(table);
+  }
+  return !list.empty();
 }
 
 }  // namespace
@@ -161,11 +168,11 @@ void add_ops_command(const Command& root, CommandContext& context) {
   const Command command =
       root.add("ops", "List the ops, or describe one: formula, tensors, parameters, tunables");
   const auto name = std::make_shared<std::string>();
-  command.option("op", *name, "Op to describe, such as norm.rms_norm");
+  command.option("op", *name, "Op to describe, such as norm.rms_norm or rms_norm, or a family, such as norm");
   command.json_flag();
   command.action([&context, name] {
-    if (name->empty()) {
-      return list_ops(context);
+    if (name->find('.') == std::string::npos && list_ops(context, *name)) {
+      return exit_fine;
     }
     const OpDefinition& op = require_op(*name);
     context.json ? print_json(to_json(op)) : print_detail(op);

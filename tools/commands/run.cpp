@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <future>
@@ -10,6 +11,7 @@
 #include <set>
 
 #include "tools/commands/command.hpp"
+#include "tools/io/failure_cause.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/safetensors.hpp"
@@ -85,11 +87,10 @@ Table new_table() {
                 {"compile ms", Align::right},
                 {"load µs", Align::right},
                 {"dispatch ns", Align::right},
-                {"max error", Align::right},
-                {"device"}});
+                {"max error ulp", Align::right}});
 }
 
-void add_row(Table& table, const RunRow& row, const std::string& device) {
+void add_row(Table& table, const RunRow& row) {
   const KernelReport& report = row.result.report;
   const bool launched = !report.key.empty();
   std::string compile = "-";
@@ -103,8 +104,31 @@ void add_row(Table& table, const RunRow& row, const std::string& device) {
   // If an earlier row loaded the kernel, it was not loaded again and has no load time.
   table.add_row({report.op, report.spec, fmt::format("{}", row.rows), compile,
                  launched && report.load_us > 0 ? fixed(report.load_us, 1) : "-",
-                 launched ? fixed(row.result.dispatch_ns, 0) : "-", error, device});
+                 launched ? fixed(row.result.dispatch_ns, 0) : "-", error});
 }
+
+/// Counts runs, for the last line of the output.
+struct RunCounts {
+  std::size_t right = 0;
+  std::size_t unchecked = 0;
+  std::size_t failed = 0;
+  std::size_t compiled = 0;
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+
+  void add(const RunRow& row) {
+    ++(!row.ok() ? failed : row.result.checked ? right : unchecked);
+    const KernelReport& report = row.result.report;
+    compiled += !report.key.empty() && report.origin == Origin::compiled ? 1 : 0;
+  }
+  [[nodiscard]] std::string text(const std::string& device) const {
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    return fmt::format("{} run{} right{}{}, {} kernel{} compiled, {} s, on {}\n", right,
+                       right == 1 ? "" : "s",
+                       unchecked == 0 ? "" : fmt::format(", {} not checked", unchecked),
+                       failed == 0 ? "" : fmt::format(", {} failed", failed), compiled,
+                       compiled == 1 ? "" : "s", fixed(seconds, seconds < 10 ? 1 : 0), device);
+  }
+};
 
 /// Runs `work` and stores the message of an exception as the row's error.
 template <class Work>
@@ -174,7 +198,7 @@ int run_model(CommandContext& context, const RunOptions& options) {
   Json list = Json::array();
   Table table = new_table();
   std::set<std::string> told;
-  bool failed = false;
+  RunCounts counts;
   std::vector<PlannedRow> plans;
   for (const Workload& workload : workloads) {
     for (const std::int64_t count : rows) {
@@ -184,13 +208,12 @@ int run_model(CommandContext& context, const RunOptions& options) {
   const auto finish = [&](RunRow& row) {
     await_verdict(row);
     list.push_back(to_json(row, device.name()));
-    add_row(table, row, device.name());
-    if (!row.ok()) {
-      failed = true;
-      if (told.insert(row.error).second) {
-        context.console.error(fmt::format("{} [{}] with {} rows: {}", row.result.report.op,
-                                          row.result.report.spec, row.rows, row.error));
-      }
+    add_row(table, row);
+    counts.add(row);
+    const KernelReport& report = row.result.report;
+    const std::string cause = cause_of(row.error, report.op, report.spec, report.arch);
+    if (!row.ok() && told.insert(cause).second) {
+      context.console.error(fmt::format("{} [{}] with {} rows: {}", report.op, report.spec, row.rows, cause));
     }
   };
   // While a call runs, the inputs of the next one are drawn and the results of the previous one are checked.
@@ -214,8 +237,13 @@ int run_model(CommandContext& context, const RunOptions& options) {
     finish(*last);
   }
   context.console.end_progress();
-  context.json ? print_json(list) : print(table.text());
-  return failed ? exit_failed : exit_fine;
+  if (context.json) {
+    print_json(list);
+  } else {
+    print(table);
+    print(counts.text(device.name()));
+  }
+  return counts.failed > 0 || plans.empty() ? exit_failed : exit_fine;
 }
 
 /// Reads the tensors of all files. The first file that has a name wins.
@@ -338,8 +366,8 @@ int run_file(CommandContext& context, const RunOptions& options) {
     return exit_fine;
   }
   Table table = new_table();
-  add_row(table, row, device.name());
-  print(table.text());
+  add_row(table, row);
+  print(table);
   Table outputs({{"output"}, {"dtype"}, {"shape"}});
   for (const StoredTensor& tensor : row.result.outputs) {
     outputs.add_row({tensor.name, std::string(safetensors_name(tensor.dtype)),

@@ -28,6 +28,7 @@ void add_worker_command(const Command& root, CommandContext& /*context*/) {
   const Command command =
       root.add("worker",
                "Compile for another process, which starts this one and sends requests to its standard input");
+  command.hide();
   const auto nvrtc = std::make_shared<std::string>();
   command.option("--nvrtc", *nvrtc, "NVRTC to use, in the form of KERNCAST_NVRTC");
   command.action([nvrtc] { return work(*nvrtc); });

@@ -8,10 +8,14 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "tools/io/usage_error.hpp"
+
 namespace kerncast::tools {
 
 std::string progress_line(std::size_t done, std::size_t total, std::string_view text, std::size_t columns) {
-  constexpr std::size_t cells = 24;
+  // On a narrow terminal the counts matter more than the bar.
+  constexpr std::size_t wide = 72;
+  const std::size_t cells = columns < wide ? columns / 8 : 24;
   const std::size_t filled = total == 0 ? cells : std::min(done, total) * cells / total;
   std::string line = fmt::format("[{:<{}}] {}/{}  {}", std::string(filled, '#'), cells, done, total, text);
   if (line.size() > columns) {
@@ -27,6 +31,14 @@ Console::Console() : terminal_(isatty(STDERR_FILENO) != 0) {
   if (terminal_ && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1) {
     columns_ = size.ws_col - 1U;
   }
+}
+
+void Console::set_color(std::string_view when) {
+  if (when != "auto" && when != "always" && when != "never") {
+    throw UsageError(fmt::format("--color {} is none of auto, always and never", when));
+  }
+  const char* no_color = std::getenv("NO_COLOR");
+  color_ = when == "always" || (when == "auto" && terminal_ && (no_color == nullptr || *no_color == '\0'));
 }
 
 Console::~Console() {
@@ -48,7 +60,12 @@ void Console::error(std::string_view message_text) {
 void Console::message(std::string_view kind, std::string_view text) {
   const std::lock_guard lock(mutex_);
   erase();
-  fmt::print(stderr, "kerncast: {}: {}\n", kind, text);
+  if (color_) {
+    const int code = kind == "error" ? 31 : kind == "warning" ? 33 : 36;
+    fmt::print(stderr, "kerncast: \033[1;{}m{}:\033[0m {}\n", code, kind, text);
+  } else {
+    fmt::print(stderr, "kerncast: {}: {}\n", kind, text);
+  }
   draw();
 }
 

@@ -16,6 +16,10 @@ class Console {
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
 
+  /// Colours the kind of a message if `when` is "always", never if it is "never", and if it is "auto" on a
+  /// terminal unless NO_COLOR is set. Throws UsageError for another text.
+  void set_color(std::string_view when);
+
   /// Writes "kerncast: warning: ..." (note, error) on a line of its own, above the bar.
   void warning(std::string_view message);
   void note(std::string_view message);
@@ -34,6 +38,7 @@ class Console {
 
   std::mutex mutex_;
   bool terminal_;
+  bool color_ = false;
   std::size_t columns_ = 80;
   bool shown_ = false;
   std::string bar_;

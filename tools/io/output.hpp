@@ -25,10 +25,13 @@ class Table {
   /// Adds a row. Missing cells are empty. Throws std::logic_error if there are more cells than columns.
   void add_row(std::vector<std::string> cells);
   [[nodiscard]] bool empty() const { return rows_.empty(); }
-  /// The table as text. It ends with a newline, and no line has trailing spaces.
-  [[nodiscard]] std::string text() const;
+  /// The table as text. It ends with a newline, and no line has trailing spaces. If `columns` is not 0, cells
+  /// are continued on further lines so that no line is wider, as long as every column keeps a few characters.
+  [[nodiscard]] std::string text(std::size_t columns = 0) const;
 
  private:
+  [[nodiscard]] std::vector<std::size_t> widths_within(std::size_t columns) const;
+
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };
@@ -44,6 +47,12 @@ class Table {
 
 /// Writes to standard output.
 void print(std::string_view text);
+
+/// Writes `table` to standard output, as wide as the terminal.
+void print(const Table& table);
+
+/// Width of the terminal that standard output is, or the value of COLUMNS if that is set. 0 if it is none.
+[[nodiscard]] std::size_t terminal_columns();
 
 /// Writes `value` to standard output, indented, with a newline. Bytes that are not UTF-8 are replaced.
 void print_json(const Json& value);

@@ -39,6 +39,19 @@ std::vector<std::string> setting_names(const OpDefinition& op) {
 }  // namespace
 
 const OpDefinition& require_op(const std::string& name) {
+  const OpDefinition* only = nullptr;
+  for (const OpDefinition* op : OpRegistry::instance().all()) {
+    if (name.find('.') == std::string::npos && op->name.ends_with("." + name)) {
+      if (only != nullptr) {
+        throw UsageError(
+            fmt::format("'{}' is short for {} and for {}; give the whole name", name, only->name, op->name));
+      }
+      only = op;
+    }
+  }
+  if (only != nullptr) {
+    return *only;
+  }
   try {
     return OpRegistry::instance().require(name);
   } catch (const Error& error) {

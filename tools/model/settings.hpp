@@ -8,7 +8,8 @@
 
 namespace kerncast::tools {
 
-/// The op called `name`. Throws UsageError that names the nearest.
+/// The op called `name`, as a whole ("norm.rms_norm") or by the part after the family if no other op has the
+/// same. Throws UsageError that names the nearest.
 [[nodiscard]] const OpDefinition& require_op(const std::string& name);
 
 /// Values given as "name=value": compile-time parameters and run-time scalars of an op.

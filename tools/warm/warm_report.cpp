@@ -99,7 +99,7 @@ int show_plan(CommandContext& context, Runtime& runtime, const std::vector<Plann
                    kernel.tunables_text, kernel.cached ? "cached" : fixed(each_ms, 0),
                    fmt::format("{}", fmt::join(kernel.why, "; "))});
   }
-  print(table.text());
+  print(table);
   print(fmt::format("{} kernels: {} cached, {} to compile; about {} s with {} jobs ({})\n", kernels.size(),
                     kernels.size() - missing, missing, fixed(seconds, 0), jobs,
                     measured ? "by the mean of this cache's compiles"
@@ -127,7 +127,7 @@ int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kern
       }
     }
     if (!table.empty()) {
-      print(table.text());
+      print(table);
     }
     print(fmt::format("{} kernels: {} cached, {} missing\n", kernels.size(), kernels.size() - missing,
                       missing));
@@ -256,14 +256,14 @@ int summarise(CommandContext& context, const std::vector<WarmResult>& results,
                  {"cubin and PTX", Align::right}});
     table.add_row({fmt::format("{}", results.size()), fmt::format("{}", cached), fmt::format("{}", compiled),
                    fmt::format("{}", failed), fixed(seconds, 1), human_bytes(bytes)});
-    print(table.text());
+    print(table);
     if (!slowest.empty()) {
       Table slow({{"slowest to compile"}, {"specialisation"}, {"arch"}, {"tunables"}, {"ms", Align::right}});
       for (const WarmResult* result : slowest) {
         slow.add_row({result->planned->op->name, result->planned->spec_text, result->planned->arch,
                       result->planned->tunables_text, fixed(result->report.compile_ms, 0)});
       }
-      print(slow.text());
+      print(slow);
     }
   }
   if (left > 0) {

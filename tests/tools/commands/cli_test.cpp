@@ -4,7 +4,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <regex>
 #include <set>
+#include <sstream>
 
 #include "tests/tools/commands/command_process.hpp"
 
@@ -36,6 +39,68 @@ TEST_CASE("help and version are printed") {
   }
 }
 
+TEST_CASE("help, completions and the manual page come from the commands as they are") {
+  const CommandPlace place;
+  CHECK(place.run({"help", "run"}).out == place.run({"run", "--help"}).out);
+  CHECK(place.run({"help", "cache", "export"}).out == place.run({"cache", "export", "--help"}).out);
+  CHECK(place.run({"help"}).out == place.run({"--help"}).out);
+  CHECK(place.run({"-V"}).out == place.run({"--version"}).out);
+  CHECK_THAT(place.run({"run", "--help"}).out, !Catch::Contains("Environment:"));
+  CHECK_THAT(place.run({"--help"}).out,
+             !Catch::Contains("\n  worker") && Catch::Contains("KERNCAST_SIM_TIMEOUT"));
+  const std::string manual = place.run({"help", "--man"}).out;
+  for (const char* part :
+       {".TH KERNCAST 1", "kerncast cache export", "\\-\\-from\\-pack", "KERNCAST_RECORD", "EXIT STATUS"}) {
+    CHECK_THAT(manual, Catch::Contains(part));
+  }
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const Outcome script = place.run({"completion", shell});
+    CHECK(script.code == 0);
+    CHECK_THAT(script.out, Catch::Contains("norm.rms_norm") && Catch::Contains("from-pack") &&
+                               !Catch::Contains("\" worker\"") && !Catch::Contains("-a worker"));
+  }
+  place.directory.write("kerncast.bash", place.run({"completion", "bash"}).out);
+  const std::string line =
+      "cd " + place.directory.path() +
+      " && bash -c 'source ./kerncast.bash; COMP_WORDS=(kerncast cache expo); COMP_CWORD=2; _kerncast; "
+      "test \"${COMPREPLY[*]}\" = export'";
+  CHECK(std::system(line.c_str()) == 0);
+}
+
+TEST_CASE("ops have short names, families are listed, and colour is chosen") {
+  const CommandPlace place;
+  CHECK(place.run({"ops", "rms_norm", "--json"}).json().at("op") == "norm.rms_norm");
+  const json family = place.run({"ops", "quant", "--json"}).json();
+  CHECK(family.size() > 3);
+  for (const json& op : family) {
+    CHECK_THAT(op.at("op").get<std::string>(), Catch::StartsWith("quant."));
+  }
+  CHECK(place.run({"--json", "ops", "rms_norm"}).json().at("op") == "norm.rms_norm");
+  CHECK_THAT(place.run({"run", "--color", "always"}).err, Catch::Contains("\033["));
+  for (const std::vector<std::string>& plain : {Arguments{"run"}, Arguments{"--color=never", "run"}}) {
+    CHECK_THAT(place.run(plain).err, !Catch::Contains("\033["));
+  }
+  const Outcome narrow = place.run({"ops"}, {{"COLUMNS", "60"}});
+  std::istringstream lines(narrow.out);
+  for (std::string text; std::getline(lines, text);) {
+    CHECK(text.size() <= 60);
+  }
+}
+
+TEST_CASE("the variables of the help are those of the documents") {
+  const CommandPlace place;
+  const std::string help = place.run({"--help"}).out;
+  std::ifstream file(std::string(KERNCAST_TEMPLATES) + "/../tools/README.md");
+  const std::string readme{std::istreambuf_iterator<char>(file), {}};
+  const std::string table =
+      readme.substr(readme.find("## Environment"), readme.find("## Scripts") - readme.find("## Environment"));
+  const std::regex name("KERNCAST_[A-Z_]+");
+  const auto names_in = [&](const std::string& text) {
+    return std::set<std::string>(std::sregex_token_iterator(text.begin(), text.end(), name), {});
+  };
+  CHECK(names_in(help) == names_in(table));
+}
+
 TEST_CASE("bad usage is exit code 2 with a message that helps") {
   const CommandPlace place;
   struct Case {
@@ -59,6 +124,11 @@ TEST_CASE("bad usage is exit code 2 with a message that helps") {
       {{"run", "norm.rms_norm", "--in", "a", "--out", "b", "--set", "esp=1"}, "did you mean eps?"},
       {{"run", "norm.rms_norm", "--in", "a", "--out", "b", "--set", "eps=x"}, "not a finite number"},
       {{"run", "--frobnicate"}, "--frobnicate"},
+      {{"run", "--modle", "x"}, "did you mean --model?"},
+      {{"cache", "export", "f", "--acrh", "sm_90a"}, "did you mean --arch?"},
+      {{"ops", "rms_nrm"}, "did you mean norm.rms_norm?"},
+      {{"help", "cache", "exprt"}, "did you mean export?"},
+      {{"ops", "--color", "maybe"}, "--color maybe is none of"},
       {{"ops", "norm.rms_nrm"}, "did you mean norm.rms_norm?"},
       {{"inspect", "norm.rms_norm"}, "hidden is required"},
       {{"inspect", "norm.rms_norm", "--set", "hidden=99999999"}, "nearest valid"},

@@ -2,7 +2,9 @@
 
 #include <catch2/catch.hpp>
 #include <limits>
+#include <sstream>
 #include <stdexcept>
+#include <string>
 
 #include "kerncast/error.hpp"
 #include "tools/io/console.hpp"
@@ -42,11 +44,39 @@ TEST_CASE("numbers are written for people") {
   CHECK(utc_time(1738328709) == "2025-01-31 13:05:09");
 }
 
+TEST_CASE("a table is as wide as it is told, and loses nothing") {
+  Table table({{"op"}, {"specialisation"}, {"compile ms", Align::right}, {"rows", Align::right}});
+  table.add_row({"norm.fused_add_rms_norm_quant", "hidden=7168 scaling=per_token_group", "1234.5", "16"});
+  table.add_row({"norm.rms_norm", "hidden=7168", "cached", "1"});
+  CHECK(table.text() == table.text(1000));
+  CHECK(table.text().find("norm.fused_add_rms_norm_quant") != std::string::npos);
+  for (const std::size_t columns : {80U, 60U, 40U}) {
+    std::istringstream lines(table.text(columns));
+    std::string first_column;
+    for (std::string line; std::getline(lines, line);) {
+      INFO(columns << ": " << line);
+      CHECK(line.size() <= columns);
+      first_column += line.substr(0, line.find(' '));
+    }
+    CHECK(first_column.find("norm.fused_add_rms_norm_quant") != std::string::npos);
+    CHECK(table.text(columns).find("1234.5") != std::string::npos);
+  }
+  // A title gives way before a cell does.
+  Table narrow({{"a long title", Align::right}, {"b"}});
+  narrow.add_row({"1", "x"});
+  CHECK(narrow.text(9) == "    a  b\n long\ntitle\n    1  x\n");
+  // Characters of several bytes are not cut apart.
+  Table greek({{"µ"}});
+  greek.add_row({"µµµµµµµµµµ"});
+  CHECK(greek.text(8) == "µ\nµµµµµµµµ\nµµ\n");
+}
+
 TEST_CASE("a progress line never exceeds the terminal") {
   CHECK(progress_line(5, 10, "norm.rms_norm", 80) == "[############            ] 5/10  norm.rms_norm");
   CHECK(progress_line(10, 10, "", 80) == "[########################] 10/10  ");
   CHECK(progress_line(0, 0, "x", 80) == "[########################] 0/0  x");
-  CHECK(progress_line(12, 10, "x", 20).size() == 20);
+  CHECK(progress_line(12, 10, "a longer text", 20).size() == 20);
+  CHECK_THAT(progress_line(5, 10, "3 cached, 2 failed", 40), Catch::Contains("3 cached, 2 failed"));
 }
 
 TEST_CASE("malformed JSON is placed by line and column") {
