@@ -13,4 +13,4 @@ grep -qwm 1 avx2 /proc/cpuinfo && level=v3
 grep -qwm 1 avx512vl /proc/cpuinfo && level=v4
 cmake --preset gcc -DKERNCAST_BUILD_TESTS=OFF -DKERNCAST_SIM_LEVELS="$level" >/dev/null
 cmake --build build --parallel "$(nproc)"
-exec build/kerncast run --model deepseek-v3 "$@"
+exec build/kerncast run --model deepseek-v3 --quant all "$@"

@@ -68,20 +68,29 @@ inline ModelConfig deepseek_v3() {
   ModelConfig model;
   model.name = "deepseek-v3";
   model.hidden = 7168;
-  model.q_lora_rank = 1536;
-  model.kv_lora_rank = 512;
-  model.intermediate = 18432;
-  model.moe_intermediate = 2048;
   model.experts = 256;
   model.top_k = 8;
-  model.groups = 8;
-  model.topk_group = 4;
-  model.shared_experts = 1;
-  model.routed_scaling_factor = 2.5;
-  model.sigmoid_gate = true;
+  model.adds_shared = true;
+  model.deep_gemm = true;
   model.heads = 128;
   model.kv_heads = 128;
   model.head_dim = 128;
+  model.router = {.scoring = RouterScoring::sigmoid,
+                  .logits = DType::f32,
+                  .bias = true,
+                  .groups = 8,
+                  .topk_group = 4,
+                  .scaling = 2.5,
+                  .fused_shared = 1};
+  model.norms = {{.place = "input_layernorm", .width = 7168, .added = true, .quantised = true},
+                 {.place = "q_a_layernorm", .width = 1536, .quantised = true},
+                 {.place = "kv_a_layernorm", .width = 512}};
+  model.mlps = {{.place = "dense MLP", .activation = "silu", .width = 18432},
+                {.place = "experts", .activation = "silu", .width = 2048, .split = Split::expert}};
+  model.linears = {
+      {.place = "attention and MLP input", .width = 7168}, {.place = "o_proj input", .width = 16384},
+      {.place = "q_b_proj input", .width = 1536},          {.place = "kv_b_proj input", .width = 512},
+      {.place = "down_proj input", .width = 18432},        {.place = "experts", .width = 2048}};
   return model;
 }
 

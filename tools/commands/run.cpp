@@ -16,7 +16,10 @@
 #include "tools/io/output.hpp"
 #include "tools/io/safetensors.hpp"
 #include "tools/io/usage_error.hpp"
+#include "tools/model/coverage.hpp"
 #include "tools/model/model_config.hpp"
+#include "tools/model/model_report.hpp"
+#include "tools/model/quant_scheme.hpp"
 #include "tools/model/settings.hpp"
 #include "tools/model/workload.hpp"
 #include "tools/run/op_run.hpp"
@@ -28,11 +31,13 @@ namespace {
 struct RunOptions {
   std::string model;
   std::vector<std::int64_t> rows{1, 16};
+  std::string quant;
   std::string op;
   std::vector<std::string> in;
   std::string out;
   std::vector<std::string> settings;
   bool no_check = false;
+  bool best_effort = false;
   int device = 0;
 };
 
@@ -187,11 +192,18 @@ void await_verdict(RunRow& row) {
 }
 
 int run_model(CommandContext& context, const RunOptions& options) {
-  const ModelConfig model = load_model_config(options.model);
+  const ModelReading reading = load_model(options.model);
+  announce_model(reading, context.console);
+  require_known(reading, options.best_effort);
+  const QuantSelection quant(options.quant, reading.schemes);
+  const ModelConfig& model = reading.config;
   const std::vector<std::int64_t> rows = check_rows(options.rows);
   Runtime runtime(context.runtime_options());
   RunDevice device(runtime, options.device);
   const std::vector<Workload> workloads = workloads_of(model);
+  for (const UncoveredPart& part : uncovered_parts(model, workloads, quant.schemes())) {
+    context.console.warning(fmt::format("{}: not run: {}", model.name, part.why));
+  }
   if (workloads.empty()) {
     context.console.note(fmt::format("no op of this build serves {}", model.name));
   }
@@ -201,7 +213,7 @@ int run_model(CommandContext& context, const RunOptions& options) {
   RunCounts counts;
   std::vector<PlannedRow> plans;
   for (const Workload& workload : workloads) {
-    for (const std::int64_t count : rows) {
+    for (const std::int64_t count : quant.includes(workload) ? rows : std::vector<std::int64_t>{}) {
       plans.push_back({&workload, count, {}});
     }
   }
@@ -394,6 +406,8 @@ void check_options(const RunOptions& options, const Command& command) {
     }
     return;
   }
+  refuse("--best-effort", "--model");
+  refuse("--quant", "--model");
   refuse("--rows", "--model");
   static_cast<void>(require_op(options.op));  // report a misspelt op before missing files
   if (options.in.empty() || options.out.empty()) {
@@ -413,6 +427,8 @@ void add_run_command(const Command& root, CommandContext& context) {
   command.option("--rows", options->rows, "Row (token) counts to run a model's ops at")
       .separated()
       .shows_default();
+  command.option("--quant", options->quant,
+                 "How activations are quantised, as in kerncast warm; default: as the model's files say");
   command
       .option(
           "--in", options->in,
@@ -424,6 +440,8 @@ void add_run_command(const Command& root, CommandContext& context) {
       .value_name("NAME=VALUE");
   command.flag("--no-check", options->no_check, "Do not compare the results with the reference");
   command.option("--device", options->device, "Device ordinal").shows_default();
+  command.flag("--best-effort", options->best_effort,
+               "Also run a model of unknown type, whose ops are guessed from the names of its fields");
   command.json_flag();
   command.action([&context, options, command] {
     check_options(*options, command);

@@ -18,6 +18,7 @@
 #include "tools/io/output.hpp"
 #include "tools/io/own_path.hpp"
 #include "tools/io/usage_error.hpp"
+#include "tools/model/model_report.hpp"
 #include "tools/model/settings.hpp"
 #include "tools/warm/warm_pack.hpp"
 #include "tools/warm/warm_plan.hpp"
@@ -38,6 +39,7 @@ struct WarmOptions {
   int timeout_s = 300;
   bool plan = false;
   bool check = false;
+  bool best_effort = false;
 };
 
 /// Set by Ctrl-C. A second Ctrl-C ends the process as usual.
@@ -125,9 +127,17 @@ int warm(CommandContext& context, WarmOptions options) {
   }
   Runtime runtime(std::move(runtime_options));
   std::vector<LeftOut> left_out;
-  const std::vector<PlannedKernel> kernels = plan_warm(runtime, options.request, context.console, &left_out);
+  std::vector<ModelReading> models;
+  const std::vector<PlannedKernel> kernels =
+      plan_warm(runtime, options.request, context.console, &left_out, &models);
   if (options.plan) {
-    return show_plan(context, runtime, kernels, left_out, jobs);
+    const int shown = show_plan(context, runtime, models, kernels, left_out, jobs);
+    const bool guessed =
+        std::any_of(models.begin(), models.end(), [](const ModelReading& model) { return !model.known; });
+    return guessed && !options.best_effort ? exit_failed : shown;
+  }
+  for (const ModelReading& model : models) {
+    require_known(model, options.best_effort);
   }
   if (options.check) {
     return show_missing(context, kernels, left_out);
@@ -193,9 +203,10 @@ void add_warm_command(const Command& root, CommandContext& context) {
       .separated();
   command.option("--ep", request.expert_ranks, "Ranks that the experts are spread over; default 1")
       .between(1, 4096);
-  command.option(
-      "--quant", request.quant,
-      "How activations are quantised: fp8-block, fp8, int8, nvfp4, mxfp8, mxfp4, none; default: all of them");
+  command.option("--quant", request.quant,
+                 "How activations are quantised: fp8-block, fp8-static, fp8-tensor, fp8-token, fp8 (those "
+                 "three), int8, nvfp4, "
+                 "mxfp8, mxfp4, none, all; default: as the model's files say");
   command
       .option("--tokens", request.tokens,
               "Numbers of tokens in a batch, such as 1:8192 or 1,64; default: any number")
@@ -220,6 +231,8 @@ void add_warm_command(const Command& root, CommandContext& context) {
                "Compile nothing; show the plan, the reason for each kernel, and the expected time");
   command.flag("--check", options->check,
                "Compile nothing; show what is missing, and exit with 1 if anything is");
+  command.flag("--best-effort", options->best_effort,
+               "Also serve a model of unknown type, whose ops are guessed from the names of its fields");
   command.json_flag();
   command.action([&context, options] { return warm(context, *options); });
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "runtime/util/nearest_name.hpp"
@@ -12,10 +13,32 @@ namespace kerncast::tools {
 namespace {
 
 constexpr std::pair<const char*, QuantScheme> schemes[] = {
-    {"none", QuantScheme::none},   {"fp8-block", QuantScheme::fp8_block}, {"fp8", QuantScheme::fp8},
-    {"int8", QuantScheme::int8},   {"nvfp4", QuantScheme::nvfp4},         {"mxfp8", QuantScheme::mxfp8},
+    {"none", QuantScheme::none},
+    {"fp8-block", QuantScheme::fp8_block},
+    {"fp8", QuantScheme::fp8},
+    {"fp8-static", QuantScheme::fp8_static},
+    {"fp8-tensor", QuantScheme::fp8_tensor},
+    {"fp8-token", QuantScheme::fp8_token},
+    {"int8", QuantScheme::int8},
+    {"nvfp4", QuantScheme::nvfp4},
+    {"mxfp8", QuantScheme::mxfp8},
     {"mxfp4", QuantScheme::mxfp4},
 };
+
+/// Which of the fp8 schemes a workload of QuantScheme::fp8 serves; fp8 if it serves them all.
+QuantScheme fp8_kind(const Workload& workload) {
+  const std::string_view op = workload.op->name;
+  if (op == "quant.per_tensor_fp8") {
+    return param_of(workload, "dynamic") == "false" ? QuantScheme::fp8_static : QuantScheme::fp8_tensor;
+  }
+  if (op == "quant.per_token_fp8") {
+    return QuantScheme::fp8_token;
+  }
+  if (op.ends_with("_quant")) {
+    return param_of(workload, "scaling") == "per_tensor" ? QuantScheme::fp8_static : QuantScheme::fp8_token;
+  }
+  return QuantScheme::fp8;
+}
 
 /// The scheme for a granularity and an element type, by the names that the ops use.
 QuantScheme by_granularity(std::string_view granularity, std::string_view element) {
@@ -76,6 +99,35 @@ QuantScheme scheme_of(const Workload& workload) {
     return QuantScheme::fp8_block;
   }
   return QuantScheme::none;
+}
+
+std::string name_of_scheme(QuantScheme scheme) {
+  for (const auto& [known, value] : schemes) {
+    if (value == scheme) {
+      return known;
+    }
+  }
+  return "none";
+}
+
+bool is_needed(const Workload& workload, const std::vector<QuantScheme>& wanted) {
+  const QuantScheme scheme = scheme_of(workload);
+  return scheme == QuantScheme::none || std::any_of(wanted.begin(), wanted.end(), [&](QuantScheme one) {
+           return one == scheme || (scheme == QuantScheme::fp8 && one == fp8_kind(workload));
+         });
+}
+
+QuantSelection::QuantSelection(const std::string& option, std::vector<QuantScheme> own)
+    : all_(option == "all"), schemes_(std::move(own)) {
+  if (all_) {
+    schemes_.clear();
+  } else if (!option.empty()) {
+    schemes_ = {parse_quant_scheme(option)};
+  }
+}
+
+bool QuantSelection::includes(const Workload& workload) const {
+  return all_ || is_needed(workload, schemes_);
 }
 
 }  // namespace kerncast::tools

@@ -16,7 +16,9 @@
 #include "runtime/dispatch/source.hpp"
 #include "runtime/util/nearest_name.hpp"
 #include "tools/io/usage_error.hpp"
+#include "tools/model/coverage.hpp"
 #include "tools/model/model_config.hpp"
+#include "tools/model/model_report.hpp"
 #include "tools/model/model_shard.hpp"
 #include "tools/model/quant_scheme.hpp"
 #include "tools/model/settings.hpp"
@@ -67,13 +69,16 @@ std::int64_t rows_per_token(const ModelConfig& model, const Workload& workload) 
   if (!op.starts_with("moe.") && !param_of(workload, "experts").empty()) {
     return std::max<std::int64_t>(model.local_experts(), 1);
   }
+  std::int64_t most = std::max<std::int64_t>(model.top_k, 1);
+  for (const ModelNorm& norm : model.norms) {
+    if (param_of(workload, "hidden") == std::to_string(norm.width)) {
+      most = std::max(most, norm.rows_per_token);
+    }
+  }
   const bool of_heads =
       op.starts_with("norm.qk_norm") || op == "quant.fp8_pack" || op == "quant.fp8_unpack" ||
       (model.head_dim > 0 && param_of(workload, "hidden") == std::to_string(model.head_dim));
-  if (of_heads) {
-    return std::max<std::int64_t>(model.heads + 2 * model.kv_heads, 1);
-  }
-  return std::max<std::int64_t>(model.top_k, 1);
+  return of_heads ? std::max(most, model.heads + 2 * model.kv_heads) : most;
 }
 
 std::string key_of(Runtime& runtime, const PlannedKernel& kernel) {
@@ -125,9 +130,7 @@ class Planner {
     for (const std::int64_t rows : check_rows(request.rows)) {
       rows_.insert(row_bucket(rows));
     }
-    if (!request.quant.empty()) {
-      scheme_ = parse_quant_scheme(request.quant);
-    }
+    static_cast<void>(QuantSelection(request.quant, {}));  // a misspelt scheme is an error at once
   }
 
   void add_op() {
@@ -135,29 +138,26 @@ class Planner {
     add(op, specialise_settings(op, parse_settings(op, request_.settings)), buckets(1), "asked for by name");
   }
 
-  void add_model(const std::string& name) {
-    std::vector<std::string> unmapped;
-    const ModelConfig whole = load_model_config(name, &unmapped);
-    if (!unmapped.empty()) {
-      console_.warning(fmt::format(
-          "{} is a {}, which this command does not know; it warms what it could read, and does not "
-          "understand "
-          "these fields: {}",
-          whole.name, whole.architecture.empty() ? "model without architectures" : whole.architecture,
-          fmt::join(unmapped, ", ")));
-    }
+  void add_model(const ModelReading& reading) {
+    const ModelConfig& whole = reading.config;
+    const QuantSelection quant(request_.quant, reading.schemes);
     for (const std::int64_t tp : request_.tensor_ranks) {
       const ModelConfig model = shard_model(whole, tp, request_.expert_ranks);
       const std::string where = request_.tensor_ranks == std::vector<std::int64_t>{1}
                                     ? whole.name
                                     : fmt::format("{} tp {}", whole.name, tp);
       const std::vector<Workload> workloads = workloads_of(model);
+      for (const UncoveredPart& part : uncovered_parts(model, workloads, quant.schemes())) {
+        if (request_.op_globs.empty()) {
+          leave_out({part.ops, where, part.why, false});
+        }
+      }
       for (const Workload& workload : workloads) {
-        if (wanted(workload)) {
+        if (is_wanted(workload.op->name) && quant.includes(workload)) {
           add(workload, model, where);
         }
       }
-      note_ops_without_shape(workloads_of(whole), workloads, where);
+      note_ops_without_shape(workloads_of(whole), workloads, quant, where);
     }
   }
 
@@ -257,22 +257,18 @@ class Planner {
 
   /// Names the ops that the whole model has a shape for and a rank of it has not.
   void note_ops_without_shape(const std::vector<Workload>& whole, const std::vector<Workload>& rank,
-                              const std::string& where) {
+                              const QuantSelection& quant, const std::string& where) {
     for (const Workload& workload : whole) {
       const auto same_op = [&](const Workload& other) { return other.op == workload.op; };
       const bool told = std::any_of(left_out_.begin(), left_out_.end(), [&](const LeftOut& item) {
         return item.op == workload.op->name && item.where == where;
       });
-      if (wanted(workload) && !told && std::none_of(rank.begin(), rank.end(), same_op)) {
+      if (is_wanted(workload.op->name) && quant.includes(workload) && !told &&
+          std::none_of(rank.begin(), rank.end(), same_op)) {
         leave_out({workload.op->name, where,
                    fmt::format("no width of this rank fits it ({})", workload.label), false});
       }
     }
-  }
-
-  [[nodiscard]] bool wanted(const Workload& workload) const {
-    const QuantScheme scheme = scheme_of(workload);
-    return is_wanted(workload.op->name) && (!scheme_ || scheme == QuantScheme::none || scheme == *scheme_);
   }
 
   /// The row buckets that the requested numbers of tokens can reach.
@@ -351,7 +347,6 @@ class Planner {
   Console& console_;
   std::vector<TokenRange> tokens_;
   std::set<int> rows_;
-  std::optional<QuantScheme> scheme_;
   std::set<std::string> unknown_;
   std::vector<LeftOut> left_out_;
   std::map<std::tuple<std::string, std::string, std::string, std::string>, PlannedKernel> kernels_;
@@ -360,13 +355,18 @@ class Planner {
 }  // namespace
 
 std::vector<PlannedKernel> plan_warm(Runtime& runtime, const WarmRequest& request, Console& console,
-                                     std::vector<LeftOut>* left_out) {
+                                     std::vector<LeftOut>* left_out, std::vector<ModelReading>* models) {
   Planner planner(runtime, request, console);
   if (!request.op.empty()) {
     planner.add_op();
   }
   for (const std::string& model : request.models) {
-    planner.add_model(model);
+    ModelReading reading = load_model(model);
+    announce_model(reading, console);
+    planner.add_model(reading);
+    if (models != nullptr) {
+      models->push_back(std::move(reading));
+    }
   }
   for (const std::string& record : request.records) {
     planner.add_record(record);

@@ -9,6 +9,7 @@
 
 #include "kerncast/runtime.hpp"
 #include "tools/io/console.hpp"
+#include "tools/model/model_config.hpp"
 
 namespace kerncast::tools {
 
@@ -28,9 +29,9 @@ struct WarmRequest {
   std::vector<int> sm_counts;  ///< multiprocessors; empty: those of every known device of the architecture
   std::vector<std::int64_t> tensor_ranks = {1};
   std::int64_t expert_ranks = 1;
-  std::string quant;                  ///< a QuantScheme's name; empty: every scheme
-  std::vector<std::string> tokens;    ///< "17" or "1:8192"; empty with no `rows`: any number
-  std::vector<std::int64_t> rows;     ///< rows of the op itself
+  std::string quant;                ///< a QuantScheme's name, or "all"; empty: what each model says of itself
+  std::vector<std::string> tokens;  ///< "17" or "1:8192"; empty with no `rows`: any number
+  std::vector<std::int64_t> rows;   ///< rows of the op itself
   std::vector<std::string> op_globs;  ///< "quant.*"; empty: every op
   WarmShard shard;
 };
@@ -62,12 +63,12 @@ struct LeftOut {
 
 /// The kernels that `request` needs, in order of op, specialisation and architecture. Shapes that share op,
 /// specialisation, architecture and tunables share one kernel. What cannot be planned is left out, with a
-/// warning on `console`, and added to `left_out` if given. Throws UsageError, also for an architecture that
-/// the compiler does not know, for a pattern of ops that selects nothing, and for a request that needs no
-/// kernel.
+/// warning on `console`, and added to `left_out` if given; `models` receives what was read of the request's
+/// models. Throws UsageError, also for an architecture that the compiler does not know, for a pattern of ops
+/// that selects nothing, and for a request that needs no kernel.
 [[nodiscard]] std::vector<PlannedKernel> plan_warm(Runtime& runtime, const WarmRequest& request,
-                                                   Console& console,
-                                                   std::vector<LeftOut>* left_out = nullptr);
+                                                   Console& console, std::vector<LeftOut>* left_out = nullptr,
+                                                   std::vector<ModelReading>* models = nullptr);
 
 /// Parses a shard such as "1/4". Throws UsageError.
 [[nodiscard]] WarmShard parse_shard(const std::string& text);

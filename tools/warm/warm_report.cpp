@@ -12,6 +12,7 @@
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/io/failure_cause.hpp"
 #include "tools/io/output.hpp"
+#include "tools/model/model_report.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -66,8 +67,8 @@ double expected_compile_ms(Runtime& runtime, bool& measured) {
 
 }  // namespace
 
-int show_plan(CommandContext& context, Runtime& runtime, const std::vector<PlannedKernel>& kernels,
-              const std::vector<LeftOut>& left_out, int jobs) {
+int show_plan(CommandContext& context, Runtime& runtime, const std::vector<ModelReading>& models,
+              const std::vector<PlannedKernel>& kernels, const std::vector<LeftOut>& left_out, int jobs) {
   bool measured = false;
   const double each_ms = expected_compile_ms(runtime, measured);
   const std::size_t missing = missing_of(kernels);
@@ -79,13 +80,21 @@ int show_plan(CommandContext& context, Runtime& runtime, const std::vector<Plann
       item["estimated_ms"] = kernel.cached ? 0 : each_ms;
       list.push_back(std::move(item));
     }
-    print_json({{"kernels", std::move(list)},
+    Json read = Json::array();
+    for (const ModelReading& model : models) {
+      read.push_back(Json(facts_json(model)));
+    }
+    print_json({{"models", std::move(read)},
+                {"kernels", std::move(list)},
                 {"missing", missing},
                 {"left_out", describe(left_out)},
                 {"jobs", jobs},
                 {"estimated_seconds", seconds},
                 {"estimate", measured ? "mean of this cache's compiles" : "typical"}});
     return exit_fine;
+  }
+  for (const ModelReading& model : models) {
+    print(facts_text(model));
   }
   Table table({{"op"},
                {"specialisation"},

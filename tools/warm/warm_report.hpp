@@ -13,8 +13,9 @@
 /// line.
 namespace kerncast::tools {
 
-/// Prints the plan and the expected time. Returns the exit code.
+/// Prints what was read of `models`, the plan and the expected time. Returns the exit code.
 [[nodiscard]] int show_plan(CommandContext& context, Runtime& runtime,
+                            const std::vector<ModelReading>& models,
                             const std::vector<PlannedKernel>& kernels, const std::vector<LeftOut>& left_out,
                             int jobs);
 

@@ -122,7 +122,7 @@ std::vector<TensorPlan> gated_outputs(const OpDefinition& op, const Bindings& bi
 
 std::vector<ModelCase> gated_cases(const GatedVariant& variant, const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  if (model.hidden_act != variant.model_act || model.layer_norm || !host::is_float(model.dtype)) {
+  if (!host::is_float(model.dtype)) {
     return cases;
   }
   const auto add = [&](std::string label, std::int64_t width, std::int64_t masked) {
@@ -143,12 +143,15 @@ std::vector<ModelCase> gated_cases(const GatedVariant& variant, const ModelConfi
     }
     cases.push_back(std::move(made));
   };
-  add("dense MLP", model.intermediate, 0);
-  add("experts", model.moe_intermediate, 0);
-  if (const std::int64_t ranks = host::masked_ranks(model);
-      model.moe_intermediate > 0 && model.experts >= ranks) {
-    add(fmt::format("experts of one of {} ranks, masked", ranks), model.moe_intermediate,
-        model.experts / ranks);
+  for (const ModelMlp& mlp : model.mlps) {
+    if (mlp.activation != variant.model_act) {
+      continue;
+    }
+    add(mlp.place, mlp.width, 0);
+    if (const std::int64_t ranks = host::masked_ranks(model);
+        mlp.split == Split::expert && model.experts >= ranks) {
+      add(fmt::format("{} of one of {} ranks, masked", mlp.place, ranks), mlp.width, model.experts / ranks);
+    }
   }
   return cases;
 }

@@ -15,7 +15,7 @@ namespace kerncast::activation {
 /// Constants that tell one gated activation from another.
 struct GatedVariant {
   std::string_view op;         ///< "activation.silu_and_mul"
-  std::string_view model_act;  ///< ModelConfig::hidden_act of the models that use it
+  std::string_view model_act;  ///< ModelMlp::activation of the MLPs that use it
   GateOrder order;
 };
 

@@ -72,7 +72,9 @@ void describe(host::NamedArguments& named, FusedGate& call) {
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  if (!model.sigmoid_gate || model.experts < 1 || model.experts > max_experts || model.top_k < 1) {
+  const ModelRouter& router = model.router;
+  if (router.scoring != RouterScoring::sigmoid || !router.bias || model.experts < 1 ||
+      model.experts > max_experts || model.top_k < 1) {
     return cases;
   }
   const auto add = [&](const char* label, DType type, std::int64_t shared, bool scaled) {
@@ -84,19 +86,19 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
     made.params = {{"logits_dtype", std::string(name_of(type))},
                    {"bias_dtype", "f32"},
                    {"experts", std::to_string(model.experts)},
-                   {"groups", std::to_string(std::max<std::int64_t>(1, model.groups))},
-                   {"topk_group", std::to_string(std::max<std::int64_t>(1, model.topk_group))},
+                   {"groups", std::to_string(std::max<std::int64_t>(1, router.groups))},
+                   {"topk_group", std::to_string(std::max<std::int64_t>(1, router.topk_group))},
                    {"top_k", std::to_string(model.top_k + shared)},
                    {"num_fused_shared_experts", std::to_string(shared)},
-                   {"renormalize", model.renormalize ? "true" : "false"},
+                   {"renormalize", router.renormalize ? "true" : "false"},
                    {"apply_scale_on_output", scaled ? "true" : "false"}};
-    made.scalars = {{"routed_scaling_factor", model.routed_scaling_factor}};
+    made.scalars = {{"routed_scaling_factor", router.scaling}};
     cases.push_back(std::move(made));
   };
-  add("mlp.gate", DType::f32, 0, true);
-  if (model.shared_experts > 0) {
+  add("mlp.gate", router.logits, 0, true);
+  if (router.fused_shared > 0) {
     add("mlp.gate, shared expert fused", host::is_float(model.dtype) ? model.dtype : DType::bf16,
-        model.shared_experts, false);
+        router.fused_shared, false);
   }
   return cases;
 }

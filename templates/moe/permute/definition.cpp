@@ -329,20 +329,20 @@ std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
   if (model.experts < 1 || model.experts > grouping::max_experts || model.top_k < 1 ||
-      model.top_k > grouping::max_top_k || model.hidden < 1 || model.hidden > max_hidden) {
+      model.top_k > grouping::max_top_k || model.expert_width() < 1 || model.expert_width() > max_hidden) {
     return cases;
   }
   const auto add = [&](std::string label, DType type, const char* how) {
     ModelCase made;
     made.label = std::move(label);
     made.params = {{"x_dtype", std::string(name_of(type))},
-                   {"hidden", std::to_string(model.hidden)},
+                   {"hidden", std::to_string(model.expert_width())},
                    {"top_k", std::to_string(model.top_k)},
                    {"experts", std::to_string(model.local_experts())},
                    {"has_scales", type == DType::fp8_e4m3 ? "true" : "false"},
                    {"placing", how}};
     if (const std::int32_t aligned =
-            host::alignment_of(static_cast<std::uint64_t>(model.hidden * size_of(type)));
+            host::alignment_of(static_cast<std::uint64_t>(model.expert_width() * size_of(type)));
         aligned < 16) {
       made.params.emplace_back("alignment", std::to_string(aligned));
     }
@@ -350,7 +350,7 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
   };
   for (const char* how : {"direct", "whole", "split"}) {
     add(fmt::format("experts' input, places {}", how), model.dtype, how);
-    if (model.hidden % 128 == 0) {
+    if (model.expert_width() % 128 == 0) {
       add(fmt::format("experts' quantised input, places {}", how), DType::fp8_e4m3, how);
     }
   }

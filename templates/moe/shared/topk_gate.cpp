@@ -84,18 +84,18 @@ std::vector<TensorPlan> plan_inputs(const OpDefinition& op, const Bindings& bind
   return router::plan_inputs(op, bindings, rows, host::setting(op, bindings, "has_bias").value_or(0) != 0);
 }
 
-std::vector<ModelCase> model_case(const ModelConfig& model, DType logits, bool bias) {
+std::vector<ModelCase> model_case(const ModelConfig& model) {
   if (model.experts < 1 || model.experts > router::max_experts || model.top_k < 1 ||
       model.top_k > router::max_top_k) {
     return {};
   }
   ModelCase made;
   made.label = "mlp.gate";
-  made.params = {{"logits_dtype", std::string(name_of(host::is_float(logits) ? logits : DType::bf16))},
+  made.params = {{"logits_dtype", std::string(name_of(model.router.logits))},
                  {"experts", std::to_string(model.experts)},
                  {"top_k", std::to_string(model.top_k)},
-                 {"has_bias", bias ? "true" : "false"},
-                 {"renormalize", model.renormalize ? "true" : "false"}};
+                 {"has_bias", model.router.bias ? "true" : "false"},
+                 {"renormalize", model.router.renormalize ? "true" : "false"}};
   return {made};
 }
 

@@ -34,8 +34,8 @@ void validate(std::string_view op, const Specialisation& spec);
 [[nodiscard]] std::vector<TensorPlan> plan_inputs(const OpDefinition& op, const Bindings& bindings,
                                                   std::int64_t rows);
 
-/// The gate of `model`, with or without a bias.
-[[nodiscard]] std::vector<ModelCase> model_case(const ModelConfig& model, DType logits, bool bias);
+/// The gate of `model`; empty if it has no experts.
+[[nodiscard]] std::vector<ModelCase> model_case(const ModelConfig& model);
 
 /// Names the members that both argument structs have.
 template <class Gate>

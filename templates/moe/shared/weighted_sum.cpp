@@ -255,8 +255,8 @@ std::vector<TensorPlan> plan_outputs(const OpDefinition& op, const Bindings& bin
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model, std::string label, bool weights, bool addend) {
-  if (model.experts < 1 || model.top_k < 1 || model.top_k > max_top_k || model.hidden < 1 ||
-      model.hidden > max_hidden || !host::is_float(model.dtype)) {
+  if (model.experts < 1 || model.top_k < 1 || model.top_k > max_top_k || model.expert_width() < 1 ||
+      model.expert_width() > max_hidden || !host::is_float(model.dtype)) {
     return {};
   }
   const std::string type(name_of(model.dtype));
@@ -264,16 +264,16 @@ std::vector<ModelCase> model_cases(const ModelConfig& model, std::string label, 
   made.label = std::move(label);
   made.params = {{"x_dtype", type},
                  {"y_dtype", type},
-                 {"hidden", std::to_string(model.hidden)},
+                 {"hidden", std::to_string(model.expert_width())},
                  {"top_k", std::to_string(model.top_k)},
                  {"has_weights", weights ? "true" : "false"},
                  {"has_addend", addend ? "true" : "false"}};
   if (const std::int32_t aligned =
-          host::alignment_of(static_cast<std::uint64_t>(model.hidden * size_of(model.dtype)));
+          host::alignment_of(static_cast<std::uint64_t>(model.expert_width() * size_of(model.dtype)));
       aligned < 16) {
     made.params.emplace_back("alignment", std::to_string(aligned));
   }
-  made.scalars = {{"routed_scaling_factor", model.routed_scaling_factor}};
+  made.scalars = {{"routed_scaling_factor", model.router.scaling}};
   return {made};
 }
 

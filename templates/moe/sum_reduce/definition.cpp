@@ -17,7 +17,7 @@ void describe(host::NamedArguments& named, SumReduce& call) {
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases =
       weighted_sum::model_cases(model, "experts' outputs, already weighted", false, false);
-  if (model.shared_experts > 0) {
+  if (model.adds_shared) {
     std::vector<ModelCase> more =
         weighted_sum::model_cases(model, "experts' outputs, with the shared expert's", true, true);
     std::move(more.begin(), more.end(), std::back_inserter(cases));

@@ -8,8 +8,9 @@ namespace {
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   // Gates with groups or shared experts are fused_gate's. sum_reduce can apply a scaling factor.
-  return model.sigmoid_gate && model.groups <= 1 ? topk_gate::model_case(model, DType::f32, true)
-                                                 : std::vector<ModelCase>();
+  return model.router.scoring == RouterScoring::sigmoid && model.router.groups <= 1
+             ? topk_gate::model_case(model)
+             : std::vector<ModelCase>();
 }
 
 }  // namespace

@@ -13,7 +13,9 @@ void describe(host::NamedArguments& named, TopkSoftmax& call) {
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
-  return model.sigmoid_gate ? std::vector<ModelCase>() : topk_gate::model_case(model, model.dtype, false);
+  return model.router.scoring == RouterScoring::softmax && model.router.groups <= 1
+             ? topk_gate::model_case(model)
+             : std::vector<ModelCase>();
 }
 
 }  // namespace

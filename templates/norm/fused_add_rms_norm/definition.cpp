@@ -18,13 +18,13 @@ void describe(host::NamedArguments& named, FusedAddRmsNorm& call) {
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  if (!model.layer_norm) {
-    add_weighted_row_case(cases, model, "input_layernorm, post_attention_layernorm, final norm",
-                          model.hidden);
+  for (const ModelNorm& norm : model.norms) {
+    if (norm.kind == NormKind::rms && norm.added) {
+      add_rms_case(cases, model, norm);
+    }
   }
   for (ModelCase& item : cases) {
     item.params.emplace_back("residual_dtype", std::string(name_of(model.dtype)));
-    item.scalars.emplace_back("weight_offset", model.norm_weight_offset);
   }
   return cases;
 }

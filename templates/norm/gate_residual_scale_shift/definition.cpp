@@ -39,28 +39,16 @@ std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  if (!model.layer_norm) {
-    return cases;
-  }
-  const auto add = [&](const char* label, const char* gate, const char* form, bool affine) {
+  for (const ModelModulation& modulation : model.modulations) {
+    if (modulation.gate.empty()) {
+      continue;
+    }
     const std::size_t before = cases.size();
-    add_modulation_cases(cases, model, label, {form});
+    add_modulation_case(cases, model, modulation);
     for (std::size_t i = before; i < cases.size(); ++i) {
       cases[i].params.emplace_back("residual_dtype", name_of(model.dtype));
-      cases[i].params.emplace_back("gate_form", gate);
-      if (affine) {
-        cases[i].params.emplace_back("has_weight", "true");
-        cases[i].params.emplace_back("has_bias", "true");
-      }
+      cases[i].params.emplace_back("gate_form", modulation.gate);
     }
-  };
-  if (is_wan(model)) {
-    add("self attention's gate, norm2", "shared", "none", true);
-    add("self attention's gate with a time step for each token, norm2", "token", "none", true);
-    add("cross attention's residual, norm3", "none", "shared", false);
-  } else {
-    add("attention's gate, norm2 of one image", "shared", "shared", false);
-    add("attention's gate, norm2 of a batch", "grouped", "grouped", false);
   }
   return cases;
 }

@@ -18,7 +18,11 @@ void describe(host::NamedArguments& named, GatedRmsNorm& call) {
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  add_weighted_row_case(cases, model, "norm of the linear attention's heads", model.linear_value_head_dim);
+  for (const ModelNorm& norm : model.norms) {
+    if (norm.kind == NormKind::gated_rms) {
+      add_weighted_row_case(cases, model, norm.place, norm.width);
+    }
+  }
   for (ModelCase& item : cases) {
     item.params.emplace_back("z_dtype", std::string(name_of(model.dtype)));
     // Unlike the model's other norms this one adds nothing to its weight.

@@ -35,8 +35,6 @@ KERNCAST_OP(norm, l2_norm) {
   op.formula =
       "y = x * rsqrt(sum(x^2) + eps), in f32, rounded once. sum + eps is at least 2^-126 (l2norm of "
       "flash-linear-attention, fla/modules/l2norm.py)";
-  op.model_cases = [](const ModelConfig& model) {
-    return norm::row_cases(model, "q and k of linear attention", model.linear_key_head_dim);
-  };
+  op.model_cases = [](const ModelConfig& model) { return norm::l2_cases(model); };
   return op;
 }

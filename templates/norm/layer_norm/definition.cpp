@@ -20,9 +20,18 @@ void describe(host::NamedArguments& named, LayerNorm& call) {
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  // Wan's other norms, and those of the other diffusion transformers, are modulated, which is another op.
-  if (is_wan(model)) {
-    add_weighted_row_case(cases, model, "norm2, before cross attention", model.hidden);
+  for (const ModelNorm& norm : model.norms) {
+    if (norm.kind != NormKind::layer || norm.weight_offset != 0) {
+      continue;
+    }
+    const std::size_t before = cases.size();
+    add_weighted_row_case(cases, model, norm.place, norm.width);
+    if (cases.size() > before && !norm.weight) {
+      cases.back().params.emplace_back("has_weight", "false");
+    }
+    if (cases.size() > before && !norm.bias) {
+      cases.back().params.emplace_back("has_bias", "false");
+    }
   }
   return cases;
 }

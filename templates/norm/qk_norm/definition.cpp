@@ -26,6 +26,6 @@ KERNCAST_OP(norm, qk_norm) {
   op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
     return plan_heads(definition_of<QkNorm>(), bindings, rows);
   };
-  op.model_cases = head_cases;
+  op.model_cases = [](const ModelConfig& model) { return head_cases(model, false); };
   return op;
 }

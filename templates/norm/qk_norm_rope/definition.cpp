@@ -43,16 +43,7 @@ std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows)
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
-  std::vector<ModelCase> cases = head_cases(model);
-  if (model.rotary_dim < 2 || model.rotary_dim > model.head_dim || model.rotary_dim % 2 != 0) {
-    return {};
-  }
-  for (ModelCase& made : cases) {
-    made.label += ", rope";
-    made.params.emplace_back("rotary_dim", std::to_string(model.rotary_dim));
-    made.params.emplace_back("rope_style", model.rope_interleaved ? "interleaved" : "neox");
-  }
-  return cases;
+  return head_cases(model, true);
 }
 
 /// Checks that there is one position for each of `tokens`.

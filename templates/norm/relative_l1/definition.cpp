@@ -78,7 +78,7 @@ std::vector<TensorPlan> plan_outputs(const Bindings&) {
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
-  if (!model.layer_norm || !host::is_float(model.dtype) || model.hidden < 1 || model.hidden > max_width) {
+  if (!model.diffusion || !host::is_float(model.dtype) || model.hidden < 1 || model.hidden > max_width) {
     return {};
   }
   ModelCase made;

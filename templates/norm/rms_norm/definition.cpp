@@ -14,17 +14,10 @@ void describe(host::NamedArguments& named, RmsNorm& call) {
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  // Wan normalises q and k over all heads at once. The other diffusion transformers do so for each head,
-  // which is another op.
-  if (is_wan(model)) {
-    add_weighted_row_case(cases, model, "attention norm_q, norm_k", model.hidden);
-  } else if (!model.layer_norm) {
-    add_weighted_row_case(cases, model, "input_layernorm, post_attention_layernorm", model.hidden);
-    add_weighted_row_case(cases, model, "q_a_layernorm", model.q_lora_rank);
-    add_weighted_row_case(cases, model, "kv_a_layernorm", model.kv_lora_rank);
-  }
-  for (ModelCase& item : cases) {
-    item.scalars.emplace_back("weight_offset", model.norm_weight_offset);
+  for (const ModelNorm& norm : model.norms) {
+    if (norm.kind == NormKind::rms && norm.alone) {
+      add_rms_case(cases, model, norm);
+    }
   }
   return cases;
 }

@@ -32,11 +32,9 @@ std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows)
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  if (model.layer_norm) {
-    add_modulation_cases(cases, model, "norm1, norm_out of one image", {"shared"});
-    add_modulation_cases(cases, model, "norm1, norm_out of a batch", {"grouped"});
-    if (is_wan(model)) {
-      add_modulation_cases(cases, model, "norm1, norm_out with a time step for each token", {"token"});
+  for (const ModelModulation& modulation : model.modulations) {
+    if (modulation.gate.empty()) {
+      add_modulation_case(cases, model, modulation);
     }
   }
   return cases;

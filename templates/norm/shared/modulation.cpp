@@ -81,18 +81,26 @@ void plan_modulation(InputPlans& plans) {
   plans.broadcast("shift", "shift_form");
 }
 
-void add_modulation_cases(std::vector<ModelCase>& cases, const ModelConfig& model, const std::string& label,
-                          std::initializer_list<const char*> forms) {
-  for (const char* form : forms) {
-    const std::size_t before = cases.size();
-    add_weighted_row_case(cases, model, label, model.hidden);
-    if (cases.size() > before) {
-      // Wan keeps its modulation, and the norms that use it, in f32.
-      cases.back().params.emplace_back("modulation_dtype", is_wan(model) ? "f32" : name_of(model.dtype));
-      cases.back().params.emplace_back("scale_form", form);
-      cases.back().params.emplace_back("shift_form", form);
-    }
+void add_modulation_case(std::vector<ModelCase>& cases, const ModelConfig& model,
+                         const ModelModulation& modulation) {
+  const std::size_t before = cases.size();
+  add_weighted_row_case(cases, model, modulation.place, modulation.width);
+  if (cases.size() == before) {
+    return;
   }
+  auto& params = cases.back().params;
+  if (modulation.kind == NormKind::rms) {
+    params.emplace_back("norm", "rms");
+  }
+  if (modulation.weight) {
+    params.emplace_back("has_weight", "true");
+  }
+  if (modulation.bias) {
+    params.emplace_back("has_bias", "true");
+  }
+  params.emplace_back("modulation_dtype", name_of(modulation.modulation_dtype));
+  params.emplace_back("scale_form", modulation.form);
+  params.emplace_back("shift_form", modulation.form);
 }
 
 }  // namespace kerncast::norm

@@ -34,8 +34,8 @@ void generalise_modulation(const OpDefinition& op, Call& call, const Bindings& b
 /// Adds weight, bias, scale and shift as the settings want them.
 void plan_modulation(InputPlans& plans);
 
-/// Adds a case of `model` for each of `forms`, which scale and shift both have.
-void add_modulation_cases(std::vector<ModelCase>& cases, const ModelConfig& model, const std::string& label,
-                          std::initializer_list<const char*> forms);
+/// Adds the case of one modulated norm of `model`, unless no op takes its width.
+void add_modulation_case(std::vector<ModelCase>& cases, const ModelConfig& model,
+                         const ModelModulation& modulation);
 
 }  // namespace kerncast::norm

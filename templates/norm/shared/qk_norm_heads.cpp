@@ -220,23 +220,43 @@ std::vector<TensorPlan> plan_heads(const OpDefinition& op, const Bindings& bindi
   return plans;
 }
 
-std::vector<ModelCase> head_cases(const ModelConfig& model) {
-  if (!model.qk_norm || !host::is_float(model.dtype) || model.heads < 1 || model.heads > max_heads ||
-      model.kv_heads < 1 || model.kv_heads > max_heads || model.head_dim < 1 ||
-      model.head_dim > max_head_dim) {
-    return {};
-  }
+std::vector<ModelCase> head_cases(const ModelConfig& model, bool rope) {
+  std::vector<ModelCase> cases;
   const std::string type(name_of(model.dtype));
-  ModelCase made;
-  made.label = "attention q_norm, k_norm";
-  made.params = {{"qkv_dtype", type},
-                 {"weight_dtype", type},
-                 {"q_heads", std::to_string(model.heads)},
-                 {"kv_heads", std::to_string(model.kv_heads)},
-                 {"head_dim", std::to_string(model.head_dim)},
-                 {"unit_offset", model.norm_weight_offset == 1.0 ? "true" : "false"}};
-  made.scalars = {{"eps", model.norm_eps}};
-  return {made};
+  for (const ModelHeadNorm& norm : model.head_norms) {
+    const bool there = rope ? norm.rotary_dim > 0 && norm.rotary_dim <= norm.head_dim : norm.alone;
+    const auto within = [](std::int64_t value, std::int64_t most) { return value >= 1 && value <= most; };
+    if (!there || norm.rotary_dim % 2 != 0 || !host::is_float(model.dtype) ||
+        !within(norm.q_heads, max_heads) || !within(norm.kv_heads, max_heads) ||
+        !within(norm.head_dim, max_head_dim)) {
+      continue;
+    }
+    ModelCase made;
+    made.label = rope ? norm.place + ", rope" : norm.place;
+    made.params = {{"qkv_dtype", type},
+                   {"weight_dtype", type},
+                   {"q_heads", std::to_string(norm.q_heads)},
+                   {"kv_heads", std::to_string(norm.kv_heads)},
+                   {"head_dim", std::to_string(norm.head_dim)},
+                   {"unit_offset", norm.unit_offset ? "true" : "false"}};
+    Specialisation spec;
+    spec.values[qkv_dtype] = host::to_param(model.dtype);
+    spec.values[head_dim] = static_cast<std::int32_t>(norm.head_dim);
+    if (rope) {
+      made.params.emplace_back("rotary_dim", std::to_string(norm.rotary_dim));
+      made.params.emplace_back("rope_style", norm.rope_interleaved ? "interleaved" : "neox");
+      spec.values[rotary_dim] = static_cast<std::int32_t>(norm.rotary_dim);
+      spec.values[rope_style] = norm.rope_interleaved ? 1 : 0;
+    }
+    const std::int32_t row =
+        host::alignment_of(static_cast<std::uint64_t>(norm.head_dim * size_of(model.dtype)));
+    if (const std::int32_t aligned = rope_access(spec, std::min(row, 16)); aligned < 16) {
+      made.params.emplace_back("alignment", std::to_string(aligned));
+    }
+    made.scalars = {{"eps", model.norm_eps}};
+    cases.push_back(std::move(made));
+  }
+  return cases;
 }
 
 void add_head_params(OpDefinition& op) {

@@ -32,8 +32,8 @@ struct HeadCall {
 [[nodiscard]] std::vector<TensorPlan> plan_heads(const OpDefinition& op, const Bindings& bindings,
                                                  std::int64_t rows);
 
-/// The settings of a model's q and k heads; empty if the model does not normalise them.
-[[nodiscard]] std::vector<ModelCase> head_cases(const ModelConfig& model);
+/// The norms of a model's q and k heads: those that rotary embedding follows, or those launched without it.
+[[nodiscard]] std::vector<ModelCase> head_cases(const ModelConfig& model, bool rope);
 
 /// Largest power of two of bytes per access, at most `aligned`, under which pairs that turn together share a
 /// thread.

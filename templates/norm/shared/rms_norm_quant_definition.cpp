@@ -219,45 +219,39 @@ std::vector<TensorPlan> plan_quantised_outputs(const OpDefinition& op, const Bin
 
 std::vector<ModelCase> quantised_cases(const ModelConfig& model, bool adds) {
   std::vector<ModelCase> cases;
-  if (model.layer_norm) {
-    return cases;
-  }
-  const auto add = [&](const char* label, std::int64_t width,
-                       std::vector<std::pair<std::string, std::string>> params) {
+  const auto add = [&](const ModelNorm& norm, std::vector<std::pair<std::string, std::string>> params) {
     std::vector<ModelCase> made;
-    add_weighted_row_case(made, model, label, width);
+    add_rms_case(made, model, norm);
     for (ModelCase& item : made) {
       item.params.insert(item.params.end(), params.begin(), params.end());
       item.params.emplace_back("q_dtype", "fp8_e4m3");
       if (adds) {
         item.params.emplace_back("residual_dtype", std::string(name_of(model.dtype)));
       }
-      item.scalars.emplace_back("weight_offset", model.norm_weight_offset);
       cases.push_back(std::move(item));
     }
   };
-  const auto add_grouped = [&](const char* label, std::int64_t width, const char* layout,
-                               const char* format) {
-    if (width > 0 && host::largest_group(width) >= 16) {
-      add(label, width,
-          {{"scaling", "per_group"},
-           {"group", std::to_string(host::largest_group(width))},
-           {"scale_layout", layout},
-           {"scale_format", format}});
+  const auto add_grouped = [&](const ModelNorm& norm, const char* layout, const char* format) {
+    if (norm.width > 0 && host::largest_group(norm.width) >= 16) {
+      add(norm, {{"scaling", "per_group"},
+                 {"group", std::to_string(host::largest_group(norm.width))},
+                 {"scale_layout", layout},
+                 {"scale_format", format}});
     }
   };
-  const char* label = "input_layernorm, post_attention_layernorm";
-  if (model.q_lora_rank == 0) {
-    add(label, model.hidden, {{"scaling", "per_token"}});
-    add(label, model.hidden, {{"scaling", "per_tensor"}});
-    add_grouped(label, model.hidden, "row_major", "f32");
-    return cases;
-  }
-  // DeepGEMM's two forms: f32 scales on Hopper, packed exponents on Blackwell.
-  for (const char* format : {"f32", "packed_ue8m0"}) {
-    add_grouped(label, model.hidden, "column_major_tma_aligned", format);
-    if (!adds) {
-      add_grouped("q_a_layernorm", model.q_lora_rank, "column_major_tma_aligned", format);
+  for (const ModelNorm& norm : model.norms) {
+    if (norm.kind != NormKind::rms || !norm.quantised || !(adds ? norm.added : norm.alone)) {
+      continue;
+    }
+    if (model.deep_gemm) {
+      // DeepGEMM's two forms: f32 scales on Hopper, packed exponents on Blackwell.
+      for (const char* format : {"f32", "packed_ue8m0"}) {
+        add_grouped(norm, "column_major_tma_aligned", format);
+      }
+    } else {
+      add(norm, {{"scaling", "per_token"}});
+      add(norm, {{"scaling", "per_tensor"}});
+      add_grouped(norm, "row_major", "f32");
     }
   }
   return cases;

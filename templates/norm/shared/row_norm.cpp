@@ -201,11 +201,6 @@ TensorPlan plan_y(const OpDefinition& op, const Bindings& bindings) {
   return y;
 }
 
-bool is_wan(const ModelConfig& model) {
-  return model.layer_norm &&
-         (model.name.find("Wan") != std::string::npos || model.architecture.find("Wan") != std::string::npos);
-}
-
 void add_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::string label,
                   std::int64_t width) {
   if (width < 1 || width > max_hidden || !host::is_float(model.dtype)) {
@@ -224,9 +219,13 @@ void add_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::
   cases.push_back(std::move(made));
 }
 
-std::vector<ModelCase> row_cases(const ModelConfig& model, std::string label, std::int64_t width) {
+std::vector<ModelCase> l2_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  add_row_case(cases, model, std::move(label), width);
+  for (const ModelNorm& norm : model.norms) {
+    if (norm.kind == NormKind::l2) {
+      add_row_case(cases, model, norm.place, norm.width);
+    }
+  }
   return cases;
 }
 
@@ -237,6 +236,23 @@ void add_weighted_row_case(std::vector<ModelCase>& cases, const ModelConfig& mod
   if (cases.size() > before) {
     cases.back().params.emplace_back("weight_dtype", std::string(name_of(model.dtype)));
   }
+}
+
+void add_rms_case(std::vector<ModelCase>& cases, const ModelConfig& model, const ModelNorm& norm) {
+  const std::size_t before = cases.size();
+  add_weighted_row_case(cases, model, norm.place, norm.width);
+  if (cases.size() == before) {
+    return;
+  }
+  if (!norm.weight) {
+    cases.back().params.emplace_back("has_weight", "false");
+  }
+  if (norm.f32) {
+    for (auto& [name, value] : cases.back().params) {
+      value = name.ends_with("_dtype") ? "f32" : value;
+    }
+  }
+  cases.back().scalars.emplace_back("weight_offset", norm.weight_offset);
 }
 
 }  // namespace kerncast::norm

@@ -158,16 +158,15 @@ template <TypedCall Arguments, host::Describe<Arguments> describe, host::General
   return op;
 }
 
-[[nodiscard]] bool is_wan(const ModelConfig& model);
-
 /// Adds a case of `model` at rows of `width` elements in the model's dtype, unless no op takes that width.
 void add_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::string label,
                   std::int64_t width);
-/// The one case that add_row_case adds, or none.
-[[nodiscard]] std::vector<ModelCase> row_cases(const ModelConfig& model, std::string label,
-                                               std::int64_t width);
 /// Adds the case of a norm with a weight, which has the model's dtype too.
 void add_weighted_row_case(std::vector<ModelCase>& cases, const ModelConfig& model, std::string label,
                            std::int64_t width);
+/// Adds the case of an RMS norm of `model`, with its weight and what is added to it.
+void add_rms_case(std::vector<ModelCase>& cases, const ModelConfig& model, const ModelNorm& norm);
+/// The l2 norms of `model`.
+[[nodiscard]] std::vector<ModelCase> l2_cases(const ModelConfig& model);
 
 }  // namespace kerncast::norm

@@ -24,18 +24,12 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
     return cases;
   }
   const auto add_all = [&](const char* layout, const char* format) {
-    const auto add = [&](const char* label, std::int64_t width) {
-      add_group_case(cases, model, label, width, layout, format);
-    };
-    add("attention and MLP input", model.hidden);
-    add("q_b_proj input", model.q_lora_rank);
-    add("kv_b_proj input", model.kv_lora_rank);
-    add("o_proj input", model.heads * model.head_dim);
-    add("experts' down_proj input", model.moe_intermediate);
-    add("dense down_proj input", model.intermediate);
+    for (const ModelLinear& linear : model.linears) {
+      add_group_case(cases, model, linear.place.c_str(), linear.width, layout, format);
+    }
   };
   add_all("row_major", "f32");
-  if (model.q_lora_rank > 0) {
+  if (model.deep_gemm) {
     // DeepGEMM's two forms: f32 scales on Hopper, packed exponents on Blackwell.
     add_all("column_major_tma_aligned", "f32");
     add_all("column_major_tma_aligned", "packed_ue8m0");

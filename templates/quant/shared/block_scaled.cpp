@@ -135,7 +135,7 @@ std::vector<ModelCase> block_scaled_cases(const BlockScaledVariant& variant, con
   if (!host::is_float(model.dtype)) {
     return cases;
   }
-  const auto add = [&](const char* label, std::int64_t width, const char* layout) {
+  const auto add = [&](const std::string& label, std::int64_t width, const char* layout) {
     if (width < 1 || width > max_hidden || width % variant.block() != 0) {
       return;
     }
@@ -146,10 +146,9 @@ std::vector<ModelCase> block_scaled_cases(const BlockScaledVariant& variant, con
                    {"sf_layout", layout}};
     cases.push_back(std::move(made));
   };
-  add("attention and MLP input", model.hidden, "swizzled");
-  add("o_proj input", model.heads * model.head_dim, "swizzled");
-  add("experts' down_proj input", model.moe_intermediate, "swizzled");
-  add("dense down_proj input", model.intermediate, "swizzled");
+  for (const ModelLinear& linear : model.linears) {
+    add(linear.place, linear.width, "swizzled");
+  }
   // Kernels that read scales by rows need rows of whole sectors.
   if (model.hidden / variant.block() % 32 == 0) {
     add("attention and MLP input, scales by rows", model.hidden, "linear");

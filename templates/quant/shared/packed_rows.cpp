@@ -45,7 +45,7 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
 
 /// Diffusion transformers exchange q, k and v by heads between ranks (FP8 Ulysses).
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
-  if (!model.layer_norm || !host::is_float(model.dtype) || model.head_dim < 1 || model.head_dim > max_width) {
+  if (!model.diffusion || !host::is_float(model.dtype) || model.head_dim < 1 || model.head_dim > max_width) {
     return {};
   }
   return {{"q, k, v and attention output by heads",

@@ -57,7 +57,7 @@ std::vector<ModelCase> linear_input_cases(const ModelConfig& model,
   if (!host::is_float(model.dtype)) {
     return cases;
   }
-  const auto add = [&](const char* label, std::int64_t width) {
+  const auto add = [&](const std::string& label, std::int64_t width) {
     if (width < 1 || width > max_hidden) {
       return;
     }
@@ -72,10 +72,9 @@ std::vector<ModelCase> linear_input_cases(const ModelConfig& model,
     }
     cases.push_back(std::move(made));
   };
-  add("attention and MLP input", model.hidden);
-  add("o_proj input", model.heads * model.head_dim);
-  add("experts' down_proj input", model.moe_intermediate);
-  add("dense down_proj input", model.intermediate);
+  for (const ModelLinear& linear : model.linears) {
+    add(linear.place, linear.width);
+  }
   return cases;
 }
 

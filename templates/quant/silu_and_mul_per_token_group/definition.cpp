@@ -24,19 +24,24 @@ void describe(host::NamedArguments& named, SiluAndMulPerTokenGroup& call) {
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
-  if (!host::is_float(model.dtype) || model.hidden_act != "silu" || model.layer_norm) {
+  if (!host::is_float(model.dtype)) {
     return cases;
   }
   const auto add_all = [&](const char* layout, const char* format) {
-    add_group_case(cases, model, "experts", model.moe_intermediate, layout, format);
-    add_group_case(cases, model, "dense MLP", model.intermediate, layout, format);
-    if (const std::int64_t ranks = host::masked_ranks(model); model.experts >= ranks) {
-      add_group_case(cases, model, fmt::format("experts of one of {} ranks, masked", ranks).c_str(),
-                     model.moe_intermediate, layout, format, model.experts / ranks);
+    for (const ModelMlp& mlp : model.mlps) {
+      if (mlp.activation != "silu") {
+        continue;
+      }
+      add_group_case(cases, model, mlp.place.c_str(), mlp.width, layout, format);
+      if (const std::int64_t ranks = host::masked_ranks(model);
+          mlp.split == Split::expert && model.experts >= ranks) {
+        add_group_case(cases, model, fmt::format("{} of one of {} ranks, masked", mlp.place, ranks).c_str(),
+                       mlp.width, layout, format, model.experts / ranks);
+      }
     }
   };
   add_all("row_major", "f32");
-  if (model.q_lora_rank > 0) {
+  if (model.deep_gemm) {
     // DeepGEMM's two forms: f32 scales on Hopper, packed exponents on Blackwell.
     add_all("column_major_tma_aligned", "f32");
     add_all("column_major_tma_aligned", "packed_ue8m0");

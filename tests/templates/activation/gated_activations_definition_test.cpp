@@ -122,9 +122,8 @@ TEST_CASE("gated activations plan their tensors") {
 }
 
 TEST_CASE("gated activations know the models") {
-  ModelConfig model = deepseek_v3();
-  CHECK(definition_of<activation::SiluAndMul>().model_cases(model).empty());
-  model.hidden_act = "silu";
+  const ModelConfig model = deepseek_v3();
+  CHECK(definition_of<activation::GeluAndMul>().model_cases(model).empty());
   check_cases(definition_of<activation::SiluAndMul>(), model);
   CHECK(widths_of(definition_of<activation::SiluAndMul>(), model, "hidden") ==
         std::set<std::string>{"2048", "18432"});

@@ -43,7 +43,7 @@ std::vector<tools::Workload> catalogue_workloads() {
     for (const tools::Workload& workload : all) {
       used.insert(workload.op);
     }
-    const ModelConfig model = tools::parse_model_config(text, "catalogue", "unshipped");
+    const ModelConfig model = tools::read_model(text, "catalogue", "unshipped").config;
     for (tools::Workload& workload : tools::workloads_of(model)) {
       if (!used.contains(workload.op)) {
         workload.label = model.architecture + ": " + workload.label;

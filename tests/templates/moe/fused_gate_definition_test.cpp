@@ -128,11 +128,11 @@ TEST_CASE("fused_gate knows the models with a sigmoid router") {
   check_cases(op, deepseek_v3());
   CHECK(widths_of(op, deepseek_v3(), "top_k") == std::set<std::string>{"8", "9"});
   ModelConfig softmax = deepseek_v3();
-  softmax.sigmoid_gate = false;
+  softmax.router.scoring = RouterScoring::softmax;
   CHECK(op.model_cases(softmax).empty());
   ModelConfig odd = deepseek_v3();
   odd.experts = 60;
-  odd.groups = 0;
-  odd.topk_group = 0;
+  odd.router.groups = 0;
+  odd.router.topk_group = 0;
   check_cases(op, odd);
 }

@@ -24,6 +24,7 @@ Gate good() {
 
 ModelConfig mixtral() {
   ModelConfig model;
+  model.router.scoring = RouterScoring::softmax;
   model.name = "mixtral";
   model.experts = 8;
   model.top_k = 2;
@@ -112,7 +113,8 @@ TEST_CASE("topk gates know their models") {
   CHECK(definition_of<moe::TopkSigmoid>().model_cases(mixtral()).empty());
   CHECK(definition_of<moe::TopkSigmoid>().model_cases(deepseek_v3()).empty());
   ModelConfig plain = mixtral();
-  plain.sigmoid_gate = true;
+  plain.router.scoring = RouterScoring::sigmoid;
+  plain.router.bias = true;
   check_cases(definition_of<moe::TopkSigmoid>(), plain);
   CHECK(widths_of(definition_of<moe::TopkSigmoid>(), plain, "has_bias") == std::set<std::string>{"true"});
 }

@@ -80,6 +80,7 @@ TEST_CASE("fused_add_rms_norm knows the models") {
   CHECK(widths_of(op, deepseek_v3(), "hidden") == std::set<std::string>{"7168"});
   ModelConfig flux;
   flux.hidden = 3072;
-  flux.layer_norm = true;
+  flux.norms = {{.place = "norm2", .width = 3072, .kind = NormKind::layer},
+                {.place = "k_norm", .width = 128}};
   CHECK(op.model_cases(flux).empty());
 }

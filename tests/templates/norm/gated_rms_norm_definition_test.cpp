@@ -54,8 +54,7 @@ TEST_CASE("gated_rms_norm knows the models with linear attention") {
   CHECK(op.model_cases(deepseek_v3()).empty());
   ModelConfig next;
   next.hidden = 2048;
-  next.norm_weight_offset = 1.0;
-  next.linear_value_head_dim = 128;
+  next.norms = {{.place = "linear attention", .width = 128, .kind = NormKind::gated_rms}};
   check_cases(op, next);
   CHECK(widths_of(op, next, "hidden") == std::set<std::string>{"128"});
 }

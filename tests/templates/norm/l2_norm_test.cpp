@@ -118,7 +118,7 @@ TEST_CASE("l2_norm names what is wrong with a call") {
 TEST_CASE("l2_norm knows the models with linear attention") {
   const OpDefinition& op = definition_of<norm::L2Norm>();
   ModelConfig next;
-  next.linear_key_head_dim = 128;
+  next.norms = {{.place = "q and k", .width = 128, .kind = NormKind::l2}};
   CHECK(widths_of(op, next, "hidden") == std::set<std::string>{"128"});
   check_cases(op, next);
   CHECK(op.model_cases(deepseek_v3()).empty());

@@ -66,9 +66,12 @@ TEST_CASE("layer_norm knows the models") {
   wan.name = "wan2.2-a14b";
   wan.architecture = "WanTransformer3DModel";
   wan.hidden = 5120;
-  wan.layer_norm = true;
+  wan.norms = {{.place = "norm2", .width = 5120, .kind = NormKind::layer, .bias = true}};
   check_cases(op, wan);
   CHECK(widths_of(op, wan, "hidden") == std::set<std::string>{"5120"});
-  wan.architecture = "FluxTransformer2DModel";
+  CHECK(widths_of(op, wan, "has_bias").empty());
+  wan.norms[0].bias = false;
+  CHECK(widths_of(op, wan, "has_bias") == std::set<std::string>{"false"});
+  wan.norms[0].weight_offset = 1.0;  // no op adds to the weight of a layer norm
   CHECK(op.model_cases(wan).empty());
 }

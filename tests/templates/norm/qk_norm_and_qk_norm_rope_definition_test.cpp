@@ -176,18 +176,18 @@ TEST_CASE("qk_norm_rope checks settings against the tensors and one another") {
 
 TEST_CASE("qk_norm and qk_norm_rope know the models") {
   ModelConfig glm;
-  glm.hidden = 5120;
-  glm.heads = 96;
-  glm.kv_heads = 8;
-  glm.head_dim = 128;
-  glm.qk_norm = true;
-  glm.rotary_dim = 64;
+  glm.head_norms = {
+      {.place = "q_norm, k_norm", .q_heads = 96, .kv_heads = 8, .head_dim = 128, .rotary_dim = 64}};
   for (const OpDefinition* op : {&definition_of<norm::QkNorm>(), &definition_of<norm::QkNormRope>()}) {
     CHECK(widths_of(*op, glm, "q_heads") == std::set<std::string>{"96"});
     check_cases(*op, glm);
     CHECK(op->model_cases(deepseek_v3()).empty());
   }
   CHECK(widths_of(definition_of<norm::QkNormRope>(), glm, "rotary_dim") == std::set<std::string>{"64"});
-  glm.rotary_dim = 0;
+  glm.head_norms[0].head_dim = 32;
+  glm.head_norms[0].rotary_dim = 8;
+  check_cases(definition_of<norm::QkNormRope>(), glm);
+  CHECK(widths_of(definition_of<norm::QkNormRope>(), glm, "alignment") == std::set<std::string>{"8"});
+  glm.head_norms[0].rotary_dim = 0;
   CHECK(definition_of<norm::QkNormRope>().model_cases(glm).empty());
 }

@@ -92,7 +92,7 @@ TEST_CASE("relative_l1 knows the models") {
   const OpDefinition& op = definition_of<norm::RelativeL1>();
   ModelConfig flux;
   flux.hidden = 3072;
-  flux.layer_norm = true;
+  flux.diffusion = true;
   CHECK(widths_of(op, flux, "hidden") == std::set<std::string>{"3072"});
   check_cases(op, flux);
   CHECK(op.model_cases(deepseek_v3()).empty());

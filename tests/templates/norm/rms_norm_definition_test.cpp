@@ -115,10 +115,13 @@ TEST_CASE("rms_norm knows the models") {
   CHECK(widths_of(op, deepseek_v3(), "hidden") == std::set<std::string>{"7168", "1536", "512"});
   ModelConfig flux;
   flux.hidden = 3072;
-  flux.layer_norm = true;
+  flux.norms = {{.place = "norm2", .width = 3072, .kind = NormKind::layer}};
   CHECK(op.model_cases(flux).empty());
   ModelConfig odd;
-  odd.hidden = 2882;
+  odd.norms = {{.place = "norms", .width = 2882},
+               {.place = "v_norm", .width = 96, .weight = false, .f32 = true}};
   CHECK_NOTHROW(check_cases(op, odd));
+  CHECK(widths_of(op, odd, "has_weight") == std::set<std::string>{"false"});
+  CHECK(widths_of(op, odd, "x_dtype") == std::set<std::string>{"bf16", "f32"});
   check_cases(op, deepseek_v3());
 }

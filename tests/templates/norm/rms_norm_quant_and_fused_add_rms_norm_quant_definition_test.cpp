@@ -151,10 +151,10 @@ TEST_CASE("the norms that quantise know the models") {
     check_cases(*op, deepseek_v3());
     CHECK(widths_of(*op, deepseek_v3(), "scale_format") == std::set<std::string>{"f32", "packed_ue8m0"});
     ModelConfig oss;
-    oss.hidden = 2880;
+    oss.norms = {{.place = "norms", .width = 2880, .added = true, .quantised = true}};
     check_cases(*op, oss);
     CHECK(widths_of(*op, oss, "scaling") == std::set<std::string>{"per_token", "per_tensor", "per_group"});
-    oss.layer_norm = true;
+    oss.norms[0].kind = NormKind::layer;
     CHECK(op->model_cases(oss).empty());
   }
 }

@@ -158,10 +158,13 @@ TEST_CASE("scale_shift takes the more general form that a setting names") {
 TEST_CASE("scale_shift and gate_residual_scale_shift know the models") {
   ModelConfig flux;
   flux.hidden = 3072;
-  flux.layer_norm = true;
+  flux.modulations = {{.place = "norm1", .width = 3072, .gate = "", .form = "shared"},
+                      {.place = "norm2", .width = 3072, .gate = "shared", .form = "shared"}};
   ModelConfig wan = flux;
-  wan.hidden = 5120;
-  wan.architecture = "WanTransformer3DModel";
+  for (ModelModulation& modulation : wan.modulations) {
+    modulation.modulation_dtype = DType::f32;
+    modulation.weight = modulation.bias = true;
+  }
   for (const OpDefinition* op :
        {&definition_of<norm::ScaleShift>(), &definition_of<norm::GateResidualScaleShift>()}) {
     CHECK(widths_of(*op, flux, "hidden") == std::set<std::string>{"3072"});

@@ -63,7 +63,7 @@ TEST_CASE("packing covers every row, and knows the models that exchange heads") 
         rows * std::min(param_of(op, spec, "hidden"), 256));
   CHECK(op.model_cases(deepseek_v3()).empty());
   ModelConfig flux;
-  flux.layer_norm = true;
+  flux.diffusion = true;
   flux.head_dim = 128;
   check_cases(op, flux);
   check_cases(definition_of<quant::Fp8Unpack>(), flux);

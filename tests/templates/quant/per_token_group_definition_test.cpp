@@ -154,9 +154,7 @@ TEST_CASE("per_token_group knows the models") {
   CHECK(widths_of(op, deepseek_v3(), "scale_format") == std::set<std::string>{"f32", "packed_ue8m0"});
   ModelConfig oss;
   oss.hidden = 2880;
-  oss.moe_intermediate = 2880;
-  oss.heads = 64;
-  oss.head_dim = 64;
+  oss.linears = {{.place = "input", .width = 2880}, {.place = "o_proj", .width = 4096}};
   CHECK(widths_of(op, oss, "group") == std::set<std::string>{"64", "128"});
   CHECK(op.model_cases(oss).size() == 2);
 }

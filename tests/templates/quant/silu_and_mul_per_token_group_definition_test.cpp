@@ -87,10 +87,11 @@ TEST_CASE("silu_and_mul_per_token_group plans outputs in the layout asked for") 
 TEST_CASE("silu_and_mul_per_token_group knows the models") {
   const OpDefinition& op = definition_of<quant::SiluAndMulPerTokenGroup>();
   ModelConfig model = deepseek_v3();
-  model.hidden_act = "silu";
   check_cases(op, model);
   CHECK(widths_of(op, model, "hidden") == std::set<std::string>{"2048", "18432"});
   CHECK(widths_of(op, model, "experts") == std::set<std::string>{"32"});
-  model.hidden_act = "gelu";
+  for (ModelMlp& mlp : model.mlps) {
+    mlp.activation = "gelu";
+  }
   CHECK(op.model_cases(model).empty());
 }

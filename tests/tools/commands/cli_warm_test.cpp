@@ -163,7 +163,7 @@ TEST_CASE("kernels that nobody after this process can read are failures with one
       {{{"KERNCAST_CACHE_DIR", open}}, "others may write to it"},
       {{{"KERNCAST_CACHE_DIR", ""}, {"HOME", ""}, {"XDG_CACHE_HOME", ""}}, "no cache directory"},
       {{{"KERNCAST_CACHE_MAX_BYTES", "1K"}}, "KERNCAST_CACHE_MAX_BYTES"}};
-  const Arguments some = {"--ops", "rms_norm,quant.mxfp8", "--rows", "1"};
+  const Arguments some = {"--ops", "rms_norm,quant.mxfp8", "--quant", "all", "--rows", "1"};
   const auto with = [&](const char* flag) {
     Arguments arguments = some;
     arguments.emplace_back(flag);
@@ -378,18 +378,49 @@ TEST_CASE("a worker by itself says what it is for") {
   CHECK_THAT(outcome.err, Catch::Contains("kerncast warm"));
 }
 
-TEST_CASE("an unknown model is warmed as far as possible, with a warning about what was not understood") {
+TEST_CASE("an unknown model is served by a guess only if that is asked for") {
   if (!has_nvrtc()) {
     return;
   }
   const CommandPlace place;
   place.directory.write("config.json", R"({"architectures": ["NewForCausalLM"], "model_type": "new",
-    "hidden_size": 256, "num_attention_heads": 4, "hyper_connections": 4, "vocab_size": 9})");
-  const Outcome outcome = place.run(
-      {"warm", "--model", "config.json", "--arch", "sm_90a", "--ops", "norm.rms_norm", "--tokens", "1"});
-  CHECK(outcome.code == 0);
-  CHECK_THAT(outcome.err, Catch::Contains("NewForCausalLM") && Catch::Contains("hyper_connections") &&
-                              !Catch::Contains("vocab_size"));
+    "hidden_size": 256, "num_attention_heads": 4, "inner": {"hyper_connections": 4}, "vocab_size": 9})");
+  const std::vector<std::string> warm = {"warm",  "--model",       "config.json", "--arch", "sm_90a",
+                                         "--ops", "norm.rms_norm", "--tokens",    "1"};
+  const auto with = [](std::vector<std::string> arguments, std::initializer_list<const char*> more) {
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  const std::vector<std::string> run = {"run", "--model", "config.json", "--rows", "1"};
+  for (const auto& arguments : {warm, run, with(warm, {"--plan"})}) {
+    const Outcome refused = place.run(arguments);
+    CHECK(refused.code == 1);
+    CHECK_THAT(refused.err, Catch::Contains("NewForCausalLM") && Catch::Contains("inner.hyper_connections") &&
+                                !Catch::Contains("vocab_size"));
+  }
+  CHECK_THAT(place.run(warm).err, Catch::Contains("--best-effort"));
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
+  CHECK(place.run(with(warm, {"--plan", "--best-effort"})).code == 0);
+  CHECK(place.run(with(warm, {"--best-effort"})).code == 0);
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 1);
+}
+
+TEST_CASE("a plan says what was read of a model and what is not offered") {
+  const CommandPlace place;
+  place.directory.write("config.json",
+                        R"({"model_type": "arcee", "hidden_size": 256, "num_attention_heads": 4})");
+  const Outcome plan = place.run({"warm", "--model", "config.json", "--arch", "sm_90a", "--plan", "--json"});
+  CHECK(plan.code == 0);
+  const json model = plan.json().at("models").at(0);
+  CHECK(model.at("family") == "arcee");
+  CHECK(model.at("guessed") == false);
+  CHECK(model.at("not_offered").size() == 1);
+  const json hidden = {{"fact", "hidden"}, {"value", "256"}, {"source", "key hidden_size"}};
+  const json facts = model.at("facts");
+  CHECK(std::find(facts.begin(), facts.end(), hidden) != facts.end());
+  CHECK_THAT(plan.err, Catch::Contains("not offered: dense MLP: plain activation relu2 of 18432 elements"));
+  const Outcome table = place.run({"warm", "--model", "config.json", "--arch", "sm_90a", "--plan"});
+  CHECK_THAT(table.out, Catch::Contains("default of arcee") && Catch::Contains("not offered: "));
 }
 
 }  // namespace

@@ -117,5 +117,6 @@ std::string tiny_model() {
   return R"({"architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", "hidden_size": 256,
     "intermediate_size": 512, "moe_intermediate_size": 128, "n_routed_experts": 16, "num_experts_per_tok": 4,
     "n_group": 4, "topk_group": 2, "n_shared_experts": 1, "routed_scaling_factor": 2.5, "scoring_func": "sigmoid",
-    "first_k_dense_replace": 1, "num_attention_heads": 4, "rms_norm_eps": 1e-6, "torch_dtype": "bfloat16"})";
+    "first_k_dense_replace": 1, "num_attention_heads": 4, "rms_norm_eps": 1e-6, "torch_dtype": "bfloat16",
+    "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}})";
 }

@@ -8,11 +8,21 @@
 namespace kerncast::tools {
 namespace {
 
+std::int64_t width(const ModelConfig& model, const std::string& place) {
+  for (const ModelMlp& mlp : model.mlps) {
+    if (mlp.place == place) {
+      return mlp.width;
+    }
+  }
+  return 0;
+}
+
 TEST_CASE("tensor parallelism divides heads, MLPs and experts' widths") {
   const ModelConfig rank = shard_model(load_model_config("deepseek-v3"), 8, 1);
   CHECK(rank.heads == 16);
-  CHECK(rank.intermediate == 18432 / 8);
-  CHECK(rank.moe_intermediate == 2048 / 8);
+  CHECK(width(rank, "dense MLP") == 18432 / 8);
+  CHECK(width(rank, "experts") == 2048 / 8);
+  CHECK(width(rank, "shared expert") == 2048 / 8);
   CHECK(rank.experts == 256);
   CHECK(rank.local_experts() == 256);
   CHECK(rank.hidden == 7168);
@@ -30,10 +40,21 @@ TEST_CASE("expert parallelism leaves experts whole, and divides them only by wha
   const ModelConfig spread = shard_model(model, 8, 8);
   CHECK(spread.local_experts() == 32);
   CHECK(spread.experts == 256);
-  CHECK(spread.moe_intermediate == 2048);
-  CHECK(spread.intermediate == 18432 / 8);
-  CHECK(shard_model(model, 16, 8).moe_intermediate == 1024);
-  CHECK(shard_model(model, 1, 32).moe_intermediate == 2048);
+  CHECK(width(spread, "experts") == 2048);
+  CHECK(width(spread, "shared expert") == 2048 / 8);
+  CHECK(width(spread, "dense MLP") == 18432 / 8);
+  CHECK(width(shard_model(model, 16, 8), "experts") == 1024);
+  CHECK(width(shard_model(model, 1, 32), "experts") == 2048);
+}
+
+TEST_CASE("a rank's part of an mxfp4 expert is padded as engines pad it") {
+  const ModelConfig model = load_model_config("gpt-oss-120b");
+  const ModelConfig rank = shard_model(model, 8, 1);
+  CHECK(width(rank, "experts, padded to 64") == 384);
+  CHECK(width(rank, "experts, padded to 128") == 384);
+  const ModelConfig whole = shard_model(model, 1, 1);
+  CHECK(width(whole, "experts, padded to 64") == 2880);
+  CHECK(width(whole, "experts, padded to 128") == 2944);
 }
 
 TEST_CASE("a size that does not divide is named") {

@@ -1,0 +1,140 @@
+#include <fmt/format.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tools/model/model_config.hpp"
+#include "tools/model/model_shard.hpp"
+#include "tools/model/quant_scheme.hpp"
+#include "tools/model/shipped_models.hpp"
+#include "tools/model/workload.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// One part of a plan file: the ops that one rank launches, each as "op specialisation".
+struct RankPlan {
+  std::int64_t tp = 1;
+  std::int64_t ep = 1;
+  std::set<std::string> ops;
+};
+
+/// A file of plans/: what the engines' model code launches for one model, written down from that code, which
+/// the comments at its head name.
+struct ModelPlan {
+  bool cites = false;
+  std::vector<RankPlan> ranks;
+  std::set<std::string> not_offered;
+};
+
+ModelPlan read_plan(const fs::path& path) {
+  ModelPlan plan;
+  std::ifstream file(path);
+  const std::string missing = "not offered: ";
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with('#')) {
+      plan.cites = plan.cites || line.find(".py: ") != std::string::npos;
+    } else if (line.starts_with("rank ")) {
+      RankPlan rank;
+      std::istringstream words(line);
+      std::string word;
+      while (words >> word) {
+        if (word.starts_with("tp=")) {
+          rank.tp = std::stoll(word.substr(3));
+        } else if (word.starts_with("ep=")) {
+          rank.ep = std::stoll(word.substr(3));
+        }
+      }
+      plan.ranks.push_back(rank);
+    } else if (line.starts_with(missing)) {
+      plan.not_offered.insert(line.substr(missing.size()));
+    } else if (!line.empty()) {
+      REQUIRE_FALSE(plan.ranks.empty());
+      plan.ranks.back().ops.insert(line);
+    }
+  }
+  return plan;
+}
+
+/// What the command plans for one rank, under the quantisation that the model's files name.
+std::set<std::string> planned(const ModelReading& model, const RankPlan& rank) {
+  std::set<std::string> ops;
+  for (const Workload& workload : workloads_of(shard_model(model.config, rank.tp, rank.ep))) {
+    if (is_needed(workload, model.schemes)) {
+      ops.insert(fmt::format("{} {}", workload.op->name,
+                             format_specialisation(*workload.op, specialise(*workload.op, workload.params))));
+    }
+  }
+  return ops;
+}
+
+std::string only_in(const std::set<std::string>& here, const std::set<std::string>& there) {
+  std::string text;
+  for (const std::string& line : here) {
+    text += there.contains(line) ? "" : line + "\n";
+  }
+  return text;
+}
+
+fs::path folder(const char* name) {
+  return fs::path(KERNCAST_MODEL_TESTS) / name;
+}
+
+void check_plan(const std::string& name, const std::string& argument) {
+  INFO(name);
+  const fs::path path = folder("plans") / (name + ".plan");
+  REQUIRE(fs::exists(path));
+  const ModelPlan plan = read_plan(path);
+  const ModelReading model = load_model(argument);
+  CHECK(model.known);
+  CHECK(plan.cites);
+  REQUIRE_FALSE(plan.ranks.empty());
+  for (const RankPlan& rank : plan.ranks) {
+    INFO("tp " << rank.tp << ", ep " << rank.ep);
+    const std::set<std::string> ops = planned(model, rank);
+    CHECK(only_in(ops, rank.ops).empty());
+    CHECK(only_in(rank.ops, ops).empty());
+  }
+  const std::set<std::string> steps(model.not_offered.begin(), model.not_offered.end());
+  CHECK(only_in(steps, plan.not_offered).empty());
+  CHECK(only_in(plan.not_offered, steps).empty());
+}
+
+TEST_CASE("public models launch exactly what the engines' model code launches") {
+  std::size_t count = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder("configs"))) {
+    check_plan(entry.path().stem().string(), entry.path().string());
+    ++count;
+  }
+  CHECK(count >= 54);
+}
+
+TEST_CASE("shipped models launch exactly what the engines' model code launches") {
+  for (const ShippedModel& model : shipped_models()) {
+    check_plan(std::string(model.name), std::string(model.name));
+  }
+}
+
+TEST_CASE("every plan file belongs to a model") {
+  std::set<std::string> names;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder("configs"))) {
+    names.insert(entry.path().stem().string());
+  }
+  for (const ShippedModel& model : shipped_models()) {
+    names.insert(std::string(model.name));
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder("plans"))) {
+    CHECK(names.contains(entry.path().stem().string()));
+  }
+}
+
+}  // namespace
+}  // namespace kerncast::tools
