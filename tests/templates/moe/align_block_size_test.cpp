@@ -115,6 +115,8 @@ TEST_CASE("align_block_size is right through a map of experts") {
   }
   map[3] = 64.0;
   map[200] = 0.0;
+  map[5] = -2147483648.0;
+  map[6] = 2147483647.0;
   require_good(make_case({.rows = 200,
                           .experts = 64,
                           .split = split,

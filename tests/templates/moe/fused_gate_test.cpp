@@ -312,3 +312,15 @@ TEST_CASE("fused_gate gives shared experts of a NaN row NaN, and of a row of -in
   CHECK(weights[5] == 0);
   CHECK(weights[9] == 0);
 }
+
+TEST_CASE("fused_gate takes no expert of a group that is not kept, even if all others are negative") {
+  std::vector<double> biases(32, -5.0);
+  std::fill_n(biases.begin() + 8, 8, -4.0);
+  std::fill_n(biases.begin() + 12, 4, -300.0);
+  const Outcome outcome = require_good(
+      make_case({.rows = 2, .experts = 32, .groups = 4, .topk_group = 1, .top_k = 8, .biases = biases}));
+  for (const double id : values_of(outcome, "ids")) {
+    CHECK(id >= 8);
+    CHECK(id < 16);
+  }
+}

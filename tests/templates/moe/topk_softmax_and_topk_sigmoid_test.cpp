@@ -280,3 +280,16 @@ TEST_CASE("topk_softmax orders sums of logit and bias that no float holds") {
   CHECK(values_of(outcome, "ids") == std::vector<double>{1, 2});
   CHECK(values_of(outcome, "weights") == std::vector<double>{1, 0});
 }
+
+TEST_CASE(
+    "topk_softmax orders by logits where probabilities vanish, topk_sigmoid by index where scores are 1") {
+  const std::vector<double> low = {-300, -200, 0, -250};
+  const Outcome first =
+      require_good(make_case(softmax, {.rows = 1, .experts = 4, .top_k = 4, .values = low}));
+  CHECK(values_of(first, "ids") == std::vector<double>{2, 1, 3, 0});
+  CHECK(values_of(first, "weights") == std::vector<double>{1, 0, 0, 0});
+  const std::vector<double> high = {20, 30, 1, 40};
+  const Outcome second =
+      require_good(make_case(sigmoid, {.rows = 1, .experts = 4, .top_k = 3, .values = high}));
+  CHECK(values_of(second, "ids") == std::vector<double>{0, 1, 3});
+}

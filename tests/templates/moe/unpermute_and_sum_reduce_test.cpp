@@ -261,3 +261,12 @@ TEST_CASE("a weighted sum may pass through numbers that no float holds") {
   CHECK(first({infinity, 1, 0, 0}, 1.0) == infinity);
   CHECK(std::isnan(first({infinity, -infinity, 0, 0}, 1.0)));
 }
+
+TEST_CASE("unpermute reads nothing for a map that names no row") {
+  const double stray = GENERATE(-1.0, 24.0, -2147483648.0, 2147483647.0);
+  std::vector<double> map = shuffled(24);
+  for (std::size_t i = 0; i < map.size(); i += 3) {
+    map[i] = stray;
+  }
+  require_good(make_case({.mapped = true, .rows = 3, .slots = 8, .map = map}));
+}

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <limits>
 
 #include <kerncast/ops/quant/mxfp4.hpp>
 #include <kerncast/ops/quant/mxfp8.hpp>
@@ -278,4 +279,25 @@ TEST_CASE("the reference of dequant rejects wrong elements") {
   }
   // A flipped bit in the payload of a NaN, or in an infinity or a subnormal, may pass.
   CHECK(rejected > 250);
+}
+
+TEST_CASE("dequant of nvfp4 is right under every global scale that there is") {
+  const double scale =
+      GENERATE(1e-45, 1e-42, 1.2e-38, 1e-20, 1e20, 3.4e38, -3.0, 0.0, std::numeric_limits<double>::infinity(),
+               std::numeric_limits<double>::quiet_NaN());
+  const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
+  OpCase test = make_case({.scheme = "nvfp4", .y = y});
+  test.tensors.back().bytes = to_bytes(DType::f32, {scale});
+  require_good(test);
+}
+
+TEST_CASE("dequant is right under scales at the edges of f32") {
+  const std::string scheme = GENERATE("per_tensor", "per_token", "per_token_group");
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  OpCase test = make_case({.scheme = scheme, .rows = 16, .y = y});
+  TensorCase& s = test.tensors[1];
+  std::vector<double> values = edge_samples(DType::f32, s.bytes.size() / 4, 91);
+  values[0] = -1e-40;
+  s.bytes = to_bytes(DType::f32, values);
+  require_good(test);
 }

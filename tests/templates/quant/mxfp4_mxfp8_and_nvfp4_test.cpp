@@ -352,3 +352,34 @@ TEST_CASE("nvfp4 of no rows clears the swizzled scales of its experts") {
   CHECK(sf.size() == 128 * 8);
   CHECK(std::all_of(sf.begin(), sf.end(), [](std::byte b) { return b == std::byte{0}; }));
 }
+
+TEST_CASE("scales of blocks: zeros, NaN and infinity") {
+  const bool ocp_floor = GENERATE(false, true);
+  const auto codes = [&](const std::string& kind, const std::vector<double>& values) {
+    return require_good(make_case(kind, {.rows = 1, .width = 32, .values = values, .ocp_floor = ocp_floor}))
+        .input.tensor("sf")
+        ->bytes;
+  };
+  std::vector<double> values(32, 0.0);
+  // The exponent of 1e-10 / MAX, whichever way it is rounded.
+  CHECK(codes("mxfp8", values)[0] == std::byte{85});
+  CHECK(codes("mxfp4", values)[0] == std::byte{static_cast<unsigned char>(ocp_floor ? 91 : 92)});
+  CHECK(codes("nvfp4", values) == std::vector<std::byte>(2, std::byte{0}));
+  values.assign(32, 1.75);
+  const std::vector<std::byte> whole = codes("mxfp8", values);
+  values[7] = std::nan("");
+  CHECK(codes("mxfp8", values) == whole);
+  values[7] = infinity;
+  CHECK(codes("mxfp8", values)[0] == std::byte{254});
+  CHECK(codes("mxfp4", values)[0] == std::byte{254});
+  CHECK(codes("nvfp4", values)[0] == std::byte{0x7e});
+}
+
+TEST_CASE("NaN gives 6 in nvfp4 where the scale is 0 too") {
+  std::vector<double> values(16, 0.0);
+  values[5] = std::nan("");
+  const Outcome outcome = require_good(make_case("nvfp4", {.rows = 1, .width = 16, .values = values}));
+  CHECK(outcome.input.tensor("sf")->bytes[0] == std::byte{0});
+  CHECK(fp4_at(outcome, 5) == 6.0);
+  CHECK(fp4_at(outcome, 4) == 0.0);
+}

@@ -290,3 +290,46 @@ TEST_CASE("the reference of per_token_group rejects wrong elements") {
   CHECK_FALSE(verdict_after_flip(plain.op, floats, "s", 4 * 5, 2).ok);
   CHECK_FALSE(verdict_after_flip(plain.op, floats, "q", 700, 0).ok);
 }
+
+TEST_CASE("per_token_group is right at the edges of the types") {
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType q = GENERATE(DType::fp8_e4m3, DType::fp8_e5m2, DType::i8);
+  const std::string format = GENERATE("f32", "ue8m0");
+  require_good(make_case({.rows = 16,
+                          .width = 64,
+                          .group = 16,
+                          .x = x,
+                          .q = q,
+                          .format = format,
+                          .values = edge_samples(x, 16 * 64, 83)}));
+}
+
+TEST_CASE("int8 saturates at -128 under a scale that is not that of its largest value") {
+  // 2^127 is the largest ue8m0 scale, so infinity saturates.
+  std::vector<double> values(16, 1.0);
+  values[3] = -std::numeric_limits<double>::infinity();
+  values[4] = std::numeric_limits<double>::infinity();
+  values[5] = std::nan("");
+  const Outcome outcome = require_good(
+      make_case({.rows = 1, .width = 16, .group = 16, .q = DType::i8, .format = "ue8m0", .values = values}));
+  const std::vector<std::byte>& q = outcome.input.tensor("q")->bytes;
+  CHECK(q[3] == std::byte{0x80});
+  CHECK(q[4] == std::byte{0x7f});
+  CHECK(q[5] == std::byte{0});
+  CHECK(q[0] == std::byte{0});
+}
+
+TEST_CASE("the scale of a group passes NaN over, and infinity makes it infinite") {
+  std::vector<double> values(32, 3.5);
+  values[3] = std::nan("");
+  values[16 + 3] = std::numeric_limits<double>::infinity();
+  const Outcome outcome = require_good(make_case({.rows = 1, .width = 32, .group = 16, .values = values}));
+  const HostTensor& s = *outcome.input.tensor("s");
+  CHECK(reference::decode(DType::f32, s.bytes.data()) == Approx(3.5 / 448));
+  CHECK(std::isinf(reference::decode(DType::f32, s.bytes.data() + 4)));
+  const std::vector<std::byte>& q = outcome.input.tensor("q")->bytes;
+  CHECK(q[0] == std::byte{0x7e});
+  CHECK(q[3] == std::byte{0x7f});
+  CHECK(q[16] == std::byte{0});
+  CHECK(q[16 + 3] == std::byte{0x7f});
+}
