@@ -85,6 +85,7 @@ class Runner {
     launch.cooperative = cooperative;
     launch.checks = checks;
     launch.findings = findings;
+    launch.stack_limit = stack_limit;
     launch.profile = profile;
     launch.most_warp_instructions = most_warp_instructions;
     counts = {};
@@ -101,6 +102,7 @@ class Runner {
   bool cooperative = false;
   bool checks = false;
   std::vector<std::string>* findings = nullptr;
+  std::uint64_t stack_limit = 0;
   LaunchProfile* profile = nullptr;
   std::uint64_t most_warp_instructions = 0;
 

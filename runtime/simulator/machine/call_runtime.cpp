@@ -188,13 +188,53 @@ std::string format_print(const Warp& warp, std::uint32_t lane, const std::string
 
 namespace {
 
+/// What a call takes of a thread's stack beside its variables: where to return, and registers that are kept.
+constexpr std::uint64_t call_bytes = 16;
+
+const Op* raise_stack_overflow(Warp& warp, const Op* op, std::uint32_t lane, const std::string& why) {
+  return raise(warp, FaultKind::stack_overflow,
+               fmt::format("{} {}{}", describe_thread(warp, op, lane), why, describe_op(warp, op)));
+}
+
+/// Bytes of the stack of `lane` once it has called a function with `variable_bytes` from `site`.
+std::uint64_t stack_use(Warp& warp, const CallSite& site, std::uint32_t variable_bytes, std::uint32_t lane) {
+  const Program& module = *warp.block->launch->module;
+  std::uint64_t used = variable_bytes + call_bytes + site.variable_bytes;
+  for (std::uint32_t frame = warp.frame; frame != 0;) {
+    const std::uint32_t back = header(warp, frame, frame_header::return_op, lane);
+    used += call_bytes + module.calls[static_cast<std::size_t>(module.ops[back - 1].imm)].variable_bytes;
+    frame = header(warp, frame, frame_header::caller_frame, lane);
+  }
+  return used;
+}
+
+/// False after raising a fault because `lane` has no stack left. Without recursion a device gives what a
+/// kernel needs, whatever the limit is.
+bool fits_on_stack(Warp& warp, const Op* op, const CallSite& site, std::uint32_t variable_bytes,
+                   std::uint32_t lane) {
+  const std::uint64_t limit = warp.block->launch->launch->stack_limit;
+  if (limit == 0 || !warp.block->launch->function->recursive) {
+    return true;
+  }
+  const std::uint64_t used = stack_use(warp, site, variable_bytes, lane);
+  if (used <= limit) {
+    return true;
+  }
+  raise_stack_overflow(warp, op, lane,
+                       fmt::format("needs {} bytes of stack, and the limit is {}", used, limit));
+  return false;
+}
+
 /// Puts the lanes of `mask` at the start of `callee`. False after a fault.
 bool enter(Warp& warp, const Op* op, const CallSite& site, const PtxFunction& callee, std::uint32_t mask) {
   const Program& module = *warp.block->launch->module;
   const std::uint32_t frame = warp.frame + site.frame_bytes;
   const auto first = static_cast<std::uint32_t>(std::countr_zero(mask));
   if (std::uint64_t{frame} + callee.frame_bytes > warp.stack_bytes) {
-    raise_illegal(warp, op, first, "calls deeper than the machine's stack allows");
+    raise_stack_overflow(warp, op, first, "calls deeper than the machine's stack allows");
+    return false;
+  }
+  if (!fits_on_stack(warp, op, site, callee.variable_bytes, first)) {
     return false;
   }
   std::memcpy(warp.stack + frame + frame_header::true_predicate, &all_lanes, sizeof(all_lanes));
@@ -204,7 +244,7 @@ bool enter(Warp& warp, const Op* op, const CallSite& site, const PtxFunction& ca
     const std::uint32_t caller_local = header(warp, warp.frame, frame_header::local_base, lane);
     const std::uint32_t local = caller_local + site.local_bytes;
     if (std::uint64_t{local} + callee.local_bytes > warp.local_bytes) {
-      raise_illegal(warp, op, lane, "calls deeper than its local memory allows");
+      raise_stack_overflow(warp, op, lane, "calls deeper than its local memory allows");
       return false;
     }
     header(warp, frame, frame_header::return_op, lane) =

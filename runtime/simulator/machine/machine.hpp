@@ -33,6 +33,7 @@ enum class FaultKind : std::uint8_t {
   assertion,
   deadlock,
   launch_timeout,
+  stack_overflow,
   violation,  ///< an error that hardware lets pass: a race, a read of memory that nobody wrote, a divergent
               ///< barrier
 };
@@ -113,6 +114,8 @@ struct Launch {
   int device = 0;
   std::uint64_t reachable = 0;  ///< other devices whose memory may be accessed, a bit each
   std::uint32_t sm_count = 132;
+  std::uint64_t stack_limit =
+      0;  ///< bytes of a thread's stack in kernels that recur; 0: the machine's own bound
   std::uint64_t heap_bytes = std::uint64_t{8} << 20;  ///< that kernels may hold by malloc
   bool cooperative = false;  ///< its blocks may wait for each other by cooperative groups' grid barrier
   bool checks = false;       ///< more than bounds and alignment: see strict.hpp

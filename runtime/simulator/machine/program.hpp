@@ -35,6 +35,8 @@ struct PtxFunction {
   std::vector<FormalParameter> arguments;
   std::vector<FormalParameter> results;
   std::vector<std::uint32_t> callees;
+  std::uint32_t variable_bytes = 0;     ///< of its .local variables
+  bool recursive = false;               ///< reaches itself, or calls what does
   std::uint32_t stack_bytes = 0;        ///< register frames of the deepest call chain
   std::uint32_t stack_local_bytes = 0;  ///< local memory of the deepest call chain
 };
@@ -52,6 +54,7 @@ struct CallSite {
   HostFunction host = HostFunction::none;
   std::uint32_t frame_bytes = 0;  ///< of the caller: the callee's frame starts right after
   std::uint32_t local_bytes = 0;
+  std::uint32_t variable_bytes = 0;  ///< of the caller's .local variables
   std::vector<Copy> arguments;
   std::vector<Copy> results;
 };

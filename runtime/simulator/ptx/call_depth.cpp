@@ -34,6 +34,7 @@ class CallDepth {
     for (std::size_t i = 0; i < program_.functions.size(); ++i) {
       if (recursive_[i]) {
         PtxFunction& function = program_.functions[i];
+        function.recursive = true;
         function.stack_bytes =
             static_cast<std::uint32_t>(std::min(function.stack_bytes * recursion_depth, stack_limit));
         function.stack_local_bytes =

@@ -26,6 +26,7 @@ struct FunctionState {
   bool entry = false;
   std::uint64_t shared_top = 0;
   std::uint64_t local_top = 0;
+  std::uint64_t variable_bytes = 0;    ///< of .local variables, which are part of local memory
   std::uint64_t parameter_bytes = 0;   ///< of a kernel
   std::optional<std::uint32_t> carry;  ///< virtual register of the carry flag
   std::uint64_t stack_area = 0;        ///< where alloca's memory starts in this call's local memory

@@ -245,6 +245,7 @@ void ModuleAssembly::append_body() {
   const std::uint32_t index = context_.function.index;
   PtxFunction& function = program_.functions[index];
   function.local_bytes = static_cast<std::uint32_t>((context_.function.local_top + 15) / 16 * 16);
+  function.variable_bytes = static_cast<std::uint32_t>(context_.function.variable_bytes);
   function.shared_bytes = static_cast<std::uint32_t>(context_.function.shared_top);
   function.frame_bytes = assign_registers(body, program_.lists);
   order_blocks(body, context_.instruction_count());
@@ -263,6 +264,7 @@ void ModuleAssembly::append_body() {
       CallSite& site = program_.calls[static_cast<std::size_t>(op.imm)];
       site.frame_bytes = function.frame_bytes;
       site.local_bytes = function.local_bytes;
+      site.variable_bytes = function.variable_bytes;
     }
   }
   for (const std::uint32_t target : body.table_targets) {

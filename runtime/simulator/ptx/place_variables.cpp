@@ -59,6 +59,9 @@ void ModuleAssembly::place_local(const VariableDeclaration& declared, Variable& 
   variable.frame_relative = true;
   variable.address = align_up(top, std::max<std::uint64_t>(declared.type.align, 8));
   top = variable.address + variable.size;
+  if (declared.space == Space::local) {
+    context_.function.variable_bytes += variable.size;
+  }
   if (top > local_limit) {
     throw DecodeError(fmt::format("PTX line {}: over 512 KiB of local memory per thread", declared.line),
                       declared.line);

@@ -151,6 +151,21 @@ TEST_CASE("shared memory and null pointers are guarded too") {
                                Contains("offset 64 of the 64 bytes of shared memory"));
 }
 
+TEST_CASE("a recursion beyond the stack limit is an error of the stack") {
+  const Device device;
+  const std::string text =
+      ".version 8.0\n.target sm_80\n.address_size 64\n"
+      ".func f(.param .b64 n) { .reg .b64 x; ld.param.b64 x, [n]; { .param .b64 a; st.param.b64 [a], x; "
+      "call.uni f, "
+      "(a); } ret; }\n"
+      ".visible .entry careless(.param .u64 px) { .reg .b64 x; ld.param.u64 x, [px]; { .param .b64 a; "
+      "st.param.b64 [a], "
+      "x; call.uni f, (a); } ret; }\n";
+  REQUIRE(Device::launch(Device::load(text), 5) == CUDA_SUCCESS);
+  CHECK(synchronize() == CUDA_ERROR_HARDWARE_STACK_ERROR);
+  CHECK_THAT(last_fault(), Contains("bytes of stack, and the limit is 1024"));
+}
+
 TEST_CASE("after a reset the device works again and the old fault is gone") {
   {
     const Device device;

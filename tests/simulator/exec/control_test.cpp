@@ -450,6 +450,35 @@ TEST_CASE("a failed assertion names its text, file and line") {
   CHECK_THAT(fault.message, Contains("thread (9,0,0)") && Contains("file.cu:77") && Contains("x is small"));
 }
 
+TEST_CASE("a recursion takes no more stack than the launch allows") {
+  // Each call has 48 bytes of variables; the kernel has none.
+  const std::string recursive =
+      ".func f(.param .b32 n) { .local .b8 keep[48]; .reg .b32 x; .reg .pred p; ld.param.b32 x, [n];\n"
+      "setp.eq.u32 p, x, 0; @p ret; sub.u32 x, x, 1; { .param .b32 a; st.param.b32 [a], x; call.uni f, (a); "
+      "} ret; }";
+  const auto run = [&](std::uint32_t depth, std::uint64_t limit) {
+    Runner runner(kernel_text(
+        {}, "{ .param .b32 a; st.param.b32 [a], " + std::to_string(depth) + "; call.uni f, (a); } ret;",
+        recursive));
+    runner.stack_limit = limit;
+    return runner.run("k", {1, 1, 1}, {40, 1, 1}, 0);
+  };
+  CHECK(run(15, 1024).message == "");
+  const Fault fault = run(16, 1024);
+  CHECK(fault.kind == FaultKind::stack_overflow);
+  CHECK_THAT(fault.message,
+             Contains("thread (0,0,0), in function 'f' needs 1088 bytes of stack, and the limit is "
+                      "1024") &&
+                 Contains("call.uni f"));
+  CHECK(run(16, 2048).message == "");
+  CHECK(run(200, 0).message == "");
+  CHECK(run(100000, 0).kind == FaultKind::stack_overflow);
+  // What does not recur gets what it needs.
+  Runner runner(kernel_text({}, "call.uni g; ret;", ".func g() { .local .b8 large[5000]; ret; }"));
+  runner.stack_limit = 1024;
+  CHECK(runner.run("k", {1, 1, 1}, {32, 1, 1}, 0).message == "");
+}
+
 TEST_CASE("kernels allocate and free memory of the device's heap") {
   const std::string heap =
       ".extern .func (.param .b64 result) malloc (.param .b64 bytes);\n.extern .func free (.param .b64 "

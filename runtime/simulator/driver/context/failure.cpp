@@ -203,6 +203,8 @@ CUresult code_of(FaultKind kind) {
     case FaultKind::deadlock:
     case FaultKind::violation:
       return CUDA_ERROR_LAUNCH_FAILED;
+    case FaultKind::stack_overflow:
+      return CUDA_ERROR_HARDWARE_STACK_ERROR;
     case FaultKind::launch_timeout:
       return CUDA_ERROR_LAUNCH_TIMEOUT;
   }

@@ -222,6 +222,7 @@ void run_kernel(const KernelNode& node, Context& context) {
   LaunchProfile counts;
   const bool counted = profiling();
   work.profile = counted ? &counts : nullptr;
+  work.stack_limit = context.limits[CU_LIMIT_STACK_SIZE];
   work.heap_bytes = context.limits[CU_LIMIT_MALLOC_HEAP_SIZE];
   work.clock_offset = state().slept.load();
   LaunchCounts totals;
