@@ -187,6 +187,12 @@ ModelReading read_model(std::string_view text, const std::string& origin, std::s
   reading.facts.insert(reading.facts.end(), built.facts.begin(), built.facts.end());
   reading.not_offered = std::move(built.not_offered);
   reading.not_offered.insert(reading.not_offered.end(), quant.not_offered.begin(), quant.not_offered.end());
+  for (const auto& [key, value] : root.items()) {
+    const bool encoder = key.find("vision") != std::string::npos || key.find("audio") != std::string::npos;
+    if (encoder && value.is_object() && key.ends_with("_config")) {
+      reading.not_offered.push_back(fmt::format("the encoder of {}: its ops are not planned", key));
+    }
+  }
   if (!family.known) {
     reading.not_understood = fields.not_understood();
   }

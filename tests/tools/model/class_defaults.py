@@ -22,8 +22,18 @@ def install(folder):
     """Makes the libraries importable from `folder`, or explains why it cannot and exits with 77."""
     if all(os.path.isdir(os.path.join(folder, name)) for name in LIBRARIES):
         return
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-warn-conflicts",
-               "--target", folder, *LIBRARIES]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-warn-conflicts",
+        "--target",
+        folder,
+        *LIBRARIES,
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
         print("skipped: pip cannot fetch", " and ".join(LIBRARIES) + ":", done.stdout.strip()[-500:])
@@ -43,7 +53,7 @@ def diffusers_classes(folder):
                     names = [a.arg for a in method.args.args]
                     values = method.args.defaults
                     found = {}
-                    for name, value in zip(names[len(names) - len(values):], values):
+                    for name, value in zip(names[len(names) - len(values) :], values):
                         try:
                             found[name] = ast.literal_eval(value)
                         except ValueError:
@@ -67,8 +77,12 @@ def keys_of(expression):
     if isinstance(expression, str):
         return [key for token in expression.split() if token.startswith("@") for key in token[1:].split(",")]
     if isinstance(expression, dict):
-        return [key for name, value in expression.items() if name not in ("defaults", "place", "step")
-                for key in keys_of(value)]
+        return [
+            key
+            for name, value in expression.items()
+            if name not in ("defaults", "place", "step")
+            for key in keys_of(value)
+        ]
     return [key for value in expression for key in keys_of(value)] if isinstance(expression, list) else []
 
 
@@ -108,9 +122,14 @@ def write(path, entries):
             return one
         inner = indent + "  "
         if isinstance(value, list):
-            return f"{indent}{json.dumps(name)}: [\n" + ",\n".join(inner + json.dumps(v) for v in value) + f"\n{indent}]"
-        return f"{indent}{json.dumps(name)}: {{\n" + ",\n".join(lines(k, v, inner) for k, v in value.items()) + \
-            f"\n{indent}}}"
+            return (
+                f"{indent}{json.dumps(name)}: [\n" + ",\n".join(inner + json.dumps(v) for v in value) + f"\n{indent}]"
+            )
+        return (
+            f"{indent}{json.dumps(name)}: {{\n"
+            + ",\n".join(lines(k, v, inner) for k, v in value.items())
+            + f"\n{indent}}}"
+        )
 
     with open(path, "w", encoding="utf-8") as out:
         out.write("{\n" + ",\n".join(lines(name, entry, "  ") for name, entry in entries.items()) + "\n}\n")
@@ -153,8 +172,10 @@ def main():
                 has = entry.get("defaults", {})
                 for key in sorted(set(has) | set(should)):
                     if has.get(key) != should.get(key):
-                        wrong.append(f"{name}: default of {key} is {should.get(key)} in {kind_name}, "
-                                     f"but {has.get(key)} in {os.path.basename(path)}")
+                        wrong.append(
+                            f"{name}: default of {key} is {should.get(key)} in {kind_name}, "
+                            f"but {has.get(key)} in {os.path.basename(path)}"
+                        )
         if "--write" in sys.argv:
             write(path, file)
     print("\n".join(wrong))

@@ -66,5 +66,31 @@ TEST_CASE("every op that quantises has a scheme") {
   }
 }
 
+TEST_CASE("a selection keeps what its schemes need, and what every model needs") {
+  const auto workload = [](const char* op, std::vector<std::pair<std::string, std::string>> params = {}) {
+    return Workload{&require_op(op), "", std::move(params), {}};
+  };
+  const Workload norm = workload("norm.rms_norm");
+  const Workload given = workload("quant.per_tensor_fp8", {{"dynamic", "false"}});
+  const Workload found = workload("quant.per_tensor_fp8");
+  const Workload token = workload("quant.per_token_fp8");
+  const Workload nvfp4 = workload("quant.nvfp4");
+  const QuantSelection own("", {QuantScheme::fp8_static});
+  CHECK(own.includes(norm));
+  CHECK(own.includes(given));
+  CHECK_FALSE(own.includes(found));
+  CHECK_FALSE(own.includes(token));
+  CHECK_FALSE(own.includes(nvfp4));
+  CHECK(QuantSelection("", {QuantScheme::fp8_token}).includes(token));
+  CHECK(QuantSelection("", {QuantScheme::fp8_tensor}).includes(found));
+  CHECK_FALSE(QuantSelection("", {}).includes(given));
+  const QuantSelection fp8("fp8", {QuantScheme::nvfp4});
+  CHECK((fp8.includes(given) && fp8.includes(found) && fp8.includes(token)));
+  CHECK_FALSE(fp8.includes(nvfp4));
+  CHECK(QuantSelection("all", {}).includes(nvfp4));
+  CHECK(QuantSelection("all", {}).includes(given));
+  CHECK_THROWS_WITH(QuantSelection("fp8-blok", {}), Catch::Contains("did you mean fp8-block?"));
+}
+
 }  // namespace
 }  // namespace kerncast::tools

@@ -1,0 +1,66 @@
+#include "tools/model/family.hpp"
+
+#include <catch2/catch.hpp>
+#include <cctype>
+#include <string>
+#include <vector>
+
+#include "kerncast/error.hpp"
+#include "tools/model/model_config.hpp"
+#include "tools/model/workload.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+using nlohmann::json;
+
+TEST_CASE("a config of nothing but its type has the sizes of its configuration class") {
+  std::size_t whole = 0;
+  for (const std::string& name : family_names()) {
+    INFO(name);
+    const bool type = std::islower(static_cast<unsigned char>(name.front())) != 0;
+    const json config = type ? json{{"model_type", name}} : json{{"_class_name", name}};
+    const Family family = find_family(config, config);
+    CHECK(family.known);
+    REQUIRE(family.facts.contains("hidden"));
+    if (family.defaults.empty()) {
+      continue;  // the class comes with the checkpoint, so its file has every field
+    }
+    try {
+      const ModelReading reading = read_model(config.dump(), "config.json", name);
+      CHECK(reading.known);
+      CHECK(reading.config.hidden > 0);
+      CHECK_NOTHROW(workloads_of(reading.config));
+      const bool nothing = reading.config.norms.empty() && reading.config.modulations.empty();
+      CHECK_FALSE((nothing && reading.not_offered.empty()));
+      ++whole;
+    } catch (const Error& error) {
+      // Some classes have no number of experts by default.
+      CHECK_THAT(error.what(), Catch::Contains("experts"));
+    }
+  }
+  CHECK(whole >= 100);
+}
+
+TEST_CASE("a family is found by the language model's architecture or type, then by those of the whole") {
+  const auto family = [](const char* text) {
+    const json root = json::parse(text);
+    const json* part = &root;
+    const std::vector<std::string> path = language_path(root);
+    for (const std::string& step : path) {
+      part = &(*part)[step];
+    }
+    return find_family(root, *part).name;
+  };
+  CHECK(family(R"({"model_type": "bailing_moe", "architectures": ["BailingMoeV2ForCausalLM"]})") ==
+        "BailingMoeV2ForCausalLM");
+  CHECK(family(R"({"model_type": "new", "text_config": {"model_type": "qwen3"}})") == "qwen3");
+  CHECK(family(R"({"model_type": "qwen3_omni_moe", "thinker_config": {"text_config": {}}})") ==
+        "qwen3_omni_moe_text");
+  CHECK(family(R"({"model_type": "kimi_k25", "text_config": {"model_type": "kimi_k2"}})") == "kimi_k2");
+  CHECK(family(R"({"_class_name": "SD3Transformer2DModel"})") == "SD3Transformer2DModel");
+  CHECK(family(R"({"_class_name": "NewTransformer2DModel"})") == "no known family");
+}
+
+}  // namespace
+}  // namespace kerncast::tools
