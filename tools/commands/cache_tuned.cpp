@@ -41,7 +41,9 @@ class Listing {
     if (context.json) {
       print_json(json_);
     } else if (table_.empty()) {
-      print("no tuned records\n");
+      print(
+          "no tuned records: ops use their own choice of tunables; records come with packs "
+          "(kerncast cache import) and read-only layers\n");
     } else {
       print(table_);
     }

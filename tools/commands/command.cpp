@@ -30,7 +30,15 @@ CommandOption& CommandOption::between(std::int64_t least, std::int64_t most) {
 }
 
 CommandOption& CommandOption::positive() {
-  option_.check(CLI::PositiveNumber);
+  // CLI11's own check writes out the whole range of a double.
+  option_.check(
+      [](const std::string& text) {
+        return text.find_first_not_of("+0123456789") == std::string::npos &&
+                       text.find_first_of("123456789") != std::string::npos
+                   ? std::string()
+                   : text + " is not a positive number";
+      },
+      "");
   return *this;
 }
 

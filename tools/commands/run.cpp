@@ -15,6 +15,7 @@
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/safetensors.hpp"
+#include "tools/io/stop_on_interrupt.hpp"
 #include "tools/io/usage_error.hpp"
 #include "tools/model/coverage.hpp"
 #include "tools/model/model_config.hpp"
@@ -229,11 +230,17 @@ int run_model(CommandContext& context, const RunOptions& options) {
     }
   };
   // While a call runs, the inputs of the next one are drawn and the results of the previous one are checked.
+  const StopOnInterrupt guard;
+  std::size_t left = 0;
   std::optional<RunRow> last;
   if (!plans.empty()) {
     plans[0].prepare();
   }
   for (std::size_t i = 0; i < plans.size(); ++i) {
+    if (StopOnInterrupt::requested().load()) {
+      left = plans.size() - i;
+      break;
+    }
     context.console.progress(i, plans.size(), plans[i].workload->op->name);
     plans[i].inputs.wait();
     if (i + 1 < plans.size()) {
@@ -254,6 +261,10 @@ int run_model(CommandContext& context, const RunOptions& options) {
   } else {
     print(table);
     print(counts.text(device.name()));
+  }
+  if (left > 0) {
+    context.console.note(fmt::format("stopped with {} runs left; what was compiled is kept", left));
+    return exit_interrupted;
   }
   return counts.failed > 0 || plans.empty() ? exit_failed : exit_fine;
 }
@@ -313,11 +324,14 @@ std::vector<HostTensor> pick_inputs(CommandContext& context, const OpDefinition&
     inputs.push_back(std::move(input));
   }
   std::vector<std::string> names;
+  std::vector<std::string> without;
   for (const TensorSpec& spec : op.tensors) {
     const bool there =
         std::any_of(inputs.begin(), inputs.end(), [&](const HostTensor& t) { return t.name == spec.name; });
     if (spec.direction != Direction::out && !spec.optional && !there) {
       names.push_back(spec.name);
+    } else if (spec.direction != Direction::out && !there) {
+      without.push_back(spec.name);
     }
   }
   if (!names.empty()) {
@@ -331,6 +345,10 @@ std::vector<HostTensor> pick_inputs(CommandContext& context, const OpDefinition&
   if (!ignored.empty()) {
     context.console.note(
         fmt::format("{} has no input tensor named {}: ignored", op.name, fmt::join(ignored, ", ")));
+  }
+  if (!without.empty()) {
+    context.console.note(fmt::format("{} runs without its optional {}, which {} not given", op.name,
+                                     fmt::join(without, ", "), without.size() == 1 ? "was" : "were"));
   }
   return inputs;
 }
@@ -365,6 +383,8 @@ int run_file(CommandContext& context, const RunOptions& options) {
             "{} [{}]: wrong result: {}; {} was not written (with --no-check it is written in any case)",
             row.result.report.op, row.result.report.spec, row.result.verdict.detail, options.out));
   }
+  // What a kernel needs for its own work is no result.
+  std::erase_if(row.result.outputs, [](const StoredTensor& tensor) { return tensor.name == "workspace"; });
   write_safetensors(options.out, row.result.outputs);
   if (context.json) {
     Json json = to_json(row, device.name());

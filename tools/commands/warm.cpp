@@ -1,10 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <csignal>
-#include <iterator>
 #include <memory>
 #include <thread>
 
@@ -17,6 +14,7 @@
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/own_path.hpp"
+#include "tools/io/stop_on_interrupt.hpp"
 #include "tools/io/usage_error.hpp"
 #include "tools/model/model_report.hpp"
 #include "tools/model/settings.hpp"
@@ -40,32 +38,6 @@ struct WarmOptions {
   bool plan = false;
   bool check = false;
   bool best_effort = false;
-};
-
-/// Set by Ctrl-C. A second Ctrl-C ends the process as usual.
-std::atomic<bool> interrupted{false};
-
-class StopOnInterrupt {
- public:
-  StopOnInterrupt() {
-    struct sigaction action{};
-    action.sa_handler = [](int) { interrupted.store(true); };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    for (std::size_t i = 0; i < std::size(signals); ++i) {
-      sigaction(signals[i], &action, &before_[i]);
-    }
-  }
-  ~StopOnInterrupt() {
-    for (std::size_t i = 0; i < std::size(signals); ++i) {
-      sigaction(signals[i], &before_[i], nullptr);
-    }
-  }
-  StopOnInterrupt(const StopOnInterrupt&) = delete;
-  StopOnInterrupt& operator=(const StopOnInterrupt&) = delete;
-
- private:
-  static constexpr int signals[] = {SIGINT, SIGTERM};
-  struct sigaction before_[2]{};
 };
 
 void check_request(const WarmOptions& options) {
@@ -146,18 +118,17 @@ int warm(CommandContext& context, WarmOptions options) {
   const auto started = std::chrono::steady_clock::now();
   WarmReporter reporter(context);
   reporter.begin(kernels, jobs);
-  interrupted.store(false);
   std::vector<WarmResult> results;
   {
     const StopOnInterrupt guard;
     results = run_warm(
-        runtime, store, kernels, jobs, interrupted,
+        runtime, store, kernels, jobs, StopOnInterrupt::requested(),
         [&](const WarmProgress& progress) { reporter.tick(progress); },
         [&](const WarmResult& result) { reporter.finished(result); });
   }
   context.console.end_progress();
   const int code =
-      summarise(context, results, left_out, interrupted.load(),
+      summarise(context, results, left_out, StopOnInterrupt::requested().load(),
                 std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
   if (!options.out.empty()) {
     if (code != exit_fine) {

@@ -99,6 +99,9 @@ bool same_file(const std::string& a, const std::string& b) {
 }
 
 void check_output(const std::string& path) {
+  if (path == "-") {
+    throw Error(ErrorCode::invalid_argument, "- does not stand for standard output here; name a file");
+  }
   struct stat status{};
   const std::string target = target_of(path);
   const bool there = ::stat(target.c_str(), &status) == 0;

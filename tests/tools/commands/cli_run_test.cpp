@@ -1,4 +1,6 @@
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <csignal>
 #include <cstring>
 #include <set>
 #include <thread>
@@ -388,6 +390,44 @@ TEST_CASE("the split of align_block_size follows the rows of a model's run") {
   CHECK(outcome.code == 0);
 }
 
+TEST_CASE("a run says which optional tensors are not there, and writes results alone") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const std::string in = place.directory.file("x.safetensors");
+  write_safetensors(in, {filled("x", DType::f32, {2, 64}, 1.0F)});
+  const Outcome norm = place.run({"run", "norm.rms_norm", "--in", in, "--out", "y"});
+  CHECK(norm.code == 0);
+  CHECK_THAT(norm.err,
+             Catch::Contains("norm.rms_norm runs without its optional weight, which was not given"));
+  write_safetensors(in, {filled("ids", DType::i32, {1025, 4}, 1)});
+  const Outcome align =
+      place.run({"run", "moe.align_block_size", "--in", in, "--out", "y", "--set", "experts=8", "top_k=4"});
+  INFO(align.err);
+  CHECK(align.code == 0);
+  for (const StoredTensor& tensor : kerncast::tools::read_safetensors(place.directory.file("y"))) {
+    CHECK(tensor.name != "workspace");
+  }
+}
+
+TEST_CASE("Ctrl-C of a run keeps the rows that are done") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const pid_t child = place.start({"run", "--model", "llama-3-8b", "--json"});
+  const auto entries = [&] { return place.run({"cache", "stat", "--json"}).json().at("entries").get<int>(); };
+  while (entries() < 2) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  REQUIRE(kill(child, SIGINT) == 0);
+  const Outcome stopped = place.wait(child);
+  CHECK(stopped.code == 130);
+  CHECK_FALSE(stopped.json().empty());
+  CHECK_THAT(stopped.err, Catch::Contains("runs left"));
+}
+
 TEST_CASE("bad tensors get a clear error and the old output stays") {
   const CommandPlace place;
   const std::string in = place.directory.file("x.safetensors");
@@ -465,6 +505,7 @@ TEST_CASE("an output that would be lost, or the inputs would be replaced, is ref
                         {"./link", 2, "the inputs would be replaced"},
                         {"no/such/y", 1, "cannot write no/such/y"},
                         {".", 1, "a directory"},
+                        {"-", 2, "name a file"},
                         {"/dev/null", 1, "not a regular file"}};
   for (const Case& bad : cases) {
     const Outcome outcome = place.run({"run", "norm.rms_norm", "--in", in, "--out", bad.out});
