@@ -22,12 +22,6 @@ struct FusedGateToken {
   int limits[scored_groups];  ///< upper limit of the keys in a group: no_candidate strikes the group out
 };
 
-inline constexpr float largest_float = 3.40282347e38f;
-/// What the exponent of a float counts for in its key.
-inline constexpr int one_exponent = 1 << 23;
-/// The score of a group with an expert of infinite score. One more must not overflow.
-inline constexpr int infinite_score = 0x7ffffffe;
-
 /// The two largest keys of a group.
 struct TopTwo {
   int first = no_candidate;
@@ -51,21 +45,21 @@ struct TopTwo {
     if (size == 1) {
       return first;
     }
-    const float a = unordered(first);
-    const float b = unordered(second);
-    const float sum = a + b;
-    if (a > largest_float) {
-      return infinite_score;
-    }
-    if (b == -largest_float) {
-      return nan_key;
-    }
-    if (fabsf(sum) <= largest_float) {
-      return ordered(sum);
-    }
-    // Half the sum has an exponent less than the sum would have.
-    const int key = ordered(fmaf(0.5f, a, 0.5f * b));
-    return key < 0 ? key - one_exponent : min(key + one_exponent, infinite_score - 1);
+    // It is one block of PTX, which shortens the compile. Half of a sum past the floats has an exponent less
+    // than the sum would have, and its key moves on by one exponent. One more than a key must not overflow.
+    int score;
+    asm("{ .reg .b32 a, b, k;\n  .reg .f32 f, g, h;\n  .reg .pred past, least;\n"
+        "  shr.s32 a, %1, 31;\n  shr.s32 b, %2, 31;\n"
+        "  and.b32 a, a, 0x7fffffff;\n  and.b32 b, b, 0x7fffffff;\n  xor.b32 a, a, %1;\n  xor.b32 b, b, %2;\n"
+        "  mov.b32 f, a;\n  mov.b32 g, b;\n  mul.f32 h, g, 0f3F000000;\n  fma.rn.f32 h, f, 0f3F000000, h;\n"
+        "  min.f32 h, h, 0f7F7FFFFF;\n  add.f32 f, f, g;\n  abs.f32 g, f;\n"
+        "  setp.gt.f32 past, g, 0f7F7FFFFF;\n  selp.f32 f, h, f, past;\n  mov.b32 a, f;\n"
+        "  shr.s32 b, a, 31;\n  or.b32 k, b, 1;\n  shl.b32 k, k, 23;\n  selp.b32 k, k, 0, past;\n"
+        "  and.b32 b, b, 0x7fffffff;\n  xor.b32 a, a, b;\n  add.s32 a, a, k;\n  min.s32 a, a, 0x7ffffffe;\n"
+        "  setp.eq.s32 least, %2, 0x80800000;\n  selp.b32 %0, 0x80000001, a, least; }"
+        : "=r"(score)
+        : "r"(first), "r"(second));
+    return score;
   }
 };
 
