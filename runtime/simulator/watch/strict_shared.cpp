@@ -291,7 +291,6 @@ bool StrictBlock::read_row(const WarpAccess& touch, std::uint64_t offset, const 
   std::uint32_t* const warps = &cells_.read_warps[word];
   std::uint32_t* const lanes = &cells_.read_lanes[word];
   const auto width = static_cast<std::uint32_t>(std::countr_zero(per_lane));
-#pragma GCC ivdep
   for (std::uint32_t k = 0; k < count; ++k) {
     const std::uint32_t same_time = stamps[k] == now ? all_lanes : 0U;
     const std::uint32_t same = infos[k] == info ? same_time : 0U;
@@ -323,7 +322,6 @@ bool StrictBlock::write_row(const WarpAccess& touch, std::uint64_t offset, const
   const auto width = static_cast<std::uint32_t>(std::countr_zero(per_lane));
   std::uint32_t* const infos = &cells_.write_info[word];
   std::uint32_t* const writers = &cells_.writers[word];
-#pragma GCC ivdep
   for (std::uint32_t k = 0; k < count; ++k) {
     infos[k] = info + (k >> width);
     writers[k] = 1U << (k >> width);

@@ -108,7 +108,6 @@ std::uint64_t constant(const Warp& warp, std::uint32_t offset, std::uint32_t byt
   return value;
 }
 
-constexpr std::uint8_t field_d = 0;
 constexpr std::uint8_t field_a = 1;
 constexpr std::uint8_t field_b = 2;
 constexpr std::uint8_t field_c = 3;
