@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that a build needs, and fetches NVRTC from its wheel if no CUDA toolkit has it.
+# Installs the Debian packages that a build needs, and fetches NVRTC from its wheel if no CUDA toolkit has it. The part
+# tidy fetches clang-tidy from its wheel.
 #   tools/dev/setup.sh BUILD_DIR [tests|clang|sanitizers|tidy|lint]...
 set -euo pipefail
 build_dir=$1
@@ -7,17 +8,27 @@ shift
 
 # The version that the tests have passed with.
 nvrtc_wheel=nvidia-cuda-nvrtc==13.0.88
+# Debian's clang-tidy-19 also reads the headers of the system, and takes two to three times as long.
+tidy_wheel=clang-tidy==23.1.4
 
-packages=(g++ cmake ninja-build pkg-config libfmt-dev libxxhash-dev libzstd-dev libsqlite3-dev libhiredis-dev
-  libcurl4-openssl-dev libcli11-dev nlohmann-json3-dev python3 python3-pip)
+packages=()
+# The formatting can be checked on a machine that builds nothing.
+if [ "$*" != lint ]; then
+  packages+=(g++ cmake ninja-build pkg-config libfmt-dev libxxhash-dev libzstd-dev libsqlite3-dev libhiredis-dev
+    libcurl4-openssl-dev libcli11-dev nlohmann-json3-dev python3 python3-pip)
+fi
+tidy=no
 for part in "$@"; do
   case "$part" in
     # The servers are for the tests of the cache's remote tier, python3-venv is for those with cuda-core.
     tests) packages+=(catch2 redis-server nginx-light python3-venv) ;;
     clang) packages+=(clang-19 libc++-19-dev libc++abi-19-dev) ;;
     sanitizers) packages+=(clang-19 libclang-rt-19-dev) ;;
-    tidy) packages+=(git clang-tidy-19) ;;
-    lint) packages=(git clang-format-19 shellcheck black) ;;
+    tidy)
+      packages+=(git)
+      tidy=yes
+      ;;
+    lint) packages+=(git clang-format-19 shellcheck black) ;;
     *)
       echo "setup.sh: unknown part '$part'" >&2
       exit 2
@@ -74,10 +85,18 @@ if [ ${#missing[@]} -gt 0 ]; then
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" >>"$log" 2>&1 ||
     give_up "$log" "apt could not install the packages above. Is the network up, and is this a Debian 12?"
 fi
-if [ "$wheel" = yes ]; then
-  echo "Fetching the NVRTC wheel into $build_dir/nvrtc"
+
+# fetch_wheel WHEEL FOLDER ADVICE: unpacks a wheel into a folder of the build, or says what to do and ends the script.
+fetch_wheel() {
+  echo "Fetching the wheel $1 into $build_dir/$2"
   mkdir -p "$build_dir"
-  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
-    --target "$build_dir/nvrtc" "$nvrtc_wheel" >"$log" 2>&1 ||
-    give_up "$log" "pip could not fetch $nvrtc_wheel. Is the network up? Or install a CUDA toolkit, 12.0 or later."
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade \
+    --target "$build_dir/$2" "$1" >"$log" 2>&1 ||
+    give_up "$log" "pip could not fetch $1. Is the network up?$3"
+}
+if [ "$wheel" = yes ]; then
+  fetch_wheel "$nvrtc_wheel" nvrtc " Or install a CUDA toolkit, 12.0 or later."
+fi
+if [ "$tidy" = yes ] && ! [ -d "$build_dir/clang-tidy/clang_tidy-${tidy_wheel#*==}.dist-info" ]; then
+  fetch_wheel "$tidy_wheel" clang-tidy ""
 fi
