@@ -3,7 +3,7 @@
 #include "device/pair.cuh"
 
 /// Reductions in a fixed order: the same input gives the same bits on every run, and all lanes get the same
-/// bits.
+/// bits. Sums over rows have a stronger order, which row_sum.cuh states.
 namespace kerncast {
 
 /// The value of the lane whose number differs by the bits of `mask`.
@@ -74,12 +74,11 @@ __device__ __forceinline__ Reduction reduce_lanes(Reduction mine) {
   return mine;
 }
 
-/// Reduces over each aligned run of `Lanes` threads (a power of two) of a block of `Threads`. All threads of
-/// the block must take part. A kernel calls it once per `Number`, since the scratch memory of a number is not
-/// guarded for a second use.
+/// Reduces over each aligned run of `Lanes` threads (a power of two) of a block of `Threads`, where `mine` is
+/// the same for all threads of a warp if a run has several. All threads of the block must take part. A kernel
+/// calls it once per `Number`, since the scratch memory of a number is not guarded for a second use.
 template <int Lanes, int Threads, int Number = 0, class Reduction>
-__device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
-  mine = reduce_lanes<(Lanes < 32 ? Lanes : 32)>(mine);
+__device__ __forceinline__ Reduction reduce_warps(Reduction mine) {
   if constexpr (Lanes > 32) {
     constexpr int warps = Lanes / 32;
     __shared__ double scratch[(Threads / 32 * sizeof(Reduction) + 7) / 8];
@@ -93,6 +92,13 @@ __device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
     mine = reduce_lanes<warps>(mine);
   }
   return mine;
+}
+
+/// Reduces over each aligned run of `Lanes` threads (a power of two) of a block of `Threads`; see
+/// reduce_warps().
+template <int Lanes, int Threads, int Number = 0, class Reduction>
+__device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
+  return reduce_warps<Lanes, Threads, Number>(reduce_lanes<(Lanes < 32 ? Lanes : 32)>(mine));
 }
 
 /// `*address`, loaded by one thread for the whole block. All its threads must take part; a kernel may call it

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "device/index.cuh"
-#include "device/reduce.cuh"
+#include "device/row_sum.cuh"
 #include "device/vec.cuh"
 
 /// Rows of Config::hidden elements. Config::threads / Config::rows_per_block threads share a row and walk
@@ -17,12 +17,26 @@ __device__ __forceinline__ long long row_of_thread() {
   return linear_block() * Config::rows_per_block + threadIdx.x / row_lanes<Config>;
 }
 
-/// A row of one tensor, in vectors of `Bytes` bytes: the simplest source of a RowWalk.
-template <class X, int Bytes>
+/// Bytes of the widest type.
+template <class T, class... Others>
+inline constexpr int widest = widest<Others...> > static_cast<int>(sizeof(T)) ? widest<Others...>
+                                                                              : static_cast<int>(sizeof(T));
+template <class T>
+inline constexpr int widest<T> = static_cast<int>(sizeof(T));
+
+/// Elements of a span of row_sum.cuh: as many as 16 bytes hold of the widest type, which is the most that a
+/// thread takes of such tensors at once.
+template <class... Ts>
+inline constexpr int span_of = 16 / widest<Ts...>;
+
+/// A row of one tensor, in vectors of `Bytes` bytes: the simplest source of a RowWalk. `Others` are the types
+/// of tensors that narrow the vectors.
+template <class X, int Bytes, class... Others>
 struct RowVectors {
   using Part = typename VectorType<Bytes>::type;
   static constexpr int width = Bytes / static_cast<int>(sizeof(X));
   static constexpr int registers = width;
+  static constexpr int span = span_of<X, Others...>;
 
   const X* x;
 
@@ -31,9 +45,32 @@ struct RowVectors {
   }
 };
 
+/// Gives the elements of a part that has them as floats.
+template <int Width>
+struct PartValues {
+  template <class Part>
+  __device__ __forceinline__ void operator()(const Part& part, float* values) const {
+#pragma unroll
+    for (int j = 0; j < Width; ++j) {
+      values[j] = part.values[j];
+    }
+  }
+};
+
+/// Gives the elements of a vector of X.
+template <class X>
+struct VectorValues {
+  template <class Part>
+  __device__ __forceinline__ void operator()(const Part& part, float* values) const {
+    unpack<X>(part, values);
+  }
+};
+
 /// Walks over a row. `Source` loads the row in parts of `width` elements, which take `registers` registers
-/// once unpacked. A row that fits stays in registers between the walks, else each walk loads it again. A
-/// thread has the same parts in every walk, so the last walk may overwrite the row.
+/// once unpacked; `span` is the number of elements of the spans that sums consist of, and independent of how
+/// the tensors are aligned. A row that fits stays in registers between the walks, else each walk loads it
+/// again. A thread has the same parts in every walk but those that sum, so the last walk may overwrite the
+/// row.
 template <class Config, class Source>
 class RowWalk {
  public:
@@ -42,6 +79,8 @@ class RowWalk {
   static constexpr int parts = Config::hidden / Source::width;
   static constexpr int per_lane = (parts + lanes - 1) / lanes;
   static constexpr bool held = per_lane * Source::registers <= 32;
+  static constexpr int span = Source::span;
+  static_assert(span % Source::width == 0, "a span is a whole number of parts");
   static_assert(Source::width >= 1 && Config::hidden % Source::width == 0,
                 "a row is a whole number of parts");
 
@@ -65,7 +104,8 @@ class RowWalk {
   }
 
   /// Calls add(total, part, column of its first element, whether the row has the part) for each part and
-  /// returns the total over the row. Each reduction of a kernel needs its own `Number`.
+  /// returns the total over the row, which must not depend on the order. Each reduction of a kernel needs its
+  /// own `Number`.
   template <class Total, int Number = 0, class Add>
   __device__ __forceinline__ Total reduce(const Add& add) const {
     Total total;
@@ -74,6 +114,46 @@ class RowWalk {
       add(total, held ? held_[held ? i : 0] : fetch(i), column(i), has(i));
     }
     return reduce_threads<lanes, Config::threads, Number>(total);
+  }
+
+  /// The sum over the row in the order of row_sum.cuh. values_of(part, out) gives the elements of a part, and
+  /// term(values, count) the total of a span, of which the row has `count` elements; the others are zeros.
+  template <class Total, int Number = 0, class Values, class Term>
+  __device__ __forceinline__ Total sum(const Values& values_of, const Term& term) const {
+    constexpr bool from_registers = held && span == Source::width;
+    if constexpr (from_registers && lanes >= 32 && spans <= 32 * virtual_warps) {
+      // What WarpSum does for most rows, in fewer steps, which shortens the compile.
+      constexpr int count = power_of_two_from(per_lane);
+      Total totals[count];
+#pragma unroll
+      for (int i = 0; i < per_lane; ++i) {
+        totals[i] = span_total<true>(i, values_of, term);
+      }
+      return reduce_warps<lanes, Config::threads, Number>(reduce_values<count, 32>(totals));
+    } else {
+      return reduce_warps<lanes, Config::threads, Number>(
+          WarpSum<lanes, spans, from_registers>::template of<Total>(
+              [&](int i) { return span_total<from_registers>(i, values_of, term); }));
+    }
+  }
+
+  /// True if `mine` holds for a row of this warp, or of this block if its rows have several warps: then all
+  /// these threads can sum again. `mine` must be the same for all threads of a row.
+  __device__ __forceinline__ static bool any(bool mine) {
+    if constexpr (lanes <= 32) {
+      return __any_sync(0xffffffffu, mine);
+    } else if constexpr (Config::rows_per_block == 1) {
+      return mine;
+    } else {
+      return __syncthreads_or(mine);
+    }
+  }
+
+  /// Comes between two sums of the same `Number`.
+  __device__ __forceinline__ static void settle() {
+    if constexpr (lanes > 32) {
+      __syncthreads();
+    }
   }
 
   /// Calls change(part, column of its first element) for the parts that the row has. Later walks see the
@@ -90,11 +170,31 @@ class RowWalk {
   }
 
  private:
-  __device__ __forceinline__ static int column(int i) {
-    return (static_cast<int>(threadIdx.x) % lanes + i * lanes) * Source::width;
-  }
+  static constexpr int spans = (Config::hidden + span - 1) / span;
+
+  __device__ __forceinline__ static int lane() { return static_cast<int>(threadIdx.x % unsigned{lanes}); }
+  __device__ __forceinline__ static int column(int i) { return (lane() + i * lanes) * Source::width; }
   __device__ __forceinline__ bool has(int i) const { return active_ && column(i) < Config::hidden; }
   __device__ __forceinline__ Part fetch(int i) const { return has(i) ? source_.load(column(i)) : Part{}; }
+
+  /// The total of span i of this thread.
+  template <bool Held, class Values, class Term>
+  __device__ __forceinline__ auto span_total(int i, const Values& values_of, const Term& term) const {
+    const int first = (lane() + i * lanes) * span;
+    // A row that is not there counts as zeros, and nothing comes of it.
+    const bool whole = (i + 1) * lanes * span <= Config::hidden || first + span <= Config::hidden;
+    const int count = whole ? span : Config::hidden % span == 0 ? 0 : max(Config::hidden - first, 0);
+    float values[span];
+    if constexpr (Held) {
+      values_of(held_[i], values);
+    } else {
+#pragma unroll
+      for (int j = 0; j < span; j += Source::width) {
+        values_of(active_ && j < count ? source_.load(first + j) : Part{}, values + j);
+      }
+    }
+    return term(values, count);
+  }
 
   Source source_;
   bool active_;

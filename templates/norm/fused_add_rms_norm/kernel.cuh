@@ -16,8 +16,7 @@ __global__ void __launch_bounds__(Config::threads)
   using Y = typename Config::y_dtype;
   constexpr bool precise = sizeof(Y) == 4;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
-  using Row = ResidualRow<X, R, width, precise>;
-  using Total = Squares<precise>;
+  using Row = ResidualRow<X, R, width, precise, span_of<X, R, Y>>;
 
   const long long row = row_of_thread<Config>();
   R* residual = static_cast<R*>(args.residual) + row * args.residual_stride;
@@ -26,9 +25,7 @@ __global__ void __launch_bounds__(Config::threads)
   const auto* weight = static_cast<const typename Config::weight_dtype*>(args.weight);
 
   const RowWalk<Config, Row> walk(sums, row < args.rows);
-  const Total squares = walk.template reduce<Total>(
-      [](Total& total, const auto& part, int, bool) { add_squares<width>(total, part.values); });
-  const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
+  const Pair scale = product(scale_of_row<Config::hidden, precise>(walk, PartValues<width>{}, args.eps));
   walk.template each<1>([&](auto part, int column, bool present) {
     if (present) {
       sums.store(column, part);

@@ -12,26 +12,20 @@ __global__ void __launch_bounds__(Config::threads)
     gate_residual_scale_shift_kernel(const GateResidualScaleShiftKernelArgs args) {
   using X = typename Config::x_dtype;
   using R = typename Config::residual_dtype;
+  using Y = typename Config::y_dtype;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   using Gate = RowGate<BroadcastRow<typename Config::modulation_dtype, Config::gate_form>,
                        rows_in_step<Config, width>>;
-  using Row = ResidualRow<X, R, width, false, width, Gate>;
+  using Row = ResidualRow<X, R, width, false, span_of<X, R, Y>, width, Gate>;
 
   const long long row = row_of_thread<Config>();
   const Row sums{static_cast<const X*>(args.norm.x) + row * args.norm.x_stride,
                  static_cast<const R*>(args.residual) + row * args.residual_stride,
                  static_cast<R*>(args.r) + row * args.r_stride, Gate{{args.gate, row}}};
-  auto* y = static_cast<typename Config::y_dtype*>(args.norm.y) + row * args.norm.y_stride;
+  auto* y = static_cast<Y*>(args.norm.y) + row * args.norm.y_stride;
   const RowWalk<Config, Row> walk(sums, row < args.norm.rows);
-  modulate_row<Config, width>(
-      walk, args.norm.modulation, row, y,
-      [](const auto& part, float* values) {
-#pragma unroll
-        for (int j = 0; j < width; ++j) {
-          values[j] = part.values[j];
-        }
-      },
-      [&](const auto& part, int column) { sums.store(column, part); });
+  modulate_row<Config, width>(walk, args.norm.modulation, row, y, PartValues<width>{},
+                              [&](const auto& part, int column) { sums.store(column, part); });
 }
 
 }  // namespace kerncast::norm

@@ -13,7 +13,7 @@ __global__ void __launch_bounds__(Config::threads) gated_rms_norm_kernel(const G
   using Z = typename Config::z_dtype;
   const Z* z = static_cast<const Z*>(args.z) + row_of_thread<Config>() * args.z_stride;
   const auto* weight = static_cast<const typename Config::weight_dtype*>(args.weight);
-  normalise_row<Config, Config::hidden>(args, [&](auto& values, const Pair& scale, int column) {
+  normalise_row<Config, Config::hidden, Y, Z>(args, [&](auto& values, const Pair& scale, int column) {
     constexpr int width = sizeof(values) / sizeof(float);
     float gates[width];
     load_values<Z, width>(z + column, gates);

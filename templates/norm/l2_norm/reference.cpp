@@ -8,7 +8,7 @@ KERNCAST_REFERENCE(norm, l2_norm) {
   reference::Verdict verdict;
   for (std::int64_t row = 0; reference::same_shape(verdict, x, y) && row < x.rows(); ++row) {
     const std::vector<double> values = reference::row_values(x, row);
-    const reference::RowScale scale = reference::row_scale(reference::sum_of_squares(values), 1, eps);
+    const double scale = reference::row_scale(reference::sum_of_squares(values), 1, eps);
     reference::check_scaled(verdict, row, values, scale, y);
   }
   return verdict.result();

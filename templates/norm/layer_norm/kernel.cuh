@@ -13,7 +13,7 @@ __global__ void __launch_bounds__(Config::threads) layer_norm_kernel(const Layer
   using W = typename Config::weight_dtype;
   using Y = typename Config::y_dtype;
   constexpr bool precise = sizeof(Y) == 4;
-  using Row = RowVectors<X, Config::alignment>;
+  using Row = RowVectors<X, Config::alignment, Y>;
 
   const long long row = row_of_thread<Config>();
   const X* x = static_cast<const X*>(args.x) + row * args.x_stride;
@@ -22,8 +22,7 @@ __global__ void __launch_bounds__(Config::threads) layer_norm_kernel(const Layer
   const W* bias = static_cast<const W*>(args.bias);
 
   const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
-  const Centre centre = centre_of<Config, precise, Row::width>(
-      walk, [](const auto& part, float* values) { unpack<X>(part, values); }, args.eps);
+  const Centre centre = centre_of<Config, precise>(walk, VectorValues<X>{}, args.eps);
   walk.template each<1>([&](const auto& part, int column, bool present) {
     if (present) {
       float values[Row::width];

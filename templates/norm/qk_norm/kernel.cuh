@@ -88,6 +88,37 @@ __device__ __forceinline__ void finish_pair_precisely(float* values, const float
   }
 }
 
+/// What range_of() asks of a row that one warp has.
+struct HeadOfWarp {
+  __device__ __forceinline__ static bool any(bool mine) { return __any_sync(0xffffffffu, mine); }
+  __device__ __forceinline__ static void settle() {}
+};
+
+/// The factor of a head of X, of whose elements each of `Lanes` lanes holds `Parts` vectors of `Width`.
+template <class X, int HeadDim, int Lanes, int Width, int Parts, class Vector>
+__device__ __forceinline__ Pair scale_of_head(const Vector* parts, float eps) {
+  const auto sum = [parts](auto total, auto... by) {
+#pragma unroll
+    for (int i = 0; i < Parts; ++i) {
+      float values[Width];
+      unpack<X>(parts[i], values);
+      add_squares<Width>(total, values, by...);
+    }
+    return reduce_lanes<Lanes>(total);
+  };
+  if constexpr (sizeof(X) == 4) {
+    return inverse_rms<HeadDim>(sum(DoubleSum{}), eps);
+  } else {
+    float root = 0.0f;
+    const float before = range_of<HeadOfWarp>([&](float by) {
+      const float total = fmaf(sum(Sum{}, by).value, 1.0f / HeadDim, eps * by * by);
+      root = rsqrtf(total);
+      return total;
+    });
+    return {scaled_by(root, before), 0.0f};
+  }
+}
+
 /// A few lanes normalise a head in place, two vectors of it each; `slots` such groups share the q and k heads
 /// of a token. `row_of(token)` is the token's row of the table, or null.
 template <class Config, class Rope, class RowOf>
@@ -127,7 +158,6 @@ __device__ __forceinline__ void norm_heads(const QkNormKernelArgs& args, const R
     X* x = base + head * args.head_stride;
     const W* weight = static_cast<const W*>(head < Config::q_heads ? args.q_weight : args.k_weight);
     Vector parts[2 * per_lane];
-    Squares<precise> squares;
 #pragma unroll
     for (int i = 0; i < 2 * per_lane; ++i) {
       const int pair = lane + i / 2 * lanes;
@@ -136,12 +166,8 @@ __device__ __forceinline__ void norm_heads(const QkNormKernelArgs& args, const R
       if (active && pair < Pairs::count && vector < vectors) {
         parts[i] = *reinterpret_cast<const Vector*>(x + vector * width);
       }
-      float values[width];
-      unpack<X>(parts[i], values);
-      add_squares<width>(squares, values);
     }
-    squares = reduce_lanes<lanes>(squares);
-    const Pair scale = inverse_rms<Config::head_dim>(squares, args.eps);
+    const Pair scale = scale_of_head<X, Config::head_dim, lanes, width, 2 * per_lane>(parts, args.eps);
 #pragma unroll
     for (int i = 0; i < per_lane; ++i) {
       const int pair = lane + i * lanes;

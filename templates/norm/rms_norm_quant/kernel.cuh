@@ -5,12 +5,13 @@
 namespace kerncast::norm {
 
 /// A row of x as floats, as RowWalk takes it.
-template <class X, int Width, int Vector>
+template <class X, int Width, int Vector, int Span>
 struct RowValues {
   struct Part {
     float values[Width];
   };
   static constexpr int width = Width;
+  static constexpr int span = Span;
   static constexpr int registers = Width;
 
   const X* x;
@@ -29,7 +30,8 @@ struct RowValues {
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) rms_norm_quant_kernel(const RmsNormQuantKernelArgs args) {
   using X = typename Config::x_dtype;
-  using Row = RowValues<X, quantised_part<Config>, quantised_vector<Config>>;
+  using Row =
+      RowValues<X, quantised_part<Config>, quantised_vector<Config>, span_of<X, typename Config::y_dtype>>;
   const Row values{static_cast<const X*>(args.x) + row_of_thread<Config>() * args.x_stride};
   quantise_row<Config>(args, values, [](const auto&, int) {});
 }

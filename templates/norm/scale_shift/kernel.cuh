@@ -8,15 +8,13 @@ namespace kerncast::norm {
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) scale_shift_kernel(const ScaleShiftKernelArgs args) {
   using X = typename Config::x_dtype;
-  using Row = RowVectors<X, Config::alignment>;
+  using Row = RowVectors<X, Config::alignment, typename Config::y_dtype>;
 
   const long long row = row_of_thread<Config>();
   const X* x = static_cast<const X*>(args.x) + row * args.x_stride;
   auto* y = static_cast<typename Config::y_dtype*>(args.y) + row * args.y_stride;
   const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
-  modulate_row<Config, Row::width>(
-      walk, args.modulation, row, y, [](const auto& part, float* values) { unpack<X>(part, values); },
-      [](const auto&, int) {});
+  modulate_row<Config, Row::width>(walk, args.modulation, row, y, VectorValues<X>{}, [](const auto&, int) {});
 }
 
 }  // namespace kerncast::norm

@@ -35,11 +35,38 @@ struct Deviations {
   }
 };
 
+/// reduce_values() of row_sum.cuh for both sums together: each half of the lanes carries one of them.
+template <int Count, int Lanes>
+__device__ __forceinline__ Deviations reduce_values(Deviations* values) {
+  Sum halves[Count];
+  if constexpr (Lanes == 1) {
+    Sum sums[Count];
+#pragma unroll
+    for (int i = 0; i < Count; ++i) {
+      sums[i].value = values[i].sum;
+      halves[i].value = values[i].squares;
+    }
+    return {kerncast::reduce_values<Count, 1>(sums).value, kerncast::reduce_values<Count, 1>(halves).value};
+  } else {
+    constexpr int mask = Lanes / 2;
+    const bool upper = (threadIdx.x & mask) != 0;
+#pragma unroll
+    for (int i = 0; i < Count; ++i) {
+      const float given = upper ? values[i].sum : values[i].squares;
+      halves[i].value = (upper ? values[i].squares : values[i].sum) + exchange(given, mask);
+    }
+    const float mine = kerncast::reduce_values<Count, mask>(halves).value;
+    const float other = exchange(mine, mask);
+    return upper ? Deviations{other, mine} : Deviations{mine, other};
+  }
+}
+
 /// Mean and factor of a row. For results narrower than f32 the mean is that of the first pass, and its rest
 /// the correction.
 struct Centre {
   Pair mean;
   Pair scale;
+  float before = 1.0f;  ///< a second factor for results in f32, a power of two
 };
 
 /// sum / Count, exact if the type can represent the quotient.
@@ -50,59 +77,76 @@ __device__ __forceinline__ Real divided(Real sum) {
   return guess + (sum - guess * Count) * reciprocal;
 }
 
-/// `walk` is the RowWalk of a row, values(part, out) its elements.
-template <class Config, bool Precise, int Width, class Walk, class Values>
+/// True if the row has element j of a span of `Width`, of which it has `present`: all or none if the width is
+/// a whole number of spans.
+template <int Count, int Width>
+__device__ __forceinline__ bool is_present(int j, int present) {
+  return Count % Width == 0 ? present != 0 : j < present;
+}
+
+/// Mean and factor of the row that `walk` walks; values_of(part, out) gives the elements of a part. All
+/// threads of the block must take part.
+template <class Config, bool Precise, class Walk, class Values>
 __device__ __forceinline__ Centre centre_of(const Walk& walk, const Values& values_of, float eps) {
   constexpr int count = Config::hidden;
+  constexpr int width = Walk::span;
   if constexpr (Precise) {
-    const DoubleSum sum = walk.template reduce<DoubleSum>([&](DoubleSum& total, const auto& part, int, bool) {
-      float values[Width];
-      values_of(part, values);
+    const DoubleSum sum = walk.template sum<DoubleSum>(values_of, [](const float* values, int) {
+      DoubleSum total;
 #pragma unroll
-      for (int j = 0; j < Width; ++j) {
+      for (int j = 0; j < width; ++j) {
         total.value += values[j];
       }
+      return total;
     });
     const double mean = divided<count>(sum.value);
     const DoubleSum squares =
-        walk.template reduce<DoubleSum, 1>([&](DoubleSum& total, const auto& part, int, bool present) {
-          float values[Width];
-          values_of(part, values);
+        walk.template sum<DoubleSum, 1>(values_of, [mean](const float* values, int present) {
+          DoubleSum total;
 #pragma unroll
-          for (int j = 0; j < Width; ++j) {
+          for (int j = 0; j < width; ++j) {
             const double deviation = values[j] - mean;
-            total.value = present ? fma(deviation, deviation, total.value) : total.value;
+            total.value =
+                is_present<count, width>(j, present) ? fma(deviation, deviation, total.value) : total.value;
           }
+          return total;
         });
     const float rounded = static_cast<float>(mean);
-    return {{rounded, static_cast<float>(mean - rounded)}, inverse_rms<count>(squares, eps)};
+    const WideRoot wide = wide_inverse_rms<count>(squares, eps);
+    return {{rounded, static_cast<float>(mean - rounded)}, wide.root, wide.before};
   } else {
     using Mean = RoughMean<count>;
-    const float sum = walk.template reduce<Mean>([&](Mean& total, const auto& part, int, bool) {
-                            float values[Width];
-                            values_of(part, values);
+    const float sum = walk.template sum<Mean>(values_of,
+                                              [](const float* values, int) {
+                                                Mean total;
 #pragma unroll
-                            for (int j = 0; j < Width; ++j) {
-                              total.add(values[j]);
-                            }
-                          })
+                                                for (int j = 0; j < width; ++j) {
+                                                  total.add(values[j]);
+                                                }
+                                                return total;
+                                              })
                           .value;
     // Rounded to x's dtype, so that the deviations of x from it are exact.
     const float rough = rounded_to<typename Config::x_dtype>(sum);
-    const Deviations deviations =
-        walk.template reduce<Deviations, 1>([&](Deviations& total, const auto& part, int, bool present) {
-          float values[Width];
-          values_of(part, values);
+    float missed = 0.0f;
+    float root = 0.0f;
+    const float before = range_of<Walk>([&](float by) {
+      const Deviations deviations =
+          walk.template sum<Deviations, 1>(values_of, [rough, by](const float* values, int present) {
+            Deviations total;
 #pragma unroll
-          for (int j = 0; j < Width; ++j) {
-            total.add(present ? values[j] - rough : 0.0f);
-          }
-        });
-    // An infinite sum of squares makes every element 0, whatever the sum of the deviations is.
-    const float missed =
-        deviations.squares == __uint_as_float(0x7f800000u) ? 0.0f : divided<count>(deviations.sum);
-    const float squares = fmaf(-missed, missed * count, deviations.squares);
-    return {{rough, missed}, inverse_rms<count>(Sum{squares < 0.0f ? 0.0f : squares}, eps)};
+            for (int j = 0; j < width; ++j) {
+              total.add(is_present<count, width>(j, present) ? (values[j] - rough) * by : 0.0f);
+            }
+            return total;
+          });
+      missed = divided<count>(deviations.sum);
+      const float squares = fmaf(-missed, missed * count, deviations.squares);
+      const float total = fmaf(squares < 0.0f ? 0.0f : squares, 1.0f / count, eps * by * by);
+      root = rsqrtf(total);
+      return total;
+    });
+    return {{rough, missed * (1.0f / before)}, {scaled_by(root, before), 0.0f}};
   }
 }
 
@@ -121,6 +165,7 @@ __device__ __forceinline__ float centred(float x, const Centre& centre, float ga
       const float lost = fmaf(y.value, factor.value, -product);
       y = {product, fmaf(y.rest, factor.value, fmaf(y.value, factor.rest, lost))};
     };
+    times({centre.before, 0.0f});
     times(centre.scale);
     if constexpr (HasGain) {
       times({gain, 0.0f});

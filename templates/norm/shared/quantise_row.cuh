@@ -75,13 +75,12 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   if (shares_scale && threadIdx.x == 0) {
     shared_scale = *args.scale;
   }
-  // Squares of a part are few enough for f32; many parts take double.
-  const DoubleSum squares =
-      walk.template reduce<DoubleSum>([](DoubleSum& total, const Part& part, int, bool) {
-        Sum sum;
-        add_squares<count>(sum, part.values);
-        total.value += sum.value;
-      });
+  // The squares of a span are few enough for f32 unless the row is out of its range; many spans take double.
+  const DoubleSum squares = walk.template sum<DoubleSum>(PartValues<count>{}, [](const float* values, int) {
+    Sum sum;
+    add_squares<Walk::span>(sum, values);
+    return DoubleSum{sum.value};
+  });
   const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
   const auto normalise_part = [&](Part& part, int column) {
 #pragma unroll

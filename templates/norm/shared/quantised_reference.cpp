@@ -24,7 +24,7 @@ std::vector<std::vector<double>> normalised(const RmsNormReference& norm, std::i
   std::vector<std::vector<double>> all;
   for (std::int64_t i = 0; i < rows; ++i) {
     std::vector<double> values = row(i);
-    const double scale = norm.scale(values).scale;
+    const double scale = norm.scale(values);
     for (std::size_t column = 0; column < values.size(); ++column) {
       values[column] *= scale * norm.gain(static_cast<std::int64_t>(column));
     }

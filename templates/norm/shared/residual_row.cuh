@@ -21,13 +21,15 @@ struct RowGate {
 
 /// A row of x + residual, or gate * x + residual, as the source of a RowWalk: the sums and, if `HasRests`,
 /// the errors of rounding in them.
-template <class X, class Residual, int Width, bool HasRests, int Vector = Width, class Gate = NoGate>
+template <class X, class Residual, int Width, bool HasRests, int Span, int Vector = Width,
+          class Gate = NoGate>
 struct ResidualRow {
   struct Part {
     float values[Width];
     float rests[HasRests ? Width : 1];
   };
   static constexpr int width = Width;
+  static constexpr int span = Span;
   static constexpr int registers = HasRests ? 2 * Width : Width;
   static_assert(!Gate::present || (!HasRests && Vector == Width), "a gated sum is rounded once, to f32");
 

@@ -21,22 +21,106 @@ __device__ __forceinline__ void add_squares(Total& total, const float* values) {
   }
 }
 
-/// rsqrt(mean + eps); the rest is 0 if single precision is enough. The least normal float replaces a smaller
-/// total, so that zeros stay zeros under eps = 0. NaN stays NaN.
+/// The squares of the values times `by`.
+template <int Width>
+__device__ __forceinline__ void add_squares(Sum& total, const float* values, float by) {
+#pragma unroll
+  for (int j = 0; j < Width; ++j) {
+    total.add_square(values[j] * by);
+  }
+}
+
+/// True if `total`, a mean of squares plus eps in f32, lies where no square on the way overflowed, and none
+/// that vanished counts.
+__device__ __forceinline__ bool in_range(float total) {
+  return __float_as_uint(total) - __float_as_uint(0x1p-100f) <=
+         __float_as_uint(0x1p110f) - __float_as_uint(0x1p-100f);
+}
+
+/// The power of two, by which total_of(before) multiplies each element before it squares it, that brings the
+/// total into range: 1 for all rows but a few, for which total_of is called twice. All threads of the block
+/// must take part.
+template <class Walk, class Total>
+__device__ __forceinline__ float range_of(const Total& total_of) {
+  float before = 1.0f;
+#pragma unroll 1
+  for (;;) {
+    const float total = total_of(before);
+    const bool again = before == 1.0f && !in_range(total);
+    if (!Walk::any(again)) {
+      return before;
+    }
+    before = !again ? before : total < 1.0f ? 0x1p100f : 0x1p-80f;
+    Walk::settle();
+  }
+}
+
+/// The factor of a row from that of its elements times `before`. A root mean square below 2^-126 counts as
+/// 2^-126, so that zeros stay zeros under eps = 0. NaN stays NaN.
+__device__ __forceinline__ float scaled_by(float factor, float before) {
+  const float scaled = factor * before;
+  return scaled > 0x1p126f ? 0x1p126f : scaled;
+}
+
+/// 1 / sqrt(total), and what rounding that to f32 loses.
+__device__ __forceinline__ Pair inverse_root(double total) {
+  const float guess = rsqrtf(static_cast<float>(total));
+  // One Newton step, but not from the 0 that an infinite total gives.
+  const double error = 0.5 - 0.5 * total * guess * guess;
+  return {guess, fabs(error) < 1e-5 ? guess * static_cast<float>(error) : 0.0f};
+}
+
+/// rsqrt(mean + eps) as root * before, for any sum that double holds; see scaled_by() for the least mean.
+struct WideRoot {
+  Pair root;
+  float before;
+};
+
 template <int Count>
-__device__ __forceinline__ Pair inverse_rms(const Sum& squares, float eps) {
-  const float total = fmaf(squares.value, 1.0f / Count, eps);
-  return {rsqrtf(total < 1.17549435e-38f ? 1.17549435e-38f : total), 0.0f};
+__device__ __forceinline__ WideRoot wide_inverse_rms(const DoubleSum& squares, float eps) {
+  const double exact = fma(squares.value, 1.0 / Count, static_cast<double>(eps));
+  const double total = exact < 0x1p-252 ? 0x1p-252 : exact;
+  const float near = static_cast<float>(total);
+  const float before = near < 0x1p-100f ? 0x1p100f : near > 0x1p110f ? 0x1p-80f : 1.0f;
+  return {inverse_root(total * before * before), before};
+}
+
+__device__ __forceinline__ Pair product(const WideRoot& wide) {
+  return {wide.root.value * wide.before, wide.root.rest * wide.before};
 }
 
 template <int Count>
 __device__ __forceinline__ Pair inverse_rms(const DoubleSum& squares, float eps) {
-  const double exact = fma(squares.value, 1.0 / Count, static_cast<double>(eps));
-  const double total = exact < 0x1p-126 ? 0x1p-126 : exact;
-  const float guess = rsqrtf(static_cast<float>(total));
-  // One Newton step, but not from the 0 that a total past the floats gives.
-  const double error = 0.5 - 0.5 * total * guess * guess;
-  return {guess, fabs(error) < 1e-5 ? guess * static_cast<float>(error) : 0.0f};
+  return product(wide_inverse_rms<Count>(squares, eps));
+}
+
+/// The factor of a row: rsqrt(sum(x^2) / Count + eps). values_of(part, out) gives the elements of a part of
+/// `walk`. All threads of the block must take part.
+template <int Count, bool Precise, class Walk, class Values>
+__device__ __forceinline__ WideRoot scale_of_row(const Walk& walk, const Values& values_of, float eps) {
+  constexpr int width = Walk::span;
+  if constexpr (Precise) {
+    return wide_inverse_rms<Count>(walk.template sum<DoubleSum>(values_of,
+                                                                [](const float* values, int) {
+                                                                  DoubleSum total;
+                                                                  add_squares<width>(total, values);
+                                                                  return total;
+                                                                }),
+                                   eps);
+  } else {
+    float root = 0.0f;
+    const float before = range_of<Walk>([&](float by) {
+      const Sum squares = walk.template sum<Sum>(values_of, [by](const float* values, int) {
+        Sum total;
+        add_squares<width>(total, values, by);
+        return total;
+      });
+      const float total = fmaf(squares.value, 1.0f / Count, eps * by * by);
+      root = rsqrtf(total);
+      return total;
+    });
+    return {{scaled_by(root, before), 0.0f}, 1.0f};
+  }
 }
 
 /// x * scale * (weight + offset). `rest` is the error of rounding in x. The error of each product goes into
@@ -88,25 +172,21 @@ __device__ __forceinline__ void normalise_values(float* values, const float* res
 }
 
 /// Normalises the row of args.x that this thread takes part in into args.y. `finish(values, scale, column)`
-/// turns the elements of each vector into those of y; scale is rsqrt(sum(x^2) / Count + eps).
-template <class Config, int Count, class Args, class Finish>
+/// turns the elements of each vector into those of y; scale is rsqrt(sum(x^2) / Count + eps). `Others` are
+/// the types of tensors that narrow the vectors.
+template <class Config, int Count, class... Others, class Args, class Finish>
 __device__ __forceinline__ void normalise_row(const Args& args, const Finish& finish) {
   using X = typename Config::x_dtype;
   using Y = typename Config::y_dtype;
-  using Row = RowVectors<X, Config::alignment>;
-  using Total = Squares<sizeof(Y) == 4>;
+  using Row = RowVectors<X, Config::alignment, Others...>;
 
   const long long row = row_of_thread<Config>();
   const X* x = static_cast<const X*>(args.x) + row * args.x_stride;
   Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
 
   const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
-  const Total squares = walk.template reduce<Total>([](Total& total, const auto& part, int, bool) {
-    float values[Row::width];
-    unpack<X>(part, values);
-    add_squares<Row::width>(total, values);
-  });
-  const Pair scale = inverse_rms<Count>(squares, args.eps);
+  constexpr bool precise = sizeof(Y) == 4;
+  const Pair scale = product(scale_of_row<Count, precise>(walk, VectorValues<X>{}, args.eps));
   walk.template each<1>([&](const auto& part, int column, bool present) {
     if (present) {
       float values[Row::width];

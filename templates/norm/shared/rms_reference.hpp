@@ -21,8 +21,8 @@ namespace kerncast::reference {
 [[nodiscard]] bool same_shape(Verdict& verdict, const HostRows& x, const HostRows& y);
 
 /// Compares row `row` of y with `values` times `factor`.
-void check_scaled(Verdict& verdict, std::int64_t row, const std::vector<double>& values,
-                  const RowScale& factor, const HostRows& y);
+void check_scaled(Verdict& verdict, std::int64_t row, const std::vector<double>& values, double factor,
+                  const HostRows& y);
 
 /// Rows x + residual as exact numbers, and a check of the rows that were stored.
 class AddedRows {
@@ -49,13 +49,13 @@ class RmsNormReference {
   /// Takes weight, eps and weight_offset from `input`.
   explicit RmsNormReference(const ReferenceInput& input);
 
-  [[nodiscard]] RowScale scale(const std::vector<double>& values) const;
+  [[nodiscard]] double scale(const std::vector<double>& values) const;
   [[nodiscard]] double gain(std::int64_t column) const {
     return weight_ ? (*weight_)(0, column) + offset_ : 1.0;
   }
   /// Checks a row of y: `values` times `factor`. `rounded_to` is the dtype that the normalised row is rounded
   /// to before the weight; gate(column) multiplies every element at the end.
-  void check(Verdict& verdict, std::int64_t row, const std::vector<double>& values, const RowScale& factor,
+  void check(Verdict& verdict, std::int64_t row, const std::vector<double>& values, double factor,
              const HostRows& y, std::optional<DType> rounded_to,
              const std::function<double(std::int64_t)>& gate = nullptr) const;
 

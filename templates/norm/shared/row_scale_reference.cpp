@@ -5,12 +5,16 @@
 
 namespace kerncast::reference {
 
-RowScale row_scale(double squares, double count, double eps) {
-  constexpr double largest = std::numeric_limits<float>::max();
-  constexpr double least = std::numeric_limits<float>::min();
-  const double mean = squares / count;
-  const double total = mean > largest ? std::numeric_limits<double>::infinity() : mean + eps;
-  return {1.0 / std::sqrt(total < least ? least : total), squares > largest && std::isfinite(squares)};
+double row_scale(double squares, double count, double eps) {
+  constexpr double least = 0x1p-252;
+  const double total = squares / count + eps;
+  return 1.0 / std::sqrt(total < least ? least : total);
+}
+
+double within_f32(double value) {
+  return std::fabs(value) > std::numeric_limits<float>::max()
+             ? std::copysign(std::numeric_limits<double>::infinity(), value)
+             : value;
 }
 
 }  // namespace kerncast::reference

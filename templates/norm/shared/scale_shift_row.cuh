@@ -53,15 +53,11 @@ __device__ __forceinline__ void modulate_row(const Walk& walk, const Modulation&
 
   Centre centre = {};
   if constexpr (Config::norm == 0) {
-    centre = centre_of<Config, precise, Width>(walk, values_of, with.eps);
+    centre = centre_of<Config, precise>(walk, values_of, with.eps);
   } else {
-    using Total = Squares<precise>;
-    const Total squares = walk.template reduce<Total>([&](Total& total, const auto& part, int, bool) {
-      float values[Width];
-      values_of(part, values);
-      add_squares<Width>(total, values);
-    });
-    centre.scale = inverse_rms<Config::hidden>(squares, with.eps);
+    const WideRoot wide = scale_of_row<Config::hidden, precise>(walk, values_of, with.eps);
+    centre.scale = wide.root;
+    centre.before = wide.before;
   }
   const BroadcastRow<M, Config::scale_form> scale(with.scale, row);
   const BroadcastRow<M, Config::shift_form> shift(with.shift, row);
@@ -85,7 +81,7 @@ __device__ __forceinline__ void modulate_row(const Walk& walk, const Modulation&
       for (int j = 0; j < Width; ++j) {
         if constexpr (precise) {
           const double mean = static_cast<double>(centre.mean.value) + centre.mean.rest;
-          const double factor = static_cast<double>(centre.scale.value) + centre.scale.rest;
+          const double factor = (static_cast<double>(centre.scale.value) + centre.scale.rest) * centre.before;
           values[j] = modulated<Config>((values[j] - mean) * factor, modulators, j);
         } else {
           const float deviation =

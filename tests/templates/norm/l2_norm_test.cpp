@@ -86,9 +86,10 @@ TEST_CASE("l2_norm is right for zeros, infinity and NaN, each in a row of its ow
 }
 
 TEST_CASE("l2_norm is right for large and tiny values") {
-  const double scale = GENERATE(1e-30, 1e-19, 1e-6, 1e15, 1e18, 1e25);
-  OpCase test = make_case({2, 512}, DType::f32, DType::f32);
-  tensor_of(test, "x").bytes = to_bytes(DType::f32, samples(1024, 3, scale));
+  const double scale = GENERATE(1e-30, 1e-19, 1e-6, 1e15, 1e18, 1e25, 1e35);
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  OpCase test = make_case({2, 512}, type, type);
+  tensor_of(test, "x").bytes = to_bytes(type, samples(1024, 3, scale));
   require_good(test);
 }
 

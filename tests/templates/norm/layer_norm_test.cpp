@@ -152,10 +152,14 @@ TEST_CASE("layer_norm is right for zeros, infinity and NaN, each in a row of its
 
 TEST_CASE("layer_norm is right for large and tiny values") {
   const double scale = GENERATE(1e-30, 1e-19, 1e15, 1e18, 1e25, 1e37);
+  const DType x = GENERATE(DType::bf16, DType::f32);
   const DType y = GENERATE(DType::bf16, DType::f32);
-  OpCase test = make_case({2, 512}, DType::f32, y);
-  tensor_of(test, "x").bytes = to_bytes(DType::f32, samples(1024, 3, scale));
-  require_good(test);
+  OpCase test = make_case({2, 512}, x, y);
+  tensor_of(test, "x").bytes = to_bytes(x, samples(1024, 3, scale));
+  for (const double eps : {0.0, 1e-6}) {
+    test.scalars = {{"eps", eps}};
+    require_good(test);
+  }
 }
 
 TEST_CASE("layer_norm of rows of subnormal numbers is right to what f32 holds of their mean") {

@@ -126,9 +126,24 @@ TEST_CASE("rms_norm is right for zeros, infinity and NaN, each in a row of its o
   CHECK(std::isfinite(value_at(outcome, "y", 4 * width)));
 }
 
-TEST_CASE("rms_norm is right for large and tiny values") {
-  const double scale = GENERATE(1e-30, 1e-19, 1e-6, 1e15, 1e18, 1e25);
-  OpCase test = make_case({2, 512}, DType::f32, DType::f32, DType::f32);
-  test.tensors[0].bytes = to_bytes(DType::f32, samples(1024, 3, scale));
-  require_good(test);
+TEST_CASE("rms_norm is right for large and tiny values, whose squares f32 cannot hold") {
+  const double scale = GENERATE(1e-37, 1e-30, 1e-19, 1e-6, 1e15, 1e18, 1e25, 1e37);
+  const DType x = GENERATE(DType::bf16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  // Rows of one lane, of one warp, of several warps, and of elements that are not held.
+  const Shape shape = GENERATE(Shape{2, 8}, Shape{2, 512}, Shape{40, 4096}, Shape{1, 40960});
+  OpCase test = make_case(shape, x, y, DType::f32);
+  test.tensors[0].bytes = to_bytes(x, samples(shape.count(), 3, scale));
+  // One row in range among them.
+  if (shape.rows > 2) {
+    std::vector<double> values = samples(shape.count(), 3, scale);
+    for (std::int64_t i = 0; i < shape.width; ++i) {
+      values[static_cast<std::size_t>(i)] /= scale;
+    }
+    test.tensors[0].bytes = to_bytes(x, values);
+  }
+  for (const double eps : {0.0, 1e-6}) {
+    test.scalars = {{"eps", eps}};
+    require_good(test);
+  }
 }

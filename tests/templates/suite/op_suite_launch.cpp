@@ -38,20 +38,6 @@ std::vector<std::byte> first_rows(const HostTensor& tensor, std::int64_t rows) {
   return elements_of(part);
 }
 
-/// Norms add up a row in an order that the tunables and the alignment choose. In results of bf16 and f16 that
-/// may show as one step; all other results have the same bits however they are computed.
-bool may_differ_by_a_step(const OpDefinition& op, DType type) {
-  return op.name.starts_with("norm.") && (type == DType::bf16 || type == DType::f16);
-}
-
-/// Steps of the format between two values of a 16-bit floating-point type.
-int steps_between(std::uint16_t a, std::uint16_t b) {
-  const auto ordinal = [](std::uint16_t bits) {
-    return (bits & 0x8000U) != 0 ? 0x8000 - int{bits} : int{bits};
-  };
-  return std::abs(ordinal(a) - ordinal(b));
-}
-
 /// The results have the same bits.
 void check_same_bits(const OpDefinition& op, const OpCase& test, const Outcome& one, const Outcome& other) {
   for (const std::string& name : results_of(op, test)) {
@@ -60,31 +46,33 @@ void check_same_bits(const OpDefinition& op, const OpCase& test, const Outcome& 
   }
 }
 
-/// The results are the same for an op that computed them in another way.
-void check_same_results(const OpDefinition& op, const OpCase& test, const Outcome& one,
-                        const Outcome& other) {
-  for (const std::string& name : results_of(op, test)) {
-    INFO(name);
-    const std::vector<std::byte> first = elements_of(*one.input.tensor(name));
-    const std::vector<std::byte> second = elements_of(*other.input.tensor(name));
-    if (!may_differ_by_a_step(op, one.input.tensor(name)->dtype)) {
-      CHECK(first == second);
-      continue;
-    }
-    int most = 0;
-    for (std::size_t i = 0; i < first.size(); i += sizeof(std::uint16_t)) {
-      std::uint16_t a = 0;
-      std::uint16_t b = 0;
-      std::memcpy(&a, first.data() + i, sizeof a);
-      std::memcpy(&b, second.data() + i, sizeof b);
-      most = std::max(most, steps_between(a, b));
-    }
-    CHECK(most <= 1);
-  }
-}
-
 OpCase ordinary_case(const OpDefinition& op, std::int64_t rows = few_rows) {
   return derived_case(op, ordinary_settings(op), rows);
+}
+
+/// Widths whose rows many threads, few threads and few bytes at a time add up in turns.
+constexpr std::array<std::int32_t, 3> long_widths = {4096 + 8, 9216 + 4, 20480};
+
+/// The ordinary case, one with results in f32, whose bits show more, and long rows of both.
+std::vector<OpCase> cases_of_many_orders(const OpDefinition& op, std::int64_t rows) {
+  std::vector<Settings> settings{ordinary_settings(op)};
+  if (find_param(op, "y_dtype") >= 0) {
+    settings.push_back(with_setting(settings.front(), "y_dtype", "f32"));
+  }
+  if (find_param(op, "hidden") >= 0) {
+    for (std::size_t i = settings.size(); i-- > 0;) {
+      for (const std::int32_t width : long_widths) {
+        settings.push_back(with_setting(settings[i], "hidden", std::to_string(width)));
+      }
+    }
+  }
+  std::vector<OpCase> cases;
+  for (const Settings& each : settings) {
+    if (std::optional<OpCase> test = try_derived_case(op, each, rows)) {
+      cases.push_back(std::move(*test));
+    }
+  }
+  return cases;
 }
 
 void check_repeats(const OpDefinition& op) {
@@ -193,7 +181,7 @@ void check_row_stride(const OpDefinition& op, const OpCase& test, const Outcome&
     INFO("rows of " << name << " are " << row + beyond << " elements apart");
     const OpCase strided = with_row_stride(test, name, row + beyond);
     if (may_be_strided(op, name) || binds(op, strided)) {
-      check_same_results(op, test, packed, require_good(strided));
+      check_same_bits(op, test, packed, require_good(strided));
     }
   }
 }
@@ -210,8 +198,7 @@ void check_far_rows(const OpDefinition& op) {
   check_row_stride(op, test, require_good(test), huge_stride);
 }
 
-void check_offsets(const OpDefinition& op) {
-  const OpCase test = ordinary_case(op);
+void check_offsets(const OpDefinition& op, const OpCase& test) {
   const Outcome aligned = require_good(test);
   for (const TensorCase& tensor : test.tensors) {
     if (!tensor.alias.empty() || is_scratch(tensor.name)) {
@@ -219,8 +206,15 @@ void check_offsets(const OpDefinition& op) {
     }
     for (const std::int64_t offset : {1, 2, 4}) {
       INFO(tensor.name << " lies " << offset << " elements past an aligned address");
-      check_same_results(op, test, aligned, require_good(with_offset(test, tensor.name, offset)));
+      check_same_bits(op, test, aligned, require_good(with_offset(test, tensor.name, offset)));
     }
+  }
+}
+
+void check_offsets(const OpDefinition& op) {
+  for (const OpCase& test : cases_of_many_orders(op, 2)) {
+    INFO(format_specialisation(op, bind_case(op, test).spec));
+    check_offsets(op, test);
   }
 }
 
@@ -303,6 +297,10 @@ void check_row_counts(const OpDefinition& op) {
     cases.push_back(ordinary_case(op, rows));
     launch_with(cases.back(), op, tunables);
   }
+  // The defaults of other row counts are other kernels.
+  for (const std::int64_t rows : {1, 40, 600}) {
+    cases.push_back(ordinary_case(op, rows));
+  }
   const Outcome whole = require_good(cases.back());
   for (const OpCase& test : cases) {
     const Outcome outcome = require_good(test);
@@ -312,43 +310,68 @@ void check_row_counts(const OpDefinition& op) {
       CHECK(elements_of(part) == first_rows(*whole.input.tensor(name), part.shape.front()));
     }
   }
-  // The defaults of other buckets are other kernels.
-  for (const std::int64_t rows : {1, 40, 600}) {
-    require_good(ordinary_case(op, rows));
-  }
 }
 
-/// Changes one tunable at a time.
-void check_tunables(const OpDefinition& op, const Settings& settings) {
-  const OpCase test = derived_case(op, settings, 19);
-  const Tunables ordinary = ordinary_tunables(op, test);
-  const auto outcome_with = [&](const Tunables& tunables) {
-    OpCase tuned = test;
-    launch_with(tuned, op, tunables);
-    return require_good(tuned);
-  };
-  const Outcome expected = outcome_with(ordinary);
+/// All combinations of the op's tunables.
+std::vector<Tunables> all_tunables(const OpDefinition& op) {
+  std::vector<Tunables> made(1);
   for (std::size_t i = 0; i < op.tunables.size(); ++i) {
-    for (const std::int32_t choice : op.tunables[i].choices) {
-      INFO(op.tunables[i].name << "=" << choice);
-      Tunables tunables = ordinary;
-      tunables.values[i] = choice;
-      if (choice != ordinary[i]) {
-        check_same_results(op, test, expected, outcome_with(tunables));
+    std::vector<Tunables> more;
+    for (const Tunables& tunables : made) {
+      for (const std::int32_t choice : op.tunables[i].choices) {
+        more.push_back(tunables);
+        more.back().values[i] = choice;
       }
     }
+    made = std::move(more);
+  }
+  return made;
+}
+
+/// At most `count` of `all`, spread over them.
+std::vector<Tunables> some_of(const std::vector<Tunables>& all, std::size_t count) {
+  std::vector<Tunables> some;
+  for (std::size_t i = 0; i < std::min(count, all.size()); ++i) {
+    some.push_back(all[i * all.size() / std::min(count, all.size())]);
+  }
+  return some;
+}
+/// Each value of each tunable, and some combinations of them.
+std::vector<Tunables> swept_tunables(const OpDefinition& op, const Tunables& ordinary) {
+  std::vector<Tunables> swept = some_of(all_tunables(op), 12);
+  for (std::size_t i = 0; i < op.tunables.size(); ++i) {
+    for (const std::int32_t choice : op.tunables[i].choices) {
+      swept.push_back(ordinary);
+      swept.back().values[i] = choice;
+    }
+  }
+  return swept;
+}
+
+std::string text_of(const OpDefinition& op, const Tunables& tunables) {
+  std::string text;
+  for (std::size_t i = 0; i < op.tunables.size(); ++i) {
+    text += op.tunables[i].name + "=" + std::to_string(tunables.values[i]) + " ";
+  }
+  return text;
+}
+
+void check_tunables(const OpDefinition& op, const OpCase& test) {
+  const Tunables ordinary = ordinary_tunables(op, test);
+  OpCase tuned = test;
+  launch_with(tuned, op, ordinary);
+  const Outcome expected = require_good(tuned);
+  for (const Tunables& tunables : swept_tunables(op, ordinary)) {
+    INFO(text_of(op, tunables));
+    launch_with(tuned, op, tunables);
+    check_same_bits(op, test, expected, require_good(tuned));
   }
 }
 
 void check_tunables(const OpDefinition& op) {
-  const Settings ordinary = ordinary_settings(op);
-  check_tunables(op, ordinary);
-  // The bits of f32 show what a step of bf16 hides.
-  if (may_differ_by_a_step(op, DType::bf16) && find_param(op, "y_dtype") >= 0) {
-    const Settings exact = with_setting(ordinary, "y_dtype", "f32");
-    if (try_derived_case(op, exact, few_rows)) {
-      check_tunables(op, exact);
-    }
+  for (const OpCase& test : cases_of_many_orders(op, 3)) {
+    INFO(format_specialisation(op, bind_case(op, test).spec));
+    check_tunables(op, test);
   }
 }
 
@@ -433,11 +456,11 @@ constexpr std::array behaviours = {
               check_few_rows},
     Behaviour{"has a reference that rejects a flipped bit in every result", Extent::small, check_reference},
     Behaviour{"takes strided rows", Extent::wide, check_strides},
-    Behaviour{"takes unaligned views", Extent::wide, check_offsets},
+    Behaviour{"gives the same bits for unaligned views", Extent::wide, check_offsets},
     Behaviour{"takes odd widths", Extent::wide, check_odd_widths},
     Behaviour{"gives good results under every setting", Extent::wide, check_variants},
-    Behaviour{"gives a row the same result in a call of any number of rows", Extent::wide, check_row_counts},
-    Behaviour{"gives the same result with all tunables", Extent::wide,
+    Behaviour{"gives a row the same bits in a call of any number of rows", Extent::wide, check_row_counts},
+    Behaviour{"gives the same bits with all tunables", Extent::wide,
               [](const OpDefinition& op) { check_tunables(op); }},
     Behaviour{"takes rows more than 2^31 elements apart", Extent::small, check_far_rows},
     Behaviour{"takes a grid that spills into y", Extent::small, check_spill},

@@ -1,0 +1,134 @@
+#pragma once
+
+#include "device/reduce.cuh"
+
+/// Sums over a row in an order that the launch does not change. A row consists of spans of a fixed number of
+/// elements. Span s belongs to lane s % 32 of virtual warp s / 32 % virtual_warps. A lane adds its spans in
+/// ascending order. Then, within each virtual warp, lane l takes over lane l + d for d = 16, 8, 4, 2, 1; and
+/// last, virtual warp w takes over virtual warp w + d for d = virtual_warps / 2 and so on down to 1.
+///
+/// A row's `Lanes` threads (a power of two) stand for the virtual lanes that equal their number modulo
+/// `Lanes`.
+namespace kerncast {
+
+inline constexpr int virtual_warps = 32;
+
+/// The least power of two from `least` on.
+constexpr int power_of_two_from(int least) {
+  return least <= 1 ? 1 : 2 * power_of_two_from((least + 1) / 2);
+}
+
+/// The sum of each of `Count` values over `Lanes` lanes, then of these sums, those farthest apart first. Each
+/// exchange halves what a lane has to carry further.
+template <int Count, int Lanes, class Total>
+__device__ __forceinline__ Total reduce_values(Total* values) {
+  if constexpr (Count == 1) {
+    return reduce_lanes<Lanes>(values[0]);
+  } else if constexpr (Lanes == 1) {
+#pragma unroll
+    for (int i = 0; i < Count / 2; ++i) {
+      values[i].merge(values[i + Count / 2]);
+    }
+    return reduce_values<Count / 2, 1>(values);
+  } else {
+    constexpr int mask = Lanes / 2;
+    const bool upper = (threadIdx.x & mask) != 0;
+#pragma unroll
+    for (int i = 0; i < Count / 2; ++i) {
+      const Total given = upper ? values[2 * i] : values[2 * i + 1];
+      Total kept = upper ? values[2 * i + 1] : values[2 * i];
+      kept.merge(given.from_lane(mask));
+      values[i] = kept;
+    }
+    Total total = reduce_values<Count / 2, mask>(values);
+    total.merge(total.from_lane(mask));
+    return total;
+  }
+}
+
+/// The part of that order that lies within a warp, for a row of `Spans` spans that `Lanes` threads share. A
+/// thread's spans are those whose number equals its own modulo `Lanes`, counted from 0.
+template <int Lanes, int Spans, bool Unrolled>
+struct WarpSum {
+  static constexpr int lanes = Lanes < 32 ? Lanes : 32;
+  /// Lanes of a virtual warp that a thread stands for.
+  static constexpr int shares = 32 / lanes;
+  /// Distance of the virtual warps that a thread takes part in.
+  static constexpr int step = Lanes < 32 ? 1 : Lanes / 32;
+  static constexpr int own_warps = virtual_warps / step;
+  static constexpr int rounds = (Spans + 32 * virtual_warps - 1) / (32 * virtual_warps);
+  static constexpr int all_warps = (Spans + 31) / 32;
+  static constexpr int used = ((all_warps < virtual_warps ? all_warps : virtual_warps) + step - 1) / step;
+  /// Totals that are merged without a loop.
+  static constexpr int at_once = Unrolled ? 32 : 4;
+
+  /// `span(i)` is the total of the thread's span i, or a total of nothing if the row has no such span.
+  template <class Total, class Span>
+  __device__ __forceinline__ static Total of(const Span& span) {
+    return warps<Total, 1>(0, span);
+  }
+
+ private:
+  /// True if some thread has a span i.
+  __device__ __forceinline__ static constexpr bool exists(int i) { return i * Lanes < Spans; }
+
+  /// Span i of the thread and those a whole round of virtual warps further on.
+  template <class Total, class Span>
+  __device__ __forceinline__ static Total chain(int i, const Span& span) {
+    Total total = span(i);
+#pragma unroll(Unrolled ? rounds : 1)
+    for (int round = 1; round < rounds; ++round) {
+      if (exists(i + round * own_warps * shares)) {
+        total.merge(span(i + round * own_warps * shares));
+      }
+    }
+    return total;
+  }
+
+  /// The thread's spans i, i + Distance, i + 2 * Distance and so on of a virtual warp.
+  template <class Total, int Distance, class Span>
+  __device__ __forceinline__ static Total places(int i, const Span& span) {
+    if constexpr (Distance >= shares) {
+      return chain<Total>(i, span);
+    } else if constexpr (shares / Distance <= at_once) {
+      Total total = places<Total, 2 * Distance>(i, span);
+      if (exists(i + Distance)) {
+        total.merge(places<Total, 2 * Distance>(i + Distance, span));
+      }
+      return total;
+    } else {
+      Total total;
+#pragma unroll 1
+      for (int j = i; j <= i + Distance && exists(j); j += Distance) {
+        total.merge(places<Total, 2 * Distance>(j, span));
+      }
+      return total;
+    }
+  }
+
+  /// The thread's virtual warps i, i + Distance, i + 2 * Distance and so on.
+  template <class Total, int Distance, class Span>
+  __device__ __forceinline__ static Total warps(int i, const Span& span) {
+    constexpr int count = power_of_two_from((used + Distance - 1) / Distance);
+    if constexpr (count <= at_once) {
+      Total values[count];
+#pragma unroll
+      for (int j = 0; j < count; ++j) {
+        if (i + j * Distance < used) {
+          values[j] = places<Total, 1>((i + j * Distance) * shares, span);
+        }
+      }
+      return reduce_values<count, lanes>(values);
+    } else {
+      // Adding to a zero changes no bit.
+      Total total;
+#pragma unroll 1
+      for (int j = i; j <= i + Distance; j += Distance) {
+        total.merge(warps<Total, 2 * Distance>(j, span));
+      }
+      return total;
+    }
+  }
+};
+
+}  // namespace kerncast
