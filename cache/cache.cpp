@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <exception>
 #include <system_error>
 #include <utility>
 
@@ -81,7 +82,11 @@ Cache::Cache(CacheOptions options, WarningSink warn)
 }
 
 Cache::~Cache() {
-  usage_.count(counters());
+  try {
+    usage_.count(counters());
+  } catch (const std::exception&) {
+    return;  // The counts since the last ones that were written are lost.
+  }
 }
 
 bool LayerCompilers::may_hold(std::string_view version) const {

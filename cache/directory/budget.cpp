@@ -18,7 +18,7 @@
 namespace kerncast::cache {
 namespace {
 
-constexpr std::int64_t unused_seconds = 7 * 24 * 3600;
+constexpr std::int64_t unused_seconds = std::int64_t{7} * 24 * 3600;
 constexpr std::uint64_t no_end = std::numeric_limits<std::uint64_t>::max();
 
 /// True if `name` is the entry folder of another format version, such as "v17".

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <ctime>
+#include <exception>
 #include <string_view>
 #include <utility>
 
@@ -19,7 +20,7 @@ namespace kerncast::cache {
 namespace {
 
 // On a file system without locks, a file that was not written to for this long belongs to a dead process.
-constexpr std::int64_t silent_seconds = 7 * 24 * 3600;
+constexpr std::int64_t silent_seconds = std::int64_t{7} * 24 * 3600;
 // With this many files, the files of ended processes are added up.
 constexpr std::size_t many_files = 64;
 constexpr std::uint64_t max_usage_bytes = 16ULL << 20;
@@ -75,7 +76,11 @@ ProcessUsage::~ProcessUsage() {
     return;
   }
   static_cast<void>(file_.close());
-  collect_usage(Folder::open(root_));
+  try {
+    collect_usage(Folder::open(root_));
+  } catch (const std::exception&) {
+    return;  // The next process collects them.
+  }
 }
 
 void ProcessUsage::begin(const CacheCounters& counters) {

@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <utility>
+
+#include "runtime/util/leading_number.hpp"
 
 namespace kerncast::cache::tuning_database {
 namespace {
@@ -74,8 +75,8 @@ bool read_marks(const Database& database, Content& out) {
     out.condition = Condition::empty;
     return false;
   }
-  const std::int64_t number = std::atoll(version.c_str());
-  if (number < 1 || std::atoll(mark.c_str()) != application_mark + number) {
+  const std::int64_t number = leading_number(version);
+  if (number < 1 || leading_number(mark) != application_mark + number) {
     out.condition = Condition::broken;
     out.defect = fmt::format("its version {} and mark {} do not belong together", version, mark);
     return false;

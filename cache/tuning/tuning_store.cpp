@@ -180,7 +180,7 @@ std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
   const Folder quarantine = opened.root.make_child(layout::quarantine);
   const SetAside outcome =
       missing ? SetAside::moved
-              : set_aside(opened.root, layout::tuning, opened.file, quarantine, std::string(layout::tuning));
+              : set_aside(opened.root, layout::tuning, opened.file, quarantine, layout::tuning);
   if (outcome == SetAside::moved) {
     // If these files stayed, SQLite would use them with the new database.
     for (const char* ending : sqlite::companions) {

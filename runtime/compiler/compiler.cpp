@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <regex>
 
 #include "kerncast/error.hpp"
+#include "runtime/util/leading_number.hpp"
 
 namespace kerncast::compiler {
 namespace {
@@ -68,7 +68,7 @@ std::string failing_source(const CompileRequest& request, const std::string& log
     return fmt::format("generated source:\n{}", numbered_excerpt(request.source, 1, 20));
   }
   const std::string file = match[1];
-  const int line = std::atoi(match[2].str().c_str());
+  const int line = leading_number(match[2].str());
   for (const auto& [name, text] : request.headers) {
     if (file.ends_with(name)) {
       return fmt::format("{}:\n{}", name, numbered_excerpt(text, line));
@@ -102,7 +102,7 @@ int number_before(const std::string& line, std::string_view unit) {
   while (begin > 0 && line[begin - 1] >= '0' && line[begin - 1] <= '9') {
     --begin;
   }
-  return std::atoi(line.substr(begin, end - begin).c_str());
+  return leading_number(line.substr(begin, end - begin));
 }
 
 void raise(Resources& most, const Resources& other) {
@@ -165,6 +165,7 @@ CompileResult compile(const Nvrtc& nvrtc, const CompileRequest& request) {
     }
   }
   std::vector<const char*> options;
+  options.reserve(request.options.size());
   for (const std::string& option : request.options) {
     options.push_back(option.c_str());
   }

@@ -3,18 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <string>
 
 #include "kerncast/error.hpp"
 #include "runtime/devices/device_specs.hpp"
+#include "runtime/util/leading_number.hpp"
 
 namespace kerncast {
 namespace {
 
 int number_of(std::string_view arch) {
-  const std::string digits(arch.starts_with("sm_") ? arch.substr(3) : std::string_view());
-  const int sm = std::atoi(digits.c_str());
+  const int sm = arch.starts_with("sm_") ? leading_number(arch.substr(3)) : 0;
   if (sm < 50) {
     throw Error(ErrorCode::invalid_argument,
                 fmt::format("'{}' is not an architecture; write it as sm_90a", arch));

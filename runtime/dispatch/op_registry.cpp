@@ -86,7 +86,10 @@ const OpDefinition& OpRegistry::require(std::string_view name) const {
   std::vector<std::string> compared;
   // A name without a family is compared with names without theirs.
   const bool is_short = name.find('.') == std::string_view::npos;
-  for (const OpDefinition* op : all()) {
+  const std::vector<const OpDefinition*> ops = all();
+  names.reserve(ops.size());
+  compared.reserve(ops.size());
+  for (const OpDefinition* op : ops) {
     names.push_back(op->name);
     compared.push_back(is_short ? op->name.substr(op->name.find('.') + 1) : op->name);
   }
@@ -104,6 +107,7 @@ const OpDefinition& OpRegistry::require(std::string_view name) const {
 std::vector<const OpDefinition*> OpRegistry::all() const {
   const std::lock_guard lock(state_->mutex);
   std::vector<const OpDefinition*> ops;
+  ops.reserve(state_->ops.size());
   for (const auto& [name, op] : state_->ops) {
     ops.push_back(op.get());
   }

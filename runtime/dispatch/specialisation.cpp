@@ -39,6 +39,7 @@ std::string constraint_text(const ParamSpec& param) {
   }
   if (!param.allowed.empty()) {
     std::vector<std::string> names;
+    names.reserve(param.allowed.size());
     for (const std::int32_t value : param.allowed) {
       names.push_back(value_text(param, value));
     }
@@ -89,6 +90,7 @@ std::int64_t parse_integer(const OpDefinition& op, const ParamSpec& param, std::
 template <class Specs>
 std::vector<std::string> names_of(const Specs& specs) {
   std::vector<std::string> names;
+  names.reserve(specs.size());
   for (const auto& spec : specs) {
     names.push_back(spec.name);
   }
@@ -179,6 +181,7 @@ std::int32_t parse_param(const OpDefinition& op, const ParamSpec& param, std::st
       const std::optional<DType> type = dtype_from_name(text);
       if (!type) {
         std::vector<std::string> names;
+        names.reserve(param.allowed.size());
         for (const std::int32_t allowed : param.allowed) {
           names.push_back(value_text(param, allowed));
         }

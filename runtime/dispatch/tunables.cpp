@@ -17,6 +17,7 @@ namespace {
 
 std::vector<std::string> tunable_names(const OpDefinition& op) {
   std::vector<std::string> names;
+  names.reserve(op.tunables.size());
   for (const TunableSpec& tunable : op.tunables) {
     names.push_back(tunable.name);
   }

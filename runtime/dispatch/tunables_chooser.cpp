@@ -57,6 +57,7 @@ std::string launch_defect(const TunablesRequest& request, const Tunables& tunabl
 /// The tunables of `record`. If the op does not accept them, `defect` says why.
 Tunables tunables_of(const TunablesRequest& request, const cache::TunedRecord& record, std::string& defect) {
   std::vector<std::pair<std::string, std::string>> settings;
+  settings.reserve(record.tunables.size());
   for (const auto& [name, value] : record.tunables) {
     settings.emplace_back(name, fmt::format("{}", value));
   }

@@ -6,7 +6,7 @@ namespace kerncast::host {
 
 /// The name of an enumerator without its scope: enumerator_name<row_params::hidden>() is "hidden".
 template <auto Enumerator>
-[[nodiscard]] consteval std::string_view enumerator_name() noexcept {
+[[nodiscard]] consteval std::string_view enumerator_name() {
   // gcc: "... [with auto Enumerator = a::hidden; std::string_view = ...]"; clang: "... [Enumerator =
   // a::hidden]".
   std::string_view text = __PRETTY_FUNCTION__;

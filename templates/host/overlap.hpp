@@ -42,7 +42,7 @@ struct ByteRange {
     lowest += reach < 0 ? reach : 0;
   }
   const auto data = reinterpret_cast<std::uintptr_t>(view.data);
-  const auto size = static_cast<std::int64_t>(size_of(view.dtype));
+  const std::int64_t size = size_of(view.dtype);
   // Nothing meets a range that ends at 0.
   return {data + static_cast<std::uintptr_t>(lowest * size),
           is_empty ? 0 : data + static_cast<std::uintptr_t>(highest * size)};

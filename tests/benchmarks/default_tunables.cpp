@@ -216,7 +216,7 @@ pid_t start(const Options& options, const tools::DeviceDescription& device, std:
 
 /// Prints the lines of one device with a regret above `over`, and adds all verdicts to `verdicts`.
 void report(std::FILE* lines, double over, std::vector<Verdict>& verdicts) {
-  std::rewind(lines);
+  std::fseek(lines, 0, SEEK_SET);
   char* text = nullptr;
   std::size_t room = 0;
   while (::getline(&text, &room, lines) > 0) {

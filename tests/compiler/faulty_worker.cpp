@@ -44,7 +44,7 @@ int serve_sources() {
     } else if (source == "grow") {
       hoard.resize(hoard.size() + (std::size_t{256} << 20), 'x');
     } else if (source.starts_with("swell ")) {
-      const std::string held(std::stoul(std::string(source.substr(6))) << 20, 'x');
+      [[maybe_unused]] const std::string held(std::stoul(std::string(source.substr(6))) << 20, 'x');
       std::this_thread::sleep_for(std::chrono::milliseconds(500));
     }
     kerncast::compiler::CompileResult result;

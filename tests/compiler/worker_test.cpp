@@ -58,7 +58,8 @@ std::pair<ErrorCode, std::string> failure(Pool& pool, const std::string& source,
 }
 
 TEST_CASE("messages read as they were written") {
-  CompileRequest asked = request("line\nwith \0 in it");
+  using namespace std::string_literals;
+  CompileRequest asked = request("line\nwith \0 in it"s);
   asked.kernels = {"a<Config>", ""};
   asked.headers = {{"a.cuh", std::string(100'000, 'h')}, {"b.cuh", ""}};
   const auto got = decode_request(encode(asked));

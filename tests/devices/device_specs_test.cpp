@@ -69,7 +69,7 @@ TEST_CASE("an unknown compute capability takes the nearest older architecture an
 
 TEST_CASE("a warp's clocks add up from instructions, waits and barriers") {
   const WarpWork work{.instructions = 10, .global_waits = 2, .shared_waits = 1, .barriers = 3};
-  CHECK(warp_clocks(work, {.global = 500, .shared = 29}) == 10 * 4 / 2 + 2 * 500 + 29 + 3 * 30);
+  CHECK(warp_clocks(work, {.global = 500, .shared = 29}) == 10 * 4 / 2.0 + 2 * 500 + 29 + 3 * 30);
   CHECK(load_waits(1) == 1);
   CHECK(load_waits(12) == 3);
   CHECK(busiest_blocks(133, 132) == 2);

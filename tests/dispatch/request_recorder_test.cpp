@@ -71,7 +71,7 @@ TEST_CASE("many processes append to one file, and every line is whole") {
   const std::vector<std::string> lines = lines_of(path);
   CHECK(lines.size() == std::size_t{processes} * kernels);
   CHECK(std::all_of(lines.begin(), lines.end(), [](const std::string& line) {
-    return line.starts_with("{\"op\": \"norm.rms_norm\", ") && line.ends_with("}") &&
+    return line.starts_with("{\"op\": \"norm.rms_norm\", ") && line.ends_with('}') &&
            std::count(line.begin(), line.end(), '{') == 1;
   }));
 }

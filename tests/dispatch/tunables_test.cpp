@@ -142,7 +142,7 @@ TEST_CASE_METHOD(Tuned, "a record for other rows, another architecture or anothe
   TunedRecord arch = record;
   arch.arch = "sm_75";
   TunedRecord shape = record;
-  shape.spec += "0";
+  shape.spec += '0';
   for (const TunedRecord& other : {part, arch, shape}) {
     keep(other);
   }

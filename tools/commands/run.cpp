@@ -310,6 +310,7 @@ std::vector<HostTensor> pick_inputs(CommandContext& context, const OpDefinition&
   std::vector<std::string> ignored;
   std::vector<SkippedTensor> skipped;
   std::vector<StoredTensor> stored = read_inputs(op, paths, skipped);
+  ignored.reserve(skipped.size());
   for (const SkippedTensor& tensor : skipped) {
     ignored.push_back(tensor.name);
   }

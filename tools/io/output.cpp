@@ -85,6 +85,7 @@ void Table::add_row(std::vector<std::string> cells) {
 
 std::vector<std::size_t> Table::widths_within(std::size_t columns) const {
   std::vector<std::size_t> widths;
+  widths.reserve(columns_.size());
   for (const Column& column : columns_) {
     widths.push_back(width_of(column.title));
   }

@@ -247,6 +247,7 @@ std::vector<StoredTensor> read_safetensors(const std::string& path, std::vector<
 void write_safetensors(const std::string& path, const std::vector<StoredTensor>& tensors) {
   // Tensors with the widest elements come first, so that each is aligned to its element.
   std::vector<const StoredTensor*> order;
+  order.reserve(tensors.size());
   for (const StoredTensor& tensor : tensors) {
     order.push_back(&tensor);
   }

@@ -64,6 +64,7 @@ class Builder {
     FactValue value = found == family_.facts.end() ? FactValue{} : evaluate(*found, fields_, family_.name);
     if (!value.empty() && noted_.insert(name).second) {
       std::vector<std::string> texts;
+      texts.reserve(value.values.size());
       for (const json& item : value.values) {
         texts.push_back(text_of(item));
       }
@@ -78,6 +79,7 @@ class Builder {
     }
     if (value.values.size() > 1) {
       std::vector<std::string> texts;
+      texts.reserve(value.values.size());
       for (const json& item : value.values) {
         texts.push_back(item.dump());
       }

@@ -133,15 +133,13 @@ void read_method(Quantisation& made, const json& config, const std::string& meth
       algorithm = text_at(config, "quantization.quant_algo");
     }
     read_modelopt(made, lower_case(algorithm));
-  } else if (method == "mxfp4") {
-    // Engines take mxfp8 activations on Blackwell and leave them as they are on Hopper.
+  } else if (method == "mxfp4" || method == "mxfp8") {
+    // With mxfp4, engines take mxfp8 activations on Blackwell and leave them as they are on Hopper.
     add(made, QuantScheme::mxfp8);
   } else if (method == "w8a8_int8") {
     add(made, QuantScheme::int8);
   } else if (method == "w8a8_fp8" || method == "fbgemm_fp8" || method == "ptpc_fp8") {
     add(made, QuantScheme::fp8_token);
-  } else if (method == "mxfp8") {
-    add(made, QuantScheme::mxfp8);
   } else if (std::find(weights_only.begin(), weights_only.end(), method) == weights_only.end()) {
     made.not_offered.push_back(fmt::format("the quantisation method {}", method));
   }
@@ -186,7 +184,9 @@ Quantisation read_quantisation(const json& root, const json& part, const json& b
     config = value_at(part, "quantization_config");
     made.source = "key quantization_config of the language model";
   }
-  if (config == nullptr && (config = value_at(root, "compression_config")) != nullptr) {
+  const json* compression = config == nullptr ? value_at(root, "compression_config") : nullptr;
+  if (compression != nullptr) {
+    config = compression;
     made.source = "key compression_config";
   }
   std::string method = config != nullptr ? lower_case(text_at(*config, "quant_method")) : std::string();

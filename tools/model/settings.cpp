@@ -27,6 +27,7 @@ double parse_scalar(const OpDefinition& op, const std::string& name, const std::
 
 std::vector<std::string> setting_names(const OpDefinition& op) {
   std::vector<std::string> names;
+  names.reserve(op.params.size() + op.scalars.size());
   for (const ParamSpec& param : op.params) {
     names.push_back(param.name);
   }
@@ -145,6 +146,7 @@ std::string constraint_text(const ParamSpec& param) {
   }
   if (!param.allowed.empty()) {
     std::vector<std::string> names;
+    names.reserve(param.allowed.size());
     for (const std::int32_t value : param.allowed) {
       names.push_back(name_value(value));
     }

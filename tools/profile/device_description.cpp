@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 
 #include "runtime/devices/cost_model.hpp"
 #include "runtime/devices/device_specs.hpp"
+#include "runtime/util/leading_number.hpp"
 #include "runtime/util/nearest_name.hpp"
 #include "tools/io/usage_error.hpp"
 
@@ -93,7 +93,7 @@ const DeviceDescription& require_device_description(std::string_view name) {
 }
 
 const DeviceDescription* device_description_of(std::string_view arch) {
-  const int sm = arch.starts_with("sm_") ? std::atoi(std::string(arch.substr(3)).c_str()) : 0;
+  const int sm = arch.starts_with("sm_") ? leading_number(arch.substr(3)) : 0;
   const std::vector<DeviceDescription>& described = device_descriptions();
   const auto found = std::find_if(described.begin(), described.end(),
                                   [sm](const DeviceDescription& device) { return device.sm == sm; });

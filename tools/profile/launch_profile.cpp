@@ -1,9 +1,10 @@
 #include "tools/profile/launch_profile.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <utility>
+
+#include "runtime/util/leading_number.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -14,7 +15,7 @@ std::string text_or_empty(const char* text) {
 
 /// The parts of an instruction's name, such as "mma", "sync", "aligned", "m16n8k16".
 std::vector<std::string_view> name_parts(std::string_view ptx) {
-  if (ptx.starts_with("@")) {
+  if (ptx.starts_with('@')) {
     const std::size_t blank = ptx.find_first_of(" \t");
     ptx.remove_prefix(blank == std::string_view::npos ? ptx.size() : blank);
     ptx.remove_prefix(std::min(ptx.find_first_not_of(" \t"), ptx.size()));
@@ -38,7 +39,7 @@ double shape_product(std::string_view part) {
     }
     part.remove_prefix(1);
     const std::size_t digits = std::min(part.find_first_not_of("0123456789"), part.size());
-    product *= std::atof(std::string(part.substr(0, digits)).c_str());
+    product *= leading_number(part.substr(0, digits));
     part.remove_prefix(digits);
   }
   return part.empty() ? product : 0;

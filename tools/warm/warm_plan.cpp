@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <limits>
 #include <map>
 #include <set>
@@ -14,6 +13,7 @@
 
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/dispatch/source.hpp"
+#include "runtime/util/leading_number.hpp"
 #include "runtime/util/nearest_name.hpp"
 #include "tools/io/usage_error.hpp"
 #include "tools/model/coverage.hpp"
@@ -222,7 +222,7 @@ class Planner {
     constexpr int first_with_own_instructions = 90;
     constexpr int first_with_families = 100;
     const std::vector<int>& known = search.nvrtc->supported_archs;
-    const int number = std::atoi(arch.c_str() + 3);
+    const int number = leading_number(std::string_view(arch).substr(3));
     const bool found = std::find(known.begin(), known.end(), number) != known.end();
     if (found && !(arch.ends_with('a') && number < first_with_own_instructions) &&
         !(arch.ends_with('f') && number < first_with_families)) {

@@ -213,7 +213,9 @@ KC_INLINE bool resolve(Warp& w, const Op* op, u32 mask, u32 bytes, Access& acces
     const u32* a = src<u32>(w, op->a);
     const auto narrow = static_cast<u32>(add);
     KC_LANES {
-      address[i] = static_cast<u64>(a[i] + narrow);
+      // The sum wraps at 32 bits.
+      const u32 sum = a[i] + narrow;
+      address[i] = sum;
     }
   } else {
     const u64* a = src<u64>(w, op->a);

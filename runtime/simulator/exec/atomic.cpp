@@ -80,7 +80,7 @@ struct Float64 {
 /// addresses need not be told apart.
 template <class F, bool Returns>
 const Op* atomic(Warp& w, const Op* op, u32 mask) {
-  using T = typename F::type;
+  using T = F::type;
   Access access;
   if (!resolve(w, op, mask, sizeof(T), access)) {
     access.fault.what = "atomic access";

@@ -12,7 +12,7 @@ namespace {
 
 template <class F, bool Returns>
 const Op* vector(Warp& w, const Op* op, u32 mask) {
-  using T = typename F::type;
+  using T = F::type;
   const u32 bytes = op->width * static_cast<u32>(sizeof(T));
   Access access;
   if (!resolve(w, op, mask, bytes, access)) {

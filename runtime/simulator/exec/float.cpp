@@ -236,7 +236,7 @@ struct Format<double> {
 /// -0 is less than +0; a NaN loses against a number unless .NaN asks for it.
 template <class T, bool Max>
 const Op* min_max(Warp& w, const Op* op, u32 mask) {
-  using B = typename Format<T>::bits;
+  using B = Format<T>::bits;
   const T* a = src<T>(w, op->a);
   const T* b = src<T>(w, op->b);
   const bool ftz = (op->flags & flag::ftz) != 0;
@@ -264,7 +264,7 @@ const Op* min_max(Warp& w, const Op* op, u32 mask) {
 
 template <class T, bool Negate>
 const Op* sign_change(Warp& w, const Op* op, u32 mask) {
-  using B = typename Format<T>::bits;
+  using B = Format<T>::bits;
   const T* a = src<T>(w, op->a);
   const bool ftz = (op->flags & flag::ftz) != 0;
   lanes(dst<T>(w, op->d), mask, [&](unsigned i) {
@@ -276,7 +276,7 @@ const Op* sign_change(Warp& w, const Op* op, u32 mask) {
 
 template <class T>
 const Op* copy_sign(Warp& w, const Op* op, u32 mask) {
-  using B = typename Format<T>::bits;
+  using B = Format<T>::bits;
   const B* a = src<B>(w, op->a);
   const B* b = src<B>(w, op->b);
   lanes(dst<B>(w, op->d), mask, [&](unsigned i) {
@@ -287,7 +287,7 @@ const Op* copy_sign(Warp& w, const Op* op, u32 mask) {
 
 template <class T>
 const Op* test_property(Warp& w, const Op* op, u32 mask) {
-  using B = typename Format<T>::bits;
+  using B = Format<T>::bits;
   const B* a = src<B>(w, op->a);
   u32 result = 0;
   for (unsigned i = 0; i < lane_count; ++i) {

@@ -34,10 +34,10 @@ struct Unsigned<s64> {
   using type = u64;
 };
 template <class T>
-using U = typename Unsigned<T>::type;
+using U = Unsigned<T>::type;
 
-__extension__ typedef __int128 s128;
-__extension__ typedef unsigned __int128 u128;
+__extension__ using s128 = __int128;
+__extension__ using u128 = unsigned __int128;
 
 template <class T>
 struct Double;
@@ -66,13 +66,14 @@ struct Double<s64> {
   using type = s128;
 };
 template <class T>
-using D = typename Double<T>::type;
+using D = Double<T>::type;
 
 template <class T>
 inline constexpr bool signed_type = static_cast<T>(-1) < static_cast<T>(0);
 template <class T>
 inline constexpr unsigned bit_count = sizeof(T) * 8;
-template <class T>
+// The cast undoes the promotion of a 16-bit type, and is redundant for the others.
+template <class T>  // NOLINTNEXTLINE(readability-redundant-casting)
 inline constexpr T lowest = signed_type<T> ? static_cast<T>(T{1} << (bit_count<T> - 1)) : T{0};
 
 // Elementwise operations, one struct each, applied lane by lane. Sums and products are computed on unsigned

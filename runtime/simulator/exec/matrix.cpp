@@ -60,7 +60,7 @@ const Op* load_matrix(Warp& w, const Op* op, u32 mask) {
     for (unsigned j = 0; j < op->count; ++j) {
       alignas(64) Matrix rows;
       for (unsigned row = 0; row < side; ++row) {
-        __builtin_memcpy(rows + row * side, access.at(j * side + row), row_bytes);
+        __builtin_memcpy(rows + std::size_t{row} * side, access.at(j * side + row), row_bytes);
       }
       u16* d = dst<u16>(w, w.lists[op->d2 + j]);
       if ((op->flags & flag::transpose) != 0) {
@@ -91,7 +91,7 @@ const Op* store_matrix(Warp& w, const Op* op, u32 mask) {
         __builtin_memcpy(rows, a, sizeof(rows));
       }
       for (unsigned row = 0; row < side; ++row) {
-        __builtin_memcpy(access.at(j * side + row), rows + row * side, row_bytes);
+        __builtin_memcpy(access.at(j * side + row), rows + std::size_t{row} * side, row_bytes);
       }
     }
   });

@@ -143,7 +143,7 @@ KC_INLINE void gather_a(const Warp& w, const u32* list, typename E::Sum (&a)[M][
   constexpr unsigned along_k = lanes_per_row * 4 / sizeof(typename E::Storage);
   constexpr unsigned blocks = M / block_rows;
   for (unsigned r = 0; r < blocks * (K / along_k); ++r) {
-    alignas(64) typename E::Sum flat[block_rows * along_k];
+    alignas(64) typename E::Sum flat[std::size_t{block_rows} * along_k];
     E::expand(src<typename E::Storage>(w, list[r]), flat, block_rows * along_k);
     for (unsigned row = 0; row < block_rows; ++row) {
       __builtin_memcpy(&a[r % blocks * block_rows + row][r / blocks * along_k], flat + row * along_k,
@@ -155,7 +155,7 @@ KC_INLINE void gather_a(const Warp& w, const u32* list, typename E::Sum (&a)[M][
 /// The lanes of a register of B hold a block of 8 columns in column order.
 template <class E, unsigned K>
 KC_INLINE void gather_b(const Warp& w, const u32* list, typename Row<typename E::Sum>::type (&b)[K]) {
-  using T = typename E::Storage;
+  using T = E::Storage;
   constexpr unsigned along_k = lanes_per_row * 4 / sizeof(T);
   for (unsigned r = 0; r < K / along_k; ++r) {
     const T* from = src<T>(w, list[r]);
@@ -233,10 +233,10 @@ struct ToS32 {
 
 template <class A, class B, class D, unsigned M, unsigned K>
 const Op* product(Warp& w, const Op* op, u32 mask) {
-  using T = typename A::Sum;
+  using T = A::Sum;
   return with_warp(w, op, mask, static_cast<u32>(op->imm), [&](u32) {
-    constexpr unsigned a_registers = M * K * sizeof(typename A::Storage) / 128;
-    constexpr unsigned b_registers = columns * K * sizeof(typename B::Storage) / 128;
+    constexpr unsigned a_registers = std::size_t{M} * K * sizeof(typename A::Storage) / 128;
+    constexpr unsigned b_registers = std::size_t{columns} * K * sizeof(typename B::Storage) / 128;
     const unsigned accumulators = std::is_same_v<D, ToF16> ? M / 8 : M / 4;
     const u32* d_list = w.lists + op->d2;
     const u32* a_list = d_list + accumulators;

@@ -307,7 +307,7 @@ const Op* branch_table(Warp& warp, const Op* op, std::uint32_t mask, const std::
 Block::Block(LaunchState& state)
     : launch(&state),
       warps(state.warps),
-      registers(std::size_t{state.warps} * ((state.function->stack_bytes + 63) / 64 * 64)),
+      registers(std::size_t{state.warps} * ((state.function->stack_bytes + std::size_t{63}) / 64 * 64)),
       shared(state.shared_granules),
       local(std::size_t{state.warps} * lane_count * state.function->stack_local_bytes) {
   if (state.launch->checks) {

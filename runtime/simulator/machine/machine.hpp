@@ -19,7 +19,7 @@ namespace kerncast::simulator {
 /// Thrown for PTX that the decoder refuses. Names the construct and its PTX line, counted from 1.
 class DecodeError : public std::runtime_error {
  public:
-  DecodeError(std::string what, int ptx_line) : std::runtime_error(std::move(what)), line(ptx_line) {}
+  DecodeError(const std::string& what, int ptx_line) : std::runtime_error(what), line(ptx_line) {}
   int line;
 };
 

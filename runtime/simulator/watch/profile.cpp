@@ -60,7 +60,7 @@ void count_shared(const Addresses& lanes, std::uint64_t bytes, KerncastSimCounts
     return;
   }
   const std::uint64_t group = banks / words_each;
-  std::array<std::uint64_t, lane_count * 8> seen;
+  std::array<std::uint64_t, std::size_t{lane_count} * 8> seen;
   std::size_t known = 0;
   for (std::uint64_t first = 0; first < lanes.count; first += group) {
     std::array<std::uint64_t, banks> load{};

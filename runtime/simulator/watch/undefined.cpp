@@ -6,7 +6,6 @@
 #include <bit>
 #include <cstring>
 #include <functional>
-#include <utility>
 
 #include "runtime/simulator/machine/scheduler.hpp"
 
@@ -145,7 +144,7 @@ bool Undefined::note_shared(Warp& warp, const Op* op, const WarpAccess& touch, U
   for (std::uint32_t lane = 0; lane < lane_count; ++lane) {
     origin.at[lane] = (missing.lanes >> lane & 1U) != 0 ? touch.at(lane) : 0;
   }
-  return note(warp, op, missing, std::move(origin));
+  return note(warp, op, missing, origin);
 }
 
 bool Undefined::note_global(Warp& warp, const Op* op, const WarpAccess& touch, UnwrittenRead& missing,
@@ -157,7 +156,7 @@ bool Undefined::note_global(Warp& warp, const Op* op, const WarpAccess& touch, U
   for (std::uint32_t lane = 0; lane < lane_count; ++lane) {
     origin.at[lane] = (missing.lanes >> lane & 1U) != 0 ? touch.at(lane) : 0;
   }
-  return note(warp, op, missing, std::move(origin));
+  return note(warp, op, missing, origin);
 }
 
 bool Undefined::note(Warp& warp, const Op* op, UnwrittenRead& missing, Origin origin) {
@@ -167,7 +166,7 @@ bool Undefined::note(Warp& warp, const Op* op, UnwrittenRead& missing, Origin or
   if (op->code != Code::ld) {
     return report(warp, nullptr, static_cast<std::uint32_t>(std::countr_zero(origin.missing.lanes)), origin);
   }
-  const Origin& kept = *origins_.emplace_back(std::make_unique<const Origin>(std::move(origin)));
+  const Origin& kept = *origins_.emplace_back(std::make_unique<const Origin>(origin));
   const UnwrittenRead& found = kept.missing;
   const std::uint32_t element = kept.bytes / op->count;
   std::uint32_t part = 0;
@@ -254,7 +253,7 @@ bool Undefined::before(Warp& warp, const Op* op, std::uint32_t mask) {
       bytes = {};
     }
     if (!is_guard) {
-      sources.push_back(std::move(bytes));
+      sources.push_back(bytes);
     }
   }
   propagate(warp, op, mask, uses, sources);

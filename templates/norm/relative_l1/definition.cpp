@@ -21,7 +21,7 @@ constexpr std::int32_t max_width = std::numeric_limits<std::int32_t>::max();
 
 using namespace relative_l1_params;
 
-static_assert(relative_l1_workspace == 2 * relative_l1_partials);
+static_assert(relative_l1_workspace == std::int64_t{2} * relative_l1_partials);
 
 void describe(host::NamedArguments& named, RelativeL1& call) {
   named.input("a", call.a, "[..., hidden], dtype; rows may be strided");

@@ -111,7 +111,7 @@ std::int32_t rope_access(const Specialisation& spec, std::int32_t aligned) {
   // Neox: a vector of the first half turns with one of the second half. Interleaved: pairs lie in a vector,
   // or two vectors of one element are a pair.
   const std::int32_t together = spec[rope_style] == 0 ? spec[rotary_dim] / 2 : spec[rotary_dim];
-  return std::min(aligned, host::alignment_of(static_cast<std::uint64_t>(together * bytes)));
+  return std::min(aligned, host::alignment_of(static_cast<std::uint64_t>(std::int64_t{together} * bytes)));
 }
 
 void validate_heads(std::string_view op, const Specialisation& spec) {

@@ -31,7 +31,7 @@ void validate(const Specialisation& spec) {
 }
 
 std::int64_t vectors_of_row(const Specialisation& spec) {
-  return spec[hidden] * size_of(host::dtype_from_param(spec[x_dtype])) / spec[alignment];
+  return std::int64_t{spec[hidden]} * size_of(host::dtype_from_param(spec[x_dtype])) / spec[alignment];
 }
 
 /// Elements of a vector.
@@ -44,7 +44,7 @@ std::int32_t width_of(const Specialisation& spec) {
 std::int64_t blocks_of(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                        std::int64_t rows) noexcept {
   const std::int64_t tiles =
-      host::divide_up(rows * vectors_of_row(spec), tunables[threads] * tunables[vectors]);
+      host::divide_up(rows * vectors_of_row(spec), std::int64_t{tunables[threads]} * tunables[vectors]);
   const std::int64_t filled = std::int64_t{device.sm_count} * 2048 / tunables[threads];
   return std::clamp<std::int64_t>(tiles, 1, spec[dynamic] != 0 ? filled : std::int64_t{0x7fffffff});
 }

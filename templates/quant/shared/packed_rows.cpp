@@ -78,7 +78,7 @@ void packed_rows_validate(const PackedRowsVariant& variant, const Specialisation
         fmt::format("packed_alignment = {} must divide rows of {} bytes that are not contiguous; widest "
                     "valid: {}",
                     spec[packed_alignment], spec[hidden] + 4,
-                    host::alignment_of(static_cast<std::uint64_t>(spec[hidden] + 4))));
+                    host::alignment_of(static_cast<std::uint64_t>(std::int64_t{spec[hidden]} + 4))));
   }
 }
 

@@ -27,16 +27,16 @@ TEST_CASE("records come back from their bytes, and from no others") {
 TEST_CASE("every field is under the checksum") {
   const TunedRecord record = sample_record();
   std::vector<TunedRecord> others(11, record);
-  others[0].op += "x";
-  others[1].spec += "x";
-  others[2].arch += "x";
+  others[0].op += 'x';
+  others[1].spec += 'x';
+  others[2].arch += 'x';
   others[3].rows_low = 0;
   others[4].rows_high = 2;
   others[5].source = TunedSource::estimate;
-  others[6].device += "x";
+  others[6].device += 'x';
   others[7].tunables[0].second = 128;
   others[8].time_us += 1e-9;
-  others[9].templates += "x";
+  others[9].templates += 'x';
   others[10].recorded_us += 1;
   for (const TunedRecord& other : others) {
     CHECK(checksum_of(other) != checksum_of(record));

@@ -324,7 +324,7 @@ TEST_CASE_METHOD(Fixture, "a writer killed at any moment loses nothing that it w
         if (mine.record({sample_record(rows)}).written != 1) {
           return 1;
         }
-        acknowledged << rows << std::endl;
+        acknowledged << rows << '\n' << std::flush;
       }
       return 0;
     });

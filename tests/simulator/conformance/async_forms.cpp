@@ -41,11 +41,8 @@ void add_async_copies(std::vector<Form>& forms) {
         form.outputs = {8, 8};
         form.constants = false;
         form.before = std::string(fill) + (hinted ? "createpolicy.fractional.L2::evict_first.b64 g8; " : "");
-        form.operands = fmt::format("[scell], [gcell], {}{}{}", bytes,
-                                    size == 0   ? ""
-                                    : size == 1 ? ", $c"
-                                                : ", $c",
-                                    hinted ? ", g8" : "");
+        form.operands =
+            fmt::format("[scell], [gcell], {}{}{}", bytes, size == 0 ? "" : ", $c", hinted ? ", g8" : "");
         form.after = std::string(bytes == 16 ? " cp.async.commit_group; cp.async.wait_group 0;"
                                              : " cp.async.wait_all;") +
                      read_back;

@@ -162,7 +162,7 @@ std::string moves(const std::string& letter, unsigned bytes, unsigned total,
     for (unsigned i = 0; i < whole / bytes; ++i) {
       parts += fmt::format("{}{}{}", i == 0 ? "" : ", ", letter, at / bytes + i);
     }
-    parts += "}";
+    parts += '}';
     if (whole == bytes) {
       parts = parts.substr(1, parts.size() - 2);
     }

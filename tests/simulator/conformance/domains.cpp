@@ -215,7 +215,7 @@ Domain cut_integers(unsigned bytes) {
 }
 
 /// Registers full of elements out of `values`; one in sixteen registers holds one of `special` too.
-Domain filled(unsigned element_bits, std::vector<u64> values, std::vector<u64> special) {
+Domain filled(unsigned element_bits, const std::vector<u64>& values, const std::vector<u64>& special) {
   Domain d = integers(4);
   const auto fill = [=](u64 r) {
     u64 result = 0;

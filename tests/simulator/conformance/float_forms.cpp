@@ -68,7 +68,7 @@ u64 computed(const Format& format, const Inputs& in, std::size_t count, const Ex
 }
 
 void add_rounded(std::vector<Form>& forms, const Scalar& type, const std::string& base, std::size_t count,
-                 Exact f, bool needs_mode, bool may_saturate) {
+                 const Exact& f, bool needs_mode, bool may_saturate) {
   for (std::size_t m = 0; m <= modes.size(); ++m) {
     // Without a rounding the result goes to the nearest.
     const bool unnamed = m == modes.size();

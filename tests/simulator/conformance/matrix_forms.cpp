@@ -172,7 +172,7 @@ void add_product(std::vector<WarpForm>& forms, const Product& p, const std::stri
   for (std::size_t i = 0; i < p.accumulators(); ++i) {
     form.text += fmt::format("mov.b32 %{0}, y{0}; ", i);
   }
-  form.text += "}";
+  form.text += '}';
   form.reference = [p](const std::vector<Lanes>& in, u32) { return multiply(p, in); };
   forms.push_back(form);
 }

@@ -117,7 +117,7 @@ void pair_up(const std::vector<T>& values, std::vector<T>& a, std::vector<T>& b)
 
 template <class T, class F>
 void check(Machine& machine, const std::string& kernel, const std::vector<T>& a, const std::vector<T>& b,
-           double ulps, F reference) {
+           double ulps, const F& reference) {
   const std::vector<T> d = run(machine, kernel, a, b);
   for (std::size_t i = 0; i < a.size(); ++i) {
     const T wanted = reference(a[i], b[i]);

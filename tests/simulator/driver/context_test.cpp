@@ -114,6 +114,23 @@ TEST_CASE("contexts stand in a stack of each thread") {
   REQUIRE_CU(CU(cuCtxDestroy_v2)(one));
 }
 
+TEST_CASE("a device is found by its PCI address") {
+  char address[16] = {};
+  REQUIRE_CU(CU(cuDeviceGetPCIBusId)(address, sizeof(address), 1));
+  CUdevice device = -1;
+  REQUIRE_CU(CU(cuDeviceGetByPCIBusId)(&device, address));
+  CHECK(device == 1);
+  // Without the domain and the function.
+  const std::string text = address;
+  REQUIRE_CU(CU(cuDeviceGetByPCIBusId)(&device, text.substr(text.find(':') + 1, 5).c_str()));
+  CHECK(device == 1);
+  for (const char* const malformed : {"", "gpu", "1", ":1:0", "0:1:", "0:0:1:0", "0:fffffffff:0"}) {
+    CAPTURE(malformed);
+    CHECK(CU(cuDeviceGetByPCIBusId)(&device, malformed) == CUDA_ERROR_INVALID_VALUE);
+  }
+  CHECK(CU(cuDeviceGetByPCIBusId)(&device, "1:1:0") == CUDA_ERROR_INVALID_DEVICE);
+}
+
 TEST_CASE("a primary context lives while it is retained, and has the flags it was given") {
   REQUIRE_CU(CU(cuInit)(0));
   unsigned int flags = 0;

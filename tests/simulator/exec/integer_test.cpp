@@ -53,8 +53,8 @@ void check_pairs(const std::string& instruction, F expect) {
   SUCCEED();
 }
 
-__extension__ typedef __int128 S128;
-__extension__ typedef unsigned __int128 U128;
+__extension__ using S128 = __int128;
+__extension__ using U128 = unsigned __int128;
 
 template <class T, class S>
 void check_width(const std::string& bits) {

@@ -182,6 +182,7 @@ TEST_CASE("atomics across lanes, warps and blocks") {
     return Runner::download(target, 1)[0];
   };
   constexpr std::uint64_t count = 8 * 96;
+  constexpr std::uint64_t sum = count * (count + 1) / 2;
   CHECK(run("red.global.add.u32 [x], v;", 0) == count * (count + 1) / 2);
   CHECK(run("atom.add.u64 lold, [x], l;", 5) == count * (count + 1) / 2 + 5);
   CHECK(run("atom.global.max.u32 old, [x], v;", 3) == count);
@@ -192,9 +193,9 @@ TEST_CASE("atomics across lanes, warps and blocks") {
   CHECK(run("red.relaxed.gpu.global.or.b32 [x], v;", 0) == 1023);
   CHECK(run("atom.global.cas.b64 lold, [x], 7, l;", 7, 1) == 1);
   CHECK(run("{ .reg .f32 f; cvt.rn.f32.u32 f, v; atom.global.add.f32 f, [x], f; }", 0) ==
-        std::bit_cast<std::uint32_t>(static_cast<float>(count * (count + 1) / 2)));
+        std::bit_cast<std::uint32_t>(static_cast<float>(sum)));
   CHECK(run("{ .reg .f64 f; cvt.rn.f64.u32 f, v; red.global.add.f64 [x], f; }", 0) ==
-        std::bit_cast<std::uint64_t>(static_cast<double>(count * (count + 1) / 2)));
+        std::bit_cast<std::uint64_t>(static_cast<double>(sum)));
   CHECK(run("{ .reg .b32 h; mov.b32 h, 0x3c003c00; red.global.add.noftz.f16x2 [x], h; }", 0) == 0x62006200U);
 }
 

@@ -128,11 +128,9 @@ void change_token(std::vector<std::string>& tokens, std::minstd_rand& random) {
   std::string& word = tokens[at];
   if (starts_statement(tokens, at) && word[0] != '%') {
     change_opcode(word, random);
-  } else if (std::isdigit(static_cast<unsigned char>(word[0])) != 0) {
-    word = pick(numbers, random);
   } else if (word[0] == '.') {
     word = '.' + std::string(pick(ptx_modifiers, random));
-  } else if (below(4, random) == 0) {
+  } else if (std::isdigit(static_cast<unsigned char>(word[0])) != 0 || below(4, random) == 0) {
     word = pick(numbers, random);
   } else {
     word = tokens[words[below(words.size(), random)]];

@@ -6,7 +6,6 @@
 #include <thread>
 #include <vector>
 
-using kerncast::simulator::Allocation;
 using kerncast::simulator::Memory;
 using kerncast::simulator::MemoryKind;
 

@@ -100,11 +100,10 @@ void release_primary(int device, bool all_of_them) {
   {
     const std::lock_guard lock(all.primary_mutex);
     DriverState::Primary& primary = all.primaries[static_cast<std::size_t>(device)];
-    if (all_of_them) {
-      context = all.contexts.find(primary.handle);
-    } else if (primary.retained == 0) {
+    if (!all_of_them && primary.retained == 0) {
       throw Failure(CUDA_ERROR_INVALID_CONTEXT, "the primary context is not retained");
-    } else if (--primary.retained == 0) {
+    }
+    if (all_of_them || --primary.retained == 0) {
       context = all.contexts.find(primary.handle);
     }
     if (context != nullptr) {

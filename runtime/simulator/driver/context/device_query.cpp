@@ -1,14 +1,34 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <charconv>
 #include <cstring>
+#include <string_view>
+#include <vector>
 
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
+
+/// The hexadecimal numbers of a PCI address such as "0000:01:00.0", without the function after the dot.
+std::vector<int> pci_numbers(std::string_view text) {
+  const char* const end = text.data() + text.size();
+  std::vector<int> numbers;
+  for (const char* at = text.data();; ++at) {
+    int number = 0;
+    const auto [next, error] = std::from_chars(at, end, number, 16);
+    if (error != std::errc{} || number < 0) {
+      return {};
+    }
+    numbers.push_back(number);
+    if (next == end || *next != ':') {
+      return numbers;
+    }
+    at = next;
+  }
+}
 
 int attribute_of(CUdevice device, CUdevice_attribute attribute) {
   int value = 0;
@@ -71,18 +91,15 @@ CUresult cuDeviceGetByPCIBusId(CUdevice* device, const char* text) {
   return driver_call([&] {
     require(device, "device");
     require(text, "text");
-    unsigned int domain = 0;
-    unsigned int bus = 0;
-    unsigned int slot = 0;
-    if (std::sscanf(text, "%x:%x:%x", &domain, &bus, &slot) != 3) {
-      domain = 0;
-      if (std::sscanf(text, "%x:%x", &bus, &slot) != 2) {
-        throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("{} is no PCI address", text));
-      }
+    const std::vector<int> numbers = pci_numbers(text);
+    if (numbers.size() != 2 && numbers.size() != 3) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("{} is no PCI address", text));
     }
+    const int slot = numbers.back();
+    const int bus = numbers[numbers.size() - 2];
+    const int domain = numbers.size() == 3 ? numbers.front() : 0;
     for (int i = 0; i < state().device_count; ++i) {
-      if (domain == 0 && slot == 0 &&
-          static_cast<int>(bus) == attribute_of(i, CU_DEVICE_ATTRIBUTE_PCI_BUS_ID)) {
+      if (domain == 0 && slot == 0 && bus == attribute_of(i, CU_DEVICE_ATTRIBUTE_PCI_BUS_ID)) {
         *device = i;
         return CUDA_SUCCESS;
       }

@@ -230,10 +230,9 @@ extern "C" {
 
 const char* kerncastSimLastFault() {
   if (detail[0] == '\0') {
-    if (const std::shared_ptr<Context> context = current_context_if_any(); context != nullptr) {
-      if (context->fault() != CUDA_SUCCESS) {
-        set_detail(context->fault_message());
-      }
+    if (const std::shared_ptr<Context> context = current_context_if_any();
+        context != nullptr && context->fault() != CUDA_SUCCESS) {
+      set_detail(context->fault_message());
     }
   }
   return detail[0] != '\0' ? detail.data() : nullptr;

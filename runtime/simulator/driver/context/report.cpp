@@ -19,8 +19,9 @@ bool poses_as_driver() {
   if (dladdr(reinterpret_cast<const void*>(&poses_as_driver), &info) == 0 || info.dli_fname == nullptr) {
     return false;
   }
-  const std::string_view path = info.dli_fname;
-  return path.substr(path.rfind('/') + 1).starts_with("libcuda.so");
+  std::string_view name = info.dli_fname;
+  name.remove_prefix(name.rfind('/') + 1);
+  return name.starts_with("libcuda.so");
 }
 
 std::atomic<bool>& wanted() {
@@ -33,11 +34,11 @@ std::atomic<bool>& wanted() {
 void configure_report() {
   const char* wish = std::getenv("KERNCAST_SIM_REPORT");
   const std::string_view value = wish != nullptr ? wish : "";
-  if (value != "" && value != "stderr" && value != "off") {
+  if (!value.empty() && value != "stderr" && value != "off") {
     throw Failure(CUDA_ERROR_INVALID_VALUE,
                   fmt::format("KERNCAST_SIM_REPORT is {}; give stderr or off", value));
   }
-  wanted() = value == "" ? poses_as_driver() : value == "stderr";
+  wanted() = value.empty() ? poses_as_driver() : value == "stderr";
 }
 
 void report(std::string_view text) noexcept {

@@ -60,6 +60,7 @@ std::shared_ptr<Graph> graph_of(const ExecNodes& nodes) {
   std::unordered_map<CUgraphNode, GraphNode*> made;
   for (const ExecNode& node : nodes) {
     std::vector<GraphNode*> after;
+    after.reserve(node.after.size());
     for (const CUgraphNode before : node.after) {
       after.push_back(made.at(before));
     }

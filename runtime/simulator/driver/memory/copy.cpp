@@ -76,12 +76,9 @@ Side side_of(CUmemorytype type, const void* host, CUdeviceptr device, std::size_
                     fmt::format("{}: there is no memory type {}", call, static_cast<unsigned int>(type)));
   }
   const bool many_rows = given.Height > 1 || given.Depth > 1 || offset[1] > 0 || offset[2] > 0;
-  if (pitch != 0 || many_rows) {
-    if (pitch < offset[0] + given.WidthInBytes) {
-      throw Failure(CUDA_ERROR_INVALID_VALUE,
-                    fmt::format("{}: a row of {} bytes from {} exceeds the pitch {}", call,
-                                given.WidthInBytes, offset[0], pitch));
-    }
+  if ((pitch != 0 || many_rows) && pitch < offset[0] + given.WidthInBytes) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("{}: a row of {} bytes from {} exceeds the pitch {}",
+                                                        call, given.WidthInBytes, offset[0], pitch));
   }
   if ((given.Depth > 1 || offset[2] > 0) && height < offset[1] + given.Height) {
     throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("{}: {} rows from {} exceed the slice's {}", call,

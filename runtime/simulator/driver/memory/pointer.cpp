@@ -12,7 +12,7 @@ namespace {
 
 template <class Value>
 void store(void* to, const Value& value) {
-  std::memcpy(to, &value, sizeof value);
+  std::memcpy(to, &value, sizeof(Value));
 }
 
 Owned owner_of(const Allocation& allocation) {
@@ -64,8 +64,6 @@ bool store_attribute(void* value, CUpointer_attribute attribute, CUdeviceptr poi
       store(value, owned.pool != nullptr ? owned.pool->handle : nullptr);
       return true;
     case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
-      store(value, allocation.id);
-      return true;
     case CU_POINTER_ATTRIBUTE_BUFFER_ID:
       store(value, allocation.id);
       return true;

@@ -69,7 +69,7 @@ int parse_version(std::string_view text) {
   int major = 0;
   int minor = 0;
   const char* end = text.data() + text.size();
-  const auto first = std::from_chars(text.data(), end, major);
+  const auto first = std::from_chars(text.data(), text.data() + text.size(), major);
   if (first.ec != std::errc{} || first.ptr == end || *first.ptr != '.') {
     return 0;
   }

@@ -31,7 +31,7 @@ bool has_atomic(AtomicOp operation, Type type) {
 void decode_vector_atomic(DecodeContext& c, AtomicOp operation, Space space, unsigned vector, Type type) {
   const bool returns = c.mods().base() == "atom";
   const bool wide = type == Type::b128;
-  const unsigned bytes = bytes_of(type);
+  const std::uint64_t bytes = bytes_of(type);
   const bool half = type == Type::f16 || type == Type::bf16;
   const bool pair = type == Type::f16x2 || type == Type::bf16x2;
   const bool chooses = operation == AtomicOp::min || operation == AtomicOp::max;

@@ -189,7 +189,8 @@ void decode_load(DecodeContext& c) {
   }
   const Type element = type == Type::b128 ? Type::b64 : type;
   const unsigned bytes = bytes_of(element);
-  if (bytes * elements.count > (type == Type::b128 ? 16U : 32U)) {
+  const std::uint64_t all_bytes = std::uint64_t{bytes} * elements.count;
+  if (all_bytes > (type == Type::b128 ? 16U : 32U)) {
     c.fail("accesses more than 32 bytes, or a vector of .b128");
   }
   const Operand& from = c.operand(1);
@@ -201,16 +202,16 @@ void decode_load(DecodeContext& c) {
   op.flags |= strong ? flag::strong : 0U;
   if (kernel_parameter) {
     const Variable& variable = *from.one().variable;
-    if (from.offset < 0 || static_cast<std::uint64_t>(from.offset) + bytes * elements.count > variable.size) {
-      c.fail(fmt::format("reads {} bytes at offset {} of '{}', which has {}", bytes * elements.count,
-                         from.offset, from.one().text, variable.size));
+    if (from.offset < 0 || static_cast<std::uint64_t>(from.offset) + all_bytes > variable.size) {
+      c.fail(fmt::format("reads {} bytes at offset {} of '{}', which has {}", all_bytes, from.offset,
+                         from.one().text, variable.size));
     }
     op.imm = static_cast<std::int64_t>(variable.address) + from.offset;
-    if (static_cast<std::uint64_t>(op.imm) % (bytes * elements.count) != 0) {
+    if (static_cast<std::uint64_t>(op.imm) % all_bytes != 0) {
       c.fail("parameter offset is misaligned");
     }
   } else {
-    c.address(from, space, bytes * elements.count);
+    c.address(from, space, all_bytes);
   }
   const unsigned width = widest(elements, bytes);
   op.width = static_cast<std::uint8_t>(width);
@@ -237,7 +238,8 @@ void decode_store(DecodeContext& c) {
   }
   const Type element = type == Type::b128 ? Type::b64 : type;
   const unsigned bytes = bytes_of(element);
-  if (bytes * elements.count > (type == Type::b128 ? 16U : 32U)) {
+  const std::uint64_t all_bytes = std::uint64_t{bytes} * elements.count;
+  if (all_bytes > (type == Type::b128 ? 16U : 32U)) {
     c.fail("accesses more than 32 bytes, or a vector of .b128");
   }
   if (space == Space::constant) {
@@ -251,7 +253,7 @@ void decode_store(DecodeContext& c) {
       !to.one().variable->frame_relative) {
     c.fail("kernel parameters cannot be written");
   }
-  c.address(to, space, bytes * elements.count);
+  c.address(to, space, all_bytes);
   const unsigned width = widest(elements, bytes);
   op.width = static_cast<std::uint8_t>(width);
   c.check_elements(c.operand(1), type, true);

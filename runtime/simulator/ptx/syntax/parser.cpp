@@ -80,10 +80,8 @@ ModuleHeader Parser::parse_header() {
   }
   header.target_line = lex_.line();
   parse_target(header.target);
-  if (lex_.accept(std::string_view(".address_size"))) {
-    if (lex_.expect_integer(64, "an address size") != 64) {
-      lex_.fail(".address_size 64");
-    }
+  if (lex_.accept(std::string_view(".address_size")) && lex_.expect_integer(64, "an address size") != 64) {
+    lex_.fail(".address_size 64");
   }
   return header;
 }
