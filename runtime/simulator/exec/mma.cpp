@@ -140,7 +140,7 @@ KC_INLINE void multiply(const T (&a)[M][K], const typename Row<T>::type (&b)[K],
 /// and lower rows and go on along k.
 template <class E, unsigned M, unsigned K>
 KC_INLINE void gather_a(const Warp& w, const u32* list, typename E::Sum (&a)[M][K]) {
-  constexpr unsigned along_k = lanes_per_row * 4 / sizeof(typename E::Storage);
+  constexpr unsigned along_k = std::size_t{lanes_per_row} * 4 / sizeof(typename E::Storage);
   constexpr unsigned blocks = M / block_rows;
   for (unsigned r = 0; r < blocks * (K / along_k); ++r) {
     alignas(64) typename E::Sum flat[std::size_t{block_rows} * along_k];
@@ -156,7 +156,7 @@ KC_INLINE void gather_a(const Warp& w, const u32* list, typename E::Sum (&a)[M][
 template <class E, unsigned K>
 KC_INLINE void gather_b(const Warp& w, const u32* list, typename Row<typename E::Sum>::type (&b)[K]) {
   using T = E::Storage;
-  constexpr unsigned along_k = lanes_per_row * 4 / sizeof(T);
+  constexpr unsigned along_k = std::size_t{lanes_per_row} * 4 / sizeof(T);
   for (unsigned r = 0; r < K / along_k; ++r) {
     const T* from = src<T>(w, list[r]);
     alignas(64) T turned[along_k * columns];
