@@ -78,8 +78,9 @@ OpCase make_split(const std::vector<int>& counts, const std::string& layout, std
   std::vector<double> sf_offsets{0};
   std::vector<double> scales;
   for (const int count : counts) {
+    const int padded = (count + 127) / 128 * 128;
     offsets.push_back(offsets.back() + count);
-    sf_offsets.push_back(sf_offsets.back() + (count + 127) / 128 * 128);
+    sf_offsets.push_back(sf_offsets.back() + padded);
     scales.push_back(100.0 + 37.0 * static_cast<double>(scales.size()));
   }
   const auto experts = static_cast<std::int64_t>(counts.size());

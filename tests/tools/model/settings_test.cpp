@@ -34,7 +34,7 @@ TEST_CASE("settings are told apart by the op's names") {
 
 TEST_CASE("bad settings are bad usage, and the message says what would be good") {
   const OpDefinition op = sample_op();
-  const auto complaint = [&](std::vector<std::string> texts) -> std::string {
+  const auto complaint = [&](const std::vector<std::string>& texts) -> std::string {
     try {
       static_cast<void>(specialise_settings(op, parse_settings(op, texts)));
     } catch (const UsageError& error) {
