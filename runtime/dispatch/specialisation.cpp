@@ -251,8 +251,10 @@ std::string format_specialisation(const OpDefinition& op, const Specialisation& 
 }
 
 void check_names(const OpDefinition& op, const Bindings& bindings) {
-  check_names_of(op, "tensor", bindings.tensors(), op.tensors);
-  check_names_of(op, "scalar", bindings.scalars(), op.scalars);
+  if (!op.tensors.empty()) {
+    check_names_of(op, "tensor", bindings.tensors(), op.tensors);
+    check_names_of(op, "scalar", bindings.scalars(), op.scalars);
+  }
   check_names_of(op, "parameter", bindings.params(), op.params);
 }
 

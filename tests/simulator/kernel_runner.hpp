@@ -173,4 +173,15 @@ void all_pairs(const std::vector<T>& values, std::vector<T>& first, std::vector<
   }
 }
 
+/// Throws what the virtual GPU says of PTX that it refuses, or of a kernel `k` in it that needs what is not
+/// modelled.
+inline void require_modelled(const std::string& ptx, int sm = 90) {
+  const Runner runner(ptx, sm);
+  const std::string& refusal =
+      runner.module().kernels()[static_cast<std::size_t>(runner.module().find_kernel("k"))].refusal;
+  if (!refusal.empty()) {
+    throw std::runtime_error(refusal);
+  }
+}
+
 }  // namespace kerncast::simulator::testing

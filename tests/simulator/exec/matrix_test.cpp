@@ -383,7 +383,7 @@ TEST_CASE("mma needs all 32 threads") {
 
 TEST_CASE("Forms of mma outside the supported set are refused by name") {
   const auto decode = [](const std::string& instruction) {
-    Runner runner(
+    require_modelled(
         kernel_text({}, ".reg .b32 a<4>, b<4>, c<4>, d<4>; .reg .f64 x<4>;\n" + instruction + "\nret;"));
   };
   for (const char* instruction :

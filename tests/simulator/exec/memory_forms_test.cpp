@@ -227,11 +227,11 @@ TEST_CASE("What lies outside the supported memory instructions is refused with i
         "tensormap.replace.tile.rank.global.b1024.b32 [in], 1;"}) {
     CAPTURE(instruction);
     CHECK_THROWS_WITH(
-        Runner(kernel_text({"pa"},
-                           std::string(".reg .u64 in, x<4>; .reg .u32 w<2>; .reg .f32 f<4>;\n") +
-                               instruction + "\nret;",
-                           "", "sm_100"),
-               100),
+        require_modelled(kernel_text({"pa"},
+                                     std::string(".reg .u64 in, x<4>; .reg .u32 w<2>; .reg .f32 f<4>;\n") +
+                                         instruction + "\nret;",
+                                     "", "sm_100"),
+                         100),
         Catch::Matchers::Contains("PTX line 8"));
   }
 }
