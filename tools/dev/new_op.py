@@ -115,6 +115,7 @@ enum Tunable : std::size_t { threads, rows_per_block };
 #include "templates/@family@/@op@/spec_index.hpp"
 #include "templates/host/checks.hpp"
 #include "templates/host/define_op.hpp"
+#include "templates/host/overlap.hpp"
 #include "templates/host/params.hpp"
 #include "templates/host/row_blocks.hpp"
 #include "templates/host/tensor_check.hpp"
@@ -204,6 +205,7 @@ Call bind(const @Type@& arguments) {
   }
   x_check.has_data(x_rows.count);
   y_check.has_shape_of("x", x).has_data(x_rows.count).is_on_device_of("x", x);
+  host::require_apart(@Type@::op_name, {{"y", arguments.y, "x"}}, {{"x", x}});
 
   const std::int64_t bytes = size_of(x.dtype);
   Call call;
