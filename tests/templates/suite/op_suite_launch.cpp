@@ -237,7 +237,7 @@ unsigned telling_bit(DType type) {
 
 /// The reference rejects every result in which a bit of an element that the op wrote is flipped. Four units
 /// in the last place of a float are too far from most values, but within the error that cancellation allows
-/// others.
+/// others. Where three units are allowed, as for the scales of a norm, eight are too far from every value.
 void check_rejection(const OpDefinition& op, const OpCase& test) {
   const Outcome outcome = require_good(test);
   for (const std::string& name : results_of(op, test)) {
@@ -249,6 +249,7 @@ void check_rejection(const OpDefinition& op, const OpCase& test) {
     }
     int flipped = 0;
     int fine_rejections = 0;
+    int coarser_rejections = 0;
     for (std::int64_t i = 0; i < elements; i += std::max<std::int64_t>(1, elements / 13)) {
       const std::size_t at = byte_offset(tensor, i);
       const auto first = tensor.bytes.begin() + static_cast<std::ptrdiff_t>(at);
@@ -268,11 +269,12 @@ void check_rejection(const OpDefinition& op, const OpCase& test) {
       CHECK_FALSE(verdict_after(telling_bit(tensor.dtype)).ok);
       CHECK_FALSE(verdict_after(static_cast<unsigned>(8 * size - 2)).ok);
       fine_rejections += !is_float || !verdict_after(2).ok ? 1 : 0;
+      coarser_rejections += !is_float || !verdict_after(3).ok ? 1 : 0;
       ++flipped;
     }
-    INFO(name << ": " << fine_rejections << " of " << flipped);
+    INFO(name << ": " << fine_rejections << " and " << coarser_rejections << " of " << flipped);
     CHECK(flipped > 0);
-    CHECK(2 * fine_rejections > flipped);
+    CHECK((2 * fine_rejections > flipped || coarser_rejections == flipped));
   }
 }
 
