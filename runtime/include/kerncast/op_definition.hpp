@@ -149,8 +149,8 @@ specialise(const OpDefinition& op, const std::vector<std::pair<std::string, std:
                                                              const Specialisation& spec);
 
 /// Throws Error(invalid_argument) if `bindings` hold a tensor, scalar or setting that the op does not have;
-/// the message names the nearest one that it has, and all of them. An op that lists no tensors says nothing of
-/// their names nor of its scalars', and those are not checked.
+/// the message names the nearest one that it has, and all of them. An op that lists no tensors says nothing
+/// of their names nor of its scalars', and those are not checked.
 KERNCAST_API void check_names(const OpDefinition& op, const Bindings& bindings);
 
 /// Throws Error(invalid_argument) if a setting in `bindings` names no parameter of the op, or differs from
