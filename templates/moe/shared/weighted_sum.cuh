@@ -68,6 +68,12 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
   constexpr int slots = Config::top_k;
   constexpr bool precise = sizeof(Y) == 4;
   static_assert(width >= 1 && Config::hidden % width == 0, "a row is a whole number of vectors");
+  // For sm_120 the compiler spills registers if there are four.
+#if __CUDA_ARCH__ >= 1200
+  constexpr int slots_at_once = 2;
+#else
+  constexpr int slots_at_once = 4;
+#endif
 
   const long long block = linear_block();
   const long long first = block / Config::blocks_per_row * Config::rows_per_block;
@@ -101,7 +107,7 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
   for (int vector = threadIdx.x % lanes + static_cast<int>(block % Config::blocks_per_row) * lanes;
        vector < vectors; vector += lanes * Config::blocks_per_row) {
     ProductSum<precise> sums[width];
-#pragma unroll 4
+#pragma unroll(slots_at_once)
     for (int k = 0; k < slots; ++k) {
       long long row = k;
       bool named = true;
