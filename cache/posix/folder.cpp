@@ -19,7 +19,7 @@ namespace {
 
 constexpr int temporary_attempts = 4;
 
-// What is published may be read by other users, who then use it as a read-only layer; the umask of the
+// Other users may read published entries; they then use it as a read-only layer; the umask of the
 // process can deny that. Nobody else may write, since a cache that others can write to is not trusted.
 constexpr mode_t folder_mode = 0755;
 constexpr mode_t published_mode = 0644;

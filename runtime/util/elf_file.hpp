@@ -4,7 +4,7 @@
 
 namespace kerncast {
 
-/// What is wrong with the ELF file at `path` as a library to load: it is no ELF file of 64 bits, or shorter
+/// The fault of the ELF file at `path` as a library to load: it is no ELF file of 64 bits, or shorter
 /// than its headers say. Empty if nothing is, or if the file cannot be read. The dynamic loader maps a
 /// truncated library without a word, and the process ends by SIGBUS at the first access beyond its end.
 [[nodiscard]] std::string elf_defect(const std::string& path);

@@ -122,7 +122,7 @@ class RowWalk {
   __device__ __forceinline__ Total sum(const Values& values_of, const Term& term) const {
     constexpr bool from_registers = held && span == Source::width;
     if constexpr (from_registers && lanes >= 32 && spans <= 32 * virtual_warps) {
-      // What WarpSum does for most rows, in fewer steps, which shortens the compile.
+      // The same as WarpSum for most rows, in fewer steps, which shortens the compile.
       constexpr int count = power_of_two_from(per_lane);
       Total totals[count];
 #pragma unroll

@@ -61,7 +61,7 @@ class Command {
   [[nodiscard]] std::optional<Command> find(const std::string& name) const;
   /// The text that --help prints.
   [[nodiscard]] std::string help_text() const;
-  /// What was declared, here and below.
+  /// Everything that was declared, here and below.
   [[nodiscard]] CommandDescription describe() const;
   /// Leaves the command out of the help: it is not for people.
   void hide() const;

@@ -27,7 +27,7 @@ void for_each_command(const CommandDescription& command, const std::string& path
   }
 }
 
-/// What may stand after the words of a command: commands, options, and ops where it takes one.
+/// The words that may stand after the words of a command: commands, options, and ops where it takes one.
 std::vector<std::string> words_of(const CommandDescription& command, const std::vector<std::string>& ops) {
   std::vector<std::string> words;
   words.reserve(command.commands.size());

@@ -48,8 +48,8 @@ std::string default_text(const ParamSpec& param) {
   return text.substr(text.find('=') + 1);
 }
 
-/// What decides a parameter where tensors are there, as in a run: their dtypes, widths and presence go before
-/// the default. Empty if the setting alone decides.
+/// The source of a parameter where tensors are there, as in a run: their dtypes, widths and presence go
+/// before the default. Empty if the setting alone decides.
 std::string source_text(const OpDefinition& op, const ParamSpec& param) {
   const auto tensor = [&](std::string_view name, bool output) {
     const auto found = std::find_if(op.tensors.begin(), op.tensors.end(), [&](const TensorSpec& spec) {

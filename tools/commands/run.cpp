@@ -384,7 +384,7 @@ int run_file(CommandContext& context, const RunOptions& options) {
             "{} [{}]: wrong result: {}; {} was not written (with --no-check it is written in any case)",
             row.result.report.op, row.result.report.spec, row.result.verdict.detail, options.out));
   }
-  // What a kernel needs for its own work is no result.
+  // A kernel's workspace is no result.
   std::erase_if(row.result.outputs, [](const StoredTensor& tensor) { return tensor.name == "workspace"; });
   write_safetensors(options.out, row.result.outputs);
   if (context.json) {

@@ -10,7 +10,7 @@ namespace kerncast::tools {
 struct EnvironmentVariable {
   std::string_view name;
   std::string_view help;  ///< one line, for --help and the manual page
-  /// What is wrong with a value, such as "is not an amount"; empty if nothing is. Null if any value will do.
+  /// The fault of a value, such as "is not an amount"; empty if nothing is. Null if any value will do.
   std::string (*defect)(const std::string& value) = nullptr;
 };
 

@@ -45,7 +45,7 @@ void add_value(FactValue& fact, const json& value) {
   }
 }
 
-/// What one evaluation read, to tell where its result comes from.
+/// The keys and defaults that one evaluation read, to tell where its result comes from.
 struct Reading {
   const ConfigFields& fields;
   const std::string& family;

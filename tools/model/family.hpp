@@ -6,7 +6,7 @@
 
 namespace kerncast::tools {
 
-/// What is known of one type of model, as families/*.json say it.
+/// The facts known of one type of model, as families/*.json say it.
 struct Family {
   std::string name;         ///< "glm4_moe"; the model_type, or the class of a diffusers transformer
   nlohmann::json facts;     ///< fact by name: an expression of fact_expression.hpp

@@ -145,7 +145,7 @@ class Builder {
     return value.values.front().get<std::string>();
   }
 
-  /// Whether the "if" of a part in a list holds.
+  /// True if the "if" of a part in a list holds.
   bool holds(const json& part) const {
     if (!part.contains("if")) {
       return true;

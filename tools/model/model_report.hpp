@@ -15,7 +15,7 @@ void announce_model(const ModelReading& model, Console& console);
 /// Throws Error(unsupported) if `model` is a guess, unless `best_effort`.
 void require_known(const ModelReading& model, bool best_effort);
 
-/// What was read and from where, as a table with the steps that are not offered below it.
+/// The facts that were read and their sources, as a table with the steps that are not offered below it.
 [[nodiscard]] std::string facts_text(const ModelReading& model);
 [[nodiscard]] nlohmann::json facts_json(const ModelReading& model);
 

@@ -64,7 +64,7 @@ OpDefinition probe_op(const std::string& nonce) {
   return op;
 }
 
-/// What a launch wrote, compared with what it should have.
+/// The value that a launch wrote, compared with what it should have.
 std::string compare(const driver::DeviceBuffer& out) {
   std::uint32_t word = 0;
   out.download(&word, sizeof word);

@@ -51,7 +51,7 @@ struct PlannedKernel {
   std::optional<KernelReport> cached;  ///< the cached kernel; empty if the cache lacks it
 };
 
-/// What a plan does not hold although it was asked for.
+/// A part that was asked for and that a plan does not hold.
 struct LeftOut {
   std::string op;
   std::string where;  ///< the place that needs it, or the file of the record

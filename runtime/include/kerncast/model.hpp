@@ -8,7 +8,7 @@
 
 namespace kerncast {
 
-/// What a norm of whole rows computes.
+/// The formula of a norm of whole rows.
 enum class NormKind : std::uint8_t {
   rms,
   layer,
@@ -93,8 +93,8 @@ struct ModelRouter {
   std::int64_t fused_shared = 0;  ///< shared experts that engines run as slots of the routed ones
 };
 
-/// What the kernels of a model depend on, as read from its config.json. 0 or an empty list means that the
-/// model does not have the part in question.
+/// The facts that the kernels of a model depend on, as read from its config.json. 0 or an empty list means
+/// that the model does not have the part in question.
 struct ModelConfig {
   std::string name;
   std::string architecture;  ///< "DeepseekV3ForCausalLM"

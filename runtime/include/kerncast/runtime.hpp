@@ -237,10 +237,10 @@ class KERNCAST_API Runtime {
   /// first call that needs it, and functions that need a context fail until make_current was called on the
   /// thread.
   [[nodiscard]] void* driver_symbol(const char* symbol) const;
-  /// What the driver in use tells about this thread's last call to it, if that failed, or else about the
-  /// fault of this thread's context. The virtual GPU names kernel, block, thread and line of PTX, and both
-  /// accesses of a race. Empty if there was no fault, and for NVIDIA's driver, which tells nothing beyond its
-  /// error code. Call it when a synchronisation fails; it waits for nothing.
+  /// The text that the driver in use gives about this thread's last call to it, if that failed, or else about
+  /// the fault of this thread's context. The virtual GPU names kernel, block, thread and line of PTX, and
+  /// both accesses of a race. Empty if there was no fault, and for NVIDIA's driver, which tells nothing
+  /// beyond its error code. Call it when a synchronisation fails; it waits for nothing.
   [[nodiscard]] std::string last_fault() const;
 
   struct Impl;

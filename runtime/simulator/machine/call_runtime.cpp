@@ -188,7 +188,8 @@ std::string format_print(const Warp& warp, std::uint32_t lane, const std::string
 
 namespace {
 
-/// What a call takes of a thread's stack beside its variables: where to return, and registers that are kept.
+/// Bytes of a thread's stack that a call takes beside its variables: for the return address and kept
+/// registers.
 constexpr std::uint64_t call_bytes = 16;
 
 const Op* raise_stack_overflow(Warp& warp, const Op* op, std::uint32_t lane, const std::string& why) {

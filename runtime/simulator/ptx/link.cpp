@@ -269,7 +269,7 @@ class Linker {
                        target->name);
   }
 
-  /// Whether this definition is the one that is kept of those with its name.
+  /// True if this definition is kept of those with its name.
   [[nodiscard]] bool is_kept(const Item& item) const {
     return item.local || std::any_of(item.names.begin(), item.names.end(),
                                      [&](std::string_view name) { return shared_.at(name) == &item; });

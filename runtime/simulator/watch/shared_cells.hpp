@@ -5,7 +5,7 @@
 
 namespace kerncast::simulator {
 
-/// What is remembered of a place in shared memory: its last write, and who read it since.
+/// The history of a place in shared memory: its last write, and who read it since.
 struct SharedCell {
   std::uint32_t write_stamp = 0;
   std::uint32_t write_serial = 0;  ///< tells lanes of one instruction from two instructions

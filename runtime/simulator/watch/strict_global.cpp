@@ -26,7 +26,8 @@ const Range* range_of(Warp& warp, std::uint64_t address) {
   return find_range(warp, address) ? &warp.ranges[0] : nullptr;
 }
 
-/// What a warp-wide access finds unwritten. Lanes in different allocations are noted one after the other.
+/// The bytes that a warp-wide access finds unwritten. Lanes in different allocations are noted one after the
+/// other.
 struct Findings {
   UnwrittenRead missing;
   std::uint64_t base = 0;

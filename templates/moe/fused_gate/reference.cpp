@@ -179,7 +179,7 @@ void check_weights(reference::Verdict& verdict, const reference::HostRows& weigh
     if (k < settings.routed) {
       want = settings.renormalize ? (sum == 0 ? 0.0 : token[ids[k]].score / sum) : token[ids[k]].score;
     } else {
-      // As a quotient by the sum, which is NaN for a row of NaN.
+      // A quotient by the sum, which is NaN for a row of NaN.
       want = (settings.renormalize && sum != 0 ? sum / sum : sum) / settings.factor;
     }
     want *= settings.scaled ? settings.factor : 1.0;

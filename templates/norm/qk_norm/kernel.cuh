@@ -88,7 +88,7 @@ __device__ __forceinline__ void finish_pair_precisely(float* values, const float
   }
 }
 
-/// What range_of() asks of a row that one warp has.
+/// The interface that range_of() needs of a row, for a row that one warp has.
 struct HeadOfWarp {
   __device__ __forceinline__ static bool any(bool mine) { return __any_sync(0xffffffffu, mine); }
   __device__ __forceinline__ static void settle() {}

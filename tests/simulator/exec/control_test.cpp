@@ -473,7 +473,7 @@ TEST_CASE("a recursion takes no more stack than the launch allows") {
   CHECK(run(16, 2048).message == "");
   CHECK(run(200, 0).message == "");
   CHECK(run(100000, 0).kind == FaultKind::stack_overflow);
-  // What does not recur gets what it needs.
+  // A function that does not recur gets the stack that it needs.
   Runner runner(kernel_text({}, "call.uni g; ret;", ".func g() { .local .b8 large[5000]; ret; }"));
   runner.stack_limit = 1024;
   CHECK(runner.run("k", {1, 1, 1}, {32, 1, 1}, 0).message == "");

@@ -16,7 +16,7 @@ std::string module_text(const std::string& body, const std::string& version = "8
   return "// a module\n.version " + version + "\n.target " + target + "\n.address_size 64\n" + body;
 }
 
-/// What kernel k of the linked modules writes to its buffer.
+/// The value that kernel k of the linked modules writes to its buffer.
 std::uint32_t run(const std::vector<std::string>& texts) {
   Runner runner(link_ptx(texts));
   auto* out = runner.zeros<std::uint32_t>(1);

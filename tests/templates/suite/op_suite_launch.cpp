@@ -113,7 +113,7 @@ void check_few_rows(const OpDefinition& op) {
     const std::vector<std::byte> elements = elements_of(tensor);
     const auto size = static_cast<std::size_t>(size_of(tensor.dtype));
     for (std::size_t i = 0; i < elements.size(); i += size) {
-      // What has a size without rows is written.
+      // An output whose size does not depend on rows is written.
       CHECK_FALSE(std::all_of(elements.begin() + static_cast<std::ptrdiff_t>(i),
                               elements.begin() + static_cast<std::ptrdiff_t>(i + size),
                               [](std::byte b) { return b == std::byte{0xcd}; }));

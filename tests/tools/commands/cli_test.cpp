@@ -355,7 +355,7 @@ TEST_CASE("a compiler that is broken takes no process down, and doctor says what
   SECTION("without its builtins") {
     const Outcome doctor = place.run({"doctor", "--json"}, {{"KERNCAST_NVRTC", copy}});
     INFO(doctor.out);
-    // Where the loader finds the builtins elsewhere, all is well.
+    // The check passes if the loader finds the builtins elsewhere.
     CHECK(doctor.json().at("ok") == doctor.json().at("launch").at("compiled"));
   }
   SECTION("with damaged builtins") {

@@ -64,7 +64,7 @@ ModelPlan read_plan(const fs::path& path) {
   return plan;
 }
 
-/// What the command plans for one rank, under the quantisation that the model's files name.
+/// The plan of the command for one rank, under the quantisation that the model's files name.
 std::set<std::string> planned(const ModelReading& model, const RankPlan& rank) {
   std::set<std::string> ops;
   for (const Workload& workload : workloads_of(shard_model(model.config, rank.tp, rank.ep))) {

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-/// What the virtual GPU says on standard error to programs that cannot ask for it: which launch failed and
+/// Messages of the virtual GPU on standard error to programs that cannot ask for it: which launch failed and
 /// why, and which module was refused. KERNCAST_SIM_REPORT decides; by default programs that found the
 /// library as libcuda.so.1 get the reports, and those that know its own name do not.
 namespace kerncast::simulator::api {
