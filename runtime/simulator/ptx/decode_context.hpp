@@ -8,9 +8,9 @@
 #include <unordered_set>
 
 #include "runtime/simulator/machine/program.hpp"
-#include "runtime/simulator/ptx/constant_pool.hpp"
-#include "runtime/simulator/ptx/function_table.hpp"
 #include "runtime/simulator/ptx/labels.hpp"
+#include "runtime/simulator/ptx/module/constant_pool.hpp"
+#include "runtime/simulator/ptx/module/function_table.hpp"
 #include "runtime/simulator/ptx/names.hpp"
 #include "runtime/simulator/ptx/registers.hpp"
 #include "runtime/simulator/ptx/syntax/syntax.hpp"

@@ -6,7 +6,7 @@
 #include <queue>
 #include <utility>
 
-#include "runtime/simulator/ptx/flow.hpp"
+#include "runtime/simulator/ptx/module/flow.hpp"
 
 namespace kerncast::simulator {
 

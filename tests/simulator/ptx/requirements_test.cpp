@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/simulator/ptx/requirements.hpp"
+#include "runtime/simulator/ptx/module/requirements.hpp"
 #include "tests/simulator/kernel_runner.hpp"
 
 // Checks what each form needs of its module's .target and .version, against ptxas of CUDA 13.0.

@@ -17,7 +17,7 @@ struct ElementName {
   unsigned bytes;
 };
 
-constexpr std::array<ElementName, 7> elements{{
+constexpr std::array<ElementName, 7> element_names{{
     {"f16", Type::f16, 2},
     {"bf16", Type::bf16, 2},
     {"tf32", Type::tf32, 4},
@@ -28,7 +28,7 @@ constexpr std::array<ElementName, 7> elements{{
 }};
 
 const ElementName* element_called(std::string_view name) {
-  for (const ElementName& entry : elements) {
+  for (const ElementName& entry : element_names) {
     if (entry.name == name) {
       return &entry;
     }

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "runtime/simulator/ptx/modifiers.hpp"
+#include "runtime/simulator/ptx/module/requirements.hpp"
 #include "runtime/simulator/ptx/operand.hpp"
-#include "runtime/simulator/ptx/requirements.hpp"
 
 /// The parser's view of PTX text, before any name has a meaning. All text points into the module's.
 namespace kerncast::simulator {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "runtime/simulator/ptx/module_assembly.hpp"
+#include "runtime/simulator/ptx/module/module_assembly.hpp"
 #include "runtime/simulator/ptx/types.hpp"
 
 // Gives the variables of a module and of its functions their places and first values.

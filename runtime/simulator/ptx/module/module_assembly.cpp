@@ -1,4 +1,4 @@
-#include "runtime/simulator/ptx/module_assembly.hpp"
+#include "runtime/simulator/ptx/module/module_assembly.hpp"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include "runtime/simulator/exec/isa.hpp"
 #include "runtime/simulator/ptx/decode/families.hpp"
 #include "runtime/simulator/ptx/decode/instruction.hpp"
-#include "runtime/simulator/ptx/layout.hpp"
+#include "runtime/simulator/ptx/module/layout.hpp"
 #include "runtime/simulator/ptx/types.hpp"
 #include "runtime/simulator/ptx/unmodelled.hpp"
 

@@ -1,4 +1,4 @@
-#include "runtime/simulator/ptx/call_depth.hpp"
+#include "runtime/simulator/ptx/module/call_depth.hpp"
 
 #include <fmt/format.h>
 

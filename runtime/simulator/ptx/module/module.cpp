@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "runtime/simulator/machine/program.hpp"
-#include "runtime/simulator/ptx/call_depth.hpp"
-#include "runtime/simulator/ptx/module_assembly.hpp"
+#include "runtime/simulator/ptx/module/call_depth.hpp"
+#include "runtime/simulator/ptx/module/module_assembly.hpp"
 #include "runtime/simulator/ptx/syntax/parser.hpp"
 #include "runtime/simulator/ptx/unmodelled.hpp"
 

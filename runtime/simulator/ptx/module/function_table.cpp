@@ -1,4 +1,4 @@
-#include "runtime/simulator/ptx/function_table.hpp"
+#include "runtime/simulator/ptx/module/function_table.hpp"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "runtime/simulator/ptx/layout.hpp"
+#include "runtime/simulator/ptx/module/layout.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/simulator/ptx/flow.hpp"
+#include "runtime/simulator/ptx/module/flow.hpp"
 
 namespace kerncast::simulator {
 

@@ -1,4 +1,4 @@
-#include "runtime/simulator/ptx/flow.hpp"
+#include "runtime/simulator/ptx/module/flow.hpp"
 
 #include <cstddef>
 

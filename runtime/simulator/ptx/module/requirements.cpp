@@ -1,4 +1,4 @@
-#include "runtime/simulator/ptx/requirements.hpp"
+#include "runtime/simulator/ptx/module/requirements.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "runtime/simulator/ptx/constant_pool.hpp"
+#include "runtime/simulator/ptx/module/constant_pool.hpp"
 
 #include <cstring>
 
