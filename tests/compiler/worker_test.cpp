@@ -98,6 +98,10 @@ TEST_CASE("messages read as they were written") {
   REQUIRE(refused);
   CHECK(refused->code == ErrorCode::unsupported);
   CHECK(refused->message == "no");
+  CHECK(decode_failure(encode(Failure{ErrorCode::cache_miss, ""}))->code == ErrorCode::cache_miss);
+  for (const int unknown : {0, 255}) {
+    CHECK(decode_failure(encode(Failure{static_cast<ErrorCode>(unknown), ""}))->code == ErrorCode::internal);
+  }
 }
 
 TEST_CASE("a payload that is cut short or too long is refused") {

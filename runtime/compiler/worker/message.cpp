@@ -176,8 +176,9 @@ std::optional<Failure> decode_failure(std::string_view payload) {
   Reader in(payload);
   Failure failure;
   const auto code = in.integer<std::uint8_t>();
-  failure.code = code <= static_cast<std::uint8_t>(ErrorCode::internal) ? static_cast<ErrorCode>(code)
-                                                                        : ErrorCode::internal;
+  const bool known = code >= static_cast<std::uint8_t>(ErrorCode::invalid_argument) &&
+                     code <= static_cast<std::uint8_t>(ErrorCode::cache_miss);
+  failure.code = known ? static_cast<ErrorCode>(code) : ErrorCode::internal;
   failure.message = in.text();
   return whole(in, std::move(failure));
 }
