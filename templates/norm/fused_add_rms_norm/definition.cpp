@@ -14,6 +14,7 @@ void describe(host::NamedArguments& named, FusedAddRmsNorm& call) {
   named.input("x", call.x, x_doc);
   named.in_place("residual", call.residual, residual_doc);
   describe_rms(named, call);
+  named.setting("round_residual", call.round_residual);
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
@@ -39,6 +40,7 @@ Call bind(const FusedAddRmsNorm& arguments) {
                       {{"x", arguments.x}, {"weight", arguments.weight}});
   Call call = rms_call(checks, arguments);
   call.spec.values[residual_dtype] = host::to_param(arguments.residual.dtype);
+  call.spec.values[round_residual] = arguments.round_residual ? 1 : 0;
   call.set_arguments(FusedAddRmsNormKernelArgs{
       .x = arguments.x.data,
       .residual = arguments.residual.data,
@@ -62,9 +64,11 @@ KERNCAST_OP(norm, fused_add_rms_norm) {
   op.summary = "Addition to the residual stream and root-mean-square normalisation of the sum";
   op.formula =
       "r = x + residual, stored over residual in its type; y = r * rsqrt(mean(r^2) + eps) * (weight + "
-      "weight_offset) with r before that rounding, in f32, rounded once; hf_rounding also rounds r * "
-      "rsqrt(...) to x's dtype. mean + eps is at least 2^-126 (Zhang and Sennrich 2019, arXiv:1910.07467)";
-  host::append(op.params, host::param<residual_dtype>(float_dtype_param("element type of residual")));
+      "weight_offset) with r before that rounding, or after it with round_residual, in f32, rounded once; "
+      "hf_rounding also rounds r * rsqrt(...) to x's dtype. mean + eps is at least 2^-126 (Zhang and "
+      "Sennrich 2019, arXiv:1910.07467)";
+  host::append(op.params, host::param<residual_dtype>(float_dtype_param("element type of residual")),
+               host::param<round_residual>(round_residual_param()));
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
     return row_tunables(spec, device, rows, {.once = 70, .each = 92, .tensors = 4});
   };

@@ -16,7 +16,8 @@ __global__ void __launch_bounds__(Config::threads)
   using Y = typename Config::y_dtype;
   constexpr bool precise = sizeof(Y) == 4;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
-  using Row = ResidualRow<X, R, width, precise, span_of<X, R, Y>>;
+  constexpr bool has_rests = precise && !Config::round_residual;
+  using Row = ResidualRow<X, R, width, has_rests, span_of<X, R, Y>, width, NoGate, Config::round_residual>;
 
   const long long row = row_of_thread<Config>();
   R* residual = static_cast<R*>(args.residual) + row * args.residual_stride;
@@ -29,8 +30,8 @@ __global__ void __launch_bounds__(Config::threads)
   walk.template each<1>([&](auto part, int column, bool present) {
     if (present) {
       sums.store(column, part);
-      normalise_values<Config, width, precise, precise>(part.values, part.rests, weight + column, scale,
-                                                        args.weight_offset);
+      normalise_values<Config, width, precise, has_rests>(part.values, part.rests, weight + column, scale,
+                                                          args.weight_offset);
       store_values<Y, width>(y + column, part.values);
     }
   });

@@ -12,7 +12,7 @@ __global__ void __launch_bounds__(Config::threads)
   using X = typename Config::x_dtype;
   using R = typename Config::residual_dtype;
   using Row = ResidualRow<X, R, quantised_part<Config>, false, span_of<X, R, typename Config::y_dtype>,
-                          quantised_vector<Config>>;
+                          quantised_vector<Config>, NoGate, Config::round_residual>;
   const long long row = row_of_thread<Config>();
   R* residual = static_cast<R*>(args.residual) + row * args.residual_stride;
   const Row sums{static_cast<const X*>(args.x) + row * args.x_stride, residual, residual};

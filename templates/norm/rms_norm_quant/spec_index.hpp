@@ -14,7 +14,8 @@ enum Param : std::size_t {
   group,
   scale_layout,
   scale_format,
-  residual_dtype,  ///< fused_add_rms_norm_quant alone
+  residual_dtype,  ///< fused_add_rms_norm_quant alone, as what follows
+  round_residual,
 };
 
 }  // namespace kerncast::norm::rms_norm_quant_params

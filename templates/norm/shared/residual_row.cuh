@@ -20,9 +20,9 @@ struct RowGate {
 };
 
 /// A row of x + residual, or gate * x + residual, as the source of a RowWalk: the sums and, if `HasRests`,
-/// the errors of rounding in them.
+/// the errors of rounding in them. `Rounded` sums are values of `Residual`.
 template <class X, class Residual, int Width, bool HasRests, int Span, int Vector = Width,
-          class Gate = NoGate>
+          class Gate = NoGate, bool Rounded = false>
 struct ResidualRow {
   struct Part {
     float values[Width];
@@ -32,6 +32,7 @@ struct ResidualRow {
   static constexpr int span = Span;
   static constexpr int registers = HasRests ? 2 * Width : Width;
   static_assert(!Gate::present || (!HasRests && Vector == Width), "a gated sum is rounded once, to f32");
+  static_assert(!Rounded || !HasRests, "a rounded sum is the number itself");
 
   const X* x;
   const Residual* residual;
@@ -60,6 +61,9 @@ struct ResidualRow {
         part.rests[j] = sum.rest;
       } else {
         part.values[j] += others[j];
+      }
+      if constexpr (Rounded) {
+        part.values[j] = rounded_to<Residual>(part.values[j]);
       }
     }
     return part;

@@ -266,7 +266,10 @@ void add_quantised_params(OpDefinition& op, bool adds) {
       "2^ceil(log2(amax / MAX)). per_tensor: s is given. amax ignores NaN, which gives 0x7f (fp8) or 0 "
       "(int8). mean + eps is at least 2^-126 (Zhang and Sennrich 2019, arXiv:1910.07467; OCP MX 1.0 for "
       "ue8m0)",
-      adds ? "r = x + residual, stored over residual in its type; " : "", adds ? "r" : "x", adds ? "r" : "x");
+      adds ? "r = x + residual, stored over residual in its type, and normalised as it was before that "
+             "rounding, or after it with round_residual; "
+           : "",
+      adds ? "r" : "x", adds ? "r" : "x");
   op.arguments_type = "kerncast::norm::RmsNormQuantKernelArgs";
   op.params[row_params::y_dtype].doc = "element type of y; x's dtype if there is no y";
   host::append(op.params, host::param<weight_dtype>(weight_dtype_param()),
@@ -279,7 +282,8 @@ void add_quantised_params(OpDefinition& op, bool adds) {
                host::param<group>(host::group_param()), host::param<scale_layout>(host::scale_layout_param()),
                host::param<scale_format>(host::scale_format_param()));
   if (adds) {
-    host::append(op.params, host::param<residual_dtype>(float_dtype_param("element type of residual")));
+    host::append(op.params, host::param<residual_dtype>(float_dtype_param("element type of residual")),
+                 host::param<round_residual>(round_residual_param()));
   }
   op.tunables =
       host::tunables(host::tunable<row_params::threads>("threads of a block", {128, 256, 512, 1024}),

@@ -61,6 +61,14 @@ std::vector<double> AddedRows::held_row(std::int64_t row) const {
   return values;
 }
 
+std::vector<double> AddedRows::rounded_row(std::int64_t row) const {
+  std::vector<double> values = held_row(row);
+  for (double& value : values) {
+    value = rounded(stored_.dtype(), value);
+  }
+  return values;
+}
+
 void AddedRows::check(Verdict& verdict, std::int64_t row) const {
   const std::vector<double> values = this->row(row);
   for (std::int64_t i = 0; i < x_.width(); ++i) {

@@ -34,6 +34,8 @@ class AddedRows {
   [[nodiscard]] std::vector<double> row(std::int64_t row) const;
   /// The row as f32 holds it.
   [[nodiscard]] std::vector<double> held_row(std::int64_t row) const;
+  /// The row as f32 holds it, rounded to residual's dtype.
+  [[nodiscard]] std::vector<double> rounded_row(std::int64_t row) const;
   /// The row that residual holds on return.
   void check(Verdict& verdict, std::int64_t row) const;
 

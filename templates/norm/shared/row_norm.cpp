@@ -147,6 +147,10 @@ ParamSpec float_dtype_param(const char* doc) {
   return host::dtype_param({DType::bf16, DType::f16, DType::f32}, DType::bf16, doc);
 }
 
+ParamSpec round_residual_param() {
+  return host::flag_param(false, "normalise the sum after it was rounded to residual's dtype");
+}
+
 void add_row_params(OpDefinition& op) {
   op.params =
       host::params(host::param<x_dtype>(float_dtype_param("element type of x")),

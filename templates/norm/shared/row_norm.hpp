@@ -111,6 +111,8 @@ inline constexpr const char* weight_offset_doc = "added to the weight (1: Gemma)
 
 /// A parameter that is bf16, f16 or f32; bf16 by default.
 [[nodiscard]] ParamSpec float_dtype_param(const char* doc);
+/// The flag round_residual, off by default.
+[[nodiscard]] ParamSpec round_residual_param();
 
 /// Adds the parameters of row_params, the tunables, their defaults and the geometry.
 void add_row_params(OpDefinition& op);

@@ -29,6 +29,9 @@ TEST_CASE("fused_add_rms_norm derives its specialisation from the tensors") {
   test.weight = {};
   CHECK(format_specialisation(op, bind(test).spec) ==
         "hidden=7168 alignment=2 has_weight=false hf_rounding=true");
+  test.round_residual = true;
+  CHECK(format_specialisation(op, bind(test).spec) ==
+        "hidden=7168 alignment=2 has_weight=false hf_rounding=true round_residual=true");
   // A residual of f32 is loaded 16 bytes at a time beside 8 bytes of x.
   test = good();
   test.residual.dtype = DType::f32;

@@ -51,6 +51,47 @@ TEST_CASE("fused_add_rms_norm normalises the sum as it was before it was rounded
   CHECK(std::fabs(value_at(outcome, "y", 9) - exact) < 1e-6);
 }
 
+TEST_CASE("fused_add_rms_norm normalises the sum as it is stored, if it is told to") {
+  OpCase test = make_case({1, 64}, DType::f16, DType::f16, DType::f32);
+  tensor_of(test, "x").bytes = to_bytes(DType::f16, samples(64, 5, 0.0, 0.25));
+  tensor_of(test, "residual").bytes = to_bytes(DType::f16, std::vector<double>(64, 1024.0));
+  drop_tensor(test, "weight");
+  test.params = {{"round_residual", "true"}};
+  test.scalars = {{"eps", 1e6}};
+  const Outcome outcome = require_good(test);
+  const double exact = 1024.0 / std::sqrt(1024.0 * 1024.0 + 1e6);
+  CHECK(value_at(outcome, "y", 9) == static_cast<double>(static_cast<float>(exact)));
+}
+
+TEST_CASE("fused_add_rms_norm is rms_norm of the sum that it stores, if that is rounded first") {
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const std::string twice = GENERATE("false", "true");
+  const std::int64_t width = GENERATE(77, 2880, 65536);
+  OpCase fused = make_case({2, width}, type, type, y, DType::bf16);
+  fused.params = {{"round_residual", "true"}, {"hf_rounding", twice}};
+  const Outcome outcome = require_good(fused);
+  OpCase plain = fused;
+  plain.op = "norm.rms_norm";
+  plain.params = {{"hf_rounding", twice}};
+  drop_tensor(plain, "residual");
+  drop_tensor(plain, "residual_out");
+  tensor_of(plain, "x").bytes = bytes_of(outcome, "residual_out");
+  CHECK(bytes_of(outcome, "y") == bytes_of(require_good(plain), "y"));
+}
+
+TEST_CASE("fused_add_rms_norm rounds the sum to the residual's type in every combination of types") {
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType residual = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  OpCase test = make_case({3, 320}, x, residual, y);
+  const std::vector<std::byte> before = bytes_of(require_good(test), "y");
+  test.params = {{"round_residual", "true"}};
+  const bool same = before == bytes_of(require_good(test), "y");
+  // Rounding to f32 shows in f32 alone.
+  CHECK(same == (residual == DType::f32 && y != DType::f32));
+}
+
 TEST_CASE("fused_add_rms_norm is right where x and the residual cancel") {
   const DType type = GENERATE(DType::bf16, DType::f32);
   OpCase test = make_case({2, 512}, type, type, type);

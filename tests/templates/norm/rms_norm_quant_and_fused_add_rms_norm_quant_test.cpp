@@ -62,6 +62,28 @@ TEST_CASE("the norms that quantise are right at the widths of the models") {
   require_good(make_case(test));
 }
 
+TEST_CASE("fused_add_rms_norm_quant is rms_norm_quant of the sum that it stores, if that is rounded first") {
+  QuantNorm of{.adds = true, .has_y = true};
+  of.scaling = GENERATE("per_token", "per_tensor", "per_group");
+  of.x = of.residual = of.y = GENERATE(DType::bf16, DType::f16, DType::f32);
+  of.shape = {2, GENERATE(640, 65536)};
+  OpCase fused = make_case(of);
+  const std::vector<std::byte> before = bytes_of(require_good(fused), "y");
+  fused.params.emplace_back("round_residual", "true");
+  const Outcome outcome = require_good(fused);
+  of.adds = false;
+  OpCase plain = make_case(of);
+  tensor_of(plain, "x").bytes = bytes_of(outcome, "residual_out");
+  const Outcome expected = require_good(plain);
+  for (const char* name : {"y", "q", "s"}) {
+    if (outcome.input.tensor(name) != nullptr) {
+      INFO(name);
+      CHECK(bytes_of(outcome, name) == bytes_of(expected, name));
+    }
+  }
+  CHECK((before == bytes_of(outcome, "y")) == (of.x == DType::f32));
+}
+
 TEST_CASE("the norms that quantise are right for many rows") {
   QuantNorm test{.shape = {301, 1536}};
   test.adds = GENERATE(false, true);

@@ -147,6 +147,15 @@ std::vector<Settings> variants_of(const OpDefinition& op) {
   return variants;
 }
 
+std::vector<Settings> rounding_variants_of(const OpDefinition& op) {
+  std::vector<Settings> variants = variants_of(op);
+  std::erase_if(variants, [](const Settings& settings) {
+    return std::none_of(settings.begin(), settings.end(),
+                        [](const auto& setting) { return setting.first.find("round") != std::string::npos; });
+  });
+  return variants;
+}
+
 OpCase derived_case(const OpDefinition& op, const Settings& settings, std::int64_t rows) {
   OpCase made;
   made.op = op.name;

@@ -25,6 +25,9 @@ using Settings = std::vector<std::pair<std::string, std::string>>;
 /// op's planned inputs allow; a second parameter changes too if the value requires it.
 [[nodiscard]] std::vector<Settings> variants_of(const OpDefinition& op);
 
+/// The variants that change what is rounded, or to which type: those of parameters whose name says so.
+[[nodiscard]] std::vector<Settings> rounding_variants_of(const OpDefinition& op);
+
 /// A call of `rows` rows with inputs as OpDefinition::plan_inputs plans them and `kerncast run` fills them.
 /// Fewer rows have the data of the first of more. An inout tensor has a second entry, NAME_out, that stands
 /// for it after the call.

@@ -53,7 +53,7 @@ OpCase ordinary_case(const OpDefinition& op, std::int64_t rows = few_rows) {
 /// Widths whose rows many threads, few threads and few bytes at a time add up in turns.
 constexpr std::array<std::int32_t, 3> long_widths = {4096 + 8, 9216 + 4, 20480};
 
-/// The ordinary case, one with results in f32, whose bits show more, and long rows of both.
+/// The ordinary case, one with results in f32, whose bits show more, long rows of both, and other roundings.
 std::vector<OpCase> cases_of_many_orders(const OpDefinition& op, std::int64_t rows) {
   std::vector<Settings> settings{ordinary_settings(op)};
   if (find_param(op, "y_dtype") >= 0) {
@@ -65,6 +65,9 @@ std::vector<OpCase> cases_of_many_orders(const OpDefinition& op, std::int64_t ro
         settings.push_back(with_setting(settings[i], "hidden", std::to_string(width)));
       }
     }
+  }
+  for (Settings& each : rounding_variants_of(op)) {
+    settings.push_back(std::move(each));
   }
   std::vector<OpCase> cases;
   for (const Settings& each : settings) {
