@@ -10,6 +10,7 @@
 #include "tools/io/file.hpp"
 #include "tools/io/usage_error.hpp"
 #include "tools/model/model_config.hpp"
+#include "tools/model/model_report.hpp"
 #include "tools/model/settings.hpp"
 #include "tools/model/workload.hpp"
 #include "tools/profile/profile_page.hpp"
@@ -43,6 +44,7 @@ struct ProfileOptions {
   std::string arch;
   std::string device;
   std::string html;
+  bool best_effort = false;
 };
 
 /// The architecture to compile for, and the device whose tunables and launch geometry are used.
@@ -89,13 +91,17 @@ std::vector<std::pair<std::string, Value>> merged(std::vector<std::pair<std::str
 }
 
 /// The workloads to profile: the op at each of its shapes in the model, or at the shape that --set gives.
-std::vector<Workload> choose_workloads(const ProfileOptions& options, const OpDefinition& op) {
+std::vector<Workload> choose_workloads(const ProfileOptions& options, const OpDefinition& op,
+                                       Console& console) {
   const Settings settings = parse_settings(op, options.settings);
   if (options.model.empty()) {
     static_cast<void>(specialise_settings(op, settings));
     return {{&op, "", settings.params, settings.scalars}};
   }
-  const ModelConfig model = load_model_config(options.model);
+  const ModelReading reading = load_model(options.model);
+  announce_guess(reading, console);
+  require_known(reading, options.best_effort);
+  const ModelConfig& model = reading.config;
   std::vector<Workload> chosen;
   for (Workload& workload : workloads_of(model)) {
     if (workload.op != &op) {
@@ -136,9 +142,12 @@ int profile(CommandContext& context, const ProfileOptions& options) {
   if (options.rows < 1) {
     throw UsageError(fmt::format("--rows {}: a profile needs at least one row", options.rows));
   }
+  if (options.best_effort && options.model.empty()) {
+    throw UsageError("--best-effort goes with --model only");
+  }
   const OpDefinition& op = require_op(options.op);
   const Target target = choose_target(options);
-  const std::vector<Workload> workloads = choose_workloads(options, op);
+  const std::vector<Workload> workloads = choose_workloads(options, op, context.console);
   // Open the output first, so that one that cannot be written is reported before the work.
   std::optional<AtomicOutput> page_file;
   if (!options.html.empty()) {
@@ -202,6 +211,8 @@ void add_profile_command(const Command& root, CommandContext& context) {
       .value_name("NAME=VALUE");
   command.option("--model", options->model,
                  "Profile the op at each of its shapes in this model; --set overrides single values");
+  command.flag("--best-effort", options->best_effort,
+               "Also profile at the shapes of a model of unknown type, guessed from the names of its fields");
   command.option("--arch", options->arch, "Architecture to compile for; default: that of the device");
   command.option(
       "--device", options->device,

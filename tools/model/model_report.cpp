@@ -15,7 +15,7 @@ std::string kind_of(const ModelReading& model) {
 
 }  // namespace
 
-void announce_model(const ModelReading& model, Console& console) {
+void announce_guess(const ModelReading& model, Console& console) {
   if (!model.known) {
     console.warning(fmt::format(
         "{} is a {}, which this command does not know: its ops are guessed from the names of its fields{}",
@@ -24,6 +24,10 @@ void announce_model(const ModelReading& model, Console& console) {
                                      : fmt::format(", and these fields are not understood: {}",
                                                    fmt::join(model.not_understood, ", "))));
   }
+}
+
+void announce_model(const ModelReading& model, Console& console) {
+  announce_guess(model, console);
   for (const std::string& step : model.not_offered) {
     console.warning(fmt::format("{}: not offered: {}", model.config.name, step));
   }
@@ -34,7 +38,7 @@ void require_known(const ModelReading& model, bool best_effort) {
     throw Error(
         ErrorCode::unsupported,
         fmt::format("{} is a {}, which this command does not know, so what it would do is a guess; with "
-                    "--best-effort it does that, and --plan shows it",
+                    "--best-effort it does that, and warm --plan shows it",
                     model.config.name, kind_of(model)));
   }
 }

@@ -8,8 +8,10 @@
 
 namespace kerncast::tools {
 
-/// Says on `console` what no plan of this model covers: that it is a guess, with every field that the guess
-/// did not understand, and the steps that no op computes.
+/// Warns on `console` if the model is a guess, with every field that the guess did not understand.
+void announce_guess(const ModelReading& model, Console& console);
+
+/// Warns of everything that no plan of this model covers: a guess, and the steps that no op computes.
 void announce_model(const ModelReading& model, Console& console);
 
 /// Throws Error(unsupported) if `model` is a guess, unless `best_effort`.

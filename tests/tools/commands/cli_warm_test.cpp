@@ -392,17 +392,26 @@ TEST_CASE("an unknown model is served by a guess only if that is asked for") {
     return arguments;
   };
   const std::vector<std::string> run = {"run", "--model", "config.json", "--rows", "1"};
-  for (const auto& arguments : {warm, run, with(warm, {"--plan"})}) {
+  const std::vector<std::string> profile = {"profile",     "norm.rms_norm", "--model",
+                                            "config.json", "--rows",        "1"};
+  for (const auto& arguments : {warm, run, profile, with(warm, {"--plan"}), with(warm, {"--check"})}) {
     const Outcome refused = place.run(arguments);
     CHECK(refused.code == 1);
     CHECK_THAT(refused.err, Catch::Contains("NewForCausalLM") && Catch::Contains("inner.hyper_connections") &&
                                 !Catch::Contains("vocab_size"));
   }
-  CHECK_THAT(place.run(warm).err, Catch::Contains("--best-effort"));
+  for (const auto& arguments : {warm, run, profile, with(warm, {"--check"})}) {
+    CHECK_THAT(place.run(arguments).err, Catch::Contains("--best-effort"));
+  }
   CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
   CHECK(place.run(with(warm, {"--plan", "--best-effort"})).code == 0);
   CHECK(place.run(with(warm, {"--best-effort"})).code == 0);
   CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 1);
+  CHECK(place.run(with(warm, {"--check", "--best-effort"})).code == 0);
+  const Outcome guessed = place.run(with(profile, {"--best-effort"}));
+  CHECK(guessed.code == 0);
+  CHECK_THAT(guessed.err, Catch::Contains("are guessed") && Catch::Contains("inner.hyper_connections"));
+  CHECK(place.run({"profile", "norm.rms_norm", "--set", "hidden=256", "--best-effort"}).code == 2);
 }
 
 TEST_CASE("a plan says what was read of a model and what is not offered") {
