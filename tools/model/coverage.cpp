@@ -24,7 +24,12 @@ std::vector<UncoveredPart> uncovered_parts(const ModelConfig& model, const std::
   std::vector<UncoveredPart> parts;
   const auto always = [](const Workload&) { return true; };
   for (const ModelNorm& norm : model.norms) {
-    if (!any_of(workloads, "norm.", norm.width, always)) {
+    if (norm.spread && !norm.alone) {
+      parts.push_back(
+          {"norm.*", fmt::format("{}: the ranks add up the squares of rows of {} elements before they "
+                                 "scale, which no norm does",
+                                 norm.place, norm.width)});
+    } else if (!any_of(workloads, "norm.", norm.width, always)) {
       parts.push_back(
           {"norm.*", fmt::format("{}: no norm takes rows of {} elements", norm.place, norm.width)});
     }

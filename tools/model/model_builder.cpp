@@ -240,26 +240,30 @@ class Builder {
     }
   }
 
-  /// The elements of a head that rotary embedding turns.
-  std::int64_t rotary_dim(std::int64_t head_dim) {
-    if (word("rope") == "none") {
-      return 0;
+  /// The elements of a head that rotary embedding turns after the norm, for each kind of layer; 0: none.
+  std::vector<std::int64_t> rotary_dims(std::int64_t head_dim, const FactValue& factors) {
+    if (word("qk_norm") != "head" || word("rope") == "none") {
+      return {0};
     }
     if (const std::int64_t given = whole("rotary_dim"); given > 0) {
-      return given;
+      return {given};
     }
-    const double factor = number("rotary_factor", 1.0);
-    return static_cast<std::int64_t>(static_cast<double>(head_dim) * factor) / 2 * 2;
+    std::vector<std::int64_t> dims;
+    for (const json& factor : factors.values) {
+      if (!factor.is_number()) {
+        wrong_type(factors, "rotary_factor", "a number");
+      }
+      dims.push_back(static_cast<std::int64_t>(static_cast<double>(head_dim) * factor.get<double>()) / 2 * 2);
+    }
+    return dims.empty() ? std::vector<std::int64_t>{head_dim / 2 * 2} : dims;
   }
 
   void read_heads() {
     const std::string norm = word("qk_norm");
-    const std::string rope = word("rope");
     const ModelConfig& made = model();
-    const bool offset = number("qk_offset", 0.0) == 1.0;
-    if (norm == "full") {
-      add_full("attention q_norm", made.heads * made.head_dim);
-      add_full("attention k_norm", made.kv_heads * made.head_dim);
+    if (norm == "full" || norm == "full_spread") {
+      add_full("attention q_norm", made.heads * made.head_dim, norm == "full_spread");
+      add_full("attention k_norm", made.kv_heads * made.head_dim, norm == "full_spread");
     } else if (norm == "layer") {
       not_offered(fmt::format("attention q_norm, k_norm: layer norm of each head of {}", made.head_dim));
     } else if (norm == "weightless" || norm == "weightless_f32") {
@@ -272,38 +276,63 @@ class Builder {
       add_norm(heads);
     } else if (norm == "head" || norm == "head_after_rope") {
       for (const std::int64_t head_dim : widths("head_dim")) {
-        ModelHeadNorm heads{.place = "attention q_norm, k_norm",
-                            .q_heads = made.heads,
-                            .kv_heads = made.kv_heads,
-                            .head_dim = head_dim,
-                            .unit_offset = offset,
-                            .alone = true,
-                            .rotary_dim = norm == "head" ? rotary_dim(head_dim) : 0,
-                            .rope_interleaved = rope == "interleaved"};
-        model().head_norms.push_back(std::move(heads));
+        add_heads("attention q_norm, k_norm", made.heads, made.kv_heads, head_dim, fact("rotary_factor"));
+      }
+      for (const json& part : parts("more_heads")) {
+        for (const std::int64_t heads : widths(of_part(part, "heads"), "heads")) {
+          add_heads(part["place"], heads, whole(of_part(part, "kv_heads"), "kv_heads"),
+                    whole(of_part(part, "head_dim"), "head_dim"),
+                    part.contains("rotary_factor") ? of_part(part, "rotary_factor") : fact("rotary_factor"));
+        }
       }
     } else if (!norm.empty() && norm != "none") {
       not_offered(fmt::format("attention q_norm, k_norm of kind {}", norm));
     }
   }
 
-  void add_full(const char* place, std::int64_t width) {
+  /// The norms of q and k heads of one kind of layer, each once.
+  void add_heads(const std::string& place, std::int64_t heads, std::int64_t kv_heads, std::int64_t head_dim,
+                 const FactValue& factors) {
+    if (heads == 0 || kv_heads == 0 || head_dim == 0) {
+      return;
+    }
+    std::vector<ModelHeadNorm>& norms = model().head_norms;
+    for (const std::int64_t rotary_dim : rotary_dims(head_dim, factors)) {
+      const bool same = std::any_of(norms.begin(), norms.end(), [&](const ModelHeadNorm& other) {
+        return other.q_heads == heads && other.kv_heads == kv_heads && other.head_dim == head_dim &&
+               other.rotary_dim == rotary_dim;
+      });
+      if (!same) {
+        norms.push_back({.place = place,
+                         .q_heads = heads,
+                         .kv_heads = kv_heads,
+                         .head_dim = head_dim,
+                         .unit_offset = number("qk_offset", 0.0) == 1.0,
+                         .alone = true,
+                         .rotary_dim = rotary_dim,
+                         .rope_interleaved = word("rope") == "interleaved"});
+      }
+    }
+  }
+
+  void add_full(const char* place, std::int64_t width, bool spread) {
     ModelNorm norm;
     norm.place = place;
     norm.width = width;
+    norm.spread = spread;
     norm.weight_offset = number("qk_offset", 0.0);
     add_norm(norm);
   }
 
   void add_mlp(const std::string& place, std::int64_t width, const std::string& act, bool gated, Split split,
-               std::int64_t pad) {
+               std::int64_t pad, double limit) {
     constexpr std::array<const char*, 4> known = {"silu", "gelu", "gelu_tanh", "swiglu_oai"};
     if (!gated) {
       not_offered(fmt::format("{}: plain activation {} of {} elements", place, act, width));
     } else if (std::find(known.begin(), known.end(), act) == known.end()) {
       not_offered(fmt::format("{}: gated activation {} of {} elements", place,
                               act.empty() ? "without a name" : act, width));
-    } else if (const double limit = number("act_limit", 0.0); limit > 0 && act != "swiglu_oai") {
+    } else if (limit > 0 && act != "swiglu_oai") {
       not_offered(
           fmt::format("{}: gated activation {} of {} elements with limits of {}", place, act, width, limit));
     } else {
@@ -322,8 +351,9 @@ class Builder {
     made.experts = whole("experts");
     const std::string act = activation_name(word("act"));
     const bool gated = flag("gated", true);
+    const double limit = number("act_limit", 0.0);
     for (const std::int64_t width : widths("intermediate")) {
-      add_mlp("dense MLP", width, act, gated, Split::tensor, 1);
+      add_mlp("dense MLP", width, act, gated, Split::tensor, 1, limit);
     }
     if (made.experts <= 1) {
       made.experts = 0;
@@ -334,11 +364,11 @@ class Builder {
     for (const std::int64_t width : widths("moe_intermediate")) {
       for (const std::int64_t pad : expert_pads()) {
         add_mlp(pad > 1 ? fmt::format("experts, padded to {}", pad) : "experts", width, expert_act,
-                flag("expert_gated", gated), Split::expert, pad);
+                flag("expert_gated", gated), Split::expert, pad, number("expert_act_limit", limit));
       }
     }
     for (const std::int64_t width : widths("shared_intermediate")) {
-      add_mlp("shared expert", width, act, gated, Split::tensor, 1);
+      add_mlp("shared expert", width, act, gated, Split::tensor, 1, limit);
     }
   }
 
@@ -379,6 +409,7 @@ class Builder {
     router.scaling = number("routed_scaling", 1.0);
     router.fused_shared = whole("fused_shared");
     router.bias = flag("router_bias", false);
+    router.softcap = number("router_softcap", 0.0);
     const std::string scoring = word("scoring");
     router.logits = word("router_logits") == "f32" ? DType::f32 : made.dtype;
     if (scoring == "softmax" && router.groups > 1) {

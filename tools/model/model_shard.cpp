@@ -31,6 +31,9 @@ ModelConfig shard_model(const ModelConfig& model, std::int64_t tp, std::int64_t 
     norm.q_heads = divided(model, "attention heads", norm.q_heads, "--tp", tp);
     norm.kv_heads = shared_out(norm.kv_heads);
   }
+  for (ModelNorm& norm : rank.norms) {
+    norm.alone = norm.alone && !(norm.spread && tp > 1);
+  }
   static_cast<void>(divided(model, "experts", model.experts, "--ep", ep));
   rank.expert_ranks = ep > 1 ? ep : 0;
   const std::int64_t ranks_of_expert = ep > 1 ? std::max<std::int64_t>(tp / ep, 1) : tp;

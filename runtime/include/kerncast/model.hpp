@@ -29,6 +29,9 @@ struct ModelNorm {
   bool quantised = false;      ///< its result feeds a linear layer that may be quantised
   bool f32 = false;            ///< the rows are widened to f32 before, as Llama 4 does with q and k
   std::int64_t rows_per_token = 1;
+  /// Under tensor parallelism each rank has a part of every row, and all ranks add up the squares before they
+  /// scale. No op does that, so none is launched then.
+  bool spread = false;
 };
 
 /// Per-head RMS norms of q and k.
@@ -90,6 +93,7 @@ struct ModelRouter {
   std::int64_t topk_group = 0;
   bool renormalize = true;
   double scaling = 1.0;
+  double softcap = 0.0;           ///< c > 0: logits become c * tanh(logits / c) first; softmax only
   std::int64_t fused_shared = 0;  ///< shared experts that engines run as slots of the routed ones
 };
 

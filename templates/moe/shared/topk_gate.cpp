@@ -96,6 +96,10 @@ std::vector<ModelCase> model_case(const ModelConfig& model) {
                  {"top_k", std::to_string(model.top_k)},
                  {"has_bias", model.router.bias ? "true" : "false"},
                  {"renormalize", model.router.renormalize ? "true" : "false"}};
+  if (model.router.softcap > 0) {
+    made.params.emplace_back("softcap", "true");
+    made.scalars = {{"softcap", model.router.softcap}};
+  }
   return {made};
 }
 
