@@ -55,6 +55,9 @@ struct Reading {
 
   FactValue term(const std::string& token) {
     FactValue fact;
+    if (token.starts_with("sum@")) {
+      return sum(token.substr(4));
+    }
     if (token.starts_with('@')) {
       const auto field = fields.find(split(token.substr(1), ","));
       if (!field) {
@@ -87,6 +90,33 @@ struct Reading {
     } else {
       fact.values.emplace_back(token);
     }
+    return fact;
+  }
+
+  /// The sum of all items of the list `key`, equal ones too.
+  FactValue sum(const std::string& key) {
+    FactValue fact;
+    const auto field = fields.find({key});
+    if (!field) {
+      return fact;
+    }
+    fact.keys.push_back(field->key);
+    if (field->by_default) {
+      by_default = true;
+    } else {
+      keys.push_back(field->key);
+    }
+    computed = true;
+    if (!field->value->is_array()) {
+      throw Error(ErrorCode::io_error,
+                  fmt::format("{}: field {} must be a list, not {} {}", fields.origin(), field->key,
+                              field->value->type_name(), field->value->dump().substr(0, 60)));
+    }
+    json total = 0;
+    for (const json& item : *field->value) {
+      total = apply("+", total, fact, item, fact);
+    }
+    fact.values.push_back(total);
     return fact;
   }
 

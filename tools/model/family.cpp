@@ -43,6 +43,9 @@ json resolve(const json& entry) {
       made[name] = value;
     }
   }
+  if (entry.contains("class") && !entry.contains("defaults")) {
+    made.erase("defaults");
+  }
   return made;
 }
 

@@ -233,6 +233,7 @@ class Builder {
         norm.added = part.value("added", false);
         norm.quantised = part.value("quantised", false) && attention_quantised_;
         norm.f32 = part.value("f32", false);
+        norm.spread = part.value("spread", false);
         const FactValue count = of_part(part, "per_token");
         norm.rows_per_token = count.empty() ? 1 : whole(count, part["place"]);
         add_norm(std::move(norm));
@@ -436,11 +437,12 @@ class Builder {
       for (const json& form : part["forms"]) {
         const std::string gate = part.value("gate", "");
         ModelModulation made;
-        made.width = model().hidden;
+        const FactValue width = of_part(part, "width");
+        made.width = width.empty() ? model().hidden : whole(width, part["place"]);
         made.kind = norm_kind(part.value("norm", "layer"));
         const FactValue affine = of_part(part, "affine");
         made.weight = !affine.empty() && affine.values.front() == json(true);
-        made.bias = made.weight;
+        made.bias = made.weight && made.kind == NormKind::layer;
         made.modulation_dtype = part.value("dtype", "") == "f32" ? DType::f32 : model().dtype;
         made.gate = gate == "same"   ? form.get<std::string>()
                     : gate == "form" ? form.get<std::string>()

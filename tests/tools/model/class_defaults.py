@@ -12,6 +12,7 @@ import ast
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -36,7 +37,11 @@ def install(folder):
     ]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
-        print("skipped: pip cannot fetch", " and ".join(LIBRARIES) + ":", done.stdout.strip()[-500:])
+        print(
+            "skipped: pip cannot fetch",
+            " and ".join(LIBRARIES) + ":",
+            done.stdout.strip()[-500:],
+        )
         sys.exit(77)
 
 
@@ -75,7 +80,8 @@ def resolve(entries, entry):
 def keys_of(expression):
     """The keys of a config.json that an expression reads."""
     if isinstance(expression, str):
-        return [key for token in expression.split() if token.startswith("@") for key in token[1:].split(",")]
+        fields = [token.removeprefix("sum") for token in expression.split()]
+        return [key for token in fields if token.startswith("@") for key in token[1:].split(",")]
     if isinstance(expression, dict):
         return [
             key
@@ -84,6 +90,11 @@ def keys_of(expression):
             for key in keys_of(value)
         ]
     return [key for value in expression for key in keys_of(value)] if isinstance(expression, list) else []
+
+
+def summed(expression):
+    """The keys of lists whose items an expression adds up, so that equal items count."""
+    return set(re.findall(r"sum@(\w+)", json.dumps(expression)))
 
 
 def declared(kind, values, key):
@@ -99,14 +110,14 @@ def declared(kind, values, key):
     return None if isinstance(values, dict) else values
 
 
-def expected(kind, values, keys):
+def expected(kind, values, keys, sums):
     made = {}
     for key in keys:
         value = None if key.startswith("/") else declared(kind, values, key)
         if value is None or value == []:
             continue
         if isinstance(value, (list, tuple)):
-            value = [item for i, item in enumerate(value) if item not in value[:i]]
+            value = list(value) if key in sums else [item for i, item in enumerate(value) if item not in value[:i]]
         *path, last = key.split(".")
         at = made
         for step in path:
@@ -163,7 +174,7 @@ def main():
                 wrong.append(f"{name}: neither transformers nor diffusers has a configuration class {kind_name}")
                 continue
             checked += 1
-            should = expected(kind, values, keys_of(whole))
+            should = expected(kind, values, keys_of(whole), summed(whole))
             if "--write" in sys.argv:
                 entry.pop("defaults", None)
                 if should:

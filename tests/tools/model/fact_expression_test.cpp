@@ -12,7 +12,8 @@ using nlohmann::json;
 
 /// Expressions over one config.
 struct Facts {
-  json root = json::parse(R"({"a": 6, "b": 4, "zero": 0, "word": "x", "list": [2, 3, 2], "none": null,
+  json root =
+      json::parse(R"({"a": 6, "b": 4, "zero": 0, "word": "x", "list": [2, 3, 2], "words": ["x"], "none": null,
                               "part": {"c": 5, "deep": {"d": 7}}, "flag": true})");
   json defaults = json::parse(R"({"e": 9, "a": 1, "deep": {"f": 8}})");
   ConfigFields fields{root, root, "", defaults, "config.json"};
@@ -44,6 +45,11 @@ TEST_CASE("an expression computes from left to right, for every value of a list"
   CHECK(facts.values(R"("@a / @b")") == json{1});
   CHECK(facts.values(R"("@list")") == json{2, 3});
   CHECK(facts.values(R"("@list * 10")") == json{20, 30});
+  CHECK(facts.values(R"("sum@list")") == json{7});
+  CHECK(facts.values(R"("sum@list * @b")") == json{28});
+  CHECK(facts.of(R"("sum@missing")").empty());
+  CHECK_THROWS_WITH(facts.of(R"("sum@a")"), Catch::Contains("field a must be a list, not number"));
+  CHECK_THROWS_WITH(facts.of(R"("sum@words")"), Catch::Contains("field words must be a number, not string"));
   CHECK(facts.values(R"("@a > 5")") == json{true});
   CHECK(facts.values(R"("@a == 5")") == json{false});
   CHECK(facts.of(R"("@a * @missing")").empty());

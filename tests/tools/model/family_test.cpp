@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <cctype>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,35 @@ TEST_CASE("a family is found by the language model's architecture or type, then 
   CHECK(family(R"({"model_type": "kimi_k25", "text_config": {"model_type": "kimi_k2"}})") == "kimi_k2");
   CHECK(family(R"({"_class_name": "SD3Transformer2DModel"})") == "SD3Transformer2DModel");
   CHECK(family(R"({"_class_name": "NewTransformer2DModel"})") == "no known family");
+}
+
+/// What the engines serve, as served_models.py checks it against their registries.
+json served() {
+  std::ifstream file(std::string(KERNCAST_MODEL_TESTS) + "/served.json");
+  return json::parse(file);
+}
+
+TEST_CASE("every architecture that both vLLM and SGLang serve is known by its type") {
+  const json list = served().at("architectures");
+  CHECK(list.size() >= 180);
+  for (const auto& [architecture, types] : list.items()) {
+    CHECK_FALSE(types.empty());
+    for (const std::string type : types) {
+      INFO(architecture << " of type " << type);
+      const json config = {{"architectures", {architecture}}, {"model_type", type}};
+      CHECK(find_family(config, config).known);
+    }
+  }
+}
+
+TEST_CASE("every transformer of diffusers that an engine for diffusion models serves is known") {
+  const json list = served().at("diffusers");
+  CHECK(list.size() >= 50);
+  for (const auto& [name, types] : list.items()) {
+    INFO(name);
+    const json config = {{"_class_name", name}};
+    CHECK(find_family(config, config).known);
+  }
 }
 
 }  // namespace
