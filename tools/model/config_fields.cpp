@@ -62,6 +62,25 @@ void collect(const nlohmann::json& object, const std::string& path, const std::s
   }
 }
 
+/// True if `path` leads to null.
+bool null_at(const nlohmann::json& object, std::string_view path) {
+  const nlohmann::json* at = &object;
+  for (bool last = false; !last;) {
+    const std::size_t dot = path.find('.');
+    last = dot == std::string_view::npos;
+    if (!at->is_object()) {
+      return false;
+    }
+    const auto found = at->find(std::string(path.substr(0, dot)));
+    if (found == at->end()) {
+      return false;
+    }
+    at = &*found;
+    path.remove_prefix(last ? path.size() : dot + 1);
+  }
+  return at->is_null();
+}
+
 }  // namespace
 
 const nlohmann::json* value_at(const nlohmann::json& object, std::string_view path) {
@@ -108,6 +127,13 @@ std::optional<ConfigFields::Field> ConfigFields::find(const std::vector<std::str
     if (value != nullptr) {
       return Field{value, full_path(key), false};
     }
+  }
+  // Null in the file is the absence of the thing, such as a model without a latent q, and not the default.
+  const auto is_null = [&](const std::string& key) {
+    return key.starts_with('/') ? null_at(root_, std::string_view(key).substr(1)) : null_at(part_, key);
+  };
+  if (std::any_of(keys.begin(), keys.end(), is_null)) {
+    return std::nullopt;
   }
   for (const std::string& key : keys) {
     if (const nlohmann::json* value = value_at(defaults_, key)) {

@@ -14,8 +14,8 @@ using nlohmann::json;
 struct Facts {
   json root =
       json::parse(R"({"a": 6, "b": 4, "zero": 0, "word": "x", "list": [2, 3, 2], "words": ["x"], "none": null,
-                              "part": {"c": 5, "deep": {"d": 7}}, "flag": true})");
-  json defaults = json::parse(R"({"e": 9, "a": 1, "deep": {"f": 8}})");
+                              "part": {"c": 5, "deep": {"d": 7}, "off": null}, "flag": true, "off": null})");
+  json defaults = json::parse(R"({"e": 9, "a": 1, "off": 5, "part": {"off": 5}, "deep": {"f": 8}})");
   ConfigFields fields{root, root, "", defaults, "config.json"};
 
   [[nodiscard]] FactValue of(const char* expression) const {
@@ -34,6 +34,10 @@ TEST_CASE("an expression reads keys, their defaults and alternatives") {
   CHECK(facts.values(R"("@deep.f")") == json{8});
   CHECK(facts.of(R"("@missing")").empty());
   CHECK(facts.of(R"("@none")").empty());
+  CHECK(facts.of(R"("@off")").empty());  // null in the file is no default
+  CHECK(facts.of(R"("@part.off")").empty());
+  CHECK(facts.values(R"("@off | 3")") == json{3});
+  CHECK(facts.values(R"("@off,a")") == json{6});
   CHECK(facts.values(R"("@missing | @b")") == json{4});
   CHECK(facts.values(R"("@missing | 3")") == json{3});
   CHECK(facts.values(R"("some words")") == json{"some words"});
