@@ -412,7 +412,11 @@ class Builder {
     router.bias = flag("router_bias", false);
     router.softcap = number("router_softcap", 0.0);
     const std::string scoring = word("scoring");
-    router.logits = word("router_logits") == "f32" ? DType::f32 : made.dtype;
+    const std::string logits = word("router_logits");
+    router.logits = {logits == "f32" ? DType::f32 : made.dtype};
+    if (logits == "both" && made.dtype != DType::f32) {
+      router.logits.push_back(DType::f32);
+    }
     if (scoring == "softmax" && router.groups > 1) {
       not_offered(fmt::format("router: softmax with top {} of {} groups", router.topk_group, router.groups));
     } else if (scoring == "softmax" && router.bias) {
@@ -443,6 +447,8 @@ class Builder {
         const FactValue affine = of_part(part, "affine");
         made.weight = !affine.empty() && affine.values.front() == json(true);
         made.bias = made.weight && made.kind == NormKind::layer;
+        made.scaled = part.value("scale", true);
+        made.shifted = part.value("shift", true);
         made.modulation_dtype = part.value("dtype", "") == "f32" ? DType::f32 : model().dtype;
         made.gate = gate == "same"   ? form.get<std::string>()
                     : gate == "form" ? form.get<std::string>()

@@ -80,6 +80,8 @@ struct ModelModulation {
   DType modulation_dtype = DType::bf16;
   std::string gate;           ///< form of the gate of a residual that is added before; empty: no residual
   std::string form = "none";  ///< form of scale and shift: "none", "shared", "grouped", "token"
+  bool scaled = true;         ///< false: there is no scale
+  bool shifted = true;        ///< false: there is no shift
 };
 
 enum class RouterScoring : std::uint8_t { none, softmax, sigmoid };
@@ -87,7 +89,8 @@ enum class RouterScoring : std::uint8_t { none, softmax, sigmoid };
 /// The choice of experts. `none`: the model has no experts, or a router that no op computes.
 struct ModelRouter {
   RouterScoring scoring = RouterScoring::none;
-  DType logits = DType::bf16;
+  std::vector<DType> logits = {
+      DType::bf16};   ///< one for each element type in which engines compute the logits
   bool bias = false;  ///< experts are chosen by score + bias, and weighted by the score alone
   std::int64_t groups = 0;
   std::int64_t topk_group = 0;

@@ -95,10 +95,11 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
     made.scalars = {{"routed_scaling_factor", router.scaling}};
     cases.push_back(std::move(made));
   };
-  add("mlp.gate", router.logits, 0, true);
-  if (router.fused_shared > 0) {
-    add("mlp.gate, shared expert fused", host::is_float(model.dtype) ? model.dtype : DType::bf16,
-        router.fused_shared, false);
+  for (const DType logits : router.logits) {
+    add("mlp.gate", logits, 0, true);
+  }
+  if (router.fused_shared > 0 && !router.logits.empty()) {
+    add("mlp.gate, shared expert fused", router.logits.back(), router.fused_shared, false);
   }
   return cases;
 }

@@ -84,23 +84,27 @@ std::vector<TensorPlan> plan_inputs(const OpDefinition& op, const Bindings& bind
   return router::plan_inputs(op, bindings, rows, host::setting(op, bindings, "has_bias").value_or(0) != 0);
 }
 
-std::vector<ModelCase> model_case(const ModelConfig& model) {
+std::vector<ModelCase> model_cases(const ModelConfig& model) {
   if (model.experts < 1 || model.experts > router::max_experts || model.top_k < 1 ||
       model.top_k > router::max_top_k) {
     return {};
   }
-  ModelCase made;
-  made.label = "mlp.gate";
-  made.params = {{"logits_dtype", std::string(name_of(model.router.logits))},
-                 {"experts", std::to_string(model.experts)},
-                 {"top_k", std::to_string(model.top_k)},
-                 {"has_bias", model.router.bias ? "true" : "false"},
-                 {"renormalize", model.router.renormalize ? "true" : "false"}};
-  if (model.router.softcap > 0) {
-    made.params.emplace_back("softcap", "true");
-    made.scalars = {{"softcap", model.router.softcap}};
+  std::vector<ModelCase> cases;
+  for (const DType logits : model.router.logits) {
+    ModelCase made;
+    made.label = "mlp.gate";
+    made.params = {{"logits_dtype", std::string(name_of(logits))},
+                   {"experts", std::to_string(model.experts)},
+                   {"top_k", std::to_string(model.top_k)},
+                   {"has_bias", model.router.bias ? "true" : "false"},
+                   {"renormalize", model.router.renormalize ? "true" : "false"}};
+    if (model.router.softcap > 0) {
+      made.params.emplace_back("softcap", "true");
+      made.scalars = {{"softcap", model.router.softcap}};
+    }
+    cases.push_back(std::move(made));
   }
-  return {made};
+  return cases;
 }
 
 }  // namespace kerncast::moe::topk_gate

@@ -35,7 +35,7 @@ void validate(std::string_view op, const Specialisation& spec);
                                                   std::int64_t rows);
 
 /// The gate of `model`; empty if it has no experts.
-[[nodiscard]] std::vector<ModelCase> model_case(const ModelConfig& model);
+[[nodiscard]] std::vector<ModelCase> model_cases(const ModelConfig& model);
 
 /// Names the members that both argument structs have.
 template <class Gate>

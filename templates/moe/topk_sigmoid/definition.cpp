@@ -9,7 +9,7 @@ namespace {
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   // Gates with groups or shared experts are fused_gate's. sum_reduce can apply a scaling factor.
   return model.router.scoring == RouterScoring::sigmoid && model.router.groups <= 1
-             ? topk_gate::model_case(model)
+             ? topk_gate::model_cases(model)
              : std::vector<ModelCase>();
 }
 

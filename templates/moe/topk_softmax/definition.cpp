@@ -14,7 +14,7 @@ void describe(host::NamedArguments& named, TopkSoftmax& call) {
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   return model.router.scoring == RouterScoring::softmax && model.router.groups <= 1
-             ? topk_gate::model_case(model)
+             ? topk_gate::model_cases(model)
              : std::vector<ModelCase>();
 }
 

@@ -99,8 +99,8 @@ void add_modulation_case(std::vector<ModelCase>& cases, const ModelConfig& model
     params.emplace_back("has_bias", "true");
   }
   params.emplace_back("modulation_dtype", name_of(modulation.modulation_dtype));
-  params.emplace_back("scale_form", modulation.form);
-  params.emplace_back("shift_form", modulation.form);
+  params.emplace_back("scale_form", modulation.scaled ? modulation.form : "none");
+  params.emplace_back("shift_form", modulation.shifted ? modulation.form : "none");
 }
 
 }  // namespace kerncast::norm
