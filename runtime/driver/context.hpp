@@ -70,7 +70,6 @@ class DeviceBuffer {
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;
 
   [[nodiscard]] void* data() const {
-    // NOLINTNEXTLINE(performance-no-int-to-ptr): the driver gives addresses as integers
     return reinterpret_cast<void*>(address_);
   }
   [[nodiscard]] CUdeviceptr address() const { return address_; }

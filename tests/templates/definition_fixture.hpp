@@ -18,7 +18,7 @@ class UntouchedMemory {
  public:
   operator void*() const { return *this + 0; }  // NOLINT(google-explicit-constructor): stands for a pointer
   void* operator+(std::uintptr_t bytes) const {
-    return reinterpret_cast<void*>((next_++ << 42U) + bytes);  // NOLINT(performance-no-int-to-ptr)
+    return reinterpret_cast<void*>((next_++ << 42U) + bytes);
   }
 
  private:

@@ -26,8 +26,8 @@ const Op* resize(Warp& w, const Op* op, u32 mask) {
   const IntegerType from = integer_type(op->source);
   const IntegerType to = integer_type(op->type);
   const bool sat = (op->flags & flag::sat) != 0;
-  const unsigned up = 64 - from.bits;
-  const unsigned down = 64 - to.bits;
+  const unsigned up = bits_left(from);
+  const unsigned down = bits_left(to);
   lanes(dst<To>(w, op->d), mask, [&](unsigned i) {
     u64 x = static_cast<u64>(a[i]) << up;
     x = from.is_signed ? static_cast<u64>(static_cast<s64>(x) >> up) : x >> up;
@@ -155,7 +155,7 @@ const Op* any_float_to_int(Warp& w, const Op* op, u32 mask) {
     u64 result = 0;
     if (x != x) {
       // NaN gives zero, or the top bit if one of the types has 64 bits.
-      result = wide ? u64{1} << (to.bits - 1) : 0;
+      result = wide ? u64{1} << (63 - bits_left(to)) : 0;
     } else if (x <= static_cast<double>(least(to))) {
       result = static_cast<u64>(least(to));
     } else if (x >= static_cast<double>(most(to))) {
@@ -163,7 +163,7 @@ const Op* any_float_to_int(Warp& w, const Op* op, u32 mask) {
     } else {
       result = x < 0 ? static_cast<u64>(static_cast<s64>(x)) : static_cast<u64>(x);
     }
-    const unsigned down = 64 - to.bits;
+    const unsigned down = bits_left(to);
     result <<= down;
     result = to.is_signed ? static_cast<u64>(static_cast<s64>(result) >> down) : result >> down;
     switch (op->count) {
@@ -271,7 +271,7 @@ const Op* any_to_float(Warp& w, const Op* op, u32 mask) {
     u64 x = op->width == 2   ? src<u16>(w, op->a)[i]
             : op->width == 4 ? src<u32>(w, op->a)[i]
                              : src<u64>(w, op->a)[i];
-    const unsigned up = 64 - from.bits;
+    const unsigned up = bits_left(from);
     x <<= up;
     x = from.is_signed ? static_cast<u64>(static_cast<s64>(x) >> up) : x >> up;
     const bool negative = from.is_signed && static_cast<s64>(x) < 0;

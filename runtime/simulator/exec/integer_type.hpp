@@ -12,6 +12,7 @@ struct IntegerType {
   bool is_signed;
 };
 
+/// Of a type that is no integer, no bits.
 inline IntegerType integer_type(Type type) {
   switch (type) {
     case Type::u8:
@@ -33,6 +34,12 @@ inline IntegerType integer_type(Type type) {
     default:
       return {0, false};
   }
+}
+
+/// The bits of a 64-bit register that the type leaves. The mask is for the analyzer, which does not know that
+/// an integer has bits.
+KC_INLINE unsigned bits_left(IntegerType type) {
+  return (64 - type.bits) & 63U;
 }
 
 /// The least value of the type.

@@ -49,10 +49,9 @@ const Op* shuffle(Warp& w, const Op* op, u32 mask) {
             break;
         }
         from = valid ? from : lane;
-        if (w.strict != nullptr && (group >> i & 1U) != 0 && (group >> (from & 31) & 1U) == 0) {
-          if (raise_shuffle(w, op, i, static_cast<u32>(from & 31)) == nullptr) {
-            return;
-          }
+        if (w.strict != nullptr && (group >> i & 1U) != 0 && (group >> (from & 31) & 1U) == 0 &&
+            raise_shuffle(w, op, i, static_cast<u32>(from & 31)) == nullptr) {
+          return;
         }
         fresh[i] = a[from & 31];
         in_range |= valid ? 1U << i : 0U;

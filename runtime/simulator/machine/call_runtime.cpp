@@ -34,13 +34,12 @@ const std::byte* reach(const Warp& warp, std::uint32_t lane, std::uint64_t addre
   if (window == local_window) {
     return within(warp.local + lane * warp.local_bytes, warp.local_bytes);
   }
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
   const auto* at = reinterpret_cast<const std::byte*>(address);
   const auto found = warp.block->launch->memory->find(at);
   if (!found) {
     return nullptr;
   }
-  room = static_cast<std::size_t>(found->base + found->size - at);
+  room = found->size - static_cast<std::size_t>(address - reinterpret_cast<std::uintptr_t>(found->base));
   return at;
 }
 
@@ -372,7 +371,6 @@ bool use_heap(Warp& warp, const Op* op, std::uint32_t lane, const CallSite& site
     give_back(warp, lane, site, reinterpret_cast<std::uint64_t>(made));
     return true;
   }
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
   const auto* gone = reinterpret_cast<const std::byte*>(given);
   if (gone != nullptr && !state.memory->heap_free(gone)) {
     raise_illegal(warp, op, lane, "frees what malloc did not give, or frees it twice");

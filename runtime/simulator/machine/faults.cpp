@@ -108,7 +108,6 @@ std::string_view name_of_space(Space space) {
 /// True if the process has memory at `address`.
 bool is_host_memory(std::uint64_t address) {
   unsigned char resident = 0;
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
   return mincore(reinterpret_cast<void*>(address & ~std::uint64_t{4095}), 1, &resident) == 0;
 }
 
@@ -152,7 +151,6 @@ std::string describe_place(const Warp& warp, std::uint64_t address, Space space)
     return "a null pointer";
   }
   const Memory& memory = *warp.block->launch->memory;
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
   const auto below = memory.nearest_below(reinterpret_cast<const void*>(address));
   const bool inside = below && address - reinterpret_cast<std::uint64_t>(below->base) < below->size;
   if (const auto freed = memory.find_freed(reinterpret_cast<const void*>(address)); freed && !inside) {
@@ -205,7 +203,6 @@ const Op* raise_access(Warp& warp, const Op* op, const AccessFault& fault) {
 }
 
 bool find_range(Warp& warp, std::uint64_t address) {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): kernel addresses are host addresses
   const auto found = warp.block->launch->memory->find(reinterpret_cast<const void*>(address));
   if (!found || !is_reachable(warp, *found)) {
     return false;

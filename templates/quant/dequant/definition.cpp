@@ -55,6 +55,11 @@ constexpr std::int32_t block_of(DequantScheme kind) {
                                                                         : 0;
 }
 
+/// Number of blocks in `width` values, under a scheme that has them.
+constexpr std::int64_t blocks_in(std::int64_t width, DequantScheme kind) {
+  return width / std::max(block_of(kind), 1);
+}
+
 void require_width(DequantScheme kind, std::int64_t width, int size) {
   if (kind == DequantScheme::per_token_group) {
     host::require_groups(op_name, "the last dimension of y (hidden)", width, size, max_hidden);
@@ -146,7 +151,7 @@ TensorPlan plan_scales(const Dequant& how, std::int64_t rows, std::int64_t width
       break;
   }
   const DType type = how.scheme == DequantScheme::nvfp4 ? DType::fp8_e4m3 : DType::ue8m0;
-  const std::int64_t blocks = width / block_of(how.scheme);
+  const std::int64_t blocks = blocks_in(width, how.scheme);
   return how.sf_layout == SfLayout::swizzled
              ? TensorPlan{"s", type, {host::round_up(rows, 128), host::round_up(blocks, 4)}, {}, {}}
              : TensorPlan{"s", type, {rows, blocks}, {}, {}};
@@ -208,7 +213,7 @@ ScaleRows block_scale_rows(const Dequant& arguments, const host::TensorCheck& ch
                            std::int64_t width) {
   const DType type = arguments.scheme == DequantScheme::nvfp4 ? DType::fp8_e4m3 : DType::ue8m0;
   const host::Rows given = check.has_dtype(type).contiguous_rows();
-  const std::int64_t blocks = width / block_of(arguments.scheme);
+  const std::int64_t blocks = blocks_in(width, arguments.scheme);
   if (arguments.sf_layout == SfLayout::linear) {
     check.has_rows_like("y", arguments.y, blocks);
     return {.stride = given.stride};

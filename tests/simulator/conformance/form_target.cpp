@@ -97,7 +97,6 @@ class LoadedModule {
     std::array<char, 1024> log{};
     std::array<driver::CUjit_option, 2> options{driver::CU_JIT_ERROR_LOG_BUFFER,
                                                 driver::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
-    // NOLINTNEXTLINE(performance-no-int-to-ptr): the driver takes sizes in the place of pointers
     std::array<void*, 2> values{log.data(), reinterpret_cast<void*>(std::uintptr_t{log.size()})};
     if (api.cuModuleLoadDataEx(&module_, text.c_str(), 2, options.data(), values.data()) !=
         driver::CUDA_SUCCESS) {

@@ -180,12 +180,6 @@ const ErrorText* find_text(CUresult code) {
 
 }  // namespace
 
-void require(const void* pointer, std::string_view what) {
-  if (pointer == nullptr) {
-    throw Failure(CUDA_ERROR_INVALID_VALUE, std::string(what) + " is null");
-  }
-}
-
 CUresult code_of(FaultKind kind) {
   switch (kind) {
     case FaultKind::none:

@@ -24,7 +24,11 @@ class Failure : public std::exception {
 };
 
 /// Throws Failure(CUDA_ERROR_INVALID_VALUE), which names `what`, if `pointer` is null.
-void require(const void* pointer, std::string_view what);
+inline void require(const void* pointer, std::string_view what) {
+  if (pointer == nullptr) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE, std::string(what) + " is null");
+  }
+}
 
 /// The driver's code for a launch's fault.
 [[nodiscard]] CUresult code_of(FaultKind kind);

@@ -178,18 +178,19 @@ std::string with_own_names(std::string_view text, const PtxModule& module) {
     return std::string(text);
   }
   std::string made;
-  const char* copied = text.data();
+  std::size_t copied = 0;
   Lexer lex(text);
   for (Token token = lex.take(); token.kind != Token::Kind::end; token = lex.take()) {
     const auto found =
         token.kind == Token::Kind::word ? module.renamed.find(token.text) : module.renamed.end();
     if (found != module.renamed.end()) {
-      made.append(copied, token.text.data());
+      const auto at = static_cast<std::size_t>(token.text.data() - text.data());
+      made += text.substr(copied, at - copied);
       made += found->second;
-      copied = token.text.data() + token.text.size();
+      copied = at + token.text.size();
     }
   }
-  made.append(copied, text.data() + text.size());
+  made += text.substr(copied);
   return made;
 }
 
