@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <optional>
 #include <sstream>
 
 #include "kerncast/error.hpp"
@@ -58,6 +59,9 @@ struct Reading {
     if (token.starts_with("sum@")) {
       return sum(token.substr(4));
     }
+    if (token.starts_with("first@")) {
+      return first(token.substr(6));
+    }
     if (token.starts_with('@')) {
       const auto field = fields.find(split(token.substr(1), ","));
       if (!field) {
@@ -93,20 +97,37 @@ struct Reading {
     return fact;
   }
 
+  /// The field `key`, noted as read by a computation.
+  std::optional<ConfigFields::Field> computed_from(const std::string& key) {
+    const auto field = fields.find({key});
+    if (field && field->by_default) {
+      by_default = true;
+    } else if (field) {
+      keys.push_back(field->key);
+    }
+    computed = true;
+    return field;
+  }
+
+  /// The first item of the list `key`, or the value that stands for a list of one.
+  FactValue first(const std::string& key) {
+    FactValue fact;
+    if (const auto field = computed_from(key);
+        field && !(field->value->is_array() && field->value->empty())) {
+      fact.keys.push_back(field->key);
+      fact.values.push_back(field->value->is_array() ? field->value->front() : *field->value);
+    }
+    return fact;
+  }
+
   /// The sum of all items of the list `key`, equal ones too.
   FactValue sum(const std::string& key) {
     FactValue fact;
-    const auto field = fields.find({key});
+    const auto field = computed_from(key);
     if (!field) {
       return fact;
     }
     fact.keys.push_back(field->key);
-    if (field->by_default) {
-      by_default = true;
-    } else {
-      keys.push_back(field->key);
-    }
-    computed = true;
     if (!field->value->is_array()) {
       throw Error(ErrorCode::io_error,
                   fmt::format("{}: field {} must be a list, not {} {}", fields.origin(), field->key,

@@ -24,7 +24,7 @@ struct FactValue {
 ///   "@a"                              the field a, or its class default
 ///   "@a,b"                            the same field under one of several names
 ///   "@x.y"                            the field y in the object x
-///   "sum@a"                           the sum of the items of the list a
+///   "sum@a", "first@a"                the sum of the items of the list a, its first item
 ///   "E + F", "E * F", "E / F"         from left to right; division rounds down
 ///   "E > F", "E == F"                 true or false
 ///   "E | F"                           E, or F if E has no value

@@ -74,8 +74,8 @@ DType parse_dtype(std::string name, const std::string& key, const std::string& o
               fmt::format("{}: field {} = {} is not one of bfloat16, float16, float32", origin, key, name));
 }
 
-/// The dtype of the weights, and where it was read. Some files have one for each part of the model, with that
-/// of the whole under "".
+/// The dtype that the model is served in, and where it was read. Some files have one for each part of the
+/// model, with that of the whole under "".
 std::pair<DType, std::string> read_dtype(const ConfigFields& fields) {
   const auto field = fields.find({"torch_dtype", "dtype", "/torch_dtype", "/dtype"});
   if (!field) {
@@ -92,7 +92,11 @@ std::pair<DType, std::string> read_dtype(const ConfigFields& fields) {
                 fmt::format("{}: field {} must be a string, not {} {}", fields.origin(), field->key,
                             value->type_name(), value->dump().substr(0, 60)));
   }
-  return {parse_dtype(value->get<std::string>(), field->key, fields.origin()), "key " + field->key};
+  const DType stored = parse_dtype(value->get<std::string>(), field->key, fields.origin());
+  if (stored == DType::f32) {
+    return {DType::bf16, fmt::format("rule: engines serve the float32 of key {} in bfloat16", field->key)};
+  }
+  return {stored, "key " + field->key};
 }
 
 std::string class_name(const json& root, const std::string& origin) {

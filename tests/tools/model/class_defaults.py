@@ -80,7 +80,7 @@ def resolve(entries, entry):
 def keys_of(expression):
     """The keys of a config.json that an expression reads."""
     if isinstance(expression, str):
-        fields = [token.removeprefix("sum") for token in expression.split()]
+        fields = [token.removeprefix("sum").removeprefix("first") for token in expression.split()]
         return [key for token in fields if token.startswith("@") for key in token[1:].split(",")]
     if isinstance(expression, dict):
         return [
@@ -94,7 +94,7 @@ def keys_of(expression):
 
 def summed(expression):
     """The keys of lists whose items an expression adds up, so that equal items count."""
-    return set(re.findall(r"sum@(\w+)", json.dumps(expression)))
+    return set(re.findall(r"\bsum@(\w+)", json.dumps(expression)))
 
 
 def declared(kind, values, key):

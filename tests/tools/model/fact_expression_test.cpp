@@ -52,6 +52,9 @@ TEST_CASE("an expression computes from left to right, for every value of a list"
   CHECK(facts.values(R"("sum@list")") == json{7});
   CHECK(facts.values(R"("sum@list * @b")") == json{28});
   CHECK(facts.of(R"("sum@missing")").empty());
+  CHECK(facts.values(R"("first@list * @a")") == json{12});
+  CHECK(facts.values(R"("first@a")") == json{6});
+  CHECK(facts.of(R"("first@missing | @none")").empty());
   CHECK_THROWS_WITH(facts.of(R"("sum@a")"), Catch::Contains("field a must be a list, not number"));
   CHECK_THROWS_WITH(facts.of(R"("sum@words")"), Catch::Contains("field words must be a number, not string"));
   CHECK(facts.values(R"("@a > 5")") == json{true});

@@ -230,7 +230,7 @@ TEST_CASE("dtypes are read as the libraries write them") {
   CHECK(dtype(R"("bf16")") == DType::bf16);
   CHECK(dtype(R"("fp16")") == DType::f16);
   CHECK(dtype(R"({"": "float16"})") == DType::f16);
-  CHECK(dtype(R"("float32")") == DType::f32);
+  CHECK(dtype(R"("float32")") == DType::bf16);  // as vLLM serves it
   CHECK_THAT(refusal(R"({"model_type": "llama", "dtype": "float64"})"),
              Catch::Contains("field dtype = float64"));
 }
