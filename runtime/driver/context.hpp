@@ -69,9 +69,7 @@ class DeviceBuffer {
   DeviceBuffer(const DeviceBuffer&) = delete;
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;
 
-  [[nodiscard]] void* data() const {
-    return reinterpret_cast<void*>(address_);
-  }
+  [[nodiscard]] void* data() const { return reinterpret_cast<void*>(address_); }
   [[nodiscard]] CUdeviceptr address() const { return address_; }
   [[nodiscard]] std::size_t size() const { return bytes_; }
   /// Copies `bytes` bytes to or from `offset`, waiting for the copy.

@@ -306,17 +306,13 @@ enum CUdriverProcAddressQueryResult : int {
 
 /// Handles of the streams that have no object: the legacy default stream (also null) and the calling thread's
 /// default stream.
-inline const CUstream stream_legacy =
-    reinterpret_cast<CUstream>(std::uintptr_t{1});
-inline const CUstream stream_per_thread =
-    reinterpret_cast<CUstream>(std::uintptr_t{2});
+inline const CUstream stream_legacy = reinterpret_cast<CUstream>(std::uintptr_t{1});
+inline const CUstream stream_per_thread = reinterpret_cast<CUstream>(std::uintptr_t{2});
 
 /// Keys of the `extra` array of a launch.
 inline void* const launch_param_end = nullptr;
-inline void* const launch_param_buffer_pointer =
-    reinterpret_cast<void*>(std::uintptr_t{1});
-inline void* const launch_param_buffer_size =
-    reinterpret_cast<void*>(std::uintptr_t{2});
+inline void* const launch_param_buffer_pointer = reinterpret_cast<void*>(std::uintptr_t{1});
+inline void* const launch_param_buffer_size = reinterpret_cast<void*>(std::uintptr_t{2});
 
 enum CUlaunchAttributeID : int {
   CU_LAUNCH_ATTRIBUTE_IGNORE = 0,

@@ -12,8 +12,7 @@ namespace kerncast::driver {
 
 /// The Driver API as a table of functions loaded at run time, under NVIDIA's names. Nothing links libcuda.
 struct DriverApi {
-#define KERNCAST_DRIVER_FUNCTION(name, symbol, parameters) \
-  CUresult(*name) parameters = nullptr;
+#define KERNCAST_DRIVER_FUNCTION(name, symbol, parameters) CUresult(*name) parameters = nullptr;
 #include "runtime/driver/driver_functions.inc"
 #undef KERNCAST_DRIVER_FUNCTION
 

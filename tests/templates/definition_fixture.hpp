@@ -17,9 +17,7 @@ namespace kerncast::test {
 class UntouchedMemory {
  public:
   operator void*() const { return *this + 0; }  // NOLINT(google-explicit-constructor): stands for a pointer
-  void* operator+(std::uintptr_t bytes) const {
-    return reinterpret_cast<void*>((next_++ << 42U) + bytes);
-  }
+  void* operator+(std::uintptr_t bytes) const { return reinterpret_cast<void*>((next_++ << 42U) + bytes); }
 
  private:
   static inline std::uintptr_t next_ = 1;
