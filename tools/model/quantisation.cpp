@@ -202,7 +202,8 @@ Quantisation read_quantisation(const json& root, const json& part, const json& b
     method = "modelopt";
   }
   read_method(made, *config, method, has_experts);
-  made.spares_attention = spares_attention(*config);
+  // Engines quantise the experts of an mxfp4 checkpoint alone, whether or not it names what it spares.
+  made.spares_attention = method == "mxfp4" || spares_attention(*config);
   made.text = describe(made, method);
   return made;
 }
