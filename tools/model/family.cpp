@@ -100,7 +100,9 @@ std::vector<std::string> language_path(const json& root) {
   return path;
 }
 
-Family find_family(const json& root, const json& part) {
+namespace {
+
+Family find_by_type(const json& root, const json& part) {
   for (const std::string& name : {architecture_of(part), text_of(part, "model_type")}) {
     if (is_known(name)) {
       return make(name, true);
@@ -116,6 +118,20 @@ Family find_family(const json& root, const json& part) {
     }
   }
   return make(root.contains("_class_name") ? "_generic_diffusion" : "_generic", false);
+}
+
+}  // namespace
+
+Family find_family(const json& root, const json& part) {
+  Family family = find_by_type(root, part);
+  // The class of a whole may give its language model other defaults than the inner class has by itself.
+  const json* entry =
+      is_known(text_of(root, "model_type")) ? &entries()[text_of(root, "model_type")] : nullptr;
+  if (entry != nullptr && entry->contains("text") && !entry->contains("like") &&
+      entry->contains("defaults") && make((*entry)["text"].get<std::string>(), true).name == family.name) {
+    family.defaults.update((*entry)["defaults"]);
+  }
+  return family;
 }
 
 std::vector<std::string> family_names() {

@@ -126,6 +126,24 @@ def expected(kind, values, keys, sums):
     return made
 
 
+def inner_defaults(entries, entry, whole, classes):
+    """What the class `whole` of a composite gives its language model, where that is not the default of the inner
+    class."""
+    text = entry["text"]
+    while "like" not in entries[text]:
+        text = entries[text]["text"]
+    inner = whole.get("thinker_config") or whole
+    inner = inner.get("text_config") or {}
+    if inner.get("model_type") != text or text not in classes:
+        return {}
+    facts = resolve(entries, entries[text])
+    keys = [key for key in keys_of(facts) if "." not in key and not key.startswith("/")]
+    alone = classes[text]().to_dict()
+    if all(inner.get(key) == alone.get(key) for key in keys):
+        return {}
+    return {key: inner[key] for key in keys if isinstance(inner.get(key), (bool, int, float, str))}
+
+
 def write(path, entries):
     def lines(name, value, indent):
         one = f"{indent}{json.dumps(name)}: {json.dumps(value)}"
@@ -160,6 +178,15 @@ def main():
     wrong = []
     for path, file in files.items():
         for name, entry in file.items():
+            if "like" not in entry and name in CONFIG_MAPPING:
+                should = inner_defaults(entries, entry, CONFIG_MAPPING[name]().to_dict(), CONFIG_MAPPING)
+                if "--write" in sys.argv:
+                    entry.pop("defaults", None)
+                    if should:
+                        entry["defaults"] = should
+                elif entry.get("defaults", {}) != should:
+                    wrong.append(f"{name}: defaults of its language model are {should}, but {entry.get('defaults')}")
+                continue
             whole = resolve(entries, entry)
             inherited = whole.get("class") if whole.get("class") in ("checkpoint", "vllm") else name
             kind_name = entry.get("class", inherited)

@@ -63,6 +63,18 @@ TEST_CASE("a family is found by the language model's architecture or type, then 
   CHECK(family(R"({"_class_name": "NewTransformer2DModel"})") == "no known family");
 }
 
+TEST_CASE("a sparse config of a whole has the sizes that the whole's class gives its language model") {
+  const auto hidden = [](const char* text) { return read_model(text, "config.json", "test").config.hidden; };
+  CHECK(hidden(R"({"model_type": "voxtral"})") == 3072);
+  CHECK(hidden(R"({"model_type": "voxtral", "text_config": {"model_type": "llama"}})") == 3072);
+  CHECK(hidden(R"({"model_type": "voxtral", "text_config": {"model_type": "llama", "hidden_size": 5120}})") ==
+        5120);
+  CHECK(hidden(R"({"model_type": "voxtral", "text_config": {"model_type": "qwen2"}})") == 4096);
+  CHECK(hidden(R"({"model_type": "llama"})") == 4096);
+  // ... and the width of a head that the class gives, which is not hidden / heads.
+  CHECK(read_model(R"({"model_type": "voxtral"})", "config.json", "test").config.head_dim == 128);
+}
+
 /// What the engines serve, as served_models.py checks it against their registries.
 json served() {
   std::ifstream file(std::string(KERNCAST_MODEL_TESTS) + "/served.json");
