@@ -76,7 +76,7 @@ inline ModelConfig deepseek_v3() {
   model.kv_heads = 128;
   model.head_dim = 128;
   model.router = {.scoring = RouterScoring::sigmoid,
-                  .logits = DType::f32,
+                  .logits = {DType::bf16, DType::f32},
                   .bias = true,
                   .groups = 8,
                   .topk_group = 4,

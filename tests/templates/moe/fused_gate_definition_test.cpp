@@ -127,6 +127,8 @@ TEST_CASE("fused_gate knows the models with a sigmoid router") {
   const OpDefinition& op = definition_of<moe::FusedGate>();
   check_cases(op, deepseek_v3());
   CHECK(widths_of(op, deepseek_v3(), "top_k") == std::set<std::string>{"8", "9"});
+  CHECK(widths_of(op, deepseek_v3(), "logits_dtype") == std::set<std::string>{"bf16", "f32"});
+  CHECK(op.model_cases(deepseek_v3()).size() == 3);  // one engine alone fuses the shared expert
   ModelConfig softmax = deepseek_v3();
   softmax.router.scoring = RouterScoring::softmax;
   CHECK(op.model_cases(softmax).empty());

@@ -112,6 +112,11 @@ TEST_CASE("topk gates know their models") {
   CHECK(definition_of<moe::TopkSoftmax>().model_cases(deepseek_v3()).empty());
   CHECK(definition_of<moe::TopkSigmoid>().model_cases(mixtral()).empty());
   CHECK(definition_of<moe::TopkSigmoid>().model_cases(deepseek_v3()).empty());
+  ModelConfig capped = mixtral();
+  capped.router.softcap = 30.0;
+  check_cases(definition_of<moe::TopkSoftmax>(), capped);
+  CHECK(widths_of(definition_of<moe::TopkSoftmax>(), capped, "softcap") == std::set<std::string>{"true"});
+  CHECK(widths_of(definition_of<moe::TopkSoftmax>(), mixtral(), "softcap").empty());
   ModelConfig plain = mixtral();
   plain.router.scoring = RouterScoring::sigmoid;
   plain.router.bias = true;

@@ -174,4 +174,12 @@ TEST_CASE("scale_shift and gate_residual_scale_shift know the models") {
     check_cases(*op, wan);
     CHECK(op->model_cases(deepseek_v3()).empty());
   }
+  ModelConfig scaled = flux;
+  scaled.modulations = {
+      {.place = "norm1", .width = 3840, .kind = NormKind::rms, .weight = true, .gate = "", .form = "shared"}};
+  scaled.modulations[0].shifted = false;
+  check_cases(definition_of<norm::ScaleShift>(), scaled);
+  CHECK(widths_of(definition_of<norm::ScaleShift>(), scaled, "scale_form") ==
+        std::set<std::string>{"shared"});
+  CHECK(widths_of(definition_of<norm::ScaleShift>(), scaled, "shift_form") == std::set<std::string>{"none"});
 }
