@@ -26,11 +26,14 @@ std::string file_name(const Key& key) {
   return key.hex().substr(2).append(layout::entry_suffix);
 }
 
+bool is_shard_name(std::string_view name) {
+  return name.size() == 2 && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 void for_each_shard(const Folder& entries,
                     const std::function<void(const Folder&, const std::string&)>& visit) {
   entries.for_each(no_limit, [&](const std::string& name) {
-    const bool is_shard = name.size() == 2 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
-    if (const Folder shard = is_shard ? entries.child(name) : Folder(); shard.valid()) {
+    if (const Folder shard = is_shard_name(name) ? entries.child(name) : Folder(); shard.valid()) {
       visit(shard, name);
     }
   });

@@ -28,6 +28,9 @@ struct StoredFile {
 [[nodiscard]] std::string shard_name(const Key& key);
 [[nodiscard]] std::string file_name(const Key& key);
 
+/// True if a folder of entries may be called `name`.
+[[nodiscard]] bool is_shard_name(std::string_view name);
+
 /// Calls `visit(shard, name)` for each folder of entries below `entries` (ROOT/v1).
 void for_each_shard(const Folder& entries,
                     const std::function<void(const Folder&, const std::string&)>& visit);

@@ -176,6 +176,24 @@ std::string Store::defect() {
   return {};
 }
 
+std::string Store::unreadable() const {
+  const Folder root = Folder::open(root_);
+  const Folder entries = root.valid() ? root.child(layout::entries) : Folder();
+  for (const Folder* folder : {&root, &entries}) {
+    if (folder->failure() && folder->failure().error != ENOENT) {
+      return folder->failure().text;
+    }
+  }
+  std::string defect;
+  entries.for_each(no_limit, [&](const std::string& name) {
+    if (const IoFailure failure = is_shard_name(name) ? entries.child(name).failure() : IoFailure();
+        failure.error == EACCES || failure.error == EIO) {
+      defect = failure.text;
+    }
+  });
+  return defect;
+}
+
 bool Store::usable() {
   return !root_.empty() && trusted(Folder::make(root_)).valid();
 }
@@ -321,24 +339,31 @@ StoreStatistics Store::statistics() const {
   return out;
 }
 
-StoreStatistics Store::clear() {
+StoreStatistics Store::remove(const std::function<bool(const StoredFile&)>& unwanted) {
   StoreStatistics removed;
-  if (root_.empty()) {
-    return removed;
-  }
   const Folder root = Folder::open(root_);
-  const auto clear_temporaries = [&](const Folder& folder) {
-    removed.temporaries += reap_temporaries(folder, unlocked_at_first, no_limit);
-  };
   for_each_shard(root.child(layout::entries), [&](const Folder& shard, const std::string& shard_name) {
     for_each_entry(shard, shard_name, [&](const std::string& name, const StoredFile& file) {
-      if (shard.remove(name)) {
+      if (unwanted(file) && shard.remove(name)) {
         ++removed.entries;
         removed.bytes += file.bytes;
       }
     });
-    clear_temporaries(shard);
   });
+  return removed;
+}
+
+StoreStatistics Store::clear() {
+  if (root_.empty()) {
+    return {};
+  }
+  StoreStatistics removed = remove([](const StoredFile&) { return true; });
+  const Folder root = Folder::open(root_);
+  const auto clear_temporaries = [&](const Folder& folder) {
+    removed.temporaries += reap_temporaries(folder, unlocked_at_first, no_limit);
+  };
+  for_each_shard(root.child(layout::entries),
+                 [&](const Folder& shard, const std::string&) { clear_temporaries(shard); });
   const Folder quarantine = root.child(layout::quarantine);
   quarantine.for_each(no_limit, [&](const std::string& name) {
     removed.quarantined += is_quarantined(name) && quarantine.remove(name) ? 1 : 0;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -83,12 +84,19 @@ class Store {
   /// written to); empty if one can. Writes one probe file and removes it.
   [[nodiscard]] std::string defect();
 
+  /// The reason why not all entries that the directory holds can be listed: it, or a folder of entries in it,
+  /// cannot be read. Empty if they can, or if the directory does not exist.
+  [[nodiscard]] std::string unreadable() const;
+
   /// Writes an entry that another layer holds. False if that fails; nothing is lost, so there is no warning.
   bool promote(const Key& key, const Entry& entry);
 
   /// Every entry file, in order of key. Files that are not named like entries are skipped.
   [[nodiscard]] std::vector<StoredFile> list() const;
   [[nodiscard]] StoreStatistics statistics() const;
+
+  /// Removes the entry files for which `unwanted` is true, and nothing else. Returns what was removed.
+  StoreStatistics remove(const std::function<bool(const StoredFile&)>& unwanted);
 
   /// Removes entries, quarantined files, unused locks, the temporary files of dead writers and the index. All
   /// of these were made by the store and can be made again; no symbolic link is followed. Folders stay, since

@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <memory>
-#include <optional>
 
 #include "cache/cache.hpp"
 #include "cache/counters.hpp"
@@ -11,11 +9,14 @@
 #include "cache/directory/process_usage.hpp"
 #include "cache/directory/store.hpp"
 #include "cache/tuning/tuning_store.hpp"
+#include "kerncast/error.hpp"
 #include "tools/commands/cache.hpp"
 #include "tools/io/output.hpp"
 
 namespace kerncast::tools {
 namespace {
+
+constexpr const char* no_directory = "there is no cache directory; set KERNCAST_CACHE_DIR or HOME";
 
 /// A counter's value as text. The end of its name says whether it is a time, a size or a count.
 std::string counter_text(std::string_view name, std::uint64_t value) {
@@ -35,6 +36,9 @@ Json to_json(const cache::StoreStatistics& statistics) {
 
 int show_statistics(CommandContext& context) {
   const cache::Store store = open_store(context);
+  if (!store.root().empty()) {
+    require_readable(store);
+  }
   const cache::Health health = cache::check_health(store);
   Json json = {{"directory", health.directory}, {"exists", health.exists}, {"writable", health.writable}};
   json.update(to_json(health.statistics));
@@ -92,6 +96,7 @@ int show_statistics(CommandContext& context) {
 
 int list_store(CommandContext& context) {
   cache::Store store = open_store(context);
+  require_readable(store);
   Json list = Json::array();
   Table table({{"op"}, {"specialisation"}, {"arch"}, {"size", Align::right}, {"used (UTC)"}, {"key"}});
   for (const cache::IndexedEntry& entry : cache::list_entries(store)) {
@@ -116,51 +121,13 @@ int list_store(CommandContext& context) {
 
 int show_path(CommandContext& context) {
   const std::string directory = cache::default_directory();
+  if (directory.empty()) {
+    throw Error(ErrorCode::not_found, no_directory);
+  }
   if (context.json) {
     print_json({{"directory", directory}});
-  } else if (!directory.empty()) {
-    print(directory + '\n');
-  }
-  if (directory.empty()) {
-    context.console.warning("there is no cache directory; set KERNCAST_CACHE_DIR or HOME");
-  }
-  return exit_fine;
-}
-
-int clear_store(CommandContext& context, bool with_tuned) {
-  cache::Store store = open_store(context);
-  const cache::StoreStatistics removed = store.clear();
-  const cache::StoreStatistics left = store.statistics();
-  cache::TuningStore tuning = open_tuning(context, store);
-  // Tuning takes hours and compiling seconds, so the records are removed only on request.
-  std::optional<std::uint64_t> tuned = 0;
-  if (with_tuned) {
-    tuned = tuning.remove([](const cache::TunedRecord&) { return true; });
-  }
-  const std::size_t kept = tuning.list().size();
-  if (context.json) {
-    Json json = {{"directory", store.root()}, {"removed", to_json(removed)}, {"left", to_json(left)}};
-    json["removed"]["tuned"] = tuned.value_or(0);
-    json["left"]["tuned"] = kept;
-    print_json(json);
   } else {
-    print(fmt::format("removed {} entries ({}), {} quarantined files and {} temporaries from {}\n",
-                      removed.entries, human_bytes(removed.bytes), removed.quarantined, removed.temporaries,
-                      store.root()));
-    if (with_tuned && tuned) {
-      print(fmt::format("removed {} tuned records\n", *tuned));
-    } else if (kept > 0 && !with_tuned) {
-      print(fmt::format("{} tuned records are kept; use --tuned to remove them too\n", kept));
-    }
-  }
-  if (!tuned) {
-    context.console.error(fmt::format("the tuned records in {} could not be removed", store.root()));
-    return exit_failed;
-  }
-  if (left.entries + left.quarantined + left.temporaries > 0) {
-    context.console.error(fmt::format("{} files in {} could not be removed; check who owns them",
-                                      left.entries + left.quarantined + left.temporaries, store.root()));
-    return exit_failed;
+    print(directory + '\n');
   }
   return exit_fine;
 }
@@ -179,6 +146,37 @@ cache::TuningStore open_tuning(CommandContext& context, const cache::Store& stor
           everyone ? cache::Trust::everyone : cache::Trust::mine};
 }
 
+void require_readable(const cache::Store& store) {
+  if (store.root().empty()) {
+    throw Error(ErrorCode::not_found, no_directory);
+  }
+  if (const std::string defect = store.unreadable(); !defect.empty()) {
+    throw Error(ErrorCode::io_error,
+                fmt::format("the cache directory {} cannot be read ({}); make it readable, or set "
+                            "KERNCAST_CACHE_DIR",
+                            store.root(), defect));
+  }
+}
+
+bool names_op(const std::string& name, const std::string& op) {
+  return name == op || (name.find('.') == std::string::npos && op.ends_with("." + name));
+}
+
+void require_found(const char* option, const std::vector<std::string>& asked,
+                   const std::set<std::string>& found, const std::string& directory) {
+  for (const std::string& value : asked) {
+    if (std::none_of(found.begin(), found.end(),
+                     [&](const std::string& name) { return names_op(value, name); })) {
+      throw Error(
+          ErrorCode::not_found,
+          fmt::format(
+              "{} {}: the cache directory {} holds no such kernel{}; `kerncast cache ls` lists what it "
+              "holds",
+              option, value, directory, asked.size() > 1 ? " among those asked for" : ""));
+    }
+  }
+}
+
 void add_cache_command(const Command& root, CommandContext& context) {
   const Command command = root.add("cache", "Show, clear, export and import the cache of compiled kernels");
   command.require_one();
@@ -193,11 +191,7 @@ void add_cache_command(const Command& root, CommandContext& context) {
       show_statistics);
   add("ls", "List every entry: op, specialisation, architecture, size, last use, key", list_store);
   add("path", "Print the path of the directory", show_path);
-  const Command clear = command.add("clear", "Remove every entry and say what was removed");
-  const auto with_tuned = std::make_shared<bool>(false);
-  clear.flag("--tuned", *with_tuned, "Remove the tuned records too");
-  clear.json_flag();
-  clear.action([&context, with_tuned] { return clear_store(context, *with_tuned); });
+  add_cache_clear_command(command, context);
   add_cache_explain_command(command, context);
   add_cache_pack_commands(command, context);
   add_cache_tuned_command(command, context);

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <set>
+#include <string>
+#include <vector>
+
 #include "cache/directory/store.hpp"
 #include "cache/tuning/tuning_store.hpp"
 #include "tools/commands/command.hpp"
@@ -10,11 +14,23 @@ namespace kerncast::tools {
 /// which must outlive it.
 [[nodiscard]] cache::Store open_store(CommandContext& context);
 
+/// For commands that say what the directory holds. Throws Error(not_found) if there is no directory, and
+/// Error(io_error) if what it holds cannot be listed.
+void require_readable(const cache::Store& store);
+
+/// True if `name` is the name of `op`, or what comes after the family in it.
+[[nodiscard]] bool names_op(const std::string& name, const std::string& op);
+
+/// Throws Error(not_found) for a value of `option` that is not `found` in `directory`.
+void require_found(const char* option, const std::vector<std::string>& asked,
+                   const std::set<std::string>& found, const std::string& directory);
+
 /// The tuned records of the directory of `store`. Warnings go to the console of `context`, which must outlive
 /// the result.
 [[nodiscard]] cache::TuningStore open_tuning(CommandContext& context, const cache::Store& store);
 
 /// Each function declares subcommands of `kerncast cache` that are implemented in a file of their own.
+void add_cache_clear_command(const Command& cache, CommandContext& context);
 void add_cache_explain_command(const Command& cache, CommandContext& context);
 void add_cache_pack_commands(const Command& cache, CommandContext& context);
 void add_cache_tuned_command(const Command& cache, CommandContext& context);

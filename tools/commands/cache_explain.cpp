@@ -10,6 +10,7 @@
 #include "tools/commands/key_difference.hpp"
 #include "tools/io/output.hpp"
 #include "tools/model/settings.hpp"
+#include "tools/run/default_arch.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -93,21 +94,25 @@ Json to_json(const Candidate& candidate) {
 int explain(CommandContext& context, const ExplainOptions& options) {
   const OpDefinition& op = require_op(options.op);
   const Specialisation spec = specialise_settings(op, parse_settings(op, options.settings));
-  check_arch(options.arch);
+  if (!options.arch.empty()) {
+    check_arch(options.arch);
+  }
+  require_readable(open_store(context));
   Runtime runtime(context.runtime_options());
-  const KeyReport wanted = runtime.identify(op, spec, options.arch, options.rows);
+  const std::string arch = options.arch.empty() ? default_arch(runtime, context.console) : options.arch;
+  const KeyReport wanted = runtime.identify(op, spec, arch, options.rows);
   const Search result = search(context, op, wanted);
   const bool hit = result.nearest() && result.nearest()->key.hex() == wanted.key;
   if (context.json) {
-    Json json = {{"op", op.name},        {"spec", wanted.spec},         {"arch", options.arch},
+    Json json = {{"op", op.name},        {"spec", wanted.spec},         {"arch", arch},
                  {"rows", options.rows}, {"tunables", wanted.tunables}, {"key", wanted.key},
                  {"hit", hit},           {"candidates", result.seen()}};
     json["nearest"] = result.nearest() ? to_json(*result.nearest()) : Json();
     print_json(json);
     return exit_fine;
   }
-  print(fmt::format("{} [{}] for {}, tunables {}\nkey {}\n", op.name, wanted.spec, options.arch,
-                    wanted.tunables, wanted.key));
+  print(fmt::format("{} [{}] for {}, tunables {}\nkey {}\n", op.name, wanted.spec, arch, wanted.tunables,
+                    wanted.key));
   if (hit) {
     print(fmt::format("hit: the kernel is in {}\n", result.nearest()->layer));
   } else if (!result.nearest()) {
@@ -133,7 +138,7 @@ void add_cache_explain_command(const Command& cache, CommandContext& context) {
   command.option("op", options->op, "Op, such as norm.rms_norm").required();
   command.option("--set", options->settings, "Compile-time parameters; may be repeated")
       .value_name("NAME=VALUE");
-  command.option("--arch", options->arch, "Architecture, such as sm_90a").required();
+  command.option("--arch", options->arch, "Architecture; default: that of the first device, else sm_90a");
   command.option("--rows", options->rows, "Row count to choose tunables for").shows_default().positive();
   command.json_flag();
   command.action([&context, options] { return explain(context, *options); });

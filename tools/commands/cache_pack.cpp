@@ -20,36 +20,26 @@ struct PackOptions {
   std::vector<std::string> archs;
 };
 
-bool is_among(const std::vector<std::string>& list, const std::string& text) {
-  return list.empty() || std::find(list.begin(), list.end(), text) != list.end();
-}
-
-/// Throws Error(not_found) for a value of `option` that nothing in the cache has.
-void check_found(const char* option, const std::vector<std::string>& asked,
-                 const std::set<std::string>& found, const std::string& directory) {
-  for (const std::string& value : asked) {
-    if (!found.contains(value)) {
-      throw Error(
-          ErrorCode::not_found,
-          fmt::format("{} {}: the cache directory {} holds no such kernel{}; `kerncast cache ls` lists "
-                      "what it holds",
-                      option, value, directory, asked.size() > 1 ? " among those asked for" : ""));
-    }
-  }
+bool is_wanted(const PackOptions& options, const std::string& op, const std::string& arch) {
+  const std::vector<std::string>& archs = options.archs;
+  return (options.ops.empty() || std::any_of(options.ops.begin(), options.ops.end(),
+                                             [&](const std::string& name) { return names_op(name, op); })) &&
+         (archs.empty() || std::find(archs.begin(), archs.end(), arch) != archs.end());
 }
 
 int export_entries(CommandContext& context, const PackOptions& options) {
   for (const std::string& arch : options.archs) {
     check_arch(arch);
   }
+  context.prepare_output(options.file);
   std::set<std::string> found_ops;
   std::set<std::string> found_archs;
   const cache::Store store = open_store(context);
+  require_readable(store);
   std::vector<cache::TunedRecord> tuned = open_tuning(context, store).list();
   tuned.erase(std::remove_if(tuned.begin(), tuned.end(),
                              [&](const cache::TunedRecord& record) {
-                               return !is_among(options.ops, record.op) ||
-                                      !is_among(options.archs, record.arch);
+                               return !is_wanted(options, record.op, record.arch);
                              }),
               tuned.end());
   AtomicOutput output(options.file);
@@ -57,7 +47,7 @@ int export_entries(CommandContext& context, const PackOptions& options) {
   const cache::ExportResult result = cache::export_pack(
       store,
       [&](const cache::Entry& entry) {
-        const bool wanted = is_among(options.ops, entry.op) && is_among(options.archs, entry.arch);
+        const bool wanted = is_wanted(options, entry.op, entry.arch);
         if (wanted) {
           found_ops.insert(entry.op);
           found_archs.insert(entry.arch);
@@ -73,8 +63,8 @@ int export_entries(CommandContext& context, const PackOptions& options) {
     found_ops.insert(record.op);
     found_archs.insert(record.arch);
   }
-  check_found("--op", options.ops, found_ops, store.root());
-  check_found("--arch", options.archs, found_archs, store.root());
+  require_found("--op", options.ops, found_ops, store.root());
+  require_found("--arch", options.archs, found_archs, store.root());
   if (result.entries == 0 && tuned.empty()) {
     throw Error(ErrorCode::not_found,
                 fmt::format("the cache directory {} holds nothing to export; {} was not "

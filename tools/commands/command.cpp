@@ -4,10 +4,49 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <CLI/Validators.hpp>
+#include <charconv>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace kerncast::tools {
+namespace {
+
+/// The type of one value of an option.
+template <class T>
+struct ValueOf {
+  using type = T;
+};
+template <class T>
+struct ValueOf<std::vector<T>> {
+  using type = T;
+};
+
+/// The fault of a value of an option, or an empty text. CLI11 takes an empty text for a missing option, the
+/// next option for a missing value, a number that does not fit for the nearest that does, and 010 for eight.
+template <class T>
+std::string value_fault(const std::string& text) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    if (text.starts_with("--")) {
+      return "needs a value, and " + text + " is an option (a file of that name is written ./" + text + ")";
+    }
+    return text.empty() ? "must not be empty" : "";
+  } else {
+    const std::string_view digits = std::string_view(text).substr(text.starts_with('+') ? 1 : 0);
+    T value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    const bool padded = digits.size() > 1 && digits.front() == '0';
+    if (error == std::errc::result_out_of_range) {
+      return text + " is out of range";
+    }
+    const bool whole = error == std::errc() && end == digits.data() + digits.size() && !padded;
+    return whole ? "" : text + " is not a whole number";
+  }
+}
+
+}  // namespace
 
 CommandOption& CommandOption::required() {
   option_.required();
@@ -62,7 +101,9 @@ void Command::require_one() const {
 
 template <class T>
 CommandOption Command::option(const std::string& name, T& value, const std::string& help) const {
-  return CommandOption(*app_->add_option(name, value, help));
+  CLI::Option* option = app_->add_option(name, value, help);
+  option->check([](const std::string& text) { return value_fault<typename ValueOf<T>::type>(text); }, "");
+  return CommandOption(*option);
 }
 
 template CommandOption Command::option(const std::string&, std::string&, const std::string&) const;

@@ -37,12 +37,13 @@ std::string environment_help() {
          "Exit codes: 0 what was asked for is done, 1 the work failed, 2 bad usage, 130 stopped by Ctrl-C.";
 }
 
-/// Reports `message` on standard error, and with --json also as JSON on standard output.
+/// Reports `message` on standard error, and with --json also as JSON on standard output: on one line, since a
+/// command whose output is a line for each event may fail after some of them.
 void report(CommandContext& context, std::string_view code, std::string_view message) {
   context.console.end_progress();
   context.console.error(message);
   if (context.json) {
-    print_json({{"error", {{"code", code}, {"message", message}}}});
+    print_json_line({{"error", {{"code", code}, {"message", message}}}});
   }
 }
 
@@ -76,8 +77,13 @@ struct GlobalArguments {
   }
 };
 
-/// The option of `command` that is nearest to the first one in `words` that it does not have.
-std::string nearest_option(const CLI::App& command, const std::vector<std::string>& words) {
+/// The first option in `words` that `command` does not have, and the nearest that it has. Both may be empty.
+struct UnknownOption {
+  std::string name;
+  std::string nearest;
+};
+
+UnknownOption unknown_option(const CLI::App& command, const std::vector<std::string>& words) {
   std::vector<std::string> known;
   for (const CLI::Option* option : command.get_options()) {
     for (const std::string& name : option->get_lnames()) {
@@ -87,10 +93,14 @@ std::string nearest_option(const CLI::App& command, const std::vector<std::strin
   for (const std::string& word : words) {
     const std::string name = word.substr(0, word.find('='));
     if (name.starts_with("--") && std::find(known.begin(), known.end(), name) == known.end()) {
-      return nearest_name(name, known);
+      return {name, nearest_name(name, known)};
     }
   }
   return {};
+}
+
+std::string suggestion(const std::string& nearest) {
+  return nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest);
 }
 
 /// The message for a command line that CLI11 rejects: its error and the command whose help to read. For an
@@ -112,21 +122,32 @@ std::string usage_text(const CLI::App& root, const CLI::ParseError& error,
     }
     if (next == nullptr) {
       if (!names.empty()) {
-        const std::string nearest = nearest_name(word, names);
-        text = fmt::format("unknown command '{}'{}", word,
-                           nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest));
+        text = fmt::format("unknown command '{}'{}", word, suggestion(nearest_name(word, names)));
       }
       break;
     }
     reached = next;
     path += fmt::format(" {}", word);
   }
+  const UnknownOption unknown = unknown_option(*reached, words);
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
-    const std::string nearest = nearest_option(*reached, words);
-    text += nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest);
+    text += suggestion(unknown.nearest);
+  } else if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) &&
+             !unknown.name.empty()) {
+    // The required option is often the one that is misspelt.
+    text += fmt::format("; there is no {}{}", unknown.name, suggestion(unknown.nearest));
   }
   text.erase(text.find_last_not_of(" \n") + 1);
   return fmt::format("{}; see {} --help", text, path);
+}
+
+/// Throws UsageError for an option that ends with its equals sign, since CLI11 would give it the next word.
+void check_values(const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (word.starts_with("--") && word.find('=') == word.size() - 1) {
+      throw UsageError(fmt::format("{} has no value", word));
+    }
+  }
 }
 
 int act(CommandContext& context) {
@@ -169,6 +190,7 @@ int parse_and_act(int argc, const char* const* argv) {
   root.footer(environment_help());
   try {
     context.console.set_color(arguments.color);
+    check_values(arguments.rest);
     std::vector<std::string> words(arguments.rest.rbegin(), arguments.rest.rend());
     root.parse(std::move(words));
   } catch (const UsageError& error) {

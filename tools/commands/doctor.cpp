@@ -370,6 +370,16 @@ std::string verdict(const Findings& findings) {
   return findings.compiles ? "ready to launch" : "ready to launch what is cached; nothing can be compiled";
 }
 
+/// Says on standard error that nothing can be launched, since a script may keep that alone.
+int conclude(CommandContext& context, const Findings& findings) {
+  for (const Json& problem : findings.problems) {
+    if (!findings.ready && problem["severity"] == "error") {
+      context.console.error(fmt::format("{}: {}", verdict(findings), problem["problem"].get<std::string>()));
+    }
+  }
+  return findings.ready ? exit_fine : exit_failed;
+}
+
 int examine(CommandContext& context) {
   Findings findings;
   examine_variables(findings);
@@ -384,7 +394,7 @@ int examine(CommandContext& context) {
   findings.json["ok"] = findings.ready;
   if (context.json) {
     print_json(findings.json);
-    return findings.ready ? exit_fine : exit_failed;
+    return conclude(context, findings);
   }
   Table table({{"kerncast"}, {KERNCAST_VERSION}});
   for (const auto& [name, value] : findings.lines) {
@@ -396,7 +406,7 @@ int examine(CommandContext& context) {
                       problem["problem"].get<std::string>(), problem["remedy"].get<std::string>()));
   }
   print(fmt::format("\n{}\n", verdict(findings)));
-  return findings.ready ? exit_fine : exit_failed;
+  return conclude(context, findings);
 }
 
 }  // namespace

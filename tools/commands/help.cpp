@@ -40,6 +40,9 @@ void add_help_command(const Command& root, CommandContext& /*context*/) {
   command.option("command", *path, "Command, such as run or cache export");
   command.flag("--man", *manual, "Print the manual page of all commands, for man -l");
   command.action([root, path, manual] {
+    if (*manual && !path->empty()) {
+      throw UsageError("--man prints the page of all commands; leave the command out");
+    }
     print(*manual ? manual_page(root.describe()) : help_of(root, *path));
     return exit_fine;
   });

@@ -10,7 +10,9 @@
 #include "tools/commands/command.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
+#include "tools/io/usage_error.hpp"
 #include "tools/model/settings.hpp"
+#include "tools/run/default_arch.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -63,29 +65,27 @@ void print_fields(const Fields& fields) {
   print(table);
 }
 
-/// The architecture of the first device, or sm_90a if there is none.
-std::string default_arch(Runtime& runtime, CommandContext& context) {
-  try {
-    return runtime.arch(0);
-  } catch (const Error&) {
-    context.console.note("no device found; inspecting for sm_90a (choose with --arch)");
-    return "sm_90a";
-  }
-}
-
-/// Prints only the requested texts, so that they can be piped. True if any was requested.
+/// Prints only the requested texts, so that they can be piped. A line before each tells two apart; it is a
+/// comment in both languages. True if any was requested.
 bool print_texts(const InspectOptions& options, const std::string& source, const std::string& ptx) {
+  const bool both = options.source && options.ptx;
   if (options.source) {
+    print(both ? "// ======== source ========\n" : "");
     print(source);
   }
   if (options.ptx) {
+    print(both ? (source.ends_with('\n') ? "// ======== PTX ========\n" : "\n// ======== PTX ========\n")
+               : "");
     print(ptx);
   }
   return options.source || options.ptx;
 }
 
-/// Writes the cubin to the file that --extract names.
+/// Writes the cubin to the file that --extract names, if it does.
 void extract(const InspectOptions& options, const std::string& cubin) {
+  if (options.extract.empty()) {
+    return;
+  }
   if (cubin.empty()) {
     throw Error(ErrorCode::not_found,
                 fmt::format("{} has no cubin to extract; it has only PTX", options.what));
@@ -93,6 +93,11 @@ void extract(const InspectOptions& options, const std::string& cubin) {
   AtomicOutput output(options.extract);
   output.write(cubin.data(), cubin.size());
   output.commit();
+}
+
+/// True if writing the cubin was all that was asked for.
+bool only_extracts(CommandContext& context, const InspectOptions& options) {
+  return !options.extract.empty() && !context.json && !options.source && !options.ptx;
 }
 
 std::string_view name_of(TunablesOrigin origin) {
@@ -109,6 +114,7 @@ std::string_view name_of(TunablesOrigin origin) {
 
 int inspect_op(CommandContext& context, const InspectOptions& options) {
   const OpDefinition& op = require_op(options.what);
+  context.prepare_output(options.extract);
   const Settings settings = parse_settings(op, options.settings);
   const Specialisation spec = specialise_settings(op, settings);
   const std::optional<Tunables> tunables = parse_tunable_settings(op, options.tunables);
@@ -116,10 +122,10 @@ int inspect_op(CommandContext& context, const InspectOptions& options) {
     check_arch(options.arch);
   }
   Runtime runtime(context.runtime_options());
-  const std::string arch = options.arch.empty() ? default_arch(runtime, context) : options.arch;
+  const std::string arch = options.arch.empty() ? default_arch(runtime, context.console) : options.arch;
   const KernelReport report = runtime.inspect(op, spec, arch, options.rows, tunables);
-  if (!options.extract.empty()) {
-    extract(options, report.cubin);
+  extract(options, report.cubin);
+  if (only_extracts(context, options)) {
     return exit_fine;
   }
   if (context.json) {
@@ -172,8 +178,18 @@ int inspect_op(CommandContext& context, const InspectOptions& options) {
   return exit_fine;
 }
 
+/// Throws UsageError for options that choose a kernel, since a cache entry is one.
+void check_file_options(const Command& command) {
+  for (const char* option : {"--set", "--arch", "--rows", "--tunables"}) {
+    if (command.given(option)) {
+      throw UsageError(fmt::format("{} goes with an op only; a cache entry is one kernel", option));
+    }
+  }
+}
+
 int inspect_file(CommandContext& context, const InspectOptions& options) {
   constexpr std::uint64_t limit = std::uint64_t{1} << 32;
+  context.prepare_output(options.extract);
   const std::string bytes = read_file(options.what, limit);
   const std::optional<cache::Key> key = cache::claimed_key(bytes);
   const cache::ParsedEntry parsed = cache::parse(key.value_or(cache::Key{}), bytes);
@@ -183,8 +199,8 @@ int inspect_file(CommandContext& context, const InspectOptions& options) {
                             parsed.defect.empty() ? std::string("it has no key") : parsed.defect));
   }
   const cache::Entry& entry = *parsed.entry;
-  if (!options.extract.empty()) {
-    extract(options, entry.cubin);
+  extract(options, entry.cubin);
+  if (only_extracts(context, options)) {
     return exit_fine;
   }
   // The generated source is one of the key's fields.
@@ -250,8 +266,12 @@ void add_inspect_command(const Command& root, CommandContext& context) {
   command.option("--extract", options->extract, "Write the cubin to a file, for cuobjdump")
       .value_name("FILE");
   command.json_flag();
-  command.action([&context, options] {
-    return options->what.ends_with(".kce") ? inspect_file(context, *options) : inspect_op(context, *options);
+  command.action([&context, options, command] {
+    if (!options->what.ends_with(".kce")) {
+      return inspect_op(context, *options);
+    }
+    check_file_options(command);
+    return inspect_file(context, *options);
   });
 }
 

@@ -149,6 +149,7 @@ int profile(CommandContext& context, const ProfileOptions& options) {
   const Target target = choose_target(options);
   const std::vector<Workload> workloads = choose_workloads(options, op, context.console);
   // Open the output first, so that one that cannot be written is reported before the work.
+  context.prepare_output(options.html);
   std::optional<AtomicOutput> page_file;
   if (!options.html.empty()) {
     page_file.emplace(options.html);

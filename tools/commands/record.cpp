@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
@@ -20,11 +21,12 @@ struct MergeOptions {
 };
 
 int merge(CommandContext& context, const MergeOptions& options) {
+  context.prepare_output(options.out);
   const std::string text = merge_records(options.files, context.console);
   if (text.empty()) {
     throw Error(ErrorCode::io_error,
-                fmt::format("{} of the files to merge holds a record; {} was not written",
-                            options.files.size() == 1 ? "not one" : "none", options.out));
+                fmt::format("{} hold{} no record; {} was not written", fmt::join(options.files, ", "),
+                            options.files.size() == 1 ? "s" : "", options.out));
   }
   AtomicOutput output(options.out);
   output.write(text.data(), text.size());

@@ -368,7 +368,7 @@ int run_file(CommandContext& context, const RunOptions& options) {
           request.op->name, options.out));
     }
   }
-  check_output(options.out);
+  context.prepare_output(options.out);
   request.inputs = pick_inputs(context, *request.op, options.in);
   apply_planned_layout(*request.op, request.params, request.inputs);
   Runtime runtime(context.runtime_options());

@@ -57,6 +57,10 @@ void check_request(const WarmOptions& options) {
   if (options.plan && options.check) {
     throw UsageError("give --plan or --check, not both");
   }
+  if (!options.out.empty() && (options.plan || options.check)) {
+    throw UsageError(
+        "--out goes with neither --plan nor --check: they compile nothing that could be written");
+  }
   if (options.memory > 0 && options.memory < compiler::worker::least_worker_bytes) {
     throw UsageError(fmt::format("--memory: {} is too little for one worker, which needs {}",
                                  human_bytes(options.memory),
@@ -64,9 +68,6 @@ void check_request(const WarmOptions& options) {
   }
   for (const std::string& arch : request.archs) {
     check_arch(arch);
-  }
-  if (!options.out.empty()) {
-    check_output(options.out);
   }
 }
 
@@ -80,8 +81,22 @@ void check_pack(const std::string& path) {
   }
 }
 
+/// True if each model is known or may be guessed. If not, an error says so; what was shown stays valid JSON.
+bool known_or_told(CommandContext& context, const std::vector<ModelReading>& models, bool best_effort) {
+  try {
+    for (const ModelReading& model : models) {
+      require_known(model, best_effort);
+    }
+    return true;
+  } catch (const Error& error) {
+    context.console.error(error.what());
+    return false;
+  }
+}
+
 int warm(CommandContext& context, WarmOptions options) {
   check_request(options);
+  context.prepare_output(options.out);
   if (!options.shard.empty()) {
     options.request.shard = parse_shard(options.shard);
   }
@@ -102,11 +117,12 @@ int warm(CommandContext& context, WarmOptions options) {
   std::vector<ModelReading> models;
   const std::vector<PlannedKernel> kernels =
       plan_warm(runtime, options.request, context.console, &left_out, &models);
+  if (kernels.empty()) {
+    context.console.note(fmt::format("part {} of the plan has no kernels", options.shard));
+  }
   if (options.plan) {
     const int shown = show_plan(context, runtime, models, kernels, left_out, jobs);
-    const bool guessed =
-        std::any_of(models.begin(), models.end(), [](const ModelReading& model) { return !model.known; });
-    return guessed && !options.best_effort ? exit_failed : shown;
+    return known_or_told(context, models, options.best_effort) ? shown : exit_failed;
   }
   for (const ModelReading& model : models) {
     require_known(model, options.best_effort);

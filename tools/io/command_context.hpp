@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "kerncast/runtime.hpp"
 #include "tools/io/console.hpp"
@@ -22,6 +23,11 @@ struct CommandContext {
 
   /// Options of a runtime whose warnings go to the console.
   [[nodiscard]] RuntimeOptions runtime_options();
+
+  /// Checks that the file at `path` can be written, before any work; an empty path is none. If it stands for
+  /// standard output, what is printed goes to standard error from now on. Throws UsageError if JSON is to be
+  /// printed there too, else as check_output().
+  void prepare_output(const std::string& path) const;
 };
 
 }  // namespace kerncast::tools

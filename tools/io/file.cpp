@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "kerncast/error.hpp"
+#include "tools/io/standard_output.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -20,6 +21,27 @@ namespace {
   const int code = errno;
   throw Error(code == ENOENT ? ErrorCode::not_found : ErrorCode::io_error,
               fmt::format("cannot {} {}: {}", action, path, std::generic_category().message(code)));
+}
+
+/// True for a path that is written to and not replaced.
+bool is_stream(const std::string& path) {
+  struct stat status{};
+  return is_standard_output(path) ||
+         (::stat(path.c_str(), &status) == 0 && (S_ISCHR(status.st_mode) || S_ISFIFO(status.st_mode)));
+}
+
+void write_all(int descriptor, const char* next, std::size_t bytes, const std::string& path) {
+  while (bytes > 0) {
+    const ssize_t written = ::write(descriptor, next, bytes);
+    if (written < 0 && errno == EINTR) {
+      continue;
+    }
+    if (written < 0) {
+      fail("write", path);
+    }
+    next += written;
+    bytes -= static_cast<std::size_t>(written);
+  }
 }
 
 const char* kind_of(mode_t mode) {
@@ -99,8 +121,11 @@ bool same_file(const std::string& a, const std::string& b) {
 }
 
 void check_output(const std::string& path) {
-  if (path == "-") {
-    throw Error(ErrorCode::invalid_argument, "- does not stand for standard output here; name a file");
+  if (is_stream(path)) {
+    if (!is_standard_output(path) && ::access(path.c_str(), W_OK) != 0) {
+      fail("write", path);
+    }
+    return;
   }
   struct stat status{};
   const std::string target = target_of(path);
@@ -117,13 +142,44 @@ void check_output(const std::string& path) {
   }
 }
 
-AtomicOutput::AtomicOutput(std::string path)
-    : path_(std::move(path)), target_(target_of(path_)), temporary_(target_ + ".XXXXXX") {
+AtomicOutput::AtomicOutput(std::string path) : path_(std::move(path)) {
   check_output(path_);
+  if (is_stream(path_)) {
+    open_stream();
+    return;
+  }
+  target_ = target_of(path_);
+  temporary_ = target_ + ".XXXXXX";
   descriptor_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
   if (descriptor_ < 0) {
     fail("create", path_);
   }
+}
+
+void AtomicOutput::open_stream() {
+  // Without O_NONBLOCK, opening a pipe that nobody reads would hang.
+  stream_ = is_standard_output(path_) ? ::fcntl(standard_output(), F_DUPFD_CLOEXEC, 0)
+                                      : ::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+  if (stream_ < 0 && errno == ENXIO) {
+    throw Error(ErrorCode::io_error, fmt::format("cannot write {}: nobody reads from the pipe", path_));
+  }
+  if (stream_ < 0) {
+    fail("write", path_);
+  }
+  if (!is_standard_output(path_)) {
+    ::fcntl(stream_, F_SETFL, ::fcntl(stream_, F_GETFL) & ~O_NONBLOCK);
+  }
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
+  std::string collected = (error ? std::string("/tmp") : folder.string()) + "/kerncast.XXXXXX";
+  descriptor_ = ::mkostemp(collected.data(), O_CLOEXEC);
+  if (descriptor_ < 0) {
+    const int code = errno;
+    ::close(stream_);
+    errno = code;
+    fail("create", collected);
+  }
+  ::unlink(collected.c_str());
 }
 
 AtomicOutput::~AtomicOutput() {
@@ -131,24 +187,38 @@ AtomicOutput::~AtomicOutput() {
     ::close(descriptor_);
     ::unlink(temporary_.c_str());
   }
+  if (stream_ >= 0) {
+    ::close(stream_);
+  }
 }
 
 void AtomicOutput::write(const void* data, std::size_t bytes) {
-  const char* next = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t written = ::write(descriptor_, next, bytes);
-    if (written < 0 && errno == EINTR) {
+  write_all(descriptor_, static_cast<const char*>(data), bytes, path_);
+}
+
+void AtomicOutput::copy_to_stream() {
+  char block[65536];
+  for (off_t at = 0;;) {
+    const ssize_t got = ::pread(descriptor_, block, sizeof block, at);
+    if (got < 0 && errno == EINTR) {
       continue;
     }
-    if (written < 0) {
-      fail("write", path_);
+    if (got < 0) {
+      fail("read back what belongs into", path_);
     }
-    next += written;
-    bytes -= static_cast<std::size_t>(written);
+    if (got == 0) {
+      return;
+    }
+    write_all(stream_, block, static_cast<std::size_t>(got), path_);
+    at += got;
   }
 }
 
 void AtomicOutput::commit() {
+  if (stream_ >= 0) {
+    copy_to_stream();
+    return;
+  }
   // mkstemp creates a private file; set the mode that an ordinary open would give.
   const mode_t mask = ::umask(0);
   ::umask(mask);

@@ -13,13 +13,14 @@ namespace kerncast::tools {
 /// True if both paths exist and lead to the same file.
 [[nodiscard]] bool same_file(const std::string& a, const std::string& b);
 
-/// Throws Error(not_found) or Error(io_error) if a file at `path` could not be created or replaced. Call it
-/// before work whose result would otherwise be lost.
+/// Throws Error(not_found) or Error(io_error) if a file at `path` could not be created, replaced or written
+/// to. Call it before work whose result would otherwise be lost.
 void check_output(const std::string& path);
 
 /// A file that is written completely or not at all: under a temporary name beside `path`, which commit()
-/// renames. Without commit(), the temporary file is removed and a file at `path` stays as it was. Only
-/// regular files are replaced; of a symbolic link the target is replaced.
+/// renames. Without commit(), the temporary file is removed and a file at `path` stays as it was. Of a
+/// symbolic link the target is replaced. If `path` stands for standard output, or is a pipe or a character
+/// device such as /dev/null, commit() writes there what was collected before.
 class AtomicOutput {
  public:
   /// Throws Error(io_error) with the path and the cause, like write() and commit().
@@ -33,9 +34,13 @@ class AtomicOutput {
 
  private:
   std::string path_;
+  void open_stream();
+  void copy_to_stream();
+
   std::string target_;  ///< path_ with its links followed
   std::string temporary_;
   int descriptor_ = -1;
+  int stream_ = -1;  ///< if `path` is no file that can be replaced
 };
 
 }  // namespace kerncast::tools

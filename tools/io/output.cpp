@@ -208,6 +208,10 @@ void print_json(const Json& value) {
   print(value.dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
 }
 
+void print_json_line(const Json& value) {
+  print(value.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n');
+}
+
 bool flush_output() {
   return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
 }

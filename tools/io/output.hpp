@@ -57,6 +57,9 @@ void print(const Table& table);
 /// Writes `value` to standard output, indented, with a newline. Bytes that are not UTF-8 are replaced.
 void print_json(const Json& value);
 
+/// Writes `value` to standard output on one line.
+void print_json_line(const Json& value);
+
 /// Flushes standard output. False if anything written to it was lost.
 [[nodiscard]] bool flush_output();
 

@@ -244,6 +244,11 @@ class Planner {
                         glob));
       }
     }
+    if (kernels_.empty() && !request_.records.empty() && request_.models.empty()) {
+      throw UsageError(fmt::format("the plan is empty: {} hold{} no kernel that the options select",
+                                   fmt::join(request_.records, ", "),
+                                   request_.records.size() == 1 ? "s" : ""));
+    }
     if (kernels_.empty()) {
       throw UsageError(
           "the plan is empty: no op serves what was asked for with these options; see kerncast warm --help");

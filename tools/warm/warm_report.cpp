@@ -26,11 +26,6 @@ std::size_t missing_of(const std::vector<PlannedKernel>& kernels) {
                                                 [](const PlannedKernel& kernel) { return !kernel.cached; }));
 }
 
-/// Writes one line of JSON to standard output.
-void print_event(const Json& event) {
-  print(event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
-}
-
 Json describe(const PlannedKernel& kernel) {
   return {{"op", kernel.op->name},
           {"spec", kernel.spec_text},
@@ -50,8 +45,14 @@ Json describe(const std::vector<LeftOut>& left_out) {
   return list;
 }
 
-bool failed(const std::vector<LeftOut>& left_out) {
-  return std::any_of(left_out.begin(), left_out.end(), [](const LeftOut& item) { return item.failed; });
+/// True if something was left out that was asked for; then an error says so.
+bool failed(CommandContext& context, const std::vector<LeftOut>& left_out) {
+  const auto count =
+      std::count_if(left_out.begin(), left_out.end(), [](const LeftOut& item) { return item.failed; });
+  if (count > 0) {
+    context.console.error(fmt::format("{} that were asked for are left out of the plan", count));
+  }
+  return count > 0;
 }
 
 /// Expected compile time in ms: the mean measured in this cache directory, else a typical value (`measured`
@@ -141,12 +142,15 @@ int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kern
     print(fmt::format("{} kernels: {} cached, {} missing\n", kernels.size(), kernels.size() - missing,
                       missing));
   }
-  return missing == 0 && !failed(left_out) ? exit_fine : exit_failed;
+  if (missing > 0) {
+    context.console.error(fmt::format("{} of {} kernels are not in the cache", missing, kernels.size()));
+  }
+  return !failed(context, left_out) && missing == 0 ? exit_fine : exit_failed;
 }
 
 void WarmReporter::begin(const std::vector<PlannedKernel>& kernels, int jobs) {
   if (context_.json) {
-    print_event(
+    print_json_line(
         {{"event", "plan"}, {"kernels", kernels.size()}, {"missing", missing_of(kernels)}, {"jobs", jobs}});
   }
 }
@@ -164,14 +168,14 @@ void WarmReporter::tick(const WarmProgress& progress) {
   }
   told_ = progress.seconds;
   if (context_.json) {
-    print_event({{"event", "progress"},
-                 {"done", progress.done()},
-                 {"total", progress.total},
-                 {"cached", progress.cached},
-                 {"failed", progress.failed},
-                 {"rate", progress.rate()},
-                 {"seconds_left", progress.seconds_left()},
-                 {"in_flight", progress.in_flight}});
+    print_json_line({{"event", "progress"},
+                     {"done", progress.done()},
+                     {"total", progress.total},
+                     {"cached", progress.cached},
+                     {"failed", progress.failed},
+                     {"rate", progress.rate()},
+                     {"seconds_left", progress.seconds_left()},
+                     {"in_flight", progress.in_flight}});
     static_cast<void>(flush_output());
   } else if (!context_.console.is_terminal()) {
     context_.console.note(fmt::format("{}/{} kernels: {} cached, {} failed, {}", progress.done(),
@@ -203,7 +207,7 @@ void WarmReporter::finished(const WarmResult& result) {
     event["shared_bytes"] = report.shared_bytes;
     event["bytes"] = bytes_of(report);
   }
-  print_event(event);
+  print_json_line(event);
 }
 
 int summarise(CommandContext& context, const std::vector<WarmResult>& results,
@@ -244,18 +248,18 @@ int summarise(CommandContext& context, const std::vector<WarmResult>& results,
                       {"arch", result->planned->arch},
                       {"compile_ms", result->report.compile_ms}});
     }
-    print_event({{"event", "end"},
-                 {"kernels", results.size()},
-                 {"cached", cached},
-                 {"compiled", compiled},
-                 {"failed", failed},
-                 {"left", left},
-                 {"error", failed == 0 ? Json() : Json(error)},
-                 {"left_out", describe(left_out)},
-                 {"seconds", seconds},
-                 {"compile_ms", compile_ms},
-                 {"bytes", bytes},
-                 {"slowest", std::move(slow)}});
+    print_json_line({{"event", "end"},
+                     {"kernels", results.size()},
+                     {"cached", cached},
+                     {"compiled", compiled},
+                     {"failed", failed},
+                     {"left", left},
+                     {"error", failed == 0 ? Json() : Json(error)},
+                     {"left_out", describe(left_out)},
+                     {"seconds", seconds},
+                     {"compile_ms", compile_ms},
+                     {"bytes", bytes},
+                     {"slowest", std::move(slow)}});
   } else {
     Table table({{"kernels", Align::right},
                  {"cached", Align::right},
@@ -285,7 +289,7 @@ int summarise(CommandContext& context, const std::vector<WarmResult>& results,
   if (stopped && left > 0) {
     return exit_interrupted;
   }
-  return failed == 0 && left == 0 && !tools::failed(left_out) ? exit_fine : exit_failed;
+  return !tools::failed(context, left_out) && failed == 0 && left == 0 ? exit_fine : exit_failed;
 }
 
 }  // namespace kerncast::tools

@@ -142,6 +142,26 @@ TEST_CASE("clear removes what the store made and nothing else") {
   CHECK(store.list().empty());
 }
 
+TEST_CASE("what is unwanted is removed, and what cannot be listed is said") {
+  const TemporaryDirectory folder;
+  Store store(folder.path() + "/cache", nullptr);
+  CHECK(store.unreadable().empty());  // it does not exist, so it holds nothing
+  const Key other{0x99, 1};
+  REQUIRE(store.publish(key, sample_entry()));
+  REQUIRE(store.publish(other, sample_entry()));
+  CHECK(store.unreadable().empty());
+  const StoreStatistics removed = store.remove([&](const StoredFile& file) { return file.key == key; });
+  CHECK(removed.entries == 1);
+  CHECK(removed.bytes > 0);
+  CHECK(!store.load(key));
+  CHECK(store.load(other) == sample_entry());
+  folder.write("file", "");
+  CHECK_THAT(Store(folder.file("file"), nullptr).unreadable(), Catch::Contains("file"));
+  fs::remove_all(folder.path() + "/cache/v1");
+  folder.write("cache/v1", "");
+  CHECK_THAT(store.unreadable(), Catch::Contains("v1"));
+}
+
 TEST_CASE("clear does not leave the directory through a link in it") {
   for (const char* name : {"v1", "v1/01", "quarantine", "locks"}) {
     INFO(name);

@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <filesystem>
 
 #include "cache/tuning/tuning_store.hpp"
@@ -88,6 +89,133 @@ TEST_CASE("explaining with an empty cache says that there is nothing") {
   CHECK(answer.at("nearest").is_null());
   CHECK(place.run({"cache", "explain", "norm.rms_nrm", "--arch", "sm_90a"}).code == 2);
   CHECK(place.run({"cache", "explain", "norm.rms_norm", "--arch", "90"}).code == 2);
+}
+
+TEST_CASE("a directory that cannot be read is no empty cache") {
+  const CommandPlace place;
+  place.directory.write("file", "no directory");
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"cache", "ls"},
+                                             {"cache", "stat"},
+                                             {"cache", "clear"},
+                                             {"cache", "export", "x.pack"},
+                                             {"cache", "explain", "norm.rms_norm", "--set", hidden}}) {
+    const Outcome file = place.run(command, {{"KERNCAST_CACHE_DIR", "file"}});
+    INFO(command[1] << ": " << file.err);
+    CHECK(file.code == 1);
+    CHECK_THAT(file.err, Catch::Contains("cannot be read") && Catch::Contains("/file"));
+  }
+  CHECK(place.directory.read("file") == "no directory");
+  for (const char* command : {"ls", "clear", "path"}) {
+    const Outcome none =
+        place.run({"cache", command}, {{"KERNCAST_CACHE_DIR", ""}, {"XDG_CACHE_HOME", ""}, {"HOME", ""}});
+    CHECK(none.code == 1);
+    CHECK_THAT(none.err, Catch::Contains("there is no cache directory"));
+  }
+}
+
+TEST_CASE("the architecture of an explanation is that of the device") {
+  const CommandPlace place;
+  const std::vector<std::string> words = {"cache", "explain", "norm.rms_norm", "--set", hidden, "--json"};
+  CHECK(place.run(words, {{"KERNCAST_SIM_ARCH", "sm_80"}}).json().at("arch") == "sm_80");
+  const Outcome none = place.run(words, {{"KERNCAST_DRIVER", "/no/such/driver"}});
+  CHECK(none.json().at("arch") == "sm_90a");
+  CHECK_THAT(none.err, Catch::Contains("taking sm_90a"));
+}
+
+TEST_CASE("clearing removes what the options select, and a dry run nothing") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Warmed warmed;
+  const CommandPlace& place = warmed.place;
+  REQUIRE(
+      place.run({"warm", "norm.l2_norm", "--set", hidden, "--arch", "sm_80,sm_90a", "--rows", "1"}).code ==
+      0);
+  const auto names = [&] {
+    std::vector<std::string> out;
+    for (const json& entry : place.run({"cache", "ls", "--json"}).json()) {
+      out.push_back(entry.at("op").get<std::string>() + " " + entry.at("arch").get<std::string>());
+    }
+    return out;
+  };
+  const std::vector<std::string> all = {"norm.l2_norm sm_80", "norm.l2_norm sm_90a", "norm.rms_norm sm_90a"};
+  REQUIRE(names() == all);
+  const auto clear = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"cache", "clear"});
+    return place.run(more);
+  };
+
+  const Outcome dry = clear({"--op", "l2_norm", "--arch", "sm_90a", "--dry-run", "--json"});
+  CHECK(dry.code == 0);
+  CHECK(dry.json().at("removed").at("entries") == 1);
+  REQUIRE(dry.json().at("list").size() == 1);
+  CHECK(dry.json().at("list")[0].at("op") == "norm.l2_norm");
+  CHECK(dry.json().at("removed").at("bytes") == dry.json().at("list")[0].at("bytes"));
+  CHECK_THAT(clear({"--dry-run"}).out, Catch::Contains("norm.rms_norm") &&
+                                           Catch::Contains("would remove 3 entries") &&
+                                           Catch::Contains(" bytes)"));
+  CHECK(names() == all);
+
+  // An option that selects nothing removes nothing, whatever the others select.
+  const std::vector<std::vector<std::string>> nothing = {{"--op", "norm.rms_nrm"},
+                                                         {"--op", "rms_norm,norm.none"},
+                                                         {"--arch", "sm_75"},
+                                                         {"--op", "rms_norm", "--arch", "sm_80"},
+                                                         {"--compiler", "1.0"},
+                                                         {"--older-than", "1h"},
+                                                         {"--stale"},
+                                                         {"--op", "norm.rms_nrm", "--dry-run"}};
+  for (const std::vector<std::string>& options : nothing) {
+    const Outcome outcome = clear(options);
+    INFO(options.back() << ": " << outcome.err);
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, Catch::Contains("no such kernel") || Catch::Contains("nothing was removed"));
+    CHECK(names() == all);
+  }
+
+  const json removed = clear({"--op", "l2_norm", "--arch", "sm_90a", "--json"}).json();
+  CHECK(removed.at("removed").at("entries") == 1);
+  CHECK(removed.at("left").at("entries") == 2);
+  CHECK(names() == std::vector<std::string>{"norm.l2_norm sm_80", "norm.rms_norm sm_90a"});
+
+  const std::string key = place.run({"cache", "ls", "--json"}).json().at(0).at("key");
+  const fs::path file = place.directory.file("cache/v1/" + key.substr(0, 2) + "/" + key.substr(2) + ".kce");
+  fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(48));
+  CHECK_THAT(clear({"--older-than", "1d"}).out, Catch::Contains("removed 1 entries"));
+  CHECK(names() == std::vector<std::string>{"norm.rms_norm sm_90a"});
+
+  // To a build with other templates the kernel is stale; to this one it is not.
+  fs::copy(KERNCAST_TEMPLATES, place.directory.file("templates"), fs::copy_options::recursive);
+  const std::string changed = "templates/norm/rms_norm/kernel.cuh";
+  place.directory.write(changed, place.directory.read(changed) + "// changed\n");
+  const std::string compiler = place.run({"doctor", "--json"}).json().at("nvrtc").at("version");
+  CHECK(clear({"--compiler", compiler, "--dry-run"}).code == 0);
+  const Outcome stale = place.run({"cache", "clear", "--stale", "--compiler", compiler},
+                                  {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}});
+  CHECK(stale.code == 0);
+  CHECK(names().empty());
+  CHECK(clear({}).code == 0);
+}
+
+TEST_CASE("tuned records are selected like entries") {
+  const CommandPlace place;
+  kerncast::cache::TunedRecord record = tuned_record();
+  keep(place, record);
+  record.arch = "sm_100a";
+  record.templates[0] = record.templates[0] == '0' ? '1' : '0';
+  keep(place, record);
+  CHECK(place.run({"cache", "clear", "--arch", "sm_90a"}).code == 1);
+  const std::vector<std::string> dry = {"cache", "clear", "--tuned", "--stale", "--dry-run", "--json"};
+  CHECK(place.run(dry).json().at("removed").at("tuned") == 1);
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("tuned") == 2);
+  CHECK(place.run({"cache", "clear", "--tuned", "--stale"}).code == 0);
+  const json left = place.run({"cache", "tuned", "--json"}).json();
+  REQUIRE(left.size() == 1);
+  CHECK(left[0].at("arch") == "sm_90a");
+  CHECK(place.run({"cache", "clear", "--tuned", "--op", "norm.none"}).code == 1);
+  CHECK(place.run({"cache", "clear", "--tuned", "--op", "rms_norm", "--older-than", "1w"}).code == 0);
+  CHECK(place.run({"cache", "tuned", "--json"}).json().empty());
 }
 
 TEST_CASE("hits, misses and what differs") {

@@ -504,9 +504,7 @@ TEST_CASE("an output that would be lost, or the inputs would be replaced, is ref
   const Case cases[] = {{"x.safetensors", 2, "the inputs would be replaced"},
                         {"./link", 2, "the inputs would be replaced"},
                         {"no/such/y", 1, "cannot write no/such/y"},
-                        {".", 1, "a directory"},
-                        {"-", 2, "name a file"},
-                        {"/dev/null", 1, "not a regular file"}};
+                        {".", 1, "a directory"}};
   for (const Case& bad : cases) {
     const Outcome outcome = place.run({"run", "norm.rms_norm", "--in", in, "--out", bad.out});
     INFO(bad.out << ": " << outcome.err);
@@ -516,6 +514,55 @@ TEST_CASE("an output that would be lost, or the inputs would be replaced, is ref
     CHECK(place.directory.read("x.safetensors") == inputs);
     CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
   }
+}
+
+TEST_CASE("data goes to standard output or a device, and the report then to standard error") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const std::string in = place.directory.file("x.safetensors");
+  write_safetensors(in, {filled("x", DType::f32, {4, 64}, 1.0F), filled("weight", DType::f32, {64}, 1.0F)});
+  for (const char* name : {"-", "/dev/stdout"}) {
+    const Outcome run = place.run({"run", "norm.rms_norm", "--in", in, "--out", name});
+    INFO(run.err);
+    CHECK(run.code == 0);
+    REQUIRE(kerncast::tools::parse_safetensors(run.out, name).size() == 1);
+    CHECK_THAT(run.err, Catch::Contains("written to"));
+    const Outcome extract = place.run({"inspect", "norm.rms_norm", "--set", "hidden=64", "--extract", name});
+    CHECK(extract.code == 0);
+    CHECK(extract.out.substr(1, 3) == "ELF");
+    const Outcome page =
+        place.run({"profile", "norm.rms_norm", "--set", "hidden=64", "--rows", "1", "--html", name});
+    CHECK(page.code == 0);
+    CHECK_THAT(page.out, Catch::StartsWith("<!") && Catch::EndsWith("</html>\n"));
+    const Outcome both = place.run({"run", "norm.rms_norm", "--in", in, "--out", name, "--json"});
+    CHECK(both.code == 2);
+    CHECK_THAT(both.json().at("error").at("message").get<std::string>(), Catch::Contains("name a file"));
+  }
+  CHECK(place.run({"run", "norm.rms_norm", "--in", in, "--out", "/dev/null"}).code == 0);
+  const Outcome full = place.run({"run", "norm.rms_norm", "--in", in, "--out", "/dev/full"});
+  CHECK(full.code == 1);
+  CHECK_THAT(full.err, Catch::Contains("cannot write /dev/full"));
+}
+
+TEST_CASE("texts of inspect are told apart, and an extracted cubin does not hide what else is asked for") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const auto inspect = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"inspect", "norm.rms_norm", "--set", "hidden=64"});
+    return place.run(more);
+  };
+  const std::string source = inspect({"--source"}).out;
+  const std::string ptx = inspect({"--ptx"}).out;
+  CHECK(inspect({"--source", "--ptx"}).out ==
+        "// ======== source ========\n" + source + "// ======== PTX ========\n" + ptx);
+  CHECK(inspect({"--extract", "a.cubin", "--ptx"}).out == ptx);
+  CHECK(inspect({"--extract", "b.cubin", "--json"}).json().at("ptx") == ptx);
+  CHECK(place.directory.read("a.cubin") == place.directory.read("b.cubin"));
+  CHECK(inspect({"--extract", "c.cubin"}).out.empty());
 }
 
 TEST_CASE("a miss without a compiler names what to install") {

@@ -159,6 +159,28 @@ TEST_CASE("bad usage is exit code 2 with a message that helps") {
       {{"warm", "--model", "nonsense-9000", "--arch", "sm_90a"}, "unknown model 'nonsense-9000'"},
       {{"cache"}, "subcommand is required"},
       {{"cache", "cleer"}, "unknown command 'cleer' (did you mean clear?)"},
+      // A script whose variable is not set gives empty texts.
+      {{"ops", ""}, "op: must not be empty"},
+      {{"inspect", "norm.rms_norm", "--set", "hidden=64", "--arch", ""}, "--arch: must not be empty"},
+      {{"inspect", "norm.rms_norm", "--set", "hidden=64", "--extract", ""}, "--extract: must not be empty"},
+      {{"warm", "norm.rms_norm", "--set", "hidden=64", "--arch", "sm_90a", "--out="}, "--out= has no value"},
+      {{"inspect", "norm.rms_norm", "--set", "hidden=64", "--extract", "--ptx"},
+       "--extract: needs a value, and --ptx is an option"},
+      {{"warm", "norm.rms_norm", "--set", "hidden=64", "--arch", "sm_90a", "--rows", "99999999999999999999"},
+       "99999999999999999999 is out of range"},
+      {{"run", "--model", "llama-3-8b", "--rows", "010"}, "010 is not a whole number"},
+      {{"warm", "norm.rms_norm", "--set", "hidden=64", "--arch", "sm_90a", "--out", "p", "--plan"},
+       "--out goes with neither --plan nor --check"},
+      {{"warm", "norm.rms_norm", "--set", "hidden=64", "--arch", "sm_90a", "--out", "p", "--check"},
+       "--out goes with neither --plan nor --check"},
+      {{"inspect", "x.kce", "--arch", "sm_90a"}, "--arch goes with an op only"},
+      {{"inspect", "x.kce", "--tunables", "threads=7"}, "--tunables goes with an op only"},
+      {{"inspect", "--acrh=sm_90a"}, "there is no --acrh (did you mean --arch?)"},
+      {{"help", "run", "--man"}, "leave the command out"},
+      {{"cache", "clear", "--older-than", "30"}, "--older-than 30 is no age"},
+      {{"cache", "clear", "--older-than", "9999999999d"}, "is no age"},
+      {{"cache", "clear", "--arch", "90"}, "not an architecture"},
+      {{"cache", "clear", "--tuned", "--compiler", "13.0"}, "belong to no compiler"},
   };
   for (const Case& bad : cases) {
     Arguments arguments = bad.arguments;
@@ -171,6 +193,7 @@ TEST_CASE("bad usage is exit code 2 with a message that helps") {
     arguments.emplace_back("--json");
     const Outcome in_json = place.run(arguments);
     CHECK(in_json.code == 2);
+    CHECK(std::count(in_json.out.begin(), in_json.out.end(), '\n') == (1));
     const json error = in_json.json().at("error");
     CHECK_FALSE(error.at("code").get<std::string>().empty());
     CHECK_FALSE(error.at("message").get<std::string>().empty());

@@ -40,6 +40,7 @@ TEST_CASE("check says what is missing, warm compiles it, and then nothing is") {
   const Tiny tiny;
   const Outcome before = tiny.warm({"--check", "--json"});
   CHECK(before.code == 1);
+  CHECK_THAT(before.err, Catch::Contains("kernels are not in the cache"));
   const std::size_t kernels = before.json().at("kernels");
   CHECK(before.json().at("missing").size() == kernels);
   CHECK(tiny.place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
@@ -252,12 +253,15 @@ TEST_CASE("unknown names, empty selections and files that are none are errors of
       const Outcome outcome = tiny.place.run(arguments);
       INFO(outcome.err << " should say: " << bad.message);
       CHECK(outcome.code == bad.code);
+      // Whoever reads events line by line can read the error too.
+      CHECK(outcome.out.find('\n') ==
+            (arguments.back() == "--json" ? outcome.out.size() - 1 : std::string::npos));
       CHECK_THAT(outcome.err, Catch::Contains(bad.message));
     }
   }
   const Outcome empty = tiny.place.run({"warm", "--from-record", "empty"});
   CHECK(empty.code == 2);
-  CHECK_THAT(empty.err, Catch::Contains("the plan is empty"));
+  CHECK_THAT(empty.err, Catch::Contains("the plan is empty: empty holds no kernel"));
   CHECK(tiny.place.run({"record", "merge", "out", "garbage"}).code == 1);
   CHECK(tiny.place.run({"record", "merge", "out", "empty"}).code == 1);
   CHECK_FALSE(std::ifstream(tiny.place.directory.file("out")).good());

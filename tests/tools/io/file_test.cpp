@@ -1,6 +1,8 @@
 #include "tools/io/file.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -85,17 +87,36 @@ TEST_CASE("a symbolic link stays, and what it names is written") {
   CHECK_THROWS_AS(write_whole(directory.file("circle"), ""), Error);
 }
 
-TEST_CASE("only regular files are replaced") {
+TEST_CASE("a pipe and a device are written to, when all is there") {
   const TemporaryDirectory directory;
   const std::string pipe = directory.file("pipe");
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
-  for (const std::string& path : {pipe, directory.path(), std::string("/dev/null")}) {
-    CHECK_THROWS_WITH(check_output(path), Catch::Contains("cannot write " + path));
-    CHECK_THROWS_AS(AtomicOutput(path), Error);
+  CHECK_THROWS_WITH(write_whole(pipe, "text"), Catch::Contains(pipe) && Catch::Contains("nobody reads"));
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  REQUIRE(reader >= 0);
+  char text[8] = {};
+  {
+    AtomicOutput abandoned(pipe);
+    abandoned.write("half", 4);
   }
+  CHECK(::read(reader, text, sizeof text) == 0);
+  write_whole(pipe, "text");
+  CHECK(::read(reader, text, sizeof text) == 4);
+  CHECK(std::string(text) == "text");
+  ::close(reader);
+  CHECK_NOTHROW(write_whole("/dev/null", "text"));
+  CHECK_THROWS_WITH(write_whole("/dev/full", "text"), Catch::Contains("cannot write /dev/full"));
+  CHECK(std::filesystem::is_fifo(pipe));
+  CHECK(names_in(directory.path()) == std::vector<std::string>{"pipe"});
+}
+
+TEST_CASE("a directory is not replaced") {
+  const TemporaryDirectory directory;
+  CHECK_THROWS_WITH(check_output(directory.path()), Catch::Contains("cannot write " + directory.path()));
+  CHECK_THROWS_AS(AtomicOutput(directory.path()), Error);
   CHECK_THROWS_WITH(check_output(directory.file("no/such/y")), Catch::Contains("no/such/y"));
   CHECK_NOTHROW(check_output(directory.file("y")));
-  CHECK(names_in(directory.path()) == std::vector<std::string>{"pipe"});
+  CHECK(names_in(directory.path()).empty());
 }
 
 }  // namespace
