@@ -89,11 +89,32 @@ const nlohmann::json& member(const nlohmann::json& object, const char* name, con
   return *found;
 }
 
+/// Refuses members that the format does not have, such as strides: what they say would be ignored.
+void check_members(const std::string& name, const nlohmann::json& value, const std::string& origin) {
+  for (const auto& [member, unused] : value.items()) {
+    if (member != "dtype" && member != "shape" && member != "data_offsets") {
+      refuse(origin,
+             fmt::format("tensor {} has a member {}, which the format does not have; it holds contiguous "
+                         "tensors only",
+                         name, member));
+    }
+  }
+}
+
+/// The kind of a file of another format, such as "a NumPy file". Empty if its begin is that of none.
+std::string_view other_format(std::string_view bytes) {
+  if (bytes.starts_with("\x93NUMPY")) {
+    return "a NumPy file";
+  }
+  return bytes.starts_with("PK\x03\x04") ? "a zip archive, as .npz and .pt files are" : "";
+}
+
 Entry read_entry(const std::string& name, const nlohmann::json& value, std::uint64_t data_bytes,
                  const std::string& origin) {
   if (!value.is_object()) {
     refuse(origin, fmt::format("the header's entry for tensor {} is not an object", name));
   }
+  check_members(name, value, origin);
   Entry entry;
   entry.name = name;
   entry.dtype = read_dtype(member(value, "dtype", origin, name), origin, name, entry.unusable);
@@ -209,6 +230,11 @@ std::int64_t element_count(const std::vector<std::int64_t>& shape) {
 
 std::vector<StoredTensor> parse_safetensors(std::string_view bytes, const std::string& origin,
                                             std::vector<SkippedTensor>* skipped) {
+  if (const std::string_view format = other_format(bytes); !format.empty()) {
+    refuse(origin, fmt::format("it is {}; write contiguous arrays with safetensors.numpy.save_file or "
+                               "safetensors.torch.save_file",
+                               format));
+  }
   if (bytes.size() < prefix_bytes) {
     refuse(origin, fmt::format("it has {} bytes, too few for a header", bytes.size()));
   }

@@ -1,5 +1,7 @@
+#include <bit>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <set>
@@ -330,6 +332,56 @@ TEST_CASE("what an op of quant wrote, dequant reads, in every layout and without
       // 1 / 448 is not exact in f32, and the scale of nvfp4 is rounded to e4m3: half of 2^-3, or 8 steps of
       // bf16.
       CHECK(std::abs(got - wanted) <= (chain.op == "quant.nvfp4" ? 8 : 1));
+    }
+  }
+}
+
+/// Gates and ups [3, 5, 2 * 640] of which row `i` of all 15 has the value 2^i.
+StoredTensor expert_rows() {
+  StoredTensor x = filled("x", DType::bf16, {3, 5, 1280}, std::uint16_t{0});
+  for (std::size_t i = 0; i < x.bytes.size() / 2; ++i) {
+    const auto value = static_cast<std::uint16_t>(0x3f80 + 0x80 * (i / 1280));
+    std::memcpy(x.bytes.data() + 2 * i, &value, 2);
+  }
+  return x;
+}
+
+TEST_CASE("what an op wrote for each expert under a mask, dequant reads") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  const std::vector<std::int32_t> counts = {5, 3, 5};
+  StoredTensor mask = filled("masked_m", DType::i32, {3}, std::int32_t{0});
+  std::memcpy(mask.bytes.data(), counts.data(), mask.bytes.size());
+  const std::string in = place.directory.file("x.safetensors");
+  write_safetensors(in, {expert_rows(), mask});
+  const std::vector<std::vector<std::string>> layouts = {
+      {"scale_layout=row_major", "scale_format=f32"},
+      {"scale_layout=column_major", "scale_format=f32"},
+      {"scale_layout=column_major_tma_aligned", "scale_format=f32"},
+      {"scale_layout=column_major_tma_aligned", "scale_format=packed_ue8m0"}};
+  for (const std::vector<std::string>& layout : layouts) {
+    const auto run = [&](const char* op, const std::string& from, const char* to) {
+      return place.run({"run", op, "--in", from, "--out", to, "--set", layout[0], "--set", layout[1]});
+    };
+    REQUIRE(run("quant.silu_and_mul_per_token_group", in, "q.safetensors").code == 0);
+    const Outcome back = run("quant.dequant", "q.safetensors", "y.safetensors");
+    INFO(layout[0] << ' ' << layout[1] << ": " << back.err);
+    REQUIRE(back.code == 0);
+    const StoredTensor y = kerncast::tools::read_safetensors(place.directory.file("y.safetensors")).at(0);
+    REQUIRE(y.shape == std::vector<std::int64_t>{3, 5, 640});
+    for (std::size_t row = 0; row < 15; ++row) {
+      for (std::size_t column = 0; column < 640; column += 64) {
+        std::uint32_t bits = 0;
+        std::memcpy(reinterpret_cast<char*>(&bits) + 2, y.bytes.data() + 2 * (row * 640 + column), 2);
+        const double x = std::ldexp(1.0, static_cast<int>(row));
+        const double wanted = x / (1 + std::exp(-x)) * x;
+        // e4m3 keeps 3 bits: half a step is 2^-4 of the value, and bf16 adds 2^-9.
+        if (row % 5 < static_cast<std::size_t>(counts[row / 5])) {
+          CHECK(std::abs(std::bit_cast<float>(bits) / wanted - 1) <= 0.0625 + 0.002);
+        }
+      }
     }
   }
 }

@@ -65,6 +65,16 @@ TEST_CASE("tensors of every type come back as they were written") {
   }
 }
 
+TEST_CASE("tensors that are not contiguous, and other formats, are refused by name") {
+  const std::string strided = R"({"x":{"dtype":"U8","shape":[2,2],"strides":[1,2],"data_offsets":[0,4]}})";
+  CHECK_THAT(refusal(file_of(strided, 4)),
+             Catch::Contains("tensor x has a member strides") && Catch::Contains("contiguous tensors only"));
+  CHECK_THAT(refusal("\x93NUMPY\x01" + std::string(200, ' ')),
+             Catch::Contains("it is a NumPy file") && Catch::Contains("save_file"));
+  CHECK_THAT(refusal("PK\x03\x04" + std::string(200, 'x')), Catch::Contains("it is a zip archive"));
+  CHECK_THAT(refusal("PK\x03\x04"), Catch::Contains("it is a zip archive"));
+}
+
 TEST_CASE("the file is laid out as the format says") {
   const TemporaryDirectory directory;
   StoredTensor tensor = make("x", DType::i32, {2});
