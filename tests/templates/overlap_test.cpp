@@ -18,7 +18,7 @@ constexpr std::uintptr_t base = 1U << 20U;
 TensorView view_at(std::uintptr_t address, DType type, const std::vector<std::int64_t>& shape,
                    const std::vector<std::int64_t>& strides) {
   TensorView view;
-  view.data = reinterpret_cast<void*>(address);: nothing touches it
+  view.data = reinterpret_cast<void*>(address);
   view.dtype = type;
   view.rank = static_cast<int>(shape.size());
   std::copy(shape.begin(), shape.end(), view.shape.begin());
