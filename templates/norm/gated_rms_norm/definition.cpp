@@ -64,8 +64,9 @@ KERNCAST_OP(norm, gated_rms_norm) {
   op.summary = "Root-mean-square normalisation of rows, gated by silu(z)";
   op.formula =
       "y = x * rsqrt(mean(x^2) + eps) * (weight + weight_offset) * silu(z), silu(z) = z / (1 + exp(-z)), in "
-      "f32, rounded once; hf_rounding also rounds x * rsqrt(...) to x's dtype. mean + eps is at least 2^-126 "
-      "(Gated DeltaNet, Yang, Kautz and Hatamizadeh 2024, arXiv:2412.06464)";
+      "f32, rounded once; hf_rounding also rounds x * rsqrt(...) to x's dtype, and its product with a weight "
+      "of that dtype. mean + eps is at least 2^-126 (Gated DeltaNet, Yang, Kautz and Hatamizadeh 2024, "
+      "arXiv:2412.06464)";
   host::append(op.params, host::param<z_dtype>(float_dtype_param("element type of z")));
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
     return row_tunables(spec, device, rows, {.once = 70, .each = 140, .tensors = 3});

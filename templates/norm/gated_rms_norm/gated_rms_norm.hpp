@@ -21,7 +21,9 @@ struct GatedRmsNorm {
   TensorView y;                ///< shape of x; bf16, f16 or f32; may be x or z itself
   float eps = 1e-6F;           ///< not negative
   float weight_offset = 0.0F;  ///< added to the weight
-  bool hf_rounding = false;    ///< round x * rsqrt(...) to x's dtype before the weight
+  /// Round x * rsqrt(...) to x's dtype before the weight, and its product with a weight of that dtype too
+  /// before the gate: Qwen3NextRMSNormGated of transformers.
+  bool hf_rounding = false;
 };
 
 /// Checks the arguments and makes the call. Throws Error(invalid_argument).

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "device/activation.cuh"
+#include "device/promote.cuh"
+#include "device/round.cuh"
 #include "norm/gated_rms_norm/kernel_args.h"
 #include "norm/shared/rms.cuh"
 
@@ -19,6 +21,9 @@ __global__ void __launch_bounds__(Config::threads) gated_rms_norm_kernel(const G
     load_values<Z, width>(z + column, gates);
     normalise_values<Config, width, sizeof(Y) == 4>(values, nullptr, weight + column, scale,
                                                     args.weight_offset);
+    if constexpr (Config::hf_rounding && Config::has_weight) {
+      round_values<Promoted<typename Config::x_dtype, typename Config::weight_dtype>, width>(values);
+    }
 #pragma unroll
     for (int j = 0; j < width; ++j) {
       values[j] = gated<SiluAndMul, Y>(gates[j], values[j]);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "templates/reference/host_float.hpp"
+#include "templates/reference/torch_operator.hpp"
 
 namespace kerncast::reference {
 
@@ -90,23 +91,31 @@ double RmsNormReference::scale(const std::vector<double>& values) const {
   return row_scale(sum_of_squares(values), static_cast<double>(values.size()), eps_);
 }
 
+double RmsNormReference::product(double normal, DType type, std::int64_t column,
+                                 const std::function<double(std::int64_t)>& gate) const {
+  const double weighted = normal * gain(column);
+  if (!gate) {
+    return weighted;
+  }
+  return (weight_ ? operator_result(promoted(type, weight_->dtype()), weighted) : weighted) * gate(column);
+}
+
 void RmsNormReference::check(Verdict& verdict, std::int64_t row, const std::vector<double>& values,
                              double factor, const HostRows& y, std::optional<DType> rounded_to,
                              const std::function<double(std::int64_t)>& gate) const {
   for (std::int64_t i = 0; i < y.width(); ++i) {
     const double normal = values[static_cast<std::size_t>(i)] * factor;
-    const double factors = gain(i) * (gate ? gate(i) : 1.0);
     if (rounded_to) {
       // The value before its first rounding may fall on the other side of a tie. For a narrower type it is a
       // product in f32, a few units off. For f32 it is a pair of floats: the factor is off by one Newton step
       // from an approximation within 2^-22, so by 1.5 * 2^-44, and its rest and the rest of the product are
       // rounded at 2^-46 each.
       const double slack = *rounded_to == DType::f32 ? 0x1p-42 : 0x1p-21;
-      const double low = rounded(*rounded_to, normal * (1.0 - slack)) * factors;
-      const double high = rounded(*rounded_to, normal * (1.0 + slack)) * factors;
+      const double low = product(rounded(*rounded_to, normal * (1.0 - slack)), *rounded_to, i, gate);
+      const double high = product(rounded(*rounded_to, normal * (1.0 + slack)), *rounded_to, i, gate);
       verdict.compare_either("y", row, i, y.dtype(), y(row, i), low, high, 1);
     } else {
-      verdict.compare("y", row, i, y.dtype(), y(row, i), normal * factors, 1);
+      verdict.compare("y", row, i, y.dtype(), y(row, i), normal * gain(i) * (gate ? gate(i) : 1.0), 1);
     }
   }
 }

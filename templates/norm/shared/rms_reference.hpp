@@ -56,12 +56,17 @@ class RmsNormReference {
     return weight_ ? (*weight_)(0, column) + offset_ : 1.0;
   }
   /// Checks a row of y: `values` times `factor`. `rounded_to` is the dtype that the normalised row is rounded
-  /// to before the weight; gate(column) multiplies every element at the end.
+  /// to before the weight; gate(column) multiplies every element at the end, before which the product with
+  /// the weight is rounded as torch does.
   void check(Verdict& verdict, std::int64_t row, const std::vector<double>& values, double factor,
              const HostRows& y, std::optional<DType> rounded_to,
              const std::function<double(std::int64_t)>& gate = nullptr) const;
 
  private:
+  /// `normal`, which has the dtype `type`, times weight and gate.
+  [[nodiscard]] double product(double normal, DType type, std::int64_t column,
+                               const std::function<double(std::int64_t)>& gate) const;
+
   std::optional<HostRows> weight_;
   double eps_;
   double offset_;
