@@ -152,6 +152,10 @@ std::vector<TunedRecord> TuningStore::read_copy(const Opened& opened) {
   Content copy = opened.root.valid() ? read_copy_in(opened.root, trust_) : Content();
   const bool used = copy.condition == Condition::usable;
   if (opened.content.condition != Condition::empty && !root_.empty()) {
+    if (!used) {
+      const std::lock_guard lock(defect_mutex_);
+      list_defect_ = opened.content.defect;
+    }
     // Without a directory there is no database, and publishing warns about that.
     warnings_.once("unread",
                    fmt::format("the tuning database {} cannot be used ({}); {}",
@@ -206,8 +210,17 @@ std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
   return records;
 }
 
+std::string TuningStore::list_defect() const {
+  const std::lock_guard lock(defect_mutex_);
+  return list_defect_;
+}
+
 std::vector<TunedRecord> TuningStore::list() {
   const SignalGuard guard(SIGXFSZ);
+  {
+    const std::lock_guard lock(defect_mutex_);
+    list_defect_.clear();
+  }
   Opened opened = open(Use::read);
   if (opened.content.condition == Condition::usable) {
     return std::move(opened.content.records);

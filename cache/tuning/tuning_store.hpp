@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -52,6 +53,9 @@ class TuningStore {
   RecordResult record(const std::vector<TunedRecord>& records);
   /// Every record, in order.
   [[nodiscard]] std::vector<TunedRecord> list();
+  /// The reason why the last list() is empty although there may be records: neither the database nor its last
+  /// good copy could be used. Empty if one could, or if there is none.
+  [[nodiscard]] std::string list_defect() const;
   /// Removes the records for which `unwanted` is true and returns their number. Empty if they cannot be
   /// removed.
   std::optional<std::uint64_t> remove(const std::function<bool(const TunedRecord&)>& unwanted);
@@ -74,6 +78,8 @@ class TuningStore {
   std::string root_;
   Trust trust_;
   WarnOnce warnings_;
+  mutable std::mutex defect_mutex_;
+  std::string list_defect_;
 };
 
 /// The records of a directory that is only read: from the last good copy or, if there is none, from the

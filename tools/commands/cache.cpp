@@ -97,9 +97,13 @@ int show_statistics(CommandContext& context) {
 int list_store(CommandContext& context) {
   cache::Store store = open_store(context);
   require_readable(store);
+  const std::size_t files = store.list().size();
+  const std::vector<cache::IndexedEntry> entries = cache::list_entries(store);
+  // Another process may have published more meanwhile.
+  warn_of_unsound(context, store, files - std::min(files, entries.size()));
   Json list = Json::array();
   Table table({{"op"}, {"specialisation"}, {"arch"}, {"size", Align::right}, {"used (UTC)"}, {"key"}});
-  for (const cache::IndexedEntry& entry : cache::list_entries(store)) {
+  for (const cache::IndexedEntry& entry : entries) {
     const std::int64_t seconds = entry.modified_ns / 1'000'000'000;
     list.push_back({{"key", entry.key},
                     {"op", entry.op},
@@ -146,6 +150,17 @@ cache::TuningStore open_tuning(CommandContext& context, const cache::Store& stor
           everyone ? cache::Trust::everyone : cache::Trust::mine};
 }
 
+std::vector<cache::TunedRecord> require_tuned(cache::TuningStore& tuning) {
+  std::vector<cache::TunedRecord> records = tuning.list();
+  if (const std::string defect = tuning.list_defect(); !defect.empty()) {
+    throw Error(ErrorCode::io_error,
+                fmt::format("the tuned records in {} cannot be read ({}); make them readable, or "
+                            "move them away",
+                            tuning.root(), defect));
+  }
+  return records;
+}
+
 void require_readable(const cache::Store& store) {
   if (store.root().empty()) {
     throw Error(ErrorCode::not_found, no_directory);
@@ -155,6 +170,14 @@ void require_readable(const cache::Store& store) {
                 fmt::format("the cache directory {} cannot be read ({}); make it readable, or set "
                             "KERNCAST_CACHE_DIR",
                             store.root(), defect));
+  }
+}
+
+void warn_of_unsound(CommandContext& context, const cache::Store& store, std::size_t count) {
+  if (count > 0) {
+    context.console.warning(fmt::format("{} file{} in {} cannot be read as {} and {} left out", count,
+                                        count == 1 ? "" : "s", store.root(),
+                                        count == 1 ? "an entry" : "entries", count == 1 ? "is" : "are"));
   }
 }
 

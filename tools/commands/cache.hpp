@@ -18,6 +18,10 @@ namespace kerncast::tools {
 /// Error(io_error) if what it holds cannot be listed.
 void require_readable(const cache::Store& store);
 
+/// Warns if there are `count` files in place of entries that are damaged or cannot be read, since what is in
+/// them is not known.
+void warn_of_unsound(CommandContext& context, const cache::Store& store, std::size_t count);
+
 /// True if `name` is the name of `op`, or what comes after the family in it.
 [[nodiscard]] bool names_op(const std::string& name, const std::string& op);
 
@@ -28,6 +32,9 @@ void require_found(const char* option, const std::vector<std::string>& asked,
 /// The tuned records of the directory of `store`. Warnings go to the console of `context`, which must outlive
 /// the result.
 [[nodiscard]] cache::TuningStore open_tuning(CommandContext& context, const cache::Store& store);
+
+/// Every record of `tuning`. Throws Error(io_error) if they cannot be read.
+[[nodiscard]] std::vector<cache::TunedRecord> require_tuned(cache::TuningStore& tuning);
 
 /// Each function declares subcommands of `kerncast cache` that are implemented in a file of their own.
 void add_cache_clear_command(const Command& cache, CommandContext& context);

@@ -117,6 +117,8 @@ class Selection {
     const bool old = !used_before_ || record.recorded_us / 1'000'000 <= *used_before_;
     return named && old && (!options_.stale || templates_.differ_from(record));
   }
+  /// The number of files that may have been meant but cannot be read as entries.
+  [[nodiscard]] std::size_t unsound() const { return unsound_.size(); }
   /// Throws Error(not_found) for an op, an architecture or a compiler that nothing in `directory` has.
   void require_names(const std::string& directory) const {
     require_found("--op", options_.ops, ops_, directory);
@@ -138,6 +140,7 @@ class Selection {
     const std::optional<std::string> bytes = cache::read_file(file.path, cache::max_entry_bytes);
     const cache::ParsedEntry parsed = bytes ? cache::parse(file.key, *bytes) : cache::ParsedEntry{};
     if (!parsed.entry) {
+      unsound_.insert(file.key);
       return false;
     }
     const std::string compiler = cache::compiler_of(*parsed.entry);
@@ -154,6 +157,7 @@ class Selection {
   std::set<std::string> ops_;
   std::set<std::string> archs_;
   std::set<std::string> compilers_;
+  std::set<cache::Key> unsound_;
 };
 
 /// What is removed, or would be.
@@ -164,8 +168,8 @@ struct Removal {
 };
 
 /// Selects what to remove. Throws Error(not_found) if options select nothing.
-Removal select(const ClearOptions& options, Selection& selection, const cache::Store& store,
-               cache::TuningStore& tuning) {
+Removal select(CommandContext& context, const ClearOptions& options, Selection& selection,
+               const cache::Store& store, cache::TuningStore& tuning) {
   Removal removal;
   for (const cache::StoredFile& file : store.list()) {
     if (selection.has(file)) {
@@ -174,8 +178,9 @@ Removal select(const ClearOptions& options, Selection& selection, const cache::S
       removal.files.bytes += file.bytes;
     }
   }
+  warn_of_unsound(context, store, selection.unsound());
   if (options.tuned) {
-    const std::vector<cache::TunedRecord> records = tuning.list();
+    const std::vector<cache::TunedRecord> records = require_tuned(tuning);
     removal.tuned = std::count_if(records.begin(), records.end(),
                                   [&](const cache::TunedRecord& record) { return selection.has(record); });
   }
@@ -283,7 +288,7 @@ int clear(CommandContext& context, const ClearOptions& options) {
   cache::TuningStore tuning = open_tuning(context, store);
   Runtime runtime(context.runtime_options());
   Selection selection(options, implementation_of(runtime).builder);
-  Removal removal = select(options, selection, store, tuning);
+  Removal removal = select(context, options, selection, store, tuning);
   if (!options.dry_run) {
     remove(options, selection, store, tuning, removal);
   }

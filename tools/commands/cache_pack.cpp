@@ -36,7 +36,8 @@ int export_entries(CommandContext& context, const PackOptions& options) {
   std::set<std::string> found_archs;
   const cache::Store store = open_store(context);
   require_readable(store);
-  std::vector<cache::TunedRecord> tuned = open_tuning(context, store).list();
+  cache::TuningStore tuning = open_tuning(context, store);
+  std::vector<cache::TunedRecord> tuned = require_tuned(tuning);
   tuned.erase(std::remove_if(tuned.begin(), tuned.end(),
                              [&](const cache::TunedRecord& record) {
                                return !is_wanted(options, record.op, record.arch);

@@ -94,17 +94,18 @@ int list_tuned(CommandContext& context) {
   Runtime runtime(context.runtime_options());
   cache::Cache& cache = implementation_of(runtime).cache;
   Listing listing(implementation_of(runtime).builder);
-  listing.add(cache.store().root(), cache.tuning().list());
+  listing.add(cache.store().root(), require_tuned(cache.tuning()));
+  bool complete = true;
   for (const auto& layer : cache.read_only()) {
     std::string defect;
     listing.add(layer->name(), layer->tuned(defect));
     if (!defect.empty()) {
-      context.console.warning(
-          fmt::format("the tuned records of {} cannot be read: {}", layer->name(), defect));
+      complete = false;
+      context.console.error(fmt::format("the tuned records of {} cannot be read: {}", layer->name(), defect));
     }
   }
   listing.show(context);
-  return exit_fine;
+  return complete ? exit_fine : exit_failed;
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ int show_plan(CommandContext& context, Runtime& runtime, const std::vector<Model
                 {"jobs", jobs},
                 {"estimated_seconds", seconds},
                 {"estimate", measured ? "mean of this cache's compiles" : "typical"}});
-    return exit_fine;
+    return failed(context, left_out) ? exit_failed : exit_fine;
   }
   for (const ModelReading& model : models) {
     print(facts_text(model));
@@ -114,7 +114,7 @@ int show_plan(CommandContext& context, Runtime& runtime, const std::vector<Model
                     kernels.size() - missing, missing, fixed(seconds, 0), jobs,
                     measured ? "by the mean of this cache's compiles"
                              : "by a typical compile time; nothing was compiled in this cache yet"));
-  return exit_fine;
+  return failed(context, left_out) ? exit_failed : exit_fine;
 }
 
 int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kernels,

@@ -114,6 +114,41 @@ TEST_CASE("a directory that cannot be read is no empty cache") {
   }
 }
 
+TEST_CASE("tuned records that cannot be read are not none") {
+  const CommandPlace place;
+  keep(place, tuned_record());
+  fs::remove(place.directory.file("cache/tuning.sqlite"));
+  fs::remove(place.directory.file("cache/tuning.good.sqlite"));
+  fs::create_directory(place.directory.file("cache/tuning.sqlite"));
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"cache", "tuned"}, {"cache", "clear", "--tuned"}, {"cache", "export", "x.pack"}}) {
+    const Outcome outcome = place.run(command);
+    INFO(command[1] << ": " << outcome.err);
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, Catch::Contains("the tuned records in") && Catch::Contains("cannot be read"));
+  }
+  CHECK(place.run({"cache", "clear"}).code == 0);
+}
+
+TEST_CASE("a listing names the files that it leaves out") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Warmed warmed;
+  const std::string key = warmed.place.run({"cache", "ls", "--json"}).json().at(0).at("key");
+  const std::string file = "cache/v1/" + key.substr(0, 2) + "/" + key.substr(2) + ".kce";
+  std::string bytes = warmed.place.directory.read(file);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  warmed.place.directory.write(file, bytes);
+  const Outcome list = warmed.place.run({"cache", "ls", "--json"});
+  CHECK(list.json().empty());
+  CHECK_THAT(list.err, Catch::Contains("1 file in ") && Catch::Contains("cannot be read as an entry"));
+  const Outcome clear = warmed.place.run({"cache", "clear", "--op", "rms_norm"});
+  CHECK(clear.code == 1);
+  CHECK_THAT(clear.err, Catch::Contains("no such kernel") && Catch::Contains("cannot be read as an entry"));
+  CHECK(warmed.place.run({"cache", "clear", "--json"}).json().at("removed").at("entries") == 1);
+}
+
 TEST_CASE("the architecture of an explanation is that of the device") {
   const CommandPlace place;
   const std::vector<std::string> words = {"cache", "explain", "norm.rms_norm", "--set", hidden, "--json"};

@@ -283,6 +283,11 @@ TEST_CASE("a record that this version cannot compile fails the run, and one of a
   CHECK(old.code == 1);
   CHECK(old.events("end").at(0).at("left_out").at(0).at("failed") == true);
   CHECK_THAT(old.err, Catch::Contains("norm.rms_norm is left out of the plan"));
+  for (const char* how : {"--plan", "--check"}) {
+    const Outcome gate = tiny.place.run({"warm", "--from-record", "old", how});
+    CHECK(gate.code == 1);
+    CHECK_THAT(gate.err, Catch::Contains("kerncast: error: 1 that were asked for are left out of the plan"));
+  }
   const Outcome own = tiny.place.run({"warm", "--from-record", "own", "--json"});
   CHECK(own.code == 0);
   CHECK(own.events("end").at(0).at("left_out").at(0).at("op") == "own.op");

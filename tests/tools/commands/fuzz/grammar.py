@@ -295,7 +295,8 @@ class Grammar:
         before = line.words[index - 1] if index else ""
         named = [option for option in known if option.name == before and option.kind != "flag"]
         positional = [option for option in known if option.positional]
-        return (named or positional[:1] or [None])[0]
+        earlier = sum(not word.startswith("-") for word in line.words[:index])
+        return (named or positional[min(earlier, 1) : min(earlier, 1) + 1] or positional[:1] or [None])[0]
 
     def value(self, random, option, line):
         """A value for `option`; notes in `line` if it is a bad one."""

@@ -209,6 +209,9 @@ def clear_effect(line, place, outcome, before_entries, **_):
 
 
 def list_effect(line, place, outcome, before_entries, **_):
+    if place.state in ("entry flipped", "entry cut", "entry unreadable") and line.command == "cache ls":
+        if "kerncast: warning: " not in outcome.err:
+            yield "it passes an unsound entry over in silence"
     if "--json" in line.words and not place.state.startswith("entry"):
         value = json.loads(outcome.out)
         count = len(value) if isinstance(value, list) else value["entries"]

@@ -139,7 +139,7 @@ class Place:
         """The paths of the cached kernels."""
         cache = self.cache()
         try:
-            return sorted(cache.glob("v1/??/*.kce")) if cache else []
+            return sorted(path for path in cache.glob("v1/??/*.kce") if path.is_file()) if cache else []
         except OSError:  # a path that no system call takes
             return []
 
