@@ -3,9 +3,9 @@
 Usage: served_models.py FOLDER [--write]
 Fetches the three wheels into FOLDER unless they are there, about 400 MB, and reads their sources without running them.
 Every architecture that both vLLM and SGLang serve has to stand in the list with the model types that its config.json may
-have; family_test then demands that each of them is known. The same goes for the transformers of diffusers that SGLang
-Diffusion or Cache-DIT serve. With --write it puts new names into the list, with the types that transformers knows, and
-takes out those that are served no more.
+have; family_test then demands that each of them is known. The same goes for the transformers that SGLang Diffusion or
+Cache-DIT serve. Names under not_described have no entry, for the reason that stands there. With --write it puts new
+names into the list, with the types that transformers knows, and takes out those that are served no more.
 """
 
 import ast
@@ -45,8 +45,12 @@ def parse(path):
         return ast.parse(source.read())
 
 
+def names_in(nodes):
+    return [node for node in nodes if isinstance(node, ast.Name)]
+
+
 def names_of(node):
-    return [item.id for item in getattr(node, "elts", [node]) if isinstance(item, ast.Name)]
+    return [item.id for item in names_in(getattr(node, "elts", [node]))]
 
 
 def vllm_architectures(sources):
@@ -74,17 +78,23 @@ def architectures(sources):
     return vllm_architectures(sources) & entry_classes(os.path.join(sources, "sglang/srt/models/**/*.py"))
 
 
+def model_classes(path):
+    """The classes of a module of diffusers that a model's config.json may name."""
+    for node in parse(path).body:
+        if isinstance(node, ast.ClassDef) and any(base.id == "ModelMixin" for base in names_in(node.bases)):
+            yield node.name
+
+
 def diffusion_transformers(sources):
-    """The transformers of diffusers that one of the two diffusion engines names."""
+    """What SGLang Diffusion serves, and the transformers of diffusers that Cache-DIT names."""
     classes = set()
     for path in glob.glob(os.path.join(sources, "diffusers/models/transformers/*.py")):
-        classes |= {node.name for node in parse(path).body if isinstance(node, ast.ClassDef)}
-    classes = {name for name in classes if re.search(r"(Transformer[123]DModel|DiT(2D)?Model)$", name)}
-    named = entry_classes(os.path.join(sources, "sglang/multimodal_gen/runtime/models/dits/**/*.py"))
+        classes |= set(model_classes(path))
+    named = set()
     for path in glob.glob(os.path.join(sources, "cache_dit/**/*.py"), recursive=True):
         with open(path, encoding="utf-8") as source:
-            named |= set(re.findall(r"\b\w+(?:Transformer[123]D|DiT(?:2D)?)Model\b", source.read()))
-    return classes & named
+            named |= set(re.findall(r"\w+", source.read()))
+    return (classes & named) | entry_classes(os.path.join(sources, "sglang/multimodal_gen/runtime/models/dits/**/*.py"))
 
 
 def transformers_types(sources):
@@ -115,7 +125,7 @@ def main():
     wrong = []
     for part, served in (
         ("architectures", architectures(sources)),
-        ("diffusers", diffusion_transformers(sources)),
+        ("diffusion", diffusion_transformers(sources)),
     ):
         known = {**listed[part], **listed["not_described"]}
         wrong += [f"{name} is served, but not in the list" for name in sorted(served - set(known))]
@@ -128,7 +138,7 @@ def main():
         with open(LIST, "w", encoding="utf-8") as file:
             file.write(text_of(listed))
     print("\n".join(wrong))
-    print(f"{sum(len(listed[part]) for part in ('architectures', 'diffusers'))} names, {len(wrong)} differences")
+    print(f"{sum(len(listed[part]) for part in ('architectures', 'diffusion'))} names, {len(wrong)} differences")
     sys.exit(1 if wrong and "--write" not in sys.argv else 0)
 
 
