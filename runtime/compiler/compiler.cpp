@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <regex>
 
 #include "kerncast/error.hpp"
@@ -37,6 +38,16 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   [[nodiscard]] NvrtcProgram get() const { return program_; }
+
+  void add_names(const CompileRequest& request) {
+    for (const std::string& kernel : request.kernels) {
+      if (const NvrtcResult result = api_.add_name_expression(program_, kernel.c_str());
+          result != nvrtc_success) {
+        throw Error(ErrorCode::compile_failed, fmt::format("NVRTC refused the name '{}' of {}: {}", kernel,
+                                                           request.what, api_.get_error_string(result)));
+      }
+    }
+  }
 
   [[nodiscard]] std::string text(NvrtcResult (*size)(NvrtcProgram, std::size_t*),
                                  NvrtcResult (*read)(NvrtcProgram, char*)) const {
@@ -87,6 +98,27 @@ std::string known_archs(const Nvrtc& nvrtc) {
   }
   const bool variants = !nvrtc.supported_archs.empty() && nvrtc.supported_archs.back() >= first_with_variant;
   return text.empty() ? text : text + (variants ? ", and those from sm_90 on with the suffix a. " : ". ");
+}
+
+/// True if NVRTC can leave out its declarations of the CUDA runtime, which it reads in 3 ms and kernels
+/// seldom use.
+bool can_be_minimal(const Nvrtc& nvrtc) {
+  return nvrtc.major > 12 || (nvrtc.major == 12 && nvrtc.minor >= 4);
+}
+
+[[noreturn]] void refuse(const Nvrtc& nvrtc, const CompileRequest& request, NvrtcResult result,
+                         const std::string& log) {
+  if (log.find("invalid value for --gpu-architecture") != std::string::npos) {
+    throw Error(ErrorCode::unsupported,
+                fmt::format("NVRTC {} ({}) cannot compile {} with [{}]: it does not know the architecture. {}"
+                            "Choose another, or install a newer NVRTC",
+                            nvrtc.version(), nvrtc.path, request.what, fmt::join(request.options, " "),
+                            known_archs(nvrtc)));
+  }
+  throw Error(ErrorCode::compile_failed,
+              fmt::format("NVRTC {} failed on {}: {}\n{}options: {}\nlog:\n{}", nvrtc.version(), request.what,
+                          nvrtc.api.get_error_string(result), failing_source(request, log),
+                          fmt::join(request.options, " "), log));
 }
 
 int number_before(const std::string& line, std::string_view unit) {
@@ -156,40 +188,35 @@ Resources parse_ptxas_log(const std::string& log, const std::string& lowered_nam
 CompileResult compile(const Nvrtc& nvrtc, const CompileRequest& request) {
   const NvrtcApi& api = nvrtc.api;
   const auto start = std::chrono::steady_clock::now();
-  Program program(api, request);
-  for (const std::string& kernel : request.kernels) {
-    if (const NvrtcResult result = api.add_name_expression(program.get(), kernel.c_str());
-        result != nvrtc_success) {
-      throw Error(ErrorCode::compile_failed, fmt::format("NVRTC refused the name '{}' of {}: {}", kernel,
-                                                         request.what, api.get_error_string(result)));
-    }
-  }
+  CompileResult out;
+  std::optional<Program> program;
+  NvrtcResult result = nvrtc_success;
+  const auto attempt = [&](const std::vector<const char*>& options) {
+    program.emplace(api, request);
+    program->add_names(request);
+    result = api.compile_program(program->get(), static_cast<int>(options.size()), options.data());
+    out.log = without_terminator(program->text(api.get_program_log_size, api.get_program_log));
+  };
   std::vector<const char*> options;
-  options.reserve(request.options.size());
+  options.reserve(request.options.size() + 1);
   for (const std::string& option : request.options) {
     options.push_back(option.c_str());
   }
-  const NvrtcResult result =
-      api.compile_program(program.get(), static_cast<int>(options.size()), options.data());
-  CompileResult out;
-  out.log = without_terminator(program.text(api.get_program_log_size, api.get_program_log));
+  if (can_be_minimal(nvrtc)) {
+    options.push_back("-minimal");
+    attempt(options);
+    options.pop_back();
+  }
+  // A host's own template may need the declarations that were left out.
+  if (!program || result != nvrtc_success) {
+    attempt(options);
+  }
   if (result != nvrtc_success) {
-    if (out.log.find("invalid value for --gpu-architecture") != std::string::npos) {
-      throw Error(
-          ErrorCode::unsupported,
-          fmt::format("NVRTC {} ({}) cannot compile {} with [{}]: it does not know the architecture. {}"
-                      "Choose another, or install a newer NVRTC",
-                      nvrtc.version(), nvrtc.path, request.what, fmt::join(request.options, " "),
-                      known_archs(nvrtc)));
-    }
-    throw Error(ErrorCode::compile_failed,
-                fmt::format("NVRTC {} failed on {}: {}\n{}options: {}\nlog:\n{}", nvrtc.version(),
-                            request.what, api.get_error_string(result), failing_source(request, out.log),
-                            fmt::join(request.options, " "), out.log));
+    refuse(nvrtc, request, result, out.log);
   }
   for (const std::string& kernel : request.kernels) {
     const char* lowered = nullptr;
-    if (api.get_lowered_name(program.get(), kernel.c_str(), &lowered) != nvrtc_success ||
+    if (api.get_lowered_name(program->get(), kernel.c_str(), &lowered) != nvrtc_success ||
         lowered == nullptr) {
       throw Error(
           ErrorCode::compile_failed,
@@ -198,8 +225,8 @@ CompileResult compile(const Nvrtc& nvrtc, const CompileRequest& request) {
     }
     out.lowered_names.emplace_back(lowered);
   }
-  out.ptx = without_terminator(program.text(api.get_ptx_size, api.get_ptx));
-  out.cubin = program.text(api.get_cubin_size, api.get_cubin);
+  out.ptx = without_terminator(program->text(api.get_ptx_size, api.get_ptx));
+  out.cubin = program->text(api.get_cubin_size, api.get_cubin);
   if (out.ptx.empty() && out.cubin.empty()) {
     throw Error(ErrorCode::compile_failed,
                 fmt::format("NVRTC gave neither cubin nor PTX for {}", request.what));
