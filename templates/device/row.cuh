@@ -33,48 +33,36 @@ inline constexpr int span_of = 16 / widest<Ts...>;
 /// of tensors that narrow the vectors.
 template <class X, int Bytes, class... Others>
 struct RowVectors {
-  using Part = typename VectorType<Bytes>::type;
+  using Loaded = typename VectorType<Bytes>::type;
   static constexpr int width = Bytes / static_cast<int>(sizeof(X));
   static constexpr int registers = width;
   static constexpr int span = span_of<X, Others...>;
+  struct Part {
+    float values[width];
+  };
 
   const X* x;
 
-  __device__ __forceinline__ Part load(int column) const {
-    return *reinterpret_cast<const Part*>(x + column);
+  __device__ __forceinline__ Loaded load(int column) const {
+    return *reinterpret_cast<const Loaded*>(x + column);
+  }
+  __device__ __forceinline__ static Part part_of(const Loaded& loaded) {
+    Part part;
+    unpack<X>(loaded, part.values);
+    return part;
   }
 };
 
-/// Gives the elements of a part that has them as floats.
-template <int Width>
-struct PartValues {
-  template <class Part>
-  __device__ __forceinline__ void operator()(const Part& part, float* values) const {
-#pragma unroll
-    for (int j = 0; j < Width; ++j) {
-      values[j] = part.values[j];
-    }
-  }
-};
-
-/// Gives the elements of a vector of X.
-template <class X>
-struct VectorValues {
-  template <class Part>
-  __device__ __forceinline__ void operator()(const Part& part, float* values) const {
-    unpack<X>(part, values);
-  }
-};
-
-/// Walks over a row. `Source` loads the row in parts of `width` elements, which take `registers` registers
-/// once unpacked; `span` is the number of elements of the spans that sums consist of, and independent of how
-/// the tensors are aligned. A row that fits stays in registers between the walks, else each walk loads it
-/// again. A thread has the same parts in every walk but those that sum, so the last walk may overwrite the
-/// row.
+/// Walks over a row. `Source` loads the row in parts of `width` elements, which take `registers` registers;
+/// part_of() makes a part with its `values` of what load() gives. `span` is the number of elements of the
+/// spans that sums consist of, and independent of how the tensors are aligned. A row that fits stays in
+/// registers between the walks, else each walk loads it again. A thread has the same parts in every walk but
+/// those that sum, so the last walk may overwrite the row.
 template <class Config, class Source>
 class RowWalk {
  public:
   using Part = typename Source::Part;
+  using Loaded = typename Source::Loaded;
   static constexpr int lanes = row_lanes<Config>;
   static constexpr int parts = Config::hidden / Source::width;
   static constexpr int per_lane = (parts + lanes - 1) / lanes;
@@ -86,9 +74,14 @@ class RowWalk {
 
   __device__ __forceinline__ RowWalk(const Source& source, bool active) : source_(source), active_(active) {
     if constexpr (held) {
+      Loaded loaded[per_lane];
 #pragma unroll
       for (int i = 0; i < per_lane; ++i) {
-        held_[i] = fetch(i);
+        loaded[i] = fetch(i);
+      }
+#pragma unroll
+      for (int i = 0; i < per_lane; ++i) {
+        held_[i] = Source::part_of(loaded[i]);
       }
     }
   }
@@ -99,7 +92,7 @@ class RowWalk {
   __device__ __forceinline__ void each(const Visit& visit) const {
 #pragma unroll(held ? per_lane : Unrolled)
     for (int i = 0; i < per_lane; ++i) {
-      visit(held ? held_[held ? i : 0] : fetch(i), column(i), has(i));
+      visit(part(i), column(i), has(i));
     }
   }
 
@@ -111,29 +104,39 @@ class RowWalk {
     Total total;
 #pragma unroll(held ? per_lane : Source::width < 8 ? 2 : 1)
     for (int i = 0; i < per_lane; ++i) {
-      add(total, held ? held_[held ? i : 0] : fetch(i), column(i), has(i));
+      add(total, part(i), column(i), has(i));
     }
     return reduce_threads<lanes, Config::threads, Number>(total);
   }
 
-  /// The sum over the row in the order of row_sum.cuh. values_of(part, out) gives the elements of a part, and
-  /// term(values, count) the total of a span, of which the row has `count` elements; the others are zeros.
-  template <class Total, int Number = 0, class Values, class Term>
-  __device__ __forceinline__ Total sum(const Values& values_of, const Term& term) const {
+  /// The sum over the row in the order of row_sum.cuh. term(values, count) gives the total of a span, of
+  /// which the row has `count` elements; the others are zeros.
+  template <class Total, int Number = 0, class Term>
+  __device__ __forceinline__ Total sum(const Term& term) const {
     constexpr bool from_registers = held && span == Source::width;
     if constexpr (from_registers && lanes >= 32 && spans <= 32 * virtual_warps) {
       // The same as WarpSum for most rows, in fewer steps, which shortens the compile.
       constexpr int count = power_of_two_from(per_lane);
-      Total totals[count];
+      constexpr int last = per_lane - 1;
+      // Warps that have no last span leave it out, and the sum within the warp if it is the only one.
+      const bool full = spans > per_lane * lanes - 32 || (lane() & ~31) + last * lanes < spans;
+      Total total;
+      if (per_lane > 1 || full) {
+        Total totals[count];
 #pragma unroll
-      for (int i = 0; i < per_lane; ++i) {
-        totals[i] = span_total<true>(i, values_of, term);
+        for (int i = 0; i < last; ++i) {
+          totals[i] = term(held_[i].values, elements(i));
+        }
+        if (per_lane == 1 || full) {
+          totals[last] = term(held_[last].values, elements(last));
+        }
+        total = reduce_values<count, 32>(totals);
       }
-      return reduce_warps<lanes, Config::threads, Number>(reduce_values<count, 32>(totals));
+      return reduce_warps<lanes, Config::threads, Number>(total);
     } else {
       return reduce_warps<lanes, Config::threads, Number>(
           WarpSum<lanes, spans, from_registers>::template of<Total>(
-              [&](int i) { return span_total<from_registers>(i, values_of, term); }));
+              [&](int i) { return span_total<from_registers>(i, term); }));
     }
   }
 
@@ -175,25 +178,42 @@ class RowWalk {
   __device__ __forceinline__ static int lane() { return static_cast<int>(threadIdx.x % unsigned{lanes}); }
   __device__ __forceinline__ static int column(int i) { return (lane() + i * lanes) * Source::width; }
   __device__ __forceinline__ bool has(int i) const { return active_ && column(i) < Config::hidden; }
-  __device__ __forceinline__ Part fetch(int i) const { return has(i) ? source_.load(column(i)) : Part{}; }
+  __device__ __forceinline__ Loaded fetch(int i) const { return has(i) ? source_.load(column(i)) : Loaded{}; }
+  __device__ __forceinline__ Part part(int i) const {
+    if constexpr (held) {
+      return held_[i];
+    } else {
+      return Source::part_of(fetch(i));
+    }
+  }
+
+  /// Number of elements of span i of this thread. A row that is not there counts as zeros, and nothing comes
+  /// of it.
+  __device__ __forceinline__ static int elements(int i) {
+    const int first = (lane() + i * lanes) * span;
+    const bool whole = (i + 1) * lanes * span <= Config::hidden || first + span <= Config::hidden;
+    return whole ? span : Config::hidden % span == 0 ? 0 : max(Config::hidden - first, 0);
+  }
 
   /// The total of span i of this thread.
-  template <bool Held, class Values, class Term>
-  __device__ __forceinline__ auto span_total(int i, const Values& values_of, const Term& term) const {
-    const int first = (lane() + i * lanes) * span;
-    // A row that is not there counts as zeros, and nothing comes of it.
-    const bool whole = (i + 1) * lanes * span <= Config::hidden || first + span <= Config::hidden;
-    const int count = whole ? span : Config::hidden % span == 0 ? 0 : max(Config::hidden - first, 0);
-    float values[span];
+  template <bool Held, class Term>
+  __device__ __forceinline__ auto span_total(int i, const Term& term) const {
+    const int count = elements(i);
     if constexpr (Held) {
-      values_of(held_[i], values);
+      return term(held_[i].values, count);
     } else {
+      const int first = (lane() + i * lanes) * span;
+      float values[span];
 #pragma unroll
       for (int j = 0; j < span; j += Source::width) {
-        values_of(active_ && j < count ? source_.load(first + j) : Part{}, values + j);
+        const Part part = Source::part_of(active_ && j < count ? source_.load(first + j) : Loaded{});
+#pragma unroll
+        for (int k = 0; k < Source::width; ++k) {
+          values[j + k] = part.values[k];
+        }
       }
+      return term(values, count);
     }
-    return term(values, count);
   }
 
   Source source_;

@@ -16,17 +16,15 @@ __device__ __forceinline__ void load_span(const T* address, float* out) {
     const float4 far = half[2];
     // One block of PTX shortens the compile.
     asm volatile(
-        "{ .reg .pred odd;\n  .reg .f32 g0, g1, g2, g3, k0, k1, k2, k3;\n  setp.ne.s32 odd, %16, 0;\n"
+        "{ .reg .pred odd;\n  .reg .f32 g0, g1, g2, g3;\n  setp.ne.s32 odd, %16, 0;\n"
         "  selp.f32 g0, %8, %12, odd;\n  selp.f32 g1, %9, %13, odd;\n"
         "  selp.f32 g2, %10, %14, odd;\n  selp.f32 g3, %11, %15, odd;\n"
-        "  selp.f32 k0, %12, %8, odd;\n  selp.f32 k1, %13, %9, odd;\n"
-        "  selp.f32 k2, %14, %10, odd;\n  selp.f32 k3, %15, %11, odd;\n"
         "  shfl.sync.bfly.b32 g0, g0, 1, 31, %17;\n  shfl.sync.bfly.b32 g1, g1, 1, 31, %17;\n"
         "  shfl.sync.bfly.b32 g2, g2, 1, 31, %17;\n  shfl.sync.bfly.b32 g3, g3, 1, 31, %17;\n"
-        "  selp.f32 %0, g0, k0, odd;\n  selp.f32 %1, g1, k1, odd;\n"
-        "  selp.f32 %2, g2, k2, odd;\n  selp.f32 %3, g3, k3, odd;\n"
-        "  selp.f32 %4, k0, g0, odd;\n  selp.f32 %5, k1, g1, odd;\n"
-        "  selp.f32 %6, k2, g2, odd;\n  selp.f32 %7, k3, g3, odd; }"
+        "  selp.f32 %0, g0, %8, odd;\n  selp.f32 %1, g1, %9, odd;\n"
+        "  selp.f32 %2, g2, %10, odd;\n  selp.f32 %3, g3, %11, odd;\n"
+        "  selp.f32 %4, %12, g0, odd;\n  selp.f32 %5, %13, g1, odd;\n"
+        "  selp.f32 %6, %14, g2, odd;\n  selp.f32 %7, %15, g3, odd; }"
         : "=&f"(out[0]), "=&f"(out[1]), "=&f"(out[2]), "=&f"(out[3]), "=&f"(out[4]), "=&f"(out[5]),
           "=&f"(out[6]), "=&f"(out[7])
         : "f"(near.x), "f"(near.y), "f"(near.z), "f"(near.w), "f"(far.x), "f"(far.y), "f"(far.z), "f"(far.w),

@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(Config::threads)
   const auto* weight = static_cast<const typename Config::weight_dtype*>(args.weight);
 
   const RowWalk<Config, Row> walk(sums, row < args.rows);
-  const Pair scale = product(scale_of_row<Config::hidden, precise>(walk, PartValues<width>{}, args.eps));
+  const Pair scale = product(scale_of_row<Config::hidden, precise>(walk, args.eps));
   walk.template each<1>([&](auto part, int column, bool present) {
     if (present) {
       sums.store(column, part);

@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(Config::threads)
                  static_cast<R*>(args.r) + row * args.r_stride, Gate{{args.gate, row}}};
   auto* y = static_cast<Y*>(args.norm.y) + row * args.norm.y_stride;
   const RowWalk<Config, Row> walk(sums, row < args.norm.rows);
-  modulate_row<Config, width>(walk, args.norm.modulation, row, y, PartValues<width>{},
+  modulate_row<Config, width>(walk, args.norm.modulation, row, y,
                               [&](const auto& part, int column) { sums.store(column, part); });
 }
 

@@ -22,13 +22,12 @@ __global__ void __launch_bounds__(Config::threads) layer_norm_kernel(const Layer
   const W* bias = static_cast<const W*>(args.bias);
 
   const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
-  const Centre centre = centre_of<Config, precise>(walk, VectorValues<X>{}, args.eps);
-  walk.template each<1>([&](const auto& part, int column, bool present) {
+  const auto centre = centre_of<Config, precise>(walk, args.eps);
+  walk.template each<1>([&](auto part, int column, bool present) {
     if (present) {
-      float values[Row::width];
+      float* values = part.values;
       float gains[Row::width];
       float shifts[Row::width];
-      unpack<X>(part, values);
       if constexpr (Config::has_weight) {
         load_values<W, Row::width>(weight + column, gains);
       }

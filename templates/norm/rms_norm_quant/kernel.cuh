@@ -10,12 +10,14 @@ struct RowValues {
   struct Part {
     float values[Width];
   };
+  using Loaded = Part;
   static constexpr int width = Width;
   static constexpr int span = Span;
   static constexpr int registers = Width;
 
   const X* x;
 
+  __device__ __forceinline__ static const Part& part_of(const Loaded& loaded) { return loaded; }
   __device__ __forceinline__ Part load(int column) const {
     Part part;
 #pragma unroll

@@ -35,38 +35,22 @@ struct Deviations {
   }
 };
 
-/// reduce_values() of row_sum.cuh for both sums together: each half of the lanes carries one of them.
-template <int Count, int Lanes>
-__device__ __forceinline__ Deviations reduce_values(Deviations* values) {
-  Sum halves[Count];
-  if constexpr (Lanes == 1) {
-    Sum sums[Count];
-#pragma unroll
-    for (int i = 0; i < Count; ++i) {
-      sums[i].value = values[i].sum;
-      halves[i].value = values[i].squares;
-    }
-    return {kerncast::reduce_values<Count, 1>(sums).value, kerncast::reduce_values<Count, 1>(halves).value};
-  } else {
-    constexpr int mask = Lanes / 2;
-    const bool upper = (threadIdx.x & mask) != 0;
-#pragma unroll
-    for (int i = 0; i < Count; ++i) {
-      const float given = upper ? values[i].sum : values[i].squares;
-      halves[i].value = (upper ? values[i].squares : values[i].sum) + exchange(given, mask);
-    }
-    const float mine = kerncast::reduce_values<Count, mask>(halves).value;
-    const float other = exchange(mine, mask);
-    return upper ? Deviations{other, mine} : Deviations{mine, other};
-  }
-}
-
-/// Mean and factor of a row. For results narrower than f32 the mean is that of the first pass, and its rest
-/// the correction.
+/// Mean and factor of a row. Times `before`, a power of two, the factor is that of results in f32.
+template <bool Precise>
 struct Centre {
   Pair mean;
   Pair scale;
-  float before = 1.0f;  ///< a second factor for results in f32, a power of two
+  float before = 1.0f;
+};
+
+/// Element x is (x * before + offset) * scale + rest; `before` is a power of two. The offset takes a mean in
+/// x's dtype, so that the deviation from it is exact, and the rest takes what that mean misses.
+template <>
+struct Centre<false> {
+  float before = 1.0f;
+  float offset = 0.0f;
+  float scale = 0.0f;
+  float rest = 0.0f;
 };
 
 /// sum / Count, exact if the type can represent the quotient.
@@ -77,84 +61,115 @@ __device__ __forceinline__ Real divided(Real sum) {
   return guess + (sum - guess * Count) * reciprocal;
 }
 
-/// True if the row has element j of a span of `Width`, of which it has `present`: all or none if the width is
-/// a whole number of spans.
+/// The deviations of a span from the mean of `centre`. The row has `present` elements of it: all or none if a
+/// row is a whole number of spans.
 template <int Count, int Width>
-__device__ __forceinline__ bool is_present(int j, int present) {
-  return Count % Width == 0 ? present != 0 : j < present;
+__device__ __forceinline__ Deviations deviations_of(const Centre<false>& centre, const float* values,
+                                                    int present) {
+  constexpr bool whole = Count % Width == 0;
+  const bool absent = whole && present == 0;
+  const float before = absent ? 0.0f : centre.before;
+  const float offset = absent ? 0.0f : centre.offset;
+  Deviations total;
+#pragma unroll
+  for (int j = 0; j < Width; ++j) {
+    total.add(whole || j < present ? fmaf(values[j], before, offset) : 0.0f);
+  }
+  return total;
 }
 
-/// Mean and factor of the row that `walk` walks; values_of(part, out) gives the elements of a part. All
-/// threads of the block must take part.
-template <class Config, bool Precise, class Walk, class Values>
-__device__ __forceinline__ Centre centre_of(const Walk& walk, const Values& values_of, float eps) {
+/// Mean and factor for results narrower than f32. A first pass takes the mean, and a second one deviations
+/// from it: they lose nothing that counts, and their own mean is the error of the first pass. Rows whose
+/// squares f32 cannot hold take a third pass.
+template <class Config, class Walk>
+__device__ __forceinline__ Centre<false> rounded_centre_of(const Walk& walk, float eps) {
+  constexpr int count = Config::hidden;
+  const auto mean_of = [](const float* values, int) {
+    RoughMean<count> total;
+#pragma unroll
+    for (int j = 0; j < Walk::span; ++j) {
+      total.add(values[j]);
+    }
+    return total;
+  };
+  const float rough =
+      rounded_to<typename Config::x_dtype>(walk.template sum<RoughMean<count>>(mean_of).value);
+  Centre<false> centre;
+  float missed = 0.0f;
+  float variance = 0.0f;
+#pragma unroll 1
+  for (bool first = true;; first = false) {
+    centre.offset = -rough * centre.before;
+    const Deviations total = walk.template sum<Deviations, 1>([&centre](const float* values, int present) {
+      return deviations_of<count, Walk::span>(centre, values, present);
+    });
+    missed = divided<count>(total.sum);
+    const float squares = fmaf(-missed, missed * count, total.squares);
+    variance = fmaf(squares < 0.0f ? 0.0f : squares, 1.0f / count, eps * centre.before * centre.before);
+    const bool again = first && !in_range(variance);
+    if (!Walk::any(again)) {
+      break;
+    }
+    // Elements near a large mean deviate by nothing or by more than vanishes.
+    const float larger = fabsf(rough) < 0x1p-20f ? 0x1p70f : 1.0f;
+    centre.before = !again ? centre.before : variance < 1.0f ? larger : 0x1p-74f;
+    Walk::settle();
+  }
+  // A root mean square below 2^-126 counts as that, so that zeros stay zeros under eps = 0.
+  centre.scale = rsqrtf(variance < 0x1p-112f ? 0x1p-112f : variance);
+  centre.rest = -missed * centre.scale;
+  return centre;
+}
+
+/// Mean and factor for results in f32.
+template <class Config, class Walk>
+__device__ __forceinline__ Centre<true> exact_centre_of(const Walk& walk, float eps) {
   constexpr int count = Config::hidden;
   constexpr int width = Walk::span;
+  const DoubleSum sum = walk.template sum<DoubleSum>([](const float* values, int) {
+    DoubleSum total;
+#pragma unroll
+    for (int j = 0; j < width; ++j) {
+      total.value += values[j];
+    }
+    return total;
+  });
+  const double mean = divided<count>(sum.value);
+  const DoubleSum squares = walk.template sum<DoubleSum, 1>([mean](const float* values, int present) {
+    DoubleSum total;
+#pragma unroll
+    for (int j = 0; j < width; ++j) {
+      const double deviation = values[j] - mean;
+      const bool is_present = count % width == 0 ? present != 0 : j < present;
+      total.value = is_present ? fma(deviation, deviation, total.value) : total.value;
+    }
+    return total;
+  });
+  const float rounded = static_cast<float>(mean);
+  const WideRoot wide = wide_inverse_rms<count>(squares, eps);
+  return {{rounded, static_cast<float>(mean - rounded)}, wide.root, wide.before};
+}
+
+/// Mean and factor of the row that `walk` walks. All threads of the block must take part.
+template <class Config, bool Precise, class Walk>
+__device__ __forceinline__ Centre<Precise> centre_of(const Walk& walk, float eps) {
   if constexpr (Precise) {
-    const DoubleSum sum = walk.template sum<DoubleSum>(values_of, [](const float* values, int) {
-      DoubleSum total;
-#pragma unroll
-      for (int j = 0; j < width; ++j) {
-        total.value += values[j];
-      }
-      return total;
-    });
-    const double mean = divided<count>(sum.value);
-    const DoubleSum squares =
-        walk.template sum<DoubleSum, 1>(values_of, [mean](const float* values, int present) {
-          DoubleSum total;
-#pragma unroll
-          for (int j = 0; j < width; ++j) {
-            const double deviation = values[j] - mean;
-            total.value =
-                is_present<count, width>(j, present) ? fma(deviation, deviation, total.value) : total.value;
-          }
-          return total;
-        });
-    const float rounded = static_cast<float>(mean);
-    const WideRoot wide = wide_inverse_rms<count>(squares, eps);
-    return {{rounded, static_cast<float>(mean - rounded)}, wide.root, wide.before};
+    return exact_centre_of<Config>(walk, eps);
   } else {
-    using Mean = RoughMean<count>;
-    const float sum = walk.template sum<Mean>(values_of,
-                                              [](const float* values, int) {
-                                                Mean total;
-#pragma unroll
-                                                for (int j = 0; j < width; ++j) {
-                                                  total.add(values[j]);
-                                                }
-                                                return total;
-                                              })
-                          .value;
-    // Rounded to x's dtype, so that the deviations of x from it are exact.
-    const float rough = rounded_to<typename Config::x_dtype>(sum);
-    float missed = 0.0f;
-    float root = 0.0f;
-    const float before = range_of<Walk>([&](float by) {
-      const Deviations deviations =
-          walk.template sum<Deviations, 1>(values_of, [rough, by](const float* values, int present) {
-            Deviations total;
-#pragma unroll
-            for (int j = 0; j < width; ++j) {
-              total.add(is_present<count, width>(j, present) ? (values[j] - rough) * by : 0.0f);
-            }
-            return total;
-          });
-      missed = divided<count>(deviations.sum);
-      const float squares = fmaf(-missed, missed * count, deviations.squares);
-      const float total = fmaf(squares < 0.0f ? 0.0f : squares, 1.0f / count, eps * by * by);
-      root = rsqrtf(total);
-      return total;
-    });
-    return {{rough, missed * (1.0f / before)}, {scaled_by(root, before), 0.0f}};
+    return rounded_centre_of<Config>(walk, eps);
   }
+}
+
+/// The element x of a row, normalised.
+__device__ __forceinline__ float normalised(float x, const Centre<false>& centre) {
+  return fmaf(fmaf(x, centre.before, centre.offset), centre.scale, centre.rest);
 }
 
 /// (x - mean) * scale * gain + shift.
 template <bool Precise, bool HasGain, bool HasShift>
-__device__ __forceinline__ float centred(float x, const Centre& centre, float gain, float shift) {
+__device__ __forceinline__ float centred(float x, const Centre<Precise>& centre, float gain, float shift) {
   if constexpr (!Precise) {
-    const float y = (x - centre.mean.value - centre.mean.rest) * centre.scale.value;
+    const float y = normalised(x, centre);
     const float scaled = HasGain ? y * gain : y;
     return HasShift ? scaled + shift : scaled;
   } else {

@@ -76,7 +76,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
     shared_scale = *args.scale;
   }
   // The squares of a span are few enough for f32 unless the row is out of its range; many spans take double.
-  const DoubleSum squares = walk.template sum<DoubleSum>(PartValues<count>{}, [](const float* values, int) {
+  const DoubleSum squares = walk.template sum<DoubleSum>([](const float* values, int) {
     Sum sum;
     add_squares<Walk::span>(sum, values);
     return DoubleSum{sum.value};

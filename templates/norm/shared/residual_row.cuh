@@ -28,6 +28,7 @@ struct ResidualRow {
     float values[Width];
     float rests[HasRests ? Width : 1];
   };
+  using Loaded = Part;
   static constexpr int width = Width;
   static constexpr int span = Span;
   static constexpr int registers = HasRests ? 2 * Width : Width;
@@ -39,6 +40,7 @@ struct ResidualRow {
   Residual* stored;  ///< may be residual
   Gate gate = {};
 
+  __device__ __forceinline__ static const Part& part_of(const Loaded& loaded) { return loaded; }
   __device__ __forceinline__ Part load(int column) const {
     Part part;
     float others[Width];

@@ -94,23 +94,22 @@ __device__ __forceinline__ Pair inverse_rms(const DoubleSum& squares, float eps)
   return product(wide_inverse_rms<Count>(squares, eps));
 }
 
-/// The factor of a row: rsqrt(sum(x^2) / Count + eps). values_of(part, out) gives the elements of a part of
-/// `walk`. All threads of the block must take part.
-template <int Count, bool Precise, class Walk, class Values>
-__device__ __forceinline__ WideRoot scale_of_row(const Walk& walk, const Values& values_of, float eps) {
+/// The factor of the row that `walk` walks: rsqrt(sum(x^2) / Count + eps). All threads of the block must take
+/// part.
+template <int Count, bool Precise, class Walk>
+__device__ __forceinline__ WideRoot scale_of_row(const Walk& walk, float eps) {
   constexpr int width = Walk::span;
   if constexpr (Precise) {
-    return wide_inverse_rms<Count>(walk.template sum<DoubleSum>(values_of,
-                                                                [](const float* values, int) {
-                                                                  DoubleSum total;
-                                                                  add_squares<width>(total, values);
-                                                                  return total;
-                                                                }),
+    return wide_inverse_rms<Count>(walk.template sum<DoubleSum>([](const float* values, int) {
+      DoubleSum total;
+      add_squares<width>(total, values);
+      return total;
+    }),
                                    eps);
   } else {
     float root = 0.0f;
     const float before = range_of<Walk>([&](float by) {
-      const Sum squares = walk.template sum<Sum>(values_of, [by](const float* values, int) {
+      const Sum squares = walk.template sum<Sum>([by](const float* values, int) {
         Sum total;
         add_squares<width>(total, values, by);
         return total;
@@ -186,13 +185,11 @@ __device__ __forceinline__ void normalise_row(const Args& args, const Finish& fi
 
   const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
   constexpr bool precise = sizeof(Y) == 4;
-  const Pair scale = product(scale_of_row<Count, precise>(walk, VectorValues<X>{}, args.eps));
-  walk.template each<1>([&](const auto& part, int column, bool present) {
+  const Pair scale = product(scale_of_row<Count, precise>(walk, args.eps));
+  walk.template each<1>([&](auto part, int column, bool present) {
     if (present) {
-      float values[Row::width];
-      unpack<X>(part, values);
-      finish(values, scale, column);
-      store_values<Y, Row::width>(y + column, values);
+      finish(part.values, scale, column);
+      store_values<Y, Row::width>(y + column, part.values);
     }
   });
 }

@@ -39,35 +39,37 @@ __device__ __forceinline__ float modulated(Real n, const Modulators<Width>& with
   return static_cast<float>(n);
 }
 
-/// Normalises the row that `walk` walks, modulates it and stores it in y. values_of(part, out) gives the
-/// elements of a part, and done(part, column) is called before they are stored.
-template <class Config, int Width, class Walk, class Values, class Done>
+/// Normalises the row that `walk` walks, modulates it and stores it in y. done(part, column) is
+/// called before the elements of a part are stored.
+template <class Config, int Width, class Walk, class Done>
 __device__ __forceinline__ void modulate_row(const Walk& walk, const Modulation& with, long long row,
-                                             typename Config::y_dtype* y, const Values& values_of,
-                                             const Done& done) {
+                                             typename Config::y_dtype* y, const Done& done) {
   using W = typename Config::weight_dtype;
   using M = typename Config::modulation_dtype;
   using Y = typename Config::y_dtype;
   constexpr bool precise = sizeof(Y) == 4;
   constexpr bool paired = rows_in_step<Config, Width>;
 
-  Centre centre = {};
+  Centre<precise> centre = {};
   if constexpr (Config::norm == 0) {
-    centre = centre_of<Config, precise>(walk, values_of, with.eps);
+    centre = centre_of<Config, precise>(walk, with.eps);
   } else {
-    const WideRoot wide = scale_of_row<Config::hidden, precise>(walk, values_of, with.eps);
-    centre.scale = wide.root;
-    centre.before = wide.before;
+    const WideRoot wide = scale_of_row<Config::hidden, precise>(walk, with.eps);
+    if constexpr (precise) {
+      centre.scale = wide.root;
+      centre.before = wide.before;
+    } else {
+      centre.scale = wide.root.value;
+    }
   }
   const BroadcastRow<M, Config::scale_form> scale(with.scale, row);
   const BroadcastRow<M, Config::shift_form> shift(with.shift, row);
   const W* weight = static_cast<const W*>(with.weight);
   const W* bias = static_cast<const W*>(with.bias);
-  walk.template each<1>([&](const auto& part, int column, bool present) {
+  walk.template each<1>([&](auto part, int column, bool present) {
     if (present) {
-      float values[Width];
+      float* values = part.values;
       Modulators<Width> modulators;
-      values_of(part, values);
       done(part, column);
       if constexpr (Config::has_weight) {
         load_span<W, Width, paired>(weight + column, modulators.weights);
@@ -84,9 +86,8 @@ __device__ __forceinline__ void modulate_row(const Walk& walk, const Modulation&
           const double factor = (static_cast<double>(centre.scale.value) + centre.scale.rest) * centre.before;
           values[j] = modulated<Config>((values[j] - mean) * factor, modulators, j);
         } else {
-          const float deviation =
-              Config::norm == 0 ? values[j] - centre.mean.value - centre.mean.rest : values[j];
-          values[j] = modulated<Config>(deviation * centre.scale.value, modulators, j);
+          const float n = Config::norm == 0 ? normalised(values[j], centre) : values[j] * centre.scale;
+          values[j] = modulated<Config>(n, modulators, j);
         }
       }
       store_values<Y, Width>(y + column, values);

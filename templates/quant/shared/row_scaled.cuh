@@ -17,17 +17,13 @@ __device__ __forceinline__ void quantise_tokens(const RowScaledKernelArgs& args)
   const bool active = row < args.rows;
   const RowWalk<Config, Row> walk(Row{static_cast<const X*>(args.x) + row * args.x_stride}, active);
   const Max amax = walk.template reduce<Max>([](Max& total, const auto& part, int, bool) {
-    float values[Row::width];
-    unpack<X>(part, values);
-    total.merge(largest_magnitude<Row::width>(values));
+    total.merge(largest_magnitude<Row::width>(part.values));
   });
   const Scale scale = scale_of<ScaleFormat::f32>(amax.value, max_of<Q>);
   Q* q = static_cast<Q*>(args.q) + row * args.q_stride;
-  walk.template each<1>([&](const auto& part, int column, bool present) {
+  walk.template each<1>([&](auto part, int column, bool present) {
     if (present) {
-      float values[Row::width];
-      unpack<X>(part, values);
-      store_quantised<Q, Row::width, Row::width>(q + column, values, scale.factor);
+      store_quantised<Q, Row::width, Row::width>(q + column, part.values, scale.factor);
     }
   });
   if (active && threadIdx.x % row_lanes<Config> == 0) {
