@@ -201,6 +201,8 @@ class RowWalk {
     const int count = elements(i);
     if constexpr (Held) {
       return term(held_[i].values, count);
+    } else if constexpr (span == Source::width) {
+      return term(Source::part_of(count > 0 && active_ ? source_.load(column(i)) : Loaded{}).values, count);
     } else {
       const int first = (lane() + i * lanes) * span;
       float values[span];

@@ -75,9 +75,11 @@ struct WarpSum {
   /// Span i of the thread and those a whole round of virtual warps further on.
   template <class Total, class Span>
   __device__ __forceinline__ static Total chain(int i, const Span& span) {
-    Total total = span(i);
-#pragma unroll(Unrolled ? rounds : 1)
-    for (int round = 1; round < rounds; ++round) {
+    constexpr bool rolled = !Unrolled && rounds > 1;
+    // Adding to a zero changes no bit.
+    Total total = rolled ? Total{} : span(i);
+#pragma unroll(rolled ? 1 : rounds)
+    for (int round = rolled ? 0 : 1; round < rounds; ++round) {
       if (exists(i + round * own_warps * shares)) {
         total.merge(span(i + round * own_warps * shares));
       }
