@@ -17,6 +17,7 @@ __device__ __forceinline__ long long group_of(const Broadcast& from, long long r
 template <class T, int Form>
 class BroadcastRow {
  public:
+  using Element = T;
   static constexpr BroadcastForm form = static_cast<BroadcastForm>(Form);
   static constexpr bool present = form != BroadcastForm::none;
 

@@ -54,6 +54,13 @@ void Verdict::compare_within(std::string_view tensor, std::int64_t row, std::int
   compare(tensor, row, column, type, got, finite ? std::clamp(got, want - reach, want + reach) : want, steps);
 }
 
+void Verdict::compare_between(std::string_view tensor, std::int64_t row, std::int64_t column, DType type,
+                              double got, double one, double other) {
+  const bool ordered = !std::isnan(got) && !std::isnan(one) && !std::isnan(other);
+  compare(tensor, row, column, type, got,
+          ordered ? std::clamp(got, std::min(one, other), std::max(one, other)) : one, 0);
+}
+
 void Verdict::fail(std::string_view tensor, std::int64_t row, std::int64_t column, const std::string& what) {
   if (failures_++ == 0) {
     detail_ = fmt::format("{}[{}, {}] {}", tensor, row, column, what);

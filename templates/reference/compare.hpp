@@ -26,6 +26,10 @@ class Verdict {
   void compare_within(std::string_view tensor, std::int64_t row, std::int64_t column, DType type, double got,
                       double want, double reach, int steps);
 
+  /// Requires that `got` is one of two values of `type`, or lies between them; to the bit if they are equal.
+  void compare_between(std::string_view tensor, std::int64_t row, std::int64_t column, DType type, double got,
+                       double one, double other);
+
   /// Records a failure at an element. `what` follows its position in the detail: "is padding, but not 0".
   void fail(std::string_view tensor, std::int64_t row, std::int64_t column, const std::string& what);
 

@@ -105,6 +105,25 @@ TEST_CASE("a verdict allows the steps it is given and no more") {
   CHECK_THAT(compare(2.0, 1.0, 1).detail, Catch::Contains("y[2, 3] is 2, expected 1"));
 }
 
+TEST_CASE("a verdict allows two values and what lies between them") {
+  const auto allows = [](double got, double one, double other) {
+    Verdict verdict;
+    verdict.compare_between("y", 0, 0, DType::bf16, got, one, other);
+    return verdict.result().ok;
+  };
+  const double step = 0x1p-7;
+  CHECK(allows(1.0, 1.0, 1.0));
+  CHECK_FALSE(allows(1.0 + step, 1.0, 1.0));
+  CHECK(allows(1.0 + step, 1.0 + 2 * step, 1.0));
+  CHECK(allows(1.0 + 2 * step, 1.0 + 2 * step, 1.0));
+  CHECK_FALSE(allows(1.0 + 3 * step, 1.0 + 2 * step, 1.0));
+  CHECK(allows(0x1.fep127, 0x1.fep127, infinity));
+  CHECK_FALSE(allows(-infinity, 0x1.fep127, infinity));
+  CHECK(allows(std::nan(""), std::nan(""), std::nan("")));
+  CHECK_FALSE(allows(1.0, std::nan(""), std::nan("")));
+  CHECK_FALSE(allows(std::nan(""), 1.0, 1.0));
+}
+
 TEST_CASE("references are found by the name of their op") {
   for (const OpDefinition* op : OpRegistry::instance().all()) {
     CHECK(find_reference(op->name) != nullptr);

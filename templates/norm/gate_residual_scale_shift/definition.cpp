@@ -100,10 +100,14 @@ KERNCAST_OP(norm, gate_residual_scale_shift) {
   op.formula =
       "r = residual + gate * x; y = (n * weight + bias) * (1 + scale) + shift; n = (r - m) * rsqrt(mean((r - "
       "m)^2) + eps), m = mean(r) (layer), or r * rsqrt(mean(r^2) + eps) (rms), of r as f32 holds it, before "
-      "it is rounded to residual_dtype; gate, scale and shift are spread over the rows (Peebles and Xie "
-      "2022, "
+      "it is rounded to residual_dtype, or with aten_rounding after that and with every operator rounded as "
+      "eager torch does; gate, scale and shift are spread over the rows (Peebles and Xie 2022, "
       "arXiv:2212.09748)";
   add_modulation_params(op);
+  op.validate = [](const Specialisation& spec) {
+    validate_rows(GateResidualScaleShift::op_name, spec);
+    require_rounding(GateResidualScaleShift::op_name, spec);
+  };
   host::append(op.params, host::param<gate_form>(host::broadcast_param("gate")),
                host::param<residual_dtype>(float_dtype_param("element type of residual and r")));
   // With the residual and the gate beside x, one vector of each in flight keeps memory busy.

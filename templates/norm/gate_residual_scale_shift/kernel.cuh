@@ -16,7 +16,8 @@ __global__ void __launch_bounds__(Config::threads)
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   using Gate = RowGate<BroadcastRow<typename Config::modulation_dtype, Config::gate_form>,
                        rows_in_step<Config, width>>;
-  using Row = ResidualRow<X, R, width, false, span_of<X, R, Y>, width, Gate>;
+  constexpr bool rounded = static_cast<AtenRounding>(Config::aten_rounding) != AtenRounding::none;
+  using Row = ResidualRow<X, R, width, false, span_of<X, R, Y>, width, Gate, rounded>;
 
   const long long row = row_of_thread<Config>();
   const Row sums{static_cast<const X*>(args.norm.x) + row * args.norm.x_stride,
@@ -24,8 +25,8 @@ __global__ void __launch_bounds__(Config::threads)
                  static_cast<R*>(args.r) + row * args.r_stride, Gate{{args.gate, row}}};
   auto* y = static_cast<Y*>(args.norm.y) + row * args.norm.y_stride;
   const RowWalk<Config, Row> walk(sums, row < args.norm.rows);
-  modulate_row<Config, width>(walk, args.norm.modulation, row, y,
-                              [&](const auto& part, int column) { sums.store(column, part); });
+  modulate_row<Config, R, width>(walk, args.norm.modulation, row, y,
+                                 [&](const auto& part, int column) { sums.store(column, part); });
 }
 
 }  // namespace kerncast::norm

@@ -65,10 +65,14 @@ KERNCAST_OP(norm, scale_shift) {
   op.summary = "Normalisation of rows, scaled and shifted: adaptive layer normalisation";
   op.formula =
       "y = (n * weight + bias) * (1 + scale) + shift; n = (x - m) * rsqrt(mean((x - m)^2) + eps), m = "
-      "mean(x) (layer), or x * rsqrt(mean(x^2) + eps) (rms); in f32, rounded once; scale and shift are "
-      "spread "
-      "over the rows (Peebles and Xie 2022, arXiv:2212.09748)";
+      "mean(x) (layer), or x * rsqrt(mean(x^2) + eps) (rms); in f32, rounded once, or after every "
+      "operator of eager torch with aten_rounding; scale and shift are spread over the rows (Peebles and Xie "
+      "2022, arXiv:2212.09748)";
   add_modulation_params(op);
+  op.validate = [](const Specialisation& spec) {
+    validate_rows(ScaleShift::op_name, spec);
+    require_rounding(ScaleShift::op_name, spec);
+  };
   op.default_tunables = default_tunables;
   op.plan_inputs = plan_inputs;
   op.model_cases = model_cases;

@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(Config::threads) scale_shift_kernel(const Scal
   const X* x = static_cast<const X*>(args.x) + row * args.x_stride;
   auto* y = static_cast<typename Config::y_dtype*>(args.y) + row * args.y_stride;
   const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
-  modulate_row<Config, Row::width>(walk, args.modulation, row, y, [](const auto&, int) {});
+  modulate_row<Config, X, Row::width>(walk, args.modulation, row, y, [](const auto&, int) {});
 }
 
 }  // namespace kerncast::norm

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include <kerncast/ops/norm/aten_rounding.h>
 #include "kerncast/export.hpp"
 #include "kerncast/launch.hpp"
 #include "kerncast/tensor.hpp"
@@ -22,6 +23,16 @@ enum class RowNorm : std::uint8_t {
 /// [B, F, H]), [T, H] one row for each. Their rows may be strided, as those of a chunk are. Launch with
 /// kerncast::launch or prepare, which say what is asynchronous and what must live how long. Aliasing: y may
 /// be x itself.
+///
+/// aten_rounding gives the bits of eager torch in 16-bit types, as far as mean and mean square agree. These
+/// modules round so:
+/// - rounded_norm: AdaLayerNorm, AdaLayerNormZero, AdaLayerNormZeroSingle, SD35AdaLayerNormZeroX,
+///   CogVideoXLayerNormZero and, with norm_type "layer_norm", AdaLayerNormContinuous of diffusers
+///   (models/normalization.py); QwenImageTransformerBlock._modulate; modulate_value of sglang
+///   (jit/csrc/diffusion/modulate_scale_shift.cuh).
+/// - f32_norm, with scale and shift in f32: WanTransformerBlock of diffusers. With scale and shift in x's
+///   dtype: fused_ln_modulate of sglang (kernels/ops/diffusion/sites/fused_ln_modulate_site.py).
+/// - split_norm: LuminaRMSNormZero and, with norm_type "rms_norm", AdaLayerNormContinuous of diffusers.
 struct ScaleShift {
   static constexpr std::string_view op_name = "norm.scale_shift";
 
@@ -33,6 +44,7 @@ struct ScaleShift {
   TensorView bias = {};    ///< [H], weight's dtype; absent: nothing is added
   float eps = 1e-6F;       ///< not negative
   RowNorm norm = RowNorm::layer;
+  AtenRounding aten_rounding = AtenRounding::none;  ///< others need y in bf16 or f16; split_norm needs rms
 };
 
 /// Checks the arguments and makes the call. Throws Error(invalid_argument).

@@ -14,6 +14,7 @@ enum Param : std::size_t {
   modulation_dtype,
   scale_form,
   shift_form,
+  aten_rounding,
   gate_form,
   residual_dtype
 };

@@ -1,10 +1,14 @@
 #include "templates/norm/shared/modulation.hpp"
 
+#include <fmt/format.h>
+
 #include "templates/norm/scale_shift/spec_index.hpp"
 
 namespace kerncast::norm {
 
 using namespace scale_shift_params;
+
+static constexpr std::array aten_roundings = {"none", "rounded_norm", "f32_norm", "split_norm"};
 
 void describe_modulation(host::NamedArguments& named, ScaleShift& call, bool optional) {
   const char* shape = "[1], [hidden], [1, hidden], [N, hidden] for N dividing the rows; modulation_dtype";
@@ -21,6 +25,7 @@ void describe_modulation(host::NamedArguments& named, ScaleShift& call, bool opt
   named.output("y", call.y, y_doc);
   named.scalar("eps", call.eps, "added to the variance or mean square; not negative");
   named.setting("norm", call.norm);
+  named.setting("aten_rounding", call.aten_rounding);
 }
 
 void add_modulation_params(OpDefinition& op) {
@@ -33,7 +38,34 @@ void add_modulation_params(OpDefinition& op) {
       host::param<has_bias>(host::flag_param(false, "then add bias")),
       host::param<modulation_dtype>(float_dtype_param("element type of what is spread over the rows")),
       host::param<scale_form>(host::broadcast_param("scale")),
-      host::param<shift_form>(host::broadcast_param("shift")));
+      host::param<shift_form>(host::broadcast_param("shift")),
+      host::param<aten_rounding>(host::choice_param(aten_roundings,
+                                                    "roundings of eager torch after every operator; the "
+                                                    "norm, with weight and bias, gives the dtype of the "
+                                                    "row (rounded_norm) or f32 (f32_norm), or RMS norm, "
+                                                    "weight and bias are three operators (split_norm)")));
+}
+
+void require_rounding(std::string_view op, const Specialisation& spec) {
+  const auto rounding = static_cast<AtenRounding>(spec[aten_rounding]);
+  if (rounding == AtenRounding::none) {
+    return;
+  }
+  const auto place = static_cast<std::size_t>(rounding);
+  if (place >= aten_roundings.size()) [[unlikely]] {
+    host::refuse(op, fmt::format("aten_rounding is {}, which is no AtenRounding", place));
+  }
+  const char* name = aten_roundings[place];
+  if (host::dtype_from_param(spec[row_params::y_dtype]) == DType::f32) [[unlikely]] {
+    host::refuse(op, fmt::format("aten_rounding = {} is the rounding of eager code in 16-bit types, but y is "
+                                 "f32; give y in bf16 or f16, or leave aten_rounding at none",
+                                 name));
+  }
+  if (rounding == AtenRounding::split_norm && static_cast<RowNorm>(spec[norm]) != RowNorm::rms) [[unlikely]] {
+    host::refuse(op, fmt::format("aten_rounding = {} is of an RMS norm, but norm is layer, which is one "
+                                 "operator in torch; use rounded_norm",
+                                 name));
+  }
 }
 
 ModulationCall check_modulation(std::string_view op, NormChecks& checks, const ScaleShift& arguments,
@@ -54,6 +86,8 @@ ModulationCall check_modulation(std::string_view op, NormChecks& checks, const S
   spec.values[modulation_dtype] = host::to_param(modulation_type);
   spec.values[scale_form] = static_cast<std::int32_t>(scale.form);
   spec.values[shift_form] = static_cast<std::int32_t>(shift.form);
+  spec.values[aten_rounding] = static_cast<std::int32_t>(arguments.aten_rounding);
+  require_rounding(op, spec);
   made.arguments = {
       .x = arguments.x.data,
       .y = arguments.y.data,

@@ -18,6 +18,9 @@ void describe_modulation(host::NamedArguments& named, ScaleShift& call, bool opt
 /// Adds the parameters that both ops have past those of row_params.
 void add_modulation_params(OpDefinition& op);
 
+/// Refuses an aten_rounding that the other parameters contradict.
+void require_rounding(std::string_view op, const Specialisation& spec);
+
 /// A checked call without its kernel's arguments.
 struct ModulationCall {
   Call call;

@@ -13,8 +13,9 @@ namespace kerncast::reference {
 [[nodiscard]] double spread(const ReferenceInput& input, std::string_view name, std::int64_t rows,
                             std::int64_t row, std::int64_t column, double otherwise);
 
-/// Compares row `row` of `rows` of y with (norm(values) * weight + bias) * (1 + scale) + shift.
+/// Compares row `row` of `rows` of y with (norm(values) * weight + bias) * (1 + scale) + shift, in the
+/// roundings of the parameter aten_rounding for a row of `row_type`.
 void check_modulated(Verdict& verdict, const ReferenceInput& input, std::int64_t rows, std::int64_t row,
-                     const std::vector<double>& values);
+                     const std::vector<double>& values, DType row_type);
 
 }  // namespace kerncast::reference

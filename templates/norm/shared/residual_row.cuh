@@ -1,6 +1,8 @@
 #pragma once
 
 #include "device/pair.cuh"
+#include "device/promote.cuh"
+#include "device/round.cuh"
 #include "device/span.cuh"
 
 namespace kerncast::norm {
@@ -16,11 +18,13 @@ template <class Row, bool Paired>
 struct RowGate {
   static constexpr bool present = Row::present;
   static constexpr bool paired = Paired;
+  using Element = typename Row::Element;
   Row row;
 };
 
 /// A row of x + residual, or gate * x + residual, as the source of a RowWalk: the sums and, if `HasRests`,
-/// the errors of rounding in them. `Rounded` sums are values of `Residual`.
+/// the errors of rounding in them. `Rounded` sums are values of `Residual`, and their products
+/// are rounded as torch rounds them.
 template <class X, class Residual, int Width, bool HasRests, int Span, int Vector = Width,
           class Gate = NoGate, bool Rounded = false>
 struct ResidualRow {
@@ -53,9 +57,16 @@ struct ResidualRow {
     if constexpr (Gate::present) {
       gate.row.template load<Width, Gate::paired>(column, gates);
     }
+    if constexpr (Gate::present && Rounded) {
+#pragma unroll
+      for (int j = 0; j < Width; ++j) {
+        part.values[j] = __fmul_rn(gates[j], part.values[j]);
+      }
+      round_values<Promoted<typename Gate::Element, X>, Width>(part.values);
+    }
 #pragma unroll
     for (int j = 0; j < Width; ++j) {
-      if constexpr (Gate::present) {
+      if constexpr (Gate::present && !Rounded) {
         part.values[j] = fmaf(gates[j], part.values[j], others[j]);
       } else if constexpr (HasRests) {
         const Pair sum = exact_sum(part.values[j], others[j]);
@@ -64,9 +75,9 @@ struct ResidualRow {
       } else {
         part.values[j] += others[j];
       }
-      if constexpr (Rounded) {
-        part.values[j] = rounded_to<Residual>(part.values[j]);
-      }
+    }
+    if constexpr (Rounded) {
+      round_values<Residual, Width>(part.values);
     }
     return part;
   }

@@ -4,6 +4,8 @@
 #include "device/row.cuh"
 #include "norm/scale_shift/kernel_args.h"
 #include "norm/shared/mean_variance.cuh"
+#include "norm/shared/modulate_by_aten.cuh"
+#include "norm/shared/modulators.cuh"
 
 /// Rows that are normalised, then scaled and shifted.
 namespace kerncast::norm {
@@ -11,15 +13,6 @@ namespace kerncast::norm {
 /// True if neighbouring lanes always load neighbouring spans of a row.
 template <class Config, int Width>
 inline constexpr bool rows_in_step = row_lanes<Config> % 2 == 0 && Config::hidden / Width % 2 == 0;
-
-/// The operands for a part of a row. Those that Config leaves out are not set.
-template <int Width>
-struct Modulators {
-  float weights[Width];
-  float biases[Width];
-  float scales[Width];
-  float shifts[Width];
-};
 
 /// (n * weight + bias) * (1 + scale) + shift, element j, in the arithmetic of `Real`.
 template <class Config, int Width, class Real>
@@ -39,9 +32,9 @@ __device__ __forceinline__ float modulated(Real n, const Modulators<Width>& with
   return static_cast<float>(n);
 }
 
-/// Normalises the row that `walk` walks, modulates it and stores it in y. done(part, column) is
-/// called before the elements of a part are stored.
-template <class Config, int Width, class Walk, class Done>
+/// Normalises the row that `walk` walks, of elements `Row`, modulates it and stores it in y.
+/// done(part, column) is called before the elements of a part are stored.
+template <class Config, class Row, int Width, class Walk, class Done>
 __device__ __forceinline__ void modulate_row(const Walk& walk, const Modulation& with, long long row,
                                              typename Config::y_dtype* y, const Done& done) {
   using W = typename Config::weight_dtype;
@@ -49,6 +42,7 @@ __device__ __forceinline__ void modulate_row(const Walk& walk, const Modulation&
   using Y = typename Config::y_dtype;
   constexpr bool precise = sizeof(Y) == 4;
   constexpr bool paired = rows_in_step<Config, Width>;
+  constexpr bool by_aten = static_cast<AtenRounding>(Config::aten_rounding) != AtenRounding::none;
 
   Centre<precise> centre = {};
   if constexpr (Config::norm == 0) {
@@ -87,8 +81,11 @@ __device__ __forceinline__ void modulate_row(const Walk& walk, const Modulation&
           values[j] = modulated<Config>((values[j] - mean) * factor, modulators, j);
         } else {
           const float n = Config::norm == 0 ? normalised(values[j], centre) : values[j] * centre.scale;
-          values[j] = modulated<Config>(n, modulators, j);
+          values[j] = by_aten ? n : modulated<Config>(n, modulators, j);
         }
+      }
+      if constexpr (by_aten) {
+        modulate_by_aten<Config, Row, Width>(values, modulators);
       }
       store_values<Y, Width>(y + column, values);
     }

@@ -131,6 +131,30 @@ TEST_CASE("scale_shift names what is wrong with a call") {
   CHECK_THAT(error_of(gated), Contains("'gate'") && Contains("divides the 12 rows"));
 }
 
+TEST_CASE("scale_shift takes the roundings of torch for results of 16 bits") {
+  const OpDefinition& op = definition_of<norm::ScaleShift>();
+  norm::ScaleShift test = good();
+  test.aten_rounding = norm::AtenRounding::rounded_norm;
+  CHECK(format_specialisation(op, bind(test).spec) == "hidden=3072 aten_rounding=rounded_norm");
+  test.y.dtype = DType::f32;
+  CHECK_THAT(error_of(test), Contains("norm.scale_shift") && Contains("aten_rounding = rounded_norm") &&
+                                 Contains("y is f32"));
+  test = good();
+  test.aten_rounding = norm::AtenRounding::split_norm;
+  CHECK_THAT(error_of(test), Contains("split_norm") && Contains("norm is layer") && Contains("rounded_norm"));
+  test.norm = norm::RowNorm::rms;
+  CHECK(bind(test).rows == 12);
+  norm::GateResidualScaleShift gated = good_gated();
+  gated.norm.aten_rounding = norm::AtenRounding::split_norm;
+  CHECK_THAT(error_of(gated), Contains("norm.gate_residual_scale_shift") && Contains("split_norm"));
+  CHECK_THAT(
+      message_of([&] {
+        static_cast<void>(specialise(
+            op, {{"hidden", "3072"}, {"alignment", "8"}, {"y_dtype", "f32"}, {"aten_rounding", "f32_norm"}}));
+      }),
+      Contains("aten_rounding = f32_norm") && Contains("bf16 or f16"));
+}
+
 TEST_CASE("scale_shift of no rows needs no memory") {
   norm::ScaleShift test = good();
   test.x = test.y = TensorView::contiguous(nullptr, DType::bf16, {0, 3072});
