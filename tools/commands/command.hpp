@@ -47,7 +47,8 @@ class Command {
   /// The user must name one of the commands below this one.
   void require_one() const;
   /// Declares an option if `name` begins with dashes, else a positional argument. T is std::string, int,
-  /// std::int64_t, std::uint64_t, or a vector of one of the first three.
+  /// std::int64_t, std::uint64_t, or a vector of one of the first three. A value that is empty, another
+  /// option, or no whole number of the type is an error of usage.
   template <class T>
   CommandOption option(const std::string& name, T& value, const std::string& help) const;
   void flag(const std::string& name, bool& value, const std::string& help) const;

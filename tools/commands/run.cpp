@@ -205,9 +205,6 @@ int run_model(CommandContext& context, const RunOptions& options) {
   for (const UncoveredPart& part : uncovered_parts(model, workloads, quant.schemes())) {
     context.console.warning(fmt::format("{}: not run: {}", model.name, part.why));
   }
-  if (workloads.empty()) {
-    context.console.note(fmt::format("no op of this build serves {}", model.name));
-  }
   Json list = Json::array();
   Table table = new_table();
   std::set<std::string> told;
@@ -266,7 +263,12 @@ int run_model(CommandContext& context, const RunOptions& options) {
     context.console.note(fmt::format("stopped with {} runs left; what was compiled is kept", left));
     return exit_interrupted;
   }
-  return counts.failed > 0 || plans.empty() ? exit_failed : exit_fine;
+  if (plans.empty()) {
+    context.console.error(
+        fmt::format("nothing was run: no op of this build serves {} with these options", model.name));
+    return exit_failed;
+  }
+  return counts.failed > 0 ? exit_failed : exit_fine;
 }
 
 /// Reads the tensors of all files. The first file that has a name wins.

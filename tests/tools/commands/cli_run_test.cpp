@@ -111,6 +111,16 @@ TEST_CASE("a model runs, is verified, and is cached the second time") {
   CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
 }
 
+TEST_CASE("a model that no op serves is an error and no empty success") {
+  const CommandPlace place;
+  place.directory.write("odd.json", R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama",
+    "hidden_size": 100003, "intermediate_size": 100003, "num_attention_heads": 1, "torch_dtype": "bfloat16"})");
+  const Outcome outcome = place.run({"run", "--model", "odd.json", "--json"});
+  CHECK(outcome.code == 1);
+  CHECK(outcome.json().empty());
+  CHECK_THAT(outcome.err, Catch::Contains("kerncast: error: nothing was run"));
+}
+
 TEST_CASE("a corrupt entry is compiled again") {
   if (!has_nvrtc()) {
     return;

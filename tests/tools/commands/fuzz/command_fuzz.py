@@ -54,7 +54,8 @@ class Fuzzer:
         while chance.random() < 0.3:
             damage.set_variable(chance, place)
             line.doubts += 1
-        held = len(place.entries()) if place.held is None else place.held
+        hidden = place.held is not None and place.cache() == place.root / "cache"
+        held = place.held if hidden else len(place.entries())
         before = place.snapshot()
         outcome = place.run(line.argv)
         after = place.snapshot()
