@@ -205,6 +205,7 @@ COMPILED = [
     "warm --from-record in/record.jsonl",
     "warm --model in/dense.json --arch sm_90a --ops rms_norm --rows 1",
     "warm --model in/dense.json --arch sm_90a --ops rms_norm --rows 1 --plan",
+    "warm --model in/tiny.json --arch sm_90a --rows 1 --plan",
     "warm norm.rms_norm --set hidden=64 --arch sm_90a --rows 1 --check",
     "warm norm.rms_norm --set hidden=64 --arch sm_90a --rows 1 --from-pack in/pack.kcp --out out/new",
 ]
