@@ -117,7 +117,8 @@ template CommandOption Command::option(const std::string&, std::vector<std::int6
                                        const std::string&) const;
 
 void Command::flag(const std::string& name, bool& value, const std::string& help) const {
-  app_->add_flag(name, value, help);
+  // CLI11 would also take --flag=false, and of two the last.
+  app_->add_flag(name, value, help)->disable_flag_override();
 }
 
 void Command::json_flag() const {

@@ -69,7 +69,7 @@ struct GlobalArguments {
         rest.emplace_back(word);
       }
       in_command = in_command || !word.starts_with('-');
-      json = json || word == "--json";
+      json = json || word == "--json" || word == "--json=true";
     }
     if (leading_json) {
       rest.emplace_back("--json");
@@ -108,6 +108,10 @@ std::string suggestion(const std::string& nearest) {
 std::string usage_text(const CLI::App& root, const CLI::ParseError& error,
                        const std::vector<std::string>& words) {
   std::string text = error.what();
+  constexpr std::string_view flag_with_value = " was given a disallowed flag override";
+  if (text.ends_with(flag_with_value)) {
+    text = fmt::format("--{} takes no value", text.substr(0, text.size() - flag_with_value.size()));
+  }
   std::string path = "kerncast";
   const CLI::App* reached = &root;
   for (const std::string& word : words) {

@@ -176,6 +176,8 @@ TEST_CASE("bad usage is exit code 2 with a message that helps") {
       {{"inspect", "x.kce", "--arch", "sm_90a"}, "--arch goes with an op only"},
       {{"inspect", "x.kce", "--tunables", "threads=7"}, "--tunables goes with an op only"},
       {{"inspect", "--acrh=sm_90a"}, "there is no --acrh (did you mean --arch?)"},
+      {{"ops", "--json=qq"}, "--json takes no value"},
+      {{"cache", "clear", "--dry-run=false"}, "--dry-run takes no value"},
       {{"help", "run", "--man"}, "leave the command out"},
       {{"cache", "clear", "--older-than", "30"}, "--older-than 30 is no age"},
       {{"cache", "clear", "--older-than", "9999999999d"}, "is no age"},
