@@ -162,6 +162,32 @@ TEST_CASE("layer_norm is right for large and tiny values") {
   }
 }
 
+TEST_CASE("layer_norm of a constant row of any magnitude is zero without eps") {
+  const DType x = GENERATE(DType::bf16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  const double value = GENERATE(1e-37, 1e-20, 1e19, 1e30, -3e38);
+  OpCase test = make_case({2, 512}, x, y);
+  drop_tensor(test, "weight");
+  drop_tensor(test, "bias");
+  tensor_of(test, "x").bytes = to_bytes(x, std::vector<double>(1024, value));
+  test.scalars = {{"eps", 0.0}};
+  const Outcome outcome = require_good(test);
+  for (std::size_t i = 0; i < 1024; i += 97) {
+    REQUIRE(value_at(outcome, "y", i) == 0.0);
+  }
+}
+
+TEST_CASE("layer_norm is right for elements whose difference f32 does not hold") {
+  const DType x = GENERATE(DType::bf16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  OpCase test = make_case({2, 512}, x, y);
+  std::vector<double> values = samples(1024, 3, 1e38);
+  values[0] = values[600] = 3e38;
+  values[1] = values[700] = -3e38;
+  tensor_of(test, "x").bytes = to_bytes(x, values);
+  require_good(test);
+}
+
 TEST_CASE("layer_norm of rows of subnormal numbers is right to what f32 holds of their mean") {
   const DType x = GENERATE(DType::bf16, DType::f32);
   const DType y = GENERATE(DType::bf16, DType::f32);
