@@ -160,7 +160,7 @@ class Selection {
   std::set<cache::Key> unsound_;
 };
 
-/// What is removed, or would be.
+/// The entries that are removed, or would be.
 struct Removal {
   std::set<cache::Key> keys;
   cache::StoreStatistics files;

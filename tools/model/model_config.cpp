@@ -173,7 +173,7 @@ ModelReading read_model(std::string_view text, const std::string& origin, std::s
   ModelReading reading;
   reading.family = family.name;
   reading.known = family.known;
-  // Whether there are experts is known only after the facts are read; it decides no more than one scheme.
+  // The number of experts is known only after the facts are read; it decides no more than one scheme.
   Quantisation quant = read_quantisation(root, *part, beside, true);
   BuiltModel built = build_model(family, fields, dtype, !quant.spares_attention);
   if (built.config.experts == 0) {

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 ROWS, WIDTH, EPS = 2, 64, 1e-6
-# What a norm of 64 elements in f32 may be off by, relative to its terms: 13 roundings in a row of its longest sum, of which
+# The error of a norm of 64 elements in f32, relative to its terms: 13 roundings in a row of its longest sum, of which
 # the root keeps half, 2^-22.9 of the root and 6 roundings of its own.
 SLACK = 2.0**-20
 NAMES = {torch.bfloat16: "bf16", torch.float16: "f16", torch.float32: "f32"}

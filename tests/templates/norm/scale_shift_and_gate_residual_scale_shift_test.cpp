@@ -304,7 +304,7 @@ TEST_CASE("scale_shift is right in every rounding of eager torch, with every com
   const std::vector<std::byte> before = require_good(test).input.tensor("y")->bytes;
   test.params.emplace_back("aten_rounding", rounding);
   const Outcome outcome = require_good(test);
-  // Where all is f32, another order of the roundings to f32 seldom shows.
+  // If all is f32, another order of the roundings to f32 seldom shows.
   const bool norm_shows = rounding == "rounded_norm" || (rounding == "split_norm" && !affine);
   const bool shows = types.modulation != DType::f32 || (rounding == "split_norm" && affine) ||
                      (norm_shows && (gated ? types.residual : x) != DType::f32);

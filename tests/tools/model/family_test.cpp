@@ -75,7 +75,7 @@ TEST_CASE("a sparse config of a whole has the sizes that the whole's class gives
   CHECK(read_model(R"({"model_type": "voxtral"})", "config.json", "test").config.head_dim == 128);
 }
 
-/// What the engines serve, as served_models.py checks it against their registries.
+/// The models that the engines serve, as served_models.py checks them against their registries.
 json served() {
   std::ifstream file(std::string(KERNCAST_MODEL_TESTS) + "/served.json");
   return json::parse(file);

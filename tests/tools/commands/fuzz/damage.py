@@ -3,7 +3,7 @@
 import json
 import os
 
-# Whether every change of a byte is found: these files have checksums.
+# These files have checksums, so every change of a byte is found.
 CHECKED = (".kcp", ".kce")
 NUMBERS = [-1, 0, 1e308, 10**30, 2**31, 2**63, 0.5, -0.0]
 VALUES = NUMBERS + [

@@ -10,7 +10,7 @@ RAW = re.compile(
     r"std::|terminate called|what\(\)|json\.exception|basic_string|vector::_|bad_alloc|bad_function|bad_optional|\bsto[ild]+\b|"
     r"filesystem error|regex_error|[Aa]ssertion|Sanitizer|runtime error:|CLI::|unknown failure|SQLITE_|Traceback"
 )
-# What only reads leaves every entry as it is.
+# A command that only reads leaves every entry as it is.
 READING = ("ops", "inspect", "profile", "cache stat", "cache ls", "cache path", "cache tuned", "cache explain")
 READING += ("cache export", "cache verify", "record merge", "help", "completion")
 OP = {"op", "summary", "formula", "tensors", "params", "scalars", "tunables"}
