@@ -61,6 +61,9 @@ Call bind(const FusedAddRmsNorm& arguments) {
 KERNCAST_OP(norm, fused_add_rms_norm) {
   using namespace norm;
   OpDefinition op = define_rms_norm<FusedAddRmsNorm, describe>();
+  op.validate = [](const Specialisation& spec) {
+    validate_rows(FusedAddRmsNorm::op_name, spec, {row_params::y_dtype, residual_dtype});
+  };
   op.summary = "Addition to the residual stream and root-mean-square normalisation of the sum";
   op.formula =
       "r = x + residual, stored over residual in its type; y = r * rsqrt(mean(r^2) + eps) * (weight + "

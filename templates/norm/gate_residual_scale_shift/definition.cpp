@@ -105,7 +105,7 @@ KERNCAST_OP(norm, gate_residual_scale_shift) {
       "arXiv:2212.09748)";
   add_modulation_params(op);
   op.validate = [](const Specialisation& spec) {
-    validate_rows(GateResidualScaleShift::op_name, spec);
+    validate_rows(GateResidualScaleShift::op_name, spec, {row_params::y_dtype, residual_dtype});
     require_rounding(GateResidualScaleShift::op_name, spec);
   };
   host::append(op.params, host::param<gate_form>(host::broadcast_param("gate")),

@@ -61,6 +61,9 @@ Call bind(const GatedRmsNorm& arguments) {
 KERNCAST_OP(norm, gated_rms_norm) {
   using namespace norm;
   OpDefinition op = define_rms_norm<GatedRmsNorm, describe>();
+  op.validate = [](const Specialisation& spec) {
+    validate_rows(GatedRmsNorm::op_name, spec, {row_params::y_dtype, z_dtype});
+  };
   op.summary = "Root-mean-square normalisation of rows, gated by silu(z)";
   op.formula =
       "y = x * rsqrt(mean(x^2) + eps) * (weight + weight_offset) * silu(z), silu(z) = z / (1 + exp(-z)), in "

@@ -67,6 +67,9 @@ Call bind(const LayerNorm& arguments) {
 KERNCAST_OP(norm, layer_norm) {
   using namespace norm;
   OpDefinition op = define_row_norm<LayerNorm, describe>();
+  op.validate = [](const Specialisation& spec) {
+    validate_rows(LayerNorm::op_name, spec, {row_params::y_dtype});
+  };
   op.summary = "Layer normalisation of rows";
   op.formula =
       "y = (x - m) * rsqrt(v + eps) * weight + bias, m = mean(x), v = mean((x - m)^2) in a second pass; in "

@@ -70,7 +70,7 @@ KERNCAST_OP(norm, scale_shift) {
       "2022, arXiv:2212.09748)";
   add_modulation_params(op);
   op.validate = [](const Specialisation& spec) {
-    validate_rows(ScaleShift::op_name, spec);
+    validate_rows(ScaleShift::op_name, spec, {row_params::y_dtype});
     require_rounding(ScaleShift::op_name, spec);
   };
   op.default_tunables = default_tunables;

@@ -104,8 +104,11 @@ std::int64_t check_scales(std::string_view op, const NormChecks& checks, const Q
 
 }  // namespace
 
-void validate_quantised(std::string_view op, const Specialisation& spec) {
-  validate_rows(op, spec);
+void validate_quantised(std::string_view op, const Specialisation& spec, bool adds) {
+  validate_rows(op, spec, {row_params::y_dtype});
+  if (adds) {
+    validate_rows(op, spec, {residual_dtype});
+  }
   if (scaling_of(spec) == Scaling::per_group) {
     host::require_groups(op, "hidden", spec[row_params::hidden], spec[group], max_hidden);
     host::require_format(op, {.group = spec[group],

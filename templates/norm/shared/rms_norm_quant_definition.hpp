@@ -22,8 +22,8 @@ void describe_quantised_outputs(host::NamedArguments& named, Quantised& out);
 /// Fills in everything but name, tensors, scalars, bind, plans and summary; `adds` if there is a residual.
 void add_quantised_params(OpDefinition& op, bool adds);
 
-/// Checks what several parameters decide together.
-void validate_quantised(std::string_view op, const Specialisation& spec);
+/// Checks what several parameters decide together; for `adds` see add_quantised_params.
+void validate_quantised(std::string_view op, const Specialisation& spec, bool adds);
 
 /// Checks the arguments and fills the call; `residual` is null if nothing is added.
 [[nodiscard]] Call quantised_call(std::string_view op, const RmsNormQuant& arguments,
@@ -40,7 +40,7 @@ template <TypedCall Arguments, host::Describe<Arguments> describe, bool adds>
 [[nodiscard]] OpDefinition define_quantised_norm() {
   OpDefinition op = host::define<Arguments, describe>();
   add_quantised_params(op, adds);
-  op.validate = [](const Specialisation& spec) { validate_quantised(Arguments::op_name, spec); };
+  op.validate = [](const Specialisation& spec) { validate_quantised(Arguments::op_name, spec, adds); };
   op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
     return plan_quantised_inputs(definition_of<Arguments>(), bindings, rows, adds);
   };

@@ -102,8 +102,21 @@ void require_offset(std::string_view op, const TensorView& weight, float offset)
   }
 }
 
-void validate_rows(std::string_view op, const Specialisation& spec) {
-  host::validate_alignment(op, spec[alignment], spec[hidden], host::dtype_from_param(spec[x_dtype]));
+void validate_rows(std::string_view op, const Specialisation& spec,
+                   std::initializer_list<std::size_t> beside) {
+  const DType x = host::dtype_from_param(spec[x_dtype]);
+  host::validate_alignment(op, spec[alignment], spec[hidden], x);
+  for (const std::size_t param : beside) {
+    const DType other = host::dtype_from_param(spec[param]);
+    const std::int32_t most = static_cast<std::int32_t>(16 * size_of(x) / size_of(other));
+    if (spec[alignment] > most) [[unlikely]] {
+      host::refuse(op,
+                   fmt::format("alignment = {} takes {} elements of {} at once, and 16 bytes hold {} of {}, "
+                               "which x is normalised with; set alignment to {}",
+                               spec[alignment], spec[alignment] / size_of(x), name_of(x), 16 / size_of(other),
+                               name_of(other), most));
+    }
+  }
 }
 
 std::int64_t default_row_vectors(const Specialisation& spec) {

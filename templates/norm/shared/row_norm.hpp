@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -81,8 +83,10 @@ void require_eps(std::string_view op, float eps);
 /// Refuses an offset if there is no weight that it could be added to.
 void require_offset(std::string_view op, const TensorView& weight, float offset);
 
-/// Refuses an alignment below an element of x, or one that does not divide a row.
-void validate_rows(std::string_view op, const Specialisation& spec);
+/// Refuses an alignment below an element of x, one that does not divide a row, and one that gives more
+/// elements of x than 16 bytes hold of a tensor whose dtype is one of the parameters `beside`.
+void validate_rows(std::string_view op, const Specialisation& spec,
+                   std::initializer_list<std::size_t> beside = {});
 
 using host::RowCost;
 

@@ -35,6 +35,32 @@ TEST_CASE("layer_norm derives its specialisation from the tensors") {
   CHECK(spec_of(test) == "y_dtype=f32 hidden=5120 alignment=8");
 }
 
+TEST_CASE("norms refuse an alignment that a tensor of wider elements does not allow") {
+  const auto refusal = [](const char* name, const char* wide) -> std::string {
+    const OpDefinition& op = OpRegistry::instance().require(name);
+    try {
+      static_cast<void>(specialise(op, {{"hidden", "512"}, {wide, "f32"}, {"alignment", "16"}}));
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return {};
+  };
+  for (const char* op :
+       {"norm.layer_norm", "norm.scale_shift", "norm.gate_residual_scale_shift", "norm.gated_rms_norm",
+        "norm.fused_add_rms_norm", "norm.rms_norm_quant", "norm.fused_add_rms_norm_quant"}) {
+    INFO(op);
+    CHECK_THAT(refusal(op, "y_dtype"), Contains("alignment = 16") && Contains("set alignment to 8"));
+  }
+  for (const char* op :
+       {"norm.gate_residual_scale_shift", "norm.fused_add_rms_norm", "norm.fused_add_rms_norm_quant"}) {
+    INFO(op);
+    CHECK_THAT(refusal(op, "residual_dtype"), Contains("alignment = 16") && Contains("set alignment to 8"));
+  }
+  CHECK_THAT(refusal("norm.gated_rms_norm", "z_dtype"),
+             Contains("alignment = 16") && Contains("set alignment to 8"));
+  CHECK(refusal("norm.rms_norm", "y_dtype").empty());
+}
+
 TEST_CASE("layer_norm names what is wrong with a call") {
   norm::LayerNorm test = good();
   test.x.dtype = DType::fp8_e4m3;
