@@ -434,7 +434,7 @@ TEST_CASE("a plan says what was read of a model and what is not offered") {
   CHECK(model.at("guessed") == false);
   CHECK(model.at("not_offered").size() == 1);
   const json hidden = {{"fact", "hidden"}, {"value", "256"}, {"source", "key hidden_size"}};
-  const json facts = model.at("facts");
+  const json& facts = model.at("facts");
   CHECK(std::find(facts.begin(), facts.end(), hidden) != facts.end());
   CHECK_THAT(plan.err, Catch::Contains("not offered: dense MLP: plain activation relu2 of 18432 elements"));
   const Outcome table = place.run({"warm", "--model", "config.json", "--arch", "sm_90a", "--plan"});

@@ -155,7 +155,10 @@ void JitLog::write(std::string_view text) {
   std::size_t written = 0;
   if (error_ != nullptr && error_size_ > 0) {
     written = std::min(text.size(), error_size_ - 1);
-    *std::copy_n(text.data(), written, error_) = '\0';
+    if (written > 0) {
+      std::memcpy(error_, text.data(), written);
+    }
+    error_[written] = '\0';
   }
   if (error_written_ != nullptr) {
     *error_written_ = reinterpret_cast<void*>(written);

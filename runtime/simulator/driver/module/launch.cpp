@@ -105,7 +105,7 @@ std::vector<std::byte> unpack_extra(const KernelInfo& info, void** extra) {
                   fmt::format("{}: a parameter buffer of {} bytes is needed, {} are given", info.name,
                               buffer.size(), given != nullptr ? bytes : 0));
   }
-  if (!buffer.empty()) {
+  if (given != nullptr && !buffer.empty()) {
     std::memcpy(buffer.data(), given, buffer.size());
   }
   return buffer;
