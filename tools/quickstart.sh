@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cat <<'TEXT'
 This installs the Debian packages that a build needs (about 130 MB to download, 600 MB on disk), fetches NVRTC if no CUDA
-toolkit has it (90 MB, 220 MB on disk), and builds in ./build (740 MB). With two cores it takes about 7 minutes.
+toolkit has it (90 MB, 220 MB on disk), and builds in ./build (570 MB). With two cores it takes about 3 minutes.
 TEXT
 bash tools/dev/setup.sh build
 # The virtual GPU is built for this processor alone; tools/test.sh builds it for all.
