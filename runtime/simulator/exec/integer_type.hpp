@@ -12,7 +12,7 @@ struct IntegerType {
   bool is_signed;
 };
 
-/// Of a type that is no integer, no bits.
+/// The integer type that PTX calls `type`. A type that is no integer has 0 bits.
 inline IntegerType integer_type(Type type) {
   switch (type) {
     case Type::u8:
