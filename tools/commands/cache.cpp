@@ -102,16 +102,9 @@ int list_store(CommandContext& context) {
   // Another process may have published more meanwhile.
   warn_of_unsound(context, store, files - std::min(files, entries.size()));
   Json list = Json::array();
-  Table table({{"op"}, {"specialisation"}, {"arch"}, {"size", Align::right}, {"used (UTC)"}, {"key"}});
+  Table table = entry_table();
   for (const cache::IndexedEntry& entry : entries) {
-    const std::int64_t seconds = entry.modified_ns / 1'000'000'000;
-    list.push_back({{"key", entry.key},
-                    {"op", entry.op},
-                    {"spec", entry.spec},
-                    {"arch", entry.arch},
-                    {"bytes", entry.bytes},
-                    {"modified", seconds}});
-    table.add_row({entry.op, entry.spec, entry.arch, human_bytes(entry.bytes), utc_time(seconds), entry.key});
+    add_entry(entry, table, list);
   }
   if (context.json) {
     print_json(list);
@@ -137,6 +130,21 @@ int show_path(CommandContext& context) {
 }
 
 }  // namespace
+
+Table entry_table() {
+  return Table({{"op"}, {"specialisation"}, {"arch"}, {"size", Align::right}, {"used (UTC)"}, {"key"}});
+}
+
+void add_entry(const cache::IndexedEntry& entry, Table& table, Json& list) {
+  const std::int64_t seconds = entry.modified_ns / 1'000'000'000;
+  table.add_row({entry.op, entry.spec, entry.arch, human_bytes(entry.bytes), utc_time(seconds), entry.key});
+  list.push_back({{"key", entry.key},
+                  {"op", entry.op},
+                  {"spec", entry.spec},
+                  {"arch", entry.arch},
+                  {"bytes", entry.bytes},
+                  {"modified", seconds}});
+}
 
 cache::Store open_store(CommandContext& context) {
   const bool everyone = cache::options_from_environment().trust_everyone;

@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "cache/directory/index.hpp"
 #include "cache/directory/store.hpp"
 #include "cache/tuning/tuning_store.hpp"
 #include "tools/commands/command.hpp"
+#include "tools/io/output.hpp"
 
 namespace kerncast::tools {
 
@@ -35,6 +37,12 @@ void require_found(const char* option, const std::vector<std::string>& asked,
 
 /// Every record of `tuning`. Throws Error(io_error) if they cannot be read.
 [[nodiscard]] std::vector<cache::TunedRecord> require_tuned(cache::TuningStore& tuning);
+
+/// A table of entries without rows.
+[[nodiscard]] Table entry_table();
+
+/// Adds one entry to such a table, and to the list of its JSON.
+void add_entry(const cache::IndexedEntry& entry, Table& table, Json& list);
 
 /// Each function declares subcommands of `kerncast cache` that are implemented in a file of their own.
 void add_cache_clear_command(const Command& cache, CommandContext& context);

@@ -218,19 +218,11 @@ Json to_json(const cache::StoreStatistics& statistics, std::uint64_t tuned) {
 }
 
 Table listing(cache::Store& store, const std::set<cache::Key>& keys, Json& list) {
-  Table table({{"op"}, {"specialisation"}, {"arch"}, {"size", Align::right}, {"used (UTC)"}, {"key"}});
+  Table table = entry_table();
   for (const cache::IndexedEntry& entry : cache::list_entries(store)) {
-    const std::int64_t seconds = entry.modified_ns / 1'000'000'000;
     const std::optional<cache::Key> key = cache::Key::from_hex(entry.key);
     if (key && keys.contains(*key)) {
-      table.add_row(
-          {entry.op, entry.spec, entry.arch, human_bytes(entry.bytes), utc_time(seconds), entry.key});
-      list.push_back({{"key", entry.key},
-                      {"op", entry.op},
-                      {"spec", entry.spec},
-                      {"arch", entry.arch},
-                      {"bytes", entry.bytes},
-                      {"modified", seconds}});
+      add_entry(entry, table, list);
     }
   }
   return table;
