@@ -13,6 +13,7 @@
 
 #include "cache/entry.hpp"
 #include "cache/posix/signal_guard.hpp"
+#include "runtime/util/environment.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -101,6 +102,9 @@ class HttpServer : public RemoteServer {
     curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    if (has_raised_privileges()) {
+      curl_easy_setopt(curl, CURLOPT_PROXY, "");  // Otherwise libcurl takes one from the environment.
+    }
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(timeout_.count()));
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_.count() * 10));
     curl_easy_setopt(curl, CURLOPT_SERVER_RESPONSE_TIMEOUT,

@@ -5,12 +5,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
 
 #include "runtime/util/elf_file.hpp"
+#include "runtime/util/environment.hpp"
+#include "runtime/util/own_folder.hpp"
 
 namespace kerncast::compiler {
 namespace {
@@ -161,35 +162,17 @@ void add_folder(Places& places, const fs::path& folder) {
   }
 }
 
-/// The value of an environment variable; empty if it is not set.
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
-
-/// The folder of the module that holds this code: the shared library, or the program that it is linked into.
-fs::path own_folder() {
-  Dl_info info{};
-  std::error_code error;
-  if (dladdr(reinterpret_cast<const void*>(&load_nvrtc), &info) != 0 && info.dli_fname != nullptr) {
-    // A name without a slash is a program found through PATH, not a file of the current directory.
-    const std::string_view name = info.dli_fname;
-    if (name.find('/') != std::string_view::npos) {
-      const fs::path self = fs::canonical(name, error);
-      if (!error) {
-        return self.parent_path();
-      }
-    }
-  }
-  return fs::read_symlink("/proc/self/exe", error).parent_path();
-}
-
 /// Adds the prefix that this library is installed in, and the folders beside it.
 void add_own_prefix(Places& places) {
   const fs::path folder = own_folder();
-  add_folder(places, folder / "kerncast/nvrtc");
-  add_folder(places, folder.parent_path() / KERNCAST_INSTALL_LIBDIR / "kerncast/nvrtc");
+  if (!folder.empty()) {
+    add_folder(places, folder / "kerncast/nvrtc");
+    add_folder(places, folder.parent_path() / KERNCAST_INSTALL_LIBDIR / "kerncast/nvrtc");
+  }
   add_folder(places, fs::path(KERNCAST_INSTALL_FULL_LIBDIR) / "kerncast/nvrtc");
+  if (folder.empty()) {
+    return;
+  }
   // In a build tree the command lies in the root, other programs in bin.
   add_folder(places, folder / "nvrtc");
   add_folder(places, folder.parent_path() / "nvrtc");

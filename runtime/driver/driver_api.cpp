@@ -4,11 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
 #include "kerncast/error.hpp"
 #include "runtime/util/elf_file.hpp"
+#include "runtime/util/environment.hpp"
+#include "runtime/util/own_folder.hpp"
 
 namespace kerncast::driver {
 namespace {
@@ -18,32 +19,17 @@ namespace fs = std::filesystem;
 constexpr const char* nvidia_library = "libcuda.so.1";
 constexpr const char* virtual_library = "libkerncast-sim.so";
 
-/// The folder of the file that holds this code: the executable or the shared library.
-fs::path own_folder() {
-  std::error_code error;
-  Dl_info info{};
-  fs::path self;
-  if (dladdr(reinterpret_cast<const void*>(&search_driver), &info) != 0 && info.dli_fname != nullptr) {
-    // A bare name is an executable found through PATH, not a file of the current directory.
-    const std::string_view name = info.dli_fname;
-    if (name.find('/') != std::string_view::npos) {
-      self = fs::canonical(name, error);
-    }
-  }
-  if (self.empty() || error) {
-    self = fs::read_symlink("/proc/self/exe", error);
-  }
-  return self.parent_path();
-}
-
 /// Places where the virtual GPU may be: beside the file that holds this code, in the library folders next to
 /// it, or where it was installed.
 std::vector<std::string> virtual_paths() {
+  std::vector<fs::path> places;
+  if (const fs::path folder = own_folder(); !folder.empty()) {
+    const fs::path above = folder.parent_path();
+    places = {folder, above, above / "lib", above / KERNCAST_INSTALL_LIBDIR};
+  }
+  places.emplace_back(KERNCAST_INSTALL_FULL_LIBDIR);
   std::vector<std::string> paths;
-  const fs::path folder = own_folder();
-  const fs::path above = folder.parent_path();
-  for (const fs::path& place : {folder, above, above / "lib", above / KERNCAST_INSTALL_LIBDIR,
-                                fs::path(KERNCAST_INSTALL_FULL_LIBDIR)}) {
+  for (const fs::path& place : places) {
     std::error_code error;
     const fs::path path = fs::canonical(place / virtual_library, error);
     if (!error && std::find(paths.begin(), paths.end(), path.string()) == paths.end()) {
@@ -162,11 +148,7 @@ std::string_view kind_name(DriverKind kind) {
 }
 
 DriverSearch search_driver(const std::string& choice) {
-  std::string wanted = choice;
-  if (wanted.empty()) {
-    const char* value = std::getenv("KERNCAST_DRIVER");
-    wanted = value != nullptr ? value : "";
-  }
+  const std::string wanted = choice.empty() ? environment("KERNCAST_DRIVER") : choice;
   std::vector<std::string> paths;
   if (wanted.empty() || wanted == "cuda") {
     paths.emplace_back(nvidia_library);

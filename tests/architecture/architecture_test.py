@@ -1,5 +1,7 @@
 """Checks every #include of the product against the rules in runtime/README.md.
 
+Also checks that the environment is read through one header, which ignores it in a process with raised privileges.
+
 Usage: architecture_test.py ROOT
 
 The section "Which room may include which" of runtime/README.md holds two tables. The first has a row for each room and
@@ -18,6 +20,8 @@ DOCUMENT = "runtime/README.md"
 HEADING = "## Which room may include which"
 FOLDERS = ["runtime", "cache", "templates", "tools"]
 SOURCES = {".cpp", ".hpp", ".h", ".cuh", ".inc", ".ipp"}
+ENVIRONMENT = "runtime/util/environment.hpp"
+GETENV = re.compile(r"\bgetenv\s*\(")
 INCLUDE = re.compile(r'\s*#\s*include\s+(?:"([^"]+)"|<(kerncast/[^>]+)>)')
 
 
@@ -130,6 +134,8 @@ def check(root):
                 complaints.append(f"{source}:1: is in no room of the table in {DOCUMENT}")
                 continue
             for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+                if GETENV.search(line) and source != ENVIRONMENT:
+                    complaints.append(f"{source}:{number}: calls getenv; {ENVIRONMENT} reads the environment")
                 match = INCLUDE.match(line)
                 if not match:
                     continue
@@ -201,6 +207,7 @@ def test_made_up_tree():
         ({"runtime/high/high.cpp": '#include "cache/facade.hpp"\n'}, "runtime/high/high.cpp:1: includes"),
         ({"cache/sub/sub.hpp": "#include <kerncast/api.hpp>\n"}, "cache/sub/sub.hpp:1: includes"),
         ({"templates/norm/one/kernel.cuh": '#include "quant/shared/group.cuh"\n'}, "kernel.cuh:1: includes"),
+        ({"cache/sub/sub.hpp": 'auto home = std::getenv("HOME");\n'}, "cache/sub/sub.hpp:1: calls getenv"),
         ({"runtime/new/new.hpp": ""}, "runtime/new/new.hpp:1: is in no room"),
         ({"runtime/low/low.hpp": '#include "runtime/low/gone.hpp"\n'}, "is no file of the repository"),
     ]

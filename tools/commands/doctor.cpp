@@ -298,8 +298,8 @@ void examine_layers(Findings& findings) {
 }
 
 void examine_templates(Findings& findings) {
-  const char* directory = std::getenv("KERNCAST_TEMPLATE_DIR");
-  if (directory == nullptr || *directory == '\0') {
+  const std::string directory = environment("KERNCAST_TEMPLATE_DIR");
+  if (directory.empty()) {
     findings.json["templates"] = {{"directory", nullptr}};
     findings.line("templates", "built in");
     return;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "runtime/util/environment.hpp"
 #include "tools/commands/command.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/usage_error.hpp"
@@ -129,8 +130,7 @@ std::vector<Workload> choose_workloads(const ProfileOptions& options, const OpDe
 /// architecture.
 RuntimeOptions virtual_gpu_options(CommandContext& context, const std::string& arch) {
   RuntimeOptions options = context.runtime_options();
-  const char* driver = std::getenv("KERNCAST_DRIVER");
-  if (driver == nullptr || *driver == '\0') {
+  if (environment("KERNCAST_DRIVER").empty()) {
     options.driver = "sim";
   }
   const std::string plain = arch.substr(0, arch.find_last_of("0123456789") + 1);

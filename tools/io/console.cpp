@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 
+#include "runtime/util/environment.hpp"
 #include "tools/io/usage_error.hpp"
 
 namespace kerncast::tools {
@@ -25,8 +25,8 @@ std::string progress_line(std::size_t done, std::size_t total, std::string_view 
 }
 
 Console::Console() : terminal_(isatty(STDERR_FILENO) != 0) {
-  const char* term = std::getenv("TERM");
-  terminal_ = terminal_ && term != nullptr && std::string_view(term) != "dumb";
+  const std::string term = environment("TERM");
+  terminal_ = terminal_ && !term.empty() && term != "dumb";
   winsize size{};
   if (terminal_ && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1) {
     columns_ = size.ws_col - 1U;
@@ -37,8 +37,7 @@ void Console::set_color(std::string_view when) {
   if (when != "auto" && when != "always" && when != "never") {
     throw UsageError(fmt::format("--color {} is none of auto, always and never", when));
   }
-  const char* no_color = std::getenv("NO_COLOR");
-  color_ = when == "always" || (when == "auto" && terminal_ && (no_color == nullptr || *no_color == '\0'));
+  color_ = when == "always" || (when == "auto" && terminal_ && environment("NO_COLOR").empty());
 }
 
 Console::~Console() {

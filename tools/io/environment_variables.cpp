@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "runtime/util/environment.hpp"
 #include "runtime/util/nearest_name.hpp"
 
 namespace kerncast::tools {
@@ -152,6 +153,9 @@ std::vector<VariableMistake> examine_environment(const std::vector<std::string>&
 
 std::vector<std::string> own_environment() {
   std::vector<std::string> all;
+  if (has_raised_privileges()) {
+    return all;
+  }
   for (char** variable = environ; *variable != nullptr; ++variable) {
     all.emplace_back(*variable);
   }

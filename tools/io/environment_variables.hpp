@@ -27,7 +27,7 @@ struct VariableMistake {
 /// not take, and names that begin with KERNCAST_ and are no variable of Kerncast, with the nearest.
 [[nodiscard]] std::vector<VariableMistake> examine_environment(const std::vector<std::string>& environment);
 
-/// The environment of this process as NAME=VALUE.
+/// The environment of this process as NAME=VALUE. Empty if it is ignored; see environment.hpp.
 [[nodiscard]] std::vector<std::string> own_environment();
 
 }  // namespace kerncast::tools

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "kerncast/error.hpp"
+#include "runtime/util/environment.hpp"
 #include "tools/io/standard_output.hpp"
 
 namespace kerncast::tools {
@@ -169,9 +170,8 @@ void AtomicOutput::open_stream() {
   if (!is_standard_output(path_)) {
     ::fcntl(stream_, F_SETFL, ::fcntl(stream_, F_GETFL) & ~O_NONBLOCK);
   }
-  std::error_code error;
-  const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
-  std::string collected = (error ? std::string("/tmp") : folder.string()) + "/kerncast.XXXXXX";
+  const std::string folder = environment("TMPDIR");
+  std::string collected = (folder.empty() ? "/tmp" : folder) + "/kerncast.XXXXXX";
   descriptor_ = ::mkostemp(collected.data(), O_CLOEXEC);
   if (descriptor_ < 0) {
     const int code = errno;

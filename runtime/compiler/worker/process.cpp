@@ -13,6 +13,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "runtime/util/environment.hpp"
+
 namespace kerncast::compiler::worker {
 namespace {
 
@@ -35,7 +37,11 @@ pid_t start(const std::vector<std::string>& command, int input) {
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
   pid_t pid = -1;
-  const int error = posix_spawn(&pid, arguments.front(), &files, &attributes, arguments.data(), environ);
+  // The worker loads code and its answers are run here, so it must not obey variables that this process
+  // ignores.
+  char* nothing[] = {nullptr};
+  const int error = posix_spawn(&pid, arguments.front(), &files, &attributes, arguments.data(),
+                                has_raised_privileges() ? nothing : environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   if (error != 0) {

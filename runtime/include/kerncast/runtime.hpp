@@ -47,7 +47,8 @@ struct CompileWorkers {
 };
 
 /// Options of a Runtime. An option that is left empty or unset takes its value from the environment variable
-/// named beside it, else the default named there.
+/// named beside it, else the default named there. A process with raised privileges (a set-user-id program)
+/// reads no variables.
 struct RuntimeOptions {
   /// "cuda", "sim" (the virtual GPU) or the path of a driver library. KERNCAST_DRIVER; default: the NVIDIA
   /// driver if the machine has one, else the virtual GPU.

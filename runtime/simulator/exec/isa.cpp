@@ -1,9 +1,9 @@
 #include "runtime/simulator/exec/isa.hpp"
 
-#include <cstdlib>
-#include <string_view>
+#include <string>
 
 #include "runtime/simulator/machine/machine.hpp"
+#include "runtime/util/environment.hpp"
 
 namespace kerncast::simulator {
 
@@ -29,8 +29,7 @@ namespace {
 [[maybe_unused]] constexpr Isa none{"none", refuse};
 
 const Isa& pick() {
-  const char* wish = std::getenv("KERNCAST_SIM_ISA");
-  [[maybe_unused]] const std::string_view wanted = wish == nullptr ? "" : wish;
+  [[maybe_unused]] const std::string wanted = environment("KERNCAST_SIM_ISA");
   // A level that the machine lacks would end in SIGILL, so the best that it has is taken instead.
 #ifdef KERNCAST_SIM_HAS_v4
   if (runs_v4() && wanted != "v2" && wanted != "v3") {

@@ -11,6 +11,7 @@
 
 #include "runtime/simulator/machine/scheduler.hpp"
 #include "runtime/simulator/machine/thread_pool.hpp"
+#include "runtime/util/environment.hpp"
 
 namespace kerncast::simulator {
 
@@ -27,8 +28,7 @@ constexpr std::uint64_t shared_granule = 128;
 
 /// Seconds from KERNCAST_SIM_TIMEOUT; 0 if it is unset.
 double time_limit() {
-  const char* wish = std::getenv("KERNCAST_SIM_TIMEOUT");
-  return wish == nullptr ? 0.0 : std::max(0.0, std::strtod(wish, nullptr));
+  return std::max(0.0, std::strtod(environment("KERNCAST_SIM_TIMEOUT").c_str(), nullptr));
 }
 
 /// One host thread's share of a launch: takes blocks until none is left.

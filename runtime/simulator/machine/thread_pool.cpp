@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/util/environment.hpp"
+
 namespace kerncast::simulator {
 
 namespace {
@@ -93,8 +95,7 @@ class Pool {
 
 unsigned host_threads() {
   static const unsigned count = [] {
-    const char* wish = std::getenv("KERNCAST_SIM_THREADS");
-    const long asked = wish == nullptr ? 0 : std::strtol(wish, nullptr, 10);
+    const long asked = std::strtol(environment("KERNCAST_SIM_THREADS").c_str(), nullptr, 10);
     const unsigned found = asked > 0 ? static_cast<unsigned>(std::min<long>(asked, most_threads))
                                      : std::thread::hardware_concurrency();
     return std::clamp(found, 1U, most_threads);

@@ -5,10 +5,10 @@
 
 #include <atomic>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/util/environment.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -32,8 +32,7 @@ std::atomic<bool>& wanted() {
 }  // namespace
 
 void configure_report() {
-  const char* wish = std::getenv("KERNCAST_SIM_REPORT");
-  const std::string_view value = wish != nullptr ? wish : "";
+  const std::string value = environment("KERNCAST_SIM_REPORT");
   if (!value.empty() && value != "stderr" && value != "off") {
     throw Failure(CUDA_ERROR_INVALID_VALUE,
                   fmt::format("KERNCAST_SIM_REPORT is {}; give stderr or off", value));

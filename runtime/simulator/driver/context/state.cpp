@@ -4,13 +4,13 @@
 #include <pthread.h>
 
 #include <charconv>
-#include <cstdlib>
-#include <string_view>
+#include <string>
 
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/report.hpp"
 #include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/memory/leaks.hpp"
+#include "runtime/util/environment.hpp"
 
 namespace kerncast::simulator::api {
 namespace {
@@ -18,13 +18,13 @@ namespace {
 constexpr int driver_version = 13000;
 constexpr int max_devices = 64;
 
-std::string_view environment(const char* name, std::string_view otherwise) {
-  const char* value = std::getenv(name);
-  return value != nullptr && *value != '\0' ? std::string_view(value) : otherwise;
+std::string environment(const char* name, const char* otherwise) {
+  std::string value = kerncast::environment(name);
+  return value.empty() ? otherwise : value;
 }
 
 Checks read_checks() {
-  const std::string_view wish = environment("KERNCAST_SIM_CHECKS", "on");
+  const std::string wish = environment("KERNCAST_SIM_CHECKS", "on");
   if (wish == "on" || wish == "1") {
     return Checks::on;
   }
@@ -40,7 +40,7 @@ Checks read_checks() {
 
 void initialise(DriverState& state) {
   configure_report();
-  const std::string_view arch = environment("KERNCAST_SIM_ARCH", "sm_90");
+  const std::string arch = environment("KERNCAST_SIM_ARCH", "sm_90");
   const std::optional<ArchTraits> traits = find_arch(arch);
   if (!traits) {
     throw Failure(
@@ -49,7 +49,7 @@ void initialise(DriverState& state) {
                     "103, 110, 120 and 121",
                     arch));
   }
-  const std::string_view devices = environment("KERNCAST_SIM_DEVICES", "1");
+  const std::string devices = environment("KERNCAST_SIM_DEVICES", "1");
   int count = 0;
   const auto [end, error] = std::from_chars(devices.data(), devices.data() + devices.size(), count);
   if (error != std::errc{} || end != devices.data() + devices.size() || count < 0 || count > max_devices) {
