@@ -22,11 +22,11 @@ std::int64_t now_ns() {
   return std::chrono::steady_clock::now().time_since_epoch().count();
 }
 
-/// The non-empty parts of `text` between colons.
-std::vector<std::string> split(const std::string& text) {
+/// The non-empty parts of `text` between separators.
+std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find(':', at), text.size());
+    const std::size_t end = std::min(text.find(separator, at), text.size());
     if (end > at) {
       parts.push_back(text.substr(at, end - at));
     }
@@ -46,8 +46,8 @@ bool holds(const Compilers& compilers, std::string_view version) {
   return !compilers || std::find(compilers->begin(), compilers->end(), version) != compilers->end();
 }
 
-Trust trust_of(const CacheOptions& options, Trust usual) {
-  return options.trust_everyone ? Trust::everyone : usual;
+const Trust& own_trust(const CacheOptions& options) {
+  return options.trust_everyone ? Trust::everyone : Trust::mine;
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ Trust trust_of(const CacheOptions& options, Trust usual) {
 CacheOptions options_from_environment(const WarningSink& warn) {
   CacheOptions options;
   options.directory = default_directory();
-  options.read_only = split(environment("KERNCAST_CACHE_READONLY"));
+  options.read_only = split(environment("KERNCAST_CACHE_READONLY"), ':');
   options.remote.url = environment("KERNCAST_CACHE_REMOTE");
   options.remote.read_only = environment("KERNCAST_CACHE_REMOTE_READONLY") == "1";
   auto timeout = static_cast<std::uint64_t>(options.remote.timeout.count());
@@ -64,20 +64,35 @@ CacheOptions options_from_environment(const WarningSink& warn) {
   read_amount("KERNCAST_CACHE_MAX_BYTES", options.budget.bytes, warn);
   read_amount("KERNCAST_CACHE_MAX_ENTRIES", options.budget.entries, warn);
   options.trust_everyone = environment("KERNCAST_CACHE_TRUST") == "1";
+  options.owners = split(environment("KERNCAST_CACHE_OWNERS"), ',');
   return options;
+}
+
+Trust layer_trust(const CacheOptions& options, const WarningSink& warn) {
+  Trust trust{!options.trust_everyone};
+  for (const std::string& owner : options.owners) {
+    if (const std::optional<uid_t> user = user_called(owner)) {
+      trust.owners.push_back(*user);
+    } else if (warn) {
+      warn(fmt::format("KERNCAST_CACHE_OWNERS: there is no user {}", owner));
+    }
+  }
+  return trust;
 }
 
 Cache::Cache(CacheOptions options, WarningSink warn)
     : warnings_(warn),
-      store_(options.directory, warn, trust_of(options, Trust::mine)),
+      store_(options.directory, warn, own_trust(options)),
       memory_(options.memory_bytes),
       remote_(std::move(options.remote), warnings_, counters_),
       usage_(store_.root()),
       budget_(options.budget),
       schedule_(options.budget),
-      tuning_(store_.root(), std::move(warn), trust_of(options, Trust::mine)) {
+      tuning_(store_.root(), std::move(warn), own_trust(options)) {
+  const Trust trust = layer_trust(
+      options, [this](std::string_view text) { warnings_.once(std::string(text), std::string(text)); });
   for (std::string& path : options.read_only) {
-    read_only_.push_back(open_read_only_layer(std::move(path), trust_of(options, Trust::named)));
+    read_only_.push_back(open_read_only_layer(std::move(path), trust));
   }
 }
 

@@ -15,6 +15,7 @@
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
 #include "cache/memory_cache.hpp"
+#include "cache/posix/trust.hpp"
 #include "cache/posix/warn_once.hpp"
 #include "cache/read_only_layer.hpp"
 #include "cache/remote/remote_store.hpp"
@@ -30,13 +31,18 @@ struct CacheOptions {
   RemoteOptions remote;
   Budget budget;                ///< of the user's directory
   bool trust_everyone = false;  ///< also read files that other users could have written
+  /// Users, by name or number, whose read-only layers are trusted as those of this user and root are.
+  std::vector<std::string> owners;
 };
 
 /// The options that the environment sets: KERNCAST_CACHE_DIR, KERNCAST_CACHE_READONLY (separated by colons),
 /// KERNCAST_CACHE_REMOTE, KERNCAST_CACHE_REMOTE_READONLY, KERNCAST_CACHE_REMOTE_TIMEOUT_MS,
-/// KERNCAST_CACHE_MAX_BYTES, KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST. A value that cannot be parsed
-/// is ignored, with a warning to `warn`.
+/// KERNCAST_CACHE_MAX_BYTES, KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST, KERNCAST_CACHE_OWNERS
+/// (separated by commas). A value that cannot be parsed is ignored, with a warning to `warn`.
 [[nodiscard]] CacheOptions options_from_environment(const WarningSink& warn = nullptr);
+
+/// Whose read-only layers `options` accept. A user that does not exist is left out, with a warning to `warn`.
+[[nodiscard]] Trust layer_trust(const CacheOptions& options, const WarningSink& warn = nullptr);
 
 /// The layer that served a look-up.
 enum class Layer : std::uint8_t { none, memory, directory, read_only, remote };

@@ -14,7 +14,7 @@ namespace {
 /// A layer that opens its path at the first look-up that finds something there.
 class PathLayer : public ReadOnlyLayer {
  public:
-  PathLayer(std::string path, Trust trust) : path_(std::move(path)), trust_(trust) {}
+  PathLayer(std::string path, Trust trust) : path_(std::move(path)), trust_(std::move(trust)) {}
   [[nodiscard]] const std::string& name() const override { return path_; }
   [[nodiscard]] LayerAnswer load(const Key& key) override {
     ReadOnlyLayer* layer = found();
@@ -57,7 +57,7 @@ class PathLayer : public ReadOnlyLayer {
 }  // namespace
 
 std::unique_ptr<ReadOnlyLayer> open_read_only_layer(std::string path, Trust trust) {
-  return std::make_unique<PathLayer>(std::move(path), trust);
+  return std::make_unique<PathLayer>(std::move(path), std::move(trust));
 }
 
 }  // namespace kerncast::cache

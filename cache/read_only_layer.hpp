@@ -18,6 +18,12 @@ struct LayerAnswer {
   std::string defect;
 };
 
+/// The defect of a layer that is not trusted because of `reason`.
+[[nodiscard]] inline std::string untrusted_layer(const std::string& reason) {
+  return "not trusted: " + reason +
+         "; let nobody else write there, or name users whom you trust in KERNCAST_CACHE_OWNERS";
+}
+
 /// The NVRTC versions whose entries a layer may hold. Empty if that is unknown.
 using Compilers = std::optional<std::vector<std::string>>;
 

@@ -9,12 +9,16 @@
 #include "cache/directory/entry_tree.hpp"
 #include "cache/layout.hpp"
 #include "cache/posix/folder.hpp"
+#include "cache/posix/trusted_path.hpp"
 #include "cache/tuning/tuning_store.hpp"
 
 namespace kerncast::cache {
 
 LayerAnswer ReadOnlyDirectory::load(const Key& key) {
-  const Folder root = Folder::open(path_);
+  const Folder root = Folder::open(path_, trust_);
+  if (root.failure().error == not_trusted) {
+    return {std::nullopt, untrusted_layer(root.failure().text)};
+  }
   const Folder entries = root.child(layout::entries);
   const Folder shard = entries.child(shard_name(key));
   if (!shard.valid()) {
@@ -33,9 +37,9 @@ LayerAnswer ReadOnlyDirectory::load(const Key& key) {
   if (content.state != FileContent::State::read) {
     return {std::nullopt, content.defect};
   }
-  for (const int fd : {root.fd(), entries.fd(), shard.fd(), content.held.get()}) {
+  for (const int fd : {entries.fd(), shard.fd(), content.held.get()}) {
     if (std::string reason = reason_not_trusted(fd, trust_); !reason.empty()) {
-      return {std::nullopt, "not trusted: " + reason};
+      return {std::nullopt, untrusted_layer(reason)};
     }
   }
   ParsedEntry parsed = parse(key, content.bytes);
@@ -48,7 +52,7 @@ LayerAnswer ReadOnlyDirectory::load(const Key& key) {
 void ReadOnlyDirectory::for_each(const std::function<void(const Key&, const Entry&)>& visit) {
   std::vector<Key> keys;
   for_each_shard(
-      Folder::open(path_).child(layout::entries), [&](const Folder& shard, const std::string& name) {
+      Folder::open(path_, trust_).child(layout::entries), [&](const Folder& shard, const std::string& name) {
         for_each_entry(shard, name,
                        [&](const std::string&, const StoredFile& file) { keys.push_back(file.key); });
       });
@@ -61,11 +65,18 @@ void ReadOnlyDirectory::for_each(const std::function<void(const Key&, const Entr
 }
 
 Compilers ReadOnlyDirectory::compilers() {
-  return marked_compilers(Folder::open(path_));
+  const Folder root = Folder::open(path_, trust_);
+  // A look-up then tells why the layer is not used.
+  return root.failure().error == not_trusted ? std::nullopt : marked_compilers(root);
 }
 
 std::vector<TunedRecord> ReadOnlyDirectory::tuned(std::string& defect) {
-  return read_tuned(Folder::open(path_), trust_, defect);
+  const Folder root = Folder::open(path_, trust_);
+  if (root.failure().error == not_trusted) {
+    defect = untrusted_layer(root.failure().text);
+    return {};
+  }
+  return read_tuned(root, trust_, defect);
 }
 
 }  // namespace kerncast::cache

@@ -14,7 +14,7 @@ namespace kerncast::cache {
 /// quarantine and no time of use is set.
 class ReadOnlyDirectory : public ReadOnlyLayer {
  public:
-  ReadOnlyDirectory(std::string path, Trust trust) : path_(std::move(path)), trust_(trust) {}
+  ReadOnlyDirectory(std::string path, Trust trust) : path_(std::move(path)), trust_(std::move(trust)) {}
   [[nodiscard]] const std::string& name() const override { return path_; }
   [[nodiscard]] LayerAnswer load(const Key& key) override;
   void for_each(const std::function<void(const Key&, const Entry&)>& visit) override;

@@ -14,6 +14,7 @@
 #include "cache/directory/reaper.hpp"
 #include "cache/layout.hpp"
 #include "cache/posix/sqlite.hpp"
+#include "cache/posix/trusted_path.hpp"
 #include "cache/quarantine.hpp"
 #include "runtime/util/environment.hpp"
 
@@ -24,8 +25,6 @@ namespace fs = std::filesystem;
 
 // Somebody may remove the whole directory at any moment. A publish then creates its folders again.
 constexpr int write_attempts = 4;
-// Error code for a folder that is not trusted. No system call of the store fails with it.
-constexpr int not_trusted = ECANCELED;
 
 constexpr const char* no_directory =
     "no cache directory: every process compiles its kernels again; set KERNCAST_CACHE_DIR";
@@ -76,7 +75,7 @@ std::string default_directory() {
 }
 
 Store::Store(std::string root, WarningSink warn, Trust trust)
-    : root_(std::move(root)), trust_(trust), warnings_(std::move(warn)) {
+    : root_(std::move(root)), trust_(std::move(trust)), warnings_(std::move(warn)) {
   if (!root_.empty()) {
     std::error_code error;
     const fs::path absolute = fs::absolute(root_, error);

@@ -71,15 +71,21 @@ Pack::Pack() : dictionary_(std::make_unique<Dictionary>()) {}
 
 Pack::~Pack() = default;
 
-std::unique_ptr<Pack> Pack::open(const std::string& path, Trust trust, std::string& defect) {
+std::unique_ptr<Pack> Pack::open(const std::string& path, const Trust& trust, std::string& defect) {
   std::unique_ptr<Pack> pack(new Pack);
-  pack->file_ = Descriptor(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  TrustedPath found = open_trusted(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, trust);
+  if (!found.reason.empty()) {
+    defect = found.error == not_trusted ? untrusted_layer(found.reason)
+                                        : std::generic_category().message(found.error);
+    return nullptr;
+  }
+  pack->file_ = std::move(found.file);
   struct stat info{};
-  if (!pack->file_.valid() || ::fstat(pack->file_.get(), &info) != 0) {
+  if (::fstat(pack->file_.get(), &info) != 0) {
     defect = std::generic_category().message(errno);
     return nullptr;
   }
-  defect = S_ISREG(info.st_mode) ? reason_not_trusted(info, trust) : "not a regular file";
+  defect = S_ISREG(info.st_mode) ? "" : "not a regular file";
   if (defect.empty()) {
     defect = pack->read_table(static_cast<std::uint64_t>(info.st_size));
   }

@@ -75,7 +75,8 @@ class Pack {
  public:
   /// Opens a pack. Null, with the reason in `defect`, if `path` is not a sound pack or `trust` refuses the
   /// file.
-  [[nodiscard]] static std::unique_ptr<Pack> open(const std::string& path, Trust trust, std::string& defect);
+  [[nodiscard]] static std::unique_ptr<Pack> open(const std::string& path, const Trust& trust,
+                                                  std::string& defect);
   ~Pack();
   Pack(const Pack&) = delete;
   Pack& operator=(const Pack&) = delete;

@@ -17,7 +17,7 @@ namespace kerncast::cache {
 /// again.
 class PackLayer : public ReadOnlyLayer {
  public:
-  PackLayer(std::string path, Trust trust) : path_(std::move(path)), trust_(trust) {}
+  PackLayer(std::string path, Trust trust) : path_(std::move(path)), trust_(std::move(trust)) {}
   [[nodiscard]] const std::string& name() const override { return path_; }
   [[nodiscard]] LayerAnswer load(const Key& key) override;
   void for_each(const std::function<void(const Key&, const Entry&)>& visit) override;

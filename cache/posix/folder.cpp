@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "cache/posix/signal_guard.hpp"
+#include "cache/posix/trusted_path.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -113,6 +114,15 @@ Folder::Folder(Descriptor descriptor, std::string path, std::string_view call)
 
 Folder Folder::open(const std::string& path) {
   return {open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY), path, "open"};
+}
+
+Folder Folder::open(const std::string& path, const Trust& trust) {
+  TrustedPath found = open_trusted(path, O_RDONLY | O_DIRECTORY, trust);
+  Folder folder;
+  folder.descriptor_ = std::move(found.file);
+  folder.path_ = path;
+  folder.failure_ = {found.error, std::move(found.reason)};
+  return folder;
 }
 
 Folder Folder::make(const std::string& path) {

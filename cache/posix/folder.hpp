@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "cache/posix/descriptor.hpp"
+#include "cache/posix/trust.hpp"
 
 namespace kerncast::cache {
 
@@ -49,6 +50,8 @@ class Folder {
   Folder() = default;
   /// Opens `path`, which may contain symbolic links since the user chose it.
   [[nodiscard]] static Folder open(const std::string& path);
+  /// Opens `path` if `trust` accepts it and the way to it; see open_trusted().
+  [[nodiscard]] static Folder open(const std::string& path, const Trust& trust);
   /// Creates `path` and its parents with access for this user alone, if they do not exist, and opens it.
   [[nodiscard]] static Folder make(const std::string& path);
   /// An invalid folder with this failure.

@@ -54,7 +54,7 @@ std::vector<TunedRecord> merged(std::vector<TunedRecord> a, const std::vector<Tu
   return a;
 }
 
-Content read_copy_in(const Folder& root, Trust trust) {
+Content read_copy_in(const Folder& root, const Trust& trust) {
   const FileContent content = root.read(layout::tuning_copy, most_copy_bytes);
   Content out;
   switch (content.state) {
@@ -84,7 +84,7 @@ struct TuningStore::Opened {
 };
 
 TuningStore::TuningStore(std::string root, WarningSink warn, Trust trust)
-    : root_(std::move(root)), trust_(trust), warnings_(std::move(warn)) {}
+    : root_(std::move(root)), trust_(std::move(trust)), warnings_(std::move(warn)) {}
 
 TuningStore::Opened TuningStore::open(Use use) {
   Opened out;
@@ -338,7 +338,7 @@ std::optional<std::uint64_t> TuningStore::remove(const std::function<bool(const 
   return done ? std::optional(removed) : std::nullopt;
 }
 
-std::vector<TunedRecord> read_tuned(const Folder& root, Trust trust, std::string& defect) {
+std::vector<TunedRecord> read_tuned(const Folder& root, const Trust& trust, std::string& defect) {
   if (!root.valid()) {
     return {};
   }

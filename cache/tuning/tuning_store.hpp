@@ -84,6 +84,7 @@ class TuningStore {
 
 /// The records of a directory that is only read: from the last good copy or, if there is none, from the
 /// database. If they cannot be used, `defect` receives the reason.
-[[nodiscard]] std::vector<TunedRecord> read_tuned(const Folder& root, Trust trust, std::string& defect);
+[[nodiscard]] std::vector<TunedRecord> read_tuned(const Folder& root, const Trust& trust,
+                                                  std::string& defect);
 
 }  // namespace kerncast::cache

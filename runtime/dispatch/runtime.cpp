@@ -54,6 +54,9 @@ cache::CacheOptions cache_options(const RuntimeOptions& options) {
   out.budget.bytes = options.cache_max_bytes.value_or(out.budget.bytes);
   out.budget.entries = options.cache_max_entries.value_or(out.budget.entries);
   out.trust_everyone = options.cache_trust.value_or(out.trust_everyone);
+  if (!options.cache_owners.empty()) {
+    out.owners = options.cache_owners;
+  }
   return out;
 }
 

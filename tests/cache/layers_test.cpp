@@ -255,10 +255,13 @@ TEST_CASE("layers come from the environment, in order") {
   setenv("KERNCAST_CACHE_DIR", "/a", 1);
   setenv("KERNCAST_CACHE_READONLY", ":/b::/c d:", 1);
   setenv("KERNCAST_CACHE_TRUST", "1", 1);
+  setenv("KERNCAST_CACHE_OWNERS", "root,,4321", 1);
   CacheOptions options = options_from_environment();
   CHECK(options.directory == "/a");
   CHECK(options.read_only == std::vector<std::string>{"/b", "/c d"});
   CHECK(options.trust_everyone);
+  CHECK(options.owners == std::vector<std::string>{"root", "4321"});
+  unsetenv("KERNCAST_CACHE_OWNERS");
   unsetenv("KERNCAST_CACHE_READONLY");
   setenv("KERNCAST_CACHE_TRUST", "0", 1);
   options = options_from_environment();

@@ -1,7 +1,11 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <string>
 
 #include "cache/cache.hpp"
+#include "cache/posix/trust.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/driver/driver_api.hpp"
 #include "runtime/util/elf_file.hpp"
@@ -27,5 +31,10 @@ int main() {
   }
   std::printf("server: %s\n", options.remote.url.c_str());
   std::printf("everyone: %s\n", options.trust_everyone ? "trusted" : "not trusted");
+  struct stat own{};
+  own.st_uid = ::geteuid();
+  std::printf(
+      "own files: %s\n",
+      kerncast::cache::reason_not_trusted(own, kerncast::cache::Trust::mine).empty() ? "used" : "unused");
   return 0;
 }

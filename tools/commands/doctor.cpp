@@ -250,7 +250,7 @@ void examine_cache(Findings& findings) {
 }
 
 /// Why `path` cannot serve as a read-only layer.
-std::string layer_defect(const std::string& path, cache::Trust trust) {
+std::string layer_defect(const std::string& path, const cache::Trust& trust) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
     return std::generic_category().message(errno);
@@ -259,29 +259,37 @@ std::string layer_defect(const std::string& path, cache::Trust trust) {
     std::string defect;
     return cache::Pack::open(path, trust, defect) != nullptr ? std::string() : defect;
   }
-  if (const std::string reason = cache::reason_not_trusted(info, trust); !reason.empty()) {
-    return reason;
+  const cache::Folder root = cache::Folder::open(path, trust);
+  if (!root.valid()) {
+    return root.failure().text;
   }
-  for (const std::string& folder : {path, path + "/v1"}) {
-    if (::access(folder.c_str(), R_OK | X_OK) != 0 && errno != ENOENT) {
-      return fmt::format("{}: {}", folder, std::generic_category().message(errno));
-    }
+  const cache::Folder entries = root.child("v1");
+  if (entries.failure().error == ENOENT) {
+    return "it holds no kernels (no folder v1)";
   }
-  return ::access((path + "/v1").c_str(), F_OK) == 0 ? std::string() : "it holds no kernels (no folder v1)";
+  if (!entries.valid()) {
+    return entries.failure().text;
+  }
+  const std::string reason = cache::reason_not_trusted(entries.fd(), trust);
+  return reason.empty() ? reason : fmt::format("{}: {}", entries.path(), reason);
 }
 
 void examine_layers(Findings& findings) {
   const cache::CacheOptions options = cache::options_from_environment();
+  const cache::Trust trust = cache::layer_trust(options, [&](std::string_view text) {
+    findings.warning(std::string(text), "correct or unset KERNCAST_CACHE_OWNERS");
+  });
   Json& json = findings.json["layers"];
   json = Json::array();
   for (const std::string& path : options.read_only) {
-    const std::string defect =
-        layer_defect(path, options.trust_everyone ? cache::Trust::everyone : cache::Trust::named);
+    const std::string defect = layer_defect(path, trust);
     json.push_back({{"path", path}, {"defect", defect}});
     findings.line("layer", fmt::format("{}, {}", path, defect.empty() ? "usable" : "not usable"));
     if (!defect.empty()) {
-      findings.error(fmt::format("the read-only layer {} cannot be used: {}", path, defect),
-                     "correct KERNCAST_CACHE_READONLY, mount what it names, or write the pack again");
+      findings.error(
+          fmt::format("the read-only layer {} cannot be used: {}", path, defect),
+          "correct KERNCAST_CACHE_READONLY, mount what it names, or write the pack again; name an owner that "
+          "you trust in KERNCAST_CACHE_OWNERS, and let nobody else write on the way to the layer");
     }
   }
   if (options.remote.url.empty()) {

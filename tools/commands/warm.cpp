@@ -74,8 +74,7 @@ void check_request(const WarmOptions& options) {
 /// Throws Error(io_error) unless `path` is a sound pack that a layer would accept.
 void check_pack(const std::string& path) {
   std::string defect;
-  const cache::Trust trust =
-      cache::options_from_environment().trust_everyone ? cache::Trust::everyone : cache::Trust::named;
+  const cache::Trust trust = cache::layer_trust(cache::options_from_environment());
   if (const auto pack = cache::Pack::open(path, trust, defect); pack == nullptr) {
     throw Error(ErrorCode::io_error, fmt::format("--from-pack {}: not a usable pack: {}", path, defect));
   }

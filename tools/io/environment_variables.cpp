@@ -101,6 +101,7 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_CACHE_MAX_BYTES", "budget of the directory, 0 for none; default 2G", amount},
       {"KERNCAST_CACHE_MAX_ENTRIES", "most entries of the directory, 0 for any; default 100000", amount},
       {"KERNCAST_CACHE_TRUST", "1: also use a directory that others can write to", flag},
+      {"KERNCAST_CACHE_OWNERS", "users whose read-only caches are trusted, separated by commas", nullptr},
       {"KERNCAST_STRICT", "1: compile nothing; a kernel that is not cached is an error", flag},
       {"KERNCAST_RECORD", "file to which every requested kernel is appended, for warm --from-record", record},
       {"KERNCAST_TEMPLATE_DIR", "kernel templates to use instead of the built-in ones", folder},

@@ -72,6 +72,9 @@ struct RuntimeOptions {
   std::optional<std::uint64_t> cache_max_entries;
   /// Read caches that other users could have written to. KERNCAST_CACHE_TRUST; default: false.
   std::optional<bool> cache_trust;
+  /// Users, by name or number, whose read-only caches are trusted as those of this user and root are.
+  /// KERNCAST_CACHE_OWNERS; default: none.
+  std::vector<std::string> cache_owners;
   /// KERNCAST_STRICT=1 means cache_only; default: compile.
   std::optional<MissPolicy> miss_policy;
   CompileWorkers compile_workers;  ///< default: compile in this process

@@ -24,7 +24,7 @@ struct stat described(uid_t owner, mode_t mode) {
   return info;
 }
 
-bool trusted(uid_t owner, mode_t mode, Trust trust) {
+bool trusted(uid_t owner, mode_t mode, const Trust& trust) {
   return reason_not_trusted(described(owner, mode), trust).empty();
 }
 
@@ -38,7 +38,7 @@ struct Fixture {
     return [this](std::string_view text) { warnings.emplace_back(text); };
   }
   /// True if a load under `trust` hits. Checks that a miss gives one warning.
-  [[nodiscard]] bool serves(Trust trust) {
+  [[nodiscard]] bool serves(const Trust& trust) {
     warnings.clear();
     Store store(directory, sink(), trust);
     const bool first = store.load(key).has_value();
@@ -63,8 +63,12 @@ TEST_CASE("what only this user and root can write to is trusted") {
   CHECK(!trusted(me, 0775, Trust::mine));
   CHECK(!trusted(me, 0757, Trust::mine));
   CHECK(!trusted(me, 01777, Trust::mine));
-  CHECK(trusted(somebody, 0775, Trust::named));
-  CHECK(!trusted(somebody, 0777, Trust::named));
+  const Trust named{true, {somebody}};
+  CHECK(trusted(somebody, 0755, named));
+  CHECK(trusted(me, 0755, named));
+  CHECK(!trusted(somebody + 1, 0755, named));
+  CHECK(!trusted(somebody, 0775, named));
+  CHECK(!trusted(somebody, 0777, named));
   CHECK(trusted(somebody, 0777, Trust::everyone));
 }
 
@@ -117,18 +121,16 @@ TEST_CASE_METHOD(Fixture, "a cache takes no lock in a directory that it does not
   CHECK(Cache(options, nullptr).lock_root() == directory);
 }
 
-TEST_CASE_METHOD(Fixture, "a read-only layer may be anybody's, but not everybody's") {
-  static_cast<void>(!chown(directory.c_str(), somebody, static_cast<gid_t>(-1)));
+TEST_CASE("users are named by name or number") {
+  CHECK(user_called("root") == uid_t{0});
+  CHECK(user_called("4321") == somebody);
+  CHECK(!user_called("no such user"));
+  CHECK(!user_called("-1"));
+  std::vector<std::string> warnings;
   CacheOptions options;
-  options.directory = folder.path() + "/mine";
-  options.read_only = {directory};
-  CHECK(Cache(options, nullptr).load(key).layer == Layer::read_only);
-  fs::remove_all(options.directory);
-  REQUIRE(chmod(directory.c_str(), 0777) == 0);
-  warnings.clear();
-  Cache cache(options, sink());
-  CHECK(!cache.load(key));
-  CHECK(warnings.size() == 1);
-  options.trust_everyone = true;
-  CHECK(Cache(options, nullptr).load(key).layer == Layer::read_only);
+  options.owners = {"4321", "no such user"};
+  const Trust trust = layer_trust(options, [&](std::string_view text) { warnings.emplace_back(text); });
+  CHECK(trust.owners == std::vector<uid_t>{somebody});
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains("no such user"));
 }
