@@ -42,50 +42,94 @@ __device__ __forceinline__ float tree_sum(const float* values) {
   }
 }
 
-/// First of two: every block leaves its sums in the workspace.
+/// A thread's vectors of a and b, which are those of its block's turns.
 template <class Config>
-__global__ void __launch_bounds__(Config::threads) relative_l1_kernel(const RelativeL1KernelArgs args) {
+struct VectorPairs {
   using X = typename Config::dtype;
   using Vector = typename VectorType<Config::alignment>::type;
-  constexpr int width = vector_width<Config>;
-  constexpr int row_vectors = Config::hidden / width;
-  const long long total = total_vectors<Config>(args);
-  const auto load = [](const void* from, long long stride, long long vector) {
+  static constexpr int width = vector_width<Config>;
+
+  const RelativeL1KernelArgs& args;
+
+  __device__ __forceinline__ static Vector load(const void* from, long long stride, long long vector) {
+    constexpr int row_vectors = Config::hidden / width;
     const long long at =
         Config::contiguous ? vector * width : vector / row_vectors * stride + vector % row_vectors * width;
     return *reinterpret_cast<const Vector*>(static_cast<const X*>(from) + at);
-  };
+  }
 
-  DistanceSums sums;
+  /// The sums over vector `vector`, which is zeros if it is past the last one, of elements times `by`.
+  __device__ __forceinline__ static DistanceSums sums_of(const Vector& a, const Vector& b, float by) {
+    float magnitudes[width];
+    float distances[width];
+    unpack<X>(a, magnitudes);
+    unpack<X>(b, distances);
+#pragma unroll
+    for (int j = 0; j < width; ++j) {
+      magnitudes[j] *= by;
+      distances[j] = fabsf(magnitudes[j] - distances[j] * by);
+      magnitudes[j] = fabsf(magnitudes[j]);
+    }
+    return {tree_sum<width>(distances), tree_sum<width>(magnitudes)};
+  }
+
+  /// Calls visit(a, b) for `Vectors` vectors at a time, whose loads are in flight together.
+  template <int Vectors, class Visit>
+  __device__ __forceinline__ void each(const Visit& visit) const {
+    const long long total = total_vectors<Config>(args);
 #pragma unroll 1
-  for (long long base = static_cast<long long>(blockIdx.x) * block_vectors<Config>; base < total;
-       base += static_cast<long long>(gridDim.x) * block_vectors<Config>) {
-    Vector a[Config::vectors];
-    Vector b[Config::vectors];
+    for (long long base = static_cast<long long>(blockIdx.x) * block_vectors<Config>; base < total;
+         base += static_cast<long long>(gridDim.x) * block_vectors<Config>) {
+#pragma unroll 1
+      for (int first = 0; first < Config::vectors; first += Vectors) {
+        Vector a[Vectors];
+        Vector b[Vectors];
 #pragma unroll
-    for (int i = 0; i < Config::vectors; ++i) {
-      const long long vector = base + i * Config::threads + threadIdx.x;
-      a[i] = Vector{};
-      b[i] = Vector{};
-      if (vector < total) {
-        a[i] = load(args.a, args.a_stride, vector);
-        b[i] = load(args.b, args.b_stride, vector);
+        for (int i = 0; i < Vectors; ++i) {
+          const long long vector = base + (first + i) * Config::threads + threadIdx.x;
+          a[i] = Vector{};
+          b[i] = Vector{};
+          if (vector < total) {
+            a[i] = load(args.a, args.a_stride, vector);
+            b[i] = load(args.b, args.b_stride, vector);
+          }
+        }
+#pragma unroll
+        for (int i = 0; i < Vectors; ++i) {
+          visit(a[i], b[i]);
+        }
       }
     }
-#pragma unroll
-    for (int i = 0; i < Config::vectors; ++i) {
-      float magnitudes[width];
-      float distances[width];
-      unpack<X>(a[i], magnitudes);
-      unpack<X>(b[i], distances);
-#pragma unroll
-      for (int j = 0; j < width; ++j) {
-        distances[j] = fabsf(magnitudes[j] - distances[j]);
-        magnitudes[j] = fabsf(magnitudes[j]);
+  }
+};
+
+/// False if a sum is infinite or NaN.
+__device__ __forceinline__ bool finite(const DistanceSums& sums) {
+  // Neither sum is negative. Integers spare the units for double, which are few.
+  const auto high = [](double sum) { return static_cast<unsigned>(__double2hiint(sum)); };
+  return max(high(sums.distance), high(sums.magnitude)) < 0x7ff00000u;
+}
+
+/// First of two: every block leaves its sums in the workspace.
+template <class Config>
+__global__ void __launch_bounds__(Config::threads) relative_l1_kernel(const RelativeL1KernelArgs args) {
+  using Pairs = VectorPairs<Config>;
+  const Pairs pairs{args};
+  DistanceSums sums;
+  pairs.template each<Config::vectors>(
+      [&](const auto& a, const auto& b) { sums.merge(Pairs::sums_of(a, b, 1.0f)); });
+  // A vector's sums overflow f32 in few tensors. A thread that has met one adds all of its vectors again, so
+  // that what it gets for the others does not depend on the launch.
+  if (!finite(sums)) {
+    sums = {};
+    pairs.template each<1>([&](const auto& a, const auto& b) {
+      DistanceSums own = Pairs::sums_of(a, b, 1.0f);
+      if (!finite(own)) {
+        own = Pairs::sums_of(a, b, 0x1p-5f);
+        own = {own.distance * 0x1p5, own.magnitude * 0x1p5};
       }
-      sums.distance += tree_sum<width>(distances);
-      sums.magnitude += tree_sum<width>(magnitudes);
-    }
+      sums.merge(own);
+    });
   }
   sums = reduce_threads<Config::threads, Config::threads>(sums);
   if (threadIdx.x == 0) {

@@ -110,3 +110,24 @@ TEST_CASE("relative_l1 is right for large and tiny values") {
   test.tensors[1].bytes = to_bytes(type, samples(1024, 8, scale));
   require_good(test);
 }
+
+TEST_CASE("relative_l1 of values near the largest is finite") {
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  const std::int64_t width = GENERATE(512, 516, 513);
+  const std::int64_t rows = GENERATE(1, 40);
+  OpCase test = make_case(rows, width, type);
+  std::vector<double> a = samples(static_cast<std::size_t>(rows * width), 9, 0.1, 3.2e38);
+  std::vector<double> b = a;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    // Some vectors are of usual magnitude, and some differences overflow f32 by themselves.
+    const bool usual = i / 16 % 3 == 0;
+    a[i] = usual ? a[i] * 1e-38 : a[i];
+    b[i] = i % 5 == 0 ? -a[i] : usual ? 1.0 : 2.9e38;
+  }
+  test.tensors[0].bytes = to_bytes(type, a);
+  test.tensors[1].bytes = to_bytes(type, b);
+  const double packed = distance(require_good(test));
+  CHECK(std::isfinite(packed));
+  test.tensors[0].strides = {width + 8, 1};
+  CHECK(distance(require_good(test)) == packed);
+}
