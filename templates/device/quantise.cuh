@@ -42,6 +42,30 @@ __device__ __forceinline__ Scale scale_of(float amax, float largest) {
   }
 }
 
+/// A static scale: x / scale is x * lift / divisor. The reciprocal of a subnormal scale may overflow, that of
+/// `divisor` does not, so that zeros stay zeros under any scale but NaN; others saturate under a scale of 0.
+struct StaticScale {
+  float lift;
+  float divisor;
+};
+
+__device__ __forceinline__ StaticScale static_scale(float scale) {
+  const float lift = fabsf(scale) < 0x1p-100f ? 0x1p100f : 1.0f;
+  const float divisor = scale * lift;
+  return {lift, divisor == 0.0f ? copysignf(0x1p-126f, divisor) : divisor};
+}
+
+/// Multiplies `Count` values by the lift of a static scale, which is the same for all threads of a block.
+template <int Count>
+__device__ __forceinline__ void lift_values(float* values, float lift) {
+  if (lift != 1.0f) {
+#pragma unroll
+    for (int i = 0; i < Count; ++i) {
+      values[i] *= lift;
+    }
+  }
+}
+
 /// The largest magnitude of `Count` values. NaN is ignored.
 template <int Count>
 __device__ __forceinline__ Max largest_magnitude(const float* values) {

@@ -58,12 +58,13 @@ double largest_of(DType type) {
 
 void check_quantised(Verdict& verdict, std::int64_t row, std::int64_t column, DType type, double got,
                      double x, double scale, const QuantTolerance& tolerance) {
-  if (std::isnan(x) || (std::isinf(x) && std::isinf(scale))) {
+  if (std::isnan(x) || std::isnan(scale) || (std::isinf(x) && std::isinf(scale))) {
     verdict.compare("q", row, column, type, got,
                     type == DType::i8 ? 0.0 : std::numeric_limits<double>::quiet_NaN(), 0);
     return;
   }
-  const double exact = x / scale;
+  // Zeros stay zeros, even under a scale of 0.
+  const double exact = x == 0.0 && scale == 0.0 ? 0.0 : x / scale;
   verdict.compare_either("q", row, column, type, got, rounded(type, exact * (1.0 - tolerance.value)),
                          rounded(type, exact * (1.0 + tolerance.value)), 0);
 }

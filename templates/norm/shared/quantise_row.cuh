@@ -68,12 +68,16 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   Q* q = static_cast<Q*>(args.q) + row * args.q_stride;
 
   Walk walk(source, row < args.rows);
-  // The scale is loaded once by a block, before the barrier of the reduction, or by each warp if there is no
-  // barrier.
+  // A static scale is prepared once by a block, before the barrier of the reduction, or by each warp if there
+  // is no barrier.
   constexpr bool shares_scale = scaling_of<Config> == Scaling::per_tensor && row_lanes<Config> > 32;
-  __shared__ float shared_scale;
+  __shared__ float2 shared_scale;
+  const auto prepared_scale = [&args]() -> float2 {
+    const StaticScale given = static_scale(*args.scale);
+    return {given.lift, fast_reciprocal(given.divisor)};
+  };
   if (shares_scale && threadIdx.x == 0) {
-    shared_scale = *args.scale;
+    shared_scale = prepared_scale();
   }
   // The squares of a span are few enough for f32 unless the row is out of its range; many spans take double.
   const DoubleSum squares = walk.template sum<DoubleSum>([](const float* values, int) {
@@ -97,6 +101,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   }
 
   float factor = 0.0f;
+  float lift = 1.0f;
   if constexpr (scaling_of<Config> == Scaling::per_token) {
     const Max amax =
         walk.template reduce<Max, 1>([&](Max& total, const Part& part, int column, bool present) {
@@ -116,7 +121,9 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
       static_cast<unsigned*>(args.s)[row * args.s_stride] = token.bits;
     }
   } else if constexpr (scaling_of<Config> == Scaling::per_tensor) {
-    factor = fast_reciprocal(shares_scale ? shared_scale : *args.scale);
+    const float2 prepared = shares_scale ? shared_scale : prepared_scale();
+    lift = prepared.x;
+    factor = prepared.y;
   }
   walk.template each<1>([&](Part part, int column, bool present) {
     if (!Walk::held && present) {
@@ -134,6 +141,9 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
           {args.q, args.s, args.q_stride, args.s_stride, args.rows, args.padded_rows}, part.values,
           column < Config::hidden ? row : args.padded_rows, column);
     } else if (present) {
+      if constexpr (scaling_of<Config> == Scaling::per_tensor) {
+        lift_values<count>(part.values, lift);
+      }
       store_quantised<Q, count, vector>(q + column, part.values, factor);
     }
   });

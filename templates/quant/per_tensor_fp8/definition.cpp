@@ -19,7 +19,7 @@ using namespace per_tensor_fp8_params;
 
 void describe(host::NamedArguments& named, PerTensorFp8& call) {
   named.input("x", call.x, "[..., hidden], x_dtype; rows may be strided");
-  named.optional_input("scale", call.scale, "static: [1], f32, a positive normal number");
+  named.optional_input("scale", call.scale, "static: [1], f32, positive");
   named.output("q", call.q, "shape of x, fp8_e4m3; rows may be strided");
   named.optional_output("s", call.s, "dynamic: [1], f32");
   named.optional_output("workspace", call.workspace, "dynamic: [1024], f32, overwritten");

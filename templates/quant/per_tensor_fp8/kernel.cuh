@@ -103,10 +103,9 @@ __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const P
           *args.s = __uint_as_float(scale.bits);
         }
       } else {
-        // The reciprocal of a subnormal number may overflow.
-        const float given = broadcast(args.scale);
-        lift = fabsf(given) < 0x1p-100f ? 0x1p100f : 1.0f;
-        factor = 1.0f / (given * lift);
+        const StaticScale given = static_scale(broadcast(args.scale));
+        lift = given.lift;
+        factor = 1.0f / given.divisor;
       }
     }
 #pragma unroll
@@ -115,11 +114,8 @@ __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const P
       if (place.row < args.rows) {
         float values[width];
         unpack<typename Config::x_dtype>(own.loaded[i], values);
-        if (!Config::dynamic && lift != 1.0f) {
-#pragma unroll
-          for (int j = 0; j < width; ++j) {
-            values[j] *= lift;
-          }
+        if constexpr (!Config::dynamic) {
+          lift_values<width>(values, lift);
         }
         store_quantised<Q, width, width>(
             static_cast<Q*>(args.q) + place.row * args.q_stride + place.group * width, values, factor);

@@ -25,7 +25,7 @@ struct PerTensorFp8 {
 
   TensorView x;           ///< [..., H], H from 1 to 65536; bf16, f16 or f32; rows may be strided
   TensorView q;           ///< shape of x; fp8_e4m3; rows may be strided
-  TensorView scale = {};  ///< static: [1], f32, a positive normal number
+  TensorView scale = {};  ///< static: [1], f32, positive
   TensorView s = {};      ///< dynamic: [1], f32, written
   /// Dynamic: [per_tensor_fp8_workspace_elements], f32, overwritten. Calls that may run at the same time need
   /// a workspace each.

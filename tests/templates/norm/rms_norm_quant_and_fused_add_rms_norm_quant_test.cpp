@@ -248,6 +248,28 @@ TEST_CASE("the norms that quantise are right for large and tiny values") {
   require_good(test);
 }
 
+TEST_CASE("a static scale of any value follows the formula in the norms that quantise") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  QuantNorm of{.shape = {3, GENERATE(96, 1024)}, .scaling = "per_tensor", .weight = DType::f32};
+  of.adds = GENERATE(false, true);
+  of.q = GENERATE(DType::fp8_e4m3, DType::fp8_e5m2, DType::i8);
+  of.has_y = true;
+  const double scale = GENERATE_COPY(1e-45, 1e-40, 4e-39, 1.2e-38, 1e-20, 1e20, 3.4e38, 0.0, -0.0, -0.03,
+                                     -1e-40, infinity, -infinity, std::numeric_limits<double>::quiet_NaN());
+  OpCase test = make_case(of);
+  tensor_of(test, "scale").bytes = to_bytes(DType::f32, {scale});
+  // Weights bring a third of the elements near a subnormal scale, and make another third 0.
+  std::vector<double> weights = samples(static_cast<std::size_t>(of.shape.width), 7);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    weights[i] *= i % 3 == 0 ? 1e-36 : i % 3 == 1 ? 1.0 : 0.0;
+  }
+  tensor_of(test, "weight").bytes = to_bytes(DType::f32, weights);
+  const Outcome outcome = require_good(test);
+  if (!std::isnan(scale)) {
+    CHECK(value_at(outcome, "q", 2) == 0.0);
+  }
+}
+
 TEST_CASE("the check of the norms that quantise takes right results of f32 for wrong in none of many rows") {
   QuantNorm test{.shape = {300, 512}, .x = DType::f32, .has_y = true};
   test.residual = test.y = test.weight = DType::f32;

@@ -229,8 +229,14 @@ TEST_CASE("a static scale of any value follows the formula") {
   values[5] = infinity;
   values[6] = -infinity;
   values[7] = std::numeric_limits<double>::quiet_NaN();
-  require_good(
+  values[8] = 0.0;
+  values[9] = -0.0;
+  const Outcome outcome = require_good(
       make_case("static", {.rows = 16, .width = 64, .x = DType::f32, .values = values, .scale = scale}));
+  if (!std::isnan(scale)) {
+    CHECK(value_at(outcome, "q", 8) == 0.0);
+    CHECK(value_at(outcome, "q", 9) == 0.0);
+  }
 }
 
 TEST_CASE("per_tensor_fp8 of no rows writes the scale of zeros") {

@@ -13,7 +13,7 @@ struct Quantised {
   /// packed_ue8m0: [T, ceil(G / 4)] i32 with strides (1, T rounded up to 4), whose storage extends to the
   /// full last column; all bytes past T and G are set to 0. per_tensor: absent.
   TensorView s = {};
-  TensorView scale = {};  ///< per_tensor: [1], f32, a positive normal number; else absent
+  TensorView scale = {};  ///< per_tensor: [1], f32, positive; else absent
   Scaling scaling = Scaling::per_token;
   int group = 128;  ///< 16, 32, 64 or 128
   quant::ScaleLayout layout = quant::ScaleLayout::row_major;
