@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 #include <kerncast/ops/quant/fp8_pack.hpp>
@@ -128,6 +129,50 @@ TEST_CASE("unpacking what was packed errs by a 16th at most") {
     // Below the smallest normal e4m3 times the scale, the error is half a subnormal step.
     CHECK(std::fabs(got - values[i]) <= std::fmax(std::fabs(values[i]) / 16.0, 5.0 / 448.0 / 1024.0) * 1.001);
   }
+}
+
+TEST_CASE("rows are unpacked by scales of any value") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::vector<double> scales = {0.0,
+                                      -0.0,
+                                      -1.5,
+                                      1e-45,
+                                      1e-40,
+                                      1.2e-38,
+                                      3.4e38,
+                                      1e36,
+                                      infinity,
+                                      -infinity,
+                                      std::numeric_limits<double>::quiet_NaN()};
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const std::int64_t width = GENERATE(256, 33);
+  OpCase test = unpack_case(static_cast<std::int64_t>(scales.size()), width, type);
+  for (std::size_t row = 0; row < scales.size(); ++row) {
+    std::byte* bytes = test.tensors[0].bytes.data() + row * static_cast<std::size_t>(width + 4);
+    // Zeros of both signs and both NaN codes stand beside random bytes.
+    const unsigned codes[] = {0x00, 0x80, 0x7f, 0xff, 0x01, 0x7e};
+    for (std::size_t i = 0; i < std::size(codes); ++i) {
+      bytes[i] = static_cast<std::byte>(codes[i]);
+    }
+    const auto scale = static_cast<float>(scales[row]);
+    std::memcpy(bytes + width, &scale, 4);
+  }
+  require_good(test);
+}
+
+TEST_CASE("packed rows are right at the edges of the types") {
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const std::int64_t rows = GENERATE(1, 16);
+  require_good(pack_case(rows, 64, type, edge_samples(type, static_cast<std::size_t>(rows * 64), 83)));
+}
+
+TEST_CASE("one packed row of nothing but NaN or infinity is right") {
+  const double value =
+      GENERATE(std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity());
+  const std::int64_t width = GENERATE(1, 31, 128);
+  const Outcome outcome = require_good(
+      pack_case(1, width, DType::f32, std::vector<double>(static_cast<std::size_t>(width), value)));
+  CHECK(outcome.input.tensor("packed")->bytes[0] == std::byte{0x7f});
 }
 
 TEST_CASE("the references of packing reject wrong bytes") {
