@@ -86,6 +86,9 @@ class RowWalk {
     }
   }
 
+  /// True if this thread has no part of any row.
+  __device__ __forceinline__ static bool idle() { return per_lane == 1 && column(0) >= Config::hidden; }
+
   /// Calls visit(part, column of its first element, whether the row has the part). All threads call it
   /// equally often.
   template <int Unrolled, class Visit>

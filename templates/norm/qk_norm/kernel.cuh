@@ -110,8 +110,8 @@ __device__ __forceinline__ Pair scale_of_head(const Vector* parts, float eps) {
     return inverse_rms<HeadDim>(sum(DoubleSum{}), eps);
   } else {
     float root = 0.0f;
-    const float before = range_of<HeadOfWarp>([&](float by) {
-      const float total = fmaf(sum(Sum{}, by).value, 1.0f / HeadDim, eps * by * by);
+    const float before = range_of<HeadOfWarp>(eps, [&](float by, float added) {
+      const float total = fmaf(sum(Sum{}, by).value, 1.0f / HeadDim, added);
       root = rsqrtf(total);
       return total;
     });

@@ -79,13 +79,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   if (shares_scale && threadIdx.x == 0) {
     shared_scale = prepared_scale();
   }
-  // The squares of a span are few enough for f32 unless the row is out of its range; many spans take double.
-  const DoubleSum squares = walk.template sum<DoubleSum>([](const float* values, int) {
-    Sum sum;
-    add_squares<Walk::span>(sum, values);
-    return DoubleSum{sum.value};
-  });
-  const Pair scale = inverse_rms<Config::hidden>(squares, args.eps);
+  const Pair scale = close_scale_of_row<Config::hidden>(walk, args.eps);
   const auto normalise_part = [&](Part& part, int column) {
 #pragma unroll
     for (int i = 0; i < count; i += vector) {

@@ -21,36 +21,63 @@ __device__ __forceinline__ void add_squares(Total& total, const float* values) {
   }
 }
 
-/// The squares of the values times `by`.
+template <int Width>
+__device__ __forceinline__ void add_squares(Sum& total, const float* values) {
+  if constexpr (Width % 4 == 0) {
+    // The compiler would move C++ in front of a loop, where warps that have no elements run it too.
+#pragma unroll
+    for (int j = 0; j < Width; j += 4) {
+      asm("fma.rn.f32 %0, %1, %1, %0;\n  fma.rn.f32 %0, %2, %2, %0;\n"
+          "  fma.rn.f32 %0, %3, %3, %0;\n  fma.rn.f32 %0, %4, %4, %0;"
+          : "+&f"(total.value)
+          : "f"(values[j]), "f"(values[j + 1]), "f"(values[j + 2]), "f"(values[j + 3]));
+    }
+  } else {
+    add_squares<Width, Sum>(total, values);
+  }
+}
+
+/// The squares of the values times `by`, which is 1 for most rows: a branch costs less than the products.
 template <int Width>
 __device__ __forceinline__ void add_squares(Sum& total, const float* values, float by) {
+  Sum sum = total;
+  add_squares<Width>(sum, values);
+  if (by != 1.0f) {
+    sum = total;
+    float scaled[Width];
 #pragma unroll
-  for (int j = 0; j < Width; ++j) {
-    total.add_square(values[j] * by);
+    for (int j = 0; j < Width; ++j) {
+      scaled[j] = values[j] * by;
+    }
+    add_squares<Width>(sum, scaled);
   }
+  total = sum;
 }
 
 /// True if `total`, a mean of squares plus eps in f32, lies where no square on the way overflowed, and none
 /// that vanished counts.
 __device__ __forceinline__ bool in_range(float total) {
-  return __float_as_uint(total) - __float_as_uint(0x1p-100f) <=
-         __float_as_uint(0x1p110f) - __float_as_uint(0x1p-100f);
+  return total >= 0x1p-100f && total <= 0x1p110f;
 }
 
-/// The power of two, by which total_of(before) multiplies each element before it squares it, that brings the
-/// total into range: 1 for all rows but a few, for which total_of is called twice. All threads of the block
-/// must take part.
+/// The power of two, by which total_of(before, eps) multiplies each element before it squares it, that brings
+/// the total into range: 1 for all rows but a few, for which total_of is called twice. It is given eps times
+/// the square of that power. All threads of the block must take part.
 template <class Walk, class Total>
-__device__ __forceinline__ float range_of(const Total& total_of) {
+__device__ __forceinline__ float range_of(float eps, const Total& total_of) {
   float before = 1.0f;
 #pragma unroll 1
-  for (;;) {
-    const float total = total_of(before);
-    const bool again = before == 1.0f && !in_range(total);
+  for (bool first = true;; first = false) {
+    const float total = total_of(before, eps);
+    // One branch instead of two.
+    const bool again = first & !in_range(total);
     if (!Walk::any(again)) {
       return before;
     }
-    before = !again ? before : total < 1.0f ? 0x1p100f : 0x1p-80f;
+    if (again) {
+      before = total < 1.0f ? 0x1p100f : 0x1p-80f;
+      eps = eps * before * before;
+    }
     Walk::settle();
   }
 }
@@ -66,8 +93,8 @@ __device__ __forceinline__ float scaled_by(float factor, float before) {
 __device__ __forceinline__ Pair inverse_root(double total) {
   const float guess = rsqrtf(static_cast<float>(total));
   // One Newton step, but not from the 0 that an infinite total gives.
-  const double error = 0.5 - 0.5 * total * guess * guess;
-  return {guess, fabs(error) < 1e-5 ? guess * static_cast<float>(error) : 0.0f};
+  const float error = static_cast<float>(fma(-0.5 * total * guess, static_cast<double>(guess), 0.5));
+  return {guess, fabsf(error) < 1e-5f ? guess * error : 0.0f};
 }
 
 /// rsqrt(mean + eps) as root * before, for any sum that double holds; see scaled_by() for the least mean.
@@ -108,18 +135,40 @@ __device__ __forceinline__ WideRoot scale_of_row(const Walk& walk, float eps) {
                                    eps);
   } else {
     float root = 0.0f;
-    const float before = range_of<Walk>([&](float by) {
+    const float before = range_of<Walk>(eps, [&](float by, float added) {
       const Sum squares = walk.template sum<Sum>([by](const float* values, int) {
         Sum total;
         add_squares<width>(total, values, by);
         return total;
       });
-      const float total = fmaf(squares.value, 1.0f / Count, eps * by * by);
+      const float total = fmaf(squares.value, 1.0f / Count, added);
       root = rsqrtf(total);
       return total;
     });
     return {{scaled_by(root, before), 0.0f}, 1.0f};
   }
+}
+
+/// The factor of the row that `walk` walks, for results that are quantised: the squares of a span are few
+/// enough for f32 in a row that is in range, and many spans take double. All threads of the block must take
+/// part.
+template <int Count, class Walk>
+__device__ __forceinline__ Pair close_scale_of_row(const Walk& walk, float eps) {
+  double total = 0.0;
+  const float before = range_of<Walk>(eps, [&](float by, float added) {
+    const DoubleSum squares = walk.template sum<DoubleSum>([by](const float* values, int) {
+      Sum span;
+      add_squares<Walk::span>(span, values, by);
+      return DoubleSum{span.value};
+    });
+    total = fma(squares.value, 1.0 / Count, static_cast<double>(added));
+    return static_cast<float>(total);
+  });
+  if (walk.idle()) {
+    return {};
+  }
+  const Pair root = inverse_root(total);
+  return {scaled_by(root.value, before), root.rest * before};
 }
 
 /// x * scale * (weight + offset). `rest` is the error of rounding in x. The error of each product goes into

@@ -240,11 +240,30 @@ TEST_CASE("the norms that quantise are right without a weight, and with an offse
 }
 
 TEST_CASE("the norms that quantise are right for large and tiny values") {
-  QuantNorm of{.shape = {2, 512}, .x = DType::f32};
-  of.scaling = GENERATE("per_token", "per_group");
+  QuantNorm of{.shape = {2, GENERATE(512, 5120)}, .x = DType::f32, .residual = DType::f32};
+  of.scaling = GENERATE("per_token", "per_tensor", "per_group");
+  of.adds = GENERATE(false, true);
+  const double scale = GENERATE(1e-37, 1e-30, 1e-19, 1e-12, 1e15, 1e19, 1e30, 1e37);
   OpCase test = make_case(of);
-  tensor_of(test, "x").bytes =
-      to_bytes(DType::f32, samples(1024, 3, GENERATE(1e-30, 1e-19, 1e-12, 1e15, 1e17)));
+  tensor_of(test, "x").bytes = to_bytes(DType::f32, samples(of.shape.count(), 3, scale));
+  if (of.adds) {
+    tensor_of(test, "residual").bytes = to_bytes(DType::f32, samples(of.shape.count(), 4, scale));
+  }
+  test.scalars = {{"eps", GENERATE(0.0, 1e-6)}};
+  require_good(test);
+}
+
+TEST_CASE("the norms that quantise are right where rows of all magnitudes share a block") {
+  QuantNorm of{.shape = {300, GENERATE(32, 192)}, .group = 32};
+  of.scaling = GENERATE("per_token", "per_tensor", "per_group");
+  std::vector<double> values = samples(of.shape.count(), 5);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] *=
+        std::exp2(static_cast<double>(i / static_cast<std::size_t>(of.shape.width) % 6) * 45.0 - 110.0);
+  }
+  OpCase test = make_case(of);
+  tensor_of(test, "x").bytes = to_bytes(DType::bf16, values);
+  test.scalars = {{"eps", GENERATE(0.0, 1e-6)}};
   require_good(test);
 }
 
