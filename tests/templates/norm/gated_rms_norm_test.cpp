@@ -82,6 +82,26 @@ TEST_CASE("gated_rms_norm is right beyond what registers hold") {
   require_good(test);
 }
 
+TEST_CASE("gated_rms_norm is right for 200003 heads") {
+  // The value heads of Qwen3-Next, in a number that no power of two divides.
+  const Shape part{1009, 128};
+  const std::int64_t rows = 200'003;
+  OpCase test = make_case(part);
+  for (TensorCase& tensor : test.tensors) {
+    if (tensor.shape.size() == 2) {
+      tensor.shape[0] = rows;
+    }
+    if (tensor.shape.size() == 2 && !tensor.bytes.empty()) {
+      const std::vector<std::byte> once = tensor.bytes;
+      tensor.bytes.resize(static_cast<std::size_t>(rows * part.width * size_of(tensor.dtype)));
+      for (std::size_t i = once.size(); i < tensor.bytes.size(); ++i) {
+        tensor.bytes[i] = once[i % once.size()];
+      }
+    }
+  }
+  require_good(test);
+}
+
 TEST_CASE("gated_rms_norm is right in place, over leading dimensions") {
   OpCase test = make_case({6, 128});
   tensor_of(test, "y").alias = GENERATE("x", "z");
