@@ -46,10 +46,6 @@ bool holds(const Compilers& compilers, std::string_view version) {
   return !compilers || std::find(compilers->begin(), compilers->end(), version) != compilers->end();
 }
 
-const Trust& own_trust(const CacheOptions& options) {
-  return options.trust_everyone ? Trust::everyone : Trust::mine;
-}
-
 }  // namespace
 
 CacheOptions options_from_environment(const WarningSink& warn) {
@@ -68,6 +64,10 @@ CacheOptions options_from_environment(const WarningSink& warn) {
   return options;
 }
 
+const Trust& directory_trust(const CacheOptions& options) {
+  return options.trust_everyone ? Trust::everyone : Trust::mine;
+}
+
 Trust layer_trust(const CacheOptions& options, const WarningSink& warn) {
   Trust trust{!options.trust_everyone};
   for (const std::string& owner : options.owners) {
@@ -82,13 +82,13 @@ Trust layer_trust(const CacheOptions& options, const WarningSink& warn) {
 
 Cache::Cache(CacheOptions options, WarningSink warn)
     : warnings_(warn),
-      store_(options.directory, warn, own_trust(options)),
+      store_(options.directory, warn, directory_trust(options)),
       memory_(options.memory_bytes),
       remote_(std::move(options.remote), warnings_, counters_),
-      usage_(store_.root()),
+      usage_(store_.root(), store_.trust()),
       budget_(options.budget),
       schedule_(options.budget),
-      tuning_(store_.root(), std::move(warn), own_trust(options)) {
+      tuning_(store_.root(), std::move(warn), directory_trust(options)) {
   const Trust trust = layer_trust(
       options, [this](std::string_view text) { warnings_.once(std::string(text), std::string(text)); });
   for (std::string& path : options.read_only) {
@@ -213,7 +213,7 @@ Hit Cache::promoted(const Key& key, Entry entry, Layer layer, std::uint64_t Cach
   bool in_directory = false;
   if (const std::string root = lock_root(); !root.empty()) {
     // Processes that start together find the same entries, and one copy into the directory is enough.
-    const ProcessLock lock(root, key, 0);
+    const ProcessLock lock(root, key, 0, store_.trust());
     if (!lock.waited() && store_.promote(key, entry)) {
       counters_.add(&CacheCounters::promoted);
       counters_.add(&CacheCounters::bytes_written, entry.cubin.size() + entry.ptx.size());
@@ -258,7 +258,7 @@ void Cache::keep_budget(const Entry& entry) {
     bytes += label.size() + value.size();
   }
   if (schedule_.published(bytes)) {
-    const TrimResult result = trim(Folder::open(store_.root()), budget_, usage_.name());
+    const TrimResult result = trim(store_.open_root(), budget_, usage_.name());
     schedule_.trimmed(result);
     counters_.add(&CacheCounters::evicted, result.evicted);
     counters_.add(&CacheCounters::evicted_bytes, result.evicted_bytes);

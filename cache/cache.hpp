@@ -41,6 +41,8 @@ struct CacheOptions {
 /// (separated by commas). A value that cannot be parsed is ignored, with a warning to `warn`.
 [[nodiscard]] CacheOptions options_from_environment(const WarningSink& warn = nullptr);
 
+/// Whose cache directory `options` accept.
+[[nodiscard]] const Trust& directory_trust(const CacheOptions& options);
 /// Whose read-only layers `options` accept. A user that does not exist is left out, with a warning to `warn`.
 [[nodiscard]] Trust layer_trust(const CacheOptions& options, const WarningSink& warn = nullptr);
 

@@ -20,18 +20,17 @@ bool is_regular(int fd) {
   return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
 }
 
-Folder locks_folder(const std::string& root) {
+Folder locks_folder(const std::string& root, const Trust& trust) {
   if (root.empty()) {
     return {};
   }
-  const Folder folder = Folder::make(root);
-  return folder.valid() ? folder.make_child(layout::locks) : Folder();
+  return trusted(trusted(Folder::make(root), trust).make_child(layout::locks), trust);
 }
 
 }  // namespace
 
-ProcessLock::ProcessLock(const std::string& root, const Key& key, int timeout_ms)
-    : folder_(locks_folder(root)), name_(key.hex()), holder_(::getpid()) {
+ProcessLock::ProcessLock(const std::string& root, const Key& key, int timeout_ms, const Trust& trust)
+    : folder_(locks_folder(root, trust)), name_(key.hex()), holder_(::getpid()) {
   if (!folder_.valid()) {
     return;
   }

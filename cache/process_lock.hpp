@@ -7,6 +7,7 @@
 #include "cache/key.hpp"
 #include "cache/posix/descriptor.hpp"
 #include "cache/posix/folder.hpp"
+#include "cache/posix/trust.hpp"
 
 namespace kerncast::cache {
 
@@ -17,7 +18,8 @@ namespace kerncast::cache {
 class ProcessLock {
  public:
   /// Waits at most `timeout_ms` for the lock of `key` below the cache directory `root` (empty: no lock).
-  ProcessLock(const std::string& root, const Key& key, int timeout_ms);
+  /// In a directory that `trust` refuses there is no lock.
+  ProcessLock(const std::string& root, const Key& key, int timeout_ms, const Trust& trust = Trust::mine);
   ~ProcessLock();
   ProcessLock(const ProcessLock&) = delete;
   ProcessLock& operator=(const ProcessLock&) = delete;

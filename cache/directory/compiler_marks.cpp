@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "cache/layout.hpp"
 #include "cache/posix/descriptor.hpp"
@@ -21,8 +22,8 @@ bool is_version(std::string_view text) {
 
 bool create(const Folder& folder, std::string_view name) {
   const Descriptor file(::openat(folder.fd(), std::string(name).c_str(),
-                                 O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
-  return file.valid();
+                                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  return file.valid() || (errno == EEXIST && folder.kind(name) == FileKind::regular);
 }
 
 }  // namespace

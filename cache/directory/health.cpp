@@ -33,10 +33,13 @@ Health check_health(const Store& store) {
          "set KERNCAST_CACHE_DIR to a directory that you may write to", true});
     return health;
   }
-  const IoFailure written = folder.publish(".probe", "probe");
-  health.writable = !written;
-  folder.remove(".probe");
-  if (!health.writable) {
+  const bool is_trusted = reason_not_trusted(info, store.trust()).empty();
+  const IoFailure written = is_trusted ? folder.publish(".probe", "probe") : IoFailure();
+  health.writable = is_trusted && !written;
+  if (health.writable) {
+    folder.remove(".probe");
+  }
+  if (written) {
     health.problems.push_back({fmt::format("the cache directory is not writable: {}", written.text),
                                "make it writable, or set KERNCAST_CACHE_DIR", true});
   }

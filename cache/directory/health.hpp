@@ -25,7 +25,8 @@ struct Health {
   std::vector<HealthProblem> problems;
 };
 
-/// Examines the store's directory. Writes one probe file and removes it.
+/// Examines the store's directory. Writes one probe file and removes it, unless the store does not trust the
+/// directory.
 [[nodiscard]] Health check_health(const Store& store);
 
 }  // namespace kerncast::cache

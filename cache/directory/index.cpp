@@ -94,12 +94,13 @@ void discard(Index& index) {
   sqlite::remove(index.root, name);
 }
 
-/// The index of `directory`. It has no database if none can be used.
-Index usable_index(const std::string& directory) {
+/// The index of `store`. It has no database if none can be used.
+Index usable_index(Store& store) {
+  const std::string& directory = store.root();
   const std::string name(layout::index);
   for (int attempt = 0; attempt < 2; ++attempt) {
     Index index;
-    index.root = Folder::open(directory);
+    index.root = store.open_root();
     std::error_code error;
     // SQLite is told to follow no symbolic link, but the path of the cache directory may contain some.
     const std::string path = std::filesystem::canonical(directory, error).string() + '/' + name;
@@ -159,7 +160,7 @@ void write_index(Index& index, const std::vector<IndexedEntry>& entries) {
 std::vector<IndexedEntry> list_entries(Store& store) {
   // SQLite writes to files as well.
   const SignalGuard guard(SIGXFSZ);
-  Index index = store.root().empty() ? Index() : usable_index(store.root());
+  Index index = store.root().empty() ? Index() : usable_index(store);
   std::vector<IndexedEntry> entries;
   std::size_t reused = 0;
   for (const StoredFile& file : store.list()) {

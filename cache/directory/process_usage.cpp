@@ -77,7 +77,7 @@ ProcessUsage::~ProcessUsage() {
   }
   static_cast<void>(file_.close());
   try {
-    collect_usage(Folder::open(root_));
+    collect_usage(open_root());
   } catch (const std::exception&) {
     return;  // The next process collects them.
   }
@@ -88,7 +88,7 @@ void ProcessUsage::begin(const CacheCounters& counters) {
   process_ = ::getpid();
   file_ = {};
   name_.clear();
-  const Folder sessions = Folder::open(root_).make_child(layout::sessions);
+  const Folder sessions = trusted(open_root().make_child(layout::sessions), trust_);
   if (!sessions.valid()) {
     return;
   }
@@ -102,7 +102,7 @@ void ProcessUsage::begin(const CacheCounters& counters) {
   std::size_t files = 0;
   sessions.for_each(many_files, [&](const std::string&) { ++files; });
   if (files == many_files) {
-    collect_usage(Folder::open(root_));
+    collect_usage(open_root());
   }
 }
 
@@ -149,6 +149,9 @@ CacheCounters counters_of(const Folder& root) {
 }
 
 void collect_usage(const Folder& root) {
+  if (!root.valid()) {
+    return;
+  }
   const Folder sessions = root.child(layout::sessions);
   const FileLock lock(root.make_child(layout::locks), layout::counters_lock);
   if (!sessions.valid() || lock.busy()) {

@@ -12,6 +12,7 @@
 #include "cache/key.hpp"
 #include "cache/posix/descriptor.hpp"
 #include "cache/posix/folder.hpp"
+#include "cache/posix/trust.hpp"
 
 namespace kerncast::cache {
 
@@ -25,7 +26,9 @@ namespace kerncast::cache {
 /// its own. Thread-safe.
 class ProcessUsage {
  public:
-  explicit ProcessUsage(std::string root) : root_(std::move(root)) {}
+  /// In a directory that `trust` refuses nothing is written.
+  explicit ProcessUsage(std::string root, Trust trust = Trust::mine)
+      : root_(std::move(root)), trust_(std::move(trust)) {}
   /// Adds the counters to the sum of the directory and removes the file.
   ~ProcessUsage();
   ProcessUsage(const ProcessUsage&) = delete;
@@ -42,7 +45,10 @@ class ProcessUsage {
   void begin(const CacheCounters& counters);
   void write_counters(const CacheCounters& counters) const;
 
+  [[nodiscard]] Folder open_root() const { return trusted(Folder::open(root_), trust_); }
+
   std::string root_;
+  Trust trust_;
   std::mutex mutex_;
   std::unordered_set<Key, KeyHash> keys_;
   std::string name_;

@@ -122,16 +122,22 @@ std::optional<Entry> Store::load(const Key& key) {
 }
 
 Folder Store::trusted(Folder folder) {
-  const std::string reason = folder.valid() ? reason_not_trusted(folder.fd(), trust_) : std::string();
-  if (reason.empty()) {
-    return folder;
+  const std::string path = folder.path();
+  folder = cache::trusted(std::move(folder), trust_);
+  if (folder.failure().error == not_trusted) {
+    failed("untrusted",
+           fmt::format("the cache directory {} is not used: {}, and whoever writes there chooses the code "
+                       "that runs here; make it yours alone (chmod go-w), set KERNCAST_CACHE_DIR, or set "
+                       "KERNCAST_CACHE_TRUST=1",
+                       path, folder.failure().text));
   }
-  failed("untrusted",
-         fmt::format("the cache directory {} is not used: {}, and whoever writes there chooses the code "
-                     "that runs here; make it yours alone (chmod go-w), set KERNCAST_CACHE_DIR, or set "
-                     "KERNCAST_CACHE_TRUST=1",
-                     folder.path(), reason));
-  return Folder::failed({not_trusted, reason});
+  return folder;
+}
+
+std::string Store::keep_failed(const std::string& name, std::string_view text) {
+  const Folder folder =
+      root_.empty() ? Folder() : trusted(trusted(Folder::make(root_)).make_child(layout::failed));
+  return folder.valid() && !folder.publish(name, text) ? folder.path() + '/' + name : std::string();
 }
 
 Folder Store::shard_of(const Key& key) {
@@ -290,7 +296,7 @@ void Store::reap(const Folder& root, const Folder& shard) {
 
 void Store::quarantine(const Key& key, const Folder& shard, const FileContent& content,
                        const std::string& defect) {
-  const Folder folder = Folder::open(root_).make_child(layout::quarantine);
+  const Folder folder = trusted(trusted(Folder::open(root_)).make_child(layout::quarantine));
   const SetAside outcome =
       set_aside(shard, file_name(key), content.held, folder, key.hex().append(layout::entry_suffix));
   if (outcome == SetAside::replaced) {
@@ -340,15 +346,15 @@ StoreStatistics Store::statistics() const {
 
 StoreStatistics Store::remove(const std::function<bool(const StoredFile&)>& unwanted) {
   StoreStatistics removed;
-  const Folder root = Folder::open(root_);
-  for_each_shard(root.child(layout::entries), [&](const Folder& shard, const std::string& shard_name) {
-    for_each_entry(shard, shard_name, [&](const std::string& name, const StoredFile& file) {
-      if (unwanted(file) && shard.remove(name)) {
-        ++removed.entries;
-        removed.bytes += file.bytes;
-      }
-    });
-  });
+  for_each_shard(trusted(open_root().child(layout::entries)),
+                 [&](const Folder& shard, const std::string& shard_name) {
+                   for_each_entry(shard, shard_name, [&](const std::string& name, const StoredFile& file) {
+                     if (unwanted(file) && shard.remove(name)) {
+                       ++removed.entries;
+                       removed.bytes += file.bytes;
+                     }
+                   });
+                 });
   return removed;
 }
 
@@ -357,13 +363,16 @@ StoreStatistics Store::clear() {
     return {};
   }
   StoreStatistics removed = remove([](const StoredFile&) { return true; });
-  const Folder root = Folder::open(root_);
+  const Folder root = open_root();
+  if (!root.valid()) {
+    return removed;
+  }
   const auto clear_temporaries = [&](const Folder& folder) {
     removed.temporaries += reap_temporaries(folder, unlocked_at_first, no_limit);
   };
   for_each_shard(root.child(layout::entries),
                  [&](const Folder& shard, const std::string&) { clear_temporaries(shard); });
-  const Folder quarantine = root.child(layout::quarantine);
+  const Folder quarantine = trusted(root.child(layout::quarantine));
   quarantine.for_each(no_limit, [&](const std::string& name) {
     removed.quarantined += is_quarantined(name) && quarantine.remove(name) ? 1 : 0;
   });

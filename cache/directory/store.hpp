@@ -103,6 +103,13 @@ class Store {
   /// other processes may be publishing into them. Returns what was removed.
   StoreStatistics clear();
 
+  /// Keeps `text` as the file `name` in the folder of sources at which a worker failed, and returns its path.
+  /// Empty if the directory cannot be written to.
+  std::string keep_failed(const std::string& name, std::string_view text);
+
+  /// The directory itself. Invalid if it does not exist or is not trusted; there is one warning then.
+  [[nodiscard]] Folder open_root() { return trusted(Folder::open(root_)); }
+  [[nodiscard]] const Trust& trust() const { return trust_; }
   [[nodiscard]] const std::string& root() const { return root_; }
   [[nodiscard]] std::string path_of(const Key& key) const;
   [[nodiscard]] const StoreCounters& counters() const { return counters_; }

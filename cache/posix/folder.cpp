@@ -143,6 +143,11 @@ Folder Folder::failed(IoFailure failure) {
   return folder;
 }
 
+Folder trusted(Folder folder, const Trust& trust) {
+  std::string reason = folder.valid() ? reason_not_trusted(folder.fd(), trust) : std::string();
+  return reason.empty() ? std::move(folder) : Folder::failed({not_trusted, std::move(reason)});
+}
+
 Folder Folder::child(std::string_view name) const {
   std::string path = path_ + '/';
   path += name;

@@ -98,6 +98,9 @@ class Folder {
   IoFailure failure_;
 };
 
+/// Returns `folder` if `trust` accepts it, else an invalid folder with the error not_trusted.
+[[nodiscard]] Folder trusted(Folder folder, const Trust& trust);
+
 constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
 
 /// Prefix of the name that a file has until it is complete.

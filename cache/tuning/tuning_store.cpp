@@ -98,9 +98,9 @@ TuningStore::Opened TuningStore::open(Use use) {
     out.content.defect = out.root.failure().text;
     return out;
   }
-  out.content.defect = reason_not_trusted(out.root.fd(), trust_);
-  if (!out.content.defect.empty()) {
-    out.root = Folder();
+  out.root = trusted(std::move(out.root), trust_);
+  if (!out.root.valid()) {
+    out.content.defect = out.root.failure().text;
     return out;
   }
   const std::optional<FileKind> kind = out.root.kind(layout::tuning);
@@ -181,7 +181,7 @@ std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
     return records;  // The disk may be full. The files stay as they are.
   }
   opened.database.reset();
-  const Folder quarantine = opened.root.make_child(layout::quarantine);
+  const Folder quarantine = trusted(opened.root.make_child(layout::quarantine), trust_);
   const SetAside outcome =
       missing ? SetAside::moved
               : set_aside(opened.root, layout::tuning, opened.file, quarantine, layout::tuning);
@@ -228,7 +228,7 @@ std::vector<TunedRecord> TuningStore::list() {
   if (opened.content.condition != Condition::broken) {
     return read_copy(opened);
   }
-  const ProcessLock lock(root_, lock_key(), recover_timeout_ms);
+  const ProcessLock lock(root_, lock_key(), recover_timeout_ms, trust_);
   if (!lock.held()) {
     return read_copy(opened);
   }
@@ -244,7 +244,7 @@ std::vector<TunedRecord> TuningStore::list() {
 template <class Work>
 bool TuningStore::change(Work&& work) {
   const SignalGuard guard(SIGXFSZ);
-  const ProcessLock lock(root_, lock_key(), write_timeout_ms);
+  const ProcessLock lock(root_, lock_key(), write_timeout_ms, trust_);
   Opened opened = open(Use::write);
   if (lock.held() &&
       (opened.content.condition == Condition::broken || opened.content.condition == Condition::empty)) {

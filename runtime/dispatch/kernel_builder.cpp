@@ -184,7 +184,7 @@ std::shared_ptr<const KernelBinary> KernelBuilder::load_or_compile(const Variant
     }
     // The lock only saves work: without it, two processes compile the same kernel.
     const auto asked = std::chrono::steady_clock::now();
-    const cache::ProcessLock lock(cache_.lock_root(), key, lock_timeout_ms);
+    const cache::ProcessLock lock(cache_.lock_root(), key, lock_timeout_ms, cache_.store().trust());
     if (lock.waited()) {
       cache_.count_wait(microseconds_since(asked));
     }

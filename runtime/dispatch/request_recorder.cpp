@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "cache/posix/descriptor.hpp"
+#include "runtime/util/output_target.hpp"
 
 namespace kerncast {
 namespace {
@@ -48,8 +49,25 @@ void RequestRecorder::note(const OpDefinition& op, const Specialisation& spec, s
   }
 }
 
+namespace {
+
+/// Opens `path` for appending. A link that somebody else made is not followed, and a pipe that nobody reads
+/// does not block.
+cache::Descriptor open_record(const std::string& path) {
+  const OutputTarget target = output_target(path);
+  if (!target.foreign_link.empty()) {
+    errno = EPERM;
+    return {};
+  }
+  return cache::Descriptor(
+      ::open(target.path.c_str(),
+             O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
+}
+
+}  // namespace
+
 void RequestRecorder::append(const std::string& line) {
-  const cache::Descriptor file(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
+  const cache::Descriptor file = open_record(path_);
   if (file.valid()) {
     // If the file system has no locks, a single write at the end of a file is still whole on local file
     // systems.

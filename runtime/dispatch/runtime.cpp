@@ -112,7 +112,7 @@ MissPolicy miss_policy(const RuntimeOptions& options) {
 
 /// Null if this process compiles.
 std::unique_ptr<compiler::worker::Pool> worker_pool(const CompileWorkers& workers, const std::string& nvrtc,
-                                                    const std::string& cache_directory) {
+                                                    cache::Store& store) {
   if (workers.command.empty()) {
     return nullptr;
   }
@@ -124,9 +124,9 @@ std::unique_ptr<compiler::worker::Pool> worker_pool(const CompileWorkers& worker
   options.jobs = workers.jobs > 0 ? workers.jobs : static_cast<int>(std::thread::hardware_concurrency());
   options.memory_bytes = workers.memory_bytes;
   options.timeout_ms = std::int64_t{1000} * workers.timeout_s;
-  if (!cache_directory.empty()) {
-    options.failed_directory = fmt::format("{}/{}", cache_directory, cache::layout::failed);
-  }
+  options.keep_failed = [&store](const std::string& name, std::string_view source) {
+    return store.keep_failed(name, source);
+  };
   return std::make_unique<compiler::worker::Pool>(std::move(options));
 }
 
@@ -177,7 +177,7 @@ Runtime::Impl::Impl(RuntimeOptions given)
     : options(std::move(given)),
       cache(cache_options(options), warning_sink(options)),
       builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), cache,
-              worker_pool(options.compile_workers, options.nvrtc, cache.store().root())),
+              worker_pool(options.compile_workers, options.nvrtc, cache.store())),
       chooser(cache, builder, warning_sink(options)),
       requests(options.record.empty() ? environment("KERNCAST_RECORD") : options.record,
                warning_sink(options)),

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "cache/directory/store.hpp"
 #include "kerncast/error.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/compiler/worker/message.hpp"
@@ -128,13 +129,16 @@ TEST_CASE("a worker serves one compile after another") {
 TEST_CASE("a worker that dies fails its kernel alone, and the source is kept") {
   const TemporaryDirectory directory;
   PoolOptions options = sources();
-  options.failed_directory = directory.file("cache/failed");
+  kerncast::cache::Store store(directory.file("cache"), nullptr);
+  options.keep_failed = [&](const std::string& name, std::string_view source) {
+    return store.keep_failed(name, source);
+  };
   Pool pool(options);
   const std::string before = pool.compile(request("a"), "13.0").cubin;
   const auto [code, message] = failure(pool, "crash");
   CHECK(code == ErrorCode::compile_failed);
   CHECK_THAT(message, Catch::Contains("op [crash]") && Catch::Contains("died of SIGABRT") &&
-                          Catch::Contains(options.failed_directory));
+                          Catch::Contains(directory.file("cache/failed")));
   const std::string path = message.substr(message.rfind(' ') + 1);
   std::stringstream kept;
   kept << std::ifstream(path).rdbuf();

@@ -1,7 +1,10 @@
 #include "runtime/dispatch/request_recorder.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -99,4 +102,26 @@ TEST_CASE("a host's op of any name is recorded as JSON") {
   CHECK(lines_of(path) ==
         std::vector<std::string>{
             R"({"op": "my \"own\"\\\u000a", "set": "", "arch": "sm_90a", "sms": 132, "rows": 1})"});
+}
+
+TEST_CASE("requests are recorded through a link of this user's, and of nobody else's") {
+  const TemporaryDirectory folder;
+  const std::string link = folder.path() + "/link";
+  std::filesystem::create_symlink("record", link);
+  const OpDefinition& op = definition_of<norm::RmsNorm>();
+  std::vector<std::string> warnings;
+  const auto record = [&] {
+    RequestRecorder recorder(link, [&](std::string_view text) { warnings.emplace_back(text); });
+    recorder.note(op, rms_norm_of("64"), "sm_90a", 132, 17);
+  };
+  record();
+  CHECK(lines_of(folder.path() + "/record").size() == 1);
+  CHECK(warnings.empty());
+  if (::lchown(link.c_str(), 4321, static_cast<gid_t>(-1)) != 0) {
+    WARN("skipped: only root can give a link away");
+    return;
+  }
+  record();
+  CHECK(lines_of(folder.path() + "/record").size() == 1);
+  CHECK(warnings.size() == 1);
 }

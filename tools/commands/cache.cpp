@@ -147,15 +147,13 @@ void add_entry(const cache::IndexedEntry& entry, Table& table, Json& list) {
 }
 
 cache::Store open_store(CommandContext& context) {
-  const bool everyone = cache::options_from_environment().trust_everyone;
   return {cache::default_directory(), [&context](std::string_view text) { context.console.warning(text); },
-          everyone ? cache::Trust::everyone : cache::Trust::mine};
+          cache::directory_trust(cache::options_from_environment())};
 }
 
 cache::TuningStore open_tuning(CommandContext& context, const cache::Store& store) {
-  const bool everyone = cache::options_from_environment().trust_everyone;
   return {store.root(), [&context](std::string_view text) { context.console.warning(text); },
-          everyone ? cache::Trust::everyone : cache::Trust::mine};
+          cache::directory_trust(cache::options_from_environment())};
 }
 
 std::vector<cache::TunedRecord> require_tuned(cache::TuningStore& tuning) {

@@ -223,7 +223,8 @@ std::string index_defect(const std::string& path) {
 
 void examine_cache(Findings& findings) {
   const cache::CacheOptions options = cache::options_from_environment();
-  const cache::Store store(cache::default_directory(), [](std::string_view) {});
+  const cache::Store store(
+      cache::default_directory(), [](std::string_view) {}, cache::directory_trust(options));
   const cache::Health health = cache::check_health(store);
   findings.json["cache"] = {
       {"directory", health.directory},    {"exists", health.exists},

@@ -13,6 +13,7 @@
 
 #include "kerncast/error.hpp"
 #include "runtime/util/environment.hpp"
+#include "runtime/util/output_target.hpp"
 #include "tools/io/standard_output.hpp"
 
 namespace kerncast::tools {
@@ -53,19 +54,14 @@ const char* kind_of(mode_t mode) {
 }
 
 /// The path with symbolic links resolved, so that writing replaces the target of a link and not the link. The
-/// target need not exist.
+/// target need not exist. Throws if somebody else made a link.
 std::string target_of(const std::string& path) {
-  constexpr int most_links = 40;  // the limit of Linux
-  std::filesystem::path target = path;
-  std::error_code error;
-  for (int i = 0; i < most_links && std::filesystem::is_symlink(target, error); ++i) {
-    const std::filesystem::path next = std::filesystem::read_symlink(target, error);
-    if (error) {
-      break;
-    }
-    target = target.parent_path() / next;
+  OutputTarget target = output_target(path);
+  if (!target.foreign_link.empty()) {
+    throw Error(ErrorCode::io_error, fmt::format("cannot write {}: the link {} belongs to another user", path,
+                                                 target.foreign_link));
   }
-  return target.string();
+  return std::move(target.path);
 }
 
 /// A file descriptor that is closed at the end of its scope.

@@ -5,9 +5,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <system_error>
 #include <utility>
 
 #include "kerncast/error.hpp"
@@ -152,18 +149,13 @@ void Pool::give_back(std::unique_ptr<Process> worker) {
 std::string Pool::keep_source(const CompileRequest& request) const {
   {
     const std::lock_guard lock(mutex_);
-    if (stopped_ || options_.failed_directory.empty()) {
+    if (stopped_ || options_.keep_failed == nullptr) {
       return {};
     }
   }
-  std::error_code ignored;
-  std::filesystem::create_directories(options_.failed_directory, ignored);
-  std::string path = fmt::format("{}/{:016x}.cu", options_.failed_directory,
-                                 XXH3_64bits(request.source.data(), request.source.size()));
-  std::ofstream out(path);
-  out << fmt::format("// {}\n// nvrtc {}\n", request.what, fmt::join(request.options, " ")) << request.source;
-  out.close();
-  return out ? path : std::string();
+  return options_.keep_failed(
+      fmt::format("{:016x}.cu", XXH3_64bits(request.source.data(), request.source.size())),
+      fmt::format("// {}\n// nvrtc {}\n{}", request.what, fmt::join(request.options, " "), request.source));
 }
 
 std::vector<std::string> Pool::in_flight() const {

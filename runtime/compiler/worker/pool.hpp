@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/compiler/compiler.hpp"
@@ -26,8 +27,9 @@ struct PoolOptions {
   int jobs = 1;                       ///< largest number of processes
   std::uint64_t memory_bytes = 0;     ///< limit of all workers together; 0: no limit
   std::int64_t timeout_ms = 300'000;  ///< limit of one compile, and of the start of a worker
-  std::string
-      failed_directory;  ///< where the source of a compile that a worker failed at is kept; empty: nowhere
+  /// Keeps the source of a compile that a worker failed at, under a name, and returns its path, or nothing if
+  /// that fails. Empty: sources are not kept.
+  std::function<std::string(const std::string& name, std::string_view source)> keep_failed;
 };
 
 /// Compiles in worker processes, since NVRTC serialises compiles within a process. A worker is started when

@@ -110,6 +110,22 @@ TEST_CASE("a pipe and a device are written to, when all is there") {
   CHECK(names_in(directory.path()) == std::vector<std::string>{"pipe"});
 }
 
+TEST_CASE("an output is not written through a link that somebody else made") {
+  const TemporaryDirectory directory;
+  static_cast<void>(directory.write("target", "old"));
+  const std::string link = directory.file("link");
+  std::filesystem::create_symlink("target", link);
+  if (::lchown(link.c_str(), 4321, static_cast<gid_t>(-1)) != 0) {
+    WARN("skipped: only root can give a link away");
+    return;
+  }
+  CHECK_THROWS_WITH(AtomicOutput(link), Catch::Contains("belongs to another user"));
+  CHECK_THROWS_WITH(check_output(link), Catch::Contains("belongs to another user"));
+  std::filesystem::create_symlink("link", directory.file("own"));
+  CHECK_THROWS_WITH(AtomicOutput(directory.file("own")), Catch::Contains("belongs to another user"));
+  CHECK(directory.read("target") == "old");
+}
+
 TEST_CASE("a directory is not replaced") {
   const TemporaryDirectory directory;
   CHECK_THROWS_WITH(check_output(directory.path()), Catch::Contains("cannot write " + directory.path()));
