@@ -154,6 +154,9 @@ TEST_CASE("what is not modelled refuses the function that holds it, and not its 
       {"cp.async.bulk.tensor.3d.shared::cta.global.tile.mbarrier::complete_tx::bytes [s], [m, {a, a, a}], "
        "[s];",
        "tensor maps are not modelled"},
+      {"cp.async.bulk.tensor.3d.shared::cta.global.im2col.mbarrier::complete_tx::bytes [s], [m, {a, a, a}], "
+       "[s], {h};",
+       "tensor maps are not modelled"},
       {"cp.async.bulk.prefetch.tensor.2d.L2.global.tile [m, {a, a}];", "tensor maps are not modelled"},
       {"cp.reduce.async.bulk.tensor.1d.global.shared::cta.add.tile.bulk_group [m, {a}], [s];",
        "tensor maps are not modelled"},
@@ -179,7 +182,7 @@ TEST_CASE("what is not modelled refuses the function that holds it, and not its 
   };
   for (const Case& given : cases) {
     CAPTURE(given.instruction);
-    const std::string registers = ".reg .b32 a, s; .reg .b64 m; .reg .f32 f; .reg .f64 d;\n";
+    const std::string registers = ".reg .b16 h; .reg .b32 a, s; .reg .b64 m; .reg .f32 f; .reg .f64 d;\n";
     Runner runner(kernel_text({"po"}, ".reg .b64 o; ld.param.u64 o, [po]; st.global.u32 [o], 5; ret;",
                               ".func helper() { " + registers + "{ .reg .b32 t; L: " + given.instruction +
                                   "\nbra L; } mov.u32 a, nowhere; ret; }\n"
@@ -239,6 +242,12 @@ TEST_CASE("operands of the wrong shape are refused") {
   CHECK_THAT(refusal("atom.global.add.u32 {r0}, [l0], r1;"), Contains("operand 1 cannot be a vector"));
   CHECK_THAT(refusal("atom.global.add.u32 r0, [l0], {r1};"), Contains("operand 3 cannot be a vector"));
   CHECK_THAT(refusal("red.global.add.u32 [l0], {r1};"), Contains("operand 2 cannot be a vector"));
+  CHECK_THAT(refusal("cp.async.ca.shared.global [l0], [l1], 4, {r0};"),
+             Contains("operand 4 cannot be a vector"));
+  CHECK_THAT(refusal("cp.async.bulk.global.shared::cta.bulk_group [l0], [l1], {r0};"),
+             Contains("operand 3 cannot be a vector"));
+  CHECK_THAT(refusal("mov.pred {p0}, p1;"), Contains("predicates do not take braces"));
+  CHECK_THAT(refusal("mov.pred p0, {p1};"), Contains("predicates do not take braces"));
   CHECK_THAT(refusal("ld.global.v2.u32 {r0}, [l0];"), Contains("does not fit"));
   CHECK_THAT(refusal("ld.global.u32 {r0, r1}, [l0];"), Contains("does not fit"));
   CHECK_THAT(refusal("prefetch.global.L1 {l0};"), Contains("operand 1 cannot be a vector"));

@@ -136,7 +136,11 @@ void decode_mov(DecodeContext& c) {
   const Operand& from = c.operand(1);
   const Scalar& to = target.one();
   const Scalar& source = from.one();
+  const bool has_braces = target.kind == Operand::Kind::vector || from.kind == Operand::Kind::vector;
   if (type == Type::pred) {
+    if (has_braces) {
+      c.fail("predicates do not take braces");
+    }
     c.emit(Code::mov_pred, type);
     c.write_predicate(Field::d, to);
     c.read_predicate(Field::a, source, flag::neg_a);
@@ -145,7 +149,7 @@ void decode_mov(DecodeContext& c) {
   if (!is_plain(type)) {
     c.fail("operand type not allowed");
   }
-  if (target.kind == Operand::Kind::vector || from.kind == Operand::Kind::vector) {
+  if (has_braces) {
     decode_pack(c, target, from, type);
     return;
   }

@@ -123,8 +123,8 @@ void check_shapes(DecodeContext& c) {
       "mov",      "ld",        "ldu",           "st",      "atom",         "red",      "cp",
       "prefetch", "prefetchu", "applypriority", "discard", "createpolicy", "ldmatrix", "stmatrix",
       "mma",      "mbarrier"};
-  static const std::unordered_set<std::string_view> takes_vector{"mov", "ld", "ldu",      "st",       "atom",
-                                                                 "red", "cp", "ldmatrix", "stmatrix", "mma"};
+  static const std::unordered_set<std::string_view> takes_vector{"mov", "ld",       "ldu",      "st", "atom",
+                                                                 "red", "ldmatrix", "stmatrix", "mma"};
   static const std::unordered_set<std::string_view> takes_pair{"setp", "shfl", "match", "elect", "lop3"};
   static const std::unordered_set<std::string_view> takes_sink{"atom",  "elect",    "lop3",
                                                                "match", "mbarrier", "setp"};
