@@ -42,6 +42,16 @@ foreach(library IN ITEMS libkerncast.a libkerncast.so)
   endif()
 endforeach()
 
+# The shared library offers nothing but names of its namespace, each with the library's version.
+find_program(nm nm REQUIRED)
+execute_process(COMMAND ${nm} --dynamic --defined-only --with-symbol-versions ${libdir}/libkerncast.so
+  OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX REPLACE "[0-9a-f]+ [A-Za-z] _Z(N|NK|TIN|TSN|TVN)8kerncast[^\n]*@@KERNCAST_[0-9.]+\n" "" foreign "${symbols}")
+string(REGEX REPLACE "[0-9a-f]+ A KERNCAST_[0-9.]+[^\n]*\n" "" foreign "${foreign}")
+if(symbols STREQUAL foreign OR NOT foreign STREQUAL "")
+  message(FATAL_ERROR "libkerncast.so offers names without a version, or not of its own:\n${foreign}")
+endif()
+
 # Every public header must compile alone.
 file(GLOB_RECURSE headers RELATIVE ${prefix}/include ${prefix}/include/*.hpp ${prefix}/include/*.h)
 foreach(header IN LISTS headers)
