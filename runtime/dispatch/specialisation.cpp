@@ -240,6 +240,33 @@ std::string format_param(const ParamSpec& param, std::int32_t value) {
   return fmt::format("{}={}", param.name, value_text(param, value));
 }
 
+std::string param_source(const OpDefinition& op, const ParamSpec& param) {
+  const auto tensor = [&](std::string_view name, bool output) {
+    return std::any_of(op.tensors.begin(), op.tensors.end(), [&](const TensorSpec& spec) {
+      return spec.name == name && (spec.direction == Direction::out) == output;
+    });
+  };
+  const std::string_view name = param.name;
+  if (name.starts_with("has_") && (tensor(name.substr(4), false) || tensor(name.substr(4), true))) {
+    return fmt::format("whether {} is given", name.substr(4));
+  }
+  if (name.ends_with("_dtype")) {
+    const std::string_view of = name.substr(0, name.size() - 6);
+    if (tensor(of, false)) {
+      return fmt::format("dtype of {}", of);
+    }
+    if (of == "y" && tensor("x", false) && tensor("y", true)) {
+      return "the setting, else dtype of x";
+    }
+  }
+  if (name == "dynamic" && tensor("scale", false)) {
+    return "false if scale is given";
+  }
+  const bool scalar = std::any_of(op.scalars.begin(), op.scalars.end(),
+                                  [&](const ScalarSpec& spec) { return spec.name == param.name; });
+  return scalar ? fmt::format("whether the scalar {} is not 0", name) : std::string();
+}
+
 std::string format_specialisation(const OpDefinition& op, const Specialisation& spec) {
   std::string text;
   for (std::size_t i = 0; i < op.params.size(); ++i) {
@@ -263,11 +290,13 @@ void check_settings_agree(const OpDefinition& op, const Specialisation& spec, co
     const auto index = static_cast<std::size_t>(require_param(op, name));
     const std::int32_t value = parse_param(op, op.params[index], text);
     if (value != spec[index]) {
+      const std::string source = param_source(op, op.params[index]);
       throw Error(
           ErrorCode::invalid_argument,
-          fmt::format(
-              "{}: parameter {} was set to {}, but the tensors give {}; leave it out or fix the tensors",
-              op.name, name, text, value_text(op.params[index], spec[index])));
+          fmt::format("{}: parameter {} was set to {}, but the tensors give {}{}{}{}; leave it out or fix "
+                      "the tensors",
+                      op.name, name, text, value_text(op.params[index], spec[index]),
+                      source.empty() ? "" : " (", source, source.empty() ? "" : ")"));
     }
   }
 }

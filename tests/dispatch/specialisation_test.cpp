@@ -62,6 +62,29 @@ TEST_CASE("settings that differ from what the tensors gave are refused") {
                     Contains("was set to 128") && Contains("give 64"));
 }
 
+TEST_CASE("a refused setting says what decides the parameter") {
+  OpDefinition op = sample_op();
+  ParamSpec flag;
+  flag.kind = ParamKind::boolean;
+  flag.default_value = 1;
+  for (const char* name : {"has_bias", "dynamic"}) {
+    flag.name = name;
+    op.params.push_back(flag);
+  }
+  op.tensors.push_back({"bias", Direction::in, true, ""});
+  op.tensors.push_back({"scale", Direction::in, true, ""});
+  const Specialisation spec = specialise(op, {{"x_dtype", "bf16"}, {"hidden", "64"}});
+  const std::pair<const char*, const char*> cases[] = {
+      {"has_bias", "the tensors give true (whether bias is given);"},
+      {"dynamic", "the tensors give true (false if scale is given);"},
+      {"hidden", "the tensors give 64;"}};
+  for (const auto& [name, message] : cases) {
+    Bindings bindings;
+    bindings.set_param(name, std::string(name) == "hidden" ? "128" : "false");
+    CHECK_THROWS_WITH(check_settings_agree(op, spec, bindings), Contains(message));
+  }
+}
+
 TEST_CASE("row buckets are one per power of two") {
   CHECK(row_bucket(1) == 0);
   CHECK(row_bucket(2) == 1);

@@ -48,36 +48,6 @@ std::string default_text(const ParamSpec& param) {
   return text.substr(text.find('=') + 1);
 }
 
-/// The source of a parameter where tensors are there, as in a run: their dtypes, widths and presence go
-/// before the default. Empty if the setting alone decides.
-std::string source_text(const OpDefinition& op, const ParamSpec& param) {
-  const auto tensor = [&](std::string_view name, bool output) {
-    const auto found = std::find_if(op.tensors.begin(), op.tensors.end(), [&](const TensorSpec& spec) {
-      return spec.name == name && (spec.direction == Direction::out) == output;
-    });
-    return found != op.tensors.end();
-  };
-  const std::string_view name = param.name;
-  if (name.starts_with("has_") && (tensor(name.substr(4), false) || tensor(name.substr(4), true))) {
-    return fmt::format("whether {} is given", name.substr(4));
-  }
-  if (name.ends_with("_dtype")) {
-    const std::string_view of = name.substr(0, name.size() - 6);
-    if (tensor(of, false)) {
-      return fmt::format("dtype of {}", of);
-    }
-    if (of == "y" && tensor("x", false) && tensor("y", true)) {
-      return "the setting, else dtype of x";
-    }
-  }
-  if (name == "dynamic" && tensor("scale", false)) {
-    return "false if scale is given";
-  }
-  const bool scalar = std::any_of(op.scalars.begin(), op.scalars.end(),
-                                  [&](const ScalarSpec& spec) { return spec.name == param.name; });
-  return scalar ? fmt::format("whether the scalar {} is not 0", name) : std::string();
-}
-
 Json to_json(const OpDefinition& op) {
   Json json = {{"op", op.name}, {"summary", op.summary}, {"formula", op.formula}};
   json["tensors"] = Json::array();
@@ -93,7 +63,7 @@ Json to_json(const OpDefinition& op) {
         {"name", param.name}, {"kind", kind_name(param.kind)}, {"constraint", constraint_text(param)}};
     entry["required"] = !param.default_value.has_value();
     entry["default"] = param.default_value ? Json(default_text(param)) : Json();
-    entry["from_tensors"] = source_text(op, param);
+    entry["from_tensors"] = param_source(op, param);
     entry["doc"] = param.doc;
     json["params"].push_back(std::move(entry));
   }
@@ -128,7 +98,7 @@ void print_detail(const OpDefinition& op) {
   print_section(tensors);
   Table params({{"parameter"}, {"default"}, {"with tensors"}, {"constraint"}, {"meaning"}});
   for (const ParamSpec& param : op.params) {
-    const std::string source = source_text(op, param);
+    const std::string source = param_source(op, param);
     params.add_row({param.name, param.default_value ? default_text(param) : "required",
                     source.empty() ? "-" : source, constraint_text(param), param.doc});
   }

@@ -35,7 +35,7 @@ void describe_settings(host::NamedArguments& named, Dequant& call) {
 void describe(host::NamedArguments& named, Dequant& call) {
   named.input("q", call.q, "[..., hidden], q_dtype; fp4: [..., hidden / 2], u8; rows may be strided");
   named.input("s", call.s, "the scales, as the op that quantised wrote them");
-  named.optional_input("global_scale", call.global_scale, "nvfp4: [1], f32");
+  named.optional_input("global_scale", call.global_scale, "nvfp4: [1], f32; other schemes do not read it");
   named.output("y", call.y, "[..., hidden], y_dtype; rows may be strided");
   describe_settings(named, call);
 }

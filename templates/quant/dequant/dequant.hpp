@@ -27,7 +27,7 @@ struct Dequant {
   /// mxfp8: ue8m0, see `sf_layout`.
   TensorView s;
   TensorView y;                  ///< [..., H]; bf16, f16 or f32; rows may be strided
-  TensorView global_scale = {};  ///< nvfp4: g, [1], f32
+  TensorView global_scale = {};  ///< nvfp4: g, [1], f32; other schemes do not read it
   DequantScheme scheme = DequantScheme::per_token_group;
   int group = 128;                                    ///< per_token_group: 16, 32, 64 or 128
   ScaleLayout scale_layout = ScaleLayout::row_major;  ///< per_token_group

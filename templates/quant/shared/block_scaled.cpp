@@ -231,6 +231,11 @@ Call block_scaled_call(const BlockScaledVariant& variant, const BlockScaled& arg
   const bool is_nvfp4 = variant.format == BlockFormat::nvfp4;
   if (is_nvfp4) {
     const TensorView& offsets = arguments.expert_offsets;
+    if (!arguments.sf_offsets.absent() && !pads) [[unlikely]] {
+      host::refuse(variant.op,
+                   "tensor 'sf_offsets' places the rows of experts in a swizzled sf; leave it out, or give "
+                   "expert_offsets and sf_layout = swizzled with it");
+    }
     if (!offsets.absent()) {
       split = offsets.dim(0) - 1;
       if (split < 1 || split > max_experts) [[unlikely]] {
@@ -243,7 +248,8 @@ Call block_scaled_call(const BlockScaledVariant& variant, const BlockScaled& arg
       }
     }
     require_vector(variant.op, "global_scale", arguments.global_scale, DType::f32,
-                   std::max<std::int64_t>(split, 1), "x", x, rows);
+                   std::max<std::int64_t>(split, 1), "x", x, rows,
+                   split > 0 ? "one for each expert, of which expert_offsets has an element more" : "");
   }
   host::require_apart(variant.op, {{"q", q}, {"sf", arguments.sf}},
                       {{"x", x},

@@ -29,11 +29,13 @@ void require_block_width(std::string_view op, std::string_view tensor, std::int6
 
 void require_vector(std::string_view op, std::string_view name, const TensorView& view, DType type,
                     std::int64_t elements, std::string_view other_name, const TensorView& other,
-                    std::int64_t rows) {
+                    std::int64_t rows, std::string_view why) {
   const host::TensorCheck check(op, name, view);
   check.is_present().has_dtype(type);
   if (view.rank != 1 || view.dim(0) != elements || (elements > 1 && view.stride(0) != 1)) [[unlikely]] {
-    host::refuse_shape(op, name, view, fmt::format("shape [{}], contiguous", elements));
+    host::refuse_shape(op, name, view,
+                       fmt::format("shape [{}], contiguous{}{}{}", elements, why.empty() ? "" : " (", why,
+                                   why.empty() ? "" : ")"));
   }
   check.has_data(rows).is_on_device_of(other_name, other).is_aligned({});
 }

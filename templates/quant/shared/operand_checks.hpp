@@ -19,9 +19,9 @@ void require_block_width(std::string_view op, std::string_view tensor, std::int6
                          std::int32_t block);
 
 /// Requires a contiguous vector of `elements` of `type` on the device of `other`. Its pointer may be null if
-/// the call has no rows.
+/// the call has no rows. `why` says where the number of elements comes from, if that needs saying.
 void require_vector(std::string_view op, std::string_view name, const TensorView& view, DType type,
                     std::int64_t elements, std::string_view other_name, const TensorView& other,
-                    std::int64_t rows);
+                    std::int64_t rows, std::string_view why = {});
 
 }  // namespace kerncast::quant

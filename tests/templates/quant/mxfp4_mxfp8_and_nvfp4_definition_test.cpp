@@ -76,10 +76,17 @@ TEST_CASE("block quantisation names what is wrong with a call") {
   CHECK_THAT(error_of(test), Contains("'global_scale'") && Contains("missing"));
   test = split();
   test.global_scale.shape[0] = 1;
-  CHECK_THAT(error_of(test), Contains("'global_scale'") && Contains("[4]"));
+  CHECK_THAT(error_of(test), Contains("'global_scale'") && Contains("[4]") && Contains("expert_offsets"));
   test = split();
   test.sf_offsets = {};
   CHECK_THAT(error_of(test), Contains("'sf_offsets'") && Contains("missing"));
+  test = good();
+  test.sf_offsets = split().sf_offsets;
+  CHECK_THAT(error_of(test), Contains("'sf_offsets'") && Contains("leave it out"));
+  test = split();
+  test.sf_layout = SfLayout::linear;
+  test.sf = good().sf;
+  CHECK_THAT(error_of(test), Contains("'sf_offsets'") && Contains("sf_layout = swizzled"));
   test = split();
   test.sf.shape[0] = 500;
   CHECK_THAT(error_of(test), Contains("'sf'") && Contains("multiple of 128"));
