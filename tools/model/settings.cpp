@@ -37,6 +37,29 @@ std::vector<std::string> setting_names(const OpDefinition& op) {
   return names;
 }
 
+/// The specialisation with the widest access below the default that the other settings allow, as the tensors
+/// of a call would give it. Empty if they allow none, or name one themselves.
+std::optional<Specialisation> with_narrower_access(const OpDefinition& op, const Settings& settings) {
+  const int place = find_param(op, "alignment");
+  if (place < 0 || std::any_of(
+                       settings.params.begin(), settings.params.end(),
+                       [](const auto& param) { return param.first == "alignment"; })) {
+    return std::nullopt;
+  }
+  std::vector<std::int32_t> widths = op.params[static_cast<std::size_t>(place)].allowed;
+  std::sort(widths.rbegin(), widths.rend());
+  for (const std::int32_t width : widths) {
+    std::vector<std::pair<std::string, std::string>> params = settings.params;
+    params.emplace_back("alignment", std::to_string(width));
+    try {
+      return specialise(op, params);
+    } catch (const Error&) {
+      continue;  // the caller reports the error of the default
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 const OpDefinition& require_op(const std::string& name) {
@@ -109,6 +132,9 @@ Specialisation specialise_settings(const OpDefinition& op, const Settings& setti
   try {
     return specialise(op, settings.params);
   } catch (const Error& error) {
+    if (const std::optional<Specialisation> narrower = with_narrower_access(op, settings)) {
+      return *narrower;
+    }
     throw UsageError(error.what(), error.code());
   }
 }

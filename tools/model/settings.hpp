@@ -23,7 +23,8 @@ struct Settings {
 /// nearest), a name given twice, and a value that violates its constraint.
 [[nodiscard]] Settings parse_settings(const OpDefinition& op, const std::vector<std::string>& texts);
 
-/// Calls specialise() and turns its errors into UsageError.
+/// Calls specialise() and turns its errors into UsageError. An alignment that the settings do not name is the
+/// widest that they allow.
 [[nodiscard]] Specialisation specialise_settings(const OpDefinition& op, const Settings& settings);
 
 /// Parses tunables such as "threads=256" by parse_tunables(), and turns its errors into UsageError. Empty if

@@ -32,6 +32,21 @@ TEST_CASE("settings are told apart by the op's names") {
   CHECK(spec[3] == 1);
 }
 
+TEST_CASE("an alignment that is not set is the widest that the others allow") {
+  const OpDefinition& op = require_op("norm.rms_norm");
+  const auto aligned = [&](const std::vector<std::string>& texts) {
+    return specialise_settings(
+        op, parse_settings(op, texts))[static_cast<std::size_t>(find_param(op, "alignment"))];
+  };
+  CHECK(aligned({"hidden=4096"}) == 16);
+  CHECK(aligned({"hidden=4098"}) == 4);
+  CHECK(aligned({"hidden=4097"}) == 2);
+  CHECK(aligned({"hidden=4097", "x_dtype=f32", "y_dtype=f32"}) == 4);
+  CHECK(aligned({"hidden=4096", "alignment=8"}) == 8);
+  CHECK_THROWS_WITH(aligned({"hidden=4097", "alignment=16"}), Catch::Contains("widest valid: 2"));
+  CHECK_THROWS_WITH(aligned({"hidden=70000"}), Catch::Contains("nearest valid: 65536"));
+}
+
 TEST_CASE("bad settings are bad usage, and the message says what would be good") {
   const OpDefinition op = sample_op();
   const auto complaint = [&](const std::vector<std::string>& texts) -> std::string {
