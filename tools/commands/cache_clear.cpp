@@ -247,13 +247,15 @@ void report(CommandContext& context, const ClearOptions& options, cache::Store& 
     print(table);
   }
   const char* verb = options.dry_run ? "would remove" : "removed";
-  print(fmt::format("{} {} entries ({}, {} bytes), {} quarantined files and {} temporaries from {}\n", verb,
-                    removal.files.entries, human_bytes(removal.files.bytes), removal.files.bytes,
-                    removal.files.quarantined, removal.files.temporaries, store.root()));
+  print(fmt::format("{} {} ({}, {} bytes), {} and {} from {}\n", verb,
+                    counted(removal.files.entries, "entry"), human_bytes(removal.files.bytes),
+                    removal.files.bytes, counted(removal.files.quarantined, "quarantined file"),
+                    counted(removal.files.temporaries, "temporary"), store.root()));
   if (options.tuned && removal.tuned) {
-    print(fmt::format("{} {} tuned records\n", verb, *removal.tuned));
+    print(fmt::format("{} {}\n", verb, counted(*removal.tuned, "tuned record")));
   } else if (tuned_left > 0 && !options.tuned && options.everything()) {
-    print(fmt::format("{} tuned records are kept; use --tuned to remove them too\n", tuned_left));
+    print(fmt::format("{} {} kept; --tuned removes tuned records too\n", counted(tuned_left, "tuned record"),
+                      tuned_left == 1 ? "is" : "are"));
   }
 }
 
@@ -290,8 +292,8 @@ int clear(CommandContext& context, const ClearOptions& options) {
                 fmt::format("the tuned records in {} could not be removed", store.root()));
   }
   if (const std::uint64_t left = options.dry_run ? 0 : left_over(options, store, removal); left > 0) {
-    context.console.error(
-        fmt::format("{} files in {} could not be removed; check who owns them", left, store.root()));
+    context.console.error(fmt::format("{} in {} could not be removed; check who owns them",
+                                      counted(left, "file"), store.root()));
     return exit_failed;
   }
   return exit_fine;

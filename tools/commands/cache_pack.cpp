@@ -74,8 +74,8 @@ int export_entries(CommandContext& context, const PackOptions& options) {
   }
   output.commit();
   if (result.damaged > 0) {
-    context.console.warning(
-        fmt::format("{} files in {} are not sound entries and were left out", result.damaged, store.root()));
+    context.console.warning(fmt::format("{} in {} without a sound entry: left out",
+                                        counted(result.damaged, "file"), store.root()));
   }
   if (context.json) {
     print_json({{"file", options.file},
@@ -84,8 +84,8 @@ int export_entries(CommandContext& context, const PackOptions& options) {
                 {"damaged", result.damaged},
                 {"bytes", bytes}});
   } else {
-    print(fmt::format("{} entries and {} tuned records, {} in {}\n", result.entries, tuned.size(),
-                      human_bytes(bytes), options.file));
+    print(fmt::format("{} and {}, {} in {}\n", counted(result.entries, "entry"),
+                      counted(tuned.size(), "tuned record"), human_bytes(bytes), options.file));
   }
   return exit_fine;
 }
@@ -111,16 +111,16 @@ int import_entries(CommandContext& context, const PackOptions& options) {
                 {"tuned_already", result.tuned.kept},
                 {"tuned_failed", result.tuned.failed}});
   } else {
-    print(fmt::format("{} entries were imported into {}, {} were already there\n", result.published,
+    print(fmt::format("imported {} into {}; already there: {}\n", counted(result.published, "entry"),
                       store.root(), result.already));
     if (result.tuned.written + result.tuned.kept > 0) {
-      print(fmt::format("{} tuned records were imported, {} were already there or newer\n",
-                        result.tuned.written, result.tuned.kept));
+      print(fmt::format("imported {}; already there or newer: {}\n",
+                        counted(result.tuned.written, "tuned record"), result.tuned.kept));
     }
   }
   if (result.failed + result.tuned.failed > 0) {
-    context.console.error(fmt::format("{} entries and {} tuned records could not be written", result.failed,
-                                      result.tuned.failed));
+    context.console.error(fmt::format("{} and {} could not be written", counted(result.failed, "entry"),
+                                      counted(result.tuned.failed, "tuned record")));
     return exit_failed;
   }
   return exit_fine;
@@ -135,8 +135,9 @@ int verify_entries(CommandContext& context, const PackOptions& options) {
     print_json(
         {{"file", options.file}, {"entries", check.entries}, {"tuned", check.tuned}, {"bytes", check.bytes}});
   } else {
-    print(fmt::format("{} is sound: {} entries, {} of cubin and PTX, {} tuned records\n", options.file,
-                      check.entries, human_bytes(check.bytes), check.tuned));
+    print(fmt::format("{} is sound: {}, {} of cubin and PTX, {}\n", options.file,
+                      counted(check.entries, "entry"), human_bytes(check.bytes),
+                      counted(check.tuned, "tuned record")));
   }
   return exit_fine;
 }

@@ -233,8 +233,7 @@ void examine_cache(Findings& findings) {
       {"free_bytes", health.free_bytes}};
   findings.line("cache", fmt::format("{}, {}", health.directory.empty() ? "none" : health.directory,
                                      health.writable ? "writable" : "not writable"));
-  findings.line("  holds", fmt::format("{} {}, {}; {} free", health.statistics.entries,
-                                       health.statistics.entries == 1 ? "entry" : "entries",
+  findings.line("  holds", fmt::format("{}, {}; {} free", counted(health.statistics.entries, "entry"),
                                        human_bytes(health.statistics.bytes), human_bytes(health.free_bytes)));
   for (const cache::HealthProblem& problem : health.problems) {
     if (problem.unusable && !(problem.distrust && options.trust_everyone)) {

@@ -31,11 +31,11 @@ int merge(CommandContext& context, const MergeOptions& options) {
   AtomicOutput output(options.out);
   output.write(text.data(), text.size());
   output.commit();
-  const auto kernels = std::count(text.begin(), text.end(), '\n');
+  const auto kernels = static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
   if (context.json) {
     print_json({{"file", options.out}, {"kernels", kernels}});
   } else {
-    print(fmt::format("{} kernels in {}\n", kernels, options.out));
+    print(fmt::format("{} in {}\n", counted(kernels, "kernel"), options.out));
   }
   return exit_fine;
 }

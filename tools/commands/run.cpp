@@ -128,11 +128,10 @@ struct RunCounts {
   }
   [[nodiscard]] std::string text(const std::string& device) const {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    return fmt::format("{} run{} right{}{}, {} kernel{} compiled, {} s, on {}\n", right,
-                       right == 1 ? "" : "s",
+    return fmt::format("{} right{}{}, {} compiled, {} s, on {}\n", counted(right, "run"),
                        unchecked == 0 ? "" : fmt::format(", {} not checked", unchecked),
-                       failed == 0 ? "" : fmt::format(", {} failed", failed), compiled,
-                       compiled == 1 ? "" : "s", fixed(seconds, seconds < 10 ? 1 : 0), device);
+                       failed == 0 ? "" : fmt::format(", {} failed", failed), counted(compiled, "kernel"),
+                       fixed(seconds, seconds < 10 ? 1 : 0), device);
   }
 };
 

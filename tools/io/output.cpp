@@ -175,6 +175,14 @@ std::string human_bytes(std::uint64_t bytes) {
   return fmt::format("{:.1f} {}", value, units[unit]);
 }
 
+std::string counted(std::uint64_t count, std::string_view noun) {
+  const bool ends_with_y = noun.ends_with('y');
+  if (count != 1 && ends_with_y) {
+    noun.remove_suffix(1);
+  }
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : ends_with_y ? "ies" : "s");
+}
+
 std::string utc_time(std::int64_t seconds) {
   const auto when = static_cast<std::time_t>(seconds);
   std::tm parts{};

@@ -42,6 +42,9 @@ class Table {
 /// Formats a number of bytes, such as "512 B", "1.5 KiB" or "20.0 MiB".
 [[nodiscard]] std::string human_bytes(std::uint64_t bytes);
 
+/// A number of things, such as "1 entry" or "2 entries". The plural of `noun` ends with s, or with ies for y.
+[[nodiscard]] std::string counted(std::uint64_t count, std::string_view noun);
+
 /// Formats a time in seconds since the Unix epoch as UTC, such as "2025-01-31 13:05:09".
 [[nodiscard]] std::string utc_time(std::int64_t seconds);
 

@@ -40,7 +40,8 @@ void write_pack(CommandContext& context, Runtime& runtime, const std::string& pa
                             keys.size() - written.entries, keys.size(), path));
   }
   output.commit();
-  context.console.note(fmt::format("{} kernels, {} in {}", written.entries, human_bytes(bytes), path));
+  context.console.note(
+      fmt::format("{}, {} in {}", counted(written.entries, "kernel"), human_bytes(bytes), path));
 }
 
 }  // namespace kerncast::tools

@@ -110,8 +110,9 @@ int show_plan(CommandContext& context, Runtime& runtime, const std::vector<Model
                    fmt::format("{}", fmt::join(kernel.why, "; "))});
   }
   print(table);
-  print(fmt::format("{} kernels: {} cached, {} to compile; about {} s with {} jobs ({})\n", kernels.size(),
-                    kernels.size() - missing, missing, fixed(seconds, 0), jobs,
+  print(fmt::format("{}: {} cached, {} to compile; about {} s with {} ({})\n",
+                    counted(kernels.size(), "kernel"), kernels.size() - missing, missing, fixed(seconds, 0),
+                    counted(static_cast<std::uint64_t>(jobs), "job"),
                     measured ? "by the mean of this cache's compiles"
                              : "by a typical compile time; nothing was compiled in this cache yet"));
   return failed(context, left_out) ? exit_failed : exit_fine;
@@ -139,8 +140,8 @@ int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kern
     if (!table.empty()) {
       print(table);
     }
-    print(fmt::format("{} kernels: {} cached, {} missing\n", kernels.size(), kernels.size() - missing,
-                      missing));
+    print(fmt::format("{}: {} cached, {} missing\n", counted(kernels.size(), "kernel"),
+                      kernels.size() - missing, missing));
   }
   if (missing > 0) {
     context.console.error(fmt::format("{} of {} kernels are not in the cache", missing, kernels.size()));
@@ -280,8 +281,9 @@ int summarise(CommandContext& context, const std::vector<WarmResult>& results,
     }
   }
   if (left > 0) {
-    context.console.note(fmt::format(
-        "stopped with {} kernels left; what was compiled is kept, and the same command continues", left));
+    context.console.note(
+        fmt::format("stopped with {} left; what was compiled is kept, and the same command continues",
+                    counted(left, "kernel")));
   }
   if (failed > 0) {
     context.console.error(fmt::format("{} of {} kernels are not in the cache", failed, results.size()));

@@ -217,7 +217,7 @@ TEST_CASE("clearing removes what the options select, and a dry run nothing") {
   const std::string key = place.run({"cache", "ls", "--json"}).json().at(0).at("key");
   const fs::path file = place.directory.file("cache/v1/" + key.substr(0, 2) + "/" + key.substr(2) + ".kce");
   fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(48));
-  CHECK_THAT(clear({"--older-than", "1d"}).out, Catch::Contains("removed 1 entries"));
+  CHECK_THAT(clear({"--older-than", "1d"}).out, Catch::Contains("removed 1 entry"));
   CHECK(names() == std::vector<std::string>{"norm.rms_norm sm_90a"});
 
   // To a build with other templates the kernel is stale; to this one it is not.

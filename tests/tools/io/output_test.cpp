@@ -44,6 +44,14 @@ TEST_CASE("numbers are written for people") {
   CHECK(utc_time(1738328709) == "2025-01-31 13:05:09");
 }
 
+TEST_CASE("things are counted in the singular and the plural") {
+  CHECK(counted(0, "entry") == "0 entries");
+  CHECK(counted(1, "entry") == "1 entry");
+  CHECK(counted(2, "entry") == "2 entries");
+  CHECK(counted(1, "quarantined file") == "1 quarantined file");
+  CHECK(counted(3, "kernel") == "3 kernels");
+}
+
 TEST_CASE("a table is as wide as it is told, and loses nothing") {
   Table table({{"op"}, {"specialisation"}, {"compile ms", Align::right}, {"rows", Align::right}});
   table.add_row({"norm.fused_add_rms_norm_quant", "hidden=7168 scaling=per_token_group", "1234.5", "16"});
