@@ -130,6 +130,7 @@ TEST_CASE("without a compiler and a cached kernel the message says what to do") 
   const Outcome cold = place.run(run_tiny, {{"KERNCAST_NVRTC", "none"}});
   CHECK(cold.code == 1);
   CHECK_THAT(cold.err, Catch::Contains("NVRTC"));
+  CHECK(cold.count_in_err("kerncast: error: ") == 1);  // one cause, not one for each kernel
   for (const json& row : cold.json()) {
     CHECK(row.at("ok") == false);
     CHECK_FALSE(row.at("error").get<std::string>().empty());
