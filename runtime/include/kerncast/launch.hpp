@@ -28,6 +28,8 @@
 /// kernel waits, for the cache or the compiler. Errors of the arguments are thrown at once, errors of the
 /// running kernel show at the next synchronisation of the stream.
 ///
+/// The memory itself is not looked at: a pointer that is no device memory is a fault of the kernel.
+///
 /// Lifetime: the argument struct and its tensor views may go when the function returns. The device memory
 /// that they name must live until the kernel has run.
 namespace kerncast {

@@ -77,7 +77,8 @@ struct Call {
 };
 
 /// Named values of a call that is made without the typed API: tensors, run-time scalars and compile-time
-/// settings. Setting a name again replaces its value. It owns names and settings, but no device memory.
+/// settings. `kerncast ops OP` lists what an op has of each. Setting a name again replaces its value. It owns
+/// names and settings, but no device memory.
 class KERNCAST_API Bindings {
  public:
   void set_tensor(std::string name, const TensorView& view);

@@ -134,7 +134,8 @@ struct KeyReport {
   std::vector<std::pair<std::string, std::string>> key_fields;  ///< label and value of everything in the key
 };
 
-/// A launch prepared for repetition: the kernel is loaded and the arguments are bound. It refers to its
+/// A launch prepared for repetition: the kernel is loaded and the arguments are bound, addresses and rows
+/// included. For other memory another one is prepared. It refers to its
 /// Runtime, which must outlive it, and not to the definition that it was prepared from. Copies are
 /// independent; one object may be launched from several threads at once.
 class KERNCAST_API PreparedLaunch {
