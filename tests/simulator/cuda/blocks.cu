@@ -3,6 +3,7 @@
 #include <cooperative_groups/memcpy_async.h>
 #include <cooperative_groups/reduce.h>
 #include <cooperative_groups/scan.h>
+#include <cub/block/block_merge_sort.cuh>
 #include <cub/block/block_radix_sort.cuh>
 #include <cub/block/block_scan.cuh>
 #include <cuda/atomic>
@@ -83,6 +84,23 @@ extern "C" __global__ void sorted(unsigned* keys, int* values) {
   for (int i = 0; i < 4; ++i) {
     keys[threadIdx.x * 4 + i] = key[i];
     values[threadIdx.x * 4 + i] = value[i];
+  }
+}
+
+struct Less {
+  __device__ bool operator()(unsigned a, unsigned b) const { return a < b; }
+};
+
+extern "C" __global__ void merged(unsigned* keys) {
+  using Sort = cub::BlockMergeSort<unsigned, 128, 4>;
+  __shared__ Sort::TempStorage storage;
+  unsigned key[4];
+  for (int i = 0; i < 4; ++i) {
+    key[i] = keys[threadIdx.x * 4 + i];
+  }
+  Sort(storage).Sort(key, Less());
+  for (int i = 0; i < 4; ++i) {
+    keys[threadIdx.x * 4 + i] = key[i];
   }
 }
 

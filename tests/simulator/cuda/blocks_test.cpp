@@ -108,6 +108,7 @@ TEST_CASE("Blocks sort and scan with cub") {
       keys.push_back(i * 2654435761U ^ i << 20);
     }
     std::uint32_t* device_keys = runner.upload(keys);
+    std::uint32_t* merged_keys = runner.upload(keys);
     int* device_order = runner.upload(order);
     const Fault fault = runner.run("sorted", {1, 1, 1}, {128, 1, 1}, 0, device_keys, device_order);
     REQUIRE(fault.message == "");
@@ -117,6 +118,12 @@ TEST_CASE("Blocks sort and scan with cub") {
     CHECK(Runner::download(device_order, 512) == order);
     std::sort(keys.begin(), keys.end());
     CHECK(Runner::download(device_keys, 512) == keys);
+
+    // Merging loads a key that nobody wrote, and does not use it.
+    runner.checks = true;
+    const Fault merging = runner.run("merged", {1, 1, 1}, {128, 1, 1}, 0, merged_keys);
+    REQUIRE(merging.message == "");
+    CHECK(Runner::download(merged_keys, 512) == keys);
 
     const std::vector<int> x = numbers(128, 50);
     std::vector<int> sums(128);

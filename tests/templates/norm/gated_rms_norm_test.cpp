@@ -135,3 +135,13 @@ TEST_CASE("gated_rms_norm is right for zeros, infinity and NaN, each in a row of
   CHECK(std::isfinite(value_at(outcome, "y", 3 * width + 8)));
   CHECK(std::isfinite(value_at(outcome, "y", 4 * width)));
 }
+
+TEST_CASE("gated_rms_norm is right for large and tiny values") {
+  const double scale = GENERATE(1e-30, 1e-19, 1e-6, 1e15, 1e18, 1e25, 1e37);
+  const DType x = GENERATE(DType::bf16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  OpCase test = make_case({3, 512}, x, x, y);
+  tensor_of(test, "x").bytes = to_bytes(x, samples(3 * 512, 3, scale));
+  test.scalars = {{"eps", GENERATE(0.0, 1e-6)}};
+  require_good(test);
+}

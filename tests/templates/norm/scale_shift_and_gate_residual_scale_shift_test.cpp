@@ -257,6 +257,17 @@ TEST_CASE("scale_shift is right for rows far from zero, of one value, and of lar
   require_good(test);
 }
 
+TEST_CASE("gate_residual_scale_shift is right for large and tiny rows") {
+  const bool rms = GENERATE(false, true);
+  const DType y = GENERATE(DType::bf16, DType::f32);
+  const double scale = GENERATE(1e-30, 1e-19, 1e15, 1e18, 1e25);
+  const Types types{.x = DType::f32, .modulation = DType::f32, .y = y, .residual = DType::f32};
+  OpCase test = make_case(true, {2, 512}, {}, types, rms);
+  tensor(test, "x").bytes = to_bytes(DType::f32, samples(1024, 3, scale));
+  tensor(test, "residual").bytes = to_bytes(DType::f32, samples(1024, 4, scale));
+  require_good(test);
+}
+
 TEST_CASE("a row that is modulated by nothing is normalised to mean 0 and deviation 1") {
   OpCase test = make_case(false, {6, 3072}, {0, 0}, {.y = DType::f32});
   tensor(test, "scale").bytes = tensor(test, "shift").bytes = to_bytes(DType::bf16, {0.0});
