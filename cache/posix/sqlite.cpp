@@ -2,6 +2,27 @@
 
 namespace kerncast::cache::sqlite {
 
+namespace {
+
+// Every value of ours is far shorter.
+constexpr int longest_value = 16 << 20;
+
+/// Allows what this library's own statements need and nothing that a file could add: its schema may have been
+/// written by somebody who wants views, triggers or functions to run.
+void harden(sqlite3* database) {
+  sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  for (const int off : {SQLITE_DBCONFIG_TRUSTED_SCHEMA, SQLITE_DBCONFIG_ENABLE_TRIGGER,
+                        SQLITE_DBCONFIG_ENABLE_VIEW, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION}) {
+    sqlite3_db_config(database, off, 0, nullptr);
+  }
+  sqlite3_limit(database, SQLITE_LIMIT_LENGTH, longest_value);
+  sqlite3_limit(database, SQLITE_LIMIT_ATTACHED, 0);
+  // Otherwise temporary files go where the environment says.
+  sqlite3_exec(database, "PRAGMA temp_store = MEMORY", nullptr, nullptr, nullptr);
+}
+
+}  // namespace
+
 State state_of(int result) {
   switch (result & 0xff) {
     case SQLITE_OK:
@@ -22,6 +43,7 @@ int open(const std::string& path, int flags, int busy_timeout_ms, Database& data
   database.reset(raw);
   if (result == SQLITE_OK) {
     sqlite3_busy_timeout(raw, busy_timeout_ms);
+    harden(raw);
   }
   return result;
 }
