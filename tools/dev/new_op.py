@@ -58,10 +58,9 @@ __global__ void __launch_bounds__(Config::threads) @op@_kernel(const @Type@Kerne
   walk.template each<1>([&](const auto& part, int column, bool present) {
     if (present) {
       float values[Row::width];
-      unpack<X>(part, values);
 #pragma unroll
-      for (float& value : values) {
-        value *= args.factor;
+      for (int i = 0; i < Row::width; ++i) {
+        values[i] = args.factor * part.values[i];
       }
       store_values<Y, Row::width>(y + column, values);
     }
