@@ -37,9 +37,9 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  [[nodiscard]] NvrtcProgram get() const { return program_; }
-
-  void add_names(const CompileRequest& request) {
+  /// Compiles with the options of `request`, and without NVRTC's declarations of the CUDA runtime if
+  /// `minimal`.
+  NvrtcResult compile(const CompileRequest& request, bool minimal) {
     for (const std::string& kernel : request.kernels) {
       if (const NvrtcResult result = api_.add_name_expression(program_, kernel.c_str());
           result != nvrtc_success) {
@@ -47,6 +47,32 @@ class Program {
                                                            request.what, api_.get_error_string(result)));
       }
     }
+    std::vector<const char*> options;
+    options.reserve(request.options.size() + 1);
+    for (const std::string& option : request.options) {
+      options.push_back(option.c_str());
+    }
+    if (minimal) {
+      options.push_back("-minimal");
+    }
+    return api_.compile_program(program_, static_cast<int>(options.size()), options.data());
+  }
+
+  /// The names that the kernels of `request` have in the compiled code.
+  [[nodiscard]] std::vector<std::string> lowered_names(const CompileRequest& request) const {
+    std::vector<std::string> names;
+    for (const std::string& kernel : request.kernels) {
+      const char* lowered = nullptr;
+      if (api_.get_lowered_name(program_, kernel.c_str(), &lowered) != nvrtc_success || lowered == nullptr) {
+        throw Error(
+            ErrorCode::compile_failed,
+            fmt::format(
+                "NVRTC compiled {} but knows no kernel '{}': the template and its definition disagree",
+                request.what, kernel));
+      }
+      names.emplace_back(lowered);
+    }
+    return names;
   }
 
   [[nodiscard]] std::string text(NvrtcResult (*size)(NvrtcProgram, std::size_t*),
@@ -191,40 +217,20 @@ CompileResult compile(const Nvrtc& nvrtc, const CompileRequest& request) {
   CompileResult out;
   std::optional<Program> program;
   NvrtcResult result = nvrtc_success;
-  const auto attempt = [&](const std::vector<const char*>& options) {
+  const auto attempt = [&](bool minimal) {
     program.emplace(api, request);
-    program->add_names(request);
-    result = api.compile_program(program->get(), static_cast<int>(options.size()), options.data());
+    result = program->compile(request, minimal);
     out.log = without_terminator(program->text(api.get_program_log_size, api.get_program_log));
   };
-  std::vector<const char*> options;
-  options.reserve(request.options.size() + 1);
-  for (const std::string& option : request.options) {
-    options.push_back(option.c_str());
-  }
-  if (can_be_minimal(nvrtc)) {
-    options.push_back("-minimal");
-    attempt(options);
-    options.pop_back();
-  }
-  // A host's own template may need the declarations that were left out.
-  if (!program || result != nvrtc_success) {
-    attempt(options);
+  attempt(can_be_minimal(nvrtc));
+  if (result != nvrtc_success && can_be_minimal(nvrtc)) {
+    // A host's own template may need the declarations that were left out.
+    attempt(false);
   }
   if (result != nvrtc_success) {
     refuse(nvrtc, request, result, out.log);
   }
-  for (const std::string& kernel : request.kernels) {
-    const char* lowered = nullptr;
-    if (api.get_lowered_name(program->get(), kernel.c_str(), &lowered) != nvrtc_success ||
-        lowered == nullptr) {
-      throw Error(
-          ErrorCode::compile_failed,
-          fmt::format("NVRTC compiled {} but knows no kernel '{}': the template and its definition disagree",
-                      request.what, kernel));
-    }
-    out.lowered_names.emplace_back(lowered);
-  }
+  out.lowered_names = program->lowered_names(request);
   out.ptx = without_terminator(program->text(api.get_ptx_size, api.get_ptx));
   out.cubin = program->text(api.get_cubin_size, api.get_cubin);
   if (out.ptx.empty() && out.cubin.empty()) {
