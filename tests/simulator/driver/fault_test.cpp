@@ -1,4 +1,3 @@
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,72 +5,57 @@
 #include <cstdint>
 #include <string>
 
-#include "runtime/driver/cuda_types.hpp"
+#include "tests/simulator/driver/fixture.hpp"
 
 // A kernel's mistakes as a host sees them that knows only the C symbols of the library.
-using namespace kerncast::driver;  // NOLINT(google-build-using-namespace)
+using namespace kerncast::tests;
 using Catch::Matchers::Contains;
 
 namespace {
 
-template <class F>
-F symbol(const char* name) {
-  static void* const library = dlopen(KERNCAST_SIM_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-  REQUIRE(library != nullptr);
-  void* const found = dlsym(library, name);
-  INFO(name);
-  REQUIRE(found != nullptr);
-  return reinterpret_cast<F>(found);
-}
-
 /// A context of its own for each case, since a fault stays with its context.
 struct Device {
   Device() {
-    REQUIRE(symbol<CUresult (*)(unsigned)>("cuInit")(0) == CUDA_SUCCESS);
-    REQUIRE(symbol<CUresult (*)(CUcontext*, CUdevice)>("cuDevicePrimaryCtxRetain")(&context, 0) ==
-            CUDA_SUCCESS);
-    REQUIRE(symbol<CUresult (*)(CUcontext)>("cuCtxSetCurrent")(context) == CUDA_SUCCESS);
+    REQUIRE_CU(CU(cuInit)(0));
+    REQUIRE_CU(CU(cuDevicePrimaryCtxRetain)(&context, 0));
+    REQUIRE_CU(CU(cuCtxSetCurrent)(context));
   }
   ~Device() {
-    symbol<CUresult (*)(CUdevice)>("cuDevicePrimaryCtxReset_v2")(0);
-    symbol<CUresult (*)(CUdevice)>("cuDevicePrimaryCtxRelease_v2")(0);
+    CU(cuDevicePrimaryCtxReset_v2)(0);
+    CU(cuDevicePrimaryCtxRelease_v2)(0);
   }
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
   CUdeviceptr allocate(std::size_t bytes) const {
     CUdeviceptr at = 0;
-    REQUIRE(symbol<CUresult (*)(CUdeviceptr*, std::size_t)>("cuMemAlloc_v2")(&at, bytes) == CUDA_SUCCESS);
+    REQUIRE_CU(CU(cuMemAlloc_v2)(&at, bytes));
     return at;
   }
 
   static CUfunction load(const std::string& ptx) {
     CUmodule module = nullptr;
-    REQUIRE(symbol<CUresult (*)(CUmodule*, const void*)>("cuModuleLoadData")(&module, ptx.c_str()) ==
-            CUDA_SUCCESS);
+    REQUIRE_CU(CU(cuModuleLoadData)(&module, ptx.c_str()));
     CUfunction function = nullptr;
-    REQUIRE(symbol<CUresult (*)(CUfunction*, CUmodule, const char*)>("cuModuleGetFunction")(
-                &function, module, "careless") == CUDA_SUCCESS);
+    REQUIRE_CU(CU(cuModuleGetFunction)(&function, module, "careless"));
     return function;
   }
 
   /// Launches `function` on 3 x 2 blocks of 8 x 4 x 2 threads.
   static CUresult launch(CUfunction function, CUdeviceptr argument) {
     void* parameters[] = {&argument};
-    using Launch = CUresult (*)(CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-                                unsigned, CUstream, void**, void**);
-    return symbol<Launch>("cuLaunchKernel")(function, 3, 2, 1, 8, 4, 2, 0, nullptr, parameters, nullptr);
+    return CU(cuLaunchKernel)(function, 3, 2, 1, 8, 4, 2, 0, nullptr, parameters, nullptr);
   }
 
   CUcontext context = nullptr;
 };
 
 CUresult synchronize() {
-  return symbol<CUresult (*)()>("cuCtxSynchronize")();
+  return CU(cuCtxSynchronize)();
 }
 
 std::string last_fault() {
-  const char* text = symbol<const char* (*)()>("kerncastSimLastFault")();
+  const char* text = CU(kerncastSimLastFault)();
   return text == nullptr ? "" : text;
 }
 
@@ -104,7 +88,7 @@ void check_fault(const std::string& access, CUresult code, const char* name, std
   const CUdeviceptr buffer = device.allocate(400);
   const std::string text = careless(access);
   const CUfunction function = Device::load(text);
-  REQUIRE(Device::launch(function, buffer) == CUDA_SUCCESS);
+  REQUIRE_CU(Device::launch(function, buffer));
   CHECK(synchronize() == code);
   const std::string fault = last_fault();
   CHECK_THAT(fault, Contains("kernel 'careless'") && Contains("block (2,1,0)") &&
@@ -112,11 +96,11 @@ void check_fault(const std::string& access, CUresult code, const char* name, std
                         Contains(what) &&
                         Contains(fmt::format("PTX line {}: @p {}", line_of(text, "@p "), access)));
   const char* given = nullptr;
-  REQUIRE(symbol<CUresult (*)(CUresult, const char**)>("cuGetErrorName")(code, &given) == CUDA_SUCCESS);
+  REQUIRE_CU(CU(cuGetErrorName)(code, &given));
   CHECK(std::string(given) == name);
   // It stays: whatever the host calls next says the same.
   int value = 0;
-  CHECK(symbol<CUresult (*)(void*, CUdeviceptr, std::size_t)>("cuMemcpyDtoH_v2")(&value, buffer, 4) == code);
+  CHECK(CU(cuMemcpyDtoH_v2)(&value, buffer, 4) == code);
   CHECK(Device::launch(function, buffer) == code);
   CHECK(synchronize() == code);
   CHECK(last_fault() == fault);
@@ -161,7 +145,7 @@ TEST_CASE("a recursion beyond the stack limit is an error of the stack") {
       ".visible .entry careless(.param .u64 px) { .reg .b64 x; ld.param.u64 x, [px]; { .param .b64 a; "
       "st.param.b64 [a], "
       "x; call.uni f, (a); } ret; }\n";
-  REQUIRE(Device::launch(Device::load(text), 5) == CUDA_SUCCESS);
+  REQUIRE_CU(Device::launch(Device::load(text), 5));
   CHECK(synchronize() == CUDA_ERROR_HARDWARE_STACK_ERROR);
   CHECK_THAT(last_fault(), Contains("bytes of stack, and the limit is 1024"));
 }
@@ -179,7 +163,6 @@ TEST_CASE("after a reset the device works again and the old fault is gone") {
   CHECK(synchronize() == CUDA_SUCCESS);
   CHECK(last_fault().empty());
   std::uint32_t value = 0;
-  REQUIRE(symbol<CUresult (*)(void*, CUdeviceptr, std::size_t)>("cuMemcpyDtoH_v2")(&value, buffer + 396, 4) ==
-          CUDA_SUCCESS);
+  REQUIRE_CU(CU(cuMemcpyDtoH_v2)(&value, buffer + 396, 4));
   CHECK(value == 381);
 }
