@@ -12,7 +12,6 @@
 
 #include "cache/directory/compiler_marks.hpp"
 #include "cache/open_layer.hpp"
-#include "cache/process_lock.hpp"
 #include "runtime/util/environment.hpp"
 
 namespace kerncast::cache {
@@ -57,6 +56,9 @@ CacheOptions options_from_environment(const WarningSink& warn) {
   auto timeout = static_cast<std::uint64_t>(options.remote.timeout.count());
   read_amount("KERNCAST_CACHE_REMOTE_TIMEOUT_MS", timeout, warn);
   options.remote.timeout = std::chrono::milliseconds(std::clamp<std::uint64_t>(timeout, 1, 600'000));
+  auto wait = static_cast<std::uint64_t>(options.wait.count());
+  read_amount("KERNCAST_CACHE_WAIT_MS", wait, warn);
+  options.wait = std::chrono::milliseconds(std::min<std::uint64_t>(wait, 3'600'000));
   read_amount("KERNCAST_CACHE_MAX_BYTES", options.budget.bytes, warn);
   read_amount("KERNCAST_CACHE_MAX_ENTRIES", options.budget.entries, warn);
   options.trust_everyone = environment("KERNCAST_CACHE_TRUST") == "1";
@@ -81,7 +83,8 @@ Trust layer_trust(const CacheOptions& options, const WarningSink& warn) {
 }
 
 Cache::Cache(CacheOptions options, WarningSink warn)
-    : warnings_(warn),
+    : wait_(options.wait),
+      warnings_(warn),
       store_(options.directory, warn, directory_trust(options)),
       memory_(options.memory_bytes),
       remote_(std::move(options.remote), warnings_, counters_),
@@ -122,14 +125,21 @@ LayerCompilers Cache::compilers() const {
 }
 
 Hit Cache::load(const Key& key, OnMiss on_miss) {
-  return load(key, on_miss, nullptr, {});
+  WaitBudget budget = wait_budget();
+  return load(key, on_miss, budget);
 }
 
-Hit Cache::load(const Key& key, OnMiss on_miss, const LayerCompilers& layers, std::string_view version) {
-  return load(key, on_miss, &layers, version);
+Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget) {
+  return load(key, on_miss, budget, nullptr, {});
 }
 
-Hit Cache::load(const Key& key, OnMiss on_miss, const LayerCompilers* layers, std::string_view version) {
+Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerCompilers& layers,
+                std::string_view version) {
+  return load(key, on_miss, budget, &layers, version);
+}
+
+Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerCompilers* layers,
+                std::string_view version) {
   if (const Entry* entry = memory_.find(key); entry != nullptr) {
     counters_.add(&CacheCounters::memory_hits);
     // No shared ownership: the memory cache keeps the entry as long as it lives.
@@ -153,7 +163,7 @@ Hit Cache::load(const Key& key, OnMiss on_miss, const LayerCompilers* layers, st
     }
     refused(layer->name(), answer.defect);
   }
-  LayerAnswer answer = remote_.load(key);
+  LayerAnswer answer = remote_.load(key, budget);
   if (answer.entry) {
     return promoted(key, std::move(*answer.entry), Layer::remote, &CacheCounters::remote_hits, started);
   }
@@ -192,7 +202,8 @@ bool Cache::outlives_process(const Key& key, std::size_t layers) {
       return true;
     }
   }
-  return remote_.load(key).entry.has_value();
+  WaitBudget budget = wait_budget();
+  return remote_.load(key, budget).entry.has_value();
 }
 
 Hit Cache::found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
@@ -239,7 +250,37 @@ void Cache::refused(const std::string& layer, const std::string& defect) {
                                                layer, defect));
 }
 
+ProcessLock Cache::lock(const Key& key, WaitBudget& budget) {
+  const auto asked = std::chrono::steady_clock::now();
+  const WaitBudget::Wait wait(budget);
+  const bool patient = locks_.allows(asked);
+  const int patience = patient ? static_cast<int>(wait.deadline().left().count()) : 0;
+  ProcessLock lock(lock_root(), key, patience, store_.trust());
+  const auto now = std::chrono::steady_clock::now();
+  if (lock.waited()) {
+    counters_.add(&CacheCounters::waits);
+    counters_.add(&CacheCounters::wait_us,
+                  static_cast<std::uint64_t>(
+                      std::chrono::duration_cast<std::chrono::microseconds>(now - asked).count()));
+  }
+  if (patient && lock.waited() && !lock.held()) {
+    locks_.failed(now);
+    warnings_.once("lock",
+                   fmt::format("another process has kept the lock of a kernel for {} ms in {}; it may "
+                               "be stopped. The kernel is compiled here too",
+                               wait_.count(), store_.root()));
+  } else if (patient) {
+    locks_.succeeded();
+  }
+  return lock;
+}
+
 bool Cache::publish(const Key& key, Entry entry) {
+  WaitBudget budget = wait_budget();
+  return publish(key, std::move(entry), budget);
+}
+
+bool Cache::publish(const Key& key, Entry entry, WaitBudget& budget) {
   const bool written = store_.publish(key, entry);
   const auto shared = std::make_shared<const Entry>(std::move(entry));
   memory_.insert(key, shared);
@@ -248,7 +289,7 @@ bool Cache::publish(const Key& key, Entry entry) {
     note_use(key);
     keep_budget(*shared);
   }
-  remote_.put(key, *shared);
+  remote_.put(key, *shared, budget);
   return written;
 }
 
@@ -291,11 +332,6 @@ void Cache::count_miss() {
 void Cache::count_compile(std::uint64_t microseconds) {
   counters_.add(&CacheCounters::compiles);
   counters_.add(&CacheCounters::compile_us, microseconds);
-}
-
-void Cache::count_wait(std::uint64_t microseconds) {
-  counters_.add(&CacheCounters::waits);
-  counters_.add(&CacheCounters::wait_us, microseconds);
 }
 
 CacheCounters Cache::counters() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,10 +18,13 @@
 #include "cache/memory_cache.hpp"
 #include "cache/posix/trust.hpp"
 #include "cache/posix/warn_once.hpp"
+#include "cache/process_lock.hpp"
 #include "cache/read_only_layer.hpp"
+#include "cache/remote/circuit_breaker.hpp"
 #include "cache/remote/remote_store.hpp"
 #include "cache/tuning/tuned_table.hpp"
 #include "cache/tuning/tuning_store.hpp"
+#include "cache/wait_budget.hpp"
 
 namespace kerncast::cache {
 
@@ -29,16 +33,18 @@ struct CacheOptions {
   std::vector<std::string> read_only;  ///< read-only directories and packs, in order of search
   std::size_t memory_bytes = std::size_t{64} << 20;
   RemoteOptions remote;
-  Budget budget;                ///< of the user's directory
-  bool trust_everyone = false;  ///< also read files that other users could have written
+  std::chrono::milliseconds wait{30'000};  ///< most that one miss waits for the server and other processes
+  Budget budget;                           ///< of the user's directory
+  bool trust_everyone = false;             ///< also read files that other users could have written
   /// Users, by name or number, whose read-only layers are trusted as those of this user and root are.
   std::vector<std::string> owners;
 };
 
 /// The options that the environment sets: KERNCAST_CACHE_DIR, KERNCAST_CACHE_READONLY (separated by colons),
 /// KERNCAST_CACHE_REMOTE, KERNCAST_CACHE_REMOTE_READONLY, KERNCAST_CACHE_REMOTE_TIMEOUT_MS,
-/// KERNCAST_CACHE_MAX_BYTES, KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST, KERNCAST_CACHE_OWNERS
-/// (separated by commas). A value that cannot be parsed is ignored, with a warning to `warn`.
+/// KERNCAST_CACHE_WAIT_MS, KERNCAST_CACHE_MAX_BYTES, KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST,
+/// KERNCAST_CACHE_OWNERS (separated by commas). A value that cannot be parsed is ignored, with a warning to
+/// `warn`.
 [[nodiscard]] CacheOptions options_from_environment(const WarningSink& warn = nullptr);
 
 /// Whose cache directory `options` accept.
@@ -79,11 +85,16 @@ class Cache {
   Cache(const Cache&) = delete;
   Cache& operator=(const Cache&) = delete;
 
+  /// The time that a miss may wait for others, for the calls below that belong to it. A call without a budget
+  /// has one of its own.
+  [[nodiscard]] WaitBudget wait_budget() const { return WaitBudget(wait_); }
+
   /// The verified entry of `key`. A hit in memory takes no lock. Entries are valid as long as this cache.
   [[nodiscard]] Hit load(const Key& key, OnMiss on_miss = OnMiss::count);
+  [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, WaitBudget& budget);
   /// Looks up an entry that the compiler of `version` made. Skips the layers that hold no entry of it
   /// according to `layers`.
-  [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, const LayerCompilers& layers,
+  [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerCompilers& layers,
                          std::string_view version);
   /// The compilers that each layer names at present.
   [[nodiscard]] LayerCompilers compilers() const;
@@ -100,15 +111,18 @@ class Cache {
   /// Stores `entry` in memory, in the directory and on the server. Returns false, with one warning, if it
   /// could not be written to the directory.
   bool publish(const Key& key, Entry entry);
+  bool publish(const Key& key, Entry entry, WaitBudget& budget);
+
+  /// The lock under which the kernel of `key` is compiled. It is not held if another process keeps it longer
+  /// than the budget lasts. After that no lock is waited for for a while, since the holder may be stopped.
+  [[nodiscard]] ProcessLock lock(const Key& key, WaitBudget& budget);
 
   /// The tuned records of the directory and the read-only layers, as read at the first call.
   [[nodiscard]] const TunedTable& tuned();
 
   /// Counts a miss of a caller whose loads used OnMiss::ignore.
   void count_miss();
-  /// Counts a compile, and a wait for the compile of another process.
   void count_compile(std::uint64_t microseconds);
-  void count_wait(std::uint64_t microseconds);
   /// The counters of this object. counters_of() has the sum over all processes of a directory.
   [[nodiscard]] CacheCounters counters() const;
 
@@ -120,7 +134,7 @@ class Cache {
   [[nodiscard]] const std::vector<std::unique_ptr<ReadOnlyLayer>>& read_only() const { return read_only_; }
 
  private:
-  [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, const LayerCompilers* layers,
+  [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerCompilers* layers,
                          std::string_view version);
   Hit found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
             std::int64_t started_ns);
@@ -132,12 +146,14 @@ class Cache {
   void note_use(const Key& key);
   void keep_budget(const Entry& entry);
 
+  std::chrono::milliseconds wait_;
   Counters counters_;
   WarnOnce warnings_;
   Store store_;
   MemoryCache memory_;
   std::vector<std::unique_ptr<ReadOnlyLayer>> read_only_;
   RemoteStore remote_;
+  CircuitBreaker locks_;
   ProcessUsage usage_;
   Budget budget_;
   TrimSchedule schedule_;

@@ -21,8 +21,8 @@ class ProcessLock {
   /// In a directory that `trust` refuses there is no lock.
   ProcessLock(const std::string& root, const Key& key, int timeout_ms, const Trust& trust = Trust::mine);
   ~ProcessLock();
-  ProcessLock(const ProcessLock&) = delete;
-  ProcessLock& operator=(const ProcessLock&) = delete;
+  ProcessLock(ProcessLock&&) = default;
+  ProcessLock& operator=(ProcessLock&&) = delete;
 
   [[nodiscard]] bool held() const { return file_.valid(); }
   /// True if another process held the lock when this one asked for it.

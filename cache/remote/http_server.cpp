@@ -64,16 +64,16 @@ class HttpServer : public RemoteServer {
     }
   }
 
-  RemoteAnswer get(const std::string& name) override {
+  RemoteAnswer get(const std::string& name, const Deadline& deadline) override {
     RemoteAnswer answer;
-    request(name, answer, [&](CURL* handle) { curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L); });
+    request(name, deadline, answer, [&](CURL* handle) { curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L); });
     return answer;
   }
 
-  RemoteAnswer put(const std::string& name, std::string_view bytes) override {
+  RemoteAnswer put(const std::string& name, std::string_view bytes, const Deadline& deadline) override {
     RemoteAnswer answer;
     std::string_view left = bytes;
-    request(name, answer, [&](CURL* handle) {
+    request(name, deadline, answer, [&](CURL* handle) {
       curl_easy_setopt(handle, CURLOPT_UPLOAD, 1L);
       curl_easy_setopt(handle, CURLOPT_READFUNCTION, send);
       curl_easy_setopt(handle, CURLOPT_READDATA, &left);
@@ -88,7 +88,7 @@ class HttpServer : public RemoteServer {
 
  private:
   template <class SetUp>
-  void request(const std::string& name, RemoteAnswer& answer, SetUp&& set_up) {
+  void request(const std::string& name, const Deadline& deadline, RemoteAnswer& answer, SetUp&& set_up) {
     // Writing to a connection that the server has closed raises SIGPIPE, which ends a process by default.
     const SignalGuard guard(SIGPIPE);
     Handle handle = take();
@@ -105,8 +105,10 @@ class HttpServer : public RemoteServer {
     if (has_raised_privileges()) {
       curl_easy_setopt(curl, CURLOPT_PROXY, "");  // Otherwise libcurl takes one from the environment.
     }
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(timeout_.count()));
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_.count() * 10));
+    // 0 would mean no limit.
+    const long left = std::max(1L, static_cast<long>(deadline.left().count()));
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, std::min(left, static_cast<long>(timeout_.count())));
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, left);
     curl_easy_setopt(curl, CURLOPT_SERVER_RESPONSE_TIMEOUT,
                      std::max(1L, static_cast<long>(timeout_.count() / 1000)));
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1000L);

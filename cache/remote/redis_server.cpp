@@ -3,6 +3,7 @@
 #include <hiredis/hiredis.h>
 #include <sys/time.h>
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <mutex>
@@ -11,6 +12,7 @@
 
 #include "cache/entry.hpp"
 #include "cache/posix/signal_guard.hpp"
+#include "cache/remote/resolve.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -18,22 +20,104 @@ namespace {
 struct FreeContext {
   void operator()(redisContext* context) const { redisFree(context); }
 };
+struct FreeReader {
+  void operator()(redisReader* reader) const { redisReaderFree(reader); }
+};
 struct FreeReply {
   void operator()(redisReply* reply) const { freeReplyObject(reply); }
 };
+
+timeval to_timeval(std::chrono::milliseconds time) {
+  timeval out{};
+  out.tv_sec = static_cast<time_t>(time.count() / 1000);
+  out.tv_usec = static_cast<suseconds_t>(time.count() % 1000 * 1000);
+  return out;
+}
+
 using Connection = std::unique_ptr<redisContext, FreeContext>;
 using Reply = std::unique_ptr<redisReply, FreeReply>;
 using Words = std::vector<std::string_view>;
 
-Reply command(const Connection& connection, const Words& words) {
+/// Limits of a request.
+struct Limits {
+  std::chrono::milliseconds patience;  ///< of each wait for the server
+  Deadline deadline;                   ///< of the whole request
+};
+
+/// Sets the time that the next call on the socket may take. False if there is none left.
+bool set_patience(redisContext& connection, const Limits& limits) {
+  const std::chrono::milliseconds time = std::min(limits.patience, limits.deadline.left());
+  return time.count() > 0 && redisSetTimeout(&connection, to_timeval(time)) == REDIS_OK;
+}
+
+/// True if the reply that `reader` has begun is a string longer than any entry.
+bool is_too_long(const redisReader& reader) {
+  // The reader has taken the byte that says that a string follows, and waits at its length.
+  const bool at_length = reader.pos > 0 && reader.pos < reader.len && reader.buf[reader.pos - 1] == '$';
+  std::uint64_t length = 0;
+  if (at_length) {
+    std::from_chars(reader.buf + reader.pos, reader.buf + reader.len, length);
+  }
+  return reader.len > max_entry_bytes || length > max_entry_bytes;
+}
+
+/// Sends a command and receives its reply. Null, with the reason in `failure`, if that fails. The connection
+/// cannot be used again then.
+Reply command(redisContext& connection, const Words& words, const Limits& limits, std::string& failure) {
   std::vector<const char*> texts;
   std::vector<std::size_t> sizes;
   for (const std::string_view word : words) {
     texts.push_back(word.data());
     sizes.push_back(word.size());
   }
-  return Reply(static_cast<redisReply*>(
-      redisCommandArgv(connection.get(), static_cast<int>(words.size()), texts.data(), sizes.data())));
+  if (redisAppendCommandArgv(&connection, static_cast<int>(words.size()), texts.data(), sizes.data()) !=
+      REDIS_OK) {
+    failure = connection.errstr;
+    return nullptr;
+  }
+  constexpr const char* too_slow = "its answer takes too long";
+  for (int written = 0; written == 0;) {
+    if (!set_patience(connection, limits)) {
+      failure = too_slow;
+      return nullptr;
+    }
+    if (redisBufferWrite(&connection, &written) != REDIS_OK) {
+      failure = connection.errstr;
+      return nullptr;
+    }
+  }
+  while (true) {
+    void* reply = nullptr;
+    if (redisGetReplyFromReader(&connection, &reply) != REDIS_OK) {
+      failure = connection.errstr;
+      return nullptr;
+    }
+    if (reply != nullptr) {
+      return Reply(static_cast<redisReply*>(reply));
+    }
+    if (is_too_long(*connection.reader)) {
+      failure = "its answer is too long";
+      return nullptr;
+    }
+    if (!set_patience(connection, limits)) {
+      failure = too_slow;
+      return nullptr;
+    }
+    if (redisBufferRead(&connection) != REDIS_OK) {
+      failure = connection.errstr;
+      return nullptr;
+    }
+  }
+}
+
+redisReplyObjectFunctions& replies_without_arrays() {
+  static redisReplyObjectFunctions functions = [] {
+    const std::unique_ptr<redisReader, FreeReader> reader(redisReaderCreate());
+    redisReplyObjectFunctions out = *reader->fn;
+    out.createArray = [](const redisReadTask*, auto) -> void* { return nullptr; };
+    return out;
+  }();
+  return functions;
 }
 
 class RedisServer : public RemoteServer {
@@ -41,9 +125,9 @@ class RedisServer : public RemoteServer {
   RedisServer(const RemoteOptions& options, RedisAddress address)
       : address_(std::move(address)), timeout_(options.timeout) {}
 
-  RemoteAnswer get(const std::string& name) override {
+  RemoteAnswer get(const std::string& name, const Deadline& deadline) override {
     RemoteAnswer answer;
-    const Reply reply = ask({"GET", "kerncast:" + name}, {}, answer.failure);
+    const Reply reply = ask({"GET", "kerncast:" + name}, {}, deadline, answer.failure);
     if (reply != nullptr && reply->type == REDIS_REPLY_NIL) {
       answer.state = RemoteState::absent;
     } else if (reply != nullptr && reply->type == REDIS_REPLY_STRING && reply->len <= max_entry_bytes) {
@@ -55,9 +139,9 @@ class RedisServer : public RemoteServer {
     return answer;
   }
 
-  RemoteAnswer put(const std::string& name, std::string_view bytes) override {
+  RemoteAnswer put(const std::string& name, std::string_view bytes, const Deadline& deadline) override {
     RemoteAnswer answer;
-    const Reply reply = ask({"SET", "kerncast:" + name}, bytes, answer.failure);
+    const Reply reply = ask({"SET", "kerncast:" + name}, bytes, deadline, answer.failure);
     if (reply != nullptr) {
       answer.state = RemoteState::done;
     }
@@ -66,29 +150,26 @@ class RedisServer : public RemoteServer {
 
  private:
   /// Sends a command. Null, with the reason in `failure`, if there is no answer or the answer is an error.
-  Reply ask(const std::vector<std::string>& words, std::string_view bytes, std::string& failure) {
+  Reply ask(const std::vector<std::string>& words, std::string_view bytes, const Deadline& deadline,
+            std::string& failure) {
     const SignalGuard guard(SIGPIPE);
+    const Limits limits{timeout_, deadline};
     Words all(words.begin(), words.end());
     if (!bytes.empty()) {
       all.push_back(bytes);
     }
-    Connection connection = take();
-    if (connection != nullptr) {
+    if (Connection connection = take(); connection != nullptr) {
       // Servers close connections that are idle for long, so only the failure of a new connection counts.
-      if (Reply reply = command(connection, all); reply != nullptr) {
+      if (Reply reply = command(*connection, all, limits, failure); reply != nullptr) {
         return finish(std::move(connection), std::move(reply), failure);
       }
     }
-    connection = connect(failure);
+    Connection connection = connect(limits, failure);
     if (connection == nullptr) {
       return nullptr;
     }
-    Reply reply = command(connection, all);
-    if (reply == nullptr) {
-      failure = connection->errstr;
-      return nullptr;
-    }
-    return finish(std::move(connection), std::move(reply), failure);
+    Reply reply = command(*connection, all, limits, failure);
+    return reply == nullptr ? nullptr : finish(std::move(connection), std::move(reply), failure);
   }
 
   Reply finish(Connection connection, Reply reply, std::string& failure) {
@@ -113,16 +194,23 @@ class RedisServer : public RemoteServer {
     return connection;
   }
 
-  [[nodiscard]] Connection connect(std::string& failure) const {
-    timeval time{};
-    time.tv_sec = static_cast<time_t>(timeout_.count() / 1000);
-    time.tv_usec = static_cast<suseconds_t>(timeout_.count() % 1000 * 1000);
-    Connection connection(redisConnectWithTimeout(address_.host.c_str(), address_.port, time));
-    if (connection == nullptr || connection->err != 0) {
-      failure = connection == nullptr ? "out of memory" : connection->errstr;
-      return nullptr;
+  [[nodiscard]] Connection connect(const Limits& limits, std::string& failure) const {
+    const std::vector<std::string> hosts = resolve(address_.host, limits.deadline, failure);
+    for (const std::string& host : hosts) {
+      const std::chrono::milliseconds time = std::min(limits.patience, limits.deadline.left());
+      Connection connection(redisConnectWithTimeout(host.c_str(), address_.port, to_timeval(time)));
+      if (connection == nullptr || connection->err != 0) {
+        failure = connection == nullptr ? "out of memory" : connection->errstr;
+        continue;
+      }
+      // A reply that is an array answers none of the commands used here, and its length cannot be believed.
+      connection->reader->fn = &replies_without_arrays();
+      return greet(std::move(connection), limits, failure);
     }
-    redisSetTimeout(connection.get(), time);
+    return nullptr;
+  }
+
+  [[nodiscard]] Connection greet(Connection connection, const Limits& limits, std::string& failure) const {
     std::vector<Words> greetings;
     if (!address_.password.empty()) {
       greetings.push_back(address_.user.empty() ? Words{"AUTH", address_.password}
@@ -132,9 +220,12 @@ class RedisServer : public RemoteServer {
       greetings.push_back({"SELECT", address_.database});
     }
     for (const Words& greeting : greetings) {
-      const Reply reply = command(connection, greeting);
-      if (reply == nullptr || reply->type == REDIS_REPLY_ERROR) {
-        failure = reply == nullptr ? connection->errstr : std::string(reply->str, reply->len);
+      const Reply reply = command(*connection, greeting, limits, failure);
+      if (reply == nullptr) {
+        return nullptr;
+      }
+      if (reply->type == REDIS_REPLY_ERROR) {
+        failure.assign(reply->str, reply->len);
         return nullptr;
       }
     }

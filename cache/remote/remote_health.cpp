@@ -8,7 +8,7 @@ std::string remote_defect(const RemoteOptions& options) {
   if (server == nullptr) {
     return defect;
   }
-  const RemoteAnswer answer = server->get("kerncast-health");
+  const RemoteAnswer answer = server->get("kerncast-health", Deadline::after(options.request_time()));
   return answer.state == RemoteState::failed ? answer.failure : std::string();
 }
 

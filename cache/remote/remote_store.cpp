@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "cache/layout.hpp"
@@ -35,34 +36,53 @@ RemoteStore::RemoteStore(std::unique_ptr<RemoteServer> server, RemoteOptions opt
       counters_(counters),
       server_(std::move(server)) {}
 
-LayerAnswer RemoteStore::load(const Key& key) {
+LayerAnswer RemoteStore::load(const Key& key, WaitBudget& budget) {
   if (server_ == nullptr || !reads_.allows(CircuitBreaker::Clock::now())) {
     return {};
   }
-  const RemoteAnswer answer = server_->get(name_of(key));
+  const WaitBudget::Wait wait(budget);
+  if (wait.deadline().expired()) {
+    return {};
+  }
+  const RemoteAnswer answer = server_->get(name_of(key), deadline(wait));
   if (answer.state == RemoteState::failed) {
     failed(reads_, answer.failure);
     return {};
   }
-  reads_.succeeded();
   if (answer.state == RemoteState::absent) {
+    reads_.succeeded();
     return {};
   }
   ParsedEntry parsed = parse(key, answer.bytes);
+  if (parsed.entry) {
+    reads_.succeeded();
+  } else {
+    // The caller warns of the defect. A server that sends one bad answer may send many, slowly.
+    reads_.failed(CircuitBreaker::Clock::now());
+  }
   return {std::move(parsed.entry), std::move(parsed.defect)};
 }
 
-void RemoteStore::put(const Key& key, const Entry& entry) {
+void RemoteStore::put(const Key& key, const Entry& entry, WaitBudget& budget) {
   if (server_ == nullptr || options_.read_only || !writes_.allows(CircuitBreaker::Clock::now())) {
     return;
   }
-  const RemoteAnswer answer = server_->put(name_of(key), serialise(key, entry));
+  const std::string bytes = serialise(key, entry);
+  const WaitBudget::Wait wait(budget);
+  if (wait.deadline().expired()) {
+    return;
+  }
+  const RemoteAnswer answer = server_->put(name_of(key), bytes, deadline(wait));
   if (answer.state == RemoteState::done) {
     writes_.succeeded();
     counters_.add(&CacheCounters::remote_puts);
   } else {
     failed(writes_, answer.failure);
   }
+}
+
+Deadline RemoteStore::deadline(const WaitBudget::Wait& wait) const {
+  return Deadline::after(std::min(options_.request_time(), wait.deadline().left()));
 }
 
 void RemoteStore::failed(CircuitBreaker& breaker, const std::string& failure) {

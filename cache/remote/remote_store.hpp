@@ -10,12 +10,13 @@
 #include "cache/read_only_layer.hpp"
 #include "cache/remote/circuit_breaker.hpp"
 #include "cache/remote/remote_server.hpp"
+#include "cache/wait_budget.hpp"
 
 namespace kerncast::cache {
 
 /// The entries on a remote server, which machines share. Each is kept as an entry file under the name
-/// "v1-HEX.kce". Received bytes are verified like a file. A server that fails is not asked again for a while;
-/// reading and writing are paused independently. Thread-safe.
+/// "v1-HEX.kce". Received bytes are verified like a file. A server that fails, or whose entry is
+/// refused, is not asked again for a while; reading and writing are paused independently. Thread-safe.
 class RemoteStore {
  public:
   RemoteStore(RemoteOptions options, WarnOnce& warnings, Counters& counters);
@@ -24,13 +25,14 @@ class RemoteStore {
               Counters& counters);
 
   /// Looks up an entry. The answer is empty if the server has none, fails, or is not asked.
-  [[nodiscard]] LayerAnswer load(const Key& key);
-  void put(const Key& key, const Entry& entry);
+  [[nodiscard]] LayerAnswer load(const Key& key, WaitBudget& budget);
+  void put(const Key& key, const Entry& entry, WaitBudget& budget);
   [[nodiscard]] bool usable() const { return server_ != nullptr; }
   [[nodiscard]] bool uploads() const { return server_ != nullptr && !options_.read_only; }
   [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
+  [[nodiscard]] Deadline deadline(const WaitBudget::Wait& wait) const;
   void failed(CircuitBreaker& breaker, const std::string& failure);
 
   RemoteOptions options_;

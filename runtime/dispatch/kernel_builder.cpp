@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "cache/cache.hpp"
 #include "cache/entry.hpp"
@@ -17,9 +16,6 @@ namespace {
 constexpr int newest_major = 14;
 constexpr int oldest_major = 12;
 constexpr int newest_minor = 9;
-
-// Longer than any compile takes. The lock of a process that died is released at once.
-constexpr int lock_timeout_ms = 120'000;
 
 constexpr const char* resource_names[] = {"registers",        "stack_bytes",  "spill_store_bytes",
                                           "spill_load_bytes", "shared_bytes", "constant_bytes"};
@@ -34,12 +30,6 @@ bool is_cached_only(BuildPolicy policy) {
 
 cache::OnMiss on_miss(BuildPolicy policy) {
   return policy == BuildPolicy::peek ? cache::OnMiss::ignore : cache::OnMiss::count;
-}
-
-std::uint64_t microseconds_since(std::chrono::steady_clock::time_point start) {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start)
-          .count());
 }
 
 cache::Entry to_entry(const compiler::CompileResult& compiled, const Variant& variant,
@@ -172,27 +162,25 @@ std::shared_ptr<const KernelBinary> KernelBuilder::load_or_compile(const Variant
     return found;
   }
   if (is_uncached(policy)) {
-    return compile(variant, inputs, policy);
+    cache::WaitBudget budget = cache_.wait_budget();
+    return compile(variant, inputs, policy, budget);
   }
   const cache::Key key = inputs.fields.key();
   if (is_cached_only(policy)) {
     return from_hit(cache_.load(key, on_miss(policy)), key);
   }
   return flights_.run(key, [&]() -> std::shared_ptr<const KernelBinary> {
-    if (auto found = from_hit(cache_.load(key), key)) {
+    cache::WaitBudget budget = cache_.wait_budget();
+    if (auto found = from_hit(cache_.load(key, cache::OnMiss::count, budget), key)) {
       return found;
     }
     // The lock only saves work: without it, two processes compile the same kernel.
-    const auto asked = std::chrono::steady_clock::now();
-    const cache::ProcessLock lock(cache_.lock_root(), key, lock_timeout_ms, cache_.store().trust());
-    if (lock.waited()) {
-      cache_.count_wait(microseconds_since(asked));
-    }
+    const cache::ProcessLock lock = cache_.lock(key, budget);
     // Another process may have published between the load above and the lock, without making this one wait.
     if (auto found = from_hit(cache_.load_published(key), key)) {
       return found;
     }
-    return compile(variant, inputs, policy);
+    return compile(variant, inputs, policy, budget);
   });
 }
 
@@ -215,10 +203,11 @@ std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(cache::KeyFi
       std::rotate(versions.begin(), last, last + 1);
     }
   }
+  cache::WaitBudget budget = cache_.wait_budget();
   for (const std::string& version : versions) {
     fields.set(compiler_field, version);
     const cache::Key key = fields.key();
-    if (auto found = from_hit(cache_.load(key, cache::OnMiss::ignore, layers, version), key)) {
+    if (auto found = from_hit(cache_.load(key, cache::OnMiss::ignore, budget, layers, version), key)) {
       const std::lock_guard lock(found_mutex_);
       found_version_ = version;
       return found;
@@ -231,7 +220,7 @@ std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(cache::KeyFi
 }
 
 std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& variant, const KernelInputs& inputs,
-                                                           BuildPolicy policy) {
+                                                           BuildPolicy policy, cache::WaitBudget& budget) {
   compiler::CompileRequest request;
   request.what = describe(variant);
   request.source = inputs.source.text;
@@ -255,7 +244,7 @@ std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& varian
   if (!is_uncached(policy)) {
     // Count the compiler's own time, without the wait for a free worker.
     cache_.count_compile(static_cast<std::uint64_t>(compiled.milliseconds * 1000));
-    cache_.publish(binary->key, to_entry(compiled, variant, inputs.fields));
+    cache_.publish(binary->key, to_entry(compiled, variant, inputs.fields), budget);
   }
   return binary;
 }

@@ -87,7 +87,8 @@ class KernelBuilder {
   [[nodiscard]] std::shared_ptr<const KernelBinary> load_any_version(cache::KeyFields fields,
                                                                      cache::OnMiss on_miss);
   [[nodiscard]] std::shared_ptr<const KernelBinary> compile(const Variant& variant,
-                                                            const KernelInputs& inputs, BuildPolicy policy);
+                                                            const KernelInputs& inputs, BuildPolicy policy,
+                                                            cache::WaitBudget& budget);
 
   std::string nvrtc_choice_;
   TemplateSet templates_;

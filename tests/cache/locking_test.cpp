@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "cache/cache.hpp"
 #include "cache/process_lock.hpp"
 #include "cache/single_flight.hpp"
 #include "tests/cache/child_process.hpp"
@@ -222,4 +223,31 @@ TEST_CASE("a process lock excludes, and a crashed holder frees it at once") {
 TEST_CASE("where no lock can be had the caller proceeds without") {
   CHECK(!ProcessLock("", key, 10).held());
   CHECK(!ProcessLock("/proc/kerncast", key, 10).held());
+}
+
+TEST_CASE("a holder that is stopped costs others one wait, and not one for each key") {
+  const TemporaryDirectory folder;
+  const Key keys[] = {{1, 1}, {2, 2}, {3, 3}};
+  std::vector<ProcessLock> held;
+  for (const Key& each : keys) {
+    held.emplace_back(folder.path(), each, 1000);
+  }
+  std::vector<std::string> warnings;
+  CacheOptions options;
+  options.directory = folder.path();
+  options.wait = std::chrono::milliseconds(1000);
+  Cache cache(options, [&](std::string_view text) { warnings.emplace_back(text); });
+  for (const Key& each : keys) {
+    WaitBudget budget = cache.wait_budget();
+    CHECK(!cache.lock(each, budget).held());
+  }
+  CHECK(cache.counters().waits == 3);
+  // A wait for each key would take three seconds.
+  CHECK(cache.counters().wait_us >= 990'000);
+  CHECK(cache.counters().wait_us < 2'900'000);
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains("compiled here too"));
+  // A lock that is free is taken all the same.
+  WaitBudget budget = cache.wait_budget();
+  CHECK(cache.lock(Key{4, 4}, budget).held());
 }

@@ -98,6 +98,8 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_CACHE_REMOTE", "URL of a server that machines share compiled kernels through", nullptr},
       {"KERNCAST_CACHE_REMOTE_READONLY", "1: upload nothing", flag},
       {"KERNCAST_CACHE_REMOTE_TIMEOUT_MS", "time-out of each answer of the server; default 1000", amount},
+      {"KERNCAST_CACHE_WAIT_MS", "most that a missing kernel waits for server and locks; default 30000",
+       amount},
       {"KERNCAST_CACHE_MAX_BYTES", "budget of the directory, 0 for none; default 2G", amount},
       {"KERNCAST_CACHE_MAX_ENTRIES", "most entries of the directory, 0 for any; default 100000", amount},
       {"KERNCAST_CACHE_TRUST", "1: also use a directory that others can write to", flag},

@@ -33,6 +33,10 @@ struct Machine {
   Cache cache;
 };
 
+Deadline soon() {
+  return Deadline::after(std::chrono::seconds(20));
+}
+
 Entry large_entry() {
   Entry entry = sample_entry();
   entry.cubin.assign(3 << 20, '\0');
@@ -187,11 +191,11 @@ class Redis {
 /// A server that fails every request and counts the requests.
 struct Dead : RemoteServer {
   explicit Dead(int& count) : requests(count) {}
-  RemoteAnswer get(const std::string&) override {
+  RemoteAnswer get(const std::string&, const Deadline&) override {
     ++requests;
     return {RemoteState::failed, {}, "dead"};
   }
-  RemoteAnswer put(const std::string&, std::string_view) override {
+  RemoteAnswer put(const std::string&, std::string_view, const Deadline&) override {
     ++requests;
     return {RemoteState::failed, {}, "dead"};
   }
@@ -236,7 +240,7 @@ TEST_CASE("what Redis holds in an entry's place is refused and replaced") {
     REQUIRE(parse_redis_url(redis.url(), address));
     const std::string name = "v1-" + key.hex() + ".kce";
     REQUIRE(redis_server({redis.url(), false, std::chrono::seconds(2)}, address)
-                ->put(name, bytes.empty() ? std::string_view("\0", 1) : std::string_view(bytes))
+                ->put(name, bytes.empty() ? std::string_view("\0", 1) : std::string_view(bytes), soon())
                 .state == RemoteState::done);
   });
 }
@@ -301,13 +305,15 @@ TEST_CASE("a dead server costs one request, then nothing") {
   std::vector<std::string> warnings;
   WarnOnce warn([&](std::string_view text) { warnings.emplace_back(text); });
   Counters counters;
-  RemoteStore store(std::make_unique<Dead>(requests), {"http://dead", false, {}}, warn, counters);
+  RemoteStore store(std::make_unique<Dead>(requests), {"http://dead", false, std::chrono::seconds(1)}, warn,
+                    counters);
+  WaitBudget budget{std::chrono::seconds(20)};
   for (int i = 0; i < 100; ++i) {
-    CHECK(!store.load(key).entry);
+    CHECK(!store.load(key, budget).entry);
   }
   CHECK(requests == 1);
   for (int i = 0; i < 100; ++i) {
-    store.put(key, sample_entry());
+    store.put(key, sample_entry(), budget);
   }
   CHECK(requests == 2);
   CHECK(warnings.size() == 1);
@@ -352,13 +358,13 @@ TEST_CASE("a server that goes away and comes back between two requests is connec
   RedisAddress address;
   REQUIRE(parse_redis_url(redis.url(), address));
   const auto server = redis_server({redis.url(), false, std::chrono::seconds(2)}, address);
-  CHECK(server->get("none").state == RemoteState::absent);
+  CHECK(server->get("none", soon()).state == RemoteState::absent);
   redis.process().stop();
-  CHECK(server->get("none").state == RemoteState::failed);
+  CHECK(server->get("none", soon()).state == RemoteState::failed);
   const ServerProcess again({"/usr/bin/redis-server", "--port", std::to_string(address.port), "--save", ""},
                             address.port);
   REQUIRE(again.started());
-  CHECK(server->get("none").state == RemoteState::absent);
+  CHECK(server->get("none", soon()).state == RemoteState::absent);
 }
 
 TEST_CASE("a circuit breaker pauses longer after each failure and closes at a success") {

@@ -69,14 +69,14 @@ RemoteAnswer got(const std::string& url, const std::string& name) {
   std::string defect;
   const auto server = remote_server(options_of(url), defect);
   REQUIRE(server != nullptr);
-  return server->get(name);
+  return server->get(name, Deadline::after(std::chrono::seconds(20)));
 }
 
 RemoteAnswer put(const std::string& url, const std::string& name, const std::string& bytes) {
   std::string defect;
   const auto server = remote_server(options_of(url), defect);
   REQUIRE(server != nullptr);
-  return server->put(name, bytes);
+  return server->put(name, bytes, Deadline::after(std::chrono::seconds(20)));
 }
 
 }  // namespace
