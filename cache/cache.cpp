@@ -140,14 +140,14 @@ Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerC
 
 Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerCompilers* layers,
                 std::string_view version) {
-  if (const Entry* entry = memory_.find(key); entry != nullptr) {
+  if (const Entry* entry = memory_.find(key); entry != nullptr && defect_of(*entry).empty()) {
     counters_.add(&CacheCounters::memory_hits);
     // No shared ownership: the memory cache keeps the entry as long as it lives.
     return {std::shared_ptr<const Entry>(std::shared_ptr<void>(), entry), Layer::memory};
   }
   const std::int64_t started = now_ns();
   if (layers == nullptr || holds(layers->directory, version)) {
-    if (std::optional<Entry> entry = store_.load(key)) {
+    if (std::optional<Entry> entry = load_from_directory(key)) {
       return found(key, std::move(*entry), Layer::directory, &CacheCounters::directory_hits, started);
     }
   }
@@ -156,14 +156,14 @@ Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerC
     if (layers != nullptr && !holds(layers->read_only[i], version)) {
       continue;
     }
-    LayerAnswer answer = layer->load(key);
+    LayerAnswer answer = checked(layer->load(key));
     if (answer.entry) {
       return promoted(key, std::move(*answer.entry), Layer::read_only, &CacheCounters::read_only_hits,
                       started);
     }
     refused(layer->name(), answer.defect);
   }
-  LayerAnswer answer = remote_.load(key, budget);
+  LayerAnswer answer = checked(remote_.load(key, budget));
   if (answer.entry) {
     return promoted(key, std::move(*answer.entry), Layer::remote, &CacheCounters::remote_hits, started);
   }
@@ -188,22 +188,22 @@ void Cache::warn_of_missing_layers() {
 
 Hit Cache::load_published(const Key& key) {
   const std::int64_t started = now_ns();
-  std::optional<Entry> entry = store_.load(key);
+  std::optional<Entry> entry = load_from_directory(key);
   return entry ? found(key, std::move(*entry), Layer::directory, &CacheCounters::directory_hits, started)
                : Hit{};
 }
 
 bool Cache::outlives_process(const Key& key, std::size_t layers) {
-  if (store_.load(key)) {
+  if (load_from_directory(key)) {
     return true;
   }
   for (std::size_t i = 0; i < std::min(layers, read_only_.size()); ++i) {
-    if (read_only_[i]->load(key).entry) {
+    if (checked(read_only_[i]->load(key)).entry) {
       return true;
     }
   }
   WaitBudget budget = wait_budget();
-  return remote_.load(key, budget).entry.has_value();
+  return checked(remote_.load(key, budget)).entry.has_value();
 }
 
 Hit Cache::found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
@@ -250,6 +250,40 @@ void Cache::refused(const std::string& layer, const std::string& defect) {
                                                layer, defect));
 }
 
+bool Cache::refuse(const Key& key, const Key& code, const std::string& reason) {
+  if (!refused_code_.refuse(code)) {
+    return false;
+  }
+  warnings_.once("code " + code.hex(), fmt::format("a cached kernel cannot be loaded ({}); it is looked for "
+                                                   "elsewhere or compiled again",
+                                                   reason));
+  static_cast<void>(load_from_directory(key));
+  return true;
+}
+
+std::string Cache::defect_of(const Entry& entry) const {
+  if (refused_code_.any() &&
+      refused_code_.contains(code_digest(entry.cubin, entry.ptx, entry.lowered_name))) {
+    return "its code could not be loaded";
+  }
+  return {};
+}
+
+std::optional<Entry> Cache::load_from_directory(const Key& key) {
+  return refused_code_.any() ? store_.load(key, [this](const Entry& entry) { return defect_of(entry); })
+                             : store_.load(key);
+}
+
+LayerAnswer Cache::checked(LayerAnswer answer) const {
+  if (answer.entry) {
+    answer.defect = defect_of(*answer.entry);
+    if (!answer.defect.empty()) {
+      answer.entry.reset();
+    }
+  }
+  return answer;
+}
+
 ProcessLock Cache::lock(const Key& key, WaitBudget& budget) {
   const auto asked = std::chrono::steady_clock::now();
   const WaitBudget::Wait wait(budget);
@@ -281,6 +315,7 @@ bool Cache::publish(const Key& key, Entry entry) {
 }
 
 bool Cache::publish(const Key& key, Entry entry, WaitBudget& budget) {
+  refused_code_.vouch_for(code_digest(entry.cubin, entry.ptx, entry.lowered_name));
   const bool written = store_.publish(key, entry);
   const auto shared = std::make_shared<const Entry>(std::move(entry));
   memory_.insert(key, shared);

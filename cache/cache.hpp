@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "cache/posix/warn_once.hpp"
 #include "cache/process_lock.hpp"
 #include "cache/read_only_layer.hpp"
+#include "cache/refused_code.hpp"
 #include "cache/remote/circuit_breaker.hpp"
 #include "cache/remote/remote_store.hpp"
 #include "cache/tuning/tuned_table.hpp"
@@ -113,6 +115,11 @@ class Cache {
   bool publish(const Key& key, Entry entry);
   bool publish(const Key& key, Entry entry, WaitBudget& budget);
 
+  /// Says that what the driver would load of an entry of `key` cannot be loaded, because of `reason`. No
+  /// layer serves this `code` (see code_digest) any more, and the own directory's file is moved to
+  /// quarantine. False, without effect, if this process compiled the code itself.
+  bool refuse(const Key& key, const Key& code, const std::string& reason);
+
   /// The lock under which the kernel of `key` is compiled. It is not held if another process keeps it longer
   /// than the budget lasts. After that no lock is waited for for a while, since the holder may be stopped.
   [[nodiscard]] ProcessLock lock(const Key& key, WaitBudget& budget);
@@ -141,6 +148,12 @@ class Cache {
   Hit promoted(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
                std::int64_t started_ns);
   void refused(const std::string& layer, const std::string& defect);
+  /// The reason why a sound entry is not used; empty if it is.
+  [[nodiscard]] std::string defect_of(const Entry& entry) const;
+  /// The directory's entry, if it can be used.
+  [[nodiscard]] std::optional<Entry> load_from_directory(const Key& key);
+  /// `answer`, as a defect if its entry cannot be used.
+  [[nodiscard]] LayerAnswer checked(LayerAnswer answer) const;
   /// Warns of layers that do not exist at a miss: a path with a slip in it, or a mount that is not there.
   void warn_of_missing_layers();
   void note_use(const Key& key);
@@ -151,6 +164,7 @@ class Cache {
   WarnOnce warnings_;
   Store store_;
   MemoryCache memory_;
+  RefusedCode refused_code_;
   std::vector<std::unique_ptr<ReadOnlyLayer>> read_only_;
   RemoteStore remote_;
   CircuitBreaker locks_;

@@ -93,7 +93,7 @@ std::string Store::path_of(const Key& key) const {
   return fmt::format("{}/{}/{}/{}", root_, layout::entries, shard_name(key), file_name(key));
 }
 
-std::optional<Entry> Store::load(const Key& key) {
+std::optional<Entry> Store::load(const Key& key, const EntryCheck& check) {
   if (root_.empty()) {
     ++counters_.misses;
     return std::nullopt;
@@ -107,7 +107,10 @@ std::optional<Entry> Store::load(const Key& key) {
       parsed = parse(key, content.bytes);
     }
   }
-  if (parsed.entry) {
+  if (parsed.entry && check) {
+    parsed.defect = check(*parsed.entry);
+  }
+  if (parsed.entry && parsed.defect.empty()) {
     ++counters_.hits;
     stamp(content);
     return std::move(parsed.entry);

@@ -68,8 +68,9 @@ class Store {
   /// of another key or writable by others; a folder, a pipe, a symbolic link) is a miss. It is moved to
   /// quarantine and counted, with one warning. An intact file of another version is a miss and stays in
   /// place, and so does a file that cannot be read. A hit sets the file's time of use if it is older than
-  /// use_stamp_seconds.
-  [[nodiscard]] std::optional<Entry> load(const Key& key);
+  /// use_stamp_seconds. `check` may give a reason why a sound entry cannot be used either.
+  using EntryCheck = std::function<std::string(const Entry&)>;
+  [[nodiscard]] std::optional<Entry> load(const Key& key, const EntryCheck& check = nullptr);
 
   /// True if the directory exists or can be created, and is trusted.
   [[nodiscard]] bool usable();

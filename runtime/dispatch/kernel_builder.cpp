@@ -139,6 +139,14 @@ KernelInputs KernelBuilder::inputs(const Variant& variant) {
   return inputs;
 }
 
+bool KernelBuilder::refuse(const KernelBinary& binary, const std::string& reason) {
+  if (binary.origin == Origin::compiled) {
+    return false;
+  }
+  const std::string names = fmt::format("{}", fmt::join(binary.lowered_names, "\n"));
+  return cache_.refuse(binary.key, cache::code_digest(binary.cubin, binary.ptx, names), reason);
+}
+
 std::string KernelBuilder::templates_digest(const OpDefinition& op) const {
   cache::KeyFields fields;
   for (auto& [name, text] : templates_.closure(template_names(op).include, op.sources)) {

@@ -70,6 +70,10 @@ class KernelBuilder {
   [[nodiscard]] std::shared_ptr<const KernelBinary> load_or_compile(const Variant& variant,
                                                                     BuildPolicy policy);
 
+  /// Says that `binary`, which load_or_compile() gave, cannot be loaded, because of `reason`. The next call
+  /// gives another. False, without effect, if this process compiled it: then no other can be had.
+  bool refuse(const KernelBinary& binary, const std::string& reason);
+
   [[nodiscard]] KernelInputs inputs(const Variant& variant);
 
   /// Digest of the op's template text (32 hex digits). A tuned record stores it, so that a changed template

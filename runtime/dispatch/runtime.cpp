@@ -141,6 +141,10 @@ Variant variant_of(const TunablesRequest& request, const TunablesChoice& choice)
   return {request.op, request.spec, choice.tunables, request.arch};
 }
 
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
 /// Returns work(variant of `choice`). A tuned record never fails a launch that the op's own tunables would
 /// serve: if the kernel of tuned tunables cannot be built or loaded, `choice` becomes the defaults and `work`
 /// runs again.
@@ -157,12 +161,20 @@ auto try_tuned_then_default(TunablesChooser& chooser, const TunablesRequest& req
         throw;
       }
       // The first line says what failed; the rest is the compiler's log.
-      const std::string_view why(error.what());
-      chooser.passed_over(request, choice, why.substr(0, why.find('\n')));
+      chooser.passed_over(request, choice, first_line(error.what()));
       choice = chooser.defaults(request);
     }
   }
   return work(variant_of(request, choice));
+}
+
+/// True if the driver refused the code itself. Another driver would refuse it too, so its entry is worthless.
+bool code_is_to_blame(const Error& error) {
+  constexpr driver::CUresult faults[] = {driver::CUDA_ERROR_INVALID_IMAGE, driver::CUDA_ERROR_INVALID_SOURCE,
+                                         driver::CUDA_ERROR_INVALID_PTX, driver::CUDA_ERROR_NO_BINARY_FOR_GPU,
+                                         driver::CUDA_ERROR_NOT_FOUND};
+  return error.code() == ErrorCode::driver_error &&
+         std::find(std::begin(faults), std::end(faults), error.driver_result()) != std::end(faults);
 }
 
 template <class Report>
@@ -221,23 +233,38 @@ std::pair<LoadedKernel, bool> Runtime::Impl::load_or_compile(DeviceState& state,
     }
   }
   const bool may_compile = !capturing && policy == MissPolicy::compile;
-  const std::shared_ptr<const KernelBinary> binary = builder.load_or_compile(
-      variant, may_compile ? BuildPolicy::cached_or_compile : BuildPolicy::cached_only);
-  if (binary == nullptr) {
-    throw Error(
-        capturing ? ErrorCode::capture_miss : ErrorCode::cache_miss,
-        fmt::format("{} is not in the cache, and {}. Warm it first: {}", describe(variant),
-                    capturing ? "nothing may be compiled while a stream is being captured"
-                              : "strict mode (KERNCAST_STRICT, MissPolicy::cache_only) compiles nothing",
-                    warm_command(variant, state.traits().sm_count, rows)));
+  while (true) {
+    const std::shared_ptr<const KernelBinary> binary = builder.load_or_compile(
+        variant, may_compile ? BuildPolicy::cached_or_compile : BuildPolicy::cached_only);
+    if (binary == nullptr) {
+      throw Error(
+          capturing ? ErrorCode::capture_miss : ErrorCode::cache_miss,
+          fmt::format("{} is not in the cache, and {}. Warm it first: {}", describe(variant),
+                      capturing ? "nothing may be compiled while a stream is being captured"
+                                : "strict mode (KERNCAST_STRICT, MissPolicy::cache_only) compiles nothing",
+                      warm_command(variant, state.traits().sm_count, rows)));
+    }
+    const std::size_t kernels = 1 + variant.op->later_stages.size();
+    if (binary->lowered_names.size() != kernels &&
+        builder.refuse(*binary, fmt::format("it names {} kernels in place of {}",
+                                            binary->lowered_names.size(), kernels))) {
+      continue;
+    }
+    const std::lock_guard lock(loaded_mutex_);
+    if (const auto found = loaded_.find(identity); found != loaded_.end()) {
+      return {found->second, true};
+    }
+    try {
+      LoadedKernel loaded = state.load(binary, describe(variant));
+      loaded_.emplace(identity, loaded);
+      return {std::move(loaded), false};
+    } catch (const Error& error) {
+      // Each turn refuses other code, so there are no more turns than layers.
+      if (!code_is_to_blame(error) || !builder.refuse(*binary, first_line(error.what()))) {
+        throw;
+      }
+    }
   }
-  const std::lock_guard lock(loaded_mutex_);
-  if (const auto found = loaded_.find(identity); found != loaded_.end()) {
-    return {found->second, true};
-  }
-  LoadedKernel loaded = state.load(binary, describe(variant));
-  loaded_.emplace(identity, loaded);
-  return {std::move(loaded), false};
 }
 
 HotEntry Runtime::Impl::make_entry(const OpDefinition& op, const HotKey& key, std::int64_t rows,
