@@ -6,9 +6,19 @@
 
 namespace kerncast::norm {
 
+/// Blocks that a multiprocessor must be able to hold, or 0 to leave this to the compiler. With more than 24
+/// elements per thread the compiler takes over 64 registers to load the weights ahead, and then too few
+/// threads fit to hide the loads of the rows.
+template <class Config>
+inline constexpr int resident_blocks =
+    Config::hidden > 24 * row_lanes<Config>&& Config::hidden <= 32 * row_lanes<Config>
+        ? 1024 / Config::threads
+        : 0;
+
 /// One row by threads / rows_per_block threads. y may be x.
 template <class Config>
-__global__ void __launch_bounds__(Config::threads) layer_norm_kernel(const LayerNormKernelArgs args) {
+__global__ void __launch_bounds__(Config::threads, resident_blocks<Config>)
+    layer_norm_kernel(const LayerNormKernelArgs args) {
   using X = typename Config::x_dtype;
   using W = typename Config::weight_dtype;
   using Y = typename Config::y_dtype;
