@@ -58,7 +58,7 @@ struct VectorPairs {
     return *reinterpret_cast<const Vector*>(static_cast<const X*>(from) + at);
   }
 
-  /// The sums over vector `vector`, which is zeros if it is past the last one, of elements times `by`.
+  /// The sums over a vector of each tensor, of elements times `by`.
   __device__ __forceinline__ static DistanceSums sums_of(const Vector& a, const Vector& b, float by) {
     float magnitudes[width];
     float distances[width];
