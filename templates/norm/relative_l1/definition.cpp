@@ -52,9 +52,8 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
                         std::int64_t rows) noexcept {
   const std::int64_t row_vectors =
       std::int64_t{spec[hidden]} * size_of(host::dtype_from_param(spec[dtype])) / spec[alignment];
-  const std::int64_t blocks =
-      host::divide_up(rows * row_vectors, std::int64_t{tunables[threads]} * tunables[vectors]);
-  LaunchGeometry made = host::linear_grid(std::min<std::int64_t>(blocks, relative_l1_partials));
+  const std::int64_t chunks = host::divide_up(rows * row_vectors, relative_l1_chunk);
+  LaunchGeometry made = host::linear_grid(std::min<std::int64_t>(chunks, relative_l1_partials));
   made.block[0] = static_cast<std::uint32_t>(tunables[threads]);
   return made;
 }
@@ -175,7 +174,7 @@ KERNCAST_OP(norm, relative_l1) {
           {2, 4, 8, 16}, 16, "bytes per access; derived from pointers, strides and width")),
       host::param<contiguous>(host::flag_param(true, "rows of a and b follow one another without gaps")));
   op.tunables =
-      host::tunables(host::tunable<threads>("threads of a block", {128, 256, 512, 1024}),
+      host::tunables(host::tunable<threads>("threads of a block", {128, 256, 512}),
                      host::tunable<vectors>("vectors of each tensor that a thread has in flight", {1, 2, 4}));
   op.validate = validate;
   op.default_tunables = default_tunables;

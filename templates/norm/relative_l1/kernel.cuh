@@ -1,7 +1,7 @@
 #pragma once
 
 #include "device/index.cuh"
-#include "device/reduce.cuh"
+#include "device/row_sum.cuh"
 #include "device/vec.cuh"
 #include "norm/relative_l1/kernel_args.h"
 
@@ -23,13 +23,14 @@ struct DistanceSums {
 
 template <class Config>
 inline constexpr int vector_width = Config::alignment / static_cast<int>(sizeof(typename Config::dtype));
-/// Vectors that a block takes at once.
+/// Places of a chunk that a thread sums.
 template <class Config>
-inline constexpr int block_vectors = Config::threads * Config::vectors;
+inline constexpr int own_places = relative_l1_chunk / Config::threads;
 
 template <class Config>
-__device__ __forceinline__ long long total_vectors(const RelativeL1KernelArgs& args) {
-  return args.rows * (Config::hidden / vector_width<Config>);
+__device__ __forceinline__ long long total_chunks(const RelativeL1KernelArgs& args) {
+  const long long vectors = args.rows * (Config::hidden / vector_width<Config>);
+  return (vectors + relative_l1_chunk - 1) / relative_l1_chunk;
 }
 
 /// Sum of `Count` values, in the order of a tree.
@@ -42,12 +43,14 @@ __device__ __forceinline__ float tree_sum(const float* values) {
   }
 }
 
-/// A thread's vectors of a and b, which are those of its block's turns.
+/// A thread's vectors of a and b. Chunk c belongs to block c modulo the number of blocks, and place p of a
+/// chunk to thread p modulo the number of threads.
 template <class Config>
 struct VectorPairs {
   using X = typename Config::dtype;
   using Vector = typename VectorType<Config::alignment>::type;
   static constexpr int width = vector_width<Config>;
+  static constexpr int places = own_places<Config>;
 
   const RelativeL1KernelArgs& args;
 
@@ -73,20 +76,23 @@ struct VectorPairs {
     return {tree_sum<width>(distances), tree_sum<width>(magnitudes)};
   }
 
-  /// Calls visit(a, b) for `Vectors` vectors at a time, whose loads are in flight together.
-  template <int Vectors, class Visit>
-  __device__ __forceinline__ void each(const Visit& visit) const {
-    const long long total = total_vectors<Config>(args);
+  /// Calls add(sums of the place, a, b) for all vectors, those of a place in the order of the chunks.
+  /// `Vectors` of each tensor are in flight together.
+  template <int Vectors, class Add>
+  __device__ __forceinline__ void each(DistanceSums* sums, const Add& add) const {
+    constexpr int together = Vectors < places ? Vectors : places;
+    constexpr int chunks = Vectors / together;
+    const long long total = args.rows * (Config::hidden / width);
 #pragma unroll 1
-    for (long long base = static_cast<long long>(blockIdx.x) * block_vectors<Config>; base < total;
-         base += static_cast<long long>(gridDim.x) * block_vectors<Config>) {
-#pragma unroll 1
-      for (int first = 0; first < Config::vectors; first += Vectors) {
+    for (long long chunk = blockIdx.x; chunk * relative_l1_chunk < total; chunk += chunks * gridDim.x) {
+#pragma unroll
+      for (int first = 0; first < places; first += together) {
         Vector a[Vectors];
         Vector b[Vectors];
 #pragma unroll
         for (int i = 0; i < Vectors; ++i) {
-          const long long vector = base + (first + i) * Config::threads + threadIdx.x;
+          const long long vector = (chunk + i / together * gridDim.x) * relative_l1_chunk +
+                                   (first + i % together) * Config::threads + threadIdx.x;
           a[i] = Vector{};
           b[i] = Vector{};
           if (vector < total) {
@@ -96,7 +102,7 @@ struct VectorPairs {
         }
 #pragma unroll
         for (int i = 0; i < Vectors; ++i) {
-          visit(a[i], b[i]);
+          add(sums[first + i % together], a[i], b[i]);
         }
       }
     }
@@ -115,43 +121,60 @@ template <class Config>
 __global__ void __launch_bounds__(Config::threads) relative_l1_kernel(const RelativeL1KernelArgs args) {
   using Pairs = VectorPairs<Config>;
   const Pairs pairs{args};
-  DistanceSums sums;
+  DistanceSums sums[Pairs::places];
   pairs.template each<Config::vectors>(
-      [&](const auto& a, const auto& b) { sums.merge(Pairs::sums_of(a, b, 1.0f)); });
+      sums, [](DistanceSums& sum, const auto& a, const auto& b) { sum.merge(Pairs::sums_of(a, b, 1.0f)); });
+  bool all_finite = true;
+#pragma unroll
+  for (const DistanceSums& sum : sums) {
+    all_finite = all_finite && finite(sum);
+  }
   // A vector's sums overflow f32 in few tensors. A thread that has met one adds all of its vectors again, so
   // that what it gets for the others does not depend on the launch.
-  if (!finite(sums)) {
-    sums = {};
-    pairs.template each<1>([&](const auto& a, const auto& b) {
+  if (!all_finite) {
+#pragma unroll
+    for (DistanceSums& sum : sums) {
+      sum = {};
+    }
+    pairs.template each<1>(sums, [](DistanceSums& sum, const auto& a, const auto& b) {
       DistanceSums own = Pairs::sums_of(a, b, 1.0f);
       if (!finite(own)) {
         own = Pairs::sums_of(a, b, 0x1p-5f);
         own = {own.distance * 0x1p5, own.magnitude * 0x1p5};
       }
-      sums.merge(own);
+      sum.merge(own);
     });
   }
-  sums = reduce_threads<Config::threads, Config::threads>(sums);
+  using Order = WarpSum<Config::threads, relative_l1_chunk, true>;
+  const DistanceSums total = reduce_warps<Config::threads, Config::threads>(
+      Order::template of<DistanceSums>([&sums](int place) { return sums[place]; }));
   if (threadIdx.x == 0) {
-    args.workspace[2 * blockIdx.x] = sums.distance;
-    args.workspace[2 * blockIdx.x + 1] = sums.magnitude;
+    args.workspace[2 * blockIdx.x] = total.distance;
+    args.workspace[2 * blockIdx.x + 1] = total.magnitude;
   }
 }
 
 /// Second of two, by one block.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) relative_l1_ratio_kernel(const RelativeL1KernelArgs args) {
-  const long long blocks = (total_vectors<Config>(args) + block_vectors<Config> - 1) / block_vectors<Config>;
-  const int partials = static_cast<int>(blocks < relative_l1_partials ? blocks : relative_l1_partials);
-  DistanceSums sums;
-#pragma unroll 1
-  for (int i = threadIdx.x; i < partials; i += Config::threads) {
-    const double2 partial = reinterpret_cast<const double2*>(args.workspace)[i];
-    sums.merge({partial.x, partial.y});
+  const long long chunks = total_chunks<Config>(args);
+  const int partials = static_cast<int>(chunks < relative_l1_partials ? chunks : relative_l1_partials);
+  using Order = WarpSum<Config::threads, relative_l1_partials, true>;
+  DistanceSums total;
+  // Most tensors leave most warps without a partial sum.
+  if (static_cast<int>(threadIdx.x & ~31u) < partials) {
+    total = Order::template of<DistanceSums>([&](int i) -> DistanceSums {
+      const int place = i * Config::threads + static_cast<int>(threadIdx.x);
+      if (place >= partials) {
+        return {};
+      }
+      const double2 partial = reinterpret_cast<const double2*>(args.workspace)[place];
+      return {partial.x, partial.y};
+    });
   }
-  sums = reduce_threads<Config::threads, Config::threads, 1>(sums);
+  total = reduce_warps<Config::threads, Config::threads, 1>(total);
   if (threadIdx.x == 0) {
-    *args.d = sums.distance == 0.0 ? 0.0f : static_cast<float>(sums.distance / sums.magnitude);
+    *args.d = total.distance == 0.0 ? 0.0f : static_cast<float>(total.distance / total.magnitude);
   }
 }
 

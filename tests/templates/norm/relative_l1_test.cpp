@@ -1,9 +1,13 @@
 #include <kerncast/ops/norm/relative_l1.hpp>
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
+#include "templates/norm/relative_l1/kernel_args.h"
+#include "templates/norm/relative_l1/spec_index.hpp"
 #include "templates/reference/host_float.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"
@@ -31,6 +35,50 @@ OpCase make_case(std::int64_t rows, std::int64_t width, DType type = DType::bf16
   return made;
 }
 
+/// The sum of 512 places in the order of OPS.md.
+double sum_of_places(std::array<double, norm::relative_l1_chunk> places) {
+  for (std::size_t warp = 0; warp < places.size(); warp += 32) {
+    for (std::size_t d = 16; d > 0; d /= 2) {
+      for (std::size_t lane = 0; lane < d; ++lane) {
+        places[warp + lane] += places[warp + lane + d];
+      }
+    }
+  }
+  for (std::size_t d = places.size() / 2; d >= 32; d /= 2) {
+    for (std::size_t warp = 0; warp < d; warp += 32) {
+      places[warp] += places[warp + d];
+    }
+  }
+  return places[0];
+}
+
+/// The workspace that relative_l1 leaves for contiguous f32 tensors of vectors of four.
+std::vector<double> documented_partials(const std::vector<float>& a, const std::vector<float>& b) {
+  constexpr std::size_t chunk = norm::relative_l1_chunk;
+  constexpr std::size_t most = norm::relative_l1_partials;
+  const std::size_t vectors = a.size() / 4;
+  const std::size_t chunks = (vectors + chunk - 1) / chunk;
+  std::vector<std::array<std::array<double, chunk>, 2>> places(std::min(chunks, most));
+  for (std::size_t v = 0; v < vectors; ++v) {
+    std::array<float, 4> distances{};
+    std::array<float, 4> magnitudes{};
+    for (std::size_t j = 0; j < 4; ++j) {
+      distances[j] = std::fabs(a[4 * v + j] - b[4 * v + j]);
+      magnitudes[j] = std::fabs(a[4 * v + j]);
+    }
+    const auto tree = [](const std::array<float, 4>& x) { return (x[0] + x[1]) + (x[2] + x[3]); };
+    auto& partial = places[v / chunk % most];
+    partial[0][v % chunk] += static_cast<double>(tree(distances));
+    partial[1][v % chunk] += static_cast<double>(tree(magnitudes));
+  }
+  std::vector<double> out;
+  for (const auto& partial : places) {
+    out.push_back(sum_of_places(partial[0]));
+    out.push_back(sum_of_places(partial[1]));
+  }
+  return out;
+}
+
 double distance(const Outcome& outcome) {
   return reference::decode(DType::f32, outcome.input.tensor("d")->bytes.data());
 }
@@ -55,9 +103,38 @@ TEST_CASE("relative_l1 is right at odd widths, none to few rows and every type")
 }
 
 TEST_CASE("relative_l1 takes several turns where there are more elements than blocks take at once") {
-  // Threads x vectors x 8 elements x 1024 blocks are 4 Mi.
+  // 512 vectors x 8 elements x 1024 blocks are 4 Mi.
   require_good(make_case(1, 4 * 1024 * 1024 + 4096 * 3 + 8));
   require_good(make_case(900, 4672));
+}
+
+TEST_CASE("relative_l1 adds up in the order of OPS.md under all tunables") {
+  // The last leaves some partial sums with two chunks.
+  const std::int64_t elements = GENERATE(4, 3072, 100'000, 4 * 512 * 1024 + 5000);
+  OpCase test = make_case(1, elements, DType::f32);
+  std::vector<float> a(static_cast<std::size_t>(elements));
+  std::vector<float> b(a.size());
+  std::memcpy(a.data(), test.tensors[0].bytes.data(), 4 * a.size());
+  std::memcpy(b.data(), test.tensors[1].bytes.data(), 4 * b.size());
+  const std::vector<double> expected = documented_partials(a, b);
+  const OpDefinition& op = definition_of<norm::RelativeL1>();
+  for (const std::int32_t threads : op.tunables[norm::relative_l1_params::threads].choices) {
+    for (const std::int32_t vectors : op.tunables[norm::relative_l1_params::vectors].choices) {
+      INFO(elements << " elements, " << threads << " threads, " << vectors << " vectors");
+      test.launch = [&](Runtime& runtime, const Views& views) {
+        const Call call = norm::bind(
+            {.a = views.at("a"), .b = views.at("b"), .d = views.at("d"), .workspace = views.at("workspace")});
+        Tunables tunables;
+        tunables.values[norm::relative_l1_params::threads] = threads;
+        tunables.values[norm::relative_l1_params::vectors] = vectors;
+        runtime.prepare(op, call, tunables).launch(nullptr);
+      };
+      const Outcome outcome = require_good(test);
+      std::vector<double> got(expected.size());
+      std::memcpy(got.data(), outcome.input.tensor("workspace")->bytes.data(), 8 * got.size());
+      CHECK(got == expected);
+    }
+  }
 }
 
 TEST_CASE("relative_l1 is right over leading dimensions") {
