@@ -71,7 +71,7 @@ const Trust& directory_trust(const CacheOptions& options) {
 }
 
 Trust layer_trust(const CacheOptions& options, const WarningSink& warn) {
-  Trust trust{!options.trust_everyone};
+  Trust trust{!options.trust_everyone, {}};
   for (const std::string& owner : options.owners) {
     if (const std::optional<uid_t> user = user_called(owner)) {
       trust.owners.push_back(*user);

@@ -15,6 +15,7 @@
 
 #include "cache/pack/pack_format.hpp"
 #include "cache/posix/byte_order.hpp"
+#include "cache/posix/trusted_path.hpp"
 
 namespace kerncast::cache {
 namespace {

@@ -12,14 +12,14 @@ namespace kerncast::cache {
 
 /// Whose files are used. Whoever writes an entry chooses code that this process runs.
 struct Trust {
-  bool checks = true;              ///< false: files of everybody are used
-  std::vector<uid_t> owners = {};  ///< users that are trusted as this user and root are
+  bool checks = true;         ///< false: files of everybody are used
+  std::vector<uid_t> owners;  ///< users that are trusted as this user and root are
 
   static const Trust mine;      ///< only files that no one but this user and root can write to
   static const Trust everyone;  ///< all files
 };
 inline const Trust Trust::mine{};
-inline const Trust Trust::everyone{false};
+inline const Trust Trust::everyone{false, {}};
 
 /// True if `trust` accepts files of `owner`. Of this process's own users root alone is trusted if it has
 /// raised privileges that are not those of a user (set-group-id, file capabilities): its user is then

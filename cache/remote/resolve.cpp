@@ -50,6 +50,19 @@ struct Question {
   Answer answer;
 };
 
+/// Leaves the question open if memory runs out, since nothing may leave a thread.
+void answer(const std::shared_ptr<Question>& question, const std::string& host) noexcept {
+  try {
+    Answer found = ask_system(host, AI_ADDRCONFIG);
+    const std::lock_guard lock(question->mutex);
+    question->answer = std::move(found);
+    question->done = true;
+  } catch (...) {
+    return;
+  }
+  question->answered.notify_all();
+}
+
 }  // namespace
 
 std::vector<std::string> resolve(const std::string& host, const Deadline& deadline, std::string& failure) {
@@ -59,13 +72,7 @@ std::vector<std::string> resolve(const std::string& host, const Deadline& deadli
   }
   const auto question = std::make_shared<Question>();
   try {
-    std::thread([question, host] {
-      Answer answer = ask_system(host, AI_ADDRCONFIG);
-      const std::lock_guard lock(question->mutex);
-      question->answer = std::move(answer);
-      question->done = true;
-      question->answered.notify_all();
-    }).detach();
+    std::thread(answer, question, host).detach();
   } catch (const std::system_error& error) {
     failure = error.what();
     return {};
