@@ -16,7 +16,7 @@ namespace {
 
 static_assert(not_trusted == ECANCELED);
 
-// As many as the system itself follows in one path.
+// The limit of symbolic links in one path, which is that of Linux.
 constexpr int most_links = 40;
 
 /// Puts the parts of `path` before `parts`.

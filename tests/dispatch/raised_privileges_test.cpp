@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr uid_t other_user = 65534;
 
-/// What `program` prints if another user runs it with `variables`.
+/// The output of `program` if another user runs it with `variables`.
 std::string output_of(const std::string& program, const std::vector<std::string>& variables) {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);

@@ -29,7 +29,7 @@ void no_code(cache::Entry& entry) {
   entry.ptx = "no PTX";
 }
 
-/// What a runtime with `options` computes of rows of ones; f's y is overwritten before.
+/// The norm of f's rows as `runtime` computes it. f's y is overwritten before.
 std::vector<float> result_of(RowsOfOnes& f, Runtime& runtime) {
   f.y.fill(0xCD);
   launch(runtime, f.arguments, nullptr);
@@ -41,6 +41,15 @@ std::vector<float> result_of(RowsOfOnes& f, Runtime& runtime) {
 RuntimeOptions options_in(const RowsOfOnes& f, std::vector<std::string>& warnings) {
   RuntimeOptions options = f.options(MissPolicy::compile);
   options.warn = [&warnings](std::string_view text) { warnings.emplace_back(text); };
+  return options;
+}
+
+/// The options of a process with an empty cache directory `own` above f's directory as a read-only layer.
+RuntimeOptions options_above(const RowsOfOnes& f, const TemporaryDirectory& own,
+                             std::vector<std::string>& warnings) {
+  setenv("KERNCAST_CACHE_READONLY", f.folder.path().c_str(), 1);
+  RuntimeOptions options = options_in(f, warnings);
+  options.cache_directory = own.path();
   return options;
 }
 
@@ -86,10 +95,8 @@ TEST_CASE("a bad entry of a read-only layer does not outlive the layer's look-up
   REQUIRE(result_of(f, f.runtime) == ones);
   spoil_entry(f.folder.path(), no_code);
   const TemporaryDirectory own;
-  setenv("KERNCAST_CACHE_READONLY", f.folder.path().c_str(), 1);
   std::vector<std::string> warnings;
-  RuntimeOptions options = options_in(f, warnings);
-  options.cache_directory = own.path();
+  RuntimeOptions options = options_above(f, own, warnings);
   Runtime second(options);
   CHECK(result_of(f, second) == ones);
   CHECK(second.cache_counters().compiles == 1);
@@ -103,10 +110,8 @@ TEST_CASE("in strict mode a lower layer serves what the directory's entry cannot
   RowsOfOnes f;
   REQUIRE(result_of(f, f.runtime) == ones);
   const TemporaryDirectory own;
-  setenv("KERNCAST_CACHE_READONLY", f.folder.path().c_str(), 1);
   std::vector<std::string> warnings;
-  RuntimeOptions options = options_in(f, warnings);
-  options.cache_directory = own.path();
+  RuntimeOptions options = options_above(f, own, warnings);
   {
     Runtime promotes(options);
     REQUIRE(result_of(f, promotes) == ones);

@@ -143,8 +143,8 @@ specialise(const OpDefinition& op, const std::vector<std::pair<std::string, std:
 /// "hidden=7168" or "x_dtype=bf16": one value as a user writes it.
 [[nodiscard]] KERNCAST_API std::string format_param(const ParamSpec& param, std::int32_t value);
 
-/// What decides a parameter of a call, in words: "whether bias is given", "dtype of x". A call's tensors and
-/// scalars go before the default. Empty if a setting alone decides.
+/// The reason for a parameter's value in a call, in words: "whether bias is given", "dtype of x". A call's
+/// tensors and scalars go before the default. Empty if a setting alone decides.
 [[nodiscard]] KERNCAST_API std::string param_source(const OpDefinition& op, const ParamSpec& param);
 
 /// The specialisation as "x_dtype=bf16 hidden=7168": the required parameters, and those that differ from
