@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,6 +65,46 @@ std::string target_of(const std::string& path) {
   return std::move(target.path);
 }
 
+/// Marks a temporary file beside the file that it becomes. The process that writes it holds it locked.
+constexpr const char* temporary_mark = ".kerncast-";
+// Most names examined in the folder of an output.
+constexpr int most_names = 10'000;
+
+std::string folder_of(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+bool names(const std::string& path, int descriptor) {
+  struct stat held{};
+  struct stat named{};
+  return ::fstat(descriptor, &held) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+         held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}
+
+/// A path that leads to the open file.
+std::string link_of(int descriptor) {
+  return fmt::format("/proc/self/fd/{}", descriptor);
+}
+
+/// Creates a locked file without a name in `folder`. The result is -1 if that is not offered there, or if no
+/// name could be given to the file later.
+int open_nameless(const std::string& folder) {
+  const int descriptor = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (descriptor < 0) {
+    return -1;
+  }
+  struct stat held{};
+  struct stat seen{};
+  if (::fstat(descriptor, &held) != 0 || ::stat(link_of(descriptor).c_str(), &seen) != 0 ||
+      held.st_ino != seen.st_ino) {
+    ::close(descriptor);
+    return -1;
+  }
+  static_cast<void>(::flock(descriptor, LOCK_EX | LOCK_NB));
+  return descriptor;
+}
+
 /// A file descriptor that is closed at the end of its scope.
 struct Descriptor {
   int value = -1;
@@ -76,6 +117,27 @@ struct Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
 };
+
+/// Removes the temporary files of processes that were killed while they wrote `target`: those that nobody
+/// holds locked. On a file system without locks they stay.
+void remove_abandoned(const std::string& target) {
+  const std::string prefix = std::filesystem::path(target).filename().string() + temporary_mark;
+  std::error_code error;
+  std::filesystem::directory_iterator at(folder_of(target), error);
+  for (int seen = 0; !error && at != std::filesystem::directory_iterator() && seen < most_names; ++seen) {
+    if (at->path().filename().string().starts_with(prefix)) {
+      const std::string path = at->path().string();
+      const Descriptor file(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+      struct stat status{};
+      if (file.value >= 0 && ::fstat(file.value, &status) == 0 && S_ISREG(status.st_mode) &&
+          status.st_uid == ::geteuid() && ::flock(file.value, LOCK_EX | LOCK_NB) == 0 &&
+          names(path, file.value)) {
+        ::unlink(path.c_str());
+      }
+    }
+    at.increment(error);
+  }
+}
 
 }  // namespace
 
@@ -133,8 +195,7 @@ void check_output(const std::string& path) {
   if (there && !S_ISREG(status.st_mode)) {
     throw Error(ErrorCode::io_error, fmt::format("cannot write {}: it is {}", path, kind_of(status.st_mode)));
   }
-  const std::string folder = std::filesystem::path(target).parent_path().string();
-  if (::access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) != 0) {
+  if (::access(folder_of(target).c_str(), W_OK | X_OK) != 0) {
     fail("write", path);
   }
 }
@@ -146,11 +207,30 @@ AtomicOutput::AtomicOutput(std::string path) : path_(std::move(path)) {
     return;
   }
   target_ = target_of(path_);
-  temporary_ = target_ + ".XXXXXX";
-  descriptor_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
+  remove_abandoned(target_);
+  descriptor_ = open_nameless(folder_of(target_));
   if (descriptor_ < 0) {
-    fail("create", path_);
+    open_temporary();
   }
+}
+
+void AtomicOutput::open_temporary() {
+  // Until the lock is taken, a process that writes the same path may take the file for an abandoned one.
+  constexpr int attempts = 4;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    temporary_ = target_ + temporary_mark + "XXXXXX";
+    descriptor_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
+    if (descriptor_ < 0) {
+      fail("create", path_);
+    }
+    static_cast<void>(::flock(descriptor_, LOCK_EX | LOCK_NB));
+    if (names(temporary_, descriptor_)) {
+      return;
+    }
+    ::close(std::exchange(descriptor_, -1));
+  }
+  errno = EAGAIN;
+  fail("create", path_);
 }
 
 void AtomicOutput::open_stream() {
@@ -180,8 +260,10 @@ void AtomicOutput::open_stream() {
 
 AtomicOutput::~AtomicOutput() {
   if (descriptor_ >= 0) {
+    if (!temporary_.empty()) {
+      ::unlink(temporary_.c_str());
+    }
     ::close(descriptor_);
-    ::unlink(temporary_.c_str());
   }
   if (stream_ >= 0) {
     ::close(stream_);
@@ -220,6 +302,14 @@ void AtomicOutput::commit() {
   ::umask(mask);
   if (::fchmod(descriptor_, 0666U & ~mask) != 0 || ::fsync(descriptor_) != 0) {
     fail("write", path_);
+  }
+  if (temporary_.empty()) {
+    // A link replaces no file, so the file gets a temporary name for a moment.
+    std::string name = fmt::format("{}{}{}-{}", target_, temporary_mark, ::getpid(), descriptor_);
+    if (::linkat(AT_FDCWD, link_of(descriptor_).c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+      fail("write", path_);
+    }
+    temporary_ = std::move(name);
   }
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
     fail("replace", path_);

@@ -17,10 +17,12 @@ namespace kerncast::tools {
 /// to. Call it before work whose result would otherwise be lost.
 void check_output(const std::string& path);
 
-/// A file that is written completely or not at all: under a temporary name beside `path`, which commit()
-/// renames. Without commit(), the temporary file is removed and a file at `path` stays as it was. Of a
-/// symbolic link the target is replaced. If `path` stands for standard output, or is a pipe or a character
-/// device such as /dev/null, commit() writes there what was collected before.
+/// A file that is written completely or not at all: without a name until commit(), so that a process that is
+/// interrupted or killed leaves nothing. Where the file system has no files without names, it is written
+/// under a temporary name beside `path`; what a killed process left there is removed by the next that writes
+/// `path`. Without commit(), a file at `path` stays as it was. Of a symbolic link the target is replaced. If
+/// `path` stands for standard output, or is a pipe or a character device such as /dev/null, commit() writes
+/// there what was collected before.
 class AtomicOutput {
  public:
   /// Throws Error(io_error) with the path and the cause, like write() and commit().
@@ -36,9 +38,10 @@ class AtomicOutput {
   std::string path_;
   void open_stream();
   void copy_to_stream();
+  void open_temporary();
 
-  std::string target_;  ///< path_ with its links followed
-  std::string temporary_;
+  std::string target_;     ///< path_ with its links followed
+  std::string temporary_;  ///< empty while the file has no name
   int descriptor_ = -1;
   int stream_ = -1;  ///< if `path` is no file that can be replaced
 };

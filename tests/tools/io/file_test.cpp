@@ -1,7 +1,10 @@
 #include "tools/io/file.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,6 +72,60 @@ TEST_CASE("a file is written completely or not at all") {
   CHECK(names_in(directory.path()) == std::vector<std::string>{"y"});
   write_whole(path, "new");
   CHECK(directory.read("y") == "new");
+  CHECK(names_in(directory.path()) == std::vector<std::string>{"y"});
+}
+
+TEST_CASE("a process that is killed while it writes leaves nothing for long") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.write("y", "old");
+  int ready[2];
+  REQUIRE(::pipe(ready) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    AtomicOutput output(path);
+    output.write("half", 4);
+    static_cast<void>(!::write(ready[1], "y", 1));
+    ::pause();
+    ::_exit(0);
+  }
+  char byte = 0;
+  REQUIRE(::read(ready[0], &byte, 1) == 1);
+  ::kill(child, SIGKILL);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(directory.read("y") == "old");
+  // This file system has files without names.
+  CHECK(names_in(directory.path()) == std::vector<std::string>{"y"});
+
+  // What is left elsewhere, or between the last two steps, is removed by the next process that writes the
+  // file.
+  directory.write("y.kerncast-Ab3dE6", "half");
+  directory.write("y.kerncast-held", "half");
+  directory.write("x.kerncast-Ab3dE6", "of another file");
+  directory.write("y.backup", "of the user");
+  std::filesystem::create_symlink("y.backup", directory.file("y.kerncast-link"));
+  const int held = ::open(directory.file("y.kerncast-held").c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(::flock(held, LOCK_EX | LOCK_NB) == 0);
+  write_whole(path, "new");
+  CHECK(directory.read("y") == "new");
+  CHECK(names_in(directory.path()) ==
+        std::vector<std::string>{"x.kerncast-Ab3dE6", "y", "y.backup", "y.kerncast-held", "y.kerncast-link"});
+  ::close(held);
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST_CASE("two processes may write one file at the same time") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("y");
+  AtomicOutput first(path);
+  AtomicOutput second(path);
+  first.write("first", 5);
+  second.write("second", 6);
+  first.commit();
+  CHECK(directory.read("y") == "first");
+  second.commit();
+  CHECK(directory.read("y") == "second");
   CHECK(names_in(directory.path()) == std::vector<std::string>{"y"});
 }
 
