@@ -12,6 +12,7 @@
 #include <tuple>
 
 #include "cache/posix/byte_order.hpp"
+#include "cache/posix/file_time.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -125,6 +126,14 @@ bool same_place(const TunedRecord& a, const TunedRecord& b) {
 
 bool in_order(const TunedRecord& a, const TunedRecord& b) {
   return place_of(a) < place_of(b);
+}
+
+std::int64_t latest_us() {
+  return (now_ns_of_files() + clock_slack_ns) / 1000;
+}
+
+std::int64_t dated_us(const TunedRecord& record) {
+  return record.recorded_us > latest_us() ? 0 : std::max<std::int64_t>(record.recorded_us, 0);
 }
 
 std::uint64_t checksum_of(const TunedRecord& record) {

@@ -49,6 +49,12 @@ struct TunedRecord {
 /// first) and device.
 [[nodiscard]] bool in_order(const TunedRecord& a, const TunedRecord& b);
 
+/// The latest time of recording that can be right. A clock that was wrong once must not decide for good which
+/// record is the newer.
+[[nodiscard]] std::int64_t latest_us();
+/// The time of recording; 0, which is older than any other, for one after latest_us().
+[[nodiscard]] std::int64_t dated_us(const TunedRecord& record);
+
 /// XXH3-64 over all fields.
 [[nodiscard]] std::uint64_t checksum_of(const TunedRecord& record);
 

@@ -33,8 +33,8 @@ std::vector<TunedMatch> TunedTable::find(const TunedQuery& query) const {
   const auto rank = [&](const Item* item) {
     const TunedRecord& record = item->record;
     const bool measured = record.source == TunedSource::measured;
-    return std::tuple(!measured, !(measured && record.device == query.device), item->layer,
-                      -record.recorded_us, record.rows_high - record.rows_low);
+    return std::tuple(!measured, !(measured && record.device == query.device), item->layer, -dated_us(record),
+                      record.rows_high - record.rows_low);
   };
   std::stable_sort(items.begin(), items.end(),
                    [&](const Item* a, const Item* b) { return rank(a) < rank(b); });

@@ -32,7 +32,7 @@ constexpr const char* upsert_record =
     "INSERT INTO tuned VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
     "tunables = excluded.tunables, time_us = excluded.time_us, templates = excluded.templates, "
     "recorded_us = excluded.recorded_us, checksum = excluded.checksum "
-    "WHERE excluded.recorded_us >= recorded_us AND excluded.checksum <> checksum";
+    "WHERE (excluded.recorded_us >= recorded_us OR recorded_us > ?13) AND excluded.checksum <> checksum";
 
 constexpr const char* delete_record =
     "DELETE FROM tuned WHERE op = ? AND spec = ? AND arch = ? AND rows_low = ? AND rows_high = ? AND "
@@ -285,7 +285,8 @@ Change insert(const Database& database, const std::vector<TunedRecord>& records)
         sqlite3_bind_double(statement.get(), at++, record.time_us);
         sqlite::bind(statement, at++, record.templates);
         sqlite3_bind_int64(statement.get(), at++, record.recorded_us);
-        sqlite3_bind_int64(statement.get(), at, static_cast<sqlite3_int64>(checksum_of(record)));
+        sqlite3_bind_int64(statement.get(), at++, static_cast<sqlite3_int64>(checksum_of(record)));
+        sqlite3_bind_int64(statement.get(), at, latest_us());
       });
 }
 

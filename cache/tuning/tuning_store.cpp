@@ -47,7 +47,7 @@ std::vector<TunedRecord> merged(std::vector<TunedRecord> a, const std::vector<Tu
     const auto found = std::lower_bound(a.begin(), a.end(), record, in_order);
     if (found == a.end() || !same_place(*found, record)) {
       a.insert(found, record);
-    } else if (record.recorded_us > found->recorded_us) {
+    } else if (dated_us(record) > dated_us(*found)) {
       *found = record;
     }
   }
@@ -303,6 +303,7 @@ RecordResult TuningStore::record(const std::vector<TunedRecord>& records) {
       ++result.failed;
     } else {
       sound.push_back(record);
+      sound.back().recorded_us = dated_us(record);
     }
   }
   if (sound.empty()) {

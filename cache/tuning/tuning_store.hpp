@@ -49,7 +49,8 @@ class TuningStore {
   TuningStore(std::string root, WarningSink warn, Trust trust = Trust::mine);
 
   /// Stores the sound ones of `records`, all or none. Each replaces an older record of the same op,
-  /// specialisation, architecture, rows, source and device.
+  /// specialisation, architecture, rows, source and device. A time of recording that cannot be right is
+  /// stored as 0.
   RecordResult record(const std::vector<TunedRecord>& records);
   /// Every record, in order.
   [[nodiscard]] std::vector<TunedRecord> list();

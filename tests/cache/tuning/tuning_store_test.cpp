@@ -13,6 +13,8 @@
 
 #include "cache/cache.hpp"
 #include "cache/posix/file.hpp"
+#include "cache/tuning/tuned_table.hpp"
+#include "cache/tuning/tuning_database.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/cache/tuning/database_connection.hpp"
@@ -48,6 +50,33 @@ struct Fixture {
 };
 
 }  // namespace
+
+TEST_CASE_METHOD(Fixture, "a date far ahead does not keep a record for good") {
+  TunedRecord measured = sample_record(1);
+  TunedRecord future = measured;
+  future.recorded_us = std::int64_t{1} << 60;
+  future.time_us = 99;
+  TuningStore tuning = store();
+  // Such a date is older than any other, whichever record comes first.
+  REQUIRE(tuning.record({future}).written == 1);
+  CHECK(tuning.list().front().recorded_us == 0);
+  CHECK(tuning.record({measured}).written == 1);
+  CHECK(tuning.record({future}).kept == 1);
+  CHECK(tuning.list() == std::vector<TunedRecord>{measured});
+  // A database of an earlier build may hold one.
+  fs::remove(path);
+  fs::remove(copy);
+  write(path, tuning_database::database_of({future}));
+  CHECK(store().record({measured}).written == 1);
+  CHECK(store().list() == std::vector<TunedRecord>{measured});
+  TunedTable table;
+  TunedRecord wide = future;
+  wide.rows_high = 100;
+  table.add("layer", {wide, measured});
+  CHECK(table.find({measured.op, measured.spec, measured.arch, 1, 1, measured.device})
+            .front()
+            .record->time_us == measured.time_us);
+}
 
 TEST_CASE_METHOD(Fixture, "records are kept, listed, replaced by newer ones and removed") {
   CHECK(store().list().empty());
