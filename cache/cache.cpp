@@ -85,12 +85,11 @@ Trust layer_trust(const CacheOptions& options, const WarningSink& warn) {
 Cache::Cache(CacheOptions options, WarningSink warn)
     : wait_(options.wait),
       warnings_(warn),
-      store_(options.directory, warn, directory_trust(options)),
+      store_(options.directory, warn, directory_trust(options), options.budget,
+             [this] { return usage_.name(); }),
       memory_(options.memory_bytes),
       remote_(std::move(options.remote), warnings_, counters_),
       usage_(store_.root(), store_.trust()),
-      budget_(options.budget),
-      schedule_(options.budget),
       tuning_(store_.root(), std::move(warn), directory_trust(options)) {
   const Trust trust = layer_trust(
       options, [this](std::string_view text) { warnings_.once(std::string(text), std::string(text)); });
@@ -101,6 +100,10 @@ Cache::Cache(CacheOptions options, WarningSink warn)
 
 Cache::~Cache() {
   try {
+    // What this process used may be evicted now. If it is killed instead, the next process does so.
+    if (!usage_.name().empty()) {
+      store_.finish_trim();
+    }
     usage_.count(counters());
   } catch (const std::exception&) {
     return;  // The counts since the last ones that were written are lost.
@@ -228,7 +231,6 @@ Hit Cache::promoted(const Key& key, Entry entry, Layer layer, std::uint64_t Cach
     if (!lock.waited() && store_.promote(key, entry)) {
       counters_.add(&CacheCounters::promoted);
       counters_.add(&CacheCounters::bytes_written, entry.cubin.size() + entry.ptx.size());
-      keep_budget(entry);
       in_directory = true;
     }
     in_directory = in_directory || lock.waited();
@@ -322,27 +324,15 @@ bool Cache::publish(const Key& key, Entry entry, WaitBudget& budget) {
   if (written) {
     counters_.add(&CacheCounters::bytes_written, shared->cubin.size() + shared->ptx.size());
     note_use(key);
-    keep_budget(*shared);
   }
   remote_.put(key, *shared, budget);
   return written;
 }
 
-void Cache::keep_budget(const Entry& entry) {
-  std::uint64_t bytes = entry.cubin.size() + entry.ptx.size();
-  for (const auto& [label, value] : entry.key_fields) {
-    bytes += label.size() + value.size();
-  }
-  if (schedule_.published(bytes)) {
-    const TrimResult result = trim(store_.open_root(), budget_, usage_.name());
-    schedule_.trimmed(result);
-    counters_.add(&CacheCounters::evicted, result.evicted);
-    counters_.add(&CacheCounters::evicted_bytes, result.evicted_bytes);
-  }
-}
-
 void Cache::note_use(const Key& key) {
-  usage_.used(key, [this] { return counters(); });
+  if (usage_.used(key, [this] { return counters(); })) {
+    store_.finish_trim();
+  }
 }
 
 const TunedTable& Cache::tuned() {
@@ -374,6 +364,8 @@ CacheCounters Cache::counters() const {
   out.published = store_.counters().published;
   out.failed_publishes = store_.counters().failed_publishes;
   out.quarantined = store_.counters().quarantined;
+  out.evicted = store_.counters().evicted;
+  out.evicted_bytes = store_.counters().evicted_bytes;
   return out;
 }
 

@@ -157,7 +157,6 @@ class Cache {
   /// Warns of layers that do not exist at a miss: a path with a slip in it, or a mount that is not there.
   void warn_of_missing_layers();
   void note_use(const Key& key);
-  void keep_budget(const Entry& entry);
 
   std::chrono::milliseconds wait_;
   Counters counters_;
@@ -169,8 +168,6 @@ class Cache {
   RemoteStore remote_;
   CircuitBreaker locks_;
   ProcessUsage usage_;
-  Budget budget_;
-  TrimSchedule schedule_;
   TuningStore tuning_;
   std::once_flag tuned_once_;
   TunedTable tuned_;

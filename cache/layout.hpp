@@ -22,8 +22,10 @@ constexpr std::string_view tuning_copy = "tuning.good.sqlite";
 constexpr std::string_view entry_suffix = ".kce";
 constexpr std::string_view session_suffix = ".kcs";
 
-/// Names in the folder of locks: held by the process that evicts, and by the one that adds up counters.
+/// Names in the folder of locks: held by the process that evicts, the mark that it has not finished, and held
+/// by the process that adds up counters.
 constexpr std::string_view trim_lock = "trim";
+constexpr std::string_view trim_due = "trim-due";
 constexpr std::string_view counters_lock = "counters";
 
 }  // namespace kerncast::cache::layout

@@ -4,21 +4,32 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
-#include <ctime>
+#include <chrono>
+#include <functional>
 #include <limits>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <unordered_set>
 #include <vector>
 
 #include "cache/directory/entry_tree.hpp"
 #include "cache/directory/process_usage.hpp"
 #include "cache/directory/reaper.hpp"
+#include "cache/entry.hpp"
 #include "cache/layout.hpp"
+#include "cache/posix/descriptor.hpp"
 #include "cache/posix/file_lock.hpp"
+#include "cache/posix/file_time.hpp"
 
 namespace kerncast::cache {
 namespace {
 
 constexpr std::int64_t unused_seconds = std::int64_t{7} * 24 * 3600;
+// A process that trims touches its lock many times a second.
+constexpr std::int64_t stopped_seconds = 60;
 constexpr std::uint64_t no_end = std::numeric_limits<std::uint64_t>::max();
 
 /// True if `name` is the entry folder of another format version, such as "v17".
@@ -27,55 +38,152 @@ bool is_other_version(const std::string& name) {
          name.find_first_not_of("0123456789", 1) == std::string::npos && name != layout::entries;
 }
 
+std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
+  return a > no_end - b ? no_end : a + b;
+}
+
+bool exceeds(std::uint64_t limit, std::uint64_t value) {
+  return limit != 0 && value > limit;
+}
+
+/// The size that an eviction aims at, if `least` cannot be avoided.
+std::uint64_t aim(std::uint64_t limit, std::uint64_t least) {
+  return limit == 0 ? no_end : std::max(limit - limit / 8, least);
+}
+
 struct Candidate {
   std::string shard;
   std::string name;
   Key key;
   std::uint64_t bytes = 0;
   std::int64_t modified_ns = 0;
+  bool doubtful = false;  ///< it cannot be an entry of its size, or it has a time that cannot be right
+};
+
+/// The entries of a directory, or of a part of its folders that stands for all.
+class Listing {
+ public:
+  /// Visits folders from a different one each time, so that each gets its turn. `visit` is called with each.
+  Listing(const Folder& entries, std::size_t most,
+          const std::function<void(const Folder&, const std::string&)>& visit) {
+    std::vector<std::string> names;
+    entries.for_each(no_limit, [&](const std::string& name) {
+      if (is_shard_name(name)) {
+        names.push_back(name);
+      }
+    });
+    std::sort(names.begin(), names.end());
+    const auto turn = static_cast<std::size_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+    all_ = names.size();
+    for (; seen_ < all_ && candidates_.size() < most; ++seen_) {
+      const std::string& name = names[(turn + seen_) % all_];
+      if (const Folder shard = entries.child(name); shard.valid()) {
+        read(shard, name);
+        visit(shard, name);
+      }
+    }
+  }
+
+  [[nodiscard]] bool whole() const { return seen_ == all_; }
+  /// The part of `limit` that the listed folders may have.
+  [[nodiscard]] std::uint64_t part_of(std::uint64_t limit) const {
+    return limit == 0 || whole() ? limit
+                                 : 1 + static_cast<std::uint64_t>(static_cast<double>(limit) * share());
+  }
+  /// `value` of the listed folders, for all.
+  [[nodiscard]] std::uint64_t in_all(std::uint64_t value) const {
+    return whole() ? value : static_cast<std::uint64_t>(static_cast<double>(value) / share());
+  }
+  [[nodiscard]] std::vector<Candidate>& candidates() { return candidates_; }
+
+ private:
+  [[nodiscard]] double share() const { return static_cast<double>(seen_) / static_cast<double>(all_); }
+
+  void read(const Folder& shard, const std::string& shard_name) {
+    for_each_entry(shard, shard_name, [&](const std::string& name, const StoredFile& file) {
+      candidates_.push_back({shard_name, name, file.key, file.bytes, file.modified_ns,
+                             file.bytes > max_entry_bytes || is_ahead(file.modified_ns, now_)});
+    });
+  }
+
+  std::vector<Candidate> candidates_;
+  std::size_t seen_ = 0;
+  std::size_t all_ = 0;
+  std::int64_t now_ = now_ns_of_files();
 };
 
 class Trim {
  public:
-  Trim(const Folder& root, const Budget& budget, const std::string& own)
-      : root_(root), budget_(budget), own_(own) {}
+  Trim(const Folder& root, const Budget& budget, const std::string& own, const FileLock& lock)
+      : root_(root), budget_(budget), own_(own), lock_(lock) {}
 
-  TrimResult run() {
+  TrimResult run(const TrimWork& most) {
+    collect();
+    const Folder entries = root_.child(layout::entries);
+    Listing listing(entries, most.listed, [&](const Folder& shard, const std::string&) {
+      result_.collected += reap_temporaries(shard, abandoned_after, no_limit);
+      lock_.touch();
+    });
+    count(listing.candidates());
+    const Budget part{listing.part_of(budget_.bytes), listing.part_of(budget_.entries)};
+    if (exceeds(part.bytes, result_.bytes) || exceeds(part.entries, result_.entries)) {
+      evict(entries, listing.candidates(), keys_in_use(root_, own_),
+            {aim(part.bytes, 0), aim(part.entries, 0)}, most.evicted);
+    }
+    result_.cut_short = result_.cut_short || (!listing.whole() && result_.evicted > 0);
+    result_.bytes = listing.in_all(result_.bytes);
+    result_.entries = listing.in_all(result_.entries);
+    return result_;
+  }
+
+  RoomResult make_room(const Room& room, RoomUse use) {
+    RoomResult out;
+    const Folder entries = root_.child(layout::entries);
+    Listing listing(entries, no_limit, [&](const Folder&, const std::string&) { lock_.touch(); });
+    count(listing.candidates());
+    std::unordered_set<Key, KeyHash> staying = keys_in_use(root_, own_);
+    staying.insert(room.staying.begin(), room.staying.end());
+    for (const Candidate& candidate : listing.candidates()) {
+      if (staying.contains(candidate.key)) {
+        out.held.bytes = sum(out.held.bytes, candidate.bytes);
+        ++out.held.entries;
+      }
+    }
+    const std::uint64_t least_bytes = sum(out.held.bytes, room.bytes);
+    const std::uint64_t least_entries = sum(out.held.entries, room.entries);
+    out.fits = !exceeds(budget_.bytes, least_bytes) && !exceeds(budget_.entries, least_entries);
+    const bool is_full = exceeds(budget_.bytes, sum(result_.bytes, room.bytes)) ||
+                         exceeds(budget_.entries, sum(result_.entries, room.entries));
+    if (out.fits && is_full && use == RoomUse::make) {
+      evict(
+          entries, listing.candidates(), staying,
+          {aim(budget_.bytes, least_bytes) - room.bytes, aim(budget_.entries, least_entries) - room.entries},
+          no_limit);
+    }
+    out.trimmed = result_;
+    return out;
+  }
+
+ private:
+  /// Removes what is nobody's.
+  void collect() {
     result_.ran = true;
     root_.for_each(reaped_names, [&](const std::string& name) {
       if (is_other_version(name)) {
         collect_version(root_.child(name), name);
       }
     });
-    const Folder entries = root_.child(layout::entries);
-    for_each_shard(entries, [&](const Folder& shard, const std::string& name) { read_shard(shard, name); });
-    for (const std::string_view name : {layout::quarantine, layout::sessions}) {
+    for (const std::string_view name : {layout::quarantine, layout::sessions, layout::failed}) {
       result_.collected += reap_temporaries(root_.child(name), abandoned_after, no_limit);
     }
-    if (exceeds(budget_.bytes, result_.bytes) || exceeds(budget_.entries, result_.entries)) {
-      evict(entries);
-    }
-    return result_;
-  }
-
- private:
-  static bool exceeds(std::uint64_t limit, std::uint64_t value) { return limit != 0 && value > limit; }
-  static std::uint64_t low_water(std::uint64_t limit) { return limit - limit / 8; }
-
-  void read_shard(const Folder& shard, const std::string& shard_name) {
-    for_each_entry(shard, shard_name, [&](const std::string& name, const StoredFile& file) {
-      candidates_.push_back({shard_name, name, file.key, file.bytes, file.modified_ns});
-      ++result_.entries;
-      result_.bytes += file.bytes;
-    });
-    result_.collected += reap_temporaries(shard, abandoned_after, no_limit);
+    result_.collected += reap_temporaries(root_, abandoned_after, reaped_names);
   }
 
   void collect_version(const Folder& version, const std::string& version_name) {
-    const std::int64_t now = std::time(nullptr);
+    const std::int64_t now = now_ns_of_files();
     for_each_shard(version, [&](const Folder& shard, const std::string& shard_name) {
       for_each_entry(shard, shard_name, [&](const std::string& name, const StoredFile& file) {
-        if (now - file.modified_ns / 1'000'000'000 > unused_seconds && shard.remove(name)) {
+        if (is_older(file.modified_ns, unused_seconds, now) && shard.remove(name)) {
           ++result_.collected;
         }
       });
@@ -85,39 +193,64 @@ class Trim {
     ::unlinkat(root_.fd(), version_name.c_str(), AT_REMOVEDIR);
   }
 
-  void evict(const Folder& entries) {
-    std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
-      return a.modified_ns != b.modified_ns ? a.modified_ns < b.modified_ns : a.key < b.key;
+  void count(const std::vector<Candidate>& candidates) {
+    result_.ran = true;
+    result_.entries = candidates.size();
+    for (const Candidate& candidate : candidates) {
+      result_.bytes = sum(result_.bytes, candidate.bytes);
+    }
+  }
+
+  void evict(const Folder& entries, std::vector<Candidate>& candidates,
+             const std::unordered_set<Key, KeyHash>& staying, const Budget& low, std::size_t most) {
+    // After the clock was set back, what was written before it seems to come from the future, and it is
+    // older.
+    std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+      return std::tuple(!a.doubtful, a.modified_ns, a.key) < std::tuple(!b.doubtful, b.modified_ns, b.key);
     });
-    const auto in_use = keys_in_use(root_, own_);
-    for (const Candidate& candidate : candidates_) {
-      if (!exceeds(low_water(budget_.bytes), result_.bytes) &&
-          !exceeds(low_water(budget_.entries), result_.entries)) {
+    for (const Candidate& candidate : candidates) {
+      if (result_.bytes <= low.bytes && result_.entries <= low.entries) {
         break;
       }
-      if (!in_use.contains(candidate.key) && remove(entries.child(candidate.shard), candidate)) {
-        --result_.entries;
-        result_.bytes -= candidate.bytes;
+      if (result_.evicted >= most) {
+        result_.cut_short = true;
+        break;
+      }
+      if (staying.contains(candidate.key)) {
+        continue;
+      }
+      const Removed removed = remove(entries.child(candidate.shard), candidate);
+      if (removed == Removed::no) {
+        continue;
+      }
+      --result_.entries;
+      result_.bytes -= std::min(result_.bytes, candidate.bytes);
+      if (removed == Removed::here) {
         ++result_.evicted;
         result_.evicted_bytes += candidate.bytes;
+        lock_.touch();
       }
     }
   }
 
-  /// Removes the candidate. False if it was used or published again since it was listed.
-  static bool remove(const Folder& shard, const Candidate& candidate) {
+  enum class Removed : std::uint8_t { no, here, elsewhere };
+
+  /// Removes the candidate, unless it was used or published again since it was listed.
+  static Removed remove(const Folder& shard, const Candidate& candidate) {
     struct stat info{};
-    return ::fstatat(shard.fd(), candidate.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISREG(info.st_mode) &&
-           static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec ==
-               candidate.modified_ns &&
-           shard.remove(candidate.name);
+    if (::fstatat(shard.fd(), candidate.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      return errno == ENOENT ? Removed::elsewhere : Removed::no;
+    }
+    return S_ISREG(info.st_mode) && nanoseconds_of(info.st_mtim) == candidate.modified_ns &&
+                   shard.remove(candidate.name)
+               ? Removed::here
+               : Removed::no;
   }
 
   const Folder& root_;
   const Budget& budget_;
   const std::string& own_;
-  std::vector<Candidate> candidates_;
+  const FileLock& lock_;
   TrimResult result_;
 };
 
@@ -131,16 +264,43 @@ std::uint64_t step(std::uint64_t limit, std::uint64_t used) {
 
 }  // namespace
 
-TrimResult trim(const Folder& root, const Budget& budget, const std::string& own) {
+TrimResult trim(const Folder& root, const Budget& budget, const std::string& own, const TrimWork& most) {
   if (!root.valid()) {
     return {};
   }
-  const FileLock lock(root.make_child(layout::locks), layout::trim_lock);
-  if (lock.busy()) {
+  const Folder locks = root.make_child(layout::locks);
+  const FileLock lock(locks, layout::trim_lock);
+  if (lock.busy() && !lock.untouched_for(stopped_seconds)) {
     return {};
   }
+  lock.touch();
+  const std::string due(layout::trim_due);
+  static_cast<void>(Descriptor(
+      ::openat(locks.fd(), due.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600)));
   collect_usage(root);
-  return Trim(root, budget, own).run();
+  const TrimResult result = Trim(root, budget, own, lock).run(most);
+  if (!result.cut_short && !exceeds(budget.bytes, result.bytes) && !exceeds(budget.entries, result.entries)) {
+    locks.remove(due);
+  }
+  return result;
+}
+
+bool trim_is_due(const Folder& root) {
+  const std::string path = std::string(layout::locks) + '/' + std::string(layout::trim_due);
+  return root.valid() && ::faccessat(root.fd(), path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+RoomResult make_room(const Folder& root, const Budget& budget, const std::string& own, const Room& room,
+                     RoomUse use) {
+  if (!root.valid()) {
+    RoomResult out;
+    out.fits = !exceeds(budget.bytes, room.bytes) && !exceeds(budget.entries, room.entries);
+    return out;
+  }
+  // Two processes that evict at the same time harm nothing, so it is not waited for another one.
+  const FileLock lock = use == RoomUse::make ? FileLock(root.make_child(layout::locks), layout::trim_lock)
+                                             : FileLock(Folder(), layout::trim_lock);
+  return Trim(root, budget, own, lock).make_room(room, use);
 }
 
 bool TrimSchedule::published(std::uint64_t bytes) {
@@ -159,8 +319,8 @@ bool TrimSchedule::published(std::uint64_t bytes) {
 void TrimSchedule::trimmed(const TrimResult& result) {
   if (result.ran) {
     const std::lock_guard lock(mutex_);
-    bytes_left_ = step(budget_.bytes, result.bytes);
-    entries_left_ = step(budget_.entries, result.entries);
+    bytes_left_ = result.cut_short ? 0 : step(budget_.bytes, result.bytes);
+    entries_left_ = result.cut_short ? 0 : step(budget_.entries, result.entries);
   }
 }
 

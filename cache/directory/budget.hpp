@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <unordered_set>
 
+#include "cache/key.hpp"
 #include "cache/posix/folder.hpp"
 
 namespace kerncast::cache {
@@ -22,19 +25,65 @@ struct TrimResult {
   std::uint64_t evicted = 0;
   std::uint64_t evicted_bytes = 0;
   std::uint64_t collected = 0;  ///< removed temporaries of dead writers and files of other versions
+  bool cut_short = false;       ///< there was more to do than TrimWork permits
+};
+
+/// Most work that one trim does: about half a second. What is left is done by the next one.
+struct TrimWork {
+  std::size_t listed = std::size_t{1} << 17;  ///< entries, to within those of one folder
+  std::size_t evicted = std::size_t{1} << 14;
 };
 
 /// Brings the directory within `budget`: removes the least recently used entries until seven eighths of the
 /// budget are in use. An entry that another running process uses is never removed; `own` is the name of this
-/// process's usage file. Also removes the temporary files of dead writers, the usage files of ended
-/// processes, and entries of other format versions that were not used for a week. Only one process trims at a
-/// time.
-[[nodiscard]] TrimResult trim(const Folder& root, const Budget& budget, const std::string& own);
+/// process's usage file. An entry whose time of use cannot be right goes first. Also removes the temporary
+/// files of dead writers, the usage files of ended processes, and entries of other format versions that were
+/// not used for a week.
+///
+/// Only one process trims at a time, but a process that is stopped while it does stops nobody else for more
+/// than a minute. If the listing is cut short, the folders that were listed stand for all: keys are hashes.
+///
+///     ROOT/locks/trim        locked by the process that trims, which touches it as it goes
+///     ROOT/locks/trim-due    exists from the begin of a trim until one ends with the directory in its budget
+[[nodiscard]] TrimResult trim(const Folder& root, const Budget& budget, const std::string& own,
+                              const TrimWork& most = {});
+
+/// True if the last trim was killed or cut short, or if what other processes used kept it from its aim. It
+/// costs one system call.
+[[nodiscard]] bool trim_is_due(const Folder& root);
+
+/// What is about to be written at once, and the entries that must stay for it.
+struct Room {
+  std::uint64_t bytes = 0;
+  std::uint64_t entries = 0;
+  std::unordered_set<Key, KeyHash> staying;
+};
+
+/// The part of a directory that no trim removes at present: what stays for a Room and what other processes
+/// use.
+struct Held {
+  std::uint64_t bytes = 0;
+  std::uint64_t entries = 0;
+};
+
+/// Result of make_room().
+struct RoomResult {
+  bool fits = false;
+  Held held;
+  TrimResult trimmed;
+};
+
+enum class RoomUse : std::uint8_t { make, only_ask };
+
+/// Evicts entries as trim() does until there is room for `room` within `budget`. Evicts nothing if that
+/// cannot be achieved, or if it is only asked.
+[[nodiscard]] RoomResult make_room(const Folder& root, const Budget& budget, const std::string& own,
+                                   const Room& room, RoomUse use);
 
 /// Decides when a process that publishes should trim: at its first publish, and then each time it has added a
 /// sixteenth of the remaining space, or a thirty-second of the budget if that is more. So a directory is
 /// listed about sixty times while it fills up, and exceeds its budget by at most a thirty-second for each
-/// process.
+/// process. After a trim that was cut short the next publish goes on.
 class TrimSchedule {
  public:
   explicit TrimSchedule(Budget budget) : budget_(budget) {}

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "cache/layout.hpp"
+#include "cache/posix/file_time.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -46,9 +47,8 @@ void for_each_entry(const Folder& shard, const std::string& shard_name,
     struct stat info{};
     if (key && ::fstatat(shard.fd(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISREG(info.st_mode)) {
-      visit(name, StoredFile{
-                      *key, shard.path() + '/' + name, static_cast<std::uint64_t>(info.st_size),
-                      static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec});
+      visit(name, StoredFile{*key, shard.path() + '/' + name, static_cast<std::uint64_t>(info.st_size),
+                             nanoseconds_of(info.st_mtim)});
     }
   });
 }

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <ctime>
 #include <exception>
 #include <string_view>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "cache/layout.hpp"
 #include "cache/posix/byte_order.hpp"
 #include "cache/posix/file_lock.hpp"
+#include "cache/posix/file_time.hpp"
 #include "cache/posix/signal_guard.hpp"
 
 namespace kerncast::cache {
@@ -23,6 +23,8 @@ namespace {
 constexpr std::int64_t silent_seconds = std::int64_t{7} * 24 * 3600;
 // With this many files, the files of ended processes are added up.
 constexpr std::size_t many_files = 64;
+// Each of these is open while they are added up, and the host may have few descriptors.
+constexpr std::size_t files_at_once = 16;
 constexpr std::uint64_t max_usage_bytes = 16ULL << 20;
 
 bool write_at(int fd, std::string_view bytes, off_t at) {
@@ -48,7 +50,8 @@ Owner owner_of(const FileContent& held) {
   if (errno == EWOULDBLOCK) {
     return Owner::living;
   }
-  return std::time(nullptr) - held.info.st_mtim.tv_sec > silent_seconds ? Owner::dead : Owner::unknown;
+  return is_older(nanoseconds_of(held.info.st_mtim), silent_seconds, now_ns_of_files()) ? Owner::dead
+                                                                                        : Owner::unknown;
 }
 
 void for_each_usage(const Folder& sessions,
@@ -106,15 +109,15 @@ void ProcessUsage::begin(const CacheCounters& counters) {
   }
 }
 
-void ProcessUsage::used(const Key& key, const std::function<CacheCounters()>& counters) {
+bool ProcessUsage::used(const Key& key, const std::function<CacheCounters()>& counters) {
   if (root_.empty()) {
-    return;
+    return false;
   }
   const std::lock_guard lock(mutex_);
   const bool is_new = keys_.insert(key).second;
   if (process_ != ::getpid()) {
     begin(counters());
-    return;
+    return true;
   }
   if (is_new && file_.valid()) {
     if (write_at(file_.get(), bytes_of(key), end_)) {
@@ -122,6 +125,7 @@ void ProcessUsage::used(const Key& key, const std::function<CacheCounters()>& co
     }
     write_counters(counters());
   }
+  return false;
 }
 
 void ProcessUsage::count(const CacheCounters& counters) {
@@ -148,6 +152,38 @@ CacheCounters counters_of(const Folder& root) {
   return sum;
 }
 
+namespace {
+
+/// Adds up and removes at most files_at_once files of ended processes. True if there may be more.
+bool collect_some(const Folder& root, const Folder& sessions) {
+  CacheCounters sum;
+  std::vector<std::pair<std::string, Descriptor>> dead;
+  sessions.for_each(no_limit, [&](const std::string& name) {
+    if (dead.size() == files_at_once || !name.ends_with(layout::session_suffix)) {
+      return;
+    }
+    FileContent content = sessions.read(name, max_usage_bytes);
+    if (content.state == FileContent::State::read && owner_of(content) == Owner::dead) {
+      sum += parse_counters(content.bytes).value_or(CacheCounters{});
+      dead.emplace_back(name, std::move(content.held));
+    }
+  });
+  if (dead.empty()) {
+    return false;
+  }
+  sum += read_totals(root);
+  if (root.publish(layout::counters, serialise_counters(sum))) {
+    return false;
+  }
+  bool removed = false;
+  for (const auto& [name, held] : dead) {
+    removed = (sessions.names(name, held.get()) && sessions.remove(name)) || removed;
+  }
+  return removed && dead.size() == files_at_once;
+}
+
+}  // namespace
+
 void collect_usage(const Folder& root) {
   if (!root.valid()) {
     return;
@@ -157,29 +193,7 @@ void collect_usage(const Folder& root) {
   if (!sessions.valid() || lock.busy()) {
     return;
   }
-  CacheCounters sum;
-  std::vector<std::pair<std::string, FileContent>> dead;
-  sessions.for_each(no_limit, [&](const std::string& name) {
-    if (!name.ends_with(layout::session_suffix)) {
-      return;
-    }
-    FileContent content = sessions.read(name, max_usage_bytes);
-    if (content.state == FileContent::State::read && owner_of(content) == Owner::dead) {
-      sum += parse_counters(content.bytes).value_or(CacheCounters{});
-      dead.emplace_back(name, std::move(content));
-    }
-  });
-  if (dead.empty()) {
-    return;
-  }
-  sum += read_totals(root);
-  if (root.publish(layout::counters, serialise_counters(sum))) {
-    return;
-  }
-  for (const auto& [name, content] : dead) {
-    if (sessions.names(name, content.held.get())) {
-      sessions.remove(name);
-    }
+  while (collect_some(root, sessions)) {
   }
 }
 

@@ -34,8 +34,8 @@ class ProcessUsage {
   ProcessUsage(const ProcessUsage&) = delete;
   ProcessUsage& operator=(const ProcessUsage&) = delete;
 
-  /// Notes that `key` is in use, and the counters so far.
-  void used(const Key& key, const std::function<CacheCounters()>& counters);
+  /// Notes that `key` is in use, and the counters so far. True at the first key of this process.
+  bool used(const Key& key, const std::function<CacheCounters()>& counters);
   /// Notes the counters so far, if the file exists.
   void count(const CacheCounters& counters);
   /// The name of the file. Empty if there is none.

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cache/key.hpp"
+#include "cache/posix/file_time.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -23,8 +24,7 @@ bool reap(const Folder& folder, const std::string& name, std::chrono::seconds ag
   if (!file.valid() || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     return false;
   }
-  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  if (now - info.st_mtim.tv_sec < age.count()) {
+  if (!is_older(nanoseconds_of(info.st_mtim), age.count(), now_ns_of_files())) {
     return false;
   }
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 &&

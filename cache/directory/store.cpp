@@ -6,13 +6,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "cache/directory/compiler_marks.hpp"
 #include "cache/directory/reaper.hpp"
 #include "cache/layout.hpp"
+#include "cache/posix/file_time.hpp"
 #include "cache/posix/sqlite.hpp"
 #include "cache/posix/trusted_path.hpp"
 #include "cache/quarantine.hpp"
@@ -53,10 +54,8 @@ bool is_quarantined(const std::string& name) {
 
 /// Sets the time of the last use. If that is not permitted, the entry is only evicted sooner.
 void stamp(const FileContent& content) {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  if (std::abs(now.tv_sec - content.info.st_mtim.tv_sec) >= use_stamp_seconds) {
-    const timespec times[] = {{0, UTIME_OMIT}, now};
+  if (is_older(nanoseconds_of(content.info.st_mtim), use_stamp_seconds, now_ns_of_files())) {
+    const timespec times[] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
     ::futimens(content.held.get(), times);
   }
 }
@@ -74,8 +73,14 @@ std::string default_directory() {
   return home.starts_with('/') ? home + "/.cache/kerncast" : std::string();
 }
 
-Store::Store(std::string root, WarningSink warn, Trust trust)
-    : root_(std::move(root)), trust_(std::move(trust)), warnings_(std::move(warn)) {
+Store::Store(std::string root, WarningSink warn, Trust trust, std::optional<Budget> budget,
+             std::function<std::string()> own_usage)
+    : root_(std::move(root)),
+      trust_(std::move(trust)),
+      budget_(budget),
+      schedule_(budget.value_or(Budget{0, 0})),
+      own_usage_(std::move(own_usage)),
+      warnings_(std::move(warn)) {
   if (!root_.empty()) {
     std::error_code error;
     const fs::path absolute = fs::absolute(root_, error);
@@ -251,13 +256,51 @@ bool Store::promote(const Key& key, const Entry& entry) {
   return bytes.size() <= max_entry_bytes && !write(key, bytes);
 }
 
+Holding Store::holding(const Key& key) const {
+  const Folder shard =
+      cache::trusted(Folder::open(root_), trust_).child(layout::entries).child(shard_name(key));
+  const FileContent content = shard.read(file_name(key), max_entry_bytes);
+  if (content.state == FileContent::State::absent) {
+    return Holding::nothing;
+  }
+  return content.state == FileContent::State::read && reason_not_trusted(content.info, trust_).empty() &&
+                 parse(key, content.bytes).entry
+             ? Holding::sound
+             : Holding::unsound;
+}
+
 IoFailure Store::write(const Key& key, const std::string& bytes) {
   IoFailure failure = try_write(key, bytes);
   for (int attempt = 1; attempt < write_attempts && (failure.error == ENOENT || failure.error == EISDIR);
        ++attempt) {
     failure = try_write(key, bytes);
   }
+  if (!failure && budget_ && schedule_.published(bytes.size())) {
+    trim();
+  }
   return failure;
+}
+
+void Store::trim() {
+  const TrimResult result = cache::trim(open_root(), *budget_, own_usage_ ? own_usage_() : std::string());
+  schedule_.trimmed(result);
+  counters_.evicted += result.evicted;
+  counters_.evicted_bytes += result.evicted_bytes;
+}
+
+void Store::finish_trim() {
+  if (budget_ && !root_.empty() && trim_is_due(Folder::open(root_))) {
+    trim();
+  }
+}
+
+RoomResult Store::make_room(const Room& room, RoomUse use) {
+  const RoomResult result =
+      cache::make_room(root_.empty() ? Folder() : cache::trusted(Folder::open(root_), trust_),
+                       budget_.value_or(Budget{0, 0}), own_usage_ ? own_usage_() : std::string(), room, use);
+  counters_.evicted += result.trimmed.evicted;
+  counters_.evicted_bytes += result.trimmed.evicted_bytes;
+  return result;
 }
 
 IoFailure Store::try_write(const Key& key, const std::string& bytes) {
@@ -352,9 +395,14 @@ StoreStatistics Store::remove(const std::function<bool(const StoredFile&)>& unwa
   for_each_shard(trusted(open_root().child(layout::entries)),
                  [&](const Folder& shard, const std::string& shard_name) {
                    for_each_entry(shard, shard_name, [&](const std::string& name, const StoredFile& file) {
-                     if (unwanted(file) && shard.remove(name)) {
+                     if (!unwanted(file)) {
+                       return;
+                     }
+                     if (shard.remove(name)) {
                        ++removed.entries;
                        removed.bytes += file.bytes;
+                     } else {
+                       removed.failed += errno == ENOENT ? 0 : 1;
                      }
                    });
                  });
@@ -376,8 +424,14 @@ StoreStatistics Store::clear() {
   for_each_shard(root.child(layout::entries),
                  [&](const Folder& shard, const std::string&) { clear_temporaries(shard); });
   const Folder quarantine = trusted(root.child(layout::quarantine));
+  if (!quarantine.valid()) {
+    removed.failed += count_names(root.child(layout::quarantine), is_quarantined);
+  }
   quarantine.for_each(no_limit, [&](const std::string& name) {
-    removed.quarantined += is_quarantined(name) && quarantine.remove(name) ? 1 : 0;
+    if (is_quarantined(name)) {
+      const bool gone = quarantine.remove(name);
+      ++(gone || errno == ENOENT ? removed.quarantined : removed.failed);
+    }
   });
   clear_temporaries(quarantine);
   clear_temporaries(root);

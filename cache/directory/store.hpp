@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cache/directory/budget.hpp"
 #include "cache/directory/entry_tree.hpp"
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
@@ -28,6 +29,8 @@ struct StoreCounters {
   std::atomic<std::uint64_t> published{0};
   std::atomic<std::uint64_t> failed_publishes{0};
   std::atomic<std::uint64_t> quarantined{0};
+  std::atomic<std::uint64_t> evicted{0};
+  std::atomic<std::uint64_t> evicted_bytes{0};
 };
 
 /// Number of files in a store's directory, and the size of the entries.
@@ -36,7 +39,11 @@ struct StoreStatistics {
   std::uint64_t bytes = 0;
   std::uint64_t quarantined = 0;
   std::uint64_t temporaries = 0;
+  std::uint64_t failed = 0;  ///< of a removal: files that are still there and should not be
 };
+
+/// What a store has in the place of an entry.
+enum class Holding : std::uint8_t { nothing, sound, unsound };
 
 /// Entries as files below one directory:
 ///
@@ -60,7 +67,10 @@ class Store {
  public:
   /// If `root` is empty, there is no directory and every load misses. A relative path is resolved now. `warn`
   /// receives each distinct warning once. A directory that `trust` refuses is neither read nor written.
-  Store(std::string root, WarningSink warn, Trust trust = Trust::mine);
+  /// Everything that writes entries does so through a store, which keeps the directory within `budget`, if it
+  /// has one; `own_usage` gives the name of this process's usage file.
+  Store(std::string root, WarningSink warn, Trust trust = Trust::mine,
+        std::optional<Budget> budget = std::nullopt, std::function<std::string()> own_usage = nullptr);
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
@@ -71,6 +81,9 @@ class Store {
   /// use_stamp_seconds. `check` may give a reason why a sound entry cannot be used either.
   using EntryCheck = std::function<std::string(const Entry&)>;
   [[nodiscard]] std::optional<Entry> load(const Key& key, const EntryCheck& check = nullptr);
+
+  /// What is in the entry's place. Nothing is changed, counted or warned of.
+  [[nodiscard]] Holding holding(const Key& key) const;
 
   /// True if the directory exists or can be created, and is trusted.
   [[nodiscard]] bool usable();
@@ -92,11 +105,19 @@ class Store {
   /// Writes an entry that another layer holds. False if that fails; nothing is lost, so there is no warning.
   bool promote(const Key& key, const Entry& entry);
 
+  /// Trims the directory if the last trim was not finished, whoever did it. Costs two system calls if it was.
+  void finish_trim();
+
+  /// Evicts entries until there is room for `room` in the budget, or only asks whether there would be.
+  [[nodiscard]] RoomResult make_room(const Room& room, RoomUse use);
+  [[nodiscard]] const std::optional<Budget>& budget() const { return budget_; }
+
   /// Every entry file, in order of key. Files that are not named like entries are skipped.
   [[nodiscard]] std::vector<StoredFile> list() const;
   [[nodiscard]] StoreStatistics statistics() const;
 
-  /// Removes the entry files for which `unwanted` is true, and nothing else. Returns what was removed.
+  /// Removes the entry files for which `unwanted` is true, and nothing else. Returns what was removed. What
+  /// another process removes or publishes meanwhile is no failure.
   StoreStatistics remove(const std::function<bool(const StoredFile&)>& unwanted);
 
   /// Removes entries, quarantined files, unused locks, the temporary files of dead writers and the index. All
@@ -126,11 +147,15 @@ class Store {
   [[nodiscard]] IoFailure write(const Key& key, const std::string& bytes);
   [[nodiscard]] IoFailure try_write(const Key& key, const std::string& bytes);
   void reap(const Folder& root, const Folder& shard);
+  void trim();
   /// Marks the compiler of `entry` in the directory, once for each version.
   void mark(const Entry& entry);
 
   std::string root_;
   Trust trust_;
+  std::optional<Budget> budget_;
+  TrimSchedule schedule_;
+  std::function<std::string()> own_usage_;
   WarnOnce warnings_;
   StoreCounters counters_;
   /// Shards whose folders were checked once. The root is checked at each load.

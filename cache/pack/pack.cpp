@@ -93,6 +93,10 @@ std::unique_ptr<Pack> Pack::open(const std::string& path, const Trust& trust, st
   return defect.empty() ? std::move(pack) : nullptr;
 }
 
+bool Pack::is_compressed(const Blob& blob) {
+  return blob.packed_bytes <= ZSTD_compressBound(static_cast<std::size_t>(blob.bytes));
+}
+
 std::string Pack::read_table(std::uint64_t file_bytes) {
   std::string head(head_bytes, '\0');
   std::string footer(footer_bytes, '\0');
@@ -131,6 +135,9 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
       (footer_at - table_at) / item_bytes != count) {
     return "truncated or damaged: its table does not fit its size";
   }
+  if (count > max_entries) {
+    return fmt::format("{} entries, more than {}", count, max_entries);
+  }
   std::string table(static_cast<std::size_t>(footer_at - table_at), '\0');
   if (!read_at(file_.get(), table_at, table)) {
     return "truncated";
@@ -142,7 +149,8 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
   }
   const std::uint64_t frames_bytes = table_at - head_bytes;
   if (shared_.packed_bytes > frames_bytes || tuned_.packed_bytes > frames_bytes - shared_.packed_bytes ||
-      shared_.bytes > max_shared_bytes || tuned_.bytes > max_entry_bytes) {
+      shared_.bytes > max_shared_bytes || tuned_.bytes > max_entry_bytes || !is_compressed(shared_) ||
+      !is_compressed(tuned_)) {
     return "malformed table";
   }
   shared_.offset = head_bytes;
@@ -158,7 +166,7 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
     read_place(in, item.blob);
     const bool ascends = items_.empty() || items_.back().key < item.key;
     if (!ascends || item.blob.offset != expected || item.blob.packed_bytes > tuned_.offset - expected ||
-        item.blob.bytes > max_entry_bytes) {
+        item.blob.bytes > max_entry_bytes || !is_compressed(item.blob)) {
       return "malformed table";
     }
     expected += item.blob.packed_bytes;

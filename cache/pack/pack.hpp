@@ -83,6 +83,9 @@ class Pack {
 
   [[nodiscard]] std::size_t size() const { return items_.size(); }
   [[nodiscard]] const Key& key(std::size_t index) const { return items_[index].key; }
+  /// The size of the entry file at `index`, as the table promises it. read() yields that many bytes or a
+  /// defect.
+  [[nodiscard]] std::uint64_t bytes(std::size_t index) const { return items_[index].blob.bytes; }
   /// The entry at `index`, verified.
   [[nodiscard]] LayerAnswer read(std::size_t index) const;
   [[nodiscard]] LayerAnswer find(const Key& key) const;
@@ -103,6 +106,8 @@ class Pack {
   };
   class Dictionary;
   Pack();
+  /// False if compressing so few bytes never gives a frame so large. Its size could be that of a sparse file.
+  [[nodiscard]] static bool is_compressed(const Blob& blob);
   /// The content of a frame. Empty, with the reason in `defect`, if it is unsound.
   [[nodiscard]] std::string unpack(const Blob& blob, std::string& defect) const;
   [[nodiscard]] std::string unpack(const Blob& blob, Dictionary* dictionary, std::string& defect) const;

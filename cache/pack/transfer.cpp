@@ -2,23 +2,31 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 
 #include "cache/pack/pack_format.hpp"
 #include "cache/posix/file.hpp"
+#include "cache/posix/folder.hpp"
 
 namespace kerncast::cache {
 namespace {
 
-PackCheck check(const Pack& pack) {
+/// Verifies everything in the pack. `entries` receives what it has, if it is given.
+PackCheck check(const Pack& pack, std::vector<ImportedEntry>* entries = nullptr) {
   PackCheck out;
   for (std::size_t i = 0; i < pack.size(); ++i) {
     const LayerAnswer answer = pack.read(i);
     if (!answer.entry) {
       out.defect = fmt::format("entry {}: {}", pack.key(i).hex(), answer.defect);
       return out;
+    }
+    if (entries != nullptr) {
+      entries->push_back(
+          {pack.key(i), answer.entry->op, answer.entry->spec, answer.entry->arch, pack.bytes(i), {}});
     }
     ++out.entries;
     out.bytes += answer.entry->cubin.size() + answer.entry->ptx.size();
@@ -29,6 +37,63 @@ PackCheck check(const Pack& pack) {
     out.defect = "tuned records: " + defect;
   }
   return out;
+}
+
+std::string size_text(std::uint64_t bytes, std::uint64_t entries) {
+  return fmt::format("{} bytes in {} {}", bytes, entries, entries == 1 ? "entry" : "entries");
+}
+
+std::string budget_text(const Budget& budget) {
+  const auto limit = [](const char* name, std::uint64_t value) {
+    return value == 0 ? fmt::format("no {}", name) : fmt::format("{}={}", name, value);
+  };
+  return fmt::format("{}, {}", limit("KERNCAST_CACHE_MAX_BYTES", budget.bytes),
+                     limit("KERNCAST_CACHE_MAX_ENTRIES", budget.entries));
+}
+
+/// The reason why the pack alone exceeds the budget of `store`. Empty if it does not.
+std::string reason_too_large(const Pack& pack, const Store& store) {
+  const Budget budget = store.budget().value_or(Budget{0, 0});
+  // No entry is larger than max_entry_bytes, and there are at most max_entries, so this does not overflow.
+  std::uint64_t promised = 0;
+  for (std::size_t i = 0; i < pack.size(); ++i) {
+    promised += pack.bytes(i);
+  }
+  if ((budget.bytes == 0 || promised <= budget.bytes) &&
+      (budget.entries == 0 || pack.size() <= budget.entries)) {
+    return {};
+  }
+  return fmt::format(
+      "it unpacks to {}, and the budget of the cache directory is {}; set a larger budget, or name the pack "
+      "in "
+      "KERNCAST_CACHE_READONLY to use it in place",
+      size_text(promised, pack.size()), budget_text(budget));
+}
+
+/// The reason why `room` cannot be made.
+std::string reason_no_room(const Room& room, const Held& held, const Budget& budget) {
+  return fmt::format(
+      "it adds {}; {} stay because they are in the pack or running processes use them, and the budget of the "
+      "cache directory is {}; set a larger budget, or try again when those processes have ended",
+      size_text(room.bytes, room.entries), size_text(held.bytes, held.entries), budget_text(budget));
+}
+
+/// Counts what an import would do. Reads the tuned records without opening their database, which would write.
+void foretell(const std::vector<TunedRecord>& records, const Store& store, ImportResult& result) {
+  for (const ImportedEntry& entry : result.entries) {
+    ++(entry.fate == ImportFate::present ? result.already : result.published);
+    result.replaced += entry.fate == ImportFate::replaced ? 1 : 0;
+  }
+  std::string defect;
+  const std::vector<TunedRecord> there = read_tuned(Folder::open(store.root()), store.trust(), defect);
+  for (const TunedRecord& record : records) {
+    TunedRecord stored = record;
+    stored.recorded_us = dated_us(record);
+    const bool kept = std::any_of(there.begin(), there.end(), [&](const TunedRecord& other) {
+      return same_place(stored, other) && (stored == other || dated_us(other) > stored.recorded_us);
+    });
+    ++(kept ? result.tuned.kept : result.tuned.written);
+  }
 }
 
 /// The text that the entries of a pack have in common: one entry of each op, since it has the same sources
@@ -85,14 +150,49 @@ PackCheck verify_pack(const std::string& path) {
   return pack != nullptr ? check(*pack) : out;
 }
 
-ImportResult import_pack(const std::string& path, Store& store, TuningStore& tuning) {
+ImportResult import_pack(const std::string& path, Store& store, TuningStore& tuning, ImportMode mode) {
   ImportResult result;
   const std::unique_ptr<Pack> pack = Pack::open(path, Trust::everyone, result.defect);
   if (pack == nullptr) {
     return result;
   }
-  result.defect = check(*pack).defect;
-  for (std::size_t i = 0; result.defect.empty() && i < pack->size(); ++i) {
+  // A small pack can promise so much that even reading it takes long.
+  result.refusal = reason_too_large(*pack, store);
+  if (result.refusal.empty()) {
+    result.defect = check(*pack, &result.entries).defect;
+  }
+  if (!result.defect.empty() || !result.refusal.empty()) {
+    return result;
+  }
+  Room room;
+  for (ImportedEntry& entry : result.entries) {
+    const Holding holding = store.holding(entry.key);
+    entry.fate = holding == Holding::sound     ? ImportFate::present
+                 : holding == Holding::unsound ? ImportFate::replaced
+                                               : ImportFate::imported;
+    if (entry.fate == ImportFate::present) {
+      room.staying.insert(entry.key);
+    } else {
+      room.bytes += entry.bytes;
+      ++room.entries;
+    }
+  }
+  const RoomResult made =
+      store.make_room(room, mode == ImportMode::write ? RoomUse::make : RoomUse::only_ask);
+  if (!made.fits) {
+    result.refusal = reason_no_room(room, made.held, *store.budget());
+    for (ImportedEntry& entry : result.entries) {
+      entry.fate = entry.fate == ImportFate::present ? ImportFate::present : ImportFate::refused;
+    }
+    return result;
+  }
+  std::string defect;
+  const std::vector<TunedRecord> records = pack->tuned(defect);
+  if (mode == ImportMode::dry_run) {
+    foretell(records, store, result);
+    return result;
+  }
+  for (std::size_t i = 0; i < pack->size(); ++i) {
     if (store.load(pack->key(i))) {
       ++result.already;
       continue;
@@ -101,12 +201,10 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
     const LayerAnswer answer = pack->read(i);
     const bool written = answer.entry && store.publish(pack->key(i), *answer.entry);
     ++(written ? result.published : result.failed);
+    result.replaced += written && result.entries[i].fate == ImportFate::replaced ? 1 : 0;
   }
-  if (result.defect.empty()) {
-    std::string defect;
-    if (const std::vector<TunedRecord> records = pack->tuned(defect); !records.empty()) {
-      result.tuned = tuning.record(records);
-    }
+  if (!records.empty()) {
+    result.tuned = tuning.record(records);
   }
   return result;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cache/directory/store.hpp"
+#include "cache/key.hpp"
 #include "cache/pack/pack.hpp"
 #include "cache/tuning/tuning_store.hpp"
 
@@ -32,16 +33,42 @@ struct PackCheck {
 };
 [[nodiscard]] PackCheck verify_pack(const std::string& path);
 
+/// What an import does with an entry of a pack.
+enum class ImportFate : std::uint8_t {
+  imported,  ///< the store has nothing in its place
+  present,   ///< the store has a sound one
+  replaced,  ///< what the store has in its place is unsound
+  refused,   ///< it would be imported, but the pack does not fit
+};
+
+struct ImportedEntry {
+  Key key;
+  std::string op;
+  std::string spec;
+  std::string arch;
+  std::uint64_t bytes = 0;  ///< size of the entry file
+  ImportFate fate = ImportFate::imported;
+};
+
 /// Result of import_pack().
 struct ImportResult {
   std::uint64_t published = 0;
-  std::uint64_t already = 0;  ///< the store had a sound one before
-  std::uint64_t failed = 0;   ///< could not be written
-  RecordResult tuned;         ///< result for the tuned records
-  std::string defect;         ///< what is wrong with the pack; then nothing was published
+  std::uint64_t already = 0;   ///< the store had a sound one before
+  std::uint64_t replaced = 0;  ///< published in place of something unsound; also counted as published
+  std::uint64_t failed = 0;    ///< could not be written
+  RecordResult tuned;          ///< result for the tuned records
+  std::string defect;          ///< what is wrong with the pack; then nothing was published
+  std::string refusal;         ///< why the pack does not fit into the budget; then nothing was published
+  std::vector<ImportedEntry> entries;
 };
-/// Verifies the whole pack. Then publishes the entries that `store` lacks, and stores the tuned records that
-/// `tuning` lacks or has older. An estimate never replaces a measurement, since they have different places.
-[[nodiscard]] ImportResult import_pack(const std::string& path, Store& store, TuningStore& tuning);
+
+enum class ImportMode : std::uint8_t { write, dry_run };
+
+/// Verifies the whole pack and that it fits into the budget of `store`, by the sizes that it promises. Then
+/// makes room, publishes the entries that `store` lacks, and stores the tuned records that `tuning` lacks or
+/// has older. An estimate never replaces a measurement, since they have different places. A dry run writes
+/// nothing, and its result says what would be done.
+[[nodiscard]] ImportResult import_pack(const std::string& path, Store& store, TuningStore& tuning,
+                                       ImportMode mode = ImportMode::write);
 
 }  // namespace kerncast::cache

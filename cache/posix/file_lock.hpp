@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "cache/posix/descriptor.hpp"
@@ -15,6 +16,10 @@ class FileLock {
   [[nodiscard]] bool held() const { return held_; }
   /// True if another process holds the lock.
   [[nodiscard]] bool busy() const { return busy_; }
+  /// Shows other processes that the holder is at work.
+  void touch() const;
+  /// True if the holder has not touched the lock for `seconds`, or if the clock was changed meanwhile.
+  [[nodiscard]] bool untouched_for(std::int64_t seconds) const;
 
  private:
   Descriptor file_;

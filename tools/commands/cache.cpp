@@ -147,8 +147,9 @@ void add_entry(const cache::IndexedEntry& entry, Table& table, Json& list) {
 }
 
 cache::Store open_store(CommandContext& context) {
-  return {cache::default_directory(), [&context](std::string_view text) { context.console.warning(text); },
-          cache::directory_trust(cache::options_from_environment())};
+  const cache::CacheOptions options = cache::options_from_environment();
+  return {options.directory, [&context](std::string_view text) { context.console.warning(text); },
+          cache::directory_trust(options), options.budget};
 }
 
 cache::TuningStore open_tuning(CommandContext& context, const cache::Store& store) {

@@ -6,6 +6,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "cache/directory/compiler_marks.hpp"
 #include "cache/directory/index.hpp"
@@ -160,9 +164,16 @@ class Selection {
   std::set<cache::Key> unsound_;
 };
 
+/// Size and time of a file, which differ after it was published again.
+using FileIdentity = std::pair<std::uint64_t, std::int64_t>;
+
+FileIdentity identity_of(const cache::StoredFile& file) {
+  return {file.bytes, file.modified_ns};
+}
+
 /// The entries that are removed, or would be.
 struct Removal {
-  std::set<cache::Key> keys;
+  std::map<cache::Key, FileIdentity> entries;
   cache::StoreStatistics files;
   std::optional<std::uint64_t> tuned = 0;
 };
@@ -173,7 +184,7 @@ Removal select(CommandContext& context, const ClearOptions& options, Selection& 
   Removal removal;
   for (const cache::StoredFile& file : store.list()) {
     if (selection.has(file)) {
-      removal.keys.insert(file.key);
+      removal.entries.emplace(file.key, identity_of(file));
       ++removal.files.entries;
       removal.files.bytes += file.bytes;
     }
@@ -189,7 +200,7 @@ Removal select(CommandContext& context, const ClearOptions& options, Selection& 
     return removal;
   }
   selection.require_names(store.root());
-  if (removal.keys.empty() && removal.tuned.value_or(0) == 0) {
+  if (removal.entries.empty() && removal.tuned.value_or(0) == 0) {
     throw Error(
         ErrorCode::not_found,
         fmt::format("nothing in the cache directory {} matches all of the options; nothing was removed",
@@ -201,7 +212,7 @@ Removal select(CommandContext& context, const ClearOptions& options, Selection& 
 void remove(const ClearOptions& options, Selection& selection, cache::Store& store,
             cache::TuningStore& tuning, Removal& removal) {
   removal.files = options.everything() ? store.clear() : store.remove([&](const cache::StoredFile& file) {
-    return removal.keys.contains(file.key);
+    return removal.entries.contains(file.key);
   });
   // Tuning takes hours and compiling seconds, so the records are removed only on request.
   if (options.tuned) {
@@ -217,11 +228,11 @@ Json to_json(const cache::StoreStatistics& statistics, std::uint64_t tuned) {
           {"tuned", tuned}};
 }
 
-Table listing(cache::Store& store, const std::set<cache::Key>& keys, Json& list) {
+Table listing(cache::Store& store, const Removal& removal, Json& list) {
   Table table = entry_table();
   for (const cache::IndexedEntry& entry : cache::list_entries(store)) {
     const std::optional<cache::Key> key = cache::Key::from_hex(entry.key);
-    if (key && keys.contains(*key)) {
+    if (key && removal.entries.contains(*key)) {
       add_entry(entry, table, list);
     }
   }
@@ -231,7 +242,7 @@ Table listing(cache::Store& store, const std::set<cache::Key>& keys, Json& list)
 void report(CommandContext& context, const ClearOptions& options, cache::Store& store, const Removal& removal,
             std::uint64_t tuned_left) {
   Json list = Json::array();
-  const Table table = options.dry_run ? listing(store, removal.keys, list) : Table({{""}});
+  const Table table = options.dry_run ? listing(store, removal, list) : Table({{""}});
   if (context.json) {
     Json json = {{"directory", store.root()},
                  {"dry_run", options.dry_run},
@@ -259,15 +270,14 @@ void report(CommandContext& context, const ClearOptions& options, cache::Store& 
   }
 }
 
-/// The number of files that should be gone and are not.
-std::uint64_t left_over(const ClearOptions& options, const cache::Store& store, const Removal& removal) {
-  if (options.everything()) {
-    const cache::StoreStatistics left = store.statistics();
-    return left.entries + left.quarantined + left.temporaries;
+/// The number of files that should be gone and are not. What others publish meanwhile is not among them.
+std::uint64_t left_over(const cache::Store& store, const Removal& removal) {
+  std::uint64_t left = 0;
+  for (const cache::StoredFile& file : store.list()) {
+    const auto found = removal.entries.find(file.key);
+    left += found != removal.entries.end() && found->second == identity_of(file) ? 1 : 0;
   }
-  const std::vector<cache::StoredFile> files = store.list();
-  return static_cast<std::uint64_t>(std::count_if(
-      files.begin(), files.end(), [&](const auto& file) { return removal.keys.contains(file.key); }));
+  return std::max(left, removal.files.failed);
 }
 
 int clear(CommandContext& context, const ClearOptions& options) {
@@ -291,7 +301,7 @@ int clear(CommandContext& context, const ClearOptions& options) {
     throw Error(ErrorCode::io_error,
                 fmt::format("the tuned records in {} could not be removed", store.root()));
   }
-  if (const std::uint64_t left = options.dry_run ? 0 : left_over(options, store, removal); left > 0) {
+  if (const std::uint64_t left = options.dry_run ? 0 : left_over(store, removal); left > 0) {
     context.console.error(fmt::format("{} in {} could not be removed; check who owns them",
                                       counted(left, "file"), store.root()));
     return exit_failed;

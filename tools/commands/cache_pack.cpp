@@ -1,11 +1,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <set>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "cache/pack/transfer.hpp"
+#include "kerncast/error.hpp"
 #include "tools/commands/cache.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
@@ -18,6 +23,7 @@ struct PackOptions {
   std::string file;
   std::vector<std::string> ops;
   std::vector<std::string> archs;
+  bool dry_run = false;
 };
 
 bool is_wanted(const PackOptions& options, const std::string& op, const std::string& arch) {
@@ -94,25 +100,101 @@ int export_entries(CommandContext& context, const PackOptions& options) {
   throw Error(ErrorCode::io_error, fmt::format("{} is not a sound pack: {}", file, defect));
 }
 
+const char* fate_text(cache::ImportFate fate) {
+  switch (fate) {
+    case cache::ImportFate::imported:
+      return "imported";
+    case cache::ImportFate::present:
+      return "present";
+    case cache::ImportFate::replaced:
+      return "replaced";
+    case cache::ImportFate::refused:
+      return "refused";
+  }
+  return "";
+}
+
+/// What would be done with each entry of a pack.
+void show_dry_run(CommandContext& context, const PackOptions& options, const cache::Store& store,
+                  const cache::ImportResult& result) {
+  Json list = Json::array();
+  Table table({{"would be"}, {"op"}, {"specialisation"}, {"arch"}, {"size", Align::right}, {"key"}});
+  std::uint64_t bytes = 0;
+  for (const cache::ImportedEntry& entry : result.entries) {
+    const std::string fate = fate_text(entry.fate);
+    bytes += entry.fate == cache::ImportFate::present ? 0 : entry.bytes;
+    table.add_row({fate, entry.op, entry.spec, entry.arch, human_bytes(entry.bytes), entry.key.hex()});
+    list.push_back({{"key", entry.key.hex()},
+                    {"op", entry.op},
+                    {"spec", entry.spec},
+                    {"arch", entry.arch},
+                    {"bytes", entry.bytes},
+                    {"fate", fate}});
+  }
+  const bool fits = result.refusal.empty();
+  if (context.json) {
+    print_json({{"file", options.file},
+                {"directory", store.root()},
+                {"dry_run", true},
+                {"fits", fits},
+                {"reason", result.refusal},
+                {"imported", result.published},
+                {"already", result.already},
+                {"replaced", result.replaced},
+                {"bytes", bytes},
+                {"tuned_imported", result.tuned.written},
+                {"tuned_already", result.tuned.kept},
+                {"list", std::move(list)}});
+    return;
+  }
+  if (!table.empty()) {
+    print(table);
+  }
+  if (fits) {
+    print(fmt::format("would import {} ({}) and {} into {}; already there: {}\n",
+                      counted(result.published, "entry"), human_bytes(bytes),
+                      counted(result.tuned.written, "tuned record"), store.root(), result.already));
+  }
+}
+
 int import_entries(CommandContext& context, const PackOptions& options) {
   cache::Store store = open_store(context);
   cache::TuningStore tuning = open_tuning(context, store);
-  const cache::ImportResult result = cache::import_pack(options.file, store, tuning);
+  const cache::ImportResult result = cache::import_pack(
+      options.file, store, tuning, options.dry_run ? cache::ImportMode::dry_run : cache::ImportMode::write);
   if (!result.defect.empty()) {
     refuse(options.file, result.defect + "; nothing was imported");
+  }
+  const std::string refusal =
+      fmt::format("{} does not fit: {}; nothing was imported", options.file, result.refusal);
+  if (options.dry_run) {
+    show_dry_run(context, options, store, result);
+    if (!result.refusal.empty()) {
+      context.console.error(refusal);
+      return exit_failed;
+    }
+    return exit_fine;
+  }
+  if (!result.refusal.empty()) {
+    throw Error(ErrorCode::io_error, refusal);
   }
   if (context.json) {
     print_json({{"file", options.file},
                 {"directory", store.root()},
                 {"imported", result.published},
                 {"already", result.already},
+                {"replaced", result.replaced},
                 {"failed", result.failed},
+                {"evicted", store.counters().evicted.load()},
                 {"tuned_imported", result.tuned.written},
                 {"tuned_already", result.tuned.kept},
                 {"tuned_failed", result.tuned.failed}});
   } else {
     print(fmt::format("imported {} into {}; already there: {}\n", counted(result.published, "entry"),
                       store.root(), result.already));
+    if (const std::uint64_t evicted = store.counters().evicted; evicted > 0) {
+      print(fmt::format("evicted {} to stay within the budget\n", counted(evicted, "entry")));
+    }
     if (result.tuned.written + result.tuned.kept > 0) {
       print(fmt::format("imported {}; already there or newer: {}\n",
                         counted(result.tuned.written, "tuned record"), result.tuned.kept));
@@ -153,15 +235,18 @@ void add_cache_pack_commands(const Command& cache, CommandContext& context) {
     command.action([&context, options, work] { return work(context, *options); });
     return std::pair(command, options);
   };
-  const auto [command, options] = add("export",
-                                      "Write entries and tuned records to a pack, one file that can be "
-                                      "copied anywhere; equal contents give equal "
-                                      "bytes",
-                                      export_entries);
-  command.option("--op", options->ops, "Only these ops").separated();
-  command.option("--arch", options->archs, "Only these architectures").separated();
-  add("import", "Verify a pack, then publish the entries and tuned records that the cache lacks or has older",
+  const auto [exporting, exported] = add("export",
+                                         "Write entries and tuned records to a pack, one file that can be "
+                                         "copied anywhere; equal contents give equal "
+                                         "bytes",
+                                         export_entries);
+  exporting.option("--op", exported->ops, "Only these ops").separated();
+  exporting.option("--arch", exported->archs, "Only these architectures").separated();
+  const auto [importing, imported] = add(
+      "import", "Verify a pack, then publish the entries and tuned records that the cache lacks or has older",
       import_entries);
+  importing.flag("--dry-run", imported->dry_run,
+                 "Write nothing; show what would be done with each entry, and whether the pack fits");
   add("verify", "Verify every entry and tuned record of a pack", verify_entries);
 }
 

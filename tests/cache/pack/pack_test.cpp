@@ -7,8 +7,12 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <random>
+#include <tuple>
 
 #include "cache/cache.hpp"
 #include "cache/open_layer.hpp"
@@ -44,8 +48,16 @@ std::size_t table_of(const std::string& pack) {
   return static_cast<std::size_t>(number(pack, pack.size() - pack_format::footer_bytes));
 }
 
-/// A pack of the first format version, which has no shared text and no tuned records.
-std::string first_version(const std::vector<std::pair<Key, Entry>>& ascending) {
+std::string compressed(const std::string& bytes) {
+  std::string frame(ZSTD_compressBound(bytes.size()), '\0');
+  frame.resize(ZSTD_compress(frame.data(), frame.size(), bytes.data(), bytes.size(), 9));
+  return frame;
+}
+
+/// A pack of the first format version, which has no shared text and no tuned records. `frame_of` makes the
+/// frame of an entry file.
+std::string first_version(const std::vector<std::pair<Key, Entry>>& ascending,
+                          const std::function<std::string(const std::string&)>& frame_of = compressed) {
   Writer head;
   head.raw(pack_format::magic);
   head.integer(first_pack_version);
@@ -53,8 +65,7 @@ std::string first_version(const std::vector<std::pair<Key, Entry>>& ascending) {
   Writer table;
   for (const auto& [one, kept] : ascending) {
     const std::string bytes = serialise(one, kept);
-    std::string frame(ZSTD_compressBound(bytes.size()), '\0');
-    frame.resize(ZSTD_compress(frame.data(), frame.size(), bytes.data(), bytes.size(), 9));
+    const std::string frame = frame_of(bytes);
     for (const std::uint64_t value :
          {one.high, one.low, std::uint64_t{pack_format::head_bytes + frames.size()},
           std::uint64_t{frame.size()}, std::uint64_t{bytes.size()},
@@ -71,6 +82,13 @@ std::string first_version(const std::vector<std::pair<Key, Entry>>& ascending) {
   footer.integer(hash.high64);
   footer.integer(hash.low64);
   return head.bytes() + frames + table.bytes() + footer.bytes();
+}
+
+/// An entry file of this many zeros compresses to almost nothing.
+Entry swelling(std::size_t bytes) {
+  Entry out = sample_entry();
+  out.ptx.assign(bytes, '\0');
+  return out;
 }
 
 struct Fixture {
@@ -183,6 +201,166 @@ TEST_CASE_METHOD(Fixture, "of a pack with one damaged entry nothing is imported"
   CHECK(!result.defect.empty());
   CHECK(result.published == 0);
   CHECK(target.statistics().entries == 0);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a small pack that unpacks to more than the budget is refused before anything is written") {
+  constexpr std::size_t mebibyte = std::size_t{1} << 20;
+  Store big(folder.path() + "/big", nullptr);
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    REQUIRE(big.publish(sample_key(i), swelling(mebibyte)));
+  }
+  write(packed(big));
+  REQUIRE(fs::file_size(path) < mebibyte / 16);
+  const std::string root = folder.path() + "/target";
+  const auto import_into = [&](const Budget& budget, ImportMode mode) {
+    Store target(root, nullptr, Trust::mine, budget);
+    TuningStore records(root, nullptr);
+    return import_pack(path, target, records, mode);
+  };
+  const auto mode = GENERATE(ImportMode::write, ImportMode::dry_run);
+  ImportResult result = import_into({4 * mebibyte, 0}, mode);
+  CHECK(result.defect.empty());
+  CHECK_THAT(result.refusal, Catch::Contains("in 4 entries") &&
+                                 Catch::Contains("KERNCAST_CACHE_MAX_BYTES=4194304") &&
+                                 Catch::Contains("set a larger budget"));
+  CHECK(result.published == 0);
+  CHECK(!import_into({0, 3}, mode).refusal.empty());
+  CHECK(!fs::exists(root));
+  result = import_into({5 * mebibyte, 4}, mode);
+  CHECK(result.refusal.empty());
+  CHECK(result.published == 4);
+  CHECK(fs::exists(root) == (mode == ImportMode::write));
+}
+
+TEST_CASE_METHOD(Fixture, "an import makes room for itself, and not of what is in the pack or in use") {
+  Store target(folder.path() + "/target", nullptr, Trust::mine, Budget{0, entries + 2});
+  REQUIRE(target.publish(sample_key(0), entry(0)));
+  for (std::uint64_t i = 0; i < entries + 1; ++i) {
+    REQUIRE(target.publish(sample_key(100 + i), sample_entry()));
+  }
+  const auto hour = std::chrono::hours(1);
+  fs::last_write_time(target.path_of(sample_key(0)), fs::file_time_type::clock::now() - 2 * hour);
+  ImportResult result = import_pack(path, target, tuning, ImportMode::dry_run);
+  CHECK(result.published == entries - 1);
+  CHECK(result.already == 1);
+  CHECK(target.statistics().entries == entries + 2);
+  result = import_pack(path, target, tuning);
+  CHECK(result.published == entries - 1);
+  CHECK(result.already == 1);
+  CHECK(target.statistics().entries <= entries + 2);
+  for (std::uint64_t i = 0; i < entries; ++i) {
+    CHECK(target.load(sample_key(i)) == entry(i));
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "a pack is refused if what running processes use leaves too little room") {
+  const std::string root = folder.path() + "/target";
+  CacheOptions options;
+  options.directory = root;
+  Cache user(options, nullptr);
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    REQUIRE(user.publish(sample_key(100 + i), sample_entry()));
+  }
+  Store target(root, nullptr, Trust::mine, Budget{0, entries + 2});
+  const ImportResult result = import_pack(path, target, tuning);
+  CHECK_THAT(result.refusal, Catch::Contains("running processes use"));
+  CHECK(target.statistics().entries == 3);
+  CHECK(std::all_of(result.entries.begin(), result.entries.end(),
+                    [](const ImportedEntry& one) { return one.fate == ImportFate::refused; }));
+}
+
+TEST_CASE_METHOD(Fixture, "a dry run says what an import would do, and writes nothing") {
+  const std::string root = folder.path() + "/target";
+  Store target(root, nullptr, Trust::mine, Budget{});
+  REQUIRE(target.publish(sample_key(0), entry(0)));
+  REQUIRE(target.publish(sample_key(1), entry(1)));
+  fs::resize_file(target.path_of(sample_key(1)), 10);
+  TuningStore records(root, nullptr);
+  TunedRecord future = sample_record(3);
+  future.recorded_us = std::int64_t{1} << 60;
+  std::string bytes;
+  static_cast<void>(export_pack(store, all, [&](std::string_view more) { bytes += more; },
+                                {sample_record(1), sample_record(2), future}));
+  write(bytes);
+  REQUIRE(records.record({sample_record(2), sample_record(3)}).written == 2);
+  const auto state = [&] {
+    std::vector<std::tuple<std::string, std::uintmax_t, fs::file_time_type>> files;
+    for (const fs::directory_entry& file : fs::recursive_directory_iterator(root)) {
+      files.emplace_back(file.path(), file.is_regular_file() ? file.file_size() : 0, file.last_write_time());
+    }
+    std::sort(files.begin(), files.end());
+    return files;
+  };
+  const auto before = state();
+  const ImportResult told = import_pack(path, target, records, ImportMode::dry_run);
+  CHECK(state() == before);
+  std::map<Key, ImportFate> fates;
+  for (const ImportedEntry& one : told.entries) {
+    fates[one.key] = one.fate;
+    CHECK(one.op.starts_with("op."));
+    CHECK(one.bytes > 200);
+  }
+  CHECK(fates.size() == entries);
+  CHECK(fates[sample_key(0)] == ImportFate::present);
+  CHECK(fates[sample_key(1)] == ImportFate::replaced);
+  CHECK(fates[sample_key(2)] == ImportFate::imported);
+  const ImportResult done = import_pack(path, target, records);
+  for (const ImportResult* result : {&told, &done}) {
+    CHECK(result->published == entries - 1);
+    CHECK(result->already == 1);
+    CHECK(result->replaced == 1);
+    CHECK(result->tuned.written == 1);
+    CHECK(result->tuned.kept == 2);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "an entry that unpacks to more or less than the table promises is damage") {
+  const std::vector<std::pair<Key, Entry>> one{{sample_key(0), swelling(100'000)}};
+  const auto unknown_size = [](const std::string& bytes) {
+    ZSTD_CCtx* context = ZSTD_createCCtx();
+    ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0);
+    std::string frame(ZSTD_compressBound(bytes.size()), '\0');
+    frame.resize(ZSTD_compress2(context, frame.data(), frame.size(), bytes.data(), bytes.size()));
+    ZSTD_freeCCtx(context);
+    return frame;
+  };
+  const std::function<std::string(const std::string&)> frames[] = {
+      [](const std::string& bytes) { return compressed(bytes + '\0'); },
+      [](const std::string& bytes) { return compressed(bytes.substr(1)); },
+      [](const std::string& bytes) { return compressed(bytes) + compressed("more"); },
+      [&](const std::string& bytes) { return unknown_size(bytes); },
+  };
+  write(first_version(one));
+  REQUIRE(verify_pack(path).defect.empty());
+  for (const auto& frame : frames) {
+    write(first_version(one, frame));
+    CHECK_THAT(verify_pack(path).defect, Catch::Contains("not compressed data"));
+    const LayerAnswer answer = open_read_only_layer(path, Trust::mine)->load(sample_key(0));
+    CHECK(!answer.entry);
+    CHECK_THAT(answer.defect, Catch::Contains("not compressed data"));
+  }
+  // No memory is set aside for a frame that is far larger than its content.
+  write(first_version(
+      one, [](const std::string& bytes) { return compressed(bytes) + std::string(300'000, 'x'); }));
+  CHECK_THAT(verify_pack(path).defect, Catch::Contains("malformed table"));
+}
+
+TEST_CASE_METHOD(Fixture, "the size of a sparse file sets no memory aside") {
+  Writer head;
+  head.raw(pack_format::magic);
+  head.integer(first_pack_version);
+  write(head.bytes());
+  const std::uint64_t count = pack_format::max_entries + 1;
+  const std::uint64_t footer_at = pack_format::head_bytes + count * pack_format::item_bytes;
+  fs::resize_file(path, footer_at);
+  Writer footer;
+  for (const std::uint64_t value :
+       {std::uint64_t{pack_format::head_bytes}, count, std::uint64_t{0}, std::uint64_t{0}}) {
+    footer.integer(value);
+  }
+  std::ofstream(path, std::ios::binary | std::ios::app) << footer.bytes();
+  CHECK_THAT(verify_pack(path).defect, Catch::Contains("more than"));
 }
 
 TEST_CASE_METHOD(Fixture, "every changed byte is found, and no wrong entry is served") {

@@ -1,12 +1,16 @@
 // The cache's commands, end to end. None of them needs a device.
+#include <signal.h>
 #include <sys/wait.h>
 
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <filesystem>
 
+#include "cache/directory/store.hpp"
 #include "cache/tuning/tuning_store.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "tests/cache/child_process.hpp"
+#include "tests/cache/sample.hpp"
 #include "tests/tools/commands/command_process.hpp"
 
 namespace {
@@ -425,6 +429,76 @@ TEST_CASE("a pack carries a cache to a machine without a compiler") {
   CHECK(statistics.at("counters").at("promoted") == 1);
   CHECK(statistics.at("read_only") == json::array({pack}));
   CHECK(to.run(warm, {{"KERNCAST_NVRTC", "none"}}).events("kernel").at(0).at("cached") == true);
+}
+
+TEST_CASE("an import that exceeds the budget is refused, and a dry run says so and writes nothing") {
+  const CommandPlace from;
+  kerncast::cache::Store store(from.directory.file("cache"), nullptr);
+  kerncast::cache::Entry entry = sample_entry();
+  entry.ptx.assign(1 << 20, '\0');
+  REQUIRE(store.publish(sample_key(1), entry));
+  REQUIRE(store.publish(sample_key(2), sample_entry()));
+  const std::string pack = from.directory.file("kernels.pack");
+  REQUIRE(from.run({"cache", "export", pack}).code == 0);
+
+  const CommandPlace to;
+  const std::vector<std::pair<std::string, std::string>> small{{"KERNCAST_CACHE_MAX_BYTES", "512K"}};
+  const Outcome refused = to.run({"cache", "import", pack}, small);
+  CHECK(refused.code == 1);
+  CHECK_THAT(refused.err,
+             Catch::Contains("KERNCAST_CACHE_MAX_BYTES=524288") && Catch::Contains("nothing was imported"));
+  const Outcome told = to.run({"cache", "import", pack, "--dry-run", "--json"}, small);
+  CHECK(told.code == 1);
+  CHECK(told.json().at("fits") == false);
+  CHECK(told.json().at("imported") == 0);
+  CHECK_FALSE(fs::exists(to.directory.file("cache/v1")));
+
+  const json fits = to.run({"cache", "import", pack, "--dry-run", "--json"}).json();
+  CHECK(fits.at("fits") == true);
+  CHECK(fits.at("imported") == 2);
+  CHECK(fits.at("list").size() == 2);
+  CHECK(fits.at("list").at(0).at("fate") == "imported");
+  CHECK_FALSE(fs::exists(to.directory.file("cache/v1")));
+  const Outcome table = to.run({"cache", "import", pack, "--dry-run"});
+  CHECK(table.code == 0);
+  CHECK_THAT(table.out, Catch::Contains("would import 2 entries"));
+  CHECK(to.run({"cache", "import", pack, "--json"}).json().at("imported") == 2);
+  const json again = to.run({"cache", "import", pack, "--dry-run", "--json"}).json();
+  CHECK(again.at("imported") == 0);
+  CHECK(again.at("already") == 2);
+  CHECK(again.at("list").at(1).at("fate") == "present");
+}
+
+TEST_CASE("clearing succeeds while others publish, and fails if a file stays") {
+  const CommandPlace place;
+  const std::string root = place.directory.file("cache");
+  const auto publish = [&](std::uint64_t first) {
+    return start_child([&, first] {
+      kerncast::cache::Store store(root, nullptr);
+      for (std::uint64_t i = 0;; ++i) {
+        if (!store.publish(sample_key(first + i % 50), sample_entry())) {
+          return 1;
+        }
+      }
+    });
+  };
+  const std::vector<pid_t> publishers{publish(0), publish(25), publish(1000)};
+  for (int round = 0; round < 8; ++round) {
+    const Outcome cleared = place.run({"cache", "clear", "--json"});
+    INFO(cleared.err);
+    CHECK(cleared.code == 0);
+  }
+  for (const pid_t publisher : publishers) {
+    kill(publisher, SIGKILL);
+    CHECK(exit_code(publisher) == 128 + SIGKILL);
+  }
+  CHECK(place.run({"cache", "clear"}).code == 0);
+
+  kerncast::cache::Store store(root, nullptr);
+  REQUIRE(store.publish(sample_key(1), sample_entry()));
+  fs::permissions(root + "/v1", fs::perms::others_write, fs::perm_options::add);
+  CHECK(place.run({"cache", "clear"}).code == 1);
+  CHECK(fs::exists(store.path_of(sample_key(1))));
 }
 
 TEST_CASE("the cubin is extracted as the assembler wrote it") {
