@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes a minimal Debian 12 in ./build-bare, clones the committed tree into it, and runs the README's two commands there.
 # It needs root, for chroot, and a Debian mirror, which it takes from the apt sources of this machine.
-#   tools/dev/bare_machine.sh
-# KERNCAST_TEST_LABEL, if set, selects the tests. KERNCAST_TEST_CACHE, if set, is a folder of compiled kernels that the
+#   tools/dev/bare_machine.sh [SCRIPT]
+# SCRIPT, a file of the tree, runs there in place of the two commands. KERNCAST_TEST_LABEL, if set, selects the tests. KERNCAST_TEST_CACHE, if set, is a folder of compiled kernels that the
 # tests share.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -71,6 +71,8 @@ in_root() {
     mount -t proc proc "$root/proc"
     mkdir -p "$root/dev/shm"
     mount -t tmpfs tmpfs "$root/dev/shm"
+    mkdir -p "$root/dev/pts"
+    mount -t devpts devpts "$root/dev/pts"
     [ -z "$kernels" ] || mount --bind "$kernels" "$root/kernels"
     exec chroot --userspec="$user" "$root" env -i --chdir=/kerncast "$@"' \
     bash "$root" "${KERNCAST_TEST_CACHE:-}" "$user" "${settings[@]}" "$@"
@@ -83,9 +85,10 @@ if in_root nobody bash tools/quickstart.sh >"$root/refusal.txt" 2>&1; then
 fi
 grep 'apt-get install' "$root/refusal.txt"
 
-start=$SECONDS
-in_root root bash tools/quickstart.sh
-echo "The quick start took $((SECONDS - start)) s"
-start=$SECONDS
-in_root root bash tools/test.sh
-echo "The tests took $((SECONDS - start)) s"
+scripts=(tools/quickstart.sh tools/test.sh)
+[ $# -eq 0 ] || scripts=("$1")
+for script in "${scripts[@]}"; do
+  start=$SECONDS
+  in_root root bash "$script"
+  echo "$script took $((SECONDS - start)) s"
+done
