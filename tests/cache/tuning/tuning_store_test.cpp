@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Fixture {
-  [[nodiscard]] TuningStore store(Trust trust = Trust::mine) {
+  [[nodiscard]] TuningStore store(const Trust& trust = Trust::mine) {
     return {root, [this](std::string_view text) { warnings.emplace_back(text); }, trust};
   }
   /// Stores five records in the database and its copy.
