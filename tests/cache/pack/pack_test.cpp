@@ -225,6 +225,7 @@ TEST_CASE_METHOD(Fixture,
                                  Catch::Contains("KERNCAST_CACHE_MAX_BYTES=4194304") &&
                                  Catch::Contains("set a larger budget"));
   CHECK(result.published == 0);
+  CHECK(result.entries.empty());  // Its table is enough to refuse it, so nothing was unpacked.
   CHECK(!import_into({0, 3}, mode).refusal.empty());
   CHECK(!fs::exists(root));
   result = import_into({5 * mebibyte, 4}, mode);
