@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <set>
@@ -330,6 +332,108 @@ TEST_CASE("a worker leaves with the process that started it, whatever it compile
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   CHECK_FALSE(runs(worker));
+}
+
+/// Waits until the process `pid` has ended. False if it still runs after ten seconds.
+bool ends(pid_t pid) {
+  for (int i = 0; i < 500 && runs(pid); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return !runs(pid);
+}
+
+TEST_CASE("a worker leaves with its children, though a fork of the process that started it lives on") {
+  if (load_nvrtc().nvrtc == nullptr) {
+    WARN("no NVRTC here");
+    return;
+  }
+  const TemporaryDirectory directory;
+  const std::string note = directory.file("child");
+  int ends_of_pipe[2];
+  REQUIRE(pipe(ends_of_pipe) == 0);
+  const pid_t parent = fork();
+  if (parent == 0) {
+    const Process worker({KERNCAST_FAULTY_WORKER, "family", note}, 20'000);
+    const pid_t other = fork();
+    if (other == 0) {
+      while (true) {
+        pause();
+      }
+    }
+    const pid_t pids[] = {worker.pid(), other};
+    if (write(ends_of_pipe[1], pids, sizeof(pids)) == sizeof(pids)) {
+      pause();
+    }
+    _exit(1);
+  }
+  pid_t pids[2] = {};
+  REQUIRE(read(ends_of_pipe[0], pids, sizeof(pids)) == sizeof(pids));
+  close(ends_of_pipe[0]);
+  close(ends_of_pipe[1]);
+  pid_t child = 0;
+  std::ifstream(note) >> child;
+  REQUIRE(child > 0);
+  CHECK(runs(pids[0]));
+  CHECK(runs(child));
+  REQUIRE(kill(parent, SIGKILL) == 0);
+  REQUIRE(waitpid(parent, nullptr, 0) == parent);
+  CHECK(ends(pids[0]));
+  CHECK(ends(child));
+  CHECK(runs(pids[1]));
+  kill(pids[1], SIGKILL);
+}
+
+TEST_CASE("the children of a worker end with it, also if it crashes") {
+  pid_t child = 0;
+  {
+    Pool pool(sources());
+    child = std::stoi(pool.compile(request("child"), "13.0").log);
+    CHECK(runs(child));
+  }
+  CHECK(ends(child));
+  Pool pool(sources());
+  child = std::stoi(pool.compile(request("child"), "13.0").log);
+  CHECK_THAT(failure(pool, "crash").second, Catch::Contains("died of SIGABRT"));
+  CHECK(ends(child));
+}
+
+TEST_CASE("a worker gets no variable that it does not need") {
+  const std::pair<const char*, const char*> secret[] = {
+      {"KERNCAST_CACHE_REMOTE", "redis://:hunter2@host"},
+      {"KERNCAST_CACHE_REMOTE_CREDENTIALS", "/run/hunter2"},
+      {"AWS_ACCESS_KEY_ID", "hunter2"},
+      {"AWS_SECRET_ACCESS_KEY", "hunter2"},
+      {"AWS_SESSION_TOKEN", "hunter2"},
+      {"HF_TOKEN", "hunter2"},
+      {"https_proxy", "http://user:hunter2@proxy"},
+      {"SOME_PASSWORD", "hunter2"},
+  };
+  for (const auto& [name, value] : secret) {
+    setenv(name, value, 1);
+  }
+  setenv("KERNCAST_NVRTC", "/some/folder", 1);
+  Pool pool(sources());
+  const std::string variables = pool.compile(request("variables"), "13.0").log;
+  unsetenv("KERNCAST_NVRTC");
+  for (const auto& [name, value] : secret) {
+    unsetenv(name);
+    CHECK_THAT(variables, !Catch::Contains(name));
+  }
+  CHECK_THAT(variables, !Catch::Contains("hunter2"));
+  CHECK_THAT(variables, Catch::Contains("KERNCAST_NVRTC=/some/folder\n") && Catch::Contains("PATH="));
+}
+
+TEST_CASE("a worker gets no open file but its socket and standard error") {
+  const TemporaryDirectory directory;
+  const int open_file = open(directory.file("secret").c_str(), O_RDWR | O_CREAT, 0600);
+  REQUIRE(open_file > STDERR_FILENO);
+  Pool pool(sources());
+  const std::string files = pool.compile(request("files"), "13.0").log;
+  close(open_file);
+  INFO(files);
+  CHECK_THAT(files, !Catch::Contains("secret"));
+  CHECK_THAT(files, Catch::Contains("0 socket:") && Catch::Contains("1 /dev/null\n"));
+  CHECK(std::count(files.begin(), files.end(), '\n') <= 3);
 }
 
 TEST_CASE("a worker compiles as this process does") {

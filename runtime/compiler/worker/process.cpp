@@ -1,5 +1,6 @@
 #include "runtime/compiler/worker/process.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
@@ -13,23 +14,33 @@
 #include <cstring>
 #include <fstream>
 
-#include "runtime/util/environment.hpp"
+#include "runtime/compiler/worker/worker_environment.hpp"
 
 namespace kerncast::compiler::worker {
 namespace {
 
-/// Starts a process with `input` as its standard input. It gets its own process group, so that Ctrl-C reaches
-/// only the parent.
-pid_t start(const std::vector<std::string>& command, int input) {
-  std::vector<char*> arguments;
-  arguments.reserve(command.size() + 1);
-  for (const std::string& argument : command) {
-    arguments.push_back(const_cast<char*>(argument.c_str()));
+/// `texts` as posix_spawn takes them.
+std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  out.reserve(texts.size() + 1);
+  for (const std::string& text : texts) {
+    out.push_back(const_cast<char*>(text.c_str()));
   }
-  arguments.push_back(nullptr);
+  out.push_back(nullptr);
+  return out;
+}
+
+/// Starts a process with `input` as its standard input. It gets its own process group, so that Ctrl-C reaches
+/// only the parent, and a worker can be ended with its children. Of the open files it gets standard error
+/// alone: a host's other files may be sockets, devices or secrets, and are not all closed on exec.
+pid_t start(const std::vector<std::string>& command, int input) {
+  const std::vector<char*> arguments = pointers_to(command);
+  const std::vector<std::string> variables = worker_environment();
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
+  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
@@ -37,11 +48,8 @@ pid_t start(const std::vector<std::string>& command, int input) {
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
   pid_t pid = -1;
-  // The worker loads code and its answers are run here, so it must not obey variables that this process
-  // ignores.
-  char* nothing[] = {nullptr};
   const int error = posix_spawn(&pid, arguments.front(), &files, &attributes, arguments.data(),
-                                has_raised_privileges() ? nothing : environ);
+                                pointers_to(variables).data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   if (error != 0) {
@@ -68,16 +76,20 @@ cache::Descriptor connect_pair(cache::Descriptor& ours, std::int64_t timeout_ms)
 int Child::wait() noexcept {
   // A worker that closed its socket is about to exit, and its exit status says more than a kill would.
   constexpr int patience_ms = 200;
-  int status = 0;
-  pid_t got = 0;
-  for (int waited = 0; (got = waitpid(pid_, &status, WNOHANG)) == 0 && waited < patience_ms; ++waited) {
+  const auto ended = [this] {
+    siginfo_t info{};
+    return waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+           info.si_pid == pid_;
+  };
+  bool ours = true;
+  for (int waited = 0; (ours = !ended()) && waited < patience_ms; ++waited) {
     usleep(1000);
   }
-  const bool ours = got == 0;
-  if (ours) {
-    kill(pid_, SIGKILL);
-    while ((got = waitpid(pid_, &status, 0)) < 0 && errno == EINTR) {
-    }
+  // Until the worker is waited for, nobody else can have its number, which is that of its group.
+  kill(-pid_, SIGKILL);
+  int status = 0;
+  pid_t got = 0;
+  while ((got = waitpid(pid_, &status, 0)) < 0 && errno == EINTR) {
   }
   pid_ = -1;
   return ours || got < 0 ? -1 : status;

@@ -31,7 +31,8 @@ struct CompileLimits {
   std::uint64_t memory_bytes = 0;  ///< limit of the whole worker process; 0: no limit
 };
 
-/// A child process. It is ended when this object is destroyed, if not before.
+/// A child process, which leads its process group. It is ended with its group when this object is destroyed,
+/// if not before.
 class Child {
  public:
   explicit Child(pid_t pid) : pid_(pid) {}
@@ -59,9 +60,9 @@ class Child {
 /// One worker process and the socket to it. Not thread-safe.
 class Process {
  public:
-  /// Runs `command`, a program and its arguments, with the socket as its standard input, and waits for its
-  /// greeting. Throws WorkerFailed if it cannot be run, does not greet within `timeout_ms`, or speaks another
-  /// protocol.
+  /// Runs `command`, a program and its arguments, with the socket as its standard input and the variables of
+  /// worker_environment(), and waits for its greeting. Throws WorkerFailed if it cannot be run, does not
+  /// greet within `timeout_ms`, or speaks another protocol.
   Process(const std::vector<std::string>& command, std::int64_t timeout_ms);
 
   [[nodiscard]] const Greeting& greeting() const { return greeting_; }
