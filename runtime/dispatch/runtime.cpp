@@ -16,6 +16,7 @@
 #include "runtime/driver/context.hpp"
 #include "runtime/driver/driver_error.hpp"
 #include "runtime/util/environment.hpp"
+#include "runtime/util/printable.hpp"
 
 namespace kerncast {
 namespace {
@@ -24,12 +25,15 @@ void warn_on_stderr(std::string_view text) {
   std::fprintf(stderr, "kerncast: warning: %.*s\n", static_cast<int>(text.size()), text.data());
 }
 
-/// The host's sink. Warnings come from the middle of a launch, which an exception of the host would end.
+/// The host's sink. Warnings come from the middle of a launch, which an exception of the host would end. They
+/// hold names of files and words of servers, and a host prints them.
 cache::WarningSink warning_sink(const RuntimeOptions& options) {
-  if (!options.warn) {
-    return warn_on_stderr;
-  }
-  return [warn = options.warn](std::string_view text) {
+  return [warn = options.warn](std::string_view raw) {
+    const std::string text = printable_line(raw);
+    if (!warn) {
+      warn_on_stderr(text);
+      return;
+    }
     try {
       warn(text);
     } catch (...) {

@@ -124,7 +124,7 @@ int show_path(CommandContext& context) {
   if (context.json) {
     print_json({{"directory", directory}});
   } else {
-    print(directory + '\n');
+    print_exact(directory + '\n');
   }
   return exit_fine;
 }

@@ -15,6 +15,7 @@
 #include "kerncast/error.hpp"
 #include "kerncast/version.hpp"
 #include "runtime/util/nearest_name.hpp"
+#include "runtime/util/printable.hpp"
 #include "tools/commands/command.hpp"
 #include "tools/io/environment_variables.hpp"
 #include "tools/io/output.hpp"
@@ -218,13 +219,22 @@ int parse_and_act(int argc, const char* const* argv) {
   return code;
 }
 
+/// Reports what ended the command before it had a console, or at its end.
+void report_last(const char* message) noexcept {
+  try {
+    std::fprintf(stderr, "kerncast: error: %s\n", printable(message).c_str());
+  } catch (const std::exception&) {
+    std::fputs("kerncast: error: out of memory\n", stderr);
+  }
+}
+
 }  // namespace
 
 int run_command_line(int argc, const char* const* argv) noexcept {
   try {
     return parse_and_act(argc, argv);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "kerncast: error: %s\n", error.what());
+    report_last(error.what());
   } catch (...) {
     std::fputs("kerncast: error: unknown failure\n", stderr);
   }

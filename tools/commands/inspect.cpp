@@ -71,12 +71,12 @@ bool print_texts(const InspectOptions& options, const std::string& source, const
   const bool both = options.source && options.ptx;
   if (options.source) {
     print(both ? "// ======== source ========\n" : "");
-    print(source);
+    print_exact(source);
   }
   if (options.ptx) {
     print(both ? (source.ends_with('\n') ? "// ======== PTX ========\n" : "\n// ======== PTX ========\n")
                : "");
-    print(ptx);
+    print_exact(ptx);
   }
   return options.source || options.ptx;
 }

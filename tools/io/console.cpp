@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "runtime/util/environment.hpp"
+#include "runtime/util/printable.hpp"
 #include "tools/io/usage_error.hpp"
 
 namespace kerncast::tools {
@@ -56,7 +57,12 @@ void Console::error(std::string_view message_text) {
   message("error", message_text);
 }
 
-void Console::message(std::string_view kind, std::string_view text) {
+void Console::message(std::string_view kind, std::string_view raw) {
+  // A line of a name must not look like a message of its own.
+  std::string text = printable(raw);
+  for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1)) {
+    text.insert(at + 1, "  ");
+  }
   const std::lock_guard lock(mutex_);
   erase();
   if (color_) {
@@ -73,7 +79,7 @@ void Console::progress(std::size_t done, std::size_t total, std::string_view tex
     return;
   }
   const std::lock_guard lock(mutex_);
-  bar_ = progress_line(done, total, text, columns_);
+  bar_ = progress_line(done, total, printable_line(text), columns_);
   erase();
   shown_ = true;
   draw();

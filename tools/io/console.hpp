@@ -8,7 +8,8 @@
 namespace kerncast::tools {
 
 /// Standard error of the command: messages, and below them one progress bar. The bar is drawn only on a
-/// terminal, so that logs contain no control characters. Thread-safe.
+/// terminal, so that logs contain no control characters. Those of a message are written out by printable(),
+/// and its further lines are indented. Thread-safe.
 class Console {
  public:
   Console();

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "runtime/util/environment.hpp"
+#include "runtime/util/printable.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -25,6 +26,10 @@ std::size_t width_of(std::string_view text) {
 
 constexpr std::string_view gap = "  ";
 constexpr std::size_t least_width = 6;
+
+void print_bytes(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
 
 /// The number of bytes of the first `count` characters of `text`.
 std::size_t bytes_of(std::string_view text, std::size_t count) {
@@ -69,7 +74,11 @@ std::vector<std::string> lines_of(std::string_view cell, std::size_t width) {
 
 }  // namespace
 
-Table::Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+Table::Table(std::vector<Column> columns) : columns_(std::move(columns)) {
+  for (Column& column : columns_) {
+    column.title = printable_line(column.title);
+  }
+}
 
 void Table::add_row(std::vector<std::string> cells) {
   if (cells.size() > columns_.size()) {
@@ -79,6 +88,7 @@ void Table::add_row(std::vector<std::string> cells) {
   for (std::string& cell : cells) {
     std::replace_if(
         cell.begin(), cell.end(), [](char c) { return c == '\n' || c == '\t' || c == '\r'; }, ' ');
+    cell = printable_line(cell);
   }
   rows_.push_back(std::move(cells));
 }
@@ -195,7 +205,11 @@ std::string utc_time(std::int64_t seconds) {
 }
 
 void print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  print_bytes(printable(text));
+}
+
+void print_exact(std::string_view text) {
+  isatty(STDOUT_FILENO) != 0 ? print(text) : print_bytes(text);
 }
 
 void print(const Table& table) {

@@ -48,8 +48,11 @@ class Table {
 /// Formats a time in seconds since the Unix epoch as UTC, such as "2025-01-31 13:05:09".
 [[nodiscard]] std::string utc_time(std::int64_t seconds);
 
-/// Writes to standard output.
+/// Writes to standard output, control characters and bytes that are not UTF-8 as printable() gives them.
 void print(std::string_view text);
+
+/// Writes what a script or another program reads, byte for byte. On a terminal this is print().
+void print_exact(std::string_view text);
 
 /// Writes `table` to standard output, as wide as the terminal.
 void print(const Table& table);
@@ -57,7 +60,8 @@ void print(const Table& table);
 /// Width of the terminal that standard output is, or the value of COLUMNS if that is set. 0 if it is none.
 [[nodiscard]] std::size_t terminal_columns();
 
-/// Writes `value` to standard output, indented, with a newline. Bytes that are not UTF-8 are replaced.
+/// Writes `value` to standard output, indented, with a newline. Bytes that are not UTF-8 are replaced, and
+/// all control characters in it are escaped.
 void print_json(const Json& value);
 
 /// Writes `value` to standard output on one line.
