@@ -34,11 +34,29 @@ std::vector<std::string> split(const std::string& text, char separator) {
   return parts;
 }
 
+bool is_url(const std::string& text) {
+  return text.find("://") != std::string::npos;
+}
+
 void read_amount(const char* name, std::uint64_t& amount, const WarningSink& warn) {
   const std::string text = environment(name);
   if (!text.empty() && !parse_amount(text, amount) && warn) {
-    warn(fmt::format("{}={} is not an amount; write a number, or one like 2G or 512M", name, text));
+    // A URL in the wrong variable may hold a password.
+    warn(fmt::format("{}={} is not an amount; write a number, or one like 2G or 512M", name,
+                     is_url(text) ? "***" : text));
   }
+}
+
+/// The paths of KERNCAST_CACHE_READONLY.
+std::vector<std::string> read_only_paths(const WarningSink& warn) {
+  const std::string text = environment("KERNCAST_CACHE_READONLY");
+  if (!is_url(text)) {
+    return split(text, ':');
+  }
+  if (warn) {
+    warn("KERNCAST_CACHE_READONLY holds a URL and is ignored; KERNCAST_CACHE_REMOTE names a server");
+  }
+  return {};
 }
 
 bool holds(const Compilers& compilers, std::string_view version) {
@@ -50,8 +68,9 @@ bool holds(const Compilers& compilers, std::string_view version) {
 CacheOptions options_from_environment(const WarningSink& warn) {
   CacheOptions options;
   options.directory = default_directory();
-  options.read_only = split(environment("KERNCAST_CACHE_READONLY"), ':');
-  options.remote.url = environment("KERNCAST_CACHE_REMOTE");
+  options.read_only = read_only_paths(warn);
+  options.remote.address = RemoteAddress(environment("KERNCAST_CACHE_REMOTE"));
+  options.remote.credentials_file = environment("KERNCAST_CACHE_REMOTE_CREDENTIALS");
   options.remote.read_only = environment("KERNCAST_CACHE_REMOTE_READONLY") == "1";
   auto timeout = static_cast<std::uint64_t>(options.remote.timeout.count());
   read_amount("KERNCAST_CACHE_REMOTE_TIMEOUT_MS", timeout, warn);
@@ -82,13 +101,19 @@ Trust layer_trust(const CacheOptions& options, const WarningSink& warn) {
   return trust;
 }
 
+RemoteOptions remote_options(const CacheOptions& options) {
+  RemoteOptions out = options.remote;
+  out.credentials_trust = directory_trust(options);
+  return out;
+}
+
 Cache::Cache(CacheOptions options, WarningSink warn)
     : wait_(options.wait),
       warnings_(warn),
       store_(options.directory, warn, directory_trust(options), options.budget,
              [this] { return usage_.name(); }),
       memory_(options.memory_bytes),
-      remote_(std::move(options.remote), warnings_, counters_),
+      remote_(remote_options(options), warnings_, counters_),
       usage_(store_.root(), store_.trust()),
       tuning_(store_.root(), std::move(warn), directory_trust(options)) {
   const Trust trust = layer_trust(

@@ -43,16 +43,18 @@ struct CacheOptions {
 };
 
 /// The options that the environment sets: KERNCAST_CACHE_DIR, KERNCAST_CACHE_READONLY (separated by colons),
-/// KERNCAST_CACHE_REMOTE, KERNCAST_CACHE_REMOTE_READONLY, KERNCAST_CACHE_REMOTE_TIMEOUT_MS,
-/// KERNCAST_CACHE_WAIT_MS, KERNCAST_CACHE_MAX_BYTES, KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST,
-/// KERNCAST_CACHE_OWNERS (separated by commas). A value that cannot be parsed is ignored, with a warning to
-/// `warn`.
+/// KERNCAST_CACHE_REMOTE, KERNCAST_CACHE_REMOTE_CREDENTIALS, KERNCAST_CACHE_REMOTE_READONLY,
+/// KERNCAST_CACHE_REMOTE_TIMEOUT_MS, KERNCAST_CACHE_WAIT_MS, KERNCAST_CACHE_MAX_BYTES,
+/// KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST, KERNCAST_CACHE_OWNERS (separated by commas). A value
+/// that cannot be parsed is ignored, with a warning to `warn`.
 [[nodiscard]] CacheOptions options_from_environment(const WarningSink& warn = nullptr);
 
 /// Whose cache directory `options` accept.
 [[nodiscard]] const Trust& directory_trust(const CacheOptions& options);
 /// Whose read-only layers `options` accept. A user that does not exist is left out, with a warning to `warn`.
 [[nodiscard]] Trust layer_trust(const CacheOptions& options, const WarningSink& warn = nullptr);
+/// The options of the remote server, with the trust that `options` have in a file of credentials.
+[[nodiscard]] RemoteOptions remote_options(const CacheOptions& options);
 
 /// The layer that served a look-up.
 enum class Layer : std::uint8_t { none, memory, directory, read_only, remote };

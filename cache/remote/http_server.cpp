@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <mutex>
@@ -54,14 +55,18 @@ void add(Headers& headers, const std::string& line) {
 
 class HttpServer : public RemoteServer {
  public:
-  /// With a `signer`, requests go to its URL and are signed. Without one, they go to the URL of the options.
-  HttpServer(const RemoteOptions& options, std::optional<S3Address> signer)
-      : url_(signer ? signer->url : options.url), timeout_(options.timeout), signer_(std::move(signer)) {
-    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-    ready_ = ready == CURLE_OK;
-    while (url_.ends_with('/')) {
-      url_.pop_back();
-    }
+  /// Requests go to the address of the options.
+  HttpServer(const RemoteOptions& options, Credentials credentials)
+      : HttpServer(
+            options.timeout,
+            fmt::format("{}://{}{}", options.address.scheme() == RemoteScheme::https ? "https" : "http",
+                        options.address.authority(), options.address.path())) {
+    credentials_ = std::move(credentials);
+    query_ = options.address.query();
+  }
+  /// Requests go to the URL of `signer`, and are signed.
+  HttpServer(const RemoteOptions& options, S3Address signer) : HttpServer(options.timeout, signer.url) {
+    signer_ = std::move(signer);
   }
 
   RemoteAnswer get(const std::string& name, const Deadline& deadline) override {
@@ -87,6 +92,14 @@ class HttpServer : public RemoteServer {
   }
 
  private:
+  HttpServer(std::chrono::milliseconds timeout, std::string url) : url_(std::move(url)), timeout_(timeout) {
+    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+    ready_ = ready == CURLE_OK;
+    while (url_.ends_with('/')) {
+      url_.pop_back();
+    }
+  }
+
   template <class SetUp>
   void request(const std::string& name, const Deadline& deadline, RemoteAnswer& answer, SetUp&& set_up) {
     // Writing to a connection that the server has closed raises SIGPIPE, which ends a process by default.
@@ -98,7 +111,7 @@ class HttpServer : public RemoteServer {
     }
     CURL* const curl = handle.get();
     curl_easy_reset(curl);
-    const std::string url = url_ + '/' + name;
+    const std::string url = url_ + '/' + name + (query_.empty() ? "" : "?") + query_;
     curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -118,6 +131,10 @@ class HttpServer : public RemoteServer {
     Headers headers;
     if (signer_) {
       sign(curl, headers);
+    } else if (!credentials_.user.empty() || !credentials_.password.empty()) {
+      curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+      curl_easy_setopt(curl, CURLOPT_USERNAME, credentials_.user.c_str());
+      curl_easy_setopt(curl, CURLOPT_PASSWORD, credentials_.password.c_str());
     }
     set_up(curl);
     const CURLcode code = curl_easy_perform(curl);
@@ -166,6 +183,8 @@ class HttpServer : public RemoteServer {
   }
 
   std::string url_;
+  std::string query_;
+  Credentials credentials_;
   std::chrono::milliseconds timeout_;
   std::optional<S3Address> signer_;
   bool ready_ = false;
@@ -175,8 +194,8 @@ class HttpServer : public RemoteServer {
 
 }  // namespace
 
-std::unique_ptr<RemoteServer> http_server(const RemoteOptions& options) {
-  return std::make_unique<HttpServer>(options, std::nullopt);
+std::unique_ptr<RemoteServer> http_server(const RemoteOptions& options, Credentials credentials) {
+  return std::make_unique<HttpServer>(options, std::move(credentials));
 }
 
 std::unique_ptr<RemoteServer> s3_server(const RemoteOptions& options, S3Address address) {

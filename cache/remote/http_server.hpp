@@ -2,14 +2,17 @@
 
 #include <memory>
 
+#include "cache/remote/remote_address.hpp"
 #include "cache/remote/remote_server.hpp"
 #include "cache/remote/s3_address.hpp"
 
 namespace kerncast::cache {
 
-/// A server that is used by GET and PUT below its URL: WebDAV, nginx, or a similar one. User and password in
-/// the URL are sent as basic authentication. Redirects are not followed.
-[[nodiscard]] std::unique_ptr<RemoteServer> http_server(const RemoteOptions& options);
+/// A server that is used by GET and PUT below the path of its URL: WebDAV, nginx, or a similar one. The query
+/// of the URL is sent with each request, and credentials as basic authentication unless they are empty.
+/// Redirects are not followed.
+[[nodiscard]] std::unique_ptr<RemoteServer> http_server(const RemoteOptions& options,
+                                                        Credentials credentials);
 
 /// S3 or a server with the same interface. Every request is signed (AWS Signature Version 4).
 [[nodiscard]] std::unique_ptr<RemoteServer> s3_server(const RemoteOptions& options, S3Address address);

@@ -1,11 +1,13 @@
 #include "cache/remote/redis_server.hpp"
 
+#include <fmt/format.h>
 #include <hiredis/hiredis.h>
 #include <sys/time.h>
 
 #include <algorithm>
 #include <charconv>
 #include <csignal>
+#include <iterator>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -120,10 +122,25 @@ redisReplyObjectFunctions& replies_without_arrays() {
   return functions;
 }
 
+constexpr int default_port = 6379;
+
+/// The failure of an AUTH that was answered with `error`. Servers that do not know the command repeat its
+/// arguments, so of the answer only a code that Redis has is told.
+std::string refusal(std::string_view error) {
+  constexpr std::string_view codes[] = {"WRONGPASS", "NOPERM", "NOAUTH", "ERR", "LOADING", "BUSY"};
+  const std::string_view code = error.substr(0, error.find(' '));
+  const bool known = std::find(std::begin(codes), std::end(codes), code) != std::end(codes);
+  return fmt::format("it refuses user and password{}", known ? fmt::format(" ({})", code) : std::string());
+}
+
 class RedisServer : public RemoteServer {
  public:
-  RedisServer(const RemoteOptions& options, RedisAddress address)
-      : address_(std::move(address)), timeout_(options.timeout) {}
+  RedisServer(const RemoteOptions& options, Credentials credentials)
+      : host_(options.address.host()),
+        port_(options.address.port() == 0 ? default_port : options.address.port()),
+        database_(options.address.path().substr(options.address.path().empty() ? 0 : 1)),
+        credentials_(std::move(credentials)),
+        timeout_(options.timeout) {}
 
   RemoteAnswer get(const std::string& name, const Deadline& deadline) override {
     RemoteAnswer answer;
@@ -195,10 +212,10 @@ class RedisServer : public RemoteServer {
   }
 
   [[nodiscard]] Connection connect(const Limits& limits, std::string& failure) const {
-    const std::vector<std::string> hosts = resolve(address_.host, limits.deadline, failure);
+    const std::vector<std::string> hosts = resolve(host_, limits.deadline, failure);
     for (const std::string& host : hosts) {
       const std::chrono::milliseconds time = std::min(limits.patience, limits.deadline.left());
-      Connection connection(redisConnectWithTimeout(host.c_str(), address_.port, to_timeval(time)));
+      Connection connection(redisConnectWithTimeout(host.c_str(), port_, to_timeval(time)));
       if (connection == nullptr || connection->err != 0) {
         failure = connection == nullptr ? "out of memory" : connection->errstr;
         continue;
@@ -211,16 +228,22 @@ class RedisServer : public RemoteServer {
   }
 
   [[nodiscard]] Connection greet(Connection connection, const Limits& limits, std::string& failure) const {
-    std::vector<Words> greetings;
-    if (!address_.password.empty()) {
-      greetings.push_back(address_.user.empty() ? Words{"AUTH", address_.password}
-                                                : Words{"AUTH", address_.user, address_.password});
+    if (!credentials_.password.empty()) {
+      const Reply reply =
+          command(*connection,
+                  credentials_.user.empty() ? Words{"AUTH", credentials_.password}
+                                            : Words{"AUTH", credentials_.user, credentials_.password},
+                  limits, failure);
+      if (reply == nullptr) {
+        return nullptr;
+      }
+      if (reply->type == REDIS_REPLY_ERROR) {
+        failure = refusal({reply->str, reply->len});
+        return nullptr;
+      }
     }
-    if (!address_.database.empty()) {
-      greetings.push_back({"SELECT", address_.database});
-    }
-    for (const Words& greeting : greetings) {
-      const Reply reply = command(*connection, greeting, limits, failure);
+    if (!database_.empty()) {
+      const Reply reply = command(*connection, {"SELECT", database_}, limits, failure);
       if (reply == nullptr) {
         return nullptr;
       }
@@ -232,7 +255,10 @@ class RedisServer : public RemoteServer {
     return connection;
   }
 
-  RedisAddress address_;
+  std::string host_;
+  int port_;
+  std::string database_;
+  Credentials credentials_;
   std::chrono::milliseconds timeout_;
   std::mutex mutex_;
   std::vector<Connection> idle_;
@@ -240,40 +266,8 @@ class RedisServer : public RemoteServer {
 
 }  // namespace
 
-bool parse_redis_url(const std::string& url, RedisAddress& address) {
-  constexpr std::string_view scheme = "redis://";
-  if (!url.starts_with(scheme)) {
-    return false;
-  }
-  std::string rest = url.substr(scheme.size());
-  if (const std::size_t slash = rest.find('/'); slash != std::string::npos) {
-    address.database = rest.substr(slash + 1);
-    rest.resize(slash);
-  }
-  if (const std::size_t at = rest.rfind('@'); at != std::string::npos) {
-    const std::string credentials = rest.substr(0, at);
-    rest.erase(0, at + 1);
-    const std::size_t colon = credentials.find(':');
-    address.user = colon == std::string::npos ? std::string() : credentials.substr(0, colon);
-    address.password = colon == std::string::npos ? credentials : credentials.substr(colon + 1);
-  }
-  if (const std::size_t colon = rest.rfind(':'); colon != std::string::npos && !rest.ends_with(']')) {
-    const char* const end = rest.data() + rest.size();
-    const auto [stop, error] = std::from_chars(rest.data() + colon + 1, end, address.port);
-    if (error != std::errc() || stop != end || address.port < 1 || address.port > 65535) {
-      return false;
-    }
-    rest.resize(colon);
-  }
-  if (rest.starts_with('[') && rest.ends_with(']')) {
-    rest = rest.substr(1, rest.size() - 2);
-  }
-  address.host = rest;
-  return !rest.empty() && address.database.find_first_not_of("0123456789") == std::string::npos;
-}
-
-std::unique_ptr<RemoteServer> redis_server(const RemoteOptions& options, const RedisAddress& address) {
-  return std::make_unique<RedisServer>(options, address);
+std::unique_ptr<RemoteServer> redis_server(const RemoteOptions& options, Credentials credentials) {
+  return std::make_unique<RedisServer>(options, std::move(credentials));
 }
 
 }  // namespace kerncast::cache

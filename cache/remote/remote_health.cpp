@@ -1,9 +1,16 @@
+#include "cache/remote/remote_credentials.hpp"
 #include "cache/remote/remote_server.hpp"
 
 namespace kerncast::cache {
 
 std::string remote_defect(const RemoteOptions& options) {
-  std::string defect;
+  // A server that needs no file, since its URL has a password, leaves it unread.
+  std::string defect = options.credentials_file.empty()
+                           ? std::string()
+                           : credentials_defect(options.credentials_file, options.credentials_trust);
+  if (!defect.empty()) {
+    return defect;
+  }
   const std::unique_ptr<RemoteServer> server = remote_server(options, defect);
   if (server == nullptr) {
     return defect;

@@ -4,30 +4,33 @@
 
 #include "cache/remote/http_server.hpp"
 #include "cache/remote/redis_server.hpp"
+#include "cache/remote/remote_address.hpp"
+#include "cache/remote/remote_credentials.hpp"
 #include "cache/remote/s3_address.hpp"
 
 namespace kerncast::cache {
 
 std::unique_ptr<RemoteServer> remote_server(const RemoteOptions& options, std::string& defect) {
-  if (options.url.starts_with("http://") || options.url.starts_with("https://")) {
-    return http_server(options);
-  }
-  if (options.url.starts_with("s3://")) {
-    S3Address address;
-    return parse_s3_url(options.url, address, defect) ? s3_server(options, std::move(address)) : nullptr;
-  }
-  if (options.url.starts_with("rediss://")) {
-    defect =
-        "Redis over TLS is not supported; connect through a tunnel such as stunnel, and name it by redis://";
+  const RemoteAddress& address = options.address;
+  defect = address.defect();
+  if (!defect.empty()) {
     return nullptr;
   }
-  if (RedisAddress address; parse_redis_url(options.url, address)) {
-    return redis_server(options, address);
+  if (address.scheme() == RemoteScheme::s3) {
+    S3Address s3;
+    return find_s3_address(options, s3, defect) ? s3_server(options, std::move(s3)) : nullptr;
   }
-  defect =
-      "its URL has none of the forms http://, https://, s3://bucket/prefix and "
-      "redis://[[user]:password@]host[:port][/database]";
-  return nullptr;
+  Credentials credentials = address.credentials();
+  if (credentials.password.empty() && !options.credentials_file.empty()) {
+    FoundCredentials found = find_credentials(options.credentials_file, options.credentials_trust, address);
+    if (!found.credentials) {
+      defect = std::move(found.defect);
+      return nullptr;
+    }
+    credentials = std::move(*found.credentials);
+  }
+  return address.scheme() == RemoteScheme::redis ? redis_server(options, std::move(credentials))
+                                                 : http_server(options, std::move(credentials));
 }
 
 }  // namespace kerncast::cache

@@ -6,15 +6,19 @@
 #include <string>
 #include <string_view>
 
+#include "cache/posix/trust.hpp"
+#include "cache/remote/remote_address.hpp"
 #include "cache/wait_budget.hpp"
 
 namespace kerncast::cache {
 
 struct RemoteOptions {
-  std::string url;  ///< "http://...", "https://...", "s3://..." or "redis://..."; empty: none
+  RemoteAddress address;
   bool read_only = false;
   /// Time-out of a connection attempt and of each wait for more of an answer.
   std::chrono::milliseconds timeout{1000};
+  std::string credentials_file;  ///< as find_credentials() reads it; empty: none
+  Trust credentials_trust;       ///< whose file that may be
 
   /// The longest time that a whole request may take, from the connection attempt to the end of the answer.
   [[nodiscard]] std::chrono::milliseconds request_time() const { return 3 * timeout; }
@@ -43,14 +47,13 @@ class RemoteServer {
                                          const Deadline& deadline) = 0;
 };
 
-/// The server at `options.url`; no connection is made yet. Null, with the reason in `defect`, if the URL
-/// cannot be used.
+/// The server at the address; no connection is made yet. Its credentials are those of the URL. If that has no
+/// password (for S3: if the environment has no keys), the file is asked. Null, with the reason in `defect`,
+/// if the address or the file cannot be used.
 [[nodiscard]] std::unique_ptr<RemoteServer> remote_server(const RemoteOptions& options, std::string& defect);
 
-/// Asks the server for a name that nobody keeps. Returns the reason if it cannot be used, else nothing.
+/// Reads the file of credentials, and asks the server for a name that nobody keeps. Returns the reason if one
+/// of them cannot be used, else nothing.
 [[nodiscard]] std::string remote_defect(const RemoteOptions& options);
-
-/// Returns `url` without user name and password, for messages.
-[[nodiscard]] std::string without_credentials(const std::string& url);
 
 }  // namespace kerncast::cache

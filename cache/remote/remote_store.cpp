@@ -17,24 +17,17 @@ std::string name_of(const Key& key) {
 }  // namespace
 
 RemoteStore::RemoteStore(RemoteOptions options, WarnOnce& warnings, Counters& counters)
-    : options_(std::move(options)),
-      name_(without_credentials(options_.url)),
-      warnings_(warnings),
-      counters_(counters) {
+    : options_(std::move(options)), warnings_(warnings), counters_(counters) {
   std::string defect;
-  server_ = options_.url.empty() ? nullptr : remote_server(options_, defect);
+  server_ = options_.address.empty() ? nullptr : remote_server(options_, defect);
   if (!defect.empty()) {
-    warnings_.once("remote", fmt::format("the remote cache {} is not used: {}", name_, defect));
+    warnings_.once("remote", fmt::format("the remote cache {} is not used: {}", name(), defect));
   }
 }
 
 RemoteStore::RemoteStore(std::unique_ptr<RemoteServer> server, RemoteOptions options, WarnOnce& warnings,
                          Counters& counters)
-    : options_(std::move(options)),
-      name_(without_credentials(options_.url)),
-      warnings_(warnings),
-      counters_(counters),
-      server_(std::move(server)) {}
+    : options_(std::move(options)), warnings_(warnings), counters_(counters), server_(std::move(server)) {}
 
 LayerAnswer RemoteStore::load(const Key& key, WaitBudget& budget) {
   if (server_ == nullptr || !reads_.allows(CircuitBreaker::Clock::now())) {
@@ -90,7 +83,7 @@ void RemoteStore::failed(CircuitBreaker& breaker, const std::string& failure) {
   counters_.add(&CacheCounters::remote_failures);
   warnings_.once("remote", fmt::format("the remote cache {} failed ({}); kernels are looked for elsewhere or "
                                        "compiled, and it is tried again in a minute",
-                                       name_, failure));
+                                       name(), failure));
 }
 
 }  // namespace kerncast::cache

@@ -29,14 +29,13 @@ class RemoteStore {
   void put(const Key& key, const Entry& entry, WaitBudget& budget);
   [[nodiscard]] bool usable() const { return server_ != nullptr; }
   [[nodiscard]] bool uploads() const { return server_ != nullptr && !options_.read_only; }
-  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const std::string& name() const { return options_.address.name(); }
 
  private:
   [[nodiscard]] Deadline deadline(const WaitBudget::Wait& wait) const;
   void failed(CircuitBreaker& breaker, const std::string& failure);
 
   RemoteOptions options_;
-  std::string name_;
   WarnOnce& warnings_;
   Counters& counters_;
   std::unique_ptr<RemoteServer> server_;

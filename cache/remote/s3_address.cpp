@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
+#include "cache/remote/remote_address.hpp"
+#include "cache/remote/remote_credentials.hpp"
 #include "runtime/util/environment.hpp"
 
 namespace kerncast::cache {
 namespace {
-
-constexpr std::string_view scheme = "s3://";
 
 bool is_lower_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -19,13 +20,6 @@ bool is_lower_or_digit(char c) {
 bool is_host_part(const std::string& text) {
   return !text.empty() &&
          std::all_of(text.begin(), text.end(), [](char c) { return is_lower_or_digit(c) || c == '-'; });
-}
-
-bool is_bucket(const std::string& name) {
-  return name.size() >= 3 && name.size() <= 63 && is_lower_or_digit(name.front()) &&
-         is_lower_or_digit(name.back()) && std::all_of(name.begin(), name.end(), [](char c) {
-           return is_lower_or_digit(c) || c == '-' || c == '.';
-         });
 }
 
 /// Percent-encodes `path`. The signature covers the encoded path, so the encoding must not be left to
@@ -40,41 +34,68 @@ std::string percent_encoded(const std::string& path) {
   return out;
 }
 
-}  // namespace
-
-bool parse_s3_url(const std::string& url, S3Address& address, std::string& defect) {
-  const std::string rest = url.starts_with(scheme) ? url.substr(scheme.size()) : std::string();
-  const std::size_t slash = std::min(rest.find('/'), rest.size());
-  const std::string bucket = rest.substr(0, slash);
-  std::string prefix = rest.substr(slash);
-  while (prefix.ends_with('/')) {
-    prefix.pop_back();
-  }
-  if (!is_bucket(bucket)) {
-    defect = "its URL is not s3://bucket/prefix";
-    return false;
-  }
+/// The keys of the environment, else those of the file of credentials.
+bool find_keys(const RemoteOptions& options, S3Address& address, std::string& defect) {
   address.access_key = environment("AWS_ACCESS_KEY_ID");
   address.secret_key = environment("AWS_SECRET_ACCESS_KEY");
   address.session_token = environment("AWS_SESSION_TOKEN");
+  if (address.access_key.empty() && address.secret_key.empty() && !options.credentials_file.empty()) {
+    FoundCredentials found =
+        find_credentials(options.credentials_file, options.credentials_trust, options.address);
+    if (!found.credentials) {
+      defect = std::move(found.defect);
+      return false;
+    }
+    address.access_key = std::move(found.credentials->user);
+    address.secret_key = std::move(found.credentials->password);
+    address.session_token.clear();
+  }
   if (address.access_key.empty() || address.secret_key.empty()) {
-    defect = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set";
+    defect =
+        options.credentials_file.empty()
+            ? "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set"
+            : "neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY nor the credentials file give both keys";
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool find_s3_address(const RemoteOptions& options, S3Address& address, std::string& defect) {
+  const std::string& bucket = options.address.host();
+  std::string prefix = options.address.path();
+  while (prefix.ends_with('/')) {
+    prefix.pop_back();
+  }
+  if (!find_keys(options, address, defect)) {
     return false;
   }
   std::string region = environment("AWS_REGION");
   region = region.empty() ? environment("AWS_DEFAULT_REGION") : region;
   region = region.empty() ? "us-east-1" : region;
   if (!is_host_part(region)) {
-    defect = fmt::format("AWS_REGION={} is not a region", region);
+    defect = "AWS_REGION is not a region";
     return false;
   }
-  std::string endpoint = environment("AWS_ENDPOINT_URL");
+  const RemoteAddress server(environment("AWS_ENDPOINT_URL"));
+  const bool over_http = server.scheme() == RemoteScheme::http || server.scheme() == RemoteScheme::https;
+  if (!server.defect().empty() || !over_http) {
+    defect = "AWS_ENDPOINT_URL is neither http://host nor https://host";
+    return false;
+  }
+  if (!server.credentials().user.empty() || !server.credentials().password.empty() ||
+      !server.query().empty()) {
+    defect = "AWS_ENDPOINT_URL has a user, a password or a query, which requests to S3 do not have";
+    return false;
+  }
+  std::string endpoint;
+  if (!server.empty()) {
+    endpoint = fmt::format("{}://{}{}", server.scheme() == RemoteScheme::http ? "http" : "https",
+                           server.authority(), server.path());
+  }
   while (endpoint.ends_with('/')) {
     endpoint.pop_back();
-  }
-  if (!endpoint.empty() && !endpoint.starts_with("http://") && !endpoint.starts_with("https://")) {
-    defect = "AWS_ENDPOINT_URL is neither http:// nor https://";
-    return false;
   }
   if (endpoint.empty() && bucket.find('.') == std::string::npos) {
     address.url = fmt::format("https://{}.s3.{}.amazonaws.com", bucket, region);

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "cache/remote/remote_server.hpp"
+
 namespace kerncast::cache {
 
 /// URL of the objects of "s3://bucket/prefix", and the credentials that sign requests for them.
@@ -13,10 +15,11 @@ struct S3Address {
   std::string session_token;  ///< empty: none
 };
 
-/// Derives the address from `url` and the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
-/// AWS_SESSION_TOKEN, AWS_REGION (else AWS_DEFAULT_REGION, else us-east-1), and AWS_ENDPOINT_URL for a server
-/// that is not Amazon's. On such a server the bucket is the first part of the path. False, with the reason in
+/// Derives the address from that of the options and the environment: AWS_ACCESS_KEY_ID,
+/// AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (else AWS_DEFAULT_REGION, else us-east-1), and
+/// AWS_ENDPOINT_URL for a server that is not Amazon's. On such a server the bucket is the first part of the
+/// path. Without keys in the environment, those of the credentials file are taken. False, with the reason in
 /// `defect`, if something is missing or malformed.
-[[nodiscard]] bool parse_s3_url(const std::string& url, S3Address& address, std::string& defect);
+[[nodiscard]] bool find_s3_address(const RemoteOptions& options, S3Address& address, std::string& defect);
 
 }  // namespace kerncast::cache

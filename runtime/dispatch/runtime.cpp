@@ -52,7 +52,10 @@ cache::CacheOptions cache_options(const RuntimeOptions& options) {
     out.read_only = options.cache_read_only;
   }
   if (!options.cache_remote.empty()) {
-    out.remote.url = options.cache_remote;
+    out.remote.address = cache::RemoteAddress(options.cache_remote);
+  }
+  if (!options.cache_remote_credentials.empty()) {
+    out.remote.credentials_file = options.cache_remote_credentials;
   }
   out.remote.read_only = options.cache_remote_read_only.value_or(out.remote.read_only);
   out.budget.bytes = options.cache_max_bytes.value_or(out.budget.bytes);

@@ -62,6 +62,16 @@ TEST_CASE("a driver error carries the driver's code, and other errors carry none
   CHECK(Error(ErrorCode::not_found, "text").driver_result() == 0);
 }
 
+TEST_CASE("a warning is one line that a terminal prints and does not obey") {
+  std::string warned;
+  kerncast::RuntimeOptions options;
+  options.nvrtc = "none";
+  options.cache_owners = {"no\x1b[2Juser\nkerncast: note: x"};
+  options.warn = [&](std::string_view text) { warned += text; };
+  const kerncast::Runtime runtime(options);
+  CHECK(warned == "KERNCAST_CACHE_OWNERS: there is no user no\\u001b[2Juser\\nkerncast: note: x");
+}
+
 TEST_CASE("a contiguous view takes up to the largest rank and refuses more dimensions") {
   const TensorView view = TensorView::contiguous(nullptr, DType::f32, {2, 3, 4, 5, 6, 7}, 1);
   CHECK(view.rank == TensorView::max_rank);

@@ -29,7 +29,8 @@ int main() {
   for (const std::string& layer : options.read_only) {
     std::printf("layer: %s\n", layer.c_str());
   }
-  std::printf("server: %s\n", options.remote.url.c_str());
+  std::printf("server: %s\n", options.remote.address.name().c_str());
+  std::printf("credentials: %s\n", options.remote.credentials_file.c_str());
   std::printf("everyone: %s\n", options.trust_everyone ? "trusted" : "not trusted");
   struct stat own{};
   own.st_uid = ::geteuid();

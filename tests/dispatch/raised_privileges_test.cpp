@@ -82,7 +82,8 @@ TEST_CASE("a program with raised privileges takes nothing from its environment")
                                            "VIRTUAL_ENV=" + planted,
                                            "CONDA_PREFIX=" + planted,
                                            "KERNCAST_CACHE_READONLY=" + planted,
-                                           "KERNCAST_CACHE_REMOTE=http://" + planted,
+                                           "KERNCAST_CACHE_REMOTE=http://host" + planted,
+                                           "KERNCAST_CACHE_REMOTE_CREDENTIALS=" + planted,
                                            "KERNCAST_CACHE_TRUST=1"};
   std::vector<std::string> libraries = places;
   libraries.push_back("KERNCAST_DRIVER=" + planted + "/libkerncast-sim.so");
@@ -92,7 +93,8 @@ TEST_CASE("a program with raised privileges takes nothing from its environment")
   SECTION("an ordinary program takes all of it") {
     std::string text = output_of(program, libraries);
     CHECK(text.find("privileges: ordinary") != std::string::npos);
-    for (const char* kind : {"driver: ", "nvrtc: ", "directory: ", "layer: ", "server: http://"}) {
+    for (const char* kind :
+         {"driver: ", "nvrtc: ", "directory: ", "layer: ", "server: http://host", "credentials: "}) {
       CHECK(text.find(kind + planted) != std::string::npos);
     }
     CHECK(text.find("loader: " + planted + "/libplanted.so") != std::string::npos);

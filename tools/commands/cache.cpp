@@ -54,7 +54,7 @@ int show_statistics(CommandContext& context) {
       cache::options_from_environment([&context](std::string_view text) { context.console.warning(text); });
   const std::vector<std::string>& read_only = options.read_only;
   json["budget"] = {{"bytes", options.budget.bytes}, {"entries", options.budget.entries}};
-  json["remote"] = cache::without_credentials(options.remote.url);
+  json["remote"] = options.remote.address.name();
   json["read_only"] = read_only;
   if (context.json) {
     print_json(json);
@@ -74,8 +74,8 @@ int show_statistics(CommandContext& context) {
        fmt::format(
            "{}, {} entries", options.budget.bytes == 0 ? "any size" : human_bytes(options.budget.bytes),
            options.budget.entries == 0 ? "any number of" : fmt::format("{}", options.budget.entries))});
-  if (!options.remote.url.empty()) {
-    table.add_row({"remote", cache::without_credentials(options.remote.url)});
+  if (!options.remote.address.empty()) {
+    table.add_row({"remote", options.remote.address.name()});
   }
   for (const std::string& layer : read_only) {
     table.add_row({"read-only layer", layer});

@@ -223,7 +223,7 @@ int parse_and_act(int argc, const char* const* argv) {
 void report_last(const char* message) noexcept {
   try {
     std::fprintf(stderr, "kerncast: error: %s\n", printable(message).c_str());
-  } catch (const std::exception&) {
+  } catch (...) {
     std::fputs("kerncast: error: out of memory\n", stderr);
   }
 }

@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -65,6 +67,8 @@ struct Findings {
 std::string signal_of(void (*work)()) {
   const pid_t child = fork();
   if (child == 0) {
+    // A library may also hang, and must not do so for longer than somebody waits for it.
+    static_cast<void>(prctl(PR_SET_PDEATHSIG, SIGKILL));
     static_cast<void>(std::freopen("/dev/null", "w", stderr));
     work();
     _exit(0);
@@ -82,7 +86,10 @@ void examine_variables(Findings& findings) {
   for (const std::string& setting : own_environment()) {
     if (setting.starts_with("KERNCAST_")) {
       const std::size_t equals = setting.find('=');
-      json[setting.substr(0, equals)] = cache::without_credentials(setting.substr(equals + 1));
+      const std::string name = setting.substr(0, equals);
+      const std::string value = setting.substr(equals + 1);
+      json[name] =
+          name == "KERNCAST_CACHE_REMOTE" ? cache::RemoteAddress(value).name() : shown_value(name, value);
     }
   }
   for (const VariableMistake& mistake : examine_environment(own_environment())) {
@@ -292,16 +299,22 @@ void examine_layers(Findings& findings) {
           "you trust in KERNCAST_CACHE_OWNERS, and let nobody else write on the way to the layer");
     }
   }
-  if (options.remote.url.empty()) {
+  const cache::RemoteOptions remote = cache::remote_options(options);
+  if (remote.address.empty()) {
+    if (!remote.credentials_file.empty()) {
+      findings.warning("KERNCAST_CACHE_REMOTE_CREDENTIALS is set, but no server is named",
+                       "set KERNCAST_CACHE_REMOTE, or unset KERNCAST_CACHE_REMOTE_CREDENTIALS");
+    }
     return;
   }
-  const std::string name = cache::without_credentials(options.remote.url);
-  const std::string defect = cache::remote_defect(options.remote);
+  const std::string& name = remote.address.name();
+  const std::string defect = cache::remote_defect(remote);
   findings.json["remote"] = {{"url", name}, {"defect", defect}};
   findings.line("remote", fmt::format("{}, {}", name, defect.empty() ? "answers" : "not usable"));
   if (!defect.empty()) {
     findings.error(fmt::format("the remote cache {} cannot be used: {}", name, defect),
-                   "correct or unset KERNCAST_CACHE_REMOTE, or start the server");
+                   "correct or unset KERNCAST_CACHE_REMOTE and KERNCAST_CACHE_REMOTE_CREDENTIALS, or start "
+                   "the server");
   }
 }
 

@@ -65,6 +65,11 @@ std::string arch(const std::string& value) {
   return known ? std::string() : "is not an architecture such as sm_90";
 }
 
+std::string paths(const std::string& value) {
+  return value.find("://") == std::string::npos ? std::string()
+                                                : "is a URL; KERNCAST_CACHE_REMOTE names a server";
+}
+
 std::string folder(const std::string& value) {
   std::error_code error;
   return std::filesystem::is_directory(value, error) ? std::string() : "is no directory";
@@ -94,8 +99,10 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_NVRTC", "toolkit, wheel, none, or the path of an NVRTC library or of its folder", nullptr},
       {"KERNCAST_CACHE_DIR", "directory of the compiled kernels", nullptr},
       {"KERNCAST_CACHE_READONLY", "cache directories and packs that are only read, separated by colons",
-       nullptr},
+       paths},
       {"KERNCAST_CACHE_REMOTE", "URL of a server that machines share compiled kernels through", nullptr},
+      {"KERNCAST_CACHE_REMOTE_CREDENTIALS", "file with its user and password, in the form of .netrc",
+       nullptr},
       {"KERNCAST_CACHE_REMOTE_READONLY", "1: upload nothing", flag},
       {"KERNCAST_CACHE_REMOTE_TIMEOUT_MS", "time-out of each answer of the server; default 1000", amount},
       {"KERNCAST_CACHE_WAIT_MS", "most that a missing kernel waits for server and locks; default 30000",
@@ -117,6 +124,14 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_SIM_REPORT", "stderr or off: where faults are reported to programs of others", report},
   };
   return all;
+}
+
+std::string shown_value(std::string_view name, const std::string& value) {
+  const std::vector<EnvironmentVariable>& all = environment_variables();
+  const bool known = std::any_of(all.begin(), all.end(), [&](const EnvironmentVariable& variable) {
+    return variable.name == name && name != "KERNCAST_CACHE_REMOTE";
+  });
+  return known && value.find("://") == std::string::npos ? value : "***";
 }
 
 std::vector<VariableMistake> examine_environment(const std::vector<std::string>& environment) {
@@ -147,7 +162,7 @@ std::vector<VariableMistake> examine_environment(const std::vector<std::string>&
       continue;
     }
     if (const std::string defect = variable.defect(value); !defect.empty()) {
-      mistakes.push_back({fmt::format("{}={} {}", name, value, defect),
+      mistakes.push_back({fmt::format("{}={} {}", name, shown_value(name, value), defect),
                           fmt::format("correct or unset {} ({})", name, variable.help)});
     }
   }

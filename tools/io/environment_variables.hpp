@@ -17,6 +17,10 @@ struct EnvironmentVariable {
 /// Every variable, in the order of the help.
 [[nodiscard]] const std::vector<EnvironmentVariable>& environment_variables();
 
+/// `value` of the variable `name` for a message. It is *** if it may be a secret: if it is a URL, or the
+/// variable is none of Kerncast and may be named KERNCAST_PASSWORD.
+[[nodiscard]] std::string shown_value(std::string_view name, const std::string& value);
+
 /// A variable that is set and has a mistake in its name or in its value.
 struct VariableMistake {
   std::string problem;

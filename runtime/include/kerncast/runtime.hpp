@@ -64,6 +64,9 @@ struct RuntimeOptions {
   /// URL of a server through which machines share entries (http, https, s3, redis). KERNCAST_CACHE_REMOTE;
   /// default: none.
   std::string cache_remote;
+  /// File with the user and password for that server, in the form of .netrc, for its owner alone to read.
+  /// KERNCAST_CACHE_REMOTE_CREDENTIALS; default: none.
+  std::string cache_remote_credentials;
   /// Never upload to that server. KERNCAST_CACHE_REMOTE_READONLY; default: false.
   std::optional<bool> cache_remote_read_only;
   /// Size limit of the cache directory in bytes; 0: no limit. KERNCAST_CACHE_MAX_BYTES; default: 2 GiB.

@@ -15,7 +15,7 @@ namespace {
 constexpr std::chrono::milliseconds patience(100);
 
 RemoteOptions options_of(const std::string& scheme, const ScriptedServer& server) {
-  return {scheme + "://127.0.0.1:" + std::to_string(server.port()), true, patience};
+  return {RemoteAddress(scheme + "://127.0.0.1:" + std::to_string(server.port())), true, patience, {}, {}};
 }
 
 /// The answer of `server`, which is asked once and given 20 s.

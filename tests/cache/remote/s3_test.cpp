@@ -62,7 +62,11 @@ class S3 {
 };
 
 RemoteOptions options_of(const std::string& url) {
-  return {url, false, std::chrono::seconds(5)};
+  return {RemoteAddress(url), false, std::chrono::seconds(5), {}, {}};
+}
+
+bool address_of(const std::string& url, S3Address& address, std::string& defect) {
+  return find_s3_address(options_of(url), address, defect);
 }
 
 RemoteAnswer got(const std::string& url, const std::string& name) {
@@ -154,27 +158,27 @@ TEST_CASE("an S3 URL gives the address of its objects") {
   S3Address address;
   std::string defect;
   set_environment(keys);
-  REQUIRE(parse_s3_url("s3://my-bucket/a b/c/", address, defect));
+  REQUIRE(address_of("s3://my-bucket/a b/c/", address, defect));
   CHECK(address.url == "https://my-bucket.s3.us-east-1.amazonaws.com/a%20b/c");
   CHECK(address.signing == "aws:amz:us-east-1:s3");
   CHECK(address.session_token.empty());
-  REQUIRE(parse_s3_url("s3://my.bucket", address, defect));
+  REQUIRE(address_of("s3://my.bucket", address, defect));
   CHECK(address.url == "https://s3.us-east-1.amazonaws.com/my.bucket");
   set_environment(with({{"AWS_ENDPOINT_URL", "http://minio:9000/"}, {"AWS_REGION", "eu-west-3"}}));
-  REQUIRE(parse_s3_url("s3://bucket/p", address, defect));
+  REQUIRE(address_of("s3://bucket/p", address, defect));
   CHECK(address.url == "http://minio:9000/bucket/p");
   CHECK(address.signing == "aws:amz:eu-west-3:s3");
 
   for (const char* url :
        {"s3://", "s3:///x", "s3://UPPER/x", "s3://a/x", "s3://-bucket", "s3://user@bucket"}) {
-    CHECK(!parse_s3_url(url, address, defect));
+    CHECK(remote_server(options_of(url), defect) == nullptr);
     CHECK_THAT(defect, Catch::Contains("s3://bucket/prefix"));
   }
   set_environment(with({{"AWS_ENDPOINT_URL", "ftp://minio"}}));
-  CHECK(!parse_s3_url("s3://bucket", address, defect));
+  CHECK(!address_of("s3://bucket", address, defect));
   CHECK_THAT(defect, Catch::Contains("AWS_ENDPOINT_URL"));
   set_environment(with({{"AWS_REGION", "eu/../x"}}));
-  CHECK(!parse_s3_url("s3://bucket", address, defect));
+  CHECK(!address_of("s3://bucket", address, defect));
   CHECK_THAT(defect, Catch::Contains("AWS_REGION"));
   set_environment({});
   CHECK(remote_server(options_of("s3://bucket"), defect) == nullptr);

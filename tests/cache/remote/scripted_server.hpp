@@ -8,9 +8,11 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "cache/posix/descriptor.hpp"
 
@@ -46,6 +48,11 @@ class ScriptedServer {
   [[nodiscard]] int port() const { return port_; }
   /// Number of connections so far.
   [[nodiscard]] int connections() const { return connections_; }
+  /// The first bytes that each connection sent.
+  [[nodiscard]] std::vector<std::string> requests() const {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
 
  private:
   using Descriptor = kerncast::cache::Descriptor;
@@ -60,10 +67,14 @@ class ScriptedServer {
     }
   }
 
-  void answer(int client) const {
+  void answer(int client) {
     std::array<char, 4096> request{};
-    if (recv(client, request.data(), request.size(), 0) <= 0 ||
-        send(client, prompt_.data(), prompt_.size(), MSG_NOSIGNAL) < 0) {
+    const ssize_t size = recv(client, request.data(), request.size(), 0);
+    if (size > 0) {
+      const std::lock_guard lock(mutex_);
+      requests_.emplace_back(request.data(), static_cast<std::size_t>(size));
+    }
+    if (size <= 0 || send(client, prompt_.data(), prompt_.size(), MSG_NOSIGNAL) < 0) {
       return;
     }
     for (std::size_t i = 0; !stop_ && !rest_.empty(); ++i) {
@@ -80,5 +91,7 @@ class ScriptedServer {
   int port_ = 0;
   std::atomic<bool> stop_{false};
   std::atomic<int> connections_{0};
+  mutable std::mutex mutex_;
+  std::vector<std::string> requests_;
   std::thread thread_;
 };

@@ -1,5 +1,6 @@
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <filesystem>
@@ -9,6 +10,8 @@
 #include <set>
 #include <sstream>
 
+#include "cache/directory/store.hpp"
+#include "cache/entry.hpp"
 #include "tests/tools/commands/command_process.hpp"
 
 namespace {
@@ -351,6 +354,95 @@ TEST_CASE("doctor is ready only if every variable, layer and server can be used"
     CHECK(outcome.json().at("verdict") == "not ready");
     CHECK_THAT(outcome.out, Catch::Contains(bad.message));
   }
+}
+
+TEST_CASE("no command shows a secret of a server's URL, of a variable or of a file") {
+  const CommandPlace place;
+  place.directory.write("netrc", "machine 127.0.0.1 login hunter2 password hunter2\n");
+  const std::string file = place.directory.file("netrc");
+  std::filesystem::permissions(file, std::filesystem::perms::owner_read);
+  for (const std::string url :
+       {"http://user:hunter2@127.0.0.1:1/x", "http://user:hun/ter2hunter2@127.0.0.1:1/",
+        "redis://:hunter2#x@127.0.0.1:1", "redis://:hunter2?x@127.0.0.1:1/2",
+        "http://127.0.0.1:1/x?token=hunter2", "redis://:%zzhunter2@127.0.0.1:1", "hunter2@127.0.0.1",
+        "s3://hunter2:x@bucket", "ftp://user:hunter2@host/"}) {
+    for (const std::vector<std::string>& command : {std::vector<std::string>{"cache", "stat"},
+                                                    {"cache", "stat", "--json"},
+                                                    {"doctor"},
+                                                    {"doctor", "--json"}}) {
+      const Outcome outcome = place.run(command, {{"KERNCAST_CACHE_REMOTE", url},
+                                                  {"KERNCAST_CACHE_REMOTE_CREDENTIALS", file},
+                                                  {"KERNCAST_CACHE_REMOTE_TIMEOUT_MS", "http://hunter2"},
+                                                  {"KERNCAST_NVRTC", "none"},
+                                                  {"KERNCAST_CACHE_READONLY", "redis://:hunter2"},
+                                                  {"KERNCAST_PASSWORD", "hunter2"}});
+      INFO(url << '\n' << outcome.out << outcome.err);
+      CHECK_THAT(outcome.out + outcome.err, !Catch::Contains("hunter2"));
+      CHECK_THAT(outcome.out + outcome.err, Catch::Contains("***"));
+    }
+  }
+}
+
+TEST_CASE("doctor checks the file of credentials") {
+  const CommandPlace place;
+  const std::string file = place.directory.write("netrc", "machine other login a password b\n");
+  const std::pair<const char*, const char*> server{"KERNCAST_CACHE_REMOTE", "redis://127.0.0.1:1"};
+  const std::pair<const char*, std::string> credentials{"KERNCAST_CACHE_REMOTE_CREDENTIALS", file};
+  std::filesystem::permissions(file, std::filesystem::perms(0644));
+  CHECK_THAT(place.run({"doctor"}, {server, credentials}).out, Catch::Contains("chmod 600"));
+  std::filesystem::permissions(file, std::filesystem::perms(0600));
+  CHECK_THAT(place.run({"doctor"}, {server, credentials}).out, Catch::Contains("has no entry for it"));
+  CHECK_THAT(place.run({"doctor"}, {credentials}).out, Catch::Contains("but no server is named"));
+}
+
+/// True if `text` holds something that a terminal would obey.
+bool commands_a_terminal(const std::string& text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) {
+                       const auto byte = static_cast<unsigned char>(c);
+                       return (byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f;
+                     }) ||
+         text.find("\xc2\x9b") != std::string::npos || text.find("\u202e") != std::string::npos;
+}
+
+TEST_CASE("control characters of names, models and entries do not reach the terminal") {
+  const CommandPlace place;
+  const std::string nasty = "n\x1b[2J\x7f\xc2\x9b\u202e\rm";
+  // A table has a space in place of a return.
+  const std::string written = "n\\u001b[2J\\u007f\\u009b\\u202e m";
+  place.directory.write("config.json",
+                        R"({"model_type": "x\u001b]0;y\u0007\u202e\u009b\nkerncast: note: z"})");
+  kerncast::cache::Entry entry;
+  entry.op = "norm.x\x1b[31m";
+  entry.spec = nasty;
+  entry.arch = "sm_90a";
+  entry.ptx = ".version 9.0";
+  const std::string cache = place.directory.file(nasty);
+  REQUIRE(kerncast::cache::Store(cache, nullptr).publish({1, 2}, entry));
+  const std::vector<std::pair<std::string, std::string>> there = {{"KERNCAST_CACHE_DIR", cache}};
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"cache", "stat"},
+        {"cache", "ls"},
+        {"cache", "ls", "--json"},
+        {"doctor"},
+        {"doctor", "--json"},
+        {"inspect", nasty + ".kce"},
+        {"inspect", nasty + ".kce", "--json"},
+        {nasty},
+        {"warm", "--model", "config.json", "--arch", "sm_90a", "--plan"},
+        {"warm", "--model", "config.json", "--arch", "sm_90a", "--plan", "--json"},
+        {"warm", "--model", nasty, "--arch", "sm_90a"},
+        {"cache", "clear", "--dry-run"}}) {
+    const Outcome outcome = place.run(command, there);
+    INFO(outcome.out << outcome.err);
+    CHECK(!commands_a_terminal(outcome.out));
+    CHECK(!commands_a_terminal(outcome.err));
+    CHECK(outcome.err.find("\nkerncast: note: z") == std::string::npos);
+  }
+  CHECK_THAT(place.run({"cache", "ls"}, there).out, Catch::Contains(written));
+  CHECK(place.run({"cache", "stat", "--json"}, there).json().at("directory") == cache);
+  // A script reads this path.
+  CHECK(place.run({"cache", "path"}, there).out == cache + "\n");
 }
 
 TEST_CASE("a compiler that is broken takes no process down, and doctor says what is wrong") {
