@@ -1,5 +1,7 @@
 #include "cache/directory/index.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -11,6 +13,7 @@
 #include "cache/posix/folder.hpp"
 #include "cache/posix/signal_guard.hpp"
 #include "cache/posix/sqlite.hpp"
+#include "cache/posix/trust.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -28,6 +31,8 @@ constexpr int schema_version = 1;
 // Another process that lists entries holds the lock for milliseconds. A person does not notice this time-out.
 constexpr int busy_timeout_ms = 200;
 
+constexpr std::string_view entry_table =
+    "entry(key TEXT PRIMARY KEY, op TEXT, spec TEXT, arch TEXT, bytes INTEGER, modified_ns INTEGER)";
 constexpr const char* select_entries = "SELECT key, op, spec, arch, bytes, modified_ns FROM entry";
 
 struct Index {
@@ -60,9 +65,16 @@ State read_rows(const Database& database, std::map<std::string, IndexedEntry>& k
   return state_of(result);
 }
 
+/// Creates the table in an empty database, unless another process has done so meanwhile.
+State create(const Database& database) {
+  const std::string sql =
+      fmt::format("BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS {}; PRAGMA user_version = {}; COMMIT",
+                  entry_table, schema_version);
+  return state_of(execute(database, sql.c_str()));
+}
+
 State open_index(const std::string& path, Index& index) {
-  const int opened =
-      sqlite::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, busy_timeout_ms, index.database);
+  const int opened = sqlite::open(path, index.file, SQLITE_OPEN_READWRITE, busy_timeout_ms, index.database);
   if (opened != SQLITE_OK) {
     return state_of(opened);
   }
@@ -72,16 +84,24 @@ State open_index(const std::string& path, Index& index) {
     return state == State::usable ? State::unavailable : state;
   }
   if (version == 0) {
-    state =
-        state_of(execute(index.database,
-                         "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS entry(key TEXT PRIMARY KEY, op TEXT, "
-                         "spec TEXT, arch TEXT, bytes INTEGER, modified_ns INTEGER); "
-                         "PRAGMA user_version = 1; COMMIT"));
+    state = create(index.database);
     if (state != State::usable) {
       return state;
     }
   }
+  state = sqlite::compare_schema(index.database, entry_table);
+  if (state != State::usable) {
+    return state;
+  }
   return read_rows(index.database, index.known);
+}
+
+/// The path of `name` in the directory of `store`, without symbolic links: SQLite is told to follow none, but
+/// the path of the cache directory may contain some. Empty on failure.
+std::string real_path(const Store& store, const std::string& name) {
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::canonical(store.root(), error);
+  return error ? std::string() : folder.string() + '/' + name;
 }
 
 /// Removes a broken index, unless another process has replaced it meanwhile.
@@ -101,16 +121,14 @@ Index usable_index(Store& store) {
   for (int attempt = 0; attempt < 2; ++attempt) {
     Index index;
     index.root = store.open_root();
-    std::error_code error;
-    // SQLite is told to follow no symbolic link, but the path of the cache directory may contain some.
-    const std::string path = std::filesystem::canonical(directory, error).string() + '/' + name;
+    const std::string path = real_path(store, name);
     const std::optional<FileKind> kind = index.root.kind(name);
     // SQLite's locks are reliable on local disks only.
-    if (!index.root.valid() || error || is_on_network(path) || is_on_network(directory) ||
+    if (!index.root.valid() || path.empty() || is_on_network(path) || is_on_network(directory) ||
         (kind && *kind != FileKind::regular)) {
       break;
     }
-    index.file = index.root.pin(name);
+    index.file = index.root.pin_or_create(name);
     const State state = open_index(path, index);
     if (state == State::usable) {
       return index;
@@ -186,6 +204,41 @@ std::vector<IndexedEntry> list_entries(Store& store) {
     return std::tie(a.op, a.spec, a.arch, a.key) < std::tie(b.op, b.spec, b.arch, b.key);
   });
   return entries;
+}
+
+std::string index_defect(Store& store) {
+  const std::string name(layout::index);
+  Index index;
+  index.root = store.open_root();
+  const std::string path = real_path(store, name);
+  if (!index.root.valid() || path.empty() || !index.root.kind(name)) {
+    return {};
+  }
+  index.file = index.root.pin(name);
+  if (const std::string reason = reason_not_trusted(index.file.get(), store.trust()); !reason.empty()) {
+    return "it is not used: " + reason;
+  }
+  int result = sqlite::open(path, index.file, SQLITE_OPEN_READONLY, busy_timeout_ms, index.database);
+  int version = 0;
+  if (result == SQLITE_OK && sqlite::read_version(index.database, version) == State::usable &&
+      version > schema_version) {
+    return {};
+  }
+  if (result == SQLITE_OK && sqlite::compare_schema(index.database, entry_table) == State::broken) {
+    return "it holds something else than the table of entries";
+  }
+  Statement check;
+  if (result == SQLITE_OK) {
+    result = prepare(index.database, "PRAGMA quick_check(1)", check);
+  }
+  if (result == SQLITE_OK) {
+    result = sqlite3_step(check.get());
+  }
+  if (result != SQLITE_ROW) {
+    return sqlite3_errstr(result);
+  }
+  const std::string answer = column(check, 0);
+  return answer == "ok" ? std::string() : answer;
 }
 
 }  // namespace kerncast::cache

@@ -270,6 +270,13 @@ Descriptor Folder::pin(std::string_view name) const {
   return open_at(fd(), std::string(name), O_PATH | O_NOFOLLOW);
 }
 
+Descriptor Folder::pin_or_create(std::string_view name) const {
+  // Only a new file is opened and closed here: closing one that exists would release SQLite's locks on it.
+  static_cast<void>(
+      Descriptor(::openat(fd(), std::string(name).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)));
+  return pin(name);
+}
+
 bool Folder::names(std::string_view name, int fd) const {
   struct stat held{};
   struct stat named{};

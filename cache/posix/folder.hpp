@@ -79,6 +79,8 @@ class Folder {
   /// Holds whatever has `name`, without access to its content (O_PATH). Closing such a descriptor does not
   /// release the locks that this process (SQLite) has on the file; closing an ordinary one would.
   [[nodiscard]] Descriptor pin(std::string_view name) const;
+  /// pin(), after creating an empty file with access for this user alone if `name` does not exist.
+  [[nodiscard]] Descriptor pin_or_create(std::string_view name) const;
   /// True if `name` stands for the file behind `fd`.
   [[nodiscard]] bool names(std::string_view name, int fd) const;
   /// The kind of file called `name`. Empty if it does not exist.

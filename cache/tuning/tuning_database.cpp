@@ -24,6 +24,15 @@ using sqlite::Statement;
 // a newer build's.
 constexpr int application_mark = 0x4B430000;
 
+constexpr std::string_view record_table =
+    "tuned(op TEXT NOT NULL, spec TEXT NOT NULL, arch TEXT NOT NULL, rows_low INTEGER NOT NULL, rows_high "
+    "INTEGER "
+    "NOT NULL, source TEXT NOT NULL, device TEXT NOT NULL, tunables TEXT NOT NULL, time_us REAL NOT NULL, "
+    "templates "
+    "TEXT NOT NULL, recorded_us INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY(op, spec, arch, "
+    "rows_low, "
+    "rows_high, source, device))";
+
 constexpr const char* select_records =
     "SELECT op, spec, arch, rows_low, rows_high, source, device, tunables, time_us, templates, recorded_us, "
     "checksum FROM tuned";
@@ -176,9 +185,7 @@ Change change(const Database& database, const char* sql, const std::vector<Tuned
 
 Database in_memory() {
   Database database;
-  return sqlite::open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, 0, database) == SQLITE_OK
-             ? std::move(database)
-             : nullptr;
+  return sqlite::open_in_memory(database) == SQLITE_OK ? std::move(database) : nullptr;
 }
 
 /// Changes the read and write versions in a database header from write-ahead log to rollback journal: a copy
@@ -211,6 +218,11 @@ std::string bytes_of(const Database& database) {
 Content read(const Database& database) {
   Content out;
   if (!read_marks(database, out)) {
+    return out;
+  }
+  if (sqlite::compare_schema(database, record_table) == State::broken) {
+    out.condition = Condition::broken;
+    out.defect = "it holds something else than the table of records";
     return out;
   }
   std::string integrity;
@@ -268,12 +280,9 @@ Content read(std::string_view bytes) {
 
 int create(const Database& database) {
   const std::string sql = fmt::format(
-      "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS tuned(op TEXT NOT NULL, spec TEXT NOT NULL, arch TEXT NOT "
-      "NULL, rows_low INTEGER NOT NULL, rows_high INTEGER NOT NULL, source TEXT NOT NULL, device TEXT NOT "
-      "NULL, tunables TEXT NOT NULL, time_us REAL NOT NULL, templates TEXT NOT NULL, recorded_us INTEGER NOT "
-      "NULL, checksum INTEGER NOT NULL, PRIMARY KEY(op, spec, arch, rows_low, rows_high, source, device)); "
-      "PRAGMA user_version = {}; PRAGMA application_id = {}; COMMIT",
-      schema_version, application_mark + schema_version);
+      "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS {}; PRAGMA user_version = {}; PRAGMA application_id = {}; "
+      "COMMIT",
+      record_table, schema_version, application_mark + schema_version);
   return execute(database, sql.c_str());
 }
 

@@ -1,6 +1,5 @@
 #include "cache/tuning/tuning_store.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -115,18 +114,14 @@ TuningStore::Opened TuningStore::open(Use use) {
     out.content.defect = error ? error.message() : "it is not a regular file";
     return out;
   }
-  if (!kind) {
-    // Create the file with access for this user alone; SQLite would apply the umask.
-    static_cast<void>(Descriptor(::openat(out.root.fd(), std::string(layout::tuning).c_str(),
-                                          O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)));
-  }
-  out.file = out.root.pin(layout::tuning);
+  // SQLite would apply the umask to a file that it creates.
+  out.file = out.root.pin_or_create(layout::tuning);
   out.content.defect = out.file.valid() ? reason_not_trusted(out.file.get(), trust_) : std::string();
   if (!out.content.defect.empty()) {
     return out;
   }
   const bool writes = use == Use::write;
-  const int opened = sqlite::open(out.path, SQLITE_OPEN_READWRITE | (writes ? SQLITE_OPEN_CREATE : 0),
+  const int opened = sqlite::open(out.path, out.file, SQLITE_OPEN_READWRITE,
                                   writes ? alone_timeout_ms : read_timeout_ms, out.database);
   if (opened != SQLITE_OK) {
     out.content.condition =

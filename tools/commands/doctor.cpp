@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <sqlite3.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -16,6 +15,7 @@
 
 #include "cache/cache.hpp"
 #include "cache/directory/health.hpp"
+#include "cache/directory/index.hpp"
 #include "cache/directory/store.hpp"
 #include "cache/pack/pack.hpp"
 #include "kerncast/op_definition.hpp"
@@ -204,34 +204,9 @@ void examine_nvrtc(Findings& findings) {
   json["candidates"] = describe_candidates(findings, search.candidates);
 }
 
-/// The defect that SQLite reports for the index at `path`. Empty if it is sound or does not exist.
-std::string index_defect(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) {
-    return {};
-  }
-  std::string defect = "quick_check gave no result";
-  const auto first_answer = [](void* to, int count, char** texts, char**) {
-    *static_cast<std::string*>(to) = count > 0 && texts[0] != nullptr ? texts[0] : "";
-    return 1;  // stop here
-  };
-  sqlite3* database = nullptr;
-  if (sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READONLY, nullptr) == SQLITE_OK) {
-    const int code = sqlite3_exec(database, "PRAGMA quick_check(1)", first_answer, &defect, nullptr);
-    if (code != SQLITE_ABORT) {
-      defect = sqlite3_errmsg(database);
-    }
-  } else {
-    defect = sqlite3_errmsg(database);
-  }
-  sqlite3_close(database);
-  return defect == "ok" ? std::string() : defect;
-}
-
 void examine_cache(Findings& findings) {
   const cache::CacheOptions options = cache::options_from_environment();
-  const cache::Store store(
-      cache::default_directory(), [](std::string_view) {}, cache::directory_trust(options));
+  cache::Store store(cache::default_directory(), [](std::string_view) {}, cache::directory_trust(options));
   const cache::Health health = cache::check_health(store);
   findings.json["cache"] = {
       {"directory", health.directory},    {"exists", health.exists},
@@ -249,9 +224,8 @@ void examine_cache(Findings& findings) {
       findings.warning(problem.problem, problem.remedy);
     }
   }
-  const std::string index = health.directory + "/index.sqlite";
-  if (const std::string defect = index_defect(index); !defect.empty()) {
-    findings.warning(fmt::format("the index {} is damaged: {}", index, defect),
+  if (const std::string defect = cache::index_defect(store); !defect.empty()) {
+    findings.warning(fmt::format("the index {}/index.sqlite is damaged: {}", health.directory, defect),
                      "no kernel is lost: `kerncast cache ls` rebuilds it from the entries");
   }
 }
