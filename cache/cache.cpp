@@ -113,6 +113,7 @@ Cache::Cache(CacheOptions options, WarningSink warn)
       store_(options.directory, warn, directory_trust(options), options.budget,
              [this] { return usage_.name(); }),
       memory_(options.memory_bytes),
+      disproof_(std::move(options.disproof)),
       remote_(remote_options(options), warnings_, counters_),
       usage_(store_.root(), store_.trust()),
       tuning_(store_.root(), std::move(warn), directory_trust(options)) {
@@ -184,14 +185,14 @@ Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerC
     if (layers != nullptr && !holds(layers->read_only[i], version)) {
       continue;
     }
-    LayerAnswer answer = checked(layer->load(key));
+    LayerAnswer answer = checked(key, layer->load(key));
     if (answer.entry) {
       return promoted(key, std::move(*answer.entry), Layer::read_only, &CacheCounters::read_only_hits,
                       started);
     }
     refused(layer->name(), answer.defect);
   }
-  LayerAnswer answer = checked(remote_.load(key, budget));
+  LayerAnswer answer = checked(key, remote_.load(key, budget));
   if (answer.entry) {
     return promoted(key, std::move(*answer.entry), Layer::remote, &CacheCounters::remote_hits, started);
   }
@@ -226,12 +227,12 @@ bool Cache::outlives_process(const Key& key, std::size_t layers) {
     return true;
   }
   for (std::size_t i = 0; i < std::min(layers, read_only_.size()); ++i) {
-    if (checked(read_only_[i]->load(key)).entry) {
+    if (checked(key, read_only_[i]->load(key)).entry) {
       return true;
     }
   }
   WaitBudget budget = wait_budget();
-  return checked(remote_.load(key, budget)).entry.has_value();
+  return checked(key, remote_.load(key, budget)).entry.has_value();
 }
 
 Hit Cache::found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
@@ -301,9 +302,12 @@ std::optional<Entry> Cache::load_from_directory(const Key& key) {
                              : store_.load(key);
 }
 
-LayerAnswer Cache::checked(LayerAnswer answer) const {
+LayerAnswer Cache::checked(const Key& key, LayerAnswer answer) const {
   if (answer.entry) {
     answer.defect = defect_of(*answer.entry);
+    if (answer.defect.empty() && disproof_) {
+      answer.defect = disproof_(key, *answer.entry);
+    }
     if (!answer.defect.empty()) {
       answer.entry.reset();
     }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -30,6 +31,9 @@
 
 namespace kerncast::cache {
 
+/// The reason why an entry cannot be what its key stands for; empty if nothing speaks against it.
+using Disproof = std::function<std::string(const Key&, const Entry&)>;
+
 struct CacheOptions {
   std::string directory;               ///< the user's directory; empty: none
   std::vector<std::string> read_only;  ///< read-only directories and packs, in order of search
@@ -40,6 +44,9 @@ struct CacheOptions {
   bool trust_everyone = false;             ///< also read files that other users could have written
   /// Users, by name or number, whose read-only layers are trusted as those of this user and root are.
   std::vector<std::string> owners;
+  /// Asked about each entry of a layer below the own directory, which only this user and root can write to.
+  /// Null: an intact entry is used.
+  Disproof disproof;
 };
 
 /// The options that the environment sets: KERNCAST_CACHE_DIR, KERNCAST_CACHE_READONLY (separated by colons),
@@ -154,8 +161,8 @@ class Cache {
   [[nodiscard]] std::string defect_of(const Entry& entry) const;
   /// The directory's entry, if it can be used.
   [[nodiscard]] std::optional<Entry> load_from_directory(const Key& key);
-  /// `answer`, as a defect if its entry cannot be used.
-  [[nodiscard]] LayerAnswer checked(LayerAnswer answer) const;
+  /// `answer` of a layer below the own directory about `key`, as a defect if its entry cannot be used.
+  [[nodiscard]] LayerAnswer checked(const Key& key, LayerAnswer answer) const;
   /// Warns of layers that do not exist at a miss: a path with a slip in it, or a mount that is not there.
   void warn_of_missing_layers();
   void note_use(const Key& key);
@@ -166,6 +173,7 @@ class Cache {
   Store store_;
   MemoryCache memory_;
   RefusedCode refused_code_;
+  Disproof disproof_;
   std::vector<std::unique_ptr<ReadOnlyLayer>> read_only_;
   RemoteStore remote_;
   CircuitBreaker locks_;

@@ -8,6 +8,8 @@
 #include "cache/cache.hpp"
 #include "cache/entry.hpp"
 #include "cache/process_lock.hpp"
+#include "runtime/dispatch/entry_proof.hpp"
+#include "runtime/util/lines.hpp"
 
 namespace kerncast {
 namespace {
@@ -49,16 +51,6 @@ cache::Entry to_entry(const compiler::CompileResult& compiled, const Variant& va
     entry.resources.emplace_back(resource_names[i], values[i]);
   }
   return entry;
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
 }
 
 /// Null if `hit` is empty.
@@ -252,7 +244,12 @@ std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& varian
   if (!is_uncached(policy)) {
     // Count the compiler's own time, without the wait for a free worker.
     cache_.count_compile(static_cast<std::uint64_t>(compiled.milliseconds * 1000));
-    cache_.publish(binary->key, to_entry(compiled, variant, inputs.fields), budget);
+    cache::Entry entry = to_entry(compiled, variant, inputs.fields);
+    if (const std::string reason = disproof(binary->key, entry); !reason.empty()) {
+      throw Error(ErrorCode::compile_failed,
+                  fmt::format("what the compiler made of {} is not used: {}", describe(variant), reason));
+    }
+    cache_.publish(binary->key, std::move(entry), budget);
   }
   return binary;
 }

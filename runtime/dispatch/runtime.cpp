@@ -10,6 +10,7 @@
 
 #include "cache/layout.hpp"
 #include "runtime/compiler/worker/pool.hpp"
+#include "runtime/dispatch/entry_proof.hpp"
 #include "runtime/dispatch/fingerprint.hpp"
 #include "runtime/dispatch/known_devices.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
@@ -64,6 +65,7 @@ cache::CacheOptions cache_options(const RuntimeOptions& options) {
   if (!options.cache_owners.empty()) {
     out.owners = options.cache_owners;
   }
+  out.disproof = disproof;
   return out;
 }
 

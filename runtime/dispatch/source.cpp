@@ -62,13 +62,13 @@ cache::KeyFields key_fields(const GeneratedSource& source, const TemplateSet::Fi
   cache::KeyFields fields;
   fields.add("source", source.text);
   for (const std::string& kernel : source.kernels) {
-    fields.add("kernel", kernel);
+    fields.add(std::string(kernel_field), kernel);
   }
   for (const auto& [name, text] : headers) {
     fields.add("header:" + name, text);
   }
   fields.add("options", fmt::format("{}", fmt::join(options, "\n")));
-  fields.add("arch", std::string(arch));
+  fields.add(std::string(arch_field), std::string(arch));
   fields.add(std::string(compiler_field), std::string(nvrtc_version));
   return fields;
 }

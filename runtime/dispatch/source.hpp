@@ -27,6 +27,10 @@ struct GeneratedSource {
 
 /// Label of the key field that holds the compiler's version.
 constexpr std::string_view compiler_field = "nvrtc";
+/// Label of the key fields that hold a kernel's name expression, one for each stage.
+constexpr std::string_view kernel_field = "kernel";
+/// Label of the key field that holds the architecture.
+constexpr std::string_view arch_field = "arch";
 
 /// The labelled fields whose hash is the key of a kernel. `nvrtc_version` is written as "13.0".
 [[nodiscard]] cache::KeyFields key_fields(const GeneratedSource& source, const TemplateSet::Files& headers,

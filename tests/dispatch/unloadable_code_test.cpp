@@ -100,6 +100,8 @@ TEST_CASE("a bad entry of a read-only layer does not outlive the layer's look-up
   Runtime second(options);
   CHECK(result_of(f, second) == ones);
   CHECK(second.cache_counters().compiles == 1);
+  CHECK(second.cache_counters().promoted == 0);
+  CHECK(second.cache_counters().refused == 1);
   Runtime third(options);
   CHECK(result_of(f, third) == ones);
   CHECK(third.cache_counters().compiles == 0);

@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 
+#include "runtime/util/lines.hpp"
+
 namespace kerncast::tools {
 namespace {
 
@@ -22,16 +24,6 @@ std::string value_of(const KeyFieldList& fields, std::string_view label) {
   const auto found =
       std::find_if(fields.begin(), fields.end(), [&](const auto& field) { return field.first == label; });
   return found == fields.end() ? std::string() : found->second;
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
 }
 
 /// Reads a generated source. Values are the lines "  static constexpr int hidden = 7168;" and "  using
