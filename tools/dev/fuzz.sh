@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds and runs the fuzzers of the PTX decoder, of cache entries and of packs. An input that breaks something is written
-# to build-asan/found.
+# Builds and runs the fuzzers of the PTX decoder and of what the cache reads: entries, packs, tuning databases and the
+# answers of servers. An input that breaks something is written to build-asan/found.
 #   tools/dev/fuzz.sh [SECONDS_FOR_EACH]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -8,14 +8,15 @@ seconds=${1:-60}
 inputs=tests/simulator/fuzz
 bash tools/dev/setup.sh build-asan tests sanitizers
 cmake --preset asan -DKERNCAST_BUILD_TESTS=ON
-cmake --build build-asan --parallel "$(nproc)" --target ptx_decoder_fuzz cache_entry_fuzz cache_pack_fuzz
+cache_fuzzers=(cache_entry_fuzz cache_pack_fuzz cache_database_fuzz cache_server_fuzz)
+cmake --build build-asan --parallel "$(nproc)" --target ptx_decoder_fuzz "${cache_fuzzers[@]}"
 mkdir -p build-asan/found build-asan/corpus
 # Standard output, to which kernels print, is closed. New inputs go to the first folder; the others are only read.
 build-asan/bin/ptx_decoder_fuzz -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
   -close_fd_mask=1 -print_final_stats=1 -verbosity=0 -artifact_prefix=build-asan/found/ \
   build-asan/corpus "$inputs/corpus" "$inputs/regressions" tests/simulator/ptx
-for fuzzer in cache_entry_fuzz cache_pack_fuzz; do
+for fuzzer in "${cache_fuzzers[@]}"; do
   mkdir -p "build-asan/corpus-$fuzzer"
-  "build-asan/bin/$fuzzer" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+  "build-asan/bin/$fuzzer" -max_total_time="$seconds" -max_len=32768 -timeout=10 -rss_limit_mb=2048 \
     -print_final_stats=1 -verbosity=0 -artifact_prefix=build-asan/found/ "build-asan/corpus-$fuzzer"
 done

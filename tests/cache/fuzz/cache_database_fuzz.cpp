@@ -1,0 +1,55 @@
+// Fuzzes tuning databases, as a read-only layer has them. See tools/dev/fuzz.sh.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "cache/tuning/tuned_record.hpp"
+#include "cache/tuning/tuning_database.hpp"
+#include "tests/cache/tuning/tuned_sample.hpp"
+
+namespace cache = kerncast::cache;
+using cache::tuning_database::Condition;
+using cache::tuning_database::Content;
+
+namespace {
+
+std::string sample_input() {
+  return cache::tuning_database::database_of({sample_record(1), sample_record(2), sample_record(3)});
+}
+
+}  // namespace
+
+extern "C" {
+
+std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t most);
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const Content content =
+      cache::tuning_database::read(std::string_view(reinterpret_cast<const char*>(data), size));
+  const bool has_defect = content.condition != Condition::usable && content.condition != Condition::empty;
+  if (has_defect == content.defect.empty()) {
+    std::abort();
+  }
+  for (const cache::TunedRecord& record : content.records) {
+    if (!cache::defect_of(record).empty()) {
+      std::abort();
+    }
+  }
+  return 0;
+}
+
+std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most,
+                                    unsigned /*seed*/) {
+  if (size < 2) {
+    const std::string good = sample_input();
+    const std::size_t bytes = std::min(most, good.size());
+    std::memcpy(data, good.data(), bytes);
+    return bytes;
+  }
+  return LLVMFuzzerMutate(data, size, most);
+}
+
+}  // extern "C"
