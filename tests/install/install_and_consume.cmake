@@ -65,6 +65,13 @@ configure(${embed} ${work}/shared -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_DISABLE_
 run(${CMAKE_COMMAND} --build ${work}/shared)
 run_host(${work}/shared/embed)
 
+# The other examples, on two devices of the virtual GPU.
+configure(${SOURCE}/examples ${work}/examples -DCMAKE_PREFIX_PATH=${prefix})
+run(${CMAKE_COMMAND} --build ${work}/examples)
+foreach(example IN ITEMS by_name graph_capture own_op several_devices)
+  run_host(KERNCAST_SIM_DEVICES=2 ${work}/examples/${example})
+endforeach()
+
 # The static library.
 file(COPY ${SOURCE}/tests/install/host ${embed}/main.cpp DESTINATION ${work})
 file(RENAME ${work}/main.cpp ${work}/host/main.cpp)
