@@ -82,6 +82,8 @@ CacheOptions options_from_environment(const WarningSink& warn) {
   read_amount("KERNCAST_CACHE_MAX_ENTRIES", options.budget.entries, warn);
   options.trust_everyone = environment("KERNCAST_CACHE_TRUST") == "1";
   options.owners = split(environment("KERNCAST_CACHE_OWNERS"), ',');
+  options.signing_key = environment("KERNCAST_SIGNING_KEY");
+  options.trusted_keys = environment("KERNCAST_TRUSTED_KEYS");
   return options;
 }
 
@@ -114,13 +116,27 @@ Cache::Cache(CacheOptions options, WarningSink warn)
              [this] { return usage_.name(); }),
       memory_(options.memory_bytes),
       disproof_(std::move(options.disproof)),
+      trusted_keys_(options.trusted_keys, warn),
       remote_(remote_options(options), warnings_, counters_),
       usage_(store_.root(), store_.trust()),
       tuning_(store_.root(), std::move(warn), directory_trust(options)) {
   const Trust trust = layer_trust(
       options, [this](std::string_view text) { warnings_.once(std::string(text), std::string(text)); });
+  read_signing_key(options.signing_key);
   for (std::string& path : options.read_only) {
     read_only_.push_back(open_read_only_layer(std::move(path), trust));
+  }
+}
+
+void Cache::read_signing_key(const std::string& path) {
+  std::string defect;
+  if (!path.empty()) {
+    signing_key_ = SigningKey::read(path, defect);
+  }
+  if (!defect.empty()) {
+    warnings_.once(
+        "signing key",
+        fmt::format("the signing key {} is not used ({}); what is published is not signed", path, defect));
   }
 }
 
@@ -308,6 +324,9 @@ LayerAnswer Cache::checked(const Key& key, LayerAnswer answer) const {
     if (answer.defect.empty() && disproof_) {
       answer.defect = disproof_(key, *answer.entry);
     }
+    if (answer.defect.empty()) {
+      answer.defect = trusted_keys_.defect_of(key, *answer.entry);
+    }
     if (!answer.defect.empty()) {
       answer.entry.reset();
     }
@@ -347,6 +366,9 @@ bool Cache::publish(const Key& key, Entry entry) {
 
 bool Cache::publish(const Key& key, Entry entry, WaitBudget& budget) {
   refused_code_.vouch_for(code_digest(entry.cubin, entry.ptx, entry.lowered_name));
+  if (signing_key_) {
+    signing_key_->sign(key, entry);
+  }
   const bool written = store_.publish(key, entry);
   const auto shared = std::make_shared<const Entry>(std::move(entry));
   memory_.insert(key, shared);
@@ -369,7 +391,12 @@ const TunedTable& Cache::tuned() {
     tuned_.add(store_.root(), tuning_.list());
     for (const std::unique_ptr<ReadOnlyLayer>& layer : read_only_) {
       std::string defect;
-      tuned_.add(layer->name(), layer->tuned(defect));
+      std::vector<TunedRecord> records = layer->tuned(defect);
+      if (trusted_keys_.demanded() && !records.empty()) {
+        records.clear();
+        defect = "they are not signed, and KERNCAST_TRUSTED_KEYS demands it";
+      }
+      tuned_.add(layer->name(), std::move(records));
       if (!defect.empty()) {
         warnings_.once("tuned " + layer->name(),
                        fmt::format("the tuned records of {} are not used: {}", layer->name(), defect));

@@ -25,6 +25,8 @@
 #include "cache/refused_code.hpp"
 #include "cache/remote/circuit_breaker.hpp"
 #include "cache/remote/remote_store.hpp"
+#include "cache/signature/signing_key.hpp"
+#include "cache/signature/trusted_keys.hpp"
 #include "cache/tuning/tuned_table.hpp"
 #include "cache/tuning/tuning_store.hpp"
 #include "cache/wait_budget.hpp"
@@ -44,6 +46,9 @@ struct CacheOptions {
   bool trust_everyone = false;             ///< also read files that other users could have written
   /// Users, by name or number, whose read-only layers are trusted as those of this user and root are.
   std::vector<std::string> owners;
+  std::string signing_key;  ///< path of the key that signs what is published; empty: nothing is signed
+  /// The keys, one of which must have signed the entries of layers below the own directory; see TrustedKeys.
+  std::string trusted_keys;
   /// Asked about each entry of a layer below the own directory, which only this user and root can write to.
   /// Null: an intact entry is used.
   Disproof disproof;
@@ -52,8 +57,9 @@ struct CacheOptions {
 /// The options that the environment sets: KERNCAST_CACHE_DIR, KERNCAST_CACHE_READONLY (separated by colons),
 /// KERNCAST_CACHE_REMOTE, KERNCAST_CACHE_REMOTE_CREDENTIALS, KERNCAST_CACHE_REMOTE_READONLY,
 /// KERNCAST_CACHE_REMOTE_TIMEOUT_MS, KERNCAST_CACHE_WAIT_MS, KERNCAST_CACHE_MAX_BYTES,
-/// KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST, KERNCAST_CACHE_OWNERS (separated by commas). A value
-/// that cannot be parsed is ignored, with a warning to `warn`.
+/// KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST, KERNCAST_CACHE_OWNERS (separated by commas),
+/// KERNCAST_SIGNING_KEY, KERNCAST_TRUSTED_KEYS. A value that cannot be parsed is ignored, with a warning to
+/// `warn`.
 [[nodiscard]] CacheOptions options_from_environment(const WarningSink& warn = nullptr);
 
 /// Whose cache directory `options` accept.
@@ -119,8 +125,8 @@ class Cache {
   /// True if there is a server that entries are uploaded to.
   [[nodiscard]] bool uploads() const { return remote_.uploads(); }
 
-  /// Stores `entry` in memory, in the directory and on the server. Returns false, with one warning, if it
-  /// could not be written to the directory.
+  /// Signs `entry`, if there is a key, and stores it in memory, in the directory and on the server. Returns
+  /// false, with one warning, if it could not be written to the directory.
   bool publish(const Key& key, Entry entry);
   bool publish(const Key& key, Entry entry, WaitBudget& budget);
 
@@ -133,7 +139,8 @@ class Cache {
   /// than the budget lasts. After that no lock is waited for for a while, since the holder may be stopped.
   [[nodiscard]] ProcessLock lock(const Key& key, WaitBudget& budget);
 
-  /// The tuned records of the directory and the read-only layers, as read at the first call.
+  /// The tuned records of the directory and the read-only layers, as read at the first call. Records have no
+  /// signatures, so those of layers are left out if signatures are demanded.
   [[nodiscard]] const TunedTable& tuned();
 
   /// Counts a miss of a caller whose loads used OnMiss::ignore.
@@ -165,6 +172,7 @@ class Cache {
   [[nodiscard]] LayerAnswer checked(const Key& key, LayerAnswer answer) const;
   /// Warns of layers that do not exist at a miss: a path with a slip in it, or a mount that is not there.
   void warn_of_missing_layers();
+  void read_signing_key(const std::string& path);
   void note_use(const Key& key);
 
   std::chrono::milliseconds wait_;
@@ -174,6 +182,8 @@ class Cache {
   MemoryCache memory_;
   RefusedCode refused_code_;
   Disproof disproof_;
+  TrustedKeys trusted_keys_;
+  std::optional<SigningKey> signing_key_;
   std::vector<std::unique_ptr<ReadOnlyLayer>> read_only_;
   RemoteStore remote_;
   CircuitBreaker locks_;

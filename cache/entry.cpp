@@ -21,31 +21,55 @@ ParsedEntry defect(std::string text) {
   return {std::nullopt, std::move(text), false};
 }
 
+/// Reads at least one signature. False if there are none or too many.
+bool read_signatures(Reader& body, std::vector<Signature>& signatures) {
+  const auto count = body.integer<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count && count <= max_signatures && body.ok(); ++i) {
+    Signature& signature = signatures.emplace_back();
+    body.raw(signature.signer);
+    body.raw(signature.bytes);
+  }
+  return body.ok() && !signatures.empty();
+}
+
 }  // namespace
 
-std::string serialise(const Key& key, const Entry& entry) {
-  Writer body;
+std::string content_of(const Entry& entry) {
+  Writer content;
   for (const std::string* text :
        {&entry.op, &entry.spec, &entry.arch, &entry.lowered_name, &entry.cubin, &entry.ptx}) {
-    body.text(*text);
+    content.text(*text);
   }
-  body.integer(static_cast<std::uint32_t>(entry.resources.size()));
+  content.integer(static_cast<std::uint32_t>(entry.resources.size()));
   for (const auto& [name, value] : entry.resources) {
-    body.text(name);
-    body.integer(value);
+    content.text(name);
+    content.integer(value);
   }
-  body.integer(static_cast<std::uint32_t>(entry.key_fields.size()));
+  content.integer(static_cast<std::uint32_t>(entry.key_fields.size()));
   for (const auto& [label, value] : entry.key_fields) {
-    body.text(label);
-    body.text(value);
+    content.text(label);
+    content.text(value);
   }
-  const std::string body_bytes = body.take();
+  return content.take();
+}
+
+std::string serialise(const Key& key, const Entry& entry) {
+  std::string body = content_of(entry);
+  if (!entry.signatures.empty()) {
+    Writer signatures;
+    signatures.integer(static_cast<std::uint32_t>(entry.signatures.size()));
+    for (const Signature& signature : entry.signatures) {
+      signatures.raw({signature.signer.data(), signature.signer.size()});
+      signatures.raw({signature.bytes.data(), signature.bytes.size()});
+    }
+    body += signatures.take();
+  }
   Writer file;
   file.raw(entry_magic);
-  file.integer(entry_version);
+  file.integer(entry.signatures.empty() ? entry_version : signed_entry_version);
   file.integer(key.high);
   file.integer(key.low);
-  file.text(body_bytes);
+  file.text(body);
   std::string bytes = file.take();
   const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
   Writer checksum;
@@ -68,8 +92,9 @@ ParsedEntry parse(const Key& key, std::string_view bytes) {
   }
   Reader header(bytes.substr(version_at));
   const auto version = header.integer<std::uint32_t>();
-  if (version != entry_version) {
-    ParsedEntry other = defect(fmt::format("entry version {}, this build reads {}", version, entry_version));
+  if (version != entry_version && version != signed_entry_version) {
+    ParsedEntry other = defect(fmt::format("entry version {}, this build reads {} and {}", version,
+                                           entry_version, signed_entry_version));
     other.other_version = true;
     return other;
   }
@@ -96,6 +121,9 @@ ParsedEntry parse(const Key& key, std::string_view bytes) {
     std::string label = body.text();
     std::string value = body.text();
     entry.key_fields.emplace_back(std::move(label), std::move(value));
+  }
+  if (version == signed_entry_version && !read_signatures(body, entry.signatures)) {
+    return defect("malformed signatures");
   }
   if (!body.done()) {
     return defect("malformed body");

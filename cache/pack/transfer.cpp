@@ -16,10 +16,22 @@ namespace kerncast::cache {
 namespace {
 
 /// Verifies everything in the pack. `entries` receives what it has, if it is given.
-PackCheck check(const Pack& pack, std::vector<ImportedEntry>* entries = nullptr) {
+/// Reads entry `i` of a pack and holds it to `demand`.
+LayerAnswer read_demanded(const Pack& pack, std::size_t i, const ImportDemand& demand) {
+  LayerAnswer answer = pack.read(i);
+  if (answer.entry && demand.disproof) {
+    answer.defect = demand.disproof(pack.key(i), *answer.entry);
+    if (!answer.defect.empty()) {
+      answer.entry.reset();
+    }
+  }
+  return answer;
+}
+
+PackCheck check(const Pack& pack, const ImportDemand& demand, std::vector<ImportedEntry>* entries = nullptr) {
   PackCheck out;
   for (std::size_t i = 0; i < pack.size(); ++i) {
-    const LayerAnswer answer = pack.read(i);
+    const LayerAnswer answer = read_demanded(pack, i, demand);
     if (!answer.entry) {
       out.defect = fmt::format("entry {}: {}", pack.key(i).hex(), answer.defect);
       return out;
@@ -35,6 +47,8 @@ PackCheck check(const Pack& pack, std::vector<ImportedEntry>* entries = nullptr)
   out.tuned = pack.tuned(defect).size();
   if (!defect.empty()) {
     out.defect = "tuned records: " + defect;
+  } else if (out.tuned > 0 && !demand.tuned) {
+    out.defect = "it has tuned records, which have no signatures, and KERNCAST_TRUSTED_KEYS demands them";
   }
   return out;
 }
@@ -118,7 +132,8 @@ class Shared {
 }  // namespace
 
 ExportResult export_pack(const Store& store, const std::function<bool(const Entry&)>& wanted,
-                         const PackWriter::Sink& sink, const std::vector<TunedRecord>& tuned) {
+                         const PackWriter::Sink& sink, const std::vector<TunedRecord>& tuned,
+                         const Finish& finish) {
   ExportResult result;
   const auto each_wanted = [&](const auto& take) {
     result = {};
@@ -127,7 +142,7 @@ ExportResult export_pack(const Store& store, const std::function<bool(const Entr
       if (!bytes) {
         continue;  // another process has removed it
       }
-      const ParsedEntry parsed = parse(file.key, *bytes);
+      ParsedEntry parsed = parse(file.key, *bytes);
       if (!parsed.entry) {
         result.damaged += parsed.other_version ? 0 : 1;
       } else if (wanted(*parsed.entry)) {
@@ -139,7 +154,12 @@ ExportResult export_pack(const Store& store, const std::function<bool(const Entr
   Shared shared;
   each_wanted([&](const Key& key, const Entry& entry) { shared.note(key, entry); });
   PackWriter writer(sink, shared.text(), tuned);
-  each_wanted([&](const Key& key, const Entry& entry) { writer.add(key, entry); });
+  each_wanted([&](const Key& key, Entry& entry) {
+    if (finish) {
+      finish(key, entry);
+    }
+    writer.add(key, entry);
+  });
   writer.finish();
   return result;
 }
@@ -147,10 +167,11 @@ ExportResult export_pack(const Store& store, const std::function<bool(const Entr
 PackCheck verify_pack(const std::string& path) {
   PackCheck out;
   const std::unique_ptr<Pack> pack = Pack::open(path, Trust::everyone, out.defect);
-  return pack != nullptr ? check(*pack) : out;
+  return pack != nullptr ? check(*pack, {}) : out;
 }
 
-ImportResult import_pack(const std::string& path, Store& store, TuningStore& tuning, ImportMode mode) {
+ImportResult import_pack(const std::string& path, Store& store, TuningStore& tuning, ImportMode mode,
+                         const ImportDemand& demand) {
   ImportResult result;
   const std::unique_ptr<Pack> pack = Pack::open(path, Trust::everyone, result.defect);
   if (pack == nullptr) {
@@ -159,7 +180,7 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
   // A small pack can promise so much that even reading it takes long.
   result.refusal = reason_too_large(*pack, store);
   if (result.refusal.empty()) {
-    result.defect = check(*pack, &result.entries).defect;
+    result.defect = check(*pack, demand, &result.entries).defect;
   }
   if (!result.defect.empty() || !result.refusal.empty()) {
     return result;
@@ -198,7 +219,7 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
       continue;
     }
     // The entry is verified again, since the file may have changed since the check.
-    const LayerAnswer answer = pack->read(i);
+    const LayerAnswer answer = read_demanded(*pack, i, demand);
     const bool written = answer.entry && store.publish(pack->key(i), *answer.entry);
     ++(written ? result.published : result.failed);
     result.replaced += written && result.entries[i].fate == ImportFate::replaced ? 1 : 0;

@@ -18,11 +18,15 @@ struct ExportResult {
   std::uint64_t damaged = 0;  ///< files that are not sound entries and were left out
 };
 
-/// Writes a pack with the entries of `store` for which `wanted` is true, and the records `tuned`, which must
-/// be in order.
+/// Changes an entry before it is written, as by a signature.
+using Finish = std::function<void(const Key&, Entry&)>;
+
+/// Writes a pack with the entries of `store` for which `wanted` is true, after `finish`, and the records
+/// `tuned`, which must be in order. What the functions throw passes through.
 [[nodiscard]] ExportResult export_pack(const Store& store, const std::function<bool(const Entry&)>& wanted,
                                        const PackWriter::Sink& sink,
-                                       const std::vector<TunedRecord>& tuned = {});
+                                       const std::vector<TunedRecord>& tuned = {},
+                                       const Finish& finish = nullptr);
 
 /// Content of a pack, verified entry by entry.
 struct PackCheck {
@@ -64,11 +68,19 @@ struct ImportResult {
 
 enum class ImportMode : std::uint8_t { write, dry_run };
 
-/// Verifies the whole pack and that it fits into the budget of `store`, by the sizes that it promises. Then
-/// makes room, publishes the entries that `store` lacks, and stores the tuned records that `tuning` lacks or
-/// has older. An estimate never replaces a measurement, since they have different places. A dry run writes
-/// nothing, and its result says what would be done.
+/// What an import demands of a pack beside that it is sound.
+struct ImportDemand {
+  /// The reason why an entry is not taken; empty if it is. Null: every intact entry is taken.
+  std::function<std::string(const Key&, const Entry&)> disproof;
+  /// False if tuned records are not taken. A pack that has some is refused then.
+  bool tuned = true;
+};
+
+/// Verifies the whole pack against `demand` and that it fits into the budget of `store`, by the sizes that it
+/// promises. Then makes room, publishes the entries that `store` lacks, and stores the tuned records that
+/// `tuning` lacks or has older. An estimate never replaces a measurement, since they have different places. A
+/// dry run writes nothing, and its result says what would be done.
 [[nodiscard]] ImportResult import_pack(const std::string& path, Store& store, TuningStore& tuning,
-                                       ImportMode mode = ImportMode::write);
+                                       ImportMode mode = ImportMode::write, const ImportDemand& demand = {});
 
 }  // namespace kerncast::cache

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -61,6 +62,16 @@ class Reader {
     std::string out(bytes_.substr(0, static_cast<std::size_t>(length)));
     bytes_.remove_prefix(static_cast<std::size_t>(length));
     return out;
+  }
+  /// Fills `to`; with zeros after a failure.
+  template <std::size_t size>
+  void raw(std::array<char, size>& to) {
+    ok_ = ok_ && size <= bytes_.size();
+    bytes_ = ok_ ? bytes_ : std::string_view();
+    for (std::size_t i = 0; i < size; ++i) {
+      to[i] = ok_ ? bytes_[i] : '\0';
+    }
+    bytes_.remove_prefix(ok_ ? size : 0);
   }
   [[nodiscard]] bool ok() const { return ok_; }
   [[nodiscard]] bool done() const { return ok_ && bytes_.empty(); }

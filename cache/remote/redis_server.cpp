@@ -112,6 +112,11 @@ Reply command(redisContext& connection, const Words& words, const Limits& limits
   }
 }
 
+/// The text of an error reply, which may have none.
+std::string error_of(const redisReply& reply) {
+  return reply.len > 0 ? std::string(reply.str, reply.len) : "it answered with an error";
+}
+
 redisReplyObjectFunctions& replies_without_arrays() {
   static redisReplyObjectFunctions functions = [] {
     const std::unique_ptr<redisReader, FreeReader> reader(redisReaderCreate());
@@ -195,7 +200,7 @@ class RedisServer : public RemoteServer {
       idle_.push_back(std::move(connection));
     }
     if (reply->type == REDIS_REPLY_ERROR) {
-      failure.assign(reply->str, reply->len);
+      failure = error_of(*reply);
       return nullptr;
     }
     return reply;
@@ -248,7 +253,7 @@ class RedisServer : public RemoteServer {
         return nullptr;
       }
       if (reply->type == REDIS_REPLY_ERROR) {
-        failure.assign(reply->str, reply->len);
+        failure = error_of(*reply);
         return nullptr;
       }
     }

@@ -65,6 +65,12 @@ cache::CacheOptions cache_options(const RuntimeOptions& options) {
   if (!options.cache_owners.empty()) {
     out.owners = options.cache_owners;
   }
+  if (!options.cache_trusted_keys.empty()) {
+    out.trusted_keys = options.cache_trusted_keys;
+  }
+  if (!options.cache_signing_key.empty()) {
+    out.signing_key = options.cache_signing_key;
+  }
   out.disproof = disproof;
   return out;
 }

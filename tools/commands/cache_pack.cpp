@@ -9,12 +9,16 @@
 #include <utility>
 #include <vector>
 
+#include "cache/cache.hpp"
 #include "cache/pack/transfer.hpp"
+#include "cache/signature/trusted_keys.hpp"
 #include "kerncast/error.hpp"
+#include "runtime/dispatch/entry_proof.hpp"
 #include "tools/commands/cache.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 #include "tools/model/settings.hpp"
+#include "tools/warm/signing.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -24,6 +28,7 @@ struct PackOptions {
   std::vector<std::string> ops;
   std::vector<std::string> archs;
   bool dry_run = false;
+  std::string sign;
 };
 
 bool is_wanted(const PackOptions& options, const std::string& op, const std::string& arch) {
@@ -65,7 +70,7 @@ int export_entries(CommandContext& context, const PackOptions& options) {
         output.write(more.data(), more.size());
         bytes += more.size();
       },
-      tuned);
+      tuned, signer(options.sign));
   for (const cache::TunedRecord& record : tuned) {
     found_ops.insert(record.op);
     found_archs.insert(record.arch);
@@ -160,8 +165,16 @@ void show_dry_run(CommandContext& context, const PackOptions& options, const cac
 int import_entries(CommandContext& context, const PackOptions& options) {
   cache::Store store = open_store(context);
   cache::TuningStore tuning = open_tuning(context, store);
-  const cache::ImportResult result = cache::import_pack(
-      options.file, store, tuning, options.dry_run ? cache::ImportMode::dry_run : cache::ImportMode::write);
+  const cache::TrustedKeys trusted(cache::options_from_environment().trusted_keys,
+                                   [&context](std::string_view text) { context.console.warning(text); });
+  const cache::ImportDemand demand{[&trusted](const cache::Key& key, const cache::Entry& entry) {
+                                     const std::string defect = disproof(key, entry);
+                                     return defect.empty() ? trusted.defect_of(key, entry) : defect;
+                                   },
+                                   !trusted.demanded()};
+  const cache::ImportResult result =
+      cache::import_pack(options.file, store, tuning,
+                         options.dry_run ? cache::ImportMode::dry_run : cache::ImportMode::write, demand);
   if (!result.defect.empty()) {
     refuse(options.file, result.defect + "; nothing was imported");
   }
@@ -242,6 +255,7 @@ void add_cache_pack_commands(const Command& cache, CommandContext& context) {
                                          export_entries);
   exporting.option("--op", exported->ops, "Only these ops").separated();
   exporting.option("--arch", exported->archs, "Only these architectures").separated();
+  exporting.option("--sign", exported->sign, "Sign the entries with the key in this file").value_name("FILE");
   const auto [importing, imported] = add(
       "import", "Verify a pack, then publish the entries and tuned records that the cache lacks or has older",
       import_entries);

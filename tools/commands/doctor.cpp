@@ -18,6 +18,8 @@
 #include "cache/directory/index.hpp"
 #include "cache/directory/store.hpp"
 #include "cache/pack/pack.hpp"
+#include "cache/signature/signing_key.hpp"
+#include "cache/signature/trusted_keys.hpp"
 #include "kerncast/op_definition.hpp"
 #include "kerncast/version.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
@@ -292,6 +294,29 @@ void examine_layers(Findings& findings) {
   }
 }
 
+void examine_keys(Findings& findings) {
+  const cache::CacheOptions options = cache::options_from_environment();
+  std::size_t mistakes = 0;
+  const cache::TrustedKeys trusted(options.trusted_keys, [&](std::string_view text) {
+    ++mistakes;
+    findings.error(std::string(text), "correct KERNCAST_TRUSTED_KEYS");
+  });
+  findings.json["keys"] = {{"trusted", trusted.keys().size()}, {"demanded", trusted.demanded()}};
+  if (trusted.demanded()) {
+    findings.line("keys", fmt::format("what comes from outside must be signed by one of {}",
+                                      counted(trusted.keys().size(), "key")));
+  }
+  if (trusted.demanded() && trusted.keys().empty() && mistakes == 0) {
+    findings.error("KERNCAST_TRUSTED_KEYS names no key, so nothing from outside is used",
+                   "correct or unset KERNCAST_TRUSTED_KEYS");
+  }
+  std::string defect;
+  if (!options.signing_key.empty() && !cache::SigningKey::read(options.signing_key, defect)) {
+    findings.error(fmt::format("the signing key {} cannot be used: {}", options.signing_key, defect),
+                   "correct or unset KERNCAST_SIGNING_KEY; `kerncast key generate FILE` makes a key");
+  }
+}
+
 void examine_templates(Findings& findings) {
   const std::string directory = environment("KERNCAST_TEMPLATE_DIR");
   if (directory.empty()) {
@@ -382,6 +407,7 @@ int examine(CommandContext& context) {
   examine_nvrtc(findings);
   examine_cache(findings);
   examine_layers(findings);
+  examine_keys(findings);
   examine_templates(findings);
   examine_launch(findings);
   findings.json["problems"] = findings.problems;

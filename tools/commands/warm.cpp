@@ -18,6 +18,7 @@
 #include "tools/io/usage_error.hpp"
 #include "tools/model/model_report.hpp"
 #include "tools/model/settings.hpp"
+#include "tools/warm/signing.hpp"
 #include "tools/warm/warm_pack.hpp"
 #include "tools/warm/warm_plan.hpp"
 #include "tools/warm/warm_report.hpp"
@@ -32,6 +33,7 @@ struct WarmOptions {
   std::string shard;
   std::string from_pack;
   std::string out;
+  std::string sign;
   int jobs = 0;
   std::uint64_t memory = 0;
   int timeout_s = 300;
@@ -104,6 +106,10 @@ int warm(CommandContext& context, WarmOptions options) {
       options.memory);
   RuntimeOptions runtime_options = context.runtime_options();
   runtime_options.miss_policy = MissPolicy::compile;
+  if (!options.sign.empty()) {
+    static_cast<void>(read_signing_key(options.sign));
+    runtime_options.cache_signing_key = options.sign;
+  }
   runtime_options.compile_workers = {own_path(), jobs, options.memory, options.timeout_s};
   const std::vector<std::string> layers = cache::options_from_environment().read_only;
   if (!options.from_pack.empty()) {
@@ -149,7 +155,7 @@ int warm(CommandContext& context, WarmOptions options) {
     if (code != exit_fine) {
       context.console.error(fmt::format("{} is not written, since it would be incomplete", options.out));
     } else {
-      write_pack(context, runtime, options.out, results);
+      write_pack(context, runtime, options.out, results, options.sign);
     }
   }
   return code;
@@ -203,6 +209,10 @@ void add_warm_command(const Command& root, CommandContext& context) {
                  "Only part I of N of the plan, such as 1/4; the parts are the same on every machine");
   command.option("--from-pack", options->from_pack, "Take the kernels that this pack has");
   command.option("--out", options->out, "Write all kernels of the plan to this pack");
+  command
+      .option("--sign", options->sign,
+              "Sign what is compiled, and the kernels of the pack, with the key in this file")
+      .value_name("FILE");
   command.option("--jobs", options->jobs, "Most worker processes; default: one for each core")
       .between(1, 1024);
   command

@@ -14,8 +14,8 @@ tidy_wheel=clang-tidy==23.1.4
 packages=()
 # The formatting can be checked on a machine that builds nothing.
 if [ "$*" != lint ]; then
-  packages+=(g++ cmake ninja-build pkg-config libfmt-dev libxxhash-dev libzstd-dev libsqlite3-dev libhiredis-dev
-    libcurl4-openssl-dev libcli11-dev nlohmann-json3-dev python3 python3-pip)
+  packages+=(g++ cmake ninja-build pkg-config libfmt-dev libxxhash-dev libzstd-dev libsodium-dev libsqlite3-dev
+    libhiredis-dev libcurl4-openssl-dev libcli11-dev nlohmann-json3-dev python3 python3-pip)
 fi
 tidy=no
 for part in "$@"; do

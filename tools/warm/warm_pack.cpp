@@ -10,11 +10,12 @@
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
+#include "tools/warm/signing.hpp"
 
 namespace kerncast::tools {
 
 void write_pack(CommandContext& context, Runtime& runtime, const std::string& path,
-                const std::vector<WarmResult>& results) {
+                const std::vector<WarmResult>& results, const std::string& signing_key) {
   std::set<std::string> keys;
   for (const WarmResult& result : results) {
     keys.insert(result.report.key);
@@ -33,7 +34,8 @@ void write_pack(CommandContext& context, Runtime& runtime, const std::string& pa
       [&](std::string_view more) {
         output.write(more.data(), more.size());
         bytes += more.size();
-      });
+      },
+      {}, signer(signing_key));
   if (written.entries != keys.size()) {
     throw Error(ErrorCode::io_error,
                 fmt::format("{} of {} kernels could not be read back for {}; nothing was written there",

@@ -78,6 +78,12 @@ struct RuntimeOptions {
   /// Users, by name or number, whose read-only caches are trusted as those of this user and root are.
   /// KERNCAST_CACHE_OWNERS; default: none.
   std::vector<std::string> cache_owners;
+  /// Public keys, or absolute paths of files with one in each line, separated by commas. Entries of read-only
+  /// caches and of the server are used only if one of these keys has signed them. KERNCAST_TRUSTED_KEYS;
+  /// default: no demand.
+  std::string cache_trusted_keys;
+  /// File of the key that signs what is compiled. KERNCAST_SIGNING_KEY; default: nothing is signed.
+  std::string cache_signing_key;
   /// KERNCAST_STRICT=1 means cache_only; default: compile.
   std::optional<MissPolicy> miss_policy;
   CompileWorkers compile_workers;  ///< default: compile in this process

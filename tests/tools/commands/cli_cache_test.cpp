@@ -49,6 +49,21 @@ void keep(const CommandPlace& place, const kerncast::cache::TunedRecord& record)
   REQUIRE(kerncast::cache::TuningStore(place.directory.file("cache"), nullptr).record({record}).written == 1);
 }
 
+/// Publishes an entry that stands for its key, with `blanks` blanks behind its PTX.
+void publish_proven(kerncast::cache::Store& store, const std::string& source, std::size_t blanks) {
+  kerncast::cache::Entry entry = sample_entry();
+  entry.lowered_name = "kernel";
+  entry.cubin.clear();
+  entry.ptx = ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry kernel() { ret; }\n" +
+              std::string(blanks, ' ');
+  entry.key_fields = {{"source", source}, {"kernel", "kernel"}, {"arch", "sm_90a"}};
+  kerncast::cache::KeyFields fields;
+  for (const auto& [label, value] : entry.key_fields) {
+    fields.add(label, value);
+  }
+  REQUIRE(store.publish(fields.key(), entry));
+}
+
 std::vector<std::string> explain(const std::string& set, const std::string& arch = "sm_90a") {
   return {"cache", "explain", "norm.rms_norm", "--set", set, "--arch", arch, "--json"};
 }
@@ -434,10 +449,8 @@ TEST_CASE("a pack carries a cache to a machine without a compiler") {
 TEST_CASE("an import that exceeds the budget is refused, and a dry run says so and writes nothing") {
   const CommandPlace from;
   kerncast::cache::Store store(from.directory.file("cache"), nullptr);
-  kerncast::cache::Entry entry = sample_entry();
-  entry.ptx.assign(1 << 20, '\0');
-  REQUIRE(store.publish(sample_key(1), entry));
-  REQUIRE(store.publish(sample_key(2), sample_entry()));
+  publish_proven(store, "first", 1 << 20);
+  publish_proven(store, "second", 0);
   const std::string pack = from.directory.file("kernels.pack");
   REQUIRE(from.run({"cache", "export", pack}).code == 0);
 

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cache/entry.hpp"
+#include "cache/key.hpp"
+#include "cache/posix/warn_once.hpp"
+#include "cache/signature/public_key.hpp"
+
+namespace kerncast::cache {
+
+/// The public keys, one of which must have signed what comes from outside.
+class TrustedKeys {
+ public:
+  /// No keys: nothing has to be signed.
+  TrustedKeys() = default;
+  /// Reads `list`: keys as text, or absolute paths of files with one key in each line, separated by commas.
+  /// Lines that are empty or begin with '#' are left out. `warn` is told of each part that gives no key. An
+  /// empty list demands nothing; one that gives no key demands signatures that nobody can make.
+  TrustedKeys(std::string_view list, const WarningSink& warn);
+
+  [[nodiscard]] bool demanded() const { return demanded_; }
+  [[nodiscard]] const std::vector<PublicKey>& keys() const { return keys_; }
+  /// The reason why `entry`, which came from outside under `key`, is not used. Empty if one of the keys has
+  /// signed it, or if no signature is demanded.
+  [[nodiscard]] std::string defect_of(const Key& key, const Entry& entry) const;
+
+ private:
+  bool demanded_ = false;
+  std::vector<PublicKey> keys_;
+};
+
+}  // namespace kerncast::cache

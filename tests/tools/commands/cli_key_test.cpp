@@ -1,0 +1,90 @@
+// Keys, signed packs, and a process that demands signatures. Nothing here needs a device.
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tests/tools/commands/command_process.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<std::string> kernel{"norm.rms_norm", "--set",  "hidden=64", "--arch",
+                                      "sm_90a",        "--rows", "1"};
+
+std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+}  // namespace
+
+TEST_CASE("a key is made once, in a file of its owner alone, and only its public part is printed") {
+  const CommandPlace place;
+  const std::string file = place.directory.file("key");
+  const Outcome made = place.run({"key", "generate", file});
+  REQUIRE(made.code == 0);
+  CHECK(made.out.starts_with("ed25519:"));
+  struct stat info{};
+  REQUIRE(::stat(file.c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0600);
+  CHECK(place.run({"key", "show", file}).out == made.out);
+  CHECK(place.run({"key", "show", file, "--json"}).json().at("public_key").get<std::string>() + "\n" ==
+        made.out);
+
+  const Outcome again = place.run({"key", "generate", file});
+  CHECK(again.code == 1);
+  CHECK_THAT(again.err, Catch::Contains("never overwritten"));
+  CHECK(place.run({"key", "show", file}).out == made.out);
+  CHECK(place.run({"key", "show", place.directory.write("other", "text")}).code == 2);
+  CHECK(place.run({"key", "generate", place.directory.file("absent/key")}).code == 1);
+}
+
+TEST_CASE("a signed pack serves where its key is demanded, and an unsigned one does not") {
+  const CommandPlace place;
+  const std::string file = place.directory.file("key");
+  std::string trusted = place.run({"key", "generate", file}).out;
+  trusted.pop_back();
+  const std::string plain = place.directory.file("plain.pack");
+  const std::string by_warm = place.directory.file("warm.pack");
+  const std::string by_export = place.directory.file("export.pack");
+  REQUIRE(place.run(with(with({"warm"}, kernel), {"--out", plain})).code == 0);
+  REQUIRE(place.run(with(with({"warm"}, kernel), {"--out", by_warm, "--sign", file})).code == 0);
+  REQUIRE(place.run({"cache", "export", by_export, "--sign", file}).code == 0);
+
+  const auto check = [&](const std::string& pack, const std::string& keys) {
+    const CommandPlace other;
+    return other.run(with(with({"warm"}, kernel), {"--check"}),
+                     {{"KERNCAST_CACHE_READONLY", pack}, {"KERNCAST_TRUSTED_KEYS", keys}});
+  };
+  CHECK(check(plain, "").code == 0);
+  CHECK(check(by_warm, trusted).code == 0);
+  CHECK(check(by_export, trusted).code == 0);
+  const Outcome refused = check(plain, trusted);
+  CHECK(refused.code == 1);
+  CHECK_THAT(refused.err, Catch::Contains("it is not signed"));
+  const std::string other_key = place.directory.file("other");
+  std::string other = place.run({"key", "generate", other_key}).out;
+  other.pop_back();
+  CHECK(check(by_warm, other).code == 1);
+
+  const auto import = [&](const std::string& pack) {
+    return CommandPlace().run({"cache", "import", pack}, {{"KERNCAST_TRUSTED_KEYS", trusted}});
+  };
+  CHECK(import(by_export).code == 0);
+  const Outcome unsigned_pack = import(plain);
+  CHECK(unsigned_pack.code == 1);
+  CHECK_THAT(unsigned_pack.err,
+             Catch::Contains("it is not signed") && Catch::Contains("nothing was imported"));
+
+  // A key that cannot be used is an error before anything is compiled.
+  const Outcome bad = place.run(with(with({"warm"}, kernel), {"--sign", plain}));
+  CHECK(bad.code == 2);
+  CHECK_THAT(bad.err, Catch::Contains("cannot be used as a signing key"));
+  const std::string unwritten = place.directory.file("unwritten.pack");
+  CHECK(place.run({"cache", "export", unwritten, "--sign", plain}).code == 2);
+  CHECK(!fs::exists(unwritten));
+}
