@@ -64,6 +64,11 @@ class Process {
   /// worker_environment(), and waits for its greeting. Throws WorkerFailed if it cannot be run, does not
   /// greet within `timeout_ms`, or speaks another protocol.
   Process(const std::vector<std::string>& command, std::int64_t timeout_ms);
+  /// Ends the process. An idle one ends by itself when it sees the connection cut; nobody waits for its
+  /// patience.
+  ~Process() { hang_up(); }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
 
   [[nodiscard]] const Greeting& greeting() const { return greeting_; }
   [[nodiscard]] pid_t pid() const { return child_.pid(); }

@@ -395,7 +395,7 @@ TEST_CASE_METHOD(Fixture,
 
 TEST_CASE_METHOD(Fixture, "a size that no entry has is not believed") {
   fill(10);
-  for (const std::uint64_t i : {9, 8, 7}) {
+  for (const std::uint64_t i : {9U, 8U, 7U}) {
     fs::resize_file(store.path_of(sample_key(i)), std::uintmax_t{1} << 40);
   }
   const TrimResult result = trim(root(), {std::uint64_t{1} << 20, 0}, "");

@@ -17,6 +17,7 @@
 
 #include "cache/entry.hpp"
 #include "cache/posix/descriptor.hpp"
+#include "cache/remote/remote_address.hpp"
 #include "cache/remote/remote_server.hpp"
 
 namespace cache = kerncast::cache;
@@ -96,7 +97,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const bool is_redis = (data[0] & 1) != 0;
   server().answer_with(std::string(reinterpret_cast<const char*>(data) + 1, size - 1));
   cache::RemoteOptions options;
-  options.url = (is_redis ? "redis://127.0.0.1:" : "http://127.0.0.1:") + std::to_string(server().port());
+  options.address = cache::RemoteAddress((is_redis ? "redis://127.0.0.1:" : "http://127.0.0.1:") +
+                                         std::to_string(server().port()));
   std::string defect;
   const std::unique_ptr<cache::RemoteServer> remote = cache::remote_server(options, defect);
   if (remote == nullptr) {
