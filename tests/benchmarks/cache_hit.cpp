@@ -1,5 +1,6 @@
 // Measures cache hits: a hit from disk against reading the file alone, a hit in a large directory against one
-// in a small directory, and many threads on one key in memory. Fails if a figure misses its bound.
+// in a small directory, the check of a signature, and many threads on one key in memory. Fails if a figure
+// misses its bound.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,11 +8,15 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "cache/cache.hpp"
 #include "cache/posix/file.hpp"
+#include "cache/signature/public_key.hpp"
+#include "cache/signature/signing_key.hpp"
+#include "cache/signature/trusted_keys.hpp"
 #include "tests/benchmarks/median.hpp"
 
 namespace {
@@ -24,6 +29,7 @@ using Clock = std::chrono::steady_clock;
 constexpr double hit_bound_us = 100;
 constexpr double read_ratio_bound = 3;
 constexpr double size_ratio_bound = 1.2;
+constexpr double signature_bound_us = 200;
 // Threads that share no lock and no cache line lose only the time that the scheduler takes.
 constexpr double thread_ratio_bound = 0.8;
 
@@ -83,6 +89,24 @@ bool measure_hit(const std::string& folder) {
   return report("hit, as a multiple of reading the file alone", hit / read, read_ratio_bound,
                 hit / read <= read_ratio_bound) &&
          fast && bytes > 0;
+}
+
+/// Measures the check of a signature, which an entry from outside pays once.
+bool measure_signature() {
+  const std::optional<cache::SigningKey> signing_key = cache::SigningKey::generate();
+  cache::Entry entry = sample(40'000);
+  if (!signing_key || !signing_key->sign(key(0), entry)) {
+    return false;
+  }
+  const cache::TrustedKeys trusted(cache::format_public_key(signing_key->public_key()), nullptr);
+  std::vector<double> times;
+  std::size_t refused = 0;
+  for (int i = 0; i < 1001; ++i) {
+    times.push_back(time_us([&] { refused += trusted.defect_of(key(0), entry).empty() ? 0U : 1U; }));
+  }
+  return report("check of an entry's signature, us", median(times), signature_bound_us,
+                median(times) <= signature_bound_us) &&
+         refused == 0;
 }
 
 /// Measures the first use of many keys through all layers, which a starting process pays for each kernel.
@@ -175,8 +199,9 @@ int main() {
   const std::string folder = (fs::temp_directory_path() / "kerncast-bench-cache").string();
   fs::remove_all(folder);
   const bool hit = measure_hit(folder + "/one");
+  const bool signature = measure_signature();
   const bool size = measure_size(folder + "/small", folder + "/large");
   const bool threads = measure_threads(folder + "/one");
   fs::remove_all(folder);
-  return hit && size && threads ? 0 : 1;
+  return hit && signature && size && threads ? 0 : 1;
 }

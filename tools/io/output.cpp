@@ -186,11 +186,12 @@ std::string human_bytes(std::uint64_t bytes) {
 }
 
 std::string counted(std::uint64_t count, std::string_view noun) {
-  const bool ends_with_y = noun.ends_with('y');
-  if (count != 1 && ends_with_y) {
+  // "entry", "entries", but "key", "keys".
+  const bool changes_y = noun.ends_with('y') && !noun.ends_with("ey");
+  if (count != 1 && changes_y) {
     noun.remove_suffix(1);
   }
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : ends_with_y ? "ies" : "s");
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : changes_y ? "ies" : "s");
 }
 
 std::string utc_time(std::int64_t seconds) {

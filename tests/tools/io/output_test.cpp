@@ -48,6 +48,7 @@ TEST_CASE("things are counted in the singular and the plural") {
   CHECK(counted(0, "entry") == "0 entries");
   CHECK(counted(1, "entry") == "1 entry");
   CHECK(counted(2, "entry") == "2 entries");
+  CHECK(counted(2, "key") == "2 keys");
   CHECK(counted(1, "quarantined file") == "1 quarantined file");
   CHECK(counted(3, "kernel") == "3 kernels");
 }
