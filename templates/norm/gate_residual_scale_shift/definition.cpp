@@ -11,7 +11,7 @@ namespace {
 using namespace scale_shift_params;
 
 void describe(host::NamedArguments& named, GateResidualScaleShift& call) {
-  describe_modulation(named, call.norm, true);
+  describe_modulation(named, call.norm);
   named.input("residual", call.residual, "shape of x, residual_dtype; rows may be strided");
   named.optional_input("gate", call.gate, "as scale");
   named.output("r", call.r, "shape of x, residual_dtype; rows may be strided; may be residual itself");
@@ -72,10 +72,7 @@ Call bind(const GateResidualScaleShift& arguments) {
                        {"bias", with.bias},
                        {"scale", with.scale},
                        {"shift", with.shift}});
-  const DType type = !arguments.gate.absent() ? arguments.gate.dtype
-                     : !with.scale.absent()   ? with.scale.dtype
-                     : !with.shift.absent()   ? with.shift.dtype
-                                              : with.x.dtype;
+  const DType type = !arguments.gate.absent() ? arguments.gate.dtype : modulation_type(with);
   const host::BroadcastOperand gate = checks.broadcast("gate", arguments.gate, type);
   ModulationCall made = check_modulation(op_name, checks, with, type);
   made.call.spec.values[gate_form] = static_cast<std::int32_t>(gate.form);

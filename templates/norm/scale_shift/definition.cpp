@@ -8,7 +8,7 @@ namespace kerncast::norm {
 namespace {
 
 void describe(host::NamedArguments& named, ScaleShift& call) {
-  describe_modulation(named, call, false);
+  describe_modulation(named, call);
 }
 
 /// The cost model is not asked: more vectors of operands as wide as here take longer to compile than a kernel
@@ -44,9 +44,7 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
 
 Call bind(const ScaleShift& arguments) {
   NormChecks checks(ScaleShift::op_name, arguments.x);
-  host::require_present(ScaleShift::op_name, "scale", arguments.scale);
-  host::require_present(ScaleShift::op_name, "shift", arguments.shift);
-  ModulationCall made = check_modulation(ScaleShift::op_name, checks, arguments, arguments.scale.dtype);
+  ModulationCall made = check_modulation(ScaleShift::op_name, checks, arguments, modulation_type(arguments));
   host::require_apart(ScaleShift::op_name, {{"y", arguments.y, "x"}},
                       {{"x", arguments.x},
                        {"weight", arguments.weight},

@@ -37,8 +37,8 @@ struct ScaleShift {
   static constexpr std::string_view op_name = "norm.scale_shift";
 
   TensorView x;            ///< [..., H], H from 1 to 65536; bf16, f16 or f32; rows may be strided
-  TensorView scale;        ///< bf16, f16 or f32
-  TensorView shift;        ///< scale's dtype
+  TensorView scale;        ///< bf16, f16 or f32; absent: 0, so that nothing is scaled
+  TensorView shift;        ///< scale's dtype; absent: nothing is added
   TensorView y;            ///< shape of x; bf16, f16 or f32; may be x itself
   TensorView weight = {};  ///< [H]; bf16, f16 or f32; absent: no multiplication
   TensorView bias = {};    ///< [H], weight's dtype; absent: nothing is added

@@ -10,16 +10,11 @@ using namespace scale_shift_params;
 
 static constexpr std::array aten_roundings = {"none", "rounded_norm", "f32_norm", "split_norm"};
 
-void describe_modulation(host::NamedArguments& named, ScaleShift& call, bool optional) {
+void describe_modulation(host::NamedArguments& named, ScaleShift& call) {
   const char* shape = "[1], [hidden], [1, hidden], [N, hidden] for N dividing the rows; modulation_dtype";
   named.input("x", call.x, x_doc);
-  if (optional) {
-    named.optional_input("scale", call.scale, shape);
-    named.optional_input("shift", call.shift, shape);
-  } else {
-    named.input("scale", call.scale, shape);
-    named.input("shift", call.shift, shape);
-  }
+  named.optional_input("scale", call.scale, shape);
+  named.optional_input("shift", call.shift, shape);
   named.optional_input("weight", call.weight, weight_doc);
   named.optional_input("bias", call.bias, bias_doc);
   named.output("y", call.y, y_doc);
@@ -68,13 +63,19 @@ void require_rounding(std::string_view op, const Specialisation& spec) {
   }
 }
 
+DType modulation_type(const ScaleShift& arguments) {
+  return !arguments.scale.absent()   ? arguments.scale.dtype
+         : !arguments.shift.absent() ? arguments.shift.dtype
+                                     : arguments.x.dtype;
+}
+
 ModulationCall check_modulation(std::string_view op, NormChecks& checks, const ScaleShift& arguments,
-                                DType modulation_type) {
+                                DType type) {
   const std::int64_t y_stride = checks.output("y", arguments.y);
   require_eps(op, arguments.eps);
   const DType weight_type = checks.affine(arguments.weight, arguments.bias);
-  const host::BroadcastOperand scale = checks.broadcast("scale", arguments.scale, modulation_type);
-  const host::BroadcastOperand shift = checks.broadcast("shift", arguments.shift, modulation_type);
+  const host::BroadcastOperand scale = checks.broadcast("scale", arguments.scale, type);
+  const host::BroadcastOperand shift = checks.broadcast("shift", arguments.shift, type);
 
   ModulationCall made;
   made.call = checks.call(arguments.y.dtype);
@@ -83,7 +84,7 @@ ModulationCall check_modulation(std::string_view op, NormChecks& checks, const S
   spec.values[norm] = static_cast<std::int32_t>(arguments.norm);
   spec.values[has_weight] = arguments.weight.absent() ? 0 : 1;
   spec.values[has_bias] = arguments.bias.absent() ? 0 : 1;
-  spec.values[modulation_dtype] = host::to_param(modulation_type);
+  spec.values[modulation_dtype] = host::to_param(type);
   spec.values[scale_form] = static_cast<std::int32_t>(scale.form);
   spec.values[shift_form] = static_cast<std::int32_t>(shift.form);
   spec.values[aten_rounding] = static_cast<std::int32_t>(arguments.aten_rounding);

@@ -12,8 +12,8 @@
 /// The host side that norm.scale_shift and norm.gate_residual_scale_shift share.
 namespace kerncast::norm {
 
-/// Names the arguments that both ops have; scale and shift are optional in the second one.
-void describe_modulation(host::NamedArguments& named, ScaleShift& call, bool optional);
+/// Names the arguments that both ops have.
+void describe_modulation(host::NamedArguments& named, ScaleShift& call);
 
 /// Adds the parameters that both ops have past those of row_params.
 void add_modulation_params(OpDefinition& op);
@@ -27,9 +27,12 @@ struct ModulationCall {
   ScaleShiftKernelArgs arguments;
 };
 
-/// Ends the checks that `checks` began. `modulation_type` is the dtype of all operands that modulate.
+/// The dtype of scale and shift: that of the first that is given, x's if neither is.
+[[nodiscard]] DType modulation_type(const ScaleShift& arguments);
+
+/// Ends the checks that `checks` began. `type` is the dtype of all operands that modulate.
 [[nodiscard]] ModulationCall check_modulation(std::string_view op, NormChecks& checks,
-                                              const ScaleShift& arguments, DType modulation_type);
+                                              const ScaleShift& arguments, DType type);
 
 /// Takes the more general forms of scale and shift that a caller names.
 void generalise_modulation(const OpDefinition& op, Call& call, const Bindings& bindings);

@@ -74,9 +74,6 @@ TEST_CASE("scale_shift tells the forms of an operand by its shape") {
 
 TEST_CASE("scale_shift names what is wrong with a call") {
   norm::ScaleShift test = good();
-  test.scale = {};
-  CHECK_THAT(error_of(test), Contains("norm.scale_shift") && Contains("'scale'") && Contains("missing"));
-  test = good();
   test.scale = view({5, 3072});
   CHECK_THAT(error_of(test), Contains("'scale'") && Contains("[5, 3072]") && Contains("divides the 12 rows"));
   test = good();
@@ -153,6 +150,17 @@ TEST_CASE("scale_shift takes the roundings of torch for results of 16 bits") {
             op, {{"hidden", "3072"}, {"alignment", "8"}, {"y_dtype", "f32"}, {"aten_rounding", "f32_norm"}}));
       }),
       Contains("aten_rounding = f32_norm") && Contains("bf16 or f16"));
+}
+
+TEST_CASE("scale_shift does without scale, without shift, and without both") {
+  const OpDefinition& op = definition_of<norm::ScaleShift>();
+  norm::ScaleShift test = good();
+  test.shift = {};
+  CHECK(format_specialisation(op, bind(test).spec) == "hidden=3072 shift_form=none");
+  test.scale = {};
+  CHECK(format_specialisation(op, bind(test).spec) == "hidden=3072 scale_form=none shift_form=none");
+  test.shift = good().shift;
+  CHECK(format_specialisation(op, bind(test).spec) == "hidden=3072 scale_form=none");
 }
 
 TEST_CASE("scale_shift of no rows needs no memory") {

@@ -163,12 +163,13 @@ TEST_CASE("scale_shift takes batches and frames as dimensions of their own") {
   require_good(test);
 }
 
-TEST_CASE("gate_residual_scale_shift leaves out what is absent") {
-  const std::int64_t gate = GENERATE(-1, 0, 1, 5);
+TEST_CASE("scale_shift and gate_residual_scale_shift leave out what is absent") {
+  // The value below -1 stands for scale_shift, which has no gate.
+  const std::int64_t gate = GENERATE(-2, -1, 0, 1, 5);
   const std::int64_t scale = GENERATE(-1, 1);
   const std::int64_t shift = GENERATE(-1, 5);
   const bool rms = GENERATE(false, true);
-  OpCase test = make_case(true, {5, 256}, {scale, shift, gate}, {}, rms);
+  OpCase test = make_case(gate > -2, {5, 256}, {scale, shift, gate}, {}, rms);
   add_affine(test, DType::bf16, scale < 0, shift < 0);
   require_good(test);
 }

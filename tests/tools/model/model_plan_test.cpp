@@ -80,6 +80,44 @@ std::set<std::string> planned(const ModelReading& model, const RankPlan& rank) {
   return ops;
 }
 
+/// Gives each planned tensor memory of its own, which nobody touches.
+void set_tensors(Bindings& bindings, const std::vector<TensorPlan>& plans) {
+  constexpr std::uintptr_t apart = std::uintptr_t{1} << 36;
+  for (const TensorPlan& plan : plans) {
+    TensorView view;
+    view.data = reinterpret_cast<void*>(apart * (bindings.tensors().size() + 1));
+    view.dtype = plan.dtype;
+    view.rank = static_cast<int>(plan.shape.size());
+    std::int64_t stride = 1;
+    for (std::size_t i = plan.shape.size(); i-- > 0;) {
+      view.shape[i] = plan.shape[i];
+      view.strides[i] = plan.strides.empty() ? stride : plan.strides[i];
+      stride *= plan.shape[i];
+    }
+    bindings.set_tensor(plan.name, view);
+  }
+}
+
+/// The reason why a planned op cannot be called with the tensors that it plans. Empty if it can.
+std::string call_defect(const Workload& workload) {
+  const OpDefinition& op = *workload.op;
+  Bindings bindings;
+  for (const auto& [name, value] : workload.params) {
+    bindings.set_param(name, value);
+  }
+  for (const auto& [name, value] : workload.scalars) {
+    bindings.set_scalar(name, value);
+  }
+  try {
+    set_tensors(bindings, op.plan_inputs(bindings, 8));
+    set_tensors(bindings, op.plan_outputs(bindings));
+    check_names(op, bindings);
+    return op.bind(bindings).rows > 0 ? std::string() : op.name + ": the call has no rows";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
 std::string only_in(const std::set<std::string>& here, const std::set<std::string>& there) {
   std::string text;
   for (const std::string& line : here) {
@@ -100,6 +138,9 @@ void check_plan(const ModelPlan& plan, const ModelReading& model) {
     INFO("tp " << rank.tp << ", ep " << rank.ep);
     const std::set<std::string> ops = planned(model, rank);
     CHECK(only_in(ops, rank.ops) == "");
+    for (const Workload& workload : workloads_of(shard_model(model.config, rank.tp, rank.ep))) {
+      CHECK(call_defect(workload) == "");
+    }
     CHECK(only_in(rank.ops, ops) == "");
   }
   const std::set<std::string> steps(model.not_offered.begin(), model.not_offered.end());
