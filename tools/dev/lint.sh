@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the formatting of every source and all shell scripts; with `tidy`, runs clang-tidy instead.
 #   tools/dev/lint.sh                checks C++, CUDA and Python formatting, and runs shellcheck
-#   tools/dev/lint.sh tidy           runs clang-tidy on the files that changed in the last week; its arguments follows few calls
+#   tools/dev/lint.sh tidy           runs clang-tidy on the files that changed in the last week or since the whole tree was checked; its arguments follows few calls
 #   tools/dev/lint.sh tidy --all     runs clang-tidy on every file, and its arguments in full
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -33,6 +33,9 @@ else
   done
   base=$(git rev-list -1 --before='1 week ago' HEAD)
   base=${base:-$(git rev-list --max-parents=0 HEAD | tail -n 1)}
+  # The gate has checked every file of this commit, and what it found there is mended.
+  checked=afd95469691a8ddd274b4ee1cc985c576d364f39
+  if git merge-base --is-ancestor "$base" "$checked" 2>/dev/null; then base=$checked; fi
 fi
 # A file that is not in the compile commands, such as an input of the example, is not built and cannot be checked.
 files=$(git diff --name-only --diff-filter=d "$base" -- '*.cpp' | while read -r file; do
