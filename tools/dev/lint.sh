@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Checks the formatting of every source and all shell scripts; with `tidy`, runs clang-tidy instead.
 #   tools/dev/lint.sh                checks C++, CUDA and Python formatting, and runs shellcheck
-#   tools/dev/lint.sh tidy           runs clang-tidy on the files that changed in the last week or since the whole tree was checked; its arguments follows few calls
-#   tools/dev/lint.sh tidy --all     runs clang-tidy on every file, and its arguments in full
+#   tools/dev/lint.sh tidy           runs clang-tidy on the files that changed in the last week, or since the whole tree was
+#                                    checked; its analyzer follows few calls
+#   tools/dev/lint.sh tidy --all     runs clang-tidy on every file, and its analyzer in full
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
