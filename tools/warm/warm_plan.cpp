@@ -11,6 +11,7 @@
 #include <set>
 #include <tuple>
 
+#include "cache/key.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/dispatch/source.hpp"
 #include "runtime/util/leading_number.hpp"
@@ -193,13 +194,9 @@ class Planner {
     std::vector<PlannedKernel> kernels;
     for (auto& [identity, kernel] : kernels_) {
       std::sort(kernel.buckets.begin(), kernel.buckets.end());
-      if (request_.shard.count > 1) {
-        kernel.key = key_of(runtime_, kernel);
-        if (shard_of(kernel.key) != request_.shard.index) {
-          continue;
-        }
+      if (shard_of(kernel) == request_.shard.index) {
+        kernels.push_back(std::move(kernel));
       }
-      kernels.push_back(std::move(kernel));
     }
     return kernels;
   }
@@ -342,9 +339,14 @@ class Planner {
     }
   }
 
-  /// The shard of a key, counted from 1. It is the same on every machine.
-  [[nodiscard]] std::size_t shard_of(const std::string& key) const {
-    return std::stoull(key.substr(0, 15), nullptr, 16) % request_.shard.count + 1;
+  /// The shard of a kernel, counted from 1. It is the same on every machine, whatever compiler that has.
+  [[nodiscard]] std::size_t shard_of(const PlannedKernel& kernel) const {
+    cache::KeyFields fields;
+    fields.add("op", kernel.op->name);
+    fields.add("spec", kernel.spec_text);
+    fields.add("arch", kernel.arch);
+    fields.add("tunables", kernel.tunables_text);
+    return fields.key().low % request_.shard.count + 1;
   }
 
   Runtime& runtime_;
@@ -382,9 +384,7 @@ std::vector<PlannedKernel> plan_warm(Runtime& runtime, const WarmRequest& reques
   }
   for (PlannedKernel& kernel : kernels) {
     kernel.cached = runtime.find(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables);
-    if (kernel.key.empty()) {
-      kernel.key = kernel.cached ? kernel.cached->key : key_of(runtime, kernel);
-    }
+    kernel.key = kernel.cached ? kernel.cached->key : key_of(runtime, kernel);
   }
   return kernels;
 }

@@ -15,9 +15,10 @@ namespace {
 
 /// A runtime with an empty cache, which makes the plans.
 struct Plans {
-  Plans() : runtime(options()) {}
-  [[nodiscard]] RuntimeOptions options() const {
+  explicit Plans(const std::string& nvrtc = "") : runtime(options(nvrtc)) {}
+  [[nodiscard]] RuntimeOptions options(const std::string& nvrtc) const {
     RuntimeOptions out;
+    out.nvrtc = nvrtc;
     out.cache_directory = directory.file("cache");
     return out;
   }
@@ -40,6 +41,15 @@ std::set<std::string> keys(const std::vector<PlannedKernel>& kernels) {
   for (const PlannedKernel& kernel : kernels) {
     CHECK(kernel.key.size() == 32);
     CHECK(out.insert(kernel.key).second);
+  }
+  return out;
+}
+
+/// The kernels by what they are, without their keys, which depend on the compiler.
+std::set<std::string> names(const std::vector<PlannedKernel>& kernels) {
+  std::set<std::string> out;
+  for (const PlannedKernel& kernel : kernels) {
+    out.insert(kernel.op->name + " " + kernel.spec_text + " " + kernel.tunables_text);
   }
   return out;
 }
@@ -159,8 +169,9 @@ TEST_CASE("ranks add the sizes that they divide") {
   CHECK(specs.count("hidden=2048 experts=16") == 1);
 }
 
-TEST_CASE("shards part a plan, the same way each time") {
+TEST_CASE("shards part a plan, the same way each time, whatever the compiler") {
   Plans plans;
+  Plans without_compiler("none");
   WarmRequest request = deepseek();
   request.tokens = {"1:64"};
   const std::set<std::string> all = keys(plans.of(request));
@@ -170,6 +181,7 @@ TEST_CASE("shards part a plan, the same way each time") {
     request.shard = {index, 3};
     const std::set<std::string> part = keys(plans.of(request));
     CHECK(part == keys(plans.of(request)));
+    CHECK(names(plans.of(request)) == names(without_compiler.of(request)));
     CHECK(part.size() > all.size() / 6);
     count += part.size();
     together.insert(part.begin(), part.end());
