@@ -12,7 +12,7 @@ RAW = re.compile(
 )
 # A command that only reads leaves every entry as it is.
 READING = ("ops", "inspect", "profile", "cache stat", "cache ls", "cache path", "cache tuned", "cache explain")
-READING += ("cache export", "cache verify", "record merge", "help", "completion")
+READING += ("cache export", "cache verify", "key generate", "key show", "record merge", "help", "completion")
 OP = {"op", "summary", "formula", "tensors", "params", "scalars", "tunables"}
 ROW = {"op", "spec", "arch", "rows", "cached", "max_error", "checked", "ok", "device", "key"}
 KEYS = {
@@ -40,6 +40,8 @@ KEYS = {
     "cache export": {"file", "entries", "tuned", "damaged", "bytes"},
     "cache import": {"file", "directory", "imported", "already", "failed"},
     "cache verify": {"file", "entries", "tuned", "bytes"},
+    "key generate": {"file", "public_key"},
+    "key show": {"file", "public_key"},
     "record merge": {"file", "kernels"},
     "doctor": {"ok", "verdict", "problems", "driver", "nvrtc", "cache"},
 }
@@ -131,7 +133,7 @@ def shape(line, value):
 def outputs(line):
     """The files that a command line may write. A merge may write one that it reads."""
     named = [value_of(line, name) for name in ("--out", "--extract", "--html")]
-    if line.command in ("cache export", "record merge"):
+    if line.command in ("cache export", "key generate", "record merge"):
         named += [word for word in line.words if not word.startswith("--")]
     return [name for name in named if name]
 

@@ -186,6 +186,7 @@ def prepare(root, binary, time_limit):
     (inputs / "dense.json").write_text(json.dumps(DENSE))
     (inputs / "record.jsonl").write_text(json.dumps(RECORD) + "\n" + json.dumps(RECORD | {"rows": 64}) + "\n")
     (root / "out/old").write_text("old")
+    assert place.run(["key", "generate", "in/signing.key"]).code == 0
     compiles = place.run(WARM).code == 0
     if compiles:
         assert place.run(["cache", "export", "in/pack.kcp"]).code == 0
