@@ -182,7 +182,7 @@ bool RemoteAddress::parse_authority(std::string_view text) {
     return refuse(no_host);
   }
   if (colon < text.size()) {
-    const std::string_view digits = text.substr(colon + 1);
+    const std::string digits(text.substr(colon + 1));
     const char* const end = digits.data() + digits.size();
     const auto [stop, error] = std::from_chars(digits.data(), end, port_);
     if (error != std::errc() || stop != end || port_ < 1 || port_ > 65535) {

@@ -10,7 +10,7 @@ constexpr std::string_view prefix = "ed25519:";
 }  // namespace
 
 std::string format_public_key(const PublicKey& key) {
-  return std::string(prefix) + sodium::to_base64({key.data(), key.size()});
+  return std::string(prefix) + sodium::to_base64(key);
 }
 
 std::optional<PublicKey> parse_public_key(std::string_view text) {

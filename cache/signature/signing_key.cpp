@@ -79,7 +79,7 @@ std::optional<SigningKey> SigningKey::read(const std::string& path, std::string&
 }
 
 std::string SigningKey::file_text() const {
-  return fmt::format("{}{}\n", head, sodium::to_base64({seed_.data(), seed_.size()}));
+  return fmt::format("{}{}\n", head, sodium::to_base64(seed_));
 }
 
 PublicKey SigningKey::public_key() const {

@@ -16,7 +16,7 @@ bool ready() {
   return ::sodium_init() >= 0;
 }
 
-std::string to_base64(std::string_view bytes) {
+std::string to_base64(const std::array<char, 32>& bytes) {
   std::string text(sodium_base64_encoded_len(bytes.size(), base64), '\0');
   ::sodium_bin2base64(text.data(), text.size(), bytes_of(bytes.data()), bytes.size(), base64);
   text.pop_back();  // the end of the C string

@@ -23,7 +23,7 @@ namespace kerncast::cache::sodium {
   return reinterpret_cast<const unsigned char*>(data);
 }
 
-[[nodiscard]] std::string to_base64(std::string_view bytes);
+[[nodiscard]] std::string to_base64(const std::array<char, 32>& bytes);
 /// The `size` bytes that `text`, URL-safe base64 without padding, spells.
 template <std::size_t size>
 [[nodiscard]] std::optional<std::array<char, size>> from_base64(std::string_view text);

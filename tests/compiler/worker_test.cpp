@@ -367,7 +367,8 @@ TEST_CASE("a worker leaves with its children, though a fork of the process that 
     _exit(1);
   }
   pid_t pids[2] = {};
-  REQUIRE(read(ends_of_pipe[0], pids, sizeof(pids)) == sizeof(pids));
+  const ssize_t got = read(ends_of_pipe[0], pids, sizeof(pids));
+  REQUIRE(got == sizeof(pids));
   close(ends_of_pipe[0]);
   close(ends_of_pipe[1]);
   pid_t child = 0;

@@ -81,9 +81,10 @@ int Child::wait() noexcept {
     return waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
            info.si_pid == pid_;
   };
-  bool ours = true;
-  for (int waited = 0; (ours = !ended()) && waited < patience_ms; ++waited) {
+  bool ours = !ended();
+  for (int waited = 0; ours && waited < patience_ms; ++waited) {
     usleep(1000);
+    ours = !ended();
   }
   // Until the worker is waited for, nobody else can have its number, which is that of its group.
   kill(-pid_, SIGKILL);

@@ -88,7 +88,6 @@ TEST_CASE_METHOD(Fixture, "a signature holds for its key, its content and its si
   CHECK_THAT(keys.defect_of(key, sample_entry()), Catch::Contains("not signed"));
   CHECK_THAT(keys.defect_of(key, signed_by(new_key())), Catch::Contains("no key of KERNCAST_TRUSTED_KEYS"));
   CHECK_THAT(keys.defect_of({key.high, key.low + 1}, right), Catch::Contains("not of this content"));
-  const std::string content = content_of(right);
   std::size_t changed = 0;
   for (std::string Entry::* text :
        {&Entry::op, &Entry::spec, &Entry::arch, &Entry::lowered_name, &Entry::cubin, &Entry::ptx}) {
