@@ -185,6 +185,7 @@ class RedisServer : public RemoteServer {
       if (Reply reply = command(*connection, all, limits, failure); reply != nullptr) {
         return finish(std::move(connection), std::move(reply), failure);
       }
+      failure.clear();
     }
     Connection connection = connect(limits, failure);
     if (connection == nullptr) {
