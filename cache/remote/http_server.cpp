@@ -127,7 +127,8 @@ class HttpServer : public RemoteServer {
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1000L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, std::max(1L, static_cast<long>(timeout_.count() / 1000)));
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer.bytes);
+    std::string body;
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
     Headers headers;
     if (signer_) {
       sign(curl, headers);
@@ -147,6 +148,7 @@ class HttpServer : public RemoteServer {
     give_back(std::move(handle));
     if (status >= 200 && status < 300) {
       answer.state = RemoteState::done;
+      answer.bytes = std::move(body);
     } else if (status == 404 || status == 410) {
       answer.state = RemoteState::absent;
     } else {
