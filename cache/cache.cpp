@@ -142,7 +142,8 @@ void Cache::read_signing_key(const std::string& path) {
 
 Cache::~Cache() {
   try {
-    // What this process used may be evicted now. If it is killed instead, the next process does so.
+    // The entries that this process used may be evicted now. If it is killed instead, the next process does
+    // so.
     if (!usage_.name().empty()) {
       store_.finish_trim();
     }

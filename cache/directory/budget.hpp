@@ -52,7 +52,7 @@ struct TrimWork {
 /// costs one system call.
 [[nodiscard]] bool trim_is_due(const Folder& root);
 
-/// What is about to be written at once, and the entries that must stay for it.
+/// Space that a writer needs for several entries at once, and the entries that must stay meanwhile.
 struct Room {
   std::uint64_t bytes = 0;
   std::uint64_t entries = 0;

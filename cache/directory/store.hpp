@@ -42,7 +42,7 @@ struct StoreStatistics {
   std::uint64_t failed = 0;  ///< of a removal: files that are still there and should not be
 };
 
-/// What a store has in the place of an entry.
+/// State of the place of an entry in a store.
 enum class Holding : std::uint8_t { nothing, sound, unsound };
 
 /// Entries as files below one directory:
@@ -82,7 +82,7 @@ class Store {
   using EntryCheck = std::function<std::string(const Entry&)>;
   [[nodiscard]] std::optional<Entry> load(const Key& key, const EntryCheck& check = nullptr);
 
-  /// What is in the entry's place. Nothing is changed, counted or warned of.
+  /// State of the place of `key`. Nothing is changed, counted or warned of.
   [[nodiscard]] Holding holding(const Key& key) const;
 
   /// True if the directory exists or can be created, and is trusted.

@@ -37,7 +37,7 @@ struct PackCheck {
 };
 [[nodiscard]] PackCheck verify_pack(const std::string& path);
 
-/// What an import does with an entry of a pack.
+/// Outcome of an import for one entry of a pack.
 enum class ImportFate : std::uint8_t {
   imported,  ///< the store has nothing in its place
   present,   ///< the store has a sound one
@@ -68,7 +68,7 @@ struct ImportResult {
 
 enum class ImportMode : std::uint8_t { write, dry_run };
 
-/// What an import demands of a pack beside that it is sound.
+/// Conditions that a sound pack has to meet before it is imported.
 struct ImportDemand {
   /// The reason why an entry is not taken; empty if it is. Null: every intact entry is taken.
   std::function<std::string(const Key&, const Entry&)> disproof;

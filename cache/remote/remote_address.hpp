@@ -36,7 +36,7 @@ class RemoteAddress {
   /// The name or number of the host, an IPv6 address without brackets. Of s3:// the bucket.
   [[nodiscard]] const std::string& host() const { return host_; }
   [[nodiscard]] int port() const { return port_; }  ///< 0 if the URL has none
-  /// As in the URL. It is empty or begins with a slash.
+  /// Path of the URL, still percent-encoded. It is empty or begins with a slash.
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const std::string& query() const { return query_; }  ///< what follows the question mark
   /// Host and port as they stand in a URL.

@@ -8,7 +8,7 @@
 
 namespace kerncast::cache {
 
-/// What a file of credentials says of a server. No message holds any part of the file's text.
+/// Result of looking a server up in a file of credentials. No message holds any part of the file's text.
 struct FoundCredentials {
   std::optional<Credentials> credentials;
   std::string defect;  ///< the reason why the file cannot be used, or has nothing for the server

@@ -28,8 +28,8 @@ namespace kerncast::cache::sodium {
 template <std::size_t size>
 [[nodiscard]] std::optional<std::array<char, size>> from_base64(std::string_view text);
 
-/// What a signature of `entry` under `key` covers: a label that no other use of the key has, the key of the
-/// entry, and BLAKE2b-512 of its content.
+/// The bytes that a signature of `entry` under `key` covers: a label that no other use of a key has, the key
+/// of the entry, and BLAKE2b-512 of its content.
 [[nodiscard]] std::string signed_message(const Key& key, const Entry& entry);
 
 }  // namespace kerncast::cache::sodium

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-/// What an inference engine has anyway: device memory and streams. The examples take the driver's functions
-/// from Kerncast, so that they also run on machines without a GPU; an engine links libcuda or the CUDA
-/// runtime itself.
+/// Device memory and driver calls, which an inference engine has anyway. The examples take the driver's
+/// functions from Kerncast, so that they also run on machines without a GPU; an engine links libcuda or the
+/// CUDA runtime itself.
 namespace example {
 
 /// Calls the Driver API function `name`. Throws std::runtime_error if it fails.

@@ -247,7 +247,7 @@ std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& varian
     cache::Entry entry = to_entry(compiled, variant, inputs.fields);
     if (const std::string reason = disproof(binary->key, entry); !reason.empty()) {
       throw Error(ErrorCode::compile_failed,
-                  fmt::format("what the compiler made of {} is not used: {}", describe(variant), reason));
+                  fmt::format("the result of compiling {} is not used: {}", describe(variant), reason));
     }
     cache_.publish(binary->key, std::move(entry), budget);
   }

@@ -11,7 +11,7 @@ namespace kerncast {
 /// if `text` was.
 [[nodiscard]] std::string printable(std::string_view text);
 
-/// The same on one line: a newline is written as \n, so that no name can begin a line of its own.
+/// printable() on one line: a newline is written as \n, so that no name can begin a line of its own.
 [[nodiscard]] std::string printable_line(std::string_view text);
 
 }  // namespace kerncast

@@ -119,7 +119,7 @@ const char* fate_text(cache::ImportFate fate) {
   return "";
 }
 
-/// What would be done with each entry of a pack.
+/// Prints the outcome that an import would have for each entry of a pack.
 void show_dry_run(CommandContext& context, const PackOptions& options, const cache::Store& store,
                   const cache::ImportResult& result) {
   Json list = Json::array();

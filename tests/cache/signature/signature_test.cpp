@@ -1,4 +1,4 @@
-// Who has signed an entry, and which entries are used if signatures are demanded.
+// Signatures of entries, and the entries that are used if signatures are demanded.
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
@@ -181,7 +181,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(cache.counters().promoted == (hit ? 1 : 0));
     CHECK(cache.counters().refused == (hit ? 0 : 1));
     if (hit) {
-      // What stands in the own directory is not verified again.
+      // An entry of the own directory is not verified again.
       options.trusted_keys = text_of(new_key());
       CHECK(Cache(options, sink()).load(key).layer == Layer::directory);
     }

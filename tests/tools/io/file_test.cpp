@@ -97,8 +97,8 @@ TEST_CASE("a process that is killed while it writes leaves nothing for long") {
   // This file system has files without names.
   CHECK(names_in(directory.path()) == std::vector<std::string>{"y"});
 
-  // What is left elsewhere, or between the last two steps, is removed by the next process that writes the
-  // file.
+  // A file that is left elsewhere, or between the last two steps, is removed by the next process that writes
+  // the file.
   directory.write("y.kerncast-Ab3dE6", "half");
   directory.write("y.kerncast-held", "half");
   directory.write("x.kerncast-Ab3dE6", "of another file");
