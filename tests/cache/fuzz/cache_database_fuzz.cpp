@@ -8,6 +8,7 @@
 
 #include "cache/tuning/tuned_record.hpp"
 #include "cache/tuning/tuning_database.hpp"
+#include "tests/cache/fuzz/sample_mutator.hpp"
 #include "tests/cache/tuning/tuned_sample.hpp"
 
 namespace cache = kerncast::cache;
@@ -23,8 +24,6 @@ std::string sample_input() {
 }  // namespace
 
 extern "C" {
-
-std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t most);
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const Content content =
@@ -43,13 +42,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
 
 std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most,
                                     unsigned /*seed*/) {
-  if (size < 2) {
-    const std::string good = sample_input();
-    const std::size_t bytes = std::min(most, good.size());
-    std::memcpy(data, good.data(), bytes);
-    return bytes;
-  }
-  return LLVMFuzzerMutate(data, size, most);
+  return mutate_from(size < 2 ? sample_input() : std::string(), data, size, most);
 }
 
 }  // extern "C"

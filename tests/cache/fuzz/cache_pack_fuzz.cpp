@@ -14,6 +14,7 @@
 #include "cache/pack/pack_format.hpp"
 #include "cache/posix/byte_order.hpp"
 #include "tests/cache/damaged_bytes.hpp"
+#include "tests/cache/fuzz/sample_mutator.hpp"
 #include "tests/cache/sample.hpp"
 #include "tests/cache/tuning/tuned_sample.hpp"
 
@@ -90,8 +91,6 @@ std::string sample_input() {
 
 extern "C" {
 
-std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t most);
-
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string input(reinterpret_cast<const char*>(data), size);
   const std::string file =
@@ -127,13 +126,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
 
 std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most,
                                     unsigned /*seed*/) {
-  if (size < 2) {
-    const std::string good = sample_input();
-    const std::size_t bytes = std::min(most, good.size());
-    std::memcpy(data, good.data(), bytes);
-    return bytes;
-  }
-  return LLVMFuzzerMutate(data, size, most);
+  return mutate_from(size < 2 ? sample_input() : std::string(), data, size, most);
 }
 
 }  // extern "C"

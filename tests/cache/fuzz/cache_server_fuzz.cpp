@@ -19,6 +19,7 @@
 #include "cache/posix/descriptor.hpp"
 #include "cache/remote/remote_address.hpp"
 #include "cache/remote/remote_server.hpp"
+#include "tests/cache/fuzz/sample_mutator.hpp"
 
 namespace cache = kerncast::cache;
 
@@ -88,8 +89,6 @@ constexpr std::array<const char*, 4> good_answers{
 
 extern "C" {
 
-std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t most);
-
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) {
     return 0;
@@ -110,13 +109,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
 }
 
 std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
-  if (size < 2) {
-    const char* const good = good_answers[seed % good_answers.size()];
-    const std::size_t bytes = std::min(most, 1 + std::strlen(good + 1));
-    std::memcpy(data, good, bytes);
-    return bytes;
-  }
-  return LLVMFuzzerMutate(data, size, most);
+  // The first byte of a sample may be zero.
+  const char* const good = good_answers[seed % good_answers.size()];
+  return mutate_from({good, 1 + std::strlen(good + 1)}, data, size, most);
 }
 
 }  // extern "C"
