@@ -13,25 +13,13 @@
 #include "cache/directory/compiler_marks.hpp"
 #include "cache/open_layer.hpp"
 #include "runtime/util/environment.hpp"
+#include "runtime/util/split.hpp"
 
 namespace kerncast::cache {
 namespace {
 
 std::int64_t now_ns() {
   return std::chrono::steady_clock::now().time_since_epoch().count();
-}
-
-/// The non-empty parts of `text` between separators.
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> parts;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find(separator, at), text.size());
-    if (end > at) {
-      parts.push_back(text.substr(at, end - at));
-    }
-    at = end + 1;
-  }
-  return parts;
 }
 
 bool is_url(const std::string& text) {
@@ -51,7 +39,7 @@ void read_amount(const char* name, std::uint64_t& amount, const WarningSink& war
 std::vector<std::string> read_only_paths(const WarningSink& warn) {
   const std::string text = environment("KERNCAST_CACHE_READONLY");
   if (!is_url(text)) {
-    return split(text, ':');
+    return non_empty_parts(text, ':');
   }
   if (warn) {
     warn("KERNCAST_CACHE_READONLY holds a URL and is ignored; KERNCAST_CACHE_REMOTE names a server");
@@ -81,7 +69,7 @@ CacheOptions options_from_environment(const WarningSink& warn) {
   read_amount("KERNCAST_CACHE_MAX_BYTES", options.budget.bytes, warn);
   read_amount("KERNCAST_CACHE_MAX_ENTRIES", options.budget.entries, warn);
   options.trust_everyone = environment("KERNCAST_CACHE_TRUST") == "1";
-  options.owners = split(environment("KERNCAST_CACHE_OWNERS"), ',');
+  options.owners = non_empty_parts(environment("KERNCAST_CACHE_OWNERS"), ',');
   options.signing_key = environment("KERNCAST_SIGNING_KEY");
   options.trusted_keys = environment("KERNCAST_TRUSTED_KEYS");
   return options;

@@ -9,21 +9,32 @@
 #include "cache/posix/folder.hpp"
 #include "cache/posix/trust.hpp"
 #include "cache/signature/sodium.hpp"
+#include "runtime/util/split.hpp"
 
 namespace kerncast::cache {
 namespace {
 
 constexpr std::uint64_t most_file_bytes = 1 << 20;
 
-/// Calls `take` with each part of `text` between separators.
-template <class Take>
-void for_each_part(std::string_view text, char separator, Take&& take) {
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(separator), text.size());
-    if (end > 0) {
-      take(text.substr(0, end));
+/// Calls `add` with each key in the file at `path`, or `say` with the reason why the file is not used.
+template <class Add, class Say>
+void read_file_of_keys(const std::string& path, const Add& add, const Say& say) {
+  const std::size_t slash = path.rfind('/');
+  const FileContent file =
+      Folder::open(path.substr(0, slash + 1)).read(path.substr(slash + 1), most_file_bytes);
+  const std::string reason = file.state == FileContent::State::read
+                                 ? reason_not_trusted(file.info, Trust::mine)
+                             : file.state == FileContent::State::absent ? "it does not exist"
+                                                                        : file.defect;
+  if (!reason.empty()) {
+    say(fmt::format("{} is not used: {}", path, reason));
+    return;
+  }
+  std::size_t number = 0;
+  for (const std::string& key : non_empty_parts(file.bytes, '\n')) {
+    if (!key.starts_with('#')) {
+      add(key, fmt::format("key {} of {}", ++number, path));
     }
-    text.remove_prefix(std::min(end + 1, text.size()));
   }
 }
 
@@ -42,29 +53,13 @@ TrustedKeys::TrustedKeys(std::string_view list, const WarningSink& warn) : deman
       say(fmt::format("{} is no public key, such as `kerncast key show` prints", place));
     }
   };
-  for_each_part(list, ',', [&](std::string_view part) {
-    if (!part.starts_with('/')) {
+  for (const std::string& part : non_empty_parts(list, ',')) {
+    if (part.starts_with('/')) {
+      read_file_of_keys(part, add, say);
+    } else {
       add(part, fmt::format("'{}'", part));
-      return;
     }
-    const std::size_t slash = part.rfind('/');
-    const FileContent file =
-        Folder::open(std::string(part.substr(0, slash + 1))).read(part.substr(slash + 1), most_file_bytes);
-    const std::string reason = file.state == FileContent::State::read
-                                   ? reason_not_trusted(file.info, Trust::mine)
-                               : file.state == FileContent::State::absent ? "it does not exist"
-                                                                          : file.defect;
-    if (!reason.empty()) {
-      say(fmt::format("{} is not used: {}", part, reason));
-      return;
-    }
-    std::size_t number = 0;
-    for_each_part(file.bytes, '\n', [&](std::string_view key) {
-      if (!key.starts_with('#')) {
-        add(key, fmt::format("key {} of {}", ++number, part));
-      }
-    });
-  });
+  }
 }
 
 std::string TrustedKeys::defect_of(const Key& key, const Entry& entry) const {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "runtime/dispatch/source.hpp"
-#include "runtime/util/lines.hpp"
+#include "runtime/util/split.hpp"
 
 namespace kerncast {
 namespace {
@@ -133,7 +133,7 @@ std::string disproof(const cache::Key& key, const cache::Entry& entry) {
   if (arch != entry.arch) {
     return fmt::format("it is for {}, and says {}", arch, entry.arch);
   }
-  const std::vector<std::string> kernels = lines_of(entry.lowered_name);
+  const std::vector<std::string> kernels = split(entry.lowered_name, '\n');
   if (kernels.size() != stages || std::find(kernels.begin(), kernels.end(), std::string()) != kernels.end()) {
     return fmt::format("it names {} entry points of {}", kernels.size(), stages);
   }

@@ -9,7 +9,7 @@
 #include "cache/entry.hpp"
 #include "cache/process_lock.hpp"
 #include "runtime/dispatch/entry_proof.hpp"
-#include "runtime/util/lines.hpp"
+#include "runtime/util/split.hpp"
 
 namespace kerncast {
 namespace {
@@ -62,7 +62,7 @@ std::shared_ptr<const KernelBinary> from_hit(const cache::Hit& hit, const cache:
   auto binary = std::make_shared<KernelBinary>();
   binary->cubin = entry.cubin;
   binary->ptx = entry.ptx;
-  binary->lowered_names = lines_of(entry.lowered_name);
+  binary->lowered_names = split(entry.lowered_name, '\n');
   binary->key = key;
   binary->origin = hit.layer == cache::Layer::memory ? Origin::memory : Origin::disk;
   compiler::Resources& r = binary->resources;

@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "runtime/util/lines.hpp"
+#include "runtime/util/split.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -31,7 +31,7 @@ std::string value_of(const KeyFieldList& fields, std::string_view label) {
 /// ::kerncast::bf16;". A choice has its name in a comment at the end of the line.
 Source read_source(const std::string& text) {
   Source source;
-  for (const std::string& line : lines_of(text)) {
+  for (const std::string& line : split(text, '\n')) {
     const bool is_value = line.starts_with("  static constexpr ") || line.starts_with("  using ");
     const std::size_t equals = is_value ? line.find(" = ") : std::string::npos;
     const std::size_t end = equals == std::string::npos ? equals : line.find(';', equals);
@@ -107,8 +107,8 @@ class Comparison {
   }
 
   void compare_options() {
-    const std::vector<std::string> cached = lines_of(value_of(cached_, "options"));
-    const std::vector<std::string> wanted = lines_of(value_of(wanted_, "options"));
+    const std::vector<std::string> cached = split(value_of(cached_, "options"), '\n');
+    const std::vector<std::string> wanted = split(value_of(wanted_, "options"), '\n');
     const auto lacks = [](const std::vector<std::string>& list, const std::string& option) {
       return std::find(list.begin(), list.end(), option) == list.end();
     };
