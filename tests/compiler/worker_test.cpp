@@ -368,7 +368,7 @@ TEST_CASE("a worker leaves with its children, though a fork of the process that 
   }
   pid_t pids[2] = {};
   const ssize_t got = read(ends_of_pipe[0], pids, sizeof(pids));
-  REQUIRE(got == sizeof(pids));
+  REQUIRE(got == static_cast<ssize_t>(sizeof(pids)));
   close(ends_of_pipe[0]);
   close(ends_of_pipe[1]);
   pid_t child = 0;
