@@ -22,8 +22,8 @@ for part in "$@"; do
   case "$part" in
     # The servers are for the tests of the cache's remote tier, python3-venv is for those with cuda-core.
     tests) packages+=(catch2 redis-server nginx-light python3-venv) ;;
-    clang) packages+=(clang-19 libc++-19-dev libc++abi-19-dev) ;;
-    sanitizers) packages+=(clang-19 libclang-rt-19-dev) ;;
+    clang) packages+=(clang-19 lld-19 libc++-19-dev libc++abi-19-dev) ;;
+    sanitizers) packages+=(clang-19 lld-19 libclang-rt-19-dev) ;;
     tidy)
       packages+=(git)
       tidy=yes
