@@ -38,9 +38,9 @@ __device__ __forceinline__ void finish_pair(float* values, const float* weights,
     }
   } else {
     // The power of two in the scale comes first, to keep products in range; the rest of it comes last.
-    const unsigned bits = __float_as_uint(scale);
-    const float power = __uint_as_float(bits & 0x7f800000u);
-    const float mantissa = scale == scale ? __uint_as_float((bits & 0x7fffffu) | 0x3f800000u) : scale;
+    const unsigned exponent = __float_as_uint(scale) & 0x7f800000u;
+    const float power = __uint_as_float(exponent);
+    const float mantissa = scale * __uint_as_float(0x7f000000u - exponent);
 #pragma unroll
     for (int i = 0; i < Pairs::width; ++i) {
       float& a = values[Pairs::element(i)];
@@ -97,21 +97,33 @@ struct HeadOfWarp {
 /// The factor of a head of X, of whose elements each of `Lanes` lanes holds `Parts` vectors of `Width`.
 template <class X, int HeadDim, int Lanes, int Width, int Parts, class Vector>
 __device__ __forceinline__ Pair scale_of_head(const Vector* parts, float eps) {
-  const auto sum = [parts](auto total, auto... by) {
+  const auto add = [parts](auto& total, float by) {
 #pragma unroll
     for (int i = 0; i < Parts; ++i) {
       float values[Width];
       unpack<X>(parts[i], values);
-      add_squares<Width>(total, values, by...);
+#pragma unroll
+      for (int j = 0; j < Width; ++j) {
+        values[j] *= by;
+      }
+      add_squares<Width>(total, values);
     }
-    return reduce_lanes<Lanes>(total);
   };
   if constexpr (sizeof(X) == 4) {
-    return inverse_rms<HeadDim>(sum(DoubleSum{}), eps);
+    DoubleSum squares;
+    add(squares, 1.0f);
+    return inverse_rms<HeadDim>(reduce_lanes<Lanes>(squares), eps);
   } else {
     float root = 0.0f;
     const float before = range_of<HeadOfWarp>(eps, [&](float by, float added) {
-      const float total = fmaf(sum(Sum{}, by).value, 1.0f / HeadDim, added);
+      Sum squares;
+      add(squares, 1.0f);
+      // Most heads need no power: a branch costs less than the products.
+      if (by != 1.0f) {
+        squares = Sum{};
+        add(squares, by);
+      }
+      const float total = fmaf(reduce_lanes<Lanes>(squares).value, 1.0f / HeadDim, added);
       root = rsqrtf(total);
       return total;
     });
@@ -164,7 +176,7 @@ __device__ __forceinline__ void norm_heads(const QkNormKernelArgs& args, const R
       const int vector = i % 2 == 0 ? Pairs::first(pair) : Pairs::second(pair);
       parts[i] = Vector{};
       if (active && pair < Pairs::count && vector < vectors) {
-        parts[i] = *reinterpret_cast<const Vector*>(x + vector * width);
+        parts[i] = reinterpret_cast<const Vector*>(x)[vector];
       }
     }
     const Pair scale = scale_of_head<X, Config::head_dim, lanes, width, 2 * per_lane>(parts, args.eps);

@@ -20,17 +20,24 @@ __device__ __forceinline__ void normalise_closely(float* values, const typename 
   float gains[Width];
   if constexpr (Config::has_weight) {
     load_values<typename Config::weight_dtype, Width>(weight, gains);
+    // Most models add nothing.
+    if (offset != 0.0f) {
+#pragma unroll
+      for (int j = 0; j < Width; ++j) {
+        gains[j] += offset;
+      }
+    }
   }
 #pragma unroll
   for (int j = 0; j < Width; ++j) {
     if constexpr (Config::has_weight) {
       // One block of PTX compiles faster than C++: y = x * scale and its rounding error, then both times the
       // gain.
-      asm("{ .reg .f32 g, y, r;\n  add.f32 g, %1, %4;\n  mul.f32 y, %0, %2;\n  neg.f32 r, y;\n"
-          "  fma.rn.f32 r, %0, %2, r;\n  fma.rn.f32 r, %0, %3, r;\n  mul.f32 r, r, g;\n"
-          "  fma.rn.f32 %0, y, g, r; }"
+      asm("{ .reg .f32 y, r;\n  mul.f32 y, %0, %2;\n  neg.f32 r, y;\n"
+          "  fma.rn.f32 r, %0, %2, r;\n  fma.rn.f32 r, %0, %3, r;\n  mul.f32 r, r, %1;\n"
+          "  fma.rn.f32 %0, y, %1, r; }"
           : "+f"(values[j])
-          : "f"(gains[j]), "f"(scale.value), "f"(scale.rest), "f"(offset));
+          : "f"(gains[j]), "f"(scale.value), "f"(scale.rest));
     } else {
       values[j] = fmaf(values[j], scale.value, values[j] * scale.rest);
     }
