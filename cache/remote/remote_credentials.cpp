@@ -1,24 +1,17 @@
 #include "cache/remote/remote_credentials.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
-#include "cache/posix/trusted_path.hpp"
+#include "cache/posix/secret_file.hpp"
 
 namespace kerncast::cache {
 namespace {
-
-constexpr std::size_t most_bytes = std::size_t{1} << 20;
 
 struct Machine {
   std::string host;  ///< empty: any
@@ -119,43 +112,10 @@ std::vector<Machine> parse(std::string_view text, std::string& defect) {
   return machines;
 }
 
-/// The text of the file at `path`. If it cannot be used, `defect` says why.
-std::string read_secret(const std::string& path, const Trust& trust, std::string& defect) {
-  // Without O_NONBLOCK a pipe would wait for a writer.
-  const TrustedPath opened = open_trusted(path, O_RDONLY | O_NONBLOCK, trust);
-  struct stat info{};
-  if (!opened.file.valid()) {
-    defect = opened.reason;
-  } else if (::fstat(opened.file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-    defect = "it is not a regular file";
-  } else if (trust.checks && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    defect =
-        fmt::format("others may open it (mode {:o}); chmod 600 takes the right away", info.st_mode & 07777U);
-  } else if (static_cast<std::size_t>(info.st_size) > most_bytes) {
-    defect = "it is larger than 1 MiB";
-  }
-  std::string text(defect.empty() ? most_bytes : 0, '\0');
-  std::size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t got = ::read(opened.file.get(), text.data() + size, text.size() - size);
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      defect = std::generic_category().message(errno);
-    }
-    if (got <= 0) {
-      break;
-    }
-    size += static_cast<std::size_t>(got);
-  }
-  text.resize(size);
-  return text;
-}
-
 std::vector<Machine> read_machines(const std::string& path, const Trust& trust, std::string& defect) {
-  const std::string text = read_secret(path, trust, defect);
-  std::vector<Machine> machines = defect.empty() ? parse(text, defect) : std::vector<Machine>();
+  const SecretFile file(path, trust);
+  defect = file.defect();
+  std::vector<Machine> machines = defect.empty() ? parse(file.text(), defect) : std::vector<Machine>();
   if (!defect.empty()) {
     defect = fmt::format("the credentials file {} cannot be used: {}", path, defect);
   }

@@ -1,17 +1,12 @@
 #include "cache/signature/signing_key.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sodium.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <string_view>
-#include <system_error>
 
-#include "cache/posix/descriptor.hpp"
+#include "cache/posix/secret_file.hpp"
 #include "cache/posix/trust.hpp"
 #include "cache/signature/sodium.hpp"
 
@@ -19,15 +14,6 @@ namespace kerncast::cache {
 namespace {
 
 constexpr std::string_view head = "kerncast-signing-key-1 ";
-
-/// A text that is overwritten when it is destroyed.
-struct Secret {
-  Secret() = default;
-  Secret(const Secret&) = delete;
-  Secret& operator=(const Secret&) = delete;
-  ~Secret() { ::sodium_memzero(text.data(), text.size()); }
-  std::array<char, 128> text{};
-};
 
 }  // namespace
 
@@ -52,19 +38,9 @@ std::optional<SigningKey> SigningKey::generate() {
 }
 
 std::optional<SigningKey> SigningKey::read(const std::string& path, std::string& defect) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat info{};
-  if (!file.valid() || ::fstat(file.get(), &info) != 0) {
-    defect = std::generic_category().message(errno);
-    return std::nullopt;
-  }
-  defect = S_ISREG(info.st_mode) ? reason_not_trusted(info, Trust::mine) : "it is not a regular file";
-  if (defect.empty() && (info.st_mode & (S_IRGRP | S_IROTH)) != 0) {
-    defect = "others may read it; chmod 600 it";
-  }
-  Secret secret;
-  const ssize_t size = defect.empty() ? ::read(file.get(), secret.text.data(), secret.text.size()) : 0;
-  std::string_view text(secret.text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+  const SecretFile file(path, Trust::mine);
+  defect = file.defect();
+  std::string_view text = file.text();
   text = text.substr(0, text.find('\n'));
   std::optional<Seed> seed = text.starts_with(head) && sodium::ready()
                                  ? sodium::from_base64<Seed().size()>(text.substr(head.size()))

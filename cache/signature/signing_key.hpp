@@ -17,8 +17,8 @@ class SigningKey {
  public:
   /// A new key. Empty if the system gives no random numbers.
   [[nodiscard]] static std::optional<SigningKey> generate();
-  /// The key in the file at `path`. The file must belong to this user or root, and nobody else may read it or
-  /// write to it. Empty otherwise, with the reason in `defect`; no part of the content is in it.
+  /// The key in the file at `path`, which must be a SecretFile of this user or root. Empty otherwise, with
+  /// the reason in `defect`; no part of the content is in it.
   [[nodiscard]] static std::optional<SigningKey> read(const std::string& path, std::string& defect);
   SigningKey(const SigningKey&) = default;
   SigningKey& operator=(const SigningKey&) = default;
