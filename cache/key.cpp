@@ -57,11 +57,11 @@ void KeyFields::set(std::string_view label, std::string value) {
   field->second = std::move(value);
 }
 
-Key KeyFields::key() const {
+Key key_of_fields(const KeyFieldList& fields) {
   const std::unique_ptr<XXH3_state_t, FreeState> state(XXH3_createState());
   XXH3_128bits_reset(state.get());
-  update(state.get(), schema);
-  for (const auto& [label, value] : fields_) {
+  update(state.get(), KeyFields::schema);
+  for (const auto& [label, value] : fields) {
     update(state.get(), label);
     update(state.get(), value);
   }

@@ -22,6 +22,13 @@ struct Key {
   [[nodiscard]] auto operator<=>(const Key&) const noexcept = default;
 };
 
+/// Labels and values, in order.
+using KeyFieldList = std::vector<std::pair<std::string, std::string>>;
+
+/// XXH3-128 over the schema of KeyFields and the labels and values of `fields`. The key fields that an entry
+/// holds give the key that the entry stands for.
+[[nodiscard]] Key key_of_fields(const KeyFieldList& fields);
+
 /// The labelled fields that a key is computed from, in order. Each label and value is hashed with its length
 /// before it, so that two different lists never give the same bytes to the hash. A value that differs between
 /// machines for the same kernel (a path, a time, a user name) must not be a field.
@@ -33,12 +40,11 @@ class KeyFields {
   void add(std::string label, std::string value) { fields_.emplace_back(std::move(label), std::move(value)); }
   /// Replaces the value of the last field called `label`. A field of that name must exist.
   void set(std::string_view label, std::string value);
-  [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
-  /// XXH3-128 over the schema and every field.
-  [[nodiscard]] Key key() const;
+  [[nodiscard]] const KeyFieldList& fields() const { return fields_; }
+  [[nodiscard]] Key key() const { return key_of_fields(fields_); }
 
  private:
-  std::vector<std::pair<std::string, std::string>> fields_;
+  KeyFieldList fields_;
 };
 
 struct KeyHash {

@@ -117,17 +117,15 @@ std::string defect_of_ptx(std::string_view ptx, std::string_view arch,
 }  // namespace
 
 std::string disproof(const cache::Key& key, const cache::Entry& entry) {
-  cache::KeyFields fields;
   std::string_view arch;
   std::size_t stages = 0;
   for (const auto& [label, value] : entry.key_fields) {
-    fields.add(label, value);
     stages += label == kernel_field ? 1 : 0;
     if (label == arch_field) {
       arch = value;
     }
   }
-  if (fields.key() != key) {
+  if (cache::key_of_fields(entry.key_fields) != key) {
     return "its fields belong to another key";
   }
   if (arch != entry.arch) {

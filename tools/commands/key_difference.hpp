@@ -1,15 +1,14 @@
 #pragma once
 
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "cache/key.hpp"
 #include "kerncast/op_definition.hpp"
 
 namespace kerncast::tools {
 
-/// The labelled fields that a key is computed from.
-using KeyFieldList = std::vector<std::pair<std::string, std::string>>;
+using cache::KeyFieldList;
 
 /// A difference between a cached kernel and the wanted one.
 struct KeyDifference {

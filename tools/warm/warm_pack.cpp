@@ -24,13 +24,7 @@ void write_pack(CommandContext& context, Runtime& runtime, const std::string& pa
   std::uint64_t bytes = 0;
   const cache::ExportResult written = cache::export_pack(
       implementation_of(runtime).cache.store(),
-      [&](const cache::Entry& entry) {
-        cache::KeyFields fields;
-        for (const auto& [label, value] : entry.key_fields) {
-          fields.add(label, value);
-        }
-        return keys.contains(fields.key().hex());
-      },
+      [&](const cache::Entry& entry) { return keys.contains(cache::key_of_fields(entry.key_fields).hex()); },
       [&](std::string_view more) {
         output.write(more.data(), more.size());
         bytes += more.size();
