@@ -8,22 +8,12 @@
 #include <iterator>
 #include <system_error>
 
+#include "cache/remote/characters.hpp"
+
 namespace kerncast::cache {
 namespace {
 
 constexpr const char* hidden = "***";
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-bool is_lower_or_digit(char c) {
-  return (c >= 'a' && c <= 'z') || is_digit(c);
-}
-
-bool is_letter_or_digit(char c) {
-  return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z');
-}
 
 bool holds_only(std::string_view text, bool (*kind)(char), std::string_view others) {
   return std::all_of(text.begin(), text.end(),

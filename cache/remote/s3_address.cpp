@@ -6,16 +6,13 @@
 #include <string_view>
 #include <utility>
 
+#include "cache/remote/characters.hpp"
 #include "cache/remote/remote_address.hpp"
 #include "cache/remote/remote_credentials.hpp"
 #include "runtime/util/environment.hpp"
 
 namespace kerncast::cache {
 namespace {
-
-bool is_lower_or_digit(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
 
 bool is_host_part(const std::string& text) {
   return !text.empty() &&
@@ -27,8 +24,7 @@ bool is_host_part(const std::string& text) {
 std::string percent_encoded(const std::string& path) {
   std::string out;
   for (const char c : path) {
-    const bool plain = is_lower_or_digit(c) || (c >= 'A' && c <= 'Z') ||
-                       std::string_view("/-_.~").find(c) != std::string_view::npos;
+    const bool plain = is_letter_or_digit(c) || std::string_view("/-_.~").find(c) != std::string_view::npos;
     out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return out;
