@@ -195,13 +195,13 @@ Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerC
       return promoted(key, std::move(*answer.entry), Layer::read_only, &CacheCounters::read_only_hits,
                       started);
     }
-    refused(layer->name(), answer.defect);
+    note_unused(layer->name(), answer.defect);
   }
   LayerAnswer answer = checked(key, remote_.load(key, budget));
   if (answer.entry) {
     return promoted(key, std::move(*answer.entry), Layer::remote, &CacheCounters::remote_hits, started);
   }
-  refused(remote_.name(), answer.defect);
+  note_unused(remote_.name(), answer.defect);
   if (on_miss == OnMiss::count) {
     counters_.add(&CacheCounters::misses);
   }
@@ -273,7 +273,7 @@ Hit Cache::promoted(const Key& key, Entry entry, Layer layer, std::uint64_t Cach
   return hit;
 }
 
-void Cache::refused(const std::string& layer, const std::string& defect) {
+void Cache::note_unused(const std::string& layer, const std::string& defect) {
   if (defect.empty()) {
     return;
   }

@@ -163,7 +163,9 @@ class Cache {
             std::int64_t started_ns);
   Hit promoted(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
                std::int64_t started_ns);
-  void refused(const std::string& layer, const std::string& defect);
+  /// Counts an entry of `layer` that is not used because of `defect`, and warns of the layer once. Does
+  /// nothing if `defect` is empty.
+  void note_unused(const std::string& layer, const std::string& defect);
   /// The reason why a sound entry is not used; empty if it is.
   [[nodiscard]] std::string defect_of(const Entry& entry) const;
   /// The directory's entry, if it can be used.
