@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cache/posix/byte_order.hpp"
+#include "runtime/util/capped_sum.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -28,14 +29,14 @@ std::size_t stripe_of_thread() {
 
 CacheCounters& operator+=(CacheCounters& sum, const CacheCounters& other) {
   for (const CounterField& field : counter_fields) {
-    sum.*field.value += other.*field.value;
+    sum.*field.value = capped_sum(sum.*field.value, other.*field.value);
   }
   return sum;
 }
 
 CacheCounters operator-(CacheCounters from, const CacheCounters& other) {
   for (const CounterField& field : counter_fields) {
-    from.*field.value -= other.*field.value;
+    from.*field.value -= std::min(from.*field.value, other.*field.value);
   }
   return from;
 }

@@ -42,7 +42,8 @@ constexpr std::array<CounterField, 21> counter_fields{{
     {"wait_us", &CacheCounters::wait_us},
 }};
 
-/// Sum and difference, field by field.
+/// Sum and difference, field by field. A sum that is too large is the largest number, and a difference below
+/// 0 is 0, since counters that were read from files may be anything.
 CacheCounters& operator+=(CacheCounters& sum, const CacheCounters& other);
 [[nodiscard]] CacheCounters operator-(CacheCounters from, const CacheCounters& other);
 

@@ -6,8 +6,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <exception>
+#include <memory>
+#include <optional>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "cache/layout.hpp"
@@ -26,6 +30,8 @@ constexpr std::size_t many_files = 64;
 // Each of these is open while they are added up, and the host may have few descriptors.
 constexpr std::size_t files_at_once = 16;
 constexpr std::uint64_t max_usage_bytes = 16ULL << 20;
+constexpr int torn_reads = 3;
+constexpr std::chrono::seconds longest_addition(5);
 
 bool write_at(int fd, std::string_view bytes, off_t at) {
   const SignalGuard guard(SIGXFSZ);
@@ -64,6 +70,23 @@ void for_each_usage(const Folder& sessions,
       }
     }
   });
+}
+
+/// The lock of the process that adds counters up, so that none is missed or counted twice while it moves them
+/// from one file to another. It may be held in vain, by a process that is stopped, and it is not taken where
+/// nothing may be written.
+std::unique_ptr<FileLock> wait_for_counters(const Folder& root) {
+  if (!root.valid() || !reason_not_trusted(root.fd(), Trust::mine).empty()) {
+    return nullptr;
+  }
+  const Folder locks = root.child(layout::locks);
+  auto lock = std::make_unique<FileLock>(locks, layout::counters_lock);
+  const auto patience = std::chrono::steady_clock::now() + longest_addition;
+  while (lock->busy() && std::chrono::steady_clock::now() < patience) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    lock = std::make_unique<FileLock>(locks, layout::counters_lock);
+  }
+  return lock;
 }
 
 CacheCounters read_totals(const Folder& root) {
@@ -145,9 +168,16 @@ void ProcessUsage::write_counters(const CacheCounters& counters) const {
 }
 
 CacheCounters counters_of(const Folder& root) {
+  const std::unique_ptr<FileLock> lock = wait_for_counters(root);
   CacheCounters sum = read_totals(root);
-  for_each_usage(root.child(layout::sessions), [&](const std::string&, const FileContent& content) {
-    sum += parse_counters(content.bytes).value_or(CacheCounters{});
+  const Folder sessions = root.child(layout::sessions);
+  for_each_usage(sessions, [&](const std::string& name, const FileContent& content) {
+    std::optional<CacheCounters> counters = parse_counters(content.bytes);
+    // A living process may be writing its counters at this moment.
+    for (int i = 0; i < torn_reads && !counters; ++i) {
+      counters = parse_counters(sessions.read(name, max_usage_bytes).bytes);
+    }
+    sum += counters.value_or(CacheCounters{});
   });
   return sum;
 }

@@ -59,7 +59,8 @@ class ProcessUsage {
   pid_t process_ = 0;
 };
 
-/// The sum of the counters of all processes that use or have used the cache directory.
+/// The sum of the counters of all processes that use or have used the cache directory. Waits a few seconds at
+/// most for a process that moves counts from one file to another, so that the sum never falls.
 [[nodiscard]] CacheCounters counters_of(const Folder& root);
 
 /// Adds the counters of ended processes to ROOT/counters and removes their files. Does nothing if another

@@ -5,10 +5,14 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <fstream>
+#include <limits>
+#include <memory>
 #include <thread>
 
 #include "cache/cache.hpp"
+#include "cache/posix/file_lock.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/sample.hpp"
 
@@ -180,4 +184,42 @@ TEST_CASE("where nothing can be written a session costs nothing") {
   session.used({1, 1}, [] { return hits(1); });
   session.count(hits(2));
   CHECK(session.name().empty());
+}
+
+TEST_CASE_METHOD(Fixture, "counts too large for a sum stay the largest, and none falls below zero") {
+  constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+  fs::create_directories(folder.path() + "/sessions");
+  std::ofstream(folder.path() + "/counters") << serialise_counters(hits(most - 1));
+  std::ofstream(folder.path() + "/sessions/1-1-1.kcs") << serialise_counters(hits(5));
+  CHECK(all().directory_hits == most);
+  collect_usage(root());
+  CHECK(all().directory_hits == most);
+  CHECK((hits(2) - hits(3)).directory_hits == 0);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a session file belongs to whoever holds its lock, whatever process id is in its name") {
+  fs::create_directories(folder.path() + "/sessions");
+  const std::string name = std::to_string(::getpid()) + "-0-1.kcs";
+  std::ofstream(folder.path() + "/sessions/" + name) << serialise_counters(hits(2)) << std::string(16, '\1');
+  CHECK(keys_in_use(root(), "").empty());
+  collect_usage(root());
+  CHECK(files() == 0);
+  CHECK(all().directory_hits == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "a sum waits while another process moves counts from one file to another") {
+  fs::create_directories(folder.path() + "/sessions");
+  const std::string session = folder.path() + "/sessions/1-1-1.kcs";
+  std::ofstream(session) << serialise_counters(hits(5));
+  auto moving = std::make_unique<FileLock>(root().make_child("locks"), "counters");
+  REQUIRE(moving->held());
+  std::ofstream(folder.path() + "/counters") << serialise_counters(hits(5));
+  std::thread mover([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    fs::remove(session);
+    moving.reset();
+  });
+  CHECK(all().directory_hits == 5);
+  mover.join();
 }
