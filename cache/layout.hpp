@@ -21,6 +21,8 @@ constexpr std::string_view tuning = "tuning.sqlite";
 constexpr std::string_view tuning_copy = "tuning.good.sqlite";
 constexpr std::string_view entry_suffix = ".kce";
 constexpr std::string_view session_suffix = ".kcs";
+/// Ending of the sources of failed compiles.
+constexpr std::string_view source_suffix = ".cu";
 
 /// Names in the folder of locks: held by the process that evicts, the mark that it has not finished, and held
 /// by the process that adds up counters.

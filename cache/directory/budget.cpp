@@ -23,6 +23,7 @@
 #include "cache/posix/descriptor.hpp"
 #include "cache/posix/file_lock.hpp"
 #include "cache/posix/file_time.hpp"
+#include "runtime/util/capped_sum.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -36,10 +37,6 @@ constexpr std::uint64_t no_end = std::numeric_limits<std::uint64_t>::max();
 bool is_other_version(const std::string& name) {
   return name.size() > 1 && name.size() < 6 && name[0] == 'v' &&
          name.find_first_not_of("0123456789", 1) == std::string::npos && name != layout::entries;
-}
-
-std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
-  return a > no_end - b ? no_end : a + b;
 }
 
 bool exceeds(std::uint64_t limit, std::uint64_t value) {
@@ -92,7 +89,8 @@ class Listing {
   }
   /// `value` of the listed folders, for all.
   [[nodiscard]] std::uint64_t in_all(std::uint64_t value) const {
-    return whole() ? value : static_cast<std::uint64_t>(static_cast<double>(value) / share());
+    const double all = static_cast<double>(value) / share();
+    return whole() ? value : all < static_cast<double>(no_end) ? static_cast<std::uint64_t>(all) : no_end;
   }
   [[nodiscard]] std::vector<Candidate>& candidates() { return candidates_; }
 
@@ -145,15 +143,15 @@ class Trim {
     staying.insert(room.staying.begin(), room.staying.end());
     for (const Candidate& candidate : listing.candidates()) {
       if (staying.contains(candidate.key)) {
-        out.held.bytes = sum(out.held.bytes, candidate.bytes);
+        out.held.bytes = capped_sum(out.held.bytes, candidate.bytes);
         ++out.held.entries;
       }
     }
-    const std::uint64_t least_bytes = sum(out.held.bytes, room.bytes);
-    const std::uint64_t least_entries = sum(out.held.entries, room.entries);
+    const std::uint64_t least_bytes = capped_sum(out.held.bytes, room.bytes);
+    const std::uint64_t least_entries = capped_sum(out.held.entries, room.entries);
     out.fits = !exceeds(budget_.bytes, least_bytes) && !exceeds(budget_.entries, least_entries);
-    const bool is_full = exceeds(budget_.bytes, sum(result_.bytes, room.bytes)) ||
-                         exceeds(budget_.entries, sum(result_.entries, room.entries));
+    const bool is_full = exceeds(budget_.bytes, capped_sum(result_.bytes, room.bytes)) ||
+                         exceeds(budget_.entries, capped_sum(result_.entries, room.entries));
     if (out.fits && is_full && use == RoomUse::make) {
       evict(
           entries, listing.candidates(), staying,
@@ -177,6 +175,8 @@ class Trim {
       result_.collected += reap_temporaries(root_.child(name), abandoned_after, no_limit);
     }
     result_.collected += reap_temporaries(root_, abandoned_after, reaped_names);
+    result_.collected += reap_surplus(root_.child(layout::quarantine), layout::entry_suffix);
+    result_.collected += reap_surplus(root_.child(layout::failed), layout::source_suffix);
   }
 
   void collect_version(const Folder& version, const std::string& version_name) {
@@ -197,7 +197,7 @@ class Trim {
     result_.ran = true;
     result_.entries = candidates.size();
     for (const Candidate& candidate : candidates) {
-      result_.bytes = sum(result_.bytes, candidate.bytes);
+      result_.bytes = capped_sum(result_.bytes, candidate.bytes);
     }
   }
 

@@ -24,8 +24,10 @@ struct TrimResult {
   std::uint64_t bytes = 0;    ///< size of the entries that are left
   std::uint64_t evicted = 0;
   std::uint64_t evicted_bytes = 0;
-  std::uint64_t collected = 0;  ///< removed temporaries of dead writers and files of other versions
-  bool cut_short = false;       ///< there was more to do than TrimWork permits
+  /// Removed temporaries of dead writers, files of other versions, and surplus files of quarantine and of
+  /// failed compiles.
+  std::uint64_t collected = 0;
+  bool cut_short = false;  ///< there was more to do than TrimWork permits
 };
 
 /// Most work that one trim does: about half a second. What is left is done by the next one.
@@ -38,7 +40,8 @@ struct TrimWork {
 /// budget are in use. An entry that another running process uses is never removed; `own` is the name of this
 /// process's usage file. An entry whose time of use cannot be right goes first. Also removes the temporary
 /// files of dead writers, the usage files of ended processes, and entries of other format versions that were
-/// not used for a week.
+/// not used for a week. Of the quarantined files and of the sources of failed compiles it keeps some; see
+/// reap_surplus().
 ///
 /// Only one process trims at a time, but a process that is stopped while it does stops nobody else for more
 /// than a minute. If the listing is cut short, the folders that were listed stand for all: keys are hashes.

@@ -4,11 +4,16 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
+#include <tuple>
+#include <vector>
 
+#include "cache/entry.hpp"
 #include "cache/key.hpp"
 #include "cache/posix/file_time.hpp"
+#include "runtime/util/capped_sum.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -54,6 +59,45 @@ std::uint64_t reap_locks(const Folder& locks, std::chrono::seconds age, std::siz
       ++removed;
     }
   });
+  return removed;
+}
+
+std::uint64_t reap_surplus(const Folder& folder, std::string_view suffix, std::string_view spared) {
+  struct Kept {
+    std::string name;
+    std::uint64_t bytes = 0;
+    std::int64_t modified_ns = 0;
+    bool doubtful = false;
+  };
+  std::vector<Kept> files;
+  std::uint64_t bytes = 0;
+  const std::int64_t now = now_ns_of_files();
+  folder.for_each(no_limit, [&](const std::string& name) {
+    struct stat info{};
+    if (name.ends_with(suffix) && !name.starts_with(temporary_prefix) &&
+        ::fstatat(folder.fd(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
+      const std::uint64_t size = S_ISREG(info.st_mode) ? static_cast<std::uint64_t>(info.st_size) : 0;
+      const std::int64_t modified = nanoseconds_of(info.st_mtim);
+      files.push_back({name, size, modified, size > max_entry_bytes || is_ahead(modified, now)});
+      bytes = capped_sum(bytes, size);
+    }
+  });
+  if (files.size() <= most_kept_files && bytes <= most_kept_bytes) {
+    return 0;
+  }
+  std::sort(files.begin(), files.end(), [](const Kept& a, const Kept& b) {
+    return std::tuple(!a.doubtful, a.modified_ns) < std::tuple(!b.doubtful, b.modified_ns);
+  });
+  std::uint64_t removed = 0;
+  std::size_t left = files.size();
+  for (auto file = files.begin(); file != files.end() && (left > most_kept_files || bytes > most_kept_bytes);
+       ++file) {
+    if (file->name != spared && folder.remove(file->name)) {
+      ++removed;
+      --left;
+      bytes -= std::min(bytes, file->bytes);
+    }
+  }
   return removed;
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "cache/posix/folder.hpp"
 
@@ -22,5 +24,16 @@ std::uint64_t reap_temporaries(const Folder& folder, std::chrono::seconds age, s
 /// Removes the lock files in `locks` that killed processes left: nobody holds them, and they are at least
 /// `age` old. Examines at most `limit` names. Returns the number of removed files.
 std::uint64_t reap_locks(const Folder& locks, std::chrono::seconds age, std::size_t limit);
+
+/// Most files, and most bytes of them, that are kept of what is there for people to look at: quarantined
+/// entries, and sources of failed compiles.
+constexpr std::size_t most_kept_files = 64;
+constexpr std::uint64_t most_kept_bytes = std::uint64_t{64} << 20;
+
+/// Removes files of `folder` whose names end with `suffix`, and that are no temporary files, until no more
+/// than most_kept_files and most_kept_bytes are left. A file whose date lies ahead of the clock or that is
+/// larger than an entry goes first, then the oldest. The file called `spared` stays. Returns the number of
+/// removed files.
+std::uint64_t reap_surplus(const Folder& folder, std::string_view suffix, std::string_view spared = {});
 
 }  // namespace kerncast::cache

@@ -17,6 +17,7 @@
 #include "cache/posix/sqlite.hpp"
 #include "cache/posix/trusted_path.hpp"
 #include "cache/quarantine.hpp"
+#include "runtime/util/capped_sum.hpp"
 #include "runtime/util/environment.hpp"
 
 namespace kerncast::cache {
@@ -145,7 +146,12 @@ Folder Store::trusted(Folder folder) {
 std::string Store::keep_failed(const std::string& name, std::string_view text) {
   const Folder folder =
       root_.empty() ? Folder() : trusted(trusted(Folder::make(root_)).make_child(layout::failed));
-  return folder.valid() && !folder.publish(name, text) ? folder.path() + '/' + name : std::string();
+  if (!folder.valid() || folder.publish(name, text)) {
+    return {};
+  }
+  // Where every compile fails nothing is published, and no trim would do this.
+  reap_surplus(folder, layout::source_suffix, name);
+  return folder.path() + '/' + name;
 }
 
 Folder Store::shard_of(const Key& key) {
@@ -380,7 +386,7 @@ StoreStatistics Store::statistics() const {
   for_each_shard(root.child(layout::entries), [&](const Folder& shard, const std::string& shard_name) {
     for_each_entry(shard, shard_name, [&](const std::string&, const StoredFile& file) {
       ++out.entries;
-      out.bytes += file.bytes;
+      out.bytes = capped_sum(out.bytes, file.bytes);
     });
     out.temporaries += count_names(shard, is_temporary);
   });
@@ -400,7 +406,7 @@ StoreStatistics Store::remove(const std::function<bool(const StoredFile&)>& unwa
                      }
                      if (shard.remove(name)) {
                        ++removed.entries;
-                       removed.bytes += file.bytes;
+                       removed.bytes = capped_sum(removed.bytes, file.bytes);
                      } else {
                        removed.failed += errno == ENOENT ? 0 : 1;
                      }

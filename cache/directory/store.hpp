@@ -125,8 +125,9 @@ class Store {
   /// other processes may be publishing into them. Returns what was removed.
   StoreStatistics clear();
 
-  /// Keeps `text` as the file `name` in the folder of sources at which a worker failed, and returns its path.
-  /// Empty if the directory cannot be written to.
+  /// Keeps `text` as the file `name`, which ends with ".cu", in the folder of sources at which a worker
+  /// failed, and returns its path. The oldest of many go; see reap_surplus(). Empty if the directory cannot
+  /// be written to.
   std::string keep_failed(const std::string& name, std::string_view text);
 
   /// The directory itself. Invalid if it does not exist or is not trusted; there is one warning then.

@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <fstream>
+#include <system_error>
 
 #include "cache/cache.hpp"
 #include "cache/posix/descriptor.hpp"
@@ -404,6 +405,29 @@ TEST_CASE_METHOD(Fixture, "a size that no entry has is not believed") {
     INFO(i);
     CHECK(has(i));
   }
+}
+
+TEST_CASE("sizes whose sum no number holds are the largest number") {
+  const TemporaryDirectory folder("/dev/shm");
+  Store store(folder.path(), nullptr);
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    REQUIRE(store.publish(sample_key(i), sample_entry()));
+    std::error_code error;
+    fs::resize_file(store.path_of(sample_key(i)), std::uintmax_t{1} << 62, error);
+    if (error) {
+      WARN("skipped: files of this file system are smaller");
+      return;
+    }
+  }
+  constexpr std::uint64_t most = ~std::uint64_t{0};
+  CHECK(store.statistics().bytes == most);
+  const Folder root = Folder::open(folder.path());
+  CHECK(trim(root, {0, 0}, "").bytes == most);
+  // Three of the folders hold less than that, but stand for all five.
+  const TrimResult part = trim(root, {0, 0}, "", {3, 100});
+  CHECK(part.bytes == most);
+  CHECK(part.entries == 5);
+  CHECK(store.remove([](const StoredFile&) { return true; }).bytes == most);
 }
 
 TEST_CASE_METHOD(Fixture, "what dead writers left is collected whatever its date") {

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <fstream>
 
+#include "cache/directory/budget.hpp"
+#include "cache/directory/reaper.hpp"
 #include "cache/directory/store.hpp"
 #include "cache/posix/descriptor.hpp"
 #include "cache/process_lock.hpp"
@@ -113,4 +115,56 @@ TEST_CASE_METHOD(Fixture, "a removed lock is not mistaken for its successor") {
   first.reset();
   CHECK(fs::exists(path));
   CHECK(!ProcessLock(folder.path(), key, 20).held());
+}
+
+TEST_CASE_METHOD(Fixture, "of quarantined files and failed sources the newest few are kept") {
+  const std::string at[] = {folder.path() + "/quarantine/", folder.path() + "/failed/"};
+  const std::string suffix[] = {".kce", ".cu"};
+  fs::create_directories(at[1]);
+  const auto path = [&](int where, std::size_t i) { return at[where] + std::to_string(i) + suffix[where]; };
+  for (const int where : {0, 1}) {
+    for (std::size_t i = 0; i < most_kept_files + 3; ++i) {
+      leave(path(where, i), std::chrono::hours(i + 2));
+    }
+    make_old(path(where, 0), std::chrono::hours(-48));
+    std::ofstream(at[where] + "tuning.sqlite") << "records";
+    fs::create_symlink(elsewhere.path(), at[where] + "notes");
+  }
+  CHECK(trim(Folder::open(folder.path()), {0, 0}, "").collected == 6);
+  for (const int where : {0, 1}) {
+    INFO(at[where]);
+    // A date ahead of the clock would never become old.
+    CHECK(!fs::exists(path(where, 0)));
+    CHECK(fs::exists(path(where, 1)));
+    CHECK(fs::exists(path(where, most_kept_files)));
+    CHECK(!fs::exists(path(where, most_kept_files + 1)));
+    CHECK(!fs::exists(path(where, most_kept_files + 2)));
+    CHECK(fs::exists(at[where] + "tuning.sqlite"));
+    CHECK(fs::is_symlink(at[where] + "notes"));
+  }
+  CHECK(trim(Folder::open(folder.path()), {0, 0}, "").collected == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "quarantined files are kept within their size, the doubtful ones least") {
+  const auto path = [&](std::uint64_t i) {
+    return folder.path() + "/quarantine/" + std::to_string(i) + ".kce";
+  };
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    leave(path(i), std::chrono::minutes(0));
+    fs::resize_file(path(i), i == 0 ? std::uintmax_t{1} << 40 : most_kept_bytes / 3);
+    make_old(path(i), std::chrono::hours(i + 2));
+  }
+  CHECK(reap_surplus(Folder::open(folder.path() + "/quarantine"), ".kce") == 2);
+  CHECK(!fs::exists(path(0)));  // No entry is as large as that.
+  CHECK((fs::exists(path(1)) && fs::exists(path(2)) && fs::exists(path(3))));
+  CHECK(!fs::exists(path(4)));
+}
+
+TEST_CASE_METHOD(Fixture, "sources of failed compiles stay few where nothing is ever published") {
+  for (std::size_t i = 0; i < most_kept_files + 10; ++i) {
+    const std::string kept = store.keep_failed(std::to_string(i) + ".cu", "source");
+    CHECK(fs::exists(kept));
+  }
+  CHECK(static_cast<std::size_t>(std::distance(fs::directory_iterator(folder.path() + "/failed"),
+                                               fs::directory_iterator())) == most_kept_files);
 }
