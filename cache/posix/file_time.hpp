@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <ctime>
 #include <limits>
@@ -36,7 +37,10 @@ constexpr std::int64_t clock_slack_ns = std::int64_t{3600} * 1'000'000'000;
 /// True if `time_ns` is at least `seconds` ago. A time that cannot be right counts as long ago, since it
 /// would never become old otherwise.
 [[nodiscard]] inline bool is_older(std::int64_t time_ns, std::int64_t seconds, std::int64_t now_ns) {
-  return is_ahead(time_ns, now_ns) || time_ns <= now_ns - seconds * 1'000'000'000;
+  // Nanoseconds express 292 years; an age above half of that is as long ago as any.
+  constexpr std::int64_t second = 1'000'000'000;
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / second / 2;
+  return is_ahead(time_ns, now_ns) || time_ns <= now_ns - std::min(seconds, most) * second;
 }
 
 }  // namespace kerncast::cache

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "cache/directory/compiler_marks.hpp"
 #include "cache/directory/index.hpp"
 #include "cache/posix/file.hpp"
+#include "cache/posix/file_time.hpp"
 #include "kerncast/error.hpp"
 #include "kerncast/op_definition.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
@@ -52,11 +52,6 @@ std::int64_t parse_age(const std::string& text) {
         fmt::format("--older-than {} is no age; write it as 12h or 30d, with s, m, h, d or w", text));
   }
   return count * unit->second;
-}
-
-std::int64_t now_s() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 /// Says which of a cache's entries were made from the templates that this build has.
@@ -106,20 +101,20 @@ class Selection {
   Selection(const ClearOptions& options, const KernelBuilder& builder)
       : options_(options), templates_(builder) {
     if (!options.older_than.empty()) {
-      used_before_ = now_s() - parse_age(options.older_than);
+      age_s_ = parse_age(options.older_than);
     }
   }
 
   bool has(const cache::StoredFile& file) {
     const bool by_content =
         !options_.ops.empty() || !options_.archs.empty() || !options_.compilers.empty() || options_.stale;
-    const bool old = !used_before_ || file.modified_ns / 1'000'000'000 <= *used_before_;
+    const bool old = is_old(file.modified_ns);
     return by_content ? has_content(file, old) : old;
   }
   bool has(const cache::TunedRecord& record) {
     const bool named = is_named(record.op, record.arch);
-    const bool old = !used_before_ || record.recorded_us / 1'000'000 <= *used_before_;
-    return named && old && (!options_.stale || templates_.differ_from(record));
+    return named && is_old(cache::dated_us(record) * 1000) &&
+           (!options_.stale || templates_.differ_from(record));
   }
   /// The number of files that may have been meant but cannot be read as entries.
   [[nodiscard]] std::size_t unsound() const { return unsound_.size(); }
@@ -131,6 +126,9 @@ class Selection {
   }
 
  private:
+  [[nodiscard]] bool is_old(std::int64_t time_ns) const {
+    return !age_s_ || cache::is_older(time_ns, *age_s_, now_ns_);
+  }
   bool is_named(const std::string& op, const std::string& arch) {
     ops_.insert(op);
     archs_.insert(arch);
@@ -157,7 +155,9 @@ class Selection {
 
   const ClearOptions& options_;
   CurrentTemplates templates_;
-  std::optional<std::int64_t> used_before_;
+  std::optional<std::int64_t> age_s_;
+  // One time for all, so that what was shown is what is removed.
+  std::int64_t now_ns_ = cache::now_ns_of_files();
   std::set<std::string> ops_;
   std::set<std::string> archs_;
   std::set<std::string> compilers_;
@@ -318,8 +318,10 @@ void add_cache_clear_command(const Command& cache, CommandContext& context) {
   command.option("--op", options->ops, "Only the kernels of these ops").separated();
   command.option("--arch", options->archs, "Only those for these architectures").separated();
   command
-      .option("--older-than", options->older_than,
-              "Only those that nobody used for so long, such as 12h or 30d; units are s, m, h, d and w")
+      .option(
+          "--older-than", options->older_than,
+          "Only those that nobody used for so long, such as 12h or 30d; units are s, m, h, d and w. A date "
+          "more than an hour ahead of the clock counts as older than any")
       .value_name("AGE");
   command
       .option("--compiler", options->compilers, "Only those that these versions of NVRTC made, such as 12.9")
