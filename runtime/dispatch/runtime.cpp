@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <iterator>
 #include <thread>
 
 #include "cache/layout.hpp"
+#include "cache/metrics.hpp"
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/entry_proof.hpp"
 #include "runtime/dispatch/fingerprint.hpp"
@@ -208,6 +210,9 @@ Runtime::Impl::Impl(RuntimeOptions given)
       chooser(cache, builder, warning_sink(options)),
       requests(options.record.empty() ? environment("KERNCAST_RECORD") : options.record,
                warning_sink(options)),
+      metrics(
+          options.metrics_file.empty() ? environment("KERNCAST_METRICS_FILE") : options.metrics_file,
+          [this] { return cache.counters(); }, warning_sink(options)),
       policy(miss_policy(options)) {}
 
 const driver::Driver& Runtime::Impl::driver() {
@@ -301,6 +306,7 @@ HotEntry Runtime::Impl::make_entry(const OpDefinition& op, const HotKey& key, st
     driver::check(functions, asked, fmt::format("asking whether the stream of {} is captured", op.name));
   }
   requests.note(op, key.spec, request.arch, state.traits().sm_count, rows);
+  metrics.note();
   const auto [loaded, present] =
       try_tuned_then_default(chooser, request, choice, [&](const Variant& variant) {
         return load_or_compile(state, variant, rows, capture != driver::CU_STREAM_CAPTURE_STATUS_NONE);
@@ -347,7 +353,11 @@ Runtime::~Runtime() = default;
 
 Runtime& Runtime::instance() {
   // Never destroyed, since hosts launch from static destructors too.
-  static Runtime* runtime = new Runtime;
+  static Runtime* runtime = [] {
+    auto* made = new Runtime;
+    std::atexit([] { instance().impl_->metrics.finish(); });
+    return made;
+  }();
   return *runtime;
 }
 
@@ -444,6 +454,7 @@ KernelReport Runtime::compile(const OpDefinition& op, const Specialisation& spec
                               std::int64_t rows, const std::optional<Tunables>& tunables) {
   const TunablesRequest request = typical_request(op, spec, arch, rows);
   TunablesChoice choice = impl_->chooser.choose(request, tunables);
+  impl_->metrics.note();
   KernelReport report = try_tuned_then_default(impl_->chooser, request, choice, [&](const Variant& variant) {
     return to_report(variant, *impl_->builder.load_or_compile(variant, BuildPolicy::cached_or_compile),
                      impl_->builder);
@@ -494,6 +505,7 @@ std::optional<KernelReport> Runtime::find(const OpDefinition& op, const Speciali
   const TunablesRequest request = typical_request(op, spec, arch, rows);
   const TunablesChoice choice = impl_->chooser.choose(request, tunables);
   const Variant variant = variant_of(request, choice);
+  impl_->metrics.note();
   const std::shared_ptr<const KernelBinary> found =
       impl_->builder.load_or_compile(variant, BuildPolicy::peek);
   if (found == nullptr) {
@@ -518,6 +530,10 @@ std::string Runtime::arch(int ordinal) {
 
 CacheCounters Runtime::cache_counters() const {
   return impl_->cache.counters();
+}
+
+std::string Runtime::cache_metrics() const {
+  return cache::prometheus_text(impl_->cache.counters());
 }
 
 void Runtime::make_current(int ordinal) {

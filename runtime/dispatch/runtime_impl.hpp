@@ -14,6 +14,7 @@
 #include "runtime/dispatch/device_state.hpp"
 #include "runtime/dispatch/hot_table.hpp"
 #include "runtime/dispatch/kernel_builder.hpp"
+#include "runtime/dispatch/metrics_file.hpp"
 #include "runtime/dispatch/request_recorder.hpp"
 #include "runtime/dispatch/tunables_chooser.hpp"
 #include "runtime/driver/driver_api.hpp"
@@ -43,6 +44,7 @@ struct Runtime::Impl {
   TunablesChooser chooser;
   HotTable hot;
   RequestRecorder requests;
+  MetricsFile metrics;
   MissPolicy policy;
 
   /// The functions that the hot path launches through. Set when the driver is loaded.

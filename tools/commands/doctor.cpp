@@ -351,8 +351,9 @@ void examine_launch(Findings& findings) {
   if (!findings.has_device) {
     return;
   }
-  // The probe is not what a host asks for.
+  // The probe is not what a host asks for or counts.
   ::unsetenv("KERNCAST_RECORD");
+  ::unsetenv("KERNCAST_METRICS_FILE");
   RuntimeOptions options;
   options.warn = [](std::string_view) {};  // the findings say it
   LaunchProbe probe;

@@ -1,6 +1,7 @@
 #include "tools/io/environment_variables.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -86,6 +87,17 @@ std::string record(const std::string& value) {
              : "cannot be written";
 }
 
+std::string metrics(const std::string& value) {
+  struct stat info{};
+  if (::stat(value.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    return "is not a regular file";
+  }
+  // The file is replaced, so its folder has to be writable.
+  const std::string above = std::filesystem::path(value).parent_path().string();
+  return ::access(above.empty() ? "." : above.c_str(), W_OK | X_OK) == 0 ? std::string()
+                                                                         : "cannot be written";
+}
+
 /// Variables of tests and scripts of the source tree, which may be set while the command runs.
 constexpr std::string_view of_the_tree[] = {"KERNCAST_TEST_LABEL",         "KERNCAST_TEST_CACHE",
                                             "KERNCAST_STRESS_SECONDS",     "KERNCAST_FUZZ_ROUNDS",
@@ -116,6 +128,8 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_SIGNING_KEY", "file of the key that signs what is compiled", nullptr},
       {"KERNCAST_STRICT", "1: compile nothing; a kernel that is not cached is an error", flag},
       {"KERNCAST_RECORD", "file to which every requested kernel is appended, for warm --from-record", record},
+      {"KERNCAST_METRICS_FILE", "file for the counters of a process, as Prometheus text; %p: its process id",
+       metrics},
       {"KERNCAST_TEMPLATE_DIR", "kernel templates to use instead of the built-in ones", folder},
       {"KERNCAST_SIM_ARCH", "architecture of the virtual GPU; default sm_90", arch},
       {"KERNCAST_SIM_DEVICES", "number of virtual devices; default 1", devices},

@@ -90,6 +90,10 @@ struct RuntimeOptions {
   /// File to which every kernel that a launch asks for is appended, for `kerncast warm --from-record`.
   /// KERNCAST_RECORD; default: none.
   std::string record;
+  /// File to which the counters of this process's cache are written at most every 10 seconds and at its end,
+  /// for the textfile collector of Prometheus' node exporter. `%p` in it stands for the process id.
+  /// KERNCAST_METRICS_FILE; default: none.
+  std::string metrics_file;
   /// Receives each warning once, from any thread. An exception that it throws is dropped and the warning goes
   /// to stderr, since no warning fails a launch. Default: warnings go to stderr.
   std::function<void(std::string_view)> warn;
@@ -241,6 +245,9 @@ class KERNCAST_API Runtime {
 
   /// Totals of this runtime's cache so far.
   [[nodiscard]] CacheCounters cache_counters() const;
+  /// The same in the text format of Prometheus (version 0.0.4, UTF-8), for a host that answers scrapes itself
+  /// with the content type "text/plain; version=0.0.4".
+  [[nodiscard]] std::string cache_metrics() const;
 
   /// Makes the primary context of device `ordinal` current on this thread, as launching requires. Hosts that
   /// use the CUDA runtime or a framework have done so already. Throws Error(driver_error).

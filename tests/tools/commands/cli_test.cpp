@@ -271,9 +271,11 @@ TEST_CASE("doctor says what was found, and fails where nothing could launch") {
   CHECK(place.run({"doctor"}).code == 0);
   // The probe leaves neither an entry nor a record.
   CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 0);
-  const Outcome recording = place.run({"doctor"}, {{"KERNCAST_RECORD", place.directory.file("record")}});
+  const Outcome recording = place.run({"doctor"}, {{"KERNCAST_RECORD", place.directory.file("record")},
+                                                   {"KERNCAST_METRICS_FILE", place.directory.file("prom")}});
   CHECK(recording.code == 0);
   CHECK_FALSE(std::filesystem::exists(place.directory.file("record")));
+  CHECK_FALSE(std::filesystem::exists(place.directory.file("prom")));
 
   const Outcome bad = place.run({"doctor", "--json"}, {{"KERNCAST_DRIVER", "/no/such/libcuda.so"}});
   CHECK(bad.code == 1);
@@ -345,6 +347,8 @@ TEST_CASE("doctor is ready only if every variable, layer and server can be used"
       {"KERNCAST_SIM_THREADS", "many", "is not a number of threads"},
       {"KERNCAST_SIM_LEAKS", "true", "is neither 0 nor 1"},
       {"KERNCAST_RECORD", "/no/such/folder/record", "cannot be written"},
+      {"KERNCAST_METRICS_FILE", "/no/such/folder/a.prom", "cannot be written"},
+      {"KERNCAST_METRICS_FILE", "/dev/null", "is not a regular file"},
       {"KERNCAST_STRICT", "on", "is neither 0 nor 1"}};
   for (const Case& bad : cases) {
     INFO(bad.name << '=' << bad.value);

@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "KERNCAST_CACHE_TRUST": ["", "0", "1", "x"],
     "KERNCAST_STRICT": ["", "0", "1", "x"],
     "KERNCAST_RECORD": ["out/record", "in", "nowhere/x", "/dev/full", "/dev/null"],
+    "KERNCAST_METRICS_FILE": ["out/metrics", "in", "nowhere/x", "/dev/full", "/dev/null"],
     "KERNCAST_TEMPLATE_DIR": ["in", "nowhere", "in/x.safetensors"],
     "KERNCAST_SIM_ARCH": ["sm_80", "x", "sm_", "sm_100"],
     "KERNCAST_SIM_DEVICES": ["0", "2", "-1", "x", "99999999999"],

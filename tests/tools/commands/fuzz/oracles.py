@@ -12,7 +12,8 @@ RAW = re.compile(
 )
 # A command that only reads leaves every entry as it is.
 READING = ("ops", "inspect", "profile", "cache stat", "cache ls", "cache path", "cache tuned", "cache explain")
-READING += ("cache export", "cache verify", "key generate", "key show", "record merge", "help", "completion")
+READING += ("cache export", "cache verify", "cache metrics", "key generate", "key show", "record merge", "help")
+READING += ("completion",)
 OP = {"op", "summary", "formula", "tensors", "params", "scalars", "tunables"}
 ROW = {"op", "spec", "arch", "rows", "cached", "max_error", "checked", "ok", "device", "key"}
 KEYS = {
@@ -33,6 +34,7 @@ KEYS = {
         "read_only",
     },
     "cache ls": {"key", "op", "spec", "arch", "bytes", "modified"},
+    "cache metrics": {"directory", "file", "text"},
     "cache path": {"directory"},
     "cache clear": {"directory", "removed", "left"},
     "cache tuned": {"op", "spec", "arch", "tunables", "state", "layer"},
@@ -143,8 +145,9 @@ def untouched(line, place, outcome, before, after, **_):
     allowed = ["cache", "elsewhere", "home/.cache", "relative"]
     if place.environment.get("KERNCAST_CACHE_DIR", "").startswith("nowhere"):
         allowed.append("nowhere")
-    if place.environment.get("KERNCAST_RECORD"):
-        allowed.append(place.environment["KERNCAST_RECORD"])
+    for name in ("KERNCAST_RECORD", "KERNCAST_METRICS_FILE"):
+        if place.environment.get(name):
+            allowed.append(place.environment[name])
     if outcome.code == 0:
         allowed += outputs(line)
     for path in sorted(set(before) | set(after)):
@@ -271,6 +274,7 @@ EFFECTS = {
     "cache clear": clear_effect,
     "cache ls": list_effect,
     "cache stat": list_effect,
+    "cache metrics": begins_with("--out", b"# HELP "),
     "cache path": path_effect,
     "run": run_effect,
     "inspect": begins_with("--extract", b"\x7fELF"),
