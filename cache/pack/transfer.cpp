@@ -15,7 +15,10 @@
 namespace kerncast::cache {
 namespace {
 
-/// Verifies everything in the pack. `entries` receives what it has, if it is given.
+bool is_stopped(const ImportDemand& demand) {
+  return demand.stopped && demand.stopped();
+}
+
 /// Reads entry `i` of a pack and holds it to `demand`.
 LayerAnswer read_demanded(const Pack& pack, std::size_t i, const ImportDemand& demand) {
   LayerAnswer answer = pack.read(i);
@@ -28,9 +31,10 @@ LayerAnswer read_demanded(const Pack& pack, std::size_t i, const ImportDemand& d
   return answer;
 }
 
+/// Verifies everything in the pack, unless it is stopped. `entries` receives what it has, if it is given.
 PackCheck check(const Pack& pack, const ImportDemand& demand, std::vector<ImportedEntry>* entries = nullptr) {
   PackCheck out;
-  for (std::size_t i = 0; i < pack.size(); ++i) {
+  for (std::size_t i = 0; i < pack.size() && !is_stopped(demand); ++i) {
     const LayerAnswer answer = read_demanded(pack, i, demand);
     if (!answer.entry) {
       out.defect = fmt::format("entry {}: {}", pack.key(i).hex(), answer.defect);
@@ -182,7 +186,8 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
   if (result.refusal.empty()) {
     result.defect = check(*pack, demand, &result.entries).defect;
   }
-  if (!result.defect.empty() || !result.refusal.empty()) {
+  result.stopped = is_stopped(demand);
+  if (!result.defect.empty() || !result.refusal.empty() || result.stopped) {
     return result;
   }
   Room room;
@@ -214,6 +219,10 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
     return result;
   }
   for (std::size_t i = 0; i < pack->size(); ++i) {
+    if (is_stopped(demand)) {
+      result.stopped = true;
+      return result;
+    }
     if (store.load(pack->key(i))) {
       ++result.already;
       continue;

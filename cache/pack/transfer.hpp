@@ -63,6 +63,7 @@ struct ImportResult {
   RecordResult tuned;          ///< result for the tuned records
   std::string defect;          ///< what is wrong with the pack; then nothing was published
   std::string refusal;         ///< why the pack does not fit into the budget; then nothing was published
+  bool stopped = false;        ///< asked to stop before the end; what was published stays
   std::vector<ImportedEntry> entries;
 };
 
@@ -74,6 +75,8 @@ struct ImportDemand {
   std::function<std::string(const Key&, const Entry&)> disproof;
   /// False if tuned records are not taken. A pack that has some is refused then.
   bool tuned = true;
+  /// Asked before each entry; true ends the import there. Null: it is not stopped.
+  std::function<bool()> stopped = nullptr;
 };
 
 /// Verifies the whole pack against `demand` and that it fits into the budget of `store`, by the sizes that it

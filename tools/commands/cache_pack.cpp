@@ -17,6 +17,7 @@
 #include "tools/commands/cache.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
+#include "tools/io/stop_on_interrupt.hpp"
 #include "tools/model/settings.hpp"
 #include "tools/warm/signing.hpp"
 
@@ -171,12 +172,20 @@ int import_entries(CommandContext& context, const PackOptions& options) {
                                      const std::string defect = disproof(key, entry);
                                      return defect.empty() ? trusted.defect_of(key, entry) : defect;
                                    },
-                                   !trusted.demanded()};
-  const cache::ImportResult result =
-      cache::import_pack(options.file, store, tuning,
-                         options.dry_run ? cache::ImportMode::dry_run : cache::ImportMode::write, demand);
+                                   !trusted.demanded(), [] { return StopOnInterrupt::requested().load(); }};
+  const cache::ImportResult result = [&] {
+    const StopOnInterrupt guard;
+    return cache::import_pack(options.file, store, tuning,
+                              options.dry_run ? cache::ImportMode::dry_run : cache::ImportMode::write,
+                              demand);
+  }();
   if (!result.defect.empty()) {
     refuse(options.file, result.defect + "; nothing was imported");
+  }
+  if (result.stopped) {
+    context.console.error(fmt::format("stopped after {} of {}; the same command goes on",
+                                      counted(result.published, "entry"), options.file));
+    return exit_interrupted;
   }
   const std::string refusal =
       fmt::format("{} does not fit: {}; nothing was imported", options.file, result.refusal);

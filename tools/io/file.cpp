@@ -200,7 +200,7 @@ void check_output(const std::string& path) {
   }
 }
 
-AtomicOutput::AtomicOutput(std::string path) : path_(std::move(path)) {
+AtomicOutput::AtomicOutput(std::string path, Nameless nameless) : path_(std::move(path)) {
   check_output(path_);
   if (is_stream(path_)) {
     open_stream();
@@ -208,7 +208,7 @@ AtomicOutput::AtomicOutput(std::string path) : path_(std::move(path)) {
   }
   target_ = target_of(path_);
   remove_abandoned(target_);
-  descriptor_ = open_nameless(folder_of(target_));
+  descriptor_ = nameless == Nameless::if_offered ? open_nameless(folder_of(target_)) : -1;
   if (descriptor_ < 0) {
     open_temporary();
   }
@@ -223,10 +223,12 @@ void AtomicOutput::open_temporary() {
     if (descriptor_ < 0) {
       fail("create", path_);
     }
+    removed_on_signal_.emplace(temporary_);
     static_cast<void>(::flock(descriptor_, LOCK_EX | LOCK_NB));
     if (names(temporary_, descriptor_)) {
       return;
     }
+    removed_on_signal_.reset();
     ::close(std::exchange(descriptor_, -1));
   }
   errno = EAGAIN;
@@ -248,14 +250,18 @@ void AtomicOutput::open_stream() {
   }
   const std::string folder = environment("TMPDIR");
   std::string collected = (folder.empty() ? "/tmp" : folder) + "/kerncast.XXXXXX";
-  descriptor_ = ::mkostemp(collected.data(), O_CLOEXEC);
+  descriptor_ = ::open(folder_of(collected).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  const bool has_name = descriptor_ < 0;
+  descriptor_ = has_name ? ::mkostemp(collected.data(), O_CLOEXEC) : descriptor_;
   if (descriptor_ < 0) {
     const int code = errno;
     ::close(stream_);
     errno = code;
     fail("create", collected);
   }
-  ::unlink(collected.c_str());
+  if (has_name) {
+    ::unlink(collected.c_str());
+  }
 }
 
 AtomicOutput::~AtomicOutput() {
@@ -306,6 +312,7 @@ void AtomicOutput::commit() {
   if (temporary_.empty()) {
     // A link replaces no file, so the file gets a temporary name for a moment.
     std::string name = fmt::format("{}{}{}-{}", target_, temporary_mark, ::getpid(), descriptor_);
+    removed_on_signal_.emplace(name);
     if (::linkat(AT_FDCWD, link_of(descriptor_).c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0) {
       fail("write", path_);
     }
@@ -314,6 +321,7 @@ void AtomicOutput::commit() {
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
     fail("replace", path_);
   }
+  removed_on_signal_.reset();
   ::close(descriptor_);
   descriptor_ = -1;
 }

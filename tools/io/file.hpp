@@ -2,7 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "tools/io/removed_on_signal.hpp"
 
 namespace kerncast::tools {
 
@@ -17,16 +20,20 @@ namespace kerncast::tools {
 /// to. Call it before work whose result would otherwise be lost.
 void check_output(const std::string& path);
 
+/// Says if a file may be without a name while it is written. `never` is for tests, since most file systems
+/// offer it.
+enum class Nameless : std::uint8_t { if_offered, never };
+
 /// A file that is written completely or not at all: without a name until commit(), so that a process that is
 /// interrupted or killed leaves nothing. Where the file system has no files without names, it is written
-/// under a temporary name beside `path`; what a killed process left there is removed by the next that writes
-/// `path`. Without commit(), a file at `path` stays as it was. Of a symbolic link the target is replaced. If
-/// `path` stands for standard output, or is a pipe or a character device such as /dev/null, commit() writes
-/// there what was collected before.
+/// under a temporary name beside `path`, which a signal that ends the process removes; what a killed process
+/// left there is removed by the next that writes `path`. Without commit(), a file at `path` stays as it was.
+/// Of a symbolic link the target is replaced. If `path` stands for standard output, or is a pipe or a
+/// character device such as /dev/null, commit() writes there what was collected before.
 class AtomicOutput {
  public:
   /// Throws Error(io_error) with the path and the cause, like write() and commit().
-  explicit AtomicOutput(std::string path);
+  explicit AtomicOutput(std::string path, Nameless nameless = Nameless::if_offered);
   ~AtomicOutput();
   AtomicOutput(const AtomicOutput&) = delete;
   AtomicOutput& operator=(const AtomicOutput&) = delete;
@@ -42,6 +49,7 @@ class AtomicOutput {
 
   std::string target_;     ///< path_ with its links followed
   std::string temporary_;  ///< empty while the file has no name
+  std::optional<RemovedOnSignal> removed_on_signal_;
   int descriptor_ = -1;
   int stream_ = -1;  ///< if `path` is no file that can be replaced
 };

@@ -6,7 +6,7 @@
 namespace kerncast::tools {
 namespace {
 
-constexpr int signals[] = {SIGINT, SIGTERM};
+constexpr int signals[] = {SIGINT, SIGTERM, SIGHUP};
 std::atomic<bool> interrupted{false};
 
 }  // namespace
@@ -18,6 +18,10 @@ StopOnInterrupt::StopOnInterrupt() {
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   for (std::size_t i = 0; i < std::size(signals); ++i) {
     sigaction(signals[i], &action, &before_[i]);
+    // After nohup the end of the terminal stops nothing.
+    if (signals[i] == SIGHUP && before_[i].sa_handler == SIG_IGN) {
+      sigaction(signals[i], &before_[i], nullptr);
+    }
   }
 }
 

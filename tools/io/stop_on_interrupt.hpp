@@ -5,8 +5,8 @@
 
 namespace kerncast::tools {
 
-/// While the object lives, Ctrl-C and SIGTERM set a flag and end nothing, so that what is done can be kept
-/// and reported. A second one ends the process as usual.
+/// While the object lives, Ctrl-C, SIGTERM and SIGHUP set a flag and end nothing, so that what is done can be
+/// kept and reported. A second one ends the process as usual. A SIGHUP that is ignored stays ignored.
 class StopOnInterrupt {
  public:
   StopOnInterrupt();
@@ -17,7 +17,7 @@ class StopOnInterrupt {
   StopOnInterrupt& operator=(const StopOnInterrupt&) = delete;
 
  private:
-  struct sigaction before_[2]{};
+  struct sigaction before_[3]{};
 };
 
 }  // namespace kerncast::tools

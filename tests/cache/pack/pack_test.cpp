@@ -575,3 +575,19 @@ TEST_CASE_METHOD(Fixture, "random damage never serves a wrong entry") {
     CHECK((bytes == good || served(bytes) < entries));
   }
 }
+
+TEST_CASE_METHOD(Fixture, "an import stops where it is told to, and keeps what it has published") {
+  Store into(folder.path() + "/into", nullptr);
+  ImportDemand demand;
+  std::uint64_t asked = 0;
+  // It is asked before each entry when it verifies, once after that, and before each when it publishes.
+  demand.stopped = [&] { return ++asked > entries + 1 + 2; };
+  const ImportResult stopped = import_pack(path, into, tuning, ImportMode::write, demand);
+  CHECK(stopped.stopped);
+  CHECK(stopped.published == 2);
+  CHECK(into.statistics().entries == 2);
+  const ImportResult again = import_pack(path, into, tuning);
+  CHECK(!again.stopped);
+  CHECK(again.already == 2);
+  CHECK(again.published == entries - 2);
+}

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <vector>
@@ -113,6 +114,55 @@ TEST_CASE("a process that is killed while it writes leaves nothing for long") {
   ::close(held);
   ::close(ready[0]);
   ::close(ready[1]);
+}
+
+TEST_CASE("a signal that ends the process removes a file that had to have a name") {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const TemporaryDirectory directory;
+    const std::string path = directory.write("y", "old");
+    int ready[2];
+    REQUIRE(::pipe(ready) == 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      std::signal(signal, SIG_DFL);
+      const AtomicOutput done(directory.file("z"), Nameless::never);
+      AtomicOutput output(path, Nameless::never);
+      output.write("half", 4);
+      static_cast<void>(!::write(ready[1], "y", 1));
+      ::pause();
+      ::_exit(0);
+    }
+    char byte = 0;
+    REQUIRE(::read(ready[0], &byte, 1) == 1);
+    CHECK(names_in(directory.path()).size() == 3);
+    ::kill(child, signal);
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK((WIFSIGNALED(status) && WTERMSIG(status) == signal));
+    CHECK(names_in(directory.path()) == std::vector<std::string>{"y"});
+    CHECK(directory.read("y") == "old");
+    ::close(ready[0]);
+    ::close(ready[1]);
+  }
+}
+
+TEST_CASE("a file with a name is complete after a commit, and a later signal leaves it") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("y");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGTERM, SIG_DFL);
+    AtomicOutput output(path, Nameless::never);
+    output.write("whole", 5);
+    output.commit();
+    ::raise(SIGTERM);
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM));
+  CHECK(names_in(directory.path()) == std::vector<std::string>{"y"});
+  CHECK(directory.read("y") == "whole");
 }
 
 TEST_CASE("two processes may write one file at the same time") {
