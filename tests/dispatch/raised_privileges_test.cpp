@@ -7,9 +7,11 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "tests/cache/remote/scripted_server.hpp"
 #include "tests/temporary_directory.hpp"
 
 namespace {
@@ -18,8 +20,9 @@ namespace fs = std::filesystem;
 
 constexpr uid_t other_user = 65534;
 
-/// The output of `program` if another user runs it with `variables`.
-std::string output_of(const std::string& program, const std::vector<std::string>& variables) {
+/// The output of `program` if another user runs it with `variables`, and with `argument` unless it is empty.
+std::string output_of(const std::string& program, const std::vector<std::string>& variables,
+                      const std::string& argument = {}) {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
   const pid_t child = ::fork();
@@ -29,7 +32,8 @@ std::string output_of(const std::string& program, const std::vector<std::string>
       environment.push_back(const_cast<char*>(variable.c_str()));
     }
     environment.push_back(nullptr);
-    char* arguments[] = {const_cast<char*>(program.c_str()), nullptr};
+    char* arguments[] = {const_cast<char*>(program.c_str()),
+                         argument.empty() ? nullptr : const_cast<char*>(argument.c_str()), nullptr};
     ::dup2(ends[1], STDOUT_FILENO);
     ::close(ends[0]);
     if (::chdir("/") == 0 && ::setresgid(other_user, other_user, other_user) == 0 &&
@@ -84,11 +88,31 @@ TEST_CASE("a program with raised privileges takes nothing from its environment")
                                            "KERNCAST_CACHE_READONLY=" + planted,
                                            "KERNCAST_CACHE_REMOTE=http://host" + planted,
                                            "KERNCAST_CACHE_REMOTE_CREDENTIALS=" + planted,
-                                           "KERNCAST_CACHE_TRUST=1"};
+                                           "KERNCAST_CACHE_TRUST=1",
+                                           "KERNCAST_METRICS_FILE=" + planted + "/metrics.prom"};
   std::vector<std::string> libraries = places;
   libraries.push_back("KERNCAST_DRIVER=" + planted + "/libkerncast-sim.so");
   libraries.push_back("KERNCAST_NVRTC=" + planted + "/lib64/libnvrtc.so.13");
   libraries.push_back("KERNCAST_CACHE_DIR=" + planted);
+
+  /// The number of requests, of one, that the program sends to the proxy of its environment. Empty if this
+  /// build has no servers.
+  const auto proxied = [&] {
+    const std::string answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    const ScriptedServer server(answer, "");
+    const ScriptedServer proxy(answer, "");
+    const auto url = [](const ScriptedServer& of) { return "http://127.0.0.1:" + std::to_string(of.port()); };
+    const std::string text =
+        output_of(program, {"http_proxy=" + url(proxy), "ALL_PROXY=" + url(proxy)}, url(server) + "/x");
+    if (text.find("no support for remote servers") != std::string::npos) {
+      return std::optional<int>();
+    }
+    CHECK_THAT(text, Catch::Contains("request: answered"));
+    CHECK(server.connections() + proxy.connections() == 1);
+    return std::optional(proxy.connections());
+  };
+  // The other user may write there, whatever the program takes from him.
+  fs::permissions(planted, fs::perms(0777));
 
   SECTION("an ordinary program takes all of it") {
     std::string text = output_of(program, libraries);
@@ -100,6 +124,8 @@ TEST_CASE("a program with raised privileges takes nothing from its environment")
     CHECK(text.find("loader: " + planted + "/libplanted.so") != std::string::npos);
     text = output_of(program, places);
     CHECK(text.find("directory: " + planted) != std::string::npos);
+    CHECK(fs::exists(planted + "/metrics.prom"));
+    CHECK(proxied().value_or(1) == 1);
   }
 
   const auto takes_nothing = [&](const std::string& own_files) {
@@ -114,6 +140,8 @@ TEST_CASE("a program with raised privileges takes nothing from its environment")
       CHECK(text.find("not trusted") != std::string::npos);
       CHECK(text.find("own files: " + own_files) != std::string::npos);
     }
+    CHECK(!fs::exists(planted + "/metrics.prom"));
+    CHECK(proxied().value_or(0) == 0);
   };
   SECTION("set-user-id") {
     REQUIRE(::chmod(program.c_str(), 04755) == 0);

@@ -1,16 +1,21 @@
 // The cache's commands, end to end. None of them needs a device.
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <thread>
 
+#include "cache/cache.hpp"
 #include "cache/directory/store.hpp"
 #include "cache/tuning/tuning_store.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/sample.hpp"
+#include "tests/prometheus_text.hpp"
 #include "tests/tools/commands/command_process.hpp"
 
 namespace {
@@ -57,12 +62,31 @@ void publish_proven(kerncast::cache::Store& store, const std::string& source, st
   entry.ptx = ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry kernel() { ret; }\n" +
               std::string(blanks, ' ');
   entry.key_fields = {{"source", source}, {"kernel", "kernel"}, {"arch", "sm_90a"}};
-  kerncast::cache::KeyFields fields;
-  for (const auto& [label, value] : entry.key_fields) {
-    fields.add(label, value);
-  }
-  REQUIRE(store.publish(fields.key(), entry));
+  REQUIRE(store.publish(kerncast::cache::key_of_fields(entry.key_fields), entry));
 }
+
+/// True if the child has ended. It can still be waited for.
+bool has_ended(pid_t child) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == child;
+}
+
+/// While the object lives, processes that are started may have 32 descriptors.
+class FewDescriptors {
+ public:
+  FewDescriptors() {
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+    const rlimit few{32, before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+  }
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
 
 std::vector<std::string> explain(const std::string& set, const std::string& arch = "sm_90a") {
   return {"cache", "explain", "norm.rms_norm", "--set", set, "--arch", arch, "--json"};
@@ -80,7 +104,7 @@ TEST_CASE("help names every command of the cache") {
   const CommandPlace place;
   const Outcome help = place.run({"cache", "--help"});
   for (const char* command :
-       {"stat", "ls", "tuned", "path", "clear", "explain", "export", "import", "verify"}) {
+       {"stat", "ls", "tuned", "path", "clear", "explain", "metrics", "export", "import", "verify"}) {
     CHECK_THAT(help.out, Catch::Contains(command));
     const Outcome sub = place.run({"cache", command, "--help"});
     CHECK(sub.code == 0);
@@ -100,6 +124,54 @@ TEST_CASE("a file that is not a pack is refused with the reason") {
   CHECK(place.run({"cache", "export", "missing/x.pack"}).code == 1);
 }
 
+TEST_CASE("metrics are the counters of all processes, on standard output or in a file") {
+  const CommandPlace place;
+  const std::string root = place.directory.file("cache");
+  const PrometheusText none(place.run({"cache", "metrics"}).out);
+  CHECK(none.value("kerncast_cache_misses_total", {{"directory", root}}) == "0");
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    kerncast::cache::CacheOptions options;
+    options.directory = root;
+    kerncast::cache::Cache cache(options, nullptr);
+    CHECK(!cache.load(sample_key(i)));
+    REQUIRE(cache.publish(sample_key(i), sample_entry()));
+  }
+  const auto is_right = [&](const std::string& text) {
+    const json counters = place.run({"cache", "stat", "--json"}).json().at("counters");
+    const PrometheusText metrics(text);
+    CHECK(counters.at("misses") == 3);
+    CHECK(metrics.size() == counters.size());
+    CHECK(metrics.value("kerncast_cache_misses_total", {{"directory", root}}) == "3");
+    CHECK(metrics.value("kerncast_cache_publishes_total", {{"directory", root}}) == "3");
+    CHECK(metrics.value("kerncast_cache_hits_total", {{"directory", root}, {"layer", "memory"}}) == "0");
+    CHECK(metrics.value("kerncast_cache_written_bytes_total", {{"directory", root}}) ==
+          counters.at("bytes_written").dump());
+  };
+  is_right(place.run({"cache", "metrics"}).out);
+  is_right(place.run({"cache", "metrics", "--json"}).json().at("text"));
+  is_right(place.run({"cache", "metrics", "--out", "-"}).out);
+  place.directory.write("a.prom", "old");
+  const Outcome written = place.run({"cache", "metrics", "--out", "a.prom"});
+  CHECK(written.code == 0);
+  CHECK_THAT(written.out, Catch::Contains("are in a.prom"));
+  is_right(place.directory.read("a.prom"));
+  CHECK(place.run({"cache", "metrics", "--out", "nowhere/a.prom"}).code == 1);
+}
+
+TEST_CASE("a process writes its metrics where the environment names a file") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Warmed warmed;
+  REQUIRE(warmed.place.run(warmed.warm, {{"KERNCAST_METRICS_FILE", "%p.prom"}}).code == 0);
+  std::string text;
+  for (const fs::directory_entry& file : fs::directory_iterator(warmed.place.directory.path())) {
+    const std::string name = file.path().filename().string();
+    text += name.ends_with(".prom") ? warmed.place.directory.read(name) : "";
+  }
+  CHECK_THAT(text, Catch::Contains("kerncast_cache_misses_total{pid=\""));
+}
+
 TEST_CASE("explaining with an empty cache says that there is nothing") {
   const CommandPlace place;
   const json answer = place.run(explain(hidden)).json();
@@ -116,6 +188,7 @@ TEST_CASE("a directory that cannot be read is no empty cache") {
   for (const std::vector<std::string>& command :
        std::vector<std::vector<std::string>>{{"cache", "ls"},
                                              {"cache", "stat"},
+                                             {"cache", "metrics"},
                                              {"cache", "clear"},
                                              {"cache", "export", "x.pack"},
                                              {"cache", "explain", "norm.rms_norm", "--set", hidden}}) {
@@ -125,7 +198,7 @@ TEST_CASE("a directory that cannot be read is no empty cache") {
     CHECK_THAT(file.err, Catch::Contains("cannot be read") && Catch::Contains("/file"));
   }
   CHECK(place.directory.read("file") == "no directory");
-  for (const char* command : {"ls", "clear", "path"}) {
+  for (const char* command : {"ls", "clear", "metrics", "path"}) {
     const Outcome none =
         place.run({"cache", command}, {{"KERNCAST_CACHE_DIR", ""}, {"XDG_CACHE_HOME", ""}, {"HOME", ""}});
     CHECK(none.code == 1);
@@ -250,6 +323,35 @@ TEST_CASE("clearing removes what the options select, and a dry run nothing") {
   CHECK(stale.code == 0);
   CHECK(names().empty());
   CHECK(clear({}).code == 0);
+}
+
+TEST_CASE("a date ahead of the clock is older than any age, and an age may be any number") {
+  const CommandPlace place;
+  kerncast::cache::Store store(place.directory.file("cache"), nullptr);
+  const auto publish = [&](std::uint64_t i, std::chrono::hours ago) {
+    REQUIRE(store.publish(sample_key(i), sample_entry()));
+    fs::last_write_time(store.path_of(sample_key(i)), fs::file_time_type::clock::now() - ago);
+  };
+  publish(1, std::chrono::hours(0));
+  publish(2, std::chrono::hours(30));
+  publish(3, std::chrono::hours(-48));
+  kerncast::cache::TunedRecord record = tuned_record();
+  record.recorded_us = std::chrono::duration_cast<std::chrono::microseconds>(
+                           std::chrono::system_clock::now().time_since_epoch())
+                           .count();
+  keep(place, record);
+  const auto would_go = [&](const char* age) {
+    return place.run({"cache", "clear", "--older-than", age, "--dry-run", "--json"});
+  };
+  CHECK(would_go("1d").json().at("removed").at("entries") == 2);
+  CHECK(would_go("30d").json().at("removed").at("entries") == 1);
+  // 4294967295 weeks are more nanoseconds than a number can hold.
+  CHECK(would_go("4294967295w").json().at("removed").at("entries") == 1);
+  CHECK(place.run({"cache", "clear", "--older-than", "1d", "--tuned"}).code == 0);
+  CHECK(store.list().size() == 1);
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("tuned") == 1);
+  CHECK(would_go("1d").code == 1);
+  CHECK_THAT(place.run({"cache", "clear", "--help"}).out, Catch::Contains("ahead of the"));
 }
 
 TEST_CASE("tuned records are selected like entries") {
@@ -480,6 +582,102 @@ TEST_CASE("an import that exceeds the budget is refused, and a dry run says so a
   CHECK(again.at("imported") == 0);
   CHECK(again.at("already") == 2);
   CHECK(again.at("list").at(1).at("fate") == "present");
+}
+
+TEST_CASE("a signal stops an import between two entries, and the next import goes on") {
+  const CommandPlace from;
+  kerncast::cache::Store store(from.directory.file("cache"), nullptr);
+  constexpr int entries = 40;
+  for (int i = 0; i < entries; ++i) {
+    publish_proven(store, std::to_string(i), 0);
+  }
+  const std::string pack = from.directory.file("kernels.pack");
+  REQUIRE(from.run({"cache", "export", pack}).code == 0);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const CommandPlace to;
+    const std::string root = to.directory.file("cache");
+    const pid_t child = to.start({"cache", "import", pack});
+    // An entry folder shows that the import is at work.
+    while (!fs::exists(root + "/v1") && !has_ended(child)) {
+    }
+    kill(child, signal);
+    const Outcome outcome = to.wait(child);
+    INFO(signal << ": " << outcome.err);
+    CHECK((outcome.code == 0 || outcome.code == 130 || outcome.code == 128 + signal));
+    for (const fs::directory_entry& file : fs::recursive_directory_iterator(root)) {
+      CHECK_FALSE(file.path().filename().string().starts_with(".tmp-"));
+    }
+    const json rest = to.run({"cache", "import", pack, "--json"}).json();
+    const int already = rest.at("already").get<int>();
+    CHECK(rest.at("imported").get<int>() + already == entries);
+    // The signal may have come when all was done, and it ends the process then.
+    CHECK((outcome.code == 130 || already == entries));
+  }
+}
+
+TEST_CASE("commands that are ended by a signal leave no temporary file") {
+  const CommandPlace place;
+  kerncast::cache::Store store(place.directory.file("cache"), nullptr);
+  for (int i = 0; i < 40; ++i) {
+    publish_proven(store, std::to_string(i), 4000);
+  }
+  fs::create_directory(place.directory.file("out"));
+  place.directory.write("out/old", "old");
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"cache", "export", "out/old"}, {"cache", "metrics", "--out", "out/old"}}) {
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+      for (const int delay_ms : {0, 10, 20, 40}) {
+        const pid_t child = place.start(command);
+        std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));
+        kill(child, signal);
+        const Outcome outcome = place.wait(child);
+        INFO(command[1] << ", " << signal << ": " << outcome.code);
+        CHECK(std::distance(fs::directory_iterator(place.directory.file("out")), fs::directory_iterator()) ==
+              1);
+        CHECK((outcome.code == 0 || outcome.code == 128 + signal));
+        const bool is_old = place.directory.read("out/old") == "old";
+        CHECK((outcome.code != 0 || !is_old));
+        place.directory.write("out/old", "old");
+      }
+    }
+  }
+}
+
+TEST_CASE("every command of the cache does with few descriptors") {
+  const CommandPlace place;
+  const std::string root = place.directory.file("cache");
+  kerncast::cache::Store store(root, nullptr);
+  constexpr std::size_t entries = 80;
+  for (std::size_t i = 0; i < entries; ++i) {
+    publish_proven(store, std::to_string(i), 0);
+  }
+  fs::create_directory(root + "/sessions");
+  for (std::size_t i = 0; i < entries; ++i) {
+    std::ofstream(root + "/sessions/" + std::to_string(i) + ".kcs")
+        << kerncast::cache::serialise_counters({});
+  }
+  const FewDescriptors few;
+  const std::pair<std::string, std::string> budget{"KERNCAST_CACHE_MAX_ENTRIES", "100"};
+  const std::pair<std::string, std::string> other{"KERNCAST_CACHE_DIR", place.directory.file("other")};
+  const auto run = [&](const std::vector<std::string>& words,
+                       const std::vector<std::pair<std::string, std::string>>& environment = {}) {
+    Outcome outcome = place.run(words, environment);
+    INFO(words[1] << ": " << outcome.err);
+    CHECK(outcome.code == 0);
+    CHECK(outcome.err.empty());
+    return outcome;
+  };
+  CHECK(run({"cache", "ls", "--json"}).json().size() == entries);
+  CHECK(run({"cache", "stat", "--json"}).json().at("entries") == entries);
+  static_cast<void>(run({"cache", "metrics"}));
+  static_cast<void>(run({"cache", "tuned"}));
+  CHECK(run({"cache", "export", "kernels.pack", "--json"}).json().at("entries") == entries);
+  CHECK(run({"cache", "verify", "kernels.pack", "--json"}).json().at("entries") == entries);
+  CHECK(run({"cache", "import", "kernels.pack", "--json"}, {budget, other}).json().at("imported") == entries);
+  CHECK(run({"cache", "ls", "--json"}, {other}).json().size() == entries);
+  CHECK(run({"cache", "clear", "--op", "rms_norm", "--dry-run", "--json"}).json().at("list").size() ==
+        entries);
+  CHECK(run({"cache", "clear", "--json"}).json().at("removed").at("entries") == entries);
 }
 
 TEST_CASE("clearing succeeds while others publish, and fails if a file stays") {
