@@ -70,6 +70,7 @@ CacheOptions options_from_environment(const WarningSink& warn) {
   read_amount("KERNCAST_CACHE_MAX_ENTRIES", options.budget.entries, warn);
   options.trust_everyone = environment("KERNCAST_CACHE_TRUST") == "1";
   options.owners = non_empty_parts(environment("KERNCAST_CACHE_OWNERS"), ',');
+  options.hostname = environment("KERNCAST_CACHE_HOSTNAME") == "1";
   options.signing_key = environment("KERNCAST_SIGNING_KEY");
   options.trusted_keys = environment("KERNCAST_TRUSTED_KEYS");
   return options;
@@ -105,6 +106,8 @@ Cache::Cache(CacheOptions options, WarningSink warn)
       memory_(options.memory_bytes),
       disproof_(std::move(options.disproof)),
       trusted_keys_(options.trusted_keys, warn),
+      build_(std::move(options.build)),
+      host_(options.hostname ? host_name() : std::string()),
       remote_(remote_options(options), warnings_, counters_),
       usage_(store_.root(), store_.trust()),
       tuning_(store_.root(), std::move(warn), directory_trust(options)) {
@@ -192,14 +195,15 @@ Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerC
     }
     LayerAnswer answer = checked(key, layer->load(key));
     if (answer.entry) {
-      return promoted(key, std::move(*answer.entry), Layer::read_only, &CacheCounters::read_only_hits,
-                      started);
+      return promoted(key, std::move(*answer.entry), Layer::read_only, layer->name(),
+                      &CacheCounters::read_only_hits, started);
     }
     note_unused(layer->name(), answer.defect);
   }
   LayerAnswer answer = checked(key, remote_.load(key, budget));
   if (answer.entry) {
-    return promoted(key, std::move(*answer.entry), Layer::remote, &CacheCounters::remote_hits, started);
+    return promoted(key, std::move(*answer.entry), Layer::remote, remote_.name(), &CacheCounters::remote_hits,
+                    started);
   }
   note_unused(remote_.name(), answer.defect);
   if (on_miss == OnMiss::count) {
@@ -253,8 +257,10 @@ Hit Cache::found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCo
   return {std::move(shared), layer};
 }
 
-Hit Cache::promoted(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
-                    std::int64_t started_ns) {
+Hit Cache::promoted(const Key& key, Entry entry, Layer layer, const std::string& from,
+                    std::uint64_t CacheCounters::* counter, std::int64_t started_ns) {
+  entry.provenance =
+      copied_now(entry.provenance, layer == Layer::remote ? CopySource::server : CopySource::layer, from);
   bool in_directory = false;
   if (const std::string root = lock_root(); !root.empty()) {
     // Processes that start together find the same entries, and one copy into the directory is enough.
@@ -355,6 +361,7 @@ bool Cache::publish(const Key& key, Entry entry) {
 
 bool Cache::publish(const Key& key, Entry entry, WaitBudget& budget) {
   refused_code_.vouch_for(code_digest(entry.cubin, entry.ptx, entry.lowered_name));
+  entry.provenance = compiled_now(build_, host_);
   if (signing_key_) {
     signing_key_->sign(key, entry);
   }

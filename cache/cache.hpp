@@ -49,6 +49,8 @@ struct CacheOptions {
   std::string signing_key;  ///< path of the key that signs what is published; empty: nothing is signed
   /// The keys, one of which must have signed the entries of layers below the own directory; see TrustedKeys.
   std::string trusted_keys;
+  std::string build;      ///< version of Kerncast that the provenance of what is published names
+  bool hostname = false;  ///< the provenance also names this machine
   /// Asked about each entry of a layer below the own directory, which only this user and root can write to.
   /// Null: an intact entry is used.
   Disproof disproof;
@@ -58,8 +60,8 @@ struct CacheOptions {
 /// KERNCAST_CACHE_REMOTE, KERNCAST_CACHE_REMOTE_CREDENTIALS, KERNCAST_CACHE_REMOTE_READONLY,
 /// KERNCAST_CACHE_REMOTE_TIMEOUT_MS, KERNCAST_CACHE_WAIT_MS, KERNCAST_CACHE_MAX_BYTES,
 /// KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST, KERNCAST_CACHE_OWNERS (separated by commas),
-/// KERNCAST_SIGNING_KEY, KERNCAST_TRUSTED_KEYS. A value that cannot be parsed is ignored, with a warning to
-/// `warn`.
+/// KERNCAST_CACHE_HOSTNAME, KERNCAST_SIGNING_KEY, KERNCAST_TRUSTED_KEYS. A value that cannot be parsed is
+/// ignored, with a warning to `warn`.
 [[nodiscard]] CacheOptions options_from_environment(const WarningSink& warn = nullptr);
 
 /// Whose cache directory `options` accept.
@@ -125,8 +127,9 @@ class Cache {
   /// True if there is a server that entries are uploaded to.
   [[nodiscard]] bool uploads() const { return remote_.uploads(); }
 
-  /// Signs `entry`, if there is a key, and stores it in memory, in the directory and on the server. Returns
-  /// false, with one warning, if it could not be written to the directory.
+  /// Publishes an entry that was compiled now: notes that as its provenance, signs it, if there is a key, and
+  /// stores it in memory, in the directory and on the server. Returns false, with one warning, if it could not
+  /// be written to the directory.
   bool publish(const Key& key, Entry entry);
   bool publish(const Key& key, Entry entry, WaitBudget& budget);
 
@@ -161,8 +164,9 @@ class Cache {
                          std::string_view version);
   Hit found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
             std::int64_t started_ns);
-  Hit promoted(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
-               std::int64_t started_ns);
+  /// Serves `entry`, which the layer or server called `from` has, and copies it into the directory.
+  Hit promoted(const Key& key, Entry entry, Layer layer, const std::string& from,
+               std::uint64_t CacheCounters::* counter, std::int64_t started_ns);
   /// Counts an entry of `layer` that is not used because of `defect`, and warns of the layer once. Does
   /// nothing if `defect` is empty.
   void note_unused(const std::string& layer, const std::string& defect);
@@ -186,6 +190,8 @@ class Cache {
   Disproof disproof_;
   TrustedKeys trusted_keys_;
   std::optional<SigningKey> signing_key_;
+  std::string build_;
+  std::string host_;  ///< empty unless entries are to name it
   std::vector<std::unique_ptr<ReadOnlyLayer>> read_only_;
   RemoteStore remote_;
   CircuitBreaker locks_;

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <tuple>
+#include <utility>
+
 #include "cache/posix/byte_order.hpp"
 
 namespace kerncast::cache {
@@ -21,18 +24,29 @@ ParsedEntry defect(std::string text) {
   return {std::nullopt, std::move(text), false};
 }
 
-/// Reads at least one signature. False if there are none or too many.
-bool read_signatures(Reader& body, std::vector<Signature>& signatures) {
-  const auto count = body.integer<std::uint32_t>();
-  for (std::uint32_t i = 0; i < count && count <= max_signatures && body.ok(); ++i) {
-    Signature& signature = signatures.emplace_back();
-    body.raw(signature.signer);
-    body.raw(signature.bytes);
+/// Reads what follows the content in an entry file of `version`. Returns the defect if it is unsound.
+std::string read_rest(Reader& body, std::uint32_t version, Entry& entry) {
+  if (version != entry_version && !read_signatures(body, entry.signatures)) {
+    return "malformed signatures";
   }
-  return body.ok() && !signatures.empty();
+  if (version == signed_entry_version && entry.signatures.empty()) {
+    return "malformed signatures";
+  }
+  if (version == dated_entry_version && !read_provenance(body, entry.provenance.emplace())) {
+    return "malformed provenance";
+  }
+  return {};
 }
 
 }  // namespace
+
+bool Entry::operator==(const Entry& other) const {
+  const auto fields = [](const Entry& entry) {
+    return std::tie(entry.op, entry.spec, entry.arch, entry.lowered_name, entry.cubin, entry.ptx,
+                    entry.resources, entry.key_fields, entry.signatures);
+  };
+  return fields(*this) == fields(other);
+}
 
 std::string content_of(const Entry& entry) {
   Writer content;
@@ -54,19 +68,24 @@ std::string content_of(const Entry& entry) {
 }
 
 std::string serialise(const Key& key, const Entry& entry) {
+  return serialise(key, entry, entry.provenance);
+}
+
+std::string serialise(const Key& key, const Entry& entry, const std::optional<Provenance>& provenance) {
   std::string body = content_of(entry);
-  if (!entry.signatures.empty()) {
-    Writer signatures;
-    signatures.integer(static_cast<std::uint32_t>(entry.signatures.size()));
-    for (const Signature& signature : entry.signatures) {
-      signatures.raw({signature.signer.data(), signature.signer.size()});
-      signatures.raw({signature.bytes.data(), signature.bytes.size()});
-    }
-    body += signatures.take();
+  Writer rest;
+  if (provenance || !entry.signatures.empty()) {
+    write_signatures(rest, entry.signatures);
   }
+  if (provenance) {
+    write_provenance(rest, *provenance);
+  }
+  body += rest.bytes();
   Writer file;
   file.raw(entry_magic);
-  file.integer(entry.signatures.empty() ? entry_version : signed_entry_version);
+  file.integer(provenance                 ? dated_entry_version
+               : entry.signatures.empty() ? entry_version
+                                          : signed_entry_version);
   file.integer(key.high);
   file.integer(key.low);
   file.text(body);
@@ -92,9 +111,9 @@ ParsedEntry parse(const Key& key, std::string_view bytes) {
   }
   Reader header(bytes.substr(version_at));
   const auto version = header.integer<std::uint32_t>();
-  if (version != entry_version && version != signed_entry_version) {
-    ParsedEntry other = defect(fmt::format("entry version {}, this build reads {} and {}", version,
-                                           entry_version, signed_entry_version));
+  if (version < entry_version || version > dated_entry_version) {
+    ParsedEntry other = defect(fmt::format("entry version {}, this build reads {} to {}", version,
+                                           entry_version, dated_entry_version));
     other.other_version = true;
     return other;
   }
@@ -122,8 +141,8 @@ ParsedEntry parse(const Key& key, std::string_view bytes) {
     std::string value = body.text();
     entry.key_fields.emplace_back(std::move(label), std::move(value));
   }
-  if (version == signed_entry_version && !read_signatures(body, entry.signatures)) {
-    return defect("malformed signatures");
+  if (std::string unsound = read_rest(body, version, entry); !unsound.empty()) {
+    return defect(std::move(unsound));
   }
   if (!body.done()) {
     return defect("malformed body");

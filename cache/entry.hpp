@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,29 +8,26 @@
 #include <vector>
 
 #include "cache/key.hpp"
+#include "cache/provenance.hpp"
+#include "cache/signature_list.hpp"
 
 namespace kerncast::cache {
-
-/// An Ed25519 signature of an entry, and the public key that it belongs to.
-struct Signature {
-  std::array<char, 32> signer{};
-  std::array<char, 64> bytes{};
-
-  [[nodiscard]] bool operator==(const Signature&) const = default;
-};
 
 /// A compiled kernel, kept as one file. Integers are little endian.
 ///
 ///     file      = magic version key body_size body checksum
 ///     magic     = "KERNCAST"                      8 bytes
-///     version   = u32                             entry_version, or signed_entry_version
+///     version   = u32                             entry_version, or one of the two below it
 ///     key       = u64 high, u64 low               the key the file was published under
 ///     body_size = u64                             bytes of body
-///     body      = content [signatures]            signatures in version signed_entry_version alone
+///     body      = content                         in version entry_version
+///               | content signatures              in version signed_entry_version: at least one signature
+///               | content signatures provenance   in version dated_entry_version
 ///     content   = text op, text spec, text arch, text lowered_name, text cubin, text ptx,
 ///                 u32 count, { text name, i64 value } resources,
 ///                 u32 count, { text label, text value } key fields
 ///     signatures = u32 count, { 32 bytes signer, 64 bytes signature }
+///     provenance = text build, i64 compiled, text host, u8 source, text from, i64 copied
 ///     text      = u64 length, bytes
 ///     checksum  = u64 high, u64 low               XXH3-128 of every byte before it
 ///
@@ -45,21 +41,28 @@ struct Entry {
   std::string ptx;
   std::vector<std::pair<std::string, std::int64_t>> resources;
   std::vector<std::pair<std::string, std::string>> key_fields;
-  std::vector<Signature> signatures;  ///< at most max_signatures
+  std::vector<Signature> signatures;     ///< at most max_signatures
+  std::optional<Provenance> provenance;  ///< the history of this copy, if it is known
 
-  [[nodiscard]] bool operator==(const Entry&) const = default;
+  /// Two copies of an entry are equal whatever their provenance.
+  [[nodiscard]] bool operator==(const Entry& other) const;
 };
 
 constexpr std::uint32_t entry_version = 1;
 /// Version of an entry with signatures. A build that reads version 1 alone leaves such entries alone.
 constexpr std::uint32_t signed_entry_version = 2;
-constexpr std::uint32_t max_signatures = 16;
+/// Version of an entry with a provenance. A build that reads versions 1 and 2 leaves such entries alone.
+constexpr std::uint32_t dated_entry_version = 3;
 
 /// Largest entry file that is written or read. It is far above the size of any kernel's binaries.
 constexpr std::uint64_t max_entry_bytes = 256ULL << 20;
 
+/// The file of `entry`, in the oldest version that can hold it.
 [[nodiscard]] std::string serialise(const Key& key, const Entry& entry);
-/// The content of the file of `entry`: all of it but key and signatures.
+/// The file of `entry` with `provenance` in the place of its own.
+[[nodiscard]] std::string serialise(const Key& key, const Entry& entry,
+                                    const std::optional<Provenance>& provenance);
+/// The content of the file of `entry`: all of it but key, signatures and provenance.
 [[nodiscard]] std::string content_of(const Entry& entry);
 
 /// Result of parse(): the entry, or the reason why the bytes are not one.

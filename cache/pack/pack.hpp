@@ -24,7 +24,7 @@ namespace kerncast::cache {
 ///     magic  = "KERNPACK"                        8 bytes
 ///     version = u32                              pack_version
 ///     shared = one zstd frame                    text that entries share: the dictionary of the other frames
-///     blob   = one zstd frame                    an entry file; see entry.hpp
+///     blob   = one zstd frame                    an entry file without a provenance; see entry.hpp
 ///     tuned  = one zstd frame                    tuned records; see tuned_record.hpp
 ///     table  = { u64 high, u64 low               the key, in ascending order, each once
 ///                u64 offset, place }             the blob, which begins where the previous one ends
@@ -49,7 +49,8 @@ class PackWriter {
   PackWriter(const PackWriter&) = delete;
   PackWriter& operator=(const PackWriter&) = delete;
 
-  /// Adds an entry. Keys must ascend.
+  /// Adds an entry, without its provenance: equal entries give equal bytes whenever they were compiled. Keys
+  /// must ascend.
   void add(const Key& key, const Entry& entry);
   /// Writes table and footer. Nothing may be added afterwards.
   void finish();

@@ -83,7 +83,7 @@ void PackWriter::add(const Key& key, const Entry& entry) {
   for (const std::uint64_t value : {key.high, key.low, offset_}) {
     item.integer(value);
   }
-  table_ += item.bytes() + write_frame(serialise(key, entry));
+  table_ += item.bytes() + write_frame(serialise(key, entry, std::nullopt));
   ++count_;
 }
 

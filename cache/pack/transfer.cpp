@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <system_error>
 
 #include "cache/pack/pack_format.hpp"
 #include "cache/posix/file.hpp"
@@ -31,8 +33,17 @@ LayerAnswer read_demanded(const Pack& pack, std::size_t i, const ImportDemand& d
   return answer;
 }
 
-/// Verifies everything in the pack, unless it is stopped. `entries` receives what it has, if it is given.
-PackCheck check(const Pack& pack, const ImportDemand& demand, std::vector<ImportedEntry>* entries = nullptr) {
+/// The provenance of `entry` once it is imported from the pack at `path`.
+Provenance imported_from(const std::string& path, const Entry& entry) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  return copied_now(entry.provenance, CopySource::pack, error ? path : absolute.string());
+}
+
+/// Verifies everything in the pack, unless it is stopped. `entries` receives what it has, if it is given,
+/// with the sizes of the files that an import writes.
+PackCheck check(const Pack& pack, const ImportDemand& demand, const std::string& path = {},
+                std::vector<ImportedEntry>* entries = nullptr) {
   PackCheck out;
   for (std::size_t i = 0; i < pack.size() && !is_stopped(demand); ++i) {
     const LayerAnswer answer = read_demanded(pack, i, demand);
@@ -41,8 +52,10 @@ PackCheck check(const Pack& pack, const ImportDemand& demand, std::vector<Import
       return out;
     }
     if (entries != nullptr) {
+      const std::uint64_t bytes =
+          serialise(pack.key(i), *answer.entry, imported_from(path, *answer.entry)).size();
       entries->push_back(
-          {pack.key(i), answer.entry->op, answer.entry->spec, answer.entry->arch, pack.bytes(i), {}});
+          {pack.key(i), answer.entry->op, answer.entry->spec, answer.entry->arch, bytes, {}});
     }
     ++out.entries;
     out.bytes += answer.entry->cubin.size() + answer.entry->ptx.size();
@@ -120,7 +133,7 @@ class Shared {
  public:
   void note(const Key& key, const Entry& entry) {
     if (ops_.insert(entry.op).second) {
-      std::string bytes = serialise(key, entry);
+      std::string bytes = serialise(key, entry, std::nullopt);
       if (text_.size() + bytes.size() <= pack_format::max_shared_bytes) {
         text_ += bytes;
       }
@@ -184,7 +197,7 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
   // A small pack can promise so much that even reading it takes long.
   result.refusal = reason_too_large(*pack, store);
   if (result.refusal.empty()) {
-    result.defect = check(*pack, demand, &result.entries).defect;
+    result.defect = check(*pack, demand, path, &result.entries).defect;
   }
   result.stopped = is_stopped(demand);
   if (!result.defect.empty() || !result.refusal.empty() || result.stopped) {
@@ -228,7 +241,10 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
       continue;
     }
     // The entry is verified again, since the file may have changed since the check.
-    const LayerAnswer answer = read_demanded(*pack, i, demand);
+    LayerAnswer answer = read_demanded(*pack, i, demand);
+    if (answer.entry) {
+      answer.entry->provenance = imported_from(path, *answer.entry);
+    }
     const bool written = answer.entry && store.publish(pack->key(i), *answer.entry);
     ++(written ? result.published : result.failed);
     result.replaced += written && result.entries[i].fate == ImportFate::replaced ? 1 : 0;

@@ -47,6 +47,10 @@ LayerAnswer RemoteStore::load(const Key& key, WaitBudget& budget) {
     return {};
   }
   ParsedEntry parsed = parse(key, answer.bytes);
+  if (parsed.other_version) {
+    reads_.succeeded();
+    return {};
+  }
   if (parsed.entry) {
     reads_.succeeded();
   } else {
@@ -60,7 +64,7 @@ void RemoteStore::put(const Key& key, const Entry& entry, WaitBudget& budget) {
   if (server_ == nullptr || options_.read_only || !writes_.allows(CircuitBreaker::Clock::now())) {
     return;
   }
-  const std::string bytes = serialise(key, entry);
+  const std::string bytes = serialise(key, entry, without_copy(entry.provenance));
   const WaitBudget::Wait wait(budget);
   if (wait.deadline().expired()) {
     return;

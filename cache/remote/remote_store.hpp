@@ -26,6 +26,8 @@ class RemoteStore {
 
   /// Looks up an entry. The answer is empty if the server has none, fails, or is not asked.
   [[nodiscard]] LayerAnswer load(const Key& key, WaitBudget& budget);
+  /// Uploads an entry. Of its provenance the server gets what says who compiled it, and no path of this
+  /// machine.
   void put(const Key& key, const Entry& entry, WaitBudget& budget);
   [[nodiscard]] bool usable() const { return server_ != nullptr; }
   [[nodiscard]] bool uploads() const { return server_ != nullptr && !options_.read_only; }

@@ -11,6 +11,7 @@
 
 #include "cache/layout.hpp"
 #include "cache/metrics.hpp"
+#include "kerncast/version.hpp"
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/entry_proof.hpp"
 #include "runtime/dispatch/fingerprint.hpp"
@@ -73,6 +74,8 @@ cache::CacheOptions cache_options(const RuntimeOptions& options) {
   if (!options.cache_signing_key.empty()) {
     out.signing_key = options.cache_signing_key;
   }
+  out.hostname = options.cache_hostname.value_or(out.hostname);
+  out.build = version();
   out.disproof = disproof;
   return out;
 }

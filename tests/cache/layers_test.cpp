@@ -256,10 +256,14 @@ TEST_CASE("layers come from the environment, in order") {
   setenv("KERNCAST_CACHE_READONLY", ":/b::/c d:", 1);
   setenv("KERNCAST_CACHE_TRUST", "1", 1);
   setenv("KERNCAST_CACHE_OWNERS", "root,,4321", 1);
+  CHECK(!options_from_environment().hostname);
+  setenv("KERNCAST_CACHE_HOSTNAME", "1", 1);
   CacheOptions options = options_from_environment();
   CHECK(options.directory == "/a");
   CHECK(options.read_only == std::vector<std::string>{"/b", "/c d"});
   CHECK(options.trust_everyone);
+  CHECK(options.hostname);
+  unsetenv("KERNCAST_CACHE_HOSTNAME");
   CHECK(options.owners == std::vector<std::string>{"root", "4321"});
   unsetenv("KERNCAST_CACHE_OWNERS");
   unsetenv("KERNCAST_CACHE_READONLY");

@@ -29,3 +29,13 @@ inline kerncast::cache::Entry sample_entry(const std::string& op = "norm.rms_nor
   entry.key_fields = {{"source", "text"}, {"arch", "sm_90a"}};
   return entry;
 }
+
+/// An entry of the newest version: sample_entry() with a signature, which nobody has made, and a provenance.
+inline kerncast::cache::Entry dated_entry() {
+  kerncast::cache::Entry entry = sample_entry();
+  entry.signatures.emplace_back().signer.fill('s');
+  entry.signatures[0].bytes.fill('b');
+  entry.provenance = {"0.1.0",   1'700'000'000, "host", kerncast::cache::CopySource::pack,
+                      "/a/pack", 1'700'000'060};
+  return entry;
+}

@@ -123,6 +123,7 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_CACHE_MAX_ENTRIES", "most entries of the directory, 0 for any; default 100000", amount},
       {"KERNCAST_CACHE_TRUST", "1: also use a directory that others can write to", flag},
       {"KERNCAST_CACHE_OWNERS", "users whose read-only caches are trusted, separated by commas", nullptr},
+      {"KERNCAST_CACHE_HOSTNAME", "1: what is compiled names this machine", flag},
       {"KERNCAST_TRUSTED_KEYS",
        "public keys, or files of them, that must have signed what comes from outside", nullptr},
       {"KERNCAST_SIGNING_KEY", "file of the key that signs what is compiled", nullptr},

@@ -84,6 +84,9 @@ struct RuntimeOptions {
   std::string cache_trusted_keys;
   /// File of the key that signs what is compiled. KERNCAST_SIGNING_KEY; default: nothing is signed.
   std::string cache_signing_key;
+  /// Write the name of this machine into what is compiled, so that `kerncast cache show` tells where a kernel
+  /// was made. KERNCAST_CACHE_HOSTNAME; default: false.
+  std::optional<bool> cache_hostname;
   /// KERNCAST_STRICT=1 means cache_only; default: compile.
   std::optional<MissPolicy> miss_policy;
   CompileWorkers compile_workers;  ///< default: compile in this process

@@ -1,5 +1,5 @@
-// Fuzzes the bodies of entry files. Header and checksum are made correct, so that the parser reaches the
-// body. See tools/dev/fuzz.sh.
+// Fuzzes the bodies of entry files of every version. Header and checksum are made correct, so that the parser
+// reaches the body. See tools/dev/fuzz.sh.
 
 #include <algorithm>
 #include <cstdint>
@@ -20,10 +20,10 @@ const cache::Key key{1, 2};
 constexpr std::size_t header_bytes = 8 + 4 + 16 + 8;
 constexpr std::size_t checksum_bytes = 16;
 
-std::string file_of(const std::string& body) {
+std::string file_of(std::uint32_t version, const std::string& body) {
   cache::Writer out;
   out.raw("KERNCAST");
-  out.integer(cache::entry_version);
+  out.integer(version);
   out.integer(key.high);
   out.integer(key.low);
   out.text(body);
@@ -42,19 +42,21 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (cache::parse(cache::claimed_key(input).value_or(key), input).entry) {
     std::abort();
   }
-  const std::string file = file_of(input);
-  const cache::ParsedEntry parsed = cache::parse(key, file);
-  if (parsed.entry.has_value() != parsed.defect.empty() ||
-      (parsed.entry && cache::serialise(key, *parsed.entry) != file)) {
-    std::abort();
+  for (const std::uint32_t version :
+       {cache::entry_version, cache::signed_entry_version, cache::dated_entry_version}) {
+    const std::string file = file_of(version, input);
+    const cache::ParsedEntry parsed = cache::parse(key, file);
+    if (parsed.entry.has_value() != parsed.defect.empty() ||
+        (parsed.entry && cache::serialise(key, *parsed.entry) != file)) {
+      std::abort();
+    }
   }
   return 0;
 }
 
-std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most,
-                                    unsigned /*seed*/) {
+std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
   if (size < 2) {
-    const std::string good = cache::serialise(key, sample_entry());
+    const std::string good = cache::serialise(key, seed % 2 == 0 ? sample_entry() : dated_entry());
     const std::size_t body = std::min(most, good.size() - header_bytes - checksum_bytes);
     std::memcpy(data, good.data() + header_bytes, body);
     return body;

@@ -58,6 +58,11 @@ void shares_entries(const std::string& url) {
   const Hit hit = reader.cache.load(key);
   REQUIRE(hit.layer == Layer::remote);
   CHECK(*hit.entry == sample_entry());
+  // The copy names the server, and the server was told when the entry was compiled.
+  REQUIRE(hit.entry->provenance);
+  CHECK(hit.entry->provenance->source == CopySource::server);
+  CHECK(hit.entry->provenance->from == RemoteAddress(url).name());
+  CHECK(hit.entry->provenance->compiled_s > 0);
   CHECK(*reader.cache.load({2, 2}).entry == large_entry());
   CHECK(reader.cache.load(key).layer == Layer::directory);
   CHECK(!reader.cache.load({3, 3}));
