@@ -38,6 +38,13 @@ void read_file_of_keys(const std::string& path, const Add& add, const Say& say) 
   }
 }
 
+/// True if `signature` is one of `message`.
+bool is_of(const Signature& signature, const std::string& message) {
+  return ::crypto_sign_verify_detached(sodium::bytes_of(signature.bytes.data()),
+                                       sodium::bytes_of(message.data()), message.size(),
+                                       sodium::bytes_of(signature.signer.data())) == 0;
+}
+
 }  // namespace
 
 TrustedKeys::TrustedKeys(std::string_view list, const WarningSink& warn) : demanded_(!list.empty()) {
@@ -62,6 +69,22 @@ TrustedKeys::TrustedKeys(std::string_view list, const WarningSink& warn) : deman
   }
 }
 
+bool TrustedKeys::has(const PublicKey& key) const {
+  return std::find(keys_.begin(), keys_.end(), key) != keys_.end();
+}
+
+std::vector<SignatureState> TrustedKeys::states_of(const Key& key, const Entry& entry) const {
+  std::vector<SignatureState> states;
+  const std::string message =
+      !entry.signatures.empty() && sodium::ready() ? sodium::signed_message(key, entry) : std::string();
+  for (const Signature& signature : entry.signatures) {
+    states.push_back(message.empty() || !is_of(signature, message) ? SignatureState::wrong
+                     : has(signature.signer)                       ? SignatureState::trusted
+                                                                   : SignatureState::stranger);
+  }
+  return states;
+}
+
 std::string TrustedKeys::defect_of(const Key& key, const Entry& entry) const {
   if (!demanded_) {
     return {};
@@ -69,14 +92,12 @@ std::string TrustedKeys::defect_of(const Key& key, const Entry& entry) const {
   std::string message;
   bool by_trusted = false;
   for (const Signature& signature : entry.signatures) {
-    if (std::find(keys_.begin(), keys_.end(), signature.signer) == keys_.end() || !sodium::ready()) {
+    if (!has(signature.signer) || !sodium::ready()) {
       continue;
     }
     by_trusted = true;
     message = message.empty() ? sodium::signed_message(key, entry) : message;
-    if (::crypto_sign_verify_detached(sodium::bytes_of(signature.bytes.data()),
-                                      sodium::bytes_of(message.data()), message.size(),
-                                      sodium::bytes_of(signature.signer.data())) == 0) {
+    if (is_of(signature, message)) {
       return {};
     }
   }

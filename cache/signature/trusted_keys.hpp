@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,13 @@
 #include "cache/signature/public_key.hpp"
 
 namespace kerncast::cache {
+
+/// What one signature of an entry is worth.
+enum class SignatureState : std::uint8_t {
+  trusted,   ///< one of the trusted keys has made it
+  stranger,  ///< it is sound, and none of the trusted keys has made it
+  wrong,     ///< it is not of this key and content
+};
 
 /// The public keys, one of which must have signed what comes from outside.
 class TrustedKeys {
@@ -26,8 +34,12 @@ class TrustedKeys {
   /// The reason why `entry`, which came from outside under `key`, is not used. Empty if one of the keys has
   /// signed it, or if no signature is demanded.
   [[nodiscard]] std::string defect_of(const Key& key, const Entry& entry) const;
+  /// The state of each signature of `entry` under `key`, in order.
+  [[nodiscard]] std::vector<SignatureState> states_of(const Key& key, const Entry& entry) const;
 
  private:
+  [[nodiscard]] bool has(const PublicKey& key) const;
+
   bool demanded_ = false;
   std::vector<PublicKey> keys_;
 };

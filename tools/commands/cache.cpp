@@ -225,6 +225,7 @@ void add_cache_command(const Command& root, CommandContext& context) {
   add_cache_explain_command(command, context);
   add_cache_metrics_command(command, context);
   add_cache_pack_commands(command, context);
+  add_cache_show_command(command, context);
   add_cache_tuned_command(command, context);
 }
 

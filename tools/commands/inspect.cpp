@@ -8,6 +8,7 @@
 #include "cache/key.hpp"
 #include "kerncast/runtime.hpp"
 #include "tools/commands/command.hpp"
+#include "tools/commands/key_field_list.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/usage_error.hpp"
@@ -27,43 +28,6 @@ struct InspectOptions {
   bool ptx = false;
   std::string extract;
 };
-
-using Fields = std::vector<std::pair<std::string, std::string>>;
-
-/// True for values that are printed as they are. Longer ones are shown by size and digest.
-bool is_short(const std::string& value) {
-  return value.size() <= 160;
-}
-
-std::string digest(const std::string& value) {
-  cache::KeyFields fields;
-  fields.add("text", value);
-  return fields.key().hex();
-}
-
-Json to_json(const Fields& fields) {
-  Json list = Json::array();
-  for (const auto& [label, value] : fields) {
-    Json field = {{"label", label}, {"bytes", value.size()}};
-    if (is_short(value)) {
-      field["value"] = value;
-    } else {
-      field["digest"] = digest(value);
-    }
-    list.push_back(std::move(field));
-  }
-  return list;
-}
-
-void print_fields(const Fields& fields) {
-  Table table({{"key field"}, {"value"}});
-  for (const auto& [label, value] : fields) {
-    table.add_row(
-        {label, is_short(value) ? value : fmt::format("{} bytes, digest {}", value.size(), digest(value))});
-  }
-  print("\n");
-  print(table);
-}
 
 /// Prints only the requested texts, so that they can be piped. A line before each tells two apart; it is a
 /// comment in both languages. True if any was requested.
@@ -145,7 +109,7 @@ int inspect_op(CommandContext& context, const InspectOptions& options) {
                 {"cubin_bytes", report.cubin.size()},
                 {"lowered_name", report.lowered_name},
                 {"key", report.key},
-                {"key_fields", to_json(report.key_fields)},
+                {"key_fields", key_fields_json(report.key_fields)},
                 {"source", report.source},
                 {"ptx", report.ptx}});
     return exit_fine;
@@ -174,7 +138,7 @@ int inspect_op(CommandContext& context, const InspectOptions& options) {
   table.add_row({"entry point", report.lowered_name});
   table.add_row({"key", report.key});
   print(table);
-  print_fields(report.key_fields);
+  print_key_fields(report.key_fields);
   return exit_fine;
 }
 
@@ -218,7 +182,7 @@ int inspect_file(CommandContext& context, const InspectOptions& options) {
     for (const auto& [name, value] : entry.resources) {
       json["resources"][name] = value;
     }
-    json["key_fields"] = to_json(entry.key_fields);
+    json["key_fields"] = key_fields_json(entry.key_fields);
     json["source"] = source_text;
     json["ptx"] = entry.ptx;
     print_json(json);
@@ -238,7 +202,7 @@ int inspect_file(CommandContext& context, const InspectOptions& options) {
   table.add_row({"entry point", entry.lowered_name});
   table.add_row({"key", key->hex()});
   print(table);
-  print_fields(entry.key_fields);
+  print_key_fields(entry.key_fields);
   return exit_fine;
 }
 

@@ -137,6 +137,18 @@ TEST_CASE_METHOD(Fixture, "keys are rotated: any one of several suffices, named 
   CHECK(warnings.size() == 1);
 }
 
+TEST_CASE_METHOD(Fixture, "each signature of an entry has a state") {
+  const SigningKey mine = new_key();
+  Entry entry = signed_by(mine);
+  REQUIRE(new_key().sign(key, entry));
+  entry.signatures.push_back(entry.signatures[0]);
+  entry.signatures[2].bytes[0] ^= 1;
+  CHECK(trusted(text_of(mine)).states_of(key, entry) ==
+        std::vector{SignatureState::trusted, SignatureState::stranger, SignatureState::wrong});
+  CHECK(trusted("").states_of(key, entry)[0] == SignatureState::stranger);
+  CHECK(trusted("").states_of(key, sample_entry()).empty());
+}
+
 TEST_CASE_METHOD(Fixture, "a signing key is read from a file that nobody else may read, and never shown") {
   const SigningKey mine = new_key();
   const std::string path = written(mine);

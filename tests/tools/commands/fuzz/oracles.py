@@ -12,8 +12,8 @@ RAW = re.compile(
 )
 # A command that only reads leaves every entry as it is.
 READING = ("ops", "inspect", "profile", "cache stat", "cache ls", "cache path", "cache tuned", "cache explain")
-READING += ("cache export", "cache verify", "cache metrics", "key generate", "key show", "record merge", "help")
-READING += ("completion",)
+READING += ("cache show", "cache export", "cache verify", "cache metrics", "key generate", "key show")
+READING += ("record merge", "help", "completion")
 OP = {"op", "summary", "formula", "tensors", "params", "scalars", "tunables"}
 ROW = {"op", "spec", "arch", "rows", "cached", "max_error", "checked", "ok", "device", "key"}
 KEYS = {
@@ -36,6 +36,18 @@ KEYS = {
     "cache ls": {"key", "op", "spec", "arch", "bytes", "modified"},
     "cache metrics": {"directory", "file", "text"},
     "cache path": {"directory"},
+    "cache show": {
+        "key",
+        "op",
+        "spec",
+        "arch",
+        "cubin_bytes",
+        "ptx_bytes",
+        "signatures",
+        "provenance",
+        "layer",
+        "file",
+    },
     "cache clear": {"directory", "removed", "left"},
     "cache tuned": {"op", "spec", "arch", "tunables", "state", "layer"},
     "cache explain": {"op", "spec", "arch", "rows", "tunables", "key", "hit", "candidates", "nearest"},
@@ -58,6 +70,12 @@ def value_of(line, name):
         if word.startswith(name + "="):
             return word[len(name) + 1 :]
     return None
+
+
+def writes_a_cubin(line):
+    """True if that may be all that a command line asks for."""
+    option = {"inspect": "--extract", "cache show": "--cubin"}.get(line.command)
+    return option is not None and value_of(line, option) is not None
 
 
 def parsed(line, text):
@@ -122,7 +140,7 @@ def shape(line, value):
         if isinstance(value, dict) and not {"kernels", "missing", "left_out"} <= set(value):
             yield "its plan lacks a member"
         return
-    if line.command == "inspect" and value_of(line, "--extract"):
+    if writes_a_cubin(line):
         return
     items = value if isinstance(value, list) else [value]
     lacking = [KEYS[line.command] - set(item) for item in items if not KEYS[line.command] <= set(item)]
@@ -134,7 +152,7 @@ def shape(line, value):
 
 def outputs(line):
     """The files that a command line may write. A merge may write one that it reads."""
-    named = [value_of(line, name) for name in ("--out", "--extract", "--html")]
+    named = [value_of(line, name) for name in ("--out", "--extract", "--cubin", "--html")]
     if line.command in ("cache export", "key generate", "record merge"):
         named += [word for word in line.words if not word.startswith("--")]
     return [name for name in named if name]
@@ -278,6 +296,7 @@ EFFECTS = {
     "cache path": path_effect,
     "run": run_effect,
     "inspect": begins_with("--extract", b"\x7fELF"),
+    "cache show": begins_with("--cubin", b"\x7fELF"),
     "profile": begins_with("--html", b"<!"),
     "record merge": merge_effect,
     "doctor": doctor_effect,
@@ -288,7 +307,7 @@ def effects(line, place, outcome, **more):
     if outcome.code != 0 or "--help" in line.words or "-h" in line.words:
         return
     report = outcome.err if {"-", "/dev/stdout"} & set(outputs(line)) else outcome.out
-    if not report.strip() and not (line.command == "inspect" and value_of(line, "--extract")):
+    if not report.strip() and not writes_a_cubin(line):
         yield "it printed nothing"
         return
     for effect in (output_effect, EFFECTS.get(line.command, output_effect)):
