@@ -110,7 +110,11 @@ Cache::Cache(CacheOptions options, WarningSink warn)
       host_(options.hostname ? host_name() : std::string()),
       remote_(remote_options(options), warnings_, counters_),
       usage_(store_.root(), store_.trust()),
-      tuning_(store_.root(), std::move(warn), directory_trust(options)) {
+      tuning_(store_.root(), std::move(warn), directory_trust(options), [this](TunedRecord& record) {
+        if (signing_key_) {
+          signing_key_->sign(record);
+        }
+      }) {
   const Trust trust = layer_trust(
       options, [this](std::string_view text) { warnings_.once(std::string(text), std::string(text)); });
   read_signing_key(options.signing_key);
@@ -388,18 +392,32 @@ const TunedTable& Cache::tuned() {
     for (const std::unique_ptr<ReadOnlyLayer>& layer : read_only_) {
       std::string defect;
       std::vector<TunedRecord> records = layer->tuned(defect);
-      if (trusted_keys_.demanded() && !records.empty()) {
-        records.clear();
-        defect = "they are not signed, and KERNCAST_TRUSTED_KEYS demands it";
-      }
-      tuned_.add(layer->name(), std::move(records));
       if (!defect.empty()) {
         warnings_.once("tuned " + layer->name(),
                        fmt::format("the tuned records of {} are not used: {}", layer->name(), defect));
       }
+      leave_out_untrusted(layer->name(), records);
+      tuned_.add(layer->name(), std::move(records));
     }
   });
   return tuned_;
+}
+
+void Cache::leave_out_untrusted(const std::string& layer, std::vector<TunedRecord>& records) {
+  const std::size_t all = records.size();
+  std::string first;
+  records.erase(std::remove_if(records.begin(), records.end(),
+                               [&](const TunedRecord& record) {
+                                 const std::string defect = trusted_keys_.defect_of(record);
+                                 first = first.empty() ? defect : first;
+                                 return !defect.empty();
+                               }),
+                records.end());
+  if (records.size() < all) {
+    warnings_.once("untrusted tuned " + layer,
+                   fmt::format("{} of the {} tuned records of {} are not used: of the first, {}",
+                               all - records.size(), all, layer, first));
+  }
 }
 
 void Cache::count_miss() {

@@ -47,7 +47,8 @@ struct CacheOptions {
   /// Users, by name or number, whose read-only layers are trusted as those of this user and root are.
   std::vector<std::string> owners;
   std::string signing_key;  ///< path of the key that signs what is published; empty: nothing is signed
-  /// The keys, one of which must have signed the entries of layers below the own directory; see TrustedKeys.
+  /// The keys, one of which must have signed the entries and tuned records of layers below the own directory;
+  /// see TrustedKeys.
   std::string trusted_keys;
   std::string build;      ///< version of Kerncast that the provenance of what is published names
   bool hostname = false;  ///< the provenance also names this machine
@@ -128,8 +129,8 @@ class Cache {
   [[nodiscard]] bool uploads() const { return remote_.uploads(); }
 
   /// Publishes an entry that was compiled now: notes that as its provenance, signs it, if there is a key, and
-  /// stores it in memory, in the directory and on the server. Returns false, with one warning, if it could not
-  /// be written to the directory.
+  /// stores it in memory, in the directory and on the server. Returns false, with one warning, if it could
+  /// not be written to the directory.
   bool publish(const Key& key, Entry entry);
   bool publish(const Key& key, Entry entry, WaitBudget& budget);
 
@@ -142,8 +143,8 @@ class Cache {
   /// than the budget lasts. After that no lock is waited for for a while, since the holder may be stopped.
   [[nodiscard]] ProcessLock lock(const Key& key, WaitBudget& budget);
 
-  /// The tuned records of the directory and the read-only layers, as read at the first call. Records have no
-  /// signatures, so those of layers are left out if signatures are demanded.
+  /// The tuned records of the directory and the read-only layers, as read at the first call. If signatures
+  /// are demanded, records of layers that no trusted key has signed are left out.
   [[nodiscard]] const TunedTable& tuned();
 
   /// Counts a miss of a caller whose loads used OnMiss::ignore.
@@ -155,7 +156,7 @@ class Cache {
   /// Folder for process locks. Empty if the cache directory is not trusted.
   [[nodiscard]] std::string lock_root();
   [[nodiscard]] Store& store() { return store_; }
-  /// The tuned-record store of the cache directory.
+  /// The tuned-record store of the cache directory. It signs what is recorded, if there is a key.
   [[nodiscard]] TuningStore& tuning() { return tuning_; }
   [[nodiscard]] const std::vector<std::unique_ptr<ReadOnlyLayer>>& read_only() const { return read_only_; }
 
@@ -180,6 +181,8 @@ class Cache {
   void warn_of_missing_layers();
   void read_signing_key(const std::string& path);
   void note_use(const Key& key);
+  /// Removes the records of `layer` that are not signed as demanded, with one warning.
+  void leave_out_untrusted(const std::string& layer, std::vector<TunedRecord>& records);
 
   std::chrono::milliseconds wait_;
   Counters counters_;

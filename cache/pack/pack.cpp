@@ -109,6 +109,7 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
                        pack_version);
   }
   const bool has_places = version != first_pack_version;
+  tuned_form_ = version == pack_version ? RecordForm::with_signed : RecordForm::plain;
   footer.resize(footer_bytes + (has_places ? 2 * place_bytes : 0));
   if (file_bytes < head_bytes + footer.size()) {
     return "truncated";
@@ -225,7 +226,7 @@ std::vector<TunedRecord> Pack::tuned(std::string& defect) const {
   if (!defect.empty()) {
     return {};
   }
-  std::optional<std::vector<TunedRecord>> records = parse_records(bytes);
+  std::optional<std::vector<TunedRecord>> records = parse_records(bytes, tuned_form_);
   if (!records) {
     defect = "malformed tuned records";
     return {};

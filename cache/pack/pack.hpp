@@ -22,10 +22,12 @@ namespace kerncast::cache {
 ///
 ///     pack   = magic version shared { blob } tuned table footer
 ///     magic  = "KERNPACK"                        8 bytes
-///     version = u32                              pack_version
+///     version = u32                              pack_version, or unsigned_pack_version
 ///     shared = one zstd frame                    text that entries share: the dictionary of the other frames
 ///     blob   = one zstd frame                    an entry file without a provenance; see entry.hpp
-///     tuned  = one zstd frame                    tuned records; see tuned_record.hpp
+///     tuned  = one zstd frame                    tuned records; see tuned_record.hpp. In version
+///     pack_version
+///                                                each is followed by its signatures
 ///     table  = { u64 high, u64 low               the key, in ascending order, each once
 ///                u64 offset, place }             the blob, which begins where the previous one ends
 ///     footer = place of shared, place of tuned, u64 table_offset, u64 count,
@@ -33,9 +35,12 @@ namespace kerncast::cache {
 ///     place  = u64 packed_bytes, u64 bytes       size of the frame and of its content; 0 and 0 without one
 ///              u64 hash                          XXH3-64 of the frame
 ///
-/// Version 1 has no shared and tuned frames and not their places. The file contains nothing else, so every
-/// byte is verified, and the same contents packed by the same version of zstd give the same bytes.
-constexpr std::uint32_t pack_version = 2;
+/// A pack is written in version pack_version if a tuned record has a signature, else in
+/// unsigned_pack_version. Version 1 has no shared and tuned frames and not their places. The file contains
+/// nothing else, so every byte is verified, and the same contents packed by the same version of zstd give the
+/// same bytes.
+constexpr std::uint32_t pack_version = 3;
+constexpr std::uint32_t unsigned_pack_version = 2;
 constexpr std::uint32_t first_pack_version = 1;
 
 /// Writes a pack piece by piece.
@@ -119,6 +124,7 @@ class Pack {
   std::vector<Item> items_;
   Blob shared_;
   Blob tuned_;
+  RecordForm tuned_form_ = RecordForm::plain;
   std::unique_ptr<Dictionary> dictionary_;  ///< made from shared_ at first use
 };
 

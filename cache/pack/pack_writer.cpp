@@ -50,10 +50,12 @@ struct PackWriter::Compressor {
 PackWriter::PackWriter(Sink sink, const std::string& shared, const std::vector<TunedRecord>& tuned)
     : sink_(std::move(sink)),
       compressor_(std::make_unique<Compressor>()),
-      tuned_(tuned.empty() ? std::string() : serialise_records(tuned)) {
+      tuned_(tuned.empty()           ? std::string()
+             : has_signatures(tuned) ? serialise_records(tuned, RecordForm::with_signed)
+                                     : serialise_records(tuned)) {
   Writer head;
   head.raw(pack_format::magic);
-  head.integer(pack_version);
+  head.integer(has_signatures(tuned) ? pack_version : unsigned_pack_version);
   head_ = head.take();
   write(head_);
   shared_place_ = write_frame(shared);

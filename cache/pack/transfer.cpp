@@ -40,10 +40,10 @@ Provenance imported_from(const std::string& path, const Entry& entry) {
   return copied_now(entry.provenance, CopySource::pack, error ? path : absolute.string());
 }
 
-/// Verifies everything in the pack, unless it is stopped. `entries` receives what it has, if it is given,
-/// with the sizes of the files that an import writes.
-PackCheck check(const Pack& pack, const ImportDemand& demand, const std::string& path = {},
-                std::vector<ImportedEntry>* entries = nullptr) {
+/// Verifies everything in the pack, unless it is stopped. `tuned` receives its records. `entries` receives
+/// what it has, if it is given, with the sizes of the files that an import writes.
+PackCheck check(const Pack& pack, const ImportDemand& demand, std::vector<TunedRecord>& tuned,
+                const std::string& path = {}, std::vector<ImportedEntry>* entries = nullptr) {
   PackCheck out;
   for (std::size_t i = 0; i < pack.size() && !is_stopped(demand); ++i) {
     const LayerAnswer answer = read_demanded(pack, i, demand);
@@ -54,18 +54,22 @@ PackCheck check(const Pack& pack, const ImportDemand& demand, const std::string&
     if (entries != nullptr) {
       const std::uint64_t bytes =
           serialise(pack.key(i), *answer.entry, imported_from(path, *answer.entry)).size();
-      entries->push_back(
-          {pack.key(i), answer.entry->op, answer.entry->spec, answer.entry->arch, bytes, {}});
+      entries->push_back({pack.key(i), answer.entry->op, answer.entry->spec, answer.entry->arch, bytes, {}});
     }
     ++out.entries;
     out.bytes += answer.entry->cubin.size() + answer.entry->ptx.size();
   }
   std::string defect;
-  out.tuned = pack.tuned(defect).size();
+  tuned = pack.tuned(defect);
+  out.tuned = tuned.size();
   if (!defect.empty()) {
     out.defect = "tuned records: " + defect;
-  } else if (out.tuned > 0 && !demand.tuned) {
-    out.defect = "it has tuned records, which have no signatures, and KERNCAST_TRUSTED_KEYS demands them";
+  }
+  for (std::size_t i = 0; demand.tuned_defect && out.defect.empty() && i < tuned.size(); ++i) {
+    if (const std::string reason = demand.tuned_defect(tuned[i]); !reason.empty()) {
+      out.defect = fmt::format("the tuned record of {} [{}] for {}, rows {} to {}: {}", tuned[i].op,
+                               tuned[i].spec, tuned[i].arch, tuned[i].rows_low, tuned[i].rows_high, reason);
+    }
   }
   return out;
 }
@@ -118,10 +122,9 @@ void foretell(const std::vector<TunedRecord>& records, const Store& store, Impor
   std::string defect;
   const std::vector<TunedRecord> there = read_tuned(Folder::open(store.root()), store.trust(), defect);
   for (const TunedRecord& record : records) {
-    TunedRecord stored = record;
-    stored.recorded_us = dated_us(record);
+    const TunedRecord stored = stored_form(record);
     const bool kept = std::any_of(there.begin(), there.end(), [&](const TunedRecord& other) {
-      return same_place(stored, other) && (stored == other || dated_us(other) > stored.recorded_us);
+      return same_place(stored, other) && keeps(other, stored);
     });
     ++(kept ? result.tuned.kept : result.tuned.written);
   }
@@ -184,7 +187,8 @@ ExportResult export_pack(const Store& store, const std::function<bool(const Entr
 PackCheck verify_pack(const std::string& path) {
   PackCheck out;
   const std::unique_ptr<Pack> pack = Pack::open(path, Trust::everyone, out.defect);
-  return pack != nullptr ? check(*pack, {}) : out;
+  std::vector<TunedRecord> unused;
+  return pack != nullptr ? check(*pack, {}, unused) : out;
 }
 
 ImportResult import_pack(const std::string& path, Store& store, TuningStore& tuning, ImportMode mode,
@@ -194,10 +198,11 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
   if (pack == nullptr) {
     return result;
   }
+  std::vector<TunedRecord> records;
   // A small pack can promise so much that even reading it takes long.
   result.refusal = reason_too_large(*pack, store);
   if (result.refusal.empty()) {
-    result.defect = check(*pack, demand, path, &result.entries).defect;
+    result.defect = check(*pack, demand, records, path, &result.entries).defect;
   }
   result.stopped = is_stopped(demand);
   if (!result.defect.empty() || !result.refusal.empty() || result.stopped) {
@@ -225,8 +230,6 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
     }
     return result;
   }
-  std::string defect;
-  const std::vector<TunedRecord> records = pack->tuned(defect);
   if (mode == ImportMode::dry_run) {
     foretell(records, store, result);
     return result;

@@ -69,12 +69,12 @@ struct ImportResult {
 
 enum class ImportMode : std::uint8_t { write, dry_run };
 
-/// Conditions that a sound pack has to meet before it is imported.
+/// Conditions that everything in a sound pack has to meet before anything of it is imported.
 struct ImportDemand {
   /// The reason why an entry is not taken; empty if it is. Null: every intact entry is taken.
   std::function<std::string(const Key&, const Entry&)> disproof;
-  /// False if tuned records are not taken. A pack that has some is refused then.
-  bool tuned = true;
+  /// The reason why a tuned record is not taken; empty if it is. Null: every sound record is taken.
+  std::function<std::string(const TunedRecord&)> tuned_defect;
   /// Asked before each entry; true ends the import there. Null: it is not stopped.
   std::function<bool()> stopped = nullptr;
 };

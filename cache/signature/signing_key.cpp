@@ -65,20 +65,27 @@ PublicKey SigningKey::public_key() const {
 }
 
 bool SigningKey::sign(const Key& key, Entry& entry) const {
-  const std::string message = sodium::signed_message(key, entry);
+  return sign(sodium::signed_message(key, entry), entry.signatures);
+}
+
+bool SigningKey::sign(TunedRecord& record) const {
+  return sign(sodium::signed_message(record), record.signatures);
+}
+
+bool SigningKey::sign(const std::string& message, std::vector<Signature>& signatures) const {
   Signature signature{public_key(), {}};
   ::crypto_sign_detached(sodium::bytes_of(signature.bytes.data()), nullptr, sodium::bytes_of(message.data()),
                          message.size(), sodium::bytes_of(secret_.data()));
-  const auto earlier = std::find_if(entry.signatures.begin(), entry.signatures.end(),
+  const auto earlier = std::find_if(signatures.begin(), signatures.end(),
                                     [&](const Signature& other) { return other.signer == signature.signer; });
-  if (earlier != entry.signatures.end()) {
+  if (earlier != signatures.end()) {
     *earlier = signature;
     return true;
   }
-  if (entry.signatures.size() == max_signatures) {
+  if (signatures.size() == max_signatures) {
     return false;
   }
-  entry.signatures.push_back(signature);
+  signatures.push_back(signature);
   return true;
 }
 

@@ -3,14 +3,17 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
 #include "cache/signature/public_key.hpp"
+#include "cache/signature_list.hpp"
+#include "cache/tuning/tuned_record.hpp"
 
 namespace kerncast::cache {
 
-/// An Ed25519 key that signs entries. Its memory is overwritten when it is destroyed.
+/// An Ed25519 key that signs entries and tuned records. Its memory is overwritten when it is destroyed.
 ///
 /// Its file is one line: "kerncast-signing-key-1 ", then the seed as 43 characters of URL-safe base64.
 class SigningKey {
@@ -30,8 +33,12 @@ class SigningKey {
   /// Adds a signature of `entry` under `key`, in place of an earlier one by this key. False if it has too
   /// many already.
   bool sign(const Key& key, Entry& entry) const;
+  /// Adds a signature of `record` in the same way.
+  bool sign(TunedRecord& record) const;
 
  private:
+  bool sign(const std::string& message, std::vector<Signature>& signatures) const;
+
   using Seed = std::array<char, 32>;
   explicit SigningKey(const Seed& seed);
 

@@ -9,6 +9,13 @@ namespace {
 
 constexpr int base64 = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
 
+std::array<char, crypto_generichash_BYTES_MAX> digest_of(const std::string& content) {
+  std::array<char, crypto_generichash_BYTES_MAX> digest{};
+  ::crypto_generichash(bytes_of(digest.data()), digest.size(), bytes_of(content.data()), content.size(),
+                       nullptr, 0);
+  return digest;
+}
+
 }  // namespace
 
 bool ready() {
@@ -34,14 +41,19 @@ std::optional<std::array<char, size>> from_base64(std::string_view text) {
 template std::optional<std::array<char, 32>> from_base64<32>(std::string_view);
 
 std::string signed_message(const Key& key, const Entry& entry) {
-  const std::string content = content_of(entry);
-  std::array<char, crypto_generichash_BYTES_MAX> digest{};
-  ::crypto_generichash(bytes_of(digest.data()), digest.size(), bytes_of(content.data()), content.size(),
-                       nullptr, 0);
+  const auto digest = digest_of(content_of(entry));
   Writer message;
   message.text("kerncast entry 1");
   message.integer(key.high);
   message.integer(key.low);
+  message.raw({digest.data(), digest.size()});
+  return message.take();
+}
+
+std::string signed_message(const TunedRecord& record) {
+  const auto digest = digest_of(content_of(record));
+  Writer message;
+  message.text("kerncast tuned record 1");
   message.raw({digest.data(), digest.size()});
   return message.take();
 }

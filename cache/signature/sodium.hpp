@@ -8,6 +8,7 @@
 
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
+#include "cache/tuning/tuned_record.hpp"
 
 /// The parts of libsodium that signatures need.
 namespace kerncast::cache::sodium {
@@ -31,5 +32,7 @@ template <std::size_t size>
 /// The bytes that a signature of `entry` under `key` covers: a label that no other use of a key has, the key
 /// of the entry, and BLAKE2b-512 of its content.
 [[nodiscard]] std::string signed_message(const Key& key, const Entry& entry);
+/// The bytes that a signature of `record` covers: a label of its own, and BLAKE2b-512 of its content.
+[[nodiscard]] std::string signed_message(const TunedRecord& record);
 
 }  // namespace kerncast::cache::sodium

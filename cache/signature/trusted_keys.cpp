@@ -85,27 +85,36 @@ std::vector<SignatureState> TrustedKeys::states_of(const Key& key, const Entry& 
   return states;
 }
 
-std::string TrustedKeys::defect_of(const Key& key, const Entry& entry) const {
+template <class MessageOf>
+std::string TrustedKeys::defect(const std::vector<Signature>& signatures, const MessageOf& message_of) const {
   if (!demanded_) {
     return {};
   }
   std::string message;
   bool by_trusted = false;
-  for (const Signature& signature : entry.signatures) {
+  for (const Signature& signature : signatures) {
     if (!has(signature.signer) || !sodium::ready()) {
       continue;
     }
     by_trusted = true;
-    message = message.empty() ? sodium::signed_message(key, entry) : message;
+    message = message.empty() ? message_of() : message;
     if (is_of(signature, message)) {
       return {};
     }
   }
-  if (entry.signatures.empty()) {
+  if (signatures.empty()) {
     return "it is not signed, and KERNCAST_TRUSTED_KEYS demands it";
   }
   return by_trusted ? "its signature is not of this content"
                     : "no key of KERNCAST_TRUSTED_KEYS has signed it";
+}
+
+std::string TrustedKeys::defect_of(const Key& key, const Entry& entry) const {
+  return defect(entry.signatures, [&] { return sodium::signed_message(key, entry); });
+}
+
+std::string TrustedKeys::defect_of(const TunedRecord& record) const {
+  return defect(record.signatures, [&] { return sodium::signed_message(record); });
 }
 
 }  // namespace kerncast::cache

@@ -9,6 +9,8 @@
 #include "cache/key.hpp"
 #include "cache/posix/warn_once.hpp"
 #include "cache/signature/public_key.hpp"
+#include "cache/signature_list.hpp"
+#include "cache/tuning/tuned_record.hpp"
 
 namespace kerncast::cache {
 
@@ -34,11 +36,17 @@ class TrustedKeys {
   /// The reason why `entry`, which came from outside under `key`, is not used. Empty if one of the keys has
   /// signed it, or if no signature is demanded.
   [[nodiscard]] std::string defect_of(const Key& key, const Entry& entry) const;
+  /// The reason why `record`, which came from outside, is not used. Empty as above.
+  [[nodiscard]] std::string defect_of(const TunedRecord& record) const;
   /// The state of each signature of `entry` under `key`, in order.
   [[nodiscard]] std::vector<SignatureState> states_of(const Key& key, const Entry& entry) const;
 
  private:
   [[nodiscard]] bool has(const PublicKey& key) const;
+  /// The defect of what has `signatures`. `message_of` gives the bytes that they must cover.
+  template <class MessageOf>
+  [[nodiscard]] std::string defect(const std::vector<Signature>& signatures,
+                                   const MessageOf& message_of) const;
 
   bool demanded_ = false;
   std::vector<PublicKey> keys_;

@@ -41,7 +41,7 @@ void write(Writer& out, const TunedRecord& record) {
 }
 
 /// Reads one record. False if the bytes are not a valid record.
-bool read(Reader& in, TunedRecord& record) {
+bool read(Reader& in, RecordForm form, TunedRecord& record) {
   record.op = in.text();
   record.spec = in.text();
   record.arch = in.text();
@@ -54,7 +54,8 @@ bool read(Reader& in, TunedRecord& record) {
   record.time_us = std::bit_cast<double>(in.integer<std::uint64_t>());
   record.templates = in.text();
   record.recorded_us = in.integer<std::int64_t>();
-  if (!in.ok() || !tunables || source != name_of(record.source)) {
+  const bool bounded = form == RecordForm::plain || read_signatures(in, record.signatures);
+  if (!in.ok() || !bounded || !tunables || source != name_of(record.source)) {
     return false;
   }
   record.tunables = std::move(*tunables);
@@ -86,6 +87,9 @@ std::string defect_of(const TunedRecord& record) {
   }
   if (!std::isfinite(record.time_us) || record.time_us < 0) {
     return fmt::format("its time {} is not a time", record.time_us);
+  }
+  if (record.signatures.size() > max_signatures) {
+    return fmt::format("it has more than {} signatures", max_signatures);
   }
   const auto tunables = parse_tunables(format_tunables(record));
   return tunables != record.tunables ? "a tunable's name is empty or holds a blank or '='" : std::string();
@@ -128,6 +132,13 @@ bool in_order(const TunedRecord& a, const TunedRecord& b) {
   return place_of(a) < place_of(b);
 }
 
+bool keeps(const TunedRecord& stored, const TunedRecord& record) {
+  if (content_of(stored) == content_of(record)) {
+    return record.signatures.empty() || record.signatures == stored.signatures;
+  }
+  return dated_us(stored) > record.recorded_us;
+}
+
 std::int64_t latest_us() {
   return (now_ns_of_files() + clock_slack_ns) / 1000;
 }
@@ -136,28 +147,53 @@ std::int64_t dated_us(const TunedRecord& record) {
   return record.recorded_us > latest_us() ? 0 : std::max<std::int64_t>(record.recorded_us, 0);
 }
 
+TunedRecord stored_form(TunedRecord record) {
+  if (const std::int64_t dated = dated_us(record); dated != record.recorded_us) {
+    record.recorded_us = dated;
+    record.signatures.clear();
+  }
+  return record;
+}
+
 std::uint64_t checksum_of(const TunedRecord& record) {
   Writer out;
   write(out, record);
+  if (!record.signatures.empty()) {
+    write_signatures(out, record.signatures);
+  }
   return XXH3_64bits(out.bytes().data(), out.bytes().size());
 }
 
-std::string serialise_records(const std::vector<TunedRecord>& records) {
+std::string content_of(const TunedRecord& record) {
+  Writer out;
+  write(out, record);
+  return out.take();
+}
+
+bool has_signatures(const std::vector<TunedRecord>& records) {
+  return std::any_of(records.begin(), records.end(),
+                     [](const TunedRecord& record) { return !record.signatures.empty(); });
+}
+
+std::string serialise_records(const std::vector<TunedRecord>& records, RecordForm form) {
   Writer out;
   out.integer(static_cast<std::uint32_t>(records.size()));
   for (const TunedRecord& record : records) {
     write(out, record);
+    if (form == RecordForm::with_signed) {
+      write_signatures(out, record.signatures);
+    }
   }
   return out.take();
 }
 
-std::optional<std::vector<TunedRecord>> parse_records(std::string_view bytes) {
+std::optional<std::vector<TunedRecord>> parse_records(std::string_view bytes, RecordForm form) {
   Reader in(bytes);
   const auto count = in.integer<std::uint32_t>();
   std::vector<TunedRecord> records;
   for (std::uint32_t i = 0; i < count; ++i) {
     TunedRecord record;
-    if (!read(in, record) || (!records.empty() && !in_order(records.back(), record))) {
+    if (!read(in, form, record) || (!records.empty() && !in_order(records.back(), record))) {
       return std::nullopt;
     }
     records.push_back(std::move(record));

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "cache/signature_list.hpp"
+
 namespace kerncast::cache {
 
 /// The origin of a tuned record's time.
@@ -27,8 +29,9 @@ struct TunedRecord {
   std::string device;  ///< the device that was measured, or the description used for the estimate
   std::vector<std::pair<std::string, std::int32_t>> tunables;
   double time_us = 0;
-  std::string templates;         ///< digest of the template text that was tuned
-  std::int64_t recorded_us = 0;  ///< time of recording, in microseconds since the Unix epoch
+  std::string templates;              ///< digest of the template text that was tuned
+  std::int64_t recorded_us = 0;       ///< time of recording, in microseconds since the Unix epoch
+  std::vector<Signature> signatures;  ///< at most max_signatures; each covers every field above
 
   [[nodiscard]] bool operator==(const TunedRecord&) const = default;
 };
@@ -49,23 +52,46 @@ struct TunedRecord {
 /// first) and device.
 [[nodiscard]] bool in_order(const TunedRecord& a, const TunedRecord& b);
 
+/// True if a store that has `stored` keeps it when it is given `record` for the same place: it is newer, or
+/// it is the same record and `record` brings no other signatures.
+[[nodiscard]] bool keeps(const TunedRecord& stored, const TunedRecord& record);
+
 /// The latest time of recording that can be right. A clock that was wrong once must not decide for good which
 /// record is the newer.
 [[nodiscard]] std::int64_t latest_us();
 /// The time of recording; 0, which is older than any other, for one after latest_us().
 [[nodiscard]] std::int64_t dated_us(const TunedRecord& record);
 
-/// XXH3-64 over all fields.
+/// `record` as a store keeps it: with dated_us() as its time. If that changes it, the signatures, which cover
+/// it, are dropped.
+[[nodiscard]] TunedRecord stored_form(TunedRecord record);
+
+/// XXH3-64 over all fields, and over the signatures if there are any.
 [[nodiscard]] std::uint64_t checksum_of(const TunedRecord& record);
+
+/// The bytes of every field but the signatures, as in serialise_records. Equal records give equal bytes.
+[[nodiscard]] std::string content_of(const TunedRecord& record);
+
+/// True if one of `records` has a signature.
+[[nodiscard]] bool has_signatures(const std::vector<TunedRecord>& records);
+
+/// The two forms of records as bytes.
+enum class RecordForm : std::uint8_t {
+  plain,        ///< without signatures
+  with_signed,  ///< each record is followed by its signatures
+};
 
 /// Serialises records, little endian:
 ///
 ///     records = u32 count, { text op, text spec, text arch, i64 rows_low, i64 rows_high, text source,
 ///                            text device, text tunables, u64 time (the bits of a double), text templates,
-///                            i64 recorded }          in order, each place once
+///                            i64 recorded [signatures] }          in order, each place once
 ///     text    = u64 length, bytes
-[[nodiscard]] std::string serialise_records(const std::vector<TunedRecord>& records);
+///     signatures = as write_signatures writes them, in the form with_signed
+[[nodiscard]] std::string serialise_records(const std::vector<TunedRecord>& records,
+                                            RecordForm form = RecordForm::plain);
 /// Reads what serialise_records writes. Empty if `bytes` are not sound records in order.
-[[nodiscard]] std::optional<std::vector<TunedRecord>> parse_records(std::string_view bytes);
+[[nodiscard]] std::optional<std::vector<TunedRecord>> parse_records(std::string_view bytes,
+                                                                    RecordForm form = RecordForm::plain);
 
 }  // namespace kerncast::cache

@@ -8,6 +8,8 @@
 #include <memory>
 #include <utility>
 
+#include "cache/posix/byte_order.hpp"
+#include "cache/signature_list.hpp"
 #include "runtime/util/leading_number.hpp"
 
 namespace kerncast::cache::tuning_database {
@@ -33,15 +35,36 @@ constexpr std::string_view record_table =
     "rows_low, "
     "rows_high, source, device))";
 
+constexpr std::string_view signed_record_table =
+    "tuned(op TEXT NOT NULL, spec TEXT NOT NULL, arch TEXT NOT NULL, rows_low INTEGER NOT NULL, rows_high "
+    "INTEGER "
+    "NOT NULL, source TEXT NOT NULL, device TEXT NOT NULL, tunables TEXT NOT NULL, time_us REAL NOT NULL, "
+    "templates "
+    "TEXT NOT NULL, recorded_us INTEGER NOT NULL, checksum INTEGER NOT NULL, signatures BLOB NOT NULL, "
+    "PRIMARY KEY(op, spec, arch, rows_low, rows_high, source, device))";
+
 constexpr const char* select_records =
     "SELECT op, spec, arch, rows_low, rows_high, source, device, tunables, time_us, templates, recorded_us, "
     "checksum FROM tuned";
+
+constexpr const char* select_signed_records =
+    "SELECT op, spec, arch, rows_low, rows_high, source, device, tunables, time_us, templates, recorded_us, "
+    "checksum, signatures FROM tuned";
 
 constexpr const char* upsert_record =
     "INSERT INTO tuned VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
     "tunables = excluded.tunables, time_us = excluded.time_us, templates = excluded.templates, "
     "recorded_us = excluded.recorded_us, checksum = excluded.checksum "
     "WHERE (excluded.recorded_us >= recorded_us OR recorded_us > ?13) AND excluded.checksum <> checksum";
+
+// The same record without a signature does not replace one that may have some; see keeps().
+constexpr const char* upsert_signed_record =
+    "INSERT INTO tuned VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?14) ON CONFLICT DO UPDATE SET "
+    "tunables = excluded.tunables, time_us = excluded.time_us, templates = excluded.templates, "
+    "recorded_us = excluded.recorded_us, checksum = excluded.checksum, signatures = excluded.signatures "
+    "WHERE (excluded.recorded_us >= recorded_us OR recorded_us > ?13) AND excluded.checksum <> checksum "
+    "AND (excluded.signatures <> x'' OR excluded.tunables <> tunables OR excluded.time_us <> time_us "
+    "OR excluded.templates <> templates OR excluded.recorded_us <> recorded_us)";
 
 constexpr const char* delete_record =
     "DELETE FROM tuned WHERE op = ? AND spec = ? AND arch = ? AND rows_low = ? AND rows_high = ? AND "
@@ -67,8 +90,9 @@ int ask(const Database& database, const char* sql, std::string& answer) {
   return result;
 }
 
-/// Sets `out.condition` from the marks in the database's header. False if there can be no records to read.
-bool read_marks(const Database& database, Content& out) {
+/// Sets `out.condition` and the version from the marks in the database's header. False if there can be no
+/// records to read.
+bool read_marks(const Database& database, Content& out, std::int64_t& number) {
   std::string version;
   std::string mark;
   std::string tables;
@@ -84,7 +108,7 @@ bool read_marks(const Database& database, Content& out) {
     out.condition = Condition::empty;
     return false;
   }
-  const std::int64_t number = leading_number(version);
+  number = leading_number(version);
   if (number < 1 || leading_number(mark) != application_mark + number) {
     out.condition = Condition::broken;
     out.defect = fmt::format("its version {} and mark {} do not belong together", version, mark);
@@ -98,8 +122,22 @@ bool read_marks(const Database& database, Content& out) {
   return true;
 }
 
-/// Reads one row. False if this store did not write it.
-bool read_row(const Statement& query, TunedRecord& record) {
+std::string signatures_column(const TunedRecord& record) {
+  Writer out;
+  if (!record.signatures.empty()) {
+    write_signatures(out, record.signatures);
+  }
+  return out.take();
+}
+
+/// Reads what signatures_column gives. False if it does not give `bytes`.
+bool read_signatures_column(const std::string& bytes, TunedRecord& record) {
+  Reader in(bytes);
+  return bytes.empty() || (read_signatures(in, record.signatures) && in.done());
+}
+
+/// Reads one row of a database of this version. False if this store did not write it.
+bool read_row(const Statement& query, std::int64_t version, TunedRecord& record) {
   record.op = sqlite::column(query, 0);
   record.spec = sqlite::column(query, 1);
   record.arch = sqlite::column(query, 2);
@@ -112,7 +150,8 @@ bool read_row(const Statement& query, TunedRecord& record) {
   record.time_us = sqlite3_column_double(query.get(), 8);
   record.templates = sqlite::column(query, 9);
   record.recorded_us = sqlite3_column_int64(query.get(), 10);
-  if (!tunables) {
+  if (!tunables ||
+      (version != unsigned_schema_version && !read_signatures_column(sqlite::column(query, 12), record))) {
     return false;
   }
   record.tunables = std::move(*tunables);
@@ -120,13 +159,14 @@ bool read_row(const Statement& query, TunedRecord& record) {
          static_cast<std::uint64_t>(sqlite3_column_int64(query.get(), 11)) == checksum_of(record);
 }
 
-int read_rows(const Database& database, Content& out, std::uint64_t& unsound) {
+int read_rows(const Database& database, std::int64_t version, Content& out, std::uint64_t& unsound) {
   Statement query;
-  int result = prepare(database, select_records, query);
+  int result =
+      prepare(database, version == unsigned_schema_version ? select_records : select_signed_records, query);
   while (result == SQLITE_OK || result == SQLITE_ROW) {
     result = sqlite3_step(query.get());
     if (TunedRecord record; result == SQLITE_ROW) {
-      if (read_row(query, record)) {
+      if (read_row(query, version, record)) {
         out.records.push_back(std::move(record));
       } else {
         ++unsound;
@@ -150,27 +190,35 @@ int bind_place(const Statement& statement, const TunedRecord& record) {
   return at;
 }
 
-/// Runs `sql` for each record in one transaction. `bind_rest` binds the parameters after the place.
+/// Runs `sql` for each record. `bind_rest` binds the parameters after the place.
 template <class BindRest>
-Change change(const Database& database, const char* sql, const std::vector<TunedRecord>& records,
-              BindRest&& bind_rest) {
+Change run_for_each(const Database& database, const char* sql, const std::vector<TunedRecord>& records,
+                    BindRest&& bind_rest) {
   Change out;
   Statement statement;
-  out.result = execute(database, "BEGIN IMMEDIATE");
-  if (out.result == SQLITE_OK) {
-    out.result = prepare(database, sql, statement);
-  }
+  out.result = prepare(database, sql, statement);
   for (const TunedRecord& record : records) {
     if (out.result != SQLITE_OK) {
       break;
     }
     const std::string tunables = format_tunables(record);
-    bind_rest(statement, bind_place(statement, record), record, tunables);
+    const std::string signatures = signatures_column(record);
+    bind_rest(statement, bind_place(statement, record), record, tunables, signatures);
     sqlite3_step(statement.get());
     out.rows += static_cast<std::uint64_t>(sqlite3_changes(database.get()));
     out.result = sqlite3_reset(statement.get());
   }
-  statement.reset();
+  return out;
+}
+
+/// Runs `work`, which returns a Change, in one transaction.
+template <class Work>
+Change in_transaction(const Database& database, Work&& work) {
+  Change out;
+  out.result = execute(database, "BEGIN IMMEDIATE");
+  if (out.result == SQLITE_OK) {
+    out = work();
+  }
   if (out.result == SQLITE_OK) {
     out.result = execute(database, "COMMIT");
   }
@@ -181,6 +229,59 @@ Change change(const Database& database, const char* sql, const std::vector<Tuned
     }
   }
   return out;
+}
+
+Change upsert(const Database& database, std::int64_t version, const std::vector<TunedRecord>& records) {
+  const bool plain = version == unsigned_schema_version;
+  return run_for_each(database, plain ? upsert_record : upsert_signed_record, records,
+                      [plain](const Statement& statement, int at, const TunedRecord& record,
+                              const std::string& tunables, const std::string& signatures) {
+                        sqlite::bind(statement, at++, tunables);
+                        sqlite3_bind_double(statement.get(), at++, record.time_us);
+                        sqlite::bind(statement, at++, record.templates);
+                        sqlite3_bind_int64(statement.get(), at++, record.recorded_us);
+                        sqlite3_bind_int64(statement.get(), at++,
+                                           static_cast<sqlite3_int64>(checksum_of(record)));
+                        sqlite3_bind_int64(statement.get(), at++, latest_us());
+                        if (!plain) {
+                          sqlite3_bind_blob(statement.get(), at, signatures.data(),
+                                            static_cast<int>(signatures.size()), SQLITE_STATIC);
+                        }
+                      });
+}
+
+std::string create_statements(std::int64_t version) {
+  return fmt::format("CREATE TABLE {}; PRAGMA user_version = {}; PRAGMA application_id = {};",
+                     version == unsigned_schema_version ? record_table : signed_record_table, version,
+                     application_mark + version);
+}
+
+/// Changes a database of the unsigned version to the newest, in a transaction that the caller has begun.
+int add_signatures(const Database& database) {
+  Content old;
+  std::uint64_t unsound = 0;
+  int result = read_rows(database, unsigned_schema_version, old, unsound);
+  if (result != SQLITE_DONE || unsound > 0) {
+    return result != SQLITE_DONE ? result : SQLITE_CORRUPT;
+  }
+  result = execute(database, ("DROP TABLE tuned; " + create_statements(schema_version)).c_str());
+  return result == SQLITE_OK ? upsert(database, schema_version, old.records).result : result;
+}
+
+/// Stores `records`, in a transaction that the caller has begun.
+Change insert_records(const Database& database, const std::vector<TunedRecord>& records) {
+  std::string text;
+  if (const int result = ask(database, "PRAGMA user_version", text); result != SQLITE_ROW) {
+    return {result, 0};
+  }
+  std::int64_t version = leading_number(text);
+  if (version == unsigned_schema_version && has_signatures(records)) {
+    if (const int result = add_signatures(database); result != SQLITE_OK) {
+      return {result, 0};
+    }
+    version = schema_version;
+  }
+  return upsert(database, version, records);
 }
 
 Database in_memory() {
@@ -217,10 +318,13 @@ std::string bytes_of(const Database& database) {
 
 Content read(const Database& database) {
   Content out;
-  if (!read_marks(database, out)) {
+  std::int64_t version = 0;
+  if (!read_marks(database, out, version)) {
     return out;
   }
-  if (sqlite::compare_schema(database, record_table) == State::broken) {
+  if (sqlite::compare_schema(database,
+                             version == unsigned_schema_version ? record_table : signed_record_table) ==
+      State::broken) {
     out.condition = Condition::broken;
     out.defect = "it holds something else than the table of records";
     return out;
@@ -231,7 +335,7 @@ Content read(const Database& database) {
     integrity.clear();
   }
   std::uint64_t unsound = 0;
-  const int result = read_rows(database, out, unsound);
+  const int result = read_rows(database, version, out, unsound);
   if (!out.defect.empty()) {
     return out;
   }
@@ -279,29 +383,29 @@ Content read(std::string_view bytes) {
 }
 
 int create(const Database& database) {
-  const std::string sql = fmt::format(
-      "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS {}; PRAGMA user_version = {}; PRAGMA application_id = {}; "
-      "COMMIT",
-      record_table, schema_version, application_mark + schema_version);
-  return execute(database, sql.c_str());
+  const auto create_first = [&]() -> Change {
+    std::string version;
+    if (const int result = ask(database, "PRAGMA user_version", version); result != SQLITE_ROW) {
+      return {result, 0};
+    }
+    // Another process may have created them meanwhile, in either version.
+    return {
+        version == "0" ? execute(database, create_statements(unsigned_schema_version).c_str()) : SQLITE_OK,
+        0};
+  };
+  return in_transaction(database, create_first).result;
 }
 
 Change insert(const Database& database, const std::vector<TunedRecord>& records) {
-  return change(
-      database, upsert_record, records,
-      [](const Statement& statement, int at, const TunedRecord& record, const std::string& tunables) {
-        sqlite::bind(statement, at++, tunables);
-        sqlite3_bind_double(statement.get(), at++, record.time_us);
-        sqlite::bind(statement, at++, record.templates);
-        sqlite3_bind_int64(statement.get(), at++, record.recorded_us);
-        sqlite3_bind_int64(statement.get(), at++, static_cast<sqlite3_int64>(checksum_of(record)));
-        sqlite3_bind_int64(statement.get(), at, latest_us());
-      });
+  return in_transaction(database, [&] { return insert_records(database, records); });
 }
 
 Change remove(const Database& database, const std::vector<TunedRecord>& records) {
-  return change(database, delete_record, records,
-                [](const Statement&, int, const TunedRecord&, const std::string&) {});
+  return in_transaction(database, [&] {
+    return run_for_each(
+        database, delete_record, records,
+        [](const Statement&, int, const TunedRecord&, const std::string&, const std::string&) {});
+  });
 }
 
 std::string copy_of(const Database& database) {

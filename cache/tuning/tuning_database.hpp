@@ -12,7 +12,10 @@
 /// Access to the tables of the tuning store. tuning_store.hpp has their schema.
 namespace kerncast::cache::tuning_database {
 
-constexpr int schema_version = 1;
+constexpr int schema_version = 2;
+/// A database has this version until a signed record is stored in it, so that builds which know no signatures
+/// read it up to then.
+constexpr int unsigned_schema_version = 1;
 
 /// State of a tuning database.
 enum class Condition : std::uint8_t {
@@ -40,9 +43,10 @@ struct Change {
   int result = SQLITE_OK;
   std::uint64_t rows = 0;
 };
-/// Creates the tables if they do not exist.
+/// Creates the tables of the unsigned version if there are none.
 [[nodiscard]] int create(const sqlite::Database& database);
-/// Stores each record, unless its place has the same record or a newer one. All or nothing.
+/// Stores each record, unless its place has a record that keeps() says is kept. Before it stores a signature
+/// it changes the tables to the newest version. All or nothing.
 [[nodiscard]] Change insert(const sqlite::Database& database, const std::vector<TunedRecord>& records);
 /// Removes the record in the place of each of `records`. All or nothing.
 [[nodiscard]] Change remove(const sqlite::Database& database, const std::vector<TunedRecord>& records);

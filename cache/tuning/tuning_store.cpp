@@ -82,8 +82,11 @@ struct TuningStore::Opened {
   Content content;
 };
 
-TuningStore::TuningStore(std::string root, WarningSink warn, Trust trust)
-    : root_(std::move(root)), trust_(std::move(trust)), warnings_(std::move(warn)) {}
+TuningStore::TuningStore(std::string root, WarningSink warn, Trust trust, FinishRecord finish)
+    : root_(std::move(root)),
+      trust_(std::move(trust)),
+      finish_(std::move(finish)),
+      warnings_(std::move(warn)) {}
 
 TuningStore::Opened TuningStore::open(Use use) {
   Opened out;
@@ -297,8 +300,10 @@ RecordResult TuningStore::record(const std::vector<TunedRecord>& records) {
                                                      record.op, record.spec, record.arch, defect));
       ++result.failed;
     } else {
-      sound.push_back(record);
-      sound.back().recorded_us = dated_us(record);
+      sound.push_back(stored_form(record));
+      if (finish_) {
+        finish_(sound.back());
+      }
     }
   }
   if (sound.empty()) {

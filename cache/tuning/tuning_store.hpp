@@ -22,6 +22,9 @@ struct RecordResult {
   std::uint64_t failed = 0;  ///< could not be written; there was a warning
 };
 
+/// Changes a record before it is stored, as by a signature.
+using FinishRecord = std::function<void(TunedRecord&)>;
+
 /// The tuned records of a cache directory: which tunables are best for an op, specialisation, architecture
 /// and range of rows. Tuning takes hours, so these records are protected more than anything else in the
 /// directory:
@@ -29,28 +32,29 @@ struct RecordResult {
 ///     ROOT/tuning.sqlite        with a write-ahead log; on network file systems with a rollback journal
 ///     ROOT/tuning.good.sqlite   its last good copy, written and renamed into place after each change
 ///
-///     PRAGMA user_version = 1, application_id = 0x4B430001
+///     PRAGMA user_version = 2, application_id = 0x4B430002
 ///     tuned(op TEXT, spec TEXT, arch TEXT, rows_low INTEGER, rows_high INTEGER, source TEXT, device TEXT,
 ///           tunables TEXT, time_us REAL, templates TEXT, recorded_us INTEGER, checksum INTEGER,
+///           signatures BLOB,
 ///           PRIMARY KEY(op, spec, arch, rows_low, rows_high, source, device))
 ///
 /// The columns are the fields of TunedRecord: source is "measured" or "estimate", tunables are "name=value
-/// name=value", and checksum is the XXH3-64 of all fields. The database is checked completely each time it is
-/// opened. A damaged one is moved to quarantine, with one warning, and rebuilt from its last good copy and
-/// from its sound records. If the database is locked or unreadable, the copy is read. A database of a newer
-/// build is left alone; there is no schema older than version 1. No operation throws because of the state of
-/// the disk, and reading waits only a moment for other processes. Thread-safe; many processes may record at
-/// once.
+/// name=value", checksum is the XXH3-64 of all fields, and signatures are as signature_list.hpp writes them,
+/// or empty. A database without a signed record has version 1, which lacks that column. The database is
+/// checked completely each time it is opened. A damaged one is moved to quarantine, with one warning, and
+/// rebuilt from its last good copy and from its sound records. If the database is locked or unreadable, the
+/// copy is read. A database of a newer build is left alone. No operation throws because of the state of the
+/// disk, and reading waits only a moment for other processes. Thread-safe; many processes may record at once.
 class TuningStore {
  public:
   /// `root` is the cache directory; if it is empty, there are no records and none can be stored. `warn`
   /// receives each kind of warning once. A directory or database that `trust` refuses is neither read nor
-  /// written.
-  TuningStore(std::string root, WarningSink warn, Trust trust = Trust::mine);
+  /// written. `finish` is called with each record that is stored.
+  TuningStore(std::string root, WarningSink warn, Trust trust = Trust::mine, FinishRecord finish = nullptr);
 
   /// Stores the sound ones of `records`, all or none. Each replaces an older record of the same op,
   /// specialisation, architecture, rows, source and device. A time of recording that cannot be right is
-  /// stored as 0.
+  /// stored as 0, and the signatures, which cover it, are dropped then.
   RecordResult record(const std::vector<TunedRecord>& records);
   /// Every record, in order.
   [[nodiscard]] std::vector<TunedRecord> list();
@@ -78,6 +82,7 @@ class TuningStore {
 
   std::string root_;
   Trust trust_;
+  FinishRecord finish_;
   WarnOnce warnings_;
   mutable std::mutex defect_mutex_;
   std::string list_defect_;

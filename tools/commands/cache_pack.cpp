@@ -55,6 +55,7 @@ int export_entries(CommandContext& context, const PackOptions& options) {
                                return !is_wanted(options, record.op, record.arch);
                              }),
               tuned.end());
+  sign_records(options.sign, tuned);
   AtomicOutput output(options.file);
   std::uint64_t bytes = 0;
   const cache::ExportResult result = cache::export_pack(
@@ -168,11 +169,13 @@ int import_entries(CommandContext& context, const PackOptions& options) {
   cache::TuningStore tuning = open_tuning(context, store);
   const cache::TrustedKeys trusted(cache::options_from_environment().trusted_keys,
                                    [&context](std::string_view text) { context.console.warning(text); });
-  const cache::ImportDemand demand{[&trusted](const cache::Key& key, const cache::Entry& entry) {
-                                     const std::string defect = disproof(key, entry);
-                                     return defect.empty() ? trusted.defect_of(key, entry) : defect;
-                                   },
-                                   !trusted.demanded(), [] { return StopOnInterrupt::requested().load(); }};
+  const cache::ImportDemand demand{
+      [&trusted](const cache::Key& key, const cache::Entry& entry) {
+        const std::string defect = disproof(key, entry);
+        return defect.empty() ? trusted.defect_of(key, entry) : defect;
+      },
+      [&trusted](const cache::TunedRecord& record) { return trusted.defect_of(record); },
+      [] { return StopOnInterrupt::requested().load(); }};
   const cache::ImportResult result = [&] {
     const StopOnInterrupt guard;
     return cache::import_pack(options.file, store, tuning,
@@ -264,7 +267,8 @@ void add_cache_pack_commands(const Command& cache, CommandContext& context) {
                                          export_entries);
   exporting.option("--op", exported->ops, "Only these ops").separated();
   exporting.option("--arch", exported->archs, "Only these architectures").separated();
-  exporting.option("--sign", exported->sign, "Sign the entries with the key in this file").value_name("FILE");
+  exporting.option("--sign", exported->sign, "Sign what goes into the pack with the key in this file")
+      .value_name("FILE");
   const auto [importing, imported] = add(
       "import", "Verify a pack, then publish the entries and tuned records that the cache lacks or has older",
       import_entries);

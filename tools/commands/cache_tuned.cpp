@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "cache/cache.hpp"
+#include "cache/signature/public_key.hpp"
+#include "cache/signature/trusted_keys.hpp"
 #include "cache/tuning/tuning_store.hpp"
 #include "kerncast/op_definition.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
@@ -53,6 +56,10 @@ class Listing {
   void add(const std::string& layer, const cache::TunedRecord& record) {
     const std::string state = state_of(builder_, record);
     const std::int64_t seconds = record.recorded_us / 1'000'000;
+    Json signers = Json::array();
+    for (const cache::Signature& signature : record.signatures) {
+      signers.push_back(cache::format_public_key(signature.signer));
+    }
     Json tunables = Json::object();
     for (const auto& [name, value] : record.tunables) {
       tunables[name] = value;
@@ -69,6 +76,7 @@ class Listing {
                      {"templates", record.templates},
                      {"state", state},
                      {"recorded", seconds},
+                     {"signers", std::move(signers)},
                      {"layer", layer}});
     table_.add_row({record.op, record.spec, record.arch, rows_text(record), cache::format_tunables(record),
                     fixed(record.time_us, 2),
@@ -90,15 +98,31 @@ class Listing {
                 {"layer"}}};
 };
 
+/// Says how many of `records` no launch uses, since they are not signed as KERNCAST_TRUSTED_KEYS demands.
+void warn_of_untrusted(CommandContext& context, const cache::TrustedKeys& trusted, const std::string& layer,
+                       const std::vector<cache::TunedRecord>& records) {
+  const auto count = std::count_if(records.begin(), records.end(), [&](const cache::TunedRecord& record) {
+    return !trusted.defect_of(record).empty();
+  });
+  if (count > 0) {
+    context.console.warning(fmt::format("{} of {} not used: no key of KERNCAST_TRUSTED_KEYS has signed {}",
+                                        counted(static_cast<std::uint64_t>(count), "tuned record"),
+                                        layer + (count == 1 ? " is" : " are"), count == 1 ? "it" : "them"));
+  }
+}
+
 int list_tuned(CommandContext& context) {
   Runtime runtime(context.runtime_options());
   cache::Cache& cache = implementation_of(runtime).cache;
   Listing listing(implementation_of(runtime).builder);
   listing.add(cache.store().root(), require_tuned(cache.tuning()));
+  const cache::TrustedKeys trusted(cache::options_from_environment().trusted_keys, nullptr);
   bool complete = true;
   for (const auto& layer : cache.read_only()) {
     std::string defect;
-    listing.add(layer->name(), layer->tuned(defect));
+    const std::vector<cache::TunedRecord> records = layer->tuned(defect);
+    listing.add(layer->name(), records);
+    warn_of_untrusted(context, trusted, layer->name(), records);
     if (!defect.empty()) {
       complete = false;
       context.console.error(fmt::format("the tuned records of {} cannot be read: {}", layer->name(), defect));

@@ -31,4 +31,19 @@ std::function<void(const cache::Key&, cache::Entry&)> signer(const std::string& 
   };
 }
 
+void sign_records(const std::string& file, std::vector<cache::TunedRecord>& records) {
+  if (file.empty()) {
+    return;
+  }
+  const cache::SigningKey key = read_signing_key(file);
+  for (cache::TunedRecord& record : records) {
+    if (!key.sign(record)) {
+      throw Error(
+          ErrorCode::invalid_argument,
+          fmt::format("the tuned record of {} [{}] for {} has {} signatures, and no place for another",
+                      record.op, record.spec, record.arch, record.signatures.size()));
+    }
+  }
+}
+
 }  // namespace kerncast::tools

@@ -17,8 +17,9 @@ using cache::tuning_database::Content;
 
 namespace {
 
-std::string sample_input() {
-  return cache::tuning_database::database_of({sample_record(1), sample_record(2), sample_record(3)});
+std::string sample_input(bool with_signatures) {
+  return cache::tuning_database::database_of(
+      {sample_record(1), sample_record(2), with_signatures ? signed_record(3) : sample_record(3)});
 }
 
 }  // namespace
@@ -40,9 +41,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return 0;
 }
 
-std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most,
-                                    unsigned /*seed*/) {
-  return mutate_from(size < 2 ? sample_input() : std::string(), data, size, most);
+std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
+  return mutate_from(size < 2 ? sample_input(seed % 2 == 0) : std::string(), data, size, most);
 }
 
 }  // extern "C"

@@ -1,5 +1,5 @@
 // Fuzzes packs. The checksums are made correct, so that the reader reaches the table, the compressed entries
-// and the tuned records. The first byte of an input says whether it has any. See tools/dev/fuzz.sh.
+// and the tuned records. The first byte of an input chooses the version. See tools/dev/fuzz.sh.
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -36,10 +36,11 @@ void set_number(std::string& bytes, std::size_t at, std::uint64_t value) {
 
 /// `middle` consists of frames, table, the places of shared and tuned if there are any, table offset and
 /// count.
-std::string pack_of(const std::string& middle, bool has_places) {
+std::string pack_of(const std::string& middle, std::uint32_t version) {
+  const bool has_places = version != cache::first_pack_version;
   cache::Writer head;
   head.raw(cache::pack_format::magic);
-  head.integer(has_places ? cache::pack_version : cache::first_pack_version);
+  head.integer(version);
   std::string file = head.bytes() + middle;
   const std::size_t place_bytes = cache::pack_format::place_bytes;
   if (middle.size() < offsets_bytes + (has_places ? 2 * place_bytes : 0)) {
@@ -75,14 +76,15 @@ std::string pack_of(const std::string& middle, bool has_places) {
   return file + checksum_of(covered);
 }
 
-std::string sample_input() {
+std::string sample_input(bool with_signatures) {
   std::string file;
   cache::PackWriter writer([&](std::string_view bytes) { file += bytes; }, "what both have in common",
-                           {sample_record(1), sample_record(2)});
+                           {sample_record(1), with_signatures ? signed_record(2) : sample_record(2)});
   writer.add({1, 1}, sample_entry("a"));
   writer.add({2, 1}, sample_entry("b"));
   writer.finish();
-  return '\1' +
+  return static_cast<char>((with_signatures ? cache::pack_version : cache::unsigned_pack_version) -
+                           cache::first_pack_version) +
          file.substr(cache::pack_format::head_bytes, file.size() - cache::pack_format::head_bytes -
                                                          cache::pack_format::footer_bytes + offsets_bytes);
 }
@@ -93,8 +95,10 @@ extern "C" {
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string input(reinterpret_cast<const char*>(data), size);
-  const std::string file =
-      pack_of(input.substr(input.empty() ? 0 : 1), !input.empty() && (input[0] & 1) != 0);
+  constexpr std::uint32_t versions = cache::pack_version - cache::first_pack_version + 1;
+  const std::string file = pack_of(
+      input.substr(input.empty() ? 0 : 1),
+      cache::first_pack_version + (input.empty() ? 0 : static_cast<std::uint8_t>(input[0]) % versions));
   const int descriptor = memfd_create("pack", MFD_CLOEXEC);
   if (descriptor < 0 || write(descriptor, file.data(), file.size()) != static_cast<ssize_t>(file.size())) {
     std::abort();
@@ -124,9 +128,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return 0;
 }
 
-std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most,
-                                    unsigned /*seed*/) {
-  return mutate_from(size < 2 ? sample_input() : std::string(), data, size, most);
+std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
+  return mutate_from(size < 2 ? sample_input(seed % 2 == 0) : std::string(), data, size, most);
 }
 
 }  // extern "C"

@@ -235,18 +235,135 @@ TEST_CASE_METHOD(Fixture, "an unsigned directory becomes a signed pack") {
   CHECK(store.load(key)->signatures.empty());
 }
 
-TEST_CASE_METHOD(Fixture, "tuned records of layers are left out if signatures are demanded") {
-  TuningStore tuning(folder.file("layer"), nullptr);
-  REQUIRE(tuning.record({sample_record()}).written == 1);
+TEST_CASE_METHOD(Fixture, "a signature of a tuned record covers every field") {
+  const SigningKey mine = new_key();
+  const TrustedKeys keys = trusted(text_of(mine));
+  TunedRecord record = sample_record();
+  CHECK_THAT(keys.defect_of(record), Catch::Contains("not signed"));
+  REQUIRE(mine.sign(record));
+  CHECK(keys.defect_of(record).empty());
+  CHECK(trusted("").defect_of(sample_record()).empty());
+  const auto changed = [&](auto&& change) {
+    TunedRecord other = record;
+    change(other);
+    return keys.defect_of(other);
+  };
+  const std::string wrong = "its signature is not of this content";
+  CHECK(changed([](TunedRecord& r) { r.op += 'x'; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.spec += 'x'; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.arch += 'x'; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.rows_low += 1; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.rows_high += 1; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.source = TunedSource::estimate; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.device += 'x'; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.tunables[0].second += 1; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.tunables.pop_back(); }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.time_us += 1e-9; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.templates += 'x'; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.recorded_us += 1; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.signatures[0].bytes[0] ^= 1; }) == wrong);
+  CHECK_THAT(changed([](TunedRecord& r) { r.signatures[0].signer[0] ^= 1; }),
+             Catch::Contains("no key of KERNCAST_TRUSTED_KEYS"));
+
+  // A rotation: the old key's signature suffices as long as the old key is named.
+  const SigningKey young = new_key();
+  CHECK(trusted(text_of(young) + "," + text_of(mine)).defect_of(record).empty());
+  CHECK(!trusted(text_of(young)).defect_of(record).empty());
+  REQUIRE(young.sign(record));
+  REQUIRE(young.sign(record));
+  CHECK(record.signatures.size() == 2);
+  CHECK(trusted(text_of(young)).defect_of(record).empty());
+}
+
+TEST_CASE_METHOD(Fixture, "a cache with a signing key signs what is recorded") {
+  const SigningKey mine = new_key();
   CacheOptions options;
   options.directory = folder.file("own");
-  options.read_only = {folder.file("layer")};
-  CHECK(!Cache(options, sink()).tuned().empty());
-  options.trusted_keys = text_of(new_key());
+  options.signing_key = written(mine);
+  REQUIRE(Cache(options, sink()).tuning().record({sample_record()}).written == 1);
+  const std::vector<TunedRecord> stored = TuningStore(options.directory, nullptr).list();
+  REQUIRE(stored.size() == 1);
+  CHECK(trusted(text_of(mine)).defect_of(stored[0]).empty());
+}
+
+TEST_CASE_METHOD(Fixture, "of the tuned records of layers, those that a trusted key has signed are used") {
+  const SigningKey mine = new_key();
+  TunedRecord good = sample_record(1);
+  REQUIRE(mine.sign(good));
+  TunedRecord altered = sample_record(2);
+  REQUIRE(mine.sign(altered));
+  altered.tunables[0].second = 64;
+  TunedRecord strange = sample_record(3);
+  REQUIRE(new_key().sign(strange));
+  const std::vector<TunedRecord> all{good, altered, strange, sample_record(4)};
+  TuningStore tuning(folder.file("layer"), nullptr);
+  REQUIRE(tuning.record(all).written == 4);
+  std::string bytes;
+  const Store empty(folder.file("empty"), nullptr);
+  REQUIRE(export_pack(
+              empty, [](const Entry&) { return true; }, [&](std::string_view more) { bytes += more; }, all)
+              .entries == 0);
+  for (const std::string& layer : {folder.file("layer"), folder.write("pack", bytes)}) {
+    CacheOptions options;
+    options.directory = folder.file("own");
+    options.read_only = {layer};
+    const auto used = [&](std::int64_t rows) {
+      Cache cache(options, sink());
+      return !cache.tuned().find({good.op, good.spec, good.arch, rows, rows, good.device}).empty();
+    };
+    for (std::int64_t rows = 1; rows <= 4; ++rows) {
+      CHECK(used(rows));
+    }
+    CHECK(warnings.empty());
+    options.trusted_keys = text_of(mine);
+    CHECK(used(1));
+    REQUIRE(warnings.size() == 1);
+    CHECK_THAT(warnings[0], Catch::Contains("3 of the 4 tuned records") &&
+                                Catch::Contains("its signature is not of this content"));
+    for (std::int64_t rows = 2; rows <= 4; ++rows) {
+      CHECK(!used(rows));
+    }
+    options.trusted_keys = text_of(new_key());
+    CHECK(!used(1));
+    warnings.clear();
+  }
+
+  // The records of the own directory are used as they are.
+  CacheOptions own;
+  own.directory = folder.file("layer");
+  own.trusted_keys = text_of(mine);
+  Cache cache(own, sink());
+  CHECK(cache.tuned().find({good.op, good.spec, good.arch, 4, 4, good.device}).size() == 1);
   CHECK(warnings.empty());
-  CHECK(Cache(options, sink()).tuned().empty());
-  REQUIRE(warnings.size() == 1);
-  CHECK_THAT(warnings[0], Catch::Contains("they are not signed"));
+}
+
+TEST_CASE_METHOD(Fixture, "a pack is imported if every tuned record in it is signed as demanded") {
+  const SigningKey mine = new_key();
+  const TrustedKeys keys = trusted(text_of(mine));
+  TunedRecord good = sample_record(1);
+  REQUIRE(mine.sign(good));
+  const auto import = [&](const std::vector<TunedRecord>& records) {
+    std::string bytes;
+    Store source(folder.file("source"), nullptr);
+    REQUIRE(source.publish(key, sample_entry()));
+    static_cast<void>(export_pack(
+        source, [](const Entry&) { return true; }, [&](std::string_view more) { bytes += more; }, records));
+    const TemporaryDirectory target;
+    Store store(target.path(), nullptr);
+    TuningStore tuning(target.path(), nullptr);
+    const ImportDemand demand{nullptr, [&](const TunedRecord& record) { return keys.defect_of(record); }};
+    const ImportResult result =
+        import_pack(folder.write("pack", bytes), store, tuning, ImportMode::write, demand);
+    CHECK(tuning.list() == (result.defect.empty() ? records : std::vector<TunedRecord>()));
+    CHECK(result.published == (result.defect.empty() ? 1 : 0));
+    return result.defect;
+  };
+  CHECK(import({good}).empty());
+  CHECK(import({}).empty());
+  CHECK_THAT(import({good, sample_record(2)}), Catch::Contains("rows 2 to 2: it is not signed"));
+  TunedRecord strange = sample_record(2);
+  REQUIRE(new_key().sign(strange));
+  CHECK_THAT(import({good, strange}), Catch::Contains("no key of KERNCAST_TRUSTED_KEYS"));
 }
 
 TEST_CASE_METHOD(Fixture,

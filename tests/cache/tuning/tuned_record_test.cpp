@@ -24,8 +24,37 @@ TEST_CASE("records come back from their bytes, and from no others") {
   CHECK(!parse_records(serialise_records({records[0], records[0]})));
 }
 
-TEST_CASE("every field is under the checksum") {
+TEST_CASE("records come back with their signatures, and from no other bytes") {
+  std::vector<TunedRecord> records{signed_record(1), sample_record(2), signed_record(3)};
+  records[2].signatures.resize(max_signatures);
+  const std::string bytes = serialise_records(records, RecordForm::with_signed);
+  REQUIRE(parse_records(bytes, RecordForm::with_signed));
+  CHECK(*parse_records(bytes, RecordForm::with_signed) == records);
+  for (std::size_t length = 0; length < bytes.size(); ++length) {
+    CHECK(!parse_records(bytes.substr(0, length), RecordForm::with_signed));
+  }
+  CHECK(!parse_records(bytes, RecordForm::plain));
+  records[2].signatures.emplace_back();
+  CHECK(!parse_records(serialise_records(records, RecordForm::with_signed), RecordForm::with_signed));
+  CHECK_THAT(defect_of(records[2]), Catch::Contains("more than 16 signatures"));
+  CHECK(has_signatures(records));
+  CHECK(!has_signatures({sample_record(1)}));
+}
+
+TEST_CASE("a stored record is kept if it is newer, or the same and no signature is new") {
+  TunedRecord newer = sample_record();
+  newer.recorded_us += 1;
+  CHECK(keeps(newer, sample_record()));
+  CHECK(!keeps(sample_record(), newer));
+  CHECK(keeps(signed_record(), sample_record()));
+  CHECK(keeps(signed_record(), signed_record()));
+  CHECK(!keeps(sample_record(), signed_record()));
+}
+
+TEST_CASE("every field is under the checksum, and all but the signatures are what a signature covers") {
   const TunedRecord record = sample_record();
+  CHECK(checksum_of(signed_record()) != checksum_of(record));
+  CHECK(content_of(signed_record()) == content_of(record));
   std::vector<TunedRecord> others(11, record);
   others[0].op += 'x';
   others[1].spec += 'x';
@@ -40,6 +69,7 @@ TEST_CASE("every field is under the checksum") {
   others[10].recorded_us += 1;
   for (const TunedRecord& other : others) {
     CHECK(checksum_of(other) != checksum_of(record));
+    CHECK(content_of(other) != content_of(record));
   }
 }
 

@@ -22,3 +22,11 @@ inline kerncast::cache::TunedRecord sample_record(std::int64_t rows = 1,
   record.recorded_us = 1'700'000'000'000'000 + rows;
   return record;
 }
+
+/// sample_record() with a signature, which nobody has made.
+inline kerncast::cache::TunedRecord signed_record(std::int64_t rows = 1) {
+  kerncast::cache::TunedRecord record = sample_record(rows);
+  record.signatures.emplace_back().signer.fill('s');
+  record.signatures[0].bytes.fill('b');
+  return record;
+}

@@ -19,9 +19,9 @@ fs::path memory_folder() {
   return fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path();
 }
 
-/// Records in a child process that is harmed. Afterwards the earlier records exist, and so do those that the
-/// child was told are stored.
-TracedOutcome record_harmed(const Harm& harm, bool damaged) {
+/// Records `more`, of three rows, in a child process that is harmed. Afterwards the earlier records exist,
+/// and so do those that the child was told are stored.
+TracedOutcome record_harmed(const Harm& harm, bool damaged, const TunedRecord& more = sample_record(3)) {
   const TemporaryDirectory folder(memory_folder());
   const std::vector<TunedRecord> old{sample_record(1), sample_record(2)};
   REQUIRE(TuningStore(folder.path(), nullptr).record(old).written == 2);
@@ -30,15 +30,14 @@ TracedOutcome record_harmed(const Harm& harm, bool damaged) {
   }
   INFO("damaged " << damaged);
   const TracedOutcome out = run_traced(
-      [&] { return TuningStore(folder.path(), nullptr).record({sample_record(3)}).written == 1 ? 0 : 1; },
-      harm);
+      [&] { return TuningStore(folder.path(), nullptr).record({more}).written == 1 ? 0 : 1; }, harm);
   TuningStore store(folder.path(), nullptr);
   std::vector<TunedRecord> seen = store.list();
   CHECK(seen.size() >= (out.code == 0 ? 3U : 2U));
   REQUIRE(seen.size() >= 2);
   CHECK(std::vector<TunedRecord>(seen.begin(), seen.begin() + 2) == old);
-  CHECK(store.record({sample_record(3), sample_record(4)}).failed == 0);
-  CHECK(store.list() == std::vector<TunedRecord>{old[0], old[1], sample_record(3), sample_record(4)});
+  CHECK(store.record({more, sample_record(4)}).failed == 0);
+  CHECK(store.list() == std::vector<TunedRecord>{old[0], old[1], more, sample_record(4)});
   return out;
 }
 
@@ -48,6 +47,10 @@ TEST_CASE("a process that records and is killed at any system call loses no reco
   for (const bool damaged : {false, true}) {
     at_every_stop(0, [&](const Harm& harm) { return record_harmed(harm, damaged); });
   }
+}
+
+TEST_CASE("a process that is killed while it stores the first signature loses no record") {
+  at_every_stop(0, [&](const Harm& harm) { return record_harmed(harm, false, signed_record(3)); });
 }
 
 TEST_CASE("who records while system calls fail, each in turn, says so or has recorded") {

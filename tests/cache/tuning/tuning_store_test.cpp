@@ -113,6 +113,85 @@ TEST_CASE_METHOD(Fixture, "records are kept, listed, replaced by newer ones and 
   CHECK(warnings.empty());
 }
 
+TEST_CASE_METHOD(Fixture, "the first signed record changes the schema, and every record is still there") {
+  fill();
+  const auto version = [&] {
+    const DatabaseConnection database(path);
+    return database.text("PRAGMA user_version") + ' ' + database.text("PRAGMA application_id");
+  };
+  CHECK(version() == "1 " + std::to_string(0x4B430001));
+  const std::string first = *read_file(path);
+  records[1] = signed_record(2);
+  records.push_back(signed_record(6));
+  RecordResult result = store().record({records[1], records[5]});
+  CHECK(result.written == 2);
+  CHECK(version() == "2 " + std::to_string(0x4B430002));
+  CHECK(store().list() == records);
+  std::string defect;
+  CHECK(read_tuned(Folder::open(root), Trust::mine, defect) == records);
+  CHECK(defect.empty());
+
+  // The same record without its signature is nothing new. A newer one drops the signature.
+  result = store().record({sample_record(2), sample_record(1), records[5]});
+  CHECK(result.written == 0);
+  CHECK(result.kept == 3);
+  TunedRecord newer = sample_record(6);
+  newer.recorded_us += 1;
+  CHECK(store().record({newer}).written == 1);
+  records[5] = newer;
+  CHECK(store().list() == records);
+  CHECK(store().remove([](const TunedRecord& record) { return record.rows_low == 6; }) == 1U);
+  records.pop_back();
+
+  // A recovery keeps signatures, and a signature is under the checksum.
+  write(path, "garbage");
+  CHECK(store().list() == records);
+  CHECK(version() == "2 " + std::to_string(0x4B430002));
+  CHECK(warnings.size() == 1);
+  fs::remove(copy);
+  DatabaseConnection(path).run(
+      "UPDATE tuned SET signatures = zeroblob(length(signatures)) WHERE rows_low = 2");
+  records.erase(records.begin() + 1);
+  CHECK(store().list() == records);
+
+  // A database whose table is that of the other version is none of ours.
+  write(path, first);
+  DatabaseConnection(path).run("PRAGMA user_version = 2; PRAGMA application_id = 0x4B430002");
+  CHECK(tuning_database::read(*read_file(path)).condition == tuning_database::Condition::broken);
+}
+
+TEST_CASE_METHOD(Fixture, "a store signs what is recorded, as it is stored") {
+  TuningStore tuning(root, nullptr, Trust::mine, [](TunedRecord& record) {
+    record.signatures = signed_record().signatures;
+    record.signatures[0].signer[0] = record.recorded_us == 0 ? '0' : '1';
+  });
+  TunedRecord future = signed_record(2);
+  future.recorded_us = std::int64_t{1} << 60;
+  REQUIRE(tuning.record({sample_record(1), future}).written == 2);
+  const std::vector<TunedRecord> stored = tuning.list();
+  REQUIRE(stored.size() == 2);
+  CHECK(stored[0].signatures.at(0).signer[0] == '1');
+  CHECK(stored[1].signatures.at(0).signer[0] == '0');
+  // A date that is changed makes the signatures wrong.
+  REQUIRE(store().remove([](const TunedRecord&) { return true; }) == 2U);
+  REQUIRE(store().record({future}).written == 1);
+  CHECK(store().list().front().signatures.empty());
+}
+
+TEST_CASE_METHOD(Fixture, "no changed byte of a database with signed records changes a record") {
+  const std::vector<TunedRecord> all{signed_record(1), sample_record(2), signed_record(3)};
+  const std::string good = tuning_database::database_of(all);
+  REQUIRE(tuning_database::read(good).records == all);
+  for (std::size_t at = 0; at < good.size(); at += at < 120 ? 1 : 13) {
+    INFO("byte " << at);
+    std::string bytes = good;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x55);
+    for (const TunedRecord& record : tuning_database::read(bytes).records) {
+      CHECK(std::find(all.begin(), all.end(), record) != all.end());
+    }
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "a record with a defect is refused, and the others are kept") {
   TunedRecord bad = sample_record(1);
   bad.rows_low = 7;
@@ -274,11 +353,11 @@ TEST_CASE_METHOD(Fixture, "a database of a newer build is left alone") {
   fill();
   DatabaseConnection(path).run(
       "CREATE TABLE later(x TEXT); INSERT INTO later VALUES('kept'); "
-      "PRAGMA user_version = 2; PRAGMA application_id = 0x4B430002");
+      "PRAGMA user_version = 3; PRAGMA application_id = 0x4B430003");
   fs::remove(copy);
   CHECK(store().list().empty());
   REQUIRE(warnings.size() == 1);
-  CHECK_THAT(warnings[0], Catch::Contains("schema version 2, this build knows 1"));
+  CHECK_THAT(warnings[0], Catch::Contains("schema version 3, this build knows 2"));
   CHECK(store().record({sample_record(9)}).failed == 1);
   CHECK_THAT(warnings.back(), Catch::Contains("cannot be changed"));
   CHECK(!store().remove([](const TunedRecord&) { return true; }).value_or(1));

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cache/tuning/tuning_store.hpp"
+#include "tests/cache/tuning/tuned_sample.hpp"
 #include "tests/tools/commands/command_process.hpp"
 
 namespace {
@@ -87,4 +89,37 @@ TEST_CASE("a signed pack serves where its key is demanded, and an unsigned one d
   const std::string unwritten = place.directory.file("unwritten.pack");
   CHECK(place.run({"cache", "export", unwritten, "--sign", plain}).code == 2);
   CHECK(!fs::exists(unwritten));
+}
+
+TEST_CASE("tuned records in a pack are signed by an export, and imported where the key is trusted") {
+  const CommandPlace place;
+  const std::string file = place.directory.file("key");
+  std::string trusted = place.run({"key", "generate", file}).out;
+  trusted.pop_back();
+  REQUIRE(kerncast::cache::TuningStore(place.directory.file("cache"), nullptr)
+              .record({sample_record(1), sample_record(2)})
+              .written == 2);
+  const std::string plain = place.directory.file("plain.pack");
+  const std::string signed_pack = place.directory.file("signed.pack");
+  REQUIRE(place.run({"cache", "export", plain}).code == 0);
+  REQUIRE(place.run({"cache", "export", signed_pack, "--sign", file}).code == 0);
+
+  const CommandPlace other;
+  const std::vector<std::pair<std::string, std::string>> demand{{"KERNCAST_TRUSTED_KEYS", trusted}};
+  const Outcome refused = other.run({"cache", "import", plain}, demand);
+  CHECK(refused.code == 1);
+  CHECK_THAT(refused.err, Catch::Contains("the tuned record of norm.rms_norm") &&
+                              Catch::Contains("it is not signed") && Catch::Contains("nothing was imported"));
+  CHECK(other.run({"cache", "tuned", "--json"}).json().empty());
+  CHECK(other.run({"cache", "import", signed_pack, "--json"}, demand).json().at("tuned_imported") == 2);
+  const nlohmann::json listed = other.run({"cache", "tuned", "--json"}).json();
+  REQUIRE(listed.size() == 2);
+  CHECK(listed.at(0).at("signers") == nlohmann::json::array({trusted}));
+
+  const auto warning = [&](const std::string& layer) {
+    return CommandPlace().run({"cache", "tuned"},
+                              {{"KERNCAST_CACHE_READONLY", layer}, {"KERNCAST_TRUSTED_KEYS", trusted}});
+  };
+  CHECK(warning(signed_pack).err.find("not used") == std::string::npos);
+  CHECK_THAT(warning(plain).err, Catch::Contains("2 tuned records of " + plain + " are not used"));
 }
