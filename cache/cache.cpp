@@ -18,6 +18,10 @@
 namespace kerncast::cache {
 namespace {
 
+// A process whose launches fail for one entry again and again tells of it once, and a process that refuses
+// all of a layer does not fill the log.
+constexpr std::size_t most_logged_refusals = 1024;
+
 std::int64_t now_ns() {
   return std::chrono::steady_clock::now().time_since_epoch().count();
 }
@@ -202,14 +206,14 @@ Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerC
       return promoted(key, std::move(*answer.entry), Layer::read_only, layer->name(),
                       &CacheCounters::read_only_hits, started);
     }
-    note_unused(layer->name(), answer.defect);
+    note_unused(key, layer->name(), answer.defect);
   }
   LayerAnswer answer = checked(key, remote_.load(key, budget));
   if (answer.entry) {
     return promoted(key, std::move(*answer.entry), Layer::remote, remote_.name(), &CacheCounters::remote_hits,
                     started);
   }
-  note_unused(remote_.name(), answer.defect);
+  note_unused(key, remote_.name(), answer.defect);
   if (on_miss == OnMiss::count) {
     counters_.add(&CacheCounters::misses);
   }
@@ -271,6 +275,7 @@ Hit Cache::promoted(const Key& key, Entry entry, Layer layer, const std::string&
     const ProcessLock lock(root, key, 0, store_.trust());
     if (!lock.waited() && store_.promote(key, entry)) {
       counters_.add(&CacheCounters::promoted);
+      store_.log({EventKind::promotion, key, entry.op, name, {}});
       counters_.add(&CacheCounters::bytes_written, entry.cubin.size() + entry.ptx.size());
       in_directory = true;
     }
@@ -283,11 +288,14 @@ Hit Cache::promoted(const Key& key, Entry entry, Layer layer, const std::string&
   return hit;
 }
 
-void Cache::note_unused(const std::string& layer, const std::string& defect) {
+void Cache::note_unused(const Key& key, const std::string& layer, const std::string& defect) {
   if (defect.empty()) {
     return;
   }
   counters_.add(&CacheCounters::refused);
+  if (warnings_.is_first(fmt::format("log {} {}", layer, key.hex()), most_logged_refusals)) {
+    store_.log({EventKind::refusal, key, {}, layer, defect});
+  }
   warnings_.once("layer " + layer, fmt::format("an entry of {} is not used ({}); the kernel is looked for "
                                                "elsewhere or compiled",
                                                layer, defect));
@@ -300,6 +308,7 @@ bool Cache::refuse(const Key& key, const Key& code, const std::string& reason) {
   warnings_.once("code " + code.hex(), fmt::format("a cached kernel cannot be loaded ({}); it is looked for "
                                                    "elsewhere or compiled again",
                                                    reason));
+  store_.log({EventKind::refusal, key, {}, {}, reason});
   static_cast<void>(load_from_directory(key));
   return true;
 }

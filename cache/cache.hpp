@@ -165,12 +165,13 @@ class Cache {
                          std::string_view version);
   Hit found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
             std::int64_t started_ns);
-  /// Serves `entry`, which the layer or server called `from` has, and copies it into the directory.
+  /// Serves `entry`, which the layer or server that messages call `from` has, and copies it into the
+  /// directory.
   Hit promoted(const Key& key, Entry entry, Layer layer, const std::string& from,
                std::uint64_t CacheCounters::* counter, std::int64_t started_ns);
-  /// Counts an entry of `layer` that is not used because of `defect`, and warns of the layer once. Does
-  /// nothing if `defect` is empty.
-  void note_unused(const std::string& layer, const std::string& defect);
+  /// Counts the entry of `key` in `layer`, which is not used because of `defect`, logs it, and warns of the
+  /// layer once. Does nothing if `defect` is empty.
+  void note_unused(const Key& key, const std::string& layer, const std::string& defect);
   /// The reason why a sound entry is not used; empty if it is.
   [[nodiscard]] std::string defect_of(const Entry& entry) const;
   /// The directory's entry, if it can be used.

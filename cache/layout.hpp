@@ -14,6 +14,9 @@ constexpr std::string_view locks = "locks";
 constexpr std::string_view sessions = "sessions";
 constexpr std::string_view compilers = "compilers";
 constexpr std::string_view counters = "counters";
+/// The log of what happened to the directory, and the one before it; see event_log.hpp.
+constexpr std::string_view log = "log";
+constexpr std::string_view old_log = "log.1";
 constexpr std::string_view index = "index.sqlite";
 /// The folder of sources at which a compile worker failed.
 constexpr std::string_view failed = "failed";
@@ -25,9 +28,10 @@ constexpr std::string_view session_suffix = ".kcs";
 constexpr std::string_view source_suffix = ".cu";
 
 /// Names in the folder of locks: held by the process that evicts, the mark that it has not finished, and held
-/// by the process that adds up counters.
+/// by the processes that add up counters and rename the log.
 constexpr std::string_view trim_lock = "trim";
 constexpr std::string_view trim_due = "trim-due";
 constexpr std::string_view counters_lock = "counters";
+constexpr std::string_view log_lock = "log";
 
 }  // namespace kerncast::cache::layout

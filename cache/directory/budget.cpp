@@ -228,6 +228,9 @@ class Trim {
       if (removed == Removed::here) {
         ++result_.evicted;
         result_.evicted_bytes += candidate.bytes;
+        if (result_.evicted_keys.size() < most_evicted_keys) {
+          result_.evicted_keys.push_back(candidate.key);
+        }
         lock_.touch();
       }
     }

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
 #include "cache/key.hpp"
 #include "cache/posix/folder.hpp"
@@ -17,6 +18,9 @@ struct Budget {
   std::uint64_t entries = 100'000;
 };
 
+/// The number of keys that a trim names of those that it evicts: as many as a line of the log holds.
+constexpr std::size_t most_evicted_keys = 100;
+
 /// Result of a trim.
 struct TrimResult {
   bool ran = false;           ///< false if another process is trimming
@@ -24,6 +28,7 @@ struct TrimResult {
   std::uint64_t bytes = 0;    ///< size of the entries that are left
   std::uint64_t evicted = 0;
   std::uint64_t evicted_bytes = 0;
+  std::vector<Key> evicted_keys;  ///< the first of them, at most most_evicted_keys
   /// Removed temporaries of dead writers, files of other versions, and surplus files of quarantine and of
   /// failed compiles.
   std::uint64_t collected = 0;

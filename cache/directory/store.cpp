@@ -262,17 +262,34 @@ bool Store::promote(const Key& key, const Entry& entry) {
   return bytes.size() <= max_entry_bytes && !write(key, bytes);
 }
 
-Holding Store::holding(const Key& key) const {
+Peeked Store::peek(const Key& key) const {
   const Folder shard =
       cache::trusted(Folder::open(root_), trust_).child(layout::entries).child(shard_name(key));
-  const FileContent content = shard.read(file_name(key), max_entry_bytes);
-  if (content.state == FileContent::State::absent) {
+  FileContent content = shard.read(file_name(key), max_entry_bytes);
+  Peeked out;
+  out.present = content.state != FileContent::State::absent;
+  out.parsed.defect = std::move(content.defect);
+  if (content.state == FileContent::State::read) {
+    out.parsed.defect = reason_not_trusted(content.info, trust_);
+    if (out.parsed.defect.empty()) {
+      out.parsed = parse(key, content.bytes);
+    }
+  }
+  return out;
+}
+
+Holding Store::holding(const Key& key) const {
+  const Peeked found = peek(key);
+  if (!found.present) {
     return Holding::nothing;
   }
-  return content.state == FileContent::State::read && reason_not_trusted(content.info, trust_).empty() &&
-                 parse(key, content.bytes).entry
-             ? Holding::sound
-             : Holding::unsound;
+  return found.parsed.entry ? Holding::sound : Holding::unsound;
+}
+
+void Store::log(const Event& event) const {
+  if (!root_.empty()) {
+    append_event(cache::trusted(Folder::open(root_), trust_), trust_, event);
+  }
 }
 
 IoFailure Store::write(const Key& key, const std::string& bytes) {
@@ -290,8 +307,21 @@ IoFailure Store::write(const Key& key, const std::string& bytes) {
 void Store::trim() {
   const TrimResult result = cache::trim(open_root(), *budget_, own_usage_ ? own_usage_() : std::string());
   schedule_.trimmed(result);
+  count_evicted(result);
+}
+
+void Store::count_evicted(const TrimResult& result) {
   counters_.evicted += result.evicted;
   counters_.evicted_bytes += result.evicted_bytes;
+  if (result.evicted > 0) {
+    log({EventKind::eviction,
+         std::nullopt,
+         {},
+         {},
+         {},
+         {{"entries", result.evicted}, {"bytes", result.evicted_bytes}, {"entries_left", result.entries}},
+         result.evicted_keys});
+  }
 }
 
 void Store::finish_trim() {
@@ -304,8 +334,7 @@ RoomResult Store::make_room(const Room& room, RoomUse use) {
   const RoomResult result =
       cache::make_room(root_.empty() ? Folder() : cache::trusted(Folder::open(root_), trust_),
                        budget_.value_or(Budget{0, 0}), own_usage_ ? own_usage_() : std::string(), room, use);
-  counters_.evicted += result.trimmed.evicted;
-  counters_.evicted_bytes += result.trimmed.evicted_bytes;
+  count_evicted(result.trimmed);
   return result;
 }
 
@@ -355,6 +384,11 @@ void Store::quarantine(const Key& key, const Folder& shard, const FileContent& c
     return;
   }
   ++counters_.quarantined;
+  log({EventKind::quarantine,
+       key,
+       {},
+       {},
+       outcome == SetAside::moved ? defect : defect + "; it could not be moved away"});
   warnings_.once(
       "quarantine " + key.hex(),
       fmt::format(
@@ -397,6 +431,24 @@ StoreStatistics Store::statistics() const {
 }
 
 StoreStatistics Store::remove(const std::function<bool(const StoredFile&)>& unwanted) {
+  const StoreStatistics removed = remove_entries(unwanted);
+  log_clear(removed, "some entries");
+  return removed;
+}
+
+void Store::log_clear(const StoreStatistics& removed, const char* reason) const {
+  log({EventKind::clear,
+       std::nullopt,
+       {},
+       {},
+       reason,
+       {{"entries", removed.entries},
+        {"bytes", removed.bytes},
+        {"quarantined", removed.quarantined},
+        {"failed", removed.failed}}});
+}
+
+StoreStatistics Store::remove_entries(const std::function<bool(const StoredFile&)>& unwanted) {
   StoreStatistics removed;
   for_each_shard(trusted(open_root().child(layout::entries)),
                  [&](const Folder& shard, const std::string& shard_name) {
@@ -419,7 +471,7 @@ StoreStatistics Store::clear() {
   if (root_.empty()) {
     return {};
   }
-  StoreStatistics removed = remove([](const StoredFile&) { return true; });
+  StoreStatistics removed = remove_entries([](const StoredFile&) { return true; });
   const Folder root = open_root();
   if (!root.valid()) {
     return removed;
@@ -443,6 +495,7 @@ StoreStatistics Store::clear() {
   clear_temporaries(root);
   reap_locks(root.child(layout::locks), unlocked_at_first, no_limit);
   sqlite::remove(root, std::string(layout::index));
+  log_clear(removed, "all entries");
   return removed;
 }
 

@@ -15,6 +15,7 @@
 #include "cache/directory/budget.hpp"
 #include "cache/directory/entry_tree.hpp"
 #include "cache/entry.hpp"
+#include "cache/event_log.hpp"
 #include "cache/key.hpp"
 #include "cache/posix/folder.hpp"
 #include "cache/posix/trust.hpp"
@@ -45,6 +46,12 @@ struct StoreStatistics {
 /// State of the place of an entry in a store.
 enum class Holding : std::uint8_t { nothing, sound, unsound };
 
+/// What is in the place of an entry in a store.
+struct Peeked {
+  bool present = false;
+  ParsedEntry parsed;  ///< the entry, or why there is none
+};
+
 /// Entries as files below one directory:
 ///
 ///     ROOT/v1/ab/cdef...(30 digits).kce   entries, by key
@@ -53,6 +60,7 @@ enum class Holding : std::uint8_t { nothing, sound, unsound };
 ///     ROOT/locks/HEX                      the lock of a key while a process compiles it
 ///     ROOT/sessions/NAME.kcs              keys and counters of a running process; see process_usage.hpp
 ///     ROOT/counters                       sum of the counters of ended processes
+///     ROOT/log, ROOT/log.1                what happened to the directory; see event_log.hpp
 ///     ROOT/compilers/VERSION              compilers whose entries may be here; see compiler_marks.hpp
 ///     ROOT/index.sqlite                   the listing of `kerncast cache ls`; it can be rebuilt
 ///     ROOT/tuning.sqlite                  tuned records, and their last good copy; see tuning_store.hpp
@@ -84,6 +92,8 @@ class Store {
 
   /// State of the place of `key`. Nothing is changed, counted or warned of.
   [[nodiscard]] Holding holding(const Key& key) const;
+  /// The content of the place of `key`, as load() would judge it. Nothing is changed, counted or warned of.
+  [[nodiscard]] Peeked peek(const Key& key) const;
 
   /// True if the directory exists or can be created, and is trusted.
   [[nodiscard]] bool usable();
@@ -130,6 +140,9 @@ class Store {
   /// be written to.
   std::string keep_failed(const std::string& name, std::string_view text);
 
+  /// Appends `event` to the log of the directory, if it exists and is trusted. Nothing fails because of it.
+  void log(const Event& event) const;
+
   /// The directory itself. Invalid if it does not exist or is not trusted; there is one warning then.
   [[nodiscard]] Folder open_root() { return trusted(Folder::open(root_)); }
   [[nodiscard]] const Trust& trust() const { return trust_; }
@@ -149,6 +162,9 @@ class Store {
   [[nodiscard]] IoFailure try_write(const Key& key, const std::string& bytes);
   void reap(const Folder& root, const Folder& shard);
   void trim();
+  void count_evicted(const TrimResult& result);
+  StoreStatistics remove_entries(const std::function<bool(const StoredFile&)>& unwanted);
+  void log_clear(const StoreStatistics& removed, const char* reason) const;
   /// Marks the compiler of `entry` in the directory, once for each version.
   void mark(const Entry& entry);
 

@@ -113,6 +113,14 @@ std::string reason_no_room(const Room& room, const Held& held, const Budget& bud
       size_text(room.bytes, room.entries), size_text(held.bytes, held.entries), budget_text(budget));
 }
 
+/// Tells the log that a pack is not imported, unless it was only asked.
+void log_refusal(const std::string& path, const Store& store, ImportMode mode, const ImportResult& result) {
+  if (mode == ImportMode::write) {
+    store.log(
+        {EventKind::refusal, std::nullopt, {}, path, result.defect.empty() ? result.refusal : result.defect});
+  }
+}
+
 /// Counts what an import would do. Reads the tuned records without opening their database, which would write.
 void foretell(const std::vector<TunedRecord>& records, const Store& store, ImportResult& result) {
   for (const ImportedEntry& entry : result.entries) {
@@ -205,7 +213,11 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
     result.defect = check(*pack, demand, records, path, &result.entries).defect;
   }
   result.stopped = is_stopped(demand);
-  if (!result.defect.empty() || !result.refusal.empty() || result.stopped) {
+  if (result.stopped) {
+    return result;
+  }
+  if (!result.defect.empty() || !result.refusal.empty()) {
+    log_refusal(path, store, mode, result);
     return result;
   }
   Room room;
@@ -225,6 +237,7 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
       store.make_room(room, mode == ImportMode::write ? RoomUse::make : RoomUse::only_ask);
   if (!made.fits) {
     result.refusal = reason_no_room(room, made.held, *store.budget());
+    log_refusal(path, store, mode, result);
     for (ImportedEntry& entry : result.entries) {
       entry.fate = entry.fate == ImportFate::present ? ImportFate::present : ImportFate::refused;
     }
@@ -237,7 +250,7 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
   for (std::size_t i = 0; i < pack->size(); ++i) {
     if (is_stopped(demand)) {
       result.stopped = true;
-      return result;
+      break;
     }
     if (store.load(pack->key(i))) {
       ++result.already;
@@ -252,9 +265,19 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
     ++(written ? result.published : result.failed);
     result.replaced += written && result.entries[i].fate == ImportFate::replaced ? 1 : 0;
   }
-  if (!records.empty()) {
+  if (!records.empty() && !result.stopped) {
     result.tuned = tuning.record(records);
   }
+  store.log({EventKind::imported,
+             std::nullopt,
+             {},
+             path,
+             {},
+             {{"entries", result.published},
+              {"already", result.already},
+              {"replaced", result.replaced},
+              {"failed", result.failed},
+              {"tuned", result.tuned.written}}});
   return result;
 }
 

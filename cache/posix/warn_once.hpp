@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <mutex>
 #include <set>
@@ -25,6 +26,12 @@ class WarnOnce {
     if (sink_) {
       sink_(message);
     }
+  }
+  /// True if nothing of this `kind` was told before, and fewer than `most` kinds of anything. It counts as
+  /// told from now on.
+  [[nodiscard]] bool is_first(const std::string& kind, std::size_t most) {
+    const std::lock_guard lock(mutex_);
+    return told_.size() < most && told_.insert(kind).second;
   }
 
  private:

@@ -196,6 +196,12 @@ std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
       static_cast<void>(opened.root.publish(layout::tuning, bytes));
     }
   }
+  if (!missing && outcome != SetAside::replaced) {
+    log(opened.root, EventKind::quarantine, opened.content.defect, records.size());
+  }
+  if (!bytes.empty() && outcome == SetAside::moved) {
+    log(opened.root, EventKind::repair, "from the last good copy and what was sound", records.size());
+  }
   if (!missing) {
     warnings_.once("quarantine",
                    fmt::format("the tuning database {} was unusable ({}); {}, and {} records were recovered "
@@ -206,6 +212,40 @@ std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
                                records.size()));
   }
   return records;
+}
+
+void TuningStore::log(const Folder& root, EventKind kind, const std::string& reason,
+                      std::uint64_t records) const {
+  append_event(root, trust_, {kind, std::nullopt, {}, "tuned records", reason, {{"records", records}}});
+}
+
+TuningCheck TuningStore::check() {
+  const SignalGuard guard(SIGXFSZ);
+  TuningCheck out;
+  const Opened opened = open(Use::read);
+  const Condition condition = opened.content.condition;
+  if (!opened.root.valid()) {
+    out.defect = root_.empty() || condition == Condition::empty ? std::string() : opened.content.defect;
+    return out;
+  }
+  const Content copy = read_copy_in(opened.root, trust_);
+  const bool usable = condition == Condition::usable;
+  out.records = usable ? opened.content.records.size() : copy.records.size();
+  if (condition == Condition::broken || condition == Condition::unavailable) {
+    out.defect = opened.content.defect;
+  } else if (condition == Condition::empty && !copy.records.empty()) {
+    out.defect = fmt::format("it is missing, and its last good copy has {} records", copy.records.size());
+  }
+  if (copy.condition == Condition::broken || copy.condition == Condition::unavailable) {
+    out.copy_defect = copy.defect;
+  } else if (copy.condition == Condition::empty && usable && !opened.content.records.empty()) {
+    out.copy_defect = "it is missing";
+  }
+  return out;
+}
+
+bool TuningStore::repair() {
+  return change([](const sqlite::Database&, const std::vector<TunedRecord>&) { return SQLITE_OK; });
 }
 
 std::string TuningStore::list_defect() const {
@@ -336,6 +376,9 @@ std::optional<std::uint64_t> TuningStore::remove(const std::function<bool(const 
     removed = made.rows;
     return made.result;
   });
+  if (done) {
+    log(trusted(Folder::open(root_), trust_), EventKind::clear, "tuned records that were selected", removed);
+  }
   return done ? std::optional(removed) : std::nullopt;
 }
 

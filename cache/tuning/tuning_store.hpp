@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cache/event_log.hpp"
 #include "cache/posix/folder.hpp"
 #include "cache/posix/trust.hpp"
 #include "cache/posix/warn_once.hpp"
@@ -24,6 +25,15 @@ struct RecordResult {
 
 /// Changes a record before it is stored, as by a signature.
 using FinishRecord = std::function<void(TunedRecord&)>;
+
+/// State of a tuning store. It is sound if both texts are empty.
+struct TuningCheck {
+  std::uint64_t records = 0;
+  std::string defect;       ///< of the database
+  std::string copy_defect;  ///< of its last good copy
+
+  [[nodiscard]] bool sound() const { return defect.empty() && copy_defect.empty(); }
+};
 
 /// The tuned records of a cache directory: which tunables are best for an op, specialisation, architecture
 /// and range of rows. Tuning takes hours, so these records are protected more than anything else in the
@@ -65,6 +75,11 @@ class TuningStore {
   /// removed.
   std::optional<std::uint64_t> remove(const std::function<bool(const TunedRecord&)>& unwanted);
 
+  /// Checks the database and its copy, without recovering anything. A store of a newer build is sound.
+  [[nodiscard]] TuningCheck check();
+  /// Restores the database and its copy from what is sound of both. False, with one warning, if that fails.
+  bool repair();
+
   [[nodiscard]] const std::string& root() const { return root_; }
 
  private:
@@ -79,6 +94,7 @@ class TuningStore {
   /// code of SQLite, and publishes a new copy.
   template <class Work>
   bool change(Work&& work);
+  void log(const Folder& root, EventKind kind, const std::string& reason, std::uint64_t records) const;
 
   std::string root_;
   Trust trust_;
