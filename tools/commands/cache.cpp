@@ -208,7 +208,8 @@ void require_found(const char* option, const std::vector<std::string>& asked,
 }
 
 void add_cache_command(const Command& root, CommandContext& context) {
-  const Command command = root.add("cache", "Show, clear, export and import the cache of compiled kernels");
+  const Command command =
+      root.add("cache", "Show, clear, export and import the cache of compiled kernels");
   command.require_one();
   const auto add = [&](const char* name, const char* help, int (*work)(CommandContext&)) {
     const Command sub = command.add(name, help);
@@ -223,6 +224,7 @@ void add_cache_command(const Command& root, CommandContext& context) {
   add("path", "Print the path of the directory", show_path);
   add_cache_clear_command(command, context);
   add_cache_explain_command(command, context);
+  add_cache_log_command(command, context);
   add_cache_metrics_command(command, context);
   add_cache_pack_commands(command, context);
   add_cache_show_command(command, context);

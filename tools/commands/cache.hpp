@@ -47,6 +47,7 @@ void add_entry(const cache::IndexedEntry& entry, Table& table, Json& list);
 /// Each function declares subcommands of `kerncast cache` that are implemented in a file of their own.
 void add_cache_clear_command(const Command& cache, CommandContext& context);
 void add_cache_explain_command(const Command& cache, CommandContext& context);
+void add_cache_log_command(const Command& cache, CommandContext& context);
 void add_cache_metrics_command(const Command& cache, CommandContext& context);
 void add_cache_pack_commands(const Command& cache, CommandContext& context);
 void add_cache_show_command(const Command& cache, CommandContext& context);

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,6 +18,7 @@
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/commands/cache.hpp"
 #include "tools/io/output.hpp"
+#include "tools/io/time_text.hpp"
 #include "tools/io/usage_error.hpp"
 #include "tools/model/settings.hpp"
 
@@ -38,21 +38,6 @@ struct ClearOptions {
     return ops.empty() && archs.empty() && compilers.empty() && older_than.empty() && !stale;
   }
 };
-
-/// Seconds of an age such as 12h or 30d. Throws UsageError.
-std::int64_t parse_age(const std::string& text) {
-  static const std::map<char, std::int64_t> units = {
-      {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 7 * 86400}};
-  std::uint32_t count = 0;
-  const char* last = text.data() + text.size() - 1;
-  const auto [end, error] = std::from_chars(text.data(), last, count);
-  const auto unit = units.find(text.back());
-  if (error != std::errc() || end != last || unit == units.end()) {
-    throw UsageError(
-        fmt::format("--older-than {} is no age; write it as 12h or 30d, with s, m, h, d or w", text));
-  }
-  return count * unit->second;
-}
 
 /// Says which of a cache's entries were made from the templates that this build has.
 class CurrentTemplates {
@@ -101,7 +86,7 @@ class Selection {
   Selection(const ClearOptions& options, const KernelBuilder& builder)
       : options_(options), templates_(builder) {
     if (!options.older_than.empty()) {
-      age_s_ = parse_age(options.older_than);
+      age_s_ = parse_age("--older-than", options.older_than);
     }
   }
 

@@ -104,7 +104,8 @@ TEST_CASE("help names every command of the cache") {
   const CommandPlace place;
   const Outcome help = place.run({"cache", "--help"});
   for (const char* command :
-       {"stat", "ls", "tuned", "path", "show", "clear", "explain", "metrics", "export", "import", "verify"}) {
+       {"stat", "ls", "tuned", "path", "show", "clear", "explain", "metrics", "export", "import", "log",
+        "verify"}) {
     CHECK_THAT(help.out, Catch::Contains(command));
     const Outcome sub = place.run({"cache", command, "--help"});
     CHECK(sub.code == 0);

@@ -12,7 +12,7 @@ RAW = re.compile(
 )
 # A command that only reads leaves every entry as it is.
 READING = ("ops", "inspect", "profile", "cache stat", "cache ls", "cache path", "cache tuned", "cache explain")
-READING += ("cache show", "cache export", "cache verify", "cache metrics", "key generate", "key show")
+READING += ("cache show", "cache export", "cache log", "cache verify", "cache metrics", "key generate", "key show")
 READING += ("record merge", "help", "completion")
 OP = {"op", "summary", "formula", "tensors", "params", "scalars", "tunables"}
 ROW = {"op", "spec", "arch", "rows", "cached", "max_error", "checked", "ok", "device", "key"}
@@ -52,7 +52,8 @@ KEYS = {
     "cache tuned": {"op", "spec", "arch", "tunables", "state", "layer"},
     "cache explain": {"op", "spec", "arch", "rows", "tunables", "key", "hit", "candidates", "nearest"},
     "cache export": {"file", "entries", "tuned", "damaged", "bytes"},
-    "cache import": {"file", "directory", "imported", "already"},  # a dry run has no "failed"
+    "cache import": {"file", "directory", "imported", "already", "failed"},
+    "cache log": {"directory", "events", "skipped"},
     "cache verify": {"file", "entries", "tuned", "bytes"},
     "key generate": {"file", "public_key"},
     "key show": {"file", "public_key"},
@@ -141,6 +142,10 @@ def shape(line, value):
             yield "its plan lacks a member"
         return
     if writes_a_cubin(line):
+        return
+    if line.command == "cache import" and "--dry-run" in line.words:
+        if not {"file", "directory", "dry_run"} <= set(value):
+            yield "its dry run has another form"
         return
     items = value if isinstance(value, list) else [value]
     lacking = [KEYS[line.command] - set(item) for item in items if not KEYS[line.command] <= set(item)]
