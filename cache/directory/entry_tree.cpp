@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cerrno>
+
 #include "cache/layout.hpp"
 #include "cache/posix/file_time.hpp"
 
@@ -38,6 +41,33 @@ void for_each_shard(const Folder& entries,
       visit(shard, name);
     }
   });
+}
+
+std::vector<Key> keys_in(const Folder& entries, std::string& defect) {
+  std::vector<Key> keys;
+  const auto opened = [&](const Folder& folder) {
+    if (!folder.valid() && folder.failure().error != ENOENT) {
+      defect = folder.failure().text;
+    }
+    return folder.valid();
+  };
+  if (!opened(entries)) {
+    return keys;
+  }
+  entries.for_each(no_limit, [&](const std::string& shard_name) {
+    if (!is_shard_name(shard_name)) {
+      return;
+    }
+    if (const Folder shard = entries.child(shard_name); opened(shard)) {
+      shard.for_each(no_limit, [&](const std::string& name) {
+        if (const std::optional<Key> key = key_of(shard_name, name)) {
+          keys.push_back(*key);
+        }
+      });
+    }
+  });
+  std::sort(keys.begin(), keys.end());
+  return keys;
 }
 
 void for_each_entry(const Folder& shard, const std::string& shard_name,

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cache/key.hpp"
 #include "cache/posix/folder.hpp"
@@ -34,6 +35,9 @@ struct StoredFile {
 /// Calls `visit(shard, name)` for each folder of entries below `entries` (ROOT/v1).
 void for_each_shard(const Folder& entries,
                     const std::function<void(const Folder&, const std::string&)>& visit);
+/// The keys in whose places below `entries` (ROOT/v1) there is something, in order: an entry, a damaged one,
+/// or a thing that is no file. If a folder of entries cannot be opened, `defect` receives the reason.
+[[nodiscard]] std::vector<Key> keys_in(const Folder& entries, std::string& defect);
 /// Calls `visit(name, file)` for each entry file of a shard. Skips files that are not named like entries.
 void for_each_entry(const Folder& shard, const std::string& shard_name,
                     const std::function<void(const std::string&, const StoredFile&)>& visit);

@@ -8,13 +8,10 @@
 #include "cache/layout.hpp"
 
 namespace kerncast::cache {
-namespace {
 
-std::string name_of(const Key& key) {
+std::string object_name(const Key& key) {
   return fmt::format("{}-{}{}", layout::entries, key.hex(), layout::entry_suffix);
 }
-
-}  // namespace
 
 RemoteStore::RemoteStore(RemoteOptions options, WarnOnce& warnings, Counters& counters)
     : options_(std::move(options)), warnings_(warnings), counters_(counters) {
@@ -37,7 +34,7 @@ LayerAnswer RemoteStore::load(const Key& key, WaitBudget& budget) {
   if (wait.deadline().expired()) {
     return {};
   }
-  const RemoteAnswer answer = server_->get(name_of(key), deadline(wait));
+  const RemoteAnswer answer = server_->get(object_name(key), deadline(wait));
   if (answer.state == RemoteState::failed) {
     failed(reads_, answer.failure);
     return {};
@@ -69,7 +66,7 @@ void RemoteStore::put(const Key& key, const Entry& entry, WaitBudget& budget) {
   if (wait.deadline().expired()) {
     return;
   }
-  const RemoteAnswer answer = server_->put(name_of(key), bytes, deadline(wait));
+  const RemoteAnswer answer = server_->put(object_name(key), bytes, deadline(wait));
   if (answer.state == RemoteState::done) {
     writes_.succeeded();
     counters_.add(&CacheCounters::remote_puts);

@@ -14,6 +14,9 @@
 
 namespace kerncast::cache {
 
+/// The name of the object that holds the entry of `key` on a server, "v1-HEX.kce".
+[[nodiscard]] std::string object_name(const Key& key);
+
 /// The entries on a remote server, which machines share. Each is kept as an entry file under the name
 /// "v1-HEX.kce". Received bytes are verified like a file. A server that fails, or whose entry is
 /// refused, is not asked again for a while; reading and writing are paused independently. Thread-safe.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "runtime/dispatch/kernel_builder.hpp"
 #include "runtime/driver/device.hpp"
@@ -52,35 +53,63 @@ void DeviceState::make_current() const {
         fmt::format("making device {} current", ordinal_));
 }
 
-LoadedKernel DeviceState::load(std::shared_ptr<const KernelBinary> binary, const std::string& what) {
+driver::CUlibrary DeviceState::open_library(const std::string& cubin, const std::string& ptx,
+                                            const std::string& what) const {
   const driver::DriverApi& api = driver_->api;
-  const auto start = std::chrono::steady_clock::now();
   driver::CUlibrary library = nullptr;
   // The driver refuses a cubin of another architecture, and the virtual GPU refuses every cubin. PTX serves
   // both.
   driver::CUresult result = driver::CUDA_ERROR_NO_BINARY_FOR_GPU;
-  if (!binary->cubin.empty()) {
-    result = api.cuLibraryLoadData(&library, binary->cubin.data(), nullptr, nullptr, 0, nullptr, nullptr, 0);
+  if (!cubin.empty()) {
+    result = api.cuLibraryLoadData(&library, cubin.data(), nullptr, nullptr, 0, nullptr, nullptr, 0);
   }
-  if (result != driver::CUDA_SUCCESS && !binary->ptx.empty()) {
-    result = api.cuLibraryLoadData(&library, binary->ptx.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0);
+  if (result != driver::CUDA_SUCCESS && !ptx.empty()) {
+    result = api.cuLibraryLoadData(&library, ptx.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0);
   }
   check(api, result, fmt::format("loading {}", what));
+  return library;
+}
+
+driver::CUfunction DeviceState::find_function(driver::CUlibrary library, const std::string& kernel,
+                                              const std::string& what) const {
+  const driver::DriverApi& api = driver_->api;
+  driver::CUkernel found = nullptr;
+  check(api, api.cuLibraryGetKernel(&found, library, kernel.c_str()),
+        fmt::format("finding kernel {} of {}", kernel, what));
+  driver::CUfunction function = nullptr;
+  check(api, api.cuKernelGetFunction(&function, found),
+        fmt::format("loading {} into device {}", what, ordinal_));
+  return function;
+}
+
+LoadedKernel DeviceState::load(std::shared_ptr<const KernelBinary> binary, const std::string& what) {
+  const auto start = std::chrono::steady_clock::now();
+  const driver::CUlibrary library = open_library(binary->cubin, binary->ptx, what);
   LoadedKernel loaded;
   for (std::size_t i = 0; i < std::min(binary->lowered_names.size(), loaded.functions.size()); ++i) {
-    driver::CUkernel kernel = nullptr;
-    check(api, api.cuLibraryGetKernel(&kernel, library, binary->lowered_names[i].c_str()),
-          fmt::format("finding kernel {} of {}", binary->lowered_names[i], what));
-    driver::CUfunction function = nullptr;
-    check(api, api.cuKernelGetFunction(&function, kernel),
-          fmt::format("loading {} into device {}", what, ordinal_));
-    allow_all_shared_memory(api, function, traits_.max_shared_per_block, what);
+    const driver::CUfunction function = find_function(library, binary->lowered_names[i], what);
+    allow_all_shared_memory(driver_->api, function, traits_.max_shared_per_block, what);
     loaded.functions[i] = function;
   }
   loaded.load_us =
       std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
   loaded.binary = std::move(binary);
   return loaded;
+}
+
+void DeviceState::try_load(const std::string& cubin, const std::string& ptx,
+                           const std::vector<std::string>& kernels, const std::string& what) const {
+  const driver::CUlibrary library = open_library(cubin, ptx, what);
+  const auto unload = [&] { static_cast<void>(driver_->api.cuLibraryUnload(library)); };
+  try {
+    for (const std::string& kernel : kernels) {
+      static_cast<void>(find_function(library, kernel, what));
+    }
+  } catch (...) {
+    unload();
+    throw;
+  }
+  unload();
 }
 
 }  // namespace kerncast

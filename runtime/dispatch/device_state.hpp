@@ -5,6 +5,8 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "kerncast/op_definition.hpp"
 #include "runtime/driver/driver_api.hpp"
@@ -41,7 +43,16 @@ class DeviceState {
   /// must be current, and returns its functions. `what` names the kernel in errors.
   LoadedKernel load(std::shared_ptr<const KernelBinary> binary, const std::string& what);
 
+  /// Loads code as load() does, finds its `kernels`, and unloads it. Throws as load() does.
+  void try_load(const std::string& cubin, const std::string& ptx, const std::vector<std::string>& kernels,
+                const std::string& what) const;
+
  private:
+  [[nodiscard]] driver::CUlibrary open_library(const std::string& cubin, const std::string& ptx,
+                                               const std::string& what) const;
+  [[nodiscard]] driver::CUfunction find_function(driver::CUlibrary library, const std::string& kernel,
+                                                 const std::string& what) const;
+
   std::shared_ptr<const driver::Driver> driver_;
   int ordinal_;
   driver::CUdevice device_ = 0;

@@ -188,15 +188,6 @@ auto try_tuned_then_default(TunablesChooser& chooser, const TunablesRequest& req
   return work(variant_of(request, choice));
 }
 
-/// True if the driver refused the code itself. Another driver would refuse it too, so its entry is worthless.
-bool code_is_to_blame(const Error& error) {
-  constexpr driver::CUresult faults[] = {driver::CUDA_ERROR_INVALID_IMAGE, driver::CUDA_ERROR_INVALID_SOURCE,
-                                         driver::CUDA_ERROR_INVALID_PTX, driver::CUDA_ERROR_NO_BINARY_FOR_GPU,
-                                         driver::CUDA_ERROR_NOT_FOUND};
-  return error.code() == ErrorCode::driver_error &&
-         std::find(std::begin(faults), std::end(faults), error.driver_result()) != std::end(faults);
-}
-
 template <class Report>
 void report_tunables_origin(const TunablesChoice& choice, Report& report) {
   report.tunables_origin = choice.origin;
@@ -283,7 +274,7 @@ std::pair<LoadedKernel, bool> Runtime::Impl::load_or_compile(DeviceState& state,
       return {std::move(loaded), false};
     } catch (const Error& error) {
       // Each turn refuses other code, so there are no more turns than layers.
-      if (!code_is_to_blame(error) || !builder.refuse(*binary, first_line(error.what()))) {
+      if (!driver::code_is_to_blame(error) || !builder.refuse(*binary, first_line(error.what()))) {
         throw;
       }
     }

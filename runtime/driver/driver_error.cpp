@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "kerncast/error.hpp"
+#include <algorithm>
+#include <iterator>
 
 namespace kerncast::driver {
 
@@ -26,6 +27,13 @@ void check(const DriverApi& api, CUresult result, std::string_view what) {
   }
   throw Error(result == CUDA_ERROR_OUT_OF_MEMORY ? ErrorCode::out_of_memory : ErrorCode::driver_error,
               message, static_cast<int>(result));
+}
+
+bool code_is_to_blame(const Error& error) {
+  constexpr CUresult faults[] = {CUDA_ERROR_INVALID_IMAGE, CUDA_ERROR_INVALID_SOURCE, CUDA_ERROR_INVALID_PTX,
+                                 CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_NOT_FOUND};
+  return error.code() == ErrorCode::driver_error &&
+         std::find(std::begin(faults), std::end(faults), error.driver_result()) != std::end(faults);
 }
 
 }  // namespace kerncast::driver

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "kerncast/error.hpp"
 #include "runtime/driver/driver_api.hpp"
 
 namespace kerncast::driver {
@@ -11,5 +12,8 @@ namespace kerncast::driver {
 /// text of the code, and the virtual GPU's own account of a fault if there is one. Error::driver_result is
 /// `result`.
 void check(const DriverApi& api, CUresult result, std::string_view what);
+
+/// True if the driver refused the code that it was to load. Another driver would refuse it too.
+[[nodiscard]] bool code_is_to_blame(const Error& error);
 
 }  // namespace kerncast::driver

@@ -209,7 +209,7 @@ void require_found(const char* option, const std::vector<std::string>& asked,
 
 void add_cache_command(const Command& root, CommandContext& context) {
   const Command command =
-      root.add("cache", "Show, clear, export and import the cache of compiled kernels");
+      root.add("cache", "Show, clear, verify, export and import the cache of compiled kernels");
   command.require_one();
   const auto add = [&](const char* name, const char* help, int (*work)(CommandContext&)) {
     const Command sub = command.add(name, help);
@@ -229,6 +229,7 @@ void add_cache_command(const Command& root, CommandContext& context) {
   add_cache_pack_commands(command, context);
   add_cache_show_command(command, context);
   add_cache_tuned_command(command, context);
+  add_cache_verify_command(command, context);
 }
 
 }  // namespace kerncast::tools

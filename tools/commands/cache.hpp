@@ -52,5 +52,6 @@ void add_cache_metrics_command(const Command& cache, CommandContext& context);
 void add_cache_pack_commands(const Command& cache, CommandContext& context);
 void add_cache_show_command(const Command& cache, CommandContext& context);
 void add_cache_tuned_command(const Command& cache, CommandContext& context);
+void add_cache_verify_command(const Command& cache, CommandContext& context);
 
 }  // namespace kerncast::tools

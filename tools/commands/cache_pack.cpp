@@ -233,22 +233,6 @@ int import_entries(CommandContext& context, const PackOptions& options) {
   return exit_fine;
 }
 
-int verify_entries(CommandContext& context, const PackOptions& options) {
-  const cache::PackCheck check = cache::verify_pack(options.file);
-  if (!check.defect.empty()) {
-    refuse(options.file, check.defect);
-  }
-  if (context.json) {
-    print_json(
-        {{"file", options.file}, {"entries", check.entries}, {"tuned", check.tuned}, {"bytes", check.bytes}});
-  } else {
-    print(fmt::format("{} is sound: {}, {} of cubin and PTX, {}\n", options.file,
-                      counted(check.entries, "entry"), human_bytes(check.bytes),
-                      counted(check.tuned, "tuned record")));
-  }
-  return exit_fine;
-}
-
 }  // namespace
 
 void add_cache_pack_commands(const Command& cache, CommandContext& context) {
@@ -274,7 +258,6 @@ void add_cache_pack_commands(const Command& cache, CommandContext& context) {
       import_entries);
   importing.flag("--dry-run", imported->dry_run,
                  "Write nothing; show what would be done with each entry, and whether the pack fits");
-  add("verify", "Verify every entry and tuned record of a pack", verify_entries);
 }
 
 }  // namespace kerncast::tools

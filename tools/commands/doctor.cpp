@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +21,7 @@
 #include "cache/pack/pack.hpp"
 #include "cache/signature/signing_key.hpp"
 #include "cache/signature/trusted_keys.hpp"
+#include "cache/tuning/tuning_store.hpp"
 #include "kerncast/op_definition.hpp"
 #include "kerncast/version.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
@@ -31,6 +33,7 @@
 #include "tools/io/environment_variables.hpp"
 #include "tools/io/output.hpp"
 #include "tools/run/launch_probe.hpp"
+#include "tools/verify/place_report.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -206,6 +209,29 @@ void examine_nvrtc(Findings& findings) {
   json["candidates"] = describe_candidates(findings, search.candidates);
 }
 
+/// Verifies some entries of the directory, as many as take a moment.
+void examine_entries(Findings& findings, const cache::CacheOptions& options, cache::Store& store) {
+  cache::TuningStore tuning(store.root(), [](std::string_view) {}, cache::directory_trust(options));
+  const cache::TrustedKeys trusted;
+  const EntryVerifier verifier(trusted, nullptr);
+  Bounds bounds;
+  bounds.entries = 32;
+  bounds.time = std::chrono::seconds(1);
+  const PlaceReport report = verify(*own_source(store, tuning), verifier, bounds);
+  findings.json["cache"]["verified"] = report.entries;
+  findings.json["cache"]["unsound"] = report.entry_defects.size();
+  findings.line("  verified", fmt::format("{}{}: {} sound", counted(report.entries, "entry"),
+                                          report.whole ? "" : " as a sample", report.count(Verdict::sound)));
+  if (!report.entry_defects.empty()) {
+    const EntryDefect& first = report.entry_defects.front();
+    findings.warning(
+        fmt::format("{} of the {} that were verified {} not sound, such as {}: {}",
+                    report.entry_defects.size(), counted(report.entries, "entry"),
+                    report.entry_defects.size() == 1 ? "is" : "are", first.key.hex(), first.finding.reason),
+        "`kerncast cache verify` verifies all, and with --repair moves bad ones away");
+  }
+}
+
 void examine_cache(Findings& findings) {
   const cache::CacheOptions options = cache::options_from_environment();
   cache::Store store(cache::default_directory(), [](std::string_view) {}, cache::directory_trust(options));
@@ -225,6 +251,9 @@ void examine_cache(Findings& findings) {
     } else {
       findings.warning(problem.problem, problem.remedy);
     }
+  }
+  if (health.writable) {
+    examine_entries(findings, options, store);
   }
   if (const std::string defect = cache::index_defect(store); !defect.empty()) {
     findings.warning(fmt::format("the index {}/index.sqlite is damaged: {}", health.directory, defect),

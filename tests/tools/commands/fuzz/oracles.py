@@ -54,7 +54,7 @@ KEYS = {
     "cache export": {"file", "entries", "tuned", "damaged", "bytes"},
     "cache import": {"file", "directory", "imported", "already", "failed"},
     "cache log": {"directory", "events", "skipped"},
-    "cache verify": {"file", "entries", "tuned", "bytes"},
+    "cache verify": {"repair", "ok", "entries", "sound", "tuned", "bytes", "left", "places"},
     "key generate": {"file", "public_key"},
     "key show": {"file", "public_key"},
     "record merge": {"file", "kernels"},
@@ -180,6 +180,7 @@ def untouched(line, place, outcome, before, after, **_):
             yield f"{path} was {'changed' if path in before and path in after else 'removed' if path in before else 'made'}"
     reads = line.command in READING or "--plan" in line.words or "--check" in line.words or "--dry-run" in line.words
     entries = [{path: seen[path] for path in seen if path.endswith(".kce")} for seen in (before, after)]
+    reads = reads and "--repair" not in line.words
     if reads and entries[0] != entries[1] and not place.state.startswith("entry"):
         yield "a command that only reads changed the entries"
 

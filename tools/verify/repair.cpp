@@ -1,0 +1,128 @@
+#include "tools/verify/repair.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cache/directory/index.hpp"
+#include "cache/event_log.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+/// A sound entry, and the place that has it.
+struct Copy {
+  cache::Entry entry;
+  const std::string* origin = nullptr;
+};
+
+std::optional<Copy> sound_copy(const cache::Key& key, const EntryVerifier& verifier,
+                               const Suppliers& suppliers) {
+  for (Source* supplier : suppliers) {
+    Found found = supplier->find(key);
+    // A copy leaves its place, so it must be signed where signatures are demanded, wherever it is from.
+    if (found.parsed.entry &&
+        verifier.verify(key, *found.parsed.entry, SignatureRule::as_demanded).verdict == Verdict::sound) {
+      return Copy{std::move(*found.parsed.entry), &supplier->name()};
+    }
+  }
+  return std::nullopt;
+}
+
+void repair_entry(cache::Store& store, const EntryVerifier& verifier, const Suppliers& suppliers,
+                  EntryDefect& defect) {
+  if (!defect.finding.lasting) {
+    defect.outcome = "left in its place, since something else may be to blame";
+    return;
+  }
+  const auto is_sound = [&](const cache::Entry& entry) {
+    return verifier.verify(defect.key, entry, SignatureRule::none).reason;
+  };
+  if (store.load(defect.key, is_sound)) {
+    defect.left = false;
+    defect.outcome = "sound by now";
+    return;
+  }
+  if (store.peek(defect.key).present) {
+    defect.outcome = "could not be moved away; check who owns it";
+    return;
+  }
+  defect.left = false;
+  defect.outcome = "moved to quarantine";
+  const std::optional<Copy> copy = sound_copy(defect.key, verifier, suppliers);
+  if (!copy) {
+    defect.outcome += "; no other place has a sound copy, so it is compiled again";
+  } else if (store.promote(defect.key, copy->entry)) {
+    defect.outcome += fmt::format(", and restored from {}", *copy->origin);
+    store.log({cache::EventKind::repair, defect.key, copy->entry.op, *copy->origin, defect.finding.reason});
+  } else {
+    defect.outcome += fmt::format("; the copy of {} could not be written", *copy->origin);
+  }
+}
+
+}  // namespace
+
+void repair_directory(cache::Store& store, cache::TuningStore& tuning, const EntryVerifier& verifier,
+                      const Suppliers& suppliers, PlaceReport& report) {
+  for (EntryDefect& defect : report.entry_defects) {
+    repair_entry(store, verifier, suppliers, defect);
+  }
+  if (const cache::TuningCheck before = tuning.check(); !before.sound()) {
+    const bool written = tuning.repair();
+    const cache::TuningCheck after = tuning.check();
+    report.tuned = after.records;
+    // The store tells the log itself when it replaces the database.
+    if (written && after.sound() && before.defect.empty()) {
+      store.log({cache::EventKind::repair,
+                 std::nullopt,
+                 {},
+                 "tuned records",
+                 "restored from what was sound",
+                 {{"records", after.records}}});
+    }
+  }
+  static_cast<void>(cache::list_entries(store));
+  // What is not found any more has been repaired.
+  std::string unreadable;
+  const std::unique_ptr<Source> source = own_source(store, tuning);
+  static_cast<void>(source->keys(unreadable));
+  std::vector<std::string> now = source->databases().defects;
+  now.push_back(std::move(unreadable));
+  for (PlaceDefect& defect : report.place_defects) {
+    defect.left = std::find(now.begin(), now.end(), defect.text) != now.end();
+    defect.outcome = defect.left ? "could not be repaired" : "repaired";
+  }
+}
+
+void repair_server(ServerSource& server, const cache::Store& store, const EntryVerifier& verifier,
+                   const Suppliers& suppliers, PlaceReport& report) {
+  for (EntryDefect& defect : report.entry_defects) {
+    if (!server.writable()) {
+      defect.outcome = "left, since KERNCAST_CACHE_REMOTE_READONLY turns uploads off";
+      continue;
+    }
+    const std::optional<Copy> copy = sound_copy(defect.key, verifier, suppliers);
+    if (!copy) {
+      defect.outcome = "left, since no other place has a sound copy that may replace it";
+      continue;
+    }
+    std::string failure = server.put(defect.key, copy->entry);
+    if (failure.empty()) {
+      const Found found = server.find(defect.key);
+      failure = found.parsed.entry == copy->entry ? std::string() : "it does not give back what it was sent";
+    }
+    if (!failure.empty()) {
+      defect.outcome = fmt::format("could not be replaced: {}", failure);
+      continue;
+    }
+    defect.left = false;
+    defect.outcome = fmt::format("replaced by the copy of {}", *copy->origin);
+    store.log({cache::EventKind::repair, defect.key, copy->entry.op, server.name(), defect.finding.reason});
+  }
+}
+
+}  // namespace kerncast::tools
