@@ -64,6 +64,7 @@ CacheOptions options_from_environment(const WarningSink& warn) {
   options.remote.address = RemoteAddress(environment("KERNCAST_CACHE_REMOTE"));
   options.remote.credentials_file = environment("KERNCAST_CACHE_REMOTE_CREDENTIALS");
   options.remote.read_only = environment("KERNCAST_CACHE_REMOTE_READONLY") == "1";
+  options.remote.leases = environment("KERNCAST_CACHE_REMOTE_LEASES") != "0";
   auto timeout = static_cast<std::uint64_t>(options.remote.timeout.count());
   read_amount("KERNCAST_CACHE_REMOTE_TIMEOUT_MS", timeout, warn);
   options.remote.timeout = std::chrono::milliseconds(std::clamp<std::uint64_t>(timeout, 1, 600'000));
@@ -99,6 +100,9 @@ Trust layer_trust(const CacheOptions& options, const WarningSink& warn) {
 RemoteOptions remote_options(const CacheOptions& options) {
   RemoteOptions out = options.remote;
   out.credentials_trust = directory_trust(options);
+  // Two machines in a row may vanish before those that wait for them give up.
+  out.lease = std::clamp<std::chrono::milliseconds>(std::min(out.lease, options.wait / 4),
+                                                    std::chrono::seconds(1), std::chrono::seconds(60));
   return out;
 }
 
@@ -273,19 +277,23 @@ Hit Cache::promoted(const Key& key, Entry entry, Layer layer, const std::string&
   if (const std::string root = lock_root(); !root.empty()) {
     // Processes that start together find the same entries, and one copy into the directory is enough.
     const ProcessLock lock(root, key, 0, store_.trust());
-    if (!lock.waited() && store_.promote(key, entry)) {
-      counters_.add(&CacheCounters::promoted);
-      store_.log({EventKind::promotion, key, entry.op, name, {}});
-      counters_.add(&CacheCounters::bytes_written, entry.cubin.size() + entry.ptx.size());
-      in_directory = true;
-    }
-    in_directory = in_directory || lock.waited();
+    in_directory = lock.waited() || copy_to_directory(key, entry, from);
   }
   Hit hit = found(key, std::move(entry), layer, counter, started_ns);
   if (in_directory) {
     note_use(key);
   }
   return hit;
+}
+
+bool Cache::copy_to_directory(const Key& key, const Entry& entry, const std::string& from) {
+  if (!store_.promote(key, entry)) {
+    return false;
+  }
+  counters_.add(&CacheCounters::promoted);
+  counters_.add(&CacheCounters::bytes_written, entry.cubin.size() + entry.ptx.size());
+  store_.log({EventKind::promotion, key, entry.op, from, {}});
+  return true;
 }
 
 void Cache::note_unused(const Key& key, const std::string& layer, const std::string& defect) {
@@ -365,6 +373,26 @@ ProcessLock Cache::lock(const Key& key, WaitBudget& budget) {
     locks_.succeeded();
   }
   return lock;
+}
+
+Turn Cache::take_turn(const Key& key, WaitBudget& budget) {
+  LayerAnswer answer;
+  RemoteLease lease = remote_.take_turn(key, budget, [&](LayerAnswer got) {
+    answer = checked(key, std::move(got));
+    return answer.entry.has_value();
+  });
+  note_unused(key, remote_.name(), answer.defect);
+  if (!answer.entry) {
+    return {{}, std::move(lease)};
+  }
+  const std::int64_t started = now_ns();
+  answer.entry->provenance = copied_now(answer.entry->provenance, CopySource::server, remote_.name());
+  const bool in_directory = copy_to_directory(key, *answer.entry, remote_.name());
+  Hit hit = found(key, std::move(*answer.entry), Layer::remote, &CacheCounters::remote_hits, started);
+  if (in_directory) {
+    note_use(key);
+  }
+  return {std::move(hit), std::move(lease)};
 }
 
 bool Cache::publish(const Key& key, Entry entry) {

@@ -59,10 +59,10 @@ struct CacheOptions {
 
 /// The options that the environment sets: KERNCAST_CACHE_DIR, KERNCAST_CACHE_READONLY (separated by colons),
 /// KERNCAST_CACHE_REMOTE, KERNCAST_CACHE_REMOTE_CREDENTIALS, KERNCAST_CACHE_REMOTE_READONLY,
-/// KERNCAST_CACHE_REMOTE_TIMEOUT_MS, KERNCAST_CACHE_WAIT_MS, KERNCAST_CACHE_MAX_BYTES,
-/// KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST, KERNCAST_CACHE_OWNERS (separated by commas),
-/// KERNCAST_CACHE_HOSTNAME, KERNCAST_SIGNING_KEY, KERNCAST_TRUSTED_KEYS. A value that cannot be parsed is
-/// ignored, with a warning to `warn`.
+/// KERNCAST_CACHE_REMOTE_LEASES, KERNCAST_CACHE_REMOTE_TIMEOUT_MS, KERNCAST_CACHE_WAIT_MS,
+/// KERNCAST_CACHE_MAX_BYTES, KERNCAST_CACHE_MAX_ENTRIES, KERNCAST_CACHE_TRUST, KERNCAST_CACHE_OWNERS
+/// (separated by commas), KERNCAST_CACHE_HOSTNAME, KERNCAST_SIGNING_KEY, KERNCAST_TRUSTED_KEYS. A value that
+/// cannot be parsed is ignored, with a warning to `warn`.
 [[nodiscard]] CacheOptions options_from_environment(const WarningSink& warn = nullptr);
 
 /// Whose cache directory `options` accept.
@@ -80,6 +80,13 @@ struct Hit {
   std::shared_ptr<const Entry> entry;
   Layer layer = Layer::none;
   [[nodiscard]] explicit operator bool() const { return entry != nullptr; }
+};
+
+/// What a miss comes to once it is this machine's turn: the entry that another machine compiled meanwhile, or
+/// none, and then this machine compiles, and keeps the lease until it has published.
+struct Turn {
+  Hit hit;
+  RemoteLease lease;
 };
 
 /// The compilers whose entries each layer may hold.
@@ -143,6 +150,13 @@ class Cache {
   /// than the budget lasts. After that no lock is waited for for a while, since the holder may be stopped.
   [[nodiscard]] ProcessLock lock(const Key& key, WaitBudget& budget);
 
+  /// Waits, after a miss and under its lock, until another machine has uploaded the kernel of `key` or this
+  /// one has to compile it. Without a server that has leases it is this machine's turn at once. The turn ends
+  /// before the budget and the cache.
+  [[nodiscard]] Turn take_turn(const Key& key, WaitBudget& budget);
+  /// Ends all waits for other machines, now and later, so that their misses compile.
+  void stop_waiting() { remote_.stop_waiting(); }
+
   /// The tuned records of the directory and the read-only layers, as read at the first call. If signatures
   /// are demanded, records of layers that no trusted key has signed are left out.
   [[nodiscard]] const TunedTable& tuned();
@@ -169,6 +183,8 @@ class Cache {
   /// directory.
   Hit promoted(const Key& key, Entry entry, Layer layer, const std::string& from,
                std::uint64_t CacheCounters::* counter, std::int64_t started_ns);
+  /// Writes the entry of the lower layer `from` to the directory. False if it is not there then.
+  bool copy_to_directory(const Key& key, const Entry& entry, const std::string& from);
   /// Counts the entry of `key` in `layer`, which is not used because of `defect`, logs it, and warns of the
   /// layer once. Does nothing if `defect` is empty.
   void note_unused(const Key& key, const std::string& layer, const std::string& defect);

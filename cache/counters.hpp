@@ -18,7 +18,7 @@ struct CounterField {
 };
 
 /// All counters, in the order in which files store them. New ones must be added at the end.
-constexpr std::array<CounterField, 21> counter_fields{{
+constexpr std::array<CounterField, 24> counter_fields{{
     {"memory_hits", &CacheCounters::memory_hits},
     {"directory_hits", &CacheCounters::directory_hits},
     {"read_only_hits", &CacheCounters::read_only_hits},
@@ -40,6 +40,9 @@ constexpr std::array<CounterField, 21> counter_fields{{
     {"load_us", &CacheCounters::load_us},
     {"compile_us", &CacheCounters::compile_us},
     {"wait_us", &CacheCounters::wait_us},
+    {"leases", &CacheCounters::leases},
+    {"lease_hits", &CacheCounters::lease_hits},
+    {"lease_wait_us", &CacheCounters::lease_wait_us},
 }};
 
 /// Sum and difference, field by field. A sum that is too large is the largest number, and a difference below

@@ -24,6 +24,8 @@ class CircuitBreaker {
     return now.time_since_epoch().count() >= until &&
            closed_until_.compare_exchange_strong(until, (now + pause()).time_since_epoch().count());
   }
+  /// True between a failure and the next success.
+  [[nodiscard]] bool pauses() const noexcept { return closed_until_.load(std::memory_order_acquire) != 0; }
   void failed(Clock::time_point now) noexcept {
     closed_until_.store((now + pause()).time_since_epoch().count(), std::memory_order_release);
     if (pause() < longest_pause) {

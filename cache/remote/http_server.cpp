@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -71,27 +72,101 @@ class HttpServer : public RemoteServer {
 
   RemoteAnswer get(const std::string& name, const Deadline& deadline) override {
     RemoteAnswer answer;
-    request(name, deadline, answer, [&](CURL* handle) { curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L); });
+    request(name, deadline, answer,
+            [&](CURL* handle, Headers&) { curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L); });
     return answer;
   }
 
   RemoteAnswer put(const std::string& name, std::string_view bytes, const Deadline& deadline) override {
     RemoteAnswer answer;
-    std::string_view left = bytes;
-    request(name, deadline, answer, [&](CURL* handle) {
-      curl_easy_setopt(handle, CURLOPT_UPLOAD, 1L);
-      curl_easy_setopt(handle, CURLOPT_READFUNCTION, send);
-      curl_easy_setopt(handle, CURLOPT_READDATA, &left);
-      curl_easy_setopt(handle, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(bytes.size()));
-    });
-    if (answer.state == RemoteState::absent) {
-      answer.state = RemoteState::failed;
-      answer.failure = "HTTP 404";
+    upload(name, bytes, deadline, answer, nullptr);
+    return answer;
+  }
+
+  RemoteAnswer claim(const LeaseClaim& lease, const Deadline& deadline) override {
+    if (!lease.take_over && !creates_once_.load()) {
+      RemoteAnswer probe = this->probe(deadline);
+      if (probe.state != RemoteState::done) {
+        return probe;
+      }
     }
+    return create(lease.name, lease.token, deadline, lease.take_over ? nullptr : only_new);
+  }
+
+  RemoteAnswer release(const std::string& name, const std::string& token, const Deadline& deadline) override {
+    // HTTP cannot compare and delete at once. A lease that is taken over between the two requests is lost.
+    RemoteAnswer answer = get(name, deadline);
+    if (answer.state == RemoteState::done && answer.bytes == token) {
+      answer = {};
+      const long status = request(name, deadline, answer, [&](CURL* handle, Headers&) {
+        curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, "DELETE");
+      });
+      answer.state = refuses(status) ? RemoteState::refused : answer.state;
+    }
+    answer.bytes.clear();
+    answer.state = answer.state == RemoteState::absent ? RemoteState::done : answer.state;
     return answer;
   }
 
  private:
+  static constexpr const char* only_new = "If-None-Match: *";
+
+  /// True if `status` says that the server does not take such requests. Others may succeed later.
+  static bool refuses(long status) {
+    const bool later = status == 404 || status == 408 || status == 410 || status == 429;
+    return status == 501 || (status >= 400 && status < 500 && !later);
+  }
+
+  /// Uploads an object and returns the status of the answer; 0 if there is none. `condition` is a header or
+  /// null.
+  long upload(const std::string& name, std::string_view bytes, const Deadline& deadline, RemoteAnswer& answer,
+              const char* condition) {
+    std::string_view left = bytes;
+    const long status = request(name, deadline, answer, [&](CURL* handle, Headers& headers) {
+      curl_easy_setopt(handle, CURLOPT_UPLOAD, 1L);
+      curl_easy_setopt(handle, CURLOPT_READFUNCTION, send);
+      curl_easy_setopt(handle, CURLOPT_READDATA, &left);
+      curl_easy_setopt(handle, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(bytes.size()));
+      if (condition != nullptr) {
+        add(headers, condition);
+      }
+    });
+    answer.bytes.clear();
+    if (answer.state == RemoteState::absent) {
+      answer.state = RemoteState::failed;
+      answer.failure = fmt::format("HTTP {}", status);
+    }
+    return status;
+  }
+
+  /// Uploads a lease. It is taken if the server says so, and refused if the server does not take such
+  /// requests.
+  RemoteAnswer create(const std::string& name, std::string_view bytes, const Deadline& deadline,
+                      const char* condition) {
+    RemoteAnswer answer;
+    const long status = upload(name, bytes, deadline, answer, condition);
+    if (status == 409 || status == 412) {
+      return {RemoteState::taken, {}, {}};
+    }
+    answer.state = refuses(status) ? RemoteState::refused : answer.state;
+    return answer;
+  }
+
+  /// Creates one object twice, which a server that has leases refuses.
+  RemoteAnswer probe(const Deadline& deadline) {
+    for (int i = 0; i < 2; ++i) {
+      RemoteAnswer answer = create("v1-probe.lease", "probe", deadline, only_new);
+      if (answer.state == RemoteState::taken) {
+        creates_once_ = true;
+        return {RemoteState::done, {}, {}};
+      }
+      if (answer.state != RemoteState::done) {
+        return answer;
+      }
+    }
+    return {RemoteState::refused, {}, "it ignores If-None-Match"};
+  }
+
   HttpServer(std::chrono::milliseconds timeout, std::string url) : url_(std::move(url)), timeout_(timeout) {
     static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
     ready_ = ready == CURLE_OK;
@@ -100,14 +175,15 @@ class HttpServer : public RemoteServer {
     }
   }
 
+  /// Sends a request and returns the status of its answer; 0 if there is none.
   template <class SetUp>
-  void request(const std::string& name, const Deadline& deadline, RemoteAnswer& answer, SetUp&& set_up) {
+  long request(const std::string& name, const Deadline& deadline, RemoteAnswer& answer, SetUp&& set_up) {
     // Writing to a connection that the server has closed raises SIGPIPE, which ends a process by default.
     const SignalGuard guard(SIGPIPE);
     Handle handle = take();
     if (handle == nullptr) {
       answer.failure = "libcurl cannot be set up";
-      return;
+      return 0;
     }
     CURL* const curl = handle.get();
     curl_easy_reset(curl);
@@ -137,13 +213,14 @@ class HttpServer : public RemoteServer {
       curl_easy_setopt(curl, CURLOPT_USERNAME, credentials_.user.c_str());
       curl_easy_setopt(curl, CURLOPT_PASSWORD, credentials_.password.c_str());
     }
-    set_up(curl);
+    set_up(curl, headers);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
     const CURLcode code = curl_easy_perform(curl);
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK) {
       answer.failure = curl_easy_strerror(code);
-      return;
+      return 0;
     }
     give_back(std::move(handle));
     if (status >= 200 && status < 300) {
@@ -154,6 +231,7 @@ class HttpServer : public RemoteServer {
     } else {
       answer.failure = fmt::format("HTTP {}", status);
     }
+    return status;
   }
 
   void sign(CURL* curl, Headers& headers) const {
@@ -165,7 +243,6 @@ class HttpServer : public RemoteServer {
     }
     // The payload is not signed: entries have checksums of their own, which readers verify.
     add(headers, "x-amz-content-sha256: UNSIGNED-PAYLOAD");
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
   }
 
   /// A handle, with an open connection if one is idle.
@@ -190,6 +267,7 @@ class HttpServer : public RemoteServer {
   std::chrono::milliseconds timeout_;
   std::optional<S3Address> signer_;
   bool ready_ = false;
+  std::atomic<bool> creates_once_{false};  ///< the server is known to honour If-None-Match
   std::mutex mutex_;
   std::vector<Handle> idle_;
 };

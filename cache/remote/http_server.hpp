@@ -10,7 +10,8 @@ namespace kerncast::cache {
 
 /// A server that is used by GET and PUT below the path of its URL: WebDAV, nginx, or a similar one. The query
 /// of the URL is sent with each request, and credentials as basic authentication unless they are empty.
-/// Redirects are not followed.
+/// Redirects are not followed. Leases need a server that honours "If-None-Match: *" of a PUT; one that
+/// ignores it is found out before the first lease, by the object "v1-probe.lease", which stays there.
 [[nodiscard]] std::unique_ptr<RemoteServer> http_server(const RemoteOptions& options,
                                                         Credentials credentials);
 

@@ -170,10 +170,55 @@ class RedisServer : public RemoteServer {
     return answer;
   }
 
+  RemoteAnswer claim(const LeaseClaim& lease, const Deadline& deadline) override {
+    std::vector<std::string> words{"SET", "kerncast:" + lease.name, lease.token, "PX",
+                                   std::to_string(std::max<std::int64_t>(1, lease.duration.count()))};
+    if (!lease.take_over) {
+      words.emplace_back("NX");
+    }
+    RemoteAnswer answer;
+    const Reply reply = ask_any(words, {}, deadline, answer.failure);
+    return lease_answer(reply.get(), std::move(answer));
+  }
+
+  RemoteAnswer release(const std::string& name, const std::string& token, const Deadline& deadline) override {
+    constexpr const char* remove_if_equal =
+        "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+    RemoteAnswer answer;
+    const Reply reply =
+        ask_any({"EVAL", remove_if_equal, "1", "kerncast:" + name, token}, {}, deadline, answer.failure);
+    return lease_answer(reply.get(), std::move(answer));
+  }
+
  private:
+  /// The answer to a request about a lease. `answer` has the failure of a request that was not answered.
+  static RemoteAnswer lease_answer(const redisReply* reply, RemoteAnswer answer) {
+    if (reply == nullptr) {
+      return answer;
+    }
+    answer.state = reply->type == REDIS_REPLY_NIL     ? RemoteState::taken
+                   : reply->type == REDIS_REPLY_ERROR ? RemoteState::refused
+                                                      : RemoteState::done;
+    if (reply->type == REDIS_REPLY_ERROR) {
+      answer.failure = error_of(*reply);
+    }
+    return answer;
+  }
+
   /// Sends a command. Null, with the reason in `failure`, if there is no answer or the answer is an error.
   Reply ask(const std::vector<std::string>& words, std::string_view bytes, const Deadline& deadline,
             std::string& failure) {
+    Reply reply = ask_any(words, bytes, deadline, failure);
+    if (reply != nullptr && reply->type == REDIS_REPLY_ERROR) {
+      failure = error_of(*reply);
+      return nullptr;
+    }
+    return reply;
+  }
+
+  /// Sends a command. Null, with the reason in `failure`, if there is no answer.
+  Reply ask_any(const std::vector<std::string>& words, std::string_view bytes, const Deadline& deadline,
+                std::string& failure) {
     const SignalGuard guard(SIGPIPE);
     const Limits limits{timeout_, deadline};
     Words all(words.begin(), words.end());
@@ -183,7 +228,7 @@ class RedisServer : public RemoteServer {
     if (Connection connection = take(); connection != nullptr) {
       // Servers close connections that are idle for long, so only the failure of a new connection counts.
       if (Reply reply = command(*connection, all, limits, failure); reply != nullptr) {
-        return finish(std::move(connection), std::move(reply), failure);
+        return finish(std::move(connection), std::move(reply));
       }
       failure.clear();
     }
@@ -192,18 +237,12 @@ class RedisServer : public RemoteServer {
       return nullptr;
     }
     Reply reply = command(*connection, all, limits, failure);
-    return reply == nullptr ? nullptr : finish(std::move(connection), std::move(reply), failure);
+    return reply == nullptr ? nullptr : finish(std::move(connection), std::move(reply));
   }
 
-  Reply finish(Connection connection, Reply reply, std::string& failure) {
-    {
-      const std::lock_guard lock(mutex_);
-      idle_.push_back(std::move(connection));
-    }
-    if (reply->type == REDIS_REPLY_ERROR) {
-      failure = error_of(*reply);
-      return nullptr;
-    }
+  Reply finish(Connection connection, Reply reply) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(connection));
     return reply;
   }
 

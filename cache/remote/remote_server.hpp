@@ -17,20 +17,36 @@ struct RemoteOptions {
   bool read_only = false;
   /// Time-out of a connection attempt and of each wait for more of an answer.
   std::chrono::milliseconds timeout{1000};
-  std::string credentials_file;  ///< as find_credentials() reads it; empty: none
-  Trust credentials_trust;       ///< whose file that may be
+  std::string credentials_file;             ///< as find_credentials() reads it; empty: none
+  Trust credentials_trust;                  ///< whose file that may be
+  bool leases = true;                       ///< let machines agree on who compiles a kernel
+  std::chrono::milliseconds lease{60'000};  ///< after which a lease that nobody has released is over
 
   /// The longest time that a whole request may take, from the connection attempt to the end of the answer.
   [[nodiscard]] std::chrono::milliseconds request_time() const { return 3 * timeout; }
 };
 
-enum class RemoteState : std::uint8_t { done, absent, failed };
+enum class RemoteState : std::uint8_t {
+  done,
+  absent,
+  taken,    ///< a lease is claimed that exists already
+  refused,  ///< a request about a lease that the server does not know or does not allow
+  failed,
+};
 
 /// Outcome of a request.
 struct RemoteAnswer {
   RemoteState state = RemoteState::failed;
   std::string bytes;    ///< content, if a get is done
-  std::string failure;  ///< the reason, if it failed
+  std::string failure;  ///< the reason, if it was refused or failed
+};
+
+/// The lease to claim: the token of its holder under a name.
+struct LeaseClaim {
+  std::string name;
+  std::string token;
+  std::chrono::milliseconds duration{0};  ///< after which a server that can do so removes the lease
+  bool take_over = false;                 ///< replaces a lease that exists
 };
 
 /// A server that keeps bytes under names. Failures of the server or the network are reported in the answer
@@ -45,6 +61,12 @@ class RemoteServer {
   [[nodiscard]] virtual RemoteAnswer get(const std::string& name, const Deadline& deadline) = 0;
   [[nodiscard]] virtual RemoteAnswer put(const std::string& name, std::string_view bytes,
                                          const Deadline& deadline) = 0;
+  /// Creates a lease, at most once for all machines unless it is taken over. A server that would create it
+  /// twice refuses. get() reads its token.
+  [[nodiscard]] virtual RemoteAnswer claim(const LeaseClaim& lease, const Deadline& deadline) = 0;
+  /// Removes the lease called `name` if its token is `token`; it is done as well if there is none or another.
+  [[nodiscard]] virtual RemoteAnswer release(const std::string& name, const std::string& token,
+                                             const Deadline& deadline) = 0;
 };
 
 /// The server at the address; no connection is made yet. Its credentials are those of the URL. If that has no

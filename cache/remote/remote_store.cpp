@@ -13,20 +13,48 @@ std::string object_name(const Key& key) {
   return fmt::format("{}-{}{}", layout::entries, key.hex(), layout::entry_suffix);
 }
 
-RemoteStore::RemoteStore(RemoteOptions options, WarnOnce& warnings, Counters& counters)
-    : options_(std::move(options)), warnings_(warnings), counters_(counters) {
+std::unique_ptr<RemoteServer> connected(const RemoteOptions& options, WarnOnce& warnings) {
   std::string defect;
-  server_ = options_.address.empty() ? nullptr : remote_server(options_, defect);
+  std::unique_ptr<RemoteServer> server = options.address.empty() ? nullptr : remote_server(options, defect);
   if (!defect.empty()) {
-    warnings_.once("remote", fmt::format("the remote cache {} is not used: {}", name(), defect));
+    warnings.once("remote",
+                  fmt::format("the remote cache {} is not used: {}", options.address.name(), defect));
   }
+  return server;
 }
+
+}  // namespace
+
+RemoteStore::RemoteStore(const RemoteOptions& options, WarnOnce& warnings, Counters& counters)
+    : RemoteStore(connected(options, warnings), options, warnings, counters) {}
 
 RemoteStore::RemoteStore(std::unique_ptr<RemoteServer> server, RemoteOptions options, WarnOnce& warnings,
                          Counters& counters)
-    : options_(std::move(options)), warnings_(warnings), counters_(counters), server_(std::move(server)) {}
+    : options_(std::move(options)),
+      warnings_(warnings),
+      counters_(counters),
+      server_(std::move(server)),
+      leases_(server_.get(), options_, warnings, counters) {}
 
 LayerAnswer RemoteStore::load(const Key& key, WaitBudget& budget) {
+  return look(key, budget).answer;
+}
+
+RemoteLease RemoteStore::take_turn(const Key& key, WaitBudget& budget, const Accept& accept) {
+  // What cannot be uploaded helps nobody who would wait for it.
+  if (writes_.pauses()) {
+    return {};
+  }
+  return leases_.take_turn(key, budget, [&] {
+    Look seen = look(key, budget);
+    if (!seen.asked) {
+      return LeaseAnswer::failed;
+    }
+    return accept(std::move(seen.answer)) ? LeaseAnswer::done : LeaseAnswer::absent;
+  });
+}
+
+RemoteStore::Look RemoteStore::look(const Key& key, WaitBudget& budget) {
   if (server_ == nullptr || !reads_.allows(CircuitBreaker::Clock::now())) {
     return {};
   }
@@ -41,12 +69,12 @@ LayerAnswer RemoteStore::load(const Key& key, WaitBudget& budget) {
   }
   if (answer.state == RemoteState::absent) {
     reads_.succeeded();
-    return {};
+    return {true, {}};
   }
   ParsedEntry parsed = parse(key, answer.bytes);
   if (parsed.other_version) {
     reads_.succeeded();
-    return {};
+    return {true, {}};
   }
   if (parsed.entry) {
     reads_.succeeded();
@@ -54,7 +82,7 @@ LayerAnswer RemoteStore::load(const Key& key, WaitBudget& budget) {
     // The caller warns of the defect. A server that sends one bad answer may send many, slowly.
     reads_.failed(CircuitBreaker::Clock::now());
   }
-  return {std::move(parsed.entry), std::move(parsed.defect)};
+  return {true, {std::move(parsed.entry), std::move(parsed.defect)}};
 }
 
 void RemoteStore::put(const Key& key, const Entry& entry, WaitBudget& budget) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "cache/posix/warn_once.hpp"
 #include "cache/read_only_layer.hpp"
 #include "cache/remote/circuit_breaker.hpp"
+#include "cache/remote/remote_leases.hpp"
 #include "cache/remote/remote_server.hpp"
 #include "cache/wait_budget.hpp"
 
@@ -22,7 +24,7 @@ namespace kerncast::cache {
 /// refused, is not asked again for a while; reading and writing are paused independently. Thread-safe.
 class RemoteStore {
  public:
-  RemoteStore(RemoteOptions options, WarnOnce& warnings, Counters& counters);
+  RemoteStore(const RemoteOptions& options, WarnOnce& warnings, Counters& counters);
   /// Uses `server` instead of the server at the URL.
   RemoteStore(std::unique_ptr<RemoteServer> server, RemoteOptions options, WarnOnce& warnings,
               Counters& counters);
@@ -32,11 +34,25 @@ class RemoteStore {
   /// Uploads an entry. Of its provenance the server gets what says who compiled it, and no path of this
   /// machine.
   void put(const Key& key, const Entry& entry, WaitBudget& budget);
+
+  /// Takes the entry that the server has; false if it cannot be used.
+  using Accept = std::function<bool(LayerAnswer)>;
+  /// Lets one machine at a time compile the kernel of a missing `key`. Returns when `accept` took the entry
+  /// of another machine, or when this one has to compile, as long as it keeps the lease if that is held.
+  [[nodiscard]] RemoteLease take_turn(const Key& key, WaitBudget& budget, const Accept& accept);
+  /// Ends all waits for other machines, now and later.
+  void stop_waiting() { leases_.stop_waiting(); }
   [[nodiscard]] bool usable() const { return server_ != nullptr; }
   [[nodiscard]] bool uploads() const { return server_ != nullptr && !options_.read_only; }
   [[nodiscard]] const std::string& name() const { return options_.address.name(); }
 
  private:
+  /// An answer, and whether the server gave it.
+  struct Look {
+    bool asked = false;
+    LayerAnswer answer;
+  };
+  [[nodiscard]] Look look(const Key& key, WaitBudget& budget);
   [[nodiscard]] Deadline deadline(const WaitBudget::Wait& wait) const;
   void failed(CircuitBreaker& breaker, const std::string& failure);
 
@@ -46,6 +62,7 @@ class RemoteStore {
   std::unique_ptr<RemoteServer> server_;
   CircuitBreaker reads_;
   CircuitBreaker writes_;
+  RemoteLeases leases_;
 };
 
 }  // namespace kerncast::cache

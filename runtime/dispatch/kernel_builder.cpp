@@ -180,6 +180,11 @@ std::shared_ptr<const KernelBinary> KernelBuilder::load_or_compile(const Variant
     if (auto found = from_hit(cache_.load_published(key), key)) {
       return found;
     }
+    // The lease is among machines what the lock is among processes. It ends when the kernel is published.
+    const cache::Turn turn = cache_.take_turn(key, budget);
+    if (auto found = from_hit(turn.hit, key)) {
+      return found;
+    }
     return compile(variant, inputs, policy, budget);
   });
 }

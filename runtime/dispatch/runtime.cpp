@@ -62,6 +62,7 @@ cache::CacheOptions cache_options(const RuntimeOptions& options) {
     out.remote.credentials_file = options.cache_remote_credentials;
   }
   out.remote.read_only = options.cache_remote_read_only.value_or(out.remote.read_only);
+  out.remote.leases = options.cache_remote_leases.value_or(out.remote.leases);
   out.budget.bytes = options.cache_max_bytes.value_or(out.budget.bytes);
   out.budget.entries = options.cache_max_entries.value_or(out.budget.entries);
   out.trust_everyone = options.cache_trust.value_or(out.trust_everyone);

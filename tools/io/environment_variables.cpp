@@ -116,6 +116,7 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_CACHE_REMOTE_CREDENTIALS", "file with its user and password, in the form of .netrc",
        nullptr},
       {"KERNCAST_CACHE_REMOTE_READONLY", "1: upload nothing", flag},
+      {"KERNCAST_CACHE_REMOTE_LEASES", "0: compile missing kernels without regard to other machines", flag},
       {"KERNCAST_CACHE_REMOTE_TIMEOUT_MS", "time-out of each answer of the server; default 1000", amount},
       {"KERNCAST_CACHE_WAIT_MS", "most that a missing kernel waits for server and locks; default 30000",
        amount},

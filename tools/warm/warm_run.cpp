@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "cache/cache.hpp"
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 
@@ -158,8 +159,11 @@ std::vector<WarmResult> run_warm(Runtime& runtime, const WarmStore& store,
       }
       results[one.index] = std::move(one.result);
     }
-    if (stop.load() && !std::exchange(stopped, true) && workers != nullptr) {
-      workers->stop();
+    if (stop.load() && !std::exchange(stopped, true)) {
+      implementation_of(runtime).cache.stop_waiting();
+      if (workers != nullptr) {
+        workers->stop();
+      }
     }
     progress.seconds = seconds_since(started);
     progress.in_flight = workers != nullptr ? workers->in_flight() : std::vector<std::string>();

@@ -27,6 +27,9 @@ struct CacheCounters {
   std::uint64_t load_us = 0;        ///< spent in hits below memory
   std::uint64_t compile_us = 0;
   std::uint64_t wait_us = 0;
+  std::uint64_t leases = 0;         ///< kernels compiled under a lease of the remote server
+  std::uint64_t lease_hits = 0;     ///< kernels that another machine compiled while this one waited for it
+  std::uint64_t lease_wait_us = 0;  ///< spent in waiting for other machines
 };
 
 }  // namespace kerncast

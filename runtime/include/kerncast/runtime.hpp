@@ -69,6 +69,9 @@ struct RuntimeOptions {
   std::string cache_remote_credentials;
   /// Never upload to that server. KERNCAST_CACHE_REMOTE_READONLY; default: false.
   std::optional<bool> cache_remote_read_only;
+  /// Let machines agree through that server which of them compiles a kernel. KERNCAST_CACHE_REMOTE_LEASES;
+  /// default: true.
+  std::optional<bool> cache_remote_leases;
   /// Size limit of the cache directory in bytes; 0: no limit. KERNCAST_CACHE_MAX_BYTES; default: 2 GiB.
   std::optional<std::uint64_t> cache_max_bytes;
   /// Limit on the number of entries; 0: no limit. KERNCAST_CACHE_MAX_ENTRIES; default: 100000.

@@ -73,17 +73,21 @@ AnsweringServer& server() {
 }
 
 void check(const cache::RemoteAnswer& answer) {
-  const bool failed = answer.state == cache::RemoteState::failed;
+  const bool failed =
+      answer.state == cache::RemoteState::failed || answer.state == cache::RemoteState::refused;
   if (failed == answer.failure.empty() || answer.bytes.size() > cache::max_entry_bytes ||
       (answer.state != cache::RemoteState::done && !answer.bytes.empty())) {
     std::abort();
   }
 }
 
-constexpr std::array<const char*, 4> good_answers{
-    "\1$5\r\nentry\r\n", "\1$-1\r\n",
+constexpr std::array<const char*, 6> good_answers{
+    "\1$5\r\nentry\r\n",
+    "\1$-1\r\n",
     "\0HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nentry",
-    "\0HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nentry\r\n0\r\n\r\n"};
+    "\0HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nentry\r\n0\r\n\r\n",
+    "\1:1\r\n",
+    "\0HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n"};
 
 }  // namespace
 
@@ -105,6 +109,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   }
   check(remote->get("v1-name.kce", cache::Deadline::after(options.request_time())));
   check(remote->put("v1-name.kce", "bytes", cache::Deadline::after(options.request_time())));
+  check(remote->claim({"v1-name.lease", "token", options.lease, false},
+                      cache::Deadline::after(options.request_time())));
+  check(remote->release("v1-name.lease", "token", cache::Deadline::after(options.request_time())));
   return 0;
 }
 

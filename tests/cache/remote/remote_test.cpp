@@ -204,6 +204,14 @@ struct Dead : RemoteServer {
     ++requests;
     return {RemoteState::failed, {}, "dead"};
   }
+  RemoteAnswer claim(const LeaseClaim&, const Deadline&) override {
+    ++requests;
+    return {RemoteState::failed, {}, "dead"};
+  }
+  RemoteAnswer release(const std::string&, const std::string&, const Deadline&) override {
+    ++requests;
+    return {RemoteState::failed, {}, "dead"};
+  }
   int& requests;
 };
 

@@ -1,17 +1,25 @@
-"""A server with the GET and PUT of S3 that recomputes the signature (AWS Signature Version 4) of each request.
+"""A server with the GET, PUT and DELETE of S3 that recomputes the signature (AWS Signature Version 4) of each request.
 
     s3_server.py PORT ACCESS_KEY SECRET_KEY REGION [SESSION_TOKEN]
+
+Variables change how it treats "If-None-Match: *": S3_CONDITIONS=ignore stores the object all the same, S3_CONDITIONS=501 answers
+so. S3_DELETES=no forbids DELETE.
 """
 
 import hashlib
 import hmac
 import http.server
+import os
 import re
 import sys
+import threading
 
 PORT, ACCESS_KEY, SECRET_KEY, REGION = sys.argv[1:5]
 TOKEN = sys.argv[5] if len(sys.argv) > 5 else None
+CONDITIONS = os.environ.get("S3_CONDITIONS", "")
+DELETES = os.environ.get("S3_DELETES") != "no"
 objects = {}
+lock = threading.Lock()
 
 
 def sha256(data):
@@ -85,9 +93,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_PUT(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         defect = self.defect(body)
-        if not defect:
-            objects[self.path] = body
-        self.answer(403 if defect else 200, (defect or "").encode())
+        if defect:
+            self.answer(403, defect.encode())
+            return
+        only_new = self.headers.get("If-None-Match") == "*" and CONDITIONS != "ignore"
+        if only_new and CONDITIONS:
+            self.answer(int(CONDITIONS))
+            return
+        with lock:
+            taken = only_new and self.path in objects
+            if not taken:
+                objects[self.path] = body
+        self.answer(412 if taken else 200)
+
+    def do_DELETE(self):
+        defect = self.defect(b"")
+        if defect or not DELETES:
+            self.answer(403, (defect or "").encode())
+            return
+        with lock:
+            objects.pop(self.path, None)
+        self.answer(204)
 
     def log_message(self, *_):
         pass

@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "KERNCAST_CACHE_DIR": ["", "in/x.safetensors", "/dev/null", "relative", "nowhere/deep/er", "x" * 5000],
     "KERNCAST_CACHE_READONLY": ["", "in/pack.kcp", "in/x.safetensors", "nowhere", ":", "in:in/pack.kcp::", "/dev/null"],
     "KERNCAST_CACHE_REMOTE": ["", "x", "http://", "ftp://x", "http://127.0.0.1:1/x", "redis://127.0.0.1:1", "s3://"],
+    "KERNCAST_CACHE_REMOTE_LEASES": ["", "0", "1", "x"],
     "KERNCAST_CACHE_REMOTE_TIMEOUT_MS": ["", "x", "-1", "0"],
     "KERNCAST_CACHE_MAX_BYTES": ["", "0", "1", "-1", "x", "1e3", "10K", "99999999999999999999"],
     "KERNCAST_CACHE_MAX_ENTRIES": ["", "0", "1", "-1", "x", "99999999999999999999"],

@@ -1,0 +1,66 @@
+// Runtimes of machines that share a server leave each compile to one of them.
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "kerncast/op_definition.hpp"
+#include "kerncast/runtime.hpp"
+#include "runtime/compiler/nvrtc_api.hpp"
+#include "tests/cache/remote/server_process.hpp"
+#include "tests/temporary_directory.hpp"
+
+using namespace kerncast;
+
+namespace {
+
+constexpr std::uint64_t kernels = 3;
+
+/// Compiles the kernels with a cache directory of its own, and returns what it counted.
+CacheCounters compile_all(const std::string& url, bool leases) {
+  const TemporaryDirectory folder;
+  RuntimeOptions options;
+  options.cache_directory = folder.path();
+  options.cache_remote = url;
+  options.cache_remote_leases = leases;
+  Runtime runtime(options);
+  const OpDefinition& op = OpRegistry::instance().require("norm.rms_norm");
+  for (std::uint64_t i = 1; i <= kernels; ++i) {
+    const KernelReport report =
+        runtime.compile(op, specialise(op, {{"hidden", std::to_string(64 * i)}}), "sm_90a", 1);
+    CHECK(!report.cubin.empty());
+  }
+  return runtime.cache_counters();
+}
+
+}  // namespace
+
+TEST_CASE("two machines that start together compile each kernel once, unless the host turns leases off") {
+  if (!std::filesystem::exists("/usr/bin/redis-server") || compiler::load_nvrtc().nvrtc == nullptr) {
+    WARN("redis-server or NVRTC is not installed: the case was not tried");
+    return;
+  }
+  const TemporaryDirectory folder;
+  const int port = free_port();
+  const ServerProcess redis({"/usr/bin/redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1",
+                             "--save", "", "--dir", folder.path()},
+                            port);
+  REQUIRE(redis.started());
+  // A loaded machine may take longer than the default for an answer, and for a compile.
+  setenv("KERNCAST_CACHE_REMOTE_TIMEOUT_MS", "60000", 1);
+  setenv("KERNCAST_CACHE_WAIT_MS", "600000", 1);
+  const std::string url = "redis://127.0.0.1:" + std::to_string(port);
+  CacheCounters one;
+  CacheCounters two;
+  std::thread other([&] { one = compile_all(url, true); });
+  two = compile_all(url, true);
+  other.join();
+  CHECK(one.compiles + two.compiles == kernels);
+  CHECK(one.leases + two.leases == kernels);
+  const CacheCounters without = compile_all(url + "/1", false);
+  CHECK(without.compiles == kernels);
+  CHECK(without.leases == 0);
+}
