@@ -10,7 +10,7 @@ namespace {
 
 constexpr LeasePolicy::Time shortest_duration{1000};
 constexpr LeasePolicy::Time longest_duration{60'000};
-constexpr int most_contradictions = 3;
+constexpr int most_contradictions = 1;
 
 /// The step of SplitMix64.
 std::uint64_t next_random(std::uint64_t& state) {
@@ -70,6 +70,7 @@ void LeasePolicy::claim_ended(LeaseAnswer answer, Time now) {
     step_ = LeaseStep::read_entry;
   } else if (answer == LeaseAnswer::taken) {
     waited_ = true;
+    lease_read_ = now;
     rest(now, next_pause());
   } else {
     step_ = LeaseStep::compile;
@@ -91,7 +92,8 @@ void LeasePolicy::read_entry_ended(LeaseAnswer answer, Time now) {
     step_ = LeaseStep::use;
   } else if (answer != LeaseAnswer::absent || holds_) {
     step_ = LeaseStep::compile;
-  } else if (!lease_ || now - lease_read_ >= times_.duration / 4) {
+  } else if (now - lease_read_ >= times_.duration / 4) {
+    // Most compiles end before, so that most waits cost no second kind of request.
     step_ = LeaseStep::read_lease;
   } else {
     rest(now, next_pause());
@@ -130,7 +132,7 @@ void LeasePolicy::rest(Time now, Time length) {
 
 LeasePolicy::Time LeasePolicy::next_pause() {
   const Time longest = interval_;
-  interval_ = std::min(times_.longest_pause, interval_ * 3 / 2);
+  interval_ = std::min(times_.longest_pause, interval_ * 2);
   const auto half = static_cast<std::uint64_t>(longest.count() / 2);
   return longest / 2 + Time(next_random(random_) % (half + 1));
 }

@@ -29,7 +29,7 @@ enum class LeaseAnswer : std::uint8_t {
 
 /// Times of a policy. All are spans on the machine's own monotonic clock.
 struct LeaseTimes {
-  std::chrono::milliseconds shortest_pause{50};
+  std::chrono::milliseconds shortest_pause{100};
   std::chrono::milliseconds longest_pause{2000};
   std::chrono::milliseconds duration{15'000};  ///< of the leases that this machine takes
 };
@@ -81,7 +81,7 @@ class LeasePolicy {
   LeaseStep step_ = LeaseStep::claim;
   Time pause_{0};
   Time interval_;
-  Time lease_read_{0};                ///< when the lease was read last
+  Time lease_read_{0};                ///< when something was heard of the lease last
   Time lease_seen_{0};                ///< when the lease was seen first as it is
   std::optional<std::string> lease_;  ///< the lease as it was seen last
   int contradictions_ = 0;            ///< how often in a row a lease was said to be taken and was not there

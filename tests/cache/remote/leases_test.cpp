@@ -64,14 +64,14 @@ pid_t start_machine(const Fleet& fleet, std::uint64_t first, bool may_warn = fal
 }
 
 /// A machine that takes the leases of the first `count` kernels and neither compiles nor goes on.
-pid_t start_stuck_machine(const Fleet& fleet, int count) {
+pid_t start_stuck_machine(const Fleet& fleet, std::uint64_t count) {
   return start_child(
       [&fleet, count] {
         const TemporaryDirectory folder;
         Cache cache(options_of(fleet, folder), [](std::string_view) {});
         WaitBudget budget = cache.wait_budget();
         std::vector<std::unique_ptr<Turn>> turns;
-        for (int i = 1; i <= count; ++i) {
+        for (std::uint64_t i = 1; i <= count; ++i) {
           turns.push_back(std::make_unique<Turn>(cache.take_turn(sample_key(i), budget)));
           fleet.shared->held += turns.back()->lease.held() ? 1 : 0;
         }
