@@ -49,6 +49,10 @@ constexpr std::array<Metric, counter_fields.size()> metrics{{
     {"load_seconds_total", "Time of hits below memory.", &CacheCounters::load_us},
     {"compile_seconds_total", "Time of compiles.", &CacheCounters::compile_us},
     {"wait_seconds_total", "Time of waits for other processes.", &CacheCounters::wait_us},
+    {"leases_total", "Compiles under a lease of the server.", &CacheCounters::leases},
+    {"lease_hits_total", "Kernels that another machine compiled while this one waited for its lease.",
+     &CacheCounters::lease_hits},
+    {"lease_wait_seconds_total", "Time of waits for other machines.", &CacheCounters::lease_wait_us},
 }};
 
 constexpr bool has_metric(const CounterField& field) {

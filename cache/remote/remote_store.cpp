@@ -13,6 +13,8 @@ std::string object_name(const Key& key) {
   return fmt::format("{}-{}{}", layout::entries, key.hex(), layout::entry_suffix);
 }
 
+namespace {
+
 std::unique_ptr<RemoteServer> connected(const RemoteOptions& options, WarnOnce& warnings) {
   std::string defect;
   std::unique_ptr<RemoteServer> server = options.address.empty() ? nullptr : remote_server(options, defect);

@@ -16,7 +16,7 @@ namespace kerncast {
 namespace {
 
 /// `text` as a JSON string. The name of a host's own op may hold any character.
-std::string quoted(std::string_view text) {
+std::string json_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') {
@@ -41,8 +41,8 @@ void RequestRecorder::note(const OpDefinition& op, const Specialisation& spec, s
     return;
   }
   const std::string line =
-      fmt::format("{{\"op\": {}, \"set\": {}, \"arch\": {}, \"sms\": {}, ", quoted(op.name),
-                  quoted(format_specialisation(op, spec)), quoted(arch), sm_count);
+      fmt::format("{{\"op\": {}, \"set\": {}, \"arch\": {}, \"sms\": {}, ", json_string(op.name),
+                  json_string(format_specialisation(op, spec)), json_string(arch), sm_count);
   const std::lock_guard lock(mutex_);
   if (!failed_ && noted_.insert(fmt::format("{}{}", line, row_bucket(rows))).second) {
     append(fmt::format("{}\"rows\": {}}}\n", line, rows));

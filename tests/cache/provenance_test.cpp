@@ -44,6 +44,13 @@ class KeepingServer : public RemoteServer {
     files_[name] = bytes;
     return {RemoteState::done, {}, {}};
   }
+  RemoteAnswer claim(const LeaseClaim& /*lease*/, const Deadline& /*deadline*/) override {
+    return {RemoteState::refused, {}, "no leases"};
+  }
+  RemoteAnswer release(const std::string& /*name*/, const std::string& /*token*/,
+                       const Deadline& /*deadline*/) override {
+    return {RemoteState::done, {}, {}};
+  }
 
  private:
   std::map<std::string, std::string>& files_;

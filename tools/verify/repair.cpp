@@ -18,7 +18,22 @@ namespace {
 struct Copy {
   cache::Entry entry;
   const std::string* origin = nullptr;
+  PlaceKind kind = PlaceKind::layer;
 };
+
+cache::CopySource source_of(PlaceKind kind) {
+  switch (kind) {
+    case PlaceKind::layer:
+      return cache::CopySource::layer;
+    case PlaceKind::pack:
+      return cache::CopySource::pack;
+    case PlaceKind::server:
+      return cache::CopySource::server;
+    case PlaceKind::own_directory:
+      break;
+  }
+  return cache::CopySource::unknown;
+}
 
 std::optional<Copy> sound_copy(const cache::Key& key, const EntryVerifier& verifier,
                                const Suppliers& suppliers) {
@@ -27,7 +42,7 @@ std::optional<Copy> sound_copy(const cache::Key& key, const EntryVerifier& verif
     // A copy leaves its place, so it must be signed where signatures are demanded, wherever it is from.
     if (found.parsed.entry &&
         verifier.verify(key, *found.parsed.entry, SignatureRule::as_demanded).verdict == Verdict::sound) {
-      return Copy{std::move(*found.parsed.entry), &supplier->name()};
+      return Copy{std::move(*found.parsed.entry), &supplier->name(), supplier->kind()};
     }
   }
   return std::nullopt;
@@ -53,7 +68,10 @@ void repair_entry(cache::Store& store, const EntryVerifier& verifier, const Supp
   }
   defect.left = false;
   defect.outcome = "moved to quarantine";
-  const std::optional<Copy> copy = sound_copy(defect.key, verifier, suppliers);
+  std::optional<Copy> copy = sound_copy(defect.key, verifier, suppliers);
+  if (copy) {
+    copy->entry.provenance = copied_now(copy->entry.provenance, source_of(copy->kind), *copy->origin);
+  }
   if (!copy) {
     defect.outcome += "; no other place has a sound copy, so it is compiled again";
   } else if (store.promote(defect.key, copy->entry)) {

@@ -204,6 +204,8 @@ Found ServerSource::find(const cache::Key& key) {
   switch (answer.state) {
     case cache::RemoteState::absent:
       return {};
+    case cache::RemoteState::taken:
+    case cache::RemoteState::refused:
     case cache::RemoteState::failed:
       failure_ = answer.failure;
       return {false, {}, failure_};
@@ -214,8 +216,9 @@ Found ServerSource::find(const cache::Key& key) {
 }
 
 std::string ServerSource::put(const cache::Key& key, const cache::Entry& entry) {
-  const cache::RemoteAnswer answer = server_->put(cache::object_name(key), cache::serialise(key, entry),
-                                                  cache::Deadline::after(options_.request_time()));
+  const cache::RemoteAnswer answer = server_->put(
+      cache::object_name(key), cache::serialise(key, entry, cache::without_copy(entry.provenance)),
+      cache::Deadline::after(options_.request_time()));
   return answer.state == cache::RemoteState::done ? std::string() : answer.failure;
 }
 

@@ -103,9 +103,8 @@ std::vector<std::string> texts(const json& nearest) {
 TEST_CASE("help names every command of the cache") {
   const CommandPlace place;
   const Outcome help = place.run({"cache", "--help"});
-  for (const char* command :
-       {"stat", "ls", "tuned", "path", "show", "clear", "explain", "metrics", "export", "import", "log",
-        "verify"}) {
+  for (const char* command : {"stat", "ls", "tuned", "path", "show", "clear", "explain", "metrics", "export",
+                              "import", "log", "verify"}) {
     CHECK_THAT(help.out, Catch::Contains(command));
     const Outcome sub = place.run({"cache", command, "--help"});
     CHECK(sub.code == 0);
