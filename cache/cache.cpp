@@ -452,7 +452,7 @@ void Cache::leave_out_untrusted(const std::string& layer, std::vector<TunedRecor
                 records.end());
   if (records.size() < all) {
     warnings_.once("untrusted tuned " + layer,
-                   fmt::format("{} of the {} tuned records of {} are not used: of the first, {}",
+                   fmt::format("{} of the {} tuned records of {} are not used; the first because {}",
                                all - records.size(), all, layer, first));
   }
 }

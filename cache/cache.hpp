@@ -82,8 +82,8 @@ struct Hit {
   [[nodiscard]] explicit operator bool() const { return entry != nullptr; }
 };
 
-/// What a miss comes to once it is this machine's turn: the entry that another machine compiled meanwhile, or
-/// none, and then this machine compiles, and keeps the lease until it has published.
+/// The outcome of a miss once it is this machine's turn: the entry that another machine compiled meanwhile.
+/// If there is none, this machine compiles, and keeps the lease until it has published.
 struct Turn {
   Hit hit;
   RemoteLease lease;

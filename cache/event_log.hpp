@@ -55,7 +55,7 @@ constexpr std::size_t log_slack_bytes = std::size_t{64} << 10;
 /// written is lost: nothing fails because of it, and nothing waits for another process.
 void append_event(const Folder& root, const Trust& trust, const Event& event);
 
-/// What a log holds.
+/// The content of a log.
 struct LogLines {
   std::vector<std::string> lines;  ///< the oldest first; some may be torn or foreign
   std::string defect;              ///< why a file of the log cannot be read; empty if there is none

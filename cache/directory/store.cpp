@@ -384,11 +384,9 @@ void Store::quarantine(const Key& key, const Folder& shard, const FileContent& c
     return;
   }
   ++counters_.quarantined;
-  log({EventKind::quarantine,
-       key,
-       {},
-       {},
-       outcome == SetAside::moved ? defect : defect + "; it could not be moved away"});
+  if (outcome == SetAside::moved) {
+    log({EventKind::quarantine, key, {}, {}, defect});
+  }
   warnings_.once(
       "quarantine " + key.hex(),
       fmt::format(

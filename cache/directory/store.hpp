@@ -46,7 +46,7 @@ struct StoreStatistics {
 /// State of the place of an entry in a store.
 enum class Holding : std::uint8_t { nothing, sound, unsound };
 
-/// What is in the place of an entry in a store.
+/// The content of the place of an entry in a store.
 struct Peeked {
   bool present = false;
   ParsedEntry parsed;  ///< the entry, or why there is none

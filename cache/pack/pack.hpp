@@ -25,9 +25,8 @@ namespace kerncast::cache {
 ///     version = u32                              pack_version, or unsigned_pack_version
 ///     shared = one zstd frame                    text that entries share: the dictionary of the other frames
 ///     blob   = one zstd frame                    an entry file without a provenance; see entry.hpp
-///     tuned  = one zstd frame                    tuned records; see tuned_record.hpp. In version
-///     pack_version
-///                                                each is followed by its signatures
+///     tuned  = one zstd frame                    tuned records, each followed by its signatures in version
+///                                                pack_version; see tuned_record.hpp
 ///     table  = { u64 high, u64 low               the key, in ascending order, each once
 ///                u64 offset, place }             the blob, which begins where the previous one ends
 ///     footer = place of shared, place of tuned, u64 table_offset, u64 count,

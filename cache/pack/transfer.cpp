@@ -204,6 +204,7 @@ ImportResult import_pack(const std::string& path, Store& store, TuningStore& tun
   ImportResult result;
   const std::unique_ptr<Pack> pack = Pack::open(path, Trust::everyone, result.defect);
   if (pack == nullptr) {
+    log_refusal(path, store, mode, result);
     return result;
   }
   std::vector<TunedRecord> records;

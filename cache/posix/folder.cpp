@@ -12,8 +12,8 @@
 #include <memory>
 #include <system_error>
 
-#include "cache/posix/signal_guard.hpp"
 #include "cache/posix/trusted_path.hpp"
+#include "cache/posix/write_all.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -42,22 +42,6 @@ Descriptor open_at(int folder, const std::string& name, int flags, mode_t mode =
 std::string message(std::string_view call, std::string_view folder, std::string_view name, int error) {
   return fmt::format("{} {}{}{}: {}", call, folder, name.empty() ? "" : "/", name,
                      std::generic_category().message(error));
-}
-
-bool write_all(int fd, std::string_view bytes) {
-  const SignalGuard guard(SIGXFSZ);
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) {
-      continue;
-    }
-    if (written <= 0) {
-      errno = written == 0 ? EIO : errno;
-      return false;
-    }
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
 }
 
 /// Reads `size` bytes into `bytes`; if the file is shorter, `bytes` becomes empty. False on an error.

@@ -50,7 +50,8 @@ SecretFile::SecretFile(const std::string& path, const Trust& trust) {
 }
 
 SecretFile::~SecretFile() {
-  ::explicit_bzero(text_.data(), text_.capacity());
+  text_.resize(text_.capacity());
+  ::explicit_bzero(text_.data(), text_.size());
 }
 
 }  // namespace kerncast::cache

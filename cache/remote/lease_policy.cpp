@@ -123,6 +123,8 @@ void LeasePolicy::read_lease_ended(LeaseAnswer answer, Time now, std::string_vie
 
 void LeasePolicy::rest(Time now, Time length) {
   if (now >= end_) {
+    // A lease that was just written is released, unless another machine has written over it.
+    holds_ = holds_ || overwrote_;
     step_ = LeaseStep::compile;
     return;
   }

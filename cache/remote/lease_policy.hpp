@@ -8,7 +8,7 @@
 
 namespace kerncast::cache {
 
-/// What a machine that misses a kernel does next.
+/// The next step of a machine that misses a kernel.
 enum class LeaseStep : std::uint8_t {
   claim,       ///< create the lease of the key, unless there is one
   take_over,   ///< write the lease of the key over one that stands for too long
@@ -19,7 +19,7 @@ enum class LeaseStep : std::uint8_t {
   compile,     ///< compile the kernel; under the lease if holds()
 };
 
-/// How a step ended.
+/// The outcome of a step.
 enum class LeaseAnswer : std::uint8_t {
   done,    ///< it was done: claimed, written, found, waited
   absent,  ///< the server has no such thing

@@ -31,10 +31,11 @@ std::array<std::uint64_t, 2> nonces() {
   return out;
 }
 
-/// The time that a miss waits for other machines. The rest is for the upload.
+/// The time that a miss waits for other machines. The rest is for the upload, and for the processes of this
+/// machine, which wait for the lock that this one holds meanwhile.
 LeasePolicy::Time time_to_wait(WaitBudget& budget, LeasePolicy::Time request) {
   const LeasePolicy::Time left = WaitBudget::Wait(budget).deadline().left();
-  return left - std::min(request, left / 4);
+  return std::min(left - std::min(request, left / 4), left * 2 / 3);
 }
 
 LeasePolicy policy_of(const RemoteOptions& options, WaitBudget& budget) {

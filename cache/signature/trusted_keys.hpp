@@ -14,7 +14,7 @@
 
 namespace kerncast::cache {
 
-/// What one signature of an entry is worth.
+/// The worth of one signature of an entry.
 enum class SignatureState : std::uint8_t {
   trusted,   ///< one of the trusted keys has made it
   stranger,  ///< it is sound, and none of the trusted keys has made it

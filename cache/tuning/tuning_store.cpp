@@ -183,6 +183,7 @@ std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
   const SetAside outcome =
       missing ? SetAside::moved
               : set_aside(opened.root, layout::tuning, opened.file, quarantine, layout::tuning);
+  bool restored = false;
   if (outcome == SetAside::moved) {
     // If these files stayed, SQLite would use them with the new database.
     for (const char* ending : sqlite::companions) {
@@ -193,13 +194,13 @@ std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
     }
     // If this fails, readers use the copy, and the next writer tries again.
     if (!bytes.empty()) {
-      static_cast<void>(opened.root.publish(layout::tuning, bytes));
+      restored = !opened.root.publish(layout::tuning, bytes);
     }
   }
-  if (!missing && outcome != SetAside::replaced) {
+  if (!missing && outcome == SetAside::moved) {
     log(opened.root, EventKind::quarantine, opened.content.defect, records.size());
   }
-  if (!bytes.empty() && outcome == SetAside::moved) {
+  if (restored) {
     log(opened.root, EventKind::repair, "from the last good copy and what was sound", records.size());
   }
   if (!missing) {

@@ -18,50 +18,15 @@
 #include "cache/counters.hpp"
 #include "cache/metrics.hpp"
 #include "cache/posix/descriptor.hpp"
-#include "cache/posix/signal_guard.hpp"
+#include "cache/posix/write_all.hpp"
 #include "runtime/util/output_target.hpp"
+#include "runtime/util/pid_pattern.hpp"
 
 namespace kerncast {
 namespace {
 
-struct Name {
-  std::string path;
-  bool has_pid = false;
-};
-
-/// `pattern` with `%p` and `%%` replaced.
-Name expanded(const std::string& pattern, pid_t process) {
-  Name out;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    const char next = pattern[i] == '%' && i + 1 < pattern.size() ? pattern[i + 1] : '\0';
-    if (next == 'p') {
-      out.path += std::to_string(process);
-      out.has_pid = true;
-    } else {
-      out.path += pattern[i];
-    }
-    i += next == 'p' || next == '%' ? 1 : 0;
-  }
-  return out;
-}
-
 std::string text_of(int error) {
   return std::generic_category().message(error);
-}
-
-bool write_all(int fd, std::string_view bytes) {
-  const cache::SignalGuard guard(SIGXFSZ);
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) {
-      continue;
-    }
-    if (written <= 0) {
-      return false;
-    }
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
 }
 
 /// Replaces the file at `path`. Returns the reason why it could not be; empty if it was, or if another
@@ -94,7 +59,7 @@ std::string replace_file(const std::string& path, std::string_view text) {
   if (::lstat(temporary.c_str(), &named) != 0 || named.st_ino != info.st_ino || named.st_dev != info.st_dev) {
     return {};  // Another process has renamed it since it was opened.
   }
-  if (::ftruncate(file.get(), 0) != 0 || !write_all(file.get(), text) ||
+  if (::ftruncate(file.get(), 0) != 0 || !cache::write_all(file.get(), text) ||
       ::rename(temporary.c_str(), target.path.c_str()) != 0) {
     const int error = errno;
     ::unlink(temporary.c_str());
@@ -171,7 +136,7 @@ struct MetricsFile::Writer {
   }
 
   void write() {
-    const Name name = expanded(owner.path_, process);
+    const PatternPath name = expand_pid(owner.path_, process);
     const cache::MetricLabels labels =
         name.has_pid ? cache::MetricLabels{{"pid", std::to_string(process)}} : cache::MetricLabels{};
     const std::string reason = replace_file(

@@ -27,7 +27,7 @@ struct Fleet {
   Time lease = std::chrono::milliseconds(7500);
 };
 
-/// What became of a fleet.
+/// The outcome for a fleet.
 struct FleetResult {
   std::uint64_t compiles = 0;
   std::uint64_t most_compiles = 0;  ///< of one key

@@ -42,6 +42,8 @@ TEST_CASE("every counter is one sample under its name") {
   CHECK(count("evicted_bytes") == std::to_string(counters.evicted_bytes));
   CHECK(count("read_bytes") == std::to_string(counters.bytes_read));
   CHECK(count("written_bytes") == std::to_string(counters.bytes_written));
+  CHECK(count("leases") == std::to_string(counters.leases));
+  CHECK(count("lease_hits") == std::to_string(counters.lease_hits));
 }
 
 TEST_CASE("times are seconds to the microsecond, whatever their size") {
@@ -49,10 +51,12 @@ TEST_CASE("times are seconds to the microsecond, whatever their size") {
   counters.load_us = 7;
   counters.compile_us = 12'034'056;
   counters.wait_us = std::numeric_limits<std::uint64_t>::max();
+  counters.lease_wait_us = 1'500'000;
   const PrometheusText text(prometheus_text(counters));
   CHECK(text.value("kerncast_cache_load_seconds_total") == "0.000007");
   CHECK(text.value("kerncast_cache_compile_seconds_total") == "12.034056");
   CHECK(text.value("kerncast_cache_wait_seconds_total") == "18446744073709.551615");
+  CHECK(text.value("kerncast_cache_lease_wait_seconds_total") == "1.500000");
 }
 
 TEST_CASE("labels are escaped and part of every series") {

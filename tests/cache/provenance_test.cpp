@@ -1,4 +1,4 @@
-// Where an entry came from: what its file says about that, and what does not depend on it.
+// An entry's file says where the entry came from, and neither key nor content depends on that.
 #include "cache/provenance.hpp"
 
 #include <catch2/catch.hpp>

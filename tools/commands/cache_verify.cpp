@@ -146,6 +146,12 @@ class Verification {
         suppliers.push_back(server.get());
       }
       repair_directory(store_, tuning_, verifier_, suppliers, report);
+      if (!defect.empty()) {
+        report.notes.push_back(std::move(defect));
+      } else if (server != nullptr && !server->failure().empty()) {
+        report.notes.push_back(
+            fmt::format("the server {} was not asked for all copies: {}", server->name(), server->failure()));
+      }
     }
     return report;
   }

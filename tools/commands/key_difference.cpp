@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view template_label = "header:";
 
-struct Source {
+struct GeneratedSource {
   /// The values of the configuration, by name.
   std::map<std::string, std::string> values;
   /// The rest of the text.
@@ -29,8 +29,8 @@ std::string value_of(const KeyFieldList& fields, std::string_view label) {
 /// Reads a generated source. Values are the lines "  static constexpr int hidden = 7168;" and "  using
 /// x_dtype =
 /// ::kerncast::bf16;". A choice has its name in a comment at the end of the line.
-Source read_source(const std::string& text) {
-  Source source;
+GeneratedSource read_source(const std::string& text) {
+  GeneratedSource source;
   for (const std::string& line : split(text, '\n')) {
     const bool is_value = line.starts_with("  static constexpr ") || line.starts_with("  using ");
     const std::size_t equals = is_value ? line.find(" = ") : std::string::npos;
@@ -84,8 +84,8 @@ class Comparison {
   }
 
   void compare_sources() {
-    Source cached = read_source(value_of(cached_, "source"));
-    Source wanted = read_source(value_of(wanted_, "source"));
+    GeneratedSource cached = read_source(value_of(cached_, "source"));
+    GeneratedSource wanted = read_source(value_of(wanted_, "source"));
     std::set<std::string> names;
     for (const auto* values : {&cached.values, &wanted.values}) {
       for (const auto& [name, value] : *values) {

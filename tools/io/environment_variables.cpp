@@ -11,6 +11,7 @@
 
 #include "runtime/util/environment.hpp"
 #include "runtime/util/nearest_name.hpp"
+#include "runtime/util/pid_pattern.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -88,12 +89,13 @@ std::string record(const std::string& value) {
 }
 
 std::string metrics(const std::string& value) {
+  const std::string path = expand_pid(value, ::getpid()).path;
   struct stat info{};
-  if (::stat(value.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     return "is not a regular file";
   }
   // The file is replaced, so its folder has to be writable.
-  const std::string above = std::filesystem::path(value).parent_path().string();
+  const std::string above = std::filesystem::path(path).parent_path().string();
   return ::access(above.empty() ? "." : above.c_str(), W_OK | X_OK) == 0 ? std::string()
                                                                          : "cannot be written";
 }
@@ -127,7 +129,7 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_CACHE_HOSTNAME", "1: what is compiled names this machine", flag},
       {"KERNCAST_TRUSTED_KEYS",
        "public keys, or files of them, that must have signed what comes from outside", nullptr},
-      {"KERNCAST_SIGNING_KEY", "file of the key that signs what is compiled", nullptr},
+      {"KERNCAST_SIGNING_KEY", "file of the key that signs what is compiled and tuned", nullptr},
       {"KERNCAST_STRICT", "1: compile nothing; a kernel that is not cached is an error", flag},
       {"KERNCAST_RECORD", "file to which every requested kernel is appended, for warm --from-record", record},
       {"KERNCAST_METRICS_FILE", "file for the counters of a process, as Prometheus text; %p: its process id",

@@ -48,8 +48,9 @@ RemovedOnSignal::RemovedOnSignal(std::string path) : path_(std::move(path)) {
 }
 
 RemovedOnSignal::~RemovedOnSignal() {
-  if (place_ != nullptr) {
-    place_->store(nullptr);
+  // A handler that has taken the name reads it, and then ends the process.
+  while (place_ != nullptr && place_->exchange(nullptr) == nullptr) {
+    ::pause();
   }
 }
 

@@ -17,10 +17,10 @@ StopOnInterrupt::StopOnInterrupt() {
   action.sa_handler = [](int) { interrupted.store(true); };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   for (std::size_t i = 0; i < std::size(signals); ++i) {
-    sigaction(signals[i], &action, &before_[i]);
+    sigaction(signals[i], nullptr, &before_[i]);
     // After nohup the end of the terminal stops nothing.
-    if (signals[i] == SIGHUP && before_[i].sa_handler == SIG_IGN) {
-      sigaction(signals[i], &before_[i], nullptr);
+    if (signals[i] != SIGHUP || before_[i].sa_handler != SIG_IGN) {
+      sigaction(signals[i], &action, nullptr);
     }
   }
 }

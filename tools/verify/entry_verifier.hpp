@@ -45,7 +45,10 @@ class EntryVerifier {
   [[nodiscard]] Finding verify(const cache::Key& key, const cache::ParsedEntry& parsed,
                                SignatureRule rule) const;
   [[nodiscard]] Finding verify(const cache::Key& key, const cache::Entry& entry, SignatureRule rule) const;
-  [[nodiscard]] bool demands_signatures() const { return trusted_.demanded(); }
+  /// The reason why a tuned record from outside is not used; empty if it is.
+  [[nodiscard]] std::string defect_of(const cache::TunedRecord& record) const {
+    return trusted_.defect_of(record);
+  }
 
  private:
   const cache::TrustedKeys& trusted_;

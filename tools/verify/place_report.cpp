@@ -42,9 +42,14 @@ void verify_databases(Source& source, const EntryVerifier& verifier, PlaceReport
       report.place_defects.push_back({std::move(defect), {}, true});
     }
   }
-  if (databases.tuned > 0 && source.kind() != PlaceKind::own_directory && verifier.demands_signatures()) {
-    report.notes.emplace_back(
-        "its tuned records are not used: they have no signatures, and KERNCAST_TRUSTED_KEYS demands them");
+  const auto unsigned_records =
+      std::count_if(databases.records.begin(), databases.records.end(),
+                    [&](const cache::TunedRecord& record) { return !verifier.defect_of(record).empty(); });
+  if (unsigned_records > 0) {
+    report.notes.push_back(
+        fmt::format("{} of its {} tuned records are not used: KERNCAST_TRUSTED_KEYS demands a signature that "
+                    "they do not have",
+                    unsigned_records, databases.tuned));
   }
 }
 

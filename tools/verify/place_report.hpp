@@ -31,7 +31,7 @@ struct PlaceDefect {
   bool left = true;
 };
 
-/// What a verification of one place found.
+/// The findings of a verification of one place.
 struct PlaceReport {
   std::string name;
   PlaceKind kind = PlaceKind::own_directory;
@@ -55,7 +55,7 @@ struct PlaceReport {
   [[nodiscard]] std::uint64_t left() const;
 };
 
-/// How much of a place is verified.
+/// The part of a place that is verified.
 struct Bounds {
   std::size_t entries = static_cast<std::size_t>(-1);
   std::chrono::milliseconds time = std::chrono::hours(24 * 365);

@@ -78,6 +78,7 @@ void repair_entry(cache::Store& store, const EntryVerifier& verifier, const Supp
     defect.outcome += fmt::format(", and restored from {}", *copy->origin);
     store.log({cache::EventKind::repair, defect.key, copy->entry.op, *copy->origin, defect.finding.reason});
   } else {
+    defect.left = true;
     defect.outcome += fmt::format("; the copy of {} could not be written", *copy->origin);
   }
 }

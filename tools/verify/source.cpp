@@ -46,7 +46,7 @@ class OwnSource : public Source {
   }
   [[nodiscard]] Databases databases() override {
     const cache::TuningCheck check = tuning_.check();
-    Databases state{check.records, {}};
+    Databases state{.tuned = check.records};
     if (!check.defect.empty()) {
       state.defects.push_back(fmt::format("the database of tuned records: {}", check.defect));
     }
@@ -66,7 +66,7 @@ class OwnSource : public Source {
 
 /// The records of a place that is only read.
 Databases read_only_state(const std::vector<cache::TunedRecord>& records, const std::string& defect) {
-  Databases state{records.size(), {}};
+  Databases state{records.size(), records, {}};
   if (!defect.empty()) {
     state.defects.push_back("tuned records: " + defect);
   }

@@ -22,7 +22,7 @@ enum class PlaceKind : std::uint8_t { own_directory, layer, pack, server };
 /// The words for a kind in reports, such as "own directory".
 [[nodiscard]] std::string_view name_of(PlaceKind kind);
 
-/// What a place holds under a key.
+/// The content of a place under a key.
 struct Found {
   bool present = false;
   cache::ParsedEntry parsed;
@@ -32,7 +32,9 @@ struct Found {
 /// The state of what a place keeps in databases: its tuned records and, of the own directory, the index.
 struct Databases {
   std::uint64_t tuned = 0;  ///< number of tuned records
-  std::vector<std::string> defects;
+  /// The records of a place whose records must be signed where signatures are demanded.
+  std::vector<cache::TunedRecord> records = {};
+  std::vector<std::string> defects = {};
 };
 
 /// A place whose entries are verified, or that sound copies are taken from. Reading it changes nothing in it.
@@ -78,6 +80,8 @@ class ServerSource : public Source {
   [[nodiscard]] Databases databases() override { return {}; }
 
   void ask_for(std::vector<cache::Key> keys) { keys_ = std::move(keys); }
+  /// Why the server is not asked any more; empty if it is.
+  [[nodiscard]] const std::string& failure() const { return failure_; }
   [[nodiscard]] bool writable() const { return !options_.read_only; }
   /// Replaces what the server has under `key`. Returns why that failed; empty if it is done.
   [[nodiscard]] std::string put(const cache::Key& key, const cache::Entry& entry);

@@ -82,11 +82,10 @@ struct RuntimeOptions {
   /// KERNCAST_CACHE_OWNERS; default: none.
   std::vector<std::string> cache_owners;
   /// Public keys, or absolute paths of files with one in each line, separated by commas. Entries of read-only
-  /// caches and of the server, and tuned records, are used only if one of these keys has signed them.
-  /// KERNCAST_TRUSTED_KEYS;
-  /// default: no demand.
+  /// caches and of the server, and tuned records of read-only caches, are used only if one of these keys has
+  /// signed them. KERNCAST_TRUSTED_KEYS; default: no demand.
   std::string cache_trusted_keys;
-  /// File of the key that signs what is compiled. KERNCAST_SIGNING_KEY; default: nothing is signed.
+  /// File of the key that signs what is compiled and tuned. KERNCAST_SIGNING_KEY; default: nothing is signed.
   std::string cache_signing_key;
   /// Write the name of this machine into what is compiled, so that `kerncast cache show` tells where a kernel
   /// was made. KERNCAST_CACHE_HOSTNAME; default: false.

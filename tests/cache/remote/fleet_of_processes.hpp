@@ -15,7 +15,7 @@
 
 /// Machines that share a server, each with a directory of its own. Compiling is a short sleep.
 
-/// What all processes of a test count together.
+/// Counts that all processes of a test share.
 struct Shared {
   std::atomic<int> compiles{0};
   std::atomic<int> held{0};  ///< leases that a machine holds and does not release

