@@ -75,6 +75,7 @@ bool TrustedKeys::has(const PublicKey& key) const {
 
 std::vector<SignatureState> TrustedKeys::states_of(const Key& key, const Entry& entry) const {
   std::vector<SignatureState> states;
+  states.reserve(entry.signatures.size());
   const std::string message =
       !entry.signatures.empty() && sodium::ready() ? sodium::signed_message(key, entry) : std::string();
   for (const Signature& signature : entry.signatures) {

@@ -29,7 +29,7 @@ std::string content(const std::string& path) {
 }
 
 bool is_whole(const std::string& line) {
-  return line.starts_with("{\"time\":\"") && line.ends_with("}") && line.size() < most_event_bytes;
+  return line.starts_with("{\"time\":\"") && line.ends_with('}') && line.size() < most_event_bytes;
 }
 
 /// The whole lines of a log that contain `text`.

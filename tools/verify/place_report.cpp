@@ -26,6 +26,7 @@ std::vector<cache::Key> sample(std::vector<cache::Key> keys, std::size_t most) {
     return keys;
   }
   std::vector<cache::Key> chosen;
+  chosen.reserve(most);
   for (std::size_t i = 0; i < most; ++i) {
     chosen.push_back(keys[i * keys.size() / most]);
   }

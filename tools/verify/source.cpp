@@ -119,6 +119,7 @@ class PackSource : public Source {
   [[nodiscard]] PlaceKind kind() const override { return PlaceKind::pack; }
   [[nodiscard]] std::vector<cache::Key> keys(std::string&) override {
     std::vector<cache::Key> keys;
+    keys.reserve(pack_->size());
     for (std::size_t i = 0; i < pack_->size(); ++i) {
       keys.push_back(pack_->key(i));
     }
