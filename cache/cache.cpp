@@ -243,6 +243,16 @@ Hit Cache::load_published(const Key& key) {
                : Hit{};
 }
 
+void Cache::share(const Key& key) {
+  WaitBudget budget = wait_budget();
+  if (checked(key, remote_.load(key, budget)).entry) {
+    return;
+  }
+  if (const Hit hit = load(key, OnMiss::ignore, budget)) {
+    remote_.put(key, *hit.entry, budget);
+  }
+}
+
 bool Cache::outlives_process(const Key& key, std::size_t layers) {
   if (load_from_directory(key)) {
     return true;

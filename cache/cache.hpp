@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cache/counters.hpp"
@@ -154,6 +155,14 @@ class Cache {
   /// one has to compile it. Without a server that has leases it is this machine's turn at once. The turn ends
   /// before the budget and the cache.
   [[nodiscard]] Turn take_turn(const Key& key, WaitBudget& budget);
+  /// The queue called `name` of work that machines share, on the server; see RemoteQueue. Null without a
+  /// server that entries are uploaded to. It ends before this object.
+  [[nodiscard]] std::unique_ptr<RemoteQueue> queue(std::string name, const std::vector<std::string>& items,
+                                                   std::chrono::milliseconds patience) {
+    return remote_.queue(std::move(name), items, patience);
+  }
+  /// Uploads the entry of `key` that a layer above the server has, unless the server has a usable one.
+  void share(const Key& key);
   /// Ends all waits for other machines, now and later, so that their misses compile.
   void stop_waiting() { remote_.stop_waiting(); }
 

@@ -190,6 +190,24 @@ class RedisServer : public RemoteServer {
     return lease_answer(reply.get(), std::move(answer));
   }
 
+  RemoteAnswer evaluate(const std::string& script, const std::string& name,
+                        const std::vector<std::string>& arguments, const Deadline& deadline) override {
+    std::vector<std::string> words{"EVAL", script, "1", "kerncast:" + name};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    RemoteAnswer answer;
+    const Reply reply = ask_any(words, {}, deadline, answer.failure);
+    if (reply == nullptr) {
+      return answer;
+    }
+    if (reply->type == REDIS_REPLY_ERROR) {
+      return {RemoteState::refused, {}, error_of(*reply)};
+    }
+    if (reply->type != REDIS_REPLY_STRING) {
+      return {RemoteState::refused, {}, "it answered with something other than a string"};
+    }
+    return {RemoteState::done, std::string(reply->str, reply->len), {}};
+  }
+
  private:
   /// The answer to a request about a lease. `answer` has the failure of a request that was not answered.
   static RemoteAnswer lease_answer(const redisReply* reply, RemoteAnswer answer) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cache/posix/trust.hpp"
 #include "cache/remote/remote_address.hpp"
@@ -30,7 +31,7 @@ enum class RemoteState : std::uint8_t {
   done,
   absent,
   taken,    ///< a lease is claimed that exists already
-  refused,  ///< a request about a lease that the server does not know or does not allow
+  refused,  ///< a request about a lease or a script that the server does not know or does not allow
   failed,
 };
 
@@ -67,6 +68,13 @@ class RemoteServer {
   /// Removes the lease called `name` if its token is `token`; it is done as well if there is none or another.
   [[nodiscard]] virtual RemoteAnswer release(const std::string& name, const std::string& token,
                                              const Deadline& deadline) = 0;
+  /// Runs a Lua script for the key called `name`, with nothing else in between, and returns the string that
+  /// it returns. Servers other than Redis refuse, and so does Redis if the script fails.
+  [[nodiscard]] virtual RemoteAnswer evaluate(const std::string& /*script*/, const std::string& /*name*/,
+                                              const std::vector<std::string>& /*arguments*/,
+                                              const Deadline& /*deadline*/) {
+    return {RemoteState::refused, {}, "it runs no scripts"};
+  }
 };
 
 /// The server at the address; no connection is made yet. Its credentials are those of the URL. If that has no

@@ -105,6 +105,13 @@ void RemoteStore::put(const Key& key, const Entry& entry, WaitBudget& budget) {
   }
 }
 
+std::unique_ptr<RemoteQueue> RemoteStore::queue(std::string name, const std::vector<std::string>& items,
+                                                std::chrono::milliseconds patience) {
+  return uploads() ? std::make_unique<RemoteQueue>(*server_, options_, warnings_, counters_, std::move(name),
+                                                   items, patience)
+                   : nullptr;
+}
+
 Deadline RemoteStore::deadline(const WaitBudget::Wait& wait) const {
   return Deadline::after(std::min(options_.request_time(), wait.deadline().left()));
 }

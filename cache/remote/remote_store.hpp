@@ -1,8 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cache/counters.hpp"
 #include "cache/entry.hpp"
@@ -11,6 +13,7 @@
 #include "cache/read_only_layer.hpp"
 #include "cache/remote/circuit_breaker.hpp"
 #include "cache/remote/remote_leases.hpp"
+#include "cache/remote/remote_queue.hpp"
 #include "cache/remote/remote_server.hpp"
 #include "cache/wait_budget.hpp"
 
@@ -40,6 +43,10 @@ class RemoteStore {
   /// Lets one machine at a time compile the kernel of a missing `key`. Returns when `accept` took the entry
   /// of another machine, or when this one has to compile, as long as it keeps the lease if that is held.
   [[nodiscard]] RemoteLease take_turn(const Key& key, WaitBudget& budget, const Accept& accept);
+  /// The queue called `name` on the server, as RemoteQueue describes it. Null without a server that entries
+  /// are uploaded to. It ends before this object.
+  [[nodiscard]] std::unique_ptr<RemoteQueue> queue(std::string name, const std::vector<std::string>& items,
+                                                   std::chrono::milliseconds patience);
   /// Ends all waits for other machines, now and later.
   void stop_waiting() { leases_.stop_waiting(); }
   [[nodiscard]] bool usable() const { return server_ != nullptr; }
