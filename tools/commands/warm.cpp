@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "cache/cache.hpp"
@@ -10,6 +11,7 @@
 #include "kerncast/error.hpp"
 #include "kerncast/runtime.hpp"
 #include "runtime/compiler/worker/pool.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/commands/command.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
@@ -18,6 +20,7 @@
 #include "tools/io/usage_error.hpp"
 #include "tools/model/model_report.hpp"
 #include "tools/model/settings.hpp"
+#include "tools/warm/shared_work.hpp"
 #include "tools/warm/signing.hpp"
 #include "tools/warm/warm_pack.hpp"
 #include "tools/warm/warm_plan.hpp"
@@ -31,6 +34,7 @@ namespace {
 struct WarmOptions {
   WarmRequest request;
   std::string shard;
+  bool queued = false;  ///< machines take kernels from a queue
   std::string from_pack;
   std::string out;
   std::string sign;
@@ -73,6 +77,29 @@ void check_request(const WarmOptions& options) {
   }
 }
 
+/// Throws UsageError unless the environment names a server that can have a queue.
+void check_queue_server() {
+  const cache::RemoteOptions remote = cache::remote_options(cache::options_from_environment());
+  const cache::RemoteAddress& address = remote.address;
+  if (address.empty()) {
+    throw UsageError(
+        "--shard auto needs a Redis that the machines share: set KERNCAST_CACHE_REMOTE=redis://HOST");
+  }
+  if (!address.defect().empty()) {
+    throw UsageError(fmt::format("--shard auto: the server {} of KERNCAST_CACHE_REMOTE cannot be used: {}",
+                                 address.name(), address.defect()));
+  }
+  if (address.scheme() != cache::RemoteScheme::redis) {
+    throw UsageError(
+        fmt::format("--shard auto needs a Redis, and {} is none; give --shard I/N", address.name()));
+  }
+  if (remote.read_only) {
+    throw UsageError(
+        "--shard auto needs a server that this machine may write to, and KERNCAST_CACHE_REMOTE_READONLY is "
+        "set; give --shard I/N");
+  }
+}
+
 /// Throws Error(io_error) unless `path` is a sound pack that a layer would accept.
 void check_pack(const std::string& path) {
   std::string defect;
@@ -98,7 +125,10 @@ bool known_or_told(CommandContext& context, const std::vector<ModelReading>& mod
 int warm(CommandContext& context, WarmOptions options) {
   check_request(options);
   context.prepare_output(options.out);
-  if (!options.shard.empty()) {
+  options.queued = options.shard == "auto";
+  if (options.queued) {
+    check_queue_server();
+  } else if (!options.shard.empty()) {
     options.request.shard = parse_shard(options.shard);
   }
   const int jobs = compiler::worker::jobs_within(
@@ -136,6 +166,10 @@ int warm(CommandContext& context, WarmOptions options) {
     return show_missing(context, kernels, left_out);
   }
   const WarmStore store(runtime, layers.size());
+  std::optional<SharedWork> shared;
+  if (options.queued) {
+    shared.emplace(implementation_of(runtime).cache, kernels, std::chrono::seconds(options.timeout_s));
+  }
   const auto started = std::chrono::steady_clock::now();
   WarmReporter reporter(context);
   reporter.begin(kernels, jobs);
@@ -143,13 +177,13 @@ int warm(CommandContext& context, WarmOptions options) {
   {
     const StopOnInterrupt guard;
     results = run_warm(
-        runtime, store, kernels, jobs, StopOnInterrupt::requested(),
+        runtime, store, kernels, jobs, shared ? &*shared : nullptr, StopOnInterrupt::requested(),
         [&](const WarmProgress& progress) { reporter.tick(progress); },
         [&](const WarmResult& result) { reporter.finished(result); });
   }
   context.console.end_progress();
   const int code =
-      summarise(context, results, left_out, StopOnInterrupt::requested().load(),
+      summarise(context, results, left_out, options.queued, StopOnInterrupt::requested().load(),
                 std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
   if (!options.out.empty()) {
     if (code != exit_fine) {
@@ -206,7 +240,8 @@ void add_warm_command(const Command& root, CommandContext& context) {
   command.option("--rows", request.rows, "Row counts of the ops themselves, instead of --tokens").separated();
   command.option("--ops", request.op_globs, "Only these ops, such as 'norm.*'").separated();
   command.option("--shard", options->shard,
-                 "Only part I of N of the plan, such as 1/4; the parts are the same on every machine");
+                 "Only part I of N of the plan, such as 1/4; the parts are the same on every machine. With "
+                 "auto, machines take kernels from a queue on the Redis that they share");
   command.option("--from-pack", options->from_pack, "Take the kernels that this pack has");
   command.option("--out", options->out, "Write all kernels of the plan to this pack");
   command

@@ -399,7 +399,8 @@ WarmShard parse_shard(const std::string& text) {
   if (slash == std::string::npos || !read(std::string_view(text).substr(0, slash), shard.index) ||
       !read(std::string_view(text).substr(slash + 1), shard.count) || shard.index < 1 ||
       shard.index > shard.count) {
-    throw UsageError(fmt::format("--shard {} is not I/N with I from 1 to N, such as 1/4", text));
+    throw UsageError(
+        fmt::format("--shard {} is not I/N with I from 1 to N, such as 1/4, and not auto", text));
   }
   return shard;
 }

@@ -212,9 +212,10 @@ void WarmReporter::finished(const WarmResult& result) {
 }
 
 int summarise(CommandContext& context, const std::vector<WarmResult>& results,
-              const std::vector<LeftOut>& left_out, bool stopped, double seconds) {
+              const std::vector<LeftOut>& left_out, bool shared, bool stopped, double seconds) {
   std::size_t cached = 0;
   std::size_t compiled = 0;
+  std::size_t others = 0;
   std::size_t failed = 0;
   std::size_t left = 0;
   std::uint64_t bytes = 0;
@@ -229,7 +230,7 @@ int summarise(CommandContext& context, const std::vector<WarmResult>& results,
     } else {
       // Another process may have compiled the kernel since the plan was made.
       const bool ours = result.report.origin == Origin::compiled;
-      ours ? ++compiled : ++cached;
+      ++(ours ? compiled : shared && !result.planned->cached ? others : cached);
       bytes += bytes_of(result.report);
       if (ours) {
         compile_ms += result.report.compile_ms;
@@ -249,18 +250,22 @@ int summarise(CommandContext& context, const std::vector<WarmResult>& results,
                       {"arch", result->planned->arch},
                       {"compile_ms", result->report.compile_ms}});
     }
-    print_json_line({{"event", "end"},
-                     {"kernels", results.size()},
-                     {"cached", cached},
-                     {"compiled", compiled},
-                     {"failed", failed},
-                     {"left", left},
-                     {"error", failed == 0 ? Json() : Json(error)},
-                     {"left_out", describe(left_out)},
-                     {"seconds", seconds},
-                     {"compile_ms", compile_ms},
-                     {"bytes", bytes},
-                     {"slowest", std::move(slow)}});
+    Json end = {{"event", "end"},
+                {"kernels", results.size()},
+                {"cached", cached},
+                {"compiled", compiled},
+                {"failed", failed},
+                {"left", left},
+                {"error", failed == 0 ? Json() : Json(error)},
+                {"left_out", describe(left_out)},
+                {"seconds", seconds},
+                {"compile_ms", compile_ms},
+                {"bytes", bytes},
+                {"slowest", std::move(slow)}};
+    if (shared) {
+      end["others"] = others;
+    }
+    print_json_line(end);
   } else {
     Table table({{"kernels", Align::right},
                  {"cached", Align::right},
@@ -271,6 +276,11 @@ int summarise(CommandContext& context, const std::vector<WarmResult>& results,
     table.add_row({fmt::format("{}", results.size()), fmt::format("{}", cached), fmt::format("{}", compiled),
                    fmt::format("{}", failed), fixed(seconds, 1), human_bytes(bytes)});
     print(table);
+    if (shared) {
+      print(fmt::format(
+          "{} compiled here, {} by other machines meanwhile, {} in the cache or on the server before\n",
+          compiled, others, cached));
+    }
     if (!slowest.empty()) {
       Table slow({{"slowest to compile"}, {"specialisation"}, {"arch"}, {"tunables"}, {"ms", Align::right}});
       for (const WarmResult* result : slowest) {

@@ -25,9 +25,10 @@ namespace kerncast::tools {
                                const std::vector<LeftOut>& left_out);
 
 /// Prints the results. Returns exit_failed if a kernel failed, was not reached, or could be compiled and is
-/// left out of the plan; exit_interrupted if the user stopped the run.
+/// left out of the plan; exit_interrupted if the user stopped the run. If the plan was `shared` with other
+/// machines, what they compiled meanwhile is counted apart from what was cached.
 [[nodiscard]] int summarise(CommandContext& context, const std::vector<WarmResult>& results,
-                            const std::vector<LeftOut>& left_out, bool stopped, double seconds);
+                            const std::vector<LeftOut>& left_out, bool shared, bool stopped, double seconds);
 
 /// Reports progress while kernels compile: a bar on a terminal, else a line every ten seconds.
 class WarmReporter {

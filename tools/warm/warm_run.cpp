@@ -1,8 +1,11 @@
 #include "tools/warm/warm_run.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -11,6 +14,7 @@
 #include "cache/cache.hpp"
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "tools/io/output.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -43,15 +47,10 @@ struct Finished {
 /// Threads that compile the missing kernels of a plan. The thread that owns this object takes the results.
 class CompileThreads {
  public:
-  /// `missing` are indices into `kernels`. No further compile begins once `stop` is true.
+  /// No further compile begins once `stop` is true.
   CompileThreads(Runtime& runtime, const WarmStore& store, const std::vector<PlannedKernel>& kernels,
-                 std::vector<std::size_t> missing, std::size_t threads, const std::atomic<bool>& stop)
-      : runtime_(runtime),
-        store_(store),
-        kernels_(kernels),
-        missing_(std::move(missing)),
-        stop_(stop),
-        running_(std::min(missing_.size(), threads)) {
+                 std::size_t threads, const std::atomic<bool>& stop)
+      : runtime_(runtime), store_(store), kernels_(kernels), stop_(stop), running_(threads) {
     threads_.reserve(running_);
     for (std::size_t i = running_; i > 0; --i) {
       threads_.emplace_back([this] { work(); });
@@ -60,8 +59,9 @@ class CompileThreads {
   ~CompileThreads() {
     {
       const std::lock_guard lock(mutex_);
-      next_ = missing_.size();
+      waiting_.clear();
     }
+    close();
     for (std::thread& thread : threads_) {
       thread.join();
     }
@@ -69,6 +69,18 @@ class CompileThreads {
   CompileThreads(const CompileThreads&) = delete;
   CompileThreads& operator=(const CompileThreads&) = delete;
 
+  /// Adds kernels, by their indices in the plan.
+  void add(const std::vector<std::size_t>& indices) {
+    const std::lock_guard lock(mutex_);
+    waiting_.insert(waiting_.end(), indices.begin(), indices.end());
+    added_.notify_all();
+  }
+  /// Says that no kernel will be added any more, so that the threads end after the last one.
+  void close() {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    added_.notify_all();
+  }
   /// True until every thread has ended and every result was taken.
   [[nodiscard]] bool busy() {
     const std::lock_guard lock(mutex_);
@@ -84,8 +96,13 @@ class CompileThreads {
  private:
   void work() {
     std::unique_lock lock(mutex_);
-    while (next_ < missing_.size() && !stop_.load()) {
-      const std::size_t index = missing_[next_++];
+    while (true) {
+      added_.wait(lock, [this] { return !waiting_.empty() || closed_; });
+      if (waiting_.empty() || stop_.load()) {
+        break;
+      }
+      const std::size_t index = waiting_.front();
+      waiting_.pop_front();
       lock.unlock();
       WarmResult result = compile_one(runtime_, store_, kernels_[index]);
       lock.lock();
@@ -99,20 +116,72 @@ class CompileThreads {
   Runtime& runtime_;
   const WarmStore& store_;
   const std::vector<PlannedKernel>& kernels_;
-  const std::vector<std::size_t> missing_;
   const std::atomic<bool>& stop_;
   std::mutex mutex_;
+  std::condition_variable added_;
   std::condition_variable changed_;
+  std::deque<std::size_t> waiting_;
+  bool closed_ = false;
   std::vector<Finished> finished_;
-  std::size_t next_ = 0;
   std::size_t running_ = 0;
   std::vector<std::thread> threads_;
+};
+
+/// Gives the threads what this machine has to compile: all that is missing at once, or what it takes from the
+/// queue and, when that is over, the rest.
+class Feeder {
+ public:
+  /// Without `shared` there is no queue.
+  Feeder(CompileThreads& threads, SharedWork* shared, const std::vector<std::size_t>& missing,
+         std::size_t places)
+      : threads_(threads), shared_(shared), places_(places) {
+    if (shared_ == nullptr) {
+      threads_.add(missing);
+      threads_.close();
+    }
+  }
+  /// Has to be called about ten times a second until busy() of the threads is false.
+  void feed() {
+    if (shared_ == nullptr) {
+      return;
+    }
+    const std::vector<std::size_t> taken = shared_->take(places_ - std::min(places_, in_hand_));
+    in_hand_ += taken.size();
+    threads_.add(taken);
+    if (shared_->over()) {
+      threads_.add(shared_->rest());
+      threads_.close();
+      shared_ = nullptr;
+    }
+  }
+  void ended(std::size_t index) {
+    if (shared_ != nullptr) {
+      --in_hand_;
+      shared_->ended(index);
+    }
+  }
+  void stop() {
+    threads_.close();
+    if (shared_ != nullptr) {
+      std::exchange(shared_, nullptr)->leave();
+    }
+  }
+  /// The number of kernels that other machines work on while this one has nothing to do; else 0.
+  [[nodiscard]] std::uint64_t awaited() const {
+    return shared_ != nullptr && in_hand_ == 0 ? shared_->open() : 0;
+  }
+
+ private:
+  CompileThreads& threads_;
+  SharedWork* shared_;
+  std::size_t places_;
+  std::size_t in_hand_ = 0;
 };
 
 }  // namespace
 
 std::vector<WarmResult> run_warm(Runtime& runtime, const WarmStore& store,
-                                 const std::vector<PlannedKernel>& kernels, int jobs,
+                                 const std::vector<PlannedKernel>& kernels, int jobs, SharedWork* shared,
                                  const std::atomic<bool>& stop,
                                  const std::function<void(const WarmProgress&)>& tick,
                                  const std::function<void(const WarmResult&)>& finished) {
@@ -146,9 +215,13 @@ std::vector<WarmResult> run_warm(Runtime& runtime, const WarmStore& store,
   compiler::worker::Pool* const workers = implementation_of(runtime).builder.workers();
   bool stopped = false;
   // Two threads for each compiler: while one publishes its result, the kernel of the other is compiled.
-  CompileThreads threads(runtime, store, kernels, std::move(missing), static_cast<std::size_t>(jobs) * 2,
-                         stop);
+  CompileThreads threads(runtime, store, kernels,
+                         std::min(missing.size(), static_cast<std::size_t>(jobs) * 2), stop);
+  Feeder feeder(threads, missing.empty() ? nullptr : shared, missing, static_cast<std::size_t>(jobs));
   while (threads.busy()) {
+    if (!stopped) {
+      feeder.feed();
+    }
     for (Finished& one : threads.take(std::chrono::milliseconds(100))) {
       if (stop.load() && !one.result.error.empty()) {
         // The compile was abandoned and did not fail by itself.
@@ -156,10 +229,12 @@ std::vector<WarmResult> run_warm(Runtime& runtime, const WarmStore& store,
       } else {
         one.result.error.empty() ? ++progress.compiled : ++progress.failed;
         finished(one.result);
+        feeder.ended(one.index);
       }
       results[one.index] = std::move(one.result);
     }
     if (stop.load() && !std::exchange(stopped, true)) {
+      feeder.stop();
       implementation_of(runtime).cache.stop_waiting();
       if (workers != nullptr) {
         workers->stop();
@@ -167,6 +242,9 @@ std::vector<WarmResult> run_warm(Runtime& runtime, const WarmStore& store,
     }
     progress.seconds = seconds_since(started);
     progress.in_flight = workers != nullptr ? workers->in_flight() : std::vector<std::string>();
+    if (const std::uint64_t awaited = feeder.awaited(); awaited > 0) {
+      progress.in_flight = {fmt::format("waiting for {} of other machines", counted(awaited, "kernel"))};
+    }
     tick(progress);
   }
   const bool evicted = store.evicted();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kerncast/runtime.hpp"
+#include "tools/warm/shared_work.hpp"
 #include "tools/warm/warm_plan.hpp"
 #include "tools/warm/warm_store.hpp"
 
@@ -45,10 +46,11 @@ struct WarmProgress {
 /// their order. A kernel that `store` did not keep has failed; if it can keep none, nothing is compiled. On
 /// this thread, `finished` is called as each kernel is done (again if a kernel was lost later), and `tick`
 /// about ten times a second. When `stop` becomes true, no further compile begins, running ones are abandoned,
-/// and the remaining kernels are not reached.
+/// and the remaining kernels are not reached. With `shared`, if it is not null, this machine compiles what it
+/// takes from the queue and, when that is over, what is missing then.
 [[nodiscard]] std::vector<WarmResult> run_warm(Runtime& runtime, const WarmStore& store,
                                                const std::vector<PlannedKernel>& kernels, int jobs,
-                                               const std::atomic<bool>& stop,
+                                               SharedWork* shared, const std::atomic<bool>& stop,
                                                const std::function<void(const WarmProgress&)>& tick,
                                                const std::function<void(const WarmResult&)>& finished);
 
