@@ -149,7 +149,7 @@ std::string Store::keep_failed(const std::string& name, std::string_view text) {
   if (!folder.valid() || folder.publish(name, text)) {
     return {};
   }
-  // Where every compile fails nothing is published, and no trim would do this.
+  // If every compile fails, nothing is published, and no trim would do this.
   reap_surplus(folder, layout::source_suffix, name);
   return folder.path() + '/' + name;
 }

@@ -11,7 +11,7 @@
 
 namespace kerncast::cache {
 
-/// What a machine that works on a queue does next.
+/// The next step of a machine that works on a queue.
 enum class QueueStep : std::uint8_t {
   make,      ///< create the queue with unfinished(), unless there is one
   ask,       ///< send request()
@@ -27,7 +27,7 @@ struct QueueHold {
   std::uint64_t end = 0;  ///< in ms
 };
 
-/// What a machine tells the queue and asks of it, all at once.
+/// A message to the queue: what a machine tells it and asks of it, all at once.
 struct QueueRequest {
   std::vector<std::string> ended;   ///< items that need no more work
   std::vector<QueueHold> renewed;   ///< items whose term begins anew
@@ -74,11 +74,11 @@ class QueuePolicy {
 
   /// The step to do at `now` by a machine that has room for `places` more items.
   [[nodiscard]] QueueStep step(Time now, std::size_t places);
-  /// What the step ask sends.
+  /// The message of the step ask.
   [[nodiscard]] QueueRequest request() const;
   /// The items that have not ended here.
   [[nodiscard]] std::vector<std::string> unfinished() const;
-  /// What a machine sends that ends before its items do.
+  /// The message of a machine that ends before its items do.
   [[nodiscard]] QueueRequest farewell() const;
 
   /// Reports that the step make was done.

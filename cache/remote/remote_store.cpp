@@ -43,7 +43,7 @@ LayerAnswer RemoteStore::load(const Key& key, WaitBudget& budget) {
 }
 
 RemoteLease RemoteStore::take_turn(const Key& key, WaitBudget& budget, const Accept& accept) {
-  // What cannot be uploaded helps nobody who would wait for it.
+  // A kernel that cannot be uploaded helps nobody who would wait for it.
   if (writes_.pauses()) {
     return {};
   }

@@ -68,7 +68,7 @@ class Verification {
       : context_(context),
         options_(options),
         cache_(cache::options_from_environment(warn())),
-        // What a repair finds is in the report.
+        // The report has what a repair finds.
         store_(
             cache_.directory, [](std::string_view) {}, cache::directory_trust(cache_), cache_.budget),
         tuning_(store_.root(), warn(), cache::directory_trust(cache_)),

@@ -28,7 +28,7 @@ enum class Nameless : std::uint8_t { if_offered, never };
 /// interrupted or killed leaves nothing. Where the file system has no files without names, it is written
 /// under a temporary name beside `path`, which a signal that ends the process removes; what a killed process
 /// left there is removed by the next that writes `path`. Without commit(), a file at `path` stays as it was.
-/// Of a symbolic link the target is replaced. If `path` stands for standard output, or is a pipe or a
+/// The target of a symbolic link is replaced. If `path` stands for standard output, or is a pipe or a
 /// character device such as /dev/null, commit() writes there what was collected before.
 class AtomicOutput {
  public:

@@ -36,7 +36,7 @@ std::vector<cache::Key> sample(std::vector<cache::Key> keys, std::size_t most) {
 void verify_databases(Source& source, const EntryVerifier& verifier, PlaceReport& report) {
   Databases databases = source.databases();
   report.tuned = databases.tuned;
-  // What keeps the entries from being read may keep the records from it too.
+  // The cause that keeps the entries from being read may keep the records from it too.
   const std::string told = report.place_defects.empty() ? std::string() : report.place_defects.front().text;
   for (std::string& defect : databases.defects) {
     if (told.empty() || defect.find(told) == std::string::npos) {

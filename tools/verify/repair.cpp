@@ -105,7 +105,7 @@ void repair_directory(cache::Store& store, cache::TuningStore& tuning, const Ent
     }
   }
   static_cast<void>(cache::list_entries(store));
-  // What is not found any more has been repaired.
+  // A defect that is not found any more has been repaired.
   std::string unreadable;
   const std::unique_ptr<Source> source = own_source(store, tuning);
   static_cast<void>(source->keys(unreadable));

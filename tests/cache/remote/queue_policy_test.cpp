@@ -1,4 +1,4 @@
-// What a machine asks of a queue, step by step and with a clock that the test moves.
+// The steps of a machine that works on a queue are tested one by one, with a clock that the test moves.
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <string>
