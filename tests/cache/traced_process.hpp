@@ -31,7 +31,7 @@ inline bool is_about_files(long call) {
   constexpr long others[] = {SYS_mmap,           SYS_munmap,    SYS_brk,           SYS_mprotect,
                              SYS_exit_group,     SYS_getpid,    SYS_geteuid,       SYS_clock_gettime,
                              SYS_futex,          SYS_getrandom, SYS_rt_sigpending, SYS_rt_sigtimedwait,
-                             SYS_rt_sigprocmask, SYS_madvise};
+                             SYS_rt_sigprocmask, SYS_madvise,   SYS_sigaltstack};
   return std::find(std::begin(others), std::end(others), call) == std::end(others);
 }
 

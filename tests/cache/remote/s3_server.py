@@ -3,7 +3,7 @@
     s3_server.py PORT ACCESS_KEY SECRET_KEY REGION [SESSION_TOKEN]
 
 Variables change how it treats "If-None-Match: *": S3_CONDITIONS=ignore stores the object all the same, S3_CONDITIONS=501 answers
-so. S3_DELETES=no forbids DELETE.
+so. S3_DELETES=no forbids DELETE. It listens on S3_ADDRESS, by default on 127.0.0.1.
 """
 
 import hashlib
@@ -119,4 +119,4 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-http.server.ThreadingHTTPServer(("127.0.0.1", int(PORT)), Handler).serve_forever()
+http.server.ThreadingHTTPServer((os.environ.get("S3_ADDRESS", "127.0.0.1"), int(PORT)), Handler).serve_forever()
