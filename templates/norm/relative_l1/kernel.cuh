@@ -160,17 +160,24 @@ __global__ void __launch_bounds__(Config::threads) relative_l1_ratio_kernel(cons
   const long long chunks = total_chunks<Config>(args);
   const int partials = static_cast<int>(chunks < relative_l1_partials ? chunks : relative_l1_partials);
   using Order = WarpSum<Config::threads, relative_l1_partials, true>;
+  const auto partial_of = [&args, partials](int i) -> DistanceSums {
+    const int place = i * Config::threads + static_cast<int>(threadIdx.x);
+    if (place >= partials) {
+      return {};
+    }
+    const double2 partial = reinterpret_cast<const double2*>(args.workspace)[place];
+    return {partial.x, partial.y};
+  };
   DistanceSums total;
-  // Most tensors leave most warps without a partial sum.
+  // Most tensors leave most warps without a partial sum, and no thread with more than half of its places. The
+  // sums of places that are left out are zeros, which change no bit.
   if (static_cast<int>(threadIdx.x & ~31u) < partials) {
-    total = Order::template of<DistanceSums>([&](int i) -> DistanceSums {
-      const int place = i * Config::threads + static_cast<int>(threadIdx.x);
-      if (place >= partials) {
-        return {};
-      }
-      const double2 partial = reinterpret_cast<const double2*>(args.workspace)[place];
-      return {partial.x, partial.y};
-    });
+    constexpr int few = relative_l1_partials / 2;
+    if (partials <= few) {
+      total = WarpSum<Config::threads, few, true>::template of<DistanceSums>(partial_of);
+    } else {
+      total = Order::template of<DistanceSums>(partial_of);
+    }
   }
   total = reduce_warps<Config::threads, Config::threads, 1>(total);
   if (threadIdx.x == 0) {
