@@ -94,7 +94,7 @@ KINDS = {
     "pack": (["in/pack.kcp"], BAD_FILES + ["in/x.safetensors", "in/entry.kce"], []),
     "place": (
         ["in/pack.kcp", "cache"],
-        BAD_FILES + ["in/x.safetensors", "in/entry.kce", "ftp://x", "http://", "redis://127.0.0.1:1"],
+        BAD_FILES + ["in/x.safetensors", "in/entry.kce", "ftp://", "http://", "redis://127.0.0.1:1"],
         ["remote", "./cache"],
     ),
     "event": (["import", "repair"], ["", "hit", "IMPORT", "import ", LONG], []),
