@@ -57,7 +57,7 @@ constexpr const char* upsert_record =
     "recorded_us = excluded.recorded_us, checksum = excluded.checksum "
     "WHERE (excluded.recorded_us >= recorded_us OR recorded_us > ?13) AND excluded.checksum <> checksum";
 
-// The same record without a signature does not replace one that may have some; see keeps().
+// A record without signatures does not replace an equal one, which may have some; see keeps().
 constexpr const char* upsert_signed_record =
     "INSERT INTO tuned VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?14) ON CONFLICT DO UPDATE SET "
     "tunables = excluded.tunables, time_us = excluded.time_us, templates = excluded.templates, "

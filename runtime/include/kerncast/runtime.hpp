@@ -251,8 +251,8 @@ class KERNCAST_API Runtime {
 
   /// Totals of this runtime's cache so far.
   [[nodiscard]] CacheCounters cache_counters() const;
-  /// The same in the text format of Prometheus (version 0.0.4, UTF-8), for a host that answers scrapes itself
-  /// with the content type "text/plain; version=0.0.4".
+  /// These totals in the text format of Prometheus (version 0.0.4, UTF-8), for a host that answers scrapes
+  /// itself with the content type "text/plain; version=0.0.4".
   [[nodiscard]] std::string cache_metrics() const;
 
   /// Makes the primary context of device `ordinal` current on this thread, as launching requires. Hosts that

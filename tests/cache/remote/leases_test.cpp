@@ -190,9 +190,7 @@ TEST_CASE("a server that goes away while machines wait costs them no kernel") {
   SharedMemory shared;
   const Fleet fleet{server.url(), shared, 20};
   const pid_t stuck = start_stuck_machine(fleet, 1);
-  while (shared->held < 1) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  REQUIRE(has_leases(stuck, shared, 1));
   const pid_t child = start_machine(fleet, 0, true);
   server.process().stop();
   CHECK(exit_code(child) == 0);
@@ -210,9 +208,7 @@ TEST_CASE("a miss waits for a lease no longer than its budget, and then compiles
   SharedMemory shared;
   Fleet fleet{server.url(), shared, 1};
   const pid_t stuck = start_stuck_machine(fleet, 1);
-  while (shared->held < 1) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  REQUIRE(has_leases(stuck, shared, 1));
   fleet.wait = std::chrono::seconds(16);
   const TemporaryDirectory folder;
   Cache cache(options_of(fleet, folder), [](std::string_view) {});

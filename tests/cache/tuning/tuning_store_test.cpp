@@ -131,7 +131,7 @@ TEST_CASE_METHOD(Fixture, "the first signed record changes the schema, and every
   CHECK(read_tuned(Folder::open(root), Trust::mine, defect) == records);
   CHECK(defect.empty());
 
-  // The same record without its signature is nothing new. A newer one drops the signature.
+  // A record that only lacks the signature is nothing new. A newer record drops the signature.
   result = store().record({sample_record(2), sample_record(1), records[5]});
   CHECK(result.written == 0);
   CHECK(result.kept == 3);
