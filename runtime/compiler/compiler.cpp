@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
-#include <regex>
+#include <string>
+#include <string_view>
 
 #include "kerncast/error.hpp"
 #include "runtime/util/leading_number.hpp"
@@ -97,21 +98,41 @@ std::string without_terminator(std::string text) {
   return text;
 }
 
-/// Text and line number of the place that the first "file(line): error" of the log names.
-std::string failing_source(const CompileRequest& request, const std::string& log) {
-  static const std::regex location(R"(([^\s()]+)\((\d+)\): (?:catastrophic )?error)");
-  std::smatch match;
-  if (!std::regex_search(log, match, location)) {
-    return fmt::format("generated source:\n{}", numbered_excerpt(request.source, 1, 20));
-  }
-  const std::string file = match[1];
-  const int line = leading_number(match[2].str());
-  for (const auto& [name, text] : request.headers) {
-    if (file.ends_with(name)) {
-      return fmt::format("{}:\n{}", name, numbered_excerpt(text, line));
+/// A place in a source, as a log names it: "kernel.cu(12): error: ...".
+struct SourcePlace {
+  std::string file;
+  int line = 0;
+};
+
+/// The place of the first error in `log`.
+std::optional<SourcePlace> failing_place(std::string_view log) {
+  for (std::size_t close = log.find("): "); close != log.npos; close = log.find("): ", close + 1)) {
+    const std::string_view message = log.substr(close + 3);
+    const std::size_t open = log.rfind('(', close);
+    if (open == log.npos || !(message.starts_with("error") || message.starts_with("catastrophic error"))) {
+      continue;
+    }
+    const std::size_t start = log.find_last_of(" \t\n()", open - std::min<std::size_t>(open, 1)) + 1;
+    const int line = leading_number(log.substr(open + 1, close - open - 1));
+    if (line > 0 && start < open) {
+      return SourcePlace{std::string(log.substr(start, open - start)), line};
     }
   }
-  return fmt::format("generated source:\n{}", numbered_excerpt(request.source, line));
+  return std::nullopt;
+}
+
+/// The numbered lines around the first error that the log names.
+std::string failing_source(const CompileRequest& request, const std::string& log) {
+  const std::optional<SourcePlace> place = failing_place(log);
+  if (!place) {
+    return fmt::format("generated source:\n{}", numbered_excerpt(request.source, 1, 20));
+  }
+  for (const auto& [name, text] : request.headers) {
+    if (place->file.ends_with(name)) {
+      return fmt::format("{}:\n{}", name, numbered_excerpt(text, place->line));
+    }
+  }
+  return fmt::format("generated source:\n{}", numbered_excerpt(request.source, place->line));
 }
 
 /// A sentence on the architectures that NVRTC supports: "It knows sm_75, ..., sm_121, and those from sm_90 on

@@ -158,6 +158,11 @@ void wait_for(const StreamRef& target, const Point& point) {
   target.context->require_no_fault();
 }
 
+bool is_captured(const StreamRef& target) {
+  const Scheduler::Lock lock = Scheduler::instance().lock();
+  return target.stream->capture != nullptr;
+}
+
 void join_capture(Scheduler::Lock&, const std::shared_ptr<Stream>& stream,
                   const std::shared_ptr<Capture>& capture, const std::vector<GraphNode*>& nodes) {
   if (stream->capture == nullptr) {

@@ -37,6 +37,8 @@ void require_open(Scheduler::Lock& lock, const StreamRef& target);
 /// Waits for `point`, then throws the context's fault if it has one.
 void wait_for(const StreamRef& target, const Point& point);
 
+/// True if the stream takes part in a capture. The scheduler must not be locked by this thread.
+[[nodiscard]] bool is_captured(const StreamRef& target);
 /// Adds `stream` to a capture, its next node coming after `nodes`.
 void join_capture(Scheduler::Lock& lock, const std::shared_ptr<Stream>& stream,
                   const std::shared_ptr<Capture>& capture, const std::vector<GraphNode*>& nodes);

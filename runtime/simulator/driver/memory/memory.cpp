@@ -44,11 +44,6 @@ std::byte* allocate(const Context& context, std::size_t bytes, Owned::Kind kind,
   return base;
 }
 
-bool is_captured(const StreamRef& target) {
-  const Scheduler::Lock lock = Scheduler::instance().lock();
-  return target.stream->capture != nullptr;
-}
-
 /// The address must be valid for the stream's later work; allocating the memory at once guarantees that.
 CUdeviceptr allocate_in_stream(const StreamRef& target, std::size_t bytes,
                                const std::shared_ptr<Pool>& pool) {

@@ -20,11 +20,6 @@ Side host_side(const void* pointer) {
   return any_side(reinterpret_cast<CUdeviceptr>(pointer));
 }
 
-bool is_captured(const StreamRef& target) {
-  const Scheduler::Lock lock = Scheduler::instance().lock();
-  return target.stream->capture != nullptr;
-}
-
 /// Reads the pageable memory of a copy now.
 void stage(CopyNode& copy) {
   copy.staged.reserve(copy.extent.width * copy.extent.rows * copy.extent.slices);

@@ -18,7 +18,7 @@ constexpr std::uint32_t call_chain_limit = 1024;
 /// memory each.
 constexpr std::uint64_t stack_limit = std::uint64_t{1} << 24;
 /// Local memory of one thread.
-constexpr std::uint64_t local_limit = std::uint64_t{1} << 20;
+constexpr std::uint64_t chain_local_limit = std::uint64_t{1} << 20;
 
 /// Sums frames and local memory along the deepest call chain from each function. Functions that recur, and
 /// their callers, get a fixed depth.
@@ -37,8 +37,8 @@ class CallDepth {
         function.recursive = true;
         function.stack_bytes =
             static_cast<std::uint32_t>(std::min(function.stack_bytes * recursion_depth, stack_limit));
-        function.stack_local_bytes =
-            static_cast<std::uint32_t>(std::min(function.stack_local_bytes * recursion_depth, local_limit));
+        function.stack_local_bytes = static_cast<std::uint32_t>(
+            std::min(function.stack_local_bytes * recursion_depth, chain_local_limit));
       }
     }
   }
@@ -64,11 +64,11 @@ class CallDepth {
     }
     deepest += function.frame_bytes;
     deepest_local += function.local_bytes;
-    if (deepest > stack_limit || deepest_local > local_limit) {
+    if (deepest > stack_limit || deepest_local > chain_local_limit) {
       refuse(function,
              fmt::format("needs {} bytes of registers per warp and {} of local memory per thread with all "
                          "it calls; the most are {} and {}",
-                         deepest, deepest_local, stack_limit, local_limit));
+                         deepest, deepest_local, stack_limit, chain_local_limit));
     }
     function.stack_bytes = static_cast<std::uint32_t>(deepest);
     function.stack_local_bytes = static_cast<std::uint32_t>(deepest_local);

@@ -14,7 +14,7 @@ namespace kerncast::simulator {
 namespace {
 
 constexpr std::uint64_t shared_limit = 1U << 20;
-constexpr std::uint64_t local_limit = std::uint64_t{1} << 19;
+constexpr std::uint64_t function_local_limit = std::uint64_t{1} << 19;
 
 std::uint64_t align_up(std::uint64_t value, std::uint64_t to) {
   return (value + to - 1) / to * to;
@@ -62,7 +62,7 @@ void ModuleAssembly::place_local(const VariableDeclaration& declared, Variable& 
   if (declared.space == Space::local) {
     context_.function.variable_bytes += variable.size;
   }
-  if (top > local_limit) {
+  if (top > function_local_limit) {
     throw DecodeError(fmt::format("PTX line {}: over 512 KiB of local memory per thread", declared.line),
                       declared.line);
   }
