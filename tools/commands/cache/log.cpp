@@ -16,7 +16,7 @@
 #include "cache/posix/trusted_path.hpp"
 #include "kerncast/error.hpp"
 #include "runtime/util/printable.hpp"
-#include "tools/commands/cache.hpp"
+#include "tools/commands/cache/cache_command.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/time_text.hpp"
 #include "tools/io/usage_error.hpp"

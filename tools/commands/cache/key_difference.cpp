@@ -1,4 +1,4 @@
-#include "tools/commands/key_difference.hpp"
+#include "tools/commands/cache/key_difference.hpp"
 
 #include <fmt/format.h>
 

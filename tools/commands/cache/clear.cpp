@@ -16,7 +16,7 @@
 #include "kerncast/error.hpp"
 #include "kerncast/op_definition.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
-#include "tools/commands/cache.hpp"
+#include "tools/commands/cache/cache_command.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/time_text.hpp"
 #include "tools/io/usage_error.hpp"

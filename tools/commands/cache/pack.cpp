@@ -14,7 +14,7 @@
 #include "cache/signature/trusted_keys.hpp"
 #include "kerncast/error.hpp"
 #include "runtime/dispatch/entry_proof.hpp"
-#include "tools/commands/cache.hpp"
+#include "tools/commands/cache/cache_command.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/stop_on_interrupt.hpp"

@@ -1,4 +1,4 @@
-#include "tools/commands/key_difference.hpp"
+#include "tools/commands/cache/key_difference.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "tools/commands/completion.hpp"
+#include "tools/commands/help/completion.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

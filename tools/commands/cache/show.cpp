@@ -17,7 +17,7 @@
 #include "cache/signature/public_key.hpp"
 #include "cache/signature/trusted_keys.hpp"
 #include "kerncast/error.hpp"
-#include "tools/commands/cache.hpp"
+#include "tools/commands/cache/cache_command.hpp"
 #include "tools/commands/key_field_list.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"

@@ -14,7 +14,7 @@
 #include "cache/signature/trusted_keys.hpp"
 #include "kerncast/error.hpp"
 #include "runtime/util/printable.hpp"
-#include "tools/commands/cache.hpp"
+#include "tools/commands/cache/cache_command.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/usage_error.hpp"
 #include "tools/verify/entry_verifier.hpp"

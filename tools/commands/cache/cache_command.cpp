@@ -10,7 +10,7 @@
 #include "cache/directory/store.hpp"
 #include "cache/tuning/tuning_store.hpp"
 #include "kerncast/error.hpp"
-#include "tools/commands/cache.hpp"
+#include "tools/commands/cache/cache_command.hpp"
 #include "tools/io/output.hpp"
 
 namespace kerncast::tools {

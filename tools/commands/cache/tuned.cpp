@@ -9,7 +9,7 @@
 #include "cache/tuning/tuning_store.hpp"
 #include "kerncast/op_definition.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
-#include "tools/commands/cache.hpp"
+#include "tools/commands/cache/cache_command.hpp"
 #include "tools/io/output.hpp"
 
 namespace kerncast::tools {

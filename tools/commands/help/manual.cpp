@@ -1,4 +1,4 @@
-#include "tools/commands/manual.hpp"
+#include "tools/commands/help/manual.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -7,7 +7,7 @@
 
 #include "runtime/util/nearest_name.hpp"
 #include "tools/commands/command.hpp"
-#include "tools/commands/manual.hpp"
+#include "tools/commands/help/manual.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/usage_error.hpp"
 

@@ -6,7 +6,7 @@
 #include "cache/directory/process_usage.hpp"
 #include "cache/metrics.hpp"
 #include "cache/posix/folder.hpp"
-#include "tools/commands/cache.hpp"
+#include "tools/commands/cache/cache_command.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 
