@@ -16,6 +16,7 @@
 #include "cache/posix/descriptor.hpp"
 #include "cache/posix/file_lock.hpp"
 #include "cache/posix/signal_guard.hpp"
+#include "runtime/util/json_string.hpp"
 #include "runtime/util/printable.hpp"
 #include "runtime/util/split.hpp"
 
@@ -26,22 +27,6 @@ constexpr std::size_t most_op_bytes = 300;
 constexpr std::size_t most_text_bytes = 1000;
 // Quotes in a text are escaped, so no text of a line contains this.
 constexpr std::string_view line_begin = "{\"time\":\"";
-
-/// `text` as a JSON string, cut after about `most` bytes.
-std::string quoted(std::string_view text, std::size_t most) {
-  std::string out = "\"";
-  for (const char c : printable_line(text)) {
-    const bool begins_character = (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-    if (out.size() > most && begins_character) {
-      return out + "...\"";
-    }
-    if (c == '"' || c == '\\') {
-      out += '\\';
-    }
-    out += c == '\t' ? ' ' : c;
-  }
-  return out + '"';
-}
 
 std::string time_text() {
   timespec now{};
@@ -57,7 +42,7 @@ std::string line_of(const Event& event) {
                                  name_of(event.kind), ::getpid());
   const auto add = [&](std::string_view name, const std::string& text, std::size_t most) {
     if (!text.empty()) {
-      line += fmt::format(",\"{}\":{}", name, quoted(text, most));
+      line += fmt::format(",\"{}\":{}", name, json_string(printable_line(text), most));
     }
   };
   add("key", event.key ? event.key->hex() : std::string(), most_text_bytes);

@@ -10,27 +10,10 @@
 #include <utility>
 
 #include "cache/posix/descriptor.hpp"
+#include "runtime/util/json_string.hpp"
 #include "runtime/util/output_target.hpp"
 
 namespace kerncast {
-namespace {
-
-/// `text` as a JSON string. The name of a host's own op may hold any character.
-std::string json_string(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += fmt::format("\\{}", c);
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", c);
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-
-}  // namespace
 
 RequestRecorder::RequestRecorder(std::string path, cache::WarningSink warn)
     : path_(std::move(path)), warn_(std::move(warn)) {}
