@@ -1,19 +1,14 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
 
-#include "cache/posix/descriptor.hpp"
 #include "cache/signature/public_key.hpp"
 #include "cache/signature/signing_key.hpp"
 #include "kerncast/error.hpp"
 #include "tools/commands/command.hpp"
+#include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 #include "tools/warm/signing.hpp"
 
@@ -23,23 +18,6 @@ namespace {
 struct KeyOptions {
   std::string file;
 };
-
-/// Writes `text` to a new file that this user alone may read. Throws Error(io_error).
-void write_secret(const std::string& path, const std::string& text) {
-  const cache::Descriptor file(
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
-  if (!file.valid()) {
-    throw Error(ErrorCode::io_error, fmt::format("{} cannot be created: {}; a key is never overwritten", path,
-                                                 std::generic_category().message(errno)));
-  }
-  if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      ::fsync(file.get()) != 0) {
-    const int error = errno;
-    ::unlink(path.c_str());
-    throw Error(ErrorCode::io_error,
-                fmt::format("{} cannot be written: {}", path, std::generic_category().message(error)));
-  }
-}
 
 void show_public_key(const CommandContext& context, const std::string& file, const cache::SigningKey& key) {
   const std::string text = cache::format_public_key(key.public_key());
@@ -55,7 +33,10 @@ int generate(CommandContext& context, const KeyOptions& options) {
   if (!key) {
     throw Error(ErrorCode::io_error, "the system gives no random numbers, so no key can be made");
   }
-  write_secret(options.file, key->file_text());
+  const std::string text = key->file_text();
+  AtomicOutput file(options.file, Nameless::if_offered, Publishing::new_secret);
+  file.write(text.data(), text.size());
+  file.commit();
   show_public_key(context, options.file, *key);
   context.console.note(
       fmt::format("{} is secret: whoever has it can sign kernels. Name the public key in "

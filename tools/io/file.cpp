@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -139,6 +140,28 @@ void remove_abandoned(const std::string& target) {
   }
 }
 
+/// Gives the file `from` the name `to`, which no file may have. Returns 0 or errno. Not every file system has
+/// both calls.
+int rename_to_new(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
+    return 0;
+  }
+  if (errno != EINVAL && errno != ENOSYS) {
+    return errno;
+  }
+  if (::link(from.c_str(), to.c_str()) != 0) {
+    return errno;
+  }
+  ::unlink(from.c_str());
+  return 0;
+}
+
+[[noreturn]] void refuse_existing(const std::string& path) {
+  throw Error(
+      ErrorCode::io_error,
+      fmt::format("cannot create {}: there is a file of this name, which is never overwritten", path));
+}
+
 }  // namespace
 
 std::string read_file(const std::string& path, std::uint64_t limit) {
@@ -200,13 +223,22 @@ void check_output(const std::string& path) {
   }
 }
 
-AtomicOutput::AtomicOutput(std::string path, Nameless nameless) : path_(std::move(path)) {
-  check_output(path_);
-  if (is_stream(path_)) {
-    open_stream();
-    return;
+AtomicOutput::AtomicOutput(std::string path, Nameless nameless, Publishing publishing)
+    : path_(std::move(path)), publishing_(publishing) {
+  if (publishing_ == Publishing::new_secret) {
+    struct stat status{};
+    if (::lstat(path_.c_str(), &status) == 0) {
+      refuse_existing(path_);
+    }
+    target_ = path_;
+  } else {
+    check_output(path_);
+    if (is_stream(path_)) {
+      open_stream();
+      return;
+    }
+    target_ = target_of(path_);
   }
-  target_ = target_of(path_);
   remove_abandoned(target_);
   descriptor_ = nameless == Nameless::if_offered ? open_nameless(folder_of(target_)) : -1;
   if (descriptor_ < 0) {
@@ -303,12 +335,37 @@ void AtomicOutput::commit() {
     copy_to_stream();
     return;
   }
-  // mkstemp creates a private file; set the mode that an ordinary open would give.
+  // The file was created for its owner alone. One that is no secret gets the mode of an ordinary open.
   const mode_t mask = ::umask(0);
   ::umask(mask);
-  if (::fchmod(descriptor_, 0666U & ~mask) != 0 || ::fsync(descriptor_) != 0) {
+  const mode_t mode = publishing_ == Publishing::new_secret ? 0600U : 0666U & ~mask;
+  if (::fchmod(descriptor_, mode) != 0 || ::fsync(descriptor_) != 0) {
     fail("write", path_);
   }
+  publishing_ == Publishing::new_secret ? publish_new() : replace();
+  removed_on_signal_.reset();
+  ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+void AtomicOutput::publish_new() {
+  int error = 0;
+  if (!temporary_.empty()) {
+    error = rename_to_new(temporary_, target_);
+  } else if (::linkat(AT_FDCWD, link_of(descriptor_).c_str(), AT_FDCWD, target_.c_str(), AT_SYMLINK_FOLLOW) !=
+             0) {
+    error = errno;
+  }
+  if (error == EEXIST) {
+    refuse_existing(path_);
+  }
+  if (error != 0) {
+    errno = error;
+    fail("create", path_);
+  }
+}
+
+void AtomicOutput::replace() {
   if (temporary_.empty()) {
     // A link replaces no file, so the file gets a temporary name for a moment.
     std::string name = fmt::format("{}{}{}-{}", target_, temporary_mark, ::getpid(), descriptor_);
@@ -321,9 +378,6 @@ void AtomicOutput::commit() {
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
     fail("replace", path_);
   }
-  removed_on_signal_.reset();
-  ::close(descriptor_);
-  descriptor_ = -1;
 }
 
 }  // namespace kerncast::tools

@@ -1,9 +1,13 @@
 // Keys, signed packs, and a process that demands signatures. Nothing here needs a device.
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <filesystem>
+#include <iterator>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cache/tuning/tuning_store.hpp"
@@ -43,6 +47,27 @@ TEST_CASE("a key is made once, in a file of its owner alone, and only its public
   CHECK(place.run({"key", "show", file}).out == made.out);
   CHECK(place.run({"key", "show", place.directory.write("other", "text")}).code == 2);
   CHECK(place.run({"key", "generate", place.directory.file("absent/key")}).code == 1);
+}
+
+TEST_CASE("a key that is interrupted while it is made is whole or not there") {
+  const CommandPlace place;
+  const fs::path out = place.directory.file("out");
+  fs::create_directory(out);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGKILL}) {
+    for (const int delay_ms : {0, 5, 10, 20}) {
+      const pid_t child = place.start({"key", "generate", "out/key"});
+      std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));
+      ::kill(child, signal);
+      const Outcome outcome = place.wait(child);
+      INFO(signal << " after " << delay_ms << " ms: " << outcome.code);
+      CHECK((outcome.code == 0 || outcome.code == 128 + signal));
+      const bool made = fs::exists(out / "key");
+      CHECK((outcome.code != 0 || made));
+      CHECK((!made || place.run({"key", "show", "out/key"}).code == 0));
+      CHECK(std::distance(fs::directory_iterator(out), fs::directory_iterator()) == (made ? 1 : 0));
+      fs::remove(out / "key");
+    }
+  }
 }
 
 TEST_CASE("a signed pack serves where its key is demanded, and an unsigned one does not") {

@@ -165,6 +165,35 @@ TEST_CASE("a file with a name is complete after a commit, and a later signal lea
   CHECK(directory.read("y") == "whole");
 }
 
+TEST_CASE("a new secret is for its owner alone, appears whole, and replaces nothing") {
+  for (const Nameless nameless : {Nameless::if_offered, Nameless::never}) {
+    const TemporaryDirectory directory;
+    const std::string path = directory.file("y");
+    const mode_t mask = ::umask(0);
+    {
+      AtomicOutput output(path, nameless, Publishing::new_secret);
+      AtomicOutput late(path, nameless, Publishing::new_secret);
+      output.write("secret", 6);
+      CHECK_FALSE(std::filesystem::exists(path));
+      output.commit();
+      late.write("other", 5);
+      CHECK_THROWS_WITH(late.commit(), Catch::Contains("never overwritten"));
+    }
+    ::umask(mask);
+    struct stat status{};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777) == 0600);
+    CHECK(directory.read("y") == "secret");
+    std::filesystem::create_symlink("target", directory.file("link"));
+    for (const std::string& taken : {path, directory.file("link"), std::string("/dev/null")}) {
+      CHECK_THROWS_WITH(AtomicOutput(taken, nameless, Publishing::new_secret),
+                        Catch::Contains("never overwritten"));
+    }
+    CHECK_THROWS_AS(AtomicOutput(directory.file("absent/y"), nameless, Publishing::new_secret), Error);
+    CHECK(names_in(directory.path()) == std::vector<std::string>{"link", "y"});
+  }
+}
+
 TEST_CASE("two processes may write one file at the same time") {
   const TemporaryDirectory directory;
   const std::string path = directory.file("y");
