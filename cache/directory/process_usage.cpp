@@ -29,7 +29,10 @@ constexpr std::int64_t silent_seconds = std::int64_t{7} * 24 * 3600;
 constexpr std::size_t many_files = 64;
 // Each of these is open while they are added up, and the host may have few descriptors.
 constexpr std::size_t files_at_once = 16;
-constexpr std::uint64_t max_usage_bytes = 16ULL << 20;
+constexpr std::uint64_t max_usage_bytes = ProcessUsage::most_bytes;
+// Most bytes that the counters of a usage file can have.
+constexpr std::size_t most_counter_bytes = std::size_t{64} << 10;
+constexpr std::uint64_t key_bytes = 16;
 constexpr int torn_reads = 3;
 constexpr std::chrono::seconds longest_addition(5);
 
@@ -89,6 +92,23 @@ std::unique_ptr<FileLock> wait_for_counters(const Folder& root) {
   return lock;
 }
 
+/// True for a file that can be a usage file, or is one but for its size.
+bool is_collectable(const FileContent& content) {
+  return content.state == FileContent::State::read ||
+         (content.state == FileContent::State::foreign && S_ISREG(content.info.st_mode));
+}
+
+/// The counters in a usage file of any size. Zeros if there are none.
+CacheCounters counters_in(const FileContent& content) {
+  if (content.state == FileContent::State::read) {
+    return parse_counters(content.bytes).value_or(CacheCounters{});
+  }
+  std::string head(most_counter_bytes, '\0');
+  const ssize_t got = ::pread(content.held.get(), head.data(), head.size(), 0);
+  head.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  return parse_counters(head).value_or(CacheCounters{});
+}
+
 CacheCounters read_totals(const Folder& root) {
   const FileContent content = root.read(layout::counters, max_usage_bytes);
   return content.state == FileContent::State::read ? parse_counters(content.bytes).value_or(CacheCounters{})
@@ -120,6 +140,9 @@ void ProcessUsage::begin(const CacheCounters& counters) {
   }
   std::string bytes = serialise_counters(counters - inherited_);
   for (const Key& key : keys_) {
+    if (bytes.size() + key_bytes > limit_) {
+      break;
+    }
     bytes += bytes_of(key);
   }
   name_ = temporary_name().substr(temporary_prefix.size()).append(layout::session_suffix);
@@ -143,8 +166,9 @@ bool ProcessUsage::used(const Key& key, const std::function<CacheCounters()>& co
     return true;
   }
   if (is_new && file_.valid()) {
-    if (write_at(file_.get(), bytes_of(key), end_)) {
-      end_ += 16;
+    if (static_cast<std::uint64_t>(end_) + key_bytes <= limit_ &&
+        write_at(file_.get(), bytes_of(key), end_)) {
+      end_ += static_cast<off_t>(key_bytes);
     }
     write_counters(counters());
   }
@@ -193,8 +217,8 @@ bool collect_some(const Folder& root, const Folder& sessions) {
       return;
     }
     FileContent content = sessions.read(name, max_usage_bytes);
-    if (content.state == FileContent::State::read && owner_of(content) == Owner::dead) {
-      sum += parse_counters(content.bytes).value_or(CacheCounters{});
+    if (is_collectable(content) && owner_of(content) == Owner::dead) {
+      sum += counters_in(content);
       dead.emplace_back(name, std::move(content.held));
     }
   });

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -22,13 +23,17 @@ namespace kerncast::cache {
 ///     ROOT/sessions/NAME.kcs = counters { u64 high, u64 low }     the keys used so far
 ///
 /// A process that evicts reads these files and spares the keys, and the counts survive a process that is
-/// killed. The file is created at the first key; if that fails, nothing is written. A forked child creates
-/// its own. Thread-safe.
+/// killed. The file is created at the first key; if that fails, nothing is written. Keys for which it has no
+/// room are not written: their entries are evicted like those that nobody uses. A forked child creates its
+/// own file. Thread-safe.
 class ProcessUsage {
  public:
-  /// In a directory that `trust` refuses nothing is written.
-  explicit ProcessUsage(std::string root, Trust trust = Trust::mine)
-      : root_(std::move(root)), trust_(std::move(trust)) {}
+  /// The bytes of the largest file that readers take for a usage file: about a million keys.
+  static constexpr std::uint64_t most_bytes = std::uint64_t{16} << 20;
+
+  /// In a directory that `trust` refuses nothing is written. The file gets at most `limit` bytes.
+  explicit ProcessUsage(std::string root, Trust trust = Trust::mine, std::uint64_t limit = most_bytes)
+      : root_(std::move(root)), trust_(std::move(trust)), limit_(limit) {}
   /// Adds the counters to the sum of the directory and removes the file.
   ~ProcessUsage();
   ProcessUsage(const ProcessUsage&) = delete;
@@ -49,6 +54,7 @@ class ProcessUsage {
 
   std::string root_;
   Trust trust_;
+  std::uint64_t limit_;
   std::mutex mutex_;
   std::unordered_set<Key, KeyHash> keys_;
   std::string name_;
@@ -63,8 +69,8 @@ class ProcessUsage {
 /// most for a process that moves counts from one file to another, so that the sum never falls.
 [[nodiscard]] CacheCounters counters_of(const Folder& root);
 
-/// Adds the counters of ended processes to ROOT/counters and removes their files. Does nothing if another
-/// process is doing so.
+/// Adds the counters of ended processes to ROOT/counters and removes their files, also those that are larger
+/// than a usage file can be. Does nothing if another process is doing so.
 void collect_usage(const Folder& root);
 
 /// The keys that running processes use, except the process whose usage file is called `own`.

@@ -159,6 +159,34 @@ TEST_CASE_METHOD(Fixture, "damaged files of sessions and counters are passed ove
   CHECK(files() == 1);
 }
 
+TEST_CASE_METHOD(Fixture, "a session file that is larger than any is collected with its counts") {
+  fs::create_directories(folder.path() + "/sessions");
+  for (const char* name : {"1-1-1", "1-1-2"}) {
+    const std::string path = folder.path() + "/sessions/" + name + ".kcs";
+    std::ofstream(path) << (std::string(name) == "1-1-1" ? serialise_counters(hits(3)) : "garbage");
+    fs::resize_file(path, ProcessUsage::most_bytes + 1);
+  }
+  fs::create_directory(folder.path() + "/sessions/1-1-3.kcs");
+  collect_usage(root());
+  CHECK(all().directory_hits == 3);
+  CHECK(files() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "a session file grows to its limit, and what it counts goes on") {
+  const std::uint64_t limit = serialise_counters({}).size() + 16 * 10 + 8;
+  ProcessUsage session(folder.path(), Trust::mine, limit);
+  for (std::uint64_t i = 1; i <= 50; ++i) {
+    session.used({i, i}, [&] { return hits(i); });
+  }
+  CHECK(fs::file_size(folder.path() + "/sessions/" + session.name()) == limit - 8);
+  CHECK(keys_in_use(root(), "").size() == 10);
+  CHECK(all().directory_hits == 50);
+  CHECK(run_child([&] {
+          session.used({99, 99}, [] { return hits(50); });
+          return fs::file_size(folder.path() + "/sessions/" + session.name()) == limit - 8 ? 0 : 1;
+        }) == 0);
+}
+
 TEST_CASE_METHOD(Fixture, "a cache writes down what it counts") {
   {
     Cache cache(options(), nullptr);
