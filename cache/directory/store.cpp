@@ -53,6 +53,11 @@ bool is_quarantined(const std::string& name) {
   return (name.ends_with(layout::entry_suffix) || name.starts_with(layout::tuning)) && !is_temporary(name);
 }
 
+/// True for the name of a source that a failed compile left.
+bool is_source(const std::string& name) {
+  return name.ends_with(layout::source_suffix) && !is_temporary(name);
+}
+
 /// Sets the time of the last use. If that is not permitted, the entry is only evicted sooner.
 void stamp(const FileContent& content) {
   if (is_older(nanoseconds_of(content.info.st_mtim), use_stamp_seconds, now_ns_of_files())) {
@@ -423,8 +428,12 @@ StoreStatistics Store::statistics() const {
     out.temporaries += count_names(shard, is_temporary);
   });
   const Folder quarantine = root.child(layout::quarantine);
+  const Folder sources = root.child(layout::failed);
   out.quarantined = count_names(quarantine, is_quarantined);
-  out.temporaries += count_names(quarantine, is_temporary) + count_names(root, is_temporary);
+  out.sources = count_names(sources, is_source);
+  for (const Folder* folder : {&quarantine, &sources, &root}) {
+    out.temporaries += count_names(*folder, is_temporary);
+  }
   return out;
 }
 
@@ -443,6 +452,7 @@ void Store::log_clear(const StoreStatistics& removed, const char* reason) const 
        {{"entries", removed.entries},
         {"bytes", removed.bytes},
         {"quarantined", removed.quarantined},
+        {"sources", removed.sources},
         {"failed", removed.failed}}});
 }
 
@@ -465,6 +475,19 @@ StoreStatistics Store::remove_entries(const std::function<bool(const StoredFile&
   return removed;
 }
 
+void Store::clear_kept(const Folder& root, std::string_view name, bool (*is_kept_file)(const std::string&),
+                       std::uint64_t& gone, std::uint64_t& left) {
+  const Folder folder = trusted(root.child(name));
+  if (!folder.valid()) {
+    left += count_names(root.child(name), is_kept_file);
+  }
+  folder.for_each(no_limit, [&](const std::string& file) {
+    if (is_kept_file(file)) {
+      ++(folder.remove(file) || errno == ENOENT ? gone : left);
+    }
+  });
+}
+
 StoreStatistics Store::clear() {
   if (root_.empty()) {
     return {};
@@ -479,17 +502,11 @@ StoreStatistics Store::clear() {
   };
   for_each_shard(root.child(layout::entries),
                  [&](const Folder& shard, const std::string&) { clear_temporaries(shard); });
-  const Folder quarantine = trusted(root.child(layout::quarantine));
-  if (!quarantine.valid()) {
-    removed.failed += count_names(root.child(layout::quarantine), is_quarantined);
+  clear_kept(root, layout::quarantine, is_quarantined, removed.quarantined, removed.failed);
+  clear_kept(root, layout::failed, is_source, removed.sources, removed.failed);
+  for (const std::string_view name : {layout::quarantine, layout::failed}) {
+    clear_temporaries(trusted(root.child(name)));
   }
-  quarantine.for_each(no_limit, [&](const std::string& name) {
-    if (is_quarantined(name)) {
-      const bool gone = quarantine.remove(name);
-      ++(gone || errno == ENOENT ? removed.quarantined : removed.failed);
-    }
-  });
-  clear_temporaries(quarantine);
   clear_temporaries(root);
   reap_locks(root.child(layout::locks), unlocked_at_first, no_limit);
   sqlite::remove(root, std::string(layout::index));

@@ -40,7 +40,8 @@ struct StoreStatistics {
   std::uint64_t bytes = 0;
   std::uint64_t quarantined = 0;
   std::uint64_t temporaries = 0;
-  std::uint64_t failed = 0;  ///< of a removal: files that are still there and should not be
+  std::uint64_t sources = 0;  ///< those at which a compile worker failed
+  std::uint64_t failed = 0;   ///< of a removal: files that are still there and should not be
 };
 
 /// State of the place of an entry in a store.
@@ -61,6 +62,7 @@ struct Peeked {
 ///     ROOT/sessions/NAME.kcs              keys and counters of a running process; see process_usage.hpp
 ///     ROOT/counters                       sum of the counters of ended processes
 ///     ROOT/log, ROOT/log.1                what happened to the directory; see event_log.hpp
+///     ROOT/failed/NAME.cu                 sources at which a compile worker failed
 ///     ROOT/compilers/VERSION              compilers whose entries may be here; see compiler_marks.hpp
 ///     ROOT/index.sqlite                   the listing of `kerncast cache ls`; it can be rebuilt
 ///     ROOT/tuning.sqlite                  tuned records, and their last good copy; see tuning_store.hpp
@@ -130,9 +132,9 @@ class Store {
   /// another process removes or publishes meanwhile is no failure.
   StoreStatistics remove(const std::function<bool(const StoredFile&)>& unwanted);
 
-  /// Removes entries, quarantined files, unused locks, the temporary files of dead writers and the index. All
-  /// of these were made by the store and can be made again; no symbolic link is followed. Folders stay, since
-  /// other processes may be publishing into them. Returns what was removed.
+  /// Removes entries, quarantined files, sources of failed compiles, unused locks, the temporary files of
+  /// dead writers and the index. All of these were made by the store and can be made again; no symbolic link
+  /// is followed. Folders stay, since other processes may be publishing into them. Returns what was removed.
   StoreStatistics clear();
 
   /// Keeps `text` as the file `name`, which ends with ".cu", in the folder of sources at which a worker
@@ -164,6 +166,10 @@ class Store {
   void trim();
   void count_evicted(const TrimResult& result);
   StoreStatistics remove_entries(const std::function<bool(const StoredFile&)>& unwanted);
+  /// Removes the files of the folder `name` in `root` for which `is_kept_file` is true. Adds their number to
+  /// `gone`, and that of those that stay to `left`.
+  void clear_kept(const Folder& root, std::string_view name, bool (*is_kept_file)(const std::string&),
+                  std::uint64_t& gone, std::uint64_t& left);
   void log_clear(const StoreStatistics& removed, const char* reason) const;
   /// Marks the compiler of `entry` in the directory, once for each version.
   void mark(const Entry& entry);

@@ -142,6 +142,23 @@ TEST_CASE("clear removes what the store made and nothing else") {
   CHECK(store.list().empty());
 }
 
+TEST_CASE("clear removes the sources of failed compiles, and a removal of some entries does not") {
+  const TemporaryDirectory folder;
+  Store store(folder.path(), nullptr);
+  REQUIRE(store.publish(key, sample_entry()));
+  REQUIRE(!store.keep_failed("1.cu", "source").empty());
+  REQUIRE(!store.keep_failed("2.cu", "source").empty());
+  overwrite(folder.path() + "/failed/notes.txt", "mine");
+  CHECK(store.statistics().sources == 2);
+  CHECK(store.remove([](const StoredFile&) { return true; }).sources == 0);
+  CHECK(store.statistics().sources == 2);
+  const StoreStatistics removed = store.clear();
+  CHECK(removed.sources == 2);
+  CHECK(removed.failed == 0);
+  CHECK(store.statistics().sources == 0);
+  CHECK(fs::exists(folder.path() + "/failed/notes.txt"));
+}
+
 TEST_CASE("what is unwanted is removed, and what cannot be listed is said") {
   const TemporaryDirectory folder;
   Store store(folder.path() + "/cache", nullptr);
@@ -163,7 +180,7 @@ TEST_CASE("what is unwanted is removed, and what cannot be listed is said") {
 }
 
 TEST_CASE("clear does not leave the directory through a link in it") {
-  for (const char* name : {"v1", "v1/01", "quarantine", "locks"}) {
+  for (const char* name : {"v1", "v1/01", "quarantine", "failed", "locks"}) {
     INFO(name);
     const TemporaryDirectory folder;
     const TemporaryDirectory elsewhere;
@@ -172,6 +189,7 @@ TEST_CASE("clear does not leave the directory through a link in it") {
     REQUIRE(other.publish(key, sample_entry()));
     fs::create_directory(elsewhere.path() + "/quarantine");
     fs::create_directory(elsewhere.path() + "/locks");
+    REQUIRE(!other.keep_failed("1.cu", "mine").empty());
     overwrite(elsewhere.path() + "/quarantine/" + key.hex() + ".kce", "mine");
     overwrite(elsewhere.path() + "/locks/" + key.hex(), "mine");
     fs::create_directories(fs::path(folder.path() + "/" + name).parent_path());
@@ -179,9 +197,10 @@ TEST_CASE("clear does not leave the directory through a link in it") {
     overwrite(elsewhere.path() + "/database", "mine");
     fs::create_symlink(elsewhere.path() + "/database", folder.path() + "/index.sqlite");
     const StoreStatistics removed = store.clear();
-    CHECK(removed.entries + removed.quarantined + removed.temporaries == 0);
+    CHECK(removed.entries + removed.quarantined + removed.sources + removed.temporaries == 0);
     CHECK(other.load(key) == sample_entry());
     CHECK(fs::exists(elsewhere.path() + "/quarantine/" + key.hex() + ".kce"));
+    CHECK(fs::exists(elsewhere.path() + "/failed/1.cu"));
     CHECK(fs::exists(elsewhere.path() + "/locks/" + key.hex()));
     CHECK(fs::exists(elsewhere.path() + "/database"));
   }

@@ -31,6 +31,7 @@ Json to_json(const cache::StoreStatistics& statistics) {
   return {{"entries", statistics.entries},
           {"bytes", statistics.bytes},
           {"quarantined", statistics.quarantined},
+          {"sources", statistics.sources},
           {"temporaries", statistics.temporaries}};
 }
 
@@ -67,6 +68,7 @@ int show_statistics(CommandContext& context) {
   table.add_row({"size", human_bytes(health.statistics.bytes)});
   table.add_row({"tuned records", fmt::format("{}", tuned)});
   table.add_row({"quarantined", fmt::format("{}", health.statistics.quarantined)});
+  table.add_row({"sources of failed compiles", fmt::format("{}", health.statistics.sources)});
   table.add_row({"temporaries", fmt::format("{}", health.statistics.temporaries)});
   table.add_row({"free on disk", human_bytes(health.free_bytes)});
   table.add_row(

@@ -206,11 +206,9 @@ void remove(const ClearOptions& options, Selection& selection, cache::Store& sto
 }
 
 Json to_json(const cache::StoreStatistics& statistics, std::uint64_t tuned) {
-  return {{"entries", statistics.entries},
-          {"bytes", statistics.bytes},
-          {"quarantined", statistics.quarantined},
-          {"temporaries", statistics.temporaries},
-          {"tuned", tuned}};
+  return {{"entries", statistics.entries},         {"bytes", statistics.bytes},
+          {"quarantined", statistics.quarantined}, {"sources", statistics.sources},
+          {"temporaries", statistics.temporaries}, {"tuned", tuned}};
 }
 
 Table listing(cache::Store& store, const Removal& removal, Json& list) {
@@ -243,9 +241,10 @@ void report(CommandContext& context, const ClearOptions& options, cache::Store& 
     print(table);
   }
   const char* verb = options.dry_run ? "would remove" : "removed";
-  print(fmt::format("{} {} ({}, {} bytes), {} and {} from {}\n", verb,
+  print(fmt::format("{} {} ({}, {} bytes), {}, {} and {} from {}\n", verb,
                     counted(removal.files.entries, "entry"), human_bytes(removal.files.bytes),
                     removal.files.bytes, counted(removal.files.quarantined, "quarantined file"),
+                    counted(removal.files.sources, "failed source"),
                     counted(removal.files.temporaries, "temporary"), store.root()));
   if (options.tuned && removal.tuned) {
     print(fmt::format("{} {}\n", verb, counted(*removal.tuned, "tuned record")));

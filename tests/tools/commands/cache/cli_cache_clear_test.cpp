@@ -143,6 +143,25 @@ TEST_CASE("tuned records are selected like entries") {
   CHECK(place.run({"cache", "tuned", "--json"}).json().empty());
 }
 
+TEST_CASE("clearing everything removes the sources of failed compiles") {
+  const CommandPlace place;
+  kerncast::cache::Store store(place.directory.file("cache"), nullptr);
+  REQUIRE(store.publish(sample_key(1), sample_entry()));
+  REQUIRE(store.publish(sample_key(2), sample_entry("norm.other")));
+  REQUIRE(!store.keep_failed("1.cu", "source").empty());
+  const auto sources = [&] { return place.run({"cache", "stat", "--json"}).json().at("sources"); };
+  CHECK(place.run({"cache", "clear", "--op", "norm.other", "--json"}).json().at("removed").at("sources") ==
+        0);
+  CHECK(sources() == 1);
+  const Outcome dry = place.run({"cache", "clear", "--dry-run"});
+  CHECK_THAT(dry.out, Catch::Contains("would remove 1 entry") && Catch::Contains("1 failed source"));
+  CHECK(sources() == 1);
+  const json cleared = place.run({"cache", "clear", "--json"}).json();
+  CHECK(cleared.at("removed").at("sources") == 1);
+  CHECK(cleared.at("left").at("sources") == 0);
+  CHECK(sources() == 0);
+}
+
 TEST_CASE("clearing succeeds while others publish, and fails if a file stays") {
   const CommandPlace place;
   const std::string root = place.directory.file("cache");
