@@ -148,8 +148,12 @@ std::int64_t dated_us(const TunedRecord& record) {
 }
 
 TunedRecord stored_form(TunedRecord record) {
-  if (const std::int64_t dated = dated_us(record); dated != record.recorded_us) {
+  const std::int64_t dated = dated_us(record);
+  // SQLite stores minus zero as zero.
+  const bool is_minus_zero = record.time_us == 0 && std::signbit(record.time_us);
+  if (dated != record.recorded_us || is_minus_zero) {
     record.recorded_us = dated;
+    record.time_us = is_minus_zero ? 0 : record.time_us;
     record.signatures.clear();
   }
   return record;

@@ -62,8 +62,8 @@ struct TunedRecord {
 /// The time of recording; 0, which is older than any other, for one after latest_us().
 [[nodiscard]] std::int64_t dated_us(const TunedRecord& record);
 
-/// `record` as a store keeps it: with dated_us() as its time. If that changes it, the signatures, which cover
-/// it, are dropped.
+/// `record` as a store keeps it: with dated_us() as its date, and zero for a time of minus zero, which the
+/// database would change. If that changes it, the signatures, which cover it, are dropped.
 [[nodiscard]] TunedRecord stored_form(TunedRecord record);
 
 /// XXH3-64 over all fields, and over the signatures if there are any.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <cmath>
 #include <fstream>
 #include <thread>
 
@@ -201,6 +202,22 @@ TEST_CASE_METHOD(Fixture, "a record with a defect is refused, and the others are
   REQUIRE(warnings.size() == 1);
   CHECK_THAT(warnings[0], Catch::Contains("7 to 1 are not a range"));
   CHECK(store().list() == std::vector<TunedRecord>{sample_record(2)});
+}
+
+TEST_CASE_METHOD(Fixture, "a time of minus zero is stored as zero") {
+  TunedRecord negative = signed_record(1);
+  negative.time_us = -0.0;
+  TunedRecord zero = sample_record(1);
+  zero.time_us = 0;
+  TuningStore tuning = store();
+  CHECK(tuning.record({negative, sample_record(2)}).written == 2);
+  CHECK(tuning.record({negative}).kept == 1);
+  const std::vector<TunedRecord> listed = store().list();
+  CHECK(listed == std::vector<TunedRecord>{zero, sample_record(2)});
+  CHECK_FALSE(std::signbit(listed.at(0).time_us));
+  CHECK(checksum_of(listed.at(0)) == checksum_of(zero));
+  CHECK(warnings.empty());
+  CHECK_FALSE(fs::exists(root + "/quarantine"));
 }
 
 TEST_CASE_METHOD(Fixture, "a flipped byte anywhere loses nothing") {
