@@ -46,7 +46,7 @@ TEST_CASE("An mbarrier's phase completes with its last arrival") {
           "mbarrier.test_wait.shared::cta.b64 p, [bar], state; " +
           store_p +
           "[out+4], n;\n"
-          "mbarrier.arrive.release.cta.shared::cta.b64 other, [bar], 2;\n"
+          "mbarrier.arrive.release.cta.shared::cta.b64 other, [bar], {2};\n"
           "mbarrier.pending_count.b64 n, other; st.global.u32 [out+8], n;\n"
           "mbarrier.test_wait.shared::cta.b64 p, [bar], state; " +
           store_p +

@@ -246,6 +246,19 @@ TEST_CASE("operands of the wrong shape are refused") {
              Contains("operand 4 cannot be a vector"));
   CHECK_THAT(refusal("cp.async.bulk.global.shared::cta.bulk_group [l0], [l1], {r0};"),
              Contains("operand 3 cannot be a vector"));
+  for (const char* taken :
+       {"mbarrier.arrive.shared.b64 l0, [r0], {r1};", "mbarrier.arrive.shared.b64 _, [r0], {3};",
+        "mbarrier.arrive.noComplete.shared.b64 l0, [r0], {r1};",
+        "mbarrier.arrive_drop.b64 l0, [l1], {r1};"}) {
+    CHECK(refusal(taken) == "");
+  }
+  for (const char* refused : {"mbarrier.arrive.expect_tx.shared.b64 l0, [r0], {r1};",
+                              "mbarrier.arrive.shared.b64 l0, [r0], {r1, r2};",
+                              "mbarrier.test_wait.parity.shared.b64 p0, [r0], {r1};"}) {
+    CHECK_THAT(refusal(refused), Contains("operand 3 cannot be a vector"));
+  }
+  CHECK_THAT(refusal("mbarrier.init.shared.b64 [r0], {r1};"), Contains("operand 2 cannot be a vector"));
+  CHECK_THAT(refusal("mbarrier.arrive.shared.b64 l0, [r0], {l1};"), Contains("64 bits"));
   CHECK_THAT(refusal("mov.pred {p0}, p1;"), Contains("predicates do not take braces"));
   CHECK_THAT(refusal("mov.pred p0, {p1};"), Contains("predicates do not take braces"));
   CHECK_THAT(refusal("ld.global.v2.u32 {r0}, [l0];"), Contains("does not fit"));

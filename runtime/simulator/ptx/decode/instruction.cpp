@@ -117,6 +117,13 @@ const std::unordered_map<std::string_view, Decode>& decoders() {
   return table;
 }
 
+/// True for the count of an arrival at an mbarrier. ptxas takes it in braces as well as without.
+bool is_arrival_count(DecodeContext& c, std::size_t at) {
+  const std::string_view opcode = c.mods().opcode();
+  return at == 2 && opcode.starts_with("mbarrier.arrive") &&
+         opcode.find(".expect_tx") == std::string_view::npos && c.operand(at).count == 1;
+}
+
 /// Fails for operands in brackets, braces or pairs, and for '_', where the instruction does not take them.
 void check_shapes(DecodeContext& c) {
   static const std::unordered_set<std::string_view> takes_any{
@@ -131,9 +138,10 @@ void check_shapes(DecodeContext& c) {
   const std::string_view base = c.mods().base();
   for (std::size_t i = 0; i < c.count(); ++i) {
     const Operand& given = c.operand(i);
-    const bool fits = given.kind == Operand::Kind::scalar   ? true
-                      : given.kind == Operand::Kind::vector ? takes_vector.contains(base)
-                                                            : base != "mov" && takes_any.contains(base);
+    const bool fits = given.kind == Operand::Kind::scalar ? true
+                      : given.kind == Operand::Kind::vector
+                          ? takes_vector.contains(base) || is_arrival_count(c, i)
+                          : base != "mov" && takes_any.contains(base);
     if (!fits) {
       c.fail(fmt::format("operand {} cannot be {}", i + 1,
                          given.kind == Operand::Kind::vector ? "a vector" : "an address in brackets"));
