@@ -48,7 +48,7 @@ class DecodeContext {
   FunctionTable functions;
   FunctionState function;
   FunctionBody body;
-  bool uses_alloca = false;  ///< some function of the module does
+  bool uses_stack = false;  ///< some function of the module has alloca, stacksave or stackrestore
 
   /// Makes `given` the current instruction and says what its words stand for.
   void begin_instruction(Instruction& given);

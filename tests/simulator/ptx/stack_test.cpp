@@ -36,6 +36,19 @@ TEST_CASE("alloca gives every thread aligned memory of its own") {
   }
 }
 
+TEST_CASE("the stack pointer is saved and restored where nothing is allocated") {
+  Runner runner(kernel_text({"pd"},
+                            ".reg .u64 out, saved, again; .reg .pred p; ld.param.u64 out, [pd];\n"
+                            "stacksave.u64 saved; stackrestore.u64 saved; stacksave.u64 again;\n"
+                            "setp.eq.u64 p, saved, again; @p st.global.u32 [out], 5; ret;"));
+  auto* d = runner.zeros<std::uint32_t>(1);
+  REQUIRE(runner.run("k", {1, 1, 1}, {1, 1, 1}, 0, d).message == "");
+  CHECK(Runner::download(d, 1)[0] == 5);
+  // One that was never saved may be anything, and still nothing is allocated.
+  Runner other(kernel_text({}, ".reg .u64 x; mov.u64 x, 64; stackrestore.u64 x; ret;"));
+  CHECK(other.run("k", {1, 1, 1}, {1, 1, 1}, 0).message == "");
+}
+
 TEST_CASE("alloca beyond its area ends the launch") {
   const std::string body = ".reg .u64 at; alloca.u64 at, 4000; alloca.u64 at, 97; ret;";
   Runner runner(kernel_text({}, body));

@@ -4,12 +4,12 @@
 #include "runtime/simulator/ptx/decode/families.hpp"
 #include "runtime/simulator/ptx/types.hpp"
 
-// Every call of a module that uses alloca has an area in local memory. A register says how much of it is
-// given out.
+// Every call of a module that uses alloca, stacksave or stackrestore has an area in local memory. A register
+// says how much of it is given out.
 namespace kerncast::simulator {
 
 void reserve_alloca_area(DecodeContext& c, int line) {
-  if (!c.uses_alloca) {
+  if (!c.uses_stack) {
     return;
   }
   FunctionState& function = c.function;
@@ -47,9 +47,6 @@ void decode_alloca(DecodeContext& c) {
 void decode_stack_pointer(DecodeContext& c) {
   if (c.mods().need_type() != Type::u64) {
     c.fail("needs .u64");
-  }
-  if (!c.uses_alloca) {
-    c.unsupported("saving the stack pointer without alloca");
   }
   c.expect_operands(1);
   const bool saves = c.mods().base() == "stacksave";

@@ -41,7 +41,9 @@ int line_of_call(const Program& program, const PtxFunction& caller, std::uint32_
 
 ModuleAssembly::ModuleAssembly(Program& program, int sm, Memory& memory, int device)
     : program_(program), sm_(sm), memory_(memory), device_(device), context_(program) {
-  context_.uses_alloca = program.text.find("alloca.") != std::string::npos;
+  for (const char* name : {"alloca.", "stacksave.", "stackrestore."}) {
+    context_.uses_stack = context_.uses_stack || program.text.find(name) != std::string::npos;
+  }
 }
 
 void ModuleAssembly::begin(const ModuleHeader& header) {
