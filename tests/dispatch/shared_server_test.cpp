@@ -2,7 +2,6 @@
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -10,7 +9,7 @@
 #include "kerncast/op_definition.hpp"
 #include "kerncast/runtime.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
-#include "tests/cache/remote/server_process.hpp"
+#include "tests/cache/remote/redis_process.hpp"
 #include "tests/temporary_directory.hpp"
 
 using namespace kerncast;
@@ -46,20 +45,19 @@ Compiled compile_all(const std::string& url, bool leases) {
 }  // namespace
 
 TEST_CASE("two machines that start together compile each kernel once, unless the host turns leases off") {
-  if (!std::filesystem::exists("/usr/bin/redis-server") || compiler::load_nvrtc().nvrtc == nullptr) {
-    WARN("redis-server or NVRTC is not installed: the case was not tried");
+  if (!Redis::installed()) {
     return;
   }
-  const TemporaryDirectory folder;
-  const int port = free_port();
-  const ServerProcess redis({"/usr/bin/redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1",
-                             "--save", "", "--dir", folder.path()},
-                            port);
+  if (compiler::load_nvrtc().nvrtc == nullptr) {
+    WARN("no NVRTC on this machine: the case was not tried");
+    return;
+  }
+  const Redis redis;
   REQUIRE(redis.started());
   // A loaded machine may take longer than the default for an answer, and for a compile.
   setenv("KERNCAST_CACHE_REMOTE_TIMEOUT_MS", "60000", 1);
   setenv("KERNCAST_CACHE_WAIT_MS", "600000", 1);
-  const std::string url = "redis://127.0.0.1:" + std::to_string(port);
+  const std::string url = redis.url();
   Compiled one;
   std::thread other([&] { one = compile_all(url, true); });
   const Compiled two = compile_all(url, true);

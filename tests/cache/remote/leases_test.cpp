@@ -3,18 +3,17 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <thread>
 
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/remote/fleet_of_processes.hpp"
-#include "tests/cache/remote/server_process.hpp"
+#include "tests/cache/remote/redis_process.hpp"
+#include "tests/cache/remote/s3_process.hpp"
 
 using namespace kerncast::cache;
 using kerncast::CacheCounters;
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -22,41 +21,27 @@ namespace {
 class Server {
  public:
   enum class Kind { redis, s3 };
-  explicit Server(Kind kind) : kind_(kind), port_(free_port()) {
-    if (kind == Kind::s3) {
-      setenv("AWS_ACCESS_KEY_ID", "key", 1);
-      setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
-      setenv("AWS_REGION", "eu-north-1", 1);
-      setenv("AWS_ENDPOINT_URL", ("http://127.0.0.1:" + std::to_string(port_)).c_str(), 1);
+  explicit Server(Kind kind) {
+    if (kind == Kind::redis) {
+      redis_ = std::make_unique<Redis>();
+      return;
     }
-    process_.emplace(words(), port_);
+    s3_ = std::make_unique<S3>();
+    setenv("AWS_ACCESS_KEY_ID", "key", 1);
+    setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+    setenv("AWS_REGION", "eu-north-1", 1);
+    setenv(s3_->endpoint().first.c_str(), s3_->endpoint().second.c_str(), 1);
   }
   [[nodiscard]] static bool installed(Kind kind) {
-    const bool found = fs::exists(kind == Kind::redis ? "/usr/bin/redis-server" : "/usr/bin/python3");
-    if (!found) {
-      WARN((kind == Kind::redis ? "redis-server" : "python3") << " is not installed: the case was not tried");
-    }
-    return found;
+    return kind == Kind::redis ? Redis::installed() : S3::installed();
   }
-  [[nodiscard]] std::string url() const {
-    return kind_ == Kind::s3 ? "s3://kernels/fleet" : "redis://127.0.0.1:" + std::to_string(port_);
-  }
-  [[nodiscard]] bool started() const { return process_->started(); }
-  ServerProcess& process() { return *process_; }
+  [[nodiscard]] std::string url() const { return redis_ != nullptr ? redis_->url() : "s3://kernels/fleet"; }
+  [[nodiscard]] bool started() const { return redis_ != nullptr ? redis_->started() : s3_->started(); }
+  ServerProcess& process() { return redis_ != nullptr ? redis_->process() : s3_->process(); }
 
  private:
-  [[nodiscard]] std::vector<std::string> words() const {
-    const std::string port = std::to_string(port_);
-    if (kind_ == Kind::s3) {
-      return {"/usr/bin/python3", S3_SERVER, port, "key", "secret", "eu-north-1"};
-    }
-    return {"/usr/bin/redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir",
-            folder_.path()};
-  }
-  Kind kind_;
-  TemporaryDirectory folder_;
-  int port_;
-  std::optional<ServerProcess> process_;
+  std::unique_ptr<Redis> redis_;
+  std::unique_ptr<S3> s3_;
 };
 
 pid_t start_machine(const Fleet& fleet, std::uint64_t first, bool may_warn = false) {

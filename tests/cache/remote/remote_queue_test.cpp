@@ -1,7 +1,6 @@
 // Machines that share a queue on a Redis. Each object stands for a machine.
 #include <catch2/catch.hpp>
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,9 +8,8 @@
 #include <vector>
 
 #include "cache/remote/remote_queue.hpp"
+#include "tests/cache/remote/redis_process.hpp"
 #include "tests/cache/remote/scripted_server.hpp"
-#include "tests/cache/remote/server_process.hpp"
-#include "tests/temporary_directory.hpp"
 
 using namespace kerncast::cache;
 using namespace std::chrono_literals;
@@ -62,29 +60,13 @@ class Machine {
   std::optional<RemoteQueue> queue_;
 };
 
-struct Redis {
-  TemporaryDirectory folder;
-  int port = free_port();
-  ServerProcess process{{"/usr/bin/redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1",
-                         "--save", "", "--dir", folder.path()},
-                        port};
-};
-
-bool installed() {
-  const bool found = std::filesystem::exists("/usr/bin/redis-server");
-  if (!found) {
-    WARN("redis-server is not installed: the case was not tried");
-  }
-  return found;
-}
-
 TEST_CASE("each item is handed to one machine, and all machines see the end") {
-  if (!installed()) {
+  if (!Redis::installed()) {
     return;
   }
   const Redis redis;
-  Machine one(redis.port);
-  Machine two(redis.port);
+  Machine one(redis.port());
+  Machine two(redis.port());
   CHECK(one->take(2) == std::vector<std::string>{"a", "b"});
   CHECK(two->take(2) == std::vector<std::string>{"c"});
   CHECK(two->take(1).empty());
@@ -98,7 +80,7 @@ TEST_CASE("each item is handed to one machine, and all machines see the end") {
   CHECK(two->over());
   CHECK(one.take_one().empty());
   CHECK(one->over());
-  Machine late(redis.port);
+  Machine late(redis.port());
   CHECK(late->take(3).empty());
   CHECK(late->over());
   CHECK(one.told().empty());
@@ -106,11 +88,11 @@ TEST_CASE("each item is handed to one machine, and all machines see the end") {
 }
 
 TEST_CASE("a queue has an end by itself, which is near once all items have ended") {
-  if (!installed()) {
+  if (!Redis::installed()) {
     return;
   }
   const Redis redis;
-  Machine machine(redis.port);
+  Machine machine(redis.port());
   CHECK(machine->take(3).size() == 3);
   const std::string left = "return string.format('%d', redis.call('PTTL', KEYS[1]))";
   const int in_use = std::stoi(machine.evaluate(left));
@@ -126,16 +108,16 @@ TEST_CASE("a queue has an end by itself, which is near once all items have ended
 }
 
 TEST_CASE("what a machine held that is gone or has left comes back") {
-  if (!installed()) {
+  if (!Redis::installed()) {
     return;
   }
   const Redis redis;
-  Machine one(redis.port, 250ms);  // a term of 1 s
+  Machine one(redis.port(), 250ms);  // a term of 1 s
   CHECK(one->take(3).size() == 3);
-  Machine two(redis.port);
+  Machine two(redis.port());
   const std::string first = two.take_one();
   CHECK(!first.empty());
-  Machine leaving(redis.port);
+  Machine leaving(redis.port());
   const std::string second = leaving.take_one();
   CHECK(!second.empty());
   CHECK(second != first);
@@ -145,28 +127,28 @@ TEST_CASE("what a machine held that is gone or has left comes back") {
 }
 
 TEST_CASE("a machine whose term is over does not take the item away from its next holder") {
-  if (!installed()) {
+  if (!Redis::installed()) {
     return;
   }
   const Redis redis;
-  Machine one(redis.port, 250ms);
+  Machine one(redis.port(), 250ms);
   CHECK(one->take(3).size() == 3);
-  Machine two(redis.port);
+  Machine two(redis.port());
   for (int i = 0; i < 3; ++i) {
     CHECK(!two.take_one().empty());
   }
   one->leave();
-  Machine three(redis.port);
+  Machine three(redis.port());
   CHECK(three->take(3).empty());
   CHECK_FALSE(three->over());
 }
 
 TEST_CASE("a queue that vanishes is made anew") {
-  if (!installed()) {
+  if (!Redis::installed()) {
     return;
   }
   const Redis redis;
-  Machine machine(redis.port);
+  Machine machine(redis.port());
   CHECK(machine->take(1) == std::vector<std::string>{"a"});
   machine->ended("a");
   CHECK(machine.evaluate("redis.call('DEL', KEYS[1]) return ''").empty());
@@ -176,18 +158,18 @@ TEST_CASE("a queue that vanishes is made anew") {
 }
 
 TEST_CASE("a server that goes, or has something else under the name, is left with one warning") {
-  if (!installed()) {
+  if (!Redis::installed()) {
     return;
   }
   Redis redis;
-  Machine machine(redis.port);
+  Machine machine(redis.port());
   CHECK(machine->take(1).size() == 1);
-  Machine other(redis.port);
+  Machine other(redis.port());
   CHECK(other.evaluate("redis.call('DEL', KEYS[1]) redis.call('SET', KEYS[1], 'x') return ''").empty());
   CHECK(other->take(1).empty());
   CHECK(other->over());
   CHECK(other.told().size() == 1);
-  redis.process.stop();
+  redis.process().stop();
   machine->ended("a");
   CHECK(machine->take(1).empty());
   CHECK(machine->over());

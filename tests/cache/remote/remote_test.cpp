@@ -5,6 +5,7 @@
 
 #include "cache/cache.hpp"
 #include "cache/remote/redis_server.hpp"
+#include "tests/cache/remote/redis_process.hpp"
 #include "tests/cache/remote/server_process.hpp"
 #include "tests/cache/sample.hpp"
 
@@ -151,46 +152,6 @@ class Nginx {
   TemporaryDirectory folder_;
   int port_;
   std::optional<ServerProcess> process_;
-};
-
-class Redis {
- public:
-  explicit Redis(const std::string& password = "")
-      : port_(free_port()), process_(words(folder_.path(), port_, password), port_) {}
-  [[nodiscard]] static bool installed() {
-    if (!fs::exists("/usr/bin/redis-server")) {
-      WARN("redis-server is not installed: the case was not tried");
-      return false;
-    }
-    return true;
-  }
-  [[nodiscard]] std::string url(const std::string& credentials = "", const std::string& database = "") const {
-    return "redis://" + credentials + "127.0.0.1:" + std::to_string(port_) + database;
-  }
-  [[nodiscard]] bool started() const { return process_.started(); }
-  ServerProcess& process() { return process_; }
-
- private:
-  static std::vector<std::string> words(const std::string& folder, int port, const std::string& password) {
-    std::vector<std::string> out{"/usr/bin/redis-server",
-                                 "--port",
-                                 std::to_string(port),
-                                 "--bind",
-                                 "127.0.0.1",
-                                 "--save",
-                                 "",
-                                 "--dir",
-                                 folder,
-                                 "--daemonize",
-                                 "no"};
-    if (!password.empty()) {
-      out.insert(out.end(), {"--requirepass", password});
-    }
-    return out;
-  }
-  TemporaryDirectory folder_;
-  int port_;
-  ServerProcess process_;
 };
 
 /// A server that fails every request and counts the requests.

@@ -1,11 +1,10 @@
 // Entries are shared through an S3 server that checks every signature.
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <filesystem>
 
 #include "cache/cache.hpp"
 #include "cache/remote/http_server.hpp"
-#include "tests/cache/remote/server_process.hpp"
+#include "tests/cache/remote/s3_process.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;
@@ -33,33 +32,9 @@ std::vector<std::pair<std::string, std::string>> with(std::vector<std::pair<std:
   return more;
 }
 
-class S3 {
- public:
-  explicit S3(const std::string& token = "") : port_(free_port()), process_(words(token), port_) {}
-  [[nodiscard]] static bool installed() {
-    if (!std::filesystem::exists("/usr/bin/python3")) {
-      WARN("python3 is not installed: the case was not tried");
-      return false;
-    }
-    return true;
-  }
-  [[nodiscard]] std::pair<std::string, std::string> endpoint() const {
-    return {"AWS_ENDPOINT_URL", "http://127.0.0.1:" + std::to_string(port_) + "/"};
-  }
-  [[nodiscard]] bool started() const { return process_.started(); }
-
- private:
-  [[nodiscard]] std::vector<std::string> words(const std::string& token) const {
-    std::vector<std::string> out{"/usr/bin/python3", S3_SERVER,      std::to_string(port_),
-                                 keys[0].second,     keys[1].second, "eu-north-1"};
-    if (!token.empty()) {
-      out.push_back(token);
-    }
-    return out;
-  }
-  int port_;
-  ServerProcess process_;
-};
+S3Account account(const std::string& token = "") {
+  return {keys[0].second, keys[1].second, token};
+}
 
 RemoteOptions options_of(const std::string& url) {
   return {RemoteAddress(url), false, std::chrono::seconds(5), {}, {}};
@@ -90,7 +65,7 @@ TEST_CASE("signed requests put and get objects of any size under a prefix that n
     return;
   }
   for (const std::string token : {"", "FwoGZXIvYXdzE//token=="}) {
-    const S3 s3(token);
+    const S3 s3(account(token));
     REQUIRE(s3.started());
     set_environment(with({s3.endpoint(), {"AWS_REGION", "eu-north-1"}, {"AWS_SESSION_TOKEN", token}}));
     const std::string url = "s3://kernels/team a/b+c=d/";
@@ -113,7 +88,7 @@ TEST_CASE("a cache shares its entries through S3") {
   if (!S3::installed()) {
     return;
   }
-  const S3 s3;
+  const S3 s3(account());
   REQUIRE(s3.started());
   set_environment(with({s3.endpoint(), {"AWS_DEFAULT_REGION", "eu-north-1"}}));
   const TemporaryDirectory writer;
@@ -137,7 +112,7 @@ TEST_CASE("a wrong secret, region or token is refused by the server") {
   if (!S3::installed()) {
     return;
   }
-  const S3 s3("token");
+  const S3 s3(account("token"));
   REQUIRE(s3.started());
   const std::pair<std::string, std::string> region{"AWS_REGION", "eu-north-1"};
   const std::pair<std::string, std::string> token{"AWS_SESSION_TOKEN", "token"};

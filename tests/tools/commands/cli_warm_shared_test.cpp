@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "cache/remote/remote_server.hpp"
+#include "tests/cache/remote/redis_process.hpp"
 #include "tests/cache/remote/scripted_server.hpp"
-#include "tests/cache/remote/server_process.hpp"
 #include "tests/tools/commands/command_process.hpp"
 
 namespace {
@@ -18,14 +18,6 @@ namespace {
 using Arguments = std::vector<std::string>;
 using Environment = std::vector<std::pair<std::string, std::string>>;
 using nlohmann::json;
-
-struct Redis {
-  TemporaryDirectory folder;
-  int port = free_port();
-  ServerProcess process{{"/usr/bin/redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1",
-                         "--save", "", "--dir", folder.path()},
-                        port};
-};
 
 /// A machine that warms the kernels of a small model. Its times are far longer than what a loaded machine
 /// needs.
@@ -81,11 +73,7 @@ class Machine {
 };
 
 bool can_run() {
-  if (!std::filesystem::exists("/usr/bin/redis-server")) {
-    WARN("redis-server is not installed: the case was not tried");
-    return false;
-  }
-  return has_nvrtc();
+  return Redis::installed() && has_nvrtc();
 }
 
 /// The counts at the end of a run that warmed everything.
@@ -104,7 +92,7 @@ TEST_CASE("three machines compile each kernel of a plan once") {
     return;
   }
   const Redis redis;
-  Machine machines[] = {Machine(redis.port), Machine(redis.port), Machine(redis.port)};
+  Machine machines[] = {Machine(redis.port()), Machine(redis.port()), Machine(redis.port())};
   for (Machine& machine : machines) {
     machine.start();
   }
@@ -118,7 +106,7 @@ TEST_CASE("three machines compile each kernel of a plan once") {
   }
   CHECK(kernels > 2);
   CHECK(compiled == kernels);
-  const Outcome table = Machine(redis.port).run({"--shard", "auto"});
+  const Outcome table = Machine(redis.port()).run({"--shard", "auto"});
   CHECK(table.code == 0);
   CHECK_THAT(table.out, Catch::Contains("0 compiled here, 0 by other machines meanwhile"));
 }
@@ -128,8 +116,8 @@ TEST_CASE("a machine that joins late takes a share, and has what was compiled be
     return;
   }
   const Redis redis;
-  Machine first(redis.port);
-  Machine late(redis.port);
+  Machine first(redis.port());
+  Machine late(redis.port());
   first.start();
   first.await_entry();
   late.start();
@@ -146,8 +134,8 @@ TEST_CASE("a machine that is killed leaves its kernels to the others") {
     return;
   }
   const Redis redis;
-  Machine killed(redis.port);
-  Machine other(redis.port);
+  Machine killed(redis.port());
+  Machine other(redis.port());
   const std::string wait_ms = "8000";  // Terms end after 8 s.
   killed.start(wait_ms);
   killed.await_entry();
@@ -163,13 +151,13 @@ TEST_CASE("a machine that is stopped gives back what it has not compiled") {
     return;
   }
   const Redis redis;
-  Machine machine(redis.port);
+  Machine machine(redis.port());
   machine.start("240000", {"warm", "--model", "llama-3-8b", "--arch", "sm_90a"});
   machine.await_entry();
   machine.signal(SIGINT);
   CHECK(machine.wait().code == 130);
   kerncast::cache::RemoteOptions options;
-  options.address = kerncast::cache::RemoteAddress("redis://127.0.0.1:" + std::to_string(redis.port));
+  options.address = kerncast::cache::RemoteAddress("redis://127.0.0.1:" + std::to_string(redis.port()));
   options.timeout = std::chrono::seconds(60);
   std::string defect;
   const auto server = kerncast::cache::remote_server(options, defect);
@@ -188,10 +176,10 @@ TEST_CASE("a machine whose Redis dies goes on by itself with one warning") {
     return;
   }
   Redis redis;
-  Machine machine(redis.port);
+  Machine machine(redis.port());
   machine.start();
   machine.await_entry();
-  redis.process.stop();
+  redis.process().stop();
   const Outcome outcome = machine.wait();
   static_cast<void>(end_of(outcome));
   INFO(outcome.err);
@@ -204,10 +192,10 @@ TEST_CASE("kernels that a machine has by itself reach the others") {
     return;
   }
   const Redis redis;
-  const Machine first(redis.port);
+  const Machine first(redis.port());
   CHECK(first.run({"--ops", "rms_norm"}, false).code == 0);
   CHECK(end_of(first.run({"--shard", "auto", "--json"})).at("compiled") > 0);
-  const Machine second(redis.port);
+  const Machine second(redis.port());
   const json end = end_of(second.run({"--shard", "auto", "--json"}));
   CHECK(end.at("cached") == end.at("kernels"));
 }
