@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/devices/cost_model.hpp"
 #include "runtime/devices/device_specs.hpp"
+#include "runtime/devices/warp_cost.hpp"
 #include "templates/host/checks.hpp"
 
 namespace kerncast::host {

@@ -6,8 +6,8 @@
 #include "kerncast/op_definition.hpp"
 
 /// The cost model by which ops choose their own tunables: a view of the full model of
-/// tools/profile/cost_model.hpp, in the few terms that distinguish one division of a launch into blocks and
-/// threads from another. Constants and formulas are shared, in runtime/devices/cost_model.hpp.
+/// runtime/devices/cost_model.hpp, in the few terms that distinguish one division of a launch into blocks and
+/// threads from another. Constants and formulas are shared, in runtime/devices/warp_cost.hpp.
 namespace kerncast::host {
 
 /// The work of a launch, which does not depend on how it is divided. Instructions are counted per warp, for

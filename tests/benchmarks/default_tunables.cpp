@@ -24,13 +24,14 @@
 #include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/catalogue/tunables_sweep.hpp"
 #include "tests/templates/kernel_cache.hpp"
+#include "tools/profile/described_device.hpp"
 
 namespace {
 
 using namespace kerncast;
 
 struct Options {
-  std::vector<const tools::DeviceDescription*> devices;
+  std::vector<const devices::DeviceDescription*> devices;
   std::vector<std::int64_t> rows;
   std::vector<std::string> ops;
   double over = 0;
@@ -117,7 +118,7 @@ std::vector<Tunables> second_tries(const OpDefinition& op, const Tunables& best)
 }
 
 /// Replaces `best` by each combination that is faster by more than rounding.
-void take_faster(const std::vector<test::Counted>& counted, const tools::DeviceDescription& device,
+void take_faster(const std::vector<test::Counted>& counted, const devices::DeviceDescription& device,
                  Tunables& best, test::CallTime& best_time, double& least_device) {
   for (const test::Counted& made : counted) {
     const test::CallTime time = test::estimate_call(made, device);
@@ -129,7 +130,7 @@ void take_faster(const std::vector<test::Counted>& counted, const tools::DeviceD
   }
 }
 
-void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
+void judge(test::TunablesSweep& sweep, const devices::DeviceDescription& device,
            const tools::Workload& workload, std::int64_t rows, bool list, std::FILE* lines) {
   const OpDefinition& op = *workload.op;
   Call call;
@@ -151,7 +152,7 @@ void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
     const test::CallTime one = test::estimate_call(made, device);
     fmt::print(lines, "    {:<64} {:8.2f} us {:8.2f} us without launch overhead",
                format_tunables(op, made.tunables), one.total_us, one.device_us);
-    for (const tools::CostInput& stage : made.stages) {
+    for (const devices::CostInput& stage : made.stages) {
       fmt::print(lines, "  {} blocks of {} warps, {} registers, longest warp {}", stage.blocks,
                  stage.warps_per_block, stage.resources.registers, stage.longest_warp);
     }
@@ -171,7 +172,7 @@ void judge(test::TunablesSweep& sweep, const tools::DeviceDescription& device,
 
 /// Writes all lines of one device. It runs in a process of its own, since the virtual GPU has one
 /// architecture in each.
-void judge_device(const Options& options, const tools::DeviceDescription& device, std::FILE* lines) {
+void judge_device(const Options& options, const devices::DeviceDescription& device, std::FILE* lines) {
   const std::string plain = device.arch.substr(0, device.arch.find_last_of("0123456789") + 1);
   ::setenv("KERNCAST_SIM_ARCH", plain.c_str(), 1);
   ::setenv("KERNCAST_SIM_CHECKS", "off", 1);
@@ -197,7 +198,7 @@ void judge_device(const Options& options, const tools::DeviceDescription& device
   std::fflush(lines);
 }
 
-pid_t start(const Options& options, const tools::DeviceDescription& device, std::FILE* lines) {
+pid_t start(const Options& options, const devices::DeviceDescription& device, std::FILE* lines) {
   const pid_t child = ::fork();
   if (child < 0) {
     throw std::runtime_error("cannot fork");
@@ -282,7 +283,7 @@ int main(int count, char** arguments) try {
     ::waitpid(child, &status, 0);
     failed += status == 0 ? 0 : 1;
   };
-  for (const tools::DeviceDescription* device : options.devices) {
+  for (const devices::DeviceDescription* device : options.devices) {
     if (running.size() >= at_once) {
       wait_for(running[running.size() - at_once]);
     }

@@ -5,7 +5,7 @@
 #include <set>
 #include <string_view>
 
-#include "runtime/devices/cost_model.hpp"
+#include "runtime/devices/warp_cost.hpp"
 
 using namespace kerncast::devices;
 

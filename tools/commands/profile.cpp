@@ -14,6 +14,7 @@
 #include "tools/model/model_report.hpp"
 #include "tools/model/settings.hpp"
 #include "tools/model/workload.hpp"
+#include "tools/profile/described_device.hpp"
 #include "tools/profile/profile_page.hpp"
 #include "tools/profile/profile_report.hpp"
 
@@ -21,7 +22,7 @@ namespace kerncast::tools {
 namespace {
 
 constexpr const char* json_help =
-    "Counts are exact. Times are estimates by an analytic model (tools/profile/cost_model.hpp) and not "
+    "Counts are exact. Times are estimates by an analytic model (runtime/devices/cost_model.hpp) and not "
     "measurements.\n"
     "--json prints {\"profiles\": [...]}, one for each launch (an op of several stages launches several), "
     "each "
@@ -50,7 +51,7 @@ struct ProfileOptions {
 
 /// The architecture to compile for, and the device whose tunables and launch geometry are used.
 struct Target {
-  const DeviceDescription* device = nullptr;
+  const devices::DeviceDescription* device = nullptr;
   std::string arch;
 };
 
@@ -62,7 +63,7 @@ Target choose_target(const ProfileOptions& options) {
   if (!options.device.empty()) {
     target.device = &require_device_description(options.device);
   } else if (!options.arch.empty()) {
-    target.device = device_description_of(options.arch);
+    target.device = devices::device_description_of(options.arch);
     if (target.device == nullptr) {
       throw UsageError(
           fmt::format("no described device has architecture {}; name the device to estimate for by --device",

@@ -78,10 +78,7 @@ struct LineCounts {
 /// for its source line, another one for its PTX line.
 [[nodiscard]] std::vector<LineCounts> counts_by_line(const LaunchProfile& profile);
 
-/// The work of one warp-wide mma instruction in multiply-adds of 16-bit operands: m * n * k, halved for 8-bit
-/// operands, doubled for tf32, times 16 for f64. 0 if the text is not an mma.
-[[nodiscard]] double tensor_fma(std::string_view ptx);
-/// The sum of tensor_fma over all executed instructions.
+/// The sum of devices::tensor_fma over all executed instructions.
 [[nodiscard]] double total_tensor_fma(const LaunchProfile& profile);
 
 }  // namespace kerncast::tools

@@ -80,7 +80,7 @@ std::string header(const ProfileReport& report) {
   const OpProfile& profile = report.profile;
   const KernelReport& kernel = profile.report;
   const KerncastSimCounts total = total_counts(profile.launch);
-  const Estimate& estimate = own_estimate(report);
+  const devices::Estimate& estimate = own_estimate(report);
   std::string out = fmt::format(
       "<header><h1>{} <span class=\"muted\">{}</span></h1>\n<p>{} rows, compiled for {} ({}){}</p>\n",
       escape_html(kernel.op), escape_html(kernel.spec), grouped(static_cast<std::uint64_t>(profile.rows)),
@@ -164,13 +164,13 @@ std::string memory_section(const LaunchProfile& launch) {
 }
 
 /// The factors of one estimate, on a scale where `most` microseconds fill the track.
-std::string factor_rows(const Estimate& estimate, double most) {
-  std::vector<CostFactor> factors = estimate.factors;
-  factors.push_back({std::string(tail_name), estimate.tail_us, estimate.tail_us});
+std::string factor_rows(const devices::Estimate& estimate, double most) {
+  std::vector<devices::CostFactor> factors = estimate.factors;
+  factors.push_back({std::string(devices::tail_name), estimate.tail_us, estimate.tail_us});
   factors.push_back(
-      {std::string(launch_overhead_name), estimate.launch_overhead_us, estimate.launch_overhead_us});
+      {std::string(devices::launch_overhead_name), estimate.launch_overhead_us, estimate.launch_overhead_us});
   std::string out;
-  for (const CostFactor& factor : factors) {
+  for (const devices::CostFactor& factor : factors) {
     if (factor.us > 0) {
       out += row(factor.name, bar(factor.us, most, factor.name == estimate.limiting_factor ? "limit" : ""),
                  microseconds(factor.us) + " µs");
@@ -182,10 +182,10 @@ std::string factor_rows(const Estimate& estimate, double most) {
 std::string estimates_section(const ProfileReport& report) {
   double most_total = 0;
   double most_factor = 0;
-  for (const Estimate& estimate : report.estimates) {
+  for (const devices::Estimate& estimate : report.estimates) {
     most_total = std::max(most_total, estimate.total_us);
     most_factor = std::max({most_factor, estimate.tail_us, estimate.launch_overhead_us});
-    for (const CostFactor& factor : estimate.factors) {
+    for (const devices::CostFactor& factor : estimate.factors) {
       most_factor = std::max(most_factor, factor.us);
     }
   }
@@ -195,7 +195,7 @@ std::string estimates_section(const ProfileReport& report) {
       "together.</p>\n",
       escape_html(report.profile.report.arch));
   std::string breakdown;
-  for (const Estimate& estimate : report.estimates) {
+  for (const devices::Estimate& estimate : report.estimates) {
     const std::string& name = estimate.device->name;
     if (!estimate.fits) {
       out += row(name, "", "a block does not fit");

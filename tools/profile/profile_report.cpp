@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "tools/profile/cost_input.hpp"
+
 namespace kerncast::tools {
 namespace {
 
@@ -27,7 +29,7 @@ std::string check_text(const OpProfile& profile) {
 }
 
 std::string occupancy_text(const ProfileReport& report) {
-  const Occupancy& occupancy = own_estimate(report).occupancy;
+  const devices::Occupancy& occupancy = own_estimate(report).occupancy;
   if (occupancy.blocks_per_sm == 0) {
     return fmt::format("a block does not fit on {} ({})", report.device->name, occupancy.limit);
   }
@@ -118,20 +120,21 @@ std::string estimates_text(const ProfileReport& report) {
                {"launch µs", Align::right},
                {"waves", Align::right},
                {"occupancy %", Align::right}});
-  for (const Estimate& estimate : report.estimates) {
+  for (const devices::Estimate& estimate : report.estimates) {
     if (!estimate.fits) {
       table.add_row({estimate.device->name, "-", "a block does not fit"});
       continue;
     }
-    std::vector<CostFactor> factors = estimate.factors;
-    factors.push_back({std::string(tail_name), estimate.tail_us, estimate.tail_us});
-    factors.push_back(
-        {std::string(launch_overhead_name), estimate.launch_overhead_us, estimate.launch_overhead_us});
+    std::vector<devices::CostFactor> factors = estimate.factors;
+    factors.push_back({std::string(devices::tail_name), estimate.tail_us, estimate.tail_us});
+    factors.push_back({std::string(devices::launch_overhead_name), estimate.launch_overhead_us,
+                       estimate.launch_overhead_us});
     // The limiting factor comes first, even if others are equal to it.
-    std::stable_sort(factors.begin(), factors.end(), [&](const CostFactor& a, const CostFactor& b) {
-      return std::pair(a.name != estimate.limiting_factor, b.us) <
-             std::pair(b.name != estimate.limiting_factor, a.us);
-    });
+    std::stable_sort(factors.begin(), factors.end(),
+                     [&](const devices::CostFactor& a, const devices::CostFactor& b) {
+                       return std::pair(a.name != estimate.limiting_factor, b.us) <
+                              std::pair(b.name != estimate.limiting_factor, a.us);
+                     });
     table.add_row({estimate.device->name, microseconds(estimate.total_us), factors[0].name,
                    microseconds(factors[0].us), factors[1].name, microseconds(factors[1].us),
                    microseconds(estimate.tail_us), microseconds(estimate.launch_overhead_us),
@@ -164,14 +167,14 @@ Json global_json(const KerncastSimCounts& counts) {
           {"ratio", ratio_to_least(counts.global_sectors, counts.global_least_sectors)}};
 }
 
-Json to_json(const Occupancy& occupancy) {
+Json to_json(const devices::Occupancy& occupancy) {
   return {{"blocks_per_sm", occupancy.blocks_per_sm},
           {"warps_per_sm", occupancy.warps_per_sm},
           {"fraction", occupancy.fraction},
           {"limit", occupancy.limit}};
 }
 
-Json to_json(const Estimate& estimate) {
+Json to_json(const devices::Estimate& estimate) {
   Json json = {{"device", estimate.device->name},
                {"title", estimate.device->title},
                {"fits", estimate.fits},
@@ -185,7 +188,7 @@ Json to_json(const Estimate& estimate) {
   json["launch_overhead_us"] = estimate.launch_overhead_us;
   json["tail_us"] = estimate.tail_us;
   json["factors"] = Json::array();
-  for (const CostFactor& factor : estimate.factors) {
+  for (const devices::CostFactor& factor : estimate.factors) {
     json["factors"].push_back({{"name", factor.name}, {"us", factor.us}, {"busiest_us", factor.busiest_us}});
   }
   return json;
@@ -193,20 +196,20 @@ Json to_json(const Estimate& estimate) {
 
 }  // namespace
 
-ProfileReport make_report(OpProfile profile, std::string label, const DeviceDescription& device) {
+ProfileReport make_report(OpProfile profile, std::string label, const devices::DeviceDescription& device) {
   ProfileReport report{std::move(profile), std::move(label), &device, {}};
-  const CostInput input = cost_input(report.profile.launch, report.profile.report.registers,
-                                     report.profile.read_bytes, report.profile.written_bytes);
-  for (const DeviceDescription& described : device_descriptions()) {
-    report.estimates.push_back(estimate_cost(input, described));
+  const devices::CostInput input = cost_input(report.profile.launch, report.profile.report.registers,
+                                              report.profile.read_bytes, report.profile.written_bytes);
+  for (const devices::DeviceDescription& described : devices::device_descriptions()) {
+    report.estimates.push_back(devices::estimate_cost(input, described));
   }
   return report;
 }
 
-const Estimate& own_estimate(const ProfileReport& report) {
-  const auto found =
-      std::find_if(report.estimates.begin(), report.estimates.end(),
-                   [&](const Estimate& estimate) { return estimate.device->name == report.device->name; });
+const devices::Estimate& own_estimate(const ProfileReport& report) {
+  const auto found = std::find_if(
+      report.estimates.begin(), report.estimates.end(),
+      [&](const devices::Estimate& estimate) { return estimate.device->name == report.device->name; });
   if (found == report.estimates.end()) {
     throw std::logic_error("a report without an estimate for its own device");
   }
@@ -271,7 +274,7 @@ Json report_json(const ProfileReport& report) {
                              {"thread_utilisation", thread_utilisation(unit.counts)}});
   }
   json["estimates"] = Json::array();
-  for (const Estimate& estimate : report.estimates) {
+  for (const devices::Estimate& estimate : report.estimates) {
     json["estimates"].push_back(to_json(estimate));
   }
   json["line_info"] = has_line_info(launch);

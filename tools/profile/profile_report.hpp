@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/devices/cost_model.hpp"
 #include "tools/io/output.hpp"
-#include "tools/profile/cost_model.hpp"
 #include "tools/profile/op_profile.hpp"
 
 namespace kerncast::tools {
@@ -14,17 +14,17 @@ namespace kerncast::tools {
 /// A profile and its estimates by the cost model.
 struct ProfileReport {
   OpProfile profile;
-  std::string label;                          ///< places of the op in the model; empty without a model
-  const DeviceDescription* device = nullptr;  ///< the device the kernel was compiled for
-  std::vector<Estimate> estimates;            ///< one for each described device
+  std::string label;  ///< places of the op in the model; empty without a model
+  const devices::DeviceDescription* device = nullptr;  ///< the device the kernel was compiled for
+  std::vector<devices::Estimate> estimates;            ///< one for each described device
 };
 
 /// Makes a report with an estimate for every described device. `device` must outlive the report.
 [[nodiscard]] ProfileReport make_report(OpProfile profile, std::string label,
-                                        const DeviceDescription& device);
+                                        const devices::DeviceDescription& device);
 
 /// The estimate for the report's own device.
-[[nodiscard]] const Estimate& own_estimate(const ProfileReport& report);
+[[nodiscard]] const devices::Estimate& own_estimate(const ProfileReport& report);
 
 /// The report as the tables that the command prints.
 [[nodiscard]] std::string report_text(const ProfileReport& report);

@@ -10,6 +10,7 @@
 #include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/catalogue/tunables_sweep.hpp"
 #include "tests/templates/kernel_cache.hpp"
+#include "tools/profile/described_device.hpp"
 
 using namespace kerncast;
 using namespace kerncast::tools;
@@ -43,7 +44,7 @@ std::string named(const Workload& workload, std::int64_t rows) {
 }
 
 void check_device(const char* name) {
-  const DeviceDescription& device = require_device_description(name);
+  const devices::DeviceDescription& device = require_device_description(name);
   // The virtual GPU has one architecture per process.
   ::setenv("KERNCAST_SIM_ARCH", fmt::format("sm_{}", device.sm).c_str(), 1);
   ::setenv("KERNCAST_SIM_CHECKS", "off", 1);
@@ -118,7 +119,7 @@ TEST_CASE("defaults on an H100 are near the best by the cost model", "[h100]") {
 TEST_CASE("one long row is more than one warp's, and many rows are no blocks of one warp each", "[grid]") {
   int long_rows = 0;
   for (const Workload& workload : test::catalogue_workloads()) {
-    for (const DeviceDescription& device : device_descriptions()) {
+    for (const devices::DeviceDescription& device : devices::device_descriptions()) {
       const DeviceTraits traits = test::traits_of(device);
       Call call;
       if (has_long_rows(workload) && call_exists(workload, 1, call)) {

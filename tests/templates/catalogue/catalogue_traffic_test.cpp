@@ -13,7 +13,7 @@
 #include <kerncast/ops/moe/align_block_size.hpp>
 #include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/kernel_cache.hpp"
-#include "tools/profile/device_description.hpp"
+#include "tools/profile/described_device.hpp"
 #include "tools/profile/op_profile.hpp"
 #include "tools/run/op_run.hpp"
 
@@ -288,7 +288,7 @@ void check_traffic(const std::string& room) {
   options.driver = "sim";
   Runtime runtime(options);
   RunDevice device(runtime, 0);
-  const DeviceDescription& h100 = require_device_description("h100");
+  const devices::DeviceDescription& h100 = require_device_description("h100");
   for (const Workload& workload : test::catalogue_workloads()) {
     if (!workload.op->name.starts_with(room + ".")) {
       continue;

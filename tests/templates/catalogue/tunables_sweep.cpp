@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "tools/profile/cost_input.hpp"
 
 namespace kerncast::test {
 namespace {
@@ -54,8 +55,8 @@ std::uint64_t along(std::uint64_t a, std::uint64_t b, double times) {
   return static_cast<std::uint64_t>(std::llround(std::max(value, 0.0)));
 }
 
-tools::CostInput along(const tools::CostInput& a, const tools::CostInput& b, double times) {
-  tools::CostInput made = b;
+devices::CostInput along(const devices::CostInput& a, const devices::CostInput& b, double times) {
+  devices::CostInput made = b;
   made.blocks = along(a.blocks, b.blocks, times);
   for (auto& [unit, count] : made.warp_instructions) {
     const auto same = std::find_if(a.warp_instructions.begin(), a.warp_instructions.end(),
@@ -126,11 +127,11 @@ std::uint64_t output_bytes(const tools::Workload& workload, std::int64_t rows) {
 
 }  // namespace
 
-CallTime estimate_call(const Counted& counted, const tools::DeviceDescription& device) {
+CallTime estimate_call(const Counted& counted, const devices::DeviceDescription& device) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   CallTime time;
-  for (const tools::CostInput& stage : counted.stages) {
-    const tools::Estimate estimate = tools::estimate_cost(stage, device);
+  for (const devices::CostInput& stage : counted.stages) {
+    const devices::Estimate estimate = devices::estimate_cost(stage, device);
     if (!estimate.fits) {
       return {infinity, infinity};
     }
@@ -140,7 +141,7 @@ CallTime estimate_call(const Counted& counted, const tools::DeviceDescription& d
   return counted.stages.empty() ? CallTime{infinity, infinity} : time;
 }
 
-DeviceTraits traits_of(const tools::DeviceDescription& device) {
+DeviceTraits traits_of(const devices::DeviceDescription& device) {
   return {device.sm, device.sm_count, device.shared_bytes_per_block};
 }
 

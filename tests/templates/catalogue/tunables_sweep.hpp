@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "kerncast/runtime.hpp"
+#include "runtime/devices/cost_model.hpp"
 #include "runtime/dispatch/device_state.hpp"
 #include "tools/model/workload.hpp"
-#include "tools/profile/cost_model.hpp"
 #include "tools/profile/sim_profile_capture.hpp"
 #include "tools/run/op_run.hpp"
 
@@ -21,7 +21,7 @@ namespace kerncast::test {
 /// or launch under these tunables.
 struct Counted {
   Tunables tunables;
-  std::vector<tools::CostInput> stages;
+  std::vector<devices::CostInput> stages;
 };
 
 /// Estimated microseconds of one call, with a launch before every stage.
@@ -30,9 +30,9 @@ struct CallTime {
   double device_us = 0;  ///< without launch overhead
 };
 /// Infinite if a stage does not fit the device or there are no stages.
-[[nodiscard]] CallTime estimate_call(const Counted& counted, const tools::DeviceDescription& device);
+[[nodiscard]] CallTime estimate_call(const Counted& counted, const devices::DeviceDescription& device);
 
-[[nodiscard]] DeviceTraits traits_of(const tools::DeviceDescription& device);
+[[nodiscard]] DeviceTraits traits_of(const devices::DeviceDescription& device);
 
 /// Every combination of the op's tunables, in the order of their choices, except blocks of more rows than the
 /// call's `rows`: warps without a row would lower the averages that the model uses.

@@ -1,5 +1,7 @@
 #include "tests/tools/profile/hand_made_launch.hpp"
 
+#include "tools/profile/described_device.hpp"
+
 namespace {
 
 constexpr const char* file = "quant/toy.cuh";

@@ -59,10 +59,10 @@ TEST_CASE("the page says what was profiled and shows every chart") {
              Catch::Contains("<span class=\"bar\" style=\"width:100.00%\"></span><span class=\"bar least\" "
                              "style=\"width:25.00%\"></span></span><span class=\"value\">640 / 160 = 4.000"));
   CHECK_THAT(page, Catch::Contains("120 / 80 = 1.500"));
-  for (const DeviceDescription& device : device_descriptions()) {
+  for (const kerncast::devices::DeviceDescription& device : kerncast::devices::device_descriptions()) {
     CHECK_THAT(page, Catch::Contains(device.title));
   }
-  CHECK(count(page, "class=\"bar limit\"") == device_descriptions().size());
+  CHECK(count(page, "class=\"bar limit\"") == kerncast::devices::device_descriptions().size());
 }
 
 TEST_CASE("the page loads nothing and runs nothing") {

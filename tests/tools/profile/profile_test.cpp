@@ -1,6 +1,8 @@
 #include <catch2/catch.hpp>
 
 #include "tests/tools/profile/hand_made_launch.hpp"
+#include "tools/profile/cost_input.hpp"
+#include "tools/profile/described_device.hpp"
 
 namespace {
 
@@ -74,22 +76,9 @@ TEST_CASE("ratios and utilisation of nothing are defined") {
   CHECK_FALSE(has_line_info({}));
 }
 
-TEST_CASE("an mma is worth its multiply-adds") {
-  CHECK(tensor_fma("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f1}, {%r1}, {%r2}, {%f1};") ==
-        2048);
-  CHECK(tensor_fma("@%p1 mma.sync.aligned.m16n8k8.row.col.f16.f16.f16.f16 {%r1};") == 1024);
-  CHECK(tensor_fma("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%f1};") == 2048);
-  CHECK(tensor_fma("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%r1};") == 2048);
-  CHECK(tensor_fma("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e5m2.f32 {%f1};") == 2048);
-  CHECK(tensor_fma("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%fd1};") == 4096);
-  CHECK(tensor_fma("fma.rn.f32 %f1, %f2, %f3, %f4;") == 0);
-  CHECK(tensor_fma("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r1}, [%r2];") == 0);
-  CHECK(tensor_fma("") == 0);
-}
-
 TEST_CASE("the cost model's input is what the launch counted") {
   const LaunchProfile profile = copy_launch(HandMadeLaunch().launch);
-  const CostInput input = cost_input(profile, 40, 5120, 1000);
+  const kerncast::devices::CostInput input = cost_input(profile, 40, 5120, 1000);
   CHECK(input.blocks == 20);
   CHECK(input.warps_per_block == 2);
   CHECK(input.resources.threads == 64);
@@ -107,7 +96,7 @@ TEST_CASE("the cost model's input is what the launch counted") {
 
 TEST_CASE("a report has an estimate for every device and calls it one") {
   const ProfileReport report = hand_made_report();
-  CHECK(report.estimates.size() == device_descriptions().size());
+  CHECK(report.estimates.size() == kerncast::devices::device_descriptions().size());
   CHECK(own_estimate(report).device->name == "h100");
   const std::string text = report_text(report);
   for (const char* part :

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-namespace kerncast::tools {
+namespace kerncast::devices {
 
 /// Lanes per clock and SM of each kind of unit: a warp instruction keeps its unit busy for 32 / rate clocks.
 struct UnitRates {
@@ -54,10 +54,10 @@ struct DeviceDescription {
 /// The devices that the cost model describes, in the order of their compute capability.
 [[nodiscard]] const std::vector<DeviceDescription>& device_descriptions();
 
-/// The device called `name`, in any case. Throws UsageError that lists the devices and names the nearest.
-[[nodiscard]] const DeviceDescription& require_device_description(std::string_view name);
+/// The device called `name`, in any case; null if there is none.
+[[nodiscard]] const DeviceDescription* find_device_description(std::string_view name);
 
 /// The first device of the compute capability that `arch` ("sm_90a") names; null if none is described.
 [[nodiscard]] const DeviceDescription* device_description_of(std::string_view arch);
 
-}  // namespace kerncast::tools
+}  // namespace kerncast::devices

@@ -1,9 +1,9 @@
-#include "tools/profile/occupancy.hpp"
+#include "runtime/devices/occupancy.hpp"
 
 #include <algorithm>
 #include <limits>
 
-namespace kerncast::tools {
+namespace kerncast::devices {
 namespace {
 
 constexpr std::uint64_t warp_size = 32;
@@ -67,4 +67,4 @@ Occupancy occupancy(const DeviceDescription& device, const BlockResources& block
   return result;
 }
 
-}  // namespace kerncast::tools
+}  // namespace kerncast::devices

@@ -1,11 +1,11 @@
-#include "tools/profile/cost_model.hpp"
+#include "runtime/devices/cost_model.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/devices/cost_model.hpp"
+#include "runtime/devices/warp_cost.hpp"
 
-namespace kerncast::tools {
+namespace kerncast::devices {
 namespace {
 
 constexpr double sector_bytes = 32;
@@ -97,20 +97,20 @@ double longest_share(std::uint64_t longest, double all, double warps) {
 }
 
 /// Clocks of a warp that runs these shares of all instructions and of all loads.
-double warp_clocks(const CostInput& input, const DeviceDescription& device, double instructions,
-                   double instruction_share, double load_share) {
+double clocks_of_warp(const CostInput& input, const DeviceDescription& device, double instructions,
+                      double instruction_share, double load_share) {
   const double warps = static_cast<double>(input.blocks) * input.warps_per_block;
   const auto waits = [](std::uint64_t count, double share) {
-    return count == 0 ? 0 : devices::load_waits(static_cast<double>(count) * share);
+    return count == 0 ? 0 : load_waits(static_cast<double>(count) * share);
   };
-  return devices::warp_clocks({.instructions = instructions * instruction_share,
-                               .global_waits = waits(input.global_waits, load_share),
-                               .shared_waits = waits(input.shared_waits, 1 / warps),
-                               .barriers = static_cast<double>(input.barriers) / warps},
-                              {.global = device.global_latency,
-                               .shared = device.shared_latency,
-                               .barrier = device.barrier_latency,
-                               .dependent = device.dependent_latency});
+  return warp_clocks({.instructions = instructions * instruction_share,
+                      .global_waits = waits(input.global_waits, load_share),
+                      .shared_waits = waits(input.shared_waits, 1 / warps),
+                      .barriers = static_cast<double>(input.barriers) / warps},
+                     {.global = device.global_latency,
+                      .shared = device.shared_latency,
+                      .barrier = device.barrier_latency,
+                      .dependent = device.dependent_latency});
 }
 
 void add_latency(CostAccumulator& costs, const CostInput& input, const DeviceDescription& device,
@@ -123,37 +123,25 @@ void add_latency(CostAccumulator& costs, const CostInput& input, const DeviceDes
   const double longest = longest_share(input.longest_warp, all, warps) / warps;
   const double asking =
       longest_share(input.longest_warp_requests, static_cast<double>(input.global_requests), warps) / warps;
-  costs.add_latency(warp_clocks(input, device, instructions, longest, asking),
-                    warp_clocks(input, device, instructions, 1 / warps, 1 / warps));
+  costs.add_latency(clocks_of_warp(input, device, instructions, longest, asking),
+                    clocks_of_warp(input, device, instructions, 1 / warps, 1 / warps));
 }
 
 }  // namespace
 
-CostInput cost_input(const LaunchProfile& profile, int registers, std::uint64_t read_bytes,
-                     std::uint64_t written_bytes) {
-  CostInput input;
-  input.blocks = profile.blocks();
-  input.warps_per_block = profile.warps_per_block();
-  input.resources = {profile.threads_per_block(), registers,
-                     std::uint64_t{profile.static_shared} + profile.dynamic_shared};
-  for (const UnitCounts& unit : counts_by_unit(profile)) {
-    input.warp_instructions.emplace_back(unit.unit, unit.counts.warp_instructions);
+void add_class(CostInput& input, std::string_view unit, const ClassCounts& counts) {
+  input.warp_instructions.emplace_back(unit, counts.warp_instructions);
+  input.tensor_fma += counts.tensor_fma;
+  input.global_requests += counts.global_requests;
+  input.global_sectors += counts.global_sectors;
+  input.shared_wavefronts += counts.shared_wavefronts;
+  if (unit != "store") {
+    input.global_waits += counts.global_requests;
+    input.shared_waits += counts.shared_requests;
   }
-  input.longest_warp = profile.longest_warp;
-  input.longest_warp_requests = profile.longest_warp_requests;
-  input.tensor_fma = total_tensor_fma(profile);
-  const KerncastSimCounts total = total_counts(profile);
-  const GlobalTraffic traffic = global_traffic(profile);
-  input.global_sectors = total.global_sectors;
-  input.global_requests = total.global_requests;
-  const std::uint64_t loaded = 32 * (traffic.loads.global_sectors + traffic.atomics.global_sectors);
-  const std::uint64_t stored = 32 * (traffic.stores.global_sectors + traffic.atomics.global_sectors);
-  input.memory_bytes = std::min(loaded, read_bytes) + std::min(stored, written_bytes);
-  input.global_waits = traffic.loads.global_requests + traffic.atomics.global_requests;
-  input.shared_wavefronts = total.shared_wavefronts;
-  input.shared_waits = total.shared_requests - counts_of_unit(profile, "store").shared_requests;
-  input.barriers = counts_of_unit(profile, "barrier").warp_instructions;
-  return input;
+  if (unit == "barrier") {
+    input.barriers += counts.warp_instructions;
+  }
 }
 
 Estimate estimate_cost(const CostInput& input, const DeviceDescription& device) {
@@ -177,7 +165,7 @@ Estimate estimate_cost(const CostInput& input, const DeviceDescription& device) 
     }
     instructions += static_cast<double>(count);
     if (const double lanes = lanes_of(device.rates, unit); lanes > 0) {
-      const double clocks = static_cast<double>(count) * devices::warp_lanes / lanes;
+      const double clocks = static_cast<double>(count) * warp_lanes / lanes;
       const std::string name = unit_name(unit);
       const auto known =
           std::find_if(units.begin(), units.end(), [&](const auto& entry) { return entry.first == name; });
@@ -218,4 +206,4 @@ Estimate estimate_cost(const CostInput& input, const DeviceDescription& device) 
   return estimate;
 }
 
-}  // namespace kerncast::tools
+}  // namespace kerncast::devices

@@ -1,4 +1,4 @@
-#include "tools/profile/cost_model.hpp"
+#include "runtime/devices/cost_model.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -7,7 +7,7 @@
 
 namespace {
 
-using namespace kerncast::tools;
+using namespace kerncast::devices;
 
 /// A device with figures for which times can be computed by hand: 1 clock is 1 ns, 10 SMs.
 DeviceDescription round_device() {

@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <string>
 
-#include "tools/profile/device_description.hpp"
+#include "runtime/devices/device_description.hpp"
 
-namespace kerncast::tools {
+namespace kerncast::devices {
 
 /// The resources of an SM that a block needs.
 struct BlockResources {
@@ -27,4 +27,4 @@ struct Occupancy {
 /// 128 bytes, including the bytes that the driver reserves.
 [[nodiscard]] Occupancy occupancy(const DeviceDescription& device, const BlockResources& block);
 
-}  // namespace kerncast::tools
+}  // namespace kerncast::devices

@@ -1,24 +1,20 @@
-#include "tools/profile/device_description.hpp"
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include "runtime/devices/device_description.hpp"
 
 #include <algorithm>
 #include <cctype>
+#include <string>
 
-#include "runtime/devices/cost_model.hpp"
 #include "runtime/devices/device_specs.hpp"
+#include "runtime/devices/warp_cost.hpp"
 #include "runtime/util/leading_number.hpp"
-#include "runtime/util/nearest_name.hpp"
-#include "tools/io/usage_error.hpp"
 
-namespace kerncast::tools {
+namespace kerncast::devices {
 namespace {
 
 /// Puts the facts of a device and of its architecture together with what all devices have in common. Figures
-/// that devices::device_specs does not give are assumed, and round.
-DeviceDescription describe(const devices::DeviceSpec& spec) {
-  const devices::ArchSpec& arch = devices::arch_spec(spec.sm);
+/// that device_specs does not give are assumed, and round.
+DeviceDescription describe(const DeviceSpec& spec) {
+  const ArchSpec& arch = arch_spec(spec.sm);
   DeviceDescription device;
   device.name = spec.id;
   device.title = spec.title;
@@ -30,7 +26,7 @@ DeviceDescription describe(const devices::DeviceSpec& spec) {
   device.l2_bytes_per_clock = arch.l2_bytes_per_clock;
   device.l2_bytes_per_clock_sm = 64;
   device.shared_wavefronts_clock = 1;
-  device.issue_per_clock = devices::issue_per_clock;
+  device.issue_per_clock = issue_per_clock;
   device.rates = {.float_lanes = arch.float_lanes,
                   .double_lanes = arch.double_lanes,
                   .half_lanes = arch.half_lanes,
@@ -43,12 +39,12 @@ DeviceDescription describe(const devices::DeviceSpec& spec) {
                   .tensor_fma = arch.tensor_fma};
   device.global_latency = arch.global_latency;
   device.shared_latency = arch.shared_latency;
-  device.barrier_latency = devices::barrier_latency;
-  device.dependent_latency = devices::dependent_latency;
-  device.launch_overhead_us = devices::launch_overhead_us;
+  device.barrier_latency = barrier_latency;
+  device.dependent_latency = dependent_latency;
+  device.launch_overhead_us = launch_overhead_us;
   device.max_warps_per_sm = arch.threads_per_sm / 32;
   device.max_blocks_per_sm = arch.blocks_per_sm;
-  device.registers_per_sm = devices::registers_per_sm;
+  device.registers_per_sm = registers_per_sm;
   device.shared_bytes_per_sm = arch.shared_kib_per_sm * 1024;
   device.shared_bytes_per_block = arch.shared_kib_per_block * 1024;
   device.reserved_shared_bytes_per_block = 1024;
@@ -67,7 +63,7 @@ std::string lower(std::string_view text) {
 const std::vector<DeviceDescription>& device_descriptions() {
   static const std::vector<DeviceDescription> described = [] {
     std::vector<DeviceDescription> made;
-    for (const devices::DeviceSpec& spec : devices::device_specs) {
+    for (const DeviceSpec& spec : device_specs) {
       if (!spec.id.empty()) {
         made.push_back(describe(spec));
       }
@@ -77,19 +73,12 @@ const std::vector<DeviceDescription>& device_descriptions() {
   return described;
 }
 
-const DeviceDescription& require_device_description(std::string_view name) {
+const DeviceDescription* find_device_description(std::string_view name) {
   const std::string wanted = lower(name);
-  std::vector<std::string> names;
-  for (const DeviceDescription& device : device_descriptions()) {
-    if (device.name == wanted) {
-      return device;
-    }
-    names.push_back(device.name);
-  }
-  const std::string nearest = nearest_name(wanted, names);
-  throw UsageError(fmt::format("no description of device '{}'{}; there are {}", name,
-                               nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest),
-                               fmt::join(names, ", ")));
+  const std::vector<DeviceDescription>& described = device_descriptions();
+  const auto found = std::find_if(described.begin(), described.end(),
+                                  [&](const DeviceDescription& device) { return device.name == wanted; });
+  return found == described.end() ? nullptr : &*found;
 }
 
 const DeviceDescription* device_description_of(std::string_view arch) {
@@ -100,4 +89,4 @@ const DeviceDescription* device_description_of(std::string_view arch) {
   return found == described.end() ? nullptr : &*found;
 }
 
-}  // namespace kerncast::tools
+}  // namespace kerncast::devices
