@@ -93,6 +93,8 @@ const char* unit_of(const Op& op) {
     case Code::warp_sync:
     case Code::fence:
       return "barrier";
+    case Code::mma:
+      return "tensor";
     case Code::shfl:
     case Code::vote:
     case Code::match:

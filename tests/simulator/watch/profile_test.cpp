@@ -231,3 +231,9 @@ TEST_CASE("atomics and local memory are counted apart") {
   CHECK(run.by_instruction.at(3).local_bytes == 128);
   CHECK(run.by_instruction.at(3).global_requests == 0);
 }
+
+TEST_CASE("an mma counts for the tensor unit") {
+  Op op{};
+  op.code = Code::mma;
+  CHECK(std::string(unit_of(op)) == "tensor");
+}
