@@ -23,6 +23,8 @@ DeviceDescription describe(const DeviceSpec& spec) {
   device.sm_count = spec.sm_count;
   device.clock_ghz = spec.clock_mhz / 1e3;
   device.memory_gb_per_s = spec.memory_gb_per_s;
+  device.host_gb_per_s = arch.host_gb_per_s;
+  device.l2_bytes = static_cast<std::uint64_t>(spec.l2_mib) << 20;
   device.l2_bytes_per_clock = arch.l2_bytes_per_clock;
   device.l2_bytes_per_clock_sm = 64;
   device.shared_wavefronts_clock = 1;

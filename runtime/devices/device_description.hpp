@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ struct DeviceDescription {
   int sm_count = 0;
   double clock_ghz = 0;                ///< boost clock
   double memory_gb_per_s = 0;          ///< 1e9 bytes per second
+  double host_gb_per_s = 0;            ///< to and from the host
+  std::uint64_t l2_bytes = 0;          ///< size of L2
   double l2_bytes_per_clock = 0;       ///< of the whole device, at the SM clock
   double l2_bytes_per_clock_sm = 0;    ///< the most that one SM can get
   double shared_wavefronts_clock = 0;  ///< per SM; a wavefront is 128 bytes

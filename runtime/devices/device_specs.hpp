@@ -22,6 +22,9 @@
 /// - Tensor rates: the data sheets' dense 16-bit rate by clock and multiprocessor. On 9.0 mma.sync reaches
 /// about 0.62
 ///   of 2048, according to the same paper; the same rate is assumed for 10.0.
+/// - Host bandwidth: about 80 % of 16 lanes of PCIe 4 (8.0, 8.9) and PCIe 5 (9.0, 10.0), which copies of
+/// pinned
+///   memory usually reach.
 namespace kerncast::devices {
 
 /// Facts that all devices of one compute capability share. "SM" is a multiprocessor.
@@ -43,6 +46,8 @@ struct ArchSpec {
   double half_lanes = 0;     ///< f16x2 and bf16x2 instructions: two results a lane
   double convert_lanes = 0;  ///< conversions among 32-bit and narrower types
   double tensor_fma = 0;     ///< multiply-adds per clock and SM of 16-bit operands, by mma.sync
+
+  double host_gb_per_s = 0;  ///< to and from the host's pinned memory, 1e9 bytes per second
 };
 
 /// One device. Figures that nothing reads are left 0.
@@ -66,14 +71,14 @@ struct DeviceSpec {
 // clang-format off
 /// In order of compute capability.
 inline constexpr std::array arch_specs = {
-    //        sm   target    threads blocks KiB SM, block  latency shared L2     float double half convert tensor
+    //        sm   target    threads blocks KiB SM, block  latency shared L2     float double half convert tensor host
     ArchSpec{ 75, "sm_75",    1024, 16,  64,  64,  430},
-    ArchSpec{ 80, "sm_80",    2048, 32, 164, 163,  466,    29,    5120,   64, 32, 128, 16, 1024},
+    ArchSpec{ 80, "sm_80",    2048, 32, 164, 163,  466,    29,    5120,   64, 32, 128, 16, 1024,  25},
     ArchSpec{ 86, "sm_86",    1536, 16, 100,  99,  480},
     ArchSpec{ 87, "sm_87",    1536, 16, 164, 163,  480},
-    ArchSpec{ 89, "sm_89",    1536, 24, 100,  99,  542,    30,    2048,  128,  2,  64, 16,  256},
-    ArchSpec{ 90, "sm_90a",   2048, 32, 228, 227,  479,    29,    5120,  128, 64, 128, 64, 1280},
-    ArchSpec{100, "sm_100a",  2048, 32, 228, 227,  600,    29,   10240,  128, 64, 128, 64, 1280},
+    ArchSpec{ 89, "sm_89",    1536, 24, 100,  99,  542,    30,    2048,  128,  2,  64, 16,  256,  25},
+    ArchSpec{ 90, "sm_90a",   2048, 32, 228, 227,  479,    29,    5120,  128, 64, 128, 64, 1280,  50},
+    ArchSpec{100, "sm_100a",  2048, 32, 228, 227,  600,    29,   10240,  128, 64, 128, 64, 1280,  50},
     ArchSpec{103, "sm_103a",  2048, 32, 228, 227,  600},
     ArchSpec{110, "sm_110a",  1536, 24, 228, 227,  600},
     ArchSpec{120, "sm_120a",  1536, 24, 100,  99,  600},
@@ -97,9 +102,9 @@ inline constexpr std::array device_specs = {
     DeviceSpec{"",        "NVIDIA Jetson Orin NX",      87,   8},
     DeviceSpec{"",        "NVIDIA L40",                 89, 142, 2520,  864,  9001,  384,  48,  96},
     DeviceSpec{"",        "NVIDIA L4",                  89,  58},
-    DeviceSpec{"rtx4090", "NVIDIA GeForce RTX 4090",    89, 128, 2520, 1008,     0,    0,   0,   0, true},
+    DeviceSpec{"rtx4090", "NVIDIA GeForce RTX 4090",    89, 128, 2520, 1008, 10501,  384,  24,  72, true},
     DeviceSpec{"h100",    "NVIDIA H100 SXM, 80 GB",     90, 132, 1980, 3352,  2619, 5120,  80,  50, true},
-    DeviceSpec{"h200",    "NVIDIA H200 SXM, 141 GB",    90, 132, 1980, 4800},
+    DeviceSpec{"h200",    "NVIDIA H200 SXM, 141 GB",    90, 132, 1980, 4800,  3201, 6144, 141,  50},
     DeviceSpec{"",        "NVIDIA H100 PCIe",           90, 114},
     DeviceSpec{"",        "NVIDIA H20",                 90,  78},
     DeviceSpec{"b200",    "NVIDIA B200, 180 GB",       100, 148, 1965, 8000,  3996, 8192, 180, 126, true},
@@ -128,6 +133,13 @@ inline constexpr std::array device_specs = {
   const auto* found = std::find_if(device_specs.begin(), device_specs.end(),
                                    [sm](const DeviceSpec& device) { return device.sm == sm; });
   return found != device_specs.end() ? found : nullptr;
+}
+
+/// The device with this `id`; null if there is none.
+[[nodiscard]] constexpr const DeviceSpec* device_called(std::string_view id) noexcept {
+  const auto* found = std::find_if(device_specs.begin(), device_specs.end(),
+                                   [id](const DeviceSpec& device) { return device.id == id; });
+  return !id.empty() && found != device_specs.end() ? found : nullptr;
 }
 
 /// The reference device for compute capability `sm`.

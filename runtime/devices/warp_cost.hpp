@@ -22,6 +22,9 @@ constexpr double shared_read_latency = 30;  ///< clocks from a load of shared me
 /// Time of a kernel that does nothing: on an H100, one-row kernels launched back to back in a graph take 1.0
 /// to 1.3 us each (bench_kernel_times). Other devices are assumed to take as long.
 constexpr double launch_overhead_us = 1.2;
+/// Time between launches that a host makes one by one, below which kernels get no shorter. Assumed, of the
+/// right order.
+constexpr double eager_launch_us = 2.2;
 
 /// How often a warp waits for `count` loads. A kernel that loads at all waits at least once.
 [[nodiscard]] constexpr double load_waits(double count) noexcept {

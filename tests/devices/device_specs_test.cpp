@@ -49,6 +49,13 @@ TEST_CASE("a device of the cost model has every figure that the model reads, and
     CHECK(arch.shared_latency > 0);
     CHECK(arch.l2_bytes_per_clock > 0);
     CHECK(arch.tensor_fma > 0);
+    CHECK(arch.host_gb_per_s > 0);
+    // The virtual GPU can stand for each of them.
+    CHECK(device_called(device.id) == &device);
+    CHECK(device.l2_mib > 0);
+    CHECK(device.memory_gib > 0);
+    CHECK(device.memory_gb_per_s ==
+          Approx(2e-3 * device.memory_clock_mhz * device.memory_bus_bits / 8).epsilon(0.03));
   }
   CHECK(ids.size() == 5);
 }
@@ -58,6 +65,8 @@ TEST_CASE("an unknown compute capability takes the nearest older architecture an
   CHECK(arch_spec(130).sm == 121);
   CHECK(arch_spec(50).sm == 75);
   CHECK(common_device(88) == nullptr);
+  CHECK(device_called("") == nullptr);
+  CHECK(device_called("h10") == nullptr);
   CHECK(reference_device(86).title == "NVIDIA GeForce RTX 3090");
   CHECK(reference_device(103).sm == 100);
   CHECK(reference_device(121).sm == 120);

@@ -87,6 +87,7 @@ class Runner {
     launch.findings = findings;
     launch.stack_limit = stack_limit;
     launch.profile = profile;
+    launch.footprint = footprint;
     launch.most_warp_instructions = most_warp_instructions;
     counts = {};
     return execute(launch, memory_, &counts);
@@ -104,6 +105,7 @@ class Runner {
   std::vector<std::string>* findings = nullptr;
   std::uint64_t stack_limit = 0;
   LaunchProfile* profile = nullptr;
+  bool footprint = false;
   std::uint64_t most_warp_instructions = 0;
 
  private:

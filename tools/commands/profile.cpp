@@ -136,6 +136,9 @@ RuntimeOptions virtual_gpu_options(CommandContext& context, const std::string& a
   }
   const std::string plain = arch.substr(0, arch.find_last_of("0123456789") + 1);
   ::setenv("KERNCAST_SIM_ARCH", plain.c_str(), 1);
+  // Counts need no device clock, whose device may be of another architecture.
+  ::unsetenv("KERNCAST_SIM_CLOCK");
+  ::unsetenv("KERNCAST_SIM_NOISE");
   return options;
 }
 

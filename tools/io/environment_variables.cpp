@@ -53,6 +53,12 @@ std::string isa(const std::string& value) {
   return value == "v2" || value == "v3" || value == "v4" ? std::string() : "is none of v2, v3 and v4";
 }
 
+std::string clock(const std::string& value) {
+  constexpr std::string_view devices[] = {"a100", "rtx4090", "h100", "h200", "b200"};
+  const bool known = std::find(std::begin(devices), std::end(devices), value) != std::end(devices);
+  return known ? std::string() : "is none of a100, rtx4090, h100, h200 and b200";
+}
+
 std::string checks(const std::string& value) {
   return value == "on" || value == "off" ? std::string() : "is neither on nor off";
 }
@@ -138,6 +144,9 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_SIM_ARCH", "architecture of the virtual GPU; default sm_90", arch},
       {"KERNCAST_SIM_DEVICES", "number of virtual devices; default 1", devices},
       {"KERNCAST_SIM_CHECKS", "off: without the strict checks of the virtual GPU, for speed", checks},
+      {"KERNCAST_SIM_CLOCK", "a100, rtx4090, h100, h200 or b200: device whose time the virtual GPU estimates",
+       clock},
+      {"KERNCAST_SIM_NOISE", "noise on that time, such as seed=7,jitter=0.05", nullptr},
       {"KERNCAST_SIM_LEAKS", "1: print at exit what was never freed", flag},
       {"KERNCAST_SIM_THREADS", "host threads of the virtual GPU; default: one for each core", threads},
       {"KERNCAST_SIM_ISA", "v2, v3 or v4: the build of its executor", isa},

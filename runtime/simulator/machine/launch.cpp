@@ -36,7 +36,9 @@ class Worker {
  public:
   explicit Worker(LaunchState& state)
       : state_(state),
-        tally_(state.launch->profile != nullptr ? make_tally(state.module->ops.back().prefix) : nullptr) {}
+        tally_(state.launch->profile != nullptr
+                   ? make_tally(state.module->ops.back().prefix, state.launch->footprint)
+                   : nullptr) {}
 
   void run() {
     std::deque<std::unique_ptr<Block>> unfinished;

@@ -103,6 +103,13 @@ std::string link_ptx(const std::vector<std::string>& texts);
 
 struct LaunchProfile;
 
+/// The device's time as the warps of a launch read it: it passes with the instructions that they execute.
+struct KernelClock {
+  std::uint64_t start_ps = 0;  ///< when the launch began, in picoseconds
+  double ghz = 1;
+  double clocks_per_instruction = 1;  ///< of a warp
+};
+
 /// One launch. `parameters` is the packed parameter buffer, laid out as KernelInfo::parameters says.
 struct Launch {
   const Module* module = nullptr;
@@ -123,8 +130,10 @@ struct Launch {
   std::vector<std::string>* findings = nullptr;
   /// A warp that has executed more by the end of a turn ends the launch with launch_timeout; 0: no bound.
   std::uint64_t most_warp_instructions = 0;
-  std::uint64_t clock_offset = 0;    ///< nanoseconds by which the device's clock is ahead of the host's
-  LaunchProfile* profile = nullptr;  ///< receives counts by instruction; null: none are made
+  std::uint64_t clock_offset = 0;      ///< nanoseconds by which the device's clock is ahead of the host's
+  const KernelClock* clock = nullptr;  ///< what kernels read as time; null: the host's clock
+  LaunchProfile* profile = nullptr;    ///< receives counts by instruction; null: none are made
+  bool footprint = false;              ///< the profile also receives the memory that was touched
 };
 
 /// Exact counts of one launch, the same on every run and machine.

@@ -5,6 +5,36 @@
 #include "runtime/simulator/machine/scheduler.hpp"
 
 namespace kerncast::simulator {
+namespace {
+
+/// Clocks of the device since the launch began, at an instruction of `warp`.
+double clocks_since_start(const Warp& warp, const Op* op, const KernelClock& clock) {
+  const auto executed = static_cast<double>(warp.warp_instructions + (op->prefix - warp.run_prefix));
+  return executed * clock.clocks_per_instruction + static_cast<double>(warp.slept) * clock.ghz;
+}
+
+std::uint64_t read_nanoseconds(const Warp& warp, const Op* op, const Launch& launch) {
+  if (launch.clock != nullptr) {
+    const KernelClock& clock = *launch.clock;
+    return clock.start_ps / 1000 +
+           static_cast<std::uint64_t>(clocks_since_start(warp, op, clock) / clock.ghz);
+  }
+  const auto host = std::chrono::steady_clock::now().time_since_epoch();
+  return launch.clock_offset + warp.slept +
+         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(host).count());
+}
+
+/// Without a device clock, one tick per warp instruction of this warp: deterministic, and it advances.
+std::uint64_t read_clock(const Warp& warp, const Op* op, const Launch& launch) {
+  if (launch.clock != nullptr) {
+    const KernelClock& clock = *launch.clock;
+    return static_cast<std::uint64_t>(static_cast<double>(clock.start_ps) * 1e-3 * clock.ghz +
+                                      clocks_since_start(warp, op, clock));
+  }
+  return warp.warp_instructions + (op->prefix - warp.run_prefix);
+}
+
+}  // namespace
 
 void read_special(Warp& warp, const Op* op, std::uint64_t* values) {
   const Block& block = *warp.block;
@@ -16,12 +46,6 @@ void read_special(Warp& warp, const Op* op, std::uint64_t* values) {
     for (std::uint32_t lane = 0; lane < lane_count; ++lane) {
       values[lane] = f(lane);
     }
-  };
-  const auto nanoseconds = [&] {
-    return launch.clock_offset + warp.slept +
-           static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                          std::chrono::steady_clock::now().time_since_epoch())
-                                          .count());
   };
   switch (special) {
     case Special::tid_x:
@@ -86,19 +110,18 @@ void read_special(Warp& warp, const Op* op, std::uint64_t* values) {
     case Special::one:
       fill(1);
       break;
-    // One tick per warp instruction of this warp: deterministic, and it advances.
     case Special::clock:
-      fill(warp.warp_instructions + (op->prefix - warp.run_prefix));
+      fill(read_clock(warp, op, launch));
       break;
     case Special::clock_hi:
-      fill((warp.warp_instructions + (op->prefix - warp.run_prefix)) >> 32);
+      fill(read_clock(warp, op, launch) >> 32);
       break;
     case Special::globaltimer:
     case Special::globaltimer_lo:
-      fill(nanoseconds());
+      fill(read_nanoseconds(warp, op, launch));
       break;
     case Special::globaltimer_hi:
-      fill(nanoseconds() >> 32);
+      fill(read_nanoseconds(warp, op, launch) >> 32);
       break;
     case Special::lanemask_eq:
       per_lane([](std::uint32_t lane) { return 1U << lane; });

@@ -39,8 +39,9 @@ bool watch_access(Warp& warp, const Op* op, const WarpAccess& touch);
 struct DeleteTally {
   void operator()(Tally* tally) const;
 };
-/// A tally of a program of `instructions` PTX instructions, which the caller owns.
-Tally* make_tally(std::uint32_t instructions);
+/// A tally of a program of `instructions` PTX instructions, which the caller owns. `footprint`: it also notes
+/// the global memory that is touched.
+Tally* make_tally(std::uint32_t instructions, bool footprint);
 void add_to_profile(const Tally& tally, LaunchProfile& profile);
 /// `lanes` lanes of a warp went through the PTX instructions [from, to).
 void count_run(Tally& tally, std::uint32_t from, std::uint32_t to, std::uint32_t lanes);

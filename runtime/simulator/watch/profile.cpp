@@ -25,7 +25,15 @@ struct Addresses {
   void add(std::uint64_t address) { at[count++] = address; }
 };
 
-void count_global(Addresses& lanes, std::uint64_t bytes, KerncastSimCounts& counts) {
+void add_to(Footprint* footprint, std::uint64_t first, std::uint64_t last, const WarpAccess& touch) {
+  if (footprint != nullptr) {
+    footprint->add(first, last, touch.kind != WarpAccess::Kind::write, touch.kind != WarpAccess::Kind::read);
+  }
+}
+
+void count_global(Addresses& lanes, const WarpAccess& touch, KerncastSimCounts& counts,
+                  Footprint* footprint) {
+  const std::uint64_t bytes = touch.bytes;
   counts.global_requests += 1;
   counts.global_bytes += bytes * lanes.count;
   // Accesses are aligned to their size and no larger than a sector, so distinct addresses are disjoint bytes.
@@ -40,10 +48,24 @@ void count_global(Addresses& lanes, std::uint64_t bytes, KerncastSimCounts& coun
     if (last >= first) {
       sectors += last - first + 1;
       next = last + 1;
+      add_to(footprint, first, last, touch);
     }
   }
   counts.global_sectors += sectors;
   counts.global_least_sectors += (distinct * bytes + sector - 1) / sector;
+}
+
+/// Counts what count_global does where the 32 lanes touch neighbours, in order: most accesses of most
+/// kernels.
+void count_row(const WarpAccess& touch, KerncastSimCounts& counts, Footprint* footprint) {
+  const std::uint64_t bytes = std::uint64_t{touch.bytes} * lane_count;
+  const std::uint64_t first = touch.first / sector;
+  const std::uint64_t last = (touch.first + bytes - 1) / sector;
+  counts.global_requests += 1;
+  counts.global_bytes += bytes;
+  counts.global_sectors += last - first + 1;
+  counts.global_least_sectors += (bytes + sector - 1) / sector;
+  add_to(footprint, first, last, touch);
 }
 
 /// Lanes are served in groups of 128 bytes: all at once up to 4 bytes each, 16 at 8 bytes, 8 at 16. A word
@@ -82,16 +104,27 @@ void count_shared(const Addresses& lanes, std::uint64_t bytes, KerncastSimCounts
 
 }  // namespace
 
-Tally::Tally(std::uint32_t instructions)
+Tally::Tally(std::uint32_t instructions, bool footprint)
     : warp_steps_(std::size_t{instructions} + 1),
       thread_steps_(std::size_t{instructions} + 1),
-      counts_(instructions) {}
+      counts_(instructions),
+      footprint_(footprint ? std::make_unique<Footprint>() : nullptr) {}
 
 void Tally::access(Warp& warp, std::uint32_t instruction, const WarpAccess& touch) {
   KerncastSimCounts& counts = counts_[instruction];
   const auto shared = reinterpret_cast<std::uint64_t>(warp.shared);
   const auto local = reinterpret_cast<std::uint64_t>(warp.local);
   const auto parameters = reinterpret_cast<std::uint64_t>(warp.parameters);
+  const auto is_global = [&](std::uint64_t address) {
+    return address - shared >= warp.shared_bytes && address - local >= warp.local_bytes * lane_count &&
+           address - parameters >= warp.parameter_bytes;
+  };
+  if (touch.host == nullptr && touch.stride == touch.bytes && touch.mask == all_lanes &&
+      is_global(touch.first) && is_global(touch.at(lane_count - 1))) {
+    warp.global_requests += 1;
+    count_row(touch, counts, footprint_.get());
+    return;
+  }
   Addresses in_global;
   Addresses in_shared;
   std::uint64_t in_local = 0;
@@ -108,7 +141,7 @@ void Tally::access(Warp& warp, std::uint32_t instruction, const WarpAccess& touc
   }
   if (in_global.count != 0) {
     warp.global_requests += 1;
-    count_global(in_global, touch.bytes, counts);
+    count_global(in_global, touch, counts, footprint_.get());
   }
   if (in_shared.count != 0) {
     count_shared(in_shared, touch.bytes, counts);
@@ -134,6 +167,9 @@ void Tally::add_to(LaunchProfile& profile) const {
   std::tie(profile.longest_warp, profile.longest_warp_requests) =
       std::max(std::pair(profile.longest_warp, profile.longest_warp_requests),
                std::pair(longest_warp_, longest_warp_requests_));
+  if (footprint_ != nullptr) {
+    profile.footprint.add(*footprint_);
+  }
   std::int64_t warps = 0;
   std::int64_t threads = 0;
   for (std::size_t i = 0; i < counts_.size(); ++i) {

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "runtime/simulator/machine/instruction.hpp"
 #include "runtime/simulator/machine/watch.hpp"
+#include "runtime/simulator/watch/footprint.hpp"
 #include "runtime/simulator/watch/profile_abi.hpp"
 
 namespace kerncast::simulator {
@@ -13,6 +15,7 @@ namespace kerncast::simulator {
 /// run.
 struct LaunchProfile {
   std::vector<KerncastSimCounts> instructions;
+  Footprint footprint;                      ///< empty unless Launch::footprint asks for it
   std::uint64_t longest_warp = 0;           ///< instructions of the warp that ran most of them
   std::uint64_t longest_warp_requests = 0;  ///< its global requests
 };
@@ -20,7 +23,7 @@ struct LaunchProfile {
 /// One host thread's share of a LaunchProfile.
 class Tally {
  public:
-  explicit Tally(std::uint32_t instructions);
+  Tally(std::uint32_t instructions, bool footprint);
 
   /// `lanes` lanes of a warp went through the PTX instructions [from, to).
   void run(std::uint32_t from, std::uint32_t to, std::uint32_t lanes) {
@@ -40,6 +43,7 @@ class Tally {
   std::vector<std::int64_t> warp_steps_;
   std::vector<std::int64_t> thread_steps_;
   std::vector<KerncastSimCounts> counts_;  ///< all but the steps
+  std::unique_ptr<Footprint> footprint_;   ///< null if none is asked for
   std::uint64_t longest_warp_ = 0;
   std::uint64_t longest_warp_requests_ = 0;
 };

@@ -33,8 +33,8 @@ void DeleteTally::operator()(Tally* tally) const {
   delete tally;
 }
 
-Tally* make_tally(std::uint32_t instructions) {
-  return new Tally(instructions);
+Tally* make_tally(std::uint32_t instructions, bool footprint) {
+  return new Tally(instructions, footprint);
 }
 
 void add_to_profile(const Tally& tally, LaunchProfile& profile) {

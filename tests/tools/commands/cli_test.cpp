@@ -344,6 +344,7 @@ TEST_CASE("doctor is ready only if every variable, layer and server can be used"
       {"KERNCAST_SIM_TIMEOUT", "abc", "is not a number of seconds"},
       {"KERNCAST_SIM_CHECKS", "of", "is neither on nor off"},
       {"KERNCAST_SIM_ISA", "v5", "is none of v2, v3 and v4"},
+      {"KERNCAST_SIM_CLOCK", "h10", "is none of a100, rtx4090, h100, h200 and b200"},
       {"KERNCAST_SIM_THREADS", "many", "is not a number of threads"},
       {"KERNCAST_SIM_LEAKS", "true", "is neither 0 nor 1"},
       {"KERNCAST_RECORD", "/no/such/folder/record", "cannot be written"},

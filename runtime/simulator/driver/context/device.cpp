@@ -19,11 +19,8 @@ namespace {
 /// Architectures that the virtual GPU can have.
 constexpr std::array supported = {75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121};
 
-/// The figures of the most common board of compute capability `sm`, or of the nearest older one (88 has the
-/// board of 87).
-ArchTraits traits_of(int sm) {
+ArchTraits board_traits(int sm, const devices::DeviceSpec& board) {
   const devices::ArchSpec& arch = devices::arch_spec(sm);
-  const devices::DeviceSpec& board = *devices::common_device(arch.sm);
   return {sm,
           board.sm_count,
           arch.shared_kib_per_block,
@@ -35,6 +32,12 @@ ArchTraits traits_of(int sm) {
           board.memory_clock_mhz,
           board.memory_bus_bits,
           board.memory_gib};
+}
+
+/// The figures of the most common board of compute capability `sm`, or of the nearest older one (88 has the
+/// board of 87).
+ArchTraits common_traits(int sm) {
+  return board_traits(sm, *devices::common_device(devices::arch_spec(sm).sm));
 }
 
 /// Attributes up to this number exist in the driver version reported here.
@@ -146,7 +149,11 @@ std::optional<ArchTraits> find_arch(std::string_view name) {
     return std::nullopt;
   }
   const bool known = std::find(supported.begin(), supported.end(), sm) != supported.end();
-  return known ? std::optional(traits_of(sm)) : std::nullopt;
+  return known ? std::optional(common_traits(sm)) : std::nullopt;
+}
+
+ArchTraits traits_of(const devices::DeviceDescription& device) {
+  return board_traits(device.sm, *devices::device_called(device.name));
 }
 
 std::size_t total_memory(const ArchTraits& arch) {
@@ -193,7 +200,10 @@ CUresult cuDeviceGetName(char* name, int length, CUdevice device) {
     if (length <= 0) {
       throw Failure(CUDA_ERROR_INVALID_VALUE, "the name's buffer has no room");
     }
-    const std::string text = fmt::format("Kerncast virtual GPU (sm_{})", state().arch.sm);
+    const devices::DeviceDescription* const clocked = state().clocked;
+    const std::string text = clocked != nullptr
+                                 ? fmt::format("Kerncast virtual GPU ({})", clocked->name)
+                                 : fmt::format("Kerncast virtual GPU (sm_{})", state().arch.sm);
     const std::size_t size = std::min(text.size(), static_cast<std::size_t>(length) - 1);
     std::memcpy(name, text.data(), size);
     name[size] = '\0';

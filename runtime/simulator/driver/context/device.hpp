@@ -4,9 +4,12 @@
 #include <optional>
 #include <string_view>
 
+#include "runtime/devices/device_description.hpp"
+
 namespace kerncast::simulator::api {
 
-/// The figures that the virtual GPU reports of itself: those of a usual board of the architecture.
+/// The figures that the virtual GPU reports of itself: those of a usual board of the architecture, or of the
+/// device that gives its clock.
 struct ArchTraits {
   int sm;  ///< compute capability, as 90
   int sm_count;
@@ -32,6 +35,9 @@ inline constexpr int default_shared_bytes = 48 * 1024;
 
 /// The traits of "sm_90", "sm_90a" or "90".
 [[nodiscard]] std::optional<ArchTraits> find_arch(std::string_view name);
+
+/// The traits of a device that the cost model describes.
+[[nodiscard]] ArchTraits traits_of(const devices::DeviceDescription& device);
 
 /// Bytes of device memory: the board's, or the host's memory if that is less, since device memory lives in
 /// it.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <thread>
 
 #include "runtime/simulator/driver/context/context.hpp"
@@ -86,8 +87,10 @@ void record(const EventRef& target, const StreamRef& on, bool external) {
   }
   if (event.shared != nullptr) {
     const std::uint64_t recording = event.shared->begin();
-    Task task{
-        on.context, {}, [shared = event.shared, recording](Context&) { shared->pass(recording); }, true};
+    Task task{on.context,
+              {},
+              [shared = event.shared, recording](Context&, Moment&) { shared->pass(recording); },
+              true};
     Scheduler::instance().enqueue(lock, on.stream, std::move(task));
     event.capture = nullptr;
     return;
@@ -98,9 +101,9 @@ void record(const EventRef& target, const StreamRef& on, bool external) {
   task.after_fault = true;
   // The record must not own its own task's stream before the task is out of the queue, so it is passed by
   // weak pointer.
-  task.work = [weak = std::weak_ptr(made)](Context&) {
+  task.work = [weak = std::weak_ptr(made)](Context& context, const Moment& moment) {
     if (const std::shared_ptr<EventRecord> live = weak.lock(); live != nullptr) {
-      live->time = std::chrono::steady_clock::now() + std::chrono::nanoseconds(state().slept.load());
+      live->time = recorded_time(context, moment);
     }
   };
   made->point = Scheduler::instance().enqueue(lock, on.stream, std::move(task));
@@ -151,16 +154,26 @@ void wait_in_stream(const StreamRef& waiting, const std::shared_ptr<Event>& targ
     refuse_legacy_while_captured(lock, *waiting.context);
   }
   if (recording != 0) {
-    Scheduler::instance().enqueue(lock, waiting.stream,
-                                  {waiting.context, {}, [shared = event.shared, recording](Context& context) {
-                                     await_shared(*shared, recording, context);
-                                   }});
+    Scheduler::instance().enqueue(
+        lock, waiting.stream,
+        {waiting.context, {}, [shared = event.shared, recording](Context& context, Moment&) {
+           await_shared(*shared, recording, context);
+         }});
     return;
   }
   Scheduler::instance().enqueue(lock, waiting.stream, {waiting.context, {event.record->point}, {}});
 }
 
 }  // namespace
+
+DeviceTime recorded_time(const Context& context, const Moment& moment) {
+  if (state().clock(context.device) != nullptr) {
+    return moment.now;
+  }
+  static const auto start = std::chrono::steady_clock::now();
+  return std::chrono::duration_cast<DeviceTime>(std::chrono::steady_clock::now() - start) +
+         std::chrono::nanoseconds(state().slept.load());
+}
 
 extern "C" {
 

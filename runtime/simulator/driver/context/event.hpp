@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -12,8 +11,12 @@ namespace kerncast::simulator::api {
 /// One recording of an event: its place in a stream, and the time at which the stream reached it.
 struct EventRecord {
   Point point;
-  std::chrono::steady_clock::time_point time;  ///< set once the point is passed
+  DeviceTime time{};  ///< set once the point is passed
 };
+
+/// The time that an event records for a task that has come to `moment`: the device's, or the host's if there
+/// is no device clock.
+[[nodiscard]] DeviceTime recorded_time(const Context& context, const Moment& moment);
 
 /// An event. All fields but the first four are guarded by the scheduler's mutex.
 struct Event {

@@ -1,5 +1,6 @@
 #include "runtime/simulator/driver/context/scheduler.hpp"
 
+#include <algorithm>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -18,12 +19,12 @@ Point Scheduler::enqueue(Lock&, const std::shared_ptr<Stream>& stream, Task task
   const Context& context = *task.context;
   if (stream->legacy) {
     for (const std::shared_ptr<Stream>& other : context.streams) {
-      if (other != stream && other->blocking && !other->drained()) {
-        task.after.push_back({other, other->enqueued});
+      if (other != stream && other->blocking && !other->orders_nothing()) {
+        task.after.push_back(end_of(other));
       }
     }
-  } else if (stream->blocking && !context.legacy->drained()) {
-    task.after.push_back({context.legacy, context.legacy->enqueued});
+  } else if (stream->blocking && !context.legacy->orders_nothing()) {
+    task.after.push_back(end_of(context.legacy));
   }
   if (!stream->has_worker) {
     ready_.push_back(stream);
@@ -39,8 +40,26 @@ Point Scheduler::enqueue(Lock&, const std::shared_ptr<Stream>& stream, Task task
     }
     stream->has_worker = true;
   }
+  if (DeviceClock* clock = state().clock(context.device); clock != nullptr) {
+    task.start.now = clock->host_time();
+    task.end = std::make_shared<TaskEnd>(TaskEnd{clock});
+    stream->last_end = task.end;
+  }
   stream->tasks.push_back(std::move(task));
-  return {stream, ++stream->enqueued};
+  ++stream->enqueued;
+  return end_of(stream);
+}
+
+void Scheduler::await(Lock& lock, const Point& point) {
+  point.stream->done.wait(lock, [&] { return point.stream->completed >= point.sequence; });
+}
+
+bool Scheduler::passed(const Point& point) {
+  const bool passed = point.stream->completed >= point.sequence;
+  if (passed && point.end != nullptr) {
+    point.end->clock->host_saw(point.end->time);
+  }
+  return passed;
 }
 
 void Scheduler::wait(Lock& lock, const Point& point) {
@@ -69,17 +88,29 @@ void Scheduler::drain(Lock& lock, Stream& stream) {
   while (!stream.tasks.empty()) {
     Task task = std::move(stream.tasks.front());
     stream.tasks.pop_front();
-    wait(lock, task.after);
+    Moment moment = task.start;
+    moment.now = std::max(moment.now, stream.reached);
+    for (const Point& point : task.after) {
+      await(lock, point);
+      if (point.end != nullptr) {
+        moment.now = std::max(moment.now, point.end->time);
+      }
+    }
+    const std::shared_ptr<TaskEnd> end = task.end;
     lock.unlock();
     if (task.work && (task.after_fault || task.context->fault() == CUDA_SUCCESS)) {
       try {
-        task.work(*task.context);
+        task.work(*task.context, moment);
       } catch (const std::exception& error) {
         task.context->set_fault(CUDA_ERROR_UNKNOWN, error.what());
       }
     }
     task = {};  // what the task holds may take the lock when it goes
     lock.lock();
+    stream.reached = moment.now;
+    if (end != nullptr) {
+      end->time = moment.now;
+    }
     ++stream.completed;
     stream.done.notify_all();
   }

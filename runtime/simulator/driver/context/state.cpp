@@ -1,10 +1,13 @@
 #include "runtime/simulator/driver/context/state.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <pthread.h>
 
 #include <charconv>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/report.hpp"
@@ -38,9 +41,27 @@ Checks read_checks() {
                 fmt::format("KERNCAST_SIM_CHECKS is {}; give on, off or report", wish));
 }
 
-void initialise(DriverState& state) {
-  configure_report();
-  const std::string arch = environment("KERNCAST_SIM_ARCH", "sm_90");
+/// The device that KERNCAST_SIM_CLOCK names; null if it is unset.
+const devices::DeviceDescription* read_clock() {
+  const std::string name = kerncast::environment("KERNCAST_SIM_CLOCK");
+  const devices::DeviceDescription* found = devices::find_device_description(name);
+  if (!name.empty() && found == nullptr) {
+    std::vector<std::string> names;
+    for (const devices::DeviceDescription& device : devices::device_descriptions()) {
+      names.push_back(device.name);
+    }
+    throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("KERNCAST_SIM_CLOCK is {}; the devices that the cost "
+                                                        "model describes are {}",
+                                                        name, fmt::join(names, ", ")));
+  }
+  return found;
+}
+
+/// The figures of the device that gives the clock, or of a usual board of KERNCAST_SIM_ARCH.
+ArchTraits read_arch(const devices::DeviceDescription* clocked) {
+  const std::string given = kerncast::environment("KERNCAST_SIM_ARCH");
+  const std::string arch =
+      !given.empty() || clocked == nullptr ? environment("KERNCAST_SIM_ARCH", "sm_90") : clocked->arch;
   const std::optional<ArchTraits> traits = find_arch(arch);
   if (!traits) {
     throw Failure(
@@ -49,6 +70,37 @@ void initialise(DriverState& state) {
                     "103, 110, 120 and 121",
                     arch));
   }
+  if (clocked != nullptr && traits->sm != clocked->sm) {
+    throw Failure(
+        CUDA_ERROR_INVALID_VALUE,
+        fmt::format("KERNCAST_SIM_ARCH is {}, and KERNCAST_SIM_CLOCK is {}, a device of sm_{}; leave "
+                    "KERNCAST_SIM_ARCH out or make both agree",
+                    arch, clocked->name, clocked->sm));
+  }
+  return clocked != nullptr ? traits_of(*clocked) : *traits;
+}
+
+Noise read_noise(bool has_clock) {
+  const std::string text = kerncast::environment("KERNCAST_SIM_NOISE");
+  if (text.empty()) {
+    return {};
+  }
+  if (!has_clock) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE,
+                  "KERNCAST_SIM_NOISE is set without KERNCAST_SIM_CLOCK; only a device clock has noise");
+  }
+  try {
+    return parse_noise(text);
+  } catch (const std::invalid_argument& error) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("KERNCAST_SIM_NOISE: {}", error.what()));
+  }
+}
+
+void initialise(DriverState& state) {
+  configure_report();
+  const devices::DeviceDescription* const clocked = read_clock();
+  const ArchTraits traits = read_arch(clocked);
+  const Noise noise = read_noise(clocked != nullptr);
   const std::string devices = environment("KERNCAST_SIM_DEVICES", "1");
   int count = 0;
   const auto [end, error] = std::from_chars(devices.data(), devices.data() + devices.size(), count);
@@ -64,9 +116,13 @@ void initialise(DriverState& state) {
   if (environment("KERNCAST_SIM_LEAKS", "0") == "1") {
     report_leaks_at_exit();
   }
-  state.arch = *traits;
+  state.arch = traits;
   state.device_count = count;
-  state.total_memory = total_memory(*traits);
+  state.total_memory = total_memory(traits);
+  state.clocked = clocked;
+  for (int device = 0; clocked != nullptr && device < count; ++device) {
+    state.clocks.push_back(std::make_unique<DeviceClock>(*clocked, noise));
+  }
   state.primaries.resize(static_cast<std::size_t>(count));
   for (DriverState::Primary& primary : state.primaries) {
     primary.handle = reinterpret_cast<CUcontext>(next_handle());
@@ -106,8 +162,8 @@ void Context::require_no_fault() const {
 std::vector<Point> ends_of_streams(const Context& context, bool blocking_only) {
   std::vector<Point> ends;
   for (const std::shared_ptr<Stream>& stream : context.streams) {
-    if (!stream->drained() && (!blocking_only || stream->legacy || stream->blocking)) {
-      ends.push_back({stream, stream->enqueued});
+    if (!stream->orders_nothing() && (!blocking_only || stream->legacy || stream->blocking)) {
+      ends.push_back(end_of(stream));
     }
   }
   return ends;

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/devices/device_description.hpp"
+#include "runtime/simulator/clock/device_clock.hpp"
 #include "runtime/simulator/driver/abi/symbols.hpp"
 #include "runtime/simulator/driver/context/device.hpp"
 #include "runtime/simulator/driver/context/handles.hpp"
@@ -89,6 +91,13 @@ struct DriverState {
   ArchTraits arch{};
   std::size_t total_memory = 0;
   Checks checks = Checks::on;
+  /// The device that all virtual devices stand for, and their clocks. Without KERNCAST_SIM_CLOCK there are
+  /// none, and time is the host's.
+  const devices::DeviceDescription* clocked = nullptr;
+  std::vector<std::unique_ptr<DeviceClock>> clocks;
+  [[nodiscard]] DeviceClock* clock(int device) const {
+    return clocks.empty() ? nullptr : clocks[static_cast<std::size_t>(device)].get();
+  }
 
   std::atomic<std::uint64_t> slept{
       0};  ///< nanoseconds that kernels slept: the device's clock is ahead by them

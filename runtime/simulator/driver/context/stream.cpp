@@ -19,7 +19,7 @@ std::vector<Point> ends_of(const StreamRef& target) {
   if (target.stream->legacy) {
     return ends_of_streams(*target.context, true);
   }
-  return {{target.stream, target.stream->enqueued}};
+  return {end_of(target.stream)};
 }
 
 void refuse_wait_while_captured(Scheduler::Lock& lock, const StreamRef& target) {
@@ -159,7 +159,10 @@ CUresult cuStreamAddCallback(CUstream stream, CUstreamCallback callback, void* d
                  "a callback cannot be captured; use cuLaunchHostFunc");
     }
     // Unlike a host function, a callback is also called after a fault, with the fault's code.
-    Task task{target.context, {}, [=](Context& context) { callback(stream, context.fault(), data); }, true};
+    Task task{target.context,
+              {},
+              [=](Context& context, Moment&) { callback(stream, context.fault(), data); },
+              true};
     Scheduler::instance().enqueue(lock, target.stream, std::move(task));
     return CUDA_SUCCESS;
   });

@@ -86,6 +86,11 @@ bool is_joined(const Capture& capture) {
                      });
 }
 
+bool takes_time(CUgraphNodeType type) {
+  return type == CU_GRAPH_NODE_TYPE_KERNEL || type == CU_GRAPH_NODE_TYPE_MEMCPY ||
+         type == CU_GRAPH_NODE_TYPE_MEMSET;
+}
+
 void require_valid_mode(CUstreamCaptureMode mode) {
   if (mode < CU_STREAM_CAPTURE_MODE_GLOBAL || mode > CU_STREAM_CAPTURE_MODE_RELAXED) {
     throw Failure(CUDA_ERROR_INVALID_VALUE,
@@ -137,7 +142,12 @@ std::optional<Point> submit(const StreamRef& target, CUgraphNodeType type, const
     stream.tail.assign(1, &node);
     return std::nullopt;
   }
-  return Scheduler::instance().enqueue(lock, target.stream, {target.context, {}, work_of(payload)});
+  Task task{target.context, {}, work_of(payload)};
+  task.start.eager = true;
+  if (DeviceClock* clock = state().clock(target.context->device); clock != nullptr && takes_time(type)) {
+    task.start.pace = clock->next_pace();
+  }
+  return Scheduler::instance().enqueue(lock, target.stream, std::move(task));
 }
 
 std::optional<Point> submit_uncaptured(const StreamRef& target, Work work) {

@@ -95,7 +95,8 @@ void require_cooperative(const KernelNode& node);
 void require_supported(const CUlaunchAttribute& attribute);
 /// Sets `parameter_places`.
 void place_parameters(KernelNode& node);
-void run_kernel(const KernelNode& node, Context& context);
+/// Runs a launch, and moves the moment on by its estimated time if there is a device clock.
+void run_kernel(const KernelNode& node, Context& context, Moment& moment);
 
 /// The work of a payload; empty if it has none of its own on the stream.
 [[nodiscard]] Work work_of(const Payload& payload);

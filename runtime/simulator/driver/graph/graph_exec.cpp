@@ -78,27 +78,46 @@ std::shared_ptr<Graph> graph_of(const ExecNodes& nodes) {
 /// stream.
 using Records = std::unordered_map<CUgraphNode, std::weak_ptr<EventRecord>>;
 
-/// Branches of a graph may run in any order, so running them one after the other is allowed.
-void run_nodes(const ExecNodes& nodes, const Records& records, Context& context) {
+void record_event(const ExecNode& node, const Records& records, const Context& context,
+                  const Moment& moment) {
+  const auto record = records.find(node.source);
+  if (record == records.end()) {
+    return;
+  }
+  if (const std::shared_ptr<EventRecord> live = record->second.lock(); live != nullptr) {
+    live->time = recorded_time(context, moment);
+  }
+}
+
+/// Branches of a graph may run in any order, so running them one after the other is allowed. On a device
+/// clock a node begins when those that it comes after have ended, and the moment moves on to the last end.
+void run_nodes(const ExecNodes& nodes, const Records& records, Context& context, Moment& moment) {
+  const bool clocked = state().clock(context.device) != nullptr;
+  const Moment start = moment;
+  std::unordered_map<CUgraphNode, DeviceTime> ends;
   for (const ExecNode& node : nodes) {
     if (context.fault() != CUDA_SUCCESS) {
       return;
     }
-    if (!node.enabled) {
-      continue;
-    }
-    if (node.work) {
-      node.work(context);
-    }
-    if (node.type == CU_GRAPH_NODE_TYPE_EVENT_RECORD) {
-      const auto record = records.find(node.source);
-      if (record != records.end()) {
-        if (const std::shared_ptr<EventRecord> live = record->second.lock(); live != nullptr) {
-          live->time = std::chrono::steady_clock::now();
-        }
+    Moment own = start;
+    if (clocked) {
+      for (const CUgraphNode before : node.after) {
+        own.now = std::max(own.now, ends[before]);
       }
     }
-    run_nodes(node.child, records, context);
+    if (node.enabled) {
+      if (node.work) {
+        node.work(context, own);
+      }
+      if (node.type == CU_GRAPH_NODE_TYPE_EVENT_RECORD) {
+        record_event(node, records, context, own);
+      }
+      run_nodes(node.child, records, context, own);
+    }
+    if (clocked) {
+      ends[node.source] = own.now;
+      moment.now = std::max(moment.now, own.now);
+    }
   }
 }
 
@@ -149,8 +168,11 @@ void launch(const std::shared_ptr<GraphExec>& executable, const StreamRef& targe
   if (executable->last.stream != nullptr && !Scheduler::passed(executable->last)) {
     task.after.push_back(executable->last);
   }
-  task.work = [nodes = executable->nodes, objects = executable->user_objects,
-               records = std::move(records)](Context& context) { run_nodes(*nodes, records, context); };
+  task.work = [nodes = executable->nodes, objects = executable->user_objects, records = std::move(records)](
+                  Context& context, Moment& moment) { run_nodes(*nodes, records, context, moment); };
+  if (DeviceClock* clock = state().clock(target.context->device); clock != nullptr) {
+    task.start.pace = clock->next_pace();
+  }
   executable->last = Scheduler::instance().enqueue(lock, target.stream, std::move(task));
   for (auto& [event, record] : made) {
     record->point = executable->last;

@@ -15,25 +15,26 @@ namespace {
 struct Runner {
   Work operator()(std::monostate) const { return {}; }
   Work operator()(const Shared<KernelNode>& node) const {
-    return [node](Context& context) { run_kernel(*node, context); };
+    return [node](Context& context, Moment& moment) { run_kernel(*node, context, moment); };
   }
   Work operator()(const Shared<CopyNode>& node) const {
-    return [node](Context& context) { run_copy(*node, context); };
+    return [node](Context& context, Moment& moment) { run_copy(*node, context, moment); };
   }
   Work operator()(const Shared<FillNode>& node) const {
-    return [node](Context& context) { run_fill(*node, context); };
+    return [node](Context& context, Moment& moment) { run_fill(*node, context, moment); };
   }
   Work operator()(const Shared<HostNode>& node) const {
-    return [node](Context&) { node->call.fn(node->call.userData); };
+    return [node](Context&, Moment&) { node->call.fn(node->call.userData); };
   }
   Work operator()(const Shared<FreeNode>& node) const {
     if (node->memory != nullptr) {
       return {};
     }
-    return [node](Context&) { release_allocation(reinterpret_cast<const std::byte*>(node->pointer)); };
+    return
+        [node](Context&, Moment&) { release_allocation(reinterpret_cast<const std::byte*>(node->pointer)); };
   }
   Work operator()(const Shared<MemoryOpNode>& node) const {
-    return [node](Context& context) { run_memory_operations(node->operations, context); };
+    return [node](Context& context, Moment&) { run_memory_operations(node->operations, context); };
   }
   // A launch of the whole graph sees to events, child graphs and the graph's own memory.
   Work operator()(const Shared<EventNode>&) const { return {}; }

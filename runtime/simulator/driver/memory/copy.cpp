@@ -7,6 +7,7 @@
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
+#include "runtime/simulator/driver/context/scheduler.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
 #include "runtime/simulator/driver/memory/memory.hpp"
 
@@ -40,6 +41,13 @@ bool still_there(Context& context, const void* address, std::size_t bytes, const
     return false;
   }
   return true;
+}
+
+/// The address, if it lies in memory of `device` itself; else 0.
+std::uint64_t device_address(const std::byte* address, int device) {
+  const std::optional<Allocation> found = state().memory.find(address);
+  const bool own = found && found->kind == MemoryKind::device && found->device == device;
+  return own ? reinterpret_cast<std::uintptr_t>(address) : 0;
 }
 
 template <class Row>
@@ -144,7 +152,7 @@ std::shared_ptr<FillNode> make_fill(const CUDA_MEMSET_NODE_PARAMS& given, const 
   return fill;
 }
 
-void run_copy(const CopyNode& copy, Context& context) {
+void run_copy(const CopyNode& copy, Context& context, Moment& moment) {
   if (copy.extent.empty() ||
       (!copy.to_pageable && !still_there(context, copy.to.first, span_of(copy.to, copy.extent), copy.call)) ||
       (!copy.from_pageable &&
@@ -160,9 +168,15 @@ void run_copy(const CopyNode& copy, Context& context) {
     }
     staged = staged != nullptr ? staged + copy.extent.width : nullptr;
   });
+  if (DeviceClock* clock = state().clock(context.device); clock != nullptr) {
+    const std::uint64_t to = device_address(copy.to.first, context.device);
+    const std::uint64_t from = device_address(copy.from.first, context.device);
+    moment.pass(clock->transfer_time(
+        {to, from, copy.extent.width * copy.extent.rows * copy.extent.slices, to == 0 || from == 0}));
+  }
 }
 
-void run_fill(const FillNode& fill, Context& context) {
+void run_fill(const FillNode& fill, Context& context, Moment& moment) {
   const CUDA_MEMSET_NODE_PARAMS& given = fill.given;
   if (given.width == 0 || given.height == 0) {
     return;
@@ -183,6 +197,10 @@ void run_fill(const FillNode& fill, Context& context) {
       std::fill_n(reinterpret_cast<std::uint32_t*>(row), given.width, given.value);
     }
     state().memory.mark_written(row, given.width * given.elementSize);
+  }
+  if (DeviceClock* clock = state().clock(context.device); clock != nullptr) {
+    const std::uint64_t to = device_address(first, context.device);
+    moment.pass(clock->transfer_time({to, 0, given.width * given.elementSize * given.height, to == 0}));
   }
 }
 

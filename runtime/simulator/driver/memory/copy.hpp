@@ -11,6 +11,7 @@
 namespace kerncast::simulator::api {
 
 struct Context;
+struct Moment;
 
 /// One side of a copy: its first byte, the bytes from row to row and from slice to slice, and whether it must
 /// lie in memory of the virtual GPU.
@@ -50,9 +51,10 @@ std::shared_ptr<CopyNode> make_copy(const Side& to, const Side& from, const Exte
 /// The copy that a caller's structure describes. Throws Failure: CUDA_ERROR_NOT_SUPPORTED for arrays.
 std::shared_ptr<CopyNode> make_copy(const CUDA_MEMCPY3D& given, const char* call);
 std::shared_ptr<FillNode> make_fill(const CUDA_MEMSET_NODE_PARAMS& given, const char* call);
-/// The work of the copies and fills above on a stream or in a graph.
-void run_copy(const CopyNode& copy, Context& context);
-void run_fill(const FillNode& fill, Context& context);
+/// The work of the copies and fills above on a stream or in a graph. They move the moment on by their
+/// estimated time if there is a device clock.
+void run_copy(const CopyNode& copy, Context& context, Moment& moment);
+void run_fill(const FillNode& fill, Context& context, Moment& moment);
 /// The structure for a flat copy between `bytes` at addresses of any kind.
 CUDA_MEMCPY3D flat_copy(const Side& to, const Side& from, std::size_t bytes);
 

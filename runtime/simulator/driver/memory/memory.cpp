@@ -400,7 +400,7 @@ CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream stream) {
     }
     const auto* base = reinterpret_cast<const std::byte*>(pointer);
     claim(base, false);
-    submit_uncaptured(target, [base](Context&) { release_allocation(base); });
+    submit_uncaptured(target, [base](Context&, Moment&) { release_allocation(base); });
     return CUDA_SUCCESS;
   });
 }

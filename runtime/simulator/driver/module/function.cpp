@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/simulator/clock/launch_cost.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
 #include "runtime/simulator/driver/module/module.hpp"
@@ -23,6 +24,10 @@ int attribute_value(const Function& function, CUfunction_attribute attribute) {
     case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES:
       return static_cast<int>(info.local_bytes);
     case CU_FUNC_ATTRIBUTE_NUM_REGS:
+      // The clock's estimates are of the registers that the virtual GPU itself assigns.
+      if (state().clocked != nullptr) {
+        return assigned_registers(*function.module, function.index);
+      }
       // PTX names virtual registers without end; no register allocator of a real device runs here.
       return std::min(static_cast<int>(info.virtual_registers), most_registers);
     case CU_FUNC_ATTRIBUTE_PTX_VERSION:

@@ -204,7 +204,7 @@ std::shared_ptr<KernelNode> make_kernel(const CUlaunchConfig& config, CUfunction
   return node;
 }
 
-void run_kernel(const KernelNode& node, Context& context) {
+void run_kernel(const KernelNode& node, Context& context, Moment& moment) {
   Launch work;
   work.module = node.function->module.get();
   work.kernel = node.function->index;
@@ -220,16 +220,26 @@ void run_kernel(const KernelNode& node, Context& context) {
   std::vector<std::string> findings;
   work.findings = state().checks == Checks::report ? &findings : nullptr;
   LaunchProfile counts;
-  const bool counted = profiling();
-  work.profile = counted ? &counts : nullptr;
+  const bool recorded = profiling();
+  DeviceClock* const clock = state().clock(context.device);
+  work.profile = recorded || clock != nullptr ? &counts : nullptr;
+  work.footprint = clock != nullptr;
+  KernelClock kernel_clock;
+  if (clock != nullptr) {
+    kernel_clock = clock->kernel_clock(moment.now);
+    work.clock = &kernel_clock;
+  }
   work.stack_limit = context.limits[CU_LIMIT_STACK_SIZE];
   work.heap_bytes = context.limits[CU_LIMIT_MALLOC_HEAP_SIZE];
   work.clock_offset = state().slept.load();
   LaunchCounts totals;
   const Fault fault = execute(work, state().memory, &totals);
   state().slept += totals.slept;
-  if (counted) {
+  if (recorded) {
     record_launch(work, counts);
+  }
+  if (clock != nullptr && fault.kind == FaultKind::none) {
+    moment.pass(clock->launch_time(work, counts, totals.slept, moment.eager));
   }
   for (const std::string& finding : findings) {
     report(finding);

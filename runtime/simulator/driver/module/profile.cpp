@@ -5,11 +5,11 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <vector>
 
 #include "runtime/simulator/machine/program.hpp"
 #include "runtime/simulator/machine/source_map.hpp"
+#include "runtime/simulator/watch/instructions.hpp"
 #include "runtime/simulator/watch/profile_abi.hpp"
 
 namespace kerncast::simulator::api {
@@ -34,22 +34,6 @@ Recorder& recorder() {
   return *recorder;
 }
 
-/// The functions that a kernel may run: itself and all that it calls.
-std::set<std::uint32_t> reachable(const Program& module, std::uint32_t kernel) {
-  std::set<std::uint32_t> seen{kernel};
-  std::vector<std::uint32_t> open{kernel};
-  while (!open.empty()) {
-    const std::uint32_t function = open.back();
-    open.pop_back();
-    for (const std::uint32_t callee : module.functions[function].callees) {
-      if (seen.insert(callee).second) {
-        open.push_back(callee);
-      }
-    }
-  }
-  return seen;
-}
-
 }  // namespace
 
 bool profiling() {
@@ -62,28 +46,21 @@ void record_launch(const Launch& launch, const LaunchProfile& counts) {
   auto record = std::make_unique<Record>();
   record->kernel = module.kernels[kernel].name;
   const SourceMap sources(module.text);
-  for (const std::uint32_t index : reachable(module, module.kernel_functions[kernel])) {
-    const PtxFunction& function = module.functions[index];
-    for (std::uint32_t i = function.first_op; i < function.end_op; ++i) {
-      const Op& op = module.ops[i];
-      const bool first_of_instruction = i == function.first_op || module.ops[i - 1].prefix != op.prefix ||
-                                        (module.ops[i - 1].flags & flag::uncounted) != 0;
-      if (!first_of_instruction || i + 1 >= module.ops.size() || module.ops[i + 1].prefix == op.prefix ||
-          op.prefix >= counts.instructions.size()) {
-        continue;
-      }
-      const int line = module.line_of(&op);
-      const SourcePlace place = sources.at(line);
-      KerncastSimInstruction made{};
-      made.ptx_line = static_cast<std::uint32_t>(line);
-      made.source_line = static_cast<std::uint32_t>(place.line);
-      made.source_file = record->texts.emplace_back(place.file).c_str();
-      made.text = record->texts.emplace_back(module.line_text(line)).c_str();
-      made.unit = unit_of(op);
-      made.counts = counts.instructions[op.prefix];
-      record->instructions.push_back(made);
+  for_each_instruction(module, launch.kernel, [&](const Op& op) {
+    if (op.prefix >= counts.instructions.size()) {
+      return;
     }
-  }
+    const int line = module.line_of(&op);
+    const SourcePlace place = sources.at(line);
+    KerncastSimInstruction made{};
+    made.ptx_line = static_cast<std::uint32_t>(line);
+    made.source_line = static_cast<std::uint32_t>(place.line);
+    made.source_file = record->texts.emplace_back(place.file).c_str();
+    made.text = record->texts.emplace_back(module.line_text(line)).c_str();
+    made.unit = unit_of(op);
+    made.counts = counts.instructions[op.prefix];
+    record->instructions.push_back(made);
+  });
   std::stable_sort(record->instructions.begin(), record->instructions.end(),
                    [](const KerncastSimInstruction& a, const KerncastSimInstruction& b) {
                      return a.ptx_line < b.ptx_line;
