@@ -147,6 +147,8 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_SIM_CLOCK", "a100, rtx4090, h100, h200 or b200: device whose time the virtual GPU estimates",
        clock},
       {"KERNCAST_SIM_NOISE", "noise on that time, such as seed=7,jitter=0.05", nullptr},
+      {"KERNCAST_SIM_FAULTS", "fault=N, hang=N, lost=N: the launch of the virtual GPU that fails so",
+       nullptr},
       {"KERNCAST_SIM_LEAKS", "1: print at exit what was never freed", flag},
       {"KERNCAST_SIM_THREADS", "host threads of the virtual GPU; default: one for each core", threads},
       {"KERNCAST_SIM_ISA", "v2, v3 or v4: the build of its executor", isa},

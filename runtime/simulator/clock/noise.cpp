@@ -7,9 +7,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <numbers>
-#include <set>
 #include <stdexcept>
 #include <string>
+
+#include "runtime/util/named_values.hpp"
 
 namespace kerncast::simulator {
 namespace {
@@ -89,21 +90,8 @@ void set(Noise& noise, std::string_view name, std::string_view value) {
 
 Noise parse_noise(std::string_view text) {
   Noise noise;
-  std::set<std::string_view> given;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t comma = std::min(text.find(',', at), text.size());
-    const std::string_view part = text.substr(at, comma - at);
-    const std::size_t equals = part.find('=');
-    if (equals == std::string_view::npos) {
-      throw std::invalid_argument(
-          fmt::format("'{}' is not of the form NAME=VALUE, such as jitter=0.05", part));
-    }
-    const std::string_view name = part.substr(0, equals);
-    set(noise, name, part.substr(equals + 1));
-    if (!given.insert(name).second) {
-      throw std::invalid_argument(fmt::format("{} is given twice", name));
-    }
-    at = comma + 1;
+  for (const auto& [name, value] : named_values(text)) {
+    set(noise, name, value);
   }
   return noise;
 }

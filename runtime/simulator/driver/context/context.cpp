@@ -33,6 +33,9 @@ void push(CUcontext context) {
 }
 
 std::shared_ptr<Context> make_context(CUcontext handle, int device, unsigned int flags, bool primary) {
+  if (state().faults.is_lost()) {
+    throw Failure(CUDA_ERROR_DEVICE_UNAVAILABLE, "the device was lost, as KERNCAST_SIM_FAULTS asks");
+  }
   auto context = std::make_shared<Context>();
   context->handle = handle;
   context->device = device;

@@ -96,6 +96,18 @@ Noise read_noise(bool has_clock) {
   }
 }
 
+void read_faults(InjectedFaults& faults) {
+  const std::string text = kerncast::environment("KERNCAST_SIM_FAULTS");
+  if (text.empty()) {
+    return;
+  }
+  try {
+    faults.parse(text);
+  } catch (const std::invalid_argument& error) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("KERNCAST_SIM_FAULTS: {}", error.what()));
+  }
+}
+
 void initialise(DriverState& state) {
   configure_report();
   const devices::DeviceDescription* const clocked = read_clock();
@@ -113,6 +125,7 @@ void initialise(DriverState& state) {
     throw Failure(CUDA_ERROR_NO_DEVICE, "KERNCAST_SIM_DEVICES is 0");
   }
   state.checks = read_checks();
+  read_faults(state.faults);
   if (environment("KERNCAST_SIM_LEAKS", "0") == "1") {
     report_leaks_at_exit();
   }

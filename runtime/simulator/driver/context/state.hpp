@@ -15,6 +15,7 @@
 #include "runtime/simulator/driver/abi/symbols.hpp"
 #include "runtime/simulator/driver/context/device.hpp"
 #include "runtime/simulator/driver/context/handles.hpp"
+#include "runtime/simulator/driver/context/injected_faults.hpp"
 #include "runtime/simulator/machine/memory.hpp"
 
 namespace kerncast::simulator::api {
@@ -91,6 +92,7 @@ struct DriverState {
   ArchTraits arch{};
   std::size_t total_memory = 0;
   Checks checks = Checks::on;
+  InjectedFaults faults;
   /// The device that all virtual devices stand for, and their clocks. Without KERNCAST_SIM_CLOCK there are
   /// none, and time is the host's.
   const devices::DeviceDescription* clocked = nullptr;

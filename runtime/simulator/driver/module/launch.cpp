@@ -205,6 +205,9 @@ std::shared_ptr<KernelNode> make_kernel(const CUlaunchConfig& config, CUfunction
 }
 
 void run_kernel(const KernelNode& node, Context& context, Moment& moment) {
+  if (state().faults.strike(context)) {
+    return;
+  }
   Launch work;
   work.module = node.function->module.get();
   work.kernel = node.function->index;

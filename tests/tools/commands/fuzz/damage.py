@@ -42,6 +42,7 @@ ENVIRONMENT = {
     "KERNCAST_SIM_CHECKS": ["off", "x"],
     "KERNCAST_SIM_CLOCK": ["h100", "a100", "x"],
     "KERNCAST_SIM_NOISE": ["seed=1,jitter=0.1", "jitter", "x=1"],
+    "KERNCAST_SIM_FAULTS": ["fault=1", "hang=1", "lost=1", "x=1", "fault"],
     "KERNCAST_SIM_THREADS": ["0", "1", "-1", "x", "99999999999"],
     "KERNCAST_SIM_ISA": ["v2", "v4", "x"],
     "KERNCAST_SIM_TIMEOUT": ["0", "-1", "x", "nan"],
