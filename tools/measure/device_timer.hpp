@@ -13,33 +13,10 @@
 #include "kerncast/runtime.hpp"
 #include "tools/io/safetensors.hpp"
 #include "tools/measure/rounds.hpp"
+#include "tools/measure/timing_plan.hpp"
 #include "tools/run/op_run.hpp"
 
 namespace kerncast::tools {
-
-/// How a call is timed on a device.
-struct TimingPolicy {
-  enum class L2 : std::uint8_t {
-    cold,  ///< the tensors of a launch come from device memory, as in a model whose other layers ran in
-           ///< between
-    warm,  ///< every launch finds what the one before left in the L2 cache
-  };
-  enum class Launch : std::uint8_t {
-    graph,   ///< as a CUDA graph launches: without the host's cost of a launch
-    stream,  ///< as a host launches one by one
-  };
-
-  L2 l2 = L2::cold;
-  Launch launch = Launch::graph;
-  /// A sample takes at least this long, if most_launches allow: an event has a resolution of about 0.5 us.
-  double least_us = 200;
-  /// The most launches of one sample. It also bounds the copies of the tensors.
-  int most_launches = 64;
-
-  /// The policy in words, such as "graphs of 200 us, at most 64 launches, cold L2". Two policies with the
-  /// same text give comparable times.
-  [[nodiscard]] std::string text() const;
-};
 
 /// One call to be timed.
 struct TimedCall {
@@ -53,17 +30,18 @@ struct TimedCall {
 /// as a cold L2 needs, and all subjects share them.
 ///
 /// A sample is the time between two events around several launches, divided by their number. The number is
-/// chosen with the first subject and holds for all of them, so their times are comparable. If the launches do
-/// not fit one graph of at least two (a long call), one launch between plain events is the sample.
+/// chosen with the first subject and holds for all of them, so their times are comparable. Several launches
+/// are one graph, unless the policy wants a stream; one launch stands between plain events. Before the first
+/// event the device gets other work, so that it does not wait for the host in between.
 ///
 /// Cold L2: launch after launch uses another copy of the tensors, until the copies together exceed twice the
-/// L2 cache. If that takes more copies than there are launches in a sample, each launch of a sample has a
-/// copy of its own, and the cache is overwritten before the sample, outside of the time.
+/// L2 cache. If that takes more copies than a sample has launches, each of its launches has a copy of its
+/// own, and the cache is overwritten before the first event.
 ///
 /// Programmatic dependent launch is no part of the policy, since the runtime does not offer it.
 ///
-/// The object owns memory, graphs, events and stream. Runtime and device must outlive it, and it must outlive
-/// the subjects that it made. Not thread-safe.
+/// The object owns memory, events and stream, and a subject owns its graph. Runtime and device must outlive
+/// the object, and it must outlive its subjects. Not thread-safe.
 class DeviceTimer {
  public:
   /// Uploads the inputs. Throws Error: out_of_memory if not even one copy fits, invalid_argument if the op
@@ -83,14 +61,10 @@ class DeviceTimer {
 
   [[nodiscard]] const Call& call() const;
   [[nodiscard]] const TimingPolicy& policy() const;
-  /// Launches in one sample; 0 before the first subject.
-  [[nodiscard]] int launches() const;
-  /// Copies of the tensors in device memory.
-  [[nodiscard]] int copies() const;
+  /// The launches of a sample and the copies of the tensors. Valid after the first subject.
+  [[nodiscard]] const TimingPlan& plan() const;
   /// Bytes of all tensors, each counted once, and those that are read and written twice.
   [[nodiscard]] double bytes_moved() const;
-  /// True if the cache is overwritten before each sample.
-  [[nodiscard]] bool overwrites_cache() const;
   /// What is not as the policy wants it, because memory is short; empty if all is.
   [[nodiscard]] const std::string& note() const;
 

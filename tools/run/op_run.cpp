@@ -6,16 +6,14 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
-#include <list>
 
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/device.hpp"
+#include "tools/run/bound_call.hpp"
 #include "tools/run/synthetic.hpp"
 
 namespace kerncast::tools {
 namespace {
-
-constexpr unsigned char poison = 0xCD;
 
 std::shared_ptr<const driver::Driver> shared_driver(Runtime& runtime, int ordinal) {
   const driver::Driver& driver = implementation_of(runtime).driver();
@@ -32,81 +30,6 @@ std::vector<std::int64_t> contiguous_strides(const std::vector<std::int64_t>& sh
   }
   return strides;
 }
-
-TensorView view_of(const HostTensor& tensor, void* data, int device) {
-  TensorView view;
-  view.data = data;
-  view.dtype = tensor.dtype;
-  view.device = device;
-  view.rank = static_cast<int>(tensor.shape.size());
-  std::copy(tensor.shape.begin(), tensor.shape.end(), view.shape.begin());
-  std::copy(tensor.strides.begin(), tensor.strides.end(), view.strides.begin());
-  return view;
-}
-
-bool is_inout(const OpDefinition& op, const std::string& name) {
-  return std::any_of(op.tensors.begin(), op.tensors.end(), [&](const TensorSpec& spec) {
-    return spec.name == name && spec.direction == Direction::inout;
-  });
-}
-
-Bindings bindings_of(const std::vector<std::pair<std::string, std::string>>& params,
-                     const std::vector<std::pair<std::string, double>>& scalars) {
-  Bindings bindings;
-  for (const auto& [name, value] : params) {
-    bindings.set_param(name, value);
-  }
-  for (const auto& [name, value] : scalars) {
-    bindings.set_scalar(name, value);
-  }
-  return bindings;
-}
-
-/// The device memory and bindings of one call.
-class BoundCall {
- public:
-  BoundCall(const OpRunRequest& request, const RunDevice& device)
-      : bindings(bindings_of(request.params, request.scalars)), device_(device) {
-    for (const HostTensor& tensor : request.inputs) {
-      add(tensor).upload(tensor.bytes.data(), tensor.bytes.size());
-    }
-    for (const TensorPlan& plan : request.op->plan_outputs(bindings)) {
-      HostTensor tensor = host_tensor(plan);
-      tensor.bytes.resize(static_cast<std::size_t>(storage_elements(plan) * size_of(plan.dtype)));
-      add(tensor).fill(poison);
-      outputs.push_back(std::move(tensor));
-      storage_shapes.push_back(plan.storage_shape.empty() ? std::vector{storage_elements(plan)}
-                                                          : plan.storage_shape);
-      if (plan.storage_shape.empty() && plan.strides.empty()) {
-        storage_shapes.back() = plan.shape;
-      }
-    }
-  }
-
-  void download(HostTensor& tensor) const {
-    const auto found = std::find(names_.begin(), names_.end(), tensor.name);
-    auto buffer = buffers_.begin();
-    std::advance(buffer, found - names_.begin());
-    buffer->download(tensor.bytes.data(), tensor.bytes.size());
-  }
-
-  Bindings bindings;
-  std::vector<HostTensor> outputs;
-  std::vector<std::vector<std::int64_t>> storage_shapes;  ///< one for each of `outputs`
-
- private:
-  const driver::DeviceBuffer& add(const HostTensor& tensor) {
-    // A tensor without elements needs an address too, since null means that the tensor was left out.
-    buffers_.emplace_back(device_.api(), std::max<std::size_t>(tensor.bytes.size(), 16));
-    names_.push_back(tensor.name);
-    bindings.set_tensor(tensor.name, view_of(tensor, buffers_.back().data(), device_.ordinal()));
-    return buffers_.back();
-  }
-
-  const RunDevice& device_;
-  std::list<driver::DeviceBuffer> buffers_;
-  std::vector<std::string> names_;
-};
 
 double median_dispatch_ns(Runtime& runtime, const RunDevice& device, const OpDefinition& op, const Call& call,
                           int launches) {
@@ -205,8 +128,9 @@ std::vector<HostTensor> synthetic_inputs(const OpDefinition& op,
 
 OpRunResult run_op(Runtime& runtime, RunDevice& device, const OpRunRequest& request) {
   const OpDefinition& op = *request.op;
-  BoundCall bound(request, device);
-  const Call call = op.bind(bound.bindings);
+  const BoundCall bound(op, bindings_of(request.params, request.scalars), request.inputs, device.api(),
+                        device.ordinal());
+  const Call call = op.bind(bound.bindings());
   OpRunResult result;
   result.rows = call.rows;
   const bool launches = call.rows > 0;
@@ -218,23 +142,13 @@ OpRunResult run_op(Runtime& runtime, RunDevice& device, const OpRunRequest& requ
     result.report.arch = device.arch();
   }
   if (!request.launch) {
-    runtime.run(op, bound.bindings, nullptr);
+    runtime.run(op, bound.bindings(), nullptr);
   }
   device.synchronize();
 
-  std::vector<HostTensor> written = std::move(bound.outputs);
-  std::vector<std::vector<std::int64_t>> shapes = std::move(bound.storage_shapes);
-  for (const HostTensor& input : request.inputs) {
-    if (is_inout(op, input.name)) {
-      written.push_back(input);
-      shapes.push_back(input.shape);
-    }
-  }
-  for (HostTensor& tensor : written) {
-    bound.download(tensor);
-  }
+  WrittenTensors written = bound.download(request.inputs);
   if (const ReferenceFunction reference = find_reference(op.name); request.check && reference != nullptr) {
-    ReferenceInput input = reference_input(request, call, written);
+    ReferenceInput input = reference_input(request, call, written.tensors);
     result.checked = true;
     if (request.check_aside) {
       result.pending = std::async(std::launch::async, reference, std::move(input));
@@ -242,9 +156,7 @@ OpRunResult run_op(Runtime& runtime, RunDevice& device, const OpRunRequest& requ
       result.verdict = reference(input);
     }
   }
-  for (std::size_t i = 0; i < written.size(); ++i) {
-    result.outputs.push_back({written[i].name, written[i].dtype, shapes[i], std::move(written[i].bytes)});
-  }
+  result.outputs = std::move(written).stored();
   result.dispatch_ns = median_dispatch_ns(runtime, device, op, call, launches ? request.timed_dispatches : 0);
   return result;
 }
