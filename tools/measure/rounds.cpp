@@ -9,7 +9,7 @@
 namespace kerncast::tools {
 namespace {
 
-std::chrono::steady_clock::time_point time_of(const RoundPolicy& policy) {
+std::chrono::steady_clock::time_point round_clock(const RoundPolicy& policy) {
   return policy.now ? policy.now() : std::chrono::steady_clock::now();
 }
 
@@ -46,7 +46,7 @@ bool any_left(const std::vector<Measured>& all) {
 std::vector<Measured> measure_rounds(std::span<const Subject> subjects, const RoundPolicy& policy,
                                      RoundsEnd* end) {
   std::vector<Measured> all(subjects.size());
-  const auto start = time_of(policy);
+  const auto start = round_clock(policy);
   RoundsEnd reason = RoundsEnd::rounds;
   std::size_t whole = 0;
   const auto rounds = static_cast<std::size_t>(std::max(policy.most_rounds, 1));
@@ -70,7 +70,7 @@ std::vector<Measured> measure_rounds(std::span<const Subject> subjects, const Ro
     } else if (whole >= static_cast<std::size_t>(std::max(policy.least_rounds, 0)) &&
                all_narrow(all, policy.width)) {
       reason = RoundsEnd::narrow;
-    } else if (time_of(policy) - start >= policy.most_time) {
+    } else if (round_clock(policy) - start >= policy.most_time) {
       reason = RoundsEnd::time;
     }
   }

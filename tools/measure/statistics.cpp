@@ -11,13 +11,13 @@ namespace {
 constexpr double normal_deviation_by_mad = 1.4826;
 constexpr double least_outlier_distance = 1e-3;
 
-/// P(B < k) for each k from 0 to n / 2, where B is binomial of n trials with probability 1/2. It works with
-/// logarithms, since 2^-n is no double for large n.
+/// P(B < k) for each k from 0 to n / 2 + 1, where B is binomial of n trials with probability 1/2. It works
+/// with logarithms, since 2^-n is no double for large n.
 template <class Visit>
 void visit_lower_tails(std::size_t n, Visit visit) {
   double log_probability = -static_cast<double>(n) * std::log(2.0);
   double below = 0;
-  for (std::size_t k = 0; k <= n / 2; ++k) {
+  for (std::size_t k = 0; k <= n / 2 + 1; ++k) {
     visit(k, below);
     below += std::exp(log_probability);
     log_probability += std::log(static_cast<double>(n - k)) - std::log(static_cast<double>(k + 1));

@@ -9,7 +9,7 @@ namespace kerncast::tools {
 
 std::string TimingPolicy::text() const {
   return fmt::format("{} of {:g} us and at most {} launches, {} L2",
-                     launch == Launch::graph ? "graphs" : "stream launches", least_us, most_launches,
+                     launch == Launch::graph ? "graphs" : "streams", least_us, most_launches,
                      l2 == L2::cold ? "cold" : "warm");
 }
 
