@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "tools/run/split_mix.hpp"
+
 namespace kerncast::tools {
 namespace {
 
@@ -27,37 +29,6 @@ FloatFormat format_of(DType type) {
   }
 }
 
-/// SplitMix64, since the distributions of the standard library differ between implementations.
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed) {}
-
-  std::uint64_t bits() {
-    state_ += 0x9e3779b97f4a7c15U;
-    std::uint64_t z = state_;
-    z = (z ^ z >> 30U) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ z >> 27U) * 0x94d049bb133111ebU;
-    return z ^ z >> 31U;
-  }
-  double uniform() { return static_cast<double>(bits() >> 11U) * 0x1p-53; }
-
-  /// An approximately normal value: the sum of 12 uniform values minus 6. The arithmetic is exact on every
-  /// machine.
-  double normal() {
-    double sum = 0;
-    for (int i = 0; i < 3; ++i) {
-      const std::uint64_t word = bits();
-      for (unsigned shift = 0; shift < 64; shift += 16) {
-        sum += static_cast<double>(word >> shift & 0xffffU) + 0.5;
-      }
-    }
-    return sum / 65536.0 - 6.0;
-  }
-
- private:
-  std::uint64_t state_;
-};
-
 enum class Kind : std::uint8_t { activation, weight, bias, logits, scale };
 
 Kind kind_of(std::string_view name) {
@@ -74,7 +45,7 @@ Kind kind_of(std::string_view name) {
   return has("weight") || name == "w" ? Kind::weight : Kind::activation;
 }
 
-double draw(Kind kind, Random& random) {
+double draw(Kind kind, SplitMix& random) {
   switch (kind) {
     case Kind::weight:
       return 1.0 + 0.1 * random.normal();
@@ -138,7 +109,7 @@ std::uint64_t seed_of(std::string_view run, std::string_view tensor) {
 std::vector<std::byte> synthetic_data(std::string_view tensor, DType type, std::int64_t elements,
                                       std::uint64_t seed, std::int64_t integers_below) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(elements * size_of(type)));
-  Random random(seed);
+  SplitMix random(seed);
   const Kind kind = kind_of(tensor);
   const auto below = static_cast<std::uint64_t>(std::max<std::int64_t>(integers_below, 1));
   for (std::int64_t i = 0; i < elements; ++i) {
