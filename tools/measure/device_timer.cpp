@@ -16,30 +16,30 @@
 namespace kerncast::tools {
 namespace {
 
-/// The tensors of one copy, and the call that names their addresses.
-struct Copy {
-  BoundCall memory;
-  Call call;
-
-  Copy(const TimedCall& timed, const RunDevice& device)
-      : memory(*timed.op, bindings_of(timed.params, timed.scalars), timed.inputs, device.api(),
-               device.ordinal()),
-        call(timed.op->bind(memory.bindings())) {}
-};
-
-/// The launches of one subject.
-struct Prepared {
-  std::vector<PreparedLaunch> launches;  ///< one for each copy
-  std::optional<LaunchGraph> graph;
-};
-
-double bytes_of(const HostTensor& tensor) {
+double tensor_bytes(const HostTensor& tensor) {
   return static_cast<double>(element_count(tensor.shape) * size_of(tensor.dtype));
 }
 
 }  // namespace
 
 struct DeviceTimer::State {
+  /// The tensors of one copy, and the call that names their addresses.
+  struct TensorCopy {
+    BoundCall memory;
+    Call call;
+
+    TensorCopy(const TimedCall& timed, const RunDevice& device)
+        : memory(*timed.op, bindings_of(timed.params, timed.scalars), timed.inputs, device.api(),
+                 device.ordinal()),
+          call(timed.op->bind(memory.bindings())) {}
+  };
+
+  /// The launches of one subject.
+  struct Prepared {
+    std::vector<PreparedLaunch> launches;  ///< one for each copy
+    std::optional<LaunchGraph> graph;
+  };
+
   Runtime& runtime;
   RunDevice& device;
   TimedCall timed;
@@ -52,7 +52,7 @@ struct DeviceTimer::State {
   bool planned = false;
   double bytes_moved = 0;
   std::string note;
-  std::list<Copy> copies;
+  std::list<TensorCopy> copies;
   std::optional<driver::DeviceBuffer> overwritten;  ///< what overwrites the cache
   std::size_t next_copy = 0;                        ///< of single launches
 
@@ -71,7 +71,7 @@ struct DeviceTimer::State {
   void count_bytes();
   void make_plan(const PreparedLaunch& launch);
   void add_copies();
-  void reserve_overwritten();
+  void make_do();
   void enqueue(Prepared& subject);
   void occupy_device(Prepared& subject);
   double sample(Prepared& subject);
@@ -99,7 +99,7 @@ void DeviceTimer::State::add_first_copy() {
 
 void DeviceTimer::State::count_bytes() {
   for (const HostTensor& input : timed.inputs) {
-    bytes_moved += bytes_of(input) * (is_inout(*timed.op, input.name) ? 2 : 1);
+    bytes_moved += tensor_bytes(input) * (is_inout(*timed.op, input.name) ? 2 : 1);
   }
   for (const TensorPlan& output : timed.op->plan_outputs(copies.front().memory.bindings())) {
     bytes_moved += static_cast<double>(element_count(output.shape) * size_of(output.dtype));
@@ -123,49 +123,53 @@ void DeviceTimer::State::make_plan(const PreparedLaunch& launch) {
   planned = true;
 }
 
-/// Allocates the copies of the plan. If memory runs out, the plan makes do with fewer, and the cache is
-/// overwritten.
+/// Allocates what the plan needs, or makes do with less.
 void DeviceTimer::State::add_copies() {
-  const int wanted = plan.copies;
   try {
-    while (static_cast<int>(copies.size()) < wanted) {
+    while (static_cast<int>(copies.size()) < plan.copies) {
       copies.emplace_back(timed, device);
+    }
+    if (plan.overwrite_cache) {
+      overwritten.emplace(device.api(), 2 * l2_bytes);
     }
   } catch (const Error& error) {
     if (error.code() != ErrorCode::out_of_memory) {
       throw;
     }
-    // The buffer that overwrites the cache, and the driver's graphs, need memory too.
-    if (copies.size() > 1) {
-      copies.pop_back();
-    }
-    plan.copies = static_cast<int>(copies.size());
-    plan.launches = std::min(plan.launches, plan.copies);
-    plan.overwrite_cache = true;
-    note = fmt::format(
-        "memory holds {} of {} copies of the tensors, so a sample is {} and the L2 cache is "
-        "overwritten before it",
-        plan.copies, wanted, plan.launches == 1 ? "one launch" : fmt::format("{} launches", plan.launches));
-  }
-  if (plan.overwrite_cache) {
-    reserve_overwritten();
+    make_do();
   }
 }
 
-void DeviceTimer::State::reserve_overwritten() {
-  try {
-    overwritten.emplace(device.api(), 2 * l2_bytes);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::out_of_memory) {
-      throw;
+/// After memory has run out: overwrites the cache once before each sample, whose launches have as many copies
+/// as the memory holds beside that.
+void DeviceTimer::State::make_do() {
+  while (!overwritten) {
+    try {
+      overwritten.emplace(device.api(), l2_bytes);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::out_of_memory) {
+        throw;
+      }
+      if (copies.size() == 1) {
+        throw Error(
+            ErrorCode::out_of_memory,
+            fmt::format(
+                "{}: {} has no memory left to overwrite its L2 cache with; use fewer rows, or time with "
+                "a warm cache ({})",
+                timed.op->name, device.name(), error.what()),
+            error.driver_result());
+      }
+      copies.pop_back();
     }
-    throw Error(
-        ErrorCode::out_of_memory,
-        fmt::format("{}: {} has no memory left to overwrite its L2 cache with; use fewer rows, or time "
-                    "with a warm cache ({})",
-                    timed.op->name, device.name(), error.what()),
-        error.driver_result());
   }
+  const int wanted = plan.copies;
+  plan.copies = static_cast<int>(copies.size());
+  plan.launches = std::min(plan.launches, plan.copies);
+  plan.overwrite_cache = true;
+  note = fmt::format(
+      "memory holds {} of {} copies of the tensors, so a sample has {} and the L2 cache is overwritten "
+      "once before it",
+      plan.copies, wanted, plan.launches == 1 ? "one launch" : fmt::format("{} launches", plan.launches));
 }
 
 /// Enqueues the launches of one sample.
@@ -219,8 +223,8 @@ Subject DeviceTimer::subject(std::string name, const std::optional<Tunables>& tu
   if (!state.planned) {
     state.make_plan(first);
   }
-  const auto prepared = std::make_shared<Prepared>();
-  for (const Copy& copy : state.copies) {
+  const auto prepared = std::make_shared<State::Prepared>();
+  for (const State::TensorCopy& copy : state.copies) {
     prepared->launches.push_back(state.runtime.prepare(op, copy.call, tunables));
   }
   if (state.policy.launch == TimingPolicy::Launch::graph && state.plan.launches > 1) {
@@ -231,7 +235,7 @@ Subject DeviceTimer::subject(std::string name, const std::optional<Tunables>& tu
 
 std::vector<StoredTensor> DeviceTimer::outputs(const std::optional<Tunables>& tunables) {
   State& state = *state_;
-  const Copy& copy = state.copies.front();
+  const State::TensorCopy& copy = state.copies.front();
   const PreparedLaunch launch = state.runtime.prepare(*state.timed.op, copy.call, tunables);
   state.stream.synchronize();
   copy.memory.reset(state.timed.inputs);

@@ -78,7 +78,8 @@ ReferenceInput reference_input(const OpRunRequest& request, const Call& call,
 RunDevice::RunDevice(Runtime& runtime, int ordinal)
     : context_(shared_driver(runtime, ordinal), ordinal),
       name_(driver::query_device(context_.api(), ordinal).name),
-      arch_(runtime.arch(ordinal)) {}
+      arch_(runtime.arch(ordinal)),
+      virtual_(implementation_of(runtime).driver().is_virtual) {}
 
 std::int64_t storage_elements(const TensorPlan& plan) {
   std::int64_t extent = element_count(plan.shape);

@@ -26,12 +26,15 @@ class RunDevice {
   [[nodiscard]] int ordinal() const { return context_.ordinal(); }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const std::string& arch() const { return arch_; }
+  /// True for the virtual GPU, whose times are those of no device.
+  [[nodiscard]] bool is_virtual() const { return virtual_; }
   void synchronize() const { context_.synchronize(); }
 
  private:
   driver::PrimaryContext context_;
   std::string name_;
   std::string arch_;
+  bool virtual_;
 };
 
 /// Inputs and settings of one call.
