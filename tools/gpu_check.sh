@@ -81,8 +81,10 @@ for benchmark in dispatch cache_hit; do
   step "benchmark $benchmark" "$build/bin/bench_$benchmark"
   show
 done
-step "kernel times" "$build/bin/bench_kernel_times" norm.fused_add_rms quant.per_t 1 64 4096
-show
+for op in norm.fused_add_rms_norm quant.per_token_group; do
+  step "kernel times of $op" "$build/kerncast" bench "$op" --model deepseek-v3 --rows 1,64,4096 --time 2s --against default
+  show
+done
 step "every form of every instruction on the device" env KERNCAST_CONFORMANCE_DRIVER="$KERNCAST_DRIVER" \
   ctest --test-dir "$build" -R 'simulator_conformance_[a-z]*_test$' --output-on-failure --parallel "$(nproc)"
 show '(tests passed|tests failed|\(Failed\)|\(Timeout\))'

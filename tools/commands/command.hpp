@@ -79,6 +79,7 @@ void add_run_command(const Command& root, CommandContext& context);
 void add_ops_command(const Command& root, CommandContext& context);
 void add_inspect_command(const Command& root, CommandContext& context);
 void add_profile_command(const Command& root, CommandContext& context);
+void add_bench_command(const Command& root, CommandContext& context);
 void add_cache_command(const Command& root, CommandContext& context);
 void add_warm_command(const Command& root, CommandContext& context);
 void add_worker_command(const Command& root, CommandContext& context);

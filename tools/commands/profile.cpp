@@ -1,17 +1,14 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <optional>
 
 #include "runtime/util/environment.hpp"
 #include "tools/commands/command.hpp"
+#include "tools/commands/op_workloads.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/usage_error.hpp"
-#include "tools/model/model_config.hpp"
-#include "tools/model/model_report.hpp"
 #include "tools/model/settings.hpp"
 #include "tools/model/workload.hpp"
 #include "tools/profile/described_device.hpp"
@@ -76,57 +73,6 @@ Target choose_target(const ProfileOptions& options) {
   return target;
 }
 
-/// The settings of `base`, replaced or extended by those of `given`.
-template <class Value>
-std::vector<std::pair<std::string, Value>> merged(std::vector<std::pair<std::string, Value>> base,
-                                                  const std::vector<std::pair<std::string, Value>>& given) {
-  for (const auto& setting : given) {
-    const auto known = std::find_if(base.begin(), base.end(),
-                                    [&](const auto& entry) { return entry.first == setting.first; });
-    if (known == base.end()) {
-      base.push_back(setting);
-    } else {
-      known->second = setting.second;
-    }
-  }
-  return base;
-}
-
-/// The workloads to profile: the op at each of its shapes in the model, or at the shape that --set gives.
-std::vector<Workload> choose_workloads(const ProfileOptions& options, const OpDefinition& op,
-                                       Console& console) {
-  const Settings settings = parse_settings(op, options.settings);
-  if (options.model.empty()) {
-    static_cast<void>(specialise_settings(op, settings));
-    return {{&op, "", settings.params, settings.scalars}};
-  }
-  const ModelReading reading = load_model(options.model);
-  announce_guess(reading, console);
-  require_known(reading, options.best_effort);
-  const ModelConfig& model = reading.config;
-  std::vector<Workload> chosen;
-  for (Workload& workload : workloads_of(model)) {
-    if (workload.op != &op) {
-      continue;
-    }
-    workload.params = merged(std::move(workload.params), settings.params);
-    workload.scalars = merged(std::move(workload.scalars), settings.scalars);
-    static_cast<void>(specialise_settings(op, {workload.params, workload.scalars}));
-    const auto same = std::find_if(chosen.begin(), chosen.end(), [&](const Workload& other) {
-      return other.params == workload.params && other.scalars == workload.scalars;
-    });
-    if (same == chosen.end()) {
-      chosen.push_back(std::move(workload));
-    } else {
-      same->label += ", " + workload.label;
-    }
-  }
-  if (chosen.empty()) {
-    throw UsageError(fmt::format("{} does not use {}", model.name, op.name));
-  }
-  return chosen;
-}
-
 /// Options of a runtime on the virtual GPU (unless the user names another driver), with the kernel's
 /// architecture.
 RuntimeOptions virtual_gpu_options(CommandContext& context, const std::string& arch) {
@@ -146,12 +92,10 @@ int profile(CommandContext& context, const ProfileOptions& options) {
   if (options.rows < 1) {
     throw UsageError(fmt::format("--rows {}: a profile needs at least one row", options.rows));
   }
-  if (options.best_effort && options.model.empty()) {
-    throw UsageError("--best-effort goes with --model only");
-  }
   const OpDefinition& op = require_op(options.op);
   const Target target = choose_target(options);
-  const std::vector<Workload> workloads = choose_workloads(options, op, context.console);
+  const std::vector<Workload> workloads =
+      choose_op_workloads(op, options.settings, options.model, options.best_effort, context.console);
   // Open the output first, so that one that cannot be written is reported before the work.
   context.prepare_output(options.html);
   std::optional<AtomicOutput> page_file;

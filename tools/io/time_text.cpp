@@ -53,6 +53,22 @@ std::int64_t parse_age(std::string_view option, const std::string& text) {
   return *age;
 }
 
+std::chrono::milliseconds parse_duration(std::string_view option, const std::string& text) {
+  std::uint32_t count = 0;
+  const char* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, count);
+  const std::map<std::string_view, std::int64_t> units = {
+      {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+  const auto unit = units.find(std::string_view(end, static_cast<std::size_t>(last - end)));
+  if (error != std::errc() || unit == units.end()) {
+    throw UsageError(fmt::format("{} {} is no duration; write it as 500ms, 5s, 10m or 2h", option, text));
+  }
+  if (count == 0) {
+    throw UsageError(fmt::format("{} {} leaves no time; the least is 1ms", option, text));
+  }
+  return std::chrono::milliseconds(count * unit->second);
+}
+
 std::int64_t parse_moment(std::string_view option, const std::string& text) {
   if (const std::optional<std::int64_t> age = age_of(text)) {
     return std::time(nullptr) - *age;

@@ -16,6 +16,20 @@ TEST_CASE("ages have one unit") {
   }
 }
 
+TEST_CASE("a duration has one unit and is not empty") {
+  using std::chrono::milliseconds;
+  CHECK(parse_duration("--x", "500ms") == milliseconds(500));
+  CHECK(parse_duration("--x", "5s") == milliseconds(5000));
+  CHECK(parse_duration("--x", "10m") == milliseconds(600000));
+  CHECK(parse_duration("--x", "2h") == milliseconds(7200000));
+  for (const char* none : {"", "5", "s", "-1s", "1.5s", "1d", "5sec", "0s", "0ms", "99999999999s", "5 s"}) {
+    INFO(none);
+    CHECK_THROWS_AS(parse_duration("--x", none), UsageError);
+    CHECK_THROWS_WITH(parse_duration("--x", none), Catch::Contains("--x"));
+  }
+  CHECK_THROWS_WITH(parse_duration("--x", "0s"), Catch::Contains("the least is 1ms"));
+}
+
 TEST_CASE("a moment is a time in UTC or an age back from now") {
   CHECK(parse_moment("--x", "1970-01-02") == 86400);
   CHECK(parse_moment("--x", "2026-01-31 13:05") == 1769864700);
