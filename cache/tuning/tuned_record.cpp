@@ -26,7 +26,15 @@ auto place_of(const TunedRecord& record) {
                     std::string_view(record.device));
 }
 
-void write(Writer& out, const TunedRecord& record) {
+void write_time(Writer& out, double time_us) {
+  out.integer(std::bit_cast<std::uint64_t>(time_us));
+}
+
+double read_time(Reader& in) {
+  return std::bit_cast<double>(in.integer<std::uint64_t>());
+}
+
+void write_base(Writer& out, const TunedRecord& record) {
   out.text(record.op);
   out.text(record.spec);
   out.text(record.arch);
@@ -35,9 +43,45 @@ void write(Writer& out, const TunedRecord& record) {
   out.text(name_of(record.source));
   out.text(record.device);
   out.text(format_tunables(record));
-  out.integer(std::bit_cast<std::uint64_t>(record.time_us));
+  write_time(out, record.time_us);
   out.text(record.templates);
   out.integer(record.recorded_us);
+}
+
+void write_details(Writer& out, const TunedRecord& record) {
+  write_time(out, record.low_us);
+  write_time(out, record.high_us);
+  write_time(out, record.default_us);
+  out.integer(record.trials);
+  for (const std::string* text :
+       {&record.policy, &record.data, &record.compiler, &record.driver, &record.tool}) {
+    out.text(*text);
+  }
+}
+
+void read_details(Reader& in, TunedRecord& record) {
+  record.low_us = read_time(in);
+  record.high_us = read_time(in);
+  record.default_us = read_time(in);
+  record.trials = in.integer<std::uint32_t>();
+  for (std::string* text : {&record.policy, &record.data, &record.compiler, &record.driver, &record.tool}) {
+    *text = in.text();
+  }
+}
+
+/// Reads what follows the fields of the plain form. False if it has another form.
+bool read_rest(Reader& in, RecordForm form, TunedRecord& record) {
+  if (form == RecordForm::with_details) {
+    const auto detailed = in.integer<std::uint8_t>();
+    if (detailed == 1) {
+      read_details(in, record);
+    }
+    // Details that are all missing are written as none, so that equal records give equal bytes.
+    if (detailed > 1 || has_details(record) != (detailed == 1)) {
+      return false;
+    }
+  }
+  return form == RecordForm::plain || read_signatures(in, record.signatures);
 }
 
 /// Reads one record. False if the bytes are not a valid record.
@@ -51,15 +95,46 @@ bool read(Reader& in, RecordForm form, TunedRecord& record) {
   record.source = source == name_of(TunedSource::measured) ? TunedSource::measured : TunedSource::estimate;
   record.device = in.text();
   auto tunables = parse_tunables(in.text());
-  record.time_us = std::bit_cast<double>(in.integer<std::uint64_t>());
+  record.time_us = read_time(in);
   record.templates = in.text();
   record.recorded_us = in.integer<std::int64_t>();
-  const bool bounded = form == RecordForm::plain || read_signatures(in, record.signatures);
-  if (!in.ok() || !bounded || !tunables || source != name_of(record.source)) {
+  const bool whole = read_rest(in, form, record);
+  if (!in.ok() || !whole || !tunables || source != name_of(record.source)) {
     return false;
   }
   record.tunables = std::move(*tunables);
   return defect_of(record).empty();
+}
+
+/// True if `time_us` can be a time. A negative zero cannot: SQLite does not keep its sign.
+bool is_time(double time_us) {
+  return std::isfinite(time_us) && !std::signbit(time_us);
+}
+
+/// The reason why the details of `record` are no such; empty if they are.
+std::string defect_of_details(const TunedRecord& record) {
+  for (const auto& [name, time_us] : {std::pair("the low end of its interval", record.low_us),
+                                      std::pair("the high end of its interval", record.high_us),
+                                      std::pair("the default's time", record.default_us)}) {
+    if (!is_time(time_us)) {
+      return fmt::format("{}, {}, is not a time", name, time_us);
+    }
+  }
+  if (record.low_us > record.time_us || record.time_us > record.high_us) {
+    return fmt::format("its time {} is not in its interval {} to {}", record.time_us, record.low_us,
+                       record.high_us);
+  }
+  if (record.source == TunedSource::estimate && record.low_us != record.high_us) {
+    return "it is an estimate with an interval, which only measuring gives";
+  }
+  for (const auto& [name, missing] :
+       {std::pair("policy", record.policy.empty()), std::pair("tool", record.tool.empty()),
+        std::pair("trials", record.trials == 0)}) {
+    if (missing) {
+      return fmt::format("it has details and no {}", name);
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -68,25 +143,46 @@ std::string_view name_of(TunedSource source) {
   return source == TunedSource::measured ? "measured" : "estimate";
 }
 
+bool has_details(const TunedRecord& record) {
+  const auto given = [](double time_us) { return std::bit_cast<std::uint64_t>(time_us) != 0; };
+  return given(record.low_us) || given(record.high_us) || given(record.default_us) || record.trials != 0 ||
+         !record.policy.empty() || !record.data.empty() || !record.compiler.empty() ||
+         !record.driver.empty() || !record.tool.empty();
+}
+
 std::string defect_of(const TunedRecord& record) {
-  const std::array<std::pair<const char*, const std::string*>, 5> texts{{{"op", &record.op},
-                                                                         {"specialisation", &record.spec},
-                                                                         {"architecture", &record.arch},
-                                                                         {"device", &record.device},
-                                                                         {"templates", &record.templates}}};
-  for (const auto& [name, text] : texts) {
-    if (text->size() > most_text || text->find('\0') != std::string::npos) {
+  struct Text {
+    const char* name;
+    const std::string& value;
+    bool may_be_empty;
+  };
+  for (const auto& [name, value, may_be_empty] : {Text{"op", record.op, false},
+                                                  {"specialisation", record.spec, true},
+                                                  {"architecture", record.arch, false},
+                                                  {"device", record.device, false},
+                                                  {"templates", record.templates, false},
+                                                  {"policy", record.policy, true},
+                                                  {"data", record.data, true},
+                                                  {"compiler", record.compiler, true},
+                                                  {"driver", record.driver, true},
+                                                  {"tool", record.tool, true}}) {
+    if (value.size() > most_text || value.find('\0') != std::string::npos) {
       return fmt::format("its {} is longer than {} bytes or holds a zero byte", name, most_text);
     }
-    if (text->empty() && text != &record.spec) {
+    if (value.empty() && !may_be_empty) {
       return fmt::format("it has no {}", name);
     }
   }
   if (record.rows_low < 1 || record.rows_high < record.rows_low) {
     return fmt::format("its rows {} to {} are not a range", record.rows_low, record.rows_high);
   }
-  if (!std::isfinite(record.time_us) || record.time_us < 0) {
+  if (!is_time(record.time_us)) {
     return fmt::format("its time {} is not a time", record.time_us);
+  }
+  if (has_details(record)) {
+    if (std::string defect = defect_of_details(record); !defect.empty()) {
+      return defect;
+    }
   }
   if (record.signatures.size() > max_signatures) {
     return fmt::format("it has more than {} signatures", max_signatures);
@@ -161,7 +257,7 @@ TunedRecord stored_form(TunedRecord record) {
 
 std::uint64_t checksum_of(const TunedRecord& record) {
   Writer out;
-  write(out, record);
+  out.raw(content_of(record));
   if (!record.signatures.empty()) {
     write_signatures(out, record.signatures);
   }
@@ -170,7 +266,10 @@ std::uint64_t checksum_of(const TunedRecord& record) {
 
 std::string content_of(const TunedRecord& record) {
   Writer out;
-  write(out, record);
+  write_base(out, record);
+  if (has_details(record)) {
+    write_details(out, record);
+  }
   return out.take();
 }
 
@@ -179,12 +278,29 @@ bool has_signatures(const std::vector<TunedRecord>& records) {
                      [](const TunedRecord& record) { return !record.signatures.empty(); });
 }
 
+RecordForm form_of(const std::vector<TunedRecord>& records) {
+  RecordForm form = RecordForm::plain;
+  for (const TunedRecord& record : records) {
+    if (has_details(record)) {
+      return RecordForm::with_details;
+    }
+    form = record.signatures.empty() ? form : RecordForm::with_signed;
+  }
+  return form;
+}
+
 std::string serialise_records(const std::vector<TunedRecord>& records, RecordForm form) {
   Writer out;
   out.integer(static_cast<std::uint32_t>(records.size()));
   for (const TunedRecord& record : records) {
-    write(out, record);
-    if (form == RecordForm::with_signed) {
+    write_base(out, record);
+    if (form == RecordForm::with_details) {
+      out.integer(static_cast<std::uint8_t>(has_details(record) ? 1 : 0));
+      if (has_details(record)) {
+        write_details(out, record);
+      }
+    }
+    if (form != RecordForm::plain) {
       write_signatures(out, record.signatures);
     }
   }
