@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/dispatch/launch_defect.hpp"
+
 namespace kerncast {
 namespace {
 
@@ -33,25 +35,8 @@ std::string record_text(const cache::TunedMatch& match) {
 }
 
 /// The reason why the op cannot be launched with `tunables`; empty if it can.
-std::string launch_defect(const TunablesRequest& request, const Tunables& tunables) {
-  constexpr std::uint64_t most_threads = 1024;
-  std::vector<decltype(OpDefinition::geometry)> stages{request.op->geometry};
-  for (const LaterStage& stage : request.op->later_stages) {
-    stages.push_back(stage.geometry);
-  }
-  for (const auto geometry_of : stages) {
-    const LaunchGeometry geometry = geometry_of(request.spec, tunables, request.traits, request.rows);
-    const std::uint64_t threads =
-        std::uint64_t{geometry.block[0]} * geometry.block[1] * std::uint64_t{geometry.block[2]};
-    if (threads == 0 || threads > most_threads) {
-      return fmt::format("a block would have {} threads", threads);
-    }
-    if (geometry.dynamic_shared > static_cast<std::uint64_t>(request.traits.max_shared_per_block)) {
-      return fmt::format("a block would need {} bytes of shared memory, {} has {}", geometry.dynamic_shared,
-                         request.arch, request.traits.max_shared_per_block);
-    }
-  }
-  return {};
+std::string defect_of(const TunablesRequest& request, const Tunables& tunables) {
+  return launch_defect(*request.op, request.spec, tunables, request.traits, request.arch, request.rows);
 }
 
 /// The tunables of `record`. If the op does not accept them, `defect` says why.
@@ -63,7 +48,7 @@ Tunables tunables_of(const TunablesRequest& request, const cache::TunedRecord& r
   }
   try {
     const Tunables tunables = parse_tunables(*request.op, settings);
-    defect = launch_defect(request, tunables);
+    defect = defect_of(request, tunables);
     return tunables;
   } catch (const Error& error) {
     defect = error.what();
@@ -89,7 +74,7 @@ TunablesChoice TunablesChooser::defaults(const TunablesRequest& request) const {
 TunablesChoice TunablesChooser::choose(const TunablesRequest& request, const std::optional<Tunables>& given) {
   if (given) {
     check_tunables(*request.op, *given);
-    if (const std::string defect = launch_defect(request, *given); !defect.empty()) {
+    if (const std::string defect = defect_of(request, *given); !defect.empty()) {
       throw Error(ErrorCode::invalid_argument, fmt::format("{} with tunables {}: {}", named(request),
                                                            format_tunables(*request.op, *given), defect));
     }
