@@ -130,7 +130,12 @@ void Command::footer(const std::string& text) const {
 }
 
 void Command::action(std::function<int()> work) const {
-  app_->callback([context = context_, work = std::move(work)] { context->action = work; });
+  app_->callback([app = app_, context = context_, work = std::move(work)] {
+    // CLI11 calls this after the callback of a command below.
+    if (app->get_subcommands().empty()) {
+      context->action = work;
+    }
+  });
 }
 
 std::optional<Command> Command::find(const std::string& name) const {

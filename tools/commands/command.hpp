@@ -56,7 +56,8 @@ class Command {
   void json_flag() const;
   /// Sets the text at the end of the help.
   void footer(const std::string& text) const;
-  /// Sets the work of this command. It returns the exit code.
+  /// Sets the work of this command. It returns the exit code. The work is not done if the user names a
+  /// command below this one.
   void action(std::function<int()> work) const;
   /// The command called `name` directly below this one.
   [[nodiscard]] std::optional<Command> find(const std::string& name) const;
@@ -81,6 +82,7 @@ void add_inspect_command(const Command& root, CommandContext& context);
 void add_profile_command(const Command& root, CommandContext& context);
 void add_bench_command(const Command& root, CommandContext& context);
 void add_cache_command(const Command& root, CommandContext& context);
+void add_tune_command(const Command& root, CommandContext& context);
 void add_warm_command(const Command& root, CommandContext& context);
 void add_worker_command(const Command& root, CommandContext& context);
 void add_record_command(const Command& root, CommandContext& context);

@@ -104,6 +104,13 @@ std::string suggestion(const std::string& nearest) {
   return nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest);
 }
 
+/// True if a word after `command` may be something else than the name of a command below it.
+bool takes_positional(const CLI::App& command) {
+  const std::vector<const CLI::Option*> options = command.get_options();
+  return std::any_of(options.begin(), options.end(),
+                     [](const CLI::Option* option) { return option->get_positional(); });
+}
+
 /// The message for a command line that CLI11 rejects: its error and the command whose help to read. For an
 /// unknown command it names the nearest known one.
 std::string usage_text(const CLI::App& root, const CLI::ParseError& error,
@@ -126,7 +133,7 @@ std::string usage_text(const CLI::App& root, const CLI::ParseError& error,
       next = command->get_name() == word ? command : next;
     }
     if (next == nullptr) {
-      if (!names.empty()) {
+      if (!names.empty() && !takes_positional(*reached)) {
         text = fmt::format("unknown command '{}'{}", word, suggestion(nearest_name(word, names)));
       }
       break;
@@ -185,8 +192,8 @@ int parse_and_act(int argc, const char* const* argv) {
   const Command command(root, context);
   for (const auto add :
        {add_run_command, add_ops_command, add_inspect_command, add_profile_command, add_bench_command,
-        add_cache_command, add_key_command, add_warm_command, add_record_command, add_worker_command,
-        add_doctor_command, add_help_command, add_completion_command}) {
+        add_tune_command, add_cache_command, add_key_command, add_warm_command, add_record_command,
+        add_worker_command, add_doctor_command, add_help_command, add_completion_command}) {
     add(command, context);
   }
   // Declared for the help; GlobalArguments has taken it.

@@ -1,0 +1,114 @@
+#include "tools/commands/cache/tuned_layers.hpp"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <utility>
+
+#include "cache/cache.hpp"
+#include "cache/signature/public_key.hpp"
+#include "cache/signature/trusted_keys.hpp"
+#include "cache/tuning/tuning_store.hpp"
+#include "kerncast/op_definition.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
+#include "tools/commands/cache/cache_command.hpp"
+
+namespace kerncast::tools {
+
+std::vector<TunedLayer> tuned_layers(CommandContext& context, Runtime& runtime, bool& complete) {
+  cache::Cache& cache = implementation_of(runtime).cache;
+  const cache::TrustedKeys trusted(cache::options_from_environment().trusted_keys, nullptr);
+  std::vector<TunedLayer> layers;
+  layers.push_back({cache.store().root(), require_tuned(cache.tuning()), {}});
+  for (const auto& layer : cache.read_only()) {
+    std::string defect;
+    TunedLayer out{layer->name(), layer->tuned(defect), {}};
+    if (!defect.empty()) {
+      complete = false;
+      context.console.error(fmt::format("the tuned records of {} cannot be read: {}", layer->name(), defect));
+      continue;
+    }
+    for (std::size_t i = 0; i < out.records.size(); ++i) {
+      if (!trusted.defect_of(out.records[i]).empty()) {
+        out.untrusted.push_back(i);
+      }
+    }
+    layers.push_back(std::move(out));
+  }
+  return layers;
+}
+
+void warn_of_untrusted(CommandContext& context, const std::vector<TunedLayer>& layers) {
+  for (const TunedLayer& layer : layers) {
+    if (const std::size_t count = layer.untrusted.size(); count > 0) {
+      context.console.warning(fmt::format(
+          "{} of {} not used: no key of KERNCAST_TRUSTED_KEYS has signed {}", counted(count, "tuned record"),
+          layer.name + (count == 1 ? " is" : " are"), count == 1 ? "it" : "them"));
+    }
+  }
+}
+
+TunedState state_of(const KernelBuilder& builder, const cache::TunedRecord& record) {
+  const OpDefinition* op = OpRegistry::instance().find(record.op);
+  if (op == nullptr) {
+    return TunedState::unknown;
+  }
+  return builder.templates_digest(*op) == record.templates ? TunedState::current : TunedState::stale;
+}
+
+const char* name_of(TunedState state) {
+  switch (state) {
+    case TunedState::current:
+      return "current";
+    case TunedState::stale:
+      return "stale";
+    case TunedState::unknown:
+      break;
+  }
+  return "unknown";
+}
+
+std::string rows_text(const cache::TunedRecord& record) {
+  return record.rows_high == std::numeric_limits<std::int64_t>::max()
+             ? fmt::format("{}..", record.rows_low)
+             : fmt::format("{}..{}", record.rows_low, record.rows_high);
+}
+
+Json to_json(const cache::TunedRecord& record, TunedState state, const std::string& layer) {
+  Json signers = Json::array();
+  for (const cache::Signature& signature : record.signatures) {
+    signers.push_back(cache::format_public_key(signature.signer));
+  }
+  Json tunables = Json::object();
+  for (const auto& [name, value] : record.tunables) {
+    tunables[name] = value;
+  }
+  const bool detailed = cache::has_details(record);
+  const auto detail = [detailed](auto value) { return detailed ? Json(std::move(value)) : Json(); };
+  return {{"op", record.op},
+          {"spec", record.spec},
+          {"arch", record.arch},
+          {"rows_low", record.rows_low},
+          {"rows_high", record.rows_high},
+          {"source", cache::name_of(record.source)},
+          {"device", record.device},
+          {"tunables", std::move(tunables)},
+          {"time_us", record.time_us},
+          {"low_us", detail(record.low_us)},
+          {"high_us", detail(record.high_us)},
+          {"default_us", detail(record.default_us)},
+          {"gain", detailed && record.default_us > 0 ? Json(1 - record.time_us / record.default_us) : Json()},
+          {"trials", detail(record.trials)},
+          {"policy", detail(record.policy)},
+          {"data", detail(record.data)},
+          {"compiler", detail(record.compiler)},
+          {"driver", detail(record.driver)},
+          {"tool", detail(record.tool)},
+          {"templates", record.templates},
+          {"state", name_of(state)},
+          {"recorded", record.recorded_us / 1'000'000},
+          {"signers", std::move(signers)},
+          {"layer", layer}};
+}
+
+}  // namespace kerncast::tools

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cache/tuning/tuned_record.hpp"
+#include "kerncast/runtime.hpp"
+#include "runtime/dispatch/kernel_builder.hpp"
+#include "tools/commands/command.hpp"
+#include "tools/io/output.hpp"
+
+namespace kerncast::tools {
+
+/// The tuned records of one layer of the cache, in order.
+struct TunedLayer {
+  std::string name;
+  std::vector<cache::TunedRecord> records;
+  /// Those of `records`, by number, that no launch uses, since KERNCAST_TRUSTED_KEYS demands a signature.
+  std::vector<std::size_t> untrusted;
+};
+
+/// The tuned records of every layer, in order of search: the cache directory, the read-only layers, and those
+/// that come with the library. A layer that cannot be read is reported on the console of `context`, left out,
+/// and makes `complete` false. Throws Error(io_error) if the cache directory cannot be read.
+[[nodiscard]] std::vector<TunedLayer> tuned_layers(CommandContext& context, Runtime& runtime, bool& complete);
+
+/// Warns if a layer has records that no launch uses for lack of a signature.
+void warn_of_untrusted(CommandContext& context, const std::vector<TunedLayer>& layers);
+
+/// Whether a record can still be used.
+enum class TunedState : std::uint8_t {
+  current,
+  stale,    ///< the op's templates have changed since
+  unknown,  ///< the library has no such op
+};
+[[nodiscard]] TunedState state_of(const KernelBuilder& builder, const cache::TunedRecord& record);
+/// "current", "stale" or "unknown".
+[[nodiscard]] const char* name_of(TunedState state);
+
+/// The rows of a record, "33..64", or "8193.." without an end.
+[[nodiscard]] std::string rows_text(const cache::TunedRecord& record);
+
+/// What is printed in place of records if there are none.
+constexpr const char* no_tuned_records =
+    "no tuned records: ops use their own choice of tunables; records come from kerncast tune, with packs "
+    "(kerncast cache import) and read-only layers\n";
+
+/// Every field of `record`, its state and its layer.
+[[nodiscard]] Json to_json(const cache::TunedRecord& record, TunedState state, const std::string& layer);
+
+}  // namespace kerncast::tools

@@ -1,0 +1,110 @@
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/dispatch/runtime_impl.hpp"
+#include "tools/commands/cache/tuned_layers.hpp"
+#include "tools/commands/tune/tune.hpp"
+#include "tools/io/output.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+/// "3.20 us (3.18 to 3.25), 8.6 % quicker than the default's 3.50 us".
+std::string time_text(const cache::TunedRecord& record) {
+  std::string text = fmt::format("{:.2f} us", record.time_us);
+  if (!cache::has_details(record)) {
+    return text + "; neither its interval nor the default's time is known";
+  }
+  if (record.source == cache::TunedSource::measured) {
+    text += fmt::format(" ({:.2f} to {:.2f})", record.low_us, record.high_us);
+  }
+  const double gain = record.default_us > 0 ? 1 - record.time_us / record.default_us : 0;
+  if (gain == 0) {
+    return text + fmt::format(", as the default's {:.2f} us", record.default_us);
+  }
+  return text + fmt::format(", {:.1f} % {} than the default's {:.2f} us", 100 * (gain > 0 ? gain : -gain),
+                            gain > 0 ? "quicker" : "slower", record.default_us);
+}
+
+/// `parts`, without the empty ones, separated by commas.
+std::string joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) {
+    text += part.empty() ? "" : (text.empty() ? "" : ", ") + part;
+  }
+  return text;
+}
+
+std::string after(std::string_view before, const std::string& text) {
+  return text.empty() ? std::string() : fmt::format("{}{}", before, text);
+}
+
+void show(const cache::TunedRecord& record, TunedState state, const TunedLayer& layer, bool trusted) {
+  const bool measured = record.source == cache::TunedSource::measured;
+  Table table({{fmt::format("{}{} for {}, {} rows", record.op,
+                            record.spec.empty() ? "" : fmt::format(" [{}]", record.spec), record.arch,
+                            rows_text(record))}});
+  const auto line = [&](std::string_view name, const std::string& text) {
+    table.add_row({fmt::format("  {:<9} {}", name, text)});
+  };
+  line("tunables", cache::format_tunables(record));
+  line("time", time_text(record));
+  line("from",
+       joined({fmt::format("{} {}", measured ? "measured on" : "estimated for", record.device), record.policy,
+               record.trials == 0 ? "" : counted(record.trials, "trial"), after("data ", record.data)}));
+  line("made by", joined({record.tool, record.compiler, after("driver ", record.driver),
+                          utc_time(record.recorded_us / 1'000'000)}));
+  line("state", state == TunedState::current ? trusted ? "current" : "current, but not signed as demanded"
+                : state == TunedState::stale ? "stale: the templates have changed since"
+                                             : "unknown: the library has no such op");
+  line("templates", record.templates);
+  line("layer", layer.name);
+  print(table);
+}
+
+int show_all(CommandContext& context) {
+  Runtime runtime(context.runtime_options());
+  bool complete = true;
+  const std::vector<TunedLayer> layers = tuned_layers(context, runtime, complete);
+  Json json = Json::array();
+  bool first = true;
+  for (const TunedLayer& layer : layers) {
+    std::size_t next_untrusted = 0;
+    for (std::size_t i = 0; i < layer.records.size(); ++i) {
+      const cache::TunedRecord& record = layer.records[i];
+      const TunedState state = state_of(implementation_of(runtime).builder, record);
+      const bool untrusted = next_untrusted < layer.untrusted.size() && layer.untrusted[next_untrusted] == i;
+      next_untrusted += untrusted ? 1 : 0;
+      if (context.json) {
+        json.push_back(to_json(record, state, layer.name));
+        continue;
+      }
+      print(first ? "" : "\n");
+      show(record, state, layer, !untrusted);
+      first = false;
+    }
+  }
+  warn_of_untrusted(context, layers);
+  if (context.json) {
+    print_json(json);
+  } else if (first) {
+    print(no_tuned_records);
+  }
+  return complete ? exit_fine : exit_failed;
+}
+
+}  // namespace
+
+void add_tune_show_command(const Command& tune, CommandContext& context) {
+  const Command command =
+      tune.add("show",
+               "Show every tuned record with all of its fields: time, interval, gain against the default, "
+               "origin, state, layer");
+  command.json_flag();
+  command.action([&context] { return show_all(context); });
+}
+
+}  // namespace kerncast::tools
