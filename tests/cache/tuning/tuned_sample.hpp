@@ -23,6 +23,22 @@ inline kerncast::cache::TunedRecord sample_record(std::int64_t rows = 1,
   return record;
 }
 
+/// sample_record() with details.
+inline kerncast::cache::TunedRecord detailed_record(std::int64_t rows = 1,
+                                                    const std::string& op = "norm.rms_norm") {
+  kerncast::cache::TunedRecord record = sample_record(rows, op);
+  record.low_us = 3.2;
+  record.high_us = 3.3;
+  record.default_us = 3.5;
+  record.trials = 12;
+  record.policy = "graph of 20, cold L2";
+  record.data = "zipf 1.1";
+  record.compiler = "NVRTC 13.0";
+  record.driver = "580.65";
+  record.tool = "kerncast 0.1.0";
+  return record;
+}
+
 /// sample_record() with a signature, which nobody has made.
 inline kerncast::cache::TunedRecord signed_record(std::int64_t rows = 1) {
   kerncast::cache::TunedRecord record = sample_record(rows);
