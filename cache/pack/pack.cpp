@@ -109,7 +109,9 @@ std::string Pack::read_table(std::uint64_t file_bytes) {
                        pack_version);
   }
   const bool has_places = version != first_pack_version;
-  tuned_form_ = version == pack_version ? RecordForm::with_signed : RecordForm::plain;
+  tuned_form_ = version == pack_version          ? RecordForm::with_details
+                : version == signed_pack_version ? RecordForm::with_signed
+                                                 : RecordForm::plain;
   footer.resize(footer_bytes + (has_places ? 2 * place_bytes : 0));
   if (file_bytes < head_bytes + footer.size()) {
     return "truncated";

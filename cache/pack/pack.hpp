@@ -22,11 +22,11 @@ namespace kerncast::cache {
 ///
 ///     pack   = magic version shared { blob } tuned table footer
 ///     magic  = "KERNPACK"                        8 bytes
-///     version = u32                              pack_version, or unsigned_pack_version
+///     version = u32                              see pack_version
 ///     shared = one zstd frame                    text that entries share: the dictionary of the other frames
 ///     blob   = one zstd frame                    an entry file without a provenance; see entry.hpp
-///     tuned  = one zstd frame                    tuned records, each followed by its signatures in version
-///                                                pack_version; see tuned_record.hpp
+///     tuned  = one zstd frame                    tuned records in the form of the version; see
+///                                                tuned_record.hpp
 ///     table  = { u64 high, u64 low               the key, in ascending order, each once
 ///                u64 offset, place }             the blob, which begins where the previous one ends
 ///     footer = place of shared, place of tuned, u64 table_offset, u64 count,
@@ -34,12 +34,13 @@ namespace kerncast::cache {
 ///     place  = u64 packed_bytes, u64 bytes       size of the frame and of its content; 0 and 0 without one
 ///              u64 hash                          XXH3-64 of the frame
 ///
-/// A pack is written in version pack_version if a tuned record has a signature, else in
-/// unsigned_pack_version. Version 1 has no shared and tuned frames and not their places. The file contains
+/// A pack is written in the first version from unsigned_pack_version on whose form of records can hold its
+/// own. Version 1 has no shared and tuned frames and not their places. The file contains
 /// nothing else, so every byte is verified, and the same contents packed by the same version of zstd give the
 /// same bytes.
-constexpr std::uint32_t pack_version = 3;
-constexpr std::uint32_t unsigned_pack_version = 2;
+constexpr std::uint32_t pack_version = 4;           ///< RecordForm::with_details
+constexpr std::uint32_t signed_pack_version = 3;    ///< RecordForm::with_signed
+constexpr std::uint32_t unsigned_pack_version = 2;  ///< RecordForm::plain
 constexpr std::uint32_t first_pack_version = 1;
 
 /// Writes a pack piece by piece.

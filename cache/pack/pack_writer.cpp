@@ -15,6 +15,19 @@ namespace {
 // A high level, since a pack is written once and copied to many machines.
 constexpr int compression_level = 12;
 
+/// The version of packs whose records have this form.
+std::uint32_t version_for(RecordForm form) {
+  switch (form) {
+    case RecordForm::plain:
+      return unsigned_pack_version;
+    case RecordForm::with_signed:
+      return signed_pack_version;
+    case RecordForm::with_details:
+      break;
+  }
+  return pack_version;
+}
+
 void check(std::size_t result) {
   if (ZSTD_isError(result) != 0) {
     throw Error(ErrorCode::internal, fmt::format("compressing a pack: {}", ZSTD_getErrorName(result)));
@@ -50,12 +63,10 @@ struct PackWriter::Compressor {
 PackWriter::PackWriter(Sink sink, const std::string& shared, const std::vector<TunedRecord>& tuned)
     : sink_(std::move(sink)),
       compressor_(std::make_unique<Compressor>()),
-      tuned_(tuned.empty()           ? std::string()
-             : has_signatures(tuned) ? serialise_records(tuned, RecordForm::with_signed)
-                                     : serialise_records(tuned)) {
+      tuned_(tuned.empty() ? std::string() : serialise_records(tuned, form_of(tuned))) {
   Writer head;
   head.raw(pack_format::magic);
-  head.integer(has_signatures(tuned) ? pack_version : unsigned_pack_version);
+  head.integer(version_for(form_of(tuned)));
   head_ = head.take();
   write(head_);
   shared_place_ = write_frame(shared);

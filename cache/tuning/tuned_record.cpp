@@ -106,16 +106,18 @@ bool read(Reader& in, RecordForm form, TunedRecord& record) {
   return defect_of(record).empty();
 }
 
-/// True if `time_us` can be a time. A negative zero cannot: SQLite does not keep its sign.
+/// True if `time_us` can be a time. A negative zero cannot: SQLite does not keep its sign. Records of earlier
+/// schemas may have one, which stored_form() corrects.
 bool is_time(double time_us) {
   return std::isfinite(time_us) && !std::signbit(time_us);
 }
 
 /// The reason why the details of `record` are no such; empty if they are.
 std::string defect_of_details(const TunedRecord& record) {
-  for (const auto& [name, time_us] : {std::pair("the low end of its interval", record.low_us),
-                                      std::pair("the high end of its interval", record.high_us),
-                                      std::pair("the default's time", record.default_us)}) {
+  for (const auto& [name, time_us] :
+       {std::pair("its time", record.time_us), std::pair("the low end of its interval", record.low_us),
+        std::pair("the high end of its interval", record.high_us),
+        std::pair("the default's time", record.default_us)}) {
     if (!is_time(time_us)) {
       return fmt::format("{}, {}, is not a time", name, time_us);
     }
@@ -176,7 +178,7 @@ std::string defect_of(const TunedRecord& record) {
   if (record.rows_low < 1 || record.rows_high < record.rows_low) {
     return fmt::format("its rows {} to {} are not a range", record.rows_low, record.rows_high);
   }
-  if (!is_time(record.time_us)) {
+  if (!std::isfinite(record.time_us) || record.time_us < 0) {
     return fmt::format("its time {} is not a time", record.time_us);
   }
   if (has_details(record)) {
@@ -271,11 +273,6 @@ std::string content_of(const TunedRecord& record) {
     write_details(out, record);
   }
   return out.take();
-}
-
-bool has_signatures(const std::vector<TunedRecord>& records) {
-  return std::any_of(records.begin(), records.end(),
-                     [](const TunedRecord& record) { return !record.signatures.empty(); });
 }
 
 RecordForm form_of(const std::vector<TunedRecord>& records) {

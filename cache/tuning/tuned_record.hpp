@@ -91,9 +91,6 @@ struct TunedRecord {
 /// records give equal bytes.
 [[nodiscard]] std::string content_of(const TunedRecord& record);
 
-/// True if one of `records` has a signature.
-[[nodiscard]] bool has_signatures(const std::vector<TunedRecord>& records);
-
 /// The forms of records as bytes. Each can hold what the ones before it can.
 enum class RecordForm : std::uint8_t {
   plain,         ///< without signatures and details

@@ -1,12 +1,16 @@
 #include "cache/tuning/tuning_database.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "cache/posix/byte_order.hpp"
 #include "cache/signature_list.hpp"
@@ -26,45 +30,94 @@ using sqlite::Statement;
 // a newer build's.
 constexpr int application_mark = 0x4B430000;
 
-constexpr std::string_view record_table =
-    "tuned(op TEXT NOT NULL, spec TEXT NOT NULL, arch TEXT NOT NULL, rows_low INTEGER NOT NULL, rows_high "
-    "INTEGER "
-    "NOT NULL, source TEXT NOT NULL, device TEXT NOT NULL, tunables TEXT NOT NULL, time_us REAL NOT NULL, "
-    "templates "
-    "TEXT NOT NULL, recorded_us INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY(op, spec, arch, "
-    "rows_low, "
-    "rows_high, source, device))";
+/// The columns of a record's place, of its content, and of its details, each in the order of the table.
+constexpr std::array place_fields = {"op", "spec", "arch", "rows_low", "rows_high", "source", "device"};
+constexpr std::array content_fields = {"tunables", "time_us", "templates", "recorded_us"};
+constexpr std::array detail_fields = {"low_us", "high_us",  "default_us", "trials", "policy",
+                                      "data",   "compiler", "driver",     "tool"};
 
-constexpr std::string_view signed_record_table =
-    "tuned(op TEXT NOT NULL, spec TEXT NOT NULL, arch TEXT NOT NULL, rows_low INTEGER NOT NULL, rows_high "
-    "INTEGER "
-    "NOT NULL, source TEXT NOT NULL, device TEXT NOT NULL, tunables TEXT NOT NULL, time_us REAL NOT NULL, "
-    "templates "
-    "TEXT NOT NULL, recorded_us INTEGER NOT NULL, checksum INTEGER NOT NULL, signatures BLOB NOT NULL, "
-    "PRIMARY KEY(op, spec, arch, rows_low, rows_high, source, device))";
+bool holds_signatures(std::int64_t version) {
+  return version >= signed_schema_version;
+}
 
-constexpr const char* select_records =
-    "SELECT op, spec, arch, rows_low, rows_high, source, device, tunables, time_us, templates, recorded_us, "
-    "checksum FROM tuned";
+bool holds_details(std::int64_t version) {
+  return version >= schema_version;
+}
 
-constexpr const char* select_signed_records =
-    "SELECT op, spec, arch, rows_low, rows_high, source, device, tunables, time_us, templates, recorded_us, "
-    "checksum, signatures FROM tuned";
+/// The first version that can hold every one of `records`.
+std::int64_t version_for(const std::vector<TunedRecord>& records) {
+  switch (form_of(records)) {
+    case RecordForm::plain:
+      return unsigned_schema_version;
+    case RecordForm::with_signed:
+      return signed_schema_version;
+    case RecordForm::with_details:
+      break;
+  }
+  return schema_version;
+}
 
-constexpr const char* upsert_record =
-    "INSERT INTO tuned VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-    "tunables = excluded.tunables, time_us = excluded.time_us, templates = excluded.templates, "
-    "recorded_us = excluded.recorded_us, checksum = excluded.checksum "
-    "WHERE (excluded.recorded_us >= recorded_us OR recorded_us > ?13) AND excluded.checksum <> checksum";
+std::string table_of(std::int64_t version) {
+  return fmt::format(
+      "tuned(op TEXT NOT NULL, spec TEXT NOT NULL, arch TEXT NOT NULL, rows_low INTEGER NOT NULL, "
+      "rows_high INTEGER NOT NULL, source TEXT NOT NULL, device TEXT NOT NULL, tunables TEXT NOT NULL, "
+      "time_us REAL NOT NULL, templates TEXT NOT NULL, recorded_us INTEGER NOT NULL, "
+      "checksum INTEGER NOT NULL, {}{}PRIMARY KEY({}))",
+      holds_details(version)
+          ? "low_us REAL NOT NULL, high_us REAL NOT NULL, default_us REAL NOT NULL, trials INTEGER NOT NULL, "
+            "policy TEXT NOT NULL, data TEXT NOT NULL, compiler TEXT NOT NULL, driver TEXT NOT NULL, "
+            "tool TEXT NOT NULL, "
+          : "",
+      holds_signatures(version) ? "signatures BLOB NOT NULL, " : "", fmt::join(place_fields, ", "));
+}
 
-// A record without signatures does not replace an equal one, which may have some; see keeps().
-constexpr const char* upsert_signed_record =
-    "INSERT INTO tuned VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?14) ON CONFLICT DO UPDATE SET "
-    "tunables = excluded.tunables, time_us = excluded.time_us, templates = excluded.templates, "
-    "recorded_us = excluded.recorded_us, checksum = excluded.checksum, signatures = excluded.signatures "
-    "WHERE (excluded.recorded_us >= recorded_us OR recorded_us > ?13) AND excluded.checksum <> checksum "
-    "AND (excluded.signatures <> x'' OR excluded.tunables <> tunables OR excluded.time_us <> time_us "
-    "OR excluded.templates <> templates OR excluded.recorded_us <> recorded_us)";
+/// The columns of content in a database of `version`, without checksum and signatures.
+std::vector<std::string> content_columns(std::int64_t version) {
+  std::vector<std::string> columns(content_fields.begin(), content_fields.end());
+  if (holds_details(version)) {
+    columns.insert(columns.end(), detail_fields.begin(), detail_fields.end());
+  }
+  return columns;
+}
+
+/// All columns in the order of the table.
+std::vector<std::string> columns_of(std::int64_t version) {
+  std::vector<std::string> columns(place_fields.begin(), place_fields.end());
+  columns.insert(columns.end(), content_fields.begin(), content_fields.end());
+  columns.emplace_back("checksum");
+  if (holds_details(version)) {
+    columns.insert(columns.end(), detail_fields.begin(), detail_fields.end());
+  }
+  if (holds_signatures(version)) {
+    columns.emplace_back("signatures");
+  }
+  return columns;
+}
+
+/// A statement that stores a record. The parameter after those of the columns is latest_us().
+std::string upsert_statement(std::int64_t version) {
+  const std::size_t count = columns_of(version).size();
+  std::vector<std::string> places;
+  std::vector<std::string> sets{"checksum = excluded.checksum"};
+  std::vector<std::string> differs;
+  for (std::size_t i = 1; i <= count; ++i) {
+    places.push_back(fmt::format("?{}", i));
+  }
+  for (const std::string& column : content_columns(version)) {
+    sets.push_back(fmt::format("{0} = excluded.{0}", column));
+    differs.push_back(fmt::format("excluded.{0} <> {0}", column));
+  }
+  std::string statement;
+  if (holds_signatures(version)) {
+    sets.emplace_back("signatures = excluded.signatures");
+    // A record without signatures does not replace an equal one, which may have some; see keeps().
+    statement = fmt::format(" AND (excluded.signatures <> x'' OR {})", fmt::join(differs, " OR "));
+  }
+  return fmt::format(
+      "INSERT INTO tuned VALUES({}) ON CONFLICT DO UPDATE SET {} "
+      "WHERE (excluded.recorded_us >= recorded_us OR recorded_us > ?{}) AND excluded.checksum <> checksum{}",
+      fmt::join(places, ", "), fmt::join(sets, ", "), count + 1, statement);
+}
 
 constexpr const char* delete_record =
     "DELETE FROM tuned WHERE op = ? AND spec = ? AND arch = ? AND rows_low = ? AND rows_high = ? AND "
@@ -136,6 +189,19 @@ bool read_signatures_column(const std::string& bytes, TunedRecord& record) {
   return bytes.empty() || (read_signatures(in, record.signatures) && in.done());
 }
 
+/// Reads the details of a row, which begin at column `at`, and returns the next column.
+int read_details(const Statement& query, int at, TunedRecord& record) {
+  for (double* time_us : {&record.low_us, &record.high_us, &record.default_us}) {
+    *time_us = sqlite3_column_double(query.get(), at++);
+  }
+  // A number that is no such is found by the checksum.
+  record.trials = static_cast<std::uint32_t>(sqlite3_column_int64(query.get(), at++));
+  for (std::string* text : {&record.policy, &record.data, &record.compiler, &record.driver, &record.tool}) {
+    *text = sqlite::column(query, at++);
+  }
+  return at;
+}
+
 /// Reads one row of a database of this version. False if this store did not write it.
 bool read_row(const Statement& query, std::int64_t version, TunedRecord& record) {
   record.op = sqlite::column(query, 0);
@@ -150,19 +216,22 @@ bool read_row(const Statement& query, std::int64_t version, TunedRecord& record)
   record.time_us = sqlite3_column_double(query.get(), 8);
   record.templates = sqlite::column(query, 9);
   record.recorded_us = sqlite3_column_int64(query.get(), 10);
+  constexpr int checksum_column = 11;
+  const int next =
+      holds_details(version) ? read_details(query, checksum_column + 1, record) : checksum_column + 1;
   if (!tunables ||
-      (version != unsigned_schema_version && !read_signatures_column(sqlite::column(query, 12), record))) {
+      (holds_signatures(version) && !read_signatures_column(sqlite::column(query, next), record))) {
     return false;
   }
   record.tunables = std::move(*tunables);
-  return defect_of(record).empty() &&
-         static_cast<std::uint64_t>(sqlite3_column_int64(query.get(), 11)) == checksum_of(record);
+  return defect_of(record).empty() && static_cast<std::uint64_t>(sqlite3_column_int64(
+                                          query.get(), checksum_column)) == checksum_of(record);
 }
 
 int read_rows(const Database& database, std::int64_t version, Content& out, std::uint64_t& unsound) {
   Statement query;
-  int result =
-      prepare(database, version == unsigned_schema_version ? select_records : select_signed_records, query);
+  const std::string select = fmt::format("SELECT {} FROM tuned", fmt::join(columns_of(version), ", "));
+  int result = prepare(database, select.c_str(), query);
   while (result == SQLITE_OK || result == SQLITE_ROW) {
     result = sqlite3_step(query.get());
     if (TunedRecord record; result == SQLITE_ROW) {
@@ -231,41 +300,54 @@ Change in_transaction(const Database& database, Work&& work) {
   return out;
 }
 
+/// Binds the details of `record`, which begin at `at`, and returns the next index.
+int bind_details(const Statement& statement, int at, const TunedRecord& record) {
+  for (const double time_us : {record.low_us, record.high_us, record.default_us}) {
+    sqlite3_bind_double(statement.get(), at++, time_us);
+  }
+  sqlite3_bind_int64(statement.get(), at++, record.trials);
+  for (const std::string* text :
+       {&record.policy, &record.data, &record.compiler, &record.driver, &record.tool}) {
+    sqlite::bind(statement, at++, *text);
+  }
+  return at;
+}
+
 Change upsert(const Database& database, std::int64_t version, const std::vector<TunedRecord>& records) {
-  const bool plain = version == unsigned_schema_version;
-  return run_for_each(database, plain ? upsert_record : upsert_signed_record, records,
-                      [plain](const Statement& statement, int at, const TunedRecord& record,
-                              const std::string& tunables, const std::string& signatures) {
+  return run_for_each(database, upsert_statement(version).c_str(), records,
+                      [version](const Statement& statement, int at, const TunedRecord& record,
+                                const std::string& tunables, const std::string& signatures) {
                         sqlite::bind(statement, at++, tunables);
                         sqlite3_bind_double(statement.get(), at++, record.time_us);
                         sqlite::bind(statement, at++, record.templates);
                         sqlite3_bind_int64(statement.get(), at++, record.recorded_us);
                         sqlite3_bind_int64(statement.get(), at++,
                                            static_cast<sqlite3_int64>(checksum_of(record)));
-                        sqlite3_bind_int64(statement.get(), at++, latest_us());
-                        if (!plain) {
-                          sqlite3_bind_blob(statement.get(), at, signatures.data(),
+                        at = holds_details(version) ? bind_details(statement, at, record) : at;
+                        if (holds_signatures(version)) {
+                          sqlite3_bind_blob(statement.get(), at++, signatures.data(),
                                             static_cast<int>(signatures.size()), SQLITE_STATIC);
                         }
+                        sqlite3_bind_int64(statement.get(), at, latest_us());
                       });
 }
 
 std::string create_statements(std::int64_t version) {
   return fmt::format("CREATE TABLE {}; PRAGMA user_version = {}; PRAGMA application_id = {};",
-                     version == unsigned_schema_version ? record_table : signed_record_table, version,
-                     application_mark + version);
+                     table_of(version), version, application_mark + version);
 }
 
-/// Changes a database of the unsigned version to the newest, in a transaction that the caller has begun.
-int add_signatures(const Database& database) {
+/// Changes a database of version `from` to the later version `to`, in a transaction that the caller has
+/// begun.
+int migrate(const Database& database, std::int64_t from, std::int64_t to) {
   Content old;
   std::uint64_t unsound = 0;
-  int result = read_rows(database, unsigned_schema_version, old, unsound);
+  int result = read_rows(database, from, old, unsound);
   if (result != SQLITE_DONE || unsound > 0) {
     return result != SQLITE_DONE ? result : SQLITE_CORRUPT;
   }
-  result = execute(database, ("DROP TABLE tuned; " + create_statements(schema_version)).c_str());
-  return result == SQLITE_OK ? upsert(database, schema_version, old.records).result : result;
+  result = execute(database, ("DROP TABLE tuned; " + create_statements(to)).c_str());
+  return result == SQLITE_OK ? upsert(database, to, old.records).result : result;
 }
 
 /// Stores `records`, in a transaction that the caller has begun.
@@ -275,11 +357,11 @@ Change insert_records(const Database& database, const std::vector<TunedRecord>& 
     return {result, 0};
   }
   std::int64_t version = leading_number(text);
-  if (version == unsigned_schema_version && has_signatures(records)) {
-    if (const int result = add_signatures(database); result != SQLITE_OK) {
+  if (const std::int64_t needed = version_for(records); needed > version) {
+    if (const int result = migrate(database, version, needed); result != SQLITE_OK) {
       return {result, 0};
     }
-    version = schema_version;
+    version = needed;
   }
   return upsert(database, version, records);
 }
@@ -322,9 +404,7 @@ Content read(const Database& database) {
   if (!read_marks(database, out, version)) {
     return out;
   }
-  if (sqlite::compare_schema(database,
-                             version == unsigned_schema_version ? record_table : signed_record_table) ==
-      State::broken) {
+  if (sqlite::compare_schema(database, table_of(version)) == State::broken) {
     out.condition = Condition::broken;
     out.defect = "it holds something else than the table of records";
     return out;
@@ -388,7 +468,7 @@ int create(const Database& database) {
     if (const int result = ask(database, "PRAGMA user_version", version); result != SQLITE_ROW) {
       return {result, 0};
     }
-    // Another process may have created them meanwhile, in either version.
+    // Another process may have created them meanwhile, in any version.
     return {
         version == "0" ? execute(database, create_statements(unsigned_schema_version).c_str()) : SQLITE_OK,
         0};

@@ -12,9 +12,10 @@
 /// Access to the tables of the tuning store. tuning_store.hpp has their schema.
 namespace kerncast::cache::tuning_database {
 
-constexpr int schema_version = 2;
-/// A database has this version until a signed record is stored in it, so that builds which know no signatures
-/// read it up to then.
+constexpr int schema_version = 3;
+/// A database has this version until a record with details is stored in it, and the one below until a signed
+/// record is, so that builds which know neither read it up to then.
+constexpr int signed_schema_version = 2;
 constexpr int unsigned_schema_version = 1;
 
 /// State of a tuning database.
@@ -45,8 +46,8 @@ struct Change {
 };
 /// Creates the tables of the unsigned version if there are none.
 [[nodiscard]] int create(const sqlite::Database& database);
-/// Stores each record, unless its place has a record that keeps() says is kept. Before it stores a signature
-/// it changes the tables to the newest version. All or nothing.
+/// Stores each record, unless its place has a record that keeps() says is kept. Before it stores a record
+/// that the tables cannot hold it changes them to the first version that can. All or nothing.
 [[nodiscard]] Change insert(const sqlite::Database& database, const std::vector<TunedRecord>& records);
 /// Removes the record in the place of each of `records`. All or nothing.
 [[nodiscard]] Change remove(const sqlite::Database& database, const std::vector<TunedRecord>& records);

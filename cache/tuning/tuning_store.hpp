@@ -42,19 +42,21 @@ struct TuningCheck {
 ///     ROOT/tuning.sqlite        with a write-ahead log; on network file systems with a rollback journal
 ///     ROOT/tuning.good.sqlite   its last good copy, written and renamed into place after each change
 ///
-///     PRAGMA user_version = 2, application_id = 0x4B430002
+///     PRAGMA user_version = 3, application_id = 0x4B430003
 ///     tuned(op TEXT, spec TEXT, arch TEXT, rows_low INTEGER, rows_high INTEGER, source TEXT, device TEXT,
 ///           tunables TEXT, time_us REAL, templates TEXT, recorded_us INTEGER, checksum INTEGER,
-///           signatures BLOB,
+///           low_us REAL, high_us REAL, default_us REAL, trials INTEGER, policy TEXT, data TEXT,
+///           compiler TEXT, driver TEXT, tool TEXT, signatures BLOB,
 ///           PRIMARY KEY(op, spec, arch, rows_low, rows_high, source, device))
 ///
 /// The columns are the fields of TunedRecord: source is "measured" or "estimate", tunables are "name=value
-/// name=value", checksum is the XXH3-64 of all fields, and signatures are as signature_list.hpp writes them,
-/// or empty. A database without a signed record has version 1, which lacks that column. The database is
-/// checked completely each time it is opened. A damaged one is moved to quarantine, with one warning, and
-/// rebuilt from its last good copy and from its sound records. If the database is locked or unreadable, the
-/// copy is read. A database of a newer build is left alone. No operation throws because of the state of the
-/// disk, and reading waits only a moment for other processes. Thread-safe; many processes may record at once.
+/// name=value", checksum is checksum_of(), and signatures are as signature_list.hpp writes them, or empty. A
+/// database without a record that has details has version 2, which lacks their columns, and one without a
+/// signed record has version 1, which lacks the signatures too. The database is checked completely each time
+/// it is opened. A damaged one is moved to quarantine, with one warning, and rebuilt from its last good copy
+/// and from its sound records. If the database is locked or unreadable, the copy is read. A database of a
+/// newer build is left alone. No operation throws because of the state of the disk, and reading waits only a
+/// moment for other processes. Thread-safe; many processes may record at once.
 class TuningStore {
  public:
   /// `root` is the cache directory; if it is empty, there are no records and none can be stored. `warn`

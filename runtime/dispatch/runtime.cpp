@@ -485,13 +485,7 @@ KernelReport Runtime::inspect(const OpDefinition& op, const Specialisation& spec
 
 std::vector<Tunables> Runtime::tunables(const OpDefinition& op, const Specialisation& spec,
                                         std::string_view arch, std::int64_t rows, int sm_count) {
-  const TunablesRequest request = typical_request(op, spec, arch, rows, sm_count);
-  const TunablesChoice choice = impl_->chooser.choose(request, std::nullopt);
-  std::vector<Tunables> all = {choice.tunables};
-  if (choice.origin == TunablesOrigin::tuned) {
-    all.push_back(impl_->chooser.defaults(request).tunables);
-  }
-  return all;
+  return impl_->chooser.choices(typical_request(op, spec, arch, rows, sm_count));
 }
 
 std::optional<KernelReport> Runtime::find(const OpDefinition& op, const Specialisation& spec,

@@ -14,13 +14,13 @@
 namespace kerncast {
 namespace {
 
-std::string rows_text(const cache::TunedRecord& record) {
-  if (record.rows_low == record.rows_high) {
-    return record.rows_low == 1 ? "1 row" : fmt::format("{} rows", record.rows_low);
+constexpr std::int64_t no_end = std::numeric_limits<std::int64_t>::max();
+
+std::string rows_text(std::int64_t low, std::int64_t high) {
+  if (low == high) {
+    return low == 1 ? "1 row" : fmt::format("{} rows", low);
   }
-  return record.rows_high == std::numeric_limits<std::int64_t>::max()
-             ? fmt::format("{} rows and more", record.rows_low)
-             : fmt::format("{} to {} rows", record.rows_low, record.rows_high);
+  return high == no_end ? fmt::format("{} rows and more", low) : fmt::format("{} to {} rows", low, high);
 }
 
 /// Describes a record: "measured on NVIDIA H100: 3.20 us for 33 to 64 rows, 2026-11-28, in
@@ -30,17 +30,31 @@ std::string record_text(const cache::TunedMatch& match) {
   const bool measured = record.source == cache::TunedSource::measured;
   return fmt::format("{} {}: {:.2f} us for {}, {:%Y-%m-%d}, in {}",
                      measured ? "measured on" : "estimated for", record.device, record.time_us,
-                     rows_text(record), fmt::gmtime(static_cast<std::time_t>(record.recorded_us / 1'000'000)),
-                     match.layer);
+                     rows_text(record.rows_low, record.rows_high),
+                     fmt::gmtime(static_cast<std::time_t>(record.recorded_us / 1'000'000)), match.layer);
 }
 
-/// The reason why the op cannot be launched with `tunables`; empty if it can.
-std::string defect_of(const TunablesRequest& request, const Tunables& tunables) {
-  return launch_defect(*request.op, request.spec, tunables, request.traits, request.arch, request.rows);
+/// Says that the record is used outside of its rows, if it is.
+std::string bucket_text(const cache::TunedMatch& match, const RowRange& rows) {
+  return match.covers ? std::string()
+                      : fmt::format("; no record covers {}, this is the nearest",
+                                    rows_text(rows.lowest, rows.highest));
 }
 
-/// The tunables of `record`. If the op does not accept them, `defect` says why.
-Tunables tunables_of(const TunablesRequest& request, const cache::TunedRecord& record, std::string& defect) {
+/// The reason why the op cannot be launched with `tunables` in every part of `rows`; empty if it can. Asking
+/// for both ends, and not for the rows of the launch at hand, gives a bucket one answer whichever launch is
+/// its first.
+std::string defect_of(const TunablesRequest& request, const Tunables& tunables, const RowRange& rows) {
+  const auto defect_at = [&](std::int64_t count) {
+    return launch_defect(*request.op, request.spec, tunables, request.traits, request.arch, count);
+  };
+  std::string defect = defect_at(rows.lowest);
+  return defect.empty() && rows.highest != no_end ? defect_at(rows.highest) : defect;
+}
+
+/// The tunables of `record`. If the op does not accept them for `rows`, `defect` says why.
+Tunables tunables_of(const TunablesRequest& request, const cache::TunedRecord& record, const RowRange& rows,
+                     std::string& defect) {
   std::vector<std::pair<std::string, std::string>> settings;
   settings.reserve(record.tunables.size());
   for (const auto& [name, value] : record.tunables) {
@@ -48,7 +62,7 @@ Tunables tunables_of(const TunablesRequest& request, const cache::TunedRecord& r
   }
   try {
     const Tunables tunables = parse_tunables(*request.op, settings);
-    defect = defect_of(request, tunables);
+    defect = defect_of(request, tunables, rows);
     return tunables;
   } catch (const Error& error) {
     defect = error.what();
@@ -74,41 +88,76 @@ TunablesChoice TunablesChooser::defaults(const TunablesRequest& request) const {
 TunablesChoice TunablesChooser::choose(const TunablesRequest& request, const std::optional<Tunables>& given) {
   if (given) {
     check_tunables(*request.op, *given);
-    if (const std::string defect = defect_of(request, *given); !defect.empty()) {
+    const RowRange rows{request.rows, request.rows};
+    if (const std::string defect = defect_of(request, *given, rows); !defect.empty()) {
       throw Error(ErrorCode::invalid_argument, fmt::format("{} with tunables {}: {}", named(request),
                                                            format_tunables(*request.op, *given), defect));
     }
     return {*given, TunablesOrigin::given, {}};
   }
+  const std::optional<TunablesChoice> tuned = choose_tuned(request, request.device);
+  return tuned ? *tuned : defaults(request);
+}
+
+std::vector<Tunables> TunablesChooser::choices(const TunablesRequest& request) {
+  std::vector<Tunables> all;
+  const auto add = [&all](const Tunables& tunables) {
+    if (std::find(all.begin(), all.end(), tunables) == all.end()) {
+      all.push_back(tunables);
+    }
+  };
+  std::vector<std::string> devices = cache_.tuned().devices(
+      request.op->name, format_specialisation(*request.op, request.spec), request.arch);
+  devices.insert(devices.begin(), request.device);
+  for (const std::string& device : devices) {
+    if (const std::optional<TunablesChoice> tuned = choose_tuned(request, device)) {
+      add(tuned->tunables);
+    }
+  }
+  add(defaults(request).tunables);
+  return all;
+}
+
+std::optional<TunablesChoice> TunablesChooser::choose_tuned(const TunablesRequest& request,
+                                                            const std::string& device) {
   const cache::TunedTable& tuned = cache_.tuned();
   if (tuned.empty()) {
-    return defaults(request);
+    return std::nullopt;
   }
   const RowRange rows = row_range(row_bucket(request.rows));
-  for (const cache::TunedMatch& match :
-       tuned.find({request.op->name, format_specialisation(*request.op, request.spec), request.arch,
-                   rows.lowest, rows.highest, request.device})) {
-    TunablesChoice choice{{}, TunablesOrigin::tuned, record_text(match)};
-    if (match.record->templates != builder_.templates_digest(*request.op)) {
-      passed_over(request, choice, "the templates have changed since; tune it again");
+  const std::vector<cache::TunedMatch> matches =
+      tuned.find({request.op->name, format_specialisation(*request.op, request.spec), request.arch,
+                  rows.lowest, rows.highest, device});
+  const std::string templates = matches.empty() ? std::string() : builder_.templates_digest(*request.op);
+  for (const cache::TunedMatch& match : matches) {
+    const std::string text = record_text(match);
+    if (match.record->templates != templates) {
+      ignore(request, text, "the templates have changed since; tune it again");
       continue;
     }
     std::string defect;
-    choice.tunables = tunables_of(request, *match.record, defect);
-    if (!defect.empty()) {
-      passed_over(request, choice, defect);
-      continue;
+    const Tunables tunables = tunables_of(request, *match.record, rows, defect);
+    if (defect.empty()) {
+      return TunablesChoice{tunables, TunablesOrigin::tuned, text + bucket_text(match, rows)};
     }
-    return choice;
+    // Tunables of a few rows need not suit many, so for other rows than its own a record is not at fault.
+    if (match.covers) {
+      ignore(request, text, defect);
+    }
   }
-  return defaults(request);
+  return std::nullopt;
 }
 
 void TunablesChooser::passed_over(const TunablesRequest& request, const TunablesChoice& choice,
                                   std::string_view why) {
+  ignore(request, choice.record, why);
+}
+
+void TunablesChooser::ignore(const TunablesRequest& request, const std::string& record,
+                             std::string_view why) {
   const std::string what = named(request);
-  warnings_.once(fmt::format("{} {}", what, choice.record),
-                 fmt::format("a tuned record of {} is ignored ({}): {}", what, choice.record, why));
+  warnings_.once(fmt::format("{} {}", what, record),
+                 fmt::format("a tuned record of {} is ignored ({}): {}", what, record, why));
 }
 
 }  // namespace kerncast

@@ -230,9 +230,9 @@ class KERNCAST_API Runtime {
                                                  std::string_view arch, std::int64_t rows,
                                                  const std::optional<Tunables>& tunables = std::nullopt);
 
-  /// The tunables that launches of `rows` rows use on a device of `arch` with `sm_count` multiprocessors (0:
-  /// as the most common device has). The first are tried first: tuned ones, then the op's own, which serve if
-  /// the kernel of the tuned ones cannot be built.
+  /// All tunables that launches of `rows` rows may use on devices of `arch` with `sm_count` multiprocessors
+  /// (0: as the most common device has), each once: the tuned ones, which may differ between devices whose
+  /// names differ, then the op's own, which serve if the kernel of the tuned ones cannot be built.
   [[nodiscard]] std::vector<Tunables> tunables(const OpDefinition& op, const Specialisation& spec,
                                                std::string_view arch, std::int64_t rows, int sm_count = 0);
 

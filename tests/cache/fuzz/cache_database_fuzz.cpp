@@ -17,9 +17,10 @@ using cache::tuning_database::Content;
 
 namespace {
 
-std::string sample_input(bool with_signatures) {
-  return cache::tuning_database::database_of(
-      {sample_record(1), sample_record(2), with_signatures ? signed_record(3) : sample_record(3)});
+std::string sample_input(unsigned seed) {
+  return cache::tuning_database::database_of({seed % 3 == 2 ? detailed_record(1) : sample_record(1),
+                                              sample_record(2),
+                                              seed % 3 == 0 ? sample_record(3) : signed_record(3)});
 }
 
 }  // namespace
@@ -42,7 +43,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
 }
 
 std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
-  return mutate_from(size < 2 ? sample_input(seed % 2 == 0) : std::string(), data, size, most);
+  return mutate_from(size < 2 ? sample_input(seed) : std::string(), data, size, most);
 }
 
 }  // extern "C"

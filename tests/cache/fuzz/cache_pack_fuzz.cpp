@@ -76,15 +76,16 @@ std::string pack_of(const std::string& middle, std::uint32_t version) {
   return file + checksum_of(covered);
 }
 
-std::string sample_input(bool with_signatures) {
+/// A pack of one of the versions from unsigned_pack_version on.
+std::string sample_input(std::uint32_t version) {
   std::string file;
   cache::PackWriter writer([&](std::string_view bytes) { file += bytes; }, "what both have in common",
-                           {sample_record(1), with_signatures ? signed_record(2) : sample_record(2)});
+                           {version == cache::pack_version ? detailed_record(1) : sample_record(1),
+                            version == cache::unsigned_pack_version ? sample_record(2) : signed_record(2)});
   writer.add({1, 1}, sample_entry("a"));
   writer.add({2, 1}, sample_entry("b"));
   writer.finish();
-  return static_cast<char>((with_signatures ? cache::pack_version : cache::unsigned_pack_version) -
-                           cache::first_pack_version) +
+  return static_cast<char>(version - cache::first_pack_version) +
          file.substr(cache::pack_format::head_bytes, file.size() - cache::pack_format::head_bytes -
                                                          cache::pack_format::footer_bytes + offsets_bytes);
 }
@@ -129,7 +130,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
 }
 
 std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
-  return mutate_from(size < 2 ? sample_input(seed % 2 == 0) : std::string(), data, size, most);
+  return mutate_from(size < 2 ? sample_input(cache::unsigned_pack_version + seed % 3) : std::string(), data,
+                     size, most);
 }
 
 }  // extern "C"

@@ -439,7 +439,7 @@ TEST_CASE_METHOD(Fixture, "packs of the first version are read") {
   std::string later = good;
   later[8] = static_cast<char>(pack_version + 1);
   CHECK(served(later) == 0);
-  CHECK_THAT(verify_pack(path).defect, Catch::Contains("pack version 4, this build reads 1 to 3"));
+  CHECK_THAT(verify_pack(path).defect, Catch::Contains("pack version 5, this build reads 1 to 4"));
 }
 
 TEST_CASE_METHOD(Fixture, "what entries share is packed once") {
@@ -463,9 +463,11 @@ TEST_CASE_METHOD(Fixture, "what entries share is packed once") {
 }
 
 TEST_CASE_METHOD(Fixture, "a pack carries tuned records") {
-  const bool with_signatures = GENERATE(false, true);
-  const std::vector<TunedRecord> records{with_signatures ? signed_record(1) : sample_record(1),
-                                         sample_record(2)};
+  const std::uint32_t version = GENERATE(2, 3, 4);
+  std::vector<TunedRecord> records{version >= 3 ? signed_record(1) : sample_record(1), sample_record(2)};
+  if (version == 4) {
+    records.push_back(detailed_record(3));
+  }
   const auto packed_with = [&](const Store& from, const std::vector<TunedRecord>& tuned) {
     std::string out;
     static_cast<void>(export_pack(from, all, [&](std::string_view bytes) { out += bytes; }, tuned));
@@ -474,13 +476,13 @@ TEST_CASE_METHOD(Fixture, "a pack carries tuned records") {
   const std::string with = packed_with(store, records);
   CHECK(with == packed_with(store, records));
   CHECK(with != good);
-  // Builds that know no signatures read every pack without any.
-  CHECK(with[8] == (with_signatures ? 3 : 2));
+  // Builds that know neither signatures nor details read every pack without any.
+  CHECK(with[8] == static_cast<char>(version));
   REQUIRE(served(with) == entries);
   const PackCheck check = verify_pack(path);
   CHECK(check.defect.empty());
   CHECK(check.entries == entries);
-  CHECK(check.tuned == 2);
+  CHECK(check.tuned == records.size());
   std::string defect;
   CHECK(open_read_only_layer(path, Trust::mine)->tuned(defect) == records);
   CHECK(defect.empty());
@@ -503,7 +505,7 @@ TEST_CASE_METHOD(Fixture, "a pack carries tuned records") {
   // A pack may contain records alone.
   const Store empty(folder.path() + "/empty", nullptr);
   write(packed_with(empty, records));
-  CHECK(verify_pack(path).tuned == 2);
+  CHECK(verify_pack(path).tuned == records.size());
 }
 
 TEST_CASE_METHOD(Fixture, "an import merges tuned records: measured beside estimates, the newer of two") {

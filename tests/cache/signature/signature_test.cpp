@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cache/cache.hpp"
@@ -265,6 +266,34 @@ TEST_CASE_METHOD(Fixture, "a signature of a tuned record covers every field") {
   CHECK_THAT(changed([](TunedRecord& r) { r.signatures[0].signer[0] ^= 1; }),
              Catch::Contains("no key of KERNCAST_TRUSTED_KEYS"));
 
+  // The details that are there are covered too, and details cannot be added to a record that had none.
+  CHECK(changed([](TunedRecord& r) {
+          const std::vector<Signature> signatures = r.signatures;
+          r = detailed_record();
+          r.signatures = signatures;
+        }) == wrong);
+  const TunedRecord plain = std::exchange(record, detailed_record());
+  REQUIRE(mine.sign(record));
+  CHECK(keys.defect_of(record).empty());
+  CHECK(changed([](TunedRecord& r) { r.low_us -= 1e-9; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.high_us += 1e-9; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.default_us += 1e-9; }) == wrong);
+  CHECK(changed([](TunedRecord& r) { r.trials += 1; }) == wrong);
+  for (std::string TunedRecord::* text : {&TunedRecord::policy, &TunedRecord::data, &TunedRecord::compiler,
+                                          &TunedRecord::driver, &TunedRecord::tool}) {
+    CHECK(changed([&](TunedRecord& r) { r.*text += 'x'; }) == wrong);
+  }
+  // A database and a pack of the newest version keep the signatures of earlier ones.
+  TuningStore mixed(folder.file("mixed"), nullptr);
+  REQUIRE(mixed.record({record}).written == 1);
+  TunedRecord other_rows = sample_record(9);
+  REQUIRE(mine.sign(other_rows));
+  REQUIRE(mixed.record({other_rows}).written == 1);
+  for (const TunedRecord& stored : mixed.list()) {
+    CHECK(keys.defect_of(stored).empty());
+  }
+  record = plain;
+
   // A rotation: the old key's signature suffices as long as the old key is named.
   const SigningKey young = new_key();
   CHECK(trusted(text_of(young) + "," + text_of(mine)).defect_of(record).empty());
@@ -309,7 +338,8 @@ TEST_CASE_METHOD(Fixture, "of the tuned records of layers, those that a trusted 
     options.read_only = {layer};
     const auto used = [&](std::int64_t rows) {
       Cache cache(options, sink());
-      return !cache.tuned().find({good.op, good.spec, good.arch, rows, rows, good.device}).empty();
+      const auto found = cache.tuned().find({good.op, good.spec, good.arch, rows, rows, good.device});
+      return !found.empty() && found.front().covers;
     };
     for (std::int64_t rows = 1; rows <= 4; ++rows) {
       CHECK(used(rows));
@@ -333,7 +363,7 @@ TEST_CASE_METHOD(Fixture, "of the tuned records of layers, those that a trusted 
   own.directory = folder.file("layer");
   own.trusted_keys = text_of(mine);
   Cache cache(own, sink());
-  CHECK(cache.tuned().find({good.op, good.spec, good.arch, 4, 4, good.device}).size() == 1);
+  CHECK(cache.tuned().find({good.op, good.spec, good.arch, 4, 4, good.device}).size() == 4);
   CHECK(warnings.empty());
 }
 

@@ -53,6 +53,14 @@ TEST_CASE("a process that is killed while it stores the first signature loses no
   at_every_stop(0, [&](const Harm& harm) { return record_harmed(harm, false, signed_record(3)); });
 }
 
+TEST_CASE("a process that is killed while it stores the first details loses no record") {
+  at_every_stop(0, [&](const Harm& harm) { return record_harmed(harm, false, detailed_record(3)); });
+}
+
+TEST_CASE("who stores the first details while system calls fail, each in turn, says so or has recorded") {
+  at_every_stop(ENOSPC, [&](const Harm& harm) { return record_harmed(harm, false, detailed_record(3)); });
+}
+
 TEST_CASE("who records while system calls fail, each in turn, says so or has recorded") {
   for (const int error : {EIO, ENOSPC}) {
     for (const bool damaged : {false, true}) {

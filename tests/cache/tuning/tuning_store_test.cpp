@@ -161,6 +161,65 @@ TEST_CASE_METHOD(Fixture, "the first signed record changes the schema, and every
   CHECK(tuning_database::read(*read_file(path)).condition == tuning_database::Condition::broken);
 }
 
+TEST_CASE_METHOD(Fixture, "the first record with details changes either schema, and every record is there") {
+  const bool was_signed = GENERATE(false, true);
+  fill();
+  if (was_signed) {
+    records[1] = signed_record(2);
+    REQUIRE(store().record({records[1]}).written == 1);
+  }
+  const auto version = [&] { return DatabaseConnection(path).text("PRAGMA user_version"); };
+  CHECK(version() == (was_signed ? "2" : "1"));
+  const std::string earlier = *read_file(path);
+  records.push_back(detailed_record(6));
+  CHECK(store().record({records[5]}).written == 1);
+  CHECK(version() == "3");
+  CHECK(DatabaseConnection(path).text("PRAGMA application_id") == std::to_string(0x4B430003));
+  CHECK(store().list() == records);
+  std::string defect;
+  CHECK(read_tuned(Folder::open(root), Trust::mine, defect) == records);
+  CHECK(store().record(records).kept == records.size());
+
+  // Details and signatures of one record, and details that are gone in a newer one.
+  records[5].signatures = signed_record().signatures;
+  CHECK(store().record({records[5]}).written == 1);
+  TunedRecord newer = sample_record(6);
+  newer.recorded_us += 1;
+  CHECK(store().list() == records);
+  CHECK(store().record({newer}).written == 1);
+  TunedRecord newest = detailed_record(6);
+  newest.recorded_us += 2;
+  records[5] = newer;
+  CHECK(store().list() == records);
+  CHECK(store().record({newest}).written == 1);
+  // Of two records of the same time the one that is told last is kept, if any detail differs.
+  for (auto change : {+[](TunedRecord& r) { r.low_us = 3.21; }, +[](TunedRecord& r) { r.high_us = 3.31; },
+                      +[](TunedRecord& r) { r.default_us = 3.51; }, +[](TunedRecord& r) { r.trials += 1; },
+                      +[](TunedRecord& r) { r.policy += 'x'; }, +[](TunedRecord& r) { r.data += 'x'; },
+                      +[](TunedRecord& r) { r.compiler += 'x'; }, +[](TunedRecord& r) { r.driver += 'x'; },
+                      +[](TunedRecord& r) { r.tool += 'x'; }}) {
+    change(newest);
+    CHECK(store().record({newest}).written == 1);
+  }
+  records[5] = newest;
+  CHECK(store().list() == records);
+
+  // A recovery keeps details, and they are under the checksum.
+  write(path, "garbage");
+  CHECK(store().list() == records);
+  CHECK(version() == "3");
+  CHECK(warnings.size() == 1);
+  fs::remove(copy);
+  DatabaseConnection(path).run("UPDATE tuned SET trials = trials + 1 WHERE rows_low = 6");
+  records.pop_back();
+  CHECK(store().list() == records);
+
+  // A database whose table is that of another version is none of ours.
+  write(path, earlier);
+  DatabaseConnection(path).run("PRAGMA user_version = 3; PRAGMA application_id = 0x4B430003");
+  CHECK(tuning_database::read(*read_file(path)).condition == tuning_database::Condition::broken);
+}
+
 TEST_CASE_METHOD(Fixture, "a store signs what is recorded, as it is stored") {
   TuningStore tuning(root, nullptr, Trust::mine, [](TunedRecord& record) {
     record.signatures = signed_record().signatures;
@@ -179,8 +238,11 @@ TEST_CASE_METHOD(Fixture, "a store signs what is recorded, as it is stored") {
   CHECK(store().list().front().signatures.empty());
 }
 
-TEST_CASE_METHOD(Fixture, "no changed byte of a database with signed records changes a record") {
-  const std::vector<TunedRecord> all{signed_record(1), sample_record(2), signed_record(3)};
+TEST_CASE_METHOD(Fixture, "no changed byte of a database with signatures and details changes a record") {
+  std::vector<TunedRecord> all{signed_record(1), sample_record(2), signed_record(3)};
+  if (GENERATE(false, true)) {
+    all.push_back(detailed_record(4));
+  }
   const std::string good = tuning_database::database_of(all);
   REQUIRE(tuning_database::read(good).records == all);
   for (std::size_t at = 0; at < good.size(); at += at < 120 ? 1 : 13) {
@@ -370,11 +432,11 @@ TEST_CASE_METHOD(Fixture, "a database of a newer build is left alone") {
   fill();
   DatabaseConnection(path).run(
       "CREATE TABLE later(x TEXT); INSERT INTO later VALUES('kept'); "
-      "PRAGMA user_version = 3; PRAGMA application_id = 0x4B430003");
+      "PRAGMA user_version = 4; PRAGMA application_id = 0x4B430004");
   fs::remove(copy);
   CHECK(store().list().empty());
   REQUIRE(warnings.size() == 1);
-  CHECK_THAT(warnings[0], Catch::Contains("schema version 3, this build knows 2"));
+  CHECK_THAT(warnings[0], Catch::Contains("schema version 4, this build knows 3"));
   CHECK(store().record({sample_record(9)}).failed == 1);
   CHECK_THAT(warnings.back(), Catch::Contains("cannot be changed"));
   CHECK(!store().remove([](const TunedRecord&) { return true; }).value_or(1));
@@ -500,7 +562,7 @@ TEST_CASE_METHOD(Fixture,
   CHECK(!cache.tuned().empty());
   const TunedRecord& first = records[0];
   const TunedQuery query{first.op, first.spec, first.arch, 1, 1, first.device};
-  REQUIRE(cache.tuned().find(query).size() == 1);
+  REQUIRE(cache.tuned().find(query).size() == records.size());
   CHECK(*cache.tuned().find(query)[0].record == first);
   CHECK(cache.tuned().find(query)[0].layer == root);
   CHECK(!fs::exists(options.directory));

@@ -106,8 +106,9 @@ TEST_CASE("inspect says whether tunables are the op's own, tuned or given") {
   CHECK_THAT(tuned.at("tuned_record").get<std::string>(),
              Catch::Contains("measured on NVIDIA H100: 2.50 us for 1 row, 2025-11-24"));
   CHECK_THAT(place.run(inspect).out, Catch::Contains("tuned: measured on NVIDIA H100"));
-  // The record is used for the row bucket that it was tuned for.
-  CHECK(place.run(with({"--json", "--rows", "64"})).json().at("tunables_origin") == "defaults");
+  // No record covers these rows, so the nearest is used, and it is said which rows it was tuned for.
+  CHECK_THAT(place.run(with({"--json", "--rows", "64"})).json().at("tuned_record").get<std::string>(),
+             Catch::Contains("for 1 row") && Catch::Contains("no record covers 33 to 64 rows"));
   const json given =
       place.run(with({"--json", "--tunables", "threads=128", "--tunables", "rows_per_block=4"})).json();
   CHECK(given.at("tunables_origin") == "given");
