@@ -118,11 +118,13 @@ Cache::Cache(CacheOptions options, WarningSink warn)
       host_(options.hostname ? host_name() : std::string()),
       remote_(remote_options(options), warnings_, counters_),
       usage_(store_.root(), store_.trust()),
-      tuning_(store_.root(), std::move(warn), directory_trust(options), [this](TunedRecord& record) {
-        if (signing_key_) {
-          signing_key_->sign(record);
-        }
-      }) {
+      tuning_(store_.root(), std::move(warn), directory_trust(options),
+              [this](TunedRecord& record) {
+                if (signing_key_) {
+                  signing_key_->sign(record);
+                }
+              }),
+      read_built_in_(std::move(options.built_in_tuned)) {
   const Trust trust = layer_trust(
       options, [this](std::string_view text) { warnings_.once(std::string(text), std::string(text)); });
   read_signing_key(options.signing_key);
@@ -446,8 +448,13 @@ const TunedTable& Cache::tuned() {
       leave_out_untrusted(layer->name(), records);
       tuned_.add(layer->name(), std::move(records));
     }
+    tuned_.add(built_in_layer, built_in_tuned());
   });
   return tuned_;
+}
+
+std::vector<TunedRecord> Cache::built_in_tuned() const {
+  return read_built_in_ ? read_built_in_() : std::vector<TunedRecord>();
 }
 
 void Cache::leave_out_untrusted(const std::string& layer, std::vector<TunedRecord>& records) {

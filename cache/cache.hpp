@@ -53,6 +53,9 @@ struct CacheOptions {
   std::string trusted_keys;
   std::string build;      ///< version of Kerncast that the provenance of what is published names
   bool hostname = false;  ///< the provenance also names this machine
+  /// Gives the tuned records that come with the library, in order: the lowest layer. The records
+  /// need no signature. Null: there are none.
+  std::function<std::vector<TunedRecord>()> built_in_tuned;
   /// Asked about each entry of a layer below the own directory, which only this user and root can write to.
   /// Null: an intact entry is used.
   Disproof disproof;
@@ -72,6 +75,9 @@ struct CacheOptions {
 [[nodiscard]] Trust layer_trust(const CacheOptions& options, const WarningSink& warn = nullptr);
 /// The options of the remote server, with the trust that `options` have in a file of credentials.
 [[nodiscard]] RemoteOptions remote_options(const CacheOptions& options);
+
+/// The name of the layer of the tuned records that come with the library.
+constexpr const char* built_in_layer = "the library";
 
 /// The layer that served a look-up.
 enum class Layer : std::uint8_t { none, memory, directory, read_only, remote };
@@ -166,9 +172,12 @@ class Cache {
   /// Ends all waits for other machines, now and later, so that their misses compile.
   void stop_waiting() { remote_.stop_waiting(); }
 
-  /// The tuned records of the directory and the read-only layers, as read at the first call. If signatures
-  /// are demanded, records of layers that no trusted key has signed are left out.
+  /// The tuned records of the directory, of the read-only layers and of the library, as read at the first
+  /// call. If signatures are demanded, records of read-only layers that no trusted key has signed are left
+  /// out.
   [[nodiscard]] const TunedTable& tuned();
+  /// The tuned records that come with the library, which tuned() has as a layer called built_in_layer.
+  [[nodiscard]] std::vector<TunedRecord> built_in_tuned() const;
 
   /// Counts a miss of a caller whose loads used OnMiss::ignore.
   void count_miss();
@@ -226,6 +235,7 @@ class Cache {
   CircuitBreaker locks_;
   ProcessUsage usage_;
   TuningStore tuning_;
+  std::function<std::vector<TunedRecord>()> read_built_in_;
   std::once_flag tuned_once_;
   TunedTable tuned_;
 };

@@ -1,27 +1,38 @@
-# Writes FILES (comma-separated, relative to ROOT) as text into the C++ source OUTPUT.
+# Writes FILES (comma-separated, relative to ROOT) as text into the C++ source OUTPUT, which defines FUNCTION of
+# embedded_templates.hpp. If PARTS is set, a long file becomes several rows of one name.
 string(REPLACE "," ";" FILES "${FILES}")
+set(most 60000)
 set(rows "")
 set(count 0)
 foreach(name IN LISTS FILES)
   file(READ "${ROOT}/${name}" text)
   string(LENGTH "${text}" length)
-  if(length GREATER 60000)
+  if(length GREATER most AND NOT PARTS)
     message(FATAL_ERROR "${name} is too long for one string literal; split it")
   endif()
-  string(APPEND rows "    {\"${name}\", R\"kerncast_text(${text})kerncast_text\"},\n")
-  math(EXPR count "${count} + 1")
+  set(begin 0)
+  while(begin LESS length OR begin EQUAL 0)
+    string(SUBSTRING "${text}" ${begin} ${most} part)
+    string(APPEND rows "    {\"${name}\", R\"kerncast_text(${part})kerncast_text\"},\n")
+    math(EXPR count "${count} + 1")
+    math(EXPR begin "${begin} + ${most}")
+  endwhile()
 endforeach()
-file(WRITE "${OUTPUT}" "#include \"runtime/dispatch/embedded_templates.hpp\"
-
-namespace kerncast {
-namespace {
+set(definition "std::span<const EmbeddedFile> ${FUNCTION}() noexcept { return {}; }")
+if(count GREATER 0)
+  set(definition "namespace {
 
 constexpr EmbeddedFile files[${count}] = {
 ${rows}};
 
 }  // namespace
 
-std::span<const EmbeddedFile> embedded_templates() noexcept { return files; }
+std::span<const EmbeddedFile> ${FUNCTION}() noexcept { return files; }")
+endif()
+file(WRITE "${OUTPUT}" "#include \"runtime/dispatch/embedded_templates.hpp\"
+
+namespace kerncast {
+${definition}
 
 }  // namespace kerncast
 ")

@@ -15,4 +15,8 @@ struct EmbeddedFile {
 /// All template sources, in order of name. The build generates the definition from the files in templates/.
 [[nodiscard]] std::span<const EmbeddedFile> embedded_templates() noexcept;
 
+/// The files of templates/tuned, in order of name: the tuned records that come with the library. A long file
+/// is given as several parts of one name, in order.
+[[nodiscard]] std::span<const EmbeddedFile> embedded_tuned() noexcept;
+
 }  // namespace kerncast

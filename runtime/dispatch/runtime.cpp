@@ -13,6 +13,8 @@
 #include "cache/metrics.hpp"
 #include "kerncast/version.hpp"
 #include "runtime/compiler/worker/pool.hpp"
+#include "runtime/dispatch/built_in_records.hpp"
+#include "runtime/dispatch/embedded_templates.hpp"
 #include "runtime/dispatch/entry_proof.hpp"
 #include "runtime/dispatch/fingerprint.hpp"
 #include "runtime/dispatch/known_devices.hpp"
@@ -78,6 +80,14 @@ cache::CacheOptions cache_options(const RuntimeOptions& options) {
   out.hostname = options.cache_hostname.value_or(out.hostname);
   out.build = version();
   out.disproof = disproof;
+  out.built_in_tuned = [warn = warning_sink(options)] {
+    std::vector<std::string> defects;
+    std::vector<cache::TunedRecord> records = built_in_records(embedded_tuned(), defects);
+    for (const std::string& defect : defects) {
+      warn(fmt::format("a tuned record that comes with the library is not used: {}", defect));
+    }
+    return records;
+  };
   return out;
 }
 
