@@ -35,6 +35,7 @@ std::vector<TunedLayer> tuned_layers(CommandContext& context, Runtime& runtime, 
     }
     layers.push_back(std::move(out));
   }
+  layers.push_back({cache::built_in_layer, cache.built_in_tuned(), {}});
   return layers;
 }
 

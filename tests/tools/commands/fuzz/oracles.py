@@ -13,7 +13,7 @@ RAW = re.compile(
 # A command that only reads leaves every entry as it is.
 READING = ("ops", "inspect", "profile", "cache stat", "cache ls", "cache path", "cache tuned", "cache explain")
 READING += ("cache show", "cache export", "cache log", "cache verify", "cache metrics", "key generate", "key show")
-READING += ("record merge", "help", "completion")
+READING += ("tune show", "tune export", "tune import", "tune prune", "tune check", "record merge", "help", "completion")
 OP = {"op", "summary", "formula", "tensors", "params", "scalars", "tunables"}
 ROW = {"op", "spec", "arch", "rows", "cached", "max_error", "checked", "ok", "device", "key"}
 KEYS = {
@@ -55,6 +55,11 @@ KEYS = {
     "cache import": {"file", "directory", "imported", "already", "failed"},
     "cache log": {"directory", "events", "skipped"},
     "cache verify": {"repair", "ok", "entries", "sound", "tuned", "bytes", "left", "places"},
+    "tune show": {"op", "spec", "arch", "tunables", "low_us", "high_us", "default_us", "gain", "state", "layer"},
+    "tune export": {"file", "records", "left_out"},
+    "tune import": {"file", "dry_run", "imported", "already", "failed", "skipped"},
+    "tune prune": {"directory", "dry_run", "removed", "left"},
+    "tune check": {"digest", "records", "expected", "ok", "layers"},
     "key generate": {"file", "public_key"},
     "key show": {"file", "public_key"},
     "record merge": {"file", "kernels"},
@@ -158,7 +163,7 @@ def shape(line, value):
 def outputs(line):
     """The files that a command line may write. A merge may write one that it reads."""
     named = [value_of(line, name) for name in ("--out", "--extract", "--cubin", "--html")]
-    if line.command in ("cache export", "key generate", "record merge"):
+    if line.command in ("cache export", "key generate", "record merge", "tune export"):
         named += [word for word in line.words if not word.startswith("--")]
     return [name for name in named if name]
 
@@ -204,8 +209,12 @@ def pack_effect(place, path, least=1):
     if path is None or path.startswith("/dev/") or path == "-":
         return
     check = place.run(["cache", "verify", path, "--json"])
-    if check.code or json.loads(check.out)["entries"] < least:
+    if check.code:
         yield f"{path} is not a sound pack: {check.err}"
+        return
+    held = json.loads(check.out)
+    if held["entries"] + held["tuned"] < least:
+        yield f"{path} is an empty pack"
 
 
 def positional(line, index):
@@ -291,6 +300,16 @@ def doctor_effect(line, place, outcome, **_):
         yield "it has exit code 0 and is not ready"
 
 
+def tuned_effect(line, place, outcome, **_):
+    path = positional(line, 0)
+    if (
+        path
+        and path.startswith("out/")
+        and not all(json.loads(row)["templates"] for row in (place.root / path).read_text().splitlines())
+    ):
+        yield f"{path} holds no tuned records"
+
+
 EFFECTS = {
     "warm": warm_effect,
     "cache export": export_effect,
@@ -305,6 +324,7 @@ EFFECTS = {
     "cache show": begins_with("--cubin", b"\x7fELF"),
     "profile": begins_with("--html", b"<!"),
     "record merge": merge_effect,
+    "tune export": tuned_effect,
     "doctor": doctor_effect,
 }
 

@@ -38,6 +38,20 @@ DENSE = {
     "torch_dtype": "bfloat16",
 }
 RECORD = {"op": "norm.rms_norm", "set": "hidden=64", "arch": "sm_90a", "sms": 132, "rows": 1}
+# Of another shape than what the command lines run, so that it changes nothing there.
+TUNED = {
+    "op": "norm.rms_norm",
+    "spec": "x_dtype=bf16 hidden=192",
+    "arch": "sm_90a",
+    "rows_low": 1,
+    "rows_high": 1,
+    "source": "measured",
+    "device": "NVIDIA H100",
+    "tunables": "threads=64 rows_per_block=2",
+    "time_us": 2.5,
+    "templates": "0" * 32,
+    "recorded_us": 1764000000000000,
+}
 WARM = "warm norm.rms_norm --set hidden=64 --arch sm_90a --rows 1".split()
 
 
@@ -185,7 +199,9 @@ def prepare(root, binary, time_limit):
     (inputs / "tiny.json").write_text(json.dumps(TINY))
     (inputs / "dense.json").write_text(json.dumps(DENSE))
     (inputs / "record.jsonl").write_text(json.dumps(RECORD) + "\n" + json.dumps(RECORD | {"rows": 64}) + "\n")
+    (inputs / "tuned.jsonl").write_text(json.dumps(TUNED) + "\n" + json.dumps(TUNED | {"rows_high": None}) + "\n")
     (root / "out/old").write_text("old")
+    assert place.run(["tune", "import", "in/tuned.jsonl"]).code == 0
     assert place.run(["key", "generate", "in/signing.key"]).code == 0
     compiles = place.run(WARM).code == 0
     if compiles:
