@@ -81,8 +81,12 @@ OpFingerprint fingerprint(const OpDefinition& op) noexcept {
   hasher.add_list(op.tunables, [&](const TunableSpec& tunable) {
     hasher.add_text(tunable.name);
     hasher.add_list(tunable.choices, [&](std::int32_t choice) { hasher.add_value(choice); });
+    hasher.add_value(tunable.minimum);
+    hasher.add_value(tunable.maximum);
+    hasher.add_value(tunable.multiple_of);
   });
   hasher.add_value(op.validate);
+  hasher.add_value(op.tunables_defect);
   hasher.add_value(op.default_tunables);
   hasher.add_value(op.geometry);
   return hasher.result();

@@ -8,6 +8,11 @@ namespace kerncast {
 
 std::string launch_defect(const OpDefinition& op, const Specialisation& spec, const Tunables& tunables,
                           const DeviceTraits& traits, std::string_view arch, std::int64_t rows) {
+  if (op.tunables_defect != nullptr) {
+    if (std::string defect = op.tunables_defect(spec, tunables, traits); !defect.empty()) {
+      return defect;
+    }
+  }
   constexpr std::uint64_t most_threads = 1024;
   std::vector<decltype(OpDefinition::geometry)> stages{op.geometry};
   for (const LaterStage& stage : op.later_stages) {

@@ -62,6 +62,11 @@ const OpDefinition& OpRegistry::add(OpDefinition definition) {
   if (definition.tunables.size() > Tunables::max_tunables) {
     refuse(fmt::format("it has more than {} tunables", Tunables::max_tunables));
   }
+  for (const TunableSpec& tunable : definition.tunables) {
+    if (tunable.multiple_of < 1 || tunable_values(tunable).empty()) {
+      refuse(fmt::format("tunable {} has no valid value", tunable.name));
+    }
+  }
   const std::lock_guard lock(state_->mutex);
   if (state_->ops.contains(definition.name)) {
     refuse("the name is taken");

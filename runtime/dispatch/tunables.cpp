@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 
 #include "kerncast/op_definition.hpp"
 #include "runtime/util/nearest_name.hpp"
@@ -10,9 +11,29 @@
 namespace kerncast {
 namespace {
 
-[[noreturn]] void refuse(const OpDefinition& op, const TunableSpec& tunable, std::string_view got) {
-  throw Error(ErrorCode::invalid_argument, fmt::format("{}: tunable {} = {} must be one of {}", op.name,
-                                                       tunable.name, got, fmt::join(tunable.choices, ", ")));
+[[noreturn]] void refuse(const OpDefinition& op, const TunableSpec& tunable, std::string_view got,
+                         const std::string& nearest) {
+  throw Error(
+      ErrorCode::invalid_argument,
+      fmt::format("{}: tunable {} = {} must be {}{}", op.name, tunable.name, got, format_values(tunable),
+                  nearest.empty() ? std::string() : fmt::format("; nearest valid: {}", nearest)));
+}
+
+bool is_valid(const TunableSpec& tunable, std::int32_t value) {
+  if (!tunable.choices.empty()) {
+    return std::find(tunable.choices.begin(), tunable.choices.end(), value) != tunable.choices.end();
+  }
+  return value >= tunable.minimum && value <= tunable.maximum &&
+         value % std::max(1, tunable.multiple_of) == 0;
+}
+
+/// The valid value nearest to `value`, as text. Empty if there is none.
+std::string nearest_value(const TunableSpec& tunable, std::int64_t value) {
+  const std::vector<std::int32_t> values = tunable_values(tunable);
+  const auto nearest = std::min_element(values.begin(), values.end(), [&](std::int64_t a, std::int64_t b) {
+    return std::llabs(a - value) < std::llabs(b - value);
+  });
+  return nearest == values.end() ? std::string() : fmt::format("{}", *nearest);
 }
 
 std::vector<std::string> tunable_names(const OpDefinition& op) {
@@ -28,9 +49,8 @@ std::vector<std::string> tunable_names(const OpDefinition& op) {
 
 void check_tunables(const OpDefinition& op, const Tunables& tunables) {
   for (std::size_t i = 0; i < op.tunables.size(); ++i) {
-    const std::vector<std::int32_t>& choices = op.tunables[i].choices;
-    if (std::find(choices.begin(), choices.end(), tunables[i]) == choices.end()) {
-      refuse(op, op.tunables[i], fmt::format("{}", tunables[i]));
+    if (!is_valid(op.tunables[i], tunables[i])) {
+      refuse(op, op.tunables[i], fmt::format("{}", tunables[i]), nearest_value(op.tunables[i], tunables[i]));
     }
   }
 }
@@ -59,7 +79,7 @@ Tunables parse_tunables(const OpDefinition& op,
     const char* const end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, tunables.values[index]);
     if (error != std::errc() || stop != end) {
-      refuse(op, *found, fmt::format("'{}'", text));
+      refuse(op, *found, fmt::format("'{}'", text), {});
     }
     given[index] = true;
   }

@@ -60,6 +60,14 @@ template <auto Enumerator>
   return {{std::string(enumerator_name<Enumerator>()), std::move(doc), std::move(choices)}};
 }
 
+/// The tunable of this enumerator, whose values are the multiples of `multiple_of` from `minimum` to
+/// `maximum`.
+template <auto Enumerator>
+[[nodiscard]] Placed<TunableSpec, static_cast<std::size_t>(Enumerator)> tunable_range(
+    std::string doc, std::int32_t minimum, std::int32_t maximum, std::int32_t multiple_of) {
+  return {{std::string(enumerator_name<Enumerator>()), std::move(doc), {}, minimum, maximum, multiple_of}};
+}
+
 /// Throws Error(invalid_argument) unless `got` entries, named first, come before the entry with the place
 /// `wanted`.
 void require_place(std::size_t got, std::size_t wanted, const std::string& name);

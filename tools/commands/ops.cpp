@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
@@ -74,7 +73,10 @@ Json to_json(const OpDefinition& op) {
   }
   json["tunables"] = Json::array();
   for (const TunableSpec& tunable : op.tunables) {
-    json["tunables"].push_back({{"name", tunable.name}, {"choices", tunable.choices}, {"doc", tunable.doc}});
+    json["tunables"].push_back({{"name", tunable.name},
+                                {"choices", tunable_values(tunable)},
+                                {"constraint", format_values(tunable)},
+                                {"doc", tunable.doc}});
   }
   return json;
 }
@@ -108,9 +110,9 @@ void print_detail(const OpDefinition& op) {
     scalars.add_row({scalar.name, fmt::format("{}", scalar.default_value), scalar.doc});
   }
   print_section(scalars);
-  Table tunables({{"tunable"}, {"choices"}, {"meaning"}});
+  Table tunables({{"tunable"}, {"constraint"}, {"meaning"}});
   for (const TunableSpec& tunable : op.tunables) {
-    tunables.add_row({tunable.name, fmt::format("{}", fmt::join(tunable.choices, ", ")), tunable.doc});
+    tunables.add_row({tunable.name, format_values(tunable), tunable.doc});
   }
   print_section(tunables);
 }

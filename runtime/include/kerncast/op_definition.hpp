@@ -31,11 +31,15 @@ struct ParamSpec {
   std::vector<std::string> choices;   ///< names of the values of a choice
 };
 
-/// One tunable: a compile-time constant that changes speed and nothing else.
+/// One tunable: a compile-time constant that changes speed and nothing else. Its values are listed, or those
+/// of a range.
 struct TunableSpec {
   std::string name;
   std::string doc;
-  std::vector<std::int32_t> choices;
+  std::vector<std::int32_t> choices;  ///< the only valid values, unless empty
+  std::int32_t minimum = 1;           ///< without choices: inclusive bounds
+  std::int32_t maximum = 0;
+  std::int32_t multiple_of = 1;
 };
 
 enum class Direction : std::uint8_t { in, out, inout };
@@ -92,6 +96,10 @@ struct OpDefinition {
 
   /// Checks constraints across parameters. Throws Error(invalid_argument). May be null.
   void (*validate)(const Specialisation&) = nullptr;
+  /// The reason why values of the tunables, each of them valid, do not go together, in words; empty if they
+  /// do. A launch refuses them, and a tuner leaves them out before it compiles. It is asked before geometry,
+  /// which shows threads and shared memory of a block, so those limits need no check here. May be null.
+  std::string (*tunables_defect)(const Specialisation&, const Tunables&, const DeviceTraits&) = nullptr;
   /// The op's own choice if nothing was tuned. Deterministic. `rows` is any row count of the bucket.
   Tunables (*default_tunables)(const Specialisation&, const DeviceTraits&, std::int64_t rows) = nullptr;
   /// Hot path: no allocation, no exception. A grid of 0 blocks launches nothing.
@@ -162,12 +170,30 @@ KERNCAST_API void check_names(const OpDefinition& op, const Bindings& bindings);
 KERNCAST_API void check_settings_agree(const OpDefinition& op, const Specialisation& spec,
                                        const Bindings& bindings);
 
-/// Throws Error(invalid_argument), which states the choices, if a value is not among those of its tunable.
+/// Throws Error(invalid_argument), which states the valid values and the nearest of them, if a value is not
+/// one of its tunable's. Values that do not go together pass: a launch refuses them.
 KERNCAST_API void check_tunables(const OpDefinition& op, const Tunables& tunables);
 
 /// The tunables given by name, such as "threads" and "256". All of the op's must be given. Throws
 /// Error(invalid_argument).
 [[nodiscard]] KERNCAST_API Tunables
 parse_tunables(const OpDefinition& op, const std::vector<std::pair<std::string, std::string>>& settings);
+
+/// The valid values of `tunable` in words: "one of 1, 2, 4", "from 32 to 1024 and a multiple of 32".
+[[nodiscard]] KERNCAST_API std::string format_values(const TunableSpec& tunable);
+
+/// The valid values of `tunable`: its choices in their order, or those of its range in ascending order.
+[[nodiscard]] KERNCAST_API std::vector<std::int32_t> tunable_values(const TunableSpec& tunable);
+
+/// Every combination of the tunables' values, also of those that do not go together. The last tunable changes
+/// first, and the order is the same on every machine. An op without tunables has one combination. Throws
+/// Error(invalid_argument) if there are more than a million.
+[[nodiscard]] KERNCAST_API std::vector<Tunables> all_tunables(const OpDefinition& op);
+
+/// The combinations of all_tunables(op), in its order, that OpDefinition::tunables_defect accepts and whose
+/// blocks a device of `traits` takes in a call of `rows` rows. They may still fail to compile.
+[[nodiscard]] KERNCAST_API std::vector<Tunables> all_tunables(const OpDefinition& op,
+                                                              const Specialisation& spec,
+                                                              const DeviceTraits& traits, std::int64_t rows);
 
 }  // namespace kerncast
