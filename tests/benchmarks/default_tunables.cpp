@@ -1,12 +1,13 @@
-// Compares each op's default tunables with every combination of their choices, at every shape of the
+// Compares each op's default tunables with every combination of their values, at every shape of the
 // catalogue, for few and many rows, on each device. The times are the cost model's, computed from exact
 // counts of the virtual GPU, so the output is the same on every machine. Each line has the estimate of the
 // default, that of the best, and their ratio (the regret), with and without launch overhead.
-//   bench_defaults [--device NAME]... [--rows ROWS]... [--variants] [--list] [--over RATIO] [OP...]
-// OP may be the start of a name. --variants: only shapes that differ in more than sizes. --list: also the
-// estimates of every combination, with the instructions of its longest warp. --over: only lines with a regret
-// above RATIO; the summary still counts all. Compiled kernels are kept in the folder that KERNCAST_TEST_CACHE
-// names, if it is set.
+//   bench_defaults [--device NAME]... [--rows ROWS]... [--variants] [--coarse] [--list] [--over RATIO]
+//   [OP...]
+// OP may be the start of a name. --variants: only shapes that differ in more than sizes. --coarse: of many
+// values only the powers of two. --list: also the estimates of every combination, with the instructions of
+// its longest warp. --over: only lines with a regret above RATIO; the summary still counts all. Compiled
+// kernels are kept in the folder that KERNCAST_TEST_CACHE names, if it is set.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ struct Options {
   double over = 0;
   bool variants = false;
   bool list = false;
+  bool coarse = false;
 };
 
 /// One line of the output: the regret of an op's default tunables.
@@ -68,6 +70,8 @@ Options parse(int count, char** arguments) {
       options.over = std::atof(value().c_str());
     } else if (argument == "--list") {
       options.list = true;
+    } else if (argument == "--coarse") {
+      options.coarse = true;
     } else if (argument == "--variants") {
       options.variants = true;
     } else {
@@ -86,8 +90,9 @@ Options parse(int count, char** arguments) {
 }
 
 /// The combinations to try first. second_tries() gives the other choices of the separate tunable.
-std::vector<Tunables> first_tries(const OpDefinition& op, std::int64_t rows, const Tunables& defaults) {
-  std::vector<Tunables> tries = test::all_tunables(op, rows);
+std::vector<Tunables> first_tries(const OpDefinition& op, const Call& call, const DeviceTraits& traits,
+                                  bool coarse, const Tunables& defaults) {
+  std::vector<Tunables> tries = test::launchable_tunables(op, call, traits, coarse);
   if (std::find(tries.begin(), tries.end(), defaults) == tries.end()) {
     tries.push_back(defaults);
   }
@@ -107,7 +112,7 @@ std::vector<Tunables> first_tries(const OpDefinition& op, std::int64_t rows, con
 std::vector<Tunables> second_tries(const OpDefinition& op, const Tunables& best) {
   std::vector<Tunables> tries;
   for (std::size_t i = 0; i < op.tunables.size() && op.name == separate_op; ++i) {
-    for (const std::int32_t choice : op.tunables[i].choices) {
+    for (const std::int32_t choice : tunable_values(op.tunables[i])) {
       if (op.tunables[i].name == separate_tunable && choice != best[i]) {
         tries.push_back(best);
         tries.back().values[i] = choice;
@@ -131,7 +136,7 @@ void take_faster(const std::vector<test::Counted>& counted, const devices::Devic
 }
 
 void judge(test::TunablesSweep& sweep, const devices::DeviceDescription& device,
-           const tools::Workload& workload, std::int64_t rows, bool list, std::FILE* lines) {
+           const tools::Workload& workload, std::int64_t rows, const Options& options, std::FILE* lines) {
   const OpDefinition& op = *workload.op;
   Call call;
   try {
@@ -141,14 +146,15 @@ void judge(test::TunablesSweep& sweep, const devices::DeviceDescription& device,
     return;
   }
   const Tunables defaults = op.default_tunables(call.spec, test::traits_of(device), call.rows);
-  const std::vector<test::Counted> first = sweep.count(workload, rows, first_tries(op, call.rows, defaults));
+  const std::vector<test::Counted> first =
+      sweep.count(workload, rows, first_tries(op, call, test::traits_of(device), options.coarse, defaults));
   const auto own = std::find_if(first.begin(), first.end(),
                                 [&](const test::Counted& made) { return made.tunables == defaults; });
   if (own == first.end()) {
     throw std::runtime_error(op.name + ": the default is not among the choices");
   }
   const test::CallTime time = test::estimate_call(*own, device);
-  for (const test::Counted& made : list ? first : std::vector<test::Counted>()) {
+  for (const test::Counted& made : options.list ? first : std::vector<test::Counted>()) {
     const test::CallTime one = test::estimate_call(made, device);
     fmt::print(lines, "    {:<64} {:8.2f} us {:8.2f} us without launch overhead",
                format_tunables(op, made.tunables), one.total_us, one.device_us);
@@ -192,7 +198,7 @@ void judge_device(const Options& options, const devices::DeviceDescription& devi
                           return workload.op->name.starts_with(name);
                         });
     for (const std::int64_t rows : wanted ? options.rows : std::vector<std::int64_t>()) {
-      judge(sweep, device, workload, rows, options.list, lines);
+      judge(sweep, device, workload, rows, options, lines);
     }
   }
   std::fflush(lines);

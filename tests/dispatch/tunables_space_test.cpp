@@ -27,7 +27,7 @@ OpDefinition op_of_rows() {
                    std::int64_t) noexcept {
     LaunchGeometry made;
     made.block[0] = static_cast<std::uint32_t>(tunables[0]);
-    made.dynamic_shared = static_cast<std::uint32_t>(tunables[0] * 400);
+    made.dynamic_shared = static_cast<std::uint32_t>(tunables[0] * 350);
     return made;
   };
   return op;
@@ -93,7 +93,7 @@ TEST_CASE("a constraint between tunables gives its reason before the geometry is
   CHECK(launch_defect(op, {}, Tunables{{160, 2}}, {}, "sm_90", 1) ==
         "the rows of a block do not share its warps evenly");
   CHECK(launch_defect(op, {}, Tunables{{160, 1}}, {}, "sm_90", 1) ==
-        "a block would need 64000 bytes of shared memory, sm_90 has 49152");
+        "a block would need 56000 bytes of shared memory, sm_90 has 49152");
 }
 
 TEST_CASE("the range of a tunable and the constraint are part of an op's fingerprint") {

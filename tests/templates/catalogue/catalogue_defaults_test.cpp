@@ -62,7 +62,7 @@ void check_device(const char* name) {
       const OpDefinition& op = *workload.op;
       const Call call = test::call_of(workload, rows);
       const Tunables defaults = op.default_tunables(call.spec, test::traits_of(device), call.rows);
-      std::vector<Tunables> all = test::all_tunables(op, call.rows);
+      std::vector<Tunables> all = test::launchable_tunables(op, call, test::traits_of(device), true);
       all.push_back(defaults);
       const std::vector<test::Counted> counted = sweep.count(workload, rows, all);
       const double own = test::estimate_call(counted.back(), device).total_us;

@@ -4,10 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <optional>
 
+#include "runtime/dispatch/launch_defect.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/profile/cost_input.hpp"
 
@@ -36,17 +38,11 @@ std::vector<std::uint64_t> blocks_of(const OpDefinition& op, const Call& call, c
   return blocks;
 }
 
-bool launches(const OpDefinition& op, const Call& call, const Tunables& tunables,
-              const DeviceTraits& traits) {
-  for (std::size_t stage = 0; stage <= op.later_stages.size(); ++stage) {
-    const LaunchGeometry made = geometry_of(op, stage)(call.spec, tunables, traits, call.rows);
-    const std::uint32_t threads = made.block[0] * made.block[1] * made.block[2];
-    if (threads == 0 || threads > 1024 ||
-        made.dynamic_shared > static_cast<std::uint32_t>(traits.max_shared_per_block)) {
-      return false;
-    }
-  }
-  return true;
+/// True for the values of a tunable that launchable_tunables() keeps if it is to be coarse.
+bool is_coarse(const TunableSpec& tunable, std::int32_t value) {
+  constexpr std::size_t few = 8;
+  const std::vector<std::int32_t> values = tunable_values(tunable);
+  return values.size() <= few || std::has_single_bit(static_cast<std::uint32_t>(value));
 }
 
 /// a + times * (b - a).
@@ -145,21 +141,18 @@ DeviceTraits traits_of(const devices::DeviceDescription& device) {
   return {device.sm, device.sm_count, device.shared_bytes_per_block};
 }
 
-std::vector<Tunables> all_tunables(const OpDefinition& op, std::int64_t rows) {
-  std::vector<Tunables> all(1);
-  for (std::size_t i = 0; i < op.tunables.size(); ++i) {
-    std::vector<Tunables> longer;
-    for (const Tunables& made : all) {
-      for (const std::int32_t choice : op.tunables[i].choices) {
-        if (op.tunables[i].name == "rows_per_block" && choice > rows) {
-          continue;
-        }
-        longer.push_back(made);
-        longer.back().values[i] = choice;
+std::vector<Tunables> launchable_tunables(const OpDefinition& op, const Call& call,
+                                          const DeviceTraits& traits, bool coarse) {
+  std::vector<Tunables> all = all_tunables(op, call.spec, traits, call.rows);
+  std::erase_if(all, [&](const Tunables& made) {
+    for (std::size_t i = 0; i < op.tunables.size(); ++i) {
+      const bool idle = op.tunables[i].name == "rows_per_block" && made[i] > call.rows;
+      if (idle || (coarse && !is_coarse(op.tunables[i], made[i]))) {
+        return true;
       }
     }
-    all = std::move(longer);
-  }
+    return false;
+  });
   return all;
 }
 
@@ -247,8 +240,9 @@ std::vector<Counted> TunablesSweep::run(const tools::Workload& workload, std::in
   request.launch = [&](const Call& call) {
     for (const Tunables& wanted : tunables) {
       Counted& made = counted.emplace_back(Counted{wanted, {}});
-      const LoadedKernel* loaded =
-          launches(op, call, wanted, traits_) ? kernel(workload, call.spec, wanted) : nullptr;
+      const LoadedKernel* loaded = launch_defect(op, call.spec, wanted, traits_, arch_, call.rows).empty()
+                                       ? kernel(workload, call.spec, wanted)
+                                       : nullptr;
       for (std::size_t stage = 0; loaded != nullptr && stage <= op.later_stages.size(); ++stage) {
         const LaunchGeometry geometry = geometry_of(op, stage)(call.spec, wanted, traits_, call.rows);
         if (geometry.grid[0] != 0) {

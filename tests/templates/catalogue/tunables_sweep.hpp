@@ -34,9 +34,11 @@ struct CallTime {
 
 [[nodiscard]] DeviceTraits traits_of(const devices::DeviceDescription& device);
 
-/// Every combination of the op's tunables, in the order of their choices, except blocks of more rows than the
-/// call's `rows`: warps without a row would lower the averages that the model uses.
-[[nodiscard]] std::vector<Tunables> all_tunables(const OpDefinition& op, std::int64_t rows);
+/// The combinations of the op's tunables that `call` can be launched with, except blocks of more rows than
+/// the call has: warps without a row would lower the averages that the model uses. If `coarse`, a tunable of
+/// many values has only the powers of two among them.
+[[nodiscard]] std::vector<Tunables> launchable_tunables(const OpDefinition& op, const Call& call,
+                                                        const DeviceTraits& traits, bool coarse);
 
 /// The call of `rows` rows of `workload`, over memory that does not exist.
 [[nodiscard]] Call call_of(const tools::Workload& workload, std::int64_t rows);

@@ -118,8 +118,8 @@ TEST_CASE("relative_l1 adds up in the order of OPS.md under all tunables") {
   std::memcpy(b.data(), test.tensors[1].bytes.data(), 4 * b.size());
   const std::vector<double> expected = documented_partials(a, b);
   const OpDefinition& op = definition_of<norm::RelativeL1>();
-  for (const std::int32_t threads : op.tunables[norm::relative_l1_params::threads].choices) {
-    for (const std::int32_t vectors : op.tunables[norm::relative_l1_params::vectors].choices) {
+  for (const std::int32_t threads : tunable_values(op.tunables[norm::relative_l1_params::threads])) {
+    for (const std::int32_t vectors : tunable_values(op.tunables[norm::relative_l1_params::vectors])) {
       INFO(elements << " elements, " << threads << " threads, " << vectors << " vectors");
       test.launch = [&](Runtime& runtime, const Views& views) {
         const Call call = norm::bind(

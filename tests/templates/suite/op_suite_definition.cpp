@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/dispatch/launch_defect.hpp"
 #include "tests/templates/definition_checks.hpp"
 #include "tests/templates/suite/derived_cases.hpp"
 #include "tests/templates/suite/op_suite.hpp"
@@ -65,6 +66,7 @@ void check_default_tunables(const OpDefinition& op) {
         const RowRange rows = row_range(bucket);
         const Tunables chosen = op.default_tunables(spec, device, rows.lowest);
         check_choices(op, chosen);
+        CHECK(launch_defect(op, spec, chosen, device, "the device", rows.lowest).empty());
         for (const std::int64_t other : {rows.lowest + (rows.highest - rows.lowest) / 2, rows.highest}) {
           INFO("sm_" << device.sm << ", " << rows.lowest << " and " << other << " rows");
           CHECK(op.default_tunables(spec, device, other) == chosen);
@@ -117,14 +119,11 @@ void check_grids(const OpDefinition& op, const Specialisation& spec, const Tunab
 }
 
 void check_geometry(const OpDefinition& op) {
-  Tunables first;
-  for (std::size_t i = 0; i < op.tunables.size(); ++i) {
-    first.values[i] = op.tunables[i].choices.front();
-  }
   for (const Specialisation& spec : specialisations_of(op)) {
     for (const DeviceTraits& device : devices) {
       for (const Tunables& tunables :
-           {op.default_tunables(spec, device, 1), op.default_tunables(spec, device, 5000), first}) {
+           {op.default_tunables(spec, device, 1), op.default_tunables(spec, device, 5000),
+            all_tunables(op, spec, device, 1).front()}) {
         INFO(format_specialisation(op, spec) << ", sm_" << device.sm);
         check_grids(op, spec, tunables, device);
       }

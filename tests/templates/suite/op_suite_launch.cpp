@@ -6,9 +6,11 @@
 #include <deque>
 #include <functional>
 #include <initializer_list>
+#include <random>
 #include <string>
 #include <vector>
 
+#include "runtime/dispatch/launch_defect.hpp"
 #include "tests/templates/suite/derived_cases.hpp"
 #include "tests/templates/suite/op_suite.hpp"
 #include "tests/templates/suite/typed_calls.hpp"
@@ -317,39 +319,44 @@ void check_row_counts(const OpDefinition& op) {
   }
 }
 
-/// All combinations of the op's tunables.
-std::vector<Tunables> all_tunables(const OpDefinition& op) {
-  std::vector<Tunables> made(1);
-  for (std::size_t i = 0; i < op.tunables.size(); ++i) {
-    std::vector<Tunables> more;
-    for (const Tunables& tunables : made) {
-      for (const std::int32_t choice : op.tunables[i].choices) {
-        more.push_back(tunables);
-        more.back().values[i] = choice;
-      }
-    }
-    made = std::move(more);
-  }
-  return made;
+/// The values of a tunable that every case is launched with: all if they are few, else the ends.
+std::vector<std::int32_t> edges_of(const TunableSpec& tunable) {
+  constexpr std::size_t few = 8;
+  const std::vector<std::int32_t> values = tunable_values(tunable);
+  return values.size() <= few ? values : std::vector<std::int32_t>{values.front(), values.back()};
 }
 
-/// At most `count` of `all`, spread over them.
-std::vector<Tunables> some_of(const std::vector<Tunables>& all, std::size_t count) {
-  std::vector<Tunables> some;
-  for (std::size_t i = 0; i < std::min(count, all.size()); ++i) {
-    some.push_back(all[i * all.size() / std::min(count, all.size())]);
+/// `count` of `all`, drawn by a seed that differs between specialisations, so that cases try different ones.
+std::vector<Tunables> drawn_from(const std::vector<Tunables>& all, const std::string& seed,
+                                 std::size_t count) {
+  std::seed_seq words(seed.begin(), seed.end());
+  std::mt19937 random(words);
+  std::vector<Tunables> drawn;
+  while (drawn.size() < std::min(count, all.size())) {
+    drawn.push_back(all[random() % all.size()]);
   }
-  return some;
+  return drawn;
 }
-/// Each value of each tunable, and some combinations of them.
-std::vector<Tunables> swept_tunables(const OpDefinition& op, const Tunables& ordinary) {
-  std::vector<Tunables> swept = some_of(all_tunables(op), 12);
+
+/// The ends of each tunable, and a sample of all combinations.
+std::vector<Tunables> swept_tunables(const OpDefinition& op, const OpCase& test, const Tunables& ordinary) {
+  constexpr std::size_t usual = 12;
+  const Call call = bind_case(op, test);
+  const DeviceTraits device = runtime().traits(0);
+  std::vector<Tunables> swept;
   for (std::size_t i = 0; i < op.tunables.size(); ++i) {
-    for (const std::int32_t choice : op.tunables[i].choices) {
-      swept.push_back(ordinary);
-      swept.back().values[i] = choice;
+    for (const std::int32_t value : edges_of(op.tunables[i])) {
+      Tunables edge = ordinary;
+      edge.values[i] = value;
+      if (launch_defect(op, call.spec, edge, device, runtime().arch(0), call.rows).empty()) {
+        swept.push_back(edge);
+      }
     }
   }
+  const std::vector<Tunables> drawn =
+      drawn_from(all_tunables(op, call.spec, device, call.rows), format_specialisation(op, call.spec),
+                 std::max(usual, swept.size() + 6) - swept.size());
+  swept.insert(swept.end(), drawn.begin(), drawn.end());
   return swept;
 }
 
@@ -366,7 +373,7 @@ void check_tunables(const OpDefinition& op, const OpCase& test) {
   OpCase tuned = test;
   launch_with(tuned, op, ordinary);
   const Outcome expected = require_good(tuned);
-  for (const Tunables& tunables : swept_tunables(op, ordinary)) {
+  for (const Tunables& tunables : swept_tunables(op, test, ordinary)) {
     INFO(text_of(op, tunables));
     launch_with(tuned, op, tunables);
     check_same_bits(op, test, expected, require_good(tuned));
