@@ -74,9 +74,15 @@ __device__ __forceinline__ Reduction reduce_lanes(Reduction mine) {
   return mine;
 }
 
-/// Reduces over each aligned run of `Lanes` threads (a power of two) of a block of `Threads`, where `mine` is
-/// the same for all threads of a warp if a run has several. All threads of the block must take part. A kernel
-/// calls it once per `Number`, since the scratch memory of a number is not guarded for a second use.
+/// The least power of two from `least` on.
+constexpr int power_of_two_from(int least) {
+  return least <= 1 ? 1 : 2 * power_of_two_from((least + 1) / 2);
+}
+
+/// Reduces over each aligned run of `Lanes` threads of a block of `Threads`, where `mine` is the same for all
+/// threads of a warp if a run has several. `Lanes` is a power of two or a number of whole warps; if it is no
+/// power of two, the reduction must not depend on the order. All threads of the block must take part. A
+/// kernel calls it once per `Number`, since the scratch memory of a number is not guarded for a second use.
 template <int Lanes, int Threads, int Number = 0, class Reduction>
 __device__ __forceinline__ Reduction reduce_warps(Reduction mine) {
   if constexpr (Lanes > 32) {
@@ -88,14 +94,21 @@ __device__ __forceinline__ Reduction reduce_warps(Reduction mine) {
       partial[threadIdx.x / 32] = mine;
     }
     __syncthreads();
-    mine = partial[threadIdx.x / Lanes * warps + lane % warps];
-    mine = reduce_lanes<warps>(mine);
+    constexpr int places = power_of_two_from(warps);
+    if constexpr (places == warps) {
+      mine = partial[threadIdx.x / Lanes * warps + lane % warps];
+    } else {
+      mine = Reduction{};
+      if (lane % places < warps) {
+        mine = partial[threadIdx.x / Lanes * warps + lane % places];
+      }
+    }
+    mine = reduce_lanes<places>(mine);
   }
   return mine;
 }
 
-/// Reduces over each aligned run of `Lanes` threads (a power of two) of a block of `Threads`; see
-/// reduce_warps().
+/// Reduces over each aligned run of `Lanes` threads of a block of `Threads`; see reduce_warps().
 template <int Lanes, int Threads, int Number = 0, class Reduction>
 __device__ __forceinline__ Reduction reduce_threads(Reduction mine) {
   return reduce_warps<Lanes, Threads, Number>(reduce_lanes<(Lanes < 32 ? Lanes : 32)>(mine));

@@ -4,8 +4,8 @@
 #include "device/row_sum.cuh"
 #include "device/vec.cuh"
 
-/// Rows of Config::hidden elements. Config::threads / Config::rows_per_block threads share a row and walk
-/// over it several times.
+/// Rows of Config::hidden elements. Config::threads / Config::rows_per_block threads, a power of two or a
+/// number of whole warps, share a row and walk over it several times.
 namespace kerncast {
 
 template <class Config>
@@ -117,7 +117,10 @@ class RowWalk {
   template <class Total, int Number = 0, class Term>
   __device__ __forceinline__ Total sum(const Term& term) const {
     constexpr bool from_registers = held && span == Source::width;
-    if constexpr (from_registers && lanes >= 32 && spans <= 32 * virtual_warps) {
+    if constexpr (power_of_two_from(lanes) != lanes) {
+      return sum_of_warps<lanes, Config::threads, spans, from_registers, Number, Total>(
+          [&](int i) { return span_total<from_registers>(i, term); });
+    } else if constexpr (from_registers && lanes >= 32 && spans <= 32 * virtual_warps) {
       // The same as WarpSum for most rows, in fewer steps, which shortens the compile.
       constexpr int count = power_of_two_from(per_lane);
       constexpr int last = per_lane - 1;

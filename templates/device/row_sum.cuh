@@ -7,16 +7,12 @@
 /// ascending order. Then, within each virtual warp, lane l takes over lane l + d for d = 16, 8, 4, 2, 1; and
 /// last, virtual warp w takes over virtual warp w + d for d = virtual_warps / 2 and so on down to 1.
 ///
-/// A row's `Lanes` threads (a power of two) stand for the virtual lanes that equal their number modulo
-/// `Lanes`.
+/// A row's `Lanes` threads, a power of two, stand for the virtual lanes that equal their number modulo
+/// `Lanes`. If `Lanes` is a number of warps that is no power of two, a row has one span for each virtual lane
+/// at most, since the warps would have to add up each other's spans otherwise.
 namespace kerncast {
 
 inline constexpr int virtual_warps = 32;
-
-/// The least power of two from `least` on.
-constexpr int power_of_two_from(int least) {
-  return least <= 1 ? 1 : 2 * power_of_two_from((least + 1) / 2);
-}
 
 /// The sum of each of `Count` values over `Lanes` lanes, then of these sums, those farthest apart first. Each
 /// exchange halves what a lane has to carry further.
@@ -132,5 +128,33 @@ struct WarpSum {
     }
   }
 };
+
+/// The whole sum of a row of `Spans` spans that `Lanes` threads of a block of `Threads` share, a number of
+/// warps that is no power of two. The virtual warps meet in shared memory. `span(i)` is that of WarpSum::of;
+/// a span in registers needs an `Unrolled` loop. See reduce_warps() for `Number` and for who takes part.
+template <int Lanes, int Threads, int Spans, bool Unrolled, int Number, class Total, class Span>
+__device__ __forceinline__ Total sum_of_warps(const Span& span) {
+  static_assert(Lanes % 32 == 0 && Spans <= 32 * virtual_warps, "each span is a virtual lane's only one");
+  constexpr int warps = Lanes / 32;
+  constexpr int used = (Spans + 31) / 32;
+  constexpr int turns = (used + warps - 1) / warps;
+  __shared__ double scratch[(Threads / Lanes * virtual_warps * sizeof(Total) + 7) / 8];
+  Total* const totals = reinterpret_cast<Total*>(scratch) + threadIdx.x / Lanes * virtual_warps;
+  const int lane = threadIdx.x % 32;
+  const int warp = threadIdx.x % Lanes / 32;
+#pragma unroll(Unrolled ? turns : 1)
+  for (int i = 0; i < turns; ++i) {
+    const Total total = reduce_lanes<32>(span(i));
+    if (lane == 0 && (used % warps == 0 || warp + i * warps < used)) {
+      totals[warp + i * warps] = total;
+    }
+  }
+  __syncthreads();
+  Total total;
+  if (lane < used) {
+    total = totals[lane];
+  }
+  return reduce_lanes<32>(total);
+}
 
 }  // namespace kerncast

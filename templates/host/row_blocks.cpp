@@ -1,5 +1,7 @@
 #include "templates/host/row_blocks.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -49,6 +51,16 @@ std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowW
     launch.barriers = lanes > 32 ? 2 * work.cost.reductions : 0;
     return launch_clocks(geometry, divide_up(work.vectors, lanes), launch, device);
   });
+}
+
+std::string row_block_defect(std::int32_t threads, std::int32_t rows) {
+  const std::int32_t lanes = threads / rows;
+  if (lanes * rows == threads && (lanes % 32 == 0 || power_of_two_above(lanes) == lanes)) {
+    return {};
+  }
+  return fmt::format(
+      "{} rows of a block would share its {} threads; each must get whole warps, or 1, 2, 4, 8 or 16 threads",
+      rows, threads);
 }
 
 }  // namespace kerncast::host

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "kerncast/op_definition.hpp"
 
@@ -42,5 +43,9 @@ struct RowWork {
 /// then stay in registers.
 [[nodiscard]] std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowWork& work,
                                      std::int64_t taken);
+
+/// The reason why `rows` rows cannot share `threads` threads in a kernel that walks over rows as
+/// templates/device/row.cuh does; empty if they can.
+[[nodiscard]] std::string row_block_defect(std::int32_t threads, std::int32_t rows);
 
 }  // namespace kerncast::host

@@ -119,7 +119,7 @@ TEST_CASE_METHOD(Tuned, "without a record the op's own, with one the tuned, give
   const KernelReport asked = ensured(given);
   CHECK(asked.tunables_origin == TunablesOrigin::given);
   CHECK(asked.tunables == "threads=64 rows_per_block=2");
-  CHECK_THROWS_WITH(ensured(Tunables{{63, 2}}), Catch::Contains("threads = 63 must be one of"));
+  CHECK_THROWS_WITH(ensured(Tunables{{63, 2}}), Catch::Contains("threads = 63 must be from 32"));
 
   // The result does not depend on the tunables.
   Runtime fresh(options());
@@ -133,6 +133,8 @@ TEST_CASE_METHOD(Tuned, "without a record the op's own, with one the tuned, give
   CHECK(result() == std::vector<float>(rows * hidden, 1.0F));
   // Tunables given for one launch do not apply to others.
   CHECK(fresh.ensure(rms_norm(), call).tunables == "threads=256 rows_per_block=1");
+  CHECK_THROWS_WITH(ensured(Tunables{{96, 4}}),
+                    Catch::Contains("with tunables threads=96 rows_per_block=4: 4 rows of a block"));
   CHECK(warnings.empty());
 }
 
@@ -339,7 +341,8 @@ TEST_CASE_METHOD(Tuned,
   warnings.clear();
   for (const auto& [tunables, message] :
        {std::pair<std::vector<std::pair<std::string, std::int32_t>>, std::string>{
-            {{"threads", 96}, {"rows_per_block", 4}}, "threads = 96 must be one of"},
+            {{"threads", 97}, {"rows_per_block", 4}}, "threads = 97 must be from 32"},
+        {{{"threads", 96}, {"rows_per_block", 4}}, "4 rows of a block would share its 96 threads"},
         {{{"threads", 256}}, "rows_per_block is not given"},
         {{{"threads", 256}, {"rows_per_block", 1}, {"warps", 4}}, "no tunable 'warps'"}}) {
     record.tunables = tunables;

@@ -154,6 +154,10 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   return tunables;
 }
 
+std::string tunables_defect(const Specialisation&, const Tunables& tunables, const DeviceTraits&) {
+  return host::row_block_defect(tunables[threads], tunables[rows_per_block]);
+}
+
 LaunchGeometry geometry(const Specialisation&, const Tunables& tunables, const DeviceTraits&,
                         std::int64_t rows) noexcept {
   LaunchGeometry made = host::linear_grid(host::divide_up(rows, tunables[rows_per_block]));
@@ -239,11 +243,12 @@ KERNCAST_OP(@family@, @op@) {
       host::param<alignment>(host::listed_param(
           {2, 4, 8, 16}, 16, "bytes of x per access; derived from the tensors' pointers, strides and width")));
   op.tunables =
-      host::tunables(host::tunable<threads>("threads of a block", {32, 64, 128, 256, 512, 1024}),
+      host::tunables(host::tunable_range<threads>("threads of a block", 32, 1024, 32),
                      host::tunable<rows_per_block>("rows that share a block", {1, 2, 4, 8, 16, 32}));
   op.validate = validate;
   op.default_tunables = default_tunables;
   op.geometry = geometry;
+  op.tunables_defect = tunables_defect;
   op.plan_inputs = plan_inputs;
   op.plan_outputs = plan_outputs;
   op.model_cases = model_cases;

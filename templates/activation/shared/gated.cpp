@@ -167,7 +167,7 @@ void add_gated_params(OpDefinition& op) {
       host::param<alignment>(host::listed_param(
           {2, 4, 8, 16}, 16, "bytes of x per access; derived from the tensors' pointers, strides and width")),
       host::param<experts>(host::masked_experts_param()));
-  op.tunables = host::tunables(host::tunable<threads>("threads of a block", {64, 128, 256, 512}),
+  op.tunables = host::tunables(host::tunable_range<threads>("threads of a block", 32, 1024, 32),
                                host::tunable<vectors>("vectors that a thread has in flight", {1, 2, 4}));
 }
 

@@ -26,6 +26,10 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits&, std::
   return made;
 }
 
+std::string tunables_defect(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&) {
+  return grouping::threads_defect(tunables[threads], spec[experts], spec[split] != 0);
+}
+
 LaunchGeometry blocks(const Specialisation& spec, const Tunables& tunables, std::int64_t rows) noexcept {
   LaunchGeometry made = host::linear_grid(spec[split] != 0 ? grouping::blocks_of(rows * spec[top_k]) : 1);
   made.block[0] = static_cast<std::uint32_t>(tunables[threads]);
@@ -207,9 +211,10 @@ KERNCAST_OP(moe, align_block_size) {
       host::param<has_expert_map>(host::flag_param(false, "ids name experts of all ranks")),
       host::param<split>(host::flag_param(
           false, "several blocks count, then place; derived: true if there are more than 4096 slots")));
-  op.tunables = host::tunables(host::tunable<threads>("threads of a block", {128, 256, 512, 1024}));
+  op.tunables = host::tunables(host::tunable_range<threads>("threads of a block", 128, 1024, 32));
   op.default_tunables = default_tunables;
   op.geometry = count_geometry;
+  op.tunables_defect = tunables_defect;
   op.bind = bind_by_name;
   op.plan_outputs = plan_outputs;
   op.plan_inputs = plan_inputs;

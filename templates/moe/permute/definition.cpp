@@ -61,6 +61,13 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   return made;
 }
 
+std::string tunables_defect(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&) {
+  return placing_of(spec) == Placing::direct
+             ? std::string()
+             : grouping::threads_defect(tunables[grouping_threads], spec[experts],
+                                        placing_of(spec) == Placing::split);
+}
+
 LaunchGeometry grouping_geometry(const Specialisation& spec, const Tunables& tunables, std::int64_t rows,
                                  bool launches) noexcept {
   const std::int64_t blocks =
@@ -403,6 +410,7 @@ KERNCAST_OP(moe, permute) {
   op.validate = validate;
   op.default_tunables = default_tunables;
   op.geometry = count_geometry;
+  op.tunables_defect = tunables_defect;
   op.bind = bind_by_name;
   op.plan_outputs = plan_outputs;
   op.plan_inputs = plan_inputs;

@@ -19,6 +19,22 @@ void require_i32(std::string_view op, std::string_view name, const TensorView& v
 
 }  // namespace
 
+std::string threads_defect(std::int32_t threads, std::int64_t experts, bool split) {
+  if (split && block_slots % threads != 0) {
+    return fmt::format("{} threads do not divide the {} slots that each of several blocks takes", threads,
+                       block_slots);
+  }
+  // Places and held in templates/device/grouping.cuh.
+  constexpr std::int64_t most = 48 * 1024;
+  const std::int64_t counts = ((split ? 2 : 1) + threads / 32) * experts;
+  const std::int64_t bytes = 4 * (counts + 32 + experts + 1) + 2 * block_slots;
+  if (bytes > most) {
+    return fmt::format("the counts of {} experts in {} warps take {} bytes of shared memory, a block has {}",
+                       experts, threads / 32, bytes, most);
+  }
+  return {};
+}
+
 void check_integers(std::string_view op, std::string_view name, const TensorView& view, std::int64_t elements,
                     std::string_view wanted, int device) {
   require_i32(op, name, view, device);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "kerncast/op_definition.hpp"
@@ -32,6 +33,10 @@ constexpr std::int64_t max_top_k = 64;
   const std::int32_t wanted = slots <= 128 ? least : slots <= 1024 ? 512 : 1024;
   return wanted < most ? wanted : most;
 }
+
+/// The reason why a block of `threads` cannot group the slots of `experts` experts, which several blocks
+/// share if `split`; empty if it can.
+[[nodiscard]] std::string threads_defect(std::int32_t threads, std::int64_t experts, bool split);
 
 /// The slots of a call, checked.
 struct Slots {

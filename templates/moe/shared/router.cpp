@@ -63,7 +63,7 @@ Extents check(std::string_view op, const Tensors& tensors, bool bias_is_optional
 }
 
 std::vector<TunableSpec> tunables() {
-  return host::tunables(host::tunable<threads_per_row>("threads that share a token", {32, 64, 128, 256}),
+  return host::tunables(host::tunable_range<threads_per_row>("threads that share a token", 32, 512, 32),
                         host::tunable<rows_per_block>("tokens that share a block", {1, 2, 4}));
 }
 

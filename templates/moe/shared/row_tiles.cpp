@@ -7,9 +7,10 @@
 namespace kerncast::moe::row_tiles {
 
 std::vector<TunableSpec> tunables() {
-  return host::tunables(host::tunable<threads>("threads of a block", {32, 64, 128, 256}),
-                        host::tunable<rows_per_block>("tokens that share a block", {1, 2, 4, 8, 16}),
-                        host::tunable<blocks_per_row>("blocks that share a token", {1, 2, 4, 8, 16, 32}));
+  return host::tunables(
+      host::tunable<threads>("threads of a block", {32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512}),
+      host::tunable<rows_per_block>("tokens that share a block", {1, 2, 4, 8, 16}),
+      host::tunable<blocks_per_row>("blocks that share a token", {1, 2, 4, 8, 16, 32}));
 }
 
 Tunables default_tunables(std::int64_t vectors, const DeviceTraits& device, std::int64_t rows) {

@@ -75,6 +75,7 @@ KERNCAST_OP(norm, fused_add_rms_norm) {
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
     return row_tunables(spec, device, rows, {.once = 70, .each = 92, .tensors = 4});
   };
+  op.tunables_defect = row_tunables_defect<row_params::x_dtype, row_params::y_dtype, residual_dtype>;
   op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
     return InputPlans(definition_of<FusedAddRmsNorm>(), bindings, rows)
         .rows("x")

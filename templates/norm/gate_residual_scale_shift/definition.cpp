@@ -113,6 +113,7 @@ KERNCAST_OP(norm, gate_residual_scale_shift) {
                         row_lanes(spec, device, rows, 1,
                                   {.once = 140, .each = 155, .loads = 6, .tensors = 4, .reductions = 2}));
   };
+  op.tunables_defect = row_tunables_defect<row_params::x_dtype, row_params::y_dtype, residual_dtype>;
   op.plan_inputs = plan_inputs;
   op.plan_outputs = plan_outputs;
   op.model_cases = model_cases;

@@ -74,6 +74,7 @@ KERNCAST_OP(norm, gated_rms_norm) {
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
     return row_tunables(spec, device, rows, {.once = 70, .each = 140, .tensors = 3});
   };
+  op.tunables_defect = row_tunables_defect<row_params::x_dtype, row_params::y_dtype, z_dtype>;
   op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
     return InputPlans(definition_of<GatedRmsNorm>(), bindings, rows)
         .rows("x")

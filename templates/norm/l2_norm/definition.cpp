@@ -35,6 +35,7 @@ KERNCAST_OP(norm, l2_norm) {
   op.formula =
       "y = x * rsqrt(sum(x^2) + eps), in f32, rounded once. sum + eps is at least 2^-126 (l2norm of "
       "flash-linear-attention, fla/modules/l2norm.py)";
+  op.tunables_defect = norm::row_tunables_defect<norm::row_params::x_dtype>;
   op.model_cases = [](const ModelConfig& model) { return norm::l2_cases(model); };
   return op;
 }

@@ -53,6 +53,7 @@ KERNCAST_OP(norm, rms_norm) {
       "y = x * rsqrt(mean(x^2) + eps) * (weight + weight_offset), in f32, rounded once; hf_rounding also "
       "rounds x * rsqrt(...) to x's dtype. mean + eps is at least 2^-126 (Zhang and Sennrich 2019, "
       "arXiv:1910.07467)";
+  op.tunables_defect = row_tunables_defect<row_params::x_dtype>;
   op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
     return InputPlans(definition_of<RmsNorm>(), bindings, rows)
         .rows("x")

@@ -273,7 +273,7 @@ void add_head_params(OpDefinition& op) {
           {2, 4, 8, 16}, 16, "bytes of qkv per access; derived from pointers, strides and widths")),
       host::param<unit_offset>(host::flag_param(false, "multiply by weight + 1 (Gemma)")));
   op.tunables = host::tunables(
-      host::tunable<threads>("threads of a block", {64, 128, 256, 512}),
+      host::tunable_range<threads>("threads of a block", 32, 512, 32),
       host::tunable<slots>("groups of lanes that share the heads of a token", {1, 2, 4, 8, 16, 32, 64, 128}));
   op.default_tunables = default_tunables;
   op.geometry = geometry;

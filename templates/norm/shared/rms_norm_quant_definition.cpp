@@ -54,6 +54,28 @@ Tunables tunables_with_residual(const Specialisation& spec, const DeviceTraits& 
   return tunables_for(row_lanes(spec, device, rows, 1, cost));
 }
 
+std::string tunables_defect(const Tunables& tunables, std::string defect) {
+  const std::int32_t lanes = tunables[row_params::threads] / tunables[row_params::rows_per_block];
+  if (defect.empty() && lanes < 32) {
+    return fmt::format("a row would have {} threads; it needs a warp, since the lanes of a warp share groups",
+                       lanes);
+  }
+  return defect;
+}
+
+std::string tunables_defect_alone(const Specialisation& spec, const Tunables& tunables,
+                                  const DeviceTraits& device) {
+  return tunables_defect(
+      tunables, row_tunables_defect<row_params::x_dtype, row_params::y_dtype>(spec, tunables, device));
+}
+
+std::string tunables_defect_with_residual(const Specialisation& spec, const Tunables& tunables,
+                                          const DeviceTraits& device) {
+  return tunables_defect(
+      tunables,
+      row_tunables_defect<row_params::x_dtype, row_params::y_dtype, residual_dtype>(spec, tunables, device));
+}
+
 LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                         std::int64_t rows) noexcept {
   return row_geometry(
@@ -289,10 +311,11 @@ void add_quantised_params(OpDefinition& op, bool adds) {
                  host::param<round_residual>(round_residual_param()));
   }
   op.tunables =
-      host::tunables(host::tunable<row_params::threads>("threads of a block", {128, 256, 512, 1024}),
+      host::tunables(host::tunable_range<row_params::threads>("threads of a block", 32, 1024, 32),
                      host::tunable<row_params::rows_per_block>("rows that share a block", {1, 2, 4}));
   op.default_tunables = adds ? tunables_with_residual : tunables_alone;
   op.geometry = geometry;
+  op.tunables_defect = adds ? tunables_defect_with_residual : tunables_defect_alone;
 }
 
 }  // namespace kerncast::norm

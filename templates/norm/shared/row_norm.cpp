@@ -149,6 +149,24 @@ Tunables row_tunables(const Specialisation& spec, const DeviceTraits& device, st
   return row_tunables(device, rows, row_lanes(spec, device, rows, default_row_vectors(spec), cost));
 }
 
+std::string row_sum_defect(const Specialisation& spec, const Tunables& tunables, std::int64_t widest) {
+  if (std::string defect = host::row_block_defect(tunables[threads], tunables[rows_per_block]);
+      !defect.empty()) {
+    return defect;
+  }
+  constexpr std::int64_t virtual_lanes = 1024;
+  const std::int32_t lanes = tunables[threads] / tunables[rows_per_block];
+  const std::int64_t most = virtual_lanes * 16 / widest;
+  if (host::power_of_two_above(lanes) == lanes || spec[hidden] <= most) {
+    return {};
+  }
+  return fmt::format(
+      "a row of {} elements would have {} warps; rows of more than {} need 1, 2, 4, 8, 16 or 32, to be "
+      "summed "
+      "up in an order that does not depend on the warps",
+      spec[hidden], lanes / 32, most);
+}
+
 LaunchGeometry row_geometry(const Specialisation&, const Tunables& tunables, const DeviceTraits&,
                             std::int64_t rows) noexcept {
   LaunchGeometry made = host::linear_grid(host::divide_up(rows, tunables[rows_per_block]));
@@ -173,12 +191,13 @@ void add_row_params(OpDefinition& op) {
                        {2, 4, 8, 16}, 16,
                        "bytes of x per access; derived from the tensors' pointers, strides and width")));
   op.tunables =
-      host::tunables(host::tunable<threads>("threads of a block", {32, 64, 128, 256, 512, 1024}),
+      host::tunables(host::tunable_range<threads>("threads of a block", 32, 1024, 32),
                      host::tunable<rows_per_block>("rows that share a block", {1, 2, 4, 8, 16, 32}));
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
     return row_tunables(spec, device, rows, {});
   };
   op.geometry = row_geometry;
+  op.tunables_defect = row_tunables_defect<x_dtype, y_dtype>;
 }
 
 InputPlans::InputPlans(const OpDefinition& op, const Bindings& bindings, std::int64_t rows)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -100,6 +101,17 @@ using host::RowCost;
 /// Tunables of a kernel whose rows cost `cost`.
 [[nodiscard]] Tunables row_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows,
                                     const RowCost& cost);
+/// The reason why the tunables of row_params do not go together in a kernel that sums up rows in the order of
+/// templates/device/row_sum.cuh, with spans of 16 bytes of a dtype of `widest` bytes; empty if they do.
+[[nodiscard]] std::string row_sum_defect(const Specialisation& spec, const Tunables& tunables,
+                                         std::int64_t widest);
+/// OpDefinition::tunables_defect of a kernel whose spans hold 16 bytes of the widest of the dtypes that the
+/// parameters `Types` name.
+template <std::size_t... Types>
+[[nodiscard]] std::string row_tunables_defect(const Specialisation& spec, const Tunables& tunables,
+                                              const DeviceTraits&) {
+  return row_sum_defect(spec, tunables, std::max({size_of(host::dtype_from_param(spec[Types]))...}));
+}
 LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                             std::int64_t rows) noexcept;
 
@@ -118,7 +130,8 @@ inline constexpr const char* weight_offset_doc = "added to the weight (1: Gemma)
 /// The flag round_residual, off by default.
 [[nodiscard]] ParamSpec round_residual_param();
 
-/// Adds the parameters of row_params, the tunables, their defaults and the geometry.
+/// Adds the parameters of row_params, the tunables, their defaults and the geometry, and the constraint of
+/// kernels whose rows are those of x and y. Kernels whose spans follow from other tensors set their own.
 void add_row_params(OpDefinition& op);
 
 /// Makes the plans of the inputs of a synthetic call.

@@ -95,18 +95,30 @@ std::int32_t share_of(const Specialisation& spec) {
   return is_fp4(scheme_of(spec)) ? std::max(width, 2) : width;
 }
 
+/// Values of a unit of templates/quant/dequant/kernel.cuh, whose threads share a place of the grid.
+std::int32_t unit_of(const Specialisation& spec) {
+  const std::int32_t block = block_of(scheme_of(spec));
+  return block > 0 ? block : scheme_of(spec) == DequantScheme::per_token_group ? spec[group] : share_of(spec);
+}
+
+std::string tunables_defect(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&) {
+  const std::int32_t lanes = unit_of(spec) / share_of(spec);
+  return tunables[threads] % lanes == 0
+             ? std::string()
+             : fmt::format("a block of {} threads is no multiple of the {} threads that share a group",
+                           tunables[threads], lanes);
+}
+
 LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
                         std::int64_t rows) noexcept {
-  const std::int32_t share = share_of(spec);
+  const std::int32_t unit = unit_of(spec);
+  const std::int32_t lanes = unit / share_of(spec);
   const std::int32_t block = block_of(scheme_of(spec));
   if (block > 0 && static_cast<SfLayout>(spec[sf_layout]) == SfLayout::swizzled) {
     return host::group_grid(host::divide_up(rows, 128) * 16, host::round_up(spec[hidden] / block, 4) * 8,
-                            tunables[threads], block / share, tunables[vectors]);
+                            tunables[threads], lanes, tunables[vectors]);
   }
-  const std::int32_t unit = block > 0                                           ? block
-                            : scheme_of(spec) == DequantScheme::per_token_group ? spec[group]
-                                                                                : share;
-  return host::group_grid(rows, spec[hidden] / unit, tunables[threads], unit / share, tunables[vectors]);
+  return host::group_grid(rows, spec[hidden] / unit, tunables[threads], lanes, tunables[vectors]);
 }
 
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
@@ -339,11 +351,12 @@ KERNCAST_OP(quant, dequant) {
       host::param<alignment>(host::listed_param(
           {2, 4, 8, 16}, 16,
           "bytes of y per access; derived from the tensors' pointers, strides and width")));
-  op.tunables = host::tunables(host::tunable<threads>("threads of a block", {128, 256, 512}),
+  op.tunables = host::tunables(host::tunable_range<threads>("threads of a block", 32, 1024, 32),
                                host::tunable<vectors>("vectors that a thread has in flight", {1, 2, 4}));
   op.validate = validate;
   op.default_tunables = default_tunables;
   op.geometry = geometry;
+  op.tunables_defect = tunables_defect;
   op.plan_outputs = plan_outputs;
   op.plan_inputs = plan_inputs;
   op.model_cases = model_cases;

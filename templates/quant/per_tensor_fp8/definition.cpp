@@ -188,7 +188,8 @@ KERNCAST_OP(quant, per_tensor_fp8) {
       host::param<hidden>(row_hidden_param()), host::param<alignment>(row_alignment_param()),
       host::param<dynamic>(host::flag_param(true, "compute the scale; false: scale is given")));
   op.tunables = host::tunables(
-      host::tunable<threads>("threads of a block", {128, 256, 512}),
+      host::tunable<threads>("threads of a block",
+                             {64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024}),
       host::tunable<vectors>("vectors of x that a thread has in flight", {1, 2, 4}),
       host::tunable<partials>("blocks of the first stage", {8, 16, 32, 64, 128, 256, 512, 1024}));
   op.validate = validate;

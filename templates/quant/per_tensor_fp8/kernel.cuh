@@ -72,7 +72,7 @@ __device__ __forceinline__ Max largest_partial(const float* partial) {
   Max amax;
 #pragma unroll
   for (int i = 0; i < Config::partials; i += Config::threads) {
-    if (Config::partials >= Config::threads || threadIdx.x < Config::partials) {
+    if (Config::partials % Config::threads == 0 || i + threadIdx.x < Config::partials) {
       amax.add(partial[i + threadIdx.x]);
     }
   }

@@ -197,7 +197,7 @@ void complete_block_scaled(OpDefinition& op, const BlockScaledVariant& variant) 
                                                                    DType::fp8_e4m3, "element type of q")));
   }
   op.tunables =
-      host::tunables(host::tunable<threads>("threads of a block", {128, 256, 512}),
+      host::tunables(host::tunable_range<threads>("threads of a block", 32, 1024, 32),
                      host::tunable<vectors>("blocks whose vectors a thread has in flight", {1, 2, 4}));
 }
 

@@ -192,7 +192,7 @@ void complete_group_scaled(OpDefinition& op, const GroupScaledVariant& variant) 
     host::append(op.params, host::param<experts>(host::masked_experts_param()));
   }
   op.tunables =
-      host::tunables(host::tunable<threads>("threads of a block", {128, 256, 512}),
+      host::tunables(host::tunable_range<threads>("threads of a block", 32, 1024, 32),
                      host::tunable<vectors>("groups whose vectors a thread has in flight", {1, 2, 4}));
   op.default_tunables = default_tunables;
   op.geometry = geometry;

@@ -36,6 +36,17 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   return tunables;
 }
 
+std::string tunables_defect(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&) {
+  const std::int32_t rows = tunables[threads] / lanes_of(spec);
+  if (spec[contiguous] == 0 || rows * (spec[hidden] + 4) % spec[packed_alignment] == 0) {
+    return {};
+  }
+  return fmt::format(
+      "a block would have {} packed rows of {} bytes, whose end is not aligned to the {} bytes of an access "
+      "(packed_alignment)",
+      rows, spec[hidden] + 4, spec[packed_alignment]);
+}
+
 LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
                         std::int64_t rows) noexcept {
   LaunchGeometry made = host::linear_grid(host::divide_up(rows, tunables[threads] / lanes_of(spec)));
@@ -123,9 +134,10 @@ void complete_packed_rows(OpDefinition& op, const PackedRowsVariant& variant) {
           host::listed_param({1, 2, 4, 8, 16}, 16, "bytes of packed per access; derived from the tensors")),
       host::param<contiguous>(
           host::flag_param(true, "the rows of packed are contiguous; derived from the tensors")));
-  op.tunables = host::tunables(host::tunable<threads>("threads of a block", {128, 256, 512}));
+  op.tunables = host::tunables(host::tunable_range<threads>("threads of a block", 32, 1024, 32));
   op.default_tunables = default_tunables;
   op.geometry = geometry;
+  op.tunables_defect = tunables_defect;
   op.model_cases = model_cases;
 }
 

@@ -29,6 +29,10 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   return tunables;
 }
 
+std::string tunables_defect(const Specialisation&, const Tunables& tunables, const DeviceTraits&) {
+  return host::row_block_defect(tunables[threads], tunables[rows_per_block]);
+}
+
 LaunchGeometry geometry(const Specialisation&, const Tunables& tunables, const DeviceTraits&,
                         std::int64_t rows) noexcept {
   LaunchGeometry made = host::linear_grid(host::divide_up(rows, tunables[rows_per_block]));
@@ -81,10 +85,11 @@ void complete_row_scaled(OpDefinition& op, DType q_type) {
                    host::param<q_dtype>(host::dtype_param({q_type}, q_type, "element type of q")),
                    host::param<hidden>(row_hidden_param()), host::param<alignment>(row_alignment_param()));
   op.tunables =
-      host::tunables(host::tunable<threads>("threads of a block", {32, 64, 128, 256, 512, 1024}),
+      host::tunables(host::tunable_range<threads>("threads of a block", 32, 1024, 32),
                      host::tunable<rows_per_block>("rows that share a block", {1, 2, 4, 8, 16, 32}));
   op.default_tunables = default_tunables;
   op.geometry = geometry;
+  op.tunables_defect = tunables_defect;
   op.model_cases = [](const ModelConfig& model) { return linear_input_cases(model, {}); };
 }
 
