@@ -15,8 +15,6 @@
 namespace kerncast::tools {
 namespace {
 
-using nlohmann::json;
-
 std::vector<std::string> split(const std::string& text, const std::string& separator) {
   std::vector<std::string> parts;
   std::size_t from = 0;
@@ -29,7 +27,7 @@ std::vector<std::string> split(const std::string& text, const std::string& separ
 }
 
 bool is_true(const FactValue& value) {
-  return std::any_of(value.values.begin(), value.values.end(), [](const json& item) {
+  return std::any_of(value.values.begin(), value.values.end(), [](const nlohmann::json& item) {
     if (item.is_boolean()) {
       return item.get<bool>();
     }
@@ -40,7 +38,7 @@ bool is_true(const FactValue& value) {
   });
 }
 
-void add_value(FactValue& fact, const json& value) {
+void add_value(FactValue& fact, const nlohmann::json& value) {
   if (std::find(fact.values.begin(), fact.values.end(), value) == fact.values.end()) {
     fact.values.push_back(value);
   }
@@ -74,7 +72,7 @@ struct Reading {
       }
       fact.keys.push_back(field->key);
       if (field->value->is_array()) {
-        for (const json& item : *field->value) {
+        for (const nlohmann::json& item : *field->value) {
           if (!item.is_null()) {
             add_value(fact, item);
           }
@@ -133,15 +131,15 @@ struct Reading {
                   fmt::format("{}: field {} must be a list, not {} {}", fields.origin(), field->key,
                               field->value->type_name(), field->value->dump().substr(0, 60)));
     }
-    json total = 0;
-    for (const json& item : *field->value) {
+    nlohmann::json total = 0;
+    for (const nlohmann::json& item : *field->value) {
       total = apply("+", total, fact, item, fact);
     }
     fact.values.push_back(total);
     return fact;
   }
 
-  double number_of(const json& value, const FactValue& from) const {
+  double number_of(const nlohmann::json& value, const FactValue& from) const {
     if (!value.is_number()) {
       throw Error(ErrorCode::io_error,
                   fmt::format("{}: field {} must be a number, not {} {}", fields.origin(),
@@ -150,8 +148,8 @@ struct Reading {
     return value.get<double>();
   }
 
-  json apply(const std::string& op, const json& a, const FactValue& left, const json& b,
-             const FactValue& right) {
+  nlohmann::json apply(const std::string& op, const nlohmann::json& a, const FactValue& left,
+                       const nlohmann::json& b, const FactValue& right) {
     if (op == "==") {
       return a == b;
     }
@@ -165,8 +163,9 @@ struct Reading {
                   fmt::format("{}: field {} must not be 0", fields.origin(), fmt::join(right.keys, ", ")));
     }
     const double result = op == "+" ? x + y : op == "*" ? x * y : std::floor(x / y);
-    return result == std::floor(result) && std::abs(result) < 9e15 ? json(static_cast<std::int64_t>(result))
-                                                                   : json(result);
+    return result == std::floor(result) && std::abs(result) < 9e15
+               ? nlohmann::json(static_cast<std::int64_t>(result))
+               : nlohmann::json(result);
   }
 
   /// One alternative: terms and operators, from left to right.
@@ -185,8 +184,8 @@ struct Reading {
       FactValue result;
       result.keys = value.keys;
       result.keys.insert(result.keys.end(), right.keys.begin(), right.keys.end());
-      for (const json& a : value.values) {
-        for (const json& b : right.values) {
+      for (const nlohmann::json& a : value.values) {
+        for (const nlohmann::json& b : right.values) {
           add_value(result, apply(op, a, value, b, right));
         }
       }
@@ -223,16 +222,16 @@ struct Reading {
 
 }  // namespace
 
-FactValue evaluate(const json& expression, const ConfigFields& fields, const std::string& family) {
+FactValue evaluate(const nlohmann::json& expression, const ConfigFields& fields, const std::string& family) {
   FactValue fact;
   if (expression.is_string()) {
     return Reading{fields, family, {}}.text(expression.get<std::string>());
   }
   if (expression.is_array()) {
     std::vector<std::string> sources;
-    for (const json& item : expression) {
+    for (const nlohmann::json& item : expression) {
       const FactValue one = evaluate(item, fields, family);
-      for (const json& value : one.values) {
+      for (const nlohmann::json& value : one.values) {
         add_value(fact, value);
       }
       fact.keys.insert(fact.keys.end(), one.keys.begin(), one.keys.end());
@@ -256,15 +255,15 @@ FactValue evaluate(const json& expression, const ConfigFields& fields, const std
     return fact;
   }
   const FactValue of = evaluate(expression["of"], fields, family);
-  const json& choices = expression["is"];
-  for (const json& value : of.values) {
+  const nlohmann::json& choices = expression["is"];
+  for (const nlohmann::json& value : of.values) {
     const std::string name = value.is_string() ? value.get<std::string>() : value.dump();
-    const json* chosen = choices.contains(name)        ? &choices[name]
-                         : expression.contains("else") ? &expression["else"]
-                                                       : nullptr;
+    const nlohmann::json* chosen = choices.contains(name)        ? &choices[name]
+                                   : expression.contains("else") ? &expression["else"]
+                                                                 : nullptr;
     const FactValue one =
         chosen != nullptr ? evaluate(*chosen, fields, family) : FactValue{{value}, of.keys, of.source};
-    for (const json& item : one.values) {
+    for (const nlohmann::json& item : one.values) {
       add_value(fact, item);
     }
     fact.keys.insert(fact.keys.end(), one.keys.begin(), one.keys.end());
@@ -276,7 +275,7 @@ FactValue evaluate(const json& expression, const ConfigFields& fields, const std
   return fact;
 }
 
-std::int64_t whole_number(const json& value, const FactValue& fact, const std::string& what,
+std::int64_t whole_number(const nlohmann::json& value, const FactValue& fact, const std::string& what,
                           const std::string& origin) {
   const std::string name = fact.keys.empty() ? what : fmt::format("{}", fmt::join(fact.keys, ", "));
   const bool whole = value.is_number_integer() ||

@@ -8,31 +8,29 @@
 namespace kerncast::tools {
 namespace {
 
-using nlohmann::json;
-
 /// All entries of families/*.json by name. A name that begins with '_' is only for others to be like.
-const json& entries() {
-  static const json all = [] {
-    json merged = json::object();
+const nlohmann::json& entries() {
+  static const nlohmann::json all = [] {
+    nlohmann::json merged = nlohmann::json::object();
     for (const FamilyText& file : family_texts()) {
-      merged.update(json::parse(file.text));
+      merged.update(nlohmann::json::parse(file.text));
     }
     return merged;
   }();
   return all;
 }
 
-void append(json& list, const json& more) {
-  for (const json& item : more) {
+void append(nlohmann::json& list, const nlohmann::json& more) {
+  for (const nlohmann::json& item : more) {
     list.push_back(item);
   }
 }
 
 /// The facts of an entry over those of the entry that it is like. Lists whose names begin with "more_", and
 /// not_offered, add to the other's; an entry of a class of its own has that class's defaults alone.
-json resolve(const json& entry) {
-  json made =
-      entry.contains("like") ? resolve(entries().at(entry["like"].get<std::string>())) : json::object();
+nlohmann::json resolve(const nlohmann::json& entry) {
+  nlohmann::json made = entry.contains("like") ? resolve(entries().at(entry["like"].get<std::string>()))
+                                               : nlohmann::json::object();
   for (const auto& [name, value] : entry.items()) {
     if (name == "like") {
       continue;
@@ -49,12 +47,12 @@ json resolve(const json& entry) {
   return made;
 }
 
-std::string text_of(const json& object, const char* name) {
+std::string text_of(const nlohmann::json& object, const char* name) {
   const auto found = object.find(name);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-std::string architecture_of(const json& object) {
+std::string architecture_of(const nlohmann::json& object) {
   const auto found = object.find("architectures");
   return found != object.end() && found->is_array() && !found->empty() && found->front().is_string()
              ? found->front().get<std::string>()
@@ -66,13 +64,13 @@ bool is_known(const std::string& name) {
 }
 
 Family make(const std::string& name, bool known) {
-  if (const json& entry = entries().at(name); entry.contains("text") && !entry.contains("like")) {
+  if (const nlohmann::json& entry = entries().at(name); entry.contains("text") && !entry.contains("like")) {
     return make(entry["text"].get<std::string>(), known);
   }
   Family family;
   family.name = known ? name : "no known family";
   family.facts = resolve(entries().at(name));
-  family.defaults = family.facts.value("defaults", json::object());
+  family.defaults = family.facts.value("defaults", nlohmann::json::object());
   family.facts.erase("defaults");
   family.known = known;
   return family;
@@ -80,12 +78,12 @@ Family make(const std::string& name, bool known) {
 
 }  // namespace
 
-std::vector<std::string> language_path(const json& root) {
+std::vector<std::string> language_path(const nlohmann::json& root) {
   constexpr std::array<const char*, 6> parts = {"thinker_config",    "text_config",
                                                 "llm_config",        "language_config",
                                                 "text_model_config", "language_model_config"};
   std::vector<std::string> path;
-  const json* at = &root;
+  const nlohmann::json* at = &root;
   for (bool deeper = true; deeper && path.size() < 4;) {
     deeper = false;
     for (const char* name : parts) {
@@ -102,7 +100,7 @@ std::vector<std::string> language_path(const json& root) {
 
 namespace {
 
-Family find_by_type(const json& root, const json& part) {
+Family find_by_type(const nlohmann::json& root, const nlohmann::json& part) {
   for (const std::string& name : {architecture_of(part), text_of(part, "model_type")}) {
     if (is_known(name)) {
       return make(name, true);
@@ -112,7 +110,7 @@ Family find_by_type(const json& root, const json& part) {
     // A sparse config names the type of the whole only; the entry of that type names the inner one.
     for (const std::string& name : {architecture_of(root), text_of(root, "model_type")}) {
       if (is_known(name)) {
-        const json& entry = entries()[name];
+        const nlohmann::json& entry = entries()[name];
         return make(entry.contains("text") ? entry["text"].get<std::string>() : name, true);
       }
     }
@@ -122,10 +120,10 @@ Family find_by_type(const json& root, const json& part) {
 
 }  // namespace
 
-Family find_family(const json& root, const json& part) {
+Family find_family(const nlohmann::json& root, const nlohmann::json& part) {
   Family family = find_by_type(root, part);
   // The class of a whole may give its language model other defaults than the inner class has by itself.
-  const json* entry =
+  const nlohmann::json* entry =
       is_known(text_of(root, "model_type")) ? &entries()[text_of(root, "model_type")] : nullptr;
   if (entry != nullptr && entry->contains("text") && !entry->contains("like") &&
       entry->contains("defaults") && make((*entry)["text"].get<std::string>(), true).name == family.name) {

@@ -14,9 +14,7 @@
 namespace kerncast::tools {
 namespace {
 
-using nlohmann::json;
-
-std::string text_of(const json& value) {
+std::string text_of(const nlohmann::json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
@@ -65,7 +63,7 @@ class Builder {
     if (!value.empty() && noted_.insert(name).second) {
       std::vector<std::string> texts;
       texts.reserve(value.values.size());
-      for (const json& item : value.values) {
+      for (const nlohmann::json& item : value.values) {
         texts.push_back(text_of(item));
       }
       built_.facts.push_back({name, fmt::format("{}", fmt::join(texts, ", ")), value.source});
@@ -80,7 +78,7 @@ class Builder {
     if (value.values.size() > 1) {
       std::vector<std::string> texts;
       texts.reserve(value.values.size());
-      for (const json& item : value.values) {
+      for (const nlohmann::json& item : value.values) {
         texts.push_back(item.dump());
       }
       throw Error(ErrorCode::io_error,
@@ -95,7 +93,7 @@ class Builder {
   /// All positive values: those of all kinds of layers.
   std::vector<std::int64_t> widths(const FactValue& value, const std::string& what) const {
     std::vector<std::int64_t> out;
-    for (const json& item : value.values) {
+    for (const nlohmann::json& item : value.values) {
       if (const std::int64_t width = whole_number(item, value, what, fields_.origin()); width > 0) {
         out.push_back(width);
       }
@@ -105,7 +103,7 @@ class Builder {
   std::vector<std::int64_t> widths(const char* name) { return widths(fact(name), name); }
 
   [[noreturn]] void wrong_type(const FactValue& value, const char* name, const char* wanted) const {
-    const json& item = value.values.front();
+    const nlohmann::json& item = value.values.front();
     throw Error(ErrorCode::io_error,
                 fmt::format("{}: field {} must be {}, not {} {}", fields_.origin(),
                             value.keys.empty() ? name : fmt::format("{}", fmt::join(value.keys, ", ")),
@@ -146,25 +144,25 @@ class Builder {
   }
 
   /// True if the "if" of a part in a list holds.
-  bool holds(const json& part) const {
+  bool holds(const nlohmann::json& part) const {
     if (!part.contains("if")) {
       return true;
     }
-    const json condition = {{"if", part["if"]}, {"then", true}, {"else", false}};
+    const nlohmann::json condition = {{"if", part["if"]}, {"then", true}, {"else", false}};
     return evaluate(condition, fields_, family_.name).values.front().get<bool>();
   }
 
   /// The parts of a list of the entry whose condition holds.
-  std::vector<json> parts(const char* name) const {
-    std::vector<json> out;
+  std::vector<nlohmann::json> parts(const char* name) const {
+    std::vector<nlohmann::json> out;
     if (const auto found = family_.facts.find(name); found != family_.facts.end()) {
       std::copy_if(found->begin(), found->end(), std::back_inserter(out),
-                   [&](const json& part) { return holds(part); });
+                   [&](const nlohmann::json& part) { return holds(part); });
     }
     return out;
   }
 
-  FactValue of_part(const json& part, const char* name) const {
+  FactValue of_part(const nlohmann::json& part, const char* name) const {
     return part.contains(name) ? evaluate(part[name], fields_, family_.name) : FactValue{};
   }
 
@@ -221,7 +219,7 @@ class Builder {
       norm.quantised = flag("norm_quantised", norm.kind == NormKind::rms);
       add_norm(std::move(norm));
     }
-    for (const json& part : parts("more_norms")) {
+    for (const nlohmann::json& part : parts("more_norms")) {
       for (const std::int64_t width : widths(of_part(part, "width"), part["place"])) {
         ModelNorm norm;
         norm.place = part["place"];
@@ -250,7 +248,7 @@ class Builder {
       return {given};
     }
     std::vector<std::int64_t> dims;
-    for (const json& factor : factors.values) {
+    for (const nlohmann::json& factor : factors.values) {
       if (!factor.is_number()) {
         wrong_type(factors, "rotary_factor", "a number");
       }
@@ -279,7 +277,7 @@ class Builder {
       for (const std::int64_t head_dim : widths("head_dim")) {
         add_heads("attention q_norm, k_norm", made.heads, made.kv_heads, head_dim, fact("rotary_factor"));
       }
-      for (const json& part : parts("more_heads")) {
+      for (const nlohmann::json& part : parts("more_heads")) {
         for (const std::int64_t heads : widths(of_part(part, "heads"), "heads")) {
           add_heads(part["place"], heads, whole(of_part(part, "kv_heads"), "kv_heads"),
                     whole(of_part(part, "head_dim"), "head_dim"),
@@ -392,7 +390,7 @@ class Builder {
           fmt::format("{}: a model of {} experts needs a number of experts per token from 1 to {}, got {}; "
                       "looked for {}",
                       fields_.origin(), made.experts, made.experts, made.top_k,
-                      text_of(family_.facts.value("top_k", json("no key")))));
+                      text_of(family_.facts.value("top_k", nlohmann::json("no key")))));
     }
     ModelRouter& router = made.router;
     router.groups = whole("router_groups");
@@ -437,15 +435,15 @@ class Builder {
   }
 
   void read_modulations() {
-    for (const json& part : parts("modulations")) {
-      for (const json& form : part["forms"]) {
+    for (const nlohmann::json& part : parts("modulations")) {
+      for (const nlohmann::json& form : part["forms"]) {
         const std::string gate = part.value("gate", "");
         ModelModulation made;
         const FactValue width = of_part(part, "width");
         made.width = width.empty() ? model().hidden : whole(width, part["place"]);
         made.kind = norm_kind(part.value("norm", "layer"));
         const FactValue affine = of_part(part, "affine");
-        made.weight = !affine.empty() && affine.values.front() == json(true);
+        made.weight = !affine.empty() && affine.values.front() == nlohmann::json(true);
         made.bias = made.weight && made.kind == NormKind::layer;
         made.scaled = part.value("scale", true);
         made.shifted = part.value("shift", true);
@@ -484,7 +482,7 @@ class Builder {
       add_linear("experts' input", made.expert_hidden, Split::none);
     }
     if (attention_quantised_) {
-      for (const json& part : parts("more_linears")) {
+      for (const nlohmann::json& part : parts("more_linears")) {
         for (const std::int64_t width : widths(of_part(part, "width"), part["place"])) {
           add_linear(part["place"], width,
                      part.value("split", "none") == "tensor" ? Split::tensor : Split::none);
@@ -510,7 +508,7 @@ class Builder {
   }
 
   void read_not_offered() {
-    for (const json& part : parts("not_offered")) {
+    for (const nlohmann::json& part : parts("not_offered")) {
       not_offered(part["step"].get<std::string>());
     }
   }

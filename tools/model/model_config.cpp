@@ -21,11 +21,10 @@
 namespace kerncast::tools {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::uint64_t largest_file = 16U << 20U;
 
-/// Python's json module writes NaN, Infinity and -Infinity, which JSON does not have: null stands for them.
+/// Python's nlohmann::json module writes NaN, Infinity and -Infinity, which JSON does not have: null stands
+/// for them.
 std::string without_python_numbers(std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -81,7 +80,7 @@ std::pair<DType, std::string> read_dtype(const ConfigFields& fields) {
   if (!field) {
     return {DType::bf16, "rule: bfloat16 where the file has no dtype"};
   }
-  const json* value = field->value;
+  const nlohmann::json* value = field->value;
   for (const char* part : {"text_config", ""}) {
     if (field->value->is_object() && field->value->contains(part)) {
       value = &(*field->value)[part];
@@ -99,11 +98,11 @@ std::pair<DType, std::string> read_dtype(const ConfigFields& fields) {
   return {stored, "key " + field->key};
 }
 
-std::string class_name(const json& root, const std::string& origin) {
-  if (const json* name = value_at(root, "_class_name"); name != nullptr && name->is_string()) {
+std::string class_name(const nlohmann::json& root, const std::string& origin) {
+  if (const nlohmann::json* name = value_at(root, "_class_name"); name != nullptr && name->is_string()) {
     return name->get<std::string>();
   }
-  const json* list = value_at(root, "architectures");
+  const nlohmann::json* list = value_at(root, "architectures");
   if (list == nullptr) {
     return {};
   }
@@ -152,23 +151,23 @@ ModelReading read_file_of_model(const std::string& path) {
 
 ModelReading read_model(std::string_view text, const std::string& origin, std::string name,
                         std::string_view quantisation) {
-  const json root = parse_json(without_python_numbers(text), origin);
+  const nlohmann::json root = parse_json(without_python_numbers(text), origin);
   if (!root.is_object()) {
     throw Error(ErrorCode::io_error,
                 fmt::format("{}: the top level must be an object, not {}", origin, root.type_name()));
   }
   const std::string architecture = class_name(root, origin);
   const std::vector<std::string> path = language_path(root);
-  const json* part = &root;
+  const nlohmann::json* part = &root;
   for (const std::string& step : path) {
     part = &(*part)[step];
   }
   const Family family = find_family(root, *part);
   const ConfigFields fields(root, *part, fmt::format("{}", fmt::join(path, ".")), family.defaults, origin);
   const auto [dtype, dtype_source] = read_dtype(fields);
-  const json beside = quantisation.empty() ? json()
-                                           : parse_json(without_python_numbers(quantisation),
-                                                        origin + ", hf_quant_config.json");
+  const nlohmann::json beside = quantisation.empty() ? nlohmann::json()
+                                                     : parse_json(without_python_numbers(quantisation),
+                                                                  origin + ", hf_quant_config.json");
 
   ModelReading reading;
   reading.family = family.name;

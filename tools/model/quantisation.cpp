@@ -11,20 +11,18 @@
 namespace kerncast::tools {
 namespace {
 
-using nlohmann::json;
-
-std::string text_at(const json& object, std::string_view path) {
-  const json* value = value_at(object, path);
+std::string text_at(const nlohmann::json& object, std::string_view path) {
+  const nlohmann::json* value = value_at(object, path);
   return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
 }
 
-std::int64_t number_at(const json& object, std::string_view path) {
-  const json* value = value_at(object, path);
+std::int64_t number_at(const nlohmann::json& object, std::string_view path) {
+  const nlohmann::json* value = value_at(object, path);
   return value != nullptr && value->is_number_integer() ? value->get<std::int64_t>() : 0;
 }
 
-bool flag_at(const json& object, std::string_view path) {
-  const json* value = value_at(object, path);
+bool flag_at(const nlohmann::json& object, std::string_view path) {
+  const nlohmann::json* value = value_at(object, path);
   return value != nullptr && value->is_boolean() && value->get<bool>();
 }
 
@@ -50,7 +48,7 @@ void add_dynamic_fp8(Quantisation& made, bool has_experts) {
 }
 
 /// One group of layers of compressed-tensors: what its input_activations say.
-void add_group(Quantisation& made, const json& input) {
+void add_group(Quantisation& made, const nlohmann::json& input) {
   const std::string type = text_at(input, "type");
   const std::string strategy = text_at(input, "strategy");
   const std::int64_t bits = number_at(input, "num_bits");
@@ -77,13 +75,13 @@ void add_group(Quantisation& made, const json& input) {
   }
 }
 
-void read_compressed_tensors(Quantisation& made, const json& config) {
-  const json* groups = value_at(config, "config_groups");
+void read_compressed_tensors(Quantisation& made, const nlohmann::json& config) {
+  const nlohmann::json* groups = value_at(config, "config_groups");
   if (groups == nullptr || !groups->is_object()) {
     return;
   }
   for (const auto& [name, group] : groups->items()) {
-    if (const json* input = value_at(group, "input_activations")) {
+    if (const nlohmann::json* input = value_at(group, "input_activations")) {
       add_group(made, *input);
     }
   }
@@ -112,12 +110,13 @@ void read_modelopt(Quantisation& made, const std::string& algorithm) {
   }
 }
 
-void read_method(Quantisation& made, const json& config, const std::string& method, bool has_experts) {
+void read_method(Quantisation& made, const nlohmann::json& config, const std::string& method,
+                 bool has_experts) {
   constexpr std::array<const char*, 15> weights_only = {
       "awq",  "gptq", "awq_marlin", "gptq_marlin",  "bitsandbytes", "auto-round", "aqlm", "hqq",
       "gguf", "eetq", "moe_wna16",  "experts_int8", "quip",         "higgs",      "spqr"};
   if (method == "fp8" || method == "finegrained_fp8" || method == "deepseek_v4_fp8") {
-    const json* block = value_at(config, "weight_block_size");
+    const nlohmann::json* block = value_at(config, "weight_block_size");
     if (block != nullptr && block->is_array()) {
       add(made, QuantScheme::fp8_block);
     } else if (text_at(config, "activation_scheme") == "static") {
@@ -146,14 +145,14 @@ void read_method(Quantisation& made, const json& config, const std::string& meth
 }
 
 /// True if the layers of attention are named among those that stay as they are, in every layer of the model.
-bool spares_attention(const json& config) {
+bool spares_attention(const nlohmann::json& config) {
   for (const char* key : {"ignore", "modules_to_not_convert", "exclude_modules",
                           "quantization.exclude_modules", "ignored_layers"}) {
-    const json* list = value_at(config, key);
+    const nlohmann::json* list = value_at(config, key);
     if (list == nullptr || !list->is_array()) {
       continue;
     }
-    for (const json& item : *list) {
+    for (const nlohmann::json& item : *list) {
       const std::string text = item.is_string() ? item.get<std::string>() : std::string();
       if (text.find("self_attn") != std::string::npos && text.find('*') != std::string::npos) {
         return true;
@@ -176,15 +175,16 @@ std::string describe(const Quantisation& made, const std::string& method) {
 
 }  // namespace
 
-Quantisation read_quantisation(const json& root, const json& part, const json& beside, bool has_experts) {
+Quantisation read_quantisation(const nlohmann::json& root, const nlohmann::json& part,
+                               const nlohmann::json& beside, bool has_experts) {
   Quantisation made;
-  const json* config = value_at(root, "quantization_config");
+  const nlohmann::json* config = value_at(root, "quantization_config");
   made.source = "key quantization_config";
   if (config == nullptr && &part != &root) {
     config = value_at(part, "quantization_config");
     made.source = "key quantization_config of the language model";
   }
-  const json* compression = config == nullptr ? value_at(root, "compression_config") : nullptr;
+  const nlohmann::json* compression = config == nullptr ? value_at(root, "compression_config") : nullptr;
   if (compression != nullptr) {
     config = compression;
     made.source = "key compression_config";
