@@ -21,6 +21,7 @@ KEYS = {
     "ops": OP,
     "inspect": {"op", "spec", "arch", "key", "lowered_name", "cubin_bytes", "key_fields", "source", "ptx"},
     "profile": {"profiles"},
+    "bench": {"op", "device", "arch", "estimate", "policy", "data", "seed", "width", "peak_gb_per_s", "results"},
     "cache stat": {
         "directory",
         "exists",
@@ -158,6 +159,8 @@ def shape(line, value):
         yield f"its JSON lacks {sorted(lacking[0])}"
     if line.command == "run" and not (items and all(item["ok"] for item in items)):
         yield "it has exit code 0 and a run that failed or none"
+    if line.command == "bench" and not (value["results"] and all(item["ok"] for item in value["results"])):
+        yield "it has exit code 0 and a shape that was not measured"
 
 
 def outputs(line):
