@@ -1,9 +1,12 @@
-#include <sys/stat.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/tools/commands/command_process.hpp"
@@ -212,7 +215,43 @@ TEST_CASE("a shape in which the device faults ends with its error, and the other
   CHECK_THAT(outcome.err, Catch::Contains("with 3 rows: "));
 }
 
-TEST_CASE("every graph, event and allocation is freed, also after a fault") {
+/// True once the cache directory holds a kernel.
+bool has_entry(const CommandPlace& place) {
+  std::error_code error;
+  for (fs::recursive_directory_iterator file(place.directory.file("cache"), error), end;
+       !error && file != end; file.increment(error)) {
+    if (file->path().extension() == ".kce") {
+      return true;
+    }
+  }
+  return false;
+}
+
+TEST_CASE("Ctrl-C ends a measurement, and what was measured is printed") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  // 200 rounds of this shape take the virtual GPU far longer than the test waits.
+  const pid_t child = place.start({"bench", "norm.rms_norm", "--set", "hidden=4096", "--rows", "2048,4096",
+                                   "--time", "2h", "--width", "0.01%", "--json"});
+  const auto has_ended = [&] {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+           info.si_pid != 0;
+  };
+  while (!has_entry(place) && !has_ended()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  ::kill(child, SIGINT);
+  const Outcome outcome = place.wait(child);
+  INFO(outcome.err);
+  CHECK(outcome.code == 130);
+  CHECK_THAT(outcome.err, Catch::Contains("stopped after 1 of 2 shapes"));
+  CHECK(outcome.json().at("results").at(0).at("ended_by") == "interrupted");
+}
+
+TEST_CASE("every allocation is freed") {
   if (!has_nvrtc()) {
     return;
   }
