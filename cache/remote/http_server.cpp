@@ -15,6 +15,7 @@
 
 #include "cache/entry.hpp"
 #include "cache/posix/signal_guard.hpp"
+#include "cache/remote/s3_list_page.hpp"
 #include "runtime/util/environment.hpp"
 
 namespace kerncast::cache {
@@ -25,12 +26,20 @@ struct Cleanup {
 };
 using Handle = std::unique_ptr<CURL, Cleanup>;
 
+constexpr std::size_t most_page_bytes = 16 * 1024 * 1024;
+
+/// What is received of an answer.
+struct Body {
+  std::size_t most = max_entry_bytes;
+  std::string bytes = {};
+};
+
 std::size_t receive(const char* data, std::size_t size, std::size_t count, void* to) {
-  auto& bytes = *static_cast<std::string*>(to);
-  if (bytes.size() + size * count > max_entry_bytes) {
+  auto& body = *static_cast<Body*>(to);
+  if (body.bytes.size() + size * count > body.most) {
     return 0;
   }
-  bytes.append(data, size * count);
+  body.bytes.append(data, size * count);
   return size * count;
 }
 
@@ -83,6 +92,34 @@ class HttpServer : public RemoteServer {
     return answer;
   }
 
+  RemoteAnswer remove(const std::string& name, const Deadline& deadline) override {
+    RemoteAnswer answer;
+    const long status = request(name, deadline, answer, [&](CURL* handle, Headers&) {
+      curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, "DELETE");
+    });
+    answer.bytes.clear();
+    answer.state = refuses(status)                       ? RemoteState::refused
+                   : answer.state == RemoteState::absent ? RemoteState::done
+                                                         : answer.state;
+    return answer;
+  }
+
+  RemotePage list(const std::string& prefix, const std::string& place, const Deadline& deadline) override {
+    if (!signer_) {
+      return {RemoteState::refused, {}, {}, "plain HTTP has no request that lists names"};
+    }
+    RemoteAnswer answer;
+    Body body{most_page_bytes};
+    const long status =
+        request_url(s3_list_url(*signer_, prefix, place), deadline, answer, body,
+                    [](CURL* handle, Headers&) { curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L); });
+    if (answer.state != RemoteState::done) {
+      const std::string failure = answer.failure.empty() ? fmt::format("HTTP {}", status) : answer.failure;
+      return {refuses(status) ? RemoteState::refused : RemoteState::failed, {}, {}, failure};
+    }
+    return page_of(answer.bytes);
+  }
+
   RemoteAnswer claim(const LeaseClaim& lease, const Deadline& deadline) override {
     if (!lease.take_over && !creates_once_.load()) {
       RemoteAnswer probe = this->probe(deadline);
@@ -97,11 +134,7 @@ class HttpServer : public RemoteServer {
     // HTTP cannot compare and delete at once. A lease that is taken over between the two requests is lost.
     RemoteAnswer answer = get(name, deadline);
     if (answer.state == RemoteState::done && answer.bytes == token) {
-      answer = {};
-      const long status = request(name, deadline, answer, [&](CURL* handle, Headers&) {
-        curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, "DELETE");
-      });
-      answer.state = refuses(status) ? RemoteState::refused : answer.state;
+      return remove(name, deadline);
     }
     answer.bytes.clear();
     answer.state = answer.state == RemoteState::absent ? RemoteState::done : answer.state;
@@ -175,9 +208,35 @@ class HttpServer : public RemoteServer {
     }
   }
 
-  /// Sends a request and returns the status of its answer; 0 if there is none.
+  /// The page in an answer of S3, whose names begin with the prefix of the address.
+  [[nodiscard]] RemotePage page_of(const std::string& xml) const {
+    RemotePage page;
+    std::optional<S3ListPage> listed = parse_s3_list_page(xml, page.failure);
+    if (!listed) {
+      return page;
+    }
+    for (const std::string& key : listed->keys) {
+      if (!key.starts_with(signer_->prefix)) {
+        return {RemoteState::failed, {}, {}, "it lists a name that it was not asked for"};
+      }
+      page.names.push_back(key.substr(signer_->prefix.size()));
+    }
+    page.next = std::move(listed->next);
+    page.state = RemoteState::done;
+    return page;
+  }
+
+  /// Sends a request about an object and returns the status of its answer; 0 if there is none.
   template <class SetUp>
   long request(const std::string& name, const Deadline& deadline, RemoteAnswer& answer, SetUp&& set_up) {
+    Body body;
+    return request_url(url_ + '/' + name + (query_.empty() ? "" : "?") + query_, deadline, answer, body,
+                       std::forward<SetUp>(set_up));
+  }
+
+  template <class SetUp>
+  long request_url(const std::string& url, const Deadline& deadline, RemoteAnswer& answer, Body& body,
+                   SetUp&& set_up) {
     // Writing to a connection that the server has closed raises SIGPIPE, which ends a process by default.
     const SignalGuard guard(SIGPIPE);
     Handle handle = take();
@@ -187,7 +246,6 @@ class HttpServer : public RemoteServer {
     }
     CURL* const curl = handle.get();
     curl_easy_reset(curl);
-    const std::string url = url_ + '/' + name + (query_.empty() ? "" : "?") + query_;
     curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -203,7 +261,6 @@ class HttpServer : public RemoteServer {
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1000L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, std::max(1L, static_cast<long>(timeout_.count() / 1000)));
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
-    std::string body;
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
     Headers headers;
     if (signer_) {
@@ -219,13 +276,13 @@ class HttpServer : public RemoteServer {
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK) {
-      answer.failure = curl_easy_strerror(code);
+      answer.failure = code == CURLE_WRITE_ERROR ? "its answer is too long" : curl_easy_strerror(code);
       return 0;
     }
     give_back(std::move(handle));
     if (status >= 200 && status < 300) {
       answer.state = RemoteState::done;
-      answer.bytes = std::move(body);
+      answer.bytes = std::move(body.bytes);
     } else if (status == 404 || status == 410) {
       answer.state = RemoteState::absent;
     } else {

@@ -42,8 +42,9 @@ using Words = std::vector<std::string_view>;
 
 /// Limits of a request.
 struct Limits {
-  std::chrono::milliseconds patience;  ///< of each wait for the server
-  Deadline deadline;                   ///< of the whole request
+  std::chrono::milliseconds patience;          ///< of each wait for the server
+  Deadline deadline;                           ///< of the whole request
+  std::size_t longest_text = max_entry_bytes;  ///< of an answer, or of each name in it
 };
 
 /// Sets the time that the next call on the socket may take. False if there is none left.
@@ -52,15 +53,15 @@ bool set_patience(redisContext& connection, const Limits& limits) {
   return time.count() > 0 && redisSetTimeout(&connection, to_timeval(time)) == REDIS_OK;
 }
 
-/// True if the reply that `reader` has begun is a string longer than any entry.
-bool is_too_long(const redisReader& reader) {
+/// True if the reply that `reader` has begun has a string longer than `most` bytes.
+bool is_too_long(const redisReader& reader, std::size_t most) {
   // The reader has taken the byte that says that a string follows, and waits at its length.
   const bool at_length = reader.pos > 0 && reader.pos < reader.len && reader.buf[reader.pos - 1] == '$';
   std::uint64_t length = 0;
   if (at_length) {
     std::from_chars(reader.buf + reader.pos, reader.buf + reader.len, length);
   }
-  return reader.len > max_entry_bytes || length > max_entry_bytes;
+  return reader.len > most || length > most;
 }
 
 /// Sends a command and receives its reply. Null, with the reason in `failure`, if that fails. The connection
@@ -91,13 +92,14 @@ Reply command(redisContext& connection, const Words& words, const Limits& limits
   while (true) {
     void* reply = nullptr;
     if (redisGetReplyFromReader(&connection, &reply) != REDIS_OK) {
-      failure = connection.errstr;
+      failure = connection.err == REDIS_ERR_OOM ? "its answer takes more memory than any that was asked for"
+                                                : connection.errstr;
       return nullptr;
     }
     if (reply != nullptr) {
       return Reply(static_cast<redisReply*>(reply));
     }
-    if (is_too_long(*connection.reader)) {
+    if (is_too_long(*connection.reader, limits.longest_text)) {
       failure = "its answer is too long";
       return nullptr;
     }
@@ -117,14 +119,64 @@ std::string error_of(const redisReply& reply) {
   return reply.len > 0 ? std::string(reply.str, reply.len) : "it answered with an error";
 }
 
-redisReplyObjectFunctions& replies_without_arrays() {
+constexpr const char* page_size = "1000";            // A server may send somewhat more.
+constexpr std::size_t most_names = 10'000;           ///< in a page
+constexpr std::size_t longest_name = 1024;           ///< in a page
+constexpr std::size_t longest_unread = 1024 * 1024;  ///< bytes of a page that are not yet understood
+
+/// True if an array may be a part of a page of names: a cursor and an array of strings.
+bool is_of_page(const redisReadTask& task, std::size_t elements) {
+  return task.parent == nullptr ? elements == 2 : task.parent->parent == nullptr && elements <= most_names;
+}
+
+/// Makes replies, but of arrays only those that a page of names consists of. The length of an array takes
+/// memory before its elements come, and cannot be believed.
+redisReplyObjectFunctions& bounded_replies() {
+  static const redisReplyObjectFunctions usual =
+      *std::unique_ptr<redisReader, FreeReader>(redisReaderCreate())->fn;
   static redisReplyObjectFunctions functions = [] {
-    const std::unique_ptr<redisReader, FreeReader> reader(redisReaderCreate());
-    redisReplyObjectFunctions out = *reader->fn;
-    out.createArray = [](const redisReadTask*, auto) -> void* { return nullptr; };
+    redisReplyObjectFunctions out = usual;
+    out.createArray = [](const redisReadTask* task, auto elements) -> void* {
+      return is_of_page(*task, static_cast<std::size_t>(elements)) ? usual.createArray(task, elements)
+                                                                   : nullptr;
+    };
+    out.createString = [](const redisReadTask* task, char* text, std::size_t size) -> void* {
+      return task->parent == nullptr || size <= longest_name ? usual.createString(task, text, size) : nullptr;
+    };
     return out;
   }();
   return functions;
+}
+
+/// The page of names in the reply to a SCAN, without what stands before each name.
+RemotePage page_of(const redisReply& reply, std::string_view before) {
+  constexpr const char* other = "it answered with something other than a list of names";
+  RemotePage page;
+  if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 2) {
+    page.failure = other;
+    return page;
+  }
+  const redisReply& cursor = *reply.element[0];
+  const redisReply& names = *reply.element[1];
+  if (cursor.type != REDIS_REPLY_STRING || names.type != REDIS_REPLY_ARRAY) {
+    page.failure = other;
+    return page;
+  }
+  for (std::size_t i = 0; i < names.elements; ++i) {
+    const redisReply& name = *names.element[i];
+    const std::string_view text = name.type == REDIS_REPLY_STRING ? std::string_view(name.str, name.len) : "";
+    if (!text.starts_with(before)) {
+      page.failure = "it lists a name that it was not asked for";
+      return page;
+    }
+    page.names.emplace_back(text.substr(before.size()));
+  }
+  page.state = RemoteState::done;
+  page.next.assign(cursor.str, cursor.len);
+  if (page.next == "0") {
+    page.next.clear();
+  }
+  return page;
 }
 
 constexpr int default_port = 6379;
@@ -168,6 +220,28 @@ class RedisServer : public RemoteServer {
       answer.state = RemoteState::done;
     }
     return answer;
+  }
+
+  RemoteAnswer remove(const std::string& name, const Deadline& deadline) override {
+    RemoteAnswer answer;
+    const Reply reply = ask_any({"DEL", "kerncast:" + name}, {}, deadline, answer.failure);
+    if (reply != nullptr) {
+      answer.state = reply->type == REDIS_REPLY_ERROR ? RemoteState::refused : RemoteState::done;
+      answer.failure = reply->type == REDIS_REPLY_ERROR ? error_of(*reply) : std::string();
+    }
+    return answer;
+  }
+
+  RemotePage list(const std::string& prefix, const std::string& place, const Deadline& deadline) override {
+    std::string failure;
+    const Reply reply = ask_any(
+        {"SCAN", place.empty() ? "0" : place, "MATCH", "kerncast:" + prefix + '*', "COUNT", page_size}, {},
+        {timeout_, deadline, longest_unread}, failure);
+    if (reply == nullptr) {
+      return {RemoteState::failed, {}, {}, std::move(failure)};
+    }
+    return reply->type == REDIS_REPLY_ERROR ? RemotePage{RemoteState::refused, {}, {}, error_of(*reply)}
+                                            : page_of(*reply, "kerncast:");
   }
 
   RemoteAnswer claim(const LeaseClaim& lease, const Deadline& deadline) override {
@@ -237,8 +311,12 @@ class RedisServer : public RemoteServer {
   /// Sends a command. Null, with the reason in `failure`, if there is no answer.
   Reply ask_any(const std::vector<std::string>& words, std::string_view bytes, const Deadline& deadline,
                 std::string& failure) {
+    return ask_any(words, bytes, Limits{timeout_, deadline}, failure);
+  }
+
+  Reply ask_any(const std::vector<std::string>& words, std::string_view bytes, const Limits& limits,
+                std::string& failure) {
     const SignalGuard guard(SIGPIPE);
-    const Limits limits{timeout_, deadline};
     Words all(words.begin(), words.end());
     if (!bytes.empty()) {
       all.push_back(bytes);
@@ -283,8 +361,7 @@ class RedisServer : public RemoteServer {
         failure = connection == nullptr ? "out of memory" : connection->errstr;
         continue;
       }
-      // A reply that is an array answers none of the commands used here, and its length cannot be believed.
-      connection->reader->fn = &replies_without_arrays();
+      connection->reader->fn = &bounded_replies();
       return greet(std::move(connection), limits, failure);
     }
     return nullptr;

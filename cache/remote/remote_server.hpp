@@ -31,7 +31,7 @@ enum class RemoteState : std::uint8_t {
   done,
   absent,
   taken,    ///< a lease is claimed that exists already
-  refused,  ///< a request about a lease or a script that the server does not know or does not allow
+  refused,  ///< a request that the server does not know or does not allow
   failed,
 };
 
@@ -39,6 +39,14 @@ enum class RemoteState : std::uint8_t {
 struct RemoteAnswer {
   RemoteState state = RemoteState::failed;
   std::string bytes;    ///< content, if a get is done
+  std::string failure;  ///< the reason, if it was refused or failed
+};
+
+/// A part of the names that a server holds.
+struct RemotePage {
+  RemoteState state = RemoteState::failed;
+  std::vector<std::string> names;
+  std::string next;     ///< the place where the next page begins; empty if this is the last one
   std::string failure;  ///< the reason, if it was refused or failed
 };
 
@@ -52,7 +60,8 @@ struct LeaseClaim {
 
 /// A server that keeps bytes under names. Failures of the server or the network are reported in the answer
 /// and never throw, and no signal that they raise reaches the host. A request ends at its deadline, and an
-/// answer longer than max_entry_bytes is a failure. Thread-safe.
+/// answer longer than max_entry_bytes is a failure, as is a page larger than any that is asked for.
+/// Thread-safe.
 class RemoteServer {
  public:
   RemoteServer() = default;
@@ -62,6 +71,16 @@ class RemoteServer {
   [[nodiscard]] virtual RemoteAnswer get(const std::string& name, const Deadline& deadline) = 0;
   [[nodiscard]] virtual RemoteAnswer put(const std::string& name, std::string_view bytes,
                                          const Deadline& deadline) = 0;
+  /// Removes what is kept under `name`; it is done as well if there is nothing.
+  [[nodiscard]] virtual RemoteAnswer remove(const std::string& /*name*/, const Deadline& /*deadline*/) {
+    return {RemoteState::refused, {}, "it removes nothing"};
+  }
+  /// Lists names that begin with `prefix`, in any order: the page that begins at `place`, which is empty for
+  /// the first one or `next` of the page before. The server may have written any names.
+  [[nodiscard]] virtual RemotePage list(const std::string& /*prefix*/, const std::string& /*place*/,
+                                        const Deadline& /*deadline*/) {
+    return {RemoteState::refused, {}, {}, "it has no request that lists names"};
+  }
   /// Creates a lease, at most once for all machines unless it is taken over. A server that would create it
   /// twice refuses. get() reads its token.
   [[nodiscard]] virtual RemoteAnswer claim(const LeaseClaim& lease, const Deadline& deadline) = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "cache/remote/remote_server.hpp"
 
@@ -8,8 +9,10 @@ namespace kerncast::cache {
 
 /// URL of the objects of "s3://bucket/prefix", and the credentials that sign requests for them.
 struct S3Address {
-  std::string url;      ///< URL of the prefix, percent-encoded
-  std::string signing;  ///< "aws:amz:REGION:s3", as CURLOPT_AWS_SIGV4 takes it
+  std::string url;         ///< URL of the prefix, percent-encoded
+  std::string bucket_url;  ///< URL of the bucket
+  std::string prefix;      ///< what stands before the names of objects: empty, or ending with a slash
+  std::string signing;     ///< "aws:amz:REGION:s3", as CURLOPT_AWS_SIGV4 takes it
   std::string access_key;
   std::string secret_key;
   std::string session_token;  ///< empty: none
@@ -21,5 +24,10 @@ struct S3Address {
 /// path. Without keys in the environment, those of the credentials file are taken. False, with the reason in
 /// `defect`, if something is missing or malformed.
 [[nodiscard]] bool find_s3_address(const RemoteOptions& options, S3Address& address, std::string& defect);
+
+/// The URL of a page of the objects of `address` whose names begin with `prefix`: the first one, or the one
+/// that begins at the continuation token `place`.
+[[nodiscard]] std::string s3_list_url(const S3Address& address, std::string_view prefix,
+                                      std::string_view place);
 
 }  // namespace kerncast::cache

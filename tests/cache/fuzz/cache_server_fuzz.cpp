@@ -1,5 +1,5 @@
-// Fuzzes the answers of remote servers. The first byte of an input says whether a Redis or an HTTP server
-// gives it. See tools/dev/fuzz.sh.
+// Fuzzes the answers of remote servers. The first byte of an input says whether a Redis, an HTTP server or an
+// S3 server gives it. See tools/dev/fuzz.sh.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -18,6 +18,7 @@
 #include "cache/entry.hpp"
 #include "cache/posix/descriptor.hpp"
 #include "cache/remote/remote_address.hpp"
+#include "cache/remote/remote_listing.hpp"
 #include "cache/remote/remote_server.hpp"
 #include "tests/cache/fuzz/sample_mutator.hpp"
 
@@ -81,12 +82,39 @@ void check(const cache::RemoteAnswer& answer) {
   }
 }
 
-constexpr std::array<const char*, 6> good_answers{
+void check(const cache::RemoteListing& listing) {
+  if ((listing.state == cache::RemoteState::done) != listing.failure.empty() ||
+      (listing.state != cache::RemoteState::done && !listing.keys.empty())) {
+    std::abort();
+  }
+}
+
+/// The URL of the server as the first byte of an input says.
+std::string url_for(std::uint8_t kind) {
+  const std::string place = "127.0.0.1:" + std::to_string(server().port());
+  if ((kind & 1) != 0) {
+    return "redis://" + place;
+  }
+  if ((kind & 2) == 0) {
+    return "http://" + place;
+  }
+  setenv("AWS_ACCESS_KEY_ID", "key", 1);
+  setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+  setenv("AWS_ENDPOINT_URL", ("http://" + place).c_str(), 1);
+  return "s3://bucket/team";
+}
+
+constexpr std::array<const char*, 8> good_answers{
     "\1$5\r\nentry\r\n",
     "\1$-1\r\n",
     "\0HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nentry",
     "\0HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nentry\r\n0\r\n\r\n",
     "\1:1\r\n",
+    "\1*2\r\n$1\r\n7\r\n*2\r\n$19\r\nkerncast:v1-x.lease\r\n"
+    "$48\r\nkerncast:v1-0123456789abcdef0123456789abcdef.kce\r\n",
+    "\2HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<?xml version=\"1.0\"?><ListBucketResult xmlns=\"x\">"
+    "<IsTruncated>true</IsTruncated><Contents><Key>team/v1-0123456789abcdef0123456789abcdef.kce</Key></Contents>"
+    "<NextContinuationToken>a&amp;&#98;</NextContinuationToken></ListBucketResult>",
     "\0HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n"};
 
 }  // namespace
@@ -97,11 +125,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) {
     return 0;
   }
-  const bool is_redis = (data[0] & 1) != 0;
   server().answer_with(std::string(reinterpret_cast<const char*>(data) + 1, size - 1));
   cache::RemoteOptions options;
-  options.address = cache::RemoteAddress((is_redis ? "redis://127.0.0.1:" : "http://127.0.0.1:") +
-                                         std::to_string(server().port()));
+  options.address = cache::RemoteAddress(url_for(data[0]));
   std::string defect;
   const std::unique_ptr<cache::RemoteServer> remote = cache::remote_server(options, defect);
   if (remote == nullptr) {
@@ -112,6 +138,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   check(remote->claim({"v1-name.lease", "token", options.lease, false},
                       cache::Deadline::after(options.request_time())));
   check(remote->release("v1-name.lease", "token", cache::Deadline::after(options.request_time())));
+  check(remote->remove("v1-name.kce", cache::Deadline::after(options.request_time())));
+  check(cache::listed_keys(*remote, options, {3, 100, options.request_time()}));
   return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "cache/cache.hpp"
 #include "cache/remote/redis_server.hpp"
+#include "cache/remote/remote_listing.hpp"
 #include "tests/cache/remote/redis_process.hpp"
 #include "tests/cache/remote/server_process.hpp"
 #include "tests/cache/sample.hpp"
@@ -187,6 +188,36 @@ TEST_CASE("entries are shared through Redis") {
   shares_entries(redis.url());
   // Each database is a cache of its own.
   CHECK(!Machine(redis.url("", "/3")).cache.load(key));
+}
+
+TEST_CASE("Redis lists the entries among everything else that it holds") {
+  if (!Redis::installed()) {
+    return;
+  }
+  const Redis redis;
+  REQUIRE(redis.started());
+  const RemoteOptions options{RemoteAddress(redis.url()), false, std::chrono::seconds(20), {}, {}};
+  const auto server = redis_server(options, {});
+  CHECK(listed_keys(*server, options).state == RemoteState::done);
+  CHECK(listed_keys(*server, options).keys.empty());
+  std::vector<Key> all;
+  for (std::uint64_t i = 1; i <= 3000; ++i) {
+    all.push_back({i, 7});
+    REQUIRE(server->put(object_name(all.back()), "bytes", soon()).state == RemoteState::done);
+  }
+  CHECK(server
+            ->evaluate("for i = 1, 5000 do redis.call('SET', 'other' .. i, i) end "
+                       "redis.call('SET', 'kerncast:v1-probe.lease', 'x') return 'done'",
+                       "none", {}, soon())
+            .state == RemoteState::done);
+  const RemoteListing listing = listed_keys(*server, options);
+  INFO(listing.failure);
+  CHECK(listing.state == RemoteState::done);
+  CHECK(listing.keys == all);
+  CHECK(server->remove(object_name(all.front()), soon()).state == RemoteState::done);
+  CHECK(server->remove(object_name(all.front()), soon()).state == RemoteState::done);
+  CHECK(server->get(object_name(all.front()), soon()).state == RemoteState::absent);
+  CHECK(listed_keys(*server, options).keys.size() == all.size() - 1);
 }
 
 TEST_CASE("a password is asked for and given") {

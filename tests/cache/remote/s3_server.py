@@ -1,9 +1,11 @@
-"""A server with the GET, PUT and DELETE of S3 that recomputes the signature (AWS Signature Version 4) of each request.
+"""A server with the GET, PUT, DELETE and ListObjectsV2 of S3 that recomputes the signature (AWS Signature Version 4) of each request.
 
     s3_server.py PORT ACCESS_KEY SECRET_KEY REGION [SESSION_TOKEN]
 
 Variables change how it treats "If-None-Match: *": S3_CONDITIONS=ignore stores the object all the same, S3_CONDITIONS=501 answers
-so. S3_DELETES=no forbids DELETE. It listens on S3_ADDRESS, by default on 127.0.0.1.
+so. S3_DELETES=no forbids DELETE, S3_LISTS=no forbids to list, and S3_PUTS=no forbids PUT. A page lists at most S3_PAGE keys.
+With S3_PLAIN=1 it is a plain HTTP server, which asks for no signature and lists nothing. It listens on S3_ADDRESS, by default on
+127.0.0.1.
 """
 
 import hashlib
@@ -13,11 +15,15 @@ import os
 import re
 import sys
 import threading
+import urllib.parse
+import xml.sax.saxutils
 
 PORT, ACCESS_KEY, SECRET_KEY, REGION = sys.argv[1:5]
 TOKEN = sys.argv[5] if len(sys.argv) > 5 else None
 CONDITIONS = os.environ.get("S3_CONDITIONS", "")
-DELETES = os.environ.get("S3_DELETES") != "no"
+DELETES, LISTS, PUTS = (os.environ.get(f"S3_{what}") != "no" for what in ("DELETES", "LISTS", "PUTS"))
+PAGE = int(os.environ.get("S3_PAGE", "1000"))
+PLAIN = os.environ.get("S3_PLAIN") == "1"
 objects = {}
 lock = threading.Lock()
 
@@ -35,6 +41,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def defect(self, body):
         """The reason why the signature is wrong; None if the holder of the secret signed the request."""
+        if PLAIN:
+            return None
         match = re.fullmatch(
             r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/s3/aws4_request, "
             r"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})",
@@ -81,10 +89,34 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def list(self, bucket, query):
+        """Answers with a page of the keys of a bucket. A token is the last key of the page before."""
+        prefix = query.get("prefix", [""])[0]
+        after = query.get("continuation-token", [""])[0]
+        with lock:
+            paths = [urllib.parse.unquote(path) for path in objects]
+        keys = sorted(path[len(bucket) + 1 :] for path in paths if path.startswith(bucket + "/"))
+        keys = [key for key in keys if key.startswith(prefix) and key > after]
+        page = keys[: min(PAGE, int(query.get("max-keys", ["1000"])[0]))]
+        more = len(page) < len(keys)
+        xml_of = xml.sax.saxutils.escape
+        rows = "".join(f"<Contents><Key>{xml_of(key)}</Key><Size>1</Size></Contents>" for key in page)
+        token = f"<NextContinuationToken>{xml_of(page[-1])}</NextContinuationToken>" if more else ""
+        self.answer(
+            200,
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            f"<IsTruncated>{str(more).lower()}</IsTruncated>{rows}{token}</ListBucketResult>".encode(),
+        )
+
     def do_GET(self):
         defect = self.defect(b"")
+        path, _, query = self.path.partition("?")
+        query = urllib.parse.parse_qs(query)
         if defect:
             self.answer(403, defect.encode())
+        elif "list-type" in query and not PLAIN:
+            self.list(path, query) if LISTS else self.answer(403)
         elif self.path in objects:
             self.answer(200, objects[self.path])
         else:
@@ -93,8 +125,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_PUT(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         defect = self.defect(body)
-        if defect:
-            self.answer(403, defect.encode())
+        if defect or not PUTS:
+            self.answer(403, (defect or "").encode())
             return
         only_new = self.headers.get("If-None-Match") == "*" and CONDITIONS != "ignore"
         if only_new and CONDITIONS:

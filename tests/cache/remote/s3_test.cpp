@@ -4,7 +4,10 @@
 
 #include "cache/cache.hpp"
 #include "cache/remote/http_server.hpp"
+#include "cache/remote/remote_listing.hpp"
 #include "tests/cache/remote/s3_process.hpp"
+#include "tests/cache/remote/scripted_server.hpp"
+#include "tests/cache/remote/server_process.hpp"
 #include "tests/cache/sample.hpp"
 
 using namespace kerncast::cache;
@@ -82,6 +85,76 @@ TEST_CASE("signed requests put and get objects of any size under a prefix that n
     }
     CHECK(got("s3://kernels", "x").state == RemoteState::absent);
   }
+}
+
+TEST_CASE("the entries below a prefix are listed, page by page") {
+  if (!S3::installed()) {
+    return;
+  }
+  setenv("S3_PAGE", "3", 1);
+  const S3 s3;
+  unsetenv("S3_PAGE");
+  REQUIRE(s3.started());
+  set_environment(with({s3.endpoint(), {"AWS_REGION", "eu-north-1"}}));
+  for (const std::string url : {"s3://kernels", "s3://kernels/team a/b+c=d&e/"}) {
+    const RemoteOptions options = options_of(url);
+    std::string defect;
+    const auto server = remote_server(options, defect);
+    REQUIRE(server != nullptr);
+    const auto soon = [] { return Deadline::after(std::chrono::seconds(20)); };
+    CHECK(listed_keys(*server, options).keys.empty());
+    std::vector<Key> all;
+    for (std::uint64_t i = 1; i <= 8; ++i) {
+      all.push_back({i, 5});
+      CHECK(server->put(object_name(all.back()), "bytes", soon()).state == RemoteState::done);
+    }
+    CHECK(server->put("v1-probe.lease", "probe", soon()).state == RemoteState::done);
+    const RemoteListing listing = listed_keys(*server, options);
+    INFO(listing.failure);
+    CHECK(listing.state == RemoteState::done);
+    CHECK(listing.keys == all);
+    CHECK(server->remove(object_name(all.front()), soon()).state == RemoteState::done);
+    CHECK(server->remove(object_name(all.front()), soon()).state == RemoteState::done);
+    CHECK(listed_keys(*server, options).keys.size() == 7);
+  }
+  // Objects of a longer prefix are not those of this one.
+  const RemoteOptions options = options_of("s3://kernels");
+  std::string defect;
+  CHECK(listed_keys(*remote_server(options, defect), options).keys.size() == 7);
+}
+
+TEST_CASE("lists of S3 that are none, or that may not be read, are told apart") {
+  const auto listing_of = [](const std::string& answer) {
+    const ScriptedServer server(answer, "");
+    set_environment(with({{"AWS_ENDPOINT_URL", "http://127.0.0.1:" + std::to_string(server.port())}}));
+    const RemoteOptions options = options_of("s3://kernels/v");
+    std::string defect;
+    return listed_keys(*remote_server(options, defect), options);
+  };
+  const auto page = [](const std::string& inside) {
+    const std::string xml = "<ListBucketResult>" + inside + "</ListBucketResult>";
+    return "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " + std::to_string(xml.size()) +
+           "\r\n\r\n" + xml;
+  };
+  const std::pair<std::string, const char*> cases[] = {
+      {page("<IsTruncated>true</IsTruncated><NextContinuationToken>a</NextContinuationToken>"), "circle"},
+      {page("<IsTruncated>false</IsTruncated><Contents><Key>v/v1-&#10;</Key></Contents>"),
+       "control character"},
+      {page("<IsTruncated>false</IsTruncated><Contents><Key>v/v1-../x</Key></Contents>"), "with .. in it"},
+      {page("<IsTruncated>false</IsTruncated><Contents><Key>v1-x</Key></Contents>"), "not asked for"},
+      {page("<IsTruncated>true</IsTruncated>"), "cannot be read"},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + std::string(17 << 20, 'x'), "too long"},
+      {"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "HTTP 404"}};
+  for (const auto& [answer, cause] : cases) {
+    const RemoteListing bad = listing_of(answer);
+    CHECK(bad.state == RemoteState::failed);
+    CHECK_THAT(bad.failure, Catch::Contains(cause));
+    CHECK(bad.keys.empty());
+  }
+  const RemoteListing forbidden =
+      listing_of("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+  CHECK(forbidden.state == RemoteState::refused);
+  CHECK(forbidden.failure == "HTTP 403");
 }
 
 TEST_CASE("a cache shares its entries through S3") {
