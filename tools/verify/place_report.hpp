@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,9 @@ struct PlaceReport {
   std::uint64_t bytes = 0;    ///< cubin and PTX of the sound ones
   std::array<std::uint64_t, std::size(verdicts)> by_verdict{};
   std::uint64_t loaded = 0;
-  std::uint64_t other_versions = 0;  ///< intact entries of another format version, which are left alone
-  std::uint64_t asked = 0;           ///< of a server: keys that it was asked for
+  std::uint64_t other_versions = 0;     ///< intact entries of another format version, which are left alone
+  std::uint64_t asked = 0;              ///< of a server: keys that it was asked for
+  std::optional<std::uint64_t> listed;  ///< of a server that lists what it holds: the entries in its list
   std::uint64_t tuned = 0;
   bool opened = true;  ///< false if the place could not be opened; its defect says why
   bool whole = true;   ///< false if only some entries were verified

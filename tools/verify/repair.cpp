@@ -83,6 +83,57 @@ void repair_entry(cache::Store& store, const EntryVerifier& verifier, const Supp
   }
 }
 
+/// True if no machine can use the entry. Others may demand other signatures, or have other devices.
+bool is_useless(const Finding& finding) {
+  return finding.verdict == Verdict::damaged || finding.verdict == Verdict::unproved;
+}
+
+/// Puts `copy` in the place of an unsound object, and reads it back. True if the object is gone.
+bool replace_object(ServerSource& server, const Copy& copy, EntryDefect& defect) {
+  defect.op = copy.entry.op;
+  std::string failure = server.put(defect.key, copy.entry);
+  // A server that lets nobody overwrite an object may still let it be removed.
+  const bool removed = !failure.empty() && is_useless(defect.finding) && server.remove(defect.key).empty();
+  if (removed) {
+    failure = server.put(defect.key, copy.entry);
+  }
+  if (failure.empty() && server.find(defect.key).parsed.entry != copy.entry) {
+    failure = "it does not give back what it was sent";
+  }
+  defect.left = !failure.empty() && !removed;
+  if (failure.empty()) {
+    defect.outcome = fmt::format("replaced by the copy of {}", *copy.origin);
+  } else if (removed) {
+    defect.outcome = fmt::format("removed; the copy of {} could not be uploaded: {}", *copy.origin, failure);
+  } else {
+    defect.outcome = fmt::format("could not be replaced: {}", failure);
+  }
+  return !defect.left;
+}
+
+/// Removes an object that no other place has a sound copy of. True if this machine has removed it.
+bool remove_object(ServerSource& server, const EntryVerifier& verifier, EntryDefect& defect) {
+  constexpr const char* alone = "no other place has a sound copy";
+  if (!is_useless(defect.finding)) {
+    defect.outcome = fmt::format("left, since {} that may replace it", alone);
+    return false;
+  }
+  // Another machine may have replaced it meanwhile.
+  const Found now = server.find(defect.key);
+  const bool sound = now.parsed.entry &&
+                     verifier.verify(defect.key, now.parsed, SignatureRule::none).verdict == Verdict::sound;
+  if (sound || (now.failure.empty() && !now.present)) {
+    defect.left = false;
+    defect.outcome = sound ? "sound by now" : "gone by now";
+    return false;
+  }
+  const std::string failure = now.failure.empty() ? server.remove(defect.key) : now.failure;
+  defect.left = !failure.empty();
+  defect.outcome = failure.empty() ? fmt::format("removed; {}, so it is compiled again", alone)
+                                   : fmt::format("left: {}, and it could not be removed: {}", alone, failure);
+  return !defect.left;
+}
+
 }  // namespace
 
 void repair_directory(cache::Store& store, cache::TuningStore& tuning, const EntryVerifier& verifier,
@@ -125,22 +176,9 @@ void repair_server(ServerSource& server, const cache::Store& store, const EntryV
       continue;
     }
     const std::optional<Copy> copy = sound_copy(defect.key, verifier, suppliers);
-    if (!copy) {
-      defect.outcome = "left, since no other place has a sound copy that may replace it";
-      continue;
+    if (copy ? replace_object(server, *copy, defect) : remove_object(server, verifier, defect)) {
+      store.log({cache::EventKind::repair, defect.key, defect.op, server.name(), defect.finding.reason});
     }
-    std::string failure = server.put(defect.key, copy->entry);
-    if (failure.empty()) {
-      const Found found = server.find(defect.key);
-      failure = found.parsed.entry == copy->entry ? std::string() : "it does not give back what it was sent";
-    }
-    if (!failure.empty()) {
-      defect.outcome = fmt::format("could not be replaced: {}", failure);
-      continue;
-    }
-    defect.left = false;
-    defect.outcome = fmt::format("replaced by the copy of {}", *copy->origin);
-    store.log({cache::EventKind::repair, defect.key, copy->entry.op, server.name(), defect.finding.reason});
   }
 }
 

@@ -20,8 +20,9 @@ using Suppliers = std::vector<Source*>;
 void repair_directory(cache::Store& store, cache::TuningStore& tuning, const EntryVerifier& verifier,
                       const Suppliers& suppliers, PlaceReport& report);
 
-/// Replaces what `report` finds unsound on `server` by sound copies of `suppliers`, and reads each back. The
-/// log of the directory of `store` tells it.
+/// Replaces what `report` finds unsound on `server` by sound copies of `suppliers`, and reads each back. What
+/// nobody has a sound copy of is removed, if it is of no use to any machine. The log of the directory of
+/// `store` tells both.
 void repair_server(ServerSource& server, const cache::Store& store, const EntryVerifier& verifier,
                    const Suppliers& suppliers, PlaceReport& report);
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include "cache/pack/pack.hpp"
 #include "cache/posix/folder.hpp"
 #include "cache/posix/trusted_path.hpp"
+#include "cache/remote/remote_listing.hpp"
 #include "cache/remote/remote_store.hpp"
 #include "cache/tuning/tuning_store.hpp"
 
@@ -188,12 +190,26 @@ std::unique_ptr<ServerSource> ServerSource::open(cache::RemoteOptions options, s
 }
 
 std::vector<cache::Key> ServerSource::keys(std::string& defect) {
+  cache::RemoteListing listing = cache::listed_keys(*server_, options_);
+  if (listing.state == cache::RemoteState::done) {
+    listed_ = listing.keys.size();
+  } else {
+    unlisted_ = std::move(listing.failure);
+  }
+  const bool failed = listing.state == cache::RemoteState::failed;
   // A server that does not answer would otherwise look like one that is empty.
-  defect = keys_.empty() ? cache::remote_defect(options_) : std::string();
+  defect = failed || (known_.empty() && !listed_) ? cache::remote_defect(options_) : std::string();
   if (!defect.empty()) {
     defect.insert(0, "it cannot be used: ");
+    return {};
   }
-  return keys_;
+  if (failed) {
+    defect = fmt::format("it is asked only for keys that are known here: {}", unlisted_);
+  }
+  std::vector<cache::Key> all;
+  std::set_union(listing.keys.begin(), listing.keys.end(), known_.begin(), known_.end(),
+                 std::back_inserter(all));
+  return all;
 }
 
 Found ServerSource::find(const cache::Key& key) {
@@ -220,6 +236,12 @@ std::string ServerSource::put(const cache::Key& key, const cache::Entry& entry) 
   const cache::RemoteAnswer answer = server_->put(
       cache::object_name(key), cache::serialise(key, entry, cache::without_copy(entry.provenance)),
       cache::Deadline::after(options_.request_time()));
+  return answer.state == cache::RemoteState::done ? std::string() : answer.failure;
+}
+
+std::string ServerSource::remove(const cache::Key& key) {
+  const cache::RemoteAnswer answer =
+      server_->remove(cache::object_name(key), cache::Deadline::after(options_.request_time()));
   return answer.state == cache::RemoteState::done ? std::string() : answer.failure;
 }
 

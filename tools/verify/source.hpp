@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -66,7 +68,7 @@ class Source {
 [[nodiscard]] std::unique_ptr<Source> file_source(const std::string& path, const cache::Trust& trust,
                                                   std::string& defect);
 
-/// A server. It cannot list what it holds, so it is asked for the keys that it is given. After a failure it
+/// A server. It is asked for what it lists, if it can, and for the keys that it is given. After a failure it
 /// is not asked any more.
 class ServerSource : public Source {
  public:
@@ -79,12 +81,19 @@ class ServerSource : public Source {
   [[nodiscard]] Found find(const cache::Key& key) override;
   [[nodiscard]] Databases databases() override { return {}; }
 
-  void ask_for(std::vector<cache::Key> keys) { keys_ = std::move(keys); }
+  /// `keys` are in order, each once.
+  void ask_for(std::vector<cache::Key> keys) { known_ = std::move(keys); }
+  /// The number of entries that it has listed, once keys() was called. Empty if it lists nothing.
+  [[nodiscard]] const std::optional<std::size_t>& listed() const { return listed_; }
+  /// Why it lists nothing; empty if it does.
+  [[nodiscard]] const std::string& unlisted() const { return unlisted_; }
   /// Why the server is not asked any more; empty if it is.
   [[nodiscard]] const std::string& failure() const { return failure_; }
   [[nodiscard]] bool writable() const { return !options_.read_only; }
   /// Replaces what the server has under `key`. Returns why that failed; empty if it is done.
   [[nodiscard]] std::string put(const cache::Key& key, const cache::Entry& entry);
+  /// Removes what the server has under `key`. Returns why that failed; empty if it is done.
+  [[nodiscard]] std::string remove(const cache::Key& key);
 
  private:
   ServerSource(cache::RemoteOptions options, std::unique_ptr<cache::RemoteServer> server)
@@ -92,7 +101,9 @@ class ServerSource : public Source {
 
   cache::RemoteOptions options_;
   std::unique_ptr<cache::RemoteServer> server_;
-  std::vector<cache::Key> keys_;
+  std::vector<cache::Key> known_;
+  std::optional<std::size_t> listed_;
+  std::string unlisted_;
   std::string failure_;
 };
 

@@ -168,14 +168,11 @@ class Verification {
     if (server == nullptr) {
       return unopened(remote.address.name(), PlaceKind::server, defect);
     }
-    const std::vector<cache::Key> keys = known_keys();
-    server->ask_for(keys);
+    server->ask_for(known_keys());
     PlaceReport report = verify(*server);
+    report.listed = server->listed();
     if (report.place_defects.empty()) {
-      report.notes.push_back(fmt::format(
-          "the server is not asked what it holds: it was asked for the {} that the own directory and "
-          "the read-only layers have, and it lacks {}",
-          counted(keys.size(), "key"), report.asked - report.entries - report.other_versions));
+      report.notes.push_back(note_of(*server, report));
     }
     if (options_.repair) {
       Suppliers suppliers = layers();
@@ -183,6 +180,20 @@ class Verification {
       repair_server(*server, store_, verifier_, suppliers, report);
     }
     return report;
+  }
+
+  /// The sentence that says what a server was asked for.
+  static std::string note_of(const ServerSource& server, const PlaceReport& report) {
+    const std::uint64_t lacking = report.asked - report.entries - report.other_versions;
+    return server.listed()
+               ? fmt::format(
+                     "the server lists {}; with the keys of the own directory and the read-only layers "
+                     "it was asked for {}, and it lacks {}",
+                     counted(*server.listed(), "entry"), counted(report.asked, "key"), lacking)
+               : fmt::format(
+                     "the server does not list what it holds ({}): it was asked for the {} that the own "
+                     "directory and the read-only layers have, and it lacks {}",
+                     server.unlisted(), counted(report.asked, "key"), lacking);
   }
 
   PlaceReport verify_file(const std::string& path) {
@@ -262,6 +273,7 @@ Json to_json(const PlaceReport& report) {
           {"not_loadable", report.count(Verdict::not_loadable)},
           {"loaded", report.loaded},
           {"other_versions", report.other_versions},
+          {"listed", report.listed ? Json(*report.listed) : Json()},
           {"asked", report.asked},
           {"tuned", report.tuned},
           {"bytes", report.bytes},
@@ -314,8 +326,10 @@ const char* remedy(const PlaceReport& report, bool repaired) {
       if (report.entry_defects.empty()) {
         return "check that the server runs and what its log says";
       }
-      return repaired ? "remove those objects on the server"
-                      : "--repair replaces bad objects by sound copies of the own directory and the layers";
+      return repaired
+                 ? "remove those objects on the server"
+                 : "--repair replaces bad objects by sound copies of the own directory and the layers, or "
+                   "removes them";
     case PlaceKind::layer:
     case PlaceKind::pack:
       break;
@@ -379,10 +393,10 @@ void add_cache_verify_command(const Command& cache, CommandContext& context) {
   command.option("place", options->places,
                  "A pack, a cache directory, the URL of a server, or `remote` for the server of "
                  "KERNCAST_CACHE_REMOTE; default: the cache directory");
-  command.flag(
-      "--repair", options->repair,
-      "Move bad entries of the cache directory to quarantine and restore them and the tuned records "
-      "from sound copies; replace bad objects of a server. Packs and read-only layers are not changed");
+  command.flag("--repair", options->repair,
+               "Move bad entries of the cache directory to quarantine and restore them and the tuned records "
+               "from sound copies; replace or remove bad objects of a server. Packs and read-only layers are "
+               "not changed");
   command.flag(
       "--load", options->load,
       "Load the entries that a device takes; it is an error if there is no device. Without this flag "

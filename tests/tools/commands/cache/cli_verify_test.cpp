@@ -1,8 +1,13 @@
 // `kerncast cache verify` and the sample of `doctor`, end to end, on the virtual GPU.
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "cache/directory/store.hpp"
 #include "cache/remote/remote_store.hpp"
@@ -21,6 +26,7 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 using Words = std::vector<std::string>;
+using Environment = std::vector<std::pair<std::string, std::string>>;
 
 /// An entry that stands for its key, with `body` as the code of its kernel.
 Entry proven(const std::string& source, const std::string& body = "ret;") {
@@ -182,55 +188,159 @@ TEST_CASE("a server that does not answer is not sound, and no secret is told") {
   CHECK(place.run({"cache", "verify", "remote"}).code == 2);
 }
 
-TEST_CASE("a bad object of a server is replaced by a sound copy, if there is one") {
-  if (!fs::exists("/usr/bin/redis-server")) {
-    WARN("redis-server is not installed: the case was not tried");
-    return;
+/// A server of one kind that tests start, and what the command needs to use it.
+class Server {
+ public:
+  enum class Kind { redis, s3, http };
+  /// `variables` are for the script that is S3 and HTTP server.
+  explicit Server(Kind kind, const Environment& variables = {}) : kind_(kind), port_(free_port()) {
+    Environment all = variables;
+    all.emplace_back("S3_PLAIN", kind == Kind::http ? "1" : "0");
+    for (const auto& [name, value] : all) {
+      setenv(name.c_str(), value.c_str(), 1);
+    }
+    process_.emplace(words(), port_);
+    for (const auto& [name, value] : all) {
+      unsetenv(name.c_str());
+    }
+    // The client of this process asks the same server as the command.
+    for (const auto& [name, value] : environment()) {
+      if (name.starts_with("AWS_")) {
+        setenv(name.c_str(), value.c_str(), 1);
+      }
+    }
+    kerncast::cache::RemoteOptions options;
+    options.address = kerncast::cache::RemoteAddress(url());
+    options.timeout = std::chrono::minutes(1);
+    client_ = kerncast::cache::remote_server(options, defect_);
   }
-  const Mixed mixed;
-  const int port = free_port();
-  const ServerProcess redis({"/usr/bin/redis-server", "--port", std::to_string(port), "--save", "", "--dir",
-                             mixed.place.directory.path()},
-                            port);
-  REQUIRE(redis.started());
-  const std::string url = "redis://127.0.0.1:" + std::to_string(port);
-  kerncast::cache::RemoteOptions options;
-  options.address = kerncast::cache::RemoteAddress(url);
-  options.timeout = std::chrono::minutes(1);
-  std::string defect;
-  const auto server = kerncast::cache::remote_server(options, defect);
-  if (server == nullptr) {
-    WARN(defect);
-    return;
+  /// False, with a message, if the server or its client is not there.
+  static bool possible(Kind kind) {
+    const char* const program = kind == Kind::redis ? "/usr/bin/redis-server" : "/usr/bin/python3";
+    if (!fs::exists(program)) {
+      WARN(program << " is not installed: the case was not tried");
+      return false;
+    }
+    kerncast::cache::RemoteOptions options;
+    options.address = kerncast::cache::RemoteAddress("redis://127.0.0.1:1");
+    std::string defect;
+    if (kerncast::cache::remote_server(options, defect) == nullptr) {
+      WARN(defect);
+      return false;
+    }
+    return true;
   }
-  const auto put = [&](const Key& key, const std::string& bytes) {
-    const auto answer = server->put(kerncast::cache::object_name(key), bytes,
-                                    kerncast::cache::Deadline::after(std::chrono::minutes(1)));
+  [[nodiscard]] bool started() const { return process_->started() && client_ != nullptr; }
+  [[nodiscard]] std::string url() const {
+    const std::string place = "127.0.0.1:" + std::to_string(port_);
+    return kind_ == Kind::redis ? "redis://" + place
+           : kind_ == Kind::s3  ? "s3://kernels/v"
+                                : "http://" + place + "/v";
+  }
+  [[nodiscard]] Environment environment() const {
+    return {
+        {"KERNCAST_CACHE_REMOTE", url()}, {"KERNCAST_CACHE_REMOTE_TIMEOUT_MS", "60000"},
+        {"AWS_ACCESS_KEY_ID", "key"},     {"AWS_SECRET_ACCESS_KEY", "secret"},
+        {"AWS_REGION", "eu-north-1"},     {"AWS_ENDPOINT_URL", "http://127.0.0.1:" + std::to_string(port_)}};
+  }
+  void put(const Key& key, const std::string& bytes) const {
+    const auto answer = client_->put(kerncast::cache::object_name(key), bytes, soon());
     REQUIRE(answer.state == kerncast::cache::RemoteState::done);
-  };
-  put(key_of(mixed.sound), "garbage");
-  put(key_of(mixed.unproved), serialise(key_of(mixed.unproved), mixed.unproved));
-  std::vector<std::pair<std::string, std::string>> environment{{"KERNCAST_CACHE_REMOTE", url},
-                                                               {"KERNCAST_CACHE_REMOTE_TIMEOUT_MS", "60000"}};
-  const Outcome found = mixed.place.run({"cache", "verify", "remote", "--json"}, environment);
-  CHECK(found.code == 1);
-  const json place = found.json().at("places").at(0);
-  CHECK(place.at("asked") == 6);
-  CHECK(place.at("damaged") == 1);
-  CHECK(place.at("unproved") == 1);
-  CHECK_THAT(place.at("notes").at(0).get<std::string>(), Catch::Contains("asked for the 6 keys"));
-  environment.emplace_back("KERNCAST_CACHE_REMOTE_READONLY", "1");
-  CHECK_THAT(mixed.place.run({"cache", "verify", "remote", "--repair"}, environment).out,
-             Catch::Contains("turns uploads off"));
-  environment.pop_back();
-  const Outcome repaired = mixed.place.run({"cache", "verify", url, "--repair"}, environment);
-  CHECK(repaired.code == 1);
-  CHECK_THAT(repaired.out, Catch::Contains("replaced by the copy of") &&
-                               Catch::Contains("no other place has a sound copy"));
-  CHECK_THAT(repaired.err, Catch::Contains("1 defect is left in server " + url));
-  const auto answer = server->get(kerncast::cache::object_name(key_of(mixed.sound)),
-                                  kerncast::cache::Deadline::after(std::chrono::minutes(1)));
-  CHECK(answer.bytes == serialise(key_of(mixed.sound), mixed.sound));
+  }
+  /// What the server has under a key; empty if that is nothing.
+  [[nodiscard]] std::string get(const Key& key) const {
+    return client_->get(kerncast::cache::object_name(key), soon()).bytes;
+  }
+
+ private:
+  static kerncast::cache::Deadline soon() {
+    return kerncast::cache::Deadline::after(std::chrono::minutes(1));
+  }
+  [[nodiscard]] Words words() const {
+    const std::string port = std::to_string(port_);
+    if (kind_ != Kind::redis) {
+      return {"/usr/bin/python3", S3_SERVER, port, "key", "secret", "eu-north-1"};
+    }
+    return {"/usr/bin/redis-server", "--port", port, "--save", "", "--dir", folder_.path()};
+  }
+  Kind kind_;
+  TemporaryDirectory folder_;
+  int port_;
+  std::optional<ServerProcess> process_;
+  std::string defect_;
+  std::unique_ptr<kerncast::cache::RemoteServer> client_;
+};
+
+/// The key of an object that only a server has.
+constexpr Key strange{7, 7};
+
+/// Puts bad objects on a server: one that the layers have a sound copy of, and two that nobody has.
+void spoil(const Mixed& mixed, const Server& server) {
+  server.put(key_of(mixed.sound), "garbage");
+  server.put(key_of(mixed.unproved), serialise(key_of(mixed.unproved), mixed.unproved));
+  server.put(strange, "garbage");
+}
+
+TEST_CASE("bad objects of a server are found in its list, and replaced by sound copies or removed") {
+  for (const Server::Kind kind : {Server::Kind::redis, Server::Kind::s3, Server::Kind::http}) {
+    if (!Server::possible(kind)) {
+      continue;
+    }
+    const Mixed mixed;
+    const Server server(kind);
+    REQUIRE(server.started());
+    spoil(mixed, server);
+    const bool lists = kind != Server::Kind::http;
+    Environment environment = server.environment();
+    const Outcome found = mixed.place.run({"cache", "verify", "remote", "--json"}, environment);
+    INFO(found.out << found.err);
+    CHECK(found.code == 1);
+    const json place = found.json().at("places").at(0);
+    CHECK(place.at("listed") == (lists ? json(3) : json()));
+    CHECK(place.at("asked") == (lists ? 7 : 6));
+    CHECK(place.at("damaged") == (lists ? 2 : 1));
+    CHECK(place.at("unproved") == 1);
+    CHECK_THAT(place.at("notes").at(0).get<std::string>(),
+               Catch::Contains(lists ? "the server lists 3 entries" : "plain HTTP has no request") &&
+                   Catch::Contains(lists ? "asked for 7 keys, and it lacks 4" : "asked for the 6 keys"));
+    environment.emplace_back("KERNCAST_CACHE_REMOTE_READONLY", "1");
+    CHECK_THAT(mixed.place.run({"cache", "verify", "remote", "--repair"}, environment).out,
+               Catch::Contains("turns uploads off"));
+    environment.pop_back();
+    const Outcome repaired = mixed.place.run({"cache", "verify", server.url(), "--repair"}, environment);
+    INFO(repaired.out << repaired.err);
+    CHECK(repaired.code == 0);
+    CHECK_THAT(repaired.out, Catch::Contains("replaced by the copy of") &&
+                                 Catch::Contains("removed; no other place has a sound copy"));
+    CHECK(server.get(key_of(mixed.sound)) == serialise(key_of(mixed.sound), mixed.sound));
+    CHECK(server.get(key_of(mixed.unproved)).empty());
+    CHECK(server.get(strange) == (lists ? "" : "garbage"));
+    CHECK(mixed.place.run({"cache", "verify", "remote"}, environment).code == 0);
+    const json log = mixed.place.run({"cache", "log", "--json", "--event", "repair"}).json();
+    CHECK(log.at("events").size() == (lists ? 3 : 2));
+  }
+}
+
+TEST_CASE("a server that forbids to replace or to remove is left with a sentence that says so") {
+  for (const Server::Kind kind : {Server::Kind::s3, Server::Kind::http}) {
+    if (!Server::possible(kind)) {
+      continue;
+    }
+    const Mixed mixed;
+    const Server server(kind, {{"S3_DELETES", "no"}, {"S3_LISTS", "no"}});
+    REQUIRE(server.started());
+    spoil(mixed, server);
+    const Outcome outcome = mixed.place.run({"cache", "verify", "remote", "--repair"}, server.environment());
+    INFO(outcome.out << outcome.err);
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.out,
+               Catch::Contains("replaced by the copy of") &&
+                   Catch::Contains("no other place has a sound copy, and it could not be removed: "
+                                   "HTTP 403") &&
+                   Catch::Contains("does not list what it holds"));
+    CHECK_THAT(outcome.err, Catch::Contains("1 defect is left in server " + server.url()) &&
+                                Catch::Contains("remove those objects on the server"));
+  }
 }
 
 TEST_CASE("doctor verifies a sample of the entries") {
