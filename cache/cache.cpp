@@ -100,7 +100,7 @@ Trust layer_trust(const CacheOptions& options, const WarningSink& warn) {
 RemoteOptions remote_options(const CacheOptions& options) {
   RemoteOptions out = options.remote;
   out.credentials_trust = directory_trust(options);
-  // Two machines in a row may vanish before those that wait for them give up.
+  // A miss waits for two leases at most, which leaves half of its time.
   out.lease = std::clamp<std::chrono::milliseconds>(std::min(out.lease, options.wait / 4),
                                                     std::chrono::seconds(1), std::chrono::seconds(60));
   return out;
@@ -189,8 +189,7 @@ Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerC
   return load(key, on_miss, budget, &layers, version);
 }
 
-Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerCompilers* layers,
-                std::string_view version) {
+Hit Cache::load_above(const Key& key, const LayerCompilers* layers, std::string_view version) {
   if (const Entry* entry = memory_.find(key); entry != nullptr && defect_of(*entry).empty()) {
     counters_.add(&CacheCounters::memory_hits);
     // No shared ownership: the memory cache keeps the entry as long as it lives.
@@ -199,7 +198,8 @@ Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerC
   const std::int64_t started = now_ns();
   if (layers == nullptr || holds(layers->directory, version)) {
     if (std::optional<Entry> entry = load_from_directory(key)) {
-      return found(key, std::move(*entry), Layer::directory, &CacheCounters::directory_hits, started);
+      return found(key, std::move(*entry), Layer::directory, store_.root(), &CacheCounters::directory_hits,
+                   started);
     }
   }
   for (std::size_t i = 0; i < read_only_.size(); ++i) {
@@ -214,6 +214,15 @@ Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerC
     }
     note_unused(key, layer->name(), answer.defect);
   }
+  return {};
+}
+
+Hit Cache::load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerCompilers* layers,
+                std::string_view version) {
+  if (Hit hit = load_above(key, layers, version)) {
+    return hit;
+  }
+  const std::int64_t started = now_ns();
   LayerAnswer answer = checked(key, remote_.load(key, budget));
   if (answer.entry) {
     return promoted(key, std::move(*answer.entry), Layer::remote, remote_.name(), &CacheCounters::remote_hits,
@@ -241,18 +250,14 @@ void Cache::warn_of_missing_layers() {
 Hit Cache::load_published(const Key& key) {
   const std::int64_t started = now_ns();
   std::optional<Entry> entry = load_from_directory(key);
-  return entry ? found(key, std::move(*entry), Layer::directory, &CacheCounters::directory_hits, started)
+  return entry ? found(key, std::move(*entry), Layer::directory, store_.root(),
+                       &CacheCounters::directory_hits, started)
                : Hit{};
 }
 
 void Cache::share(const Key& key) {
   WaitBudget budget = wait_budget();
-  if (checked(key, remote_.load(key, budget)).entry) {
-    return;
-  }
-  if (const Hit hit = load(key, OnMiss::ignore, budget)) {
-    remote_.put(key, *hit.entry, budget);
-  }
+  remote_.share(key, [&] { return load_above(key, nullptr, {}).entry; }, budget);
 }
 
 bool Cache::outlives_process(const Key& key, std::size_t layers) {
@@ -268,8 +273,8 @@ bool Cache::outlives_process(const Key& key, std::size_t layers) {
   return checked(key, remote_.load(key, budget)).entry.has_value();
 }
 
-Hit Cache::found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
-                 std::int64_t started_ns) {
+Hit Cache::found(const Key& key, Entry entry, Layer layer, const std::string& place,
+                 std::uint64_t CacheCounters::* counter, std::int64_t started_ns) {
   auto shared = std::make_shared<const Entry>(std::move(entry));
   memory_.insert(key, shared);
   counters_.add(counter);
@@ -278,7 +283,7 @@ Hit Cache::found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCo
   if (layer == Layer::directory) {
     note_use(key);
   }
-  return {std::move(shared), layer};
+  return {std::move(shared), layer, place};
 }
 
 Hit Cache::promoted(const Key& key, Entry entry, Layer layer, const std::string& from,
@@ -291,7 +296,7 @@ Hit Cache::promoted(const Key& key, Entry entry, Layer layer, const std::string&
     const ProcessLock lock(root, key, 0, store_.trust());
     in_directory = lock.waited() || copy_to_directory(key, entry, from);
   }
-  Hit hit = found(key, std::move(entry), layer, counter, started_ns);
+  Hit hit = found(key, std::move(entry), layer, from, counter, started_ns);
   if (in_directory) {
     note_use(key);
   }
@@ -400,7 +405,8 @@ Turn Cache::take_turn(const Key& key, WaitBudget& budget) {
   const std::int64_t started = now_ns();
   answer.entry->provenance = copied_now(answer.entry->provenance, CopySource::server, remote_.name());
   const bool in_directory = copy_to_directory(key, *answer.entry, remote_.name());
-  Hit hit = found(key, std::move(*answer.entry), Layer::remote, &CacheCounters::remote_hits, started);
+  Hit hit = found(key, std::move(*answer.entry), Layer::remote, remote_.name(), &CacheCounters::remote_hits,
+                  started);
   if (in_directory) {
     note_use(key);
   }

@@ -86,6 +86,7 @@ enum class Layer : std::uint8_t { none, memory, directory, read_only, remote };
 struct Hit {
   std::shared_ptr<const Entry> entry;
   Layer layer = Layer::none;
+  std::string place = {};  ///< the path of the directory or layer, or the server's name; empty: memory
   [[nodiscard]] explicit operator bool() const { return entry != nullptr; }
 };
 
@@ -141,6 +142,8 @@ class Cache {
 
   /// True if there is a server that entries are uploaded to.
   [[nodiscard]] bool uploads() const { return remote_.uploads(); }
+  /// True if a miss may wait for another machine that compiles the same kernel.
+  [[nodiscard]] bool takes_leases() const { return remote_.takes_leases(); }
 
   /// Publishes an entry that was compiled now: notes that as its provenance, signs it, if there is a key, and
   /// stores it in memory, in the directory and on the server. Returns false, with one warning, if it could
@@ -167,7 +170,7 @@ class Cache {
                                                    std::chrono::milliseconds patience) {
     return remote_.queue(std::move(name), items, patience);
   }
-  /// Uploads the entry of `key` that a layer above the server has, unless the server has a usable one.
+  /// Uploads the entry of `key` that a layer above the server has, unless the server has one.
   void share(const Key& key);
   /// Ends all waits for other machines, now and later, so that their misses compile.
   void stop_waiting() { remote_.stop_waiting(); }
@@ -195,8 +198,10 @@ class Cache {
  private:
   [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerCompilers* layers,
                          std::string_view version);
-  Hit found(const Key& key, Entry entry, Layer layer, std::uint64_t CacheCounters::* counter,
-            std::int64_t started_ns);
+  /// Looks in the layers above the server.
+  [[nodiscard]] Hit load_above(const Key& key, const LayerCompilers* layers, std::string_view version);
+  Hit found(const Key& key, Entry entry, Layer layer, const std::string& place,
+            std::uint64_t CacheCounters::* counter, std::int64_t started_ns);
   /// Serves `entry`, which the layer or server that messages call `from` has, and copies it into the
   /// directory.
   Hit promoted(const Key& key, Entry entry, Layer layer, const std::string& from,

@@ -86,9 +86,18 @@ class HttpServer : public RemoteServer {
     return answer;
   }
 
+  RemoteAnswer has(const std::string& name, const Deadline& deadline) override {
+    RemoteAnswer answer;
+    request(name, deadline, answer,
+            [&](CURL* handle, Headers&) { curl_easy_setopt(handle, CURLOPT_NOBODY, 1L); });
+    answer.bytes.clear();
+    return answer;
+  }
+
   RemoteAnswer put(const std::string& name, std::string_view bytes, const Deadline& deadline) override {
     RemoteAnswer answer;
-    upload(name, bytes, deadline, answer, nullptr);
+    const long status = upload(name, bytes, deadline, answer, nullptr);
+    answer.state = refuses(status) ? RemoteState::refused : answer.state;
     return answer;
   }
 

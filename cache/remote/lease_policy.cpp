@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+
+#include "cache/remote/split_mix.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -11,15 +14,10 @@ namespace {
 constexpr LeasePolicy::Time shortest_duration{1000};
 constexpr LeasePolicy::Time longest_duration{60'000};
 constexpr int most_contradictions = 1;
-
-/// The step of SplitMix64.
-std::uint64_t next_random(std::uint64_t& state) {
-  state += 0x9e3779b97f4a7c15ULL;
-  std::uint64_t mixed = state;
-  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebULL;
-  return mixed ^ (mixed >> 31);
-}
+/// A miss waits for others as long as so many of its own leases would last: one holder may be gone.
+constexpr int most_leases = 2;
+/// In so many parts of a lease's duration almost three times as many machines give up as in the one before.
+constexpr int parts_of_lease = 16;
 
 /// The duration that a lease states behind its last space. Others may have written the text, so it is
 /// bounded.
@@ -69,6 +67,7 @@ void LeasePolicy::claim_ended(LeaseAnswer answer, Time now) {
     holds_ = true;
     step_ = LeaseStep::read_entry;
   } else if (answer == LeaseAnswer::taken) {
+    end_ = waited_ ? end_ : std::min(end_, now + patience());
     waited_ = true;
     lease_read_ = now;
     rest(now, next_pause());
@@ -139,12 +138,24 @@ LeasePolicy::Time LeasePolicy::next_pause() {
   return longest / 2 + Time(next_random(random_) % (half + 1));
 }
 
+LeasePolicy::Time LeasePolicy::patience() {
+  // If all gave up at once, all would compile. This way a few do so early, and the others find their kernel.
+  const double share = (static_cast<double>(next_random(random_) >> 11) + 1) * 0x1p-53;
+  const Time part = times_.duration / parts_of_lease;
+  const Time earlier(static_cast<std::int64_t>(-std::log(share) * static_cast<double>(part.count())));
+  return most_leases * times_.duration - std::min(earlier, (most_leases - 1) * times_.duration);
+}
+
 bool LeasePolicy::stands_too_long(std::string_view lease, Time now) {
   if (lease_ != lease) {
     lease_ = std::string(lease);
     lease_seen_ = now;
   }
   return now - lease_seen_ >= duration_of(lease, times_.duration);
+}
+
+LeasePolicy::Time time_to_wait(LeasePolicy::Time left, LeasePolicy::Time request) {
+  return std::min(left - std::min(request, left / 4), left * 2 / 3);
 }
 
 }  // namespace kerncast::cache

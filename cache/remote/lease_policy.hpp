@@ -42,7 +42,8 @@ struct LeaseTimes {
 /// for the kernel again and again, in growing pauses of random length. A lease that has vanished without a
 /// kernel can be claimed again. One that has stood unchanged for its duration belongs to a machine that is
 /// gone, and is taken over; no date of a server is believed. After the time that this machine may wait it
-/// compiles. Since equal keys have equal kernels, two holders at once only waste work. Not thread-safe.
+/// compiles; that is at most the time of two of its own leases, however many holders come and go: one of them
+/// may be gone. Since equal keys have equal kernels, two holders at once only waste work. Not thread-safe.
 class LeasePolicy {
  public:
   /// A time on the machine's monotonic clock.
@@ -72,6 +73,8 @@ class LeasePolicy {
   void read_lease_ended(LeaseAnswer answer, Time now, std::string_view lease);
   void rest(Time now, Time length);
   [[nodiscard]] Time next_pause();
+  /// The time that this machine waits for others.
+  [[nodiscard]] Time patience();
   [[nodiscard]] bool stands_too_long(std::string_view lease, Time now);
 
   LeaseTimes times_;
@@ -89,5 +92,10 @@ class LeasePolicy {
   bool waited_ = false;
   bool overwrote_ = false;  ///< the lease was taken over, and others may have done the same
 };
+
+/// The time that a miss may wait for other machines if `left` is left of its budget and a request takes at
+/// most `request`. The rest is for the upload, and for the processes of this machine, which wait for the lock
+/// that this one holds meanwhile.
+[[nodiscard]] LeasePolicy::Time time_to_wait(LeasePolicy::Time left, LeasePolicy::Time request);
 
 }  // namespace kerncast::cache

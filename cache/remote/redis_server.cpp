@@ -179,6 +179,11 @@ RemotePage page_of(const redisReply& reply, std::string_view before) {
   return page;
 }
 
+/// True if the error says that the user may not do this, or that nobody may.
+bool forbids(std::string_view error) {
+  return error.starts_with("NOPERM") || error.starts_with("READONLY");
+}
+
 constexpr int default_port = 6379;
 
 /// The failure of an AUTH that was answered with `error`. Servers that do not know the command repeat its
@@ -215,9 +220,23 @@ class RedisServer : public RemoteServer {
 
   RemoteAnswer put(const std::string& name, std::string_view bytes, const Deadline& deadline) override {
     RemoteAnswer answer;
-    const Reply reply = ask({"SET", "kerncast:" + name}, bytes, deadline, answer.failure);
-    if (reply != nullptr) {
+    const Reply reply = ask_any({"SET", "kerncast:" + name}, bytes, deadline, answer.failure);
+    if (reply != nullptr && reply->type == REDIS_REPLY_ERROR) {
+      answer.failure = error_of(*reply);
+      answer.state = forbids(answer.failure) ? RemoteState::refused : RemoteState::failed;
+    } else if (reply != nullptr) {
       answer.state = RemoteState::done;
+    }
+    return answer;
+  }
+
+  RemoteAnswer has(const std::string& name, const Deadline& deadline) override {
+    RemoteAnswer answer;
+    const Reply reply = ask({"EXISTS", "kerncast:" + name}, {}, deadline, answer.failure);
+    if (reply != nullptr && reply->type == REDIS_REPLY_INTEGER) {
+      answer.state = reply->integer == 0 ? RemoteState::absent : RemoteState::done;
+    } else if (reply != nullptr) {
+      answer.failure = "it answered with something other than a number";
     }
     return answer;
   }

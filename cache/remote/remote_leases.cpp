@@ -31,18 +31,12 @@ std::array<std::uint64_t, 2> nonces() {
   return out;
 }
 
-/// The time that a miss waits for other machines. The rest is for the upload, and for the processes of this
-/// machine, which wait for the lock that this one holds meanwhile.
-LeasePolicy::Time time_to_wait(WaitBudget& budget, LeasePolicy::Time request) {
-  const LeasePolicy::Time left = WaitBudget::Wait(budget).deadline().left();
-  return std::min(left - std::min(request, left / 4), left * 2 / 3);
-}
-
 LeasePolicy policy_of(const RemoteOptions& options, WaitBudget& budget) {
   LeaseTimes times;
   times.duration = options.lease;
   const std::array<std::uint64_t, 2> own = nonces();
-  return {times, own[0], own[1], now() + time_to_wait(budget, options.request_time())};
+  const LeasePolicy::Time left = WaitBudget::Wait(budget).deadline().left();
+  return {times, own[0], own[1], now() + time_to_wait(left, options.request_time())};
 }
 
 }  // namespace
@@ -129,13 +123,12 @@ LeaseAnswer RemoteLeases::answer_of(const RemoteAnswer& answer) {
     case RemoteState::taken:
       breaker_.succeeded();
       return LeaseAnswer::taken;
-    case RemoteState::refused:
+    case RemoteState::refused: {
       breaker_.failed(Clock::now());
-      warnings_.once("leases",
-                     fmt::format("the remote cache {} has no leases ({}), so machines may compile the same "
-                                 "kernel at once; KERNCAST_CACHE_REMOTE_LEASES=0 does without them",
-                                 options_.address.name(), answer.failure));
+      const std::lock_guard lock(refusal_mutex_);
+      refusal_ = answer.failure;
       break;
+    }
     case RemoteState::failed:
       breaker_.failed(Clock::now());
       counters_.add(&CacheCounters::remote_failures);
@@ -145,6 +138,17 @@ LeaseAnswer RemoteLeases::answer_of(const RemoteAnswer& answer) {
       break;
   }
   return LeaseAnswer::failed;
+}
+
+void RemoteLeases::uploaded() {
+  const std::lock_guard lock(refusal_mutex_);
+  if (!refusal_.empty()) {
+    warnings_.once("leases",
+                   fmt::format("the remote cache {} has no leases ({}), so machines may compile the same "
+                               "kernel at once; KERNCAST_CACHE_REMOTE_LEASES=0 does without them",
+                               options_.address.name(), refusal_));
+    refusal_.clear();
+  }
 }
 
 void RemoteLeases::sleep(std::chrono::milliseconds time, WaitBudget& budget) const {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -55,6 +56,9 @@ class RemoteLeases {
   /// Waits until the kernel of `key` is found on the server or this machine has to compile it, which it then
   /// does under the returned lease, if that is held.
   [[nodiscard]] RemoteLease take_turn(const Key& key, WaitBudget& budget, const ReadEntry& read_entry);
+  /// Says that the server has taken an upload. If it has refused a lease before, a warning says that it has
+  /// none. Of a server that takes no uploads either, the warning about these is enough.
+  void uploaded();
   /// Ends all waits, now and later, as if their budgets were spent.
   void stop_waiting() { stopped_ = true; }
 
@@ -73,6 +77,8 @@ class RemoteLeases {
   Counters& counters_;
   CircuitBreaker breaker_;
   std::atomic<bool> stopped_{false};
+  std::mutex refusal_mutex_;
+  std::string refusal_;  ///< why the server has refused a lease, until that was told
 };
 
 }  // namespace kerncast::cache

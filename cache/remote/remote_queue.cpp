@@ -73,7 +73,7 @@ std::string queue_text(const std::vector<QueueHold>& holds) {
   return out;
 }
 
-/// A missing kernel waits for others for four leases, and so does an item of a machine that is gone.
+/// An item of a machine that is gone waits as long as a missing kernel may wait in all, which is four leases.
 std::chrono::milliseconds term_of(const RemoteOptions& options) {
   return std::min<std::chrono::milliseconds>(4 * options.lease, std::chrono::seconds(60));
 }

@@ -69,6 +69,12 @@ class RemoteServer {
   RemoteServer& operator=(const RemoteServer&) = delete;
   virtual ~RemoteServer() = default;
   [[nodiscard]] virtual RemoteAnswer get(const std::string& name, const Deadline& deadline) = 0;
+  /// Says if something is kept under `name`, without fetching it: done, or absent.
+  [[nodiscard]] virtual RemoteAnswer has(const std::string& name, const Deadline& deadline) {
+    RemoteAnswer answer = get(name, deadline);
+    answer.bytes.clear();
+    return answer;
+  }
   [[nodiscard]] virtual RemoteAnswer put(const std::string& name, std::string_view bytes,
                                          const Deadline& deadline) = 0;
   /// Removes what is kept under `name`; it is done as well if there is nothing.

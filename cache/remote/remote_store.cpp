@@ -100,8 +100,41 @@ void RemoteStore::put(const Key& key, const Entry& entry, WaitBudget& budget) {
   if (answer.state == RemoteState::done) {
     writes_.succeeded();
     counters_.add(&CacheCounters::remote_puts);
-  } else {
-    failed(writes_, answer.failure);
+    leases_.uploaded();
+    return;
+  }
+  if (answer.state == RemoteState::refused) {
+    warnings_.once("remote",
+                   fmt::format("the remote cache {} refuses an upload ({}), so what is compiled here is not "
+                               "shared; KERNCAST_CACHE_REMOTE_READONLY=1 only reads from it",
+                               name(), answer.failure));
+  }
+  failed(writes_, answer.failure);
+}
+
+void RemoteStore::share(const Key& key, const std::function<std::shared_ptr<const Entry>()>& load_entry,
+                        WaitBudget& budget) {
+  if (!uploads() || !reads_.allows(CircuitBreaker::Clock::now())) {
+    return;
+  }
+  RemoteAnswer answer;
+  {
+    const WaitBudget::Wait wait(budget);
+    if (wait.deadline().expired()) {
+      return;
+    }
+    answer = server_->has(object_name(key), deadline(wait));
+  }
+  if (answer.state == RemoteState::failed) {
+    failed(reads_, answer.failure);
+    return;
+  }
+  reads_.succeeded();
+  if (answer.state != RemoteState::absent) {
+    return;
+  }
+  if (const std::shared_ptr<const Entry> entry = load_entry()) {
+    put(key, *entry, budget);
   }
 }
 

@@ -38,6 +38,11 @@ class RemoteStore {
   /// machine.
   void put(const Key& key, const Entry& entry, WaitBudget& budget);
 
+  /// Uploads the entry that `load_entry` gives, if the server has none under `key`. An entry that the server
+  /// has is neither fetched nor examined.
+  void share(const Key& key, const std::function<std::shared_ptr<const Entry>()>& load_entry,
+             WaitBudget& budget);
+
   /// Takes the entry that the server has; false if it cannot be used.
   using Accept = std::function<bool(LayerAnswer)>;
   /// Lets one machine at a time compile the kernel of a missing `key`. Returns when `accept` took the entry
@@ -51,6 +56,7 @@ class RemoteStore {
   void stop_waiting() { leases_.stop_waiting(); }
   [[nodiscard]] bool usable() const { return server_ != nullptr; }
   [[nodiscard]] bool uploads() const { return server_ != nullptr && !options_.read_only; }
+  [[nodiscard]] bool takes_leases() const { return uploads() && options_.leases; }
   [[nodiscard]] const std::string& name() const { return options_.address.name(); }
 
  private:

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <numeric>
 #include <optional>
 #include <queue>
 #include <random>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "cache/remote/circuit_breaker.hpp"
+#include "cache/remote/lease_order.hpp"
 #include "cache/remote/lease_policy.hpp"
 
 namespace kerncast::bench {
@@ -35,7 +35,8 @@ struct Thread {
   std::size_t host = 0;
   std::size_t key = 0;
   Stage stage = Stage::look;
-  Time sent{0};  ///< when its request was sent
+  Time sent{0};   ///< when its request was sent
+  Time began{0};  ///< when its turn began
   std::optional<LeasePolicy> policy;
 
   /// True if the stage is a request to the server.
@@ -48,8 +49,8 @@ struct Host {
   CircuitBreaker reads;
   CircuitBreaker writes;
   CircuitBreaker leases;
-  std::size_t next = 0;    ///< number of kernels that were begun
-  std::size_t stride = 1;  ///< distance of two kernels in its order
+  std::size_t next = 0;            ///< number of kernels that were begun
+  std::vector<std::size_t> order;  ///< of the kernels; empty: that of their numbers
   bool dead = false;
 };
 
@@ -87,7 +88,7 @@ class Simulation {
       key.compile = Time(between(fleet.shortest_compile.count(), fleet.longest_compile.count()));
     }
     for (Host& host : hosts_) {
-      host.stride = fleet.shuffled ? coprime_stride() : 1;
+      host.order = fleet.shuffled ? cache::own_order(keys_.size(), random_()) : std::vector<std::size_t>();
     }
   }
 
@@ -118,14 +119,6 @@ class Simulation {
     return least + static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(most - least + 1));
   }
 
-  std::size_t coprime_stride() {
-    std::size_t stride = 0;
-    do {
-      stride = static_cast<std::size_t>(between(1, fleet_.keys));
-    } while (std::gcd(stride, keys_.size()) != 1);
-    return stride;
-  }
-
   void at(Time time, std::size_t thread) { events_.push({time, ++events_so_far_, thread}); }
 
   void ask(std::size_t thread, Time now) {
@@ -140,7 +133,8 @@ class Simulation {
     if (host.next == keys_.size()) {
       return;
     }
-    thread.key = (thread.host * (fleet_.shuffled ? 7 : 0) + host.next++ * host.stride) % keys_.size();
+    thread.key = host.order.empty() ? host.next : host.order[host.next];
+    ++host.next;
     thread.policy.reset();
     thread.stage = Thread::Stage::look;
     if (host.reads.allows(point(now))) {
@@ -159,14 +153,19 @@ class Simulation {
     }
     cache::LeaseTimes times;
     times.duration = coarse(fleet_.lease);
-    thread.policy.emplace(times, random_(), thread.host, coarse(now + fleet_.wait - fleet_.request_time));
+    thread.policy.emplace(
+        times, random_(), thread.host,
+        coarse(now) + cache::time_to_wait(coarse(fleet_.wait), coarse(fleet_.request_time)));
     thread.stage = Thread::Stage::turn;
+    thread.began = now;
     ask(index, now);
   }
 
   /// Does what the policy says after its last step.
   void go_on(std::size_t index, Time now) {
     Thread& thread = threads_[index];
+    result_.longest_wait =
+        std::max(result_.longest_wait, std::chrono::duration<double>(now - thread.began).count());
     switch (thread.policy->step()) {
       case LeaseStep::use:
         end_key(index, now);

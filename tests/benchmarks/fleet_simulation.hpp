@@ -36,6 +36,7 @@ struct FleetResult {
   std::uint64_t peak_requests = 0;  ///< in one second
   std::uint64_t failures = 0;       ///< requests that were not answered in time
   int dead = 0;                     ///< hosts that were killed
+  double longest_wait = 0;          ///< of a miss for the server and other machines in s
   double seconds = 0;               ///< until every living host has every kernel
 };
 

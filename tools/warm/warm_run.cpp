@@ -8,10 +8,12 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <utility>
 
 #include "cache/cache.hpp"
+#include "cache/remote/lease_order.hpp"
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/io/output.hpp"
@@ -36,6 +38,22 @@ WarmResult compile_one(Runtime& runtime, const WarmStore& store, const PlannedKe
     result.error = error.what();
   }
   return result;
+}
+
+/// `missing` in the order in which this machine compiles. Machines that start together with one plan would
+/// wait for each other's leases, one kernel after the other, if all began with the same one.
+std::vector<std::size_t> in_own_order(const cache::Cache& cache, const std::vector<std::size_t>& missing) {
+  if (!cache.takes_leases()) {
+    return missing;
+  }
+  std::random_device random;
+  const std::uint64_t seed = (std::uint64_t{random()} << 32) | random();
+  std::vector<std::size_t> out;
+  out.reserve(missing.size());
+  for (const std::size_t place : cache::own_order(missing.size(), seed)) {
+    out.push_back(missing[place]);
+  }
+  return out;
 }
 
 /// A finished compile and the index of its kernel in the plan.
@@ -132,11 +150,11 @@ class CompileThreads {
 class Feeder {
  public:
   /// Without `shared` there is no queue.
-  Feeder(CompileThreads& threads, SharedWork* shared, const std::vector<std::size_t>& missing,
-         std::size_t places)
-      : threads_(threads), shared_(shared), places_(places) {
+  Feeder(CompileThreads& threads, const cache::Cache& cache, SharedWork* shared,
+         const std::vector<std::size_t>& missing, std::size_t places)
+      : threads_(threads), cache_(cache), shared_(shared), places_(places) {
     if (shared_ == nullptr) {
-      threads_.add(missing);
+      threads_.add(in_own_order(cache_, missing));
       threads_.close();
     }
   }
@@ -149,7 +167,7 @@ class Feeder {
     in_hand_ += taken.size();
     threads_.add(taken);
     if (shared_->over()) {
-      threads_.add(shared_->rest());
+      threads_.add(in_own_order(cache_, shared_->rest()));
       threads_.close();
       shared_ = nullptr;
     }
@@ -173,6 +191,7 @@ class Feeder {
 
  private:
   CompileThreads& threads_;
+  const cache::Cache& cache_;
   SharedWork* shared_;
   std::size_t places_;
   std::size_t in_hand_ = 0;
@@ -217,7 +236,8 @@ std::vector<WarmResult> run_warm(Runtime& runtime, const WarmStore& store,
   // Two threads for each compiler: while one publishes its result, the kernel of the other is compiled.
   CompileThreads threads(runtime, store, kernels,
                          std::min(missing.size(), static_cast<std::size_t>(jobs) * 2), stop);
-  Feeder feeder(threads, missing.empty() ? nullptr : shared, missing, static_cast<std::size_t>(jobs));
+  Feeder feeder(threads, implementation_of(runtime).cache, missing.empty() ? nullptr : shared, missing,
+                static_cast<std::size_t>(jobs));
   while (threads.busy()) {
     if (!stopped) {
       feeder.feed();

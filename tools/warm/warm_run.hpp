@@ -46,8 +46,9 @@ struct WarmProgress {
 /// their order. A kernel that `store` did not keep has failed; if it can keep none, nothing is compiled. On
 /// this thread, `finished` is called as each kernel is done (again if a kernel was lost later), and `tick`
 /// about ten times a second. When `stop` becomes true, no further compile begins, running ones are abandoned,
-/// and the remaining kernels are not reached. With `shared`, if it is not null, this machine compiles what it
-/// takes from the queue and, when that is over, what is missing then.
+/// and the remaining kernels are not reached. If other machines may compile the same kernels under leases,
+/// each has an order of its own. With `shared`, if it is not null, this machine compiles what it takes from
+/// the queue and, when that is over, what is missing then.
 [[nodiscard]] std::vector<WarmResult> run_warm(Runtime& runtime, const WarmStore& store,
                                                const std::vector<PlannedKernel>& kernels, int jobs,
                                                SharedWork* shared, const std::atomic<bool>& stop,

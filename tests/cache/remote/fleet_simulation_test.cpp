@@ -61,6 +61,36 @@ TEST_CASE("the kernels of killed machines are compiled by others") {
   }
 }
 
+TEST_CASE("holders that die one after the other cost no miss more than two leases") {
+  for (const bool expiring : {false, true}) {
+    Fleet fleet = small_fleet();
+    fleet.killed = 0.5;
+    fleet.expiring = expiring;
+    const FleetResult result = simulate(fleet);
+    CHECK(result.dead >= 10);
+    // A request is answered within some milliseconds here.
+    CHECK(result.longest_wait < 2 * 7.5 + 1);
+    // One machine after the other gives up, and its kernel reaches those that still wait.
+    CHECK(result.most_compiles < 60);
+  }
+}
+
+TEST_CASE("hosts that each have an order of their own are warm far sooner") {
+  Fleet fleet = small_fleet();
+  fleet.hosts = 1000;
+  fleet.keys = 100;
+  fleet.capacity = 10'000;
+  const FleetResult same = simulate(fleet);
+  fleet.shuffled = true;
+  const FleetResult own = simulate(fleet);
+  CHECK(own.compiles == 100);
+  CHECK(own.seconds < same.seconds / 2);
+  CHECK(own.requests < same.requests / 2);
+  fleet.leases = false;
+  fleet.shuffled = false;
+  CHECK(own.seconds < simulate(fleet).seconds);
+}
+
 TEST_CASE("a fleet whose server is overloaded or has no leases goes on by itself") {
   Fleet fleet = small_fleet();
   fleet.leases = false;

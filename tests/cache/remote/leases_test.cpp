@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/cache/child_process.hpp"
 #include "tests/cache/remote/fleet_of_processes.hpp"
@@ -341,6 +343,29 @@ TEST_CASE("a server without conditional requests is done without, with one warni
     REQUIRE(warnings.size() == 1);
     CHECK_THAT(warnings[0], Catch::Contains("KERNCAST_CACHE_REMOTE_LEASES=0"));
   }
+}
+
+TEST_CASE("a server that forbids uploads gives one warning, which says so") {
+  if (!Server::installed(Server::Kind::s3)) {
+    return;
+  }
+  setenv("S3_PUTS", "no", 1);
+  const Server server(Server::Kind::s3);
+  unsetenv("S3_PUTS");
+  REQUIRE(server.started());
+  SharedMemory shared;
+  const Fleet fleet{server.url(), shared, 3};
+  const TemporaryDirectory folder;
+  std::vector<std::string> warnings;
+  Cache cache(options_of(fleet, folder), [&](std::string_view text) { warnings.emplace_back(text); });
+  for (std::uint64_t i = 1; i <= fleet.kernels; ++i) {
+    CHECK(get(cache, fleet, sample_key(i)));
+  }
+  CHECK(shared->compiles == 3);
+  CHECK(cache.counters().remote_puts == 0);
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains("refuses an upload (HTTP 403)") &&
+                              Catch::Contains("KERNCAST_CACHE_REMOTE_READONLY=1"));
 }
 
 TEST_CASE("leases that nobody may delete cost no kernel and no warning") {

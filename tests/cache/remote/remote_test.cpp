@@ -2,6 +2,8 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <set>
 
 #include "cache/cache.hpp"
 #include "cache/remote/redis_server.hpp"
@@ -177,6 +179,28 @@ struct Dead : RemoteServer {
   int& requests;
 };
 
+/// A server that keeps names only, and counts the requests to fetch something.
+struct Names : RemoteServer {
+  Names(std::set<std::string>& kept, int& count) : names(kept), fetched(count) {}
+  RemoteAnswer get(const std::string&, const Deadline&) override {
+    ++fetched;
+    return {RemoteState::absent, {}, {}};
+  }
+  RemoteAnswer has(const std::string& name, const Deadline&) override {
+    return {names.contains(name) ? RemoteState::done : RemoteState::absent, {}, {}};
+  }
+  RemoteAnswer put(const std::string& name, std::string_view, const Deadline&) override {
+    names.insert(name);
+    return {RemoteState::done, {}, {}};
+  }
+  RemoteAnswer claim(const LeaseClaim&, const Deadline&) override {
+    return {RemoteState::refused, {}, "no leases"};
+  }
+  RemoteAnswer release(const std::string&, const std::string&, const Deadline&) override { return {}; }
+  std::set<std::string>& names;
+  int& fetched;
+};
+
 }  // namespace
 
 TEST_CASE("entries are shared through Redis") {
@@ -217,6 +241,8 @@ TEST_CASE("Redis lists the entries among everything else that it holds") {
   CHECK(server->remove(object_name(all.front()), soon()).state == RemoteState::done);
   CHECK(server->remove(object_name(all.front()), soon()).state == RemoteState::done);
   CHECK(server->get(object_name(all.front()), soon()).state == RemoteState::absent);
+  CHECK(server->has(object_name(all.front()), soon()).state == RemoteState::absent);
+  CHECK(server->has(object_name(all.back()), soon()).state == RemoteState::done);
   CHECK(listed_keys(*server, options).keys.size() == all.size() - 1);
 }
 
@@ -321,6 +347,30 @@ TEST_CASE("a dead server costs one request, then nothing") {
   CHECK(requests == 2);
   CHECK(warnings.size() == 1);
   CHECK(counters.sum().remote_failures == 2);
+}
+
+TEST_CASE("what a machine has is uploaded where the server lacks it, and nothing is fetched") {
+  std::set<std::string> names{object_name({2, 2})};
+  int fetched = 0;
+  int loaded = 0;
+  WarnOnce warn([](std::string_view) {});
+  Counters counters;
+  RemoteStore store(std::make_unique<Names>(names, fetched),
+                    {RemoteAddress("http://names"), false, std::chrono::seconds(1), {}, {}}, warn, counters);
+  WaitBudget budget{std::chrono::seconds(20)};
+  const auto load = [&] {
+    ++loaded;
+    return std::make_shared<const Entry>(sample_entry());
+  };
+  store.share({2, 2}, load, budget);
+  CHECK(loaded == 0);
+  store.share({1, 1}, load, budget);
+  CHECK(loaded == 1);
+  CHECK(names.contains(object_name({1, 1})));
+  store.share({3, 3}, [] { return nullptr; }, budget);
+  CHECK(names.size() == 2);
+  CHECK(fetched == 0);
+  CHECK(counters.sum().remote_puts == 1);
 }
 
 TEST_CASE("nobody listening, and a server that hangs, cost one failure") {
