@@ -65,6 +65,7 @@ std::shared_ptr<const KernelBinary> from_hit(const cache::Hit& hit, const cache:
   binary->lowered_names = split(entry.lowered_name, '\n');
   binary->key = key;
   binary->origin = hit.layer == cache::Layer::memory ? Origin::memory : Origin::disk;
+  binary->found_in = hit.place;
   compiler::Resources& r = binary->resources;
   int* const targets[] = {&r.registers,        &r.stack_bytes,  &r.spill_store_bytes,
                           &r.spill_load_bytes, &r.shared_bytes, &r.constant_bytes};
@@ -89,6 +90,7 @@ KernelReport to_report(const Variant& variant, const KernelBinary& binary, Kerne
   report.arch = variant.arch;
   report.key = binary.key.hex();
   report.origin = binary.origin;
+  report.found_in = binary.found_in;
   report.compile_ms = binary.compile_ms;
   report.registers = binary.resources.registers;
   report.spill_store_bytes = binary.resources.spill_store_bytes;

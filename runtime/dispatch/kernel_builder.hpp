@@ -37,6 +37,7 @@ struct KernelBinary {
   compiler::Resources resources;
   cache::Key key;
   Origin origin = Origin::compiled;
+  std::string found_in;  ///< as KernelReport has it
   double compile_ms = 0;
 };
 

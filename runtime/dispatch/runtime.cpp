@@ -322,6 +322,7 @@ HotEntry Runtime::Impl::make_entry(const OpDefinition& op, const HotKey& key, st
     report->load_us = present ? 0 : loaded.load_us;
     if (present) {
       report->origin = Origin::memory;
+      report->found_in.clear();
       report->compile_ms = 0;
     }
   }

@@ -261,7 +261,8 @@ void add_warm_command(const Command& root, CommandContext& context) {
   command.flag("--plan", options->plan,
                "Compile nothing; show the plan, the reason for each kernel, and the expected time");
   command.flag("--check", options->check,
-               "Compile nothing; show what is missing, and exit with 1 if anything is");
+               "Compile nothing; show what is missing and which place serves the rest, and exit with 1 if "
+               "anything is missing");
   command.flag("--best-effort", options->best_effort,
                "Also serve a model of unknown type, whose ops are guessed from the names of its fields");
   command.json_flag();

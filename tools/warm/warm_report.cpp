@@ -10,6 +10,7 @@
 #include "cache/directory/process_usage.hpp"
 #include "cache/posix/folder.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "runtime/util/printable.hpp"
 #include "tools/io/failure_cause.hpp"
 #include "tools/io/output.hpp"
 #include "tools/model/model_report.hpp"
@@ -35,6 +36,11 @@ Json describe(const PlannedKernel& kernel) {
           {"why", kernel.why},
           {"key", kernel.key},
           {"cached", kernel.cached.has_value()}};
+}
+
+/// The place that serves a cached kernel.
+std::string place_of(const KernelReport& report) {
+  return report.found_in.empty() ? "memory" : report.found_in;
 }
 
 Json describe(const std::vector<LeftOut>& left_out) {
@@ -123,23 +129,31 @@ int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kern
   const std::size_t missing = missing_of(kernels);
   if (context.json) {
     Json list = Json::array();
+    Json served = Json::array();
     for (const PlannedKernel& kernel : kernels) {
-      if (!kernel.cached) {
-        list.push_back(describe(kernel));
+      Json item = describe(kernel);
+      if (kernel.cached) {
+        item["found_in"] = place_of(*kernel.cached);
       }
+      (kernel.cached ? served : list).push_back(std::move(item));
     }
-    print_json({{"kernels", kernels.size()}, {"missing", std::move(list)}, {"left_out", describe(left_out)}});
+    print_json({{"kernels", kernels.size()},
+                {"cached", std::move(served)},
+                {"missing", std::move(list)},
+                {"left_out", describe(left_out)}});
   } else {
-    Table table({{"missing op"}, {"specialisation"}, {"arch"}, {"rows"}, {"tunables"}});
-    for (const PlannedKernel& kernel : kernels) {
-      if (!kernel.cached) {
-        table.add_row({kernel.op->name, kernel.spec_text, kernel.arch, rows_text(kernel.buckets),
-                       kernel.tunables_text});
+    // What is missing stands first, where a long plan does not hide it.
+    Table table({{"served by"}, {"op"}, {"specialisation"}, {"arch"}, {"rows"}, {"tunables"}});
+    for (const bool cached : {false, true}) {
+      for (const PlannedKernel& kernel : kernels) {
+        if (kernel.cached.has_value() == cached) {
+          table.add_row({cached ? printable_line(place_of(*kernel.cached)) : std::string("missing"),
+                         kernel.op->name, kernel.spec_text, kernel.arch, rows_text(kernel.buckets),
+                         kernel.tunables_text});
+        }
       }
     }
-    if (!table.empty()) {
-      print(table);
-    }
+    print(table);
     print(fmt::format("{}: {} cached, {} missing\n", counted(kernels.size(), "kernel"),
                       kernels.size() - missing, missing));
   }

@@ -19,8 +19,8 @@ namespace kerncast::tools {
                             const std::vector<PlannedKernel>& kernels, const std::vector<LeftOut>& left_out,
                             int jobs);
 
-/// Prints the kernels that are missing. Returns exit_failed if there are any, or if something that could be
-/// compiled is left out of the plan.
+/// Prints the kernels that are missing, and for the others the place that serves them. Returns exit_failed if
+/// there are any, or if something that could be compiled is left out of the plan.
 [[nodiscard]] int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kernels,
                                const std::vector<LeftOut>& left_out);
 

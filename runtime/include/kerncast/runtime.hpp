@@ -129,6 +129,9 @@ struct KernelReport {
   std::string arch;          ///< "sm_90a"
   std::string key;           ///< 32 hex digits
   Origin origin = Origin::memory;
+  /// The path of the cache directory, layer or pack that had it, or the URL of the server without password
+  /// and query. Empty unless the origin is the disk.
+  std::string found_in;
   double compile_ms = 0;      ///< time of NVRTC in ms; 0 unless compiled
   double load_us = 0;         ///< time from bytes in memory to a launchable function in us; 0 unless loaded
   int registers = 0;          ///< per thread

@@ -1,5 +1,6 @@
 // Machines that warm the same plan and take its kernels from a queue on a Redis. Processes with a directory
 // of their own stand for machines.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <csignal>
@@ -198,6 +199,59 @@ TEST_CASE("kernels that a machine has by itself reach the others") {
   const Machine second(redis.port());
   const json end = end_of(second.run({"--shard", "auto", "--json"}));
   CHECK(end.at("cached") == end.at("kernels"));
+}
+
+TEST_CASE("check names the server that serves a kernel") {
+  if (!can_run()) {
+    return;
+  }
+  const Redis redis;
+  const Machine first(redis.port);
+  CHECK(first.run({"--ops", "rms_norm"}).code == 0);
+  const Machine second(redis.port);
+  const Outcome outcome = second.run({"--check", "--json"});
+  CHECK(outcome.code == 1);
+  const json report = outcome.json();
+  CHECK(!report.at("cached").empty());
+  CHECK(!report.at("missing").empty());
+  for (const json& kernel : report.at("cached")) {
+    CHECK(kernel.at("found_in") == "redis://127.0.0.1:" + std::to_string(redis.port));
+  }
+}
+
+TEST_CASE("machines that take leases compile a plan in orders of their own") {
+  if (!can_run()) {
+    return;
+  }
+  const Redis redis;
+  const CommandPlace place;
+  place.directory.write("tiny.json", tiny_dense_model());
+  const auto warm = [&](const Arguments& more, const Environment& environment) {
+    Arguments arguments = {"warm", "--model", "tiny.json", "--arch", "sm_80,sm_90a,sm_100a", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return place.run(arguments, environment);
+  };
+  const json plan = warm({"--plan"}, {}).json().at("kernels");
+  std::vector<std::string> planned;
+  for (const json& kernel : plan) {
+    planned.push_back(kernel.at("key"));
+  }
+  const Outcome outcome =
+      warm({"--jobs", "1"}, {{"KERNCAST_CACHE_REMOTE", "redis://127.0.0.1:" + std::to_string(redis.port)},
+                             {"KERNCAST_CACHE_REMOTE_TIMEOUT_MS", "60000"}});
+  CHECK(outcome.code == 0);
+  // Two threads that compile in the order of the plan end two kernels apart at most.
+  std::size_t far = 0;
+  const json compiled = outcome.events("kernel");
+  REQUIRE(compiled.size() == planned.size());
+  for (std::size_t i = 0; i < compiled.size(); ++i) {
+    const auto in_plan =
+        std::find(planned.begin(), planned.end(), compiled.at(i).at("key").get<std::string>());
+    const auto place_in_plan = static_cast<std::size_t>(in_plan - planned.begin());
+    far += place_in_plan > i + 2 || place_in_plan + 2 < i ? 1 : 0;
+  }
+  REQUIRE(planned.size() > 8);
+  CHECK(far > 0);
 }
 
 TEST_CASE("a server that is no Redis is left with one warning") {

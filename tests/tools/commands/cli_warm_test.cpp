@@ -63,6 +63,40 @@ TEST_CASE("check says what is missing, warm compiles it, and then nothing is") {
   CHECK(counters.at("compiles") == kernels);
 }
 
+TEST_CASE("check names the place that serves each kernel") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const Tiny layer;
+  REQUIRE(layer.warm({"--ops", "rms_norm"}).code == 0);
+  const std::string layer_path = layer.place.directory.file("cache");
+  const Tiny tiny;
+  REQUIRE(tiny.warm({"--ops", "fused_add_rms_norm"}).code == 0);
+  const std::vector<std::pair<std::string, std::string>> layered{{"KERNCAST_CACHE_READONLY", layer_path}};
+  // A check copies what a layer has into the own directory, so another machine prints the table.
+  const Tiny other;
+  const Outcome table = other.warm({"--check"}, layered);
+  CHECK(table.code == 1);
+  CHECK_THAT(table.out,
+             Catch::Contains("served by") && Catch::Contains("missing") && Catch::Contains(layer_path));
+  const Outcome outcome = tiny.warm({"--check", "--json"}, layered);
+  INFO(outcome.err);
+  CHECK(outcome.code == 1);
+  const json report = outcome.json();
+  CHECK(report.at("cached").size() + report.at("missing").size() == report.at("kernels").get<std::size_t>());
+  CHECK(!report.at("missing").empty());
+  std::set<std::string> ops;
+  for (const json& kernel : report.at("cached")) {
+    const std::string op = kernel.at("op");
+    CHECK(kernel.at("found_in") == (op == "norm.rms_norm" ? layer_path : tiny.place.directory.file("cache")));
+    ops.insert(op);
+  }
+  CHECK(ops == std::set<std::string>{"norm.rms_norm", "norm.fused_add_rms_norm"});
+  for (const json& kernel : report.at("missing")) {
+    CHECK_FALSE(kernel.contains("found_in"));
+  }
+}
+
 TEST_CASE("a pack of a plan holds it all, and fills a machine without a compiler") {
   if (!has_nvrtc()) {
     return;
