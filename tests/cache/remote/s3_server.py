@@ -1,4 +1,4 @@
-"""A server with the GET, PUT, DELETE and ListObjectsV2 of S3 that recomputes the signature (AWS Signature Version 4) of each request.
+"""A server with the GET, HEAD, PUT, DELETE and ListObjectsV2 of S3 that recomputes the signature (AWS Signature Version 4) of each request.
 
     s3_server.py PORT ACCESS_KEY SECRET_KEY REGION [SESSION_TOKEN]
 
@@ -38,6 +38,8 @@ def hmac256(key, text):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # An answer whose head and body are sent apart waits 40 ms for the client's delayed acknowledgement.
+    disable_nagle_algorithm = True
 
     def defect(self, body):
         """The reason why the signature is wrong; None if the holder of the secret signed the request."""
@@ -121,6 +123,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, objects[self.path])
         else:
             self.answer(404)
+
+    def do_HEAD(self):
+        self.answer(403 if self.defect(b"") else 200 if self.path in objects else 404)
 
     def do_PUT(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))

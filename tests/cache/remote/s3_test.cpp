@@ -17,6 +17,17 @@ namespace {
 constexpr const char* names[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
                                  "AWS_REGION",        "AWS_DEFAULT_REGION",    "AWS_ENDPOINT_URL"};
 
+/// The variables of S3 as the caller of the program has set them, before a case changes them.
+const std::vector<std::pair<std::string, std::string>> given_environment = [] {
+  std::vector<std::pair<std::string, std::string>> given;
+  for (const char* name : names) {
+    if (const char* value = std::getenv(name); value != nullptr) {
+      given.emplace_back(name, value);
+    }
+  }
+  return given;
+}();
+
 /// Sets the given environment variables of S3 and unsets the others.
 void set_environment(const std::vector<std::pair<std::string, std::string>>& values) {
   for (const char* name : names) {
@@ -63,6 +74,57 @@ RemoteAnswer put(const std::string& url, const std::string& name, const std::str
 
 }  // namespace
 
+TEST_CASE("an independent S3 server does what the cache asks of one") {
+  const char* const named = std::getenv("KERNCAST_TEST_S3_URL");
+  if (named == nullptr) {
+    return;
+  }
+  const std::string place = named;
+  const std::size_t slash = place.rfind('/');
+  REQUIRE(slash != std::string::npos);
+  std::vector<std::pair<std::string, std::string>> values = given_environment;
+  values.emplace_back("AWS_ENDPOINT_URL", place.substr(0, slash));
+  set_environment(values);
+  const RemoteOptions options =
+      options_of("s3://" + place.substr(slash + 1) + "/kerncast test " + std::to_string(getpid()));
+  std::string defect;
+  const auto server = remote_server(options, defect);
+  INFO(defect);
+  REQUIRE(server != nullptr);
+  const auto soon = [] { return Deadline::after(std::chrono::seconds(60)); };
+  const Key first{1, 9};
+  CHECK(server->get(object_name(first), soon()).state == RemoteState::absent);
+  CHECK(server->has(object_name(first), soon()).state == RemoteState::absent);
+  CHECK(listed_keys(*server, options).state == RemoteState::done);
+  // More objects than a page has.
+  std::vector<Key> all;
+  for (std::uint64_t i = 1; i <= 1005; ++i) {
+    all.push_back({i, 9});
+    REQUIRE(server->put(object_name(all.back()), "bytes", soon()).state == RemoteState::done);
+  }
+  CHECK(server->get(object_name(first), soon()).bytes == "bytes");
+  CHECK(server->has(object_name(first), soon()).state == RemoteState::done);
+  const RemoteListing listing = listed_keys(*server, options);
+  INFO(listing.failure);
+  CHECK(listing.keys == all);
+  for (const Key& key : all) {
+    REQUIRE(server->remove(object_name(key), soon()).state == RemoteState::done);
+  }
+  CHECK(listed_keys(*server, options).keys.empty());
+
+  LeaseClaim claim{"v1-x.lease", "mine 60000", std::chrono::seconds(60), false};
+  CHECK(server->claim(claim, soon()).state == RemoteState::done);
+  CHECK(server->claim(claim, soon()).state == RemoteState::taken);
+  CHECK(server->release(claim.name, "another", soon()).state == RemoteState::done);
+  CHECK(server->get(claim.name, soon()).bytes == "mine 60000");
+  claim.take_over = true;
+  claim.token = "theirs";
+  CHECK(server->claim(claim, soon()).state == RemoteState::done);
+  CHECK(server->release(claim.name, "theirs", soon()).state == RemoteState::done);
+  CHECK(server->get(claim.name, soon()).state == RemoteState::absent);
+  CHECK(server->remove("v1-probe.lease", soon()).state == RemoteState::done);
+}
+
 TEST_CASE("signed requests put and get objects of any size under a prefix that needs encoding") {
   if (!S3::installed()) {
     return;
@@ -103,12 +165,14 @@ TEST_CASE("the entries below a prefix are listed, page by page") {
     REQUIRE(server != nullptr);
     const auto soon = [] { return Deadline::after(std::chrono::seconds(20)); };
     CHECK(listed_keys(*server, options).keys.empty());
+    CHECK(server->has("v1-probe.lease", soon()).state == RemoteState::absent);
     std::vector<Key> all;
     for (std::uint64_t i = 1; i <= 8; ++i) {
       all.push_back({i, 5});
       CHECK(server->put(object_name(all.back()), "bytes", soon()).state == RemoteState::done);
     }
     CHECK(server->put("v1-probe.lease", "probe", soon()).state == RemoteState::done);
+    CHECK(server->has("v1-probe.lease", soon()).state == RemoteState::done);
     const RemoteListing listing = listed_keys(*server, options);
     INFO(listing.failure);
     CHECK(listing.state == RemoteState::done);
