@@ -84,9 +84,9 @@ bool is_name(std::string_view text) {
 }
 
 /// Reads a page from its first byte to its last.
-class Reader {
+class PageReader {
  public:
-  explicit Reader(std::string_view xml) : left_(xml) {}
+  explicit PageReader(std::string_view xml) : left_(xml) {}
 
   /// False, with the reason in `defect`, if the text is no page.
   bool read(S3ListPage& page, std::string& defect) {
@@ -250,7 +250,7 @@ class Reader {
 
 std::optional<S3ListPage> parse_s3_list_page(std::string_view xml, std::string& defect) {
   S3ListPage page;
-  if (!Reader(xml).read(page, defect)) {
+  if (!PageReader(xml).read(page, defect)) {
     return std::nullopt;
   }
   return page;

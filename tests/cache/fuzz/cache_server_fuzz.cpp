@@ -113,7 +113,8 @@ constexpr std::array<const char*, 8> good_answers{
     "\1*2\r\n$1\r\n7\r\n*2\r\n$19\r\nkerncast:v1-x.lease\r\n"
     "$48\r\nkerncast:v1-0123456789abcdef0123456789abcdef.kce\r\n",
     "\2HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<?xml version=\"1.0\"?><ListBucketResult xmlns=\"x\">"
-    "<IsTruncated>true</IsTruncated><Contents><Key>team/v1-0123456789abcdef0123456789abcdef.kce</Key></Contents>"
+    "<IsTruncated>true</IsTruncated><Contents><Key>team/v1-0123456789abcdef0123456789abcdef.kce</Key></"
+    "Contents>"
     "<NextContinuationToken>a&amp;&#98;</NextContinuationToken></ListBucketResult>",
     "\0HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n"};
 

@@ -154,7 +154,7 @@ TEST_CASE("the entries below a prefix are listed, page by page") {
     return;
   }
   setenv("S3_PAGE", "3", 1);
-  const S3 s3;
+  const S3 s3(account());
   unsetenv("S3_PAGE");
   REQUIRE(s3.started());
   set_environment(with({s3.endpoint(), {"AWS_REGION", "eu-north-1"}}));
