@@ -206,16 +206,16 @@ TEST_CASE("check names the server that serves a kernel") {
     return;
   }
   const Redis redis;
-  const Machine first(redis.port);
+  const Machine first(redis.port());
   CHECK(first.run({"--ops", "rms_norm"}).code == 0);
-  const Machine second(redis.port);
+  const Machine second(redis.port());
   const Outcome outcome = second.run({"--check", "--json"});
   CHECK(outcome.code == 1);
   const json report = outcome.json();
   CHECK(!report.at("cached").empty());
   CHECK(!report.at("missing").empty());
   for (const json& kernel : report.at("cached")) {
-    CHECK(kernel.at("found_in") == "redis://127.0.0.1:" + std::to_string(redis.port));
+    CHECK(kernel.at("found_in") == "redis://127.0.0.1:" + std::to_string(redis.port()));
   }
 }
 
@@ -237,7 +237,7 @@ TEST_CASE("machines that take leases compile a plan in orders of their own") {
     planned.push_back(kernel.at("key"));
   }
   const Outcome outcome =
-      warm({"--jobs", "1"}, {{"KERNCAST_CACHE_REMOTE", "redis://127.0.0.1:" + std::to_string(redis.port)},
+      warm({"--jobs", "1"}, {{"KERNCAST_CACHE_REMOTE", "redis://127.0.0.1:" + std::to_string(redis.port())},
                              {"KERNCAST_CACHE_REMOTE_TIMEOUT_MS", "60000"}});
   CHECK(outcome.code == 0);
   // Two threads that compile in the order of the plan end two kernels apart at most.
