@@ -23,9 +23,11 @@
 
 #include "runtime/dispatch/source.hpp"
 #include "tests/templates/catalogue/catalogue.hpp"
-#include "tests/templates/catalogue/tunables_sweep.hpp"
+#include "tests/templates/catalogue/launchable_tunables.hpp"
 #include "tests/templates/kernel_cache.hpp"
 #include "tools/profile/described_device.hpp"
+#include "tools/tune/call_shape.hpp"
+#include "tools/tune/tunables_sweep.hpp"
 
 namespace {
 
@@ -123,10 +125,10 @@ std::vector<Tunables> second_tries(const OpDefinition& op, const Tunables& best)
 }
 
 /// Replaces `best` by each combination that is faster by more than rounding.
-void take_faster(const std::vector<test::Counted>& counted, const devices::DeviceDescription& device,
-                 Tunables& best, test::CallTime& best_time, double& least_device) {
-  for (const test::Counted& made : counted) {
-    const test::CallTime time = test::estimate_call(made, device);
+void take_faster(const std::vector<tools::Counted>& counted, const devices::DeviceDescription& device,
+                 Tunables& best, tools::CallTime& best_time, double& least_device) {
+  for (const tools::Counted& made : counted) {
+    const tools::CallTime time = tools::estimate_call(made, device);
     least_device = std::min(least_device, time.device_us);
     if (time.total_us < best_time.total_us * (1 - 1e-9)) {
       best = made.tunables;
@@ -135,27 +137,27 @@ void take_faster(const std::vector<test::Counted>& counted, const devices::Devic
   }
 }
 
-void judge(test::TunablesSweep& sweep, const devices::DeviceDescription& device,
+void judge(tools::TunablesSweep& sweep, const devices::DeviceDescription& device,
            const tools::Workload& workload, std::int64_t rows, const Options& options, std::FILE* lines) {
   const OpDefinition& op = *workload.op;
   Call call;
   try {
-    call = test::call_of(workload, rows);
+    call = tools::call_of(workload, rows);
   } catch (const Error&) {
     // This many rows need another specialisation, which is a workload of its own.
     return;
   }
-  const Tunables defaults = op.default_tunables(call.spec, test::traits_of(device), call.rows);
-  const std::vector<test::Counted> first =
-      sweep.count(workload, rows, first_tries(op, call, test::traits_of(device), options.coarse, defaults));
+  const Tunables defaults = op.default_tunables(call.spec, tools::traits_of(device), call.rows);
+  const std::vector<tools::Counted> first =
+      sweep.count(workload, rows, first_tries(op, call, tools::traits_of(device), options.coarse, defaults));
   const auto own = std::find_if(first.begin(), first.end(),
-                                [&](const test::Counted& made) { return made.tunables == defaults; });
+                                [&](const tools::Counted& made) { return made.tunables == defaults; });
   if (own == first.end()) {
     throw std::runtime_error(op.name + ": the default is not among the choices");
   }
-  const test::CallTime time = test::estimate_call(*own, device);
-  for (const test::Counted& made : options.list ? first : std::vector<test::Counted>()) {
-    const test::CallTime one = test::estimate_call(made, device);
+  const tools::CallTime time = tools::estimate_call(*own, device);
+  for (const tools::Counted& made : options.list ? first : std::vector<tools::Counted>()) {
+    const tools::CallTime one = tools::estimate_call(made, device);
     fmt::print(lines, "    {:<64} {:8.2f} us {:8.2f} us without launch overhead",
                format_tunables(op, made.tunables), one.total_us, one.device_us);
     for (const devices::CostInput& stage : made.stages) {
@@ -165,7 +167,7 @@ void judge(test::TunablesSweep& sweep, const devices::DeviceDescription& device,
     fmt::print(lines, "\n");
   }
   Tunables best = defaults;
-  test::CallTime best_time = time;
+  tools::CallTime best_time = time;
   double least_device = time.device_us;
   take_faster(first, device, best, best_time, least_device);
   take_faster(sweep.count(workload, rows, second_tries(op, best)), device, best, best_time, least_device);
@@ -190,7 +192,7 @@ void judge_device(const Options& options, const devices::DeviceDescription& devi
   runtime_options.driver = "sim";
   Runtime runtime(runtime_options);
   tools::RunDevice run_device(runtime, 0);
-  test::TunablesSweep sweep(runtime, run_device, device.arch, test::traits_of(device));
+  tools::TunablesSweep sweep(runtime, run_device, device.arch, tools::traits_of(device));
   for (const tools::Workload& workload :
        options.variants ? test::catalogue_variants() : test::catalogue_workloads()) {
     const bool wanted = options.ops.empty() ||

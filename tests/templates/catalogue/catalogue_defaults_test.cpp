@@ -8,9 +8,11 @@
 
 #include "runtime/dispatch/source.hpp"
 #include "tests/templates/catalogue/catalogue.hpp"
-#include "tests/templates/catalogue/tunables_sweep.hpp"
+#include "tests/templates/catalogue/launchable_tunables.hpp"
 #include "tests/templates/kernel_cache.hpp"
 #include "tools/profile/described_device.hpp"
+#include "tools/tune/call_shape.hpp"
+#include "tools/tune/tunables_sweep.hpp"
 
 using namespace kerncast;
 using namespace kerncast::tools;
@@ -55,25 +57,25 @@ void check_device(const char* name) {
   options.driver = "sim";
   Runtime runtime(options);
   RunDevice run_device(runtime, 0);
-  test::TunablesSweep sweep(runtime, run_device, device.arch, test::traits_of(device));
+  TunablesSweep sweep(runtime, run_device, device.arch, traits_of(device));
   const std::vector<Workload> workloads = judged_workloads();
   REQUIRE(workloads.size() == judged.size());
   for (const Workload& workload : workloads) {
     for (const std::int64_t rows : {std::int64_t{1}, std::int64_t{16}, std::int64_t{256}}) {
       const OpDefinition& op = *workload.op;
-      const Call call = test::call_of(workload, rows);
-      const Tunables defaults = op.default_tunables(call.spec, test::traits_of(device), call.rows);
-      std::vector<Tunables> all = test::launchable_tunables(op, call, test::traits_of(device), true);
+      const Call call = call_of(workload, rows);
+      const Tunables defaults = op.default_tunables(call.spec, traits_of(device), call.rows);
+      std::vector<Tunables> all = test::launchable_tunables(op, call, traits_of(device), true);
       all.push_back(defaults);
-      const std::vector<test::Counted> counted = sweep.count(workload, rows, all);
-      const double own = test::estimate_call(counted.back(), device).total_us;
+      const std::vector<Counted> counted = sweep.count(workload, rows, all);
+      const double own = estimate_call(counted.back(), device).total_us;
       const auto best = std::min_element(counted.begin(), counted.end(), [&](const auto& a, const auto& b) {
-        return test::estimate_call(a, device).total_us < test::estimate_call(b, device).total_us;
+        return estimate_call(a, device).total_us < estimate_call(b, device).total_us;
       });
       INFO(named(workload, rows) << ": " << format_tunables(op, defaults) << " takes " << own << " us, "
                                  << format_tunables(op, best->tunables) << " takes "
-                                 << test::estimate_call(*best, device).total_us);
-      CHECK(own <= most_regret * test::estimate_call(*best, device).total_us);
+                                 << estimate_call(*best, device).total_us);
+      CHECK(own <= most_regret * estimate_call(*best, device).total_us);
     }
   }
 }
@@ -101,7 +103,7 @@ bool has_long_rows(const Workload& workload) {
 /// False for workloads that never have so few rows, or so many.
 bool call_exists(const Workload& workload, std::int64_t rows, Call& call) {
   try {
-    call = test::call_of(workload, rows);
+    call = call_of(workload, rows);
     return true;
   } catch (const Error&) {
     return false;
@@ -121,7 +123,7 @@ TEST_CASE("one long row is more than one warp's, and many rows are no blocks of 
   int long_rows = 0;
   for (const Workload& workload : test::catalogue_workloads()) {
     for (const devices::DeviceDescription& device : devices::device_descriptions()) {
-      const DeviceTraits traits = test::traits_of(device);
+      const DeviceTraits traits = traits_of(device);
       Call call;
       if (has_long_rows(workload) && call_exists(workload, 1, call)) {
         INFO(device.name << ", " << named(workload, 1));

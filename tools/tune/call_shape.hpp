@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+
+#include "tools/model/workload.hpp"
+
+namespace kerncast::tools {
+
+/// The call of `rows` rows of `workload`, over memory that does not exist: it serves to ask an op for its
+/// geometry and its defaults. Throws Error if the op does not take so many rows at these parameters.
+[[nodiscard]] Call call_of(const Workload& workload, std::int64_t rows);
+
+/// The bytes that a call reads and writes if each tensor is moved once.
+struct CallBytes {
+  std::uint64_t read = 0;
+  std::uint64_t written = 0;
+};
+/// Throws as call_of() does.
+[[nodiscard]] CallBytes bytes_of_call(const Workload& workload, std::int64_t rows);
+
+}  // namespace kerncast::tools

@@ -1,0 +1,82 @@
+#include "tools/tune/hang_restart.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+#include <utility>
+#include <vector>
+
+#include "tools/io/command_context.hpp"
+#include "tools/io/output.hpp"
+#include "tools/io/own_path.hpp"
+#include "tools/tune/tune_run.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+/// The arguments of this process.
+std::vector<std::string> own_arguments() {
+  std::ifstream in("/proc/self/cmdline", std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::vector<std::string> arguments;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\0', begin);
+    arguments.push_back(text.substr(begin, end - begin));
+    begin = end == std::string::npos ? text.size() : end + 1;
+  }
+  return arguments;
+}
+
+}  // namespace
+
+HangRestart::HangRestart(std::chrono::seconds limit, std::function<Conditions(const Point&)> conditions,
+                         std::function<std::string(const OpDefinition&)> templates,
+                         std::function<std::unique_ptr<TrialStore>()> make_store, Console& console)
+    : limit_(limit),
+      conditions_(std::move(conditions)),
+      templates_(std::move(templates)),
+      make_store_(std::move(make_store)),
+      console_(console),
+      guard_(limit, [this](const std::string&) { restart(); }) {}
+
+void HangRestart::watch(const EvaluationRequest& request, const Candidate* candidate) {
+  if (candidate != nullptr) {
+    const std::lock_guard lock(mutex_);
+    launched_ = {*request.point, request.rows, candidate->text, request.is_final};
+  }
+  guard_.watch(candidate == nullptr ? std::string() : candidate->text);
+}
+
+void HangRestart::restart() {
+  const std::lock_guard lock(mutex_);
+  Trial trial;
+  trial.tunables = launched_.tunables;
+  trial.outcome = Outcome::timed_out;
+  trial.why = fmt::format("it did not end within {} s", limit_.count());
+  trial.is_final = launched_.is_final;
+  trial.at_us = now_us();
+  const Point& point = launched_.point;
+  const std::unique_ptr<TrialStore> store = make_store_();
+  store->append(
+      search_fields(point, launched_.rows, space_of(point), conditions_(point), templates_(point.op())),
+      {&trial, 1});
+  const std::string lost = store->finish();
+  console_.warning(fmt::format("{}: {} {}; the device is given up and taken again", describe(point),
+                               trial.tunables, trial.why));
+  static_cast<void>(flush_output());
+  if (lost.empty()) {
+    std::vector<std::string> arguments = own_arguments();
+    std::vector<char*> pointers;
+    for (std::string& argument : arguments) {
+      pointers.push_back(argument.data());
+    }
+    pointers.push_back(nullptr);
+    ::execv(own_path().c_str(), pointers.data());
+  }
+  console_.error(lost.empty() ? std::string("the command cannot be started again; start it by hand") : lost);
+  ::_exit(exit_failed);
+}
+
+}  // namespace kerncast::tools

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "tools/io/console.hpp"
+#include "tools/tune/evaluator.hpp"
+#include "tools/tune/hang_guard.hpp"
+#include "tools/tune/trial_store.hpp"
+
+namespace kerncast::tools {
+
+/// What a tuner does about a candidate that hangs on a device: it stores the trial as timed out and starts
+/// the command again in place of this process, which takes the device's context with it. The new process goes
+/// on from the stored trials. If the trial cannot be stored the process ends with exit code 1, since the new
+/// one would hang too. Thread-safe.
+class HangRestart {
+ public:
+  /// `templates` gives the digest of the template text of an op. `make_store` opens a store of its own.
+  HangRestart(std::chrono::seconds limit, std::function<Conditions(const Point&)> conditions,
+              std::function<std::string(const OpDefinition&)> templates,
+              std::function<std::unique_ptr<TrialStore>()> make_store, Console& console);
+
+  /// Says that `candidate` is launched now; null: nothing is.
+  void watch(const EvaluationRequest& request, const Candidate* candidate);
+
+ private:
+  void restart();
+
+  struct Launched {
+    Point point;
+    std::int64_t rows = 1;
+    std::string tunables;
+    bool is_final = false;
+  };
+  std::chrono::seconds limit_;
+  std::function<Conditions(const Point&)> conditions_;
+  std::function<std::string(const OpDefinition&)> templates_;
+  std::function<std::unique_ptr<TrialStore>()> make_store_;
+  Console& console_;
+  std::mutex mutex_;
+  Launched launched_;
+  HangGuard guard_;
+};
+
+}  // namespace kerncast::tools

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tools/model/workload.hpp"
+
+namespace kerncast::tools {
+
+/// One op at one specialisation, on one kind of device, for the row counts of one bucket: what one choice of
+/// tunables serves.
+struct Point {
+  Workload workload;
+  Specialisation spec;
+  std::string spec_text;  ///< as format_specialisation writes it
+  std::string arch;       ///< "sm_90a"
+  DeviceTraits traits;
+  std::int64_t rows = 1;      ///< the row count that is searched
+  std::int64_t rows_low = 1;  ///< the row counts of the bucket, inclusive
+  std::int64_t rows_high = 1;
+
+  [[nodiscard]] const OpDefinition& op() const { return *workload.op; }
+};
+
+/// The point of a call of `rows` rows of `workload`. Throws Error if the op does not take so many rows.
+[[nodiscard]] Point point_of(const Workload& workload, const std::string& arch, const DeviceTraits& traits,
+                             std::int64_t rows);
+
+/// Name of a point in messages: "norm.rms_norm [x_dtype=bf16 hidden=7168] for sm_90a, 33 to 64 rows".
+[[nodiscard]] std::string describe(const Point& point);
+/// The row counts of a bucket: "1", "33 to 64", "8193 and more".
+[[nodiscard]] std::string rows_text(std::int64_t low, std::int64_t high);
+
+/// The row counts at which a choice for `point` is validated: both edges of the bucket, and one in between
+/// that `seed` decides. The row count of the search and those that the op does not take are left out. A
+/// bucket without end has twice its lowest row count as the upper edge.
+[[nodiscard]] std::vector<std::int64_t> validation_rows(const Point& point, std::uint64_t seed);
+
+}  // namespace kerncast::tools

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kerncast/runtime.hpp"
+#include "runtime/devices/cost_model.hpp"
+#include "runtime/dispatch/device_state.hpp"
+#include "tools/model/workload.hpp"
+#include "tools/profile/sim_profile_capture.hpp"
+#include "tools/run/op_run.hpp"
+
+/// Counts what an op does under given tunables on the virtual GPU, so that the cost model can compare them.
+namespace kerncast::tools {
+
+/// The launches of one call as the cost model takes them. There are no stages if the kernel does not compile
+/// or launch under these tunables.
+struct Counted {
+  Tunables tunables;
+  std::vector<devices::CostInput> stages;
+  std::string defect;  ///< why there are no stages
+};
+
+/// Estimated microseconds of one call, with a launch before every stage.
+struct CallTime {
+  double total_us = 0;
+  double device_us = 0;  ///< without launch overhead
+};
+/// Infinite if a stage does not fit the device or there are no stages.
+[[nodiscard]] CallTime estimate_call(const Counted& counted, const devices::DeviceDescription& device);
+
+/// The traits by which an op chooses tunables on a device that is described.
+[[nodiscard]] DeviceTraits traits_of(const devices::DeviceDescription& device);
+
+/// Counts of several tunables share the inputs of a call, its memory and the kernels. Not thread-safe.
+class TunablesSweep {
+ public:
+  /// Kernels are compiled for `arch` and launched as on a device of `traits`. Throws Error(unsupported) if
+  /// the driver is not the virtual GPU. `runtime` and `device` must outlive the object.
+  TunablesSweep(Runtime& runtime, RunDevice& device, std::string arch, const DeviceTraits& traits);
+
+  /// Counts for each of `tunables`, in their order. If twice the rows make twice the blocks, counts of many
+  /// rows are extrapolated from a few hundred. Throws Error if a launch fails.
+  [[nodiscard]] std::vector<Counted> count(const Workload& workload, std::int64_t rows,
+                                           std::span<const Tunables> tunables);
+
+ private:
+  [[nodiscard]] std::vector<Counted> run(const Workload& workload, std::int64_t rows,
+                                         const std::vector<Tunables>& tunables);
+  [[nodiscard]] Counted count_call(const Workload& workload, const Call& call, const Tunables& tunables,
+                                   std::uint64_t read, std::uint64_t written);
+  /// Null, with the reason in `defect`, if the kernel does not compile.
+  [[nodiscard]] const LoadedKernel* kernel(const Workload& workload, const Specialisation& spec,
+                                           const Tunables& tunables, std::string& defect);
+
+  struct Kept {
+    LoadedKernel kernel;
+    std::string defect;
+  };
+  Runtime& runtime_;
+  RunDevice& device_;
+  std::string arch_;
+  DeviceTraits traits_;
+  SimProfileCapture recorder_;
+  /// Kernels of the workload that was counted last, by specialisation and tunables.
+  std::map<std::string, Kept> kernels_;
+  std::string counted_last_;
+};
+
+}  // namespace kerncast::tools

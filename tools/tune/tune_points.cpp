@@ -1,0 +1,173 @@
+#include "tools/tune/tune_points.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace kerncast::tools {
+namespace {
+
+/// The threads of a run, and what they share.
+class SeatThreads {
+ public:
+  SeatThreads(const PointsRun& run, const std::atomic<bool>& stop)
+      : run_(run),
+        stop_(stop),
+        started_(std::chrono::steady_clock::now()),
+        now_(run.seats.size()),
+        in_flight_(run.seats.size()),
+        running_(run.seats.size()) {
+    for (std::size_t i = 0; i < run.seats.size(); ++i) {
+      threads_.emplace_back([this, i] { serve(i); });
+    }
+  }
+  ~SeatThreads() {
+    for (std::thread& thread : threads_) {
+      thread.join();
+    }
+  }
+  SeatThreads(const SeatThreads&) = delete;
+  SeatThreads& operator=(const SeatThreads&) = delete;
+
+  struct Finished {
+    std::size_t index = 0;
+    TuneResult result;
+  };
+
+  /// True until every thread has ended and every result was taken.
+  [[nodiscard]] bool busy() {
+    const std::lock_guard lock(mutex_);
+    return running_ > 0 || !finished_.empty();
+  }
+  [[nodiscard]] std::vector<Finished> take(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, time, [this] { return !finished_.empty() || running_ == 0; });
+    return std::exchange(finished_, {});
+  }
+  void add_to(RunProgress& progress) {
+    const std::lock_guard lock(mutex_);
+    progress.seconds = seconds();
+    progress.now.clear();
+    progress.in_flight.clear();
+    for (std::size_t i = 0; i < now_.size(); ++i) {
+      if (now_[i].point != nullptr) {
+        progress.now.push_back(now_[i]);
+      }
+      progress.in_flight.insert(progress.in_flight.end(), in_flight_[i].begin(), in_flight_[i].end());
+    }
+  }
+  [[nodiscard]] std::vector<std::string> errors() {
+    const std::lock_guard lock(mutex_);
+    return errors_;
+  }
+
+ private:
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  }
+  [[nodiscard]] bool budget_is_spent() const { return run_.budget_s > 0 && seconds() >= run_.budget_s; }
+
+  void serve(std::size_t seat_index) {
+    std::string error;
+    try {
+      const DeviceSeat seat = run_.seats[seat_index]();
+      work(seat_index, seat);
+      error = seat.store->finish();
+    } catch (const std::exception& failure) {
+      error = failure.what();
+    }
+    const std::lock_guard lock(mutex_);
+    if (!error.empty()) {
+      errors_.push_back(std::move(error));
+    }
+    now_[seat_index] = {};
+    --running_;
+    changed_.notify_all();
+  }
+
+  void work(std::size_t seat_index, const DeviceSeat& seat) {
+    TunePolicy policy = run_.policy;
+    policy.is_over = [this] { return budget_is_spent(); };
+    while (!stop_.load() && !budget_is_spent()) {
+      const std::size_t index = next_++;
+      if (index >= run_.points->size()) {
+        return;
+      }
+      const Point& point = (*run_.points)[index];
+      TuneResult result = tune_point(*seat.evaluator, *seat.store, point, run_.templates(point.op()), policy,
+                                     stop_, [&](const TuneProgress& progress) {
+                                       std::vector<std::string> compiles = seat.evaluator->in_flight();
+                                       const std::lock_guard lock(mutex_);
+                                       now_[seat_index] = progress;
+                                       now_[seat_index].point = &point;
+                                       in_flight_[seat_index] = std::move(compiles);
+                                     });
+      const std::lock_guard lock(mutex_);
+      now_[seat_index] = {};
+      finished_.push_back({index, std::move(result)});
+      changed_.notify_all();
+    }
+  }
+
+  const PointsRun& run_;
+  const std::atomic<bool>& stop_;
+  std::chrono::steady_clock::time_point started_;
+  std::atomic<std::size_t> next_{0};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Finished> finished_;
+  std::vector<TuneProgress> now_;
+  std::vector<std::vector<std::string>> in_flight_;
+  std::vector<std::string> errors_;
+  std::size_t running_ = 0;
+  std::vector<std::thread> threads_;
+};
+
+/// The time that the points not done will take at the rate so far, those under way counted by their trials.
+double seconds_left(const RunProgress& progress) {
+  double done = static_cast<double>(progress.done);
+  for (const TuneProgress& now : progress.now) {
+    done += now.candidates > 0 ? static_cast<double>(now.trials) / static_cast<double>(now.candidates) : 0;
+  }
+  const double left = static_cast<double>(progress.points) - done;
+  return done > 0 ? progress.seconds / done * std::max(left, 0.0) : 0;
+}
+
+}  // namespace
+
+PointsOutcome run_points(const PointsRun& run, const std::atomic<bool>& stop,
+                         const std::function<void(const RunProgress&)>& tick,
+                         const std::function<void(const TuneResult&)>& finished) {
+  std::vector<SeatThreads::Finished> results;
+  PointsOutcome outcome;
+  {
+    SeatThreads threads(run, stop);
+    RunProgress progress;
+    progress.points = run.points->size();
+    while (threads.busy()) {
+      for (SeatThreads::Finished& one : threads.take(std::chrono::milliseconds(100))) {
+        ++progress.done;
+        progress.failed += one.result.error.empty() ? 0 : 1;
+        progress.trials += one.result.tried;
+        finished(one.result);
+        results.push_back(std::move(one));
+      }
+      threads.add_to(progress);
+      progress.seconds_left = seconds_left(progress);
+      tick(progress);
+    }
+    outcome.errors = threads.errors();
+  }
+  std::sort(results.begin(), results.end(), [](const auto& a, const auto& b) { return a.index < b.index; });
+  outcome.left = run.points->size() - results.size();
+  for (SeatThreads::Finished& one : results) {
+    outcome.results.push_back(std::move(one.result));
+  }
+  return outcome;
+}
+
+}  // namespace kerncast::tools

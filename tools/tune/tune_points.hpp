@@ -1,0 +1,59 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tools/tune/evaluator.hpp"
+#include "tools/tune/tune_run.hpp"
+
+namespace kerncast::tools {
+
+/// How far a run over many points has come.
+struct RunProgress {
+  std::size_t points = 0;  ///< in all
+  std::size_t done = 0;
+  std::size_t failed = 0;
+  std::size_t trials = 0;  ///< of the points that are done
+  double seconds = 0;
+  double seconds_left = 0;             ///< at the rate so far; 0 while nothing is known
+  std::vector<TuneProgress> now;       ///< of the points under way, one for each device
+  std::vector<std::string> in_flight;  ///< compiles under way
+};
+
+/// What a device brings to a run. It is made and used on a thread of its own, since the context of a device
+/// belongs to a thread.
+struct DeviceSeat {
+  std::unique_ptr<Evaluator> evaluator;
+  std::unique_ptr<TrialStore> store;
+};
+
+/// A run over many points.
+struct PointsRun {
+  const std::vector<Point>* points = nullptr;
+  /// Digest of the template text of an op.
+  std::function<std::string(const OpDefinition&)> templates;
+  TunePolicy policy;
+  /// No point is begun after this many seconds, and a search ends then; 0: no limit.
+  double budget_s = 0;
+  /// One for each device. A device that cannot be had ends its thread with an error.
+  std::vector<std::function<DeviceSeat()>> seats;
+};
+
+/// The result of a run.
+struct PointsOutcome {
+  std::vector<TuneResult> results;  ///< of the points that were reached, in their order
+  std::size_t left = 0;             ///< points that were not reached
+  std::vector<std::string> errors;  ///< of devices, and trials that could not be kept
+};
+
+/// Tunes all points, one at a time on each device. On this thread, `finished` is called with each result, and
+/// `tick` about ten times a second. When `stop` becomes true, the searches under way end soon.
+[[nodiscard]] PointsOutcome run_points(const PointsRun& run, const std::atomic<bool>& stop,
+                                       const std::function<void(const RunProgress&)>& tick,
+                                       const std::function<void(const TuneResult&)>& finished);
+
+}  // namespace kerncast::tools
