@@ -3,9 +3,10 @@
 namespace kerncast::tools {
 
 void add_tune_command(const Command& root, CommandContext& context) {
-  const Command command =
-      root.add("tune", "Show, export, import, prune and compare the tuned records: the tunables found best");
-  command.require_one();
+  const Command command = root.add(
+      "tune", "Find the best tunables of ops and remember them; show, export and compare what is known");
+  add_tune_search(command, context);
+  add_tune_report_command(command, context);
   add_tune_show_command(command, context);
   add_tune_export_command(command, context);
   add_tune_import_command(command, context);

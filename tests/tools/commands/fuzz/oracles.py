@@ -13,7 +13,7 @@ RAW = re.compile(
 # A command that only reads leaves every entry as it is.
 READING = ("ops", "inspect", "profile", "cache stat", "cache ls", "cache path", "cache tuned", "cache explain")
 READING += ("cache show", "cache export", "cache log", "cache verify", "cache metrics", "key generate", "key show")
-READING += ("tune show", "tune export", "tune import", "tune prune", "tune check", "record merge", "help", "completion")
+READING += ("tune report", "tune show", "tune export", "tune import", "tune prune", "tune check", "record merge", "help", "completion")
 OP = {"op", "summary", "formula", "tensors", "params", "scalars", "tunables"}
 ROW = {"op", "spec", "arch", "rows", "cached", "max_error", "checked", "ok", "device", "key"}
 KEYS = {
@@ -56,6 +56,8 @@ KEYS = {
     "cache import": {"file", "directory", "imported", "already", "failed"},
     "cache log": {"directory", "events", "skipped"},
     "cache verify": {"repair", "ok", "entries", "sound", "tuned", "bytes", "left", "places"},
+    "tune": {"device", "strategy", "points"},
+    "tune report": {"points", "mean_gain", "default_won", "bucket_regret", "flips", "strategies"},
     "tune show": {"op", "spec", "arch", "tunables", "low_us", "high_us", "default_us", "gain", "state", "layer"},
     "tune export": {"file", "records", "left_out"},
     "tune import": {"file", "dry_run", "imported", "already", "failed", "skipped"},
@@ -66,7 +68,7 @@ KEYS = {
     "record merge": {"file", "kernels"},
     "doctor": {"ok", "verdict", "problems", "driver", "nvrtc", "cache"},
 }
-EVENTS = ("plan", "kernel", "progress", "end")
+EVENTS = ("plan", "kernel", "point", "progress", "end")
 
 
 def value_of(line, name):
@@ -86,8 +88,8 @@ def writes_a_cubin(line):
 
 
 def parsed(line, text):
-    """The JSON of standard output: the events of a warm-up as a list, else one value. Throws ValueError."""
-    if line.command == "warm" and not {"--plan", "--check"} & set(line.words):
+    """The JSON of standard output: the events of a warm-up or of tuning as a list, else one value. Throws ValueError."""
+    if line.command in ("warm", "tune") and not {"--plan", "--check"} & set(line.words):
         return [json.loads(row) for row in text.splitlines()]
     return json.loads(text)
 
@@ -140,11 +142,12 @@ def json_output(line, place, outcome, **_):
 
 
 def shape(line, value):
-    if line.command == "warm":
+    if line.command in ("warm", "tune"):
         events = value if isinstance(value, list) else []
         if any(event.get("event") not in EVENTS for event in events) or (events and events[-1]["event"] != "end"):
             yield "its events have another form"
-        if isinstance(value, dict) and not {"kernels", "missing", "left_out"} <= set(value):
+        plan = {"kernels", "missing", "left_out"} if line.command == "warm" else KEYS["tune"]
+        if isinstance(value, dict) and not plan <= set(value):
             yield "its plan lacks a member"
         return
     if writes_a_cubin(line):

@@ -1,0 +1,65 @@
+#include <memory>
+#include <optional>
+
+#include "cache/cache.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
+#include "tools/commands/tune/tune.hpp"
+#include "tools/io/file.hpp"
+#include "tools/io/output.hpp"
+#include "tools/tune/trial_store.hpp"
+#include "tools/tune/tune_page.hpp"
+#include "tools/tune/tune_report.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+struct ReportOptions {
+  std::string html;
+  bool replay = false;
+};
+
+int report_trials(CommandContext& context, const ReportOptions& options) {
+  context.prepare_output(options.html);
+  std::optional<AtomicOutput> page_file;
+  if (!options.html.empty()) {
+    page_file.emplace(options.html);
+  }
+  Runtime runtime(context.runtime_options());
+  TrialStore store(
+      implementation_of(runtime).cache.store().root(),
+      [&](std::string_view text) { context.console.warning(text); },
+      cache::directory_trust(cache::options_from_environment()));
+  const TuneReport report = make_tune_report(store.list(), options.replay, [&](const OpDefinition& op) {
+    return implementation_of(runtime).builder.templates_digest(op);
+  });
+  if (page_file) {
+    const std::string page = tune_page(report);
+    page_file->write(page.data(), page.size());
+    page_file->commit();
+  }
+  if (context.json) {
+    print_json(report_json(report));
+  } else {
+    print_report(report, options.replay);
+    if (page_file) {
+      print("written to " + options.html + "\n");
+    }
+  }
+  return exit_fine;
+}
+
+}  // namespace
+
+void add_tune_report_command(const Command& tune_command, CommandContext& context) {
+  const Command command = tune_command.add(
+      "report", "Show what the stored trials decide: default, winner, bound and gain of each point");
+  const auto options = std::make_shared<ReportOptions>();
+  command.flag("--replay", options->replay,
+               "Also decide from each half of the rounds, and replay every strategy over the stored times");
+  command.option("--html", options->html, "Write one self-contained HTML page with a chart of every trial")
+      .value_name("FILE");
+  command.json_flag();
+  command.action([&context, options] { return report_trials(context, *options); });
+}
+
+}  // namespace kerncast::tools
