@@ -97,7 +97,7 @@ std::vector<tools::Point> points_of(const Options& options) {
   return thinned;
 }
 
-/// What all points say together.
+/// The sums over all points.
 struct Sums {
   std::size_t points = 0;
   std::size_t near = 0;     ///< points where the default is near enough

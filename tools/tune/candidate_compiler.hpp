@@ -16,7 +16,7 @@
 
 namespace kerncast::tools {
 
-/// What compiling a candidate gave.
+/// The outcome of compiling a candidate.
 struct Compiled {
   int registers = 0;     ///< per thread
   int spill_bytes = 0;   ///< per thread, stored and loaded

@@ -11,7 +11,7 @@
 
 namespace kerncast::tools {
 
-/// When another choice than the op's own is worth it.
+/// The conditions under which another choice replaces the op's own.
 struct DecisionPolicy {
   /// The part of the default's time that a candidate must save. Less is not worth another kernel, and is
   /// within what times of one kernel differ from day to day.
@@ -29,8 +29,8 @@ struct TriedCandidate {
   const Trial* trial = nullptr;
 };
 
-/// How `trial` differs from the default in the same rounds: a gain of 0.05 means that it takes 5 % less time.
-/// The trial must be timed and have samples of the default.
+/// The difference of `trial` from the default in the same rounds: a gain of 0.05 means that it takes 5 % less
+/// time. The trial must be timed and have samples of the default.
 [[nodiscard]] PairedDifference gain_of(const Trial& trial);
 
 /// True if the interval of the gain excludes zero and the gain is at least what `policy` demands.

@@ -13,8 +13,8 @@
 
 namespace kerncast::tools {
 
-/// What the times of an evaluator depend on, besides the kernel and the row count. Trials under different
-/// conditions are never compared. The texts are those of a tuned record.
+/// The conditions that the times of an evaluator depend on, besides the kernel and the row count. Trials
+/// under different conditions are never compared. The texts are those of a tuned record.
 struct Conditions {
   cache::TunedSource source = cache::TunedSource::estimate;
   std::string device;    ///< "NVIDIA H100 80GB HBM3"; the name of the description for an estimate
@@ -25,7 +25,7 @@ struct Conditions {
   std::string data;      ///< how the data that steer time are drawn; empty if none do
 };
 
-/// What is tried together.
+/// The candidates that are tried together.
 struct EvaluationRequest {
   const Point* point = nullptr;
   std::int64_t rows = 1;

@@ -10,7 +10,7 @@
 namespace kerncast::tools {
 namespace {
 
-/// What an SM holds of the first kernel of a call.
+/// The share of the first kernel of a call that an SM holds at once.
 struct Held {
   int warps = 0;
   std::string limit;

@@ -11,7 +11,7 @@
 
 namespace kerncast::tools {
 
-/// Why a compiled candidate is left out before it is timed.
+/// The reason for which a compiled candidate is left out before it is timed.
 struct Unfit {
   Outcome outcome = Outcome::does_not_compile;
   std::string why;
@@ -24,9 +24,9 @@ struct Unfit {
 ///     its registers or its shared memory let an SM hold fewer than half of the warps that it holds of the
 ///     default, at this row count.
 ///
-/// What an SM holds is counted for the blocks that it gets at `rows` rows of the call: a launch of few blocks
-/// loses nothing by a large block. `device` may be null, and then the last rule does not hold. Empty if the
-/// candidate is fit.
+/// The warps that an SM holds are counted for the blocks that it gets at `rows` rows of the call: a launch of
+/// few blocks loses nothing by a large block. `device` may be null, and then the last rule does not hold.
+/// Empty if the candidate is fit.
 [[nodiscard]] std::optional<Unfit> unfitness(const Point& point, std::int64_t rows,
                                              const devices::DeviceDescription* device,
                                              const Candidate& candidate, const Compiled& compiled,

@@ -14,7 +14,7 @@
 
 namespace kerncast::tools {
 
-/// What a tuner does about a candidate that hangs on a device: it stores the trial as timed out and starts
+/// Gives up a device on which a candidate hangs: it stores the trial as timed out and starts
 /// the command again in place of this process, which takes the device's context with it. The new process goes
 /// on from the stored trials. If the trial cannot be stored the process ends with exit code 1, since the new
 /// one would hang too. Thread-safe.

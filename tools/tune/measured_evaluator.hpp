@@ -16,7 +16,7 @@
 
 namespace kerncast::tools {
 
-/// How long candidates are measured.
+/// The effort that is spent on measuring candidates.
 struct MeasuringPolicy {
   TimingPolicy timing;
   RoundPolicy search;      ///< of candidates that are tried
@@ -63,7 +63,7 @@ class MeasuredEvaluator final : public Evaluator {
   void recover();
   /// Leaves out what is not fit. The trial is `timed` if it may be.
   [[nodiscard]] Trial examine(const EvaluationRequest& request, const Candidate& candidate);
-  /// Why the outputs of a candidate are wrong; empty if they are those of the default.
+  /// The reason why the outputs of a candidate are wrong; empty if they are those of the default.
   [[nodiscard]] std::string difference(const EvaluationRequest& request, const Candidate& candidate);
   /// Measures these candidates in the same rounds. False if one of them failed.
   [[nodiscard]] bool measure(const EvaluationRequest& request, const std::vector<Prepared>& together,

@@ -23,7 +23,7 @@ Replayed replay_decision(const std::vector<Trial>& trials, const std::string& ow
                          const std::map<std::string, std::uint32_t>& ids, Rounds rounds,
                          const DecisionPolicy& policy) {
   Replayed replayed;
-  // Of several trials of a candidate the last one counts.
+  // A candidate may have several trials; the last one counts.
   std::map<std::uint32_t, const Trial*> last[2];
   for (const Trial& trial : trials) {
     const auto id = ids.find(trial.tunables);

@@ -21,7 +21,7 @@ struct Replayed {
   PairedDifference gain;
 };
 
-/// Which rounds of each trial count.
+/// The rounds of each trial that count.
 enum class Rounds : std::uint8_t { all, even, odd };
 
 /// Decides from the trials of one search: from those that were measured again if there are any. `ids` gives
@@ -31,7 +31,7 @@ enum class Rounds : std::uint8_t { all, even, odd };
                                        const std::map<std::string, std::uint32_t>& ids, Rounds rounds,
                                        const DecisionPolicy& policy);
 
-/// What a strategy would have found.
+/// The outcome of a search over stored times.
 struct ReplayedSearch {
   std::size_t trials = 0;
   std::size_t candidates = 0;

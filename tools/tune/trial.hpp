@@ -10,7 +10,7 @@
 
 namespace kerncast::tools {
 
-/// What became of a candidate.
+/// The outcome of trying a candidate.
 enum class Outcome : std::uint8_t {
   timed,
   does_not_compile,

@@ -50,7 +50,7 @@ std::string header_of(const cache::KeyFieldList& fields) {
   return line_of(fmt::format("\"search\":{}}}", json.dump(-1, ' ', false, Json::error_handler_t::replace)));
 }
 
-/// What a sound line holds after its sum; empty if the line is damaged.
+/// The part of a sound line after its sum; empty if the line is damaged.
 std::optional<std::string_view> rest_of(std::string_view line) {
   if (!line.starts_with(line_begin) || line.size() <= rest_begin || line[rest_begin - 1] != ',') {
     return std::nullopt;

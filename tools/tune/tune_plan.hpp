@@ -11,7 +11,7 @@
 
 namespace kerncast::tools {
 
-/// What is to be tuned.
+/// The ops, shapes and row counts that are to be tuned.
 struct TuneRequest {
   std::string op;                     ///< one op at `settings`
   std::vector<std::string> settings;  ///< NAME=VALUE

@@ -12,7 +12,7 @@
 
 namespace kerncast::tools {
 
-/// How far a run over many points has come.
+/// The progress of a run over many points.
 struct RunProgress {
   std::size_t points = 0;  ///< in all
   std::size_t done = 0;
@@ -24,8 +24,8 @@ struct RunProgress {
   std::vector<std::string> in_flight;  ///< compiles under way
 };
 
-/// What a device brings to a run. It is made and used on a thread of its own, since the context of a device
-/// belongs to a thread.
+/// The parts that a device brings to a run. They are made and used on a thread of its own, since the context
+/// of a device belongs to a thread.
 struct DeviceSeat {
   std::unique_ptr<Evaluator> evaluator;
   std::unique_ptr<TrialStore> store;

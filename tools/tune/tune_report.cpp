@@ -94,8 +94,8 @@ void complete(Searched& made, const StoredSearch& search, const std::string& tem
       replayed.chosen == nullptr ? point.own_us : summarise(replayed.chosen->samples_us).median_us;
 }
 
-/// What the best single choice for all buckets costs more than a choice for each, as a geometric mean of
-/// ratios; 0 if no candidate was timed in each.
+/// Compares the best single choice for all buckets with a choice for each: the geometric mean of the ratios
+/// of their times; 0 if no candidate was timed in each.
 double regret_of(const std::vector<const Searched*>& buckets) {
   std::map<std::string, std::vector<double>> times;
   std::vector<double> best(buckets.size(), 0);

@@ -34,7 +34,7 @@ struct ReportedPoint {
   std::vector<Trial> trials;
 };
 
-/// What a strategy would have found at the points whose whole space was tried.
+/// The outcome of a strategy at the points whose whole space was tried.
 struct ReportedStrategy {
   std::string name;
   std::size_t points = 0;

@@ -32,7 +32,7 @@ class TrialBook {
         fields_(search_fields(point, rows, space, evaluator.conditions(point), templates)),
         stop_(stop) {
     for (Trial& trial : store.load(fields_)) {
-      // What failed may have been the machine, so it is tried again.
+      // The machine may have failed and not the candidate, so it is tried again.
       if (trial.outcome != Outcome::failed) {
         keep(std::move(trial), true);
       }

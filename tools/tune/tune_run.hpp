@@ -18,7 +18,7 @@
 
 namespace kerncast::tools {
 
-/// How points are tuned.
+/// The rules by which points are tuned.
 struct TunePolicy {
   DecisionPolicy decision;
   StrategyChoice strategy = parse_strategy("guided");
@@ -31,7 +31,7 @@ struct TunePolicy {
   std::size_t finalists = 4;  ///< candidates that are measured again before one is chosen
 };
 
-/// How far the search of a point has come, for a person who waits.
+/// The progress of the search of a point, for a person who waits.
 struct TuneProgress {
   const Point* point = nullptr;
   std::size_t trials = 0;
@@ -50,7 +50,7 @@ struct Validation {
   std::string defect;  ///< why it does not hold there; empty if it does
 };
 
-/// What was found for one point.
+/// The choice for one point, and how it was found.
 struct TuneResult {
   Point point;
   Conditions conditions;
@@ -78,7 +78,7 @@ struct TuneResult {
   [[nodiscard]] bool keeps_own() const { return chosen.id == own.id; }
 };
 
-/// What the trials of a search are about: the point, its row count and the conditions. `templates` is the
+/// The subject of the trials of a search: the point, its row count and the conditions. `templates` is the
 /// digest of the op's template text, `tool` the version of this tool, which an estimate depends on.
 [[nodiscard]] cache::KeyFieldList search_fields(const Point& point, std::int64_t rows, const Space& space,
                                                 const Conditions& conditions, const std::string& templates);

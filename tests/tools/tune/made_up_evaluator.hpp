@@ -14,7 +14,7 @@
 
 namespace kerncast::test {
 
-/// How the times of a made-up device stray.
+/// The ways in which the times of a made-up device stray.
 struct Noise {
   double spread = 0;    ///< standard deviation of a sample, as a part of its time
   double drift = 0;     ///< the clock of the device slows down by this part over a thousand samples

@@ -9,7 +9,7 @@
 
 namespace kerncast::tools {
 
-/// How far the search of one point has come.
+/// The progress of the search of one point.
 struct SearchProgress {
   double seconds = 0;          ///< since its first trial that was not stored before
   std::size_t trials = 0;      ///< candidates that were tried, those stored before included
