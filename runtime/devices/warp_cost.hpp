@@ -20,7 +20,7 @@ constexpr double barrier_latency =
     30;  ///< clocks of a barrier that no warp is late for: assumed, of the right order
 constexpr double shared_read_latency = 30;  ///< clocks from a load of shared memory to its use, rounded
 /// Time of a kernel that does nothing: on an H100, one-row kernels launched back to back in a graph take 1.0
-/// to 1.3 us each (bench_kernel_times). Other devices are assumed to take as long.
+/// to 1.3 us each, by this project's own measurement. Other devices are assumed to take as long.
 constexpr double launch_overhead_us = 1.2;
 /// Time between launches that a host makes one by one, below which kernels get no shorter. Assumed, of the
 /// right order.
