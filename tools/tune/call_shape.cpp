@@ -1,8 +1,8 @@
 #include "tools/tune/call_shape.hpp"
 
 #include <algorithm>
-#include <string_view>
 
+#include "tools/run/bound_call.hpp"
 #include "tools/run/op_run.hpp"
 
 namespace kerncast::tools {
@@ -50,12 +50,6 @@ struct ImaginedCall {
   std::vector<TensorPlan> inputs;
   std::vector<TensorPlan> outputs;
 };
-
-bool is_inout(const OpDefinition& op, std::string_view name) {
-  return std::any_of(op.tensors.begin(), op.tensors.end(), [&](const TensorSpec& tensor) {
-    return tensor.name == name && tensor.direction == Direction::inout;
-  });
-}
 
 }  // namespace
 

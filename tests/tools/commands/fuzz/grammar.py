@@ -89,7 +89,18 @@ KINDS = {
     "device name": (["h100", "a100", "b200"], ["", "h1000", "H100 ", LONG], ["H100"]),
     "tuned device": (
         ["estimate:h100"],
-        ["", "h100", "estimate:", "estimate:h1000", "cuda:", "cuda:x", "cuda:-1", "tpu:0", "estimate:h100,cuda:0", LONG],
+        [
+            "",
+            "h100",
+            "estimate:",
+            "estimate:h1000",
+            "cuda:",
+            "cuda:x",
+            "cuda:-1",
+            "tpu:0",
+            "estimate:h100,cuda:0",
+            LONG,
+        ],
         ["estimate:h100,estimate:h200", "estimate:H100"],
     ),
     "strategy": (

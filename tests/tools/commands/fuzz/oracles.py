@@ -13,7 +13,17 @@ RAW = re.compile(
 # A command that only reads leaves every entry as it is.
 READING = ("ops", "inspect", "profile", "cache stat", "cache ls", "cache path", "cache tuned", "cache explain")
 READING += ("cache show", "cache export", "cache log", "cache verify", "cache metrics", "key generate", "key show")
-READING += ("tune report", "tune show", "tune export", "tune import", "tune prune", "tune check", "record merge", "help", "completion")
+READING += (
+    "tune report",
+    "tune show",
+    "tune export",
+    "tune import",
+    "tune prune",
+    "tune check",
+    "record merge",
+    "help",
+    "completion",
+)
 OP = {"op", "summary", "formula", "tensors", "params", "scalars", "tunables"}
 ROW = {"op", "spec", "arch", "rows", "cached", "max_error", "checked", "ok", "device", "key"}
 KEYS = {
