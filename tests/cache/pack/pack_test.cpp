@@ -463,7 +463,7 @@ TEST_CASE_METHOD(Fixture, "what entries share is packed once") {
 }
 
 TEST_CASE_METHOD(Fixture, "a pack carries tuned records") {
-  const std::uint32_t version = GENERATE(2, 3, 4);
+  const std::uint32_t version = GENERATE(2U, 3U, 4U);
   std::vector<TunedRecord> records{version >= 3 ? signed_record(1) : sample_record(1), sample_record(2)};
   if (version == 4) {
     records.push_back(detailed_record(3));
