@@ -26,7 +26,7 @@ struct Cleanup {
 };
 using Handle = std::unique_ptr<CURL, Cleanup>;
 
-constexpr std::size_t most_page_bytes = 16 * 1024 * 1024;
+constexpr std::size_t most_page_bytes = std::size_t{16} << 20U;
 
 /// What is received of an answer.
 struct Body {

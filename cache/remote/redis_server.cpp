@@ -119,10 +119,11 @@ std::string error_of(const redisReply& reply) {
   return reply.len > 0 ? std::string(reply.str, reply.len) : "it answered with an error";
 }
 
-constexpr const char* page_size = "1000";            // A server may send somewhat more.
-constexpr std::size_t most_names = 10'000;           ///< in a page
-constexpr std::size_t longest_name = 1024;           ///< in a page
-constexpr std::size_t longest_unread = 1024 * 1024;  ///< bytes of a page that are not yet understood
+constexpr const char* page_size = "1000";   // A server may send somewhat more.
+constexpr std::size_t most_names = 10'000;  ///< in a page
+constexpr std::size_t longest_name = 1024;  ///< in a page
+constexpr std::size_t longest_unread = std::size_t{1}
+                                       << 20U;  ///< bytes of a page that are not yet understood
 
 /// True if an array may be a part of a page of names: a cursor and an array of strings.
 bool is_of_page(const redisReadTask& task, std::size_t elements) {

@@ -21,7 +21,7 @@ std::string defect_of(const char* name, const Settings& params, const Settings& 
                        100);
 }
 
-std::string norm_defect(const char* name, Settings params, const char* threads, const char* rows) {
+std::string norm_defect(const char* name, const Settings& params, const char* threads, const char* rows) {
   return defect_of(name, params, {{"threads", threads}, {"rows_per_block", rows}});
 }
 

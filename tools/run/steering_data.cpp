@@ -122,6 +122,7 @@ const StoredTensor& recorded_tensor(const SteeringData& data, const OpDefinition
                                   [&](const StoredTensor& tensor) { return tensor.name == plan.name; });
   if (found == data.recorded.end()) {
     std::vector<std::string> names;
+    names.reserve(data.recorded.size());
     for (const StoredTensor& tensor : data.recorded) {
       names.push_back(tensor.name);
     }

@@ -67,6 +67,7 @@ std::vector<std::size_t> finalists(std::span<const TriedCandidate> contenders, s
   });
   hopes.resize(std::min(hopes.size(), most));
   std::vector<std::size_t> chosen;
+  chosen.reserve(hopes.size());
   for (const Hope& hope : hopes) {
     chosen.push_back(hope.index);
   }

@@ -69,6 +69,7 @@ void HangRestart::restart() {
   if (lost.empty()) {
     std::vector<std::string> arguments = own_arguments();
     std::vector<char*> pointers;
+    pointers.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) {
       pointers.push_back(argument.data());
     }

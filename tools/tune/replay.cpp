@@ -48,6 +48,7 @@ Replayed replay_decision(const std::vector<Trial>& trials, const std::string& ow
     numbers.push_back(id);
   }
   std::vector<TriedCandidate> contenders;
+  contenders.reserve(halves.size());
   for (std::size_t i = 0; i < halves.size(); ++i) {
     contenders.push_back({numbers[i], &halves[i]});
   }

@@ -36,6 +36,7 @@ std::string defect_of(const Point& point, const Tunables& tunables) {
 std::vector<double> coordinates_of(const std::vector<std::int32_t>& values) {
   const bool positive = std::all_of(values.begin(), values.end(), [](std::int32_t v) { return v > 0; });
   std::vector<double> coordinates;
+  coordinates.reserve(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     coordinates.push_back(positive ? std::log2(static_cast<double>(values[i])) : static_cast<double>(i));
   }

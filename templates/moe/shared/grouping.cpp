@@ -25,9 +25,9 @@ std::string threads_defect(std::int32_t threads, std::int64_t experts, bool spli
                        block_slots);
   }
   // Places and held in templates/device/grouping.cuh.
-  constexpr std::int64_t most = 48 * 1024;
+  constexpr std::int64_t most = std::int64_t{48} * 1024;
   const std::int64_t counts = ((split ? 2 : 1) + threads / 32) * experts;
-  const std::int64_t bytes = 4 * (counts + 32 + experts + 1) + 2 * block_slots;
+  const std::int64_t bytes = 4 * (counts + 32 + experts + 1) + std::int64_t{2} * block_slots;
   if (bytes > most) {
     return fmt::format("the counts of {} experts in {} warps take {} bytes of shared memory, a block has {}",
                        experts, threads / 32, bytes, most);

@@ -12,7 +12,7 @@
 struct S3Account {
   std::string key = "key";
   std::string secret = "secret";
-  std::string token = "";
+  std::string token;
   std::string region = "eu-north-1";
 };
 

@@ -23,8 +23,8 @@ struct Bench {
   std::string order;
   steady_clock::time_point time;
 
-  Subject subject(std::string name, double us, double noise = 0,
-                  std::function<double(int)> slowdown = nullptr) {
+  Subject subject(const std::string& name, double us, double noise = 0,
+                  const std::function<double(int)>& slowdown = nullptr) {
     return {name, [this, name, us, noise, slowdown] {
               order += name;
               const double slow = slowdown ? slowdown(taken) : 1;

@@ -205,7 +205,6 @@ TEST_CASE("a point whose default cannot be timed is an error of that point") {
 TEST_CASE("a winner that loses at an edge of its bucket is not chosen") {
   const Point point = point_of_norm();
   const Space space = space_of(point);
-  const std::string winner = space.valid.back().text;
   const Tunables best = space.valid.back().tunables;
   const Tunables own = space.own().tunables;
   Bench bench;

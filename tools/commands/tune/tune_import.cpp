@@ -78,6 +78,7 @@ int import_records(CommandContext& context, const ImportOptions& options) {
   }
   leave_out_untrusted(lines);
   std::vector<cache::TunedRecord> records;
+  records.reserve(lines.records.size());
   for (cache::TunedLine& line : lines.records) {
     records.push_back(std::move(line.record));
   }

@@ -33,6 +33,7 @@ void Parameters::set(const std::string& owner, const std::string& name, const st
                                   [&](const ParameterInfo& info) { return info.name == name; });
   if (found == infos_.end()) {
     std::vector<std::string> names;
+    names.reserve(infos_.size());
     for (const ParameterInfo& info : infos_) {
       names.push_back(info.name);
     }
