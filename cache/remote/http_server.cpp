@@ -28,7 +28,7 @@ using Handle = std::unique_ptr<CURL, Cleanup>;
 
 constexpr std::size_t most_page_bytes = std::size_t{16} << 20U;
 
-/// What is received of an answer.
+/// An answer while it is received.
 struct Body {
   std::size_t most = max_entry_bytes;
   std::string bytes = {};

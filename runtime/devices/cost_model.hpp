@@ -69,7 +69,7 @@ struct CostInput {
   std::uint64_t barriers = 0;      ///< warp instructions
 };
 
-/// What the instructions of one class did in a launch, as far as the model reads it.
+/// The counts of one class of instructions in a launch that the model reads.
 struct ClassCounts {
   std::uint64_t warp_instructions = 0;
   std::uint64_t global_requests = 0;

@@ -26,12 +26,12 @@ constexpr double launch_overhead_us = 1.2;
 /// right order.
 constexpr double eager_launch_us = 2.2;
 
-/// How often a warp waits for `count` loads. A kernel that loads at all waits at least once.
+/// Number of times that a warp waits for `count` loads. A kernel that loads at all waits at least once.
 [[nodiscard]] constexpr double load_waits(double count) noexcept {
   return std::max(1.0, count / loads_under_way);
 }
 
-/// How long a warp of one device waits each time, in clocks.
+/// Clocks that a warp of one device waits each time.
 struct Latencies {
   double global = 0;
   double shared = shared_read_latency;

@@ -21,7 +21,7 @@ struct BenchRow {
   [[nodiscard]] bool ok() const;
 };
 
-/// What all calls of a report share.
+/// The facts that all calls of a report share.
 struct BenchSetting {
   std::string op;
   std::string device;

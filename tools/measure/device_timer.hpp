@@ -65,7 +65,7 @@ class DeviceTimer {
   [[nodiscard]] const TimingPlan& plan() const;
   /// Bytes of all tensors, each counted once, and those that are read and written twice.
   [[nodiscard]] double bytes_moved() const;
-  /// What is not as the policy wants it, because memory is short; empty if all is.
+  /// The departure from the policy that short memory forced, in words; empty if there is none.
   [[nodiscard]] const std::string& note() const;
 
  private:

@@ -38,13 +38,13 @@ struct BenchRequest {
   SteeringData data;
 };
 
-/// What was measured of one contender.
+/// The measurement of one contender.
 struct BenchTimes {
   KernelReport report;  ///< the kernel; without a key if it could not be prepared
   Measured measured;
 };
 
-/// What was measured of one call.
+/// The measurement of one call.
 struct BenchResult {
   std::vector<BenchTimes> times;  ///< one for each contender
   RoundsEnd end = RoundsEnd::no_subject;

@@ -19,7 +19,7 @@ struct Subject {
   std::function<double()> sample_us;
 };
 
-/// When the rounds end.
+/// The conditions that end the rounds.
 struct RoundPolicy {
   /// No interval ends the rounds before this many, since the first samples can agree by chance.
   int least_rounds = 10;

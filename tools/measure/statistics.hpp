@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-/// What a set of timed samples says. Every function is pure, so all of them are thread-safe.
+/// Statistics of timed samples. Every function is pure, so all of them are thread-safe.
 ///
 /// The median and its interval are used and not the mean, since the times of a kernel have a long tail: an
 /// interrupt or a change of the clock moves a mean by more than two variants differ.
@@ -67,7 +67,7 @@ constexpr double outlier_deviations = 5;
 /// Width of the interval as a part of the median; infinite if there are too few samples for an interval.
 [[nodiscard]] double relative_width(const Summary& summary);
 
-/// How two subjects differ over the same rounds.
+/// The difference of two subjects over the same rounds.
 struct PairedDifference {
   double gain = 0;  ///< 1 - b/a: 0.05 means that b takes 5 % less time than a
   Interval interval;

@@ -6,7 +6,7 @@
 
 namespace kerncast::tools {
 
-/// How a call is timed on a device.
+/// The policy by which a call is timed on a device.
 struct TimingPolicy {
   enum class L2 : std::uint8_t {
     cold,  ///< the tensors of a launch come from device memory, as in a model whose other layers ran in
@@ -30,7 +30,7 @@ struct TimingPolicy {
   [[nodiscard]] std::string text() const;
 };
 
-/// What a policy means for one call.
+/// The numbers that follow from a policy for one call.
 struct TimingPlan {
   int launches = 1;  ///< in one sample
   int copies = 1;    ///< of the tensors, used in turn

@@ -36,7 +36,7 @@ std::vector<std::int32_t> integers_of(const std::vector<std::byte>& bytes) {
   return values;
 }
 
-/// What each expert weighs, by Zipf's law. The seed chooses which of them are popular.
+/// The weight of each expert, by Zipf's law. The seed chooses which of them are popular.
 std::vector<double> popularities(std::size_t experts, double exponent, SplitMix& random) {
   std::vector<double> weights(experts);
   for (std::size_t rank = 0; rank < experts; ++rank) {

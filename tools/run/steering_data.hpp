@@ -13,7 +13,7 @@
 /// expert. Other tensors change the result of an op and not its time.
 namespace kerncast::tools {
 
-/// How such data are drawn.
+/// The distribution from which such data are drawn.
 struct SteeringData {
   enum class Kind : std::uint8_t { uniform, zipf, recorded };
 

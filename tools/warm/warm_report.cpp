@@ -142,7 +142,7 @@ int show_missing(CommandContext& context, const std::vector<PlannedKernel>& kern
                 {"missing", std::move(list)},
                 {"left_out", describe(left_out)}});
   } else {
-    // What is missing stands first, where a long plan does not hide it.
+    // The missing kernels stand first, where a long plan does not hide it.
     Table table({{"served by"}, {"op"}, {"specialisation"}, {"arch"}, {"rows"}, {"tunables"}});
     for (const bool cached : {false, true}) {
       for (const PlannedKernel& kernel : kernels) {

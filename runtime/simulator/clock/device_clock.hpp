@@ -21,7 +21,7 @@ class DeviceClock {
 
   /// Numbers the next launch, copy or fill and returns the factor by which noise makes it longer.
   double next_pace();
-  /// What a kernel reads as time if it begins at `start`.
+  /// The time that a kernel reads if it begins at `start`.
   [[nodiscard]] KernelClock kernel_clock(DeviceTime start) const;
   /// Estimates a launch that has run, and notes what it leaves in L2. `slept` are the nanoseconds for which
   /// its warps slept. `eager`: the host launched it by itself, not in a graph.

@@ -9,7 +9,7 @@
 
 namespace kerncast::simulator {
 
-/// Which memory lies in a device's L2 cache between launches. A launch, copy or fill leaves all that it
+/// The memory that lies in a device's L2 cache between launches. A launch, copy or fill leaves all that it
 /// touched there; what was touched longest ago goes first, as all of the launch that touched it last. A
 /// launch that touches more than the cache holds leaves nothing. So hits do not depend on the order of
 /// addresses or of blocks. Not thread-safe.

@@ -23,7 +23,8 @@ namespace kerncast::norm {
 
 inline constexpr std::int64_t max_hidden = 65536;
 
-/// How much of a tensor beside x a thread may access at once if that tensor's elements are wider than x's.
+/// The most of a tensor beside x that a thread may access at once if that tensor's elements are wider than
+/// x's.
 enum class AccessLimit : std::uint8_t {
   several_16_byte,  ///< as many elements as of x, in several accesses of 16 bytes
   one_16_byte,      ///< no more elements than one access of 16 bytes has

@@ -214,7 +214,7 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
   return cases;
 }
 
-/// How the kernel walks the scales.
+/// The way in which the kernel walks the scales.
 struct ScaleRows {
   std::int64_t stride = 0;  ///< along the dimension that is not contiguous
   std::int64_t count = 0;   ///< of swizzled scales, including padding

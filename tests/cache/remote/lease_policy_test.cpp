@@ -169,7 +169,7 @@ TEST_CASE("a miss waits for two leases in all, however many holders are gone one
     Machine machine(3600s, 7500ms, nonce);
     machine.after(LeaseStep::claim, LeaseAnswer::taken);
     LeaseStep step = LeaseStep::wait;
-    // As soon as this machine has found a lease too old, another one has taken it over, and is gone as well.
+    // Whenever this machine finds a lease too old, another one has taken it over, and is gone as well.
     for (int holder = 0; step != LeaseStep::compile; ++holder) {
       REQUIRE(holder < 10);
       const std::string lease = "holder" + std::to_string(holder) + " 7500";
@@ -309,6 +309,6 @@ TEST_CASE("an order of its own holds every number once and differs from those of
     CHECK(std::set<std::size_t>(order.begin(), order.end()).size() == 200);
     first.insert(order.front());
   }
-  // Of 1000 machines nearly each kernel is begun first by some.
+  // Nearly every kernel is the first one of some of the 1000 machines.
   CHECK(first.size() > 190);
 }

@@ -42,7 +42,7 @@ std::string name_of(const Key& key) {
   return "v1-" + key.hex() + ".kce";
 }
 
-/// What is listed of a server whose every page `make` makes.
+/// The listing of a server each of whose pages comes from `make`.
 RemoteListing listing(Pages::Make make, const ListingLimits& limits = {}) {
   Pages server(std::move(make));
   return listed_keys(server, {}, limits);

@@ -451,7 +451,7 @@ TEST_CASE("the source of a record decides before its rows, its rows before its l
   CHECK(times(table, 33, 64, "NVIDIA GH200") == std::vector<double>{2, 4, 1, 3});
   CHECK(times(table, 1, 1, "NVIDIA GH200") == std::vector<double>{1, 2, 4, 3});
 
-  // What the virtual GPU measured follows a cost model, so it is no measurement for another device.
+  // A time of the virtual GPU follows a cost model, so it is no measurement for another device.
   TunedRecord simulated = ranged(33, 64, 5);
   simulated.device = "Kerncast virtual GPU (sm_90)";
   TunedRecord older = estimate;

@@ -192,7 +192,7 @@ TEST_CASE_METHOD(Fixture, "the first record with details changes either schema, 
   records[5] = newer;
   CHECK(store().list() == records);
   CHECK(store().record({newest}).written == 1);
-  // Of two records of the same time the one that is told last is kept, if any detail differs.
+  // If two records have the same time and differ in a detail, the last one is kept.
   for (auto change : {+[](TunedRecord& r) { r.low_us = 3.21; }, +[](TunedRecord& r) { r.high_us = 3.31; },
                       +[](TunedRecord& r) { r.default_us = 3.51; }, +[](TunedRecord& r) { r.trials += 1; },
                       +[](TunedRecord& r) { r.policy += 'x'; }, +[](TunedRecord& r) { r.data += 'x'; },

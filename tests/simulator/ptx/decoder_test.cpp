@@ -203,7 +203,7 @@ TEST_CASE("what is not modelled refuses the function that holds it, and not its 
     CHECK(fault.kind == FaultKind::illegal_instruction);
     CHECK_THAT(fault.message, Contains("kernel 'direct'") && Contains(given.what));
   }
-  // What is malformed still refuses the module, wherever it stands.
+  // A malformed instruction still refuses the module, wherever it stands.
   CHECK_FALSE(decodes(kernel_text({}, "wgmma.fence.sync.aligned; add.u32 {;")));
   CHECK_FALSE(decodes(kernel_text({}, "frobnicate.tensor; ret;")));
 }

@@ -103,7 +103,7 @@ TEST_CASE("an estimate tunes, is recorded, and serves launches and warm-ups") {
                Catch::Contains(" " + name + "=" + std::to_string(value.get<int>()) + " "));
   }
 
-  // What the record chooses is what a warm-up compiles.
+  // A warm-up compiles the variant that the record chooses.
   const json kernels = place
                            .run({"warm", "norm.rms_norm", "--set", "hidden=256", "x_dtype=bf16", "--arch",
                                  "sm_90a", "--rows", "64", "--plan", "--json"})

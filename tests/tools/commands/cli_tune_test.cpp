@@ -359,7 +359,7 @@ TEST_CASE("after tuning, warming and packing, a strict process that has the pack
   options.cache_directory = place.directory.file("unused");
   const kerncast::DeviceTraits traits = kerncast::Runtime(options).traits(0);
   REQUIRE(kerncast::Runtime(options).arch(0) == "sm_90a");
-  // Of the first shapes this device has measurements of two buckets, of others there is less. All of them
+  // The first shapes have measurements of this device in two buckets, the others have fewer. All of them
   // have something, and most buckets are served by the nearest record.
   std::vector<TunedRecord> records;
   for (std::size_t i = 0; i < shapes.size(); ++i) {

@@ -149,8 +149,8 @@ TEST_CASE("an interruption ends the rounds, and the unfinished round does not co
   CHECK(all[1].samples_us.size() == 3);
 }
 
-/// How often of `sets` runs the paired interval of two subjects, of which the second takes 0.95 of the
-/// first's time, holds 0.05, and how often it excludes zero.
+/// The number of `sets` runs in which the paired interval of two subjects, of which the second takes 0.95 of
+/// the first's time, holds 0.05, and how often it excludes zero.
 struct Verdicts {
   int right = 0;
   int found = 0;

@@ -48,7 +48,7 @@ std::vector<std::int32_t> mask(const std::string& distribution, std::int64_t row
       "masked_m");
 }
 
-/// How many slots go to each expert, the busiest first.
+/// Number of slots of each expert, the busiest first.
 std::vector<int> loads(const std::vector<std::int32_t>& ids) {
   std::map<std::int32_t, int> counts;
   for (const std::int32_t id : ids) {

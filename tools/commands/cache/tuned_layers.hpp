@@ -29,7 +29,7 @@ struct TunedLayer {
 /// Warns if a layer has records that no launch uses for lack of a signature.
 void warn_of_untrusted(CommandContext& context, const std::vector<TunedLayer>& layers);
 
-/// Whether a record can still be used.
+/// The state of a record: it can be used, or its templates or its op are gone.
 enum class TunedState : std::uint8_t {
   current,
   stale,    ///< the op's templates have changed since
@@ -42,7 +42,7 @@ enum class TunedState : std::uint8_t {
 /// The rows of a record, "33..64", or "8193.." without an end.
 [[nodiscard]] std::string rows_text(const cache::TunedRecord& record);
 
-/// What is printed in place of records if there are none.
+/// The text that is printed if there are no records.
 constexpr const char* no_tuned_records =
     "no tuned records: ops use their own choice of tunables; records come from kerncast tune, with packs "
     "(kerncast cache import) and read-only layers\n";

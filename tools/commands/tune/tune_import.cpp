@@ -45,7 +45,7 @@ void leave_out_untrusted(cache::TunedLines& lines) {
             [](const cache::LineDefect& a, const cache::LineDefect& b) { return a.number < b.number; });
 }
 
-/// What recording `records` would do to those that are `there`.
+/// The result that recording `records` would have beside those that are `there`.
 cache::RecordResult foretell(const std::vector<cache::TunedRecord>& records,
                              std::vector<cache::TunedRecord> there) {
   cache::RecordResult result;

@@ -1,4 +1,4 @@
-// What a cache holds, shown by `kerncast cache`, end to end. None of it needs a device.
+// `kerncast cache` shows the content of a cache, end to end. None of it needs a device.
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <string>

@@ -247,7 +247,7 @@ class Server {
     const auto answer = client_->put(kerncast::cache::object_name(key), bytes, soon());
     REQUIRE(answer.state == kerncast::cache::RemoteState::done);
   }
-  /// What the server has under a key; empty if that is nothing.
+  /// The object that the server has under a key; empty if it has none.
   [[nodiscard]] std::string get(const Key& key) const {
     return client_->get(kerncast::cache::object_name(key), soon()).bytes;
   }
