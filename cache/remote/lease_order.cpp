@@ -3,7 +3,7 @@
 #include <numeric>
 #include <utility>
 
-#include "cache/remote/split_mix.hpp"
+#include "runtime/util/split_mix.hpp"
 
 namespace kerncast::cache {
 

@@ -6,7 +6,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "cache/remote/split_mix.hpp"
+#include "runtime/util/split_mix.hpp"
 
 namespace kerncast::cache {
 namespace {

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "runtime/util/split_mix.hpp"
+
 namespace kerncast::tools {
 
 /// SplitMix64, since the distributions of the standard library differ between implementations.
@@ -9,13 +11,7 @@ class SplitMix {
  public:
   explicit SplitMix(std::uint64_t seed) : state_(seed) {}
 
-  std::uint64_t bits() {
-    state_ += 0x9e3779b97f4a7c15U;
-    std::uint64_t z = state_;
-    z = (z ^ z >> 30U) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ z >> 27U) * 0x94d049bb133111ebU;
-    return z ^ z >> 31U;
-  }
+  std::uint64_t bits() { return next_random(state_); }
   /// A value in [0, 1).
   double uniform() { return static_cast<double>(bits() >> 11U) * 0x1p-53; }
 

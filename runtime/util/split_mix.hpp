@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace kerncast::cache {
+namespace kerncast {
 
 /// The next number of SplitMix64, which is enough to keep machines apart. It is no secret.
 [[nodiscard]] constexpr std::uint64_t next_random(std::uint64_t& state) {
@@ -13,4 +13,4 @@ namespace kerncast::cache {
   return mixed ^ (mixed >> 31);
 }
 
-}  // namespace kerncast::cache
+}  // namespace kerncast
