@@ -22,7 +22,7 @@ constexpr std::string_view index = "index.sqlite";
 constexpr std::string_view failed = "failed";
 constexpr std::string_view tuning = "tuning.sqlite";
 constexpr std::string_view tuning_copy = "tuning.good.sqlite";
-/// The folder of what a tuner tried; tools/tune/trial_store.hpp describes its files.
+/// The folder of what a tuner tried; tools/tune/trials/trial_store.hpp describes its files.
 constexpr std::string_view trials = "trials";
 constexpr std::string_view entry_suffix = ".kce";
 constexpr std::string_view session_suffix = ".kcs";

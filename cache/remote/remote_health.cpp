@@ -1,5 +1,5 @@
-#include "cache/remote/remote_credentials.hpp"
-#include "cache/remote/remote_server.hpp"
+#include "cache/remote/address/remote_credentials.hpp"
+#include "cache/remote/server/remote_server.hpp"
 
 namespace kerncast::cache {
 

@@ -11,10 +11,10 @@
 #include "cache/key.hpp"
 #include "cache/posix/warn_once.hpp"
 #include "cache/read_only_layer.hpp"
-#include "cache/remote/circuit_breaker.hpp"
-#include "cache/remote/remote_leases.hpp"
-#include "cache/remote/remote_queue.hpp"
-#include "cache/remote/remote_server.hpp"
+#include "cache/remote/lease/remote_leases.hpp"
+#include "cache/remote/lease/remote_queue.hpp"
+#include "cache/remote/server/circuit_breaker.hpp"
+#include "cache/remote/server/remote_server.hpp"
 #include "cache/wait_budget.hpp"
 
 namespace kerncast::cache {

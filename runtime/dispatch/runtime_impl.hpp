@@ -16,7 +16,7 @@
 #include "runtime/dispatch/kernel_builder.hpp"
 #include "runtime/dispatch/metrics_file.hpp"
 #include "runtime/dispatch/request_recorder.hpp"
-#include "runtime/dispatch/tunables_chooser.hpp"
+#include "runtime/dispatch/tunables/tunables_chooser.hpp"
 #include "runtime/driver/driver_api.hpp"
 
 namespace kerncast {

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "cache/remote/circuit_breaker.hpp"
-#include "cache/remote/lease_order.hpp"
-#include "cache/remote/lease_policy.hpp"
+#include "cache/remote/lease/lease_order.hpp"
+#include "cache/remote/lease/lease_policy.hpp"
+#include "cache/remote/server/circuit_breaker.hpp"
 
 namespace kerncast::bench {
 namespace {

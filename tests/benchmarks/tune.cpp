@@ -23,8 +23,8 @@
 #include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/kernel_cache.hpp"
 #include "tools/profile/described_device.hpp"
-#include "tools/tune/estimate_evaluator.hpp"
-#include "tools/tune/tune_report.hpp"
+#include "tools/tune/evaluate/estimate_evaluator.hpp"
+#include "tools/tune/report/tune_report.hpp"
 #include "tools/tune/tune_run.hpp"
 
 namespace {

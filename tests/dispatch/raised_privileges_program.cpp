@@ -10,7 +10,7 @@
 #include <kerncast/ops/norm/rms_norm.hpp>
 #include "cache/cache.hpp"
 #include "cache/posix/trust.hpp"
-#include "cache/remote/remote_server.hpp"
+#include "cache/remote/server/remote_server.hpp"
 #include "kerncast/op_definition.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/driver/driver_api.hpp"

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "kerncast/op_definition.hpp"
-#include "runtime/dispatch/launch_defect.hpp"
+#include "runtime/dispatch/tunables/launch_defect.hpp"
 
 using namespace kerncast;
 using Catch::Contains;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "tools/measure/statistics.hpp"
-#include "tools/tune/trial.hpp"
+#include "tools/tune/trials/trial.hpp"
 
 namespace kerncast::tools {
 

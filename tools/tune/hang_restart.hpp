@@ -8,9 +8,9 @@
 #include <string>
 
 #include "tools/io/console.hpp"
-#include "tools/tune/evaluator.hpp"
-#include "tools/tune/hang_guard.hpp"
-#include "tools/tune/trial_store.hpp"
+#include "tools/tune/evaluate/evaluator.hpp"
+#include "tools/tune/evaluate/hang_guard.hpp"
+#include "tools/tune/trials/trial_store.hpp"
 
 namespace kerncast::tools {
 

@@ -8,8 +8,8 @@
 
 #include "tools/tune/decision.hpp"
 #include "tools/tune/search/strategy.hpp"
-#include "tools/tune/space.hpp"
-#include "tools/tune/trial.hpp"
+#include "tools/tune/space/space.hpp"
+#include "tools/tune/trials/trial.hpp"
 
 /// Decides and searches anew from trials that were stored, without a device.
 namespace kerncast::tools {

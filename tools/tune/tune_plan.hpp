@@ -6,7 +6,7 @@
 
 #include "kerncast/runtime.hpp"
 #include "tools/io/console.hpp"
-#include "tools/tune/point.hpp"
+#include "tools/tune/space/point.hpp"
 #include "tools/warm/warm_plan.hpp"
 
 namespace kerncast::tools {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/tune/evaluator.hpp"
+#include "tools/tune/evaluate/evaluator.hpp"
 #include "tools/tune/tune_run.hpp"
 
 namespace kerncast::tools {

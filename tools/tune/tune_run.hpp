@@ -9,12 +9,12 @@
 
 #include "cache/key.hpp"
 #include "tools/tune/decision.hpp"
-#include "tools/tune/evaluator.hpp"
-#include "tools/tune/point.hpp"
+#include "tools/tune/evaluate/evaluator.hpp"
 #include "tools/tune/search/stop_rule.hpp"
 #include "tools/tune/search/strategy.hpp"
-#include "tools/tune/space.hpp"
-#include "tools/tune/trial_store.hpp"
+#include "tools/tune/space/point.hpp"
+#include "tools/tune/space/space.hpp"
+#include "tools/tune/trials/trial_store.hpp"
 
 namespace kerncast::tools {
 

@@ -16,8 +16,8 @@
 #include "cache/pack/pack.hpp"
 #include "cache/posix/folder.hpp"
 #include "cache/posix/trusted_path.hpp"
-#include "cache/remote/remote_listing.hpp"
 #include "cache/remote/remote_store.hpp"
+#include "cache/remote/server/remote_listing.hpp"
 #include "cache/tuning/tuning_store.hpp"
 
 namespace kerncast::tools {

@@ -13,7 +13,7 @@
 #include "cache/entry.hpp"
 #include "cache/key.hpp"
 #include "cache/posix/trust.hpp"
-#include "cache/remote/remote_server.hpp"
+#include "cache/remote/server/remote_server.hpp"
 #include "cache/tuning/tuning_store.hpp"
 #include "tools/verify/entry_verifier.hpp"
 

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "cache/cache.hpp"
-#include "cache/remote/lease_order.hpp"
+#include "cache/remote/lease/lease_order.hpp"
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/io/output.hpp"

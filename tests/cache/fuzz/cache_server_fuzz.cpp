@@ -17,9 +17,9 @@
 
 #include "cache/entry.hpp"
 #include "cache/posix/descriptor.hpp"
-#include "cache/remote/remote_address.hpp"
-#include "cache/remote/remote_listing.hpp"
-#include "cache/remote/remote_server.hpp"
+#include "cache/remote/address/remote_address.hpp"
+#include "cache/remote/server/remote_listing.hpp"
+#include "cache/remote/server/remote_server.hpp"
 #include "tests/cache/fuzz/sample_mutator.hpp"
 
 namespace cache = kerncast::cache;

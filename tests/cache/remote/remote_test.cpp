@@ -6,8 +6,8 @@
 #include <set>
 
 #include "cache/cache.hpp"
-#include "cache/remote/redis_server.hpp"
-#include "cache/remote/remote_listing.hpp"
+#include "cache/remote/server/redis_server.hpp"
+#include "cache/remote/server/remote_listing.hpp"
 #include "tests/cache/remote/redis_process.hpp"
 #include "tests/cache/remote/server_process.hpp"
 #include "tests/cache/sample.hpp"

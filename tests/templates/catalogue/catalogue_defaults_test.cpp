@@ -11,8 +11,8 @@
 #include "tests/templates/catalogue/launchable_tunables.hpp"
 #include "tests/templates/kernel_cache.hpp"
 #include "tools/profile/described_device.hpp"
-#include "tools/tune/call_shape.hpp"
-#include "tools/tune/tunables_sweep.hpp"
+#include "tools/tune/space/call_shape.hpp"
+#include "tools/tune/space/tunables_sweep.hpp"
 
 using namespace kerncast;
 using namespace kerncast::tools;

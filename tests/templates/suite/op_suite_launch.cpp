@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/dispatch/launch_defect.hpp"
+#include "runtime/dispatch/tunables/launch_defect.hpp"
 #include "tests/templates/suite/derived_cases.hpp"
 #include "tests/templates/suite/op_suite.hpp"
 #include "tests/templates/suite/typed_calls.hpp"

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "cache/remote/remote_server.hpp"
+#include "cache/remote/server/remote_server.hpp"
 #include "tests/cache/remote/redis_process.hpp"
 #include "tests/cache/remote/scripted_server.hpp"
 #include "tests/tools/commands/command_process.hpp"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "tools/measure/rounds.hpp"
-#include "tools/tune/evaluator.hpp"
+#include "tools/tune/evaluate/evaluator.hpp"
 #include "tools/tune/search/seeded_order.hpp"
 
 namespace kerncast::test {

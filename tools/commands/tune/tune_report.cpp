@@ -6,9 +6,9 @@
 #include "tools/commands/tune/tune.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
-#include "tools/tune/trial_store.hpp"
-#include "tools/tune/tune_page.hpp"
-#include "tools/tune/tune_report.hpp"
+#include "tools/tune/report/tune_page.hpp"
+#include "tools/tune/report/tune_report.hpp"
+#include "tools/tune/trials/trial_store.hpp"
 
 namespace kerncast::tools {
 namespace {

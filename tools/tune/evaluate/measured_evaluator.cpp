@@ -1,0 +1,233 @@
+#include "tools/tune/evaluate/measured_evaluator.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "runtime/dispatch/runtime_impl.hpp"
+#include "runtime/driver/cuda_types.hpp"
+#include "tools/tune/evaluate/estimate_evaluator.hpp"
+#include "tools/tune/evaluate/fitness.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+bool same_bytes(const std::vector<StoredTensor>& a, const std::vector<StoredTensor>& b, std::string& which) {
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i].bytes != b.at(i).bytes) {
+      which = a[i].name;
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+/// A candidate that is to be measured, and where its trial is.
+struct MeasuredEvaluator::Prepared {
+  const Candidate* candidate = nullptr;
+  Trial* trial = nullptr;
+};
+
+MeasuredEvaluator::MeasuredEvaluator(RuntimeOptions options, int ordinal, CandidateCompiler& compiler,
+                                     const devices::DeviceDescription* description, const std::string& nvrtc,
+                                     MeasuringPolicy policy)
+    : compiler_(compiler),
+      description_(description),
+      policy_(std::move(policy)),
+      session_(std::move(options), ordinal) {
+  const int version = implementation_of(session_.runtime()).driver().version;
+  conditions_.source = cache::TunedSource::measured;
+  conditions_.device = session_.device().name();
+  conditions_.compiler = nvrtc.empty() ? std::string() : "NVRTC " + nvrtc;
+  conditions_.driver = fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+  conditions_.clocks = policy_.clocks;
+  conditions_.policy = policy_.timing.text();
+}
+
+MeasuredEvaluator::~MeasuredEvaluator() = default;
+
+void MeasuredEvaluator::watch(const EvaluationRequest& request, const Candidate* candidate) const {
+  if (watch_) {
+    watch_(request, candidate);
+  }
+}
+
+Conditions MeasuredEvaluator::conditions(const Point& point) const {
+  Conditions conditions = conditions_;
+  if (!steering_tensors(point.op()).empty()) {
+    conditions.data = policy_.data.text();
+  }
+  return conditions;
+}
+
+void MeasuredEvaluator::recover() {
+  timer_.reset();
+  own_outputs_.clear();
+  if (!session_.healthy()) {
+    session_.renew();
+  }
+}
+
+double MeasuredEvaluator::bound_us(const Point& point, std::int64_t rows) const {
+  return description_ == nullptr ? 0 : memory_bound_us(point, rows, *description_);
+}
+
+void MeasuredEvaluator::prepare(const Point& point, std::span<const Candidate> candidates) {
+  compiler_.prepare(point, candidates);
+}
+
+DeviceTimer& MeasuredEvaluator::timer(const Point& point, std::int64_t rows) {
+  const std::string call = fmt::format("{} [{}] {} {}", point.op().name, point.spec_text,
+                                       fmt::join(point.workload.scalars, " "), rows);
+  if (timer_ == nullptr || call_ != call) {
+    timer_.reset();
+    own_outputs_.clear();
+    TimedCall timed;
+    timed.op = &point.op();
+    timed.params = point.workload.params;
+    timed.scalars = point.workload.scalars;
+    timed.inputs = steered_inputs(point.op(), timed.params, timed.scalars, rows, policy_.data, policy_.seed);
+    timer_ = std::make_unique<DeviceTimer>(session_.runtime(), session_.device(), std::move(timed),
+                                           policy_.timing);
+    call_ = call;
+  }
+  return *timer_;
+}
+
+std::string MeasuredEvaluator::difference(const EvaluationRequest& request, const Candidate& candidate) {
+  DeviceTimer& device_timer = timer(*request.point, request.rows);
+  std::string which;
+  if (own_outputs_.empty()) {
+    watch(request, &request.own);
+    own_outputs_ = device_timer.outputs(request.own.tunables);
+    reproducible_ = same_bytes(own_outputs_, device_timer.outputs(request.own.tunables), which);
+  }
+  watch(request, &candidate);
+  const bool same = same_bytes(own_outputs_, device_timer.outputs(candidate.tunables), which);
+  return same || !reproducible_ ? std::string()
+                                : fmt::format("{} differs from what the default writes", which);
+}
+
+Trial MeasuredEvaluator::examine(const EvaluationRequest& request, const Candidate& candidate) {
+  const Point& point = *request.point;
+  const bool is_own = candidate.text == request.own.text;
+  Trial trial;
+  trial.tunables = candidate.text;
+  const Compiled own = compiler_.take(point, request.own);
+  const Compiled compiled = is_own ? own : compiler_.take(point, candidate);
+  trial.registers = compiled.registers;
+  trial.spill_bytes = compiled.spill_bytes;
+  if (const std::optional<Unfit> unfit =
+          unfitness(point, request.rows, description_, candidate, compiled, request.own, own)) {
+    trial.outcome = unfit->outcome;
+    trial.why = unfit->why;
+    return trial;
+  }
+  if (is_own) {
+    return trial;
+  }
+  try {
+    trial.why = difference(request, candidate);
+    trial.outcome = trial.why.empty() ? Outcome::timed : Outcome::wrong_result;
+  } catch (const Error& error) {
+    trial.outcome = outcome_of(error);
+    trial.why = error.what();
+    recover();
+  }
+  watch(request, nullptr);
+  return trial;
+}
+
+bool MeasuredEvaluator::measure(const EvaluationRequest& request, const std::vector<Prepared>& together,
+                                const std::function<bool()>& stop) {
+  std::vector<Subject> subjects;
+  try {
+    DeviceTimer& device_timer = timer(*request.point, request.rows);
+    watch(request, &request.own);
+    subjects.push_back(device_timer.subject(request.own.text, request.own.tunables));
+    for (const Prepared& one : together) {
+      if (one.candidate->text != request.own.text) {
+        watch(request, one.candidate);
+        subjects.push_back(device_timer.subject(one.candidate->text, one.candidate->tunables));
+      }
+    }
+  } catch (const Error& error) {
+    for (const Prepared& one : together) {
+      one.trial->outcome = outcome_of(error);
+      one.trial->why = error.what();
+    }
+    watch(request, nullptr);
+    return false;
+  }
+  watch(request, nullptr);
+  RoundPolicy rounds = request.is_final ? policy_.last : policy_.search;
+  rounds.interrupted = stop;
+  const std::vector<Measured> measured = measure_rounds(subjects, rounds);
+  bool sound = measured.front().ok();
+  std::size_t next = 1;
+  for (const Prepared& one : together) {
+    const bool is_own = one.candidate->text == request.own.text;
+    const Measured& samples = is_own ? measured.front() : measured[next++];
+    sound = sound && samples.ok();
+    one.trial->samples_us = samples.samples_us;
+    if (!is_own) {
+      one.trial->default_us = measured.front().samples_us;
+    }
+    if (!samples.ok()) {
+      one.trial->outcome = Outcome::failed;
+      one.trial->why = samples.defect;
+    } else if (samples.samples_us.empty()) {
+      one.trial->outcome = Outcome::failed;
+      one.trial->why = "no round was finished";
+    }
+  }
+  return sound;
+}
+
+std::vector<Trial> MeasuredEvaluator::evaluate(const EvaluationRequest& request,
+                                               const std::function<bool()>& stop) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::span<const Candidate> wanted =
+      request.others.empty() ? std::span<const Candidate>(&request.own, 1) : request.others;
+  std::vector<Trial> trials;
+  for (const Candidate& candidate : wanted) {
+    if (stop()) {
+      return {};
+    }
+    trials.push_back(examine(request, candidate));
+  }
+  std::vector<Prepared> fit;
+  for (std::size_t i = 0; i < trials.size(); ++i) {
+    if (trials[i].outcome == Outcome::timed) {
+      fit.push_back({&wanted[i], &trials[i]});
+    }
+  }
+  if (!fit.empty() && !measure(request, fit, stop)) {
+    recover();
+    for (const Prepared& one : fit) {
+      one.trial->outcome = Outcome::timed;
+      one.trial->why.clear();
+      if (!measure(request, {one}, stop)) {
+        recover();
+      }
+    }
+  }
+  if (stop()) {
+    // Rounds that were cut short are no trial.
+    return {};
+  }
+  const double took =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  for (Trial& trial : trials) {
+    trial.at_us = now_us();
+    trial.took_ms = took / static_cast<double>(trials.size());
+  }
+  return trials;
+}
+
+}  // namespace kerncast::tools

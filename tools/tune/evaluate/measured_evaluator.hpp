@@ -1,0 +1,86 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kerncast/runtime.hpp"
+#include "runtime/devices/device_description.hpp"
+#include "tools/measure/device_session.hpp"
+#include "tools/measure/device_timer.hpp"
+#include "tools/run/steering_data.hpp"
+#include "tools/tune/evaluate/candidate_compiler.hpp"
+#include "tools/tune/evaluate/evaluator.hpp"
+
+namespace kerncast::tools {
+
+/// The effort that is spent on measuring candidates.
+struct MeasuringPolicy {
+  TimingPolicy timing;
+  RoundPolicy search;      ///< of candidates that are tried
+  RoundPolicy last;        ///< of the few that are measured again
+  std::string clocks;      ///< how the clock of the device is set, for the key of the trials
+  SteeringData data;       ///< how expert ids and masks are drawn
+  std::uint64_t seed = 1;  ///< of these data
+};
+
+/// Measures candidates on a device, each in the same rounds as the op's own choice. A candidate whose launch
+/// fails costs the context, which is made anew; the others of its batch are measured one by one then.
+class MeasuredEvaluator final : public Evaluator {
+ public:
+  /// Called before each launch that may not end, with the candidate, and with null when all have ended.
+  using Watch = std::function<void(const EvaluationRequest& request, const Candidate* candidate)>;
+
+  /// Opens device `ordinal` of the driver that `options` name. `compiler` compiles into the cache that these
+  /// options name too. `description` may be null: then there is no bound, and no candidate is left out for
+  /// its occupancy. `compiler` and `description` must outlive the object. `nvrtc` is the version of the
+  /// compiler, as "13.0". Throws Error as DeviceSession does.
+  MeasuredEvaluator(RuntimeOptions options, int ordinal, CandidateCompiler& compiler,
+                    const devices::DeviceDescription* description, const std::string& nvrtc,
+                    MeasuringPolicy policy);
+  ~MeasuredEvaluator() override;
+
+  /// Sets who is told of launches.
+  void set_watch(Watch watch) { watch_ = std::move(watch); }
+  [[nodiscard]] Conditions conditions(const Point& point) const override;
+  [[nodiscard]] bool exact() const override { return false; }
+  [[nodiscard]] double bound_us(const Point& point, std::int64_t rows) const override;
+  void prepare(const Point& point, std::span<const Candidate> candidates) override;
+  [[nodiscard]] std::vector<Trial> evaluate(const EvaluationRequest& request,
+                                            const std::function<bool()>& stop) override;
+  [[nodiscard]] std::vector<double> expect(const Point& /*point*/,
+                                           std::span<const Candidate> /*candidates*/) override {
+    return {};
+  }
+  [[nodiscard]] std::vector<std::string> in_flight() const override { return compiler_.in_flight(); }
+
+ private:
+  struct Prepared;
+  [[nodiscard]] DeviceTimer& timer(const Point& point, std::int64_t rows);
+  /// Forgets the call, and makes the context anew if it has faulted.
+  void recover();
+  /// Leaves out what is not fit. The trial is `timed` if it may be.
+  [[nodiscard]] Trial examine(const EvaluationRequest& request, const Candidate& candidate);
+  /// The reason why the outputs of a candidate are wrong; empty if they are those of the default.
+  [[nodiscard]] std::string difference(const EvaluationRequest& request, const Candidate& candidate);
+  /// Measures these candidates in the same rounds. False if one of them failed.
+  [[nodiscard]] bool measure(const EvaluationRequest& request, const std::vector<Prepared>& together,
+                             const std::function<bool()>& stop);
+  void watch(const EvaluationRequest& request, const Candidate* candidate) const;
+
+  CandidateCompiler& compiler_;
+  const devices::DeviceDescription* description_;
+  MeasuringPolicy policy_;
+  Watch watch_;
+  Conditions conditions_;
+  DeviceSession session_;
+  /// The call that was measured last, and the default's outputs once they are known.
+  std::string call_;
+  std::unique_ptr<DeviceTimer> timer_;
+  std::vector<StoredTensor> own_outputs_;
+  bool reproducible_ = true;  ///< the default writes the same bytes each time
+};
+
+}  // namespace kerncast::tools

@@ -1,0 +1,67 @@
+#include "tools/tune/evaluate/result_check.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace kerncast::tools {
+namespace {
+
+/// The first tensor that differs, in words.
+std::string compare(const std::vector<StoredTensor>& a, const std::vector<StoredTensor>& b) {
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const auto differ =
+        std::mismatch(a[i].bytes.begin(), a[i].bytes.end(), b[i].bytes.begin(), b[i].bytes.end());
+    if (differ.first != a[i].bytes.end() || differ.second != b[i].bytes.end()) {
+      return fmt::format("{} differs from byte {} on", a[i].name, differ.first - a[i].bytes.begin());
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string ResultCheck::difference(const Point& point, std::int64_t rows, const Candidate& candidate,
+                                    const Candidate& own) {
+  if (candidate.text == own.text) {
+    return {};
+  }
+  const std::string call = fmt::format("{} {} {} {} {}", point.op().name, point.spec_text,
+                                       fmt::join(point.workload.scalars, " "), rows, own.text);
+  const std::string name = call + "\n" + candidate.text;
+  if (const auto known = known_.find(name); known != known_.end()) {
+    return known->second;
+  }
+  if (own_name_ != call) {
+    own_ = outputs(point, rows, own.tunables);
+    own_name_ = call;
+  }
+  std::string found = compare(own_, outputs(point, rows, candidate.tunables));
+  if (!found.empty() && !compare(own_, outputs(point, rows, own.tunables)).empty()) {
+    found.clear();
+  }
+  known_[name] = found;
+  return found;
+}
+
+std::vector<StoredTensor> ResultCheck::outputs(const Point& point, std::int64_t rows,
+                                               const Tunables& tunables) {
+  OpRunRequest request;
+  request.op = &point.op();
+  request.params = point.workload.params;
+  request.scalars = point.workload.scalars;
+  request.inputs = synthetic_inputs(point.op(), request.params, request.scalars, rows);
+  request.check = false;
+  request.timed_dispatches = 0;
+  request.launch = [&](const Call& call) {
+    runtime_.prepare(point.op(), call, tunables).launch(nullptr);
+    return KernelReport{};
+  };
+  std::vector<StoredTensor> written = run_op(runtime_, device_, request).outputs;
+  // A workspace is no result.
+  std::erase_if(written, [](const StoredTensor& tensor) { return tensor.name == "workspace"; });
+  return written;
+}
+
+}  // namespace kerncast::tools

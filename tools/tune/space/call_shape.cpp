@@ -1,0 +1,76 @@
+#include "tools/tune/space/call_shape.hpp"
+
+#include <algorithm>
+
+#include "tools/run/bound_call.hpp"
+#include "tools/run/op_run.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+Bindings settings_of(const Workload& workload) {
+  Bindings bindings;
+  for (const auto& [name, value] : workload.params) {
+    bindings.set_param(name, value);
+  }
+  for (const auto& [name, value] : workload.scalars) {
+    bindings.set_scalar(name, value);
+  }
+  return bindings;
+}
+
+/// A view of memory at `next` that nothing may touch; moves `next` past it.
+TensorView untouchable(const TensorPlan& plan, std::uintptr_t& next) {
+  const HostTensor tensor = host_tensor(plan);
+  TensorView view;
+  view.data = reinterpret_cast<void*>(next);
+  view.dtype = tensor.dtype;
+  view.rank = static_cast<int>(tensor.shape.size());
+  std::copy(tensor.shape.begin(), tensor.shape.end(), view.shape.begin());
+  std::copy(tensor.strides.begin(), tensor.strides.end(), view.strides.begin());
+  next += static_cast<std::uintptr_t>(storage_elements(plan) * size_of(plan.dtype) + 511) / 256 * 256;
+  return view;
+}
+
+/// The tensors of a call, over memory that does not exist.
+struct ImaginedCall {
+  ImaginedCall(const Workload& workload, std::int64_t rows) : bindings(settings_of(workload)) {
+    std::uintptr_t next = 4096;
+    inputs = workload.op->plan_inputs(bindings, rows);
+    for (const TensorPlan& plan : inputs) {
+      bindings.set_tensor(plan.name, untouchable(plan, next));
+    }
+    outputs = workload.op->plan_outputs(bindings);
+    for (const TensorPlan& plan : outputs) {
+      bindings.set_tensor(plan.name, untouchable(plan, next));
+    }
+  }
+
+  Bindings bindings;
+  std::vector<TensorPlan> inputs;
+  std::vector<TensorPlan> outputs;
+};
+
+}  // namespace
+
+Call call_of(const Workload& workload, std::int64_t rows) {
+  return workload.op->bind(ImaginedCall(workload, rows).bindings);
+}
+
+CallBytes bytes_of_call(const Workload& workload, std::int64_t rows) {
+  const ImaginedCall call(workload, rows);
+  const auto size = [](const TensorPlan& plan) {
+    return static_cast<std::uint64_t>(element_count(plan.shape) * size_of(plan.dtype));
+  };
+  CallBytes bytes;
+  for (const TensorPlan& plan : call.inputs) {
+    bytes.read += size(plan);
+    bytes.written += is_inout(*workload.op, plan.name) ? size(plan) : 0;
+  }
+  for (const TensorPlan& plan : call.outputs) {
+    bytes.written += size(plan);
+  }
+  return bytes;
+}
+
+}  // namespace kerncast::tools

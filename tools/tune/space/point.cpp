@@ -1,0 +1,71 @@
+#include "tools/tune/space/point.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "tools/tune/search/seeded_order.hpp"
+#include "tools/tune/space/call_shape.hpp"
+
+namespace kerncast::tools {
+namespace {
+
+/// True if a call of `rows` rows has the specialisation and the bucket of `point`.
+bool belongs_to(const Point& point, std::int64_t rows) {
+  try {
+    const Call call = call_of(point.workload, rows);
+    return call.spec == point.spec && call.rows >= point.rows_low && call.rows <= point.rows_high;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+Point point_of(const Workload& workload, const std::string& arch, const DeviceTraits& traits,
+               std::int64_t rows) {
+  const Call call = call_of(workload, rows);
+  const RowRange range = row_range(row_bucket(call.rows));
+  Point point;
+  point.workload = workload;
+  point.spec = call.spec;
+  point.spec_text = format_specialisation(*workload.op, call.spec);
+  point.arch = arch;
+  point.traits = traits;
+  point.rows = rows;
+  point.rows_low = range.lowest;
+  point.rows_high = range.highest;
+  return point;
+}
+
+std::string rows_text(std::int64_t low, std::int64_t high) {
+  if (low == high) {
+    return fmt::format("{}", low);
+  }
+  return high == std::numeric_limits<std::int64_t>::max() ? fmt::format("{} and more", low)
+                                                          : fmt::format("{} to {}", low, high);
+}
+
+std::string describe(const Point& point) {
+  return fmt::format("{} [{}] for {}, {} row{}", point.op().name, point.spec_text, point.arch,
+                     rows_text(point.rows_low, point.rows_high), point.rows_high == 1 ? "" : "s");
+}
+
+std::vector<std::int64_t> validation_rows(const Point& point, std::uint64_t seed) {
+  const std::int64_t low = point.rows_low;
+  const std::int64_t high =
+      point.rows_high == std::numeric_limits<std::int64_t>::max() ? 2 * low : point.rows_high;
+  std::set<std::int64_t> rows = {low, high};
+  if (high - low > 1) {
+    SeededRandom random(seed ^ static_cast<std::uint64_t>(low));
+    rows.insert(low + 1 + static_cast<std::int64_t>(random.below(static_cast<std::size_t>(high - low - 1))));
+  }
+  rows.erase(point.rows);
+  std::vector<std::int64_t> out(rows.begin(), rows.end());
+  std::erase_if(out, [&](std::int64_t count) { return !belongs_to(point, count); });
+  return out;
+}
+
+}  // namespace kerncast::tools
