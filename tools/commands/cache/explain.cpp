@@ -23,7 +23,7 @@ struct ExplainOptions {
 };
 
 /// A cached kernel of the op, and its differences from the wanted one.
-struct Candidate {
+struct StoredMatch {
   cache::Key key;
   std::string layer;
   std::string spec;
@@ -40,19 +40,19 @@ class Search {
       return;
     }
     ++seen_;
-    Candidate candidate{key, layer, entry.spec, entry.arch,
-                        key_differences(op_, entry.key_fields, wanted_.key_fields)};
+    StoredMatch candidate{key, layer, entry.spec, entry.arch,
+                          key_differences(op_, entry.key_fields, wanted_.key_fields)};
     if (!nearest_ || distance(candidate.differences) < distance(nearest_->differences)) {
       nearest_ = std::move(candidate);
     }
   }
-  [[nodiscard]] const std::optional<Candidate>& nearest() const { return nearest_; }
+  [[nodiscard]] const std::optional<StoredMatch>& nearest() const { return nearest_; }
   [[nodiscard]] std::size_t seen() const { return seen_; }
 
  private:
   const OpDefinition& op_;
   const KeyReport& wanted_;
-  std::optional<Candidate> nearest_;
+  std::optional<StoredMatch> nearest_;
   std::size_t seen_ = 0;
 };
 
@@ -75,7 +75,7 @@ Search search(CommandContext& context, const OpDefinition& op, const KeyReport& 
   return out;
 }
 
-Json to_json(const Candidate& candidate) {
+Json to_json(const StoredMatch& candidate) {
   Json json = {{"key", candidate.key.hex()},
                {"layer", candidate.layer},
                {"spec", candidate.spec},
@@ -118,7 +118,7 @@ int explain(CommandContext& context, const ExplainOptions& options) {
   } else if (!result.nearest()) {
     print(fmt::format("miss: no layer has a kernel of {}\n", op.name));
   } else {
-    const Candidate& nearest = *result.nearest();
+    const StoredMatch& nearest = *result.nearest();
     print(fmt::format(
         "miss: the nearest of {} cached kernels is {} [{}] for {} in {}; the wanted kernel differs by:\n",
         result.seen(), nearest.key.hex(), nearest.spec, nearest.arch, nearest.layer));
