@@ -10,7 +10,7 @@ namespace kerncast::reference {
 namespace {
 
 /// Parameters of a floating-point format.
-struct Format {
+struct FloatFormat {
   int mantissa;
   int bias;
   double largest;
@@ -19,12 +19,12 @@ struct Format {
   bool saturates;
 };
 
-const Format& format_of(DType type) {
-  static constexpr Format f32{23, 127, 0x1.fffffep127, 0x80000000U, 0x7fffffffU, false};
-  static constexpr Format f16{10, 15, 65504.0, 0x8000U, 0x7fffU, false};
-  static constexpr Format bf16{7, 127, 0x1.fep127, 0x8000U, 0x7fffU, false};
-  static constexpr Format e4m3{3, 7, 448.0, 0x80U, 0x7fU, true};
-  static constexpr Format e5m2{2, 15, 57344.0, 0x80U, 0x7fU, true};
+const FloatFormat& format_of(DType type) {
+  static constexpr FloatFormat f32{23, 127, 0x1.fffffep127, 0x80000000U, 0x7fffffffU, false};
+  static constexpr FloatFormat f16{10, 15, 65504.0, 0x8000U, 0x7fffU, false};
+  static constexpr FloatFormat bf16{7, 127, 0x1.fep127, 0x8000U, 0x7fffU, false};
+  static constexpr FloatFormat e4m3{3, 7, 448.0, 0x80U, 0x7fU, true};
+  static constexpr FloatFormat e5m2{2, 15, 57344.0, 0x80U, 0x7fU, true};
   switch (type) {
     case DType::f16:
       return f16;
@@ -45,7 +45,7 @@ bool is_float_format(DType type) {
 }
 
 /// Exponent of the last place of `magnitude`.
-int last_place(const Format& format, double magnitude) {
+int last_place(const FloatFormat& format, double magnitude) {
   const int exponent = static_cast<int>(std::bit_cast<std::uint64_t>(magnitude) >> 52U) - 1023;
   return std::max(exponent, 1 - format.bias) - format.mantissa;
 }
@@ -62,7 +62,7 @@ double nearest(double x) {
 }
 
 double decode_bits(DType type, std::uint32_t bits) {
-  const Format& format = format_of(type);
+  const FloatFormat& format = format_of(type);
   const std::uint32_t magnitude = bits & (format.sign - 1);
   const double sign = (bits & format.sign) != 0 ? -1.0 : 1.0;
   if (type == DType::fp8_e4m3) {
@@ -125,7 +125,7 @@ std::uint32_t encode(DType type, double value) {
     const double clamped = std::isnan(value) ? 0.0 : std::clamp(std::nearbyint(value), -128.0, 127.0);
     return static_cast<std::uint32_t>(static_cast<int>(clamped)) & 0xffU;
   }
-  const Format& format = format_of(type);
+  const FloatFormat& format = format_of(type);
   if (std::isnan(value)) {
     return format.nan;
   }

@@ -11,8 +11,6 @@
 namespace kerncast::moe {
 namespace {
 
-namespace params = align_block_size_params;
-
 void check_all(reference::Verdict& verdict, const reference::HostRows& got,
                const std::vector<std::int64_t>& want, std::int64_t filler) {
   for (std::int64_t i = 0; i < got.width(); ++i) {
@@ -30,10 +28,10 @@ void check_all(reference::Verdict& verdict, const reference::HostRows& got,
 KERNCAST_REFERENCE(moe, align_block_size) {
   using namespace moe;
   const reference::HostRows ids(reference::require(input, "ids"));
-  const std::int64_t block = input.spec[params::block];
+  const std::int64_t block = input.spec[align_block_size_params::block];
   const std::int64_t filler = ids.rows() * ids.width();
-  const auto slots =
-      slots_by_expert(input, input.spec[params::experts], input.spec[params::has_expert_map] != 0);
+  const auto slots = slots_by_expert(input, input.spec[align_block_size_params::experts],
+                                     input.spec[align_block_size_params::has_expert_map] != 0);
   std::vector<std::int64_t> sorted;
   std::vector<std::int64_t> experts;
   for (std::size_t e = 0; e < slots.size(); ++e) {

@@ -16,8 +16,6 @@
 namespace kerncast::moe {
 namespace {
 
-namespace params = fused_gate_params;
-
 using reference::Rank;
 
 /// An expert of one token.
@@ -198,12 +196,13 @@ KERNCAST_REFERENCE(moe, fused_gate) {
   const reference::HostRows weights(reference::require(input, "weights"));
   const reference::HostRows ids(reference::require(input, "ids"));
   Settings settings{};
-  settings.groups = static_cast<std::size_t>(input.spec[params::groups]);
-  settings.kept = static_cast<std::size_t>(input.spec[params::topk_group]);
-  settings.slots = static_cast<std::size_t>(input.spec[params::top_k]);
-  settings.routed = settings.slots - static_cast<std::size_t>(input.spec[params::num_fused_shared_experts]);
-  settings.renormalize = input.spec[params::renormalize] != 0;
-  settings.scaled = input.spec[params::apply_scale_on_output] != 0;
+  settings.groups = static_cast<std::size_t>(input.spec[fused_gate_params::groups]);
+  settings.kept = static_cast<std::size_t>(input.spec[fused_gate_params::topk_group]);
+  settings.slots = static_cast<std::size_t>(input.spec[fused_gate_params::top_k]);
+  settings.routed =
+      settings.slots - static_cast<std::size_t>(input.spec[fused_gate_params::num_fused_shared_experts]);
+  settings.renormalize = input.spec[fused_gate_params::renormalize] != 0;
+  settings.scaled = input.spec[fused_gate_params::apply_scale_on_output] != 0;
   settings.factor = static_cast<float>(input.scalar("routed_scaling_factor", 1.0));
 
   reference::Verdict verdict;

@@ -12,8 +12,6 @@
 namespace kerncast::moe {
 namespace {
 
-namespace params = permute_params;
-
 /// Row `row` of `got` must have the bits of row `from_row` of `from`.
 void check_row(reference::Verdict& verdict, const HostTensor& got, std::int64_t row, const HostTensor& from,
                std::int64_t from_row) {
@@ -36,7 +34,7 @@ KERNCAST_REFERENCE(moe, permute) {
   using namespace moe;
   const reference::HostRows offsets(reference::require(input, "offsets"));
   const reference::HostRows map(reference::require(input, "map"));
-  const auto slots = slots_by_expert(input, input.spec[params::experts], false);
+  const auto slots = slots_by_expert(input, input.spec[permute_params::experts], false);
   reference::Verdict verdict;
   std::vector<std::int64_t> want(static_cast<std::size_t>(map.rows() * map.width()), -1);
   std::int64_t row = 0;
@@ -52,7 +50,7 @@ KERNCAST_REFERENCE(moe, permute) {
       want[static_cast<std::size_t>(slot)] = row;
       check_row(verdict, reference::require(input, "y"), row, reference::require(input, "x"),
                 slot / map.width());
-      if (input.spec[params::has_scales] != 0) {
+      if (input.spec[permute_params::has_scales] != 0) {
         check_row(verdict, reference::require(input, "y_scales"), row, reference::require(input, "scales"),
                   slot / map.width());
       }

@@ -8,8 +8,6 @@
 
 namespace kerncast::moe {
 
-namespace params = weighted_sum_params;
-
 double element_of_slot(const HostTensor& x, std::int64_t token, std::int64_t slot, std::int64_t column) {
   const std::size_t rank = x.shape.size();
   std::int64_t offset = slot * x.strides[rank - 2] + column * x.strides[rank - 1];
@@ -24,13 +22,13 @@ ReferenceResult check_weighted_sum(const ReferenceInput& input, const SlotElemen
   const reference::HostRows y(reference::require(input, "y"));
   std::optional<reference::HostRows> weights;
   std::optional<reference::HostRows> addend;
-  if (input.spec[params::has_weights] != 0) {
+  if (input.spec[weighted_sum_params::has_weights] != 0) {
     weights.emplace(reference::require(input, "weights"));
   }
-  if (input.spec[params::has_addend] != 0) {
+  if (input.spec[weighted_sum_params::has_addend] != 0) {
     addend.emplace(reference::require(input, "addend"));
   }
-  const std::int64_t slots = input.spec[params::top_k];
+  const std::int64_t slots = input.spec[weighted_sum_params::top_k];
   const auto factor = static_cast<double>(static_cast<float>(input.scalar("routed_scaling_factor", 1.0)));
   const bool wide = y.dtype() == DType::f32;
 

@@ -13,7 +13,6 @@
 namespace kerncast::reference {
 namespace {
 
-namespace params = norm::scale_shift_params;
 using norm::AtenRounding;
 
 /// The operands of one element; neutral where a tensor is absent.
@@ -35,7 +34,7 @@ Operands operands_of(const ReferenceInput& input, std::int64_t rows, std::int64_
 class AtenSteps {
  public:
   AtenSteps(const ReferenceInput& input, DType row_type, DType y_type)
-      : rounding_(static_cast<AtenRounding>(input.spec[params::aten_rounding])),
+      : rounding_(static_cast<AtenRounding>(input.spec[norm::scale_shift_params::aten_rounding])),
         weight_(input.tensor("weight")),
         bias_(input.tensor("bias")),
         scale_(input.tensor("scale")),
@@ -118,7 +117,7 @@ void check_modulated(Verdict& verdict, const ReferenceInput& input, std::int64_t
                      const std::vector<double>& values, DType row_type) {
   const HostRows y(require(input, "y"));
   const AtenSteps steps(input, row_type, y.dtype());
-  const bool layer = input.spec[params::norm] == 0;
+  const bool layer = input.spec[norm::scale_shift_params::norm] == 0;
   const bool wide = y.dtype() == DType::f32;
   const Centred centred = centred_row(values, layer, wide);
   const auto count = static_cast<double>(values.size());

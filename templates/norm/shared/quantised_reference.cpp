@@ -9,7 +9,6 @@
 namespace kerncast::reference {
 namespace {
 
-namespace params = norm::rms_norm_quant_params;
 using norm::Scaling;
 
 /// A normalised value is off by up to two units in its last place: a half each for the rounding of the gain
@@ -43,7 +42,7 @@ void check_quantised_norm(Verdict& verdict, const ReferenceInput& input, const H
     verdict.fail("q", 0, 0, "has another shape than x");
     return;
   }
-  if (input.spec[params::has_y] != 0) {
+  if (input.spec[norm::rms_norm_quant_params::has_y] != 0) {
     const HostRows y(require(input, "y"));
     for (std::int64_t i = 0; i < x.rows(); ++i) {
       const std::vector<double> values = row(i);
@@ -54,10 +53,11 @@ void check_quantised_norm(Verdict& verdict, const ReferenceInput& input, const H
   const auto value = [&](std::int64_t i, std::int64_t column) {
     return values[static_cast<std::size_t>(i)][static_cast<std::size_t>(column)];
   };
-  const auto scaling = static_cast<Scaling>(input.spec[params::scaling]);
+  const auto scaling = static_cast<Scaling>(input.spec[norm::rms_norm_quant_params::scaling]);
   if (scaling == Scaling::per_group) {
-    check_groups(verdict, value, x.rows(), q, require(input, "s"), input.spec[params::group],
-                 static_cast<quant::ScaleFormat>(input.spec[params::scale_format]), tolerance);
+    check_groups(
+        verdict, value, x.rows(), q, require(input, "s"), input.spec[norm::rms_norm_quant_params::group],
+        static_cast<quant::ScaleFormat>(input.spec[norm::rms_norm_quant_params::scale_format]), tolerance);
     return;
   }
   const bool is_static = scaling == Scaling::per_tensor;

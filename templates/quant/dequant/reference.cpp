@@ -7,7 +7,6 @@
 namespace kerncast::ops {
 namespace {
 
-namespace params = quant::dequant_params;
 using quant::DequantScheme;
 
 /// The scale that applies to element `column` of row `row`.
@@ -16,15 +15,15 @@ double scale_of(const ReferenceInput& input, const HostTensor& tensor, const ref
   const auto byte = [&](std::int64_t at) {
     return reference::decode(tensor.dtype, tensor.bytes.data() + at);
   };
-  const auto layout = static_cast<quant::SfLayout>(input.spec[params::sf_layout]);
-  switch (static_cast<DequantScheme>(input.spec[params::scheme])) {
+  const auto layout = static_cast<quant::SfLayout>(input.spec[quant::dequant_params::sf_layout]);
+  switch (static_cast<DequantScheme>(input.spec[quant::dequant_params::scheme])) {
     case DequantScheme::per_tensor:
       return s(0, 0);
     case DequantScheme::per_token:
       return s(row, 0);
     case DequantScheme::per_token_group: {
-      const std::int64_t group = column / input.spec[params::group];
-      return static_cast<quant::ScaleFormat>(input.spec[params::scale_format]) ==
+      const std::int64_t group = column / input.spec[quant::dequant_params::group];
+      return static_cast<quant::ScaleFormat>(input.spec[quant::dequant_params::scale_format]) ==
                      quant::ScaleFormat::packed_ue8m0
                  ? reference::decode(DType::ue8m0,
                                      tensor.bytes.data() + s.offset(row, group / 4) * 4 + group % 4)

@@ -13,11 +13,10 @@
 namespace kerncast::reference {
 namespace {
 
-namespace params = quant::block_scaled_params;
 using quant::SfLayout;
 
 /// A block-scaled format.
-struct Format {
+struct BlockFormat {
   std::int64_t block;
   bool fp4;
   bool nvfp4;
@@ -93,14 +92,14 @@ bool is_mx_scale(double got, double amax, double largest, bool ocp_floor, int em
 /// Checks one call of an op that quantises rows by blocks.
 class BlockScaledCheck {
  public:
-  BlockScaledCheck(const ReferenceInput& input, const Format& format)
+  BlockScaledCheck(const ReferenceInput& input, const BlockFormat& format)
       : input_(input),
         format_(format),
         x_(require(input, "x")),
         q_(require(input, "q")),
         sf_tensor_(require(input, "sf")),
         sf_(sf_tensor_),
-        layout_(static_cast<SfLayout>(input.spec[params::sf_layout])) {}
+        layout_(static_cast<SfLayout>(input.spec[quant::block_scaled_params::sf_layout])) {}
 
   ReferenceResult run() {
     if (q_.rows() != x_.rows() || q_.width() * (format_.fp4 ? 2 : 1) != x_.width()) {
@@ -161,7 +160,7 @@ class BlockScaledCheck {
     } else {
       const double largest = format_.fp4 ? 6.0 : largest_of(q_.dtype());
       const int emax = format_.fp4 ? 2 : largest == 448.0 ? 8 : 15;
-      if (!is_mx_scale(scale, amax, largest, input_.spec[params::ocp_floor] != 0, emax)) {
+      if (!is_mx_scale(scale, amax, largest, input_.spec[quant::block_scaled_params::ocp_floor] != 0, emax)) {
         verdict_.fail("sf", row, block, fmt::format("is {}, but the largest magnitude is {}", scale, amax));
       }
     }
@@ -186,7 +185,7 @@ class BlockScaledCheck {
   }
 
   const ReferenceInput& input_;
-  Format format_;
+  BlockFormat format_;
   HostRows x_;
   HostRows q_;
   const HostTensor& sf_tensor_;
