@@ -13,6 +13,8 @@
 
 namespace kerncast {
 
+class KernelEvents;
+
 /// The key of a hot look-up: small, trivially copyable, hashed as bytes. It knows the op by its content, so
 /// that it outlives the definition.
 struct HotKey {
@@ -34,6 +36,10 @@ struct HotEntry {
   std::array<void*, max_stages> functions{};
   Tunables tunables;
   DeviceTraits traits;
+  std::string spec;  ///< "hidden=7168", for events
+  std::string arch;
+  /// Hears of launches; null if nobody does.
+  const KernelEvents* launch_events = nullptr;
 };
 
 /// Open-addressing table that is read without a lock. Readers load one pointer and probe. Writers never

@@ -111,11 +111,12 @@ std::string describe(const Variant& variant) {
 }
 
 KernelBuilder::KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Cache& cache,
-                             std::unique_ptr<compiler::worker::Pool> workers)
+                             std::unique_ptr<compiler::worker::Pool> workers, const KernelEvents* events)
     : nvrtc_choice_(std::move(nvrtc_choice)),
       templates_(std::move(template_directory)),
       cache_(cache),
-      workers_(std::move(workers)) {}
+      workers_(std::move(workers)),
+      events_(events != nullptr && events->heard() ? events : nullptr) {}
 
 const compiler::NvrtcSearch& KernelBuilder::nvrtc() {
   std::call_once(nvrtc_once_, [this] { nvrtc_ = compiler::load_nvrtc(nvrtc_choice_); });
@@ -226,6 +227,41 @@ std::shared_ptr<const KernelBinary> KernelBuilder::load_any_version(cache::KeyFi
   return nullptr;
 }
 
+compiler::CompileResult KernelBuilder::run_compiler(const Variant& variant, const cache::Key& key,
+                                                    const compiler::CompileRequest& request) {
+  const auto run = [&] {
+    return workers_ != nullptr ? workers_->compile(request, nvrtc_.nvrtc->version())
+                               : compiler::compile(*nvrtc_.nvrtc, request);
+  };
+  if (events_ == nullptr) {
+    return run();
+  }
+  const std::string spec = format_specialisation(*variant.op, variant.spec);
+  const std::string digits = key.hex();
+  KernelEvent event;
+  event.kind = KernelEventKind::compile_begin;
+  event.op = variant.op->name;
+  event.spec = spec;
+  event.arch = variant.arch;
+  event.key = digits;
+  event.begin = std::chrono::steady_clock::now();
+  events_->tell(event);
+  event.kind = KernelEventKind::compile_end;
+  const auto end = [&](std::string_view error) {
+    event.error = error;
+    event.duration = std::chrono::steady_clock::now() - event.begin;
+    events_->tell(event);
+  };
+  try {
+    compiler::CompileResult compiled = run();
+    end("");
+    return compiled;
+  } catch (const std::exception& error) {
+    end(error.what());
+    throw;
+  }
+}
+
 std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& variant, const KernelInputs& inputs,
                                                            BuildPolicy policy, cache::WaitBudget& budget) {
   compiler::CompileRequest request;
@@ -237,15 +273,14 @@ std::shared_ptr<const KernelBinary> KernelBuilder::compile(const Variant& varian
   if (policy == BuildPolicy::compile_uncached_with_line_info) {
     request.options.emplace_back("--generate-line-info");
   }
-  const compiler::CompileResult compiled = workers_ != nullptr
-                                               ? workers_->compile(request, nvrtc_.nvrtc->version())
-                                               : compiler::compile(*nvrtc_.nvrtc, request);
+  const cache::Key key = inputs.fields.key();
+  const compiler::CompileResult compiled = run_compiler(variant, key, request);
   auto binary = std::make_shared<KernelBinary>();
   binary->cubin = compiled.cubin;
   binary->ptx = compiled.ptx;
   binary->lowered_names = compiled.lowered_names;
   binary->resources = compiled.resources;
-  binary->key = inputs.fields.key();
+  binary->key = key;
   binary->origin = Origin::compiled;
   binary->compile_ms = compiled.milliseconds;
   if (!is_uncached(policy)) {

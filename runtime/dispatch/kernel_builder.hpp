@@ -16,6 +16,7 @@
 #include "runtime/compiler/compiler.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/compiler/worker/pool.hpp"
+#include "runtime/dispatch/kernel_events.hpp"
 #include "runtime/dispatch/source.hpp"
 #include "runtime/dispatch/template_set.hpp"
 
@@ -63,9 +64,10 @@ enum class BuildPolicy : std::uint8_t {
 /// most once per key however many threads and processes ask. Thread-safe.
 class KernelBuilder {
  public:
-  /// `workers` compile if given; else this process does.
+  /// `workers` compile if given; else this process does. `events` hears of compiles if given.
   KernelBuilder(std::string nvrtc_choice, std::string template_directory, cache::Cache& cache,
-                std::unique_ptr<compiler::worker::Pool> workers = nullptr);
+                std::unique_ptr<compiler::worker::Pool> workers = nullptr,
+                const KernelEvents* events = nullptr);
 
   /// Throws Error(compile_failed), or Error(not_found) if the kernel is not cached and there is no compiler.
   [[nodiscard]] std::shared_ptr<const KernelBinary> load_or_compile(const Variant& variant,
@@ -94,6 +96,9 @@ class KernelBuilder {
   [[nodiscard]] std::shared_ptr<const KernelBinary> compile(const Variant& variant,
                                                             const KernelInputs& inputs, BuildPolicy policy,
                                                             cache::WaitBudget& budget);
+  /// Runs NVRTC, here or in a worker, and tells of it.
+  [[nodiscard]] compiler::CompileResult run_compiler(const Variant& variant, const cache::Key& key,
+                                                     const compiler::CompileRequest& request);
 
   std::string nvrtc_choice_;
   TemplateSet templates_;
@@ -101,6 +106,7 @@ class KernelBuilder {
   std::once_flag nvrtc_once_;
   compiler::NvrtcSearch nvrtc_;
   std::unique_ptr<compiler::worker::Pool> workers_;
+  const KernelEvents* events_;
   cache::SingleFlight<const KernelBinary> flights_;
   std::mutex found_mutex_;
   std::string found_version_;  ///< compiler version of the entry that load_any_version() found last

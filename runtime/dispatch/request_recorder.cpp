@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "cache/posix/descriptor.hpp"
-#include "runtime/util/json_string.hpp"
+#include "runtime/dispatch/request_record.hpp"
 #include "runtime/util/output_target.hpp"
 
 namespace kerncast {
@@ -23,12 +23,10 @@ void RequestRecorder::note(const OpDefinition& op, const Specialisation& spec, s
   if (path_.empty()) {
     return;
   }
-  const std::string line =
-      fmt::format("{{\"op\": {}, \"set\": {}, \"arch\": {}, \"sms\": {}, ", json_string(op.name),
-                  json_string(format_specialisation(op, spec)), json_string(arch), sm_count);
+  const std::string settings = format_specialisation(op, spec);
   const std::lock_guard lock(mutex_);
-  if (!failed_ && noted_.insert(fmt::format("{}{}", line, row_bucket(rows))).second) {
-    append(fmt::format("{}\"rows\": {}}}\n", line, rows));
+  if (!failed_ && noted_.insert(request_line(op.name, settings, arch, sm_count, row_bucket(rows))).second) {
+    append(request_line(op.name, settings, arch, sm_count, rows) + "\n");
   }
 }
 

@@ -11,13 +11,11 @@
 
 namespace kerncast {
 
-/// Records the kernels that launches ask for in a file that a later warm-up reads. Each line is one JSON
-/// object. Any number of processes may append to the file; each records a kernel once.
+/// Records the kernels that launches ask for in a file that a later warm-up reads. Each line is one
+/// request_line(). Any number of processes may append to the file; each records a kernel once.
 ///
-///     {"op": "norm.rms_norm", "set": "x_dtype=bf16 hidden=7168", "arch": "sm_90a", "sms": 132, "rows": 17}
-///
-/// `rows` is any row count of the bucket. If the file cannot be written, there is one warning and no launch
-/// fails. Thread-safe.
+/// The row count of a line is any of the bucket. If the file cannot be written, there is one warning and no
+/// launch fails. Thread-safe.
 class RequestRecorder {
  public:
   /// An empty `path` records nothing.

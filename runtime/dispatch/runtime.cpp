@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
@@ -17,7 +18,9 @@
 #include "runtime/dispatch/entry_proof.hpp"
 #include "runtime/dispatch/fingerprint.hpp"
 #include "runtime/dispatch/known_devices.hpp"
+#include "runtime/dispatch/request_record.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "runtime/dispatch/tell.hpp"
 #include "runtime/dispatch/tunables/built_in_records.hpp"
 #include "runtime/driver/context.hpp"
 #include "runtime/driver/driver_error.hpp"
@@ -108,6 +111,8 @@ void enqueue(const driver::DriverApi& api, const HotEntry& entry, std::size_t st
   config.hStream = static_cast<driver::CUstream>(stream);
   // The driver reads the arguments before it returns and never writes them.
   void* arguments[] = {const_cast<std::byte*>(call.arguments.data())};
+  const auto begin = entry.launch_events != nullptr ? std::chrono::steady_clock::now()
+                                                    : std::chrono::steady_clock::time_point();
   const driver::CUresult result = api.cuLaunchKernelEx(
       &config, static_cast<driver::CUfunction>(entry.functions[stage]), arguments, nullptr);
   if (result != driver::CUDA_SUCCESS) [[unlikely]] {
@@ -115,6 +120,9 @@ void enqueue(const driver::DriverApi& api, const HotEntry& entry, std::size_t st
         api, result,
         fmt::format("launching {}, grid {}x{}x{}, block {}", entry.kernel, geometry.grid[0], geometry.grid[1],
                     geometry.grid[2], geometry.block[0] * geometry.block[1] * geometry.block[2]));
+  }
+  if (entry.launch_events != nullptr) [[unlikely]] {
+    tell_launch(entry, stage, geometry, call, stream, begin);
   }
 }
 
@@ -133,6 +141,12 @@ std::string warm_command(const Variant& variant, int sm_count, std::int64_t rows
   const std::string settings = format_specialisation(*variant.op, variant.spec);
   return fmt::format("kerncast warm {}{}{} --arch {} --sms {} --rows {}", variant.op->name,
                      settings.empty() ? "" : " --set ", settings, variant.arch, sm_count, rows);
+}
+
+/// The message about a kernel that is neither cached nor compiled, because of `reason`.
+std::string not_cached(const Variant& variant, std::string_view reason, int sm_count, std::int64_t rows) {
+  return fmt::format("{} is not in the cache, and {}. Warm it first: {}", describe(variant), reason,
+                     warm_command(variant, sm_count, rows));
 }
 
 MissPolicy miss_policy(const RuntimeOptions& options) {
@@ -180,8 +194,8 @@ std::string first_line(std::string_view text) {
 /// serve: if the kernel of tuned tunables cannot be built or loaded, `choice` becomes the defaults and `work`
 /// runs again.
 template <class Work>
-auto try_tuned_then_default(TunablesChooser& chooser, const TunablesRequest& request, TunablesChoice& choice,
-                            Work&& work) {
+auto try_tuned_then_default(TunablesChooser& chooser, const KernelEvents& events,
+                            const TunablesRequest& request, TunablesChoice& choice, Work&& work) {
   if (choice.origin == TunablesOrigin::tuned) {
     try {
       return work(variant_of(request, choice));
@@ -192,7 +206,9 @@ auto try_tuned_then_default(TunablesChooser& chooser, const TunablesRequest& req
         throw;
       }
       // The first line says what failed; the rest is the compiler's log.
-      chooser.passed_over(request, choice, first_line(error.what()));
+      const std::string reason = first_line(error.what());
+      chooser.passed_over(request, choice, reason);
+      tell_replaced(events, request, reason);
       choice = chooser.defaults(request);
     }
   }
@@ -209,9 +225,11 @@ void report_tunables_origin(const TunablesChoice& choice, Report& report) {
 
 Runtime::Impl::Impl(RuntimeOptions given)
     : options(std::move(given)),
+      events(options.listener, options.listen_to_launches,
+             options.trace.empty() ? environment("KERNCAST_TRACE") : options.trace, warning_sink(options)),
       cache(cache_options(options), warning_sink(options)),
       builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), cache,
-              worker_pool(options.compile_workers, options.nvrtc, cache.store())),
+              worker_pool(options.compile_workers, options.nvrtc, cache.store()), &events),
       chooser(cache, builder, warning_sink(options)),
       requests(options.record.empty() ? environment("KERNCAST_RECORD") : options.record,
                warning_sink(options)),
@@ -247,6 +265,30 @@ DeviceState& Runtime::Impl::device(int ordinal) {
   return *devices_[index];
 }
 
+std::pair<LoadedKernel, bool> Runtime::Impl::load_once(const std::string& identity, DeviceState& state,
+                                                       const Variant& variant,
+                                                       const std::shared_ptr<const KernelBinary>& binary) {
+  const std::lock_guard lock(loaded_mutex_);
+  if (const auto found = loaded_.find(identity); found != loaded_.end()) {
+    return {found->second, true};
+  }
+  LoadedKernel loaded = state.load(binary, describe(variant));
+  loaded_.emplace(identity, loaded);
+  return {std::move(loaded), false};
+}
+
+std::string_view Runtime::Impl::no_compile_reason(bool capturing) const {
+  if (capturing) {
+    return "nothing may be compiled while a stream is being captured";
+  }
+  if (sealed.load(std::memory_order_relaxed)) {
+    return "this Runtime is sealed (Runtime::seal) and compiles nothing";
+  }
+  return policy == MissPolicy::compile
+             ? ""
+             : "strict mode (KERNCAST_STRICT, MissPolicy::cache_only) compiles nothing";
+}
+
 std::pair<LoadedKernel, bool> Runtime::Impl::load_or_compile(DeviceState& state, const Variant& variant,
                                                              std::int64_t rows, bool capturing) {
   const std::string identity = fmt::format(
@@ -257,17 +299,14 @@ std::pair<LoadedKernel, bool> Runtime::Impl::load_or_compile(DeviceState& state,
       return {found->second, true};
     }
   }
-  const bool may_compile = !capturing && policy == MissPolicy::compile;
+  tell_miss(events, state.ordinal(), variant);
+  const std::string_view reason = no_compile_reason(capturing);
   while (true) {
     const std::shared_ptr<const KernelBinary> binary = builder.load_or_compile(
-        variant, may_compile ? BuildPolicy::cached_or_compile : BuildPolicy::cached_only);
+        variant, reason.empty() ? BuildPolicy::cached_or_compile : BuildPolicy::cached_only);
     if (binary == nullptr) {
-      throw Error(
-          capturing ? ErrorCode::capture_miss : ErrorCode::cache_miss,
-          fmt::format("{} is not in the cache, and {}. Warm it first: {}", describe(variant),
-                      capturing ? "nothing may be compiled while a stream is being captured"
-                                : "strict mode (KERNCAST_STRICT, MissPolicy::cache_only) compiles nothing",
-                      warm_command(variant, state.traits().sm_count, rows)));
+      throw Error(capturing ? ErrorCode::capture_miss : ErrorCode::cache_miss,
+                  not_cached(variant, reason, state.traits().sm_count, rows));
     }
     const std::size_t kernels = 1 + variant.op->later_stages.size();
     if (binary->lowered_names.size() != kernels &&
@@ -275,14 +314,12 @@ std::pair<LoadedKernel, bool> Runtime::Impl::load_or_compile(DeviceState& state,
                                             binary->lowered_names.size(), kernels))) {
       continue;
     }
-    const std::lock_guard lock(loaded_mutex_);
-    if (const auto found = loaded_.find(identity); found != loaded_.end()) {
-      return {found->second, true};
-    }
     try {
-      LoadedKernel loaded = state.load(binary, describe(variant));
-      loaded_.emplace(identity, loaded);
-      return {std::move(loaded), false};
+      auto [loaded, present] = load_once(identity, state, variant, binary);
+      if (!present) {
+        tell_load(events, state.ordinal(), variant, loaded);
+      }
+      return {std::move(loaded), present};
     } catch (const Error& error) {
       // Each turn refuses other code, so there are no more turns than layers.
       if (!driver::code_is_to_blame(error) || !builder.refuse(*binary, first_line(error.what()))) {
@@ -313,7 +350,7 @@ HotEntry Runtime::Impl::make_entry(const OpDefinition& op, const HotKey& key, st
   requests.note(op, key.spec, request.arch, state.traits().sm_count, rows);
   metrics.note();
   const auto [loaded, present] =
-      try_tuned_then_default(chooser, request, choice, [&](const Variant& variant) {
+      try_tuned_then_default(chooser, events, request, choice, [&](const Variant& variant) {
         return load_or_compile(state, variant, rows, capture != driver::CU_STREAM_CAPTURE_STATUS_NONE);
       });
   if (report != nullptr) {
@@ -332,6 +369,11 @@ HotEntry Runtime::Impl::make_entry(const OpDefinition& op, const HotKey& key, st
   entry.functions = loaded.functions;
   entry.tunables = choice.tunables;
   entry.traits = state.traits();
+  if (events.launches_heard()) {
+    entry.spec = format_specialisation(op, key.spec);
+    entry.arch = state.arch();
+    entry.launch_events = &events;
+  }
   return entry;
 }
 
@@ -361,7 +403,10 @@ Runtime& Runtime::instance() {
   // Never destroyed, since hosts launch from static destructors too.
   static Runtime* runtime = [] {
     auto* made = new Runtime;
-    std::atexit([] { instance().impl_->metrics.finish(); });
+    std::atexit([] {
+      instance().impl_->metrics.finish();
+      instance().impl_->events.finish();
+    });
     return made;
   }();
   return *runtime;
@@ -456,15 +501,54 @@ KernelReport Runtime::ensure(const OpDefinition& op, const Call& call,
   return report;
 }
 
+LoadReport Runtime::load_all(const std::string& record, int ordinal) {
+  const std::string arch = impl_->device(ordinal).arch();
+  const RequestRecord requests = read_request_record(record);
+  LoadReport report;
+  for (const KernelRequest& request : requests.kernels) {
+    if (request.arch != arch) {
+      ++report.elsewhere;
+      continue;
+    }
+    try {
+      const OpDefinition& op = OpRegistry::instance().require(request.op);
+      const HotKey key{identity_of(op), ordinal, row_bucket(request.rows), specialise(op, request.settings)};
+      KernelReport kernel;
+      impl_->resolve(op, key, request.rows, nullptr, &kernel);
+      ++(kernel.origin == Origin::memory ? report.present
+         : kernel.origin == Origin::disk ? report.loaded
+                                         : report.compiled);
+    } catch (const Error& error) {
+      report.failures.push_back(fmt::format("{}: {}", request.op, first_line(error.what())));
+    }
+  }
+  if (requests.bad_lines > 0) {
+    report.failures.push_back(fmt::format("{}: {} lines are no records of kernels, the first is line {}",
+                                          record, requests.bad_lines, requests.first_bad_line));
+  }
+  return report;
+}
+
+void Runtime::seal() noexcept {
+  impl_->sealed.store(true, std::memory_order_relaxed);
+}
+
 KernelReport Runtime::compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                               std::int64_t rows, const std::optional<Tunables>& tunables) {
   const TunablesRequest request = typical_request(op, spec, arch, rows);
   TunablesChoice choice = impl_->chooser.choose(request, tunables);
   impl_->metrics.note();
-  KernelReport report = try_tuned_then_default(impl_->chooser, request, choice, [&](const Variant& variant) {
-    return to_report(variant, *impl_->builder.load_or_compile(variant, BuildPolicy::cached_or_compile),
-                     impl_->builder);
-  });
+  const bool sealed = impl_->sealed.load(std::memory_order_relaxed);
+  KernelReport report =
+      try_tuned_then_default(impl_->chooser, impl_->events, request, choice, [&](const Variant& variant) {
+        const std::shared_ptr<const KernelBinary> binary = impl_->builder.load_or_compile(
+            variant, sealed ? BuildPolicy::cached_only : BuildPolicy::cached_or_compile);
+        if (binary == nullptr) {
+          throw Error(ErrorCode::cache_miss,
+                      not_cached(variant, impl_->no_compile_reason(false), request.traits.sm_count, rows));
+        }
+        return to_report(variant, *binary, impl_->builder);
+      });
   report_tunables_origin(choice, report);
   return report;
 }

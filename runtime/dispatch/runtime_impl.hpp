@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "runtime/dispatch/device_state.hpp"
 #include "runtime/dispatch/hot_table.hpp"
 #include "runtime/dispatch/kernel_builder.hpp"
+#include "runtime/dispatch/kernel_events.hpp"
 #include "runtime/dispatch/metrics_file.hpp"
 #include "runtime/dispatch/request_recorder.hpp"
 #include "runtime/dispatch/tunables/tunables_chooser.hpp"
@@ -39,13 +41,18 @@ struct Runtime::Impl {
                                 const Tunables& given, KernelReport* report);
 
   RuntimeOptions options;
+  KernelEvents events;
   cache::Cache cache;
   KernelBuilder builder;
   TunablesChooser chooser;
   HotTable hot;
   RequestRecorder requests;
   MetricsFile metrics;
-  MissPolicy policy;
+  const MissPolicy policy;
+  std::atomic<bool> sealed{false};
+
+  /// Says why a kernel that the cache lacks is not compiled now; empty if it is.
+  [[nodiscard]] std::string_view no_compile_reason(bool capturing) const;
 
   /// The functions that the hot path launches through. Set when the driver is loaded.
   std::atomic<const driver::DriverApi*> api{nullptr};
@@ -58,6 +65,11 @@ struct Runtime::Impl {
   /// `capturing`.
   std::pair<LoadedKernel, bool> load_or_compile(DeviceState& state, const Variant& variant, std::int64_t rows,
                                                 bool capturing);
+
+  /// Loads `binary` unless the kernel is in memory, and says if it was.
+  std::pair<LoadedKernel, bool> load_once(const std::string& identity, DeviceState& state,
+                                          const Variant& variant,
+                                          const std::shared_ptr<const KernelBinary>& binary);
 
   std::mutex mutex_;
   std::shared_ptr<const driver::Driver> driver_;

@@ -82,6 +82,30 @@ TEST_CASE("a first call during capture loads from the cache in every mode") {
   CHECK(f.result() == ones);
 }
 
+TEST_CASE("what was loaded ahead is launched during capture without a file, a module or a compile") {
+  RowsOfOnes f;
+  RuntimeOptions recording = f.options(MissPolicy::compile);
+  recording.record = f.folder.file("record.jsonl");
+  Runtime earlier(recording);
+  launch(earlier, f.arguments, nullptr);
+  f.context.synchronize();
+  f.y.fill(0xCD);
+  const auto mode = any_mode();
+  std::vector<KernelEventKind> heard;
+  RuntimeOptions listening = f.options(MissPolicy::compile);
+  listening.listener = [&heard](const KernelEvent& event) { heard.push_back(event.kind); };
+  listening.listen_to_launches = true;
+  Runtime fresh(listening);
+  REQUIRE(fresh.load_all(recording.record).failures.empty());
+  fresh.seal();
+  heard.clear();
+  Capture capture(f.context.api(), mode);
+  launch(fresh, f.arguments, capture.stream());
+  CHECK(heard == std::vector{KernelEventKind::launch});
+  capture.replay();
+  CHECK(f.result() == ones);
+}
+
 TEST_CASE("a kernel can be made ready beside a capture") {
   RowsOfOnes f;
   // While a blocking stream captures, even a query about the legacy stream fails.

@@ -89,7 +89,8 @@ TEST_CASE("a program with raised privileges takes nothing from its environment")
                                            "KERNCAST_CACHE_REMOTE=http://host" + planted,
                                            "KERNCAST_CACHE_REMOTE_CREDENTIALS=" + planted,
                                            "KERNCAST_CACHE_TRUST=1",
-                                           "KERNCAST_METRICS_FILE=" + planted + "/metrics.prom"};
+                                           "KERNCAST_METRICS_FILE=" + planted + "/metrics.prom",
+                                           "KERNCAST_TRACE=" + planted + "/trace.json"};
   std::vector<std::string> libraries = places;
   libraries.push_back("KERNCAST_DRIVER=" + planted + "/libkerncast-sim.so");
   libraries.push_back("KERNCAST_NVRTC=" + planted + "/lib64/libnvrtc.so.13");

@@ -86,6 +86,7 @@ void add_tune_command(const Command& root, CommandContext& context);
 void add_warm_command(const Command& root, CommandContext& context);
 void add_worker_command(const Command& root, CommandContext& context);
 void add_record_command(const Command& root, CommandContext& context);
+void add_trace_command(const Command& root, CommandContext& context);
 void add_key_command(const Command& root, CommandContext& context);
 void add_doctor_command(const Command& root, CommandContext& context);
 void add_help_command(const Command& root, CommandContext& context);

@@ -190,10 +190,10 @@ int parse_and_act(int argc, const char* const* argv) {
   root.require_subcommand(1);
   root.fallthrough(false);
   const Command command(root, context);
-  for (const auto add :
-       {add_run_command, add_ops_command, add_inspect_command, add_profile_command, add_bench_command,
-        add_tune_command, add_cache_command, add_key_command, add_warm_command, add_record_command,
-        add_worker_command, add_doctor_command, add_help_command, add_completion_command}) {
+  for (const auto add : {add_run_command, add_ops_command, add_inspect_command, add_profile_command,
+                         add_bench_command, add_tune_command, add_cache_command, add_key_command,
+                         add_warm_command, add_record_command, add_trace_command, add_worker_command,
+                         add_doctor_command, add_help_command, add_completion_command}) {
     add(command, context);
   }
   // Declared for the help; GlobalArguments has taken it.

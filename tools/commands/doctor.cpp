@@ -383,6 +383,7 @@ void examine_launch(Findings& findings) {
   // The probe is not what a host asks for or counts.
   ::unsetenv("KERNCAST_RECORD");
   ::unsetenv("KERNCAST_METRICS_FILE");
+  ::unsetenv("KERNCAST_TRACE");
   RuntimeOptions options;
   options.warn = [](std::string_view) {};  // the findings say it
   LaunchProbe probe;

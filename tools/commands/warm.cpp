@@ -20,6 +20,7 @@
 #include "tools/io/usage_error.hpp"
 #include "tools/model/model_report.hpp"
 #include "tools/model/settings.hpp"
+#include "tools/warm/plan_record.hpp"
 #include "tools/warm/shared_work.hpp"
 #include "tools/warm/signing.hpp"
 #include "tools/warm/warm_pack.hpp"
@@ -38,6 +39,7 @@ struct WarmOptions {
   std::string from_pack;
   std::string out;
   std::string sign;
+  std::string record;
   int jobs = 0;
   std::uint64_t memory = 0;
   int timeout_s = 300;
@@ -125,6 +127,7 @@ bool known_or_told(CommandContext& context, const std::vector<ModelReading>& mod
 int warm(CommandContext& context, WarmOptions options) {
   check_request(options);
   context.prepare_output(options.out);
+  context.prepare_output(options.record);
   options.queued = options.shard == "auto";
   if (options.queued) {
     check_queue_server();
@@ -154,6 +157,9 @@ int warm(CommandContext& context, WarmOptions options) {
       plan_warm(runtime, options.request, context.console, &left_out, &models);
   if (kernels.empty()) {
     context.console.note(fmt::format("part {} of the plan has no kernels", options.shard));
+  }
+  if (!options.record.empty()) {
+    write_plan_record(options.record, kernels);
   }
   if (options.plan) {
     const int shown = show_plan(context, runtime, models, kernels, left_out, jobs);
@@ -247,6 +253,10 @@ void add_warm_command(const Command& root, CommandContext& context) {
   command
       .option("--sign", options->sign,
               "Sign what is compiled, and the kernels of the pack, with the key in this file")
+      .value_name("FILE");
+  command
+      .option("--write-record", options->record,
+              "Write the kernels of the plan to this file, which Runtime::load_all loads before serving")
       .value_name("FILE");
   command.option("--jobs", options->jobs, "Most worker processes; default: one for each core")
       .between(1, 1024);

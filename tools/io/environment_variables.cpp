@@ -94,6 +94,10 @@ std::string record(const std::string& value) {
              : "cannot be written";
 }
 
+std::string trace(const std::string& value) {
+  return record(expand_pid(value, ::getpid()).path);
+}
+
 std::string metrics(const std::string& value) {
   const std::string path = expand_pid(value, ::getpid()).path;
   struct stat info{};
@@ -140,6 +144,8 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_RECORD", "file to which every requested kernel is appended, for warm --from-record", record},
       {"KERNCAST_METRICS_FILE", "file for the counters of a process, as Prometheus text; %p: its process id",
        metrics},
+      {"KERNCAST_TRACE", "file for misses, compiles, loads and launches of a process; %p: its process id",
+       trace},
       {"KERNCAST_TEMPLATE_DIR", "kernel templates to use instead of the built-in ones", folder},
       {"KERNCAST_SIM_ARCH", "architecture of the virtual GPU; default sm_90", arch},
       {"KERNCAST_SIM_DEVICES", "number of virtual devices; default 1", devices},

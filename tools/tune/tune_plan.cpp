@@ -51,13 +51,13 @@ class PointPlanner {
   }
 
   void add_record(const std::string& path) {
-    for (const RequestRecord& record : read_records(path, console_)) {
+    for (const KernelRequest& record : read_records(path, console_)) {
       const OpDefinition* op = OpRegistry::instance().find(record.op);
       if (op == nullptr || record.arch != arch_) {
         continue;
       }
       try {
-        const Settings settings = parse_settings(*op, record.settings);
+        const Settings settings = parse_settings(*op, setting_texts(record));
         try_to_add({op, "recorded", settings.params, settings.scalars}, record.rows, path);
       } catch (const UsageError& error) {
         leave_out(*op, path, error.what());

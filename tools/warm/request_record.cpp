@@ -5,81 +5,50 @@
 
 #include <algorithm>
 #include <map>
-#include <sstream>
+#include <tuple>
 #include <utility>
 
 #include "kerncast/op_definition.hpp"
 #include "tools/io/file.hpp"
-#include "tools/io/output.hpp"
-#include "tools/model/settings.hpp"
 
 namespace kerncast::tools {
-namespace {
 
-RequestRecord parse_record(const std::string& line) {
-  const Json json = Json::parse(line);
-  RequestRecord record;
-  record.op = json.at("op").get<std::string>();
-  std::istringstream settings(json.at("set").get<std::string>());
-  for (std::string setting; settings >> setting;) {
-    record.settings.push_back(setting);
+std::vector<std::string> setting_texts(const KernelRequest& request) {
+  std::vector<std::string> settings;
+  settings.reserve(request.settings.size());
+  for (const auto& [name, value] : request.settings) {
+    settings.push_back(fmt::format("{}={}", name, value));
   }
-  record.arch = json.at("arch").get<std::string>();
-  check_arch(record.arch);
-  record.sm_count = json.at("sms").get<int>();
-  record.rows = json.at("rows").get<std::int64_t>();
-  return record;
+  return settings;
 }
 
-}  // namespace
-
-std::vector<RequestRecord> read_records(const std::string& path, Console& console) {
+std::vector<KernelRequest> read_records(const std::string& path, Console& console) {
   constexpr std::uint64_t limit = 256U << 20U;
-  std::istringstream lines(read_file(path, limit));
-  std::vector<RequestRecord> records;
-  int number = 0;
-  int bad = 0;
-  int first_bad = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    if (line.empty()) {
-      continue;
-    }
-    try {
-      records.push_back(parse_record(line));
-    } catch (const std::exception&) {
-      first_bad = bad++ == 0 ? number : first_bad;
-    }
-  }
-  if (bad > 0 && records.empty()) {
-    throw Error(ErrorCode::io_error,
-                fmt::format("{} is not a file of KERNCAST_RECORD: none of its lines is a record", path));
-  }
-  if (bad > 0) {
+  RequestRecord record = parse_request_record(read_file(path, limit), path);
+  if (record.bad_lines > 0) {
     console.warning(
-        fmt::format("{}: {} of {} lines are no records of kernels and are left out, the first is "
-                    "line {}",
-                    path, bad, number, first_bad));
+        fmt::format("{}: {} of {} lines are no records of kernels and are left out, the first is line {}",
+                    path, record.bad_lines, record.lines, record.first_bad_line));
   }
-  return records;
+  return std::move(record.kernels);
 }
 
 std::string merge_records(const std::vector<std::string>& paths, Console& console) {
-  std::map<std::pair<std::string, int>, std::int64_t> rows_of;
+  // By everything but the row count: the least row count of the bucket.
+  std::map<std::tuple<std::string, std::string, std::string, int, int>, std::int64_t> rows_of;
   for (const std::string& path : paths) {
-    for (const RequestRecord& record : read_records(path, console)) {
-      std::string kernel =
-          fmt::format(R"({{"op": {}, "set": {}, "arch": {}, "sms": {})", Json(record.op).dump(),
-                      Json(fmt::format("{}", fmt::join(record.settings, " "))).dump(),
-                      Json(record.arch).dump(), record.sm_count);
+    for (const KernelRequest& request : read_records(path, console)) {
       const auto [at, added] =
-          rows_of.emplace(std::pair(std::move(kernel), row_bucket(record.rows)), record.rows);
-      at->second = std::min(at->second, record.rows);
+          rows_of.emplace(std::tuple(request.op, fmt::format("{}", fmt::join(setting_texts(request), " ")),
+                                     request.arch, request.sm_count, row_bucket(request.rows)),
+                          request.rows);
+      at->second = std::min(at->second, request.rows);
     }
   }
   std::string text;
   for (const auto& [kernel, rows] : rows_of) {
-    text += fmt::format("{}, \"rows\": {}}}\n", kernel.first, rows);
+    const auto& [op, settings, arch, sm_count, bucket] = kernel;
+    text += request_line(op, settings, arch, sm_count, rows) + "\n";
   }
   return text;
 }

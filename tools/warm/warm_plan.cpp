@@ -163,7 +163,7 @@ class Planner {
   }
 
   void add_record(const std::string& path) {
-    for (const RequestRecord& record : read_records(path, console_)) {
+    for (const KernelRequest& record : read_records(path, console_)) {
       const OpDefinition* op = OpRegistry::instance().find(record.op);
       if (op == nullptr) {
         if (unknown_.insert(record.op).second) {
@@ -175,7 +175,7 @@ class Planner {
         continue;
       }
       try {
-        const Specialisation spec = specialise_settings(*op, parse_settings(*op, record.settings));
+        const Specialisation spec = specialise_settings(*op, parse_settings(*op, setting_texts(record)));
         const std::vector<std::string>& archs = request_.archs;
         if (archs.empty() || std::find(archs.begin(), archs.end(), record.arch) != archs.end()) {
           if (const std::string defect = arch_defect(record.arch); !defect.empty()) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kerncast/cache_counters.hpp"
+#include "kerncast/listener.hpp"
 #include "kerncast/op.hpp"
 
 /// The dispatcher: it turns an op call into a kernel launch, and specialises, compiles and caches the kernel
@@ -100,6 +101,13 @@ struct RuntimeOptions {
   /// for the textfile collector of Prometheus' node exporter. `%p` in it stands for the process id.
   /// KERNCAST_METRICS_FILE; default: none.
   std::string metrics_file;
+  /// Receives what happens to kernels. Default: nobody listens, which costs nothing.
+  KernelListener listener;
+  /// The listener hears of launches too, at about the cost of two readings of the clock each.
+  bool listen_to_launches = false;
+  /// File to which misses, compiles, loads and launches are written, for Perfetto, chrome://tracing and
+  /// `kerncast trace view`. `%p` in it stands for the process id. KERNCAST_TRACE; default: none.
+  std::string trace;
   /// Receives each warning once, from any thread. An exception that it throws is dropped and the warning goes
   /// to stderr, since no warning fails a launch. Default: warnings go to stderr.
   std::function<void(std::string_view)> warn;
@@ -154,6 +162,16 @@ struct KeyReport {
   std::string tuned_record;  ///< the record in words, with its time and layer; empty unless tuned
   std::string key;           ///< 32 hex digits
   std::vector<std::pair<std::string, std::string>> key_fields;  ///< label and value of everything in the key
+};
+
+/// What Runtime::load_all did with the kernels of a record.
+struct LoadReport {
+  std::size_t loaded = 0;     ///< from the cache
+  std::size_t compiled = 0;   ///< since the cache did not hold them
+  std::size_t present = 0;    ///< in memory already
+  std::size_t elsewhere = 0;  ///< for other architectures, and left out
+  /// A line for each kernel that could not be made ready, and one that counts lines which are no records.
+  std::vector<std::string> failures;
 };
 
 /// A launch prepared for repetition: the kernel is loaded and the arguments are bound, addresses and rows
@@ -217,8 +235,21 @@ class KERNCAST_API Runtime {
   KernelReport ensure(const OpDefinition& op, const Call& call,
                       const std::optional<Tunables>& tunables = std::nullopt);
 
+  /// Makes every kernel of `record` ready on device `ordinal`, so that launches of them neither read files
+  /// nor compile nor load modules, which matters while a CUDA graph is captured. `record` is a file that
+  /// KERNCAST_RECORD or `kerncast warm --write-record` wrote; its ops must be in the OpRegistry. Kernels for
+  /// other architectures are left out. One kernel that fails does not keep the others from being loaded.
+  /// Throws Error(io_error) if the file cannot be read or holds no record, and
+  /// Error(invalid_argument) if there is no such device.
+  [[nodiscard]] LoadReport load_all(const std::string& record, int ordinal = 0);
+
+  /// From now on nothing is compiled: what is neither in memory nor in the cache is Error(cache_miss), with
+  /// the command that warms it. A host calls it when it has loaded what it serves. It cannot be undone.
+  void seal() noexcept;
+
   /// Makes sure that the cache holds the kernel for `arch` ("sm_100a"), and compiles it if it does not. Needs
-  /// no device. Throws Error(compile_failed), and Error(not_found) if there is no NVRTC.
+  /// no device. Throws Error(compile_failed), Error(not_found) if there is no NVRTC, and Error(cache_miss)
+  /// after seal().
   KernelReport compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                        std::int64_t rows, const std::optional<Tunables>& tunables = std::nullopt);
 
@@ -242,7 +273,8 @@ class KERNCAST_API Runtime {
   /// Multiprocessor counts of the known devices of `arch`, the most common device first.
   [[nodiscard]] static std::vector<int> sm_counts(std::string_view arch);
 
-  /// Compiles the kernel without reading or writing the cache, for inspection. Throws as compile does.
+  /// Compiles the kernel without reading or writing the cache, for inspection, after seal() too. Throws
+  /// as compile does.
   KernelReport inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                        std::int64_t rows, const std::optional<Tunables>& tunables = std::nullopt);
 

@@ -24,10 +24,10 @@ constexpr const char* gate =
 TEST_CASE("a record says op, settings, architecture, multiprocessors and rows") {
   const TemporaryDirectory directory;
   Console console;
-  const std::vector<RequestRecord> records = read_records(directory.write("record", norm_17), console);
+  const std::vector<KernelRequest> records = read_records(directory.write("record", norm_17), console);
   REQUIRE(records.size() == 1);
   CHECK(records[0].op == "norm.rms_norm");
-  CHECK(records[0].settings == std::vector<std::string>{"x_dtype=f16", "hidden=64"});
+  CHECK(setting_texts(records[0]) == std::vector<std::string>{"x_dtype=f16", "hidden=64"});
   CHECK(records[0].arch == "sm_90a");
   CHECK(records[0].sm_count == 132);
   CHECK(records[0].rows == 17);
@@ -42,7 +42,7 @@ TEST_CASE("lines that are no records are left out, whatever is in them") {
                            R"({"op": "a", "set": "", "arch": "../etc", "sms": 132, "rows": 1})"
                            "\n\xff\xfe\n" +
                            gate;
-  const std::vector<RequestRecord> records = read_records(directory.write("record", text), console);
+  const std::vector<KernelRequest> records = read_records(directory.write("record", text), console);
   REQUIRE(records.size() == 2);
   CHECK(records[1].op == "moe.fused_gate");
   CHECK_THROWS_AS(read_records(directory.file("none"), console), Error);

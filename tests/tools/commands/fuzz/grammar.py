@@ -32,6 +32,7 @@ COMMANDS = [
     "tune check",
     "warm",
     "record merge",
+    "trace view",
     "doctor",
     "help",
     "completion",
@@ -152,6 +153,7 @@ KINDS = {
         BAD_FILES + ["in/pack.kcp", "in/x.safetensors"],
         ["in/record.jsonl,", "in/tiny.json"],
     ),
+    "trace": (["in/trace.json"], BAD_FILES + ["in/pack.kcp", "in/x.safetensors", "in/tiny.json"], ["in/record.jsonl"]),
     "tuned lines": (
         ["in/tuned.jsonl"],
         BAD_FILES + ["in/pack.kcp", "in/x.safetensors", "in/tiny.json"],
@@ -245,6 +247,7 @@ ARGUMENTS = {
     "--extract": "output",
     "--out": "output",
     "--sign": "signing key",
+    "--write-record": "output",
     "--html": "output",
     "--cubin": "output",
     "--model": "model",
@@ -316,6 +319,7 @@ ARGUMENTS = {
     "cache clear --compiler": "version",
     "record merge out": "output",
     "record merge files": "records",
+    "trace view file": "trace",
     "help command": "command",
     "completion shell": "shell",
 }
@@ -341,6 +345,7 @@ PLAIN = [
     "cache explain norm.rms_norm --set hidden=64 --arch sm_90a",
     "cache explain norm.rms_norm --set hidden=64",
     "record merge out/new in/record.jsonl",
+    "trace view in/trace.json",
     "tune report",
     "tune report --replay",
     "tune report --html out/new",
@@ -393,6 +398,7 @@ COMPILED = [
     "warm --model in/dense.json --arch sm_90a --ops rms_norm --rows 1 --plan",
     "warm --model in/tiny.json --arch sm_90a --rows 1 --plan",
     "warm norm.rms_norm --set hidden=64 --arch sm_90a --rows 1 --check",
+    "warm norm.rms_norm --set hidden=64 --arch sm_90a --rows 1 --plan --write-record out/new",
     "warm norm.rms_norm --set hidden=64 --arch sm_90a --rows 1 --from-pack in/pack.kcp --out out/new",
 ]
 

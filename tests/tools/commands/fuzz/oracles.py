@@ -21,6 +21,7 @@ READING += (
     "tune prune",
     "tune check",
     "record merge",
+    "trace view",
     "help",
     "completion",
 )
@@ -76,6 +77,7 @@ KEYS = {
     "key generate": {"file", "public_key"},
     "key show": {"file", "public_key"},
     "record merge": {"file", "kernels"},
+    "trace view": {"file", "seconds", "events", "bad_lines", "kernels"},
     "doctor": {"ok", "verdict", "problems", "driver", "nvrtc", "cache"},
 }
 EVENTS = ("plan", "kernel", "point", "progress", "end")
@@ -178,7 +180,7 @@ def shape(line, value):
 
 def outputs(line):
     """The files that a command line may write. A merge may write one that it reads."""
-    named = [value_of(line, name) for name in ("--out", "--extract", "--cubin", "--html")]
+    named = [value_of(line, name) for name in ("--out", "--extract", "--cubin", "--html", "--write-record")]
     if line.command in ("cache export", "key generate", "record merge", "tune export"):
         named += [word for word in line.words if not word.startswith("--")]
     return [name for name in named if name]
@@ -189,7 +191,7 @@ def untouched(line, place, outcome, before, after, **_):
     allowed = ["cache", "elsewhere", "home/.cache", "relative"]
     if place.environment.get("KERNCAST_CACHE_DIR", "").startswith("nowhere"):
         allowed.append("nowhere")
-    for name in ("KERNCAST_RECORD", "KERNCAST_METRICS_FILE"):
+    for name in ("KERNCAST_RECORD", "KERNCAST_METRICS_FILE", "KERNCAST_TRACE"):
         if place.environment.get(name):
             allowed.append(place.environment[name])
     if outcome.code == 0:
@@ -209,8 +211,8 @@ def untouched(line, place, outcome, before, after, **_):
 def warm_effect(line, place, outcome, **_):
     if "--plan" in line.words or "--check" in line.words:
         return
-    words = [word for word in line.words if not re.match("--(out|from-pack)=", word)]
-    for name in ("--out", "--from-pack"):
+    words = [word for word in line.words if not re.match("--(out|from-pack|write-record)=", word)]
+    for name in ("--out", "--from-pack", "--write-record"):
         if name in words:
             at = words.index(name)
             del words[at : at + 2]

@@ -38,6 +38,16 @@ DENSE = {
     "torch_dtype": "bfloat16",
 }
 RECORD = {"op": "norm.rms_norm", "set": "hidden=64", "arch": "sm_90a", "sms": 132, "rows": 1}
+TRACED = {
+    "name": "norm.rms_norm",
+    "cat": "launch",
+    "ph": "X",
+    "dur": 2.5,
+    "ts": 1.25,
+    "pid": 1,
+    "tid": 1,
+    "args": {"spec": "hidden=64", "arch": "sm_90a", "device": 0, "rows": 3, "stream": "0x0"},
+}
 # Of another shape than what the command lines run, so that it changes nothing there.
 TUNED = {
     "op": "norm.rms_norm",
@@ -200,6 +210,7 @@ def prepare(root, binary, time_limit):
     (inputs / "dense.json").write_text(json.dumps(DENSE))
     (inputs / "record.jsonl").write_text(json.dumps(RECORD) + "\n" + json.dumps(RECORD | {"rows": 64}) + "\n")
     (inputs / "tuned.jsonl").write_text(json.dumps(TUNED) + "\n" + json.dumps(TUNED | {"rows_high": None}) + "\n")
+    (inputs / "trace.json").write_text("[\n" + json.dumps(TRACED) + ",\n" + json.dumps(TRACED | {"ts": 9.5}) + ",\n]\n")
     (root / "out/old").write_text("old")
     assert place.run(["tune", "import", "in/tuned.jsonl"]).code == 0
     assert place.run(["key", "generate", "in/signing.key"]).code == 0

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string_view>
+
+#include "kerncast/op.hpp"
+#include "runtime/dispatch/device_state.hpp"
+#include "runtime/dispatch/hot_table.hpp"
+#include "runtime/dispatch/kernel_builder.hpp"
+#include "runtime/dispatch/kernel_events.hpp"
+#include "runtime/dispatch/tunables/tunables_chooser.hpp"
+
+/// The events of a dispatcher, from what it knows where they happen. Each function but the first does
+/// nothing if nobody listens.
+namespace kerncast {
+
+/// `entry` must have somebody who hears of launches.
+void tell_launch(const HotEntry& entry, std::size_t stage, const LaunchGeometry& geometry, const Call& call,
+                 void* stream, std::chrono::steady_clock::time_point begin) noexcept;
+
+void tell_miss(const KernelEvents& events, int device, const Variant& variant);
+
+/// The load has just ended.
+void tell_load(const KernelEvents& events, int device, const Variant& variant, const LoadedKernel& loaded);
+
+void tell_replaced(const KernelEvents& events, const TunablesRequest& request, std::string_view reason);
+
+}  // namespace kerncast
