@@ -19,8 +19,7 @@ using namespace kerncast::tools;
 
 namespace {
 
-/// All but nvfp4 on an A100, which would rather have blocks of one warp, are within 1.15.
-constexpr double most_regret = 1.20;
+constexpr double most_regret = 1.15;
 
 /// One op or two for each rule that defaults follow, chosen for their few combinations of tunables.
 /// bench_defaults has all ops at all shapes.
