@@ -156,6 +156,9 @@ inline void require_data(std::string_view op, std::string_view name, const Tenso
   return aligned == 16 ? 16 : static_cast<std::int32_t>(aligned * main_bytes / bytes);
 }
 
+/// The most bytes of shared memory that a kernel may declare for a block. More must be asked for at launch.
+constexpr std::int32_t most_static_shared = 48 * 1024;
+
 /// A grid of at least `blocks` blocks along x, which continues along y if x is full.
 [[nodiscard]] constexpr LaunchGeometry linear_grid(std::int64_t blocks,
                                                    std::int64_t widest_x = 0x7fffffff) noexcept {

@@ -18,6 +18,7 @@ namespace {
 using namespace fused_gate_params;
 using router::max_experts;
 using router::max_top_k;
+using router::rows_per_block;
 
 constexpr std::string_view op_name = FusedGate::op_name;
 
@@ -53,8 +54,27 @@ void validate(const Specialisation& spec) {
   }
 }
 
+/// Bytes of shared memory for one token. FusedGateToken has these arrays.
+std::int32_t token_bytes(const Specialisation& spec) {
+  const bool groups_are_lanes = spec[experts] % 32 == 0 && spec[groups] <= 32 && 32 % spec[groups] == 0;
+  const std::int32_t keys = static_cast<std::int32_t>(host::round_up(spec[experts], 32)) + 1;
+  return 4 * (keys + spec[experts] + 2 * (groups_are_lanes ? 1 : spec[groups]));
+}
+
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  return router::default_tunables(spec[experts], device, rows);
+  Tunables made = router::default_tunables(spec[experts], device, rows);
+  while (made[rows_per_block] * token_bytes(spec) > host::most_static_shared) {
+    made.values[rows_per_block] /= 2;
+  }
+  return made;
+}
+
+std::string tunables_defect(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&) {
+  const std::int32_t bytes = tunables[rows_per_block] * token_bytes(spec);
+  return bytes <= host::most_static_shared
+             ? std::string()
+             : fmt::format("rows_per_block={} needs {} bytes of shared memory, and a block has at most {}",
+                           tunables[rows_per_block], bytes, host::most_static_shared);
 }
 
 void describe(host::NamedArguments& named, FusedGate& call) {
@@ -176,6 +196,7 @@ KERNCAST_OP(moe, fused_gate) {
   op.tunables = router::tunables();
   op.validate = validate;
   op.default_tunables = default_tunables;
+  op.tunables_defect = tunables_defect;
   op.geometry = router::geometry;
   op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {
     return router::plan_inputs(definition_of<FusedGate>(), bindings, rows, true);

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "kerncast/runtime.hpp"
+#include "templates/host/checks.hpp"
 #include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/kernel_cache.hpp"
 #ifdef KERNCAST_CATALOGUE_DECODES
@@ -32,6 +33,7 @@ void compile_catalogue(const char* arch) {
       CHECK(report.spill_store_bytes == 0);
       CHECK(report.spill_load_bytes == 0);
       CHECK(report.local_bytes == 0);
+      CHECK(report.shared_bytes <= host::most_static_shared);
 #ifdef KERNCAST_CATALOGUE_DECODES
       CHECK_NOTHROW(simulator::Module::decode(report.ptx, std::stoi(std::string(arch).substr(3)), memory, 0));
 #endif

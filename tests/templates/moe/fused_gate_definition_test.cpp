@@ -1,9 +1,11 @@
 #include <catch2/catch.hpp>
 #include <set>
+#include <string>
 
 #include <kerncast/ops/moe/fused_gate.hpp>
 #include "templates/moe/shared/router.hpp"
 #include "tests/templates/definition_fixture.hpp"
+#include "tests/templates/kernel_cache.hpp"
 
 using namespace kerncast;
 using namespace kerncast::test;
@@ -137,4 +139,36 @@ TEST_CASE("fused_gate knows the models with a sigmoid router") {
   odd.router.groups = 0;
   odd.router.topk_group = 0;
   check_cases(op, odd);
+}
+
+TEST_CASE("fused_gate fits the shared memory of every block with any number of groups") {
+  const OpDefinition& op = definition_of<moe::FusedGate>();
+  const auto spec_of = [&](std::int64_t groups) {
+    const std::string count = std::to_string(groups);
+    return specialise(op, {{"experts", "1024"}, {"groups", count}, {"topk_group", count}, {"top_k", "8"}});
+  };
+  const DeviceTraits device{.sm = 80, .sm_count = 108, .max_shared_per_block = 163 * 1024};
+  for (std::int64_t groups = 1; groups <= 1024; groups *= 2) {
+    for (const std::int64_t rows : {1, 64, 1024, 8192, 100000}) {
+      const Tunables own = op.default_tunables(spec_of(groups), device, rows);
+      CHECK(op.tunables_defect(spec_of(groups), own, device).empty());
+    }
+  }
+  const Tunables four{{64, 4}};
+  CHECK(op.tunables_defect(spec_of(256), four, device).empty());
+  CHECK_THAT(op.tunables_defect(spec_of(1024), four, device),
+             Contains("rows_per_block=4") && Contains("49152"));
+}
+
+TEST_CASE("fused_gate compiles for the most groups and many rows") {
+  const KernelCache cache;
+  RuntimeOptions options;
+  options.cache_directory = cache.path();
+  Runtime runtime(options);
+  const OpDefinition& op = definition_of<moe::FusedGate>();
+  const Specialisation spec =
+      specialise(op, {{"experts", "1024"}, {"groups", "1024"}, {"topk_group", "512"}, {"top_k", "8"}});
+  const KernelReport report = runtime.compile(op, spec, "sm_80", 8192);
+  CHECK(report.shared_bytes > 16 * 1024);
+  CHECK(report.shared_bytes <= 48 * 1024);
 }
