@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include "cache/cache.hpp"
-#include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/commands/cache/cache_command.hpp"
 #include "tools/commands/cache/tuned_layers.hpp"
 #include "tools/io/output.hpp"
@@ -10,10 +8,6 @@ namespace kerncast::tools {
 namespace {
 
 int list_tuned(CommandContext& context) {
-  Runtime runtime(context.runtime_options());
-  bool complete = true;
-  const std::vector<TunedLayer> layers = tuned_layers(context, runtime, complete);
-  Json json = Json::array();
   Table table({{"op"},
                {"specialisation"},
                {"arch"},
@@ -24,25 +18,16 @@ int list_tuned(CommandContext& context) {
                {"templates"},
                {"recorded (UTC)"},
                {"layer"}});
-  for (const TunedLayer& layer : layers) {
-    for (const cache::TunedRecord& record : layer.records) {
-      const TunedState state = state_of(implementation_of(runtime).builder, record);
-      json.push_back(to_json(record, state, layer.name));
-      table.add_row({record.op, record.spec, record.arch, rows_text(record), cache::format_tunables(record),
-                     fixed(record.time_us, 2),
-                     fmt::format("{} {}", cache::name_of(record.source), record.device), name_of(state),
-                     utc_time(record.recorded_us / 1'000'000), layer.name});
-    }
-  }
-  warn_of_untrusted(context, layers);
-  if (context.json) {
-    print_json(json);
-  } else if (table.empty()) {
-    print(no_tuned_records);
-  } else {
-    print(table);
-  }
-  return complete ? exit_fine : exit_failed;
+  return list_records(
+      context,
+      [&](const ListedRecord& listed) {
+        const cache::TunedRecord& record = *listed.record;
+        table.add_row({record.op, record.spec, record.arch, rows_text(record), cache::format_tunables(record),
+                       fixed(record.time_us, 2),
+                       fmt::format("{} {}", cache::name_of(record.source), record.device),
+                       name_of(listed.state), utc_time(record.recorded_us / 1'000'000), listed.layer});
+      },
+      [&] { print(table); });
 }
 
 }  // namespace

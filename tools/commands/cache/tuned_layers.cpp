@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -75,7 +76,8 @@ std::string rows_text(const cache::TunedRecord& record) {
              : fmt::format("{}..{}", record.rows_low, record.rows_high);
 }
 
-Json to_json(const cache::TunedRecord& record, TunedState state, const std::string& layer) {
+Json to_json(const ListedRecord& listed) {
+  const cache::TunedRecord& record = *listed.record;
   Json signers = Json::array();
   for (const cache::Signature& signature : record.signatures) {
     signers.push_back(cache::format_public_key(signature.signer));
@@ -106,10 +108,45 @@ Json to_json(const cache::TunedRecord& record, TunedState state, const std::stri
           {"driver", detail(record.driver)},
           {"tool", detail(record.tool)},
           {"templates", record.templates},
-          {"state", name_of(state)},
+          {"state", name_of(listed.state)},
           {"recorded", record.recorded_us / 1'000'000},
           {"signers", std::move(signers)},
-          {"layer", layer}};
+          {"layer", listed.layer}};
+}
+
+int list_records(CommandContext& context, const std::function<void(const ListedRecord& record)>& add,
+                 const std::function<void()>& done) {
+  Runtime runtime(context.runtime_options());
+  bool complete = true;
+  const std::vector<TunedLayer> layers = tuned_layers(context, runtime, complete);
+  Json json = Json::array();
+  bool any = false;
+  for (const TunedLayer& layer : layers) {
+    for (std::size_t i = 0; i < layer.records.size(); ++i) {
+      const bool trusted =
+          std::find(layer.untrusted.begin(), layer.untrusted.end(), i) == layer.untrusted.end();
+      const ListedRecord listed{&layer.records[i],
+                                state_of(implementation_of(runtime).builder, layer.records[i]), layer.name,
+                                trusted};
+      any = true;
+      if (context.json) {
+        json.push_back(to_json(listed));
+      } else {
+        add(listed);
+      }
+    }
+  }
+  warn_of_untrusted(context, layers);
+  if (context.json) {
+    print_json(json);
+  } else if (any) {
+    done();
+  } else {
+    print(
+        "no tuned records: ops use their own choice of tunables; records come from kerncast tune, with packs "
+        "(kerncast cache import) and read-only layers\n");
+  }
+  return complete ? exit_fine : exit_failed;
 }
 
 }  // namespace kerncast::tools

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -39,15 +40,24 @@ enum class TunedState : std::uint8_t {
 /// "current", "stale" or "unknown".
 [[nodiscard]] const char* name_of(TunedState state);
 
+/// A tuned record in a list.
+struct ListedRecord {
+  const cache::TunedRecord* record = nullptr;
+  TunedState state = TunedState::current;
+  std::string layer;    ///< its name
+  bool trusted = true;  ///< false: it is not signed as KERNCAST_TRUSTED_KEYS demands
+};
+
 /// The rows of a record, "33..64", or "8193.." without an end.
 [[nodiscard]] std::string rows_text(const cache::TunedRecord& record);
 
-/// The text that is printed if there are no records.
-constexpr const char* no_tuned_records =
-    "no tuned records: ops use their own choice of tunables; records come from kerncast tune, with packs "
-    "(kerncast cache import) and read-only layers\n";
+/// Every field of a record, its state and its layer.
+[[nodiscard]] Json to_json(const ListedRecord& listed);
 
-/// Every field of `record`, its state and its layer.
-[[nodiscard]] Json to_json(const cache::TunedRecord& record, TunedState state, const std::string& layer);
+/// Prints the tuned records of every layer: with --json every field, state and layer of each. Else `add` is
+/// called for each record, in order, and `done` once all were added, if there are any. Returns the exit code.
+[[nodiscard]] int list_records(CommandContext& context,
+                               const std::function<void(const ListedRecord& record)>& add,
+                               const std::function<void()>& done);
 
 }  // namespace kerncast::tools

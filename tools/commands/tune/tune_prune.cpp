@@ -38,7 +38,7 @@ int prune(CommandContext& context, bool dry_run) {
   for (const cache::TunedRecord& record : all) {
     if (unwanted(record)) {
       const TunedState state = state_of(implementation_of(runtime).builder, record);
-      list.push_back(to_json(record, state, cache.store().root()));
+      list.push_back(to_json(ListedRecord{&record, state, cache.store().root(), true}));
       table.add_row({record.op, record.spec, record.arch, rows_text(record),
                      fmt::format("{} {}", cache::name_of(record.source), record.device), name_of(state),
                      utc_time(record.recorded_us / 1'000'000)});

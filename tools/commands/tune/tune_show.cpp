@@ -4,7 +4,6 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/commands/cache/tuned_layers.hpp"
 #include "tools/commands/tune/tune.hpp"
 #include "tools/io/output.hpp"
@@ -42,7 +41,8 @@ std::string after(std::string_view before, const std::string& text) {
   return text.empty() ? std::string() : fmt::format("{}{}", before, text);
 }
 
-void show(const cache::TunedRecord& record, TunedState state, const TunedLayer& layer, bool trusted) {
+void show(const ListedRecord& listed) {
+  const cache::TunedRecord& record = *listed.record;
   const bool measured = record.source == cache::TunedSource::measured;
   Table table({{fmt::format("{}{} for {}, {} rows", record.op,
                             record.spec.empty() ? "" : fmt::format(" [{}]", record.spec), record.arch,
@@ -57,43 +57,25 @@ void show(const cache::TunedRecord& record, TunedState state, const TunedLayer& 
                record.trials == 0 ? "" : counted(record.trials, "trial"), after("data ", record.data)}));
   line("made by", joined({record.tool, record.compiler, after("driver ", record.driver),
                           utc_time(record.recorded_us / 1'000'000)}));
-  line("state", state == TunedState::current ? trusted ? "current" : "current, but not signed as demanded"
-                : state == TunedState::stale ? "stale: the templates have changed since"
-                                             : "unknown: the library has no such op");
+  line("state", listed.state == TunedState::current
+                    ? listed.trusted ? "current" : "current, but not signed as demanded"
+                : listed.state == TunedState::stale ? "stale: the templates have changed since"
+                                                    : "unknown: the library has no such op");
   line("templates", record.templates);
-  line("layer", layer.name);
+  line("layer", listed.layer);
   print(table);
 }
 
 int show_all(CommandContext& context) {
-  Runtime runtime(context.runtime_options());
-  bool complete = true;
-  const std::vector<TunedLayer> layers = tuned_layers(context, runtime, complete);
-  Json json = Json::array();
   bool first = true;
-  for (const TunedLayer& layer : layers) {
-    std::size_t next_untrusted = 0;
-    for (std::size_t i = 0; i < layer.records.size(); ++i) {
-      const cache::TunedRecord& record = layer.records[i];
-      const TunedState state = state_of(implementation_of(runtime).builder, record);
-      const bool untrusted = next_untrusted < layer.untrusted.size() && layer.untrusted[next_untrusted] == i;
-      next_untrusted += untrusted ? 1 : 0;
-      if (context.json) {
-        json.push_back(to_json(record, state, layer.name));
-        continue;
-      }
-      print(first ? "" : "\n");
-      show(record, state, layer, !untrusted);
-      first = false;
-    }
-  }
-  warn_of_untrusted(context, layers);
-  if (context.json) {
-    print_json(json);
-  } else if (first) {
-    print(no_tuned_records);
-  }
-  return complete ? exit_fine : exit_failed;
+  return list_records(
+      context,
+      [&](const ListedRecord& listed) {
+        print(first ? "" : "\n");
+        show(listed);
+        first = false;
+      },
+      [] {});
 }
 
 }  // namespace
