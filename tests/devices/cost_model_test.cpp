@@ -43,11 +43,24 @@ CostInput launch_of(std::uint64_t blocks, std::uint32_t warps_per_block) {
   return input;
 }
 
+/// The estimate of blocks that do nothing but `count` warp instructions on `unit`.
+Estimate estimate_of(std::uint64_t blocks, std::uint32_t warps_per_block, const char* unit,
+                     std::uint64_t count) {
+  static const DeviceDescription device = round_device();
+  CostInput input = launch_of(blocks, warps_per_block);
+  input.warp_instructions = {{unit, count}};
+  return estimate_cost(input, device);
+}
+
 const CostFactor& factor(const Estimate& estimate, const std::string& name) {
   const auto found = std::find_if(estimate.factors.begin(), estimate.factors.end(),
                                   [&](const CostFactor& candidate) { return candidate.name == name; });
   REQUIRE(found != estimate.factors.end());
   return *found;
+}
+
+double latency_us(const CostInput& input) {
+  return factor(estimate_cost(input, round_device()), "latency").us;
 }
 
 /// A kernel that reads and writes 1 GB: 512 bytes for each request, 1000 blocks of 8 warps.
@@ -101,17 +114,15 @@ TEST_CASE("one warp that loads and loads waits for memory") {
 TEST_CASE("a load, a shared load and a barrier are each waited for once at least") {
   CostInput input = launch_of(10, 4);
   input.global_waits = 1;
-  CHECK(factor(estimate_cost(input, round_device()), "latency").us == Approx(0.5));
+  CHECK(latency_us(input) == Approx(0.5));
   input.shared_waits = 1;
-  CHECK(factor(estimate_cost(input, round_device()), "latency").us == Approx(0.52));
+  CHECK(latency_us(input) == Approx(0.52));
   input.barriers = 40;
-  CHECK(factor(estimate_cost(input, round_device()), "latency").us == Approx(0.55));
+  CHECK(latency_us(input) == Approx(0.55));
 }
 
 TEST_CASE("blocks that do not come out even leave a tail") {
-  CostInput input = launch_of(11, 8);
-  input.warp_instructions = {{"float", 11000000}};
-  const Estimate uneven = estimate_cost(input, round_device());
+  const Estimate uneven = estimate_of(11, 8, "float", 11000000);
   // 32 lanes of work on 64 take half a clock: 5.5e6 clocks over 10 SMs, but one SM has 2 of 11 blocks.
   CHECK(factor(uneven, "float unit").us == Approx(550));
   CHECK(factor(uneven, "float unit").busiest_us == Approx(1000));
@@ -119,16 +130,12 @@ TEST_CASE("blocks that do not come out even leave a tail") {
   CHECK(uneven.total_us == Approx(1002));
   CHECK(uneven.limiting_factor == "float unit");
 
-  input = launch_of(10, 8);
-  input.warp_instructions = {{"float", 11000000}};
-  const Estimate even = estimate_cost(input, round_device());
+  const Estimate even = estimate_of(10, 8, "float", 11000000);
   CHECK(even.tail_us == Approx(0).margin(1e-9));
   CHECK(even.total_us == Approx(552));
 
   // One block on ten SMs: nine idle. 32 warps of 31250 instructions at 2 clocks; the unit takes 500 us.
-  input = launch_of(1, 32);
-  input.warp_instructions = {{"float", 1000000}};
-  const Estimate alone = estimate_cost(input, round_device());
+  const Estimate alone = estimate_of(1, 32, "float", 1000000);
   CHECK(factor(alone, "float unit").us == Approx(50));
   CHECK(factor(alone, "latency").us == Approx(62.5));
   CHECK(alone.tail_us == Approx(437.5));
@@ -159,9 +166,7 @@ TEST_CASE("each unit limits where it is the slowest") {
       {"other", "issue", 800},
   };
   for (const Case& expected : cases) {
-    CostInput input = launch_of(10000, 8);
-    input.warp_instructions = {{expected.unit, 32000000}};
-    const Estimate estimate = estimate_cost(input, round_device());
+    const Estimate estimate = estimate_of(10000, 8, expected.unit, 32000000);
     INFO(expected.unit);
     CHECK(estimate.limiting_factor == expected.limiting);
     CHECK(factor(estimate, expected.limiting).us == Approx(expected.us));
@@ -170,8 +175,9 @@ TEST_CASE("each unit limits where it is the slowest") {
   CostInput input = launch_of(10000, 8);
   input.warp_instructions = {
       {"move", 320000000}, {"load", 10000000}, {"store", 12000000}, {"atomic", 10000000}};
-  CHECK(factor(estimate_cost(input, round_device()), "load/store unit").us == Approx(3200));
-  CHECK(factor(estimate_cost(input, round_device()), "issue").us == Approx(800));
+  const Estimate mixed = estimate_cost(input, round_device());
+  CHECK(factor(mixed, "load/store unit").us == Approx(3200));
+  CHECK(factor(mixed, "issue").us == Approx(800));
   input.tensor_fma = 1024e8;
   const Estimate tensor = estimate_cost(input, round_device());
   CHECK(tensor.limiting_factor == "tensor unit");
@@ -244,9 +250,7 @@ TEST_CASE("more work is never estimated faster, nor a better device slower") {
 }
 
 TEST_CASE("a kernel that does next to nothing costs its launch") {
-  CostInput input = launch_of(1, 1);
-  input.warp_instructions = {{"control", 1}};
-  const Estimate estimate = estimate_cost(input, round_device());
+  const Estimate estimate = estimate_of(1, 1, "control", 1);
   CHECK(estimate.limiting_factor == "launch overhead");
   CHECK(estimate.total_us == Approx(2.002));  // one instruction of two clocks
 }

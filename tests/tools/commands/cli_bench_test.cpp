@@ -10,29 +10,19 @@
 #include <vector>
 
 #include "tests/tools/commands/command_process.hpp"
+#include "tests/tools/commands/refused_arguments.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using Arguments = std::vector<std::string>;
 
 const Arguments bench_norm = {"bench", "norm.rms_norm", "--set", "hidden=256"};
 /// So few samples that the virtual GPU takes them quickly.
 const Arguments quick = {"--rows", "2", "--time", "1ms"};
 
-Arguments with(Arguments arguments, const Arguments& more) {
-  arguments.insert(arguments.end(), more.begin(), more.end());
-  return arguments;
-}
-
 TEST_CASE("a measurement asked for wrongly is exit code 2 with the nearest that is valid") {
-  const CommandPlace place;
-  struct Case {
-    Arguments arguments;
-    const char* message;
-  };
-  const Case cases[] = {
+  const RefusedArguments cases[] = {
       {{"bench"}, "op is required"},
       {{"bench", "norm.rms_nrm"}, "did you mean norm.rms_norm?"},
       {{"bench", "norm.rms_norm"}, "hidden is required"},
@@ -59,16 +49,7 @@ TEST_CASE("a measurement asked for wrongly is exit code 2 with the nearest that 
       {with(bench_norm, {"--best-effort"}), "--model only"},
       {{"bench", "moe.fused_gate", "--model", "llama-3-8b"}, "does not use moe.fused_gate"},
   };
-  for (const Case& bad : cases) {
-    const Outcome outcome = place.run(bad.arguments);
-    INFO(outcome.err << " should say: " << bad.message);
-    CHECK(outcome.code == 2);
-    CHECK(outcome.out.empty());
-    CHECK_THAT(outcome.err, Catch::StartsWith("kerncast: error: ") && Catch::Contains(bad.message));
-  }
-  const Outcome in_json = place.run(with(bench_norm, {"--time", "0s", "--json"}));
-  CHECK(in_json.code == 2);
-  CHECK_THAT(in_json.json().at("error").at("message").get<std::string>(), Catch::Contains("--time 0s"));
+  check_refused(cases);
 }
 
 TEST_CASE("a device that the driver does not have is an error") {

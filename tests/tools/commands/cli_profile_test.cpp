@@ -3,26 +3,16 @@
 #include <set>
 
 #include "tests/tools/commands/command_process.hpp"
+#include "tests/tools/commands/refused_arguments.hpp"
 
 namespace {
 
 using nlohmann::json;
-using Arguments = std::vector<std::string>;
 
 const Arguments profile_norm = {"profile", "norm.rms_norm", "--set", "hidden=512", "--rows", "4"};
 
-Arguments with(Arguments arguments, const Arguments& more) {
-  arguments.insert(arguments.end(), more.begin(), more.end());
-  return arguments;
-}
-
 TEST_CASE("a profile asked for wrongly is exit code 2 with a message that helps") {
-  const CommandPlace place;
-  struct Case {
-    Arguments arguments;
-    const char* message;
-  };
-  const Case cases[] = {
+  const RefusedArguments cases[] = {
       {{"profile"}, "op is required"},
       {{"profile", "norm.rms_nrm"}, "did you mean norm.rms_norm?"},
       {{"profile", "norm.rms_norm"}, "hidden is required"},
@@ -37,16 +27,7 @@ TEST_CASE("a profile asked for wrongly is exit code 2 with a message that helps"
       {{"profile", "norm.rms_norm", "--model", "deepsek-v3"}, "did you mean deepseek-v3?"},
       {{"profile", "moe.fused_gate", "--model", "llama-3-8b"}, "does not use moe.fused_gate"},
   };
-  for (const Case& bad : cases) {
-    const Outcome outcome = place.run(bad.arguments);
-    INFO(outcome.err << " should say: " << bad.message);
-    CHECK(outcome.code == 2);
-    CHECK(outcome.out.empty());
-    CHECK_THAT(outcome.err, Catch::StartsWith("kerncast: error: ") && Catch::Contains(bad.message));
-    const Outcome in_json = place.run(with(bad.arguments, {"--json"}));
-    CHECK(in_json.code == 2);
-    CHECK_FALSE(in_json.json().at("error").at("message").get<std::string>().empty());
-  }
+  check_refused(cases);
 }
 
 TEST_CASE("a page that cannot be written is an error, before any work") {
