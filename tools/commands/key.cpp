@@ -10,6 +10,8 @@
 #include "tools/commands/command.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
+#include "tools/io/standard_output.hpp"
+#include "tools/io/usage_error.hpp"
 #include "tools/warm/signing.hpp"
 
 namespace kerncast::tools {
@@ -29,6 +31,11 @@ void show_public_key(const CommandContext& context, const std::string& file, con
 }
 
 int generate(CommandContext& context, const KeyOptions& options) {
+  if (is_standard_output(options.file)) {
+    throw UsageError(
+        fmt::format("{} is standard output, and a secret key is kept in a file of its own; name a new file",
+                    options.file));
+  }
   const std::optional<cache::SigningKey> key = cache::SigningKey::generate();
   if (!key) {
     throw Error(ErrorCode::io_error, "the system gives no random numbers, so no key can be made");

@@ -60,7 +60,8 @@ std::string clock(const std::string& value) {
 }
 
 std::string checks(const std::string& value) {
-  return value == "on" || value == "off" ? std::string() : "is neither on nor off";
+  return value == "on" || value == "off" || value == "report" ? std::string()
+                                                              : "is none of on, off and report";
 }
 
 std::string report(const std::string& value) {
@@ -149,7 +150,9 @@ const std::vector<EnvironmentVariable>& environment_variables() {
       {"KERNCAST_TEMPLATE_DIR", "kernel templates to use instead of the built-in ones", folder},
       {"KERNCAST_SIM_ARCH", "architecture of the virtual GPU; default sm_90", arch},
       {"KERNCAST_SIM_DEVICES", "number of virtual devices; default 1", devices},
-      {"KERNCAST_SIM_CHECKS", "off: without the strict checks of the virtual GPU, for speed", checks},
+      {"KERNCAST_SIM_CHECKS",
+       "off: without the strict checks of the virtual GPU, for speed; report: go on after what they find",
+       checks},
       {"KERNCAST_SIM_CLOCK", "a100, rtx4090, h100, h200 or b200: device whose time the virtual GPU estimates",
        clock},
       {"KERNCAST_SIM_NOISE", "noise on that time, such as seed=7,jitter=0.05", nullptr},

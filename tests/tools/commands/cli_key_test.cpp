@@ -13,6 +13,7 @@
 #include "cache/tuning/tuning_store.hpp"
 #include "tests/cache/tuning/tuned_sample.hpp"
 #include "tests/tools/commands/command_process.hpp"
+#include "tests/tools/commands/refused_arguments.hpp"
 
 namespace {
 
@@ -20,11 +21,6 @@ namespace fs = std::filesystem;
 
 const std::vector<std::string> kernel{"norm.rms_norm", "--set",  "hidden=64", "--arch",
                                       "sm_90a",        "--rows", "1"};
-
-std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
 
 }  // namespace
 
@@ -47,6 +43,17 @@ TEST_CASE("a key is made once, in a file of its owner alone, and only its public
   CHECK(place.run({"key", "show", file}).out == made.out);
   CHECK(place.run({"key", "show", place.directory.write("other", "text")}).code == 2);
   CHECK(place.run({"key", "generate", place.directory.file("absent/key")}).code == 1);
+}
+
+TEST_CASE("a secret key is never written to standard output, nor to a file called -") {
+  const CommandPlace place;
+  for (const char* name : {"-", "/dev/stdout"}) {
+    const Outcome outcome = place.run({"key", "generate", name});
+    CHECK(outcome.code == 2);
+    CHECK(outcome.out.empty());
+    CHECK_THAT(outcome.err, Catch::Contains("is standard output") && Catch::Contains("name a new file"));
+  }
+  CHECK(!fs::exists(place.directory.file("-")));
 }
 
 TEST_CASE("a key that is interrupted while it is made is whole or not there") {

@@ -342,7 +342,7 @@ TEST_CASE("doctor is ready only if every variable, layer and server can be used"
       {"KERNCAST_CACHE_READONLY", place.directory.file("empty"), "it holds no kernels"},
       {"KERNCAST_CACHE_READONLY", place.directory.file("garbage"), "not a pack"},
       {"KERNCAST_SIM_TIMEOUT", "abc", "is not a number of seconds"},
-      {"KERNCAST_SIM_CHECKS", "of", "is neither on nor off"},
+      {"KERNCAST_SIM_CHECKS", "of", "is none of on, off and report"},
       {"KERNCAST_SIM_ISA", "v5", "is none of v2, v3 and v4"},
       {"KERNCAST_SIM_CLOCK", "h10", "is none of a100, rtx4090, h100, h200 and b200"},
       {"KERNCAST_SIM_THREADS", "many", "is not a number of threads"},
@@ -359,6 +359,10 @@ TEST_CASE("doctor is ready only if every variable, layer and server can be used"
     CHECK(outcome.json().at("ok") == false);
     CHECK(outcome.json().at("verdict") == "not ready");
     CHECK_THAT(outcome.out, Catch::Contains(bad.message));
+  }
+  for (const char* checks : {"on", "off", "report"}) {
+    CHECK_THAT(place.run({"doctor", "--json"}, {{"KERNCAST_SIM_CHECKS", checks}}).out,
+               !Catch::Contains("is none of on, off and report"));
   }
 }
 

@@ -40,7 +40,7 @@ ENVIRONMENT = {
     "KERNCAST_TEMPLATE_DIR": ["in", "nowhere", "in/x.safetensors"],
     "KERNCAST_SIM_ARCH": ["sm_80", "x", "sm_", "sm_100"],
     "KERNCAST_SIM_DEVICES": ["0", "2", "-1", "x", "99999999999"],
-    "KERNCAST_SIM_CHECKS": ["off", "x"],
+    "KERNCAST_SIM_CHECKS": ["off", "report", "x"],
     "KERNCAST_SIM_CLOCK": ["h100", "a100", "x"],
     "KERNCAST_SIM_NOISE": ["seed=1,jitter=0.1", "jitter", "x=1"],
     "KERNCAST_SIM_FAULTS": ["fault=1", "hang=1", "lost=1", "x=1", "fault"],
