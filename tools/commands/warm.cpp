@@ -13,6 +13,7 @@
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/commands/command.hpp"
+#include "tools/commands/selection_options.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/own_path.hpp"
@@ -230,21 +231,12 @@ void add_warm_command(const Command& root, CommandContext& context) {
               "the architecture")
       .between(1, 4096)
       .separated();
-  command.option("--tp", request.tensor_ranks, "Ranks of tensor parallelism; default 1")
-      .between(1, 1024)
-      .separated();
-  command.option("--ep", request.expert_ranks, "Ranks that the experts are spread over; default 1")
-      .between(1, 4096);
-  command.option("--quant", request.quant,
-                 "How activations are quantised: fp8-block, fp8-static, fp8-tensor, fp8-token, fp8 (those "
-                 "three), int8, nvfp4, "
-                 "mxfp8, mxfp4, none, all; default: as the model's files say");
+  add_selection_options(command, request.selection);
   command
       .option("--tokens", request.tokens,
               "Numbers of tokens in a batch, such as 1:8192 or 1,64; default: any number")
       .separated();
   command.option("--rows", request.rows, "Row counts of the ops themselves, instead of --tokens").separated();
-  command.option("--ops", request.op_globs, "Only these ops, such as 'norm.*'").separated();
   command.option("--shard", options->shard,
                  "Only part I of N of the plan, such as 1/4; the parts are the same on every machine. With "
                  "auto, machines take kernels from a queue on the Redis that they share");

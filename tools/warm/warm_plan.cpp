@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <charconv>
@@ -15,12 +14,10 @@
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/dispatch/source.hpp"
 #include "runtime/util/leading_number.hpp"
-#include "runtime/util/nearest_name.hpp"
 #include "tools/io/usage_error.hpp"
 #include "tools/model/coverage.hpp"
 #include "tools/model/model_config.hpp"
 #include "tools/model/model_report.hpp"
-#include "tools/model/model_shard.hpp"
 #include "tools/model/quant_scheme.hpp"
 #include "tools/model/settings.hpp"
 #include "tools/model/workload.hpp"
@@ -86,37 +83,12 @@ std::string key_of(Runtime& runtime, const PlannedKernel& kernel) {
   return runtime.identify(*kernel.op, kernel.spec, kernel.arch, kernel.rows, kernel.tunables).key;
 }
 
-/// The text after the family of an op's name.
-std::string short_name(const std::string& op) {
-  return op.substr(op.find('.') + 1);
-}
-
-/// True if `glob` selects `op` by its whole name or by the part after the family.
-bool selects(const std::string& glob, const std::string& op) {
-  return fnmatch(glob.c_str(), op.c_str(), 0) == 0 || fnmatch(glob.c_str(), short_name(op).c_str(), 0) == 0;
-}
-
-/// Throws UsageError for a pattern that no op of the library has.
-void check_globs(const std::vector<std::string>& globs) {
-  std::vector<std::string> names;
-  for (const OpDefinition* op : OpRegistry::instance().all()) {
-    names.push_back(op->name);
-  }
-  for (const std::string& glob : globs) {
-    if (std::none_of(names.begin(), names.end(), [&](const std::string& op) { return selects(glob, op); })) {
-      const std::string nearest = nearest_name(glob, names);
-      throw UsageError(fmt::format("--ops {} matches no op{}; `kerncast ops` lists them", glob,
-                                   nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest)));
-    }
-  }
-}
-
 /// Collects the kernels of a plan, each once.
 class Planner {
  public:
   Planner(Runtime& runtime, const WarmRequest& request, Console& console)
       : runtime_(runtime), request_(request), console_(console) {
-    check_globs(request.op_globs);
+    check_selection(request.selection);
     for (const std::string& arch : request.archs) {
       if (const std::string defect = arch_defect(arch); !defect.empty()) {
         throw UsageError(defect);
@@ -131,7 +103,6 @@ class Planner {
     for (const std::int64_t rows : check_rows(request.rows)) {
       rows_.insert(row_bucket(rows));
     }
-    static_cast<void>(QuantSelection(request.quant, {}));  // a misspelt scheme is an error at once
   }
 
   void add_op() {
@@ -141,24 +112,20 @@ class Planner {
 
   void add_model(const ModelReading& reading) {
     const ModelConfig& whole = reading.config;
-    const QuantSelection quant(request_.quant, reading.schemes);
-    for (const std::int64_t tp : request_.tensor_ranks) {
-      const ModelConfig model = shard_model(whole, tp, request_.expert_ranks);
-      const std::string where = request_.tensor_ranks == std::vector<std::int64_t>{1}
-                                    ? whole.name
-                                    : fmt::format("{} tp {}", whole.name, tp);
-      const std::vector<Workload> workloads = workloads_of(model);
-      for (const UncoveredPart& part : uncovered_parts(model, workloads, quant.schemes())) {
-        if (request_.op_globs.empty()) {
-          leave_out({part.ops, where, part.why, false});
+    const QuantSelection quant(request_.selection.quant, reading.schemes);
+    const std::vector<Workload> whole_workloads = workloads_of(whole);
+    for (const RankOfModel& rank : ranks_of(whole, request_.selection)) {
+      for (const UncoveredPart& part : uncovered_parts(rank.model, rank.workloads, quant.schemes())) {
+        if (request_.selection.op_globs.empty()) {
+          leave_out({part.ops, rank.where, part.why, false});
         }
       }
-      for (const Workload& workload : workloads) {
+      for (const Workload& workload : rank.workloads) {
         if (is_wanted(workload.op->name) && quant.includes(workload)) {
-          add(workload, model, where);
+          add(workload, rank.model, rank.where);
         }
       }
-      note_ops_without_shape(workloads_of(whole), workloads, quant, where);
+      note_ops_without_shape(whole_workloads, rank.workloads, quant, rank.where);
     }
   }
 
@@ -190,7 +157,7 @@ class Planner {
   }
 
   std::vector<PlannedKernel> finish() {
-    check_selection();
+    check_kernels();
     std::vector<PlannedKernel> kernels;
     for (auto& [identity, kernel] : kernels_) {
       std::sort(kernel.buckets.begin(), kernel.buckets.end());
@@ -204,11 +171,7 @@ class Planner {
   [[nodiscard]] std::vector<LeftOut>& left_out() { return left_out_; }
 
  private:
-  [[nodiscard]] bool is_wanted(const std::string& op) const {
-    return request_.op_globs.empty() ||
-           std::any_of(request_.op_globs.begin(), request_.op_globs.end(),
-                       [&](const std::string& glob) { return selects(glob, op); });
-  }
+  [[nodiscard]] bool is_wanted(const std::string& op) const { return request_.selection.includes(op); }
 
   /// The reason why the compiler cannot compile for `arch`. Empty if it can, or if there is none to ask.
   [[nodiscard]] std::string arch_defect(const std::string& arch) {
@@ -231,15 +194,16 @@ class Planner {
   }
 
   /// Throws UsageError if nothing was selected, as a whole or by one of the patterns.
-  void check_selection() const {
-    for (const std::string& glob : request_.op_globs) {
-      if (std::none_of(kernels_.begin(), kernels_.end(),
-                       [&](const auto& item) { return selects(glob, std::get<0>(item.first)); })) {
-        throw UsageError(
-            fmt::format("--ops {} selects no kernel: nothing that was asked for needs these ops; "
-                        "leave the pattern out to see what does (--plan)",
-                        glob));
-      }
+  void check_kernels() const {
+    std::vector<std::string> ops;
+    for (const auto& [identity, kernel] : kernels_) {
+      ops.push_back(std::get<0>(identity));
+    }
+    if (const std::string glob = unmatched_glob(request_.selection, ops); !glob.empty()) {
+      throw UsageError(
+          fmt::format("--ops {} selects no kernel: nothing that was asked for needs these ops; "
+                      "leave the pattern out to see what does (--plan)",
+                      glob));
     }
     if (kernels_.empty() && !request_.records.empty() && request_.models.empty()) {
       throw UsageError(fmt::format("the plan is empty: {} hold{} no kernel that the options select",

@@ -10,6 +10,7 @@
 #include "kerncast/runtime.hpp"
 #include "tools/io/console.hpp"
 #include "tools/model/model_config.hpp"
+#include "tools/model/model_selection.hpp"
 
 namespace kerncast::tools {
 
@@ -27,12 +28,9 @@ struct WarmRequest {
   std::vector<std::string> records;   ///< files of KERNCAST_RECORD
   std::vector<std::string> archs;
   std::vector<int> sm_counts;  ///< multiprocessors; empty: those of every known device of the architecture
-  std::vector<std::int64_t> tensor_ranks = {1};
-  std::int64_t expert_ranks = 1;
-  std::string quant;                ///< a QuantScheme's name, or "all"; empty: what each model says of itself
+  ModelSelection selection;
   std::vector<std::string> tokens;  ///< "17" or "1:8192"; empty with no `rows`: any number
   std::vector<std::int64_t> rows;   ///< rows of the op itself
-  std::vector<std::string> op_globs;  ///< "quant.*"; empty: every op
   WarmShard shard;
 };
 

@@ -117,7 +117,7 @@ TEST_CASE("tokens narrow a plan to the buckets they fall in") {
 TEST_CASE("the rows of experts and heads are counted, not their tokens'") {
   Plans plans;
   WarmRequest request = deepseek();
-  request.op_globs = {"activation.silu_and_mul"};
+  request.selection.op_globs = {"activation.silu_and_mul"};
   request.tokens = {"2"};
   // Two tokens with 8 experts each make 16 rows. Masked rows can be those of all experts of a rank.
   for (const PlannedKernel& kernel : plans.of(request)) {
@@ -130,38 +130,38 @@ TEST_CASE("the rows of experts and heads are counted, not their tokens'") {
 TEST_CASE("a quantisation leaves the ops of the others out") {
   Plans plans;
   WarmRequest request = deepseek();
-  request.quant = "nvfp4";
+  request.selection.quant = "nvfp4";
   const std::set<std::string> nvfp4 = ops(plans.of(request));
   CHECK(nvfp4.count("quant.nvfp4") == 1);
   CHECK(nvfp4.count("norm.rms_norm") == 1);
   CHECK(nvfp4.count("quant.per_token_group") == 0);
-  request.quant = "none";
+  request.selection.quant = "none";
   for (const std::string& op : ops(plans.of(request))) {
     CHECK_FALSE(op.starts_with("quant."));
   }
-  request.quant = "fp9";
+  request.selection.quant = "fp9";
   CHECK_THROWS_WITH(plans.of(request), Catch::Contains("--quant fp9 is not one of"));
 }
 
 TEST_CASE("ops are chosen by pattern") {
   Plans plans;
   WarmRequest request = deepseek();
-  request.op_globs = {"norm.rms_norm", "moe.*gate"};
+  request.selection.op_globs = {"norm.rms_norm", "moe.*gate"};
   CHECK(ops(plans.of(request)) == std::set<std::string>{"moe.fused_gate", "norm.rms_norm"});
 }
 
 TEST_CASE("ranks add the sizes that they divide") {
   Plans plans;
   WarmRequest request = deepseek();
-  request.op_globs = {"activation.*"};
-  request.tensor_ranks = {1, 8};
+  request.selection.op_globs = {"activation.*"};
+  request.selection.tensor_ranks = {1, 8};
   std::set<std::string> specs;
   for (const PlannedKernel& kernel : plans.of(request)) {
     specs.insert(kernel.spec_text);
   }
   CHECK(includes(specs, {"hidden=18432", "hidden=2304", "hidden=2048", "hidden=256"}));
-  request.tensor_ranks = {1};
-  request.expert_ranks = 16;
+  request.selection.tensor_ranks = {1};
+  request.selection.expert_ranks = 16;
   specs.clear();
   for (const PlannedKernel& kernel : plans.of(request)) {
     specs.insert(kernel.spec_text);
