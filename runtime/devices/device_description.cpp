@@ -60,6 +60,13 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+/// "nvidiageforcertx4090" for "NVIDIA GeForce RTX 4090".
+std::string letters_and_digits(std::string_view text) {
+  std::string out = lower(text);
+  std::erase_if(out, [](unsigned char c) { return std::isalnum(c) == 0; });
+  return out;
+}
+
 }  // namespace
 
 const std::vector<DeviceDescription>& device_descriptions() {
@@ -84,11 +91,23 @@ const DeviceDescription* find_device_description(std::string_view name) {
 }
 
 const DeviceDescription* device_description_of(std::string_view arch) {
+  return device_description_of(arch, {});
+}
+
+const DeviceDescription* device_description_of(std::string_view arch, std::string_view driver_name) {
   const int sm = arch.starts_with("sm_") ? leading_number(arch.substr(3)) : 0;
-  const std::vector<DeviceDescription>& described = device_descriptions();
-  const auto found = std::find_if(described.begin(), described.end(),
-                                  [sm](const DeviceDescription& device) { return device.sm == sm; });
-  return found == described.end() ? nullptr : &*found;
+  const std::string name = letters_and_digits(driver_name);
+  const DeviceDescription* first = nullptr;
+  for (const DeviceDescription& device : device_descriptions()) {
+    if (device.sm != sm) {
+      continue;
+    }
+    if (name.find(device.name) != std::string::npos) {
+      return &device;
+    }
+    first = first == nullptr ? &device : first;
+  }
+  return first;
 }
 
 }  // namespace kerncast::devices

@@ -63,4 +63,9 @@ struct DeviceDescription {
 /// The first device of the compute capability that `arch` ("sm_90a") names; null if none is described.
 [[nodiscard]] const DeviceDescription* device_description_of(std::string_view arch);
 
+/// The device of that compute capability whose name stands in `driver_name`, as a driver reports it ("NVIDIA
+/// H200"); else the first of the compute capability. Null if none is described.
+[[nodiscard]] const DeviceDescription* device_description_of(std::string_view arch,
+                                                             std::string_view driver_name);
+
 }  // namespace kerncast::devices

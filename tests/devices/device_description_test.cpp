@@ -60,4 +60,13 @@ TEST_CASE("a device is found by name and by architecture") {
   CHECK(device_description_of("h100") == nullptr);
 }
 
+TEST_CASE("a device of a driver is described by its name, else by its architecture") {
+  CHECK(device_description_of("sm_90a", "NVIDIA H200")->name == "h200");
+  CHECK(device_description_of("sm_90a", "NVIDIA H100 80GB HBM3")->name == "h100");
+  CHECK(device_description_of("sm_89", "NVIDIA GeForce RTX 4090")->name == "rtx4090");
+  CHECK(device_description_of("sm_90a", "NVIDIA H20")->name == "h100");
+  CHECK(device_description_of("sm_90a", "NVIDIA B200")->name == "h100");
+  CHECK(device_description_of("sm_75", "NVIDIA T4") == nullptr);
+}
+
 }  // namespace

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdlib>
 #include <vector>
@@ -36,56 +37,89 @@ std::string nearest_hint(const std::string& nearest) {
   return nearest.empty() ? std::string() : fmt::format(" (did you mean {}?)", nearest);
 }
 
+[[noreturn]] void refuse_number(const std::string& text) {
+  throw UsageError(
+      fmt::format("--device {}: a device of the driver is named by its number (did you mean cuda:0?)", text));
+}
+
+[[noreturn]] void refuse_described(const std::string& text, const std::string& kind,
+                                   const std::string& name) {
+  const std::vector<std::string> names = simulated_names();
+  const std::string nearest = nearest_name(name, names);
+  throw UsageError(fmt::format("--device {}: no described device is called '{}'{}; known are {}", text, name,
+                               nearest_hint(nearest.empty() ? nearest : kind + ":" + nearest),
+                               fmt::join(names, ", ")));
+}
+
+[[noreturn]] void refuse_kind(const std::string& text, bool estimates) {
+  std::vector<std::string> known = {"cuda:0"};
+  const std::string preferred = estimates ? "estimate:" : "sim:";
+  for (const std::string& name : simulated_names()) {
+    known.push_back("sim:" + name);
+    if (estimates) {
+      known.push_back("estimate:" + name);
+    }
+  }
+  const bool is_name = find_device(text) != nullptr;
+  throw UsageError(fmt::format("--device {} is no device{}; write it as cuda:0, {}", text,
+                               nearest_hint(is_name ? preferred + text : nearest_name(text, known)),
+                               estimates ? "sim:h100 or estimate:h100" : "or as sim:h100 for an estimate"));
+}
+
 }  // namespace
+
+DeviceName parse_device_name(const std::string& text, bool estimates) {
+  constexpr std::size_t most_shown = 40;
+  const std::size_t colon = text.find(':');
+  const std::string kind = text.substr(0, colon);
+  const std::string which = colon == std::string::npos ? std::string() : text.substr(colon + 1);
+  const std::string shown = text.substr(0, most_shown);
+  DeviceName name;
+  if (kind == "cuda") {
+    const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), name.ordinal);
+    if (error != std::errc() || end != which.data() + which.size() || name.ordinal < 0) {
+      refuse_number(shown);
+    }
+    return name;
+  }
+  if (kind != "sim" && !(estimates && kind == "estimate")) {
+    refuse_kind(shown, estimates);
+  }
+  name.kind = kind == "sim" ? DeviceName::Kind::sim : DeviceName::Kind::estimate;
+  name.described = which;
+  std::transform(which.begin(), which.end(), name.described.begin(),
+                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+  if (find_device(name.described) == nullptr) {
+    refuse_described(shown, kind, which.substr(0, most_shown));
+  }
+  return name;
+}
+
+void set_virtual_gpu(const std::string& described, bool clock) {
+  const devices::DeviceSpec* device = find_device(described);
+  if (device == nullptr) {
+    return;
+  }
+  ::setenv("KERNCAST_SIM_ARCH", fmt::format("sm_{}", device->sm).c_str(), 1);
+  if (clock) {
+    ::setenv("KERNCAST_SIM_CLOCK", described.c_str(), 1);
+  }
+}
 
 RuntimeOptions DeviceChoice::apply(RuntimeOptions options) const {
   if (!driver.empty()) {
     options.driver = driver;
   }
-  if (const devices::DeviceSpec* device = find_device(simulated)) {
-    ::setenv("KERNCAST_SIM_CLOCK", simulated.c_str(), 1);
-    ::setenv("KERNCAST_SIM_ARCH", fmt::format("sm_{}", device->sm).c_str(), 1);
-  }
+  set_virtual_gpu(simulated, true);
   return options;
 }
 
 DeviceChoice parse_device_choice(const std::string& text) {
-  DeviceChoice choice;
   if (text.empty()) {
-    return choice;
+    return {};
   }
-  const std::size_t colon = text.find(':');
-  const std::string kind = text.substr(0, colon);
-  const std::string which = colon == std::string::npos ? std::string() : text.substr(colon + 1);
-  if (kind == "cuda") {
-    choice.driver = "cuda";
-    const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), choice.ordinal);
-    if (error != std::errc() || end != which.data() + which.size() || choice.ordinal < 0) {
-      throw UsageError(
-          fmt::format("--device {}: a device is named by its number (did you mean cuda:0?)", text));
-    }
-    return choice;
-  }
-  const std::vector<std::string> names = simulated_names();
-  if (kind == "sim") {
-    if (find_device(which) == nullptr) {
-      const std::string nearest = nearest_name(which, names);
-      throw UsageError(fmt::format("--device {}: no described device is called '{}'{}; known are {}", text,
-                                   which, nearest_hint(nearest.empty() ? nearest : "sim:" + nearest),
-                                   fmt::join(names, ", ")));
-    }
-    choice.driver = "sim";
-    choice.simulated = which;
-    return choice;
-  }
-  std::vector<std::string> known = {"cuda:0"};
-  for (const std::string& name : names) {
-    known.push_back("sim:" + name);
-  }
-  const bool is_name = std::find(names.begin(), names.end(), text) != names.end();
-  throw UsageError(
-      fmt::format("--device {} is no device{}; write it as cuda:0, or as sim:h100 for an estimate", text,
-                  nearest_hint(is_name ? "sim:" + text : nearest_name(text, known))));
+  const DeviceName name = parse_device_name(text, false);
+  return {name.kind == DeviceName::Kind::cuda ? "cuda" : "sim", name.ordinal, name.described};
 }
 
 double memory_gb_per_s(const DeviceChoice& choice, int memory_clock_khz, int memory_bus_bits) {

@@ -65,7 +65,9 @@ std::string disturbance(const DeviceCondition& before, const DeviceCondition& af
 
 struct DeviceMonitor::Api {
 #define KERNCAST_NVML_FUNCTION(name, symbol, parameters) int(*name) parameters = nullptr;
+#define KERNCAST_NVML_OPTIONAL KERNCAST_NVML_FUNCTION
 #include "tools/measure/nvml_functions.inc"
+#undef KERNCAST_NVML_OPTIONAL
 #undef KERNCAST_NVML_FUNCTION
 
   /// Loads the table. Returns what is missing, or an empty text. The library stays open for the life of the
@@ -82,7 +84,10 @@ struct DeviceMonitor::Api {
   if (name == nullptr && missing.empty()) {                        \
     missing = #symbol;                                             \
   }
+#define KERNCAST_NVML_OPTIONAL(name, symbol, parameters) \
+  name = reinterpret_cast<decltype(name)>(dlsym(handle, #symbol));
 #include "tools/measure/nvml_functions.inc"
+#undef KERNCAST_NVML_OPTIONAL
 #undef KERNCAST_NVML_FUNCTION
     return missing.empty() ? std::string() : fmt::format("{} lacks {}", library, missing);
   }
@@ -135,6 +140,30 @@ DeviceCondition DeviceMonitor::look() const {
     seen.throttle_reasons = reasons;
   }
   return seen;
+}
+
+std::string DeviceMonitor::driver_version() const {
+  std::array<char, 80> text{};  // as NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE
+  const bool seen = api_ && api_->driver_version != nullptr &&
+                    api_->driver_version(text.data(), static_cast<unsigned int>(text.size())) == success;
+  text.back() = '\0';
+  return seen ? std::string(text.data()) : std::string();
+}
+
+std::string DeviceMonitor::clock_policy() const {
+  using Question = int (*)(void*, int, unsigned int*);
+  const auto answer = [this](Question question, std::string_view what) -> std::string {
+    unsigned int sm = 0;
+    unsigned int memory = 0;
+    const bool seen = question != nullptr && question(device_, sm_clock, &sm) == success &&
+                      question(device_, memory_clock, &memory) == success && sm > 0;
+    return seen ? fmt::format("{} {}/{} MHz", what, sm, memory) : std::string();
+  };
+  if (!api_) {
+    return {};
+  }
+  const std::string set = answer(api_->applications_clock, "applications clocks");
+  return set.empty() ? answer(api_->most_clock, "up to") : set;
 }
 
 }  // namespace kerncast::tools

@@ -45,6 +45,11 @@ class DeviceMonitor {
   /// Why nothing can be seen; empty if it can.
   [[nodiscard]] const std::string& defect() const { return defect_; }
   [[nodiscard]] DeviceCondition look() const;
+  /// Version of the driver, such as "580.65.06"; empty if it cannot be seen.
+  [[nodiscard]] std::string driver_version() const;
+  /// How the clocks of the device are set: "applications clocks 1980/2619 MHz" for SMs and memory, or "up to
+  /// 1980/2619 MHz" where the driver has no such setting. Empty if it cannot be seen.
+  [[nodiscard]] std::string clock_policy() const;
 
  private:
   struct Api;

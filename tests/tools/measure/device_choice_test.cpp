@@ -44,6 +44,16 @@ TEST_CASE("an unknown device is refused with the nearest that is known") {
   }
 }
 
+TEST_CASE("an estimate is a device only where it is asked for") {
+  const DeviceName name = parse_device_name("estimate:H200", true);
+  CHECK(name.kind == DeviceName::Kind::estimate);
+  CHECK(name.described == "h200");
+  CHECK_THROWS_WITH(parse_device_name("estimate:h200", false), Catch::Contains("is no device"));
+  CHECK_THROWS_WITH(parse_device_name("h200", true), Catch::Contains("did you mean estimate:h200?"));
+  CHECK_THROWS_WITH(parse_device_name("estimate:h20", true), Catch::Contains("did you mean estimate:h200?"));
+  CHECK_THROWS_WITH(parse_device_name("tpu", true), Catch::Contains("sim:h100 or estimate:h100"));
+}
+
 TEST_CASE("a simulated device sets the clock and the architecture of the virtual GPU; others set nothing") {
   ::unsetenv("KERNCAST_SIM_CLOCK");
   ::unsetenv("KERNCAST_SIM_ARCH");

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -75,6 +76,25 @@ TEST_CASE("without a library, without its functions and for an unknown device a 
     const Variable init("FAKE_NVML_INIT", "9");
     CHECK_THAT(DeviceMonitor("GPU-1", KERNCAST_FAKE_NVML).defect(), Catch::Contains("code 9"));
   }
+}
+
+TEST_CASE("the driver's version and the setting of the clocks are read where the library tells them") {
+  const auto monitor = [] { return std::make_unique<DeviceMonitor>("GPU-1", KERNCAST_FAKE_NVML); };
+  CHECK(monitor()->driver_version().empty());
+  CHECK(monitor()->clock_policy().empty());
+  const Variable driver("FAKE_NVML_DRIVER", "580.65.06");
+  CHECK(monitor()->driver_version() == "580.65.06");
+  {
+    const Variable clocks("FAKE_NVML_CLOCKS", "1410 2619 1980 2619");
+    CHECK(monitor()->clock_policy() == "applications clocks 1410/2619 MHz");
+  }
+  // Newer drivers have no applications clocks.
+  const Variable clocks("FAKE_NVML_CLOCKS", "-1 -1 1980 2619");
+  CHECK(monitor()->clock_policy() == "up to 1980/2619 MHz");
+  // The device is not one of this library, so the driver may be another one too.
+  const Variable uuid("FAKE_NVML_UUID", "GPU-2");
+  CHECK(monitor()->driver_version().empty());
+  CHECK(monitor()->clock_policy().empty());
 }
 
 TEST_CASE("a clock that changes within the limit, idleness and a clock that the user set disturb nothing") {

@@ -1,7 +1,8 @@
 // A stand-in for libnvidia-ml.so.1 that reports what the environment says. A device is known if its UUID is
 // that of FAKE_NVML_UUID, or any if that is not set. FAKE_NVML_LOOKS is a list of looks, separated by ';', of
 // which each is "sm_mhz memory_mhz celsius milliwatts reasons"; after the last one the list begins anew. A
-// value of -1 is not supported.
+// value of -1 is not supported. FAKE_NVML_DRIVER is the driver's version, and FAKE_NVML_CLOCKS holds the
+// applications clocks and the highest ones, "1980 2619 1980 2619"; each is unsupported if it is not set.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -44,6 +45,17 @@ int answer(int index, unsigned int* to) {
   return success;
 }
 
+int clock_setting(int index, unsigned int* mhz) {
+  int values[4] = {-1, -1, -1, -1};
+  std::sscanf(variable("FAKE_NVML_CLOCKS").c_str(), "%d %d %d %d", &values[0], &values[1], &values[2],
+              &values[3]);
+  if (values[index] < 0) {
+    return not_supported;
+  }
+  *mhz = static_cast<unsigned int>(values[index]);
+  return success;
+}
+
 }  // namespace
 
 extern "C" {
@@ -82,6 +94,23 @@ int nvmlDeviceGetTemperature(void* /*device*/, int /*sensor*/, unsigned int* cel
 
 int nvmlDeviceGetPowerUsage(void* /*device*/, unsigned int* milliwatts) {
   return answer(3, milliwatts);
+}
+
+int nvmlSystemGetDriverVersion(char* version, unsigned int length) {
+  const std::string text = variable("FAKE_NVML_DRIVER");
+  if (text.empty() || text.size() >= length) {
+    return not_supported;
+  }
+  std::strcpy(version, text.c_str());
+  return success;
+}
+
+int nvmlDeviceGetApplicationsClock(void* /*device*/, int type, unsigned int* mhz) {
+  return clock_setting(type == 1 ? 0 : 1, mhz);
+}
+
+int nvmlDeviceGetMaxClockInfo(void* /*device*/, int type, unsigned int* mhz) {
+  return clock_setting(type == 1 ? 2 : 3, mhz);
 }
 
 /// The last question of a look, so the next one follows.
