@@ -42,10 +42,15 @@ class PointPlanner {
     const ModelReading reading = load_model(name);
     announce_model(reading, console_);
     require_known(reading, request_.best_effort);
-    const QuantSelection quant("", reading.schemes);
-    for (const Workload& workload : workloads_of(reading.config)) {
-      for (const std::int64_t rows : quant.includes(workload) ? request_.rows : std::vector<std::int64_t>()) {
-        try_to_add(workload, rows, reading.config.name);
+    const QuantSelection quant(request_.selection.quant, reading.schemes);
+    for (const RankOfModel& rank : ranks_of(reading.config, request_.selection)) {
+      for (const Workload& workload : rank.workloads) {
+        if (!quant.includes(workload) || !request_.selection.includes(workload.op->name)) {
+          continue;
+        }
+        for (const std::int64_t rows : request_.rows) {
+          try_to_add(workload, rows, rank.where);
+        }
       }
     }
   }
@@ -53,7 +58,7 @@ class PointPlanner {
   void add_record(const std::string& path) {
     for (const KernelRequest& record : read_records(path, console_)) {
       const OpDefinition* op = OpRegistry::instance().find(record.op);
-      if (op == nullptr || record.arch != arch_) {
+      if (op == nullptr || record.arch != arch_ || !request_.selection.includes(op->name)) {
         continue;
       }
       try {
@@ -66,6 +71,16 @@ class PointPlanner {
   }
 
   std::vector<Point> finish() {
+    std::vector<std::string> ops;
+    for (const auto& [place, point] : points_) {
+      ops.push_back(std::get<0>(place));
+    }
+    if (const std::string glob = unmatched_glob(request_.selection, ops); !glob.empty()) {
+      throw UsageError(
+          fmt::format("--ops {} selects nothing to tune: nothing that was asked for needs these "
+                      "ops; leave the pattern out to see what does (--plan)",
+                      glob));
+    }
     if (points_.empty()) {
       throw UsageError(fmt::format("nothing is to be tuned: no op serves what was asked for on {}", arch_));
     }

@@ -423,6 +423,9 @@ cache::TunedRecord record_of(const TuneResult& result, const std::string& templa
   record.default_us = result.own_time.median_us;
   record.trials = static_cast<std::uint32_t>(result.timed);
   record.policy = result.conditions.policy;
+  if (!result.conditions.clocks.empty()) {
+    record.policy += ", clocks " + result.conditions.clocks;
+  }
   record.data = result.conditions.data;
   record.compiler = result.conditions.compiler;
   record.driver = result.conditions.driver;

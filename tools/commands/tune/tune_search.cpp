@@ -14,7 +14,9 @@
 #include "kerncast/error.hpp"
 #include "kerncast/runtime.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "runtime/driver/device.hpp"
 #include "runtime/util/environment.hpp"
+#include "tools/commands/selection_options.hpp"
 #include "tools/commands/tune/tune.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/own_path.hpp"
@@ -64,9 +66,7 @@ void check_request(TuneOptions& options) {
   if (request.op.empty() && !request.settings.empty()) {
     throw UsageError("--set is valid with an op only");
   }
-  if (options.archs.empty() && options.devices.empty()) {
-    throw UsageError("give --arch or --device, for example --device estimate:h100");
-  }
+  check_selection(request.selection);
   if (!options.shard.empty()) {
     if (options.shard == "auto") {
       throw UsageError("--shard auto: tuning has no queue; give --shard I/N");
@@ -103,13 +103,9 @@ DecisionPolicy decision_policy(const std::string& least_gain) {
 
 /// Sets the variables that the virtual GPU reads when it is loaded, unless the user did.
 void prepare_virtual_gpu(const TuneTarget& target, int timeout_s) {
-  const std::string& arch = target.description->arch;
-  ::setenv("KERNCAST_SIM_ARCH", arch.substr(0, arch.find_last_of("0123456789") + 1).c_str(), 1);
+  set_virtual_gpu(target.description->name, target.kind == TuneTarget::Kind::sim);
   ::setenv("KERNCAST_SIM_TIMEOUT", fmt::format("{}", timeout_s).c_str(), 0);
   ::setenv("KERNCAST_SIM_CHECKS", "off", 0);
-  if (target.kind == TuneTarget::Kind::sim) {
-    ::setenv("KERNCAST_SIM_CLOCK", target.description->name.c_str(), 1);
-  }
 }
 
 /// Options of a runtime on the driver of `target`.
@@ -122,6 +118,19 @@ RuntimeOptions runtime_options(CommandContext& context, const TuneTarget& target
     options.driver = "cuda";
   }
   return options;
+}
+
+/// The architecture of the first GPU of the driver in use; empty if it has none, or if it is the virtual GPU.
+std::string gpu_arch(CommandContext& context) {
+  if (environment("KERNCAST_DRIVER") == "sim") {
+    return {};
+  }
+  try {
+    Runtime runtime(runtime_options(context, {TuneTarget::Kind::cuda, 0, nullptr, {}, {}}));
+    return implementation_of(runtime).driver().is_virtual ? std::string() : runtime.arch(0);
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 /// Tuning for one virtual device, or for devices of the driver, in this process.
@@ -145,11 +154,17 @@ class TargetRun {
     runtime.compile_workers = {own_path(), jobs_, 0, 300};
     runtime_.emplace(std::move(runtime));
     find_device();
+    description_ = targets.front().description != nullptr
+                       ? targets.front().description
+                       : devices::device_description_of(arch_, device_name());
+    prepare_model();
   }
 
   int run() {
     const std::vector<Point> points = plan_points(options_.request, arch_, traits_, context_.console);
+    TuneReporter reporter(context_);
     if (options_.plan) {
+      reporter.announce(points.size(), text_, options_.strategy, targets_.front().why);
       return show_plan(points);
     }
     CandidateCompiler compiler(*runtime_, static_cast<std::size_t>(jobs_));
@@ -165,8 +180,7 @@ class TargetRun {
       run.seats.push_back([this, &target, &compiler] { return make_seat(target, compiler); });
     }
     const auto started = std::chrono::steady_clock::now();
-    TuneReporter reporter(context_);
-    reporter.begin(points.size(), text_, options_.strategy);
+    reporter.begin(points.size(), text_, options_.strategy, targets_.front().why);
     const StopOnInterrupt guard;
     const PointsOutcome outcome = run_points(
         run, StopOnInterrupt::requested(), [&](const RunProgress& progress) { reporter.tick(progress); },
@@ -211,16 +225,43 @@ class TargetRun {
   [[nodiscard]] std::unique_ptr<Evaluator> make_evaluator(const TuneTarget& target,
                                                           CandidateCompiler& compiler) {
     if (target.kind == TuneTarget::Kind::estimate) {
-      const auto make_runtime = [this, &target] {
-        return std::make_unique<Runtime>(runtime_options(context_, target));
-      };
+      const auto make_runtime = [this] { return std::make_unique<Runtime>(runtime_options(context_, {})); };
       return std::make_unique<EstimateEvaluator>(make_runtime, compiler, *target.description,
                                                  nvrtc_version());
     }
-    const devices::DeviceDescription* description =
-        target.description != nullptr ? target.description : devices::device_description_of(arch_);
-    return std::make_unique<MeasuredEvaluator>(runtime_options(context_, target), target.ordinal, compiler,
-                                               description, nvrtc_version(), measuring_policy(target));
+    auto measured =
+        std::make_unique<MeasuredEvaluator>(runtime_options(context_, target), target.ordinal, compiler,
+                                            description_, nvrtc_version(), measuring_policy(target));
+    if (needs_model()) {
+      measured->set_model([this, &compiler] {
+        return make_evaluator({TuneTarget::Kind::estimate, 0, description_, {}, {}}, compiler);
+      });
+    }
+    return measured;
+  }
+
+  [[nodiscard]] bool needs_model() const { return parse_strategy(options_.strategy).info->needs_model; }
+
+  /// Name of the first device as its driver reports it; empty for an estimate.
+  [[nodiscard]] std::string device_name() {
+    const TuneTarget& first = targets_.front();
+    return first.kind == TuneTarget::Kind::estimate
+               ? std::string()
+               : driver::query_device(implementation_of(*runtime_).driver().api, first.ordinal).name;
+  }
+
+  /// Lets the virtual GPU, which counts for the model, stand for the description of a device of the driver.
+  void prepare_model() {
+    if (!needs_model() || targets_.front().description != nullptr) {
+      return;
+    }
+    if (description_ == nullptr) {
+      throw UsageError(
+          fmt::format("--strategy model needs a described device, and no device of {} is described; take "
+                      "another strategy, such as guided",
+                      arch_));
+    }
+    prepare_virtual_gpu({TuneTarget::Kind::estimate, 0, description_, {}, {}}, options_.timeout_s);
   }
 
   [[nodiscard]] MeasuringPolicy measuring_policy(const TuneTarget& target) const {
@@ -232,14 +273,14 @@ class TargetRun {
     policy.last.least_rounds = 20;
     policy.last.width = 0.01;
     policy.last.most_time = std::chrono::seconds(10);
-    policy.clocks = "as found";
     policy.data = data_;
     policy.seed = policy.search.seed;
     if (target.kind == TuneTarget::Kind::sim) {
       // Launches on the virtual GPU take host time, and its clock has no resolution that asks for many.
       policy.timing.most_launches = 2;
       policy.search.most_rounds = 20;
-      policy.clocks = fmt::format("{} {}", target.description->name, environment("KERNCAST_SIM_NOISE"));
+      const std::string noise = environment("KERNCAST_SIM_NOISE");
+      policy.clocks = target.description->name + (noise.empty() ? "" : " " + noise);
     }
     return policy;
   }
@@ -311,6 +352,7 @@ class TargetRun {
   std::optional<Runtime> runtime_;
   std::string arch_;
   DeviceTraits traits_;
+  const devices::DeviceDescription* description_ = nullptr;  ///< of the first device; null if there is none
 };
 
 /// Runs `work` in a child process, since the virtual GPU has one architecture in each. Returns its exit code.
@@ -349,7 +391,9 @@ int tune(CommandContext& context, TuneOptions options) {
     const OpDefinition& op = require_op(options.request.op);
     static_cast<void>(specialise_settings(op, parse_settings(op, options.request.settings)));
   }
-  const std::vector<TuneTarget> targets = choose_targets(options.devices, options.archs);
+  const std::vector<TuneTarget> targets = options.devices.empty()
+                                              ? default_targets(gpu_arch(context), options.archs)
+                                              : choose_targets(options.devices, options.archs);
   if (targets.size() == 1 || targets.front().description == nullptr) {
     return TargetRun(context, options, targets).run();
   }
@@ -408,6 +452,7 @@ void add_tune_search(const Command& tune_command, CommandContext& context) {
       .option("--set", request.settings,
               "Parameters and scalars of the op, such as hidden=7168; may be repeated")
       .value_name("NAME=VALUE");
+  add_selection_options(tune_command, request.selection);
   tune_command.option("--arch", options->archs, "Architectures, such as sm_90a; default: those of --device")
       .separated();
   tune_command
@@ -420,7 +465,7 @@ void add_tune_search(const Command& tune_command, CommandContext& context) {
           "--device", options->devices,
           "Devices: cuda:NUMBER measures on one of the driver, sim:NAME on the virtual GPU with the clock "
           "of a described device, estimate:NAME ranks by exact counts and the cost model; several "
-          "separated by commas; default: the estimate for each --arch")
+          "separated by commas; default: cuda:0 if the driver has a GPU, else the estimate for each --arch")
       .separated();
   tune_command.option("--strategy", options->strategy, "How candidates are chosen, listed below")
       .shows_default();

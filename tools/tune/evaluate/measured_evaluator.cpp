@@ -4,11 +4,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <future>
 #include <optional>
 #include <utility>
 
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/cuda_types.hpp"
+#include "runtime/driver/device.hpp"
+#include "tools/measure/device_condition.hpp"
 #include "tools/tune/evaluate/estimate_evaluator.hpp"
 #include "tools/tune/evaluate/fitness.hpp"
 
@@ -23,6 +26,17 @@ bool same_bytes(const std::vector<StoredTensor>& a, const std::vector<StoredTens
     }
   }
   return true;
+}
+
+/// The version of the driver, or of CUDA where only that is known.
+std::string driver_text(const DeviceMonitor& monitor, int cuda_version) {
+  const std::string version = monitor.driver_version();
+  return version.empty() ? fmt::format("CUDA {}.{}", cuda_version / 1000, cuda_version % 1000 / 10) : version;
+}
+
+std::string clocks_text(const DeviceMonitor& monitor, const std::string& given) {
+  const std::string seen = given.empty() ? monitor.clock_policy() : given;
+  return seen.empty() ? "as found" : seen;
 }
 
 }  // namespace
@@ -40,12 +54,13 @@ MeasuredEvaluator::MeasuredEvaluator(RuntimeOptions options, int ordinal, Candid
       description_(description),
       policy_(std::move(policy)),
       session_(std::move(options), ordinal) {
-  const int version = implementation_of(session_.runtime()).driver().version;
+  const driver::Driver& driver = implementation_of(session_.runtime()).driver();
+  const DeviceMonitor monitor(driver::query_device(driver.api, ordinal).uuid);
   conditions_.source = cache::TunedSource::measured;
   conditions_.device = session_.device().name();
   conditions_.compiler = nvrtc.empty() ? std::string() : "NVRTC " + nvrtc;
-  conditions_.driver = fmt::format("{}.{}", version / 1000, version % 1000 / 10);
-  conditions_.clocks = policy_.clocks;
+  conditions_.driver = driver_text(monitor, driver.version);
+  conditions_.clocks = clocks_text(monitor, policy_.clocks);
   conditions_.policy = policy_.timing.text();
 }
 
@@ -75,6 +90,13 @@ void MeasuredEvaluator::recover() {
 
 double MeasuredEvaluator::bound_us(const Point& point, std::int64_t rows) const {
   return description_ == nullptr ? 0 : memory_bound_us(point, rows, *description_);
+}
+
+std::vector<double> MeasuredEvaluator::expect(const Point& point, std::span<const Candidate> candidates) {
+  if (!make_model_) {
+    return {};
+  }
+  return std::async(std::launch::async, [&] { return make_model_()->expect(point, candidates); }).get();
 }
 
 void MeasuredEvaluator::prepare(const Point& point, std::span<const Candidate> candidates) {

@@ -19,9 +19,10 @@ namespace kerncast::tools {
 /// The effort that is spent on measuring candidates.
 struct MeasuringPolicy {
   TimingPolicy timing;
-  RoundPolicy search;      ///< of candidates that are tried
-  RoundPolicy last;        ///< of the few that are measured again
-  std::string clocks;      ///< how the clock of the device is set, for the key of the trials
+  RoundPolicy search;  ///< of candidates that are tried
+  RoundPolicy last;    ///< of the few that are measured again
+  /// How the clock of the device is set, for the key of the trials. Empty: as NVML says, else "as found".
+  std::string clocks;
   SteeringData data;       ///< how expert ids and masks are drawn
   std::uint64_t seed = 1;  ///< of these data
 };
@@ -42,18 +43,22 @@ class MeasuredEvaluator final : public Evaluator {
                     MeasuringPolicy policy);
   ~MeasuredEvaluator() override;
 
+  /// Makes an evaluator whose expectations serve as the model of the device.
+  using MakeModel = std::function<std::unique_ptr<Evaluator>()>;
+
   /// Sets who is told of launches.
   void set_watch(Watch watch) { watch_ = std::move(watch); }
+  /// Sets the model. It is made and used on a thread of its own, since a context belongs to a thread and the
+  /// model may use another device or driver.
+  void set_model(MakeModel make_model) { make_model_ = std::move(make_model); }
   [[nodiscard]] Conditions conditions(const Point& point) const override;
   [[nodiscard]] bool exact() const override { return false; }
   [[nodiscard]] double bound_us(const Point& point, std::int64_t rows) const override;
   void prepare(const Point& point, std::span<const Candidate> candidates) override;
   [[nodiscard]] std::vector<Trial> evaluate(const EvaluationRequest& request,
                                             const std::function<bool()>& stop) override;
-  [[nodiscard]] std::vector<double> expect(const Point& /*point*/,
-                                           std::span<const Candidate> /*candidates*/) override {
-    return {};
-  }
+  [[nodiscard]] std::vector<double> expect(const Point& point,
+                                           std::span<const Candidate> candidates) override;
   [[nodiscard]] std::vector<std::string> in_flight() const override { return compiler_.in_flight(); }
 
  private:
@@ -74,6 +79,7 @@ class MeasuredEvaluator final : public Evaluator {
   const devices::DeviceDescription* description_;
   MeasuringPolicy policy_;
   Watch watch_;
+  MakeModel make_model_;
   Conditions conditions_;
   DeviceSession session_;
   /// The call that was measured last, and the default's outputs once they are known.

@@ -162,7 +162,18 @@ void show_searches(CommandContext& context, const std::vector<PlannedSearch>& se
                     counted(candidates, "candidate"), strategy, stored));
 }
 
-void TuneReporter::begin(std::size_t points, const std::string& target, const std::string& strategy) {
+void TuneReporter::announce(std::size_t points, const std::string& target, const std::string& strategy,
+                            const std::string& why) const {
+  if (!context_.json) {
+    print(fmt::format("tuning {} on {}{} by {}\n", counted(points, "point"), target,
+                      why.empty() ? "" : fmt::format(" ({})", why), strategy));
+    static_cast<void>(flush_output());
+  }
+}
+
+void TuneReporter::begin(std::size_t points, const std::string& target, const std::string& strategy,
+                         const std::string& why) const {
+  announce(points, target, strategy, why);
   if (context_.json) {
     print_json_line({{"event", "plan"}, {"points", points}, {"device", target}, {"strategy", strategy}});
   }

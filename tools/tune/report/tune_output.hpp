@@ -33,7 +33,12 @@ class TuneReporter {
  public:
   explicit TuneReporter(CommandContext& context) : context_(context) {}
 
-  void begin(std::size_t points, const std::string& target, const std::string& strategy);
+  /// Says on the first line of the output for which devices how many points are tuned. `why` is the reason
+  /// for the choice of the device; empty if the user made it.
+  void announce(std::size_t points, const std::string& target, const std::string& strategy,
+                const std::string& why) const;
+  void begin(std::size_t points, const std::string& target, const std::string& strategy,
+             const std::string& why) const;
   void tick(const RunProgress& progress);
   /// `recorded` is the reason why the record of the point could not be stored; empty if it was.
   void finished(const TuneResult& result, const std::string& unrecorded);

@@ -4,37 +4,59 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "tools/io/usage_error.hpp"
 #include "tools/model/settings.hpp"
-#include "tools/profile/described_device.hpp"
 
 namespace kerncast::tools {
 
-TuneTarget parse_target(const std::string& text) {
-  const std::size_t colon = text.find(':');
-  const std::string kind = text.substr(0, colon);
-  const std::string name = colon == std::string::npos ? std::string() : text.substr(colon + 1);
-  TuneTarget target;
-  target.text = text;
-  if (kind == "cuda") {
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), target.ordinal);
-    if (error != std::errc() || end != name.data() + name.size() || target.ordinal < 0) {
-      throw UsageError(fmt::format("--device {}: a device of the driver is named by its number, as cuda:0",
-                                   text.substr(0, 40)));
-    }
-    target.kind = TuneTarget::Kind::cuda;
-    return target;
+namespace {
+
+/// The device that is estimated where nothing says which.
+constexpr const char* usual_device = "estimate:h100";
+
+TuneTarget estimate_of(const std::string& arch) {
+  const devices::DeviceDescription* description = devices::device_description_of(arch);
+  if (description == nullptr) {
+    throw UsageError(fmt::format("no described device has architecture {}; name one by --device", arch));
   }
-  if (kind != "estimate" && kind != "sim") {
+  if (description->arch != arch) {
     throw UsageError(
-        fmt::format("--device {}: give cuda:NUMBER, sim:NAME or estimate:NAME, such as estimate:h100",
-                    text.substr(0, 40)));
+        fmt::format("{} is described for {}, and not for {}", description->name, description->arch, arch));
   }
-  target.kind = kind == "sim" ? TuneTarget::Kind::sim : TuneTarget::Kind::estimate;
-  target.description = &require_device_description(name);
-  return target;
+  return {TuneTarget::Kind::estimate, 0, description, "estimate:" + description->name, {}};
+}
+
+}  // namespace
+
+TuneTarget parse_target(const std::string& text) {
+  const DeviceName name = parse_device_name(text, true);
+  return {name.kind, name.ordinal, devices::find_device_description(name.described), text, {}};
+}
+
+std::vector<TuneTarget> default_targets(const std::string& gpu_arch, const std::vector<std::string>& archs) {
+  for (const std::string& arch : archs) {
+    check_arch(arch);
+  }
+  const bool suits =
+      std::all_of(archs.begin(), archs.end(), [&](const std::string& arch) { return arch == gpu_arch; });
+  if (!gpu_arch.empty() && suits) {
+    TuneTarget gpu = parse_target("cuda:0");
+    gpu.why = "the driver's first GPU";
+    return {gpu};
+  }
+  std::vector<TuneTarget> targets;
+  if (archs.empty()) {
+    targets.push_back(parse_target(usual_device));
+  }
+  for (const std::string& arch : archs) {
+    targets.push_back(estimate_of(arch));
+  }
+  for (TuneTarget& target : targets) {
+    target.why = gpu_arch.empty() ? "the driver has no GPU"
+                                  : fmt::format("the driver's GPU has another architecture, {}", gpu_arch);
+  }
+  return targets;
 }
 
 std::vector<TuneTarget> choose_targets(const std::vector<std::string>& devices,
@@ -64,17 +86,6 @@ std::vector<TuneTarget> choose_targets(const std::vector<std::string>& devices,
                                    target.description->arch, fmt::join(archs, ", ")));
     }
     targets.push_back(std::move(target));
-  }
-  for (const std::string& arch : devices.empty() ? archs : std::vector<std::string>()) {
-    const devices::DeviceDescription* description = devices::device_description_of(arch);
-    if (description == nullptr) {
-      throw UsageError(fmt::format("no described device has architecture {}; name one by --device", arch));
-    }
-    if (description->arch != arch) {
-      throw UsageError(
-          fmt::format("{} is described for {}, and not for {}", description->name, description->arch, arch));
-    }
-    targets.push_back({TuneTarget::Kind::estimate, 0, description, "estimate:" + description->name});
   }
   return targets;
 }
