@@ -43,6 +43,9 @@ def main():
     assert "ninja-build" in text and "redis-server" not in text, "the servers are for the tests alone"
     code, text = setup("tests", dpkg_query=MISSING, id="echo 1000", sudo="exit 1")
     assert code == 1 and "redis-server" in text and "python3-venv" in text, text
+    assert "chromium" not in text, "the browser is large, and the tests do without it"
+    code, text = setup("browser", dpkg_query=MISSING, id="echo 1000", sudo="exit 1")
+    assert code == 1 and "chromium" in text, text
 
     # Without network the errors of apt and pip are cut to their end, and a line says what to look at.
     code, text = setup(dpkg_query=MISSING, id="echo 0", apt_get=NO_NETWORK)

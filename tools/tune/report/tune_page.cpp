@@ -31,12 +31,16 @@ dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr))
 dt { color: var(--muted); font-size: 0.8rem; }
 dd { margin: 0; font-variant-numeric: tabular-nums; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(21rem, 1fr)); gap: 0.8rem; }
-figure { margin: 0; padding: 0.6rem; border: 1px solid var(--rule); border-radius: 6px; }
+figure { margin: 0; padding: 0.6rem; border: 1px solid var(--rule); border-left-width: 5px; border-radius: 6px; }
+figure.gained { border-left-color: var(--best); }
 figcaption { font-size: 0.82rem; overflow-wrap: anywhere; }
 svg { display: block; width: 100%; height: auto; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--muted); }
+svg .own-text { fill: var(--own); }
+svg .bound-text { fill: var(--bound); }
 .axis { stroke: var(--rule); stroke-width: 1; }
 .dot { fill: var(--dot); fill-opacity: 0.75; }
+.beyond { fill: none; stroke: var(--dot); }
 .best { fill: var(--best); }
 .own { fill: var(--own); }
 .own-line { stroke: var(--own); stroke-dasharray: 4 3; }
@@ -71,6 +75,12 @@ std::vector<Dot> dots_of(const ReportedPoint& point) {
   return dots;
 }
 
+/// A chart ends at this multiple of the default's time, so that a slow trial does not press the others
+/// together.
+constexpr double most_shown = 2;
+/// The least distance of two labels, in the units of the chart.
+constexpr double label_distance = 12;
+
 /// The scale of a chart: logarithmic, from a little below the least value to a little above the largest.
 struct Scale {
   double low = 1;
@@ -89,6 +99,9 @@ Scale scale_of(const std::vector<Dot>& dots, const ReportedPoint& point) {
     low = std::min(low, dot.us);
     high = std::max(high, dot.us);
   }
+  if (point.own_us > 0) {
+    high = std::min(high, most_shown * point.own_us);
+  }
   return {low * 0.95, std::max(high * 1.05, low * 1.2)};
 }
 
@@ -97,9 +110,27 @@ std::string chart_line(double y, const char* kind) {
                      margin_left, chart_width - margin_right, y, y);
 }
 
-std::string axis_label(double y, double us) {
-  return fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.2f}</text>\n", margin_left - 4,
-                     y + 4, us);
+std::string axis_label(double y, double us, const char* kind) {
+  return fmt::format("<text class=\"{}\" x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.2f}</text>\n", kind,
+                     margin_left - 4, y + 4, us);
+}
+
+/// The lines of the bound and of the default, with their times, and the time at the top.
+std::string lines_of(const ReportedPoint& point, const Scale& scale) {
+  std::string out = chart_line(chart_height - margin_bottom, "axis");
+  double lowest_free = chart_height - margin_bottom;
+  if (point.bound_us > 0) {
+    const double y = scale.y(point.bound_us);
+    out += chart_line(y, "bound-line") + axis_label(y, point.bound_us, "bound-text");
+    lowest_free = y - label_distance;
+  }
+  if (point.own_us > 0) {
+    const double y = scale.y(point.own_us);
+    const double y_label = std::min(y, lowest_free);
+    out += chart_line(y, "own-line") + axis_label(y_label, point.own_us, "own-text");
+    lowest_free = y_label - label_distance;
+  }
+  return margin_top <= lowest_free ? out + axis_label(margin_top, scale.high, "top-text") : out;
 }
 
 /// The trials in the order in which they were made, from left to right; the times from bottom to top.
@@ -108,35 +139,33 @@ std::string chart(const ReportedPoint& point, const std::vector<Dot>& dots) {
   std::string out =
       fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n", chart_width, chart_height,
                   escape_html(fmt::format("{} trials of {} at {} rows", dots.size(), point.op, point.rows)));
-  out += chart_line(chart_height - margin_bottom, "axis");
-  if (point.bound_us > 0) {
-    out += chart_line(scale.y(point.bound_us), "bound-line") +
-           axis_label(scale.y(point.bound_us), point.bound_us);
-  }
-  if (point.own_us > 0) {
-    out += chart_line(scale.y(point.own_us), "own-line");
-    if (point.bound_us <= 0 || scale.y(point.bound_us) - scale.y(point.own_us) > 12) {
-      out += axis_label(scale.y(point.own_us), point.own_us);
-    }
-  }
+  out += lines_of(point, scale);
   const double step = (chart_width - margin_left - margin_right - 10) /
                       static_cast<double>(std::max<std::size_t>(dots.size(), 2) - 1);
   std::string emphasised;
   for (std::size_t i = 0; i < dots.size(); ++i) {
     const bool won = dots[i].tunables == point.chosen;
     const bool own = dots[i].tunables == point.own;
+    const bool beyond = dots[i].us > scale.high;
     std::string dot = fmt::format(
         "<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"><title>{}: {:.2f} µs</title></circle>\n",
-        won   ? "best"
-        : own ? "own"
-              : "dot",
-        margin_left + 5 + step * static_cast<double>(i), scale.y(dots[i].us), won || own ? 4.5 : 2.6,
-        escape_html(dots[i].tunables), dots[i].us);
+        won      ? "best"
+        : own    ? "own"
+        : beyond ? "beyond"
+                 : "dot",
+        margin_left + 5 + step * static_cast<double>(i), scale.y(std::min(dots[i].us, scale.high)),
+        won || own ? 4.5 : 2.6, escape_html(dots[i].tunables), dots[i].us);
     (won || own ? emphasised : out) += dot;
   }
   return out + emphasised +
          fmt::format("<text x=\"{}\" y=\"{}\">{} trials, in their order; µs</text>\n</svg>\n", margin_left,
                      chart_height - 6, dots.size());
+}
+
+/// "5.2 %", with its interval if it has one.
+std::string saved_text(const PairedDifference& gain) {
+  const std::string text = gain_text(gain);
+  return text.starts_with('+') ? text.substr(1) : text;
 }
 
 std::string figure(const ReportedPoint& point) {
@@ -147,11 +176,12 @@ std::string figure(const ReportedPoint& point) {
   const bool stays = point.chosen == point.own;
   const std::string verdict =
       stays ? fmt::format("The default stays at {:.2f} µs: {}", point.own_us, point.own)
-            : fmt::format("{} takes {:.2f} µs, {} against the default's {:.2f} µs", point.chosen,
-                          point.chosen_us, gain_text(point.gain), point.own_us);
-  return fmt::format("<figure><h3>{} rows{}</h3>\n{}<figcaption>{}.</figcaption></figure>\n",
-                     rows_text(point.rows_low, point.rows_high), point.is_current ? "" : ", stale",
-                     chart(point, dots), escape_html(verdict));
+            : fmt::format("{} takes {:.2f} µs and saves {} of the default's {:.2f} µs", point.chosen,
+                          point.chosen_us, saved_text(point.gain), point.own_us);
+  return fmt::format("<figure{}><h3>{} row{}{}</h3>\n{}<figcaption>{}.</figcaption></figure>\n",
+                     stays ? "" : " class=\"gained\"", rows_text(point.rows_low, point.rows_high),
+                     point.rows_high == 1 ? "" : "s", point.is_current ? "" : ", stale", chart(point, dots),
+                     escape_html(verdict));
 }
 
 std::string entry_of(std::string_view name, const std::string& value) {
@@ -167,8 +197,11 @@ std::string tune_page(const TuneReport& report) {
       "<title>Tuning of {}</title>\n<style>{}</style>\n</head>\n<body>\n<h1>Tuning of {}</h1>\n",
       counted(report.points.size(), "point"), page_style, counted(report.points.size(), "point"));
   out +=
-      "<p class=\"legend\"><span><span class=\"key\" style=\"background:var(--dot)\"></span> a trial</span>"
-      "<span><span class=\"key\" style=\"background:var(--best)\"></span> the winner</span>"
+      "<p class=\"legend\"><span><span class=\"key\" style=\"background:var(--dot)\"></span> a trial (a "
+      "ring: slower than the chart shows)</span>"
+      "<span><span class=\"key\" style=\"background:var(--best)\"></span> the winner (a green edge: it is "
+      "not the "
+      "default)</span>"
       "<span><span class=\"key\" style=\"background:var(--own)\"></span> the default (dashed)</span>"
       "<span><span class=\"key\" style=\"background:var(--bound)\"></span> the least time that the memory "
       "allows (line)</span></p>\n<dl>\n";
