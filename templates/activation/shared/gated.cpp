@@ -66,16 +66,19 @@ Tunables gated_tunables(const GatedVariant& variant, const Specialisation& spec,
                         std::int64_t rows) {
   const std::int64_t most = host::bucket_ceiling(rows);
   constexpr Tunables least{{128, 1}};
-  // With a mask, most warps exit at once and their launch dominates, so use half as many warps, or a quarter
-  // for very large row counts.
-  const Tunables masked{{128, interleaved(variant) || most > 8192 ? 4 : 2}};
-  const Tunables more = spec[experts] > 0 ? masked : Tunables{{256, 2}};
   const host::LaunchWork work{.vectors = most * spec[hidden] / count_of(variant, spec),
                               .bytes = most * spec[hidden] * 3 * x_bytes(spec),
                               .once = 25,
                               .each = 15 * count_of(variant, spec)};
-  // With 2048 vectors or fewer per multiprocessor, one vector per thread keeps more of the device busy.
-  const bool few = work.vectors <= std::int64_t{device.sm_count} * 2048;
+  const std::int64_t share = work.vectors / device.sm_count;
+  // With a mask, most warps exit at once and their launch dominates, so use half as many warps, or a quarter
+  // for very many rows or values.
+  const bool very_many = most > 8192 || (interleaved(variant) && share > 8192);
+  const bool has_mask = spec[experts] > 0;
+  const Tunables more = has_mask ? Tunables{{128, very_many ? 4 : 2}} : Tunables{{256, 2}};
+  // With few vectors per multiprocessor, one vector per thread keeps more of the device busy. A mask leaves
+  // only a part of them.
+  const bool few = share <= (has_mask ? 4096 : 2048);
   return host::quicker_tiles(
       few ? least : more, few ? more : least,
       [&](const Tunables& tunables) { return gated_geometry(variant, spec, tunables, most); }, work, device);

@@ -24,12 +24,13 @@ constexpr std::int64_t max_top_k = 64;
   return blocks_of(slots) * experts;
 }
 
-/// Threads of a grouping block. One thread per expert or more is best, but each warp's counts take 4 bytes of
+/// Threads of a grouping block. Several threads per expert are best even for few slots, since they clear and
+/// add up the counts, but each warp's counts take 4 bytes of
 /// shared memory per expert, and with many experts more than 16 warps have more counts to clear and add up
 /// than slots.
 [[nodiscard]] constexpr std::int32_t threads_for(std::int64_t experts, std::int64_t slots) noexcept {
   const std::int32_t most = experts <= 64 ? 1024 : experts <= 512 ? 512 : experts <= 896 ? 256 : 128;
-  const std::int32_t least = experts <= 128 ? 128 : experts <= 256 ? 256 : 512;
+  const std::int32_t least = experts <= 64 ? 128 : 512;
   const std::int32_t wanted = slots <= 128 ? least : slots <= 1024 ? 512 : 1024;
   return wanted < most ? wanted : most;
 }
