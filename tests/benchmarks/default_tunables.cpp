@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "runtime/dispatch/source.hpp"
+#include "tests/benchmarks/catalogue_options.hpp"
 #include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/catalogue/launchable_tunables.hpp"
 #include "tests/templates/kernel_cache.hpp"
@@ -34,9 +35,7 @@ namespace {
 using namespace kerncast;
 
 struct Options {
-  std::vector<const devices::DeviceDescription*> devices;
-  std::vector<std::int64_t> rows;
-  std::vector<std::string> ops;
+  bench::CatalogueOptions catalogue;
   double over = 0;
   bool variants = false;
   bool list = false;
@@ -54,41 +53,17 @@ struct Verdict {
 constexpr const char* separate_op = "moe.permute";
 constexpr const char* separate_tunable = "grouping_threads";
 
-Options parse(int count, char** arguments) {
-  Options options;
-  for (int i = 1; i < count; ++i) {
-    const std::string argument = arguments[i];
-    const auto value = [&] {
-      if (++i == count) {
-        throw std::runtime_error(argument + " needs a value");
-      }
-      return std::string(arguments[i]);
-    };
-    if (argument == "--device") {
-      options.devices.push_back(&tools::require_device_description(value()));
-    } else if (argument == "--rows") {
-      options.rows.push_back(std::atoll(value().c_str()));
-    } else if (argument == "--over") {
-      options.over = std::atof(value().c_str());
-    } else if (argument == "--list") {
-      options.list = true;
-    } else if (argument == "--coarse") {
-      options.coarse = true;
-    } else if (argument == "--variants") {
-      options.variants = true;
-    } else {
-      options.ops.push_back(argument);
-    }
+/// Devices and rows that are not chosen have their defaults.
+void add_options(CLI::App& app, Options& options) {
+  for (const char* name : {"a100", "rtx4090", "h100", "b200"}) {
+    options.catalogue.devices.push_back(&tools::require_device_description(name));
   }
-  if (options.devices.empty()) {
-    for (const char* name : {"a100", "rtx4090", "h100", "b200"}) {
-      options.devices.push_back(&tools::require_device_description(name));
-    }
-  }
-  if (options.rows.empty()) {
-    options.rows = {1, 16, 256, 4096};
-  }
-  return options;
+  options.catalogue.rows = {1, 16, 256, 4096};
+  bench::add_catalogue_options(app, options.catalogue);
+  app.add_option("--over", options.over, "print only lines with a regret above this");
+  app.add_flag("--list", options.list, "print the estimate of every combination too");
+  app.add_flag("--coarse", options.coarse, "of many values only the powers of two");
+  app.add_flag("--variants", options.variants, "only shapes that differ in more than sizes");
 }
 
 /// The combinations to try first. second_tries() gives the other choices of the separate tunable.
@@ -195,11 +170,10 @@ void judge_device(const Options& options, const devices::DeviceDescription& devi
   tools::TunablesSweep sweep(runtime, run_device, device.arch, tools::traits_of(device));
   for (const tools::Workload& workload :
        options.variants ? test::catalogue_variants() : test::catalogue_workloads()) {
-    const bool wanted = options.ops.empty() ||
-                        std::any_of(options.ops.begin(), options.ops.end(), [&](const std::string& name) {
-                          return workload.op->name.starts_with(name);
-                        });
-    for (const std::int64_t rows : wanted ? options.rows : std::vector<std::int64_t>()) {
+    if (!options.catalogue.wants(*workload.op)) {
+      continue;
+    }
+    for (const std::int64_t rows : options.catalogue.rows) {
       judge(sweep, device, workload, rows, options, lines);
     }
   }
@@ -281,7 +255,10 @@ void summarise(const std::vector<Verdict>& verdicts) {
 }  // namespace
 
 int main(int count, char** arguments) try {
-  const Options options = parse(count, arguments);
+  CLI::App app("Compares each op's default tunables with every combination of their values");
+  Options options;
+  add_options(app, options);
+  CLI11_PARSE(app, count, arguments);
   constexpr std::size_t at_once = 2;
   std::vector<std::FILE*> lines;
   std::vector<pid_t> running;
@@ -291,7 +268,7 @@ int main(int count, char** arguments) try {
     ::waitpid(child, &status, 0);
     failed += status == 0 ? 0 : 1;
   };
-  for (const devices::DeviceDescription* device : options.devices) {
+  for (const devices::DeviceDescription* device : options.catalogue.devices) {
     if (running.size() >= at_once) {
       wait_for(running[running.size() - at_once]);
     }

@@ -2,9 +2,12 @@
 // how far the op's own choices and the strategies are from the best. The times are estimates from exact
 // counts of the virtual GPU, so the figures are the same on every machine, those of the tuner's own cost
 // excepted.
-//   bench_tune [--device NAME] [--rows ROWS]... [--points N] [OP...]
-// OP may be the start of a name. --points: at most so many points, spread over all. Trials and kernels are
-// kept in the folder that KERNCAST_TEST_CACHE names, if it is set, so that a second run makes none again.
+//   bench_tune [--device NAME] [--rows ROWS]... [--points N] [--specialisations N] [--candidates N] [OP...]
+// OP may be the start of a name. --specialisations: at most so many of each op, spread over all.
+// --candidates: only points of at most so many candidates. --points: at most so many of what is left, spread
+// over all. Trials and kernels are kept in the folder that KERNCAST_TEST_CACHE names, if it is set, so that a
+// second run makes none again. At the end it prints each requirement with its bound, and exits with 1 if one
+// is missed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,17 +17,20 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <map>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "tests/benchmarks/catalogue_options.hpp"
 #include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/kernel_cache.hpp"
 #include "tools/profile/described_device.hpp"
 #include "tools/tune/evaluate/estimate_evaluator.hpp"
-#include "tools/tune/report/tune_report.hpp"
+#include "tools/tune/replay.hpp"
 #include "tools/tune/tune_run.hpp"
 
 namespace {
@@ -33,54 +39,71 @@ using namespace kerncast;
 using Clock = std::chrono::steady_clock;
 
 constexpr double near_default = 1.10;
+constexpr double near_best = 1.02;
+constexpr double few_trials = 0.3;
+/// Trials that guided search may make whatever the size of the space.
+constexpr std::size_t always_few = 16;
+constexpr const char* guided = "guided";
+constexpr const char* strictly_guided = "guided:least=1";
 
 struct Options {
-  const devices::DeviceDescription* device = &tools::require_device_description("h100");
-  std::vector<std::int64_t> rows;
-  std::vector<std::string> ops;
+  bench::CatalogueOptions catalogue;
   std::size_t points = static_cast<std::size_t>(-1);
+  std::size_t specialisations = static_cast<std::size_t>(-1);
+  std::size_t candidates = static_cast<std::size_t>(-1);
+
+  [[nodiscard]] const devices::DeviceDescription& device() const { return *catalogue.devices.front(); }
 };
 
-Options parse(int count, char** arguments) {
-  Options options;
-  for (int i = 1; i < count; ++i) {
-    const std::string argument = arguments[i];
-    const auto value = [&] {
-      if (++i == count) {
-        throw std::runtime_error(argument + " needs a value");
-      }
-      return std::string(arguments[i]);
-    };
-    if (argument == "--device") {
-      options.device = &tools::require_device_description(value());
-    } else if (argument == "--rows") {
-      options.rows.push_back(std::atoll(value().c_str()));
-    } else if (argument == "--points") {
-      options.points = static_cast<std::size_t>(std::atoll(value().c_str()));
-    } else {
-      options.ops.push_back(argument);
-    }
-  }
-  if (options.rows.empty()) {
-    options.rows = {1, 16, 256, 4096};
-  }
-  return options;
+void add_options(CLI::App& app, Options& options) {
+  options.catalogue.devices = {&tools::require_device_description("h100")};
+  options.catalogue.rows = {1, 8, 64, 512, 4096, 8192};
+  bench::add_catalogue_options(app, options.catalogue);
+  app.add_option("--points", options.points, "at most so many points, spread over all");
+  app.add_option("--specialisations", options.specialisations, "at most so many of each op, spread over all");
+  app.add_option("--candidates", options.candidates, "only points of at most so many candidates");
 }
 
-/// The points of the catalogue that `options` select, evenly thinned out to as many as they allow.
+/// At most `most` of `all`, evenly spread.
+template <class Item>
+std::vector<Item> thinned(const std::vector<Item>& all, std::size_t most) {
+  std::vector<Item> kept;
+  const std::size_t count = std::min(most, all.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    kept.push_back(all[i * all.size() / count]);
+  }
+  return kept;
+}
+
+/// The workloads of the ops that `options` select, thinned out for each op.
+std::vector<tools::Workload> workloads_of(const Options& options) {
+  std::map<std::string, std::vector<tools::Workload>> by_op;
+  for (tools::Workload& workload : test::catalogue_workloads()) {
+    if (options.catalogue.wants(*workload.op) && !workload.op->tunables.empty()) {
+      by_op[workload.op->name].push_back(std::move(workload));
+    }
+  }
+  std::vector<tools::Workload> chosen;
+  for (const auto& [name, workloads] : by_op) {
+    for (tools::Workload& workload : thinned(workloads, options.specialisations)) {
+      chosen.push_back(std::move(workload));
+    }
+  }
+  return chosen;
+}
+
+/// The points of the catalogue that `options` select. Those of one specialisation follow each other, since
+/// their kernels and counts are shared.
 std::vector<tools::Point> points_of(const Options& options) {
   std::vector<tools::Point> points;
   std::set<std::string> seen;
-  for (const tools::Workload& workload : test::catalogue_workloads()) {
-    const bool wanted = options.ops.empty() ||
-                        std::any_of(options.ops.begin(), options.ops.end(), [&](const std::string& name) {
-                          return workload.op->name.starts_with(name);
-                        });
-    for (const std::int64_t rows : wanted ? options.rows : std::vector<std::int64_t>()) {
+  for (const tools::Workload& workload : workloads_of(options)) {
+    for (const std::int64_t rows : options.catalogue.rows) {
       try {
         tools::Point point =
-            tools::point_of(workload, options.device->arch, tools::traits_of(*options.device), rows);
-        if (!point.op().tunables.empty() && seen.insert(tools::describe(point)).second) {
+            tools::point_of(workload, options.device().arch, tools::traits_of(options.device()), rows);
+        if (seen.insert(tools::describe(point)).second &&
+            tools::space_of(point).valid.size() <= options.candidates) {
           points.push_back(std::move(point));
         }
       } catch (const Error&) {
@@ -89,26 +112,55 @@ std::vector<tools::Point> points_of(const Options& options) {
       }
     }
   }
-  std::vector<tools::Point> thinned;
-  const std::size_t most = std::min(options.points, points.size());
-  for (std::size_t i = 0; i < most; ++i) {
-    thinned.push_back(points[i * points.size() / most]);
-  }
-  return thinned;
+  return thinned(points, options.points);
 }
+
+/// The outcome of a strategy that is replayed from the trials.
+struct StrategySum {
+  double trials = 0;       ///< sum of the parts of the spaces that it tried
+  double worst = 1;        ///< the largest regret
+  std::size_t within = 0;  ///< points where it is near the best by few trials
+};
 
 /// The sums over all points.
 struct Sums {
   std::size_t points = 0;
+  std::size_t failed = 0;   ///< points without a choice
   std::size_t near = 0;     ///< points where the default is near enough
   std::size_t slower = 0;   ///< points where the choice is slower than the default
   double wall_ms = 0;       ///< of the points of which every trial was made now
   double measuring_ms = 0;  ///< of the same points
+  std::map<std::string, StrategySum> strategies;
+
+  [[nodiscard]] double percent(std::size_t count) const {
+    return points == 0 ? 0 : 100.0 * static_cast<double>(count) / static_cast<double>(points);
+  }
 };
 
-void tell(const tools::TuneResult& result, double wall_ms, Sums& sums) {
+/// Replays every strategy over the times of the whole space, and guided search also without the trials that
+/// it may always make.
+void replay(const tools::TuneResult& result, Sums& sums) {
+  const tools::Space space = tools::space_of(result.point);
+  const auto play = [&](const std::string& strategy) {
+    const tools::ReplayedSearch replayed =
+        tools::replay_search(tools::parse_strategy(strategy), 1, result.point, space, result.trials);
+    const double part = static_cast<double>(replayed.trials) / static_cast<double>(replayed.candidates);
+    const bool few = part <= few_trials || (strategy == guided && replayed.trials <= always_few);
+    StrategySum& sum = sums.strategies[strategy];
+    sum.trials += part;
+    sum.worst = std::max(sum.worst, replayed.regret);
+    sum.within += few && replayed.regret <= near_best ? 1 : 0;
+  };
+  for (const tools::StrategyInfo& info : tools::strategies()) {
+    play(info.name);
+  }
+  play(strictly_guided);
+}
+
+void tell(const tools::TuneResult& result, tools::EstimateEvaluator& evaluator, double wall_ms, Sums& sums) {
   if (!result.decided()) {
     fmt::print("{}: {}\n", tools::describe(result.point), result.error);
+    ++sums.failed;
     return;
   }
   double best = result.own_time.median_us;
@@ -127,10 +179,16 @@ void tell(const tools::TuneResult& result, double wall_ms, Sums& sums) {
     sums.wall_ms += wall_ms;
     sums.measuring_ms += result.measuring_ms;
   }
+  replay(result, sums);
   if (ratio > near_default) {
-    fmt::print("{:5.2f}  {}: {} takes {:.2f} us, {} {:.2f} us{}\n", ratio, tools::describe(result.point),
-               result.own.text, result.own_time.median_us, quickest, best,
-               result.reason.empty() ? "" : "; " + result.reason);
+    const tools::Space space = tools::space_of(result.point);
+    fmt::print("{:5.2f}  {}:\n       the default {} takes {:.2f} us: {}\n       {} takes {:.2f} us: {}\n",
+               ratio, tools::describe(result.point), result.own.text, result.own_time.median_us,
+               evaluator.explain(result.point, result.own), quickest, best,
+               evaluator.explain(result.point, space.valid[space.find(quickest)]));
+    if (!result.reason.empty()) {
+      fmt::print("       the default stays: {}\n", result.reason);
+    }
   }
 }
 
@@ -152,9 +210,55 @@ double resume_seconds(const tools::Point& point) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-void run(const Options& options) {
-  const std::string plain =
-      options.device->arch.substr(0, options.device->arch.find_last_of("0123456789") + 1);
+/// One requirement of the table at the end.
+struct Requirement {
+  std::string text;
+  std::string figure;
+  std::string bound;
+  bool holds = true;
+};
+
+std::vector<Requirement> requirements_of(const Sums& sums, double resumed) {
+  const double near = sums.percent(sums.near);
+  const double within = sums.percent(sums.strategies.at(guided).within);
+  std::vector<Requirement> made = {
+      {"points whose choice is slower than the default, or that have none",
+       fmt::format("{}", sums.slower + sums.failed), "0", sums.slower + sums.failed == 0},
+      {"points whose default is within 10 % of the best", fmt::format("{:.1f} %", near), "at least 90 %",
+       near >= 90},
+      {"points where guided search is within 2 % of the best by 30 % of the trials, or 16",
+       fmt::format("{:.1f} %", within), "at least 95 %", within >= 95},
+      {"seconds until a search of 1000 trials is resumed", fmt::format("{:.3f}", resumed), "at most 1",
+       resumed <= 1}};
+  if (sums.measuring_ms > 0) {
+    const double cost = sums.wall_ms / sums.measuring_ms;
+    made.push_back({"time of the tuner, in times of its trials", fmt::format("{:.2f}", cost), "at most 1.2",
+                    cost <= 1.2});
+  }
+  return made;
+}
+
+/// Prints the requirements. True if all hold.
+bool print_requirements(const std::vector<Requirement>& requirements) {
+  bool all = true;
+  for (const Requirement& one : requirements) {
+    fmt::print("{:<84} {:>9}  {:<14} {}\n", one.text, one.figure, one.bound, one.holds ? "holds" : "MISSED");
+    all = all && one.holds;
+  }
+  return all;
+}
+
+/// The point with the most candidates.
+const tools::Point& largest_of(const std::vector<tools::Point>& points) {
+  return *std::max_element(points.begin(), points.end(), [](const tools::Point& a, const tools::Point& b) {
+    return tools::space_of(a).valid.size() < tools::space_of(b).valid.size();
+  });
+}
+
+/// True if every requirement holds.
+bool run(const Options& options) {
+  const std::string& arch = options.device().arch;
+  const std::string plain = arch.substr(0, arch.find_last_of("0123456789") + 1);
   ::setenv("KERNCAST_SIM_ARCH", plain.c_str(), 1);
   ::setenv("KERNCAST_SIM_CHECKS", "off", 1);
   const test::KernelCache cache;
@@ -171,50 +275,47 @@ void run(const Options& options) {
   tools::CandidateCompiler compiler(runtime, std::max(1U, std::thread::hardware_concurrency()));
   const compiler::NvrtcSearch& search = builder.nvrtc();
   tools::EstimateEvaluator evaluator([&] { return std::make_unique<Runtime>(runtime_options()); }, compiler,
-                                     *options.device,
+                                     options.device(),
                                      search.nvrtc == nullptr ? std::string() : search.nvrtc->version());
   tools::TrialStore store(cache.path(), [](std::string_view text) { fmt::print(stderr, "{}\n", text); });
   tools::TunePolicy policy;
   policy.strategy = tools::parse_strategy("exhaustive");
+  // Estimates do not drift, and candidates of one round share their inputs.
+  policy.batch = 24;
   const std::atomic<bool> stop{false};
   Sums sums;
   const std::vector<tools::Point> points = points_of(options);
+  if (points.empty()) {
+    throw std::runtime_error("no point is selected");
+  }
   for (const tools::Point& point : points) {
     const auto start = Clock::now();
     const tools::TuneResult result =
         tools::tune_point(evaluator, store, point, builder.templates_digest(point.op()), policy, stop,
                           [](const tools::TuneProgress&) {});
-    tell(result, std::chrono::duration<double, std::milli>(Clock::now() - start).count(), sums);
+    tell(result, evaluator, std::chrono::duration<double, std::milli>(Clock::now() - start).count(), sums);
     std::fflush(stdout);
   }
-  const auto part = [&](std::size_t count) {
-    return sums.points == 0 ? 0 : 100.0 * static_cast<double>(count) / static_cast<double>(sums.points);
-  };
-  fmt::print(
-      "\n{} points on {}; slower than the default at {}; the default within 10 % of the best at {:.1f} %\n",
-      sums.points, options.device->name, sums.slower, part(sums.near));
-  if (sums.measuring_ms > 0) {
-    fmt::print("the tuner took {:.2f} times its trials\n", sums.wall_ms / sums.measuring_ms);
+  fmt::print("\n{} points on {}\n", sums.points, options.device().name);
+  for (const auto& [name, sum] : sums.strategies) {
+    fmt::print("{:<15} tries {:3.0f} % of a space; near the best by few trials at {:5.1f} %; worst {:.2f}\n",
+               name, 100 * sum.trials / static_cast<double>(std::max<std::size_t>(sums.points, 1)),
+               sums.percent(sum.within), sum.worst);
   }
-  const tools::TuneReport report = tools::make_tune_report(
-      store.list(), true, [&](const OpDefinition& op) { return builder.templates_digest(op); });
-  for (const tools::ReportedStrategy& strategy : report.strategies) {
-    fmt::print(
-        "{:<11} tries {:3.0f} % of {} spaces, and is within 2 % of the best by few trials at {:.1f} %\n",
-        strategy.name, 100 * strategy.trials, strategy.points,
-        100.0 * static_cast<double>(strategy.within) /
-            static_cast<double>(std::max<std::size_t>(strategy.points, 1)));
-  }
-  if (!points.empty()) {
-    fmt::print("a search of 1000 trials is resumed in {:.3f} s\n", resume_seconds(points.back()));
-  }
+  fmt::print("\n");
+  return sums.points > 0 && print_requirements(requirements_of(sums, resume_seconds(largest_of(points))));
 }
 
 }  // namespace
 
 int main(int count, char** arguments) try {
-  run(parse(count, arguments));
-  return 0;
+  CLI::App app(
+      "Tunes the ops of the catalogue by the cost model, and says how far defaults and strategies are "
+      "from the best");
+  Options options;
+  add_options(app, options);
+  CLI11_PARSE(app, count, arguments);
+  return run(options) ? 0 : 1;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;

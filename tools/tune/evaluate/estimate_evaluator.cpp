@@ -199,6 +199,11 @@ std::vector<double> EstimateEvaluator::expect(const Point& point, std::span<cons
   return expected;
 }
 
+std::string EstimateEvaluator::explain(const Point& point, const Candidate& candidate) {
+  const std::vector<Counted> counted = seat().sweep.count(point.workload, point.rows, {{candidate.tunables}});
+  return explain_call(counted.front(), device_);
+}
+
 double memory_bound_us(const Point& point, std::int64_t rows, const devices::DeviceDescription& device) {
   const CallBytes bytes = bytes_of_call(point.workload, rows);
   return device.launch_overhead_us +

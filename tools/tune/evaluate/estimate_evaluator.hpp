@@ -37,6 +37,9 @@ class EstimateEvaluator final : public Evaluator {
                                             const std::function<bool()>& stop) override;
   [[nodiscard]] std::vector<double> expect(const Point& point,
                                            std::span<const Candidate> candidates) override;
+  /// The reason for the estimate of a candidate, in words: what holds up its longest launch, and how that
+  /// launch is divided. Throws Error if it cannot be counted.
+  [[nodiscard]] std::string explain(const Point& point, const Candidate& candidate);
   [[nodiscard]] std::vector<std::string> in_flight() const override { return compiler_.in_flight(); }
 
  private:

@@ -99,6 +99,38 @@ CallTime estimate_call(const Counted& counted, const devices::DeviceDescription&
   return counted.stages.empty() ? CallTime{infinity, infinity} : time;
 }
 
+std::string explain_call(const Counted& counted, const devices::DeviceDescription& device) {
+  std::string text = counted.defect;
+  double longest = -1;
+  for (const devices::CostInput& stage : counted.stages) {
+    const devices::Estimate estimate = devices::estimate_cost(stage, device);
+    if (!estimate.fits) {
+      return "a block needs more than a multiprocessor has";
+    }
+    if (estimate.total_us <= longest) {
+      continue;
+    }
+    longest = estimate.total_us;
+    const auto busiest = std::max_element(estimate.factors.begin(), estimate.factors.end(),
+                                          [](const devices::CostFactor& a, const devices::CostFactor& b) {
+                                            return a.busiest_us < b.busiest_us;
+                                          });
+    text = fmt::format("{} blocks of {} warps on {} multiprocessors, {} at once on each, in {} wave{}",
+                       stage.blocks, stage.warps_per_block, device.sm_count, estimate.occupancy.blocks_per_sm,
+                       estimate.waves, estimate.waves == 1 ? "" : "s");
+    if (busiest != estimate.factors.end()) {
+      text += fmt::format(
+          "; the busiest one is held up by {}, {:.2f} us, with {:.2f} us if the blocks were spread "
+          "evenly",
+          busiest->name, busiest->busiest_us, busiest->us);
+    }
+    if (stage.longest_warp > 0) {
+      text += fmt::format("; its longest warp has {} instructions", stage.longest_warp);
+    }
+  }
+  return text;
+}
+
 DeviceTraits traits_of(const devices::DeviceDescription& device) {
   return {device.sm, device.sm_count, device.shared_bytes_per_block};
 }
@@ -109,9 +141,11 @@ TunablesSweep::TunablesSweep(Runtime& runtime, RunDevice& device, std::string ar
 
 std::vector<Counted> TunablesSweep::count(const Workload& workload, std::int64_t rows,
                                           std::span<const Tunables> tunables) {
-  if (const std::string counted = fmt::format("{} {}", workload.op->name, fmt::join(workload.params, " "));
+  if (const std::string counted = fmt::format("{} {} {}", workload.op->name, fmt::join(workload.params, " "),
+                                              fmt::join(workload.scalars, " "));
       counted != counted_last_) {
     kernels_.clear();
+    samples_.clear();
     counted_last_ = counted;
   }
   if (rows <= more_sample) {
@@ -130,8 +164,8 @@ std::vector<Counted> TunablesSweep::count(const Workload& workload, std::int64_t
                                    blocks_of(op, all, wanted, traits_), steps);
     (grows ? even : others).push_back(wanted);
   }
-  const std::vector<Counted> of_few = run(workload, few_sample, even);
-  const std::vector<Counted> of_more = run(workload, more_sample, even);
+  const std::vector<Counted> of_few = sample(workload, few_sample, even);
+  const std::vector<Counted> of_more = sample(workload, more_sample, even);
   const std::vector<Counted> whole = run(workload, rows, others);
   std::vector<Counted> counted;
   std::size_t next_even = 0;
@@ -149,6 +183,29 @@ std::vector<Counted> TunablesSweep::count(const Workload& workload, std::int64_t
       made.stages[stage].blocks = blocks.at(stage);
     }
     ++next_even;
+  }
+  return counted;
+}
+
+std::vector<Counted> TunablesSweep::sample(const Workload& workload, std::int64_t rows,
+                                           const std::vector<Tunables>& tunables) {
+  const auto name = [rows](const Tunables& made) {
+    return fmt::format("{} {}", rows, fmt::join(made.values, ","));
+  };
+  std::vector<Tunables> missing;
+  for (const Tunables& wanted : tunables) {
+    if (!samples_.contains(name(wanted))) {
+      missing.push_back(wanted);
+    }
+  }
+  for (Counted& made : run(workload, rows, missing)) {
+    std::string key = name(made.tunables);
+    samples_[std::move(key)] = std::move(made);
+  }
+  std::vector<Counted> counted;
+  counted.reserve(tunables.size());
+  for (const Tunables& wanted : tunables) {
+    counted.push_back(samples_.at(name(wanted)));
   }
   return counted;
 }

@@ -33,6 +33,9 @@ struct CallTime {
 /// Infinite if a stage does not fit the device or there are no stages.
 [[nodiscard]] CallTime estimate_call(const Counted& counted, const devices::DeviceDescription& device);
 
+/// What holds up the longest launch of a call, in words; the defect if there is none.
+[[nodiscard]] std::string explain_call(const Counted& counted, const devices::DeviceDescription& device);
+
 /// The traits by which an op chooses tunables on a device that is described.
 [[nodiscard]] DeviceTraits traits_of(const devices::DeviceDescription& device);
 
@@ -51,6 +54,9 @@ class TunablesSweep {
  private:
   [[nodiscard]] std::vector<Counted> run(const Workload& workload, std::int64_t rows,
                                          const std::vector<Tunables>& tunables);
+  /// As run(), for the row counts from which others are extrapolated: these counts are kept.
+  [[nodiscard]] std::vector<Counted> sample(const Workload& workload, std::int64_t rows,
+                                            const std::vector<Tunables>& tunables);
   [[nodiscard]] Counted count_call(const Workload& workload, const Call& call, const Tunables& tunables,
                                    std::uint64_t read, std::uint64_t written);
   /// Null, with the reason in `defect`, if the kernel does not compile.
@@ -68,6 +74,8 @@ class TunablesSweep {
   SimProfileCapture recorder_;
   /// Kernels of the workload that was counted last, by specialisation and tunables.
   std::map<std::string, Kept> kernels_;
+  /// Counts of that workload that others are extrapolated from, by rows and tunables.
+  std::map<std::string, Counted> samples_;
   std::string counted_last_;
 };
 
