@@ -51,7 +51,7 @@ std::vector<StoredTensor> ResultCheck::outputs(const Point& point, std::int64_t 
   request.op = &point.op();
   request.params = point.workload.params;
   request.scalars = point.workload.scalars;
-  request.inputs = synthetic_inputs(point.op(), request.params, request.scalars, rows);
+  request.inputs = inputs_.of(point.workload, rows);
   request.check = false;
   request.timed_dispatches = 0;
   request.launch = [&](const Call& call) {

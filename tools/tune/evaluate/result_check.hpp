@@ -6,6 +6,7 @@
 
 #include "kerncast/runtime.hpp"
 #include "tools/run/op_run.hpp"
+#include "tools/tune/space/kept_inputs.hpp"
 #include "tools/tune/space/point.hpp"
 #include "tools/tune/space/space.hpp"
 
@@ -31,6 +32,7 @@ class ResultCheck {
 
   Runtime& runtime_;
   RunDevice& device_;
+  KeptInputs inputs_;
   std::string own_name_;
   std::vector<StoredTensor> own_;
   std::map<std::string, std::string> known_;

@@ -220,7 +220,7 @@ std::vector<Counted> TunablesSweep::run(const Workload& workload, std::int64_t r
   request.op = workload.op;
   request.params = workload.params;
   request.scalars = workload.scalars;
-  request.inputs = synthetic_inputs(*workload.op, workload.params, workload.scalars, rows);
+  request.inputs = inputs_.of(workload, rows);
   request.check = false;
   request.timed_dispatches = 0;
   const std::uint64_t read = bytes_of(request.inputs);

@@ -13,6 +13,7 @@
 #include "tools/model/workload.hpp"
 #include "tools/profile/sim_profile_capture.hpp"
 #include "tools/run/op_run.hpp"
+#include "tools/tune/space/kept_inputs.hpp"
 
 /// Counts what an op does under given tunables on the virtual GPU, so that the cost model can compare them.
 namespace kerncast::tools {
@@ -72,6 +73,7 @@ class TunablesSweep {
   std::string arch_;
   DeviceTraits traits_;
   SimProfileCapture recorder_;
+  KeptInputs inputs_;
   /// Kernels of the workload that was counted last, by specialisation and tunables.
   std::map<std::string, Kept> kernels_;
   /// Counts of that workload that others are extrapolated from, by rows and tunables.
