@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <cmath>
@@ -174,6 +175,20 @@ double parse_exponent(const std::string& option, const std::string& text, const 
   return value;
 }
 
+/// A digest of names, shapes and bytes.
+std::string digest_of(const std::vector<StoredTensor>& tensors) {
+  std::uint64_t digest = 0;
+  const auto add = [&digest](const void* bytes, std::size_t count) {
+    digest = XXH3_64bits_withSeed(bytes, count, digest);
+  };
+  for (const StoredTensor& tensor : tensors) {
+    add(tensor.name.data(), tensor.name.size());
+    add(tensor.shape.data(), tensor.shape.size() * sizeof(tensor.shape.front()));
+    add(tensor.bytes.data(), tensor.bytes.size());
+  }
+  return fmt::format("{:016x}", digest);
+}
+
 }  // namespace
 
 std::string SteeringData::text() const {
@@ -181,7 +196,7 @@ std::string SteeringData::text() const {
     case Kind::zipf:
       return fmt::format("zipf {:g}", exponent);
     case Kind::recorded:
-      return "recorded " + name;
+      return fmt::format("recorded {} {}", name, digest);
     case Kind::uniform:
       break;
   }
@@ -205,6 +220,7 @@ SteeringData parse_steering_data(const std::string& option, const std::string& t
     data.kind = SteeringData::Kind::recorded;
     data.name = std::filesystem::path(rest).filename().string();
     data.recorded = read_safetensors(rest);
+    data.digest = digest_of(data.recorded);
     return data;
   }
   const std::string nearest = nearest_name(kind, {"uniform", "zipf", "recorded"});

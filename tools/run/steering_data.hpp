@@ -21,8 +21,9 @@ struct SteeringData {
   double exponent = 0;  ///< of zipf: the expert of popularity rank r has the weight r^-exponent
   std::string name;     ///< of recorded: the file, without its folders
   std::vector<StoredTensor> recorded;
+  std::string digest;  ///< of the content of that file, as 16 hex digits
 
-  /// "uniform", "zipf 1.1" or "recorded NAME", as tuned records state it.
+  /// "uniform", "zipf 1.1" or "recorded NAME DIGEST", as tuned records state it.
   [[nodiscard]] std::string text() const;
 };
 

@@ -20,7 +20,7 @@ PairedDifference gain_of(const Trial& trial) {
 }
 
 bool is_worth_it(const PairedDifference& gain, const DecisionPolicy& policy) {
-  return gain.interval.low > 0 && gain.gain >= policy.least_gain;
+  return gain.pairs >= policy.least_pairs && gain.interval.low > 0 && gain.gain >= policy.least_gain;
 }
 
 std::size_t decide(std::span<const TriedCandidate> contenders, const DecisionPolicy& policy) {

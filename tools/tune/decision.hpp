@@ -19,6 +19,8 @@ struct DecisionPolicy {
   /// Two candidates tie if their gains differ by less and their intervals overlap. Then the lowest identifier
   /// wins, so that ranks with different noise agree.
   double tie = 0.01;
+  /// Rounds that a gain must come from. Fewer give no interval. An evaluator without noise needs one.
+  std::uint32_t least_pairs = least_samples_for_interval;
   /// The part of the default's time that a choice may lose at another row count of the bucket.
   double most_loss = 0.03;
 };
@@ -33,7 +35,8 @@ struct TriedCandidate {
 /// time. The trial must be timed and have samples of the default.
 [[nodiscard]] PairedDifference gain_of(const Trial& trial);
 
-/// True if the interval of the gain excludes zero and the gain is at least what `policy` demands.
+/// True if the interval of the gain excludes zero, it comes from enough rounds, and the gain is at least what
+/// `policy` demands.
 [[nodiscard]] bool is_worth_it(const PairedDifference& gain, const DecisionPolicy& policy);
 
 /// Index in `contenders` of the one that replaces the default; their number if none does. Trials that were

@@ -11,6 +11,7 @@
 #include "tools/io/command_context.hpp"
 #include "tools/io/output.hpp"
 #include "tools/io/own_path.hpp"
+#include "tools/io/stop_on_interrupt.hpp"
 #include "tools/tune/tune_run.hpp"
 
 namespace kerncast::tools {
@@ -39,18 +40,23 @@ HangRestart::HangRestart(std::chrono::seconds limit, std::function<Conditions(co
       templates_(std::move(templates)),
       make_store_(std::move(make_store)),
       console_(console),
-      guard_(limit, [this](const std::string&) { restart(); }) {}
+      guard_(limit, [this](const std::string& work) { restart(work); }) {}
 
 void HangRestart::watch(const EvaluationRequest& request, const Candidate* candidate) {
   if (candidate != nullptr) {
+    // The guard must not take this candidate for the one before.
+    guard_.watch({});
     const std::lock_guard lock(mutex_);
     launched_ = {*request.point, request.rows, candidate->text, request.is_final};
   }
   guard_.watch(candidate == nullptr ? std::string() : candidate->text);
 }
 
-void HangRestart::restart() {
+void HangRestart::restart(const std::string& work) {
   const std::lock_guard lock(mutex_);
+  if (launched_.tunables != work) {
+    return;
+  }
   Trial trial;
   trial.tunables = launched_.tunables;
   trial.outcome = Outcome::timed_out;
@@ -66,6 +72,9 @@ void HangRestart::restart() {
   console_.warning(fmt::format("{}: {} {}; the device is given up and taken again", describe(point),
                                trial.tunables, trial.why));
   static_cast<void>(flush_output());
+  if (StopOnInterrupt::requested().load()) {
+    ::_exit(exit_interrupted);
+  }
   if (lost.empty()) {
     std::vector<std::string> arguments = own_arguments();
     std::vector<char*> pointers;

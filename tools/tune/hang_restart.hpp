@@ -17,7 +17,7 @@ namespace kerncast::tools {
 /// Gives up a device on which a candidate hangs: it stores the trial as timed out and starts
 /// the command again in place of this process, which takes the device's context with it. The new process goes
 /// on from the stored trials. If the trial cannot be stored the process ends with exit code 1, since the new
-/// one would hang too. Thread-safe.
+/// one would hang too. After an interrupt nothing is started again. Thread-safe.
 class HangRestart {
  public:
   /// `templates` gives the digest of the template text of an op. `make_store` opens a store of its own.
@@ -29,7 +29,7 @@ class HangRestart {
   void watch(const EvaluationRequest& request, const Candidate* candidate);
 
  private:
-  void restart();
+  void restart(const std::string& work);
 
   struct Launched {
     Point point;

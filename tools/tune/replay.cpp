@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 namespace kerncast::tools {
 namespace {
@@ -25,6 +26,7 @@ Replayed replay_decision(const std::vector<Trial>& trials, const std::string& ow
   Replayed replayed;
   // A candidate may have several trials; the last one counts.
   std::map<std::uint32_t, const Trial*> last[2];
+  std::set<std::uint32_t> not_held;
   for (const Trial& trial : trials) {
     const auto id = ids.find(trial.tunables);
     if (id == ids.end()) {
@@ -32,6 +34,8 @@ Replayed replay_decision(const std::vector<Trial>& trials, const std::string& ow
     }
     if (trial.tunables == own) {
       replayed.own = trial.timed() && !trial.is_final ? &trial : replayed.own;
+    } else if (trial.outcome == Outcome::not_held) {
+      not_held.insert(id->second);
     } else {
       last[trial.is_final ? 1 : 0][id->second] = &trial;
     }
@@ -39,7 +43,11 @@ Replayed replay_decision(const std::vector<Trial>& trials, const std::string& ow
   std::vector<Trial> halves;
   std::vector<const Trial*> wholes;
   std::vector<std::uint32_t> numbers;
-  for (const auto& [id, trial] : last[last[1].empty() ? 0 : 1]) {
+  const bool from_finals = policy.least_pairs > 1 && !last[1].empty();
+  for (const auto& [id, trial] : last[from_finals ? 1 : 0]) {
+    if (not_held.contains(id)) {
+      continue;
+    }
     Trial half = *trial;
     half.samples_us = some_of(trial->samples_us, rounds);
     half.default_us = some_of(trial->default_us, rounds);

@@ -24,7 +24,8 @@ struct Replayed {
 /// The rounds of each trial that count.
 enum class Rounds : std::uint8_t { all, even, odd };
 
-/// Decides from the trials of one search: from those that were measured again if there are any. `ids` gives
+/// Decides from the trials of one search: from those that were measured again if there are any and one round
+/// does not decide. Winners that did not hold over their bucket are left out. `ids` gives
 /// the identifiers of candidates; a trial of a candidate without one is left out. `own` names the default.
 /// With even or odd rounds the decision is that of a run that made only these.
 [[nodiscard]] Replayed replay_decision(const std::vector<Trial>& trials, const std::string& own,

@@ -1,5 +1,7 @@
 #include "tools/tune/tune_points.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -7,6 +9,8 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+
+#include "kerncast/error.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -89,11 +93,22 @@ class SeatThreads {
     changed_.notify_all();
   }
 
+  /// The next point, or the number of points if none is left.
+  [[nodiscard]] std::size_t next_point() {
+    const std::lock_guard lock(mutex_);
+    if (!returned_.empty()) {
+      const std::size_t index = returned_.back();
+      returned_.pop_back();
+      return index;
+    }
+    return next_ < run_.points->size() ? next_++ : next_;
+  }
+
   void work(std::size_t seat_index, const DeviceSeat& seat) {
     TunePolicy policy = run_.policy;
     policy.is_over = [this] { return budget_is_spent(); };
     while (!stop_.load() && !budget_is_spent()) {
-      const std::size_t index = next_++;
+      const std::size_t index = next_point();
       if (index >= run_.points->size()) {
         return;
       }
@@ -108,6 +123,12 @@ class SeatThreads {
                                      });
       const std::lock_guard lock(mutex_);
       now_[seat_index] = {};
+      if (seat.evaluator->lost()) {
+        // Another device may tune the point, or the next run.
+        returned_.push_back(index);
+        throw Error(ErrorCode::driver_error,
+                    fmt::format("a device is lost and tunes no more: {}", result.error));
+      }
       finished_.push_back({index, std::move(result)});
       changed_.notify_all();
     }
@@ -116,8 +137,9 @@ class SeatThreads {
   const PointsRun& run_;
   const std::atomic<bool>& stop_;
   std::chrono::steady_clock::time_point started_;
-  std::atomic<std::size_t> next_{0};
   std::mutex mutex_;
+  std::size_t next_ = 0;
+  std::vector<std::size_t> returned_;  ///< points of devices that were lost
   std::condition_variable changed_;
   std::vector<Finished> finished_;
   std::vector<TuneProgress> now_;

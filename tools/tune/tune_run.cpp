@@ -71,6 +71,26 @@ class TrialBook {
     return !stop_.load();
   }
 
+  /// Keeps that a winner does not hold over the bucket, for those who decide from the stored trials.
+  void refuse(const Candidate& candidate, const std::string& why) {
+    Trial trial;
+    trial.tunables = candidate.text;
+    trial.outcome = Outcome::not_held;
+    trial.why = why;
+    trial.is_final = true;
+    trial.at_us = now_us();
+    store_.append(fields_, {&trial, 1});
+    keep(std::move(trial), false);
+  }
+
+  /// Why the op's own choice cannot be tried again; empty if it can.
+  [[nodiscard]] std::string own_defect() const {
+    const Trial* own = find(space_.own(), true);
+    return own == nullptr || own->outcome != Outcome::timed_out
+               ? std::string()
+               : fmt::format("the op's own choice {} hangs at {} rows: {}", own->tunables, rows_, own->why);
+  }
+
   [[nodiscard]] double measuring_ms() const { return measuring_ms_; }
   /// Seconds since the first trial that was not stored before.
   [[nodiscard]] double seconds() const {
@@ -128,7 +148,9 @@ class PointRun {
         stop_(stop),
         tick_(tick),
         space_(space_of(point)),
+        decision_(policy.decision),
         book_(evaluator, store, point, point.rows, space_, templates, stop) {
+    decision_.least_pairs = evaluator.exact() ? 1 : decision_.least_pairs;
     result_.point = point;
     result_.conditions = evaluator.conditions(point);
     result_.candidates = space_.valid.size();
@@ -269,17 +291,21 @@ class PointRun {
     std::vector<TriedCandidate> all = contenders(false, tried_);
     if (!evaluator_.exact()) {
       std::vector<std::size_t> last;
-      for (const std::size_t i : finalists(all, policy_.finalists, policy_.decision)) {
+      for (const std::size_t i : finalists(all, policy_.finalists, decision_)) {
         last.push_back(index_of(all[i]));
       }
       tell("final");
+      result_.error = book_.own_defect();
+      if (!result_.error.empty()) {
+        return true;
+      }
       if (!last.empty() && !book_.make(last, true)) {
         result_.stopped = true;
         return true;
       }
       all = contenders(true, last);
     }
-    const std::size_t winner = decide(all, policy_.decision);
+    const std::size_t winner = decide(all, decision_);
     if (winner == all.size()) {
       keep_own();
       return true;
@@ -288,6 +314,9 @@ class PointRun {
     const Trial& trial = *all[winner].trial;
     if (!validate(index)) {
       refused_.push_back(index);
+      if (result_.error.empty()) {
+        book_.refuse(space_.valid[index], result_.reason);
+      }
       return false;
     }
     if (result_.stopped) {
@@ -306,7 +335,7 @@ class PointRun {
     result_.chosen_time = result_.own_time;
     if (result_.reason.empty()) {
       result_.reason =
-          fmt::format("no candidate saves {:g} % or more for certain", 100 * policy_.decision.least_gain);
+          fmt::format("no candidate saves {:g} % or more for certain", 100 * decision_.least_gain);
     }
   }
 
@@ -316,6 +345,10 @@ class PointRun {
     for (const std::int64_t rows : validation_rows(result_.point, policy_.seed)) {
       tell("validation");
       TrialBook book(evaluator_, store_, result_.point, rows, space_, templates_, stop_);
+      result_.error = book.own_defect();
+      if (!result_.error.empty()) {
+        return false;
+      }
       if (!book.make({index}, true)) {
         result_.stopped = true;
         return true;
@@ -327,7 +360,7 @@ class PointRun {
                                              : fmt::format("{}: {}", name_of(trial->outcome), trial->why);
       } else {
         validation.gain = gain_of(*trial);
-        if (validation.gain.gain < -policy_.decision.most_loss) {
+        if (validation.gain.gain < -decision_.most_loss) {
           validation.defect =
               fmt::format("it takes {:.1f} % longer than the default", -100 * validation.gain.gain);
         }
@@ -358,6 +391,7 @@ class PointRun {
   const std::atomic<bool>& stop_;
   const std::function<void(const TuneProgress&)>& tick_;
   Space space_;
+  DecisionPolicy decision_;
   TrialBook book_;
   TuneResult result_;
   TuneProgress progress_;

@@ -153,15 +153,21 @@ TEST_CASE("a device that faults or hangs costs one trial, and one that is lost k
     const json again = point_of(place.run(tune_small));
     CHECK(again.at("stored") == (outcome == std::string("failed") ? 8 : 9));
   }
+  // The points after the one that lost the device are left for the next run.
   const CommandPlace place;
-  const Outcome lost = place.run(tune_small, {{"KERNCAST_SIM_FAULTS", "lost=250"}});
+  const Outcome lost = place.run(tune_on("sim:h100", "4,64,512"), {{"KERNCAST_SIM_FAULTS", "lost=250"}});
+  INFO(lost.err);
   CHECK(lost.code == 1);
-  CHECK_THAT(point_of(lost).at("error").get<std::string>(), Catch::Contains("CUDA_ERROR_DEVICE_UNAVAILABLE"));
+  CHECK_THAT(lost.err,
+             Catch::Contains("a device is lost") && Catch::Contains("CUDA_ERROR_DEVICE_UNAVAILABLE"));
+  CHECK(lost.events("point").size() < 3);
+  CHECK(lost.events("end").at(0).at("errors").size() == 1);
   const std::size_t kept = count_of(outcomes_of(place), "timed");
   CHECK(kept > 0);
   const Outcome next = place.run(tune_small);
   CHECK(next.code == 0);
-  CHECK(point_of(next).at("stored") == kept);
+  CHECK(point_of(next).at("stored") >= 1);
+  CHECK(kept >= point_of(next).at("stored").get<std::size_t>());
 }
 
 TEST_CASE("a store of records that is newer, locked or damaged costs no trial") {

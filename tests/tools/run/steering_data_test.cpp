@@ -139,11 +139,22 @@ TEST_CASE("a recording is repeated or cut to the rows, and named without its fol
   const TemporaryDirectory folder;
   const std::string path = folder.file("served.safetensors");
   write_tensors(path, "ids", {2, 6}, {0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 63});
-  CHECK(data("recorded:" + path).text() == "recorded served.safetensors");
+  const std::string text = data("recorded:" + path).text();
+  CHECK_THAT(text, Catch::StartsWith("recorded served.safetensors ") && !Catch::Contains(folder.path()));
+  CHECK(data("recorded:" + path).text() == text);
   const std::vector<std::int32_t> three = ids("recorded:" + path, 3);
   CHECK(std::vector<std::int32_t>(three.begin() + 6, three.end()) ==
         std::vector<std::int32_t>{10, 11, 12, 13, 14, 63, 0, 1, 2, 3, 4, 5});
   CHECK(ids("recorded:" + path, 1) == std::vector<std::int32_t>{0, 1, 2, 3, 4, 5});
+}
+
+TEST_CASE("recordings of one name and other content have other texts") {
+  const TemporaryDirectory folder;
+  const TemporaryDirectory other;
+  const std::string name = "served.safetensors";
+  write_tensors(folder.file(name), "ids", {1, 2}, {0, 1});
+  write_tensors(other.file(name), "ids", {1, 2}, {0, 2});
+  CHECK(data("recorded:" + folder.file(name)).text() != data("recorded:" + other.file(name)).text());
 }
 
 TEST_CASE("a recording that does not fit the call is refused with what would fit") {

@@ -54,8 +54,16 @@ TEST_CASE("a candidate that is clearly quicker wins whatever its identifier") {
 }
 
 TEST_CASE("exact times need one sample, and equal ones go to the lowest identifier") {
-  CHECK(decided({trial_of(0.9, 0, 1), trial_of(0.8, 0, 1), trial_of(0.8, 0, 1)}) == 1);
-  CHECK(decided({trial_of(0.971, 0, 1)}) == 1);
+  const DecisionPolicy exact{.least_pairs = 1};
+  CHECK(decided({trial_of(0.9, 0, 1), trial_of(0.8, 0, 1), trial_of(0.8, 0, 1)}, exact) == 1);
+  CHECK(decided({trial_of(0.971, 0, 1)}, exact) == 1);
+}
+
+TEST_CASE("a few rounds have no interval, so no gain from them counts") {
+  for (const int rounds : {1, 2, 5}) {
+    CHECK(decided({trial_of(0.5, 0.002, rounds)}) == 1);
+  }
+  CHECK(decided({trial_of(0.5, 0.002, 6)}) == 0);
 }
 
 TEST_CASE("what was not timed never wins") {

@@ -8,6 +8,7 @@
 #include "tests/temporary_directory.hpp"
 #include "tests/tools/tune/made_up_evaluator.hpp"
 #include "tools/model/settings.hpp"
+#include "tools/tune/report/tune_report.hpp"
 
 using namespace kerncast;
 using namespace kerncast::tools;
@@ -84,6 +85,18 @@ TEST_CASE("a choice is validated at the edges of its bucket and inside") {
   const std::vector<std::int64_t> endless = validation_rows(point_of_norm(8193), 1);
   REQUIRE_FALSE(endless.empty());
   CHECK(endless.back() == 2 * 8193);
+}
+
+TEST_CASE("a masked op is validated at workload rows whose calls are in the bucket") {
+  const OpDefinition& op = require_op("activation.silu_and_mul");
+  const Point point = point_of({&op, "", {{"hidden", "2048"}, {"x_dtype", "bf16"}, {"experts", "8"}}, {}},
+                               "sm_90a", DeviceTraits{90, 132, 232448}, 60);
+  REQUIRE(point.rows_low == 257);
+  REQUIRE(point.rows_high == 512);
+  const std::vector<std::int64_t> checked = validation_rows(point, 1);
+  REQUIRE(checked.size() == 3);
+  CHECK(checked.front() == 33);
+  CHECK(checked.back() == 64);
 }
 
 TEST_CASE("the quickest candidate is chosen, recorded and validated") {
@@ -218,9 +231,36 @@ TEST_CASE("a winner that loses at an edge of its bucket is not chosen") {
   REQUIRE(result.decided());
   CHECK(result.keeps_own());
   CHECK_THAT(result.reason, Catch::Contains("33 rows") && Catch::Contains("20.0 % longer"));
+
+  // Whoever decides from the stored trials comes to the same.
+  TrialStore store(bench.folder.path(), nullptr);
+  const TuneReport report = make_tune_report(store.list(), false, [](const OpDefinition&) { return "0123"; });
+  REQUIRE(report.points.size() == 1);
+  CHECK(report.points.front().chosen == space.own().text);
+  CHECK(report.default_won == 1);
+  CHECK(bench.run(evaluator, point).keeps_own());
 }
 
-TEST_CASE("stop rules and a spent budget end a search, and what was tried decides") {
+TEST_CASE("a default that hangs where a winner is validated is an error, and not tried for ever") {
+  const Point point = point_of_norm();
+  const Space space = space_of(point);
+  Bench bench;
+  MadeUpEvaluator evaluator(valley_at(space.valid.back().tunables, point.op().tunables.size()));
+  TrialStore store(bench.folder.path(), nullptr);
+  Trial hung;
+  hung.tunables = space.own().text;
+  hung.outcome = Outcome::timed_out;
+  hung.why = "it did not end within 60 s";
+  hung.is_final = true;
+  for (const std::int64_t count : validation_rows(point, bench.seed)) {
+    store.append(search_fields(point, count, space, evaluator.conditions(point), "0123"), {&hung, 1});
+  }
+  const TuneResult result = bench.run(evaluator, point);
+  CHECK_FALSE(result.decided());
+  CHECK_THAT(result.error, Catch::Contains("hangs at") && Catch::Contains("60 s"));
+}
+
+TEST_CASE("a stop rule ends a search, and what was tried decides") {
   const Point point = point_of_norm();
   const Space space = space_of(point);
   Bench bench;
@@ -231,6 +271,23 @@ TEST_CASE("stop rules and a spent budget end a search, and what was tried decide
   CHECK(result.tried >= 5);
   CHECK(result.tried <= 9);
   CHECK_THAT(result.end, Catch::Contains("5 trials"));
+}
+
+TEST_CASE("a budget that is spent ends a search after what is under way") {
+  const Point point = point_of_norm();
+  const Space space = space_of(point);
+  const TemporaryDirectory folder;
+  TrialStore store(folder.path(), nullptr);
+  MadeUpEvaluator evaluator(valley_at(space.own().tunables, point.op().tunables.size()));
+  TunePolicy policy;
+  policy.strategy = parse_strategy("exhaustive");
+  policy.is_over = [] { return true; };
+  const std::atomic<bool> stop{false};
+  const TuneResult result =
+      tune_point(evaluator, store, point, "0123", policy, stop, [](const TuneProgress&) {});
+  CHECK(result.decided());
+  CHECK(result.tried <= policy.batch);
+  CHECK_THAT(result.end, Catch::Contains("budget"));
 }
 
 TEST_CASE("with noise, drift and outliers the choice is never worse than the default, and near the best") {

@@ -3,6 +3,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -203,11 +205,12 @@ class TargetRun {
     arch_ = first.kind == TuneTarget::Kind::sim ? first.description->arch : runtime_->arch(first.ordinal);
     traits_ = runtime_->traits(first.ordinal);
     for (const TuneTarget& target : targets_) {
-      if (first.kind == TuneTarget::Kind::cuda && runtime_->arch(target.ordinal) != arch_) {
+      if (first.kind == TuneTarget::Kind::cuda && !is_like_first(target.ordinal)) {
         throw UsageError(
-            fmt::format("--device {}: it has architecture {}, and {} has {}; tune for one after "
-                        "the other",
-                        target.text, runtime_->arch(target.ordinal), first.text, arch_));
+            fmt::format("--device {}: it is another kind of device ({}, {}) than {} ({}, {}); tune for one "
+                        "after the other",
+                        target.text, name_of_device(target.ordinal), runtime_->arch(target.ordinal),
+                        first.text, name_of_device(first.ordinal), arch_));
       }
     }
     const std::vector<std::string>& archs = options_.archs;
@@ -242,12 +245,23 @@ class TargetRun {
 
   [[nodiscard]] bool needs_model() const { return parse_strategy(options_.strategy).info->needs_model; }
 
+  /// Name of a device of the driver.
+  [[nodiscard]] std::string name_of_device(int ordinal) {
+    return driver::query_device(implementation_of(*runtime_).driver().api, ordinal).name;
+  }
+
+  /// True if the device can share points and records with the first one.
+  [[nodiscard]] bool is_like_first(int ordinal) {
+    const DeviceTraits traits = runtime_->traits(ordinal);
+    return runtime_->arch(ordinal) == arch_ &&
+           name_of_device(ordinal) == name_of_device(targets_.front().ordinal) &&
+           traits.sm_count == traits_.sm_count && traits.max_shared_per_block == traits_.max_shared_per_block;
+  }
+
   /// Name of the first device as its driver reports it; empty for an estimate.
   [[nodiscard]] std::string device_name() {
     const TuneTarget& first = targets_.front();
-    return first.kind == TuneTarget::Kind::estimate
-               ? std::string()
-               : driver::query_device(implementation_of(*runtime_).driver().api, first.ordinal).name;
+    return first.kind == TuneTarget::Kind::estimate ? std::string() : name_of_device(first.ordinal);
   }
 
   /// Lets the virtual GPU, which counts for the model, stand for the description of a device of the driver.
@@ -279,6 +293,10 @@ class TargetRun {
       // Launches on the virtual GPU take host time, and its clock has no resolution that asks for many.
       policy.timing.most_launches = 2;
       policy.search.most_rounds = 20;
+      policy.last.most_rounds = 60;
+      // Its rounds take as long as the host lets them.
+      policy.search.most_time = std::chrono::hours(1);
+      policy.last.most_time = std::chrono::hours(1);
       const std::string noise = environment("KERNCAST_SIM_NOISE");
       policy.clocks = target.description->name + (noise.empty() ? "" : " " + noise);
     }
@@ -359,6 +377,7 @@ class TargetRun {
 template <class Work>
 int in_child(Work&& work) {
   static_cast<void>(flush_output());
+  const StopOnInterrupt guard;
   const pid_t child = ::fork();
   if (child < 0) {
     throw Error(ErrorCode::internal, "cannot start a process for the next device");
@@ -374,8 +393,11 @@ int in_child(Work&& work) {
     ::_exit(code);
   }
   int status = 0;
-  // A signal that stops the run reaches the child too, which ends by itself.
+  // Whoever stops this process may not know the child, which keeps what it has done and ends by itself.
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    if (StopOnInterrupt::requested().load()) {
+      ::kill(child, SIGTERM);
+    }
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : exit_failed;
 }
@@ -402,6 +424,9 @@ int tune(CommandContext& context, TuneOptions options) {
     const int ended = in_child([&] {
       try {
         return TargetRun(context, options, {target}).run();
+      } catch (const UsageError& error) {
+        context.console.error(error.what());
+        return exit_usage;
       } catch (const Error& error) {
         context.console.error(error.what());
         return exit_failed;

@@ -37,22 +37,28 @@ CandidateCompiler::Work CandidateCompiler::work_of(const Point& point, const Can
 void CandidateCompiler::prepare(const Point& point, std::span<const Candidate> candidates) {
   const std::lock_guard lock(mutex_);
   for (auto candidate = candidates.rbegin(); candidate != candidates.rend(); ++candidate) {
-    Work work = work_of(point, *candidate);
-    const bool begun =
-        done_.contains(work.name) || std::find(running_.begin(), running_.end(), work.name) != running_.end();
-    if (!begun) {
-      std::erase_if(waiting_, [&](const Work& other) { return other.name == work.name; });
-      waiting_.push_front(std::move(work));
-    }
+    put_first(work_of(point, *candidate));
   }
+}
+
+void CandidateCompiler::put_first(Work work) {
+  if (done_.contains(work.name) || std::find(running_.begin(), running_.end(), work.name) != running_.end()) {
+    return;
+  }
+  std::erase_if(waiting_, [&](const Work& other) { return other.name == work.name; });
+  waiting_.push_front(std::move(work));
   changed_.notify_all();
 }
 
 Compiled CandidateCompiler::take(const Point& point, const Candidate& candidate) {
-  prepare(point, {&candidate, 1});
-  const std::string name = work_of(point, candidate).name;
+  const Work work = work_of(point, candidate);
+  const std::string& name = work.name;
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return done_.contains(name); });
+  while (!done_.contains(name)) {
+    // Another who waits for the same kernel may have taken a failure, after which it must be compiled again.
+    put_first(work);
+    changed_.wait(lock);
+  }
   const Compiled& made = done_[name];
   Compiled taken = made;
   if (!made.error.empty() && !made.refused) {

@@ -52,6 +52,8 @@ class CandidateCompiler {
     std::int64_t rows = 1;
     Tunables tunables;
   };
+  /// Puts `work` first unless it is done or under way. The lock is held.
+  void put_first(Work work);
   [[nodiscard]] static Work work_of(const Point& point, const Candidate& candidate);
   [[nodiscard]] Compiled compile(const Work& work) const;
   void serve();

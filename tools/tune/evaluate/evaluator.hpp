@@ -58,6 +58,8 @@ class Evaluator {
   /// The times in microseconds that a model expects of `candidates`; empty if there is none.
   [[nodiscard]] virtual std::vector<double> expect(const Point& point,
                                                    std::span<const Candidate> candidates) = 0;
+  /// True if the device is gone: it could not be made anew after a fault, and nothing can be tried any more.
+  [[nodiscard]] virtual bool lost() const { return false; }
   /// The compiles under way, in words.
   [[nodiscard]] virtual std::vector<std::string> in_flight() const = 0;
 

@@ -11,7 +11,6 @@
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/cuda_types.hpp"
 #include "runtime/driver/device.hpp"
-#include "tools/measure/device_condition.hpp"
 #include "tools/tune/evaluate/estimate_evaluator.hpp"
 #include "tools/tune/evaluate/fitness.hpp"
 
@@ -34,6 +33,10 @@ std::string driver_text(const DeviceMonitor& monitor, int cuda_version) {
   return version.empty() ? fmt::format("CUDA {}.{}", cuda_version / 1000, cuda_version % 1000 / 10) : version;
 }
 
+std::string rounds_text(const RoundPolicy& policy) {
+  return fmt::format("{} to {} until {:g} %", policy.least_rounds, policy.most_rounds, 100 * policy.width);
+}
+
 std::string clocks_text(const DeviceMonitor& monitor, const std::string& given) {
   const std::string seen = given.empty() ? monitor.clock_policy() : given;
   return seen.empty() ? "as found" : seen;
@@ -47,6 +50,22 @@ struct MeasuredEvaluator::Prepared {
   Trial* trial = nullptr;
 };
 
+/// Says that a candidate is launched while the object lives.
+class MeasuredEvaluator::Watched {
+ public:
+  Watched(const MeasuredEvaluator& evaluator, const EvaluationRequest& request, const Candidate& candidate)
+      : evaluator_(evaluator), request_(request) {
+    evaluator_.watch(request_, &candidate);
+  }
+  ~Watched() { evaluator_.watch(request_, nullptr); }
+  Watched(const Watched&) = delete;
+  Watched& operator=(const Watched&) = delete;
+
+ private:
+  const MeasuredEvaluator& evaluator_;
+  const EvaluationRequest& request_;
+};
+
 MeasuredEvaluator::MeasuredEvaluator(RuntimeOptions options, int ordinal, CandidateCompiler& compiler,
                                      const devices::DeviceDescription* description, const std::string& nvrtc,
                                      MeasuringPolicy policy)
@@ -55,13 +74,14 @@ MeasuredEvaluator::MeasuredEvaluator(RuntimeOptions options, int ordinal, Candid
       policy_(std::move(policy)),
       session_(std::move(options), ordinal) {
   const driver::Driver& driver = implementation_of(session_.runtime()).driver();
-  const DeviceMonitor monitor(driver::query_device(driver.api, ordinal).uuid);
+  monitor_ = std::make_unique<DeviceMonitor>(driver::query_device(driver.api, ordinal).uuid);
   conditions_.source = cache::TunedSource::measured;
   conditions_.device = session_.device().name();
   conditions_.compiler = nvrtc.empty() ? std::string() : "NVRTC " + nvrtc;
-  conditions_.driver = driver_text(monitor, driver.version);
-  conditions_.clocks = clocks_text(monitor, policy_.clocks);
-  conditions_.policy = policy_.timing.text();
+  conditions_.driver = driver_text(*monitor_, driver.version);
+  conditions_.clocks = clocks_text(*monitor_, policy_.clocks);
+  conditions_.policy = fmt::format("{}, rounds {}, {} again", policy_.timing.text(),
+                                   rounds_text(policy_.search), rounds_text(policy_.last));
 }
 
 MeasuredEvaluator::~MeasuredEvaluator() = default;
@@ -75,7 +95,7 @@ void MeasuredEvaluator::watch(const EvaluationRequest& request, const Candidate*
 Conditions MeasuredEvaluator::conditions(const Point& point) const {
   Conditions conditions = conditions_;
   if (!steering_tensors(point.op()).empty()) {
-    conditions.data = policy_.data.text();
+    conditions.data = fmt::format("{} seed {}", policy_.data.text(), policy_.seed);
   }
   return conditions;
 }
@@ -83,9 +103,12 @@ Conditions MeasuredEvaluator::conditions(const Point& point) const {
 void MeasuredEvaluator::recover() {
   timer_.reset();
   own_outputs_.clear();
-  if (!session_.healthy()) {
-    session_.renew();
+  if (session_.healthy()) {
+    return;
   }
+  lost_ = true;
+  session_.renew();
+  lost_ = false;
 }
 
 double MeasuredEvaluator::bound_us(const Point& point, std::int64_t rows) const {
@@ -125,11 +148,11 @@ std::string MeasuredEvaluator::difference(const EvaluationRequest& request, cons
   DeviceTimer& device_timer = timer(*request.point, request.rows);
   std::string which;
   if (own_outputs_.empty()) {
-    watch(request, &request.own);
+    const Watched watched_own(*this, request, request.own);
     own_outputs_ = device_timer.outputs(request.own.tunables);
     reproducible_ = same_bytes(own_outputs_, device_timer.outputs(request.own.tunables), which);
   }
-  watch(request, &candidate);
+  const Watched watched_candidate(*this, request, candidate);
   const bool same = same_bytes(own_outputs_, device_timer.outputs(candidate.tunables), which);
   return same || !reproducible_ ? std::string()
                                 : fmt::format("{} differs from what the default writes", which);
@@ -161,8 +184,30 @@ Trial MeasuredEvaluator::examine(const EvaluationRequest& request, const Candida
     trial.why = error.what();
     recover();
   }
-  watch(request, nullptr);
   return trial;
+}
+
+Subject MeasuredEvaluator::watched(const EvaluationRequest& request, const Candidate& candidate,
+                                   Subject subject) {
+  subject.sample_us = [this, &request, &candidate, sample = std::move(subject.sample_us)] {
+    const Watched watched_sample(*this, request, candidate);
+    return sample();
+  };
+  return subject;
+}
+
+std::vector<Measured> MeasuredEvaluator::measure_undisturbed(const std::vector<Subject>& subjects,
+                                                             const RoundPolicy& rounds) const {
+  const DeviceCondition before = monitor_->look();
+  std::vector<Measured> measured = measure_rounds(subjects, rounds);
+  const bool sound =
+      std::all_of(measured.begin(), measured.end(), [](const Measured& one) { return one.ok(); });
+  // A device that is throttled all the time disturbs the second time too. Its clock hits all subjects of a
+  // round alike.
+  if (sound && !disturbance(before, monitor_->look()).empty()) {
+    measured = measure_rounds(subjects, rounds);
+  }
+  return measured;
 }
 
 bool MeasuredEvaluator::measure(const EvaluationRequest& request, const std::vector<Prepared>& together,
@@ -170,12 +215,15 @@ bool MeasuredEvaluator::measure(const EvaluationRequest& request, const std::vec
   std::vector<Subject> subjects;
   try {
     DeviceTimer& device_timer = timer(*request.point, request.rows);
-    watch(request, &request.own);
-    subjects.push_back(device_timer.subject(request.own.text, request.own.tunables));
+    const auto add = [&](const Candidate& candidate) {
+      const Watched watched_candidate(*this, request, candidate);
+      subjects.push_back(
+          watched(request, candidate, device_timer.subject(candidate.text, candidate.tunables)));
+    };
+    add(request.own);
     for (const Prepared& one : together) {
       if (one.candidate->text != request.own.text) {
-        watch(request, one.candidate);
-        subjects.push_back(device_timer.subject(one.candidate->text, one.candidate->tunables));
+        add(*one.candidate);
       }
     }
   } catch (const Error& error) {
@@ -183,13 +231,11 @@ bool MeasuredEvaluator::measure(const EvaluationRequest& request, const std::vec
       one.trial->outcome = outcome_of(error);
       one.trial->why = error.what();
     }
-    watch(request, nullptr);
     return false;
   }
-  watch(request, nullptr);
   RoundPolicy rounds = request.is_final ? policy_.last : policy_.search;
   rounds.interrupted = stop;
-  const std::vector<Measured> measured = measure_rounds(subjects, rounds);
+  const std::vector<Measured> measured = measure_undisturbed(subjects, rounds);
   bool sound = measured.front().ok();
   std::size_t next = 1;
   for (const Prepared& one : together) {
@@ -200,9 +246,10 @@ bool MeasuredEvaluator::measure(const EvaluationRequest& request, const std::vec
     if (!is_own) {
       one.trial->default_us = measured.front().samples_us;
     }
-    if (!samples.ok()) {
+    if (!samples.ok() || !measured.front().ok()) {
       one.trial->outcome = Outcome::failed;
-      one.trial->why = samples.defect;
+      one.trial->why =
+          samples.ok() ? "the default failed beside it: " + measured.front().defect : samples.defect;
     } else if (samples.samples_us.empty()) {
       one.trial->outcome = Outcome::failed;
       one.trial->why = "no round was finished";
@@ -214,6 +261,9 @@ bool MeasuredEvaluator::measure(const EvaluationRequest& request, const std::vec
 std::vector<Trial> MeasuredEvaluator::evaluate(const EvaluationRequest& request,
                                                const std::function<bool()>& stop) {
   const auto start = std::chrono::steady_clock::now();
+  if (!session_.healthy()) {
+    recover();
+  }
   const std::span<const Candidate> wanted =
       request.others.empty() ? std::span<const Candidate>(&request.own, 1) : request.others;
   std::vector<Trial> trials;

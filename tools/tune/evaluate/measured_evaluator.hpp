@@ -8,6 +8,7 @@
 
 #include "kerncast/runtime.hpp"
 #include "runtime/devices/device_description.hpp"
+#include "tools/measure/device_condition.hpp"
 #include "tools/measure/device_session.hpp"
 #include "tools/measure/device_timer.hpp"
 #include "tools/run/steering_data.hpp"
@@ -60,9 +61,11 @@ class MeasuredEvaluator final : public Evaluator {
   [[nodiscard]] std::vector<double> expect(const Point& point,
                                            std::span<const Candidate> candidates) override;
   [[nodiscard]] std::vector<std::string> in_flight() const override { return compiler_.in_flight(); }
+  [[nodiscard]] bool lost() const override { return lost_; }
 
  private:
   struct Prepared;
+  class Watched;
   [[nodiscard]] DeviceTimer& timer(const Point& point, std::int64_t rows);
   /// Forgets the call, and makes the context anew if it has faulted.
   void recover();
@@ -70,6 +73,12 @@ class MeasuredEvaluator final : public Evaluator {
   [[nodiscard]] Trial examine(const EvaluationRequest& request, const Candidate& candidate);
   /// The reason why the outputs of a candidate are wrong; empty if they are those of the default.
   [[nodiscard]] std::string difference(const EvaluationRequest& request, const Candidate& candidate);
+  /// `subject`, whose samples are watched.
+  [[nodiscard]] Subject watched(const EvaluationRequest& request, const Candidate& candidate,
+                                Subject subject);
+  /// Measures the subjects, and once more if the clock of the device was disturbed meanwhile.
+  [[nodiscard]] std::vector<Measured> measure_undisturbed(const std::vector<Subject>& subjects,
+                                                          const RoundPolicy& rounds) const;
   /// Measures these candidates in the same rounds. False if one of them failed.
   [[nodiscard]] bool measure(const EvaluationRequest& request, const std::vector<Prepared>& together,
                              const std::function<bool()>& stop);
@@ -82,6 +91,8 @@ class MeasuredEvaluator final : public Evaluator {
   MakeModel make_model_;
   Conditions conditions_;
   DeviceSession session_;
+  std::unique_ptr<DeviceMonitor> monitor_;
+  bool lost_ = false;
   /// The call that was measured last, and the default's outputs once they are known.
   std::string call_;
   std::unique_ptr<DeviceTimer> timer_;

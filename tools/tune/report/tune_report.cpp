@@ -41,6 +41,29 @@ struct Searched {
   std::map<std::string, std::uint32_t> ids;
 };
 
+/// The run-time scalars of a search; search_fields() writes them.
+std::vector<std::pair<std::string, double>> scalars_of(const StoredSearch& search) {
+  constexpr std::string_view prefix = "scalar ";
+  std::vector<std::pair<std::string, double>> scalars;
+  for (const auto& [name, value] : search.fields) {
+    double number = 0;
+    if (name.starts_with(prefix) &&
+        std::from_chars(value.data(), value.data() + value.size(), number).ec == std::errc()) {
+      scalars.emplace_back(name.substr(prefix.size()), number);
+    }
+  }
+  return scalars;
+}
+
+/// The policy by which the winner of a search is decided again.
+DecisionPolicy policy_of(const ReportedPoint& point) {
+  DecisionPolicy policy;
+  if (point.source == cache::name_of(cache::TunedSource::estimate)) {
+    policy.least_pairs = 1;
+  }
+  return policy;
+}
+
 /// The point and the space of a search. Empty if the op, its parameters or the device are not known here.
 std::optional<Searched> searched_of(const StoredSearch& search) {
   const OpDefinition* op = OpRegistry::instance().find(field(search, "op"));
@@ -56,7 +79,7 @@ std::optional<Searched> searched_of(const StoredSearch& search) {
   description = description != nullptr ? description : devices::device_description_of(arch);
   try {
     const Settings settings = parse_settings(*op, non_empty_parts(field(search, "spec"), ' '));
-    Workload workload{op, "", settings.params, settings.scalars};
+    Workload workload{op, "", settings.params, scalars_of(search)};
     Searched made;
     made.point =
         point_of(workload, arch, description != nullptr ? traits_of(*description) : DeviceTraits{}, count);
@@ -86,7 +109,8 @@ void complete(Searched& made, const StoredSearch& search, const std::string& tem
   for (const Candidate& candidate : made.space.valid) {
     made.ids[candidate.text] = candidate.id;
   }
-  const Replayed replayed = replay_decision(search.trials, point.own, made.ids, Rounds::all, {});
+  const Replayed replayed =
+      replay_decision(search.trials, point.own, made.ids, Rounds::all, policy_of(point));
   point.own_us = replayed.own == nullptr ? 0 : summarise(replayed.own->samples_us).median_us;
   point.chosen = replayed.chosen == nullptr ? point.own : replayed.chosen->tunables;
   point.gain = replayed.gain;
@@ -104,10 +128,11 @@ double regret_of(const std::vector<const Searched*>& buckets) {
       if (trial.is_final || !trial.timed()) {
         continue;
       }
+      const double time = trial.relative_time();
+      best[b] = best[b] == 0 ? time : std::min(best[b], time);
       std::vector<double>& of_candidate = times[trial.tunables];
       if (of_candidate.size() == b) {
-        of_candidate.push_back(trial.relative_time());
-        best[b] = best[b] == 0 ? of_candidate[b] : std::min(best[b], of_candidate[b]);
+        of_candidate.push_back(time);
       }
     }
   }
@@ -132,6 +157,9 @@ void add_bucket_regret(const std::vector<Searched>& all, TuneReport& report) {
       groups;
   for (const Searched& one : all) {
     const ReportedPoint& point = one.reported;
+    if (!point.is_current) {
+      continue;
+    }
     groups[{point.op, point.spec, point.arch, point.device, point.policy}].push_back(&one);
   }
   double logs = 0;
@@ -155,8 +183,10 @@ void count_flips(const std::vector<Searched>& all, TuneReport& report) {
       continue;
     }
     ++report.split;
-    const Replayed even = replay_decision(trials, one.reported.own, one.ids, Rounds::even, {});
-    const Replayed odd = replay_decision(trials, one.reported.own, one.ids, Rounds::odd, {});
+    const Replayed even =
+        replay_decision(trials, one.reported.own, one.ids, Rounds::even, policy_of(one.reported));
+    const Replayed odd =
+        replay_decision(trials, one.reported.own, one.ids, Rounds::odd, policy_of(one.reported));
     report.flips += even.chosen != odd.chosen ? 1 : 0;
   }
 }
@@ -213,11 +243,16 @@ TuneReport make_tune_report(const std::vector<StoredSearch>& searches, bool repl
   });
   TuneReport report;
   double logs = 0;
+  std::size_t current = 0;
   for (const Searched& one : all) {
+    if (!one.reported.is_current) {
+      continue;
+    }
+    ++current;
     logs += std::log(1 - one.reported.gain.gain);
     report.default_won += one.reported.chosen == one.reported.own ? 1 : 0;
   }
-  report.mean_gain = all.empty() ? 0 : 1 - std::exp(logs / static_cast<double>(all.size()));
+  report.mean_gain = current == 0 ? 0 : 1 - std::exp(logs / static_cast<double>(current));
   add_bucket_regret(all, report);
   if (replay) {
     count_flips(all, report);

@@ -54,9 +54,12 @@ std::string describe(const Point& point) {
 }
 
 std::vector<std::int64_t> validation_rows(const Point& point, std::uint64_t seed) {
-  const std::int64_t low = point.rows_low;
-  const std::int64_t high =
-      point.rows_high == std::numeric_limits<std::int64_t>::max() ? 2 * low : point.rows_high;
+  // A call of a masked op has the rows of all experts, so the bucket is a multiple of the workload's rows.
+  const std::int64_t times = std::max<std::int64_t>(call_of(point.workload, point.rows).rows / point.rows, 1);
+  const std::int64_t last =
+      point.rows_high == std::numeric_limits<std::int64_t>::max() ? 2 * point.rows_low : point.rows_high;
+  const std::int64_t low = (point.rows_low + times - 1) / times;
+  const std::int64_t high = std::max(last / times, low);
   std::set<std::int64_t> rows = {low, high};
   if (high - low > 1) {
     SeededRandom random(seed ^ static_cast<std::uint64_t>(low));

@@ -20,6 +20,7 @@ constexpr std::pair<Outcome, std::string_view> outcome_names[] = {
     {Outcome::wrong_result, "wrong result"},
     {Outcome::failed, "failed"},
     {Outcome::timed_out, "timed out"},
+    {Outcome::not_held, "does not hold"},
 };
 
 bool are_times(const std::vector<double>& samples) {

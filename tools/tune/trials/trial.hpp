@@ -19,6 +19,7 @@ enum class Outcome : std::uint8_t {
   wrong_result,   ///< its outputs are not those of the default, bit for bit
   failed,         ///< the device, the driver or the machine failed; it is tried again by the next run
   timed_out,      ///< it did not end in time
+  not_held,       ///< it won, and does not hold at other row counts of its bucket
 };
 [[nodiscard]] std::string_view name_of(Outcome outcome);
 [[nodiscard]] std::optional<Outcome> outcome_called(std::string_view name);

@@ -1,0 +1,93 @@
+// A run over several points on several devices.
+#include "tools/tune/tune_points.hpp"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "tests/temporary_directory.hpp"
+#include "tests/tools/tune/made_up_evaluator.hpp"
+#include "tools/model/settings.hpp"
+
+using namespace kerncast;
+using namespace kerncast::tools;
+using test::MadeUpEvaluator;
+
+namespace {
+
+/// A device that does not come back after its first launch.
+class LostDevice final : public Evaluator {
+ public:
+  explicit LostDevice(std::atomic<bool>& gone) : gone_(gone) {}
+  [[nodiscard]] Conditions conditions(const Point&) const override {
+    return {cache::TunedSource::measured, "made-up", "NVRTC 13.0", "1.0", "fixed", "made-up rounds", ""};
+  }
+  [[nodiscard]] bool exact() const override { return true; }
+  [[nodiscard]] double bound_us(const Point&, std::int64_t) const override { return 0; }
+  void prepare(const Point&, std::span<const Candidate>) override {}
+  [[nodiscard]] std::vector<double> expect(const Point&, std::span<const Candidate>) override { return {}; }
+  [[nodiscard]] std::vector<std::string> in_flight() const override { return {}; }
+  [[nodiscard]] std::vector<Trial> evaluate(const EvaluationRequest&, const std::function<bool()>&) override {
+    gone_ = true;
+    throw Error(ErrorCode::driver_error, "the device does not come back");
+  }
+  [[nodiscard]] bool lost() const override { return gone_; }
+
+ private:
+  std::atomic<bool>& gone_;
+};
+
+struct Fixture {
+  Fixture() {
+    const OpDefinition& op = require_op("norm.rms_norm");
+    for (const std::int64_t rows : {1, 64, 1000}) {
+      points.push_back(point_of({&op, "", {{"hidden", "4096"}, {"x_dtype", "bf16"}}, {}}, "sm_90a",
+                                DeviceTraits{90, 132, 232448}, rows));
+    }
+    run.points = &points;
+    run.templates = [](const OpDefinition&) { return std::string("0123"); };
+    run.policy.strategy = parse_strategy("exhaustive");
+    run.seats.push_back([this] { return DeviceSeat{std::make_unique<LostDevice>(gone), store()}; });
+  }
+  [[nodiscard]] std::unique_ptr<TrialStore> store() const {
+    return std::make_unique<TrialStore>(folder.path(), nullptr);
+  }
+  [[nodiscard]] PointsOutcome outcome() const {
+    const std::atomic<bool> stop{false};
+    return run_points(run, stop, [](const RunProgress&) {}, [](const TuneResult&) {});
+  }
+
+  TemporaryDirectory folder;
+  std::vector<Point> points;
+  PointsRun run;
+  std::atomic<bool> gone{false};
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a device that is lost ends its part of the run, and its points are left") {
+  const PointsOutcome made = outcome();
+  CHECK(made.results.empty());
+  CHECK(made.left == 3);
+  REQUIRE(made.errors.size() == 1);
+  CHECK_THAT(made.errors.front(), Catch::Contains("lost") && Catch::Contains("does not come back"));
+}
+
+TEST_CASE_METHOD(Fixture, "another device tunes the point of a device that is lost") {
+  run.seats.push_back([this] {
+    auto other = std::make_unique<MadeUpEvaluator>([this](const Tunables& made, std::int64_t) {
+      while (!gone.load()) {
+        std::this_thread::yield();
+      }
+      return 5.0 + made[0];
+    });
+    return DeviceSeat{std::move(other), store()};
+  });
+  const PointsOutcome made = outcome();
+  CHECK(made.results.size() == 3);
+  CHECK(made.left == 0);
+  CHECK(made.errors.size() == 1);
+  for (const TuneResult& result : made.results) {
+    CHECK(result.decided());
+  }
+}
