@@ -12,6 +12,7 @@
 #include "tests/cache/tuning/tuned_sample.hpp"
 #include "tests/tools/commands/command_process.hpp"
 #include "tools/model/settings.hpp"
+#include "tools/tune/trials/trial_store.hpp"
 
 namespace {
 
@@ -222,18 +223,29 @@ TEST_CASE("prune removes what no launch can use, and says what") {
   TunedRecord foreign = current_record(5);
   foreign.op = "test.gone";
   keep(place, {current_record(1), sample_record(2), foreign});
+  kerncast::tools::TrialStore trials(place.directory.file("cache"), nullptr);
+  kerncast::tools::Trial trial;
+  trial.tunables = "threads=32";
+  trial.samples_us = {1};
+  trials.append({{"op", "test.gone"}, {"templates", "0"}}, {&trial, 1});
+  trials.append({{"op", "norm.rms_norm"}, {"templates", "0"}}, {&trial, 1});
+  trials.append({{"op", "norm.rms_norm"}, {"templates", current_record(1).templates}}, {&trial, 1});
   const Outcome dry = place.run({"tune", "prune", "--dry-run", "--json"});
+  CHECK(dry.json().at("searches") == 2);
+  CHECK(trials.list().size() == 3);
   CHECK(dry.json().at("removed").size() == 2);
   CHECK(dry.json().at("left") == 1);
   CHECK(kept(place).size() == 3);
   CHECK_THAT(place.run({"tune", "prune", "--dry-run"}).out,
-             Catch::Contains("would remove 2 tuned records, 1 left") && Catch::Contains("stale") &&
-                 Catch::Contains("test.gone") && Catch::Contains("unknown"));
+             Catch::Contains("would remove 2 tuned records, 1 left, and the trials of 2 searches") &&
+                 Catch::Contains("stale") && Catch::Contains("test.gone") && Catch::Contains("unknown"));
   // Another template directory makes everything stale, and must not cost what was tuned.
   const Outcome other = place.run({"tune", "prune"}, {{"KERNCAST_TEMPLATE_DIR", KERNCAST_TEMPLATES}});
   CHECK(other.code == 2);
   CHECK_THAT(other.err, Catch::Contains("KERNCAST_TEMPLATE_DIR"));
-  CHECK_THAT(place.run({"tune", "prune"}).out, Catch::Contains("removed 2 tuned records, 1 left"));
+  CHECK_THAT(place.run({"tune", "prune"}).out,
+             Catch::Contains("removed 2 tuned records, 1 left, and the trials of 2 searches"));
+  CHECK(trials.list().size() == 1);
   CHECK(kept(place) == std::vector<TunedRecord>{current_record(1)});
   CHECK(place.run({"tune", "prune", "--json"}).json().at("removed").empty());
 }

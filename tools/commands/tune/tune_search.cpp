@@ -106,6 +106,11 @@ DecisionPolicy decision_policy(const std::string& least_gain) {
 /// Sets the variables that the virtual GPU reads when it is loaded, unless the user did.
 void prepare_virtual_gpu(const TuneTarget& target, int timeout_s) {
   set_virtual_gpu(target.description->name, target.kind == TuneTarget::Kind::sim);
+  if (target.kind == TuneTarget::Kind::estimate) {
+    // Counts need no clock, and one of another device would be refused.
+    ::unsetenv("KERNCAST_SIM_CLOCK");
+    ::unsetenv("KERNCAST_SIM_NOISE");
+  }
   ::setenv("KERNCAST_SIM_TIMEOUT", fmt::format("{}", timeout_s).c_str(), 0);
   ::setenv("KERNCAST_SIM_CHECKS", "off", 0);
 }
@@ -213,10 +218,10 @@ class TargetRun {
                         first.text, name_of_device(first.ordinal), arch_));
       }
     }
-    const std::vector<std::string>& archs = options_.archs;
-    if (!archs.empty() && std::find(archs.begin(), archs.end(), arch_) == archs.end()) {
+    const auto is_other = [this](const std::string& arch) { return arch != arch_; };
+    if (std::any_of(options_.archs.begin(), options_.archs.end(), is_other)) {
       throw UsageError(fmt::format("--device {} has architecture {}, and --arch names {}", first.text, arch_,
-                                   fmt::join(archs, ", ")));
+                                   fmt::join(options_.archs, ", ")));
     }
   }
 
@@ -416,6 +421,15 @@ int tune(CommandContext& context, TuneOptions options) {
   const std::vector<TuneTarget> targets = options.devices.empty()
                                               ? default_targets(gpu_arch(context), options.archs)
                                               : choose_targets(options.devices, options.archs);
+  const bool measures = std::any_of(targets.begin(), targets.end(), [](const TuneTarget& target) {
+    return target.kind != TuneTarget::Kind::estimate;
+  });
+  if (!measures && options.data != "uniform") {
+    throw UsageError(
+        fmt::format("--data {} steers measured times, and an estimate counts uniform data; give --device "
+                    "cuda:0 or sim:h100",
+                    options.data));
+  }
   if (targets.size() == 1 || targets.front().description == nullptr) {
     return TargetRun(context, options, targets).run();
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -46,10 +47,8 @@ std::vector<std::pair<std::string, double>> scalars_of(const StoredSearch& searc
   constexpr std::string_view prefix = "scalar ";
   std::vector<std::pair<std::string, double>> scalars;
   for (const auto& [name, value] : search.fields) {
-    double number = 0;
-    if (name.starts_with(prefix) &&
-        std::from_chars(value.data(), value.data() + value.size(), number).ec == std::errc()) {
-      scalars.emplace_back(name.substr(prefix.size()), number);
+    if (name.starts_with(prefix)) {
+      scalars.emplace_back(name.substr(prefix.size()), std::strtod(value.c_str(), nullptr));
     }
   }
   return scalars;

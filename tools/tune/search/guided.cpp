@@ -67,7 +67,7 @@ class Guided final : public Strategy {
     return sum;
   }
 
-  /// The candidate that is farthest from all that were tried; with a model, from the better half of it.
+  /// The candidate that is farthest from all that were tried.
   [[nodiscard]] std::size_t farthest() const {
     std::size_t chosen = space().size();
     for (const std::size_t index : order_) {

@@ -87,6 +87,13 @@ std::vector<TuneTarget> choose_targets(const std::vector<std::string>& devices,
     }
     targets.push_back(std::move(target));
   }
+  const bool described = !targets.empty() && targets.front().description != nullptr;
+  for (const std::string& arch : described ? archs : std::vector<std::string>()) {
+    if (std::none_of(targets.begin(), targets.end(),
+                     [&](const TuneTarget& target) { return target.description->arch == arch; })) {
+      throw UsageError(fmt::format("--arch {}: no --device has this architecture", arch));
+    }
+  }
   return targets;
 }
 

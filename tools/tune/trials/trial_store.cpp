@@ -301,9 +301,8 @@ std::string TrialStore::finish() {
                                  lost == 1 ? "it" : "them");
 }
 
-std::vector<StoredSearch> TrialStore::list() {
+std::vector<std::string> TrialStore::files_of(const cache::Folder& folder) {
   std::vector<std::string> names;
-  const cache::Folder folder = root_.empty() ? cache::Folder() : open();
   if (folder.valid()) {
     folder.for_each(most_files, [&](const std::string& name) {
       if (name.ends_with(suffix)) {
@@ -312,13 +311,36 @@ std::vector<StoredSearch> TrialStore::list() {
     });
   }
   std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::vector<StoredSearch> TrialStore::list() {
+  const cache::Folder folder = root_.empty() ? cache::Folder() : open();
   std::vector<StoredSearch> searches;
-  for (const std::string& name : names) {
+  for (const std::string& name : files_of(folder)) {
     if (StoredSearch search = read(folder, name); !search.trials.empty()) {
       searches.push_back(std::move(search));
     }
   }
   return searches;
+}
+
+std::size_t TrialStore::remove(const std::function<bool(const cache::KeyFieldList& fields)>& unwanted,
+                               bool dry_run) {
+  const cache::Folder folder = root_.empty() ? cache::Folder() : open();
+  std::size_t removed = 0;
+  for (const std::string& name : files_of(folder)) {
+    const cache::KeyFieldList fields = read(folder, name).fields;
+    if (fields.empty() || !unwanted(fields)) {
+      continue;
+    }
+    if (dry_run || folder.remove(name)) {
+      ++removed;
+    } else {
+      warnings_.once("unremoved", fmt::format("{}/{} cannot be removed", folder.path(), name));
+    }
+  }
+  return removed;
 }
 
 }  // namespace kerncast::tools

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -52,6 +53,11 @@ class TrialStore {
   /// All searches of the directory, by name of their files.
   [[nodiscard]] std::vector<StoredSearch> list();
 
+  /// Removes the searches of which `unwanted` is true, or only counts them if `dry_run`. Files of a newer
+  /// build and damaged ones stay. A file that cannot be removed gives a warning and does not count.
+  [[nodiscard]] std::size_t remove(const std::function<bool(const cache::KeyFieldList& fields)>& unwanted,
+                                   bool dry_run);
+
  private:
   struct Pending {
     cache::KeyFieldList fields;
@@ -61,6 +67,8 @@ class TrialStore {
   [[nodiscard]] StoredSearch read(const cache::Folder& folder, const std::string& name);
   [[nodiscard]] std::string write(const std::string& name, Pending& pending);
   [[nodiscard]] cache::Folder open() const;
+  /// The names of the files of searches in `folder`, in order.
+  [[nodiscard]] static std::vector<std::string> files_of(const cache::Folder& folder);
 
   std::string root_;
   cache::Trust trust_;
