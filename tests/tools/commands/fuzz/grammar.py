@@ -153,7 +153,7 @@ KINDS = {
         BAD_FILES + ["in/pack.kcp", "in/x.safetensors"],
         ["in/record.jsonl,", "in/tiny.json"],
     ),
-    "trace": (["in/trace.json"], BAD_FILES + ["in/pack.kcp", "in/x.safetensors", "in/tiny.json"], ["in/record.jsonl"]),
+    "trace": (["in/trace.jsonl"], BAD_FILES + ["in/pack.kcp", "in/x.safetensors", "in/tiny.json"], ["in/record.jsonl"]),
     "tuned lines": (
         ["in/tuned.jsonl"],
         BAD_FILES + ["in/pack.kcp", "in/x.safetensors", "in/tiny.json"],
@@ -349,7 +349,7 @@ PLAIN = [
     "cache explain norm.rms_norm --set hidden=64 --arch sm_90a",
     "cache explain norm.rms_norm --set hidden=64",
     "record merge out/new in/record.jsonl",
-    "trace view in/trace.json",
+    "trace view in/trace.jsonl",
     "tune report",
     "tune report --replay",
     "tune report --html out/new",
