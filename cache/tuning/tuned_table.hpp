@@ -37,8 +37,7 @@ class TunedTable {
   /// The records of the query's op, specialisation and architecture, best first:
   ///
   /// 1. measured on the query's device, measured on another, estimated; what the virtual GPU measured follows
-  /// a
-  ///    cost model, so for another device it is an estimate;
+  ///    a cost model, so for another device it is an estimate;
   /// 2. those that cover all rows of the query, those that cover some, then the nearest by the ratio of rows;
   /// 3. the first layer;
   /// 4. the most rows, then the smallest range, then the newest, then by the name of the device.

@@ -119,6 +119,8 @@ void prepare_virtual_gpu(const TuneTarget& target, int timeout_s) {
 RuntimeOptions runtime_options(CommandContext& context, const TuneTarget& target) {
   RuntimeOptions options = context.runtime_options();
   options.miss_policy = MissPolicy::compile;
+  // Most candidates lose, so other machines want none of them; warm shares the winners.
+  options.cache_remote_read_only = true;
   if (target.kind != TuneTarget::Kind::cuda) {
     options.driver = "sim";
   } else if (environment("KERNCAST_DRIVER").empty()) {

@@ -110,6 +110,21 @@ std::vector<Trial> EstimateEvaluator::evaluate(const EvaluationRequest& request,
   return trials;
 }
 
+namespace {
+
+/// A row count at which the results of the kernels of `point` are compared, a small one if it gives the same
+/// specialisation.
+std::int64_t checked_rows(const Point& point, std::int64_t rows) {
+  const std::int64_t few = std::min(rows, most_checked_rows);
+  try {
+    return call_of(point.workload, few).spec == point.spec ? few : rows;
+  } catch (const Error&) {
+    return rows;
+  }
+}
+
+}  // namespace
+
 Trial EstimateEvaluator::examine(const EvaluationRequest& request, const Candidate& candidate) {
   const Point& point = *request.point;
   Trial trial;
@@ -125,8 +140,7 @@ Trial EstimateEvaluator::examine(const EvaluationRequest& request, const Candida
     return trial;
   }
   try {
-    trial.why =
-        seat().check.difference(point, std::min(request.rows, most_checked_rows), candidate, request.own);
+    trial.why = seat().check.difference(point, checked_rows(point, request.rows), candidate, request.own);
     trial.outcome = trial.why.empty() ? Outcome::timed : Outcome::wrong_result;
   } catch (const Error& error) {
     // The context may be unusable after a fault, so the next trial gets another.

@@ -205,7 +205,9 @@ void replay_strategies(const std::vector<Searched>& all, TuneReport& report) {
     ReportedStrategy& made = report.strategies.emplace_back();
     made.name = info.name;
     for (const Searched& one : all) {
-      if (!is_whole(one)) {
+      // The model of a device that was measured is not stored.
+      const bool has_model = one.reported.source == cache::name_of(cache::TunedSource::estimate);
+      if (!is_whole(one) || (info.needs_model && !has_model)) {
         continue;
       }
       const ReplayedSearch replayed = replay_search(choice, 1, one.point, one.space, one.reported.trials);
