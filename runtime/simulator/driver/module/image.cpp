@@ -5,10 +5,12 @@
 #include <cctype>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/report.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/module/fat_binary.hpp"
 #include "runtime/simulator/driver/module/module.hpp"
 
 namespace kerncast::simulator::api {
@@ -77,27 +79,14 @@ int parse_version(std::string_view text) {
   return major * 10 + std::min(minor, 9);
 }
 
-}  // namespace
-
-Image examine_image(const void* code) {
-  require(code, "code");
-  constexpr std::array<unsigned char, 4> elf = {0x7f, 'E', 'L', 'F'};
-  constexpr std::array<unsigned char, 4> fat_binary = {0x50, 0xed, 0x55, 0xba};
-  constexpr std::array<unsigned char, 4> fat_binary_wrapper = {0xb1, 0x43, 0x62, 0x46};
-  // The bytes are compared one by one, as a short text may end before the fourth.
-  const auto starts_with = [code](const std::array<unsigned char, 4>& magic) {
-    return std::equal(magic.begin(), magic.end(), static_cast<const unsigned char*>(code));
-  };
-  if (starts_with(elf) || starts_with(fat_binary) || starts_with(fat_binary_wrapper)) {
-    throw Failure(CUDA_ERROR_NO_BINARY_FOR_GPU,
-                  "the virtual GPU executes PTX; it has no use for device binaries");
-  }
-  const auto first = *static_cast<const unsigned char*>(code);
+/// Examines a text that is passed as code.
+Image examine_text(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text.empty() ? '\0' : text.front());
   if (first == 0 || (std::isprint(first) == 0 && std::isspace(first) == 0)) {
     throw Failure(CUDA_ERROR_INVALID_IMAGE, "the code is neither PTX text nor a device binary");
   }
   Image image;
-  image.text = static_cast<const char*>(code);
+  image.text = text;
   const std::string_view version = operand_of(image.text, ".version");
   if (version.empty()) {
     throw Failure(CUDA_ERROR_INVALID_IMAGE, "the code is no PTX: it has no .version directive");
@@ -114,6 +103,64 @@ Image examine_image(const void* code) {
                   fmt::format("the PTX is for {}; the device is sm_{}", target, state().arch.sm));
   }
   return image;
+}
+
+/// What a fat binary holds, in the words of nvcc's -gencode.
+std::string contents_of(const std::vector<FatBinaryEntry>& entries) {
+  std::string words;
+  for (const FatBinaryEntry& entry : entries) {
+    words += fmt::format("{}{}_{}", words.empty() ? "" : ", ", entry.is_ptx ? "compute" : "sm", entry.sm);
+  }
+  return words.empty() ? "nothing" : words;
+}
+
+/// Picks the PTX for the newest architecture that the device has, as a driver does.
+Image examine_fat_binary(const void* code) {
+  std::vector<FatBinaryEntry> entries = fat_binary_entries(code);
+  const std::string contents = contents_of(entries);
+  const int sm = state().arch.sm;
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const FatBinaryEntry& a, const FatBinaryEntry& b) { return a.sm > b.sm; });
+  std::optional<Failure> refusal;
+  for (const FatBinaryEntry& entry : entries) {
+    if (!entry.is_ptx || entry.sm > sm) {
+      continue;
+    }
+    const auto unpacked = std::make_shared<const std::string>(unpacked_ptx(entry));
+    try {
+      Image image = examine_text(*unpacked);
+      image.unpacked = unpacked;
+      return image;
+    } catch (const Failure& failure) {
+      if (!refusal) {
+        refusal = failure;
+      }
+    }
+  }
+  if (refusal) {
+    throw Failure(*refusal);
+  }
+  throw Failure(
+      CUDA_ERROR_NO_BINARY_FOR_GPU,
+      fmt::format("the fat binary holds no PTX for sm_{0} or older, which the virtual GPU would execute; it "
+                  "has {1}. Build the program with -gencode arch=compute_{0},code=compute_{0}",
+                  sm, contents));
+}
+
+}  // namespace
+
+Image examine_image(const void* code) {
+  require(code, "code");
+  if (is_fat_binary(code)) {
+    return examine_fat_binary(code);
+  }
+  constexpr std::array<unsigned char, 4> elf = {0x7f, 'E', 'L', 'F'};
+  // The bytes are compared one by one, as a short text may end before the fourth.
+  if (std::equal(elf.begin(), elf.end(), static_cast<const unsigned char*>(code))) {
+    throw Failure(CUDA_ERROR_NO_BINARY_FOR_GPU,
+                  "the virtual GPU executes PTX; it has no use for device binaries");
+  }
+  return examine_text(static_cast<const char*>(code));
 }
 
 std::shared_ptr<Module> decode_image(std::string_view text, int device) {

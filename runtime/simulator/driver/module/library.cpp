@@ -7,6 +7,7 @@
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
 #include "runtime/simulator/driver/context/state.hpp"
+#include "runtime/simulator/driver/module/fat_binary.hpp"
 #include "runtime/simulator/driver/module/module.hpp"
 
 namespace kerncast::simulator::api {
@@ -61,6 +62,7 @@ std::string read_file(const char* path) {
   if (text.empty()) {
     throw Failure(CUDA_ERROR_INVALID_IMAGE, fmt::format("{} is empty", path));
   }
+  require_whole_fat_binary(text);
   return text;
 }
 

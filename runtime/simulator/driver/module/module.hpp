@@ -80,11 +80,13 @@ std::shared_ptr<Module> any_module(Library& library);
 /// A PTX text that the device can run.
 struct Image {
   std::string_view text;
-  int version = 0;  ///< of the PTX language, as 90
+  int version = 0;                              ///< of the PTX language, as 90
+  std::shared_ptr<const std::string> unpacked;  ///< holds `text` if that comes from a fat binary
 };
 
-/// Examines the code that a caller passed. Throws Failure: CUDA_ERROR_NO_BINARY_FOR_GPU for a cubin, a fat
-/// binary and PTX for another architecture, CUDA_ERROR_INVALID_IMAGE if it is no text.
+/// Examines the code that a caller passed: PTX, or a fat binary that holds some. Throws Failure:
+/// CUDA_ERROR_NO_BINARY_FOR_GPU for a cubin and where no PTX is for the device, CUDA_ERROR_INVALID_IMAGE if
+/// it is no text and for a damaged fat binary.
 Image examine_image(const void* code);
 /// Decodes for `device`. Throws Failure(CUDA_ERROR_INVALID_PTX) with what the decoder says.
 std::shared_ptr<Module> decode_image(std::string_view text, int device);
@@ -116,7 +118,7 @@ struct LinkState {
 };
 
 /// The contents of a file that holds code. Throws Failure: CUDA_ERROR_FILE_NOT_FOUND, or
-/// CUDA_ERROR_INVALID_IMAGE if it is empty.
+/// CUDA_ERROR_INVALID_IMAGE if it is empty or a fat binary that was cut off.
 std::string read_file(const char* path);
 
 /// The function that `handle`, a CUfunction or a CUkernel cast to one, stands for in the current context.
