@@ -115,7 +115,7 @@ TEST_CASE("a file may hold a fat binary, but no part of one") {
   std::ofstream(path, std::ios::binary) << image;
   CUmodule module = nullptr;
   CHECK(CU(cuModuleLoad)(&module, path.c_str()) == CUDA_SUCCESS);
-  const std::size_t kept = GENERATE(5, 16, 200);
+  const std::size_t kept = GENERATE(5U, 16U, 200U);
   std::ofstream(path, std::ios::binary | std::ios::trunc) << image.substr(0, kept);
   CHECK(CU(cuModuleLoad)(&module, path.c_str()) == CUDA_ERROR_INVALID_IMAGE);
 }
