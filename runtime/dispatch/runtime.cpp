@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -124,6 +125,21 @@ void enqueue(const driver::DriverApi& api, const HotEntry& entry, std::size_t st
   if (entry.launch_events != nullptr) [[unlikely]] {
     tell_launch(entry, stage, geometry, call, stream, begin);
   }
+}
+
+/// Grid and block of each stage of `call`. A call of no rows has grids of 0 blocks, which launch nothing.
+std::array<LaunchGeometry, max_stages> geometries_of(const OpDefinition& op, const HotEntry& entry,
+                                                     const Call& call) {
+  std::array<LaunchGeometry, max_stages> geometries{};
+  if (call.rows == 0) {
+    geometries.fill({{0, 1, 1}, {1, 1, 1}, 0});
+    return geometries;
+  }
+  geometries[0] = op.geometry(call.spec, entry.tunables, entry.traits, call.rows);
+  for (std::size_t i = 0; i < op.later_stages.size(); ++i) {
+    geometries[i + 1] = op.later_stages[i].geometry(call.spec, entry.tunables, entry.traits, call.rows);
+  }
+  return geometries;
 }
 
 HotKey hot_key(const OpDefinition& op, const Call& call) noexcept {
@@ -467,12 +483,35 @@ PreparedLaunch Runtime::prepare(const OpDefinition& op, const Call& call,
   }
   prepared.entry_ = entry;
   prepared.api_ = impl_->api.load(std::memory_order_acquire);
-  prepared.geometries_[0] = op.geometry(call.spec, entry->tunables, entry->traits, call.rows);
-  for (std::size_t i = 0; i < op.later_stages.size(); ++i) {
-    prepared.geometries_[i + 1] =
-        op.later_stages[i].geometry(call.spec, entry->tunables, entry->traits, call.rows);
-  }
+  prepared.geometries_ = geometries_of(op, *entry, call);
   return prepared;
+}
+
+void PreparedLaunch::rebind(const OpDefinition& op, const Call& call) {
+  const auto* entry = static_cast<const HotEntry*>(entry_);
+  const bool no_kernel_needed = call.rows == 0;
+  if (!prepared_ || (entry == nullptr && !no_kernel_needed)) {
+    throw Error(
+        ErrorCode::invalid_argument,
+        fmt::format("{}: there is no kernel to rebind, since the launch was {}; prepare it for this call",
+                    op.name, prepared_ ? "prepared for no rows" : "never prepared"));
+  }
+  if (entry != nullptr) {
+    HotKey key = hot_key(op, call);
+    if (no_kernel_needed) {
+      key.bucket = entry->key.bucket;
+    }
+    if (key != entry->key) {
+      throw Error(
+          ErrorCode::invalid_argument,
+          fmt::format("{} [{}] on device {} with {} rows needs another kernel than {} on device {} with up "
+                      "to {} rows, which was prepared; prepare a launch for it",
+                      op.name, format_specialisation(op, call.spec), call.device, call.rows, entry->kernel,
+                      entry->key.device, row_range(entry->key.bucket).highest));
+    }
+    geometries_ = geometries_of(op, *entry, call);
+  }
+  call_ = call;
 }
 
 void PreparedLaunch::launch(Stream stream) const {

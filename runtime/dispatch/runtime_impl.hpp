@@ -24,8 +24,9 @@
 namespace kerncast {
 
 /// The parts of a Runtime. The driver and the compiler are loaded on first use, so that commands which need
-/// neither work on machines without them.
-struct Runtime::Impl {
+/// neither work on machines without them. The shared library does not offer them, although Runtime is
+/// offered.
+struct __attribute__((visibility("hidden"))) Runtime::Impl {
   explicit Impl(RuntimeOptions given);
 
   /// Throws Error(not_found) with the candidates that were tried if there is no driver.

@@ -175,7 +175,7 @@ struct LoadReport {
 };
 
 /// A launch prepared for repetition: the kernel is loaded and the arguments are bound, addresses and rows
-/// included. For other memory another one is prepared. It refers to its
+/// included; rebind() names others. It refers to its
 /// Runtime, which must outlive it, and not to the definition that it was prepared from. Copies are
 /// independent; one object may be launched from several threads at once.
 class KERNCAST_API PreparedLaunch {
@@ -184,6 +184,12 @@ class KERNCAST_API PreparedLaunch {
   /// Enqueues the kernel on `stream` and returns. A launch of no rows does nothing. Throws
   /// Error(driver_error), and Error(invalid_argument) for an object that no Runtime prepared.
   void launch(Stream stream) const;
+  /// Aims the launch at other memory, scalars or rows of the op that it was prepared for. Nothing is looked
+  /// up, allocated or compiled, so a captured call may be rebound too. Throws Error(invalid_argument), and
+  /// leaves the launch as it was, if `call` needs another kernel: another op, specialisation, device or row
+  /// bucket. A launch that was prepared for no rows has no kernel and takes only calls of no rows. No thread
+  /// may use the object meanwhile.
+  void rebind(const OpDefinition& op, const Call& call);
 
  private:
   friend class Runtime;
