@@ -5,6 +5,7 @@ set(embed ${SOURCE}/examples/embed)
 file(REMOVE_RECURSE ${work})
 if(SANITIZE)
   string(APPEND FLAGS " -fsanitize=${SANITIZE}")
+  set(C_FLAGS "-fsanitize=${SANITIZE}")
 endif()
 separate_arguments(flag_list UNIX_COMMAND "${FLAGS}")
 separate_arguments(link_flag_list UNIX_COMMAND "${LINK_FLAGS}")
@@ -20,7 +21,7 @@ endfunction()
 # Configures the project `source` in `folder` with this build's compiler.
 function(configure source folder)
   run(${CMAKE_COMMAND} -S ${source} -B ${folder} -G ${GENERATOR} -DCMAKE_MAKE_PROGRAM=${MAKE_PROGRAM}
-    -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_C_COMPILER=${C} -DCMAKE_CXX_FLAGS=${FLAGS}
+    -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_C_COMPILER=${C} -DCMAKE_CXX_FLAGS=${FLAGS} -DCMAKE_C_FLAGS=${C_FLAGS}
     -DCMAKE_EXE_LINKER_FLAGS=${LINK_FLAGS} -DCMAKE_SHARED_LINKER_FLAGS=${LINK_FLAGS} ${ARGN})
 endfunction()
 
@@ -42,12 +43,13 @@ foreach(library IN ITEMS libkerncast.a libkerncast.so)
   endif()
 endforeach()
 
-# The shared library offers nothing but names of its namespace, each with the library's version.
+# The shared library offers nothing but names of its namespace and the C API, each with a version.
 find_program(nm nm REQUIRED)
 execute_process(COMMAND ${nm} --dynamic --defined-only --with-symbol-versions ${libdir}/libkerncast.so
   OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
 string(REGEX REPLACE "[0-9a-f]+ [A-Za-z] _Z(N|NK|TIN|TSN|TVN)8kerncast[^\n]*@@KERNCAST_[0-9.]+\n" "" foreign "${symbols}")
-string(REGEX REPLACE "[0-9a-f]+ A KERNCAST_[0-9.]+[^\n]*\n" "" foreign "${foreign}")
+string(REGEX REPLACE "[0-9a-f]+ T kerncast_[a-z_]+@@KERNCAST_C_1\n" "" foreign "${foreign}")
+string(REGEX REPLACE "[0-9a-f]+ A KERNCAST_[0-9C_.]+[^\n]*\n" "" foreign "${foreign}")
 if(symbols STREQUAL foreign OR NOT foreign STREQUAL "")
   message(FATAL_ERROR "libkerncast.so offers names without a version, or not of its own:\n${foreign}")
 endif()
@@ -68,7 +70,7 @@ run_host(${work}/shared/embed)
 # The other examples, on two devices of the virtual GPU.
 configure(${SOURCE}/examples ${work}/examples -DCMAKE_PREFIX_PATH=${prefix})
 run(${CMAKE_COMMAND} --build ${work}/examples)
-foreach(example IN ITEMS by_name graph_capture own_op several_devices)
+foreach(example IN ITEMS by_name graph_capture custom_op several_devices embed_c custom_op_c)
   run_host(KERNCAST_SIM_DEVICES=2 ${work}/examples/${example})
 endforeach()
 
@@ -94,6 +96,10 @@ if(pkg_config)
   run(${CXX} ${flag_list} -std=c++20 ${embed}/main.cpp ${pkgconfig_flags} ${link_flag_list} -Wl,-rpath,${libdir}
     -o ${work}/pkgconfig_host)
   run_host(${work}/pkgconfig_host)
+  separate_arguments(c_flag_list UNIX_COMMAND "${C_FLAGS}")
+  run(${C} ${c_flag_list} -std=c99 ${SOURCE}/examples/embed_c/main.c ${pkgconfig_flags} -lm -Wl,-rpath,${libdir}
+    -o ${work}/pkgconfig_c_host)
+  run_host(${work}/pkgconfig_c_host)
 endif()
 
 # add_subdirectory: the targets exist, warnings are no errors, and no tests are built. To build the whole library once more

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 
 if [ "${1:-}" != tidy ]; then
   bash tools/dev/setup.sh build lint
-  git ls-files '*.cpp' '*.hpp' '*.h' '*.inc' '*.def' '*.cuh' '*.cu' | xargs clang-format-19 --dry-run -Werror
+  git ls-files '*.c' '*.cpp' '*.hpp' '*.h' '*.inc' '*.def' '*.cuh' '*.cu' | xargs clang-format-19 --dry-run -Werror
   git ls-files '*.py' | xargs --no-run-if-empty black --quiet --check --diff --line-length 120
   { git ls-files '*.sh'; git ls-files .ci; } | xargs shellcheck
   echo "formatting and scripts are clean"
