@@ -1,13 +1,17 @@
 // Measures the hot path with a driver whose launch returns at once: the typed API, dispatch of a bound call,
-// and a prepared handle. Fails if a path misses its bound, allocates memory or takes a lock.
+// a prepared handle, and that handle from C. Fails if a path misses its bound, allocates memory or takes a
+// lock.
 #include <fmt/format.h>
 
 #include <chrono>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include <kerncast/ops/norm/rms_norm.hpp>
+#include "kerncast/kerncast.h"
 #include "kerncast/runtime.hpp"
+#include "runtime/c_api/handles.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/context.hpp"
 #include "tests/benchmarks/median.hpp"
@@ -89,5 +93,12 @@ int main() {
   bool good = measure("typed API", typed_bound_ns, [&] { launch(runtime, arguments, nullptr); });
   good = measure("bound call", typed_bound_ns, [&] { runtime.dispatch(op, call, nullptr); }) && good;
   good = measure("prepared handle", prepared_bound_ns, [&] { prepared.launch(nullptr); }) && good;
+  // The runtime belongs to main(), so the handle does not own it.
+  const kerncast_prepared from_c{std::shared_ptr<Runtime>(std::shared_ptr<void>(), &runtime), &op, prepared};
+  PreparedLaunch rebound = prepared;
+  good = measure("handle from C", prepared_bound_ns,
+                 [&] { kerncast_prepared_launch(&from_c, nullptr, nullptr); }) &&
+         good;
+  good = measure("rebind from C++", typed_bound_ns, [&] { rebound.rebind(op, call); }) && good;
   return good ? 0 : 1;
 }
