@@ -35,6 +35,11 @@ void NamedArguments::tensor(const char* name, TensorView& view, Direction direct
                             std::string_view doc) {
   if (described_ != nullptr) {
     described_->tensors.push_back({name, direction, optional, std::string(doc)});
+  } else if (bindings_ == nullptr) {
+    view = *placed_.tensors++;
+    if (!optional && view.absent()) {
+      view = Bindings().require_tensor(op_.name, name);
+    }
   } else {
     view = optional ? bindings_->tensor_or_absent(name) : bindings_->require_tensor(op_.name, name);
   }
@@ -45,14 +50,29 @@ std::optional<double> NamedArguments::number(const char* name, double default_va
     described_->scalars.push_back({name, default_value, std::string(doc)});
     return std::nullopt;
   }
+  if (bindings_ == nullptr) {
+    return *placed_.scalars++;
+  }
   return bindings_->scalar(name);
 }
 
-std::optional<std::int32_t> NamedArguments::parameter(const char* name, bool required) const {
-  if (bindings_ == nullptr) {
+std::optional<std::int32_t> NamedArguments::parameter(const char* name, bool required) {
+  if (described_ != nullptr) {
+    described_->settings.emplace_back(name);
     return std::nullopt;
   }
+  if (bindings_ == nullptr) {
+    return placed_setting(name, required);
+  }
   return required ? required_param(op_, *bindings_, name) : host::setting(op_, *bindings_, name);
+}
+
+std::optional<std::int32_t> NamedArguments::placed_setting(const char* name, bool required) {
+  const std::int32_t value = *placed_.settings++;
+  if (value != PlacedArguments::unset) {
+    return value;
+  }
+  return required ? std::optional(required_param(op_, Bindings(), name)) : std::nullopt;
 }
 
 double NamedArguments::exact_decimal(float value) {

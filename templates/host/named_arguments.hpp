@@ -26,6 +26,9 @@ class NamedArguments {
   /// Sets every named member from `bindings`.
   NamedArguments(const OpDefinition& op, const Bindings& bindings) : op_(op), bindings_(&bindings) {}
 
+  /// Sets every named member from `placed`, in the order in which the op names them.
+  NamedArguments(const OpDefinition& op, const PlacedArguments& placed) : op_(op), placed_(placed) {}
+
   /// A tensor that is read, written, or both. One that is not optional must be bound:
   /// Error(invalid_argument).
   void input(const char* name, TensorView& view, std::string_view doc);
@@ -65,11 +68,13 @@ class NamedArguments {
 
   void tensor(const char* name, TensorView& view, Direction direction, bool optional, std::string_view doc);
   [[nodiscard]] std::optional<double> number(const char* name, double default_value, std::string_view doc);
-  [[nodiscard]] std::optional<std::int32_t> parameter(const char* name, bool required) const;
+  [[nodiscard]] std::optional<std::int32_t> parameter(const char* name, bool required);
+  [[nodiscard]] std::optional<std::int32_t> placed_setting(const char* name, bool required);
 
   OpDefinition* described_ = nullptr;
   const OpDefinition& op_;
   const Bindings* bindings_ = nullptr;
+  PlacedArguments placed_;  ///< the values that come next
 };
 
 }  // namespace kerncast::host

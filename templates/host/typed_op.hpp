@@ -32,13 +32,23 @@ template <TypedCall Arguments, Describe<Arguments> describe, Generalise generali
   return call;
 }
 
-/// A definition with name, tensors, scalars and bind; include, kernel and arguments_type follow from the
-/// name.
+/// OpDefinition::bind_placed of a typed call.
+template <TypedCall Arguments, Describe<Arguments> describe>
+[[nodiscard]] Call bind_by_place(const PlacedArguments& placed) {
+  Arguments arguments{};
+  NamedArguments named(definition_of<Arguments>(), placed);
+  describe(named, arguments);
+  return bind(arguments);
+}
+
+/// A definition with name, tensors, scalars, settings and bind; include, kernel and arguments_type follow
+/// from the name.
 template <TypedCall Arguments, Describe<Arguments> describe, Generalise generalise = nullptr>
 [[nodiscard]] OpDefinition define() {
   OpDefinition op;
   op.name = Arguments::op_name;
   op.bind = bind_by_name<Arguments, describe, generalise>;
+  op.bind_placed = bind_by_place<Arguments, describe>;
   Arguments arguments{};
   NamedArguments named(op);
   describe(named, arguments);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -59,6 +60,17 @@ struct ScalarSpec {
   std::string doc;
 };
 
+/// The arguments of a call by their places in the definition, for a binding that resolves names itself and
+/// calls often: nothing is looked up and nothing is allocated.
+struct PlacedArguments {
+  /// A setting that is left out.
+  static constexpr std::int32_t unset = std::numeric_limits<std::int32_t>::min();
+
+  const TensorView* tensors = nullptr;     ///< one for each of OpDefinition::tensors, absent() if left out
+  const double* scalars = nullptr;         ///< one for each of OpDefinition::scalars
+  const std::int32_t* settings = nullptr;  ///< one for each of OpDefinition::settings, or unset
+};
+
 /// A further kernel of an op's call, launched on the same stream and with the same arguments after the
 /// kernels before it.
 struct LaterStage {
@@ -93,6 +105,8 @@ struct OpDefinition {
   std::vector<TunableSpec> tunables;
   std::vector<TensorSpec> tensors;
   std::vector<ScalarSpec> scalars;
+  /// Names of the parameters that a caller of the typed API sets; the tensors tell the others.
+  std::vector<std::string> settings;
 
   /// Checks constraints across parameters. Throws Error(invalid_argument). May be null.
   void (*validate)(const Specialisation&) = nullptr;
@@ -108,6 +122,9 @@ struct OpDefinition {
   /// Checks tensors and scalars, derives the specialisation (settings given in `Bindings::params` must agree)
   /// and fills the call. Throws Error(invalid_argument).
   Call (*bind)(const Bindings&) = nullptr;
+  /// Does the same with arguments by place. The values of the settings are valid ones of their parameters;
+  /// the specialisation tells whether the tensors agree. May be null. Throws Error(invalid_argument).
+  Call (*bind_placed)(const PlacedArguments&) = nullptr;
   /// Plans the outputs that a caller must provide; the bindings hold the inputs and the settings.
   std::vector<TensorPlan> (*plan_outputs)(const Bindings&) = nullptr;
   /// Plans the inputs of a synthetic call of `rows` rows with the settings in `Bindings::params`.
