@@ -53,3 +53,11 @@ export LD_LIBRARY_PATH=$libcuda${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export KERNCAST_SIM_DEVICES=2 KERNCAST_SIM_REPORT=off
 # torch finds NVIDIA's library beside its own files before any library path, so the stand-in is loaded first.
 LD_PRELOAD=$build/cudart/libcudart.so.13 "$python" "$here/torch_test.py"
+
+# The Python package with torch's tensors, if it is built. The NVRTC of the environment writes PTX that is newer than the
+# virtual GPU's, so that of the machine is taken.
+if [ -d "$build/python/kerncast" ]; then
+  KERNCAST_NVRTC=${KERNCAST_NVRTC:-toolkit} KERNCAST_DRIVER=$build/libkerncast-sim.so \
+    KERNCAST_CACHE_DIR=${KERNCAST_TEST_CACHE:-$libcuda/cache} PYTHONPATH=$build/python \
+    LD_PRELOAD=$build/cudart/libcudart.so.13 "$python" "$here/../python/torch_test.py"
+fi

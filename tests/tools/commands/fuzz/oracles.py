@@ -245,7 +245,7 @@ def export_effect(line, place, outcome, **_):
 
 
 def import_effect(line, place, outcome, **_):
-    if not place.entries():
+    if "--dry-run" not in line.words and not place.entries():
         yield "nothing was imported"
 
 
@@ -350,7 +350,8 @@ EFFECTS = {
 def effects(line, place, outcome, **more):
     if outcome.code != 0 or "--help" in line.words or "-h" in line.words:
         return
-    report = outcome.err if {"-", "/dev/stdout"} & set(outputs(line)) else outcome.out
+    # Beside a file, a "-" may be a name that is left out.
+    report = outcome.err + outcome.out if {"-", "/dev/stdout"} & set(outputs(line)) else outcome.out
     if not report.strip() and not writes_a_cubin(line):
         yield "it printed nothing"
         return

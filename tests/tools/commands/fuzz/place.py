@@ -210,9 +210,7 @@ def prepare(root, binary, time_limit):
     (inputs / "dense.json").write_text(json.dumps(DENSE))
     (inputs / "record.jsonl").write_text(json.dumps(RECORD) + "\n" + json.dumps(RECORD | {"rows": 64}) + "\n")
     (inputs / "tuned.jsonl").write_text(json.dumps(TUNED) + "\n" + json.dumps(TUNED | {"rows_high": None}) + "\n")
-    (inputs / "trace.jsonl").write_text(
-        "[\n" + json.dumps(TRACED) + ",\n" + json.dumps(TRACED | {"ts": 9.5}) + ",\n]\n"
-    )
+    (inputs / "trace.jsonl").write_text(json.dumps(TRACED) + "\n" + json.dumps(TRACED | {"ts": 9.5}) + "\n")
     (root / "out/old").write_text("old")
     assert place.run(["tune", "import", "in/tuned.jsonl"]).code == 0
     assert place.run(["key", "generate", "in/signing.key"]).code == 0
