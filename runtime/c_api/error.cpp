@@ -63,9 +63,11 @@ const char* kerncast_status_name(kerncast_status status) {
   if (status == KERNCAST_OK) {
     return "ok";
   }
-  const bool known = status >= KERNCAST_INVALID_ARGUMENT && status <= KERNCAST_CACHE_MISS;
+  if (status < KERNCAST_INVALID_ARGUMENT || status > KERNCAST_CACHE_MISS) {
+    return "unknown";
+  }
   // Every name is a literal, which ends with a zero.
-  return kerncast::error_name(static_cast<kerncast::ErrorCode>(known ? status : 0)).data();
+  return kerncast::error_name(static_cast<kerncast::ErrorCode>(status)).data();
 }
 
 kerncast_error* kerncast_error_create(kerncast_status status, const char* message) {

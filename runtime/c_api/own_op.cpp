@@ -158,10 +158,12 @@ void give_functions(const OwnOp& op, OpDefinition& definition) {
   definition.default_tunables = &Functions::default_tunables;
   if (op.geometry != nullptr) {
     definition.geometry = &Functions::template geometry<0>;
-    constexpr decltype(definition.geometry) later[] = {&Functions::template geometry<1>,
-                                                       &Functions::template geometry<2>};
-    for (std::size_t i = 0; i < std::min(definition.later_stages.size(), std::size(later)); ++i) {
-      definition.later_stages[i].geometry = later[i];
+    std::vector<LaterStage>& later = definition.later_stages;
+    if (!later.empty()) {
+      later[0].geometry = &Functions::template geometry<1>;
+    }
+    if (later.size() > 1) {
+      later[1].geometry = &Functions::template geometry<2>;
     }
   }
   definition.validate = op.spec_defect == nullptr ? nullptr : &Functions::validate;

@@ -72,6 +72,7 @@ class PointPlanner {
 
   std::vector<Point> finish() {
     std::vector<std::string> ops;
+    ops.reserve(points_.size());
     for (const auto& [place, point] : points_) {
       ops.push_back(std::get<0>(place));
     }

@@ -196,6 +196,7 @@ class Planner {
   /// Throws UsageError if nothing was selected, as a whole or by one of the patterns.
   void check_kernels() const {
     std::vector<std::string> ops;
+    ops.reserve(kernels_.size());
     for (const auto& [identity, kernel] : kernels_) {
       ops.push_back(std::get<0>(identity));
     }
