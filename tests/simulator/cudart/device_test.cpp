@@ -98,5 +98,7 @@ TEST_CASE("without a driver there is none, and the library says so", "[.without-
   CHECK_THAT(RT(cudaGetErrorString)(RT(cudaGetLastError)()), Catch::Contains("KERNCAST_DRIVER"));
   void* pointer = nullptr;
   CHECK(RT(cudaMalloc)(&pointer, 4) == cudaErrorInsufficientDriver);
-  CHECK(RT(__cudaRegisterFatBinary)(nullptr) != nullptr);
+  void** const binary = RT(__cudaRegisterFatBinary)(nullptr);
+  CHECK(binary != nullptr);
+  RT(__cudaUnregisterFatBinary)(binary);
 }
