@@ -39,12 +39,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LD_LIBRARY_PATH=$cudart KERNCAST_DRIVER=$sim
 
-# run SOURCE NVCC_OPTION...: compiles, links and runs one program.
+# run SOURCE NVCC_OPTION...: compiles, links and runs one program. The wheels lack the device runtime, which none needs.
 run() {
   local source=$1
   shift
   echo "== $source $*"
-  "$toolkit/bin/nvcc" -std=c++17 -cudart shared -L "$cudart" "$@" -o "$work/program" "$programs/$source"
+  "$toolkit/bin/nvcc" -std=c++17 -cudart shared -cudadevrt none -L "$cudart" "$@" -o "$work/program" "$programs/$source"
   readelf -d "$work/program" | grep -q 'NEEDED.*libcudart\.so\.13'
   "$work/program"
 }
