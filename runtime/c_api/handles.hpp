@@ -10,7 +10,7 @@
 #include "kerncast/op_definition.hpp"
 #include "kerncast/runtime.hpp"
 
-/// What the opaque handles of the C API hold.
+/// The objects behind the opaque handles of the C API.
 
 struct kerncast_options {
   kerncast::RuntimeOptions options;

@@ -170,7 +170,7 @@ TensorView matrix(void* data, std::int64_t count = rows) {
   return TensorView::contiguous(data, DType::bf16, {count, hidden});
 }
 
-/// What C++ says of a call that fails.
+/// The message of C++ for a call that fails.
 std::string cpp_message(const std::function<void()>& call) {
   try {
     call();

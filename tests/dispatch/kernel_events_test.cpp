@@ -1,4 +1,4 @@
-// What listeners and the trace file hear of kernels.
+// The events of kernels that listeners and the trace file hear.
 #include <unistd.h>
 
 #include <catch2/catch.hpp>

@@ -8,7 +8,7 @@ using namespace kerncast;
 
 namespace {
 
-/// What a host of `f` asked for, one line for each row count.
+/// A record of the kernels that a host of `f` asked for, one line for each row count.
 std::string record_of(RowsOfOnes& f, const std::vector<std::int64_t>& row_counts, const std::string& name) {
   RuntimeOptions options = f.options(MissPolicy::compile);
   options.record = f.folder.file(name);

@@ -47,7 +47,7 @@ class DeviceMonitor {
   [[nodiscard]] DeviceCondition look() const;
   /// Version of the driver, such as "580.65.06"; empty if it cannot be seen.
   [[nodiscard]] std::string driver_version() const;
-  /// How the clocks of the device are set: "applications clocks 1980/2619 MHz" for SMs and memory, or "up to
+  /// The setting of the device's clocks: "applications clocks 1980/2619 MHz" for SMs and memory, or "up to
   /// 1980/2619 MHz" where the driver has no such setting. Empty if it cannot be seen.
   [[nodiscard]] std::string clock_policy() const;
 

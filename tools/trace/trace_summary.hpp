@@ -8,7 +8,7 @@
 
 namespace kerncast::tools {
 
-/// What a trace says about the kernels of one op and specialisation on one architecture.
+/// The sums of a trace for the kernels of one op and specialisation on one architecture.
 struct TracedKernel {
   std::string op;
   std::string spec;

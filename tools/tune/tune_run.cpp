@@ -83,7 +83,7 @@ class TrialBook {
     keep(std::move(trial), false);
   }
 
-  /// Why the op's own choice cannot be tried again; empty if it can.
+  /// The reason why the op's own choice cannot be tried again; empty if it can.
   [[nodiscard]] std::string own_defect() const {
     const Trial* own = find(space_.own(), true);
     return own == nullptr || own->outcome != Outcome::timed_out

@@ -6,8 +6,8 @@
 #include <functional>
 #include <string_view>
 
-/// What a Runtime tells its host about kernels while it works: misses, compiles, loads and, if the host asks
-/// for them, launches.
+/// The events of kernels that a Runtime tells its host while it works: misses, compiles, loads and, if the
+/// host asks for them, launches.
 namespace kerncast {
 
 enum class KernelEventKind : std::uint8_t {
@@ -40,7 +40,7 @@ struct KernelEvent {
   std::chrono::nanoseconds duration{};
   std::chrono::steady_clock::time_point begin;
   std::int64_t rows = 0;  ///< of replacements and launches; 0 for the others
-  // Of launches:
+  // The following members are set for launches alone.
   std::size_t stage = 0;  ///< an op of several kernels launches one for each stage
   std::array<unsigned, 3> grid{};
   std::array<unsigned, 3> block{};

@@ -164,7 +164,7 @@ struct KeyReport {
   std::vector<std::pair<std::string, std::string>> key_fields;  ///< label and value of everything in the key
 };
 
-/// What Runtime::load_all did with the kernels of a record.
+/// The outcome of Runtime::load_all for the kernels of a record.
 struct LoadReport {
   std::size_t loaded = 0;     ///< from the cache
   std::size_t compiled = 0;   ///< since the cache did not hold them

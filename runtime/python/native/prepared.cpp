@@ -10,7 +10,8 @@
 namespace kerncast::python {
 namespace {
 
-/// What a handle holds: the launch, and its own references to everything that the launch uses.
+/// A prepared launch as its handle keeps it: the launch, and its own references to everything that the launch
+/// uses.
 struct Handle {
   OpFunction* function = nullptr;
   PreparedLaunch launch;

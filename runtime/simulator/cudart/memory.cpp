@@ -22,7 +22,7 @@ cudaMemoryType type_of(CUmemorytype type, bool managed) {
   }
 }
 
-/// What the driver knows of a pointer. A pointer that it does not know has only zeros.
+/// The attributes of a pointer in the driver. A pointer that it does not know has only zeros.
 struct PointerFacts {
   CUmemorytype type{};
   CUdeviceptr device_pointer = 0;

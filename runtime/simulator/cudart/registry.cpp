@@ -15,7 +15,7 @@
 namespace kerncast::cudart {
 namespace {
 
-/// What the compiler puts around a fat binary. fatbinary_section.h of the toolkit declares it.
+/// The struct that the compiler puts around a fat binary. fatbinary_section.h of the toolkit declares it.
 struct Wrapper {
   int magic;
   int version;

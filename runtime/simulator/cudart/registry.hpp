@@ -39,7 +39,7 @@ struct RegisteredVariable {
   std::size_t size = 0;
 };
 
-/// What a program passed to name a kernel, as an object of the driver: the address of a host function, a
+/// The driver's object for the name of a kernel that a program passed: the address of a host function, a
 /// handle from __cudaGetKernel, or a CUkernel. Throws Failure: cudaErrorInvalidDeviceFunction if it is none,
 /// and what the driver said, with the kernel's name, if the kernel cannot be loaded.
 CUkernel find_kernel(const void* function);

@@ -15,7 +15,7 @@
 #include "tests/simulator/driver/kernels.hpp"
 #include "tests/simulator/fat_binary.hpp"
 
-/// How the tests reach the runtime library: by its symbols, as programs that are linked with it do, and with
+/// The tests' way to the runtime library: by its symbols, as programs that are linked with it do, and with
 /// fat binaries that they register as compiled programs do.
 namespace kerncast::tests {
 
@@ -36,7 +36,7 @@ inline void* find_symbol(const char* name) {
   (reinterpret_cast<decltype(&kerncast::tests::cudart::name)>(kerncast::tests::find_symbol(#name)))
 #define REQUIRE_RT(...) REQUIRE((__VA_ARGS__) == kerncast::cudart::cudaSuccess)
 
-/// What the compiler puts around a fat binary.
+/// The struct that the compiler puts around a fat binary.
 struct FatWrapper {
   unsigned int magic = 0x466243b1;
   int version = 1;

@@ -21,7 +21,7 @@ bool has_variable(CUmodule module, const char* name) {
   return CU(cuModuleGetGlobal_v2)(&address, nullptr, module, name) == CUDA_SUCCESS;
 }
 
-/// What a damaged or unfit fat binary is refused with.
+/// The message with which a damaged or unfit fat binary is refused.
 CUresult refusal(const std::string& image) {
   CUmodule module = nullptr;
   return CU(cuModuleLoadData)(&module, image.data());

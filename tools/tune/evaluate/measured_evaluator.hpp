@@ -22,7 +22,7 @@ struct MeasuringPolicy {
   TimingPolicy timing;
   RoundPolicy search;  ///< of candidates that are tried
   RoundPolicy last;    ///< of the few that are measured again
-  /// How the clock of the device is set, for the key of the trials. Empty: as NVML says, else "as found".
+  /// The setting of the device's clock, for the key of the trials. Empty: as NVML says, else "as found".
   std::string clocks;
   SteeringData data;       ///< how expert ids and masks are drawn
   std::uint64_t seed = 1;  ///< of these data

@@ -34,7 +34,7 @@ struct CallTime {
 /// Infinite if a stage does not fit the device or there are no stages.
 [[nodiscard]] CallTime estimate_call(const Counted& counted, const devices::DeviceDescription& device);
 
-/// What holds up the longest launch of a call, in words; the defect if there is none.
+/// The factor that holds up the longest launch of a call, in words; the defect if there is none.
 [[nodiscard]] std::string explain_call(const Counted& counted, const devices::DeviceDescription& device);
 
 /// The traits by which an op chooses tunables on a device that is described.
@@ -55,7 +55,7 @@ class TunablesSweep {
  private:
   [[nodiscard]] std::vector<Counted> run(const Workload& workload, std::int64_t rows,
                                          const std::vector<Tunables>& tunables);
-  /// As run(), for the row counts from which others are extrapolated: these counts are kept.
+  /// Runs like run(), for the row counts from which others are extrapolated: these counts are kept.
   [[nodiscard]] std::vector<Counted> sample(const Workload& workload, std::int64_t rows,
                                             const std::vector<Tunables>& tunables);
   [[nodiscard]] Counted count_call(const Workload& workload, const Call& call, const Tunables& tunables,

@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint32_t wrapper_magic = 0x466243b1;
 constexpr std::uint32_t container_magic = 0xba55ed50;
 
-/// What the compiler puts around a fat binary; fatbinary_section.h of the toolkit declares it.
+/// The struct that the compiler puts around a fat binary; fatbinary_section.h of the toolkit declares it.
 struct Wrapper {
   std::uint32_t magic;
   std::uint32_t version;

@@ -105,7 +105,7 @@ Image examine_text(std::string_view text) {
   return image;
 }
 
-/// What a fat binary holds, in the words of nvcc's -gencode.
+/// The contents of a fat binary, in the words of nvcc's -gencode.
 std::string contents_of(const std::vector<FatBinaryEntry>& entries) {
   std::string words;
   for (const FatBinaryEntry& entry : entries) {
