@@ -16,7 +16,7 @@
 #include "runtime/compiler/compiler.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/compiler/worker/pool.hpp"
-#include "runtime/dispatch/kernel_events.hpp"
+#include "runtime/dispatch/observe/kernel_events.hpp"
 #include "runtime/dispatch/source.hpp"
 #include "runtime/dispatch/template_set.hpp"
 

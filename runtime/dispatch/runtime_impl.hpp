@@ -15,9 +15,9 @@
 #include "runtime/dispatch/device_state.hpp"
 #include "runtime/dispatch/hot_table.hpp"
 #include "runtime/dispatch/kernel_builder.hpp"
-#include "runtime/dispatch/kernel_events.hpp"
-#include "runtime/dispatch/metrics_file.hpp"
-#include "runtime/dispatch/request_recorder.hpp"
+#include "runtime/dispatch/observe/kernel_events.hpp"
+#include "runtime/dispatch/observe/metrics_file.hpp"
+#include "runtime/dispatch/observe/request_recorder.hpp"
 #include "runtime/dispatch/tunables/tunables_chooser.hpp"
 #include "runtime/driver/driver_api.hpp"
 

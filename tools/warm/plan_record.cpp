@@ -4,7 +4,7 @@
 #include <tuple>
 
 #include "kerncast/workload.hpp"
-#include "runtime/dispatch/request_record.hpp"
+#include "runtime/dispatch/observe/request_record.hpp"
 #include "tools/io/file.hpp"
 
 namespace kerncast::tools {

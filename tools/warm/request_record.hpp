@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/dispatch/request_record.hpp"
+#include "runtime/dispatch/observe/request_record.hpp"
 #include "tools/io/console.hpp"
 
 namespace kerncast::tools {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/dispatch/trace_file.hpp"
+#include "runtime/dispatch/observe/trace_file.hpp"
 #include "tests/cache/child_process.hpp"
 #include "tests/dispatch/rows_of_ones.hpp"
 

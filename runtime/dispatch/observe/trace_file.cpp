@@ -1,4 +1,4 @@
-#include "runtime/dispatch/trace_file.hpp"
+#include "runtime/dispatch/observe/trace_file.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>

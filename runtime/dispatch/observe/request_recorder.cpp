@@ -1,4 +1,4 @@
-#include "runtime/dispatch/request_recorder.hpp"
+#include "runtime/dispatch/observe/request_recorder.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "cache/posix/descriptor.hpp"
-#include "runtime/dispatch/request_record.hpp"
+#include "runtime/dispatch/observe/request_record.hpp"
 #include "runtime/util/output_target.hpp"
 
 namespace kerncast {

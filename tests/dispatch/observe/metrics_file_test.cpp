@@ -1,5 +1,5 @@
 // The file with the counters of a process.
-#include "runtime/dispatch/metrics_file.hpp"
+#include "runtime/dispatch/observe/metrics_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

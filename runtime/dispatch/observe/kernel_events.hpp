@@ -5,7 +5,7 @@
 
 #include "cache/posix/warn_once.hpp"
 #include "kerncast/listener.hpp"
-#include "runtime/dispatch/trace_file.hpp"
+#include "runtime/dispatch/observe/trace_file.hpp"
 
 namespace kerncast {
 

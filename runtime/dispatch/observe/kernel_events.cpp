@@ -1,4 +1,4 @@
-#include "runtime/dispatch/kernel_events.hpp"
+#include "runtime/dispatch/observe/kernel_events.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "runtime/dispatch/request_recorder.hpp"
+#include "runtime/dispatch/observe/request_recorder.hpp"
 
 #include <unistd.h>
 

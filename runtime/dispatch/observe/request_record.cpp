@@ -1,4 +1,4 @@
-#include "runtime/dispatch/request_record.hpp"
+#include "runtime/dispatch/observe/request_record.hpp"
 
 #include <fmt/format.h>
 

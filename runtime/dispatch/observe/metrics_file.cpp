@@ -1,4 +1,4 @@
-#include "runtime/dispatch/metrics_file.hpp"
+#include "runtime/dispatch/observe/metrics_file.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>

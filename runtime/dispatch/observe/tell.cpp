@@ -1,4 +1,4 @@
-#include "runtime/dispatch/tell.hpp"
+#include "runtime/dispatch/observe/tell.hpp"
 
 #include <algorithm>
 #include <iterator>

@@ -8,7 +8,7 @@
 #include "runtime/dispatch/device_state.hpp"
 #include "runtime/dispatch/hot_table.hpp"
 #include "runtime/dispatch/kernel_builder.hpp"
-#include "runtime/dispatch/kernel_events.hpp"
+#include "runtime/dispatch/observe/kernel_events.hpp"
 #include "runtime/dispatch/tunables/tunables_chooser.hpp"
 
 /// The events of a dispatcher, from what it knows where they happen. Each function but the first does
