@@ -68,8 +68,8 @@ Tunables block_scaled_tunables(const BlockScaledVariant& variant, const Speciali
   const std::int64_t most = host::bucket_ceiling(rows);
   const std::int64_t elements = most * spec[hidden];
   // In the order of Tunable: threads, vectors.
-  constexpr Tunables least{{64, 1}};
-  constexpr Tunables more{{64, 2}};
+  constexpr Tunables least{{128, 1}};
+  constexpr Tunables more{{128, 2}};
   // A few thousand elements do not fill a multiprocessor unless every thread takes as little as possible.
   const bool few = elements <= std::int64_t{device.sm_count} * 16384;
   const host::LaunchWork work{.vectors = elements / share_of(variant, spec),
