@@ -1,6 +1,8 @@
 """Runs the tests of the Python package in a virtual environment, and checks the stubs with mypy.
 
-Usage: run_tests.py PACKAGE_FOLDER ENVIRONMENT TESTS
+Usage: run_tests.py PACKAGE_FOLDER ENVIRONMENT TESTS [SCRIPT...]
+
+The scripts are the code of documents, which must run.
 
 Exits with 77 if the environment cannot be made.
 """
@@ -15,7 +17,7 @@ NEEDED = ["numpy>=1.26", "ml_dtypes>=0.5", "mypy>=1.10"]
 
 def main():
     """Makes the environment once, then runs tests and mypy in it."""
-    package, environment, tests = sys.argv[1:4]
+    package, environment, tests, *scripts = sys.argv[1:]
     python = Path(environment, "bin", "python")
     if (
         subprocess.run([python, "-c", "import numpy, ml_dtypes, mypy"], capture_output=True).returncode
@@ -29,6 +31,8 @@ def main():
             return 77
     os.environ["PYTHONPATH"] = package
     failed = subprocess.run([python, Path(tests, "python_package_test.py")]).returncode
+    for script in scripts:
+        failed = subprocess.run([python, script]).returncode or failed
     checked = subprocess.run([python, "-m", "mypy", "--strict", Path(package, "kerncast")]).returncode
     return 1 if failed or checked else 0
 
