@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks the formatting of every source and all shell scripts; with `tidy`, runs clang-tidy instead.
-#   tools/dev/lint.sh                checks C++, CUDA and Python formatting, and runs shellcheck
+#   tools/dev/lint.sh                checks C++, CUDA and Python formatting and the doc comments of the public headers, and
+#                                    runs shellcheck
 #   tools/dev/lint.sh tidy           runs clang-tidy on the files that changed in the last week, or since the whole tree was
 #                                    checked; its analyzer follows few calls
 #   tools/dev/lint.sh tidy --all     runs clang-tidy on every file, and its analyzer in full
@@ -12,7 +13,8 @@ if [ "${1:-}" != tidy ]; then
   git ls-files '*.c' '*.cpp' '*.hpp' '*.h' '*.inc' '*.def' '*.cuh' '*.cu' | xargs clang-format-19 --dry-run -Werror
   git ls-files '*.py' | xargs --no-run-if-empty black --quiet --check --diff --line-length 120
   { git ls-files '*.sh'; git ls-files .ci; } | xargs shellcheck
-  echo "formatting and scripts are clean"
+  bash tools/dev/docs.sh
+  echo "formatting, doc comments and scripts are clean"
   exit 0
 fi
 

@@ -30,7 +30,7 @@ for part in "$@"; do
       packages+=(git)
       tidy=yes
       ;;
-    lint) packages+=(git clang-format-19 shellcheck black) ;;
+    lint) packages+=(git clang-format-19 shellcheck black doxygen) ;;
     *)
       echo "setup.sh: unknown part '$part'" >&2
       exit 2

@@ -28,7 +28,9 @@ class KERNCAST_API DeviceBuffer {
   /// are undefined. Throws Error(out_of_memory), and Error(driver_error) if no context is current.
   DeviceBuffer(Runtime& runtime, std::size_t bytes);
   ~DeviceBuffer();
+  /// Takes the memory over; `other` has none afterwards.
   DeviceBuffer(DeviceBuffer&& other) noexcept;
+  /// Frees the memory, then takes that of `other` over.
   DeviceBuffer& operator=(DeviceBuffer&& other) noexcept;
   DeviceBuffer(const DeviceBuffer&) = delete;
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;

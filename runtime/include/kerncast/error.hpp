@@ -55,8 +55,10 @@ enum class ErrorCode : std::uint8_t {
 /// The exception of the C++ API. what() says what failed, with which values, and what to do.
 class KERNCAST_API Error : public std::runtime_error {
  public:
+  /// `message` is what() of the error; `driver_result` is the CUresult of a call of the driver that failed.
   Error(ErrorCode code, const std::string& message, int driver_result = 0)
       : std::runtime_error(message), code_(code), driver_result_(driver_result) {}
+  /// The kind of failure.
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }
   /// CUresult of the Driver API call that failed; 0 (CUDA_SUCCESS) if the failure is not the driver's.
   [[nodiscard]] int driver_result() const noexcept { return driver_result_; }

@@ -19,9 +19,11 @@ template <std::size_t Size>
 struct FixedName {
   char text[Size];  ///< with the terminating zero
 
+  /// Copies the literal, with its terminating zero.
   // NOLINTNEXTLINE(google-explicit-constructor): a literal is the name.
   consteval FixedName(const char (&literal)[Size]) { std::copy_n(literal, Size, text); }
 
+  /// The text without its terminating zero.
   // NOLINTNEXTLINE(google-explicit-constructor)
   [[nodiscard]] constexpr operator std::string_view() const noexcept { return {text, Size - 1}; }
 };

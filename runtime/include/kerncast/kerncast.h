@@ -41,12 +41,10 @@ extern "C" {
 /*! The version of this interface. kerncast_c_abi() gives that of the library. */
 #define KERNCAST_C_ABI 1
 
-/*! Most dimensions of a tensor, most parameters and tunables of an op, and most bytes of a kernel's
- * arguments. */
-#define KERNCAST_MAX_RANK 6
-#define KERNCAST_MAX_PARAMS 16
-#define KERNCAST_MAX_TUNABLES 8
-#define KERNCAST_MAX_ARGUMENT_BYTES 256
+#define KERNCAST_MAX_RANK 6             /*!< most dimensions of a tensor */
+#define KERNCAST_MAX_PARAMS 16          /*!< most parameters of an op */
+#define KERNCAST_MAX_TUNABLES 8         /*!< most tunables of an op */
+#define KERNCAST_MAX_ARGUMENT_BYTES 256 /*!< most bytes of a kernel's arguments */
 
 /*! A CUstream or cudaStream_t. NULL is the legacy default stream of the current context. */
 typedef void* kerncast_stream;
@@ -82,14 +80,14 @@ enum {
   KERNCAST_F64 = 10
 };
 
-typedef struct kerncast_error kerncast_error;
-typedef struct kerncast_options kerncast_options;
-typedef struct kerncast_runtime kerncast_runtime;
-typedef struct kerncast_op kerncast_op;
-typedef struct kerncast_arguments kerncast_arguments;
-typedef struct kerncast_prepared kerncast_prepared;
-typedef struct kerncast_report kerncast_report;
-typedef struct kerncast_bindings kerncast_bindings;
+typedef struct kerncast_error kerncast_error;         /*!< what failed, in words */
+typedef struct kerncast_options kerncast_options;     /*!< the options of a runtime to be made */
+typedef struct kerncast_runtime kerncast_runtime;     /*!< the dispatcher with its cache */
+typedef struct kerncast_op kerncast_op;               /*!< an op of the registry */
+typedef struct kerncast_arguments kerncast_arguments; /*!< the named arguments of a call */
+typedef struct kerncast_prepared kerncast_prepared;   /*!< a call that can be repeated */
+typedef struct kerncast_report kerncast_report;       /*!< what a preparation or load found */
+typedef struct kerncast_bindings kerncast_bindings;   /*!< the arguments that an own op binds */
 
 /* ---- version, errors and texts: these functions cannot fail ---- */
 
@@ -195,6 +193,7 @@ typedef struct kerncast_device_traits {
   int32_t sm_count;             /*!< multiprocessors */
   int32_t max_shared_per_block; /*!< bytes */
 } kerncast_device_traits;
+/*! Facts of device `ordinal`. KERNCAST_INVALID_ARGUMENT if there is no such device. */
 KERNCAST_C_API kerncast_status kerncast_device_traits_get(kerncast_runtime* runtime, int32_t ordinal,
                                                           kerncast_device_traits* traits,
                                                           kerncast_error** error);
@@ -455,6 +454,7 @@ typedef void (*kerncast_default_tunables_function)(void* user, const int32_t* sp
 /*! The reason why values, each valid, do not go together; NULL if they do. The text lives as long as the
  * process. */
 typedef const char* (*kerncast_spec_defect_function)(void* user, const int32_t* spec);
+/*! The same for the tunables of a parameter set on a device. */
 typedef const char* (*kerncast_tunables_defect_function)(void* user, const int32_t* spec,
                                                          const int32_t* tunables,
                                                          const kerncast_device_traits* traits);

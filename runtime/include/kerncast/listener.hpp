@@ -10,6 +10,7 @@
 /// host asks for them, launches.
 namespace kerncast {
 
+/// The kinds of a KernelEvent.
 enum class KernelEventKind : std::uint8_t {
   miss,           ///< a launch needs a kernel that is not in memory
   compile_begin,  ///< a compile starts, after the cache was asked

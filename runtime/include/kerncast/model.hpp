@@ -84,6 +84,7 @@ struct ModelModulation {
   bool shifted = true;        ///< false: there is no shift
 };
 
+/// The function that makes scores of a router's logits.
 enum class RouterScoring : std::uint8_t { none, softmax, sigmoid };
 
 /// The choice of experts. `none`: the model has no experts, or a router that no op computes.

@@ -30,7 +30,9 @@ struct Specialisation {
   static constexpr std::size_t max_params = 16;
   std::array<std::int32_t, max_params> values{};
 
+  /// Value of parameter `i`, which must be less than the size of the array.
   [[nodiscard]] std::int32_t operator[](std::size_t i) const noexcept { return values[i]; }
+  /// True if all values are equal.
   [[nodiscard]] bool operator==(const Specialisation&) const noexcept = default;
 };
 
@@ -39,7 +41,9 @@ struct Tunables {
   static constexpr std::size_t max_tunables = 8;
   std::array<std::int32_t, max_tunables> values{};
 
+  /// Value of tunable `i`, which must be less than the size of the array.
   [[nodiscard]] std::int32_t operator[](std::size_t i) const noexcept { return values[i]; }
+  /// True if all values are equal.
   [[nodiscard]] bool operator==(const Tunables&) const noexcept = default;
 };
 
@@ -68,6 +72,7 @@ struct Call {
   std::uint32_t argument_bytes = 0;
   alignas(16) std::array<std::byte, max_argument_bytes> arguments;  ///< the kernel's one by-value struct
 
+  /// Copies the kernel's argument struct into the call.
   template <class Arguments>
   void set_arguments(const Arguments& value) noexcept {
     static_assert(std::is_trivially_copyable_v<Arguments> && sizeof(Arguments) <= max_argument_bytes);
@@ -81,7 +86,9 @@ struct Call {
 /// names and settings, but no device memory.
 class KERNCAST_API Bindings {
  public:
+  /// Sets a tensor, of which the view is copied.
   void set_tensor(std::string name, const TensorView& view);
+  /// Sets a run-time scalar, such as eps.
   void set_scalar(std::string name, double value);
   /// A compile-time parameter given as text ("128", "true", "fp8_e4m3", "column_major").
   void set_param(std::string name, std::string value);
@@ -97,12 +104,15 @@ class KERNCAST_API Bindings {
   /// Null if the setting is absent.
   [[nodiscard]] const std::string* param(std::string_view name) const noexcept;
 
+  /// All tensors, in the order in which their names were first set; so are the scalars and the settings.
   [[nodiscard]] const std::vector<std::pair<std::string, TensorView>>& tensors() const noexcept {
     return tensors_;
   }
+  /// All scalars.
   [[nodiscard]] const std::vector<std::pair<std::string, double>>& scalars() const noexcept {
     return scalars_;
   }
+  /// All settings.
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& params() const noexcept {
     return params_;
   }

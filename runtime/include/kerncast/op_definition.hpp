@@ -17,6 +17,7 @@
 /// geometry. The same structures serve the ops that ship with the library and a host's own.
 namespace kerncast {
 
+/// The kind of values that a parameter takes.
 enum class ParamKind : std::uint8_t { integer, boolean, dtype, choice };
 
 /// One compile-time parameter and the constraint on it.
@@ -43,6 +44,7 @@ struct TunableSpec {
   std::int32_t multiple_of = 1;
 };
 
+/// What a kernel does with a tensor: it reads, writes or changes it.
 enum class Direction : std::uint8_t { in, out, inout };
 
 /// One tensor argument.

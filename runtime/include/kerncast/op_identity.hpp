@@ -17,6 +17,7 @@ struct OpFingerprint {
   std::uint64_t low = 0;
   std::uint64_t high = 0;
 
+  /// True if both halves are equal.
   [[nodiscard]] bool operator==(const OpFingerprint&) const noexcept = default;
 };
 
@@ -25,17 +26,22 @@ struct OpFingerprint {
 class OpIdentity {
  public:
   OpIdentity() noexcept = default;
+  /// A copy is not sealed.
   OpIdentity(const OpIdentity& /*other*/) noexcept {}
+  /// What was moved is not sealed.
   OpIdentity(OpIdentity&& /*other*/) noexcept {}
+  /// An assignment ends the seal, unless it is one to itself.
   OpIdentity& operator=(const OpIdentity& other) noexcept {
     if (this != &other) {
       sealed_ = false;
     }
     return *this;
   }
+  /// An assignment ends the seal, unless it is one to itself.
   OpIdentity& operator=(OpIdentity&& other) noexcept { return *this = other; }
   ~OpIdentity() = default;
 
+  /// True if the definition has its fingerprint and can no longer change.
   [[nodiscard]] bool sealed() const noexcept { return sealed_; }
   /// Meaningful if sealed() is true.
   [[nodiscard]] const OpFingerprint& fingerprint() const noexcept { return fingerprint_; }

@@ -18,7 +18,9 @@ class KERNCAST_API OwnedStream {
   /// the legacy default stream, nor that one for it. Throws Error(driver_error) if no context is current.
   explicit OwnedStream(Runtime& runtime);
   ~OwnedStream();
+  /// Takes the stream over; `other` has none afterwards.
   OwnedStream(OwnedStream&& other) noexcept;
+  /// Destroys the stream, then takes that of `other` over.
   OwnedStream& operator=(OwnedStream&& other) noexcept;
   OwnedStream(const OwnedStream&) = delete;
   OwnedStream& operator=(const OwnedStream&) = delete;

@@ -41,11 +41,12 @@ struct ModelCase {
   return bucket;
 }
 
-/// The row counts of one bucket, both inclusive.
+/// The least and the greatest row count of a bucket, both inclusive.
 struct RowRange {
   std::int64_t lowest = 1;
   std::int64_t highest = 1;
 };
+/// The row counts of `bucket`, a result of row_bucket().
 [[nodiscard]] constexpr RowRange row_range(int bucket) noexcept {
   const std::int64_t highest = std::int64_t{1} << bucket;
   return {bucket == 0 ? 1 : highest / 2 + 1,
