@@ -5,7 +5,8 @@
 // ratios is above three. Each line also has the ratio of the least times, which other load on the machine
 // changes less.
 //   bench_compile [OP...] [RUNS]      (default all ops, 9 runs)
-// KERNCAST_TEMPLATE_DIR names a folder of changed templates, which are compiled in place of the built-in ones.
+// KERNCAST_TEMPLATE_DIR names a folder of changed templates, which are compiled in place of the built-in
+// ones.
 #include <fmt/format.h>
 
 #include <algorithm>
