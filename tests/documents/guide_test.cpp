@@ -1,8 +1,15 @@
 // Calls every function of the guide for hosts, whose text is included as it stands in the document.
+#include <array>
 #include <catch2/catch.hpp>
 
 #include "guide_snippets.hpp"
+#include "kerncast/kerncast.h"
 #include "tests/temporary_directory.hpp"
+
+/// The function in C of the headers' page.
+extern "C" kerncast_status prepare_norm(kerncast_runtime* runtime, const kerncast_dl_tensor* x,
+                                        const kerncast_dl_tensor* y, kerncast_prepared** prepared,
+                                        kerncast_error** error);
 
 namespace {
 
@@ -102,6 +109,32 @@ TEST_CASE("the guide's tunables") {
   CHECK(tunables_of(f.runtime, f.call).find("threads=") == 0);
   with_small_blocks(f.runtime, f.call).launch(nullptr);
   CHECK(f.result() == f.ones);
+}
+
+TEST_CASE("the headers' page in C") {
+  const RowsOfTwos f;
+  std::array<std::int64_t, 2> shape{rows, hidden};
+  kerncast_dl_tensor x{};
+  x.data = f.x.data();
+  x.device = {KERNCAST_DL_CUDA, 0};
+  x.ndim = 2;
+  x.dtype = {KERNCAST_DL_FLOAT, 32, 1};
+  x.shape = shape.data();
+  kerncast_dl_tensor y = x;
+  y.data = f.y.data();
+  kerncast_runtime* runtime = nullptr;
+  REQUIRE(kerncast_runtime_instance(&runtime, nullptr) == KERNCAST_OK);
+  kerncast_prepared* prepared = nullptr;
+  REQUIRE(prepare_norm(runtime, &x, &y, &prepared, nullptr) == KERNCAST_OK);
+  CHECK(kerncast_prepared_launch(prepared, nullptr, nullptr) == KERNCAST_OK);
+  const std::vector<float> result = f.result();
+  CHECK(result.front() == Approx(1).epsilon(1e-5));
+  CHECK(result.back() == Approx(1).epsilon(1e-5));
+  kerncast_error* error = nullptr;
+  CHECK(prepare_norm(runtime, &x, nullptr, &prepared, &error) == KERNCAST_INVALID_ARGUMENT);
+  kerncast_error_free(error);
+  kerncast_prepared_free(prepared);
+  kerncast_runtime_free(runtime);
 }
 
 // A fault stays with the context, so this is run in a process of its own.
