@@ -18,6 +18,7 @@
 #include "runtime/dispatch/embedded_templates.hpp"
 #include "runtime/dispatch/entry_proof.hpp"
 #include "runtime/dispatch/fingerprint.hpp"
+#include "runtime/dispatch/fork_count.hpp"
 #include "runtime/dispatch/known_devices.hpp"
 #include "runtime/dispatch/observe/request_record.hpp"
 #include "runtime/dispatch/observe/tell.hpp"
@@ -117,6 +118,9 @@ void enqueue(const driver::DriverApi& api, const HotEntry& entry, std::size_t st
   const driver::CUresult result = api.cuLaunchKernelEx(
       &config, static_cast<driver::CUfunction>(entry.functions[stage]), arguments, nullptr);
   if (result != driver::CUDA_SUCCESS) [[unlikely]] {
+    if (result == driver::CUDA_ERROR_NOT_INITIALIZED && fork_count() != 0) {
+      throw Error(ErrorCode::unsupported, fmt::format("launching {}: {}", entry.kernel, forked_after_use));
+    }
     driver::check(
         api, result,
         fmt::format("launching {}, grid {}x{}x{}, block {}", entry.kernel, geometry.grid[0], geometry.grid[1],
@@ -254,7 +258,26 @@ Runtime::Impl::Impl(RuntimeOptions given)
           [this] { return cache.counters(); }, warning_sink(options)),
       policy(miss_policy(options)) {}
 
+bool Runtime::Impl::forked_since_use() const {
+  const std::int64_t used_at = used_at_.load(std::memory_order_relaxed);
+  return used_at != never && used_at != std::int64_t{fork_count()};
+}
+
+bool Runtime::Impl::must_stay() const {
+  return forked_since_use() || uses_.load(std::memory_order_acquire) != 0;
+}
+
+Runtime::Impl::Use::Use(Impl& impl) : impl_(impl) {
+  std::int64_t first = never;
+  impl_.used_at_.compare_exchange_strong(first, std::int64_t{fork_count()}, std::memory_order_relaxed);
+  if (impl_.forked_since_use()) {
+    throw Error(ErrorCode::unsupported, forked_after_use);
+  }
+  impl_.uses_.fetch_add(1, std::memory_order_relaxed);
+}
+
 const driver::Driver& Runtime::Impl::driver() {
+  const Use use(*this);
   const std::lock_guard lock(mutex_);
   if (driver_ == nullptr) {
     driver_ = driver::load_driver(options.driver);
@@ -264,6 +287,7 @@ const driver::Driver& Runtime::Impl::driver() {
 }
 
 DeviceState& Runtime::Impl::device(int ordinal) {
+  const Use use(*this);
   driver();
   const std::lock_guard lock(mutex_);
   if (ordinal < 0) {
@@ -348,6 +372,7 @@ std::pair<LoadedKernel, bool> Runtime::Impl::load_or_compile(DeviceState& state,
 HotEntry Runtime::Impl::make_entry(const OpDefinition& op, const HotKey& key, std::int64_t rows,
                                    Stream stream, const std::optional<Tunables>& given,
                                    KernelReport* report) {
+  const Use use(*this);
   check_specialisation(op, key.spec);
   const driver::DriverApi& functions = driver().api;
   const driver::RelaxedCapture relaxed(functions);
@@ -413,7 +438,11 @@ const HotEntry& Runtime::Impl::resolve_given(const OpDefinition& op, const HotKe
 
 Runtime::Runtime(RuntimeOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 
-Runtime::~Runtime() = default;
+Runtime::~Runtime() {
+  if (impl_->must_stay()) {
+    static_cast<void>(impl_.release());
+  }
+}
 
 Runtime& Runtime::instance() {
   // Never destroyed, since hosts launch from static destructors too.
@@ -480,6 +509,8 @@ PreparedLaunch Runtime::prepare(const OpDefinition& op, const Call& call,
                                    : impl_->hot.find(key, HotTable::hash(key));
   if (entry == nullptr) {
     entry = &impl_->resolve(op, key, call.rows, nullptr, nullptr);
+  } else {
+    const Impl::Use use(*impl_);
   }
   prepared.entry_ = entry;
   prepared.api_ = impl_->api.load(std::memory_order_acquire);
@@ -574,6 +605,7 @@ void Runtime::seal() noexcept {
 
 KernelReport Runtime::compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                               std::int64_t rows, const std::optional<Tunables>& tunables) {
+  const Impl::Use use(*impl_);
   const TunablesRequest request = typical_request(op, spec, arch, rows);
   TunablesChoice choice = impl_->chooser.choose(request, tunables);
   impl_->metrics.note();
@@ -594,6 +626,7 @@ KernelReport Runtime::compile(const OpDefinition& op, const Specialisation& spec
 
 KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                             std::int64_t rows, const std::optional<Tunables>& tunables) {
+  const Impl::Use use(*impl_);
   const TunablesRequest request = typical_request(op, spec, arch, rows);
   const TunablesChoice choice = impl_->chooser.choose(request, tunables);
   KeyReport report;
@@ -608,6 +641,7 @@ KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, 
 
 KernelReport Runtime::inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
                               std::int64_t rows, const std::optional<Tunables>& tunables) {
+  const Impl::Use use(*impl_);
   const TunablesRequest request = typical_request(op, spec, arch, rows);
   const TunablesChoice choice = impl_->chooser.choose(request, tunables);
   const Variant variant = variant_of(request, choice);
@@ -619,12 +653,14 @@ KernelReport Runtime::inspect(const OpDefinition& op, const Specialisation& spec
 
 std::vector<Tunables> Runtime::tunables(const OpDefinition& op, const Specialisation& spec,
                                         std::string_view arch, std::int64_t rows, int sm_count) {
+  const Impl::Use use(*impl_);
   return impl_->chooser.choices(typical_request(op, spec, arch, rows, sm_count));
 }
 
 std::optional<KernelReport> Runtime::find(const OpDefinition& op, const Specialisation& spec,
                                           std::string_view arch, std::int64_t rows,
                                           const std::optional<Tunables>& tunables) {
+  const Impl::Use use(*impl_);
   const TunablesRequest request = typical_request(op, spec, arch, rows);
   const TunablesChoice choice = impl_->chooser.choose(request, tunables);
   const Variant variant = variant_of(request, choice);

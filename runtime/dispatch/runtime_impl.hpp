@@ -29,6 +29,24 @@ namespace kerncast {
 struct __attribute__((visibility("hidden"))) Runtime::Impl {
   explicit Impl(RuntimeOptions given);
 
+  /// A call that needs more than what is in memory, for as long as the object lives. The constructor throws
+  /// Error(unsupported) in a child that was forked after the Runtime had been used: such a call would wait
+  /// for locks and threads that the child does not have.
+  class Use {
+   public:
+    explicit Use(Impl& impl);
+    ~Use() { impl_.uses_.fetch_sub(1, std::memory_order_release); }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+   private:
+    Impl& impl_;
+  };
+  /// True if nothing of this object may be destroyed: its threads and locks belong to the parent that this
+  /// process was forked from, or other threads are inside a call, as at the end of a process that did not
+  /// wait for them.
+  [[nodiscard]] bool must_stay() const;
+
   /// Throws Error(not_found) with the candidates that were tried if there is no driver.
   const driver::Driver& driver();
   DeviceState& device(int ordinal);
@@ -72,6 +90,11 @@ struct __attribute__((visibility("hidden"))) Runtime::Impl {
                                           const Variant& variant,
                                           const std::shared_ptr<const KernelBinary>& binary);
 
+  [[nodiscard]] bool forked_since_use() const;
+
+  static constexpr std::int64_t never = -1;
+  std::atomic<std::int64_t> used_at_{never};  ///< fork_count() at the first use
+  std::atomic<int> uses_{0};
   std::mutex mutex_;
   std::shared_ptr<const driver::Driver> driver_;
   std::vector<std::unique_ptr<DeviceState>> devices_;
