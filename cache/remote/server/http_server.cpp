@@ -16,6 +16,7 @@
 #include "cache/entry.hpp"
 #include "cache/posix/signal_guard.hpp"
 #include "cache/remote/server/s3_list_page.hpp"
+#include "cache/remote/server/s3_list_url.hpp"
 #include "runtime/util/environment.hpp"
 
 namespace kerncast::cache {

@@ -4,8 +4,7 @@
 
 #include "cache/remote/address/remote_address.hpp"
 #include "cache/remote/address/remote_credentials.hpp"
-#include "cache/remote/server/http_server.hpp"
-#include "cache/remote/server/redis_server.hpp"
+#include "cache/remote/server/remote_servers.hpp"
 #include "cache/remote/server/s3_address.hpp"
 
 namespace kerncast::cache {
@@ -16,9 +15,13 @@ std::unique_ptr<RemoteServer> remote_server(const RemoteOptions& options, std::s
   if (!defect.empty()) {
     return nullptr;
   }
+  const RemoteServers* servers = remote_servers(defect);
+  if (servers == nullptr) {
+    return nullptr;
+  }
   if (address.scheme() == RemoteScheme::s3) {
     S3Address s3;
-    return find_s3_address(options, s3, defect) ? s3_server(options, std::move(s3)) : nullptr;
+    return find_s3_address(options, s3, defect) ? servers->s3(options, std::move(s3)) : nullptr;
   }
   Credentials credentials = address.credentials();
   if (credentials.password.empty() && !options.credentials_file.empty()) {
@@ -29,8 +32,8 @@ std::unique_ptr<RemoteServer> remote_server(const RemoteOptions& options, std::s
     }
     credentials = std::move(*found.credentials);
   }
-  return address.scheme() == RemoteScheme::redis ? redis_server(options, std::move(credentials))
-                                                 : http_server(options, std::move(credentials));
+  return address.scheme() == RemoteScheme::redis ? servers->redis(options, std::move(credentials))
+                                                 : servers->http(options, std::move(credentials));
 }
 
 }  // namespace kerncast::cache

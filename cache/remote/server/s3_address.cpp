@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <string_view>
 #include <utility>
 
 #include "cache/remote/address/characters.hpp"
+#include "cache/remote/address/percent_encoded.hpp"
 #include "cache/remote/address/remote_address.hpp"
 #include "cache/remote/address/remote_credentials.hpp"
 #include "runtime/util/environment.hpp"
@@ -17,17 +17,6 @@ namespace {
 bool is_host_part(const std::string& text) {
   return !text.empty() &&
          std::all_of(text.begin(), text.end(), [](char c) { return is_lower_or_digit(c) || c == '-'; });
-}
-
-/// Percent-encodes all but letters, digits and the characters of `plain_marks`. The signature covers the
-/// encoded text, so the encoding must not be left to libcurl.
-std::string percent_encoded(std::string_view text, std::string_view plain_marks) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = is_letter_or_digit(c) || plain_marks.find(c) != std::string_view::npos;
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
 }
 
 /// The keys of the environment, else those of the file of credentials.
@@ -106,14 +95,6 @@ bool find_s3_address(const RemoteOptions& options, S3Address& address, std::stri
   address.url += percent_encoded(prefix, "/-_.~");
   address.signing = fmt::format("aws:amz:{}:s3", region);
   return true;
-}
-
-std::string s3_list_url(const S3Address& address, std::string_view prefix, std::string_view place) {
-  // The signature needs the parameters in the order of their names.
-  const std::string token =
-      place.empty() ? std::string() : fmt::format("continuation-token={}&", percent_encoded(place, "-_.~"));
-  return fmt::format("{}?{}list-type=2&max-keys=1000&prefix={}", address.bucket_url, token,
-                     percent_encoded(address.prefix + std::string(prefix), "-_.~"));
 }
 
 }  // namespace kerncast::cache

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "cache/remote/server/remote_server.hpp"
 
@@ -24,10 +23,5 @@ struct S3Address {
 /// path. Without keys in the environment, those of the credentials file are taken. False, with the reason in
 /// `defect`, if something is missing or malformed.
 [[nodiscard]] bool find_s3_address(const RemoteOptions& options, S3Address& address, std::string& defect);
-
-/// The URL of a page of the objects of `address` whose names begin with `prefix`: the first one, or the one
-/// that begins at the continuation token `place`.
-[[nodiscard]] std::string s3_list_url(const S3Address& address, std::string_view prefix,
-                                      std::string_view place);
 
 }  // namespace kerncast::cache
