@@ -89,6 +89,7 @@ constexpr Setter setters[] = {
     {"record", set_text<&RuntimeOptions::record>},
     {"metrics_file", set_text<&RuntimeOptions::metrics_file>},
     {"trace", set_text<&RuntimeOptions::trace>},
+    {"nvtx", set_text<&RuntimeOptions::nvtx>},
     {"miss_policy", [](RuntimeOptions& options, std::string_view name,
                        std::string_view value) { options.miss_policy = policy_of(name, value); }},
     {"workers_command", [](RuntimeOptions& options, std::string_view /*name*/,

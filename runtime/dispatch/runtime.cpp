@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
+#include <new>
 #include <thread>
 
 #include "cache/layout.hpp"
@@ -113,11 +114,14 @@ void enqueue(const driver::DriverApi& api, const HotEntry& entry, std::size_t st
   config.hStream = static_cast<driver::CUstream>(stream);
   // The driver reads the arguments before it returns and never writes them.
   void* arguments[] = {const_cast<std::byte*>(call.arguments.data())};
-  const auto begin = entry.launch_events != nullptr ? std::chrono::steady_clock::now()
-                                                    : std::chrono::steady_clock::time_point();
+  const auto begin =
+      entry.launch_events != nullptr ? begin_launch(entry) : std::chrono::steady_clock::time_point();
   const driver::CUresult result = api.cuLaunchKernelEx(
       &config, static_cast<driver::CUfunction>(entry.functions[stage]), arguments, nullptr);
   if (result != driver::CUDA_SUCCESS) [[unlikely]] {
+    if (entry.launch_events != nullptr) {
+      drop_launch(entry);
+    }
     if (result == driver::CUDA_ERROR_NOT_INITIALIZED && fork_count() != 0) {
       throw Error(ErrorCode::unsupported, fmt::format("launching {}: {}", entry.kernel, forked_after_use));
     }
@@ -235,6 +239,18 @@ auto try_tuned_then_default(TunablesChooser& chooser, const KernelEvents& events
   return work(variant_of(request, choice));
 }
 
+/// Keeps `impl` until the process ends, where a leak checker sees that this is on purpose.
+void leave(Runtime::Impl* impl) noexcept {
+  struct Left {
+    Runtime::Impl* impl;
+    Left* before;
+  };
+  static std::atomic<Left*> last{nullptr};
+  if (auto* left = new (std::nothrow) Left{impl, nullptr}) {
+    left->before = last.exchange(left);
+  }
+}
+
 template <class Report>
 void report_tunables_origin(const TunablesChoice& choice, Report& report) {
   report.tunables_origin = choice.origin;
@@ -246,7 +262,8 @@ void report_tunables_origin(const TunablesChoice& choice, Report& report) {
 Runtime::Impl::Impl(RuntimeOptions given)
     : options(std::move(given)),
       events(options.listener, options.listen_to_launches,
-             options.trace.empty() ? environment("KERNCAST_TRACE") : options.trace, warning_sink(options)),
+             options.trace.empty() ? environment("KERNCAST_TRACE") : options.trace,
+             options.nvtx.empty() ? environment("KERNCAST_NVTX") : options.nvtx, warning_sink(options)),
       cache(cache_options(options), warning_sink(options)),
       builder(options.nvrtc, environment("KERNCAST_TEMPLATE_DIR"), cache,
               worker_pool(options.compile_workers, options.nvrtc, cache.store()), &events),
@@ -312,7 +329,9 @@ std::pair<LoadedKernel, bool> Runtime::Impl::load_once(const std::string& identi
   if (const auto found = loaded_.find(identity); found != loaded_.end()) {
     return {found->second, true};
   }
-  LoadedKernel loaded = state.load(binary, describe(variant));
+  const std::string what = describe(variant);
+  const NvtxRange range(events.ranges(), ("kerncast load " + what).c_str());
+  LoadedKernel loaded = state.load(binary, what);
   loaded_.emplace(identity, loaded);
   return {std::move(loaded), false};
 }
@@ -440,7 +459,7 @@ Runtime::Runtime(RuntimeOptions options) : impl_(std::make_unique<Impl>(std::mov
 
 Runtime::~Runtime() {
   if (impl_->must_stay()) {
-    static_cast<void>(impl_.release());
+    leave(impl_.release());
   }
 }
 

@@ -384,6 +384,7 @@ void examine_launch(Findings& findings) {
   ::unsetenv("KERNCAST_RECORD");
   ::unsetenv("KERNCAST_METRICS_FILE");
   ::unsetenv("KERNCAST_TRACE");
+  ::unsetenv("KERNCAST_NVTX");
   RuntimeOptions options;
   options.warn = [](std::string_view) {};  // the findings say it
   LaunchProbe probe;

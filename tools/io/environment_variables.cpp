@@ -68,6 +68,10 @@ std::string report(const std::string& value) {
   return value == "stderr" || value == "off" ? std::string() : "is neither stderr nor off";
 }
 
+std::string nvtx(const std::string& value) {
+  return value == "0" || value == "1" || value == "launches" ? std::string() : "is none of 0, 1 and launches";
+}
+
 std::string arch(const std::string& value) {
   const bool known = value.starts_with("sm_") && is_number(std::string_view(value).substr(3, 3), 75, 999) &&
                      value.size() <= 6;
@@ -147,6 +151,7 @@ const std::vector<EnvironmentVariable>& environment_variables() {
        metrics},
       {"KERNCAST_TRACE", "file for misses, compiles, loads and launches of a process; %p: its process id",
        trace},
+      {"KERNCAST_NVTX", "1: mark compiles and loads for NVIDIA's profilers; launches: also launches", nvtx},
       {"KERNCAST_TEMPLATE_DIR", "kernel templates to use instead of the built-in ones", folder},
       {"KERNCAST_SIM_ARCH", "architecture of the virtual GPU; default sm_90", arch},
       {"KERNCAST_SIM_DEVICES", "number of virtual devices; default 1", devices},

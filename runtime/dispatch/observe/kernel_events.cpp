@@ -7,15 +7,19 @@
 namespace kerncast {
 
 KernelEvents::KernelEvents(KernelListener listener, bool host_hears_launches, const std::string& trace,
-                           cache::WarningSink warn)
+                           const std::string& nvtx, cache::WarningSink warn)
     : listener_(std::move(listener)),
       host_hears_launches_(listener_ != nullptr && host_hears_launches),
       warn_(warn),
-      trace_(trace.empty() ? nullptr : std::make_unique<TraceFile>(trace, std::move(warn))) {}
+      trace_(trace.empty() ? nullptr : std::make_unique<TraceFile>(trace, warn)),
+      nvtx_(NvtxRanges::from_setting(nvtx, warn)) {}
 
 void KernelEvents::tell(const KernelEvent& event) const noexcept {
   if (trace_ != nullptr) {
     trace_->write(event);
+  }
+  if (nvtx_ != nullptr) {
+    nvtx_->write(event);
   }
   if (listener_ == nullptr || (event.kind == KernelEventKind::launch && !host_hears_launches_)) {
     return;

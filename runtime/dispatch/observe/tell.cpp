@@ -20,6 +20,19 @@ KernelEvent event_of(KernelEventKind kind, const OpDefinition& op, std::string_v
 
 }  // namespace
 
+std::chrono::steady_clock::time_point begin_launch(const HotEntry& entry) noexcept {
+  if (const NvtxRanges* ranges = entry.launch_events->launch_ranges()) {
+    ranges->push(entry.kernel.c_str());
+  }
+  return std::chrono::steady_clock::now();
+}
+
+void drop_launch(const HotEntry& entry) noexcept {
+  if (const NvtxRanges* ranges = entry.launch_events->launch_ranges()) {
+    ranges->pop();
+  }
+}
+
 void tell_launch(const HotEntry& entry, std::size_t stage, const LaunchGeometry& geometry, const Call& call,
                  void* stream, std::chrono::steady_clock::time_point begin) noexcept {
   KernelEvent event;
@@ -30,6 +43,7 @@ void tell_launch(const HotEntry& entry, std::size_t stage, const LaunchGeometry&
   event.device = call.device;
   event.begin = begin;
   event.duration = std::chrono::steady_clock::now() - begin;
+  drop_launch(entry);
   event.rows = call.rows;
   event.stage = stage;
   std::copy(std::begin(geometry.grid), std::end(geometry.grid), event.grid.begin());

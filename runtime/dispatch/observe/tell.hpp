@@ -11,11 +11,14 @@
 #include "runtime/dispatch/observe/kernel_events.hpp"
 #include "runtime/dispatch/tunables/tunables_chooser.hpp"
 
-/// The events of a dispatcher, from what it knows where they happen. Each function but the first does
-/// nothing if nobody listens.
+/// The events of a dispatcher, from what it knows where they happen. Those of launches need
+/// an entry that has somebody who hears of them; the others do nothing if nobody listens.
 namespace kerncast {
 
-/// `entry` must have somebody who hears of launches.
+/// Begins what tell_launch() or drop_launch() of this thread ends, and returns the time.
+[[nodiscard]] std::chrono::steady_clock::time_point begin_launch(const HotEntry& entry) noexcept;
+/// Ends a launch that the driver has refused. Nobody hears of it.
+void drop_launch(const HotEntry& entry) noexcept;
 void tell_launch(const HotEntry& entry, std::size_t stage, const LaunchGeometry& geometry, const Call& call,
                  void* stream, std::chrono::steady_clock::time_point begin) noexcept;
 

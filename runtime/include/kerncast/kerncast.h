@@ -120,7 +120,8 @@ KERNCAST_C_API void kerncast_text_free(char* text);
 KERNCAST_C_API kerncast_status kerncast_options_create(kerncast_options** options, kerncast_error** error);
 /*! Sets an option by the name that it has in kerncast::RuntimeOptions, from text:
  *  - texts: driver, nvrtc, cache_directory, cache_remote, cache_remote_credentials, cache_trusted_keys,
- *    cache_signing_key, record, metrics_file, trace, workers_command (the path of the kerncast command);
+ *    cache_signing_key, record, metrics_file, trace, nvtx, workers_command (the path of the kerncast
+ *    command);
  *  - lists, which each call extends: cache_read_only, cache_owners;
  *  - "true" or "false": cache_remote_read_only, cache_remote_leases, cache_trust, cache_hostname;
  *  - numbers: cache_max_bytes, cache_max_entries, workers_jobs, workers_memory_bytes, workers_timeout_s;

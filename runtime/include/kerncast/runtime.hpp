@@ -108,6 +108,10 @@ struct RuntimeOptions {
   /// File to which misses, compiles, loads and launches are written, for Perfetto, chrome://tracing and
   /// `kerncast trace view`. `%p` in it stands for the process id. KERNCAST_TRACE; default: none.
   std::string trace;
+  /// "1" marks compiles and loads as ranges of NVTX, which Nsight Systems shows, and "launches" marks
+  /// launches too; "0" marks nothing. Needs NVIDIA's libnvToolsExt.so.1 or libnvtx3interop.so.1.
+  /// KERNCAST_NVTX; default: nothing.
+  std::string nvtx;
   /// Receives each warning once, from any thread. An exception that it throws is dropped and the warning goes
   /// to stderr, since no warning fails a launch. Default: warnings go to stderr.
   std::function<void(std::string_view)> warn;
@@ -201,6 +205,13 @@ class KERNCAST_API PreparedLaunch {
 };
 
 /// Serves all threads and all devices of a process. Every method is thread-safe.
+///
+/// Fork. The driver does not survive a fork. In a child that was forked after a Runtime was used, calls of it
+/// throw Error(unsupported), and its destruction does nothing. A Runtime that was only made may be used
+/// there.
+///
+/// End. No thread may be inside a call when the Runtime is destroyed. If one is all the same, as when main()
+/// returns before the threads of a host have ended, what the Runtime holds is left to the end of the process.
 ///
 /// An op is known by the content of its definition (see OpFingerprint), so two definitions of one name with
 /// different template text are two ops, and the address of a definition means nothing. Definitions of the

@@ -36,6 +36,7 @@ ENVIRONMENT = {
     "KERNCAST_STRICT": ["", "0", "1", "x"],
     "KERNCAST_RECORD": ["out/record", "in", "nowhere/x", "/dev/full", "/dev/null"],
     "KERNCAST_TRACE": ["out/trace", "in", "nowhere/x", "/dev/full", "/dev/null"],
+    "KERNCAST_NVTX": ["", "0", "1", "launches", "x"],
     "KERNCAST_METRICS_FILE": ["out/metrics", "in", "nowhere/x", "/dev/full", "/dev/null"],
     "KERNCAST_TEMPLATE_DIR": ["in", "nowhere", "in/x.safetensors"],
     "KERNCAST_SIM_ARCH": ["sm_80", "x", "sm_", "sm_100"],
