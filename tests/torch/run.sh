@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs torch on the virtual GPU: the wheels of torch, with the stand-in of the CUDA runtime library in the place of
 # NVIDIA's. No test of the build needs it; it is a stage of its own, since the wheels take 5 GB.
-#   tests/torch/run.sh BUILD_DIR [FOLDER_OF_THE_VIRTUAL_ENVIRONMENT]
+#   tests/torch/run.sh BUILD_DIR [FOLDER_OF_THE_VIRTUAL_ENVIRONMENT [PROGRAM ARGUMENTS...]]
+# A Python program that is named is run in the place of the tests.
 # The environment is kept and used again. Where the package index is out of reach or the disk has too little room, the
 # stage says so and ends with exit code 77.
 set -euo pipefail
@@ -52,12 +53,25 @@ ln -s "$build/libkerncast-sim.so" "$libcuda/libcuda.so.1"
 export LD_LIBRARY_PATH=$libcuda${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export KERNCAST_SIM_DEVICES=2 KERNCAST_SIM_REPORT=off
 # torch finds NVIDIA's library beside its own files before any library path, so the stand-in is loaded first.
-LD_PRELOAD=$build/cudart/libcudart.so.13 "$python" "$here/torch_test.py"
+export LD_PRELOAD=$build/cudart/libcudart.so.13
 
-# The Python package with torch's tensors, if it is built. The NVRTC of the environment writes PTX that is newer than the
-# virtual GPU's, so that of the machine is taken.
+# The Python package. The NVRTC of the environment writes PTX that is newer than the virtual GPU's, so that of the machine is
+# taken. It is named by its path: torch has loaded the other one under the same soname.
+nvrtc=toolkit
+for folder in "${CUDA_HOME:-/usr/local/cuda}"/{lib64,lib}; do
+  if [ -e "$folder/libnvrtc.so.13" ]; then nvrtc=$folder/libnvrtc.so.13; fi
+done
+export KERNCAST_NVRTC=${KERNCAST_NVRTC:-$nvrtc} KERNCAST_DRIVER=$build/libkerncast-sim.so PYTHONPATH=$build/python
+export KERNCAST_CACHE_DIR=${KERNCAST_TEST_CACHE:-$libcuda/cache}
+
+if [ $# -gt 2 ]; then
+  "$python" "${@:3}"
+  exit
+fi
+"$python" "$here/torch_test.py"
+# These test the package with torch's tensors and operators, if it is built.
 if [ -d "$build/python/kerncast" ]; then
-  KERNCAST_NVRTC=${KERNCAST_NVRTC:-toolkit} KERNCAST_DRIVER=$build/libkerncast-sim.so \
-    KERNCAST_CACHE_DIR=${KERNCAST_TEST_CACHE:-$libcuda/cache} PYTHONPATH=$build/python \
-    LD_PRELOAD=$build/cudart/libcudart.so.13 "$python" "$here/../python/torch_test.py"
+  for test in torch_test torch_ops_test; do
+    "$python" "$here/../python/$test.py"
+  done
 fi

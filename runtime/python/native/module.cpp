@@ -5,6 +5,7 @@
 #include "runtime/python/native/device.hpp"
 #include "runtime/python/native/errors.hpp"
 #include "runtime/python/native/op_function.hpp"
+#include "runtime/python/native/output_plan.hpp"
 #include "runtime/python/native/prepared.hpp"
 #include "runtime/python/native/tensor.hpp"
 
@@ -13,13 +14,13 @@ namespace kerncast::python {
 namespace {
 
 /// A list of (family, name, function) of every op.
-PyObject* functions(PyObject* module, PyObject*) {
+PyObject* functions(PyObject*, PyObject*) {
   return guarded([&] {
     Ref list = Ref::take(PyList_New(0));
     for (const auto& function : op_functions()) {
       const std::string& name = function->op().name;
       const std::size_t dot = name.find('.');
-      const Ref made = function->python_function(module);
+      const Ref made = function->python_function(Convention::typed);
       const Ref row =
           Ref::take(Py_BuildValue("(ssO)", name.substr(0, dot).c_str(), name.c_str() + dot + 1, made.get()));
       require(PyList_Append(list.get(), row.get()));
@@ -32,6 +33,31 @@ PyObject* functions(PyObject* module, PyObject*) {
 PyObject* arguments(PyObject*, PyObject* name) {
   return guarded([&] {
     return Ref::take(PyUnicode_FromString(op_function(text_of(name)).arguments().c_str())).release();
+  });
+}
+
+/// The functions of an op for torch: the one that makes its outputs, and the one that takes them.
+PyObject* torch_functions(PyObject*, PyObject* name) {
+  return guarded([&] {
+    OpFunction& function = op_function(text_of(name));
+    const Ref functional = function.python_function(Convention::functional);
+    const Ref out = function.python_function(Convention::out);
+    return Ref::take(PyTuple_Pack(2, functional.get(), out.get())).release();
+  });
+}
+
+/// A list of (name, direction, optional) of the tensors of an op.
+PyObject* tensors(PyObject*, PyObject* name) {
+  return guarded([&] {
+    constexpr const char* directions[] = {"in", "out", "inout"};
+    Ref list = Ref::take(PyList_New(0));
+    for (const TensorSpec& tensor : op_function(text_of(name)).op().tensors) {
+      const Ref row = Ref::take(Py_BuildValue("(ssO)", tensor.name.c_str(),
+                                              directions[static_cast<std::size_t>(tensor.direction)],
+                                              tensor.optional ? Py_True : Py_False));
+      require(PyList_Append(list.get(), row.get()));
+    }
+    return list.release();
   });
 }
 
@@ -69,6 +95,9 @@ PyMethodDef methods[] = {
     {"functions", &functions, METH_NOARGS, nullptr},
     {"arguments", &arguments, METH_O, nullptr},
     {"require", &require_op, METH_O, nullptr},
+    {"torch_functions", &torch_functions, METH_O, nullptr},
+    {"tensors", &tensors, METH_O, nullptr},
+    {"plan_outputs", &plan_outputs, METH_VARARGS, nullptr},
     {"prepare", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&prepare)),
      METH_FASTCALL | METH_KEYWORDS,
      "prepare(op, *tensors, **arguments)\n\nLoads the kernel of a call, which takes the arguments of the "

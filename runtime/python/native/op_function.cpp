@@ -14,12 +14,13 @@ namespace {
 
 constexpr std::string_view workspace = "workspace";
 
+template <Convention convention>
 PyObject* call_op(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
   return guarded([&] {
     auto* function = static_cast<OpFunction*>(PyCapsule_GetPointer(self, nullptr));
     Values values;
     function->place(arguments, count, names, values);
-    return function->call(values);
+    return function->call(values, convention);
   });
 }
 
@@ -245,15 +246,18 @@ std::string OpFunction::documentation() const {
          ". The kernel is enqueued and not awaited.";
 }
 
-Ref OpFunction::python_function(PyObject* module) {
+Ref OpFunction::python_function(Convention convention) {
+  using Function = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*);
+  constexpr Function functions[] = {&call_op<Convention::typed>, &call_op<Convention::functional>,
+                                    &call_op<Convention::out>};
+  const auto index = static_cast<std::size_t>(convention);
   const std::size_t dot = op_.name.find('.');
-  method_ = {op_.name.c_str() + dot + 1,
-             reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_op)),
-             METH_FASTCALL | METH_KEYWORDS, documentation_.c_str()};
+  methods_[index] = {op_.name.c_str() + dot + 1,
+                     reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(functions[index])),
+                     METH_FASTCALL | METH_KEYWORDS, documentation_.c_str()};
   const Ref self = Ref::take(PyCapsule_New(this, nullptr, nullptr));
   const Ref name = Ref::take(PyUnicode_FromString(("kerncast." + op_.name.substr(0, dot)).c_str()));
-  static_cast<void>(module);
-  return Ref::take(PyCFunction_NewEx(&method_, self.get(), name.get()));
+  return Ref::take(PyCFunction_NewEx(&methods_[index], self.get(), name.get()));
 }
 
 std::size_t OpFunction::place_of(PyObject* name, PyObject* value) const {
@@ -363,7 +367,15 @@ Bindings OpFunction::bindings(const Values& values, const std::vector<TensorView
   return bindings;
 }
 
-bool OpFunction::lacks_outputs(const Values& values) const {
+bool OpFunction::lacks_outputs(const Values& values, Convention convention) const {
+  if (convention == Convention::out) {
+    for (std::size_t i = 0; i < op_.tensors.size(); ++i) {
+      if (op_.tensors[i].name == workspace) {
+        return !given(values[i]);
+      }
+    }
+    return false;
+  }
   bool none = true;
   for (std::size_t i = 0; i < op_.tensors.size(); ++i) {
     if (op_.tensors[i].direction == Direction::out) {
@@ -376,17 +388,19 @@ bool OpFunction::lacks_outputs(const Values& values) const {
   return none;
 }
 
-void OpFunction::make_outputs(Values& values, std::vector<Ref>& made, std::vector<TensorView>& views,
-                              PyObject* leader) const {
-  if (op_.plan_outputs == nullptr) {
-    return;
-  }
+std::vector<TensorPlan> OpFunction::plan(const Bindings& bindings) const {
+  return op_.plan_outputs == nullptr ? std::vector<TensorPlan>() : op_.plan_outputs(bindings);
+}
+
+void OpFunction::make_outputs(Values& values, BoundCall& bound, std::vector<TensorView>& views,
+                              Convention convention) const {
   const int device = views[positional_.front()].device;
-  for (const TensorPlan& plan : op_.plan_outputs(bindings(values, views))) {
+  for (const TensorPlan& plan : plan(bindings(values, views))) {
     const auto found = std::find_if(op_.tensors.begin(), op_.tensors.end(),
                                     [&](const TensorSpec& tensor) { return tensor.name == plan.name; });
     const auto place = static_cast<std::size_t>(found - op_.tensors.begin());
-    if (found == op_.tensors.end() || given(values[place])) {
+    if (found == op_.tensors.end() || given(values[place]) ||
+        (convention == Convention::out && plan.name != workspace)) {
       continue;
     }
     TensorView view;
@@ -399,8 +413,8 @@ void OpFunction::make_outputs(Values& values, std::vector<Ref>& made, std::vecto
       view.strides[i] = plan.strides.empty() ? stride : plan.strides[i];
       stride *= std::max<std::int64_t>(plan.shape[i], 1);
     }
-    made.push_back(allocate_like(leader, view));
-    values[place] = made.back().get();
+    bound.made.push_back(allocate_like(bound.leader, view));
+    values[place] = bound.made.back().get();
     TensorReader(op_.name, nullptr).read(values[place], plan.name, true, views[place]);
   }
 }
@@ -430,7 +444,34 @@ Ref OpFunction::result(const Values& values) const {
   return tuple;
 }
 
-BoundCall OpFunction::bind(const Values& given_values) const {
+Ref OpFunction::full_result(const Values& values, const BoundCall& bound) const {
+  if (outputs_.empty()) {
+    return Ref::share(Py_None);
+  }
+  std::vector<Ref> results;
+  for (const std::size_t place : outputs_) {
+    if (given(values[place])) {
+      results.push_back(Ref::share(values[place]));
+      continue;
+    }
+    TensorView empty;
+    empty.dtype = DType::u8;
+    empty.rank = 1;
+    empty.strides[0] = 1;
+    empty.device = bound.call.device;
+    results.push_back(allocate_like(bound.leader, empty));
+  }
+  if (results.size() == 1) {
+    return std::move(results.front());
+  }
+  Ref tuple = Ref::take(PyTuple_New(static_cast<Py_ssize_t>(results.size())));
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    require(PyTuple_SetItem(tuple.get(), static_cast<Py_ssize_t>(i), results[i].release()));
+  }
+  return tuple;
+}
+
+BoundCall OpFunction::bind(const Values& given_values, Convention convention) const {
   static_cast<void>(runtime());  // refuses a forked process before anything else
   Values values = given_values;
   spread_out(values);
@@ -452,8 +493,8 @@ BoundCall OpFunction::bind(const Values& given_values) const {
       reader.read(values[i], op_.tensors[i].name, op_.tensors[i].direction != Direction::in, views[i]);
     }
   }
-  if (bound.leader != nullptr && lacks_outputs(values)) {
-    make_outputs(values, bound.made, views, bound.leader);
+  if (bound.leader != nullptr && lacks_outputs(values, convention)) {
+    make_outputs(values, bound, views, convention);
   }
   std::array<double, 16> scalars{};
   for (std::size_t i = 0; i < op_.scalars.size(); ++i) {
@@ -483,12 +524,22 @@ BoundCall OpFunction::bind(const Values& given_values) const {
   if (bound.leader != nullptr && !given(chosen)) {
     bound.stream = current_stream(bound.leader, bound.call.device);
   }
-  bound.result = result(values);
+  switch (convention) {
+    case Convention::typed:
+      bound.result = result(values);
+      break;
+    case Convention::functional:
+      bound.result = full_result(values, bound);
+      break;
+    case Convention::out:
+      bound.result = Ref::share(Py_None);
+      break;
+  }
   return bound;
 }
 
-PyObject* OpFunction::call(const Values& values) {
-  BoundCall bound = bind(values);
+PyObject* OpFunction::call(const Values& values, Convention convention) {
+  BoundCall bound = bind(values, convention);
   const DeviceGuard guard(bound.call.device);
   const std::size_t hash = kernel_hash(bound.call);
   if (launched_.contains(hash)) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -16,6 +17,13 @@ namespace kerncast::python {
 /// Values of the arguments of one call by the places of an OpFunction; null: left out. The references are
 /// borrowed.
 using Values = std::array<PyObject*, 64>;
+
+/// The manner in which a function takes and returns outputs.
+enum class Convention : std::uint8_t {
+  typed,       ///< outputs may be given; those that the call has are returned
+  functional,  ///< for torch: outputs are made, each has its place in the result, and an absent one is empty
+  out          ///< for torch: outputs are given, workspaces may be made, and None is returned
+};
 
 /// A call whose tensors are read and whose outputs are there.
 struct BoundCall {
@@ -36,14 +44,18 @@ class OpFunction {
   /// One line for each argument of the stub file: name, kind and default, separated by tabs.
   [[nodiscard]] const std::string& arguments() const noexcept { return arguments_; }
   /// A new function object, whose lifetime is that of the process. Throws PythonError.
-  [[nodiscard]] Ref python_function(PyObject* module);
+  [[nodiscard]] Ref python_function(Convention convention);
 
   /// Puts the arguments of a call in their places. Throws Error(invalid_argument) and PythonError.
   void place(PyObject* const* arguments, Py_ssize_t count, PyObject* names, Values& values) const;
   /// Reads the values, makes the outputs that are left out, and checks the call. Throws as the op does.
-  [[nodiscard]] BoundCall bind(const Values& values) const;
+  [[nodiscard]] BoundCall bind(const Values& values, Convention convention = Convention::typed) const;
   /// Binds and enqueues the call, and returns its outputs.
-  [[nodiscard]] PyObject* call(const Values& values);
+  [[nodiscard]] PyObject* call(const Values& values, Convention convention = Convention::typed);
+  /// The outputs that a call with these inputs and settings needs. Throws Error(invalid_argument).
+  [[nodiscard]] std::vector<TensorPlan> plan(const Bindings& bindings) const;
+  /// The text of a setting that Python gives. Throws Error(invalid_argument) and PythonError.
+  [[nodiscard]] std::string param_text(const ParamSpec& param, PyObject* value) const;
 
   /// The place of `stream`.
   [[nodiscard]] std::size_t stream_place() const noexcept { return names_.size() - 1; }
@@ -62,14 +74,16 @@ class OpFunction {
   [[noreturn]] void refuse_name(std::string_view name, PyObject* value) const;
   [[nodiscard]] bool in_signature(std::size_t param) const;
   [[nodiscard]] std::int32_t setting_value(std::size_t setting, PyObject* value) const;
-  [[nodiscard]] std::string param_text(const ParamSpec& param, PyObject* value) const;
   /// The outputs by place: those given by name, then those of `out`.
   void spread_out(Values& values) const;
   [[nodiscard]] Bindings bindings(const Values& values, const std::vector<TensorView>& views) const;
-  [[nodiscard]] bool lacks_outputs(const Values& values) const;
-  void make_outputs(Values& values, std::vector<Ref>& made, std::vector<TensorView>& views,
-                    PyObject* leader) const;
+  /// True if the call must make outputs, or a workspace for a call of Convention::out.
+  [[nodiscard]] bool lacks_outputs(const Values& values, Convention convention) const;
+  void make_outputs(Values& values, BoundCall& bound, std::vector<TensorView>& views,
+                    Convention convention) const;
   [[nodiscard]] Ref result(const Values& values) const;
+  /// One tensor for each output of the op, or None for an op without outputs.
+  [[nodiscard]] Ref full_result(const Values& values, const BoundCall& bound) const;
 
   const OpDefinition& op_;
   std::vector<Name> names_;                  ///< tensors, scalars, settings, other parameters, out, stream
@@ -83,7 +97,7 @@ class OpFunction {
   std::string signature_;
   std::string arguments_;
   std::string documentation_;
-  PyMethodDef method_{};
+  std::array<PyMethodDef, 3> methods_{};  ///< by Convention
   /// Kernels that were launched before, by a hash. Their launches keep Python's lock.
   std::unordered_set<std::size_t> launched_;
 };
