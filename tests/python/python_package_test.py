@@ -3,6 +3,7 @@
 import inspect
 import gc
 import os
+import subprocess
 import sys
 import unittest
 
@@ -155,6 +156,135 @@ class Arguments(unittest.TestCase):
         prepared = kerncast.prepare("norm.rms_norm", kerncast.from_numpy(self.x), kerncast.from_numpy(self.weight))
         gc.collect()
         self.check(prepared())
+
+
+SCALED_ROWS = """
+#include "device/types.cuh"
+namespace test {
+struct ScaledRowsArgs { const void* x; const int* index; float* y; long long rows; float scale; long long picked; };
+template <class Config>
+__global__ void scaled_rows_kernel(ScaledRowsArgs args) {
+  const auto* x = static_cast<const typename Config::x_dtype*>(args.x) + args.index[blockIdx.x] * Config::hidden;
+  for (int i = threadIdx.x; i < Config::hidden; i += Config::threads) {
+    const float value = args.scale * x[i] * (Config::twice ? 2 : 1);
+    args.y[blockIdx.x * Config::hidden + i] = Config::sign == 0 ? value : -value;
+  }
+}
+}
+"""
+
+
+def scaled_rows(name, **changes):
+    """The definition of an op, y[i] = scale * x[index[i]], with everything that a definition may have."""
+    definition = {
+        "name": name,
+        "source": SCALED_ROWS,
+        "kernel": "test::scaled_rows_kernel",
+        "arguments_type": "test::ScaledRowsArgs",
+        "params": [
+            kerncast.Param("hidden", maximum=4096, multiple_of=4),
+            kerncast.Param("x_dtype", "dtype", allowed=("f32", "i32")),
+            kerncast.Param("twice", "bool", default=False),
+            kerncast.Param("sign", "choice", allowed=("plus", "minus"), default="plus"),
+        ],
+        "tunables": [kerncast.Tunable("threads", (64, 128))],
+        "tensors": [
+            kerncast.TensorArgument("x", ("rows", "hidden"), "x_dtype"),
+            kerncast.TensorArgument("index", ("picked",), "i32"),
+            kerncast.TensorArgument("y", ("picked", "hidden"), "f32", "out"),
+        ],
+        "scalars": [kerncast.Scalar("scale", 1.0)],
+        "arguments": ["x", "index", "y", "rows", "scale", "picked"],
+        "rows": "picked",
+        "geometry": lambda rows, threads, **_: ((rows,), (threads,)),
+        "constraint": lambda hidden, sign, **_: "12 is taken" if (hidden, sign) == (12, "minus") else None,
+    }
+    return kerncast.OpDefinition(**{**definition, **changes})
+
+
+class OwnOps(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.op = staticmethod(kerncast.register_op(scaled_rows("test.scaled_rows")))
+
+    def setUp(self):
+        self.x = random(6, 32)
+        self.index = np.array([5, 0, 3], np.int32)
+        self.tensors = kerncast.from_numpy(self.x), kerncast.from_numpy(self.index)
+
+    def test_call(self):
+        y = self.op(*self.tensors, scale=0.5)
+        np.testing.assert_array_equal(y.numpy(), self.x[self.index] * np.float32(0.5))
+        self.assertIs(kerncast.test.scaled_rows, self.op)
+        self.assertIn("test.scaled_rows", kerncast.ops())
+
+    def test_settings(self):
+        y = kerncast.call("test.scaled_rows", *self.tensors, twice=True, sign="minus")
+        np.testing.assert_array_equal(y.numpy(), self.x[self.index] * -2)
+        signature = str(inspect.signature(self.op))
+        for part in ("x, index, *", "scale=1.0", "twice=False", "sign='plus'"):
+            self.assertIn(part, signature)
+        self.assertNotIn("hidden=", signature)
+
+    def test_dtype_of_a_parameter(self):
+        x = np.arange(64, dtype=np.int32).reshape(2, 32)
+        y = self.op(kerncast.from_numpy(x), kerncast.from_numpy(np.array([1], np.int32)))
+        np.testing.assert_array_equal(y.numpy(), x[1:].astype(np.float32))
+
+    def test_prepared(self):
+        handle = kerncast.prepare("test.scaled_rows", *self.tensors)
+        np.testing.assert_array_equal(handle().numpy(), self.x[self.index])
+
+    def test_refusals(self):
+        x, index = self.tensors
+        for arguments, named, text in (
+            (
+                (index, index),
+                {},
+                r"tensor 'x' is i32 of shape \[3\], but must be contiguous x_dtype of shape \[rows, hidden\]",
+            ),
+            ((x, x), {}, r"'index' is f32 of shape \[6, 32\], but must be contiguous i32"),
+            ((x, index), {"out": kerncast.empty((3, 16), "f32")}, r"'y' .* of shape \[picked = 3, hidden = 32\]"),
+            ((kerncast.from_numpy(random(2, 30)), index), {}, "hidden.*multiple of 4"),
+            ((kerncast.from_numpy(random(2, 12)), index), {"sign": "minus"}, "12 is taken"),
+            ((x, index), {"sign": "none"}, "sign"),
+            ((kerncast.empty((2, 32), "f32", strides=(64, 1)), index), {}, "must be contiguous"),
+        ):
+            with self.assertRaisesRegex(kerncast.InvalidArgumentError, text):
+                self.op(*arguments, **named)
+
+    def test_wrong_definitions(self):
+        with self.assertRaisesRegex(kerncast.InvalidArgumentError, "test.scaled_rows"):
+            kerncast.register_op(scaled_rows("test.scaled_rows"))
+        with self.assertRaisesRegex(ValueError, "a member of arguments is 'z'"):
+            kerncast.register_op(scaled_rows("test.wrong", arguments=["x", "z"]))
+        for name in ("call.wrong", "torch.wrong", "arrays.wrong"):
+            with self.assertRaisesRegex(kerncast.InvalidArgumentError, "is no family of ops"):
+                kerncast.register_op(scaled_rows(name))
+        with self.assertRaisesRegex(ValueError, "FAMILY.NAME"):
+            kerncast.register_op(scaled_rows("wrong"))
+        with self.assertRaisesRegex(ValueError, "names or at least 0"):
+            kerncast.register_op(scaled_rows("test.wrong", tensors=[kerncast.TensorArgument("x", ("rows", -1), "f32")]))
+        with self.assertRaisesRegex(ValueError, "rows is 'tokens'"):
+            kerncast.register_op(scaled_rows("test.wrong", rows="tokens"))
+        with self.assertRaisesRegex(ValueError, "dtype of tensor x is 'f31'"):
+            kerncast.register_op(scaled_rows("test.wrong", tensors=[kerncast.TensorArgument("x", ("rows",), "f31")]))
+
+    def test_geometry_that_raises(self):
+        op = kerncast.register_op(scaled_rows("test.no_geometry", geometry=lambda **_: 1 // 0))
+        reports = []
+        before, sys.unraisablehook = sys.unraisablehook, reports.append
+        try:
+            with self.assertRaises(kerncast.KerncastError):
+                op(*self.tensors)
+        finally:
+            sys.unraisablehook = before
+        self.assertIs(reports[0].exc_type, ZeroDivisionError)
+
+    def test_example(self):
+        example = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "custom_op", "main.py")
+        done = subprocess.run([sys.executable, example], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (0, "own.squared_relu_python: right\n"), done.stderr)
 
 
 class Tensors(unittest.TestCase):

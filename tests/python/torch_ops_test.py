@@ -257,6 +257,55 @@ class Shapes(unittest.TestCase):
         self.assertEqual(tuple(scales.shape), (128, 8))
 
 
+class OwnOps(unittest.TestCase):
+    """An op of Python's own, which is registered when the operators are there already."""
+
+    @classmethod
+    def setUpClass(cls):
+        rows = ("rows", "hidden")
+        kerncast.register_op(
+            kerncast.OpDefinition(
+                name="test.doubled",
+                source="""
+struct DoubledArgs { const float* x; float* y; float factor; };
+template <class Config>
+__global__ void doubled_kernel(DoubledArgs args) {
+  for (int i = threadIdx.x; i < Config::hidden; i += 64) {
+    args.y[blockIdx.x * Config::hidden + i] = args.factor * args.x[blockIdx.x * Config::hidden + i];
+  }
+}
+""",
+                kernel="doubled_kernel",
+                arguments_type="DoubledArgs",
+                params=[kerncast.Param("hidden")],
+                tensors=[
+                    kerncast.TensorArgument("x", rows, "f32"),
+                    kerncast.TensorArgument("y", rows, "f32", "out"),
+                ],
+                scalars=[kerncast.Scalar("factor", 2.0)],
+                arguments=["x", "y", "factor"],
+                geometry=lambda rows, **_: ((rows,), (64,)),
+            )
+        )
+
+    def test_schema(self):
+        self.assertEqual(str(OPS.doubled.default._schema), "kerncast::doubled(Tensor x, *, float factor=2.) -> Tensor")
+
+    def test_compile(self):
+        function = torch.compile(
+            lambda x: OPS.doubled(OPS.doubled(x), factor=0.25), fullgraph=True, backend="aot_eager"
+        )
+        for rows in (3, 5):
+            x = torch.randn(rows, HIDDEN)
+            self.assertTrue(torch.equal(function(dynamic_rows(x.cuda())).cpu(), x / 2))
+
+    def test_opcheck(self):
+        x = torch.zeros(3, HIDDEN).cuda()
+        checks = ("test_faketensor", "test_autograd_registration")
+        torch.library.opcheck(OPS.doubled.default, (x,), test_utils=checks)
+        torch.library.opcheck(OPS.doubled_out.default, (x,), {"y": torch.zeros_like(x.cpu()).cuda()}, test_utils=checks)
+
+
 class Compile(unittest.TestCase):
     def setUp(self):
         torch.manual_seed(1)
@@ -286,6 +335,19 @@ class Compile(unittest.TestCase):
                 self.assertEqual(s.stride(), (1, (rows + 3) // 4 * 4))
                 self.assertLessEqual((back.cpu() - wanted).abs().max(), wanted.abs().max() / 127)
             self.assertEqual(counter.frame_count, 1, backend)
+
+    def test_export(self):
+        class Block(torch.nn.Module):
+            def forward(self, x, weight):
+                return OPS.silu_and_mul(OPS.rms_norm(x, weight, eps=EPS))
+
+        rows = torch.export.Dim("rows", min=2, max=4096)
+        example = (torch.zeros(4, HIDDEN).cuda(), self.weight)
+        exported = torch.export.export(Block(), example, dynamic_shapes={"x": {0: rows}, "weight": None}).module()
+        x = torch.randn(9, HIDDEN)
+        gate, up = rms_norm(x, self.weight).chunk(2, -1)
+        made = exported(x.cuda(), self.weight).cpu()
+        torch.testing.assert_close(made, torch.nn.functional.silu(gate) * up, rtol=1e-4, atol=1e-5)
 
     def test_out_operators(self):
         def block(x, weight, normed, gated):

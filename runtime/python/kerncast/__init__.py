@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys as _sys
 import types as _types
+from importlib.util import find_spec as _find_module
 from typing import Any as _Any
 
 from kerncast import _native
@@ -26,6 +27,7 @@ from kerncast.errors import (
     OutOfMemoryError,
     UnsupportedError,
 )
+from kerncast.own_op import OpDefinition, Param, Scalar, TensorArgument, Tunable, describe as _describe
 
 __all__ = [
     "CacheMissError",
@@ -37,9 +39,14 @@ __all__ = [
     "IoError",
     "KerncastError",
     "NotFoundError",
+    "OpDefinition",
     "OutOfMemoryError",
+    "Param",
     "Prepared",
+    "Scalar",
     "Tensor",
+    "TensorArgument",
+    "Tunable",
     "UnsupportedError",
     "__version__",
     "cache_metrics",
@@ -49,6 +56,7 @@ __all__ = [
     "last_fault",
     "ops",
     "prepare",
+    "register_op",
     "synchronize",
     "to_numpy",
 ]
@@ -56,20 +64,20 @@ __all__ = [
 _functions: dict[str, _Any] = {}
 
 
-def _add_families() -> None:
-    """Makes a module of each family from the definitions of its ops."""
-    for family, name, function in _native.functions():
-        full = f"{__name__}.{family}"
-        module = _sys.modules.get(full)
-        if module is None:
-            module = _types.ModuleType(full, f"The ops of the family {family}.")
-            _sys.modules[full] = module
-            globals()[family] = module
-        setattr(module, name, function)
-        _functions[f"{family}.{name}"] = function
+def _add_function(family: str, name: str, function: _Any) -> None:
+    """Adds an op to the module of its family, which is made if it is missing."""
+    full = f"{__name__}.{family}"
+    module = _sys.modules.get(full)
+    if module is None:
+        module = _types.ModuleType(full, f"The ops of the family {family}.")
+        _sys.modules[full] = module
+        globals()[family] = module
+    setattr(module, name, function)
+    _functions[f"{family}.{name}"] = function
 
 
-_add_families()
+for _function in _native.functions():
+    _add_function(*_function)
 setattr(Tensor, "numpy", to_numpy)
 
 
@@ -84,6 +92,23 @@ def call(op: str, /, *args: _Any, **kwargs: _Any) -> _Any:
     if function is None:
         function = _functions[_native.require(op)]
     return function(*args, **kwargs)
+
+
+def register_op(definition: OpDefinition) -> _Any:
+    """Registers an op of one's own and returns its function, which is in the module of its family too.
+
+    The op lives as long as the process. Its name must be free; at most 64 ops are possible.
+    """
+    description = _describe(definition)
+    family = definition.name.split(".")[0]
+    known = any(op.startswith(f"{family}.") for op in _functions)
+    if not known and (family in globals() or _find_module(f"{__name__}.{family}") is not None):
+        raise InvalidArgumentError(f"{definition.name}: 'kerncast.{family}' is no family of ops; name another one")
+    family, name, function = _native.register_op(description)
+    _add_function(family, name, function)
+    if torch_operators := _sys.modules.get(f"{__name__}.torch"):
+        torch_operators.register(definition.name)
+    return function
 
 
 def synchronize(device: int = 0) -> None:

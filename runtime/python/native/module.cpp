@@ -6,6 +6,7 @@
 #include "runtime/python/native/errors.hpp"
 #include "runtime/python/native/op_function.hpp"
 #include "runtime/python/native/output_plan.hpp"
+#include "runtime/python/native/own_op.hpp"
 #include "runtime/python/native/prepared.hpp"
 #include "runtime/python/native/tensor.hpp"
 
@@ -97,6 +98,7 @@ PyMethodDef methods[] = {
     {"require", &require_op, METH_O, nullptr},
     {"torch_functions", &torch_functions, METH_O, nullptr},
     {"tensors", &tensors, METH_O, nullptr},
+    {"register_op", &register_op, METH_O, nullptr},
     {"plan_outputs", &plan_outputs, METH_VARARGS, nullptr},
     {"prepare", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&prepare)),
      METH_FASTCALL | METH_KEYWORDS,

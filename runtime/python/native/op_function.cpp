@@ -104,7 +104,10 @@ std::size_t kernel_hash(const Call& call) {
 
 }  // namespace
 
-OpFunction::OpFunction(const OpDefinition& op) : op_(op) {
+OpFunction::OpFunction(const OpDefinition& op) : OpFunction(op, op.settings, op.plan_outputs) {}
+
+OpFunction::OpFunction(const OpDefinition& op, const std::vector<std::string>& settings, PlanOutputs plan)
+    : op_(op), plan_(std::move(plan)) {
   for (const TensorSpec& tensor : op.tensors) {
     add_name(tensor.name);
   }
@@ -113,7 +116,7 @@ OpFunction::OpFunction(const OpDefinition& op) : op_(op) {
     add_name(scalar.name);
   }
   first_setting_ = names_.size();
-  for (const std::string& name : op.settings) {
+  for (const std::string& name : settings) {
     add_name(name);
     setting_params_.push_back(static_cast<std::size_t>(find_param(op, name)));
   }
@@ -389,7 +392,7 @@ bool OpFunction::lacks_outputs(const Values& values, Convention convention) cons
 }
 
 std::vector<TensorPlan> OpFunction::plan(const Bindings& bindings) const {
-  return op_.plan_outputs == nullptr ? std::vector<TensorPlan>() : op_.plan_outputs(bindings);
+  return plan_ == nullptr ? std::vector<TensorPlan>() : plan_(bindings);
 }
 
 void OpFunction::make_outputs(Values& values, BoundCall& bound, std::vector<TensorView>& views,
@@ -554,8 +557,10 @@ PyObject* OpFunction::call(const Values& values, Convention convention) {
   return bound.result.release();
 }
 
-const std::vector<std::unique_ptr<OpFunction>>& op_functions() {
-  static const auto* const functions = [] {
+namespace {
+
+std::vector<std::unique_ptr<OpFunction>>& known_functions() {
+  static auto* const functions = [] {
     auto* made = new std::vector<std::unique_ptr<OpFunction>>();
     for (const OpDefinition* op : OpRegistry::instance().all()) {
       made->push_back(std::make_unique<OpFunction>(*op));
@@ -563,6 +568,18 @@ const std::vector<std::unique_ptr<OpFunction>>& op_functions() {
     return made;
   }();
   return *functions;
+}
+
+}  // namespace
+
+const std::vector<std::unique_ptr<OpFunction>>& op_functions() {
+  return known_functions();
+}
+
+OpFunction& add_op_function(const OpDefinition& op, const std::vector<std::string>& settings,
+                            PlanOutputs plan) {
+  known_functions().push_back(std::make_unique<OpFunction>(op, settings, std::move(plan)));
+  return *known_functions().back();
 }
 
 OpFunction& op_function(std::string_view name) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -34,9 +35,14 @@ struct BoundCall {
   std::vector<Ref> made;       ///< outputs and workspaces that the call made
 };
 
+/// The outputs of a call with these inputs and settings.
+using PlanOutputs = std::function<std::vector<TensorPlan>(const Bindings&)>;
+
 class OpFunction {
  public:
   explicit OpFunction(const OpDefinition& op);
+  /// For an op of Python's own: its settings and the plan of its outputs, which the C API does not take.
+  OpFunction(const OpDefinition& op, const std::vector<std::string>& settings, PlanOutputs plan);
 
   [[nodiscard]] const OpDefinition& op() const noexcept { return op_; }
   /// "(x, weight=None, *, eps=1e-06, ..., stream=None)"
@@ -86,6 +92,7 @@ class OpFunction {
   [[nodiscard]] Ref full_result(const Values& values, const BoundCall& bound) const;
 
   const OpDefinition& op_;
+  PlanOutputs plan_;                         ///< null: without a plan
   std::vector<Name> names_;                  ///< tensors, scalars, settings, other parameters, out, stream
   std::vector<std::size_t> positional_;      ///< places of the arguments that need no name
   std::vector<std::size_t> outputs_;         ///< places of the outputs that are returned
@@ -102,8 +109,12 @@ class OpFunction {
   std::unordered_set<std::size_t> launched_;
 };
 
-/// The functions of all ops, in order of name. Made on first use.
+/// The functions of all ops in order of name, then those that were added. Made on first use, under Python's
+/// lock.
 [[nodiscard]] const std::vector<std::unique_ptr<OpFunction>>& op_functions();
+/// Adds the function of an op that was registered just now.
+OpFunction& add_op_function(const OpDefinition& op, const std::vector<std::string>& settings,
+                            PlanOutputs plan);
 /// Throws Error(not_found), which names the nearest op.
 [[nodiscard]] OpFunction& op_function(std::string_view name);
 
