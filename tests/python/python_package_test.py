@@ -100,6 +100,17 @@ class Arguments(unittest.TestCase):
     def test_call_by_name(self):
         self.check(kerncast.call("norm.rms_norm", self.tensor, weight=self.w))
 
+    def test_made_outputs_follow_each_call(self):
+        for _ in range(2):
+            for rows in range(1, 12):
+                x = kerncast.from_numpy(random(rows, 64))
+                for dtype in ("f16", "f32"):
+                    y = rms_norm(x, self.w, y_dtype=dtype)
+                    self.assertEqual((y.shape, y.dtype), ((rows, 64), dtype))
+            for group in (32, 64):
+                s = kerncast.quant.per_token_group(self.tensor, group=group, q_dtype="i8")[1]
+                self.assertEqual(s.shape, (4, 64 // group))
+
     def test_dtype_of_the_output(self):
         self.assertEqual(rms_norm(self.tensor, self.w, y_dtype="float16").dtype, "f16")
 

@@ -62,6 +62,7 @@ __all__ = [
 ]
 
 _functions: dict[str, _Any] = {}
+_own_ops: set[str] = set()
 
 
 def _add_function(family: str, name: str, function: _Any) -> None:
@@ -105,6 +106,7 @@ def register_op(definition: OpDefinition) -> _Any:
     if not known and (family in globals() or _find_module(f"{__name__}.{family}") is not None):
         raise InvalidArgumentError(f"{definition.name}: 'kerncast.{family}' is no family of ops; name another one")
     family, name, function = _native.register_op(description)
+    _own_ops.add(definition.name)
     _add_function(family, name, function)
     if torch_operators := _sys.modules.get(f"{__name__}.torch"):
         torch_operators.register(definition.name)

@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import torch  # type: ignore[import-not-found]
 
-from kerncast import _native, extents, ops
+from kerncast import _native, _own_ops, extents, ops
 from kerncast.errors import KerncastError
 
 __all__ = ["operator_name", "register"]
@@ -227,8 +227,11 @@ def operator_name(op: str) -> str:
 
 
 def _choose_name(op: str) -> str:
+    """The name of an op's operator. Ops of one's own never change the names of others, whenever they are registered."""
+    known = ops()
+    others = known[: known.index(op)] if op in _own_ops else [other for other in known if other not in _own_ops]
     name = op.split(".")[1]
-    clash = any(other != op and other.split(".")[1] == name for other in ops())
+    clash = any(other != op and other.split(".")[1] == name for other in others)
     return op.replace(".", "_") if clash else name
 
 

@@ -151,7 +151,8 @@ OpFunction::OpFunction(const OpDefinition& op, const std::vector<std::string>& s
 }
 
 void OpFunction::add_name(const std::string& name) {
-  names_.push_back({Ref::take(PyUnicode_InternFromString(name.c_str())).release(), name});
+  PyObject* text = Ref::take(PyUnicode_InternFromString(name.c_str())).release();
+  names_.push_back({text, PyObject_Hash(text), name});
 }
 
 bool OpFunction::in_signature(std::size_t param) const {
@@ -264,18 +265,14 @@ Ref OpFunction::python_function(Convention convention) {
 }
 
 std::size_t OpFunction::place_of(PyObject* name, PyObject* value) const {
+  // A literal in Python is the interned text itself; torch makes a new text for each call.
+  const Py_hash_t hash = PyObject_Hash(name);
   for (std::size_t i = 0; i < names_.size(); ++i) {
-    if (names_[i].text == name) {
+    if (names_[i].text == name || (names_[i].hash == hash && names_[i].name == text_of(name))) {
       return i;
     }
   }
-  const std::string_view text = text_of(name);
-  for (std::size_t i = 0; i < names_.size(); ++i) {
-    if (names_[i].name == text) {
-      return i;
-    }
-  }
-  refuse_name(text, value);
+  refuse_name(text_of(name), value);
 }
 
 void OpFunction::refuse_name(std::string_view name, PyObject* value) const {
@@ -395,20 +392,24 @@ std::vector<TensorPlan> OpFunction::plan(const Bindings& bindings) const {
   return plan_ == nullptr ? std::vector<TensorPlan>() : plan_(bindings);
 }
 
-void OpFunction::make_outputs(Values& values, BoundCall& bound, std::vector<TensorView>& views,
-                              Convention convention) const {
-  const int device = views[positional_.front()].device;
+const std::vector<PlannedOutput>& OpFunction::planned(const Values& values,
+                                                      const std::vector<TensorView>& views) const {
+  PyObject* const* settings = values.data() + first_setting_;
+  const std::size_t count = names_.size() - 2 - first_setting_;
+  if (const std::vector<PlannedOutput>* known = memo_.find(views, settings, count)) {
+    return *known;
+  }
+  std::vector<PlannedOutput> outputs;
   for (const TensorPlan& plan : plan(bindings(values, views))) {
     const auto found = std::find_if(op_.tensors.begin(), op_.tensors.end(),
                                     [&](const TensorSpec& tensor) { return tensor.name == plan.name; });
-    const auto place = static_cast<std::size_t>(found - op_.tensors.begin());
-    if (found == op_.tensors.end() || given(values[place]) ||
-        (convention == Convention::out && plan.name != workspace)) {
+    if (found == op_.tensors.end()) {
       continue;
     }
-    TensorView view;
+    PlannedOutput output;
+    output.place = static_cast<std::size_t>(found - op_.tensors.begin());
+    TensorView& view = output.view;
     view.dtype = plan.dtype;
-    view.device = device;
     view.rank = static_cast<int>(plan.shape.size());
     std::copy(plan.shape.begin(), plan.shape.end(), view.shape.begin());
     std::int64_t stride = 1;
@@ -416,9 +417,26 @@ void OpFunction::make_outputs(Values& values, BoundCall& bound, std::vector<Tens
       view.strides[i] = plan.strides.empty() ? stride : plan.strides[i];
       stride *= std::max<std::int64_t>(plan.shape[i], 1);
     }
+    outputs.push_back(output);
+  }
+  return memo_.keep(views, settings, count, std::move(outputs));
+}
+
+void OpFunction::make_outputs(Values& values, BoundCall& bound, std::vector<TensorView>& views,
+                              Convention convention) const {
+  const int device = views[positional_.front()].device;
+  // A copy, since allocating runs Python, which may make other calls.
+  const std::vector<PlannedOutput> outputs = planned(values, views);
+  for (const PlannedOutput& output : outputs) {
+    const std::string& name = names_[output.place].name;
+    if (given(values[output.place]) || (convention == Convention::out && name != workspace)) {
+      continue;
+    }
+    TensorView view = output.view;
+    view.device = device;
     bound.made.push_back(allocate_like(bound.leader, view));
-    values[place] = bound.made.back().get();
-    TensorReader(op_.name, nullptr).read(values[place], plan.name, true, views[place]);
+    values[output.place] = bound.made.back().get();
+    TensorReader(op_.name, nullptr).read(values[output.place], name, true, views[output.place]);
   }
 }
 

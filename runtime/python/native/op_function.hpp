@@ -10,6 +10,7 @@
 
 #include "kerncast/op_definition.hpp"
 #include "kerncast/runtime.hpp"
+#include "runtime/python/native/output_memo.hpp"
 #include "runtime/python/native/python.hpp"
 
 /// The Python function of one op, which is made from the op's definition.
@@ -70,6 +71,7 @@ class OpFunction {
  private:
   struct Name {
     PyObject* text;  ///< interned
+    Py_hash_t hash;
     std::string name;
   };
 
@@ -85,6 +87,9 @@ class OpFunction {
   [[nodiscard]] Bindings bindings(const Values& values, const std::vector<TensorView>& views) const;
   /// True if the call must make outputs, or a workspace for a call of Convention::out.
   [[nodiscard]] bool lacks_outputs(const Values& values, Convention convention) const;
+  /// The plan of a call with these inputs, outputs and settings.
+  [[nodiscard]] const std::vector<PlannedOutput>& planned(const Values& values,
+                                                          const std::vector<TensorView>& views) const;
   void make_outputs(Values& values, BoundCall& bound, std::vector<TensorView>& views,
                     Convention convention) const;
   [[nodiscard]] Ref result(const Values& values) const;
@@ -92,7 +97,8 @@ class OpFunction {
   [[nodiscard]] Ref full_result(const Values& values, const BoundCall& bound) const;
 
   const OpDefinition& op_;
-  PlanOutputs plan_;                         ///< null: without a plan
+  PlanOutputs plan_;  ///< null: without a plan
+  mutable OutputMemo memo_;
   std::vector<Name> names_;                  ///< tensors, scalars, settings, other parameters, out, stream
   std::vector<std::size_t> positional_;      ///< places of the arguments that need no name
   std::vector<std::size_t> outputs_;         ///< places of the outputs that are returned
