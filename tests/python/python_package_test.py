@@ -1,7 +1,8 @@
 """Tests of the Python package on the virtual GPU. They need NumPy; the package is found by PYTHONPATH."""
 
-import inspect
+import concurrent.futures
 import gc
+import inspect
 import os
 import subprocess
 import sys
@@ -280,6 +281,15 @@ class OwnOps(unittest.TestCase):
             kerncast.register_op(scaled_rows("test.wrong", rows="tokens"))
         with self.assertRaisesRegex(ValueError, "dtype of tensor x is 'f31'"):
             kerncast.register_op(scaled_rows("test.wrong", tensors=[kerncast.TensorArgument("x", ("rows",), "f31")]))
+
+    def test_first_calls_on_several_threads(self):
+        functions = [kerncast.register_op(scaled_rows(f"test.threads_{i}")) for i in range(2)]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            calls = [pool.submit(functions[i % 2], *self.tensors, twice=i % 4 < 2, stream=2) for i in range(32)]
+            results = [call.result() for call in calls]
+        kerncast.synchronize()
+        for i, result in enumerate(results):
+            np.testing.assert_array_equal(result.numpy(), self.x[self.index] * (2 if i % 4 < 2 else 1))
 
     def test_geometry_that_raises(self):
         op = kerncast.register_op(scaled_rows("test.no_geometry", geometry=lambda **_: 1 // 0))
