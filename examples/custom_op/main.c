@@ -98,9 +98,9 @@ static kerncast_status register_squared_relu(const kerncast_op** op, kerncast_er
 }
 
 /* Ends the program with the message of an error. */
-static void check(kerncast_status status, kerncast_error* error) {
+static void check(kerncast_status status, kerncast_error** error) {
   if (status != KERNCAST_OK) {
-    fprintf(stderr, "%s: %s\n", kerncast_status_name(status), kerncast_error_message(error));
+    fprintf(stderr, "%s: %s\n", kerncast_status_name(status), kerncast_error_message(*error));
     exit(1);
   }
 }
@@ -109,7 +109,7 @@ static void check(kerncast_status status, kerncast_error* error) {
 static void* driver_function(kerncast_runtime* runtime, const char* name) {
   kerncast_error* error = NULL;
   void* address = NULL;
-  check(kerncast_driver_symbol(runtime, name, &address, &error), error);
+  check(kerncast_driver_symbol(runtime, name, &address, &error), &error);
   return address;
 }
 
@@ -118,9 +118,9 @@ int main(void) {
   kerncast_error* error = NULL;
   kerncast_runtime* runtime = NULL;
   const kerncast_op* op = NULL;
-  check(kerncast_runtime_instance(&runtime, &error), error);
-  check(register_squared_relu(&op, &error), error);
-  check(kerncast_make_current(runtime, 0, &error), error);
+  check(kerncast_runtime_instance(&runtime, &error), &error);
+  check(register_squared_relu(&op, &error), &error);
+  check(kerncast_make_current(runtime, 0, &error), &error);
   int (*allocate)(uint64_t*, size_t);
   int (*upload)(uint64_t, const void*, size_t);
   int (*download)(void*, uint64_t, size_t);
@@ -139,16 +139,16 @@ int main(void) {
     return 1;
   }
   kerncast_arguments* arguments = NULL;
-  check(kerncast_arguments_create(op, &arguments, &error), error);
+  check(kerncast_arguments_create(op, &arguments, &error), &error);
   int64_t shape[2] = {rows, hidden};
   kerncast_dl_tensor tensor = {.device = {KERNCAST_DL_CUDA, 0}, .ndim = 2, .shape = shape};
   tensor.dtype = (kerncast_dl_data_type){KERNCAST_DL_FLOAT, 32, 1};
   const char* names[] = {"x", "y"};
   for (int i = 0; i < 2; ++i) {
     tensor.data = (void*)(uintptr_t)addresses[i];
-    check(kerncast_arguments_set_tensor(arguments, names[i], &tensor, &error), error);
+    check(kerncast_arguments_set_tensor(arguments, names[i], &tensor, &error), &error);
   }
-  check(kerncast_run(runtime, arguments, NULL, &error), error);
+  check(kerncast_run(runtime, arguments, NULL, &error), &error);
   int right = download(y, addresses[1], sizeof y) == 0;
   for (int i = 0; i < count; ++i) {
     right = right && y[i] == (i == 0 ? 9.0F : 0.0F);

@@ -7,9 +7,9 @@
 enum { rows = 4, hidden = 4096, count = rows * hidden };
 
 /* Ends the program with the message of an error. */
-static void check(kerncast_status status, kerncast_error* error) {
+static void check(kerncast_status status, kerncast_error** error) {
   if (status != KERNCAST_OK) {
-    fprintf(stderr, "%s: %s\n", kerncast_status_name(status), kerncast_error_message(error));
+    fprintf(stderr, "%s: %s\n", kerncast_status_name(status), kerncast_error_message(*error));
     exit(1);
   }
 }
@@ -19,15 +19,15 @@ static void check(kerncast_status status, kerncast_error* error) {
 static void* driver_function(kerncast_runtime* runtime, const char* name) {
   kerncast_error* error = NULL;
   void* address = NULL;
-  check(kerncast_driver_symbol(runtime, name, &address, &error), error);
+  check(kerncast_driver_symbol(runtime, name, &address, &error), &error);
   return address;
 }
 
 int main(void) {
   kerncast_error* error = NULL;
   kerncast_runtime* runtime = NULL;
-  check(kerncast_runtime_instance(&runtime, &error), error);
-  check(kerncast_make_current(runtime, 0, &error), error);
+  check(kerncast_runtime_instance(&runtime, &error), &error);
+  check(kerncast_make_current(runtime, 0, &error), &error);
   int (*allocate)(uint64_t*, size_t);
   int (*upload)(uint64_t, const void*, size_t);
   int (*download)(void*, uint64_t, size_t);
@@ -59,19 +59,19 @@ int main(void) {
   tensor.shape = shape;
   const kerncast_op* op = NULL;
   kerncast_arguments* arguments = NULL;
-  check(kerncast_op_find("norm.rms_norm", &op, &error), error);
-  check(kerncast_arguments_create(op, &arguments, &error), error);
+  check(kerncast_op_find("norm.rms_norm", &op, &error), &error);
+  check(kerncast_arguments_create(op, &arguments, &error), &error);
   tensor.data = (void*)(uintptr_t)in;
-  check(kerncast_arguments_set_tensor(arguments, "x", &tensor, &error), error);
+  check(kerncast_arguments_set_tensor(arguments, "x", &tensor, &error), &error);
   tensor.data = (void*)(uintptr_t)out;
-  check(kerncast_arguments_set_tensor(arguments, "y", &tensor, &error), error);
-  check(kerncast_arguments_set_scalar(arguments, "eps", 1e-6, &error), error);
-  check(kerncast_run(runtime, arguments, NULL, &error), error);
+  check(kerncast_arguments_set_tensor(arguments, "y", &tensor, &error), &error);
+  check(kerncast_arguments_set_scalar(arguments, "eps", 1e-6, &error), &error);
+  check(kerncast_run(runtime, arguments, NULL, &error), &error);
 
   kerncast_prepared* prepared = NULL;
-  check(kerncast_prepare(runtime, arguments, NULL, &prepared, &error), error);
+  check(kerncast_prepare(runtime, arguments, NULL, &prepared, &error), &error);
   for (int i = 0; i < 3; ++i) {
-    check(kerncast_prepared_launch(prepared, NULL, &error), error);
+    check(kerncast_prepared_launch(prepared, NULL, &error), &error);
   }
   kerncast_prepared_free(prepared);
   kerncast_arguments_free(arguments);
