@@ -115,10 +115,12 @@ std::string metrics(const std::string& value) {
                                                                          : "cannot be written";
 }
 
-/// Variables of tests and scripts of the source tree, which may be set while the command runs.
-constexpr std::string_view of_the_tree[] = {"KERNCAST_TEST_LABEL",         "KERNCAST_TEST_CACHE",
-                                            "KERNCAST_STRESS_SECONDS",     "KERNCAST_FUZZ_ROUNDS",
-                                            "KERNCAST_CONFORMANCE_DRIVER", "KERNCAST_SIM_LEVELS"};
+/// Variables of tests and scripts of the source tree, which may be set while the command runs, and the one
+/// that `kerncast tune` sets for itself when it starts again.
+constexpr std::string_view of_the_tree[] = {"KERNCAST_TUNE_BUDGET_END", "KERNCAST_TEST_LABEL",
+                                            "KERNCAST_TEST_CACHE",      "KERNCAST_STRESS_SECONDS",
+                                            "KERNCAST_FUZZ_ROUNDS",     "KERNCAST_CONFORMANCE_DRIVER",
+                                            "KERNCAST_SIM_LEVELS"};
 
 }  // namespace
 

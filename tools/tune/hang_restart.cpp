@@ -30,15 +30,42 @@ std::vector<std::string> own_arguments() {
   return arguments;
 }
 
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
+  for (std::string& text : texts) {
+    pointers.push_back(text.data());
+  }
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+/// Starts the command again in place of this process, with what is left of `budget`. Returns if it cannot.
+void start_again(const TimeBudget& budget) {
+  std::vector<std::string> arguments = own_arguments();
+  std::vector<std::string> environment;
+  for (char** one = environ; *one != nullptr; ++one) {
+    environment.emplace_back(*one);
+  }
+  const std::string variable = std::string(HangRestart::budget_variable) + "=";
+  std::erase_if(environment, [&](const std::string& one) { return one.starts_with(variable); });
+  if (budget.limited()) {
+    environment.push_back(variable + budget.text());
+  }
+  ::execve(own_path().c_str(), pointers_to(arguments).data(), pointers_to(environment).data());
+}
+
 }  // namespace
 
 HangRestart::HangRestart(std::chrono::seconds limit, std::function<Conditions(const Point&)> conditions,
                          std::function<std::string(const OpDefinition&)> templates,
-                         std::function<std::unique_ptr<TrialStore>()> make_store, Console& console)
+                         std::function<std::unique_ptr<TrialStore>()> make_store, const TimeBudget& budget,
+                         Console& console)
     : limit_(limit),
       conditions_(std::move(conditions)),
       templates_(std::move(templates)),
       make_store_(std::move(make_store)),
+      budget_(budget),
       console_(console),
       guard_(limit, [this](const std::string& work) { restart(work); }) {}
 
@@ -76,14 +103,7 @@ void HangRestart::restart(const std::string& work) {
     ::_exit(exit_interrupted);
   }
   if (lost.empty()) {
-    std::vector<std::string> arguments = own_arguments();
-    std::vector<char*> pointers;
-    pointers.reserve(arguments.size() + 1);
-    for (std::string& argument : arguments) {
-      pointers.push_back(argument.data());
-    }
-    pointers.push_back(nullptr);
-    ::execv(own_path().c_str(), pointers.data());
+    start_again(budget_);
   }
   console_.error(lost.empty() ? std::string("the command cannot be started again; start it by hand") : lost);
   ::_exit(exit_failed);

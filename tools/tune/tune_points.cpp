@@ -18,9 +18,8 @@ namespace {
 /// The threads of a run, and what they share.
 class SeatThreads {
  public:
-  SeatThreads(const PointsRun& run, const std::atomic<bool>& stop)
+  explicit SeatThreads(const PointsRun& run)
       : run_(run),
-        stop_(stop),
         started_(std::chrono::steady_clock::now()),
         now_(run.seats.size()),
         in_flight_(run.seats.size()),
@@ -29,7 +28,9 @@ class SeatThreads {
       threads_.emplace_back([this, i] { serve(i); });
     }
   }
+  /// Ends the searches under way, and waits for that.
   ~SeatThreads() {
+    stop();
     for (std::thread& thread : threads_) {
       thread.join();
     }
@@ -42,6 +43,8 @@ class SeatThreads {
     TuneResult result;
   };
 
+  /// Lets the searches under way end soon.
+  void stop() { stop_.store(true); }
   /// True until every thread has ended and every result was taken.
   [[nodiscard]] bool busy() {
     const std::lock_guard lock(mutex_);
@@ -73,7 +76,6 @@ class SeatThreads {
   [[nodiscard]] double seconds() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
   }
-  [[nodiscard]] bool budget_is_spent() const { return run_.budget_s > 0 && seconds() >= run_.budget_s; }
 
   void serve(std::size_t seat_index) {
     std::string error;
@@ -106,8 +108,8 @@ class SeatThreads {
 
   void work(std::size_t seat_index, const DeviceSeat& seat) {
     TunePolicy policy = run_.policy;
-    policy.is_over = [this] { return budget_is_spent(); };
-    while (!stop_.load() && !budget_is_spent()) {
+    policy.is_over = [this] { return run_.budget.spent(); };
+    while (!stop_.load()) {
       const std::size_t index = next_point();
       if (index >= run_.points->size()) {
         return;
@@ -135,7 +137,7 @@ class SeatThreads {
   }
 
   const PointsRun& run_;
-  const std::atomic<bool>& stop_;
+  std::atomic<bool> stop_{false};
   std::chrono::steady_clock::time_point started_;
   std::mutex mutex_;
   std::size_t next_ = 0;
@@ -167,10 +169,13 @@ PointsOutcome run_points(const PointsRun& run, const std::atomic<bool>& stop,
   std::vector<SeatThreads::Finished> results;
   PointsOutcome outcome;
   {
-    SeatThreads threads(run, stop);
+    SeatThreads threads(run);
     RunProgress progress;
     progress.points = run.points->size();
     while (threads.busy()) {
+      if (stop.load()) {
+        threads.stop();
+      }
       for (SeatThreads::Finished& one : threads.take(std::chrono::milliseconds(100))) {
         ++progress.done;
         progress.failed += one.result.error.empty() ? 0 : 1;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tools/tune/evaluate/evaluator.hpp"
+#include "tools/tune/time_budget.hpp"
 #include "tools/tune/tune_run.hpp"
 
 namespace kerncast::tools {
@@ -37,8 +38,9 @@ struct PointsRun {
   /// Digest of the template text of an op.
   std::function<std::string(const OpDefinition&)> templates;
   TunePolicy policy;
-  /// No point is begun after this many seconds, and a search ends then; 0: no limit.
-  double budget_s = 0;
+  /// When it is spent no trial is begun, and those under way are given up. Points whose trials are all stored
+  /// are still decided.
+  TimeBudget budget;
   /// One for each device. A device that cannot be had ends its thread with an error.
   std::vector<std::function<DeviceSeat()>> seats;
 };
@@ -51,7 +53,8 @@ struct PointsOutcome {
 };
 
 /// Tunes all points, one at a time on each device. On this thread, `finished` is called with each result, and
-/// `tick` about ten times a second. When `stop` becomes true, the searches under way end soon.
+/// `tick` about ten times a second. When `stop` becomes true, or one of the two throws, the searches under
+/// way end soon.
 [[nodiscard]] PointsOutcome run_points(const PointsRun& run, const std::atomic<bool>& stop,
                                        const std::function<void(const RunProgress&)>& tick,
                                        const std::function<void(const TuneResult&)>& finished);

@@ -23,14 +23,14 @@ std::string tool_version() {
 class TrialBook {
  public:
   TrialBook(Evaluator& evaluator, TrialStore& store, const Point& point, std::int64_t rows,
-            const Space& space, const std::string& templates, const std::atomic<bool>& stop)
+            const Space& space, const std::string& templates, std::function<bool()> ends)
       : evaluator_(evaluator),
         store_(store),
         point_(point),
         rows_(rows),
         space_(space),
         fields_(search_fields(point, rows, space, evaluator.conditions(point), templates)),
-        stop_(stop) {
+        ends_(std::move(ends)) {
     for (Trial& trial : store.load(fields_)) {
       // The machine may have failed and not the candidate, so it is tried again.
       if (trial.outcome != Outcome::failed) {
@@ -49,7 +49,7 @@ class TrialBook {
     return found != known_.end() && found->second.stored;
   }
 
-  /// Makes the trials that are missing. False if the user stopped it.
+  /// Makes the trials that are missing. False if one still is, since it was told to end.
   bool make(const std::vector<std::size_t>& candidates, bool is_final) {
     std::vector<Candidate> others;
     bool own = false;
@@ -62,13 +62,14 @@ class TrialBook {
         others.push_back(space_.valid[index]);
       }
     }
-    if (own) {
+    if (own && !ends_()) {
       evaluate({}, is_final);
     }
-    if (!others.empty() && !stop_.load()) {
+    if (!others.empty() && !ends_()) {
       evaluate(others, is_final);
     }
-    return !stop_.load();
+    const auto made = [&](std::size_t index) { return find(space_.valid[index], is_final) != nullptr; };
+    return std::all_of(candidates.begin(), candidates.end(), made) || !ends_();
   }
 
   /// Keeps that a winner does not hold over the bucket, for those who decide from the stored trials.
@@ -112,7 +113,7 @@ class TrialBook {
     const auto start = Clock::now();
     began_ = began_ == Clock::time_point() ? start : began_;
     EvaluationRequest request{&point_, rows_, space_.own(), others, is_final};
-    std::vector<Trial> made = evaluator_.evaluate(request, [this] { return stop_.load(); });
+    std::vector<Trial> made = evaluator_.evaluate(request, ends_);
     for (Trial& trial : made) {
       trial.is_final = is_final;
       measuring_ms_ += trial.took_ms;
@@ -129,7 +130,7 @@ class TrialBook {
   std::int64_t rows_;
   const Space& space_;
   cache::KeyFieldList fields_;
-  const std::atomic<bool>& stop_;
+  std::function<bool()> ends_;
   std::map<std::pair<std::string, bool>, Known> known_;
   double measuring_ms_ = 0;
   Clock::time_point began_;
@@ -149,7 +150,8 @@ class PointRun {
         tick_(tick),
         space_(space_of(point)),
         decision_(policy.decision),
-        book_(evaluator, store, point, point.rows, space_, templates, stop) {
+        was_over_(policy.is_over && policy.is_over()),
+        book_(evaluator, store, point, point.rows, space_, templates, [this] { return ends(); }) {
     decision_.least_pairs = evaluator.exact() ? 1 : decision_.least_pairs;
     result_.point = point;
     result_.conditions = evaluator.conditions(point);
@@ -165,7 +167,7 @@ class PointRun {
 
   TuneResult run() {
     search();
-    while (!result_.stopped && result_.error.empty() && !choose_and_validate()) {
+    while (goes_on() && !choose_and_validate()) {
     }
     result_.stopped = result_.stopped || stop_.load();
     finish();
@@ -176,6 +178,22 @@ class PointRun {
   void tell(std::string_view phase) {
     progress_.phase = phase;
     tick_(progress_);
+  }
+
+  /// True if no further trial is to be begun.
+  [[nodiscard]] bool ends() const { return stop_.load() || (policy_.is_over && policy_.is_over()); }
+  [[nodiscard]] bool goes_on() const {
+    return !result_.stopped && result_.out_of_time.empty() && result_.error.empty();
+  }
+
+  /// Makes trials in the phase that was told last. False if the user or the budget ended that.
+  bool make(TrialBook& book, const std::vector<std::size_t>& candidates, bool is_final) {
+    const bool made = book.make(candidates, is_final);
+    result_.stopped = stop_.load();
+    if (!made && !result_.stopped) {
+      result_.out_of_time = was_over_ ? "start" : progress_.phase;
+    }
+    return made && !result_.stopped;
   }
 
   void search() {
@@ -196,7 +214,7 @@ class PointRun {
       }
       prepare(batch, *strategy);
       tell("search");
-      result_.stopped = !book_.make(batch, false);
+      const bool made = make(book_, batch, false);
       for (const std::size_t index : batch) {
         const Trial* trial = book_.find(space_.valid[index], false);
         if (trial == nullptr) {
@@ -211,7 +229,7 @@ class PointRun {
         strategy->tell(index, trial->relative_time());
       }
       progress.seconds = book_.seconds();
-      if (result_.stopped) {
+      if (!made) {
         return;
       }
       if (book_.find(space_.own(), false) == nullptr) {
@@ -220,9 +238,6 @@ class PointRun {
       }
       if (policy_.stop != nullptr) {
         result_.end = policy_.stop->reached(progress);
-      }
-      if (result_.end.empty() && policy_.is_over && policy_.is_over()) {
-        result_.end = "the budget is spent";
       }
     }
   }
@@ -299,8 +314,7 @@ class PointRun {
       if (!result_.error.empty()) {
         return true;
       }
-      if (!last.empty() && !book_.make(last, true)) {
-        result_.stopped = true;
+      if (!last.empty() && !make(book_, last, true)) {
         return true;
       }
       all = contenders(true, last);
@@ -319,7 +333,7 @@ class PointRun {
       }
       return false;
     }
-    if (result_.stopped) {
+    if (!goes_on()) {
       return true;
     }
     result_.chosen = space_.valid[index];
@@ -339,18 +353,19 @@ class PointRun {
     }
   }
 
-  /// True if the candidate holds at the other row counts of the bucket, or if the user stopped the run.
+  /// True if the candidate holds at the other row counts of the bucket, or if the run ended before that.
   bool validate(std::size_t index) {
     const Candidate& candidate = space_.valid[index];
     for (const std::int64_t rows : validation_rows(result_.point, policy_.seed)) {
       tell("validation");
-      TrialBook book(evaluator_, store_, result_.point, rows, space_, templates_, stop_);
+      TrialBook book(evaluator_, store_, result_.point, rows, space_, templates_, [this] { return ends(); });
       result_.error = book.own_defect();
       if (!result_.error.empty()) {
         return false;
       }
-      if (!book.make({index}, true)) {
-        result_.stopped = true;
+      const bool made = make(book, {index}, true);
+      result_.measuring_ms += book.measuring_ms();
+      if (!made) {
         return true;
       }
       const Trial* trial = book.find(candidate, true);
@@ -365,7 +380,6 @@ class PointRun {
               fmt::format("it takes {:.1f} % longer than the default", -100 * validation.gain.gain);
         }
       }
-      result_.measuring_ms += book.measuring_ms();
       result_.validations.push_back(validation);
       if (!validation.defect.empty()) {
         result_.reason =
@@ -381,6 +395,8 @@ class PointRun {
     result_.measuring_ms += book_.measuring_ms();
     if (result_.stopped) {
       result_.end = "it was stopped";
+    } else if (!result_.out_of_time.empty()) {
+      result_.end = "the budget is spent";
     }
   }
 
@@ -392,6 +408,7 @@ class PointRun {
   const std::function<void(const TuneProgress&)>& tick_;
   Space space_;
   DecisionPolicy decision_;
+  bool was_over_;  ///< the budget was spent before the point was begun
   TrialBook book_;
   TuneResult result_;
   TuneProgress progress_;
@@ -421,6 +438,7 @@ cache::KeyFieldList search_fields(const Point& point, std::int64_t rows, const S
   }
   if (conditions.source == cache::TunedSource::estimate) {
     fields.emplace_back("tool", tool_version());
+    fields.emplace_back("model", conditions.model);
   }
   return fields;
 }

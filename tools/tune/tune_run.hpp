@@ -26,7 +26,8 @@ struct TunePolicy {
   std::uint64_t seed = 0;
   /// Candidates that are measured in the same rounds. Few, so that a round is short beside a drift.
   std::size_t batch = 4;
-  /// Asked after each batch: true ends the search, and what was tried decides. Empty: never.
+  /// Asked before and during each trial, whatever the phase: true ends the tuning of a point that needs
+  /// another one. Empty: never.
   std::function<bool()> is_over = nullptr;
   std::size_t finalists = 4;  ///< candidates that are measured again before one is chosen
 };
@@ -72,9 +73,12 @@ struct TuneResult {
   std::vector<Trial> trials;  ///< those that the choice is based on, in the order of the search
   double measuring_ms = 0;    ///< host time of the trials that were made now
   bool stopped = false;       ///< the user stopped it: no choice was made
-  std::string error;          ///< why there is no choice; empty if there is one
+  /// The phase in which the budget ran out, so that no choice was made; "start" if it was spent before. Empty
+  /// if it did not.
+  std::string out_of_time;
+  std::string error;  ///< why there is no choice; empty if there is one
 
-  [[nodiscard]] bool decided() const { return error.empty() && !stopped; }
+  [[nodiscard]] bool decided() const { return error.empty() && !stopped && out_of_time.empty(); }
   [[nodiscard]] bool keeps_own() const { return chosen.id == own.id; }
 };
 
@@ -85,8 +89,9 @@ struct TuneResult {
 
 /// Tunes one point: tries candidates as the strategy says until it or a stop rule ends the search, measures
 /// the best again, and validates the winner over its bucket. Trials that `store` has are not made again, and
-/// each new one is stored before the next begins. When `stop` becomes true, the search ends soon and nothing
-/// is chosen. A failure of the point is TuneResult::error; nothing is thrown for it.
+/// each new one is stored before the next begins. When `stop` becomes true, or the time is over and a trial
+/// is missing, the tuning ends soon and nothing is chosen. A failure of the point is TuneResult::error;
+/// nothing is thrown for it.
 [[nodiscard]] TuneResult tune_point(Evaluator& evaluator, TrialStore& store, const Point& point,
                                     const std::string& templates, const TunePolicy& policy,
                                     const std::atomic<bool>& stop,

@@ -112,6 +112,44 @@ TEST_CASE("several described devices are tuned one after the other, each for its
   CHECK(place.run({"cache", "tuned", "--json"}).json().size() == 2);
 }
 
+TEST_CASE("the budget is one for the whole command, and its end says where the time ran out") {
+  if (!has_nvrtc()) {
+    return;
+  }
+  const CommandPlace place;
+  // 59 candidates, which take far longer than a second.
+  const Arguments tune = {"tune",       "norm.rms_norm", "--set",    "hidden=256", "--rows", "4,64",
+                          "--strategy", "exhaustive",    "--device", "sim:h100",   "--json", "--budget"};
+  const Outcome cut = place.run(with(tune, {"1s"}));
+  INFO(cut.err);
+  CHECK(cut.code == 1);
+  CHECK_THAT(cut.err, Catch::Contains("the time of --budget ran out") && Catch::Contains("norm.rms_norm") &&
+                          Catch::Contains("2 points are left"));
+  const json end = cut.events("end").at(0);
+  CHECK(end.at("left") == 2);
+  CHECK(end.at("device") == "sim:h100");
+  CHECK_THAT(end.at("out_of_time").get<std::string>(), Catch::Contains("norm.rms_norm"));
+
+  // The command that took the place of one that hung has the budget of that one.
+  const Outcome again = place.run(with(tune, {"1h"}), {{"KERNCAST_TUNE_BUDGET_END", "1"}});
+  CHECK(again.code == 1);
+  CHECK_THAT(again.events("end").at(0).at("out_of_time").get<std::string>(),
+             Catch::StartsWith("the time of --budget ran out before norm.rms_norm"));
+}
+
+TEST_CASE("a plan for several described devices is one document") {
+  const CommandPlace place;
+  const Outcome outcome = place.run(with(tune_on("sim:h100,estimate:b200", "1,64"), {"--plan"}));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const json plan = outcome.json();
+  CHECK(plan.at("device") == "sim:h100, estimate:b200");
+  REQUIRE(plan.at("points").size() == 4);
+  CHECK(plan.at("points").at(0).at("device") == "sim:h100");
+  CHECK(plan.at("points").at(3).at("device") == "estimate:b200");
+  CHECK(plan.at("points").at(3).at("arch") == "sm_100a");
+}
+
 TEST_CASE("devices of the driver share the points") {
   if (!has_nvrtc()) {
     return;

@@ -32,7 +32,7 @@ class MadeUpEvaluator final : public tools::Evaluator {
       : truth_(std::move(truth)), noise_(noise), random_(noise.seed) {}
 
   [[nodiscard]] tools::Conditions conditions(const tools::Point& /*point*/) const override {
-    return {cache::TunedSource::measured, "made-up", "NVRTC 13.0", "1.0", "fixed", "made-up rounds", ""};
+    return {cache::TunedSource::measured, "made-up", "NVRTC 13.0", "1.0", "fixed", "made-up rounds", "", ""};
   }
   [[nodiscard]] bool exact() const override { return noise_.spread == 0; }
   [[nodiscard]] double bound_us(const tools::Point&, std::int64_t) const override { return bound; }

@@ -20,7 +20,7 @@ class LostDevice final : public Evaluator {
  public:
   explicit LostDevice(std::atomic<bool>& gone) : gone_(gone) {}
   [[nodiscard]] Conditions conditions(const Point&) const override {
-    return {cache::TunedSource::measured, "made-up", "NVRTC 13.0", "1.0", "fixed", "made-up rounds", ""};
+    return {cache::TunedSource::measured, "made-up", "NVRTC 13.0", "1.0", "fixed", "made-up rounds", "", ""};
   }
   [[nodiscard]] bool exact() const override { return true; }
   [[nodiscard]] double bound_us(const Point&, std::int64_t) const override { return 0; }
@@ -35,6 +35,26 @@ class LostDevice final : public Evaluator {
 
  private:
   std::atomic<bool>& gone_;
+};
+
+/// A device whose trials last until they are stopped.
+class Endless final : public Evaluator {
+ public:
+  [[nodiscard]] Conditions conditions(const Point&) const override {
+    return {cache::TunedSource::measured, "made-up", "NVRTC 13.0", "1.0", "fixed", "made-up rounds", "", ""};
+  }
+  [[nodiscard]] bool exact() const override { return true; }
+  [[nodiscard]] double bound_us(const Point&, std::int64_t) const override { return 0; }
+  void prepare(const Point&, std::span<const Candidate>) override {}
+  [[nodiscard]] std::vector<double> expect(const Point&, std::span<const Candidate>) override { return {}; }
+  [[nodiscard]] std::vector<std::string> in_flight() const override { return {}; }
+  [[nodiscard]] std::vector<Trial> evaluate(const EvaluationRequest&,
+                                            const std::function<bool()>& stop) override {
+    while (!stop()) {
+      std::this_thread::yield();
+    }
+    return {};
+  }
 };
 
 struct Fixture {
@@ -90,4 +110,33 @@ TEST_CASE_METHOD(Fixture, "another device tunes the point of a device that is lo
   for (const TuneResult& result : made.results) {
     CHECK(result.decided());
   }
+}
+
+TEST_CASE_METHOD(Fixture, "a budget that is spent leaves every point whose trials are not stored") {
+  run.budget = TimeBudget(1e-9);
+  run.seats.clear();
+  run.seats.push_back([this] {
+    return DeviceSeat{
+        std::make_unique<MadeUpEvaluator>([](const Tunables& made, std::int64_t) { return 5.0 + made[0]; }),
+        store()};
+  });
+  const PointsOutcome left = outcome();
+  REQUIRE(left.results.size() == 3);
+  for (const TuneResult& result : left.results) {
+    CHECK(result.out_of_time == "start");
+  }
+  run.budget = {};
+  CHECK(outcome().results.front().decided());
+  run.budget = TimeBudget(1e-9);
+  for (const TuneResult& result : outcome().results) {
+    CHECK(result.decided());
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "an exception of the one who is told stops the searches under way") {
+  run.seats.clear();
+  run.seats.push_back([this] { return DeviceSeat{std::make_unique<Endless>(), store()}; });
+  const std::atomic<bool> stop{false};
+  const auto fails = [](const RunProgress&) { throw std::runtime_error("the output is closed"); };
+  CHECK_THROWS_WITH(run_points(run, stop, fails, [](const TuneResult&) {}), "the output is closed");
 }

@@ -273,21 +273,70 @@ TEST_CASE("a stop rule ends a search, and what was tried decides") {
   CHECK_THAT(result.end, Catch::Contains("5 trials"));
 }
 
-TEST_CASE("a budget that is spent ends a search after what is under way") {
+TEST_CASE("a budget that is spent ends every phase, keeps the trials, and the next run goes on from them") {
   const Point point = point_of_norm();
   const Space space = space_of(point);
+  const std::size_t all = space.valid.size();
+  const std::size_t bottom = space.first == 0 ? all - 1 : 0;
+  const auto truth = valley_at(space.valid[bottom].tunables, point.op().tunables.size());
+  // The trials of a search are all candidates; those of the finalists and of other row counts follow.
+  const std::pair<std::size_t, const char*> cases[] = {
+      {all / 2, "search"}, {all + 1, "final"}, {all + 5, "validation"}};
+  for (const auto& [asked, phase] : cases) {
+    const TemporaryDirectory folder;
+    TunePolicy policy;
+    policy.strategy = parse_strategy("exhaustive");
+    const std::atomic<bool> stop{false};
+    const auto run = [&](MadeUpEvaluator& evaluator) {
+      TrialStore store(folder.path(), nullptr);
+      return tune_point(evaluator, store, point, "0123", policy, stop, [](const TuneProgress&) {});
+    };
+    MadeUpEvaluator evaluator(truth, Noise{0.01, 0, 0, 1});
+    policy.is_over = [&evaluator, most = asked] { return static_cast<std::size_t>(evaluator.asked) >= most; };
+    const TuneResult cut = run(evaluator);
+    INFO(phase << ", " << cut.error);
+    CHECK_FALSE(cut.decided());
+    CHECK(cut.error.empty());
+    CHECK(cut.out_of_time == phase);
+    CHECK(cut.end == "the budget is spent");
+    CHECK(static_cast<std::size_t>(evaluator.asked) == asked);
+    policy.is_over = nullptr;
+    MadeUpEvaluator next(truth, Noise{0.01, 0, 0, 1});
+    const TuneResult decided = run(next);
+    CHECK(decided.decided());
+    CHECK(decided.stored > 0);
+    // A point whose trials are all there is decided without any time.
+    policy.is_over = [] { return true; };
+    MadeUpEvaluator none(truth, Noise{0.01, 0, 0, 1});
+    const TuneResult again = run(none);
+    CHECK(again.decided());
+    CHECK(again.chosen.text == decided.chosen.text);
+    CHECK(none.asked == 0);
+  }
+}
+
+TEST_CASE("a point for which no time is left is not begun") {
+  const Point point = point_of_norm();
   const TemporaryDirectory folder;
   TrialStore store(folder.path(), nullptr);
-  MadeUpEvaluator evaluator(valley_at(space.own().tunables, point.op().tunables.size()));
+  MadeUpEvaluator evaluator([](const Tunables&, std::int64_t) { return 5.0; });
   TunePolicy policy;
-  policy.strategy = parse_strategy("exhaustive");
   policy.is_over = [] { return true; };
   const std::atomic<bool> stop{false};
   const TuneResult result =
       tune_point(evaluator, store, point, "0123", policy, stop, [](const TuneProgress&) {});
-  CHECK(result.decided());
-  CHECK(result.tried <= policy.batch);
-  CHECK_THAT(result.end, Catch::Contains("budget"));
+  CHECK(result.out_of_time == "start");
+  CHECK_FALSE(result.decided());
+  CHECK(evaluator.asked == 0);
+}
+
+TEST_CASE("estimates of another model are other trials") {
+  const Point point = point_of_norm();
+  const Space space = space_of(point);
+  Conditions conditions{cache::TunedSource::estimate, "h100", "NVRTC 13.0", "", "", "cost model", "", "a"};
+  const cache::KeyFieldList fields = search_fields(point, rows, space, conditions, "0123");
+  conditions.model = "b";
+  CHECK(fields != search_fields(point, rows, space, conditions, "0123"));
 }
 
 TEST_CASE("with noise, drift and outliers the choice is never worse than the default, and near the best") {

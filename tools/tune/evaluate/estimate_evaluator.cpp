@@ -11,6 +11,7 @@
 
 #include "tools/run/steering_data.hpp"
 #include "tools/tune/evaluate/fitness.hpp"
+#include "tools/tune/evaluate/model_digest.hpp"
 #include "tools/tune/space/call_shape.hpp"
 
 namespace kerncast::tools {
@@ -40,6 +41,7 @@ EstimateEvaluator::EstimateEvaluator(MakeRuntime make_runtime, CandidateCompiler
     : make_runtime_(std::move(make_runtime)),
       compiler_(compiler),
       device_(device),
+      model_(model_digest(device)),
       nvrtc_(std::move(nvrtc)) {}
 
 EstimateEvaluator::~EstimateEvaluator() = default;
@@ -57,6 +59,7 @@ Conditions EstimateEvaluator::conditions(const Point& point) const {
   conditions.device = device_.name;
   conditions.compiler = nvrtc_.empty() ? std::string() : "NVRTC " + nvrtc_;
   conditions.policy = "cost model";
+  conditions.model = model_;
   conditions.data = steering_tensors(point.op()).empty() ? "" : "uniform";
   return conditions;
 }
@@ -86,20 +89,24 @@ std::vector<Trial> EstimateEvaluator::evaluate(const EvaluationRequest& request,
       fit.push_back(candidate);
     }
   }
-  estimate(point, request.rows, fit);
-  const Known& own = known_[name_of_call(point, request.rows, request.own)];
+  estimate(point, request.rows, fit, stop);
+  const Known* own = find(point, request.rows, request.own);
   for (std::size_t i = 0; i < trials.size(); ++i) {
     Trial& trial = trials[i];
     if (trial.outcome == Outcome::timed) {
-      const Known& known = known_[name_of_call(point, request.rows, wanted[i])];
+      const Known* found = find(point, request.rows, wanted[i]);
+      if (found == nullptr || own == nullptr) {
+        return {};
+      }
+      const Known& known = *found;
       trial.outcome = known.outcome;
       trial.why = known.why;
       if (known.outcome == Outcome::timed) {
         trial.samples_us = {known.us};
       }
-      if (known.outcome == Outcome::timed && own.outcome == Outcome::timed &&
+      if (known.outcome == Outcome::timed && own->outcome == Outcome::timed &&
           wanted[i].text != request.own.text) {
-        trial.default_us = {own.us};
+        trial.default_us = {own->us};
       }
     }
     trial.at_us = now_us();
@@ -151,18 +158,24 @@ Trial EstimateEvaluator::examine(const EvaluationRequest& request, const Candida
   return trial;
 }
 
-void EstimateEvaluator::estimate(const Point& point, std::int64_t rows,
-                                 std::span<const Candidate> candidates) {
+const EstimateEvaluator::Known* EstimateEvaluator::find(const Point& point, std::int64_t rows,
+                                                        const Candidate& candidate) const {
+  const auto known = known_.find(name_of_call(point, rows, candidate));
+  return known == known_.end() ? nullptr : &known->second;
+}
+
+void EstimateEvaluator::estimate(const Point& point, std::int64_t rows, std::span<const Candidate> candidates,
+                                 const std::function<bool()>& stop) {
   std::vector<const Candidate*> wanted;
   std::vector<Tunables> tunables;
   for (const Candidate& candidate : candidates) {
-    if (!known_.contains(name_of_call(point, rows, candidate))) {
+    if (find(point, rows, candidate) == nullptr) {
       wanted.push_back(&candidate);
       tunables.push_back(candidate.tunables);
     }
   }
   try {
-    const std::vector<Counted> counted = seat().sweep.count(point.workload, rows, tunables);
+    const std::vector<Counted> counted = seat().sweep.count(point.workload, rows, tunables, stop);
     for (std::size_t i = 0; i < counted.size(); ++i) {
       known_[name_of_call(point, rows, *wanted[i])] = known_of(counted[i]);
     }
@@ -173,7 +186,9 @@ void EstimateEvaluator::estimate(const Point& point, std::int64_t rows,
       return;
     }
     for (const Candidate* candidate : wanted) {
-      estimate(point, rows, {candidate, 1});
+      if (!stop()) {
+        estimate(point, rows, {candidate, 1}, stop);
+      }
     }
   }
 }
@@ -203,12 +218,12 @@ std::vector<double> EstimateEvaluator::expect(const Point& point, std::span<cons
       compiled.push_back(candidate);
     }
   }
-  estimate(point, point.rows, compiled);
+  estimate(point, point.rows, compiled, [] { return false; });
   std::vector<double> expected;
   for (const Candidate& candidate : candidates) {
-    const auto known = known_.find(name_of_call(point, point.rows, candidate));
-    const bool timed = known != known_.end() && known->second.outcome == Outcome::timed;
-    expected.push_back(timed ? known->second.us : std::numeric_limits<double>::infinity());
+    const Known* known = find(point, point.rows, candidate);
+    const bool timed = known != nullptr && known->outcome == Outcome::timed;
+    expected.push_back(timed ? known->us : std::numeric_limits<double>::infinity());
   }
   return expected;
 }

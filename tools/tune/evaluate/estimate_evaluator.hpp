@@ -47,8 +47,9 @@ class EstimateEvaluator final : public Evaluator {
   [[nodiscard]] Seat& seat();
   /// The trial of a candidate, without its time: it is timed if it may be.
   [[nodiscard]] Trial examine(const EvaluationRequest& request, const Candidate& candidate);
-  /// Estimates these candidates, all at once if no launch fails.
-  void estimate(const Point& point, std::int64_t rows, std::span<const Candidate> candidates);
+  /// Estimates these candidates, all at once if no launch fails, until `stop` is true.
+  void estimate(const Point& point, std::int64_t rows, std::span<const Candidate> candidates,
+                const std::function<bool()>& stop);
 
   /// The estimate of a candidate, or why there is none.
   struct Known {
@@ -56,6 +57,8 @@ class EstimateEvaluator final : public Evaluator {
     Outcome outcome = Outcome::timed;
     std::string why;
   };
+  /// Null if the candidate was not estimated yet.
+  [[nodiscard]] const Known* find(const Point& point, std::int64_t rows, const Candidate& candidate) const;
   [[nodiscard]] static std::string name_of_call(const Point& point, std::int64_t rows,
                                                 const Candidate& candidate);
   [[nodiscard]] Known known_of(const Counted& counted) const;
@@ -63,6 +66,7 @@ class EstimateEvaluator final : public Evaluator {
   MakeRuntime make_runtime_;
   CandidateCompiler& compiler_;
   const devices::DeviceDescription& device_;
+  std::string model_;  ///< digest of what the cost model says of the device
   std::string nvrtc_;
   std::unique_ptr<Seat> seat_;
   std::map<std::string, Known> known_;

@@ -23,6 +23,7 @@ struct Conditions {
   std::string clocks;    ///< how the clock of the device is set; empty for an estimate
   std::string policy;    ///< how is measured, or "cost model"
   std::string data;      ///< how the data that steer time are drawn; empty if none do
+  std::string model;     ///< digest of the model and its description of the device; empty for a measurement
 };
 
 /// The candidates that are tried together.
@@ -52,7 +53,7 @@ class Evaluator {
   /// Tries the op's own choice if there are no others, else the others, each beside the op's own choice.
   /// Returns one trial for each of them, in their order. A candidate that fails is an outcome; Error is
   /// thrown only if the op's own choice cannot be tried. `stop` is asked between candidates; if it is true
-  /// the result may lack the last trials.
+  /// the result may lack trials.
   [[nodiscard]] virtual std::vector<Trial> evaluate(const EvaluationRequest& request,
                                                     const std::function<bool()>& stop) = 0;
   /// The times in microseconds that a model expects of `candidates`; empty if there is none.

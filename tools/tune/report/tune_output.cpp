@@ -60,6 +60,27 @@ double mean_ratio(const std::vector<TuneResult>& results) {
   return count > 0 ? std::exp(logs / count) : 1;
 }
 
+/// The place at which the budget of a run was spent, in words: the points that were under way, else the first
+/// that was not begun. Empty if the budget was enough.
+std::string out_of_time_text(const std::vector<TuneResult>& results) {
+  std::vector<std::string> under_way;
+  std::string first;
+  for (const TuneResult& result : results) {
+    if (result.out_of_time == "start") {
+      first = first.empty() ? "before " + describe(result.point) : first;
+    } else if (!result.out_of_time.empty()) {
+      under_way.push_back(fmt::format("in the {} of {}, after {} of {}", result.out_of_time,
+                                      describe(result.point), result.tried,
+                                      counted(result.candidates, "candidate")));
+    }
+  }
+  if (under_way.empty() && first.empty()) {
+    return {};
+  }
+  return "the time of --budget ran out " +
+         (under_way.empty() ? first : fmt::format("{}", fmt::join(under_way, "; ")));
+}
+
 }  // namespace
 
 std::string gain_text(const PairedDifference& gain) {
@@ -93,6 +114,7 @@ Json to_json(const TuneResult& result) {
                    {"stored", result.stored},
                    {"wrong", result.wrong},
                    {"end", result.end},
+                   {"out_of_time", result.out_of_time},
                    {"default", result.own.text},
                    {"default_us", result.own_time.median_us},
                    {"bound_us", result.bound_us}});
@@ -118,11 +140,24 @@ Json to_json(const TuneResult& result) {
   return json;
 }
 
-void show_searches(CommandContext& context, const std::vector<PlannedSearch>& searches,
-                   const std::string& strategy, const std::string& target) {
+Json to_json(const PlannedSearch& search, const std::string& target) {
+  const Point& point = search.point;
+  return {{"op", point.op().name},        {"spec", point.spec_text},
+          {"arch", point.arch},           {"device", target},
+          {"rows", point.rows},           {"rows_low", point.rows_low},
+          {"rows_high", point.rows_high}, {"default", search.own},
+          {"bound_us", search.bound_us},  {"candidates", search.candidates},
+          {"pruned", search.pruned},      {"stored", search.stored}};
+}
+
+void show_searches(CommandContext& context, Json points, const std::string& strategy,
+                   const std::string& targets) {
+  if (context.json) {
+    print_json({{"device", targets}, {"strategy", strategy}, {"points", std::move(points)}});
+    return;
+  }
   std::size_t candidates = 0;
   std::size_t stored = 0;
-  Json list = Json::array();
   Table table({{"op"},
                {"specialisation"},
                {"arch"},
@@ -132,48 +167,38 @@ void show_searches(CommandContext& context, const std::vector<PlannedSearch>& se
                {"candidates", Align::right},
                {"pruned", Align::right},
                {"tried before", Align::right}});
-  for (const PlannedSearch& search : searches) {
-    const Point& point = search.point;
-    candidates += search.candidates;
-    stored += search.stored;
-    list.push_back({{"op", point.op().name},
-                    {"spec", point.spec_text},
-                    {"arch", point.arch},
-                    {"rows", point.rows},
-                    {"rows_low", point.rows_low},
-                    {"rows_high", point.rows_high},
-                    {"default", search.own},
-                    {"bound_us", search.bound_us},
-                    {"candidates", search.candidates},
-                    {"pruned", search.pruned},
-                    {"stored", search.stored}});
-    table.add_row({point.op().name, point.spec_text, point.arch, rows_text(point.rows_low, point.rows_high),
-                   search.own, fixed(search.bound_us, 2), fmt::format("{}", search.candidates),
-                   fmt::format("{}", search.pruned), fmt::format("{}", search.stored)});
-  }
-  if (context.json) {
-    print_json({{"device", target}, {"strategy", strategy}, {"points", std::move(list)}});
-    return;
+  for (const Json& point : points) {
+    const auto text = [&](const char* name) { return point.at(name).get<std::string>(); };
+    const auto count = [&](const char* name) { return point.at(name).get<std::size_t>(); };
+    candidates += count("candidates");
+    stored += count("stored");
+    table.add_row(
+        {text("op"), text("spec"), text("arch"),
+         rows_text(point.at("rows_low").get<std::int64_t>(), point.at("rows_high").get<std::int64_t>()),
+         text("default"), fixed(point.at("bound_us").get<double>(), 2),
+         fmt::format("{}", count("candidates")), fmt::format("{}", count("pruned")),
+         fmt::format("{}", count("stored"))});
   }
   if (!table.empty()) {
     print(table);
   }
-  print(fmt::format("{} on {}: {} by {}, {} tried before\n", counted(searches.size(), "point"), target,
+  print(fmt::format("{} on {}: {} by {}, {} tried before\n", counted(points.size(), "point"), targets,
                     counted(candidates, "candidate"), strategy, stored));
 }
 
-void TuneReporter::announce(std::size_t points, const std::string& target, const std::string& strategy,
-                            const std::string& why) const {
-  if (!context_.json) {
-    print(fmt::format("tuning {} on {}{} by {}\n", counted(points, "point"), target,
+void announce_tuning(CommandContext& context, std::size_t points, const std::string& targets,
+                     const std::string& strategy, const std::string& why) {
+  if (!context.json) {
+    print(fmt::format("tuning {} on {}{} by {}\n", counted(points, "point"), targets,
                       why.empty() ? "" : fmt::format(" ({})", why), strategy));
     static_cast<void>(flush_output());
   }
 }
 
 void TuneReporter::begin(std::size_t points, const std::string& target, const std::string& strategy,
-                         const std::string& why) const {
-  announce(points, target, strategy, why);
+                         const std::string& why) {
+  target_ = target;
+  announce_tuning(context_, points, target, strategy, why);
   if (context_.json) {
     print_json_line({{"event", "plan"}, {"points", points}, {"device", target}, {"strategy", strategy}});
   }
@@ -200,6 +225,7 @@ void TuneReporter::tick(const RunProgress& progress) {
                      {"bound_us", one.bound_us}});
     }
     print_json_line({{"event", "progress"},
+                     {"device", target_},
                      {"done", progress.done},
                      {"points", progress.points},
                      {"failed", progress.failed},
@@ -227,7 +253,7 @@ void TuneReporter::finished(const TuneResult& result, const std::string& unrecor
     context_.console.error(
         fmt::format("{}: the record is not stored: {}", describe(result.point), unrecorded));
   }
-  if (context_.json && !result.stopped) {
+  if (context_.json && !result.stopped && result.out_of_time != "start") {
     Json event = to_json(result);
     event["recorded"] = result.decided() && unrecorded.empty();
     print_json_line(event);
@@ -268,8 +294,10 @@ int TuneReporter::end(const PointsOutcome& outcome, bool stopped, double seconds
   }
   const std::size_t left = outcome.left + outcome.results.size() - decided - failed;
   const double mean = mean_ratio(outcome.results);
+  const std::string ran_out = out_of_time_text(outcome.results);
   if (context_.json) {
     print_json_line({{"event", "end"},
+                     {"device", target_},
                      {"points", outcome.results.size() + outcome.left},
                      {"decided", decided},
                      {"default_stays", kept},
@@ -278,6 +306,7 @@ int TuneReporter::end(const PointsOutcome& outcome, bool stopped, double seconds
                      {"tried", tried},
                      {"stored", stored},
                      {"mean_gain", 1 - mean},
+                     {"out_of_time", ran_out},
                      {"errors", outcome.errors},
                      {"seconds", seconds}});
   } else {
@@ -291,6 +320,9 @@ int TuneReporter::end(const PointsOutcome& outcome, bool stopped, double seconds
   }
   for (const std::string& error : outcome.errors) {
     context_.console.error(error);
+  }
+  if (!ran_out.empty()) {
+    context_.console.note(ran_out);
   }
   if (left > 0) {
     context_.console.note(fmt::format("{} {} left; every trial is kept, and the same command goes on",

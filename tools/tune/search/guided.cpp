@@ -17,9 +17,9 @@ class Guided final : public Strategy {
  public:
   Guided(const SearchSpace& space, const Parameters& parameters, std::uint64_t seed)
       : Strategy(space),
-        first_(parameters.count("first")),
         most_(std::max(parameters.count("least"),
                        static_cast<std::size_t>(parameters["share"] * static_cast<double>(space.size())))),
+        first_(std::min(parameters.count("first"), most_ / 3)),
         reach_(parameters["reach"]),
         daring_(parameters["daring"]),
         order_(seeded_order(space.size(), seed)),
@@ -104,8 +104,8 @@ class Guided final : public Strategy {
 
   static constexpr double unusable = 2;  ///< a time in multiples of the default's
 
-  std::size_t first_;
   std::size_t most_;
+  std::size_t first_;
   double reach_;
   double daring_;
   std::vector<std::size_t> order_;
@@ -119,16 +119,17 @@ class Guided final : public Strategy {
 }  // namespace
 
 StrategyInfo guided_strategy() {
-  return {"guided",
-          "learns from the times told which candidates promise most",
-          false,
-          {{"first", 6, 0, 1e6, "trials that are spread over the space before it learns"},
-           {"share", 0.3, 0, 1, "part of the space that is tried at most"},
-           {"least", 16, 1, 1e6, "trials that it may make whatever the share; small spaces are cheap"},
-           {"reach", 0.7, 0.05, 100, "doublings of a tunable over which a time says something of another"},
-           {"daring", 0.1, 0, 10, "how much quicker than expected an unknown place may be, as a logarithm"}},
-          [](const SearchSpace& space, const Parameters& parameters, std::uint64_t seed)
-              -> std::unique_ptr<Strategy> { return std::make_unique<Guided>(space, parameters, seed); }};
+  return {
+      "guided",
+      "learns from the times told which candidates promise most",
+      false,
+      {{"first", 2, 0, 1e6, "trials that are spread over the space before it learns, a third of all at most"},
+       {"share", 0.3, 0, 1, "part of the space that is tried at most"},
+       {"least", 16, 1, 1e6, "trials that it may make whatever the share; small spaces are cheap"},
+       {"reach", 0.4, 0.05, 100, "doublings of a tunable over which a time says something of another"},
+       {"daring", 0.2, 0, 10, "how much quicker than expected an unknown place may be, as a logarithm"}},
+      [](const SearchSpace& space, const Parameters& parameters, std::uint64_t seed)
+          -> std::unique_ptr<Strategy> { return std::make_unique<Guided>(space, parameters, seed); }};
 }
 
 }  // namespace kerncast::tools

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <utility>
 
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/dispatch/tunables/launch_defect.hpp"
@@ -83,6 +85,21 @@ bool grow_evenly(const std::vector<std::uint64_t>& few, const std::vector<std::u
   return true;
 }
 
+/// The counts of a call of many rows from those of two calls of fewer. `blocks` are those of its launches.
+/// Empty if the calls do not make equally many launches, as if one of the two cannot be launched.
+std::optional<Counted> extended(const Counted& few, const Counted& more,
+                                const std::vector<std::uint64_t>& blocks, double steps) {
+  if (few.stages.size() != more.stages.size() || blocks.size() != more.stages.size()) {
+    return more.defect.empty() || few.defect.empty() ? std::nullopt : std::optional(more);
+  }
+  Counted made = more;
+  for (std::size_t stage = 0; stage < made.stages.size(); ++stage) {
+    made.stages[stage] = along(few.stages[stage], made.stages[stage], steps);
+    made.stages[stage].blocks = blocks[stage];
+  }
+  return made;
+}
+
 }  // namespace
 
 CallTime estimate_call(const Counted& counted, const devices::DeviceDescription& device) {
@@ -139,8 +156,26 @@ TunablesSweep::TunablesSweep(Runtime& runtime, RunDevice& device, std::string ar
                              const DeviceTraits& traits)
     : runtime_(runtime), device_(device), arch_(std::move(arch)), traits_(traits), recorder_(runtime) {}
 
+namespace {
+
+/// Ends a count from within.
+struct Stopped {};
+
+}  // namespace
+
 std::vector<Counted> TunablesSweep::count(const Workload& workload, std::int64_t rows,
-                                          std::span<const Tunables> tunables) {
+                                          std::span<const Tunables> tunables,
+                                          const std::function<bool()>& stop) {
+  stop_ = stop;
+  try {
+    return count_all(workload, rows, tunables);
+  } catch (const Stopped&) {
+    return {};
+  }
+}
+
+std::vector<Counted> TunablesSweep::count_all(const Workload& workload, std::int64_t rows,
+                                              std::span<const Tunables> tunables) {
   if (const std::string counted = fmt::format("{} {} {}", workload.op->name, fmt::join(workload.params, " "),
                                               fmt::join(workload.scalars, " "));
       counted != counted_last_) {
@@ -175,13 +210,10 @@ std::vector<Counted> TunablesSweep::count(const Workload& workload, std::int64_t
       counted.push_back(whole[next_other++]);
       continue;
     }
-    Counted& made = counted.emplace_back(of_more[next_even]);
     std::vector<std::uint64_t> blocks = blocks_of(op, all, wanted, traits_);
     std::erase(blocks, 0U);
-    for (std::size_t stage = 0; stage < made.stages.size(); ++stage) {
-      made.stages[stage] = along(of_few[next_even].stages.at(stage), made.stages[stage], steps);
-      made.stages[stage].blocks = blocks.at(stage);
-    }
+    std::optional<Counted> made = extended(of_few[next_even], of_more[next_even], blocks, steps);
+    counted.push_back(made ? std::move(*made) : run(workload, rows, {wanted}).front());
     ++next_even;
   }
   return counted;
@@ -227,6 +259,9 @@ std::vector<Counted> TunablesSweep::run(const Workload& workload, std::int64_t r
   const std::uint64_t written = bytes_of_call(workload, rows).written;
   request.launch = [&](const Call& call) {
     for (const Tunables& wanted : tunables) {
+      if (stop_ && stop_()) {
+        throw Stopped{};
+      }
       counted.push_back(count_call(workload, call, wanted, read, written));
     }
     return KernelReport{};

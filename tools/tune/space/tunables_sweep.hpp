@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -48,11 +49,15 @@ class TunablesSweep {
   TunablesSweep(Runtime& runtime, RunDevice& device, std::string arch, const DeviceTraits& traits);
 
   /// Counts for each of `tunables`, in their order. If twice the rows make twice the blocks, counts of many
-  /// rows are extrapolated from a few hundred. Throws Error if a launch fails.
+  /// rows are extrapolated from a few hundred. `stop` is asked before each launch; the result is empty if it
+  /// became true. Empty: never. Throws Error if a launch fails.
   [[nodiscard]] std::vector<Counted> count(const Workload& workload, std::int64_t rows,
-                                           std::span<const Tunables> tunables);
+                                           std::span<const Tunables> tunables,
+                                           const std::function<bool()>& stop = nullptr);
 
  private:
+  [[nodiscard]] std::vector<Counted> count_all(const Workload& workload, std::int64_t rows,
+                                               std::span<const Tunables> tunables);
   [[nodiscard]] std::vector<Counted> run(const Workload& workload, std::int64_t rows,
                                          const std::vector<Tunables>& tunables);
   /// Runs like run(), for the row counts from which others are extrapolated: these counts are kept.
@@ -79,6 +84,7 @@ class TunablesSweep {
   /// Counts of that workload that others are extrapolated from, by rows and tunables.
   std::map<std::string, Counted> samples_;
   std::string counted_last_;
+  std::function<bool()> stop_;  ///< of the call under way
 };
 
 }  // namespace kerncast::tools

@@ -67,6 +67,36 @@ TEST_CASE("a search with few trials finds the bottom of one valley") {
   CHECK(run("guided", space, valley(9, 4)).order.size() <= 44);
 }
 
+TEST_CASE("a guided search needs no more than its share where warps step through the columns of a row") {
+  // Threads of 32 to 1024 for rows of `columns` vectors: a block takes as many steps as it needs for the last
+  // of them, so the best count of threads stands alone between worse ones.
+  SearchSpace space;
+  for (int warps = 1; warps <= 32; ++warps) {
+    space.places.push_back({std::log2(warps), 0.0});
+  }
+  int searches = 0;
+  int found = 0;
+  for (int columns = 320; columns <= 2560; columns += 64) {
+    const auto steps = [columns](const std::vector<double>& place) {
+      const double threads = 32 * std::round(std::exp2(place[0]));
+      const double turns = std::ceil(columns / threads);
+      return (30 + 2 * turns + 0.01 * threads) / 100;
+    };
+    double best = 1e9;
+    for (const std::vector<double>& place : space.places) {
+      best = std::min(best, steps(place));
+    }
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+      space.first = static_cast<std::size_t>((columns / 64 * 7) % 32);
+      const test::Searched searched = run("guided:least=1", space, steps, seed);
+      CHECK(searched.order.size() <= 9);
+      ++searches;
+      found += searched.best <= 1.02 * best ? 1 : 0;
+    }
+  }
+  CHECK(found >= 0.95 * searches);
+}
+
 TEST_CASE("a guided search leaves a second valley for the deeper one") {
   const SearchSpace space = grid(12, 12);
   const auto two = [](const std::vector<double>& place) {
