@@ -215,6 +215,10 @@ DeviceTimer::DeviceTimer(Runtime& runtime, RunDevice& device, TimedCall call, Ti
 
 DeviceTimer::~DeviceTimer() = default;
 
+void DeviceTimer::load(const std::optional<Tunables>& tunables) {
+  static_cast<void>(state_->runtime.prepare(*state_->timed.op, state_->copies.front().call, tunables));
+}
+
 Subject DeviceTimer::subject(std::string name, const std::optional<Tunables>& tunables) {
   State& state = *state_;
   const OpDefinition& op = *state.timed.op;

@@ -51,6 +51,10 @@ class DeviceTimer {
   DeviceTimer(const DeviceTimer&) = delete;
   DeviceTimer& operator=(const DeviceTimer&) = delete;
 
+  /// Compiles and loads the kernel for `tunables`, and launches nothing: what follows needs no compiler.
+  /// Throws Error as Runtime::prepare does.
+  void load(const std::optional<Tunables>& tunables);
+
   /// Prepares the call with `tunables` (empty: what the runtime chooses), launches it once and waits for it.
   /// Throws Error as Runtime::prepare does, and driver_error for a kernel that faults.
   [[nodiscard]] Subject subject(std::string name, const std::optional<Tunables>& tunables);

@@ -151,17 +151,23 @@ class SeatThreads {
   std::vector<std::thread> threads_;
 };
 
-/// The time that the points not done will take at the rate so far, those under way counted by their trials.
-double seconds_left(const RunProgress& progress) {
-  double done = static_cast<double>(progress.done);
-  for (const TuneProgress& now : progress.now) {
-    done += now.candidates > 0 ? static_cast<double>(now.trials) / static_cast<double>(now.candidates) : 0;
-  }
-  const double left = static_cast<double>(progress.points) - done;
-  return done > 0 ? progress.seconds / done * std::max(left, 0.0) : 0;
-}
-
 }  // namespace
+
+double estimate_seconds_left(const RunProgress& progress, const TimeBudget& budget) {
+  // Points whose trials were stored take no time, so they say nothing of the rate.
+  double work = static_cast<double>(progress.fresh);
+  double under_way = 0;
+  for (const TuneProgress& now : progress.now) {
+    const std::size_t expected = now.expected > 0 ? now.expected : now.candidates;
+    under_way +=
+        expected > 0 ? std::min(1.0, static_cast<double>(now.trials) / static_cast<double>(expected)) : 0;
+  }
+  work += under_way;
+  const double left =
+      static_cast<double>(progress.points - std::min(progress.points, progress.done)) - under_way;
+  const double seconds = work > 0 ? progress.seconds / work * std::max(left, 0.0) : 0;
+  return std::min(seconds, budget.seconds_left());
+}
 
 PointsOutcome run_points(const PointsRun& run, const std::atomic<bool>& stop,
                          const std::function<void(const RunProgress&)>& tick,
@@ -180,11 +186,12 @@ PointsOutcome run_points(const PointsRun& run, const std::atomic<bool>& stop,
         ++progress.done;
         progress.failed += one.result.error.empty() ? 0 : 1;
         progress.trials += one.result.tried;
+        progress.fresh += one.result.stored < one.result.tried ? 1 : 0;
         finished(one.result);
         results.push_back(std::move(one));
       }
       threads.add_to(progress);
-      progress.seconds_left = seconds_left(progress);
+      progress.seconds_left = estimate_seconds_left(progress, run.budget);
       tick(progress);
     }
     outcome.errors = threads.errors();

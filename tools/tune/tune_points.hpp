@@ -20,7 +20,10 @@ struct RunProgress {
   std::size_t failed = 0;
   std::size_t trials = 0;  ///< of the points that are done
   double seconds = 0;
-  double seconds_left = 0;             ///< at the rate so far; 0 while nothing is known
+  std::size_t fresh = 0;  ///< points that are done and of which trials were made now
+  /// At the rate of the points that needed trials, and at most what is left of the budget; 0 while nothing is
+  /// known.
+  double seconds_left = 0;
   std::vector<TuneProgress> now;       ///< of the points under way, one for each device
   std::vector<std::string> in_flight;  ///< compiles under way
 };
@@ -51,6 +54,9 @@ struct PointsOutcome {
   std::size_t left = 0;             ///< points that were not reached
   std::vector<std::string> errors;  ///< of devices, and trials that could not be kept
 };
+
+/// RunProgress::seconds_left, from the other members.
+[[nodiscard]] double estimate_seconds_left(const RunProgress& progress, const TimeBudget& budget);
 
 /// Tunes all points, one at a time on each device. On this thread, `finished` is called with each result, and
 /// `tick` about ten times a second. When `stop` becomes true, or one of the two throws, the searches under

@@ -202,6 +202,7 @@ class PointRun {
       space.expected_us = evaluator_.expect(result_.point, space_.valid);
     }
     const std::unique_ptr<Strategy> strategy = policy_.strategy.make(space, policy_.seed);
+    progress_.expected = strategy->most();
     SearchProgress progress;
     progress.bound_us = result_.bound_us;
     double best = std::numeric_limits<double>::infinity();
@@ -424,6 +425,7 @@ cache::KeyFieldList search_fields(const Point& point, std::int64_t rows, const S
                                 {"spec", point.spec_text},
                                 {"arch", point.arch},
                                 {"rows", fmt::format("{}", rows)},
+                                {"traits", format_traits(point.traits)},
                                 {"default", space.own().text},
                                 {"templates", templates},
                                 {"source", std::string(cache::name_of(conditions.source))},

@@ -37,8 +37,9 @@ struct TuneProgress {
   const Point* point = nullptr;
   std::size_t trials = 0;
   std::size_t candidates = 0;
-  double own_us = 0;   ///< the default's time; 0 before it is known
-  double best_us = 0;  ///< the quickest so far
+  std::size_t expected = 0;  ///< the most candidates that the strategy tries
+  double own_us = 0;         ///< the default's time; 0 before it is known
+  double best_us = 0;        ///< the quickest so far
   double bound_us = 0;
   std::string phase;  ///< "search", "final", "validation"
 };

@@ -124,6 +124,9 @@ TEST_CASE("the cost model of the described device orders what is measured") {
   // The trials are those of threads=512 vectors=1, the quickest by the model.
   bool quickest = false;
   for (const auto& file : std::filesystem::directory_iterator(place.directory.file("cache/trials"))) {
+    if (!file.is_regular_file()) {
+      continue;
+    }
     std::ifstream in(file.path());
     const std::string text{std::istreambuf_iterator<char>(in), {}};
     CHECK_THAT(text, !Catch::Contains("threads=128 vectors=1"));
@@ -187,6 +190,10 @@ TEST_CASE("an estimate tunes, is recorded, and serves launches and warm-ups") {
   CHECK(point.at("stored") == 0);
   CHECK(first.events("end").at(0).at("decided") == 1);
 
+  // Candidates that lost take no room from what serves.
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 1);
+  CHECK(std::filesystem::exists(place.directory.file("cache/trials/kernels")));
+
   // The same command makes no trial again and decides the same.
   const json again = place.run(arguments).events("point").at(0);
   CHECK(again.at("stored") == again.at("tried"));
@@ -216,6 +223,7 @@ TEST_CASE("an estimate tunes, is recorded, and serves launches and warm-ups") {
   }
   CHECK(planned);
 
+  CHECK(place.run({"tune", "report", "--json", "--least-gain", "99"}).json().at("default_won") == 1);
   const Outcome report = place.run({"tune", "report", "--json", "--replay", "--html", "page.html"});
   INFO(report.err);
   REQUIRE(report.code == 0);

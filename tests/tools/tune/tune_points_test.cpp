@@ -140,3 +140,23 @@ TEST_CASE_METHOD(Fixture, "an exception of the one who is told stops the searche
   const auto fails = [](const RunProgress&) { throw std::runtime_error("the output is closed"); };
   CHECK_THROWS_WITH(run_points(run, stop, fails, [](const TuneResult&) {}), "the output is closed");
 }
+
+TEST_CASE("the time that is left counts what the strategy will try, and no points whose trials were stored") {
+  RunProgress progress;
+  progress.points = 10;
+  progress.seconds = 30;
+  CHECK(estimate_seconds_left(progress, {}) == 0);
+  // Seven were stored, one was searched, and one is half done.
+  progress.done = 8;
+  progress.fresh = 1;
+  TuneProgress now;
+  now.trials = 15;
+  now.expected = 30;
+  now.candidates = 100;
+  progress.now = {now};
+  CHECK(estimate_seconds_left(progress, {}) == Approx(30));
+  CHECK(estimate_seconds_left(progress, TimeBudget(10)) <= 10);
+  progress.done = 10;
+  progress.now.clear();
+  CHECK(estimate_seconds_left(progress, {}) == 0);
+}

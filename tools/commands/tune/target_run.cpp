@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "cache/cache.hpp"
+#include "cache/layout.hpp"
 #include "kerncast/error.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/device.hpp"
@@ -57,9 +58,10 @@ class TargetRun {
     if (targets.front().description != nullptr) {
       prepare_virtual_gpu(targets.front(), options.timeout_s);
     }
-    RuntimeOptions runtime = runtime_options(context, targets.front());
-    runtime.compile_workers = {own_path(), jobs_, 0, 300};
-    runtime_.emplace(std::move(runtime));
+    runtime_.emplace(runtime_options(context, targets.front()));
+    RuntimeOptions compiling = candidate_options(targets.front());
+    compiling.compile_workers = {own_path(), jobs_, 0, 300};
+    candidates_.emplace(std::move(compiling));
     find_device();
     description_ = targets.front().description != nullptr
                        ? targets.front().description
@@ -71,7 +73,7 @@ class TargetRun {
     budget_ = budget;
     const std::vector<Point> points = plan_points(options_.request, arch_, traits_, context_.console);
     TuneReporter reporter(context_);
-    CandidateCompiler compiler(*runtime_, static_cast<std::size_t>(jobs_));
+    CandidateCompiler compiler(*candidates_, static_cast<std::size_t>(jobs_));
     PointsRun run;
     run.points = &points;
     run.templates = [this](const OpDefinition& op) { return builder().templates_digest(op); };
@@ -94,7 +96,7 @@ class TargetRun {
   }
 
   Json plan() {
-    CandidateCompiler compiler(*runtime_, 0);
+    CandidateCompiler compiler(*candidates_, 0);
     const std::unique_ptr<Evaluator> evaluator = make_evaluator(targets_.front(), compiler);
     const std::unique_ptr<TrialStore> store = make_store();
     Json points = Json::array();
@@ -114,6 +116,34 @@ class TargetRun {
 
  private:
   [[nodiscard]] KernelBuilder& builder() { return implementation_of(*runtime_).builder; }
+
+  /// Options of a runtime whose kernels are candidates. They are kept beside the trials, since most of them
+  /// lose and must not drive the kernels of servers out of the cache directory.
+  [[nodiscard]] RuntimeOptions candidate_options(const TuneTarget& target) {
+    RuntimeOptions options = runtime_options(context_, target);
+    const std::string& root = implementation_of(*runtime_).cache.store().root();
+    if (!root.empty()) {
+      if (options.cache_read_only.empty()) {
+        options.cache_read_only = cache::options_from_environment().read_only;
+      }
+      options.cache_read_only.insert(options.cache_read_only.begin(), root);
+      options.cache_directory = fmt::format("{}/{}/kernels", root, cache::layout::trials);
+    }
+    return options;
+  }
+
+  /// Copies the kernel of a choice from beside the trials into the cache directory, where launches find it.
+  void keep_kernel(const TuneResult& result) {
+    const Variant variant{&result.point.op(), result.point.spec, result.chosen.tunables, result.point.arch};
+    const cache::Key key = builder().inputs(variant).fields.key();
+    cache::Cache& kept = implementation_of(*runtime_).cache;
+    if (kept.load(key, cache::OnMiss::ignore)) {
+      return;
+    }
+    if (const cache::Hit hit = implementation_of(*candidates_).cache.load(key, cache::OnMiss::ignore)) {
+      kept.publish(key, *hit.entry);
+    }
+  }
 
   /// Architecture and traits: those of the description, or of the first device of the driver.
   void find_device() {
@@ -149,13 +179,13 @@ class TargetRun {
   [[nodiscard]] std::unique_ptr<Evaluator> make_evaluator(const TuneTarget& target,
                                                           CandidateCompiler& compiler) {
     if (target.kind == TuneTarget::Kind::estimate) {
-      const auto make_runtime = [this] { return std::make_unique<Runtime>(runtime_options(context_, {})); };
+      const auto make_runtime = [this] { return std::make_unique<Runtime>(candidate_options({})); };
       return std::make_unique<EstimateEvaluator>(make_runtime, compiler, *target.description,
                                                  nvrtc_version());
     }
     auto measured =
-        std::make_unique<MeasuredEvaluator>(runtime_options(context_, target), target.ordinal, compiler,
-                                            description_, nvrtc_version(), measuring_policy(target));
+        std::make_unique<MeasuredEvaluator>(candidate_options(target), target.ordinal, compiler, description_,
+                                            nvrtc_version(), measuring_policy(target));
     if (needs_model()) {
       measured->set_model([this, &compiler] {
         return make_evaluator({TuneTarget::Kind::estimate, 0, description_, {}, {}}, compiler);
@@ -253,6 +283,7 @@ class TargetRun {
     if (!result.decided()) {
       return {};
     }
+    keep_kernel(result);
     const cache::RecordResult stored = implementation_of(*runtime_).cache.tuning().record(
         {record_of(result, builder().templates_digest(result.point.op()), now_us())});
     return stored.failed > 0 ? "the store of the cache directory did not take it; see the warning"
@@ -269,7 +300,8 @@ class TargetRun {
   TimeBudget budget_;
   std::string text_;
   int jobs_ = 1;
-  std::optional<Runtime> runtime_;
+  std::optional<Runtime> runtime_;     ///< on the cache directory, for records and choices
+  std::optional<Runtime> candidates_;  ///< on the one beside the trials
   std::string arch_;
   DeviceTraits traits_;
   const devices::DeviceDescription* description_ = nullptr;  ///< of the first device; null if there is none

@@ -4,6 +4,7 @@
 #include "cache/cache.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/commands/tune/tune.hpp"
+#include "tools/commands/tune/tune_options.hpp"
 #include "tools/io/file.hpp"
 #include "tools/io/output.hpp"
 #include "tools/tune/report/tune_page.hpp"
@@ -15,10 +16,12 @@ namespace {
 
 struct ReportOptions {
   std::string html;
+  std::string least_gain;
   bool replay = false;
 };
 
 int report_trials(CommandContext& context, const ReportOptions& options) {
+  const DecisionPolicy policy = decision_policy(options.least_gain);
   context.prepare_output(options.html);
   std::optional<AtomicOutput> page_file;
   if (!options.html.empty()) {
@@ -29,9 +32,9 @@ int report_trials(CommandContext& context, const ReportOptions& options) {
       implementation_of(runtime).cache.store().root(),
       [&](std::string_view text) { context.console.warning(text); },
       cache::directory_trust(cache::options_from_environment()));
-  const TuneReport report = make_tune_report(store.list(), options.replay, [&](const OpDefinition& op) {
-    return implementation_of(runtime).builder.templates_digest(op);
-  });
+  const TuneReport report = make_tune_report(
+      store.list(), options.replay, policy,
+      [&](const OpDefinition& op) { return implementation_of(runtime).builder.templates_digest(op); });
   if (page_file) {
     const std::string page = tune_page(report);
     page_file->write(page.data(), page.size());
@@ -56,6 +59,8 @@ void add_tune_report_command(const Command& tune_command, CommandContext& contex
   const auto options = std::make_shared<ReportOptions>();
   command.flag("--replay", options->replay,
                "Also decide from each half of the rounds, and replay every strategy over the stored times");
+  command.option("--least-gain", options->least_gain,
+                 "Percent that a candidate must save to replace the default, as for the run; default 3");
   command.option("--html", options->html, "Write one self-contained HTML page with a chart of every trial")
       .value_name("FILE");
   command.json_flag();

@@ -13,19 +13,10 @@
 #include "runtime/driver/device.hpp"
 #include "tools/tune/evaluate/estimate_evaluator.hpp"
 #include "tools/tune/evaluate/fitness.hpp"
+#include "tools/tune/evaluate/outputs_difference.hpp"
 
 namespace kerncast::tools {
 namespace {
-
-bool same_bytes(const std::vector<StoredTensor>& a, const std::vector<StoredTensor>& b, std::string& which) {
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (a[i].bytes != b.at(i).bytes) {
-      which = a[i].name;
-      return false;
-    }
-  }
-  return true;
-}
 
 /// The version of the driver, or of CUDA where only that is known.
 std::string driver_text(const DeviceMonitor& monitor, int cuda_version) {
@@ -146,16 +137,16 @@ DeviceTimer& MeasuredEvaluator::timer(const Point& point, std::int64_t rows) {
 
 std::string MeasuredEvaluator::difference(const EvaluationRequest& request, const Candidate& candidate) {
   DeviceTimer& device_timer = timer(*request.point, request.rows);
-  std::string which;
   if (own_outputs_.empty()) {
+    device_timer.load(request.own.tunables);
     const Watched watched_own(*this, request, request.own);
     own_outputs_ = device_timer.outputs(request.own.tunables);
-    reproducible_ = same_bytes(own_outputs_, device_timer.outputs(request.own.tunables), which);
+    reproducible_ = outputs_difference(own_outputs_, device_timer.outputs(request.own.tunables)).empty();
   }
+  device_timer.load(candidate.tunables);
   const Watched watched_candidate(*this, request, candidate);
-  const bool same = same_bytes(own_outputs_, device_timer.outputs(candidate.tunables), which);
-  return same || !reproducible_ ? std::string()
-                                : fmt::format("{} differs from what the default writes", which);
+  const std::string found = outputs_difference(own_outputs_, device_timer.outputs(candidate.tunables));
+  return reproducible_ ? found : std::string();
 }
 
 Trial MeasuredEvaluator::examine(const EvaluationRequest& request, const Candidate& candidate) {
@@ -216,6 +207,7 @@ bool MeasuredEvaluator::measure(const EvaluationRequest& request, const std::vec
   try {
     DeviceTimer& device_timer = timer(*request.point, request.rows);
     const auto add = [&](const Candidate& candidate) {
+      device_timer.load(candidate.tunables);
       const Watched watched_candidate(*this, request, candidate);
       subjects.push_back(
           watched(request, candidate, device_timer.subject(candidate.text, candidate.tunables)));

@@ -47,7 +47,7 @@ class MeasuredEvaluator final : public Evaluator {
   /// Makes an evaluator whose expectations serve as the model of the device.
   using MakeModel = std::function<std::unique_ptr<Evaluator>()>;
 
-  /// Sets who is told of launches.
+  /// Sets who is told of launches. Kernels are compiled and loaded before that.
   void set_watch(Watch watch) { watch_ = std::move(watch); }
   /// Sets the model. It is made and used on a thread of its own, since a context belongs to a thread and the
   /// model may use another device or driver.

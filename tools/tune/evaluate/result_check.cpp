@@ -3,25 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
+#include <vector>
+
+#include "tools/tune/evaluate/outputs_difference.hpp"
 
 namespace kerncast::tools {
-namespace {
-
-/// The first tensor that differs, in words.
-std::string compare(const std::vector<StoredTensor>& a, const std::vector<StoredTensor>& b) {
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const auto differ =
-        std::mismatch(a[i].bytes.begin(), a[i].bytes.end(), b[i].bytes.begin(), b[i].bytes.end());
-    if (differ.first != a[i].bytes.end() || differ.second != b[i].bytes.end()) {
-      return fmt::format("{} differs from byte {} on", a[i].name, differ.first - a[i].bytes.begin());
-    }
-  }
-  return {};
-}
-
-}  // namespace
-
 std::string ResultCheck::difference(const Point& point, std::int64_t rows, const Candidate& candidate,
                                     const Candidate& own) {
   if (candidate.text == own.text) {
@@ -37,8 +23,8 @@ std::string ResultCheck::difference(const Point& point, std::int64_t rows, const
     own_ = outputs(point, rows, own.tunables);
     own_name_ = call;
   }
-  std::string found = compare(own_, outputs(point, rows, candidate.tunables));
-  if (!found.empty() && !compare(own_, outputs(point, rows, own.tunables)).empty()) {
+  std::string found = outputs_difference(own_, outputs(point, rows, candidate.tunables));
+  if (!found.empty() && !outputs_difference(own_, outputs(point, rows, own.tunables)).empty()) {
     found.clear();
   }
   known_[name] = found;

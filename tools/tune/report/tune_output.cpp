@@ -21,7 +21,7 @@ std::string duration_text(double seconds) {
 std::string now_text(const TuneProgress& now) {
   std::string text = fmt::format("{} {} rows, {} {}/{}", now.point->op().name,
                                  rows_text(now.point->rows_low, now.point->rows_high), now.phase, now.trials,
-                                 now.candidates);
+                                 now.expected > 0 ? now.expected : now.candidates);
   if (now.best_us > 0) {
     text += fmt::format(", best {:.2f} us, default {:.2f}", now.best_us, now.own_us);
   }

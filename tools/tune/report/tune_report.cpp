@@ -55,8 +55,7 @@ std::vector<std::pair<std::string, double>> scalars_of(const StoredSearch& searc
 }
 
 /// The policy by which the winner of a search is decided again.
-DecisionPolicy policy_of(const ReportedPoint& point) {
-  DecisionPolicy policy;
+DecisionPolicy policy_of(const ReportedPoint& point, DecisionPolicy policy) {
   if (point.source == cache::name_of(cache::TunedSource::estimate)) {
     policy.least_pairs = 1;
   }
@@ -75,13 +74,16 @@ std::optional<Searched> searched_of(const StoredSearch& search) {
   const std::string arch = field(search, "arch");
   const std::string device = field(search, "device");
   const devices::DeviceDescription* description = devices::find_device_description(device);
-  description = description != nullptr ? description : devices::device_description_of(arch);
+  description = description != nullptr ? description : devices::device_description_of(arch, device);
+  std::optional<DeviceTraits> traits = parse_traits(field(search, "traits"));
+  if (!traits && description != nullptr) {
+    traits = traits_of(*description);
+  }
   try {
     const Settings settings = parse_settings(*op, non_empty_parts(field(search, "spec"), ' '));
     Workload workload{op, "", settings.params, scalars_of(search)};
     Searched made;
-    made.point =
-        point_of(workload, arch, description != nullptr ? traits_of(*description) : DeviceTraits{}, count);
+    made.point = point_of(workload, arch, traits.value_or(DeviceTraits{}), count);
     made.space = space_of(made.point);
     made.reported.bound_us = description != nullptr ? memory_bound_us(made.point, count, *description) : 0;
     return made;
@@ -90,7 +92,8 @@ std::optional<Searched> searched_of(const StoredSearch& search) {
   }
 }
 
-void complete(Searched& made, const StoredSearch& search, const std::string& templates) {
+void complete(Searched& made, const StoredSearch& search, const std::string& templates,
+              const DecisionPolicy& policy) {
   ReportedPoint& point = made.reported;
   point.op = field(search, "op");
   point.spec = field(search, "spec");
@@ -100,6 +103,7 @@ void complete(Searched& made, const StoredSearch& search, const std::string& tem
   point.rows_high = made.point.rows_high;
   point.source = field(search, "source");
   point.device = field(search, "device");
+  point.scalars = made.point.workload.scalars;
   point.policy = field(search, "policy");
   point.own = field(search, "default");
   point.trials = search.trials;
@@ -109,7 +113,7 @@ void complete(Searched& made, const StoredSearch& search, const std::string& tem
     made.ids[candidate.text] = candidate.id;
   }
   const Replayed replayed =
-      replay_decision(search.trials, point.own, made.ids, Rounds::all, policy_of(point));
+      replay_decision(search.trials, point.own, made.ids, Rounds::all, policy_of(point, policy));
   point.own_us = replayed.own == nullptr ? 0 : summarise(replayed.own->samples_us).median_us;
   point.chosen = replayed.chosen == nullptr ? point.own : replayed.chosen->tunables;
   point.gain = replayed.gain;
@@ -172,7 +176,7 @@ void add_bucket_regret(const std::vector<Searched>& all, TuneReport& report) {
       report.several_buckets == 0 ? 0 : std::exp(logs / static_cast<double>(report.several_buckets)) - 1;
 }
 
-void count_flips(const std::vector<Searched>& all, TuneReport& report) {
+void count_flips(const std::vector<Searched>& all, const DecisionPolicy& policy, TuneReport& report) {
   for (const Searched& one : all) {
     const std::vector<Trial>& trials = one.reported.trials;
     const bool enough = std::any_of(trials.begin(), trials.end(), [](const Trial& trial) {
@@ -183,9 +187,9 @@ void count_flips(const std::vector<Searched>& all, TuneReport& report) {
     }
     ++report.split;
     const Replayed even =
-        replay_decision(trials, one.reported.own, one.ids, Rounds::even, policy_of(one.reported));
+        replay_decision(trials, one.reported.own, one.ids, Rounds::even, policy_of(one.reported, policy));
     const Replayed odd =
-        replay_decision(trials, one.reported.own, one.ids, Rounds::odd, policy_of(one.reported));
+        replay_decision(trials, one.reported.own, one.ids, Rounds::odd, policy_of(one.reported, policy));
     report.flips += even.chosen != odd.chosen ? 1 : 0;
   }
 }
@@ -225,6 +229,7 @@ void replay_strategies(const std::vector<Searched>& all, TuneReport& report) {
 }  // namespace
 
 TuneReport make_tune_report(const std::vector<StoredSearch>& searches, bool replay,
+                            const DecisionPolicy& policy,
                             const std::function<std::string(const OpDefinition&)>& templates) {
   std::vector<Searched> all;
   for (const StoredSearch& search : searches) {
@@ -232,7 +237,7 @@ TuneReport make_tune_report(const std::vector<StoredSearch>& searches, bool repl
     const bool was_searched = std::any_of(search.trials.begin(), search.trials.end(),
                                           [](const Trial& trial) { return !trial.is_final; });
     if (std::optional<Searched> made = was_searched ? searched_of(search) : std::nullopt) {
-      complete(*made, search, templates(made->point.op()));
+      complete(*made, search, templates(made->point.op()), policy);
       all.push_back(std::move(*made));
     }
   }
@@ -256,7 +261,7 @@ TuneReport make_tune_report(const std::vector<StoredSearch>& searches, bool repl
   report.mean_gain = current == 0 ? 0 : 1 - std::exp(logs / static_cast<double>(current));
   add_bucket_regret(all, report);
   if (replay) {
-    count_flips(all, report);
+    count_flips(all, policy, report);
     replay_strategies(all, report);
   }
   for (Searched& one : all) {
@@ -268,6 +273,10 @@ TuneReport make_tune_report(const std::vector<StoredSearch>& searches, bool repl
 Json report_json(const TuneReport& report) {
   Json points = Json::array();
   for (const ReportedPoint& point : report.points) {
+    Json scalars = Json::object();
+    for (const auto& [name, value] : point.scalars) {
+      scalars[name] = value;
+    }
     points.push_back({{"op", point.op},
                       {"spec", point.spec},
                       {"arch", point.arch},
@@ -276,6 +285,7 @@ Json report_json(const TuneReport& report) {
                       {"rows_high", point.rows_high},
                       {"source", point.source},
                       {"device", point.device},
+                      {"scalars", std::move(scalars)},
                       {"policy", point.policy},
                       {"default", point.own},
                       {"default_us", point.own_us},

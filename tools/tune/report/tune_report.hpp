@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tools/io/output.hpp"
@@ -22,6 +23,7 @@ struct ReportedPoint {
   std::int64_t rows_high = 1;
   std::string source;  ///< "measured" or "estimate"
   std::string device;
+  std::vector<std::pair<std::string, double>> scalars;  ///< of the calls, by name
   std::string policy;
   std::string own;     ///< the default's tunables
   std::string chosen;  ///< those that the trials decide for
@@ -57,9 +59,11 @@ struct TuneReport {
   std::vector<ReportedStrategy> strategies;  ///< if they were asked for
 };
 
-/// `templates` gives the digest of the template text of an op. With `replay`, every strategy is replayed and
+/// `policy` decides; an estimate needs one round whatever it says. `templates` gives the digest of
+/// the template text of an op. With `replay`, every strategy is replayed and
 /// the rounds are split.
 [[nodiscard]] TuneReport make_tune_report(const std::vector<StoredSearch>& searches, bool replay,
+                                          const DecisionPolicy& policy,
                                           const std::function<std::string(const OpDefinition&)>& templates);
 
 [[nodiscard]] Json report_json(const TuneReport& report);

@@ -45,6 +45,8 @@ class Guided final : public Strategy {
     return chosen == space().size() ? std::vector<std::size_t>() : std::vector<std::size_t>{chosen};
   }
 
+  std::size_t limit() const override { return most_; }
+
   void learn(std::size_t index, double time) override {
     // A candidate that cannot be used says that those around it may not be good either.
     const double value = std::isfinite(time) ? std::log(time) : std::log(unusable);

@@ -32,6 +32,9 @@ class ModelOrder final : public Strategy {
     return wishes;
   }
 
+  // The default comes first, whatever the order.
+  std::size_t limit() const override { return most_ + 1; }
+
   std::vector<std::size_t> outlook() const override { return order_; }
 
   /// True if the model says that every candidate from here on is slower than the quickest so far, even if it

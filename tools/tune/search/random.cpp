@@ -24,6 +24,9 @@ class RandomOrder final : public Strategy {
     return wishes;
   }
 
+  // The default comes first, whatever the order.
+  std::size_t limit() const override { return order_.size() + 1; }
+
   std::vector<std::size_t> outlook() const override { return order_; }
 
   std::vector<std::size_t> order_;

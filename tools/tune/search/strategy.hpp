@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,6 +26,8 @@ class Strategy {
   /// Candidates that it will probably want soon, so that they can be compiled meanwhile. A guess: it binds
   /// nothing.
   [[nodiscard]] std::vector<std::size_t> foresee(std::size_t most) const;
+  /// The most candidates that it tries, stop rules aside.
+  [[nodiscard]] std::size_t most() const { return std::min(limit(), space_->size()); }
   /// Tells the time of a candidate as a multiple of the default's; infinity if it cannot be used.
   void tell(std::size_t index, double time);
 
@@ -44,6 +47,7 @@ class Strategy {
   /// Up to `most` wishes; those that were given before are dropped, and then it is asked again. No wish at
   /// all ends the search.
   virtual std::vector<std::size_t> wish(std::size_t most) = 0;
+  virtual std::size_t limit() const { return space_->size(); }
   virtual void learn(std::size_t index, double time);
   /// All candidates in the order in which it will probably want them; those that were given are left out.
   virtual std::vector<std::size_t> outlook() const;

@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <set>
+#include <string_view>
+#include <system_error>
+#include <utility>
 
 #include "tools/tune/search/seeded_order.hpp"
 #include "tools/tune/space/call_shape.hpp"
@@ -46,6 +50,29 @@ std::string rows_text(std::int64_t low, std::int64_t high) {
   }
   return high == std::numeric_limits<std::int64_t>::max() ? fmt::format("{} and more", low)
                                                           : fmt::format("{} to {}", low, high);
+}
+
+std::string format_traits(const DeviceTraits& traits) {
+  return fmt::format("sm={} sm_count={} shared={}", traits.sm, traits.sm_count, traits.max_shared_per_block);
+}
+
+std::optional<DeviceTraits> parse_traits(const std::string& text) {
+  DeviceTraits traits;
+  const std::pair<std::string_view, int*> parts[] = {
+      {"sm=", &traits.sm}, {" sm_count=", &traits.sm_count}, {" shared=", &traits.max_shared_per_block}};
+  std::string_view rest = text;
+  for (const auto& [name, value] : parts) {
+    if (!rest.starts_with(name)) {
+      return std::nullopt;
+    }
+    rest.remove_prefix(name.size());
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), *value);
+    if (error != std::errc()) {
+      return std::nullopt;
+    }
+    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+  }
+  return rest.empty() ? std::optional(traits) : std::nullopt;
 }
 
 std::string describe(const Point& point) {

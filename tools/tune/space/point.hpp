@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,11 @@ struct Point {
 /// The point of a call of `rows` rows of `workload`. Throws Error if the op does not take so many rows.
 [[nodiscard]] Point point_of(const Workload& workload, const std::string& arch, const DeviceTraits& traits,
                              std::int64_t rows);
+
+/// The traits of a device as trials name them, "sm=90 sm_count=132 shared=232448", and back; empty if `text`
+/// is none.
+[[nodiscard]] std::string format_traits(const DeviceTraits& traits);
+[[nodiscard]] std::optional<DeviceTraits> parse_traits(const std::string& text);
 
 /// Name of a point in messages: "norm.rms_norm [x_dtype=bf16 hidden=7168] for sm_90a, 33 to 64 rows".
 [[nodiscard]] std::string describe(const Point& point);

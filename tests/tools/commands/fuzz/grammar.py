@@ -297,6 +297,7 @@ ARGUMENTS = {
     "tune --stop": "stop",
     "tune --budget": "budget",
     "tune --least-gain": "percent",
+    "tune report --least-gain": "percent",
     "tune --seed": "tuning seed",
     "tune --shard": "tuned shard",
     "tune --jobs": "jobs",

@@ -55,6 +55,17 @@ TEST_CASE("exhaustive and random search try everything") {
   CHECK(run("random:share=0.2", space, valley(4, 6)).order.size() <= 8);
 }
 
+TEST_CASE("a strategy says how many candidates it tries at most") {
+  const SearchSpace space = grid(12, 12);
+  for (const auto& [name, most] :
+       {std::pair("guided", 43U), std::pair("exhaustive", 144U), std::pair("random:share=0.25", 37U),
+        std::pair("model:most=9", 10U), std::pair("guided:least=1000", 144U)}) {
+    INFO(name);
+    CHECK(parse_strategy(name).make(space, 1)->most() == most);
+    CHECK(run(name, space, valley(9, 4)).order.size() <= most);
+  }
+}
+
 TEST_CASE("a search with few trials finds the bottom of one valley") {
   const SearchSpace space = grid(12, 12);
   for (const char* name : {"guided", "descent", "annealing"}) {
