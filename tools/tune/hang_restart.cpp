@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -105,7 +107,13 @@ void HangRestart::restart(const std::string& work) {
   if (lost.empty()) {
     start_again(budget_);
   }
-  console_.error(lost.empty() ? std::string("the command cannot be started again; start it by hand") : lost);
+  console_.error(lost.empty()
+                     ? fmt::format("the command cannot be started again ({}); start it by hand, it goes on "
+                                   "from the stored trials",
+                                   std::generic_category().message(errno))
+                     : lost +
+                           "; it would hang there again, so the command ends: see that the cache directory "
+                           "can be written, and start it again");
   ::_exit(exit_failed);
 }
 
