@@ -12,7 +12,7 @@ import sys
 
 
 def blocks(document: pathlib.Path, language: str) -> list[tuple[int, list[str]]]:
-    """The blocks of a language: the number of the first line of each, and its lines."""
+    """The blocks of a language, the text behind the fence: the number of the first line of each, and its lines."""
     found = []
     fence = None
     for number, line in enumerate(document.read_text().splitlines(), start=1):

@@ -74,4 +74,7 @@ if [ -d "$build/python/kerncast" ]; then
   for test in torch_test torch_ops_test; do
     "$python" "$here/../python/$test.py"
   done
+  # The code of the package's page that needs torch.
+  python3 "$here/../documents/extract_snippets.py" "python torch" "$here/../../runtime/python/README.md" "$libcuda/readme.py"
+  "$python" "$libcuda/readme.py"
 fi
