@@ -190,6 +190,8 @@ TEST_CASE("an estimate tunes, is recorded, and serves launches and warm-ups") {
   CHECK(point.at("stored") == 0);
   CHECK(first.events("end").at(0).at("decided") == 1);
 
+  CHECK_THAT(first.err, !Catch::Contains("warning"));
+
   // Candidates that lost take no room from what serves.
   CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 1);
   CHECK(std::filesystem::exists(place.directory.file("cache/trials/kernels")));

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "cache/cache.hpp"
@@ -126,7 +128,10 @@ class TargetRun {
       if (options.cache_read_only.empty()) {
         options.cache_read_only = cache::options_from_environment().read_only;
       }
-      options.cache_read_only.insert(options.cache_read_only.begin(), root);
+      // The first run begins without the directory, and a layer that is not there would be warned of.
+      if (std::error_code none; std::filesystem::is_directory(root, none)) {
+        options.cache_read_only.insert(options.cache_read_only.begin(), root);
+      }
       options.cache_directory = fmt::format("{}/{}/kernels", root, cache::layout::trials);
     }
     return options;
