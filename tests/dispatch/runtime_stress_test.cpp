@@ -21,7 +21,7 @@ namespace {
 constexpr int thread_count = 32;
 constexpr int device_count = 4;
 constexpr int stream_count = 8;
-constexpr int rounds = 6;
+constexpr int rounds = 24;
 constexpr std::int64_t rows = 2;
 constexpr std::array<std::int64_t, 6> sizes = {128, 256, 384, 512, 640, 768};
 
