@@ -169,9 +169,15 @@ void add_own_prefix(Places& places) {
     add_folder(places, folder / "kerncast/nvrtc");
     add_folder(places, folder.parent_path() / KERNCAST_INSTALL_LIBDIR / "kerncast/nvrtc");
   }
-  add_folder(places, fs::path(KERNCAST_INSTALL_FULL_LIBDIR) / "kerncast/nvrtc");
+  if (constexpr std::string_view installed = KERNCAST_INSTALL_FULL_LIBDIR; !installed.empty()) {
+    add_folder(places, fs::path(installed) / "kerncast/nvrtc");
+  }
   if (folder.empty()) {
     return;
+  }
+  // In the Python package the wheels of its environment lie beside the folder.
+  if (std::error_code error; fs::exists(folder / "__init__.py", error)) {
+    add_folder(places, folder.parent_path());
   }
   // In a build tree the command lies in the root, other programs in bin.
   add_folder(places, folder / "nvrtc");

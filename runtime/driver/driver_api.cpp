@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 
 #include "kerncast/error.hpp"
 #include "runtime/util/elf_file.hpp"
@@ -27,7 +28,9 @@ std::vector<std::string> virtual_paths() {
     const fs::path above = folder.parent_path();
     places = {folder, above, above / "lib", above / KERNCAST_INSTALL_LIBDIR};
   }
-  places.emplace_back(KERNCAST_INSTALL_FULL_LIBDIR);
+  if (constexpr std::string_view installed = KERNCAST_INSTALL_FULL_LIBDIR; !installed.empty()) {
+    places.emplace_back(installed);
+  }
   std::vector<std::string> paths;
   for (const fs::path& place : places) {
     std::error_code error;
