@@ -15,14 +15,15 @@ build_dir=build
 [ "$preset" = gcc ] || build_dir=build-$preset
 parts=(tests)
 case "$preset" in
+  gcc) parts+=(python) ;;
   clang-libcxx) parts+=(clang) ;;
   asan) parts+=(sanitizers) ;;
 esac
 bash tools/dev/setup.sh "$build_dir" "${parts[@]}"
-levels=()
-# The quick start may have left this choice in the build folder.
-[ "$preset" != gcc ] || levels=("-DKERNCAST_SIM_LEVELS=v2;v3;v4")
-cmake --preset "$preset" -DKERNCAST_BUILD_TESTS=ON "${levels[@]}"
+options=()
+# The quick start may have left its choice of levels in the build folder.
+[ "$preset" != gcc ] || options=("-DKERNCAST_SIM_LEVELS=v2;v3;v4" -DKERNCAST_BUILD_PYTHON=ON)
+cmake --preset "$preset" -DKERNCAST_BUILD_TESTS=ON "${options[@]}"
 cmake --build "$build_dir" --parallel "$(nproc)"
 [ -z "${KERNCAST_TEST_LABEL:-}" ] || set -- --label-regex "^$KERNCAST_TEST_LABEL\$" "$@"
 ctest --test-dir "$build_dir" --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"

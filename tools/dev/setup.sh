@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a build needs, and fetches NVRTC from its wheel if no CUDA toolkit has it. The part
 # tidy fetches clang-tidy from its wheel.
-#   tools/dev/setup.sh BUILD_DIR [tests|browser|clang|sanitizers|tidy|lint]...
+#   tools/dev/setup.sh BUILD_DIR [tests|python|browser|clang|sanitizers|tidy|lint]...
 set -euo pipefail
 build_dir=$1
 shift
@@ -20,8 +20,10 @@ fi
 tidy=no
 for part in "$@"; do
   case "$part" in
-    # The servers are for the tests of the cache's remote tier, python3-venv is for those with cuda-core.
+    # The servers are for the tests of the cache's remote tier, python3-venv is for those with packages of Python.
     tests) packages+=(catch2 redis-server nginx-light python3-venv) ;;
+    # The Python package is built with the headers of CPython.
+    python) packages+=(python3-dev) ;;
     # For the test of the HTML pages, which is skipped without it. It is about 80 MB to fetch.
     browser) packages+=(chromium) ;;
     clang) packages+=(clang-19 lld-19 libc++-19-dev libc++abi-19-dev) ;;
