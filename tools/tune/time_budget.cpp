@@ -32,13 +32,17 @@ double TimeBudget::seconds_left() const {
 }
 
 TimeBudget TimeBudget::share(std::size_t parts) const {
-  TimeBudget part = *this;
-  if (limited() && parts > 1) {
+  return parts > 1 ? portion(1 / static_cast<double>(parts)) : *this;
+}
+
+TimeBudget TimeBudget::portion(double part) const {
+  TimeBudget portion = *this;
+  if (limited()) {
     const Clock::time_point now = Clock::now();
-    part.end_ =
-        now + std::max(end_ - now, Clock::duration::zero()) / static_cast<Clock::duration::rep>(parts);
+    const std::chrono::duration<double> left = std::max(end_ - now, Clock::duration::zero());
+    portion.end_ = now + std::chrono::duration_cast<Clock::duration>(left * part);
   }
-  return part;
+  return portion;
 }
 
 std::string TimeBudget::text() const {

@@ -26,6 +26,8 @@ class TimeBudget {
   [[nodiscard]] double seconds_left() const;
   /// The first of `parts` equal parts of what is left. What it does not use is left to the others.
   [[nodiscard]] TimeBudget share(std::size_t parts) const;
+  /// The first `part` of what is left, from 0 to 1.
+  [[nodiscard]] TimeBudget portion(double part) const;
   /// The instant for another process of this machine; empty without a limit.
   [[nodiscard]] std::string text() const;
 

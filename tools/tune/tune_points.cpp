@@ -15,6 +15,9 @@
 namespace kerncast::tools {
 namespace {
 
+/// The part of the time left that the search of a point may take.
+constexpr double search_part = 0.8;
+
 /// The threads of a run, and what they share.
 class SeatThreads {
  public:
@@ -115,6 +118,7 @@ class SeatThreads {
         return;
       }
       const Point& point = (*run_.points)[index];
+      policy.search_is_over = [until = run_.budget.portion(search_part)] { return until.spent(); };
       TuneResult result = tune_point(*seat.evaluator, *seat.store, point, run_.templates(point.op()), policy,
                                      stop_, [&](const TuneProgress& progress) {
                                        std::vector<std::string> compiles = seat.evaluator->in_flight();

@@ -240,6 +240,9 @@ class PointRun {
       if (policy_.stop != nullptr) {
         result_.end = policy_.stop->reached(progress);
       }
+      if (result_.end.empty() && policy_.search_is_over && policy_.search_is_over()) {
+        result_.end = "the rest of the budget is for the final rounds";
+      }
     }
   }
 

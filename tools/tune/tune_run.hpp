@@ -29,6 +29,9 @@ struct TunePolicy {
   /// Asked before and during each trial, whatever the phase: true ends the tuning of a point that needs
   /// another one. Empty: never.
   std::function<bool()> is_over = nullptr;
+  /// Asked after each batch of the search: true ends the search, and the best so far is measured again and
+  /// validated. Empty: never.
+  std::function<bool()> search_is_over = nullptr;
   std::size_t finalists = 4;  ///< candidates that are measured again before one is chosen
 };
 

@@ -32,6 +32,14 @@ TEST_CASE("devices share what is left equally, and the last one has the rest") {
   CHECK(whole.share(1).text() == whole.text());
 }
 
+TEST_CASE("a portion is spent before the whole") {
+  const TimeBudget whole(9000);
+  CHECK(whole.portion(0.5).seconds_left() <= 4500);
+  CHECK(whole.portion(0.5).seconds_left() > 4000);
+  CHECK(whole.portion(0).spent());
+  CHECK_FALSE(TimeBudget().portion(0.5).limited());
+}
+
 TEST_CASE("another process reads when a budget is spent") {
   const TimeBudget budget(3600);
   CHECK(TimeBudget::parse(budget.text()).text() == budget.text());

@@ -316,6 +316,27 @@ TEST_CASE("a budget that is spent ends every phase, keeps the trials, and the ne
   }
 }
 
+TEST_CASE("a search that is over leaves its best to the final rounds") {
+  const Point point = point_of_norm();
+  const Space space = space_of(point);
+  const TemporaryDirectory folder;
+  TrialStore store(folder.path(), nullptr);
+  MadeUpEvaluator evaluator(valley_at(space.valid[space.first == 0 ? space.valid.size() - 1 : 0].tunables,
+                                      point.op().tunables.size()),
+                            Noise{0.01, 0, 0, 1});
+  TunePolicy policy;
+  policy.strategy = parse_strategy("exhaustive");
+  policy.search_is_over = [&evaluator] { return evaluator.asked >= 6; };
+  const std::atomic<bool> stop{false};
+  const TuneResult result =
+      tune_point(evaluator, store, point, "0123", policy, stop, [](const TuneProgress&) {});
+  CHECK(result.decided());
+  CHECK(result.out_of_time.empty());
+  CHECK(result.end == "the rest of the budget is for the final rounds");
+  CHECK(result.tried < space.valid.size());
+  CHECK(result.tried >= 6);
+}
+
 TEST_CASE("a point for which no time is left is not begun") {
   const Point point = point_of_norm();
   const TemporaryDirectory folder;
