@@ -4,8 +4,8 @@
 
 namespace kerncast {
 
-/// How often this process, or one that it descends from, was forked since the first call of this function. A
-/// child sees another number than its parent. A call costs one load of an atomic. Thread-safe.
+/// The number of forks of this process, or of one that it descends from, since the first call of this
+/// function. A child sees another number than its parent. A call costs one load of an atomic. Thread-safe.
 [[nodiscard]] std::uint32_t fork_count();
 
 /// The message of a call in a child whose parent had used Kerncast.

@@ -2,7 +2,7 @@
 
 namespace kerncast {
 
-/// How the rows of an operand that modulates x map to the rows of x.
+/// The mapping of the rows of an operand that modulates x to the rows of x.
 enum class BroadcastForm : int {
   none,     ///< the operand is absent
   scalar,   ///< [1]: one value

@@ -2,7 +2,7 @@
 
 #include "device/index.cuh"
 
-/// How the groups of rows are assigned to the threads of a grid. templates/host/group_grid.hpp computes the
+/// The assignment of the groups of rows to the threads of a grid. templates/host/group_grid.hpp computes the
 /// size of the grid.
 namespace kerncast {
 

@@ -4,7 +4,7 @@
 /// the expert.
 namespace kerncast {
 
-/// How many of the `rows` rows of this block's expert count; all of them without a mask.
+/// The number of those of the `rows` rows of this block's expert count; all of them without a mask.
 template <bool Masked>
 __device__ __forceinline__ long long counted_rows(const int* masked_m, long long rows) {
   if constexpr (Masked) {

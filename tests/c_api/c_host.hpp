@@ -12,7 +12,8 @@
 #include "kerncast/kerncast.hpp"
 #include "tests/temporary_directory.hpp"
 
-/// What the tests of the C API share: calls with their errors, tensors, a host and the arguments of a call.
+/// The parts that the tests of the C API share: calls with their errors, tensors, a host and the arguments of
+/// a call.
 namespace kerncast::test {
 
 /// The status and the message of a call that is expected to fail, or of one that succeeded.

@@ -1,4 +1,4 @@
-// Which layer serves a key, and what a hit copies into the layers above.
+// The layer that serves a key, and the copies that a hit makes in the layers above.
 #include <sys/stat.h>
 #include <unistd.h>
 

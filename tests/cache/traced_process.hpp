@@ -11,7 +11,7 @@
 #include <csignal>
 #include <iterator>
 
-/// How a traced child is harmed: at its `at`-th stop. There is one stop before and one after each system
+/// The harm to a traced child: at its `at`-th stop. There is one stop before and one after each system
 /// call.
 struct Harm {
   int at = 0;

@@ -264,7 +264,7 @@ void synchronize() {
 Bindings bindings_of(const OpCase& test, const Views& views) {
   Bindings bindings;
   for (const auto& [name, view] : views) {
-    // What stands for a tensor after the call is none of the op's own.
+    // A name for a tensor after the call is no argument of the op.
     const bool is_after =
         std::any_of(test.tensors.begin(), test.tensors.end(), [&, own = name](const auto& t) {
           return t.name == own && !t.alias.empty() && t.name == t.alias + "_out";

@@ -46,7 +46,7 @@ struct ModelHeadNorm {
   bool rope_interleaved = false;  ///< rotary pairs are neighbours, not halves of a head
 };
 
-/// How the width of an MLP or a linear layer is divided among ranks.
+/// The way in which the width of an MLP or a linear layer is divided among ranks.
 enum class Split : std::uint8_t {
   none,
   tensor,  ///< by tensor parallelism

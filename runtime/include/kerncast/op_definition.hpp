@@ -44,7 +44,7 @@ struct TunableSpec {
   std::int32_t multiple_of = 1;
 };
 
-/// What a kernel does with a tensor: it reads, writes or changes it.
+/// The use that a kernel makes of a tensor: it reads, writes or changes it.
 enum class Direction : std::uint8_t { in, out, inout };
 
 /// One tensor argument.

@@ -5,7 +5,8 @@
 
 #include "kerncast/export.hpp"
 
-/// How a Runtime tells ops apart: by the content of their definitions, never by address or name alone.
+/// The means by which a Runtime tells ops apart: the content of their definitions, never by address or name
+/// alone.
 namespace kerncast {
 
 struct OpDefinition;
@@ -28,7 +29,7 @@ class OpIdentity {
   OpIdentity() noexcept = default;
   /// A copy is not sealed.
   OpIdentity(const OpIdentity& /*other*/) noexcept {}
-  /// What was moved is not sealed.
+  /// The target of a move is not sealed.
   OpIdentity(OpIdentity&& /*other*/) noexcept {}
   /// An assignment ends the seal, unless it is one to itself.
   OpIdentity& operator=(const OpIdentity& other) noexcept {

@@ -37,7 +37,7 @@ const std::vector<PlannedOutput>& OutputMemo::keep(const std::vector<TensorView>
   made.outputs = std::move(outputs);
   Entry& entry = entries_[oldest_];
   oldest_ = (oldest_ + 1) % entries_.size();
-  // What the oldest plan held is released at the end, when the memo is whole again.
+  // The objects of the oldest plan are released at the end, when the memo is whole again.
   std::swap(entry, made);
   return entry.outputs;
 }

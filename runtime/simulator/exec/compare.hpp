@@ -2,7 +2,7 @@
 
 #include "runtime/simulator/exec/lanes.hpp"
 
-/// How comparison results reach predicates and registers.
+/// The way of comparison results to predicates and registers.
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {

@@ -9,7 +9,7 @@ namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
 
-/// How 16-bit floats are widened and rounded back.
+/// Widening of 16-bit floats, and rounding back.
 struct F16 {
   static constexpr const FloatFormat& format = f16_format;
   static constexpr u16 infinity_bits = 0x7c00U;

@@ -5,8 +5,8 @@
 #include "runtime/simulator/machine/instruction.hpp"
 #include "runtime/simulator/machine/state.hpp"
 
-/// How handlers reach registers and loop over lanes. Everything in this header and the others of this folder
-/// has internal linkage, since the units are compiled for different x86-64 levels.
+/// The access of handlers to registers, and loops over lanes. Everything in this header and the others of
+/// this folder has internal linkage, since the units are compiled for different x86-64 levels.
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {

@@ -2,7 +2,7 @@
 
 #include "runtime/simulator/exec/lanes.hpp"
 
-/// How lanes meet before an instruction that several of them execute together.
+/// The meeting of lanes before an instruction that several of them execute together.
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {

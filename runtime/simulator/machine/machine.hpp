@@ -23,7 +23,7 @@ class DecodeError : public std::runtime_error {
   int line;
 };
 
-/// Why a launch stopped. Kinds map one to one to the driver's error codes in the front end.
+/// The reason why a launch stopped. Kinds map one to one to the driver's error codes in the front end.
 enum class FaultKind : std::uint8_t {
   none,
   illegal_address,

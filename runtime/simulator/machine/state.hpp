@@ -25,7 +25,7 @@ struct Fragment {
   std::uint64_t stamp = 0;  ///< when it last ran, for fair turns
 };
 
-/// Why a handler ended a warp's run.
+/// The reason why a handler ended a warp's run.
 enum class Event : std::uint8_t {
   none,
   reschedule,  ///< the fragment list changed; the current fragment is `resume` with `active`, maybe empty

@@ -7,8 +7,8 @@
 
 namespace kerncast::simulator {
 
-/// Which bytes of an allocation were ever written. A page of the allocation costs a word while all or none of
-/// it was written, which is nearly always, and 520 bytes in between. Thread-safe.
+/// The bytes of an allocation that were ever written. A page of the allocation costs a word while all or none
+/// of it was written, which is nearly always, and 520 bytes in between. Thread-safe.
 class WrittenMap {
  public:
   explicit WrittenMap(std::size_t size);

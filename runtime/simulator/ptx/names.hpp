@@ -16,7 +16,7 @@ namespace kerncast::simulator {
 /// registers. The innermost block's declaration of a word holds.
 class Names {
  public:
-  /// How many declarations there are; a block's end forgets those made since its beginning.
+  /// The number of declarations; a block's end forgets those made since its beginning.
   struct Mark {
     std::size_t registers = 0;
     std::size_t variables = 0;

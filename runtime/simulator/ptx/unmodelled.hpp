@@ -14,8 +14,8 @@ class UnmodelledError : public DecodeError {
   using DecodeError::DecodeError;
 };
 
-/// Why the instruction with this opcode is not modelled, as a phrase such as "tensor maps"; empty if it may
-/// be. The parser reads no operands of such an instruction, since their syntax may be its own.
+/// The reason why the instruction with this opcode is not modelled, as a phrase such as "tensor maps"; empty
+/// if it may be. The parser reads no operands of such an instruction, since their syntax may be its own.
 std::string_view unmodelled(std::string_view opcode);
 
 /// The message for an instruction at PTX line `line`.

@@ -13,7 +13,7 @@ namespace kerncast::simulator {
 
 namespace {
 
-/// How the bytes of an instruction's results depend on those of its operands.
+/// The dependence of the bytes of an instruction's results on those of its operands.
 enum class Flow : std::uint8_t {
   uses,     ///< its operands have to be defined
   mixes,    ///< each result depends on every byte of every operand

@@ -47,7 +47,7 @@ class Undefined {
   bool before(Warp& warp, const Op* op, std::uint32_t mask);
 
  private:
-  /// Where values came from.
+  /// The origin of values.
   struct Origin {
     const Op* op = nullptr;
     std::uint32_t bytes = 0;  ///< of each lane

@@ -8,7 +8,7 @@
 
 namespace kerncast::moe {
 
-/// Which blocks find the places of the slots.
+/// The blocks that find the places of the slots.
 template <class Config>
 inline constexpr Placing placing_of = static_cast<Placing>(Config::placing);
 

@@ -4,7 +4,7 @@
 
 namespace kerncast::moe {
 
-/// Which blocks find the places of the slots.
+/// The blocks that find the places of the slots.
 enum class Placing : int {
   direct,  ///< every block that copies rows, for at most direct_slots slots
   whole,   ///< one block before the others, for at most block_slots slots

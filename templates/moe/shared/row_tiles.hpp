@@ -6,7 +6,7 @@
 
 #include "kerncast/op_definition.hpp"
 
-/// How the vectors of rows are shared by blocks: the `threads` threads of a block process `rows_per_block`
+/// The sharing of the vectors of rows by blocks: the `threads` threads of a block process `rows_per_block`
 /// rows, and `blocks_per_row` blocks share a row. The ops that use this have these three as their first
 /// tunables.
 namespace kerncast::moe::row_tiles {

@@ -7,7 +7,7 @@
 
 namespace kerncast::norm {
 
-/// Which elements of a head turn together.
+/// The elements of a head that turn together.
 enum class RopeStyle : std::uint8_t {
   neox,         ///< i and i + rotary_dim / 2 (Llama, Qwen3, GLM-4.5)
   interleaved,  ///< 2i and 2i + 1 (GPT-J, FLUX.1, Qwen-Image)

@@ -22,7 +22,7 @@ struct BlockFormat {
   bool nvfp4;
 };
 
-/// Where the scales of a row of sf come from.
+/// The place that the scales of a row of sf come from.
 struct ScaledRow {
   std::int64_t row;     ///< of x; -1: padding
   std::int64_t expert;  ///< whose global scale applies

@@ -15,7 +15,7 @@ struct Domain {
   std::vector<u64> edges;
   std::size_t main_edges = 0;      ///< how many of the edges join a product of three or more operands
   std::function<u64(u64)> random;  ///< from 64 random bits
-  /// How a value is written as a constant; empty where PTX allows none.
+  /// The text of a value as a constant; empty where PTX allows none.
   std::function<std::string(u64)> constant;
 };
 

@@ -18,8 +18,8 @@
 #include "runtime/simulator/driver/abi/symbols.hpp"
 #include "tests/simulator/driver/kernels.hpp"
 
-/// How the driver's tests reach the virtual GPU: through the runtime's table of functions, or by the
-/// library's symbols, as a program does that knows no more than the library's name.
+/// The way in which the driver's tests reach the virtual GPU: through the runtime's table of functions, or by
+/// the library's symbols, as a program does that knows no more than the library's name.
 namespace kerncast::tests {
 
 namespace api = kerncast::simulator::api;

@@ -227,7 +227,7 @@ TEST_CASE("a launch may go on after what the checks find") {
   CHECK(count("the barrier is divergent") == 2);
   CHECK(count("shuffles from lane 20") == 1);
   CHECK(findings.size() == 5);
-  // What is no matter of the strict checks ends the launch as ever.
+  // A fault that is no matter of the strict checks ends the launch as ever.
   CHECK(runner.run("k", {1, 1, 1}, {32, 1, 1}, 0, static_cast<std::uint32_t*>(nullptr)).kind ==
         FaultKind::illegal_address);
 }
@@ -237,7 +237,7 @@ TEST_CASE("those who wrote the same value may read it back") {
   CHECK(run_shared(all + "ld.shared.u32 w, [v];", 32).message == "");
   CHECK(run_shared(all + "ld.shared.u32 w, [v];", 128).message == "");
   CHECK(run_shared(all + "setp.eq.u32 p, tid, 3; @p ld.shared.u32 w, [v];", 128).message == "");
-  // Who did not write it may not read it, and who did may not write another.
+  // A thread that did not write it may not read it, and one that did may not write another.
   const std::string some = "mov.u32 v, s; mov.u32 w, 5; setp.lt.u32 p, tid, 20; @p st.shared.u32 [v], w;\n";
   CHECK_THAT(run_shared(some + "ld.shared.u32 w, [v];", 32).message, Contains("thread (20,0,0) reads"));
   CHECK_THAT(run_shared(some + "setp.eq.u32 q, tid, 19; mov.u32 w, 6; @q st.shared.u32 [v], w;", 32).message,

@@ -250,7 +250,7 @@ CUresult change(CUgraphExec executable, CUgraphNode source, CUgraphNodeType type
   });
 }
 
-/// Why an executable cannot become `graph`; empty if it can.
+/// The reason why an executable cannot become `graph`; empty if it can.
 struct Difference {
   CUgraphExecUpdateResult result = CU_GRAPH_EXEC_UPDATE_SUCCESS;
   CUgraphNode node = nullptr;

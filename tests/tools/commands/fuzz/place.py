@@ -48,7 +48,7 @@ TRACED = {
     "tid": 1,
     "args": {"spec": "hidden=64", "arch": "sm_90a", "device": 0, "rows": 3, "stream": "0x0"},
 }
-# Of another shape than what the command lines run, so that it changes nothing there.
+# The command lines run another shape, so it changes nothing there.
 TUNED = {
     "op": "norm.rms_norm",
     "spec": "x_dtype=bf16 hidden=192",

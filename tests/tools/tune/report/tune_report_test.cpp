@@ -1,4 +1,4 @@
-// What stored trials decide, in words and numbers.
+// The decisions of stored trials, in words and numbers.
 #include "tools/tune/report/tune_report.hpp"
 
 #include <catch2/catch.hpp>
