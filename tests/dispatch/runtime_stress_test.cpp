@@ -179,7 +179,7 @@ TEST_CASE("32 threads launch on 4 devices and 8 streams while entries are evicte
         }
         work(own != nullptr ? *own : shared, driver, device,
              streams[static_cast<std::size_t>(number % stream_count)],
-             static_cast<std::size_t>(number + round), defects);
+             static_cast<std::size_t>(number) + static_cast<std::size_t>(round), defects);
       }
     } catch (const std::exception& error) {
       defects.add(error.what());

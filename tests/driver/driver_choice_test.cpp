@@ -30,7 +30,7 @@ TEST_CASE("the virtual GPU is chosen by path, by name and by environment") {
   CHECK(driver->kind == DriverKind::sim);
   CHECK(driver->is_virtual);
   CHECK(kind_name(driver->kind) == "sim");
-  CHECK(driver->version == 13000);
+  CHECK(driver->version == 13020);
   CHECK(driver->device_count == 3);
   CHECK(std::filesystem::equivalent(driver->path, KERNCAST_SIM_LIBRARY));
   CHECK(driver->symbol("cuCtxCreate_v2") != nullptr);

@@ -7,7 +7,7 @@
 namespace kerncast {
 
 KernelEvents::KernelEvents(KernelListener listener, bool host_hears_launches, const std::string& trace,
-                           const std::string& nvtx, cache::WarningSink warn)
+                           const std::string& nvtx, const cache::WarningSink& warn)
     : listener_(std::move(listener)),
       host_hears_launches_(listener_ != nullptr && host_hears_launches),
       warn_(warn),

@@ -16,7 +16,7 @@ class KernelEvents {
   /// `listener` may be null, and `trace` empty. The host hears of launches only if `host_hears_launches`.
   /// `nvtx` is as NvtxRanges::from_setting() reads it.
   KernelEvents(KernelListener listener, bool host_hears_launches, const std::string& trace,
-               const std::string& nvtx, cache::WarningSink warn);
+               const std::string& nvtx, const cache::WarningSink& warn);
 
   /// True if anybody listens. If not, an event need not be made.
   [[nodiscard]] bool heard() const { return listener_ != nullptr || trace_ != nullptr || nvtx_ != nullptr; }

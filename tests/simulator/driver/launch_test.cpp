@@ -249,10 +249,10 @@ TEST_CASE_METHOD(PrimaryFixture, "PTX that is newer than the driver is refused")
     const std::string code = ".version " + version + "\n.target sm_90\n.address_size 64\n";
     return api.cuModuleLoadDataEx(&loaded, code.c_str(), 0, nullptr, nullptr);
   };
-  CHECK(load_version("9.0") == CUDA_SUCCESS);
-  CHECK(load_version("9.1") == CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
+  CHECK(load_version("9.2") == CUDA_SUCCESS);
+  CHECK(load_version("9.3") == CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
   CHECK(load_version("10.0") == CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
-  CHECK(std::string(api.last_fault()).find("takes up to 9.0") != std::string::npos);
+  CHECK(std::string(api.last_fault()).find("takes up to 9.2") != std::string::npos);
 }
 
 TEST_CASE_METHOD(PrimaryFixture, "functions tell the constant memory of their module") {

@@ -154,7 +154,7 @@ TEST_CASE("records and trials say the driver's version and how the clocks are se
     return place.run({"tune", "show", "--json"}).json().at(0);
   };
   const json without = record({});
-  CHECK(without.at("driver") == "CUDA 13.0");
+  CHECK(without.at("driver") == "CUDA 13.2");
   CHECK_THAT(without.at("policy").get<std::string>(), Catch::EndsWith(", clocks h100"));
   // The stand-in knows every device, the virtual GPU too.
   const json with_nvml =

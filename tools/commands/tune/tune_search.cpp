@@ -45,6 +45,7 @@ std::vector<std::vector<TuneTarget>> parts_of(const std::vector<TuneTarget>& tar
     return {targets};
   }
   std::vector<std::vector<TuneTarget>> parts;
+  parts.reserve(targets.size());
   for (const TuneTarget& target : targets) {
     parts.push_back({target});
   }

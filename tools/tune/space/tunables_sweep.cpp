@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -159,7 +160,7 @@ TunablesSweep::TunablesSweep(Runtime& runtime, RunDevice& device, std::string ar
 namespace {
 
 /// Ends a count from within.
-struct Stopped {};
+struct Stopped : std::exception {};
 
 }  // namespace
 

@@ -18,7 +18,7 @@
 namespace kerncast::simulator::api {
 namespace {
 
-constexpr int driver_version = 13000;
+constexpr int driver_version = 13020;
 constexpr int max_devices = 64;
 
 std::string environment(const char* name, const char* otherwise) {

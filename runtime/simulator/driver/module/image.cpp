@@ -17,7 +17,7 @@ namespace kerncast::simulator::api {
 namespace {
 
 /// The newest version of PTX that the driver's version goes with.
-constexpr int latest_ptx = 90;
+constexpr int latest_ptx = 92;
 
 /// The operand of the first `directive` outside comments, up to a comma, blank or line end; empty if there is
 /// none.
@@ -94,7 +94,7 @@ Image examine_text(std::string_view text) {
   image.version = parse_version(version);
   if (image.version > latest_ptx) {
     throw Failure(CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
-                  fmt::format("the PTX has .version {}; a driver of CUDA 13.0 takes up to {}.{}", version,
+                  fmt::format("the PTX has .version {}; a driver of CUDA 13.2 takes up to {}.{}", version,
                               latest_ptx / 10, latest_ptx % 10));
   }
   const std::string_view target = operand_of(image.text, ".target");
