@@ -55,13 +55,8 @@ export KERNCAST_SIM_DEVICES=2 KERNCAST_SIM_REPORT=off
 # torch finds NVIDIA's library beside its own files before any library path, so the stand-in is loaded first.
 export LD_PRELOAD=$build/cudart/libcudart.so.13
 
-# The Python package. The NVRTC of the environment writes PTX that is newer than the virtual GPU's, so that of the build or of
-# the machine is taken. It is named by its path: torch has loaded the other one under the same soname.
-nvrtc=toolkit
-for folder in "${CUDA_HOME:-/usr/local/cuda}"/{lib64,lib} "$build"/nvrtc/nvidia/*/lib; do
-  if [ -e "$folder/libnvrtc.so.13" ]; then nvrtc=$folder/libnvrtc.so.13; fi
-done
-export KERNCAST_NVRTC=${KERNCAST_NVRTC:-$nvrtc} KERNCAST_DRIVER=$build/libkerncast-sim.so PYTHONPATH=$build/python
+# The Python package, with the NVRTC that torch has loaded.
+export KERNCAST_DRIVER=$build/libkerncast-sim.so PYTHONPATH=$build/python
 export KERNCAST_CACHE_DIR=${KERNCAST_TEST_CACHE:-$libcuda/cache}
 
 if [ $# -gt 2 ]; then
