@@ -79,7 +79,6 @@ void DeviceBuffer::free() noexcept {
 }
 
 TensorView DeviceBuffer::tensor(DType dtype, std::initializer_list<std::int64_t> dims) const {
-  const TensorView view = TensorView::contiguous(data(), dtype, dims, device_);
   std::size_t room = bytes_ / static_cast<std::size_t>(size_of(dtype));
   bool fits = true;
   bool empty = false;
@@ -99,7 +98,7 @@ TensorView DeviceBuffer::tensor(DType dtype, std::initializer_list<std::int64_t>
                 fmt::format("a {} tensor of shape [{}] does not fit into a buffer of {} bytes",
                             name_of(dtype), fmt::join(dims, ", "), bytes_));
   }
-  return view;
+  return TensorView::contiguous(data(), dtype, dims, device_);
 }
 
 void DeviceBuffer::upload(const void* from, std::size_t bytes, Stream stream, std::size_t offset) {

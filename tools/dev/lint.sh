@@ -18,15 +18,15 @@ if [ "${1:-}" != tidy ]; then
   exit 0
 fi
 
-# Nothing is built but a header that a test includes: the compile commands of the Clang build hold only options that clang-tidy
-# understands. They are for libstdc++, whose headers take less than half as long to read. With one level of the executor its
-# files are checked once.
+# Nothing is built, and the header of snippets that a test includes is written here. The compile commands of the Clang build hold
+# only options that clang-tidy understands. They are for libstdc++, whose headers take less than half as long to read. With one
+# level of the executor its files are checked once.
 build_dir=build-tidy
 bash tools/dev/setup.sh "$build_dir" tests clang tidy
 cmake --preset clang-libcxx -B "$build_dir" -DKERNCAST_BUILD_TESTS=ON -DKERNCAST_PRECOMPILE_HEADERS=OFF \
   -DKERNCAST_UNITY_BUILD=OFF -DKERNCAST_SIM_LEVELS=v2 -DCMAKE_CXX_FLAGS= -DCMAKE_EXE_LINKER_FLAGS= \
   -DCMAKE_SHARED_LINKER_FLAGS= >/dev/null
-cmake --build "$build_dir" --target tests/documents/guide_snippets.hpp >/dev/null
+python3 tests/documents/extract_snippets.py cpp runtime/include/GUIDE.md "$build_dir/tests/documents/guide_snippets.hpp"
 # libstdc++ itself calls what it declares deprecated. The build with libc++ finds deprecated calls of ours.
 arguments=(--extra-arg=-Wno-deprecated-declarations)
 if [ "${2:-}" = --all ]; then
