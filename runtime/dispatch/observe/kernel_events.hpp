@@ -25,7 +25,7 @@ class KernelEvents {
   }
   /// The ranges of loads, which their caller pushes and pops; null if nothing is marked.
   [[nodiscard]] const NvtxRanges* ranges() const { return nvtx_.get(); }
-  /// The same for launches.
+  /// The ranges of launches; null if launches are not marked.
   [[nodiscard]] const NvtxRanges* launch_ranges() const {
     return nvtx_ != nullptr && nvtx_->launches() ? nvtx_.get() : nullptr;
   }
