@@ -9,6 +9,7 @@
 
 #include "runtime/driver/context.hpp"
 #include "tests/temporary_directory.hpp"
+#include "tests/tools/measure/doubling_op.hpp"
 #include "tools/measure/device_session.hpp"
 #include "tools/measure/op_bench.hpp"
 #include "tools/run/op_run.hpp"
@@ -18,66 +19,9 @@ using namespace kerncast::tools;
 
 namespace {
 
-struct ScaleArguments {
-  const float* x;
-  float* y;
-  long long count;
-};
-
-TensorPlan floats(const char* name, std::int64_t count) {
-  TensorPlan plan;
-  plan.name = name;
-  plan.shape = {count};
-  return plan;
-}
-
-/// y = 2 x. With 96 threads the kernel faults, and with 160 it does not compile.
-OpDefinition scale_op() {
-  OpDefinition op;
-  op.name = "own.scale";
-  op.include = "own/scale.cuh";
-  op.kernel = "own::scale";
-  op.arguments_type = "own::Arguments";
-  op.sources = {
-      {"own/arguments.h",
-       "#pragma once\nnamespace own { struct Arguments { const float* x; float* y; long long count; }; }\n"},
-      {"own/scale.cuh", R"(#include "own/arguments.h"
-#include "device/index.cuh"
-namespace own {
-template <class Config> __global__ void scale(Arguments a) {
-  static_assert(Config::threads != 160, "160 threads are refused");
-  const long long i = kerncast::linear_block() * Config::threads + threadIdx.x;
-  if constexpr (Config::threads == 96) a.y[i + (1ll << 40)] = 0.0f;
-  if (i < a.count) a.y[i] = 2.0f * a.x[i];
-}
-}
-)"}};
-  op.tensors = {{"x", Direction::in, false, "[T], f32"}, {"y", Direction::out, false, "[T], f32"}};
-  op.tunables = {{"threads", "threads of a block", {64, 96, 128, 160}}};
-  op.default_tunables = [](const Specialisation&, const DeviceTraits&, std::int64_t) {
-    return Tunables{{128}};
-  };
-  op.geometry = [](const Specialisation&, const Tunables& tunables, const DeviceTraits&,
-                   std::int64_t rows) noexcept {
-    const auto threads = static_cast<std::uint32_t>(tunables[0]);
-    return LaunchGeometry{
-        {(static_cast<std::uint32_t>(rows) + threads - 1) / threads, 1, 1}, {threads, 1, 1}, 0};
-  };
-  op.bind = [](const Bindings& bindings) {
-    const TensorView& x = bindings.require_tensor("own.scale", "x");
-    const TensorView& y = bindings.require_tensor("own.scale", "y");
-    Call call;
-    call.rows = x.numel();
-    call.device = x.device;
-    call.set_arguments(
-        ScaleArguments{static_cast<const float*>(x.data), static_cast<float*>(y.data), x.numel()});
-    return call;
-  };
-  op.plan_inputs = [](const Bindings&, std::int64_t rows) { return std::vector{floats("x", rows)}; };
-  op.plan_outputs = [](const Bindings& bindings) {
-    return std::vector{floats("y", bindings.require_tensor("own.scale", "x").numel())};
-  };
-  return op;
+/// With 96 threads the kernel faults.
+OpDefinition faulting_at_96_threads() {
+  return kerncast::test::doubling_op("a.y[i + (1ll << 40)] = 0.0f;");
 }
 
 /// A session on the virtual GPU with a cache of its own.
@@ -98,7 +42,7 @@ struct Place {
 
   TemporaryDirectory folder;
   DeviceSession session;
-  OpDefinition op = scale_op();
+  OpDefinition op = faulting_at_96_threads();
 };
 
 TimedCall call_of(const OpDefinition& op, std::int64_t rows) {

@@ -37,7 +37,7 @@ int exit_of_hanging(const std::string& root, const TimeBudget& budget) {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    const OpDefinition op = test::doubling_op();
+    const OpDefinition op = test::wrong_at_96_threads();
     const Point point = test::point_on_h100(op, 100);
     Console console;
     HangRestart guard(
@@ -62,7 +62,7 @@ TEST_CASE("the trial that hangs is stored, and the process that follows has what
   const TemporaryDirectory folder;
   CHECK(exit_of_hanging(folder.path(), TimeBudget(3600)) == started_again);
   CHECK(exit_of_hanging(folder.path(), TimeBudget(0.1)) == spent);
-  const OpDefinition op = test::doubling_op();
+  const OpDefinition op = test::wrong_at_96_threads();
   const Point point = test::point_on_h100(op, 100);
   const std::vector<Trial> trials =
       TrialStore(folder.path(), nullptr)

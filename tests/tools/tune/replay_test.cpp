@@ -58,7 +58,7 @@ TEST_CASE("half of the rounds decide by themselves") {
 }
 
 TEST_CASE("a search is replayed over stored times, and what has none cannot be used") {
-  const OpDefinition op = test::doubling_op();
+  const OpDefinition op = test::wrong_at_96_threads();
   const Point point = test::point_on_h100(op, 1024);
   const Space space = space_of(point);
   const std::vector<Trial> trials = {trial("threads=128", 10), trial("threads=64", 8),

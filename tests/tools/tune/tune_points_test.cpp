@@ -15,10 +15,9 @@ using test::MadeUpEvaluator;
 
 namespace {
 
-/// A device that does not come back after its first launch.
-class LostDevice final : public Evaluator {
+/// A device on which no trial comes to its end.
+class NoTrials : public Evaluator {
  public:
-  explicit LostDevice(std::atomic<bool>& gone) : gone_(gone) {}
   [[nodiscard]] Conditions conditions(const Point&) const override {
     return {cache::TunedSource::measured, "made-up", "NVRTC 13.0", "1.0", "fixed", "made-up rounds", "", ""};
   }
@@ -27,6 +26,12 @@ class LostDevice final : public Evaluator {
   void prepare(const Point&, std::span<const Candidate>) override {}
   [[nodiscard]] std::vector<double> expect(const Point&, std::span<const Candidate>) override { return {}; }
   [[nodiscard]] std::vector<std::string> in_flight() const override { return {}; }
+};
+
+/// A device that does not come back after its first launch.
+class LostDevice final : public NoTrials {
+ public:
+  explicit LostDevice(std::atomic<bool>& gone) : gone_(gone) {}
   [[nodiscard]] std::vector<Trial> evaluate(const EvaluationRequest&, const std::function<bool()>&) override {
     gone_ = true;
     throw Error(ErrorCode::driver_error, "the device does not come back");
@@ -38,16 +43,8 @@ class LostDevice final : public Evaluator {
 };
 
 /// A device whose trials last until they are stopped.
-class Endless final : public Evaluator {
+class Endless final : public NoTrials {
  public:
-  [[nodiscard]] Conditions conditions(const Point&) const override {
-    return {cache::TunedSource::measured, "made-up", "NVRTC 13.0", "1.0", "fixed", "made-up rounds", "", ""};
-  }
-  [[nodiscard]] bool exact() const override { return true; }
-  [[nodiscard]] double bound_us(const Point&, std::int64_t) const override { return 0; }
-  void prepare(const Point&, std::span<const Candidate>) override {}
-  [[nodiscard]] std::vector<double> expect(const Point&, std::span<const Candidate>) override { return {}; }
-  [[nodiscard]] std::vector<std::string> in_flight() const override { return {}; }
   [[nodiscard]] std::vector<Trial> evaluate(const EvaluationRequest&,
                                             const std::function<bool()>& stop) override {
     while (!stop()) {

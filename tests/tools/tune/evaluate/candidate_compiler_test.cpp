@@ -28,7 +28,7 @@ struct Place {
   TemporaryDirectory folder;
   std::atomic<int> compiles{0};
   Runtime runtime;
-  OpDefinition op = test::doubling_op();
+  OpDefinition op = test::wrong_at_96_threads();
   Point point = test::point_on_h100(op, 256);
 };
 

@@ -35,7 +35,7 @@ struct Place {
   Runtime runtime;
   CandidateCompiler compiler;
   EstimateEvaluator evaluator;
-  OpDefinition op = test::doubling_op();
+  OpDefinition op = test::wrong_at_96_threads();
   Point point = test::point_on_h100(op, 100);
 };
 

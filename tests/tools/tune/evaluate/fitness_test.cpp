@@ -18,7 +18,7 @@ struct Place {
                      with_threads(point, 64), made, with_threads(point, 128), own);
   }
 
-  OpDefinition op = test::doubling_op();
+  OpDefinition op = test::wrong_at_96_threads();
   Point point = test::point_on_h100(op, 1 << 20);
   Compiled own{32, 8, 0, {}, false};
 };

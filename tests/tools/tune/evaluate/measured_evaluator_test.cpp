@@ -60,7 +60,7 @@ struct Place {
   Runtime runtime;
   CandidateCompiler compiler;
   MeasuredEvaluator evaluator;
-  OpDefinition op = test::doubling_op();
+  OpDefinition op = test::wrong_at_96_threads();
   Point point = test::point_on_h100(op, 1024);
 };
 

@@ -17,7 +17,7 @@ TEST_CASE("a call that cannot be told from calls of fewer rows is counted itself
   Runtime runtime(options);
   RunDevice device(runtime, 0);
   TunablesSweep sweep(runtime, device, "sm_90a", DeviceTraits{90, 132, 232448});
-  OpDefinition op = test::doubling_op();
+  OpDefinition op = test::wrong_at_96_threads();
   // Few rows ask for a block that no device has, so that there is nothing to tell more rows from.
   op.geometry = [](const Specialisation&, const Tunables&, const DeviceTraits&, std::int64_t rows) noexcept {
     return LaunchGeometry{
