@@ -2,10 +2,13 @@
 // how far the op's own choices and the strategies are from the best. The times are estimates from exact
 // counts of the virtual GPU, so the figures are the same on every machine, those of the tuner's own cost
 // excepted.
-//   bench_tune [--device NAME] [--rows ROWS]... [--points N] [--specialisations N] [--candidates N] [OP...]
+//   bench_tune [--device NAME] [--rows ROWS]... [--points N] [--specialisations N] [--candidates N] [--plan]
+//              [--prove N] [OP...]
 // OP may be the start of a name. --specialisations: at most so many of each op, spread over all.
 // --candidates: only points of at most so many candidates. --points: at most so many of what is left, spread
-// over all. Trials and kernels are kept in the folder that KERNCAST_TEST_CACHE names, if it is set, so that a
+// over all. --plan: only print how many points, candidates and kernels each op has. --prove: only compare
+// the counts that follow from fewer rows, of so many candidates of each point, with those of whole calls.
+// Trials and kernels are kept in the folder that KERNCAST_TEST_CACHE names, if it is set, so that a
 // second run makes none again. At the end it prints each requirement with its bound, and exits with 1 if one
 // is missed.
 #include <fmt/format.h>
@@ -22,6 +25,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "runtime/dispatch/runtime_impl.hpp"
@@ -49,6 +53,8 @@ struct Options {
   std::size_t points = static_cast<std::size_t>(-1);
   std::size_t specialisations = static_cast<std::size_t>(-1);
   std::size_t candidates = static_cast<std::size_t>(-1);
+  bool plan = false;
+  std::size_t prove = 0;
 
   [[nodiscard]] const devices::DeviceDescription& device() const { return *catalogue.devices.front(); }
 };
@@ -60,6 +66,10 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--points", options.points, "at most so many points, spread over all");
   app.add_option("--specialisations", options.specialisations, "at most so many of each op, spread over all");
   app.add_option("--candidates", options.candidates, "only points of at most so many candidates");
+  app.add_flag("--plan", options.plan,
+               "print the points, candidates and kernels of each op, and try nothing");
+  app.add_option("--prove", options.prove,
+                 "instead compare the counts of so many candidates of each point with those of whole calls");
 }
 
 /// At most `most` of `all`, evenly spread.
@@ -90,6 +100,20 @@ std::vector<tools::Workload> workloads_of(const Options& options) {
   return chosen;
 }
 
+/// The ops with few kernels come first, so that a run that is interrupted has covered most ops.
+void put_large_ops_last(std::vector<tools::Point>& points) {
+  std::map<const OpDefinition*, std::size_t> kernels;
+  std::set<std::string> seen;
+  for (const tools::Point& point : points) {
+    if (seen.insert(point.op().name + " " + point.spec_text).second) {
+      kernels[&point.op()] += tools::space_of(point).valid.size();
+    }
+  }
+  std::stable_sort(points.begin(), points.end(), [&](const tools::Point& a, const tools::Point& b) {
+    return kernels.at(&a.op()) < kernels.at(&b.op());
+  });
+}
+
 /// The points of the catalogue that `options` select. Those of one specialisation follow each other, since
 /// their kernels and counts are shared.
 std::vector<tools::Point> points_of(const Options& options) {
@@ -110,7 +134,36 @@ std::vector<tools::Point> points_of(const Options& options) {
       }
     }
   }
+  put_large_ops_last(points);
   return thinned(points, options.points);
+}
+
+/// Prints the numbers of points, candidates and kernels of each op.
+void print_plan(const std::vector<tools::Point>& points) {
+  struct Size {
+    std::size_t points = 0;
+    std::size_t candidates = 0;
+    std::set<std::string> kernels;
+  };
+  std::map<std::string, Size> by_op;
+  for (const tools::Point& point : points) {
+    Size& size = by_op[point.op().name];
+    ++size.points;
+    for (const tools::Candidate& candidate : tools::space_of(point).valid) {
+      ++size.candidates;
+      size.kernels.insert(point.spec_text + " " + candidate.text);
+    }
+  }
+  Size all;
+  std::size_t kernels = 0;
+  fmt::print("{:<40} {:>8} {:>12} {:>8}\n", "op", "points", "candidates", "kernels");
+  for (const auto& [name, size] : by_op) {
+    fmt::print("{:<40} {:>8} {:>12} {:>8}\n", name, size.points, size.candidates, size.kernels.size());
+    all.points += size.points;
+    all.candidates += size.candidates;
+    kernels += size.kernels.size();
+  }
+  fmt::print("{:<40} {:>8} {:>12} {:>8}\n", "all", all.points, all.candidates, kernels);
 }
 
 /// The outcome of a strategy that is replayed from the trials.
@@ -245,6 +298,85 @@ bool print_requirements(const std::vector<Requirement>& requirements) {
   return all;
 }
 
+/// The number of counts of an op that were compared.
+struct Proof {
+  std::size_t evenly = 0;  ///< counts that follow from fewer rows
+  std::size_t equal = 0;   ///< those of them that are exactly those of the whole call
+  std::size_t others = 0;  ///< counts that do not follow from fewer rows
+};
+
+/// The first count in which two launches differ, in words; empty if there is none.
+std::string difference(const devices::CostInput& a, const devices::CostInput& b) {
+  const std::tuple<const char*, std::uint64_t, std::uint64_t> counts[] = {
+      {"blocks", a.blocks, b.blocks},
+      {"sectors", a.global_sectors, b.global_sectors},
+      {"requests", a.global_requests, b.global_requests},
+      {"bytes of memory", a.memory_bytes, b.memory_bytes},
+      {"shared wavefronts", a.shared_wavefronts, b.shared_wavefronts},
+      {"barriers", a.barriers, b.barriers},
+      {"instructions of the longest warp", a.longest_warp, b.longest_warp},
+      {"requests of the longest warp", a.longest_warp_requests, b.longest_warp_requests}};
+  for (const auto& [name, one, other] : counts) {
+    if (one != other) {
+      return fmt::format("{} {}, and {}", one, name, other);
+    }
+  }
+  const auto sorted = [](auto classes) {
+    std::sort(classes.begin(), classes.end());
+    return classes;
+  };
+  return sorted(a.warp_instructions) == sorted(b.warp_instructions) ? "" : "other instructions";
+}
+
+std::string difference(const tools::Counted& a, const tools::Counted& b) {
+  if (a.stages.size() != b.stages.size()) {
+    return "other launches";
+  }
+  for (std::size_t stage = 0; stage < a.stages.size(); ++stage) {
+    if (std::string found = difference(a.stages[stage], b.stages[stage]); !found.empty()) {
+      return found;
+    }
+  }
+  return {};
+}
+
+/// Compares counts that follow from fewer rows with those of whole calls. True if all are equal.
+bool prove(const Options& options, const std::vector<tools::Point>& points, Runtime& runtime) {
+  tools::RunDevice device(runtime, 0);
+  tools::TunablesSweep sweep(runtime, device, options.device().arch, tools::traits_of(options.device()));
+  std::map<std::string, Proof> by_op;
+  for (const tools::Point& point : points) {
+    std::vector<Tunables> tunables;
+    for (const tools::Candidate& candidate : thinned(tools::space_of(point).valid, options.prove)) {
+      tunables.push_back(candidate.tunables);
+    }
+    const auto evenly = sweep.count_evenly(point.workload, point.rows, tunables);
+    Proof& proof = by_op[point.op().name];
+    for (std::size_t i = 0; i < tunables.size(); ++i) {
+      if (!evenly[i]) {
+        ++proof.others;
+        continue;
+      }
+      ++proof.evenly;
+      const tools::Counted whole = sweep.count_whole(point.workload, point.rows, {{tunables[i]}}).front();
+      if (const std::string differs = difference(*evenly[i], whole); !differs.empty()) {
+        fmt::print("{}: {} has {} in the whole call\n", tools::describe(point),
+                   format_tunables(point.op(), tunables[i]), differs);
+      } else {
+        ++proof.equal;
+      }
+    }
+    std::fflush(stdout);
+  }
+  bool all = true;
+  fmt::print("{:<40} {:>12} {:>8} {:>8}\n", "op", "from fewer", "equal", "others");
+  for (const auto& [name, proof] : by_op) {
+    fmt::print("{:<40} {:>12} {:>8} {:>8}\n", name, proof.evenly, proof.equal, proof.others);
+    all = all && proof.equal == proof.evenly;
+  }
+  return all;
+}
+
 /// The point with the most candidates.
 const tools::Point& largest_of(const std::vector<tools::Point>& points) {
   return *std::max_element(points.begin(), points.end(), [](const tools::Point& a, const tools::Point& b) {
@@ -284,6 +416,13 @@ bool run(const Options& options) {
   const std::vector<tools::Point> points = points_of(options);
   if (points.empty()) {
     throw std::runtime_error("no point is selected");
+  }
+  if (options.plan) {
+    print_plan(points);
+    return true;
+  }
+  if (options.prove > 0) {
+    return prove(options, points, runtime);
   }
   for (const tools::Point& point : points) {
     const auto start = Clock::now();

@@ -4,6 +4,16 @@
 
 namespace kerncast::tools {
 
+MovedBytes moved_bytes(const LaunchProfile& profile) {
+  const GlobalTraffic traffic = global_traffic(profile);
+  return {32 * (traffic.loads.global_sectors + traffic.atomics.global_sectors),
+          32 * (traffic.stores.global_sectors + traffic.atomics.global_sectors)};
+}
+
+std::uint64_t memory_bytes(const MovedBytes& moved, std::uint64_t read_bytes, std::uint64_t written_bytes) {
+  return std::min(moved.loaded, read_bytes) + std::min(moved.stored, written_bytes);
+}
+
 devices::CostInput cost_input(const LaunchProfile& profile, int registers, std::uint64_t read_bytes,
                               std::uint64_t written_bytes) {
   devices::CostInput input;
@@ -22,10 +32,7 @@ devices::CostInput cost_input(const LaunchProfile& profile, int registers, std::
   }
   input.longest_warp = profile.longest_warp;
   input.longest_warp_requests = profile.longest_warp_requests;
-  const GlobalTraffic traffic = global_traffic(profile);
-  const std::uint64_t loaded = 32 * (traffic.loads.global_sectors + traffic.atomics.global_sectors);
-  const std::uint64_t stored = 32 * (traffic.stores.global_sectors + traffic.atomics.global_sectors);
-  input.memory_bytes = std::min(loaded, read_bytes) + std::min(stored, written_bytes);
+  input.memory_bytes = memory_bytes(moved_bytes(profile), read_bytes, written_bytes);
   return input;
 }
 

@@ -46,9 +46,13 @@ EstimateEvaluator::EstimateEvaluator(MakeRuntime make_runtime, CandidateCompiler
 
 EstimateEvaluator::~EstimateEvaluator() = default;
 
-EstimateEvaluator::Seat& EstimateEvaluator::seat() {
-  if (seat_ == nullptr) {
+EstimateEvaluator::Seat& EstimateEvaluator::seat(const Point& point) {
+  const std::string wanted = fmt::format("{} {} {}", point.op().name, fmt::join(point.workload.params, " "),
+                                         fmt::join(point.workload.scalars, " "));
+  if (seat_ == nullptr || seated_ != wanted) {
+    seat_.reset();
     seat_ = std::make_unique<Seat>(make_runtime_(), device_);
+    seated_ = wanted;
   }
   return *seat_;
 }
@@ -147,7 +151,8 @@ Trial EstimateEvaluator::examine(const EvaluationRequest& request, const Candida
     return trial;
   }
   try {
-    trial.why = seat().check.difference(point, checked_rows(point, request.rows), candidate, request.own);
+    trial.why =
+        seat(point).check.difference(point, checked_rows(point, request.rows), candidate, request.own);
     trial.outcome = trial.why.empty() ? Outcome::timed : Outcome::wrong_result;
   } catch (const Error& error) {
     // The context may be unusable after a fault, so the next trial gets another.
@@ -175,7 +180,7 @@ void EstimateEvaluator::estimate(const Point& point, std::int64_t rows, std::spa
     }
   }
   try {
-    const std::vector<Counted> counted = seat().sweep.count(point.workload, rows, tunables, stop);
+    const std::vector<Counted> counted = seat(point).sweep.count(point.workload, rows, tunables, stop);
     for (std::size_t i = 0; i < counted.size(); ++i) {
       known_[name_of_call(point, rows, *wanted[i])] = known_of(counted[i]);
     }
@@ -229,7 +234,8 @@ std::vector<double> EstimateEvaluator::expect(const Point& point, std::span<cons
 }
 
 std::string EstimateEvaluator::explain(const Point& point, const Candidate& candidate) {
-  const std::vector<Counted> counted = seat().sweep.count(point.workload, point.rows, {{candidate.tunables}});
+  const std::vector<Counted> counted =
+      seat(point).sweep.count(point.workload, point.rows, {{candidate.tunables}});
   return explain_call(counted.front(), device_);
 }
 

@@ -44,7 +44,9 @@ class EstimateEvaluator final : public Evaluator {
 
  private:
   struct Seat;
-  [[nodiscard]] Seat& seat();
+  /// The seat for the kernels of `point`. Those of another workload are given up with their seat, since a
+  /// runtime keeps what it has loaded until it ends.
+  [[nodiscard]] Seat& seat(const Point& point);
   /// The trial of a candidate, without its time: it is timed if it may be.
   [[nodiscard]] Trial examine(const EvaluationRequest& request, const Candidate& candidate);
   /// Estimates these candidates, all at once if no launch fails, until `stop` is true.
@@ -69,6 +71,7 @@ class EstimateEvaluator final : public Evaluator {
   std::string model_;  ///< digest of what the cost model says of the device
   std::string nvrtc_;
   std::unique_ptr<Seat> seat_;
+  std::string seated_;  ///< the workload that seat_ is for
   std::map<std::string, Known> known_;
 };
 

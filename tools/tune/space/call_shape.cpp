@@ -1,6 +1,8 @@
 #include "tools/tune/space/call_shape.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <numeric>
 
 #include "tools/run/bound_call.hpp"
 #include "tools/run/op_run.hpp"
@@ -71,6 +73,48 @@ CallBytes bytes_of_call(const Workload& workload, std::int64_t rows) {
     bytes.written += size(plan);
   }
   return bytes;
+}
+
+namespace {
+
+/// The sector period of one tensor; the plans are those of `rows` rows, one more, and twice as many.
+std::int64_t sector_period(const TensorPlan& plan, const TensorPlan& next, const TensorPlan& twice,
+                           std::int64_t rows) {
+  constexpr std::int64_t sector = 32;
+  if (plan.shape == twice.shape) {
+    return 1;
+  }
+  std::vector<std::int64_t> one_more = plan.shape;
+  if (!twice.strides.empty() || one_more.empty() || one_more.front() % rows != 0) {
+    return sector;
+  }
+  one_more.front() += one_more.front() / rows;
+  const std::int64_t row_bytes = element_count(plan.shape) / rows * size_of(plan.dtype);
+  return one_more == next.shape ? sector / std::gcd(sector, row_bytes) : sector;
+}
+
+}  // namespace
+
+std::int64_t sector_period(const Workload& workload, std::int64_t rows) {
+  const ImaginedCall call(workload, rows);
+  const ImaginedCall next(workload, rows + 1);
+  const ImaginedCall twice(workload, 2 * rows);
+  std::int64_t period = 1;
+  for (std::size_t i = 0; i < call.inputs.size(); ++i) {
+    period = std::max(period, sector_period(call.inputs[i], next.inputs[i], twice.inputs[i], rows));
+  }
+  for (std::size_t i = 0; i < call.outputs.size(); ++i) {
+    period = std::max(period, sector_period(call.outputs[i], next.outputs[i], twice.outputs[i], rows));
+  }
+  return period;
+}
+
+std::vector<std::string> input_names(const Workload& workload, std::int64_t rows) {
+  std::vector<std::string> names;
+  for (const TensorPlan& plan : ImaginedCall(workload, rows).inputs) {
+    names.push_back(plan.name);
+  }
+  return names;
 }
 
 }  // namespace kerncast::tools

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "tools/model/workload.hpp"
 
@@ -17,5 +19,13 @@ struct CallBytes {
 };
 /// Throws as call_of() does.
 [[nodiscard]] CallBytes bytes_of_call(const Workload& workload, std::int64_t rows);
+
+/// The least number of rows after which every row of the tensors of such calls begins at the same place of a
+/// sector of memory, of 32 bytes: at most 32, which is taken for tensors whose rows do not follow each other.
+/// Throws as call_of() does.
+[[nodiscard]] std::int64_t sector_period(const Workload& workload, std::int64_t rows);
+
+/// The names of the input tensors of such a call. Throws as call_of() does.
+[[nodiscard]] std::vector<std::string> input_names(const Workload& workload, std::int64_t rows);
 
 }  // namespace kerncast::tools

@@ -8,8 +8,9 @@
 namespace kerncast::tools {
 
 const std::vector<HostTensor>& KeptInputs::of(const Workload& workload, std::int64_t rows) {
-  // A sweep alternates between the two row counts from which it extrapolates.
-  constexpr std::size_t most = 2;
+  // A sweep returns to the row counts from which it extrapolates for each batch of candidates.
+  constexpr std::size_t most = 48;
+  constexpr std::size_t most_bytes = std::size_t{512} << 20;
   const std::string name = fmt::format("{} {} {} {}", workload.op->name, fmt::join(workload.params, " "),
                                        fmt::join(workload.scalars, " "), rows);
   const auto found =
@@ -18,8 +19,17 @@ const std::vector<HostTensor>& KeptInputs::of(const Workload& workload, std::int
     kept_.splice(kept_.begin(), kept_, found);
     return kept_.front().inputs;
   }
-  kept_.resize(std::min(kept_.size(), most - 1));
   kept_.push_front({name, synthetic_inputs(*workload.op, workload.params, workload.scalars, rows)});
+  std::size_t bytes = 0;
+  std::size_t count = 0;
+  const auto end = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& kept) {
+    for (const HostTensor& tensor : kept.inputs) {
+      bytes += tensor.bytes.size();
+    }
+    ++count;
+    return count > 1 && (count > most || bytes > most_bytes);
+  });
+  kept_.erase(end, kept_.end());
   return kept_.front().inputs;
 }
 

@@ -13,7 +13,10 @@
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/dispatch/tunables/launch_defect.hpp"
 #include "tools/profile/cost_input.hpp"
+#include "tools/run/steering_data.hpp"
 #include "tools/tune/space/call_shape.hpp"
+#include "tools/tune/space/even_steps.hpp"
+#include "tools/tune/space/stage_geometry.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -22,20 +25,12 @@ namespace {
 constexpr std::int64_t few_sample = 256;
 constexpr std::int64_t more_sample = 512;
 
-auto geometry_of(const OpDefinition& op, std::size_t stage) {
-  return stage == 0 ? op.geometry : op.later_stages[stage - 1].geometry;
-}
-
-std::uint64_t blocks_of(const LaunchGeometry& geometry) {
-  return std::uint64_t{geometry.grid[0]} * geometry.grid[1] * geometry.grid[2];
-}
-
 /// Blocks of each stage.
 std::vector<std::uint64_t> blocks_of(const OpDefinition& op, const Call& call, const Tunables& tunables,
                                      const DeviceTraits& traits) {
   std::vector<std::uint64_t> blocks;
   for (std::size_t stage = 0; stage <= op.later_stages.size(); ++stage) {
-    blocks.push_back(blocks_of(geometry_of(op, stage)(call.spec, tunables, traits, call.rows)));
+    blocks.push_back(block_count(stage_geometry(op, stage)(call.spec, tunables, traits, call.rows)));
   }
   return blocks;
 }
@@ -71,6 +66,104 @@ std::uint64_t bytes_of(const std::vector<HostTensor>& tensors) {
     bytes += static_cast<std::uint64_t>(element_count(tensor.shape) * size_of(tensor.dtype));
   }
   return bytes;
+}
+
+/// True if a and b are the same but for what grows with the rows.
+bool alike(const devices::CostInput& a, const devices::CostInput& b) {
+  return a.warps_per_block == b.warps_per_block && a.resources.threads == b.resources.threads &&
+         a.resources.registers == b.resources.registers &&
+         a.resources.shared_bytes == b.resources.shared_bytes && a.longest_warp == b.longest_warp &&
+         a.longest_warp_requests == b.longest_warp_requests &&
+         a.warp_instructions.size() == b.warp_instructions.size();
+}
+
+/// The counts that grow with the rows, in one order. `classes` names the instructions.
+std::vector<std::uint64_t> growing_counts(const devices::CostInput& input, const MovedBytes& moved,
+                                          const devices::CostInput& classes) {
+  std::vector<std::uint64_t> counts = {input.blocks,
+                                       input.global_requests,
+                                       input.global_sectors,
+                                       input.global_waits,
+                                       input.shared_wavefronts,
+                                       input.shared_waits,
+                                       input.barriers,
+                                       moved.loaded,
+                                       moved.stored,
+                                       static_cast<std::uint64_t>(input.tensor_fma)};
+  for (const auto& [unit, unused] : classes.warp_instructions) {
+    const auto same = std::find_if(input.warp_instructions.begin(), input.warp_instructions.end(),
+                                   [&name = unit](const auto& entry) { return entry.first == name; });
+    counts.push_back(same == input.warp_instructions.end() ? 0 : same->second);
+  }
+  return counts;
+}
+
+/// True if the counts of one launch grow as much from `a` to `b` as from `b` to `c`.
+bool steps_equally(const Counted& a, const Counted& b, const Counted& c, std::size_t stage) {
+  const devices::CostInput& classes = c.stages[stage];
+  const std::vector<std::uint64_t> first = growing_counts(a.stages[stage], a.moved[stage], classes);
+  const std::vector<std::uint64_t> second = growing_counts(b.stages[stage], b.moved[stage], classes);
+  const std::vector<std::uint64_t> third = growing_counts(c.stages[stage], c.moved[stage], classes);
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    if (second[i] < first[i] || second[i] - first[i] != third[i] - second[i]) {
+      return false;
+    }
+  }
+  return alike(a.stages[stage], b.stages[stage]) && alike(b.stages[stage], c.stages[stage]);
+}
+
+/// a + times * (b - a), for counts that do not fall.
+std::uint64_t after_steps(std::uint64_t a, std::uint64_t b, std::uint64_t times) {
+  return a + times * (b - a);
+}
+
+/// The counts after `times` steps from `a`, of which the one to `b` is the first.
+devices::CostInput after_steps(const devices::CostInput& a, const devices::CostInput& b,
+                               std::uint64_t times) {
+  devices::CostInput made = b;
+  made.blocks = after_steps(a.blocks, b.blocks, times);
+  for (auto& [unit, count] : made.warp_instructions) {
+    const auto same = std::find_if(a.warp_instructions.begin(), a.warp_instructions.end(),
+                                   [&name = unit](const auto& entry) { return entry.first == name; });
+    count = after_steps(same->second, count, times);
+  }
+  made.tensor_fma = a.tensor_fma + static_cast<double>(times) * (b.tensor_fma - a.tensor_fma);
+  made.global_sectors = after_steps(a.global_sectors, b.global_sectors, times);
+  made.global_requests = after_steps(a.global_requests, b.global_requests, times);
+  made.global_waits = after_steps(a.global_waits, b.global_waits, times);
+  made.shared_wavefronts = after_steps(a.shared_wavefronts, b.shared_wavefronts, times);
+  made.shared_waits = after_steps(a.shared_waits, b.shared_waits, times);
+  made.barriers = after_steps(a.barriers, b.barriers, times);
+  return made;
+}
+
+/// The counts of the call after `times` steps from `a`, from the first three, whose tensors have `read` and
+/// `written` bytes. Empty if the steps do not count the same.
+std::optional<Counted> after_steps(const Counted& a, const Counted& b, const Counted& c, std::uint64_t times,
+                                   std::uint64_t read, std::uint64_t written) {
+  if (a.stages.empty() || a.stages.size() != b.stages.size() || b.stages.size() != c.stages.size()) {
+    return std::nullopt;
+  }
+  Counted made{a.tunables, {}, {}, {}};
+  for (std::size_t stage = 0; stage < a.stages.size(); ++stage) {
+    if (!steps_equally(a, b, c, stage)) {
+      return std::nullopt;
+    }
+    made.stages.push_back(after_steps(a.stages[stage], b.stages[stage], times));
+    made.moved.push_back({after_steps(a.moved[stage].loaded, b.moved[stage].loaded, times),
+                          after_steps(a.moved[stage].stored, b.moved[stage].stored, times)});
+    made.stages.back().memory_bytes = memory_bytes(made.moved.back(), read, written);
+  }
+  return made;
+}
+
+/// True if a call of `rows` rows takes data that decide what its rows cost.
+bool is_steered(const Workload& workload, std::int64_t rows) {
+  const std::vector<std::string> steering = steering_tensors(*workload.op);
+  const std::vector<std::string> given = input_names(workload, rows);
+  return std::any_of(given.begin(), given.end(), [&](const std::string& name) {
+    return std::find(steering.begin(), steering.end(), name) != steering.end();
+  });
 }
 
 /// True if the blocks of every stage double with the rows and go on like that, but for a block that is not
@@ -175,8 +268,7 @@ std::vector<Counted> TunablesSweep::count(const Workload& workload, std::int64_t
   }
 }
 
-std::vector<Counted> TunablesSweep::count_all(const Workload& workload, std::int64_t rows,
-                                              std::span<const Tunables> tunables) {
+void TunablesSweep::begin(const Workload& workload) {
   if (const std::string counted = fmt::format("{} {} {}", workload.op->name, fmt::join(workload.params, " "),
                                               fmt::join(workload.scalars, " "));
       counted != counted_last_) {
@@ -184,8 +276,78 @@ std::vector<Counted> TunablesSweep::count_all(const Workload& workload, std::int
     samples_.clear();
     counted_last_ = counted;
   }
+}
+
+std::vector<Counted> TunablesSweep::count_whole(const Workload& workload, std::int64_t rows,
+                                                std::span<const Tunables> tunables) {
+  begin(workload);
+  stop_ = nullptr;
+  return run(workload, rows, {tunables.begin(), tunables.end()});
+}
+
+std::vector<Counted> TunablesSweep::count_all(const Workload& workload, std::int64_t rows,
+                                              std::span<const Tunables> tunables) {
+  std::vector<std::optional<Counted>> evenly = count_evenly(workload, rows, tunables);
+  std::vector<Tunables> rest;
+  for (std::size_t i = 0; i < tunables.size(); ++i) {
+    if (!evenly[i]) {
+      rest.push_back(tunables[i]);
+    }
+  }
+  std::vector<Counted> others = count_rest(workload, rows, rest);
+  std::vector<Counted> counted;
+  std::size_t next = 0;
+  for (std::optional<Counted>& made : evenly) {
+    counted.push_back(made ? std::move(*made) : std::move(others[next++]));
+  }
+  return counted;
+}
+
+std::vector<std::optional<Counted>> TunablesSweep::count_evenly(const Workload& workload, std::int64_t rows,
+                                                                std::span<const Tunables> tunables) {
+  begin(workload);
+  std::vector<std::optional<Counted>> counted(tunables.size());
+  const Call all = call_of(workload, rows);
+  if (all.rows % rows != 0 || is_steered(workload, rows)) {
+    return counted;
+  }
+  const std::int64_t period = sector_period(workload, rows);
+  std::vector<std::optional<EvenSteps>> steps;
+  std::map<std::int64_t, std::vector<Tunables>> wanted;
+  for (const Tunables& made : tunables) {
+    steps.push_back(launch_defect(*workload.op, all.spec, made, traits_, arch_, all.rows).empty()
+                        ? even_steps(*workload.op, all.spec, made, traits_, rows, all.rows / rows, period)
+                        : std::nullopt);
+    for (std::int64_t number = 0; steps.back() && number < 3; ++number) {
+      wanted[steps.back()->rows(number)].push_back(made);
+    }
+  }
+  std::map<std::int64_t, bool> same_kernel;
+  for (const auto& [few, made] : wanted) {
+    const Call call = call_of(workload, few);
+    same_kernel[few] = call.spec == all.spec && call.rows * rows == all.rows * few;
+    if (same_kernel[few]) {
+      static_cast<void>(sample(workload, few, made));
+    }
+  }
+  const CallBytes bytes = bytes_of_call(workload, rows);
+  for (std::size_t i = 0; i < tunables.size(); ++i) {
+    if (steps[i] && same_kernel[steps[i]->rows(0)] && same_kernel[steps[i]->rows(1)] &&
+        same_kernel[steps[i]->rows(2)]) {
+      const auto at = [&](std::int64_t number) {
+        return sample(workload, steps[i]->rows(number), {tunables[i]}).front();
+      };
+      counted[i] = after_steps(at(0), at(1), at(2), static_cast<std::uint64_t>(steps[i]->steps), bytes.read,
+                               bytes.written);
+    }
+  }
+  return counted;
+}
+
+std::vector<Counted> TunablesSweep::count_rest(const Workload& workload, std::int64_t rows,
+                                               const std::vector<Tunables>& tunables) {
   if (rows <= more_sample) {
-    return run(workload, rows, {tunables.begin(), tunables.end()});
+    return run(workload, rows, tunables);
   }
   const OpDefinition& op = *workload.op;
   const Call few = call_of(workload, few_sample);
@@ -274,15 +436,16 @@ std::vector<Counted> TunablesSweep::run(const Workload& workload, std::int64_t r
 Counted TunablesSweep::count_call(const Workload& workload, const Call& call, const Tunables& tunables,
                                   std::uint64_t read, std::uint64_t written) {
   const OpDefinition& op = *workload.op;
-  Counted made{tunables, {}, launch_defect(op, call.spec, tunables, traits_, arch_, call.rows)};
+  Counted made{tunables, {}, launch_defect(op, call.spec, tunables, traits_, arch_, call.rows), {}};
   const LoadedKernel* loaded =
       made.defect.empty() ? kernel(workload, call.spec, tunables, made.defect) : nullptr;
   for (std::size_t stage = 0; loaded != nullptr && stage <= op.later_stages.size(); ++stage) {
-    const LaunchGeometry geometry = geometry_of(op, stage)(call.spec, tunables, traits_, call.rows);
+    const LaunchGeometry geometry = stage_geometry(op, stage)(call.spec, tunables, traits_, call.rows);
     if (geometry.grid[0] != 0) {
       const LaunchProfile launch =
           recorder_.record(device_, loaded->functions[stage], geometry, call, op.name);
       made.stages.push_back(cost_input(launch, loaded->binary->resources.registers, read, written));
+      made.moved.push_back(moved_bytes(launch));
     }
   }
   return made;

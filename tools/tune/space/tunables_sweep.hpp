@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "runtime/devices/cost_model.hpp"
 #include "runtime/dispatch/device_state.hpp"
 #include "tools/model/workload.hpp"
+#include "tools/profile/cost_input.hpp"
 #include "tools/profile/sim_profile_capture.hpp"
 #include "tools/run/op_run.hpp"
 #include "tools/tune/space/kept_inputs.hpp"
@@ -24,7 +26,8 @@ namespace kerncast::tools {
 struct Counted {
   Tunables tunables;
   std::vector<devices::CostInput> stages;
-  std::string defect;  ///< why there are no stages
+  std::string defect;             ///< why there are no stages
+  std::vector<MovedBytes> moved;  ///< by each of the stages
 };
 
 /// Estimated microseconds of one call, with a launch before every stage.
@@ -48,18 +51,32 @@ class TunablesSweep {
   /// the driver is not the virtual GPU. `runtime` and `device` must outlive the object.
   TunablesSweep(Runtime& runtime, RunDevice& device, std::string arch, const DeviceTraits& traits);
 
-  /// Counts for each of `tunables`, in their order. If twice the rows make twice the blocks, counts of many
-  /// rows are extrapolated from a few hundred. `stop` is asked before each launch; the result is empty if it
-  /// became true. Empty: never. Throws Error if a launch fails.
+  /// Counts for each of `tunables`, in their order. Those of many rows follow exactly from three calls of
+  /// fewer rows where the launches have even_steps(), no tensor steers what a row costs, and each step counts
+  /// the same. Other counts are extrapolated from a few hundred rows if twice the rows make twice the blocks.
+  /// `stop` is asked before each launch; the result is empty if it became true. Empty: never. Throws Error if
+  /// a launch fails.
   [[nodiscard]] std::vector<Counted> count(const Workload& workload, std::int64_t rows,
                                            std::span<const Tunables> tunables,
                                            const std::function<bool()>& stop = nullptr);
+  /// Counts a call of many rows for each of `tunables` only from calls of fewer rows; empty where it does not
+  /// follow from them exactly. Throws as count() does.
+  [[nodiscard]] std::vector<std::optional<Counted>> count_evenly(const Workload& workload, std::int64_t rows,
+                                                                 std::span<const Tunables> tunables);
+  /// Counts by launching whole calls, whatever they cost. Throws as count() does.
+  [[nodiscard]] std::vector<Counted> count_whole(const Workload& workload, std::int64_t rows,
+                                                 std::span<const Tunables> tunables);
 
  private:
+  /// Forgets the counts and kernels of another workload.
+  void begin(const Workload& workload);
   [[nodiscard]] std::vector<Counted> count_all(const Workload& workload, std::int64_t rows,
                                                std::span<const Tunables> tunables);
   [[nodiscard]] std::vector<Counted> run(const Workload& workload, std::int64_t rows,
                                          const std::vector<Tunables>& tunables);
+  /// Counts a call of many rows that count_evenly() does not tell.
+  [[nodiscard]] std::vector<Counted> count_rest(const Workload& workload, std::int64_t rows,
+                                                const std::vector<Tunables>& tunables);
   /// Runs like run(), for the row counts from which others are extrapolated: these counts are kept.
   [[nodiscard]] std::vector<Counted> sample(const Workload& workload, std::int64_t rows,
                                             const std::vector<Tunables>& tunables);
