@@ -9,6 +9,7 @@
 #include "cache/entry.hpp"
 #include "cache/process_lock.hpp"
 #include "runtime/dispatch/entry_proof.hpp"
+#include "runtime/dispatch/tunables/launch_digest.hpp"
 #include "runtime/util/split.hpp"
 
 namespace kerncast {
@@ -142,11 +143,27 @@ bool KernelBuilder::refuse(const KernelBinary& binary, const std::string& reason
   return cache_.refuse(binary.key, cache::code_digest(binary.cubin, binary.ptx, names), reason);
 }
 
-std::string KernelBuilder::templates_digest(const OpDefinition& op) const {
+std::string KernelBuilder::templates_digest(const OpDefinition& op, const std::string& spec) const {
+  std::vector<std::pair<std::string, std::string>> settings;
+  for (const std::string& word : non_empty_parts(spec, ' ')) {
+    const std::size_t equals = word.find('=');
+    if (equals != std::string::npos) {
+      settings.emplace_back(word.substr(0, equals), word.substr(equals + 1));
+    }
+  }
+  try {
+    return templates_digest(op, specialise(op, settings));
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+std::string KernelBuilder::templates_digest(const OpDefinition& op, const Specialisation& spec) const {
   cache::KeyFields fields;
   for (auto& [name, text] : templates_.closure(template_names(op).include, op.sources)) {
     fields.add(name, text);
   }
+  fields.add("launches", launch_digest(op, spec));
   return fields.key().hex();
 }
 

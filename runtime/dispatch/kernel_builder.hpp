@@ -79,9 +79,11 @@ class KernelBuilder {
 
   [[nodiscard]] KernelInputs inputs(const Variant& variant);
 
-  /// Digest of the op's template text (32 hex digits). A tuned record stores it, so that a changed template
-  /// makes the record stale.
-  [[nodiscard]] std::string templates_digest(const OpDefinition& op) const;
+  /// Digest of the op's template text and of launch_digest() at `spec` (32 hex digits). A tuned record stores
+  /// it, so that a change of the template, or of the host code that divides its launches, makes it stale.
+  [[nodiscard]] std::string templates_digest(const OpDefinition& op, const Specialisation& spec) const;
+  /// The same for a specialisation in words, as records have it; empty if the op does not have it any more.
+  [[nodiscard]] std::string templates_digest(const OpDefinition& op, const std::string& spec) const;
 
   /// The compiler, loaded on first use.
   [[nodiscard]] const compiler::NvrtcSearch& nvrtc();

@@ -427,8 +427,8 @@ bool run(const Options& options) {
   for (const tools::Point& point : points) {
     const auto start = Clock::now();
     const tools::TuneResult result =
-        tools::tune_point(evaluator, store, point, builder.templates_digest(point.op()), policy, stop,
-                          [](const tools::TuneProgress&) {});
+        tools::tune_point(evaluator, store, point, builder.templates_digest(point.op(), point.spec), policy,
+                          stop, [](const tools::TuneProgress&) {});
     tell(result, evaluator, std::chrono::duration<double, std::milli>(Clock::now() - start).count(), sums);
     std::fflush(stdout);
   }

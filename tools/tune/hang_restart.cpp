@@ -60,7 +60,7 @@ void start_again(const TimeBudget& budget) {
 }  // namespace
 
 HangRestart::HangRestart(std::chrono::seconds limit, std::function<Conditions(const Point&)> conditions,
-                         std::function<std::string(const OpDefinition&)> templates,
+                         std::function<std::string(const Point&)> templates,
                          std::function<std::unique_ptr<TrialStore>()> make_store, const TimeBudget& budget,
                          Console& console)
     : limit_(limit),
@@ -94,9 +94,8 @@ void HangRestart::restart(const std::string& work) {
   trial.at_us = now_us();
   const Point& point = launched_.point;
   const std::unique_ptr<TrialStore> store = make_store_();
-  store->append(
-      search_fields(point, launched_.rows, space_of(point), conditions_(point), templates_(point.op())),
-      {&trial, 1});
+  store->append(search_fields(point, launched_.rows, space_of(point), conditions_(point), templates_(point)),
+                {&trial, 1});
   const std::string lost = store->finish();
   console_.warning(fmt::format("{}: {} {}; the device is given up and taken again", describe(point),
                                trial.tunables, trial.why));

@@ -27,7 +27,7 @@ class HangRestart {
 
   /// `templates` gives the digest of the template text of an op. `make_store` opens a store of its own.
   HangRestart(std::chrono::seconds limit, std::function<Conditions(const Point&)> conditions,
-              std::function<std::string(const OpDefinition&)> templates,
+              std::function<std::string(const Point&)> templates,
               std::function<std::unique_ptr<TrialStore>()> make_store, const TimeBudget& budget,
               Console& console);
 
@@ -45,7 +45,7 @@ class HangRestart {
   };
   std::chrono::seconds limit_;
   std::function<Conditions(const Point&)> conditions_;
-  std::function<std::string(const OpDefinition&)> templates_;
+  std::function<std::string(const Point&)> templates_;
   std::function<std::unique_ptr<TrialStore>()> make_store_;
   TimeBudget budget_;
   Console& console_;

@@ -119,7 +119,7 @@ class SeatThreads {
       }
       const Point& point = (*run_.points)[index];
       policy.search_is_over = [until = run_.budget.portion(search_part)] { return until.spent(); };
-      TuneResult result = tune_point(*seat.evaluator, *seat.store, point, run_.templates(point.op()), policy,
+      TuneResult result = tune_point(*seat.evaluator, *seat.store, point, run_.templates(point), policy,
                                      stop_, [&](const TuneProgress& progress) {
                                        std::vector<std::string> compiles = seat.evaluator->in_flight();
                                        const std::lock_guard lock(mutex_);

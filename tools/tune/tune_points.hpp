@@ -39,7 +39,7 @@ struct DeviceSeat {
 struct PointsRun {
   const std::vector<Point>* points = nullptr;
   /// Digest of the template text of an op.
-  std::function<std::string(const OpDefinition&)> templates;
+  std::function<std::string(const Point&)> templates;
   TunePolicy policy;
   /// When it is spent no trial is begun, and those under way are given up. Points whose trials are all stored
   /// are still decided.

@@ -10,17 +10,15 @@
 #include <vector>
 
 #include "runtime/dispatch/tunables/launch_defect.hpp"
+#include "runtime/util/row_range_text.hpp"
 
 namespace kerncast {
 namespace {
 
 constexpr std::int64_t no_end = std::numeric_limits<std::int64_t>::max();
 
-std::string rows_text(std::int64_t low, std::int64_t high) {
-  if (low == high) {
-    return low == 1 ? "1 row" : fmt::format("{} rows", low);
-  }
-  return high == no_end ? fmt::format("{} rows and more", low) : fmt::format("{} to {} rows", low, high);
+std::string counted_rows(std::int64_t low, std::int64_t high) {
+  return fmt::format("{} row{}", row_range_text(low, high), high == 1 ? "" : "s");
 }
 
 /// Describes a record: "measured on NVIDIA H100: 3.20 us for 33 to 64 rows, 2026-11-28, in
@@ -30,7 +28,7 @@ std::string record_text(const cache::TunedMatch& match) {
   const bool measured = record.source == cache::TunedSource::measured;
   return fmt::format("{} {}: {:.2f} us for {}, {:%Y-%m-%d}, in {}",
                      measured ? "measured on" : "estimated for", record.device, record.time_us,
-                     rows_text(record.rows_low, record.rows_high),
+                     counted_rows(record.rows_low, record.rows_high),
                      fmt::gmtime(static_cast<std::time_t>(record.recorded_us / 1'000'000)), match.layer);
 }
 
@@ -38,7 +36,7 @@ std::string record_text(const cache::TunedMatch& match) {
 std::string bucket_text(const cache::TunedMatch& match, const RowRange& rows) {
   return match.covers ? std::string()
                       : fmt::format("; no record covers {}, this is the nearest",
-                                    rows_text(rows.lowest, rows.highest));
+                                    counted_rows(rows.lowest, rows.highest));
 }
 
 /// The reason why the op cannot be launched with `tunables` in every part of `rows`; empty if it can. Asking
@@ -128,11 +126,12 @@ std::optional<TunablesChoice> TunablesChooser::choose_tuned(const TunablesReques
   const std::vector<cache::TunedMatch> matches =
       tuned.find({request.op->name, format_specialisation(*request.op, request.spec), request.arch,
                   rows.lowest, rows.highest, device});
-  const std::string templates = matches.empty() ? std::string() : builder_.templates_digest(*request.op);
+  const std::string templates =
+      matches.empty() ? std::string() : builder_.templates_digest(*request.op, request.spec);
   for (const cache::TunedMatch& match : matches) {
     const std::string text = record_text(match);
     if (match.record->templates != templates) {
-      ignore(request, text, "the templates have changed since; tune it again");
+      ignore(request, text, "its templates or launches have changed since; tune it again");
       continue;
     }
     std::string defect;

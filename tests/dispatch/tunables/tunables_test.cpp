@@ -32,7 +32,7 @@ struct Tuned : RowsOfOnes {
     record.device = "H100";
     record.tunables = {{"threads", 512}, {"rows_per_block", 4}};
     record.time_us = 1.5;
-    record.templates = implementation_of(runtime).builder.templates_digest(rms_norm());
+    record.templates = implementation_of(runtime).builder.templates_digest(rms_norm(), call.spec);
     record.recorded_us = 1'764'000'000'000'000;
   }
   void keep(const TunedRecord& one) const {
@@ -180,7 +180,7 @@ TEST_CASE_METHOD(Tuned, "if no record covers the rows the nearest is taken, and 
              Catch::Contains("estimated for H100: 9.00 us for 129 to 256 rows") &&
                  Catch::Contains("; no record covers 33 to 64 rows, this is the nearest"));
   CHECK_THAT(key_at(fresh, 1).tuned_record, Catch::Contains("no record covers 1 row, this is the nearest"));
-  CHECK_THAT(key_at(fresh, 9000).tuned_record, Catch::Contains("no record covers 8193 rows and more"));
+  CHECK_THAT(key_at(fresh, 9000).tuned_record, Catch::Contains("no record covers 8193 and more rows"));
 
   // A measurement is preferred, however far its rows are.
   TunedRecord measured = record;
@@ -227,6 +227,7 @@ TEST_CASE_METHOD(Tuned,
   const OpDefinition op = hungry_op();
   TunedRecord small = record;
   small.op = op.name;
+  small.templates = implementation_of(runtime).builder.templates_digest(op, call.spec);
   small.tunables = {{"threads", 256}, {"rows_per_block", 1}};
   TunedRecord large = small;
   large.rows_low = 8193;
@@ -332,7 +333,8 @@ TEST_CASE_METHOD(Tuned,
     CHECK(fresh.ensure(rms_norm(), call).tunables_origin == TunablesOrigin::defaults);
     CHECK(fresh.ensure(rms_norm(), call).tunables_origin == TunablesOrigin::defaults);
     REQUIRE(warnings.size() == 1);
-    CHECK_THAT(warnings[0], Catch::Contains("norm.rms_norm [") && Catch::Contains("templates have changed") &&
+    CHECK_THAT(warnings[0], Catch::Contains("norm.rms_norm [") &&
+                                Catch::Contains("templates or launches have changed") &&
                                 Catch::Contains("measured on H100"));
   }
   keep(record);

@@ -60,7 +60,7 @@ void tune_here(const std::string& cache, const std::string& noise, const std::st
   policy.strategy = parse_strategy("exhaustive");
   const std::atomic<bool> stop{false};
   const Point point = small_point();
-  const std::string templates = implementation_of(runtime).builder.templates_digest(point.op());
+  const std::string templates = implementation_of(runtime).builder.templates_digest(point.op(), point.spec);
   const TuneResult result = tune_point(evaluator, trials, point, templates, policy, stop, [](const auto&) {});
   json out = to_json(result);
   for (const Trial& trial : result.trials) {

@@ -240,6 +240,25 @@ TEST_CASE("an estimate tunes, is recorded, and serves launches and warm-ups") {
   CHECK_THAT(page, !Catch::Contains("src=") && !Catch::Contains("href=") && !Catch::Contains("<script"));
 }
 
+TEST_CASE("prune removes the kernels of candidates, and neither trials nor the kernel of the choice") {
+  const CommandPlace place;
+  const std::vector<std::string> arguments = {
+      "tune",          "norm.rms_norm", "--set", "hidden=256", "x_dtype=bf16",     "--device",
+      "estimate:h100", "--rows",        "64",    "--strategy", "random:share=0.1", "--json"};
+  const Outcome first = place.run(arguments);
+  INFO(first.err);
+  REQUIRE(first.code == 0);
+  const json dry = place.run({"tune", "prune", "--dry-run", "--json"}).json();
+  CHECK(dry.at("kernels") > 1);
+  CHECK(dry.at("bytes") > 0);
+  CHECK(place.run({"tune", "prune", "--dry-run", "--json"}).json() == dry);
+  CHECK(place.run({"tune", "prune", "--json"}).json().at("kernels") == dry.at("kernels"));
+  CHECK(place.run({"tune", "prune", "--json"}).json().at("kernels") == 0);
+  CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 1);
+  const json again = place.run(arguments).events("point").at(0);
+  CHECK(again.at("stored") == again.at("tried"));
+}
+
 TEST_CASE("a report of no trials says where they come from") {
   const CommandPlace place;
   const Outcome outcome = place.run({"tune", "report"});

@@ -21,17 +21,18 @@ using kerncast::cache::TunedSource;
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-std::string digest_of_templates(const std::string& op) {
+std::string digest_of_templates(const TunedRecord& record) {
   kerncast::RuntimeOptions options;
   options.nvrtc = "none";
   kerncast::Runtime runtime(options);
-  return implementation_of(runtime).builder.templates_digest(kerncast::OpRegistry::instance().require(op));
+  return implementation_of(runtime).builder.templates_digest(
+      kerncast::OpRegistry::instance().require(record.op), record.spec);
 }
 
 /// A record of rms_norm whose templates are those of the library.
 TunedRecord current_record(std::int64_t rows) {
-  static const std::string templates = digest_of_templates("norm.rms_norm");
   TunedRecord record = detailed_record(rows);
+  static const std::string templates = digest_of_templates(record);
   record.templates = templates;
   record.recorded_us = 1'764'000'000'000'000;
   return record;
@@ -79,12 +80,12 @@ TEST_CASE("tune show prints every field, the gain and the state") {
   keep(place, {current_record(1), slower, plain, estimate, foreign});
   const std::string out = place.run({"tune", "show"}, {{"COLUMNS", "300"}}).out;
   for (const char* text :
-       {"norm.rms_norm [x_dtype=bf16 hidden=7168] for sm_90a, 1..1 rows", "threads=256 rows_per_block=2",
+       {"norm.rms_norm [x_dtype=bf16 hidden=7168] for sm_90a, 1 row", "threads=256 rows_per_block=2",
         "3.25 us (3.20 to 3.30), 7.1 % quicker than the default's 3.50 us",
         "measured on NVIDIA H100 80GB HBM3, graph of 20, cold L2, 12 trials, data zipf 1.1",
         "kerncast 0.1.0, NVRTC 13.0, driver 580.65, 2025-11-24", "30.0 % slower than the default's 2.50 us",
         "3.25 us; neither its interval nor the default's time is known", "estimated for h100, cost model",
-        "state     current", "stale: the templates have changed since",
+        "state     current", "stale: the templates or launches have changed since",
         "unknown: the library has no such op"}) {
     CHECK_THAT(out, Catch::Contains(text));
   }
@@ -229,7 +230,9 @@ TEST_CASE("prune removes what no launch can use, and says what") {
   trial.samples_us = {1};
   trials.append({{"op", "test.gone"}, {"templates", "0"}}, {&trial, 1});
   trials.append({{"op", "norm.rms_norm"}, {"templates", "0"}}, {&trial, 1});
-  trials.append({{"op", "norm.rms_norm"}, {"templates", current_record(1).templates}}, {&trial, 1});
+  trials.append(
+      {{"op", "norm.rms_norm"}, {"spec", current_record(1).spec}, {"templates", current_record(1).templates}},
+      {&trial, 1});
   const Outcome dry = place.run({"tune", "prune", "--dry-run", "--json"});
   CHECK(dry.json().at("searches") == 2);
   CHECK(trials.list().size() == 3);
@@ -237,14 +240,14 @@ TEST_CASE("prune removes what no launch can use, and says what") {
   CHECK(dry.json().at("left") == 1);
   CHECK(kept(place).size() == 3);
   CHECK_THAT(place.run({"tune", "prune", "--dry-run"}).out,
-             Catch::Contains("would remove 2 tuned records, 1 left, and the trials of 2 searches") &&
+             Catch::Contains("would remove 2 tuned records, 1 left, the trials of 2 searches, and ") &&
                  Catch::Contains("stale") && Catch::Contains("test.gone") && Catch::Contains("unknown"));
   // Another template directory makes everything stale, and must not cost what was tuned.
   const Outcome other = place.run({"tune", "prune"}, {{"KERNCAST_TEMPLATE_DIR", KERNCAST_TEMPLATES}});
   CHECK(other.code == 2);
   CHECK_THAT(other.err, Catch::Contains("KERNCAST_TEMPLATE_DIR"));
   CHECK_THAT(place.run({"tune", "prune"}).out,
-             Catch::Contains("removed 2 tuned records, 1 left, and the trials of 2 searches"));
+             Catch::Contains("removed 2 tuned records, 1 left, the trials of 2 searches, and "));
   CHECK(trials.list().size() == 1);
   CHECK(kept(place) == std::vector<TunedRecord>{current_record(1)});
   CHECK(place.run({"tune", "prune", "--json"}).json().at("removed").empty());
@@ -347,7 +350,7 @@ TunedRecord record_of(const Shape& shape, const kerncast::DeviceTraits& traits, 
   for (std::size_t i = 0; i < shape.op->tunables.size(); ++i) {
     record.tunables.emplace_back(shape.op->tunables[i].name, tunables.values[i]);
   }
-  record.templates = digest_of_templates(shape.op->name);
+  record.templates = digest_of_templates(record);
   return record;
 }
 

@@ -41,7 +41,7 @@ int exit_of_hanging(const std::string& root, const TimeBudget& budget) {
     const Point point = test::point_on_h100(op, 100);
     Console console;
     HangRestart guard(
-        std::chrono::seconds(1), conditions, [](const OpDefinition&) { return std::string("0123"); },
+        std::chrono::seconds(1), conditions, [](const Point&) { return std::string("0123"); },
         [&root] { return std::make_unique<TrialStore>(root, nullptr); }, budget, console);
     const Candidate hanging = with_threads(point, 64);
     const EvaluationRequest request{&point, 100, with_threads(point, 128), {}, false};

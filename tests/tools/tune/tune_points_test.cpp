@@ -62,7 +62,7 @@ struct Fixture {
                                 DeviceTraits{90, 132, 232448}, rows));
     }
     run.points = &points;
-    run.templates = [](const OpDefinition&) { return std::string("0123"); };
+    run.templates = [](const Point&) { return std::string("0123"); };
     run.policy.strategy = parse_strategy("exhaustive");
     run.seats.push_back([this] { return DeviceSeat{std::make_unique<LostDevice>(gone), store()}; });
   }

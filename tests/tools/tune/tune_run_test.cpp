@@ -234,8 +234,7 @@ TEST_CASE("a winner that loses at an edge of its bucket is not chosen") {
 
   // Whoever decides from the stored trials comes to the same.
   TrialStore store(bench.folder.path(), nullptr);
-  const TuneReport report =
-      make_tune_report(store.list(), false, {}, [](const OpDefinition&) { return "0123"; });
+  const TuneReport report = make_tune_report(store.list(), false, {}, [](const Point&) { return "0123"; });
   REQUIRE(report.points.size() == 1);
   CHECK(report.points.front().chosen == space.own().text);
   CHECK(report.default_won == 1);

@@ -51,7 +51,7 @@ class CurrentTemplates {
   }
   [[nodiscard]] bool differ_from(const cache::TunedRecord& record) const {
     const OpDefinition* op = OpRegistry::instance().find(record.op);
-    return op != nullptr && builder_.templates_digest(*op) != record.templates;
+    return op != nullptr && builder_.templates_digest(*op, record.spec) != record.templates;
   }
 
  private:

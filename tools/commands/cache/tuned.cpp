@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "runtime/util/row_range_text.hpp"
 #include "tools/commands/cache/cache_command.hpp"
 #include "tools/commands/cache/tuned_layers.hpp"
 #include "tools/io/output.hpp"
@@ -22,8 +23,8 @@ int list_tuned(CommandContext& context) {
       context,
       [&](const ListedRecord& listed) {
         const cache::TunedRecord& record = *listed.record;
-        table.add_row({record.op, record.spec, record.arch, rows_text(record), cache::format_tunables(record),
-                       fixed(record.time_us, 2),
+        table.add_row({record.op, record.spec, record.arch, row_range_text(record.rows_low, record.rows_high),
+                       cache::format_tunables(record), fixed(record.time_us, 2),
                        fmt::format("{} {}", cache::name_of(record.source), record.device),
                        name_of(listed.state), utc_time(record.recorded_us / 1'000'000), listed.layer});
       },

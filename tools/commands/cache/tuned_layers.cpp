@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "cache/cache.hpp"
@@ -55,7 +54,8 @@ TunedState state_of(const KernelBuilder& builder, const cache::TunedRecord& reco
   if (op == nullptr) {
     return TunedState::unknown;
   }
-  return builder.templates_digest(*op) == record.templates ? TunedState::current : TunedState::stale;
+  return builder.templates_digest(*op, record.spec) == record.templates ? TunedState::current
+                                                                        : TunedState::stale;
 }
 
 const char* name_of(TunedState state) {
@@ -68,12 +68,6 @@ const char* name_of(TunedState state) {
       break;
   }
   return "unknown";
-}
-
-std::string rows_text(const cache::TunedRecord& record) {
-  return record.rows_high == std::numeric_limits<std::int64_t>::max()
-             ? fmt::format("{}..", record.rows_low)
-             : fmt::format("{}..{}", record.rows_low, record.rows_high);
 }
 
 Json to_json(const ListedRecord& listed) {

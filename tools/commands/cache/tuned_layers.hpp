@@ -33,7 +33,7 @@ void warn_of_untrusted(CommandContext& context, const std::vector<TunedLayer>& l
 /// The state of a record: it can be used, or its templates or its op are gone.
 enum class TunedState : std::uint8_t {
   current,
-  stale,    ///< the op's templates have changed since
+  stale,    ///< the op's templates or launches have changed since
   unknown,  ///< the library has no such op
 };
 [[nodiscard]] TunedState state_of(const KernelBuilder& builder, const cache::TunedRecord& record);
@@ -47,9 +47,6 @@ struct ListedRecord {
   std::string layer;    ///< its name
   bool trusted = true;  ///< false: it is not signed as KERNCAST_TRUSTED_KEYS demands
 };
-
-/// The rows of a record, "33..64", or "8193.." without an end.
-[[nodiscard]] std::string rows_text(const cache::TunedRecord& record);
 
 /// Every field of a record, its state and its layer.
 [[nodiscard]] Json to_json(const ListedRecord& listed);

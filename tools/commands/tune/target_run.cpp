@@ -13,7 +13,6 @@
 #include <thread>
 
 #include "cache/cache.hpp"
-#include "cache/layout.hpp"
 #include "kerncast/error.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/device.hpp"
@@ -78,7 +77,7 @@ class TargetRun {
     CandidateCompiler compiler(*candidates_, static_cast<std::size_t>(jobs_));
     PointsRun run;
     run.points = &points;
-    run.templates = [this](const OpDefinition& op) { return builder().templates_digest(op); };
+    run.templates = [this](const Point& point) { return digest_of(point); };
     run.policy.decision = decision_policy(options_.least_gain);
     run.policy.strategy = parse_strategy(options_.strategy);
     run.policy.stop = &stop_rules_;
@@ -106,9 +105,8 @@ class TargetRun {
       const Space space = space_of(point);
       PlannedSearch search{point, space.valid.size(), space.pruned.size(),
                            0,     space.own().text,   evaluator->bound_us(point, point.rows)};
-      for (const Trial& trial :
-           store->load(search_fields(point, point.rows, space, evaluator->conditions(point),
-                                     builder().templates_digest(point.op())))) {
+      for (const Trial& trial : store->load(
+               search_fields(point, point.rows, space, evaluator->conditions(point), digest_of(point)))) {
         search.stored += space.find(trial.tunables) < space.valid.size() && !trial.is_final ? 1 : 0;
       }
       points.push_back(to_json(search, text_));
@@ -118,6 +116,9 @@ class TargetRun {
 
  private:
   [[nodiscard]] KernelBuilder& builder() { return implementation_of(*runtime_).builder; }
+  [[nodiscard]] std::string digest_of(const Point& point) {
+    return builder().templates_digest(point.op(), point.spec);
+  }
 
   /// Options of a runtime whose kernels are candidates. They are kept beside the trials, since most of them
   /// lose and must not drive the kernels of servers out of the cache directory.
@@ -132,7 +133,7 @@ class TargetRun {
       if (std::error_code none; std::filesystem::is_directory(root, none)) {
         options.cache_read_only.insert(options.cache_read_only.begin(), root);
       }
-      options.cache_directory = fmt::format("{}/{}/kernels", root, cache::layout::trials);
+      options.cache_directory = candidate_kernels(root);
     }
     return options;
   }
@@ -274,8 +275,8 @@ class TargetRun {
       const auto guard = std::make_shared<HangRestart>(
           std::chrono::seconds(options_.timeout_s),
           [&measured](const Point& point) { return measured.conditions(point); },
-          [this](const OpDefinition& op) { return builder().templates_digest(op); },
-          [this] { return make_store(); }, budget_, context_.console);
+          [this](const Point& point) { return digest_of(point); }, [this] { return make_store(); }, budget_,
+          context_.console);
       measured.set_watch([guard](const EvaluationRequest& request, const Candidate* candidate) {
         guard->watch(request, candidate);
       });
@@ -290,7 +291,7 @@ class TargetRun {
     }
     keep_kernel(result);
     const cache::RecordResult stored = implementation_of(*runtime_).cache.tuning().record(
-        {record_of(result, builder().templates_digest(result.point.op()), now_us())});
+        {record_of(result, digest_of(result.point), now_us())});
     return stored.failed > 0 ? "the store of the cache directory did not take it; see the warning"
            : stored.written + stored.kept > 0
                ? std::string()

@@ -32,9 +32,9 @@ int report_trials(CommandContext& context, const ReportOptions& options) {
       implementation_of(runtime).cache.store().root(),
       [&](std::string_view text) { context.console.warning(text); },
       cache::directory_trust(cache::options_from_environment()));
-  const TuneReport report = make_tune_report(
-      store.list(), options.replay, policy,
-      [&](const OpDefinition& op) { return implementation_of(runtime).builder.templates_digest(op); });
+  const TuneReport report = make_tune_report(store.list(), options.replay, policy, [&](const Point& point) {
+    return implementation_of(runtime).builder.templates_digest(point.op(), point.spec);
+  });
   if (page_file) {
     const std::string page = tune_page(report);
     page_file->write(page.data(), page.size());

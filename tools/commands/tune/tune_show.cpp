@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/util/row_range_text.hpp"
 #include "tools/commands/cache/tuned_layers.hpp"
 #include "tools/commands/tune/tune.hpp"
 #include "tools/io/output.hpp"
@@ -44,9 +45,9 @@ std::string after(std::string_view before, const std::string& text) {
 void show(const ListedRecord& listed) {
   const cache::TunedRecord& record = *listed.record;
   const bool measured = record.source == cache::TunedSource::measured;
-  Table table({{fmt::format("{}{} for {}, {} rows", record.op,
-                            record.spec.empty() ? "" : fmt::format(" [{}]", record.spec), record.arch,
-                            rows_text(record))}});
+  Table table({{fmt::format(
+      "{}{} for {}, {} row{}", record.op, record.spec.empty() ? "" : fmt::format(" [{}]", record.spec),
+      record.arch, row_range_text(record.rows_low, record.rows_high), record.rows_high == 1 ? "" : "s")}});
   const auto line = [&](std::string_view name, const std::string& text) {
     table.add_row({fmt::format("  {:<9} {}", name, text)});
   };
@@ -59,7 +60,7 @@ void show(const ListedRecord& listed) {
                           utc_time(record.recorded_us / 1'000'000)}));
   line("state", listed.state == TunedState::current
                     ? listed.trusted ? "current" : "current, but not signed as demanded"
-                : listed.state == TunedState::stale ? "stale: the templates have changed since"
+                : listed.state == TunedState::stale ? "stale: the templates or launches have changed since"
                                                     : "unknown: the library has no such op");
   line("templates", record.templates);
   line("layer", listed.layer);

@@ -20,8 +20,8 @@ std::string duration_text(double seconds) {
 /// One point under way: "norm.rms_norm 33 to 64 rows, 12/96, 4.10 us, default 4.60, bound 3.90".
 std::string now_text(const TuneProgress& now) {
   std::string text = fmt::format("{} {} rows, {} {}/{}", now.point->op().name,
-                                 rows_text(now.point->rows_low, now.point->rows_high), now.phase, now.trials,
-                                 now.expected > 0 ? now.expected : now.candidates);
+                                 row_range_text(now.point->rows_low, now.point->rows_high), now.phase,
+                                 now.trials, now.expected > 0 ? now.expected : now.candidates);
   if (now.best_us > 0) {
     text += fmt::format(", best {:.2f} us, default {:.2f}", now.best_us, now.own_us);
   }
@@ -174,7 +174,7 @@ void show_searches(CommandContext& context, Json points, const std::string& stra
     stored += count("stored");
     table.add_row(
         {text("op"), text("spec"), text("arch"),
-         rows_text(point.at("rows_low").get<std::int64_t>(), point.at("rows_high").get<std::int64_t>()),
+         row_range_text(point.at("rows_low").get<std::int64_t>(), point.at("rows_high").get<std::int64_t>()),
          text("default"), fixed(point.at("bound_us").get<double>(), 2),
          fmt::format("{}", count("candidates")), fmt::format("{}", count("pruned")),
          fmt::format("{}", count("stored"))});
@@ -287,7 +287,7 @@ int TuneReporter::end(const PointsOutcome& outcome, bool stopped, double seconds
     ++decided;
     kept += result.keeps_own() ? 1 : 0;
     table.add_row({result.point.op().name, result.point.spec_text,
-                   rows_text(result.point.rows_low, result.point.rows_high), result.own.text,
+                   row_range_text(result.point.rows_low, result.point.rows_high), result.own.text,
                    fixed(result.own_time.median_us, 2), result.keeps_own() ? "default" : result.chosen.text,
                    fixed(result.chosen_time.median_us, 2), fixed(result.bound_us, 2),
                    result.keeps_own() ? "" : gain_text(result.gain), fmt::format("{}", result.tried)});

@@ -179,7 +179,7 @@ std::string figure(const ReportedPoint& point) {
             : fmt::format("{} takes {:.2f} µs and saves {} of the default's {:.2f} µs", point.chosen,
                           point.chosen_us, saved_text(point.gain), point.own_us);
   return fmt::format("<figure{}><h3>{} row{}{}</h3>\n{}<figcaption>{}.</figcaption></figure>\n",
-                     stays ? "" : " class=\"gained\"", rows_text(point.rows_low, point.rows_high),
+                     stays ? "" : " class=\"gained\"", row_range_text(point.rows_low, point.rows_high),
                      point.rows_high == 1 ? "" : "s", point.is_current ? "" : ", stale", chart(point, dots),
                      escape_html(verdict));
 }

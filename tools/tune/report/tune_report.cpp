@@ -230,14 +230,14 @@ void replay_strategies(const std::vector<Searched>& all, TuneReport& report) {
 
 TuneReport make_tune_report(const std::vector<StoredSearch>& searches, bool replay,
                             const DecisionPolicy& policy,
-                            const std::function<std::string(const OpDefinition&)>& templates) {
+                            const std::function<std::string(const Point&)>& templates) {
   std::vector<Searched> all;
   for (const StoredSearch& search : searches) {
     // A row count at which winners were only validated is no point of its own.
     const bool was_searched = std::any_of(search.trials.begin(), search.trials.end(),
                                           [](const Trial& trial) { return !trial.is_final; });
     if (std::optional<Searched> made = was_searched ? searched_of(search) : std::nullopt) {
-      complete(*made, search, templates(made->point.op()), policy);
+      complete(*made, search, templates(made->point), policy);
       all.push_back(std::move(*made));
     }
   }
@@ -336,9 +336,9 @@ void print_report(const TuneReport& report, bool replay) {
                {"from"}});
   for (const ReportedPoint& point : report.points) {
     const bool won = point.chosen == point.own;
-    table.add_row({point.op, point.spec, point.arch, rows_text(point.rows_low, point.rows_high), point.own,
-                   fixed(point.own_us, 2), won ? "default" : point.chosen, fixed(point.chosen_us, 2),
-                   fixed(point.bound_us, 2), won ? "" : gain_text(point.gain),
+    table.add_row({point.op, point.spec, point.arch, row_range_text(point.rows_low, point.rows_high),
+                   point.own, fixed(point.own_us, 2), won ? "default" : point.chosen,
+                   fixed(point.chosen_us, 2), fixed(point.bound_us, 2), won ? "" : gain_text(point.gain),
                    fmt::format("{}", point.trials.size()),
                    fmt::format("{} {}{}", point.source, point.device, point.is_current ? "" : ", stale")});
   }

@@ -64,7 +64,7 @@ struct TuneReport {
 /// the rounds are split.
 [[nodiscard]] TuneReport make_tune_report(const std::vector<StoredSearch>& searches, bool replay,
                                           const DecisionPolicy& policy,
-                                          const std::function<std::string(const OpDefinition&)>& templates);
+                                          const std::function<std::string(const Point&)>& templates);
 
 [[nodiscard]] Json report_json(const TuneReport& report);
 void print_report(const TuneReport& report, bool replay);

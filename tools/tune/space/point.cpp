@@ -44,14 +44,6 @@ Point point_of(const Workload& workload, const std::string& arch, const DeviceTr
   return point;
 }
 
-std::string rows_text(std::int64_t low, std::int64_t high) {
-  if (low == high) {
-    return fmt::format("{}", low);
-  }
-  return high == std::numeric_limits<std::int64_t>::max() ? fmt::format("{} and more", low)
-                                                          : fmt::format("{} to {}", low, high);
-}
-
 std::string format_traits(const DeviceTraits& traits) {
   return fmt::format("sm={} sm_count={} shared={}", traits.sm, traits.sm_count, traits.max_shared_per_block);
 }
@@ -77,7 +69,7 @@ std::optional<DeviceTraits> parse_traits(const std::string& text) {
 
 std::string describe(const Point& point) {
   return fmt::format("{} [{}] for {}, {} row{}", point.op().name, point.spec_text, point.arch,
-                     rows_text(point.rows_low, point.rows_high), point.rows_high == 1 ? "" : "s");
+                     row_range_text(point.rows_low, point.rows_high), point.rows_high == 1 ? "" : "s");
 }
 
 std::vector<std::int64_t> validation_rows(const Point& point, std::uint64_t seed) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/util/row_range_text.hpp"
 #include "tools/model/workload.hpp"
 
 namespace kerncast::tools {
@@ -35,8 +36,6 @@ struct Point {
 
 /// Name of a point in messages: "norm.rms_norm [x_dtype=bf16 hidden=7168] for sm_90a, 33 to 64 rows".
 [[nodiscard]] std::string describe(const Point& point);
-/// The row counts of a bucket: "1", "33 to 64", "8193 and more".
-[[nodiscard]] std::string rows_text(std::int64_t low, std::int64_t high);
 
 /// The row counts at which a choice for `point` is validated: both edges of the bucket, and one in between
 /// that `seed` decides. The row count of the search and those that the op does not take are left out. A

@@ -170,6 +170,10 @@ std::string error_text(int error) {
 
 }  // namespace
 
+std::string candidate_kernels(const std::string& root) {
+  return fmt::format("{}/{}/kernels", root, cache::layout::trials);
+}
+
 TrialStore::TrialStore(std::string root, cache::WarningSink warn, cache::Trust trust)
     : root_(std::move(root)), trust_(std::move(trust)), warnings_(std::move(warn)) {}
 

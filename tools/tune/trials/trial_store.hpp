@@ -18,6 +18,9 @@
 
 namespace kerncast::tools {
 
+/// The directory of the kernels of candidates, a cache of its own, for the cache directory `root`.
+[[nodiscard]] std::string candidate_kernels(const std::string& root);
+
 /// The trials of one search, and what the search is about.
 struct StoredSearch {
   cache::KeyFieldList fields;  ///< empty if the file does not say

@@ -127,7 +127,7 @@ TEST_CASE("inspect says whether tunables are the op's own, tuned or given") {
   const Outcome stale =
       place.run(with({"--json"}), {{"KERNCAST_TEMPLATE_DIR", place.directory.file("templates")}});
   CHECK(stale.json().at("tunables_origin") == "defaults");
-  CHECK_THAT(stale.err, Catch::Contains("templates have changed"));
+  CHECK_THAT(stale.err, Catch::Contains("templates or launches have changed"));
 }
 
 }  // namespace

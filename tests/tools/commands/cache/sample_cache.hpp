@@ -35,7 +35,7 @@ inline kerncast::cache::TunedRecord tuned_record() {
   record.tunables = {{"threads", 64}, {"rows_per_block", 2}};
   record.time_us = 2.5;
   record.templates = implementation_of(runtime).builder.templates_digest(
-      kerncast::OpRegistry::instance().require(record.op));
+      kerncast::OpRegistry::instance().require(record.op), record.spec);
   record.recorded_us = 1'764'000'000'000'000;
   return record;
 }

@@ -72,7 +72,7 @@ KEYS = {
     "tune show": {"op", "spec", "arch", "tunables", "low_us", "high_us", "default_us", "gain", "state", "layer"},
     "tune export": {"file", "records", "left_out"},
     "tune import": {"file", "dry_run", "imported", "already", "failed", "skipped"},
-    "tune prune": {"directory", "dry_run", "removed", "left", "searches"},
+    "tune prune": {"directory", "dry_run", "removed", "left", "searches", "kernels", "bytes"},
     "tune check": {"digest", "records", "expected", "ok", "layers"},
     "key generate": {"file", "public_key"},
     "key show": {"file", "public_key"},

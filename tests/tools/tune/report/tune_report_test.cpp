@@ -38,7 +38,7 @@ StoredSearch search_of(const Point& point) {
 
 TuneReport report_of(const Point& point, const DecisionPolicy& policy = {}) {
   const StoredSearch search = search_of(point);
-  return make_tune_report({search}, false, policy, [](const OpDefinition&) { return std::string("0123"); });
+  return make_tune_report({search}, false, policy, [](const Point&) { return std::string("0123"); });
 }
 
 }  // namespace
