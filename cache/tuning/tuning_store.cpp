@@ -204,13 +204,14 @@ std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
     log(opened.root, EventKind::repair, "from the last good copy and what was sound", records.size());
   }
   if (!missing) {
-    warnings_.once("quarantine",
-                   fmt::format("the tuning database {} was unusable ({}); {}, and {} records were recovered "
-                               "from its last good copy and from itself",
-                               opened.path, opened.content.defect,
-                               outcome == SetAside::failed ? "it could not be moved away"
-                                                           : "it was moved to " + quarantine.path(),
-                               records.size()));
+    warnings_.once(
+        "quarantine",
+        fmt::format("the tuning database {} was unusable ({}); {}, and {} recovered "
+                    "from its last good copy and from itself",
+                    opened.path, opened.content.defect,
+                    outcome == SetAside::failed ? "it could not be moved away"
+                                                : "it was moved to " + quarantine.path(),
+                    records.size() == 1 ? "1 record was" : fmt::format("{} records were", records.size())));
   }
   return records;
 }

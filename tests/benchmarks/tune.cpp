@@ -9,8 +9,8 @@
 // over all. --plan: only print how many points, candidates and kernels each op has. --prove: only compare
 // the counts that follow from fewer rows, of so many candidates of each point, with those of whole calls.
 // Trials and kernels are kept in the folder that KERNCAST_TEST_CACHE names, if it is set, so that a
-// second run makes none again. At the end it prints each requirement with its bound, and exits with 1 if one
-// is missed.
+// second run makes none again. A bound on a part of the points is judged from 40 points on. At the end it
+// prints each requirement with its bound, and exits with 1 if one is missed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -45,6 +45,9 @@ using Clock = std::chrono::steady_clock;
 constexpr double near_default = 1.10;
 constexpr double near_best = 1.02;
 constexpr double few_trials = 0.3;
+/// Fewer points do not judge a bound that 5 or 10 % of them may miss: in a small space, where 30 % are two
+/// trials, one point is missed now and then.
+constexpr std::size_t least_points = 40;
 /// Guided search without the trials that it may make whatever the size of the space.
 constexpr const char* strictly_guided = "guided:least=1";
 
@@ -266,6 +269,9 @@ struct Requirement {
   std::string figure;
   std::string bound;
   bool holds = true;
+  std::size_t points = least_points;  ///< that the figure is a part of; with fewer it is not judged
+
+  [[nodiscard]] bool judged() const { return holds || points >= least_points; }
 };
 
 std::vector<Requirement> requirements_of(const Sums& sums, double resumed) {
@@ -275,9 +281,9 @@ std::vector<Requirement> requirements_of(const Sums& sums, double resumed) {
       {"points whose choice is slower than the default, or that have none",
        fmt::format("{}", sums.slower + sums.failed), "0", sums.slower + sums.failed == 0},
       {"points whose default is within 10 % of the best", fmt::format("{:.1f} %", near), "at least 90 %",
-       near >= 90},
+       near >= 90, sums.points},
       {"points where guided search is within 2 % of the best by 30 % of the trials",
-       fmt::format("{:.1f} %", within), "at least 95 %", within >= 95},
+       fmt::format("{:.1f} %", within), "at least 95 %", within >= 95, sums.points},
       {"seconds until a search of 1000 trials is resumed", fmt::format("{:.3f}", resumed), "at most 1",
        resumed <= 1}};
   if (sums.measuring_ms > 0) {
@@ -292,8 +298,11 @@ std::vector<Requirement> requirements_of(const Sums& sums, double resumed) {
 bool print_requirements(const std::vector<Requirement>& requirements) {
   bool all = true;
   for (const Requirement& one : requirements) {
-    fmt::print("{:<84} {:>9}  {:<14} {}\n", one.text, one.figure, one.bound, one.holds ? "holds" : "MISSED");
-    all = all && one.holds;
+    fmt::print("{:<84} {:>9}  {:<14} {}\n", one.text, one.figure, one.bound,
+               one.holds      ? "holds"
+               : one.judged() ? "MISSED"
+                              : "too few points to judge");
+    all = all && (one.holds || !one.judged());
   }
   return all;
 }

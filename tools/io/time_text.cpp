@@ -44,11 +44,12 @@ std::optional<std::int64_t> time_of(const std::string& text, const char* format)
 
 }  // namespace
 
-std::int64_t parse_age(std::string_view option, const std::string& text) {
+std::int64_t parse_age(std::string_view option, const std::string& text, std::string_view what,
+                       std::string_view examples) {
   const std::optional<std::int64_t> age = age_of(text);
   if (!age) {
     throw UsageError(
-        fmt::format("{} {} is no age; write it as 12h or 30d, with s, m, h, d or w", option, text));
+        fmt::format("{} {} is no {}; write it as {}, with s, m, h, d or w", option, text, what, examples));
   }
   return *age;
 }

@@ -8,8 +8,9 @@
 namespace kerncast::tools {
 
 /// Seconds of an age such as 12h or 30d; the units are s, m, h, d and w. Throws UsageError, which names
-/// `option`, if `text` is none.
-[[nodiscard]] std::int64_t parse_age(std::string_view option, const std::string& text);
+/// `option`, `what` the value is to be, and `examples`, if `text` is none.
+[[nodiscard]] std::int64_t parse_age(std::string_view option, const std::string& text,
+                                     std::string_view what = "age", std::string_view examples = "12h or 30d");
 
 /// A duration such as 500ms, 5s, 10m or 2h, which is not 0. Throws UsageError, which names `option`, if
 /// `text` is none.

@@ -32,7 +32,7 @@ TEST_CASE("tuning that is asked for wrongly is exit code 2 with a message that h
       {with(tune_norm, {"--strategy", "guidd"}), "did you mean guided?"},
       {with(tune_norm, {"--stop", "patince"}), "did you mean patience?"},
       {with(tune_norm, {"--budget", "0s"}), "leaves no time"},
-      {with(tune_norm, {"--budget", "soon"}), "--budget"},
+      {with(tune_norm, {"--budget", "soon"}), "--budget soon is no length of time; write it as 10m or 2h"},
       {with(tune_norm, {"--least-gain", "101"}), "--least-gain"},
       {with(tune_norm, {"--rows", "0"}), "no rows"},
       {with(tune_norm, {"--shard", "3/2"}), "3/2"},

@@ -292,7 +292,9 @@ class TargetRun {
     keep_kernel(result);
     const cache::RecordResult stored = implementation_of(*runtime_).cache.tuning().record(
         {record_of(result, digest_of(result.point), now_us())});
-    return stored.failed > 0 ? "the store of the cache directory did not take it; see the warning"
+    return stored.failed > 0
+               ? "the store of the cache directory did not take it, as the warning says; mend that, and "
+                 "the same command stores it"
            : stored.written + stored.kept > 0
                ? std::string()
                : std::string("there is no cache directory, or the record is not sound");

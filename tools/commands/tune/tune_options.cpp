@@ -45,7 +45,7 @@ double budget_seconds(const std::string& text) {
   if (text.empty()) {
     return 0;
   }
-  const std::int64_t seconds = parse_age("--budget", text);
+  const std::int64_t seconds = parse_age("--budget", text, "length of time", "10m or 2h");
   if (seconds < 1) {
     throw UsageError(fmt::format("--budget {} leaves no time; give one such as 10m", text));
   }
