@@ -24,19 +24,24 @@ struct CatalogueOptions {
   }
 };
 
-/// Adds --device, --rows and the names of ops to `app`.
-/// The devices and rows that `options` holds before are the defaults.
-inline void add_catalogue_options(CLI::App& app, CatalogueOptions& options) {
+/// Adds --device to `app`, which replaces the devices that `devices` holds before.
+inline void add_device_option(CLI::App& app, std::vector<const devices::DeviceDescription*>& devices) {
   app.add_option_function<std::vector<std::string>>(
          "--device",
-         [&options](const std::vector<std::string>& names) {
-           options.devices.clear();
+         [&devices](const std::vector<std::string>& names) {
+           devices.clear();
            for (const std::string& name : names) {
-             options.devices.push_back(&tools::require_device_description(name));
+             devices.push_back(&tools::require_device_description(name));
            }
          },
          "described device, such as h100")
       ->allow_extra_args(false);
+}
+
+/// Adds --device, --rows and the names of ops to `app`.
+/// The devices and rows that `options` holds before are the defaults.
+inline void add_catalogue_options(CLI::App& app, CatalogueOptions& options) {
+  add_device_option(app, options.devices);
   app.add_option("--rows", options.rows, "row count; may be repeated")
       ->allow_extra_args(false)
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));

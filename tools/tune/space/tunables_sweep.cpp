@@ -416,6 +416,9 @@ std::vector<Counted> TunablesSweep::run(const Workload& workload, std::int64_t r
   request.params = workload.params;
   request.scalars = workload.scalars;
   request.inputs = inputs_.of(workload, rows);
+  if (change_) {
+    change_(request.inputs);
+  }
   request.check = false;
   request.timed_dispatches = 0;
   const std::uint64_t read = bytes_of(request.inputs);

@@ -67,6 +67,10 @@ class TunablesSweep {
   [[nodiscard]] std::vector<Counted> count_whole(const Workload& workload, std::int64_t rows,
                                                  std::span<const Tunables> tunables);
 
+  /// Lets `change` alter the synthetic inputs of every call that is counted from now on. Counts that were
+  /// made before are kept, so it is set before the first.
+  void change_inputs(std::function<void(std::vector<HostTensor>&)> change) { change_ = std::move(change); }
+
  private:
   /// Forgets the counts and kernels of another workload.
   void begin(const Workload& workload);
@@ -102,6 +106,7 @@ class TunablesSweep {
   std::map<std::string, Counted> samples_;
   std::string counted_last_;
   std::function<bool()> stop_;  ///< of the call under way
+  std::function<void(std::vector<HostTensor>&)> change_;
 };
 
 }  // namespace kerncast::tools
