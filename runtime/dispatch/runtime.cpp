@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
-#include <iterator>
 #include <new>
 
 #include "cache/layout.hpp"
@@ -15,10 +13,9 @@
 #include "runtime/dispatch/fingerprint.hpp"
 #include "runtime/dispatch/fork_count.hpp"
 #include "runtime/dispatch/host_options.hpp"
-#include "runtime/dispatch/known_devices.hpp"
-#include "runtime/dispatch/observe/request_record.hpp"
 #include "runtime/dispatch/observe/tell.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "runtime/dispatch/variant_choice.hpp"
 #include "runtime/driver/context.hpp"
 #include "runtime/driver/driver_error.hpp"
 #include "runtime/util/environment.hpp"
@@ -89,59 +86,6 @@ std::string kernel_identity(const OpFingerprint& op, const Specialisation& spec,
                      fmt::join(tunables.values, ","));
 }
 
-/// The command line that puts the kernel into the cache ahead of time.
-std::string warm_command(const Variant& variant, int sm_count, std::int64_t rows) {
-  const std::string settings = format_specialisation(*variant.op, variant.spec);
-  return fmt::format("kerncast warm {}{}{} --arch {} --sms {} --rows {}", variant.op->name,
-                     settings.empty() ? "" : " --set ", settings, variant.arch, sm_count, rows);
-}
-
-/// The message about a kernel that is neither cached nor compiled, because of `reason`.
-std::string not_cached(const Variant& variant, std::string_view reason, int sm_count, std::int64_t rows) {
-  return fmt::format("{} is not in the cache, and {}. Warm it first: {}", describe(variant), reason,
-                     warm_command(variant, sm_count, rows));
-}
-
-/// Request for the tunables that a typical device of `arch` uses for `rows` rows of `spec`.
-TunablesRequest typical_request(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                                std::int64_t rows, int sm_count = 0) {
-  check_specialisation(op, spec);
-  return {&op, spec, std::string(arch), typical_traits(arch, sm_count), {}, rows};
-}
-
-Variant variant_of(const TunablesRequest& request, const TunablesChoice& choice) {
-  return {request.op, request.spec, choice.tunables, request.arch};
-}
-
-std::string first_line(std::string_view text) {
-  return std::string(text.substr(0, text.find('\n')));
-}
-
-/// Returns work(variant of `choice`). A tuned record never fails a launch that the op's own tunables would
-/// serve: if the kernel of tuned tunables cannot be built or loaded, `choice` becomes the defaults and `work`
-/// runs again.
-template <class Work>
-auto try_tuned_then_default(TunablesChooser& chooser, const KernelEvents& events,
-                            const TunablesRequest& request, TunablesChoice& choice, Work&& work) {
-  if (choice.origin == TunablesOrigin::tuned) {
-    try {
-      return work(variant_of(request, choice));
-    } catch (const Error& error) {
-      constexpr ErrorCode no_kernel[] = {ErrorCode::compile_failed, ErrorCode::not_found,
-                                         ErrorCode::capture_miss, ErrorCode::cache_miss};
-      if (std::find(std::begin(no_kernel), std::end(no_kernel), error.code()) == std::end(no_kernel)) {
-        throw;
-      }
-      // The first line says what failed; the rest is the compiler's log.
-      const std::string reason = first_line(error.what());
-      chooser.passed_over(request, choice, reason);
-      tell_replaced(events, request, reason);
-      choice = chooser.defaults(request);
-    }
-  }
-  return work(variant_of(request, choice));
-}
-
 /// Keeps `impl` until the process ends, where a leak checker sees that this is on purpose.
 void leave(Runtime::Impl* impl) noexcept {
   struct Left {
@@ -152,12 +96,6 @@ void leave(Runtime::Impl* impl) noexcept {
   if (auto* left = new (std::nothrow) Left{impl, nullptr}) {
     left->before = last.exchange(left);
   }
-}
-
-template <class Report>
-void report_tunables_origin(const TunablesChoice& choice, Report& report) {
-  report.tunables_origin = choice.origin;
-  report.tuned_record = choice.record;
 }
 
 }  // namespace
@@ -493,116 +431,8 @@ KernelReport Runtime::ensure(const OpDefinition& op, const Call& call,
   return report;
 }
 
-LoadReport Runtime::load_all(const std::string& record, int ordinal) {
-  const std::string arch = impl_->device(ordinal).arch();
-  const RequestRecord requests = read_request_record(record);
-  LoadReport report;
-  for (const KernelRequest& request : requests.kernels) {
-    if (request.arch != arch) {
-      ++report.elsewhere;
-      continue;
-    }
-    try {
-      const OpDefinition& op = OpRegistry::instance().require(request.op);
-      const HotKey key{identity_of(op), ordinal, row_bucket(request.rows), specialise(op, request.settings)};
-      KernelReport kernel;
-      impl_->resolve(op, key, request.rows, nullptr, &kernel);
-      ++(kernel.origin == Origin::memory ? report.present
-         : kernel.origin == Origin::disk ? report.loaded
-                                         : report.compiled);
-    } catch (const Error& error) {
-      report.failures.push_back(fmt::format("{}: {}", request.op, first_line(error.what())));
-    }
-  }
-  if (requests.bad_lines > 0) {
-    report.failures.push_back(fmt::format("{}: {} lines are no records of kernels, the first is line {}",
-                                          record, requests.bad_lines, requests.first_bad_line));
-  }
-  return report;
-}
-
 void Runtime::seal() noexcept {
   impl_->sealed.store(true, std::memory_order_relaxed);
-}
-
-KernelReport Runtime::compile(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                              std::int64_t rows, const std::optional<Tunables>& tunables) {
-  const Impl::Use use(*impl_);
-  const TunablesRequest request = typical_request(op, spec, arch, rows);
-  TunablesChoice choice = impl_->chooser.choose(request, tunables);
-  impl_->metrics.note();
-  const bool sealed = impl_->sealed.load(std::memory_order_relaxed);
-  KernelReport report =
-      try_tuned_then_default(impl_->chooser, impl_->events, request, choice, [&](const Variant& variant) {
-        const std::shared_ptr<const KernelBinary> binary = impl_->builder.load_or_compile(
-            variant, sealed ? BuildPolicy::cached_only : BuildPolicy::cached_or_compile);
-        if (binary == nullptr) {
-          throw Error(ErrorCode::cache_miss,
-                      not_cached(variant, impl_->no_compile_reason(false), request.traits.sm_count, rows));
-        }
-        return to_report(variant, *binary, impl_->builder);
-      });
-  report_tunables_origin(choice, report);
-  return report;
-}
-
-KeyReport Runtime::identify(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                            std::int64_t rows, const std::optional<Tunables>& tunables) {
-  const Impl::Use use(*impl_);
-  const TunablesRequest request = typical_request(op, spec, arch, rows);
-  const TunablesChoice choice = impl_->chooser.choose(request, tunables);
-  KeyReport report;
-  report.spec = format_specialisation(op, spec);
-  report.tunables = format_tunables(op, choice.tunables);
-  report_tunables_origin(choice, report);
-  const cache::KeyFields fields = impl_->builder.inputs(variant_of(request, choice)).fields;
-  report.key_fields = fields.fields();
-  report.key = fields.key().hex();
-  return report;
-}
-
-KernelReport Runtime::inspect(const OpDefinition& op, const Specialisation& spec, std::string_view arch,
-                              std::int64_t rows, const std::optional<Tunables>& tunables) {
-  const Impl::Use use(*impl_);
-  const TunablesRequest request = typical_request(op, spec, arch, rows);
-  const TunablesChoice choice = impl_->chooser.choose(request, tunables);
-  const Variant variant = variant_of(request, choice);
-  KernelReport report = to_report(
-      variant, *impl_->builder.load_or_compile(variant, BuildPolicy::compile_uncached), impl_->builder);
-  report_tunables_origin(choice, report);
-  return report;
-}
-
-std::vector<Tunables> Runtime::tunables(const OpDefinition& op, const Specialisation& spec,
-                                        std::string_view arch, std::int64_t rows, int sm_count) {
-  const Impl::Use use(*impl_);
-  return impl_->chooser.choices(typical_request(op, spec, arch, rows, sm_count));
-}
-
-std::optional<KernelReport> Runtime::find(const OpDefinition& op, const Specialisation& spec,
-                                          std::string_view arch, std::int64_t rows,
-                                          const std::optional<Tunables>& tunables) {
-  const Impl::Use use(*impl_);
-  const TunablesRequest request = typical_request(op, spec, arch, rows);
-  const TunablesChoice choice = impl_->chooser.choose(request, tunables);
-  const Variant variant = variant_of(request, choice);
-  impl_->metrics.note();
-  const std::shared_ptr<const KernelBinary> found =
-      impl_->builder.load_or_compile(variant, BuildPolicy::peek);
-  if (found == nullptr) {
-    return std::nullopt;
-  }
-  KernelReport report = to_report(variant, *found, impl_->builder);
-  report_tunables_origin(choice, report);
-  return report;
-}
-
-std::vector<int> Runtime::sm_counts(std::string_view arch) {
-  std::vector<int> counts;
-  for (const DeviceTraits& device : known_devices(arch)) {
-    counts.push_back(device.sm_count);
-  }
-  return counts;
 }
 
 std::string Runtime::arch(int ordinal) {
