@@ -14,6 +14,7 @@
 
 #include "cache/counters.hpp"
 #include "cache/directory/budget.hpp"
+#include "cache/directory/compiler_record.hpp"
 #include "cache/directory/process_usage.hpp"
 #include "cache/directory/store.hpp"
 #include "cache/entry.hpp"
@@ -131,6 +132,8 @@ class Cache {
   /// according to `layers`.
   [[nodiscard]] Hit load(const Key& key, OnMiss on_miss, WaitBudget& budget, const LayerCompilers& layers,
                          std::string_view version);
+  /// Looks in the layers above the server. A miss is not counted, since the caller goes on to load().
+  [[nodiscard]] Hit load_local(const Key& key) { return load_above(key, nullptr, {}); }
   /// The compilers that each layer names at present.
   [[nodiscard]] LayerCompilers compilers() const;
   /// Looks in the user's directory alone, for an entry that another process may have published since a miss.
@@ -144,6 +147,15 @@ class Cache {
   [[nodiscard]] bool uploads() const { return remote_.uploads(); }
   /// True if a miss may wait for another machine that compiles the same kernel.
   [[nodiscard]] bool takes_leases() const { return remote_.takes_leases(); }
+
+  /// The compiler that the directory knows a `search` to have found; see compiler_record.hpp.
+  [[nodiscard]] std::optional<CompilerRecord> recall_compiler(const std::string& search) {
+    return cache::recall_compiler(store_, search);
+  }
+  /// Notes in the directory, if it exists, that a `search` found this compiler.
+  void record_compiler(const std::string& search, const CompilerRecord& record) {
+    cache::record_compiler(store_, search, record);
+  }
 
   /// Publishes an entry that was compiled now: notes that as its provenance, signs it, if there is a key, and
   /// stores it in memory, in the directory and on the server. Returns false, with one warning, if it could

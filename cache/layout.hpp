@@ -13,6 +13,8 @@ constexpr std::string_view locks = "locks";
 /// The folder of usage files; see directory/process_usage.hpp.
 constexpr std::string_view sessions = "sessions";
 constexpr std::string_view compilers = "compilers";
+/// The folder of what is known of compilers without loading them; see directory/compiler_record.hpp.
+constexpr std::string_view compiler_records = "nvrtc";
 constexpr std::string_view counters = "counters";
 /// The log of what happened to the directory, and the one before it; see event_log.hpp.
 constexpr std::string_view log = "log";
@@ -26,6 +28,7 @@ constexpr std::string_view tuning_copy = "tuning.good.sqlite";
 constexpr std::string_view trials = "trials";
 constexpr std::string_view entry_suffix = ".kce";
 constexpr std::string_view session_suffix = ".kcs";
+constexpr std::string_view compiler_record_suffix = ".kcn";
 /// Ending of the sources of failed compiles.
 constexpr std::string_view source_suffix = ".cu";
 

@@ -58,6 +58,10 @@ bool is_source(const std::string& name) {
   return name.ends_with(layout::source_suffix) && !is_temporary(name);
 }
 
+bool is_compiler_record(const std::string& name) {
+  return name.ends_with(layout::compiler_record_suffix) && !is_temporary(name);
+}
+
 /// Sets the time of the last use. If that is not permitted, the entry is only evicted sooner.
 void stamp(const FileContent& content) {
   if (is_older(nanoseconds_of(content.info.st_mtim), use_stamp_seconds, now_ns_of_files())) {
@@ -504,7 +508,9 @@ StoreStatistics Store::clear() {
                  [&](const Folder& shard, const std::string&) { clear_temporaries(shard); });
   clear_kept(root, layout::quarantine, is_quarantined, removed.quarantined, removed.failed);
   clear_kept(root, layout::failed, is_source, removed.sources, removed.failed);
-  for (const std::string_view name : {layout::quarantine, layout::failed}) {
+  std::uint64_t compilers = 0;
+  clear_kept(root, layout::compiler_records, is_compiler_record, compilers, removed.failed);
+  for (const std::string_view name : {layout::quarantine, layout::failed, layout::compiler_records}) {
     clear_temporaries(trusted(root.child(name)));
   }
   clear_temporaries(root);

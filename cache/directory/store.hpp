@@ -64,6 +64,7 @@ struct Peeked {
 ///     ROOT/log, ROOT/log.1                what happened to the directory; see event_log.hpp
 ///     ROOT/failed/NAME.cu                 sources at which a compile worker failed
 ///     ROOT/compilers/VERSION              compilers whose entries may be here; see compiler_marks.hpp
+///     ROOT/nvrtc/HEX.kcn                  compilers that were loaded before; see compiler_record.hpp
 ///     ROOT/index.sqlite                   the listing of `kerncast cache ls`; it can be rebuilt
 ///     ROOT/tuning.sqlite                  tuned records, and their last good copy; see tuning_store.hpp
 ///     ROOT/tuning.good.sqlite

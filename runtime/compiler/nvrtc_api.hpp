@@ -45,7 +45,9 @@ struct NvrtcCandidate {
 /// A loaded NVRTC.
 struct Nvrtc {
   NvrtcApi api;
-  std::string path;  ///< as resolved by the loader
+  std::string path;       ///< without symbolic links
+  std::string loaded_as;  ///< the path that the loader opened
+  std::string identity;   ///< of that file, as file_identity() gives it
   int major = 0;
   int minor = 0;
   std::vector<int> supported_archs;  ///< as 90; empty where the library cannot tell

@@ -8,6 +8,7 @@
 #include "cache/cache.hpp"
 #include "cache/entry.hpp"
 #include "cache/process_lock.hpp"
+#include "runtime/compiler/nvrtc_state.hpp"
 #include "runtime/dispatch/entry_proof.hpp"
 #include "runtime/dispatch/tunables/launch_digest.hpp"
 #include "runtime/util/split.hpp"
@@ -120,8 +121,40 @@ KernelBuilder::KernelBuilder(std::string nvrtc_choice, std::string template_dire
       events_(events != nullptr && events->heard() ? events : nullptr) {}
 
 const compiler::NvrtcSearch& KernelBuilder::nvrtc() {
-  std::call_once(nvrtc_once_, [this] { nvrtc_ = compiler::load_nvrtc(nvrtc_choice_); });
+  std::call_once(nvrtc_once_, [this] {
+    recall_compiler();
+    nvrtc_ = compiler::load_nvrtc(nvrtc_choice_);
+    nvrtc_loaded_.store(true, std::memory_order_release);
+  });
   return nvrtc_;
+}
+
+bool KernelBuilder::recall_compiler() {
+  std::call_once(recalled_once_, [this] {
+    nvrtc_state_ = compiler::nvrtc_state(nvrtc_choice_);
+    const auto record = nvrtc_state_.empty() ? std::nullopt : cache_.recall_compiler(nvrtc_state_);
+    if (record && record->identity == compiler::file_identity(record->library)) {
+      recalled_version_ = record->version;
+    }
+  });
+  return !recalled_version_.empty() && !nvrtc_loaded_.load(std::memory_order_acquire);
+}
+
+std::string KernelBuilder::compiler_version() {
+  if (recall_compiler()) {
+    return recalled_version_;
+  }
+  const compiler::NvrtcSearch& search = nvrtc();
+  return search.nvrtc != nullptr ? search.nvrtc->version() : std::string();
+}
+
+void KernelBuilder::record_compiler() {
+  std::call_once(recorded_once_, [this] {
+    if (nvrtc_.nvrtc != nullptr && !nvrtc_state_.empty()) {
+      cache_.record_compiler(nvrtc_state_,
+                             {nvrtc_.nvrtc->version(), nvrtc_.nvrtc->loaded_as, nvrtc_.nvrtc->identity});
+    }
+  });
 }
 
 KernelInputs KernelBuilder::inputs(const Variant& variant) {
@@ -129,9 +162,7 @@ KernelInputs KernelBuilder::inputs(const Variant& variant) {
                       templates_.closure(template_names(*variant.op).include, variant.op->sources),
                       compile_options(variant.arch),
                       {}};
-  const compiler::NvrtcSearch& search = nvrtc();
-  inputs.fields = key_fields(inputs.source, inputs.headers, inputs.options, variant.arch,
-                             search.nvrtc != nullptr ? search.nvrtc->version() : std::string());
+  inputs.fields = key_fields(inputs.source, inputs.headers, inputs.options, variant.arch, compiler_version());
   return inputs;
 }
 
@@ -169,8 +200,31 @@ std::string KernelBuilder::templates_digest(const OpDefinition& op, const Specia
 
 std::shared_ptr<const KernelBinary> KernelBuilder::load_or_compile(const Variant& variant,
                                                                    BuildPolicy policy) {
-  const KernelInputs inputs = this->inputs(variant);
+  if (!is_uncached(policy)) {
+    if (auto found = load_without_compiler(variant)) {
+      return found;
+    }
+  }
   const compiler::NvrtcSearch& search = nvrtc();
+  auto binary = load_or_compile_with(search, variant, policy);
+  record_compiler();
+  return binary;
+}
+
+std::shared_ptr<const KernelBinary> KernelBuilder::load_without_compiler(const Variant& variant) {
+  if (!recall_compiler()) {
+    return nullptr;
+  }
+  const KernelInputs inputs = this->inputs(variant);
+  // The server is asked once, with the compiler that is loaded, since a miss there would cost time twice.
+  const cache::Key key = inputs.fields.key();
+  return from_hit(cache_.load_local(key), key);
+}
+
+std::shared_ptr<const KernelBinary> KernelBuilder::load_or_compile_with(const compiler::NvrtcSearch& search,
+                                                                        const Variant& variant,
+                                                                        BuildPolicy policy) {
+  const KernelInputs inputs = this->inputs(variant);
   if (search.nvrtc == nullptr) {
     std::shared_ptr<const KernelBinary> found =
         is_uncached(policy) ? nullptr : load_any_version(inputs.fields, on_miss(policy));

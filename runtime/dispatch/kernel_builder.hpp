@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -85,13 +86,28 @@ class KernelBuilder {
   /// The same for a specialisation in words, as records have it; empty if the op does not have it any more.
   [[nodiscard]] std::string templates_digest(const OpDefinition& op, const std::string& spec) const;
 
-  /// The compiler, loaded on first use.
+  /// The compiler, loaded on first use. A kernel that the cache has needs none: load_or_compile() and
+  /// inputs() take its version from the record of an earlier process as long as nothing that decides which
+  /// compiler is found has changed.
   [[nodiscard]] const compiler::NvrtcSearch& nvrtc();
   [[nodiscard]] const TemplateSet& templates() const { return templates_; }
   /// Null if this process compiles.
   [[nodiscard]] compiler::worker::Pool* workers() const { return workers_.get(); }
 
  private:
+  /// True if the compiler is not loaded and a record that can be relied on says which it is.
+  bool recall_compiler();
+  /// The version of the compiler, recalled if it is not loaded yet, else that of the compiler loaded now.
+  /// Empty if there is none.
+  [[nodiscard]] std::string compiler_version();
+  /// Notes which compiler was loaded, for processes to come.
+  void record_compiler();
+  /// load_or_compile() with the compiler that is loaded.
+  [[nodiscard]] std::shared_ptr<const KernelBinary> load_or_compile_with(const compiler::NvrtcSearch& search,
+                                                                         const Variant& variant,
+                                                                         BuildPolicy policy);
+  /// The kernel of `variant` as this machine has it, if the compiler is not loaded and its version is known.
+  [[nodiscard]] std::shared_ptr<const KernelBinary> load_without_compiler(const Variant& variant);
   /// Looks for an entry made by any compiler version, which is what a process without a compiler can use.
   [[nodiscard]] std::shared_ptr<const KernelBinary> load_any_version(cache::KeyFields fields,
                                                                      cache::OnMiss on_miss);
@@ -105,8 +121,13 @@ class KernelBuilder {
   std::string nvrtc_choice_;
   TemplateSet templates_;
   cache::Cache& cache_;
+  std::once_flag recalled_once_;
+  std::string recalled_version_;  ///< empty if no record can be relied on
   std::once_flag nvrtc_once_;
+  std::atomic<bool> nvrtc_loaded_{false};
   compiler::NvrtcSearch nvrtc_;
+  std::string nvrtc_state_;  ///< as it was before the search; see compiler::nvrtc_state()
+  std::once_flag recorded_once_;
   std::unique_ptr<compiler::worker::Pool> workers_;
   const KernelEvents* events_;
   cache::SingleFlight<const KernelBinary> flights_;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -84,6 +85,14 @@ double measure_anew(const std::string& program, const char* what, const std::str
   return time;
 }
 
+/// Prints the median of `times` beside the bound. True if it is kept.
+bool print_bounded(const char* what, std::vector<double> times) {
+  const double time = bench::median(std::move(times));
+  const bool good = time <= bound_ms;
+  fmt::print("{:<29} {:7.2f} ms  bound {} ms  {}\n", what, time, bound_ms, good ? "pass" : "FAIL");
+  return good;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) try {
@@ -94,21 +103,23 @@ int main(int count, char** arguments) try {
   measure_anew(arguments[0], "launch", cache.path());  // compiles
   std::vector<double> without_compiler;
   std::vector<double> with_compiler;
+  std::vector<double> loading_compiler;
   std::vector<double> loads;
   for (int run = 0; run < runs; ++run) {
     without_compiler.push_back(measure_anew(arguments[0], "launch", cache.path(), "KERNCAST_NVRTC=none"));
     with_compiler.push_back(measure_anew(arguments[0], "launch", cache.path()));
+    // Without the record of the compiler the version is that of the loaded library.
+    std::filesystem::remove_all(cache.path() + "/nvrtc");
+    loading_compiler.push_back(measure_anew(arguments[0], "launch", cache.path()));
     loads.push_back(measure_anew(arguments[0], "load", cache.path()));
   }
-  const double serving = bench::median(std::move(without_compiler));
-  const bool good = serving <= bound_ms;
   fmt::print("norm.rms_norm bf16 [{}, {}], kernel in the cache, medians of {} processes\n", rows, hidden,
              runs);
-  fmt::print("first launch without NVRTC    {:7.2f} ms  bound {} ms  {}\n", serving, bound_ms,
-             good ? "pass" : "FAIL");
-  fmt::print("first launch, NVRTC is loaded {:7.2f} ms\n", bench::median(std::move(with_compiler)));
+  const bool good_without = print_bounded("first launch without NVRTC", std::move(without_compiler));
+  const bool good_with = print_bounded("first launch, NVRTC installed", std::move(with_compiler));
+  fmt::print("first launch that loads NVRTC {:7.2f} ms\n", bench::median(std::move(loading_compiler)));
   fmt::print("the driver's own load of it   {:7.2f} ms\n", bench::median(std::move(loads)));
-  return good ? 0 : 1;
+  return good_without && good_with ? 0 : 1;
 } catch (const std::exception& error) {
   fmt::print(stderr, "{}\n", error.what());
   return 1;
