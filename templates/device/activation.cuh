@@ -6,7 +6,7 @@
 #include "device/vec.cuh"
 
 /// Gated activations, y = act(gate) * up, as accurate as the stored type needs: f32 is computed in double,
-/// values to be quantised are right to a unit in the last place of f32, and 16-bit types use the fast
+/// values to be quantised are right to four units in the last place of f32, and 16-bit types use the fast
 /// instructions.
 namespace kerncast {
 
@@ -101,37 +101,41 @@ struct SwigluOai {
   }
 };
 
-/// silu(gate) * up within a unit in the last place, for every finite result. It is one block of PTX, which
-/// shortens the compile.
+/// silu(gate) * up within four units in the last place, and six for gates below -64, for every finite result.
+/// gate and up are values of X. It is one block of PTX, which shortens the compile.
+template <class X>
 __device__ __forceinline__ float close_silu(float gate, float up) {
-  // e = exp(-gate) = 2^n * (1 + r + r^2 * P(r)) as in close_sigmoid(), and h = up / (1 + e), which is refined
-  // by its own rounding error. h is never larger than up, so the product gate * h overflows only with the
-  // result. Below -87, e would overflow: there o = 2^-80 scales e, and the product in the end. Below -140
-  // silu(gate) * up is under 2^-66 for every float, so the gate is limited; -infinity becomes NaN. The magic
-  // number leaves n - 127 in the low bits of t, the bits of o add 127 again.
+  // silu(gate) = gate * p^2 * r, where p = exp(x / 2), r = 1 / (p^2 + 1) and x is the gate. A gate of 17 and
+  // more has the sigmoid 1 to the last place, so x is limited there and p stays small. p^2 could vanish, but
+  // the product ((gate * (p * r)) * up) * p does so only with the result, and none of its parts is larger
+  // than that. The exponent h = x / 2 * log2(e) is rounded: c = x - h * 2 * ln(2) is missing from p^2, and p
+  // * r is moved by c * r. -infinity becomes NaN.
   float product;
-  asm("{ .reg .f32 c, x, t, n, r, p, e, b, i, h, l, o;\n  .reg .b32 k, m;\n  .reg .pred low, far, good;\n"
-      "  setp.lt.f32 low, %1, 0fC30C0000;\n  fma.rn.f32 c, %1, 0f00000000, 0fC30C0000;\n"
-      "  selp.f32 c, c, %1, low;\n  min.f32 x, c, 0f42AE0000;\n"
-      "  setp.lt.f32 far, x, 0fC2AE0000;\n  selp.f32 o, 0f17800000, 0f3F800000, far;\n"
-      "  fma.rn.f32 t, x, 0fBFB8AA3B, 0f4B3FFF81;\n"
-      "  add.f32 n, t, 0fCB3FFF81;\n  neg.f32 r, x;\n  fma.rn.f32 r, n, 0fBF317218, r;\n"
-      "  fma.rn.f32 r, n, 0f3102E308, r;\n"
-      "  fma.rn.f32 p, r, 0f3AB511E2, 0f3C091D12;\n  fma.rn.f32 p, p, r, 0f3D2AAC7A;\n"
-      "  fma.rn.f32 p, p, r, 0f3E2AAA48;\n  fma.rn.f32 p, p, r, 0f3EFFFFFE;\n"
-      "  mul.f32 p, p, r;\n  fma.rn.f32 p, p, r, r;\n  add.f32 p, p, 0f3F800000;\n"
-      "  mov.b32 k, t;\n  shl.b32 k, k, 23;\n  mov.b32 m, p;\n  add.s32 m, m, k;\n  mov.b32 k, o;\n"
-      "  add.s32 m, m, k;\n  mov.b32 e, m;\n  add.f32 b, e, o;\n"
-      "  rcp.approx.f32 i, b;\n  mul.f32 h, %2, i;\n  neg.f32 l, h;\n  fma.rn.f32 l, l, b, %2;\n"
-      "  mul.f32 l, l, i;\n  mul.f32 l, l, c;\n  setp.num.f32 good, l, l;\n"
-      "  selp.f32 l, l, 0f00000000, good;\n  fma.rn.f32 l, c, h, l;\n  mul.f32 %0, l, o; }"
-      : "=f"(product)
-      : "f"(gate), "f"(up));
+  if constexpr (sizeof(X) == 2) {
+    asm("{ .reg .f32 x, h, p, c, r, q;\n"
+        "  min.f32 x, %1, 0f41880000;\n  mul.f32 h, x, 0f3F38AA3B;\n  ex2.approx.f32 p, h;\n"
+        "  fma.rn.f32 c, h, 0fBFB17218, x;\n  fma.rn.f32 r, p, p, 0f3F800000;\n  rcp.approx.f32 r, r;\n"
+        "  mul.f32 q, p, r;\n  mul.f32 c, c, r;\n  fma.rn.f32 q, q, c, q;\n"
+        "  mul.f32 q, %1, q;\n  mul.f32 q, q, %2;\n  mul.f32 %0, q, p; }"
+        : "=f"(product)
+        : "f"(gate), "f"(up));
+  } else {
+    // A subnormal float times p * r, which is 1/2 there, would lose bits that a large `up` shows. Here x, c
+    // and the last p are halves and r is twice as much.
+    asm("{ .reg .f32 x, h, p, s, c, r, q;\n"
+        "  mul.f32 x, %1, 0f3F000000;\n  min.f32 x, x, 0f41080000;\n  mul.f32 h, x, 0f3FB8AA3B;\n"
+        "  ex2.approx.f32 p, h;\n  fma.rn.f32 c, h, 0fBF317218, x;\n  fma.rn.f32 c, h, 0f3102E308, c;\n"
+        "  mul.f32 s, p, 0f3F000000;\n  fma.rn.f32 r, s, p, 0f3F000000;\n  rcp.approx.f32 r, r;\n"
+        "  mul.f32 q, p, r;\n  mul.f32 c, c, r;\n  fma.rn.f32 q, q, c, q;\n"
+        "  mul.f32 q, %1, q;\n  mul.f32 q, q, %2;\n  mul.f32 %0, q, s; }"
+        : "=f"(product)
+        : "f"(gate), "f"(up));
+  }
   return product;
 }
 
-/// act(gate) * up, as accurate as Y needs.
-template <class Activation, class Y>
+/// act(gate) * up of values of X, as accurate as Y needs.
+template <class Activation, class X, class Y>
 __device__ __forceinline__ float gated(float gate, float up) {
   if constexpr (sizeof(Y) == 4) {
     double wide_gate = gate;
@@ -144,7 +148,7 @@ __device__ __forceinline__ float gated(float gate, float up) {
     // The weight is at most 1. Times up first, no product overflows or vanishes before the result does.
     return gate * (weight.value * weight.root * (up * weight.root));
   } else {
-    return close_silu(gate, up);
+    return close_silu<X>(gate, up);
   }
 }
 
@@ -186,8 +190,8 @@ struct GatedParts {
     }
 #pragma unroll
     for (int i = 0; i < Count; ++i) {
-      out[i] = interleaved ? gated<Activation, Y>(both[2 * i], both[2 * i + 1])
-                           : gated<Activation, Y>(both[i], both[Count + i]);
+      out[i] = interleaved ? gated<Activation, X, Y>(both[2 * i], both[2 * i + 1])
+                           : gated<Activation, X, Y>(both[i], both[Count + i]);
     }
   }
 };

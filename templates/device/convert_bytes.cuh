@@ -85,13 +85,6 @@ __device__ __forceinline__ unsigned pack2_bytes<i8>(float first, float second) {
   return int8_bits(first) | int8_bits(second) << 8;
 }
 
-/// Exponent byte of the least power of two that is not below `value`, which is a positive normal number or
-/// infinity. Saturates at 2^127.
-__device__ __forceinline__ unsigned ue8m0_ceil(float value) {
-  const unsigned exponent = (__float_as_uint(value) + 0x7fffffu) >> 23;
-  return exponent < 254u ? exponent : 254u;
-}
-
 /// 2^-(exponent - 127). It is exact, and subnormal for the largest exponent.
 __device__ __forceinline__ float ue8m0_inverse(unsigned exponent) {
   return exponent == 254u ? __uint_as_float(0x400000u) : __uint_as_float((254u - exponent) << 23);

@@ -28,17 +28,29 @@ __device__ __forceinline__ float quotient(float a, float b, float reciprocal_of_
   return ratio;
 }
 
+/// The exponent byte of the least power of two that is not below amax / largest, and its inverse. `amax` is a
+/// positive normal number or infinity, for which the byte is 254; `largest` is a constant of at least 2.
+__device__ __forceinline__ Scale ue8m0_scale(float amax, float largest) {
+  // The quotient of the powers of two is exact. A mantissa above that of `largest` carries into the exponent.
+  const unsigned bits = __float_as_uint(largest);
+  const unsigned carried = __float_as_uint(amax) + (0x7fffffu - (bits & 0x7fffffu));
+  const unsigned exponent = (carried >> 23) + 127u - (bits >> 23);
+  // The exponent of a finite quotient is less than 254, so that its inverse is a normal number.
+  return amax <= 3.40282347e38f ? Scale{exponent, __uint_as_float((254u - exponent) << 23)}
+                                : Scale{254u, ue8m0_inverse(254u)};
+}
+
 /// The scale of values whose largest magnitude is `amax`, for a type whose largest value is the constant
 /// `largest`.
 template <quant::ScaleFormat Format>
 __device__ __forceinline__ Scale scale_of(float amax, float largest) {
   const float clamped = fmaxf(amax, 1e-10f);
-  const float scale = quotient(clamped, largest, 1.0f / largest);
   if constexpr (Format == quant::ScaleFormat::f32) {
+    const float scale = quotient(clamped, largest, 1.0f / largest);
     return {__float_as_uint(scale), quotient(largest, clamped, fast_reciprocal(clamped))};
   } else {
-    const unsigned exponent = ue8m0_ceil(scale);
-    return {Format == quant::ScaleFormat::ue8m0 ? exponent << 23 : exponent, ue8m0_inverse(exponent)};
+    const Scale scale = ue8m0_scale(clamped, largest);
+    return {Format == quant::ScaleFormat::ue8m0 ? scale.bits << 23 : scale.bits, scale.factor};
   }
 }
 
@@ -71,14 +83,23 @@ template <int Count>
 __device__ __forceinline__ Max largest_magnitude(const float* values) {
   Max amax;
   if constexpr (Count % 8 == 0) {
-    // One block of PTX for eight values shortens the compile.
+    // One block of PTX for eight values shortens the compile. .xorsign.abs compares magnitudes, and the sign
+    // of what it gives means nothing.
 #pragma unroll
     for (int i = 0; i < Count; i += 8) {
+#if __CUDA_ARCH__ >= 860
+      asm("max.xorsign.abs.f32 %0, %0, %1;\n  max.xorsign.abs.f32 %0, %0, %2;\n  max.xorsign.abs.f32 %0, %0, "
+          "%3;\n"
+          "  max.xorsign.abs.f32 %0, %0, %4;\n  max.xorsign.abs.f32 %0, %0, %5;\n  max.xorsign.abs.f32 %0, "
+          "%0, %6;\n"
+          "  max.xorsign.abs.f32 %0, %0, %7;\n  max.xorsign.abs.f32 %0, %0, %8;\n  abs.f32 %0, %0;"
+#else
       asm("{ .reg .f32 a, b;\n  abs.f32 a, %1;\n  max.f32 %0, %0, a;\n  abs.f32 b, %2;\n  max.f32 %0, %0, "
           "b;\n"
           "  abs.f32 a, %3;\n  max.f32 %0, %0, a;\n  abs.f32 b, %4;\n  max.f32 %0, %0, b;\n"
           "  abs.f32 a, %5;\n  max.f32 %0, %0, a;\n  abs.f32 b, %6;\n  max.f32 %0, %0, b;\n"
           "  abs.f32 a, %7;\n  max.f32 %0, %0, a;\n  abs.f32 b, %8;\n  max.f32 %0, %0, b; }"
+#endif
           : "+&f"(amax.value)
           : "f"(values[i]), "f"(values[i + 1]), "f"(values[i + 2]), "f"(values[i + 3]), "f"(values[i + 4]),
             "f"(values[i + 5]), "f"(values[i + 6]), "f"(values[i + 7]));

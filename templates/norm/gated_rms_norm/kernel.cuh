@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(Config::threads) gated_rms_norm_kernel(const G
     }
 #pragma unroll
     for (int j = 0; j < width; ++j) {
-      values[j] = gated<SiluAndMul, Y>(gates[j], values[j]);
+      values[j] = gated<SiluAndMul, Z, Y>(gates[j], values[j]);
     }
   });
 }

@@ -7,6 +7,25 @@
 #include "templates/reference/host_float.hpp"
 #include "templates/reference/masked_rows.hpp"
 
+namespace kerncast::quant {
+namespace {
+
+/// Steps of f32 by which a scale may be off: the exponential of gates below -64 is two steps less exact.
+int scale_steps(const reference::HostRows& x, std::int64_t width) {
+  constexpr double far = -64.0;
+  for (std::int64_t row = 0; row < x.rows(); ++row) {
+    for (std::int64_t column = 0; column < width; ++column) {
+      if (x(row, column) < far) {
+        return 6;
+      }
+    }
+  }
+  return 4;
+}
+
+}  // namespace
+}  // namespace kerncast::quant
+
 KERNCAST_REFERENCE(quant, silu_and_mul_per_token_group) {
   namespace params = quant::group_scaled_params;
   const HostTensor& x_tensor = reference::require(input, "x");
@@ -32,8 +51,8 @@ KERNCAST_REFERENCE(quant, silu_and_mul_per_token_group) {
           return std::isinf(held) ? held : value;
         },
         part.rows, q, s_part, input.spec[params::group],
-        static_cast<quant::ScaleFormat>(input.spec[params::scale_format]), {.value = 0x1p-20},
-        part.expert < 0);
+        static_cast<quant::ScaleFormat>(input.spec[params::scale_format]),
+        {.value = 0x1p-20, .scale_steps = quant::scale_steps(x, width)}, part.expert < 0);
   }
   return verdict.result();
 }
