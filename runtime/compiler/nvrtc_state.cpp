@@ -48,6 +48,7 @@ std::optional<std::vector<std::string>> loader_folders() {
     return std::nullopt;
   }
   std::vector<std::string> folders;
+  folders.reserve(all->dls_cnt);
   for (unsigned i = 0; i < all->dls_cnt; ++i) {
     folders.emplace_back(all->dls_serpath[i].dls_name);
   }

@@ -296,6 +296,7 @@ std::vector<Counted> TunablesSweep::count_all(const Workload& workload, std::int
   }
   std::vector<Counted> others = count_rest(workload, rows, rest);
   std::vector<Counted> counted;
+  counted.reserve(evenly.size());
   std::size_t next = 0;
   for (std::optional<Counted>& made : evenly) {
     counted.push_back(made ? std::move(*made) : std::move(others[next++]));
