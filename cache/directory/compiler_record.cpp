@@ -39,7 +39,7 @@ std::string digest(const std::string& search, const CompilerRecord& record) {
   return fields.key().hex();
 }
 
-std::string format(const std::string& search, const CompilerRecord& record) {
+std::string text_of(const std::string& search, const CompilerRecord& record) {
   return fmt::format("{}\n{}\n{}\n{}\n", digest(search, record), record.version, record.library,
                      record.identity);
 }
@@ -69,7 +69,7 @@ std::optional<CompilerRecord> recall_compiler(Store& store, const std::string& s
     return std::nullopt;
   }
   CompilerRecord record{parts[1], parts[2], parts[3]};
-  return content.bytes == format(search, record) ? std::optional(std::move(record)) : std::nullopt;
+  return content.bytes == text_of(search, record) ? std::optional(std::move(record)) : std::nullopt;
 }
 
 bool record_compiler(Store& store, const std::string& search, const CompilerRecord& record) {
@@ -84,7 +84,7 @@ bool record_compiler(Store& store, const std::string& search, const CompilerReco
   const Folder folder =
       root.valid() ? trusted(root.make_child(layout::compiler_records), store.trust()) : Folder();
   const std::string name = name_of(search);
-  if (!folder.valid() || folder.publish(name, format(search, record))) {
+  if (!folder.valid() || folder.publish(name, text_of(search, record))) {
     return false;
   }
   reap_temporaries(folder, abandoned_after, reaped_names);
