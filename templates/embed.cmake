@@ -29,7 +29,7 @@ ${rows}};
 
 std::span<const EmbeddedFile> ${FUNCTION}() noexcept { return files; }")
 endif()
-file(WRITE "${OUTPUT}" "#include \"runtime/dispatch/embedded_templates.hpp\"
+file(WRITE "${OUTPUT}" "#include \"runtime/dispatch/source_text/embedded_templates.hpp\"
 
 namespace kerncast {
 ${definition}

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/dispatch/source.hpp"
+#include "runtime/dispatch/source_text/source.hpp"
 #include "runtime/util/split.hpp"
 
 namespace kerncast {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "kerncast/version.hpp"
-#include "runtime/dispatch/embedded_templates.hpp"
 #include "runtime/dispatch/entry_proof.hpp"
+#include "runtime/dispatch/source_text/embedded_templates.hpp"
 #include "runtime/dispatch/tunables/built_in_records.hpp"
 #include "runtime/util/environment.hpp"
 #include "runtime/util/printable.hpp"

@@ -18,8 +18,8 @@
 #include "runtime/compiler/nvrtc_api.hpp"
 #include "runtime/compiler/worker/pool.hpp"
 #include "runtime/dispatch/observe/kernel_events.hpp"
-#include "runtime/dispatch/source.hpp"
-#include "runtime/dispatch/template_set.hpp"
+#include "runtime/dispatch/source_text/source.hpp"
+#include "runtime/dispatch/source_text/template_set.hpp"
 
 namespace kerncast {
 
@@ -83,7 +83,8 @@ class KernelBuilder {
   /// Digest of the op's template text and of launch_digest() at `spec` (32 hex digits). A tuned record stores
   /// it, so that a change of the template, or of the host code that divides its launches, makes it stale.
   [[nodiscard]] std::string templates_digest(const OpDefinition& op, const Specialisation& spec) const;
-  /// The same for a specialisation in words, as records have it; empty if the op does not have it any more.
+  /// That digest for a specialisation in words, as records have it. It is empty if the op no longer has such
+  /// a specialisation.
   [[nodiscard]] std::string templates_digest(const OpDefinition& op, const std::string& spec) const;
 
   /// The compiler, loaded on first use. A kernel that the cache has needs none: load_or_compile() and

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "kerncast/runtime.hpp"
-#include "runtime/dispatch/fingerprint.hpp"
 #include "runtime/dispatch/known_devices.hpp"
 #include "runtime/dispatch/observe/request_record.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "runtime/dispatch/source_text/fingerprint.hpp"
 #include "runtime/dispatch/variant_choice.hpp"
 
 namespace kerncast {

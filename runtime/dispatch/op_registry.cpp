@@ -7,7 +7,7 @@
 #include <mutex>
 
 #include "kerncast/op_definition.hpp"
-#include "runtime/dispatch/fingerprint.hpp"
+#include "runtime/dispatch/source_text/fingerprint.hpp"
 #include "runtime/util/nearest_name.hpp"
 
 namespace kerncast {

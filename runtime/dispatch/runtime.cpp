@@ -10,11 +10,11 @@
 
 #include "cache/layout.hpp"
 #include "cache/metrics.hpp"
-#include "runtime/dispatch/fingerprint.hpp"
 #include "runtime/dispatch/fork_count.hpp"
 #include "runtime/dispatch/host_options.hpp"
 #include "runtime/dispatch/observe/tell.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "runtime/dispatch/source_text/fingerprint.hpp"
 #include "runtime/dispatch/variant_choice.hpp"
 #include "runtime/driver/context.hpp"
 #include "runtime/driver/driver_error.hpp"

@@ -23,8 +23,8 @@
 
 #include "kerncast/runtime.hpp"
 #include "runtime/compiler/compiler.hpp"
-#include "runtime/dispatch/source.hpp"
-#include "runtime/dispatch/template_set.hpp"
+#include "runtime/dispatch/source_text/source.hpp"
+#include "runtime/dispatch/source_text/template_set.hpp"
 #include "tests/benchmarks/median.hpp"
 #include "tests/templates/catalogue/catalogue.hpp"
 

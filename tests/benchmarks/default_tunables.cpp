@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/dispatch/source.hpp"
+#include "runtime/dispatch/source_text/source.hpp"
 #include "tests/benchmarks/catalogue_options.hpp"
 #include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/catalogue/launchable_tunables.hpp"

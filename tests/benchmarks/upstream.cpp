@@ -26,7 +26,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/dispatch/source.hpp"
+#include "runtime/dispatch/source_text/source.hpp"
 #include "tests/benchmarks/catalogue_options.hpp"
 #include "tests/benchmarks/upstream_points.hpp"
 #include "tests/templates/kernel_cache.hpp"

@@ -235,7 +235,7 @@ inline constexpr std::array upstream_points = {
 };
 // clang-format on
 
-/// What a case runs: an op with its settings.
+/// The op that a case runs, with its settings.
 struct UpstreamCase {
   std::string_view name;
   std::string_view op;

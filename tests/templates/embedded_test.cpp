@@ -1,4 +1,4 @@
-#include "runtime/dispatch/embedded_templates.hpp"
+#include "runtime/dispatch/source_text/embedded_templates.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -25,7 +25,7 @@
 #include "kerncast/op_definition.hpp"
 #include "kerncast/version.hpp"
 #include "runtime/compiler/nvrtc_api.hpp"
-#include "runtime/dispatch/template_set.hpp"
+#include "runtime/dispatch/source_text/template_set.hpp"
 #include "runtime/driver/device.hpp"
 #include "runtime/driver/driver_api.hpp"
 #include "runtime/util/environment.hpp"

@@ -12,7 +12,7 @@
 
 #include "cache/key.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
-#include "runtime/dispatch/source.hpp"
+#include "runtime/dispatch/source_text/source.hpp"
 #include "runtime/util/leading_number.hpp"
 #include "tools/io/usage_error.hpp"
 #include "tools/model/coverage.hpp"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cache/tuning/tuned_record.hpp"
-#include "runtime/dispatch/embedded_templates.hpp"
+#include "runtime/dispatch/source_text/embedded_templates.hpp"
 
 namespace kerncast {
 

@@ -14,7 +14,7 @@ constexpr std::int64_t probed_rows[] = {1, 33, 1000};
 /// The traits of an H100. Every record is probed on the same device, whatever it was tuned on.
 constexpr DeviceTraits probed_device{90, 132, 232448};
 
-/// Of more combinations, as a host's own op may have, some are left out.
+/// An op with more combinations than these, such as a host's own one, has some of them left out.
 constexpr std::size_t most_combinations = 4096;
 
 void add(std::string& bytes, std::uint32_t value) {

@@ -1,4 +1,4 @@
-// Whether the host code that divides the launches of an op has changed.
+// The digest of launches follows the host code that divides them.
 #include "runtime/dispatch/tunables/launch_digest.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <limits>
 
-#include "runtime/dispatch/fingerprint.hpp"
+#include "runtime/dispatch/source_text/fingerprint.hpp"
 #include "runtime/dispatch/tunables/launch_defect.hpp"
 #include "tests/dispatch/sample_op.hpp"
 

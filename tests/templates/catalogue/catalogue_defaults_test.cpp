@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "runtime/dispatch/source.hpp"
+#include "runtime/dispatch/source_text/source.hpp"
 #include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/catalogue/launchable_tunables.hpp"
 #include "tests/templates/kernel_cache.hpp"

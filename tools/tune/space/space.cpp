@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "runtime/dispatch/source.hpp"
+#include "runtime/dispatch/source_text/source.hpp"
 #include "runtime/dispatch/tunables/launch_defect.hpp"
 #include "tools/tune/space/call_shape.hpp"
 

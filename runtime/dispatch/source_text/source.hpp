@@ -6,7 +6,7 @@
 
 #include "cache/key.hpp"
 #include "kerncast/op_definition.hpp"
-#include "runtime/dispatch/template_set.hpp"
+#include "runtime/dispatch/source_text/template_set.hpp"
 
 namespace kerncast {
 

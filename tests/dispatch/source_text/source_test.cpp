@@ -1,4 +1,4 @@
-#include "runtime/dispatch/source.hpp"
+#include "runtime/dispatch/source_text/source.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "runtime/dispatch/fingerprint.hpp"
+#include "runtime/dispatch/source_text/fingerprint.hpp"
 
 #ifdef __clang_analyzer__  // It does not follow the length of the inlined functions' buffer.
 #define XXH_STATIC_LINKING_ONLY

@@ -1,4 +1,4 @@
-#include "runtime/dispatch/source.hpp"
+#include "runtime/dispatch/source_text/source.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,4 +1,4 @@
-#include "runtime/dispatch/template_set.hpp"
+#include "runtime/dispatch/source_text/template_set.hpp"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "kerncast/error.hpp"
-#include "runtime/dispatch/embedded_templates.hpp"
+#include "runtime/dispatch/source_text/embedded_templates.hpp"
 
 namespace kerncast {
 
