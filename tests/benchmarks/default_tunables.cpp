@@ -23,9 +23,9 @@
 
 #include "runtime/dispatch/source_text/source.hpp"
 #include "tests/benchmarks/catalogue_options.hpp"
+#include "tests/benchmarks/counting_gpu.hpp"
 #include "tests/templates/catalogue/catalogue.hpp"
 #include "tests/templates/catalogue/launchable_tunables.hpp"
-#include "tests/templates/kernel_cache.hpp"
 #include "tools/profile/described_device.hpp"
 #include "tools/tune/space/call_shape.hpp"
 #include "tools/tune/space/tunables_sweep.hpp"
@@ -156,18 +156,8 @@ void judge(tools::TunablesSweep& sweep, const devices::DeviceDescription& device
 /// Writes all lines of one device. It runs in a process of its own, since the virtual GPU has one
 /// architecture in each.
 void judge_device(const Options& options, const devices::DeviceDescription& device, std::FILE* lines) {
-  const std::string plain = device.arch.substr(0, device.arch.find_last_of("0123456789") + 1);
-  ::setenv("KERNCAST_SIM_ARCH", plain.c_str(), 1);
-  ::setenv("KERNCAST_SIM_CHECKS", "off", 1);
-  const test::KernelCache cache;
-  RuntimeOptions runtime_options;
-  runtime_options.cache_directory = cache.path();
-  runtime_options.cache_max_bytes = 0;
-  runtime_options.cache_max_entries = 0;
-  runtime_options.driver = "sim";
-  Runtime runtime(runtime_options);
-  tools::RunDevice run_device(runtime, 0);
-  tools::TunablesSweep sweep(runtime, run_device, device.arch, tools::traits_of(device));
+  bench::CountingGpu gpu(device);
+  tools::TunablesSweep& sweep = gpu.sweep();
   for (const tools::Workload& workload :
        options.variants ? test::catalogue_variants() : test::catalogue_workloads()) {
     if (!options.catalogue.wants(*workload.op)) {

@@ -28,8 +28,8 @@
 
 #include "runtime/dispatch/source_text/source.hpp"
 #include "tests/benchmarks/catalogue_options.hpp"
+#include "tests/benchmarks/counting_gpu.hpp"
 #include "tests/benchmarks/upstream_points.hpp"
-#include "tests/templates/kernel_cache.hpp"
 #include "tools/profile/described_device.hpp"
 #include "tools/tune/space/call_shape.hpp"
 #include "tools/tune/space/tunables_sweep.hpp"
@@ -201,18 +201,8 @@ struct Outcome {
 
 /// Tells all points of one device.
 Outcome compare(const Options& options, const devices::DeviceDescription& device) {
-  const std::string plain = device.arch.substr(0, device.arch.find_last_of("0123456789") + 1);
-  ::setenv("KERNCAST_SIM_ARCH", plain.c_str(), 1);
-  ::setenv("KERNCAST_SIM_CHECKS", "off", 1);
-  const test::KernelCache cache;
-  RuntimeOptions runtime_options;
-  runtime_options.cache_directory = cache.path();
-  runtime_options.cache_max_bytes = 0;
-  runtime_options.cache_max_entries = 0;
-  runtime_options.driver = "sim";
-  Runtime runtime(runtime_options);
-  tools::RunDevice run_device(runtime, 0);
-  tools::TunablesSweep sweep(runtime, run_device, device.arch, tools::traits_of(device));
+  bench::CountingGpu gpu(device);
+  tools::TunablesSweep& sweep = gpu.sweep();
   sweep.change_inputs(fill_masks);
   Outcome outcome;
   for (const UpstreamPoint& point : bench::upstream_points) {

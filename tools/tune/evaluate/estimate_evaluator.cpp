@@ -47,8 +47,7 @@ EstimateEvaluator::EstimateEvaluator(MakeRuntime make_runtime, CandidateCompiler
 EstimateEvaluator::~EstimateEvaluator() = default;
 
 EstimateEvaluator::Seat& EstimateEvaluator::seat(const Point& point) {
-  const std::string wanted = fmt::format("{} {} {}", point.op().name, fmt::join(point.workload.params, " "),
-                                         fmt::join(point.workload.scalars, " "));
+  const std::string wanted = text_of(point.workload);
   if (seat_ == nullptr || seated_ != wanted) {
     seat_.reset();
     seat_ = std::make_unique<Seat>(make_runtime_(), device_);

@@ -1,5 +1,8 @@
 #include "tools/tune/space/call_shape.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <numeric>
@@ -115,6 +118,11 @@ std::vector<std::string> input_names(const Workload& workload, std::int64_t rows
     names.push_back(plan.name);
   }
   return names;
+}
+
+std::string text_of(const Workload& workload) {
+  return fmt::format("{} {} {}", workload.op->name, fmt::join(workload.params, " "),
+                     fmt::join(workload.scalars, " "));
 }
 
 }  // namespace kerncast::tools

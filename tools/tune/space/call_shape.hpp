@@ -25,6 +25,10 @@ struct CallBytes {
 /// Throws as call_of() does.
 [[nodiscard]] std::int64_t sector_period(const Workload& workload, std::int64_t rows);
 
+/// The op of a workload, its parameters and its scalars as text. Workloads with the same text have the same
+/// kernels.
+[[nodiscard]] std::string text_of(const Workload& workload);
+
 /// The names of the input tensors of such a call. Throws as call_of() does.
 [[nodiscard]] std::vector<std::string> input_names(const Workload& workload, std::int64_t rows);
 

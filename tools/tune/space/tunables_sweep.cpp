@@ -8,6 +8,7 @@
 #include <exception>
 #include <limits>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "runtime/dispatch/runtime_impl.hpp"
@@ -41,22 +42,31 @@ std::uint64_t along(std::uint64_t a, std::uint64_t b, double times) {
   return static_cast<std::uint64_t>(std::llround(std::max(value, 0.0)));
 }
 
-devices::CostInput along(const devices::CostInput& a, const devices::CostInput& b, double times) {
+/// How often `input` issued the instructions of `unit`.
+std::uint64_t issued(const devices::CostInput& input, std::string_view unit) {
+  const auto same = std::find_if(input.warp_instructions.begin(), input.warp_instructions.end(),
+                                 [&](const auto& entry) { return entry.first == unit; });
+  return same == input.warp_instructions.end() ? 0 : same->second;
+}
+
+/// The counts of `b`, but those that grow with the rows are grow(count of a, count of b), which goes `times`
+/// as far from `a` as `b` is.
+template <class Grow>
+devices::CostInput grown(const devices::CostInput& a, const devices::CostInput& b, double times,
+                         const Grow& grow) {
   devices::CostInput made = b;
-  made.blocks = along(a.blocks, b.blocks, times);
+  made.blocks = grow(a.blocks, b.blocks);
   for (auto& [unit, count] : made.warp_instructions) {
-    const auto same = std::find_if(a.warp_instructions.begin(), a.warp_instructions.end(),
-                                   [&name = unit](const auto& entry) { return entry.first == name; });
-    count = along(same == a.warp_instructions.end() ? 0 : same->second, count, times);
+    count = grow(issued(a, unit), count);
   }
   made.tensor_fma = a.tensor_fma + times * (b.tensor_fma - a.tensor_fma);
-  made.global_sectors = along(a.global_sectors, b.global_sectors, times);
-  made.memory_bytes = along(a.memory_bytes, b.memory_bytes, times);
-  made.global_requests = along(a.global_requests, b.global_requests, times);
-  made.global_waits = along(a.global_waits, b.global_waits, times);
-  made.shared_wavefronts = along(a.shared_wavefronts, b.shared_wavefronts, times);
-  made.shared_waits = along(a.shared_waits, b.shared_waits, times);
-  made.barriers = along(a.barriers, b.barriers, times);
+  made.global_sectors = grow(a.global_sectors, b.global_sectors);
+  made.memory_bytes = grow(a.memory_bytes, b.memory_bytes);
+  made.global_requests = grow(a.global_requests, b.global_requests);
+  made.global_waits = grow(a.global_waits, b.global_waits);
+  made.shared_wavefronts = grow(a.shared_wavefronts, b.shared_wavefronts);
+  made.shared_waits = grow(a.shared_waits, b.shared_waits);
+  made.barriers = grow(a.barriers, b.barriers);
   return made;
 }
 
@@ -91,9 +101,7 @@ std::vector<std::uint64_t> growing_counts(const devices::CostInput& input, const
                                        moved.stored,
                                        static_cast<std::uint64_t>(input.tensor_fma)};
   for (const auto& [unit, unused] : classes.warp_instructions) {
-    const auto same = std::find_if(input.warp_instructions.begin(), input.warp_instructions.end(),
-                                   [&name = unit](const auto& entry) { return entry.first == name; });
-    counts.push_back(same == input.warp_instructions.end() ? 0 : same->second);
+    counts.push_back(issued(input, unit));
   }
   return counts;
 }
@@ -117,26 +125,6 @@ std::uint64_t after_steps(std::uint64_t a, std::uint64_t b, std::uint64_t times)
   return a + times * (b - a);
 }
 
-/// The counts after `times` steps from `a`, of which the one to `b` is the first.
-devices::CostInput after_steps(const devices::CostInput& a, const devices::CostInput& b,
-                               std::uint64_t times) {
-  devices::CostInput made = b;
-  made.blocks = after_steps(a.blocks, b.blocks, times);
-  for (auto& [unit, count] : made.warp_instructions) {
-    const auto same = std::find_if(a.warp_instructions.begin(), a.warp_instructions.end(),
-                                   [&name = unit](const auto& entry) { return entry.first == name; });
-    count = after_steps(same->second, count, times);
-  }
-  made.tensor_fma = a.tensor_fma + static_cast<double>(times) * (b.tensor_fma - a.tensor_fma);
-  made.global_sectors = after_steps(a.global_sectors, b.global_sectors, times);
-  made.global_requests = after_steps(a.global_requests, b.global_requests, times);
-  made.global_waits = after_steps(a.global_waits, b.global_waits, times);
-  made.shared_wavefronts = after_steps(a.shared_wavefronts, b.shared_wavefronts, times);
-  made.shared_waits = after_steps(a.shared_waits, b.shared_waits, times);
-  made.barriers = after_steps(a.barriers, b.barriers, times);
-  return made;
-}
-
 /// The counts of the call after `times` steps from `a`, from the first three, whose tensors have `read` and
 /// `written` bytes. Empty if the steps do not count the same.
 std::optional<Counted> after_steps(const Counted& a, const Counted& b, const Counted& c, std::uint64_t times,
@@ -149,7 +137,9 @@ std::optional<Counted> after_steps(const Counted& a, const Counted& b, const Cou
     if (!steps_equally(a, b, c, stage)) {
       return std::nullopt;
     }
-    made.stages.push_back(after_steps(a.stages[stage], b.stages[stage], times));
+    made.stages.push_back(
+        grown(a.stages[stage], b.stages[stage], static_cast<double>(times),
+              [times](std::uint64_t from, std::uint64_t to) { return after_steps(from, to, times); }));
     made.moved.push_back({after_steps(a.moved[stage].loaded, b.moved[stage].loaded, times),
                           after_steps(a.moved[stage].stored, b.moved[stage].stored, times)});
     made.stages.back().memory_bytes = memory_bytes(made.moved.back(), read, written);
@@ -188,7 +178,9 @@ std::optional<Counted> extended(const Counted& few, const Counted& more,
   }
   Counted made = more;
   for (std::size_t stage = 0; stage < made.stages.size(); ++stage) {
-    made.stages[stage] = along(few.stages[stage], made.stages[stage], steps);
+    made.stages[stage] =
+        grown(few.stages[stage], made.stages[stage], steps,
+              [steps](std::uint64_t from, std::uint64_t to) { return along(from, to, steps); });
     made.stages[stage].blocks = blocks[stage];
   }
   return made;
@@ -269,9 +261,7 @@ std::vector<Counted> TunablesSweep::count(const Workload& workload, std::int64_t
 }
 
 void TunablesSweep::begin(const Workload& workload) {
-  if (const std::string counted = fmt::format("{} {} {}", workload.op->name, fmt::join(workload.params, " "),
-                                              fmt::join(workload.scalars, " "));
-      counted != counted_last_) {
+  if (const std::string counted = text_of(workload); counted != counted_last_) {
     kernels_.clear();
     samples_.clear();
     counted_last_ = counted;

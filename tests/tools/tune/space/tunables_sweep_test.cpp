@@ -10,14 +10,29 @@
 using namespace kerncast;
 using namespace kerncast::tools;
 
+namespace {
+
+/// A sweep over the virtual GPU, with a cache of its own.
+struct Counting {
+  TemporaryDirectory folder;
+  Runtime runtime{options()};
+  RunDevice device{runtime, 0};
+  TunablesSweep sweep{runtime, device, "sm_90a", DeviceTraits{90, 132, 232448}};
+
+ private:
+  [[nodiscard]] RuntimeOptions options() const {
+    RuntimeOptions made;
+    made.driver = "sim";
+    made.cache_directory = folder.path();
+    return made;
+  }
+};
+
+}  // namespace
+
 TEST_CASE("a call that cannot be told from calls of fewer rows is counted itself") {
-  const TemporaryDirectory folder;
-  RuntimeOptions options;
-  options.driver = "sim";
-  options.cache_directory = folder.path();
-  Runtime runtime(options);
-  RunDevice device(runtime, 0);
-  TunablesSweep sweep(runtime, device, "sm_90a", DeviceTraits{90, 132, 232448});
+  Counting counting;
+  TunablesSweep& sweep = counting.sweep;
   OpDefinition op = test::wrong_at_96_threads();
   // Few rows ask for a block that no device has, so that there is nothing to tell more rows from.
   op.geometry = [](const Specialisation&, const Tunables&, const DeviceTraits&, std::int64_t rows) noexcept {
@@ -37,13 +52,8 @@ TEST_CASE("a call that cannot be told from calls of fewer rows is counted itself
 }
 
 TEST_CASE("the counts of many rows that follow from few are those of the whole call") {
-  const TemporaryDirectory folder;
-  RuntimeOptions options;
-  options.driver = "sim";
-  options.cache_directory = folder.path();
-  Runtime runtime(options);
-  RunDevice device(runtime, 0);
-  TunablesSweep sweep(runtime, device, "sm_90a", DeviceTraits{90, 132, 232448});
+  Counting counting;
+  TunablesSweep& sweep = counting.sweep;
   const OpDefinition& norm = OpRegistry::instance().require("norm.rms_norm");
   const OpDefinition& gated = OpRegistry::instance().require("activation.silu_and_mul");
   const Workload workloads[] = {{&norm, "", {{"hidden", "104"}, {"x_dtype", "bf16"}}, {}},
@@ -75,13 +85,8 @@ TEST_CASE("the counts of many rows that follow from few are those of the whole c
 }
 
 TEST_CASE("a call whose rows cost what its data say is counted itself") {
-  const TemporaryDirectory folder;
-  RuntimeOptions options;
-  options.driver = "sim";
-  options.cache_directory = folder.path();
-  Runtime runtime(options);
-  RunDevice device(runtime, 0);
-  TunablesSweep sweep(runtime, device, "sm_90a", DeviceTraits{90, 132, 232448});
+  Counting counting;
+  TunablesSweep& sweep = counting.sweep;
   const OpDefinition& op = OpRegistry::instance().require("moe.align_block_size");
   const std::vector<Tunables> one = {all_tunables(op).front()};
   const Workload workload{&op, "", {{"experts", "8"}, {"top_k", "2"}, {"block", "16"}}, {}};
