@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <iostream>
 #include <new>
 #include <string>
 #include <string_view>
@@ -78,7 +79,12 @@ inline bool get(kerncast::cache::Cache& cache, const Fleet& fleet, const kerncas
 inline int run_machine(const Fleet& fleet, std::uint64_t first, bool may_warn) {
   const TemporaryDirectory folder;
   int warnings = 0;
-  kerncast::cache::Cache cache(options_of(fleet, folder), [&](std::string_view) { ++warnings; });
+  kerncast::cache::Cache cache(options_of(fleet, folder), [&](std::string_view text) {
+    ++warnings;
+    if (!may_warn) {
+      std::cerr << text << '\n';
+    }
+  });
   for (std::uint64_t i = 0; i < fleet.kernels; ++i) {
     if (!get(cache, fleet, sample_key(1 + (first + i) % fleet.kernels))) {
       return 1;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -75,8 +76,8 @@ Fleet fleet_of(const Setting& setting, int number, SharedMemory& shared) {
       setting.kind == Kind::s3 ? "s3://kernels/fleet" : "redis://10.77." + std::to_string(number) + ".1";
   Fleet fleet{url, shared, setting.kernels};
   if (setting.troubled) {
-    fleet.lease = std::chrono::seconds(3);
-    fleet.timeout = std::chrono::seconds(2);
+    fleet.lease = std::chrono::seconds(6);
+    fleet.timeout = std::chrono::seconds(5);
     fleet.compile = std::chrono::milliseconds(number == slow_host ? 100 : 10);
   }
   return fleet;
@@ -168,7 +169,10 @@ int run_network(const Setting& setting, SharedMemory& shared) {
     }
     const int ended = exit_code(all[static_cast<std::size_t>(i)]->process);
     const bool counts = plugged && !(setting.troubled && i == killed_host);
-    code = counts && ended != 0 ? ended : code;
+    if (counts && ended != 0) {
+      std::cerr << "host " << i << " ended with " << ended << '\n';
+      code = ended;
+    }
   }
   return plugged ? code : not_possible;
 }

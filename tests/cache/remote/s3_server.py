@@ -156,4 +156,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-http.server.ThreadingHTTPServer((os.environ.get("S3_ADDRESS", "127.0.0.1"), int(PORT)), Handler).serve_forever()
+class Server(http.server.ThreadingHTTPServer):
+    # The kernel drops a connection that finds the queue full, and a client tries again a second later only.
+    request_queue_size = 128
+
+
+Server((os.environ.get("S3_ADDRESS", "127.0.0.1"), int(PORT)), Handler).serve_forever()
