@@ -48,20 +48,24 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits&, std::
   return tunables;
 }
 
-LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
-                        std::int64_t rows) noexcept {
+/// Blocks that sum.
+std::int64_t partials_of(const Specialisation& spec, std::int64_t rows) noexcept {
   const std::int64_t row_vectors =
       std::int64_t{spec[hidden]} * size_of(host::dtype_from_param(spec[dtype])) / spec[alignment];
-  const std::int64_t chunks = host::divide_up(rows * row_vectors, relative_l1_chunk);
-  LaunchGeometry made = host::linear_grid(std::min<std::int64_t>(chunks, relative_l1_partials));
+  return std::min<std::int64_t>(host::divide_up(rows * row_vectors, relative_l1_chunk), relative_l1_partials);
+}
+
+LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
+                        std::int64_t rows) noexcept {
+  LaunchGeometry made = host::linear_grid(partials_of(spec, rows));
   made.block[0] = static_cast<std::uint32_t>(tunables[threads]);
   return made;
 }
 
-LaunchGeometry ratio_geometry(const Specialisation&, const Tunables& tunables, const DeviceTraits&,
-                              std::int64_t) noexcept {
+LaunchGeometry ratio_geometry(const Specialisation& spec, const Tunables&, const DeviceTraits&,
+                              std::int64_t rows) noexcept {
   LaunchGeometry made;
-  made.block[0] = static_cast<std::uint32_t>(tunables[threads]);
+  made.block[0] = static_cast<std::uint32_t>(32 * host::divide_up(partials_of(spec, rows), std::int64_t{32}));
   return made;
 }
 

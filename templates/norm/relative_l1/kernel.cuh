@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/index.cuh"
+#include "device/quantise.cuh"
 #include "device/row_sum.cuh"
 #include "device/vec.cuh"
 #include "norm/relative_l1/kernel_args.h"
@@ -43,6 +44,13 @@ __device__ __forceinline__ float tree_sum(const float* values) {
   }
 }
 
+/// Every element is multiplied by it, so that no sum of a vector overflows f32; the quotient of the sums does
+/// not change. The elements of f32 reach to both ends of its range and have a factor for each vector.
+template <class X>
+inline constexpr float element_scale = 1.0f;
+template <>
+inline constexpr float element_scale<bf16> = 0x1p-5f;
+
 /// A thread's vectors of a and b. Chunk c belongs to block c modulo the number of blocks, and place p of a
 /// chunk to thread p modulo the number of threads.
 template <class Config>
@@ -61,25 +69,36 @@ struct VectorPairs {
     return *reinterpret_cast<const Vector*>(static_cast<const X*>(from) + at);
   }
 
-  /// The sums over a vector of each tensor, of elements times `by`.
-  __device__ __forceinline__ static DistanceSums sums_of(const Vector& a, const Vector& b, float by) {
+  /// Adds the sums over a vector of each tensor. A power of two that keeps them in the range of f32 comes
+  /// before them. Every such power gives the same bits, since no element that counts becomes subnormal.
+  __device__ __forceinline__ static void add(DistanceSums& sums, const Vector& a, const Vector& b) {
     float magnitudes[width];
     float distances[width];
     unpack<X>(a, magnitudes);
     unpack<X>(b, distances);
+    float by = element_scale<X>;
+    double back = 1.0;
+    if constexpr (sizeof(X) == 4) {
+      Max largest = largest_magnitude<width>(magnitudes);
+      largest.merge(largest_magnitude<width>(distances));
+      const bool large = largest.value > 0x1p100f;
+      by = large ? 0x1p-5f : 1.0f;
+      back = large ? 0x1p5 : 1.0;
+    }
 #pragma unroll
     for (int j = 0; j < width; ++j) {
       magnitudes[j] *= by;
-      distances[j] = fabsf(magnitudes[j] - distances[j] * by);
+      distances[j] = fabsf(fmaf(distances[j], -by, magnitudes[j]));
       magnitudes[j] = fabsf(magnitudes[j]);
     }
-    return {tree_sum<width>(distances), tree_sum<width>(magnitudes)};
+    sums.distance = fma(static_cast<double>(tree_sum<width>(distances)), back, sums.distance);
+    sums.magnitude = fma(static_cast<double>(tree_sum<width>(magnitudes)), back, sums.magnitude);
   }
 
-  /// Calls add(sums of the place, a, b) for all vectors, those of a place in the order of the chunks.
-  /// `Vectors` of each tensor are in flight together.
-  template <int Vectors, class Add>
-  __device__ __forceinline__ void each(DistanceSums* sums, const Add& add) const {
+  /// Adds all vectors, those of a place in the order of the chunks. `Vectors` of each tensor are in flight
+  /// together.
+  template <int Vectors>
+  __device__ __forceinline__ void add_all(DistanceSums* sums) const {
     constexpr int together = Vectors < places ? Vectors : places;
     constexpr int chunks = Vectors / together;
     const long long total = args.rows * (Config::hidden / width);
@@ -109,42 +128,13 @@ struct VectorPairs {
   }
 };
 
-/// False if a sum is infinite or NaN.
-__device__ __forceinline__ bool finite(const DistanceSums& sums) {
-  // Neither sum is negative. Integers spare the units for double, which are few.
-  const auto high = [](double sum) { return static_cast<unsigned>(__double2hiint(sum)); };
-  return max(high(sums.distance), high(sums.magnitude)) < 0x7ff00000u;
-}
-
 /// First of two: every block leaves its sums in the workspace.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) relative_l1_kernel(const RelativeL1KernelArgs args) {
   using Pairs = VectorPairs<Config>;
   const Pairs pairs{args};
   DistanceSums sums[Pairs::places];
-  pairs.template each<Config::vectors>(
-      sums, [](DistanceSums& sum, const auto& a, const auto& b) { sum.merge(Pairs::sums_of(a, b, 1.0f)); });
-  bool all_finite = true;
-#pragma unroll
-  for (const DistanceSums& sum : sums) {
-    all_finite = all_finite && finite(sum);
-  }
-  // A vector's sums overflow f32 in few tensors. A thread that has met one adds all of its vectors again, so
-  // that what it gets for the others does not depend on the launch.
-  if (!all_finite) {
-#pragma unroll
-    for (DistanceSums& sum : sums) {
-      sum = {};
-    }
-    pairs.template each<1>(sums, [](DistanceSums& sum, const auto& a, const auto& b) {
-      DistanceSums own = Pairs::sums_of(a, b, 1.0f);
-      if (!finite(own)) {
-        own = Pairs::sums_of(a, b, 0x1p-5f);
-        own = {own.distance * 0x1p5, own.magnitude * 0x1p5};
-      }
-      sum.merge(own);
-    });
-  }
+  pairs.template add_all<Config::vectors>(sums);
   using Order = WarpSum<Config::threads, relative_l1_chunk, true>;
   const DistanceSums total = reduce_warps<Config::threads, Config::threads>(
       Order::template of<DistanceSums>([&sums](int place) { return sums[place]; }));
@@ -154,34 +144,42 @@ __global__ void __launch_bounds__(Config::threads) relative_l1_kernel(const Rela
   }
 }
 
-/// Second of two, by one block.
+/// The sum over a warp, of the distances in its lower half and of the magnitudes in its upper half.
+__device__ __forceinline__ double half_warp_sum(const DistanceSums& sums) {
+  const bool upper = (threadIdx.x & 16) != 0;
+  double total = upper ? sums.magnitude : sums.distance;
+  total += exchange(upper ? sums.distance : sums.magnitude, 16);
+#pragma unroll
+  for (int mask = 8; mask > 0; mask /= 2) {
+    total += exchange(total, mask);
+  }
+  return total;
+}
+
+/// Second of two, by one block with a thread for each partial sum.
 template <class Config>
-__global__ void __launch_bounds__(Config::threads) relative_l1_ratio_kernel(const RelativeL1KernelArgs args) {
+__global__ void __launch_bounds__(relative_l1_partials)
+    relative_l1_ratio_kernel(const RelativeL1KernelArgs args) {
   const long long chunks = total_chunks<Config>(args);
   const int partials = static_cast<int>(chunks < relative_l1_partials ? chunks : relative_l1_partials);
-  using Order = WarpSum<Config::threads, relative_l1_partials, true>;
-  const auto partial_of = [&args, partials](int i) -> DistanceSums {
-    const int place = i * Config::threads + static_cast<int>(threadIdx.x);
-    if (place >= partials) {
-      return {};
-    }
-    const double2 partial = reinterpret_cast<const double2*>(args.workspace)[place];
-    return {partial.x, partial.y};
+  const int place = static_cast<int>(threadIdx.x);
+  // A place beyond the last partial sum counts as zeros, which change no bit.
+  const auto sums_at = [](const double* sums, int at, int count) -> DistanceSums {
+    return at < count ? DistanceSums{sums[2 * at], sums[2 * at + 1]} : DistanceSums{};
   };
-  DistanceSums total;
-  // Most tensors leave most warps without a partial sum, and no thread with more than half of its places. The
-  // sums of places that are left out are zeros, which change no bit.
-  if (static_cast<int>(threadIdx.x & ~31u) < partials) {
-    constexpr int few = relative_l1_partials / 2;
-    if (partials <= few) {
-      total = WarpSum<Config::threads, few, true>::template of<DistanceSums>(partial_of);
-    } else {
-      total = Order::template of<DistanceSums>(partial_of);
-    }
+  __shared__ double totals[relative_l1_partials / 16];
+  const double of_warp = half_warp_sum(sums_at(args.workspace, place, partials));
+  if (place % 16 == 0) {
+    totals[place / 16] = of_warp;
   }
-  total = reduce_warps<Config::threads, Config::threads, 1>(total);
-  if (threadIdx.x == 0) {
-    *args.d = total.distance == 0.0 ? 0.0f : static_cast<float>(total.distance / total.magnitude);
+  __syncthreads();
+  if (place < 32) {
+    const double of_block = half_warp_sum(sums_at(totals, place, (partials + 31) / 32));
+    const double distance = broadcast(of_block, 0);
+    const double magnitude = broadcast(of_block, 16);
+    if (place == 0) {
+      *args.d = distance == 0.0 ? 0.0f : static_cast<float>(distance / magnitude);
+    }
   }
 }
 
