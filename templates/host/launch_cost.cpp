@@ -18,6 +18,7 @@ struct Figures {
   double memory_bytes;   ///< per clock and multiprocessor
   double latency;        ///< clocks from a load to its use
   double launch_clocks;  ///< of a launch that does nothing
+  double double_clocks;  ///< that an instruction of a warp in f64 takes of a multiprocessor's units
 };
 
 Figures figures_of(int sm) {
@@ -25,8 +26,10 @@ Figures figures_of(int sm) {
   const devices::ArchSpec& arch = devices::arch_spec(device.sm);
   const double bytes = device.memory_gb_per_s * 1e3 / device.clock_mhz / device.sm_count;
   const double launch = devices::launch_overhead_us * device.clock_mhz;
-  return {arch.threads_per_sm / 32, arch.blocks_per_sm, std::round(10 * bytes) / 10, arch.global_latency,
-          100 * std::round(launch / 100)};
+  return {
+      arch.threads_per_sm / 32,       arch.blocks_per_sm,
+      std::round(10 * bytes) / 10,    arch.global_latency,
+      100 * std::round(launch / 100), arch.double_lanes > 0 ? devices::warp_lanes / arch.double_lanes : 0};
 }
 
 /// Registers of a thread that holds `turns` vectors: an estimate.
@@ -56,6 +59,7 @@ double launch_clocks(const LaunchGeometry& geometry, std::int64_t turns, const L
       static_cast<double>(blocks * warps) * work.once + static_cast<double>(work.vectors) / 32 * work.each;
   const double issue =
       instructions * static_cast<double>(busiest) / static_cast<double>(blocks) / devices::issue_per_clock;
+  const double doubles = static_cast<double>(busiest * warps * work.doubles) * figures.double_clocks;
   // The values that a barrier guards are read from shared memory after it.
   const double warp =
       devices::warp_clocks({.instructions = static_cast<double>(work.once + turns * work.each),
@@ -65,7 +69,7 @@ double launch_clocks(const LaunchGeometry& geometry, std::int64_t turns, const L
                            {.global = figures.latency});
   const double latency = warp * static_cast<double>(divide_up(busiest, held));
   const double memory = static_cast<double>(work.bytes) / (figures.memory_bytes * device.sm_count);
-  return figures.launch_clocks + std::max({memory, issue, latency});
+  return figures.launch_clocks + std::max({memory, issue, doubles, latency});
 }
 
 }  // namespace kerncast::host

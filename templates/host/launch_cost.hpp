@@ -19,6 +19,7 @@ struct LaunchWork {
   std::int32_t each = 0;     ///< instructions of a warp for one vector per lane
   std::int32_t loads = 1;    ///< loads of a warp for one vector per lane
   std::int32_t barriers = 0;
+  std::int32_t doubles = 0;  ///< of `once`, the instructions in f64
 };
 
 /// Estimated clocks of a launch, launch overhead included, if no thread processes more than `turns` vectors

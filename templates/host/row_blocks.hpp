@@ -24,6 +24,9 @@ struct RowCost {
   std::int32_t tensors = 2;         ///< tensors of the row's size that are read or written
   std::int32_t reductions = 1;      ///< reductions over the row
   std::int32_t held_elements = 32;  ///< most elements of a row in a thread, see templates/device/row.cuh
+  std::int32_t doubles = 0;         ///< of the instructions beside those of the vectors, those in f64
+  /// Bytes of the widest element among the tensors that narrow the spans; 0 stands for x and y.
+  std::int32_t widest = 0;
 };
 
 /// A row in units of such a kernel's loads.
@@ -32,6 +35,7 @@ struct RowWork {
   std::int32_t vector_elements = 0;
   std::int32_t vector_bytes = 0;
   RowCost cost;
+  bool whole_warps = false;  ///< a row may be shared by a number of warps that is no power of two
 };
 
 /// A block of rows that `lanes` threads share each: one row if latency counts, enough rows to fill warps if
@@ -39,8 +43,8 @@ struct RowWork {
 [[nodiscard]] RowBlock row_block(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes);
 
 /// Threads that share a row: as many as it has vectors if latency counts, else so many that each takes
-/// `taken` vectors. Twice as many are chosen if that is quicker, or half or a quarter if a thread's vectors
-/// then stay in registers.
+/// `taken` vectors. Twice as many are chosen if that is quicker, or fewer if a thread's vectors then stay in
+/// registers.
 [[nodiscard]] std::int32_t row_lanes(const DeviceTraits& device, std::int64_t rows, const RowWork& work,
                                      std::int64_t taken);
 

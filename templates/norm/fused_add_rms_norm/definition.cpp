@@ -73,7 +73,12 @@ KERNCAST_OP(norm, fused_add_rms_norm) {
   host::append(op.params, host::param<residual_dtype>(float_dtype_param("element type of residual")),
                host::param<round_residual>(round_residual_param()));
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-    return row_tunables(spec, device, rows, {.once = 70, .each = 92, .tensors = 4});
+    return row_tunables(
+        spec, device, rows,
+        {.once = 70,
+         .each = 92,
+         .tensors = 4,
+         .widest = widest_of<row_params::x_dtype, row_params::y_dtype, residual_dtype>(spec)});
   };
   op.tunables_defect = row_tunables_defect<row_params::x_dtype, row_params::y_dtype, residual_dtype>;
   op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {

@@ -109,9 +109,13 @@ KERNCAST_OP(norm, gate_residual_scale_shift) {
                host::param<residual_dtype>(float_dtype_param("element type of residual and r")));
   // With the residual and the gate beside x, one vector of each in flight keeps memory busy.
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-    return row_tunables(device, rows,
-                        row_lanes(spec, device, rows, 1,
-                                  {.once = 140, .each = 155, .loads = 6, .tensors = 4, .reductions = 2}));
+    const RowCost cost{.once = 140,
+                       .each = 155,
+                       .loads = 6,
+                       .tensors = 4,
+                       .reductions = 2,
+                       .widest = widest_of<row_params::x_dtype, row_params::y_dtype, residual_dtype>(spec)};
+    return row_tunables(device, rows, row_lanes(spec, device, rows, 1, cost));
   };
   op.tunables_defect = row_tunables_defect<row_params::x_dtype, row_params::y_dtype, residual_dtype>;
   op.plan_inputs = plan_inputs;

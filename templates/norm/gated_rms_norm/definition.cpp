@@ -72,7 +72,11 @@ KERNCAST_OP(norm, gated_rms_norm) {
       "arXiv:2412.06464)";
   host::append(op.params, host::param<z_dtype>(float_dtype_param("element type of z")));
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-    return row_tunables(spec, device, rows, {.once = 70, .each = 140, .tensors = 3});
+    return row_tunables(spec, device, rows,
+                        {.once = 70,
+                         .each = 140,
+                         .tensors = 3,
+                         .widest = widest_of<row_params::x_dtype, row_params::y_dtype, z_dtype>(spec)});
   };
   op.tunables_defect = row_tunables_defect<row_params::x_dtype, row_params::y_dtype, z_dtype>;
   op.plan_inputs = [](const Bindings& bindings, std::int64_t rows) {

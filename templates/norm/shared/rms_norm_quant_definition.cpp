@@ -31,15 +31,16 @@ std::int64_t written_rows(Scaling how, quant::ScaleFormat format, std::int64_t r
 Tunables tunables_for(std::int32_t row_threads) {
   const std::int32_t lanes = std::max(row_threads, 32);
   Tunables tunables;
-  tunables.values[row_params::threads] = std::max(lanes, 128);
-  tunables.values[row_params::rows_per_block] = tunables.values[row_params::threads] / lanes;
+  const auto rows = static_cast<std::int32_t>(host::divide_up(128, lanes));
+  tunables.values[row_params::threads] = lanes * rows;
+  tunables.values[row_params::rows_per_block] = rows;
   return tunables;
 }
 
 /// Before sm_89 a conversion to fp8 takes a dozen instructions. `more` is the instructions for 8 elements of
 /// what is added to x.
 RowCost cost_of(const DeviceTraits& device, std::int32_t more) {
-  return {.once = 150, .each = (device.sm < 89 ? 260 : 140) + more};
+  return {.once = 150, .each = (device.sm < 89 ? 260 : 140) + more, .doubles = 14};
 }
 
 Tunables tunables_alone(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
@@ -50,6 +51,7 @@ Tunables tunables_alone(const Specialisation& spec, const DeviceTraits& device, 
 /// to compile than a first request should wait.
 Tunables tunables_with_residual(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
   RowCost cost = cost_of(device, 24);
+  cost.widest = widest_of<row_params::x_dtype, row_params::y_dtype, residual_dtype>(spec);
   cost.held_elements = 8;
   return tunables_for(row_lanes(spec, device, rows, 1, cost));
 }

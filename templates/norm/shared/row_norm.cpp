@@ -125,6 +125,17 @@ std::int64_t default_row_vectors(const Specialisation& spec) {
   return host::dtype_from_param(spec[y_dtype]) == DType::f32 && width > 4 ? 1 : 2;
 }
 
+namespace {
+
+/// Most elements of a row that a number of warps that is no power of two may share, if the widest element has
+/// `widest` bytes: one span of 16 bytes for each of the virtual lanes of templates/device/row_sum.cuh.
+std::int64_t most_of_whole_warps(std::int64_t widest) {
+  constexpr std::int64_t virtual_lanes = 1024;
+  return virtual_lanes * 16 / widest;
+}
+
+}  // namespace
+
 std::int32_t row_lanes(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows,
                        std::int64_t taken, const RowCost& cost) {
   const std::int64_t bytes = size_of(host::dtype_from_param(spec[x_dtype]));
@@ -133,6 +144,8 @@ std::int32_t row_lanes(const Specialisation& spec, const DeviceTraits& device, s
   work.vector_elements = static_cast<std::int32_t>(spec[alignment] / bytes);
   work.vector_bytes = spec[alignment];
   work.cost = cost;
+  work.whole_warps =
+      spec[hidden] <= most_of_whole_warps(cost.widest > 0 ? cost.widest : widest_of<x_dtype, y_dtype>(spec));
   return host::row_lanes(device, rows, work, taken);
 }
 
@@ -154,9 +167,8 @@ std::string row_sum_defect(const Specialisation& spec, const Tunables& tunables,
       !defect.empty()) {
     return defect;
   }
-  constexpr std::int64_t virtual_lanes = 1024;
   const std::int32_t lanes = tunables[threads] / tunables[rows_per_block];
-  const std::int64_t most = virtual_lanes * 16 / widest;
+  const std::int64_t most = most_of_whole_warps(widest);
   if (host::power_of_two_above(lanes) == lanes || spec[hidden] <= most) {
     return {};
   }

@@ -106,12 +106,17 @@ using host::RowCost;
 /// templates/device/row_sum.cuh, with spans of 16 bytes of a dtype of `widest` bytes; empty if they do.
 [[nodiscard]] std::string row_sum_defect(const Specialisation& spec, const Tunables& tunables,
                                          std::int64_t widest);
+/// Bytes of the widest of the dtypes that the parameters `Types` name.
+template <std::size_t... Types>
+[[nodiscard]] std::int32_t widest_of(const Specialisation& spec) {
+  return static_cast<std::int32_t>(std::max({size_of(host::dtype_from_param(spec[Types]))...}));
+}
 /// OpDefinition::tunables_defect of a kernel whose spans hold 16 bytes of the widest of the dtypes that the
 /// parameters `Types` name.
 template <std::size_t... Types>
 [[nodiscard]] std::string row_tunables_defect(const Specialisation& spec, const Tunables& tunables,
                                               const DeviceTraits&) {
-  return row_sum_defect(spec, tunables, std::max({size_of(host::dtype_from_param(spec[Types]))...}));
+  return row_sum_defect(spec, tunables, widest_of<Types...>(spec));
 }
 LaunchGeometry row_geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits& device,
                             std::int64_t rows) noexcept;

