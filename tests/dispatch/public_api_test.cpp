@@ -1,4 +1,6 @@
 #include <catch2/catch.hpp>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -79,4 +81,20 @@ TEST_CASE("a contiguous view takes up to the largest rank and refuses more dimen
   CHECK(view.device == 1);
   CHECK_THROWS_WITH(TensorView::contiguous(nullptr, DType::f32, {1, 1, 1, 1, 1, 1, 1}),
                     Catch::Contains("at most 6 dimensions, not 7"));
+}
+
+TEST_CASE("a view of more elements than 64 bits count is refused, or says so") {
+  constexpr std::int64_t large = std::int64_t{1} << 32;
+  CHECK_THROWS_WITH(TensorView::contiguous(nullptr, DType::u8, {large, large}), Catch::Contains("2^63"));
+  CHECK_THROWS_WITH(TensorView::contiguous(nullptr, DType::u8, {2, large, large / 2}),
+                    Catch::Contains("2^63"));
+  TensorView view = TensorView::contiguous(nullptr, DType::u8, {large, large / 4});
+  CHECK(view.numel() == large / 4 * large);
+  view.shape[1] = large;
+  CHECK(view.numel() == std::numeric_limits<std::int64_t>::max());
+  // A view of nothing has no elements, whatever its other dimensions are.
+  view.rank = 3;
+  CHECK(view.numel() == 0);
+  view.shape[2] = -1;
+  CHECK(view.numel() == 0);
 }

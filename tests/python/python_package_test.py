@@ -309,6 +309,16 @@ class OwnOps(unittest.TestCase):
 
 
 class Tensors(unittest.TestCase):
+    def test_more_elements_or_bytes_than_64_bits_count_are_refused(self):
+        large = 2**32
+        for shape, dtype, strides in [
+            ((large, large), "u8", None),
+            ((2, large * large // 8), "f64", None),
+            ((large, 2), "u8", (large, 1)),
+        ]:
+            with self.assertRaisesRegex(kerncast.InvalidArgumentError, "fewer than 2.63"):
+                kerncast.Tensor(shape, dtype, strides=strides)
+
     def test_round_trip(self):
         for dtype in (np.float32, np.float16, np.float64, np.int8, np.uint8, np.int32, np.int64):
             array = np.arange(24).reshape(2, 3, 4).astype(dtype)

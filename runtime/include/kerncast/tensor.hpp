@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <string>
 
 #include "kerncast/dtype.hpp"
@@ -24,7 +25,7 @@ struct TensorView {
   std::array<std::int64_t, max_rank> strides{};
 
   /// A contiguous (row-major) tensor on `device`. Throws Error(invalid_argument) for more than max_rank
-  /// dimensions.
+  /// dimensions, and for more elements than 64 bits count.
   static TensorView contiguous(void* data, DType dtype, std::initializer_list<std::int64_t> dims,
                                int device = 0) {
     if (dims.size() > static_cast<std::size_t>(max_rank)) {
@@ -41,7 +42,9 @@ struct TensorView {
     std::int64_t stride = 1;
     for (int i = view.rank - 1; i >= 0; --i) {
       view.strides[static_cast<std::size_t>(i)] = stride;
-      stride *= view.shape[static_cast<std::size_t>(i)];
+      if (__builtin_mul_overflow(stride, view.shape[static_cast<std::size_t>(i)], &stride)) {
+        throw Error(ErrorCode::invalid_argument, "a tensor has fewer than 2^63 elements");
+      }
     }
     return view;
   }
@@ -54,13 +57,19 @@ struct TensorView {
   [[nodiscard]] std::int64_t stride(int i) const noexcept {
     return strides[static_cast<std::size_t>(i < 0 ? i + rank : i)];
   }
-  /// Number of elements.
+  /// Number of elements: 0 if a dimension is 0 or negative, and the largest 64-bit number if there are more,
+  /// as a view with strides of 0 can have.
   [[nodiscard]] std::int64_t numel() const noexcept {
     std::int64_t n = 1;
+    bool beyond = false;
     for (int i = 0; i < rank; ++i) {
-      n *= shape[static_cast<std::size_t>(i)];
+      const std::int64_t extent = shape[static_cast<std::size_t>(i)];
+      if (extent <= 0) {
+        return 0;
+      }
+      beyond = beyond || __builtin_mul_overflow(n, extent, &n);
     }
-    return n;
+    return beyond ? std::numeric_limits<std::int64_t>::max() : n;
   }
   /// True if the view stands for an optional tensor that the caller leaves out.
   [[nodiscard]] bool absent() const noexcept { return data == nullptr && rank == 0; }

@@ -238,7 +238,9 @@ void TensorReader::convert(const DLTensor& tensor, std::string_view name, Tensor
     const auto at = static_cast<std::size_t>(i);
     view.shape[at] = tensor.shape[i];
     view.strides[at] = tensor.strides != nullptr ? tensor.strides[i] : stride;
-    stride *= tensor.shape[i];
+    if (__builtin_mul_overflow(stride, tensor.shape[i], &stride) && tensor.strides == nullptr) {
+      refuse(std::string(op_) + ": tensor '" + std::string(name) + "' has 2^63 elements or more");
+    }
   }
 }
 

@@ -415,7 +415,9 @@ const std::vector<PlannedOutput>& OpFunction::planned(const Values& values,
     std::int64_t stride = 1;
     for (std::size_t i = plan.shape.size(); i-- > 0;) {
       view.strides[i] = plan.strides.empty() ? stride : plan.strides[i];
-      stride *= std::max<std::int64_t>(plan.shape[i], 1);
+      if (__builtin_mul_overflow(stride, std::max<std::int64_t>(plan.shape[i], 1), &stride)) {
+        refuse(op_.name + ": output '" + plan.name + "' would have 2^63 elements or more");
+      }
     }
     outputs.push_back(output);
   }

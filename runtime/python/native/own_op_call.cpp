@@ -32,7 +32,9 @@ class CallValues {
       if (view.shape[i] != known || (view.shape[i] != 1 && view.strides[i] != stride)) {
         refuse_tensor(tensor, view);
       }
-      stride *= std::max<std::int64_t>(view.shape[i], 1);
+      if (__builtin_mul_overflow(stride, std::max<std::int64_t>(view.shape[i], 1), &stride)) {
+        refuse_tensor(tensor, view);
+      }
     }
     const auto type = static_cast<std::int32_t>(view.dtype);
     std::optional<std::int32_t>* param =

@@ -21,16 +21,27 @@ TensorView& mutable_view(PyObject* object) {
   return reinterpret_cast<TensorObject*>(object)->view;
 }
 
+[[noreturn]] void refuse_size() {
+  refuse("a tensor has fewer than 2^63 elements and bytes");
+}
+
 /// Bytes from the first element to the end of the last one.
 std::size_t span_bytes(const TensorView& view) {
-  std::int64_t last = 0;
+  std::int64_t bytes = 1;
+  bool beyond = false;
   for (std::size_t i = 0; i < static_cast<std::size_t>(view.rank); ++i) {
     if (view.shape[i] == 0) {
       return 0;
     }
-    last += (view.shape[i] - 1) * view.strides[i];
+    std::int64_t reach = 0;
+    beyond |= __builtin_mul_overflow(view.shape[i] - 1, view.strides[i], &reach);
+    beyond |= __builtin_add_overflow(bytes, reach, &bytes);
   }
-  return static_cast<std::size_t>((last + 1) * size_of(view.dtype));
+  beyond |= __builtin_mul_overflow(bytes, std::int64_t{size_of(view.dtype)}, &bytes);
+  if (beyond) {
+    refuse_size();
+  }
+  return static_cast<std::size_t>(bytes);
 }
 
 Ref integers(const std::array<std::int64_t, TensorView::max_rank>& values, int count) {
@@ -67,7 +78,10 @@ void make_contiguous(TensorView& view) {
   std::int64_t stride = 1;
   for (int i = view.rank - 1; i >= 0; --i) {
     view.strides[static_cast<std::size_t>(i)] = stride;
-    stride *= std::max<std::int64_t>(view.shape[static_cast<std::size_t>(i)], 1);
+    if (__builtin_mul_overflow(stride, std::max<std::int64_t>(view.shape[static_cast<std::size_t>(i)], 1),
+                               &stride)) {
+      refuse_size();
+    }
   }
 }
 
