@@ -9,6 +9,8 @@ namespace kerncast::devices {
 namespace {
 
 constexpr double sector_bytes = 32;
+/// Compute capability from which on launches may overlap with those that they depend on.
+constexpr int first_dependent_sm = 90;
 
 /// Lanes per clock of the unit that runs instructions of class `unit`; 0 if the class has no unit of its own.
 double lanes_of(const UnitRates& rates, std::string_view unit) {
@@ -193,6 +195,9 @@ Estimate estimate_cost(const CostInput& input, const DeviceDescription& device) 
   estimate.tail_us = std::max(0.0, largest(estimate.factors, &CostFactor::busiest_us) - even_us);
   estimate.launch_overhead_us = device.launch_overhead_us;
   estimate.total_us = estimate.launch_overhead_us + even_us + estimate.tail_us;
+  estimate.dependent_us =
+      estimate.total_us -
+      (device.sm >= first_dependent_sm ? std::min(hidden_launch_us, device.launch_overhead_us) : 0);
   if (estimate.launch_overhead_us >= std::max(even_us, estimate.tail_us)) {
     estimate.limiting_factor = launch_overhead_name;
   } else if (estimate.tail_us > even_us) {

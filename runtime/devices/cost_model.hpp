@@ -30,6 +30,10 @@
 ///     estimate = launch overhead + largest evenly spread factor + tail
 ///     tail     = largest factor of the busiest SM - largest evenly spread factor
 ///
+/// A launch with the attribute of programmatic stream serialization, behind one that triggers it in time,
+/// hides a part of its launch overhead behind that one (hidden_launch_us). Its estimate is less by this part.
+/// The work that it does before it waits is not told from the rest, and hides nothing.
+///
 /// The limiting factor is the largest of these three, by the name of its factor. One warp takes, from start
 /// to end,
 ///
@@ -100,6 +104,7 @@ struct Estimate {
   double tail_us = 0;
   double launch_overhead_us = 0;
   double total_us = 0;
+  double dependent_us = 0;      ///< the total of a programmatic launch; total_us where the device has none
   std::string limiting_factor;  ///< the name of a factor, "tail" or "launch overhead"
 };
 

@@ -22,6 +22,12 @@ constexpr double shared_read_latency = 30;  ///< clocks from a load of shared me
 /// Time of a kernel that does nothing: on an H100, one-row kernels launched back to back in a graph take 1.0
 /// to 1.3 us each, by this project's own measurement. Other devices are assumed to take as long.
 constexpr double launch_overhead_us = 1.2;
+/// The part of launch_overhead_us that a dependent launch hides behind the launch before it, on devices of
+/// compute capability 9.0 and above. The CUDA programming guide ("Programmatic Dependent Launch and
+/// Synchronization") says what may overlap: the launch itself and the kernel's work before it waits. It gives
+/// no figures, so this one is assumed: the wait for the end of the launch before, and for its memory,
+/// remains.
+constexpr double hidden_launch_us = 0.7;
 /// Time between launches that a host makes one by one, below which kernels get no shorter. Assumed, of the
 /// right order.
 constexpr double eager_launch_us = 2.2;

@@ -5,6 +5,8 @@
 #include <functional>
 #include <vector>
 
+#include "runtime/devices/warp_cost.hpp"
+
 namespace {
 
 using namespace kerncast::devices;
@@ -119,6 +121,22 @@ TEST_CASE("a load, a shared load and a barrier are each waited for once at least
   CHECK(latency_us(input) == Approx(0.52));
   input.barriers = 40;
   CHECK(latency_us(input) == Approx(0.55));
+}
+
+TEST_CASE("a dependent launch hides a part of its overhead on devices that have such launches") {
+  DeviceDescription device = round_device();
+  const CostInput input = launch_of(10, 8);
+  device.sm = 89;
+  const Estimate without = estimate_cost(input, device);
+  CHECK(without.dependent_us == without.total_us);
+  device.sm = 90;
+  const Estimate with = estimate_cost(input, device);
+  CHECK(with.total_us == without.total_us);
+  CHECK(with.dependent_us == Approx(with.total_us - hidden_launch_us));
+  // The launch overhead is all that can be hidden.
+  device.launch_overhead_us = 0.5;
+  const Estimate quick = estimate_cost(input, device);
+  CHECK(quick.dependent_us == Approx(quick.total_us - 0.5));
 }
 
 TEST_CASE("blocks that do not come out even leave a tail") {

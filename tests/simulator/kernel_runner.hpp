@@ -83,6 +83,7 @@ class Runner {
     launch.dynamic_shared_bytes = shared;
     launch.parameters = packed;
     launch.cooperative = cooperative;
+    launch.link = link;
     launch.checks = checks;
     launch.findings = findings;
     launch.stack_limit = stack_limit;
@@ -107,6 +108,7 @@ class Runner {
   LaunchProfile* profile = nullptr;
   bool footprint = false;
   std::uint64_t most_warp_instructions = 0;
+  GridLink* link = nullptr;
 
  private:
   Memory memory_;

@@ -20,13 +20,16 @@ KernelClock DeviceClock::kernel_clock(DeviceTime start) const {
 }
 
 DeviceTime DeviceClock::launch_time(const Launch& launch, const LaunchProfile& counts, std::uint64_t slept,
-                                    bool eager) {
+                                    bool eager, DeviceTime hidden) {
   devices::CostInput input = cost_input(launch, counts);
   {
     const std::lock_guard lock(mutex_);
     input.memory_bytes = cache_.pass(counts.footprint);
   }
-  const double us = devices::estimate_cost(input, device_).total_us + static_cast<double>(slept) * 1e-3;
+  const devices::Estimate estimate = devices::estimate_cost(input, device_);
+  const double earlier = std::min(estimate.total_us - estimate.dependent_us,
+                                  std::chrono::duration<double, std::micro>(hidden).count());
+  const double us = estimate.total_us - earlier + static_cast<double>(slept) * 1e-3;
   return device_time(eager ? std::max(us, devices::eager_launch_us) : us);
 }
 

@@ -24,8 +24,10 @@ class DeviceClock {
   /// The time that a kernel reads if it begins at `start`.
   [[nodiscard]] KernelClock kernel_clock(DeviceTime start) const;
   /// Estimates a launch that has run, and notes what it leaves in L2. `slept` are the nanoseconds for which
-  /// its warps slept. `eager`: the host launched it by itself, not in a graph.
-  DeviceTime launch_time(const Launch& launch, const LaunchProfile& counts, std::uint64_t slept, bool eager);
+  /// its warps slept. `eager`: the host launched it by itself, not in a graph. `hidden` is the time by which
+  /// a dependent launch may begin before the launch before it has ended.
+  DeviceTime launch_time(const Launch& launch, const LaunchProfile& counts, std::uint64_t slept, bool eager,
+                         DeviceTime hidden);
 
   /// A copy or fill. Addresses are those of sides in memory of this device, 0 for others.
   struct Transfer {

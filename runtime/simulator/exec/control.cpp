@@ -216,6 +216,10 @@ Handler select_control(const Op& op) {
       return raise_trap;
     case Code::host_call:
       return call_host;
+    case Code::grid_wait:
+      return grid_wait;
+    case Code::grid_trigger:
+      return grid_trigger;
     case Code::barrier_sync:
     case Code::barrier_arrive:
     case Code::barrier_red:

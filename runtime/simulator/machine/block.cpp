@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "runtime/simulator/machine/grid_link.hpp"
 #include "runtime/simulator/machine/scheduler.hpp"
 
 namespace kerncast::simulator {
@@ -330,6 +331,7 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
   }
   live_threads = state.threads;
   clock = 0;
+  triggered = sits = waits = has_waited = settled = false;
   const std::uint32_t stack = (state.function->stack_bytes + 63) / 64 * 64;
   const Op* entry = state.module->ops.data() + state.function->first_op;
   for (std::uint32_t i = 0; i < state.warps; ++i) {
@@ -372,6 +374,9 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
   LaunchState& state = *block.launch;
   const std::uint64_t most = state.launch->most_warp_instructions;
   std::uint32_t until_check = turns_between_checks;
+  if (block.waits && state.launch->link->ready()) {
+    end_grid_wait(block);
+  }
   for (std::uint32_t turn = 0; turn < turns; ++turn) {
     bool progress = false;
     for (Warp& warp : block.warps) {
@@ -382,6 +387,9 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
       if (!run_warp(block, warp)) {
         return BlockStatus::failed;
       }
+      if (block.sits) {
+        return BlockStatus::asleep;
+      }
       if (most != 0 && warp.warp_instructions > most && warp.live != 0) {
         raise_running(warp, fmt::format("after {} instructions of its warp", most));
         return BlockStatus::failed;
@@ -389,6 +397,9 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
     }
     if (block.live_threads == 0) {
       return BlockStatus::done;
+    }
+    if (!progress && block.waits) {
+      return BlockStatus::asleep;
     }
     if (!progress) {
       raise(block.warps.front(), FaultKind::deadlock, describe_deadlock(block));
@@ -399,7 +410,8 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
       if (state.stop.load(std::memory_order_relaxed)) {
         return BlockStatus::failed;
       }
-      if (state.has_deadline && std::chrono::steady_clock::now() > state.deadline) {
+      if (state.has_deadline &&
+          std::chrono::steady_clock::now() > state.deadline.load(std::memory_order_relaxed)) {
         Warp& warp =
             *std::find_if(block.warps.begin(), block.warps.end(), [](const Warp& w) { return w.live != 0; });
         raise_running(warp, "when KERNCAST_SIM_TIMEOUT ran out");

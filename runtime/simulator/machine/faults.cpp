@@ -4,18 +4,24 @@
 #include <bit>
 #include <utility>
 
+#include "runtime/simulator/machine/grid_link.hpp"
 #include "runtime/simulator/machine/scheduler.hpp"
 #include "runtime/simulator/machine/source_map.hpp"
 
 namespace kerncast::simulator {
 
 void LaunchState::report(std::uint64_t block, Fault found) {
-  const std::lock_guard lock(mutex);
-  if (fault.kind == FaultKind::none || block < fault_block) {
-    fault = std::move(found);
-    fault_block = block;
+  {
+    const std::lock_guard lock(mutex);
+    if (fault.kind == FaultKind::none || block < fault_block) {
+      fault = std::move(found);
+      fault_block = block;
+    }
+    stop.store(true, std::memory_order_relaxed);
   }
-  stop.store(true, std::memory_order_relaxed);
+  if (launch->link != nullptr) {
+    GridLink::wake();
+  }
 }
 
 std::array<std::uint32_t, 3> thread_position(const Warp& warp, std::uint32_t lane) {
@@ -38,7 +44,10 @@ std::string describe_thread(const Warp& warp, const Op* op, std::uint32_t lane) 
 }
 
 std::string describe_op(const Warp& warp, const Op* op) {
-  const Program& module = *warp.block->launch->module;
+  return describe_op(*warp.block->launch->module, op);
+}
+
+std::string describe_op(const Program& module, const Op* op) {
   const int line = module.line_of(op);
   const SourceMap sources(module.text);
   const SourcePlace place = sources.at(line);

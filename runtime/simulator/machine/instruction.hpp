@@ -159,6 +159,8 @@ enum class Code : std::uint16_t {
   call_indirect,
   reserve,  ///< alloca
   nanosleep,
+  grid_wait,     ///< griddepcontrol.wait
+  grid_trigger,  ///< griddepcontrol.launch_dependents
 };
 
 enum class Space : std::uint8_t { generic, global, shared, local, param, constant };

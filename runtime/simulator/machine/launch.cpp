@@ -9,6 +9,7 @@
 #include <new>
 #include <utility>
 
+#include "runtime/simulator/machine/grid_link.hpp"
 #include "runtime/simulator/machine/scheduler.hpp"
 #include "runtime/simulator/machine/thread_pool.hpp"
 #include "runtime/util/environment.hpp"
@@ -22,6 +23,9 @@ namespace {
 constexpr std::uint32_t rounds = 256;
 /// The most unfinished blocks of one host thread; the rest of the grid starts as these end.
 constexpr std::size_t most_unfinished = 1024;
+/// The most blocks of one host thread that wait for the launches before, unless they shall begin early. It is
+/// about as many as a multiprocessor holds.
+constexpr std::size_t most_waiting = 32;
 
 /// Shared memory is given out in units of this many bytes, so a load may go beyond what was asked for.
 constexpr std::uint64_t shared_granule = 128;
@@ -29,6 +33,11 @@ constexpr std::uint64_t shared_granule = 128;
 /// Seconds from KERNCAST_SIM_TIMEOUT; 0 if it is unset.
 double time_limit() {
   return std::max(0.0, std::strtod(environment("KERNCAST_SIM_TIMEOUT").c_str(), nullptr));
+}
+
+std::chrono::steady_clock::time_point deadline_from_now(double seconds) {
+  return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                                                std::chrono::duration<double>(seconds));
 }
 
 /// One host thread's share of a launch: takes blocks until none is left.
@@ -41,23 +50,12 @@ class Worker {
                    : nullptr) {}
 
   void run() {
-    std::deque<std::unique_ptr<Block>> unfinished;
-    std::unique_ptr<Block> spare;
-    while (!state_.stop.load(std::memory_order_relaxed)) {
+    while (!stopped()) {
       if (out_of_time()) {
         break;
       }
-      std::unique_ptr<Block> block;
-      const std::uint64_t next = unfinished.size() < most_unfinished
-                                     ? state_.next_block.fetch_add(1, std::memory_order_relaxed)
-                                     : state_.blocks;
-      if (next < state_.blocks) {
-        block = spare ? std::move(spare) : std::make_unique<Block>(state_);
-        block->start(next, ranges_.data(), tally_.get());
-      } else if (!unfinished.empty()) {
-        block = std::move(unfinished.front());
-        unfinished.pop_front();
-      } else {
+      std::unique_ptr<Block> block = next_block();
+      if (block == nullptr) {
         break;
       }
       // Allocations that came or went since may have invalidated what this thread knows.
@@ -65,13 +63,21 @@ class Worker {
         generation_ = now;
         ranges_.fill(Range{});
       }
-      switch (run_block(*block, rounds)) {
+      const BlockStatus status = run_block(*block, rounds);
+      if (link_ != nullptr) {
+        tell_neighbours(*block, status);
+      }
+      switch (status) {
         case BlockStatus::done:
           count(*block);
-          spare = std::move(block);
+          spare_ = std::move(block);
           break;
         case BlockStatus::unfinished:
-          unfinished.push_back(std::move(block));
+          unfinished_.push_back(std::move(block));
+          break;
+        case BlockStatus::asleep:
+          ++(block->sits ? sitting_ : waiting_);
+          asleep_.push_back(std::move(block));
           break;
         case BlockStatus::failed:
           count(*block);
@@ -88,9 +94,102 @@ class Worker {
   }
 
  private:
+  /// A block to run: a fresh one as long as there is room, else one that is unfinished. Null if none is left,
+  /// or if the launch has stopped.
+  std::unique_ptr<Block> next_block() {
+    for (;;) {
+      if (!asleep_.empty()) {
+        wake();
+      }
+      const std::uint64_t next =
+          has_room() ? state_.next_block.fetch_add(1, std::memory_order_relaxed) : state_.blocks;
+      if (next < state_.blocks) {
+        std::unique_ptr<Block> block = spare_ ? std::move(spare_) : std::make_unique<Block>(state_);
+        block->start(next, ranges_.data(), tally_.get());
+        return block;
+      }
+      if (!unfinished_.empty()) {
+        std::unique_ptr<Block> block = std::move(unfinished_.front());
+        unfinished_.pop_front();
+        return block;
+      }
+      if (asleep_.empty()) {
+        return nullptr;
+      }
+      sleep();
+      if (stopped()) {
+        return nullptr;
+      }
+    }
+  }
+
+  [[nodiscard]] bool has_room() const {
+    return unfinished_.size() + asleep_.size() < most_unfinished &&
+           (waiting_ < most_waiting || link_->early());
+  }
+
+  /// True if the launch has a fault, or comes after one that has.
+  bool stopped() {
+    if (link_ != nullptr && link_->before_failed()) {
+      state_.stop.store(true, std::memory_order_relaxed);
+    }
+    return state_.stop.load(std::memory_order_relaxed);
+  }
+
+  /// Moves blocks that can go on to the unfinished ones.
+  void wake() {
+    const bool released = sitting_ != 0 && !link_->holds();
+    const bool ready = waiting_ != 0 && link_->ready();
+    if (!released && !ready) {
+      return;
+    }
+    for (std::unique_ptr<Block>& block : std::exchange(asleep_, {})) {
+      const bool goes_on = block->sits ? released : ready;
+      if (!goes_on) {
+        asleep_.push_back(std::move(block));
+        continue;
+      }
+      --(block->sits ? sitting_ : waiting_);
+      block->sits = false;
+      unfinished_.push_back(std::move(block));
+    }
+  }
+
+  /// Sleeps until some block can go on. Blocks that have no room would make others wait for ever, so they end
+  /// what the launch and the one before it sit for.
+  void sleep() {
+    if (state_.next_block.load(std::memory_order_relaxed) < state_.blocks) {
+      link_->settle();
+      link_->release();
+    }
+    link_->sleep(waiting_ != 0, sitting_ != 0, state_.stop);
+    if (state_.has_deadline) {
+      state_.deadline.store(deadline_from_now(state_.time_limit), std::memory_order_relaxed);
+    }
+  }
+
+  /// Tells the launch after this one, and the one before, what has become of a block.
+  void tell_neighbours(Block& block, BlockStatus status) {
+    if (status == BlockStatus::done) {
+      trigger_block(block);
+    }
+    if (status == BlockStatus::unfinished) {
+      // It may wait in a loop for what another block or launch does.
+      link_->settle();
+      link_->release();
+    }
+    if ((status == BlockStatus::done || (status == BlockStatus::asleep && !block.sits)) && !block.settled) {
+      block.settled = true;
+      if (state_.settled.fetch_add(1, std::memory_order_acq_rel) + 1 == state_.blocks) {
+        link_->settle();
+      }
+    }
+  }
+
   /// Ends a launch whose blocks are too short to look at the clock themselves.
   bool out_of_time() {
-    if (!state_.has_deadline || std::chrono::steady_clock::now() <= state_.deadline) {
+    if (!state_.has_deadline ||
+        std::chrono::steady_clock::now() <= state_.deadline.load(std::memory_order_relaxed)) {
       return false;
     }
     const std::uint64_t next = std::min(state_.next_block.load(std::memory_order_relaxed), state_.blocks);
@@ -114,6 +213,13 @@ class Worker {
   }
 
   LaunchState& state_;
+  GridLink* const link_ =
+      state_.launch->link;  ///< null for a launch that stands alone: no block is ever asleep
+  std::deque<std::unique_ptr<Block>> unfinished_;
+  std::deque<std::unique_ptr<Block>> asleep_;
+  std::size_t sitting_ = 0;  ///< blocks that are asleep until the launch is released
+  std::size_t waiting_ = 0;  ///< and until the launches before have completed
+  std::unique_ptr<Block> spare_;
   std::array<Range, range_count> ranges_{};
   std::uint64_t generation_ = 0;
   LaunchCounts counts_;
@@ -163,6 +269,18 @@ class RunningLaunch {
  private:
   Memory& memory_;
 };
+
+/// The launch's blocks have ended: its dependent may begin, and the launches before it come to their end.
+void end_link(LaunchState& state) {
+  GridLink& link = *state.launch->link;
+  link.trigger();
+  link.settle();
+  link.release();
+  link.await_before();
+  if (link.accesses != nullptr && !link.before_failed()) {
+    strict_end_of_grid(state);
+  }
+}
 
 Fault refuse(FaultKind kind, std::string why) {
   return {kind, std::move(why)};
@@ -215,9 +333,15 @@ Fault execute(const Launch& launch, Memory& memory, LaunchCounts* counts) {
   state.grid_workspace = reinterpret_cast<std::uintptr_t>(workspace.address());
   if (const double limit = time_limit(); limit > 0) {
     state.has_deadline = true;
-    state.deadline =
-        std::chrono::steady_clock::now() +
-        std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(limit));
+    state.time_limit = limit;
+    state.deadline = deadline_from_now(limit);
+  }
+  if (launch.link != nullptr) {
+    launch.link->begin(state.blocks, info.name);
+    // The blocks of a cooperative launch may wait in one of them and meet in memory.
+    if (launch.checks && !launch.cooperative) {
+      note_accesses(*launch.link);
+    }
   }
   const auto helpers = static_cast<unsigned>(std::min<std::uint64_t>(state.blocks - 1, host_threads() - 1));
   run_together(helpers, [&state, &info] {
@@ -229,6 +353,9 @@ Fault execute(const Launch& launch, Memory& memory, LaunchCounts* counts) {
                                    info.name)});
     }
   });
+  if (launch.link != nullptr) {
+    end_link(state);
+  }
   if (counts != nullptr) {
     *counts = state.counts;
   }

@@ -60,6 +60,7 @@ struct KernelInfo {
   std::uint32_t virtual_registers = 0;
   std::uint32_t max_threads_per_block = 0;  ///< product of .maxntid; 0 if the PTX sets none
   std::string refusal;                      ///< why it cannot run: it needs what is not modelled; else empty
+  bool triggers = false;                    ///< it may execute griddepcontrol.launch_dependents
   std::array<std::uint32_t, 3> required_block{};  ///< .reqntid; zeros if the PTX sets none
 };
 
@@ -102,6 +103,7 @@ class Module {
 std::string link_ptx(const std::vector<std::string>& texts);
 
 struct LaunchProfile;
+class GridLink;
 
 /// The device's time as the warps of a launch read it: it passes with the instructions that they execute.
 struct KernelClock {
@@ -134,6 +136,7 @@ struct Launch {
   const KernelClock* clock = nullptr;  ///< what kernels read as time; null: the host's clock
   LaunchProfile* profile = nullptr;    ///< receives counts by instruction; null: none are made
   bool footprint = false;              ///< the profile also receives the memory that was touched
+  GridLink* link = nullptr;            ///< its place among launches that may overlap; null: it stands alone
 };
 
 /// Exact counts of one launch, the same on every run and machine.
@@ -143,8 +146,9 @@ struct LaunchCounts {
   std::uint64_t slept = 0;  ///< nanoseconds that the warp slept that slept longest
 };
 
-/// Executes `launch` to its end on the machine's host threads and returns its first fault, if any.
-/// Safe to call from several threads at once. `counts` may be null.
+/// Executes `launch` to its end on the machine's host threads and returns its first fault, if any. When a
+/// launch with a link returns, it has triggered and the launches before it have completed, unless it could
+/// not begin. Safe to call from several threads at once. `counts` may be null.
 Fault execute(const Launch& launch, Memory& memory, LaunchCounts* counts);
 
 /// Name of the executor build in use: "x86-64-v2", "x86-64-v3" or "x86-64-v4" (KERNCAST_SIM_ISA=v2|v3|v4

@@ -42,9 +42,11 @@ struct LaunchState {
   std::uint64_t dynamic_shared_base = 0;
   std::uint64_t grid_workspace = 0;  ///< address of a cooperative launch's; else 0
   bool has_deadline = false;
-  std::chrono::steady_clock::time_point deadline;
+  double time_limit = 0;  ///< seconds
+  std::atomic<std::chrono::steady_clock::time_point> deadline{};
 
   std::atomic<std::uint64_t> next_block{0};
+  std::atomic<std::uint64_t> settled{0};  ///< blocks that have ended, or waited for the launches before
   std::atomic<bool> stop{false};
   std::mutex mutex;
   Fault fault;                    ///< guarded by mutex
@@ -73,13 +75,20 @@ struct Block {
   std::array<Barrier, barrier_count> barriers{};
   std::uint32_t live_threads = 0;
   std::uint64_t clock = 0;
+  bool triggered = false;   ///< it has let a dependent launch begin
+  bool sits = false;        ///< it goes on when its launch is released
+  bool waits = false;       ///< some fragment waits for the launches before
+  bool has_waited = false;  ///< some thread has done so
+  bool settled = false;     ///< it is counted in LaunchState::settled
   AlignedBytes registers;
   AlignedBytes shared;
   AlignedBytes local;
   std::unique_ptr<StrictBlock, DeleteStrict> strict;  ///< null: no checks
 };
 
-enum class BlockStatus : std::uint8_t { done, unfinished, failed };
+/// `asleep`: nothing of the block can go on before its launch is released or the launches before have
+/// completed.
+enum class BlockStatus : std::uint8_t { done, unfinished, asleep, failed };
 
 /// Runs all warps of `block` in turns until the block ends, fails, or has used up `turns` turns without
 /// ending.
@@ -91,6 +100,7 @@ std::array<std::uint32_t, 3> thread_position(const Warp& warp, std::uint32_t lan
 std::string describe_thread(const Warp& warp, const Op* op, std::uint32_t lane);
 /// ", at PTX line 12: ld.global.u32 ...".
 std::string describe_op(const Warp& warp, const Op* op);
+std::string describe_op(const Program& module, const Op* op);
 /// Records `fault` for the block of `warp` and ends its run.
 const Op* raise(Warp& warp, FaultKind kind, std::string message);
 /// A strict check has found a mistake at `op`. True if the launch goes on, false after raising a fault.
@@ -102,6 +112,10 @@ void count_before(Warp& warp, const Op* op);
 void end_run(Warp& warp);
 /// Lets waiting fragments of complete barriers go on; called whenever a thread arrives or exits.
 void settle_barriers(Block& block);
+/// Counts the block among those that let a dependent launch begin, unless it is counted already.
+void trigger_block(Block& block);
+/// Lets fragments that wait for the launches before go on.
+void end_grid_wait(Block& block);
 /// The message of a block in which nothing can go on.
 std::string describe_deadlock(const Block& block);
 

@@ -16,7 +16,8 @@ class WrittenMap;
 
 /// Lanes of a warp that are at the same instruction of the same call.
 struct Fragment {
-  enum class State : std::uint8_t { ready, parked, barrier };
+  /// `grid`: it waits for the launches before to complete.
+  enum class State : std::uint8_t { ready, parked, barrier, grid };
   const Op* at = nullptr;
   std::uint32_t mask = 0;
   std::uint32_t frame = 0;
@@ -117,6 +118,8 @@ std::uint32_t gather_members(Warp& warp, const Op* op, std::uint32_t mask, const
 /// The value that the handler returns after gather_members let lanes go on beyond `op`.
 const Op* after_members(Warp& warp, const Op* op, std::uint32_t went);
 const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask);
+const Op* grid_wait(Warp& warp, const Op* op, std::uint32_t mask);
+const Op* grid_trigger(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* return_function(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* call_host(Warp& warp, const Op* op, std::uint32_t mask);

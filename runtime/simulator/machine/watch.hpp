@@ -8,7 +8,9 @@
 /// scheduler reports the rest. Plain data only, as in state.hpp.
 namespace kerncast::simulator {
 
+class GridLink;
 struct LaunchProfile;
+struct LaunchState;
 struct Op;
 struct Warp;
 class StrictBlock;
@@ -64,9 +66,18 @@ void strict_start(StrictBlock& strict);
 void strict_arrive(StrictBlock& strict, std::uint32_t warp, std::uint32_t id);
 /// The warps in `waiting`, a bit each, leave barrier `id`.
 void strict_leave(StrictBlock& strict, std::uint32_t waiting, std::uint32_t id);
+/// Threads of warp `warp` have waited for the launches before.
+void strict_grid_waited(StrictBlock& strict, std::uint32_t warp);
 /// Looks at `op` before the lanes of `mask` of a cautious warp execute it. False after raising a fault.
 bool strict_before(Warp& warp, const Op* op, std::uint32_t mask);
 /// Lanes of warp `warp` met in a bar.warp.sync.
 void strict_lanes_met(StrictBlock& strict, std::uint32_t warp);
+
+// The check of launches that overlap.
+
+/// Has the launch of `link` note the memory that it touches.
+void note_accesses(GridLink& link);
+/// Reports what the launch did, before waiting, to memory that a launch before it touched. All have ended.
+void strict_end_of_grid(LaunchState& state);
 
 }  // namespace kerncast::simulator

@@ -102,6 +102,8 @@ const char* unit_of(const Op& op) {
     case Code::elect:
       return "warp";
     case Code::nop:
+    case Code::grid_wait:
+    case Code::grid_trigger:
       return "other";
     default:
       return "integer";

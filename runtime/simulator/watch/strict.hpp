@@ -39,6 +39,11 @@ class StrictBlock {
   void arrive(std::uint32_t warp, std::uint32_t id);
   /// The warps in `waiting`, a bit each, leave barrier `id`.
   void leave(std::uint32_t waiting, std::uint32_t id);
+  /// Threads of `warp` have waited for the launches before.
+  void grid_waited(std::uint32_t warp);
+  /// True if what `warp` does next comes after such a wait, by itself or by another warp that it has met
+  /// since.
+  [[nodiscard]] bool after_grid_wait(std::uint32_t warp);
   /// Lanes of `warp` met in a bar.warp.sync.
   void lanes_met(std::uint32_t warp) { ++lane_sync_[warp]; }
   /// The values that `warp` loaded and that nobody wrote.
@@ -88,6 +93,8 @@ class StrictBlock {
   std::array<Clock, lane_count> synced_{};
   std::array<std::uint16_t, lane_count> lane_sync_{};
   std::array<Clock, 16> barriers_{};
+  Clock grid_waits_{};              ///< when each warp of waited_warps_ waited for the launches before
+  std::uint32_t waited_warps_ = 0;  ///< a bit each
   std::unordered_map<std::uint64_t, Clock> meetings_;  ///< meetings at atomics and flags, by shared offset
   std::array<Undefined, lane_count> undefined_;
   UnwrittenRead missing_;

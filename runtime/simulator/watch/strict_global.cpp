@@ -1,7 +1,9 @@
 #include <bit>
 
+#include "runtime/simulator/machine/grid_link.hpp"
 #include "runtime/simulator/machine/scheduler.hpp"
 #include "runtime/simulator/machine/written_map.hpp"
+#include "runtime/simulator/watch/grid_accesses.hpp"
 #include "runtime/simulator/watch/strict.hpp"
 
 namespace kerncast::simulator {
@@ -63,7 +65,16 @@ struct Findings {
 bool check(Warp& warp, const Op* op, const WarpAccess& touch, std::uint32_t lanes, std::uint64_t address,
            std::uint64_t bytes, Findings& findings) {
   const Range* range = range_of(warp, address);
-  if (range == nullptr || range->written == nullptr) {
+  if (range == nullptr) {
+    return true;
+  }
+  // Volatile accesses and those with a memory order may be how launches that overlap talk to each other.
+  const bool talks = touch.kind != WarpAccess::Kind::atomic && (op->flags & flag::strong) != 0;
+  const GridLink* const link = warp.block->launch->launch->link;
+  if (link != nullptr && link->accesses != nullptr && !talks) {
+    link->accesses->add(warp, op, touch, lanes, address, bytes);
+  }
+  if (range->written == nullptr) {
     return true;
   }
   const std::uint64_t offset = address - range->base;

@@ -39,6 +39,7 @@ void StrictBlock::start() {
   // Stamps continue, so that the cells of the block before need no clearing.
   settled_ = started_ = ++now_;
   meetings_.clear();
+  waited_warps_ = 0;
   for (Clock& clock : synced_) {
     clock.fill(0);
   }
@@ -69,6 +70,24 @@ void StrictBlock::leave(std::uint32_t waiting, std::uint32_t id) {
         *std::min_element(barriers_[id].begin(), barriers_[id].begin() + static_cast<std::ptrdiff_t>(warps)));
   }
   barriers_[id].fill(0);
+}
+
+void StrictBlock::grid_waited(std::uint32_t warp) {
+  if ((waited_warps_ >> warp & 1U) == 0) {
+    waited_warps_ |= 1U << warp;
+    grid_waits_[warp] = now_++;
+  }
+}
+
+bool StrictBlock::after_grid_wait(std::uint32_t warp) {
+  for (std::uint32_t rest = waited_warps_; rest != 0; rest &= rest - 1) {
+    const auto other = static_cast<std::uint32_t>(std::countr_zero(rest));
+    if (other == warp || grid_waits_[other] < synced_[warp][other]) {
+      grid_waited(warp);
+      return true;
+    }
+  }
+  return false;
 }
 
 void StrictBlock::meet(std::uint64_t offset, std::uint32_t warp) {

@@ -77,6 +77,10 @@ void strict_leave(StrictBlock& strict, std::uint32_t waiting, std::uint32_t id) 
   strict.leave(waiting, id);
 }
 
+void strict_grid_waited(StrictBlock& strict, std::uint32_t warp) {
+  strict.grid_waited(warp);
+}
+
 void strict_lanes_met(StrictBlock& strict, std::uint32_t warp) {
   strict.lanes_met(warp);
 }

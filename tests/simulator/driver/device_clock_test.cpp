@@ -12,6 +12,7 @@
 
 using namespace kerncast::tests;
 using kerncast::devices::eager_launch_us;
+using kerncast::devices::hidden_launch_us;
 using kerncast::devices::launch_overhead_us;
 
 namespace {
@@ -44,6 +45,30 @@ AGAIN:
   st.global.u64 [%rd1 + 16], %rd4;
   st.global.u64 [%rd1 + 24], %rd5;
   nanosleep.u32 50000;
+  ret;
+}
+)";
+
+/// add_one(x): a thread for each word; it triggers first and waits before it adds 1.
+constexpr const char* adder = R"(
+.version 8.0
+.target sm_90
+.address_size 64
+.visible .entry add_one(.param .u64 px)
+{
+  .reg .b32 %r<5>;
+  .reg .b64 %rd<3>;
+  ld.param.u64 %rd1, [px];
+  mov.u32 %r1, %ctaid.x;
+  mov.u32 %r2, %ntid.x;
+  mov.u32 %r3, %tid.x;
+  mad.lo.u32 %r1, %r1, %r2, %r3;
+  mad.wide.u32 %rd2, %r1, 4, %rd1;
+  griddepcontrol.launch_dependents;
+  griddepcontrol.wait;
+  ld.global.u32 %r4, [%rd2];
+  add.u32 %r4, %r4, 1;
+  st.global.u32 [%rd2], %r4;
   ret;
 }
 )";
@@ -87,6 +112,31 @@ TEST_CASE_METHOD(ClockFixture, "a launch of little work takes the host's time to
   const float many = microseconds([&] { REQUIRE(api.cuGraphLaunch(graph, stream.get()) == CUDA_SUCCESS); });
   CHECK(many > 10 * launch_overhead_us);
   CHECK(many < 10 * launch_overhead_us + 0.1);
+}
+
+TEST_CASE_METHOD(ClockFixture, "a dependent launch hides a part of its overhead behind the launch before it",
+                 "[h100]") {
+  CUfunction kernel = nullptr;
+  REQUIRE(api.cuModuleGetFunction(&kernel, load(adder), "add_one") == CUDA_SUCCESS);
+  const DeviceBuffer buffer(api, 4 * bytes);
+  buffer.fill(0);
+  const auto chain = [&](bool dependent) {
+    CUlaunchAttribute attribute{};
+    attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    attribute.value.programmaticStreamSerializationAllowed = dependent ? 1 : 0;
+    const CUlaunchConfig config{4 * words / 256, 1, 1, 256, 1, 1, 0, stream.get(), &attribute, 1};
+    CUdeviceptr x = buffer.address();
+    void* parameters[] = {&x};
+    for (int i = 0; i < 5; ++i) {
+      REQUIRE(api.cuLaunchKernelEx(&config, kernel, parameters, nullptr) == CUDA_SUCCESS);
+    }
+  };
+  chain(false);
+  // The first launch has none before it to hide behind: an event is recorded there.
+  const float apart = microseconds([&] { chain(false); });
+  CHECK(apart > 5 * (eager_launch_us + hidden_launch_us));
+  CHECK(microseconds([&] { chain(true); }) == Approx(apart - 4 * hidden_launch_us).epsilon(1e-4));
+  CHECK(microseconds([&] { chain(false); }) == Approx(apart).epsilon(1e-4));
 }
 
 TEST_CASE_METHOD(ClockFixture, "copies and fills take their bytes over the bandwidth", "[h100]") {

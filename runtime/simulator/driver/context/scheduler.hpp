@@ -11,6 +11,7 @@
 
 #include "runtime/simulator/clock/device_clock.hpp"
 #include "runtime/simulator/driver/abi/symbols.hpp"
+#include "runtime/simulator/machine/grid_link.hpp"
 
 namespace kerncast::simulator::api {
 
@@ -22,8 +23,10 @@ struct Stream;
 /// The device time that a task has come to. It stays 0 without a device clock.
 struct Moment {
   DeviceTime now{};
-  double pace = 1;     ///< the factor by which noise makes the task longer
-  bool eager = false;  ///< the host submitted the work by itself, not in a graph
+  double pace = 1;           ///< the factor by which noise makes the task longer
+  bool eager = false;        ///< the host submitted the work by itself, not in a graph
+  DeviceTime hidden{};       ///< the most of its launch that can lie behind the launch before it
+  GridLink* link = nullptr;  ///< of a launch that may overlap with its neighbours
 
   void pass(DeviceTime time) { now += DeviceTime(std::llround(static_cast<double>(time.count()) * pace)); }
 };
@@ -47,11 +50,13 @@ struct Point {
 
 struct Task {
   std::shared_ptr<Context> context;
-  std::vector<Point> after;        ///< tasks of other streams that come first
-  Work work;                       ///< may be empty
-  bool after_fault = false;        ///< runs even when the context has faulted
-  Moment start{};                  ///< begins no earlier
-  std::shared_ptr<TaskEnd> end{};  ///< null without a device clock
+  std::vector<Point> after;          ///< tasks of other streams that come first
+  Work work;                         ///< may be empty
+  bool after_fault = false;          ///< runs even when the context has faulted
+  Moment start{};                    ///< begins no earlier
+  std::shared_ptr<TaskEnd> end{};    ///< null without a device clock
+  std::shared_ptr<GridLink> link{};  ///< of a launch that may overlap with its neighbours in the stream
+  bool dependent = false;            ///< a launch that may begin before the launch before it has ended
 };
 
 /// A stream. All fields but the first four are guarded by the scheduler's mutex.
@@ -64,10 +69,15 @@ struct Stream {
   std::uint64_t id = 0;
 
   std::uint64_t enqueued = 0;
+  std::uint64_t begun = 0;
   std::uint64_t completed = 0;
   std::deque<Task> tasks;
-  DeviceTime reached{};                     ///< device time at which the last completed task ended
+  DeviceTime began{};                       ///< device time at which the last completed task began
+  DeviceTime reached{};                     ///< and at which it ended
   std::shared_ptr<const TaskEnd> last_end;  ///< of the task that was enqueued last
+  std::shared_ptr<GridLink> last_link;      ///< of the task that was enqueued last
+  std::shared_ptr<GridLink> running;        ///< of the task that has begun last
+  bool handed_over = false;                 ///< another worker is about to begin the next task
   bool has_worker = false;
   bool destroyed = false;  ///< no handle any more; goes when it has drained
   std::condition_variable done;
@@ -109,7 +119,9 @@ class Scheduler {
  private:
   Scheduler() = default;
   void work();
-  void drain(Lock& lock, Stream& stream);
+  void start_worker(const std::shared_ptr<Stream>& stream);
+  void hand_over(Lock& lock, const std::shared_ptr<Stream>& stream);
+  void drain(Lock& lock, const std::shared_ptr<Stream>& stream);
   static void await(Lock& lock, const Point& point);
 
   std::mutex mutex_;

@@ -41,6 +41,23 @@ Checks read_checks() {
                 fmt::format("KERNCAST_SIM_CHECKS is {}; give on, off or report", wish));
 }
 
+/// The times on a device clock must not depend on which launches the host's threads happen to run at once.
+Overlap read_overlap(bool has_clock) {
+  const std::string wish = environment("KERNCAST_SIM_PDL", has_clock ? "late" : "any");
+  if (wish != "any" && wish != "early" && wish != "late") {
+    throw Failure(CUDA_ERROR_INVALID_VALUE,
+                  fmt::format("KERNCAST_SIM_PDL is {}; give any, early or late", wish));
+  }
+  if (has_clock && wish != "late") {
+    throw Failure(
+        CUDA_ERROR_INVALID_VALUE,
+        fmt::format("KERNCAST_SIM_PDL is {}, and KERNCAST_SIM_CLOCK is set; with a device clock the "
+                    "launches of a stream run one after the other, so leave one of the two out",
+                    wish));
+  }
+  return wish == "early" ? Overlap::early : wish == "late" ? Overlap::late : Overlap::any;
+}
+
 /// The device that KERNCAST_SIM_CLOCK names; null if it is unset.
 const devices::DeviceDescription* read_clock() {
   const std::string name = kerncast::environment("KERNCAST_SIM_CLOCK");
@@ -125,6 +142,7 @@ void initialise(DriverState& state) {
     throw Failure(CUDA_ERROR_NO_DEVICE, "KERNCAST_SIM_DEVICES is 0");
   }
   state.checks = read_checks();
+  state.overlap = read_overlap(clocked != nullptr);
   read_faults(state.faults);
   if (environment("KERNCAST_SIM_LEAKS", "0") == "1") {
     report_leaks_at_exit();

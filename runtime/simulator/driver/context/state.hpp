@@ -16,6 +16,7 @@
 #include "runtime/simulator/driver/context/device.hpp"
 #include "runtime/simulator/driver/context/handles.hpp"
 #include "runtime/simulator/driver/context/injected_faults.hpp"
+#include "runtime/simulator/machine/grid_link.hpp"
 #include "runtime/simulator/machine/memory.hpp"
 
 namespace kerncast::simulator::api {
@@ -92,6 +93,7 @@ struct DriverState {
   ArchTraits arch{};
   std::size_t total_memory = 0;
   Checks checks = Checks::on;
+  Overlap overlap = Overlap::any;  ///< of dependent launches; late with a device clock
   InjectedFaults faults;
   /// The device that all virtual devices stand for, and their clocks. Without KERNCAST_SIM_CLOCK there are
   /// none, and time is the host's.

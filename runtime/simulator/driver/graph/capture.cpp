@@ -144,6 +144,10 @@ std::optional<Point> submit(const StreamRef& target, CUgraphNodeType type, const
   }
   Task task{target.context, {}, work_of(payload)};
   task.start.eager = true;
+  if (const auto* kernel = std::get_if<Shared<KernelNode>>(&payload)) {
+    task.link = make_link(**kernel);
+    task.dependent = is_dependent(**kernel);
+  }
   if (DeviceClock* clock = state().clock(target.context->device); clock != nullptr && takes_time(type)) {
     task.start.pace = clock->next_pace();
   }

@@ -95,6 +95,10 @@ void require_cooperative(const KernelNode& node);
 void require_supported(const CUlaunchAttribute& attribute);
 /// Sets `parameter_places`.
 void place_parameters(KernelNode& node);
+/// True for a launch with the attribute of programmatic stream serialization, on devices that have it.
+[[nodiscard]] bool is_dependent(const KernelNode& node);
+/// The link of a launch that may overlap with those before and after it in its stream; null if it cannot.
+[[nodiscard]] std::shared_ptr<GridLink> make_link(const KernelNode& node);
 /// Runs a launch, and moves the moment on by its estimated time if there is a device clock.
 void run_kernel(const KernelNode& node, Context& context, Moment& moment);
 

@@ -204,6 +204,17 @@ std::shared_ptr<KernelNode> make_kernel(const CUlaunchConfig& config, CUfunction
   return node;
 }
 
+bool is_dependent(const KernelNode& node) {
+  const auto hint = node.hints.find(CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION);
+  return state().arch.sm >= 90 && hint != node.hints.end() &&
+         hint->second.programmaticStreamSerializationAllowed != 0;
+}
+
+std::shared_ptr<GridLink> make_link(const KernelNode& node) {
+  const bool overlaps = state().arch.sm >= 90 && (node.function->info().triggers || is_dependent(node));
+  return overlaps ? std::make_shared<GridLink>(state().overlap) : nullptr;
+}
+
 void run_kernel(const KernelNode& node, Context& context, Moment& moment) {
   if (state().faults.strike(context)) {
     return;
@@ -216,6 +227,7 @@ void run_kernel(const KernelNode& node, Context& context, Moment& moment) {
   work.dynamic_shared_bytes = node.shared_bytes;
   work.parameters = node.parameters;
   work.device = node.function->device;
+  work.link = moment.link;
   work.reachable = context.reachable;
   work.sm_count = static_cast<std::uint32_t>(state().arch.sm_count);
   work.cooperative = node.cooperative;
@@ -242,7 +254,7 @@ void run_kernel(const KernelNode& node, Context& context, Moment& moment) {
     record_launch(work, counts);
   }
   if (clock != nullptr && fault.kind == FaultKind::none) {
-    moment.pass(clock->launch_time(work, counts, totals.slept, moment.eager));
+    moment.pass(clock->launch_time(work, counts, totals.slept, moment.eager, moment.hidden));
   }
   for (const std::string& finding : findings) {
     report(finding);

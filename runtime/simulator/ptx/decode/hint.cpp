@@ -7,7 +7,8 @@
 #include "runtime/simulator/ptx/decode/families.hpp"
 #include "runtime/simulator/ptx/types.hpp"
 
-// Fences, and hints without an effect on results. What they say is checked as strictly as anything else.
+// Fences, what orders launches, and hints without an effect on results. What they say is checked as strictly
+// as anything else.
 namespace kerncast::simulator {
 
 void decode_fence(DecodeContext& c) {
@@ -162,9 +163,11 @@ void decode_nanosleep(DecodeContext& c) {
 
 void decode_grid_control(DecodeContext& c) {
   c.expect_operands(0);
-  if (!c.mods().take("wait") && !c.mods().take("launch_dependents")) {
+  const bool waits = c.mods().take("wait");
+  if (!waits && !c.mods().take("launch_dependents")) {
     c.fail("needs .wait or .launch_dependents");
   }
+  c.emit(waits ? Code::grid_wait : Code::grid_trigger, Type::none);
 }
 
 void decode_event(DecodeContext& c) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -26,6 +27,20 @@ void decode_body(Parser& parser, ModuleAssembly& assembly, Statement& statement)
     while (parser.next_statement(statement)) {
     }
   }
+}
+
+/// True if the kernel may let a dependent launch begin. Device functions count for every kernel of the
+/// module.
+bool may_trigger(const Program& program, const PtxFunction& kernel) {
+  for (const PtxFunction& function : program.functions) {
+    const auto first = program.ops.begin() + function.first_op;
+    const auto end = program.ops.begin() + function.end_op;
+    if ((&function == &kernel || !function.entry) &&
+        std::any_of(first, end, [](const Op& op) { return op.code == Code::grid_trigger; })) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -59,6 +74,7 @@ std::shared_ptr<Module> Module::decode(std::string_view ptx, int sm, Memory& mem
     program->kernels[i].static_shared_bytes = function.shared_bytes;
     program->kernels[i].local_bytes = function.stack_local_bytes;
     program->kernels[i].refusal = function.refusal;
+    program->kernels[i].triggers = may_trigger(*program, function);
   }
   return std::shared_ptr<Module>(new Module(std::move(program)));
 }
