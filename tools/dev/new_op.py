@@ -40,6 +40,7 @@ struct @Type@KernelArgs {
 #pragma once
 
 #include "@family@/@op@/kernel_args.h"
+#include "device/programmatic_launch.cuh"
 #include "device/row.cuh"
 
 namespace kerncast::@family@ {
@@ -47,6 +48,7 @@ namespace kerncast::@family@ {
 /// One row by threads / rows_per_block threads. y may be x.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) @op@_kernel(const @Type@KernelArgs args) {
+  begin_kernel();
   using X = typename Config::x_dtype;
   using Y = typename Config::y_dtype;
   using Row = RowVectors<X, Config::alignment>;

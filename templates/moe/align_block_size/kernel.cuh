@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/grouping.cuh"
+#include "device/programmatic_launch.cuh"
 #include "moe/align_block_size/kernel_args.h"
 
 namespace kerncast::moe {
@@ -8,6 +9,7 @@ namespace kerncast::moe {
 template <class Config>
 __global__ void __launch_bounds__(Config::threads)
     align_block_size_count_kernel(const AlignBlockSizeKernelArgs args) {
+  begin_kernel();
   if constexpr (Config::split) {
     count_slots<Config>(args.grouping);
   }
@@ -16,6 +18,7 @@ __global__ void __launch_bounds__(Config::threads)
 template <class Config>
 __global__ void __launch_bounds__(Config::threads)
     align_block_size_kernel(const AlignBlockSizeKernelArgs args) {
+  begin_kernel();
   constexpr int block = Config::block;
   const int filler = args.grouping.slots;
   __shared__ Places<Config> places;

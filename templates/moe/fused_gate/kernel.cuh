@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "device/sigmoid.cuh"
 #include "moe/fused_gate/kernel_args.h"
 #include "moe/shared/router.cuh"
@@ -119,6 +120,7 @@ __device__ __forceinline__ int keep_groups(FusedGateToken<Config>& token, unsign
 template <class Config>
 __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_block)
     fused_gate_kernel(const FusedGateKernelArgs args) {
+  begin_kernel();
   using L = typename Config::logits_dtype;
   using B = typename Config::bias_dtype;
   constexpr int count = experts_per_lane<Config>;

@@ -2,6 +2,7 @@
 
 #include "device/grouping.cuh"
 #include "device/index.cuh"
+#include "device/programmatic_launch.cuh"
 #include "device/types.cuh"
 #include "device/vector_type.cuh"
 #include "moe/permute/kernel_args.h"
@@ -29,6 +30,7 @@ __device__ __forceinline__ int* map_of(const PermuteKernelArgs& args, unsigned s
 template <class Config>
 __global__ void __launch_bounds__(Config::grouping_threads)
     permute_count_kernel(const PermuteKernelArgs args) {
+  begin_kernel();
   if constexpr (placing_of<Config> == Placing::split) {
     count_slots<GroupingOf<Config>>(args.grouping);
   }
@@ -37,6 +39,7 @@ __global__ void __launch_bounds__(Config::grouping_threads)
 template <class Config>
 __global__ void __launch_bounds__(Config::grouping_threads)
     permute_place_kernel(const PermuteKernelArgs args) {
+  begin_kernel();
   if constexpr (placing_of<Config> != Placing::direct) {
     __shared__ Places<GroupingOf<Config>> places;
     place_slots<GroupingOf<Config>, 1>(
@@ -102,6 +105,7 @@ __device__ __forceinline__ void place_directly(const PermuteKernelArgs& args, lo
 /// moe/shared/weighted_sum.cuh.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) permute_kernel(const PermuteKernelArgs args) {
+  begin_kernel();
   using X = typename Config::x_dtype;
   using S = typename Config::scale_dtype;
   using Vector = typename VectorType<Config::alignment>::type;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "device/sigmoid.cuh"
 #include "moe/shared/router.cuh"
 #include "moe/shared/topk_gate_args.h"
@@ -9,6 +10,7 @@ namespace kerncast::moe {
 template <class Config>
 __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_block)
     topk_sigmoid_kernel(const TopkGateKernelArgs args) {
+  begin_kernel();
   using L = typename Config::logits_dtype;
   using B = typename Config::bias_dtype;
   constexpr int count = experts_per_lane<Config>;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/exponential.cuh"
+#include "device/programmatic_launch.cuh"
 #include "moe/shared/router.cuh"
 #include "moe/shared/topk_gate_args.h"
 
@@ -46,6 +47,7 @@ __device__ __forceinline__ double exponent(float x, float bias, const TopkGateKe
 template <class Config>
 __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_block)
     topk_softmax_kernel(const TopkGateKernelArgs args) {
+  begin_kernel();
   using L = typename Config::logits_dtype;
   using B = typename Config::bias_dtype;
   constexpr int count = experts_per_lane<Config>;

@@ -1,11 +1,13 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "moe/shared/weighted_sum.cuh"
 
 namespace kerncast::moe {
 
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) unpermute_kernel(const WeightedSumKernelArgs args) {
+  begin_kernel();
   weighted_sum<Config, true>(args);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "device/row.cuh"
 #include "norm/fused_add_rms_norm/kernel_args.h"
 #include "norm/shared/residual_row.cuh"
@@ -11,6 +12,7 @@ namespace kerncast::norm {
 template <class Config>
 __global__ void __launch_bounds__(Config::threads)
     fused_add_rms_norm_kernel(const FusedAddRmsNormKernelArgs args) {
+  begin_kernel();
   using X = typename Config::x_dtype;
   using R = typename Config::residual_dtype;
   using Y = typename Config::y_dtype;

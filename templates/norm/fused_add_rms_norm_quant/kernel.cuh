@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "norm/shared/quantise_row.cuh"
 #include "norm/shared/residual_row.cuh"
 
@@ -9,6 +10,7 @@ namespace kerncast::norm {
 template <class Config>
 __global__ void __launch_bounds__(Config::threads)
     fused_add_rms_norm_quant_kernel(const RmsNormQuantKernelArgs args) {
+  begin_kernel();
   using X = typename Config::x_dtype;
   using R = typename Config::residual_dtype;
   using Row = ResidualRow<X, R, quantised_part<Config>, false, span_of<X, R, typename Config::y_dtype>,

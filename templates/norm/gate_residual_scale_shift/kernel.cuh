@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "norm/gate_residual_scale_shift/kernel_args.h"
 #include "norm/shared/residual_row.cuh"
 #include "norm/shared/scale_shift_row.cuh"
@@ -10,6 +11,7 @@ namespace kerncast::norm {
 template <class Config>
 __global__ void __launch_bounds__(Config::threads)
     gate_residual_scale_shift_kernel(const GateResidualScaleShiftKernelArgs args) {
+  begin_kernel();
   using X = typename Config::x_dtype;
   using R = typename Config::residual_dtype;
   using Y = typename Config::y_dtype;

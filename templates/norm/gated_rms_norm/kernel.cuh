@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/activation.cuh"
+#include "device/programmatic_launch.cuh"
 #include "device/promote.cuh"
 #include "device/round.cuh"
 #include "norm/gated_rms_norm/kernel_args.h"
@@ -11,6 +12,7 @@ namespace kerncast::norm {
 /// One row by threads / rows_per_block threads. y may be x or z.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) gated_rms_norm_kernel(const GatedRmsNormKernelArgs args) {
+  begin_kernel();
   using Y = typename Config::y_dtype;
   using Z = typename Config::z_dtype;
   const Z* z = static_cast<const Z*>(args.z) + row_of_thread<Config>() * args.z_stride;

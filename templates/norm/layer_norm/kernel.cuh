@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "device/row.cuh"
 #include "norm/layer_norm/kernel_args.h"
 #include "norm/shared/mean_variance.cuh"
@@ -19,6 +20,7 @@ inline constexpr int resident_blocks =
 template <class Config>
 __global__ void __launch_bounds__(Config::threads, resident_blocks<Config>)
     layer_norm_kernel(const LayerNormKernelArgs args) {
+  begin_kernel();
   using X = typename Config::x_dtype;
   using W = typename Config::weight_dtype;
   using Y = typename Config::y_dtype;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/index.cuh"
+#include "device/programmatic_launch.cuh"
 #include "device/rope.cuh"
 #include "norm/qk_norm/kernel_args.h"
 #include "norm/shared/rms.cuh"
@@ -209,6 +210,7 @@ __device__ __forceinline__ void norm_heads(const QkNormKernelArgs& args, const R
 
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) qk_norm_kernel(const QkNormKernelArgs args) {
+  begin_kernel();
   norm_heads<Config, NoRope>(args, [](long long) -> const float* { return nullptr; });
 }
 

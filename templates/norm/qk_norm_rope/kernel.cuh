@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "norm/qk_norm/kernel.cuh"
 #include "norm/qk_norm_rope/kernel_args.h"
 
@@ -20,6 +21,7 @@ inline constexpr int resident_blocks_of_heads =
 template <class Config>
 __global__ void __launch_bounds__(Config::threads, resident_blocks_of_heads<Config>)
     qk_norm_rope_kernel(const QkNormRopeKernelArgs args) {
+  begin_kernel();
   norm_heads<Config, TableRope<Config>>(args.norm, [&](long long token) -> const float* {
     const long long position = static_cast<const typename Config::position_dtype*>(args.positions)[token];
     return position >= 0 && position < args.table_rows ? args.cos_sin + position * args.table_stride

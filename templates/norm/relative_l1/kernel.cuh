@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/index.cuh"
+#include "device/programmatic_launch.cuh"
 #include "device/quantise.cuh"
 #include "device/row_sum.cuh"
 #include "device/vec.cuh"
@@ -131,6 +132,7 @@ struct VectorPairs {
 /// First of two: every block leaves its sums in the workspace.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) relative_l1_kernel(const RelativeL1KernelArgs args) {
+  begin_kernel();
   using Pairs = VectorPairs<Config>;
   const Pairs pairs{args};
   DistanceSums sums[Pairs::places];
@@ -160,6 +162,7 @@ __device__ __forceinline__ double half_warp_sum(const DistanceSums& sums) {
 template <class Config>
 __global__ void __launch_bounds__(relative_l1_partials)
     relative_l1_ratio_kernel(const RelativeL1KernelArgs args) {
+  begin_kernel();
   const long long chunks = total_chunks<Config>(args);
   const int partials = static_cast<int>(chunks < relative_l1_partials ? chunks : relative_l1_partials);
   const int place = static_cast<int>(threadIdx.x);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "norm/shared/quantise_row.cuh"
 
 namespace kerncast::norm {
@@ -31,6 +32,7 @@ struct RowValues {
 /// One row by threads / rows_per_block threads. y may be x.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) rms_norm_quant_kernel(const RmsNormQuantKernelArgs args) {
+  begin_kernel();
   using X = typename Config::x_dtype;
   using Row =
       RowValues<X, quantised_part<Config>, quantised_vector<Config>, span_of<X, typename Config::y_dtype>>;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "norm/shared/scale_shift_row.cuh"
 
 namespace kerncast::norm {
@@ -7,6 +8,7 @@ namespace kerncast::norm {
 /// One row by threads / rows_per_block threads. y may be x.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) scale_shift_kernel(const ScaleShiftKernelArgs args) {
+  begin_kernel();
   using X = typename Config::x_dtype;
   using Row = RowVectors<X, Config::alignment, typename Config::y_dtype>;
 

@@ -2,6 +2,7 @@
 
 #include "device/decode_bytes.cuh"
 #include "device/group_grid.cuh"
+#include "device/programmatic_launch.cuh"
 #include "quant/dequant/kernel_args.h"
 #include "quant/dequant/public/dequant_scheme.h"
 #include "quant/shared/block_scaled.cuh"
@@ -42,6 +43,7 @@ __device__ __forceinline__ float scale_of_unit(const DequantKernelArgs& args, co
 /// whole sectors are read.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) dequant_kernel(const DequantKernelArgs args) {
+  begin_kernel();
   using Y = typename Config::y_dtype;
   constexpr auto scheme = static_cast<DequantScheme>(Config::scheme);
   constexpr bool fp4 = scheme == DequantScheme::nvfp4 || scheme == DequantScheme::mxfp4;

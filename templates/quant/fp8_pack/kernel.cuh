@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "quant/shared/packed_rows.cuh"
 
 namespace kerncast::quant {
@@ -22,6 +23,7 @@ __device__ __forceinline__ void stage_bytes(unsigned char* address, const float*
 
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) fp8_pack_kernel(const PackedRowsKernelArgs args) {
+  begin_kernel();
   using X = typename Config::wide_dtype;
   using Rows = PackedRows<Config>;
   __shared__ uint4 shared[(Rows::bytes + 15) / 16];

@@ -1,12 +1,14 @@
 #pragma once
 
 #include "device/decode_bytes.cuh"
+#include "device/programmatic_launch.cuh"
 #include "quant/shared/packed_rows.cuh"
 
 namespace kerncast::quant {
 
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) fp8_unpack_kernel(const PackedRowsKernelArgs args) {
+  begin_kernel();
   using Y = typename Config::wide_dtype;
   using Rows = PackedRows<Config>;
   __shared__ uint4 shared[(Rows::bytes + 15) / 16];

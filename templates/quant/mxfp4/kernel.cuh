@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "quant/shared/block_scaled.cuh"
 
 namespace kerncast::quant {
@@ -16,6 +17,7 @@ struct Mxfp4 {
 
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) mxfp4_kernel(const BlockScaledKernelArgs args) {
+  begin_kernel();
   quantise_blocks<Config, Mxfp4<Config>>(args);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "quant/shared/block_scaled.cuh"
 
 namespace kerncast::quant {
@@ -18,6 +19,7 @@ struct Mxfp8 {
 
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) mxfp8_kernel(const BlockScaledKernelArgs args) {
+  begin_kernel();
   quantise_blocks<Config, Mxfp8<Config>>(args);
 }
 

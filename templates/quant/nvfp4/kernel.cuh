@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/programmatic_launch.cuh"
 #include "quant/shared/block_scaled.cuh"
 
 namespace kerncast::quant {
@@ -15,6 +16,7 @@ struct Nvfp4 {
 
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) nvfp4_kernel(const BlockScaledKernelArgs args) {
+  begin_kernel();
   quantise_blocks<Config, Nvfp4, Config::experts>(args);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/group_grid.cuh"
+#include "device/programmatic_launch.cuh"
 #include "device/quantise.cuh"
 #include "quant/per_tensor_fp8/kernel_args.h"
 
@@ -45,6 +46,7 @@ struct Tile {
 /// magnitude that it found.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) per_tensor_amax_kernel(const PerTensorFp8KernelArgs args) {
+  begin_kernel();
   if constexpr (Config::dynamic) {
     using Grid = typename PerTensorShape<Config>::Grid;
     constexpr int width = PerTensorShape<Config>::width;
@@ -82,6 +84,7 @@ __device__ __forceinline__ Max largest_partial(const float* partial) {
 /// Quantises with the given scale or with that of the first stage. Blocks take tiles in turn.
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) per_tensor_fp8_kernel(const PerTensorFp8KernelArgs args) {
+  begin_kernel();
   using Q = typename Config::q_dtype;
   using Grid = typename PerTensorShape<Config>::Grid;
   constexpr int width = PerTensorShape<Config>::width;

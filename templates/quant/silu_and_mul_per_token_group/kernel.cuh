@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/activation.cuh"
+#include "device/programmatic_launch.cuh"
 #include "quant/shared/group_scaled.cuh"
 
 namespace kerncast::quant {
@@ -8,6 +9,7 @@ namespace kerncast::quant {
 template <class Config>
 __global__ void __launch_bounds__(Config::threads)
     silu_and_mul_per_token_group_kernel(const GroupScaledKernelArgs args) {
+  begin_kernel();
   using X = typename Config::x_dtype;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
   quantise_rows<Config, (Config::experts > 0)>(args, [](const X* row, int column, auto& values) {
