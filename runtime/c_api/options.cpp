@@ -86,6 +86,7 @@ constexpr Setter setters[] = {
     {"cache_trusted_keys", set_text<&RuntimeOptions::cache_trusted_keys>},
     {"cache_signing_key", set_text<&RuntimeOptions::cache_signing_key>},
     {"cache_hostname", set_flag<&RuntimeOptions::cache_hostname>},
+    {"programmatic_launch", set_flag<&RuntimeOptions::programmatic_launch>},
     {"record", set_text<&RuntimeOptions::record>},
     {"metrics_file", set_text<&RuntimeOptions::metrics_file>},
     {"trace", set_text<&RuntimeOptions::trace>},

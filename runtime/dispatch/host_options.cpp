@@ -87,6 +87,10 @@ MissPolicy miss_policy(const RuntimeOptions& options) {
                                                                       : MissPolicy::cache_only);
 }
 
+bool programmatic_launch(const RuntimeOptions& options) {
+  return options.programmatic_launch.value_or(environment("KERNCAST_PDL") != "0");
+}
+
 std::unique_ptr<compiler::worker::Pool> worker_pool(const CompileWorkers& workers, const std::string& nvrtc,
                                                     cache::Store& store) {
   if (workers.command.empty()) {

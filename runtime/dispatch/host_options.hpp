@@ -20,6 +20,9 @@ namespace kerncast {
 /// The host's policy for kernels that are not cached, else that of KERNCAST_STRICT.
 [[nodiscard]] MissPolicy miss_policy(const RuntimeOptions& options);
 
+/// The host's choice whether kernels may start early, else that of KERNCAST_PDL.
+[[nodiscard]] bool programmatic_launch(const RuntimeOptions& options);
+
 /// The processes that compile; null if this process compiles. `store` keeps the sources that fail, and must
 /// outlive the pool.
 [[nodiscard]] std::unique_ptr<compiler::worker::Pool> worker_pool(const CompileWorkers& workers,

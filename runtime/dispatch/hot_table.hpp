@@ -40,6 +40,8 @@ struct HotEntry {
   std::string arch;
   /// Hears of launches; null if nobody does.
   const KernelEvents* launch_events = nullptr;
+  /// True if the blocks may start while the kernel before it in the stream still runs.
+  bool starts_early = false;
 };
 
 /// Open-addressing table that is read without a lock. Readers load one pointer and probe. Writers never

@@ -18,6 +18,7 @@
 #include "runtime/dispatch/variant_choice.hpp"
 #include "runtime/driver/context.hpp"
 #include "runtime/driver/driver_error.hpp"
+#include "runtime/driver/programmatic_launch.hpp"
 #include "runtime/util/environment.hpp"
 
 namespace kerncast {
@@ -38,6 +39,9 @@ void enqueue(const driver::DriverApi& api, const HotEntry& entry, std::size_t st
   config.blockDimZ = geometry.block[2];
   config.sharedMemBytes = geometry.dynamic_shared;
   config.hStream = static_cast<driver::CUstream>(stream);
+  if (entry.starts_early) {
+    driver::allow_early_start(config);
+  }
   // The driver reads the arguments before it returns and never writes them.
   void* arguments[] = {const_cast<std::byte*>(call.arguments.data())};
   const auto begin =
@@ -114,7 +118,8 @@ Runtime::Impl::Impl(RuntimeOptions given)
       metrics(
           options.metrics_file.empty() ? environment("KERNCAST_METRICS_FILE") : options.metrics_file,
           [this] { return cache.counters(); }, warning_sink(options)),
-      policy(miss_policy(options)) {}
+      policy(miss_policy(options)),
+      programmatic(programmatic_launch(options)) {}
 
 bool Runtime::Impl::forked_since_use() const {
   const std::int64_t used_at = used_at_.load(std::memory_order_relaxed);
@@ -161,6 +166,11 @@ DeviceState& Runtime::Impl::device(int ordinal) {
   }
   devices_[index] = std::move(state);
   return *devices_[index];
+}
+
+bool Runtime::Impl::starts_early(const OpDefinition& op, const DeviceTraits& traits) const {
+  constexpr int first_sm = 90;
+  return programmatic && op.waits_for_primary && traits.sm >= first_sm;
 }
 
 std::pair<LoadedKernel, bool> Runtime::Impl::load_once(const std::string& identity, DeviceState& state,
@@ -270,6 +280,7 @@ HotEntry Runtime::Impl::make_entry(const OpDefinition& op, const HotKey& key, st
   entry.functions = loaded.functions;
   entry.tunables = choice.tunables;
   entry.traits = state.traits();
+  entry.starts_early = starts_early(op, state.traits());
   if (events.launches_heard()) {
     entry.spec = format_specialisation(op, key.spec);
     entry.arch = state.arch();

@@ -68,10 +68,15 @@ struct __attribute__((visibility("hidden"))) Runtime::Impl {
   RequestRecorder requests;
   MetricsFile metrics;
   const MissPolicy policy;
+  const bool programmatic;
   std::atomic<bool> sealed{false};
 
   /// Says why a kernel that the cache lacks is not compiled now; empty if it is.
   [[nodiscard]] std::string_view no_compile_reason(bool capturing) const;
+
+  /// True if the kernels of `op` are launched so that their blocks may start while the kernel before them in
+  /// the stream still runs: see RuntimeOptions::programmatic_launch.
+  [[nodiscard]] bool starts_early(const OpDefinition& op, const DeviceTraits& traits) const;
 
   /// The functions that the hot path launches through. Set when the driver is loaded.
   std::atomic<const driver::DriverApi*> api{nullptr};

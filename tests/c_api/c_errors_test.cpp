@@ -109,6 +109,7 @@ TEST_CASE("options are checked by name and value") {
   CHECK(set("cache_max_bytes", "1000").status == KERNCAST_OK);
   CHECK(set("cache_trust", "true").status == KERNCAST_OK);
   CHECK(set("cache_trust", "1").status == KERNCAST_INVALID_ARGUMENT);
+  CHECK(set("programmatic_launch", "false").status == KERNCAST_OK);
   CHECK(set("cache_max_bytes", "-1").status == KERNCAST_INVALID_ARGUMENT);
   CHECK(set("workers_jobs", "many").status == KERNCAST_INVALID_ARGUMENT);
   CHECK(set("miss_policy", "never").status == KERNCAST_INVALID_ARGUMENT);

@@ -148,6 +148,7 @@ const std::vector<EnvironmentVariable>& environment_variables() {
        "public keys, or files of them, that must have signed what comes from outside", nullptr},
       {"KERNCAST_SIGNING_KEY", "file of the key that signs what is compiled and tuned", nullptr},
       {"KERNCAST_STRICT", "1: compile nothing; a kernel that is not cached is an error", flag},
+      {"KERNCAST_PDL", "0: no kernel starts before the kernel ahead of it in its stream has ended", flag},
       {"KERNCAST_RECORD", "file to which every requested kernel is appended, for warm --from-record", record},
       {"KERNCAST_METRICS_FILE", "file for the counters of a process, as Prometheus text; %p: its process id",
        metrics},

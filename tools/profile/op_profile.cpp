@@ -73,7 +73,9 @@ std::vector<OpProfile> profile_op(Runtime& runtime, RunDevice& device, const OpP
         continue;
       }
       OpProfile& profile = profiles.emplace_back();
-      profile.launch = recorder.record(device, kernel.functions[stage], geometry, call, describe(variant));
+      profile.launch = recorder.record(device, kernel.functions[stage], geometry,
+                                       implementation_of(runtime).starts_early(op, request.traits), call,
+                                       describe(variant));
       profile.sources = sources;
       name_files(profile.launch, profile.sources);
     }

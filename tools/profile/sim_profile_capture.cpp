@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "runtime/driver/driver_error.hpp"
+#include "runtime/driver/programmatic_launch.hpp"
 
 namespace kerncast::tools {
 namespace {
@@ -24,8 +25,8 @@ class Recording {
   decltype(kerncastSimProfile)* set_;
 };
 
-void launch_once(const RunDevice& device, void* function, const LaunchGeometry& geometry, const Call& call,
-                 const std::string& what) {
+void launch_once(const RunDevice& device, void* function, const LaunchGeometry& geometry, bool starts_early,
+                 const Call& call, const std::string& what) {
   driver::CUlaunchConfig config{};
   config.gridDimX = geometry.grid[0];
   config.gridDimY = geometry.grid[1];
@@ -34,6 +35,9 @@ void launch_once(const RunDevice& device, void* function, const LaunchGeometry& 
   config.blockDimY = geometry.block[1];
   config.blockDimZ = geometry.block[2];
   config.sharedMemBytes = geometry.dynamic_shared;
+  if (starts_early) {
+    driver::allow_early_start(config);
+  }
   void* arguments[] = {const_cast<std::byte*>(call.arguments.data())};
   driver::check(
       device.api(),
@@ -56,11 +60,11 @@ SimProfileCapture::SimProfileCapture(const Runtime& runtime)
 }
 
 LaunchProfile SimProfileCapture::record(const RunDevice& device, void* function,
-                                        const LaunchGeometry& geometry, const Call& call,
+                                        const LaunchGeometry& geometry, bool starts_early, const Call& call,
                                         const std::string& what) const {
   {
     const Recording recording(set_recording_);
-    launch_once(device, function, geometry, call, what);
+    launch_once(device, function, geometry, starts_early, call, what);
   }
   const KerncastSimLaunch* launch = count_() == 1 ? launch_(0) : nullptr;
   if (launch == nullptr) {

@@ -15,9 +15,11 @@ class SimProfileCapture {
   /// Throws Error(unsupported) if the driver in use is not the virtual GPU.
   explicit SimProfileCapture(const Runtime& runtime);
 
-  /// Launches `function` once and returns the counts. `what` names the kernel in errors. Throws Error.
+  /// Launches `function` once and returns the counts. `starts_early` is that of Runtime::Impl for the op, so
+  /// that a profile is one of the launch that the library makes. `what` names the kernel in errors. Throws
+  /// Error.
   [[nodiscard]] LaunchProfile record(const RunDevice& device, void* function, const LaunchGeometry& geometry,
-                                     const Call& call, const std::string& what) const;
+                                     bool starts_early, const Call& call, const std::string& what) const;
 
  private:
   decltype(kerncastSimProfile)* set_recording_;

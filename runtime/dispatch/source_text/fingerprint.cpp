@@ -73,6 +73,7 @@ OpFingerprint fingerprint(const OpDefinition& op) noexcept {
     hasher.add_text(stage.kernel);
     hasher.add_value(stage.geometry);
   });
+  hasher.add_value(op.waits_for_primary);
   hasher.add_list(op.sources, [&](const std::pair<std::string, std::string>& source) {
     hasher.add_text(source.first);
     hasher.add_text(source.second);

@@ -123,7 +123,8 @@ KERNCAST_C_API kerncast_status kerncast_options_create(kerncast_options** option
  *    cache_signing_key, record, metrics_file, trace, nvtx, workers_command (the path of the kerncast
  *    command);
  *  - lists, which each call extends: cache_read_only, cache_owners;
- *  - "true" or "false": cache_remote_read_only, cache_remote_leases, cache_trust, cache_hostname;
+ *  - "true" or "false": cache_remote_read_only, cache_remote_leases, cache_trust, cache_hostname,
+ *    programmatic_launch;
  *  - numbers: cache_max_bytes, cache_max_entries, workers_jobs, workers_memory_bytes, workers_timeout_s;
  *  - miss_policy: "compile" or "cache_only". */
 KERNCAST_C_API kerncast_status kerncast_options_set(kerncast_options* options, const char* name,

@@ -100,6 +100,13 @@ struct OpDefinition {
   /// Kernels launched after `kernel`, at most max_stages - 1, for work that one launch cannot do without a
   /// grid-wide wait.
   std::vector<LaterStage> later_stages;
+  /// True if every kernel begins with begin_kernel() of device/programmatic_launch.cuh, or itself executes
+  /// griddepcontrol.wait, on every path and before it first reads or writes global memory, if it is compiled
+  /// for sm_90 or later. A Runtime may then start its blocks while the kernel before it in the stream still
+  /// runs; see RuntimeOptions::programmatic_launch. If a kernel does not wait, that is a race with every
+  /// kernel before it. It is true of the library's ops; a copy of one that brings a template of its own must
+  /// set it anew.
+  bool waits_for_primary = false;
   /// A host's own template files, as name and text. They may include the library's files, and hide those of
   /// the same name.
   std::vector<std::pair<std::string, std::string>> sources;

@@ -11,9 +11,9 @@ namespace kerncast {
 
 struct OpDefinition;
 
-/// XXH3-128 over everything in an OpDefinition that decides which kernel runs and with which tunables: name,
-/// include, kernel, arguments type, later stages, sources, parameters, tunables, and the functions that
-/// check, choose and shape a launch.
+/// XXH3-128 over everything in an OpDefinition that decides which kernel runs, how it is launched and with
+/// which tunables: name, include, kernel, arguments type, later stages, the declaration that kernels wait,
+/// sources, parameters, tunables, and the functions that check, choose and shape a launch.
 struct OpFingerprint {
   std::uint64_t low = 0;
   std::uint64_t high = 0;

@@ -93,6 +93,10 @@ struct RuntimeOptions {
   std::optional<bool> cache_hostname;
   /// KERNCAST_STRICT=1 means cache_only; default: compile.
   std::optional<MissPolicy> miss_policy;
+  /// Launch programmatically on devices of sm_90 and later: the blocks of a kernel may start while the kernel
+  /// before it in the stream still runs, and wait for it. Only ops that declare
+  /// OpDefinition::waits_for_primary are launched so. KERNCAST_PDL=0 means false; default: true.
+  std::optional<bool> programmatic_launch;
   CompileWorkers compile_workers;  ///< default: compile in this process
   /// File to which every kernel that a launch asks for is appended, for `kerncast warm --from-record`.
   /// KERNCAST_RECORD; default: none.

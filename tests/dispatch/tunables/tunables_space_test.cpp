@@ -96,10 +96,13 @@ TEST_CASE("a constraint between tunables gives its reason before the geometry is
         "a block would need 56000 bytes of shared memory, sm_90 has 49152");
 }
 
-TEST_CASE("the range of a tunable and the constraint are part of an op's fingerprint") {
+TEST_CASE("the range of a tunable, the constraint and the wait are part of an op's fingerprint") {
   const OpDefinition op = op_of_rows();
   OpDefinition other = op;
   CHECK(fingerprint(other) == fingerprint(op));
+  other.waits_for_primary = !op.waits_for_primary;
+  CHECK_FALSE(fingerprint(other) == fingerprint(op));
+  other = op;
   other.tunables_defect = nullptr;
   CHECK_FALSE(fingerprint(other) == fingerprint(op));
   for (std::int32_t TunableSpec::* const bound :

@@ -352,7 +352,8 @@ TEST_CASE("doctor is ready only if every variable, layer and server can be used"
       {"KERNCAST_TRACE", "/no/such/folder/trace.json", "cannot be written"},
       {"KERNCAST_NVTX", "yes", "is none of 0, 1 and launches"},
       {"KERNCAST_METRICS_FILE", "/dev/null", "is not a regular file"},
-      {"KERNCAST_STRICT", "on", "is neither 0 nor 1"}};
+      {"KERNCAST_STRICT", "on", "is neither 0 nor 1"},
+      {"KERNCAST_PDL", "off", "is neither 0 nor 1"}};
   for (const Case& bad : cases) {
     INFO(bad.name << '=' << bad.value);
     const Outcome outcome = place.run({"doctor", "--json"}, {{bad.name, bad.value}});

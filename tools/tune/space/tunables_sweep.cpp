@@ -437,7 +437,8 @@ Counted TunablesSweep::count_call(const Workload& workload, const Call& call, co
     const LaunchGeometry geometry = stage_geometry(op, stage)(call.spec, tunables, traits_, call.rows);
     if (geometry.grid[0] != 0) {
       const LaunchProfile launch =
-          recorder_.record(device_, loaded->functions[stage], geometry, call, op.name);
+          recorder_.record(device_, loaded->functions[stage], geometry,
+                           implementation_of(runtime_).starts_early(op, traits_), call, op.name);
       made.stages.push_back(cost_input(launch, loaded->binary->resources.registers, read, written));
       made.moved.push_back(moved_bytes(launch));
     }

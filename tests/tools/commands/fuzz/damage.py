@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "KERNCAST_CACHE_MAX_ENTRIES": ["", "0", "1", "-1", "x", "99999999999999999999"],
     "KERNCAST_CACHE_TRUST": ["", "0", "1", "x"],
     "KERNCAST_STRICT": ["", "0", "1", "x"],
+    "KERNCAST_PDL": ["", "0", "1", "x"],
     "KERNCAST_RECORD": ["out/record", "in", "nowhere/x", "/dev/full", "/dev/null"],
     "KERNCAST_TRACE": ["out/trace", "in", "nowhere/x", "/dev/full", "/dev/null"],
     "KERNCAST_NVTX": ["", "0", "1", "launches", "x"],
