@@ -1,9 +1,10 @@
 #include "tools/tune/space/kept_inputs.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
+
+#include "tools/tune/space/call_shape.hpp"
 
 namespace kerncast::tools {
 
@@ -11,8 +12,7 @@ const std::vector<HostTensor>& KeptInputs::of(const Workload& workload, std::int
   // A sweep returns to the row counts from which it extrapolates for each batch of candidates.
   constexpr std::size_t most = 48;
   constexpr std::size_t most_bytes = std::size_t{512} << 20;
-  const std::string name = fmt::format("{} {} {} {}", workload.op->name, fmt::join(workload.params, " "),
-                                       fmt::join(workload.scalars, " "), rows);
+  const std::string name = fmt::format("{} {}", text_of(workload), rows);
   const auto found =
       std::find_if(kept_.begin(), kept_.end(), [&](const Kept& kept) { return kept.name == name; });
   if (found != kept_.end()) {
