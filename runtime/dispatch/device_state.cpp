@@ -44,8 +44,8 @@ DeviceState::DeviceState(std::shared_ptr<const driver::Driver> driver, int ordin
         fmt::format("retaining the context of device {}", ordinal));
 }
 
-// The context is not released, since a host that also owns it may have reset the driver by the time statics
-// are destroyed.
+// The context is not released and nothing is unloaded, since a host that also owns the context may have reset
+// the driver by the time statics are destroyed.
 DeviceState::~DeviceState() = default;
 
 void DeviceState::make_current() const {
@@ -85,6 +85,10 @@ driver::CUfunction DeviceState::find_function(driver::CUlibrary library, const s
 LoadedKernel DeviceState::load(std::shared_ptr<const KernelBinary> binary, const std::string& what) {
   const auto start = std::chrono::steady_clock::now();
   const driver::CUlibrary library = open_library(binary->cubin, binary->ptx, what);
+  {
+    const std::lock_guard lock(libraries_mutex_);
+    libraries_.push_back(library);
+  }
   LoadedKernel loaded;
   for (std::size_t i = 0; i < std::min(binary->lowered_names.size(), loaded.functions.size()); ++i) {
     const driver::CUfunction function = find_function(library, binary->lowered_names[i], what);
@@ -95,6 +99,14 @@ LoadedKernel DeviceState::load(std::shared_ptr<const KernelBinary> binary, const
       std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
   loaded.binary = std::move(binary);
   return loaded;
+}
+
+void DeviceState::unload() noexcept {
+  const std::lock_guard lock(libraries_mutex_);
+  for (const driver::CUlibrary library : libraries_) {
+    static_cast<void>(driver_->api.cuLibraryUnload(library));
+  }
+  libraries_.clear();
 }
 
 void DeviceState::try_load(const std::string& cubin, const std::string& ptx,

@@ -43,6 +43,11 @@ class DeviceState {
   /// must be current, and returns its functions. `what` names the kernel in errors.
   LoadedKernel load(std::shared_ptr<const KernelBinary> binary, const std::string& what);
 
+  /// Unloads everything that load() has loaded. None of its functions may be in use, and none may be launched
+  /// any more. The end of the object unloads nothing, so a tool that makes one runtime after another calls
+  /// this before it.
+  void unload() noexcept;
+
   /// Loads code as load() does, finds its `kernels`, and unloads it. Throws as load() does.
   void try_load(const std::string& cubin, const std::string& ptx, const std::vector<std::string>& kernels,
                 const std::string& what) const;
@@ -60,6 +65,8 @@ class DeviceState {
   DeviceTraits traits_;
   std::string arch_;
   std::string name_;
+  std::mutex libraries_mutex_;
+  std::vector<driver::CUlibrary> libraries_;  ///< of load()
 };
 
 }  // namespace kerncast

@@ -9,6 +9,7 @@
 #include <limits>
 #include <utility>
 
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "tools/run/steering_data.hpp"
 #include "tools/tune/evaluate/fitness.hpp"
 #include "tools/tune/evaluate/model_digest.hpp"
@@ -27,11 +28,16 @@ struct EstimateEvaluator::Seat {
   Seat(std::unique_ptr<Runtime> made, const devices::DeviceDescription& description)
       : runtime(std::move(made)),
         device(*runtime, 0),
+        loaded(implementation_of(*runtime).device(device.ordinal())),
         sweep(*runtime, device, description.arch, traits_of(description)),
         check(*runtime, device) {}
+  ~Seat() { loaded.unload(); }
+  Seat(const Seat&) = delete;
+  Seat& operator=(const Seat&) = delete;
 
   std::unique_ptr<Runtime> runtime;
   RunDevice device;
+  DeviceState& loaded;  ///< has the kernels
   TunablesSweep sweep;
   ResultCheck check;
 };

@@ -44,8 +44,8 @@ class EstimateEvaluator final : public Evaluator {
 
  private:
   struct Seat;
-  /// The seat for the kernels of `point`. Those of another workload are given up with their seat, since a
-  /// runtime keeps what it has loaded until it ends.
+  /// The seat for the kernels of `point`. Those of another workload are unloaded with their seat, since a
+  /// runtime keeps what it has loaded.
   [[nodiscard]] Seat& seat(const Point& point);
   /// The trial of a candidate, without its time: it is timed if it may be.
   [[nodiscard]] Trial examine(const EvaluationRequest& request, const Candidate& candidate);

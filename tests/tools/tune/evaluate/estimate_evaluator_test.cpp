@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "tests/temporary_directory.hpp"
 #include "tests/tools/tune/made_up_op.hpp"
 #include "tools/tune/evaluate/model_digest.hpp"
@@ -17,7 +18,12 @@ struct Place {
   Place()
       : runtime(options()),
         compiler(runtime, 1),
-        evaluator([this] { return std::make_unique<Runtime>(options()); }, compiler, h100, "13.0") {}
+        evaluator([this] { return make(); }, compiler, h100, "13.0") {}
+  [[nodiscard]] std::unique_ptr<Runtime> make() {
+    auto made = std::make_unique<Runtime>(options());
+    latest = made.get();
+    return made;
+  }
   [[nodiscard]] RuntimeOptions options() const {
     RuntimeOptions made;
     made.driver = "sim";
@@ -32,6 +38,7 @@ struct Place {
 
   const devices::DeviceDescription& h100 = *devices::find_device_description("h100");
   TemporaryDirectory folder;
+  Runtime* latest = nullptr;  ///< that the evaluator has
   Runtime runtime;
   CandidateCompiler compiler;
   EstimateEvaluator evaluator;
@@ -67,4 +74,29 @@ TEST_CASE_METHOD(Place, "a stop ends an estimate between its launches, and nothi
   CHECK(evaluate({with_threads(point, 64)}, [&] { return ++asked > 1; }).empty());
   CHECK(asked == 2);
   CHECK(evaluate({with_threads(point, 64)}, [] { return false; }).front().timed());
+}
+
+TEST_CASE_METHOD(Place, "the kernels of a workload are unloaded when another follows") {
+  const RunDevice held(runtime, 0);
+  REQUIRE(evaluate({with_threads(point, 64)}, [] { return false; }).front().timed());
+  REQUIRE(latest != nullptr);
+  Runtime::Impl& seat = implementation_of(*latest);
+  const Variant variant{&op, point.spec, with_threads(point, 64).tunables, point.arch};
+  const std::shared_ptr<const KernelBinary> binary =
+      seat.builder.load_or_compile(variant, BuildPolicy::cached_or_compile);
+  auto* const function =
+      static_cast<driver::CUfunction>(seat.device(0).load(binary, "a kernel of the seat").functions[0]);
+  const auto is_loaded = [&] {
+    int bytes = 0;
+    return held.api().cuFuncGetAttribute(&bytes, driver::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function) ==
+           driver::CUDA_SUCCESS;
+  };
+  CHECK(is_loaded());
+  CHECK(evaluate({with_threads(point, 128)}, [] { return false; }).front().timed());
+  CHECK(is_loaded());
+  OpDefinition other = op;
+  other.name = "own.other";
+  point = test::point_on_h100(other, 100);
+  CHECK(evaluate({with_threads(point, 64)}, [] { return false; }).front().timed());
+  CHECK_FALSE(is_loaded());
 }
