@@ -127,6 +127,8 @@ Content failed(const Database& database, int result) {
   Content out;
   out.condition = state_of(result) == State::broken ? Condition::broken : Condition::unavailable;
   out.defect = database == nullptr ? sqlite3_errstr(result) : sqlite3_errmsg(database.get());
+  out.result = result;
+  out.system_error = database == nullptr ? 0 : sqlite3_system_errno(database.get());
   return out;
 }
 
@@ -169,7 +171,9 @@ bool read_marks(const Database& database, Content& out, std::int64_t& number) {
   }
   if (number > schema_version) {
     out.condition = Condition::newer;
-    out.defect = fmt::format("it has schema version {}, this build knows {}", number, schema_version);
+    out.defect = fmt::format(
+        "it has schema version {}, this build knows {}; use a Kerncast as new as the one that wrote it",
+        number, schema_version);
     return false;
   }
   return true;

@@ -30,6 +30,9 @@ enum class Condition : std::uint8_t {
 /// Content of a database. If it is broken, `records` still has the sound ones.
 struct Content {
   Condition condition = Condition::unavailable;
+  /// The result code of SQLite and errno because of which it is unavailable, or 0.
+  int result = SQLITE_OK;
+  int system_error = 0;
   std::string defect;  ///< the reason if it is newer, broken or unavailable
   std::vector<TunedRecord> records;
 };

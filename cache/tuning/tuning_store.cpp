@@ -16,6 +16,7 @@
 #include "cache/process_lock.hpp"
 #include "cache/quarantine.hpp"
 #include "cache/tuning/tuning_database.hpp"
+#include "cache/tuning/unusable_reason.hpp"
 
 namespace kerncast::cache {
 namespace {
@@ -69,6 +70,11 @@ Content read_copy_in(const Folder& root, const Trust& trust) {
   }
   out.defect = reason_not_trusted(content.info, trust);
   return out.defect.empty() ? tuning_database::read(content.bytes) : out;
+}
+
+/// The reason why the last good copy does not serve, in words.
+std::string copy_defect(const Content& copy) {
+  return fmt::format("its last good copy {} cannot be used: {}", layout::tuning_copy, copy.defect);
 }
 
 }  // namespace
@@ -129,7 +135,9 @@ TuningStore::Opened TuningStore::open(Use use) {
   if (opened != SQLITE_OK) {
     out.content.condition =
         sqlite::state_of(opened) == sqlite::State::broken ? Condition::broken : Condition::unavailable;
-    out.content.defect = sqlite3_errstr(opened);
+    out.content.defect = out.content.condition == Condition::broken
+                             ? sqlite3_errstr(opened)
+                             : unusable_reason(opened, 0, out.root, writes);
     return out;
   }
   if (!writes) {
@@ -138,6 +146,9 @@ TuningStore::Opened TuningStore::open(Use use) {
     sqlite3_db_config(out.database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   }
   out.content = tuning_database::read(out.database);
+  if (out.content.condition == Condition::unavailable) {
+    out.content.defect = unusable_reason(out.content.result, out.content.system_error, out.root, writes);
+  }
   if (writes && out.content.condition == Condition::usable &&
       sqlite3_db_readonly(out.database.get(), "main") == 1 && ::access(out.path.c_str(), W_OK) == 0) {
     out.content.condition = Condition::broken;
@@ -146,29 +157,31 @@ TuningStore::Opened TuningStore::open(Use use) {
   return out;
 }
 
-std::vector<TunedRecord> TuningStore::read_copy(const Opened& opened) {
+std::vector<TunedRecord> TuningStore::read_copy(const Opened& opened, std::string& defect) {
   Content copy = opened.root.valid() ? read_copy_in(opened.root, trust_) : Content();
-  const bool used = copy.condition == Condition::usable;
-  if (opened.content.condition != Condition::empty && !root_.empty()) {
-    if (!used) {
-      const std::lock_guard lock(defect_mutex_);
-      list_defect_ = opened.content.defect;
-    }
-    // Without a directory there is no database, and publishing warns about that.
-    warnings_.once("unread",
-                   fmt::format("the tuning database {} cannot be used ({}); {}",
-                               opened.path.empty() ? root_ : opened.path, opened.content.defect,
-                               used ? "its last good copy is used" : "ops use their default tunables"));
+  // Without a directory there is no database, and publishing warns about that.
+  const bool unread = opened.content.condition != Condition::empty && !root_.empty();
+  if (copy.condition != Condition::usable) {
+    const bool has_copy =
+        opened.root.valid() && copy.condition != Condition::empty && copy.condition != Condition::broken;
+    defect = unread ? opened.content.defect : has_copy ? copy_defect(copy) : std::string();
+    return {};
   }
-  return used ? std::move(copy.records) : std::vector<TunedRecord>();
+  if (unread) {
+    warnings_.once("unread",
+                   fmt::format("the tuning database {} cannot be used ({}); its last good copy is used",
+                               opened.path, opened.content.defect));
+  }
+  return std::move(copy.records);
 }
 
-std::vector<TunedRecord> TuningStore::recover(Opened& opened) {
+std::vector<TunedRecord> TuningStore::recover(Opened& opened, std::string& defect) {
   const Content copy = read_copy_in(opened.root, trust_);
   const bool missing = opened.content.condition == Condition::empty;
   // A copy that cannot be read at present may be sound, so it is not replaced.
   if (copy.condition == Condition::newer || copy.condition == Condition::unavailable ||
       (missing && copy.condition != Condition::usable)) {
+    defect = missing ? std::string() : fmt::format("{}; {}", opened.content.defect, copy_defect(copy));
     return {};
   }
   std::vector<TunedRecord> records =
@@ -250,35 +263,39 @@ bool TuningStore::repair() {
   return change([](const sqlite::Database&, const std::vector<TunedRecord>&) { return SQLITE_OK; });
 }
 
-std::string TuningStore::list_defect() const {
-  const std::lock_guard lock(defect_mutex_);
-  return list_defect_;
+std::vector<TunedRecord> TuningStore::list() {
+  std::string defect;
+  std::vector<TunedRecord> records = list(defect);
+  if (!defect.empty()) {
+    warnings_.once("unread",
+                   fmt::format("the tuning database {}/{} cannot be used ({}); ops use their default "
+                               "tunables",
+                               root_, layout::tuning, defect));
+  }
+  return records;
 }
 
-std::vector<TunedRecord> TuningStore::list() {
+std::vector<TunedRecord> TuningStore::list(std::string& defect) {
   const SignalGuard guard(SIGXFSZ);
-  {
-    const std::lock_guard lock(defect_mutex_);
-    list_defect_.clear();
-  }
+  defect.clear();
   Opened opened = open(Use::read);
   if (opened.content.condition == Condition::usable) {
     return std::move(opened.content.records);
   }
   if (opened.content.condition != Condition::broken) {
-    return read_copy(opened);
+    return read_copy(opened, defect);
   }
   const ProcessLock lock(root_, lock_key(), recover_timeout_ms, trust_);
   if (!lock.held()) {
-    return read_copy(opened);
+    return read_copy(opened, defect);
   }
   // Another process may have recovered the database meanwhile.
   opened = open(Use::read);
   if (opened.content.condition == Condition::broken) {
-    return recover(opened);
+    return recover(opened, defect);
   }
   return opened.content.condition == Condition::usable ? std::move(opened.content.records)
-                                                       : read_copy(opened);
+                                                       : read_copy(opened, defect);
 }
 
 template <class Work>
@@ -288,7 +305,8 @@ bool TuningStore::change(Work&& work) {
   Opened opened = open(Use::write);
   if (lock.held() &&
       (opened.content.condition == Condition::broken || opened.content.condition == Condition::empty)) {
-    static_cast<void>(recover(opened));
+    std::string unused;
+    static_cast<void>(recover(opened, unused));
     opened = open(Use::write);
   }
   const auto refuse = [&](const std::string& why) {
@@ -303,7 +321,8 @@ bool TuningStore::change(Work&& work) {
     // Without the old records, the next copy would hold only the new ones.
     const Content copy = read_copy_in(opened.root, trust_);
     if (copy.condition != Condition::empty && copy.condition != Condition::broken) {
-      return refuse("it could not be restored from its last good copy");
+      return refuse(copy.condition == Condition::usable ? "it could not be restored from its last good copy"
+                                                        : copy_defect(copy));
     }
   }
   if (!lock.held()) {
@@ -319,7 +338,8 @@ bool TuningStore::change(Work&& work) {
     result = work(opened.database, opened.content.records);
   }
   if (result != SQLITE_OK) {
-    return refuse(sqlite3_errmsg(opened.database.get()));
+    // The message of the database is that of its last statement, which took the change back.
+    return refuse(unusable_reason(result, sqlite3_system_errno(opened.database.get()), opened.root, true));
   }
   // Write the log back into the database, so that damage to the log loses nothing.
   static_cast<void>(sqlite::execute(opened.database, "PRAGMA wal_checkpoint(TRUNCATE)"));

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -68,11 +67,11 @@ class TuningStore {
   /// specialisation, architecture, rows, source and device. A time of recording that cannot be right is
   /// stored as 0, and the signatures, which cover it, are dropped then.
   RecordResult record(const std::vector<TunedRecord>& records);
-  /// Every record, in order.
+  /// Every record, in order. Warns if there may be some that cannot be read.
   [[nodiscard]] std::vector<TunedRecord> list();
-  /// The reason why the last list() is empty although there may be records: neither the database nor its last
-  /// good copy could be used. Empty if one could, or if there is none.
-  [[nodiscard]] std::string list_defect() const;
+  /// Every record, in order. If there may be some, and neither the database nor its last good copy can be
+  /// used, `defect` receives the reason and what to do about it, and nothing is warned of.
+  [[nodiscard]] std::vector<TunedRecord> list(std::string& defect);
   /// Removes the records for which `unwanted` is true and returns their number. Empty if they cannot be
   /// removed.
   std::optional<std::uint64_t> remove(const std::function<bool(const TunedRecord&)>& unwanted);
@@ -88,10 +87,11 @@ class TuningStore {
   struct Opened;
   enum class Use : std::uint8_t { read, write };
   [[nodiscard]] Opened open(Use use);
-  /// Reads the copy because the database itself cannot be read.
-  [[nodiscard]] std::vector<TunedRecord> read_copy(const Opened& opened);
-  /// Replaces a damaged or missing database and returns the recovered records. The process lock must be held.
-  std::vector<TunedRecord> recover(Opened& opened);
+  /// Reads the copy because the database itself cannot be read. Without a copy `defect` receives why.
+  [[nodiscard]] std::vector<TunedRecord> read_copy(const Opened& opened, std::string& defect);
+  /// Replaces a damaged or missing database and returns the recovered records. A damaged one stays if its
+  /// copy is of a newer build or unreadable at present; `defect` receives why. The process lock must be held.
+  std::vector<TunedRecord> recover(Opened& opened, std::string& defect);
   /// Opens the database for writing, after recovering it if necessary, runs `work`, which returns a result
   /// code of SQLite, and publishes a new copy.
   template <class Work>
@@ -102,8 +102,6 @@ class TuningStore {
   Trust trust_;
   FinishRecord finish_;
   WarnOnce warnings_;
-  mutable std::mutex defect_mutex_;
-  std::string list_defect_;
 };
 
 /// The records of a directory that is only read: from the last good copy or, if there is none, from the

@@ -3,13 +3,16 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "cache/cache.hpp"
@@ -413,14 +416,18 @@ TEST_CASE_METHOD(Fixture, "a read-only directory is read and not written") {
           if (is_root && seteuid(65534) != 0) {
             return 1;
           }
-          int warned = 0;
-          TuningStore one(root, [&](std::string_view) { ++warned; }, Trust::everyone);
+          std::string warned;
+          TuningStore one(root, [&](std::string_view text) { warned += text; }, Trust::everyone);
           if (one.list() != records) {
             return 2;
           }
           const RecordResult result = one.record({sample_record(9)});
-          if (result.failed != 1 || result.written != 0 || warned == 0) {
+          if (result.failed != 1 || result.written != 0) {
             return 3;
+          }
+          if (warned.find(path) == std::string::npos || warned.find("let this user") == std::string::npos) {
+            std::fprintf(stderr, "%s\n", warned.c_str());
+            return 5;
           }
           return one.list() == records ? 0 : 4;
         }) == 0);
@@ -443,6 +450,71 @@ TEST_CASE_METHOD(Fixture, "a database of a newer build is left alone") {
   CHECK(DatabaseConnection(path).text("SELECT x FROM later") == "kept");
   CHECK(DatabaseConnection(path).text("SELECT count(*) FROM tuned") == "5");
   CHECK(!fs::exists(root + "/quarantine/tuning.sqlite"));
+}
+
+TEST_CASE_METHOD(Fixture, "who asks for the defect of a database hears it without a warning") {
+  fill();
+  DatabaseConnection(path).run("PRAGMA user_version = 4; PRAGMA application_id = 0x4B430004");
+  std::string defect;
+  CHECK(store().list(defect) == records);
+  CHECK(defect.empty());
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains(path) && Catch::Contains("last good copy is"));
+  warnings.clear();
+  fs::copy_file(path, copy, fs::copy_options::overwrite_existing);
+  CHECK(store().list(defect).empty());
+  CHECK_THAT(defect, Catch::Contains("schema version 4") && Catch::Contains("use a Kerncast as new as"));
+  CHECK(warnings.empty());
+  // Without the database there may still be records.
+  fs::remove(path);
+  CHECK(store().list(defect).empty());
+  CHECK_THAT(defect, Catch::Contains("tuning.good.sqlite") && Catch::Contains("schema version 4"));
+}
+
+TEST_CASE_METHOD(Fixture, "a damaged database whose copy is of a newer build stays, and so does the copy") {
+  fill();
+  DatabaseConnection(copy).run("PRAGMA user_version = 4; PRAGMA application_id = 0x4B430004");
+  const std::optional<std::string> newer = read_file(copy);
+  write(path, "garbage");
+  std::string defect;
+  CHECK(store().list(defect).empty());
+  CHECK_THAT(defect, Catch::Contains("schema version 4"));
+  CHECK(store().record({sample_record(9)}).failed == 1);
+  CHECK(read_file(copy) == newer);
+  CHECK(read_file(path) == "garbage");
+}
+
+TEST_CASE_METHOD(Fixture, "a disk that takes no more keeps the records, and the warning says so") {
+  fill();
+  CHECK(run_child([&] {
+          std::string warned;
+          TuningStore one(root, [&](std::string_view text) { warned += text; });
+          rlimit limit{};
+          getrlimit(RLIMIT_FSIZE, &limit);
+          limit.rlim_cur = 4096;
+          setrlimit(RLIMIT_FSIZE, &limit);
+          if (one.record({sample_record(9)}).failed != 1) {
+            return 1;
+          }
+          std::fprintf(stderr, "%s\n", warned.c_str());
+          return warned.find("File too large") != std::string::npos ||
+                         warned.find("disk is full") != std::string::npos
+                     ? 0
+                     : 2;
+        }) == 0);
+  CHECK(store().list() == records);
+  CHECK(store().record({sample_record(9)}).written == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "who cannot record since another process writes hears that") {
+  fill();
+  const DatabaseConnection other(path);
+  other.run("BEGIN EXCLUSIVE");
+  CHECK(store().record({sample_record(9)}).failed == 1);
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains(path) && Catch::Contains("another process holds it"));
+  other.run("ROLLBACK");
+  CHECK(store().list() == records);
 }
 
 TEST_CASE_METHOD(Fixture, "what is no file, or somebody else's, is left alone") {

@@ -160,11 +160,12 @@ cache::TuningStore open_tuning(CommandContext& context, const cache::Store& stor
 }
 
 std::vector<cache::TunedRecord> require_tuned(cache::TuningStore& tuning) {
-  std::vector<cache::TunedRecord> records = tuning.list();
-  if (const std::string defect = tuning.list_defect(); !defect.empty()) {
+  std::string defect;
+  std::vector<cache::TunedRecord> records = tuning.list(defect);
+  if (!defect.empty()) {
     throw Error(ErrorCode::io_error,
-                fmt::format("the tuned records in {} cannot be read ({}); make them readable, or "
-                            "move them away",
+                fmt::format("the tuned records in {} cannot be read ({}); mend that, or set "
+                            "KERNCAST_CACHE_DIR to another directory",
                             tuning.root(), defect));
   }
   return records;

@@ -282,8 +282,9 @@ int clear(CommandContext& context, const ClearOptions& options) {
   }
   report(context, options, store, removal, tuning.list().size());
   if (!removal.tuned) {
-    throw Error(ErrorCode::io_error,
-                fmt::format("the tuned records in {} could not be removed", store.root()));
+    throw Error(
+        ErrorCode::io_error,
+        fmt::format("the tuned records in {} could not be removed, as the warning says", store.root()));
   }
   if (const std::uint64_t left = options.dry_run ? 0 : left_over(store, removal); left > 0) {
     context.console.error(fmt::format("{} in {} could not be removed; check who owns them",

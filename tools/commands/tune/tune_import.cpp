@@ -114,7 +114,8 @@ int import_records(CommandContext& context, const ImportOptions& options) {
   }
   if (result.failed > 0) {
     context.console.error(
-        fmt::format("{} could not be stored in {}", counted(result.failed, "tuned record"), store.root()));
+        fmt::format("{} could not be stored in {}, as the warning says; mend that and import again",
+                    counted(result.failed, "tuned record"), store.root()));
   }
   return result.failed == 0 && lines.defects.empty() ? exit_fine : exit_failed;
 }
