@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,12 +22,6 @@
 namespace kerncast::tools {
 namespace {
 
-std::string field(const cache::KeyFieldList& fields, std::string_view label) {
-  const auto found =
-      std::find_if(fields.begin(), fields.end(), [&](const auto& one) { return one.first == label; });
-  return found == fields.end() ? std::string() : found->second;
-}
-
 /// Removes the trials of searches that no run goes on with, since their op is gone or its templates have
 /// changed. Returns their number.
 std::size_t prune_trials(CommandContext& context, Runtime& runtime, bool dry_run) {
@@ -39,9 +32,9 @@ std::size_t prune_trials(CommandContext& context, Runtime& runtime, bool dry_run
       cache::directory_trust(cache::options_from_environment()));
   return trials.remove(
       [&](const cache::KeyFieldList& fields) {
-        const OpDefinition* op = OpRegistry::instance().find(field(fields, "op"));
+        const OpDefinition* op = OpRegistry::instance().find(field_of(fields, "op"));
         return op == nullptr ||
-               field(fields, "templates") != builder.templates_digest(*op, field(fields, "spec"));
+               field_of(fields, "templates") != builder.templates_digest(*op, field_of(fields, "spec"));
       },
       dry_run);
 }
@@ -93,8 +86,11 @@ int prune(CommandContext& context, bool dry_run) {
     }
   }
   if (!dry_run && !list.empty() && !cache.tuning().remove(unwanted)) {
-    throw Error(ErrorCode::io_error,
-                fmt::format("the tuned records in {} could not be removed", cache.store().root()));
+    throw Error(
+        ErrorCode::io_error,
+        fmt::format("the tuned records in {} could not be removed, as the warning says; mend that and "
+                    "prune again",
+                    cache.store().root()));
   }
   const std::uint64_t removed = list.size();
   const std::uint64_t searches = prune_trials(context, runtime, dry_run);

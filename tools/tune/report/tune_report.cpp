@@ -25,15 +25,6 @@ constexpr std::size_t always_few = 16;
 /// Rounds that each half of a split must have.
 constexpr std::size_t least_half = 6;
 
-std::string field(const StoredSearch& search, std::string_view label) {
-  for (const auto& [name, value] : search.fields) {
-    if (name == label) {
-      return value;
-    }
-  }
-  return {};
-}
-
 /// A point that was searched, with the space that it has today.
 struct Searched {
   ReportedPoint reported;
@@ -64,23 +55,23 @@ DecisionPolicy policy_of(const ReportedPoint& point, DecisionPolicy policy) {
 
 /// The point and the space of a search. Empty if the op, its parameters or the device are not known here.
 std::optional<Searched> searched_of(const StoredSearch& search) {
-  const OpDefinition* op = OpRegistry::instance().find(field(search, "op"));
-  const std::string rows = field(search, "rows");
+  const OpDefinition* op = OpRegistry::instance().find(field_of(search.fields, "op"));
+  const std::string rows = field_of(search.fields, "rows");
   std::int64_t count = 0;
   const auto [end, error] = std::from_chars(rows.data(), rows.data() + rows.size(), count);
   if (op == nullptr || error != std::errc() || end != rows.data() + rows.size()) {
     return std::nullopt;
   }
-  const std::string arch = field(search, "arch");
-  const std::string device = field(search, "device");
+  const std::string arch = field_of(search.fields, "arch");
+  const std::string device = field_of(search.fields, "device");
   const devices::DeviceDescription* description = devices::find_device_description(device);
   description = description != nullptr ? description : devices::device_description_of(arch, device);
-  std::optional<DeviceTraits> traits = parse_traits(field(search, "traits"));
+  std::optional<DeviceTraits> traits = parse_traits(field_of(search.fields, "traits"));
   if (!traits && description != nullptr) {
     traits = traits_of(*description);
   }
   try {
-    const Settings settings = parse_settings(*op, non_empty_parts(field(search, "spec"), ' '));
+    const Settings settings = parse_settings(*op, non_empty_parts(field_of(search.fields, "spec"), ' '));
     Workload workload{op, "", settings.params, scalars_of(search)};
     Searched made;
     made.point = point_of(workload, arch, traits.value_or(DeviceTraits{}), count);
@@ -95,20 +86,20 @@ std::optional<Searched> searched_of(const StoredSearch& search) {
 void complete(Searched& made, const StoredSearch& search, const std::string& templates,
               const DecisionPolicy& policy) {
   ReportedPoint& point = made.reported;
-  point.op = field(search, "op");
-  point.spec = field(search, "spec");
-  point.arch = field(search, "arch");
+  point.op = field_of(search.fields, "op");
+  point.spec = field_of(search.fields, "spec");
+  point.arch = field_of(search.fields, "arch");
   point.rows = made.point.rows;
   point.rows_low = made.point.rows_low;
   point.rows_high = made.point.rows_high;
-  point.source = field(search, "source");
-  point.device = field(search, "device");
+  point.source = field_of(search.fields, "source");
+  point.device = field_of(search.fields, "device");
   point.scalars = made.point.workload.scalars;
-  point.policy = field(search, "policy");
-  point.own = field(search, "default");
+  point.policy = field_of(search.fields, "policy");
+  point.own = field_of(search.fields, "default");
   point.trials = search.trials;
   point.candidates = made.space.valid.size();
-  point.is_current = field(search, "templates") == templates && point.own == made.space.own().text;
+  point.is_current = field_of(search.fields, "templates") == templates && point.own == made.space.own().text;
   for (const Candidate& candidate : made.space.valid) {
     made.ids[candidate.text] = candidate.id;
   }

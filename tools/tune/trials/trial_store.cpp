@@ -174,13 +174,27 @@ std::string candidate_kernels(const std::string& root) {
   return fmt::format("{}/{}/kernels", root, cache::layout::trials);
 }
 
+std::string field_of(const cache::KeyFieldList& fields, std::string_view label) {
+  const auto found =
+      std::find_if(fields.begin(), fields.end(), [&](const auto& one) { return one.first == label; });
+  return found == fields.end() ? std::string() : found->second;
+}
+
 TrialStore::TrialStore(std::string root, cache::WarningSink warn, cache::Trust trust)
     : root_(std::move(root)), trust_(std::move(trust)), warnings_(std::move(warn)) {}
 
-cache::Folder TrialStore::open() const {
+cache::Folder TrialStore::open() {
+  if (root_.empty()) {
+    return {};
+  }
   const cache::Folder root = cache::Folder::open(root_, trust_);
-  return root.valid() ? cache::trusted(root.child(cache::layout::trials), trust_)
-                      : cache::Folder::failed(root.failure());
+  cache::Folder folder = root.valid() ? cache::trusted(root.child(cache::layout::trials), trust_)
+                                      : cache::Folder::failed(root.failure());
+  if (!folder.valid() && folder.failure().error != ENOENT) {
+    warnings_.once("unopened", fmt::format("the trials in {}/{} cannot be read: {}", root_,
+                                           cache::layout::trials, folder.failure().text));
+  }
+  return folder;
 }
 
 StoredSearch TrialStore::read(const cache::Folder& folder, const std::string& name) {
@@ -215,7 +229,7 @@ StoredSearch TrialStore::read(const cache::Folder& folder, const std::string& na
 
 std::vector<Trial> TrialStore::load(const cache::KeyFieldList& fields) {
   const std::string name = cache::key_of_fields(fields).hex() + std::string(suffix);
-  const cache::Folder folder = root_.empty() ? cache::Folder() : open();
+  const cache::Folder folder = open();
   return folder.valid() ? read(folder, name).trials : std::vector<Trial>();
 }
 
@@ -319,7 +333,7 @@ std::vector<std::string> TrialStore::files_of(const cache::Folder& folder) {
 }
 
 std::vector<StoredSearch> TrialStore::list() {
-  const cache::Folder folder = root_.empty() ? cache::Folder() : open();
+  const cache::Folder folder = open();
   std::vector<StoredSearch> searches;
   for (const std::string& name : files_of(folder)) {
     if (StoredSearch search = read(folder, name); !search.trials.empty()) {
@@ -331,7 +345,7 @@ std::vector<StoredSearch> TrialStore::list() {
 
 std::size_t TrialStore::remove(const std::function<bool(const cache::KeyFieldList& fields)>& unwanted,
                                bool dry_run) {
-  const cache::Folder folder = root_.empty() ? cache::Folder() : open();
+  const cache::Folder folder = open();
   std::size_t removed = 0;
   for (const std::string& name : files_of(folder)) {
     const cache::KeyFieldList fields = read(folder, name).fields;

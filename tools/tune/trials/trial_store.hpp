@@ -27,6 +27,9 @@ struct StoredSearch {
   std::vector<Trial> trials;   ///< in the order in which they were made
 };
 
+/// The value of `label` in `fields`; empty if they do not have it.
+[[nodiscard]] std::string field_of(const cache::KeyFieldList& fields, std::string_view label);
+
 /// Every trial that was ever made in a cache directory, so that a tuner that was killed goes on from its last
 /// trial, and one that gets another candidate tries that one only:
 ///
@@ -69,7 +72,8 @@ class TrialStore {
   };
   [[nodiscard]] StoredSearch read(const cache::Folder& folder, const std::string& name);
   [[nodiscard]] std::string write(const std::string& name, Pending& pending);
-  [[nodiscard]] cache::Folder open() const;
+  /// The folder of the trials. It is invalid if there is none, or, with a warning, if it cannot be read.
+  [[nodiscard]] cache::Folder open();
   /// The names of the files of searches in `folder`, in order.
   [[nodiscard]] static std::vector<std::string> files_of(const cache::Folder& folder);
 

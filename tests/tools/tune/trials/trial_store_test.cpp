@@ -227,6 +227,23 @@ TEST_CASE("files that others may write to, and links, are not used") {
   CHECK_FALSE(third.store.finish().empty());
 }
 
+TEST_CASE("trials in a folder that is not trusted are not none") {
+  const TemporaryDirectory folder;
+  {
+    Watched first(folder.path());
+    first.store.append(fields, trials_of(1));
+    CHECK(first.store.list().size() == 1);
+    CHECK(first.warnings.empty());
+  }
+  REQUIRE(::chmod((folder.path() + "/trials").c_str(), 0777) == 0);
+  Watched second(folder.path());
+  CHECK(second.store.list().empty());
+  CHECK(second.store.load(fields).empty());
+  REQUIRE(second.warnings.size() == 1);
+  CHECK_THAT(second.warnings.front(),
+             Catch::Contains(folder.path() + "/trials cannot be read") && Catch::Contains("write"));
+}
+
 TEST_CASE("two processes that write at once lose nothing") {
   const TemporaryDirectory folder;
   constexpr int each = 40;
