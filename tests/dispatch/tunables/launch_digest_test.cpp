@@ -44,6 +44,40 @@ TEST_CASE("the digest of an op's launches changes with grid, block, shared memor
   CHECK(launch_digest(changed, hidden("256")) != own);
 }
 
+TEST_CASE("the digest of an op's launches changes with the size of its workspace") {
+  const OpDefinition& op = OpRegistry::instance().require("norm.relative_l1");
+  const Specialisation spec = specialise(op, {{"hidden", "256"}});
+  OpDefinition changed = op;
+  changed.plan_outputs = [](const Bindings& bindings) {
+    std::vector<TensorPlan> plans = OpRegistry::instance().require("norm.relative_l1").plan_outputs(bindings);
+    plans.back().shape.front() *= 2;
+    return plans;
+  };
+  CHECK(launch_digest(changed, spec) != launch_digest(op, spec));
+  changed.plan_outputs = op.plan_outputs;
+  CHECK(launch_digest(changed, spec) == launch_digest(op, spec));
+
+  // The outputs of an op without a workspace say nothing of its launches.
+  changed = rms_norm();
+  changed.plan_outputs = [](const Bindings&) -> std::vector<TensorPlan> { return {}; };
+  CHECK(launch_digest(changed, hidden("256")) == launch_digest(rms_norm(), hidden("256")));
+}
+
+TEST_CASE("a workspace that only large calls need counts") {
+  const OpDefinition& op = OpRegistry::instance().require("moe.align_block_size");
+  const Specialisation spec = specialise(op, {{"experts", "8"}, {"top_k", "2"}});
+  OpDefinition changed = op;
+  changed.plan_outputs = [](const Bindings& bindings) {
+    std::vector<TensorPlan> plans =
+        OpRegistry::instance().require("moe.align_block_size").plan_outputs(bindings);
+    for (TensorPlan& plan : plans) {
+      plan.shape.front() *= plan.name == "workspace" ? 2 : 1;
+    }
+    return plans;
+  };
+  CHECK(launch_digest(changed, spec) != launch_digest(op, spec));
+}
+
 TEST_CASE("a record is stale if the host code that divides the op's launches has changed") {
   RuntimeOptions options;
   options.nvrtc = "none";
