@@ -241,6 +241,32 @@ TEST_CASE("a winner that loses at an edge of its bucket is not chosen") {
   CHECK(bench.run(evaluator, point).keeps_own());
 }
 
+TEST_CASE("the next best that holds over the bucket is chosen, and the bucket has one choice") {
+  const Point point = point_of_norm();
+  const Space space = space_of(point);
+  const Tunables best = space.valid.back().tunables;
+  const Tunables next = space.valid[space.valid.size() - 2].tunables;
+  const Tunables own = space.own().tunables;
+  REQUIRE_FALSE(next == own);
+  Bench bench;
+  const std::vector<std::int64_t> checked = validation_rows(point, bench.seed);
+  REQUIRE(checked.size() == 2);
+  const std::int64_t inside = checked.back();
+  REQUIRE((inside > point.rows_low && inside < point.rows_high));
+  MadeUpEvaluator evaluator([&](const Tunables& made, std::int64_t count) {
+    if (made == best) {
+      return count == inside ? 10.5 : 8.0;
+    }
+    return made == next ? 9.0 : made == own ? 10.0 : 11.0;
+  });
+  const TuneResult result = bench.run(evaluator, point);
+  REQUIRE(result.decided());
+  CHECK(result.chosen.tunables == next);
+  const cache::TunedRecord record = record_of(result, "0123", 1);
+  CHECK(record.rows_low == point.rows_low);
+  CHECK(record.rows_high == point.rows_high);
+}
+
 TEST_CASE("a default that hangs where a winner is validated is an error, and not tried for ever") {
   const Point point = point_of_norm();
   const Space space = space_of(point);
