@@ -232,6 +232,10 @@ TEST_CASE("an estimate tunes, is recorded, and serves launches and warm-ups") {
   REQUIRE(report.json().at("points").size() == 1);
   CHECK(report.json().at("points").at(0).at("chosen") == point.at("chosen"));
   CHECK(report.json().at("points").at(0).at("current") == true);
+  CHECK(place.run({"tune", "report", "rms_norm", "--arch", "sm_90a", "--json"}).json().at("points") ==
+        report.json().at("points"));
+  CHECK(place.run({"tune", "report", "norm.l2_norm"}).code == 1);
+  CHECK(place.run({"tune", "report", "--arch", "sm_80"}).code == 1);
   const std::string page = place.directory.read("page.html");
   CHECK_THAT(page, Catch::StartsWith("<!DOCTYPE html>") && Catch::EndsWith("</html>\n") &&
                        Catch::Contains("norm.rms_norm") && Catch::Contains("<svg") &&

@@ -9,6 +9,7 @@
 #include "cache/tuning/tuned_lines.hpp"
 #include "cache/tuning/tuning_store.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
+#include "tests/cache/tuning/database_connection.hpp"
 #include "tests/cache/tuning/tuned_sample.hpp"
 #include "tests/tools/commands/command_process.hpp"
 #include "tools/model/settings.hpp"
@@ -110,6 +111,72 @@ TEST_CASE("tune show prints every field, the gain and the state") {
   CHECK(list[4].at("state") == "unknown");
   // The shorter list has the same records.
   CHECK(place.run({"cache", "tuned", "--json"}).json() == list);
+}
+
+TEST_CASE("tune show lists the records of one op and of some architectures") {
+  const CommandPlace place;
+  TunedRecord other = current_record(1);
+  other.op = "test.gone";
+  other.arch = "sm_80";
+  keep(place, {current_record(1), current_record(2), other});
+  const auto count = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words{"tune", "show", "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return place.run(words).json().size();
+  };
+  CHECK(count({}) == 3);
+  CHECK(count({"norm.rms_norm"}) == 2);
+  CHECK(count({"rms_norm", "--arch", "sm_90a"}) == 2);
+  CHECK(count({"--arch", "sm_80,sm_100a"}) == 1);
+  CHECK_THAT(place.run({"tune", "show", "test.gone"}).out,
+             Catch::Contains("test.gone") && !Catch::Contains("norm.rms_norm"));
+  const Outcome none = place.run({"tune", "show", "rms_norm", "--arch", "sm_80"});
+  CHECK(none.code == 1);
+  CHECK(none.out.empty());
+  CHECK_THAT(none.err, Catch::Contains("no tuned record of rms_norm for sm_80"));
+  CHECK(place.run({"tune", "show", "--arch", "x"}).code == 2);
+  const Outcome untried = place.run({"tune", "report", "norm.rms_norm"});
+  CHECK(untried.code == 1);
+  CHECK_THAT(untried.err, Catch::Contains("no stored trial of norm.rms_norm"));
+  CHECK(place.run({"tune", "report", "--arch", "x"}).code == 2);
+}
+
+TEST_CASE("records of a newer build are one error of each command, and stay as they are") {
+  const CommandPlace place;
+  keep(place, {current_record(1)});
+  const std::string lines = place.directory.file("records.jsonl");
+  REQUIRE(place.run({"tune", "export", lines}).code == 0);
+  const std::string database = place.directory.file("cache/tuning.sqlite");
+  DatabaseConnection(database).run("PRAGMA user_version = 99; PRAGMA application_id = 0x4B430063");
+  fs::copy_file(database, place.directory.file("cache/tuning.good.sqlite"),
+                fs::copy_options::overwrite_existing);
+  const std::string before = place.directory.read("cache/tuning.sqlite");
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"tune", "show"},
+                                             {"tune", "check"},
+                                             {"tune", "prune"},
+                                             {"tune", "export", "-"},
+                                             {"tune", "import", lines, "--dry-run"},
+                                             {"cache", "tuned"}}) {
+    const Outcome outcome = place.run(command);
+    INFO(command[1] << ": " << outcome.err);
+    CHECK(outcome.code == 1);
+    CHECK(outcome.out.empty());
+    CHECK_THAT(outcome.err, Catch::StartsWith("kerncast: error: ") && Catch::Contains("schema version 99") &&
+                                Catch::Contains("use a Kerncast as new as"));
+    CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
+  }
+  const Outcome import = place.run({"tune", "import", lines});
+  CHECK(import.code == 1);
+  CHECK_THAT(import.err, Catch::Contains("schema version 99") && Catch::Contains("could not be stored"));
+  // A report is of the trials, and a process that serves warns once.
+  CHECK(place.run({"tune", "report"}).code == 0);
+  const Outcome served = place.run({"cache", "stat"});
+  CHECK(served.code == 0);
+  CHECK(std::count(served.err.begin(), served.err.end(), '\n') == 1);
+  CHECK_THAT(served.err, Catch::Contains("warning") && Catch::Contains("schema version 99"));
+  CHECK(place.directory.read("cache/tuning.sqlite") == before);
+  CHECK(place.directory.read("cache/tuning.good.sqlite") == before);
 }
 
 TEST_CASE("an export is one line for each record, and an import gives the same records back") {

@@ -20,7 +20,7 @@ int list_tuned(CommandContext& context) {
                {"recorded (UTC)"},
                {"layer"}});
   return list_records(
-      context,
+      context, [](const cache::TunedRecord&) { return true; },
       [&](const ListedRecord& listed) {
         const cache::TunedRecord& record = *listed.record;
         table.add_row({record.op, record.spec, record.arch, row_range_text(record.rows_low, record.rows_high),
@@ -28,7 +28,13 @@ int list_tuned(CommandContext& context) {
                        fmt::format("{} {}", cache::name_of(record.source), record.device),
                        name_of(listed.state), utc_time(record.recorded_us / 1'000'000), listed.layer});
       },
-      [&] { print(table); });
+      [&](std::size_t count) {
+        if (count == 0 && !context.json) {
+          print_no_records();
+        } else if (!context.json) {
+          print(table);
+        }
+      });
 }
 
 }  // namespace

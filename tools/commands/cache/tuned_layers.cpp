@@ -108,21 +108,25 @@ Json to_json(const ListedRecord& listed) {
           {"layer", listed.layer}};
 }
 
-int list_records(CommandContext& context, const std::function<void(const ListedRecord& record)>& add,
-                 const std::function<void()>& done) {
+int list_records(CommandContext& context, const std::function<bool(const cache::TunedRecord& record)>& wants,
+                 const std::function<void(const ListedRecord& record)>& add,
+                 const std::function<void(std::size_t count)>& done) {
   Runtime runtime(context.runtime_options());
   bool complete = true;
   const std::vector<TunedLayer> layers = tuned_layers(context, runtime, complete);
   Json json = Json::array();
-  bool any = false;
+  std::size_t count = 0;
   for (const TunedLayer& layer : layers) {
     for (std::size_t i = 0; i < layer.records.size(); ++i) {
+      if (!wants(layer.records[i])) {
+        continue;
+      }
       const bool trusted =
           std::find(layer.untrusted.begin(), layer.untrusted.end(), i) == layer.untrusted.end();
       const ListedRecord listed{&layer.records[i],
                                 state_of(implementation_of(runtime).builder, layer.records[i]), layer.name,
                                 trusted};
-      any = true;
+      ++count;
       if (context.json) {
         json.push_back(to_json(listed));
       } else {
@@ -131,16 +135,17 @@ int list_records(CommandContext& context, const std::function<void(const ListedR
     }
   }
   warn_of_untrusted(context, layers);
+  done(count);
   if (context.json) {
     print_json(json);
-  } else if (any) {
-    done();
-  } else {
-    print(
-        "no tuned records: ops use their own choice of tunables; records come from kerncast tune, with packs "
-        "(kerncast cache import) and read-only layers\n");
   }
   return complete ? exit_fine : exit_failed;
+}
+
+void print_no_records() {
+  print(
+      "no tuned records: ops use their own choice of tunables; records come from kerncast tune, with packs "
+      "(kerncast cache import) and read-only layers\n");
 }
 
 }  // namespace kerncast::tools

@@ -51,10 +51,15 @@ struct ListedRecord {
 /// Every field of a record, its state and its layer.
 [[nodiscard]] Json to_json(const ListedRecord& listed);
 
-/// Prints the tuned records of every layer: with --json every field, state and layer of each. Else `add` is
-/// called for each record, in order, and `done` once all were added, if there are any. Returns the exit code.
+/// Prints the tuned records of every layer that `wants` asks for: with --json every field, state and layer of
+/// each. Else `add` is called for each record, in order. Then `done` is called with their number. Returns the
+/// exit code.
 [[nodiscard]] int list_records(CommandContext& context,
+                               const std::function<bool(const cache::TunedRecord& record)>& wants,
                                const std::function<void(const ListedRecord& record)>& add,
-                               const std::function<void()>& done);
+                               const std::function<void(std::size_t count)>& done);
+
+/// Says that there are no tuned records, and where they come from.
+void print_no_records();
 
 }  // namespace kerncast::tools

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -7,6 +9,7 @@
 #include "runtime/util/row_range_text.hpp"
 #include "tools/commands/cache/tuned_layers.hpp"
 #include "tools/commands/tune/tune.hpp"
+#include "tools/commands/tune/tuned_selection.hpp"
 #include "tools/io/output.hpp"
 
 namespace kerncast::tools {
@@ -67,27 +70,37 @@ void show(const ListedRecord& listed) {
   print(table);
 }
 
-int show_all(CommandContext& context) {
+int show_records(CommandContext& context, const TunedSelection& selection) {
+  selection.check();
   bool first = true;
   return list_records(
-      context,
+      context, [&](const cache::TunedRecord& record) { return selection.wants(record.op, record.arch); },
       [&](const ListedRecord& listed) {
         print(first ? "" : "\n");
         show(listed);
         first = false;
       },
-      [] {});
+      [&](std::size_t count) {
+        if (count == 0 && !selection.everything()) {
+          refuse_empty(selection, "tuned record", "kerncast tune show");
+        }
+        if (count == 0 && !context.json) {
+          print_no_records();
+        }
+      });
 }
 
 }  // namespace
 
 void add_tune_show_command(const Command& tune, CommandContext& context) {
+  const auto selection = std::make_shared<TunedSelection>();
   const Command command =
       tune.add("show",
-               "Show every tuned record with all of its fields: time, interval, gain against the default, "
+               "Show tuned records with all of their fields: time, interval, gain against the default, "
                "origin, state, layer");
+  add_tuned_selection(command, *selection, "records");
   command.json_flag();
-  command.action([&context] { return show_all(context); });
+  command.action([&context, selection] { return show_records(context, *selection); });
 }
 
 }  // namespace kerncast::tools
