@@ -95,6 +95,11 @@ void GridLink::await_before() {
   changed.wait(lock, [this] { return ready(); });
 }
 
+void GridLink::await_trigger() {
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [this] { return triggered() || completed(); });
+}
+
 void GridLink::followed() {
   {
     const std::lock_guard lock(mutex);

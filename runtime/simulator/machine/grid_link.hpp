@@ -71,6 +71,8 @@ class GridLink {
 
   [[nodiscard]] const std::shared_ptr<GridLink>& before() const { return before_; }
   [[nodiscard]] bool triggered() const { return triggered_.load(std::memory_order_acquire); }
+  /// Blocks the calling thread until the launch has triggered or completed.
+  void await_trigger();
   /// The dependent launch has been started: a launch that sits waits for it however long that takes.
   void followed();
   /// The launch and all before it have ended. Launches that can no longer concern a later one are forgotten.

@@ -20,7 +20,7 @@ namespace {
 /// second(x, out, flag): sets `flag`, waits, and stores x + 1 in `out`. bystander(flag): sets `flag` and
 /// ends. next(x, out): waits, triggers, and stores x + 1 in `out`. hasty(x, out): reads x, waits, and stores
 /// x + 1 in `out`. hasty_write(x, out): stores in x, waits. led(x, out): warp 0 waits, a barrier, and all
-/// store x + 1. ahead(w, x, out): reads w, waits, and stores w + x. slow(x): triggers, counts to a million,
+/// store x + 1. ahead(w, x, out): reads w, waits, and stores w + x. slow(x): triggers, counts to 20000,
 /// and stores 7 in x. fails(x): triggers, counts, and traps. spins(x, flag): triggers, and waits until `flag`
 /// is set to store 7.
 constexpr const char* ptx = R"(
@@ -126,7 +126,7 @@ constexpr const char* ptx = R"(
   ld.param.u64 x, [px];
   mov.u32 i, %ctaid.x; mad.wide.u32 x, i, 4, x;
   griddepcontrol.launch_dependents;
-  mov.u32 v, 1000000;
+  mov.u32 v, 20000;
 AGAIN:
   sub.u32 v, v, 1; setp.ne.u32 p, v, 0;
   @p bra AGAIN;
@@ -138,7 +138,7 @@ AGAIN:
 {
   .reg .b32 v; .reg .pred p;
   griddepcontrol.launch_dependents;
-  mov.u32 v, 100000;
+  mov.u32 v, 20000;
 AGAIN:
   sub.u32 v, v, 1; setp.ne.u32 p, v, 0;
   @p bra AGAIN;
@@ -449,4 +449,145 @@ TEST_CASE("a launch may wait in a loop for one that overlaps with it") {
   });
   REQUIRE_CU(device.finish());
   CHECK(Device::read(x, 1) == Words{1});
+}
+
+namespace {
+
+/// The graph of what `work` puts on the stream.
+template <class Work>
+CUgraph captured(const Device& device, Work&& work) {
+  CUgraph graph = nullptr;
+  REQUIRE_CU(CU(cuStreamBeginCapture_v2)(device.stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+  work();
+  REQUIRE_CU(CU(cuStreamEndCapture)(device.stream, &graph));
+  return graph;
+}
+
+CUgraphExec executable(CUgraph graph) {
+  CUgraphExec made = nullptr;
+  REQUIRE_CU(CU(cuGraphInstantiateWithFlags)(&made, graph, 0));
+  return made;
+}
+
+constexpr std::size_t most_edges = 8;
+
+struct Edges {
+  std::size_t count = most_edges;
+  CUgraphNode from[most_edges] = {};
+  CUgraphNode to[most_edges] = {};
+  api::CUgraphEdgeData data[most_edges] = {};
+
+  explicit Edges(CUgraph graph) { REQUIRE_CU(CU(cuGraphGetEdges_v2)(graph, from, to, data, &count)); }
+  [[nodiscard]] std::size_t programmatic() const {
+    return static_cast<std::size_t>(std::count_if(data, data + count, [](const api::CUgraphEdgeData& edge) {
+      return edge.type == 1 && edge.from_port == 1 && edge.to_port == 0;
+    }));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a captured dependent launch has a programmatic edge, and overlaps when the graph runs") {
+  for (const unsigned int blocks : {1U, 5000U}) {
+    INFO(blocks);
+    Device device;
+    const CUdeviceptr x = Device::words(blocks, 0);
+    const CUdeviceptr seen = Device::words(blocks, 5);
+    const CUdeviceptr out = Device::words(blocks, 0);
+    const CUdeviceptr last = Device::words(blocks, 0);
+    CUgraph graph = captured(device, [&] {
+      REQUIRE_CU(CU(cuMemsetD32Async)(x, 3, blocks, device.stream));
+      device.run(true, "first", blocks, x, seen, device.flag);  // a fill comes before it: a full edge
+      device.run(true, "second", blocks, x, out, device.flag);
+      device.run(true, "next", blocks, out, last);
+      device.run(false, "hasty", blocks, last, out);
+    });
+    const Edges edges(graph);
+    CHECK(edges.count == 4);
+    CHECK(edges.programmatic() == 2);
+    std::size_t count = most_edges;
+    CUgraphNode from[most_edges];
+    CUgraphNode to[most_edges];
+    CHECK(CU(cuGraphGetEdges)(graph, from, to, &count) == CUDA_ERROR_LOSSY_QUERY);
+    REQUIRE_CU(CU(cuGraphGetEdges)(graph, nullptr, nullptr, &count));
+    CHECK(count == 4);
+    CUgraph copy = nullptr;
+    REQUIRE_CU(CU(cuGraphClone)(&copy, graph));
+    CHECK(Edges(copy).programmatic() == 2);
+    CUgraphExec exec = executable(copy);
+    for (int i = 0; i < 3; ++i) {
+      REQUIRE_CU(CU(cuMemsetD32Async)(device.flag, 0, 1, device.stream));
+      REQUIRE_CU(CU(cuGraphLaunch)(exec, device.stream));
+      REQUIRE_CU(device.finish());
+      CHECK(Device::read(last, blocks) == Words(blocks, 9));
+      CHECK(Device::read(out, blocks) == Words(blocks, 10));
+      if (blocks == 1) {
+        check_seen(device, seen, blocks);
+      }
+    }
+  }
+}
+
+TEST_CASE("a graph's launches are checked as a stream's, and end with a fault of one before") {
+  Device device;
+  const CUdeviceptr x = Device::words(2, 0);
+  const CUdeviceptr out = Device::words(2, 0);
+  CUgraphExec hasty = executable(captured(device, [&] {
+    device.run(false, "slow", 2, x);
+    device.run(true, "hasty", 2, x, out);
+  }));
+  REQUIRE_CU(CU(cuGraphLaunch)(hasty, device.stream));
+  CHECK(device.finish() == CUDA_ERROR_LAUNCH_FAILED);
+  CHECK_THAT(last_fault(), Contains("kernel 'hasty'") && Contains("where kernel 'slow' before it writes"));
+  Device other;
+  const CUdeviceptr y = Device::words(4, 1);
+  CUgraphExec fails = executable(captured(other, [&] {
+    other.run(false, "fails", 4, y);
+    other.run(true, "spins", 4, y, other.flag);
+    other.run(true, "next", 4, y, y);
+  }));
+  REQUIRE_CU(CU(cuGraphLaunch)(fails, other.stream));
+  CHECK(other.finish() == CUDA_ERROR_LAUNCH_FAILED);
+  CHECK_THAT(last_fault(), Contains("kernel 'fails'") && Contains("trap"));
+}
+
+TEST_CASE("programmatic edges lead from kernel to kernel and are part of a graph's structure") {
+  Device device;
+  const CUdeviceptr x = Device::words(1, 0);
+  const CUdeviceptr out = Device::words(1, 0);
+  const auto chain = [&](bool dependent) {
+    return captured(device, [&] {
+      device.run(false, "slow", 1, x);
+      device.run(dependent, "next", 1, x, out);
+      REQUIRE_CU(CU(cuMemsetD32Async)(x, 0, 1, device.stream));
+    });
+  };
+  CUgraph plain = chain(false);
+  CUgraph programmatic = chain(true);
+  CUgraphExec exec = executable(plain);
+  api::CUgraphExecUpdateResultInfo info{};
+  CHECK(CU(cuGraphExecUpdate_v2)(exec, programmatic, &info) == CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+  CHECK(info.result == api::CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
+  const Edges edges(plain);
+  const auto at = static_cast<std::size_t>(std::find_if(edges.from, edges.from + edges.count,
+                                                        [&](CUgraphNode from) {
+                                                          return std::find(edges.to, edges.to + edges.count,
+                                                                           from) == edges.to + edges.count;
+                                                        }) -
+                                           edges.from);
+  CUgraphNode slow = edges.from[at];
+  CUgraphNode next = edges.to[at];
+  CUgraphNode fill = edges.to[1 - at];
+  api::CUgraphEdgeData edge{1, 0, 1, {}};
+  CHECK(CU(cuGraphRemoveDependencies_v2)(plain, &slow, &next, &edge, 1) == CUDA_ERROR_INVALID_VALUE);
+  REQUIRE_CU(CU(cuGraphRemoveDependencies_v2)(plain, &slow, &next, nullptr, 1));
+  REQUIRE_CU(CU(cuGraphAddDependencies_v2)(plain, &slow, &next, &edge, 1));
+  CHECK(CU(cuGraphAddDependencies_v2)(plain, &slow, &fill, &edge, 1) == CUDA_ERROR_INVALID_VALUE);
+  edge.from_port = 2;
+  CHECK(CU(cuGraphAddDependencies_v2)(plain, &slow, &fill, &edge, 1) == CUDA_ERROR_NOT_SUPPORTED);
+  CHECK(Edges(plain).programmatic() == 1);
+  REQUIRE_CU(CU(cuGraphExecUpdate_v2)(executable(plain), programmatic, &info));
+  REQUIRE_CU(CU(cuGraphLaunch)(executable(plain), device.stream));
+  REQUIRE_CU(device.finish());
+  CHECK(Device::read(out, 1) == Words{8});
 }

@@ -139,14 +139,19 @@ std::optional<Point> submit(const StreamRef& target, CUgraphNodeType type, const
   require_open(lock, target);
   if (stream.capture != nullptr) {
     GraphNode& node = add_node(*stream.capture->graph, type, payload, stream.tail);
+    const auto* kernel = std::get_if<Shared<KernelNode>>(&payload);
+    if (kernel != nullptr && is_dependent(**kernel) && node.after.size() == 1 &&
+        node.after.front()->type == CU_GRAPH_NODE_TYPE_KERNEL) {
+      node.programmatic = node.after;
+    }
     stream.tail.assign(1, &node);
     return std::nullopt;
   }
   Task task{target.context, {}, work_of(payload)};
   task.start.eager = true;
   if (const auto* kernel = std::get_if<Shared<KernelNode>>(&payload)) {
-    task.link = make_link(**kernel);
     task.dependent = is_dependent(**kernel);
+    task.link = make_link(**kernel, task.dependent);
   }
   if (DeviceClock* clock = state().clock(target.context->device); clock != nullptr && takes_time(type)) {
     task.start.pace = clock->next_pace();

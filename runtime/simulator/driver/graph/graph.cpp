@@ -28,14 +28,36 @@ void hand_out(const std::vector<CUgraphNode>& found, CUgraphNode* handles, std::
   *count = std::min(*count, found.size());
 }
 
-std::vector<CUgraphNode> dependents_of(const GraphNode& node) {
-  std::vector<CUgraphNode> dependents;
-  for (const std::shared_ptr<GraphNode>& other : node.graph->nodes) {
-    if (std::find(other->after.begin(), other->after.end(), &node) != other->after.end()) {
-      dependents.push_back(other->handle);
-    }
+/// CUgraphKernelNodePort and CUgraphDependencyType of an edge from a kernel that need only have triggered.
+constexpr CUgraphEdgeData programmatic_edge{1, 0, 1, {}};
+
+bool contains(const std::vector<GraphNode*>& nodes, const GraphNode* node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+CUgraphEdgeData edge_between(const GraphNode& before, const GraphNode& after) {
+  return contains(after.programmatic, &before) ? programmatic_edge : CUgraphEdgeData{};
+}
+
+/// Returns the edges of handles that are handed out, `count` of them. Throws Failure(CUDA_ERROR_LOSSY_QUERY)
+/// if the caller asks for the handles alone and an edge is not plain.
+void hand_out_edges(const std::vector<CUgraphEdgeData>& found, const void* handles, CUgraphEdgeData* edges,
+                    const std::size_t* count) {
+  require(count, "count");
+  if (handles == nullptr) {
+    return;
   }
-  return dependents;
+  if (edges != nullptr) {
+    std::fill_n(edges, *count, CUgraphEdgeData{});
+    std::copy_n(found.begin(), std::min(*count, found.size()), edges);
+  } else if (std::any_of(found.begin(), found.end(),
+                         [](const CUgraphEdgeData& edge) { return edge.type != 0; })) {
+    throw Failure(CUDA_ERROR_LOSSY_QUERY, "an edge is programmatic; ask for the data of the edges too");
+  }
+}
+
+bool is_plain(const CUgraphEdgeData& edge) {
+  return edge.from_port == 0 && edge.to_port == 0 && edge.type == 0;
 }
 
 }  // namespace
@@ -103,6 +125,9 @@ std::shared_ptr<Graph> clone(const Graph& graph) {
   for (const std::shared_ptr<GraphNode>& node : graph.nodes) {
     for (const GraphNode* before : node->after) {
       twins[node.get()]->after.push_back(twins[before]);
+    }
+    for (const GraphNode* before : node->programmatic) {
+      twins[node.get()]->programmatic.push_back(twins[before]);
     }
   }
   for (const auto& [object, count] : graph.user_objects.held) {
@@ -189,10 +214,25 @@ std::vector<GraphNode*> find_nodes(const Graph& graph, const CUgraphNode* handle
   return found;
 }
 
+bool is_programmatic(const CUgraphEdgeData& edge, const GraphNode& before, CUgraphNodeType after) {
+  if (is_plain(edge)) {
+    return false;
+  }
+  if (edge.from_port != programmatic_edge.from_port || edge.to_port != 0 ||
+      edge.type != programmatic_edge.type || state().arch.sm < 90) {
+    throw Failure(CUDA_ERROR_NOT_SUPPORTED,
+                  "edges other than plain ones, and from sm_90 on programmatic ones, are not offered");
+  }
+  if (before.type != CU_GRAPH_NODE_TYPE_KERNEL || after != CU_GRAPH_NODE_TYPE_KERNEL) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE, "a programmatic edge leads from one kernel to another");
+  }
+  return true;
+}
+
 void require_plain_edges(const CUgraphEdgeData* edges, std::size_t count) {
   for (std::size_t i = 0; edges != nullptr && i < count; ++i) {
-    if (edges[i].from_port != 0 || edges[i].to_port != 0 || edges[i].type != 0) {
-      throw Failure(CUDA_ERROR_NOT_SUPPORTED, "programmatic graph edges are not offered");
+    if (!is_plain(edges[i])) {
+      throw Failure(CUDA_ERROR_NOT_SUPPORTED, "a capture goes on behind plain edges only");
     }
   }
 }
@@ -290,15 +330,15 @@ CUresult cuGraphGetEdges_v2(CUgraph graph, CUgraphNode* from, CUgraphNode* to, C
     const Scheduler::Lock lock = Scheduler::instance().lock();
     std::vector<CUgraphNode> sources;
     std::vector<CUgraphNode> targets;
+    std::vector<CUgraphEdgeData> kinds;
     for (const std::shared_ptr<GraphNode>& node : find_graph(graph)->nodes) {
       for (const GraphNode* before : node->after) {
         sources.push_back(before->handle);
         targets.push_back(node->handle);
+        kinds.push_back(edge_between(*before, *node));
       }
     }
-    if (edges != nullptr && from != nullptr) {
-      std::fill_n(edges, *count, CUgraphEdgeData{});
-    }
+    hand_out_edges(kinds, static_cast<const void*>(from), edges, count);
     std::size_t same = *count;
     hand_out(sources, from, &same);
     hand_out(targets, to, count);
@@ -324,13 +364,14 @@ CUresult cuGraphNodeGetDependencies_v2(CUgraphNode node, CUgraphNode* dependenci
   return driver_call([&] {
     require(count, "count");
     const Scheduler::Lock lock = Scheduler::instance().lock();
+    const std::shared_ptr<GraphNode> found = find_node(node);
     std::vector<CUgraphNode> handles;
-    for (const GraphNode* before : find_node(node)->after) {
+    std::vector<CUgraphEdgeData> kinds;
+    for (const GraphNode* before : found->after) {
       handles.push_back(before->handle);
+      kinds.push_back(edge_between(*before, *found));
     }
-    if (edges != nullptr && dependencies != nullptr) {
-      std::fill_n(edges, *count, CUgraphEdgeData{});
-    }
+    hand_out_edges(kinds, static_cast<const void*>(dependencies), edges, count);
     hand_out(handles, dependencies, count);
     return CUDA_SUCCESS;
   });
@@ -345,10 +386,16 @@ CUresult cuGraphNodeGetDependentNodes_v2(CUgraphNode node, CUgraphNode* dependen
   return driver_call([&] {
     require(count, "count");
     const Scheduler::Lock lock = Scheduler::instance().lock();
-    const std::vector<CUgraphNode> handles = dependents_of(*find_node(node));
-    if (edges != nullptr && dependents != nullptr) {
-      std::fill_n(edges, *count, CUgraphEdgeData{});
+    const std::shared_ptr<GraphNode> found = find_node(node);
+    std::vector<CUgraphNode> handles;
+    std::vector<CUgraphEdgeData> kinds;
+    for (const std::shared_ptr<GraphNode>& other : found->graph->nodes) {
+      if (contains(other->after, found.get())) {
+        handles.push_back(other->handle);
+        kinds.push_back(edge_between(*found, *other));
+      }
     }
+    hand_out_edges(kinds, static_cast<const void*>(dependents), edges, count);
     hand_out(handles, dependents, count);
     return CUDA_SUCCESS;
   });
@@ -363,17 +410,19 @@ CUresult cuGraphAddDependencies_v2(CUgraph graph, const CUgraphNode* from, const
   return driver_call([&] {
     const Scheduler::Lock lock = Scheduler::instance().lock();
     const std::shared_ptr<Graph> found = find_graph(graph);
-    require_plain_edges(edges, count);
     for (std::size_t i = 0; i < count; ++i) {
       require(from, "from");
       require(to, "to");
       GraphNode* before = find_nodes(*found, from + i, 1).front();
       GraphNode* after = find_nodes(*found, to + i, 1).front();
-      if (before == after ||
-          std::find(after->after.begin(), after->after.end(), before) != after->after.end()) {
+      if (before == after || contains(after->after, before)) {
         throw Failure(CUDA_ERROR_INVALID_VALUE, "the dependency is there already, or of a node on itself");
       }
+      const bool programmatic = edges != nullptr && is_programmatic(edges[i], *before, after->type);
       after->after.push_back(before);
+      if (programmatic) {
+        after->programmatic.push_back(before);
+      }
     }
     return CUDA_SUCCESS;
   });
@@ -389,15 +438,17 @@ CUresult cuGraphRemoveDependencies_v2(CUgraph graph, const CUgraphNode* from, co
   return driver_call([&] {
     const Scheduler::Lock lock = Scheduler::instance().lock();
     const std::shared_ptr<Graph> found = find_graph(graph);
-    require_plain_edges(edges, count);
     for (std::size_t i = 0; i < count; ++i) {
       require(from, "from");
       require(to, "to");
       const GraphNode* before = find_nodes(*found, from + i, 1).front();
       GraphNode* after = find_nodes(*found, to + i, 1).front();
-      if (std::erase(after->after, before) == 0) {
+      const bool programmatic = edges != nullptr && is_programmatic(edges[i], *before, after->type);
+      if (!contains(after->after, before) || programmatic != contains(after->programmatic, before)) {
         throw Failure(CUDA_ERROR_INVALID_VALUE, "there is no such dependency");
       }
+      std::erase(after->after, before);
+      std::erase(after->programmatic, before);
     }
     return CUDA_SUCCESS;
   });
@@ -419,6 +470,7 @@ CUresult cuGraphDestroyNode(CUgraphNode node) {
     Graph& graph = *gone->graph;
     for (const std::shared_ptr<GraphNode>& other : graph.nodes) {
       std::erase(other->after, gone.get());
+      std::erase(other->programmatic, gone.get());
     }
     state().graph_nodes.take(node);
     if (const auto* child = std::get_if<Shared<ChildNode>>(&gone->payload)) {

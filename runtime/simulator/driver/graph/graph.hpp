@@ -97,8 +97,9 @@ void require_supported(const CUlaunchAttribute& attribute);
 void place_parameters(KernelNode& node);
 /// True for a launch with the attribute of programmatic stream serialization, on devices that have it.
 [[nodiscard]] bool is_dependent(const KernelNode& node);
-/// The link of a launch that may overlap with those before and after it in its stream; null if it cannot.
-[[nodiscard]] std::shared_ptr<GridLink> make_link(const KernelNode& node);
+/// The link of a launch that may overlap with the one before it, if it is `dependent`, or with the one after
+/// it; null if it cannot.
+[[nodiscard]] std::shared_ptr<GridLink> make_link(const KernelNode& node, bool dependent);
 /// Runs a launch, and moves the moment on by its estimated time if there is a device clock.
 void run_kernel(const KernelNode& node, Context& context, Moment& moment);
 
@@ -111,6 +112,7 @@ struct GraphNode {
   CUgraphNodeType type = CU_GRAPH_NODE_TYPE_EMPTY;
   Payload payload;
   std::vector<GraphNode*> after;
+  std::vector<GraphNode*> programmatic;  ///< those of `after` that need only have triggered
   Graph* graph = nullptr;
   CUgraphNode cloned_from = nullptr;
 };
@@ -152,8 +154,9 @@ struct ExecNode {
   Payload payload;
   Work work;
   bool enabled = true;
-  std::vector<CUgraphNode> after;  ///< sources of what comes before
-  std::vector<ExecNode> child;     ///< of a child graph
+  std::vector<CUgraphNode> after;         ///< sources of what comes before
+  std::vector<CUgraphNode> programmatic;  ///< those of `after` that need only have triggered
+  std::vector<ExecNode> child;            ///< of a child graph
 };
 
 struct GraphExec {
@@ -188,6 +191,11 @@ std::shared_ptr<GraphNode> find_node(CUgraphNode handle, CUgraphNodeType type);
 
 /// Nodes of `graph` by their handles. Throws Failure(CUDA_ERROR_INVALID_VALUE).
 std::vector<GraphNode*> find_nodes(const Graph& graph, const CUgraphNode* handles, std::size_t count);
+/// True if `edge` lets a node begin once the other has triggered. Throws Failure: CUDA_ERROR_NOT_SUPPORTED
+/// for other edges that are not plain, and for all of them on devices before sm_90, CUDA_ERROR_INVALID_VALUE
+/// if one of the nodes is no kernel.
+[[nodiscard]] bool is_programmatic(const CUgraphEdgeData& edge, const GraphNode& before,
+                                   CUgraphNodeType after);
 /// Throws Failure(CUDA_ERROR_NOT_SUPPORTED) for edges that let a node start before another has ended.
 void require_plain_edges(const CUgraphEdgeData* edges, std::size_t count);
 

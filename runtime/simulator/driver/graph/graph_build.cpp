@@ -13,14 +13,22 @@ namespace {
 /// Adds a node that `make` gives the payload of.
 template <class Make>
 CUresult add(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies, std::size_t count,
-             CUgraphNodeType type, Make&& make) {
+             CUgraphNodeType type, Make&& make, const CUgraphEdgeData* edges = nullptr) {
   return driver_call([&] {
     require(static_cast<const void*>(node), "node");
     Payload payload = make();
     const Scheduler::Lock lock = Scheduler::instance().lock();
     const std::shared_ptr<Graph> found = find_graph(graph);
     std::vector<GraphNode*> after = find_nodes(*found, dependencies, count);
-    *node = add_node(*found, type, std::move(payload), std::move(after)).handle;
+    std::vector<GraphNode*> programmatic;
+    for (std::size_t i = 0; edges != nullptr && i < count; ++i) {
+      if (is_programmatic(edges[i], *after[i], type)) {
+        programmatic.push_back(after[i]);
+      }
+    }
+    GraphNode& added = add_node(*found, type, std::move(payload), std::move(after));
+    added.programmatic = std::move(programmatic);
+    *node = added.handle;
     return CUDA_SUCCESS;
   });
 }
@@ -338,11 +346,13 @@ CUresult cuGraphBatchMemOpNodeSetParams(CUgraphNode node, const CUDA_BATCH_MEM_O
 CUresult cuGraphAddNode_v2(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies,
                            const CUgraphEdgeData* edges, std::size_t count, CUgraphNodeParams* given) {
   const CUgraphNodeType type = given != nullptr ? given->type : CU_GRAPH_NODE_TYPE_EMPTY;
-  return add(node, graph, dependencies, count, type, [&] {
-    require(given, "parameters");
-    require_plain_edges(edges, count);
-    return payload_of(*given);
-  });
+  return add(
+      node, graph, dependencies, count, type,
+      [&] {
+        require(given, "parameters");
+        return payload_of(*given);
+      },
+      edges);
 }
 
 CUresult cuGraphAddNode(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies, std::size_t count,

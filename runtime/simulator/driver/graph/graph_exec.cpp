@@ -11,6 +11,7 @@
 #include "runtime/simulator/driver/context/state.hpp"
 #include "runtime/simulator/driver/graph/capture.hpp"
 #include "runtime/simulator/driver/graph/graph.hpp"
+#include "runtime/simulator/driver/graph/graph_run.hpp"
 #include "runtime/simulator/driver/memory/memory.hpp"
 
 namespace kerncast::simulator::api {
@@ -48,6 +49,9 @@ ExecNodes built(const Graph& graph) {
     for (const GraphNode* before : node->after) {
       made.after.push_back(before->handle);
     }
+    for (const GraphNode* before : node->programmatic) {
+      made.programmatic.push_back(before->handle);
+    }
     nodes.push_back(std::move(made));
   }
   return nodes;
@@ -68,57 +72,16 @@ std::shared_ptr<Graph> graph_of(const ExecNodes& nodes) {
     Payload payload =
         child ? std::make_shared<const ChildNode>(ChildNode{graph_of(node.child)}) : node.payload;
     const CUgraphNodeType type = node.enabled ? node.type : CU_GRAPH_NODE_TYPE_EMPTY;
-    made[node.source] =
-        &add_node(*graph, type, node.enabled ? std::move(payload) : Payload{}, std::move(after));
+    GraphNode& added =
+        add_node(*graph, type, node.enabled ? std::move(payload) : Payload{}, std::move(after));
+    for (const CUgraphNode before : node.programmatic) {
+      if (type == CU_GRAPH_NODE_TYPE_KERNEL && made.at(before)->type == CU_GRAPH_NODE_TYPE_KERNEL) {
+        added.programmatic.push_back(made.at(before));
+      }
+    }
+    made[node.source] = &added;
   }
   return graph;
-}
-
-/// Recordings of one launch by the node that makes them. The launch must not own them, as they own its
-/// stream.
-using Records = std::unordered_map<CUgraphNode, std::weak_ptr<EventRecord>>;
-
-void record_event(const ExecNode& node, const Records& records, const Context& context,
-                  const Moment& moment) {
-  const auto record = records.find(node.source);
-  if (record == records.end()) {
-    return;
-  }
-  if (const std::shared_ptr<EventRecord> live = record->second.lock(); live != nullptr) {
-    live->time = recorded_time(context, moment);
-  }
-}
-
-/// Branches of a graph may run in any order, so running them one after the other is allowed. On a device
-/// clock a node begins when those that it comes after have ended, and the moment moves on to the last end.
-void run_nodes(const ExecNodes& nodes, const Records& records, Context& context, Moment& moment) {
-  const bool clocked = state().clock(context.device) != nullptr;
-  const Moment start = moment;
-  std::unordered_map<CUgraphNode, DeviceTime> ends;
-  for (const ExecNode& node : nodes) {
-    if (context.fault() != CUDA_SUCCESS) {
-      return;
-    }
-    Moment own = start;
-    if (clocked) {
-      for (const CUgraphNode before : node.after) {
-        own.now = std::max(own.now, ends[before]);
-      }
-    }
-    if (node.enabled) {
-      if (node.work) {
-        node.work(context, own);
-      }
-      if (node.type == CU_GRAPH_NODE_TYPE_EVENT_RECORD) {
-        record_event(node, records, context, own);
-      }
-      run_nodes(node.child, records, context, own);
-    }
-    if (clocked) {
-      ends[node.source] = own.now;
-      moment.now = std::max(moment.now, own.now);
-    }
-  }
 }
 
 template <class Visit>
@@ -279,6 +242,17 @@ Difference difference(const ExecNodes& old, const ExecNodes& now) {
       if (old_after.count(places[before]) == 0) {
         return {CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED, now[i].source, before};
       }
+    }
+    std::set<std::size_t> old_programmatic;
+    for (const CUgraphNode before : old[i].programmatic) {
+      old_programmatic.insert(old_places[before]);
+    }
+    std::set<std::size_t> programmatic;
+    for (const CUgraphNode before : now[i].programmatic) {
+      programmatic.insert(places[before]);
+    }
+    if (programmatic != old_programmatic) {
+      return {CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED, now[i].source, nullptr};
     }
     if (now[i].type == CU_GRAPH_NODE_TYPE_MEM_ALLOC || now[i].type == CU_GRAPH_NODE_TYPE_MEM_FREE) {
       return {CU_GRAPH_EXEC_UPDATE_ERROR_NOT_SUPPORTED, now[i].source, nullptr};

@@ -210,8 +210,8 @@ bool is_dependent(const KernelNode& node) {
          hint->second.programmaticStreamSerializationAllowed != 0;
 }
 
-std::shared_ptr<GridLink> make_link(const KernelNode& node) {
-  const bool overlaps = state().arch.sm >= 90 && (node.function->info().triggers || is_dependent(node));
+std::shared_ptr<GridLink> make_link(const KernelNode& node, bool dependent) {
+  const bool overlaps = state().arch.sm >= 90 && (node.function->info().triggers || dependent);
   return overlaps ? std::make_shared<GridLink>(state().overlap) : nullptr;
 }
 
