@@ -124,6 +124,8 @@ def damage_input(random, place, line):
         replaced(path)
     elif how == "empty":
         replaced(path, b"")
+        # A record of no launches adds nothing to the plan of a model.
+        sure = path.suffix != ".jsonl" or not any(word.startswith("--model") for word in line.words)
     elif how == "cut":
         replaced(path, data[: random.randrange(len(data) - 1)])
         sure = path.suffix != ".jsonl"

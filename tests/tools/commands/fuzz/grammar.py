@@ -539,8 +539,9 @@ class Grammar:
         names = [i for i, word in enumerate(line.words) if word.startswith("--")]
         if names and random.random() < 0.7:
             index = random.choice(names)
-            line.words[index] = line.words[index][:-1] + "qq"
-            line.refuse(line.words[index])
+            name, *value = line.words[index].split("=", 1)
+            line.words[index] = "=".join([name[:-1] + "qq", *value])
+            line.refuse(name[:-1] + "qq")
         else:
             unknown = random.choice(["--nonsense", "-q", "--jsn", "--nonsense=1"])
             line.words.insert(random.randint(0, len(line.words)), unknown)
