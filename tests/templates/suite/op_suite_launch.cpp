@@ -108,6 +108,30 @@ void check_routes(const OpDefinition& op) {
   check_route([&](Runtime& on, const Views& views) { typed->prepare(on, test, views).launch(nullptr); });
 }
 
+/// Calls one after another, of which each may begin before the last has ended, leave what calls leave that
+/// wait for each other: no kernel reads or writes before it has waited for the one ahead of it.
+void check_chain(const OpDefinition& op) {
+  for (const std::int64_t rows : {few_rows, std::int64_t{150}}) {
+    OpCase test = ordinary_case(op, rows);
+    const auto outcome_of = [&](bool waits) {
+      test.launch = [&op, waits, copy = test](Runtime& on, const Views& views) {
+        const Call call = op.bind(bindings_of(copy, views));
+        for (int i = 0; i < 3; ++i) {
+          on.dispatch(op, call, nullptr);
+          if (waits) {
+            synchronize();
+          }
+        }
+      };
+      Outcome outcome = run_case(test);
+      CHECK(outcome.stray.empty());
+      return outcome;
+    };
+    const Outcome apart = outcome_of(true);
+    check_same_bits(op, test, apart, outcome_of(false));
+  }
+}
+
 void check_few_rows(const OpDefinition& op) {
   require_good(ordinary_case(op, 1));
   const OpCase none = ordinary_case(op, 0);
@@ -467,6 +491,7 @@ constexpr std::array behaviours = {
     Behaviour{"takes no rows, and then writes what has a size without them, and one row", Extent::small,
               check_few_rows},
     Behaviour{"has a reference that rejects a flipped bit in every result", Extent::small, check_reference},
+    Behaviour{"leaves the same after calls in a row and calls apart", Extent::small, check_chain},
     Behaviour{"takes strided rows", Extent::wide, check_strides},
     Behaviour{"gives the same bits for unaligned views", Extent::wide, check_offsets},
     Behaviour{"takes odd widths", Extent::wide, check_odd_widths},
