@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/exponential.cuh"
+#include "device/scaled.cuh"
 
 namespace kerncast {
 
@@ -19,39 +19,36 @@ __device__ __forceinline__ int biased_sigmoid_key(float x, float bias) {
       "  add.f32 r, e, 0f3F800000;\n  rcp.approx.ftz.f32 r, r;\n"
       "  setp.lt.f32 negative, %1, 0f00000000;\n  selp.f32 e, e, 0f3F800000, negative;\n"
       "  mul.f32 e, e, r;\n  add.f32 e, e, %2;\n  max.f32 e, e, 0fFF7FFFFF;\n"
-      "  mov.b32 %0, e;\n  shr.s32 s, %0, 31;\n  and.b32 s, s, 0x7fffffff;\n  xor.b32 %0, %0, s; }"
+      "  mov.b32 %0, e;\n  shr.s32 s, %0, 31;\n  lop3.b32 %0, %0, s, 0x7fffffff, 0x78; }"
       : "=r"(key)
       : "f"(x), "f"(bias));
   return key;
 }
 
 /// sigmoid(x) to 26 bits, accurate enough for results that are right to the last place of a float; 0 below
-/// -600.
-__device__ __forceinline__ double close_sigmoid(float x) {
-  // exp(-x) = 2^n * exp(r), |r| <= ln(2) / 2. Adding 1.5 * 2^23 leaves n, rounded, in the low bits. The
-  // polynomial is (exp(r) - 1 - r) / r^2, fitted for the least error of exp(r), 5e-9. One Newton step refines
-  // a reciprocal of 20 bits.
-  double sigmoid;
-  asm("{ .reg .f32 x, t, r, p;\n  .reg .f64 n, R, e, s;\n  .reg .b32 low, high, shift;\n  .reg .pred nan, "
-      "under;\n"
-      "  max.f32 x, %1, 0fC4160000;\n  min.f32 x, x, 0f44160000;\n"
-      "  fma.rn.f32 t, x, 0fBFB8AA3B, 0f4B400000;\n  add.f32 r, t, 0fCB400000;\n"
-      "  cvt.f64.f32 n, r;\n  cvt.f64.f32 R, x;\n  neg.f64 R, R;\n  fma.rn.f64 R, n, 0dBFE62E42FEFA39EF, R;\n"
-      "  cvt.rn.f32.f64 r, R;\n"
-      "  fma.rn.f32 p, r, 0f3AB511E2, 0f3C091D12;\n  fma.rn.f32 p, p, r, 0f3D2AAC7A;\n"
-      "  fma.rn.f32 p, p, r, 0f3E2AAA48;\n  fma.rn.f32 p, p, r, 0f3EFFFFFE;\n"
-      "  mul.f32 p, p, r;\n  mul.f32 p, p, r;\n"
-      "  cvt.f64.f32 e, p;\n  add.f64 R, R, 0d3FF0000000000000;\n  add.f64 e, e, R;\n"
-      "  mov.b64 {low, high}, e;\n  mov.b32 shift, t;\n  shl.b32 shift, shift, 20;\n  add.s32 high, high, "
-      "shift;\n"
-      "  mov.b64 e, {low, high};\n  add.f64 e, e, 0d3FF0000000000000;\n"
-      "  rcp.approx.ftz.f64 s, e;\n  neg.f64 e, e;\n  fma.rn.f64 e, s, e, 0d3FF0000000000000;\n"
-      "  fma.rn.f64 s, s, e, s;\n"
-      "  setp.lt.f32 under, %1, 0fC4160000;\n  selp.f64 s, 0d0000000000000000, s, under;\n"
-      "  setp.nan.f32 nan, %1, %1;\n  selp.f64 %0, 0d7FF8000000000000, s, nan; }"
-      : "=d"(sigmoid)
-      : "f"(x));
-  return sigmoid;
+/// -708.
+__device__ __forceinline__ Scaled scaled_sigmoid(float x) {
+  // exp(-|x|) as in scaled_exp(), then the quotient of exp(-|x|), or 1, by 1 + exp(-|x|).
+  const float below = -fminf(fabsf(x), 708.0f);
+  const Scaled e = scaled_exp({below, 0.0f});
+  Pair above;
+  Pair sum;
+  Scaled made;
+  asm("{ .reg .b32 n;\n  .reg .f32 u, t, s;\n  .reg .pred negative;\n  setp.lt.f32 negative, %5, "
+      "0f00000000;\n"
+      "  max.s32 n, %8, -60;\n  shl.b32 n, n, 23;\n  add.s32 n, n, 0x3F800000;\n  mov.b32 u, n;\n"
+      "  mul.f32 t, %6, u;\n  add.f32 %2, t, 0f3F800000;\n  sub.f32 s, %2, 0f3F800000;\n  sub.f32 s, t, s;\n"
+      "  fma.rn.f32 %3, %7, u, s;\n  selp.f32 %0, %6, 0f3F800000, negative;\n"
+      "  selp.f32 %1, %7, 0f00000000, negative;\n  selp.b32 %4, %8, 0, negative; }"
+      : "=&f"(above.value), "=&f"(above.rest), "=&f"(sum.value), "=&f"(sum.rest), "=&r"(made.exponent)
+      : "f"(x), "f"(e.value), "f"(e.rest), "r"(e.exponent));
+  const Pair ratio = quotient(above, sum);
+  asm("{ .reg .pred p;\n  setp.lt.f32 p, %1, 0fC4310000;\n  selp.f32 %0, 0f00000000, %2, p;\n"
+      "  setp.nan.f32 p, %1, %1;\n  selp.f32 %0, %1, %0, p; }"
+      : "=&f"(made.value)
+      : "f"(x), "f"(ratio.value));
+  made.rest = ratio.rest;
+  return made;
 }
 
 }  // namespace kerncast

@@ -10,8 +10,11 @@ inline constexpr int nan_key = no_candidate + 1;
 
 /// The key of a float other than NaN. -0 comes before +0.
 __device__ __forceinline__ int ordered(float value) {
-  const int bits = __float_as_int(value);
-  return bits ^ (bits >> 31 & 0x7fffffff);
+  int key;
+  asm("{ .reg .b32 s;\n  shr.s32 s, %1, 31;\n  lop3.b32 %0, %1, s, 0x7fffffff, 0x78; }"
+      : "=r"(key)
+      : "r"(__float_as_int(value)));
+  return key;
 }
 
 /// The float of a key; nan_key gives NaN.
@@ -38,74 +41,133 @@ __device__ __forceinline__ int warp_max(int value) {
 #endif
 }
 
-/// The lowest lane whose value is `wanted`; at least one lane has it. It is one block of PTX, which shortens
-/// the compile.
-__device__ __forceinline__ int first_lane_with(int value, int wanted) {
-  int lane;
-  asm volatile(
-      "{ .reg .pred equal;\n  .reg .b32 lanes;\n  setp.eq.s32 equal, %1, %2;\n"
-      "  vote.sync.ballot.b32 lanes, equal, -1;\n  brev.b32 lanes, lanes;\n  bfind.shiftamt.u32 %0, lanes; }"
-      : "=r"(lane)
-      : "r"(value), "r"(wanted));
-  return lane;
-}
+/// The largest of values, for reduce_warps().
+struct LargestInt {
+  int value = no_candidate;
 
-/// Position in shared memory of candidate `index` of 32 * `Count`. Neighbours lie in different banks, and so
-/// do candidates that are `Count` apart.
-template <int Count>
-__device__ __forceinline__ int key_place(unsigned index) {
-  return static_cast<int>(index ^ (index / 32 & ((Count & -Count) - 1)));
-}
-
-/// A candidate's index and key.
-struct Candidate {
-  int index;
-  int key;
+  __device__ __forceinline__ void merge(const LargestInt& other) { value = max(value, other.value); }
+  __device__ __forceinline__ LargestInt from_lane(int mask) const {
+    return {__shfl_xor_sync(0xffffffffu, value, mask)};
+  }
 };
 
-/// Takes the warp's largest candidate out, the lowest one if several are equal, and returns it to all lanes.
-/// Lane l holds the `Count` (up to 32) candidates from l * Count on, and `best` is the largest key among
-/// them. The keys lie in shared memory at key_place(), followed by one no_candidate.
-template <int Count>
-__device__ __forceinline__ Candidate take_largest(int* keys, int& best, int lane) {
-  const int largest = warp_max(best);
-  const int winner = first_lane_with(best, largest);
-  // The warp searches the winner's candidates together. A candidate is always read and struck out by the same
-  // lane.
-  int* own = keys + (Count == 32 || lane < Count ? key_place<Count>(winner * Count + lane) : 32 * Count);
-  const int key = *own;
-  const int offset = first_lane_with(key, largest);
-  const bool taken = lane == offset;
-  if (taken) {
-    *own = no_candidate;
+/// The sum over the warp, modulo 2^32.
+__device__ __forceinline__ unsigned warp_sum(unsigned value) {
+#if __CUDA_ARCH__ >= 800
+  return __reduce_add_sync(0xffffffffu, value);
+#else
+#pragma unroll
+  for (int mask = 16; mask > 0; mask /= 2) {
+    value += __shfl_xor_sync(0xffffffffu, value, mask);
   }
-  const int next = warp_max(taken ? no_candidate : key);
-  best = lane == winner ? next : best;
-  return {winner * Count + offset, largest};
+  return value;
+#endif
 }
 
-/// The largest key of this lane's candidates.
-template <int Count>
-__device__ __forceinline__ int largest_key(const int* keys, int lane) {
-  int best = no_candidate;
-#pragma unroll 1
-  for (int i = 0; i < Count; ++i) {
-    best = max(best, keys[key_place<Count>(lane * Count + i)]);
+/// A candidate as one number, in the order of selection. The upper word is its key. The lower word is
+/// `last_place` minus its index, so that the lower one of two equal keys comes first.
+using Ranked = long long;
+
+inline constexpr int last_place = 0x7fffffff;
+/// What stands where there is no candidate. It has no index.
+inline constexpr Ranked none_ranked = static_cast<Ranked>(no_candidate) * (1ll << 32);
+
+/// The two words of a candidate.
+struct Candidate {
+  int key = no_candidate;
+  int place = 0;  ///< last_place minus the index
+
+  __device__ __forceinline__ static Candidate of(Ranked ranked) {
+    Candidate made;
+    asm("mov.b64 {%0, %1}, %2;" : "=r"(made.place), "=r"(made.key) : "l"(ranked));
+    return made;
   }
-  return best;
+  __device__ __forceinline__ Ranked ranked() const {
+    Ranked made;
+    asm("mov.b64 %0, {%1, %2};" : "=l"(made) : "r"(place), "r"(key));
+    return made;
+  }
+  __device__ __forceinline__ int index() const { return last_place - place; }
+};
+
+/// Sorts a lane's 1, 2 or 4 candidates, the largest one first. It is one block of PTX, which shortens the
+/// compile.
+template <int Count>
+__device__ __forceinline__ void sort_largest_first(Ranked (&held)[Count]) {
+  static_assert(Count == 1 || Count == 2 || Count == 4, "no network for another number");
+  if constexpr (Count == 2) {
+    asm("{ .reg .pred p;\n  .reg .b64 t;\n  setp.gt.s64 p, %1, %0;\n  selp.b64 t, %1, %0, p;\n"
+        "  selp.b64 %1, %0, %1, p;\n  mov.b64 %0, t; }"
+        : "+l"(held[0]), "+l"(held[1]));
+  } else if constexpr (Count == 4) {
+    asm("{ .reg .pred p, q;\n  .reg .b64 a, b, c, d, e, f;\n  setp.gt.s64 p, %1, %0;\n  setp.gt.s64 q, %3, "
+        "%2;\n"
+        "  selp.b64 a, %1, %0, p;\n  selp.b64 b, %0, %1, p;\n  selp.b64 c, %3, %2, q;\n  selp.b64 d, %2, %3, "
+        "q;\n"
+        "  setp.gt.s64 p, c, a;\n  setp.gt.s64 q, d, b;\n"
+        "  selp.b64 %0, c, a, p;\n  selp.b64 e, a, c, p;\n  selp.b64 f, d, b, q;\n  selp.b64 %3, b, d, q;\n"
+        "  setp.gt.s64 p, e, f;\n  selp.b64 %1, e, f, p;\n  selp.b64 %2, f, e, p; }"
+        : "+l"(held[0]), "+l"(held[1]), "+l"(held[2]), "+l"(held[3]));
+  }
 }
 
-/// Takes the `slots` largest candidates in order, as take_largest does. Lane k calls keep(candidate) for the
-/// k-th.
-template <int Count, class Keep>
-__device__ __forceinline__ void choose(int* keys, int best, int slots, int lane, const Keep& keep) {
-#pragma unroll 1
-  for (int k = 0; k < slots; ++k) {
-    const Candidate taken = take_largest<Count>(keys, best, lane);
-    if (lane == k) {
-      keep(taken);
-    }
+/// Takes the warp's largest candidate out, the lower index first if keys are equal. Lane k keeps it in
+/// `chosen`. Each lane holds its candidates in order.
+template <int Count>
+__device__ __forceinline__ void take_largest(Ranked (&held)[Count], unsigned lane, unsigned k,
+                                             Candidate& chosen) {
+#if __CUDA_ARCH__ >= 800
+  // It is one block of PTX, which shortens the compile. %2 is the lane's largest candidate.
+#define KERNCAST_TAKE_LARGEST(LANE, K)                                                        \
+  "{ .reg .pred p, q;\n  .reg .b32 key, place, a, b;\n  mov.b64 {place, key}, %2;\n"          \
+  "  redux.sync.max.s32 a, key, -1;\n  setp.eq.s32 p, key, a;\n  selp.b32 b, place, 0, p;\n"  \
+  "  redux.sync.max.s32 b, b, -1;\n  setp.eq.s32 p, place, b;\n  setp.eq.s32 q, " LANE ", " K \
+  ";\n"                                                                                       \
+  "  selp.b32 %0, a, %0, q;\n  selp.b32 %1, b, %1, q;\n"
+  if constexpr (Count == 1) {
+    asm volatile(KERNCAST_TAKE_LARGEST("%3", "%4") "  selp.b64 %2, 0x8000000000000000, %2, p; }"
+                 : "+r"(chosen.key), "+r"(chosen.place), "+l"(held[0])
+                 : "r"(lane), "r"(k));
+    return;
+  } else if constexpr (Count == 2) {
+    asm volatile(KERNCAST_TAKE_LARGEST("%4", "%5") "  selp.b64 %2, %3, %2, p;\n"
+                 "  selp.b64 %3, 0x8000000000000000, %3, p; }"
+                 : "+r"(chosen.key), "+r"(chosen.place), "+l"(held[0]), "+l"(held[1])
+                 : "r"(lane), "r"(k));
+    return;
+  } else if constexpr (Count == 4) {
+    asm volatile(KERNCAST_TAKE_LARGEST("%6", "%7") "  selp.b64 %2, %3, %2, p;\n  selp.b64 %3, %4, %3, p;\n"
+                 "  selp.b64 %4, %5, %4, p;\n  selp.b64 %5, 0x8000000000000000, %5, p; }"
+                 : "+r"(chosen.key), "+r"(chosen.place), "+l"(held[0]), "+l"(held[1]), "+l"(held[2]), "+l"(held[3])
+                 : "r"(lane), "r"(k));
+    return;
   }
+#undef KERNCAST_TAKE_LARGEST
+#endif
+  const Candidate mine = Candidate::of(held[0]);
+  Candidate largest;
+  largest.key = warp_max(mine.key);
+  largest.place = warp_max(mine.key == largest.key ? mine.place : 0);
+  chosen = lane == k ? largest : chosen;
+  // A place belongs to one candidate.
+  const bool taken = mine.place == largest.place;
+#pragma unroll
+  for (int i = 0; i + 1 < Count; ++i) {
+    held[i] = taken ? held[i + 1] : held[i];
+  }
+  held[Count - 1] = taken ? none_ranked : held[Count - 1];
+}
+
+/// Takes the warp's `Slots` largest candidates out, as take_largest does. Lane k gets the k-th, others none.
+template <int Slots, int Count>
+__device__ __forceinline__ Candidate choose(Ranked (&held)[Count], unsigned lane) {
+  Candidate chosen;
+  // The loop takes a fourth of the instructions; sparing some lengthens the compile.
+#pragma unroll(Slots > 10 ? 2 : 1)
+  for (unsigned k = 0; k < Slots; ++k) {
+    take_largest(held, lane, k, chosen);
+  }
+  return chosen;
 }
 
 }  // namespace kerncast

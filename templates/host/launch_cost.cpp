@@ -39,10 +39,6 @@ std::int64_t registers_of(std::int64_t turns) {
 
 }  // namespace
 
-std::int32_t warps_held(const DeviceTraits& device) {
-  return static_cast<std::int32_t>(figures_of(device.sm).warps_per_sm);
-}
-
 double launch_clocks(const LaunchGeometry& geometry, std::int64_t turns, const LaunchWork& work,
                      const DeviceTraits& device) {
   const Figures figures = figures_of(device.sm);

@@ -27,9 +27,6 @@ struct LaunchWork {
 [[nodiscard]] double launch_clocks(const LaunchGeometry& geometry, std::int64_t turns, const LaunchWork& work,
                                    const DeviceTraits& device);
 
-/// The most warps that a multiprocessor holds at once.
-[[nodiscard]] std::int32_t warps_held(const DeviceTraits& device);
-
 /// Returns the first of `choices` unless the best of the others takes less than `worth` of its time. The
 /// first choice is the one that measurements support, and every further choice is one more kernel to compile.
 template <class Choice, class Clocks>

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "templates/host/define_op.hpp"
@@ -18,7 +19,6 @@ namespace {
 using namespace fused_gate_params;
 using router::max_experts;
 using router::max_top_k;
-using router::rows_per_block;
 
 constexpr std::string_view op_name = FusedGate::op_name;
 
@@ -54,27 +54,20 @@ void validate(const Specialisation& spec) {
   }
 }
 
-/// Bytes of shared memory for one token. FusedGateToken has these arrays.
-std::int32_t token_bytes(const Specialisation& spec) {
-  const bool groups_are_lanes = spec[experts] % 32 == 0 && spec[groups] <= 32 && 32 % spec[groups] == 0;
-  const std::int32_t keys = static_cast<std::int32_t>(host::round_up(spec[experts], 32)) + 1;
-  return 4 * (keys + spec[experts] + 2 * (groups_are_lanes ? 1 : spec[groups]));
-}
-
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
-  Tunables made = router::default_tunables(spec[experts], device, rows);
-  while (made[rows_per_block] * token_bytes(spec) > host::most_static_shared) {
-    made.values[rows_per_block] /= 2;
-  }
-  return made;
+  return router::default_tunables(spec[experts], device, rows);
 }
 
 std::string tunables_defect(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&) {
-  const std::int32_t bytes = tunables[rows_per_block] * token_bytes(spec);
-  return bytes <= host::most_static_shared
-             ? std::string()
-             : fmt::format("rows_per_block={} needs {} bytes of shared memory, and a block has at most {}",
-                           tunables[rows_per_block], bytes, host::most_static_shared);
+  return router::tunables_defect(spec[experts], tunables);
+}
+
+/// A factor of the weights as the kernel takes it.
+GateFactor factor_of(double factor) {
+  int exponent = 0;
+  const double fraction = std::frexp(factor, &exponent);
+  const auto value = static_cast<float>(fraction);
+  return {value, static_cast<float>(fraction - static_cast<double>(value)), exponent};
 }
 
 void describe(host::NamedArguments& named, FusedGate& call) {
@@ -162,7 +155,7 @@ Call bind(const FusedGate& arguments) {
       .logits_stride = extents.logits.stride,
       .weights_stride = extents.weights.stride,
       .ids_stride = extents.ids.stride,
-      .factor = arguments.apply_scale_on_output ? factor : 1.0 / factor,
+      .factor = factor_of(arguments.apply_scale_on_output ? factor : 1.0 / factor),
   });
   return call;
 }

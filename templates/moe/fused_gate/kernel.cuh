@@ -4,23 +4,27 @@
 #include "device/sigmoid.cuh"
 #include "moe/fused_gate/kernel_args.h"
 #include "moe/shared/router.cuh"
+#include "moe/shared/sigmoid_scores.cuh"
 
 namespace kerncast::moe {
 
-/// True if every group is held by a whole number of lanes.
+/// True if all groups are kept, so that they do not matter.
 template <class Config>
-inline constexpr bool groups_are_lanes =
-    Config::experts % 32 == 0 && Config::groups <= 32 && 32 % Config::groups == 0;
+inline constexpr bool keeps_all = Config::topk_group == Config::groups;
 
-/// The shared memory of the threads of a token.
+/// True if each thread's experts are of one group.
+template <class Config>
+inline constexpr bool groups_are_threads = Config::experts % (Config::groups * held_experts<Config>) == 0;
+
+/// Threads that hold a group, if groups_are_threads.
+template <class Config>
+inline constexpr int group_threads = Config::experts / Config::groups / held_experts<Config>;
+
+/// The shared memory of the threads of a token, unless groups_are_threads.
 template <class Config>
 struct FusedGateToken {
-  static constexpr int scored_groups = groups_are_lanes<Config> ? 1 : Config::groups;
-
-  int keys[experts_per_lane<Config> * 32 + 1];
-  float logits[Config::experts];
-  int scores[scored_groups];
-  int limits[scored_groups];  ///< upper limit of the keys in a group: no_candidate strikes the group out
+  int keys[Config::experts];
+  int scores[Config::groups];
 };
 
 /// The two largest keys of a group.
@@ -32,12 +36,14 @@ struct TopTwo {
     second = max(second, min(first, key));
     first = max(first, key);
   }
-  __device__ __forceinline__ void merge(const TopTwo& other) {
-    second = max(min(first, other.first), max(second, other.second));
-    first = max(first, other.first);
-  }
-  __device__ __forceinline__ TopTwo from_lane(int mask) const {
-    return {__shfl_xor_sync(0xffffffffu, first, mask), __shfl_xor_sync(0xffffffffu, second, mask)};
+  /// The two largest of this and the lane whose number differs by the bits of `mask`.
+  __device__ __forceinline__ void merge_from_lane(int mask) {
+    asm volatile(
+        "{ .reg .b32 f, s, l;\n  shfl.sync.bfly.b32 f, %0, %2, 31, -1;\n  shfl.sync.bfly.b32 s, %1, %2, 31, "
+        "-1;\n"
+        "  min.s32 l, %0, f;\n  max.s32 s, s, %1;\n  max.s32 %1, l, s;\n  max.s32 %0, %0, f; }"
+        : "+r"(first), "+r"(second)
+        : "r"(mask));
   }
 
   /// The score of a group of `size` experts: the key of the sum, never NaN. A sum that no float holds has a
@@ -64,57 +70,104 @@ struct TopTwo {
   }
 };
 
-/// True if the group of this lane is kept, if groups_are_lanes. `top` has the lane's own candidates.
+/// The score of this thread's group, if groups_are_threads. `top` has the thread's own candidates. All
+/// threads of the block take part, unless the token has one warp. `scores` gets the scores of all groups.
 template <class Config>
-__device__ __forceinline__ bool group_is_kept(TopTwo top, int lane) {
-  constexpr int lanes = 32 / Config::groups;
-  top = reduce_lanes<lanes>(top);
-  const int score = top.score(Config::experts / Config::groups);
+__device__ __forceinline__ void score_groups(TopTwo top, const RouterThread<Config>& at, int* scores) {
+  constexpr int threads = group_threads<Config>;
+  constexpr int size = Config::experts / Config::groups;
+  if constexpr (threads <= 32 && power_of_two_from(threads) == threads) {
+#pragma unroll
+    for (int mask = threads / 2; mask > 0; mask /= 2) {
+      top.merge_from_lane(mask);
+    }
+    if (at.has(0)) {
+      scores[at.thread / threads] = top.score(size);
+    }
+  } else {
+    __shared__ int firsts[Config::rows_per_block][Config::threads_per_row];
+    __shared__ int seconds[Config::rows_per_block][Config::threads_per_row];
+    firsts[at.row][at.thread] = top.first;
+    seconds[at.row][at.thread] = top.second;
+    sync_row<Config>();
+    if (at.thread < Config::groups) {
+      TopTwo all;
+#pragma unroll 1
+      for (unsigned i = at.thread * threads; i < (at.thread + 1) * threads; ++i) {
+        all.add(firsts[at.row][i]);
+        all.add(seconds[at.row][i]);
+      }
+      scores[at.thread] = all.score(size);
+    }
+  }
+  sync_row<Config>();
+}
+
+/// True if the group of this thread is kept, if groups_are_threads. The arguments are those of
+/// score_groups().
+template <class Config>
+__device__ __forceinline__ bool group_is_kept(const TopTwo& top, const RouterThread<Config>& at) {
+  __shared__ int shared_scores[Config::rows_per_block][Config::groups];
+  int* scores = shared_scores[at.row];
+  score_groups<Config>(top, at, scores);
+  const unsigned group = at.has(0) ? at.thread / group_threads<Config> : 0;
+  const int score = scores[group];
   int better = 0;
 #pragma unroll 1
-  for (int other = 0; other < 32; other += lanes) {
+  for (unsigned other = 0; other < Config::groups; ++other) {
     // A lower group wins a tie.
-    better += __shfl_sync(0xffffffffu, score, other) + (other + lanes <= lane ? 1 : 0) > score ? 1 : 0;
+    better += scores[other] + (other < group ? 1 : 0) > score ? 1 : 0;
   }
   return better < Config::topk_group;
 }
 
-/// Strikes out the candidates of all but the best groups, for groups of any size, and returns the lane's
-/// largest remaining key. One warp calls it.
+/// Strikes out the experts of all but the best groups, for groups of any size. All threads of the block take
+/// part, unless the token has one warp.
 template <class Config>
-__device__ __forceinline__ int keep_groups(FusedGateToken<Config>& token, unsigned lane) {
+__device__ __forceinline__ void keep_groups(Ranked (&held)[held_experts<Config>],
+                                            const RouterThread<Config>& at) {
   constexpr unsigned size = Config::experts / Config::groups;
-  constexpr unsigned count = experts_per_lane<Config>;
+  __shared__ FusedGateToken<Config> tokens[Config::rows_per_block];
+  FusedGateToken<Config>& token = tokens[at.row];
+#pragma unroll
+  for (int i = 0; i < held_experts<Config>; ++i) {
+    if (at.has(i)) {
+      token.keys[at.first() + i] = Candidate::of(held[i]).key;
+    }
+  }
+  sync_row<Config>();
 #pragma unroll 1
-  for (unsigned group = lane; group < Config::groups; group += 32) {
+  for (unsigned group = at.thread; group < Config::groups; group += Config::threads_per_row) {
     TopTwo top;
 #pragma unroll 1
     for (unsigned i = 0; i < size; ++i) {
-      top.add(token.keys[key_place<count>(group * size + i)]);
+      top.add(token.keys[group * size + i]);
     }
     token.scores[group] = top.score(size);
   }
-  __syncwarp();
+  sync_row<Config>();
 #pragma unroll 1
-  for (unsigned group = lane; group < Config::groups; group += 32) {
+  for (unsigned group = at.thread; group < Config::groups; group += Config::threads_per_row) {
     const int score = token.scores[group];
     int better = 0;
 #pragma unroll 1
     for (unsigned other = 0; other < Config::groups; ++other) {
       better += token.scores[other] + (other < group ? 1 : 0) > score ? 1 : 0;
     }
-    token.limits[group] = better < Config::topk_group ? 0x7fffffff : no_candidate;
-  }
-  __syncwarp();
-  int best = no_candidate;
+    if (better >= Config::topk_group) {
 #pragma unroll 1
-  for (unsigned i = 0; i < count; ++i) {
-    const unsigned expert = lane * count + i;
-    int* key = token.keys + key_place<count>(expert);
-    *key = min(*key, token.limits[min(expert / size, Config::groups - 1u)]);
-    best = max(best, *key);
+      for (unsigned i = 0; i < size; ++i) {
+        token.keys[group * size + i] = no_candidate;
+      }
+    }
   }
-  return best;
+  sync_row<Config>();
+#pragma unroll
+  for (int i = 0; i < held_experts<Config>; ++i) {
+    if (at.has(i) && token.keys[at.first() + i] == no_candidate) {
+      held[i] = none_ranked;
+    }
+  }
 }
 
 template <class Config>
@@ -123,62 +176,43 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   begin_kernel();
   using L = typename Config::logits_dtype;
   using B = typename Config::bias_dtype;
-  constexpr int count = experts_per_lane<Config>;
+  constexpr int count = held_experts<Config>;
   constexpr int routed = Config::top_k - Config::num_fused_shared_experts;
-  __shared__ FusedGateToken<Config> tokens[Config::rows_per_block];
 
-  const RouterThread<Config> at;
-  const int lane = at.thread;
+  const RouterThread<Config> at(args.rows);
   const L* logits = static_cast<const L*>(args.logits) + at.token * args.logits_stride;
-  FusedGateToken<Config>& token = tokens[at.place];
-  int* keys = token.keys;
-
-  if (at.token < args.rows) {
-    score_experts<Config>(keys, at.thread, [&](int expert) {
-      const float x = load_value(logits + expert);
-      token.logits[expert] = x;
-      return biased_sigmoid_key(x, load_value(static_cast<const B*>(args.bias) + expert));
-    });
+  Ranked held[count];
+  rank_by_sigmoid<Config, true>(held, at, logits, static_cast<const B*>(args.bias));
+  if constexpr (!keeps_all<Config> && !groups_are_threads<Config>) {
+    keep_groups<Config>(held, at);
   }
-  __syncthreads();
-  if (at.token >= args.rows || lane >= 32) {
+  sort_largest_first(held);
+  if constexpr (!keeps_all<Config> && groups_are_threads<Config>) {
+    const TopTwo top = {Candidate::of(held[0]).key,
+                        count > 1 ? Candidate::of(held[count > 1 ? 1 : 0]).key : no_candidate};
+    if (!group_is_kept<Config>(top, at)) {
+#pragma unroll
+      for (int i = 0; i < count; ++i) {
+        held[i] = none_ranked;
+      }
+    }
+  }
+  const Candidate chosen = choose_experts<Config, routed>(held, at);
+  if (row_warps<Config> > 1 && at.thread >= 32) {
     return;
   }
 
-  int best = no_candidate;
-  if constexpr (Config::topk_group == Config::groups) {
-    best = largest_key<count>(keys, lane);
-  } else if constexpr (groups_are_lanes<Config>) {
-    TopTwo top;
-#pragma unroll 1
-    for (int i = 0; i < count; ++i) {
-      top.add(keys[key_place<count>(lane * count + i)]);
-    }
-    best = group_is_kept<Config>(top, lane) ? top.first : no_candidate;
-  } else {
-    best = keep_groups<Config>(token, lane);
+  const bool is_routed = at.has_slot(routed);
+  const int id = is_routed ? chosen.index() : static_cast<int>(Config::experts + at.thread - routed);
+  const SlotScores scores(logits, id, is_routed);
+  const Scaled sum = scores.sum();
+  // A shared expert's slot has the weight of all routed slots together, times the factor.
+  Scaled weight = Config::num_fused_shared_experts == 0 || is_routed ? scores.mine : sum;
+  if constexpr (Config::apply_scale_on_output || Config::num_fused_shared_experts > 0) {
+    const Scaled scaled = product(weight, {args.factor.value, args.factor.rest, args.factor.exponent});
+    weight = is_routed == Config::apply_scale_on_output ? scaled : weight;
   }
-  // All lanes have read their keys before any lane strikes one out.
-  __syncwarp();
-  int id = Config::experts + lane - routed;
-  choose<count>(keys, best, routed, lane, [&id](const Candidate& taken) { id = taken.index; });
-
-  const double score = close_sigmoid(token.logits[lane < routed ? id : 0]);
-  double weight = lane < routed ? score : 0.0;
-  const double sum = sum_of_slots<Config>(weight);
-  if constexpr (Config::num_fused_shared_experts > 0) {
-    // A shared expert's slot has the weight of all routed slots together, times the factor.
-    const double shared = Config::apply_scale_on_output ? sum : sum * args.factor;
-    weight = lane < routed ? weight : shared;
-  }
-  if constexpr (Config::apply_scale_on_output) {
-    weight = lane < routed ? weight * args.factor : weight;
-  }
-  if constexpr (Config::renormalize) {
-    // If all scores are 0 (logits of -infinity), the tiny term makes the weights 0 instead of NaN.
-    weight *= close_reciprocal(sum + 1e-290);
-  }
-  store_slot<Config>(args, at.token, lane, weight, id);
+  store_slot<Config>(args, at, Config::renormalize ? share(weight, sum) : weight.rounded(), id);
 }
 
 }  // namespace kerncast::moe

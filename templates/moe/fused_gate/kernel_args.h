@@ -2,6 +2,13 @@
 
 namespace kerncast::moe {
 
+/// A positive number, (value + rest) * 2^exponent, its value from 0.5 to 1.
+struct GateFactor {
+  float value;
+  float rest;
+  int exponent;
+};
+
 /// The argument of the kernel of fused_gate. Strides are in elements.
 struct FusedGateKernelArgs {
   const void* logits;
@@ -13,7 +20,7 @@ struct FusedGateKernelArgs {
   long long weights_stride;
   long long ids_stride;
   /// routed_scaling_factor if it is applied to the output, else its inverse, for the shared experts.
-  double factor;
+  GateFactor factor;
 };
 
 }  // namespace kerncast::moe

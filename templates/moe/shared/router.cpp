@@ -10,6 +10,11 @@
 namespace kerncast::moe::router {
 namespace {
 
+/// Experts that a thread holds in registers and sorts; more lengthen the compile.
+constexpr std::int64_t most_held = 4;
+constexpr std::int32_t max_threads_per_row = 256;
+static_assert(max_threads_per_row * most_held >= max_experts);
+
 /// Checks an output that has a row of K slots for each token.
 host::Rows slot_rows(std::string_view op, std::string_view name, const TensorView& view, DType type,
                      std::int64_t rows, std::int64_t slots, const TensorView& logits) {
@@ -63,26 +68,26 @@ Extents check(std::string_view op, const Tensors& tensors, bool bias_is_optional
 }
 
 std::vector<TunableSpec> tunables() {
-  return host::tunables(host::tunable_range<threads_per_row>("threads that share a token", 32, 512, 32),
-                        host::tunable<rows_per_block>("tokens that share a block", {1, 2, 4}));
+  return host::tunables(
+      host::tunable_range<threads_per_row>("threads that share a token", 32, max_threads_per_row, 32),
+      host::tunable<rows_per_block>("tokens that share a block", {1, 2, 4}));
 }
 
 Tunables default_tunables(std::int64_t experts, const DeviceTraits& device, std::int64_t rows) {
   const std::int64_t most = host::bucket_ceiling(rows);
-  const std::int32_t spread = std::clamp(host::power_of_two_above(experts), 32, 256);
-  const std::int64_t held = std::int64_t{device.sm_count} * host::warps_held(device);
+  const std::int64_t warps = host::divide_up(experts, 32 * most_held);
   Tunables made;
-  if (most <= device.sm_count || (spread > 64 && most * (spread / 32) * 3 <= held * 2)) {
-    // The device holds all warps at once, so that latency dominates: use up to one thread per expert, and
-    // spread the tokens over the multiprocessors.
-    made.values = {spread, 1};
-  } else if (experts <= 64 || most * (experts <= 192 ? 3 : 2) > held) {
-    made.values = {32, 4};
-  } else {
-    // Throughput dominates. Only the first warp of a token chooses, which takes longest, so use few warps.
-    made.values = {64, 4};
-  }
+  // Few tokens are spread over the multiprocessors.
+  made.values = {static_cast<std::int32_t>(32 * warps), most <= 4 * device.sm_count ? 1 : warps > 1 ? 2 : 4};
   return made;
+}
+
+std::string tunables_defect(std::int64_t experts, const Tunables& tunables) {
+  const std::int64_t held = host::divide_up(experts, tunables[threads_per_row]);
+  return held <= most_held
+             ? std::string()
+             : fmt::format("each of {} threads would hold {} of the {} experts, and may hold {}",
+                           tunables[threads_per_row], held, experts, most_held);
 }
 
 LaunchGeometry geometry(const Specialisation&, const Tunables& tunables, const DeviceTraits&,

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,6 +39,8 @@ struct Extents {
 [[nodiscard]] Extents check(std::string_view op, const Tensors& tensors, bool bias_is_optional);
 
 [[nodiscard]] std::vector<TunableSpec> tunables();
+/// The reason why a thread cannot hold its part of the experts; empty if it can.
+[[nodiscard]] std::string tunables_defect(std::int64_t experts, const Tunables& tunables);
 [[nodiscard]] Tunables default_tunables(std::int64_t experts, const DeviceTraits& device, std::int64_t rows);
 [[nodiscard]] LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables,
                                       const DeviceTraits& device, std::int64_t rows) noexcept;

@@ -18,6 +18,10 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   return router::default_tunables(spec[experts], device, rows);
 }
 
+std::string tunables_defect(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&) {
+  return router::tunables_defect(spec[experts], tunables);
+}
+
 }  // namespace
 
 void add_params(OpDefinition& op) {
@@ -34,6 +38,7 @@ void add_params(OpDefinition& op) {
       host::param<renormalize>(host::flag_param(true, "divide the weights by their sum")));
   op.tunables = router::tunables();
   op.default_tunables = default_tunables;
+  op.tunables_defect = tunables_defect;
   op.geometry = router::geometry;
 }
 

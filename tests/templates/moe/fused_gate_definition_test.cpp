@@ -141,23 +141,18 @@ TEST_CASE("fused_gate knows the models with a sigmoid router") {
   check_cases(op, odd);
 }
 
-TEST_CASE("fused_gate fits the shared memory of every block with any number of groups") {
+TEST_CASE("fused_gate takes threads that hold four experts or fewer") {
   const OpDefinition& op = definition_of<moe::FusedGate>();
-  const auto spec_of = [&](std::int64_t groups) {
-    const std::string count = std::to_string(groups);
-    return specialise(op, {{"experts", "1024"}, {"groups", count}, {"topk_group", count}, {"top_k", "8"}});
-  };
   const DeviceTraits device{.sm = 80, .sm_count = 108, .max_shared_per_block = 163 * 1024};
-  for (std::int64_t groups = 1; groups <= 1024; groups *= 2) {
+  for (const char* experts : {"1", "60", "128", "129", "384", "896", "1000", "1024"}) {
+    const Specialisation spec = specialise(op, {{"experts", experts}, {"top_k", "1"}});
     for (const std::int64_t rows : {1, 64, 1024, 8192, 100000}) {
-      const Tunables own = op.default_tunables(spec_of(groups), device, rows);
-      CHECK(op.tunables_defect(spec_of(groups), own, device).empty());
+      CHECK(op.tunables_defect(spec, op.default_tunables(spec, device, rows), device).empty());
     }
   }
-  const Tunables four{{64, 4}};
-  CHECK(op.tunables_defect(spec_of(256), four, device).empty());
-  CHECK_THAT(op.tunables_defect(spec_of(1024), four, device),
-             Contains("rows_per_block=4") && Contains("49152"));
+  const Specialisation spec = specialise(op, {{"experts", "384"}, {"top_k", "8"}});
+  CHECK(op.tunables_defect(spec, {{96, 4}}, device).empty());
+  CHECK_THAT(op.tunables_defect(spec, {{64, 4}}, device), Contains("would hold 6 of the 384 experts"));
 }
 
 TEST_CASE("fused_gate compiles for the most groups and many rows") {

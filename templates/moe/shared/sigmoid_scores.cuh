@@ -1,0 +1,59 @@
+#pragma once
+
+#include "device/sigmoid.cuh"
+#include "moe/shared/router.cuh"
+
+/// The sigmoid scores of the routers that rank by them.
+namespace kerncast::moe {
+
+/// Ranks the thread's experts by sigmoid(logit) + bias.
+template <class Config, bool HasBias, class L, class B>
+__device__ __forceinline__ void rank_by_sigmoid(Ranked (&held)[held_experts<Config>],
+                                                const RouterThread<Config>& at, const L* logits,
+                                                const B* bias) {
+  float x[held_experts<Config>];
+  float offsets[held_experts<Config>];
+  load_held(logits, at, x);
+  if constexpr (HasBias) {
+    load_held(bias, at, offsets);
+  }
+#pragma unroll
+  for (int i = 0; i < held_experts<Config>; ++i) {
+    const Candidate mine = {biased_sigmoid_key(x[i], HasBias ? offsets[i] : 0.0f), at.place_of_first() - i};
+    held[i] = at.has(i) ? mine.ranked() : none_ranked;
+  }
+}
+
+/// The scores of a token's slots, of which each lane has one or none.
+struct SlotScores {
+  Scaled mine;
+  int largest_exponent;
+  bool nan;
+
+  /// The score of the lane's expert `id`, or 0 without a slot. One warp calls it.
+  template <class L>
+  __device__ __forceinline__ SlotScores(const L* logits, unsigned id, bool has_slot) {
+    mine = scaled_sigmoid(load_value(logits + (has_slot ? id : 0)));
+    mine.value = has_slot ? mine.value : 0.0f;
+    mine.exponent = has_slot ? mine.exponent : -2000;
+    largest_exponent = warp_max(mine.exponent);
+    nan = __any_sync(0xffffffffu, mine.value != mine.value);
+  }
+
+  /// The sum of all slots; NaN if one is.
+  __device__ __forceinline__ Scaled sum() const {
+    UnitSum total;
+    total.add(mine, mine.exponent - largest_exponent);
+    const Pair units = total.over_warp().units(32);
+    return {nan ? unordered(nan_key) : units.value, units.rest, largest_exponent - 20};
+  }
+};
+
+/// part / whole, or 0 if the whole is: all scores are 0 then (logits of -infinity).
+__device__ __forceinline__ float share(const Scaled& part, const Scaled& whole) {
+  const Pair made = quotient({part.value, part.rest}, {whole.value, whole.rest});
+  const float made_share = times_power_of_two(made.value + made.rest, part.exponent - whole.exponent);
+  return whole.value == 0.0f ? 0.0f : made_share;
+}
+
+}  // namespace kerncast::moe
