@@ -79,6 +79,7 @@ TEST_CASE("a kernel that may touch memory before it waits is found", "[stream_or
   CHECK_THAT(defect("griddepcontrol.launch_dependents;\n" + begin), Catch::Contains("comes before the wait"));
   CHECK_THAT(defect(begin + begin), Catch::Contains("waits 2 times"));
   CHECK_THAT(defect("griddepcontrol.wait;\n"), Catch::Contains("lets dependents go 0 times"));
+  CHECK_THAT(defect(begin + "ld.global.nc.b32 %r1, [%rd1];\n"), Catch::Contains("reads memory as constant"));
   CHECK_THAT(defect(begin, 89), Catch::Contains("sm_89 has no griddepcontrol"));
   CHECK(defect(load, 89).empty());
   CHECK_THAT(test::stream_order_defect("", 90, 1), Catch::Contains("0 kernels in place of 1"));

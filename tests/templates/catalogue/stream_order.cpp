@@ -60,6 +60,10 @@ std::string defect_of_body(std::string_view body) {
     if (waits == 0 && statement != wait && !is_harmless(statement)) {
       return fmt::format("'{}' comes before the wait", statement);
     }
+    // Constant memory must not change while a kernel lives, which now begins before the wait.
+    if (statement.starts_with("ld.global") && statement.find(".nc.") != std::string_view::npos) {
+      return fmt::format("'{}' reads memory as constant", statement);
+    }
     waits += statement.find(wait) != std::string_view::npos ? 1 : 0;
     launches += statement.find("griddepcontrol.launch_dependents") != std::string_view::npos ? 1 : 0;
   }
