@@ -60,9 +60,7 @@ std::vector<std::int32_t> lanes_to_try(const RowWork& work, bool few, std::int64
 RowBlock row_block(const DeviceTraits& device, std::int64_t rows, std::int32_t lanes) {
   constexpr std::int32_t filled = 256;
   const std::int32_t shared =
-      few_rows(device, rows)
-          ? 1
-          : static_cast<std::int32_t>(std::min<std::int64_t>(divide_up(filled, lanes), 32));
+      few_rows(device, rows) ? 1 : std::min(power_of_two_above(divide_up(filled, lanes)), 32);
   const std::int32_t threads = std::max(lanes * shared, 32);
   return {threads, threads / lanes};
 }
