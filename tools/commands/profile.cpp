@@ -31,8 +31,8 @@ constexpr const char* json_help =
     "  global{loads stores atomics}, each {requests bytes sectors least_sectors ratio}\n"
     "  shared{requests bytes wavefronts least_wavefronts ratio} local{requests bytes}\n"
     "  units[{unit warp_instructions thread_instructions thread_utilisation}]\n"
-    "  estimates[{device title fits occupancy estimate_us limiting_factor waves launch_overhead_us tail_us\n"
-    "    factors[{name us busiest_us}]}]\n"
+    "  estimates[{device title fits occupancy estimate_us dependent_us limiting_factor waves\n"
+    "    launch_overhead_us tail_us factors[{name us busiest_us}]}]\n"
     "  line_info lines[{file line counts}] instructions[{ptx_line file line text unit counts}]";
 
 struct ProfileOptions {

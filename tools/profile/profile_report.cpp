@@ -112,6 +112,7 @@ std::string units_text(const LaunchProfile& launch) {
 std::string estimates_text(const ProfileReport& report) {
   Table table({{"device"},
                {"estimate µs", Align::right},
+               {"dependent µs", Align::right},
                {"limiting factor"},
                {"its µs", Align::right},
                {"next"},
@@ -122,7 +123,7 @@ std::string estimates_text(const ProfileReport& report) {
                {"occupancy %", Align::right}});
   for (const devices::Estimate& estimate : report.estimates) {
     if (!estimate.fits) {
-      table.add_row({estimate.device->name, "-", "a block does not fit"});
+      table.add_row({estimate.device->name, "-", "-", "a block does not fit"});
       continue;
     }
     std::vector<devices::CostFactor> factors = estimate.factors;
@@ -135,8 +136,9 @@ std::string estimates_text(const ProfileReport& report) {
                        return std::pair(a.name != estimate.limiting_factor, b.us) <
                               std::pair(b.name != estimate.limiting_factor, a.us);
                      });
-    table.add_row({estimate.device->name, microseconds(estimate.total_us), factors[0].name,
-                   microseconds(factors[0].us), factors[1].name, microseconds(factors[1].us),
+    table.add_row({estimate.device->name, microseconds(estimate.total_us),
+                   estimate.dependent_us < estimate.total_us ? microseconds(estimate.dependent_us) : "-",
+                   factors[0].name, microseconds(factors[0].us), factors[1].name, microseconds(factors[1].us),
                    microseconds(estimate.tail_us), microseconds(estimate.launch_overhead_us),
                    grouped(estimate.waves), percent(estimate.occupancy.fraction)});
   }
@@ -183,6 +185,7 @@ Json to_json(const devices::Estimate& estimate) {
     return json;
   }
   json["estimate_us"] = estimate.total_us;
+  json["dependent_us"] = estimate.dependent_us;
   json["limiting_factor"] = estimate.limiting_factor;
   json["waves"] = estimate.waves;
   json["launch_overhead_us"] = estimate.launch_overhead_us;

@@ -137,6 +137,11 @@ TEST_CASE_METHOD(ClockFixture, "a dependent launch hides a part of its overhead 
   CHECK(apart > 5 * (eager_launch_us + hidden_launch_us));
   CHECK(microseconds([&] { chain(true); }) == Approx(apart - 4 * hidden_launch_us).epsilon(1e-4));
   CHECK(microseconds([&] { chain(false); }) == Approx(apart).epsilon(1e-4));
+  for (const bool dependent : {false, true}) {
+    const CUgraphExec graph = graph_of([&] { chain(dependent); });
+    const float took = microseconds([&] { REQUIRE(api.cuGraphLaunch(graph, stream.get()) == CUDA_SUCCESS); });
+    CHECK(took == Approx(apart - (dependent ? 4 * hidden_launch_us : 0)).epsilon(1e-4));
+  }
 }
 
 TEST_CASE_METHOD(ClockFixture, "copies and fills take their bytes over the bandwidth", "[h100]") {

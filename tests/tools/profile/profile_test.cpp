@@ -102,7 +102,8 @@ TEST_CASE("a report has an estimate for every device and calls it one") {
   for (const char* part :
        {"quant.toy", "hidden=64", "in the model", "mlp", "right, max error 0.500", "5x4x1", "32x2x1",
         "40 per thread", "4 bytes stored, 0 loaded", "1.0 KiB static, 512 B dynamic", "thread utilisation",
-        "96.4 %", "divergent branches", "estimate µs", "limiting factor", "not a measurement", "rtx4090"}) {
+        "96.4 %", "divergent branches", "estimate µs", "dependent µs", "limiting factor", "not a measurement",
+        "rtx4090"}) {
     INFO(text);
     CHECK_THAT(text, Catch::Contains(part));
   }
@@ -149,6 +150,8 @@ TEST_CASE("JSON holds all of it") {
     CHECK(estimate.at("estimate_us").get<double>() == Approx(estimate.at("launch_overhead_us").get<double>() +
                                                              most + estimate.at("tail_us").get<double>()));
     CHECK(estimate.at("limiting_factor") == "launch overhead");
+    const bool has_dependent = estimate.at("device") != "a100" && estimate.at("device") != "rtx4090";
+    CHECK((estimate.at("dependent_us") < estimate.at("estimate_us")) == has_dependent);
   }
 }
 
