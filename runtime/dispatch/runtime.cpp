@@ -169,8 +169,12 @@ DeviceState& Runtime::Impl::device(int ordinal) {
 }
 
 bool Runtime::Impl::starts_early(const OpDefinition& op, const DeviceTraits& traits) const {
+  return op.waits_for_primary && starts_early(traits);
+}
+
+bool Runtime::Impl::starts_early(const DeviceTraits& traits) const {
   constexpr int first_sm = 90;
-  return programmatic && op.waits_for_primary && traits.sm >= first_sm;
+  return programmatic && traits.sm >= first_sm;
 }
 
 std::pair<LoadedKernel, bool> Runtime::Impl::load_once(const std::string& identity, DeviceState& state,

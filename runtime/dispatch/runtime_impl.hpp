@@ -77,6 +77,8 @@ struct __attribute__((visibility("hidden"))) Runtime::Impl {
   /// True if the kernels of `op` are launched so that their blocks may start while the kernel before them in
   /// the stream still runs: see RuntimeOptions::programmatic_launch.
   [[nodiscard]] bool starts_early(const OpDefinition& op, const DeviceTraits& traits) const;
+  /// True of every op of the library on such a device.
+  [[nodiscard]] bool starts_early(const DeviceTraits& traits) const;
 
   /// The functions that the hot path launches through. Set when the driver is loaded.
   std::atomic<const driver::DriverApi*> api{nullptr};

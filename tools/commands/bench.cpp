@@ -7,6 +7,7 @@
 #include <new>
 #include <set>
 
+#include "runtime/dispatch/runtime_impl.hpp"
 #include "runtime/driver/device.hpp"
 #include "runtime/util/environment.hpp"
 #include "runtime/util/nearest_name.hpp"
@@ -205,6 +206,8 @@ int bench(CommandContext& context, const BenchOptions& options) {
   DeviceSession session(choice.apply(context.runtime_options()), choice.ordinal);
   const driver::DeviceInfo info = driver::query_device(session.device().api(), choice.ordinal);
   const DeviceMonitor monitor(info.uuid);
+  request.timing.programmatic =
+      implementation_of(session.runtime()).starts_early(op, session.runtime().traits(choice.ordinal));
   const BenchSetting setting = make_setting(request, choice, session.device(), info);
 
   std::vector<BenchRow> measured;

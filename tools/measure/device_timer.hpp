@@ -38,7 +38,8 @@ struct TimedCall {
 /// L2 cache. If that takes more copies than a sample has launches, each of its launches has a copy of its
 /// own, and the cache is overwritten before the first event.
 ///
-/// Programmatic dependent launch is no part of the policy, since the runtime does not offer it.
+/// Launches are programmatic if those of the runtime are, so that a launch overlaps with the end of the one
+/// before it, as in a model.
 ///
 /// The object owns memory, events and stream, and a subject owns its graph. Runtime and device must outlive
 /// the object, and it must outlive its subjects. Not thread-safe.

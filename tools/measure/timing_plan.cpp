@@ -8,9 +8,9 @@
 namespace kerncast::tools {
 
 std::string TimingPolicy::text() const {
-  return fmt::format("{} of {:g} us and at most {} launches, {} L2",
+  return fmt::format("{} of {:g} us and at most {} {}launches, {} L2",
                      launch == Launch::graph ? "graphs" : "streams", least_us, most_launches,
-                     l2 == L2::cold ? "cold" : "warm");
+                     programmatic ? "programmatic " : "", l2 == L2::cold ? "cold" : "warm");
 }
 
 TimingPlan plan_timing(const TimingPolicy& policy, double call_us, std::size_t bytes, std::size_t l2_bytes) {

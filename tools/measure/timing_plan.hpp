@@ -24,6 +24,9 @@ struct TimingPolicy {
   double least_us = 200;
   /// The most launches of one sample. It also bounds the copies of the tensors.
   int most_launches = 64;
+  /// Kernels may start before the one ahead of them has ended. The runtime decides that: this says what it
+  /// does, and changes nothing.
+  bool programmatic = false;
 
   /// The policy in words, such as "graphs of 200 us and at most 64 launches, cold L2". Two policies with the
   /// same text give comparable times.

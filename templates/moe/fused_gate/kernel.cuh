@@ -182,7 +182,8 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   const RouterThread<Config> at(args.rows);
   const L* logits = static_cast<const L*>(args.logits) + at.token * args.logits_stride;
   Ranked held[count];
-  rank_by_sigmoid<Config, true>(held, at, logits, static_cast<const B*>(args.bias));
+  __shared__ KeptLogits<Config> kept[Config::rows_per_block];
+  rank_by_sigmoid<Config, true>(held, at, logits, static_cast<const B*>(args.bias), kept[at.row]);
   if constexpr (!keeps_all<Config> && !groups_are_threads<Config>) {
     keep_groups<Config>(held, at);
   }
@@ -204,7 +205,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
 
   const bool is_routed = at.has_slot(routed);
   const int id = is_routed ? chosen.index() : static_cast<int>(Config::experts + at.thread - routed);
-  const SlotScores scores(logits, id, is_routed);
+  const SlotScores scores(kept[at.row], id, is_routed);
   const Scaled sum = scores.sum();
   // A shared expert's slot has the weight of all routed slots together, times the factor.
   Scaled weight = Config::num_fused_shared_experts == 0 || is_routed ? scores.mine : sum;

@@ -78,7 +78,8 @@ Tunables default_tunables(std::int64_t experts, const DeviceTraits& device, std:
   const std::int64_t warps = host::divide_up(experts, 32 * most_held);
   Tunables made;
   // Few tokens are spread over the multiprocessors.
-  made.values = {static_cast<std::int32_t>(32 * warps), most <= 4 * device.sm_count ? 1 : warps > 1 ? 2 : 4};
+  const std::int32_t many = warps > 1 ? 2 : 4;
+  made.values = {static_cast<std::int32_t>(32 * warps), most <= std::int64_t{4} * device.sm_count ? 1 : many};
   return made;
 }
 

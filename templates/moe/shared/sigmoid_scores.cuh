@@ -6,11 +6,33 @@
 /// The sigmoid scores of the routers that rank by them.
 namespace kerncast::moe {
 
-/// Ranks the thread's experts by sigmoid(logit) + bias.
+/// The logits of a token in shared memory, so that those of the chosen experts are not loaded again.
+template <class Config>
+struct KeptLogits {
+  float4 values[(Config::threads_per_row * held_experts<Config> + 3) / 4];
+
+  __device__ __forceinline__ void keep(unsigned first, const float* x) {
+    constexpr int count = held_experts<Config>;
+    float* own = reinterpret_cast<float*>(values) + first;
+    if constexpr (count == 4) {
+      values[first / 4] = make_float4(x[0], x[1], x[2], x[3]);
+    } else if constexpr (count == 2) {
+      *reinterpret_cast<float2*>(own) = make_float2(x[0], x[1]);
+    } else {
+      *own = x[0];
+    }
+  }
+  __device__ __forceinline__ float at(unsigned expert) const {
+    return reinterpret_cast<const float*>(values)[expert];
+  }
+};
+
+/// Ranks the thread's experts by sigmoid(logit) + bias. The logits that it keeps are there for the token's
+/// first warp after choose_experts().
 template <class Config, bool HasBias, class L, class B>
 __device__ __forceinline__ void rank_by_sigmoid(Ranked (&held)[held_experts<Config>],
                                                 const RouterThread<Config>& at, const L* logits,
-                                                const B* bias) {
+                                                const B* bias, KeptLogits<Config>& kept) {
   float x[held_experts<Config>];
   float offsets[held_experts<Config>];
   load_held(logits, at, x);
@@ -22,6 +44,10 @@ __device__ __forceinline__ void rank_by_sigmoid(Ranked (&held)[held_experts<Conf
     const Candidate mine = {biased_sigmoid_key(x[i], HasBias ? offsets[i] : 0.0f), at.place_of_first() - i};
     held[i] = at.has(i) ? mine.ranked() : none_ranked;
   }
+  kept.keep(at.first(), x);
+  if constexpr (row_warps<Config> == 1) {
+    __syncwarp();
+  }
 }
 
 /// The scores of a token's slots, of which each lane has one or none.
@@ -31,9 +57,9 @@ struct SlotScores {
   bool nan;
 
   /// The score of the lane's expert `id`, or 0 without a slot. One warp calls it.
-  template <class L>
-  __device__ __forceinline__ SlotScores(const L* logits, unsigned id, bool has_slot) {
-    mine = scaled_sigmoid(load_value(logits + (has_slot ? id : 0)));
+  template <class Config>
+  __device__ __forceinline__ SlotScores(const KeptLogits<Config>& logits, unsigned id, bool has_slot) {
+    mine = scaled_sigmoid(logits.at(has_slot ? id : 0));
     mine.value = has_slot ? mine.value : 0.0f;
     mine.exponent = has_slot ? mine.exponent : -2000;
     largest_exponent = warp_max(mine.exponent);

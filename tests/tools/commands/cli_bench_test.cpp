@@ -73,7 +73,7 @@ TEST_CASE(
   CHECK(all.at("op") == "norm.rms_norm");
   CHECK(all.at("estimate") == true);
   CHECK(all.at("data").is_null());
-  CHECK(all.at("policy") == "graphs of 200 us and at most 64 launches, cold L2");
+  CHECK(all.at("policy") == "graphs of 200 us and at most 64 programmatic launches, cold L2");
   const json& results = all.at("results");
   REQUIRE(results.size() == 2);
   CHECK(results.at(0).at("rows") == 1);

@@ -71,6 +71,8 @@ TEST_CASE("a policy in words names everything that makes times comparable") {
   policy.least_us = 50;
   policy.most_launches = 8;
   CHECK(policy.text() == "streams of 50 us and at most 8 launches, warm L2");
+  policy.programmatic = true;
+  CHECK(policy.text() == "streams of 50 us and at most 8 programmatic launches, warm L2");
 }
 
 }  // namespace

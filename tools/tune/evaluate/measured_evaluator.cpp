@@ -71,6 +71,8 @@ MeasuredEvaluator::MeasuredEvaluator(RuntimeOptions options, int ordinal, Candid
   conditions_.compiler = nvrtc.empty() ? std::string() : "NVRTC " + nvrtc;
   conditions_.driver = driver_text(*monitor_, driver.version);
   conditions_.clocks = clocks_text(*monitor_, policy_.clocks);
+  policy_.timing.programmatic =
+      implementation_of(session_.runtime()).starts_early(session_.runtime().traits(ordinal));
   conditions_.policy = fmt::format("{}, rounds {}, {} again", policy_.timing.text(),
                                    rounds_text(policy_.search), rounds_text(policy_.last));
 }
