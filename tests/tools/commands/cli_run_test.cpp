@@ -207,7 +207,7 @@ TEST_CASE("Ctrl-C of a run keeps the rows that are done") {
     return;
   }
   const CommandPlace place;
-  const pid_t child = place.start({"run", "--model", "llama-3-8b", "--json"});
+  const pid_t child = place.start({"run", "--model", "deepseek-v3", "--json"});
   const auto entries = [&] { return place.run({"cache", "stat", "--json"}).json().at("entries").get<int>(); };
   while (entries() < 2) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));

@@ -363,7 +363,7 @@ TEST_CASE("Ctrl-C keeps what is compiled, and the same command continues from th
     return;
   }
   const CommandPlace place;
-  const Arguments warm = {"warm", "--model", "llama-3-8b", "--arch", "sm_90a", "--json"};
+  const Arguments warm = {"warm", "--model", "glm-4.5", "--arch", "sm_90a", "--json"};
   const pid_t child = place.start(warm);
   const auto entries = [&] { return place.run({"cache", "stat", "--json"}).json().at("entries").get<int>(); };
   while (entries() < 2) {
