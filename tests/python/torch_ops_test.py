@@ -6,6 +6,9 @@ itself must compare, as in opcheck, the operators get a kernel for the host that
 
 import os
 import unittest
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
@@ -180,6 +183,123 @@ class Operators(unittest.TestCase):
         y = OPS.rms_norm(self.x.to("cuda:1"), self.weight.to("cuda:1"), eps=EPS)
         self.assertEqual(y.device.index, 1)
         self.near(y, rms_norm(self.x, self.weight))
+
+
+class Native(unittest.TestCase):
+    """The implementations that torch calls without Python, and the choice of them."""
+
+    REQUIRED = (
+        "aoti_torch_get_data_ptr",
+        "aoti_torch_get_current_cuda_stream",
+        "torch_string_c_str",
+        "torch_library_impl",
+        "torch_dtype_float8_e8m0fnu",
+    )
+
+    @staticmethod
+    def is_native(name):
+        """True if torch's table has the native implementation of an operator."""
+        rows = torch._C._dispatch_dump(f"kerncast::{name}").splitlines()
+        return any(row.startswith("CUDA: registered at kerncast:0") for row in rows)
+
+    def setUp(self):
+        torch.manual_seed(1)
+        self.x = torch.randn(16, HIDDEN)
+        self.weight = torch.randn(HIDDEN).cuda()
+
+    def test_every_operator_is_native(self):
+        self.assertEqual(kerncast.torch.implementation, "native")
+        for op in kerncast.ops():
+            if not op.startswith("test."):
+                self.assertTrue(self.is_native(kerncast.torch.operator_name(op)), op)
+        self.assertTrue(self.is_native("rms_norm_out"))
+
+    def test_a_missing_function_of_torch_leaves_python(self):
+        def without(missing):
+            return lambda name: 0 if name == missing else kerncast.torch._torch_function(name)
+
+        for name in self.REQUIRED:
+            self.assertEqual(kerncast.torch._choose_implementation(without(name)), "python", name)
+        self.assertEqual(kerncast.torch._choose_implementation(without("torch_delete_stable_ivalue")), "native")
+
+    def test_a_failing_look_up_is_reported(self):
+        with self.assertRaises(ZeroDivisionError):
+            kerncast.torch._choose_implementation(lambda name: 1 // 0)
+
+    def test_implementations_of_python(self):
+        with mock.patch.object(kerncast.torch, "implementation", "python"):
+            OwnOps.register("test.in_python")
+        self.assertFalse(self.is_native("in_python"))
+        self.assertTrue(torch.equal(OPS.in_python(self.x.cuda()).cpu(), self.x * 2))
+        with self.assertRaisesRegex(kerncast.InvalidArgumentError, "'x'"):
+            OPS.in_python(self.x[0].cuda())
+
+    def test_refusals_are_those_of_python(self):
+        x = self.x.cuda()
+        refused = [
+            (x, self.weight[:5]),
+            (x, self.weight.cpu()),
+            (torch.empty(4, HIDDEN, dtype=torch.complex64, device="cuda"), None),
+            (torch.empty(1, 1, 1, 1, 1, 1, HIDDEN, device="cuda"), None),
+        ]
+        for arguments in refused:
+            with self.assertRaises(kerncast.InvalidArgumentError) as typed:
+                kerncast.norm.rms_norm(*arguments)
+            for operator in (OPS.rms_norm, OPS.rms_norm.default):
+                with self.assertRaises(kerncast.InvalidArgumentError) as raised:
+                    operator(*arguments)
+                self.assertEqual(str(raised.exception), str(typed.exception))
+        with self.assertRaisesRegex(kerncast.InvalidArgumentError, "'complex64' is no dtype"):
+            OPS.rms_norm(x, y_dtype=torch.complex64)
+
+    def test_other_errors_of_torch_stay(self):
+        with self.assertRaises(kerncast.InvalidArgumentError):
+            OPS.rms_norm(self.x.cuda(), self.weight[:5])
+        with self.assertRaisesRegex(RuntimeError, "Unknown keyword argument 'unknown'"):
+            OPS.rms_norm(self.x.cuda(), unknown=3)
+
+    def test_cpp_callers_get_the_text(self):
+        handle = torch._C._dispatch_find_schema_or_throw("kerncast::rms_norm", "")
+        keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
+        with self.assertRaisesRegex(RuntimeError, r"'weight' has shape \[5\]"):
+            handle.redispatch_boxed(keys, self.x.cuda(), self.weight[:5])
+
+    def test_memory_is_given_back(self):
+        x = self.x.cuda()
+
+        def calls():
+            OPS.rms_norm(x, self.weight)
+            OPS.per_token_group(x, scale_layout="column_major_tma_aligned", q_dtype=torch.int8)
+            OPS.per_tensor_fp8(x)
+            with self.assertRaises(kerncast.InvalidArgumentError):
+                OPS.rms_norm(x, self.weight[:5])
+
+        calls()
+        before = torch.cuda.memory_allocated()
+        for _ in range(20):
+            calls()
+        self.assertEqual(torch.cuda.memory_allocated(), before)
+
+    def test_threads(self):
+        def work(rows):
+            x = torch.full((rows, HIDDEN), float(rows)).cuda()
+            made = [OPS.rms_norm(x, eps=0.0) for _ in range(20)]
+            torch.cuda.synchronize()
+            return all(y.shape == x.shape and torch.allclose(y.cpu(), torch.ones(rows, HIDDEN)) for y in made)
+
+        with ThreadPoolExecutor(4) as pool:
+            self.assertTrue(all(pool.map(work, range(1, 17))))
+
+    def test_script(self):
+        def block(x, weight):
+            return torch.ops.kerncast.rms_norm(x, weight, eps=1e-5)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scripted = torch.jit.script(block)
+        self.assertTrue(
+            torch.equal(scripted(self.x.cuda(), self.weight).cpu(), block(self.x.cuda(), self.weight).cpu())
+        )
 
 
 class Opcheck(unittest.TestCase):

@@ -2,10 +2,15 @@
 
 Each op has a functional operator, which makes its outputs, and `rms_norm_out`, which takes them by name and returns nothing.
 An op that only changes tensors in place has the first alone. Schemas, shapes and dtypes come from the definitions.
+The implementations are native functions, which torch calls without Python, or those of Python where torch lacks a function
+that they need; `implementation` tells which.
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
+from pathlib import Path
 from typing import Any, Callable
 
 import torch  # type: ignore[import-not-found]
@@ -13,7 +18,7 @@ import torch  # type: ignore[import-not-found]
 from kerncast import _native, _own_ops, extents, ops
 from kerncast.errors import KerncastError
 
-__all__ = ["operator_name", "register"]
+__all__ = ["implementation", "operator_name", "register"]
 
 _DTYPES = {
     "f32": torch.float32,
@@ -62,6 +67,11 @@ class _Op:
                 self.settings.append((argument, _SCHEMA_TYPES[kind] + "?" * optional, "None" if optional else default))
                 if kind == "float":
                     self.scalars.append(argument)
+
+    def types(self, with_outputs: bool) -> list[tuple[str, str]]:
+        """Name and type of each argument of an operator, in the order of its schema."""
+        tensors = [(name, optional) for name, _, optional in self.inputs] + (self.outputs if with_outputs else [])
+        return [(name, "Tensor" + "?" * optional) for name, optional in tensors] + [row[:2] for row in self.settings]
 
     def schema(self, with_outputs: bool) -> str:
         """Arguments and results of an operator, as torch writes them."""
@@ -220,6 +230,54 @@ def _fake(op: _Op) -> Callable[..., Any]:
     return fake
 
 
+def _torch_libraries() -> list[ctypes.CDLL]:
+    """The libraries of torch with its C interface that this process has loaded."""
+    found = []
+    for name in ("libtorch_cpu.so", "libtorch_cuda.so"):
+        path = Path(torch.__file__).parent / "lib" / name
+        try:
+            found.append(ctypes.CDLL(str(path), mode=os.RTLD_NOLOAD | os.RTLD_LAZY))
+        except OSError:
+            # A torch without CUDA, or one whose libraries have other names.
+            pass
+    return found
+
+
+_libraries = [ctypes.CDLL(None), *_torch_libraries()]
+
+
+def _torch_function(name: str) -> int:
+    """The address of a function of torch's C interface; 0 if this torch lacks it."""
+    for library in _libraries:
+        if function := getattr(library, name, None):
+            return ctypes.cast(function, ctypes.c_void_p).value or 0
+    return 0
+
+
+def _choose_implementation(lookup: Callable[[str], int]) -> str:
+    """ "native" if torch has what native implementations need, else "python"."""
+    guarded = hasattr(torch.ops.aten.add, "_op") and hasattr(torch.ops.aten.add.default, "_op")
+    return "native" if guarded and not _native.bind_torch(lookup) else "python"
+
+
+implementation = _choose_implementation(_torch_function)
+"""The kind of the implementations: "native" or "python". An operator beyond the 256th has one of Python in any case."""
+
+
+def _implement(op: _Op, name: str, with_outputs: bool, function: Callable[..., Any]) -> None:
+    """Implements an operator for CUDA tensors."""
+    if implementation != "native" or not _native.implement_torch(op.name, name, op.types(with_outputs), with_outputs):
+        _library.impl(name, function, "CUDA")
+        return
+    packet = getattr(torch.ops.kerncast, name)
+    for operator in (packet, packet.default):
+        guarded = _native.guard_torch(operator._op, function)
+        guarded.__module__ = operator._op.__module__
+        operator._op = guarded
+        # torch.jit.script knows the operations that torch made by their addresses.
+        torch.jit._builtins._register_builtin(guarded, f"kerncast::{name}")
+
+
 def operator_name(op: str) -> str:
     """The name in `torch.ops.kerncast` of an op such as "norm.rms_norm". It is "rms_norm", and "norm_rms_norm" if another
     family has an op of that name."""
@@ -249,7 +307,7 @@ def register(op: str) -> str:
         forms.append((f"{name}_out", True, out, lambda *_, **__: None))
     for full, with_outputs, function, fake in forms:
         _library.define(full + described.schema(with_outputs), tags=tags)
-        _library.impl(full, function, "CUDA")
+        _implement(described, full, with_outputs, function)
         torch.library.register_fake(f"kerncast::{full}", fake, lib=_library)
     _names[op] = name
     return name

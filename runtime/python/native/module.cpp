@@ -9,6 +9,7 @@
 #include "runtime/python/native/own_op.hpp"
 #include "runtime/python/native/prepared.hpp"
 #include "runtime/python/native/tensor.hpp"
+#include "runtime/python/native/torch_library.hpp"
 
 /// The extension module kerncast._native.
 namespace kerncast::python {
@@ -99,6 +100,9 @@ PyMethodDef methods[] = {
     {"torch_functions", &torch_functions, METH_O, nullptr},
     {"tensors", &tensors, METH_O, nullptr},
     {"register_op", &register_op, METH_O, nullptr},
+    {"bind_torch", &bind_torch, METH_O, nullptr},
+    {"implement_torch", &implement_torch, METH_VARARGS, nullptr},
+    {"guard_torch", &guard_torch, METH_VARARGS, nullptr},
     {"plan_outputs", &plan_outputs, METH_VARARGS, nullptr},
     {"prepare", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&prepare)),
      METH_FASTCALL | METH_KEYWORDS,

@@ -12,8 +12,6 @@
 namespace kerncast::python {
 namespace {
 
-constexpr std::string_view workspace = "workspace";
-
 template <Convention convention>
 PyObject* call_op(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
   return guarded([&] {
@@ -143,7 +141,7 @@ OpFunction::OpFunction(const OpDefinition& op, const std::vector<std::string>& s
     }
   }
   for (std::size_t i = 0; i < op.tensors.size(); ++i) {
-    if (op.tensors[i].direction == Direction::out && op.tensors[i].name != workspace) {
+    if (op.tensors[i].direction == Direction::out && op.tensors[i].name != workspace_name) {
       outputs_.push_back(i);
     }
   }
@@ -370,7 +368,7 @@ Bindings OpFunction::bindings(const Values& values, const std::vector<TensorView
 bool OpFunction::lacks_outputs(const Values& values, Convention convention) const {
   if (convention == Convention::out) {
     for (std::size_t i = 0; i < op_.tensors.size(); ++i) {
-      if (op_.tensors[i].name == workspace) {
+      if (op_.tensors[i].name == workspace_name) {
         return !given(values[i]);
       }
     }
@@ -392,15 +390,9 @@ std::vector<TensorPlan> OpFunction::plan(const Bindings& bindings) const {
   return plan_ == nullptr ? std::vector<TensorPlan>() : plan_(bindings);
 }
 
-const std::vector<PlannedOutput>& OpFunction::planned(const Values& values,
-                                                      const std::vector<TensorView>& views) const {
-  PyObject* const* settings = values.data() + first_setting_;
-  const std::size_t count = names_.size() - 2 - first_setting_;
-  if (const std::vector<PlannedOutput>* known = memo_.find(views, settings, count)) {
-    return *known;
-  }
+std::vector<PlannedOutput> OpFunction::plan_views(const Bindings& bindings) const {
   std::vector<PlannedOutput> outputs;
-  for (const TensorPlan& plan : plan(bindings(values, views))) {
+  for (const TensorPlan& plan : this->plan(bindings)) {
     const auto found = std::find_if(op_.tensors.begin(), op_.tensors.end(),
                                     [&](const TensorSpec& tensor) { return tensor.name == plan.name; });
     if (found == op_.tensors.end()) {
@@ -421,7 +413,17 @@ const std::vector<PlannedOutput>& OpFunction::planned(const Values& values,
     }
     outputs.push_back(output);
   }
-  return memo_.keep(views, settings, count, std::move(outputs));
+  return outputs;
+}
+
+const std::vector<PlannedOutput>& OpFunction::planned(const Values& values,
+                                                      const std::vector<TensorView>& views) const {
+  PyObject* const* settings = values.data() + first_setting_;
+  const std::size_t count = names_.size() - 2 - first_setting_;
+  if (const std::vector<PlannedOutput>* known = memo_.find(views, settings, count)) {
+    return *known;
+  }
+  return memo_.keep(views, settings, count, plan_views(bindings(values, views)));
 }
 
 void OpFunction::make_outputs(Values& values, BoundCall& bound, std::vector<TensorView>& views,
@@ -431,7 +433,7 @@ void OpFunction::make_outputs(Values& values, BoundCall& bound, std::vector<Tens
   const std::vector<PlannedOutput> outputs = planned(values, views);
   for (const PlannedOutput& output : outputs) {
     const std::string& name = names_[output.place].name;
-    if (given(values[output.place]) || (convention == Convention::out && name != workspace)) {
+    if (given(values[output.place]) || (convention == Convention::out && name != workspace_name)) {
       continue;
     }
     TensorView view = output.view;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -36,6 +37,9 @@ struct BoundCall {
   std::vector<Ref> made;       ///< outputs and workspaces that the call made
 };
 
+/// The name by which ops declare the memory that a kernel needs beside its outputs.
+inline constexpr std::string_view workspace_name = "workspace";
+
 /// The outputs of a call with these inputs and settings.
 using PlanOutputs = std::function<std::vector<TensorPlan>(const Bindings&)>;
 
@@ -61,6 +65,8 @@ class OpFunction {
   [[nodiscard]] PyObject* call(const Values& values, Convention convention = Convention::typed);
   /// The outputs that a call with these inputs and settings needs. Throws Error(invalid_argument).
   [[nodiscard]] std::vector<TensorPlan> plan(const Bindings& bindings) const;
+  /// The same as views without memory, by their places. Leaves out what the op does not declare.
+  [[nodiscard]] std::vector<PlannedOutput> plan_views(const Bindings& bindings) const;
   /// The text of a setting that Python gives. Throws Error(invalid_argument) and PythonError.
   [[nodiscard]] std::string param_text(const ParamSpec& param, PyObject* value) const;
 

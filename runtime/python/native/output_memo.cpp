@@ -3,21 +3,18 @@
 #include <algorithm>
 
 namespace kerncast::python {
-namespace {
 
-bool alike(const TensorView& a, const TensorView& b) {
+bool same_layout(const TensorView& a, const TensorView& b) noexcept {
   return a.dtype == b.dtype && a.rank == b.rank && a.absent() == b.absent() && a.shape == b.shape &&
          a.strides == b.strides;
 }
-
-}  // namespace
 
 const std::vector<PlannedOutput>* OutputMemo::find(const std::vector<TensorView>& inputs,
                                                    PyObject* const* settings,
                                                    std::size_t setting_count) const {
   for (const Entry& entry : entries_) {
     if (!entry.inputs.empty() &&
-        std::equal(entry.inputs.begin(), entry.inputs.end(), inputs.begin(), inputs.end(), alike) &&
+        std::equal(entry.inputs.begin(), entry.inputs.end(), inputs.begin(), inputs.end(), same_layout) &&
         std::equal(entry.settings.begin(), entry.settings.end(), settings, settings + setting_count,
                    [](const Ref& held, PyObject* given) { return held.get() == given; })) {
       return &entry.outputs;

@@ -15,6 +15,9 @@ struct PlannedOutput {
   TensorView view;        ///< without memory and device
 };
 
+/// True if tensors differ in their memory and device alone.
+[[nodiscard]] bool same_layout(const TensorView& a, const TensorView& b) noexcept;
+
 /// The plans of an op's last calls. A plan depends on shapes, strides, dtypes and settings alone, and an
 /// engine makes the same few calls over and over. Python's lock guards it.
 class OutputMemo {
