@@ -40,16 +40,20 @@ Point Scheduler::enqueue(Lock& lock, const std::shared_ptr<Stream>& stream, Task
   task.dependent = task.dependent && stream->last_link != nullptr &&
                    std::all_of(task.after.begin(), task.after.end(),
                                [](const Point& point) { return point.stream->completed >= point.sequence; });
-  if (task.dependent && !stream->last_link->completed()) {
-    task.link->follow(stream->last_link);
-  }
-  stream->last_link = task.link;
   if (DeviceClock* clock = state().clock(context.device); clock != nullptr) {
     task.start.now = clock->host_time();
     task.end = std::make_shared<TaskEnd>(TaskEnd{clock});
-    stream->last_end = task.end;
   }
   stream->tasks.push_back(std::move(task));
+  // From here on the launch will complete, so that a later one may wait for it.
+  const Task& queued = stream->tasks.back();
+  if (queued.dependent && !stream->last_link->completed()) {
+    queued.link->follow(stream->last_link);
+  }
+  stream->last_link = queued.link;
+  if (queued.end != nullptr) {
+    stream->last_end = queued.end;
+  }
   ++stream->enqueued;
   hand_over(lock, stream);
   return end_of(stream);
@@ -87,7 +91,7 @@ void Scheduler::hand_over(Lock&, const std::shared_ptr<Stream>& stream) {
   }
   try {
     start_worker(stream);
-  } catch (const Failure&) {
+  } catch (const std::exception&) {
     return;  // the launches then come one after the other
   }
   from.running->followed();
