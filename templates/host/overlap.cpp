@@ -47,10 +47,10 @@ ByteGrid grid_of(const TensorView& view) noexcept {
   ByteGrid grid{.begin = reinterpret_cast<std::uintptr_t>(view.data), .bytes = size};
   for (int i = 0; i < view.rank; ++i) {
     const std::int64_t extent = view.dim(i);
-    const std::int64_t stride = view.stride(i) * size;
-    if (extent == 1 || stride == 0) {
+    if (extent == 1 || view.stride(i) == 0) {
       continue;
     }
+    const std::int64_t stride = view.stride(i) * size;
     if (stride < 0) {
       grid.begin += static_cast<std::uintptr_t>((extent - 1) * stride);
     }
@@ -131,10 +131,19 @@ bool same_view(const TensorView& a, const TensorView& b) noexcept {
 }  // namespace
 
 bool share_bytes(const TensorView& a, const TensorView& b) noexcept {
-  return byte_range(a).meets(byte_range(b)) && touch(grid_of(a), grid_of(b));
+  const ByteRange range_a = byte_range(a);
+  const ByteRange range_b = byte_range(b);
+  return range_a.meets(range_b) &&
+         (range_a.is_everything() || range_b.is_everything() || touch(grid_of(a), grid_of(b)));
 }
 
 void refuse_shared_bytes(std::string_view op, std::span<const Operand> operands, std::size_t outputs) {
+  for (const Operand& operand : operands) {
+    if (byte_range(operand.view).is_everything()) {
+      refuse(op, fmt::format("the strides of tensor '{}' reach past 2^55 elements, which no memory has",
+                             operand.name));
+    }
+  }
   for (std::size_t i = 0; i < outputs; ++i) {
     const Operand& output = operands[i];
     for (const Operand& other : operands.subspan(i + 1)) {

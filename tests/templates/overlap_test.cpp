@@ -1,8 +1,10 @@
 #include "templates/host/overlap.hpp"
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "tests/templates/definition_checks.hpp"
@@ -114,4 +116,44 @@ TEST_CASE("require_apart allows an output to be the tensor that it may be, and n
   CHECK_NOTHROW(host::require_apart("norm.test", {{"y", absent}}, {{"x", x}}));
   const TensorView none = view_at(base, DType::bf16, {0, 64}, {64, 1});
   CHECK_NOTHROW(host::require_apart("norm.test", {{"y", none}}, {{"x", x}}));
+}
+
+TEST_CASE("strides that reach past any memory are refused by name, and no sum over them overflows") {
+  constexpr std::int64_t far = INT64_MAX;
+  constexpr std::int64_t limit = host::widest_reach;
+  std::array<float, 4> memory{};
+  const auto view = [&](std::int64_t rows, std::int64_t stride) {
+    TensorView made = TensorView::contiguous(memory.data(), DType::f32, {1, 1});
+    made.shape[0] = rows;
+    made.strides[0] = stride;
+    return made;
+  };
+  const TensorView other = TensorView::contiguous(memory.data() + 2, DType::f32, {2});
+  for (const auto& [rows, stride] : {std::pair{std::int64_t{3}, far},
+                                     {far, std::int64_t{1}},
+                                     {far, far},
+                                     {std::int64_t{3}, -far},
+                                     {std::int64_t{2}, limit + 1},
+                                     {std::int64_t{2}, -limit - 1}}) {
+    CAPTURE(rows, stride);
+    const TensorView wide = view(rows, stride);
+    CHECK(host::byte_range(wide).is_everything());
+    CHECK(host::share_bytes(wide, other));
+    CHECK(host::share_bytes(other, wide));
+    CHECK_THROWS_WITH(host::require_apart("test.op", {{"y", other}}, {{"x", wide}}),
+                      Catch::Contains("test.op") && Catch::Contains("'x' reach past 2^55 elements"));
+  }
+  TensorView in_reach = view(2, limit);
+  CHECK_FALSE(host::share_bytes(in_reach, other));
+  CHECK_NOTHROW(host::require_apart("test.op", {{"y", other}}, {{"x", in_reach}}));
+  for (int i = 0; i < TensorView::max_rank; ++i) {
+    in_reach.shape[static_cast<std::size_t>(i)] = 2;
+    in_reach.strides[static_cast<std::size_t>(i)] = limit;
+  }
+  in_reach.rank = TensorView::max_rank;
+  CHECK(host::byte_range(in_reach).begin == reinterpret_cast<std::uintptr_t>(memory.data()));
+  CHECK_FALSE(host::share_bytes(in_reach, other));
+  CHECK_FALSE(host::share_bytes(view(0, far), other));
+  const TensorView one = view(1, far);
+  CHECK(host::share_bytes(one, one));
 }
