@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -270,17 +271,27 @@ OpDefinition definition_from(const kerncast_op_definition& given, Tunables& defa
     op.scalars.push_back({&need(scalar.name, function, "the name of a scalar"), scalar.default_value,
                           text_or_empty(scalar.doc)});
   }
+  op.waits_for_primary = given.waits_for_primary != 0;
   return op;
 }
 
-const OpDefinition& register_own(const kerncast_op_definition& given) {
-  if (given.struct_size != sizeof(kerncast_op_definition)) {
+/// The definition of a host that was compiled with this header, or with the one before `waits_for_primary`.
+kerncast_op_definition complete(const kerncast_op_definition& given) {
+  constexpr std::size_t first_size = offsetof(kerncast_op_definition, waits_for_primary);
+  if (given.struct_size != sizeof(kerncast_op_definition) && given.struct_size != first_size) {
     throw Error(
         ErrorCode::invalid_argument,
         fmt::format("kerncast_op_register: struct_size is {}, but the definition has {} bytes; set it to "
                     "sizeof(kerncast_op_definition), and compile with the header of this library",
                     given.struct_size, sizeof(kerncast_op_definition)));
   }
+  kerncast_op_definition definition{};
+  std::memcpy(&definition, &given, given.struct_size);
+  return definition;
+}
+
+const OpDefinition& register_own(const kerncast_op_definition& handed_in) {
+  const kerncast_op_definition given = complete(handed_in);
   OwnOp own;
   OpDefinition definition = definition_from(given, own.defaults);
   own.name = definition.name;

@@ -191,6 +191,8 @@ static void print_structs(void) {
   FIELD(kerncast_op_definition, default_tunables);
   FIELD(kerncast_op_definition, spec_defect);
   FIELD(kerncast_op_definition, tunables_defect);
+  FIELD(kerncast_op_definition, waits_for_primary);
+  FIELD(kerncast_op_definition, reserved);
 }
 
 int main(void) {

@@ -1,7 +1,9 @@
 #include <catch2/catch.hpp>
+#include <cstddef>
 #include <cstring>
 #include <string>
 
+#include "kerncast/op_definition.hpp"
 #include "tests/c_api/c_host.hpp"
 
 using namespace kerncast::test;
@@ -108,6 +110,8 @@ TEST_CASE(
     return outcome([&](auto** e) { return kerncast_op_register(&definition, &op, e); });
   };
   CHECK_THAT(add().message, Catch::Contains("struct_size is 0"));
+  definition.struct_size = offsetof(kerncast_op_definition, waits_for_primary) + sizeof(int32_t);
+  CHECK_THAT(add().message, Catch::Contains("struct_size is 204, but the definition has 208 bytes"));
   definition.struct_size = sizeof definition;
   definition.geometry = nullptr;
   CHECK_THAT(add().message, Catch::Contains("geometry is NULL"));
@@ -151,4 +155,59 @@ TEST_CASE(
   arguments.tensor("y", vector(99));
   CHECK(run().status == KERNCAST_IO_ERROR);
   CHECK(run().message == "own.fill_c: its bind function refuses the call (io_error) and gives no reason");
+}
+
+TEST_CASE(
+    "an op from C declares that its kernels wait, unless its host was compiled before that could be said") {
+  const kerncast_source source = {"own/waits_c.cuh", R"(#include "device/programmatic_launch.cuh"
+namespace own {
+struct WaitsArgs { float* y; };
+template <class Config> __global__ void wait_and_fill(WaitsArgs a) {
+  kerncast::begin_kernel();
+  *a.y = 4.0f;
+}
+})"};
+  const kerncast_tensor_spec tensor{"y", "[1], f32", KERNCAST_OUT, 0};
+  kerncast_op_definition definition{};
+  definition.include = "own/waits_c.cuh";
+  definition.kernel = "own::wait_and_fill";
+  definition.arguments_type = "own::WaitsArgs";
+  definition.sources = &source;
+  definition.source_count = 1;
+  definition.tensors = &tensor;
+  definition.tensor_count = 1;
+  definition.bind = [](void*, const kerncast_bindings* bindings, kerncast_call* call,
+                       kerncast_error** error) {
+    kerncast_tensor_view y{};
+    const kerncast_status status = kerncast_bindings_tensor(bindings, "y", &y, error);
+    call->rows = 1;
+    call->argument_bytes = sizeof y.data;
+    std::memcpy(call->arguments, &y.data, sizeof y.data);
+    return status;
+  };
+  definition.geometry = [](void*, int32_t, const int32_t*, const int32_t*, const kerncast_device_traits*,
+                           int64_t, kerncast_geometry* geometry) { *geometry = {{1, 1, 1}, {1, 1, 1}, 0}; };
+  const auto waits = [&](const char* name, std::size_t size, int32_t says) {
+    definition.name = name;
+    definition.struct_size = size;
+    definition.waits_for_primary = says;
+    require_ok([&](auto** e) { return kerncast_op_register(&definition, nullptr, e); });
+    const kerncast::OpDefinition* op = kerncast::OpRegistry::instance().find(name);
+    REQUIRE(op != nullptr);
+    return op->waits_for_primary;
+  };
+  CHECK(waits("own.waits_c", sizeof definition, 1));
+  CHECK_FALSE(waits("own.waits_not_c", sizeof definition, 0));
+  CHECK_FALSE(waits("own.older_c", offsetof(kerncast_op_definition, waits_for_primary), 1));
+
+  CHost host;
+  void* memory = host.memory(4, 1);
+  Arguments arguments("own.waits_c");
+  arguments.tensor("y", TensorView::contiguous(memory, DType::f32, {1}));
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    require_ok([&](auto** e) { return kerncast_run(host.c, arguments.handle, nullptr, e); });
+  }
+  float value = 0;
+  std::memcpy(&value, host.bytes(memory, 4).data(), 4);
+  CHECK(value == 4.0F);
 }

@@ -302,6 +302,39 @@ class OwnOps(unittest.TestCase):
             sys.unraisablehook = before
         self.assertIs(reports[0].exc_type, ZeroDivisionError)
 
+    def test_kernels_that_wait_for_the_one_before(self):
+        source = SCALED_ROWS.replace("  const auto* x", "  kerncast::begin_kernel();\n  const auto* x")
+        source = '#include "device/programmatic_launch.cuh"\n' + source
+        op = kerncast.register_op(scaled_rows("test.waiting", source=source, waits_for_primary=True))
+        y = self.tensors[0]
+        same = kerncast.from_numpy(np.arange(6, dtype=np.int32))
+        for _ in range(4):
+            y = op(y, same, scale=0.5)
+        np.testing.assert_array_equal(y.numpy(), self.x * np.float32(1 / 16))
+
+    def test_a_kernel_that_is_said_to_wait_and_does_not_is_found(self):
+        script = """
+import kerncast
+from python_package_test import np, random, scaled_rows
+op = kerncast.register_op(scaled_rows("test.hasty", waits_for_primary=True))
+y = kerncast.empty((2048, 1024), "f32")
+first = kerncast.prepare("norm.rms_norm", kerncast.from_numpy(random(2048, 1024)), kerncast.from_numpy(random(1024)), out=y)
+second = kerncast.prepare("test.hasty", y, kerncast.from_numpy(np.array([2047], np.int32)))
+first()
+second()
+kerncast.synchronize()
+"""
+        environment = {**os.environ, "KERNCAST_SIM_PDL": "early"}
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=os.path.dirname(os.path.abspath(__file__)),
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("griddepcontrol.wait", done.stderr)
+
     def test_example(self):
         example = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "custom_op", "main.py")
         done = subprocess.run([sys.executable, example], capture_output=True, text=True)

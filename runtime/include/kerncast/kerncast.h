@@ -464,7 +464,7 @@ typedef const char* (*kerncast_tunables_defect_function)(void* user, const int32
 /*! An op of the host's own, as kerncast::OpDefinition describes one. Lists may be NULL if their count is 0.
  */
 typedef struct kerncast_op_definition {
-  size_t struct_size; /*!< sizeof(kerncast_op_definition) */
+  size_t struct_size; /*!< sizeof(kerncast_op_definition); an older one without the last members is taken */
   const char* name;   /*!< "family.op" */
   const char* summary;
   const char* formula;
@@ -489,6 +489,9 @@ typedef struct kerncast_op_definition {
   kerncast_default_tunables_function default_tunables; /*!< NULL: the tunables' default values */
   kerncast_spec_defect_function spec_defect;           /*!< NULL: the parameters' own constraints suffice */
   kerncast_tunables_defect_function tunables_defect;   /*!< NULL: the tunables' own constraints suffice */
+  int32_t waits_for_primary; /*!< not 0: each kernel's first statement is kerncast::begin_kernel(), so it may
+                                  start before the kernel ahead of it in the stream ends; 0: it may not */
+  int32_t reserved;          /*!< 0 */
 } kerncast_op_definition;
 
 /*! Registers an op, which then lives as long as the process, and which C++ finds by name too. The definition,

@@ -70,6 +70,8 @@ class OpDefinition:
     `float`. `rows` is the extent that tuning depends on. `geometry` gets `rows`, the parameters and the tunables by name, and
     returns grid and block, as tuples of up to three numbers, and optionally bytes of dynamic shared memory. `constraint`
     gets the parameters by name and returns the reason why they do not go together, or None. Both depend on nothing else.
+    `waits_for_primary` says that the first statement of the kernel is `kerncast::begin_kernel()` of
+    `device/programmatic_launch.cuh`, so that it may start before the kernel ahead of it in the stream ends.
     """
 
     name: str
@@ -86,6 +88,7 @@ class OpDefinition:
     constraint: Callable[..., str | None] | None = None
     summary: str = ""
     formula: str = ""
+    waits_for_primary: bool = False
 
 
 def _place(what: str, value: Any, values: Sequence[Any]) -> int:
@@ -146,4 +149,5 @@ def describe(op: OpDefinition) -> tuple[Any, ...]:
         [name for name in params if name not in told],
         op.geometry,
         op.constraint,
+        bool(op.waits_for_primary),
     )

@@ -155,6 +155,7 @@ PyObject* register_op(PyObject*, PyObject* description) {
     definition.user = op.get();
     definition.bind = &bind;
     definition.geometry = &geometry;
+    definition.waits_for_primary = lists.waits_for_primary ? 1 : 0;
     definition.spec_defect = op->constraint.get() == nullptr ? nullptr : &spec_defect;
     checked([&](kerncast_error** error) { return kerncast_op_register(&definition, nullptr, error); });
     // The registry has the op now, and it is never removed.

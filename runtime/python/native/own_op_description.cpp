@@ -142,6 +142,7 @@ void read_description(PyObject* description, OwnOp& op, Lists& lists) {
   if (parts[10].get() != Py_None) {
     op.constraint = Ref::share(parts[10].get());
   }
+  lists.waits_for_primary = parts[11].get() == Py_True;
 }
 
 }  // namespace kerncast::python

@@ -20,6 +20,7 @@ struct Lists {
   std::vector<kerncast_tensor_spec> tensors;
   std::vector<std::string> scalar_docs;
   std::vector<kerncast_scalar_spec> scalars;
+  bool waits_for_primary = false;
 };
 
 /// Fills the op and the lists, which point into each other and so must stay where they are. Throws
