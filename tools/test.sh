@@ -16,13 +16,16 @@ build_dir=build
 parts=(tests)
 case "$preset" in
   gcc) parts+=(python) ;;
-  clang-libcxx) parts+=(clang) ;;
+  clang-libcxx) parts+=(python clang) ;;
   asan) parts+=(sanitizers) ;;
 esac
 bash tools/dev/setup.sh "$build_dir" "${parts[@]}"
 options=()
-# The quick start may have left its choice of levels in the build folder.
-[ "$preset" != gcc ] || options=("-DKERNCAST_SIM_LEVELS=v2;v3;v4" -DKERNCAST_BUILD_PYTHON=ON)
+case "$preset" in
+  # The quick start may have left its choice of levels in the build folder.
+  gcc) options=("-DKERNCAST_SIM_LEVELS=v2;v3;v4" -DKERNCAST_BUILD_PYTHON=ON) ;;
+  clang-libcxx) options=(-DKERNCAST_BUILD_PYTHON=ON) ;;
+esac
 cmake --preset "$preset" -DKERNCAST_BUILD_TESTS=ON "${options[@]}"
 cmake --build "$build_dir" --parallel "$(nproc)"
 [ -z "${KERNCAST_TEST_LABEL:-}" ] || set -- --label-regex "^$KERNCAST_TEST_LABEL\$" "$@"

@@ -22,8 +22,8 @@ fi
 # only options that clang-tidy understands. They are for libstdc++, whose headers take less than half as long to read. With one
 # level of the executor its files are checked once.
 build_dir=build-tidy
-bash tools/dev/setup.sh "$build_dir" tests clang tidy
-cmake --preset clang-libcxx -B "$build_dir" -DKERNCAST_BUILD_TESTS=ON -DKERNCAST_PRECOMPILE_HEADERS=OFF \
+bash tools/dev/setup.sh "$build_dir" tests python clang tidy
+cmake --preset clang-libcxx -B "$build_dir" -DKERNCAST_BUILD_TESTS=ON -DKERNCAST_BUILD_PYTHON=ON -DKERNCAST_PRECOMPILE_HEADERS=OFF \
   -DKERNCAST_UNITY_BUILD=OFF -DKERNCAST_SIM_LEVELS=v2 -DCMAKE_CXX_FLAGS= -DCMAKE_EXE_LINKER_FLAGS= \
   -DCMAKE_SHARED_LINKER_FLAGS= >/dev/null
 python3 tests/documents/extract_snippets.py cpp runtime/include/GUIDE.md "$build_dir/tests/documents/guide_snippets.hpp"

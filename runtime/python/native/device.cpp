@@ -125,12 +125,13 @@ DeviceGuard::DeviceGuard(int device) {
   if (current != known_context) [[unlikely]] {
     check(functions().set_current(known_context), "cuCtxSetCurrent");
     before_ = current;
+    set_current_ = functions().set_current;
   }
 }
 
 DeviceGuard::~DeviceGuard() {
   if (before_ != nullptr) {
-    functions().set_current(before_);
+    set_current_(before_);
   }
 }
 
@@ -154,7 +155,7 @@ void release(int device, void* data) noexcept {
     const DeviceGuard guard(device);
     functions().free(address(data));
   } catch (const std::exception&) {
-    // The context is gone, and the memory with it.
+    return;  // the context is gone, and the memory with it
   }
 }
 

@@ -22,7 +22,8 @@ class DeviceGuard {
   DeviceGuard& operator=(const DeviceGuard&) = delete;
 
  private:
-  void* before_ = nullptr;  ///< the context to make current again; null: none
+  void* before_ = nullptr;               ///< the context to make current again; null: none
+  int (*set_current_)(void*) = nullptr;  ///< the driver's function for it
 };
 
 /// Memory of `device`; null for no bytes. Throws Error(out_of_memory).

@@ -7,12 +7,13 @@ void set_exception(const Error& error) noexcept {
     const Ref module = Ref::take(PyImport_ImportModule("kerncast.errors"));
     const Ref make = Ref::take(PyObject_GetAttrString(module.get(), "from_code"));
     const std::string_view message = error.what();
-    const Ref raised =
-        Ref::take(PyObject_CallFunction(make.get(), "ss#i", error_name(error.code()).data(), message.data(),
-                                        static_cast<Py_ssize_t>(message.size()), error.driver_result()));
+    const std::string_view code = error_name(error.code());
+    const Ref raised = Ref::take(PyObject_CallFunction(
+        make.get(), "s#s#i", code.data(), static_cast<Py_ssize_t>(code.size()), message.data(),
+        static_cast<Py_ssize_t>(message.size()), error.driver_result()));
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(raised.get())), raised.get());
   } catch (const PythonError&) {
-    // The exception that occurred instead is set.
+    return;  // the exception that occurred instead is set
   }
 }
 

@@ -23,7 +23,7 @@ PyObject* guarded(Work&& work) noexcept {
   try {
     return work();
   } catch (const PythonError&) {
-    // The exception is set.
+    return nullptr;  // the exception is set
   } catch (const Error& error) {
     set_exception(error);
   } catch (const std::bad_alloc&) {

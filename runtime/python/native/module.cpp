@@ -122,6 +122,7 @@ PyModuleDef definition = {
 }  // namespace
 }  // namespace kerncast::python
 
+// NOLINTNEXTLINE(bugprone-reserved-identifier): CPython finds the module by this name.
 PyMODINIT_FUNC PyInit__native() {
   using namespace kerncast;
   using namespace kerncast::python;

@@ -36,7 +36,7 @@ std::string default_text(const ParamSpec& param) {
     return {};
   }
   const std::string text = format_param(param, *param.default_value);
-  const std::string value = text.substr(text.find('=') + 1);
+  std::string value = text.substr(text.find('=') + 1);
   switch (param.kind) {
     case ParamKind::boolean:
       return value == "true" ? "True" : "False";
@@ -205,7 +205,7 @@ void OpFunction::describe() {
     add("out", outputs_.size() == 1 ? "output" : "outputs", "None");
   }
   add("stream", "stream", "None");
-  signature_ += ")";
+  signature_ += ')';
   documentation_ = documentation();
 }
 

@@ -98,12 +98,12 @@ void geometry(void* user, std::int32_t /*stage*/, const std::int32_t* spec, cons
       out->dynamic_shared = static_cast<std::uint32_t>(PyLong_AsUnsignedLong(shared.get()));
       require(PyErr_Occurred() != nullptr ? -1 : 0);
     }
-  } catch (const std::exception&) {
-    PyErr_NoMemory();
-    PyErr_WriteUnraisable(op.geometry.get());
-    *out = {{1, 1, 1}, {0, 0, 0}, 0};
   } catch (const PythonError&) {
     // The driver refuses a block without threads, so the launch fails.
+    PyErr_WriteUnraisable(op.geometry.get());
+    *out = {{1, 1, 1}, {0, 0, 0}, 0};
+  } catch (const std::exception&) {
+    PyErr_NoMemory();
     PyErr_WriteUnraisable(op.geometry.get());
     *out = {{1, 1, 1}, {0, 0, 0}, 0};
   }
@@ -122,7 +122,7 @@ const char* spec_defect(void* user, const std::int32_t* spec) {
   } catch (const PythonError&) {
     PyErr_WriteUnraisable(op.constraint.get());
   } catch (const std::exception&) {
-    // There is no memory for the reason.
+    return "its constraint gives a reason that memory is too short for";
   }
   return "its constraint failed; see the exception on standard error";
 }

@@ -162,14 +162,15 @@ void fill_call(const OwnOp& op, const kerncast_bindings& given, kerncast_call& c
   }
   call.rows = values.extent(op.rows);
   for (const std::int64_t member : op.members) {
-    auto place = static_cast<std::size_t>(member);
+    const auto place = static_cast<std::size_t>(member);
+    const std::size_t scalars_begin = pointers.size() + op.extents.size();
     if (place < pointers.size()) {
       append(call, pointers[place]);
-    } else if ((place -= pointers.size()) < op.extents.size()) {
-      append(call, values.extent(place));
+    } else if (place < scalars_begin) {
+      append(call, values.extent(place - pointers.size()));
     } else {
       double scalar = 0;
-      const std::string& name = op.scalars[place - op.extents.size()];
+      const std::string& name = op.scalars[place - scalars_begin];
       checked([&](kerncast_error** error) {
         return kerncast_bindings_scalar(&given, name.c_str(), &scalar, error);
       });

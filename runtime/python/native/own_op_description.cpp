@@ -12,6 +12,7 @@ std::vector<Ref> items_of(PyObject* sequence) {
   const Py_ssize_t count = PySequence_Size(sequence);
   require(count < 0 ? -1 : 0);
   std::vector<Ref> items;
+  items.reserve(static_cast<std::size_t>(count));
   for (Py_ssize_t i = 0; i < count; ++i) {
     items.push_back(Ref::take(PySequence_GetItem(sequence, i)));
   }
@@ -39,6 +40,16 @@ std::vector<Number> integers_of(const Ref& list) {
   return numbers;
 }
 
+/// The enumerator of a number, of an enumeration from 0 to `last`.
+template <class Enumeration>
+Enumeration enumerator_of(const Ref& number, Enumeration last) {
+  const std::int64_t value = integer_of(number);
+  if (value < 0 || value > static_cast<std::int64_t>(last)) {
+    refuse(std::to_string(value) + " is no kind of an op's definition");
+  }
+  return static_cast<Enumeration>(value);
+}
+
 std::vector<std::string> texts_of(const Ref& list) {
   std::vector<std::string> texts;
   for (const Ref& item : items_of(list.get())) {
@@ -53,7 +64,7 @@ void read_params(const Ref& rows, OwnOp& op, Lists& lists) {
     ParamSpec param;
     param.name = text_of(columns[0].get());
     param.doc = text_of(columns[1].get());
-    param.kind = static_cast<ParamKind>(integer_of(columns[2]));
+    param.kind = enumerator_of(columns[2], ParamKind::choice);
     if (columns[3].get() != Py_None) {
       param.default_value = static_cast<std::int32_t>(integer_of(columns[3]));
     }
@@ -100,8 +111,7 @@ void read_arguments(const Ref& tensors, const Ref& scalars, OwnOp& op, Lists& li
   for (const Ref& row : items_of(tensors.get())) {
     const std::vector<Ref> columns = items_of(row.get());
     lists.docs.emplace_back(text_of(columns[1].get()));
-    op.tensors.push_back({std::string(text_of(columns[0].get())),
-                          static_cast<Direction>(integer_of(columns[2])),
+    op.tensors.push_back({std::string(text_of(columns[0].get())), enumerator_of(columns[2], Direction::inout),
                           integers_of<std::int64_t>(columns[3]), integer_of(columns[4])});
   }
   for (std::size_t i = 0; i < op.tensors.size(); ++i) {

@@ -5,12 +5,13 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <exception>
 #include <utility>
 
 namespace kerncast::python {
 
 /// Thrown when a Python exception is set already.
-struct PythonError {};
+struct PythonError : std::exception {};
 
 /// An owned reference to a Python object.
 class Ref {

@@ -9,7 +9,7 @@ namespace {
 template <class Type>
 Type bits(TorchShim::Value value) noexcept {
   Type type;
-  std::memcpy(&type, &value, sizeof type);
+  std::memcpy(&type, &value, sizeof(Type));
   return type;
 }
 

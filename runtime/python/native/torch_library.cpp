@@ -160,8 +160,10 @@ PyObject* implement_torch(PyObject*, PyObject* arguments) {
     if (own.handle == nullptr || own.used == slots) {
       return Ref::share(Py_False).release();
     }
+    const Py_ssize_t count = PyList_Size(rows);
     std::vector<TorchArgument> schema;
-    for (Py_ssize_t i = 0; i < PyList_Size(rows); ++i) {
+    schema.reserve(static_cast<std::size_t>(count));
+    for (Py_ssize_t i = 0; i < count; ++i) {
       schema.push_back(argument_of(PyList_GetItem(rows, i)));
     }
     auto made = std::make_unique<TorchOperator>(own.torch, op_function(op), std::move(schema),
