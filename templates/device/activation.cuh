@@ -64,6 +64,8 @@ __device__ __forceinline__ double normal_distribution(double x) {
 
 struct SiluAndMul {
   static constexpr GateOrder order = GateOrder::halves;
+  /// True if the weight of the gate is multiplied by the gate itself.
+  static constexpr bool multiplies_gate = true;
   template <class Real>
   __device__ static void limit(Real&, Real&) {}
   template <class Real>
@@ -87,8 +89,13 @@ struct GeluTanhAndMul : SiluAndMul {
   }
 };
 
+/// sigmoid(gate) * up, without the gate as a factor.
+struct SigmoidAndMul : SiluAndMul {
+  static constexpr bool multiplies_gate = false;
+};
+
 /// The comparisons let NaN through.
-struct SwigluOai {
+struct SwigluOai : SiluAndMul {
   static constexpr GateOrder order = GateOrder::interleaved;
   template <class Real>
   __device__ static void limit(Real& gate, Real& up) {
@@ -141,13 +148,16 @@ __device__ __forceinline__ float gated(float gate, float up) {
     double wide_gate = gate;
     double wide_up = up;
     Activation::limit(wide_gate, wide_up);
-    return static_cast<float>(wide_gate * Activation::weight(wide_gate) * wide_up);
+    const double weight = Activation::weight(wide_gate);
+    return static_cast<float>(Activation::multiplies_gate ? wide_gate * weight * wide_up : weight * wide_up);
   } else if constexpr (sizeof(Y) == 2) {
     Activation::limit(gate, up);
     const Weight weight = Activation::weight(gate);
     // The weight is at most 1. Times up first, no product overflows or vanishes before the result does.
-    return gate * (weight.value * weight.root * (up * weight.root));
+    const float product = weight.value * weight.root * (up * weight.root);
+    return Activation::multiplies_gate ? gate * product : product;
   } else {
+    static_assert(Activation::multiplies_gate, "no activation to be quantised leaves the gate out");
     return close_silu<X>(gate, up);
   }
 }

@@ -187,10 +187,11 @@ class Builder {
   }
 
   NormKind norm_kind(const std::string& name) const {
-    return name == "layer"       ? NormKind::layer
-           : name == "l2"        ? NormKind::l2
-           : name == "gated_rms" ? NormKind::gated_rms
-                                 : NormKind::rms;
+    return name == "layer"               ? NormKind::layer
+           : name == "l2"                ? NormKind::l2
+           : name == "gated_rms"         ? NormKind::gated_rms
+           : name == "sigmoid_gated_rms" ? NormKind::sigmoid_gated_rms
+                                         : NormKind::rms;
   }
 
   void add_norm(ModelNorm norm) {

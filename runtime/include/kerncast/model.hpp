@@ -12,8 +12,9 @@ namespace kerncast {
 enum class NormKind : std::uint8_t {
   rms,
   layer,
-  l2,         ///< no weight, sum instead of mean
-  gated_rms,  ///< rms, then times silu of a second input
+  l2,                 ///< no weight, sum instead of mean
+  gated_rms,          ///< rms, then times silu of a second input
+  sigmoid_gated_rms,  ///< rms, then times sigmoid of a second input
 };
 
 /// A norm over rows: of hidden states, of a latent, or of q or k over all heads at once.

@@ -14,13 +14,20 @@ void describe(host::NamedArguments& named, GatedRmsNorm& call) {
   named.input("x", call.x, x_doc);
   named.input("z", call.z, "shape of x, z_dtype; rows may be strided");
   describe_rms(named, call);
+  named.setting("gate", call.gate);
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
   for (const ModelNorm& norm : model.norms) {
-    if (norm.kind == NormKind::gated_rms) {
-      add_weighted_row_case(cases, model, norm.place, norm.width);
+    const bool is_sigmoid = norm.kind == NormKind::sigmoid_gated_rms;
+    if (norm.kind != NormKind::gated_rms && !is_sigmoid) {
+      continue;
+    }
+    const std::size_t before = cases.size();
+    add_weighted_row_case(cases, model, norm.place, norm.width);
+    if (cases.size() > before && is_sigmoid) {
+      cases.back().params.emplace_back("gate", "sigmoid");
     }
   }
   for (ModelCase& item : cases) {
@@ -41,6 +48,7 @@ Call bind(const GatedRmsNorm& arguments) {
                       {{"x", arguments.x}, {"z", arguments.z}, {"weight", arguments.weight}});
   Call call = rms_call(checks, arguments);
   call.spec.values[z_dtype] = host::to_param(arguments.z.dtype);
+  call.spec.values[gate] = static_cast<std::int32_t>(arguments.gate);
   call.set_arguments(GatedRmsNormKernelArgs{
       .x = arguments.x.data,
       .z = arguments.z.data,
@@ -64,13 +72,16 @@ KERNCAST_OP(norm, gated_rms_norm) {
   op.validate = [](const Specialisation& spec) {
     validate_rows(GatedRmsNorm::op_name, spec, {row_params::y_dtype, z_dtype});
   };
-  op.summary = "Root-mean-square normalisation of rows, gated by silu(z)";
+  op.summary = "Root-mean-square normalisation of rows, gated by silu(z) or sigmoid(z)";
   op.formula =
-      "y = x * rsqrt(mean(x^2) + eps) * (weight + weight_offset) * silu(z), silu(z) = z / (1 + exp(-z)), in "
-      "f32, rounded once; hf_rounding also rounds x * rsqrt(...) to x's dtype, and its product with a weight "
-      "of that dtype. mean + eps is at least 2^-126 (Gated DeltaNet, Yang, Kautz and Hatamizadeh 2024, "
-      "arXiv:2412.06464)";
-  host::append(op.params, host::param<z_dtype>(float_dtype_param("element type of z")));
+      "y = x * rsqrt(mean(x^2) + eps) * (weight + weight_offset) * g; gate = silu: g = z / (1 + exp(-z)) "
+      "(Gated DeltaNet, Yang, Kautz and Hatamizadeh 2024, arXiv:2412.06464), sigmoid: g = 1 / (1 + exp(-z)) "
+      "(Kimi Delta Attention, arXiv:2510.26692); in f32, rounded once; hf_rounding also rounds x * "
+      "rsqrt(...) "
+      "to x's dtype, and its product with a weight of that dtype. mean + eps is at least 2^-126";
+  host::append(op.params, host::param<z_dtype>(float_dtype_param("element type of z")),
+               host::param<gate>(
+                   host::choice_param({"silu", "sigmoid"}, "the function of z that multiplies the row")));
   op.default_tunables = [](const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
     return row_tunables(spec, device, rows,
                         {.once = 70,

@@ -5,6 +5,7 @@
 #include "device/promote.cuh"
 #include "device/round.cuh"
 #include "norm/gated_rms_norm/kernel_args.h"
+#include "norm/shared/public/norm_gate.h"
 #include "norm/shared/rms.cuh"
 
 namespace kerncast::norm {
@@ -15,6 +16,8 @@ __global__ void __launch_bounds__(Config::threads) gated_rms_norm_kernel(const G
   begin_kernel();
   using Y = typename Config::y_dtype;
   using Z = typename Config::z_dtype;
+  using Gate =
+      typename Choose<static_cast<NormGate>(Config::gate) == NormGate::silu, SiluAndMul, SigmoidAndMul>::type;
   const Z* z = static_cast<const Z*>(args.z) + row_of_thread<Config>() * args.z_stride;
   const auto* weight = static_cast<const typename Config::weight_dtype*>(args.weight);
   normalise_row<Config, Config::hidden, Y, Z>(args, [&](auto& values, const Pair& scale, int column) {
@@ -28,7 +31,7 @@ __global__ void __launch_bounds__(Config::threads) gated_rms_norm_kernel(const G
     }
 #pragma unroll
     for (int j = 0; j < width; ++j) {
-      values[j] = gated<SiluAndMul, Z, Y>(gates[j], values[j]);
+      values[j] = gated<Gate, Z, Y>(gates[j], values[j]);
     }
   });
 }

@@ -28,6 +28,9 @@ TEST_CASE("gated_rms_norm derives its specialisation from the tensors") {
   test = good();
   test.z.dtype = DType::f32;
   CHECK(spec_of(test) == "hidden=128 alignment=8 z_dtype=f32");
+  test = good();
+  test.gate = norm::NormGate::sigmoid;
+  CHECK(spec_of(test) == "hidden=128 gate=sigmoid");
 }
 
 TEST_CASE("gated_rms_norm names what is wrong with a call") {
@@ -57,4 +60,7 @@ TEST_CASE("gated_rms_norm knows the models with linear attention") {
   next.norms = {{.place = "linear attention", .width = 128, .kind = NormKind::gated_rms}};
   check_cases(op, next);
   CHECK(widths_of(op, next, "hidden") == std::set<std::string>{"128"});
+  next.norms[0].kind = NormKind::sigmoid_gated_rms;
+  check_cases(op, next);
+  CHECK(widths_of(op, next, "gate") == std::set<std::string>{"sigmoid"});
 }

@@ -13,11 +13,12 @@ using namespace kerncast::test;
 namespace {
 
 OpCase make_case(Shape shape, DType x = DType::bf16, DType z = DType::bf16, DType y = DType::bf16,
-                 DType weight = DType::bf16) {
+                 DType weight = DType::bf16, const char* gate = "silu") {
   OpCase made;
   made.op = "norm.gated_rms_norm";
   made.tensors = {input_rows("x", x, shape, 41), input_rows("z", z, shape, 42, 3.0),
                   input_vector("weight", weight, shape.width, 43), output_rows("y", y, shape)};
+  made.params = {{"gate", gate}};
   made.scalars = {{"eps", 1e-6}};
   return made;
 }
@@ -27,22 +28,29 @@ OpCase make_case(Shape shape, DType x = DType::bf16, DType z = DType::bf16, DTyp
 TEST_CASE("gated_rms_norm is right at widths of heads and of models") {
   const std::int64_t width = GENERATE(128, 256, 1536, 2880, 4096, 5120, 7168, 8192);
   const std::int64_t rows = GENERATE(1, 17, 140);
-  require_good(make_case({rows == 140 && width > 4096 ? 17 : rows, width}));
+  const Shape shape{rows == 140 && width > 4096 ? 17 : rows, width};
+  require_good(make_case(shape));
+  if (rows == 17) {
+    require_good(make_case(shape, DType::bf16, DType::bf16, DType::bf16, DType::bf16, "sigmoid"));
+  }
 }
 
 TEST_CASE("gated_rms_norm is right in every combination of types") {
   const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
   const DType z = GENERATE(DType::bf16, DType::f16, DType::f32);
   const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
-  require_good(make_case({3, 320}, x, z, y, GENERATE(DType::bf16, DType::f32)));
+  const DType weight = GENERATE(DType::bf16, DType::f32);
+  require_good(make_case({3, 320}, x, z, y, weight));
+  require_good(make_case({3, 320}, x, z, y, weight, "sigmoid"));
 }
 
 TEST_CASE(
     "gated_rms_norm is right with Hugging Face's rounding, without a weight, and with an offset to it") {
   const DType y = GENERATE(DType::bf16, DType::f32);
-  OpCase test = make_case({4, 320}, DType::bf16, DType::bf16, y);
+  const char* gate = GENERATE("silu", "sigmoid");
+  OpCase test = make_case({4, 320}, DType::bf16, DType::bf16, y, DType::bf16, gate);
   SECTION("rounding") {
-    test.params = {{"hf_rounding", "true"}};
+    test.params.emplace_back("hf_rounding", "true");
   }
   SECTION("no weight") {
     drop_tensor(test, "weight");
@@ -55,22 +63,25 @@ TEST_CASE(
 
 TEST_CASE("gated_rms_norm is right under gates that open and close wholly") {
   const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
-  OpCase test = make_case({2, 512}, type, type, type, type);
+  OpCase test = make_case({2, 512}, type, type, type, type, GENERATE("silu", "sigmoid"));
   tensor_of(test, "z").bytes = to_bytes(type, samples(1024, 44, GENERATE(1e-6, 30.0, 90.0, 2e4)));
   require_good(test);
 }
 
 TEST_CASE("gated_rms_norm is rms_norm times the gate where the gate is open") {
-  // silu(128) is 128, a power of two.
-  OpCase gated = make_case({3, 2048});
+  // silu(128) is 128, a power of two, and sigmoid(128) is 1.
+  const bool is_silu = GENERATE(true, false);
+  OpCase gated =
+      make_case({3, 2048}, DType::bf16, DType::bf16, DType::bf16, DType::bf16, is_silu ? "silu" : "sigmoid");
   tensor_of(gated, "z").bytes = to_bytes(DType::bf16, std::vector<double>(3 * 2048, 128.0));
   OpCase plain = gated;
   plain.op = "norm.rms_norm";
+  plain.params.clear();
   drop_tensor(plain, "z");
   const Outcome with = require_good(gated);
   const Outcome without = require_good(plain);
   for (std::size_t i = 0; i < std::size_t{3} * 2048; ++i) {
-    REQUIRE(value_at(with, "y", i) == 128.0 * value_at(without, "y", i));
+    REQUIRE(value_at(with, "y", i) == (is_silu ? 128.0 : 1.0) * value_at(without, "y", i));
   }
 }
 
@@ -134,6 +145,27 @@ TEST_CASE("gated_rms_norm is right for zeros, infinity and NaN, each in a row of
   CHECK(std::isinf(value_at(outcome, "y", 3 * width + 7)));
   CHECK(std::isfinite(value_at(outcome, "y", 3 * width + 8)));
   CHECK(std::isfinite(value_at(outcome, "y", 4 * width)));
+}
+
+TEST_CASE("gated_rms_norm with a sigmoid gate is right for infinite gates, NaN and rows of infinity") {
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  constexpr std::int64_t width = 640;
+  std::vector<double> x = samples(4 * width, 19);
+  std::vector<double> z = samples(4 * width, 20);
+  z[3] = std::numeric_limits<double>::infinity();
+  z[4] = -std::numeric_limits<double>::infinity();
+  z[width + 6] = std::nan("");
+  x[2 * width + 5] = std::numeric_limits<double>::infinity();
+  OpCase test = make_case({4, width}, type, type, type, type, "sigmoid");
+  tensor_of(test, "x").bytes = to_bytes(type, x);
+  tensor_of(test, "z").bytes = to_bytes(type, z);
+  const Outcome outcome = require_good(test);
+  CHECK(std::isfinite(value_at(outcome, "y", 3)));
+  CHECK(value_at(outcome, "y", 4) == 0.0);
+  CHECK(std::isnan(value_at(outcome, "y", width + 6)));
+  CHECK(std::isfinite(value_at(outcome, "y", width + 7)));
+  CHECK(std::isnan(value_at(outcome, "y", 2 * width + 5)));
+  CHECK(std::isfinite(value_at(outcome, "y", 3 * width)));
 }
 
 TEST_CASE("gated_rms_norm is right for large and tiny values") {
