@@ -62,21 +62,41 @@ __device__ __forceinline__ double normal_distribution(double x) {
   return x < 0.0 ? below : 1.0 - below;
 }
 
+/// Numbers that a call gives to its activation.
+struct GateScalars {
+  float limit;
+  float alpha;
+};
+
 struct SiluAndMul {
   static constexpr GateOrder order = GateOrder::halves;
   /// True if the weight of the gate is multiplied by the gate itself.
   static constexpr bool multiplies_gate = true;
   template <class Real>
-  __device__ static void limit(Real&, Real&) {}
+  __device__ static void limit(Real&, Real&, const GateScalars&) {}
   template <class Real>
-  __device__ static auto weight(Real gate) {
+  __device__ static auto weight(Real gate, const GateScalars&) {
     return sigmoid(gate);
+  }
+};
+
+/// Limits the gate from above and the up on both sides. The comparisons let NaN through.
+template <class Real>
+__device__ __forceinline__ void limit_gate_and_up(Real& gate, Real& up, Real limit) {
+  gate = gate > limit ? limit : gate;
+  up = up > limit ? limit : up < -limit ? -limit : up;
+}
+
+struct LimitedSiluAndMul : SiluAndMul {
+  template <class Real>
+  __device__ static void limit(Real& gate, Real& up, const GateScalars& scalars) {
+    limit_gate_and_up(gate, up, Real(scalars.limit));
   }
 };
 
 struct GeluAndMul : SiluAndMul {
   template <class Real>
-  __device__ static auto weight(Real gate) {
+  __device__ static auto weight(Real gate, const GateScalars&) {
     return normal_distribution(gate);
   }
 };
@@ -84,7 +104,7 @@ struct GeluAndMul : SiluAndMul {
 /// Uses (1 + tanh(v)) / 2 = sigmoid(2 * v).
 struct GeluTanhAndMul : SiluAndMul {
   template <class Real>
-  __device__ static auto weight(Real gate) {
+  __device__ static auto weight(Real gate, const GateScalars&) {
     return sigmoid(gate * (Real(1.5957691216057308) + Real(0.07135481627260025) * gate * gate));
   }
 };
@@ -94,17 +114,16 @@ struct SigmoidAndMul : SiluAndMul {
   static constexpr bool multiplies_gate = false;
 };
 
-/// The comparisons let NaN through.
 struct SwigluOai : SiluAndMul {
   static constexpr GateOrder order = GateOrder::interleaved;
   template <class Real>
-  __device__ static void limit(Real& gate, Real& up) {
-    gate = gate > Real(7) ? Real(7) : gate;
-    up = (up > Real(7) ? Real(7) : up < Real(-7) ? Real(-7) : up) + Real(1);
+  __device__ static void limit(Real& gate, Real& up, const GateScalars& scalars) {
+    limit_gate_and_up(gate, up, Real(scalars.limit));
+    up += Real(1);
   }
   template <class Real>
-  __device__ static auto weight(Real gate) {
-    return sigmoid(Real(1.702) * gate);
+  __device__ static auto weight(Real gate, const GateScalars& scalars) {
+    return sigmoid(Real(scalars.alpha) * gate);
   }
 };
 
@@ -143,21 +162,22 @@ __device__ __forceinline__ float close_silu(float gate, float up) {
 
 /// act(gate) * up of values of X, as accurate as Y needs.
 template <class Activation, class X, class Y>
-__device__ __forceinline__ float gated(float gate, float up) {
+__device__ __forceinline__ float gated(float gate, float up, const GateScalars& scalars = {}) {
   if constexpr (sizeof(Y) == 4) {
     double wide_gate = gate;
     double wide_up = up;
-    Activation::limit(wide_gate, wide_up);
-    const double weight = Activation::weight(wide_gate);
+    Activation::limit(wide_gate, wide_up, scalars);
+    const double weight = Activation::weight(wide_gate, scalars);
     return static_cast<float>(Activation::multiplies_gate ? wide_gate * weight * wide_up : weight * wide_up);
   } else if constexpr (sizeof(Y) == 2) {
-    Activation::limit(gate, up);
-    const Weight weight = Activation::weight(gate);
+    Activation::limit(gate, up, scalars);
+    const Weight weight = Activation::weight(gate, scalars);
     // The weight is at most 1. Times up first, no product overflows or vanishes before the result does.
     const float product = weight.value * weight.root * (up * weight.root);
     return Activation::multiplies_gate ? gate * product : product;
   } else {
     static_assert(Activation::multiplies_gate, "no activation to be quantised leaves the gate out");
+    Activation::limit(gate, up, scalars);
     return close_silu<X>(gate, up);
   }
 }
@@ -192,7 +212,7 @@ struct GatedParts {
 
   /// Computes the values, as accurate as Y needs.
   template <class Y>
-  __device__ __forceinline__ void activate(float* out) const {
+  __device__ __forceinline__ void activate(float* out, const GateScalars& scalars = {}) const {
     float both[2 * Count];
 #pragma unroll
     for (int i = 0; i < parts; ++i) {
@@ -200,8 +220,8 @@ struct GatedParts {
     }
 #pragma unroll
     for (int i = 0; i < Count; ++i) {
-      out[i] = interleaved ? gated<Activation, X, Y>(both[2 * i], both[2 * i + 1])
-                           : gated<Activation, X, Y>(both[i], both[Count + i]);
+      out[i] = interleaved ? gated<Activation, X, Y>(both[2 * i], both[2 * i + 1], scalars)
+                           : gated<Activation, X, Y>(both[i], both[Count + i], scalars);
     }
   }
 };

@@ -27,11 +27,18 @@ double gelu_tanh_and_mul(double gate, double up) {
   return gate * sigmoid(2.0 * v) * up;
 }
 
-double swiglu_oai(double gate, double up) {
+double swiglu_oai(double gate, double up, double limit, double alpha) {
   // Comparisons with NaN are false, so NaN passes unchanged.
-  const double g = gate > 7.0 ? 7.0 : gate;
-  const double u = up > 7.0 ? 7.0 : up < -7.0 ? -7.0 : up;
-  return (u + 1.0) * g * sigmoid(1.702 * g);
+  const double g = gate > limit ? limit : gate;
+  const double u = up > limit ? limit : up < -limit ? -limit : up;
+  return (u + 1.0) * g * sigmoid(alpha * g);
+}
+
+double limited_silu_and_mul(double gate, double up, double limit) {
+  if (limit == 0.0) {
+    return silu_and_mul(gate, up);
+  }
+  return silu_and_mul(gate > limit ? limit : gate, up > limit ? limit : up < -limit ? -limit : up);
 }
 
 }  // namespace kerncast::reference

@@ -332,11 +332,11 @@ class Builder {
     } else if (std::find(known.begin(), known.end(), act) == known.end()) {
       not_offered(fmt::format("{}: gated activation {} of {} elements", place,
                               act.empty() ? "without a name" : act, width));
-    } else if (limit > 0 && act != "swiglu_oai") {
+    } else if (limit > 0 && act != "swiglu_oai" && act != "silu") {
       not_offered(
           fmt::format("{}: gated activation {} of {} elements with limits of {}", place, act, width, limit));
     } else {
-      model().mlps.push_back({place, act, width, split, pad});
+      model().mlps.push_back({place, act, width, split, pad, limit});
     }
   }
 

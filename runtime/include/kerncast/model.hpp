@@ -61,6 +61,7 @@ struct ModelMlp {
   std::int64_t width = 0;
   Split split = Split::tensor;
   std::int64_t pad = 1;  ///< engines round the width of a rank up to a multiple of this
+  double limit = 0.0;    ///< of gates and ups, if above 0
 };
 
 /// The input of a kind of linear layer, where a quantised model quantises it.

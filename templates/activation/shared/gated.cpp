@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -56,6 +58,18 @@ std::int32_t y_limit(const GatedVariant& variant, const TensorView& y, const hos
 }
 
 }  // namespace
+
+void require_limit(std::string_view op, float given, bool may_lack) {
+  if (!(given >= 0.0F && given <= std::numeric_limits<float>::max()) || (given == 0.0F && !may_lack))
+      [[unlikely]] {
+    host::refuse(op, fmt::format("limit is {}, but must be finite and positive{}", given,
+                                 may_lack ? ", or 0 for none" : ""));
+  }
+}
+
+ParamSpec limit_param() {
+  return host::flag_param(false, "limit gates and ups");
+}
 
 void gated_validate(const GatedVariant& variant, const Specialisation& spec) {
   host::validate_alignment(variant.op, spec[alignment], vectored_elements(variant, spec[hidden]),
@@ -128,7 +142,7 @@ std::vector<ModelCase> gated_cases(const GatedVariant& variant, const ModelConfi
   if (!host::is_float(model.dtype)) {
     return cases;
   }
-  const auto add = [&](std::string label, std::int64_t width, std::int64_t masked) {
+  const auto add = [&](std::string label, std::int64_t width, std::int64_t masked, double limited) {
     if (width < 1 || width > max_hidden || masked > host::max_masked_experts) {
       return;
     }
@@ -144,22 +158,29 @@ std::vector<ModelCase> gated_cases(const GatedVariant& variant, const ModelConfi
     if (masked > 0) {
       made.params.emplace_back("experts", std::to_string(masked));
     }
+    if (limited > 0) {
+      made.scalars.emplace_back("limit", limited);
+    }
+    if (limited > 0 && variant.limits_on_demand) {
+      made.params.emplace_back("limit", "true");
+    }
     cases.push_back(std::move(made));
   };
   for (const ModelMlp& mlp : model.mlps) {
     if (mlp.activation != variant.model_act) {
       continue;
     }
-    add(mlp.place, mlp.width, 0);
+    add(mlp.place, mlp.width, 0, mlp.limit);
     if (const std::int64_t ranks = host::masked_ranks(model);
         mlp.split == Split::expert && model.experts >= ranks) {
-      add(fmt::format("{} of one of {} ranks, masked", mlp.place, ranks), mlp.width, model.experts / ranks);
+      add(fmt::format("{} of one of {} ranks, masked", mlp.place, ranks), mlp.width, model.experts / ranks,
+          mlp.limit);
     }
   }
   return cases;
 }
 
-void add_gated_params(OpDefinition& op) {
+void add_gated_params(OpDefinition& op, const GatedVariant& variant) {
   op.arguments_type = "kerncast::activation::GatedKernelArgs";
   const auto floats = {DType::bf16, DType::f16, DType::f32};
   op.params = host::params(
@@ -170,6 +191,9 @@ void add_gated_params(OpDefinition& op) {
       host::param<alignment>(host::listed_param(
           {2, 4, 8, 16}, 16, "bytes of x per access; derived from the tensors' pointers, strides and width")),
       host::param<experts>(host::masked_experts_param()));
+  if (variant.limits_on_demand) {
+    host::append(op.params, host::param<limit>(limit_param()));
+  }
   op.tunables = host::tunables(host::tunable_range<threads>("threads of a block", 32, 1024, 32),
                                host::tunable<vectors>("vectors that a thread has in flight", {1, 2, 4}));
 }
@@ -201,6 +225,9 @@ Call gated_call(const GatedVariant& variant, const GatedTensors& tensors) {
     host::require_mask(variant.op, tensors.masked_m, x_rows, "x", x.device);
   }
   host::require_apart(variant.op, {{"y", y}}, {{"x", x}, {"masked_m", tensors.masked_m}});
+  if (!std::isfinite(tensors.alpha)) [[unlikely]] {
+    host::refuse(variant.op, fmt::format("alpha is {}, but must be finite", tensors.alpha));
+  }
 
   const std::int64_t bytes = size_of(x.dtype);
   const std::int32_t aligned = host::alignment_of(
@@ -215,6 +242,7 @@ Call gated_call(const GatedVariant& variant, const GatedTensors& tensors) {
   call.spec.values[hidden] = static_cast<std::int32_t>(width);
   call.spec.values[alignment] = std::min(aligned, y_limit(variant, y, y_rows, bytes));
   call.spec.values[experts] = static_cast<std::int32_t>(x_rows.experts);
+  call.spec.values[limit] = variant.limits_on_demand && tensors.limit > 0.0F ? 1 : 0;
   call.rows = rows;
   call.device = x.device;
   call.set_arguments(GatedKernelArgs{
@@ -226,6 +254,8 @@ Call gated_call(const GatedVariant& variant, const GatedTensors& tensors) {
       .y_stride = y_rows.rows.stride,
       .x_expert_stride = x_rows.expert_stride,
       .y_expert_stride = y_rows.expert_stride,
+      .limit = tensors.limit,
+      .alpha = tensors.alpha,
   });
   return call;
 }

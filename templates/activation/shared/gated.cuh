@@ -39,7 +39,7 @@ __device__ __forceinline__ void gated_activation(const GatedKernelArgs& args) {
     const auto [row, vector] = Grid::place(threadIdx.x, i);
     if (row < rows) {
       float values[count];
-      loaded[i].template activate<Y>(values);
+      loaded[i].template activate<Y>(values, {args.limit, args.alpha});
       Y* at = y + row * args.y_stride + vector * count;
       if constexpr (count * sizeof(Y) == 16) {
         // NVRTC 13.0 splits a plain store of a vector whose row depends on a mask.

@@ -12,6 +12,8 @@ struct GatedKernelArgs {
   long long y_stride;
   long long x_expert_stride;
   long long y_expert_stride;
+  float limit;  ///< of the activations with limits
+  float alpha;  ///< of swiglu_oai
 };
 
 }  // namespace kerncast::activation

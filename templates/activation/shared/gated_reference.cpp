@@ -7,8 +7,8 @@
 
 namespace kerncast::activation {
 
-ReferenceResult check_gated(const ReferenceInput& input, double (*function)(double, double),
-                            GateOrder order) {
+ReferenceResult check_gated(const ReferenceInput& input,
+                            const std::function<double(double, double)>& function, GateOrder order) {
   reference::Verdict verdict;
   const HostTensor& x_tensor = reference::require(input, "x");
   const HostTensor& y_tensor = reference::require(input, "y");

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "kerncast/reference.hpp"
 #include "templates/device/gate_order.h"
 
@@ -7,7 +9,8 @@
 namespace kerncast::activation {
 
 /// Compares y with `function` of each gate and up of x, in double, rounded once.
-[[nodiscard]] ReferenceResult check_gated(const ReferenceInput& input, double (*function)(double, double),
+[[nodiscard]] ReferenceResult check_gated(const ReferenceInput& input,
+                                          const std::function<double(double, double)>& function,
                                           GateOrder order);
 
 }  // namespace kerncast::activation

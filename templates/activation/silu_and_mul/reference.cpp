@@ -3,5 +3,8 @@
 #include "templates/reference/activation.hpp"
 
 KERNCAST_REFERENCE(activation, silu_and_mul) {
-  return activation::check_gated(input, reference::silu_and_mul, GateOrder::halves);
+  const auto limit = static_cast<float>(input.scalar("limit", 0.0));
+  return activation::check_gated(
+      input, [limit](double gate, double up) { return reference::limited_silu_and_mul(gate, up, limit); },
+      GateOrder::halves);
 }

@@ -12,7 +12,9 @@ constexpr GatedVariant variant{
 }  // namespace
 
 Call bind(const SwigluOai& arguments) {
-  return gated_call(variant, {arguments.x, arguments.y, arguments.masked_m});
+  require_limit(SwigluOai::op_name, arguments.limit, false);
+  return gated_call(variant,
+                    {arguments.x, arguments.y, arguments.masked_m, arguments.limit, arguments.alpha});
 }
 
 }  // namespace kerncast::activation
@@ -21,7 +23,7 @@ KERNCAST_OP(activation, swiglu_oai) {
   OpDefinition op = activation::gated_definition<activation::SwigluOai, activation::variant>();
   op.summary = "Gated activation of GPT-OSS: clamped, gates and ups interleaved";
   op.formula =
-      "y = (clamp(up, -7, 7) + 1) * g * sigmoid(1.702 * g), g = min(gate, 7) (gpt-oss reference "
-      "implementation), gate = x[:, ::2], up = x[:, 1::2]; in f32, rounded once";
+      "y = (clamp(up, -L, L) + 1) * g * sigmoid(alpha * g), g = min(gate, L), L = limit (7 and alpha = 1.702 "
+      "in the reference implementation of gpt-oss), gate = x[:, ::2], up = x[:, 1::2]; in f32, rounded once";
   return op;
 }

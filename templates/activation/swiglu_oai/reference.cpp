@@ -3,5 +3,9 @@
 #include "templates/reference/activation.hpp"
 
 KERNCAST_REFERENCE(activation, swiglu_oai) {
-  return activation::check_gated(input, reference::swiglu_oai, GateOrder::interleaved);
+  const auto limit = static_cast<float>(input.scalar("limit", 7.0));
+  const auto alpha = static_cast<float>(input.scalar("alpha", 1.702));
+  return activation::check_gated(
+      input, [limit, alpha](double gate, double up) { return reference::swiglu_oai(gate, up, limit, alpha); },
+      GateOrder::interleaved);
 }

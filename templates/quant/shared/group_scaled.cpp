@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -151,7 +152,8 @@ std::vector<TensorPlan> group_scaled_outputs(const GroupScaledVariant& variant, 
 }
 
 void add_group_case(std::vector<ModelCase>& cases, const ModelConfig& model, const char* label,
-                    std::int64_t width, const char* layout, const char* format, std::int64_t masked) {
+                    std::int64_t width, const char* layout, const char* format, std::int64_t masked,
+                    double limited) {
   const std::int64_t size = host::largest_group(width);
   if (width < 16 || width > max_hidden || size < 16 || masked > host::max_masked_experts) {
     return;
@@ -166,6 +168,10 @@ void add_group_case(std::vector<ModelCase>& cases, const ModelConfig& model, con
                  {"scale_format", format}};
   if (masked > 0) {
     made.params.emplace_back("experts", std::to_string(masked));
+  }
+  if (limited > 0) {
+    made.params.emplace_back("limit", "true");
+    made.scalars.emplace_back("limit", limited);
   }
   for (const ModelCase& other : cases) {
     if (other.params == made.params) {
@@ -189,7 +195,8 @@ void complete_group_scaled(OpDefinition& op, const GroupScaledVariant& variant) 
           {2, 4, 8, 16}, 16, "bytes of x per access; derived from the tensors' pointers and strides")));
   op.params[hidden].multiple_of = 16;
   if (variant.gated) {
-    host::append(op.params, host::param<experts>(host::masked_experts_param()));
+    host::append(op.params, host::param<experts>(host::masked_experts_param()),
+                 host::param<limit>(host::flag_param(false, "limit gates and ups")));
   }
   op.tunables =
       host::tunables(host::tunable_range<threads>("threads of a block", 32, 1024, 32),
@@ -220,6 +227,10 @@ Call group_scaled_call(const GroupScaledVariant& variant, const GroupScaled& arg
   if (masked) {
     host::require_mask(variant.op, arguments.masked_m, x_rows, "x", x.device);
   }
+  if (!(arguments.limit >= 0.0F && arguments.limit <= std::numeric_limits<float>::max())) [[unlikely]] {
+    host::refuse(variant.op,
+                 fmt::format("limit is {}, but must be finite and positive, or 0 for none", arguments.limit));
+  }
   const ScaleStrides s = scale_strides(variant, arguments, x_rows, width);
   host::require_apart(variant.op, {{"q", q}, {"s", arguments.s}},
                       {{"x", x}, {"masked_m", arguments.masked_m}});
@@ -240,6 +251,7 @@ Call group_scaled_call(const GroupScaledVariant& variant, const GroupScaled& arg
   call.spec.values[alignment] =
       std::min(aligned, host::alignment_of(host::misalignment(q, q_rows)) * x_bytes);
   call.spec.values[experts] = static_cast<std::int32_t>(x_rows.experts);
+  call.spec.values[limit] = arguments.limit > 0.0F ? 1 : 0;
   call.rows = rows;
   call.device = x.device;
   call.set_arguments(
@@ -254,7 +266,8 @@ Call group_scaled_call(const GroupScaledVariant& variant, const GroupScaled& arg
                             .s_stride = s.stride,
                             .x_expert_stride = x_rows.expert_stride,
                             .q_expert_stride = q_rows.expert_stride,
-                            .s_expert_stride = s.expert_stride});
+                            .s_expert_stride = s.expert_stride,
+                            .limit = arguments.limit});
   return call;
 }
 

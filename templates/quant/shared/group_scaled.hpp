@@ -22,6 +22,7 @@ struct GroupScaled {
   TensorView s;
   TensorView masked_m = {};
   host::GroupQuant quant;
+  float limit = 0.0F;  ///< of gates and ups; 0: none
 };
 
 [[nodiscard]] Call group_scaled_call(const GroupScaledVariant& variant, const GroupScaled& arguments);
@@ -34,7 +35,8 @@ void group_scaled_validate(const GroupScaledVariant& variant, const Specialisati
 /// Adds a case of `model`'s dtype for rows of `width` in the largest group that divides it. Adds nothing if
 /// no group divides it or if `cases` already has this case.
 void add_group_case(std::vector<ModelCase>& cases, const ModelConfig& model, const char* label,
-                    std::int64_t width, const char* layout, const char* format, std::int64_t experts = 0);
+                    std::int64_t width, const char* layout, const char* format, std::int64_t experts = 0,
+                    double limit = 0.0);
 
 /// Sets parameters, tunables and geometry.
 void complete_group_scaled(OpDefinition& op, const GroupScaledVariant& variant);

@@ -16,6 +16,7 @@ struct GroupScaledKernelArgs {
   long long x_expert_stride;
   long long q_expert_stride;
   long long s_expert_stride;
+  float limit;  ///< of gates and ups; unused without
 };
 
 }  // namespace kerncast::quant

@@ -20,6 +20,7 @@ void describe(host::NamedArguments& named, SiluAndMulPerTokenGroup& call) {
   named.setting("group", call.group);
   named.setting("scale_layout", call.scale_layout);
   named.setting("scale_format", call.scale_format);
+  named.scalar("limit", call.limit, "L, finite and positive; 0: none");
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
@@ -32,11 +33,11 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
       if (mlp.activation != "silu") {
         continue;
       }
-      add_group_case(cases, model, mlp.place.c_str(), mlp.width, layout, format);
+      add_group_case(cases, model, mlp.place.c_str(), mlp.width, layout, format, 0, mlp.limit);
       if (const std::int64_t ranks = host::masked_ranks(model);
           mlp.split == Split::expert && model.experts >= ranks) {
         add_group_case(cases, model, fmt::format("{} of one of {} ranks, masked", mlp.place, ranks).c_str(),
-                       mlp.width, layout, format, model.experts / ranks);
+                       mlp.width, layout, format, model.experts / ranks, mlp.limit);
       }
     }
   };
@@ -58,7 +59,8 @@ Call bind(const SiluAndMulPerTokenGroup& arguments) {
                                      .masked_m = arguments.masked_m,
                                      .quant = {.group = arguments.group,
                                                .layout = arguments.scale_layout,
-                                               .format = arguments.scale_format}});
+                                               .format = arguments.scale_format},
+                                     .limit = arguments.limit});
 }
 
 }  // namespace kerncast::quant
@@ -68,7 +70,9 @@ KERNCAST_OP(quant, silu_and_mul_per_token_group) {
   OpDefinition op = host::define<SiluAndMulPerTokenGroup, describe>();
   op.summary = "silu(gate) * up, quantised to fp8 or int8 with one scale per group of a row";
   op.formula =
-      "y = silu(gate) * up, gate = x[:, :H], up = x[:, H:], not rounded; then "
+      "y = silu(gate) * up, gate = x[:, :H], up = x[:, H:], not rounded; with a limit L: gate = min(gate, "
+      "L), "
+      "up = clamp(up, -L, L) first (swiglu_limit of DeepSeek-V4); then "
       "s = max(amax(group), 1e-10) / MAX; q = sat(y * (MAX / amax)), MAX = 448 (e4m3), 57344 (e5m2), 127 "
       "(int8). ue8m0, packed_ue8m0: s = 2^ceil(log2(amax / MAX)), q = sat(y / s). amax ignores NaN, which "
       "gives 0x7f (fp8) or 0 (int8) (DeepSeek-V3 technical report; OCP MX 1.0 for ue8m0)";

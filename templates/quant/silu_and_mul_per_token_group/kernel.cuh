@@ -12,10 +12,11 @@ __global__ void __launch_bounds__(Config::threads)
   begin_kernel();
   using X = typename Config::x_dtype;
   constexpr int width = Config::alignment / static_cast<int>(sizeof(X));
-  quantise_rows<Config, (Config::experts > 0)>(args, [](const X* row, int column, auto& values) {
-    GatedParts<SiluAndMul, X, Config::hidden, static_cast<int>(sizeof(values) / sizeof(float)), width> loaded;
+  using Activation = typename Choose<Config::limit, LimitedSiluAndMul, SiluAndMul>::type;
+  quantise_rows<Config, (Config::experts > 0)>(args, [&args](const X* row, int column, auto& values) {
+    GatedParts<Activation, X, Config::hidden, static_cast<int>(sizeof(values) / sizeof(float)), width> loaded;
     loaded.load(row, column);
-    loaded.template activate<typename Config::q_dtype>(values);
+    loaded.template activate<typename Config::q_dtype>(values, {args.limit, 0.0f});
   });
 }
 

@@ -29,6 +29,7 @@ int scale_steps(const reference::HostRows& x, std::int64_t width) {
 KERNCAST_REFERENCE(quant, silu_and_mul_per_token_group) {
   namespace params = quant::group_scaled_params;
   const HostTensor& x_tensor = reference::require(input, "x");
+  const auto limit = static_cast<float>(input.scalar("limit", 0.0));
   reference::Verdict verdict;
   for (const reference::CountedRows& part : reference::counted_rows(input, x_tensor)) {
     const HostTensor x_part = reference::expert_of(x_tensor, part.expert);
@@ -45,7 +46,7 @@ KERNCAST_REFERENCE(quant, silu_and_mul_per_token_group) {
     reference::check_groups(
         verdict,
         [&](std::int64_t row, std::int64_t column) {
-          const double value = reference::silu_and_mul(x(row, column), x(row, width + column));
+          const double value = reference::limited_silu_and_mul(x(row, column), x(row, width + column), limit);
           // A value that f32 cannot hold is infinite.
           const double held = reference::rounded(DType::f32, value);
           return std::isinf(held) ? held : value;

@@ -12,8 +12,9 @@ namespace kerncast::quant {
 /// Computes y = silu(x[..., :H]) * x[..., H:] without rounding it, then quantises each group of `group`
 /// neighbours of a row of y with its own scale: s = max(amax, 1e-10) / MAX, q = sat(y * (MAX / amax)), where
 /// MAX is the largest magnitude of q's dtype. The ue8m0 formats round s up to a power of two and quantise
-/// with the rounded scale. After the DeepSeek-V3 technical report (arXiv:2412.19437), and OCP Microscaling
-/// Formats 1.0 for ue8m0.
+/// with the rounded scale. With a limit L gates become min(gate, L) and ups clamp(up, -L, L) first, as in
+/// DeepSeek-V4 (silu_and_mul_masked_post_quant of sglang, jit/csrc/deepseek_v4). After the DeepSeek-V3
+/// technical report (arXiv:2412.19437), and OCP Microscaling Formats 1.0 for ue8m0.
 ///
 /// Asynchrony and lifetime: see kerncast/launch.hpp.
 ///
@@ -32,6 +33,7 @@ struct SiluAndMulPerTokenGroup {
   int group = 128;  ///< 16, 32, 64 or 128
   ScaleLayout scale_layout = ScaleLayout::row_major;
   ScaleFormat scale_format = ScaleFormat::f32;  ///< packed_ue8m0 requires column_major_tma_aligned
+  float limit = 0.0F;                           ///< L, positive and finite; 0: no limit
 };
 
 /// Checks the arguments and makes the call. Throws Error(invalid_argument).

@@ -1,4 +1,6 @@
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
 
 #include <kerncast/ops/activation/gelu_and_mul.hpp>
 #include <kerncast/ops/activation/silu_and_mul.hpp>
@@ -47,6 +49,37 @@ TEST_CASE("gated activations derive their specialisation from the tensors") {
   // The ups start six bytes into the row. If gates and ups are interleaved, only the rows' starts count.
   CHECK(bind(odd).spec[gated_params::alignment] == 2);
   CHECK(interleaved(odd).spec[gated_params::alignment] == 4);
+}
+
+TEST_CASE("a limit is a number of the call, of which the kernel knows only that there is one") {
+  const OpDefinition& op = definition_of<activation::SiluAndMul>();
+  activation::SiluAndMul test = good();
+  test.limit = 10.0F;
+  const Specialisation ten = bind(test).spec;
+  CHECK(format_specialisation(op, ten) == "hidden=2048 limit=true");
+  test.limit = 7.0F;
+  CHECK(bind(test).spec.values == ten.values);
+  for (const float wrong : {-1.0F, std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    test.limit = wrong;
+    CHECK_THAT(error_of(test), Contains("limit") && Contains("or 0 for none"));
+  }
+  activation::SwigluOai oai{.x = good().x, .y = good().y, .limit = 0.0F};
+  CHECK_THAT(error_of(oai), Contains("activation.swiglu_oai") && Contains("limit is 0"));
+  oai.limit = 7.0F;
+  oai.alpha = std::numeric_limits<float>::infinity();
+  CHECK_THAT(error_of(oai), Contains("alpha is inf"));
+}
+
+TEST_CASE("gated activations of a model have its limits") {
+  ModelConfig model = deepseek_v3();
+  for (ModelMlp& mlp : model.mlps) {
+    mlp.limit = 10.0;
+  }
+  const OpDefinition& op = definition_of<activation::SiluAndMul>();
+  check_cases(op, model);
+  CHECK(widths_of(op, model, "limit") == std::set<std::string>{"true"});
+  CHECK(op.model_cases(model).front().scalars ==
+        std::vector<std::pair<std::string, double>>{{"limit", 10.0}});
 }
 
 TEST_CASE("gated activations name what is wrong with a call") {

@@ -128,6 +128,57 @@ TEST_CASE("swiglu_oai clamps gates from above and ups on both sides") {
   CHECK(value_at(outcome, 3) == Approx(-20.0 / (1.0 + std::exp(1.702 * 20.0))));
 }
 
+TEST_CASE("silu_and_mul limits gates from above and ups on both sides, in every combination of types") {
+  const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const DType y = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const double limit = GENERATE(10.0, 0.7, 1e-3, 1e30);
+  OpCase test = make_case("silu_and_mul", {.x = x, .y = y});
+  test.params = {{"limit", "true"}};
+  test.scalars = {{"limit", limit}};
+  require_good(test);
+}
+
+TEST_CASE("silu_and_mul with a limit gives what the limited numbers give without one") {
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  const std::vector<double> values = {12, 3, -30, 12, 12, 3, 1, -30};
+  const std::vector<double> limited = {10, 3, -30, 10, 10, 3, 1, -10};
+  const Setting plain{.rows = 1, .width = 4, .x = type, .y = type, .values = limited};
+  OpCase test = make_case("silu_and_mul", {.rows = 1, .width = 4, .x = type, .y = type, .values = values});
+  test.params = {{"limit", "true"}};
+  test.scalars = {{"limit", 10.0}};
+  CHECK(require_good(test).input.tensor("y")->bytes ==
+        require_good(make_case("silu_and_mul", plain)).input.tensor("y")->bytes);
+}
+
+TEST_CASE("silu_and_mul with a limit lets NaN through and limits infinity") {
+  const DType type = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::vector<double> values = {std::nan(""), 2,        infinity, infinity, 1,
+                                      std::nan(""), infinity, -infinity};
+  OpCase test = make_case("silu_and_mul", {.rows = 1, .width = 4, .x = type, .y = type, .values = values});
+  test.params = {{"limit", "true"}};
+  test.scalars = {{"limit", 8.0}};
+  const Outcome outcome = require_good(test);
+  CHECK(std::isnan(value_at(outcome, 0)));
+  CHECK(std::isnan(value_at(outcome, 1)));
+  CHECK(value_at(outcome, 2) == Approx(64.0 / (1.0 + std::exp(-8.0))).epsilon(0.01));
+  CHECK(value_at(outcome, 3) == Approx(-64.0 / (1.0 + std::exp(-8.0))).epsilon(0.01));
+}
+
+TEST_CASE("swiglu_oai is right under other limits and factors") {
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  OpCase test = make_case("swiglu_oai", {.x = type, .y = type});
+  test.scalars = {{"limit", GENERATE(0.5, 10.0)}, {"alpha", GENERATE(1.0, -0.5, 1.702)}};
+  require_good(test);
+}
+
+TEST_CASE("gated activations with a limit under a mask touch only the rows that count") {
+  OpCase test = make_masked("silu_and_mul", 16, 128, {0, 5, 16, 1, 9});
+  test.params = {{"limit", "true"}};
+  test.scalars = {{"limit", 1.5}};
+  require_good(test);
+}
+
 TEST_CASE("gated activations under a mask touch only the rows that count") {
   const std::string kind = GENERATE(from_range(std::begin(kinds), std::end(kinds)));
   const std::vector<double> counted = {0, 5, 16, 1, 9};

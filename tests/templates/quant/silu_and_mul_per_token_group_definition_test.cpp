@@ -38,6 +38,15 @@ TEST_CASE("silu_and_mul_per_token_group derives its specialisation from the tens
         "hidden=2048 scale_layout=column_major_tma_aligned scale_format=packed_ue8m0 experts=4");
 }
 
+TEST_CASE("silu_and_mul_per_token_group takes a limit") {
+  const OpDefinition& op = definition_of<quant::SiluAndMulPerTokenGroup>();
+  quant::SiluAndMulPerTokenGroup test = good();
+  test.limit = 10.0F;
+  CHECK(format_specialisation(op, bind(test).spec) == "hidden=2048 limit=true");
+  test.limit = -1.0F;
+  CHECK_THAT(error_of(test), Contains("limit is -1") && Contains("or 0 for none"));
+}
+
 TEST_CASE("silu_and_mul_per_token_group names what is wrong with a call") {
   quant::SiluAndMulPerTokenGroup test = good();
   test.x.shape[1] = 4095;

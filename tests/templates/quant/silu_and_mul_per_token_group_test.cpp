@@ -108,6 +108,37 @@ TEST_CASE("silu_and_mul_per_token_group is right in every layout and format, pla
                           .counted = {1, 0, static_cast<double>(rows)}}));
 }
 
+TEST_CASE("silu_and_mul_per_token_group limits gates and ups, plain and masked") {
+  const DType x = GENERATE(DType::bf16, DType::f32);
+  const auto [layout, format] =
+      GENERATE(table<std::string, std::string>({{"row_major", "f32"},
+                                                {"column_major_tma_aligned", "ue8m0"},
+                                                {"column_major_tma_aligned", "packed_ue8m0"}}));
+  const DType q = GENERATE(DType::fp8_e4m3, DType::i8);
+  const double limit = GENERATE(10.0, 0.3);
+  for (const std::vector<double>& counted : {std::vector<double>{}, std::vector<double>{1, 0, 5}}) {
+    OpCase test =
+        make_case({.rows = 5, .x = x, .q = q, .layout = layout, .format = format, .counted = counted});
+    test.params.emplace_back("limit", "true");
+    test.scalars.emplace_back("limit", limit);
+    require_good(test);
+  }
+}
+
+TEST_CASE("silu_and_mul_per_token_group with a limit lets NaN through and limits infinity") {
+  std::vector<double> values = samples(2 * 2 * 128, 29);
+  values[3] = std::nan("");
+  values[5] = std::numeric_limits<double>::infinity();
+  values[128 + 5] = -std::numeric_limits<double>::infinity();
+  OpCase test = make_case({.rows = 2, .width = 128, .values = values});
+  test.params.emplace_back("limit", "true");
+  test.scalars.emplace_back("limit", 8.0);
+  const Outcome outcome = require_good(test);
+  const HostTensor& q = *outcome.input.tensor("q");
+  CHECK(std::isnan(reference::decode(q.dtype, q.bytes.data() + 3)));
+  CHECK(reference::decode(q.dtype, q.bytes.data() + 5) == -448.0);
+}
+
 TEST_CASE("silu_and_mul_per_token_group is right in every group size and type of x") {
   const std::int64_t group = GENERATE(16, 32, 64, 128);
   const DType x = GENERATE(DType::bf16, DType::f16, DType::f32);

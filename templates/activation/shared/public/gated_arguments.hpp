@@ -9,9 +9,8 @@
 
 namespace kerncast::activation {
 
-/// The arguments of the gated activation called `Name`: y = act(gate) * up, in f32,
-/// rounded once. The gates are x[..., :H] and the ups x[..., H:]; swiglu_oai takes the gates from the even
-/// places of x and the ups from the odd ones. Launch with kerncast::launch or prepare, which say what is
+/// The arguments of the gated activation called `Name`: y = act(gate) * up, in f32, rounded once. The gates
+/// are x[..., :H] and the ups x[..., H:]. Launch with kerncast::launch or prepare, which say what is
 /// asynchronous and what must live how long. Aliasing: y may overlap none of the inputs.
 template <FixedName Name>
 struct GatedArguments {
