@@ -425,6 +425,8 @@ class Builder {
                               router.groups));
     } else if (scoring == "softmax" || scoring == "sigmoid") {
       router.scoring = scoring == "softmax" ? RouterScoring::softmax : RouterScoring::sigmoid;
+    } else if (scoring == "sqrtsoftplus" && router.bias) {
+      router.scoring = RouterScoring::sqrtsoftplus;
     } else {
       not_offered(fmt::format("router: scores by {}", scoring.empty() ? "an unknown function" : scoring));
     }

@@ -87,7 +87,7 @@ struct ModelModulation {
 };
 
 /// The function that makes scores of a router's logits.
-enum class RouterScoring : std::uint8_t { none, softmax, sigmoid };
+enum class RouterScoring : std::uint8_t { none, softmax, sigmoid, sqrtsoftplus };
 
 /// The choice of experts. `none`: the model has no experts, or a router that no op computes.
 struct ModelRouter {

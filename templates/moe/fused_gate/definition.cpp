@@ -73,6 +73,7 @@ GateFactor factor_of(double factor) {
 void describe(host::NamedArguments& named, FusedGate& call) {
   named.input("logits", call.logits, "[..., experts], logits_dtype; rows may be strided");
   named.input("bias", call.bias, "[experts], bias_dtype");
+  named.optional_input("num_token_non_padded", call.num_token_non_padded, router::non_padded_doc);
   named.output("weights", call.weights, "[..., top_k], f32; rows may be strided");
   named.output("ids", call.ids, "[..., top_k], i32; rows may be strided");
   named.setting("groups", call.groups);
@@ -80,13 +81,15 @@ void describe(host::NamedArguments& named, FusedGate& call) {
   named.setting("num_fused_shared_experts", call.num_fused_shared_experts);
   named.setting("renormalize", call.renormalize);
   named.setting("apply_scale_on_output", call.apply_scale_on_output);
+  named.setting("scoring", call.scoring);
   named.scalar("routed_scaling_factor", call.routed_scaling_factor, "finite and positive");
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
   std::vector<ModelCase> cases;
   const ModelRouter& router = model.router;
-  if (router.scoring != RouterScoring::sigmoid || !router.bias || model.experts < 1 ||
+  const bool is_softplus = router.scoring == RouterScoring::sqrtsoftplus;
+  if ((router.scoring != RouterScoring::sigmoid && !is_softplus) || !router.bias || model.experts < 1 ||
       model.experts > max_experts || model.top_k < 1) {
     return cases;
   }
@@ -105,6 +108,9 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
                    {"num_fused_shared_experts", std::to_string(shared)},
                    {"renormalize", router.renormalize ? "true" : "false"},
                    {"apply_scale_on_output", scaled ? "true" : "false"}};
+    if (is_softplus) {
+      made.params.emplace_back("scoring", "sqrtsoftplus");
+    }
     made.scalars = {{"routed_scaling_factor", router.scaling}};
     cases.push_back(std::move(made));
   };
@@ -120,8 +126,10 @@ std::vector<ModelCase> model_cases(const ModelConfig& model) {
 }  // namespace
 
 Call bind(const FusedGate& arguments) {
-  const router::Extents extents =
-      router::check(op_name, {arguments.logits, arguments.bias, arguments.weights, arguments.ids}, false);
+  const router::Extents extents = router::check(
+      op_name,
+      {arguments.logits, arguments.bias, arguments.weights, arguments.ids, arguments.num_token_non_padded},
+      false);
   if (!(arguments.routed_scaling_factor > 0.0F) ||
       arguments.routed_scaling_factor > std::numeric_limits<float>::max()) [[unlikely]] {
     host::refuse(op_name,
@@ -130,7 +138,9 @@ Call bind(const FusedGate& arguments) {
                              arguments.routed_scaling_factor));
   }
   host::require_apart(op_name, {{"weights", arguments.weights}, {"ids", arguments.ids}},
-                      {{"logits", arguments.logits}, {"bias", arguments.bias}});
+                      {{"logits", arguments.logits},
+                       {"bias", arguments.bias},
+                       {"num_token_non_padded", arguments.num_token_non_padded}});
 
   Call call;
   call.spec.values[logits_dtype] = host::to_param(arguments.logits.dtype);
@@ -142,6 +152,8 @@ Call bind(const FusedGate& arguments) {
   call.spec.values[num_fused_shared_experts] = arguments.num_fused_shared_experts;
   call.spec.values[renormalize] = arguments.renormalize ? 1 : 0;
   call.spec.values[apply_scale_on_output] = arguments.apply_scale_on_output ? 1 : 0;
+  call.spec.values[scoring] = static_cast<std::int32_t>(arguments.scoring);
+  call.spec.values[has_num_token_non_padded] = arguments.num_token_non_padded.absent() ? 0 : 1;
   validate(call.spec);
   call.rows = extents.logits.count;
   call.device = arguments.logits.device;
@@ -151,6 +163,7 @@ Call bind(const FusedGate& arguments) {
       .bias = arguments.bias.data,
       .weights = static_cast<float*>(arguments.weights.data),
       .ids = static_cast<int*>(arguments.ids.data),
+      .num_token_non_padded = static_cast<const int*>(arguments.num_token_non_padded.data),
       .rows = extents.logits.count,
       .logits_stride = extents.logits.stride,
       .weights_stride = extents.weights.stride,
@@ -165,9 +178,10 @@ Call bind(const FusedGate& arguments) {
 KERNCAST_OP(moe, fused_gate) {
   using namespace moe;
   OpDefinition op = host::define<FusedGate, describe>();
-  op.summary = "Router with sigmoid scores, a correction bias and grouped top-k";
+  op.summary = "Router with sigmoid or softplus scores, a correction bias and grouped top-k";
   op.formula =
-      "s = sigmoid(logits), c = s + bias; group score = sum of the group's two largest c (of one: itself); "
+      "s = sigmoid(logits), or with scoring = sqrtsoftplus sqrt(log(1 + exp(logits))) (DeepSeek-V4), c = s + "
+      "bias; group score = sum of the group's two largest c (of one: itself); "
       "keep topk_group groups; of their experts take the top_k - S largest c, ties to the lower group and "
       "index, NaN as -infinity; w = s, renormalize: w /= sum(w); the last S slots: ids E, E + 1, ..., "
       "weight sum(w) / routed_scaling_factor; apply_scale_on_output: w *= routed_scaling_factor "
@@ -185,7 +199,10 @@ KERNCAST_OP(moe, fused_gate) {
           host::integer_param(0, max_top_k - 1, 0, "slots S given to shared experts; less than top_k")),
       host::param<renormalize>(host::flag_param(true, "divide the routed weights by their sum")),
       host::param<apply_scale_on_output>(
-          host::flag_param(false, "multiply all weights by routed_scaling_factor")));
+          host::flag_param(false, "multiply all weights by routed_scaling_factor")),
+      host::param<scoring>(
+          host::choice_param({"sigmoid", "sqrtsoftplus"}, "the function that makes scores of logits")),
+      host::param<has_num_token_non_padded>(router::has_non_padded_param()));
   op.tunables = router::tunables();
   op.validate = validate;
   op.default_tunables = default_tunables;

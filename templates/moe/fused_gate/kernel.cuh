@@ -1,10 +1,9 @@
 #pragma once
 
 #include "device/programmatic_launch.cuh"
-#include "device/sigmoid.cuh"
 #include "moe/fused_gate/kernel_args.h"
 #include "moe/shared/router.cuh"
-#include "moe/shared/sigmoid_scores.cuh"
+#include "moe/shared/scores.cuh"
 
 namespace kerncast::moe {
 
@@ -183,7 +182,8 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   const L* logits = static_cast<const L*>(args.logits) + at.token * args.logits_stride;
   Ranked held[count];
   __shared__ KeptLogits<Config> kept[Config::rows_per_block];
-  rank_by_sigmoid<Config, true>(held, at, logits, static_cast<const B*>(args.bias), kept[at.row]);
+  constexpr auto scoring = static_cast<Scoring>(Config::scoring);
+  rank_by_score<Config, true, scoring>(held, at, logits, static_cast<const B*>(args.bias), kept[at.row]);
   if constexpr (!keeps_all<Config> && !groups_are_threads<Config>) {
     keep_groups<Config>(held, at);
   }
@@ -205,7 +205,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
 
   const bool is_routed = at.has_slot(routed);
   const int id = is_routed ? chosen.index() : static_cast<int>(Config::experts + at.thread - routed);
-  const SlotScores scores(kept[at.row], id, is_routed);
+  const SlotScores<scoring> scores(kept[at.row], id, is_routed);
   const Scaled sum = scores.sum();
   // A shared expert's slot has the weight of all routed slots together, times the factor.
   Scaled weight = Config::num_fused_shared_experts == 0 || is_routed ? scores.mine : sum;
@@ -213,7 +213,8 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
     const Scaled scaled = product(weight, {args.factor.value, args.factor.rest, args.factor.exponent});
     weight = is_routed == Config::apply_scale_on_output ? scaled : weight;
   }
-  store_slot<Config>(args, at, Config::renormalize ? share(weight, sum) : weight.rounded(), id);
+  const float made = Config::renormalize ? share(weight, sum) : weight.rounded();
+  store_slot<Config>(args, at, beside_infinity<Config::renormalize>(made, scores, is_routed), id);
 }
 
 }  // namespace kerncast::moe

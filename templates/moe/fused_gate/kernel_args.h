@@ -15,6 +15,7 @@ struct FusedGateKernelArgs {
   const void* bias;
   float* weights;
   int* ids;
+  const int* num_token_non_padded;  ///< null if no row is padding
   long long rows;
   long long logits_stride;
   long long weights_stride;

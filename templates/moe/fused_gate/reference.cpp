@@ -6,8 +6,10 @@
 #include <limits>
 #include <vector>
 
+#include <kerncast/ops/moe/scoring.h>
 #include "templates/host/define_op.hpp"
 #include "templates/moe/fused_gate/spec_index.hpp"
+#include "templates/moe/shared/router_reference.hpp"
 #include "templates/reference/choice.hpp"
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_float.hpp"
@@ -20,9 +22,17 @@ using reference::Rank;
 
 /// An expert of one token.
 struct Expert {
-  double score = 0;  ///< sigmoid
-  Rank choice;       ///< score + bias, NaN as -infinity
+  double score = 0;
+  Rank choice;  ///< score + bias, NaN as -infinity
 };
+
+double score_of(Scoring scoring, double x) {
+  if (scoring == Scoring::sigmoid) {
+    return 1.0 / (1.0 + std::exp(-x));
+  }
+  // The logarithm of 1 + exp(x) without an overflow; NaN stays NaN.
+  return std::sqrt((x > 0 ? x : x < 0 ? 0.0 : x) + std::log1p(std::exp(-std::fabs(x))));
+}
 
 /// The settings of a call.
 struct Settings {
@@ -212,10 +222,13 @@ KERNCAST_REFERENCE(moe, fused_gate) {
     verdict.fail("weights, ids", 0, 0, "have another shape than logits and top_k ask for");
     return verdict.result();
   }
-  for (std::int64_t row = 0; row < logits.rows(); ++row) {
+  const auto scoring = static_cast<Scoring>(input.spec[fused_gate_params::scoring]);
+  const std::int64_t rows = reference::routed_rows(input, logits.rows());
+  reference::check_padding(verdict, weights, ids, rows);
+  for (std::int64_t row = 0; row < rows; ++row) {
     std::vector<Expert> experts;
     for (std::int64_t i = 0; i < logits.width(); ++i) {
-      const double score = 1.0 / (1.0 + std::exp(-logits(row, i)));
+      const double score = score_of(scoring, logits(row, i));
       const double choice = score + bias(0, i);
       const double scale = std::max(score, std::fabs(bias(0, i)));
       experts.push_back({score, std::isnan(choice) ? Rank{-std::numeric_limits<double>::infinity(), 0.0}

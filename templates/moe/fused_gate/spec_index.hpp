@@ -15,6 +15,8 @@ enum Param : std::size_t {
   num_fused_shared_experts,
   renormalize,
   apply_scale_on_output,
+  scoring,
+  has_num_token_non_padded,
 };
 
 }  // namespace kerncast::moe::fused_gate_params

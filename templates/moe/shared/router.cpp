@@ -38,7 +38,21 @@ void check_bias(std::string_view op, const TensorView& bias, const TensorView& l
   check.has_data(rows).is_on_device_of("logits", logits).is_aligned(bias_rows);
 }
 
+void check_non_padded(std::string_view op, const TensorView& count, const TensorView& logits,
+                      std::int64_t rows) {
+  const host::TensorCheck check(op, "num_token_non_padded", count);
+  const host::Rows count_rows = check.has_dtype(DType::i32).contiguous_rows();
+  if (count.rank != 1 || count.dim(0) != 1) [[unlikely]] {
+    host::refuse_shape(op, "num_token_non_padded", count, "shape [1]");
+  }
+  check.has_data(rows).is_on_device_of("logits", logits).is_aligned(count_rows);
+}
+
 }  // namespace
+
+ParamSpec has_non_padded_param() {
+  return host::flag_param(false, "the rows from a count in device memory on are padding");
+}
 
 Extents check(std::string_view op, const Tensors& tensors, bool bias_is_optional) {
   const TensorView& logits = tensors.logits;
@@ -63,6 +77,9 @@ Extents check(std::string_view op, const Tensors& tensors, bool bias_is_optional
   }
   made.weights = slot_rows(op, "weights", tensors.weights, DType::f32, rows, made.slots, logits);
   made.ids = slot_rows(op, "ids", tensors.ids, DType::i32, rows, made.slots, logits);
+  if (!tensors.num_token_non_padded.absent()) {
+    check_non_padded(op, tensors.num_token_non_padded, logits, rows);
+  }
   logits_check.is_aligned(made.logits);
   return made;
 }
@@ -109,6 +126,9 @@ std::vector<TensorPlan> plan_inputs(const OpDefinition& op, const Bindings& bind
     plans[1].name = "bias";
     plans[1].dtype = host::dtype_setting(op, bindings, "bias_dtype", DType::f32);
     plans[1].shape = {count};
+  }
+  if (host::setting(op, bindings, "has_num_token_non_padded").value_or(0) != 0) {
+    plans.push_back({"num_token_non_padded", DType::i32, {1}, {}, {}});
   }
   return plans;
 }

@@ -176,11 +176,16 @@ __device__ __forceinline__ Candidate choose_experts(Ranked (&held)[held_experts<
   return mine;
 }
 
-/// Writes the lane's slot, if it has one.
+/// Writes the lane's slot, if it has one. A row of padding has the weight 0 and the id -1.
 template <class Config, class Args>
 __device__ __forceinline__ void store_slot(const Args& args, const RouterThread<Config>& at, float weight,
                                            int id) {
   if (at.active && at.has_slot(Config::top_k)) {
+    if constexpr (Config::has_num_token_non_padded) {
+      const bool is_padding = at.token >= *args.num_token_non_padded;
+      weight = is_padding ? 0.0f : weight;
+      id = is_padding ? -1 : id;
+    }
     args.weights[at.token * args.weights_stride + at.thread] = weight;
     args.ids[at.token * args.ids_stride + at.thread] = id;
   }

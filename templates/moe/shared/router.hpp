@@ -24,6 +24,7 @@ struct Tensors {
   const TensorView& bias;
   const TensorView& weights;
   const TensorView& ids;
+  const TensorView& num_token_non_padded;  ///< may be absent
 };
 
 /// The checked extents of a call.
@@ -37,6 +38,11 @@ struct Extents {
 
 /// Checks the tensors. Throws Error(invalid_argument). The bias may be absent if `bias_is_optional`.
 [[nodiscard]] Extents check(std::string_view op, const Tensors& tensors, bool bias_is_optional);
+
+/// The doc of the tensor num_token_non_padded, and the parameter that says whether there is one.
+inline constexpr const char* non_padded_doc =
+    "[1], i32: the rows that are no padding. Past them weights are 0 and ids -1";
+[[nodiscard]] ParamSpec has_non_padded_param();
 
 [[nodiscard]] std::vector<TunableSpec> tunables();
 /// The reason why a thread cannot hold its part of the experts; empty if it can.

@@ -35,7 +35,8 @@ void add_params(OpDefinition& op) {
       host::param<top_k>(
           host::integer_param(1, router::max_top_k, std::nullopt, "slots per token; at most experts")),
       host::param<has_bias>(host::flag_param(false, "add a bias")),
-      host::param<renormalize>(host::flag_param(true, "divide the weights by their sum")));
+      host::param<renormalize>(host::flag_param(true, "divide the weights by their sum")),
+      host::param<has_num_token_non_padded>(router::has_non_padded_param()));
   op.tunables = router::tunables();
   op.default_tunables = default_tunables;
   op.tunables_defect = tunables_defect;
@@ -50,14 +51,18 @@ void validate(std::string_view op, const Specialisation& spec) {
 }
 
 Call make_call(std::string_view op, const Arguments& arguments) {
-  const router::Extents extents =
-      router::check(op, {arguments.logits, arguments.bias, arguments.weights, arguments.ids}, true);
+  const router::Extents extents = router::check(
+      op,
+      {arguments.logits, arguments.bias, arguments.weights, arguments.ids, arguments.num_token_non_padded},
+      true);
   const float cap = arguments.softcap;
   if (!(cap >= 0.0F && cap <= std::numeric_limits<float>::max())) [[unlikely]] {
     host::refuse(op, fmt::format("softcap is {}, but must be finite and positive, or 0 for none", cap));
   }
   host::require_apart(op, {{"weights", arguments.weights}, {"ids", arguments.ids}},
-                      {{"logits", arguments.logits}, {"bias", arguments.bias}});
+                      {{"logits", arguments.logits},
+                       {"bias", arguments.bias},
+                       {"num_token_non_padded", arguments.num_token_non_padded}});
   Call call;
   call.spec.values[logits_dtype] = host::to_param(arguments.logits.dtype);
   const bool biased = !arguments.bias.absent();
@@ -66,6 +71,7 @@ Call make_call(std::string_view op, const Arguments& arguments) {
   call.spec.values[top_k] = static_cast<std::int32_t>(extents.slots);
   call.spec.values[has_bias] = biased ? 1 : 0;
   call.spec.values[renormalize] = arguments.renormalize ? 1 : 0;
+  call.spec.values[has_num_token_non_padded] = arguments.num_token_non_padded.absent() ? 0 : 1;
   call.spec.values[softcap] = cap > 0.0F ? 1 : 0;
   validate(op, call.spec);
   call.rows = extents.logits.count;
@@ -75,6 +81,7 @@ Call make_call(std::string_view op, const Arguments& arguments) {
       .bias = arguments.bias.data,
       .weights = static_cast<float*>(arguments.weights.data),
       .ids = static_cast<int*>(arguments.ids.data),
+      .num_token_non_padded = static_cast<const int*>(arguments.num_token_non_padded.data),
       .rows = extents.logits.count,
       .logits_stride = extents.logits.stride,
       .weights_stride = extents.weights.stride,

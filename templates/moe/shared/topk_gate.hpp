@@ -18,6 +18,7 @@ struct Arguments {
   const TensorView& bias;
   const TensorView& weights;
   const TensorView& ids;
+  const TensorView& num_token_non_padded;
   bool renormalize = true;
   float softcap = 0.0F;  ///< 0: none
 };
@@ -42,6 +43,7 @@ template <class Gate>
 void describe(host::NamedArguments& named, Gate& call) {
   named.input("logits", call.logits, "[..., experts], logits_dtype; rows may be strided");
   named.optional_input("bias", call.bias, "[experts], bias_dtype");
+  named.optional_input("num_token_non_padded", call.num_token_non_padded, router::non_padded_doc);
   named.output("weights", call.weights, "[..., top_k], f32; rows may be strided");
   named.output("ids", call.ids, "[..., top_k], i32; rows may be strided");
   named.setting("renormalize", call.renormalize);

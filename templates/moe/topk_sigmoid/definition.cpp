@@ -20,6 +20,7 @@ Call bind(const TopkSigmoid& arguments) {
                                                      .bias = arguments.bias,
                                                      .weights = arguments.weights,
                                                      .ids = arguments.ids,
+                                                     .num_token_non_padded = arguments.num_token_non_padded,
                                                      .renormalize = arguments.renormalize});
 }
 

@@ -3,7 +3,7 @@
 #include "device/programmatic_launch.cuh"
 #include "device/sigmoid.cuh"
 #include "moe/shared/router.cuh"
-#include "moe/shared/sigmoid_scores.cuh"
+#include "moe/shared/scores.cuh"
 #include "moe/shared/topk_gate_args.h"
 
 namespace kerncast::moe {
@@ -19,7 +19,8 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   const L* logits = static_cast<const L*>(args.logits) + at.token * args.logits_stride;
   Ranked held[held_experts<Config>];
   __shared__ KeptLogits<Config> kept[Config::rows_per_block];
-  rank_by_sigmoid<Config, Config::has_bias>(held, at, logits, static_cast<const B*>(args.bias), kept[at.row]);
+  rank_by_score<Config, Config::has_bias, Scoring::sigmoid>(held, at, logits,
+                                                            static_cast<const B*>(args.bias), kept[at.row]);
   sort_largest_first(held);
   const Candidate chosen = choose_experts<Config, Config::top_k>(held, at);
   if (row_warps<Config> > 1 && at.thread >= 32) {
@@ -27,7 +28,7 @@ __global__ void __launch_bounds__(Config::threads_per_row* Config::rows_per_bloc
   }
 
   const int id = chosen.index();
-  const SlotScores scores(kept[at.row], id, at.has_slot(Config::top_k));
+  const SlotScores<Scoring::sigmoid> scores(kept[at.row], id, at.has_slot(Config::top_k));
   float weight = scores.mine.rounded();
   if constexpr (Config::renormalize) {
     weight = share(scores.mine, scores.sum());

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "templates/host/define_op.hpp"
+#include "templates/moe/shared/router_reference.hpp"
 #include "templates/moe/shared/topk_gate_spec_index.hpp"
 #include "templates/reference/choice.hpp"
 
@@ -20,7 +21,9 @@ KERNCAST_REFERENCE(moe, topk_sigmoid) {
   const auto slots = static_cast<std::size_t>(input.spec[params::top_k]);
 
   reference::Verdict verdict;
-  for (std::int64_t row = 0; row < logits.rows(); ++row) {
+  const std::int64_t rows = reference::routed_rows(input, logits.rows());
+  reference::check_padding(verdict, weights, ids, rows);
+  for (std::int64_t row = 0; row < rows; ++row) {
     std::vector<double> scores;
     std::vector<reference::Rank> ranks;
     for (std::int64_t i = 0; i < logits.width(); ++i) {

@@ -25,6 +25,7 @@ Call bind(const TopkSoftmax& arguments) {
                                                      .bias = arguments.bias,
                                                      .weights = arguments.weights,
                                                      .ids = arguments.ids,
+                                                     .num_token_non_padded = arguments.num_token_non_padded,
                                                      .renormalize = arguments.renormalize,
                                                      .softcap = arguments.softcap});
 }

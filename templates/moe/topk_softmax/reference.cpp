@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "templates/host/define_op.hpp"
+#include "templates/moe/shared/router_reference.hpp"
 #include "templates/moe/shared/topk_gate_spec_index.hpp"
 #include "templates/reference/choice.hpp"
 
@@ -21,7 +22,9 @@ KERNCAST_REFERENCE(moe, topk_softmax) {
   const auto cap = static_cast<double>(static_cast<float>(input.scalar("softcap", 0.0)));
 
   reference::Verdict verdict;
-  for (std::int64_t row = 0; row < logits.rows(); ++row) {
+  const std::int64_t rows = reference::routed_rows(input, logits.rows());
+  reference::check_padding(verdict, weights, ids, rows);
+  for (std::int64_t row = 0; row < rows; ++row) {
     // softmax(v) has the order of v. NaN comes last.
     std::vector<double> values;
     std::vector<reference::Rank> ranks;

@@ -16,10 +16,13 @@ namespace kerncast::moe {
 struct TopkSoftmax {
   static constexpr std::string_view op_name = "moe.topk_softmax";
 
-  TensorView logits;        ///< [..., E], E from 1 to 1024; bf16, f16 or f32; rows may be strided
-  TensorView bias = {};     ///< [E]; bf16, f16 or f32; optional
-  TensorView weights;       ///< [..., K], K from 1 to min(E, 32); f32; rows may be strided
-  TensorView ids;           ///< shape of weights; i32; rows may be strided
+  TensorView logits;     ///< [..., E], E from 1 to 1024; bf16, f16 or f32; rows may be strided
+  TensorView bias = {};  ///< [E]; bf16, f16 or f32; optional
+  TensorView weights;    ///< [..., K], K from 1 to min(E, 32); f32; rows may be strided
+  TensorView ids;        ///< shape of weights; i32; rows may be strided
+  /// Optional, [1], i32: rows from this count on are padding, whose logits do not count: their weights are 0
+  /// and their ids -1. A count below 0 counts as 0.
+  TensorView num_token_non_padded = {};
   bool renormalize = true;  ///< divide the weights by their sum
   float softcap = 0.0F;     ///< c > 0: logits become c * tanh(logits / c) first; 0: no cap
 };

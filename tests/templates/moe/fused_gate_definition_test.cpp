@@ -38,6 +38,21 @@ TEST_CASE("fused_gate derives its specialisation from the tensors") {
   CHECK(bind(odd).spec == bind(good()).spec);
 }
 
+TEST_CASE("fused_gate takes other scores and a count of rows that are no padding") {
+  moe::FusedGate test = good();
+  test.scoring = moe::Scoring::sqrtsoftplus;
+  test.num_token_non_padded = TensorView::contiguous(memory, DType::i32, {1});
+  CHECK(format_specialisation(definition_of<moe::FusedGate>(), bind(test).spec) ==
+        "experts=256 groups=8 topk_group=4 top_k=9 num_fused_shared_experts=1 scoring=sqrtsoftplus "
+        "has_num_token_non_padded=true");
+  test.num_token_non_padded = TensorView::contiguous(memory, DType::i64, {1});
+  CHECK_THAT(error_of(test), Contains("'num_token_non_padded'") && Contains("i32"));
+  test.num_token_non_padded = TensorView::contiguous(memory, DType::i32, {2});
+  CHECK_THAT(error_of(test), Contains("'num_token_non_padded'") && Contains("shape [1]"));
+  test.num_token_non_padded = TensorView::contiguous(memory + 2, DType::i32, {1});
+  CHECK_THAT(error_of(test), Contains("'num_token_non_padded'") && Contains("multiple of"));
+}
+
 TEST_CASE("fused_gate names what is wrong with a call") {
   moe::FusedGate test = good();
   test.groups = 7;

@@ -1,5 +1,6 @@
 #include <kerncast/ops/moe/fused_gate.hpp>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -322,5 +323,128 @@ TEST_CASE("fused_gate takes no expert of a group that is not kept, even if all o
   for (const double id : values_of(outcome, "ids")) {
     CHECK(id >= 8);
     CHECK(id < 16);
+  }
+}
+
+namespace {
+
+OpCase softplus_case(const Setting& setting) {
+  OpCase made = make_case(setting);
+  made.params.emplace_back("scoring", "sqrtsoftplus");
+  return made;
+}
+
+void pad_rows_from(OpCase& test, std::int32_t count) {
+  test.tensors.push_back({.name = "num_token_non_padded",
+                          .dtype = DType::i32,
+                          .shape = {1},
+                          .bytes = to_bytes(DType::i32, {static_cast<double>(count)})});
+}
+
+}  // namespace
+
+TEST_CASE("fused_gate with softplus scores is right for DeepSeek-V4, in every combination of types") {
+  const DType logits = GENERATE(DType::f32, DType::bf16, DType::f16);
+  const DType bias = GENERATE(DType::f32, DType::bf16);
+  require_good(softplus_case({.groups = 1,
+                              .topk_group = 1,
+                              .top_k = 6,
+                              .scaled = true,
+                              .factor = 1.5,
+                              .logits = logits,
+                              .bias = bias}));
+}
+
+TEST_CASE("fused_gate with softplus scores is right under every flag, in groups of any size") {
+  const bool renormalize = GENERATE(true, false);
+  const bool scaled = GENERATE(true, false);
+  const int shared = GENERATE(0, 1);
+  const auto [experts, groups, topk_group] = GENERATE(
+      table<std::int64_t, int, int>({{256, 8, 4}, {384, 1, 1}, {60, 6, 3}, {1000, 50, 7}, {7, 1, 1}}));
+  require_good(softplus_case({.experts = experts,
+                              .groups = groups,
+                              .topk_group = topk_group,
+                              .top_k = 5 + shared,
+                              .shared = shared,
+                              .renormalize = renormalize,
+                              .scaled = scaled}));
+}
+
+TEST_CASE("fused_gate with softplus scores is right from far below zero to far above") {
+  const DType type = GENERATE(DType::f32, DType::bf16);
+  const bool renormalize = GENERATE(true, false);
+  const double scale = GENERATE(1e-6, 1e-2, 1.0, 8.0, 40.0, 300.0, 1e6, 1e30);
+  require_good(softplus_case({.rows = 3,
+                              .groups = 1,
+                              .topk_group = 1,
+                              .renormalize = renormalize,
+                              .logits = type,
+                              .values = samples(3 * 256, 57, scale),
+                              .biases = std::vector<double>(256, 0.0)}));
+}
+
+TEST_CASE("fused_gate with softplus scores weighs neighbouring logits right to the last place") {
+  const double first = GENERATE(-700.0, -90.0, -17.5, -1.0, -1e-3, 0.0, 0.7, 19.5, 64.0, 1e5);
+  std::vector<double> values(256);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = first + 0.03 * static_cast<double>(i % 97);
+  }
+  for (const bool renormalize : {true, false}) {
+    require_good(softplus_case({.rows = 1,
+                                .groups = 1,
+                                .topk_group = 1,
+                                .top_k = 32,
+                                .renormalize = renormalize,
+                                .values = values,
+                                .biases = std::vector<double>(256, 0.0)}));
+  }
+}
+
+TEST_CASE("fused_gate with softplus scores survives NaN and follows the formula at infinity") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  std::vector<double> values = samples(4 * 256, 71);
+  values[9] = std::nan("");
+  values[256 + 5] = infinity;
+  values[256 + 6] = infinity;
+  values[256 + 8] = -infinity;
+  std::fill_n(values.begin() + 2 * 256, 256, -infinity);
+  std::fill_n(values.begin() + 3 * 256, 256, std::nan(""));
+  const bool renormalize = GENERATE(true, false);
+  const int shared = GENERATE(0, 1);
+  const Outcome outcome = require_good(softplus_case({.rows = 4,
+                                                      .groups = 1,
+                                                      .topk_group = 1,
+                                                      .top_k = 8 + shared,
+                                                      .shared = shared,
+                                                      .renormalize = renormalize,
+                                                      .values = values}));
+  const std::vector<double> weights = values_of(outcome, "weights");
+  const auto slots = static_cast<std::size_t>(8 + shared);
+  CHECK(std::isfinite(weights[0]));
+  CHECK((renormalize ? std::isnan(weights[slots]) : std::isinf(weights[slots])));
+  CHECK((renormalize ? weights[slots + 3] == 0.0 : weights[slots + 3] > 0.0));
+  CHECK(weights[2 * slots] == 0.0);
+  CHECK(std::isnan(weights[3 * slots]));
+}
+
+TEST_CASE("fused_gate routes no row of padding") {
+  const auto [count, routed] = GENERATE(
+      table<std::int32_t, std::size_t>({{0, 0}, {1, 1}, {6, 6}, {7, 7}, {-3, 0}, {1000, 7}, {1 << 30, 7}}));
+  const int shared = GENERATE(0, 1);
+  const std::int64_t experts = GENERATE(128, 256);
+  std::vector<double> values = samples(static_cast<std::size_t>(7 * experts), 77);
+  // Padding may hold anything.
+  std::fill(values.begin() + static_cast<std::ptrdiff_t>(routed * static_cast<std::size_t>(experts)),
+            values.end(), std::nan(""));
+  OpCase test =
+      make_case({.rows = 7, .experts = experts, .top_k = 6 + shared, .shared = shared, .values = values});
+  pad_rows_from(test, count);
+  const Outcome outcome = require_good(test);
+  const std::vector<double> ids = values_of(outcome, "ids");
+  const std::vector<double> weights = values_of(outcome, "weights");
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const bool is_padding = i / static_cast<std::size_t>(6 + shared) >= routed;
+    CHECK((ids[i] == -1.0) == is_padding);
+    CHECK((weights[i] == 0.0) == is_padding);
   }
 }

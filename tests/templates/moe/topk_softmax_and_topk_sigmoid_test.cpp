@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -252,6 +253,22 @@ TEST_CASE("topk gates are right over strided rows, unaligned views and leading d
   folded.tensors[1].shape = {2, 2, 8};
   folded.tensors[2].shape = {2, 2, 8};
   require_good(folded);
+}
+
+TEST_CASE("topk gates route no row of padding") {
+  const std::string op = either();
+  const std::int32_t count = GENERATE(0, 1, 4, 5, -1, 99);
+  OpCase test =
+      make_case(op, {.rows = 5, .biased = GENERATE(false, true), .renormalize = GENERATE(false, true)});
+  test.tensors.push_back({.name = "num_token_non_padded",
+                          .dtype = DType::i32,
+                          .shape = {1},
+                          .bytes = to_bytes(DType::i32, {static_cast<double>(count)})});
+  const std::vector<double> ids = values_of(require_good(test), "ids");
+  const std::size_t routed = count < 0 ? 0 : std::min<std::size_t>(static_cast<std::size_t>(count), 5);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    CHECK((ids[i] == -1.0) == (i / 8 >= routed));
+  }
 }
 
 TEST_CASE("topk gates are right for none to many rows") {
