@@ -55,7 +55,9 @@ double operand_weight(std::string_view type) {
 
 double tensor_fma(std::string_view ptx) {
   const std::vector<std::string_view> parts = name_parts(ptx);
-  if (parts.front() != "mma") {
+  // A wgmma is executed by each of four warps, and each does a quarter of the work.
+  const double share = parts.front() == "mma" ? 1 : parts.front() == "wgmma" ? 0.25 : 0;
+  if (share == 0) {
     return 0;
   }
   // The shape and layouts are followed by the types of d, a, b and c. The rate depends on the type of a.
@@ -68,7 +70,7 @@ double tensor_fma(std::string_view ptx) {
       types.push_back(part);
     }
   }
-  return types.size() < 2 ? 0 : product * operand_weight(types[1]);
+  return types.size() < 2 ? 0 : share * product * operand_weight(types[1]);
 }
 
 }  // namespace kerncast::devices

@@ -64,7 +64,7 @@ devices::CostInput cost_input(const Launch& launch, const LaunchProfile& counts)
     sum.global_sectors += counted.global_sectors;
     sum.shared_requests += counted.shared_requests;
     sum.shared_wavefronts += counted.shared_wavefronts;
-    if (op.code == Code::mma) {
+    if (op.code == Code::mma || op.code == Code::wgmma) {
       sum.tensor_fma += devices::tensor_fma(program.line_text(program.line_of(&op))) *
                         static_cast<double>(counted.warp_instructions);
     }

@@ -19,6 +19,7 @@ Handler select_warp(const Op& op);
 Handler select_control(const Op& op);
 Handler select_matrix(const Op& op);
 Handler select_mma(const Op& op);
+Handler select_wgmma(const Op& op);
 Handler select_mbarrier(const Op& op);
 Handler select_pairs(const Op& op);
 Handler select_atomic_vector(const Op& op);

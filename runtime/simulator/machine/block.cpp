@@ -202,6 +202,11 @@ void add_fragment(Warp& warp, const Op* at, std::uint32_t mask, std::uint32_t fr
   fresh = {at, mask, frame, state, 0, now};
 }
 
+bool in_warpgroup(const Warp& warp) {
+  const std::size_t first = warp.index / group_warps * group_warps;
+  return first + group_warps <= warp.block->warps.size();
+}
+
 const Op* exit_lanes(Warp& warp, const Op* op, std::uint32_t mask) {
   Block& block = *warp.block;
   count_through(warp, op);

@@ -161,6 +161,14 @@ enum class Code : std::uint16_t {
   nanosleep,
   grid_wait,     ///< griddepcontrol.wait
   grid_trigger,  ///< griddepcontrol.launch_dependents
+  wgmma,
+  wgmma_fence,
+  wgmma_commit,
+  wgmma_wait,
+  cp_tensor,  ///< a bulk copy between shared memory and a tensor that a tensor map describes
+  cta_rank,   ///< getctarank
+  cluster_arrive,
+  cluster_wait,
 };
 
 enum class Space : std::uint8_t { generic, global, shared, local, param, constant };
@@ -207,6 +215,20 @@ enum class Special : std::uint8_t {
   grid_workspace_lo,
   zero,
   one,
+  clusterid_x,
+  clusterid_y,
+  clusterid_z,
+  nclusterid_x,
+  nclusterid_y,
+  nclusterid_z,
+  cluster_ctaid_x,
+  cluster_ctaid_y,
+  cluster_ctaid_z,
+  cluster_nctaid_x,
+  cluster_nctaid_y,
+  cluster_nctaid_z,
+  cluster_ctarank,
+  cluster_nctarank,
 };
 
 /// The action of an mbarrier instruction.
@@ -260,8 +282,11 @@ inline constexpr std::uint32_t copy_sized = 1U << 22;        ///< cp.async with 
 inline constexpr std::uint32_t strong = 1U << 24;  ///< a memory access that is volatile or has a memory order
 inline constexpr std::uint32_t aligned = 1U
                                          << 25;  ///< a barrier that all threads of a warp must reach together
-inline constexpr std::uint32_t transpose = 1U << 26;  ///< ldmatrix, stmatrix
-inline constexpr std::uint32_t uncounted = 1U << 27;  ///< a branch that the PTX does not have
+inline constexpr std::uint32_t transpose = 1U << 26;        ///< ldmatrix, stmatrix; wgmma: A is M-major
+inline constexpr std::uint32_t uncounted = 1U << 27;        ///< a branch that the PTX does not have
+inline constexpr std::uint32_t transpose_b = 1U << 28;      ///< wgmma: B is N-major
+inline constexpr std::uint32_t negate_products = 1U << 29;  ///< wgmma
+inline constexpr std::uint32_t a_in_registers = 1U << 30;   ///< wgmma
 }  // namespace flag
 
 struct Op;
@@ -313,6 +338,15 @@ inline constexpr std::uint32_t all_lanes = 0xffffffffU;
 
 /// Bytes each call can give out by alloca.
 inline constexpr std::uint32_t stack_area_bytes = 4096;
+
+/// Warps that execute a wgmma together.
+inline constexpr std::uint32_t group_warps = 4;
+
+/// The most blocks of a cluster.
+inline constexpr std::uint32_t most_cluster_blocks = 16;
+/// Where the shared memory of a cluster's blocks lies in the shared window, as mapa says it: that of the
+/// block of rank r from (r + 1) << cluster_shift on. Below is the block's own.
+inline constexpr std::uint32_t cluster_shift = 24;
 
 /// Generic addresses outside global memory. They are far above any host pointer.
 inline constexpr std::uint64_t shared_window = 0xf000'0000'0000'0000ULL;

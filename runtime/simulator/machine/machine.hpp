@@ -118,6 +118,7 @@ struct Launch {
   int kernel = -1;
   std::array<std::uint32_t, 3> grid{1, 1, 1};
   std::array<std::uint32_t, 3> block{1, 1, 1};
+  std::array<std::uint32_t, 3> cluster{1, 1, 1};  ///< blocks of a cluster; each divides the grid's
   std::uint32_t dynamic_shared_bytes = 0;
   std::span<const std::byte> parameters;
   int device = 0;

@@ -110,6 +110,48 @@ void read_special(Warp& warp, const Op* op, std::uint64_t* values) {
     case Special::one:
       fill(1);
       break;
+    case Special::clusterid_x:
+      fill(block.position[0] / launch.cluster[0]);
+      break;
+    case Special::clusterid_y:
+      fill(block.position[1] / launch.cluster[1]);
+      break;
+    case Special::clusterid_z:
+      fill(block.position[2] / launch.cluster[2]);
+      break;
+    case Special::nclusterid_x:
+      fill(launch.grid[0] / launch.cluster[0]);
+      break;
+    case Special::nclusterid_y:
+      fill(launch.grid[1] / launch.cluster[1]);
+      break;
+    case Special::nclusterid_z:
+      fill(launch.grid[2] / launch.cluster[2]);
+      break;
+    case Special::cluster_ctaid_x:
+      fill(block.position[0] % launch.cluster[0]);
+      break;
+    case Special::cluster_ctaid_y:
+      fill(block.position[1] % launch.cluster[1]);
+      break;
+    case Special::cluster_ctaid_z:
+      fill(block.position[2] % launch.cluster[2]);
+      break;
+    case Special::cluster_nctaid_x:
+      fill(launch.cluster[0]);
+      break;
+    case Special::cluster_nctaid_y:
+      fill(launch.cluster[1]);
+      break;
+    case Special::cluster_nctaid_z:
+      fill(launch.cluster[2]);
+      break;
+    case Special::cluster_ctarank:
+      fill(warp.rank);
+      break;
+    case Special::cluster_nctarank:
+      fill(std::uint64_t{launch.cluster[0]} * launch.cluster[1] * launch.cluster[2]);
+      break;
     case Special::clock:
       fill(read_clock(warp, op, launch));
       break;

@@ -16,8 +16,8 @@ class WrittenMap;
 
 /// Lanes of a warp that are at the same instruction of the same call.
 struct Fragment {
-  /// `grid`: it waits for the launches before to complete.
-  enum class State : std::uint8_t { ready, parked, barrier, grid };
+  /// `grid`: it waits for the launches before to complete; `cluster`: for the threads of its cluster.
+  enum class State : std::uint8_t { ready, parked, barrier, grid, cluster };
   const Op* at = nullptr;
   std::uint32_t mask = 0;
   std::uint32_t frame = 0;
@@ -43,6 +43,12 @@ struct Range {
 
 inline constexpr std::uint32_t range_count = 8;
 
+/// The shared memory of the blocks of a cluster, by rank. Each has as much as the others.
+struct ClusterMemory {
+  std::uint32_t blocks = 1;
+  std::byte* shared[most_cluster_blocks] = {};
+};
+
 struct Warp {
   std::byte* base[2] = {nullptr, nullptr};  ///< register frame of the running fragment, constants
   std::uint32_t active = 0;                 ///< lanes of the running fragment
@@ -61,8 +67,10 @@ struct Warp {
   Range* ranges = nullptr;  ///< range_count entries, of this host thread
   std::byte* shared = nullptr;
   std::uint64_t shared_bytes = 0;  ///< in whole granules, more than the launch asked for
-  std::byte* local = nullptr;      ///< this warp's local memory, one lane after the other
-  std::uint64_t local_bytes = 0;   ///< per lane
+  const ClusterMemory* cluster = nullptr;
+  std::uint32_t rank = 0;         ///< of the block in its cluster
+  std::byte* local = nullptr;     ///< this warp's local memory, one lane after the other
+  std::uint64_t local_bytes = 0;  ///< per lane
   const std::byte* parameters = nullptr;
   std::uint64_t parameter_bytes = 0;
   const std::uint32_t* lists = nullptr;
@@ -120,6 +128,10 @@ const Op* after_members(Warp& warp, const Op* op, std::uint32_t went);
 const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* grid_wait(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* grid_trigger(Warp& warp, const Op* op, std::uint32_t mask);
+/// True if the warp belongs to a whole warpgroup: four warps of its block from a multiple of four on.
+bool in_warpgroup(const Warp& warp);
+const Op* cluster_arrive(Warp& warp, const Op* op, std::uint32_t mask);
+const Op* cluster_wait(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* call_function(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* return_function(Warp& warp, const Op* op, std::uint32_t mask);
 const Op* call_host(Warp& warp, const Op* op, std::uint32_t mask);

@@ -70,6 +70,11 @@ void strict_leave(StrictBlock& strict, std::uint32_t waiting, std::uint32_t id);
 void strict_grid_waited(StrictBlock& strict, std::uint32_t warp);
 /// Looks at `op` before the lanes of `mask` of a cautious warp execute it. False after raising a fault.
 bool strict_before(Warp& warp, const Op* op, std::uint32_t mask);
+/// `warp` issues the wgmma `op` with these descriptors, `a` 0 if A lies in registers, and the accumulators
+/// added if `adds`. False after raising a fault.
+bool strict_group_product(Warp& warp, const Op* op, std::uint64_t a, std::uint64_t b, bool adds);
+/// `warp` executes the wgmma.fence, commit_group or wait_group `op`. False after raising a fault.
+bool strict_group_order(Warp& warp, const Op* op);
 /// Lanes of warp `warp` met in a bar.warp.sync.
 void strict_lanes_met(StrictBlock& strict, std::uint32_t warp);
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "runtime/simulator/machine/instruction.hpp"
 
@@ -39,9 +39,10 @@ struct Operand {
   enum class Kind : std::uint8_t { scalar, address, vector };
   Kind kind = Kind::scalar;
   std::uint8_t count = 1;
-  std::array<Scalar, 8> parts;
-  Scalar pair;              ///< q of p|q
-  std::int64_t offset = 0;  ///< of an address
+  std::vector<Scalar> parts =
+      std::vector<Scalar>(8);  ///< as many as any operand had that was parsed into this one, at least 8
+  Scalar pair;                 ///< q of p|q
+  std::int64_t offset = 0;     ///< of an address
 
   [[nodiscard]] const Scalar& one() const { return parts[0]; }
 };

@@ -16,7 +16,7 @@ struct Entry {
 
 constexpr std::array entries{
     Entry{"wmma", "", "wmma"},
-    Entry{"wgmma", "", "wgmma"},
+    Entry{"wgmma", "sp", "sparse matrices"},
     Entry{"tcgen05", "", "tcgen05"},
     Entry{"multimem", "", "multimem"},
     Entry{"tensormap", "", "tensor maps"},

@@ -68,6 +68,7 @@ const char* unit_of(const Op& op) {
     case Code::cvta:
     case Code::isspacep:
     case Code::mapa:
+    case Code::cta_rank:
     case Code::activemask:
       return "move";
     case Code::ld:
@@ -92,8 +93,14 @@ const char* unit_of(const Op& op) {
     case Code::barrier_red:
     case Code::warp_sync:
     case Code::fence:
+    case Code::wgmma_fence:
+    case Code::wgmma_commit:
+    case Code::wgmma_wait:
+    case Code::cluster_arrive:
+    case Code::cluster_wait:
       return "barrier";
     case Code::mma:
+    case Code::wgmma:
       return "tensor";
     case Code::shfl:
     case Code::vote:

@@ -8,6 +8,7 @@
 
 #include "runtime/simulator/machine/state.hpp"
 #include "runtime/simulator/machine/watch.hpp"
+#include "runtime/simulator/watch/group_order.hpp"
 #include "runtime/simulator/watch/shared_cells.hpp"
 #include "runtime/simulator/watch/undefined.hpp"
 
@@ -48,6 +49,9 @@ class StrictBlock {
   void lanes_met(std::uint32_t warp) { ++lane_sync_[warp]; }
   /// The values that `warp` loaded and that nobody wrote.
   Undefined& undefined(const Warp& warp) { return undefined_[warp.index]; }
+  /// The wgmma of `warp`, and of its warpgroup.
+  GroupOrder& group_order(const Warp& warp) { return group_orders_[warp.index]; }
+  GroupLog& group_log(const Warp& warp) { return group_logs_[warp.index / group_warps]; }
 
  private:
   enum class Hazard : std::uint8_t { write, read };
@@ -97,6 +101,8 @@ class StrictBlock {
   std::uint32_t waited_warps_ = 0;  ///< a bit each
   std::unordered_map<std::uint64_t, Clock> meetings_;  ///< meetings at atomics and flags, by shared offset
   std::array<Undefined, lane_count> undefined_;
+  std::array<GroupOrder, lane_count> group_orders_;
+  std::array<GroupLog, lane_count / group_warps> group_logs_;
   UnwrittenRead missing_;
   std::uint32_t now_ = 1;
   std::uint32_t started_ = 1;  ///< stamps below belong to earlier blocks

@@ -49,6 +49,12 @@ void StrictBlock::start() {
   for (Undefined& registers : undefined_) {
     registers.clear();
   }
+  for (GroupOrder& order : group_orders_) {
+    order.clear();
+  }
+  for (GroupLog& log : group_logs_) {
+    log.clear();
+  }
 }
 
 void StrictBlock::arrive(std::uint32_t warp, std::uint32_t id) {

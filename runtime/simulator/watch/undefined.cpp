@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "runtime/simulator/machine/scheduler.hpp"
+#include "runtime/simulator/watch/strict.hpp"
 
 namespace kerncast::simulator {
 
@@ -61,6 +62,8 @@ Flow flow_of(const Op& op) {
     case Code::trap:
     case Code::host_call:
     case Code::mma:
+    case Code::wgmma:
+    case Code::cp_tensor:
     case Code::ldmatrix:
     case Code::stmatrix:
     case Code::movmatrix:
@@ -257,8 +260,8 @@ bool Undefined::before(Warp& warp, const Op* op, std::uint32_t mask) {
     }
   }
   propagate(warp, op, mask, uses, sources);
-  warp.cautious = !registers_.empty();
-  if (!warp.cautious) {
+  warp.cautious = !registers_.empty() || warp.strict->group_order(warp).watches();
+  if (registers_.empty()) {
     origins_.clear();
   }
   return true;

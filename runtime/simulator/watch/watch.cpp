@@ -13,6 +13,9 @@ bool watch_access(Warp& warp, const Op* op, const WarpAccess& touch) {
   if (warp.strict == nullptr) {
     return true;
   }
+  if (op->code == Code::wgmma) {
+    warp.strict->group_order(warp).note_read(op, touch);
+  }
   const std::uint32_t shared = StrictBlock::shared_lanes(warp, touch);
   if (shared == touch.mask) {
     return warp.strict->access(warp, op, touch);
@@ -62,6 +65,10 @@ StrictBlock* make_strict(std::uint64_t shared_bytes, std::uint64_t asked, std::u
 }
 
 bool strict_before(Warp& warp, const Op* op, std::uint32_t mask) {
+  GroupOrder& order = warp.strict->group_order(warp);
+  if (order.watches() && !order.before(warp, op, mask)) {
+    return false;
+  }
   return warp.strict->undefined(warp).before(warp, op, mask);
 }
 

@@ -215,6 +215,8 @@ TEST_CASE("Every instruction the decoder takes has a conformance case") {
   }
   // They end the kernel, which the tests of the executor's control flow look at.
   covered.insert({"trap", "brkpt"});
+  // It takes four warps, and its cases are those of tests/simulator/exec/wgmma_test.cpp.
+  covered.insert("wgmma");
   const std::set<std::string> decoded = decoded_instructions();
   CHECK(decoded.size() > 80);
   for (const std::string& name : decoded) {

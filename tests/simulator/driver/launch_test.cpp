@@ -318,14 +318,15 @@ TEST_CASE_METHOD(PrimaryFixture, "events count the time that kernels sleep") {
 
 TEST_CASE_METHOD(PrimaryFixture, "a kernel that needs what is not modelled is refused, not its module") {
   const std::string text =
-      ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry bad() { wgmma.fence.sync.aligned; "
+      ".version 8.6\n.target sm_90a\n.address_size 64\n.visible .entry bad() { "
+      "tcgen05.wait::ld.sync.aligned; "
       "ret; }\n"
       ".visible .entry good() { ret; }\n";
   const CUmodule loaded = load(text.c_str());
   CUfunction kernel = nullptr;
   CHECK(api.cuModuleGetFunction(&kernel, loaded, "bad") == CUDA_ERROR_NOT_SUPPORTED);
   CHECK(std::string(api.last_fault())
-            .find("kernel bad cannot run: PTX line 4: 'wgmma.fence.sync.aligned': wgmma is "
+            .find("kernel bad cannot run: PTX line 4: 'tcgen05.wait::ld.sync.aligned': tcgen05 is "
                   "not modelled") != std::string::npos);
   REQUIRE(api.cuModuleGetFunction(&kernel, loaded, "good") == CUDA_SUCCESS);
   CHECK(api.cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr) == CUDA_SUCCESS);

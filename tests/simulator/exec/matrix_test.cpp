@@ -392,7 +392,7 @@ TEST_CASE("Forms of mma outside the supported set are refused by name") {
         "mma.sync.aligned.m16n8k32.row.col.s32.s8.bf16.s32 {d0, d1, d2, d3}, {a0, a1, a2, a3}, {b0, b1}, "
         "{c0, c1, c2, c3};",
         "mma.sync.aligned.m16n8k8.row.col.f16.bf16.bf16.f16 {d0, d1}, {a0, a1}, {b0}, {c0, c1};",
-        "wgmma.fence.sync.aligned;",
+        "tcgen05.wait::ld.sync.aligned;",
         "wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32 {d0}, {a0}, {b0}, {c0};"}) {
     CAPTURE(instruction);
     CHECK_THROWS_WITH(decode(instruction), Catch::Matchers::Contains("PTX line 8"));

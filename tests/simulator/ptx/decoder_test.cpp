@@ -119,8 +119,7 @@ TEST_CASE("the unsupported and the malformed are refused by name and line") {
   CHECK(refusal("add.u32 r0, r1, r2;") == "");
   CHECK_THAT(refusal("frobnicate.u32 r0, r1;"), Contains("frobnicate") && Contains("PTX line 8"));
   CHECK_THAT(refusal("add.quickly.u32 r0, r1, r2;"), Contains(".quickly"));
-  CHECK_THAT(refusal("wgmma.fence.sync.aligned;"), Contains("wgmma") && Contains("PTX line 8"));
-  CHECK_THAT(refusal("tcgen05.wait::ld.sync.aligned;"), Contains("tcgen05"));
+  CHECK_THAT(refusal("tcgen05.wait::ld.sync.aligned;"), Contains("tcgen05") && Contains("PTX line 8"));
   CHECK_THAT(refusal("barrier.cluster.arrive;"), Contains("cluster"));
   CHECK_THAT(refusal("add.u32 r0, r1;"), Contains("2 operands, needs 3"));
   CHECK_THAT(refusal("add.u32 r0, r1, l0;"), Contains("'l0' has 64 bits"));
@@ -165,8 +164,10 @@ TEST_CASE("what is not modelled refuses the function that holds it, and not its 
       {"fence.proxy.tensormap::generic.acquire.gpu [m], 128;", "tensor maps are not modelled"},
       {"wmma.load.a.sync.aligned.row.m16n16k16.f16 {a, a, a, a, a, a, a, a}, [m], 16;",
        "wmma is not modelled"},
-      {"wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {f, f, f, f}, m, m, 1, 1, 1, 0, 0;",
-       "wgmma is not modelled"},
+      {"wgmma.mma_async.sp.sync.aligned.m64n8k32.f32.f16.f16 {f, f, f, f}, m, m, a, 0, 1, 1, 1, 0, 0;",
+       "sparse matrices are not modelled"},
+      {"wgmma.mma_async.sync.aligned.m64n8k256.s32.b1.b1.and.popc {a, a, a, a}, m, m, 1;",
+       "wgmma of one bit is not modelled"},
       {"tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [s], 32;", "tcgen05 is not modelled"},
       {"multimem.red.relaxed.gpu.global.add.f32 [m], f;", "multimem is not modelled"},
       {"mma.sp.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {f, f, f, f}, {a, a}, {a, a}, {f, f, f, f}, a, "
@@ -204,7 +205,7 @@ TEST_CASE("what is not modelled refuses the function that holds it, and not its 
     CHECK_THAT(fault.message, Contains("kernel 'direct'") && Contains(given.what));
   }
   // A malformed instruction still refuses the module, wherever it stands.
-  CHECK_FALSE(decodes(kernel_text({}, "wgmma.fence.sync.aligned; add.u32 {;")));
+  CHECK_FALSE(decodes(kernel_text({}, "tcgen05.wait::ld.sync.aligned; add.u32 {;")));
   CHECK_FALSE(decodes(kernel_text({}, "frobnicate.tensor; ret;")));
 }
 

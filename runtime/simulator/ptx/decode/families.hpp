@@ -85,6 +85,9 @@ void decode_elect(DecodeContext& c);
 void decode_mma(DecodeContext& c);
 void decode_matrix_move(DecodeContext& c);
 
+// wgmma.cpp: matrices of warpgroups.
+void decode_wgmma(DecodeContext& c);
+
 // stack.cpp: alloca.
 /// Gives the function that begins the memory that its calls give out, if the module uses alloca.
 void reserve_alloca_area(DecodeContext& c, int line);

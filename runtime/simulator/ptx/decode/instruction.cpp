@@ -112,6 +112,7 @@ const std::unordered_map<std::string_view, Decode>& decoders() {
       {"ldmatrix", &decode_matrix_move},
       {"stmatrix", &decode_matrix_move},
       {"movmatrix", &decode_matrix_move},
+      {"wgmma", &decode_wgmma},
       {"mbarrier", &decode_mbarrier},
   };
   return table;
@@ -130,14 +131,17 @@ void check_shapes(DecodeContext& c) {
       "mov",      "ld",        "ldu",           "st",      "atom",         "red",      "cp",
       "prefetch", "prefetchu", "applypriority", "discard", "createpolicy", "ldmatrix", "stmatrix",
       "mma",      "mbarrier"};
-  static const std::unordered_set<std::string_view> takes_vector{"mov", "ld",       "ldu",      "st", "atom",
-                                                                 "red", "ldmatrix", "stmatrix", "mma"};
+  static const std::unordered_set<std::string_view> takes_vector{
+      "mov", "ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "mma", "wgmma"};
   static const std::unordered_set<std::string_view> takes_pair{"setp", "shfl", "match", "elect", "lop3"};
   static const std::unordered_set<std::string_view> takes_sink{"atom",  "elect",    "lop3",
                                                                "match", "mbarrier", "setp"};
   const std::string_view base = c.mods().base();
   for (std::size_t i = 0; i < c.count(); ++i) {
     const Operand& given = c.operand(i);
+    if (given.count > 8 && base != "wgmma") {
+      c.fail(fmt::format("operand {} must be a vector of at most 8 elements", i + 1));
+    }
     const bool fits = given.kind == Operand::Kind::scalar ? true
                       : given.kind == Operand::Kind::vector
                           ? takes_vector.contains(base) || is_arrival_count(c, i)

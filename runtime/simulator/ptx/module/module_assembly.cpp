@@ -10,6 +10,7 @@
 #include "runtime/simulator/exec/isa.hpp"
 #include "runtime/simulator/ptx/decode/families.hpp"
 #include "runtime/simulator/ptx/decode/instruction.hpp"
+#include "runtime/simulator/ptx/matrix_lifetimes.hpp"
 #include "runtime/simulator/ptx/module/layout.hpp"
 #include "runtime/simulator/ptx/types.hpp"
 #include "runtime/simulator/ptx/unmodelled.hpp"
@@ -249,6 +250,7 @@ void ModuleAssembly::append_body() {
   function.local_bytes = static_cast<std::uint32_t>((context_.function.local_top + 15) / 16 * 16);
   function.variable_bytes = static_cast<std::uint32_t>(context_.function.variable_bytes);
   function.shared_bytes = static_cast<std::uint32_t>(context_.function.shared_top);
+  keep_until_waits(body, program_.lists);
   function.frame_bytes = assign_registers(body, program_.lists);
   order_blocks(body, context_.instruction_count());
   const auto base = static_cast<std::uint32_t>(program_.ops.size());

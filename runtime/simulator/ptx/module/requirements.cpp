@@ -139,6 +139,7 @@ constexpr std::array all_rules{
     Rule{"mma", "e4m3|e5m2", {89, 84}},
     Rule{"mma", "e4m3|e5m2 m16n8k16", {89, 87}},
     Rule{"mma", "e4m3|e5m2 f16", {89, 87}},
+    Rule{"wgmma", "", {90, 80, Targets::only}},
     Rule{"mma", "kind::f8f6f4", {100, 86, Targets::specific}},
 };
 
@@ -195,6 +196,11 @@ std::string lacking(const Requirement& needed, const ModuleTarget& target) {
     case Targets::specific:
       if (!new_enough || target.suffix == 0) {
         return fmt::format("needs a .target such as sm_{}a, and the module's is {}", needed.sm, target.name);
+      }
+      break;
+    case Targets::only:
+      if (target.sm != needed.sm || target.suffix != 'a') {
+        return fmt::format("needs .target sm_{}a, and the module's is {}", needed.sm, target.name);
       }
       break;
     case Targets::family:

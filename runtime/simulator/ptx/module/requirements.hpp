@@ -24,6 +24,7 @@ struct Requirement {
   enum class Targets : std::uint8_t {
     all,
     specific,  ///< those with a suffix, as sm_90a and sm_100f
+    only,      ///< the one of `sm` with the suffix a
     family     ///< those with a suffix in the family of `sm`, as sm_103a for 100
   };
   int sm = 0;       ///< 0: any

@@ -14,6 +14,8 @@ namespace {
 /// Compilers nest blocks a few levels deep.
 constexpr std::size_t nesting_limit = 256;
 constexpr std::uint64_t register_count_limit = 1U << 20;
+/// The accumulators of the largest wgmma.
+constexpr std::size_t vector_limit = 128;
 
 }  // namespace
 
@@ -266,8 +268,11 @@ void Parser::parse_operand(Operand& operand) {
     operand.kind = Operand::Kind::vector;
     operand.count = 0;
     do {
+      if (operand.count == vector_limit) {
+        lex_.fail(fmt::format("a vector of at most {} elements", vector_limit));
+      }
       if (operand.count == operand.parts.size()) {
-        lex_.fail("a vector of at most 8 elements");
+        operand.parts.resize(vector_limit);
       }
       operand.parts[operand.count++] = parse_element();
     } while (lex_.accept(','));

@@ -16,7 +16,7 @@ namespace kerncast::simulator {
 /// An instruction with its guard and operands.
 struct Instruction {
   Modifiers mods;
-  std::array<Operand, 6> operands;
+  std::array<Operand, 8> operands;
   std::size_t count = 0;
   int line = 0;
   std::string_view guard_name;
