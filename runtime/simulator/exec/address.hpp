@@ -56,6 +56,31 @@ KC_INLINE bool fail_lane(Access& access, u64 address, u32 lane, u32 bytes, Space
   return false;
 }
 
+/// Number of blocks of the warp's cluster.
+KC_INLINE u32 cluster_blocks(const Warp& w) {
+  return w.cluster == nullptr ? 1 : w.cluster->blocks;
+}
+
+/// Host address of `bytes` bytes at a shared address, taken in the block of rank `rank`; null if they do not
+/// lie in its memory.
+KC_INLINE std::byte* shared_of(const Warp& w, u32 rank, u64 address, u64 bytes) {
+  const u64 offset = address & ((u64{1} << cluster_shift) - 1);
+  if (offset > w.shared_bytes || bytes > w.shared_bytes - offset) {
+    return nullptr;
+  }
+  return (w.cluster == nullptr ? w.shared : w.cluster->shared[rank]) + offset;
+}
+
+/// Host address of `bytes` bytes at a shared address, which may be that of another block of the cluster; null
+/// if there are none.
+KC_INLINE std::byte* shared_at(const Warp& w, u64 address, u64 bytes) {
+  const u64 block = address >> cluster_shift;
+  if (block > cluster_blocks(w)) {
+    return nullptr;
+  }
+  return shared_of(w, block == 0 ? w.rank : static_cast<u32>(block - 1), address, bytes);
+}
+
 /// Checks one lane's access in any space and stores its host address. False with access.fault filled in.
 inline bool locate(Warp& w, Space space, u64 address, u32 lane, u32 bytes, Access& access) {
   u64 offset = address;
@@ -76,10 +101,11 @@ inline bool locate(Warp& w, Space space, u64 address, u32 lane, u32 bytes, Acces
   u64 limit = 0;
   const std::byte* base = nullptr;
   switch (where_to) {
-    case Space::shared:
-      limit = w.shared_bytes;
-      base = w.shared;
-      break;
+    case Space::shared: {
+      const std::byte* const at = shared_at(w, offset, bytes);
+      access.host[lane] = reinterpret_cast<u64>(at);
+      return at != nullptr || fail_lane(access, address, lane, bytes, space, false);
+    }
     case Space::local:
       limit = w.local_bytes;
       base = w.local + lane * w.local_bytes;

@@ -21,6 +21,7 @@ Handler select_matrix(const Op& op);
 Handler select_mma(const Op& op);
 Handler select_wgmma(const Op& op);
 Handler select_mbarrier(const Op& op);
+Handler select_tensor_copy(const Op& op);
 Handler select_pairs(const Op& op);
 Handler select_atomic_vector(const Op& op);
 

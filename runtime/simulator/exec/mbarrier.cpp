@@ -1,103 +1,12 @@
 #include "runtime/simulator/exec/address.hpp"
 #include "runtime/simulator/exec/executor.hpp"
 #include "runtime/simulator/exec/lanes.hpp"
+#include "runtime/simulator/exec/mbarrier_state.hpp"
 
-// Barriers in shared memory, and the bulk copies that report to them. The 64 bits of an mbarrier are opaque
-// to kernels; here they are, from bit 0: arrivals pending in this phase (20 bits), arrivals expected in the
-// next (20), bytes outstanding (21, signed), the phase's parity, and a bit that init sets.
+// Barriers in shared memory, and the bulk copies that report to them.
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {
 
 namespace {
-
-constexpr unsigned count_bits = 20;
-constexpr u64 most_count = (u64{1} << count_bits) - 1;
-constexpr s64 most_bytes = (s64{1} << count_bits) - 1;
-constexpr unsigned bytes_at = 2 * count_bits;
-constexpr unsigned parity_at = 61;
-constexpr u64 valid_mark = u64{1} << 62;
-
-struct State {
-  u64 pending = 0;
-  u64 expected = 0;
-  s64 bytes = 0;
-  u64 parity = 0;
-  bool valid = false;
-};
-
-State unpack(u64 word) {
-  State state;
-  state.pending = word & most_count;
-  state.expected = word >> count_bits & most_count;
-  state.bytes = static_cast<s64>(word << (64 - parity_at)) >> (64 - parity_at + bytes_at);
-  state.parity = word >> parity_at & 1U;
-  state.valid = (word & valid_mark) != 0;
-  return state;
-}
-
-u64 pack(const State& state) {
-  const u64 bytes = static_cast<u64>(state.bytes) & ((u64{1} << (parity_at - bytes_at)) - 1);
-  return state.pending | state.expected << count_bits | bytes << bytes_at | state.parity << parity_at |
-         valid_mark;
-}
-
-void complete_if_done(State& state) {
-  if (state.pending == 0 && state.bytes == 0) {
-    state.pending = state.expected;
-    state.parity ^= 1U;
-  }
-}
-
-/// Applies one thread's operation to `word`. Returns why that is illegal, or null.
-const char* apply(MbarrierOp what, u32 argument, u64& word) {
-  if (what == MbarrierOp::init) {
-    if (argument == 0 || argument > most_count) {
-      return "initialises an mbarrier with a count outside 1 to 1048575";
-    }
-    State fresh;
-    fresh.pending = argument;
-    fresh.expected = argument;
-    word = pack(fresh);
-    return nullptr;
-  }
-  if (what == MbarrierOp::inval) {
-    word = 0;
-    return nullptr;
-  }
-  State state = unpack(word);
-  if (!state.valid) {
-    return "uses an mbarrier that is not initialised";
-  }
-  const bool drops = what == MbarrierOp::arrive_drop || what == MbarrierOp::arrive_drop_expect_tx ||
-                     what == MbarrierOp::arrive_drop_no_complete;
-  const bool expects = what == MbarrierOp::expect_tx || what == MbarrierOp::arrive_expect_tx ||
-                       what == MbarrierOp::arrive_drop_expect_tx;
-  if (expects) {
-    state.bytes += argument;
-  } else if (what == MbarrierOp::complete_tx) {
-    state.bytes -= argument;
-  }
-  if (state.bytes > most_bytes || state.bytes < -most_bytes) {
-    return "takes an mbarrier's byte count outside its range";
-  }
-  if (what == MbarrierOp::complete_tx) {
-    complete_if_done(state);
-  } else if (what != MbarrierOp::expect_tx && what != MbarrierOp::copies_arrive) {
-    const u64 count = expects || what == MbarrierOp::copies_arrive_no_inc ? 1 : argument;
-    if (count == 0 || count > state.pending || (drops && count > state.expected)) {
-      return "arrives at an mbarrier more often than its phase expects";
-    }
-    state.pending -= count;
-    state.expected -= drops ? count : 0;
-    const bool may_complete =
-        what != MbarrierOp::arrive_no_complete && what != MbarrierOp::arrive_drop_no_complete;
-    if (!may_complete && state.pending == 0 && state.bytes == 0) {
-      return "completes a phase of an mbarrier by an arrival with .noComplete";
-    }
-    complete_if_done(state);
-  }
-  word = pack(state);
-  return nullptr;
-}
 
 const Op* update(Warp& w, const Op* op, u32 mask) {
   Access access;
@@ -122,6 +31,9 @@ const Op* update(Warp& w, const Op* op, u32 mask) {
       return raise_illegal(w, op, i, why);
     }
     __builtin_memcpy(access.at(i), &word, sizeof(word));
+    if (!check_excess(w, op, word, i)) {
+      return nullptr;
+    }
     if (returns) {
       dst<u64>(w, op->d)[i] = before;
     }
@@ -184,7 +96,7 @@ std::byte* find(Warp& w, Space space, u64 address, u32 lane, u32 bytes, u32 alig
     return nullptr;
   }
   if (space == Space::shared) {
-    return address <= w.shared_bytes && bytes <= w.shared_bytes - address ? w.shared + address : nullptr;
+    return shared_at(w, address, bytes);
   }
   return known(w, address, bytes) ? reinterpret_cast<std::byte*>(address) : nullptr;
 }
@@ -238,6 +150,9 @@ const Op* copy_bulk(Warp& w, const Op* op, u32 mask) {
       return raise_illegal(w, op, i, why);
     }
     __builtin_memcpy(at, &word, sizeof(word));
+    if (!check_excess(w, op, word, i)) {
+      return nullptr;
+    }
   }
   return op + 1;
 }

@@ -90,6 +90,9 @@ bool locate_chunks(Warp& w, const Op* op, const SharedMatrix& matrix, bool acros
     access.host[i] = reinterpret_cast<u64>(w.shared) + at;
   }
   const u32 mask = count == lane_count ? all_lanes : (1U << count) - 1;
+  if (w.strict != nullptr && !strict_tile(w, op, access.host, mask, matrix.span)) {
+    return false;
+  }
   return watched(w, op, access, WarpAccess::Kind::read, mask, chunk_bytes);
 }
 

@@ -286,6 +286,7 @@ inline constexpr std::uint32_t transpose = 1U << 26;        ///< ldmatrix, stmat
 inline constexpr std::uint32_t uncounted = 1U << 27;        ///< a branch that the PTX does not have
 inline constexpr std::uint32_t transpose_b = 1U << 28;      ///< wgmma: B is N-major
 inline constexpr std::uint32_t negate_products = 1U << 29;  ///< wgmma
+inline constexpr std::uint32_t multicast = 1U << 23;        ///< a copy to several blocks of the cluster
 inline constexpr std::uint32_t a_in_registers = 1U << 30;   ///< wgmma
 }  // namespace flag
 

@@ -75,6 +75,14 @@ bool strict_before(Warp& warp, const Op* op, std::uint32_t mask);
 bool strict_group_product(Warp& warp, const Op* op, std::uint64_t a, std::uint64_t b, bool adds);
 /// `warp` executes the wgmma.fence, commit_group or wait_group `op`. False after raising a fault.
 bool strict_group_order(Warp& warp, const Op* op);
+/// `lane` leaves an mbarrier at which all threads have arrived and `bytes` bytes more than expected. False
+/// after raising a fault.
+bool strict_excess(Warp& warp, const Op* op, std::uint32_t lane, std::uint64_t bytes);
+/// The tensor copy `op` writes shared memory with a swizzle of `span` chunks of 16 bytes, 1 for none.
+void strict_note_tile(Warp& warp, const Op* op, std::uint32_t span);
+/// The wgmma `op` reads chunks of shared memory at `at`, by lanes of `mask`, as if written with such a
+/// swizzle. False after raising a fault.
+bool strict_tile(Warp& warp, const Op* op, const std::uint64_t* at, std::uint32_t mask, std::uint32_t span);
 /// Lanes of warp `warp` met in a bar.warp.sync.
 void strict_lanes_met(StrictBlock& strict, std::uint32_t warp);
 

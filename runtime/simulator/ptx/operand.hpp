@@ -34,7 +34,8 @@ struct Scalar {
   std::string_view text;
 };
 
-/// An operand as PTX writes it: `x`, `p|q`, `[x+offset]` or `{x, y, ...}`.
+/// An operand as PTX writes it: `x`, `p|q`, `[x+offset]`, `[x, {i, j, ...}]` or `{x, y, ...}`. The parts of
+/// an address are its base and the coordinates after it.
 struct Operand {
   enum class Kind : std::uint8_t { scalar, address, vector };
   Kind kind = Kind::scalar;

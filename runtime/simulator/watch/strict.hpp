@@ -49,6 +49,10 @@ class StrictBlock {
   void lanes_met(std::uint32_t warp) { ++lane_sync_[warp]; }
   /// The values that `warp` loaded and that nobody wrote.
   Undefined& undefined(const Warp& warp) { return undefined_[warp.index]; }
+  /// The swizzles that tensor copies write with, by their span of chunks, and the check that a wgmma reads
+  /// what they wrote with the same one. False after raising a fault.
+  void note_tile(const Warp& warp, const Op* op, std::uint32_t span);
+  bool check_tile(Warp& warp, const Op* op, const std::uint64_t* at, std::uint32_t mask, std::uint32_t span);
   /// The wgmma of `warp`, and of its warpgroup.
   GroupOrder& group_order(const Warp& warp) { return group_orders_[warp.index]; }
   GroupLog& group_log(const Warp& warp) { return group_logs_[warp.index / group_warps]; }
@@ -102,6 +106,8 @@ class StrictBlock {
   std::unordered_map<std::uint64_t, Clock> meetings_;  ///< meetings at atomics and flags, by shared offset
   std::array<Undefined, lane_count> undefined_;
   std::array<GroupOrder, lane_count> group_orders_;
+  std::unordered_map<std::uint32_t, std::uint32_t>
+      tile_spans_;  ///< a bit for each span, by the copy's number
   std::array<GroupLog, lane_count / group_warps> group_logs_;
   UnwrittenRead missing_;
   std::uint32_t now_ = 1;

@@ -396,6 +396,38 @@ bool StrictBlock::access(Warp& warp, const Op* op, const WarpAccess& touch) {
   return missing_.lanes == 0 || undefined(warp).note_shared(warp, op, touch, missing_);
 }
 
+void StrictBlock::note_tile(const Warp& warp, const Op* op, std::uint32_t span) {
+  tile_spans_[static_cast<std::uint32_t>(op - warp.block->launch->module->ops.data())] |= span;
+}
+
+bool StrictBlock::check_tile(Warp& warp, const Op* op, const std::uint64_t* at, std::uint32_t mask,
+                             std::uint32_t span) {
+  for (std::uint32_t rest = tile_spans_.empty() ? 0 : mask; rest != 0; rest &= rest - 1) {
+    const auto lane = static_cast<std::uint32_t>(std::countr_zero(rest));
+    const std::uint64_t offset = at[lane] - reinterpret_cast<std::uint64_t>(warp.shared);
+    const std::uint64_t word = offset / 4;
+    if (cells_.is_split(word) || cells_.write_stamp[word] < started_) {
+      continue;
+    }
+    const std::uint32_t writer = cells_.write_op[word];
+    const auto spans = tile_spans_.find(writer);
+    if (spans == tile_spans_.end() || (spans->second & span) != 0) {
+      continue;
+    }
+    return violation(warp, op, [&] {
+      const auto name = [](std::uint32_t chunks) {
+        return chunks == 1 ? std::string("no swizzle") : fmt::format("a swizzle of {} bytes", chunks * 16);
+      };
+      return fmt::format(
+          "{} reads shared memory at offset {} by a descriptor with {}, but it was written with {}{}; "
+          "the other instruction is{}",
+          describe_thread(warp, op, lane), offset, name(span), name(spans->second), describe_op(warp, op),
+          describe_op(warp, warp.block->launch->module->ops.data() + writer));
+    });
+  }
+  return true;
+}
+
 bool StrictBlock::report(const Touch& touch, std::uint64_t offset, const SharedCell& cell,
                          Hazard hazard) const {
   return violation(touch.warp, touch.op, [&] { return describe(touch, offset, cell, hazard); });

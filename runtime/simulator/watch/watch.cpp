@@ -1,5 +1,8 @@
 #include "runtime/simulator/machine/watch.hpp"
 
+#include <fmt/format.h>
+
+#include "runtime/simulator/machine/scheduler.hpp"
 #include "runtime/simulator/machine/state.hpp"
 #include "runtime/simulator/watch/profile.hpp"
 #include "runtime/simulator/watch/strict.hpp"
@@ -70,6 +73,23 @@ bool strict_before(Warp& warp, const Op* op, std::uint32_t mask) {
     return false;
   }
   return warp.strict->undefined(warp).before(warp, op, mask);
+}
+
+bool strict_excess(Warp& warp, const Op* op, std::uint32_t lane, std::uint64_t bytes) {
+  return violation(warp, op, [&] {
+    return fmt::format(
+        "{} leaves an mbarrier at which all threads have arrived and {} bytes more than expected: its phase "
+        "does not complete{}",
+        describe_thread(warp, op, lane), bytes, describe_op(warp, op));
+  });
+}
+
+void strict_note_tile(Warp& warp, const Op* op, std::uint32_t span) {
+  warp.strict->note_tile(warp, op, span);
+}
+
+bool strict_tile(Warp& warp, const Op* op, const std::uint64_t* at, std::uint32_t mask, std::uint32_t span) {
+  return warp.strict->check_tile(warp, op, at, mask, span);
 }
 
 void strict_start(StrictBlock& strict) {

@@ -150,18 +150,14 @@ TEST_CASE("what is not modelled refuses the function that holds it, and not its 
     const char* what;
   };
   const std::vector<Case> cases{
-      {"cp.async.bulk.tensor.3d.shared::cta.global.tile.mbarrier::complete_tx::bytes [s], [m, {a, a, a}], "
-       "[s];",
-       "tensor maps are not modelled"},
       {"cp.async.bulk.tensor.3d.shared::cta.global.im2col.mbarrier::complete_tx::bytes [s], [m, {a, a, a}], "
        "[s], {h};",
-       "tensor maps are not modelled"},
-      {"cp.async.bulk.prefetch.tensor.2d.L2.global.tile [m, {a, a}];", "tensor maps are not modelled"},
+       "tensor maps of images are not modelled"},
+      {"cp.async.bulk.prefetch.tensor.3d.L2.global.im2col [m, {a, a, a}], {h};",
+       "tensor maps of images are not modelled"},
       {"cp.reduce.async.bulk.tensor.1d.global.shared::cta.add.tile.bulk_group [m, {a}], [s];",
-       "tensor maps are not modelled"},
-      {"prefetch.tensormap [m];", "tensor maps are not modelled"},
-      {"tensormap.replace.tile.rank.global.b1024.b32 [m], 2;", "tensor maps are not modelled"},
-      {"fence.proxy.tensormap::generic.acquire.gpu [m], 128;", "tensor maps are not modelled"},
+       "reducing copies are not modelled"},
+      {"tensormap.replace.tile.rank.global.b1024.b32 [m], 2;", "changes of tensor maps are not modelled"},
       {"wmma.load.a.sync.aligned.row.m16n16k16.f16 {a, a, a, a, a, a, a, a}, [m], 16;",
        "wmma is not modelled"},
       {"wgmma.mma_async.sp.sync.aligned.m64n8k32.f32.f16.f16 {f, f, f, f}, m, m, a, 0, 1, 1, 1, 0, 0;",

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include "runtime/simulator/machine/tensor_map.hpp"
 #include "runtime/simulator/ptx/decode/common.hpp"
 #include "runtime/simulator/ptx/decode/families.hpp"
 #include "runtime/simulator/ptx/types.hpp"
@@ -170,6 +171,89 @@ Scalar address_value(DecodeContext& c, const Operand& operand, Space space) {
   return value;
 }
 
+/// Takes the number of dimensions and checks the coordinates of the tensor at operand `at`.
+unsigned take_tensor(DecodeContext& c, std::size_t at) {
+  static constexpr std::array<std::string_view, most_tensor_dimensions> names{"1d", "2d", "3d", "4d", "5d"};
+  const int index = c.mods().take_any(names);
+  if (index < 0) {
+    c.fail("needs a number of dimensions, .1d to .5d");
+  }
+  const Operand& tensor = c.operand(at);
+  const auto dimensions = static_cast<unsigned>(index) + 1;
+  if (tensor.kind != Operand::Kind::address || tensor.count != dimensions + 1) {
+    c.fail(fmt::format("operand {} must be a tensor map and {} coordinates", at + 1, dimensions));
+  }
+  for (std::size_t i = 1; i <= dimensions; ++i) {
+    const Scalar& given = tensor.parts[i];
+    if (given.kind == Scalar::Kind::reg ? given.bytes != 4
+                                        : given.kind != Scalar::Kind::number || given.float_bytes != 0) {
+      c.fail(fmt::format("coordinate {} must be an integer of 32 bits", i));
+    }
+    c.check_type(given, Type::s32);
+  }
+  return dimensions;
+}
+
+void decode_tensor_copy(DecodeContext& c) {
+  Modifiers& mods = c.mods();
+  mods.take("tensor");
+  if (mods.take("prefetch")) {
+    take_tensor(c, 0);
+    if (!mods.take("L2") || !mods.take("global")) {
+      c.fail("needs .L2.global");
+    }
+    mods.take("tile");
+    const bool hinted = mods.take("L2::cache_hint");
+    c.expect_operands(hinted ? 2 : 1);
+    if (hinted) {
+      c.check_policy(1);
+    }
+    return;
+  }
+  const bool stores = mods.take("bulk_group");
+  const unsigned dimensions = take_tensor(c, stores ? 0 : 1);
+  mods.take("tile");
+  const bool reports = mods.take("mbarrier::complete_tx::bytes");
+  const bool multicasts = mods.take("multicast::cluster");
+  const bool hinted = mods.take("L2::cache_hint");
+  const std::string_view target = mods.take_next();
+  const std::string_view source = mods.take_next();
+  const bool to_cluster = target == "shared::cluster";
+  if (stores ? target != "global" || source != "shared::cta" || reports || multicasts
+             : (!to_cluster && target != "shared::cta") || source != "global" || !reports ||
+                   (multicasts && !to_cluster)) {
+    c.fail(
+        "copies from .global to .shared::cluster or .shared::cta with .mbarrier::complete_tx::bytes, or from "
+        ".shared::cta to .global with .bulk_group");
+  }
+  const std::size_t fixed = stores ? 2 : 3;
+  c.expect_operands(fixed + (multicasts ? 1 : 0) + (hinted ? 1 : 0));
+  if (hinted) {
+    c.check_policy(c.count() - 1);
+  }
+  const Operand& tensor = c.operand(stores ? 0 : 1);
+  const Scalar map = address_value(c, tensor, Space::generic);
+  const Scalar shared = address_value(c, c.operand(stores ? 1 : 0), Space::shared);
+  const Scalar barrier = stores ? Scalar{} : address_value(c, c.operand(2), Space::shared);
+  Op& op = c.emit(Code::cp_tensor, Type::b8);
+  op.count = static_cast<std::uint8_t>(dimensions);
+  op.width = stores ? 0 : 1;
+  op.flags = multicasts ? flag::multicast : 0U;
+  op.d2 = static_cast<std::uint32_t>(c.program.lists.size());
+  c.read_register(Field::a, shared, Type::u64);
+  c.read_register(Field::b, map, Type::u64);
+  for (std::size_t i = 1; i <= dimensions; ++i) {
+    c.list_entry(tensor.parts[i], 4, false);
+  }
+  if (!stores) {
+    c.list_entry(barrier, 8, false);
+  }
+  if (multicasts) {
+    c.check_type(c.operand(3).one(), Type::u16);
+    c.list_entry(c.operand(3).one(), 2, false);
+  }
+}
+
 void decode_bulk_copy(DecodeContext& c) {
   Modifiers& mods = c.mods();
   if (mods.take("commit_group")) {
@@ -179,6 +263,10 @@ void decode_bulk_copy(DecodeContext& c) {
   if (mods.take("wait_group")) {
     mods.take("read");
     expect_group(c);
+    return;
+  }
+  if (mods.has("tensor")) {
+    decode_tensor_copy(c);
     return;
   }
   if (mods.take("prefetch")) {

@@ -11,9 +11,30 @@
 // as anything else.
 namespace kerncast::simulator {
 
+namespace {
+
+/// Copies read the tensor map as it lies in memory when they are issued, so the fence has nothing to do.
+void decode_tensor_map_fence(DecodeContext& c) {
+  Modifiers& mods = c.mods();
+  static constexpr std::array<std::string_view, 4> scopes{"cta", "cluster", "gpu", "sys"};
+  const bool acquires = mods.take("acquire");
+  if ((!acquires && !mods.take("release")) || mods.take_any(scopes) < 0) {
+    c.fail("needs .acquire or .release, and a scope such as .gpu");
+  }
+  c.expect_operands(acquires ? 2 : 0);
+  if (acquires) {
+    c.expect_address(0);
+    c.check_constant(1, 128, 128);
+  }
+}
+
+}  // namespace
+
 void decode_fence(DecodeContext& c) {
   Modifiers& mods = c.mods();
-  c.expect_operands(0);
+  if (!mods.has("tensormap::generic")) {
+    c.expect_operands(0);
+  }
   c.emit(Code::fence, Type::none);
   const bool proxy = mods.take("proxy");
   if (mods.base() == "membar") {
@@ -29,6 +50,10 @@ void decode_fence(DecodeContext& c) {
   if (proxy && mods.take("async")) {
     static constexpr std::array<std::string_view, 3> spaces{"global", "shared::cta", "shared::cluster"};
     mods.take_any(spaces);
+    return;
+  }
+  if (proxy && mods.take("tensormap::generic")) {
+    decode_tensor_map_fence(c);
     return;
   }
   if (proxy && !mods.take("async::generic")) {
@@ -53,6 +78,14 @@ void decode_prefetch(DecodeContext& c) {
   Modifiers& mods = c.mods();
   c.expect_operands(1);
   c.expect_address(0);
+  if (mods.take("tensormap")) {
+    static constexpr std::array<std::string_view, 2> spaces{"param", "const"};
+    if (mods.base() != "prefetch") {
+      c.fail("takes no tensor map");
+    }
+    mods.take_any(spaces);
+    return;
+  }
   const Space space = take_space(c);
   const bool near = mods.take("L1");
   if (mods.base() == "prefetchu") {

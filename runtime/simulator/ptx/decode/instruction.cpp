@@ -130,7 +130,7 @@ void check_shapes(DecodeContext& c) {
   static const std::unordered_set<std::string_view> takes_any{
       "mov",      "ld",        "ldu",           "st",      "atom",         "red",      "cp",
       "prefetch", "prefetchu", "applypriority", "discard", "createpolicy", "ldmatrix", "stmatrix",
-      "mma",      "mbarrier"};
+      "mma",      "mbarrier",  "fence"};
   static const std::unordered_set<std::string_view> takes_vector{
       "mov", "ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "mma", "wgmma"};
   static const std::unordered_set<std::string_view> takes_pair{"setp", "shfl", "match", "elect", "lop3"};
@@ -149,6 +149,9 @@ void check_shapes(DecodeContext& c) {
     if (!fits) {
       c.fail(fmt::format("operand {} cannot be {}", i + 1,
                          given.kind == Operand::Kind::vector ? "a vector" : "an address in brackets"));
+    }
+    if (given.kind == Operand::Kind::address && given.count > 1 && !c.mods().has("tensor")) {
+      c.fail(fmt::format("operand {} cannot have coordinates", i + 1));
     }
     if (given.pair.kind != Scalar::Kind::none && (i != 0 || !takes_pair.contains(base))) {
       c.fail(fmt::format("operand {} cannot be a pair", i + 1));

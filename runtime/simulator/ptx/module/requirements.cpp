@@ -96,6 +96,7 @@ constexpr std::array all_rules{
     Rule{"atom", "cas b16", {70, 63}},
     Rule{"atom", "b128", {90, 83}},
     Rule{"prefetch", "L2::evict_last|L2::evict_normal", {80, 74}},
+    Rule{"prefetch", "tensormap", {90, 80}},
     Rule{"applypriority discard createpolicy", "", {80, 74}},
     Rule{"alloca stacksave stackrestore", "", {52, 73}},
     // Asynchronous copies and their barriers.
@@ -130,6 +131,7 @@ constexpr std::array all_rules{
     Rule{"fence", "mbarrier_init", {90, 80}},
     Rule{"fence", "sync_restrict::shared::cta|sync_restrict::shared::cluster", {90, 86}},
     Rule{"fence", "async::generic", {90, 83}},
+    Rule{"fence", "tensormap::generic", {90, 83}},
     // Matrices.
     Rule{"ldmatrix", "", {75, 65}},
     Rule{"stmatrix", "", {90, 78}},

@@ -233,6 +233,18 @@ Scalar Parser::parse_scalar() {
   return scalar;
 }
 
+/// The coordinates of [map, {x, y}].
+void Parser::parse_coordinates(Operand& operand) {
+  lex_.expect('{');
+  do {
+    if (operand.count == operand.parts.size()) {
+      lex_.fail("'}'");
+    }
+    operand.parts[operand.count++] = parse_scalar();
+  } while (lex_.accept(','));
+  lex_.expect('}');
+}
+
 void Parser::parse_operand(Operand& operand) {
   constexpr std::uint64_t offset_limit = std::numeric_limits<std::int64_t>::max();
   const auto parse_element = [&] {
@@ -260,6 +272,8 @@ void Parser::parse_operand(Operand& operand) {
       down = lex_.accept('-') != down;
       const auto offset = static_cast<std::int64_t>(lex_.expect_integer(offset_limit, "an offset"));
       operand.offset = down ? -offset : offset;
+    } else if (lex_.accept(',')) {
+      parse_coordinates(operand);
     }
     lex_.expect(']');
     return;

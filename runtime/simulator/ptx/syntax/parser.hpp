@@ -54,6 +54,7 @@ class Parser {
   void parse_instruction(Statement& statement);
   void parse_call(Call& call);
   std::vector<std::string_view> parse_names();
+  void parse_coordinates(Operand& operand);
   void parse_operand(Operand& operand);
   Scalar parse_scalar();
 
