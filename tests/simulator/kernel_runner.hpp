@@ -80,6 +80,7 @@ class Runner {
     (put(arguments), ...);
     launch.grid = grid;
     launch.block = block;
+    launch.cluster = cluster;
     launch.dynamic_shared_bytes = shared;
     launch.parameters = packed;
     launch.cooperative = cooperative;
@@ -101,6 +102,7 @@ class Runner {
   std::byte* unwritten(std::size_t bytes) { return memory_.allocate(bytes, MemoryKind::device, 0); }
 
   LaunchCounts counts;
+  std::array<std::uint32_t, 3> cluster{1, 1, 1};
   bool cooperative = false;
   bool checks = false;
   std::vector<std::string>* findings = nullptr;

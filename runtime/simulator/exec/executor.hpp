@@ -20,6 +20,7 @@ Handler select_control(const Op& op);
 Handler select_matrix(const Op& op);
 Handler select_mma(const Op& op);
 Handler select_wgmma(const Op& op);
+Handler select_cluster(const Op& op);
 Handler select_mbarrier(const Op& op);
 Handler select_tensor_copy(const Op& op);
 Handler select_pairs(const Op& op);

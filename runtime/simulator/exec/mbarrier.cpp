@@ -101,19 +101,62 @@ std::byte* find(Warp& w, Space space, u64 address, u32 lane, u32 bytes, u32 alig
   return known(w, address, bytes) ? reinterpret_cast<std::byte*>(address) : nullptr;
 }
 
+constexpr u32 unit = 16;
+
+/// Copies `bytes` bytes for lane `i`, to the block of rank `rank` if the copy multicasts, and reports them to
+/// the mbarrier. False after raising a fault.
+bool copy_to(Warp& w, const Op* op, u32 i, u32 bytes, const std::byte* from, bool multicasts, u32 rank) {
+  AccessFault fault;
+  fault.what = "cp.async.bulk write";
+  std::byte* to = find(w, static_cast<Space>(op->sub), src<u64>(w, op->a)[i], i, bytes, unit, fault);
+  if (multicasts && to != nullptr) {
+    to = shared_of(w, rank, src<u64>(w, op->a)[i], bytes);
+  }
+  if (to == nullptr) {
+    raise_access(w, op, fault);
+    return false;
+  }
+  Access touched;
+  touched.kind = Access::Kind::uniform;
+  touched.first = to;
+  if (bytes != 0 && !watched(w, op, touched, WarpAccess::Kind::write, 1U << i, bytes)) {
+    return false;
+  }
+  __builtin_memmove(to, from, bytes);
+  if (op->count == 0) {
+    return true;
+  }
+  fault.what = "mbarrier access";
+  const u64 barrier = src<u64>(w, w.lists[op->d2])[i];
+  std::byte* at = find(w, Space::shared, barrier, i, 8, 8, fault);
+  if (multicasts && at != nullptr) {
+    at = shared_of(w, rank, barrier, 8);
+  }
+  if (at == nullptr) {
+    raise_access(w, op, fault);
+    return false;
+  }
+  touched.first = at;
+  if (!watched(w, op, touched, WarpAccess::Kind::atomic, 1U << i, 8)) {
+    return false;
+  }
+  u64 word = 0;
+  __builtin_memcpy(&word, at, sizeof(word));
+  if (const char* why = apply(MbarrierOp::complete_tx, bytes, word); why != nullptr) {
+    raise_illegal(w, op, i, why);
+    return false;
+  }
+  __builtin_memcpy(at, &word, sizeof(word));
+  return check_excess(w, op, word, i);
+}
+
 const Op* copy_bulk(Warp& w, const Op* op, u32 mask) {
-  constexpr u32 unit = 16;
   AccessFault fault;
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
     const auto i = static_cast<unsigned>(__builtin_ctz(rest));
     const u32 bytes = src<u32>(w, op->c)[i];
     if (bytes % unit != 0) {
       return raise_illegal(w, op, i, "copies a number of bytes that is not a multiple of 16");
-    }
-    fault.what = "cp.async.bulk write";
-    std::byte* to = find(w, static_cast<Space>(op->sub), src<u64>(w, op->a)[i], i, bytes, unit, fault);
-    if (to == nullptr) {
-      return raise_access(w, op, fault);
     }
     fault.what = "cp.async.bulk read";
     const std::byte* from =
@@ -127,31 +170,16 @@ const Op* copy_bulk(Warp& w, const Op* op, u32 mask) {
     if (bytes != 0 && !watched(w, op, touched, WarpAccess::Kind::read, 1U << i, bytes)) {
       return nullptr;
     }
-    touched.first = to;
-    if (bytes != 0 && !watched(w, op, touched, WarpAccess::Kind::write, 1U << i, bytes)) {
-      return nullptr;
-    }
-    __builtin_memmove(to, from, bytes);
-    if (op->count == 0) {
-      continue;
-    }
-    fault.what = "mbarrier access";
-    std::byte* at = find(w, Space::shared, src<u64>(w, w.lists[op->d2])[i], i, 8, 8, fault);
-    if (at == nullptr) {
-      return raise_access(w, op, fault);
-    }
-    touched.first = at;
-    if (!watched(w, op, touched, WarpAccess::Kind::atomic, 1U << i, 8)) {
-      return nullptr;
-    }
-    u64 word = 0;
-    __builtin_memcpy(&word, at, sizeof(word));
-    if (const char* why = apply(MbarrierOp::complete_tx, bytes, word); why != nullptr) {
-      return raise_illegal(w, op, i, why);
-    }
-    __builtin_memcpy(at, &word, sizeof(word));
-    if (!check_excess(w, op, word, i)) {
-      return nullptr;
+    const bool multicasts = (op->flags & flag::multicast) != 0;
+    const u32 targets = multicasts ? src<u16>(w, w.lists[op->d2 + 1])[i] : 1U;
+    for (u32 left = targets; left != 0; left &= left - 1) {
+      const auto rank = static_cast<u32>(__builtin_ctz(left));
+      if (multicasts && rank >= cluster_blocks(w)) {
+        return raise_illegal(w, op, i, "copies to a block that its cluster does not have");
+      }
+      if (!copy_to(w, op, i, bytes, from, multicasts, rank)) {
+        return nullptr;
+      }
     }
   }
   return op + 1;

@@ -139,9 +139,11 @@ bool can_reach(const Program& module, const Op* from, const Op* to) {
 bool others_may_come(const Warp& warp, const Op* op) {
   for (std::uint32_t i = 0; i < warp.fragment_count; ++i) {
     const Fragment& other = warp.fragments[i];
-    const bool at_barrier = (other.at->code == Code::barrier_sync || other.at->code == Code::barrier_red ||
-                             other.at->code == Code::barrier_arrive) &&
-                            (other.at->flags & flag::aligned) != 0;
+    const bool at_barrier =
+        (other.at->code == Code::barrier_sync || other.at->code == Code::barrier_red ||
+         other.at->code == Code::barrier_arrive || other.at->code == Code::cluster_arrive ||
+         other.at->code == Code::cluster_wait) &&
+        (other.at->flags & flag::aligned) != 0;
     if (other.state != Fragment::State::ready || at_barrier) {
       continue;
     }
@@ -154,6 +156,29 @@ bool others_may_come(const Warp& warp, const Op* op) {
 }
 
 }  // namespace
+
+bool meet_aligned(Warp& warp, const Op* op, std::uint32_t mask) {
+  if (warp.block->strict == nullptr || (op->flags & flag::aligned) == 0 || mask == warp.live) {
+    return true;
+  }
+  if (mask == warp.active && others_may_come(warp, op)) {
+    // They meet here, as they would on a device: the rest may be in a loop that waits for another block.
+    add_fragment(warp, op, mask, warp.frame, Fragment::State::ready);
+    count_before(warp, op);
+    warp.active = 0;
+    warp.resume = op;
+    warp.rotate = true;
+    warp.event = Event::reschedule;
+    return false;
+  }
+  return violation(warp, op, [&] {
+    return fmt::format(
+        "{} reaches a barrier that all threads of its warp must reach together, but lanes {:#010x} "
+        "of warp {} are not with it: the barrier is divergent{}",
+        describe_thread(warp, op, static_cast<std::uint32_t>(std::countr_zero(mask))), warp.live & ~mask,
+        warp.index, describe_op(warp, op));
+  });
+}
 
 const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask) {
   Block& block = *warp.block;
@@ -177,26 +202,8 @@ const Op* barrier(Warp& warp, const Op* op, std::uint32_t mask) {
         "passes another thread count to the barrier than the threads that already wait at it");
   }
   if (block.strict != nullptr) {
-    if ((op->flags & flag::aligned) != 0 && mask != warp.live) {
-      if (mask == warp.active && others_may_come(warp, op)) {
-        // They meet here, as they would on a device: the rest may be in a loop that waits for another block.
-        add_fragment(warp, op, mask, warp.frame, Fragment::State::ready);
-        count_before(warp, op);
-        warp.active = 0;
-        warp.resume = op;
-        warp.rotate = true;
-        warp.event = Event::reschedule;
-        return nullptr;
-      }
-      const bool goes_on = violation(warp, op, [&] {
-        return fmt::format(
-            "{} reaches a barrier that all threads of its warp must reach together, but lanes {:#010x} "
-            "of warp {} are not with it: the barrier is divergent{}",
-            describe_thread(warp, op, lane), warp.live & ~mask, warp.index, describe_op(warp, op));
-      });
-      if (!goes_on) {
-        return nullptr;
-      }
+    if (!meet_aligned(warp, op, mask)) {
+      return nullptr;
     }
     strict_arrive(*block.strict, warp.index, id);
   }
@@ -235,7 +242,11 @@ std::string describe_deadlock(const Block& block) {
       }
       const int line = block.launch->module->line_of(fragment.at);
       const std::string where = fmt::format("PTX line {}: {}", line, block.launch->module->line_text(line));
-      if (fragment.state == Fragment::State::barrier) {
+      if (fragment.state == Fragment::State::cluster) {
+        text += fmt::format(
+            " warp {} lanes {:#010x} wait at the barrier of their cluster ({} threads arrived; {});",
+            warp.index, fragment.mask, block.cluster->arrived, where);
+      } else if (fragment.state == Fragment::State::barrier) {
         const Barrier& barrier = block.barriers[fragment.barrier];
         text += fmt::format(" warp {} lanes {:#010x} wait at barrier {} ({} of {} threads arrived; {});",
                             warp.index, fragment.mask, fragment.barrier, barrier.arrived,

@@ -166,6 +166,17 @@ bool has_ready(const Warp& warp) {
   return false;
 }
 
+bool waits_for_cluster(const Block& block) {
+  for (const Warp& warp : block.warps) {
+    for (std::uint32_t i = 0; i < warp.fragment_count; ++i) {
+      if (warp.fragments[i].state == Fragment::State::cluster) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 void count_before(Warp& warp, const Op* op) {
@@ -210,6 +221,7 @@ bool in_warpgroup(const Warp& warp) {
 const Op* exit_lanes(Warp& warp, const Op* op, std::uint32_t mask) {
   Block& block = *warp.block;
   count_through(warp, op);
+  leave_cluster(warp, mask);
   warp.live &= ~mask;
   block.live_threads -= static_cast<std::uint32_t>(std::popcount(mask));
   warp.active &= ~mask;
@@ -220,6 +232,7 @@ const Op* exit_lanes(Warp& warp, const Op* op, std::uint32_t mask) {
     }
   }
   settle_barriers(block);
+  settle_cluster(*block.cluster);
   warp.resume = op + 1;
   warp.event = Event::reschedule;
   return nullptr;
@@ -323,7 +336,13 @@ Block::Block(LaunchState& state)
 
 Block::~Block() = default;
 
-void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
+void Block::start(std::uint64_t index, Range* ranges, Tally* tally, Cluster* group, std::uint32_t rank) {
+  if (group == nullptr) {
+    alone.arrived = 0;
+    alone.blocks.assign(1, this);
+    alone.memory.shared[0] = shared.data();
+  }
+  cluster = group == nullptr ? &alone : group;
   const LaunchState& state = *launch;
   const Launch& request = *state.launch;
   linear = index;
@@ -353,6 +372,9 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally) {
     warp.ranges = ranges;
     warp.shared = shared.data();
     warp.shared_bytes = state.shared_granules;
+    warp.cluster = &cluster->memory;
+    warp.rank = rank;
+    warp.cluster_arrived = 0;
     warp.local_bytes = state.function->stack_local_bytes;
     warp.local = local.data() + std::size_t{i} * lane_count * warp.local_bytes;
     warp.parameters = request.parameters.data();
@@ -405,6 +427,10 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
     }
     if (!progress && block.waits) {
       return BlockStatus::asleep;
+    }
+    if (!progress && waits_for_cluster(block)) {
+      // What it did in earlier turns may have let other blocks go on.
+      return turn == 0 ? BlockStatus::stuck : BlockStatus::unfinished;
     }
     if (!progress) {
       raise(block.warps.front(), FaultKind::deadlock, describe_deadlock(block));

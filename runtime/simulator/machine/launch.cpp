@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "runtime/simulator/machine/grid_link.hpp"
 #include "runtime/simulator/machine/scheduler.hpp"
@@ -21,6 +22,8 @@ namespace {
 /// Rounds of turns that a block may take before another block gets the host thread, so that blocks that wait
 /// for each other all make progress.
 constexpr std::uint32_t rounds = 256;
+/// Turns that a block of a cluster may take before the next one.
+constexpr std::uint32_t cluster_turns = 4;
 /// The most unfinished blocks of one host thread; the rest of the grid starts as these end.
 constexpr std::size_t most_unfinished = 1024;
 /// The most blocks of one host thread that wait for the launches before, unless they shall begin early. It is
@@ -50,6 +53,23 @@ class Worker {
                    : nullptr) {}
 
   void run() {
+    if (state_.cluster_blocks > 1) {
+      run_clusters();
+    } else {
+      run_blocks();
+    }
+    add_counts();
+  }
+
+ private:
+  /// The blocks of a cluster that run together.
+  struct Group {
+    Cluster cluster;
+    std::vector<std::unique_ptr<Block>> blocks;
+    std::vector<bool> ended;
+  };
+
+  void run_blocks() {
     while (!stopped()) {
       if (out_of_time()) {
         break;
@@ -58,11 +78,7 @@ class Worker {
       if (block == nullptr) {
         break;
       }
-      // Allocations that came or went since may have invalidated what this thread knows.
-      if (const std::uint64_t now = state_.memory->generation(); now != generation_) {
-        generation_ = now;
-        ranges_.fill(Range{});
-      }
+      forget_stale_ranges();
       const BlockStatus status = run_block(*block, rounds);
       if (link_ != nullptr) {
         tell_neighbours(*block, status);
@@ -79,11 +95,121 @@ class Worker {
           ++(block->sits ? sitting_ : waiting_);
           asleep_.push_back(std::move(block));
           break;
+        case BlockStatus::stuck:  // A block alone completes its cluster's barrier.
         case BlockStatus::failed:
           count(*block);
           break;
       }
     }
+  }
+
+  /// Runs clusters, each of which has one host thread for all its blocks.
+  void run_clusters() {
+    while (!stopped() && !out_of_time()) {
+      std::unique_ptr<Group> group = next_group();
+      if (group == nullptr) {
+        return;
+      }
+      forget_stale_ranges();
+      if (advance(*group)) {
+        spare_group_ = std::move(group);
+      } else {
+        unfinished_groups_.push_back(std::move(group));
+      }
+    }
+  }
+
+  std::unique_ptr<Group> next_group() {
+    const std::uint64_t clusters = state_.blocks / state_.cluster_blocks;
+    const std::uint64_t next = unfinished_groups_.size() < most_unfinished / most_cluster_blocks
+                                   ? state_.next_block.fetch_add(1, std::memory_order_relaxed)
+                                   : clusters;
+    if (next < clusters) {
+      std::unique_ptr<Group> group = spare_group_ ? std::move(spare_group_) : make_group();
+      start(*group, next);
+      return group;
+    }
+    if (unfinished_groups_.empty()) {
+      return nullptr;
+    }
+    std::unique_ptr<Group> group = std::move(unfinished_groups_.front());
+    unfinished_groups_.pop_front();
+    return group;
+  }
+
+  std::unique_ptr<Group> make_group() {
+    auto group = std::make_unique<Group>();
+    group->cluster.memory.blocks = state_.cluster_blocks;
+    for (std::uint32_t rank = 0; rank < state_.cluster_blocks; ++rank) {
+      Block& block = *group->blocks.emplace_back(std::make_unique<Block>(state_));
+      group->cluster.blocks.push_back(&block);
+      group->cluster.memory.shared[rank] = block.shared.data();
+    }
+    return group;
+  }
+
+  /// Starts the blocks of cluster `index`, counted along x, y and z of the grid as blocks are.
+  void start(Group& group, std::uint64_t index) {
+    const std::array<std::uint32_t, 3>& grid = state_.launch->grid;
+    const std::array<std::uint32_t, 3>& size = state_.launch->cluster;
+    const std::uint64_t wide = grid[0] / size[0];
+    const std::uint64_t high = grid[1] / size[1];
+    group.cluster.arrived = 0;
+    group.ended.assign(group.blocks.size(), false);
+    for (std::uint32_t rank = 0; rank < state_.cluster_blocks; ++rank) {
+      const std::uint64_t x = index % wide * size[0] + rank % size[0];
+      const std::uint64_t y = index / wide % high * size[1] + rank / size[0] % size[1];
+      const std::uint64_t z = index / wide / high * size[2] + rank / size[0] / size[1];
+      group.blocks[rank]->start((z * grid[1] + y) * grid[0] + x, ranges_.data(), tally_.get(), &group.cluster,
+                                rank);
+    }
+  }
+
+  /// Gives the blocks of a cluster turns. True if all have ended, or the launch has stopped.
+  bool advance(Group& group) {
+    for (std::uint32_t round = 0; round < rounds; ++round) {
+      bool all_ended = true;
+      bool progress = false;
+      for (std::size_t i = 0; i < group.blocks.size(); ++i) {
+        if (group.ended[i]) {
+          continue;
+        }
+        Block& block = *group.blocks[i];
+        const BlockStatus status = run_block(block, cluster_turns);
+        if (status == BlockStatus::failed) {
+          count(block);
+          return true;
+        }
+        group.ended[i] = status == BlockStatus::done;
+        if (group.ended[i]) {
+          count(block);
+        }
+        all_ended = all_ended && group.ended[i];
+        progress = progress || status != BlockStatus::stuck;
+      }
+      if (all_ended) {
+        return true;
+      }
+      if (!progress) {
+        const auto waits = static_cast<std::size_t>(std::find(group.ended.begin(), group.ended.end(), false) -
+                                                    group.ended.begin());
+        Block& block = *group.blocks[waits];
+        raise(block.warps.front(), FaultKind::deadlock, describe_deadlock(block));
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// Allocations that came or went since may have invalidated what this thread knows.
+  void forget_stale_ranges() {
+    if (const std::uint64_t now = state_.memory->generation(); now != generation_) {
+      generation_ = now;
+      ranges_.fill(Range{});
+    }
+  }
+
+  void add_counts() {
     const std::lock_guard lock(state_.mutex);
     state_.counts.warp_instructions += counts_.warp_instructions;
     state_.counts.thread_instructions += counts_.thread_instructions;
@@ -93,7 +219,6 @@ class Worker {
     }
   }
 
- private:
   /// A block to run: a fresh one as long as there is room, else one that is unfinished. Null if none is left,
   /// or if the launch has stopped.
   std::unique_ptr<Block> next_block() {
@@ -220,6 +345,8 @@ class Worker {
   std::size_t sitting_ = 0;  ///< blocks that are asleep until the launch is released
   std::size_t waiting_ = 0;  ///< and until the launches before have completed
   std::unique_ptr<Block> spare_;
+  std::deque<std::unique_ptr<Group>> unfinished_groups_;
+  std::unique_ptr<Group> spare_group_;
   std::array<Range, range_count> ranges_{};
   std::uint64_t generation_ = 0;
   LaunchCounts counts_;
@@ -312,6 +439,16 @@ Fault execute(const Launch& launch, Memory& memory, LaunchCounts* counts) {
                               info.name, launch.grid[0], launch.grid[1], launch.grid[2], launch.block[0],
                               launch.block[1], launch.block[2]));
   }
+  const std::uint64_t cluster = std::uint64_t{launch.cluster[0]} * launch.cluster[1] * launch.cluster[2];
+  if (cluster == 0 || cluster > most_cluster_blocks || launch.grid[0] % launch.cluster[0] != 0 ||
+      launch.grid[1] % launch.cluster[1] != 0 || launch.grid[2] % launch.cluster[2] != 0 ||
+      (cluster > 1 && launch.link != nullptr)) {
+    return refuse(FaultKind::illegal_instruction,
+                  fmt::format("kernel '{}': clusters of {}x{}x{} blocks cannot run in a grid of {}x{}x{}",
+                              info.name, launch.cluster[0], launch.cluster[1], launch.cluster[2],
+                              launch.grid[0], launch.grid[1], launch.grid[2]));
+  }
+  state.cluster_blocks = static_cast<std::uint32_t>(cluster);
   if (launch.parameters.size() < info.parameter_bytes) {
     return refuse(FaultKind::illegal_instruction,
                   fmt::format("kernel '{}' takes {} bytes of parameters, got {}", info.name,

@@ -61,7 +61,9 @@ struct KernelInfo {
   std::uint32_t max_threads_per_block = 0;  ///< product of .maxntid; 0 if the PTX sets none
   std::string refusal;                      ///< why it cannot run: it needs what is not modelled; else empty
   bool triggers = false;                    ///< it may execute griddepcontrol.launch_dependents
-  std::array<std::uint32_t, 3> required_block{};  ///< .reqntid; zeros if the PTX sets none
+  std::array<std::uint32_t, 3> required_block{};    ///< .reqntid; zeros if the PTX sets none
+  std::array<std::uint32_t, 3> required_cluster{};  ///< .reqnctapercluster; zeros if the PTX sets none
+  bool explicit_cluster = false;  ///< .explicitcluster: a launch must say the cluster's size
 };
 
 /// A module-scope variable of the PTX (.global or .const), placed in device memory when the module loads.

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/simulator/machine/cluster.hpp"
 #include "runtime/simulator/machine/machine.hpp"
 #include "runtime/simulator/machine/program.hpp"
 #include "runtime/simulator/machine/state.hpp"
@@ -37,6 +38,7 @@ struct LaunchState {
   std::uint32_t threads = 0;  ///< per block
   std::uint32_t warps = 0;
   std::uint64_t blocks = 0;
+  std::uint32_t cluster_blocks = 1;
   std::uint64_t shared_bytes = 0;     ///< that the launch asks for
   std::uint64_t shared_granules = 0;  ///< bytes that a block gets: whole granules
   std::uint64_t dynamic_shared_base = 0;
@@ -45,8 +47,8 @@ struct LaunchState {
   double time_limit = 0;  ///< seconds
   std::atomic<std::chrono::steady_clock::time_point> deadline{};
 
-  std::atomic<std::uint64_t> next_block{0};
-  std::atomic<std::uint64_t> settled{0};  ///< blocks that have ended, or waited for the launches before
+  std::atomic<std::uint64_t> next_block{0};  ///< the next cluster if they have several blocks
+  std::atomic<std::uint64_t> settled{0};     ///< blocks that have ended, or waited for the launches before
   std::atomic<bool> stop{false};
   std::mutex mutex;
   Fault fault;                    ///< guarded by mutex
@@ -65,8 +67,10 @@ struct Block {
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
-  /// Puts every thread of block `index` at the kernel's start. `tally` may be null.
-  void start(std::uint64_t index, Range* ranges, Tally* tally);
+  /// Puts every thread of block `index` at the kernel's start, as the block of rank `rank` of `group`, or of
+  /// a cluster of its own if that is null. `tally` may be null.
+  void start(std::uint64_t index, Range* ranges, Tally* tally, Cluster* group = nullptr,
+             std::uint32_t rank = 0);
 
   LaunchState* launch;
   std::uint64_t linear = 0;
@@ -75,11 +79,13 @@ struct Block {
   std::array<Barrier, barrier_count> barriers{};
   std::uint32_t live_threads = 0;
   std::uint64_t clock = 0;
-  bool triggered = false;   ///< it has let a dependent launch begin
-  bool sits = false;        ///< it goes on when its launch is released
-  bool waits = false;       ///< some fragment waits for the launches before
-  bool has_waited = false;  ///< some thread has done so
-  bool settled = false;     ///< it is counted in LaunchState::settled
+  bool triggered = false;     ///< it has let a dependent launch begin
+  bool sits = false;          ///< it goes on when its launch is released
+  bool waits = false;         ///< some fragment waits for the launches before
+  bool has_waited = false;    ///< some thread has done so
+  bool settled = false;       ///< it is counted in LaunchState::settled
+  Cluster alone;              ///< its cluster if it shares none
+  Cluster* cluster = &alone;  ///< never null
   AlignedBytes registers;
   AlignedBytes shared;
   AlignedBytes local;
@@ -87,8 +93,8 @@ struct Block {
 };
 
 /// `asleep`: nothing of the block can go on before its launch is released or the launches before have
-/// completed.
-enum class BlockStatus : std::uint8_t { done, unfinished, asleep, failed };
+/// completed. `stuck`: nothing can before other blocks of its cluster do.
+enum class BlockStatus : std::uint8_t { done, unfinished, asleep, stuck, failed };
 
 /// Runs all warps of `block` in turns until the block ends, fails, or has used up `turns` turns without
 /// ending.
@@ -110,6 +116,9 @@ void count_before(Warp& warp, const Op* op);
 /// Ends the run of a warp whose fragments changed, and its turn once that has had its share of branches and
 /// calls.
 void end_run(Warp& warp);
+/// False if the handler of an aligned barrier must return null: lanes of the warp are not there. Those at
+/// `op` wait for them if they may come; else it is a violation.
+bool meet_aligned(Warp& warp, const Op* op, std::uint32_t mask);
 /// Lets waiting fragments of complete barriers go on; called whenever a thread arrives or exits.
 void settle_barriers(Block& block);
 /// Counts the block among those that let a dependent launch begin, unless it is counted already.

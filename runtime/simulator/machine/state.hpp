@@ -68,9 +68,11 @@ struct Warp {
   std::byte* shared = nullptr;
   std::uint64_t shared_bytes = 0;  ///< in whole granules, more than the launch asked for
   const ClusterMemory* cluster = nullptr;
-  std::uint32_t rank = 0;         ///< of the block in its cluster
-  std::byte* local = nullptr;     ///< this warp's local memory, one lane after the other
-  std::uint64_t local_bytes = 0;  ///< per lane
+  std::uint32_t rank = 0;             ///< of the block in its cluster
+  std::uint32_t cluster_arrived = 0;  ///< lanes that have arrived at the cluster's barrier and not waited
+  std::uint32_t cluster_odd = 0;      ///< those of them that did so in an odd phase
+  std::byte* local = nullptr;         ///< this warp's local memory, one lane after the other
+  std::uint64_t local_bytes = 0;      ///< per lane
   const std::byte* parameters = nullptr;
   std::uint64_t parameter_bytes = 0;
   const std::uint32_t* lists = nullptr;

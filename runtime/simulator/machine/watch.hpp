@@ -83,6 +83,11 @@ void strict_note_tile(Warp& warp, const Op* op, std::uint32_t span);
 /// The wgmma `op` reads chunks of shared memory at `at`, by lanes of `mask`, as if written with such a
 /// swizzle. False after raising a fault.
 bool strict_tile(Warp& warp, const Op* op, const std::uint64_t* at, std::uint32_t mask, std::uint32_t span);
+/// Warp `warp` arrives at the barrier of its cluster; all threads of the cluster have; `warp` has waited for
+/// it.
+void strict_cluster_arrived(StrictBlock& strict, std::uint32_t warp);
+void strict_cluster_met(StrictBlock& strict);
+void strict_cluster_passed(StrictBlock& strict, std::uint32_t warp);
 /// Lanes of warp `warp` met in a bar.warp.sync.
 void strict_lanes_met(StrictBlock& strict, std::uint32_t warp);
 

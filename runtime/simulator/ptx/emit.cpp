@@ -134,7 +134,8 @@ void DecodeContext::read_register(Field field, const Scalar& scalar, Type type, 
       slot_of(body.ops.back(), field) = constant(number_bits_of(scalar, bytes), bytes);
       break;
     case Scalar::Kind::variable:
-      if (instruction_->mods.base() != "mov" && instruction_->mods.base() != "cvta") {
+      if (instruction_->mods.base() != "mov" && instruction_->mods.base() != "cvta" &&
+          instruction_->mods.base() != "mapa" && instruction_->mods.base() != "getctarank") {
         fail(fmt::format("the address of '{}' can only be read by mov and cvta", scalar.text));
       }
       if (bytes < 4) {

@@ -115,8 +115,18 @@ void Tally::access(Warp& warp, std::uint32_t instruction, const WarpAccess& touc
   const auto shared = reinterpret_cast<std::uint64_t>(warp.shared);
   const auto local = reinterpret_cast<std::uint64_t>(warp.local);
   const auto parameters = reinterpret_cast<std::uint64_t>(warp.parameters);
+  // The offset in the shared memory of any block of the cluster; its size if in none.
+  const auto shared_offset = [&](std::uint64_t address) {
+    for (std::uint32_t rank = 0; warp.cluster->blocks > 1 && rank < warp.cluster->blocks; ++rank) {
+      const std::uint64_t offset = address - reinterpret_cast<std::uint64_t>(warp.cluster->shared[rank]);
+      if (offset < warp.shared_bytes) {
+        return offset;
+      }
+    }
+    return std::min(address - shared, warp.shared_bytes);
+  };
   const auto is_global = [&](std::uint64_t address) {
-    return address - shared >= warp.shared_bytes && address - local >= warp.local_bytes * lane_count &&
+    return shared_offset(address) >= warp.shared_bytes && address - local >= warp.local_bytes * lane_count &&
            address - parameters >= warp.parameter_bytes;
   };
   if (touch.host == nullptr && touch.stride == touch.bytes && touch.mask == all_lanes &&
@@ -130,8 +140,8 @@ void Tally::access(Warp& warp, std::uint32_t instruction, const WarpAccess& touc
   std::uint64_t in_local = 0;
   for (std::uint32_t rest = touch.mask; rest != 0; rest &= rest - 1) {
     const std::uint64_t address = touch.at(static_cast<std::uint32_t>(std::countr_zero(rest)));
-    if (address - shared < warp.shared_bytes) {
-      in_shared.add(address - shared);
+    if (const std::uint64_t offset = shared_offset(address); offset < warp.shared_bytes) {
+      in_shared.add(offset);
     } else if (address - local < warp.local_bytes * lane_count) {
       ++in_local;
     } else if (address - parameters >= warp.parameter_bytes) {

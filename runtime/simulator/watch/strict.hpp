@@ -40,6 +40,13 @@ class StrictBlock {
   void arrive(std::uint32_t warp, std::uint32_t id);
   /// The warps in `waiting`, a bit each, leave barrier `id`.
   void leave(std::uint32_t waiting, std::uint32_t id);
+  /// The same for the barrier of the block's cluster: arriving, meeting, and going on.
+  void cluster_arrived(std::uint32_t warp);
+  void cluster_met();
+  void cluster_passed(std::uint32_t warp);
+  /// Another block of the cluster accesses `bytes` bytes at `offset`. They count as written from then on if
+  /// it writes, in order with whatever the block does: races between blocks are not looked for.
+  void access_from_outside(std::uint64_t offset, std::uint32_t bytes, WarpAccess::Kind kind);
   /// Threads of `warp` have waited for the launches before.
   void grid_waited(std::uint32_t warp);
   /// True if what `warp` does next comes after such a wait, by itself or by another warp that it has met
@@ -101,6 +108,8 @@ class StrictBlock {
   std::array<Clock, lane_count> synced_{};
   std::array<std::uint16_t, lane_count> lane_sync_{};
   std::array<Clock, 16> barriers_{};
+  Clock cluster_arrivals_{};        ///< of the cluster's barrier, in its current phase
+  Clock cluster_meeting_{};         ///< and in the one before
   Clock grid_waits_{};              ///< when each warp of waited_warps_ waited for the launches before
   std::uint32_t waited_warps_ = 0;  ///< a bit each
   std::unordered_map<std::uint64_t, Clock> meetings_;  ///< meetings at atomics and flags, by shared offset

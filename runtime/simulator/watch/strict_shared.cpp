@@ -11,6 +11,9 @@ namespace kerncast::simulator {
 
 namespace {
 
+/// The instruction that wrote a cell, if another block of the cluster did.
+constexpr std::uint32_t outside_op = ~std::uint32_t{0};
+
 void join(StrictBlock::Clock& into, const StrictBlock::Clock& other) {
   for (std::size_t i = 0; i < into.size(); ++i) {
     into[i] = std::max(into[i], other[i]);
@@ -46,6 +49,8 @@ void StrictBlock::start() {
   for (Clock& clock : barriers_) {
     clock.fill(0);
   }
+  cluster_arrivals_.fill(0);
+  cluster_meeting_.fill(0);
   for (Undefined& registers : undefined_) {
     registers.clear();
   }
@@ -76,6 +81,40 @@ void StrictBlock::leave(std::uint32_t waiting, std::uint32_t id) {
         *std::min_element(barriers_[id].begin(), barriers_[id].begin() + static_cast<std::ptrdiff_t>(warps)));
   }
   barriers_[id].fill(0);
+}
+
+void StrictBlock::cluster_arrived(std::uint32_t warp) {
+  simulator::join(cluster_arrivals_, synced_[warp]);
+  cluster_arrivals_[warp] = now_ + 1;
+}
+
+void StrictBlock::cluster_met() {
+  ++now_;
+  cluster_meeting_ = cluster_arrivals_;
+  cluster_arrivals_.fill(0);
+}
+
+void StrictBlock::cluster_passed(std::uint32_t warp) {
+  simulator::join(synced_[warp], cluster_meeting_);
+  ++lane_sync_[warp];
+}
+
+void StrictBlock::access_from_outside(std::uint64_t offset, std::uint32_t bytes, WarpAccess::Kind kind) {
+  if (kind == WarpAccess::Kind::read) {
+    return;
+  }
+  SharedCell cell;
+  cell.write_stamp = started_;
+  cell.write_op = outside_op;
+  for (std::uint64_t at = offset; at < offset + bytes;) {
+    if (at % 4 == 0 && at + 4 <= offset + bytes && !cells_.is_split(at / 4)) {
+      cells_.store(at / 4, cell);
+      at += 4;
+    } else {
+      cells_.byte(at) = cell;
+      ++at;
+    }
+  }
 }
 
 void StrictBlock::grid_waited(std::uint32_t warp) {
@@ -203,7 +242,8 @@ bool StrictBlock::check_cell(const Touch& touch, std::uint64_t offset, std::uint
     return true;
   }
   bool joins = false;
-  if (written && !(touch.strong && cell.strong != 0) && !ordered_after_write(cell, touch)) {
+  if (written && cell.write_op != outside_op && !(touch.strong && cell.strong != 0) &&
+      !ordered_after_write(cell, touch)) {
     // Threads that write the same value do no harm, whoever comes last.
     joins = same_value(touch, offset, bytes, cell);
     if (!joins && !report(touch, offset, cell, Hazard::write)) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <bit>
+
 #include "runtime/simulator/machine/scheduler.hpp"
 #include "runtime/simulator/machine/state.hpp"
 #include "runtime/simulator/watch/profile.hpp"
@@ -9,11 +11,59 @@
 
 namespace kerncast::simulator {
 
-bool watch_access(Warp& warp, const Op* op, const WarpAccess& touch) {
+namespace {
+
+/// The lanes of `touch` that access the shared memory of other blocks of the cluster, of which those blocks
+/// learn. `ended` is the first lane whose block has ended, if any.
+std::uint32_t outside_lanes(const Warp& warp, const WarpAccess& touch, std::uint32_t& ended) {
+  const Cluster& cluster = *warp.block->cluster;
+  std::uint32_t lanes = 0;
+  for (std::uint32_t rank = 0; cluster.memory.blocks > 1 && rank < cluster.memory.blocks; ++rank) {
+    if (rank == warp.rank) {
+      continue;
+    }
+    const Block& other = *cluster.blocks[rank];
+    const auto base = reinterpret_cast<std::uint64_t>(cluster.memory.shared[rank]);
+    for (std::uint32_t rest = touch.mask; rest != 0; rest &= rest - 1) {
+      const auto lane = static_cast<std::uint32_t>(std::countr_zero(rest));
+      const std::uint64_t offset = touch.at(lane) - base;
+      if (offset >= warp.shared_bytes) {
+        continue;
+      }
+      lanes |= 1U << lane;
+      ended = other.live_threads == 0 && ended == lane_count ? lane : ended;
+      if (other.strict != nullptr) {
+        other.strict->access_from_outside(offset, touch.bytes, touch.kind);
+      }
+    }
+  }
+  return lanes;
+}
+
+/// Takes the part of `touch` that goes to other blocks off it. False after raising a fault.
+bool take_outside(Warp& warp, const Op* op, WarpAccess& touch) {
+  std::uint32_t ended = lane_count;
+  touch.mask &= ~outside_lanes(warp, touch, ended);
+  return ended == lane_count || violation(warp, op, [&] {
+           return fmt::format("{} accesses the shared memory of a block of its cluster that has ended{}",
+                              describe_thread(warp, op, ended), describe_op(warp, op));
+         });
+}
+
+}  // namespace
+
+bool watch_access(Warp& warp, const Op* op, const WarpAccess& given) {
   if (warp.tally != nullptr) {
-    warp.tally->access(warp, op->prefix, touch);
+    warp.tally->access(warp, op->prefix, given);
   }
   if (warp.strict == nullptr) {
+    return true;
+  }
+  WarpAccess touch = given;
+  if (!take_outside(warp, op, touch)) {
+    return false;
+  }
+  if (touch.mask == 0) {
     return true;
   }
   if (op->code == Code::wgmma) {
@@ -102,6 +152,18 @@ void strict_arrive(StrictBlock& strict, std::uint32_t warp, std::uint32_t id) {
 
 void strict_leave(StrictBlock& strict, std::uint32_t waiting, std::uint32_t id) {
   strict.leave(waiting, id);
+}
+
+void strict_cluster_arrived(StrictBlock& strict, std::uint32_t warp) {
+  strict.cluster_arrived(warp);
+}
+
+void strict_cluster_met(StrictBlock& strict) {
+  strict.cluster_met();
+}
+
+void strict_cluster_passed(StrictBlock& strict, std::uint32_t warp) {
+  strict.cluster_passed(warp);
 }
 
 void strict_grid_waited(StrictBlock& strict, std::uint32_t warp) {

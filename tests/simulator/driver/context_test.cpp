@@ -235,7 +235,7 @@ TEST_CASE_METHOD(TwoDevices, "memory of a pool is reached by the devices the poo
   CHECK(CU(cuCtxSynchronize)() == (open ? CUDA_SUCCESS : CUDA_ERROR_ILLEGAL_ADDRESS));
 }
 
-TEST_CASE_METHOD(OwnContext, "a cooperative grid must fit on the device, and clusters are refused") {
+TEST_CASE_METHOD(OwnContext, "a cooperative grid must fit on the device") {
   CUdeviceptr x = words(128, 0);
   unsigned int n = 128;
   void* parameters[] = {&x, &n};
@@ -254,10 +254,6 @@ TEST_CASE_METHOD(OwnContext, "a cooperative grid must fit on the device, and clu
   attribute.value.programmaticStreamSerializationAllowed = 1;
   CUlaunchConfig config{1, 1, 1, 128, 1, 1, 0, nullptr, &attribute, 1};
   CHECK(CU(cuLaunchKernelEx)(&config, kernel, parameters, nullptr) == CUDA_SUCCESS);
-  attribute.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
-  attribute.value.clusterDim = {2, 1, 1};
-  config.gridDimX = 2;
-  CHECK(CU(cuLaunchKernelEx)(&config, kernel, parameters, nullptr) == CUDA_ERROR_NOT_SUPPORTED);
   int grid = 0;
   int block = 0;
   REQUIRE_CU(CU(cuOccupancyMaxPotentialBlockSize)(&grid, &block, kernel, nullptr, 0, 0));

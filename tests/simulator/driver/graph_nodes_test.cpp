@@ -122,7 +122,7 @@ TEST_CASE_METHOD(Builder, "a kernel node has every attribute of a launch, by def
         CUDA_ERROR_NOT_SUPPORTED);
   value.clusterDim = {2, 1, 1};
   CHECK(CU(cuGraphKernelNodeSetAttribute)(node, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, &value) ==
-        CUDA_ERROR_NOT_SUPPORTED);
+        CUDA_ERROR_INVALID_CLUSTER_SIZE);
   // A value that is set is read back, also from a node that it was copied to.
   value = {};
   value.priority = 25;

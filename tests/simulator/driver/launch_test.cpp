@@ -111,7 +111,7 @@ TEST_CASE_METHOD(PrimaryFixture, "launch attributes are hints or refused") {
   attribute.value.clusterDim = {1, 1, 1};
   CHECK(launch() == CUDA_SUCCESS);
   attribute.value.clusterDim = {2, 1, 1};
-  CHECK(launch() == CUDA_ERROR_NOT_SUPPORTED);
+  CHECK(launch() == CUDA_ERROR_INVALID_CLUSTER_SIZE);  // It does not divide the grid.
   attribute = {};
   attribute.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
   attribute.value.cooperative = 1;

@@ -216,12 +216,11 @@ TEST_CASE("What lies outside the supported memory instructions is refused with i
        {"multimem.ld_reduce.relaxed.sys.global.add.f32 f0, [in];",
         "multimem.red.relaxed.sys.global.add.f32 [in], f0;",
         "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.u32 [in], w0, [in];",
-        "mapa.shared::cluster.u32 w0, w0, w0;",
         "red.async.relaxed.cluster.global.shared::cluster.mbarrier::complete_tx::bytes.add.u32 [in], w0, "
         "[in];",
         "atom.global.min.f32 f0, [in], f0;", "atom.global.add.v2.u32 {w0, w1}, [in], {w0, w1};",
         "atom.shared.add.v2.f32 {f0, f1}, [in], {f0, f1};", "tex.1d.v4.f32.s32 {f0, f1, f2, f3}, [in, {w0}];",
-        "fence.proxy.tensormap::generic.release.gpu;", "barrier.cluster.arrive;",
+        "wmma.load.a.sync.aligned.row.m16n16k16.f16 {w0, w0, w0, w0, w0, w0, w0, w0}, [in], 16;",
         "ld.global.v8.u64 {x0, x1, x2, x3, x0, x1, x2, x3}, [in];", "vadd.s32.s32.s32 w0, w0, w0;",
         "clusterlaunchcontrol.try_cancel.async.b128 [in], [in];",
         "tensormap.replace.tile.rank.global.b1024.b32 [in], 1;"}) {

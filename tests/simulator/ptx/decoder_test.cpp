@@ -120,7 +120,6 @@ TEST_CASE("the unsupported and the malformed are refused by name and line") {
   CHECK_THAT(refusal("frobnicate.u32 r0, r1;"), Contains("frobnicate") && Contains("PTX line 8"));
   CHECK_THAT(refusal("add.quickly.u32 r0, r1, r2;"), Contains(".quickly"));
   CHECK_THAT(refusal("tcgen05.wait::ld.sync.aligned;"), Contains("tcgen05") && Contains("PTX line 8"));
-  CHECK_THAT(refusal("barrier.cluster.arrive;"), Contains("cluster"));
   CHECK_THAT(refusal("add.u32 r0, r1;"), Contains("2 operands, needs 3"));
   CHECK_THAT(refusal("add.u32 r0, r1, l0;"), Contains("'l0' has 64 bits"));
   CHECK_THAT(refusal("add.u32 r0, r1, nowhere;"), Contains("'nowhere'"));
@@ -170,8 +169,8 @@ TEST_CASE("what is not modelled refuses the function that holds it, and not its 
        "0x0;",
        "sparse matrices are not modelled"},
       {"mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {d, d}, {d}, {d}, {d, d};", "is not modelled"},
-      {"mapa.shared::cluster.u32 a, a, 1;", "clusters of blocks are not modelled"},
-      {"barrier.cluster.arrive.aligned;", "clusters of blocks are not modelled"},
+      {"clusterlaunchcontrol.try_cancel.async.shared::cta.mbarrier::complete_tx::bytes.b128 [s], [s];",
+       "clusters of blocks are not modelled"},
       {"st.async.shared::cluster.mbarrier::complete_tx::bytes.b32 [s], a, [s];", "asynchronous stores"},
       {"red.async.relaxed.cluster.global.add.u32 [m], a;", "asynchronous reductions"},
       {"tex.1d.v4.f32.s32 {f, f, f, f}, [m, {a}];", "textures are not modelled"},

@@ -34,7 +34,8 @@ struct KernelNode {
   std::vector<void*> parameter_places;  ///< of each parameter in `parameters`
   bool cooperative = false;
   int priority = 0;
-  std::map<CUlaunchAttributeID, CUlaunchAttributeValue> hints;  ///< attributes that change nothing here
+  std::map<CUlaunchAttributeID, CUlaunchAttributeValue>
+      hints;  ///< other attributes; most change nothing here
 };
 
 struct HostNode {
@@ -90,6 +91,11 @@ std::shared_ptr<KernelNode> make_kernel(const CUlaunchConfig& config, CUfunction
 /// Throws Failure(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE) if the grid does not fit on the device all at
 /// once.
 void require_cooperative(const KernelNode& node);
+/// The blocks of the kernel's clusters, by its launch attribute or as its PTX requires.
+Dimensions cluster_of(const KernelNode& node);
+/// Throws Failure(CUDA_ERROR_INVALID_CLUSTER_SIZE) if they are too many, are not what the PTX requires, or do
+/// not divide the grid.
+void require_cluster(const KernelNode& node);
 /// Hints are accepted; attributes that would change a kernel's meaning are refused. Throws
 /// Failure(CUDA_ERROR_NOT_SUPPORTED).
 void require_supported(const CUlaunchAttribute& attribute);

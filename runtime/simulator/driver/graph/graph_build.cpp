@@ -150,6 +150,7 @@ CUresult cuGraphKernelNodeSetAttribute(CUgraphNode node, CUlaunchAttributeID att
       given.value = *value;
       require_supported(given);
       changed->hints[attribute] = *value;
+      require_cluster(*changed);
     }
     place_parameters(*changed);
     found->payload = Shared<KernelNode>(std::move(changed));
@@ -167,6 +168,7 @@ CUresult cuGraphKernelNodeCopyAttributes(CUgraphNode to, CUgraphNode from) {
     changed->cooperative = given.cooperative;
     changed->priority = given.priority;
     changed->hints = given.hints;
+    require_cluster(*changed);
     place_parameters(*changed);
     target->payload = Shared<KernelNode>(std::move(changed));
     return CUDA_SUCCESS;

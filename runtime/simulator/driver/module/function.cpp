@@ -40,13 +40,19 @@ int attribute_value(const Function& function, CUfunction_attribute attribute) {
       return function.settings->carveout;
     case CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES:
       return static_cast<int>(function.module->constant_bytes());
-    case CU_FUNC_ATTRIBUTE_CACHE_MODE_CA:
     case CU_FUNC_ATTRIBUTE_CLUSTER_SIZE_MUST_BE_SET:
+      return info.explicit_cluster || info.required_cluster[0] != 0 ? 1 : 0;
     case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH:
+      return static_cast<int>(info.required_cluster[0]);
     case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT:
+      return static_cast<int>(info.required_cluster[1]);
     case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH:
+      return static_cast<int>(info.required_cluster[2]);
     case CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED:
+      return function.settings->large_clusters;
     case CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
+      return function.settings->cluster_policy;
+    case CU_FUNC_ATTRIBUTE_CACHE_MODE_CA:
       return 0;
   }
   throw Failure(CUDA_ERROR_INVALID_VALUE,
@@ -71,11 +77,16 @@ void set_attribute(FunctionSettings& settings, const KernelInfo& info, CUfunctio
                     fmt::format("a carveout of {} is not -1 to 100 percent", value));
     }
     settings.carveout = value;
-  } else if (attribute == CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED ||
-             attribute == CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE) {
-    if (value != 0) {
-      throw Failure(CUDA_ERROR_NOT_SUPPORTED, "the virtual GPU has no clusters");
+  } else if (attribute == CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED) {
+    if (value < 0 || value > 1) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("{} is not 0 or 1", value));
     }
+    settings.large_clusters = value;
+  } else if (attribute == CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE) {
+    if (value < 0 || value > 2) {
+      throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("there is no cluster scheduling policy {}", value));
+    }
+    settings.cluster_policy = value;
   } else {
     throw Failure(CUDA_ERROR_INVALID_VALUE,
                   fmt::format("function attribute {} cannot be set", static_cast<int>(attribute)));
@@ -103,6 +114,11 @@ std::shared_ptr<Function> kernel_on(CUkernel handle, CUdevice device) {
 }
 
 }  // namespace
+
+int most_blocks_of_cluster(const Function& function) {
+  constexpr int portable = 8;
+  return function.settings->large_clusters != 0 ? static_cast<int>(most_cluster_blocks) : portable;
+}
 
 // Registers do not count, as they are not allocated.
 int resident_blocks(const Function& function, int block_size, std::size_t dynamic_shared) {

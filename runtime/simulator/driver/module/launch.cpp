@@ -135,18 +135,60 @@ void require_supported(const CUlaunchAttribute& attribute) {
     case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
     case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
     case CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
-      return;
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
-    case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION: {
-      const auto& cluster = attribute.value.clusterDim;
-      if (cluster.x <= 1 && cluster.y <= 1 && cluster.z <= 1) {
-        return;
-      }
-      throw Failure(CUDA_ERROR_NOT_SUPPORTED, "the virtual GPU has no clusters");
-    }
+    case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION:
+      return;
     default:
       throw Failure(CUDA_ERROR_NOT_SUPPORTED,
                     fmt::format("launch attribute {} is not offered", static_cast<int>(attribute.id)));
+  }
+}
+
+Dimensions cluster_of(const KernelNode& node) {
+  const KernelInfo& info = node.function->info();
+  Dimensions cluster = info.required_cluster;
+  if (const auto hint = node.hints.find(CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION); hint != node.hints.end()) {
+    const auto& given = hint->second.clusterDim;
+    cluster = {given.x, given.y, given.z};
+  }
+  for (std::uint32_t& size : cluster) {
+    size = std::max(size, 1U);
+  }
+  return cluster;
+}
+
+void require_cluster(const KernelNode& node) {
+  const KernelInfo& info = node.function->info();
+  const Dimensions cluster = cluster_of(node);
+  const std::uint64_t blocks = std::uint64_t{cluster[0]} * cluster[1] * cluster[2];
+  const std::string named =
+      fmt::format("{}: a cluster of {}x{}x{} blocks", info.name, cluster[0], cluster[1], cluster[2]);
+  if (blocks > 1 && state().arch.sm < 90) {
+    throw Failure(CUDA_ERROR_NOT_SUPPORTED, named + "; clusters need a device of sm_90 or above");
+  }
+  const auto hint = node.hints.find(CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION);
+  const bool given = hint != node.hints.end() && hint->second.clusterDim.x != 0;
+  if (info.explicit_cluster && info.required_cluster[0] == 0 && !given) {
+    throw Failure(CUDA_ERROR_INVALID_CLUSTER_SIZE,
+                  info.name + ": the kernel must be launched with the size of its clusters");
+  }
+  if (info.required_cluster[0] != 0 && cluster != info.required_cluster) {
+    throw Failure(CUDA_ERROR_INVALID_CLUSTER_SIZE,
+                  fmt::format("{}; the kernel requires {}x{}x{}", named, info.required_cluster[0],
+                              info.required_cluster[1], info.required_cluster[2]));
+  }
+  if (const int most = most_blocks_of_cluster(*node.function); blocks > static_cast<std::uint64_t>(most)) {
+    throw Failure(CUDA_ERROR_INVALID_CLUSTER_SIZE,
+                  fmt::format("{}; the most is {}, or 16 with "
+                              "CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED",
+                              named, most));
+  }
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (node.grid[i] % cluster[i] != 0) {
+      throw Failure(CUDA_ERROR_INVALID_CLUSTER_SIZE,
+                    fmt::format("{} does not divide the grid of {}x{}x{}", named, node.grid[0], node.grid[1],
+                                node.grid[2]));
+    }
   }
 }
 
@@ -192,6 +234,7 @@ std::shared_ptr<KernelNode> make_kernel(const CUlaunchConfig& config, CUfunction
       }
     }
   }
+  require_cluster(*node);
   if (node->cooperative) {
     require_cooperative(*node);
   }
@@ -204,14 +247,25 @@ std::shared_ptr<KernelNode> make_kernel(const CUlaunchConfig& config, CUfunction
   return node;
 }
 
+namespace {
+
+/// Launches of clusters do not overlap with others, which the attribute allows.
+bool has_clusters(const KernelNode& node) {
+  const Dimensions cluster = cluster_of(node);
+  return cluster[0] * cluster[1] * cluster[2] > 1;
+}
+
+}  // namespace
+
 bool is_dependent(const KernelNode& node) {
   const auto hint = node.hints.find(CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION);
   return state().arch.sm >= 90 && hint != node.hints.end() &&
-         hint->second.programmaticStreamSerializationAllowed != 0;
+         hint->second.programmaticStreamSerializationAllowed != 0 && !has_clusters(node);
 }
 
 std::shared_ptr<GridLink> make_link(const KernelNode& node, bool dependent) {
-  const bool overlaps = state().arch.sm >= 90 && (node.function->info().triggers || dependent);
+  const bool overlaps =
+      state().arch.sm >= 90 && !has_clusters(node) && (node.function->info().triggers || dependent);
   return overlaps ? std::make_shared<GridLink>(state().overlap) : nullptr;
 }
 
@@ -224,6 +278,7 @@ void run_kernel(const KernelNode& node, Context& context, Moment& moment) {
   work.kernel = node.function->index;
   work.grid = node.grid;
   work.block = node.block;
+  work.cluster = cluster_of(node);
   work.dynamic_shared_bytes = node.shared_bytes;
   work.parameters = node.parameters;
   work.device = node.function->device;

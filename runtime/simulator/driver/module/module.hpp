@@ -19,6 +19,8 @@ struct Context;
 struct FunctionSettings {
   std::atomic<int> max_dynamic_shared{0};  ///< bytes
   std::atomic<int> carveout{-1};           ///< percent
+  std::atomic<int> large_clusters{0};      ///< 1: clusters of more than 8 blocks are allowed
+  std::atomic<int> cluster_policy{0};      ///< of scheduling; it changes nothing
 };
 
 /// A function: a kernel of a module in a context.
@@ -132,6 +134,8 @@ std::shared_ptr<Function> function_of(const std::shared_ptr<Kernel>& kernel,
 /// Number of blocks of this size, with this many bytes of dynamic shared memory each, that fit on one
 /// multiprocessor at once.
 int resident_blocks(const Function& function, int block_size, std::size_t dynamic_shared);
+/// The most blocks that a cluster of the function may have.
+int most_blocks_of_cluster(const Function& function);
 /// Drops the modules and functions of a context that was destroyed.
 void forget_context(CUcontext context);
 

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 
 #include "runtime/simulator/driver/context/context.hpp"
 #include "runtime/simulator/driver/context/failure.hpp"
@@ -21,6 +23,41 @@ std::shared_ptr<Function> function_for(CUfunction handle, unsigned int flags) {
 int most_threads_of(const Function& function) {
   const auto bound = static_cast<int>(function.info().max_threads_per_block);
   return bound > 0 ? std::min(bound, max_threads_per_block) : max_threads_per_block;
+}
+
+int threads_of(const CUlaunchConfig& config) {
+  const std::uint64_t threads = std::uint64_t{config.blockDimX} * config.blockDimY * config.blockDimZ;
+  if (threads == 0 || threads > static_cast<std::uint64_t>(max_threads_per_block)) {
+    throw Failure(CUDA_ERROR_INVALID_VALUE, fmt::format("a block of {} threads", threads));
+  }
+  return static_cast<int>(threads);
+}
+
+/// Blocks of the clusters that a launch of `config` has.
+std::uint64_t cluster_blocks_of(const Function& function, const CUlaunchConfig& config) {
+  const KernelInfo& info = function.info();
+  std::array<std::uint32_t, 3> cluster = info.required_cluster;
+  for (unsigned int i = 0; i < config.numAttrs; ++i) {
+    require(config.attrs, "attrs");
+    const CUlaunchAttribute& attribute = config.attrs[i];
+    if (attribute.id != CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION) {
+      continue;
+    }
+    const std::array<std::uint32_t, 3> given = {attribute.value.clusterDim.x, attribute.value.clusterDim.y,
+                                                attribute.value.clusterDim.z};
+    if (cluster[0] != 0 && given != cluster) {
+      throw Failure(CUDA_ERROR_INVALID_CLUSTER_SIZE,
+                    info.name + ": the kernel requires clusters of another size");
+    }
+    cluster = given;
+  }
+  const std::uint64_t blocks = std::uint64_t{cluster[0]} * cluster[1] * cluster[2];
+  if (blocks == 0 || blocks > static_cast<std::uint64_t>(most_blocks_of_cluster(function)) ||
+      (blocks > 1 && state().arch.sm < 90)) {
+    throw Failure(CUDA_ERROR_INVALID_CLUSTER_SIZE,
+                  fmt::format("{}: no clusters of {} blocks", info.name, blocks));
+  }
+  return blocks;
 }
 
 }  // namespace
@@ -81,6 +118,32 @@ CUresult cuOccupancyMaxPotentialBlockSize(int* grid_size, int* block_size, CUfun
                                           std::size_t dynamic_shared_bytes, int limit) {
   return cuOccupancyMaxPotentialBlockSizeWithFlags(grid_size, block_size, function, dynamic_shared_of,
                                                    dynamic_shared_bytes, limit, 0);
+}
+
+CUresult cuOccupancyMaxPotentialClusterSize(int* size, CUfunction function, const CUlaunchConfig* config) {
+  return driver_call([&] {
+    require(size, "size");
+    require(config, "config");
+    const std::shared_ptr<Function> found = function_for(function, 0);
+    const int threads = threads_of(*config);
+    *size = state().arch.sm < 90 || resident_blocks(*found, threads, config->sharedMemBytes) == 0
+                ? 0
+                : most_blocks_of_cluster(*found);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuOccupancyMaxActiveClusters(int* clusters, CUfunction function, const CUlaunchConfig* config) {
+  return driver_call([&] {
+    require(clusters, "clusters");
+    require(config, "config");
+    const std::shared_ptr<Function> found = function_for(function, 0);
+    const std::uint64_t blocks = cluster_blocks_of(*found, *config);
+    const int resident = resident_blocks(*found, threads_of(*config), config->sharedMemBytes);
+    *clusters = static_cast<int>(static_cast<std::uint64_t>(resident) *
+                                 static_cast<std::uint64_t>(state().arch.sm_count) / blocks);
+    return CUDA_SUCCESS;
+  });
 }
 
 CUresult cuOccupancyAvailableDynamicSMemPerBlock(std::size_t* bytes, CUfunction function, int blocks,

@@ -291,11 +291,12 @@ void decode_bulk_copy(DecodeContext& c) {
     c.fail("copies from global to shared memory, or from .shared::cta to .global or .shared::cluster");
   }
   const bool reports = mods.take("mbarrier::complete_tx::bytes");
+  const bool multicasts = target_name == "shared::cluster" && from_global && mods.take("multicast::cluster");
   const bool has_policy = !between && mods.take("L2::cache_hint");
   if (reports != to_shared || (!reports && !mods.take("bulk_group"))) {
     c.fail("needs .mbarrier::complete_tx::bytes to shared memory and .bulk_group from it");
   }
-  c.expect_operands((reports ? 4 : 3) + (has_policy ? 1 : 0));
+  c.expect_operands((reports ? 4 : 3) + (multicasts ? 1 : 0) + (has_policy ? 1 : 0));
   if (has_policy) {
     c.check_policy(c.count() - 1);
   }
@@ -309,11 +310,16 @@ void decode_bulk_copy(DecodeContext& c) {
   op.sub = static_cast<std::uint8_t>(target);
   op.width = static_cast<std::uint8_t>(source);
   op.count = reports ? 1 : 0;
+  op.flags = multicasts ? flag::multicast : 0U;
   c.read_register(Field::a, to, Type::u64);
   c.read_register(Field::b, from, Type::u64);
   c.read(Field::c, c.operand(2).one(), Type::u32);
   if (reports) {
     op.d2 = c.list_entry(barrier, 8, false);
+  }
+  if (multicasts) {
+    c.check_type(c.operand(4).one(), Type::u16);
+    c.list_entry(c.operand(4).one(), 2, false);
   }
 }
 

@@ -58,9 +58,68 @@ void check_barrier(DecodeContext& c, std::size_t first, bool counted, bool arriv
 
 }  // namespace
 
+namespace {
+
+/// The type of the address that an instruction takes: a shared one, or a generic one of 64 bits.
+Type take_cluster_address(DecodeContext& c) {
+  Modifiers& mods = c.mods();
+  mods.take("shared::cluster");
+  const Type type = mods.need_type();
+  if (type != Type::u32 && type != Type::u64) {
+    c.fail("needs .u32 or .u64");
+  }
+  return type;
+}
+
+void decode_cluster_barrier(DecodeContext& c) {
+  Modifiers& mods = c.mods();
+  const bool arrives = mods.take("arrive");
+  if (!arrives && !mods.take("wait")) {
+    c.fail("needs .arrive or .wait");
+  }
+  if (arrives) {
+    static constexpr std::array<std::string_view, 2> orders{"release", "relaxed"};
+    mods.take_any(orders);
+  } else {
+    mods.take("acquire");
+  }
+  c.expect_operands(0);
+  Op& op = c.emit(arrives ? Code::cluster_arrive : Code::cluster_wait, Type::none);
+  op.flags = mods.take("aligned") ? flag::aligned : 0U;
+}
+
+}  // namespace
+
+void decode_map_address(DecodeContext& c) {
+  const Type type = take_cluster_address(c);
+  c.expect_operands(3);
+  c.check_word(2);
+  c.emit(Code::mapa, type);
+  c.write(Field::d, c.operand(0).one(), type);
+  c.read_register(Field::a, c.operand(1).one(), type);
+  c.read(Field::b, c.operand(2).one(), Type::u32);
+}
+
+void decode_cluster_rank(DecodeContext& c) {
+  const bool shared = c.mods().has("shared::cluster");
+  // The type is that of the result with a state space, and of the address without.
+  const Type type = take_cluster_address(c);
+  if (!shared && type != Type::u64) {
+    c.fail("needs .u64 for a generic address");
+  }
+  c.expect_operands(2);
+  c.emit(Code::cta_rank, type);
+  c.write(Field::d, c.operand(0).one(), Type::u32);
+  c.read_register(Field::a, c.operand(1).one(), type);
+}
+
 void decode_barrier(DecodeContext& c) {
   Modifiers& mods = c.mods();
   const bool short_name = mods.base() == "bar";
+  if (!short_name && mods.take("cluster")) {
+    decode_cluster_barrier(c);
+    return;
+  }
   if (short_name && mods.take("warp")) {
     if (!mods.take("sync")) {
       c.fail("needs .sync");

@@ -74,6 +74,8 @@ void decode_branch_table(DecodeContext& c);
 void decode_exit(DecodeContext& c);
 void decode_trap(DecodeContext& c);
 void decode_barrier(DecodeContext& c);
+void decode_map_address(DecodeContext& c);
+void decode_cluster_rank(DecodeContext& c);
 void decode_shuffle(DecodeContext& c);
 void decode_vote(DecodeContext& c);
 void decode_match(DecodeContext& c);

@@ -98,6 +98,8 @@ const std::unordered_map<std::string_view, Decode>& decoders() {
       {"brkpt", &decode_trap},
       {"bar", &decode_barrier},
       {"barrier", &decode_barrier},
+      {"mapa", &decode_map_address},
+      {"getctarank", &decode_cluster_rank},
       {"shfl", &decode_shuffle},
       {"vote", &decode_vote},
       {"match", &decode_match},

@@ -142,6 +142,8 @@ void ModuleAssembly::begin_function(const FunctionHeader& header, int line) {
     kernel_.name = function.name;
     kernel_.max_threads_per_block = header.max_threads;
     kernel_.required_block = header.required_block;
+    kernel_.required_cluster = header.required_cluster;
+    kernel_.explicit_cluster = header.explicit_cluster;
     reserve_alloca_area(context_, line);
   }
 }

@@ -122,6 +122,8 @@ constexpr std::array all_rules{
     Rule{"elect", "", {90, 80}},
     Rule{"nanosleep", "", {70, 62}},
     Rule{"griddepcontrol", "", {90, 78}},
+    Rule{"mapa getctarank", "", {90, 78}},
+    Rule{"barrier", "cluster", {90, 78}},
     Rule{"setmaxnreg", "", {90, 80, Targets::specific}},
     // Fences.
     Rule{"fence", "", {70, 60}},

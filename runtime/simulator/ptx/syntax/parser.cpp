@@ -194,7 +194,8 @@ std::array<std::uint32_t, 3> Parser::parse_dimensions() {
 void Parser::parse_kernel_directives(FunctionHeader& function) {
   for (;;) {
     const Token token = lex_.peek();
-    if (token.is(".maxclusterrank") || token.is(".blocksareclusters")) {
+    if (token.is(".maxclusterrank") || token.is(".blocksareclusters") || token.is(".reqnctapercluster") ||
+        token.is(".explicitcluster")) {
       function.cluster_directives.push_back({token.text, token.line});
     }
     const bool required = lex_.peek().is(".reqntid");
@@ -204,6 +205,10 @@ void Parser::parse_kernel_directives(FunctionHeader& function) {
       if (required) {
         function.required_block = counts;
       }
+    } else if (lex_.accept(std::string_view(".reqnctapercluster"))) {
+      function.required_cluster = parse_dimensions();
+    } else if (lex_.accept(std::string_view(".explicitcluster"))) {
+      function.explicit_cluster = true;
     } else if (lex_.accept(std::string_view(".minnctapersm")) || lex_.accept(std::string_view(".maxnreg")) ||
                lex_.accept(std::string_view(".maxnctapersm")) ||
                lex_.accept(std::string_view(".maxclusterrank"))) {

@@ -116,8 +116,10 @@ struct FunctionHeader {
   int line = 0;
   std::vector<ParameterSyntax> results;
   std::vector<ParameterSyntax> arguments;
-  std::uint32_t max_threads = 0;                  ///< product of .maxntid or .reqntid; 0 if there is none
-  std::array<std::uint32_t, 3> required_block{};  ///< .reqntid; zeros if there is none
+  std::uint32_t max_threads = 0;                    ///< product of .maxntid or .reqntid; 0 if there is none
+  std::array<std::uint32_t, 3> required_block{};    ///< .reqntid; zeros if there is none
+  std::array<std::uint32_t, 3> required_cluster{};  ///< .reqnctapercluster; zeros if there is none
+  bool explicit_cluster = false;                    ///< .explicitcluster
   /// Directives that not every target has.
   std::vector<Statement::Target> cluster_directives;
 };
