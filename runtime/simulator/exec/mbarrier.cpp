@@ -41,6 +41,17 @@ const Op* update(Warp& w, const Op* op, u32 mask) {
   return op + 1;
 }
 
+/// Counts the tries of a loop that does nothing but wait.
+KC_INLINE void note_failed_wait(Warp& w, const Op* op, const State& state) {
+  constexpr u64 longest_loop = 64;
+  const bool again = w.waits_at == op && w.warp_instructions - w.waits_since <= longest_loop;
+  w.waits_failed = again ? w.waits_failed + 1 : 0;
+  w.waits_at = op;
+  w.waits_since = w.warp_instructions;
+  w.waits_pending = static_cast<u32>(state.pending);
+  w.waits_bytes = state.bytes;
+}
+
 template <bool Parity, bool Suspends>
 const Op* wait(Warp& w, const Op* op, u32 mask) {
   Access access;
@@ -52,6 +63,7 @@ const Op* wait(Warp& w, const Op* op, u32 mask) {
     return nullptr;
   }
   u32 done = 0;
+  State last;
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
     const auto i = static_cast<unsigned>(__builtin_ctz(rest));
     u64 word = 0;
@@ -63,8 +75,12 @@ const Op* wait(Warp& w, const Op* op, u32 mask) {
     // The phase in question is either the current one, which is not complete, or the one before it, which is.
     const u64 asked = Parity ? src<u32>(w, op->b)[i] & 1U : unpack(src<u64>(w, op->b)[i]).parity;
     done |= asked != state.parity ? 1U << i : 0U;
+    last = asked != state.parity ? last : state;
   }
   set_pred(w, op->d, mask, done);
+  if (done == mask) {
+    w.waits_failed = 0;
+  }
   if (done != 0) {
     // Every lane that waited sees what the others did before they arrived.
     note_warp_sync(w);
@@ -72,6 +88,7 @@ const Op* wait(Warp& w, const Op* op, u32 mask) {
   if (Suspends && done != mask) {
     // Other warps must run before anything can change.
     count_through(w, op);
+    note_failed_wait(w, op, last);
     w.resume = op + 1;
     w.event = Event::slice;
     return nullptr;

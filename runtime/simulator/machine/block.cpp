@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -19,6 +20,9 @@ constexpr std::uint32_t turn_branches = 1024;
 /// Turns that a split warp may end before a fragment other than the lowest gets one, so that lanes that wait
 /// for each other in a loop make progress.
 constexpr std::uint32_t turns_apart = 4;
+/// Failed waits for mbarriers of each warp that can run, after which none of them is taken to succeed any
+/// more: no other block can arrive, and copies happen at once.
+constexpr std::uint32_t most_tries = 4096;
 /// Turns between two looks at the clock and the stop flag.
 constexpr std::uint32_t turns_between_checks = 64;
 
@@ -164,6 +168,16 @@ bool has_ready(const Warp& warp) {
     }
   }
   return false;
+}
+
+/// The message of a block in which all that can run waits for mbarriers, `warp` among them.
+std::string describe_idle(const Warp& warp) {
+  const auto lane = static_cast<std::uint32_t>(std::countr_zero(warp.live));
+  return fmt::format(
+      "{} waits for an mbarrier that lacks {} arrivals and {} bytes, and all others that can run wait as "
+      "well{}",
+      describe_thread(warp, warp.waits_at, lane), warp.waits_pending, warp.waits_bytes,
+      describe_op(warp, warp.waits_at));
 }
 
 bool waits_for_cluster(const Block& block) {
@@ -390,6 +404,8 @@ void Block::start(std::uint64_t index, Range* ranges, Tally* tally, Cluster* gro
     warp.fragment_count = 1;
     warp.fragments[0] = {entry, warp.live, 0, Fragment::State::ready, 0, 0};
     warp.slices_apart = 0;
+    warp.waits_at = nullptr;
+    warp.waits_failed = 0;
     warp.rotate = false;
     const std::uint32_t always = all_lanes;
     std::memset(warp.stack, 0, frame_header::size);
@@ -406,6 +422,8 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
   }
   for (std::uint32_t turn = 0; turn < turns; ++turn) {
     bool progress = false;
+    const Warp* idle = nullptr;
+    std::uint32_t tries = std::numeric_limits<std::uint32_t>::max();
     for (Warp& warp : block.warps) {
       if (!has_ready(warp)) {
         continue;
@@ -413,6 +431,11 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
       progress = true;
       if (!run_warp(block, warp)) {
         return BlockStatus::failed;
+      }
+      if (warp.live != 0) {
+        const bool waits = warp.warp_instructions == warp.waits_since;
+        tries = std::min(tries, waits ? warp.waits_failed : 0U);
+        idle = &warp;
       }
       if (block.sits) {
         return BlockStatus::asleep;
@@ -424,6 +447,10 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
     }
     if (block.live_threads == 0) {
       return BlockStatus::done;
+    }
+    if (idle != nullptr && tries >= most_tries && block.strict != nullptr && block.cluster == &block.alone) {
+      raise(block.warps.front(), FaultKind::deadlock, describe_idle(*idle));
+      return BlockStatus::failed;
     }
     if (!progress && block.waits) {
       return BlockStatus::asleep;

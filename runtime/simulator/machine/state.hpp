@@ -88,6 +88,12 @@ struct Warp {
   bool cautious = false;          ///< registers hold values that nobody wrote: strict_before looks at each op
   StrictBlock* strict = nullptr;  ///< null: no checks beyond bounds and alignment
   Tally* tally = nullptr;         ///< null: no profile
+  const Op* waits_at = nullptr;   ///< the last mbarrier.try_wait that failed
+  std::uint64_t waits_since = 0;  ///< warp_instructions at that time
+  std::uint32_t waits_failed =
+      0;  ///< times that it failed in a row, with little and no other access in between
+  std::uint32_t waits_pending = 0;  ///< arrivals that its mbarrier lacked
+  std::int64_t waits_bytes = 0;     ///< and bytes
   Fragment fragments[lane_count];
 };
 

@@ -59,6 +59,9 @@ bool watch_access(Warp& warp, const Op* op, const WarpAccess& given) {
   if (warp.strict == nullptr) {
     return true;
   }
+  if (op->code != Code::mbarrier) {
+    warp.waits_failed = 0;
+  }
   WarpAccess touch = given;
   if (!take_outside(warp, op, touch)) {
     return false;

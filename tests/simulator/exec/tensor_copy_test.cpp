@@ -94,6 +94,21 @@ TEST_CASE("a phase to which more bytes come than expected is reported") {
   CHECK(run(unchecked).message.empty());
 }
 
+TEST_CASE("a phase for which too few bytes come is reported where all threads wait for it") {
+  Copy many{"@q mbarrier.arrive.expect_tx.shared::cta.b64 _, [b], 768;\n" + load + wait};
+  many.threads = 64;
+  check_fault(many, FaultKind::deadlock, "waits for an mbarrier that lacks 0 arrivals and 256 bytes");
+  Copy absent{load + wait};
+  check_fault(absent, FaultKind::deadlock, "lacks 1 arrivals and -512 bytes");
+  // A wait of some while is none: the second warp arrives late.
+  Copy late{
+      "setp.ge.u32 q, t, 32; @!q bra wait; mov.u32 v, 0; spin: add.u32 v, v, 1; setp.lt.u32 p, v, 300000;\n"
+      "@p bra spin; setp.eq.u32 q, t, 32; @q mbarrier.arrive.expect_tx.shared::cta.b64 _, [b], 512;\n" +
+      load + "\n" + wait};
+  late.threads = 64;
+  CHECK(run(late).message.empty());
+}
+
 TEST_CASE("a copy needs a tensor map of its dimensions, and places for the box and the barrier") {
   Copy foreign{expect + load};
   foreign.mark = 1;
