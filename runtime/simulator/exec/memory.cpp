@@ -122,11 +122,12 @@ bool read_source(Warp& w, const Op* op, u32 mask, u32 bytes, Access& from) {
 }
 
 /// Lanes that read fewer bytes than they write may name a source that ends where they stop. The address must
-/// be a multiple of all that is written even so.
+/// be a multiple of all that is written even so. Lanes that read all of it make one request.
 bool read_part(Warp& w, const Op* op, u32 mask, const u32* size, Access& from) {
   const u64* base = src<u64>(w, op->b);
   const auto add = static_cast<u64>(static_cast<s64>(static_cast<s32>(op->d2)));
   from.kind = Access::Kind::scattered;
+  u32 whole = 0;
   for (u32 rest = mask; rest != 0; rest &= rest - 1) {
     const auto i = static_cast<unsigned>(__builtin_ctz(rest));
     const u64 address = base[i] + add;
@@ -139,11 +140,13 @@ bool read_part(Warp& w, const Op* op, u32 mask, const u32* size, Access& from) {
       return false;
     }
     from.host[i] = address;
-    if (bytes != 0 && !watched(w, op, from, WarpAccess::Kind::read, 1U << i, bytes)) {
+    if (bytes == op->count) {
+      whole |= 1U << i;
+    } else if (bytes != 0 && !watched(w, op, from, WarpAccess::Kind::read, 1U << i, bytes)) {
       return false;
     }
   }
-  return true;
+  return whole == 0 || watched(w, op, from, WarpAccess::Kind::read, whole, op->count);
 }
 
 const Op* copy_async(Warp& w, const Op* op, u32 mask) {

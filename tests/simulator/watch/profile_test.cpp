@@ -164,6 +164,20 @@ TEST_CASE("bulk copies go through all banks in order, whatever their size") {
   }
 }
 
+TEST_CASE("lanes of an asynchronous copy that read nothing leave the others one request") {
+  // Lanes 16 to 31 read 256 bytes, which are 8 whole sectors.
+  const std::string body =
+      ".shared .align 16 .b8 s[512]; .reg .u64 out; .reg .u32 tid, at, size; ld.param.u64 out, [po];\n"
+      "mov.u32 tid, %tid.x; mad.wide.u32 out, tid, 16, out; mov.u32 at, s; mad.lo.u32 at, tid, 16, at;\n"
+      "shr.u32 size, tid, 4; shl.b32 size, size, 4;\n"
+      "cp.async.cg.shared.global [at], [out], 16, size; ret;";
+  const KerncastSimCounts counts = profile(body, 32).by_instruction.at(7);
+  CHECK(counts.global_requests == 1);
+  CHECK(counts.global_bytes == 256);
+  CHECK(counts.global_sectors == 8);
+  CHECK(counts.global_least_sectors == 8);
+}
+
 TEST_CASE("instructions by place, and branches that split a warp") {
   // 0 mov, 1 setp, 2 bra, 3 add, 4 add (odd lanes only), 5 ret; three blocks of 40 threads: two warps each.
   const std::string body =
