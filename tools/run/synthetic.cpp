@@ -4,6 +4,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <numeric>
+#include <utility>
 
 #include "tools/run/split_mix.hpp"
 
@@ -67,6 +69,16 @@ void store(std::vector<std::byte>& bytes, std::int64_t index, T value) {
   std::memcpy(bytes.data() + static_cast<std::size_t>(index) * sizeof value, &value, sizeof value);
 }
 
+/// 0 up to `elements` - 1 in another order.
+std::vector<std::int32_t> shuffled(std::int64_t elements, SplitMix& random) {
+  std::vector<std::int32_t> order(static_cast<std::size_t>(elements));
+  std::iota(order.begin(), order.end(), 0);
+  for (std::size_t left = order.size(); left > 1; --left) {
+    std::swap(order[left - 1], order[random.bits() % left]);
+  }
+  return order;
+}
+
 }  // namespace
 
 std::uint16_t encode_float(double value, DType type) {
@@ -110,6 +122,19 @@ std::vector<std::byte> synthetic_data(std::string_view tensor, DType type, std::
                                       std::uint64_t seed, std::int64_t integers_below) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(elements * size_of(type)));
   SplitMix random(seed);
+  if (type == DType::i32 && tensor == "sorted") {
+    const std::vector<std::int32_t> order = shuffled(elements, random);
+    if (!order.empty()) {
+      std::memcpy(bytes.data(), order.data(), bytes.size());
+    }
+    return bytes;
+  }
+  if (type == DType::i32 && tensor == "total") {
+    for (std::int64_t i = 0; i < elements; ++i) {
+      store(bytes, i, static_cast<std::int32_t>(integers_below - 1));
+    }
+    return bytes;
+  }
   const Kind kind = kind_of(tensor);
   const auto below = static_cast<std::uint64_t>(std::max<std::int64_t>(integers_below, 1));
   for (std::int64_t i = 0; i < elements; ++i) {

@@ -20,7 +20,8 @@ namespace kerncast::tools {
 
 /// Draws `elements` values of `type`, according to the tensor's name: weights near 1, biases near 0, router
 /// logits around 0 with standard deviation 2, positive scales, else activations (normal with rare large
-/// outliers). i32 and i64 values are from 0 to `integers_below` - 1.
+/// outliers). i32 and i64 values are from 0 to `integers_below` - 1; those of the i32 tensor "sorted" are its
+/// places in another order, and those of "total" are `integers_below` - 1.
 [[nodiscard]] std::vector<std::byte> synthetic_data(std::string_view tensor, DType type,
                                                     std::int64_t elements, std::uint64_t seed,
                                                     std::int64_t integers_below = 8);

@@ -114,7 +114,7 @@ Settings with_setting(Settings settings, const std::string& name, std::string va
 std::vector<Settings> variants_of(const OpDefinition& op) {
   const Settings ordinary = ordinary_settings(op);
   const auto accepted = [&](const Settings& settings) {
-    return try_derived_case(op, settings, 3).has_value();
+    return try_derived_case(op, settings, 3, Inputs::empty).has_value();
   };
   const auto changed = [](const Settings& settings, const ParamSpec& param, std::int32_t value) {
     return with_setting(settings, param.name, text_of(param, value));
@@ -156,7 +156,7 @@ std::vector<Settings> rounding_variants_of(const OpDefinition& op) {
   return variants;
 }
 
-OpCase derived_case(const OpDefinition& op, const Settings& settings, std::int64_t rows) {
+OpCase derived_case(const OpDefinition& op, const Settings& settings, std::int64_t rows, Inputs inputs) {
   OpCase made;
   made.op = op.name;
   made.params = settings;
@@ -174,8 +174,10 @@ OpCase derived_case(const OpDefinition& op, const Settings& settings, std::int64
     for (const std::int64_t extent : plan.shape) {
       elements *= extent;
     }
-    tensor.bytes = tools::synthetic_data(plan.name, plan.dtype, elements, tools::seed_of(op.name, plan.name),
-                                         plan.integers_below);
+    if (inputs == Inputs::filled) {
+      tensor.bytes = tools::synthetic_data(plan.name, plan.dtype, elements,
+                                           tools::seed_of(op.name, plan.name), plan.integers_below);
+    }
     planned.set_tensor(plan.name, view_of(tensor, untouched_address(made.tensors.size())));
     const auto spec = std::find_if(op.tensors.begin(), op.tensors.end(),
                                    [&](const TensorSpec& item) { return item.name == plan.name; });
@@ -222,9 +224,10 @@ bool binds(const OpDefinition& op, const OpCase& test) {
   }
 }
 
-std::optional<OpCase> try_derived_case(const OpDefinition& op, const Settings& settings, std::int64_t rows) {
+std::optional<OpCase> try_derived_case(const OpDefinition& op, const Settings& settings, std::int64_t rows,
+                                       Inputs inputs) {
   try {
-    OpCase made = derived_case(op, settings, rows);
+    OpCase made = derived_case(op, settings, rows, inputs);
     if (binds(op, made)) {
       return made;
     }
@@ -251,8 +254,8 @@ std::vector<std::string> results_of(const OpDefinition& op, const OpCase& test) 
 }
 
 std::vector<std::string> tensors_of_rows(const OpDefinition& op, const Settings& settings) {
-  const OpCase few = derived_case(op, settings, 2);
-  const OpCase more = derived_case(op, settings, 4);
+  const OpCase few = derived_case(op, settings, 2, Inputs::empty);
+  const OpCase more = derived_case(op, settings, 4, Inputs::empty);
   std::vector<std::string> names;
   for (const TensorCase& tensor : few.tensors) {
     const TensorCase& longer = tensor_in(more, tensor.name);

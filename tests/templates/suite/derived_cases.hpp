@@ -28,10 +28,14 @@ using Settings = std::vector<std::pair<std::string, std::string>>;
 /// The variants that change what is rounded, or to which type: those of parameters whose name says so.
 [[nodiscard]] std::vector<Settings> rounding_variants_of(const OpDefinition& op);
 
+/// Inputs with data, or without for calls that are bound and never launched: matrices of experts are large.
+enum class Inputs : std::uint8_t { filled, empty };
+
 /// A call of `rows` rows with inputs as OpDefinition::plan_inputs plans them and `kerncast run` fills them.
 /// Fewer rows have the data of the first of more. An inout tensor has a second entry, NAME_out, that stands
 /// for it after the call.
-[[nodiscard]] OpCase derived_case(const OpDefinition& op, const Settings& settings, std::int64_t rows);
+[[nodiscard]] OpCase derived_case(const OpDefinition& op, const Settings& settings, std::int64_t rows,
+                                  Inputs inputs = Inputs::filled);
 
 /// True for a tensor that an op uses and whose contents mean nothing after the call.
 [[nodiscard]] bool is_scratch(const std::string& name);
@@ -48,7 +52,7 @@ using Settings = std::vector<std::pair<std::string, std::string>>;
 
 /// derived_case, or nothing if the op refuses the settings.
 [[nodiscard]] std::optional<OpCase> try_derived_case(const OpDefinition& op, const Settings& settings,
-                                                     std::int64_t rows);
+                                                     std::int64_t rows, Inputs inputs = Inputs::filled);
 
 /// Names of the tensors of derived_case that hold results. Workspaces do not.
 [[nodiscard]] std::vector<std::string> results_of(const OpDefinition& op, const OpCase& test);

@@ -45,7 +45,7 @@ std::vector<Specialisation> specialisations_of(const OpDefinition& op) {
   }
   std::vector<Specialisation> all;
   for (const Settings& item : settings) {
-    const std::optional<OpCase> test = try_derived_case(op, item, 1);
+    const std::optional<OpCase> test = try_derived_case(op, item, 1, Inputs::empty);
     if (!test) {
       continue;
     }

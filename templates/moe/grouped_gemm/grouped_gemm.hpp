@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string_view>
+
+#include "kerncast/export.hpp"
+#include "kerncast/launch.hpp"
+#include "kerncast/tensor.hpp"
+
+namespace kerncast::moe {
+
+/// Multiplies rows by the matrix of the expert that they are grouped under: for each slot s that `sorted`
+/// names in a block of expert e, c[s] = weights[s] * a[s / top_k] * transpose(b[e]), in f32, rounded once. It
+/// is the matrix product of a mixture of experts as vLLM's and SGLang's fused_moe have it. `sorted`, `expert`
+/// and `total` are the results of moe.align_block_size, on which no tile of the kernel depends, so that both
+/// products of a layer share them: the first with top_k slots for each row of a, the second with one. Rows of
+/// c whose slots `sorted` does not name keep their contents. Each element is one sum in order of k, in steps
+/// of 16, and has the same bits under every number of rows and all tunables. Launch with kerncast::launch or
+/// prepare, which say what is asynchronous and what must live how long.
+/// Aliasing: c may overlap no input. If `sorted` names a slot twice, either row is written.
+struct GroupedGemm {
+  static constexpr std::string_view op_name = "moe.grouped_gemm";
+
+  TensorView a;       ///< [T, K], K from 1 to 65536; bf16 or f16; rows may be strided
+  TensorView b;       ///< [E, N, K], E from 1 to 1024, N from 1 to 65536; type of a; contiguous along K
+  TensorView sorted;  ///< [P], i32: the slots, expert by expert; others than 0 to T * top_k - 1 are padding
+  TensorView expert;  ///< [P / block] or more, i32: the expert of each block; blocks of others are skipped
+  TensorView total;   ///< [1], i32: elements of `sorted` that belong to experts
+  TensorView c;       ///< [T * top_k, N]; bf16, f16 or f32; rows may be strided
+  TensorView weights = {};  ///< [T * top_k] elements of any shape, f32, contiguous; optional
+  int top_k = 1;            ///< slots of a row of a, from 1 to 64
+  int block = 64;           ///< elements of `sorted` that share an expert, from 1 to 1024
+};
+
+/// Checks the arguments and makes the call. Throws Error(invalid_argument).
+[[nodiscard]] KERNCAST_API Call bind(const GroupedGemm& arguments);
+
+}  // namespace kerncast::moe

@@ -1,0 +1,299 @@
+#pragma once
+
+#include "device/async_copy.cuh"
+#include "device/matrix.cuh"
+#include "device/programmatic_launch.cuh"
+#include "device/vec.cuh"
+#include "moe/grouped_gemm/kernel_args.h"
+#include "moe/grouped_gemm/tile.h"
+
+namespace kerncast::moe {
+
+/// One tile of c by all threads of a block. Rows of b are the left operand of the products, so that a tile
+/// may have as few as 8 rows of c. Every element of c is one chain of products in order of k, whatever the
+/// tile.
+template <class Config>
+class GroupedGemm {
+ public:
+  __device__ explicit GroupedGemm(const GroupedGemmKernelArgs& args) : args_(args) {
+    extern __shared__ uint4 dynamic_memory[];
+    memory_ = reinterpret_cast<unsigned char*>(dynamic_memory);
+    shared_ = shared_address(dynamic_memory);
+    slots_ = reinterpret_cast<int*>(memory_ + tile.shared_bytes()) - tile.rows;
+  }
+
+  /// Tiles that share the rows of one block of the grouping.
+  static constexpr int tiles_per_block = (Config::block + Config::tile_m - 1) / Config::tile_m;
+  static constexpr int column_tiles = (Config::n + Config::tile_n - 1) / Config::tile_n;
+
+  /// Multiplies rows [first, first + count) of `sorted`, which share an expert, by columns of b from `column`
+  /// on.
+  __device__ void multiply(int first, int count, int expert, int column) {
+    column_ = column;
+    if (!find_rows(first, count, expert)) {
+      return;
+    }
+    float sums[row_parts][column_parts][4] = {};
+#pragma unroll
+    for (int stage = 0; stage < Config::stages - 1; ++stage) {
+      load(stage, stage);
+      end_copy_group();
+    }
+    int stage = 0;
+#pragma unroll 1
+    for (int step = 0; step < steps; ++step) {
+      wait_for_copies<Config::stages - 2>();
+      __syncthreads();
+      // The stage that is filled is the one that all threads have finished before the barrier.
+      load(step + Config::stages - 1, stage == 0 ? Config::stages - 1 : stage - 1);
+      end_copy_group();
+      add_products(stage, sums);
+      stage = stage == Config::stages - 1 ? 0 : stage + 1;
+    }
+    wait_for_copies<0>();
+    __syncthreads();
+    store(sums);
+    // The next tile's copies overwrite the sums and the slots.
+    __syncthreads();
+  }
+
+ private:
+  using A = typename Config::a_dtype;
+  using B = typename Config::b_dtype;
+  using C = typename Config::c_dtype;
+  static constexpr int element = static_cast<int>(sizeof(A));
+  static constexpr GemmTile tile{Config::tile_m, Config::tile_n, Config::tile_k* element, Config::stages,
+                                 Config::warps};
+  static constexpr int threads = 32 * Config::warps;
+  static constexpr int steps = (Config::k + Config::tile_k - 1) / Config::tile_k;
+  /// Pieces of 16 bytes of a row in a stage, of which a thread copies every one of its column.
+  static constexpr int chunks = tile.row_bytes / 16;
+  static constexpr int rows_at_once = threads / chunks;
+  static constexpr int a_copies = (tile.rows + rows_at_once - 1) / rows_at_once;
+  static constexpr int b_copies = (tile.columns + rows_at_once - 1) / rows_at_once;
+  /// Products of 8 rows and of 16 columns of a warp.
+  static constexpr int row_parts = tile.warp_rows() / 8;
+  static constexpr int column_parts = tile.warp_columns() / 16;
+
+  /// Bits that a row's chunks are moved by, so that those of 8 rows lie in different banks.
+  __device__ static int swizzle(int row) {
+    return chunks >= 8 ? row & 7 : chunks == 4 ? (row >> 1) & 3 : (row >> 2) & 1;
+  }
+
+  /// Finds what this thread copies. False if no row has a slot.
+  __device__ bool find_rows(int first, int count, int expert) {
+    int slot = -1;
+    if (static_cast<int>(threadIdx.x) < tile.rows) {
+      if (static_cast<int>(threadIdx.x) < count) {
+        slot = args_.sorted[first + static_cast<int>(threadIdx.x)];
+        slot = static_cast<unsigned>(slot) < static_cast<unsigned>(args_.slots) ? slot : -1;
+      }
+      slots_[threadIdx.x] = slot;
+    }
+    if (__syncthreads_or(slot >= 0) == 0) {
+      return false;
+    }
+    const int chunk = static_cast<int>(threadIdx.x) % chunks;
+    const int row = static_cast<int>(threadIdx.x) / chunks;
+    to_ = 16 * static_cast<unsigned>(row * chunks + (chunk ^ swizzle(row)));
+    row_ = row;
+    k_ = chunk * (16 / element);
+    present_ = 0;
+    const A* a = static_cast<const A*>(args_.a) + k_;
+    const B* b = static_cast<const B*>(args_.b) + k_ + expert * args_.b_expert_stride;
+#pragma unroll
+    for (int i = 0; i < a_copies; ++i) {
+      const int at = row + i * rows_at_once;
+      const int of = at < tile.rows ? slots_[at] : -1;
+      a_[i] = of >= 0 ? a + of / Config::top_k * args_.a_stride : static_cast<const A*>(args_.a);
+      present_ |= of >= 0 ? 1u << i : 0u;
+    }
+#pragma unroll
+    for (int i = 0; i < b_copies; ++i) {
+      const int at = row + i * rows_at_once;
+      const bool exists = at < tile.columns && column_ + at < Config::n;
+      b_[i] = exists ? b + (column_ + at) * args_.b_stride : static_cast<const B*>(args_.b);
+      present_ |= exists ? 1u << (a_copies + i) : 0u;
+    }
+    return true;
+  }
+
+  template <class T>
+  __device__ void copy_chunk(unsigned to, const T* from, int k, bool present) {
+    constexpr int piece = Config::alignment < 16 ? Config::alignment : 16;
+#pragma unroll
+    for (int i = 0; i < 16 / piece; ++i) {
+      const bool inside = present && k + k_ + i * (piece / element) < Config::k;
+      copy_async<piece>(to + i * piece, from + (inside ? k + i * (piece / element) : 0), inside);
+    }
+  }
+
+  /// Starts the copies of step `step` into stage `stage`.
+  __device__ void load(int step, int stage) {
+    if (step >= steps) {
+      return;
+    }
+    const unsigned to = shared_ + to_ + static_cast<unsigned>(stage * tile.stage_bytes());
+    const int k = step * Config::tile_k;
+    constexpr unsigned stride = rows_at_once * chunks * 16;
+#pragma unroll
+    for (int i = 0; i < a_copies; ++i) {
+      if (tile.rows % rows_at_once == 0 || row_ + i * rows_at_once < tile.rows) {
+        copy_chunk(to + i * stride, a_[i], k, (present_ >> i & 1u) != 0);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < b_copies; ++i) {
+      if (tile.columns % rows_at_once == 0 || row_ + i * rows_at_once < tile.columns) {
+        copy_chunk(to + tile.rows * tile.row_bytes + i * stride, b_[i], k,
+                   (present_ >> (a_copies + i) & 1u) != 0);
+      }
+    }
+  }
+
+  /// Adds the products of the elements in `stage`.
+  __device__ void add_products(int stage, float (&sums)[row_parts][column_parts][4]) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    const int column = warp % tile.warps_along_columns * tile.warp_columns() + lane % 16;
+    // With an odd number of parts the last one has two matrices, and lanes from 16 on repeat their addresses.
+    const int row = warp / tile.warps_along_columns * tile.warp_rows() + lane % 8;
+    const unsigned a = shared_ + static_cast<unsigned>(stage * tile.stage_bytes());
+    const unsigned b = a + tile.rows * tile.row_bytes;
+#pragma unroll
+    for (int chunk = 0; chunk < chunks; chunk += 2) {
+      unsigned right[row_parts][2];
+#pragma unroll
+      for (int i = 0; i + 1 < row_parts; i += 2) {
+        const int at = row + 8 * i + lane / 16 * 8;
+        unsigned pair[4];
+        load_matrices(a + at * tile.row_bytes + ((chunk + lane / 8 % 2) ^ swizzle(at)) * 16, pair);
+        right[i][0] = pair[0];
+        right[i][1] = pair[1];
+        right[i + 1][0] = pair[2];
+        right[i + 1][1] = pair[3];
+      }
+      if constexpr (row_parts % 2 == 1) {
+        const int at = row + 8 * (row_parts - 1);
+        load_matrices(a + at * tile.row_bytes + ((chunk + lane / 8 % 2) ^ swizzle(at)) * 16,
+                      right[row_parts - 1]);
+      }
+#pragma unroll
+      for (int j = 0; j < column_parts; ++j) {
+        const int at = column + 16 * j;
+        unsigned left[4];
+        load_matrices(b + at * tile.row_bytes + ((chunk + lane / 16) ^ swizzle(at)) * 16, left);
+#pragma unroll
+        for (int i = 0; i < row_parts; ++i) {
+          multiply_add<A>(sums[i][j], left, right[i][0], right[i][1]);
+        }
+      }
+    }
+  }
+
+  /// Writes the tile by way of shared memory, a row of c at a time.
+  __device__ void store(const float (&sums)[row_parts][column_parts][4]) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    float* all = reinterpret_cast<float*>(memory_);
+    float* own = all +
+                 (warp / tile.warps_along_columns * tile.warp_rows() + lane % 4 * 2) * tile.sums_stride() +
+                 warp % tile.warps_along_columns * tile.warp_columns() + lane / 4;
+#pragma unroll
+    for (int i = 0; i < row_parts; ++i) {
+#pragma unroll
+      for (int j = 0; j < column_parts; ++j) {
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          own[(8 * i + e % 2) * tile.sums_stride() + 16 * j + e / 2 * 8] = sums[i][j][e];
+        }
+      }
+    }
+    __syncthreads();
+    constexpr int width = Config::alignment / element;
+    constexpr int parts = tile.columns / width;
+#pragma unroll 1
+    for (int i = static_cast<int>(threadIdx.x); i < tile.rows * parts; i += threads) {
+      const int row = i / parts;
+      const int at = i % parts * width;
+      const int slot = slots_[row];
+      if (slot >= 0 && column_ + at < Config::n) {
+        store_part<width>(slot, at, all + row * tile.sums_stride() + at);
+      }
+    }
+  }
+
+  template <int Width>
+  __device__ void store_part(int slot, int at, const float* sums) {
+    float values[Width];
+    if constexpr (Width % 4 == 0) {
+#pragma unroll
+      for (int i = 0; i < Width; i += 4) {
+        const float4 four = *reinterpret_cast<const float4*>(sums + i);
+        values[i] = four.x;
+        values[i + 1] = four.y;
+        values[i + 2] = four.z;
+        values[i + 3] = four.w;
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < Width; ++i) {
+        values[i] = sums[i];
+      }
+    }
+    if constexpr (Config::has_weights) {
+      const float weight = args_.weights[slot];
+#pragma unroll
+      for (int i = 0; i < Width; ++i) {
+        values[i] *= weight;
+      }
+    }
+    store_values<C, Width>(static_cast<C*>(args_.c) + slot * args_.c_stride + column_ + at, values);
+  }
+
+  const GroupedGemmKernelArgs& args_;
+  unsigned char* memory_;
+  unsigned shared_;
+  int* slots_;  ///< of each row, or -1
+  int column_;
+  /// What the thread copies: addresses of its element of a row, one bit for each that exists.
+  const A* a_[a_copies];
+  const B* b_[b_copies];
+  unsigned present_;
+  unsigned to_;
+  int row_;
+  int k_;
+};
+
+/// The blocks take turns with the tiles. tiles_together tiles along the rows come one after the other for the
+/// same columns, so that those of one expert share its part of b in the L2 cache.
+template <class Config>
+__global__ void __launch_bounds__(Config::warps * 32) grouped_gemm_kernel(const GroupedGemmKernelArgs args) {
+  begin_kernel();
+  using Gemm = GroupedGemm<Config>;
+  Gemm gemm(args);
+  const int total = *args.total < args.places ? *args.total : args.places;
+  const int row_tiles = (total + Config::block - 1) / Config::block * Gemm::tiles_per_block;
+  constexpr int together = Config::tiles_together;
+  const long long tiles = static_cast<long long>(row_tiles) * Gemm::column_tiles;
+  const long long blocks = static_cast<long long>(gridDim.x) * gridDim.y;
+#pragma unroll 1
+  for (long long i = static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x; i < tiles; i += blocks) {
+    const int group = static_cast<int>(i / (static_cast<long long>(together) * Gemm::column_tiles));
+    const int at = static_cast<int>(i - static_cast<long long>(group) * together * Gemm::column_tiles);
+    const int first = group * together;
+    const int size = row_tiles - first < together ? row_tiles - first : together;
+    const int row_tile = first + at % size;
+    const int block = row_tile / Gemm::tiles_per_block;
+    const int expert = args.expert[block];
+    if (static_cast<unsigned>(expert) >= static_cast<unsigned>(Config::experts)) {
+      continue;
+    }
+    const int row = row_tile % Gemm::tiles_per_block * Config::tile_m;
+    const int left = Config::block - row;
+    gemm.multiply(block * Config::block + row, left < Config::tile_m ? left : Config::tile_m, expert,
+                  at / size * Config::tile_n);
+  }
+}
+
+}  // namespace kerncast::moe

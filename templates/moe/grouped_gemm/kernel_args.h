@@ -1,0 +1,22 @@
+#pragma once
+
+namespace kerncast::moe {
+
+/// The argument of the kernel of grouped_gemm. Strides are in elements.
+struct GroupedGemmKernelArgs {
+  const void* a;
+  const void* b;
+  void* c;
+  const int* sorted;
+  const int* expert;
+  const int* total;
+  const float* weights;
+  long long a_stride;
+  long long b_expert_stride;
+  long long b_stride;
+  long long c_stride;
+  int slots;   ///< rows of c
+  int places;  ///< elements of sorted
+};
+
+}  // namespace kerncast::moe

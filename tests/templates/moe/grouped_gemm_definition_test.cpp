@@ -1,0 +1,118 @@
+#include <catch2/catch.hpp>
+
+#include <kerncast/ops/moe/grouped_gemm.hpp>
+#include "templates/moe/grouped_gemm/tile.h"
+#include "tests/templates/definition_fixture.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+using Catch::Contains;
+
+namespace {
+
+TensorView integers(std::initializer_list<std::int64_t> shape) {
+  return TensorView::contiguous(memory, DType::i32, shape);
+}
+
+/// 40 slots of 60 experts in blocks of 16.
+moe::GroupedGemm good() {
+  return {.a = TensorView::contiguous(memory, DType::bf16, {5, 128}),
+          .b = TensorView::contiguous(memory, DType::bf16, {60, 96, 128}),
+          .sorted = integers({640}),
+          .expert = integers({40}),
+          .total = integers({1}),
+          .c = TensorView::contiguous(memory, DType::bf16, {40, 96}),
+          .top_k = 8,
+          .block = 16};
+}
+
+}  // namespace
+
+TEST_CASE("grouped_gemm derives its specialisation from the tensors") {
+  CHECK(spec_of(good()) == "n=96 k=128 experts=60 top_k=8 block=16");
+  moe::GroupedGemm test = good();
+  test.a.dtype = DType::f16;
+  test.b.dtype = DType::f16;
+  test.c = TensorView::contiguous(memory, DType::f32, {5, 8, 96});
+  test.weights = TensorView::contiguous(memory, DType::f32, {5, 8});
+  CHECK(spec_of(test) ==
+        "a_dtype=f16 b_dtype=f16 c_dtype=f32 n=96 k=128 experts=60 top_k=8 block=16 has_weights=true");
+  test = good();
+  test.b.data = memory + 8;
+  CHECK(param_of(test, "alignment") == 8);
+  test = good();
+  test.c.data = memory + 4;
+  CHECK(param_of(test, "alignment") == 4);
+  // Experts whose matrices are parts of larger ones.
+  test = good();
+  test.b.strides = {96 * 200, 200, 1};
+  CHECK(param_of(test, "alignment") == 16);
+  test.b.strides = {96 * 200, 201, 1};
+  CHECK(param_of(test, "alignment") == 2);
+}
+
+TEST_CASE("grouped_gemm names what is wrong with a call") {
+  moe::GroupedGemm test = good();
+  test.a.dtype = DType::f32;
+  CHECK_THAT(error_of(test), Contains("moe.grouped_gemm") && Contains("'a'") && Contains("f32"));
+  test = good();
+  test.b.dtype = DType::f16;
+  CHECK_THAT(error_of(test), Contains("'b'") && Contains("f16") && Contains("bf16, as a"));
+  test = good();
+  test.b.shape[2] = 64;
+  CHECK_THAT(error_of(test), Contains("'b'") && Contains("128"));
+  test = good();
+  test.b.data = memory + 1;
+  CHECK_THAT(error_of(test), Contains("'b'") && Contains("align"));
+  test = good();
+  test.b.strides[2] = 2;
+  CHECK_THAT(error_of(test), Contains("'b'") && Contains("contiguous"));
+  test = good();
+  test.c.shape[0] = 39;
+  CHECK_THAT(error_of(test), Contains("'c'") && Contains("40 rows") && Contains("top_k = 8"));
+  test = good();
+  test.sorted.shape[0] = 624;
+  CHECK_THAT(error_of(test), Contains("'sorted'") && Contains("[640]") && Contains("40 slots"));
+  test = good();
+  test.sorted.shape[0] = 650;
+  CHECK_THAT(error_of(test), Contains("'sorted'") && Contains("multiple of block = 16"));
+  test = good();
+  test.expert.shape[0] = 39;
+  CHECK_THAT(error_of(test), Contains("'expert'") && Contains("[40]"));
+  test = good();
+  test.total.dtype = DType::i64;
+  CHECK_THAT(error_of(test), Contains("'total'") && Contains("i64"));
+  test = good();
+  test.weights = TensorView::contiguous(memory, DType::f32, {39});
+  CHECK_THAT(error_of(test), Contains("'weights'") && Contains("40"));
+  test = good();
+  test.block = 0;
+  CHECK_THAT(error_of(test), Contains("block is 0") && Contains("1"));
+  test = good();
+  test.top_k = 65;
+  CHECK_THAT(error_of(test), Contains("top_k is 65") && Contains("64"));
+  test = good();
+  test.a.shape[1] = 65537;
+  CHECK_THAT(error_of(test), Contains("65537") && Contains("65536"));
+}
+
+TEST_CASE("tiles of grouped_gemm hold the slots of an expert, so that its matrix is read once") {
+  const OpDefinition& op = definition_of<moe::GroupedGemm>();
+  const Specialisation spec =
+      specialise(op, {{"n", "4096"}, {"k", "7168"}, {"experts", "256"}, {"top_k", "8"}});
+  const DeviceTraits h100{.sm = 90, .sm_count = 132, .max_shared_per_block = 232448};
+  for (const std::int64_t rows : {1, 8, 16, 33, 64}) {
+    CHECK(tunable_of(op, op.default_tunables(spec, h100, rows), "tile_m") >= rows);
+  }
+}
+
+TEST_CASE("the warps of a tile have parts that are whole and nearly square") {
+  const moe::GemmTile large(128, 128, 128, 4, 8);
+  CHECK(large.warp_rows() == 32);
+  CHECK(large.warp_columns() == 64);
+  const moe::GemmTile decode(8, 128, 128, 4, 4);
+  CHECK(decode.warp_rows() == 8);
+  CHECK(decode.warp_columns() == 32);
+  CHECK(moe::GemmTile(64, 32, 128, 4, 8).is_whole());
+  CHECK_FALSE(moe::GemmTile(8, 32, 128, 4, 8).is_whole());
+}

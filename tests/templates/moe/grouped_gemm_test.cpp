@@ -1,0 +1,284 @@
+#include <algorithm>
+#include <array>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include <kerncast/ops/moe/align_block_size.hpp>
+#include <kerncast/ops/moe/grouped_gemm.hpp>
+#include "runtime/simulator/watch/profile_abi.hpp"
+#include "tests/templates/cases.hpp"
+#include "tests/templates/moe/expert_ids.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+
+namespace {
+
+struct GemmCase {
+  std::int64_t tokens = 5;
+  std::int64_t n = 96;
+  std::int64_t k = 256;
+  std::int64_t experts = 8;
+  std::int64_t top_k = 2;
+  std::int64_t block = 16;
+  DType type = DType::bf16;
+  DType c = DType::bf16;
+  bool weighted = false;
+  bool strays = false;    ///< some ids name no expert
+  bool expanded = false;  ///< a has a row for each slot, as in the second product of a layer
+  std::uint64_t seed = 1;
+};
+
+struct Grouping {
+  std::vector<double> sorted;
+  std::vector<double> expert;
+  std::vector<double> total;
+};
+
+/// What moe.align_block_size makes of `ids`.
+Grouping grouping_of(const std::vector<double>& ids, std::int64_t experts, std::int64_t block) {
+  Grouping made;
+  const auto slots = static_cast<std::int64_t>(ids.size());
+  const std::int64_t places =
+      moe::align_block_size_places(slots, static_cast<int>(experts), static_cast<int>(block));
+  for (std::int64_t e = 0; e < experts; ++e) {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] == static_cast<double>(e)) {
+        made.sorted.push_back(static_cast<double>(i));
+      }
+    }
+    while (made.sorted.size() % static_cast<std::size_t>(block) != 0) {
+      made.sorted.push_back(static_cast<double>(slots));
+    }
+    made.expert.resize(made.sorted.size() / static_cast<std::size_t>(block), static_cast<double>(e));
+  }
+  made.total = {static_cast<double>(made.sorted.size())};
+  made.sorted.resize(static_cast<std::size_t>(places), static_cast<double>(slots));
+  made.expert.resize(static_cast<std::size_t>(places / block), -1.0);
+  return made;
+}
+
+TensorCase integers(const char* name, const std::vector<double>& values) {
+  return {.name = name,
+          .dtype = DType::i32,
+          .shape = {static_cast<std::int64_t>(values.size())},
+          .bytes = to_bytes(DType::i32, values)};
+}
+
+OpCase make_case(const GemmCase& of, const std::vector<double>& ids) {
+  const std::int64_t slots = of.tokens * of.top_k;
+  const std::int64_t rows = of.expanded ? slots : of.tokens;
+  const Grouping grouping = grouping_of(ids, of.experts, of.block);
+  OpCase made;
+  made.op = "moe.grouped_gemm";
+  made.params = {{"top_k", std::to_string(of.expanded ? 1 : of.top_k)}, {"block", std::to_string(of.block)}};
+  made.tensors = {input_rows("a", of.type, {rows, of.k}, of.seed),
+                  {.name = "b",
+                   .dtype = of.type,
+                   .shape = {of.experts, of.n, of.k},
+                   .bytes = to_bytes(of.type, samples(static_cast<std::size_t>(of.experts * of.n * of.k),
+                                                      of.seed + 1, 0.1))},
+                  integers("sorted", grouping.sorted),
+                  integers("expert", grouping.expert),
+                  integers("total", grouping.total),
+                  output_rows("c", of.c, {slots, of.n})};
+  if (of.weighted) {
+    made.tensors.push_back(input_vector("weights", DType::f32, slots, of.seed + 2, 0.2));
+  }
+  return made;
+}
+
+OpCase make_case(const GemmCase& of) {
+  const std::int64_t slots = of.tokens * of.top_k;
+  return make_case(
+      of, of.strays ? ids_with_strays(slots, of.experts, of.seed) : expert_ids(slots, of.experts, of.seed));
+}
+
+/// Row `row` of c.
+std::vector<std::byte> row_of_c(const Outcome& outcome, std::int64_t row) {
+  const HostTensor& c = *outcome.input.tensor("c");
+  const std::int64_t bytes = c.shape[1] * size_of(c.dtype);
+  const auto first = c.bytes.begin() + static_cast<std::ptrdiff_t>(row * bytes);
+  return {first, first + static_cast<std::ptrdiff_t>(bytes)};
+}
+
+bool is_untouched(const std::vector<std::byte>& bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{0xcd}; });
+}
+
+}  // namespace
+
+TEST_CASE("grouped_gemm is right for every type, grouping and epilogue") {
+  const DType type = GENERATE(DType::bf16, DType::f16);
+  const DType c = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const bool weighted = GENERATE(false, true);
+  const bool expanded = GENERATE(false, true);
+  require_good(make_case({.type = type, .c = c, .weighted = weighted, .expanded = expanded}));
+}
+
+TEST_CASE("grouped_gemm is right at the depth of models") {
+  // DeepSeek V3, Qwen3 30B A3B, Mixtral, gpt-oss: k of both products of a layer, and some of the columns.
+  for (const std::int64_t k : {7168, 2048, 14336, 2880, 768}) {
+    require_good(make_case({.tokens = 9, .n = 40, .k = k, .experts = 6, .weighted = true}));
+  }
+}
+
+TEST_CASE("grouped_gemm is right under blocks of every size") {
+  const std::int64_t block = GENERATE(1, 3, 8, 16, 24, 64, 100, 128, 256);
+  const std::int64_t tokens = GENERATE(1, 70);
+  require_good(make_case({.tokens = tokens, .n = 33, .k = 72, .experts = 3, .block = block}));
+}
+
+TEST_CASE("grouped_gemm leaves rows alone whose slots name no expert") {
+  const GemmCase of{.tokens = 30, .strays = true};
+  const Outcome outcome = require_good(make_case(of));
+  const std::vector<double> ids = ids_with_strays(of.tokens * of.top_k, of.experts, of.seed);
+  int untouched = 0;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const bool known = ids[i] >= 0 && ids[i] < static_cast<double>(of.experts);
+    CHECK(is_untouched(row_of_c(outcome, static_cast<std::int64_t>(i))) == !known);
+    untouched += known ? 0 : 1;
+  }
+  CHECK(untouched > 10);
+}
+
+TEST_CASE("grouped_gemm takes the results of align_block_size in a stream") {
+  const GemmCase of{.tokens = 40, .n = 64, .k = 128, .experts = 16, .top_k = 4, .block = 16};
+  const std::vector<double> ids = expert_ids(of.tokens * of.top_k, of.experts, of.seed);
+  OpCase test = make_case(of, ids);
+  test.tensors.push_back({.name = "ids",
+                          .dtype = DType::i32,
+                          .shape = {of.tokens, of.top_k},
+                          .bytes = to_bytes(DType::i32, ids)});
+  // What the first op writes is not there before it has run.
+  const Grouping none{std::vector<double>(static_cast<std::size_t>(tensor_of(test, "sorted").shape[0]), -1.0),
+                      std::vector<double>(static_cast<std::size_t>(tensor_of(test, "expert").shape[0]), -1.0),
+                      {0.0}};
+  tensor_of(test, "sorted").bytes = to_bytes(DType::i32, none.sorted);
+  tensor_of(test, "expert").bytes = to_bytes(DType::i32, none.expert);
+  tensor_of(test, "total").bytes = to_bytes(DType::i32, none.total);
+  test.launch = [&of](Runtime& on, const Views& views) {
+    launch(on,
+           moe::AlignBlockSize{.ids = views.at("ids"),
+                               .sorted = views.at("sorted"),
+                               .expert = views.at("expert"),
+                               .total = views.at("total"),
+                               .experts = static_cast<int>(of.experts),
+                               .block = static_cast<int>(of.block)},
+           nullptr);
+    launch(on,
+           moe::GroupedGemm{.a = views.at("a"),
+                            .b = views.at("b"),
+                            .sorted = views.at("sorted"),
+                            .expert = views.at("expert"),
+                            .total = views.at("total"),
+                            .c = views.at("c"),
+                            .top_k = static_cast<int>(of.top_k),
+                            .block = static_cast<int>(of.block)},
+           nullptr);
+  };
+  // The inputs of the product change here, so the harness cannot tell strays from results.
+  const Outcome outcome = run_case(test);
+  const Outcome apart = require_good(make_case(of, ids));
+  CHECK(bytes_of(outcome, "c") == bytes_of(apart, "c"));
+}
+
+TEST_CASE("grouped_gemm gives a row the same bits among any others") {
+  const GemmCase of{.tokens = 90, .n = 40, .k = 1000, .experts = 4, .block = 64, .c = DType::f32};
+  const std::vector<double> ids = expert_ids(of.tokens * of.top_k, of.experts, of.seed);
+  const Outcome whole = require_good(make_case(of, ids));
+  for (const std::int64_t tokens : {1, 7, 33}) {
+    GemmCase few = of;
+    few.tokens = tokens;
+    OpCase test = make_case(few, {ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(tokens * of.top_k)});
+    // samples() of one seed begin alike, so the matrices and the first rows are the same.
+    const Outcome outcome = require_good(test);
+    for (std::int64_t slot = 0; slot < tokens * of.top_k; ++slot) {
+      CHECK(row_of_c(outcome, slot) == row_of_c(whole, slot));
+    }
+  }
+}
+
+TEST_CASE("grouped_gemm keeps NaN and infinity within their rows") {
+  const GemmCase of{.tokens = 6, .n = 48, .k = 96, .experts = 2, .c = DType::f32};
+  OpCase test = make_case(of);
+  std::vector<double> a = samples(static_cast<std::size_t>(of.tokens * of.k), 3);
+  a[5] = std::numeric_limits<double>::infinity();
+  a[static_cast<std::size_t>(2 * of.k + 95)] = std::numeric_limits<double>::quiet_NaN();
+  tensor_of(test, "a").bytes = to_bytes(of.type, a);
+  const Outcome outcome = require_good(test);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(of.tokens * of.top_k); ++row) {
+    const bool finite = std::isfinite(value_at(outcome, "c", row * static_cast<std::size_t>(of.n)));
+    CHECK(finite == (row / 2 != 0 && row / 2 != 2));
+  }
+}
+
+namespace {
+
+/// Sectors of global memory that the launch of a case reads, by the virtual GPU's count.
+std::uint64_t sectors_read(OpCase test) {
+  const auto set =
+      reinterpret_cast<decltype(kerncastSimProfile)*>(runtime().driver_symbol("kerncastSimProfile"));
+  const auto launch_of = reinterpret_cast<decltype(kerncastSimProfileLaunch)*>(
+      runtime().driver_symbol("kerncastSimProfileLaunch"));
+  REQUIRE(set != nullptr);
+  REQUIRE(launch_of != nullptr);
+  std::uint64_t sectors = 0;
+  const OpDefinition& op = definition_of<moe::GroupedGemm>();
+  test.launch = [&, copy = test](Runtime& on, const Views& views) {
+    const Call call = op.bind(bindings_of(copy, views));
+    set(1);
+    on.dispatch(op, call, nullptr);
+    synchronize();
+    set(0);
+    const KerncastSimLaunch* launch = launch_of(0);
+    REQUIRE(launch != nullptr);
+    for (std::size_t i = 0; i < launch->instruction_count; ++i) {
+      if (std::string_view(launch->instructions[i].unit) == "load") {
+        sectors += launch->instructions[i].counts.global_sectors;
+      }
+    }
+  };
+  require_good(test);
+  return sectors;
+}
+
+}  // namespace
+
+TEST_CASE("grouped_gemm reads the matrix of each expert once for up to 64 tokens") {
+  if (runtime().driver_symbol("kerncastSimProfile") == nullptr) {
+    return;
+  }
+  const std::int64_t tokens = GENERATE(1, 8, 31, 64);
+  // 64 columns at the depth of DeepSeek V3; and many experts, with fewer slots each than a block holds.
+  const bool many_experts = GENERATE(false, true);
+  const GemmCase of{.tokens = tokens,
+                    .n = many_experts ? 256 : 64,
+                    .k = many_experts ? 512 : 7168,
+                    .experts = many_experts ? 128 : 12,
+                    .top_k = 4,
+                    .block = many_experts ? 16 : 64,
+                    .weighted = many_experts,
+                    .expanded = many_experts};
+  // No token has an expert twice.
+  std::vector<double> ids;
+  Samples random(7);
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    std::set<std::uint64_t> drawn;
+    while (drawn.size() < static_cast<std::size_t>(of.top_k)) {
+      drawn.insert(random.bits() % static_cast<std::uint64_t>(of.experts));
+    }
+    ids.insert(ids.end(), drawn.begin(), drawn.end());
+  }
+  const std::set<double> touched(ids.begin(), ids.end());
+  const double matrices = static_cast<double>(touched.size()) * static_cast<double>(of.n * of.k) * 2 / 32;
+  const double rows = static_cast<double>(tokens * of.top_k * of.k) * 2 / 32;
+  const auto sectors = static_cast<double>(sectors_read(make_case(of, ids)));
+  INFO(sectors << " sectors, " << matrices << " of matrices and " << rows << " of rows");
+  CHECK(sectors <= 1.02 * (matrices + rows));
+  CHECK(sectors >= matrices + rows);
+}
