@@ -76,6 +76,14 @@ std::string entry(std::string_view name, std::string_view value) {
   return fmt::format("<div><dt>{}</dt><dd>{}</dd></div>", escape_html(name), escape_html(value));
 }
 
+/// The estimate of a launch that starts while the kernel before it ends; empty if the device has no such
+/// launches.
+std::string dependent_text(const devices::Estimate& estimate) {
+  return estimate.dependent_us < estimate.total_us
+             ? fmt::format(" ({} µs as a dependent launch)", microseconds(estimate.dependent_us))
+             : std::string();
+}
+
 std::string header(const ProfileReport& report) {
   const OpProfile& profile = report.profile;
   const KernelReport& kernel = profile.report;
@@ -91,8 +99,9 @@ std::string header(const ProfileReport& report) {
                        escape_html(profile.verdict.detail));
   }
   if (estimate.fits) {
-    out += fmt::format("<p>Estimate: <strong>{} µs</strong>, limited by <strong>{}</strong>.</p>\n",
-                       microseconds(estimate.total_us), escape_html(estimate.limiting_factor));
+    out += fmt::format("<p>Estimate: <strong>{} µs</strong>{}, limited by <strong>{}</strong>.</p>\n",
+                       microseconds(estimate.total_us), dependent_text(estimate),
+                       escape_html(estimate.limiting_factor));
   }
   out += "<dl>";
   out += entry("grid × block", extent(profile.launch.grid) + " × " + extent(profile.launch.block));
@@ -202,7 +211,8 @@ std::string estimates_section(const ProfileReport& report) {
       continue;
     }
     out += row(name, bar(estimate.total_us, most_total),
-               fmt::format("{} µs, {}", microseconds(estimate.total_us), estimate.limiting_factor));
+               fmt::format("{} µs{}, {}", microseconds(estimate.total_us), dependent_text(estimate),
+                           estimate.limiting_factor));
     breakdown += fmt::format(
         "<details{}><summary>{} <span class=\"muted\">estimate {} µs</span></summary>\n{}</details>\n",
         estimate.device == report.device ? " open" : "", escape_html(estimate.device->title),

@@ -1,6 +1,7 @@
 #include "tools/profile/profile_page.hpp"
 
 #include <catch2/catch.hpp>
+#include <cstddef>
 #include <regex>
 
 #include "tests/tools/profile/hand_made_launch.hpp"
@@ -35,6 +36,26 @@ bool well_nested(const std::string& page) {
     }
   }
   return open.empty();
+}
+
+TEST_CASE(
+    "the page has the estimate of a dependent launch beside that of one alone, on devices that have it") {
+  const ProfileReport report = hand_made_report();
+  const std::string page = profile_page({report});
+  std::size_t dependent = 0;
+  for (const auto& estimate : report.estimates) {
+    const bool has = estimate.fits && estimate.dependent_us < estimate.total_us;
+    CAPTURE(estimate.device->name);
+    CHECK(has == (estimate.device->sm >= 90));
+    dependent += has ? 1 : 0;
+    if (has) {
+      CHECK_THAT(page, Catch::Contains(microseconds(estimate.total_us) + " µs (" +
+                                       microseconds(estimate.dependent_us) + " µs as a dependent launch)"));
+    }
+  }
+  REQUIRE(dependent > 0);
+  // The page's own device stands in its header too.
+  CHECK(count(page, "as a dependent launch") == dependent + 1);
 }
 
 TEST_CASE("the page says what was profiled and shows every chart") {
