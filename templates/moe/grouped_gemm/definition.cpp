@@ -31,6 +31,15 @@ std::int64_t element_bytes(const Specialisation& spec) {
   return size_of(host::dtype_from_param(spec[a_dtype]));
 }
 
+bool is_gated(const Specialisation& spec) {
+  return static_cast<GemmActivation>(spec[activation]) == GemmActivation::silu_and_mul;
+}
+
+/// Columns of c for `rows` rows of an expert's matrix.
+std::int64_t columns_of(std::int64_t rows, bool gated) {
+  return gated ? rows / 2 : rows;
+}
+
 GemmTile tile_of(const Specialisation& spec, const Tunables& tunables) {
   return {tunables[tile_m], tunables[tile_n], tunables[tile_k] * static_cast<int>(element_bytes(spec)),
           tunables[stages], tunables[warps]};
@@ -43,7 +52,12 @@ void validate(const Specialisation& spec) {
                                       name_of(host::dtype_from_param(spec[b_dtype]))));
   }
   host::validate_alignment(op_name, spec[alignment], spec[k], host::dtype_from_param(spec[a_dtype]));
-  host::validate_alignment(op_name, spec[alignment], spec[n], host::dtype_from_param(spec[a_dtype]));
+  if (is_gated(spec) && spec[n] % 2 != 0) {
+    host::refuse(op_name, fmt::format("n is {}, but silu_and_mul needs as many gates as ups, an even number",
+                                      spec[n]));
+  }
+  host::validate_alignment(op_name, spec[alignment], columns_of(spec[n], is_gated(spec)),
+                           host::dtype_from_param(spec[a_dtype]));
 }
 
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
@@ -96,8 +110,9 @@ std::string tunables_defect(const Specialisation& spec, const Tunables& tunables
 LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, const DeviceTraits&,
                         std::int64_t rows) noexcept {
   const std::int64_t places = align_block_size_places(rows * spec[top_k], spec[experts], spec[block]);
-  const std::int64_t tiles = places / spec[block] * host::divide_up(spec[block], tunables[tile_m]) *
-                             host::divide_up(spec[n], tunables[tile_n]);
+  const std::int64_t tiles =
+      places / spec[block] * host::divide_up(spec[block], tunables[tile_m]) *
+      host::divide_up(columns_of(spec[n], is_gated(spec)), columns_of(tunables[tile_n], is_gated(spec)));
   LaunchGeometry made = host::linear_grid(tiles);
   made.block[0] = static_cast<std::uint32_t>(32 * tunables[warps]);
   made.dynamic_shared = static_cast<std::uint32_t>(tile_of(spec, tunables).shared_bytes());
@@ -111,9 +126,10 @@ void describe(host::NamedArguments& named, GroupedGemm& call) {
   named.input("expert", call.expert, "[P / block], i32, of moe.align_block_size");
   named.input("total", call.total, "[1], i32, of moe.align_block_size");
   named.optional_input("weights", call.weights, "[T * top_k], f32, contiguous");
-  named.output("c", call.c, "[T * top_k, n], c_dtype; rows may be strided");
+  named.output("c", call.c, "[T * top_k, n, or n / 2 with silu_and_mul], c_dtype; rows may be strided");
   named.setting("top_k", call.top_k);
   named.setting("block", call.block);
+  named.setting("activation", call.activation);
 }
 
 /// Checks a contiguous i32 tensor of at least `elements` elements.
@@ -229,7 +245,9 @@ std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
   TensorPlan c;
   c.name = "c";
   c.dtype = host::dtype_setting(op, bindings, "c_dtype", a.dtype);
-  c.shape = {rows.count * host::setting(op, bindings, "top_k").value_or(1), b.dim(1)};
+  const bool gated = static_cast<GemmActivation>(host::setting(op, bindings, "activation").value_or(0)) ==
+                     GemmActivation::silu_and_mul;
+  c.shape = {rows.count * host::setting(op, bindings, "top_k").value_or(1), columns_of(b.dim(1), gated)};
   return {c};
 }
 
@@ -257,7 +275,12 @@ Call bind(const GroupedGemm& arguments) {
     host::refuse_range(op_name, "top_k", arguments.top_k, 1, grouping::max_top_k);
   }
   const std::uint64_t b_bits = check_matrices(arguments);
-  const std::int64_t columns = arguments.b.dim(1);
+  const bool gated = arguments.activation == GemmActivation::silu_and_mul;
+  if (gated && arguments.b.dim(1) % 2 != 0) [[unlikely]] {
+    host::refuse_shape(op_name, "b", arguments.b,
+                       "an even second dimension: as many rows of gates as of ups");
+  }
+  const std::int64_t columns = columns_of(arguments.b.dim(1), gated);
   const std::int64_t count = arguments.b.dim(0);
   const std::int64_t slots = a_rows.count * arguments.top_k;
   if (slots > std::numeric_limits<std::int32_t>::max() - 1) [[unlikely]] {
@@ -265,9 +288,10 @@ Call bind(const GroupedGemm& arguments) {
                        std::numeric_limits<std::int32_t>::max() - 1);
   }
   if (c_rows.count != slots || c.dim(-1) != columns) [[unlikely]] {
-    host::refuse_shape(op_name, "c", c,
-                       fmt::format("{} rows (top_k = {} for each of {} rows of a) of {}, the rows of b",
-                                   slots, arguments.top_k, a_rows.count, columns));
+    host::refuse_shape(
+        op_name, "c", c,
+        fmt::format("{} rows (top_k = {} for each of {} rows of a) of {}, {} of b", slots, arguments.top_k,
+                    a_rows.count, columns, gated ? "half of the rows" : "the rows"));
   }
   a_check.has_data(a_rows.count);
   c_check.has_data(slots).is_on_device_of("a", a);
@@ -289,12 +313,13 @@ Call bind(const GroupedGemm& arguments) {
   call.spec.values[a_dtype] = host::to_param(a.dtype);
   call.spec.values[b_dtype] = host::to_param(arguments.b.dtype);
   call.spec.values[c_dtype] = host::to_param(c.dtype);
-  call.spec.values[n] = static_cast<std::int32_t>(columns);
+  call.spec.values[n] = static_cast<std::int32_t>(arguments.b.dim(1));
   call.spec.values[k] = static_cast<std::int32_t>(depth);
   call.spec.values[experts] = static_cast<std::int32_t>(count);
   call.spec.values[top_k] = arguments.top_k;
   call.spec.values[block] = arguments.block;
   call.spec.values[has_weights] = weighted ? 1 : 0;
+  call.spec.values[activation] = static_cast<std::int32_t>(arguments.activation);
   call.spec.values[alignment] =
       std::min({a_check.access_bytes(a_rows, bytes), c_check.access_bytes(c_rows, bytes),
                 host::alignment_of(b_bits | static_cast<std::uint64_t>(depth * bytes) |
@@ -330,19 +355,22 @@ KERNCAST_OP(moe, grouped_gemm) {
       "expert "
       "e, in f32, in order of k, rounded once; without weights each is 1 (the products of vLLM's and "
       "SGLang's "
-      "fused_moe)";
+      "fused_moe). silu_and_mul: c[s] = weights[s] * silu(g) * u of the first and the second half of the "
+      "products, which are not rounded before";
   op.params = host::params(
       host::param<a_dtype>(host::dtype_param({DType::bf16, DType::f16}, DType::bf16, "element type of a")),
       host::param<b_dtype>(host::dtype_param({DType::bf16, DType::f16}, DType::bf16, "element type of b")),
       host::param<c_dtype>(
           host::dtype_param({DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of c")),
-      host::param<n>(
-          host::integer_param(1, most_columns, std::nullopt, "columns of c, rows of an expert's matrix")),
+      host::param<n>(host::integer_param(1, most_columns, std::nullopt, "rows of an expert's matrix")),
       host::param<k>(host::integer_param(1, most_columns, std::nullopt, "elements of a row of a and of b")),
       host::param<experts>(host::integer_param(1, grouping::max_experts, std::nullopt, "experts E")),
       host::param<top_k>(host::integer_param(1, grouping::max_top_k, 1, "rows of c for each row of a")),
       host::param<block>(host::integer_param(1, most_block, 64, "elements of sorted that share an expert")),
       host::param<has_weights>(host::flag_param(false, "multiply each row of c by its weight")),
+      host::param<activation>(host::choice_param(
+          {"none", "silu_and_mul"},
+          "silu of the products with the first n / 2 rows of b, times those with the others")),
       host::param<alignment>(host::listed_param(
           {2, 4, 8, 16}, 16,
           "bytes of a and b per access; derived from the tensors' pointers, strides and sizes")));

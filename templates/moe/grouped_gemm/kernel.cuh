@@ -1,10 +1,12 @@
 #pragma once
 
+#include "device/activation.cuh"
 #include "device/async_copy.cuh"
 #include "device/matrix.cuh"
 #include "device/programmatic_launch.cuh"
 #include "device/vec.cuh"
 #include "moe/grouped_gemm/kernel_args.h"
+#include "moe/grouped_gemm/public/gemm_activation.h"
 #include "moe/grouped_gemm/tile.h"
 
 namespace kerncast::moe {
@@ -24,10 +26,15 @@ class GroupedGemm {
 
   /// Tiles that share the rows of one block of the grouping.
   static constexpr int tiles_per_block = (Config::block + Config::tile_m - 1) / Config::tile_m;
-  static constexpr int column_tiles = (Config::n + Config::tile_n - 1) / Config::tile_n;
+  static constexpr bool is_gated =
+      static_cast<GemmActivation>(Config::activation) == GemmActivation::silu_and_mul;
+  /// Columns of c, and of a tile of it. A gated tile has rows of both halves of b.
+  static constexpr int columns = is_gated ? Config::n / 2 : Config::n;
+  static constexpr int tile_columns = is_gated ? Config::tile_n / 2 : Config::tile_n;
+  static constexpr int column_tiles = (columns + tile_columns - 1) / tile_columns;
 
-  /// Multiplies rows [first, first + count) of `sorted`, which share an expert, by columns of b from `column`
-  /// on.
+  /// Multiplies rows [first, first + count) of `sorted`, which share an expert, for columns of c from
+  /// `column` on.
   __device__ void multiply(int first, int count, int expert, int column) {
     column_ = column;
     if (!find_rows(first, count, expert)) {
@@ -111,8 +118,10 @@ class GroupedGemm {
 #pragma unroll
     for (int i = 0; i < b_copies; ++i) {
       const int at = row + i * rows_at_once;
-      const bool exists = at < tile.columns && column_ + at < Config::n;
-      b_[i] = exists ? b + (column_ + at) * args_.b_stride : static_cast<const B*>(args_.b);
+      const int column = column_ + at % tile_columns;
+      const bool exists = at < tile.columns && column < columns;
+      b_[i] = exists ? b + (column + at / tile_columns * columns) * args_.b_stride
+                     : static_cast<const B*>(args_.b);
       present_ |= exists ? 1u << (a_copies + i) : 0u;
     }
     return true;
@@ -211,21 +220,20 @@ class GroupedGemm {
     }
     __syncthreads();
     constexpr int width = Config::alignment / element;
-    constexpr int parts = tile.columns / width;
+    constexpr int parts = tile_columns / width;
 #pragma unroll 1
     for (int i = static_cast<int>(threadIdx.x); i < tile.rows * parts; i += threads) {
       const int row = i / parts;
       const int at = i % parts * width;
       const int slot = slots_[row];
-      if (slot >= 0 && column_ + at < Config::n) {
+      if (slot >= 0 && column_ + at < columns) {
         store_part<width>(slot, at, all + row * tile.sums_stride() + at);
       }
     }
   }
 
   template <int Width>
-  __device__ void store_part(int slot, int at, const float* sums) {
-    float values[Width];
+  __device__ static void load_sums(const float* sums, float (&values)[Width]) {
     if constexpr (Width % 4 == 0) {
 #pragma unroll
       for (int i = 0; i < Width; i += 4) {
@@ -239,6 +247,20 @@ class GroupedGemm {
 #pragma unroll
       for (int i = 0; i < Width; ++i) {
         values[i] = sums[i];
+      }
+    }
+  }
+
+  template <int Width>
+  __device__ void store_part(int slot, int at, const float* sums) {
+    float values[Width];
+    load_sums<Width>(sums, values);
+    if constexpr (is_gated) {
+      float ups[Width];
+      load_sums<Width>(sums + tile_columns, ups);
+#pragma unroll
+      for (int i = 0; i < Width; ++i) {
+        values[i] = gated<SiluAndMul, float, C>(values[i], ups[i]);
       }
     }
     if constexpr (Config::has_weights) {
@@ -292,7 +314,7 @@ __global__ void __launch_bounds__(Config::warps * 32) grouped_gemm_kernel(const 
     const int row = row_tile % Gemm::tiles_per_block * Config::tile_m;
     const int left = Config::block - row;
     gemm.multiply(block * Config::block + row, left < Config::tile_m ? left : Config::tile_m, expert,
-                  at / size * Config::tile_n);
+                  at / size * Gemm::tile_columns);
   }
 }
 

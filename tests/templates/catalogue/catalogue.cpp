@@ -26,14 +26,16 @@ constexpr const char* unshipped[] = {
 /// Shapes of ops that the plans of models do not name: the products of the experts of Qwen3 30B A3B.
 std::vector<tools::Workload> unplanned_workloads() {
   const OpDefinition& gemm = OpRegistry::instance().require("moe.grouped_gemm");
-  return {{.op = &gemm,
-           .label = "experts' first product",
-           .params = {{"n", "1536"}, {"k", "2048"}, {"experts", "128"}, {"top_k", "8"}},
-           .scalars = {}},
-          {.op = &gemm,
-           .label = "experts' second product",
-           .params = {{"n", "2048"}, {"k", "768"}, {"experts", "128"}, {"has_weights", "true"}},
-           .scalars = {}}};
+  return {
+      {.op = &gemm,
+       .label = "experts' first product",
+       .params =
+           {{"n", "1536"}, {"k", "2048"}, {"experts", "128"}, {"top_k", "8"}, {"activation", "silu_and_mul"}},
+       .scalars = {}},
+      {.op = &gemm,
+       .label = "experts' second product",
+       .params = {{"n", "2048"}, {"k", "768"}, {"experts", "128"}, {"has_weights", "true"}},
+       .scalars = {}}};
 }
 
 }  // namespace

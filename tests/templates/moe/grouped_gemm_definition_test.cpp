@@ -38,6 +38,10 @@ TEST_CASE("grouped_gemm derives its specialisation from the tensors") {
   CHECK(spec_of(test) ==
         "a_dtype=f16 b_dtype=f16 c_dtype=f32 n=96 k=128 experts=60 top_k=8 block=16 has_weights=true");
   test = good();
+  test.activation = moe::GemmActivation::silu_and_mul;
+  test.c = TensorView::contiguous(memory, DType::bf16, {40, 48});
+  CHECK(spec_of(test) == "n=96 k=128 experts=60 top_k=8 block=16 activation=silu_and_mul");
+  test = good();
   test.b.data = memory + 8;
   CHECK(param_of(test, "alignment") == 8);
   test = good();
@@ -91,6 +95,11 @@ TEST_CASE("grouped_gemm names what is wrong with a call") {
   test = good();
   test.top_k = 65;
   CHECK_THAT(error_of(test), Contains("top_k is 65") && Contains("64"));
+  test = good();
+  test.activation = moe::GemmActivation::silu_and_mul;
+  CHECK_THAT(error_of(test), Contains("'c'") && Contains("48, half of the rows of b"));
+  test.b.shape[1] = 95;
+  CHECK_THAT(error_of(test), Contains("'b'") && Contains("even"));
   test = good();
   test.a.shape[1] = 65537;
   CHECK_THAT(error_of(test), Contains("65537") && Contains("65536"));
