@@ -93,7 +93,10 @@ QuantScheme scheme_of(const Workload& workload) {
     return by_granularity(grouped ? "per_group" : "per_token", int8 ? "i8" : "fp8_e4m3");
   }
   if (op.ends_with("_quant")) {
-    return by_granularity(param_of(workload, "scaling"), param_of(workload, "q_dtype"));
+    const QuantScheme block = by_name(param_of(workload, "scaling"));
+    return block != QuantScheme::none
+               ? block
+               : by_granularity(param_of(workload, "scaling"), param_of(workload, "q_dtype"));
   }
   if (op == "moe.permute" && param_of(workload, "x_dtype") == "fp8_e4m3") {
     return QuantScheme::fp8_block;

@@ -33,6 +33,7 @@ Call bind(const FusedAddRmsNormQuant& arguments) {
 
 KERNCAST_OP(norm, fused_add_rms_norm_quant) {
   OpDefinition op = norm::define_quantised_norm<norm::FusedAddRmsNormQuant, norm::describe, true>();
-  op.summary = "Addition to the residual stream, root-mean-square normalisation, quantised to fp8 or int8";
+  op.summary =
+      "Addition to the residual stream, root-mean-square normalisation, quantised to fp8, int8 or fp4";
   return op;
 }

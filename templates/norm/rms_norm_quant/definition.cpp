@@ -21,6 +21,6 @@ Call bind(const RmsNormQuant& arguments) {
 
 KERNCAST_OP(norm, rms_norm_quant) {
   OpDefinition op = norm::define_quantised_norm<norm::RmsNormQuant, norm::describe, false>();
-  op.summary = "Root-mean-square normalisation of rows, quantised to fp8 or int8";
+  op.summary = "Root-mean-square normalisation of rows, quantised to fp8, int8 or fp4";
   return op;
 }

@@ -14,6 +14,7 @@ enum Param : std::size_t {
   group,
   scale_layout,
   scale_format,
+  sf_layout,
   residual_dtype,  ///< fused_add_rms_norm_quant alone, as what follows
   round_residual,
 };

@@ -2,6 +2,7 @@
 
 #include "device/group_grid.cuh"
 #include "device/quantise.cuh"
+#include "device/quantise_block.cuh"
 #include "device/row.cuh"
 #include "norm/rms_norm_quant/kernel_args.h"
 #include "norm/shared/public/quantised_scaling.h"
@@ -12,6 +13,17 @@ namespace kerncast::norm {
 /// The elements that share a scale in the kernel of `Config`.
 template <class Config>
 inline constexpr Scaling scaling_of = static_cast<Scaling>(Config::scaling);
+
+/// True if a block of 16 or 32 elements shares a scale byte.
+template <class Config>
+inline constexpr bool scales_blocks = static_cast<int>(scaling_of<Config>) >
+                                      static_cast<int>(Scaling::per_group);
+
+/// The format of those blocks; that of nvfp4 if there are none.
+template <class Config>
+using BlocksOf = typename Choose<
+    scaling_of<Config> == Scaling::mxfp8, Mxfp8Blocks<typename Config::q_dtype>,
+    typename Choose<scaling_of<Config> == Scaling::mxfp4, Mxfp4Blocks, Nvfp4Blocks>::type>::type;
 
 /// Normalises `Width` elements to a unit and a half in the last place of f32, the half their own rounding.
 template <class Config, int Width>
@@ -50,8 +62,15 @@ inline constexpr int quantised_vector =
     Config::alignment / static_cast<int>(sizeof(typename Config::x_dtype));
 template <class Config>
 inline constexpr int quantised_part =
-    scaling_of<Config> == Scaling::per_group ? group_share(quantised_vector<Config>, Config::group)
-                                             : quantised_vector<Config>;
+    scales_blocks<Config>                      ? block_share<BlocksOf<Config>>(quantised_vector<Config>)
+    : scaling_of<Config> == Scaling::per_group ? group_share(quantised_vector<Config>, Config::group)
+                                               : quantised_vector<Config>;
+
+/// Neighbouring elements that lanes of one warp share; 1 if there are none.
+template <class Config>
+inline constexpr int shared_elements = scales_blocks<Config>                      ? BlocksOf<Config>::block
+                                       : scaling_of<Config> == Scaling::per_group ? Config::group
+                                                                                  : 1;
 
 /// Normalises a row and quantises the result, in f32 and right to its last place. `Source` is the source of a
 /// RowWalk whose parts have `values`. store(part, column) is called once for each part, before the part
@@ -66,8 +85,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   using Walk = RowWalk<Config, Source>;
   constexpr int vector = quantised_vector<Config>;
   constexpr int count = Source::width;
-  static_assert(scaling_of<Config> != Scaling::per_group || row_lanes<Config> * count >= Config::group,
-                "a group lies within a run of lanes");
+  static_assert(row_lanes<Config> * count >= shared_elements<Config>, "a group lies within a run of lanes");
 
   const long long row = row_of_thread<Config>();
   const W* weight = static_cast<const W*>(args.weight);
@@ -85,6 +103,10 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   };
   if (shares_scale && threadIdx.x == 0) {
     shared_scale = prepared_scale();
+  }
+  float global_scale = 1.0f;
+  if constexpr (scaling_of<Config> == Scaling::nvfp4) {
+    global_scale = *args.scale;
   }
   const Pair scale = close_scale_of_row<Config::hidden>(walk, args.eps);
   const auto normalise_part = [&](Part& part, int column) {
@@ -141,6 +163,11 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
       quantise_group<Config, count, vector>(
           {args.q, args.s, args.q_stride, args.s_stride, args.rows, args.padded_rows}, part.values,
           column < Config::hidden ? row : args.padded_rows, column);
+    } else if constexpr (scales_blocks<Config>) {
+      quantise_block<BlocksOf<Config>, static_cast<quant::SfLayout>(Config::sf_layout), Config::hidden, count,
+                     vector>(
+          {args.q, args.s, args.q_stride, args.s_stride, args.rows, args.padded_rows, global_scale},
+          part.values, column < Config::hidden ? row : args.padded_rows, column);
     } else if (present) {
       if constexpr (scaling_of<Config> == Scaling::per_tensor) {
         lift_values<count>(part.values, lift);

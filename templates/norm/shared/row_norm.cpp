@@ -42,6 +42,14 @@ std::int64_t NormChecks::output_of_any_type(std::string_view name, const TensorV
   return rows.stride;
 }
 
+std::int64_t NormChecks::output_of_halves(std::string_view name, const TensorView& view) {
+  const host::TensorCheck check(op_, name, view);
+  const host::Rows rows = check.has_dtype(DType::u8).output_rows();
+  check.has_rows_like("x", *x_, width() / 2).has_data(rows_.count).is_on_device_of("x", *x_);
+  alignment_ = std::min(alignment_, check.access_bytes(rows, 2 * x_bytes_));
+  return rows.stride;
+}
+
 void NormChecks::vector(std::string_view name, const TensorView& view) {
   if (view.absent()) {
     return;

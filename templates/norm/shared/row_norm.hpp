@@ -54,6 +54,8 @@ class NormChecks {
                       AccessLimit limit = AccessLimit::one_16_byte);
   /// A tensor of x's shape and any dtype that is written. Returns its row stride.
   std::int64_t output_of_any_type(std::string_view name, const TensorView& view);
+  /// A u8 tensor of x's rows that is written, two elements to a byte. Returns its row stride.
+  std::int64_t output_of_halves(std::string_view name, const TensorView& view);
   /// A float vector of x's width. An absent one is fine.
   void vector(std::string_view name, const TensorView& view);
   /// weight and bias, each of which may be absent. Returns their dtype, or x's if both are absent.

@@ -16,11 +16,37 @@ struct QuantNorm {
   std::int64_t group = 128;
   std::string layout = "row_major";
   std::string format = "f32";
+  std::string sf_layout = "linear";  ///< of mxfp8, mxfp4 and nvfp4
+  double global_scale = 37.5;        ///< of nvfp4
   bool has_y = false;
   DType residual = DType::bf16;
   DType y = DType::bf16;
   DType weight = DType::bf16;
 };
+
+/// Adds the scale bytes of blocks, and makes q of the op one of halves of bytes if the format has them.
+inline void add_blocks(OpCase& made, const QuantNorm& of) {
+  const auto [rows, width] = of.shape;
+  made.params.emplace_back("sf_layout", of.sf_layout);
+  const bool nvfp4 = of.scaling == "nvfp4";
+  if (of.scaling != "mxfp8") {
+    TensorCase& q = tensor_of(made, "q");
+    q.dtype = DType::u8;
+    q.shape.back() = width / 2;
+  }
+  const std::int64_t blocks = width / (nvfp4 ? 16 : 32);
+  TensorCase s{.name = "s", .dtype = nvfp4 ? DType::fp8_e4m3 : DType::ue8m0, .shape = {rows, blocks}};
+  if (of.sf_layout == "swizzled") {
+    s.shape = {(rows + 127) / 128 * 128, (blocks + 3) / 4 * 4};
+  }
+  made.tensors.push_back(s);
+  if (nvfp4) {
+    made.tensors.push_back({.name = "global_scale",
+                            .dtype = DType::f32,
+                            .shape = {1},
+                            .bytes = to_bytes(DType::f32, {of.global_scale})});
+  }
+}
 
 inline OpCase make_case(const QuantNorm& of) {
   const auto [rows, width] = of.shape;
@@ -49,6 +75,8 @@ inline OpCase make_case(const QuantNorm& of) {
         {.name = "scale", .dtype = DType::f32, .shape = {1}, .bytes = to_bytes(DType::f32, {0.01234})});
   } else if (of.scaling == "per_token") {
     made.tensors.push_back({.name = "s", .dtype = DType::f32, .shape = {rows, 1}});
+  } else if (of.scaling != "per_group") {
+    add_blocks(made, of);
   } else {
     made.params.insert(
         made.params.end(),

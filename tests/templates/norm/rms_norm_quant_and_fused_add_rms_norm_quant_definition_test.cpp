@@ -62,6 +62,38 @@ TEST_CASE("rms_norm_quant derives its specialisation from the tensors") {
   CHECK(spec_of(test) == "hidden=7168");
 }
 
+TEST_CASE("rms_norm_quant quantises by blocks") {
+  norm::RmsNormQuant test = good();
+  test.out.scaling = Scaling::mxfp8;
+  test.out.s = TensorView::contiguous(memory, DType::ue8m0, {6, 224});
+  CHECK(spec_of(test) == "hidden=7168 scaling=mxfp8");
+  test.out.sf_layout = quant::SfLayout::swizzled;
+  CHECK_THAT(error_of(test), Contains("'s'") && Contains("[128, 224]"));
+  test.out.s = TensorView::contiguous(memory, DType::ue8m0, {128, 224});
+  CHECK(spec_of(test) == "hidden=7168 scaling=mxfp8 sf_layout=swizzled");
+  test.out.q.dtype = DType::i8;
+  CHECK_THAT(error_of(test), Contains("'q'") && Contains("fp8_e5m2"));
+  test.out.scaling = Scaling::nvfp4;
+  CHECK_THAT(error_of(test), Contains("'q'") && Contains("u8"));
+  test.out.q = TensorView::contiguous(memory, DType::u8, {6, 3584});
+  CHECK_THAT(error_of(test), Contains("'global_scale' is missing"));
+  test.out.global_scale = TensorView::contiguous(memory, DType::f32, {1});
+  CHECK_THAT(error_of(test), Contains("'s'") && Contains("fp8_e4m3"));
+  test.out.s = TensorView::contiguous(memory, DType::fp8_e4m3, {128, 448});
+  CHECK(spec_of(test) == "hidden=7168 scaling=nvfp4 sf_layout=swizzled");
+  test.out.q.data = memory + 1;
+  CHECK(spec_of(test) == "hidden=7168 alignment=4 scaling=nvfp4 sf_layout=swizzled");
+  test = good();
+  test.out.global_scale = TensorView::contiguous(memory, DType::f32, {1});
+  CHECK_THAT(error_of(test), Contains("'global_scale'") && Contains("nvfp4"));
+  test = good();
+  test.x = TensorView::contiguous(memory, DType::bf16, {6, 7176});
+  test.weight = TensorView::contiguous(memory, DType::bf16, {7176});
+  test.out.q = TensorView::contiguous(memory, DType::fp8_e4m3, {6, 7176});
+  test.out.scaling = Scaling::mxfp8;
+  CHECK_THAT(error_of(test), Contains("multiple of 32") && Contains("nearest valid: 7168"));
+}
+
 TEST_CASE("rms_norm_quant names what is wrong with a call") {
   norm::RmsNormQuant test = good();
   test.out.q.dtype = DType::bf16;
@@ -153,7 +185,8 @@ TEST_CASE("the norms that quantise know the models") {
     ModelConfig oss;
     oss.norms = {{.place = "norms", .width = 2880, .added = true, .quantised = true}};
     check_cases(*op, oss);
-    CHECK(widths_of(*op, oss, "scaling") == std::set<std::string>{"per_token", "per_tensor", "per_group"});
+    CHECK(widths_of(*op, oss, "scaling") ==
+          std::set<std::string>{"per_token", "per_tensor", "per_group", "mxfp8", "nvfp4"});
     oss.norms[0].kind = NormKind::layer;
     CHECK(op->model_cases(oss).empty());
   }

@@ -38,6 +38,90 @@ TEST_CASE("the norms that quantise are right in every group size and type") {
   require_good(make_case(test));
 }
 
+TEST_CASE("the norms that quantise by blocks are right in both layouts and every type") {
+  QuantNorm test{.shape = {GENERATE(1, 7, 130), 1024}};
+  test.scaling = GENERATE("mxfp8", "mxfp4", "nvfp4");
+  test.sf_layout = GENERATE("linear", "swizzled");
+  test.adds = GENERATE(false, true);
+  test.x = GENERATE(DType::bf16, DType::f32);
+  test.residual = test.x;
+  test.has_y = test.shape.rows == 7;
+  test.q = test.adds ? DType::fp8_e5m2 : DType::fp8_e4m3;
+  require_good(make_case(test));
+}
+
+TEST_CASE("the norms that quantise by blocks are right where blocks fill no four, and at widths of models") {
+  QuantNorm test;
+  test.scaling = GENERATE("mxfp8", "mxfp4", "nvfp4");
+  test.sf_layout = GENERATE("linear", "swizzled");
+  const std::int64_t width = GENERATE(32, 96, 288, 2880, 7168, 16384);
+  test.shape = {3, width};
+  require_good(make_case(test));
+  test.adds = true;
+  test.x = DType::f16;
+  test.y = DType::f32;
+  test.has_y = true;
+  require_good(make_case(test));
+}
+
+TEST_CASE("the norms that quantise by blocks take strided rows, unaligned views and leading dimensions") {
+  QuantNorm of{.shape = {6, 160}};
+  of.scaling = GENERATE("mxfp8", "mxfp4", "nvfp4");
+  of.sf_layout = GENERATE("linear", "swizzled");
+  of.adds = GENERATE(false, true);
+  const std::int64_t offset = GENERATE(0, 1, 2);
+  OpCase test = make_case(of);
+  for (const char* name : {"x", "q"}) {
+    TensorCase& tensor = tensor_of(test, name);
+    tensor.strides = {tensor.shape[1] + 8 + offset, 1};
+    tensor.offset = offset;
+  }
+  require_good(test);
+}
+
+TEST_CASE("a norm that quantises by blocks is the norm in f32, then quantisation") {
+  const auto [scaling, op] = GENERATE(table<std::string, std::string>(
+      {{"mxfp8", "quant.mxfp8"}, {"mxfp4", "quant.mxfp4"}, {"nvfp4", "quant.nvfp4"}}));
+  QuantNorm of{.shape = {130, 288}, .has_y = true, .y = DType::f32};
+  of.scaling = scaling;
+  of.sf_layout = GENERATE("linear", "swizzled");
+  const Outcome fused = require_good(make_case(of));
+  OpCase alone;
+  alone.op = op;
+  alone.params = {{"sf_layout", of.sf_layout}};
+  alone.tensors = {input_rows("x", DType::f32, of.shape, 1)};
+  alone.tensors[0].bytes = fused.input.tensor("y")->bytes;
+  for (TensorCase& tensor : make_case(of).tensors) {
+    if (tensor.name == "q" || tensor.name == "s" || tensor.name == "global_scale") {
+      tensor.name = tensor.name == "s" ? "sf" : tensor.name;
+      alone.tensors.push_back(tensor);
+    }
+  }
+  const Outcome quantised = require_good(alone);
+  CHECK(fused.input.tensor("q")->bytes == quantised.input.tensor("q")->bytes);
+  CHECK(fused.input.tensor("s")->bytes == quantised.input.tensor("sf")->bytes);
+}
+
+TEST_CASE("the norms that quantise by blocks keep zeros, infinity and NaN to their rows") {
+  QuantNorm of{.shape = {4, 128}};
+  of.scaling = GENERATE("mxfp8", "mxfp4", "nvfp4");
+  of.sf_layout = GENERATE("linear", "swizzled");
+  std::vector<double> values = samples(4 * 128, 9);
+  std::fill_n(values.begin(), 128, 0.0);
+  values[128 + 7] = std::numeric_limits<double>::infinity();
+  values[2 * 128 + 3] = std::nan("");
+  OpCase test = make_case(of);
+  tensor_of(test, "x").bytes = to_bytes(DType::bf16, values);
+  require_good(test);
+}
+
+TEST_CASE("a global scale of any value follows the formula in the norms that quantise") {
+  QuantNorm of{.shape = {3, 128}, .scaling = "nvfp4"};
+  of.global_scale = GENERATE(1.0, -3.0, 0.0, 1e-30, 448.0 * 6.0, 1e20, 3e38);
+  of.sf_layout = GENERATE("linear", "swizzled");
+  require_good(make_case(of));
+}
+
 TEST_CASE("the norms that quantise by tokens and by a static scale are right in every type") {
   QuantNorm test{.shape = {3, 320}};
   test.adds = GENERATE(false, true);
