@@ -196,8 +196,11 @@ const Op* in_space(Warp& w, const Op* op, u32 mask) {
   return op + 1;
 }
 
-const Op* fence(Warp&, const Op* op, u32) {
+const Op* fence(Warp& w, const Op* op, u32) {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  if (op->sub != 0 && w.strict != nullptr) {
+    strict_proxy_fence(*w.strict, w.index);
+  }
   return op + 1;
 }
 

@@ -88,6 +88,8 @@ bool strict_tile(Warp& warp, const Op* op, const std::uint64_t* at, std::uint32_
 void strict_cluster_arrived(StrictBlock& strict, std::uint32_t warp);
 void strict_cluster_met(StrictBlock& strict);
 void strict_cluster_passed(StrictBlock& strict, std::uint32_t warp);
+/// Warp `warp` executes a fence.proxy.async of shared memory.
+void strict_proxy_fence(StrictBlock& strict, std::uint32_t warp);
 /// Lanes of warp `warp` met in a bar.warp.sync.
 void strict_lanes_met(StrictBlock& strict, std::uint32_t warp);
 

@@ -47,6 +47,8 @@ class StrictBlock {
   /// Another block of the cluster accesses `bytes` bytes at `offset`. They count as written from then on if
   /// it writes, in order with whatever the block does: races between blocks are not looked for.
   void access_from_outside(std::uint64_t offset, std::uint32_t bytes, WarpAccess::Kind kind);
+  /// Threads of `warp` execute a fence.proxy.async of shared memory.
+  void proxy_fence(std::uint32_t warp);
   /// Threads of `warp` have waited for the launches before.
   void grid_waited(std::uint32_t warp);
   /// True if what `warp` does next comes after such a wait, by itself or by another warp that it has met
@@ -83,6 +85,9 @@ class StrictBlock {
   bool read_one(std::uint64_t offset, std::uint32_t lanes, const Touch& common);
   bool write_one(std::uint64_t offset, const Touch& touch);
 
+  /// Checks that a wgmma or a copy by a tensor map reads what other instructions wrote behind a
+  /// fence.proxy.async, of the writer's warp or of its own.
+  bool check_proxy(const Touch& touch, std::uint64_t offset);
   bool check_lane(const Touch& touch, std::uint64_t offset);
   bool check_word(const Touch& touch, std::uint64_t offset);
   bool check_byte(const Touch& touch, std::uint64_t offset);
@@ -108,6 +113,7 @@ class StrictBlock {
   std::array<Clock, lane_count> synced_{};
   std::array<std::uint16_t, lane_count> lane_sync_{};
   std::array<Clock, 16> barriers_{};
+  Clock proxy_fences_{};            ///< the last of each warp
   Clock cluster_arrivals_{};        ///< of the cluster's barrier, in its current phase
   Clock cluster_meeting_{};         ///< and in the one before
   Clock grid_waits_{};              ///< when each warp of waited_warps_ waited for the launches before

@@ -49,6 +49,7 @@ void StrictBlock::start() {
   for (Clock& clock : barriers_) {
     clock.fill(0);
   }
+  proxy_fences_.fill(0);
   cluster_arrivals_.fill(0);
   cluster_meeting_.fill(0);
   for (Undefined& registers : undefined_) {
@@ -81,6 +82,35 @@ void StrictBlock::leave(std::uint32_t waiting, std::uint32_t id) {
         *std::min_element(barriers_[id].begin(), barriers_[id].begin() + static_cast<std::ptrdiff_t>(warps)));
   }
   barriers_[id].fill(0);
+}
+
+void StrictBlock::proxy_fence(std::uint32_t warp) {
+  proxy_fences_[warp] = ++now_;
+}
+
+bool StrictBlock::check_proxy(const Touch& touch, std::uint64_t offset) {
+  const Program& module = *touch.warp.block->launch->module;
+  for (std::uint64_t word = offset / 4; word < (offset + touch.access.bytes + 3) / 4; ++word) {
+    const std::uint32_t stamp = cells_.write_stamp[word];
+    const std::uint32_t writer = cells_.write_op[word];
+    if (cells_.is_split(word) || stamp < started_ || writer == outside_op) {
+      continue;
+    }
+    const Op* const op = module.ops.data() + writer;
+    const std::uint32_t warp = (cells_.write_info[word] & 0xffffU) / lane_count;
+    const bool fenced = stamp < std::max(proxy_fences_[warp], proxy_fences_[touch.warp.index]);
+    if (fenced || op->code == Code::cp_tensor || op->code == Code::cp_bulk) {
+      continue;
+    }
+    return violation(touch.warp, touch.op, [&] {
+      return fmt::format(
+          "{} reads shared memory at offset {} by the async proxy, and no fence.proxy.async comes after the "
+          "write of it{}; the write is{}",
+          describe_thread(touch.warp, touch.op, touch.lane), word * 4, describe_op(touch.warp, touch.op),
+          describe_op(touch.warp, op));
+    });
+  }
+  return true;
 }
 
 void StrictBlock::cluster_arrived(std::uint32_t warp) {
@@ -408,6 +438,7 @@ bool StrictBlock::access(Warp& warp, const Op* op, const WarpAccess& touch) {
   ++serial_;
   Touch part{warp, op, touch, 0, number, strong};
   const bool reads = touch.kind == WarpAccess::Kind::read;
+  const bool by_proxy = reads && (op->code == Code::wgmma || op->code == Code::cp_tensor);
   if (!strong && touch.host == nullptr && touch.bytes % 4 == 0) {
     const std::uint64_t offset = touch.first - shared;
     const std::uint64_t end = offset + (touch.stride == 0 ? touch.bytes : touch.stride * lane_count);
@@ -428,6 +459,9 @@ bool StrictBlock::access(Warp& warp, const Op* op, const WarpAccess& touch) {
     }
     if (strong) {
       meet(offset, warp.index);
+    }
+    if (by_proxy && !check_proxy(part, offset)) {
+      return false;
     }
     if (!check_lane(part, offset)) {
       return false;

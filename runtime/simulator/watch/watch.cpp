@@ -169,6 +169,10 @@ void strict_cluster_passed(StrictBlock& strict, std::uint32_t warp) {
   strict.cluster_passed(warp);
 }
 
+void strict_proxy_fence(StrictBlock& strict, std::uint32_t warp) {
+  strict.proxy_fence(warp);
+}
+
 void strict_grid_waited(StrictBlock& strict, std::uint32_t warp) {
   strict.grid_waited(warp);
 }

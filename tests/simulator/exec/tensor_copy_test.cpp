@@ -134,10 +134,11 @@ TEST_CASE("the accesses of a copy by a tensor map are checked like others") {
               "setp.eq.u32 p, t, 0; @p ld.shared.u32 v, [s]; @p st.shared.u32 [s+4096], v;"};
   racing.threads = 64;
   check_fault(racing, FaultKind::violation, "in a race");
-  Copy storing{
-      "@q st.shared.u32 [s], t;\n"
-      "@q cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [m, {0, 0}], [s];"};
-  check_fault(storing, FaultKind::violation, "never written");
+  const std::string write = "@q st.shared.u32 [s], t;\n";
+  const std::string proxy = "fence.proxy.async.shared::cta;\n";
+  const std::string store = "@q cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [m, {0, 0}], [s];";
+  check_fault({write + store}, FaultKind::violation, "no fence.proxy.async comes after the write");
+  check_fault({write + proxy + store}, FaultKind::violation, "never written");
 }
 
 TEST_CASE("a wgmma must read with the swizzle that a copy wrote with") {

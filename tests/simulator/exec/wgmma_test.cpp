@@ -508,6 +508,21 @@ TEST_CASE("shared memory is a wgmma's until the wait") {
           .fault.message.empty());
 }
 
+TEST_CASE("a wgmma reads what threads wrote behind a fence of the async proxy") {
+  const std::string write = "setp.eq.u32 p, t, 3; @p st.shared.u32 [s], 0;\n";
+  const std::string proxy = "fence.proxy.async.shared::cta;\n";
+  const std::string product = fence + plain_product() + commit + wait;
+  check_violation(write + "bar.sync 0;\n" + product, "no fence.proxy.async comes after the write");
+  check_violation(write + "fence.proxy.async.global; bar.sync 0;\n" + product,
+                  "no fence.proxy.async comes after the write");
+  check_violation(proxy + write + "bar.sync 0;\n" + product, "no fence.proxy.async comes after the write");
+  const Case test = plain_case();
+  for (const std::string& body :
+       {write + proxy + "bar.sync 0;\n" + product, write + "bar.sync 0;\n" + proxy + product}) {
+    CHECK(run(test, make_problem(test, 1), body).fault.message.empty());
+  }
+}
+
 TEST_CASE("the warps of a warpgroup execute the same wgmma") {
   check_violation(
       std::string(fence) + "shr.u32 v, t, 5; setp.ne.u32 adds, v, 2;\n" + plain_product() + commit + wait,

@@ -35,7 +35,7 @@ void decode_fence(DecodeContext& c) {
   if (!mods.has("tensormap::generic")) {
     c.expect_operands(0);
   }
-  c.emit(Code::fence, Type::none);
+  Op& op = c.emit(Code::fence, Type::none);
   const bool proxy = mods.take("proxy");
   if (mods.base() == "membar") {
     static constexpr std::array<std::string_view, 3> levels{"cta", "gl", "sys"};
@@ -48,8 +48,9 @@ void decode_fence(DecodeContext& c) {
     return;
   }
   if (proxy && mods.take("async")) {
+    // The op is told of fences for shared memory.
     static constexpr std::array<std::string_view, 3> spaces{"global", "shared::cta", "shared::cluster"};
-    mods.take_any(spaces);
+    op.sub = mods.take_any(spaces) == 0 ? 0 : 1;
     return;
   }
   if (proxy && mods.take("tensormap::generic")) {
