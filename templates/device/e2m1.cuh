@@ -18,6 +18,17 @@ __device__ __forceinline__ unsigned pack2_e2m1(float first, float second) {
       : "f"(first), "f"(second));
   return pair;
 }
+
+/// A word of eight values rounded as pack2_e2m1() rounds them.
+__device__ __forceinline__ unsigned pack8_e2m1(const float* in) {
+  unsigned word;
+  asm("{ .reg .b8 a, b, c, d;\n  cvt.rn.satfinite.e2m1x2.f32 a, %2, %1;\n"
+      "  cvt.rn.satfinite.e2m1x2.f32 b, %4, %3;\n  cvt.rn.satfinite.e2m1x2.f32 c, %6, %5;\n"
+      "  cvt.rn.satfinite.e2m1x2.f32 d, %8, %7;\n  mov.b32 %0, {a, b, c, d}; }"
+      : "=r"(word)
+      : "f"(in[0]), "f"(in[1]), "f"(in[2]), "f"(in[3]), "f"(in[4]), "f"(in[5]), "f"(in[6]), "f"(in[7]));
+  return word;
+}
 #else
 /// A byte of two values rounded to nearest even, saturating at 6; NaN becomes 6. A magnitude of exponent e,
 /// at least 0, is n * 2^(e - 1): adding 2^(e + 22) lets the adder round and leaves n in the low bits. The
@@ -41,15 +52,25 @@ __device__ __forceinline__ unsigned pack2_e2m1(float first, float second) {
       : "f"(first), "f"(second));
   return pair;
 }
+
+/// A word of eight values rounded as pack2_e2m1() rounds them.
+__device__ __forceinline__ unsigned pack8_e2m1(const float* in) {
+  return pack2_e2m1(in[0], in[1]) | pack2_e2m1(in[2], in[3]) << 8 | pack2_e2m1(in[4], in[5]) << 16 |
+         pack2_e2m1(in[6], in[7]) << 24;
+}
 #endif
 
 /// Stores `Count` values (2, 4 or 8), two to a byte.
 template <int Count>
 __device__ __forceinline__ void store_e2m1(unsigned char* address, const float* in) {
   unsigned word = 0;
+  if constexpr (Count == 8) {
+    word = pack8_e2m1(in);
+  } else {
 #pragma unroll
-  for (int i = 0; i < Count; i += 2) {
-    word |= pack2_e2m1(in[i], in[i + 1]) << (4 * i);
+    for (int i = 0; i < Count; i += 2) {
+      word |= pack2_e2m1(in[i], in[i + 1]) << (4 * i);
+    }
   }
   using Part = typename VectorType<Count / 2>::type;
   *reinterpret_cast<Part*>(address) = static_cast<Part>(word);

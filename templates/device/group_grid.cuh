@@ -27,12 +27,15 @@ struct GroupGrid {
   static constexpr int common = greatest_common_divisor(Groups, per_block);
   static constexpr unsigned period = Groups / common;
   static constexpr unsigned period_rows = per_block / common;
+  /// True if every block lies within a row.
+  static constexpr bool within_row = Groups % per_block == 0;
 
   __device__ __forceinline__ static GroupPlace place(unsigned slot, unsigned turn) {
+    // A grid that continues along y is as wide as group_grid() of the host makes it at most.
+    constexpr unsigned rows_along_x = 0x7fffffffu / period * period_rows;
     return within(blockIdx.x % period,
-                  static_cast<long long>(blockIdx.y) * (gridDim.x / period * period_rows) +
-                      blockIdx.x / period * period_rows,
-                  slot, turn);
+                  static_cast<long long>(blockIdx.y) * rows_along_x + blockIdx.x / period * period_rows, slot,
+                  turn);
   }
 
   /// The place that place() gives in block number `tile`, for kernels whose blocks process several tiles.
@@ -44,7 +47,11 @@ struct GroupGrid {
   __device__ __forceinline__ static GroupPlace within(unsigned block, long long first_row, unsigned slot,
                                                       unsigned turn) {
     const unsigned local = block * per_block + turn * Slots + slot;
-    return {first_row + local / Groups, static_cast<int>(local % Groups)};
+    if constexpr (within_row) {
+      return {first_row, static_cast<int>(local)};
+    } else {
+      return {first_row + local / Groups, static_cast<int>(local % Groups)};
+    }
   }
 };
 

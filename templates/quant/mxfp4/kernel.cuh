@@ -10,7 +10,8 @@ struct Mxfp4 {
   static constexpr int block = 32;
   static constexpr bool global = false;
   static constexpr bool fp4 = true;
-  __device__ __forceinline__ static Scale scale(float amax, float) {
+  template <int Count>
+  __device__ __forceinline__ static Scale scale(float amax, float, const float*) {
     return mx_scale<Config::ocp_floor, 2>(amax, 6.0f);
   }
 };

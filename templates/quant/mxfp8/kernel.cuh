@@ -11,7 +11,8 @@ struct Mxfp8 {
   static constexpr int block = 32;
   static constexpr bool global = false;
   static constexpr bool fp4 = false;
-  __device__ __forceinline__ static Scale scale(float amax, float) {
+  template <int Count>
+  __device__ __forceinline__ static Scale scale(float amax, float, const float*) {
     // The second argument is the exponent of the largest value: 448 = 1.75 * 2^8, 57344 = 1.75 * 2^15.
     return mx_scale < Config::ocp_floor, max_of<Q> == 448.0f ? 8 : 15 > (amax, max_of<Q>);
   }

@@ -9,8 +9,9 @@ struct Nvfp4 {
   static constexpr int block = 16;
   static constexpr bool fp4 = true;
   static constexpr bool global = true;
-  __device__ __forceinline__ static Scale scale(float amax, float global_scale) {
-    return nvfp4_scale(amax, global_scale);
+  template <int Count>
+  __device__ __forceinline__ static Scale scale(float amax, float global_scale, float* values) {
+    return nvfp4_scale<Count>(amax, global_scale, values);
   }
 };
 

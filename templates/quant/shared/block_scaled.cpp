@@ -33,6 +33,26 @@ std::int32_t share_of(const BlockScaledVariant& variant, const Specialisation& s
   return variant.fp4() ? std::max(width, 2) : width;
 }
 
+/// Places of a row of blocks of scales, as block_scaled.cuh counts them.
+std::int64_t places_of(const BlockScaledVariant& variant, const Specialisation& spec) {
+  const std::int64_t blocks = spec[hidden] / variant.block();
+  return swizzles(spec) ? host::round_up(blocks, 4) * 8 : blocks;
+}
+
+/// Tunables under which a thread has `taken` blocks, and a row is a whole number of thread blocks if a number
+/// of threads allows that: the index arithmetic is then shorter.
+Tunables tiles(const BlockScaledVariant& variant, const Specialisation& spec, std::int32_t taken) {
+  const std::int32_t lanes = variant.block() / share_of(variant, spec);
+  Tunables made{{128, taken}};
+  for (const std::int32_t count : {128, 160, 192, 224, 256}) {
+    if (places_of(variant, spec) % (count / lanes * taken) == 0) {
+      made.values[threads] = count;
+      break;
+    }
+  }
+  return made;
+}
+
 /// Checks the shape and the strides of sf, and returns its rows.
 host::Rows scale_rows(const BlockScaledVariant& variant, const BlockScaled& arguments,
                       const host::TensorCheck& check, std::int64_t count, std::int64_t width) {
@@ -67,15 +87,17 @@ Tunables block_scaled_tunables(const BlockScaledVariant& variant, const Speciali
                                const DeviceTraits& device, std::int64_t rows) {
   const std::int64_t most = host::bucket_ceiling(rows);
   const std::int64_t elements = most * spec[hidden];
-  // In the order of Tunable: threads, vectors.
-  constexpr Tunables least{{128, 1}};
-  constexpr Tunables more{{128, 2}};
+  // A thread that has as many blocks as lanes share one stores scales without shared memory.
+  const std::int32_t lanes = variant.block() / share_of(variant, spec);
+  const bool filled = elements > std::int64_t{device.sm_count} * 4096;
+  const Tunables least = tiles(variant, spec, filled && lanes <= 2 ? 2 : 1);
+  const Tunables more = tiles(variant, spec, 2);
   // A few thousand elements do not fill a multiprocessor unless every thread takes as little as possible.
   const bool few = elements <= std::int64_t{device.sm_count} * 16384;
   const host::LaunchWork work{.vectors = elements / share_of(variant, spec),
                               .bytes = elements * (1 + size_of(host::dtype_from_param(spec[x_dtype]))),
-                              .once = 70,
-                              .each = 25 * share_of(variant, spec)};
+                              .once = 60,
+                              .each = 8 * share_of(variant, spec)};
   return host::quicker_tiles(
       few ? least : more, few ? more : least,
       [&](const Tunables& tunables) { return block_scaled_geometry(variant, spec, tunables, most); }, work,
@@ -84,11 +106,9 @@ Tunables block_scaled_tunables(const BlockScaledVariant& variant, const Speciali
 
 LaunchGeometry block_scaled_geometry(const BlockScaledVariant& variant, const Specialisation& spec,
                                      const Tunables& tunables, std::int64_t rows) noexcept {
-  const std::int64_t blocks = spec[hidden] / variant.block();
   const std::int32_t lanes = variant.block() / share_of(variant, spec);
-  return swizzles(spec) ? host::group_grid(host::divide_up(rows, 128) * 16, host::round_up(blocks, 4) * 8,
-                                           tunables[threads], lanes, tunables[vectors])
-                        : host::group_grid(rows, blocks, tunables[threads], lanes, tunables[vectors]);
+  return host::group_grid(swizzles(spec) ? host::divide_up(rows, 128) * 16 : rows, places_of(variant, spec),
+                          tunables[threads], lanes, tunables[vectors]);
 }
 
 std::vector<TensorPlan> block_scaled_inputs(const BlockScaledVariant& variant, const Bindings& bindings,

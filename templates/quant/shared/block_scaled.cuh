@@ -27,10 +27,11 @@ __device__ __forceinline__ int expert_of(const int* offsets, long long row) {
 /// Position of a block of values and of its scale.
 struct Block {
   long long row;  ///< row of x and q
-  long long sf;   ///< offset of the scale in sf; negative if there is no scale to write
+  long long sf;   ///< offset of the scale in sf
   int block;
   int expert;
   bool active;  ///< false: padding, whose scale is 0
+  bool stored;  ///< false: there is no scale to write
 };
 
 /// Finds the block at `place`. In the swizzled layout 32 consecutive places cover 4 blocks of each of 8 rows:
@@ -40,12 +41,15 @@ __device__ __forceinline__ Block locate(const Args& args, const GroupPlace& plac
   constexpr int padded = (Blocks + 3) / 4 * 4;
   Block found{};
   if constexpr (Config::sf_layout == static_cast<int>(SfLayout::swizzled)) {
-    const long long m =
-        place.row / 16 * 128 + place.row % 16 * 2 + place.group % 32 / 16 + place.group % 16 / 4 * 32;
-    found.block = place.group / 32 * 4 + place.group % 4;
+    const auto tile = static_cast<long long>(static_cast<unsigned long long>(place.row) / 16);
+    const auto group = static_cast<unsigned>(place.group);
+    const unsigned within = static_cast<unsigned>(place.row) % 16 * 2 + group % 32 / 16 + group % 16 / 4 * 32;
+    const long long m = tile * 128 + within;
+    found.block = static_cast<int>(group / 32 * 4 + group % 4);
     found.row = m;
-    found.sf = m < args.sf_rows ? swizzled_offset<padded>(m, found.block) : -1;
+    found.sf = tile * (padded * 128) + swizzled_within(within, static_cast<unsigned>(found.block));
     found.active = found.block < Blocks && m < args.sf_rows;
+    found.stored = m < args.sf_rows;
     if constexpr (Experts > 0) {
       found.expert = expert_of<Experts>(args.sf_offsets, m);
       if (found.expert >= 0) {
@@ -65,7 +69,8 @@ __device__ __forceinline__ Block locate(const Args& args, const GroupPlace& plac
       found.expert = expert_of<Experts>(args.expert_offsets, place.row);
       found.active = found.active && found.expert >= 0;
     }
-    found.sf = found.active ? place.row * args.sf_stride + place.group : -1;
+    found.stored = found.active;
+    found.sf = place.row * args.sf_stride + place.group;
   }
   return found;
 }
@@ -77,7 +82,8 @@ constexpr int places_of(int blocks) {
 }
 
 /// Quantises blocks of Format::block values. Up to 32 lanes share a block, and a thread has parts of
-/// `vectors` blocks in flight. The scales go through shared memory, so that whole sectors are written.
+/// `vectors` blocks in flight. The scales of a warp fill whole sectors: if its lanes have blocks enough, each
+/// stores a scale of one of them, else the scales go through shared memory.
 template <class Config, class Format, int Experts = 0>
 __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& args) {
   using X = typename Config::x_dtype;
@@ -86,25 +92,29 @@ __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& arg
   constexpr int lanes = Format::block / share;
   constexpr int blocks = Config::hidden / Format::block;
   constexpr int slots = Config::threads / lanes;
-  using Grid = GroupGrid<places_of<static_cast<SfLayout>(Config::sf_layout)>(blocks), slots, Config::vectors>;
-  __shared__ unsigned char scales[slots * Config::vectors];
-  __shared__ long long offsets[slots * Config::vectors];
+  constexpr int vectors = Config::vectors;
+  constexpr bool whole_warps = vectors >= lanes;
+  using Grid = GroupGrid<places_of<static_cast<SfLayout>(Config::sf_layout)>(blocks), slots * vectors, 1>;
 
-  Block found[Config::vectors];
+  Block found[vectors];
   using Part = typename VectorType<Config::alignment>::type;
-  Part loaded[Config::vectors][share / width];
-  const int slot = threadIdx.x / lanes;
-  const int first = threadIdx.x % lanes * share;
+  Part loaded[vectors][share / width];
+  const unsigned slot = threadIdx.x / lanes;
+  const unsigned own = threadIdx.x % lanes;
+  const unsigned first = own * share;
+  // The place of the thread's first block in its thread block, and the distance to the next one.
+  constexpr int step = whole_warps ? 32 / lanes : slots;
+  const unsigned start = whole_warps ? threadIdx.x / 32 * (32 / lanes * vectors) + slot % (32 / lanes) : slot;
 #pragma unroll
-  for (int i = 0; i < Config::vectors; ++i) {
-    found[i] = locate<Config, Experts, blocks>(args, Grid::place(slot, i));
+  for (int i = 0; i < vectors; ++i) {
+    found[i] = locate<Config, Experts, blocks>(args, Grid::place(start + i * step, 0));
 #pragma unroll
     for (int j = 0; j < share / width; ++j) {
       loaded[i][j] = Part{};
     }
     if (found[i].active) {
       const X* x = static_cast<const X*>(args.x) + found[i].row * args.x_stride +
-                   found[i].block * Format::block + first;
+                   (found[i].block * Format::block + first);
 #pragma unroll
       for (int j = 0; j < share / width; ++j) {
         loaded[i][j] = reinterpret_cast<const Part*>(x)[j];
@@ -115,8 +125,9 @@ __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& arg
   if constexpr (Format::global && Experts == 0) {
     global_scale = broadcast(args.global_scale);
   }
+  unsigned scales[vectors];
 #pragma unroll
-  for (int i = 0; i < Config::vectors; ++i) {
+  for (int i = 0; i < vectors; ++i) {
     float values[share];
 #pragma unroll
     for (int j = 0; j < share / width; ++j) {
@@ -126,16 +137,11 @@ __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& arg
     if constexpr (Experts > 0) {
       global_scale = args.global_scale[found[i].active ? found[i].expert : 0];
     }
-    const Scale scale = Format::scale(amax.value, global_scale);
+    const Scale scale = Format::template scale<share>(amax.value, global_scale, values);
+    scales[i] = found[i].active ? scale.bits : 0u;
     if (found[i].active) {
-      const long long element = found[i].block * Format::block + first;
+      const unsigned element = found[i].block * Format::block + first;
       if constexpr (Format::fp4) {
-        if (Format::global && fabsf(global_scale) > large_global_scale) {
-#pragma unroll
-          for (int j = 0; j < share; ++j) {
-            values[j] *= large_global_scale;
-          }
-        }
 #pragma unroll
         for (int j = 0; j < share; ++j) {
           values[j] *= scale.factor;
@@ -148,16 +154,39 @@ __device__ __forceinline__ void quantise_blocks(const BlockScaledKernelArgs& arg
                                          values, scale.factor);
       }
     }
-    if (first == 0) {
-      scales[i * slots + slot] = static_cast<unsigned char>(found[i].active ? scale.bits : 0u);
-      offsets[i * slots + slot] = found[i].sf;
-    }
   }
-  __syncthreads();
+  if constexpr (whole_warps) {
 #pragma unroll
-  for (int i = threadIdx.x; i < slots * Config::vectors; i += Config::threads) {
-    if (offsets[i] >= 0) {
-      args.sf[offsets[i]] = scales[i];
+    for (int i = 0; i < vectors; i += lanes) {
+      unsigned bits = scales[i];
+      long long sf = found[i].sf;
+      bool stored = found[i].stored;
+#pragma unroll
+      for (int j = 1; j < lanes; ++j) {
+        bits = own == j ? scales[i + j] : bits;
+        sf = own == j ? found[i + j].sf : sf;
+        stored = own == j ? found[i + j].stored : stored;
+      }
+      if (stored) {
+        args.sf[sf] = static_cast<unsigned char>(bits);
+      }
+    }
+  } else {
+    __shared__ unsigned char gathered[slots * vectors];
+    __shared__ long long offsets[slots * vectors];
+#pragma unroll
+    for (int i = 0; i < vectors; ++i) {
+      if (own == 0) {
+        gathered[i * slots + slot] = static_cast<unsigned char>(scales[i]);
+        offsets[i * slots + slot] = found[i].stored ? found[i].sf : -1;
+      }
+    }
+    __syncthreads();
+#pragma unroll
+    for (int i = threadIdx.x; i < slots * vectors; i += Config::threads) {
+      if (offsets[i] >= 0) {
+        args.sf[offsets[i]] = gathered[i];
+      }
     }
   }
 }
