@@ -18,7 +18,11 @@ template <class Config>
 __device__ __forceinline__ int expert_of(const GroupingArgs& of, int slot) {
   // Unsigned divisions by constants are shorter.
   const auto at = static_cast<unsigned>(slot);
-  int id = of.ids[at / Config::top_k * of.ids_stride + at % Config::top_k];
+  const int* address = of.ids + at;
+  if (of.ids_stride != Config::top_k) {
+    address = of.ids + (at / Config::top_k * of.ids_stride + at % Config::top_k);
+  }
+  int id = *address;
   if constexpr (Config::has_expert_map) {
     id = id >= 0 && id < of.map_size ? of.expert_map[id] : -1;
   }
@@ -80,8 +84,8 @@ struct Places {
 struct WarpSlots {
   int chunk_first;  ///< the first slot of the chunk
   int first;
-  int last;     ///< exclusive
-  int* counts;  ///< the warp's row of Places::counts
+  int last;  ///< exclusive
+  int row;   ///< where the warp's row of Places::counts begins
 };
 
 /// Clears the counts and the runs, which follow them.
@@ -94,14 +98,16 @@ __device__ __forceinline__ void clear_counts(Places<Config>& places) {
 }
 
 template <class Config>
-__device__ __forceinline__ WarpSlots slots_of_warp(const GroupingArgs& of, Places<Config>& places) {
+__device__ __forceinline__ WarpSlots slots_of_warp(const GroupingArgs& of) {
   constexpr int warps = Config::threads / 32;
   const int warp = threadIdx.x / 32;
   const int chunk = chunk_of<Config>(of);
   const int chunk_first = blockIdx.x * chunk;
   const int first = warp * (chunk / warps);
-  return {chunk_first, first, min(first + chunk / warps, of.slots - chunk_first),
-          places.counts + (Places<Config>::first_warp + warp) * Config::experts};
+  int row = (Places<Config>::first_warp + warp) * Config::experts;
+  // The compiler would compute it again for every slot.
+  asm("" : "+r"(row));
+  return {chunk_first, first, min(first + chunk / warps, of.slots - chunk_first), row};
 }
 
 /// Counts each warp's slots by expert and keeps their experts in `held`. If several blocks share the slots,
@@ -115,7 +121,7 @@ __device__ __forceinline__ void count_by_warp(const GroupingArgs& of, Places<Con
     const int expert = expert_of<Config>(of, mine.chunk_first + at);
     held[at] = static_cast<short>(expert);
     if (expert >= 0) {
-      atomicAdd(mine.counts + expert, 1);
+      atomicAdd(places.counts + (mine.row + expert), 1);
     }
   }
   if constexpr (Config::split) {
@@ -186,8 +192,8 @@ __device__ __forceinline__ void finish_offsets(Places<Config>& places, const End
 /// Reports the place of each of the warp's slots, in order: 32 slots at a time, each after the slots of its
 /// expert in lower lanes.
 template <class Config, class Store>
-__device__ __forceinline__ void store_places(const Places<Config>& places, const WarpSlots& mine,
-                                             const short* held, const Store& store) {
+__device__ __forceinline__ void store_places(Places<Config>& places, const WarpSlots& mine, const short* held,
+                                             const Store& store) {
   const int lane = threadIdx.x % 32;
 #pragma unroll 1
   for (int base = mine.first; base < mine.last; base += 32) {
@@ -195,10 +201,11 @@ __device__ __forceinline__ void store_places(const Places<Config>& places, const
     const int expert = at < mine.last ? held[at] : -1;
     const Equals equal = equals_in_warp(expert);
     const int row = max(expert, 0);
-    const int place = mine.counts[row] + equal.before;
+    int& next = places.counts[mine.row + row];
+    const int place = next + equal.before;
     __syncwarp();
     if (expert >= 0 && equal.before == 0) {
-      mine.counts[row] = place + equal.all;
+      next = place + equal.all;
     }
     __syncwarp();
     if (at < mine.last) {
@@ -215,7 +222,7 @@ __device__ __forceinline__ void place_slots(const GroupingArgs& of, Places<Confi
   __shared__ short held[block_slots];
   clear_counts(places);
   __syncthreads();
-  const WarpSlots mine = slots_of_warp<Config>(of, places);
+  const WarpSlots mine = slots_of_warp<Config>(of);
   count_by_warp<Config>(of, places, mine, held);
   __syncthreads();
   sum_counts<Config, Multiple>(places);

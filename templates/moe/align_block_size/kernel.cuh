@@ -1,16 +1,56 @@
 #pragma once
 
 #include "device/grouping.cuh"
+#include "device/index.cuh"
 #include "device/programmatic_launch.cuh"
 #include "moe/align_block_size/kernel_args.h"
 
 namespace kerncast::moe {
+
+/// Fills all places with the number of slots. The places of slots are written over later.
+template <class Config>
+__device__ __forceinline__ void fill_places(const AlignBlockSizeKernelArgs& args) {
+  const int filler = args.grouping.slots;
+  const int thread = blockIdx.x * Config::threads + threadIdx.x;
+  // Up to three places lie before the first 16 bytes, and as many after the last.
+  const int head = static_cast<int>(-(reinterpret_cast<unsigned long long>(args.sorted) / 4) % 4);
+  const int vectors = (args.places - head) >> 2;
+  const int tail = head + vectors * 4;
+  auto* at = reinterpret_cast<int4*>(args.sorted + head);
+#pragma unroll 1
+  for (int i = thread; i < vectors; i += gridDim.x * Config::threads) {
+    at[i] = make_int4(filler, filler, filler, filler);
+  }
+  if (thread < 4) {
+    if (thread < head && thread < args.places) {
+      args.sorted[thread] = filler;
+    }
+    if (tail + thread < args.places) {
+      args.sorted[tail + thread] = filler;
+    }
+  }
+}
+
+/// The last expert whose places do not begin after `place`.
+template <int Experts>
+__device__ __forceinline__ int expert_at(const int* offsets, int place) {
+  constexpr int all = power_of_two_above(Experts, 1 << 30);
+  int expert = 0;
+#pragma unroll
+  for (int step = all / 2; step > 0; step /= 2) {
+    if ((all == Experts || expert + step < Experts) && offsets[expert + step] <= place) {
+      expert += step;
+    }
+  }
+  return expert;
+}
 
 template <class Config>
 __global__ void __launch_bounds__(Config::threads)
     align_block_size_count_kernel(const AlignBlockSizeKernelArgs args) {
   begin_kernel();
   if constexpr (Config::split) {
+    fill_places<Config>(args);
     count_slots<Config>(args.grouping);
   }
 }
@@ -20,8 +60,11 @@ __global__ void __launch_bounds__(Config::threads)
     align_block_size_kernel(const AlignBlockSizeKernelArgs args) {
   begin_kernel();
   constexpr int block = Config::block;
-  const int filler = args.grouping.slots;
   __shared__ Places<Config> places;
+  // The barriers of place_slots() come between the filling and the slots.
+  if constexpr (!Config::split) {
+    fill_places<Config>(args);
+  }
   place_slots<Config, block>(
       args.grouping, places,
       [&](int slot, int place) {
@@ -31,29 +74,15 @@ __global__ void __launch_bounds__(Config::threads)
       },
       [](int, int) {});
 
-  // Fill the tail past the total as if it belonged to one extra expert; all warps share the work.
-  const int warp = (blockIdx.x * Config::threads + threadIdx.x) / 32;
-  const int warps = gridDim.x * Config::threads / 32;
-  const int lane = threadIdx.x % 32;
+  const unsigned thread = blockIdx.x * Config::threads + threadIdx.x;
   const int total = places.offsets[Config::experts];
 #pragma unroll 1
-  for (int e = warp; e < Config::experts + warps; e += warps) {
-    const bool past = e >= Config::experts;
-    const int first = past ? total : places.offsets[e];
-    const int filled = past ? total : first + places.counts[e];
-    const int last = past ? args.places : places.offsets[e + 1];
-    const int at = past ? warp * 32 + lane : lane;
-    const int step = past ? warps * 32 : 32;
-#pragma unroll 1
-    for (int place = filled + at; place < last; place += step) {
-      args.sorted[place] = filler;
-    }
-#pragma unroll 1
-    for (int i = first / block + at; i < last / block; i += step) {
-      args.expert[i] = past ? -1 : e;
-    }
+  for (unsigned i = thread; i < static_cast<unsigned>(args.places) / block;
+       i += gridDim.x * Config::threads) {
+    const int first = static_cast<int>(i) * block;
+    args.expert[i] = first < total ? expert_at<Config::experts>(places.offsets, first) : -1;
   }
-  if (warp == 0 && lane == 0) {
+  if (thread == 0) {
     *args.total = total;
   }
 }
