@@ -96,11 +96,11 @@ __device__ __forceinline__ Reduction reduce_warps(Reduction mine) {
     __syncthreads();
     constexpr int places = power_of_two_from(warps);
     if constexpr (places == warps) {
-      mine = partial[threadIdx.x / Lanes * warps + lane % warps];
+      mine = partial[(Lanes == Threads ? 0 : threadIdx.x / Lanes * warps) + lane % warps];
     } else {
       mine = Reduction{};
       if (lane % places < warps) {
-        mine = partial[threadIdx.x / Lanes * warps + lane % places];
+        mine = partial[(Lanes == Threads ? 0 : threadIdx.x / Lanes * warps) + lane % places];
       }
     }
     mine = reduce_lanes<places>(mine);

@@ -14,7 +14,23 @@ inline constexpr int row_lanes = Config::threads / Config::rows_per_block;
 /// The row of this thread. In the last block it may be past the last row.
 template <class Config>
 __device__ __forceinline__ long long row_of_thread() {
-  return linear_block() * Config::rows_per_block + threadIdx.x / row_lanes<Config>;
+  if constexpr (Config::rows_per_block == 1) {
+    return linear_block();
+  } else {
+    return linear_block() * Config::rows_per_block + threadIdx.x / row_lanes<Config>;
+  }
+}
+
+/// True if no thread of the block has a row, so that the block may end.
+template <class Config>
+__device__ __forceinline__ bool past_rows(long long row, long long rows) {
+  return Config::rows_per_block == 1 && row >= rows;
+}
+
+/// True if this thread has a row, in a block that is not past the rows.
+template <class Config>
+__device__ __forceinline__ bool has_row(long long row, long long rows) {
+  return Config::rows_per_block == 1 || row < rows;
 }
 
 /// Bytes of the widest type.
@@ -181,9 +197,14 @@ class RowWalk {
  private:
   static constexpr int spans = (Config::hidden + span - 1) / span;
 
-  __device__ __forceinline__ static int lane() { return static_cast<int>(threadIdx.x % unsigned{lanes}); }
+  __device__ __forceinline__ static int lane() {
+    // The compiler does not know how many threads a block has.
+    return static_cast<int>(Config::rows_per_block == 1 ? threadIdx.x : threadIdx.x % unsigned{lanes});
+  }
   __device__ __forceinline__ static int column(int i) { return (lane() + i * lanes) * Source::width; }
-  __device__ __forceinline__ bool has(int i) const { return active_ && column(i) < Config::hidden; }
+  __device__ __forceinline__ bool has(int i) const {
+    return active_ && ((i + 1) * lanes <= parts || column(i) < Config::hidden);
+  }
   __device__ __forceinline__ Loaded fetch(int i) const { return has(i) ? source_.load(column(i)) : Loaded{}; }
   __device__ __forceinline__ Part part(int i) const {
     if constexpr (held) {

@@ -129,6 +129,33 @@ struct WarpSum {
   }
 };
 
+/// The sums of `Count` values over the 32 lanes of a warp, those farthest apart first: lane l has the sum of
+/// value l / (32 / Count). Each exchange halves what a lane has to carry further.
+template <int Count, int Lanes = 32>
+__device__ __forceinline__ float sums_apart(float* values) {
+  constexpr int mask = Lanes / 2;
+  if constexpr (Lanes == 1) {
+    return values[0];
+  } else if constexpr (Count == 1) {
+    values[0] += exchange(values[0], mask);
+    return sums_apart<1, mask>(values);
+  } else {
+    const bool upper = (threadIdx.x & mask) != 0;
+#pragma unroll
+    for (int i = 0; i < Count / 2; ++i) {
+      const float given = upper ? values[i] : values[i + Count / 2];
+      values[i] = (upper ? values[i + Count / 2] : values[i]) + exchange(given, mask);
+    }
+    return sums_apart<Count / 2, mask>(values);
+  }
+}
+
+/// Floats that a total consists of, 1 or 2, if it is merged by adding each of them; else 0.
+template <class Total>
+inline constexpr int floats_of = 0;
+template <>
+inline constexpr int floats_of<Sum> = 1;
+
 /// The whole sum of a row of `Spans` spans that `Lanes` threads of a block of `Threads` share, a number of
 /// warps that is no power of two. The virtual warps meet in shared memory. `span(i)` is that of WarpSum::of;
 /// a span in registers needs an `Unrolled` loop. See reduce_warps() for `Number` and for who takes part.
@@ -138,23 +165,66 @@ __device__ __forceinline__ Total sum_of_warps(const Span& span) {
   constexpr int warps = Lanes / 32;
   constexpr int used = (Spans + 31) / 32;
   constexpr int turns = (used + warps - 1) / warps;
-  __shared__ double scratch[(Threads / Lanes * virtual_warps * sizeof(Total) + 7) / 8];
-  Total* const totals = reinterpret_cast<Total*>(scratch) + threadIdx.x / Lanes * virtual_warps;
+  constexpr int padded = power_of_two_from(turns);
+  constexpr int floats = floats_of<Total>;
+  constexpr int places = power_of_two_from(used);
+  constexpr int count = padded * floats;
+  constexpr bool apart = Unrolled && count > 1 && places * floats <= 32;
+  constexpr int row_places = apart ? padded * warps : virtual_warps;
+  __shared__ double scratch[(Threads / Lanes * row_places * sizeof(Total) + 7) / 8];
+  Total* const totals =
+      reinterpret_cast<Total*>(scratch) + (Lanes == Threads ? 0 : threadIdx.x / Lanes * row_places);
   const int lane = threadIdx.x % 32;
-  const int warp = threadIdx.x % Lanes / 32;
-#pragma unroll(Unrolled ? turns : 1)
-  for (int i = 0; i < turns; ++i) {
-    const Total total = reduce_lanes<32>(span(i));
-    if (lane == 0 && (used % warps == 0 || warp + i * warps < used)) {
-      totals[warp + i * warps] = total;
+  const int warp = static_cast<int>((Lanes == Threads ? threadIdx.x : threadIdx.x % Lanes) / 32);
+  if constexpr (apart) {
+    // Shared memory holds the floats of one kind after those of another. Adding to a zero changes no bit.
+    float values[count] = {};
+#pragma unroll
+    for (int i = 0; i < turns; ++i) {
+      const Total total = span(i);
+#pragma unroll
+      for (int j = 0; j < floats; ++j) {
+        values[j * padded + i] = reinterpret_cast<const float*>(&total)[j];
+      }
     }
+    float* const sums = reinterpret_cast<float*>(totals);
+    const float sum = sums_apart<count>(values);
+    if (lane % (32 / count) == 0) {
+      sums[lane / (32 / count) * warps + warp] = sum;
+    }
+    __syncthreads();
+    float own = 0.0f;
+    if (places == used || lane % places < used) {
+      own = sums[floats > 1 ? lane / places % floats * row_places + lane % places : lane % places];
+    }
+    own = reduce_lanes<places>(Sum{own}).value;
+    Total total;
+#pragma unroll
+    for (int j = 0; j < floats; ++j) {
+      reinterpret_cast<float*>(&total)[j] = own;
+    }
+    if constexpr (floats == 2) {
+      const float other = exchange(own, places);
+      const bool second = (lane & places) != 0;
+      reinterpret_cast<float*>(&total)[0] = second ? other : own;
+      reinterpret_cast<float*>(&total)[1] = second ? own : other;
+    }
+    return total;
+  } else {
+#pragma unroll(Unrolled ? turns : 1)
+    for (int i = 0; i < turns; ++i) {
+      const Total total = reduce_lanes<32>(span(i));
+      if (lane == 0 && (used % warps == 0 || warp + i * warps < used)) {
+        totals[warp + i * warps] = total;
+      }
+    }
+    __syncthreads();
+    Total total;
+    if (places == used || lane % places < used) {
+      total = totals[lane % places];
+    }
+    return reduce_lanes<places>(total);
   }
-  __syncthreads();
-  Total total;
-  if (lane < used) {
-    total = totals[lane];
-  }
-  return reduce_lanes<32>(total);
 }
 
 }  // namespace kerncast

@@ -22,12 +22,15 @@ __global__ void __launch_bounds__(Config::threads)
   using Row = ResidualRow<X, R, width, has_rests, span_of<X, R, Y>, width, NoGate, Config::round_residual>;
 
   const long long row = row_of_thread<Config>();
+  if (past_rows<Config>(row, args.rows)) {
+    return;
+  }
   R* residual = static_cast<R*>(args.residual) + row * args.residual_stride;
   const Row sums{static_cast<const X*>(args.x) + row * args.x_stride, residual, residual};
   Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
   const auto* weight = static_cast<const typename Config::weight_dtype*>(args.weight);
 
-  const RowWalk<Config, Row> walk(sums, row < args.rows);
+  const RowWalk<Config, Row> walk(sums, has_row<Config>(row, args.rows));
   const Pair scale = product(scale_of_row<Config::hidden, precise>(walk, args.eps));
   walk.template each<1>([&](auto part, int column, bool present) {
     if (present) {

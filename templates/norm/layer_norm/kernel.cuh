@@ -28,12 +28,15 @@ __global__ void __launch_bounds__(Config::threads, resident_blocks<Config>)
   using Row = RowVectors<X, Config::alignment, Y>;
 
   const long long row = row_of_thread<Config>();
+  if (past_rows<Config>(row, args.rows)) {
+    return;
+  }
   const X* x = static_cast<const X*>(args.x) + row * args.x_stride;
   Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
   const W* weight = static_cast<const W*>(args.weight);
   const W* bias = static_cast<const W*>(args.bias);
 
-  const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
+  const RowWalk<Config, Row> walk(Row{x}, has_row<Config>(row, args.rows));
   const auto centre = centre_of<Config, precise>(walk, args.eps);
   walk.template each<1>([&](auto part, int column, bool present) {
     if (present) {

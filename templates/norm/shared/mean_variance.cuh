@@ -35,6 +35,19 @@ struct Deviations {
   }
 };
 
+}  // namespace kerncast::norm
+
+namespace kerncast {
+
+template <int Count>
+inline constexpr int floats_of<norm::RoughMean<Count>> = 1;
+template <>
+inline constexpr int floats_of<norm::Deviations> = 2;
+
+}  // namespace kerncast
+
+namespace kerncast::norm {
+
 /// Mean and factor of a row. Times `before`, a power of two, the factor is that of results in f32.
 template <bool Precise>
 struct Centre {
@@ -97,26 +110,27 @@ __device__ __forceinline__ Centre<false> rounded_centre_of(const Walk& walk, flo
   Centre<false> centre;
   float missed = 0.0f;
   float variance = 0.0f;
+  TotalRange range;
 #pragma unroll 1
-  for (bool first = true;; first = false) {
+  for (;; range.take_all()) {
     centre.offset = -rough * centre.before;
     const Deviations total = walk.template sum<Deviations, 1>([&centre](const float* values, int present) {
       return deviations_of<count, Walk::span>(centre, values, present);
     });
     missed = divided<count>(total.sum);
     const float squares = fmaf(-missed, missed * count, total.squares);
-    variance = fmaf(squares < 0.0f ? 0.0f : squares, 1.0f / count, eps * centre.before * centre.before);
-    const bool again = first && !in_range(variance);
+    variance = fmaf(at_least(squares, 0.0f), 1.0f / count, eps * centre.before * centre.before);
+    const bool again = range.misses(variance);
     if (!Walk::any(again)) {
       break;
     }
     // Elements near a large mean deviate by nothing or by more than vanishes.
-    const float larger = fabsf(rough) < 0x1p-20f ? 0x1p70f : 1.0f;
+    const float larger = fabsf(centre.offset) < 0x1p-20f ? 0x1p70f : 1.0f;
     centre.before = !again ? centre.before : variance < 1.0f ? larger : 0x1p-74f;
     Walk::settle();
   }
   // A root mean square below 2^-126 counts as that, so that zeros stay zeros under eps = 0.
-  centre.scale = rsqrtf(variance < 0x1p-112f ? 0x1p-112f : variance);
+  centre.scale = rsqrtf(at_least(variance, 0x1p-112f));
   centre.rest = -missed * centre.scale;
   return centre;
 }

@@ -54,11 +54,28 @@ __device__ __forceinline__ void add_squares(Sum& total, const float* values, flo
   total = sum;
 }
 
-/// True if `total`, a mean of squares plus eps in f32, lies where no square on the way overflowed, and none
-/// that vanished counts.
-__device__ __forceinline__ bool in_range(float total) {
-  return total >= 0x1p-100f && total <= 0x1p110f;
+/// The larger of both; NaN stays NaN.
+__device__ __forceinline__ float at_least(float value, float least) {
+#if __CUDA_ARCH__ >= 800
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(value), "f"(least));
+  return larger;
+#else
+  return value < least ? least : value;
+#endif
 }
+
+/// The range of totals, means of squares plus eps in f32, in which no square on the way overflowed, and none
+/// that vanished counts: a first total must lie in it, and a second one is taken as it is. One comparison of
+/// bits takes two of floats, and NaN lies outside.
+struct TotalRange {
+  static constexpr unsigned least = 0x0d800000u;    // 2^-100
+  static constexpr unsigned largest = 0x76800000u;  // 2^110
+  unsigned width = largest - least;
+
+  __device__ __forceinline__ bool misses(float total) const { return __float_as_uint(total) - least > width; }
+  __device__ __forceinline__ void take_all() { width = 0xffffffffu; }
+};
 
 /// The power of two, by which total_of(before, eps) multiplies each element before it squares it, that brings
 /// the total into range: 1 for all rows but a few, for which total_of is called twice. It is given eps times
@@ -66,11 +83,11 @@ __device__ __forceinline__ bool in_range(float total) {
 template <class Walk, class Total>
 __device__ __forceinline__ float range_of(float eps, const Total& total_of) {
   float before = 1.0f;
+  TotalRange range;
 #pragma unroll 1
-  for (bool first = true;; first = false) {
+  for (;; range.take_all()) {
     const float total = total_of(before, eps);
-    // One branch instead of two.
-    const bool again = first & !in_range(total);
+    const bool again = range.misses(total);
     if (!Walk::any(again)) {
       return before;
     }
@@ -86,7 +103,13 @@ __device__ __forceinline__ float range_of(float eps, const Total& total_of) {
 /// 2^-126, so that zeros stay zeros under eps = 0. NaN stays NaN.
 __device__ __forceinline__ float scaled_by(float factor, float before) {
   const float scaled = factor * before;
+#if __CUDA_ARCH__ >= 800
+  float limited;
+  asm("min.NaN.f32 %0, %1, 0f7E800000;" : "=f"(limited) : "f"(scaled));
+  return limited;
+#else
   return scaled > 0x1p126f ? 0x1p126f : scaled;
+#endif
 }
 
 /// 1 / sqrt(total), and what rounding that to f32 loses.
@@ -229,10 +252,13 @@ __device__ __forceinline__ void normalise_row(const Args& args, const Finish& fi
   using Row = RowVectors<X, Config::alignment, Others...>;
 
   const long long row = row_of_thread<Config>();
+  if (past_rows<Config>(row, args.rows)) {
+    return;
+  }
   const X* x = static_cast<const X*>(args.x) + row * args.x_stride;
   Y* y = static_cast<Y*>(args.y) + row * args.y_stride;
 
-  const RowWalk<Config, Row> walk(Row{x}, row < args.rows);
+  const RowWalk<Config, Row> walk(Row{x}, has_row<Config>(row, args.rows));
   constexpr bool precise = sizeof(Y) == 4;
   const Pair scale = product(scale_of_row<Count, precise>(walk, args.eps));
   walk.template each<1>([&](auto part, int column, bool present) {
