@@ -14,13 +14,26 @@ void describe(host::NamedArguments& named, ScaleShift& call) {
 /// The cost model is not asked: more vectors of operands as wide as here take longer to compile than a kernel
 /// may.
 Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device, std::int64_t rows) {
+  // While a device holds a thread for each vector, further ones in a thread only lengthen it.
+  constexpr std::int64_t held_threads = 1024;
   const std::int64_t bytes = size_of(host::dtype_from_param(spec[row_params::x_dtype]));
   const bool wider = size_of(host::dtype_from_param(spec[scale_shift_params::modulation_dtype])) > bytes;
-  const bool few = host::bucket_ceiling(rows) <= device.sm_count;
-  const std::int64_t taken = wider || few ? 1 : default_row_vectors(spec);
   const std::int64_t vectors = spec[row_params::hidden] * bytes / spec[row_params::alignment];
-  const std::int32_t lanes = host::power_of_two_above(host::divide_up(vectors, taken));
-  return row_tunables(device, rows, std::clamp(lanes, few ? 32 : 1, 1024));
+  const std::int64_t most = host::bucket_ceiling(rows);
+  const bool few = most <= device.sm_count;
+  const bool held = few || most * vectors <= device.sm_count * held_threads;
+  // Three vectors share the work of a thread beside them, and stay in registers.
+  const std::int64_t taken = wider || held || default_row_vectors(spec) == 1 ? 1 : 2;
+  const std::int64_t lanes = std::min<std::int64_t>(host::divide_up(vectors, taken), 1024);
+  if (lanes > 96) {
+    Tunables whole_warps;
+    whole_warps.values[row_params::threads] = static_cast<std::int32_t>(host::round_up(lanes, 32));
+    whole_warps.values[row_params::rows_per_block] = 1;
+    if (row_tunables_defect<row_params::x_dtype, row_params::y_dtype>(spec, whole_warps, device).empty()) {
+      return whole_warps;
+    }
+  }
+  return row_tunables(device, rows, std::clamp(host::power_of_two_above(lanes), few ? 32 : 1, 1024));
 }
 
 std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows) {
