@@ -77,7 +77,10 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
 
   const long long block = linear_block();
   const long long first = block / Config::blocks_per_row * Config::rows_per_block;
-  const int place = threadIdx.x / lanes;
+  // The compiler does not know how many threads a block has.
+  constexpr bool alone = Config::rows_per_block == 1;
+  const int place = alone ? 0 : threadIdx.x / lanes;
+  const int lane = alone ? threadIdx.x : threadIdx.x % lanes;
   const long long token = first + place;
 
   __shared__ float weights[Config::rows_per_block * slots];
@@ -104,8 +107,8 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
   Y* y = static_cast<Y*>(args.y) + token * args.y_stride;
 
 #pragma unroll 1
-  for (int vector = threadIdx.x % lanes + static_cast<int>(block % Config::blocks_per_row) * lanes;
-       vector < vectors; vector += lanes * Config::blocks_per_row) {
+  for (int vector = lane + static_cast<int>(block % Config::blocks_per_row) * lanes; vector < vectors;
+       vector += lanes * Config::blocks_per_row) {
     ProductSum<precise> sums[width];
 #pragma unroll(slots_at_once)
     for (int k = 0; k < slots; ++k) {
@@ -170,6 +173,9 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
       }
     }
     store_values<Y, width>(y + vector * width, out);
+    if constexpr (lanes * Config::blocks_per_row >= vectors) {
+      break;
+    }
   }
 }
 
