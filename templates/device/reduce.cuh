@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/over_lanes.cuh"
 #include "device/pair.cuh"
 
 /// Reductions in a fixed order: the same input gives the same bits on every run, and all lanes get the same
@@ -34,6 +35,12 @@ __device__ __forceinline__ double broadcast(double value, int lane) {
   return other;
 }
 
+#define KERNCAST_ADD(MASK) "shfl.sync.bfly.b32 o, %0, " MASK ", 31, -1;\n  add.f32 %0, %0, o;\n  "
+#define KERNCAST_MAX(MASK) "shfl.sync.bfly.b32 o, %0, " MASK ", 31, -1;\n  max.f32 %0, %0, o;\n  "
+#define KERNCAST_ADD_DOUBLE(MASK)                                                                       \
+  "mov.b64 {l, h}, %0;\n  shfl.sync.bfly.b32 l, l, " MASK ", 31, -1;\n  shfl.sync.bfly.b32 h, h, " MASK \
+  ", 31, -1;\n  mov.b64 o, {l, h};\n  add.f64 %0, %0, o;\n  "
+
 /// A sum of floats.
 struct Sum {
   float value = 0.0f;
@@ -41,6 +48,10 @@ struct Sum {
   __device__ __forceinline__ void add_square(float x) { value = fmaf(x, x, value); }
   __device__ __forceinline__ void merge(const Sum& other) { value += other.value; }
   __device__ __forceinline__ Sum from_lane(int mask) const { return {exchange(value, mask)}; }
+  template <int Lanes>
+  __device__ __forceinline__ void over_lanes() {
+    KERNCAST_OVER_LANES(".reg .f32 o;\n  ", KERNCAST_ADD, "+f"(value))
+  }
 };
 
 /// A sum in double, since a float sum of thousands of terms is not right to the last place of f32.
@@ -52,6 +63,10 @@ struct DoubleSum {
   }
   __device__ __forceinline__ void merge(const DoubleSum& other) { value += other.value; }
   __device__ __forceinline__ DoubleSum from_lane(int mask) const { return {exchange(value, mask)}; }
+  template <int Lanes>
+  __device__ __forceinline__ void over_lanes() {
+    KERNCAST_OVER_LANES(".reg .b32 l, h;\n  .reg .f64 o;\n  ", KERNCAST_ADD_DOUBLE, "+d"(value))
+  }
 };
 
 struct Max {
@@ -61,16 +76,17 @@ struct Max {
   __device__ __forceinline__ void add(float x) { value = fmaxf(value, x); }
   __device__ __forceinline__ void merge(const Max& other) { add(other.value); }
   __device__ __forceinline__ Max from_lane(int mask) const { return {exchange(value, mask)}; }
+  template <int Lanes>
+  __device__ __forceinline__ void over_lanes() {
+    KERNCAST_OVER_LANES(".reg .f32 o;\n  ", KERNCAST_MAX, "+f"(value))
+  }
 };
 
 /// Reduces over each aligned run of `Lanes` lanes (a power of two up to 32). All lanes of the warp must take
 /// part.
 template <int Lanes, class Reduction>
 __device__ __forceinline__ Reduction reduce_lanes(Reduction mine) {
-#pragma unroll
-  for (int mask = Lanes / 2; mask > 0; mask /= 2) {
-    mine.merge(mine.from_lane(mask));
-  }
+  mine.template over_lanes<Lanes>();
   return mine;
 }
 

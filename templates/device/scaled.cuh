@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/over_lanes.cuh"
 #include "device/pair.cuh"
 #include "device/topk.cuh"
 
@@ -95,6 +96,10 @@ struct UnitSum {
   }
   __device__ __forceinline__ UnitSum from_lane(int mask) const {
     return {__shfl_xor_sync(0xffffffffu, coarse, mask), __shfl_xor_sync(0xffffffffu, fine, mask)};
+  }
+  template <int Lanes>
+  __device__ __forceinline__ void over_lanes() {
+    merge_lanes<Lanes>(*this);
   }
   /// The sum over the lanes of the warp.
   __device__ __forceinline__ UnitSum over_warp() const { return {warp_sum(coarse), warp_sum(fine)}; }

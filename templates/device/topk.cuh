@@ -1,5 +1,7 @@
 #pragma once
 
+#include "device/over_lanes.cuh"
+
 /// Selection of the largest keys by a warp. A key is an integer that stands for a float and has its order.
 namespace kerncast {
 
@@ -48,6 +50,10 @@ struct LargestInt {
   __device__ __forceinline__ void merge(const LargestInt& other) { value = max(value, other.value); }
   __device__ __forceinline__ LargestInt from_lane(int mask) const {
     return {__shfl_xor_sync(0xffffffffu, value, mask)};
+  }
+  template <int Lanes>
+  __device__ __forceinline__ void over_lanes() {
+    merge_lanes<Lanes>(*this);
   }
 };
 

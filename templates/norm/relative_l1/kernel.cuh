@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device/index.cuh"
+#include "device/over_lanes.cuh"
 #include "device/programmatic_launch.cuh"
 #include "device/quantise.cuh"
 #include "device/row_sum.cuh"
@@ -20,6 +21,10 @@ struct DistanceSums {
   }
   __device__ __forceinline__ DistanceSums from_lane(int mask) const {
     return {exchange(distance, mask), exchange(magnitude, mask)};
+  }
+  template <int Lanes>
+  __device__ __forceinline__ void over_lanes() {
+    merge_lanes<Lanes>(*this);
   }
 };
 

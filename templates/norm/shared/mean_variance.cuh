@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/over_lanes.cuh"
 #include "norm/shared/rms.cuh"
 
 /// Mean and variance of a row in two passes, and an element under them.
@@ -15,6 +16,10 @@ struct RoughMean {
   __device__ __forceinline__ void add(float x) { value = fmaf(x, 1.0f / Count, value); }
   __device__ __forceinline__ void merge(const RoughMean& other) { value += other.value; }
   __device__ __forceinline__ RoughMean from_lane(int mask) const { return {exchange(value, mask)}; }
+  template <int Lanes>
+  __device__ __forceinline__ void over_lanes() {
+    KERNCAST_OVER_LANES(".reg .f32 o;\n  ", KERNCAST_ADD, "+f"(value))
+  }
 };
 
 /// Sums of the deviations from a rough mean and of their squares.
@@ -32,6 +37,11 @@ struct Deviations {
   }
   __device__ __forceinline__ Deviations from_lane(int mask) const {
     return {exchange(sum, mask), exchange(squares, mask)};
+  }
+  template <int Lanes>
+  __device__ __forceinline__ void over_lanes() {
+    // One block of PTX would take more registers.
+    merge_lanes<Lanes>(*this);
   }
 };
 
