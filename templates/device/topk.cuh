@@ -117,62 +117,73 @@ __device__ __forceinline__ void sort_largest_first(Ranked (&held)[Count]) {
   }
 }
 
-/// Takes the warp's largest candidate out, the lower index first if keys are equal. Lane k keeps it in
-/// `chosen`. Each lane holds its candidates in order.
-template <int Count>
-__device__ __forceinline__ void take_largest(Ranked (&held)[Count], unsigned lane, unsigned k,
-                                             Candidate& chosen) {
-#if __CUDA_ARCH__ >= 800
-  // It is one block of PTX, which shortens the compile. %2 is the lane's largest candidate.
-#define KERNCAST_TAKE_LARGEST(LANE, K)                                                        \
-  "{ .reg .pred p, q;\n  .reg .b32 key, place, a, b;\n  mov.b64 {place, key}, %2;\n"          \
-  "  redux.sync.max.s32 a, key, -1;\n  setp.eq.s32 p, key, a;\n  selp.b32 b, place, 0, p;\n"  \
-  "  redux.sync.max.s32 b, b, -1;\n  setp.eq.s32 p, place, b;\n  setp.eq.s32 q, " LANE ", " K \
-  ";\n"                                                                                       \
-  "  selp.b32 %0, a, %0, q;\n  selp.b32 %1, b, %1, q;\n"
-  if constexpr (Count == 1) {
-    asm volatile(KERNCAST_TAKE_LARGEST("%3", "%4") "  selp.b64 %2, 0x8000000000000000, %2, p; }"
-                 : "+r"(chosen.key), "+r"(chosen.place), "+l"(held[0])
-                 : "r"(lane), "r"(k));
-    return;
-  } else if constexpr (Count == 2) {
-    asm volatile(KERNCAST_TAKE_LARGEST("%4", "%5") "  selp.b64 %2, %3, %2, p;\n"
-                 "  selp.b64 %3, 0x8000000000000000, %3, p; }"
-                 : "+r"(chosen.key), "+r"(chosen.place), "+l"(held[0]), "+l"(held[1])
-                 : "r"(lane), "r"(k));
-    return;
-  } else if constexpr (Count == 4) {
-    asm volatile(KERNCAST_TAKE_LARGEST("%6", "%7") "  selp.b64 %2, %3, %2, p;\n  selp.b64 %3, %4, %3, p;\n"
-                 "  selp.b64 %4, %5, %4, p;\n  selp.b64 %5, 0x8000000000000000, %5, p; }"
-                 : "+r"(chosen.key), "+r"(chosen.place), "+l"(held[0]), "+l"(held[1]), "+l"(held[2]), "+l"(held[3])
-                 : "r"(lane), "r"(k));
-    return;
-  }
-#undef KERNCAST_TAKE_LARGEST
-#endif
-  const Candidate mine = Candidate::of(held[0]);
-  Candidate largest;
-  largest.key = warp_max(mine.key);
-  largest.place = warp_max(mine.key == largest.key ? mine.place : 0);
-  chosen = lane == k ? largest : chosen;
-  // A place belongs to one candidate.
-  const bool taken = mine.place == largest.place;
-#pragma unroll
-  for (int i = 0; i + 1 < Count; ++i) {
-    held[i] = taken ? held[i + 1] : held[i];
-  }
-  held[Count - 1] = taken ? none_ranked : held[Count - 1];
-}
-
-/// Takes the warp's `Slots` largest candidates out, as take_largest does. Lane k gets the k-th, others none.
+/// Takes the warp's `Slots` largest candidates out, the lower index first if keys are equal. Lane k gets the
+/// k-th, others none. Each lane holds its candidates in order.
 template <int Slots, int Count>
 __device__ __forceinline__ Candidate choose(Ranked (&held)[Count], unsigned lane) {
   Candidate chosen;
-  // The loop takes a fourth of the instructions; sparing some lengthens the compile.
-#pragma unroll(Slots > 10 ? 2 : 1)
-  for (unsigned k = 0; k < Slots; ++k) {
-    take_largest(held, lane, k, chosen);
+#if __CUDA_ARCH__ >= 800
+  constexpr bool in_one_block = Count <= 2 || Count == 4;
+#else
+  constexpr bool in_one_block = false;
+#endif
+  // The loop is one block of PTX, which shortens the compile. %2 is the lane's largest candidate, and SHIFT
+  // moves the others up if it is taken. Long loops take two at a time, since a fourth of the instructions is
+  // the loop's own.
+#define KERNCAST_TAKE(LANE, SHIFT)                                                            \
+  "  mov.b64 {place, key}, %2;\n  redux.sync.max.s32 a, key, -1;\n  setp.eq.s32 p, key, a;\n" \
+  "  selp.b32 b, place, 0, p;\n  redux.sync.max.s32 b, b, -1;\n  setp.eq.s32 p, place, b;\n"  \
+  "  setp.eq.s32 q, " LANE ", k;\n  selp.b32 %0, a, %0, q;\n  selp.b32 %1, b, %1, q;\n" SHIFT \
+  "  add.s32 k, k, 1;\n"
+#define KERNCAST_CHOOSE(TAKE, SLOTS, ...)                                                 \
+  asm volatile(                                                                           \
+      "{ .reg .pred p, q;\n  .reg .b32 k, key, place, a, b;\n  mov.u32 k, 0;\nNEXT:\n"    \
+      "  .pragma \"nounroll\";\n" TAKE "  setp.lt.s32 q, k, " SLOTS ";\n  @q bra NEXT; }" \
+      : "+r"(chosen.key), "+r"(chosen.place), __VA_ARGS__                                 \
+      : "r"(lane), "n"(Slots))
+#define KERNCAST_TAKE_1 KERNCAST_TAKE("%3", "  selp.b64 %2, 0x8000000000000000, %2, p;\n")
+#define KERNCAST_TAKE_2 \
+  KERNCAST_TAKE("%4", "  selp.b64 %2, %3, %2, p;\n  selp.b64 %3, 0x8000000000000000, %3, p;\n")
+#define KERNCAST_TAKE_4                                                                             \
+  KERNCAST_TAKE("%6",                                                                               \
+                "  selp.b64 %2, %3, %2, p;\n  selp.b64 %3, %4, %3, p;\n  selp.b64 %4, %5, %4, p;\n" \
+                "  selp.b64 %5, 0x8000000000000000, %5, p;\n")
+  constexpr bool twice = Slots > 10 && Slots % 2 == 0;
+  if constexpr (in_one_block && Count == 1 && twice) {
+    KERNCAST_CHOOSE(KERNCAST_TAKE_1 KERNCAST_TAKE_1, "%4", "+l"(held[0]));
+  } else if constexpr (in_one_block && Count == 1) {
+    KERNCAST_CHOOSE(KERNCAST_TAKE_1, "%4", "+l"(held[0]));
+  } else if constexpr (in_one_block && Count == 2 && twice) {
+    KERNCAST_CHOOSE(KERNCAST_TAKE_2 KERNCAST_TAKE_2, "%5", "+l"(held[0]), "+l"(held[1]));
+  } else if constexpr (in_one_block && Count == 2) {
+    KERNCAST_CHOOSE(KERNCAST_TAKE_2, "%5", "+l"(held[0]), "+l"(held[1]));
+  } else if constexpr (in_one_block && twice) {
+    KERNCAST_CHOOSE(KERNCAST_TAKE_4 KERNCAST_TAKE_4, "%7", "+l"(held[0]), "+l"(held[1]), "+l"(held[2]),
+                    "+l"(held[3]));
+  } else if constexpr (in_one_block) {
+    KERNCAST_CHOOSE(KERNCAST_TAKE_4, "%7", "+l"(held[0]), "+l"(held[1]), "+l"(held[2]), "+l"(held[3]));
+  } else {
+#pragma unroll 1
+    for (unsigned k = 0; k < Slots; ++k) {
+      const Candidate mine = Candidate::of(held[0]);
+      Candidate largest;
+      largest.key = warp_max(mine.key);
+      largest.place = warp_max(mine.key == largest.key ? mine.place : 0);
+      chosen = lane == k ? largest : chosen;
+      // A place belongs to one candidate.
+      const bool taken = mine.place == largest.place;
+#pragma unroll
+      for (int i = 0; i + 1 < Count; ++i) {
+        held[i] = taken ? held[i + 1] : held[i];
+      }
+      held[Count - 1] = taken ? none_ranked : held[Count - 1];
+    }
   }
+#undef KERNCAST_TAKE_4
+#undef KERNCAST_TAKE_2
+#undef KERNCAST_TAKE_1
+#undef KERNCAST_CHOOSE
+#undef KERNCAST_TAKE
   return chosen;
 }
 
