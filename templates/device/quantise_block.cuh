@@ -14,7 +14,8 @@ struct Mxfp8Blocks {
   using Q = Quantised;
   static constexpr int block = 32;
   static constexpr bool fp4 = false;
-  __device__ __forceinline__ static Scale scale(float amax, float) {
+  template <int Count>
+  __device__ __forceinline__ static Scale scale(float amax, float, float*) {
     return scale_of<quant::ScaleFormat::packed_ue8m0>(amax, max_of<Q>);
   }
 };
@@ -23,7 +24,8 @@ struct Mxfp8Blocks {
 struct Mxfp4Blocks {
   static constexpr int block = 32;
   static constexpr bool fp4 = true;
-  __device__ __forceinline__ static Scale scale(float amax, float) {
+  template <int Count>
+  __device__ __forceinline__ static Scale scale(float amax, float, float*) {
     return scale_of<quant::ScaleFormat::packed_ue8m0>(amax, 6.0f);
   }
 };
@@ -32,8 +34,9 @@ struct Mxfp4Blocks {
 struct Nvfp4Blocks {
   static constexpr int block = 16;
   static constexpr bool fp4 = true;
-  __device__ __forceinline__ static Scale scale(float amax, float global_scale) {
-    return nvfp4_scale(amax, global_scale);
+  template <int Count>
+  __device__ __forceinline__ static Scale scale(float amax, float global_scale, float* values) {
+    return nvfp4_scale<Count>(amax, global_scale, values);
   }
 };
 
@@ -64,16 +67,10 @@ __device__ __forceinline__ void quantise_block(const BlockQuantisedRows& out, fl
                                                int column) {
   constexpr int blocks = Hidden / Format::block;
   const Max amax = reduce_lanes<Format::block / Count>(largest_magnitude<Count>(values));
-  const Scale scale = Format::scale(amax.value, out.global_scale);
+  const Scale scale = Format::template scale<Count>(amax.value, out.global_scale, values);
   const bool active = row < out.rows;
   if (active) {
     if constexpr (Format::fp4) {
-      if (fabsf(out.global_scale) > large_global_scale) {
-#pragma unroll
-        for (int i = 0; i < Count; ++i) {
-          values[i] *= large_global_scale;
-        }
-      }
 #pragma unroll
       for (int i = 0; i < Count; ++i) {
         values[i] *= scale.factor;

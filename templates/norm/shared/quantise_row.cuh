@@ -93,20 +93,22 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   Q* q = static_cast<Q*>(args.q) + row * args.q_stride;
 
   Walk walk(source, row < args.rows);
-  // A static scale is prepared once by a block, before the barrier of the reduction, or by each warp if there
-  // is no barrier.
-  constexpr bool shares_scale = scaling_of<Config> == Scaling::per_tensor && row_lanes<Config> > 32;
+  // A static or global scale is prepared once by a block, before the barrier of the reduction, or by each
+  // warp if there is no barrier.
+  constexpr bool is_global = scaling_of<Config> == Scaling::nvfp4;
+  constexpr bool shares_scale =
+      (scaling_of<Config> == Scaling::per_tensor || is_global) && row_lanes<Config> > 32;
   __shared__ float2 shared_scale;
   const auto prepared_scale = [&args]() -> float2 {
-    const StaticScale given = static_scale(*args.scale);
-    return {given.lift, fast_reciprocal(given.divisor)};
+    if constexpr (is_global) {
+      return {*args.scale, 0.0f};
+    } else {
+      const StaticScale given = static_scale(*args.scale);
+      return {given.lift, fast_reciprocal(given.divisor)};
+    }
   };
   if (shares_scale && threadIdx.x == 0) {
     shared_scale = prepared_scale();
-  }
-  float global_scale = 1.0f;
-  if constexpr (scaling_of<Config> == Scaling::nvfp4) {
-    global_scale = *args.scale;
   }
   const Pair scale = close_scale_of_row<Config::hidden>(walk, args.eps);
   const auto normalise_part = [&](Part& part, int column) {
@@ -124,7 +126,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
   }
 
   float factor = 0.0f;
-  float lift = 1.0f;
+  float lift = 1.0f;  // under nvfp4 the global scale
   if constexpr (scaling_of<Config> == Scaling::per_token) {
     const Max amax =
         walk.template reduce<Max, 1>([&](Max& total, const Part& part, int column, bool present) {
@@ -143,7 +145,7 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
     if (threadIdx.x % row_lanes<Config> == 0 && row < args.rows) {
       static_cast<unsigned*>(args.s)[row * args.s_stride] = token.bits;
     }
-  } else if constexpr (scaling_of<Config> == Scaling::per_tensor) {
+  } else if constexpr (scaling_of<Config> == Scaling::per_tensor || is_global) {
     const float2 prepared = shares_scale ? shared_scale : prepared_scale();
     lift = prepared.x;
     factor = prepared.y;
@@ -166,8 +168,8 @@ __device__ __forceinline__ void quantise_row(const RmsNormQuantKernelArgs& args,
     } else if constexpr (scales_blocks<Config>) {
       quantise_block<BlocksOf<Config>, static_cast<quant::SfLayout>(Config::sf_layout), Config::hidden, count,
                      vector>(
-          {args.q, args.s, args.q_stride, args.s_stride, args.rows, args.padded_rows, global_scale},
-          part.values, column < Config::hidden ? row : args.padded_rows, column);
+          {args.q, args.s, args.q_stride, args.s_stride, args.rows, args.padded_rows, lift}, part.values,
+          column < Config::hidden ? row : args.padded_rows, column);
     } else if (present) {
       if constexpr (scaling_of<Config> == Scaling::per_tensor) {
         lift_values<count>(part.values, lift);

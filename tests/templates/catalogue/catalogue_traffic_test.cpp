@@ -247,10 +247,12 @@ ScaleTraffic scale_traffic(const Workload& workload, std::int64_t rows) {
     return {4 * count, sector_bytes * count};
   }
   if (has_setting(workload, "scaling", "mxfp8") || has_setting(workload, "scaling", "nvfp4")) {
-    // Four scales of a row lie side by side, and the next four in another sector.
+    // Four scales of a row lie side by side, and the next four in another sector. Padding is cleared by
+    // bytes.
     const double block = has_setting(workload, "scaling", "nvfp4") ? 16 : 32;
     const double blocks = param_of(workload, "hidden", 0) / block;
-    return {count * blocks, sector_bytes * count * std::ceil(blocks / 4)};
+    const double words = std::ceil(blocks / 4);
+    return {count * 4 * words, sector_bytes * count * (words + 4 * words - blocks)};
   }
   const bool by_group = has_setting(workload, "scaling", "per_group") || op.name == "quant.per_token_group" ||
                         op.name == "quant.silu_and_mul_per_token_group";
