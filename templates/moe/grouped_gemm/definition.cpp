@@ -52,6 +52,10 @@ void validate(const Specialisation& spec) {
                                       name_of(host::dtype_from_param(spec[b_dtype]))));
   }
   host::validate_alignment(op_name, spec[alignment], spec[k], host::dtype_from_param(spec[a_dtype]));
+  if (spec[has_scales] != 0 && element_bytes(spec) != 1) {
+    host::refuse(op_name, fmt::format("a is {}, but only fp8 has scales",
+                                      name_of(host::dtype_from_param(spec[a_dtype]))));
+  }
   if (is_gated(spec) && spec[n] % 2 != 0) {
     host::refuse(op_name, fmt::format("n is {}, but silu_and_mul needs as many gates as ups, an even number",
                                       spec[n]));
@@ -126,6 +130,8 @@ void describe(host::NamedArguments& named, GroupedGemm& call) {
   named.input("expert", call.expert, "[P / block], i32, of moe.align_block_size");
   named.input("total", call.total, "[1], i32, of moe.align_block_size");
   named.optional_input("weights", call.weights, "[T * top_k], f32, contiguous");
+  named.optional_input("a_scales", call.a_scales, "[T] or [1], f32, any stride; with fp8");
+  named.optional_input("b_scales", call.b_scales, "[experts, n] or [experts], f32, any strides; with fp8");
   named.output("c", call.c, "[T * top_k, n, or n / 2 with silu_and_mul], c_dtype; rows may be strided");
   named.setting("top_k", call.top_k);
   named.setting("block", call.block);
@@ -173,6 +179,41 @@ void check_weights(const GroupedGemm& arguments, std::int64_t slots) {
                        fmt::format("{} contiguous elements, one for each row of c", slots));
   }
   check.has_data(slots).is_on_device_of("a", arguments.a).is_aligned(rows);
+}
+
+/// The strides of the scales, in elements.
+struct ScaleStrides {
+  std::int64_t a = 0;
+  std::int64_t b_expert = 0;
+  std::int64_t b = 0;
+};
+
+/// Checks a_scales and b_scales for `rows` rows of a.
+ScaleStrides check_gemm_scales(const GroupedGemm& arguments, std::int64_t rows) {
+  const TensorView& a = arguments.a_scales;
+  const TensorView& b = arguments.b_scales;
+  if (size_of(arguments.a.dtype) != 1) [[unlikely]] {
+    host::refuse_dtype(op_name, "a", arguments.a.dtype, "fp8_e4m3 if it has scales");
+  }
+  const auto check = [&](std::string_view name, const TensorView& view) {
+    host::TensorCheck(op_name, name, view)
+        .is_present()
+        .has_dtype(DType::f32)
+        .has_data(rows)
+        .is_on_device_of("a", arguments.a)
+        .is_aligned({});
+  };
+  check("a_scales", a);
+  check("b_scales", b);
+  if (a.rank != 1 || (a.dim(0) != rows && a.dim(0) != 1)) [[unlikely]] {
+    host::refuse_shape(op_name, "a_scales", a, fmt::format("[{}], one for each row of a, or [1]", rows));
+  }
+  const std::int64_t count = arguments.b.dim(0);
+  const std::int64_t columns = arguments.b.dim(1);
+  if (b.rank < 1 || b.rank > 2 || b.dim(0) != count || (b.rank == 2 && b.dim(1) != columns)) [[unlikely]] {
+    host::refuse_shape(op_name, "b_scales", b, fmt::format("[{}, {}] or [{}]", count, columns, count));
+  }
+  return {.a = a.dim(0) == 1 ? 0 : a.stride(0), .b_expert = b.stride(0), .b = b.rank == 2 ? b.stride(1) : 0};
 }
 
 /// Checks b against a. Returns the bits that limit the alignment of its rows.
@@ -228,6 +269,10 @@ std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows)
   plans.push_back(grouping::plan_integers("sorted", {places}, places));
   plans.push_back(grouping::plan_integers("expert", {places / size}, count));
   plans.push_back(grouping::plan_integers("total", {1}, places + 1));
+  if (host::setting(op, bindings, "has_scales").value_or(0) != 0) {
+    add("a_scales", DType::f32, {rows});
+    add("b_scales", DType::f32, {count, columns});
+  }
   if (host::setting(op, bindings, "has_weights").value_or(0) != 0) {
     add("weights", DType::f32, {slots});
   }
@@ -244,7 +289,7 @@ std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
   }
   TensorPlan c;
   c.name = "c";
-  c.dtype = host::dtype_setting(op, bindings, "c_dtype", a.dtype);
+  c.dtype = host::dtype_setting(op, bindings, "c_dtype", size_of(a.dtype) == 1 ? DType::bf16 : a.dtype);
   const bool gated = static_cast<GemmActivation>(host::setting(op, bindings, "activation").value_or(0)) ==
                      GemmActivation::silu_and_mul;
   c.shape = {rows.count * host::setting(op, bindings, "top_k").value_or(1), columns_of(b.dim(1), gated)};
@@ -262,8 +307,8 @@ Call bind(const GroupedGemm& arguments) {
   const TensorView& c = arguments.c;
   const host::TensorCheck a_check(op_name, "a", a);
   const host::TensorCheck c_check(op_name, "c", c);
-  if (a.dtype != DType::bf16 && a.dtype != DType::f16) [[unlikely]] {
-    host::refuse_dtype(op_name, "a", a.dtype, "bf16 or f16");
+  if (a.dtype != DType::bf16 && a.dtype != DType::f16 && a.dtype != DType::fp8_e4m3) [[unlikely]] {
+    host::refuse_dtype(op_name, "a", a.dtype, "bf16, f16 or fp8_e4m3");
   }
   const host::Rows a_rows = a_check.contiguous_rows();
   const host::Rows c_rows = c_check.is_float().output_rows();
@@ -300,13 +345,17 @@ Call bind(const GroupedGemm& arguments) {
   if (weighted) {
     check_weights(arguments, slots);
   }
+  const bool scaled = !arguments.a_scales.absent() || !arguments.b_scales.absent();
+  const ScaleStrides scales = scaled ? check_gemm_scales(arguments, a_rows.count) : ScaleStrides{};
   host::require_apart(op_name, {{"c", c}},
                       {{"a", a},
                        {"b", arguments.b},
                        {"sorted", arguments.sorted},
                        {"expert", arguments.expert},
                        {"total", arguments.total},
-                       {"weights", arguments.weights}});
+                       {"weights", arguments.weights},
+                       {"a_scales", arguments.a_scales},
+                       {"b_scales", arguments.b_scales}});
 
   const std::int64_t bytes = size_of(a.dtype);
   Call call;
@@ -319,6 +368,7 @@ Call bind(const GroupedGemm& arguments) {
   call.spec.values[top_k] = arguments.top_k;
   call.spec.values[block] = arguments.block;
   call.spec.values[has_weights] = weighted ? 1 : 0;
+  call.spec.values[has_scales] = scaled ? 1 : 0;
   call.spec.values[activation] = static_cast<std::int32_t>(arguments.activation);
   call.spec.values[alignment] =
       std::min({a_check.access_bytes(a_rows, bytes), c_check.access_bytes(c_rows, bytes),
@@ -334,10 +384,15 @@ Call bind(const GroupedGemm& arguments) {
       .expert = static_cast<const int*>(arguments.expert.data),
       .total = static_cast<const int*>(arguments.total.data),
       .weights = static_cast<const float*>(arguments.weights.data),
+      .a_scales = static_cast<const float*>(arguments.a_scales.data),
+      .b_scales = static_cast<const float*>(arguments.b_scales.data),
       .a_stride = a_rows.stride,
       .b_expert_stride = arguments.b.stride(0),
       .b_stride = arguments.b.stride(1),
       .c_stride = c_rows.stride,
+      .a_scales_stride = scales.a,
+      .b_scales_expert_stride = scales.b_expert,
+      .b_scales_stride = scales.b,
       .slots = static_cast<int>(slots),
       .places = static_cast<int>(arguments.sorted.dim(0)),
   });
@@ -353,13 +408,16 @@ KERNCAST_OP(moe, grouped_gemm) {
   op.formula =
       "c[s] = weights[s] * a[s / top_k] * transpose(b[e]) for each slot s that sorted names in a block of "
       "expert "
-      "e, in f32, in order of k, rounded once; without weights each is 1 (the products of vLLM's and "
+      "e, in f32, in order of k, rounded once; without weights each is 1, and a scale of fp8 for each row of "
+      "a and of b multiplies the product first (the products of vLLM's and "
       "SGLang's "
       "fused_moe). silu_and_mul: c[s] = weights[s] * silu(g) * u of the first and the second half of the "
       "products, which are not rounded before";
   op.params = host::params(
-      host::param<a_dtype>(host::dtype_param({DType::bf16, DType::f16}, DType::bf16, "element type of a")),
-      host::param<b_dtype>(host::dtype_param({DType::bf16, DType::f16}, DType::bf16, "element type of b")),
+      host::param<a_dtype>(
+          host::dtype_param({DType::bf16, DType::f16, DType::fp8_e4m3}, DType::bf16, "element type of a")),
+      host::param<b_dtype>(
+          host::dtype_param({DType::bf16, DType::f16, DType::fp8_e4m3}, DType::bf16, "element type of b")),
       host::param<c_dtype>(
           host::dtype_param({DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of c")),
       host::param<n>(host::integer_param(1, most_columns, std::nullopt, "rows of an expert's matrix")),
@@ -368,11 +426,12 @@ KERNCAST_OP(moe, grouped_gemm) {
       host::param<top_k>(host::integer_param(1, grouping::max_top_k, 1, "rows of c for each row of a")),
       host::param<block>(host::integer_param(1, most_block, 64, "elements of sorted that share an expert")),
       host::param<has_weights>(host::flag_param(false, "multiply each row of c by its weight")),
+      host::param<has_scales>(host::flag_param(false, "a has a scale for each row and b for each row")),
       host::param<activation>(host::choice_param(
           {"none", "silu_and_mul"},
           "silu of the products with the first n / 2 rows of b, times those with the others")),
       host::param<alignment>(host::listed_param(
-          {2, 4, 8, 16}, 16,
+          {1, 2, 4, 8, 16}, 16,
           "bytes of a and b per access; derived from the tensors' pointers, strides and sizes")));
   op.tunables =
       host::tunables(host::tunable<tile_m>("rows of c of a tile", {8, 16, 32, 64, 128}),

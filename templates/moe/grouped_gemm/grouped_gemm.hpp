@@ -17,21 +17,25 @@ namespace kerncast::moe {
 /// c whose slots `sorted` does not name keep their contents. Each element is one sum in order of k, in steps
 /// of 16, and has the same bits under every number of rows and all tunables. Launch with kerncast::launch or
 /// prepare, which say what is asynchronous and what must live how long.
-/// With silu_and_mul, the first half of b's rows are gates and the second half ups, as the field stores w13:
-/// c[s] = weights[s] * silu(g) * u, where g and u are not rounded.
-/// Aliasing: c may overlap no input. If `sorted` names a slot twice, either row is written.
+/// With a_scales and b_scales, each product is multiplied by the scale of its row and that of its column
+/// first. Tensor cores take fp8 as f16, so that all devices sum alike. With silu_and_mul, the first half of
+/// b's rows are gates and the second half ups, as the field stores w13: c[s] = weights[s] * silu(g) * u,
+/// where g and u are not rounded. Aliasing: c may overlap no input. If `sorted` names a slot twice, either
+/// row is written.
 struct GroupedGemm {
   static constexpr std::string_view op_name = "moe.grouped_gemm";
 
-  TensorView a;       ///< [T, K], K from 1 to 65536; bf16 or f16; rows may be strided
+  TensorView a;       ///< [T, K], K from 1 to 65536; bf16, f16 or fp8 e4m3; rows may be strided
   TensorView b;       ///< [E, N, K], E from 1 to 1024, N from 1 to 65536; type of a; contiguous along K
   TensorView sorted;  ///< [P], i32: the slots, expert by expert; others than 0 to T * top_k - 1 are padding
   TensorView expert;  ///< [P / block] or more, i32: the expert of each block; blocks of others are skipped
   TensorView total;   ///< [1], i32: elements of `sorted` that belong to experts
   TensorView
       c;  ///< [T * top_k, N], or N / 2 columns with silu_and_mul; bf16, f16 or f32; rows may be strided
-  TensorView weights = {};  ///< [T * top_k] elements of any shape, f32, contiguous; optional
-  int top_k = 1;            ///< slots of a row of a, from 1 to 64
+  TensorView weights = {};   ///< [T * top_k] elements of any shape, f32, contiguous; optional
+  TensorView a_scales = {};  ///< [T] or [1], f32, any stride; optional, with fp8 alone and with b_scales
+  TensorView b_scales = {};  ///< [E, N] or [E], f32, any strides
+  int top_k = 1;             ///< slots of a row of a, from 1 to 64
   GemmActivation activation = GemmActivation::none;
   int block = 64;  ///< elements of `sorted` that share an expert, from 1 to 1024
 };

@@ -2,6 +2,7 @@
 
 #include "device/activation.cuh"
 #include "device/async_copy.cuh"
+#include "device/fp8_halves.cuh"
 #include "device/matrix.cuh"
 #include "device/programmatic_launch.cuh"
 #include "device/vec.cuh"
@@ -37,6 +38,7 @@ class GroupedGemm {
   /// `column` on.
   __device__ void multiply(int first, int count, int expert, int column) {
     column_ = column;
+    expert_ = expert;
     if (!find_rows(first, count, expert)) {
       return;
     }
@@ -68,6 +70,8 @@ class GroupedGemm {
   using A = typename Config::a_dtype;
   using B = typename Config::b_dtype;
   using C = typename Config::c_dtype;
+  /// What the tensor cores multiply. They take fp8 as f16, which gives the same bits on every device.
+  using Factor = typename Choose<sizeof(A) == 1, f16, A>::type;
   static constexpr int element = static_cast<int>(sizeof(A));
   static constexpr GemmTile tile{Config::tile_m, Config::tile_n, Config::tile_k* element, Config::stages,
                                  Config::warps};
@@ -194,9 +198,28 @@ class GroupedGemm {
         load_matrices(b + at * tile.row_bytes + ((chunk + lane / 16) ^ swizzle(at)) * 16, left);
 #pragma unroll
         for (int i = 0; i < row_parts; ++i) {
-          multiply_add<A>(sums[i][j], left, right[i][0], right[i][1]);
+          multiply_pair(sums[i][j], left, right[i]);
         }
       }
+    }
+  }
+
+  /// Adds the products of 32 bytes of each row. Of 8-bit elements a lane holds four neighbours, whose pairs
+  /// stand for columns 2t and 2t + 8 of a product, on the left and on the right alike.
+  __device__ static void multiply_pair(float (&sum)[4], const unsigned (&left)[4],
+                                       const unsigned (&right)[2]) {
+    if constexpr (element == 1) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        unsigned rows[4];
+        unsigned columns[2];
+        fp8_to_halves(left[2 * half], rows[0], rows[2]);
+        fp8_to_halves(left[2 * half + 1], rows[1], rows[3]);
+        fp8_to_halves(right[half], columns[0], columns[1]);
+        multiply_add<Factor>(sum, rows, columns[0], columns[1]);
+      }
+    } else {
+      multiply_add<Factor>(sum, left, right[0], right[1]);
     }
   }
 
@@ -251,13 +274,29 @@ class GroupedGemm {
     }
   }
 
+  /// Multiplies products of rows `first` and on of b by the scales of both factors.
+  template <int Width>
+  __device__ void scale(int slot, int first, float (&values)[Width]) {
+    if constexpr (Config::has_scales) {
+      const float of_row = args_.a_scales[slot / Config::top_k * args_.a_scales_stride];
+      const float* of_columns =
+          args_.b_scales + expert_ * args_.b_scales_expert_stride + first * args_.b_scales_stride;
+#pragma unroll
+      for (int i = 0; i < Width; ++i) {
+        values[i] *= of_row * of_columns[i * args_.b_scales_stride];
+      }
+    }
+  }
+
   template <int Width>
   __device__ void store_part(int slot, int at, const float* sums) {
     float values[Width];
     load_sums<Width>(sums, values);
+    scale<Width>(slot, column_ + at, values);
     if constexpr (is_gated) {
       float ups[Width];
       load_sums<Width>(sums + tile_columns, ups);
+      scale<Width>(slot, column_ + at + columns, ups);
 #pragma unroll
       for (int i = 0; i < Width; ++i) {
         values[i] = gated<SiluAndMul, float, C>(values[i], ups[i]);
@@ -278,6 +317,7 @@ class GroupedGemm {
   unsigned shared_;
   int* slots_;  ///< of each row, or -1
   int column_;
+  int expert_;
   /// What the thread copies: addresses of its element of a row, one bit for each that exists.
   const A* a_[a_copies];
   const B* b_[b_copies];

@@ -11,12 +11,17 @@ struct GroupedGemmKernelArgs {
   const int* expert;
   const int* total;
   const float* weights;
+  const float* a_scales;
+  const float* b_scales;
   long long a_stride;
   long long b_expert_stride;
   long long b_stride;
   long long c_stride;
-  int slots;   ///< rows of c
-  int places;  ///< elements of sorted
+  long long a_scales_stride;  ///< 0 for one scale of all rows
+  long long b_scales_expert_stride;
+  long long b_scales_stride;  ///< 0 for one scale of all columns
+  int slots;                  ///< rows of c
+  int places;                 ///< elements of sorted
 };
 
 }  // namespace kerncast::moe

@@ -55,6 +55,17 @@ Product product_of(const std::vector<double>& a, const double* b) {
   return made;
 }
 
+/// The scale of the product of row `row` of a and row `column` of the matrix of `expert`.
+double scale_of(const ReferenceInput& input, std::int64_t row, std::int64_t expert, std::int64_t column) {
+  if (input.spec[has_scales] == 0) {
+    return 1;
+  }
+  const reference::HostRows a(reference::require(input, "a_scales"));
+  const HostTensor& of_b = reference::require(input, "b_scales");
+  const reference::HostRows b(of_b);
+  return a(0, a.width() == 1 ? 0 : row) * (of_b.shape.size() == 1 ? b(0, expert) : b(expert, column));
+}
+
 double silu_of(double x) {
   return x / (1 + std::exp(-x));
 }
@@ -115,7 +126,11 @@ KERNCAST_REFERENCE(moe, grouped_gemm) {
         weight = of(slot / of.width(), slot % of.width());
       }
       const auto product = [&](std::int64_t column) {
-        return product_of(row, matrix.data() + static_cast<std::size_t>(column) * depth);
+        Product made = product_of(row, matrix.data() + static_cast<std::size_t>(column) * depth);
+        const double scale = scale_of(input, slot / input.spec[top_k], expert, column);
+        made.value *= scale;
+        made.reach = std::fabs(scale) * made.reach + 0x1p-22 * std::fabs(made.value);
+        return made;
       };
       for (std::int64_t i = 0; i < c.width(); ++i) {
         const Product sum = gated ? gated_product(product(i), product(i + c.width())) : product(i);

@@ -15,6 +15,7 @@ enum Param : std::size_t {
   top_k,
   block,
   has_weights,
+  has_scales,
   activation,
   alignment
 };

@@ -101,6 +101,17 @@ TEST_CASE("grouped_gemm names what is wrong with a call") {
   test.b.shape[1] = 95;
   CHECK_THAT(error_of(test), Contains("'b'") && Contains("even"));
   test = good();
+  test.a_scales = TensorView::contiguous(memory, DType::f32, {5});
+  CHECK_THAT(error_of(test), Contains("'a'") && Contains("bf16") && Contains("fp8_e4m3 if it has scales"));
+  test.a.dtype = DType::fp8_e4m3;
+  test.b.dtype = DType::fp8_e4m3;
+  CHECK_THAT(error_of(test), Contains("'b_scales'"));
+  test.b_scales = TensorView::contiguous(memory, DType::f32, {60, 95});
+  CHECK_THAT(error_of(test), Contains("'b_scales'") && Contains("[60, 96] or [60]"));
+  test.b_scales = TensorView::contiguous(memory, DType::f32, {60, 96});
+  test.a_scales = TensorView::contiguous(memory, DType::f32, {4});
+  CHECK_THAT(error_of(test), Contains("'a_scales'") && Contains("[5]"));
+  test = good();
   test.a.shape[1] = 65537;
   CHECK_THAT(error_of(test), Contains("65537") && Contains("65536"));
 }

@@ -30,6 +30,7 @@ struct GemmCase {
   bool weighted = false;
   bool strays = false;    ///< some ids name no expert
   bool expanded = false;  ///< a has a row for each slot, as in the second product of a layer
+  int scales = 0;         ///< 1: of the tensors, 2: of rows and columns
   bool gated = false;     ///< silu_and_mul
   std::uint64_t seed = 1;
 };
@@ -87,6 +88,14 @@ OpCase make_case(const GemmCase& of, const std::vector<double>& ids) {
                   integers("expert", grouping.expert),
                   integers("total", grouping.total),
                   output_rows("c", of.c, {slots, of.gated ? of.n / 2 : of.n})};
+  if (of.scales > 0) {
+    const std::int64_t a_scales = of.scales == 1 ? 1 : rows;
+    made.tensors.push_back(input_vector("a_scales", DType::f32, a_scales, of.seed + 3, 0.5));
+    TensorCase b_scales = of.scales == 1
+                              ? input_vector("b_scales", DType::f32, of.experts, of.seed + 4, 0.5)
+                              : input_rows("b_scales", DType::f32, {of.experts, of.n}, of.seed + 4);
+    made.tensors.push_back(std::move(b_scales));
+  }
   if (of.gated) {
     made.params.emplace_back("activation", "silu_and_mul");
   }
@@ -152,6 +161,41 @@ TEST_CASE("grouped_gemm has the bits of the two ops apart but for the rounding b
     const double gate = value_at(apart, "c", at);
     const double product = gate / (1 + std::exp(-gate)) * value_at(apart, "c", at + 32);
     CHECK(value_at(together, "c", i) == static_cast<double>(static_cast<float>(product)));
+  }
+}
+
+TEST_CASE("grouped_gemm multiplies fp8 with scales of tensors, rows and columns, or none") {
+  const int scales = GENERATE(0, 1, 2);
+  const bool gated = GENERATE(false, true);
+  // 33 is no multiple of an access, 200 no whole number of steps.
+  const std::int64_t k = GENERATE(2048, 200, 33);
+  require_good(make_case({.tokens = 20,
+                          .n = 96,
+                          .k = k,
+                          .experts = 3,
+                          .type = DType::fp8_e4m3,
+                          .weighted = gated,
+                          .scales = scales,
+                          .gated = gated}));
+}
+
+TEST_CASE("grouped_gemm multiplies every value of fp8 exactly") {
+  // Row r of a has one element, and each column of the matrix one value: the products are the values
+  // themselves.
+  OpCase test = make_case(
+      {.tokens = 2, .n = 256, .k = 32, .experts = 1, .top_k = 1, .type = DType::fp8_e4m3, .c = DType::f32});
+  std::vector<std::byte> b(std::size_t{256} * 32, std::byte{0});
+  for (std::size_t i = 0; i < 256; ++i) {
+    b[i * 32 + i % 32] = static_cast<std::byte>(i);
+  }
+  tensor_of(test, "b").bytes = b;
+  tensor_of(test, "a").bytes = to_bytes(DType::fp8_e4m3, std::vector<double>(64, 1.0));
+  const Outcome outcome = require_good(test);
+  for (std::size_t i = 0; i < 256; ++i) {
+    const auto bits = static_cast<std::byte>(i);
+    const double value = reference::decode(DType::fp8_e4m3, &bits);
+    const double got = value_at(outcome, "c", i);
+    CHECK((got == value || (std::isnan(got) && std::isnan(value))));
   }
 }
 
