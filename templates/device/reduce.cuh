@@ -83,7 +83,8 @@ struct Max {
 };
 
 /// Reduces over each aligned run of `Lanes` lanes (a power of two up to 32). All lanes of the warp must take
-/// part.
+/// part. A reduction has merge(other), from_lane(mask), and over_lanes<Lanes>(), which merges all these
+/// lanes.
 template <int Lanes, class Reduction>
 __device__ __forceinline__ Reduction reduce_lanes(Reduction mine) {
   mine.template over_lanes<Lanes>();
