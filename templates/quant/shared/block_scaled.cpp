@@ -45,7 +45,9 @@ Tunables tiles(const BlockScaledVariant& variant, const Specialisation& spec, st
   const std::int32_t lanes = variant.block() / share_of(variant, spec);
   Tunables made{{128, taken}};
   for (const std::int32_t count : {128, 160, 192, 224, 256}) {
-    if (places_of(variant, spec) % (count / lanes * taken) == 0) {
+    const std::int32_t places = count / lanes * taken;
+    // Scales that go through shared memory fill whole sectors by 32.
+    if (places_of(variant, spec) % places == 0 && (taken >= lanes || places % 32 == 0)) {
       made.values[threads] = count;
       break;
     }
@@ -89,7 +91,8 @@ Tunables block_scaled_tunables(const BlockScaledVariant& variant, const Speciali
   const std::int64_t elements = most * spec[hidden];
   // A thread that has as many blocks as lanes share one stores scales without shared memory.
   const std::int32_t lanes = variant.block() / share_of(variant, spec);
-  const bool filled = elements > std::int64_t{device.sm_count} * 4096;
+  const std::int64_t covered = swizzles(spec) ? host::round_up(most, 128) : most;
+  const bool filled = covered * spec[hidden] > std::int64_t{device.sm_count} * 4096;
   const Tunables least = tiles(variant, spec, filled && lanes <= 2 ? 2 : 1);
   const Tunables more = tiles(variant, spec, 2);
   // A few thousand elements do not fill a multiprocessor unless every thread takes as little as possible.

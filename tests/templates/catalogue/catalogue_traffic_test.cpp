@@ -154,7 +154,7 @@ std::int64_t sectors_of_run(std::int64_t first, std::int64_t last) {
 }
 
 /// Bytes of the sectors that align_block_size writes for these slots: those of 32 slots at a time, wherever
-/// their experts' places are, then what fills up each expert's blocks and whose they are.
+/// their experts' places are, what fills all places, and whose the blocks are.
 double bytes_to_align(const Workload& workload, std::int64_t rows) {
   const std::vector<std::int64_t> experts = experts_of_slots(workload, rows);
   const auto count = static_cast<std::size_t>(param_of(workload, "experts", 0));
@@ -166,17 +166,16 @@ double bytes_to_align(const Workload& workload, std::int64_t rows) {
     }
   }
   std::int64_t total = 0;
-  std::int64_t sectors = 1;
   for (std::int64_t& places : next) {
     const std::int64_t end = total + (places + block - 1) / block * block;
-    sectors += sectors_of_run(total + places, end) + sectors_of_run(total / block, end / block);
     places = total;
     total = end;
   }
   const auto slots = static_cast<std::int64_t>(experts.size());
   const std::int64_t places =
       moe::align_block_size_places(slots, static_cast<int>(count), static_cast<int>(block));
-  sectors += sectors_of_run(total, places) + sectors_of_run(total / block, places / block);
+  // All places are filled before slots are written over them.
+  std::int64_t sectors = 1 + sectors_of_run(0, places) + sectors_of_run(0, places / block);
   for (std::size_t first = 0; first < experts.size(); first += 32) {
     std::set<std::int64_t> touched;
     for (std::size_t i = first; i < std::min(first + 32, experts.size()); ++i) {
