@@ -31,11 +31,9 @@ struct GroupGrid {
   static constexpr bool within_row = Groups % per_block == 0;
 
   __device__ __forceinline__ static GroupPlace place(unsigned slot, unsigned turn) {
-    // A grid that continues along y is as wide as group_grid() of the host makes it at most.
-    constexpr unsigned rows_along_x = 0x7fffffffu / period * period_rows;
-    return within(blockIdx.x % period,
-                  static_cast<long long>(blockIdx.y) * rows_along_x + blockIdx.x / period * period_rows, slot,
-                  turn);
+    const long long first_row = static_cast<long long>(blockIdx.y) * (gridDim.x / period * period_rows) +
+                                blockIdx.x / period * period_rows;
+    return within(blockIdx.x % period, first_row, slot, turn);
   }
 
   /// The place that place() gives in block number `tile`, for kernels whose blocks process several tiles.
