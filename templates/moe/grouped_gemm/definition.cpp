@@ -76,7 +76,8 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   // Rows of a are read once for each tile of columns, which is little beside the matrices if tiles are wide.
   made.values[tile_n] = 128;
   made.values[tile_k] = static_cast<std::int32_t>(128 / element_bytes(spec));
-  made.values[warps] = made[tile_m] == 128 ? 8 : 4;
+  // With 8 rows, four warps hold more addresses of columns than sums, and spill on sm_86 to sm_89.
+  made.values[warps] = made[tile_m] == 128 || made[tile_m] == 8 ? 8 : 4;
   made.values[tiles_together] = most <= few ? 1 : 4;
   made.values[stages] = 4;
   while (made[stages] > 2 && tile_of(spec, made).shared_bytes() > device.max_shared_per_block) {
