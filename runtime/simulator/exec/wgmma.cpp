@@ -113,7 +113,7 @@ KC_INLINE void gather_lines(const u64* chunks, bool across, S (*to)[row_bytes / 
   }
   for (unsigned i = 0; i < columns; ++i) {
     for (unsigned half = 0; half < 2; ++half) {
-      __builtin_memcpy(reinterpret_cast<std::byte*>(to[i]) + half * chunk_bytes,
+      __builtin_memcpy(reinterpret_cast<std::byte*>(to[i]) + std::size_t{half} * chunk_bytes,
                        reinterpret_cast<const std::byte*>(chunks[2 * i + half]), chunk_bytes);
     }
   }
@@ -166,7 +166,7 @@ void multiply_group(Warp& w, const Op* op) {
     return;
   }
   const u32* d_list = w.lists + op->d2;
-  const u32* a_list = d_list + blocks * per_block;
+  const u32* a_list = d_list + std::size_t{blocks} * per_block;
   const u32* c_list = a_list + (a_here ? a_registers : 0);
   Access access;
   alignas(64) T a[warp_rows][depth];

@@ -228,7 +228,7 @@ void add_fragment(Warp& warp, const Op* at, std::uint32_t mask, std::uint32_t fr
 }
 
 bool in_warpgroup(const Warp& warp) {
-  const std::size_t first = warp.index / group_warps * group_warps;
+  const std::size_t first = std::size_t{warp.index / group_warps} * group_warps;
   return first + group_warps <= warp.block->warps.size();
 }
 

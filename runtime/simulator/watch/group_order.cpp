@@ -55,7 +55,7 @@ bool GroupOrder::issue(Warp& warp, const Op* op) {
     return report_order(warp, op, all_lanes, "issues a wgmma before the first wgmma.fence of its warp",
                         nullptr);
   }
-  const std::size_t accumulators = op->count * (static_cast<Type>(op->sub) == Type::f16 ? 2U : 4U);
+  const std::size_t accumulators = std::size_t{op->count} * (static_cast<Type>(op->sub) == Type::f16 ? 2 : 4);
   const std::size_t inputs = (op->flags & flag::a_in_registers) != 0 ? 4 : 0;
   for (const OperandUse& use : warp.block->launch->module->uses_of(op)) {
     if (!use.in_list || use.bytes == 0) {

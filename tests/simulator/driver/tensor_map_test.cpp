@@ -152,7 +152,7 @@ struct TensorMaps : PrimaryFixture {
   void check(const Tensor& tensor, const std::vector<std::int32_t>& at, CUmodule module) {
     INFO("rank " << tensor.rank() << " bytes " << tensor.bytes << " swizzle " << tensor.swizzle << " box "
                  << tensor.box[0] << " at " << at[0]);
-    std::minstd_rand random(static_cast<unsigned>(tensor.elements()));
+    std::minstd_rand random(tensor.elements());
     std::vector<std::uint8_t> values(tensor.size());
     std::vector<std::uint8_t> image(shared_bytes);
     for (std::uint8_t& value : values) {

@@ -350,7 +350,7 @@ Case plain_case() {
 }
 
 /// The case's first finding, with the program `body`.
-void check_violation(const std::string& body, const std::string& what, Case test = plain_case()) {
+void check_violation(const std::string& body, const std::string& what, const Case& test = plain_case()) {
   const Outcome outcome = run(test, make_problem(test, 1), body);
   CHECK(outcome.fault.kind == FaultKind::violation);
   CHECK_THAT(outcome.fault.message, Contains(what) && Contains("PTX line"));

@@ -419,7 +419,7 @@ TEST_CASE("fused_gate with softplus scores survives NaN and follows the formula 
                                                       .renormalize = renormalize,
                                                       .values = values}));
   const std::vector<double> weights = values_of(outcome, "weights");
-  const auto slots = static_cast<std::size_t>(8 + shared);
+  const std::size_t slots = std::size_t{8} + static_cast<std::size_t>(shared);
   CHECK(std::isfinite(weights[0]));
   CHECK((renormalize ? std::isnan(weights[slots]) : std::isinf(weights[slots])));
   CHECK((renormalize ? weights[slots + 3] == 0.0 : weights[slots + 3] > 0.0));
