@@ -10,6 +10,8 @@ GeneratedSource generate_source(const OpDefinition& op, const Specialisation& sp
   GeneratedSource out;
   const TemplateNames names = template_names(op);
   out.text = fmt::format("#include \"{}\"\n\nstruct Config {{\n", names.include);
+  // Enumerators compile faster than static members, which NVRTC keeps as variables of every kernel.
+  std::string integers;
   for (std::size_t i = 0; i < op.params.size(); ++i) {
     const ParamSpec& param = op.params[i];
     switch (param.kind) {
@@ -21,16 +23,19 @@ GeneratedSource generate_source(const OpDefinition& op, const Specialisation& sp
         out.text += fmt::format("  static constexpr bool {} = {};\n", param.name, spec[i] != 0);
         break;
       case ParamKind::choice:
-        out.text += fmt::format("  static constexpr int {} = {};  // {}\n", param.name, spec[i],
+        integers += fmt::format("    {} = {},  // {}\n", param.name, spec[i],
                                 param.choices.at(static_cast<std::size_t>(spec[i])));
         break;
       case ParamKind::integer:
-        out.text += fmt::format("  static constexpr int {} = {};\n", param.name, spec[i]);
+        integers += fmt::format("    {} = {},\n", param.name, spec[i]);
         break;
     }
   }
   for (std::size_t i = 0; i < op.tunables.size(); ++i) {
-    out.text += fmt::format("  static constexpr int {} = {};\n", op.tunables[i].name, tunables[i]);
+    integers += fmt::format("    {} = {},\n", op.tunables[i].name, tunables[i]);
+  }
+  if (!integers.empty()) {
+    out.text += fmt::format("  enum : int {{\n{}  }};\n", integers);
   }
   out.text += "};\n\n";
   const auto instantiate = [&](const std::string& kernel) {

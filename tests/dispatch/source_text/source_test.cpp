@@ -13,9 +13,9 @@ TEST_CASE("the generated unit is one include, one configuration, one instantiati
   CHECK(source.kernels == std::vector<std::string>{"test::scale<Config>"});
   CHECK(source.text ==
         "#include \"test/scale.cuh\"\n\nstruct Config {\n  using x_dtype = ::kerncast::bf16;\n"
-        "  static constexpr int hidden = 64;\n  static constexpr int group = 128;\n"
-        "  static constexpr int layout = 0;  // row_major\n  static constexpr bool flag = true;\n"
-        "  static constexpr int threads = 256;\n};\n\n"
+        "  static constexpr bool flag = true;\n"
+        "  enum : int {\n    hidden = 64,\n    group = 128,\n    layout = 0,  // row_major\n"
+        "    threads = 256,\n  };\n};\n\n"
         "template __global__ void test::scale<Config>(test::Arguments);\n");
 }
 

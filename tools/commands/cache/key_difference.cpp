@@ -26,15 +26,17 @@ std::string value_of(const KeyFieldList& fields, std::string_view label) {
   return found == fields.end() ? std::string() : found->second;
 }
 
-/// Reads a generated source. Values are the lines "  static constexpr int hidden = 7168;" and "  using
-/// x_dtype =
-/// ::kerncast::bf16;". A choice has its name in a comment at the end of the line.
+/// Reads a generated source. Values are the lines "  using x_dtype = ::kerncast::bf16;", "  static constexpr
+/// bool flag = true;" and, for integers, "    hidden = 7168,". A choice has its name in a comment at the end
+/// of the line.
 GeneratedSource read_source(const std::string& text) {
   GeneratedSource source;
   for (const std::string& line : split(text, '\n')) {
-    const bool is_value = line.starts_with("  static constexpr ") || line.starts_with("  using ");
+    const bool is_integer = line.starts_with("    ");
+    const bool is_value =
+        is_integer || line.starts_with("  static constexpr ") || line.starts_with("  using ");
     const std::size_t equals = is_value ? line.find(" = ") : std::string::npos;
-    const std::size_t end = equals == std::string::npos ? equals : line.find(';', equals);
+    const std::size_t end = equals == std::string::npos ? equals : line.find(is_integer ? ',' : ';', equals);
     if (end == std::string::npos) {
       source.rest += line + '\n';
       continue;

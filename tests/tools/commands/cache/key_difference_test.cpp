@@ -16,9 +16,9 @@ OpDefinition sample() {
 
 std::string source(const std::string& hidden, const std::string& dtype, const std::string& threads) {
   return "#include \"test/scale.cuh\"\n\nstruct Config {\n  using x_dtype = ::kerncast::" + dtype +
-         ";\n  static constexpr int hidden = " + hidden + ";\n  static constexpr int layout = 1;  // rows\n" +
-         "  static constexpr int threads = " + threads +
-         ";\n};\n\ntemplate __global__ void scale<Config>(A);\n";
+         ";\n  enum : int {\n    hidden = " + hidden +
+         ",\n    layout = 1,  // rows\n    threads = " + threads +
+         ",\n  };\n};\n\ntemplate __global__ void scale<Config>(A);\n";
 }
 
 KeyFieldList fields() {
@@ -84,7 +84,7 @@ TEST_CASE("added and removed templates and options are named") {
 
 TEST_CASE("a choice is compared by its name") {
   std::string changed = source("64", "bf16", "128");
-  changed.replace(changed.find("layout = 1;  // rows"), 20, "layout = 2;  // cols");
+  changed.replace(changed.find("layout = 1,  // rows"), 20, "layout = 2,  // cols");
   CHECK(texts(fields(), with("source", changed)) == Texts{"parameter layout rows -> cols"});
 }
 
