@@ -30,7 +30,7 @@ struct TunePolicy {
   /// another one. Empty: never.
   std::function<bool()> is_over = nullptr;
   /// Asked after each batch of the search: true ends the search, and the best so far is measured again and
-  /// validated. Empty: never.
+  /// validated, unless nothing but the op's own choice was tried. Empty: never.
   std::function<bool()> search_is_over = nullptr;
   std::size_t finalists = 4;  ///< candidates that are measured again before one is chosen
 };

@@ -362,6 +362,23 @@ TEST_CASE("a search that is over leaves its best to the final rounds") {
   CHECK(result.tried >= 6);
 }
 
+TEST_CASE("a point of which only the own choice was tried is not decided") {
+  const Point point = point_of_norm();
+  const TemporaryDirectory folder;
+  TrialStore store(folder.path(), nullptr);
+  MadeUpEvaluator evaluator([](const Tunables&, std::int64_t) { return 5.0; });
+  TunePolicy policy;
+  policy.strategy = parse_strategy("exhaustive");
+  policy.batch = 1;
+  policy.search_is_over = [] { return true; };
+  const std::atomic<bool> stop{false};
+  const TuneResult result =
+      tune_point(evaluator, store, point, "0123", policy, stop, [](const TuneProgress&) {});
+  CHECK(result.out_of_time == "search");
+  CHECK_FALSE(result.decided());
+  CHECK(result.tried == 1);
+}
+
 TEST_CASE("a point for which no time is left is not begun") {
   const Point point = point_of_norm();
   const TemporaryDirectory folder;
