@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/angle.cuh"
 #include "device/pair.cuh"
 #include "device/span.cuh"
 
@@ -37,6 +38,45 @@ struct HeadPairs {
   }
 };
 
+/// Cosines and sines of a table's row: Rotary / 2 cosines, then as many sines. Nothing turns if it is null.
+template <int Rotary>
+struct TableAngles {
+  const float* row;
+
+  __device__ __forceinline__ bool turns() const { return row != nullptr; }
+  template <int Count, bool Paired>
+  __device__ __forceinline__ void load(int begin, float* cosines, float* sines) const {
+    load_span<float, Count, Paired>(row + begin, cosines);
+    load_span<float, Count, Paired>(row + Rotary / 2 + begin, sines);
+  }
+};
+
+/// Cosines and sines of position * inverse frequency, times `factor`. They do not wait for a position before
+/// they load. A position below 0 or from exact_positions on turns nothing. `Precise` is for elements of f32.
+template <bool Precise>
+struct ComputedAngles {
+  const float* inverse_frequencies;
+  long long position;
+  float factor;
+
+  __device__ __forceinline__ bool turns() const { return position >= 0 && position < exact_positions; }
+  template <int Count, bool Paired>
+  __device__ __forceinline__ void load(int begin, float* cosines, float* sines) const {
+    float frequencies[Count];
+    load_span<float, Count, Paired>(inverse_frequencies + begin, frequencies);
+#pragma unroll
+    for (int i = 0; i < Count; ++i) {
+      if constexpr (Precise) {
+        cosine_and_sine(static_cast<float>(position), frequencies[i], cosines[i], sines[i]);
+      } else {
+        cosine_and_sine_briefly(static_cast<float>(position), frequencies[i], cosines[i], sines[i]);
+      }
+      cosines[i] *= factor;
+      sines[i] *= factor;
+    }
+  }
+};
+
 /// The cosines and sines by which one pair of vectors turns.
 template <class Pairs>
 struct Rotation {
@@ -46,27 +86,26 @@ struct Rotation {
   /// be combined, since NaN and infinity survive a factor of 0.
   bool halves[2];
 
-  /// `row` holds Rotary / 2 cosines, then as many sines. If it is null, nothing turns.
-  __device__ __forceinline__ void load(const float* row, int pair) {
+  template <class Angles>
+  __device__ __forceinline__ void load(const Angles& angles, int pair) {
     constexpr int width = Pairs::width;
     if constexpr (Pairs::interleaved && !Pairs::single_elements) {
-      halves[0] = load_part<width / 2>(row, Pairs::first(pair) * (width / 2), 0);
-      halves[1] = load_part<width / 2>(row, Pairs::second(pair) * (width / 2), width / 2);
+      halves[0] = load_part<width / 2>(angles, Pairs::first(pair) * (width / 2), 0);
+      halves[1] = load_part<width / 2>(angles, Pairs::second(pair) * (width / 2), width / 2);
     } else {
-      halves[0] = halves[1] = load_part<width>(row, pair * width, 0);
+      halves[0] = halves[1] = load_part<width>(angles, pair * width, 0);
     }
   }
 
   __device__ __forceinline__ bool turns(int i) const { return halves[2 * i >= Pairs::width ? 1 : 0]; }
 
  private:
-  template <int Count>
-  __device__ __forceinline__ bool load_part(const float* row, int begin, int at) {
-    if (row == nullptr || begin >= Pairs::rotary / 2) {
+  template <int Count, class Angles>
+  __device__ __forceinline__ bool load_part(const Angles& angles, int begin, int at) {
+    if (!angles.turns() || begin >= Pairs::rotary / 2) {
       return false;
     }
-    load_span<float, Count, Pairs::in_step>(row + begin, cosines + at);
-    load_span<float, Count, Pairs::in_step>(row + Pairs::rotary / 2 + begin, sines + at);
+    angles.template load<Count, Pairs::in_step>(begin, cosines + at, sines + at);
     return true;
   }
 };

@@ -288,7 +288,7 @@ inline constexpr std::array upstream_cases = {
     UpstreamCase{"align_32_k4_b16_pad", "moe.align_block_size", "experts=32 top_k=4 block=16", "sglang moe_align_block_size"},
     UpstreamCase{"sum_reduce_7168_k8", "moe.sum_reduce", "hidden=7168 top_k=8 has_weights=false", "sglang moe_sum_reduce"},
     UpstreamCase{"qk_norm_rope_table_64q_4k", "norm.qk_norm_rope", "q_heads=64 kv_heads=4 head_dim=128 rotary_dim=128", "sglang qk_norm_rope, table"},
-    UpstreamCase{"qk_norm_rope_fly_64q_4k", "norm.qk_norm_rope", "q_heads=64 kv_heads=4 head_dim=128 rotary_dim=128", "sglang fused_qk_norm_rope, computed angles"},
+    UpstreamCase{"qk_norm_rope_fly_64q_4k", "norm.qk_norm_rope", "q_heads=64 kv_heads=4 head_dim=128 rotary_dim=128 angles=computed", "sglang fused_qk_norm_rope, computed angles"},
     UpstreamCase{"flux2_gated_resnorm_6144", "norm.gate_residual_scale_shift", "hidden=6144", "sglang flux2_gated_resnorm"},
     UpstreamCase{"tri_srnss_3072", "norm.gate_residual_scale_shift", "hidden=3072", "sglang scale_residual_norm_scale_shift, Triton"},
     UpstreamCase{"srnss_3072", "norm.gate_residual_scale_shift", "hidden=3072", "sglang scale_residual_norm_scale_shift"},

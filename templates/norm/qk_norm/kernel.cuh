@@ -133,9 +133,9 @@ __device__ __forceinline__ Pair scale_of_head(const Vector* parts, float eps) {
 }
 
 /// A few lanes normalise a head in place, two vectors of it each; `slots` such groups share the q and k heads
-/// of a token. `row_of(token)` is the token's row of the table, or null.
-template <class Config, class Rope, class RowOf>
-__device__ __forceinline__ void norm_heads(const QkNormKernelArgs& args, const RowOf& row_of) {
+/// of a token. `angles_of(token)` gives the angles of a token, -1 if there is none for the group.
+template <class Config, class Rope, class AnglesOf>
+__device__ __forceinline__ void norm_heads(const QkNormKernelArgs& args, const AnglesOf& angles_of) {
   using X = typename Config::qkv_dtype;
   using W = typename Config::weight_dtype;
   constexpr bool precise = sizeof(X) == 4;
@@ -157,10 +157,10 @@ __device__ __forceinline__ void norm_heads(const QkNormKernelArgs& args, const R
 
   Rotation<Pairs> rotations[per_lane];
   if constexpr (Rope::rotary > 0) {
-    const float* row = present ? row_of(token) : nullptr;
+    const auto angles = angles_of(present ? token : -1);
 #pragma unroll
     for (int i = 0; i < per_lane; ++i) {
-      rotations[i].load(row, lane + i * lanes);
+      rotations[i].load(angles, lane + i * lanes);
     }
   }
   // Every lane takes every turn: a reduction needs whole warps.
@@ -211,7 +211,7 @@ __device__ __forceinline__ void norm_heads(const QkNormKernelArgs& args, const R
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) qk_norm_kernel(const QkNormKernelArgs args) {
   begin_kernel();
-  norm_heads<Config, NoRope>(args, [](long long) -> const float* { return nullptr; });
+  norm_heads<Config, NoRope>(args, [](long long) {});
 }
 
 }  // namespace kerncast::norm

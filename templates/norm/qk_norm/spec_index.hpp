@@ -15,7 +15,8 @@ enum Param : std::size_t {
   unit_offset,
   rotary_dim,
   rope_style,
-  position_dtype
+  position_dtype,
+  angles
 };
 enum Tunable : std::size_t { threads, slots };
 

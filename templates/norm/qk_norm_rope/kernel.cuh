@@ -7,7 +7,7 @@
 namespace kerncast::norm {
 
 template <class Config>
-struct TableRope {
+struct Rope {
   static constexpr int rotary = Config::rotary_dim;
   static constexpr bool interleaved = Config::rope_style == 1;
 };
@@ -22,10 +22,17 @@ template <class Config>
 __global__ void __launch_bounds__(Config::threads, resident_blocks_of_heads<Config>)
     qk_norm_rope_kernel(const QkNormRopeKernelArgs args) {
   begin_kernel();
-  norm_heads<Config, TableRope<Config>>(args.norm, [&](long long token) -> const float* {
-    const long long position = static_cast<const typename Config::position_dtype*>(args.positions)[token];
-    return position >= 0 && position < args.table_rows ? args.cos_sin + position * args.table_stride
-                                                       : nullptr;
+  norm_heads<Config, Rope<Config>>(args.norm, [&](long long token) {
+    const auto* positions = static_cast<const typename Config::position_dtype*>(args.positions);
+    const long long position = token >= 0 ? positions[token] : -1;
+    if constexpr (Config::angles == 1) {
+      return ComputedAngles<sizeof(typename Config::qkv_dtype) == 4>{args.inverse_frequencies, position,
+                                                                     args.attention_factor};
+    } else {
+      const bool is_inside = position >= 0 && position < args.table_rows;
+      return TableAngles<Config::rotary_dim>{is_inside ? args.cos_sin + position * args.table_stride
+                                                       : nullptr};
+    }
   });
 }
 

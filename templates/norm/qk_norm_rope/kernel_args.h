@@ -11,6 +11,8 @@ struct QkNormRopeKernelArgs {
   const void* positions;
   long long table_rows;
   long long table_stride;
+  const float* inverse_frequencies;
+  float attention_factor;
 };
 
 }  // namespace kerncast::norm

@@ -41,8 +41,7 @@ struct Tokens {
 
 }  // namespace
 
-ReferenceResult check_heads(const ReferenceInput& input,
-                            const std::function<void(std::int64_t, std::vector<double>&)>& turn) {
+ReferenceResult check_heads(const ReferenceInput& input, const TurnHead& turn) {
   using namespace norm::qk_norm_params;
   const Tokens before(require(input, "qkv"));
   const Tokens after(require(input, "qkv_out"));
@@ -74,12 +73,10 @@ ReferenceResult check_heads(const ReferenceInput& input,
         const double weight = h < q ? q_weight(0, i) : k_weight(0, i);
         head[static_cast<std::size_t>(i)] = before.value(token, h, i) * factor * (weight + offset);
       }
-      if (turn) {
-        turn(token, head);
-      }
+      const double reach = turn ? turn(token, head) : 0;
       for (std::int64_t i = 0; i < before.width; ++i) {
-        verdict.compare("qkv", token, h * before.width + i, type, after.value(token, h, i),
-                        head[static_cast<std::size_t>(i)], 1);
+        verdict.compare_within("qkv", token, h * before.width + i, type, after.value(token, h, i),
+                               head[static_cast<std::size_t>(i)], reach, 1);
       }
     }
   }

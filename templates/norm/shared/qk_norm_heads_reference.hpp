@@ -9,9 +9,11 @@
 
 namespace kerncast::reference {
 
-/// Compares "qkv_out" with the normalised heads of "qkv", each after `turn(token, head)`. The v heads must be
-/// unchanged.
-[[nodiscard]] ReferenceResult check_heads(
-    const ReferenceInput& input, const std::function<void(std::int64_t, std::vector<double>&)>& turn);
+/// Turns a normalised head, and returns by how much its elements may be off, 0 if they are right to the last
+/// place.
+using TurnHead = std::function<double(std::int64_t token, std::vector<double>& head)>;
+
+/// Compares "qkv_out" with the normalised heads of "qkv", each after `turn`. The v heads must be unchanged.
+[[nodiscard]] ReferenceResult check_heads(const ReferenceInput& input, const TurnHead& turn);
 
 }  // namespace kerncast::reference

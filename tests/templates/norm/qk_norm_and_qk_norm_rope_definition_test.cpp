@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <limits>
 #include <set>
 
 #include <kerncast/ops/norm/qk_norm_rope.hpp>
@@ -61,6 +62,30 @@ TEST_CASE("qk_norm_rope takes the widest access that keeps what turns together i
   test = good();
   test.norm.k_weight.data = memory + 4;
   CHECK(alignment(test) == 4);
+}
+
+TEST_CASE("qk_norm_rope computes angles if it is given inverse frequencies") {
+  norm::QkNormRope test = good();
+  test.cos_sin = {};
+  test.inv_freq = TensorView::contiguous(memory, DType::f32, {32});
+  CHECK(format_specialisation(definition_of<norm::QkNormRope>(), bind(test).spec) ==
+        "q_heads=96 kv_heads=8 head_dim=128 rotary_dim=64 angles=computed");
+  CHECK(alignment(test) == 16);
+  test.inv_freq.data = memory + 4;
+  CHECK(alignment(test) == 2);
+  test.attention_factor = std::numeric_limits<float>::infinity();
+  CHECK_THAT(error_of(test), Contains("attention_factor is inf"));
+  test.attention_factor = 1;
+  test.inv_freq.shape[0] = 65;
+  CHECK_THAT(error_of(test), Contains("'inv_freq'") && Contains("from 1 to 64"));
+  test.inv_freq.shape[0] = 32;
+  test.inv_freq.dtype = DType::bf16;
+  CHECK_THAT(error_of(test), Contains("'inv_freq'") && Contains("f32"));
+  test.inv_freq.dtype = DType::f32;
+  test.cos_sin = good().cos_sin;
+  CHECK_THAT(error_of(test), Contains("both cos_sin and inv_freq"));
+  test.cos_sin = test.inv_freq = {};
+  CHECK_THAT(error_of(test), Contains("'cos_sin'"));
 }
 
 TEST_CASE("qk_norm_rope names what is wrong with a call") {

@@ -25,6 +25,7 @@ struct Rope {
   std::int64_t rotary;  ///< 0: none
   bool interleaved = false;
   DType positions = DType::i64;
+  bool computed = false;
 };
 
 std::vector<std::byte> position_bytes(DType type, const std::vector<std::int64_t>& values) {
@@ -34,6 +35,14 @@ std::vector<std::byte> position_bytes(DType type, const std::vector<std::int64_t
     bytes.insert(bytes.end(), first, first + size_of(type));  // little endian
   }
   return bytes;
+}
+
+std::vector<double> inverse_frequencies(std::int64_t rotary) {
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < rotary / 2; ++i) {
+    values.push_back(std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(rotary)));
+  }
+  return values;
 }
 
 std::vector<double> cos_sin(std::int64_t rotary) {
@@ -77,10 +86,17 @@ OpCase make_case(std::int64_t tokens, Heads heads, Rope rope, DType type = DType
     for (std::int64_t i = 0; i < tokens; ++i) {
       places.push_back((i * 7 + 3) % table_rows);
     }
-    made.tensors.push_back({.name = "cos_sin",
-                            .dtype = DType::f32,
-                            .shape = {table_rows, rope.rotary},
-                            .bytes = to_bytes(DType::f32, cos_sin(rope.rotary))});
+    if (rope.computed) {
+      made.tensors.push_back({.name = "inv_freq",
+                              .dtype = DType::f32,
+                              .shape = {rope.rotary / 2},
+                              .bytes = to_bytes(DType::f32, inverse_frequencies(rope.rotary))});
+    } else {
+      made.tensors.push_back({.name = "cos_sin",
+                              .dtype = DType::f32,
+                              .shape = {table_rows, rope.rotary},
+                              .bytes = to_bytes(DType::f32, cos_sin(rope.rotary))});
+    }
     made.tensors.push_back({.name = "positions",
                             .dtype = rope.positions,
                             .shape = {tokens},
@@ -213,6 +229,41 @@ TEST_CASE("a token whose position is outside of the table is only normalised") {
     same += out_at(outcome, 3 * 8 * 64 + i) == out_at(plain, 3 * 8 * 64 + i) ? 1 : 0;
   }
   CHECK(same < normed / 2);
+}
+
+TEST_CASE("computed angles are right at near and far positions") {
+  const std::int64_t rotary = GENERATE(128, 64);
+  const bool interleaved = GENERATE(false, true);
+  const DType type = GENERATE(DType::bf16, DType::f32);
+  constexpr Heads heads{4, 2, 128};
+  OpCase test = make_case(8, heads, {rotary, interleaved, DType::i64, true}, type, type);
+  tensor(test, "positions").bytes =
+      position_bytes(DType::i64, {0, 1, 11, 355, 131071, 1000003, (1 << 22) - 1, 710});
+  require_good(test);
+  test.scalars.emplace_back("attention_factor", 1.3465735902799727);
+  require_good(test);
+  tensor(test, "inv_freq").offset = 1;
+  require_good(test);
+}
+
+TEST_CASE("computed angles are right for other widths and types, and for no token") {
+  const std::int64_t dim = GENERATE(2, 6, 72, 96, 127, 192, 1023);
+  const bool interleaved = GENERATE(false, true);
+  require_good(make_case(3, {3, 1, dim}, {dim / 2 * 2, interleaved, DType::i32, true}));
+  require_good(make_case(0, {3, 1, dim}, {dim / 2 * 2, interleaved, DType::i32, true}));
+}
+
+TEST_CASE("a token whose position has no computed angle is only normalised") {
+  const bool interleaved = GENERATE(false, true);
+  constexpr Heads heads{4, 2, 64};
+  OpCase test = make_case(3, heads, {64, interleaved, DType::i64, true});
+  tensor(test, "positions").bytes = position_bytes(DType::i64, {-1, 1 << 22, std::int64_t{1} << 40});
+  const Outcome outcome = require_good(test);
+  const Outcome plain = require_good(make_case(3, heads, {0}));
+  for (std::size_t i = 0; i < 6 * 64; ++i) {
+    const double unrotated = out_at(plain, i);
+    CHECK(std::fabs(out_at(outcome, i) - unrotated) <= reference::unit(DType::bf16, unrotated));
+  }
 }
 
 TEST_CASE("rotation keeps the length of a head") {
