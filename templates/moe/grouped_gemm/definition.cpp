@@ -40,9 +40,14 @@ std::int64_t columns_of(std::int64_t rows, bool gated) {
   return gated ? rows / 2 : rows;
 }
 
+ScaleForm form_of(const Specialisation& spec) {
+  return static_cast<ScaleForm>(spec[scale_form]);
+}
+
 GemmTile tile_of(const Specialisation& spec, const Tunables& tunables) {
-  return {tunables[tile_m], tunables[tile_n], tunables[tile_k] * static_cast<int>(element_bytes(spec)),
-          tunables[stages], tunables[warps]};
+  const int row_bytes = tunables[tile_k] * static_cast<int>(element_bytes(spec));
+  return {tunables[tile_m], tunables[tile_n], row_bytes,    row_bytes,
+          tunables[stages], tunables[warps],  form_of(spec)};
 }
 
 void validate(const Specialisation& spec) {
@@ -55,6 +60,11 @@ void validate(const Specialisation& spec) {
   if (spec[has_scales] != 0 && element_bytes(spec) != 1) {
     host::refuse(op_name, fmt::format("a is {}, but only fp8 has scales",
                                       name_of(host::dtype_from_param(spec[a_dtype]))));
+  }
+  if (form_of(spec) == ScaleForm::blocks && (spec[has_scales] == 0 || element_bytes(spec) != 1)) {
+    host::refuse(op_name, fmt::format("scale_form is blocks, but a is {}{}, and fp8 with scales alone has it",
+                                      name_of(host::dtype_from_param(spec[a_dtype])),
+                                      spec[has_scales] == 0 ? " without scales" : ""));
   }
   if (is_gated(spec) && spec[n] % 2 != 0) {
     host::refuse(op_name, fmt::format("n is {}, but silu_and_mul needs as many gates as ups, an even number",
@@ -78,6 +88,10 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
   made.values[tile_k] = static_cast<std::int32_t>(128 / element_bytes(spec));
   // With 8 rows, four warps hold more addresses of columns than sums, and spill on sm_86 to sm_89.
   made.values[warps] = made[tile_m] == 128 || made[tile_m] == 8 ? 8 : 4;
+  // Sums that are promoted take twice the registers.
+  if (form_of(spec) == ScaleForm::blocks && made[tile_m] == 64) {
+    made.values[warps] = 8;
+  }
   made.values[tiles_together] = most <= few ? 1 : 4;
   made.values[stages] = 4;
   while (made[stages] > 2 && tile_of(spec, made).shared_bytes() > device.max_shared_per_block) {
@@ -131,8 +145,11 @@ void describe(host::NamedArguments& named, GroupedGemm& call) {
   named.input("expert", call.expert, "[P / block], i32, of moe.align_block_size");
   named.input("total", call.total, "[1], i32, of moe.align_block_size");
   named.optional_input("weights", call.weights, "[T * top_k], f32, contiguous");
-  named.optional_input("a_scales", call.a_scales, "[T] or [1], f32, any stride; with fp8");
-  named.optional_input("b_scales", call.b_scales, "[experts, n] or [experts], f32, any strides; with fp8");
+  named.optional_input("a_scales", call.a_scales,
+                       "[T], [1] or [T, ceil(k / 128)], f32, any strides; with fp8");
+  named.optional_input(
+      "b_scales", call.b_scales,
+      "[experts, n], [experts] or [experts, ceil(n / 128), ceil(k / 128)], f32, any strides; with fp8");
   named.output("c", call.c, "[T * top_k, n, or n / 2 with silu_and_mul], c_dtype; rows may be strided");
   named.setting("top_k", call.top_k);
   named.setting("block", call.block);
@@ -182,15 +199,45 @@ void check_weights(const GroupedGemm& arguments, std::int64_t slots) {
   check.has_data(slots).is_on_device_of("a", arguments.a).is_aligned(rows);
 }
 
-/// The strides of the scales, in elements.
-struct ScaleStrides {
+/// The form of the scales and their strides, in elements.
+struct Scales {
+  ScaleForm form = ScaleForm::rows;
   std::int64_t a = 0;
+  std::int64_t a_group = 0;
   std::int64_t b_expert = 0;
   std::int64_t b = 0;
+  std::int64_t b_group = 0;
 };
 
+/// The scales of blocks, of which one tensor at least has the form.
+Scales block_scales_of(const GroupedGemm& arguments, std::int64_t rows) {
+  const TensorView& a = arguments.a_scales;
+  const TensorView& b = arguments.b_scales;
+  const std::int64_t groups = host::divide_up(arguments.a.dim(-1), std::int64_t{128});
+  const std::int64_t count = arguments.b.dim(0);
+  const std::int64_t row_blocks = host::divide_up(arguments.b.dim(1), std::int64_t{128});
+  if (a.rank != 2 || a.dim(0) != rows || a.dim(1) != groups) [[unlikely]] {
+    host::refuse_shape(op_name, "a_scales", a,
+                       fmt::format("[{}, {}], one for each 128 elements of a row of a, as b_scales has "
+                                   "them for blocks of 128 rows and 128 elements",
+                                   rows, groups));
+  }
+  if (b.rank != 3 || b.dim(0) != count || b.dim(1) != row_blocks || b.dim(2) != groups) [[unlikely]] {
+    host::refuse_shape(op_name, "b_scales", b,
+                       fmt::format("[{}, {}, {}], one for each 128 rows and 128 elements of b, as a_scales "
+                                   "has them for 128 elements",
+                                   count, row_blocks, groups));
+  }
+  return {.form = ScaleForm::blocks,
+          .a = a.stride(0),
+          .a_group = a.stride(1),
+          .b_expert = b.stride(0),
+          .b = b.stride(1),
+          .b_group = b.stride(2)};
+}
+
 /// Checks a_scales and b_scales for `rows` rows of a.
-ScaleStrides check_gemm_scales(const GroupedGemm& arguments, std::int64_t rows) {
+Scales check_gemm_scales(const GroupedGemm& arguments, std::int64_t rows) {
   const TensorView& a = arguments.a_scales;
   const TensorView& b = arguments.b_scales;
   if (size_of(arguments.a.dtype) != 1) [[unlikely]] {
@@ -206,6 +253,9 @@ ScaleStrides check_gemm_scales(const GroupedGemm& arguments, std::int64_t rows) 
   };
   check("a_scales", a);
   check("b_scales", b);
+  if (a.rank == 2 || b.rank == 3) {
+    return block_scales_of(arguments, rows);
+  }
   if (a.rank != 1 || (a.dim(0) != rows && a.dim(0) != 1)) [[unlikely]] {
     host::refuse_shape(op_name, "a_scales", a, fmt::format("[{}], one for each row of a, or [1]", rows));
   }
@@ -214,7 +264,11 @@ ScaleStrides check_gemm_scales(const GroupedGemm& arguments, std::int64_t rows) 
   if (b.rank < 1 || b.rank > 2 || b.dim(0) != count || (b.rank == 2 && b.dim(1) != columns)) [[unlikely]] {
     host::refuse_shape(op_name, "b_scales", b, fmt::format("[{}, {}] or [{}]", count, columns, count));
   }
-  return {.a = a.dim(0) == 1 ? 0 : a.stride(0), .b_expert = b.stride(0), .b = b.rank == 2 ? b.stride(1) : 0};
+  Scales made;
+  made.a = a.dim(0) == 1 ? 0 : a.stride(0);
+  made.b_expert = b.stride(0);
+  made.b = b.rank == 2 ? b.stride(1) : 0;
+  return made;
 }
 
 /// Checks b against a. Returns the bits that limit the alignment of its rows.
@@ -270,7 +324,11 @@ std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows)
   plans.push_back(grouping::plan_integers("sorted", {places}, places));
   plans.push_back(grouping::plan_integers("expert", {places / size}, count));
   plans.push_back(grouping::plan_integers("total", {1}, places + 1));
-  if (host::setting(op, bindings, "has_scales").value_or(0) != 0) {
+  if (static_cast<ScaleForm>(host::setting(op, bindings, "scale_form").value_or(0)) == ScaleForm::blocks) {
+    const std::int64_t groups = host::divide_up(depth, std::int64_t{128});
+    add("a_scales", DType::f32, {rows, groups});
+    add("b_scales", DType::f32, {count, host::divide_up(columns, std::int64_t{128}), groups});
+  } else if (host::setting(op, bindings, "has_scales").value_or(0) != 0) {
     add("a_scales", DType::f32, {rows});
     add("b_scales", DType::f32, {count, columns});
   }
@@ -347,7 +405,7 @@ Call bind(const GroupedGemm& arguments) {
     check_weights(arguments, slots);
   }
   const bool scaled = !arguments.a_scales.absent() || !arguments.b_scales.absent();
-  const ScaleStrides scales = scaled ? check_gemm_scales(arguments, a_rows.count) : ScaleStrides{};
+  const Scales scales = scaled ? check_gemm_scales(arguments, a_rows.count) : Scales{};
   host::require_apart(op_name, {{"c", c}},
                       {{"a", a},
                        {"b", arguments.b},
@@ -370,6 +428,7 @@ Call bind(const GroupedGemm& arguments) {
   call.spec.values[block] = arguments.block;
   call.spec.values[has_weights] = weighted ? 1 : 0;
   call.spec.values[has_scales] = scaled ? 1 : 0;
+  call.spec.values[scale_form] = static_cast<std::int32_t>(scales.form);
   call.spec.values[activation] = static_cast<std::int32_t>(arguments.activation);
   call.spec.values[alignment] =
       std::min({a_check.access_bytes(a_rows, bytes), c_check.access_bytes(c_rows, bytes),
@@ -394,6 +453,8 @@ Call bind(const GroupedGemm& arguments) {
       .a_scales_stride = scales.a,
       .b_scales_expert_stride = scales.b_expert,
       .b_scales_stride = scales.b,
+      .a_scales_group_stride = scales.a_group,
+      .b_scales_group_stride = scales.b_group,
       .slots = static_cast<int>(slots),
       .places = static_cast<int>(arguments.sorted.dim(0)),
   });
@@ -408,11 +469,10 @@ KERNCAST_OP(moe, grouped_gemm) {
   op.summary = "Rows times the matrix of the expert that they are grouped under";
   op.formula =
       "c[s] = weights[s] * a[s / top_k] * transpose(b[e]) for each slot s that sorted names in a block of "
-      "expert "
-      "e, in f32, in order of k, rounded once; without weights each is 1, and a scale of fp8 for each row of "
-      "a and of b multiplies the product first (the products of vLLM's and "
-      "SGLang's "
-      "fused_moe). silu_and_mul: c[s] = weights[s] * silu(g) * u of the first and the second half of the "
+      "expert e, in f32, in order of k, rounded once; without weights each is 1 (the products of vLLM's and "
+      "SGLang's fused_moe). Scales: one for each row of a and of b multiplies the product first; with "
+      "scale_form = blocks the sum of each 128 of k, from 0 on, times (its scale of a * its scale of b) is "
+      "added by fma. silu_and_mul: c[s] = weights[s] * silu(g) * u of the first and the second half of the "
       "products, which are not rounded before";
   op.params = host::params(
       host::param<a_dtype>(
@@ -427,13 +487,16 @@ KERNCAST_OP(moe, grouped_gemm) {
       host::param<top_k>(host::integer_param(1, grouping::max_top_k, 1, "rows of c for each row of a")),
       host::param<block>(host::integer_param(1, most_block, 64, "elements of sorted that share an expert")),
       host::param<has_weights>(host::flag_param(false, "multiply each row of c by its weight")),
-      host::param<has_scales>(host::flag_param(false, "a has a scale for each row and b for each row")),
+      host::param<has_scales>(host::flag_param(false, "a and b have scales")),
       host::param<activation>(host::choice_param(
           {"none", "silu_and_mul"},
           "silu of the products with the first n / 2 rows of b, times those with the others")),
       host::param<alignment>(host::listed_param(
           {1, 2, 4, 8, 16}, 16,
-          "bytes of a and b per access; derived from the tensors' pointers, strides and sizes")));
+          "bytes of a and b per access; derived from the tensors' pointers, strides and sizes")),
+      host::param<scale_form>(host::choice_param(
+          {"rows", "blocks"},
+          "the scales are of rows, or f32 for 128 elements of a and blocks of 128 by 128 of b")));
   op.tunables =
       host::tunables(host::tunable<tile_m>("rows of c of a tile", {8, 16, 32, 64, 128}),
                      host::tunable<tile_n>("columns of c of a tile", {32, 64, 128}),

@@ -18,10 +18,12 @@ namespace kerncast::moe {
 /// of 16, and has the same bits under every number of rows and all tunables. Launch with kerncast::launch or
 /// prepare, which say what is asynchronous and what must live how long.
 /// With a_scales and b_scales, each product is multiplied by the scale of its row and that of its column
-/// first. Tensor cores take fp8 as f16, so that all devices sum alike. With silu_and_mul, the first half of
-/// b's rows are gates and the second half ups, as the field stores w13: c[s] = weights[s] * silu(g) * u,
-/// where g and u are not rounded. Aliasing: c may overlap no input. If `sorted` names a slot twice, either
-/// row is written.
+/// first. Scales of blocks, as DeepSeek V3 has them, are for 128 elements of a row of a, and for 128 rows and
+/// 128 elements of b: the products of each 128 elements of k are added up from 0, and their sum times
+/// (scale of a * scale of b) is added in f32 by one fused step, in order of k. Tensor cores take fp8 as f16,
+/// so that all devices sum alike. With silu_and_mul, the first half of b's rows are gates and the second half
+/// ups, as the field stores w13: c[s] = weights[s] * silu(g) * u, where g and u are not rounded. Aliasing: c
+/// may overlap no input. If `sorted` names a slot twice, either row is written.
 struct GroupedGemm {
   static constexpr std::string_view op_name = "moe.grouped_gemm";
 
@@ -32,10 +34,12 @@ struct GroupedGemm {
   TensorView total;   ///< [1], i32: elements of `sorted` that belong to experts
   TensorView
       c;  ///< [T * top_k, N], or N / 2 columns with silu_and_mul; bf16, f16 or f32; rows may be strided
-  TensorView weights = {};   ///< [T * top_k] elements of any shape, f32, contiguous; optional
-  TensorView a_scales = {};  ///< [T] or [1], f32, any stride; optional, with fp8 alone and with b_scales
-  TensorView b_scales = {};  ///< [E, N] or [E], f32, any strides
-  int top_k = 1;             ///< slots of a row of a, from 1 to 64
+  TensorView weights = {};  ///< [T * top_k] elements of any shape, f32, contiguous; optional
+  /// [T], [1], or [T, ceil(K / 128)] of blocks, f32, any strides; optional, with fp8 alone and with b_scales
+  TensorView a_scales = {};
+  /// [E, N], [E], or [E, ceil(N / 128), ceil(K / 128)] of blocks, f32, any strides
+  TensorView b_scales = {};
+  int top_k = 1;  ///< slots of a row of a, from 1 to 64
   GemmActivation activation = GemmActivation::none;
   int block = 64;  ///< elements of `sorted` that share an expert, from 1 to 1024
 };

@@ -43,7 +43,9 @@ class GroupedGemm {
       return;
     }
     float sums[row_parts][column_parts][4] = {};
-#pragma unroll
+    // The sums since the last promotion.
+    float partial[promotes ? row_parts : 1][promotes ? column_parts : 1][4] = {};
+#pragma unroll 1
     for (int stage = 0; stage < Config::stages - 1; ++stage) {
       load(stage, stage);
       end_copy_group();
@@ -56,7 +58,14 @@ class GroupedGemm {
       // The stage that is filled is the one that all threads have finished before the barrier.
       load(step + Config::stages - 1, stage == 0 ? Config::stages - 1 : stage - 1);
       end_copy_group();
-      add_products(stage, sums);
+      if constexpr (promotes) {
+        add_products(stage, partial);
+        if (Config::tile_k == group || (step + 1) * Config::tile_k % group == 0 || step == steps - 1) {
+          promote(step * Config::tile_k / group, partial, sums);
+        }
+      } else {
+        add_products(stage, sums);
+      }
       stage = stage == Config::stages - 1 ? 0 : stage + 1;
     }
     wait_for_copies<0>();
@@ -68,28 +77,87 @@ class GroupedGemm {
 
  private:
   using A = typename Config::a_dtype;
-  using B = typename Config::b_dtype;
   using C = typename Config::c_dtype;
   /// What the tensor cores multiply. They take fp8 as f16, which gives the same bits on every device.
   using Factor = typename Choose<sizeof(A) == 1, f16, A>::type;
   static constexpr int element = static_cast<int>(sizeof(A));
-  static constexpr GemmTile tile{Config::tile_m, Config::tile_n, Config::tile_k* element, Config::stages,
-                                 Config::warps};
+  static constexpr ScaleForm form = static_cast<ScaleForm>(Config::scale_form);
+  static constexpr bool promotes = form != ScaleForm::rows;
+  static constexpr int group = scale_group(form);
+  static constexpr GemmTile tile{Config::tile_m,
+                                 Config::tile_n,
+                                 Config::tile_k* element,
+                                 Config::tile_k* element,
+                                 Config::stages,
+                                 Config::warps,
+                                 form};
   static constexpr int threads = 32 * Config::warps;
   static constexpr int steps = (Config::k + Config::tile_k - 1) / Config::tile_k;
-  /// Pieces of 16 bytes of a row in a stage, of which a thread copies every one of its column.
-  static constexpr int chunks = tile.row_bytes / 16;
-  static constexpr int rows_at_once = threads / chunks;
-  static constexpr int a_copies = (tile.rows + rows_at_once - 1) / rows_at_once;
-  static constexpr int b_copies = (tile.columns + rows_at_once - 1) / rows_at_once;
   /// Products of 8 rows and of 16 columns of a warp.
   static constexpr int row_parts = tile.warp_rows() / 8;
   static constexpr int column_parts = tile.warp_columns() / 16;
 
-  /// Bits that a row's chunks are moved by, so that those of 8 rows lie in different banks.
+  /// What a thread copies of `Rows` rows of an operand for a stage: the same 16 bytes of every at_once-th
+  /// row.
+  template <int Rows, int StageBytes, int RowBytes>
+  struct Copies {
+    static constexpr int chunks = StageBytes / 16;
+    static constexpr int at_once = threads / chunks;
+    static constexpr int count = (Rows + at_once - 1) / at_once;
+
+    const unsigned char* from[count];  ///< null for a row that does not exist
+
+    __device__ static int row(int i) { return static_cast<int>(threadIdx.x) / chunks + i * at_once; }
+    __device__ static int byte() { return static_cast<int>(threadIdx.x) % chunks * 16; }
+
+    /// Row `row(i)` of the tile starts at base + offset_of(row(i)), unless that is below 0.
+    template <class OffsetOf>
+    __device__ void find(const void* base, OffsetOf offset_of) {
+#pragma unroll
+      for (int i = 0; i < count; ++i) {
+        const long long offset = row(i) < Rows ? offset_of(row(i)) : -1;
+        from[i] = offset < 0 ? nullptr : static_cast<const unsigned char*>(base) + offset + byte();
+      }
+    }
+
+    /// Starts the copies to shared memory at `to` of the bytes of each row from `first` on. `base` is any
+    /// address of the operand.
+    __device__ void load(unsigned to, const void* base, int first) const {
+      constexpr int piece = Config::alignment;
+      const int chunk = static_cast<int>(threadIdx.x) % chunks ^ swizzle<chunks>(row(0));
+      to += 16 * static_cast<unsigned>(row(0) * chunks + chunk);
+#pragma unroll
+      for (int i = 0; i < count; ++i) {
+        if (Rows % at_once == 0 || row(i) < Rows) {
+#pragma unroll
+          for (int part = 0; part < 16; part += piece) {
+            const bool inside = from[i] != nullptr && first + byte() + part < RowBytes;
+            copy_async<piece>(to + i * at_once * StageBytes + part, inside ? from[i] + first + part : base,
+                              inside);
+          }
+        }
+      }
+    }
+  };
+
+  /// Bits that a row's chunks are moved by, so that those of 8 rows lie in different banks, and so do four
+  /// chunks each of two.
+  template <int Chunks>
   __device__ static int swizzle(int row) {
-    return chunks >= 8 ? row & 7 : chunks == 4 ? (row >> 1) & 3 : (row >> 2) & 1;
+    return Chunks >= 8   ? (row & 1) << 2 | (row >> 1 & 3)
+           : Chunks == 4 ? row >> 1 & 3
+           : Chunks == 2 ? row >> 2 & 1
+                         : 0;
   }
+
+  /// The address of chunk `chunk` of row `row` of an operand at `base` in a stage.
+  template <int StageBytes>
+  __device__ static unsigned chunk_address(unsigned base, int row, int chunk) {
+    return base + static_cast<unsigned>(row * StageBytes + (chunk ^ swizzle<StageBytes / 16>(row)) * 16);
+  }
+
+  /// The row of the expert's matrix that column `at` of the tile stands for.
+  __device__ int row_of_b(int at) const { return column_ + at % tile_columns + at / tile_columns * columns; }
 
   /// Finds what this thread copies. False if no row has a slot.
   __device__ bool find_rows(int first, int count, int expert) {
@@ -104,41 +172,15 @@ class GroupedGemm {
     if (__syncthreads_or(slot >= 0) == 0) {
       return false;
     }
-    const int chunk = static_cast<int>(threadIdx.x) % chunks;
-    const int row = static_cast<int>(threadIdx.x) / chunks;
-    to_ = 16 * static_cast<unsigned>(row * chunks + (chunk ^ swizzle(row)));
-    row_ = row;
-    k_ = chunk * (16 / element);
-    present_ = 0;
-    const A* a = static_cast<const A*>(args_.a) + k_;
-    const B* b = static_cast<const B*>(args_.b) + k_ + expert * args_.b_expert_stride;
-#pragma unroll
-    for (int i = 0; i < a_copies; ++i) {
-      const int at = row + i * rows_at_once;
-      const int of = at < tile.rows ? slots_[at] : -1;
-      a_[i] = of >= 0 ? a + of / Config::top_k * args_.a_stride : static_cast<const A*>(args_.a);
-      present_ |= of >= 0 ? 1u << i : 0u;
-    }
-#pragma unroll
-    for (int i = 0; i < b_copies; ++i) {
-      const int at = row + i * rows_at_once;
-      const int column = column_ + at % tile_columns;
-      const bool exists = at < tile.columns && column < columns;
-      b_[i] = exists ? b + (column + at / tile_columns * columns) * args_.b_stride
-                     : static_cast<const B*>(args_.b);
-      present_ |= exists ? 1u << (a_copies + i) : 0u;
-    }
+    a_.find(args_.a, [&](int row) {
+      return slots_[row] < 0 ? -1 : slots_[row] / Config::top_k * args_.a_stride * element;
+    });
+    b_.find(args_.b, [&](int at) {
+      return column_ + at % tile_columns >= columns
+                 ? -1
+                 : (expert * args_.b_expert_stride + row_of_b(at) * args_.b_stride) * element;
+    });
     return true;
-  }
-
-  template <class T>
-  __device__ void copy_chunk(unsigned to, const T* from, int k, bool present) {
-    constexpr int piece = Config::alignment < 16 ? Config::alignment : 16;
-#pragma unroll
-    for (int i = 0; i < 16 / piece; ++i) {
-      const bool inside = present && k + k_ + i * (piece / element) < Config::k;
-      copy_async<piece>(to + i * piece, from + (inside ? k + i * (piece / element) : 0), inside);
-    }
   }
 
   /// Starts the copies of step `step` into stage `stage`.
@@ -146,41 +188,118 @@ class GroupedGemm {
     if (step >= steps) {
       return;
     }
-    const unsigned to = shared_ + to_ + static_cast<unsigned>(stage * tile.stage_bytes());
-    const int k = step * Config::tile_k;
-    constexpr unsigned stride = rows_at_once * chunks * 16;
+    const unsigned to = shared_ + static_cast<unsigned>(stage * tile.stage_bytes());
+    a_.load(to, args_.a, step * tile.a_row_bytes);
+    b_.load(to + tile.rows * tile.a_row_bytes, args_.b, step * tile.b_row_bytes);
+    if constexpr (promotes) {
+      if (step * Config::tile_k % scale_window == 0) {
+        load_block_scales(step * Config::tile_k / group);
+      }
+    }
+  }
+
+  /// Blocks of 128 rows of b that a half of the tile may touch, and the first of them.
+  static constexpr int halves = is_gated ? 2 : 1;
+  static constexpr int blocks_of_half = is_gated && columns % tile_columns != 0 ? 2 : 1;
+  __device__ int first_block(int half) const { return row_of_b(half * tile_columns) / group; }
+
+  /// Where the window lies that has the scales of group `of` of k: block_scales_stride for each row of a, and
+  /// then for each block of b. A window is no longer in use when the one after the next is loaded.
+  __device__ static int window_of(int of) {
+    return tile.pipeline_bytes() + of * group / scale_window % 2 * tile.window_bytes();
+  }
+
+  /// Starts the copies of a window of scales that begins with group `first`.
+  __device__ void load_block_scales(int first) {
+    constexpr int groups = (Config::k + group - 1) / group;
+    constexpr int row_blocks = (Config::n + group - 1) / group;
+    const unsigned to = shared_ + static_cast<unsigned>(window_of(first));
+    const auto copy = [&](int row, int at, const float* from, bool exists) {
+      const bool present = exists && first + at < groups;
+      copy_async<4>(to + 4 * static_cast<unsigned>(row * block_scales_stride + at),
+                    present ? from : args_.a_scales, present);
+    };
+    // Neighbouring lanes read neighbouring scales, whether groups or rows are contiguous.
+    const bool by_groups = args_.a_scales_group_stride == 1;
+#pragma unroll 1
+    for (int i = static_cast<int>(threadIdx.x); i < tile.rows * block_scales; i += threads) {
+      const int row = by_groups ? i / block_scales : i % tile.rows;
+      const int at = by_groups ? i % block_scales : i / tile.rows;
+      const int slot = slots_[row];
+      copy(row, at,
+           args_.a_scales + slot / Config::top_k * args_.a_scales_stride +
+               (first + at) * args_.a_scales_group_stride,
+           slot >= 0);
+    }
+    if (static_cast<int>(threadIdx.x) < halves * blocks_of_half * block_scales) {
+      const int entry = static_cast<int>(threadIdx.x) / block_scales;
+      const int at = static_cast<int>(threadIdx.x) % block_scales;
+      const int of = first_block(entry / blocks_of_half) + entry % blocks_of_half;
+      copy(tile.rows + entry, at,
+           args_.b_scales + expert_ * args_.b_scales_expert_stride + of * args_.b_scales_stride +
+               (first + at) * args_.b_scales_group_stride,
+           of < row_blocks);
+    }
+  }
+
+  /// Adds the partial sums of group `of`, times the scales of both factors, and clears them.
+  __device__ void promote(int of, float (&partial)[row_parts][column_parts][4],
+                          float (&sums)[row_parts][column_parts][4]) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const float* window = reinterpret_cast<const float*>(memory_ + window_of(of)) + of % block_scales;
+    float of_rows[row_parts][2];
 #pragma unroll
-    for (int i = 0; i < a_copies; ++i) {
-      if (tile.rows % rows_at_once == 0 || row_ + i * rows_at_once < tile.rows) {
-        copy_chunk(to + i * stride, a_[i], k, (present_ >> i & 1u) != 0);
+    for (int i = 0; i < row_parts; ++i) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        of_rows[i][e] = window[(warp_row() + 8 * i + lane % 4 * 2 + e) * block_scales_stride];
       }
     }
 #pragma unroll
-    for (int i = 0; i < b_copies; ++i) {
-      if (tile.columns % rows_at_once == 0 || row_ + i * rows_at_once < tile.columns) {
-        copy_chunk(to + tile.rows * tile.row_bytes + i * stride, b_[i], k,
-                   (present_ >> (a_copies + i) & 1u) != 0);
+    for (int j = 0; j < column_parts; ++j) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int at = warp_column() + 16 * j + 8 * half + lane / 4;
+        const int entry = at / tile_columns * blocks_of_half +
+                          (blocks_of_half == 1 ? 0 : row_of_b(at) / group - first_block(at / tile_columns));
+        const float of_column = window[(tile.rows + entry) * block_scales_stride];
+#pragma unroll
+        for (int i = 0; i < row_parts; ++i) {
+#pragma unroll
+          for (int e = 0; e < 2; ++e) {
+            float& part = partial[i][j][2 * half + e];
+            sums[i][j][2 * half + e] = fmaf(part, of_rows[i][e] * of_column, sums[i][j][2 * half + e]);
+            part = 0.0f;
+          }
+        }
       }
     }
+  }
+
+  /// The first row and the first column of the tile that are this warp's.
+  __device__ static int warp_row() {
+    return static_cast<int>(threadIdx.x) / 32 / tile.warps_along_columns * tile.warp_rows();
+  }
+  __device__ static int warp_column() {
+    return static_cast<int>(threadIdx.x) / 32 % tile.warps_along_columns * tile.warp_columns();
   }
 
   /// Adds the products of the elements in `stage`.
   __device__ void add_products(int stage, float (&sums)[row_parts][column_parts][4]) const {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    const int warp = static_cast<int>(threadIdx.x) / 32;
-    const int column = warp % tile.warps_along_columns * tile.warp_columns() + lane % 16;
+    const int column = warp_column() + lane % 16;
     // With an odd number of parts the last one has two matrices, and lanes from 16 on repeat their addresses.
-    const int row = warp / tile.warps_along_columns * tile.warp_rows() + lane % 8;
+    const int row = warp_row() + lane % 8;
     const unsigned a = shared_ + static_cast<unsigned>(stage * tile.stage_bytes());
-    const unsigned b = a + tile.rows * tile.row_bytes;
+    const unsigned b = a + tile.rows * tile.a_row_bytes;
 #pragma unroll
-    for (int chunk = 0; chunk < chunks; chunk += 2) {
+    for (int chunk = 0; chunk < tile.a_row_bytes / 16; chunk += 2) {
       unsigned right[row_parts][2];
 #pragma unroll
       for (int i = 0; i + 1 < row_parts; i += 2) {
         const int at = row + 8 * i + lane / 16 * 8;
         unsigned pair[4];
-        load_matrices(a + at * tile.row_bytes + ((chunk + lane / 8 % 2) ^ swizzle(at)) * 16, pair);
+        load_matrices(chunk_address<tile.a_row_bytes>(a, at, chunk + lane / 8 % 2), pair);
         right[i][0] = pair[0];
         right[i][1] = pair[1];
         right[i + 1][0] = pair[2];
@@ -188,14 +307,13 @@ class GroupedGemm {
       }
       if constexpr (row_parts % 2 == 1) {
         const int at = row + 8 * (row_parts - 1);
-        load_matrices(a + at * tile.row_bytes + ((chunk + lane / 8 % 2) ^ swizzle(at)) * 16,
-                      right[row_parts - 1]);
+        load_matrices(chunk_address<tile.a_row_bytes>(a, at, chunk + lane / 8 % 2), right[row_parts - 1]);
       }
 #pragma unroll
       for (int j = 0; j < column_parts; ++j) {
         const int at = column + 16 * j;
         unsigned left[4];
-        load_matrices(b + at * tile.row_bytes + ((chunk + lane / 16) ^ swizzle(at)) * 16, left);
+        load_matrices(chunk_address<tile.b_row_bytes>(b, at, chunk + lane / 16), left);
 #pragma unroll
         for (int i = 0; i < row_parts; ++i) {
           multiply_pair(sums[i][j], left, right[i]);
@@ -226,11 +344,8 @@ class GroupedGemm {
   /// Writes the tile by way of shared memory, a row of c at a time.
   __device__ void store(const float (&sums)[row_parts][column_parts][4]) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    const int warp = static_cast<int>(threadIdx.x) / 32;
     float* all = reinterpret_cast<float*>(memory_);
-    float* own = all +
-                 (warp / tile.warps_along_columns * tile.warp_rows() + lane % 4 * 2) * tile.sums_stride() +
-                 warp % tile.warps_along_columns * tile.warp_columns() + lane / 4;
+    float* own = all + (warp_row() + lane % 4 * 2) * tile.sums_stride() + warp_column() + lane / 4;
 #pragma unroll
     for (int i = 0; i < row_parts; ++i) {
 #pragma unroll
@@ -277,7 +392,7 @@ class GroupedGemm {
   /// Multiplies products of rows `first` and on of b by the scales of both factors.
   template <int Width>
   __device__ void scale(int slot, int first, float (&values)[Width]) {
-    if constexpr (Config::has_scales) {
+    if constexpr (Config::has_scales && form == ScaleForm::rows) {
       const float of_row = args_.a_scales[slot / Config::top_k * args_.a_scales_stride];
       const float* of_columns =
           args_.b_scales + expert_ * args_.b_scales_expert_stride + first * args_.b_scales_stride;
@@ -318,13 +433,8 @@ class GroupedGemm {
   int* slots_;  ///< of each row, or -1
   int column_;
   int expert_;
-  /// What the thread copies: addresses of its element of a row, one bit for each that exists.
-  const A* a_[a_copies];
-  const B* b_[b_copies];
-  unsigned present_;
-  unsigned to_;
-  int row_;
-  int k_;
+  Copies<tile.rows, tile.a_row_bytes, Config::k * element> a_;
+  Copies<tile.columns, tile.b_row_bytes, Config::k * element> b_;
 };
 
 /// The blocks take turns with the tiles. tiles_together tiles along the rows come one after the other for the

@@ -19,9 +19,11 @@ struct GroupedGemmKernelArgs {
   long long c_stride;
   long long a_scales_stride;  ///< 0 for one scale of all rows
   long long b_scales_expert_stride;
-  long long b_scales_stride;  ///< 0 for one scale of all columns
-  int slots;                  ///< rows of c
-  int places;                 ///< elements of sorted
+  long long b_scales_stride;        ///< 0 for one scale of all columns
+  long long a_scales_group_stride;  ///< of ScaleForm::blocks
+  long long b_scales_group_stride;
+  int slots;   ///< rows of c
+  int places;  ///< elements of sorted
 };
 
 }  // namespace kerncast::moe

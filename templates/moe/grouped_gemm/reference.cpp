@@ -1,12 +1,15 @@
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <map>
 #include <vector>
 
 #include "templates/host/define_op.hpp"
 #include "templates/moe/grouped_gemm/public/gemm_activation.h"
+#include "templates/moe/grouped_gemm/scale_form.h"
 #include "templates/moe/grouped_gemm/spec_index.hpp"
 #include "templates/reference/compare.hpp"
+#include "templates/reference/host_float.hpp"
 #include "templates/reference/host_rows.hpp"
 
 namespace kerncast::moe {
@@ -39,31 +42,75 @@ struct Product {
   double reach = 0;
 };
 
-/// The sum of 16 products is rounded, or cut off, to 24 bits of the largest of them and of the sum so far.
-Product product_of(const std::vector<double>& a, const double* b) {
-  constexpr double unit = 0x1p-23;
-  Product made;
-  for (std::size_t first = 0; first < a.size(); first += 16) {
-    double magnitude = std::fabs(made.value);
-    for (std::size_t i = first; i < std::min(first + 16, a.size()); ++i) {
-      const double term = a[i] * b[i];
-      made.value += term;
-      magnitude += std::fabs(term);
-    }
-    made.reach += unit * magnitude;
+/// The element of `tensor` at these indices.
+double element_of(const HostTensor& tensor, std::initializer_list<std::int64_t> indices) {
+  std::int64_t at = 0;
+  std::size_t dimension = 0;
+  for (const std::int64_t index : indices) {
+    at += index * tensor.strides[dimension++];
   }
-  return made;
+  return reference::decode(tensor.dtype, tensor.bytes.data() + at * size_of(tensor.dtype));
 }
 
-/// The scale of the product of row `row` of a and row `column` of the matrix of `expert`.
-double scale_of(const ReferenceInput& input, std::int64_t row, std::int64_t expert, std::int64_t column) {
-  if (input.spec[has_scales] == 0) {
-    return 1;
+/// Adds the products of elements [first, last) to `sum`. The sum of 16 products is rounded, or cut off, to 24
+/// bits of the largest of them and of the sum so far.
+void add_products(Product& sum, const std::vector<double>& a, const double* b, std::size_t first,
+                  std::size_t last) {
+  constexpr double unit = 0x1p-23;
+  for (; first < last; first += 16) {
+    double magnitude = std::fabs(sum.value);
+    for (std::size_t i = first; i < std::min(first + 16, last); ++i) {
+      const double term = a[i] * b[i];
+      sum.value += term;
+      magnitude += std::fabs(term);
+    }
+    sum.reach += unit * magnitude;
   }
-  const reference::HostRows a(reference::require(input, "a_scales"));
-  const HostTensor& of_b = reference::require(input, "b_scales");
-  const reference::HostRows b(of_b);
-  return a(0, a.width() == 1 ? 0 : row) * (of_b.shape.size() == 1 ? b(0, expert) : b(expert, column));
+}
+
+/// The scales of a call: 1 if it has none.
+class Scales {
+ public:
+  explicit Scales(const ReferenceInput& input) : form_(static_cast<ScaleForm>(input.spec[scale_form])) {
+    if (input.spec[has_scales] != 0) {
+      a_ = &reference::require(input, "a_scales");
+      b_ = &reference::require(input, "b_scales");
+    }
+  }
+
+  /// The elements of k that share a scale, of `depth`.
+  [[nodiscard]] std::size_t group(std::size_t depth) const { return form_ == ScaleForm::rows ? depth : 128; }
+
+  /// The scale of the products of row `row` of a and row `column` of the matrix of `expert` in group `of`.
+  [[nodiscard]] double at(std::int64_t row, std::int64_t expert, std::int64_t column, std::int64_t of) const {
+    if (a_ == nullptr) {
+      return 1;
+    }
+    if (form_ == ScaleForm::blocks) {
+      return element_of(*a_, {row, of}) * element_of(*b_, {expert, column / 128, of});
+    }
+    const double of_b = b_->shape.size() == 1 ? element_of(*b_, {expert}) : element_of(*b_, {expert, column});
+    return element_of(*a_, {a_->shape[0] == 1 ? 0 : row}) * of_b;
+  }
+
+ private:
+  ScaleForm form_;
+  const HostTensor* a_ = nullptr;
+  const HostTensor* b_ = nullptr;
+};
+
+/// The sum over k of a row of a times a row of b, `scale(g)` being that of group g.
+template <class Scale>
+Product scaled_product(const std::vector<double>& a, const double* b, std::size_t group, const Scale& scale) {
+  Product sum;
+  for (std::size_t first = 0; first < a.size(); first += group) {
+    Product part;
+    add_products(part, a, b, first, std::min(first + group, a.size()));
+    const double by = scale(static_cast<std::int64_t>(first / group));
+    sum.value += by * part.value;
+    sum.reach += std::fabs(by) * part.reach + 0x1p-23 * (std::fabs(by * part.value) + std::fabs(sum.value));
+  }
+  return sum;
 }
 
 double silu_of(double x) {
@@ -116,6 +163,7 @@ KERNCAST_REFERENCE(moe, grouped_gemm) {
   const bool gated = static_cast<GemmActivation>(input.spec[grouped_gemm_params::activation]) ==
                      GemmActivation::silu_and_mul;
   const auto depth = static_cast<std::size_t>(a.width());
+  const Scales scales(input);
   for (const auto& [expert, slots] : slots_of_experts(input, c.rows())) {
     const std::vector<double> matrix = matrix_of(b, expert);
     for (const std::int64_t slot : slots) {
@@ -126,11 +174,9 @@ KERNCAST_REFERENCE(moe, grouped_gemm) {
         weight = of(slot / of.width(), slot % of.width());
       }
       const auto product = [&](std::int64_t column) {
-        Product made = product_of(row, matrix.data() + static_cast<std::size_t>(column) * depth);
-        const double scale = scale_of(input, slot / input.spec[top_k], expert, column);
-        made.value *= scale;
-        made.reach = std::fabs(scale) * made.reach + 0x1p-22 * std::fabs(made.value);
-        return made;
+        return scaled_product(
+            row, matrix.data() + static_cast<std::size_t>(column) * depth, scales.group(depth),
+            [&](std::int64_t of) { return scales.at(slot / input.spec[top_k], expert, column, of); });
       };
       for (std::int64_t i = 0; i < c.width(); ++i) {
         const Product sum = gated ? gated_product(product(i), product(i + c.width())) : product(i);

@@ -17,7 +17,8 @@ enum Param : std::size_t {
   has_weights,
   has_scales,
   activation,
-  alignment
+  alignment,
+  scale_form
 };
 enum Tunable : std::size_t { tile_m, tile_n, tile_k, stages, warps, tiles_together };
 

@@ -23,7 +23,8 @@ constexpr const char* unshipped[] = {
         "intermediate_size": 5120, "num_attention_heads": 16, "num_key_value_heads": 2, "head_dim": 256,
         "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_value_heads": 32})"};
 
-/// Shapes of ops that the plans of models do not name: the products of the experts of Qwen3 30B A3B.
+/// Shapes of ops that the plans of models do not name: the products of the experts of Qwen3 30B A3B, and of
+/// DeepSeek V3 in fp8.
 std::vector<tools::Workload> unplanned_workloads() {
   const OpDefinition& gemm = OpRegistry::instance().require("moe.grouped_gemm");
   return {
@@ -35,6 +36,18 @@ std::vector<tools::Workload> unplanned_workloads() {
       {.op = &gemm,
        .label = "experts' second product",
        .params = {{"n", "2048"}, {"k", "768"}, {"experts", "128"}, {"has_weights", "true"}},
+       .scalars = {}},
+      {.op = &gemm,
+       .label = "experts' first product, fp8",
+       .params = {{"a_dtype", "fp8_e4m3"},
+                  {"b_dtype", "fp8_e4m3"},
+                  {"n", "4096"},
+                  {"k", "7168"},
+                  {"experts", "256"},
+                  {"top_k", "8"},
+                  {"has_scales", "true"},
+                  {"scale_form", "blocks"},
+                  {"activation", "silu_and_mul"}},
        .scalars = {}}};
 }
 

@@ -55,6 +55,32 @@ TEST_CASE("grouped_gemm derives its specialisation from the tensors") {
   CHECK(param_of(test, "alignment") == 2);
 }
 
+TEST_CASE("grouped_gemm finds the form of scales from their shapes") {
+  moe::GroupedGemm test = good();
+  test.a = TensorView::contiguous(memory, DType::fp8_e4m3, {5, 300});
+  test.b = TensorView::contiguous(memory, DType::fp8_e4m3, {60, 160, 300});
+  test.c = TensorView::contiguous(memory, DType::bf16, {40, 160});
+  test.a_scales = TensorView::contiguous(memory, DType::f32, {5, 3});
+  test.b_scales = TensorView::contiguous(memory, DType::f32, {60, 2, 3});
+  CHECK(
+      spec_of(test) ==
+      "a_dtype=fp8_e4m3 b_dtype=fp8_e4m3 n=160 k=300 experts=60 top_k=8 block=16 has_scales=true alignment=4 "
+      "scale_form=blocks");
+  // Rows may be the contiguous dimension.
+  test.a_scales.strides = {1, 8};
+  CHECK(param_of(test, "scale_form") == 1);
+  test.b_scales = TensorView::contiguous(memory, DType::f32, {60, 160});
+  CHECK_THAT(error_of(test), Contains("'b_scales'") && Contains("[60, 2, 3]"));
+  test.b_scales = TensorView::contiguous(memory, DType::f32, {60, 2, 2});
+  CHECK_THAT(error_of(test), Contains("'b_scales'") && Contains("[60, 2, 3]") && Contains("[60, 2, 2]"));
+  test.b_scales = TensorView::contiguous(memory, DType::f32, {60, 2, 3});
+  test.a_scales = TensorView::contiguous(memory, DType::f32, {5});
+  CHECK_THAT(error_of(test), Contains("'a_scales'") && Contains("[5, 3]"));
+  test.a_scales = TensorView::contiguous(memory, DType::f32, {5, 3});
+  test.a_scales.dtype = DType::bf16;
+  CHECK_THAT(error_of(test), Contains("'a_scales'") && Contains("bf16") && Contains("f32"));
+}
+
 TEST_CASE("grouped_gemm names what is wrong with a call") {
   moe::GroupedGemm test = good();
   test.a.dtype = DType::f32;
@@ -127,12 +153,12 @@ TEST_CASE("tiles of grouped_gemm hold the slots of an expert, so that its matrix
 }
 
 TEST_CASE("the warps of a tile have parts that are whole and nearly square") {
-  const moe::GemmTile large(128, 128, 128, 4, 8);
+  const moe::GemmTile large(128, 128, 128, 128, 4, 8);
   CHECK(large.warp_rows() == 32);
   CHECK(large.warp_columns() == 64);
-  const moe::GemmTile decode(8, 128, 128, 4, 4);
+  const moe::GemmTile decode(8, 128, 128, 128, 4, 4);
   CHECK(decode.warp_rows() == 8);
   CHECK(decode.warp_columns() == 32);
-  CHECK(moe::GemmTile(64, 32, 128, 4, 8).is_whole());
-  CHECK_FALSE(moe::GemmTile(8, 32, 128, 4, 8).is_whole());
+  CHECK(moe::GemmTile(64, 32, 128, 128, 4, 8).is_whole());
+  CHECK_FALSE(moe::GemmTile(8, 32, 128, 128, 4, 8).is_whole());
 }

@@ -9,6 +9,7 @@
 
 #include <kerncast/ops/moe/align_block_size.hpp>
 #include <kerncast/ops/moe/grouped_gemm.hpp>
+#include "runtime/dispatch/tunables/launch_defect.hpp"
 #include "runtime/simulator/watch/profile_abi.hpp"
 #include "tests/templates/cases.hpp"
 #include "tests/templates/moe/expert_ids.hpp"
@@ -30,7 +31,8 @@ struct GemmCase {
   bool weighted = false;
   bool strays = false;    ///< some ids name no expert
   bool expanded = false;  ///< a has a row for each slot, as in the second product of a layer
-  int scales = 0;         ///< 1: of the tensors, 2: of rows and columns
+  int scales = 0;         ///< 1: of the tensors, 2: of rows and columns, 3: of blocks of 128
+  bool by_rows = false;   ///< scales of blocks of a have rows as the contiguous dimension
   bool gated = false;     ///< silu_and_mul
   std::uint64_t seed = 1;
 };
@@ -88,7 +90,21 @@ OpCase make_case(const GemmCase& of, const std::vector<double>& ids) {
                   integers("expert", grouping.expert),
                   integers("total", grouping.total),
                   output_rows("c", of.c, {slots, of.gated ? of.n / 2 : of.n})};
-  if (of.scales > 0) {
+  if (of.scales == 3) {
+    const std::int64_t groups = (of.k + 127) / 128;
+    const std::int64_t blocks = (of.n + 127) / 128;
+    TensorCase a_scales = input_rows("a_scales", DType::f32, {rows, groups}, of.seed + 3);
+    if (of.by_rows) {
+      a_scales.strides = {1, rows + 3};
+    }
+    made.tensors.push_back(std::move(a_scales));
+    made.tensors.push_back(
+        {.name = "b_scales",
+         .dtype = DType::f32,
+         .shape = {of.experts, blocks, groups},
+         .bytes = to_bytes(DType::f32,
+                           samples(static_cast<std::size_t>(of.experts * blocks * groups), of.seed + 4))});
+  } else if (of.scales > 0) {
     const std::int64_t a_scales = of.scales == 1 ? 1 : rows;
     made.tensors.push_back(input_vector("a_scales", DType::f32, a_scales, of.seed + 3, 0.5));
     TensorCase b_scales = of.scales == 1
@@ -177,6 +193,66 @@ TEST_CASE("grouped_gemm multiplies fp8 with scales of tensors, rows and columns,
                           .weighted = gated,
                           .scales = scales,
                           .gated = gated}));
+}
+
+TEST_CASE("grouped_gemm multiplies fp8 with scales of blocks of 128") {
+  const bool gated = GENERATE(false, true);
+  // More than one window of scales, groups that end early, and an access of one byte.
+  const std::int64_t k = GENERATE(2048, 1200, 200, 33);
+  // Halves of whole blocks, halves whose borders lie within a tile, and one that no tile divides.
+  const std::int64_t n = GENERATE(256, 272, 34);
+  GemmCase of{.tokens = 20,
+              .n = n,
+              .k = k,
+              .experts = 3,
+              .type = DType::fp8_e4m3,
+              .c = DType::f32,
+              .weighted = gated,
+              .scales = 3,
+              .gated = gated};
+  const Outcome by_groups = require_good(make_case(of));
+  of.by_rows = true;
+  CHECK(bytes_of(require_good(make_case(of)), "c") == bytes_of(by_groups, "c"));
+}
+
+TEST_CASE("grouped_gemm is right at the shapes of DeepSeek V3 and Kimi K2 in fp8 with scales of blocks") {
+  // Both products of a layer, with a few of the experts and a few of the columns of the first.
+  const auto [n, k, expanded] = GENERATE(table<std::int64_t, std::int64_t, bool>(
+      {{512, 7168, false}, {384, 2048, true}, {256, 4096, false}, {128, 768, true}}));
+  require_good(make_case({.tokens = 5,
+                          .n = n,
+                          .k = k,
+                          .experts = 3,
+                          .top_k = 2,
+                          .block = 64,
+                          .type = DType::fp8_e4m3,
+                          .weighted = expanded,
+                          .expanded = expanded,
+                          .scales = 3,
+                          .gated = !expanded}));
+}
+
+TEST_CASE("grouped_gemm promotes each 128 products by one fused step") {
+  // One token, one column, ones: the partial sums are 128 and 72, and the scales tell the steps apart.
+  OpCase test = make_case({.tokens = 1,
+                           .n = 1,
+                           .k = 328,
+                           .experts = 1,
+                           .top_k = 1,
+                           .type = DType::fp8_e4m3,
+                           .c = DType::f32,
+                           .scales = 3});
+  tensor_of(test, "a").bytes = to_bytes(DType::fp8_e4m3, std::vector<double>(328, 1.0));
+  tensor_of(test, "b").bytes = to_bytes(DType::fp8_e4m3, std::vector<double>(328, 1.0));
+  const std::array a{1.1F, 0.7F, 3.3F};
+  const std::array b{0.3F, 1.7F, -0.9F};
+  tensor_of(test, "a_scales").bytes = to_bytes(DType::f32, {a.begin(), a.end()});
+  tensor_of(test, "b_scales").bytes = to_bytes(DType::f32, {b.begin(), b.end()});
+  float sum = 0;
+  for (std::size_t i = 0; i < 3; ++i) {
+    sum = std::fma(i == 2 ? 72.0F : 128.0F, a.at(i) * b.at(i), sum);
+  }
+  CHECK(value_at(require_good(test), "c", 0) == static_cast<double>(sum));
 }
 
 TEST_CASE("grouped_gemm multiplies every value of fp8 exactly") {
@@ -275,6 +351,55 @@ TEST_CASE("grouped_gemm gives a row the same bits among any others") {
   }
 }
 
+namespace {
+
+/// The bits of c under a third of all tunables that a launch can have, which must be those of the defaults.
+void check_tunables(const OpCase& of) {
+  const OpDefinition& op = definition_of<moe::GroupedGemm>();
+  const Outcome expected = require_good(of);
+  int launched = 0;
+  OpCase test = of;
+  std::size_t place = 0;
+  for (const std::int32_t rows : {8, 16, 32, 64, 128}) {
+    for (const std::int32_t columns : {32, 64, 128}) {
+      for (const std::int32_t depth : {32, 64, 128}) {
+        for (const std::int32_t warps : {4, 8}) {
+          const auto stages = static_cast<std::int32_t>(2 + place % 3);
+          const Tunables tunables{{rows, columns, depth, stages, warps, 1}};
+          const Specialisation& spec = expected.input.spec;
+          if (++place % 3 != 0 ||
+              !launch_defect(op, spec, tunables, runtime().traits(0), runtime().arch(0), 3).empty()) {
+            continue;
+          }
+          INFO(rows << " rows, " << columns << " columns, " << depth << " of k, " << stages << " stages, "
+                    << warps << " warps");
+          test.launch = [&](Runtime& on, const Views& views) {
+            on.prepare(op, op.bind(bindings_of(of, views)), tunables).launch(nullptr);
+          };
+          CHECK(bytes_of(require_good(test), "c") == bytes_of(expected, "c"));
+          ++launched;
+        }
+      }
+    }
+  }
+  CHECK(launched >= 12);
+}
+
+}  // namespace
+
+TEST_CASE("grouped_gemm gives the same bits with all tunables and scales of blocks") {
+  const bool gated = GENERATE(false, true);
+  check_tunables(make_case({.tokens = 24,
+                            .n = 160,
+                            .k = 1296,
+                            .experts = 2,
+                            .block = 64,
+                            .type = DType::fp8_e4m3,
+                            .c = DType::f32,
+                            .scales = 3,
+                            .gated = gated}));
+}
+
 TEST_CASE("grouped_gemm keeps NaN and infinity within their rows") {
   const GemmCase of{.tokens = 6, .n = 48, .k = 96, .experts = 2, .c = DType::f32};
   OpCase test = make_case(of);
@@ -321,6 +446,24 @@ std::uint64_t sectors_read(OpCase test) {
 
 }  // namespace
 
+namespace {
+
+/// `tokens` tokens with top_k different experts each.
+std::vector<double> distinct_ids(std::int64_t tokens, std::int64_t top_k, std::int64_t experts) {
+  std::vector<double> ids;
+  Samples random(7);
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    std::set<std::uint64_t> drawn;
+    while (drawn.size() < static_cast<std::size_t>(top_k)) {
+      drawn.insert(random.bits() % static_cast<std::uint64_t>(experts));
+    }
+    ids.insert(ids.end(), drawn.begin(), drawn.end());
+  }
+  return ids;
+}
+
+}  // namespace
+
 TEST_CASE("grouped_gemm reads the matrix of each expert once for up to 64 tokens") {
   if (runtime().driver_symbol("kerncastSimProfile") == nullptr) {
     return;
@@ -336,16 +479,7 @@ TEST_CASE("grouped_gemm reads the matrix of each expert once for up to 64 tokens
                     .block = many_experts ? 16 : 64,
                     .weighted = many_experts,
                     .expanded = many_experts};
-  // No token has an expert twice.
-  std::vector<double> ids;
-  Samples random(7);
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    std::set<std::uint64_t> drawn;
-    while (drawn.size() < static_cast<std::size_t>(of.top_k)) {
-      drawn.insert(random.bits() % static_cast<std::uint64_t>(of.experts));
-    }
-    ids.insert(ids.end(), drawn.begin(), drawn.end());
-  }
+  const std::vector<double> ids = distinct_ids(tokens, of.top_k, of.experts);
   const std::set<double> touched(ids.begin(), ids.end());
   const double matrices = static_cast<double>(touched.size()) * static_cast<double>(of.n * of.k) * 2 / 32;
   const double rows = static_cast<double>(tokens * of.top_k * of.k) * 2 / 32;
@@ -353,4 +487,30 @@ TEST_CASE("grouped_gemm reads the matrix of each expert once for up to 64 tokens
   INFO(sectors << " sectors, " << matrices << " of matrices and " << rows << " of rows");
   CHECK(sectors <= 1.02 * (matrices + rows));
   CHECK(sectors >= matrices + rows);
+}
+
+TEST_CASE("grouped_gemm reads scales of blocks, and the matrices they belong to, once for up to 64 tokens") {
+  if (runtime().driver_symbol("kerncastSimProfile") == nullptr) {
+    return;
+  }
+  const std::int64_t tokens = GENERATE(1, 8, 31, 64);
+  // A tile of columns at the depth of DeepSeek V3.
+  const GemmCase of{.tokens = tokens,
+                    .n = 128,
+                    .k = 7168,
+                    .experts = 12,
+                    .top_k = 4,
+                    .block = 64,
+                    .type = DType::fp8_e4m3,
+                    .scales = 3};
+  const std::vector<double> ids = distinct_ids(tokens, of.top_k, of.experts);
+  const std::set<double> touched(ids.begin(), ids.end());
+  const double groups = static_cast<double>(of.k) / 128;
+  const double matrices =
+      static_cast<double>(touched.size()) * (static_cast<double>(of.n * of.k) + groups * 4);
+  const double rows = static_cast<double>(tokens * of.top_k) * (static_cast<double>(of.k) + groups * 4);
+  const auto sectors = static_cast<double>(sectors_read(make_case(of, ids)));
+  INFO(sectors << " sectors, " << matrices / 32 << " of matrices and " << rows / 32 << " of rows");
+  CHECK(sectors <= 1.02 * (matrices + rows) / 32);
+  CHECK(sectors >= (matrices + rows) / 32);
 }

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <string>
@@ -14,13 +15,22 @@ namespace {
 
 constexpr std::int64_t rows = 19;
 
-/// The ordinary case of an op, and one with results in f32, whose bits show more.
+/// The ordinary case of an op, one with results in f32, whose bits show more, and those of other forms of
+/// scales, for which a kernel has other instructions.
 std::vector<OpCase> cases_of(const OpDefinition& op) {
   const Settings ordinary = ordinary_settings(op);
   std::vector<OpCase> cases{derived_case(op, ordinary, rows)};
   if (find_param(op, "y_dtype") >= 0) {
     if (std::optional<OpCase> test = try_derived_case(op, with_setting(ordinary, "y_dtype", "f32"), rows)) {
       cases.push_back(std::move(*test));
+    }
+  }
+  if (find_param(op, "scale_form") >= 0) {
+    for (const Settings& settings : variants_of(op)) {
+      if (std::any_of(settings.begin(), settings.end(),
+                      [](const auto& setting) { return setting.first == "scale_form"; })) {
+        cases.push_back(derived_case(op, settings, rows));
+      }
     }
   }
   return cases;
