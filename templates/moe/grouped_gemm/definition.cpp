@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 
@@ -13,6 +14,7 @@
 #include "templates/host/params.hpp"
 #include "templates/host/tensor_check.hpp"
 #include "templates/host/typed_op.hpp"
+#include "templates/moe/grouped_gemm/bias.h"
 #include "templates/moe/grouped_gemm/kernel_args.h"
 #include "templates/moe/grouped_gemm/spec_index.hpp"
 #include "templates/moe/grouped_gemm/tile.h"
@@ -26,13 +28,18 @@ using namespace grouped_gemm_params;
 constexpr std::string_view op_name = GroupedGemm::op_name;
 constexpr std::int64_t most_columns = 65536;
 constexpr std::int64_t most_block = 1024;
+constexpr float gpt_oss_limit = 7.0F;
 
 std::int64_t element_bytes(const Specialisation& spec) {
   return size_of(host::dtype_from_param(spec[a_dtype]));
 }
 
 bool is_gated(const Specialisation& spec) {
-  return static_cast<GemmActivation>(spec[activation]) == GemmActivation::silu_and_mul;
+  return static_cast<GemmActivation>(spec[activation]) != GemmActivation::none;
+}
+
+constexpr bool takes_limit(GemmActivation kind) {
+  return kind == GemmActivation::silu_and_mul || kind == GemmActivation::swiglu_oai;
 }
 
 /// Columns of c for `rows` rows of an expert's matrix.
@@ -66,8 +73,11 @@ void validate(const Specialisation& spec) {
                                       name_of(host::dtype_from_param(spec[a_dtype])),
                                       spec[has_scales] == 0 ? " without scales" : ""));
   }
+  if (spec[limit] != 0 && !takes_limit(static_cast<GemmActivation>(spec[activation]))) {
+    host::refuse(op_name, "limit is true, but only silu_and_mul and swiglu_oai have one");
+  }
   if (is_gated(spec) && spec[n] % 2 != 0) {
-    host::refuse(op_name, fmt::format("n is {}, but silu_and_mul needs as many gates as ups, an even number",
+    host::refuse(op_name, fmt::format("n is {}, but an activation needs as many gates as ups, an even number",
                                       spec[n]));
   }
   host::validate_alignment(op_name, spec[alignment], columns_of(spec[n], is_gated(spec)),
@@ -150,10 +160,13 @@ void describe(host::NamedArguments& named, GroupedGemm& call) {
   named.optional_input(
       "b_scales", call.b_scales,
       "[experts, n], [experts] or [experts, ceil(n / 128), ceil(k / 128)], f32, any strides; with fp8");
-  named.output("c", call.c, "[T * top_k, n, or n / 2 with silu_and_mul], c_dtype; rows may be strided");
+  named.optional_input("bias", call.bias, "[experts, n], bf16, f16 or f32, contiguous along n");
+  named.output("c", call.c, "[T * top_k, n, or n / 2 with an activation], c_dtype; rows may be strided");
   named.setting("top_k", call.top_k);
   named.setting("block", call.block);
   named.setting("activation", call.activation);
+  named.scalar("limit", call.limit, "of gates and ups; 0: none with silu_and_mul, 7 with swiglu_oai");
+  named.scalar("alpha", call.alpha, "factor within the sigmoid of swiglu_oai; finite");
 }
 
 /// Checks a contiguous i32 tensor of at least `elements` elements.
@@ -271,6 +284,37 @@ Scales check_gemm_scales(const GroupedGemm& arguments, std::int64_t rows) {
   return made;
 }
 
+/// Checks limit and alpha.
+void check_activation(const GroupedGemm& arguments) {
+  const float given = arguments.limit;
+  if (!(given >= 0.0F && given <= std::numeric_limits<float>::max())) [[unlikely]] {
+    host::refuse(op_name, fmt::format("limit is {}, but must be finite and positive, or 0", given));
+  }
+  if (given != 0.0F && !takes_limit(arguments.activation)) [[unlikely]] {
+    host::refuse(op_name, fmt::format("limit is {}, but only silu_and_mul and swiglu_oai have one", given));
+  }
+  if (!std::isfinite(arguments.alpha)) [[unlikely]] {
+    host::refuse(op_name, fmt::format("alpha is {}, but must be finite", arguments.alpha));
+  }
+}
+
+/// Checks the bias. Returns its type as a parameter.
+GemmBias check_bias(const GroupedGemm& arguments) {
+  const TensorView& view = arguments.bias;
+  const host::TensorCheck check(op_name, "bias", view);
+  check.is_float();
+  if (view.rank != 2 || view.dim(0) != arguments.b.dim(0) || view.dim(1) != arguments.b.dim(1)) [[unlikely]] {
+    host::refuse_shape(
+        op_name, "bias", view,
+        fmt::format("[{}, {}], one for each row of b", arguments.b.dim(0), arguments.b.dim(1)));
+  }
+  const host::Rows rows = check.contiguous_rows();
+  check.has_data(rows.count).is_on_device_of("a", arguments.a).is_aligned(rows);
+  return view.dtype == DType::bf16  ? GemmBias::bf16
+         : view.dtype == DType::f16 ? GemmBias::f16
+                                    : GemmBias::f32;
+}
+
 /// Checks b against a. Returns the bits that limit the alignment of its rows.
 std::uint64_t check_matrices(const GroupedGemm& arguments) {
   const TensorView& b = arguments.b;
@@ -332,6 +376,11 @@ std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows)
     add("a_scales", DType::f32, {rows});
     add("b_scales", DType::f32, {count, columns});
   }
+  const auto of_bias = static_cast<GemmBias>(host::setting(op, bindings, "bias").value_or(0));
+  if (of_bias != GemmBias::none) {
+    const DType types[] = {DType::bf16, DType::f16, DType::f32};
+    add("bias", types[static_cast<int>(of_bias) - 1], {count, columns});
+  }
   if (host::setting(op, bindings, "has_weights").value_or(0) != 0) {
     add("weights", DType::f32, {slots});
   }
@@ -349,8 +398,8 @@ std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
   TensorPlan c;
   c.name = "c";
   c.dtype = host::dtype_setting(op, bindings, "c_dtype", size_of(a.dtype) == 1 ? DType::bf16 : a.dtype);
-  const bool gated = static_cast<GemmActivation>(host::setting(op, bindings, "activation").value_or(0)) ==
-                     GemmActivation::silu_and_mul;
+  const bool gated = static_cast<GemmActivation>(host::setting(op, bindings, "activation").value_or(0)) !=
+                     GemmActivation::none;
   c.shape = {rows.count * host::setting(op, bindings, "top_k").value_or(1), columns_of(b.dim(1), gated)};
   return {c};
 }
@@ -379,7 +428,8 @@ Call bind(const GroupedGemm& arguments) {
     host::refuse_range(op_name, "top_k", arguments.top_k, 1, grouping::max_top_k);
   }
   const std::uint64_t b_bits = check_matrices(arguments);
-  const bool gated = arguments.activation == GemmActivation::silu_and_mul;
+  check_activation(arguments);
+  const bool gated = arguments.activation != GemmActivation::none;
   if (gated && arguments.b.dim(1) % 2 != 0) [[unlikely]] {
     host::refuse_shape(op_name, "b", arguments.b,
                        "an even second dimension: as many rows of gates as of ups");
@@ -406,6 +456,7 @@ Call bind(const GroupedGemm& arguments) {
   }
   const bool scaled = !arguments.a_scales.absent() || !arguments.b_scales.absent();
   const Scales scales = scaled ? check_gemm_scales(arguments, a_rows.count) : Scales{};
+  const GemmBias bias_type = arguments.bias.absent() ? GemmBias::none : check_bias(arguments);
   host::require_apart(op_name, {{"c", c}},
                       {{"a", a},
                        {"b", arguments.b},
@@ -414,7 +465,8 @@ Call bind(const GroupedGemm& arguments) {
                        {"total", arguments.total},
                        {"weights", arguments.weights},
                        {"a_scales", arguments.a_scales},
-                       {"b_scales", arguments.b_scales}});
+                       {"b_scales", arguments.b_scales},
+                       {"bias", arguments.bias}});
 
   const std::int64_t bytes = size_of(a.dtype);
   Call call;
@@ -430,6 +482,8 @@ Call bind(const GroupedGemm& arguments) {
   call.spec.values[has_scales] = scaled ? 1 : 0;
   call.spec.values[scale_form] = static_cast<std::int32_t>(scales.form);
   call.spec.values[activation] = static_cast<std::int32_t>(arguments.activation);
+  call.spec.values[limit] = arguments.limit > 0.0F ? 1 : 0;
+  call.spec.values[bias] = static_cast<std::int32_t>(bias_type);
   call.spec.values[alignment] =
       std::min({a_check.access_bytes(a_rows, bytes), c_check.access_bytes(c_rows, bytes),
                 host::alignment_of(b_bits | static_cast<std::uint64_t>(depth * bytes) |
@@ -455,6 +509,10 @@ Call bind(const GroupedGemm& arguments) {
       .b_scales_stride = scales.b,
       .a_scales_group_stride = scales.a_group,
       .b_scales_group_stride = scales.b_group,
+      .bias = arguments.bias.data,
+      .bias_expert_stride = arguments.bias.stride(0),
+      .limit = arguments.limit > 0.0F ? arguments.limit : gpt_oss_limit,
+      .alpha = arguments.alpha,
       .slots = static_cast<int>(slots),
       .places = static_cast<int>(arguments.sorted.dim(0)),
   });
@@ -472,8 +530,8 @@ KERNCAST_OP(moe, grouped_gemm) {
       "expert e, in f32, in order of k, rounded once; without weights each is 1 (the products of vLLM's and "
       "SGLang's fused_moe). Scales: one for each row of a and of b multiplies the product first; with "
       "scale_form = blocks the sum of each 128 of k, from 0 on, times (its scale of a * its scale of b) is "
-      "added by fma. silu_and_mul: c[s] = weights[s] * silu(g) * u of the first and the second half of the "
-      "products, which are not rounded before";
+      "added by fma. bias[e] is added then. An activation: c[s] = weights[s] * act(g, u) of the first and "
+      "the second half of the products, which are not rounded before; swiglu_oai takes them in turns";
   op.params = host::params(
       host::param<a_dtype>(
           host::dtype_param({DType::bf16, DType::f16, DType::fp8_e4m3}, DType::bf16, "element type of a")),
@@ -489,14 +547,18 @@ KERNCAST_OP(moe, grouped_gemm) {
       host::param<has_weights>(host::flag_param(false, "multiply each row of c by its weight")),
       host::param<has_scales>(host::flag_param(false, "a and b have scales")),
       host::param<activation>(host::choice_param(
-          {"none", "silu_and_mul"},
-          "silu of the products with the first n / 2 rows of b, times those with the others")),
+          {"none", "silu_and_mul", "gelu_and_mul", "gelu_tanh_and_mul", "swiglu_oai"},
+          "function of the products with gates, the first n / 2 rows of b, times those with the others; with "
+          "swiglu_oai the rows are gates and ups in turns")),
       host::param<alignment>(host::listed_param(
           {1, 2, 4, 8, 16}, 16,
           "bytes of a and b per access; derived from the tensors' pointers, strides and sizes")),
       host::param<scale_form>(host::choice_param(
           {"rows", "blocks"},
-          "the scales are of rows, or f32 for 128 elements of a and blocks of 128 by 128 of b")));
+          "the scales are of rows, or f32 for 128 elements of a and blocks of 128 by 128 of b")),
+      host::param<limit>(host::flag_param(false, "limit gates and ups; swiglu_oai limits them to 7 without")),
+      host::param<bias>(host::choice_param({"none", "bf16", "f16", "f32"},
+                                           "type of the bias, which is added to the products")));
   op.tunables =
       host::tunables(host::tunable<tile_m>("rows of c of a tile", {8, 16, 32, 64, 128}),
                      host::tunable<tile_n>("columns of c of a tile", {32, 64, 128}),

@@ -22,8 +22,11 @@ namespace kerncast::moe {
 /// 128 elements of b: the products of each 128 elements of k are added up from 0, and their sum times
 /// (scale of a * scale of b) is added in f32 by one fused step, in order of k. Tensor cores take fp8 as f16,
 /// so that all devices sum alike. With silu_and_mul, the first half of b's rows are gates and the second half
-/// ups, as the field stores w13: c[s] = weights[s] * silu(g) * u, where g and u are not rounded. Aliasing: c
-/// may overlap no input. If `sorted` names a slot twice, either row is written.
+/// ups, as the field stores w13: c[s] = weights[s] * silu(g) * u, where g and u are not rounded;
+/// gelu_and_mul and gelu_tanh_and_mul have gelu in place of silu, and swiglu_oai takes the rows of b in turns
+/// as gate and up: each is the activation of the family `activation` of that name. The bias of an expert is
+/// added to its products, after the scales and before the activation. Aliasing: c may overlap no input. If
+/// `sorted` names a slot twice, either row is written.
 struct GroupedGemm {
   static constexpr std::string_view op_name = "moe.grouped_gemm";
 
@@ -33,7 +36,7 @@ struct GroupedGemm {
   TensorView expert;  ///< [P / block] or more, i32: the expert of each block; blocks of others are skipped
   TensorView total;   ///< [1], i32: elements of `sorted` that belong to experts
   TensorView
-      c;  ///< [T * top_k, N], or N / 2 columns with silu_and_mul; bf16, f16 or f32; rows may be strided
+      c;  ///< [T * top_k, N], or N / 2 columns with an activation; bf16, f16 or f32; rows may be strided
   TensorView weights = {};  ///< [T * top_k] elements of any shape, f32, contiguous; optional
   /// [T], [1], or [T, ceil(K / 128)] of blocks, f32, any strides; optional, with fp8 alone and with b_scales
   TensorView a_scales = {};
@@ -42,6 +45,11 @@ struct GroupedGemm {
   int top_k = 1;  ///< slots of a row of a, from 1 to 64
   GemmActivation activation = GemmActivation::none;
   int block = 64;  ///< elements of `sorted` that share an expert, from 1 to 1024
+  /// silu_and_mul: L, positive and finite, limits gates and ups; 0: no limit. swiglu_oai: L; 0: 7, as gpt-oss
+  /// has it. Other activations: 0.
+  float limit = 0.0F;
+  float alpha = 1.702F;  ///< of swiglu_oai, finite
+  TensorView bias = {};  ///< [E, N], bf16, f16 or f32, contiguous along N; optional
 };
 
 /// Checks the arguments and makes the call. Throws Error(invalid_argument).

@@ -1,13 +1,14 @@
 #pragma once
 
-#include "device/activation.cuh"
 #include "device/async_copy.cuh"
 #include "device/fp8_halves.cuh"
 #include "device/matrix.cuh"
 #include "device/programmatic_launch.cuh"
+#include "device/scalar.cuh"
 #include "device/vec.cuh"
+#include "moe/grouped_gemm/activation.cuh"
+#include "moe/grouped_gemm/bias.cuh"
 #include "moe/grouped_gemm/kernel_args.h"
-#include "moe/grouped_gemm/public/gemm_activation.h"
 #include "moe/grouped_gemm/tile.h"
 
 namespace kerncast::moe {
@@ -27,8 +28,8 @@ class GroupedGemm {
 
   /// Tiles that share the rows of one block of the grouping.
   static constexpr int tiles_per_block = (Config::block + Config::tile_m - 1) / Config::tile_m;
-  static constexpr bool is_gated =
-      static_cast<GemmActivation>(Config::activation) == GemmActivation::silu_and_mul;
+  static constexpr GemmActivation activation = static_cast<GemmActivation>(Config::activation);
+  static constexpr bool is_gated = activation != GemmActivation::none;
   /// Columns of c, and of a tile of it. A gated tile has rows of both halves of b.
   static constexpr int columns = is_gated ? Config::n / 2 : Config::n;
   static constexpr int tile_columns = is_gated ? Config::tile_n / 2 : Config::tile_n;
@@ -78,6 +79,9 @@ class GroupedGemm {
  private:
   using A = typename Config::a_dtype;
   using C = typename Config::c_dtype;
+  using Activation = typename ActivationOf<activation, Config::limit != 0>::type;
+  /// Rows of b between those of neighbouring columns of c.
+  static constexpr int row_step = is_gated && Activation::order == GateOrder::interleaved ? 2 : 1;
   /// What the tensor cores multiply. They take fp8 as f16, which gives the same bits on every device.
   using Factor = typename Choose<sizeof(A) == 1, f16, A>::type;
   static constexpr int element = static_cast<int>(sizeof(A));
@@ -157,7 +161,9 @@ class GroupedGemm {
   }
 
   /// The row of the expert's matrix that column `at` of the tile stands for.
-  __device__ int row_of_b(int at) const { return column_ + at % tile_columns + at / tile_columns * columns; }
+  __device__ int row_of_b(int at) const {
+    return row_step * (column_ + at % tile_columns) + at / tile_columns * (row_step == 2 ? 1 : columns);
+  }
 
   /// Finds what this thread copies. False if no row has a slot.
   __device__ bool find_rows(int first, int count, int expert) {
@@ -200,7 +206,7 @@ class GroupedGemm {
 
   /// Blocks of 128 rows of b that a half of the tile may touch, and the first of them.
   static constexpr int halves = is_gated ? 2 : 1;
-  static constexpr int blocks_of_half = is_gated && columns % tile_columns != 0 ? 2 : 1;
+  static constexpr int blocks_of_half = row_step == 1 && is_gated && columns % tile_columns != 0 ? 2 : 1;
   __device__ int first_block(int half) const { return row_of_b(half * tile_columns) / group; }
 
   /// Where the window lies that has the scales of group `of` of k: block_scales_stride for each row of a, and
@@ -389,16 +395,27 @@ class GroupedGemm {
     }
   }
 
-  /// Multiplies products of rows `first` and on of b by the scales of both factors.
+  /// The products of a slot from column `at` of the tile on, times the scales of both factors, plus the bias.
   template <int Width>
-  __device__ void scale(int slot, int first, float (&values)[Width]) {
+  __device__ void finish_sums(int slot, int at, const float* sums, float (&values)[Width]) const {
+    load_sums<Width>(sums, values);
+    const int first = row_of_b(at);
     if constexpr (Config::has_scales && form == ScaleForm::rows) {
       const float of_row = args_.a_scales[slot / Config::top_k * args_.a_scales_stride];
       const float* of_columns =
           args_.b_scales + expert_ * args_.b_scales_expert_stride + first * args_.b_scales_stride;
 #pragma unroll
       for (int i = 0; i < Width; ++i) {
-        values[i] *= of_row * of_columns[i * args_.b_scales_stride];
+        values[i] *= of_row * of_columns[i * row_step * args_.b_scales_stride];
+      }
+    }
+    if constexpr (static_cast<GemmBias>(Config::bias) != GemmBias::none) {
+      using Bias = typename BiasOf<static_cast<GemmBias>(Config::bias)>::type;
+      const Bias* of_columns =
+          static_cast<const Bias*>(args_.bias) + expert_ * args_.bias_expert_stride + first;
+#pragma unroll
+      for (int i = 0; i < Width; ++i) {
+        values[i] += load_value(of_columns + i * row_step);
       }
     }
   }
@@ -406,15 +423,13 @@ class GroupedGemm {
   template <int Width>
   __device__ void store_part(int slot, int at, const float* sums) {
     float values[Width];
-    load_sums<Width>(sums, values);
-    scale<Width>(slot, column_ + at, values);
+    finish_sums<Width>(slot, at, sums, values);
     if constexpr (is_gated) {
       float ups[Width];
-      load_sums<Width>(sums + tile_columns, ups);
-      scale<Width>(slot, column_ + at + columns, ups);
+      finish_sums<Width>(slot, at + tile_columns, sums + tile_columns, ups);
 #pragma unroll
       for (int i = 0; i < Width; ++i) {
-        values[i] = gated<SiluAndMul, float, C>(values[i], ups[i]);
+        values[i] = gated<Activation, float, C>(values[i], ups[i], {args_.limit, args_.alpha});
       }
     }
     if constexpr (Config::has_weights) {

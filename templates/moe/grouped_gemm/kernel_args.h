@@ -22,6 +22,10 @@ struct GroupedGemmKernelArgs {
   long long b_scales_stride;        ///< 0 for one scale of all columns
   long long a_scales_group_stride;  ///< of ScaleForm::blocks
   long long b_scales_group_stride;
+  const void* bias;
+  long long bias_expert_stride;
+  float limit;  ///< of gates and ups
+  float alpha;
   int slots;   ///< rows of c
   int places;  ///< elements of sorted
 };

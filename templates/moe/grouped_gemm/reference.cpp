@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "templates/moe/grouped_gemm/public/gemm_activation.h"
 #include "templates/moe/grouped_gemm/scale_form.h"
 #include "templates/moe/grouped_gemm/spec_index.hpp"
+#include "templates/reference/activation.hpp"
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_float.hpp"
 #include "templates/reference/host_rows.hpp"
@@ -113,18 +115,39 @@ Product scaled_product(const std::vector<double>& a, const double* b, std::size_
   return sum;
 }
 
-double silu_of(double x) {
-  return x / (1 + std::exp(-x));
+/// The function of gate and up that a call asks for.
+std::function<double(double, double)> activation_of(const ReferenceInput& input) {
+  const auto limit_of = static_cast<double>(static_cast<float>(input.scalar("limit", 0.0)));
+  const auto alpha = static_cast<double>(static_cast<float>(input.scalar("alpha", 1.702)));
+  switch (static_cast<GemmActivation>(input.spec[grouped_gemm_params::activation])) {
+    case GemmActivation::gelu_and_mul:
+      return reference::gelu_and_mul;
+    case GemmActivation::gelu_tanh_and_mul:
+      return reference::gelu_tanh_and_mul;
+    case GemmActivation::swiglu_oai:
+      return [=](double gate, double up) {
+        return reference::swiglu_oai(gate, up, limit_of == 0 ? 7 : limit_of, alpha);
+      };
+    default:
+      return [=](double gate, double up) { return reference::limited_silu_and_mul(gate, up, limit_of); };
+  }
 }
 
-/// silu(gate) * up. silu has its one minimum between -2 and -1, where its second derivative is below 1.
-Product gated_product(const Product& gate, const Product& up) {
-  const double silu = silu_of(gate.value);
-  const double around = std::fabs(gate.value) < 4 ? gate.reach * gate.reach : 0;
-  const double reach = std::fmax(std::fabs(silu_of(gate.value + gate.reach) - silu),
-                                 std::fabs(silu_of(gate.value - gate.reach) - silu)) +
-                       around;
-  return {silu * up.value, reach * (std::fabs(up.value) + up.reach) + std::fabs(silu) * up.reach};
+/// The function of both sums. As a function of the gate it has one minimum, between -2 /
+/// min(alpha, 1) and 0, around which its second derivative is below 1 + |alpha|; as one of the up it rises or
+/// falls.
+Product gated_product(const std::function<double(double, double)>& function, const Product& gate,
+                      const Product& up, double alpha) {
+  Product made{function(gate.value, up.value), 0};
+  for (const double g : {gate.value - gate.reach, gate.value, gate.value + gate.reach}) {
+    for (const double u : {up.value - up.reach, up.value + up.reach}) {
+      made.reach = std::fmax(made.reach, std::fabs(function(g, u) - made.value));
+    }
+  }
+  if (std::fabs(gate.value) * std::fmin(std::fabs(alpha), 1) < 4) {
+    made.reach += (1 + std::fabs(alpha)) * gate.reach * gate.reach * (1 + std::fabs(up.value) + up.reach);
+  }
+  return made;
 }
 
 std::vector<double> decoded_rows(const reference::HostRows& rows, std::int64_t first, std::int64_t count) {
@@ -160,8 +183,12 @@ KERNCAST_REFERENCE(moe, grouped_gemm) {
   const HostTensor& b = reference::require(input, "b");
   const HostTensor* weights = input.spec[has_weights] != 0 ? &reference::require(input, "weights") : nullptr;
   reference::Verdict verdict;
-  const bool gated = static_cast<GemmActivation>(input.spec[grouped_gemm_params::activation]) ==
-                     GemmActivation::silu_and_mul;
+  const auto kind = static_cast<GemmActivation>(input.spec[grouped_gemm_params::activation]);
+  const bool gated = kind != GemmActivation::none;
+  const bool interleaved = kind == GemmActivation::swiglu_oai;
+  const std::function<double(double, double)> function = activation_of(input);
+  const double alpha = input.scalar("alpha", 1.702);
+  const HostTensor* bias_of = input.spec[bias] != 0 ? &reference::require(input, "bias") : nullptr;
   const auto depth = static_cast<std::size_t>(a.width());
   const Scales scales(input);
   for (const auto& [expert, slots] : slots_of_experts(input, c.rows())) {
@@ -174,12 +201,20 @@ KERNCAST_REFERENCE(moe, grouped_gemm) {
         weight = of(slot / of.width(), slot % of.width());
       }
       const auto product = [&](std::int64_t column) {
-        return scaled_product(
+        Product made = scaled_product(
             row, matrix.data() + static_cast<std::size_t>(column) * depth, scales.group(depth),
             [&](std::int64_t of) { return scales.at(slot / input.spec[top_k], expert, column, of); });
+        if (bias_of != nullptr) {
+          made.value += element_of(*bias_of, {expert, column});
+          made.reach += 0x1p-23 * std::fabs(made.value);
+        }
+        return made;
       };
       for (std::int64_t i = 0; i < c.width(); ++i) {
-        const Product sum = gated ? gated_product(product(i), product(i + c.width())) : product(i);
+        const Product sum = !gated ? product(i)
+                            : interleaved
+                                ? gated_product(function, product(2 * i), product(2 * i + 1), alpha)
+                                : gated_product(function, product(i), product(i + c.width()), alpha);
         verdict.compare_within("c", slot, i, c.dtype(), c(slot, i), weight * sum.value,
                                std::fabs(weight) * sum.reach, 1);
       }

@@ -18,7 +18,9 @@ enum Param : std::size_t {
   has_scales,
   activation,
   alignment,
-  scale_form
+  scale_form,
+  limit,
+  bias
 };
 enum Tunable : std::size_t { tile_m, tile_n, tile_k, stages, warps, tiles_together };
 

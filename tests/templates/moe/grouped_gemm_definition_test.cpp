@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <limits>
 
 #include <kerncast/ops/moe/grouped_gemm.hpp>
 #include "templates/moe/grouped_gemm/tile.h"
@@ -41,6 +42,11 @@ TEST_CASE("grouped_gemm derives its specialisation from the tensors") {
   test.activation = moe::GemmActivation::silu_and_mul;
   test.c = TensorView::contiguous(memory, DType::bf16, {40, 48});
   CHECK(spec_of(test) == "n=96 k=128 experts=60 top_k=8 block=16 activation=silu_and_mul");
+  test.limit = 7;
+  CHECK(spec_of(test) == "n=96 k=128 experts=60 top_k=8 block=16 activation=silu_and_mul limit=true");
+  test.activation = moe::GemmActivation::swiglu_oai;
+  test.bias = TensorView::contiguous(memory, DType::f32, {60, 96});
+  CHECK(spec_of(test) == "n=96 k=128 experts=60 top_k=8 block=16 activation=swiglu_oai limit=true bias=f32");
   test = good();
   test.b.data = memory + 8;
   CHECK(param_of(test, "alignment") == 8);
@@ -126,6 +132,19 @@ TEST_CASE("grouped_gemm names what is wrong with a call") {
   CHECK_THAT(error_of(test), Contains("'c'") && Contains("48, half of the rows of b"));
   test.b.shape[1] = 95;
   CHECK_THAT(error_of(test), Contains("'b'") && Contains("even"));
+  test = good();
+  test.limit = 7;
+  CHECK_THAT(error_of(test), Contains("limit is 7") && Contains("only silu_and_mul and swiglu_oai"));
+  test.limit = -1;
+  CHECK_THAT(error_of(test), Contains("limit is -1") && Contains("positive"));
+  test = good();
+  test.alpha = std::numeric_limits<float>::infinity();
+  CHECK_THAT(error_of(test), Contains("alpha is inf") && Contains("finite"));
+  test = good();
+  test.bias = TensorView::contiguous(memory, DType::bf16, {60, 95});
+  CHECK_THAT(error_of(test), Contains("'bias'") && Contains("[60, 95]") && Contains("[60, 96]"));
+  test.bias = TensorView::contiguous(memory, DType::fp8_e4m3, {60, 96});
+  CHECK_THAT(error_of(test), Contains("'bias'") && Contains("fp8_e4m3"));
   test = good();
   test.a_scales = TensorView::contiguous(memory, DType::f32, {5});
   CHECK_THAT(error_of(test), Contains("'a'") && Contains("bf16") && Contains("fp8_e4m3 if it has scales"));

@@ -33,7 +33,10 @@ struct GemmCase {
   bool expanded = false;  ///< a has a row for each slot, as in the second product of a layer
   int scales = 0;         ///< 1: of the tensors, 2: of rows and columns, 3: of blocks of 128
   bool by_rows = false;   ///< scales of blocks of a have rows as the contiguous dimension
-  bool gated = false;     ///< silu_and_mul
+  bool gated = false;     ///< an activation
+  const char* activation = "silu_and_mul";
+  double limit = 0;
+  DType bias = DType::i32;  ///< i32: none
   std::uint64_t seed = 1;
 };
 
@@ -113,7 +116,13 @@ OpCase make_case(const GemmCase& of, const std::vector<double>& ids) {
     made.tensors.push_back(std::move(b_scales));
   }
   if (of.gated) {
-    made.params.emplace_back("activation", "silu_and_mul");
+    made.params.emplace_back("activation", of.activation);
+    if (of.limit > 0) {
+      made.scalars.emplace_back("limit", of.limit);
+    }
+  }
+  if (of.bias != DType::i32) {
+    made.tensors.push_back(input_rows("bias", of.bias, {of.experts, of.n}, of.seed + 5));
   }
   if (of.weighted) {
     made.tensors.push_back(input_vector("weights", DType::f32, slots, of.seed + 2, 0.2));
@@ -163,6 +172,76 @@ TEST_CASE("grouped_gemm multiplies gates and ups of both halves of a matrix") {
   const bool weighted = GENERATE(false, true);
   require_good(
       make_case({.tokens = 20, .n = n, .k = 192, .experts = 3, .c = c, .weighted = weighted, .gated = true}));
+}
+
+TEST_CASE("grouped_gemm has every activation of gates and ups") {
+  const auto [activation, limit] = GENERATE(table<const char*, double>({{"silu_and_mul", 0.7},
+                                                                        {"gelu_and_mul", 0.0},
+                                                                        {"gelu_tanh_and_mul", 0.0},
+                                                                        {"swiglu_oai", 0.0},
+                                                                        {"swiglu_oai", 0.7}}));
+  const DType c = GENERATE(DType::bf16, DType::f16, DType::f32);
+  // 130 columns of c are not a whole number of tiles; 66 have accesses of four bytes.
+  const std::int64_t n = GENERATE(260, 132);
+  require_good(make_case({.tokens = 9,
+                          .n = n,
+                          .k = 192,
+                          .experts = 3,
+                          .c = c,
+                          .weighted = true,
+                          .gated = true,
+                          .activation = activation,
+                          .limit = limit}));
+}
+
+TEST_CASE("grouped_gemm takes gates and ups of swiglu_oai in turns, with scales too") {
+  const int scales = GENERATE(2, 3);
+  const std::int64_t n = GENERATE(320, 96);
+  require_good(make_case({.tokens = 9,
+                          .n = n,
+                          .k = 300,
+                          .experts = 3,
+                          .type = DType::fp8_e4m3,
+                          .scales = scales,
+                          .gated = true,
+                          .activation = "swiglu_oai"}));
+}
+
+TEST_CASE("grouped_gemm adds a bias to the products of each expert") {
+  const DType bias = GENERATE(DType::bf16, DType::f16, DType::f32);
+  const bool gated = GENERATE(false, true);
+  const DType type = GENERATE(DType::bf16, DType::fp8_e4m3);
+  require_good(make_case({.tokens = 9,
+                          .n = 100,
+                          .k = 192,
+                          .experts = 5,
+                          .type = type,
+                          .weighted = true,
+                          .scales = type == DType::bf16 ? 0 : 2,
+                          .gated = gated,
+                          .activation = gated && bias == DType::bf16 ? "swiglu_oai" : "silu_and_mul",
+                          .bias = bias}));
+}
+
+TEST_CASE("grouped_gemm is right at the shapes of gpt-oss in bf16") {
+  // Both products, with all of k and some of the columns.
+  require_good(make_case({.tokens = 7,
+                          .n = 192,
+                          .k = 2880,
+                          .experts = 4,
+                          .top_k = 4,
+                          .gated = true,
+                          .activation = "swiglu_oai",
+                          .limit = 7,
+                          .bias = DType::bf16}));
+  require_good(make_case({.tokens = 7,
+                          .n = 96,
+                          .k = 2880,
+                          .experts = 4,
+                          .top_k = 4,
+                          .weighted = true,
+                          .expanded = true,
+                          .bias = DType::bf16}));
 }
 
 TEST_CASE("grouped_gemm has the bits of the two ops apart but for the rounding between them") {
