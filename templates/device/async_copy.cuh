@@ -55,6 +55,25 @@ __device__ __forceinline__ void copy_async(unsigned to, const void* from, bool p
   }
 }
 
+/// Starts a copy of the first `bytes` of `Bytes` bytes, 4, 8 or 16, and writes zeros for the others. If
+/// there are none, `from` must still be an address of global memory.
+template <int Bytes>
+__device__ __forceinline__ void copy_async_part(unsigned to, const void* from, int bytes) {
+#if __CUDA_ARCH__ >= 800
+  if constexpr (Bytes == 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
+  } else {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(from), "n"(Bytes), "r"(bytes)
+                 : "memory");
+  }
+#else
+#pragma unroll 1
+  for (int i = 0; i < Bytes; ++i) {
+    copy_async<1>(to + i, static_cast<const unsigned char*>(from) + (i < bytes ? i : 0), i < bytes);
+  }
+#endif
+}
+
 /// Ends a group of the copies that this thread has started since the last one.
 __device__ __forceinline__ void end_copy_group() {
 #if __CUDA_ARCH__ >= 800

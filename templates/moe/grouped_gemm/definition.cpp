@@ -53,18 +53,41 @@ ScaleForm form_of(const Specialisation& spec) {
 
 GemmTile tile_of(const Specialisation& spec, const Tunables& tunables) {
   const int row_bytes = tunables[tile_k] * static_cast<int>(element_bytes(spec));
-  return {tunables[tile_m], tunables[tile_n], row_bytes,    row_bytes,
+  const int b_row_bytes = is_packed(form_of(spec)) ? tunables[tile_k] / 2 : row_bytes;
+  return {tunables[tile_m], tunables[tile_n], row_bytes,    b_row_bytes,
           tunables[stages], tunables[warps],  form_of(spec)};
 }
 
+/// Checks types of packed b, whose scales have the form that the caller tells of.
+void require_packed_types(DType of_a, DType of_b, std::int64_t depth) {
+  if (of_a != DType::bf16 && of_a != DType::f16) [[unlikely]] {
+    host::refuse_dtype(op_name, "a", of_a, "bf16 or f16 if b is u8, two values of 4 bits");
+  }
+  if (of_b != DType::u8) [[unlikely]] {
+    host::refuse_dtype(op_name, "b", of_b, "u8, two values of 4 bits");
+  }
+  if (depth % 32 != 0) [[unlikely]] {
+    host::refuse(op_name, fmt::format("k is {}, but b of 4 bits needs a multiple of 32, which share a scale; "
+                                      "nearest valid: {}",
+                                      depth, std::max<std::int64_t>(depth / 32, 1) * 32));
+  }
+}
+
 void validate(const Specialisation& spec) {
-  if (spec[a_dtype] != spec[b_dtype]) {
-    host::refuse(op_name, fmt::format("a is {} and b {}, but b must have the type of a",
-                                      name_of(host::dtype_from_param(spec[a_dtype])),
-                                      name_of(host::dtype_from_param(spec[b_dtype]))));
+  const DType of_a = host::dtype_from_param(spec[a_dtype]);
+  const DType of_b = host::dtype_from_param(spec[b_dtype]);
+  if (is_packed(form_of(spec))) {
+    require_packed_types(of_a, of_b, spec[k]);
+    if (spec[has_scales] == 0) {
+      host::refuse(op_name, "b has 4 bits, but has_scales is false");
+    }
+  } else if (of_a != of_b) {
+    host::refuse(op_name, fmt::format("a is {} and b {}, but b must have the type of a, or be u8 with "
+                                      "scale_form mxfp4 or int4",
+                                      name_of(of_a), name_of(of_b)));
   }
   host::validate_alignment(op_name, spec[alignment], spec[k], host::dtype_from_param(spec[a_dtype]));
-  if (spec[has_scales] != 0 && element_bytes(spec) != 1) {
+  if (spec[has_scales] != 0 && element_bytes(spec) != 1 && !is_packed(form_of(spec))) {
     host::refuse(op_name, fmt::format("a is {}, but only fp8 has scales",
                                       name_of(host::dtype_from_param(spec[a_dtype]))));
   }
@@ -95,11 +118,12 @@ Tunables default_tunables(const Specialisation& spec, const DeviceTraits& device
       std::clamp(host::power_of_two_above(std::min<std::int64_t>(of_expert, spec[block])), 8, 128);
   // Rows of a are read once for each tile of columns, which is little beside the matrices if tiles are wide.
   made.values[tile_n] = 128;
-  made.values[tile_k] = static_cast<std::int32_t>(128 / element_bytes(spec));
+  // Rows of packed b have few bytes, so more of k fills as much of the memory's bus.
+  made.values[tile_k] = is_packed(form_of(spec)) ? 128 : static_cast<std::int32_t>(128 / element_bytes(spec));
   // With 8 rows, four warps hold more addresses of columns than sums, and spill on sm_86 to sm_89.
   made.values[warps] = made[tile_m] == 128 || made[tile_m] == 8 ? 8 : 4;
-  // Sums that are promoted take twice the registers.
-  if (form_of(spec) == ScaleForm::blocks && made[tile_m] == 64) {
+  // Sums that are promoted take twice the registers, and packed factors many.
+  if (form_of(spec) != ScaleForm::rows && made[tile_m] == 64) {
     made.values[warps] = 8;
   }
   made.values[tiles_together] = most <= few ? 1 : 4;
@@ -150,7 +174,8 @@ LaunchGeometry geometry(const Specialisation& spec, const Tunables& tunables, co
 
 void describe(host::NamedArguments& named, GroupedGemm& call) {
   named.input("a", call.a, "[T, k], a_dtype; rows may be strided");
-  named.input("b", call.b, "[experts, n, k], b_dtype, contiguous along k");
+  named.input("b", call.b,
+              "[experts, n, k], b_dtype, contiguous along k; of 4 bits: [experts, n, k / 2], u8");
   named.input("sorted", call.sorted, "[P], i32, of moe.align_block_size");
   named.input("expert", call.expert, "[P / block], i32, of moe.align_block_size");
   named.input("total", call.total, "[1], i32, of moe.align_block_size");
@@ -159,7 +184,8 @@ void describe(host::NamedArguments& named, GroupedGemm& call) {
                        "[T], [1] or [T, ceil(k / 128)], f32, any strides; with fp8");
   named.optional_input(
       "b_scales", call.b_scales,
-      "[experts, n], [experts] or [experts, ceil(n / 128), ceil(k / 128)], f32, any strides; with fp8");
+      "[experts, n], [experts] or [experts, ceil(n / 128), ceil(k / 128)], f32, any strides; with fp8; of 4 "
+      "bits: [experts, n, k / 32], ue8m0 or bf16, contiguous along k");
   named.optional_input("bias", call.bias, "[experts, n], bf16, f16 or f32, contiguous along n");
   named.output("c", call.c, "[T * top_k, n, or n / 2 with an activation], c_dtype; rows may be strided");
   named.setting("top_k", call.top_k);
@@ -220,6 +246,7 @@ struct Scales {
   std::int64_t b_expert = 0;
   std::int64_t b = 0;
   std::int64_t b_group = 0;
+  std::int32_t alignment = 16;  ///< bytes per access of scales of packed b
 };
 
 /// The scales of blocks, of which one tensor at least has the form.
@@ -249,10 +276,53 @@ Scales block_scales_of(const GroupedGemm& arguments, std::int64_t rows) {
           .b_group = b.stride(2)};
 }
 
+/// The scales of b of 4 bits.
+Scales packed_scales_of(const GroupedGemm& arguments) {
+  const TensorView& view = arguments.b_scales;
+  const host::TensorCheck check(op_name, "b_scales", view);
+  check.is_present();
+  if (view.dtype != DType::ue8m0 && view.dtype != DType::bf16) [[unlikely]] {
+    host::refuse_dtype(op_name, "b_scales", view.dtype, "ue8m0 (b is fp4 e2m1) or bf16 (b is int4)");
+  }
+  if (!arguments.a_scales.absent()) [[unlikely]] {
+    host::refuse(op_name, "a_scales is given, but rows of a have no scales if b has 4 bits");
+  }
+  const std::int64_t groups = arguments.a.dim(-1) / 32;
+  const std::int64_t count = arguments.b.dim(0);
+  const std::int64_t columns = arguments.b.dim(1);
+  if (view.rank != 3 || view.dim(0) != count || view.dim(1) != columns || view.dim(2) != groups)
+      [[unlikely]] {
+    host::refuse_shape(
+        op_name, "b_scales", view,
+        fmt::format("[{}, {}, {}], one for each 32 elements of a row of b", count, columns, groups));
+  }
+  if (view.stride(2) != 1 && groups > 1) [[unlikely]] {
+    host::refuse_last_stride(op_name, "b_scales", view);
+  }
+  check.has_data(1).is_on_device_of("a", arguments.a).is_aligned({});
+  const auto bytes = static_cast<std::uint64_t>(size_of(view.dtype));
+  const std::uint64_t bits = reinterpret_cast<std::uintptr_t>(view.data) |
+                             (count > 1 ? static_cast<std::uint64_t>(view.stride(0)) * bytes : 0U) |
+                             (columns > 1 ? static_cast<std::uint64_t>(view.stride(1)) * bytes : 0U);
+  Scales made;
+  made.form = view.dtype == DType::ue8m0 ? ScaleForm::mxfp4 : ScaleForm::int4;
+  made.b_expert = view.stride(0);
+  made.b = view.stride(1);
+  made.alignment = host::alignment_of(bits);
+  // Accesses of less than four bytes read nothing past the end of a row.
+  if (made.alignment < 4) {
+    made.alignment = host::alignment_of(bits | static_cast<std::uint64_t>(groups) * bytes);
+  }
+  return made;
+}
+
 /// Checks a_scales and b_scales for `rows` rows of a.
 Scales check_gemm_scales(const GroupedGemm& arguments, std::int64_t rows) {
   const TensorView& a = arguments.a_scales;
   const TensorView& b = arguments.b_scales;
+  if (arguments.b.dtype == DType::u8) {
+    return packed_scales_of(arguments);
+  }
   if (size_of(arguments.a.dtype) != 1) [[unlikely]] {
     host::refuse_dtype(op_name, "a", arguments.a.dtype, "fp8_e4m3 if it has scales");
   }
@@ -319,12 +389,18 @@ GemmBias check_bias(const GroupedGemm& arguments) {
 std::uint64_t check_matrices(const GroupedGemm& arguments) {
   const TensorView& b = arguments.b;
   const host::TensorCheck check(op_name, "b", b);
-  if (b.dtype != arguments.a.dtype) [[unlikely]] {
-    host::refuse_dtype(op_name, "b", b.dtype, fmt::format("{}, as a", name_of(arguments.a.dtype)));
-  }
   const std::int64_t depth = arguments.a.dim(-1);
-  if (b.rank != 3 || b.dim(2) != depth) [[unlikely]] {
-    host::refuse_shape(op_name, "b", b, fmt::format("[experts, n, {}], the last dimension of a", depth));
+  const bool packed = b.dtype == DType::u8;
+  if (packed) {
+    require_packed_types(arguments.a.dtype, b.dtype, depth);
+  } else if (b.dtype != arguments.a.dtype) [[unlikely]] {
+    host::refuse_dtype(op_name, "b", b.dtype,
+                       fmt::format("{}, as a, or u8, two values of 4 bits", name_of(arguments.a.dtype)));
+  }
+  if (b.rank != 3 || b.dim(2) != (packed ? depth / 2 : depth)) [[unlikely]] {
+    host::refuse_shape(op_name, "b", b,
+                       fmt::format("[experts, n, {}], {}the last dimension of a", packed ? depth / 2 : depth,
+                                   packed ? "half of " : ""));
   }
   if (b.dim(0) < 1 || b.dim(0) > grouping::max_experts) [[unlikely]] {
     host::refuse_range(op_name, "the first dimension of b (experts)", b.dim(0), 1, grouping::max_experts);
@@ -364,11 +440,18 @@ std::vector<TensorPlan> plan_inputs(const Bindings& bindings, std::int64_t rows)
     plans.back().shape = std::move(shape);
   };
   add("a", type, {rows, depth});
-  add("b", host::dtype_setting(op, bindings, "b_dtype", type), {count, columns, depth});
+  const auto form = static_cast<ScaleForm>(host::setting(op, bindings, "scale_form").value_or(0));
+  if (is_packed(form)) {
+    add("b", DType::u8, {count, columns, depth / 2});
+  } else {
+    add("b", host::dtype_setting(op, bindings, "b_dtype", type), {count, columns, depth});
+  }
   plans.push_back(grouping::plan_integers("sorted", {places}, places));
   plans.push_back(grouping::plan_integers("expert", {places / size}, count));
   plans.push_back(grouping::plan_integers("total", {1}, places + 1));
-  if (static_cast<ScaleForm>(host::setting(op, bindings, "scale_form").value_or(0)) == ScaleForm::blocks) {
+  if (is_packed(form)) {
+    add("b_scales", form == ScaleForm::mxfp4 ? DType::ue8m0 : DType::bf16, {count, columns, depth / 32});
+  } else if (form == ScaleForm::blocks) {
     const std::int64_t groups = host::divide_up(depth, std::int64_t{128});
     add("a_scales", DType::f32, {rows, groups});
     add("b_scales", DType::f32, {count, host::divide_up(columns, std::int64_t{128}), groups});
@@ -454,7 +537,8 @@ Call bind(const GroupedGemm& arguments) {
   if (weighted) {
     check_weights(arguments, slots);
   }
-  const bool scaled = !arguments.a_scales.absent() || !arguments.b_scales.absent();
+  const bool scaled =
+      !arguments.a_scales.absent() || !arguments.b_scales.absent() || arguments.b.dtype == DType::u8;
   const Scales scales = scaled ? check_gemm_scales(arguments, a_rows.count) : Scales{};
   const GemmBias bias_type = arguments.bias.absent() ? GemmBias::none : check_bias(arguments);
   host::require_apart(op_name, {{"c", c}},
@@ -481,13 +565,15 @@ Call bind(const GroupedGemm& arguments) {
   call.spec.values[has_weights] = weighted ? 1 : 0;
   call.spec.values[has_scales] = scaled ? 1 : 0;
   call.spec.values[scale_form] = static_cast<std::int32_t>(scales.form);
+  call.spec.values[scale_alignment] = scales.alignment;
   call.spec.values[activation] = static_cast<std::int32_t>(arguments.activation);
   call.spec.values[limit] = arguments.limit > 0.0F ? 1 : 0;
   call.spec.values[bias] = static_cast<std::int32_t>(bias_type);
   call.spec.values[alignment] =
       std::min({a_check.access_bytes(a_rows, bytes), c_check.access_bytes(c_rows, bytes),
-                host::alignment_of(b_bits | static_cast<std::uint64_t>(depth * bytes) |
-                                   static_cast<std::uint64_t>(columns * bytes))});
+                host::alignment_of(
+                    b_bits | static_cast<std::uint64_t>(arguments.b.dim(2) * size_of(arguments.b.dtype)) |
+                    static_cast<std::uint64_t>(columns * bytes))});
   call.rows = a_rows.count;
   call.device = a.device;
   call.set_arguments(GroupedGemmKernelArgs{
@@ -499,7 +585,7 @@ Call bind(const GroupedGemm& arguments) {
       .total = static_cast<const int*>(arguments.total.data),
       .weights = static_cast<const float*>(arguments.weights.data),
       .a_scales = static_cast<const float*>(arguments.a_scales.data),
-      .b_scales = static_cast<const float*>(arguments.b_scales.data),
+      .b_scales = arguments.b_scales.data,
       .a_stride = a_rows.stride,
       .b_expert_stride = arguments.b.stride(0),
       .b_stride = arguments.b.stride(1),
@@ -530,13 +616,14 @@ KERNCAST_OP(moe, grouped_gemm) {
       "expert e, in f32, in order of k, rounded once; without weights each is 1 (the products of vLLM's and "
       "SGLang's fused_moe). Scales: one for each row of a and of b multiplies the product first; with "
       "scale_form = blocks the sum of each 128 of k, from 0 on, times (its scale of a * its scale of b) is "
-      "added by fma. bias[e] is added then. An activation: c[s] = weights[s] * act(g, u) of the first and "
+      "added by fma; with mxfp4 and int4 so is the sum of each 32 of k times its scale of b. bias[e] is "
+      "added then. An activation: c[s] = weights[s] * act(g, u) of the first and "
       "the second half of the products, which are not rounded before; swiglu_oai takes them in turns";
   op.params = host::params(
       host::param<a_dtype>(
           host::dtype_param({DType::bf16, DType::f16, DType::fp8_e4m3}, DType::bf16, "element type of a")),
-      host::param<b_dtype>(
-          host::dtype_param({DType::bf16, DType::f16, DType::fp8_e4m3}, DType::bf16, "element type of b")),
+      host::param<b_dtype>(host::dtype_param({DType::bf16, DType::f16, DType::fp8_e4m3, DType::u8},
+                                             DType::bf16, "element type of b; u8: two values of 4 bits")),
       host::param<c_dtype>(
           host::dtype_param({DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of c")),
       host::param<n>(host::integer_param(1, most_columns, std::nullopt, "rows of an expert's matrix")),
@@ -553,12 +640,17 @@ KERNCAST_OP(moe, grouped_gemm) {
       host::param<alignment>(host::listed_param(
           {1, 2, 4, 8, 16}, 16,
           "bytes of a and b per access; derived from the tensors' pointers, strides and sizes")),
-      host::param<scale_form>(host::choice_param(
-          {"rows", "blocks"},
-          "the scales are of rows, or f32 for 128 elements of a and blocks of 128 by 128 of b")),
+      host::param<scale_form>(
+          host::choice_param({"rows", "blocks", "mxfp4", "int4"},
+                             "the scales are of rows; f32 for 128 elements of a and blocks of 128 by 128 of "
+                             "b; or of 32 elements "
+                             "of b alone, which is fp4 e2m1 with ue8m0 or int4 with bf16")),
       host::param<limit>(host::flag_param(false, "limit gates and ups; swiglu_oai limits them to 7 without")),
       host::param<bias>(host::choice_param({"none", "bf16", "f16", "f32"},
-                                           "type of the bias, which is added to the products")));
+                                           "type of the bias, which is added to the products")),
+      host::param<scale_alignment>(host::listed_param(
+          {1, 2, 4, 8, 16}, 16,
+          "bytes of b_scales per access if b has 4 bits; derived from pointer and strides")));
   op.tunables =
       host::tunables(host::tunable<tile_m>("rows of c of a tile", {8, 16, 32, 64, 128}),
                      host::tunable<tile_n>("columns of c of a tile", {32, 64, 128}),

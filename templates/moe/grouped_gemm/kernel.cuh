@@ -1,6 +1,8 @@
 #pragma once
 
 #include "device/async_copy.cuh"
+#include "device/decode_bytes.cuh"
+#include "device/four_bits.cuh"
 #include "device/fp8_halves.cuh"
 #include "device/matrix.cuh"
 #include "device/programmatic_launch.cuh"
@@ -44,28 +46,20 @@ class GroupedGemm {
       return;
     }
     float sums[row_parts][column_parts][4] = {};
-    // The sums since the last promotion.
-    float partial[promotes ? row_parts : 1][promotes ? column_parts : 1][4] = {};
+    float partial[row_parts][column_parts][4] = {};
+    int stage = 1;
+    // The first steps only load, so that the text of the copies stands here once.
 #pragma unroll 1
-    for (int stage = 0; stage < Config::stages - 1; ++stage) {
-      load(stage, stage);
-      end_copy_group();
-    }
-    int stage = 0;
-#pragma unroll 1
-    for (int step = 0; step < steps; ++step) {
-      wait_for_copies<Config::stages - 2>();
-      __syncthreads();
+    for (int step = 1 - Config::stages; step < steps; ++step) {
+      if (step >= 0) {
+        wait_for_copies<Config::stages - 2>();
+        __syncthreads();
+      }
       // The stage that is filled is the one that all threads have finished before the barrier.
       load(step + Config::stages - 1, stage == 0 ? Config::stages - 1 : stage - 1);
       end_copy_group();
-      if constexpr (promotes) {
-        add_products(stage, partial);
-        if (Config::tile_k == group || (step + 1) * Config::tile_k % group == 0 || step == steps - 1) {
-          promote(step * Config::tile_k / group, partial, sums);
-        }
-      } else {
-        add_products(stage, sums);
+      if (step >= 0) {
+        add_step(step, stage, partial, sums);
       }
       stage = stage == Config::stages - 1 ? 0 : stage + 1;
     }
@@ -85,13 +79,15 @@ class GroupedGemm {
   /// What the tensor cores multiply. They take fp8 as f16, which gives the same bits on every device.
   using Factor = typename Choose<sizeof(A) == 1, f16, A>::type;
   static constexpr int element = static_cast<int>(sizeof(A));
+  static constexpr int b_element = static_cast<int>(sizeof(typename Config::b_dtype));
   static constexpr ScaleForm form = static_cast<ScaleForm>(Config::scale_form);
-  static constexpr bool promotes = form != ScaleForm::rows;
   static constexpr int group = scale_group(form);
+  /// Bytes of `count` elements of a row of b.
+  static constexpr int b_bytes(int count) { return is_packed(form) ? count / 2 : count * element; }
   static constexpr GemmTile tile{Config::tile_m,
                                  Config::tile_n,
                                  Config::tile_k* element,
-                                 Config::tile_k* element,
+                                 b_bytes(Config::tile_k),
                                  Config::stages,
                                  Config::warps,
                                  form};
@@ -184,7 +180,7 @@ class GroupedGemm {
     b_.find(args_.b, [&](int at) {
       return column_ + at % tile_columns >= columns
                  ? -1
-                 : (expert * args_.b_expert_stride + row_of_b(at) * args_.b_stride) * element;
+                 : (expert * args_.b_expert_stride + row_of_b(at) * args_.b_stride) * b_element;
     });
     return true;
   }
@@ -197,9 +193,11 @@ class GroupedGemm {
     const unsigned to = shared_ + static_cast<unsigned>(stage * tile.stage_bytes());
     a_.load(to, args_.a, step * tile.a_row_bytes);
     b_.load(to + tile.rows * tile.a_row_bytes, args_.b, step * tile.b_row_bytes);
-    if constexpr (promotes) {
-      if (step * Config::tile_k % scale_window == 0) {
+    if (form != ScaleForm::rows && step * Config::tile_k % scale_window == 0) {
+      if constexpr (form == ScaleForm::blocks) {
         load_block_scales(step * Config::tile_k / group);
+      } else if constexpr (is_packed(form)) {
+        load_packed_scales(step * Config::tile_k / group);
       }
     }
   }
@@ -242,10 +240,131 @@ class GroupedGemm {
       const int at = static_cast<int>(threadIdx.x) % block_scales;
       const int of = first_block(entry / blocks_of_half) + entry % blocks_of_half;
       copy(tile.rows + entry, at,
-           args_.b_scales + expert_ * args_.b_scales_expert_stride + of * args_.b_scales_stride +
-               (first + at) * args_.b_scales_group_stride,
+           static_cast<const float*>(args_.b_scales) + expert_ * args_.b_scales_expert_stride +
+               of * args_.b_scales_stride + (first + at) * args_.b_scales_group_stride,
            of < row_blocks);
     }
+  }
+
+  /// Starts the copies of a window of the scales of packed b that begins with group `first`.
+  __device__ void load_packed_scales(int first) {
+    constexpr int bytes = packed_scale_bytes(form);
+    constexpr int scale = bytes / scale_groups;
+    constexpr int all_bytes = Config::k / group * scale;
+    constexpr int piece = Config::scale_alignment;
+    constexpr int count = tile.columns * (bytes / piece);
+    const int before = first * group / scale_window * bytes;
+    const unsigned char* scales = static_cast<const unsigned char*>(args_.b_scales);
+    const auto column_of = [](int i) { return i / (bytes / piece); };
+    const auto byte_of = [](int i) { return i % (bytes / piece) * piece; };
+    // The bytes of piece i that exist.
+    const auto left_of = [&](int i) {
+      const int left = all_bytes - before - byte_of(i);
+      return i >= count || column_ + column_of(i) % tile_columns >= columns || left < 0 ? 0
+             : left < piece                                                             ? left
+                                                                                        : piece;
+    };
+    const auto from_of = [&](int i) {
+      return scales +
+             (expert_ * args_.b_scales_expert_stride + row_of_b(column_of(i)) * args_.b_scales_stride) *
+                 scale +
+             (before + byte_of(i));
+    };
+    const int to = window_of(first);
+    if constexpr (piece >= 4) {
+#pragma unroll 1
+      for (int i = static_cast<int>(threadIdx.x); i < count; i += threads) {
+        const int left = left_of(i);
+        copy_async_part<piece>(
+            shared_ + static_cast<unsigned>(to + column_of(i) * packed_scale_stride(form) + byte_of(i)),
+            left > 0 ? from_of(i) : scales, left);
+      }
+    } else {
+      // There are no such copies. Loads in a row wait together.
+      constexpr int together = 8;
+      using Part = typename VectorType<piece>::type;
+#pragma unroll 1
+      for (int i = static_cast<int>(threadIdx.x); i < count; i += together * threads) {
+        Part parts[together];
+#pragma unroll
+        for (int j = 0; j < together; ++j) {
+          parts[j] = left_of(i + j * threads) > 0 ? *reinterpret_cast<const Part*>(from_of(i + j * threads))
+                                                  : Part{};
+        }
+#pragma unroll
+        for (int j = 0; j < together; ++j) {
+          const int at = i + j * threads;
+          if (at < count) {
+            *reinterpret_cast<Part*>(memory_ + to + column_of(at) * packed_scale_stride(form) + byte_of(at)) =
+                parts[j];
+          }
+        }
+      }
+    }
+  }
+
+  /// The scale of group `of` of column `at` of the tile, of packed b.
+  __device__ float packed_scale(int of, int at) const {
+    const unsigned char* window = memory_ + window_of(of) + at * packed_scale_stride(form);
+    if constexpr (form == ScaleForm::mxfp4) {
+      return decode_ue8m0(window[of % scale_groups]);
+    } else {
+      return load_value(reinterpret_cast<const bf16*>(window) + of % scale_groups);
+    }
+  }
+  static constexpr int scale_groups = scale_window / group;
+
+  /// Adds the products of the elements in `stage`, which begins with group `first` of k: those of each group
+  /// from 0 on, times its scale. Lane 4 * g + t has elements 8t to 8t + 7 of a group; those that lie four
+  /// apart are pairs of both factors.
+  __device__ void add_packed_products(int first, int stage, float (&sums)[row_parts][column_parts][4]) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const unsigned a = static_cast<unsigned>(stage * tile.stage_bytes());
+    const unsigned b = a + tile.rows * tile.a_row_bytes;
+#pragma unroll 1
+    for (int of = 0; of < Config::tile_k / group; ++of) {
+      unsigned right[row_parts][4];
+#pragma unroll
+      for (int i = 0; i < row_parts; ++i) {
+        const uint4 eight = *reinterpret_cast<const uint4*>(
+            memory_ + chunk_address<tile.a_row_bytes>(a, warp_row() + 8 * i + lane / 4, 4 * of + lane % 4));
+        right[i][0] = __byte_perm(eight.x, eight.z, 0x5410);
+        right[i][1] = __byte_perm(eight.x, eight.z, 0x7632);
+        right[i][2] = __byte_perm(eight.y, eight.w, 0x5410);
+        right[i][3] = __byte_perm(eight.y, eight.w, 0x7632);
+      }
+#pragma unroll
+      for (int j = 0; j < column_parts; ++j) {
+        unsigned left[2][4];
+        float scales[2];
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          const int at = warp_column() + 16 * j + 8 * half + lane / 4;
+          const unsigned word = *reinterpret_cast<const unsigned*>(
+              memory_ + chunk_address<tile.b_row_bytes>(b, at, of) + lane % 4 * 4);
+          left[0][half] = pair<0>(word);
+          left[0][half + 2] = pair<1>(word);
+          left[1][half] = pair<2>(word);
+          left[1][half + 2] = pair<3>(word);
+          scales[half] = packed_scale(first + of, at);
+        }
+#pragma unroll
+        for (int i = 0; i < row_parts; ++i) {
+          float part[4] = {};
+          multiply_add<Factor>(part, left[0], right[i][0], right[i][1]);
+          multiply_add<Factor>(part, left[1], right[i][2], right[i][3]);
+#pragma unroll
+          for (int e = 0; e < 4; ++e) {
+            sums[i][j][e] = fmaf(part[e], scales[e / 2], sums[i][j][e]);
+          }
+        }
+      }
+    }
+  }
+
+  template <int First>
+  __device__ static unsigned pair(unsigned word) {
+    return form == ScaleForm::mxfp4 ? e2m1_pair<A, First>(word) : int4_pair<A, First>(word);
   }
 
   /// Adds the partial sums of group `of`, times the scales of both factors, and clears them.
@@ -288,6 +407,22 @@ class GroupedGemm {
   }
   __device__ static int warp_column() {
     return static_cast<int>(threadIdx.x) / 32 % tile.warps_along_columns * tile.warp_columns();
+  }
+
+  /// Adds the products of step `step`, which lie in `stage`. With scales of blocks, `partial` has the sums
+  /// since the last promotion.
+  __device__ void add_step(int step, int stage, float (&partial)[row_parts][column_parts][4],
+                           float (&sums)[row_parts][column_parts][4]) const {
+    if constexpr (form == ScaleForm::blocks) {
+      add_products(stage, partial);
+      if (Config::tile_k == group || (step + 1) * Config::tile_k % group == 0 || step == steps - 1) {
+        promote(step * Config::tile_k / group, partial, sums);
+      }
+    } else if constexpr (is_packed(form)) {
+      add_packed_products(step * Config::tile_k / group, stage, sums);
+    } else {
+      add_products(stage, sums);
+    }
   }
 
   /// Adds the products of the elements in `stage`.
@@ -402,8 +537,8 @@ class GroupedGemm {
     const int first = row_of_b(at);
     if constexpr (Config::has_scales && form == ScaleForm::rows) {
       const float of_row = args_.a_scales[slot / Config::top_k * args_.a_scales_stride];
-      const float* of_columns =
-          args_.b_scales + expert_ * args_.b_scales_expert_stride + first * args_.b_scales_stride;
+      const float* of_columns = static_cast<const float*>(args_.b_scales) +
+                                expert_ * args_.b_scales_expert_stride + first * args_.b_scales_stride;
 #pragma unroll
       for (int i = 0; i < Width; ++i) {
         values[i] *= of_row * of_columns[i * row_step * args_.b_scales_stride];
@@ -449,13 +584,25 @@ class GroupedGemm {
   int column_;
   int expert_;
   Copies<tile.rows, tile.a_row_bytes, Config::k * element> a_;
-  Copies<tile.columns, tile.b_row_bytes, Config::k * element> b_;
+  Copies<tile.columns, tile.b_row_bytes, b_bytes(Config::k)> b_;
 };
+
+/// Blocks that a multiprocessor must have registers for. Told of one, ptxas takes what it needs; else it
+/// spills a little for two where it comes near, as here with packed factors and many rows, and on sm_75. 0:
+/// not told.
+template <class Config>
+inline constexpr int least_blocks =
+#if __CUDA_ARCH__ >= 800
+    is_packed(static_cast<ScaleForm>(Config::scale_form)) && Config::tile_m >= 64 ? 1 : 0;
+#else
+    1;
+#endif
 
 /// The blocks take turns with the tiles. tiles_together tiles along the rows come one after the other for the
 /// same columns, so that those of one expert share its part of b in the L2 cache.
 template <class Config>
-__global__ void __launch_bounds__(Config::warps * 32) grouped_gemm_kernel(const GroupedGemmKernelArgs args) {
+__global__ void __launch_bounds__(Config::warps * 32, least_blocks<Config>)
+    grouped_gemm_kernel(const GroupedGemmKernelArgs args) {
   begin_kernel();
   using Gemm = GroupedGemm<Config>;
   Gemm gemm(args);

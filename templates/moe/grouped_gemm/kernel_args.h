@@ -12,7 +12,7 @@ struct GroupedGemmKernelArgs {
   const int* total;
   const float* weights;
   const float* a_scales;
-  const float* b_scales;
+  const void* b_scales;
   long long a_stride;
   long long b_expert_stride;
   long long b_stride;
@@ -20,7 +20,7 @@ struct GroupedGemmKernelArgs {
   long long a_scales_stride;  ///< 0 for one scale of all rows
   long long b_scales_expert_stride;
   long long b_scales_stride;        ///< 0 for one scale of all columns
-  long long a_scales_group_stride;  ///< of ScaleForm::blocks
+  long long a_scales_group_stride;  ///< of ScaleForm::blocks, as is the next
   long long b_scales_group_stride;
   const void* bias;
   long long bias_expert_stride;

@@ -10,6 +10,7 @@
 #include "templates/moe/grouped_gemm/scale_form.h"
 #include "templates/moe/grouped_gemm/spec_index.hpp"
 #include "templates/reference/activation.hpp"
+#include "templates/reference/block_scaled.hpp"
 #include "templates/reference/compare.hpp"
 #include "templates/reference/host_float.hpp"
 #include "templates/reference/host_rows.hpp"
@@ -55,18 +56,20 @@ double element_of(const HostTensor& tensor, std::initializer_list<std::int64_t> 
 }
 
 /// Adds the products of elements [first, last) to `sum`. The sum of 16 products is rounded, or cut off, to 24
-/// bits of the largest of them and of the sum so far.
+/// bits of the largest of them and of the sum so far. The 16 are neighbours, but for groups of 32, of which
+/// every second four come first.
 void add_products(Product& sum, const std::vector<double>& a, const double* b, std::size_t first,
-                  std::size_t last) {
+                  std::size_t last, std::size_t group) {
   constexpr double unit = 0x1p-23;
-  for (; first < last; first += 16) {
+  const std::size_t step = group == 32 ? 32 : 16;
+  for (; first < last; first += step) {
     double magnitude = std::fabs(sum.value);
-    for (std::size_t i = first; i < std::min(first + 16, last); ++i) {
+    for (std::size_t i = first; i < std::min(first + step, last); ++i) {
       const double term = a[i] * b[i];
       sum.value += term;
       magnitude += std::fabs(term);
     }
-    sum.reach += unit * magnitude;
+    sum.reach += unit * magnitude * static_cast<double>(step) / 16;
   }
 }
 
@@ -74,19 +77,26 @@ void add_products(Product& sum, const std::vector<double>& a, const double* b, s
 class Scales {
  public:
   explicit Scales(const ReferenceInput& input) : form_(static_cast<ScaleForm>(input.spec[scale_form])) {
-    if (input.spec[has_scales] != 0) {
+    if (is_packed(form_)) {
+      b_ = &reference::require(input, "b_scales");
+    } else if (input.spec[has_scales] != 0) {
       a_ = &reference::require(input, "a_scales");
       b_ = &reference::require(input, "b_scales");
     }
   }
 
   /// The elements of k that share a scale, of `depth`.
-  [[nodiscard]] std::size_t group(std::size_t depth) const { return form_ == ScaleForm::rows ? depth : 128; }
+  [[nodiscard]] std::size_t group(std::size_t depth) const {
+    return form_ == ScaleForm::rows ? depth : is_packed(form_) ? 32 : 128;
+  }
 
   /// The scale of the products of row `row` of a and row `column` of the matrix of `expert` in group `of`.
   [[nodiscard]] double at(std::int64_t row, std::int64_t expert, std::int64_t column, std::int64_t of) const {
-    if (a_ == nullptr) {
+    if (b_ == nullptr) {
       return 1;
+    }
+    if (is_packed(form_)) {
+      return element_of(*b_, {expert, column, of});
     }
     if (form_ == ScaleForm::blocks) {
       return element_of(*a_, {row, of}) * element_of(*b_, {expert, column / 128, of});
@@ -107,7 +117,7 @@ Product scaled_product(const std::vector<double>& a, const double* b, std::size_
   Product sum;
   for (std::size_t first = 0; first < a.size(); first += group) {
     Product part;
-    add_products(part, a, b, first, std::min(first + group, a.size()));
+    add_products(part, a, b, first, std::min(first + group, a.size()), group);
     const double by = scale(static_cast<std::int64_t>(first / group));
     sum.value += by * part.value;
     sum.reach += std::fabs(by) * part.reach + 0x1p-23 * (std::fabs(by * part.value) + std::fabs(sum.value));
@@ -162,7 +172,7 @@ std::vector<double> decoded_rows(const reference::HostRows& rows, std::int64_t f
 }
 
 /// The matrix of expert `of` in row order. The rows of b need not lie at one distance.
-std::vector<double> matrix_of(const HostTensor& b, std::int64_t of) {
+std::vector<double> matrix_of(const HostTensor& b, std::int64_t of, ScaleForm form) {
   HostTensor matrix;
   matrix.name = b.name;
   matrix.dtype = b.dtype;
@@ -170,7 +180,19 @@ std::vector<double> matrix_of(const HostTensor& b, std::int64_t of) {
   matrix.strides = {b.strides[1], b.strides[2]};
   const auto first = b.bytes.begin() + static_cast<std::ptrdiff_t>(of * b.strides[0] * size_of(b.dtype));
   matrix.bytes.assign(first, b.bytes.end());
-  return decoded_rows(reference::HostRows(matrix), 0, b.shape[1]);
+  std::vector<double> elements = decoded_rows(reference::HostRows(matrix), 0, b.shape[1]);
+  if (!is_packed(form)) {
+    return elements;
+  }
+  std::vector<double> unpacked;
+  unpacked.reserve(2 * elements.size());
+  for (const double element : elements) {
+    const auto byte = static_cast<unsigned>(element);
+    for (const unsigned nibble : {byte & 15U, byte >> 4U}) {
+      unpacked.push_back(form == ScaleForm::mxfp4 ? reference::decode_e2m1(nibble) : nibble - 8.0);
+    }
+  }
+  return unpacked;
 }
 
 }  // namespace
@@ -192,7 +214,7 @@ KERNCAST_REFERENCE(moe, grouped_gemm) {
   const auto depth = static_cast<std::size_t>(a.width());
   const Scales scales(input);
   for (const auto& [expert, slots] : slots_of_experts(input, c.rows())) {
-    const std::vector<double> matrix = matrix_of(b, expert);
+    const std::vector<double> matrix = matrix_of(b, expert, static_cast<ScaleForm>(input.spec[scale_form]));
     for (const std::int64_t slot : slots) {
       const std::vector<double> row = decoded_rows(a, slot / input.spec[top_k], 1);
       double weight = 1;

@@ -20,7 +20,8 @@ enum Param : std::size_t {
   alignment,
   scale_form,
   limit,
-  bias
+  bias,
+  scale_alignment
 };
 enum Tunable : std::size_t { tile_m, tile_n, tile_k, stages, warps, tiles_together };
 

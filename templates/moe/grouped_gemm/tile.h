@@ -56,7 +56,9 @@ struct GemmTile {
   }
   /// Bytes of a window of the scales that are read beside the stages.
   constexpr int window_bytes() const {
-    return form == ScaleForm::blocks ? 4 * (rows + most_row_blocks) * block_scales_stride : 0;
+    return form == ScaleForm::blocks ? 4 * (rows + most_row_blocks) * block_scales_stride
+           : is_packed(form)         ? columns * packed_scale_stride(form)
+                                     : 0;
   }
   /// Dynamic shared memory: the stages or sums, two windows of scales, the slot of each row.
   constexpr int shared_bytes() const { return pipeline_bytes() + 2 * window_bytes() + 4 * rows; }

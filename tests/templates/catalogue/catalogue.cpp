@@ -23,8 +23,8 @@ constexpr const char* unshipped[] = {
         "intermediate_size": 5120, "num_attention_heads": 16, "num_key_value_heads": 2, "head_dim": 256,
         "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_value_heads": 32})"};
 
-/// Shapes of ops that the plans of models do not name: the products of the experts of Qwen3 30B A3B, and of
-/// DeepSeek V3 in fp8.
+/// Shapes of ops that the plans of models do not name: the products of the experts of Qwen3 30B A3B, of
+/// DeepSeek V3 in fp8, of gpt-oss in fp4 and of Kimi K2 Thinking in int4.
 std::vector<tools::Workload> unplanned_workloads() {
   const OpDefinition& gemm = OpRegistry::instance().require("moe.grouped_gemm");
   return {
@@ -48,6 +48,30 @@ std::vector<tools::Workload> unplanned_workloads() {
                   {"has_scales", "true"},
                   {"scale_form", "blocks"},
                   {"activation", "silu_and_mul"}},
+       .scalars = {}},
+      {.op = &gemm,
+       .label = "experts' first product, mxfp4",
+       .params = {{"b_dtype", "u8"},
+                  {"n", "5760"},
+                  {"k", "2880"},
+                  {"experts", "128"},
+                  {"top_k", "4"},
+                  {"has_scales", "true"},
+                  {"scale_form", "mxfp4"},
+                  {"activation", "swiglu_oai"},
+                  {"limit", "true"},
+                  {"bias", "bf16"},
+                  {"scale_alignment", "2"}},
+       .scalars = {{"limit", 7}}},
+      {.op = &gemm,
+       .label = "experts' second product, int4",
+       .params = {{"b_dtype", "u8"},
+                  {"n", "7168"},
+                  {"k", "2048"},
+                  {"experts", "384"},
+                  {"has_weights", "true"},
+                  {"has_scales", "true"},
+                  {"scale_form", "int4"}},
        .scalars = {}}};
 }
 

@@ -87,6 +87,44 @@ TEST_CASE("grouped_gemm finds the form of scales from their shapes") {
   CHECK_THAT(error_of(test), Contains("'a_scales'") && Contains("bf16") && Contains("f32"));
 }
 
+TEST_CASE("grouped_gemm takes b of four bits by the type of its scales") {
+  moe::GroupedGemm test = good();
+  test.b = TensorView::contiguous(memory, DType::u8, {60, 96, 64});
+  test.b_scales = TensorView::contiguous(memory, DType::ue8m0, {60, 96, 4});
+  CHECK(
+      spec_of(test) ==
+      "b_dtype=u8 n=96 k=128 experts=60 top_k=8 block=16 has_scales=true scale_form=mxfp4 scale_alignment=4");
+  test.b_scales = TensorView::contiguous(memory, DType::bf16, {60, 96, 4});
+  CHECK(
+      spec_of(test) ==
+      "b_dtype=u8 n=96 k=128 experts=60 top_k=8 block=16 has_scales=true scale_form=int4 scale_alignment=8");
+  // Accesses may be wider than a row is long, since those of four bytes and more read a part.
+  test.b_scales = TensorView::contiguous(memory, DType::ue8m0, {60, 96, 4});
+  test.b_scales.strides = {96 * 32, 32, 1};
+  CHECK(param_of(test, "scale_alignment") == 16);
+  test.b_scales.strides = {96 * 6, 6, 1};
+  CHECK(param_of(test, "scale_alignment") == 2);
+  test.b_scales.strides = {96 * 8, 8, 2};
+  CHECK_THAT(error_of(test), Contains("'b_scales'") && Contains("contiguous"));
+  test.b_scales = TensorView::contiguous(memory, DType::ue8m0, {60, 96, 3});
+  CHECK_THAT(error_of(test), Contains("'b_scales'") && Contains("[60, 96, 4]") && Contains("[60, 96, 3]"));
+  test.b_scales.dtype = DType::f32;
+  CHECK_THAT(error_of(test), Contains("'b_scales'") && Contains("f32") && Contains("ue8m0"));
+  test.b_scales = {};
+  CHECK_THAT(error_of(test), Contains("'b_scales'"));
+  test.b_scales = TensorView::contiguous(memory, DType::ue8m0, {60, 96, 4});
+  test.a_scales = TensorView::contiguous(memory, DType::f32, {5});
+  CHECK_THAT(error_of(test), Contains("a_scales") && Contains("4 bits"));
+  test.a_scales = {};
+  test.a.dtype = DType::fp8_e4m3;
+  CHECK_THAT(error_of(test), Contains("'a'") && Contains("fp8_e4m3") && Contains("bf16 or f16"));
+  test.a.dtype = DType::bf16;
+  test.b.shape[2] = 60;
+  CHECK_THAT(error_of(test), Contains("'b'") && Contains("64") && Contains("half of"));
+  test.a.shape[1] = 120;
+  CHECK_THAT(error_of(test), Contains("k is 120") && Contains("32"));
+}
+
 TEST_CASE("grouped_gemm names what is wrong with a call") {
   moe::GroupedGemm test = good();
   test.a.dtype = DType::f32;

@@ -36,7 +36,10 @@ struct GemmCase {
   bool gated = false;     ///< an activation
   const char* activation = "silu_and_mul";
   double limit = 0;
-  DType bias = DType::i32;  ///< i32: none
+  DType bias = DType::i32;             ///< i32: none
+  int bits = 16;                       ///< 4: b is packed, with scales of 32 elements
+  DType packed_scales = DType::ue8m0;  ///< ue8m0: b is e2m1; bf16: integers
+  std::int64_t scale_stride = 0;       ///< elements between rows of packed scales; 0: none between them
   std::uint64_t seed = 1;
 };
 
@@ -76,6 +79,37 @@ TensorCase integers(const char* name, const std::vector<double>& values) {
           .bytes = to_bytes(DType::i32, values)};
 }
 
+std::vector<std::byte> random_bytes(std::int64_t count, std::uint64_t seed, std::uint64_t first,
+                                    std::uint64_t values) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(count));
+  Samples random(seed);
+  for (std::byte& byte : bytes) {
+    byte = static_cast<std::byte>(first + random.bits() % values);
+  }
+  return bytes;
+}
+
+/// b of four bits and its scales.
+std::vector<TensorCase> packed_matrices(const GemmCase& of) {
+  const std::int64_t groups = of.k / 32;
+  TensorCase b{.name = "b",
+               .dtype = DType::u8,
+               .shape = {of.experts, of.n, of.k / 2},
+               .bytes = random_bytes(of.experts * of.n * of.k / 2, of.seed + 1, 0, 256)};
+  TensorCase scales{
+      .name = "b_scales",
+      .dtype = of.packed_scales,
+      .shape = {of.experts, of.n, groups},
+      .bytes = of.packed_scales == DType::ue8m0
+                   ? random_bytes(of.experts * of.n * groups, of.seed + 4, 119, 6)
+                   : to_bytes(DType::bf16, samples(static_cast<std::size_t>(of.experts * of.n * groups),
+                                                   of.seed + 4, 0.02))};
+  if (of.scale_stride > 0) {
+    scales.strides = {of.n * of.scale_stride, of.scale_stride, 1};
+  }
+  return {std::move(b), std::move(scales)};
+}
+
 OpCase make_case(const GemmCase& of, const std::vector<double>& ids) {
   const std::int64_t slots = of.tokens * of.top_k;
   const std::int64_t rows = of.expanded ? slots : of.tokens;
@@ -93,7 +127,12 @@ OpCase make_case(const GemmCase& of, const std::vector<double>& ids) {
                   integers("expert", grouping.expert),
                   integers("total", grouping.total),
                   output_rows("c", of.c, {slots, of.gated ? of.n / 2 : of.n})};
-  if (of.scales == 3) {
+  if (of.bits == 4) {
+    drop_tensor(made, "b");
+    for (TensorCase& tensor : packed_matrices(of)) {
+      made.tensors.push_back(std::move(tensor));
+    }
+  } else if (of.scales == 3) {
     const std::int64_t groups = (of.k + 127) / 128;
     const std::int64_t blocks = (of.n + 127) / 128;
     TensorCase a_scales = input_rows("a_scales", DType::f32, {rows, groups}, of.seed + 3);
@@ -221,6 +260,110 @@ TEST_CASE("grouped_gemm adds a bias to the products of each expert") {
                           .gated = gated,
                           .activation = gated && bias == DType::bf16 ? "swiglu_oai" : "silu_and_mul",
                           .bias = bias}));
+}
+
+TEST_CASE("grouped_gemm multiplies b of four bits with scales of 32 elements") {
+  const DType scales = GENERATE(DType::ue8m0, DType::bf16);
+  const DType type = GENERATE(DType::bf16, DType::f16);
+  const bool gated = GENERATE(false, true);
+  // More than one window of scales, one group, and steps that end within the last.
+  const std::int64_t k = GENERATE(2112, 32, 352);
+  require_good(make_case({.tokens = 20,
+                          .n = 140,
+                          .k = k,
+                          .experts = 3,
+                          .type = type,
+                          .c = DType::f32,
+                          .weighted = gated,
+                          .gated = gated,
+                          .bits = 4,
+                          .packed_scales = scales}));
+}
+
+TEST_CASE("grouped_gemm reads scales of four bits under every alignment alike") {
+  const DType scales = GENERATE(DType::ue8m0, DType::bf16);
+  // Rows of 45 scales.
+  GemmCase of{
+      .tokens = 6, .n = 72, .k = 1440, .experts = 2, .c = DType::f32, .bits = 4, .packed_scales = scales};
+  const Outcome packed = require_good(make_case(of));
+  for (const std::int64_t stride : {46, 48, 56, 64}) {
+    of.scale_stride = stride;
+    CHECK(bytes_of(require_good(make_case(of)), "c") == bytes_of(packed, "c"));
+  }
+}
+
+TEST_CASE("grouped_gemm multiplies every value of four bits exactly") {
+  const DType scales = GENERATE(DType::ue8m0, DType::bf16);
+  const DType type = GENERATE(DType::bf16, DType::f16);
+  // Column i of the matrix has value i % 16 at place i / 16, where the row of a has a one.
+  OpCase test = make_case({.tokens = 1,
+                           .n = 512,
+                           .k = 32,
+                           .experts = 1,
+                           .top_k = 1,
+                           .type = type,
+                           .c = DType::f32,
+                           .bits = 4,
+                           .packed_scales = scales});
+  const unsigned none = scales == DType::ue8m0 ? 0 : 0x88;
+  std::vector<std::byte> b(std::size_t{512} * 16, static_cast<std::byte>(none));
+  for (std::size_t i = 0; i < 512; ++i) {
+    const std::size_t place = i / 16;
+    const auto value = static_cast<unsigned>(i % 16);
+    b[i * 16 + place / 2] =
+        static_cast<std::byte>(place % 2 == 0 ? (none & 0xf0U) | value : value << 4U | (none & 15U));
+  }
+  tensor_of(test, "b").bytes = b;
+  tensor_of(test, "a").bytes = to_bytes(type, std::vector<double>(32, 1.0));
+  tensor_of(test, "b_scales").bytes = scales == DType::ue8m0
+                                          ? std::vector<std::byte>(512, std::byte{129})
+                                          : to_bytes(DType::bf16, std::vector<double>(512, 4.0));
+  const Outcome outcome = require_good(test);
+  constexpr std::array magnitudes{0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0};
+  for (std::size_t i = 0; i < 512; ++i) {
+    const std::size_t code = i % 16;
+    const double value = scales == DType::ue8m0 ? magnitudes.at(code % 8) * (code < 8 ? 1 : -1)
+                                                : static_cast<double>(code) - 8;
+    CHECK(value_at(outcome, "c", i) == 4 * value);
+  }
+}
+
+TEST_CASE("grouped_gemm is right at the shapes of gpt-oss in mxfp4 and of Kimi K2 Thinking in int4") {
+  // Both products of a layer, with all of k and some of the columns.
+  require_good(make_case({.tokens = 7,
+                          .n = 192,
+                          .k = 2880,
+                          .experts = 4,
+                          .top_k = 4,
+                          .gated = true,
+                          .activation = "swiglu_oai",
+                          .limit = 7,
+                          .bias = DType::bf16,
+                          .bits = 4}));
+  require_good(make_case({.tokens = 7,
+                          .n = 96,
+                          .k = 2880,
+                          .experts = 4,
+                          .top_k = 4,
+                          .weighted = true,
+                          .expanded = true,
+                          .bias = DType::f32,
+                          .bits = 4}));
+  require_good(make_case({.tokens = 5,
+                          .n = 256,
+                          .k = 7168,
+                          .experts = 3,
+                          .gated = true,
+                          .bits = 4,
+                          .packed_scales = DType::bf16}));
+  require_good(make_case({.tokens = 5,
+                          .n = 128,
+                          .k = 2048,
+                          .experts = 3,
+                          .weighted = true,
+                          .expanded = true,
+                          .bits = 4,
+                          .packed_scales = DType::bf16}));
 }
 
 TEST_CASE("grouped_gemm is right at the shapes of gpt-oss in bf16") {
@@ -479,6 +622,18 @@ TEST_CASE("grouped_gemm gives the same bits with all tunables and scales of bloc
                             .gated = gated}));
 }
 
+TEST_CASE("grouped_gemm gives the same bits with all tunables and four bits") {
+  const DType scales = GENERATE(DType::ue8m0, DType::bf16);
+  check_tunables(make_case({.tokens = 24,
+                            .n = 160,
+                            .k = 1312,
+                            .experts = 2,
+                            .block = 64,
+                            .c = DType::f32,
+                            .bits = 4,
+                            .packed_scales = scales}));
+}
+
 TEST_CASE("grouped_gemm keeps NaN and infinity within their rows") {
   const GemmCase of{.tokens = 6, .n = 48, .k = 96, .experts = 2, .c = DType::f32};
   OpCase test = make_case(of);
@@ -568,26 +723,40 @@ TEST_CASE("grouped_gemm reads the matrix of each expert once for up to 64 tokens
   CHECK(sectors >= matrices + rows);
 }
 
-TEST_CASE("grouped_gemm reads scales of blocks, and the matrices they belong to, once for up to 64 tokens") {
+TEST_CASE("grouped_gemm reads matrices with small scales once for up to 64 tokens") {
   if (runtime().driver_symbol("kerncastSimProfile") == nullptr) {
     return;
   }
   const std::int64_t tokens = GENERATE(1, 8, 31, 64);
-  // A tile of columns at the depth of DeepSeek V3.
-  const GemmCase of{.tokens = tokens,
-                    .n = 128,
-                    .k = 7168,
-                    .experts = 12,
-                    .top_k = 4,
-                    .block = 64,
-                    .type = DType::fp8_e4m3,
-                    .scales = 3};
+  // A tile of columns at the depth of DeepSeek V3 and Kimi K2. Bytes of an element of k: of a, its scales, b,
+  // its scales.
+  struct Bytes {
+    double a;
+    double a_scales;
+    double b;
+    double b_scales;
+  };
+  GemmCase of{.tokens = tokens, .n = 128, .k = 7168, .experts = 12, .top_k = 4, .block = 64};
+  Bytes bytes{};
+  SECTION("blocks") {
+    of.type = DType::fp8_e4m3;
+    of.scales = 3;
+    bytes = {1, 4.0 / 128, 1, 4.0 / 128 / 128};
+  }
+  SECTION("mxfp4") {
+    of.bits = 4;
+    bytes = {2, 0, 0.5, 1.0 / 32};
+  }
+  SECTION("int4") {
+    of.bits = 4;
+    of.packed_scales = DType::bf16;
+    bytes = {2, 0, 0.5, 2.0 / 32};
+  }
   const std::vector<double> ids = distinct_ids(tokens, of.top_k, of.experts);
   const std::set<double> touched(ids.begin(), ids.end());
-  const double groups = static_cast<double>(of.k) / 128;
   const double matrices =
-      static_cast<double>(touched.size()) * (static_cast<double>(of.n * of.k) + groups * 4);
-  const double rows = static_cast<double>(tokens * of.top_k) * (static_cast<double>(of.k) + groups * 4);
+      static_cast<double>(touched.size()) * static_cast<double>(of.n * of.k) * (bytes.b + bytes.b_scales);
+  const double rows = static_cast<double>(tokens * of.top_k * of.k) * (bytes.a + bytes.a_scales);
   const auto sectors = static_cast<double>(sectors_read(make_case(of, ids)));
   INFO(sectors << " sectors, " << matrices / 32 << " of matrices and " << rows / 32 << " of rows");
   CHECK(sectors <= 1.02 * (matrices + rows) / 32);
