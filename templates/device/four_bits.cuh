@@ -16,8 +16,8 @@ __device__ __forceinline__ unsigned moved_up(unsigned word) {
 template <int First>
 __device__ __forceinline__ unsigned f16_pair_of_e2m1(unsigned word) {
   // Exponent and mantissa move to those of f16, whose bias is 14 more.
-  unsigned pair = (moved_up<12 - 4 * First>(word) & 0x80008000u) |
-                  (moved_up<9 - 4 * First>(word) & 0x0e000e00u);
+  unsigned pair =
+      (moved_up<12 - 4 * First>(word) & 0x80008000u) | (moved_up<9 - 4 * First>(word) & 0x0e000e00u);
   asm("mul.rn.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0x74007400u));
   return pair;
 }
@@ -34,8 +34,8 @@ __device__ __forceinline__ unsigned f16_pair_of_int4(unsigned word) {
 template <int First>
 __device__ __forceinline__ unsigned bf16_pair_of_e2m1(unsigned word) {
   // The bias of bf16 is 126 more. fma is the one product of bf16 that sm_80 has.
-  unsigned pair = (moved_up<12 - 4 * First>(word) & 0x80008000u) |
-                  (moved_up<6 - 4 * First>(word) & 0x01c001c0u);
+  unsigned pair =
+      (moved_up<12 - 4 * First>(word) & 0x80008000u) | (moved_up<6 - 4 * First>(word) & 0x01c001c0u);
   asm("fma.rn.bf16x2 %0, %0, %1, %2;" : "+r"(pair) : "r"(0x7e807e80u), "r"(0x80008000u));
   return pair;
 }

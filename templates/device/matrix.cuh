@@ -82,4 +82,35 @@ __device__ __forceinline__ void multiply_add(float (&sum)[4], const unsigned (&l
 }
 #endif
 
+/// Adds exact products of 32 columns of bytes, signed: a lane holds of a left operand the elements 4t to 4t +
+/// 3 and 4t + 16 to 4t + 19 of rows g and g + 8, in the order g, g + 8, g, g + 8; of a right one the same
+/// elements of column g.
+__device__ __forceinline__ void multiply_add_bytes(int (&sum)[4], const unsigned (&left)[4], unsigned right0,
+                                                   unsigned right1) {
+#if __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])
+      : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right0), "r"(right1));
+#else
+  const int lane = static_cast<int>(threadIdx.x % 32);
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+#pragma unroll 1
+    for (int t = 0; t < 4; ++t) {
+      const unsigned right = half == 0 ? right0 : right1;
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        const unsigned of_row = __shfl_sync(0xffffffffu, left[2 * half + row], (lane & ~3) + t);
+#pragma unroll
+        for (int column = 0; column < 2; ++column) {
+          const unsigned of_column = __shfl_sync(0xffffffffu, right, (2 * (lane & 3) + column) * 4 + t);
+          asm("dp4a.s32.s32 %0, %1, %2, %0;" : "+r"(sum[2 * row + column]) : "r"(of_row), "r"(of_column));
+        }
+      }
+    }
+  }
+#endif
+}
+
 }  // namespace kerncast

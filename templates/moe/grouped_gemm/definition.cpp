@@ -88,10 +88,10 @@ void validate(const Specialisation& spec) {
   }
   host::validate_alignment(op_name, spec[alignment], spec[k], host::dtype_from_param(spec[a_dtype]));
   if (spec[has_scales] != 0 && element_bytes(spec) != 1 && !is_packed(form_of(spec))) {
-    host::refuse(op_name, fmt::format("a is {}, but only fp8 has scales",
+    host::refuse(op_name, fmt::format("a is {}, but only fp8 and i8 have scales",
                                       name_of(host::dtype_from_param(spec[a_dtype]))));
   }
-  if (form_of(spec) == ScaleForm::blocks && (spec[has_scales] == 0 || element_bytes(spec) != 1)) {
+  if (form_of(spec) == ScaleForm::blocks && (spec[has_scales] == 0 || of_a != DType::fp8_e4m3)) {
     host::refuse(op_name, fmt::format("scale_form is blocks, but a is {}{}, and fp8 with scales alone has it",
                                       name_of(host::dtype_from_param(spec[a_dtype])),
                                       spec[has_scales] == 0 ? " without scales" : ""));
@@ -181,11 +181,11 @@ void describe(host::NamedArguments& named, GroupedGemm& call) {
   named.input("total", call.total, "[1], i32, of moe.align_block_size");
   named.optional_input("weights", call.weights, "[T * top_k], f32, contiguous");
   named.optional_input("a_scales", call.a_scales,
-                       "[T], [1] or [T, ceil(k / 128)], f32, any strides; with fp8");
-  named.optional_input(
-      "b_scales", call.b_scales,
-      "[experts, n], [experts] or [experts, ceil(n / 128), ceil(k / 128)], f32, any strides; with fp8; of 4 "
-      "bits: [experts, n, k / 32], ue8m0 or bf16, contiguous along k");
+                       "[T], [1] or [T, ceil(k / 128)], f32, any strides; with fp8 and i8");
+  named.optional_input("b_scales", call.b_scales,
+                       "[experts, n], [experts] or [experts, ceil(n / 128), ceil(k / 128)], f32, any "
+                       "strides; with fp8 and i8; of 4 "
+                       "bits: [experts, n, k / 32], ue8m0 or bf16, contiguous along k");
   named.optional_input("bias", call.bias, "[experts, n], bf16, f16 or f32, contiguous along n");
   named.output("c", call.c, "[T * top_k, n, or n / 2 with an activation], c_dtype; rows may be strided");
   named.setting("top_k", call.top_k);
@@ -253,6 +253,9 @@ struct Scales {
 Scales block_scales_of(const GroupedGemm& arguments, std::int64_t rows) {
   const TensorView& a = arguments.a_scales;
   const TensorView& b = arguments.b_scales;
+  if (arguments.a.dtype != DType::fp8_e4m3) [[unlikely]] {
+    host::refuse_dtype(op_name, "a", arguments.a.dtype, "fp8_e4m3 if it has scales of 128 elements");
+  }
   const std::int64_t groups = host::divide_up(arguments.a.dim(-1), std::int64_t{128});
   const std::int64_t count = arguments.b.dim(0);
   const std::int64_t row_blocks = host::divide_up(arguments.b.dim(1), std::int64_t{128});
@@ -324,7 +327,7 @@ Scales check_gemm_scales(const GroupedGemm& arguments, std::int64_t rows) {
     return packed_scales_of(arguments);
   }
   if (size_of(arguments.a.dtype) != 1) [[unlikely]] {
-    host::refuse_dtype(op_name, "a", arguments.a.dtype, "fp8_e4m3 if it has scales");
+    host::refuse_dtype(op_name, "a", arguments.a.dtype, "fp8_e4m3 or i8 if it has scales");
   }
   const auto check = [&](std::string_view name, const TensorView& view) {
     host::TensorCheck(op_name, name, view)
@@ -498,8 +501,9 @@ Call bind(const GroupedGemm& arguments) {
   const TensorView& c = arguments.c;
   const host::TensorCheck a_check(op_name, "a", a);
   const host::TensorCheck c_check(op_name, "c", c);
-  if (a.dtype != DType::bf16 && a.dtype != DType::f16 && a.dtype != DType::fp8_e4m3) [[unlikely]] {
-    host::refuse_dtype(op_name, "a", a.dtype, "bf16, f16 or fp8_e4m3");
+  if (a.dtype != DType::bf16 && a.dtype != DType::f16 && a.dtype != DType::fp8_e4m3 && a.dtype != DType::i8)
+      [[unlikely]] {
+    host::refuse_dtype(op_name, "a", a.dtype, "bf16, f16, fp8_e4m3 or i8");
   }
   const host::Rows a_rows = a_check.contiguous_rows();
   const host::Rows c_rows = c_check.is_float().output_rows();
@@ -620,9 +624,9 @@ KERNCAST_OP(moe, grouped_gemm) {
       "added then. An activation: c[s] = weights[s] * act(g, u) of the first and "
       "the second half of the products, which are not rounded before; swiglu_oai takes them in turns";
   op.params = host::params(
-      host::param<a_dtype>(
-          host::dtype_param({DType::bf16, DType::f16, DType::fp8_e4m3}, DType::bf16, "element type of a")),
-      host::param<b_dtype>(host::dtype_param({DType::bf16, DType::f16, DType::fp8_e4m3, DType::u8},
+      host::param<a_dtype>(host::dtype_param({DType::bf16, DType::f16, DType::fp8_e4m3, DType::i8},
+                                             DType::bf16, "element type of a")),
+      host::param<b_dtype>(host::dtype_param({DType::bf16, DType::f16, DType::fp8_e4m3, DType::i8, DType::u8},
                                              DType::bf16, "element type of b; u8: two values of 4 bits")),
       host::param<c_dtype>(
           host::dtype_param({DType::bf16, DType::f16, DType::f32}, DType::bf16, "element type of c")),

@@ -45,8 +45,8 @@ class GroupedGemm {
     if (!find_rows(first, count, expert)) {
       return;
     }
-    float sums[row_parts][column_parts][4] = {};
-    float partial[row_parts][column_parts][4] = {};
+    Sum sums[row_parts][column_parts][4] = {};
+    Sum partial[row_parts][column_parts][4] = {};
     int stage = 1;
     // The first steps only load, so that the text of the copies stands here once.
 #pragma unroll 1
@@ -78,6 +78,7 @@ class GroupedGemm {
   static constexpr int row_step = is_gated && Activation::order == GateOrder::interleaved ? 2 : 1;
   /// What the tensor cores multiply. They take fp8 as f16, which gives the same bits on every device.
   using Factor = typename Choose<sizeof(A) == 1, f16, A>::type;
+  using Sum = typename Choose<is_same<A, i8>, int, float>::type;
   static constexpr int element = static_cast<int>(sizeof(A));
   static constexpr int b_element = static_cast<int>(sizeof(typename Config::b_dtype));
   static constexpr ScaleForm form = static_cast<ScaleForm>(Config::scale_form);
@@ -411,8 +412,8 @@ class GroupedGemm {
 
   /// Adds the products of step `step`, which lie in `stage`. With scales of blocks, `partial` has the sums
   /// since the last promotion.
-  __device__ void add_step(int step, int stage, float (&partial)[row_parts][column_parts][4],
-                           float (&sums)[row_parts][column_parts][4]) const {
+  __device__ void add_step(int step, int stage, Sum (&partial)[row_parts][column_parts][4],
+                           Sum (&sums)[row_parts][column_parts][4]) const {
     if constexpr (form == ScaleForm::blocks) {
       add_products(stage, partial);
       if (Config::tile_k == group || (step + 1) * Config::tile_k % group == 0 || step == steps - 1) {
@@ -426,7 +427,7 @@ class GroupedGemm {
   }
 
   /// Adds the products of the elements in `stage`.
-  __device__ void add_products(int stage, float (&sums)[row_parts][column_parts][4]) const {
+  __device__ void add_products(int stage, Sum (&sums)[row_parts][column_parts][4]) const {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int column = warp_column() + lane % 16;
     // With an odd number of parts the last one has two matrices, and lanes from 16 on repeat their addresses.
@@ -463,11 +464,12 @@ class GroupedGemm {
     }
   }
 
-  /// Adds the products of 32 bytes of each row. Of 8-bit elements a lane holds four neighbours, whose pairs
+  /// Adds the products of 32 bytes of each row. Of fp8 a lane holds four neighbours, whose pairs
   /// stand for columns 2t and 2t + 8 of a product, on the left and on the right alike.
-  __device__ static void multiply_pair(float (&sum)[4], const unsigned (&left)[4],
-                                       const unsigned (&right)[2]) {
-    if constexpr (element == 1) {
+  __device__ static void multiply_pair(Sum (&sum)[4], const unsigned (&left)[4], const unsigned (&right)[2]) {
+    if constexpr (is_same<A, i8>) {
+      multiply_add_bytes(sum, left, right[0], right[1]);
+    } else if constexpr (element == 1) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         unsigned rows[4];
@@ -483,7 +485,7 @@ class GroupedGemm {
   }
 
   /// Writes the tile by way of shared memory, a row of c at a time.
-  __device__ void store(const float (&sums)[row_parts][column_parts][4]) {
+  __device__ void store(const Sum (&sums)[row_parts][column_parts][4]) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     float* all = reinterpret_cast<float*>(memory_);
     float* own = all + (warp_row() + lane % 4 * 2) * tile.sums_stride() + warp_column() + lane / 4;
@@ -493,7 +495,7 @@ class GroupedGemm {
       for (int j = 0; j < column_parts; ++j) {
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
-          own[(8 * i + e % 2) * tile.sums_stride() + 16 * j + e / 2 * 8] = sums[i][j][e];
+          own[(8 * i + e % 2) * tile.sums_stride() + 16 * j + e / 2 * 8] = static_cast<float>(sums[i][j][e]);
         }
       }
     }

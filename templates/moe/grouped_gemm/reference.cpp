@@ -113,11 +113,14 @@ class Scales {
 
 /// The sum over k of a row of a times a row of b, `scale(g)` being that of group g.
 template <class Scale>
-Product scaled_product(const std::vector<double>& a, const double* b, std::size_t group, const Scale& scale) {
+Product scaled_product(const std::vector<double>& a, const double* b, std::size_t group, bool exact,
+                       const Scale& scale) {
   Product sum;
   for (std::size_t first = 0; first < a.size(); first += group) {
     Product part;
     add_products(part, a, b, first, std::min(first + group, a.size()), group);
+    // Integers are added exactly, and rounded as they become f32.
+    part.reach = exact ? 0x1p-24 * std::fabs(part.value) : part.reach;
     const double by = scale(static_cast<std::int64_t>(first / group));
     sum.value += by * part.value;
     sum.reach += std::fabs(by) * part.reach + 0x1p-23 * (std::fabs(by * part.value) + std::fabs(sum.value));
@@ -223,9 +226,10 @@ KERNCAST_REFERENCE(moe, grouped_gemm) {
         weight = of(slot / of.width(), slot % of.width());
       }
       const auto product = [&](std::int64_t column) {
-        Product made = scaled_product(
-            row, matrix.data() + static_cast<std::size_t>(column) * depth, scales.group(depth),
-            [&](std::int64_t of) { return scales.at(slot / input.spec[top_k], expert, column, of); });
+        Product made = scaled_product(row, matrix.data() + static_cast<std::size_t>(column) * depth,
+                                      scales.group(depth), a.dtype() == DType::i8, [&](std::int64_t of) {
+                                        return scales.at(slot / input.spec[top_k], expert, column, of);
+                                      });
         if (bias_of != nullptr) {
           made.value += element_of(*bias_of, {expert, column});
           made.reach += 0x1p-23 * std::fabs(made.value);

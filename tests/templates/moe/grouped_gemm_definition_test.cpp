@@ -85,6 +85,10 @@ TEST_CASE("grouped_gemm finds the form of scales from their shapes") {
   test.a_scales = TensorView::contiguous(memory, DType::f32, {5, 3});
   test.a_scales.dtype = DType::bf16;
   CHECK_THAT(error_of(test), Contains("'a_scales'") && Contains("bf16") && Contains("f32"));
+  test.a_scales.dtype = DType::f32;
+  test.a.dtype = DType::i8;
+  test.b.dtype = DType::i8;
+  CHECK_THAT(error_of(test), Contains("'a'") && Contains("i8") && Contains("128 elements"));
 }
 
 TEST_CASE("grouped_gemm takes b of four bits by the type of its scales") {
@@ -185,7 +189,8 @@ TEST_CASE("grouped_gemm names what is wrong with a call") {
   CHECK_THAT(error_of(test), Contains("'bias'") && Contains("fp8_e4m3"));
   test = good();
   test.a_scales = TensorView::contiguous(memory, DType::f32, {5});
-  CHECK_THAT(error_of(test), Contains("'a'") && Contains("bf16") && Contains("fp8_e4m3 if it has scales"));
+  CHECK_THAT(error_of(test),
+             Contains("'a'") && Contains("bf16") && Contains("fp8_e4m3 or i8 if it has scales"));
   test.a.dtype = DType::fp8_e4m3;
   test.b.dtype = DType::fp8_e4m3;
   CHECK_THAT(error_of(test), Contains("'b_scales'"));

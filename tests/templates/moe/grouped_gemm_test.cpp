@@ -262,6 +262,50 @@ TEST_CASE("grouped_gemm adds a bias to the products of each expert") {
                           .bias = bias}));
 }
 
+TEST_CASE("grouped_gemm multiplies int8 with scales of tensors, rows and columns, or none") {
+  const int scales = GENERATE(0, 1, 2);
+  const bool gated = GENERATE(false, true);
+  const std::int64_t k = GENERATE(2048, 200, 33);
+  GemmCase of{.tokens = 20,
+              .n = 96,
+              .k = k,
+              .experts = 3,
+              .type = DType::i8,
+              .c = DType::f32,
+              .weighted = gated,
+              .scales = scales,
+              .gated = gated};
+  OpCase test = make_case(of);
+  tensor_of(test, "a").bytes = random_bytes(of.tokens * of.k, 5, 0, 256);
+  tensor_of(test, "b").bytes = random_bytes(of.experts * of.n * of.k, 6, 0, 256);
+  require_good(test);
+}
+
+TEST_CASE("grouped_gemm adds up int8 exactly") {
+  const std::int64_t k = GENERATE(65536, 7168, 1000);
+  OpCase test =
+      make_case({.tokens = 1, .n = 3, .k = k, .experts = 1, .top_k = 1, .type = DType::i8, .c = DType::f32});
+  tensor_of(test, "a").bytes = random_bytes(k, 5, 0, 256);
+  tensor_of(test, "b").bytes = random_bytes(3 * k, 6, 0, 256);
+  const auto element = [&](const char* name, std::int64_t at) {
+    return static_cast<std::int64_t>(
+        static_cast<std::int8_t>(tensor_of(test, name).bytes[static_cast<std::size_t>(at)]));
+  };
+  const Outcome outcome = require_good(test);
+  for (std::int64_t column = 0; column < 3; ++column) {
+    std::int64_t sum = 0;
+    for (std::int64_t i = 0; i < k; ++i) {
+      sum += element("a", i) * element("b", column * k + i);
+    }
+    CHECK(value_at(outcome, "c", static_cast<std::size_t>(column)) ==
+          static_cast<double>(static_cast<float>(sum)));
+  }
+  // All at the lower end: 2^30 at the largest k.
+  tensor_of(test, "a").bytes = std::vector<std::byte>(static_cast<std::size_t>(k), std::byte{0x80});
+  tensor_of(test, "b").bytes = std::vector<std::byte>(static_cast<std::size_t>(3 * k), std::byte{0x80});
+  CHECK(value_at(require_good(test), "c", 1) == 16384.0 * static_cast<double>(k));
+}
+
 TEST_CASE("grouped_gemm multiplies b of four bits with scales of 32 elements") {
   const DType scales = GENERATE(DType::ue8m0, DType::bf16);
   const DType type = GENERATE(DType::bf16, DType::f16);
@@ -620,6 +664,18 @@ TEST_CASE("grouped_gemm gives the same bits with all tunables and scales of bloc
                             .c = DType::f32,
                             .scales = 3,
                             .gated = gated}));
+}
+
+TEST_CASE("grouped_gemm gives the same bits with all tunables and int8") {
+  check_tunables(make_case({.tokens = 24,
+                            .n = 160,
+                            .k = 1312,
+                            .experts = 2,
+                            .block = 64,
+                            .type = DType::i8,
+                            .c = DType::f32,
+                            .scales = 2,
+                            .gated = true}));
 }
 
 TEST_CASE("grouped_gemm gives the same bits with all tunables and four bits") {
