@@ -690,6 +690,69 @@ TEST_CASE("grouped_gemm gives the same bits with all tunables and four bits") {
                             .packed_scales = scales}));
 }
 
+namespace {
+
+/// A case of each form of scales, and of int8.
+GemmCase case_of_form(int form) {
+  GemmCase of{.tokens = 6, .n = 48, .k = 1152, .experts = 3, .c = DType::f32};
+  if (form < 2) {
+    of.type = form == 0 ? DType::fp8_e4m3 : DType::i8;
+    of.scales = form == 0 ? 3 : 2;
+  } else {
+    of.bits = 4;
+    of.packed_scales = form == 2 ? DType::ue8m0 : DType::bf16;
+  }
+  return of;
+}
+
+}  // namespace
+
+TEST_CASE("grouped_gemm takes no rows and one row with every form of scales") {
+  GemmCase of = case_of_form(GENERATE(0, 1, 2, 3));
+  of.tokens = 0;
+  require_good(make_case(of));
+  of.tokens = 1;
+  require_good(make_case(of));
+}
+
+TEST_CASE("grouped_gemm takes experts more than 2^31 elements apart with every form of scales") {
+  const GemmCase of = case_of_form(GENERATE(0, 1, 2, 3));
+  OpCase test = make_case(of);
+  const Outcome packed = require_good(test);
+  constexpr std::int64_t far = huge_stride;
+  for (const char* name : {"b", "b_scales"}) {
+    TensorCase& tensor = tensor_of(test, name);
+    tensor.strides = {far, 1};
+    if (tensor.shape.size() == 3) {
+      tensor.strides = {far, tensor.shape[2], 1};
+    }
+    CHECK(bytes_of(require_good(test), "c") == bytes_of(packed, "c"));
+    tensor.strides = {};
+  }
+}
+
+TEST_CASE("grouped_gemm keeps a scale of NaN within its row or column") {
+  const int form = GENERATE(0, 2, 3);
+  const GemmCase of = case_of_form(form);
+  OpCase test = make_case(of);
+  // The last group of row 1 of a, or of column 5 of every expert.
+  TensorCase& scales = tensor_of(test, form == 0 ? "a_scales" : "b_scales");
+  const auto nan = to_bytes(scales.dtype, {std::numeric_limits<double>::quiet_NaN()});
+  const std::int64_t groups = scales.shape.back();
+  for (std::int64_t e = 0; e < (form == 0 ? 1 : of.experts); ++e) {
+    const std::int64_t at = form == 0 ? 2 * groups - 1 : (e * of.n + 6) * groups - 1;
+    std::copy(nan.begin(), nan.end(),
+              scales.bytes.begin() + static_cast<std::ptrdiff_t>(at * size_of(scales.dtype)));
+  }
+  const Outcome outcome = require_good(test);
+  for (std::int64_t slot = 0; slot < of.tokens * of.top_k; ++slot) {
+    for (std::int64_t i = 0; i < of.n; ++i) {
+      const bool is_nan = std::isnan(value_at(outcome, "c", static_cast<std::size_t>(slot * of.n + i)));
+      CHECK(is_nan == (form == 0 ? slot / of.top_k == 1 : i == 5));
+    }
+  }
+}
+
 TEST_CASE("grouped_gemm keeps NaN and infinity within their rows") {
   const GemmCase of{.tokens = 6, .n = 48, .k = 96, .experts = 2, .c = DType::f32};
   OpCase test = make_case(of);
