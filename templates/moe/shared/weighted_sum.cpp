@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "templates/host/checks.hpp"
 #include "templates/host/tensor_check.hpp"
@@ -109,6 +110,28 @@ host::Rows check_addend(std::string_view op, const TensorView& addend, const Ten
   return made;
 }
 
+bool has_ids_of(const Arguments& arguments) {
+  return arguments.ids != nullptr && !arguments.ids->absent();
+}
+
+/// Checks ids and expert_map, and returns the rows of ids.
+host::Rows check_ids(std::string_view op, const Arguments& arguments, const MainTensors& main) {
+  if (arguments.experts < 1 || arguments.experts > max_experts) [[unlikely]] {
+    host::refuse_range(op, "experts", arguments.experts, 1, max_experts);
+  }
+  const TensorView& map = *arguments.expert_map;
+  if (!map.absent()) {
+    const host::TensorCheck check(op, "expert_map", map);
+    const host::Rows one = check.has_dtype(DType::i32).contiguous_rows();
+    if (map.rank != 1 || map.dim(0) < 1 || map.dim(0) > std::numeric_limits<std::int32_t>::max())
+        [[unlikely]] {
+      host::refuse_shape(op, "expert_map", map, "[experts of all ranks]");
+    }
+    check.has_data(main.y.count).is_on_device_of("y", arguments.y).is_aligned(one);
+  }
+  return slot_rows(op, "ids", *arguments.ids, DType::i32, main.y.count, main.slots, arguments.y);
+}
+
 /// Most bytes of x per access with which the accesses to all tensors of rows are aligned.
 std::int32_t access_bytes(std::string_view op, const Arguments& arguments, const MainTensors& main,
                           const host::Rows& addend) {
@@ -148,6 +171,21 @@ void add_params(OpDefinition& op) {
   op.geometry = geometry;
 }
 
+void add_id_params(OpDefinition& op) {
+  host::append(op.params,
+               host::param<has_ids>(host::flag_param(false, "skip slots whose id names no expert here")),
+               host::param<has_expert_map>(host::flag_param(false, "ids name experts of all ranks")),
+               host::param<experts>(
+                   host::integer_param(1, max_experts, max_experts, "experts E here; without ids the most")));
+  op.validate = [](const Specialisation& spec) {
+    constexpr std::string_view name = "moe.sum_reduce";
+    validate(name, spec);
+    if (spec[has_expert_map] != 0 && spec[has_ids] == 0) {
+      host::refuse(name, "expert_map says which expert an id is, so it needs ids");
+    }
+  };
+}
+
 void validate(std::string_view op, const Specialisation& spec) {
   host::validate_alignment(op, spec[alignment], spec[hidden], host::dtype_from_param(spec[x_dtype]));
 }
@@ -162,6 +200,12 @@ Call make_call(std::string_view op, const Arguments& arguments) {
   host::Rows map_rows;
   if (mapped) {
     map_rows = slot_rows(op, "map", *arguments.map, DType::i32, rows, main.slots, y);
+  }
+  const bool has_slot_ids = has_ids_of(arguments);
+  if (has_slot_ids) {
+    map_rows = check_ids(op, arguments, main);
+  } else if (arguments.expert_map != nullptr && !arguments.expert_map->absent()) [[unlikely]] {
+    host::refuse(op, "expert_map says which expert an id is, so it needs ids");
   }
   host::Rows weight_rows;
   if (weighted) {
@@ -180,7 +224,9 @@ Call make_call(std::string_view op, const Arguments& arguments) {
                       {{"x", arguments.x},
                        {"weights", arguments.weights},
                        {"addend", arguments.addend},
-                       {"map", mapped ? *arguments.map : none}});
+                       {"map", mapped ? *arguments.map : none},
+                       {"ids", has_slot_ids ? *arguments.ids : none},
+                       {"expert_map", has_slot_ids ? *arguments.expert_map : none}});
 
   Call call;
   call.spec.values[x_dtype] = host::to_param(arguments.x.dtype);
@@ -190,16 +236,25 @@ Call make_call(std::string_view op, const Arguments& arguments) {
   call.spec.values[has_weights] = weighted ? 1 : 0;
   call.spec.values[has_addend] = added ? 1 : 0;
   call.spec.values[alignment] = access_bytes(op, arguments, main, addend_rows);
+  if (arguments.ids != nullptr) {
+    const bool translated = has_slot_ids && !arguments.expert_map->absent();
+    call.spec.values[has_ids] = has_slot_ids ? 1 : 0;
+    call.spec.values[has_expert_map] = translated ? 1 : 0;
+    call.spec.values[experts] = has_slot_ids ? arguments.experts : max_experts;
+  }
   call.rows = rows;
   call.device = y.device;
   call.set_arguments(WeightedSumKernelArgs{
       .x = arguments.x.data,
       .weights = static_cast<const float*>(arguments.weights.data),
       .addend = arguments.addend.data,
-      .map = mapped ? static_cast<const int*>(arguments.map->data) : nullptr,
+      .map = mapped         ? static_cast<const int*>(arguments.map->data)
+             : has_slot_ids ? static_cast<const int*>(arguments.ids->data)
+                            : nullptr,
+      .expert_map = has_slot_ids ? static_cast<const int*>(arguments.expert_map->data) : nullptr,
       .y = y.data,
       .rows = rows,
-      .x_rows = main.x.count,
+      .x_rows = mapped ? main.x.count : main.slots,
       .x_stride = main.x.stride,
       .x_slot_stride = main.slot_stride,
       .weights_stride = weight_rows.stride,
@@ -207,6 +262,9 @@ Call make_call(std::string_view op, const Arguments& arguments) {
       .map_stride = map_rows.stride,
       .y_stride = main.y.stride,
       .factor = arguments.factor,
+      .expert_map_size = has_slot_ids && !arguments.expert_map->absent()
+                             ? static_cast<int>(arguments.expert_map->dim(0))
+                             : 0,
   });
   return call;
 }
@@ -235,6 +293,15 @@ std::vector<TensorPlan> plan_inputs(const OpDefinition& op, const Bindings& bind
   }
   if (flag(op, bindings, "has_addend", false)) {
     add("addend", host::dtype_setting(op, bindings, "y_dtype", x_type), {rows, width});
+  }
+  if (!mapped && flag(op, bindings, "has_ids", false)) {
+    const std::int64_t count = host::setting(op, bindings, "experts").value_or(max_experts);
+    add("ids", DType::i32, {rows, slots});
+    plans.back().integers_below = count;
+    if (flag(op, bindings, "has_expert_map", false)) {
+      add("expert_map", DType::i32, {count});
+      plans.back().integers_below = count;
+    }
   }
   return plans;
 }

@@ -54,10 +54,25 @@ __device__ __forceinline__ bool are_sound(const ProductSum<Precise>* sums, float
   return zero == 0.0f && !is_small && fabsf(factor) <= 1024.0f;
 }
 
+/// True if `id`, after the map, is that of one of the experts here, as device/grouping.cuh has it.
+template <class Config>
+__device__ __forceinline__ bool names_expert(const WeightedSumKernelArgs& args, int id) {
+  if constexpr (Config::has_expert_map) {
+    id = id >= 0 && id < args.expert_map_size ? args.expert_map[id] : -1;
+  }
+  return id >= 0 && id < Config::experts;
+}
+
+/// The rows of x that the slots of a token have.
+enum class SlotRows : unsigned char {
+  own,     ///< each slot its own
+  mapped,  ///< the map gives the row of each slot, and a slot whose map names none gives 0
+  named,   ///< each slot its own, but a slot whose id names no expert here gives 0
+};
+
 /// y = factor * sum over slots of weight * x + addend. In each of the blocks_per_row blocks of a token, lanes
-/// = threads / rows_per_block threads share it. If `Mapped`, the map gives the row of x of each slot; a slot
-/// whose map names no row of x gives 0.
-template <class Config, bool Mapped>
+/// = threads / rows_per_block threads share it.
+template <class Config, SlotRows Rows>
 __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) {
   using X = typename Config::x_dtype;
   using Y = typename Config::y_dtype;
@@ -67,6 +82,7 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
   constexpr int lanes = Config::threads / Config::rows_per_block;
   constexpr int slots = Config::top_k;
   constexpr bool precise = sizeof(Y) == 4;
+  constexpr bool looked_up = Rows != SlotRows::own;
   static_assert(width >= 1 && Config::hidden % width == 0, "a row is a whole number of vectors");
   // For sm_120 the compiler spills registers if there are four.
 #if __CUDA_ARCH__ >= 1200
@@ -85,7 +101,7 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
 
   __shared__ float weights[Config::rows_per_block * slots];
   __shared__ int rows[Config::rows_per_block * slots];
-  if constexpr (Mapped || Config::has_weights) {
+  if constexpr (looked_up || Config::has_weights) {
 #pragma unroll 1
     for (int i = threadIdx.x; i < Config::rows_per_block * slots; i += Config::threads) {
       const long long owner = first + i / slots;
@@ -93,8 +109,13 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
         if constexpr (Config::has_weights) {
           weights[i] = args.weights[owner * args.weights_stride + i % slots];
         }
-        if constexpr (Mapped) {
-          rows[i] = args.map[owner * args.map_stride + i % slots];
+        if constexpr (looked_up) {
+          const int entry = args.map[owner * args.map_stride + i % slots];
+          if constexpr (Rows == SlotRows::named) {
+            rows[i] = names_expert<Config>(args, entry) ? i % slots : -1;
+          } else {
+            rows[i] = entry;
+          }
         }
       }
     }
@@ -103,7 +124,7 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
   if (token >= args.rows) {
     return;
   }
-  const X* x = static_cast<const X*>(args.x) + (Mapped ? 0 : token * args.x_stride);
+  const X* x = static_cast<const X*>(args.x) + (Rows == SlotRows::mapped ? 0 : token * args.x_stride);
   Y* y = static_cast<Y*>(args.y) + token * args.y_stride;
 
 #pragma unroll 1
@@ -114,7 +135,7 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
     for (int k = 0; k < slots; ++k) {
       long long row = k;
       bool named = true;
-      if constexpr (Mapped) {
+      if constexpr (looked_up) {
         row = rows[place * slots + k];
         named = row >= 0 && row < args.x_rows;
       }
@@ -157,8 +178,8 @@ __device__ __forceinline__ void weighted_sum(const WeightedSumKernelArgs& args) 
       double sum = 0.0;
 #pragma unroll 1
       for (int k = 0; k < slots; ++k) {
-        const long long row = Mapped ? rows[place * slots + k] : k;
-        if (!Mapped || (row >= 0 && row < args.x_rows)) {
+        const long long row = looked_up ? rows[place * slots + k] : k;
+        if (!looked_up || (row >= 0 && row < args.x_rows)) {
           const double weight = Config::has_weights ? weights[place * slots + k] : 1.0f;
           sum += weight * load_value(x + row * args.x_slot_stride + column);
         }

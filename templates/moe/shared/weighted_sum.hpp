@@ -12,6 +12,8 @@
 /// The host side of sum_reduce and unpermute.
 namespace kerncast::moe::weighted_sum {
 
+inline constexpr int max_experts = 1024;
+
 /// The arguments of a call of either op.
 struct Arguments {
   const TensorView& x;        ///< [..., K, hidden]; [P, hidden] with a map
@@ -20,13 +22,19 @@ struct Arguments {
   const TensorView& addend;   ///< shape and type of y, or absent
   const TensorView& y;        ///< [..., hidden]
   float factor;
+  const TensorView* ids = nullptr;         ///< [..., K], i32; null for the op that has none
+  const TensorView* expert_map = nullptr;  ///< as for moe.align_block_size
+  int experts = max_experts;               ///< with ids: experts on this rank
 };
 
 /// Checks the arguments and makes the call. Throws Error(invalid_argument).
 [[nodiscard]] Call make_call(std::string_view op, const Arguments& arguments);
 
-/// Sets the parameters, the tunables, the geometry and the name of the argument type.
+/// Sets the parameters that both ops have, the tunables, the geometry and the name of the argument type.
 void add_params(OpDefinition& op);
+
+/// Adds the parameters of ids, which sum_reduce alone has.
+void add_id_params(OpDefinition& op);
 
 /// Refuses an alignment that a row does not have.
 void validate(std::string_view op, const Specialisation& spec);

@@ -7,7 +7,8 @@ struct WeightedSumKernelArgs {
   const void* x;
   const float* weights;
   const void* addend;
-  const int* map;
+  const int* map;         ///< unpermute: the row of each slot; sum_reduce: the id of each slot
+  const int* expert_map;  ///< [expert_map_size]: the expert of each id
   void* y;
   long long rows;
   long long x_rows;  ///< with a map: rows of x
@@ -18,6 +19,7 @@ struct WeightedSumKernelArgs {
   long long map_stride;
   long long y_stride;
   float factor;
+  int expert_map_size;
 };
 
 }  // namespace kerncast::moe

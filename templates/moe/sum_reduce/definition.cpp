@@ -12,6 +12,10 @@ namespace {
 void describe(host::NamedArguments& named, SumReduce& call) {
   named.input("x", call.x, "[..., top_k, hidden], x_dtype; tokens and slots may be strided");
   weighted_sum::describe_rest(named, call);
+  named.optional_input("ids", call.ids, "[..., top_k], i32: slots that name no expert here are skipped");
+  named.optional_input("expert_map", call.expert_map,
+                       "[experts of all ranks], i32: this rank's expert, or -1; with ids");
+  named.setting("experts", call.experts);
 }
 
 std::vector<ModelCase> model_cases(const ModelConfig& model) {
@@ -33,7 +37,10 @@ Call bind(const SumReduce& arguments) {
                                                       .map = nullptr,
                                                       .addend = arguments.addend,
                                                       .y = arguments.y,
-                                                      .factor = arguments.routed_scaling_factor});
+                                                      .factor = arguments.routed_scaling_factor,
+                                                      .ids = &arguments.ids,
+                                                      .expert_map = &arguments.expert_map,
+                                                      .experts = arguments.experts});
 }
 
 }  // namespace kerncast::moe
@@ -44,7 +51,10 @@ KERNCAST_OP(moe, sum_reduce) {
   op.summary = "Sum over a token's slots, weighted";
   op.formula =
       "y = routed_scaling_factor * sum over k of weights[k] * x[k] (+ addend), k ascending, in f32, rounded "
-      "once; without weights each is 1";
+      "once; without weights each is 1. With ids, slots whose id, after expert_map, is below 0 or from "
+      "experts "
+      "on give 0";
+  weighted_sum::add_id_params(op);
   op.model_cases = model_cases;
   return op;
 }

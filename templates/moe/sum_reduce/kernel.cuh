@@ -8,7 +8,7 @@ namespace kerncast::moe {
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) sum_reduce_kernel(const WeightedSumKernelArgs args) {
   begin_kernel();
-  weighted_sum<Config, false>(args);
+  weighted_sum<Config, Config::has_ids ? SlotRows::named : SlotRows::own>(args);
 }
 
 }  // namespace kerncast::moe

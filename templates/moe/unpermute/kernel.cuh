@@ -8,7 +8,7 @@ namespace kerncast::moe {
 template <class Config>
 __global__ void __launch_bounds__(Config::threads) unpermute_kernel(const WeightedSumKernelArgs args) {
   begin_kernel();
-  weighted_sum<Config, true>(args);
+  weighted_sum<Config, SlotRows::mapped>(args);
 }
 
 }  // namespace kerncast::moe

@@ -139,3 +139,29 @@ TEST_CASE("sums over slots know the models with experts") {
   CHECK(definition_of<moe::SumReduce>().model_cases(dense).empty());
   CHECK(definition_of<moe::Unpermute>().model_cases(dense).empty());
 }
+
+TEST_CASE("sum_reduce derives from ids which slots count, and checks them") {
+  moe::SumReduce test = reduce();
+  test.ids = TensorView::contiguous(memory, DType::i32, {5, 8});
+  test.experts = 32;
+  CHECK(spec_of(test) == "hidden=64 top_k=8 has_ids=true experts=32");
+  test.expert_map = TensorView::contiguous(memory, DType::i32, {256});
+  CHECK(spec_of(test) == "hidden=64 top_k=8 has_ids=true has_expert_map=true experts=32");
+  test.expert_map.shape[0] = 0;
+  CHECK_THAT(error_of(test), Contains("'expert_map'") && Contains("experts of all ranks"));
+  test.expert_map = TensorView::contiguous(memory, DType::i64, {256});
+  CHECK_THAT(error_of(test), Contains("'expert_map' is i64"));
+  test.expert_map = {};
+  test.experts = 1025;
+  CHECK_THAT(error_of(test), Contains("experts is 1025") && Contains("nearest valid: 1024"));
+  test.experts = 32;
+  test.ids.shape[1] = 7;
+  CHECK_THAT(error_of(test), Contains("'ids'") && Contains("5 rows (those of y) of 8 slots"));
+  test = reduce();
+  test.expert_map = TensorView::contiguous(memory, DType::i32, {256});
+  CHECK_THAT(error_of(test), Contains("expert_map") && Contains("needs ids"));
+  // Without ids the number of experts makes no kernel of its own.
+  test = reduce();
+  test.experts = 32;
+  CHECK(spec_of(test) == "hidden=64 top_k=8");
+}

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -6,6 +7,7 @@
 #include <kerncast/ops/moe/unpermute.hpp>
 #include "templates/moe/shared/row_tiles.hpp"
 #include "templates/reference/host_float.hpp"
+#include "tests/templates/moe/expert_ids.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"
 
@@ -269,4 +271,46 @@ TEST_CASE("unpermute reads nothing for a map that names no row") {
     map[i] = stray;
   }
   require_good(make_case({.mapped = true, .rows = 3, .slots = 8, .map = map}));
+}
+
+TEST_CASE("sum_reduce skips slots whose id names no expert, as unpermute skips a map of -1") {
+  const bool translated = GENERATE(false, true);
+  const std::int64_t rows = GENERATE(1, 40);
+  constexpr std::int64_t slots = 6;
+  constexpr std::int64_t hidden = 72;
+  constexpr std::int64_t experts = 8;
+  const std::vector<double> ids = ids_with_strays(rows * slots, experts, 3);
+  // Half of the experts are here, in reverse order; the map is shorter than some ids.
+  const std::vector<double> expert_map = {-1, 3, -1, 2, -1, 1, -1};
+  std::vector<double> map(ids.size(), -1.0);
+  std::vector<double> values = samples(ids.size() * hidden, 9);
+  std::size_t skipped = 0;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const bool known = ids[i] >= 0 && ids[i] < static_cast<double>(experts);
+    const bool here = translated ? known && ids[i] < 7 && static_cast<int>(ids[i]) % 2 == 1 : known;
+    if (here) {
+      map[i] = static_cast<double>(i);
+    } else {
+      ++skipped;
+      std::fill_n(values.begin() + static_cast<std::ptrdiff_t>(i * hidden), hidden, std::nan(""));
+    }
+  }
+  REQUIRE(skipped > 1);
+  const Setting setting{.rows = rows, .slots = slots, .hidden = hidden, .added = true, .values = values};
+  OpCase test = make_case(setting);
+  test.tensors.push_back({.name = "ids",
+                          .dtype = DType::i32,
+                          .shape = {rows, slots},
+                          .strides = {slots + 3, 1},
+                          .bytes = to_bytes(DType::i32, ids)});
+  test.params = {{"experts", translated ? "4" : "8"}};
+  if (translated) {
+    test.tensors.push_back(
+        {.name = "expert_map", .dtype = DType::i32, .shape = {7}, .bytes = to_bytes(DType::i32, expert_map)});
+  }
+  const Outcome outcome = require_good(test);
+  Setting mapped = setting;
+  mapped.mapped = true;
+  mapped.map = map;
+  CHECK(outcome.input.tensor("y")->bytes == require_good(make_case(mapped)).input.tensor("y")->bytes);
 }
