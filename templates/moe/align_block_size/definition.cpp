@@ -61,19 +61,22 @@ Call make_call(const AlignBlockSize& arguments, bool wants_split) {
     host::refuse_range(op_name, "the places of all slots", needed, 0,
                        std::numeric_limits<std::int32_t>::max());
   }
-  grouping::check_integers(op_name, "sorted", arguments.sorted, needed,
-                           fmt::format("shape [{}] or larger ({} ids, {} experts, blocks of {})", needed,
-                                       slots.arguments.slots, arguments.experts, arguments.block),
-                           device);
+  grouping::check_integers(
+      op_name, "sorted", arguments.sorted, needed,
+      [&] {
+        return fmt::format("shape [{}] or larger ({} ids, {} experts, blocks of {})", needed,
+                           slots.arguments.slots, arguments.experts, arguments.block);
+      },
+      device);
   const std::int64_t places = arguments.sorted.dim(0);
   if (places % arguments.block != 0 || places > std::numeric_limits<std::int32_t>::max()) [[unlikely]] {
     host::refuse_shape(op_name, "sorted", arguments.sorted,
                        fmt::format("a number of elements that is a multiple of block = {}", arguments.block));
   }
-  grouping::check_integers(op_name, "expert", arguments.expert, places / arguments.block,
-                           fmt::format("shape [{}], one per block of sorted", places / arguments.block),
-                           device);
-  grouping::check_integers(op_name, "total", arguments.total, 1, "shape [1]", device);
+  grouping::check_integers(
+      op_name, "expert", arguments.expert, places / arguments.block,
+      [&] { return fmt::format("shape [{}], one per block of sorted", places / arguments.block); }, device);
+  grouping::check_integers(op_name, "total", arguments.total, 1, [] { return "shape [1]"; }, device);
   host::require_apart(op_name,
                       {{"sorted", arguments.sorted},
                        {"expert", arguments.expert},

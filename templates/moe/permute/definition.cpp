@@ -184,9 +184,9 @@ void check_rows(const Permute& arguments, std::int64_t tokens, std::int64_t plac
 
 /// Checks offsets and map for `tokens` rows.
 void check_places(const Permute& arguments, std::int64_t tokens, CallRows& rows) {
-  grouping::check_integers(op_name, "offsets", arguments.offsets, arguments.experts + 1,
-                           fmt::format("shape [{}], experts + 1", arguments.experts + 1),
-                           arguments.ids.device);
+  grouping::check_integers(
+      op_name, "offsets", arguments.offsets, arguments.experts + 1,
+      [&] { return fmt::format("shape [{}], experts + 1", arguments.experts + 1); }, arguments.ids.device);
   const host::TensorCheck map(op_name, "map", arguments.map);
   rows.map = map.has_dtype(DType::i32).output_rows();
   map.has_shape_of("ids", arguments.ids).has_data(tokens).is_on_device_of("ids", arguments.ids);

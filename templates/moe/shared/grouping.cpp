@@ -5,7 +5,6 @@
 #include <limits>
 
 namespace kerncast::moe::grouping {
-namespace {
 
 void require_i32(std::string_view op, std::string_view name, const TensorView& view, int device) {
   if (view.dtype != DType::i32) [[unlikely]] {
@@ -16,8 +15,6 @@ void require_i32(std::string_view op, std::string_view name, const TensorView& v
     host::refuse_misaligned(op, name, view);
   }
 }
-
-}  // namespace
 
 std::string threads_defect(std::int32_t threads, std::int64_t experts, bool split) {
   if (split && block_slots % threads != 0) {
@@ -33,16 +30,6 @@ std::string threads_defect(std::int32_t threads, std::int64_t experts, bool spli
                        experts, threads / 32, bytes, most);
   }
   return {};
-}
-
-void check_integers(std::string_view op, std::string_view name, const TensorView& view, std::int64_t elements,
-                    std::string_view wanted, int device) {
-  require_i32(op, name, view, device);
-  if (view.rank != 1 || view.dim(0) < elements) [[unlikely]] {
-    host::refuse_shape(op, name, view, wanted);
-  }
-  static_cast<void>(host::contiguous_rows(op, name, view));
-  host::require_data(op, name, view, elements);
 }
 
 Slots check(std::string_view op, const TensorView& ids, const TensorView& expert_map,
@@ -68,7 +55,8 @@ Slots check(std::string_view op, const TensorView& ids, const TensorView& expert
   host::require_data(op, "ids", ids, rows.count);
   made.split = split || slots > block_slots;
   if (!expert_map.absent()) {
-    check_integers(op, "expert_map", expert_map, 1, "shape [experts of all ranks]", ids.device);
+    check_integers(
+        op, "expert_map", expert_map, 1, [] { return "shape [experts of all ranks]"; }, ids.device);
   }
   if (made.split) {
     const std::int64_t size = workspace_size(slots, experts);
@@ -76,9 +64,10 @@ Slots check(std::string_view op, const TensorView& ids, const TensorView& expert
       host::refuse(op, fmt::format("{} ids of {} experts need a workspace; give an i32 tensor of {} elements",
                                    slots, experts, size));
     }
-    check_integers(op, "workspace", workspace, size,
-                   fmt::format("shape [{}] or larger for {} ids of {} experts", size, slots, experts),
-                   ids.device);
+    check_integers(
+        op, "workspace", workspace, size,
+        [&] { return fmt::format("shape [{}] or larger for {} ids of {} experts", size, slots, experts); },
+        ids.device);
   }
   made.arguments = {
       .ids = static_cast<const int*>(ids.data),

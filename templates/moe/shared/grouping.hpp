@@ -52,9 +52,21 @@ struct Slots {
 [[nodiscard]] Slots check(std::string_view op, const TensorView& ids, const TensorView& expert_map,
                           const TensorView& workspace, std::int64_t experts, bool split);
 
-/// Checks a contiguous i32 tensor of at least `elements` elements. Throws Error(invalid_argument).
+/// Checks dtype, device and alignment of an i32 tensor. Throws Error(invalid_argument).
+void require_i32(std::string_view op, std::string_view name, const TensorView& view, int device);
+
+/// Checks a contiguous i32 tensor of at least `elements` elements; wanted() gives the shape in words for the
+/// message, since a check that succeeds must not allocate. Throws Error(invalid_argument).
+template <class Wanted>
 void check_integers(std::string_view op, std::string_view name, const TensorView& view, std::int64_t elements,
-                    std::string_view wanted, int device);
+                    const Wanted& wanted, int device) {
+  require_i32(op, name, view, device);
+  if (view.rank != 1 || view.dim(0) < elements) [[unlikely]] {
+    host::refuse_shape(op, name, view, wanted());
+  }
+  static_cast<void>(host::contiguous_rows(op, name, view));
+  host::require_data(op, name, view, elements);
+}
 
 /// The plan of an i32 tensor. Synthetic inputs are drawn from 0 up to `below`, exclusive.
 [[nodiscard]] TensorPlan plan_integers(std::string_view name, std::initializer_list<std::int64_t> shape,
