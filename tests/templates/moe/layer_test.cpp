@@ -1,0 +1,511 @@
+#include <kerncast/ops/moe/layer.hpp>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <kerncast/ops/quant/per_token_fp8.hpp>
+#include "kerncast/device_buffer.hpp"
+#include "kerncast/owned_stream.hpp"
+#include "runtime/dispatch/runtime_impl.hpp"
+#include "templates/reference/host_float.hpp"
+#include "tests/hot_path_counters.hpp"
+#include "tests/templates/moe/plain_layer.hpp"
+#include "tests/templates/op_harness.hpp"
+#include "tests/templates/samples.hpp"
+
+using namespace kerncast;
+using namespace kerncast::test;
+
+namespace {
+
+constexpr std::size_t guard = 512;
+
+/// A tensor of `values`, rounded to its type; if there are none, of poison.
+class DeviceTensor {
+ public:
+  DeviceTensor(DType type, std::vector<std::int64_t> dims, const std::vector<double>& values = {})
+      : type_(type), dims_(std::move(dims)) {
+    std::size_t bytes = static_cast<std::size_t>(size_of(type));
+    for (const std::int64_t dim : dims_) {
+      bytes *= static_cast<std::size_t>(dim);
+    }
+    bytes_ = bytes;
+    memory_ = DeviceBuffer(runtime(), bytes + guard);
+    const std::vector<std::byte> poison(bytes + guard, std::byte{0xff});
+    memory_.upload(poison.data(), poison.size());
+    if (!values.empty()) {
+      set(values);
+    }
+  }
+
+  void set(const std::vector<double>& values) {
+    const std::vector<std::byte> rounded = to_bytes(type_, values);
+    REQUIRE(rounded.size() == bytes_);
+    memory_.upload(rounded.data(), rounded.size());
+  }
+  [[nodiscard]] TensorView view() const {
+    TensorView made = TensorView::contiguous(memory_.data(), type_, {1});
+    made.rank = static_cast<int>(dims_.size());
+    std::int64_t stride = 1;
+    for (std::size_t i = dims_.size(); i-- > 0;) {
+      made.shape[i] = dims_[i];
+      made.strides[i] = stride;
+      stride *= dims_[i];
+    }
+    return made;
+  }
+  [[nodiscard]] std::vector<std::byte> bytes() const {
+    std::vector<std::byte> all(bytes_ + guard);
+    memory_.download(all.data(), all.size());
+    CHECK(std::all_of(all.begin() + static_cast<std::ptrdiff_t>(bytes_), all.end(),
+                      [](std::byte byte) { return byte == std::byte{0xff}; }));
+    all.resize(bytes_);
+    return all;
+  }
+  [[nodiscard]] std::vector<double> values() const {
+    const std::vector<std::byte> all = bytes();
+    const auto element = static_cast<std::size_t>(size_of(type_));
+    std::vector<double> made(bytes_ / element);
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      made[i] = reference::decode(type_, all.data() + i * element);
+    }
+    return made;
+  }
+
+ private:
+  DType type_;
+  std::vector<std::int64_t> dims_;
+  std::size_t bytes_ = 0;
+  DeviceBuffer memory_;
+};
+
+/// A family of models, with fewer experts and narrower rows.
+struct Family {
+  const char* name;
+  moe::LayerGate gate = moe::LayerGate::topk_softmax;
+  std::int64_t experts = 16;
+  std::int64_t top_k = 8;
+  std::int64_t hidden = 128;
+  std::int64_t width = 32;
+  DType weights = DType::bf16;
+  DType y = DType::bf16;
+  bool biased = false;
+  bool added = false;
+  int groups = 1;
+  int topk_group = 1;
+  double factor = 1;
+};
+
+constexpr Family deepseek{.name = "DeepSeek V3",
+                          .gate = moe::LayerGate::fused_gate,
+                          .experts = 32,
+                          .hidden = 112,
+                          .weights = DType::fp8_e4m3,
+                          .biased = true,
+                          .added = true,
+                          .groups = 8,
+                          .topk_group = 4,
+                          .factor = 2.5};
+constexpr Family kimi{.name = "Kimi K2",
+                      .gate = moe::LayerGate::fused_gate,
+                      .experts = 48,
+                      .hidden = 112,
+                      .weights = DType::fp8_e4m3,
+                      .biased = true,
+                      .added = true,
+                      .factor = 2.827};
+constexpr Family glm{.name = "GLM 4.5",
+                     .gate = moe::LayerGate::fused_gate,
+                     .experts = 20,
+                     .hidden = 80,
+                     .width = 24,
+                     .biased = true,
+                     .added = true,
+                     .factor = 2.5};
+constexpr Family gpt_oss{.name = "gpt-oss", .top_k = 4, .hidden = 90, .width = 90, .biased = true};
+constexpr Family mixtral{.name = "Mixtral", .experts = 8, .top_k = 2, .width = 112};
+constexpr Family qwen{.name = "Qwen3 MoE", .hidden = 64, .width = 24};
+constexpr Family sigmoid{.name = "sigmoid scores in f16",
+                         .gate = moe::LayerGate::topk_sigmoid,
+                         .top_k = 1,
+                         .weights = DType::f16,
+                         .y = DType::f16};
+constexpr Family families[] = {deepseek, kimi, glm, gpt_oss, mixtral, qwen, sigmoid};
+
+enum class Routing { uniform, skewed, one_expert };
+
+std::vector<double> logits_of(const Family& of, std::int64_t tokens, Routing routing, std::uint64_t seed) {
+  std::vector<double> made = samples(static_cast<std::size_t>(tokens * of.experts), seed);
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    const auto expert = static_cast<std::int64_t>(i) % of.experts;
+    if (routing == Routing::skewed && expert % 3 == 0) {
+      made[i] += 2;
+    }
+    if (routing == Routing::one_expert && expert >= 3 && expert < 3 + of.top_k) {
+      made[i] += 9;
+    }
+  }
+  return made;
+}
+
+std::vector<double> rounded(DType type, const std::vector<double>& values) {
+  const std::vector<std::byte> bytes = to_bytes(type, values);
+  const auto element = static_cast<std::size_t>(size_of(type));
+  std::vector<double> made(values.size());
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    made[i] = reference::decode(type, bytes.data() + i * element);
+  }
+  return made;
+}
+
+/// The rows of `x` as quant.per_token_fp8 describes them: to fp8 under a scale of the row, and back.
+std::vector<double> through_fp8(std::vector<double> x, std::size_t width) {
+  for (std::size_t first = 0; first < x.size(); first += width) {
+    double largest = 1e-10;
+    for (std::size_t i = first; i < first + width; ++i) {
+      largest = std::fmax(largest, std::fabs(x[i]));
+    }
+    for (std::size_t i = first; i < first + width; ++i) {
+      x[i] = rounded(DType::fp8_e4m3, {x[i] * 448 / largest})[0] * largest / 448;
+    }
+  }
+  return x;
+}
+
+/// A layer of a family on the device, and the same numbers for the plain layer.
+class LayerCase {
+ public:
+  LayerCase(const Family& of, std::int64_t tokens, Routing routing = Routing::uniform, std::uint64_t seed = 1)
+      : of_(of), tokens_(tokens), is_fp8_(of.weights == DType::fp8_e4m3) {
+    const auto count = [](std::int64_t n) { return static_cast<std::size_t>(n); };
+    const double x_scale = 1 / std::sqrt(static_cast<double>(of.hidden));
+    const DType x_type = is_fp8_ ? DType::bf16 : of.weights;
+    plain.tokens = count(tokens);
+    plain.hidden = count(of.hidden);
+    plain.width = count(of.width);
+    plain.top_k = count(of.top_k);
+    plain.factor = of.factor;
+    // samples() of one seed begin alike, so a row is the same among any number of rows.
+    plain.x = rounded(x_type, samples(count(tokens * of.hidden), seed));
+    plain.w13 = rounded(of.weights,
+                        samples(count(of.experts * 2 * of.width * of.hidden), 2, is_fp8_ ? 1 : 3 * x_scale));
+    plain.w2 = rounded(of.weights, samples(count(of.experts * of.hidden * of.width), 3,
+                                           is_fp8_ ? 1 : 1 / std::sqrt(static_cast<double>(of.width))));
+    const std::vector<double> added =
+        of.added ? rounded(of.y, samples(count(tokens * of.hidden), 4)) : std::vector<double>{};
+    plain.addend = added;
+    const auto add = [&](DType type, std::vector<std::int64_t> dims, const std::vector<double>& values = {}) {
+      tensors_.push_back(std::make_unique<DeviceTensor>(type, std::move(dims), values));
+      return tensors_.back()->view();
+    };
+    call.x = add(x_type, {tokens, of.hidden}, plain.x);
+    x = tensors_.back().get();
+    call.w13 = add(of.weights, {of.experts, 2 * of.width, of.hidden}, plain.w13);
+    call.w2 = add(of.weights, {of.experts, of.hidden, of.width}, plain.w2);
+    call.y = add(of.y, {tokens, of.hidden});
+    y = tensors_.back().get();
+    if (is_fp8_) {
+      const std::vector<double> s13 =
+          rounded(DType::f32, samples(count(of.experts * 2 * of.width), 5, 0.3 * x_scale, 2 * x_scale));
+      const std::vector<double> s2 = rounded(DType::f32, samples(count(of.experts), 6, 0.02, 0.1));
+      call.w13_scales = add(DType::f32, {of.experts, 2 * of.width}, s13);
+      call.w2_scales = add(DType::f32, {of.experts}, s2);
+      for (std::size_t i = 0; i < plain.w13.size(); ++i) {
+        plain.w13[i] *= s13[i / plain.hidden];
+      }
+      for (std::size_t i = 0; i < plain.w2.size(); ++i) {
+        plain.w2[i] *= s2[i / (plain.hidden * plain.width)];
+      }
+      plain.x = through_fp8(plain.x, plain.hidden);
+    }
+    if (of.added) {
+      call.addend = add(of.y, {tokens, of.hidden}, added);
+      addend = tensors_.back().get();
+    }
+    call.gate = of.gate;
+    call.top_k = static_cast<int>(of.top_k);
+    call.groups = of.groups;
+    call.topk_group = of.topk_group;
+    call.routed_scaling_factor = static_cast<float>(of.factor);
+    call.block = 16;
+    call.logits = add(DType::f32, {tokens, of.experts});
+    logits = tensors_.back().get();
+    if (of.biased) {
+      bias_ = rounded(DType::f32, samples(count(of.experts), 8, 0.1));
+      call.bias = add(DType::f32, {of.experts}, bias_);
+    }
+    route(routing, 7);
+    make_workspace();
+  }
+
+  void make_workspace() {
+    call.workspace = {};
+    const std::int64_t bytes = moe::layer_workspace(call);
+    workspace = std::make_unique<DeviceTensor>(DType::u8, std::vector<std::int64_t>{bytes});
+    call.workspace = workspace->view();
+  }
+
+  /// Chooses experts by the logits of `seed`.
+  void route(Routing routing, std::uint64_t seed) {
+    const std::vector<double> values = rounded(DType::f32, logits_of(of_, tokens_, routing, seed));
+    if (tokens_ > 0) {
+      logits->set(values);
+    }
+    plain.experts.clear();
+    plain.weights.clear();
+    for (std::int64_t t = 0; t < tokens_; ++t) {
+      const std::vector<double> row(values.begin() + t * of_.experts, values.begin() + (t + 1) * of_.experts);
+      const PlainChoice choice =
+          of_.gate == moe::LayerGate::topk_softmax
+              ? plain_softmax(row, bias_, plain.top_k)
+              : plain_sigmoid(row, bias_, plain.top_k, static_cast<std::size_t>(of_.groups),
+                              static_cast<std::size_t>(of_.topk_group));
+      plain.experts.insert(plain.experts.end(), choice.experts.begin(), choice.experts.end());
+      plain.weights.insert(plain.weights.end(), choice.weights.begin(), choice.weights.end());
+    }
+  }
+
+  /// Gives the layer ids and weights in place of its gate.
+  void give(const std::vector<int>& ids) {
+    const std::vector<double> weights =
+        rounded(DType::f32, samples(ids.size(), 9, 0.1, 1 / static_cast<double>(of_.top_k)));
+    call.gate = moe::LayerGate::given;
+    call.logits = {};
+    call.bias = {};
+    tensors_.push_back(std::make_unique<DeviceTensor>(DType::i32, std::vector{tokens_, of_.top_k},
+                                                      std::vector<double>(ids.begin(), ids.end())));
+    call.ids = tensors_.back()->view();
+    tensors_.push_back(std::make_unique<DeviceTensor>(DType::f32, std::vector{tokens_, of_.top_k}, weights));
+    call.weights = tensors_.back()->view();
+    plain.experts = ids;
+    for (int& e : plain.experts) {
+      e = e < of_.experts ? e : -1;
+    }
+    plain.weights = weights;
+    make_workspace();
+  }
+
+  /// Puts the experts that `here` accepts on this rank, and the others elsewhere.
+  template <class Here>
+  void spread(const Here& here) {
+    std::vector<double> map(static_cast<std::size_t>(of_.experts), -1);
+    for (int e = 0; e < of_.experts; ++e) {
+      map[static_cast<std::size_t>(e)] = here(e) ? e : -1;
+    }
+    tensors_.push_back(std::make_unique<DeviceTensor>(DType::i32, std::vector{of_.experts}, map));
+    call.expert_map = tensors_.back()->view();
+    for (int& e : plain.experts) {
+      e = e >= 0 && here(e) ? e : -1;
+    }
+    make_workspace();
+  }
+
+  /// Launches, and compares y with the plain layer.
+  std::vector<std::byte> require_good() {
+    launch(runtime(), call, nullptr);
+    return check();
+  }
+
+  [[nodiscard]] std::vector<std::byte> check() const {
+    const std::vector<double> got = y->values();
+    static_cast<void>(workspace->bytes());
+    const double half_unit = of_.y == DType::f16 ? 0x1p-11 : 0x1p-8;
+    // Between the products a row is rounded to 16 bits, and to fp8 beside the row's largest element.
+    const PlainRows want = plain_layer(plain, is_fp8_ ? 0x1p-4 + 0x1p-8 : 1.1 * half_unit, 1.1 * half_unit);
+    double squares = 0;
+    double errors = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      const double bound = 1.02 * want.reach[i] + half_unit * std::fabs(want.y[i]) + 1e-4;
+      if (!(std::fabs(got[i] - want.y[i]) <= bound)) {
+        FAIL(of_.name << ", " << tokens_ << " tokens: y[" << i << "] is " << got[i] << ", not " << want.y[i]
+                      << " within " << bound);
+      }
+      errors += (got[i] - want.y[i]) * (got[i] - want.y[i]);
+      squares += want.y[i] * want.y[i];
+    }
+    CHECK(std::sqrt(errors) <= (is_fp8_ ? 0.04 : 0.006) * std::sqrt(squares));
+    return y->bytes();
+  }
+
+  moe::Layer call;
+  PlainLayer plain;
+  DeviceTensor* x = nullptr;
+  DeviceTensor* y = nullptr;
+  DeviceTensor* logits = nullptr;
+  DeviceTensor* addend = nullptr;
+  std::unique_ptr<DeviceTensor> workspace;
+
+ private:
+  Family of_;
+  std::int64_t tokens_;
+  bool is_fp8_;
+  std::vector<double> bias_;
+  std::vector<std::unique_ptr<DeviceTensor>> tensors_;
+};
+
+/// The first `count` bytes of every row that `few` has are those of `many`.
+void check_same_rows(const std::vector<std::byte>& few, const std::vector<std::byte>& many) {
+  REQUIRE(few.size() <= many.size());
+  CHECK(std::equal(few.begin(), few.end(), many.begin()));
+}
+
+}  // namespace
+
+TEST_CASE("a layer of every family is right, with the same bits among any number of tokens") {
+  for (const Family& family : families) {
+    INFO(family.name);
+    const Routing routing = family.top_k == 1 ? Routing::one_expert : Routing::uniform;
+    const std::vector<std::byte> many = LayerCase(family, 64, routing).require_good();
+    check_same_rows(LayerCase(family, 3, routing).require_good(), many);
+    check_same_rows(LayerCase(family, 1, routing).require_good(), many);
+    CHECK(LayerCase(family, 0).require_good().empty());
+  }
+}
+
+TEST_CASE("a layer is right for skewed routing and for tokens that all choose the same experts") {
+  for (const Routing routing : {Routing::skewed, Routing::one_expert}) {
+    LayerCase(deepseek, 40, routing).require_good();
+    LayerCase(mixtral, 40, routing).require_good();
+  }
+}
+
+TEST_CASE("a layer is right for a thousand tokens") {
+  Family narrow = qwen;
+  narrow.hidden = 32;
+  narrow.width = 16;
+  LayerCase(narrow, 1000, Routing::skewed).require_good();
+}
+
+TEST_CASE("a layer takes ids and weights, skips ids that name no expert, and all slots may share one") {
+  const Family family = GENERATE(deepseek, qwen);
+  LayerCase one(family, 20);
+  one.give(std::vector<int>(static_cast<std::size_t>(20 * family.top_k), 5));
+  one.require_good();
+  LayerCase strays(family, 20);
+  std::vector<int> ids;
+  for (int slot = 0; slot < 20 * family.top_k; ++slot) {
+    ids.push_back(slot % 3 == 0 ? -1 : slot % 7 == 0 ? 1000 : slot % static_cast<int>(family.experts));
+  }
+  strays.give(ids);
+  strays.require_good();
+}
+
+TEST_CASE("ranks of a layer give partial sums, and one without slots gives the addend") {
+  const Family family = GENERATE(deepseek, mixtral);
+  for (const int rank : {0, 1}) {
+    LayerCase test(family, 20);
+    test.spread([rank](int e) { return e % 2 == rank; });
+    test.require_good();
+  }
+  LayerCase none(family, 20);
+  none.spread([](int) { return false; });
+  none.require_good();
+}
+
+TEST_CASE("a layer leaves tokens out that the device counts as padding") {
+  LayerCase test(qwen, 20);
+  const DeviceTensor count(DType::i32, {1}, {13});
+  test.call.num_token_non_padded = count.view();
+  test.make_workspace();
+  std::fill(test.plain.experts.begin() + 13 * 8, test.plain.experts.end(), -1);
+  test.require_good();
+}
+
+TEST_CASE("a layer takes quantised rows, and writes over x and the addend") {
+  LayerCase test(deepseek, 20);
+  const std::vector<std::byte> want = test.require_good();
+  const DeviceTensor x(DType::fp8_e4m3, {20, deepseek.hidden});
+  const DeviceTensor x_scales(DType::f32, {20, 1});
+  launch(runtime(), quant::PerTokenFp8{.x = test.call.x, .q = x.view(), .s = x_scales.view()}, nullptr);
+  moe::Layer call = test.call;
+  call.x = x.view();
+  call.x_scales = x_scales.view();
+  call.x_scales.rank = 1;
+  CHECK(moe::layer_workspace(call) <= moe::layer_workspace(test.call));
+  launch(runtime(), call, nullptr);
+  CHECK((test.check() == want));
+  // The sum comes last, so it may take the place of the rows that the layer began with.
+  call = test.call;
+  call.y = call.x;
+  launch(runtime(), call, nullptr);
+  CHECK((test.x->bytes() == want));
+  LayerCase in_place(glm, 20);
+  const std::vector<std::byte> apart = in_place.require_good();
+  in_place.call.y = in_place.call.addend;
+  launch(runtime(), in_place.call, nullptr);
+  CHECK((in_place.addend->bytes() == apart));
+}
+
+TEST_CASE("a captured layer is replayed at changing tokens and routing") {
+  const Family family = GENERATE(deepseek, gpt_oss);
+  LayerCase test(family, 16);
+  const moe::PreparedLayer prepared = prepare(runtime(), test.call);
+  const OwnedStream stream(runtime());
+  const auto driver = [](const char* name, auto... arguments) {
+    auto* function = reinterpret_cast<int (*)(decltype(arguments)...)>(runtime().driver_symbol(name));
+    REQUIRE(function != nullptr);
+    REQUIRE(function(arguments...) == 0);
+  };
+  const bool bound = GENERATE(false, true);
+  void* graph = nullptr;
+  void* executable = nullptr;
+  driver("cuStreamBeginCapture", stream.get(), 1);
+  if (bound) {
+    prepared.launch(stream.get());
+  } else {
+    launch(runtime(), test.call, stream.get());
+  }
+  driver("cuStreamEndCapture", stream.get(), &graph);
+  driver("cuGraphInstantiateWithFlags", &executable, graph, 0ULL);
+  const auto element = family.weights == DType::fp8_e4m3 ? DType::bf16 : family.weights;
+  std::uint64_t seed = 21;
+  for (const Routing routing : {Routing::one_expert, Routing::uniform, Routing::skewed}) {
+    test.route(routing, ++seed);
+    test.plain.x = rounded(element, samples(test.plain.x.size(), ++seed));
+    test.x->set(test.plain.x);
+    if (family.weights == DType::fp8_e4m3) {
+      test.plain.x = through_fp8(test.plain.x, test.plain.hidden);
+    }
+    driver("cuGraphLaunch", executable, stream.get());
+    stream.synchronize();
+    const std::vector<std::byte> replayed = test.check();
+    CHECK((test.require_good() == replayed));
+  }
+  driver("cuGraphExecDestroy", executable);
+  driver("cuGraphDestroy", graph);
+}
+
+namespace {
+
+int launched = 0;
+
+driver::CUresult count_launch(const driver::CUlaunchConfig*, driver::CUfunction, void**, void**) {
+  ++launched;
+  return driver::CUDA_SUCCESS;
+}
+
+}  // namespace
+
+TEST_CASE("a layer whose kernels are in memory neither allocates nor locks") {
+  LayerCase test(deepseek, 16);
+  test.require_good();
+  // The driver's own launch may allocate and lock, so a function that does neither takes its place.
+  const driver::DriverApi* const before = implementation_of(runtime()).api.load();
+  driver::DriverApi table = *before;
+  table.cuLaunchKernelEx = &count_launch;
+  implementation_of(runtime()).api.store(&table);
+  const moe::PreparedLayer prepared = prepare(runtime(), test.call);
+  launched = 0;
+  const HotPathCounters start = HotPathCounters::now();
+  launch(runtime(), test.call, nullptr);
+  prepared.launch(nullptr);
+  const HotPathCounters seen = HotPathCounters::now() - start;
+  implementation_of(runtime()).api.store(before);
+  CHECK(launched == 2 * 7);
+  CHECK(seen.allocations == 0);
+  CHECK(seen.locks == 0);
+}
