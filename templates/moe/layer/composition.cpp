@@ -12,6 +12,7 @@
 #include <kerncast/ops/moe/topk_sigmoid.hpp>
 #include <kerncast/ops/moe/topk_softmax.hpp>
 #include <kerncast/ops/quant/per_token_fp8.hpp>
+#include <kerncast/ops/quant/per_token_group.hpp>
 #include "templates/host/checks.hpp"
 #include "templates/host/overlap.hpp"
 #include "templates/host/tensor_check.hpp"
@@ -23,6 +24,7 @@ namespace {
 constexpr std::string_view op_name = Layer::op_name;
 constexpr std::int64_t row_alignment = 128;
 constexpr std::int64_t small_alignment = 16;
+constexpr int scale_group = 128;
 
 /// The sizes of a layer.
 struct Extents {
@@ -35,7 +37,9 @@ struct Extents {
   DType between = DType::bf16;  ///< type of the first product
   bool is_quantised = false;    ///< the products take fp8
   bool quantises_x = false;
-  bool skips = false;  ///< ids may name no expert of w13
+  std::int64_t x_groups = 1;    ///< scales of a row of x
+  std::int64_t row_groups = 1;  ///< scales of a row between the products
+  bool skips = false;           ///< ids may name no expert of w13
 };
 
 void check_matrix(std::string_view name, const TensorView& view, std::string_view wanted) {
@@ -97,6 +101,11 @@ void check_routing(const Layer& layer, Extents& made) {
   }
 }
 
+/// Scales of a row of `width` elements that is multiplied by a matrix with `scales`.
+std::int64_t groups_of(std::int64_t width, const TensorView& scales) {
+  return scales.rank == 3 ? host::divide_up(width, scale_group) : 1;
+}
+
 /// Checks shapes and dtypes; what a part of the layer checks of its own tensors is left to it.
 Extents extents_of(const Layer& layer) {
   Extents made;
@@ -125,10 +134,15 @@ Extents extents_of(const Layer& layer) {
   check_types(layer);
   made.is_quantised = layer.w13.dtype == DType::fp8_e4m3;
   made.quantises_x = made.is_quantised && layer.x.dtype != DType::fp8_e4m3;
+  made.x_groups = groups_of(made.hidden, layer.w13_scales);
+  made.row_groups = groups_of(made.width, layer.w2_scales);
   made.between = !made.is_quantised            ? layer.w13.dtype
                  : layer.y.dtype == DType::f16 ? DType::f16
                                                : DType::bf16;
   check_routing(layer, made);
+  if (layer.activation == GemmActivation::none) [[unlikely]] {
+    host::refuse(op_name, "activation is none, but the first product has gates and ups");
+  }
   if (made.experts < 1 || made.experts > grouping::max_experts) [[unlikely]] {
     host::refuse_range(op_name, "the first dimension of w13 (experts)", made.experts, 1,
                        grouping::max_experts);
@@ -198,13 +212,13 @@ Places places_of(const Layer& layer, const Extents& of) {
   if (of.quantises_x) {
     at = arena;
     made.x = take(of.tokens * of.hidden, row_alignment);
-    made.x_scales = take(4 * of.tokens, small_alignment);
+    made.x_scales = take(4 * of.tokens * of.x_groups, small_alignment);
     x_end = at;
   }
   if (of.is_quantised) {
     at = arena;
     made.rows = take(of.slots * of.width, row_alignment);
-    made.row_scales = take(4 * of.slots, small_alignment);
+    made.row_scales = take(4 * of.slots * of.row_groups, small_alignment);
     rows_end = at;
   }
   const std::int64_t after_first = std::max(x_end, rows_end);
@@ -263,6 +277,8 @@ void check_memory(const Layer& layer) {
                        {"x_scales", layer.x_scales},
                        {"w13_scales", layer.w13_scales},
                        {"w2_scales", layer.w2_scales},
+                       {"w13_bias", layer.w13_bias},
+                       {"w2_bias", layer.w2_bias},
                        {"addend", layer.addend}});
 }
 
@@ -306,12 +322,28 @@ void call_gate(const Layer& layer, const TensorView& ids, const TensorView& weig
   }
 }
 
+/// Calls `call` with the quantisation of the rows `x` to `q`; `scales` are those of the matrix that they are
+/// multiplied by. Returns the scales of the rows, which lie at `place`.
+template <class Each>
+TensorView call_quantisation(std::string_view role, const TensorView& x, const TensorView& q, void* place,
+                             const TensorView& scales, const Each& call) {
+  const std::int64_t groups = groups_of(x.dim(1), scales);
+  TensorView made = TensorView::contiguous(place, DType::f32, {x.dim(0), groups}, x.device);
+  if (scales.rank == 3) {
+    call(role, quant::PerTokenGroup{.x = x, .q = q, .s = made, .group = scale_group});
+  } else {
+    call(role, quant::PerTokenFp8{.x = x, .q = q, .s = made});
+    made.rank = 1;
+  }
+  return made;
+}
+
 /// Calls `call` with the role and the arguments of each op of the layer, in order.
 template <class Each>
 void for_each_call(const Layer& layer, const Extents& of, const Places& places, const Each& call) {
+  auto* const room = static_cast<std::byte*>(layer.workspace.data);
   const auto view = [&](std::int64_t place, DType type, std::initializer_list<std::int64_t> dims) {
-    return TensorView::contiguous(static_cast<std::byte*>(layer.workspace.data) + place, type, dims,
-                                  layer.x.device);
+    return TensorView::contiguous(room + place, type, dims, layer.x.device);
   };
   const TensorView ids = layer.ids.absent() ? view(places.ids, DType::i32, {of.tokens, of.top_k}) : layer.ids;
   const TensorView weights =
@@ -337,9 +369,8 @@ void for_each_call(const Layer& layer, const Extents& of, const Places& places, 
   TensorView x_scales = layer.x_scales;
   if (of.quantises_x) {
     x = view(places.x, DType::fp8_e4m3, {of.tokens, of.hidden});
-    x_scales = view(places.x_scales, DType::f32, {of.tokens});
-    call("its quantisation of x",
-         quant::PerTokenFp8{.x = layer.x, .q = x, .s = view(places.x_scales, DType::f32, {of.tokens, 1})});
+    x_scales = call_quantisation("its quantisation of x", layer.x, x, room + places.x_scales,
+                                 layer.w13_scales, call);
   }
   TensorView rows = view(places.first, of.between, {of.slots, of.width});
   call("its first product, of x (a) and w13 (b)", GroupedGemm{.a = x,
@@ -351,15 +382,16 @@ void for_each_call(const Layer& layer, const Extents& of, const Places& places, 
                                                               .a_scales = x_scales,
                                                               .b_scales = layer.w13_scales,
                                                               .top_k = static_cast<int>(of.top_k),
-                                                              .activation = GemmActivation::silu_and_mul,
-                                                              .block = layer.block});
+                                                              .activation = layer.activation,
+                                                              .block = layer.block,
+                                                              .limit = layer.limit,
+                                                              .alpha = layer.alpha,
+                                                              .bias = layer.w13_bias});
   TensorView row_scales;
   if (of.is_quantised) {
     const TensorView quantised = view(places.rows, DType::fp8_e4m3, {of.slots, of.width});
-    row_scales = view(places.row_scales, DType::f32, {of.slots});
-    call("its quantisation between the products",
-         quant::PerTokenFp8{
-             .x = rows, .q = quantised, .s = view(places.row_scales, DType::f32, {of.slots, 1})});
+    row_scales = call_quantisation("its quantisation between the products", rows, quantised,
+                                   room + places.row_scales, layer.w2_scales, call);
     rows = quantised;
   }
   call("its second product, of the first (a) and w2 (b)",
@@ -372,7 +404,8 @@ void for_each_call(const Layer& layer, const Extents& of, const Places& places, 
                    .weights = weights,
                    .a_scales = row_scales,
                    .b_scales = layer.w2_scales,
-                   .block = layer.block});
+                   .block = layer.block,
+                   .bias = layer.w2_bias});
   call("its sum", SumReduce{.x = view(places.second, layer.y.dtype, {of.tokens, of.top_k, of.hidden}),
                             .addend = layer.addend,
                             .y = layer.y,

@@ -69,6 +69,7 @@ std::string error_of(const moe::Layer& call) {
 }  // namespace
 
 TEST_CASE("the workspace of a layer is as large as what must exist at a time") {
+  const bool blocks = GENERATE(false, true);
   for (const Shape& of : shapes) {
     for (const std::int64_t tokens : {1, 3, 64, 1000, 8192}) {
       const std::int64_t slots = tokens * of.top_k;
@@ -78,11 +79,18 @@ TEST_CASE("the workspace of a layer is as large as what must exist at a time") {
       const std::int64_t second = 2 * slots * of.hidden;
       std::int64_t rows = first + second;
       if (of.weights == DType::fp8_e4m3) {
-        const std::int64_t x = tokens * (of.hidden + 4);
-        const std::int64_t quantised = slots * (of.width + 4);
+        const std::int64_t x = tokens * (of.hidden + (blocks ? of.hidden / 32 : 4));
+        const std::int64_t quantised = slots * (of.width + (blocks ? of.width / 32 : 4));
         rows = std::max({x + first, first + quantised, quantised + second});
       }
-      const std::int64_t bytes = moe::layer_workspace(layer_of(of, tokens));
+      moe::Layer call = layer_of(of, tokens);
+      if (blocks && of.weights == DType::fp8_e4m3) {
+        call.w13_scales =
+            TensorView::contiguous(memory, DType::f32, {of.experts, of.width / 64, of.hidden / 128});
+        call.w2_scales =
+            TensorView::contiguous(memory, DType::f32, {of.experts, of.hidden / 128, of.width / 128});
+      }
+      const std::int64_t bytes = moe::layer_workspace(call);
       INFO(of.name << ", " << tokens << " tokens: " << bytes << " bytes for " << routing + rows);
       CHECK(bytes >= routing + rows);
       CHECK(static_cast<double>(bytes) <= 1.05 * static_cast<double>(routing + rows));
@@ -200,6 +208,26 @@ TEST_CASE("a layer names what is wrong with its scales") {
   call = layer();
   call.w13_scales = TensorView::contiguous(memory, DType::f32, {8});
   CHECK_THAT(error_of(call), Contains("its first product") && Contains("fp8"));
+  // Scales of blocks are for rows that are quantised by groups of 128.
+  call = layer_of({"small", 8, 2, 256, 128, DType::fp8_e4m3}, 5);
+  call.w13_scales = TensorView::contiguous(memory, DType::f32, {8, 2, 3});
+  CHECK_THAT(error_of(call),
+             Contains("its first product") && Contains("'b_scales'") && Contains("[8, 2, 3]"));
+  call = fp8_layer();
+  call.w13_scales = TensorView::contiguous(memory, DType::f32, {8, 1, 1});
+  CHECK_THAT(error_of(call), Contains("its quantisation of x") && Contains("64") && Contains("128"));
+}
+
+TEST_CASE("a layer names what is wrong with its activation and biases") {
+  moe::Layer call = layer();
+  call.activation = moe::GemmActivation::none;
+  CHECK_THAT(error_of(call), Contains("moe.layer: activation is none"));
+  call = layer();
+  call.limit = -1;
+  CHECK_THAT(error_of(call), Contains("its first product") && Contains("limit is -1"));
+  call = layer();
+  call.w2_bias = TensorView::contiguous(memory, DType::bf16, {8, 63});
+  CHECK_THAT(error_of(call), Contains("its second product") && Contains("'bias'") && Contains("[8, 63]"));
 }
 
 TEST_CASE("a layer names what is wrong with its workspace") {

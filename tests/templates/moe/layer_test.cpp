@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <kerncast/ops/quant/per_token_fp8.hpp>
+#include <kerncast/ops/quant/per_token_group.hpp>
 #include "kerncast/device_buffer.hpp"
 #include "kerncast/owned_stream.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
@@ -98,18 +99,22 @@ struct Family {
   int groups = 1;
   int topk_group = 1;
   double factor = 1;
+  bool blocks = false;  ///< fp8 with scales of blocks of 128
+  moe::GemmActivation activation = moe::GemmActivation::silu_and_mul;
 };
 
 constexpr Family deepseek{.name = "DeepSeek V3",
                           .gate = moe::LayerGate::fused_gate,
                           .experts = 32,
-                          .hidden = 112,
+                          .hidden = 256,
+                          .width = 128,
                           .weights = DType::fp8_e4m3,
                           .biased = true,
                           .added = true,
                           .groups = 8,
                           .topk_group = 4,
-                          .factor = 2.5};
+                          .factor = 2.5,
+                          .blocks = true};
 constexpr Family kimi{.name = "Kimi K2",
                       .gate = moe::LayerGate::fused_gate,
                       .experts = 48,
@@ -126,15 +131,22 @@ constexpr Family glm{.name = "GLM 4.5",
                      .biased = true,
                      .added = true,
                      .factor = 2.5};
-constexpr Family gpt_oss{.name = "gpt-oss", .top_k = 4, .hidden = 90, .width = 90, .biased = true};
+constexpr Family gpt_oss{.name = "gpt-oss",
+                         .top_k = 4,
+                         .hidden = 90,
+                         .width = 90,
+                         .biased = true,
+                         .activation = moe::GemmActivation::swiglu_oai};
 constexpr Family mixtral{.name = "Mixtral", .experts = 8, .top_k = 2, .width = 112};
+constexpr Family gelu{
+    .name = "gelu", .top_k = 2, .width = 40, .activation = moe::GemmActivation::gelu_and_mul};
 constexpr Family qwen{.name = "Qwen3 MoE", .hidden = 64, .width = 24};
 constexpr Family sigmoid{.name = "sigmoid scores in f16",
                          .gate = moe::LayerGate::topk_sigmoid,
                          .top_k = 1,
                          .weights = DType::f16,
                          .y = DType::f16};
-constexpr Family families[] = {deepseek, kimi, glm, gpt_oss, mixtral, qwen, sigmoid};
+constexpr Family families[] = {deepseek, kimi, glm, gpt_oss, mixtral, qwen, sigmoid, gelu};
 
 enum class Routing { uniform, skewed, one_expert };
 
@@ -209,22 +221,38 @@ class LayerCase {
     call.y = add(of.y, {tokens, of.hidden});
     y = tensors_.back().get();
     if (is_fp8_) {
-      const std::vector<double> s13 =
-          rounded(DType::f32, samples(count(of.experts * 2 * of.width), 5, 0.3 * x_scale, 2 * x_scale));
-      const std::vector<double> s2 = rounded(DType::f32, samples(count(of.experts), 6, 0.02, 0.1));
-      call.w13_scales = add(DType::f32, {of.experts, 2 * of.width}, s13);
-      call.w2_scales = add(DType::f32, {of.experts}, s2);
-      for (std::size_t i = 0; i < plain.w13.size(); ++i) {
-        plain.w13[i] *= s13[i / plain.hidden];
-      }
-      for (std::size_t i = 0; i < plain.w2.size(); ++i) {
-        plain.w2[i] *= s2[i / (plain.hidden * plain.width)];
-      }
-      plain.x = through_fp8(plain.x, plain.hidden);
+      const auto scales = [&](std::vector<double>& matrices, std::int64_t n, std::int64_t k, double centre,
+                              std::uint64_t from) {
+        std::vector<std::int64_t> dims = {of.experts, n};
+        if (of.blocks) {
+          dims = {of.experts, n / 128, k / 128};
+        }
+        const std::int64_t elements = of.experts * (of.blocks ? n / 128 * (k / 128) : n);
+        const std::vector<double> made =
+            rounded(DType::f32, samples(count(elements), from, 0.15 * centre, centre));
+        for (std::size_t i = 0; i < matrices.size(); ++i) {
+          const std::size_t row = i / count(k);
+          matrices[i] *= made[of.blocks ? row / 128 * count(k / 128) + i % count(k) / 128 : row];
+        }
+        return add(DType::f32, dims, made);
+      };
+      call.w13_scales = scales(plain.w13, 2 * of.width, of.hidden, 2 * x_scale, 5);
+      call.w2_scales = scales(plain.w2, of.hidden, of.width, 0.1, 6);
+      plain.x = through_fp8(plain.x, group_of_x());
     }
     if (of.added) {
       call.addend = add(of.y, {tokens, of.hidden}, added);
       addend = tensors_.back().get();
+    }
+    call.activation = of.activation;
+    plain.activation = of.activation == moe::GemmActivation::swiglu_oai     ? PlainActivation::swiglu_oai
+                       : of.activation == moe::GemmActivation::gelu_and_mul ? PlainActivation::gelu
+                                                                            : PlainActivation::silu;
+    if (plain.activation == PlainActivation::swiglu_oai) {
+      plain.bias13 = rounded(DType::bf16, samples(count(of.experts * 2 * of.width), 11));
+      plain.bias2 = rounded(DType::f32, samples(count(of.experts * of.hidden), 12));
+      call.w13_bias = add(DType::bf16, {of.experts, 2 * of.width}, plain.bias13);
+      call.w2_bias = add(DType::f32, {of.experts, of.hidden}, plain.bias2);
     }
     call.gate = of.gate;
     call.top_k = static_cast<int>(of.top_k);
@@ -240,6 +268,11 @@ class LayerCase {
     }
     route(routing, 7);
     make_workspace();
+  }
+
+  /// Elements of a row of x that share a scale.
+  [[nodiscard]] std::size_t group_of_x() const {
+    return of_.blocks ? 128 : static_cast<std::size_t>(of_.hidden);
   }
 
   void make_workspace() {
@@ -368,7 +401,7 @@ TEST_CASE("a layer of every family is right, with the same bits among any number
 
 TEST_CASE("a layer is right for skewed routing and for tokens that all choose the same experts") {
   for (const Routing routing : {Routing::skewed, Routing::one_expert}) {
-    LayerCase(deepseek, 40, routing).require_good();
+    LayerCase(kimi, 40, routing).require_good();
     LayerCase(mixtral, 40, routing).require_good();
   }
 }
@@ -381,7 +414,7 @@ TEST_CASE("a layer is right for a thousand tokens") {
 }
 
 TEST_CASE("a layer takes ids and weights, skips ids that name no expert, and all slots may share one") {
-  const Family family = GENERATE(deepseek, qwen);
+  const Family family = GENERATE(kimi, qwen);
   LayerCase one(family, 20);
   one.give(std::vector<int>(static_cast<std::size_t>(20 * family.top_k), 5));
   one.require_good();
@@ -416,15 +449,20 @@ TEST_CASE("a layer leaves tokens out that the device counts as padding") {
 }
 
 TEST_CASE("a layer takes quantised rows, and writes over x and the addend") {
-  LayerCase test(deepseek, 20);
+  const Family family = GENERATE(deepseek, kimi);
+  LayerCase test(family, 20);
   const std::vector<std::byte> want = test.require_good();
-  const DeviceTensor x(DType::fp8_e4m3, {20, deepseek.hidden});
-  const DeviceTensor x_scales(DType::f32, {20, 1});
-  launch(runtime(), quant::PerTokenFp8{.x = test.call.x, .q = x.view(), .s = x_scales.view()}, nullptr);
+  const DeviceTensor x(DType::fp8_e4m3, {20, family.hidden});
+  const DeviceTensor x_scales(DType::f32, {20, family.blocks ? 2 : 1});
+  if (family.blocks) {
+    launch(runtime(), quant::PerTokenGroup{.x = test.call.x, .q = x.view(), .s = x_scales.view()}, nullptr);
+  } else {
+    launch(runtime(), quant::PerTokenFp8{.x = test.call.x, .q = x.view(), .s = x_scales.view()}, nullptr);
+  }
   moe::Layer call = test.call;
   call.x = x.view();
   call.x_scales = x_scales.view();
-  call.x_scales.rank = 1;
+  call.x_scales.rank = family.blocks ? 2 : 1;
   CHECK(moe::layer_workspace(call) <= moe::layer_workspace(test.call));
   launch(runtime(), call, nullptr);
   CHECK((test.check() == want));
@@ -468,7 +506,7 @@ TEST_CASE("a captured layer is replayed at changing tokens and routing") {
     test.plain.x = rounded(element, samples(test.plain.x.size(), ++seed));
     test.x->set(test.plain.x);
     if (family.weights == DType::fp8_e4m3) {
-      test.plain.x = through_fp8(test.plain.x, test.plain.hidden);
+      test.plain.x = through_fp8(test.plain.x, test.group_of_x());
     }
     driver("cuGraphLaunch", executable, stream.get());
     stream.synchronize();

@@ -13,6 +13,20 @@ double dot(const double* a, const double* b, std::size_t count) {
   return std::inner_product(a, a + count, b, 0.0);
 }
 
+/// The activation of gpt-oss, with its usual limit and alpha, or one of the others.
+double activated(PlainActivation of, double gate, double up) {
+  switch (of) {
+    case PlainActivation::silu:
+      return gate / (1 + std::exp(-gate)) * up;
+    case PlainActivation::gelu:
+      return 0.5 * gate * std::erfc(-gate / std::sqrt(2.0)) * up;
+    case PlainActivation::swiglu_oai:
+      break;
+  }
+  gate = std::fmin(gate, 7.0);
+  return (std::clamp(up, -7.0, 7.0) + 1) * gate / (1 + std::exp(-1.702 * gate));
+}
+
 /// Indices of the `count` largest values, the largest first.
 std::vector<int> largest(const std::vector<double>& values, std::size_t count) {
   std::vector<int> order(values.size());
@@ -52,15 +66,22 @@ PlainRows plain_layer(const PlainLayer& layer, double between, double after) {
     const double* x = layer.x.data() + token * layer.hidden;
     const double* gates = layer.w13.data() + expert * 2 * layer.width * layer.hidden;
     for (std::size_t i = 0; i < layer.width; ++i) {
-      const double gate = dot(gates + i * layer.hidden, x, layer.hidden);
-      const double up = dot(gates + (layer.width + i) * layer.hidden, x, layer.hidden);
-      inner[i] = gate / (1 + std::exp(-gate)) * up;
+      const bool in_turns = layer.activation == PlainActivation::swiglu_oai;
+      const std::size_t of_gate = in_turns ? 2 * i : i;
+      const std::size_t of_up = in_turns ? 2 * i + 1 : layer.width + i;
+      double gate = dot(gates + of_gate * layer.hidden, x, layer.hidden);
+      double up = dot(gates + of_up * layer.hidden, x, layer.hidden);
+      if (!layer.bias13.empty()) {
+        gate += layer.bias13[expert * 2 * layer.width + of_gate];
+        up += layer.bias13[expert * 2 * layer.width + of_up];
+      }
+      inner[i] = activated(layer.activation, gate, up);
     }
     const double* w2 = layer.w2.data() + expert * layer.hidden * layer.width;
     const double weight = layer.factor * layer.weights[slot];
     for (std::size_t j = 0; j < layer.hidden; ++j) {
       const double* row = w2 + j * layer.width;
-      double product = 0;
+      double product = layer.bias2.empty() ? 0 : layer.bias2[expert * layer.hidden + j];
       double magnitude = 0;
       for (std::size_t i = 0; i < layer.width; ++i) {
         product += row[i] * inner[i];

@@ -7,6 +7,9 @@
 /// A mixture of experts in double precision, row by row as its formula has it.
 namespace kerncast::test {
 
+/// The function of gates and ups between the products.
+enum class PlainActivation { silu, gelu, swiglu_oai };
+
 /// The sizes of a layer, and all numbers that go into it, as the device's memory holds them.
 struct PlainLayer {
   std::size_t tokens = 0;
@@ -19,6 +22,9 @@ struct PlainLayer {
   std::vector<int> experts;     ///< [tokens, top_k]: the matrix of each slot, or -1 for none
   std::vector<double> weights;  ///< [tokens, top_k]
   std::vector<double> addend;   ///< [tokens, hidden], or empty
+  std::vector<double> bias13;   ///< [experts, 2 * width], or empty
+  std::vector<double> bias2;    ///< [experts, hidden], or empty
+  PlainActivation activation = PlainActivation::silu;
   double factor = 1;
 };
 

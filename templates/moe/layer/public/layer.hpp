@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include <kerncast/ops/moe/gemm_activation.h>
 #include <kerncast/ops/moe/scoring.h>
 #include "kerncast/export.hpp"
 #include "kerncast/runtime.hpp"
@@ -23,14 +24,15 @@ enum class LayerGate : unsigned char {
 /// A whole mixture of experts:
 ///
 ///     y[t] = routed_scaling_factor * sum over k of weights[t, k] * expert(ids[t, k], x[t]) (+ addend[t])
-///     expert(e, x) = w2[e] * (silu(g) * u), where g and u are the halves of w13[e] * x
+///     expert(e, x) = w2[e] * act(w13[e] * x + w13_bias[e]) + w2_bias[e]
 ///
 /// It is a composition of ops, which are launched one after the other on one stream: the gate,
-/// moe.align_block_size, moe.grouped_gemm with silu_and_mul, moe.grouped_gemm with the weights, and
+/// moe.align_block_size, moe.grouped_gemm with the activation, moe.grouped_gemm with the weights, and
 /// moe.sum_reduce. Each rounds as its own header says: the products of the experts are rounded to the type of
 /// w2 between the two (with fp8 weights to f16 if y is f16, else to bf16), and to the type of y before they
-/// are summed. With fp8 weights, and without x_scales, quant.per_token_fp8 quantises x; it always quantises
-/// the rows between the products.
+/// are summed. With fp8 weights, and without x_scales, x is quantised first, and always the rows between the
+/// products: by quant.per_token_fp8, or by quant.per_token_group with groups of 128 before a product whose
+/// matrix has scales of blocks.
 ///
 /// Slots whose id, after expert_map, names no expert of w13 are skipped, so that y of one rank is a partial
 /// sum. A row of y has the same bits in a call of any number of tokens, whatever the others' experts.
@@ -47,9 +49,10 @@ struct Layer {
 
   /// [T, H]: the type of w13, or bf16, f16 or f32 if w13 is fp8; rows may be strided
   TensorView x;
-  TensorView w13;  ///< [E, 2 * I, H]: gates, then ups; bf16, f16 or fp8 e4m3; contiguous along H
-  TensorView w2;   ///< [E, H, I], type of w13; contiguous along I
-  TensorView y;    ///< [T, H]; bf16, f16 or f32; rows may be strided
+  /// [E, 2 * I, H]: gates, then ups, with swiglu_oai in turns; bf16, f16 or fp8 e4m3; contiguous along H
+  TensorView w13;
+  TensorView w2;  ///< [E, H, I], type of w13; contiguous along I
+  TensorView y;   ///< [T, H]; bf16, f16 or f32; rows may be strided
   /// layer_workspace() bytes or more, contiguous, of any dtype, aligned to 128 bytes; what is in it does not
   /// matter, before and after
   TensorView workspace;
@@ -64,9 +67,11 @@ struct Layer {
   TensorView weights = {};
   /// Optional, [ids that there can be], i32: the place of an expert in w13, or -1
   TensorView expert_map = {};
-  TensorView x_scales = {};    ///< [T] or [1], f32: x is fp8 and has these scales
-  TensorView w13_scales = {};  ///< [E, 2 * I] or [E], f32, with fp8
-  TensorView w2_scales = {};   ///< [E, H] or [E], f32, with fp8
+  TensorView x_scales = {};    ///< f32: x is fp8 and has these scales, as moe.grouped_gemm takes them
+  TensorView w13_scales = {};  ///< with fp8: [E, 2 * I], [E], or [E, ceil(2 * I / 128), ceil(H / 128)], f32
+  TensorView w2_scales = {};   ///< with fp8: [E, H], [E], or [E, ceil(H / 128), ceil(I / 128)], f32
+  TensorView w13_bias = {};    ///< optional, [E, 2 * I]; bf16, f16 or f32
+  TensorView w2_bias = {};     ///< optional, [E, H]; bf16, f16 or f32
   TensorView addend = {};      ///< optional, shape and type of y: the output of shared experts
   int top_k = 1;               ///< K of the gates, shared slots included; without a gate ids tell it
   int groups = 1;              ///< of fused_gate, as the next four
@@ -77,6 +82,9 @@ struct Layer {
   float softcap = 0.0F;                ///< of topk_softmax
   float routed_scaling_factor = 1.0F;  ///< finite, and positive with fused_gate
   int block = 64;                      ///< slots that share a tile, see moe.align_block_size
+  GemmActivation activation = GemmActivation::silu_and_mul;  ///< any but none
+  float limit = 0.0F;                                        ///< of the activation, as the next one
+  float alpha = 1.702F;
 };
 
 /// Bytes of the workspace of `layer`, whose tensors need shapes and dtypes and no memory. It is the most that
