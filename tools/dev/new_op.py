@@ -284,7 +284,7 @@ KERNCAST_REFERENCE(@family@, @op@) {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Writes the skeleton of an op.")
-    parser.add_argument("family", help="norm, quant, moe, activation, or a new one")
+    parser.add_argument("family", help="norm, quant, moe, activation, comm, or a new one")
     parser.add_argument("op", help="the op's name, as rms_norm")
     arguments = parser.parse_args()
     for name in (arguments.family, arguments.op):

@@ -24,9 +24,11 @@ constexpr const char* unshipped[] = {
         "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_value_heads": 32})"};
 
 /// Shapes of ops that the plans of models do not name: the products of the experts of Qwen3 30B A3B, of
-/// DeepSeek V3 in fp8, of gpt-oss in fp4 and of Kimi K2 Thinking in int4.
+/// DeepSeek V3 in fp8, of gpt-oss in fp4 and of Kimi K2 Thinking in int4, and the exchanges of ranks that
+/// share Llama 3 70B, of which a model's configuration does not tell the number.
 std::vector<tools::Workload> unplanned_workloads() {
   const OpDefinition& gemm = OpRegistry::instance().require("moe.grouped_gemm");
+  const OpDefinition& reduce = OpRegistry::instance().require("comm.all_reduce");
   return {
       {.op = &gemm,
        .label = "experts' first product",
@@ -72,6 +74,15 @@ std::vector<tools::Workload> unplanned_workloads() {
                   {"has_weights", "true"},
                   {"has_scales", "true"},
                   {"scale_form", "int4"}},
+       .scalars = {}},
+      {.op = &reduce, .label = "one rank", .params = {{"hidden", "8192"}}, .scalars = {}},
+      {.op = &reduce,
+       .label = "small messages of 8 ranks",
+       .params = {{"hidden", "8192"}, {"x_dtype", "f16"}, {"y_dtype", "f16"}, {"world", "8"}},
+       .scalars = {}},
+      {.op = &reduce,
+       .label = "large messages of 8 ranks",
+       .params = {{"hidden", "8192"}, {"world", "8"}, {"algorithm", "two_shot"}},
        .scalars = {}}};
 }
 
