@@ -500,7 +500,9 @@ class GroupedGemm {
       }
     }
     __syncthreads();
-    constexpr int width = Config::alignment / element;
+    // More columns at once would make the text longer, and no access fewer that counts.
+    constexpr int most = 4;
+    constexpr int width = Config::alignment / element < most ? Config::alignment / element : most;
     constexpr int parts = tile_columns / width;
 #pragma unroll 1
     for (int i = static_cast<int>(threadIdx.x); i < tile.rows * parts; i += threads) {

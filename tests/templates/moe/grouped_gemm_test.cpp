@@ -846,7 +846,7 @@ TEST_CASE("grouped_gemm reads matrices with small scales once for up to 64 token
   if (runtime().driver_symbol("kerncastSimProfile") == nullptr) {
     return;
   }
-  const std::int64_t tokens = GENERATE(1, 8, 31, 64);
+  const std::int64_t tokens = GENERATE(1, 8, 64);
   // A tile of columns at the depth of DeepSeek V3 and Kimi K2. Bytes of an element of k: of a, its scales, b,
   // its scales.
   struct Bytes {
@@ -855,7 +855,7 @@ TEST_CASE("grouped_gemm reads matrices with small scales once for up to 64 token
     double b;
     double b_scales;
   };
-  GemmCase of{.tokens = tokens, .n = 128, .k = 7168, .experts = 12, .top_k = 4, .block = 64};
+  GemmCase of{.tokens = tokens, .n = 128, .k = 7168, .experts = 6, .top_k = 4, .block = 64};
   Bytes bytes{};
   SECTION("blocks") {
     of.type = DType::fp8_e4m3;
