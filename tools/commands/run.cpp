@@ -191,6 +191,26 @@ void await_verdict(RunRow& row) {
   });
 }
 
+/// Bytes of the inputs of a call of one row; 0 if there is no such call.
+std::int64_t input_bytes(const Workload& workload) {
+  Bindings bindings;
+  for (const auto& [name, value] : workload.params) {
+    bindings.set_param(name, value);
+  }
+  std::int64_t bytes = 0;
+  try {
+    for (const TensorPlan& plan : workload.op->plan_inputs(bindings, 1)) {
+      bytes += storage_elements(plan) * size_of(plan.dtype);
+    }
+  } catch (const Error&) {
+    return 0;
+  }
+  return bytes;
+}
+
+/// A run draws no more bytes than this for a row: the matrices of all experts of a model take gigabytes.
+constexpr std::int64_t most_matrices = std::int64_t{256} << 20U;
+
 int run_model(CommandContext& context, const RunOptions& options) {
   const ModelReading reading = load_model(options.model);
   announce_model(reading, context.console);
@@ -210,7 +230,18 @@ int run_model(CommandContext& context, const RunOptions& options) {
   RunCounts counts;
   std::vector<PlannedRow> plans;
   for (const Workload& workload : workloads) {
-    for (const std::int64_t count : quant.includes(workload) ? rows : std::vector<std::int64_t>{}) {
+    if (!quant.includes(workload)) {
+      continue;
+    }
+    if (const std::int64_t bytes = input_bytes(workload); bytes > most_matrices) {
+      context.console.warning(fmt::format(
+          "{}: not run: {}, {}: its inputs have {} MiB, and a run draws at most {}; measure it by kerncast "
+          "bench {} --model {}",
+          model.name, workload.op->name, workload.label, bytes >> 20U, most_matrices >> 20U,
+          workload.op->name, options.model));
+      continue;
+    }
+    for (const std::int64_t count : rows) {
       plans.push_back({&workload, count, {}});
     }
   }

@@ -147,6 +147,25 @@ ModelReading read_file_of_model(const std::string& path) {
                     is_file(beside) ? read_file(beside, largest_file) : std::string());
 }
 
+/// The kinds of the matrices of `experts` experts that moe.grouped_gemm multiplies.
+std::vector<ExpertMatrices> expert_matrices_of(const Quantisation& quant, std::int64_t experts) {
+  std::vector<ExpertMatrices> made;
+  if (experts > 0 && quant.is_plain) {
+    made.push_back(ExpertMatrices::plain);
+  }
+  const auto has = [&](std::initializer_list<QuantScheme> any) {
+    return experts > 0 && std::find_first_of(quant.schemes.begin(), quant.schemes.end(), any.begin(),
+                                             any.end()) != quant.schemes.end();
+  };
+  if (has({QuantScheme::fp8_block})) {
+    made.push_back(ExpertMatrices::fp8_blocks);
+  }
+  if (has({QuantScheme::fp8_static, QuantScheme::fp8_tensor, QuantScheme::fp8_token})) {
+    made.push_back(ExpertMatrices::fp8);
+  }
+  return made;
+}
+
 }  // namespace
 
 ModelReading read_model(std::string_view text, const std::string& origin, std::string name,
@@ -184,6 +203,7 @@ ModelReading read_model(std::string_view text, const std::string& origin, std::s
   const bool mla = family.facts.contains("deep_gemm");
   reading.config.deep_gemm = mla || std::find(quant.schemes.begin(), quant.schemes.end(),
                                               QuantScheme::fp8_block) != quant.schemes.end();
+  reading.config.expert_matrices = expert_matrices_of(quant, reading.config.experts);
   reading.schemes = quant.schemes;
   reading.facts.push_back({"dtype", std::string(name_of(dtype)), dtype_source});
   reading.facts.push_back({"quantised activations", quant.text, quant.source});

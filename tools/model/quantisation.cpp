@@ -196,7 +196,7 @@ Quantisation read_quantisation(const nlohmann::json& root, const nlohmann::json&
     made.source = "hf_quant_config.json";
   }
   if (config == nullptr || !config->is_object()) {
-    return {{}, "none", "no quantization_config", false, {}};
+    return {{}, "none", "no quantization_config", false, true, {}};
   }
   if (method.empty() && !text_at(*config, "quant_algo").empty()) {
     method = "modelopt";

@@ -14,6 +14,7 @@ struct Quantisation {
   std::string text;                  ///< "fp8 in blocks of 128", "weights only (awq)"
   std::string source;                ///< "key quantization_config"
   bool spares_attention = false;     ///< the layers of attention are not quantised
+  bool is_plain = false;             ///< no weights are quantised either
   std::vector<std::string> not_offered;
 };
 

@@ -103,6 +103,13 @@ struct ModelRouter {
   std::int64_t fused_shared = 0;  ///< shared experts that engines run as slots of the routed ones
 };
 
+/// The elements and scales of the experts' matrices, where moe.grouped_gemm multiplies them.
+enum class ExpertMatrices : std::uint8_t {
+  plain,       ///< the model's dtype
+  fp8,         ///< e4m3 with scales of rows or of whole matrices
+  fp8_blocks,  ///< e4m3 with scales of 128 by 128 elements
+};
+
 /// The facts that the kernels of a model depend on, as read from its config.json. 0 or an empty list means
 /// that the model does not have the part in question.
 struct ModelConfig {
@@ -121,6 +128,7 @@ struct ModelConfig {
   std::int64_t expert_hidden = 0;  ///< elements of an expert's input and output; 0: hidden
   bool adds_shared = false;        ///< the output of a shared expert is added to the routed sum
   bool deep_gemm = false;          ///< engines quantise for DeepGEMM, which wants its own layouts of scales
+  std::vector<ExpertMatrices> expert_matrices;  ///< empty: of a kind that no op multiplies
   ModelRouter router;
   std::vector<ModelNorm> norms;
   std::vector<ModelHeadNorm> head_norms;

@@ -18,6 +18,7 @@
 #include "templates/moe/grouped_gemm/kernel_args.h"
 #include "templates/moe/grouped_gemm/spec_index.hpp"
 #include "templates/moe/grouped_gemm/tile.h"
+#include "templates/moe/shared/expert_products.hpp"
 #include "templates/moe/shared/grouping.hpp"
 
 namespace kerncast::moe {
@@ -490,10 +491,6 @@ std::vector<TensorPlan> plan_outputs(const Bindings& bindings) {
   return {c};
 }
 
-std::vector<ModelCase> model_cases(const ModelConfig&) {
-  return {};
-}
-
 }  // namespace
 
 Call bind(const GroupedGemm& arguments) {
@@ -669,6 +666,6 @@ KERNCAST_OP(moe, grouped_gemm) {
   op.geometry = geometry;
   op.plan_inputs = plan_inputs;
   op.plan_outputs = plan_outputs;
-  op.model_cases = model_cases;
+  op.model_cases = expert_products;
   return op;
 }

@@ -224,3 +224,31 @@ TEST_CASE("the warps of a tile have parts that are whole and nearly square") {
   CHECK(moe::GemmTile(64, 32, 128, 128, 4, 8).is_whole());
   CHECK_FALSE(moe::GemmTile(8, 32, 128, 128, 4, 8).is_whole());
 }
+
+TEST_CASE("grouped_gemm has both products of a model's experts, in the type of their matrices") {
+  const OpDefinition& op = definition_of<moe::GroupedGemm>();
+  ModelConfig model = deepseek_v3();
+  CHECK(op.model_cases(model).empty());
+  const auto spec = [&](const ModelCase& item) {
+    return format_specialisation(op, specialise(op, item.params));
+  };
+  model.expert_matrices = {ExpertMatrices::fp8_blocks};
+  std::vector<ModelCase> cases = op.model_cases(model);
+  REQUIRE(cases.size() == 2);
+  CHECK(spec(cases[0]) ==
+        "a_dtype=fp8_e4m3 b_dtype=fp8_e4m3 n=4096 k=7168 experts=256 top_k=8 has_scales=true "
+        "activation=silu_and_mul scale_form=blocks");
+  CHECK(spec(cases[1]) ==
+        "a_dtype=fp8_e4m3 b_dtype=fp8_e4m3 n=7168 k=2048 experts=256 has_weights=true has_scales=true "
+        "scale_form=blocks");
+  model.expert_matrices = {ExpertMatrices::plain, ExpertMatrices::fp8};
+  model.expert_ranks = 8;
+  cases = op.model_cases(model);
+  REQUIRE(cases.size() == 4);
+  CHECK(spec(cases[0]) == "n=4096 k=7168 experts=32 top_k=8 activation=silu_and_mul");
+  CHECK(spec(cases[3]) ==
+        "a_dtype=fp8_e4m3 b_dtype=fp8_e4m3 n=7168 k=2048 experts=32 has_weights=true has_scales=true");
+  check_cases(op, model);
+  model.experts = 0;
+  CHECK(op.model_cases(model).empty());
+}
