@@ -252,6 +252,10 @@ Communicator::Communicator(Runtime& runtime, const CommunicatorOptions& options)
           is_own ? links_->workspace : links_->open(own, static_cast<int>(i), all[i]);
       memory_.workspaces[i] = reinterpret_cast<void*>(address);  // NOLINT
     }
+    driver::check(
+        links_->api,
+        links_->api.cuMemcpyHtoD(links_->workspace, memory_.workspaces.data(), sizeof memory_.workspaces),
+        "writing the addresses of the workspaces");
   } catch (const Error& error) {
     opened.code = static_cast<std::int32_t>(error.code());
     opened.defect.set(error.what());

@@ -39,7 +39,8 @@ struct CommunicatorOptions {
 /// The device memory of a communicator, as kernels take it.
 struct CommunicatorMemory {
   static constexpr std::size_t max_world = 8;
-  /// Bytes at the start of each workspace that hold counters. Three buffers of `buffer_bytes` follow.
+  /// Bytes at the start of each workspace that hold `workspaces` and counters. Three buffers of
+  /// `buffer_bytes` follow.
   static constexpr std::size_t control_bytes = 1024;
   /// The value of each 32-bit word of a buffer that nobody has written.
   static constexpr std::uint32_t empty_word = 0x80000000U;
@@ -78,7 +79,9 @@ class KERNCAST_API Communicator {
   Communicator(const Communicator&) = delete;
   Communicator& operator=(const Communicator&) = delete;
 
+  /// The number of this rank, from 0.
   [[nodiscard]] int rank() const noexcept { return rank_; }
+  /// The number of ranks.
   [[nodiscard]] int world() const noexcept { return world_; }
   /// CUDA ordinal of the device of this rank.
   [[nodiscard]] int device() const noexcept { return device_; }
@@ -91,6 +94,7 @@ class KERNCAST_API Communicator {
   [[nodiscard]] std::size_t one_shot_bytes() const noexcept { return one_shot_bytes_; }
   /// Bytes of device memory that this rank holds.
   [[nodiscard]] std::size_t workspace_bytes() const noexcept;
+  /// The memory of the ranks as this one reaches it, for the ops.
   [[nodiscard]] const CommunicatorMemory& memory() const noexcept { return memory_; }
 
   /// Throws if a kernel has reported a failure: Error(driver_error) if a rank did not come in time, and

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 
 #include "templates/host/checks.hpp"
 
 namespace kerncast::comm {
 
 static_assert(sizeof(ExchangeControl) <= CommunicatorMemory::control_bytes);
+static_assert(offsetof(ExchangeControl, workspaces) == 0);
 
 std::int32_t choose_algorithm(std::string_view op, const Communicator& communicator, const Message& message,
                               std::int32_t wanted) {

@@ -52,6 +52,20 @@ __device__ __forceinline__ unsigned long long nanoseconds() {
 /// The failures that a kernel reports, see Communicator::check.
 enum class Failure : unsigned { absent = 1, different = 2, overlap = 3 };
 
+/// It is not inlined, since many waits may end in it, and gets no reference to what registers hold.
+__device__ __noinline__ void break_ranks(ExchangeControl* control, unsigned* report_to, unsigned report) {
+  if (atomicCAS(&control->broken, 0u, report) != 0) {
+    return;
+  }
+  store_for_ranks(report_to, report);
+  for (int rank = 0; rank < 8; ++rank) {
+    auto* other = static_cast<ExchangeControl*>(control->workspaces[rank]);
+    if (other != nullptr && other != control) {
+      store_for_ranks(&other->broken, report);
+    }
+  }
+}
+
 /// One launch's part in the exchange.
 template <class Config>
 class Exchange {
@@ -269,19 +283,11 @@ class Exchange {
   }
 
   /// Breaks the communicator on all ranks. The first failure of a rank is the one that it reports.
-  __device__ __noinline__ void fail(Failure failure, int rank) {
+  __device__ __forceinline__ void fail(Failure failure, int rank) {
     failed_ = true;
-    const unsigned report = static_cast<unsigned>(failure) | static_cast<unsigned>(rank) << 8 |
-                            static_cast<unsigned>(args_.rank) << 16;
-    if (atomicCAS(&control_->broken, 0u, report) != 0) {
-      return;
-    }
-    store_for_ranks(args_.report, report);
-    for (int other = 0; other < world; ++other) {
-      if (other != args_.rank) {
-        store_for_ranks(&reinterpret_cast<ExchangeControl*>(workspace(args_, other))->broken, report);
-      }
-    }
+    break_ranks(control_, args_.report,
+                static_cast<unsigned>(failure) | static_cast<unsigned>(rank) << 8 |
+                    static_cast<unsigned>(args_.rank) << 16);
   }
 
   const ExchangeArgs& args_;

@@ -4,8 +4,9 @@ namespace kerncast::comm {
 
 /// The counters at the start of a workspace.
 struct ExchangeControl {
-  unsigned sequence;  ///< launches that have ended
-  unsigned started;   ///< blocks of the current launch
+  void* workspaces[8];  ///< of each rank, null past the last; the host writes them
+  unsigned sequence;    ///< launches that have ended
+  unsigned started;     ///< blocks of the current launch
   unsigned finished;
   unsigned broken;                 ///< 0, or the report of a failure
   unsigned long long used[3];      ///< 16-byte lines of each buffer that its last launch used
