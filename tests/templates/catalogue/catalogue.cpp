@@ -29,6 +29,7 @@ constexpr const char* unshipped[] = {
 std::vector<tools::Workload> unplanned_workloads() {
   const OpDefinition& gemm = OpRegistry::instance().require("moe.grouped_gemm");
   const OpDefinition& reduce = OpRegistry::instance().require("comm.all_reduce");
+  const OpDefinition& fused = OpRegistry::instance().require("comm.all_reduce_add_rms_norm");
   return {
       {.op = &gemm,
        .label = "experts' first product",
@@ -81,6 +82,14 @@ std::vector<tools::Workload> unplanned_workloads() {
        .params = {{"hidden", "8192"}, {"x_dtype", "f16"}, {"y_dtype", "f16"}, {"world", "8"}},
        .scalars = {}},
       {.op = &reduce,
+       .label = "large messages of 8 ranks",
+       .params = {{"hidden", "8192"}, {"world", "8"}, {"algorithm", "two_shot"}},
+       .scalars = {}},
+      {.op = &fused,
+       .label = "small messages of 8 ranks",
+       .params = {{"hidden", "8192"}, {"hf_rounding", "true"}, {"world", "8"}},
+       .scalars = {}},
+      {.op = &fused,
        .label = "large messages of 8 ranks",
        .params = {{"hidden", "8192"}, {"world", "8"}, {"algorithm", "two_shot"}},
        .scalars = {}}};
