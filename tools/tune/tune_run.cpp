@@ -191,12 +191,10 @@ class PointRun {
     const bool made = book.make(candidates, is_final);
     result_.stopped = stop_.load();
     if (!made && !result_.stopped) {
-      run_out();
+      result_.out_of_time = was_over_ ? "start" : progress_.phase;
     }
     return made && !result_.stopped;
   }
-
-  void run_out() { result_.out_of_time = was_over_ ? "start" : progress_.phase; }
 
   void search() {
     SearchSpace space = search_space_of(result_.point, space_);
@@ -242,12 +240,9 @@ class PointRun {
       if (policy_.stop != nullptr) {
         result_.end = policy_.stop->reached(progress);
       }
-      if (result_.end.empty() && policy_.search_is_over && policy_.search_is_over()) {
-        if (tried_.size() < std::min<std::size_t>(2, space_.valid.size())) {
-          // The op's own choice alone is nothing to decide from.
-          run_out();
-          return;
-        }
+      // The op's own choice alone is nothing to decide from.
+      const bool can_decide = tried_.size() >= std::min<std::size_t>(2, space_.valid.size());
+      if (result_.end.empty() && can_decide && policy_.search_is_over && policy_.search_is_over()) {
         result_.end = "the rest of the budget is for the final rounds";
       }
     }

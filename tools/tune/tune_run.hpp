@@ -29,8 +29,8 @@ struct TunePolicy {
   /// Asked before and during each trial, whatever the phase: true ends the tuning of a point that needs
   /// another one. Empty: never.
   std::function<bool()> is_over = nullptr;
-  /// Asked after each batch of the search: true ends the search, and the best so far is measured again and
-  /// validated, unless nothing but the op's own choice was tried. Empty: never.
+  /// Asked after each batch of the search, once another candidate than the op's own choice was tried: true
+  /// ends the search, and the best so far is measured again and validated. Empty: never.
   std::function<bool()> search_is_over = nullptr;
   std::size_t finalists = 4;  ///< candidates that are measured again before one is chosen
 };

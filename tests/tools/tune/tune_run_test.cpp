@@ -371,12 +371,19 @@ TEST_CASE("a point of which only the own choice was tried is not decided") {
   policy.strategy = parse_strategy("exhaustive");
   policy.batch = 1;
   policy.search_is_over = [] { return true; };
+  policy.is_over = [&evaluator] { return evaluator.asked >= 1; };
   const std::atomic<bool> stop{false};
   const TuneResult result =
       tune_point(evaluator, store, point, "0123", policy, stop, [](const TuneProgress&) {});
   CHECK(result.out_of_time == "search");
   CHECK_FALSE(result.decided());
   CHECK(result.tried == 1);
+
+  policy.is_over = nullptr;
+  const TuneResult longer =
+      tune_point(evaluator, store, point, "0123", policy, stop, [](const TuneProgress&) {});
+  CHECK(longer.decided());
+  CHECK(longer.tried == 2);
 }
 
 TEST_CASE("a point for which no time is left is not begun") {
