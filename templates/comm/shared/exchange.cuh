@@ -54,7 +54,10 @@ enum class Failure : unsigned { absent = 1, different = 2, overlap = 3 };
 
 /// It is not inlined, since many waits may end in it, and gets no reference to what registers hold.
 __device__ __noinline__ void break_ranks(ExchangeControl* control, unsigned* report_to, unsigned report) {
-  if (atomicCAS(&control->broken, 0u, report) != 0) {
+  const unsigned before = atomicCAS(&control->broken, 0u, report);
+  if (before != 0) {
+    // Another rank may have broken this one, whose host has not learnt it yet.
+    store_for_ranks(report_to, before);
     return;
   }
   store_for_ranks(report_to, report);

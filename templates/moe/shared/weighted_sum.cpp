@@ -220,13 +220,15 @@ Call make_call(std::string_view op, const Arguments& arguments) {
                                  arguments.factor));
   }
   const TensorView none;
+  const TensorView& slot_ids = has_slot_ids ? *arguments.ids : none;
+  const TensorView& expert_map = has_slot_ids ? *arguments.expert_map : none;
   host::require_apart(op, {{"y", y, "addend"}},
                       {{"x", arguments.x},
                        {"weights", arguments.weights},
                        {"addend", arguments.addend},
                        {"map", mapped ? *arguments.map : none},
-                       {"ids", has_slot_ids ? *arguments.ids : none},
-                       {"expert_map", has_slot_ids ? *arguments.expert_map : none}});
+                       {"ids", slot_ids},
+                       {"expert_map", expert_map}});
 
   Call call;
   call.spec.values[x_dtype] = host::to_param(arguments.x.dtype);
@@ -237,7 +239,7 @@ Call make_call(std::string_view op, const Arguments& arguments) {
   call.spec.values[has_addend] = added ? 1 : 0;
   call.spec.values[alignment] = access_bytes(op, arguments, main, addend_rows);
   if (arguments.ids != nullptr) {
-    const bool translated = has_slot_ids && !arguments.expert_map->absent();
+    const bool translated = has_slot_ids && !expert_map.absent();
     call.spec.values[has_ids] = has_slot_ids ? 1 : 0;
     call.spec.values[has_expert_map] = translated ? 1 : 0;
     call.spec.values[experts] = has_slot_ids ? arguments.experts : max_experts;
@@ -248,10 +250,8 @@ Call make_call(std::string_view op, const Arguments& arguments) {
       .x = arguments.x.data,
       .weights = static_cast<const float*>(arguments.weights.data),
       .addend = arguments.addend.data,
-      .map = mapped         ? static_cast<const int*>(arguments.map->data)
-             : has_slot_ids ? static_cast<const int*>(arguments.ids->data)
-                            : nullptr,
-      .expert_map = has_slot_ids ? static_cast<const int*>(arguments.expert_map->data) : nullptr,
+      .map = static_cast<const int*>(mapped ? arguments.map->data : slot_ids.data),
+      .expert_map = static_cast<const int*>(expert_map.data),
       .y = y.data,
       .rows = rows,
       .x_rows = mapped ? main.x.count : main.slots,
@@ -262,9 +262,7 @@ Call make_call(std::string_view op, const Arguments& arguments) {
       .map_stride = map_rows.stride,
       .y_stride = main.y.stride,
       .factor = arguments.factor,
-      .expert_map_size = has_slot_ids && !arguments.expert_map->absent()
-                             ? static_cast<int>(arguments.expert_map->dim(0))
-                             : 0,
+      .expert_map_size = has_slot_ids && !expert_map.absent() ? static_cast<int>(expert_map.dim(0)) : 0,
   });
   return call;
 }

@@ -100,7 +100,7 @@ void check_case(const Case& of) {
   Group group(of.world);
   require_no_errors(group.errors);
   constexpr int calls = 4;
-  std::vector<Results> results(static_cast<std::size_t>(calls * of.world));
+  std::vector<Results> results(place_of(calls, of.world, 0));
   require_no_errors(on_ranks(of.world, [&](int rank) {
     const OwnedStream stream(ranks_runtime());
     for (int call = 0; call < calls; ++call) {
@@ -119,14 +119,14 @@ void check_case(const Case& of) {
       }
       stream.synchronize();
       group[rank].check();
-      results[static_cast<std::size_t>(call * of.world + rank)] = memory.results(of);
+      results[place_of(call, of.world, rank)] = memory.results(of);
     }
   }));
   for (int call = 0; call < calls; ++call) {
     const Results expected = expected_results(of, call);
     for (int rank = 0; rank < of.world; ++rank) {
       INFO("rank " << rank << ", call " << call);
-      CHECK((results[static_cast<std::size_t>(call * of.world + rank)] == expected));
+      CHECK((results[place_of(call, of.world, rank)] == expected));
     }
   }
 }

@@ -51,7 +51,7 @@ void check_calls(int world, DType type, const Shape& shape, Algorithm algorithm)
   Group group(world);
   require_no_errors(group.errors);
   constexpr int calls = 4;
-  std::vector<std::vector<std::byte>> results(static_cast<std::size_t>(world * calls));
+  std::vector<std::vector<std::byte>> results(place_of(calls, world, 0));
   require_no_errors(on_ranks(world, [&](int rank) {
     const OwnedStream stream(ranks_runtime());
     for (int call = 0; call < calls; ++call) {
@@ -64,14 +64,14 @@ void check_calls(int world, DType type, const Shape& shape, Algorithm algorithm)
       launch(ranks_runtime(), tensors.arguments, stream.get());
       stream.synchronize();
       group[rank].check();
-      results[static_cast<std::size_t>(call * world + rank)] = tensors.result(call % 2 == 1);
+      results[place_of(call, world, rank)] = tensors.result(call % 2 == 1);
     }
   }));
   for (int call = 0; call < calls; ++call) {
     const std::vector<std::byte> expected = expected_sum(type, count_of(shape), world, call);
     for (int rank = 0; rank < world; ++rank) {
       INFO("rank " << rank << ", call " << call);
-      CHECK((results[static_cast<std::size_t>(call * world + rank)] == expected));
+      CHECK((results[place_of(call, world, rank)] == expected));
     }
   }
 }

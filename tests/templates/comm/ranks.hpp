@@ -104,10 +104,16 @@ class Group {
   std::vector<std::string> errors;  ///< what the constructors threw
 };
 
+/// The place of a rank's result of a call among those of all ranks and calls.
+inline std::size_t place_of(int call, int world, int rank) {
+  return static_cast<std::size_t>(call) * static_cast<std::size_t>(world) + static_cast<std::size_t>(rank);
+}
+
 /// The bytes of `count` elements of rank `rank` in call `call`. Some are -0, and some are large.
 inline std::vector<std::byte> message_of(DType type, std::size_t count, int rank, int call) {
   std::vector<double> values =
-      samples(count, static_cast<std::uint64_t>(1000 * call + rank), rank % 2 == 0 ? 1.0 : 37.0);
+      samples(count, 1000 * static_cast<std::uint64_t>(call) + static_cast<std::uint64_t>(rank),
+              rank % 2 == 0 ? 1.0 : 37.0);
   for (std::size_t i = 0; i < count; i += 5) {
     values[i] = -0.0;
   }
