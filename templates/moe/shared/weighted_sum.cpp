@@ -220,13 +220,17 @@ Call make_call(std::string_view op, const Arguments& arguments) {
                                  arguments.factor));
   }
   const TensorView none;
-  const TensorView& slot_ids = has_slot_ids ? *arguments.ids : none;
-  const TensorView& expert_map = has_slot_ids ? *arguments.expert_map : none;
+  const auto given = [&none](const TensorView* view) -> const TensorView& {
+    return view != nullptr ? *view : none;
+  };
+  const TensorView& map = given(arguments.map);
+  const TensorView& slot_ids = given(arguments.ids);
+  const TensorView& expert_map = given(arguments.expert_map);
   host::require_apart(op, {{"y", y, "addend"}},
                       {{"x", arguments.x},
                        {"weights", arguments.weights},
                        {"addend", arguments.addend},
-                       {"map", mapped ? *arguments.map : none},
+                       {"map", map},
                        {"ids", slot_ids},
                        {"expert_map", expert_map}});
 
@@ -250,7 +254,7 @@ Call make_call(std::string_view op, const Arguments& arguments) {
       .x = arguments.x.data,
       .weights = static_cast<const float*>(arguments.weights.data),
       .addend = arguments.addend.data,
-      .map = static_cast<const int*>(mapped ? arguments.map->data : slot_ids.data),
+      .map = static_cast<const int*>(mapped ? map.data : slot_ids.data),
       .expert_map = static_cast<const int*>(expert_map.data),
       .y = y.data,
       .rows = rows,
