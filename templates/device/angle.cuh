@@ -28,7 +28,7 @@ __device__ __forceinline__ void cosine_and_sine(float position, float frequency,
       : "f"(position), "f"(frequency));
 }
 
-/// The same to 2^-20, in half as many instructions: enough for elements of 16 bits.
+/// cosine_and_sine() to 2^-20, in half as many instructions. That is enough for elements of 16 bits.
 __device__ __forceinline__ void cosine_and_sine_briefly(float position, float frequency, float& cosine,
                                                         float& sine) {
   asm("{ .reg .f32 h, l, m, r;\n"

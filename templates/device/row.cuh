@@ -137,7 +137,7 @@ class RowWalk {
       return sum_of_warps<lanes, Config::threads, spans, from_registers, Number, Total>(
           [&](int i) { return span_total<from_registers>(i, term); });
     } else if constexpr (from_registers && lanes >= 32 && spans <= 32 * virtual_warps) {
-      // The same as WarpSum for most rows, in fewer steps, which shortens the compile.
+      // It gives the sum of WarpSum for most rows in fewer steps, which shortens the compile.
       constexpr int count = power_of_two_from(per_lane);
       constexpr int last = per_lane - 1;
       // Warps that have no last span leave it out, and the sum within the warp if it is the only one.

@@ -75,7 +75,7 @@ __device__ __forceinline__ unsigned warp_sum(unsigned value) {
 using Ranked = long long;
 
 inline constexpr int last_place = 0x7fffffff;
-/// What stands where there is no candidate. It has no index.
+/// Stands in a place that no candidate has. It has no index.
 inline constexpr Ranked none_ranked = static_cast<Ranked>(no_candidate) * (1ll << 32);
 
 /// The two words of a candidate.

@@ -23,7 +23,7 @@ std::int32_t lanes_for(const RowWork& work, std::int64_t taken) {
              : std::clamp(power_of_two_above(lanes), 1, 1024);
 }
 
-/// What row_lanes() chooses from, the preferred one first.
+/// Numbers of lanes that row_lanes() tries, the preferred one first.
 std::vector<std::int32_t> lanes_to_try(const RowWork& work, bool few, std::int64_t taken) {
   std::vector<std::int32_t> choices;
   const auto add = [&choices](std::int32_t lanes) {

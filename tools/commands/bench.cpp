@@ -126,7 +126,7 @@ BenchRequest make_request(const OpDefinition& op, const BenchOptions& options) {
   return request;
 }
 
-/// Why the times of this device are no measurements; empty if they are.
+/// Note that the times of this device are no measurements; empty if they are.
 std::string estimate_text(const DeviceChoice& choice, const RunDevice& device) {
   if (!device.is_virtual()) {
     return {};

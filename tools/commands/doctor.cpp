@@ -261,7 +261,7 @@ void examine_cache(Findings& findings) {
   }
 }
 
-/// Why `path` cannot serve as a read-only layer.
+/// The reason why `path` cannot serve as a read-only layer; empty if it can.
 std::string layer_defect(const std::string& path, const cache::Trust& trust) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {

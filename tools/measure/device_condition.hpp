@@ -26,8 +26,8 @@ constexpr double clock_change_limit = 0.05;
 /// none.
 [[nodiscard]] std::vector<std::string> slowing_reasons(std::uint64_t bits);
 
-/// Why a measurement between two looks is disturbed: a clock that changed by more than clock_change_limit, or
-/// a reason of throttling. Empty if nothing is known to have disturbed it.
+/// The disturbance of a measurement between two looks: a clock that changed by more than clock_change_limit,
+/// or a reason of throttling. Empty if none is known.
 [[nodiscard]] std::string disturbance(const DeviceCondition& before, const DeviceCondition& after);
 
 /// Looks at one device through NVML. The library is loaded at run time, and nothing requires it: without it,
@@ -42,7 +42,7 @@ class DeviceMonitor {
   DeviceMonitor(const DeviceMonitor&) = delete;
   DeviceMonitor& operator=(const DeviceMonitor&) = delete;
 
-  /// Why nothing can be seen; empty if it can.
+  /// The reason why nothing can be seen; empty if it can.
   [[nodiscard]] const std::string& defect() const { return defect_; }
   [[nodiscard]] DeviceCondition look() const;
   /// Version of the driver, such as "580.65.06"; empty if it cannot be seen.

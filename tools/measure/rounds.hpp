@@ -34,7 +34,7 @@ struct RoundPolicy {
   std::function<std::chrono::steady_clock::time_point()> now;
 };
 
-/// Why the rounds ended.
+/// The reason for which the rounds ended.
 enum class RoundsEnd : std::uint8_t { narrow, rounds, time, interrupted, no_subject };
 
 /// The samples of one subject, in the order of the rounds. Subjects that were not dropped have as many.

@@ -25,7 +25,7 @@ constexpr std::pair<const char*, QuantScheme> schemes[] = {
     {"mxfp4", QuantScheme::mxfp4},
 };
 
-/// Which of the fp8 schemes a workload of QuantScheme::fp8 serves; fp8 if it serves them all.
+/// The fp8 scheme that a workload of QuantScheme::fp8 serves; fp8 if it serves them all.
 QuantScheme fp8_kind(const Workload& workload) {
   const std::string_view op = workload.op->name;
   if (op == "quant.per_tensor_fp8") {

@@ -9,7 +9,7 @@
 
 namespace kerncast::tools {
 
-/// How the activations of a served model are quantised. The names are those of serving engines.
+/// Quantisation of the activations of a served model. The names are those of serving engines.
 enum class QuantScheme : std::uint8_t {
   none,
   fp8_block,   ///< "fp8-block": a scale for each group of 128 elements, as in DeepSeek-V3

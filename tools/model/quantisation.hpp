@@ -8,7 +8,7 @@
 
 namespace kerncast::tools {
 
-/// How a checkpoint says that its linear layers are quantised.
+/// Quantisation of the linear layers, as a checkpoint states it.
 struct Quantisation {
   std::vector<QuantScheme> schemes;  ///< of the activations; empty: they stay as they are
   std::string text;                  ///< "fp8 in blocks of 128", "weights only (awq)"

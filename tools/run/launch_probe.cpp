@@ -84,7 +84,8 @@ std::string launch(Runtime& runtime, const OpDefinition& op) try {
   return error.what();
 }
 
-/// Why `runtime`, which may not compile, does not find the kernel in the directory.
+/// The reason why `runtime`, which may not compile, does not find the kernel in the directory; empty if it
+/// does.
 std::string read_back(Runtime& runtime, const KernelReport& report) {
   cache::Store& store = implementation_of(runtime).cache.store();
   const std::optional<cache::Key> key = cache::Key::from_hex(report.key);

@@ -7,7 +7,7 @@
 /// A trivial kernel on its way through compiler, cache and driver, which shows whether they work together.
 namespace kerncast::tools {
 
-/// How far the kernel came. Each reason is empty if the step was done or could not be tried.
+/// The steps that the kernel came through. Each reason is empty if the step was done or could not be tried.
 struct LaunchProbe {
   std::string compile_defect;  ///< why it was not compiled
   std::string store_defect;   ///< why the directory did not keep it, or another runtime did not find it there

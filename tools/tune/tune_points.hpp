@@ -41,8 +41,8 @@ struct PointsRun {
   /// Digest of the template text of an op.
   std::function<std::string(const Point&)> templates;
   TunePolicy policy;
-  /// When it is spent no trial is begun, and those under way are given up. Points whose trials are all stored
-  /// are still decided.
+  /// Once it is spent, no trial is begun, and those under way are given up. Points whose trials are all
+  /// stored are still decided.
   TimeBudget budget;
   /// One for each device. A device that cannot be had ends its thread with an error.
   std::vector<std::function<DeviceSeat()>> seats;

@@ -85,9 +85,9 @@ class ServerSource : public Source {
   void ask_for(std::vector<cache::Key> keys) { known_ = std::move(keys); }
   /// The number of entries that it has listed, once keys() was called. Empty if it lists nothing.
   [[nodiscard]] const std::optional<std::size_t>& listed() const { return listed_; }
-  /// Why it lists nothing; empty if it does.
+  /// The reason why it lists nothing; empty if it lists.
   [[nodiscard]] const std::string& unlisted() const { return unlisted_; }
-  /// Why the server is not asked any more; empty if it is.
+  /// The reason why the server is not asked any more; empty if it is.
   [[nodiscard]] const std::string& failure() const { return failure_; }
   [[nodiscard]] bool writable() const { return !options_.read_only; }
   /// Replaces what the server has under `key`. Returns why that failed; empty if it is done.

@@ -65,7 +65,8 @@ class OpFunction {
   [[nodiscard]] PyObject* call(const Values& values, Convention convention = Convention::typed);
   /// The outputs that a call with these inputs and settings needs. Throws Error(invalid_argument).
   [[nodiscard]] std::vector<TensorPlan> plan(const Bindings& bindings) const;
-  /// The same as views without memory, by their places. Leaves out what the op does not declare.
+  /// The outputs of plan() as views without memory, by their places, but for those that the op does not
+  /// declare.
   [[nodiscard]] std::vector<PlannedOutput> plan_views(const Bindings& bindings) const;
   /// The text of a setting that Python gives. Throws Error(invalid_argument) and PythonError.
   [[nodiscard]] std::string param_text(const ParamSpec& param, PyObject* value) const;

@@ -33,7 +33,7 @@ Library& library() {
   return *made;
 }
 
-/// Why the last operator of this thread failed.
+/// The failure of the last operator of this thread.
 struct Failure {
   std::unique_ptr<Error> error;
   bool in_python = false;  ///< the function of Python knows the reason

@@ -44,7 +44,7 @@ struct RegisteredVariable {
 /// and what the driver said, with the kernel's name, if the kernel cannot be loaded.
 CUkernel find_kernel(const void* function);
 
-/// The same as a CUfunction in the current context.
+/// The kernel of find_kernel() as a CUfunction of the current context.
 CUfunction find_function(const void* function);
 
 /// The host function that stands for a kernel of the driver, which gives a CUkernel or, if that is null, a

@@ -456,7 +456,7 @@ BlockStatus run_block(Block& block, std::uint32_t turns) {
       return BlockStatus::asleep;
     }
     if (!progress && waits_for_cluster(block)) {
-      // What it did in earlier turns may have let other blocks go on.
+      // Its earlier turns may have let other blocks go on.
       return turn == 0 ? BlockStatus::stuck : BlockStatus::unfinished;
     }
     if (!progress) {

@@ -345,8 +345,8 @@ inline constexpr std::uint32_t group_warps = 4;
 
 /// The most blocks of a cluster.
 inline constexpr std::uint32_t most_cluster_blocks = 16;
-/// Where the shared memory of a cluster's blocks lies in the shared window, as mapa says it: that of the
-/// block of rank r from (r + 1) << cluster_shift on. Below is the block's own.
+/// Distance of the blocks of a cluster in the shared window, as mapa gives it: the shared memory of the block
+/// of rank r begins at (r + 1) << cluster_shift. Below is the block's own.
 inline constexpr std::uint32_t cluster_shift = 24;
 
 /// Generic addresses outside global memory. They are far above any host pointer.

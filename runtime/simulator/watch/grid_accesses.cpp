@@ -118,7 +118,7 @@ std::uint64_t GridAccesses::find(std::uint64_t address, std::uint64_t bytes, boo
 
 namespace {
 
-/// What an access before the wait did to byte `address`, which launch `other` touched.
+/// Text of the effect that an access before the wait had on byte `address`, which launch `other` touched.
 std::string describe(const LaunchState& state, const GridAccesses::Early& early, const GridLink& other,
                      std::uint64_t address) {
   const bool contiguous = early.bytes > early.lane_bytes;

@@ -29,7 +29,7 @@ class GroupOrder {
   [[nodiscard]] bool watches() const { return fence_ != 0; }
 
  private:
-  /// What is known of 64 bytes of the warp's stack, the least that a register of 16 bits or more takes.
+  /// The state of 64 bytes of the warp's stack, the least that a register of 16 bits or more takes.
   struct Place {
     std::uint32_t group = 0;    ///< that the wgmma which names the register belongs to
     std::uint32_t touched = 0;  ///< the fence after which an instruction other than wgmma accessed it

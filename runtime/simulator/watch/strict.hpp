@@ -40,7 +40,7 @@ class StrictBlock {
   void arrive(std::uint32_t warp, std::uint32_t id);
   /// The warps in `waiting`, a bit each, leave barrier `id`.
   void leave(std::uint32_t waiting, std::uint32_t id);
-  /// The same for the barrier of the block's cluster: arriving, meeting, and going on.
+  /// A warp arrives at the barrier of the block's cluster, the cluster meets there, and a warp goes on.
   void cluster_arrived(std::uint32_t warp);
   void cluster_met();
   void cluster_passed(std::uint32_t warp);

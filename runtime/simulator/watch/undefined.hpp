@@ -40,7 +40,7 @@ class Undefined {
   /// Notes what the load or other read `op` brings of shared memory, and empties `missing`. A read that is no
   /// load uses the values at once. False after raising a fault.
   bool note_shared(Warp& warp, const Op* op, const WarpAccess& touch, UnwrittenRead& missing);
-  /// The same for global memory, where each lane of `missing` lies in the allocation [base, end).
+  /// note_shared() for global memory, where each lane of `missing` lies in the allocation [base, end).
   bool note_global(Warp& warp, const Op* op, const WarpAccess& touch, UnwrittenRead& missing,
                    std::uint64_t base, std::uint64_t end);
   /// Looks at `op` before it runs for the lanes of `mask`. False after raising a fault.

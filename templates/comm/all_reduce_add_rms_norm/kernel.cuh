@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(Config::threads)
         }
       }
       if constexpr (two_steps) {
-        // What this thread has seen of other ranks' stores the block sees as well.
+        // Stores of other ranks that this thread has seen become visible to its block.
         __threadfence_system();
       }
       __syncthreads();

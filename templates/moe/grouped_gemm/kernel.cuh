@@ -76,7 +76,8 @@ class GroupedGemm {
   using Activation = typename ActivationOf<activation, Config::limit != 0>::type;
   /// Rows of b between those of neighbouring columns of c.
   static constexpr int row_step = is_gated && Activation::order == GateOrder::interleaved ? 2 : 1;
-  /// What the tensor cores multiply. They take fp8 as f16, which gives the same bits on every device.
+  /// Type of the factors of the tensor cores. They take fp8 as f16, which gives the same bits on every
+  /// device.
   using Factor = typename Choose<sizeof(A) == 1, f16, A>::type;
   using Sum = typename Choose<is_same<A, i8>, int, float>::type;
   static constexpr int element = static_cast<int>(sizeof(A));
@@ -98,8 +99,8 @@ class GroupedGemm {
   static constexpr int row_parts = tile.warp_rows() / 8;
   static constexpr int column_parts = tile.warp_columns() / 16;
 
-  /// What a thread copies of `Rows` rows of an operand for a stage: the same 16 bytes of every at_once-th
-  /// row.
+  /// The copies of a thread for a stage, of `Rows` rows of an operand: it copies the same 16 bytes of every
+  /// at_once-th row.
   template <int Rows, int StageBytes, int RowBytes>
   struct Copies {
     static constexpr int chunks = StageBytes / 16;
@@ -208,7 +209,7 @@ class GroupedGemm {
   static constexpr int blocks_of_half = row_step == 1 && is_gated && columns % tile_columns != 0 ? 2 : 1;
   __device__ int first_block(int half) const { return row_of_b(half * tile_columns) / group; }
 
-  /// Where the window lies that has the scales of group `of` of k: block_scales_stride for each row of a, and
+  /// Offset of the window that has the scales of group `of` of k: block_scales_stride for each row of a, and
   /// then for each block of b. A window is no longer in use when the one after the next is loaded.
   __device__ static int window_of(int of) {
     return tile.pipeline_bytes() + of * group / scale_window % 2 * tile.window_bytes();

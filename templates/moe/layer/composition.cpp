@@ -178,9 +178,9 @@ struct Places {
   std::int64_t bytes = 0;
 };
 
-/// What the grouping makes lives to the second product. Of the rest, each step needs what the one before it
-/// has made, so two tensors live at a time: the first product lies at the end of the room that the larger of
-/// its two neighbours leaves, and the second product after the rows that it is made of.
+/// Places of the tensors in the workspace. The grouping's results live to the second product. Each other step
+/// needs the results of the step before it, so that two tensors live at a time: the first product lies at the
+/// end of the room that the larger of its two neighbours leaves, and the second product after its factors.
 Places places_of(const Layer& layer, const Extents& of) {
   Places made;
   if (of.tokens == 0) {

@@ -155,7 +155,7 @@ __device__ __forceinline__ Candidate choose_experts(Ranked (&held)[held_experts<
   Candidate mine = choose<Slots>(held, at.lane);
   if constexpr (warps > 1) {
     constexpr int count = merged_candidates<warps, Slots>();
-    // What a warp chose, and none up to a multiple of what a lane takes.
+    // A warp's choices, filled up with none_ranked to a multiple of the candidates that a lane takes.
     constexpr int places = (Slots + count - 1) / count * count;
     __shared__ Ranked chosen[Config::rows_per_block][warps * places];
     if (places == 32 || at.lane < places) {

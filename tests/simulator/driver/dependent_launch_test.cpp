@@ -408,7 +408,7 @@ TEST_CASE("accesses before the wait to other memory, and after another warp's wa
   REQUIRE_CU(device.finish());
   CHECK(Device::read(y, 6) == Words(6, 19));
   CHECK(Device::read(z, 6) == Words(6, 8));
-  // What the host has seen to end cannot overlap.
+  // A launch whose end the host has seen cannot overlap with a later one.
   device.run(false, "slow", 6, x);
   REQUIRE_CU(device.finish());
   device.run(true, "hasty", 6, x, y);

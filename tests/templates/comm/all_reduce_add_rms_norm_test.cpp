@@ -80,7 +80,7 @@ struct Memory {
   DeviceBuffer y;
 };
 
-/// What the norm gives of the sum that a reference in double computes.
+/// Results of norm.fused_add_rms_norm, given the sum that a reference in double computes.
 Results expected_results(const Case& of, int call) {
   Results expected;
   require_no_errors(on_ranks(1, [&](int) {

@@ -115,7 +115,7 @@ Function* driver_function(const char* name) {
   return reinterpret_cast<Function*>(ranks_runtime().driver_symbol(name));
 }
 
-/// What the calls of all ranks said after `work`: each rank makes its call, then asks its communicator.
+/// Errors of the ranks, by rank, empty if there is none: each runs `work`, then checks its communicator.
 std::vector<std::string> outcome_of(Group& group, int world, const std::function<void(int rank)>& work) {
   return on_ranks(world, [&](int rank) {
     work(rank);

@@ -49,7 +49,7 @@ struct Grouping {
   std::vector<double> total;
 };
 
-/// What moe.align_block_size makes of `ids`.
+/// The results of moe.align_block_size for `ids`.
 Grouping grouping_of(const std::vector<double>& ids, std::int64_t experts, std::int64_t block) {
   Grouping made;
   const auto slots = static_cast<std::int64_t>(ids.size());
@@ -568,7 +568,7 @@ TEST_CASE("grouped_gemm takes the results of align_block_size in a stream") {
                           .dtype = DType::i32,
                           .shape = {of.tokens, of.top_k},
                           .bytes = to_bytes(DType::i32, ids)});
-  // What the first op writes is not there before it has run.
+  // The results of the first op are not there before it has run.
   const Grouping none{std::vector<double>(static_cast<std::size_t>(tensor_of(test, "sorted").shape[0]), -1.0),
                       std::vector<double>(static_cast<std::size_t>(tensor_of(test, "expert").shape[0]), -1.0),
                       {0.0}};

@@ -42,7 +42,7 @@ std::uint64_t along(std::uint64_t a, std::uint64_t b, double times) {
   return static_cast<std::uint64_t>(std::llround(std::max(value, 0.0)));
 }
 
-/// How often `input` issued the instructions of `unit`.
+/// Number of instructions of `unit` that `input` issued.
 std::uint64_t issued(const devices::CostInput& input, std::string_view unit) {
   const auto same = std::find_if(input.warp_instructions.begin(), input.warp_instructions.end(),
                                  [&](const auto& entry) { return entry.first == unit; });
