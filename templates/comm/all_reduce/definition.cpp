@@ -59,22 +59,16 @@ Call bind(const AllReduce& arguments) {
   }
   host::require_apart(AllReduce::op_name, {{"y", arguments.y, "x"}}, {{"x", arguments.x}});
   Call call = checks.call(arguments.y.dtype);
-  AllReduceKernelArgs args{.x = arguments.x.data,
-                           .y = arguments.y.data,
-                           .rows = checks.count(),
-                           .x_stride = checks.stride(),
-                           .y_stride = y_stride,
-                           .exchange = {}};
-  call.spec.values[world] = 1;
-  if (arguments.communicator != nullptr) {
-    const Communicator& communicator = *arguments.communicator;
-    const Message message{checks.count(), row_bytes(call.spec), call.device};
-    call.spec.values[world] = communicator.world();
-    call.spec.values[algorithm] = choose_algorithm(AllReduce::op_name, communicator, message,
-                                                   static_cast<std::int32_t>(arguments.algorithm));
-    args.exchange = exchange_args(AllReduce::op_name, communicator, message, call.spec);
-  }
-  call.set_arguments(args);
+  call.set_arguments(AllReduceKernelArgs{
+      .x = arguments.x.data,
+      .y = arguments.y.data,
+      .rows = checks.count(),
+      .x_stride = checks.stride(),
+      .y_stride = y_stride,
+      .exchange =
+          join(AllReduce::op_name, arguments.communicator, static_cast<std::int32_t>(arguments.algorithm),
+               row_bytes(call.spec), {world, algorithm}, call),
+  });
   return call;
 }
 

@@ -1,21 +1,13 @@
 #pragma once
 
 #include "comm/shared/exchange_args.h"
+#include "norm/shared/added_rms_args.h"
 
 namespace kerncast::comm {
 
-/// The kernel's argument. Strides are in elements.
+/// The kernel's argument.
 struct AllReduceAddRmsNormKernelArgs {
-  const void* x;
-  void* residual;
-  const void* weight;  ///< null if absent
-  void* y;
-  long long rows;
-  long long x_stride;
-  long long residual_stride;
-  long long y_stride;
-  float eps;
-  float weight_offset;
+  norm::AddedRmsArgs norm;
   ExchangeArgs exchange;
 };
 

@@ -8,10 +8,19 @@
 #include "templates/host/checks.hpp"
 
 namespace kerncast::comm {
+namespace {
+
+/// The message of one call.
+struct Message {
+  std::int64_t rows = 0;
+  std::int64_t row_bytes = 0;  ///< without padding
+  int device = 0;
+};
 
 static_assert(sizeof(ExchangeControl) <= CommunicatorMemory::control_bytes);
 static_assert(offsetof(ExchangeControl, workspaces) == 0);
 
+/// The value of the parameter `algorithm`: 0 for one step, 1 for two.
 std::int32_t choose_algorithm(std::string_view op, const Communicator& communicator, const Message& message,
                               std::int32_t wanted) {
   communicator.check();
@@ -43,6 +52,7 @@ std::int32_t choose_algorithm(std::string_view op, const Communicator& communica
   return wanted == 2 || !fits_one ? 1 : 0;
 }
 
+/// The kernel's view of the workspaces. `spec` is the call's, which must be the same on all ranks.
 ExchangeArgs exchange_args(std::string_view op, const Communicator& communicator, const Message& message,
                            const Specialisation& spec) {
   const CommunicatorMemory& memory = communicator.memory();
@@ -65,6 +75,20 @@ ExchangeArgs exchange_args(std::string_view op, const Communicator& communicator
   // The kernel mixes the number of lines in above these 24 bits.
   args.call = (digest & 0x00fffffeU) | 1U;
   return args;
+}
+
+}  // namespace
+
+ExchangeArgs join(std::string_view op, const Communicator* communicator, std::int32_t wanted,
+                  std::int64_t row_bytes, const ExchangeParams& params, Call& call) {
+  call.spec.values[params.world] = 1;
+  if (communicator == nullptr) {
+    return {};
+  }
+  const Message message{call.rows, row_bytes, call.device};
+  call.spec.values[params.world] = communicator->world();
+  call.spec.values[params.algorithm] = choose_algorithm(op, *communicator, message, wanted);
+  return exchange_args(op, *communicator, message, call.spec);
 }
 
 ParamSpec world_param() {

@@ -11,33 +11,29 @@
 /// The host side that the ops share which exchange rows through a communicator.
 namespace kerncast::comm {
 
-/// The message of one call.
-struct Message {
-  std::int64_t rows = 0;
-  std::int64_t row_bytes = 0;  ///< without padding
-  int device = 0;
-};
-
 /// Lines of 16 bytes of a row of `bytes` bytes.
 [[nodiscard]] constexpr std::int64_t lines_of_row(std::int64_t bytes) noexcept {
   return (bytes + 15) / 16;
 }
 
-/// Checks that `message` fits the communicator, which is not broken, and chooses between the algorithms, as
-/// the parameter `algorithm` stores them: 0 for one step, 1 for two. `wanted` is an Algorithm. Throws
-/// Error(invalid_argument), which names op, rank, value and bound, and what Communicator::check throws.
-[[nodiscard]] std::int32_t choose_algorithm(std::string_view op, const Communicator& communicator,
-                                            const Message& message, std::int32_t wanted);
+/// The parameters of an op that exchanges rows.
+struct ExchangeParams {
+  std::size_t world;
+  std::size_t algorithm;
+};
 
-/// The kernel's view of the workspaces. `spec` is the call's, which must be the same on all ranks.
-[[nodiscard]] ExchangeArgs exchange_args(std::string_view op, const Communicator& communicator,
-                                         const Message& message, const Specialisation& spec);
+/// Takes a call, complete but for its kernel's arguments, of rows of `row_bytes` bytes to the communicator:
+/// checks that they fit it and that it is not broken, fills in the parameters, and returns the kernel's view
+/// of the workspaces. `wanted` is an Algorithm. Without a communicator the world is one rank. Throws
+/// Error(invalid_argument), which names op, rank, value and bound, and what Communicator::check throws.
+[[nodiscard]] ExchangeArgs join(std::string_view op, const Communicator* communicator, std::int32_t wanted,
+                                std::int64_t row_bytes, const ExchangeParams& params, Call& call);
 
 /// The parameters `world` and `algorithm`.
 [[nodiscard]] ParamSpec world_param();
 [[nodiscard]] ParamSpec algorithm_param();
 
-/// Blocks of `threads` threads for `work` threads' work, but no more than run at once.
+/// `blocks` blocks of `threads` threads, but no more than run at once.
 [[nodiscard]] LaunchGeometry resident_grid(const DeviceTraits& device, std::int32_t threads,
                                            std::int64_t blocks) noexcept;
 

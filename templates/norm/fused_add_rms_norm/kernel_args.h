@@ -1,19 +1,10 @@
 #pragma once
 
+#include "norm/shared/added_rms_args.h"
+
 namespace kerncast::norm {
 
-/// The kernel's argument. Strides are in elements.
-struct FusedAddRmsNormKernelArgs {
-  const void* x;
-  void* residual;
-  const void* weight;  ///< null if absent
-  void* y;
-  long long rows;
-  long long x_stride;
-  long long residual_stride;
-  long long y_stride;
-  float eps;
-  float weight_offset;
-};
+/// The kernel's argument.
+using FusedAddRmsNormKernelArgs = AddedRmsArgs;
 
 }  // namespace kerncast::norm
