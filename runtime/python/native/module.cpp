@@ -9,7 +9,7 @@
 #include "runtime/python/native/own_op.hpp"
 #include "runtime/python/native/prepared.hpp"
 #include "runtime/python/native/tensor.hpp"
-#include "runtime/python/native/torch_library.hpp"
+#include "runtime/python/native/torch/library.hpp"
 
 /// The extension module kerncast._native.
 namespace kerncast::python {

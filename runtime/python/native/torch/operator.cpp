@@ -1,4 +1,4 @@
-#include "runtime/python/native/torch_operator.hpp"
+#include "runtime/python/native/torch/operator.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "runtime/python/native/torch_arguments.hpp"
+#include "runtime/python/native/torch/arguments.hpp"
 
 #include <cstring>
 

@@ -1,4 +1,4 @@
-#include "runtime/python/native/torch_shim.hpp"
+#include "runtime/python/native/torch/shim.hpp"
 
 #include <algorithm>
 

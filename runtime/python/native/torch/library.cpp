@@ -1,4 +1,4 @@
-#include "runtime/python/native/torch_library.hpp"
+#include "runtime/python/native/torch/library.hpp"
 
 #include <array>
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 #include "runtime/python/native/errors.hpp"
 #include "runtime/python/native/op_function.hpp"
-#include "runtime/python/native/torch_operator.hpp"
-#include "runtime/python/native/torch_shim.hpp"
+#include "runtime/python/native/torch/operator.hpp"
+#include "runtime/python/native/torch/shim.hpp"
 
 namespace kerncast::python {
 namespace {

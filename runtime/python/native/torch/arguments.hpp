@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/python/native/torch_shim.hpp"
+#include "runtime/python/native/torch/shim.hpp"
 
 namespace kerncast::python {
 

@@ -14,8 +14,8 @@
 #include "kerncast/runtime.hpp"
 #include "runtime/python/native/op_function.hpp"
 #include "runtime/python/native/output_memo.hpp"
-#include "runtime/python/native/torch_arguments.hpp"
-#include "runtime/python/native/torch_shim.hpp"
+#include "runtime/python/native/torch/arguments.hpp"
+#include "runtime/python/native/torch/shim.hpp"
 
 namespace kerncast::python {
 
