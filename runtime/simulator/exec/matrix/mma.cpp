@@ -1,8 +1,8 @@
 #include <type_traits>
 
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/matrix/product.hpp"
 #include "runtime/simulator/exec/members.hpp"
-#include "runtime/simulator/exec/product.hpp"
 
 // Products of the matrices of one warp.
 namespace kerncast::simulator::KERNCAST_SIM_LEVEL {

@@ -2,8 +2,8 @@
 
 #include "runtime/simulator/exec/address.hpp"
 #include "runtime/simulator/exec/executor.hpp"
+#include "runtime/simulator/exec/matrix/product.hpp"
 #include "runtime/simulator/exec/members.hpp"
-#include "runtime/simulator/exec/product.hpp"
 
 // Products of the matrices of a warpgroup. Each warp computes its 16 rows of D when it comes to the
 // instruction, which is one of the times the ISA allows. The order that programs must keep is the strict

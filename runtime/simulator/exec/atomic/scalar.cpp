@@ -1,7 +1,7 @@
 #include <type_traits>
 
 #include "runtime/simulator/exec/address.hpp"
-#include "runtime/simulator/exec/atomic_floats.hpp"
+#include "runtime/simulator/exec/atomic/floats.hpp"
 #include "runtime/simulator/exec/executor.hpp"
 #include "runtime/simulator/exec/float_lanes.hpp"
 #include "runtime/simulator/exec/formats.hpp"
