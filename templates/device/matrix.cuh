@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/convert.cuh"
+#include "device/formats/convert.cuh"
 
 /// Products of small matrices by a warp. Lane 4 * g + t holds of a left operand (16 rows, 16 columns of
 /// 16-bit elements) the elements 2t, 2t + 1, 2t + 8 and 2t + 9 of rows g and g + 8; of a right operand (8

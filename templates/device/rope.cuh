@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/angle.cuh"
+#include "device/functions/angle.cuh"
 #include "device/pair.cuh"
 #include "device/span.cuh"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-/// Element types, as bits. Arithmetic is done in float; device/convert.cuh has the conversions.
+/// Element types, as bits. Arithmetic is done in float; device/formats/convert.cuh has the conversions.
 namespace kerncast {
 
 struct bf16 {

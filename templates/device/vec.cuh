@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/convert.cuh"
+#include "device/formats/convert.cuh"
 #include "device/types.cuh"
 #include "device/vector_type.cuh"
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "activation/shared/gated_args.h"
-#include "device/activation.cuh"
+#include "device/functions/activation.cuh"
 #include "device/group_grid.cuh"
 #include "device/masked_rows.cuh"
 

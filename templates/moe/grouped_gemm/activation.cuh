@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/activation.cuh"
+#include "device/functions/activation.cuh"
 #include "moe/grouped_gemm/public/gemm_activation.h"
 
 namespace kerncast::moe {

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "device/async_copy.cuh"
-#include "device/decode_bytes.cuh"
-#include "device/four_bits.cuh"
-#include "device/fp8_halves.cuh"
+#include "device/formats/decode_bytes.cuh"
+#include "device/formats/four_bits.cuh"
+#include "device/formats/fp8_halves.cuh"
 #include "device/matrix.cuh"
 #include "device/programmatic_launch.cuh"
 #include "device/scalar.cuh"

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "device/sigmoid.cuh"
-#include "device/softplus.cuh"
+#include "device/functions/sigmoid.cuh"
+#include "device/functions/softplus.cuh"
 #include "moe/shared/public/scoring.h"
 #include "moe/shared/router.cuh"
 

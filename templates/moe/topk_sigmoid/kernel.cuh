@@ -1,7 +1,7 @@
 #pragma once
 
+#include "device/functions/sigmoid.cuh"
 #include "device/programmatic_launch.cuh"
-#include "device/sigmoid.cuh"
 #include "moe/shared/router.cuh"
 #include "moe/shared/scores.cuh"
 #include "moe/shared/topk_gate_args.h"

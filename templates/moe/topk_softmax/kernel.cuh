@@ -1,8 +1,8 @@
 #pragma once
 
-#include "device/exponential.cuh"
+#include "device/functions/exponential.cuh"
 #include "device/programmatic_launch.cuh"
-#include "device/scaled.cuh"
+#include "device/quantisation/scaled.cuh"
 #include "moe/shared/router.cuh"
 #include "moe/shared/topk_gate_args.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/activation.cuh"
+#include "device/functions/activation.cuh"
 #include "device/programmatic_launch.cuh"
 #include "device/promote.cuh"
 #include "device/round.cuh"

@@ -3,7 +3,7 @@
 #include "device/index.cuh"
 #include "device/over_lanes.cuh"
 #include "device/programmatic_launch.cuh"
-#include "device/quantise.cuh"
+#include "device/quantisation/quantise.cuh"
 #include "device/row_sum.cuh"
 #include "device/vec.cuh"
 #include "norm/relative_l1/kernel_args.h"

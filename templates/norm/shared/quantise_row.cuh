@@ -1,8 +1,8 @@
 #pragma once
 
 #include "device/group_grid.cuh"
-#include "device/quantise.cuh"
-#include "device/quantise_block.cuh"
+#include "device/quantisation/quantise.cuh"
+#include "device/quantisation/quantise_block.cuh"
 #include "device/row.cuh"
 #include "norm/rms_norm_quant/kernel_args.h"
 #include "norm/shared/public/quantised_scaling.h"

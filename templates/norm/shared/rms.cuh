@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/convert.cuh"
+#include "device/formats/convert.cuh"
 #include "device/pair.cuh"
 #include "device/reduce.cuh"
 #include "device/row.cuh"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/decode_bytes.cuh"
+#include "device/formats/decode_bytes.cuh"
 #include "device/group_grid.cuh"
 #include "device/programmatic_launch.cuh"
 #include "quant/dequant/kernel_args.h"

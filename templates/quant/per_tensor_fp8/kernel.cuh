@@ -2,7 +2,7 @@
 
 #include "device/group_grid.cuh"
 #include "device/programmatic_launch.cuh"
-#include "device/quantise.cuh"
+#include "device/quantisation/quantise.cuh"
 #include "quant/per_tensor_fp8/kernel_args.h"
 
 namespace kerncast::quant {

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "device/block_scale.cuh"
-#include "device/e2m1.cuh"
+#include "device/formats/e2m1.cuh"
 #include "device/group_grid.cuh"
+#include "device/quantisation/block_scale.cuh"
 #include "quant/shared/block_scaled_args.h"
 
 namespace kerncast::quant {

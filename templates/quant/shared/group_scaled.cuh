@@ -2,7 +2,7 @@
 
 #include "device/group_grid.cuh"
 #include "device/masked_rows.cuh"
-#include "device/quantise.cuh"
+#include "device/quantisation/quantise.cuh"
 #include "quant/shared/group_scaled_args.h"
 
 namespace kerncast::quant {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "device/index.cuh"
-#include "device/quantise.cuh"
+#include "device/quantisation/quantise.cuh"
 #include "quant/shared/packed_rows_args.h"
 
 namespace kerncast::quant {

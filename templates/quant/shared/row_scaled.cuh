@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/quantise.cuh"
+#include "device/quantisation/quantise.cuh"
 #include "device/row.cuh"
 #include "quant/shared/row_scaled_args.h"
 

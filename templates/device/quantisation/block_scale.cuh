@@ -1,9 +1,9 @@
 #pragma once
 
-#include "device/convert_bytes.cuh"
-#include "device/decode_bytes.cuh"
+#include "device/formats/convert_bytes.cuh"
+#include "device/formats/decode_bytes.cuh"
 #include "device/pair.cuh"
-#include "device/quantise.cuh"
+#include "device/quantisation/quantise.cuh"
 
 /// Scales of blocks of 16 or 32 values as tensor cores apply them: one byte each, and their swizzled layout.
 namespace kerncast {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/convert.cuh"
+#include "device/formats/convert.cuh"
 
 /// Conversions from float to fp8, int8 and ue8m0: round to nearest even, saturating. NaN becomes 0x7f (fp8)
 /// and 0 (int8).

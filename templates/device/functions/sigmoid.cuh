@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/scaled.cuh"
+#include "device/quantisation/scaled.cuh"
 
 namespace kerncast {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/convert.cuh"
+#include "device/formats/convert.cuh"
 #include "device/promote.cuh"
 
 /// Values of four bits, eight in a word, as pairs of 16-bit floats, which hold each exactly. A pair has the

@@ -1,9 +1,9 @@
 #pragma once
 
-#include "device/convert_bytes.cuh"
+#include "device/formats/convert_bytes.cuh"
 #include "device/pair.cuh"
+#include "device/quantisation/scale_layout.cuh"
 #include "device/reduce.cuh"
-#include "device/scale_layout.cuh"
 #include "device/vec.cuh"
 
 /// Quantisation of rows or of groups of a row: the scale follows from the largest magnitude, and the scale

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/convert_bytes.cuh"
+#include "device/formats/convert_bytes.cuh"
 #include "device/vec.cuh"
 
 /// fp4 e2m1: a byte holds two values, the first in the low nibble.

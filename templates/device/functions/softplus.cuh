@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/scaled.cuh"
+#include "device/quantisation/scaled.cuh"
 
 /// sqrt(softplus(x)), softplus(x) = log(1 + exp(x)) = max(x, 0) + log(1 + t) with t = exp(-|x|). The
 /// logarithm is 2 * atanh(u), u = t / (2 + t) from 0 to 1/3, whose polynomial in u^2 is fitted for the least

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "device/exponential.cuh"
+#include "device/functions/exponential.cuh"
 #include "device/gate_order.h"
 #include "device/pair.cuh"
 #include "device/vec.cuh"

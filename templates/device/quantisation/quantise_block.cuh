@@ -1,8 +1,8 @@
 #pragma once
 
-#include "device/block_scale.cuh"
-#include "device/e2m1.cuh"
-#include "device/quantise.cuh"
+#include "device/formats/e2m1.cuh"
+#include "device/quantisation/block_scale.cuh"
+#include "device/quantisation/quantise.cuh"
 
 /// Quantisation of a row by blocks of 16 or 32 values with a scale byte each, as the last stage of a kernel
 /// that holds a row.
