@@ -1,26 +1,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/simulator/driver/pipe.hpp"
 #include "tests/simulator/driver/talking_kernels.hpp"
 
 using namespace kerncast::tests;
 
 namespace {
-
-struct Pipe {
-  Pipe() { REQUIRE(pipe(ends) == 0); }
-  template <class Value>
-  void send(const Value& value) const {
-    REQUIRE(write(ends[1], &value, sizeof value) == static_cast<ssize_t>(sizeof value));
-  }
-  template <class Value>
-  [[nodiscard]] Value receive() const {
-    Value value{};
-    REQUIRE(::read(ends[0], &value, sizeof value) == static_cast<ssize_t>(sizeof value));
-    return value;
-  }
-  int ends[2] = {-1, -1};
-};
 
 /// One of two processes whose kernels talk: it gives the other its word, and takes that of the other.
 void talk(const Pipe& in, const Pipe& out, CUdevice device) {

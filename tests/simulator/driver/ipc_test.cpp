@@ -6,25 +6,11 @@
 #include <cstring>
 
 #include "tests/simulator/driver/fixture.hpp"
+#include "tests/simulator/driver/pipe.hpp"
 
 using namespace kerncast::tests;
 
 namespace {
-
-struct Pipe {
-  Pipe() { REQUIRE(pipe(ends) == 0); }
-  template <class Value>
-  void send(const Value& value) const {
-    REQUIRE(write(ends[1], &value, sizeof value) == static_cast<ssize_t>(sizeof value));
-  }
-  template <class Value>
-  [[nodiscard]] Value receive() const {
-    Value value{};
-    REQUIRE(::read(ends[0], &value, sizeof value) == static_cast<ssize_t>(sizeof value));
-    return value;
-  }
-  int ends[2] = {-1, -1};
-};
 
 struct Handles {
   CUipcMemHandle small;
