@@ -312,7 +312,6 @@ void Communicator::use_stream(Stream stream) noexcept {
 }
 
 void Communicator::enter(std::string_view op, Stream stream) {
-  check();
   if (has_stream_.load(std::memory_order_relaxed) && stream_.load(std::memory_order_relaxed) == stream) {
     return;
   }

@@ -99,12 +99,13 @@ class KERNCAST_API Communicator {
 
   /// Throws if a kernel has reported a failure: Error(driver_error) if a rank did not come in time, and
   /// Error(invalid_argument) if ranks made different calls or launches overlapped. It reads host memory alone
-  /// and waits for nothing, so call it after a synchronisation. Each launch calls it as well.
+  /// and waits for nothing, so call it after a synchronisation. The check of a call's arguments calls it as
+  /// well.
   void check() const;
   /// Says that launches come on `stream` from now on, after what was launched before.
   void use_stream(Stream stream) noexcept;
-  /// Called before a launch on `stream`. Throws as check() does, and Error(invalid_argument), which names
-  /// `op`, if the communicator is in use on another stream.
+  /// Called before a launch on `stream`. Throws Error(invalid_argument), which names `op`, if the
+  /// communicator is in use on another stream.
   void enter(std::string_view op, Stream stream);
 
  private:

@@ -124,11 +124,11 @@ class Exchange {
       fail(Failure::overlap, args_.rank);
     }
     const int old = (current_ + 2) % 3;
+    const unsigned long long call = args_.call ^ static_cast<unsigned long long>(lines_) << 24;
     if (blockIdx.x == 0 && threadIdx.x < world) {
       const int other = static_cast<int>(threadIdx.x);
       control_->calls[old][other] = 0;
       if (other != args_.rank) {
-        const unsigned long long call = args_.call ^ static_cast<unsigned long long>(lines_) << 24;
         ExchangeControl* theirs = reinterpret_cast<ExchangeControl*>(workspace(args_, other));
         store_for_ranks(&theirs->calls[current_][args_.rank], call);
       }
@@ -141,7 +141,6 @@ class Exchange {
     }
     if (blockIdx.x == 0 && threadIdx.x < world && static_cast<int>(threadIdx.x) != args_.rank) {
       const int other = static_cast<int>(threadIdx.x);
-      const unsigned long long call = args_.call ^ static_cast<unsigned long long>(lines_) << 24;
       const unsigned long long* said = &control_->calls[current_][other];
       unsigned long long theirs = load_from_ranks(said);
       for (unsigned turn = 1; theirs == 0 && goes_on(turn, other); ++turn) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "templates/host/checks.hpp"
 #include "templates/host/define_op.hpp"
@@ -19,6 +20,12 @@ namespace {
 using namespace qk_norm_params;
 
 constexpr std::string_view op_name = QkNormRope::op_name;
+
+/// The values of the parameter `angles`.
+enum class RopeAngles : std::uint8_t {
+  table,     ///< rows of cos_sin
+  computed,  ///< positions times inv_freq
+};
 
 void describe(host::NamedArguments& named, QkNormRope& call) {
   describe_heads(named, call.norm);

@@ -13,12 +13,6 @@ enum class RopeStyle : std::uint8_t {
   interleaved,  ///< 2i and 2i + 1 (GPT-J, FLUX.1, Qwen-Image)
 };
 
-/// The source of the angles' cosines and sines.
-enum class RopeAngles : std::uint8_t {
-  table,     ///< rows of cos_sin
-  computed,  ///< positions times inv_freq
-};
-
 /// QkNorm, then rotary position embedding (Su et al. 2021, arXiv:2104.09864) of the first rotary_dim elements
 /// of each q and k head: a pair (a, b) becomes (a * cos - b * sin, b * cos + a * sin). Launch with
 /// kerncast::launch or prepare, which say what is asynchronous and what must live how long. Aliasing: no
