@@ -13,14 +13,18 @@ foreach(name IN LISTS FILES)
   set(begin 0)
   while(begin LESS length OR begin EQUAL 0)
     string(SUBSTRING "${text}" ${begin} ${most} part)
-    string(APPEND rows "    {\"${name}\", R\"kerncast_text(${part})kerncast_text\"},\n")
+    string(APPEND rows "    {\"${name}\"sv, R\"kerncast_text(${part})kerncast_text\"sv},\n")
     math(EXPR count "${count} + 1")
     math(EXPR begin "${begin} + ${most}")
   endwhile()
 endforeach()
 set(definition "std::span<const EmbeddedFile> ${FUNCTION}() noexcept { return {}; }")
 if(count GREATER 0)
+  # The suffix gives each text its length. A compiler that counts the characters of all the texts in a constant
+  # expression comes to its limit of steps.
   set(definition "namespace {
+
+using namespace std::string_view_literals;
 
 constexpr EmbeddedFile files[${count}] = {
 ${rows}};
