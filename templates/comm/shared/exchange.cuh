@@ -25,6 +25,31 @@ __device__ __forceinline__ uint4 load_from_ranks(const uint4* from) {
                : "memory");
   return line;
 }
+
+/// The same accesses if `present`. Their predicates are in the text, since a branch for each rank makes
+/// compiles long.
+__device__ __forceinline__ void store_for_ranks_if(bool present, uint4* to, const uint4& line) {
+  asm volatile(
+      "{\n"
+      ".reg .pred p;\n"
+      "setp.ne.u32 p, %5, 0;\n"
+      "@p st.relaxed.sys.global.v4.b32 [%0], {%1, %2, %3, %4};\n"
+      "}" ::"l"(to),
+      "r"(line.x), "r"(line.y), "r"(line.z), "r"(line.w), "r"(static_cast<unsigned>(present))
+      : "memory");
+}
+__device__ __forceinline__ void load_from_ranks_if(bool present, const uint4* from, uint4& line) {
+  asm volatile(
+      "{\n"
+      ".reg .pred p;\n"
+      "setp.ne.u32 p, %5, 0;\n"
+      "@p ld.relaxed.sys.global.v4.b32 {%0, %1, %2, %3}, [%4];\n"
+      "}"
+      : "+r"(line.x), "+r"(line.y), "+r"(line.z), "+r"(line.w)
+      : "l"(from), "r"(static_cast<unsigned>(present))
+      : "memory");
+}
+
 template <class Word>
 __device__ __forceinline__ void store_for_ranks(Word* to, Word value) {
   if constexpr (sizeof(Word) == 8) {
@@ -69,6 +94,23 @@ __device__ __noinline__ void break_ranks(ExchangeControl* control, unsigned* rep
   }
 }
 
+/// The time at which a wait ends that has no deadline yet if `deadline` is 0, else `deadline`; 1 if that is
+/// over; 0 if another thread or rank has broken the communicator. It is not inlined for the same reason.
+__device__ __noinline__ unsigned long long deadline_of_wait(const ExchangeControl* control,
+                                                            unsigned* report_to, unsigned long long deadline,
+                                                            unsigned long long timeout) {
+  const unsigned broken = load_from_ranks(&control->broken);
+  if (broken != 0) {
+    store_for_ranks(report_to, broken);
+    return 0;
+  }
+  const unsigned long long now = nanoseconds();
+  if (deadline == 0) {
+    return now + timeout;
+  }
+  return now < deadline ? deadline : 1;
+}
+
 /// One launch's part in the exchange.
 template <class Config>
 class Exchange {
@@ -104,16 +146,14 @@ class Exchange {
   /// Sends line `line` of this rank's message to the ranks that need it.
   __device__ __forceinline__ void push(long long line, const uint4& data) const {
     if constexpr (two_steps) {
-      const int owner = static_cast<int>(line / part_);
+      const int owner = owner_of(line);
       if (owner != args_.rank) {
         store_for_ranks(place(owner, args_.rank * part_ + line - owner * part_), data);
       }
     } else {
 #pragma unroll
       for (int to = 0; to < world; ++to) {
-        if (to != args_.rank) {
-          store_for_ranks(place(to, args_.rank * lines_ + line), data);
-        }
+        store_for_ranks_if(to != args_.rank, place(to, args_.rank * lines_ + line), data);
       }
     }
   }
@@ -136,6 +176,7 @@ class Exchange {
     const uint4 nothing = make_uint4(empty, empty, empty, empty);
     uint4* lines = place(own_, 0) + (old - current_) * static_cast<long long>(args_.buffer_bytes / 16);
     const auto used = static_cast<long long>(control_->used[old]);
+#pragma unroll 1
     for (long long i = first_line(); i < used; i += all_threads()) {
       lines[i] = nothing;
     }
@@ -143,7 +184,7 @@ class Exchange {
       const int other = static_cast<int>(threadIdx.x);
       const unsigned long long* said = &control_->calls[current_][other];
       unsigned long long theirs = load_from_ranks(said);
-      for (unsigned turn = 1; theirs == 0 && goes_on(turn, other); ++turn) {
+      for (unsigned turn = 1; theirs == 0 && goes_on(turn, [&] { return other; }); ++turn) {
         theirs = load_from_ranks(said);
       }
       if (theirs != 0 && theirs != call) {
@@ -155,17 +196,39 @@ class Exchange {
   /// The sum of all ranks' line `line`, of which this rank's is `own`: in rank order, in f32, rounded once.
   /// In two steps only the owner of the line may ask.
   __device__ __forceinline__ uint4 sum(long long line, const uint4& own) {
-    float total[line_elements<Config>];
+    const uint4* first = place(own_, two_steps ? line - args_.rank * part_ : line);
+    const long long step = two_steps ? part_ : lines_;
+    const auto missing = [&] {
+      int rank = 0;
+#pragma unroll 1
+      while (rank < world - 1 && (rank == args_.rank || !has_empty(load_from_ranks(first + rank * step)))) {
+        ++rank;
+      }
+      return rank;
+    };
+    // All loads are in flight at once, and one loop waits for all ranks.
+    uint4 data[world];
+    for (unsigned turn = 1;; ++turn) {
+      int least = 0;
 #pragma unroll
-    for (int rank = 0; rank < world; ++rank) {
-      const uint4 data = rank == args_.rank ? own
-                         : two_steps        ? poll(rank * part_ + line - args_.rank * part_, rank)
-                                            : poll(rank * lines_ + line, rank);
+      for (int rank = 0; rank < world; ++rank) {
+        data[rank] = own;
+        load_from_ranks_if(rank != args_.rank, first + rank * step, data[rank]);
+        least = min(least, least_word(data[rank]));
+      }
+      if (!is_empty(least) || !goes_on(turn, missing)) {
+        break;
+      }
+    }
+    float total[line_elements<Config>];
+    unpack<X>(data[0], total);
+#pragma unroll
+    for (int rank = 1; rank < world; ++rank) {
       float values[line_elements<Config>];
-      unpack<X>(data, values);
+      unpack<X>(data[rank], values);
 #pragma unroll
       for (int i = 0; i < line_elements<Config>; ++i) {
-        total[i] = rank == 0 ? values[i] : __fadd_rn(total[i], values[i]);
+        total[i] = __fadd_rn(total[i], values[i]);
       }
     }
     return without_negative_zeros<X>(pack_vector<X>(total));
@@ -188,7 +251,12 @@ class Exchange {
 
   /// Line `line` of the result of reduce_part of its owner.
   __device__ __forceinline__ uint4 result(long long line) {
-    return poll(world * part_ + line, static_cast<int>(line / part_));
+    const uint4* at = place(own_, world * part_ + line);
+    uint4 data = load_from_ranks(at);
+    for (unsigned turn = 1; has_empty(data) && goes_on(turn, [&] { return owner_of(line); }); ++turn) {
+      data = load_from_ranks(at);
+    }
+    return data;
   }
 
   /// Memory of this rank for its lines of the result, one after another: of results themselves in two steps,
@@ -242,46 +310,40 @@ class Exchange {
            index;
   }
 
-  /// Line `index` of this rank's buffer once rank `from` has written it; zeros if that failed.
-  __device__ __forceinline__ uint4 poll(long long index, int from) {
-    const uint4* line = place(own_, index);
-    uint4 data = load_from_ranks(line);
-    for (unsigned turn = 1; has_empty(data); ++turn) {
-      if (!goes_on(turn, from)) {
-        return make_uint4(0, 0, 0, 0);
-      }
-      data = load_from_ranks(line);
+  /// The rank that owns line `line`. A division of 64 bits would take longer.
+  __device__ __forceinline__ int owner_of(long long line) const {
+    int owner = 0;
+#pragma unroll
+    for (int rank = 1; rank < world; ++rank) {
+      owner += line >= rank * part_ ? 1 : 0;
     }
-    return data;
+    return owner;
   }
 
-  __device__ __forceinline__ static bool has_empty(const uint4& data) {
-    return data.x == empty || data.y == empty || data.z == empty || data.w == empty;
+  /// The empty word is the least one of a signed comparison, so a line is full if its least word is another.
+  __device__ __forceinline__ static int least_word(const uint4& data) {
+    return min(min(static_cast<int>(data.x), static_cast<int>(data.y)),
+               min(static_cast<int>(data.z), static_cast<int>(data.w)));
   }
+  __device__ __forceinline__ static bool is_empty(int word) { return static_cast<unsigned>(word) == empty; }
+  __device__ __forceinline__ static bool has_empty(const uint4& data) { return is_empty(least_word(data)); }
 
-  /// False if a wait for rank `from` has lasted too long, or another thread or rank has given up.
-  __device__ __forceinline__ bool goes_on(unsigned turn, int from) {
+  /// False if a wait for the rank that `missing` gives has lasted too long, or another thread or rank has
+  /// given up.
+  template <class Missing>
+  __device__ __forceinline__ bool goes_on(unsigned turn, const Missing& missing) {
     if (failed_) {
       return false;
     }
     if (turn % 64 != 0) {
       return true;
     }
-    const unsigned broken = load_from_ranks(&control_->broken);
-    if (broken != 0) {
-      failed_ = true;
-      store_for_ranks(args_.report, broken);
-      return false;
+    deadline_ = deadline_of_wait(control_, args_.report, deadline_, args_.timeout_ns);
+    failed_ = deadline_ <= 1;
+    if (deadline_ == 1) {
+      fail(Failure::absent, missing());
     }
-    const unsigned long long now = nanoseconds();
-    if (deadline_ == 0) {
-      deadline_ = now + args_.timeout_ns;
-    }
-    if (now < deadline_) {
-      return true;
-    }
-    fail(Failure::absent, from);
-    return false;
+    return !failed_;
   }
 
   /// Breaks the communicator on all ranks. The first failure of a rank is the one that it reports.
