@@ -74,7 +74,7 @@ run_host(${work}/shared/embed)
 # The other examples, on two devices of the virtual GPU.
 configure(${SOURCE}/examples ${work}/examples -DCMAKE_PREFIX_PATH=${prefix})
 run(${CMAKE_COMMAND} --build ${work}/examples)
-foreach(example IN ITEMS by_name graph_capture decode_loop custom_op several_devices embed_c custom_op_c)
+foreach(example IN ITEMS by_name graph_capture decode_loop custom_op several_devices tensor_parallel embed_c custom_op_c)
   run_host(KERNCAST_SIM_DEVICES=2 ${work}/examples/${example})
 endforeach()
 
