@@ -25,6 +25,7 @@ constexpr std::string_view op_name = Layer::op_name;
 constexpr std::int64_t row_alignment = 128;
 constexpr std::int64_t small_alignment = 16;
 constexpr int scale_group = 128;
+constexpr std::int64_t packed_group = 32;
 
 /// The sizes of a layer.
 struct Extents {
@@ -48,13 +49,26 @@ void check_matrix(std::string_view name, const TensorView& view, std::string_vie
   }
 }
 
+/// Matrices of u8 hold two values of 4 bits to a byte.
+bool is_packed(const Layer& layer) {
+  return layer.w13.dtype == DType::u8;
+}
+
 void check_types(const Layer& layer) {
   const DType type = layer.w13.dtype;
-  if (type != DType::bf16 && type != DType::f16 && type != DType::fp8_e4m3) [[unlikely]] {
-    host::refuse_dtype(op_name, "w13", type, "bf16, f16 or fp8_e4m3");
+  if (type != DType::bf16 && type != DType::f16 && type != DType::fp8_e4m3 && type != DType::u8)
+      [[unlikely]] {
+    host::refuse_dtype(op_name, "w13", type, "bf16, f16, fp8_e4m3, or u8, two values of 4 bits");
   }
   if (layer.w2.dtype != type) [[unlikely]] {
     host::refuse_dtype(op_name, "w2", layer.w2.dtype, fmt::format("{}, as w13", name_of(type)));
+  }
+  host::require_float(op_name, "y", layer.y);
+  if (is_packed(layer)) {
+    if (layer.x.dtype != DType::bf16 && layer.x.dtype != DType::f16) [[unlikely]] {
+      host::refuse_dtype(op_name, "x", layer.x.dtype, "bf16 or f16 if w13 is u8, two values of 4 bits");
+    }
+    return;
   }
   const bool takes_floats = type == DType::fp8_e4m3 && layer.x_scales.absent();
   if (layer.x.dtype != type && !(takes_floats && host::is_float(layer.x.dtype))) [[unlikely]] {
@@ -63,7 +77,20 @@ void check_types(const Layer& layer) {
                                     : fmt::format("{}, as w13{}", name_of(type),
                                                   type == DType::fp8_e4m3 ? ", to have x_scales" : ""));
   }
-  host::require_float(op_name, "y", layer.y);
+}
+
+/// Bytes, or elements of more than 4 bits, of a row of `width` values of a matrix.
+std::int64_t stored_width(const Layer& layer, std::string_view what, std::int64_t width) {
+  if (!is_packed(layer)) {
+    return width;
+  }
+  if (width % packed_group != 0) [[unlikely]] {
+    host::refuse(op_name, fmt::format("{} is {}, but matrices of 4 bits need a multiple of {}, which share a "
+                                      "scale; nearest valid: {}",
+                                      what, width, packed_group,
+                                      std::max<std::int64_t>(width / packed_group, 1) * packed_group));
+  }
+  return width / 2;
 }
 
 /// Checks what the gate and the ids say about each other and about the experts.
@@ -117,28 +144,31 @@ Extents extents_of(const Layer& layer) {
   made.hidden = x.dim(1);
   check_matrix("w13", layer.w13, "[experts, 2 * width, hidden]");
   check_matrix("w2", layer.w2, "[experts, hidden, width]");
+  check_types(layer);
   made.experts = layer.w13.dim(0);
   made.width = layer.w13.dim(1) / 2;
-  if (layer.w13.dim(2) != made.hidden || layer.w13.dim(1) % 2 != 0) [[unlikely]] {
+  const std::string_view of_packed = is_packed(layer) ? "half of " : "";
+  if (const std::int64_t stored = stored_width(layer, "the last dimension of x (hidden)", made.hidden);
+      layer.w13.dim(2) != stored || layer.w13.dim(1) % 2 != 0) [[unlikely]] {
     host::refuse_shape(op_name, "w13", layer.w13,
-                       fmt::format("[experts, 2 * width, {}], the last dimension of x", made.hidden));
+                       fmt::format("[experts, 2 * width, {}], {}the last dimension of x", stored, of_packed));
   }
-  if (layer.w2.dim(0) != made.experts || layer.w2.dim(1) != made.hidden || layer.w2.dim(2) != made.width)
+  if (const std::int64_t stored =
+          stored_width(layer, "half of the second dimension of w13 (width)", made.width);
+      layer.w2.dim(0) != made.experts || layer.w2.dim(1) != made.hidden || layer.w2.dim(2) != stored)
       [[unlikely]] {
     host::refuse_shape(op_name, "w2", layer.w2,
-                       fmt::format("[{}, {}, {}], after w13", made.experts, made.hidden, made.width));
+                       fmt::format("[{}, {}, {}], after w13{}", made.experts, made.hidden, stored,
+                                   is_packed(layer) ? ", two values to a byte" : ""));
   }
   if (layer.y.rank != 2 || layer.y.dim(0) != made.tokens || layer.y.dim(1) != made.hidden) [[unlikely]] {
     host::refuse_shape_of(op_name, "y", layer.y, "x", x);
   }
-  check_types(layer);
   made.is_quantised = layer.w13.dtype == DType::fp8_e4m3;
   made.quantises_x = made.is_quantised && layer.x.dtype != DType::fp8_e4m3;
   made.x_groups = groups_of(made.hidden, layer.w13_scales);
   made.row_groups = groups_of(made.width, layer.w2_scales);
-  made.between = !made.is_quantised            ? layer.w13.dtype
-                 : layer.y.dtype == DType::f16 ? DType::f16
-                                               : DType::bf16;
+  made.between = !made.is_quantised ? layer.x.dtype : layer.y.dtype == DType::f16 ? DType::f16 : DType::bf16;
   check_routing(layer, made);
   if (layer.activation == GemmActivation::none) [[unlikely]] {
     host::refuse(op_name, "activation is none, but the first product has gates and ups");

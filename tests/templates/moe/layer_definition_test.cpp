@@ -28,24 +28,34 @@ constexpr Shape shapes[] = {{"DeepSeek V3", 256, 8, 7168, 2048, DType::fp8_e4m3}
                             {"DeepSeek V3, one of 8 ranks", 32, 8, 7168, 2048, DType::fp8_e4m3},
                             {"Kimi K2", 384, 8, 7168, 2048, DType::fp8_e4m3},
                             {"GLM 4.5", 160, 8, 5120, 1536, DType::bf16},
-                            {"gpt-oss 120B", 128, 4, 2880, 2880, DType::bf16},
+                            {"Kimi K2 Thinking", 384, 8, 7168, 2048, DType::u8},
+                            {"gpt-oss 120B", 128, 4, 2880, 2880, DType::u8},
                             {"Mixtral 8x7B", 8, 2, 4096, 14336, DType::bf16},
                             {"Qwen3 235B A22B", 128, 8, 4096, 1536, DType::bf16},
                             {"Qwen3 30B A3B", 128, 8, 2048, 768, DType::bf16}};
 
 moe::Layer layer_of(const Shape& of, std::int64_t tokens) {
   const bool is_fp8 = of.weights == DType::fp8_e4m3;
-  moe::Layer made{.x = TensorView::contiguous(memory, is_fp8 ? DType::bf16 : of.weights, {tokens, of.hidden}),
-                  .w13 = TensorView::contiguous(memory, of.weights, {of.experts, 2 * of.width, of.hidden}),
-                  .w2 = TensorView::contiguous(memory, of.weights, {of.experts, of.hidden, of.width}),
-                  .y = TensorView::contiguous(memory, DType::bf16, {tokens, of.hidden}),
-                  .workspace = {},
-                  .gate = moe::LayerGate::topk_softmax,
-                  .logits = TensorView::contiguous(memory, DType::f32, {tokens, of.experts}),
-                  .top_k = static_cast<int>(of.top_k)};
+  const bool is_packed = of.weights == DType::u8;
+  const std::int64_t packed = is_packed ? 2 : 1;
+  moe::Layer made{
+      .x =
+          TensorView::contiguous(memory, is_fp8 || is_packed ? DType::bf16 : of.weights, {tokens, of.hidden}),
+      .w13 = TensorView::contiguous(memory, of.weights, {of.experts, 2 * of.width, of.hidden / packed}),
+      .w2 = TensorView::contiguous(memory, of.weights, {of.experts, of.hidden, of.width / packed}),
+      .y = TensorView::contiguous(memory, DType::bf16, {tokens, of.hidden}),
+      .workspace = {},
+      .gate = moe::LayerGate::topk_softmax,
+      .logits = TensorView::contiguous(memory, DType::f32, {tokens, of.experts}),
+      .top_k = static_cast<int>(of.top_k)};
   if (is_fp8) {
     made.w13_scales = TensorView::contiguous(memory, DType::f32, {of.experts});
     made.w2_scales = TensorView::contiguous(memory, DType::f32, {of.experts});
+  }
+  if (is_packed) {
+    made.w13_scales =
+        TensorView::contiguous(memory, DType::ue8m0, {of.experts, 2 * of.width, of.hidden / 32});
+    made.w2_scales = TensorView::contiguous(memory, DType::ue8m0, {of.experts, of.hidden, of.width / 32});
   }
   made.workspace = TensorView::contiguous(memory, DType::u8, {std::int64_t{1} << 40U});
   return made;
@@ -58,6 +68,10 @@ moe::Layer layer() {
 
 moe::Layer fp8_layer() {
   return layer_of({"small", 8, 2, 64, 32, DType::fp8_e4m3}, 5);
+}
+
+moe::Layer packed_layer() {
+  return layer_of({"small", 8, 2, 64, 32, DType::u8}, 5);
 }
 
 /// The message of the error that a launch of `call` gives; nothing has been enqueued then.
@@ -125,7 +139,7 @@ TEST_CASE("a layer names what is wrong with its rows and matrices") {
   CHECK_THAT(error_of(call), Contains("'x' is f16, but must be bf16, as w13"));
   call = layer();
   call.w13.dtype = DType::i8;
-  CHECK_THAT(error_of(call), Contains("'w13' is i8, but must be bf16, f16 or fp8_e4m3"));
+  CHECK_THAT(error_of(call), Contains("'w13' is i8, but must be bf16, f16, fp8_e4m3, or u8"));
   call = layer();
   call.w2.dtype = DType::f16;
   CHECK_THAT(error_of(call), Contains("'w2' is f16, but must be bf16, as w13"));
@@ -216,6 +230,46 @@ TEST_CASE("a layer names what is wrong with its scales") {
   call = fp8_layer();
   call.w13_scales = TensorView::contiguous(memory, DType::f32, {8, 1, 1});
   CHECK_THAT(error_of(call), Contains("its quantisation of x") && Contains("64") && Contains("128"));
+}
+
+TEST_CASE("a layer names what is wrong with its matrices of 4 bits") {
+  moe::Layer call = packed_layer();
+  call.w13_scales.dtype = call.w2_scales.dtype = DType::bf16;
+  CHECK(moe::layer_workspace(call) == moe::layer_workspace(layer()));
+  call = packed_layer();
+  call.x.dtype = DType::f32;
+  CHECK_THAT(error_of(call), Contains("'x' is f32, but must be bf16 or f16 if w13 is u8"));
+  call = packed_layer();
+  call.w2.dtype = DType::i8;
+  CHECK_THAT(error_of(call), Contains("'w2' is i8, but must be u8, as w13"));
+  call = packed_layer();
+  call.w13.shape[2] = 64;
+  CHECK_THAT(error_of(call), Contains("'w13'") && Contains("[8, 64, 64]") &&
+                                 Contains("[experts, 2 * width, 32], half of the last dimension of x"));
+  call = packed_layer();
+  call.w2.shape[2] = 32;
+  CHECK_THAT(error_of(call), Contains("'w2'") && Contains("[8, 64, 32]") &&
+                                 Contains("[8, 64, 16], after w13, two values to a byte"));
+  call = layer_of({"small", 8, 2, 90, 32, DType::u8}, 5);
+  CHECK_THAT(error_of(call), Contains("moe.layer: the last dimension of x (hidden) is 90") &&
+                                 Contains("multiple of 32") && Contains("nearest valid: 64"));
+  call = layer_of({"small", 8, 2, 64, 24, DType::u8}, 5);
+  CHECK_THAT(error_of(call), Contains("moe.layer: half of the second dimension of w13 (width) is 24") &&
+                                 Contains("multiple of 32") && Contains("nearest valid: 32"));
+  call = packed_layer();
+  call.w13_scales = {};
+  CHECK_THAT(error_of(call), Contains("its first product") && Contains("'b_scales' is missing"));
+  call = packed_layer();
+  call.w2_scales.dtype = DType::f32;
+  CHECK_THAT(error_of(call), Contains("its second product") && Contains("'b_scales' is f32") &&
+                                 Contains("ue8m0 (b is fp4 e2m1) or bf16 (b is int4)"));
+  call = packed_layer();
+  call.w2_scales.shape[2] = 2;
+  CHECK_THAT(error_of(call), Contains("its second product") && Contains("[8, 64, 2]") &&
+                                 Contains("[8, 64, 1], one for each 32 elements"));
+  call = packed_layer();
+  call.x_scales = TensorView::contiguous(memory, DType::f32, {5});
+  CHECK_THAT(error_of(call), Contains("its first product") && Contains("a_scales is given"));
 }
 
 TEST_CASE("a layer names what is wrong with its activation and biases") {

@@ -12,8 +12,8 @@
 #include "kerncast/device_buffer.hpp"
 #include "kerncast/owned_stream.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
-#include "templates/reference/host_float.hpp"
 #include "tests/hot_path_counters.hpp"
+#include "tests/templates/moe/expert_weights.hpp"
 #include "tests/templates/moe/plain_layer.hpp"
 #include "tests/templates/op_harness.hpp"
 #include "tests/templates/samples.hpp"
@@ -25,11 +25,10 @@ namespace {
 
 constexpr std::size_t guard = 512;
 
-/// A tensor of `values`, rounded to its type; if there are none, of poison.
+/// A tensor of `values`, rounded to its type, or of `bytes`; if neither is given, of poison.
 class DeviceTensor {
  public:
-  DeviceTensor(DType type, std::vector<std::int64_t> dims, const std::vector<double>& values = {})
-      : type_(type), dims_(std::move(dims)) {
+  DeviceTensor(DType type, std::vector<std::int64_t> dims) : type_(type), dims_(std::move(dims)) {
     std::size_t bytes = static_cast<std::size_t>(size_of(type));
     for (const std::int64_t dim : dims_) {
       bytes *= static_cast<std::size_t>(dim);
@@ -38,16 +37,17 @@ class DeviceTensor {
     memory_ = DeviceBuffer(runtime(), bytes + guard);
     const std::vector<std::byte> poison(bytes + guard, std::byte{0xff});
     memory_.upload(poison.data(), poison.size());
-    if (!values.empty()) {
-      set(values);
-    }
+  }
+  DeviceTensor(DType type, std::vector<std::int64_t> dims, const std::vector<double>& values)
+      : DeviceTensor(type, std::move(dims)) {
+    set(values);
+  }
+  DeviceTensor(DType type, std::vector<std::int64_t> dims, const std::vector<std::byte>& bytes)
+      : DeviceTensor(type, std::move(dims)) {
+    set_bytes(bytes);
   }
 
-  void set(const std::vector<double>& values) {
-    const std::vector<std::byte> rounded = to_bytes(type_, values);
-    REQUIRE(rounded.size() == bytes_);
-    memory_.upload(rounded.data(), rounded.size());
-  }
+  void set(const std::vector<double>& values) { set_bytes(to_bytes(type_, values)); }
   [[nodiscard]] TensorView view() const {
     TensorView made = TensorView::contiguous(memory_.data(), type_, {1});
     made.rank = static_cast<int>(dims_.size());
@@ -67,17 +67,16 @@ class DeviceTensor {
     all.resize(bytes_);
     return all;
   }
-  [[nodiscard]] std::vector<double> values() const {
-    const std::vector<std::byte> all = bytes();
-    const auto element = static_cast<std::size_t>(size_of(type_));
-    std::vector<double> made(bytes_ / element);
-    for (std::size_t i = 0; i < made.size(); ++i) {
-      made[i] = reference::decode(type_, all.data() + i * element);
-    }
-    return made;
-  }
+  [[nodiscard]] std::vector<double> values() const { return decoded(type_, bytes()); }
 
  private:
+  void set_bytes(const std::vector<std::byte>& bytes) {
+    REQUIRE(bytes.size() == bytes_);
+    if (!bytes.empty()) {
+      memory_.upload(bytes.data(), bytes.size());
+    }
+  }
+
   DType type_;
   std::vector<std::int64_t> dims_;
   std::size_t bytes_ = 0;
@@ -92,15 +91,16 @@ struct Family {
   std::int64_t top_k = 8;
   std::int64_t hidden = 128;
   std::int64_t width = 32;
-  DType weights = DType::bf16;
-  DType y = DType::bf16;
+  WeightForm weights = WeightForm::plain;
+  DType type = DType::bf16;  ///< of x, y and plain weights
   bool biased = false;
   bool added = false;
   int groups = 1;
   int topk_group = 1;
   double factor = 1;
-  bool blocks = false;  ///< fp8 with scales of blocks of 128
   moe::GemmActivation activation = moe::GemmActivation::silu_and_mul;
+  double limit = 0;
+  double alpha = 1.702;
 };
 
 constexpr Family deepseek{.name = "DeepSeek V3",
@@ -108,18 +108,17 @@ constexpr Family deepseek{.name = "DeepSeek V3",
                           .experts = 32,
                           .hidden = 256,
                           .width = 128,
-                          .weights = DType::fp8_e4m3,
+                          .weights = WeightForm::fp8_blocks,
                           .biased = true,
                           .added = true,
                           .groups = 8,
                           .topk_group = 4,
-                          .factor = 2.5,
-                          .blocks = true};
+                          .factor = 2.5};
 constexpr Family kimi{.name = "Kimi K2",
                       .gate = moe::LayerGate::fused_gate,
                       .experts = 48,
                       .hidden = 112,
-                      .weights = DType::fp8_e4m3,
+                      .weights = WeightForm::fp8_rows,
                       .biased = true,
                       .added = true,
                       .factor = 2.827};
@@ -141,12 +140,38 @@ constexpr Family mixtral{.name = "Mixtral", .experts = 8, .top_k = 2, .width = 1
 constexpr Family gelu{
     .name = "gelu", .top_k = 2, .width = 40, .activation = moe::GemmActivation::gelu_and_mul};
 constexpr Family qwen{.name = "Qwen3 MoE", .hidden = 64, .width = 24};
-constexpr Family sigmoid{.name = "sigmoid scores in f16",
-                         .gate = moe::LayerGate::topk_sigmoid,
-                         .top_k = 1,
-                         .weights = DType::f16,
-                         .y = DType::f16};
-constexpr Family families[] = {deepseek, kimi, glm, gpt_oss, mixtral, qwen, sigmoid, gelu};
+constexpr Family sigmoid{
+    .name = "sigmoid scores in f16", .gate = moe::LayerGate::topk_sigmoid, .top_k = 1, .type = DType::f16};
+// 2880, the width of gpt-oss, is no multiple of 128, and neither is 160.
+constexpr Family gpt_oss_mxfp4{.name = "gpt-oss, mxfp4",
+                               .top_k = 4,
+                               .hidden = 160,
+                               .width = 160,
+                               .weights = WeightForm::mxfp4,
+                               .biased = true,
+                               .activation = moe::GemmActivation::swiglu_oai,
+                               .limit = 7};
+constexpr Family narrow_mxfp4{.name = "mxfp4 in f16 with a low limit",
+                              .gate = moe::LayerGate::topk_sigmoid,
+                              .top_k = 2,
+                              .hidden = 96,
+                              .width = 32,
+                              .weights = WeightForm::mxfp4,
+                              .type = DType::f16,
+                              .activation = moe::GemmActivation::swiglu_oai,
+                              .limit = 1.5,
+                              .alpha = 1.25};
+constexpr Family kimi_thinking{.name = "Kimi K2 Thinking",
+                               .gate = moe::LayerGate::fused_gate,
+                               .experts = 48,
+                               .hidden = 224,
+                               .width = 64,
+                               .weights = WeightForm::int4,
+                               .biased = true,
+                               .added = true,
+                               .factor = 2.827};
+constexpr Family families[] = {deepseek, kimi, glm,           gpt_oss,      mixtral,      qwen,
+                               sigmoid,  gelu, gpt_oss_mxfp4, narrow_mxfp4, kimi_thinking};
 
 enum class Routing { uniform, skewed, one_expert };
 
@@ -165,13 +190,11 @@ std::vector<double> logits_of(const Family& of, std::int64_t tokens, Routing rou
 }
 
 std::vector<double> rounded(DType type, const std::vector<double>& values) {
-  const std::vector<std::byte> bytes = to_bytes(type, values);
-  const auto element = static_cast<std::size_t>(size_of(type));
-  std::vector<double> made(values.size());
-  for (std::size_t i = 0; i < made.size(); ++i) {
-    made[i] = reference::decode(type, bytes.data() + i * element);
-  }
-  return made;
+  return decoded(type, to_bytes(type, values));
+}
+
+bool is_fp8(const Family& of) {
+  return of.weights == WeightForm::fp8_rows || of.weights == WeightForm::fp8_blocks;
 }
 
 /// The rows of `x` as quant.per_token_fp8 describes them: to fp8 under a scale of the row, and back.
@@ -192,63 +215,37 @@ std::vector<double> through_fp8(std::vector<double> x, std::size_t width) {
 class LayerCase {
  public:
   LayerCase(const Family& of, std::int64_t tokens, Routing routing = Routing::uniform, std::uint64_t seed = 1)
-      : of_(of), tokens_(tokens), is_fp8_(of.weights == DType::fp8_e4m3) {
+      : of_(of), tokens_(tokens) {
     const auto count = [](std::int64_t n) { return static_cast<std::size_t>(n); };
-    const double x_scale = 1 / std::sqrt(static_cast<double>(of.hidden));
-    const DType x_type = is_fp8_ ? DType::bf16 : of.weights;
     plain.tokens = count(tokens);
     plain.hidden = count(of.hidden);
     plain.width = count(of.width);
     plain.top_k = count(of.top_k);
     plain.factor = of.factor;
-    // samples() of one seed begin alike, so a row is the same among any number of rows.
-    plain.x = rounded(x_type, samples(count(tokens * of.hidden), seed));
-    plain.w13 = rounded(of.weights,
-                        samples(count(of.experts * 2 * of.width * of.hidden), 2, is_fp8_ ? 1 : 3 * x_scale));
-    plain.w2 = rounded(of.weights, samples(count(of.experts * of.hidden * of.width), 3,
-                                           is_fp8_ ? 1 : 1 / std::sqrt(static_cast<double>(of.width))));
     const std::vector<double> added =
-        of.added ? rounded(of.y, samples(count(tokens * of.hidden), 4)) : std::vector<double>{};
+        of.added ? rounded(of.type, samples(count(tokens * of.hidden), 4)) : std::vector<double>{};
     plain.addend = added;
-    const auto add = [&](DType type, std::vector<std::int64_t> dims, const std::vector<double>& values = {}) {
-      tensors_.push_back(std::make_unique<DeviceTensor>(type, std::move(dims), values));
-      return tensors_.back()->view();
-    };
-    call.x = add(x_type, {tokens, of.hidden}, plain.x);
+    call.x = add(of.type, {tokens, of.hidden});
     x = tensors_.back().get();
-    call.w13 = add(of.weights, {of.experts, 2 * of.width, of.hidden}, plain.w13);
-    call.w2 = add(of.weights, {of.experts, of.hidden, of.width}, plain.w2);
-    call.y = add(of.y, {tokens, of.hidden});
+    // samples() of one seed begin alike, so a row is the same among any number of rows.
+    set_x(rounded(of.type, samples(count(tokens * of.hidden), seed)));
+    set_weights();
+    call.y = add(of.type, {tokens, of.hidden});
     y = tensors_.back().get();
-    if (is_fp8_) {
-      const auto scales = [&](std::vector<double>& matrices, std::int64_t n, std::int64_t k, double centre,
-                              std::uint64_t from) {
-        std::vector<std::int64_t> dims = {of.experts, n};
-        if (of.blocks) {
-          dims = {of.experts, n / 128, k / 128};
-        }
-        const std::int64_t elements = of.experts * (of.blocks ? n / 128 * (k / 128) : n);
-        const std::vector<double> made =
-            rounded(DType::f32, samples(count(elements), from, 0.15 * centre, centre));
-        for (std::size_t i = 0; i < matrices.size(); ++i) {
-          const std::size_t row = i / count(k);
-          matrices[i] *= made[of.blocks ? row / 128 * count(k / 128) + i % count(k) / 128 : row];
-        }
-        return add(DType::f32, dims, made);
-      };
-      call.w13_scales = scales(plain.w13, 2 * of.width, of.hidden, 2 * x_scale, 5);
-      call.w2_scales = scales(plain.w2, of.hidden, of.width, 0.1, 6);
-      plain.x = through_fp8(plain.x, group_of_x());
-    }
     if (of.added) {
-      call.addend = add(of.y, {tokens, of.hidden}, added);
+      call.addend = add(of.type, {tokens, of.hidden}, added);
       addend = tensors_.back().get();
     }
     call.activation = of.activation;
+    call.limit = static_cast<float>(of.limit);
+    call.alpha = static_cast<float>(of.alpha);
     plain.activation = of.activation == moe::GemmActivation::swiglu_oai     ? PlainActivation::swiglu_oai
                        : of.activation == moe::GemmActivation::gelu_and_mul ? PlainActivation::gelu
                                                                             : PlainActivation::silu;
+    plain.limit = of.limit;
+    plain.alpha = of.alpha;
     if (plain.activation == PlainActivation::swiglu_oai) {
+      plain.limit = of.limit == 0 ? 7 : of.limit;
       plain.bias13 = rounded(DType::bf16, samples(count(of.experts * 2 * of.width), 11));
       plain.bias2 = rounded(DType::f32, samples(count(of.experts * of.hidden), 12));
       call.w13_bias = add(DType::bf16, {of.experts, 2 * of.width}, plain.bias13);
@@ -270,9 +267,13 @@ class LayerCase {
     make_workspace();
   }
 
-  /// Elements of a row of x that share a scale.
-  [[nodiscard]] std::size_t group_of_x() const {
-    return of_.blocks ? 128 : static_cast<std::size_t>(of_.hidden);
+  /// Fills x, and gives the plain layer the numbers that the products take.
+  void set_x(const std::vector<double>& values) {
+    x->set(values);
+    plain.x = values;
+    if (is_fp8(of_)) {
+      plain.x = through_fp8(values, of_.weights == WeightForm::fp8_blocks ? 128 : plain.hidden);
+    }
   }
 
   void make_workspace() {
@@ -285,9 +286,7 @@ class LayerCase {
   /// Chooses experts by the logits of `seed`.
   void route(Routing routing, std::uint64_t seed) {
     const std::vector<double> values = rounded(DType::f32, logits_of(of_, tokens_, routing, seed));
-    if (tokens_ > 0) {
-      logits->set(values);
-    }
+    logits->set(values);
     plain.experts.clear();
     plain.weights.clear();
     for (std::int64_t t = 0; t < tokens_; ++t) {
@@ -302,6 +301,24 @@ class LayerCase {
     }
   }
 
+  /// Makes both matrices and their scales.
+  void set_weights() {
+    const auto upload = [this](const ExpertWeights& made, TensorView& matrix, TensorView& scales) {
+      matrix = add(made.type, made.dims, made.bytes);
+      if (!made.scale_dims.empty()) {
+        scales = add(made.scale_type, made.scale_dims, made.scales);
+      }
+    };
+    ExpertWeights made = expert_weights(of_.weights, of_.type, of_.experts, 2 * of_.width, of_.hidden,
+                                        3 / std::sqrt(static_cast<double>(of_.hidden)), 2);
+    upload(made, call.w13, call.w13_scales);
+    plain.w13 = std::move(made.values);
+    made = expert_weights(of_.weights, of_.type, of_.experts, of_.hidden, of_.width,
+                          1 / std::sqrt(static_cast<double>(of_.width)), 3);
+    upload(made, call.w2, call.w2_scales);
+    plain.w2 = std::move(made.values);
+  }
+
   /// Gives the layer ids and weights in place of its gate.
   void give(const std::vector<int>& ids) {
     const std::vector<double> weights =
@@ -309,11 +326,8 @@ class LayerCase {
     call.gate = moe::LayerGate::given;
     call.logits = {};
     call.bias = {};
-    tensors_.push_back(std::make_unique<DeviceTensor>(DType::i32, std::vector{tokens_, of_.top_k},
-                                                      std::vector<double>(ids.begin(), ids.end())));
-    call.ids = tensors_.back()->view();
-    tensors_.push_back(std::make_unique<DeviceTensor>(DType::f32, std::vector{tokens_, of_.top_k}, weights));
-    call.weights = tensors_.back()->view();
+    call.ids = add(DType::i32, {tokens_, of_.top_k}, std::vector<double>(ids.begin(), ids.end()));
+    call.weights = add(DType::f32, {tokens_, of_.top_k}, weights);
     plain.experts = ids;
     for (int& e : plain.experts) {
       e = e < of_.experts ? e : -1;
@@ -329,8 +343,7 @@ class LayerCase {
     for (int e = 0; e < of_.experts; ++e) {
       map[static_cast<std::size_t>(e)] = here(e) ? e : -1;
     }
-    tensors_.push_back(std::make_unique<DeviceTensor>(DType::i32, std::vector{of_.experts}, map));
-    call.expert_map = tensors_.back()->view();
+    call.expert_map = add(DType::i32, {of_.experts}, map);
     for (int& e : plain.experts) {
       e = e >= 0 && here(e) ? e : -1;
     }
@@ -346,9 +359,10 @@ class LayerCase {
   [[nodiscard]] std::vector<std::byte> check() const {
     const std::vector<double> got = y->values();
     static_cast<void>(workspace->bytes());
-    const double half_unit = of_.y == DType::f16 ? 0x1p-11 : 0x1p-8;
+    const double half_unit = of_.type == DType::f16 ? 0x1p-11 : 0x1p-8;
     // Between the products a row is rounded to 16 bits, and to fp8 beside the row's largest element.
-    const PlainRows want = plain_layer(plain, is_fp8_ ? 0x1p-4 + 0x1p-8 : 1.1 * half_unit, 1.1 * half_unit);
+    const PlainRows want =
+        plain_layer(plain, is_fp8(of_) ? 0x1p-4 + 0x1p-8 : 1.1 * half_unit, 1.1 * half_unit);
     double squares = 0;
     double errors = 0;
     for (std::size_t i = 0; i < got.size(); ++i) {
@@ -360,7 +374,7 @@ class LayerCase {
       errors += (got[i] - want.y[i]) * (got[i] - want.y[i]);
       squares += want.y[i] * want.y[i];
     }
-    CHECK(std::sqrt(errors) <= (is_fp8_ ? 0.04 : 0.006) * std::sqrt(squares));
+    CHECK(std::sqrt(errors) <= (is_fp8(of_) ? 0.04 : 0.006) * std::sqrt(squares));
     return y->bytes();
   }
 
@@ -373,9 +387,15 @@ class LayerCase {
   std::unique_ptr<DeviceTensor> workspace;
 
  private:
+  /// A view of a new tensor, with `contents` if any are given.
+  template <class... Contents>
+  TensorView add(DType type, std::vector<std::int64_t> dims, const Contents&... contents) {
+    tensors_.push_back(std::make_unique<DeviceTensor>(type, std::move(dims), contents...));
+    return tensors_.back()->view();
+  }
+
   Family of_;
   std::int64_t tokens_;
-  bool is_fp8_;
   std::vector<double> bias_;
   std::vector<std::unique_ptr<DeviceTensor>> tensors_;
 };
@@ -403,6 +423,11 @@ TEST_CASE("a layer is right for skewed routing and for tokens that all choose th
   for (const Routing routing : {Routing::skewed, Routing::one_expert}) {
     LayerCase(kimi, 40, routing).require_good();
     LayerCase(mixtral, 40, routing).require_good();
+    for (const Family& family : {gpt_oss_mxfp4, kimi_thinking}) {
+      const std::vector<std::byte> many = LayerCase(family, 64, routing).require_good();
+      check_same_rows(LayerCase(family, 3, routing).require_good(), many);
+      check_same_rows(LayerCase(family, 1, routing).require_good(), many);
+    }
   }
 }
 
@@ -414,7 +439,7 @@ TEST_CASE("a layer is right for a thousand tokens") {
 }
 
 TEST_CASE("a layer takes ids and weights, skips ids that name no expert, and all slots may share one") {
-  const Family family = GENERATE(kimi, qwen);
+  const Family family = GENERATE(kimi, qwen, gpt_oss_mxfp4, kimi_thinking);
   LayerCase one(family, 20);
   one.give(std::vector<int>(static_cast<std::size_t>(20 * family.top_k), 5));
   one.require_good();
@@ -428,7 +453,7 @@ TEST_CASE("a layer takes ids and weights, skips ids that name no expert, and all
 }
 
 TEST_CASE("ranks of a layer give partial sums, and one without slots gives the addend") {
-  const Family family = GENERATE(deepseek, mixtral);
+  const Family family = GENERATE(deepseek, mixtral, kimi_thinking);
   for (const int rank : {0, 1}) {
     LayerCase test(family, 20);
     test.spread([rank](int e) { return e % 2 == rank; });
@@ -441,7 +466,7 @@ TEST_CASE("ranks of a layer give partial sums, and one without slots gives the a
 
 TEST_CASE("a layer leaves tokens out that the device counts as padding") {
   LayerCase test(qwen, 20);
-  const DeviceTensor count(DType::i32, {1}, {13});
+  const DeviceTensor count(DType::i32, {1}, std::vector<double>{13});
   test.call.num_token_non_padded = count.view();
   test.make_workspace();
   std::fill(test.plain.experts.begin() + 13 * 8, test.plain.experts.end(), -1);
@@ -452,9 +477,10 @@ TEST_CASE("a layer takes quantised rows, and writes over x and the addend") {
   const Family family = GENERATE(deepseek, kimi);
   LayerCase test(family, 20);
   const std::vector<std::byte> want = test.require_good();
+  const bool blocks = family.weights == WeightForm::fp8_blocks;
   const DeviceTensor x(DType::fp8_e4m3, {20, family.hidden});
-  const DeviceTensor x_scales(DType::f32, {20, family.blocks ? 2 : 1});
-  if (family.blocks) {
+  const DeviceTensor x_scales(DType::f32, {20, blocks ? 2 : 1});
+  if (blocks) {
     launch(runtime(), quant::PerTokenGroup{.x = test.call.x, .q = x.view(), .s = x_scales.view()}, nullptr);
   } else {
     launch(runtime(), quant::PerTokenFp8{.x = test.call.x, .q = x.view(), .s = x_scales.view()}, nullptr);
@@ -462,7 +488,7 @@ TEST_CASE("a layer takes quantised rows, and writes over x and the addend") {
   moe::Layer call = test.call;
   call.x = x.view();
   call.x_scales = x_scales.view();
-  call.x_scales.rank = family.blocks ? 2 : 1;
+  call.x_scales.rank = blocks ? 2 : 1;
   CHECK(moe::layer_workspace(call) <= moe::layer_workspace(test.call));
   launch(runtime(), call, nullptr);
   CHECK((test.check() == want));
@@ -479,7 +505,7 @@ TEST_CASE("a layer takes quantised rows, and writes over x and the addend") {
 }
 
 TEST_CASE("a captured layer is replayed at changing tokens and routing") {
-  const Family family = GENERATE(deepseek, gpt_oss);
+  const Family family = GENERATE(deepseek, gpt_oss_mxfp4);
   LayerCase test(family, 16);
   const moe::PreparedLayer prepared = prepare(runtime(), test.call);
   const OwnedStream stream(runtime());
@@ -499,15 +525,10 @@ TEST_CASE("a captured layer is replayed at changing tokens and routing") {
   }
   driver("cuStreamEndCapture", stream.get(), &graph);
   driver("cuGraphInstantiateWithFlags", &executable, graph, 0ULL);
-  const auto element = family.weights == DType::fp8_e4m3 ? DType::bf16 : family.weights;
   std::uint64_t seed = 21;
   for (const Routing routing : {Routing::one_expert, Routing::uniform, Routing::skewed}) {
     test.route(routing, ++seed);
-    test.plain.x = rounded(element, samples(test.plain.x.size(), ++seed));
-    test.x->set(test.plain.x);
-    if (family.weights == DType::fp8_e4m3) {
-      test.plain.x = through_fp8(test.plain.x, test.group_of_x());
-    }
+    test.set_x(rounded(family.type, samples(test.plain.x.size(), ++seed)));
     driver("cuGraphLaunch", executable, stream.get());
     stream.synchronize();
     const std::vector<std::byte> replayed = test.check();

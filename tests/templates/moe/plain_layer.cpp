@@ -13,9 +13,12 @@ double dot(const double* a, const double* b, std::size_t count) {
   return std::inner_product(a, a + count, b, 0.0);
 }
 
-/// The activation of gpt-oss, with its usual limit and alpha, or one of the others.
-double activated(PlainActivation of, double gate, double up) {
-  switch (of) {
+double activated(const PlainLayer& layer, double gate, double up) {
+  if (layer.limit > 0) {
+    gate = std::fmin(gate, layer.limit);
+    up = std::clamp(up, -layer.limit, layer.limit);
+  }
+  switch (layer.activation) {
     case PlainActivation::silu:
       return gate / (1 + std::exp(-gate)) * up;
     case PlainActivation::gelu:
@@ -23,8 +26,7 @@ double activated(PlainActivation of, double gate, double up) {
     case PlainActivation::swiglu_oai:
       break;
   }
-  gate = std::fmin(gate, 7.0);
-  return (std::clamp(up, -7.0, 7.0) + 1) * gate / (1 + std::exp(-1.702 * gate));
+  return (up + 1) * gate / (1 + std::exp(-layer.alpha * gate));
 }
 
 /// Indices of the `count` largest values, the largest first.
@@ -75,7 +77,7 @@ PlainRows plain_layer(const PlainLayer& layer, double between, double after) {
         gate += layer.bias13[expert * 2 * layer.width + of_gate];
         up += layer.bias13[expert * 2 * layer.width + of_up];
       }
-      inner[i] = activated(layer.activation, gate, up);
+      inner[i] = activated(layer, gate, up);
     }
     const double* w2 = layer.w2.data() + expert * layer.hidden * layer.width;
     const double weight = layer.factor * layer.weights[slot];

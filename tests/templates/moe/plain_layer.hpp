@@ -25,6 +25,8 @@ struct PlainLayer {
   std::vector<double> bias13;   ///< [experts, 2 * width], or empty
   std::vector<double> bias2;    ///< [experts, hidden], or empty
   PlainActivation activation = PlainActivation::silu;
+  double limit = 0;      ///< of gates from above and of ups from both sides; 0: none
+  double alpha = 1.702;  ///< of swiglu_oai
   double factor = 1;
 };
 

@@ -29,10 +29,11 @@ enum class LayerGate : unsigned char {
 /// It is a composition of ops, which are launched one after the other on one stream: the gate,
 /// moe.align_block_size, moe.grouped_gemm with the activation, moe.grouped_gemm with the weights, and
 /// moe.sum_reduce. Each rounds as its own header says: the products of the experts are rounded to the type of
-/// w2 between the two (with fp8 weights to f16 if y is f16, else to bf16), and to the type of y before they
+/// x between the two (with fp8 weights to f16 if y is f16, else to bf16), and to the type of y before they
 /// are summed. With fp8 weights, and without x_scales, x is quantised first, and always the rows between the
 /// products: by quant.per_token_fp8, or by quant.per_token_group with groups of 128 before a product whose
-/// matrix has scales of blocks.
+/// matrix has scales of blocks. With weights of 4 bits nothing is quantised: the products take x as it is,
+/// and each 32 elements of a row of a matrix under their scale.
 ///
 /// Slots whose id, after expert_map, names no expert of w13 are skipped, so that y of one rank is a partial
 /// sum. A row of y has the same bits in a call of any number of tokens, whatever the others' experts.
@@ -47,11 +48,15 @@ enum class LayerGate : unsigned char {
 struct Layer {
   static constexpr std::string_view op_name = "moe.layer";
 
-  /// [T, H]: the type of w13, or bf16, f16 or f32 if w13 is fp8; rows may be strided
+  /// [T, H]: the type of w13; bf16, f16 or f32 if w13 is fp8, bf16 or f16 if it has 4 bits; rows may be
+  /// strided
   TensorView x;
-  /// [E, 2 * I, H]: gates, then ups, with swiglu_oai in turns; bf16, f16 or fp8 e4m3; contiguous along H
+  /// [E, 2 * I, H]: gates, then ups, with swiglu_oai in turns; bf16, f16 or fp8 e4m3; contiguous along H. Of
+  /// 4 bits: [E, 2 * I, H / 2], u8, two values to a byte and the first in the low bits, H and I multiples of
+  /// 32; fp4 e2m1 if w13_scales is ue8m0 (mxfp4 of gpt-oss), integers plus 8 if it is bf16 (int4 of Kimi K2
+  /// Thinking)
   TensorView w13;
-  TensorView w2;  ///< [E, H, I], type of w13; contiguous along I
+  TensorView w2;  ///< [E, H, I], or [E, H, I / 2] of 4 bits, type of w13; contiguous along I
   TensorView y;   ///< [T, H]; bf16, f16 or f32; rows may be strided
   /// layer_workspace() bytes or more, contiguous, of any dtype, aligned to 128 bytes; what is in it does not
   /// matter, before and after
@@ -67,14 +72,18 @@ struct Layer {
   TensorView weights = {};
   /// Optional, [ids that there can be], i32: the place of an expert in w13, or -1
   TensorView expert_map = {};
-  TensorView x_scales = {};    ///< f32: x is fp8 and has these scales, as moe.grouped_gemm takes them
-  TensorView w13_scales = {};  ///< with fp8: [E, 2 * I], [E], or [E, ceil(2 * I / 128), ceil(H / 128)], f32
-  TensorView w2_scales = {};   ///< with fp8: [E, H], [E], or [E, ceil(H / 128), ceil(I / 128)], f32
-  TensorView w13_bias = {};    ///< optional, [E, 2 * I]; bf16, f16 or f32
-  TensorView w2_bias = {};     ///< optional, [E, H]; bf16, f16 or f32
-  TensorView addend = {};      ///< optional, shape and type of y: the output of shared experts
-  int top_k = 1;               ///< K of the gates, shared slots included; without a gate ids tell it
-  int groups = 1;              ///< of fused_gate, as the next four
+  TensorView x_scales = {};  ///< f32: x is fp8 and has these scales, as moe.grouped_gemm takes them
+  /// With fp8: [E, 2 * I], [E], or [E, ceil(2 * I / 128), ceil(H / 128)], f32. Of 4 bits: [E, 2 * I, H / 32],
+  /// ue8m0 or bf16, contiguous along H
+  TensorView w13_scales = {};
+  /// With fp8: [E, H], [E], or [E, ceil(H / 128), ceil(I / 128)], f32. Of 4 bits: [E, H, I / 32], ue8m0 or
+  /// bf16, contiguous along I
+  TensorView w2_scales = {};
+  TensorView w13_bias = {};  ///< optional, [E, 2 * I]; bf16, f16 or f32
+  TensorView w2_bias = {};   ///< optional, [E, H]; bf16, f16 or f32
+  TensorView addend = {};    ///< optional, shape and type of y: the output of shared experts
+  int top_k = 1;             ///< K of the gates, shared slots included; without a gate ids tell it
+  int groups = 1;            ///< of fused_gate, as the next four
   int topk_group = 1;
   int num_fused_shared_experts = 0;  ///< the experts after the routed ones in w13
   Scoring scoring = Scoring::sigmoid;
@@ -83,8 +92,8 @@ struct Layer {
   float routed_scaling_factor = 1.0F;  ///< finite, and positive with fused_gate
   int block = 64;                      ///< slots that share a tile, see moe.align_block_size
   GemmActivation activation = GemmActivation::silu_and_mul;  ///< any but none
-  float limit = 0.0F;                                        ///< of the activation, as the next one
-  float alpha = 1.702F;
+  float limit = 0.0F;    ///< of the activation, as moe.grouped_gemm has it; swiglu_oai with 0: 7
+  float alpha = 1.702F;  ///< of swiglu_oai
 };
 
 /// Bytes of the workspace of `layer`, whose tensors need shapes and dtypes and no memory. It is the most that
