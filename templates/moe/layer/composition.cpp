@@ -13,6 +13,7 @@
 #include <kerncast/ops/moe/topk_softmax.hpp>
 #include <kerncast/ops/quant/per_token_fp8.hpp>
 #include <kerncast/ops/quant/per_token_group.hpp>
+#include <kerncast/ops/quant/per_token_int8.hpp>
 #include "templates/host/checks.hpp"
 #include "templates/host/overlap.hpp"
 #include "templates/host/tensor_check.hpp"
@@ -36,7 +37,7 @@ struct Extents {
   std::int64_t top_k = 0;
   std::int64_t slots = 0;
   DType between = DType::bf16;  ///< type of the first product
-  bool is_quantised = false;    ///< the products take fp8
+  bool is_quantised = false;    ///< the products take rows of 8 bits
   bool quantises_x = false;
   std::int64_t x_groups = 1;    ///< scales of a row of x
   std::int64_t row_groups = 1;  ///< scales of a row between the products
@@ -54,29 +55,39 @@ bool is_packed(const Layer& layer) {
   return layer.w13.dtype == DType::u8;
 }
 
+/// Matrices of 8 bits are multiplied by quantised rows.
+bool is_quantised(const Layer& layer) {
+  return layer.w13.dtype == DType::fp8_e4m3 || layer.w13.dtype == DType::i8;
+}
+
+constexpr bool is_half(DType type) {
+  return type == DType::bf16 || type == DType::f16;
+}
+
+[[noreturn]] void refuse_x(const Layer& layer) {
+  const std::string_view type = name_of(layer.w13.dtype);
+  host::refuse_dtype(op_name, "x", layer.x.dtype,
+                     is_packed(layer)          ? "bf16 or f16 if w13 is u8, two values of 4 bits"
+                     : !is_quantised(layer)    ? fmt::format("{}, as w13", type)
+                     : layer.x_scales.absent() ? fmt::format("bf16, f16, f32 or {}", type)
+                                               : fmt::format("{}, as w13, to have x_scales", type));
+}
+
 void check_types(const Layer& layer) {
   const DType type = layer.w13.dtype;
-  if (type != DType::bf16 && type != DType::f16 && type != DType::fp8_e4m3 && type != DType::u8)
-      [[unlikely]] {
-    host::refuse_dtype(op_name, "w13", type, "bf16, f16, fp8_e4m3, or u8, two values of 4 bits");
+  if (!is_half(type) && !is_quantised(layer) && !is_packed(layer)) [[unlikely]] {
+    host::refuse_dtype(op_name, "w13", type, "bf16, f16, fp8_e4m3, i8, or u8, two values of 4 bits");
   }
   if (layer.w2.dtype != type) [[unlikely]] {
     host::refuse_dtype(op_name, "w2", layer.w2.dtype, fmt::format("{}, as w13", name_of(type)));
   }
+  const DType of_x = layer.x.dtype;
+  const bool takes_floats = is_quantised(layer) && layer.x_scales.absent();
+  if (is_packed(layer) ? !is_half(of_x) : of_x != type && !(takes_floats && host::is_float(of_x)))
+      [[unlikely]] {
+    refuse_x(layer);
+  }
   host::require_float(op_name, "y", layer.y);
-  if (is_packed(layer)) {
-    if (layer.x.dtype != DType::bf16 && layer.x.dtype != DType::f16) [[unlikely]] {
-      host::refuse_dtype(op_name, "x", layer.x.dtype, "bf16 or f16 if w13 is u8, two values of 4 bits");
-    }
-    return;
-  }
-  const bool takes_floats = type == DType::fp8_e4m3 && layer.x_scales.absent();
-  if (layer.x.dtype != type && !(takes_floats && host::is_float(layer.x.dtype))) [[unlikely]] {
-    host::refuse_dtype(op_name, "x", layer.x.dtype,
-                       takes_floats ? "bf16, f16, f32 or fp8_e4m3"
-                                    : fmt::format("{}, as w13{}", name_of(type),
-                                                  type == DType::fp8_e4m3 ? ", to have x_scales" : ""));
-  }
 }
 
 /// Bytes, or elements of more than 4 bits, of a row of `width` values of a matrix.
@@ -164,8 +175,8 @@ Extents extents_of(const Layer& layer) {
   if (layer.y.rank != 2 || layer.y.dim(0) != made.tokens || layer.y.dim(1) != made.hidden) [[unlikely]] {
     host::refuse_shape_of(op_name, "y", layer.y, "x", x);
   }
-  made.is_quantised = layer.w13.dtype == DType::fp8_e4m3;
-  made.quantises_x = made.is_quantised && layer.x.dtype != DType::fp8_e4m3;
+  made.is_quantised = is_quantised(layer);
+  made.quantises_x = made.is_quantised && x.dtype != layer.w13.dtype;
   made.x_groups = groups_of(made.hidden, layer.w13_scales);
   made.row_groups = groups_of(made.width, layer.w2_scales);
   made.between = !made.is_quantised ? layer.x.dtype : layer.y.dtype == DType::f16 ? DType::f16 : DType::bf16;
@@ -361,10 +372,14 @@ TensorView call_quantisation(std::string_view role, const TensorView& x, const T
   TensorView made = TensorView::contiguous(place, DType::f32, {x.dim(0), groups}, x.device);
   if (scales.rank == 3) {
     call(role, quant::PerTokenGroup{.x = x, .q = q, .s = made, .group = scale_group});
+    return made;
+  }
+  if (q.dtype == DType::i8) {
+    call(role, quant::PerTokenInt8{.x = x, .q = q, .s = made});
   } else {
     call(role, quant::PerTokenFp8{.x = x, .q = q, .s = made});
-    made.rank = 1;
   }
+  made.rank = 1;
   return made;
 }
 
@@ -398,7 +413,7 @@ void for_each_call(const Layer& layer, const Extents& of, const Places& places, 
   TensorView x = layer.x;
   TensorView x_scales = layer.x_scales;
   if (of.quantises_x) {
-    x = view(places.x, DType::fp8_e4m3, {of.tokens, of.hidden});
+    x = view(places.x, layer.w13.dtype, {of.tokens, of.hidden});
     x_scales = call_quantisation("its quantisation of x", layer.x, x, room + places.x_scales,
                                  layer.w13_scales, call);
   }
@@ -419,7 +434,7 @@ void for_each_call(const Layer& layer, const Extents& of, const Places& places, 
                                                               .bias = layer.w13_bias});
   TensorView row_scales;
   if (of.is_quantised) {
-    const TensorView quantised = view(places.rows, DType::fp8_e4m3, {of.slots, of.width});
+    const TensorView quantised = view(places.rows, layer.w2.dtype, {of.slots, of.width});
     row_scales = call_quantisation("its quantisation between the products", rows, quantised,
                                    room + places.row_scales, layer.w2_scales, call);
     rows = quantised;

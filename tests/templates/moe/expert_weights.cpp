@@ -93,15 +93,16 @@ ExpertWeights expert_weights(WeightForm form, DType plain_type, std::int64_t exp
     made.scale_type = form == WeightForm::mxfp4 ? DType::ue8m0 : DType::bf16;
     deviation = form == WeightForm::mxfp4 ? 2.9 : 4.6;
   } else {
-    made.type = DType::fp8_e4m3;
-    made.bytes = to_bytes(made.type, samples(elements(count), seed));
+    made.type = form == WeightForm::int8 ? DType::i8 : DType::fp8_e4m3;
+    deviation = form == WeightForm::int8 ? 40 : 1;
+    made.bytes = to_bytes(made.type, samples(elements(count), seed, deviation));
     made.values = decoded(made.type, made.bytes);
   }
   const ScaleBlock block = block_of(form, k);
   const std::int64_t groups = k / block.columns;
   const std::int64_t row_blocks = n / block.rows;
   made.scale_dims = {experts, row_blocks, groups};
-  if (form == WeightForm::fp8_rows) {
+  if (form == WeightForm::fp8_rows || form == WeightForm::int8) {
     made.scale_dims.pop_back();
   }
   made.scales = scale_bytes(made.scale_type, experts * row_blocks * groups, spread / deviation, seed + 100);

@@ -9,7 +9,7 @@
 namespace kerncast::test {
 
 /// The form of the matrices of a layer's experts: bf16 or f16, or one of those with scales.
-enum class WeightForm { plain, fp8_rows, fp8_blocks, mxfp4, int4 };
+enum class WeightForm { plain, fp8_rows, fp8_blocks, int8, mxfp4, int4 };
 
 /// The matrices [experts, n, k] of a layer, as the device's memory holds them, and their scales.
 struct ExpertWeights {

@@ -28,19 +28,23 @@ constexpr Shape shapes[] = {{"DeepSeek V3", 256, 8, 7168, 2048, DType::fp8_e4m3}
                             {"DeepSeek V3, one of 8 ranks", 32, 8, 7168, 2048, DType::fp8_e4m3},
                             {"Kimi K2", 384, 8, 7168, 2048, DType::fp8_e4m3},
                             {"GLM 4.5", 160, 8, 5120, 1536, DType::bf16},
+                            {"DeepSeek R1 in int8", 256, 8, 7168, 2048, DType::i8},
                             {"Kimi K2 Thinking", 384, 8, 7168, 2048, DType::u8},
                             {"gpt-oss 120B", 128, 4, 2880, 2880, DType::u8},
                             {"Mixtral 8x7B", 8, 2, 4096, 14336, DType::bf16},
                             {"Qwen3 235B A22B", 128, 8, 4096, 1536, DType::bf16},
                             {"Qwen3 30B A3B", 128, 8, 2048, 768, DType::bf16}};
 
+bool is_quantised(const Shape& of) {
+  return of.weights == DType::fp8_e4m3 || of.weights == DType::i8;
+}
+
 moe::Layer layer_of(const Shape& of, std::int64_t tokens) {
-  const bool is_fp8 = of.weights == DType::fp8_e4m3;
   const bool is_packed = of.weights == DType::u8;
   const std::int64_t packed = is_packed ? 2 : 1;
   moe::Layer made{
-      .x =
-          TensorView::contiguous(memory, is_fp8 || is_packed ? DType::bf16 : of.weights, {tokens, of.hidden}),
+      .x = TensorView::contiguous(memory, is_quantised(of) || is_packed ? DType::bf16 : of.weights,
+                                  {tokens, of.hidden}),
       .w13 = TensorView::contiguous(memory, of.weights, {of.experts, 2 * of.width, of.hidden / packed}),
       .w2 = TensorView::contiguous(memory, of.weights, {of.experts, of.hidden, of.width / packed}),
       .y = TensorView::contiguous(memory, DType::bf16, {tokens, of.hidden}),
@@ -48,7 +52,7 @@ moe::Layer layer_of(const Shape& of, std::int64_t tokens) {
       .gate = moe::LayerGate::topk_softmax,
       .logits = TensorView::contiguous(memory, DType::f32, {tokens, of.experts}),
       .top_k = static_cast<int>(of.top_k)};
-  if (is_fp8) {
+  if (is_quantised(of)) {
     made.w13_scales = TensorView::contiguous(memory, DType::f32, {of.experts});
     made.w2_scales = TensorView::contiguous(memory, DType::f32, {of.experts});
   }
@@ -91,14 +95,15 @@ TEST_CASE("the workspace of a layer is as large as what must exist at a time") {
       const std::int64_t routing = 8 * slots + 4 * (places + places / 64 + 1);
       const std::int64_t first = 2 * slots * of.width;
       const std::int64_t second = 2 * slots * of.hidden;
+      const bool in_blocks = blocks && of.weights == DType::fp8_e4m3;
       std::int64_t rows = first + second;
-      if (of.weights == DType::fp8_e4m3) {
-        const std::int64_t x = tokens * (of.hidden + (blocks ? of.hidden / 32 : 4));
-        const std::int64_t quantised = slots * (of.width + (blocks ? of.width / 32 : 4));
+      if (is_quantised(of)) {
+        const std::int64_t x = tokens * (of.hidden + (in_blocks ? of.hidden / 32 : 4));
+        const std::int64_t quantised = slots * (of.width + (in_blocks ? of.width / 32 : 4));
         rows = std::max({x + first, first + quantised, quantised + second});
       }
       moe::Layer call = layer_of(of, tokens);
-      if (blocks && of.weights == DType::fp8_e4m3) {
+      if (in_blocks) {
         call.w13_scales =
             TensorView::contiguous(memory, DType::f32, {of.experts, of.width / 64, of.hidden / 128});
         call.w2_scales =
@@ -138,8 +143,8 @@ TEST_CASE("a layer names what is wrong with its rows and matrices") {
   call.x.dtype = DType::f16;
   CHECK_THAT(error_of(call), Contains("'x' is f16, but must be bf16, as w13"));
   call = layer();
-  call.w13.dtype = DType::i8;
-  CHECK_THAT(error_of(call), Contains("'w13' is i8, but must be bf16, f16, fp8_e4m3, or u8"));
+  call.w13.dtype = DType::i32;
+  CHECK_THAT(error_of(call), Contains("'w13' is i32, but must be bf16, f16, fp8_e4m3, i8, or u8"));
   call = layer();
   call.w2.dtype = DType::f16;
   CHECK_THAT(error_of(call), Contains("'w2' is f16, but must be bf16, as w13"));
@@ -230,6 +235,29 @@ TEST_CASE("a layer names what is wrong with its scales") {
   call = fp8_layer();
   call.w13_scales = TensorView::contiguous(memory, DType::f32, {8, 1, 1});
   CHECK_THAT(error_of(call), Contains("its quantisation of x") && Contains("64") && Contains("128"));
+}
+
+TEST_CASE("a layer names what is wrong with its matrices of int8") {
+  const moe::Layer int8_layer = layer_of({"small", 8, 2, 64, 32, DType::i8}, 5);
+  CHECK(moe::layer_workspace(int8_layer) == moe::layer_workspace(fp8_layer()));
+  moe::Layer call = int8_layer;
+  call.x.dtype = DType::fp8_e4m3;
+  CHECK_THAT(error_of(call), Contains("'x' is fp8_e4m3, but must be bf16, f16, f32 or i8"));
+  call = int8_layer;
+  call.x_scales = TensorView::contiguous(memory, DType::f32, {5});
+  CHECK_THAT(error_of(call), Contains("'x' is bf16, but must be i8, as w13, to have x_scales"));
+  call.x.dtype = DType::i8;
+  call.x_scales.shape[0] = 4;
+  CHECK_THAT(error_of(call), Contains("its first product") && Contains("'a_scales'") && Contains("[4]"));
+  call = int8_layer;
+  call.w2.dtype = DType::fp8_e4m3;
+  CHECK_THAT(error_of(call), Contains("'w2' is fp8_e4m3, but must be i8, as w13"));
+  call = int8_layer;
+  call.w2_scales = {};
+  CHECK_THAT(error_of(call), Contains("its second product") && Contains("'b_scales' is missing"));
+  call = layer_of({"small", 8, 2, 256, 128, DType::i8}, 5);
+  call.w13_scales = TensorView::contiguous(memory, DType::f32, {8, 2, 2});
+  CHECK_THAT(error_of(call), Contains("its first product") && Contains("'a' is i8, but must be fp8_e4m3"));
 }
 
 TEST_CASE("a layer names what is wrong with its matrices of 4 bits") {

@@ -9,6 +9,7 @@
 
 #include <kerncast/ops/quant/per_token_fp8.hpp>
 #include <kerncast/ops/quant/per_token_group.hpp>
+#include <kerncast/ops/quant/per_token_int8.hpp>
 #include "kerncast/device_buffer.hpp"
 #include "kerncast/owned_stream.hpp"
 #include "runtime/dispatch/runtime_impl.hpp"
@@ -170,8 +171,26 @@ constexpr Family kimi_thinking{.name = "Kimi K2 Thinking",
                                .biased = true,
                                .added = true,
                                .factor = 2.827};
-constexpr Family families[] = {deepseek, kimi, glm,           gpt_oss,      mixtral,      qwen,
-                               sigmoid,  gelu, gpt_oss_mxfp4, narrow_mxfp4, kimi_thinking};
+constexpr Family deepseek_int8{.name = "DeepSeek R1, int8",
+                               .gate = moe::LayerGate::fused_gate,
+                               .experts = 32,
+                               .hidden = 256,
+                               .width = 128,
+                               .weights = WeightForm::int8,
+                               .biased = true,
+                               .added = true,
+                               .groups = 8,
+                               .topk_group = 4,
+                               .factor = 2.5};
+constexpr Family odd_int8{.name = "int8 in f16 with odd rows",
+                          .top_k = 2,
+                          .hidden = 83,
+                          .width = 41,
+                          .weights = WeightForm::int8,
+                          .type = DType::f16};
+constexpr Family families[] = {deepseek,      kimi,          glm,     gpt_oss,       mixtral,
+                               qwen,          sigmoid,       gelu,    gpt_oss_mxfp4, narrow_mxfp4,
+                               kimi_thinking, deepseek_int8, odd_int8};
 
 enum class Routing { uniform, skewed, one_expert };
 
@@ -193,19 +212,30 @@ std::vector<double> rounded(DType type, const std::vector<double>& values) {
   return decoded(type, to_bytes(type, values));
 }
 
-bool is_fp8(const Family& of) {
-  return of.weights == WeightForm::fp8_rows || of.weights == WeightForm::fp8_blocks;
+/// The type of the rows that the products of a family take.
+DType type_of_rows(const Family& of) {
+  switch (of.weights) {
+    case WeightForm::fp8_rows:
+    case WeightForm::fp8_blocks:
+      return DType::fp8_e4m3;
+    case WeightForm::int8:
+      return DType::i8;
+    default:
+      return of.type;
+  }
 }
 
-/// The rows of `x` as quant.per_token_fp8 describes them: to fp8 under a scale of the row, and back.
-std::vector<double> through_fp8(std::vector<double> x, std::size_t width) {
+/// The rows of `x` as quant.per_token_fp8 and quant.per_token_int8 describe them: to `type` under a scale of
+/// the row, and back.
+std::vector<double> through(DType type, std::vector<double> x, std::size_t width) {
+  const double most = type == DType::i8 ? 127 : 448;
   for (std::size_t first = 0; first < x.size(); first += width) {
     double largest = 1e-10;
     for (std::size_t i = first; i < first + width; ++i) {
       largest = std::fmax(largest, std::fabs(x[i]));
     }
     for (std::size_t i = first; i < first + width; ++i) {
-      x[i] = rounded(DType::fp8_e4m3, {x[i] * 448 / largest})[0] * largest / 448;
+      x[i] = rounded(type, {x[i] * most / largest})[0] * largest / most;
     }
   }
   return x;
@@ -271,8 +301,8 @@ class LayerCase {
   void set_x(const std::vector<double>& values) {
     x->set(values);
     plain.x = values;
-    if (is_fp8(of_)) {
-      plain.x = through_fp8(values, of_.weights == WeightForm::fp8_blocks ? 128 : plain.hidden);
+    if (const DType type = type_of_rows(of_); type != of_.type) {
+      plain.x = through(type, values, of_.weights == WeightForm::fp8_blocks ? 128 : plain.hidden);
     }
   }
 
@@ -360,9 +390,19 @@ class LayerCase {
     const std::vector<double> got = y->values();
     static_cast<void>(workspace->bytes());
     const double half_unit = of_.type == DType::f16 ? 0x1p-11 : 0x1p-8;
-    // Between the products a row is rounded to 16 bits, and to fp8 beside the row's largest element.
-    const PlainRows want =
-        plain_layer(plain, is_fp8(of_) ? 0x1p-4 + 0x1p-8 : 1.1 * half_unit, 1.1 * half_unit);
+    // Between the products a row is rounded to 16 bits, then to fp8, or to steps of a share of its largest
+    // element.
+    const DType rows = type_of_rows(of_);
+    PlainRounding rounding{.between = 1.1 * half_unit, .after = 1.1 * half_unit};
+    double share = 0.006;
+    if (rows == DType::fp8_e4m3) {
+      rounding.between = 0x1p-4 + 0x1p-8;
+      share = 0.04;
+    } else if (rows == DType::i8) {
+      rounding.of_largest = 0.5 / 127;
+      share = 0.02;
+    }
+    const PlainRows want = plain_layer(plain, rounding);
     double squares = 0;
     double errors = 0;
     for (std::size_t i = 0; i < got.size(); ++i) {
@@ -374,7 +414,7 @@ class LayerCase {
       errors += (got[i] - want.y[i]) * (got[i] - want.y[i]);
       squares += want.y[i] * want.y[i];
     }
-    CHECK(std::sqrt(errors) <= (is_fp8(of_) ? 0.04 : 0.006) * std::sqrt(squares));
+    CHECK(std::sqrt(errors) <= share * std::sqrt(squares));
     return y->bytes();
   }
 
@@ -423,7 +463,7 @@ TEST_CASE("a layer is right for skewed routing and for tokens that all choose th
   for (const Routing routing : {Routing::skewed, Routing::one_expert}) {
     LayerCase(kimi, 40, routing).require_good();
     LayerCase(mixtral, 40, routing).require_good();
-    for (const Family& family : {gpt_oss_mxfp4, kimi_thinking}) {
+    for (const Family& family : {gpt_oss_mxfp4, kimi_thinking, deepseek_int8}) {
       const std::vector<std::byte> many = LayerCase(family, 64, routing).require_good();
       check_same_rows(LayerCase(family, 3, routing).require_good(), many);
       check_same_rows(LayerCase(family, 1, routing).require_good(), many);
@@ -439,7 +479,7 @@ TEST_CASE("a layer is right for a thousand tokens") {
 }
 
 TEST_CASE("a layer takes ids and weights, skips ids that name no expert, and all slots may share one") {
-  const Family family = GENERATE(kimi, qwen, gpt_oss_mxfp4, kimi_thinking);
+  const Family family = GENERATE(kimi, qwen, gpt_oss_mxfp4, kimi_thinking, deepseek_int8);
   LayerCase one(family, 20);
   one.give(std::vector<int>(static_cast<std::size_t>(20 * family.top_k), 5));
   one.require_good();
@@ -474,14 +514,16 @@ TEST_CASE("a layer leaves tokens out that the device counts as padding") {
 }
 
 TEST_CASE("a layer takes quantised rows, and writes over x and the addend") {
-  const Family family = GENERATE(deepseek, kimi);
+  const Family family = GENERATE(deepseek, kimi, deepseek_int8);
   LayerCase test(family, 20);
   const std::vector<std::byte> want = test.require_good();
   const bool blocks = family.weights == WeightForm::fp8_blocks;
-  const DeviceTensor x(DType::fp8_e4m3, {20, family.hidden});
+  const DeviceTensor x(type_of_rows(family), {20, family.hidden});
   const DeviceTensor x_scales(DType::f32, {20, blocks ? 2 : 1});
   if (blocks) {
     launch(runtime(), quant::PerTokenGroup{.x = test.call.x, .q = x.view(), .s = x_scales.view()}, nullptr);
+  } else if (family.weights == WeightForm::int8) {
+    launch(runtime(), quant::PerTokenInt8{.x = test.call.x, .q = x.view(), .s = x_scales.view()}, nullptr);
   } else {
     launch(runtime(), quant::PerTokenFp8{.x = test.call.x, .q = x.view(), .s = x_scales.view()}, nullptr);
   }

@@ -54,7 +54,7 @@ PlainChoice normalised(std::vector<int> experts, const std::vector<double>& scor
 
 }  // namespace
 
-PlainRows plain_layer(const PlainLayer& layer, double between, double after) {
+PlainRows plain_layer(const PlainLayer& layer, const PlainRounding& rounding) {
   PlainRows made{layer.addend, {}};
   made.y.resize(layer.tokens * layer.hidden);
   made.reach.resize(layer.tokens * layer.hidden);
@@ -67,6 +67,7 @@ PlainRows plain_layer(const PlainLayer& layer, double between, double after) {
     const std::size_t token = slot / layer.top_k;
     const double* x = layer.x.data() + token * layer.hidden;
     const double* gates = layer.w13.data() + expert * 2 * layer.width * layer.hidden;
+    double largest_inner = 0;
     for (std::size_t i = 0; i < layer.width; ++i) {
       const bool in_turns = layer.activation == PlainActivation::swiglu_oai;
       const std::size_t of_gate = in_turns ? 2 * i : i;
@@ -78,20 +79,22 @@ PlainRows plain_layer(const PlainLayer& layer, double between, double after) {
         up += layer.bias13[expert * 2 * layer.width + of_up];
       }
       inner[i] = activated(layer, gate, up);
+      largest_inner = std::fmax(largest_inner, std::fabs(inner[i]));
     }
     const double* w2 = layer.w2.data() + expert * layer.hidden * layer.width;
     const double weight = layer.factor * layer.weights[slot];
     for (std::size_t j = 0; j < layer.hidden; ++j) {
       const double* row = w2 + j * layer.width;
       double product = layer.bias2.empty() ? 0 : layer.bias2[expert * layer.hidden + j];
-      double magnitude = 0;
+      double moved = 0;
       for (std::size_t i = 0; i < layer.width; ++i) {
         product += row[i] * inner[i];
-        magnitude += std::fabs(row[i] * inner[i]);
+        moved += std::fabs(row[i]) *
+                 (rounding.between * std::fabs(inner[i]) + rounding.of_largest * largest_inner);
       }
       made.y[token * layer.hidden + j] += weight * product;
       made.reach[token * layer.hidden + j] +=
-          std::fabs(weight) * (between * magnitude + after * std::fabs(product));
+          std::fabs(weight) * (moved + rounding.after * std::fabs(product));
     }
   }
   return made;

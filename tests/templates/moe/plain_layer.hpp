@@ -30,14 +30,21 @@ struct PlainLayer {
   double factor = 1;
 };
 
-/// y, and beside each element how far it moves if every number between the products and every product moves
-/// by the share `between` and `after` of itself.
+/// The shares by which numbers of a layer may move: each number between the products by a share of itself and
+/// of the largest of its row, and each product by a share of itself.
+struct PlainRounding {
+  double between = 0;
+  double of_largest = 0;
+  double after = 0;
+};
+
+/// y, and beside each element how far it may move.
 struct PlainRows {
   std::vector<double> y;
   std::vector<double> reach;
 };
 
-[[nodiscard]] PlainRows plain_layer(const PlainLayer& layer, double between, double after);
+[[nodiscard]] PlainRows plain_layer(const PlainLayer& layer, const PlainRounding& rounding);
 
 /// The choice of a router for the logits of one token.
 struct PlainChoice {

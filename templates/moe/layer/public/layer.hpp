@@ -29,11 +29,11 @@ enum class LayerGate : unsigned char {
 /// It is a composition of ops, which are launched one after the other on one stream: the gate,
 /// moe.align_block_size, moe.grouped_gemm with the activation, moe.grouped_gemm with the weights, and
 /// moe.sum_reduce. Each rounds as its own header says: the products of the experts are rounded to the type of
-/// x between the two (with fp8 weights to f16 if y is f16, else to bf16), and to the type of y before they
-/// are summed. With fp8 weights, and without x_scales, x is quantised first, and always the rows between the
-/// products: by quant.per_token_fp8, or by quant.per_token_group with groups of 128 before a product whose
-/// matrix has scales of blocks. With weights of 4 bits nothing is quantised: the products take x as it is,
-/// and each 32 elements of a row of a matrix under their scale.
+/// x between the two (with fp8 and i8 weights to f16 if y is f16, else to bf16), and to the type of y before
+/// they are summed. With fp8 and i8 weights, and without x_scales, x is quantised first, and always the rows
+/// between the products: by quant.per_token_fp8 and quant.per_token_int8, or by quant.per_token_group with
+/// groups of 128 before a product whose fp8 matrix has scales of blocks. With weights of 4 bits nothing is
+/// quantised: the products take x as it is, and each 32 elements of a row of a matrix under their scale.
 ///
 /// Slots whose id, after expert_map, names no expert of w13 are skipped, so that y of one rank is a partial
 /// sum. A row of y has the same bits in a call of any number of tokens, whatever the others' experts.
@@ -41,20 +41,20 @@ enum class LayerGate : unsigned char {
 /// The calls need no host to wait and no memory but `workspace`, and their grids hold whatever the gate
 /// chooses: a captured graph may be replayed with other tokens in the same memory. One workspace serves
 /// layers that run one after the other. Rows between the products of skipped slots keep what the workspace
-/// held, which is quantised too with fp8 weights and reaches nothing; on the virtual GPU, which refuses to
-/// read memory that nobody wrote, clear the workspace once if slots may be skipped then.
+/// held, which is quantised too with weights of 8 bits and reaches nothing; on the virtual GPU, which refuses
+/// to read memory that nobody wrote, clear the workspace once if slots may be skipped then.
 ///
 /// Aliasing: y may be x or addend itself; otherwise nothing that is written may overlap another tensor.
 struct Layer {
   static constexpr std::string_view op_name = "moe.layer";
 
-  /// [T, H]: the type of w13; bf16, f16 or f32 if w13 is fp8, bf16 or f16 if it has 4 bits; rows may be
-  /// strided
+  /// [T, H]: the type of w13; or bf16, f16 or f32 if w13 is fp8 or i8; bf16 or f16 if it has 4 bits; rows may
+  /// be strided
   TensorView x;
-  /// [E, 2 * I, H]: gates, then ups, with swiglu_oai in turns; bf16, f16 or fp8 e4m3; contiguous along H. Of
-  /// 4 bits: [E, 2 * I, H / 2], u8, two values to a byte and the first in the low bits, H and I multiples of
-  /// 32; fp4 e2m1 if w13_scales is ue8m0 (mxfp4 of gpt-oss), integers plus 8 if it is bf16 (int4 of Kimi K2
-  /// Thinking)
+  /// [E, 2 * I, H]: gates, then ups, with swiglu_oai in turns; bf16, f16, fp8 e4m3 or i8; contiguous along H.
+  /// Of 4 bits: [E, 2 * I, H / 2], u8, two values to a byte and the first in the low bits, H and I multiples
+  /// of 32; fp4 e2m1 if w13_scales is ue8m0 (mxfp4 of gpt-oss), integers plus 8 if it is bf16 (int4 of Kimi
+  /// K2 Thinking)
   TensorView w13;
   TensorView w2;  ///< [E, H, I], or [E, H, I / 2] of 4 bits, type of w13; contiguous along I
   TensorView y;   ///< [T, H]; bf16, f16 or f32; rows may be strided
@@ -72,12 +72,12 @@ struct Layer {
   TensorView weights = {};
   /// Optional, [ids that there can be], i32: the place of an expert in w13, or -1
   TensorView expert_map = {};
-  TensorView x_scales = {};  ///< f32: x is fp8 and has these scales, as moe.grouped_gemm takes them
-  /// With fp8: [E, 2 * I], [E], or [E, ceil(2 * I / 128), ceil(H / 128)], f32. Of 4 bits: [E, 2 * I, H / 32],
-  /// ue8m0 or bf16, contiguous along H
+  TensorView x_scales = {};  ///< f32: x is fp8 or i8 and has these scales, as moe.grouped_gemm takes them
+  /// With fp8 and i8: [E, 2 * I] or [E], f32; with fp8 also [E, ceil(2 * I / 128), ceil(H / 128)]. Of 4 bits:
+  /// [E, 2 * I, H / 32], ue8m0 or bf16, contiguous along H
   TensorView w13_scales = {};
-  /// With fp8: [E, H], [E], or [E, ceil(H / 128), ceil(I / 128)], f32. Of 4 bits: [E, H, I / 32], ue8m0 or
-  /// bf16, contiguous along I
+  /// With fp8 and i8: [E, H] or [E], f32; with fp8 also [E, ceil(H / 128), ceil(I / 128)]. Of 4 bits: [E, H,
+  /// I / 32], ue8m0 or bf16, contiguous along I
   TensorView w2_scales = {};
   TensorView w13_bias = {};  ///< optional, [E, 2 * I]; bf16, f16 or f32
   TensorView w2_bias = {};   ///< optional, [E, H]; bf16, f16 or f32
