@@ -163,6 +163,12 @@ std::vector<ExpertMatrices> expert_matrices_of(const Quantisation& quant, std::i
   if (has({QuantScheme::fp8_static, QuantScheme::fp8_tensor, QuantScheme::fp8_token})) {
     made.push_back(ExpertMatrices::fp8);
   }
+  if (has({QuantScheme::int8})) {
+    made.push_back(ExpertMatrices::int8);
+  }
+  if (experts > 0 && quant.packed_weights) {
+    made.push_back(*quant.packed_weights);
+  }
   return made;
 }
 

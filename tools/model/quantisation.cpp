@@ -83,6 +83,9 @@ void read_compressed_tensors(Quantisation& made, const nlohmann::json& config) {
   for (const auto& [name, group] : groups->items()) {
     if (const nlohmann::json* input = value_at(group, "input_activations")) {
       add_group(made, *input);
+    } else if (number_at(group, "weights.num_bits") == 4 && text_at(group, "weights.type") == "int" &&
+               number_at(group, "weights.group_size") == 32 && flag_at(group, "weights.symmetric")) {
+      made.packed_weights = ExpertMatrices::int4;
     }
   }
 }
@@ -135,6 +138,9 @@ void read_method(Quantisation& made, const nlohmann::json& config, const std::st
   } else if (method == "mxfp4" || method == "mxfp8") {
     // With mxfp4, engines take mxfp8 activations on Blackwell and leave them as they are on Hopper.
     add(made, QuantScheme::mxfp8);
+    if (method == "mxfp4") {
+      made.packed_weights = ExpertMatrices::mxfp4;
+    }
   } else if (method == "w8a8_int8") {
     add(made, QuantScheme::int8);
   } else if (method == "w8a8_fp8" || method == "fbgemm_fp8" || method == "ptpc_fp8") {
@@ -196,7 +202,10 @@ Quantisation read_quantisation(const nlohmann::json& root, const nlohmann::json&
     made.source = "hf_quant_config.json";
   }
   if (config == nullptr || !config->is_object()) {
-    return {{}, "none", "no quantization_config", false, true, {}};
+    made.text = "none";
+    made.source = "no quantization_config";
+    made.is_plain = true;
+    return made;
   }
   if (method.empty() && !text_at(*config, "quant_algo").empty()) {
     method = "modelopt";

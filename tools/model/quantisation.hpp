@@ -1,9 +1,11 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kerncast/model.hpp"
 #include "tools/model/quant_scheme.hpp"
 
 namespace kerncast::tools {
@@ -15,6 +17,8 @@ struct Quantisation {
   std::string source;                ///< "key quantization_config"
   bool spares_attention = false;     ///< the layers of attention are not quantised
   bool is_plain = false;             ///< no weights are quantised either
+  /// mxfp4 or int4, if weights are stored so and engines may multiply them by rows that are not quantised
+  std::optional<ExpertMatrices> packed_weights;
   std::vector<std::string> not_offered;
 };
 

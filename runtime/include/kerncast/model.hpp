@@ -108,6 +108,9 @@ enum class ExpertMatrices : std::uint8_t {
   plain,       ///< the model's dtype
   fp8,         ///< e4m3 with scales of rows or of whole matrices
   fp8_blocks,  ///< e4m3 with scales of 128 by 128 elements
+  int8,        ///< with scales of rows
+  mxfp4,       ///< e2m1 with ue8m0 scales of 32 elements of a row
+  int4,        ///< with bf16 scales of 32 elements of a row
 };
 
 /// The facts that the kernels of a model depend on, as read from its config.json. 0 or an empty list means

@@ -24,8 +24,8 @@ constexpr const char* unshipped[] = {
         "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_value_heads": 32})"};
 
 /// Shapes of ops that the plans of models do not name: the products of the experts of Qwen3 30B A3B, of
-/// DeepSeek V3 in fp8, of gpt-oss in fp4 and of Kimi K2 Thinking in int4, and the exchanges of ranks that
-/// share Llama 3 70B, of which a model's configuration does not tell the number.
+/// DeepSeek V3 in fp8 and of Kimi K2 Thinking in int4, and the exchanges of ranks that share Llama 3 70B, of
+/// which a model's configuration does not tell the number.
 std::vector<tools::Workload> unplanned_workloads() {
   const OpDefinition& gemm = OpRegistry::instance().require("moe.grouped_gemm");
   const OpDefinition& reduce = OpRegistry::instance().require("comm.all_reduce");
@@ -52,20 +52,6 @@ std::vector<tools::Workload> unplanned_workloads() {
                   {"scale_form", "blocks"},
                   {"activation", "silu_and_mul"}},
        .scalars = {}},
-      {.op = &gemm,
-       .label = "experts' first product, mxfp4",
-       .params = {{"b_dtype", "u8"},
-                  {"n", "5760"},
-                  {"k", "2880"},
-                  {"experts", "128"},
-                  {"top_k", "4"},
-                  {"has_scales", "true"},
-                  {"scale_form", "mxfp4"},
-                  {"activation", "swiglu_oai"},
-                  {"limit", "true"},
-                  {"bias", "bf16"},
-                  {"scale_alignment", "2"}},
-       .scalars = {{"limit", 7}}},
       {.op = &gemm,
        .label = "experts' second product, int4",
        .params = {{"b_dtype", "u8"},

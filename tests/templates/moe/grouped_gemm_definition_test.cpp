@@ -249,6 +249,21 @@ TEST_CASE("grouped_gemm has both products of a model's experts, in the type of t
   CHECK(spec(cases[3]) ==
         "a_dtype=fp8_e4m3 b_dtype=fp8_e4m3 n=7168 k=2048 experts=32 has_weights=true has_scales=true");
   check_cases(op, model);
+  model.expert_matrices = {ExpertMatrices::int8, ExpertMatrices::int4, ExpertMatrices::mxfp4};
+  cases = op.model_cases(model);
+  REQUIRE(cases.size() == 6);
+  CHECK(spec(cases[0]) ==
+        "a_dtype=i8 b_dtype=i8 n=4096 k=7168 experts=32 top_k=8 has_scales=true activation=silu_and_mul");
+  CHECK(spec(cases[3]) ==
+        "b_dtype=u8 n=7168 k=2048 experts=32 has_weights=true has_scales=true scale_form=int4");
+  CHECK(spec(cases[4]) ==
+        "b_dtype=u8 n=4096 k=7168 experts=32 top_k=8 has_scales=true activation=silu_and_mul "
+        "scale_form=mxfp4");
+  check_cases(op, model);
+  // Scales of 32 elements fit no other rows.
+  model.hidden = 7184;
+  CHECK(op.model_cases(model).size() == 2);
+  model.hidden = 7168;
   model.experts = 0;
   CHECK(op.model_cases(model).empty());
 }

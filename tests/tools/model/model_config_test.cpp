@@ -235,6 +235,31 @@ TEST_CASE("dtypes are read as the libraries write them") {
              Catch::Contains("field dtype = float64"));
 }
 
+TEST_CASE("the form of the experts' matrices is read from the checkpoint's files") {
+  const auto matrices = [](const std::string& config, const char* type = "mixtral") {
+    return read(fmt::format(R"({{"model_type": "{}", "quantization_config": {}}})", type, config))
+        .config.expert_matrices;
+  };
+  using Matrices = std::vector<ExpertMatrices>;
+  CHECK(matrices("null") == Matrices{ExpertMatrices::plain});
+  CHECK(matrices(R"({"quant_method": "fp8", "weight_block_size": [128, 128]})") ==
+        Matrices{ExpertMatrices::fp8_blocks});
+  CHECK(matrices(R"({"quant_method": "w8a8_int8"})") == Matrices{ExpertMatrices::int8});
+  CHECK(matrices(R"({"quant_method": "mxfp4"})", "gpt_oss") == Matrices{ExpertMatrices::mxfp4});
+  CHECK(matrices(R"({"quant_method": "mxfp4"})", "llama").empty());
+  CHECK(matrices(R"({"quant_method": "awq", "bits": 4})").empty());
+  const auto group = [&](const std::string& weights) {
+    return matrices(R"({"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": )" +
+                    weights + "}}}");
+  };
+  CHECK(group(R"({"num_bits": 4, "type": "int", "group_size": 32, "symmetric": true})") ==
+        Matrices{ExpertMatrices::int4});
+  // Only symmetric groups of 32 are what moe.grouped_gemm multiplies.
+  CHECK(group(R"({"num_bits": 4, "type": "int", "group_size": 32, "symmetric": false})").empty());
+  CHECK(group(R"({"num_bits": 4, "type": "int", "group_size": 128, "symmetric": true})").empty());
+  CHECK(group(R"({"num_bits": 8, "type": "int", "group_size": 32, "symmetric": true})").empty());
+}
+
 TEST_CASE("how activations are quantised is read from the checkpoint's files") {
   const auto schemes = [](const std::string& config, const char* type = "llama") {
     return read(fmt::format(R"({{"model_type": "{}", "quantization_config": {}}})", type, config)).schemes;
