@@ -98,8 +98,8 @@ void validate(const Specialisation& spec) {
                                       name_of(host::dtype_from_param(spec[a_dtype])),
                                       spec[has_scales] == 0 ? " without scales" : ""));
   }
-  if (spec[limit] != 0 && !takes_limit(static_cast<GemmActivation>(spec[activation]))) {
-    host::refuse(op_name, "limit is true, but only silu_and_mul and swiglu_oai have one");
+  if (spec[limit] != 0 && static_cast<GemmActivation>(spec[activation]) != GemmActivation::silu_and_mul) {
+    host::refuse(op_name, "limit is true, but only silu_and_mul differs with one; swiglu_oai always has one");
   }
   if (is_gated(spec) && spec[n] % 2 != 0) {
     host::refuse(op_name, fmt::format("n is {}, but an activation needs as many gates as ups, an even number",
@@ -450,7 +450,9 @@ Call bind(const GroupedGemm& arguments) {
   call.spec.values[scale_form] = static_cast<std::int32_t>(scales.form);
   call.spec.values[scale_alignment] = scales.alignment;
   call.spec.values[activation] = static_cast<std::int32_t>(arguments.activation);
-  call.spec.values[limit] = arguments.limit > 0.0F ? 1 : 0;
+  // swiglu_oai has a limit whether or not it is given, so both calls have one kernel.
+  call.spec.values[limit] =
+      arguments.limit > 0.0F && arguments.activation == GemmActivation::silu_and_mul ? 1 : 0;
   call.spec.values[bias] = static_cast<std::int32_t>(bias_type);
   call.spec.values[alignment] =
       std::min({a_check.access_bytes(a_rows, bytes), c_check.access_bytes(c_rows, bytes),
@@ -528,7 +530,8 @@ KERNCAST_OP(moe, grouped_gemm) {
                              "the scales are of rows; f32 for 128 elements of a and blocks of 128 by 128 of "
                              "b; or of 32 elements "
                              "of b alone, which is fp4 e2m1 with ue8m0 or int4 with bf16")),
-      host::param<limit>(host::flag_param(false, "limit gates and ups; swiglu_oai limits them to 7 without")),
+      host::param<limit>(
+          host::flag_param(false, "silu_and_mul limits gates and ups; swiglu_oai always does")),
       host::param<bias>(host::choice_param({"none", "bf16", "f16", "f32"},
                                            "type of the bias, which is added to the products")),
       host::param<scale_alignment>(host::listed_param(

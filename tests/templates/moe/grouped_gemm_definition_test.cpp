@@ -46,7 +46,9 @@ TEST_CASE("grouped_gemm derives its specialisation from the tensors") {
   CHECK(spec_of(test) == "n=96 k=128 experts=60 top_k=8 block=16 activation=silu_and_mul limit=true");
   test.activation = moe::GemmActivation::swiglu_oai;
   test.bias = TensorView::contiguous(memory, DType::f32, {60, 96});
-  CHECK(spec_of(test) == "n=96 k=128 experts=60 top_k=8 block=16 activation=swiglu_oai limit=true bias=f32");
+  CHECK(spec_of(test) == "n=96 k=128 experts=60 top_k=8 block=16 activation=swiglu_oai bias=f32");
+  test.limit = 0;
+  CHECK(spec_of(test) == "n=96 k=128 experts=60 top_k=8 block=16 activation=swiglu_oai bias=f32");
   test = good();
   test.b.data = memory + 8;
   CHECK(param_of(test, "alignment") == 8);
@@ -223,6 +225,22 @@ TEST_CASE("the warps of a tile have parts that are whole and nearly square") {
   CHECK(decode.warp_columns() == 32);
   CHECK(moe::GemmTile(64, 32, 128, 128, 4, 8).is_whole());
   CHECK_FALSE(moe::GemmTile(8, 32, 128, 128, 4, 8).is_whole());
+}
+
+TEST_CASE("a limit makes another kernel of silu_and_mul alone") {
+  const OpDefinition& op = definition_of<moe::GroupedGemm>();
+  const auto limited = [&](const char* activation) {
+    return format_specialisation(
+        op,
+        specialise(
+            op,
+            {{"n", "96"}, {"k", "128"}, {"experts", "8"}, {"activation", activation}, {"limit", "true"}}));
+  };
+  CHECK(limited("silu_and_mul") == "n=96 k=128 experts=8 activation=silu_and_mul limit=true");
+  for (const char* activation : {"swiglu_oai", "gelu_and_mul"}) {
+    CHECK_THAT(message_of([&] { static_cast<void>(limited(activation)); }),
+               Contains("limit is true") && Contains("only silu_and_mul differs with one"));
+  }
 }
 
 TEST_CASE("grouped_gemm has both products of a model's experts, in the type of their matrices") {
