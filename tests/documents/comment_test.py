@@ -9,16 +9,18 @@ import sys
 
 FOLDERS = ["cache", "examples", "runtime", "templates", "tests", "tools"]
 SUFFIXES = {".c", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".inc"}
-FRAGMENT = re.compile(r"//+<? (What|Where|Whether|Why|How|Which|Who|Of|As|The same (?:as|for|to))\b")
+FRAGMENT = re.compile(r"//+<? (What|Where|Whether|Why|How|Which|Who|Of|As|The same)\b")
+# A later line of a comment that opens a list of a case's facts has no subject either.
+CASE = re.compile(r"//+<? Of [^.,]{1,30}: ")
 
 
 def fragments(path: pathlib.Path) -> list[tuple[int, str]]:
-    """The lines at which a comment begins with a fragment. The later lines of a comment may go on with any word."""
+    """The lines at which a comment begins with a fragment. The later lines of a comment may go on with any word but "Of ...:"."""
     found = []
     before = ""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         text = line.strip()
-        if FRAGMENT.match(text) and not before.startswith("//"):
+        if CASE.match(text) or (FRAGMENT.match(text) and not before.startswith("//")):
             found.append((number, text))
         before = text
     return found

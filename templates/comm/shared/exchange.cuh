@@ -26,8 +26,8 @@ __device__ __forceinline__ uint4 load_from_ranks(const uint4* from) {
   return line;
 }
 
-/// The same accesses if `present`. Their predicates are in the text, since a branch for each rank makes
-/// compiles long.
+/// Accesses of a line at the scope of the system that are done if `present`. The predicates are in the text,
+/// since a branch for each rank makes compiles long.
 __device__ __forceinline__ void store_for_ranks_if(bool present, uint4* to, const uint4& line) {
   asm volatile(
       "{\n"
@@ -95,7 +95,8 @@ __device__ __noinline__ void break_ranks(ExchangeControl* control, unsigned* rep
 }
 
 /// The time at which a wait ends that has no deadline yet if `deadline` is 0, else `deadline`; 1 if that is
-/// over; 0 if another thread or rank has broken the communicator. It is not inlined for the same reason.
+/// over; 0 if another thread or rank has broken the communicator. It is not inlined, since many waits call
+/// it.
 __device__ __noinline__ unsigned long long deadline_of_wait(const ExchangeControl* control,
                                                             unsigned* report_to, unsigned long long deadline,
                                                             unsigned long long timeout) {

@@ -196,7 +196,7 @@ TEST_CASE("an estimate tunes, is recorded, and serves launches and warm-ups") {
   CHECK(place.run({"cache", "stat", "--json"}).json().at("entries") == 1);
   CHECK(std::filesystem::exists(place.directory.file("cache/trials/kernels")));
 
-  // The same command makes no trial again and decides the same.
+  // A second run of the command makes no trial again and decides the same.
   const json again = place.run(arguments).events("point").at(0);
   CHECK(again.at("stored") == again.at("tried"));
   CHECK(again.at("chosen") == point.at("chosen"));

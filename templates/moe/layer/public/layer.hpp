@@ -52,9 +52,9 @@ struct Layer {
   /// be strided
   TensorView x;
   /// [E, 2 * I, H]: gates, then ups, with swiglu_oai in turns; bf16, f16, fp8 e4m3 or i8; contiguous along H.
-  /// Of 4 bits: [E, 2 * I, H / 2], u8, two values to a byte and the first in the low bits, H and I multiples
-  /// of 32; fp4 e2m1 if w13_scales is ue8m0 (mxfp4 of gpt-oss), integers plus 8 if it is bf16 (int4 of Kimi
-  /// K2 Thinking)
+  /// A matrix of 4 bits is [E, 2 * I, H / 2], u8, two values to a byte and the first in the low bits, and H
+  /// and I are multiples of 32. Its values are fp4 e2m1 if w13_scales is ue8m0 (mxfp4 of gpt-oss), integers
+  /// plus 8 if it is bf16 (int4 of Kimi K2 Thinking)
   TensorView w13;
   TensorView w2;  ///< [E, H, I], or [E, H, I / 2] of 4 bits, type of w13; contiguous along I
   TensorView y;   ///< [T, H]; bf16, f16 or f32; rows may be strided
@@ -73,11 +73,11 @@ struct Layer {
   /// Optional, [ids that there can be], i32: the place of an expert in w13, or -1
   TensorView expert_map = {};
   TensorView x_scales = {};  ///< f32: x is fp8 or i8 and has these scales, as moe.grouped_gemm takes them
-  /// With fp8 and i8: [E, 2 * I] or [E], f32; with fp8 also [E, ceil(2 * I / 128), ceil(H / 128)]. Of 4 bits:
-  /// [E, 2 * I, H / 32], ue8m0 or bf16, contiguous along H
+  /// With fp8 and i8: [E, 2 * I] or [E], f32; with fp8 also [E, ceil(2 * I / 128), ceil(H / 128)]. With
+  /// matrices of 4 bits: [E, 2 * I, H / 32], ue8m0 or bf16, contiguous along H
   TensorView w13_scales = {};
-  /// With fp8 and i8: [E, H] or [E], f32; with fp8 also [E, ceil(H / 128), ceil(I / 128)]. Of 4 bits: [E, H,
-  /// I / 32], ue8m0 or bf16, contiguous along I
+  /// With fp8 and i8: [E, H] or [E], f32; with fp8 also [E, ceil(H / 128), ceil(I / 128)]. With
+  /// matrices of 4 bits: [E, H, I / 32], ue8m0 or bf16, contiguous along I
   TensorView w2_scales = {};
   TensorView w13_bias = {};  ///< optional, [E, 2 * I]; bf16, f16 or f32
   TensorView w2_bias = {};   ///< optional, [E, H]; bf16, f16 or f32
