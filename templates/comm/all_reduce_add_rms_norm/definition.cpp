@@ -6,7 +6,7 @@
 #include "templates/comm/all_reduce_add_rms_norm/spec_index.hpp"
 #include "templates/comm/shared/collective.hpp"
 #include "templates/host/define_op.hpp"
-#include "templates/norm/shared/added_rms_op.hpp"
+#include "templates/norm/shared/added_rms/added_rms_op.hpp"
 
 namespace kerncast::comm {
 namespace {

@@ -3,7 +3,7 @@
 #include "comm/all_reduce_add_rms_norm/kernel_args.h"
 #include "comm/shared/exchange.cuh"
 #include "device/programmatic_launch.cuh"
-#include "norm/shared/added_rms.cuh"
+#include "norm/shared/added_rms/added_rms.cuh"
 
 namespace kerncast::comm {
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "comm/shared/exchange_args.h"
-#include "norm/shared/added_rms_args.h"
+#include "norm/shared/added_rms/added_rms_args.h"
 
 namespace kerncast::comm {
 

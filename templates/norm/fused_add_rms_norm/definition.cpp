@@ -2,7 +2,7 @@
 
 #include "templates/host/define_op.hpp"
 #include "templates/norm/fused_add_rms_norm/kernel_args.h"
-#include "templates/norm/shared/added_rms_op.hpp"
+#include "templates/norm/shared/added_rms/added_rms_op.hpp"
 
 namespace kerncast::norm {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "device/programmatic_launch.cuh"
 #include "norm/fused_add_rms_norm/kernel_args.h"
-#include "norm/shared/added_rms.cuh"
+#include "norm/shared/added_rms/added_rms.cuh"
 
 namespace kerncast::norm {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "norm/shared/added_rms_args.h"
+#include "norm/shared/added_rms/added_rms_args.h"
 
 namespace kerncast::norm {
 

@@ -2,7 +2,7 @@
 
 #include "templates/host/define_op.hpp"
 #include "templates/norm/rms_norm_quant/spec_index.hpp"
-#include "templates/norm/shared/rms_norm_quant_definition.hpp"
+#include "templates/norm/shared/quantised/rms_norm_quant_definition.hpp"
 
 namespace kerncast::norm {
 namespace {

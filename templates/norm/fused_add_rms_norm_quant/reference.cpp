@@ -1,6 +1,6 @@
 #include "templates/host/define_op.hpp"
 #include "templates/norm/rms_norm_quant/spec_index.hpp"
-#include "templates/norm/shared/quantised_reference.hpp"
+#include "templates/norm/shared/quantised/quantised_reference.hpp"
 
 KERNCAST_REFERENCE(norm, fused_add_rms_norm_quant) {
   const reference::AddedRows sums(input);

@@ -3,7 +3,7 @@
 #include "templates/host/define_op.hpp"
 #include "templates/norm/gate_residual_scale_shift/kernel_args.h"
 #include "templates/norm/scale_shift/spec_index.hpp"
-#include "templates/norm/shared/modulation.hpp"
+#include "templates/norm/shared/modulation/modulation.hpp"
 
 namespace kerncast::norm {
 namespace {

@@ -2,8 +2,8 @@
 
 #include "device/programmatic_launch.cuh"
 #include "norm/gate_residual_scale_shift/kernel_args.h"
+#include "norm/shared/modulation/scale_shift_row.cuh"
 #include "norm/shared/residual_row.cuh"
-#include "norm/shared/scale_shift_row.cuh"
 
 namespace kerncast::norm {
 

@@ -1,6 +1,6 @@
 #include "templates/host/define_op.hpp"
 #include "templates/norm/scale_shift/spec_index.hpp"
-#include "templates/norm/shared/modulation_reference.hpp"
+#include "templates/norm/shared/modulation/modulation_reference.hpp"
 #include "templates/norm/shared/rms_reference.hpp"
 #include "templates/reference/host_float.hpp"
 #include "templates/reference/torch_operator.hpp"

@@ -1,7 +1,7 @@
 #include <kerncast/ops/norm/rms_norm_quant.hpp>
 
 #include "templates/host/define_op.hpp"
-#include "templates/norm/shared/rms_norm_quant_definition.hpp"
+#include "templates/norm/shared/quantised/rms_norm_quant_definition.hpp"
 
 namespace kerncast::norm {
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "device/programmatic_launch.cuh"
-#include "norm/shared/quantise_row.cuh"
+#include "norm/shared/quantised/quantise_row.cuh"
 
 namespace kerncast::norm {
 

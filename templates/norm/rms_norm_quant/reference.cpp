@@ -1,5 +1,5 @@
 #include "templates/host/define_op.hpp"
-#include "templates/norm/shared/quantised_reference.hpp"
+#include "templates/norm/shared/quantised/quantised_reference.hpp"
 
 KERNCAST_REFERENCE(norm, rms_norm_quant) {
   const reference::HostRows x(reference::require(input, "x"));

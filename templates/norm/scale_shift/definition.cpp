@@ -2,7 +2,7 @@
 
 #include "templates/host/define_op.hpp"
 #include "templates/norm/scale_shift/spec_index.hpp"
-#include "templates/norm/shared/modulation.hpp"
+#include "templates/norm/shared/modulation/modulation.hpp"
 
 namespace kerncast::norm {
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "device/programmatic_launch.cuh"
-#include "norm/shared/scale_shift_row.cuh"
+#include "norm/shared/modulation/scale_shift_row.cuh"
 
 namespace kerncast::norm {
 

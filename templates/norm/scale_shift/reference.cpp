@@ -1,5 +1,5 @@
 #include "templates/host/define_op.hpp"
-#include "templates/norm/shared/modulation_reference.hpp"
+#include "templates/norm/shared/modulation/modulation_reference.hpp"
 #include "templates/norm/shared/rms_reference.hpp"
 
 KERNCAST_REFERENCE(norm, scale_shift) {

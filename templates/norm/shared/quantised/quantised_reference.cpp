@@ -1,4 +1,4 @@
-#include "templates/norm/shared/quantised_reference.hpp"
+#include "templates/norm/shared/quantised/quantised_reference.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "templates/norm/shared/rms_norm_quant_definition.hpp"
+#include "templates/norm/shared/quantised/rms_norm_quant_definition.hpp"
 
 #include <fmt/format.h>
 

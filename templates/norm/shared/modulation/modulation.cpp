@@ -1,4 +1,4 @@
-#include "templates/norm/shared/modulation.hpp"
+#include "templates/norm/shared/modulation/modulation.hpp"
 
 #include <fmt/format.h>
 

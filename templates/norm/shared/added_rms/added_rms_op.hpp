@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string>
 
-#include "templates/norm/shared/added_rms_args.h"
-#include "templates/norm/shared/added_rms_params.hpp"
+#include "templates/norm/shared/added_rms/added_rms_args.h"
+#include "templates/norm/shared/added_rms/added_rms_params.hpp"
 #include "templates/norm/shared/rms_op.hpp"
 
 /// The host side of norm.fused_add_rms_norm and of the ops that end in it. Their argument structs have x,

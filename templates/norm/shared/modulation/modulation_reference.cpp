@@ -1,4 +1,4 @@
-#include "templates/norm/shared/modulation_reference.hpp"
+#include "templates/norm/shared/modulation/modulation_reference.hpp"
 
 #include <cmath>
 #include <limits>

@@ -3,7 +3,7 @@
 #include "device/broadcast_args.h"
 #include "device/promote.cuh"
 #include "device/round.cuh"
-#include "norm/shared/modulators.cuh"
+#include "norm/shared/modulation/modulators.cuh"
 #include "norm/shared/public/aten_rounding.h"
 
 /// An element on its way from the norm to y in the roundings of eager torch.

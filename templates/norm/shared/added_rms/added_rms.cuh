@@ -1,7 +1,7 @@
 #pragma once
 
 #include "device/row.cuh"
-#include "norm/shared/added_rms_args.h"
+#include "norm/shared/added_rms/added_rms_args.h"
 #include "norm/shared/residual_row.cuh"
 #include "norm/shared/rms.cuh"
 

@@ -4,8 +4,8 @@
 #include "device/row.cuh"
 #include "norm/scale_shift/kernel_args.h"
 #include "norm/shared/mean_variance.cuh"
-#include "norm/shared/modulate_by_aten.cuh"
-#include "norm/shared/modulators.cuh"
+#include "norm/shared/modulation/modulate_by_aten.cuh"
+#include "norm/shared/modulation/modulators.cuh"
 
 /// Rows that are normalised, then scaled and shifted.
 namespace kerncast::norm {

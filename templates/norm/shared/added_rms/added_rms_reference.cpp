@@ -1,9 +1,9 @@
-#include "templates/norm/shared/added_rms_reference.hpp"
+#include "templates/norm/shared/added_rms/added_rms_reference.hpp"
 
 #include <optional>
 #include <vector>
 
-#include "templates/norm/shared/added_rms_params.hpp"
+#include "templates/norm/shared/added_rms/added_rms_params.hpp"
 #include "templates/norm/shared/rms_reference.hpp"
 
 namespace kerncast::reference {
